@@ -1,0 +1,1 @@
+"""Catalogue data; a package so that editable installs find the files."""

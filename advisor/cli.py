@@ -1,0 +1,218 @@
+"""The command line: parse, call one function, print. No logic."""
+
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from advisor import __version__
+from advisor.errors import AdvisorError
+
+if TYPE_CHECKING:
+    from advisor.pipeline import ProfileOptions
+
+FORMATS = ("html", "md", "json")
+PATH = click.Path(path_type=Path)
+WORKLOAD = click.option("-w", "--workload", type=PATH, required=True, help="The workload file (YAML): traffic, target, price.")
+NOW = click.option("--now", default=lambda: datetime.now(UTC).isoformat(timespec="seconds"), help="The time stamp to write.")
+INPUTS = click.option("--inputs", type=PATH, help="Your own inputs (.npz, one array per model input, one item per row).")
+BUDGET = click.option("--budget", "budget_s", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds to measure.")
+MAX_BATCH = click.option(
+    "--max-batch-size", type=click.IntRange(1, 4096), default=64, show_default=True, help="The largest batch to measure."
+)
+SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of inputs and of the order.")
+FRESH = click.option("--fresh", is_flag=True, help="Measure again, even if a profile of the same model and machine is there.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="advisor")
+def cli() -> None:
+    """Measure a model, decide how to serve it at the lowest cost, and say how sure one can be.
+
+    \b
+    advisor recommend MODEL -w workload.yaml     all of it, into ./advice
+    advisor profile   MODEL                      measure: slow, once, on the target machine
+    advisor advise    profile.json -w W.yaml     decide: repeatable, under a second
+    advisor report    advice.json                tell: html, md or json
+
+    Exit status: 0 advice found, 1 nothing meets the target, 2 the input is wrong.
+    """
+
+
+@cli.command()
+@click.argument("model", type=PATH)
+@INPUTS
+@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
+def inspect(model: Path, inputs: Path | None, format_: str) -> None:
+    """Say what MODEL is: family, weights, FLOPs, inputs, and whether items can share a call.
+
+    \b
+    advisor inspect model.onnx
+    """
+    from advisor import pipeline
+    from advisor.tell.facts import render_facts
+
+    with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
+        facts = pipeline.inspect(model, inputs, Path(folder))
+    click.echo(render_facts(facts, format_), nl=False)
+
+
+@cli.command()
+@click.argument("model", type=PATH)
+@click.option("-o", "--output", type=PATH, default=Path("profile.json"), show_default=True)
+@click.option("-w", "--workload", type=PATH, help="Measure what this workload needs: its lengths, its target, its quality data.")
+@INPUTS
+@BUDGET
+@MAX_BATCH
+@SEED
+@FRESH
+@NOW
+def profile(
+    model: Path,
+    output: Path,
+    workload: Path | None,
+    inputs: Path | None,
+    budget_s: float,
+    max_batch_size: int,
+    seed: int,
+    fresh: bool,
+    now: str,
+) -> None:
+    """Measure MODEL and its variants on this machine. Ctrl-C keeps what was measured; the same command goes on.
+
+    \b
+    advisor profile model.onnx -w workload.yaml -o profile.json
+    """
+    from advisor import pipeline
+    from advisor.progress import progress
+    from advisor.tell.facts import profile_line
+
+    options = _options(workload, inputs, budget_s, max_batch_size, seed, fresh)
+    with progress() as report:
+        measured = pipeline.profile(model, output, options, now=now, report=report)
+    click.echo(profile_line(measured, output), nl=False)
+
+
+@cli.command()
+@click.argument("profile", type=PATH)
+@WORKLOAD
+@click.option("-o", "--output", type=PATH, help="Write the advice there; - for standard output. Without it, only the summary is printed.")
+@NOW
+def advise(profile: Path, workload: Path, output: Path | None, now: str) -> int:
+    """Find the cheapest configuration in PROFILE that keeps the workload's promises.
+
+    \b
+    advisor advise profile.json -w workload.yaml -o advice.json
+    """
+    from advisor import pipeline
+    from advisor.files import to_json, write_record
+    from advisor.tell.summary import summary
+
+    advice = pipeline.advise_on(profile, workload, now=now)
+    if output == Path("-"):
+        click.echo(to_json(advice), nl=False)
+        return int(advice.recommended is None)
+    if output is not None:
+        write_record(output, advice)
+    click.echo(summary(advice))
+    return int(advice.recommended is None)
+
+
+@cli.command()
+@click.argument("advice", type=PATH)
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="md", show_default=True)
+@click.option("-o", "--output", type=PATH, help="Write the report there instead of to standard output.")
+def report(advice: Path, format_: str, output: Path | None) -> None:
+    """Render the report on ADVICE.
+
+    \b
+    advisor report advice.json --format html -o report.html
+    """
+    from advisor import pipeline
+    from advisor.files import write_atomically
+    from advisor.tell.report import render
+
+    text = render(pipeline.read_advice(advice), format_)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomically(output, text.encode())
+
+
+@cli.command()
+@click.argument("model", type=PATH)
+@WORKLOAD
+@click.option("-o", "--output", type=PATH, default=Path("advice"), show_default=True, help="The folder for profile, advice and report.")
+@INPUTS
+@BUDGET
+@MAX_BATCH
+@SEED
+@FRESH
+@NOW
+def recommend(
+    model: Path,
+    workload: Path,
+    output: Path,
+    inputs: Path | None,
+    budget_s: float,
+    max_batch_size: int,
+    seed: int,
+    fresh: bool,
+    now: str,
+) -> int:
+    """Profile MODEL, advise and report, all into one folder.
+
+    \b
+    advisor recommend model.onnx -w workload.yaml
+    """
+    from advisor import pipeline
+    from advisor.progress import progress
+    from advisor.tell.summary import summary
+
+    options = _options(workload, inputs, budget_s, max_batch_size, seed, fresh)
+    with progress() as report:
+        advice = pipeline.recommend(model, output, options, now=now, report=report)
+    click.echo(summary(advice))
+    click.echo(f"report: {output / 'report.html'}")
+    return int(advice.recommended is None)
+
+
+def _options(
+    workload: Path | None, inputs: Path | None, budget_s: float, max_batch_size: int, seed: int, fresh: bool
+) -> "ProfileOptions":
+    from advisor.pipeline import ProfileOptions
+
+    return ProfileOptions(
+        workload=workload, inputs=inputs, budget_s=budget_s, max_batch_size=max_batch_size, seed=seed, fresh=fresh
+    )
+
+
+def main() -> None:
+    """Run the command line and exit: 0 advice found, 1 nothing meets the target, 2 the input is wrong, 130 interrupted."""
+    try:
+        sys.exit(cli(standalone_mode=False) or 0)
+    except AdvisorError as error:
+        _fail(error.fault, error.hint)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "advisor"
+        _fail(error.format_message(), f"see `{command} --help`")
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted: what was measured is kept; the same command goes on from there", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does: nothing is wrong. Python would complain at exit unless stdout is replaced.
+        sys.stdout = None  # type: ignore[assignment]
+        sys.exit(141)
+
+
+def _fail(fault: str, hint: str) -> None:
+    click.echo(f"error: {fault}", err=True)
+    click.echo(f"hint: {hint}", err=True)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""Configuration + demand -> latency, utilization and capacity, by simulating the queue in front of measured service times."""
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from statistics import NormalDist
+
+import numpy as np
+
+from advisor.decide.candidates import Configuration
+from advisor.decide.service_time import ServiceGrid, service_table
+from advisor.kernels import queue_sim
+from advisor.schema import Estimate, SequenceLength, Workload
+
+SEEDS = 4
+# So many requests beyond the quantile in each run that its sampling error stays at a few percent.
+REQUESTS_BEYOND_QUANTILE = 150
+MIN_REQUESTS = 10_000
+MAX_REQUESTS = 400_000
+WARM_UP_FRACTION = 0.05  # the queue starts empty, which no server in service does
+LENGTH_CLASSES = 12
+# Service inside a server, beside a generator and a batcher, over service in the profile: runs of the same model differed by 0.91 to
+# 1.15 where the machine was quiet (prototype, 36 runs, 2026-11); the load test replaces this assumption by a measurement.
+SERVER_FACTOR = {"low": 0.95, "value": 1.0, "high": 1.15}
+CAPACITY_STEPS = 8
+Z_95 = NormalDist().inv_cdf(0.95)
+
+
+class Demand:
+    """The requests that arrive: the same draws for every candidate, so that candidates differ by their configuration alone."""
+
+    def __init__(
+        self, workload: Workload, *, lengths: tuple[int | None, ...], trace_s: np.ndarray | None, trace_length: np.ndarray | None
+    ) -> None:
+        """`lengths` are the measured ones, ascending; `trace_s` (requests,) ascending arrival times, `trace_length` (requests,)."""
+        self.trace_s = trace_s
+        self.cv = workload.traffic.burstiness_cv
+        beyond = REQUESTS_BEYOND_QUANTILE / (1 - workload.slo.quantile)
+        self.requests = int(min(max(beyond, MIN_REQUESTS), MAX_REQUESTS))
+        if trace_s is not None:
+            self.requests = len(trace_s)
+            self.requests_per_s = (len(trace_s) - 1) / float(trace_s[-1] - trace_s[0])
+        else:
+            self.requests_per_s = float(workload.traffic.requests_per_s or 0.0)
+        self.lengths = _class_lengths(lengths)
+        asked = workload.inputs.sequence_length if workload.inputs else None
+        self._fixed_class = _nearest_class(self.lengths, trace_length) if trace_length is not None else None
+        self._asked = asked
+        self._gaps: dict[tuple[int, int], np.ndarray] = {}
+        self._classes: dict[int, np.ndarray] = {}
+
+    def stream(
+        self, seed: int, replicas: int, *, scale: float = 1.0, requests: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return arrival_s and size_class (requests,) at one of `replicas`, the whole stream `scale` times as dense.
+
+        `requests` takes only so many from the beginning.
+
+        Requests go to a replica drawn at random, so of a renewal process each replica sees every k-th gap sum, k geometric.
+        """
+        if self.trace_s is not None:
+            arrival_s, classes = self._trace(seed, replicas)
+            return arrival_s[:requests] / scale, classes[:requests]
+        key = (seed, replicas)
+        if key not in self._gaps:
+            random = np.random.default_rng((seed, 1))
+            shape = 1.0 / self.cv**2
+            if self.cv == 1.0:
+                # A geometric sum of exponentials is exponential: one draw serves every number of replicas.
+                gaps = random.standard_exponential(self.requests) * replicas
+            else:
+                kept = random.geometric(1.0 / replicas, self.requests) if replicas > 1 else 1
+                gaps = random.standard_gamma(shape * kept, self.requests) / shape
+            self._gaps[key] = np.cumsum(gaps) / self.requests_per_s
+        arrival_s = self._gaps[key][:requests]
+        return arrival_s if scale == 1.0 else arrival_s / scale, self._size_classes(seed)[:requests]
+
+    def _size_classes(self, seed: int) -> np.ndarray:
+        if seed not in self._classes:
+            self._classes[seed] = _drawn_classes(self._asked, self.lengths, self.requests, np.random.default_rng((seed, 2)))
+        return self._classes[seed]
+
+    def _trace(self, seed: int, replicas: int) -> tuple[np.ndarray, np.ndarray]:
+        assert self.trace_s is not None
+        mine = np.random.default_rng((seed, 1, replicas)).integers(replicas, size=len(self.trace_s)) == 0
+        mine[0] = True  # a stream is never empty
+        classes = self._size_classes(seed) if self._fixed_class is None else self._fixed_class
+        return self.trace_s[mine] - self.trace_s[0], classes[mine]
+
+    def sure_class(self, quantile: float) -> int:
+        """Return the class that more than 1 - quantile of the requests reach in every run: the quantile is at least their latency."""
+        return int(min(np.sort(run)[math.floor(quantile * len(run)) - 1] for run in self._class_runs()))
+
+    @cached_property
+    def class_shares(self) -> np.ndarray:
+        """The share of requests in each class (classes,)."""
+        runs = self._class_runs()
+        return np.bincount(np.concatenate(runs), minlength=len(self.lengths)) / sum(map(len, runs))
+
+    def _class_runs(self) -> list[np.ndarray]:
+        return [self._fixed_class] if self._fixed_class is not None else [self._size_classes(seed) for seed in range(SEEDS)]
+
+
+def _class_lengths(lengths: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    known = [length for length in lengths if length is not None]
+    if len(known) < 2:
+        return lengths[:1]
+    grid = np.geomspace(known[0], known[-1], LENGTH_CLASSES)
+    return tuple(sorted({round(length) for length in grid}))
+
+
+def _nearest_class(lengths: tuple[int | None, ...], asked: np.ndarray) -> np.ndarray:
+    known = np.array([length or 1 for length in lengths], dtype=float)
+    edges = np.sqrt(known[1:] * known[:-1])
+    return np.searchsorted(edges, asked).astype(np.intp)
+
+
+def _drawn_classes(
+    asked: SequenceLength | None, lengths: tuple[int | None, ...], requests: int, random: np.random.Generator
+) -> np.ndarray:
+    """Draw lengths from the lognormal law through p50 and p95, cut at the longest."""
+    if asked is None or len(lengths) == 1:
+        return np.zeros(requests, dtype=np.intp)
+    sigma = math.log((asked.p95 or asked.p50) / asked.p50) / Z_95
+    drawn = asked.p50 * np.exp(sigma * random.standard_normal(requests))
+    return _nearest_class(lengths, np.minimum(drawn, asked.max or asked.p95 or asked.p50))
+
+
+class Outcome:
+    """What the simulation says of one configuration at one end of the service interval, over all seeds."""
+
+    def __init__(self, quantiles_s: np.ndarray, utilization: np.ndarray, mean_batch_size: float) -> None:
+        """`quantiles_s` is (seeds, quantiles), `utilization` (seeds,)."""
+        self.quantiles_s = quantiles_s
+        self.utilization = utilization
+        self.mean_batch_size = mean_batch_size
+
+
+class Simulator:
+    """Runs configurations under one demand; service tables are computed once each."""
+
+    def __init__(self, demand: Demand, grids: dict[tuple[str, int, int], ServiceGrid]) -> None:
+        self.demand = demand
+        self.grids = grids
+        self._tables: dict[tuple[str, int, int, int, str], np.ndarray] = {}
+        self._bounds: dict[tuple[str, int, int, int, float], tuple[float, float]] = {}
+        self._factors: dict[tuple[tuple[str, int, int], int], np.ndarray] = {}
+
+    def grid(self, configuration: Configuration) -> ServiceGrid:
+        """Return what was measured of the configuration's variant under its setting."""
+        return self.grids[configuration.variant, configuration.intra_op_num_threads, configuration.instances]
+
+    def table(self, configuration: Configuration, end: str) -> np.ndarray:
+        """Return seconds per call (max_batch_size, classes) at one end of the interval, inside a server."""
+        grid = self.grid(configuration)
+        key = (grid.variant, grid.intra_op_num_threads, grid.instances, configuration.max_batch_size, end)
+        if key not in self._tables:
+            table = service_table(grid, configuration.max_batch_size, self.demand.lengths, end=end)
+            self._tables[key] = table * SERVER_FACTOR[end]
+        return self._tables[key]
+
+    def bounds(self, configuration: Configuration, quantile: float) -> tuple[float, float]:
+        """Return lower bounds of one replica's seconds per request and of the latency quantile.
+
+        A request in a batch costs at least its own class's least seconds per item, since tables rise with the class; its latency is at
+        least its own class's single call, since tables rise with the batch. Both hold at the upper end of the service interval, at
+        which feasibility is judged; the least spread is taken for latency, the mean for work.
+        """
+        grid = self.grid(configuration)
+        key = (grid.variant, grid.intra_op_num_threads, grid.instances, configuration.max_batch_size, quantile)
+        if key not in self._bounds:
+            table = self.table(configuration, "high")
+            floor = float(table[0, self.demand.sure_class(quantile)]) * grid.spread[0]
+            self._bounds[key] = (self._work_s(configuration, "high") / configuration.instances, floor)
+        return self._bounds[key]
+
+    def _work_s(self, configuration: Configuration, end: str) -> float:
+        """Return the least seconds of service per request, each in the batch that suits its class best."""
+        table = self.table(configuration, end)
+        per_item = (table / np.arange(1, len(table) + 1)[:, None]).min(axis=0)
+        return float(per_item @ self.demand.class_shares) * float(np.mean(self.grid(configuration).spread))
+
+    def _service_factor(self, grid: ServiceGrid, seed: int) -> np.ndarray:
+        key = ((grid.variant, grid.intra_op_num_threads, grid.instances), seed)
+        if key not in self._factors:
+            spread = np.array(grid.spread)
+            self._factors[key] = spread[np.random.default_rng((seed, 3)).integers(len(spread), size=4096)]
+        return self._factors[key]
+
+    def latency_s(
+        self, configuration: Configuration, replicas: int, end: str, seed: int, *, scale: float = 1.0, requests: int | None = None
+    ) -> tuple[np.ndarray, float, float]:
+        """Return the latencies (requests,) after warm-up, the utilization and the mean batch size of one run.
+
+        `scale` makes the stream so many times as dense; `requests` takes only its beginning.
+        """
+        arrival_s, size_class = self.demand.stream(seed, replicas, scale=scale, requests=requests)
+        latency_s, histogram, busy_s = queue_sim.simulate_queue(
+            arrival_s,
+            size_class,
+            self.table(configuration, end),
+            self._service_factor(self.grid(configuration), seed),
+            instances=configuration.instances,
+            max_queue_delay_s=configuration.max_queue_delay_s,
+        )
+        span = max(float((arrival_s + latency_s).max()) - float(arrival_s[0]), np.finfo(float).tiny)
+        mean_batch = len(latency_s) / int(histogram.sum())
+        return latency_s[int(WARM_UP_FRACTION * len(latency_s)) :], busy_s / (configuration.instances * span), mean_batch
+
+    def meets(self, configuration: Configuration, replicas: int, *, quantile: float, target_s: float) -> bool:
+        """Return whether the quantile is within the target at the upper end of the service interval, in every run."""
+        for seed in range(SEEDS):
+            latency_s, _, _ = self.latency_s(configuration, replicas, "high", seed)
+            if quantiles(latency_s, (quantile,))[0] > target_s:
+                return False
+        return True
+
+    def outcome(self, configuration: Configuration, replicas: int, end: str, wanted: Sequence[float]) -> Outcome:
+        """Return quantiles, utilization and mean batch size over all seeds."""
+        runs = [self.latency_s(configuration, replicas, end, seed) for seed in range(SEEDS)]
+        return Outcome(
+            quantiles_s=np.array([quantiles(latency_s, wanted) for latency_s, _, _ in runs]),
+            utilization=np.array([busy for _, busy, _ in runs]),
+            mean_batch_size=float(np.mean([batch for _, _, batch in runs])),
+        )
+
+    def capacity_requests_per_s(
+        self, configuration: Configuration, replicas: int, *, quantile: float, target_s: float
+    ) -> Estimate | None:
+        """Return the highest rate at which the quantile is within the target, by bisection over the density of the same draws.
+
+        None where not even the thinnest traffic meets it.
+        """
+        found = {end: self._capacity(configuration, replicas, end, quantile, target_s) for end in ("high", "value", "low")}
+        if found["value"] == 0.0:
+            return None
+        return Estimate(
+            value=found["value"],
+            low=min(found["high"], found["value"]),
+            high=max(found["low"], found["value"]),
+            basis="simulated",
+            source=f"bisection of the simulated rate at which p{100 * quantile:g} reaches {target_s:g} s",
+        )
+
+    def _capacity(self, configuration: Configuration, replicas: int, end: str, quantile: float, target_s: float) -> float:
+        work = self._work_s(configuration, end)
+        # Full utilization is an upper bound; how far below it the target holds is what is sought.
+        limit = replicas * configuration.instances / work / self.demand.requests_per_s
+        low, high = 0.0, limit
+        for _ in range(CAPACITY_STEPS):
+            middle = (low + high) / 2
+            latency_s, _, _ = self.latency_s(configuration, replicas, end, 0, scale=middle)
+            low, high = (middle, high) if quantiles(latency_s, (quantile,))[0] <= target_s else (low, middle)
+        return float(low * self.demand.requests_per_s)
+
+
+def quantiles(latency_s: np.ndarray, wanted: Sequence[float]) -> np.ndarray:
+    """Return the order statistics at the wanted quantiles: the smallest latency that at least so many of the requests keep."""
+    ranks = [min(max(math.ceil(quantile * len(latency_s)) - 1, 0), len(latency_s) - 1) for quantile in wanted]
+    return np.asarray(np.partition(latency_s, sorted(set(ranks)))[ranks])

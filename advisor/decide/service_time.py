@@ -1,0 +1,142 @@
+"""Profile -> seconds per call at any batch size and length, with interval, and the spread of single calls around it.
+
+Medians are interpolated linearly between logarithms, first over batch sizes at each measured length, then over lengths: a power law
+between neighbours, which both a fixed cost and a cost per item look like locally. Beyond the measured range the last slope goes on.
+"""
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from advisor.schema import Estimate, Measurement, Profile, Record, Visit
+
+# 95th percentile of Student's t by degrees of freedom: a 90% interval of a mean of so few visits.
+STUDENT_T_95 = {1: 6.31, 2: 2.92, 3: 2.35, 4: 2.13, 5: 2.02, 6: 1.94, 7: 1.89, 8: 1.86, 9: 1.83, 10: 1.81, 15: 1.75, 20: 1.72, 30: 1.70}
+NORMAL_95 = 1.645
+# One visit tells nothing of its own spread: its interval is taken this wide.
+SINGLE_VISIT_FRACTION = 0.15
+# What a slope carried beyond the measured range may be off by, per factor of two.
+PROJECTION_FRACTION = 0.15
+SPREAD_POINTS = 1024
+
+
+class ServiceGrid(Record, frozen=True, kw_only=True):
+    """What was measured of one variant under one setting; rungs are ascending in batch size, lengths in length."""
+
+    variant: str
+    intra_op_num_threads: int
+    instances: int
+    lengths: tuple[int | None, ...]
+    batch_sizes: tuple[tuple[int, ...], ...]  # per length
+    medians: tuple[tuple[Estimate, ...], ...]  # per length
+    spread: tuple[float, ...]  # single calls over the median of their point, ascending, thinned evenly
+
+    @property
+    def max_batch_size(self) -> int:
+        """The largest batch that was measured at any length."""
+        return max(sizes[-1] for sizes in self.batch_sizes)
+
+
+def service_grids(profile: Profile) -> dict[tuple[str, int, int], ServiceGrid]:
+    """Return the grid of each (variant, intra_op_num_threads, instances) of the profile, the repeated baseline left out."""
+    known = {variant.id for variant in profile.variants}
+    settings: dict[tuple[str, int, int], list[Measurement]] = defaultdict(list)
+    for measurement in profile.measurements:
+        if measurement.variant in known:
+            settings[measurement.variant, measurement.intra_op_num_threads, measurement.instances].append(measurement)
+    noise = profile.noise_fraction or 0.0
+    return {key: _grid(measured, noise) for key, measured in settings.items()}
+
+
+def _grid(measured: list[Measurement], noise_fraction: float) -> ServiceGrid:
+    lengths = sorted({entry.sequence_length for entry in measured}, key=lambda length: length or 0)
+    ladders = [
+        sorted((entry for entry in measured if entry.sequence_length == length), key=lambda entry: entry.batch_size)
+        for length in lengths
+    ]
+    return ServiceGrid(
+        variant=measured[0].variant,
+        intra_op_num_threads=measured[0].intra_op_num_threads,
+        instances=measured[0].instances,
+        lengths=tuple(lengths),
+        batch_sizes=tuple(tuple(entry.batch_size for entry in ladder) for ladder in ladders),
+        medians=tuple(tuple(median_estimate(entry.visits, noise_fraction) for entry in ladder) for ladder in ladders),
+        spread=_spread(measured),
+    )
+
+
+def median_estimate(visits: Sequence[Visit], noise_fraction: float) -> Estimate:
+    """Return the median seconds per call with its 90% interval.
+
+    Calls of one visit share whatever the machine was doing, so visits count as the independent draws: the interval is Student's over
+    the medians of the visits, and never narrower than the noise floor.
+    """
+    medians = [statistics.median(visit.latency_s) for visit in visits]
+    value = statistics.median(medians)
+    if len(medians) == 1:
+        fraction = SINGLE_VISIT_FRACTION
+    else:
+        known = [freedom for freedom in STUDENT_T_95 if freedom <= len(medians) - 1]
+        quantile = STUDENT_T_95[max(known)] if len(medians) <= max(STUDENT_T_95) else NORMAL_95
+        fraction = quantile * statistics.stdev(medians) / math.sqrt(len(medians)) / value
+    fraction = max(fraction, noise_fraction)
+    calls = sum(len(visit.latency_s) for visit in visits)
+    return Estimate(
+        value=value,
+        low=value / (1 + fraction),
+        high=value * (1 + fraction),
+        basis="measured",
+        source=f"median of {calls} calls in {len(visits)} visits",
+    )
+
+
+def _spread(measured: list[Measurement]) -> tuple[float, ...]:
+    factors = []
+    for entry in measured:
+        calls = np.concatenate([visit.latency_s for visit in entry.visits])
+        factors.append(calls / np.median(calls))
+    pooled = np.sort(np.concatenate(factors))
+    if len(pooled) > SPREAD_POINTS:
+        pooled = np.quantile(pooled, (np.arange(SPREAD_POINTS) + 0.5) / SPREAD_POINTS)
+    return tuple(pooled.tolist())
+
+
+def service_table(grid: ServiceGrid, max_batch_size: int, lengths: Sequence[int | None], *, end: str) -> np.ndarray:
+    """Return seconds per call (max_batch_size, lengths) at one `end` of the interval: "value", "low" or "high".
+
+    Larger batches and longer items never take less, which the bounds of the search rely on: where noise says otherwise, the running
+    maximum is taken.
+    """
+    batches = np.arange(1, max_batch_size + 1)
+    rows = []
+    for sizes, medians in zip(grid.batch_sizes, grid.medians, strict=True):
+        points = np.array([getattr(median, end) for median in medians])
+        rows.append(np.exp(_line(np.log(batches), np.log(sizes), np.log(points), end)))
+    table = np.array(rows).T  # (max_batch_size, measured lengths)
+    known = [length for length in grid.lengths if length is not None]
+    if known and lengths[0] is not None:
+        wanted = np.log(np.array(lengths, dtype=float))
+        table = np.array([np.exp(_line(wanted, np.log(known), np.log(row), end)) for row in table])
+    else:
+        table = np.repeat(table[:, :1], len(lengths), axis=1)
+    return np.ascontiguousarray(np.maximum.accumulate(np.maximum.accumulate(table, axis=0), axis=1))
+
+
+def is_projected(grid: ServiceGrid, lengths: Sequence[int | None]) -> bool:
+    """Return whether any of the lengths lies outside of what was measured."""
+    known = [length for length in grid.lengths if length is not None]
+    asked = [length for length in lengths if length is not None]
+    return bool(known and asked) and (min(asked) < min(known) or max(asked) > max(known))
+
+
+def _line(wanted: np.ndarray, known: np.ndarray, values: np.ndarray, end: str) -> np.ndarray:
+    """Interpolate linearly; beyond the last point the last slope goes on, at least in proportion, and the interval widens."""
+    inside = np.interp(wanted, known, values)
+    beyond = np.maximum(wanted - known[-1], 0.0)
+    # A slope of 1 in logarithms is proportion: a call twice as large takes twice as long.
+    slope = max(1.0, (values[-1] - values[-2]) / (known[-1] - known[-2])) if len(known) > 1 else 1.0
+    widening = {"low": -1.0, "value": 0.0, "high": 1.0}[end] * math.log1p(PROJECTION_FRACTION) / math.log(2)
+    return np.asarray(inside + beyond * (slope + widening))

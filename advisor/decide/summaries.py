@@ -1,0 +1,105 @@
+"""What the report tells of each variant and of the measured service times: reductions of the profile, nothing predicted."""
+
+import math
+import statistics
+
+from advisor.decide.candidates import Admission
+from advisor.decide.service_time import NORMAL_95, STUDENT_T_95, median_estimate
+from advisor.schema import Estimate, Measurement, Profile, ServiceCurve, Variant, VariantSummary
+
+
+def variant_summaries(profile: Profile, admissions: dict[str, Admission]) -> tuple[VariantSummary, ...]:
+    """Return one summary per variant, the baseline first."""
+    return tuple(
+        VariantSummary(
+            id=variant.id,
+            title=variant.title,
+            bytes=variant.bytes,
+            speedup=_speedup(profile, variant),
+            throughput_items_per_s=_throughput(profile, variant),
+            agreement=variant.agreement,
+            quality=variant.quality,
+            admitted=admissions[variant.id].admitted,
+            admitted_because=admissions[variant.id].because,
+        )
+        for variant in profile.variants
+    )
+
+
+def service_curves(profile: Profile) -> tuple[ServiceCurve, ...]:
+    """Return the measured seconds per call over batch sizes, one curve per variant, setting and length."""
+    noise = profile.noise_fraction or 0.0
+    known = {variant.id for variant in profile.variants}
+    curves: dict[tuple[str, int, int, int | None], list[Measurement]] = {}
+    for entry in profile.measurements:
+        if entry.variant in known:
+            key = (entry.variant, entry.intra_op_num_threads, entry.instances, entry.sequence_length)
+            curves.setdefault(key, []).append(entry)
+    return tuple(
+        ServiceCurve(
+            variant=variant,
+            intra_op_num_threads=threads,
+            instances=instances,
+            sequence_length=length,
+            batch_size=tuple(entry.batch_size for entry in sorted(ladder, key=_batch_size)),
+            latency_s=tuple(median_estimate(entry.visits, noise) for entry in sorted(ladder, key=_batch_size)),
+        )
+        for (variant, threads, instances, length), ladder in curves.items()
+    )
+
+
+def _batch_size(entry: Measurement) -> int:
+    return entry.batch_size
+
+
+def _speedup(profile: Profile, variant: Variant) -> Estimate | None:
+    """Return how many times faster than the baseline a single item is on one thread, from visits of the same round.
+
+    Both were measured in the same minute, so what the machine did to both cancels in each ratio.
+    """
+    if variant.derived_from is None:
+        return None
+    length = profile.settings.sequence_lengths[0] if profile.settings.sequence_lengths else profile.model.at_sequence_length
+    ours, theirs = (_single(profile, name, length) for name in (variant.id, variant.derived_from))
+    if ours is None or theirs is None:
+        return None
+    pairs = zip(theirs.visits, ours.visits, strict=False)
+    logs = [math.log(statistics.median(before.latency_s) / statistics.median(after.latency_s)) for before, after in pairs]
+    center = statistics.median(logs)
+    if len(logs) > 1:
+        known = [freedom for freedom in STUDENT_T_95 if freedom <= len(logs) - 1]
+        quantile = STUDENT_T_95[max(known)] if len(logs) <= max(STUDENT_T_95) else NORMAL_95
+        half = quantile * statistics.stdev(logs) / math.sqrt(len(logs))
+    else:
+        half = math.log(2.0)
+    half = max(half, math.log1p(profile.noise_fraction or 0.0))
+    return Estimate(
+        value=math.exp(center),
+        low=math.exp(center - half),
+        high=math.exp(center + half),
+        basis="measured",
+        source=f"batch 1, 1 thread, {len(logs)} interleaved visits each",
+    )
+
+
+def _single(profile: Profile, variant: str, length: int | None) -> Measurement | None:
+    point = (variant, 1, 1, 1, length)
+    for entry in profile.measurements:
+        if (entry.variant, entry.batch_size, entry.intra_op_num_threads, entry.instances, entry.sequence_length) == point:
+            return entry
+    return None
+
+
+def _throughput(profile: Profile, variant: Variant) -> Estimate | None:
+    """Return the most items a second of any measured point at the workload's usual length, all instances together."""
+    length = profile.settings.sequence_lengths[0] if profile.settings.sequence_lengths else profile.model.at_sequence_length
+    best: Estimate | None = None
+    for entry in profile.measurements:
+        if entry.variant != variant.id or entry.sequence_length != length:
+            continue
+        call = median_estimate(entry.visits, profile.noise_fraction or 0.0)
+        items = entry.batch_size * entry.instances
+        if best is None or items / call.value > best.value:
+            source = f"batch {entry.batch_size}, {entry.intra_op_num_threads} thread(s) x {entry.instances}; the best point, so a little optimistic"
+            best = Estimate(value=items / call.value, low=items / call.high, high=items / call.low, basis="measured", source=source)
+    return best

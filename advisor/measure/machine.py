@@ -1,0 +1,80 @@
+"""The machine that measures: what it is and how busy it was. The one doorway to `psutil`."""
+
+import os
+import platform
+from pathlib import Path
+
+from advisor.schema import Machine
+
+# Instruction sets that decide which precision is fast in ONNX Runtime's CPU kernels, as Linux spells them.
+DECISIVE_FLAGS = (
+    "avx2",
+    "avx512f",
+    "avx_vnni",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "amx_int8",
+    "asimd",
+    "asimddp",
+    "i8mm",
+    "bf16",
+    "sve",
+)
+VNNI_FLAGS = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
+
+
+def read_machine() -> Machine:
+    """Return the description of this machine, cores counted as this process may use them."""
+    import psutil
+
+    fields = _cpuinfo()
+    flags = set(fields.get("flags", fields.get("Features", "")).split())
+    return Machine(
+        cpu=fields.get("model name") or platform.processor() or platform.machine(),
+        cores=len(usable_cores()),
+        memory_bytes=psutil.virtual_memory().total,
+        instruction_sets=tuple(flag for flag in DECISIVE_FLAGS if flag in flags),
+        system=f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}",
+    )
+
+
+def usable_cores() -> list[int]:
+    """Return the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def has_vnni(machine: Machine) -> bool:
+    """Return whether int8 dot products accumulate in 32 bits, so that 8-bit weights do not saturate."""
+    return bool(VNNI_FLAGS & set(machine.instruction_sets))
+
+
+def run_delay_s() -> float | None:
+    """Return the seconds that this process's threads have waited for a core while ready to run, or None where the kernel does not tell."""
+    total = 0
+    try:
+        for path in Path("/proc/self/task").glob("*/schedstat"):
+            total += int(path.read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return total / 1e9
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident size that this process has had."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024
+
+
+def _cpuinfo() -> dict[str, str]:
+    """Return the fields of the first processor in /proc/cpuinfo, empty where there is none."""
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return {}
+    first = path.read_text().split("\n\n", 1)[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}

@@ -1,0 +1,266 @@
+"""Model file -> ModelFacts: what the graph declares, proved by running it: which inputs it takes and whether items can share a call."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from advisor.errors import InputError, ModelError
+from advisor.measure import model_inputs, onnx_graph, operator_cost, ort_session
+from advisor.schema import Batching, Family, Graph, GraphInput, ModelFacts, ModelInput, ModelOutput, OperatorFacts
+
+QUANTIZED_OPERATORS = {
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "MatMulInteger",
+    "ConvInteger",
+    "QLinearConv",
+    "QLinearMatMul",
+    "MatMulNBits",
+    "DynamicQuantizeMatMul",
+    "DynamicQuantizeLSTM",
+}
+CLASS_NAME_PARTS = ("logit", "prob", "score", "label")
+CLASSIFYING = {"Softmax", "LogSoftmax", "TreeEnsembleClassifier", "LinearClassifier", "SVMClassifier"}
+# Items that are computed together in another order differ by rounding; dynamic int8 shares one scale in a batch and differs by more.
+SAME_FRACTION = 0.01
+RELATED_COSINE = 0.99
+
+
+def inspect_onnx(
+    path: Path,
+    *,
+    name: str,
+    format_: Literal["onnx", "checkpoint"] = "onnx",
+    sequence_lengths: tuple[int, ...] = (),
+    rows: Mapping[str, np.ndarray] | None = None,
+) -> ModelFacts:
+    """Return the facts of the ONNX file; `rows` are the user's own inputs, `sequence_lengths` those of the workload.
+
+    Raise InputError or ModelError if the file, the rows or the lengths do not work.
+    """
+    graph = onnx_graph.read_graph(path)
+    inputs = _accepted_inputs(path, graph, sequence_lengths, rows)
+    batching, notes = _prove_batching(path, inputs, rows)
+    if not batching.possible:
+        inputs = tuple(msgspec.structs.replace(entry, batch_axis=None) for entry in inputs)
+    length = _example_length(inputs) if not sequence_lengths else sequence_lengths[0]
+    operators, unknown = _operators(path, graph, inputs, length)
+    if unknown:
+        notes += (f"flop unknown: there is no formula for {', '.join(unknown)}",)
+    return ModelFacts(
+        name=name,
+        format=format_,
+        sha256=graph.sha256,
+        family=_family(graph, inputs, operators),
+        parameters=graph.parameters,
+        weight_bytes=graph.weight_bytes,
+        file_bytes=graph.file_bytes,
+        opset=graph.opset,
+        already_quantized=bool(QUANTIZED_OPERATORS & graph.operators.keys()),
+        inputs=inputs,
+        outputs=tuple(
+            ModelOutput(
+                name=output.name,
+                dtype=output.dtype,
+                shape=output.shape,
+                has_classes=output.producer in CLASSIFYING or any(part in output.name.lower() for part in CLASS_NAME_PARTS),
+            )
+            for output in graph.outputs
+        ),
+        batching=batching,
+        operators=operators,
+        flop_per_item=None if unknown else sum(entry.flop_per_item or 0.0 for entry in operators),
+        activation_bytes_per_item=sum(entry.activation_bytes_per_item for entry in operators),
+        at_sequence_length=length if any(entry.sequence_axis is not None for entry in inputs) else None,
+        kv_bytes_per_token=_kv_bytes_per_token(inputs),
+        notes=notes,
+    )
+
+
+def _accepted_inputs(
+    path: Path, graph: Graph, sequence_lengths: tuple[int, ...], rows: Mapping[str, np.ndarray] | None
+) -> tuple[ModelInput, ...]:
+    _refuse_other_types(path, graph.inputs)
+    session = ort_session.open_session(path)
+    readings = model_inputs.possible_inputs(graph.inputs, sequence_lengths)
+    if rows is not None:
+        return _inputs_of_rows(session, next(readings), rows)
+    failure = None
+    for inputs in readings:
+        try:
+            ort_session.run(session, model_inputs.generate(inputs, batch_size=1, sequence_length=None, seed=0))
+        except ModelError as error:
+            failure = failure or error
+            continue
+        for length in sequence_lengths:
+            _check_length(session, inputs, length)
+        return inputs
+    raise ModelError(
+        f"{path}: no generated input is accepted; the first try: {failure.fault if failure else 'none'}",
+        hint="give inputs that it accepts with --inputs FILE.npz, one array per model input",
+    )
+
+
+def _refuse_other_types(path: Path, inputs: tuple[GraphInput, ...]) -> None:
+    for entry in inputs:
+        if entry.dtype.endswith("_type"):
+            raise ModelError(
+                f"{path}: input {entry.name!r} is a {entry.dtype.removesuffix('_type')}, not a tensor",
+                hint="export the model with tensors as inputs; sequences, maps and optionals cannot be measured",
+            )
+
+
+def _inputs_of_rows(
+    session: ort_session.Session, reading: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray]
+) -> tuple[ModelInput, ...]:
+    inputs = []
+    for entry in reading:
+        shape = list(rows[entry.name].shape) if entry.name in rows else list(entry.example_shape)
+        if entry.batch_axis is not None and entry.name in rows and shape:
+            shape[entry.batch_axis] = 1
+        inputs.append(msgspec.structs.replace(entry, example_shape=tuple(shape)))
+    ort_session.run(session, model_inputs.take(tuple(inputs), rows, start=0, batch_size=1))
+    return tuple(inputs)
+
+
+def _check_length(session: ort_session.Session, inputs: tuple[ModelInput, ...], length: int) -> None:
+    if all(entry.sequence_axis is None for entry in inputs):
+        raise InputError(
+            f"inputs.sequence_length: the model has no sequence axis, {length} cannot be tried",
+            hint="remove inputs.sequence_length from the workload file",
+        )
+    try:
+        ort_session.run(session, model_inputs.generate(inputs, batch_size=1, sequence_length=length, seed=0))
+    except ModelError as error:
+        raise InputError(
+            f"inputs.sequence_length: the model does not accept length {length}: {error.fault}",
+            hint="give lengths that the model accepts; `advisor inspect` shows one that it does",
+        ) from error
+
+
+def _prove_batching(
+    path: Path, inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray] | None
+) -> tuple[Batching, tuple[str, ...]]:
+    """Run two different items alone and together; they share a call if every output grows with the batch and no item changes."""
+    if all(entry.batch_axis is None for entry in inputs):
+        shapes = ", ".join(f"{entry.name} {list(entry.shape)}" for entry in inputs if entry.shape)
+        return Batching(possible=False, reason=f"no input has a free batch axis ({shapes}); one call is counted as one item"), ()
+    session = ort_session.open_session(path)
+    pair = _items(inputs, rows, batch_size=2)
+    alone = [_part(inputs, pair, item) for item in range(2)]
+    try:
+        together = ort_session.run(session, pair)
+    except ModelError as error:
+        return Batching(possible=False, reason=f"a batch of two fails: {error.fault}"), ()
+    worst = 1.0
+    for item in range(2):
+        for name, single in ort_session.run(session, alone[item]).items():
+            axis = _growing_axis(single.shape, together[name].shape)
+            if axis is None:
+                return Batching(possible=False, reason=f"output {name} does not grow with the batch"), ()
+            worst = min(worst, _likeness(single, together[name].take([item], axis=axis)))
+    if worst < RELATED_COSINE:
+        return Batching(possible=False, reason=f"an item's output depends on the others in its batch (cosine {worst:.3f})"), ()
+    axes = [f"axis {entry.batch_axis} of {entry.name}" for entry in inputs if entry.batch_axis is not None]
+    named = ", ".join(axes[:3]) + (f" and {len(axes) - 3} more" if len(axes) > 3 else "")
+    notes = ("outputs depend slightly on what else is in the batch, as dynamic quantization makes them",) if worst < 1.0 else ()
+    return Batching(possible=True, reason=f"two items run together as they do alone ({named})"), notes
+
+
+def _items(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray] | None, *, batch_size: int) -> dict[str, np.ndarray]:
+    if rows is not None:
+        return model_inputs.take(inputs, rows, start=0, batch_size=batch_size)
+    return model_inputs.generate(inputs, batch_size=batch_size, sequence_length=None, seed=0)
+
+
+def _part(inputs: tuple[ModelInput, ...], feeds: Mapping[str, np.ndarray], item: int) -> dict[str, np.ndarray]:
+    return {
+        entry.name: feeds[entry.name] if entry.batch_axis is None else feeds[entry.name].take([item], axis=entry.batch_axis)
+        for entry in inputs
+    }
+
+
+def _growing_axis(single: tuple[int, ...], double: tuple[int, ...]) -> int | None:
+    if len(single) != len(double):
+        return None
+    grown = [axis for axis, (one, two) in enumerate(zip(single, double, strict=True)) if two == 2 * one and one > 0]
+    others_equal = sum(one != two for one, two in zip(single, double, strict=True)) == 1
+    return grown[0] if grown and others_equal else None
+
+
+def _likeness(expected: np.ndarray, actual: np.ndarray) -> float:
+    """Return 1.0 for equal up to rounding, else the cosine (the share of equal entries where the values are no floats)."""
+    if expected.dtype.kind != "f":
+        return float(np.mean(expected == actual)) if expected.size else 1.0
+    expected, actual = (values.astype(np.float64).ravel() for values in (expected, actual))
+    if np.abs(expected - actual).max(initial=0.0) <= SAME_FRACTION * np.abs(expected).max(initial=0.0):
+        return 1.0
+    scale = np.linalg.norm(expected) * np.linalg.norm(actual)
+    return min(float(expected @ actual / scale), np.nextafter(1.0, 0.0)) if scale > 0 else 0.0
+
+
+def _example_length(inputs: tuple[ModelInput, ...]) -> int | None:
+    return next((entry.example_shape[entry.sequence_axis] for entry in inputs if entry.sequence_axis is not None), None)
+
+
+def _operators(
+    path: Path, graph: Graph, inputs: tuple[ModelInput, ...], length: int | None
+) -> tuple[tuple[OperatorFacts, ...], list[str]]:
+    """Return the facts of each operator type that one item executes, dearest first, and the types whose flop is unknown."""
+    feeds = model_inputs.generate(inputs, batch_size=1, sequence_length=length, seed=0)
+    calls: dict[str, int] = defaultdict(int)
+    flop: dict[str, float | None] = defaultdict(float)
+    activations: dict[str, int] = defaultdict(int)
+    for node in ort_session.executed_nodes(path, feeds):
+        operator = node["operator"]
+        cost = graph.classical_flop.get(operator)
+        if cost is None:
+            equation = graph.einsum_equations.get(node["name"])
+            cost = operator_cost.flop(operator, node["inputs"], node["outputs"], equation=equation)
+        known = flop[operator]
+        flop[operator] = None if cost is None or known is None else known + cost
+        calls[operator] += 1
+        activations[operator] += node["output_bytes"]
+    found = [
+        OperatorFacts(
+            type=operator,
+            count=calls[operator],
+            flop_per_item=flop[operator],
+            activation_bytes_per_item=float(activations[operator]),
+            weight_bytes=graph.weight_bytes_of.get(operator, 0),
+        )
+        for operator in calls
+    ]
+    found.sort(key=lambda entry: (-(entry.flop_per_item or 0.0), -entry.activation_bytes_per_item, entry.type))
+    return tuple(found), sorted(operator for operator, cost in flop.items() if cost is None)
+
+
+def _kv_bytes_per_token(inputs: tuple[ModelInput, ...]) -> int | None:
+    """Return the bytes that one more token adds to the caches, told by the inputs whose past is empty in the example."""
+    caches = [entry for entry in inputs if entry.role == "state" and 0 in entry.example_shape]
+    sizes = [np.dtype(entry.dtype).itemsize * int(np.prod([s for s in entry.example_shape if s > 0])) for entry in caches]
+    return sum(sizes) or None
+
+
+def _family(graph: Graph, inputs: tuple[ModelInput, ...], operators: tuple[OperatorFacts, ...]) -> Family:
+    names = " ".join(entry.name for entry in inputs)
+    if any(operator.startswith("TreeEnsemble") for operator in graph.operators):
+        return "tree"
+    if "encoder_hidden_states" in names or "decoder_input_ids" in names:
+        return "encoder-decoder"
+    if "GroupQueryAttention" in graph.operators or any(0 in entry.example_shape for entry in inputs if entry.role == "state"):
+        return "decoder"
+    if operator_cost.RECURRENT & graph.operators.keys():
+        return "other"
+    flop = {entry.type: entry.flop_per_item or 0.0 for entry in operators}
+    convolution = sum(flop.get(operator, 0.0) for operator in operator_cost.CONVOLUTIONS)
+    product = sum(flop.get(operator, 0.0) for operator in operator_cost.MATRIX_PRODUCTS)
+    if convolution > product:
+        return "cnn"
+    has_attention = bool(operator_cost.ATTENTIONS & graph.operators.keys()) or {"MatMul", "Softmax"} <= graph.operators.keys()
+    normalizes = any("Normalization" in operator or operator == "ReduceMean" for operator in graph.operators)
+    return "encoder" if has_attention and normalizes else "other"

@@ -1,0 +1,196 @@
+"""Valid inputs for a model: generated from what the graph tells of each input, or the user's own rows."""
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice, product
+from pathlib import Path
+
+import numpy as np
+
+from advisor.errors import InputError
+from advisor.schema import GraphInput, ModelInput, Role
+
+BATCH_NAME = re.compile(r"batch|^n$|^b$|^bs$|^bsz$", re.IGNORECASE)
+SEQUENCE_NAME = re.compile(r"seq|len|time|token|frame|^t$|^l$|^s$", re.IGNORECASE)
+PAST_NAME = re.compile(r"past|cache", re.IGNORECASE)
+STATE_NAME = re.compile(r"past|cache|state|hidden|^[hc](_?0|_?in|_?prev)?$", re.IGNORECASE)
+MASK_NAME = re.compile(r"mask", re.IGNORECASE)
+SEGMENT_NAME = re.compile(r"token_type|segment", re.IGNORECASE)
+POSITION_NAME = re.compile(r"position", re.IGNORECASE)
+IDS_NAME = re.compile(r"(^|_)ids?$|tokens", re.IGNORECASE)
+
+# Tried in turn where the file does not say: common lengths of text and of audio windows, common image sides.
+SEQUENCE_LENGTHS = (128, 16, 512, 64, 256, 576, 1024, 1, 1600, 16000)
+IMAGE_SIDES = (224, 32, 64, 128, 256, 28, 299, 384, 640)
+DEFAULT_VOCABULARY = 100  # where ids are known by name only; small, so that no table is overrun
+MAX_TRIALS = 60
+
+
+def possible_inputs(inputs: tuple[GraphInput, ...], sequence_lengths: tuple[int, ...]) -> Iterator[tuple[ModelInput, ...]]:
+    """Yield readings of the graph's inputs, likeliest first; the caller keeps the first that the model accepts.
+
+    Lengths that the user asked for come before the common ones.
+    """
+    lengths = tuple(dict.fromkeys((*sequence_lengths, *SEQUENCE_LENGTHS)))
+    has_image = any(len(entry.shape) == 4 and not all(isinstance(size, int) for size in entry.shape[2:]) for entry in inputs)
+    sides = IMAGE_SIDES if has_image else (IMAGE_SIDES[0],)
+    # Scalars that the graph compares with a constant, as a sample rate, take each of these; others take 1.
+    switches = tuple(dict.fromkeys(value for entry in inputs for value in entry.compared_with)) or (1,)
+    for switch, length, side in islice(product(switches, lengths, sides), MAX_TRIALS):
+        yield tuple(_read(entry, length=length, side=side, switch=switch) for entry in inputs)
+
+
+def _read(entry: GraphInput, *, length: int, side: int, switch: int) -> ModelInput:
+    role, upper_bound = _role(entry)
+    axes = [_axis(entry, axis, role) for axis in range(len(entry.shape))]
+    sizes = {"batch": 1, "sequence": length, "past": 0, "side": side, "channels": 3, "one": 1}
+    return ModelInput(
+        name=entry.name,
+        dtype=entry.dtype,
+        shape=entry.shape,
+        example_shape=tuple(size if isinstance(size, int) else sizes[kind] for size, kind in zip(entry.shape, axes, strict=True)),
+        role=role,
+        batch_axis=axes.index("batch") if "batch" in axes else None,
+        sequence_axis=axes.index("sequence") if "sequence" in axes else None,
+        upper_bound=upper_bound,
+        scalar_value=switch if role == "scalar" else None,
+    )
+
+
+def _role(entry: GraphInput) -> tuple[Role, int | None]:
+    """Return the role of an input and, for integers, the exclusive bound of its values."""
+    integer = entry.dtype.startswith(("int", "uint"))
+    if len(entry.shape) == 0 or (entry.shape == (1,) and integer and entry.compared_with):
+        return "scalar", None
+    if MASK_NAME.search(entry.name):
+        return "mask", 2
+    if integer and SEGMENT_NAME.search(entry.name):
+        return "segment", entry.vocabulary
+    if integer and POSITION_NAME.search(entry.name):
+        return "position", entry.vocabulary
+    if integer and entry.dtype != "uint8" and (entry.vocabulary or IDS_NAME.search(entry.name)):
+        return "ids", entry.vocabulary or DEFAULT_VOCABULARY
+    if entry.is_state or (not integer and STATE_NAME.search(entry.name)):
+        return "state", None
+    return "features", None
+
+
+def _axis(entry: GraphInput, axis: int, role: str) -> str:
+    """Return what a dynamic axis stands for: batch, sequence, past, side, channels or one; "fixed" where it is not dynamic."""
+    size = entry.shape[axis]
+    if isinstance(size, int):
+        return "fixed"
+    if size is not None:
+        # A sum such as "past_sequence_length + sequence_length" is as long as the sequence, since the past is empty.
+        words = [word for word in size.split("+") if not PAST_NAME.search(word)]
+        if not words:
+            return "past"
+        if any(SEQUENCE_NAME.search(word) for word in words):
+            return "sequence"
+        if BATCH_NAME.search(size):
+            return "batch"
+    dynamic = [position for position, value in enumerate(entry.shape) if not isinstance(value, int)]
+    if role == "state":
+        return "batch" if axis == dynamic[0] else "past"
+    if axis == 0:
+        return "batch"
+    if len(entry.shape) == 4:
+        return "channels" if axis == 1 else "side"
+    return "sequence" if axis == 1 else "one"
+
+
+def shape_at(entry: ModelInput, batch_size: int, sequence_length: int | None) -> tuple[int, ...]:
+    """Return the shape of an input for so many items of that length; None keeps the length of the example."""
+    shape = list(entry.example_shape)
+    if entry.batch_axis is not None:
+        shape[entry.batch_axis] = batch_size
+    if entry.sequence_axis is not None and sequence_length is not None:
+        shape[entry.sequence_axis] = sequence_length
+    return tuple(shape)
+
+
+def generate(
+    inputs: tuple[ModelInput, ...], *, batch_size: int, sequence_length: int | None, seed: int
+) -> dict[str, np.ndarray]:
+    """Return valid random inputs by name: ids inside the vocabulary, masks of ones, states of zeros, the same for the same seed."""
+    random = np.random.default_rng(seed)
+    return {entry.name: _values(entry, shape_at(entry, batch_size, sequence_length), random) for entry in inputs}
+
+
+def _values(entry: ModelInput, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+    if entry.dtype == "string":
+        return np.full(shape, "text", dtype=object)
+    dtype = np.dtype(entry.dtype)
+    if entry.role == "scalar":
+        return np.full(shape, 1 if entry.scalar_value is None else entry.scalar_value, dtype=dtype)
+    if entry.role == "mask" or dtype == np.bool_:
+        return np.ones(shape, dtype=dtype)
+    if entry.role in ("state", "segment"):
+        return np.zeros(shape, dtype=dtype)
+    if entry.role == "position":
+        return np.broadcast_to(np.arange(shape[-1], dtype=dtype), shape).copy()
+    if entry.role == "ids":
+        # The first ids of a vocabulary are often padding and other special tokens.
+        bound = entry.upper_bound or DEFAULT_VOCABULARY
+        return random.integers(min(bound // 2, 5), bound, size=shape).astype(dtype)
+    if dtype.kind in "iu":
+        return random.integers(0, 256 if dtype.itemsize == 1 and dtype.kind == "u" else 2, size=shape).astype(dtype)
+    return random.standard_normal(shape).astype(dtype)
+
+
+def read_npz(path: Path, key: str) -> dict[str, np.ndarray]:
+    """Return the arrays of the user's .npz file; raise InputError that names `key`, the option or field that gave the path."""
+    if not path.is_file():
+        raise InputError(f"{key}: {path}: no such file", hint="give an .npz file written by numpy.savez")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, KeyError) as error:
+        raise InputError(f"{key}: {path}: not a readable .npz file ({error})", hint="write it with numpy.savez, without objects") from error
+
+
+def check_rows(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray], path: Path) -> int:
+    """Return the number of items in the user's arrays; raise InputError if they do not fit the model's inputs."""
+    needed = [entry for entry in inputs if entry.role not in ("scalar", "state") or entry.name in rows]
+    for entry in needed:
+        if entry.name not in rows:
+            raise InputError(
+                f"{path}: no array named {entry.name!r}",
+                hint=f"the model's inputs are: {', '.join(f'{other.name} {list(other.shape)}' for other in inputs)}",
+            )
+        given = rows[entry.name]
+        fits = given.ndim == len(entry.shape) and all(
+            not isinstance(size, int) or axis == entry.batch_axis or size == given.shape[axis] for axis, size in enumerate(entry.shape)
+        )
+        if not fits:
+            raise InputError(
+                f"{path}: {entry.name} has shape {list(given.shape)}, the model wants {list(entry.shape)}",
+                hint="store one item per row, in the model's own layout",
+            )
+    counts = {entry.name: rows[entry.name].shape[entry.batch_axis] for entry in needed if entry.batch_axis is not None}
+    if len(set(counts.values())) > 1:
+        raise InputError(f"{path}: arrays differ in their number of items: {counts}", hint="give every input the same items")
+    return next(iter(counts.values()), 1)
+
+
+def take(
+    inputs: tuple[ModelInput, ...],
+    rows: Mapping[str, np.ndarray],
+    *,
+    start: int,
+    batch_size: int,
+    sequence_length: int | None = None,
+) -> dict[str, np.ndarray]:
+    """Return a batch of the user's items from `start` on, around the end if need be, cut or repeated to `sequence_length`."""
+    feeds = {}
+    for entry in inputs:
+        if entry.name not in rows:
+            feeds[entry.name] = _values(entry, shape_at(entry, batch_size, sequence_length), np.random.default_rng(0))
+            continue
+        values = rows[entry.name].astype(entry.dtype if entry.dtype != "string" else object)
+        if entry.batch_axis is not None:
+            values = values.take(np.arange(start, start + batch_size), axis=entry.batch_axis, mode="wrap")
+        if entry.sequence_axis is not None and sequence_length is not None:
+            values = values.take(np.arange(sequence_length), axis=entry.sequence_axis, mode="wrap")
+        feeds[entry.name] = np.ascontiguousarray(values)
+    return feeds

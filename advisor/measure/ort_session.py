@@ -1,0 +1,129 @@
+"""ONNX Runtime sessions: open, run, and what a run was seen to do. The one doorway to `onnxruntime`."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from advisor.errors import ModelError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession as Session
+else:
+    Session = object  # only a name for annotations, so that importing this module does not load onnxruntime
+
+Feeds = Mapping[str, np.ndarray]
+Optimization = Literal["all", "extended", "basic", "disabled"]
+
+_FATAL_ONLY = 4  # failed calls raise; ONNX Runtime's own copy of the message on stderr would only break the progress bar
+
+
+def open_session(
+    path: Path,
+    *,
+    intra_op_num_threads: int = 1,
+    optimization: Optimization = "all",
+    save_as: Path | None = None,
+    save_weights_apart: bool = False,
+    profile_prefix: Path | None = None,
+) -> Session:
+    """Return a CPU session on the file; raise ModelError if ONNX Runtime refuses it."""
+    import onnxruntime as ort
+
+    # The environment variable set by `advisor` stops ONNX Runtime's telemetry before its library is loaded; this call covers a
+    # process that imported onnxruntime before it imported advisor.
+    ort.disable_telemetry_events()
+    levels = ort.GraphOptimizationLevel
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = intra_op_num_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL_ONLY
+    options.graph_optimization_level = {
+        "all": levels.ORT_ENABLE_ALL,
+        "extended": levels.ORT_ENABLE_EXTENDED,
+        "basic": levels.ORT_ENABLE_BASIC,
+        "disabled": levels.ORT_DISABLE_ALL,
+    }[optimization]
+    # Idle pools of other sessions spin on the cores otherwise, and make every session in the process about 2.3 times slower.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if save_as is not None:
+        options.optimized_model_filepath = str(save_as)
+        if save_weights_apart:
+            options.add_session_config_entry("session.optimized_model_external_initializers_file_name", f"{save_as.name}.data")
+    if profile_prefix is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile_prefix)
+        # Prepacked weights vanish from the shapes that the profile records.
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises a family of pybind exceptions whose only common base is Exception
+        raise ModelError(
+            f"{path}: ONNX Runtime cannot load it: {_first_line(error)}",
+            hint="check that onnxruntime runs this file by itself; a newer opset or a custom operator is the usual reason",
+        ) from error
+
+
+def call(session: Session, feeds: Feeds) -> list[Any]:
+    """Return the outputs as ONNX Runtime gives them, nothing done beside: what is timed; raise ModelError if the call fails."""
+    try:
+        return session.run(None, feeds)  # type: ignore[no-any-return]
+    except Exception as error:  # see open_session
+        raise ModelError(
+            f"the model fails on the given inputs: {_first_line(error)}", hint="give inputs that it accepts with --inputs FILE.npz"
+        ) from error
+
+
+def run(session: Session, feeds: Feeds) -> dict[str, np.ndarray]:
+    """Return the outputs by name, each as one array; raise ModelError if the call fails."""
+    names = [output.name for output in session.get_outputs()]
+    return {name: _as_array(value) for name, value in zip(names, call(session, feeds), strict=True)}
+
+
+def executed_nodes(path: Path, feeds: Feeds) -> list[dict[str, Any]]:
+    """Return the nodes that a call of the unoptimised graph really executed.
+
+    Each has `name`, `operator`, `inputs` and `outputs` (tuples of shapes) and `output_bytes`; nodes inside If and Loop count as often as
+    they ran.
+    """
+    with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
+        session = open_session(path, optimization="disabled", profile_prefix=Path(folder) / "nodes")
+        run(session, feeds)
+        events = json.loads(Path(session.end_profiling()).read_text())
+    return [_executed(event) for event in events if event["name"].endswith("_kernel_time")]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide what is measured."""
+    import onnxruntime as ort
+
+    return {"onnxruntime": ort.__version__, "numpy": np.__version__}
+
+
+def _executed(event: dict[str, Any]) -> dict[str, Any]:
+    details = event["args"]
+    return {
+        "name": event["name"].removesuffix("_kernel_time"),
+        "operator": details["op_name"],
+        "inputs": _shapes(details["input_type_shape"]),
+        "outputs": _shapes(details["output_type_shape"]),
+        "output_bytes": int(details["output_size"]),
+    }
+
+
+def _shapes(listed: list[dict[str, list[int]]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(shape) for entry in listed for shape in entry.values())
+
+
+def _as_array(value: Any) -> np.ndarray:
+    """Return an output as an array; ZipMap's list of dictionaries becomes (items, classes) in the order of its keys."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return np.array([[row[key] for key in sorted(row)] for row in value])
+    return np.asarray(value)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,208 @@
+"""The process that times one variant: reads a request a line on stdin, answers a line on stdout.
+
+A process of its own, so that a variant that crashes, hangs or eats the memory takes nothing else with it.
+"""
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from advisor.errors import AdvisorError
+from advisor.measure import machine, model_inputs, ort_session
+from advisor.schema import ModelInput, Record
+
+
+class Load(Record, frozen=True, kw_only=True, tag=True):
+    """Open the file once; `rows` is the user's .npz, None for generated inputs."""
+
+    path: str
+    inputs: tuple[ModelInput, ...]
+    rows: str | None
+    seed: int
+
+
+class Time(Record, frozen=True, kw_only=True, tag=True):
+    """Call the model over and over for `seconds`, at least `min_calls` times, on each of `instances` sessions side by side."""
+
+    batch_size: int
+    sequence_length: int | None
+    intra_op_num_threads: int
+    instances: int
+    seconds: float
+    min_calls: int
+    warm_up_calls: int
+
+
+class Predict(Record, frozen=True, kw_only=True, tag=True):
+    """Write the outputs for `items` items, in order, to the .npz file `target`; `rows` as in Load, None for generated inputs."""
+
+    rows: str | None
+    items: int
+    sequence_length: int | None
+    target: str
+
+
+class Predicted(Record, frozen=True, kw_only=True, tag=True):
+    """The outputs are written."""
+
+
+class Loaded(Record, frozen=True, kw_only=True, tag=True):
+    """`load_s` is the time to open the first session, its file in the page cache or not as it happened."""
+
+    load_s: float
+    peak_memory_bytes: int
+
+
+class Timed(Record, frozen=True, kw_only=True, tag=True):
+    """Seconds of each call, instances pooled, in order of completion within each."""
+
+    latency_s: tuple[float, ...]
+    run_delay_s: float | None
+    peak_memory_bytes: int
+
+
+class Failed(Record, frozen=True, kw_only=True, tag=True):
+    """The request could not be carried out; the worker goes on."""
+
+    fault: str
+
+
+PREDICT_BATCH_SIZE = 8  # as a server would batch: what shares a batch can matter to a dynamically quantized model
+
+Request = Load | Time | Predict
+Answer = Loaded | Timed | Predicted | Failed
+
+# Different items in turn keep a model whose work depends on its input (a tree, an early exit) from being timed on one path alone.
+DISTINCT_FEEDS = 4
+
+
+class Worker:
+    """The sessions of one variant, opened as they are first needed and kept."""
+
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        self.rows = model_inputs.read_npz(Path(load.rows), "--inputs") if load.rows else None
+        self.sessions: dict[tuple[int, int], ort_session.Session] = {}
+        started = time.perf_counter()
+        self._session(threads=1, instance=0)
+        self.load_s = time.perf_counter() - started
+
+    def _session(self, *, threads: int, instance: int) -> ort_session.Session:
+        key = (threads, instance)
+        if key not in self.sessions:
+            self.sessions[key] = ort_session.open_session(Path(self.load.path), intra_op_num_threads=threads)
+        return self.sessions[key]
+
+    def _feeds(self, request: Time, offset: int) -> dict[str, np.ndarray]:
+        load = self.load
+        if self.rows is not None:
+            start = offset * request.batch_size
+            return model_inputs.take(
+                load.inputs, self.rows, start=start, batch_size=request.batch_size, sequence_length=request.sequence_length
+            )
+        return model_inputs.generate(
+            load.inputs, batch_size=request.batch_size, sequence_length=request.sequence_length, seed=load.seed + offset
+        )
+
+    def time(self, request: Time) -> Timed:
+        """Return the latencies of one visit; instances start together and each runs in a thread of its own."""
+        sessions = [self._session(threads=request.intra_op_num_threads, instance=index) for index in range(request.instances)]
+        feeds = [self._feeds(request, offset) for offset in range(DISTINCT_FEEDS)]
+        for session in sessions:
+            for call in range(request.warm_up_calls):
+                ort_session.run(session, feeds[call % DISTINCT_FEEDS])
+        barrier = threading.Barrier(len(sessions))
+        results: list[list[float] | AdvisorError] = [[] for _ in sessions]
+
+        def loop(index: int) -> None:
+            barrier.wait()
+            try:
+                results[index] = _timed_calls(sessions[index], feeds, seconds=request.seconds, min_calls=request.min_calls)
+            except AdvisorError as error:
+                results[index] = error
+
+        delay_before = machine.run_delay_s()
+        threads = [threading.Thread(target=loop, args=(index,)) for index in range(1, len(sessions))]
+        for thread in threads:
+            thread.start()
+        loop(0)
+        # Threads that have ended no longer show in the kernel's list, so their waiting is read while they still live.
+        delay_after = machine.run_delay_s()
+        for thread in threads:
+            thread.join()
+        for result in results:
+            if isinstance(result, AdvisorError):
+                raise result
+        waited = None if delay_before is None or delay_after is None else max(0.0, delay_after - delay_before)
+        pooled = tuple(latency for result in results if isinstance(result, list) for latency in result)
+        return Timed(latency_s=pooled, run_delay_s=waited, peak_memory_bytes=machine.peak_memory_bytes())
+
+
+    def predict(self, request: Predict) -> None:
+        """Write the outputs of the items to `request.target`, batch axis first where the output has one."""
+        inputs, rows = self.load.inputs, model_inputs.read_npz(Path(request.rows), "data") if request.rows else None
+        session = self._session(threads=1, instance=0)
+        size = PREDICT_BATCH_SIZE if any(entry.batch_axis is not None for entry in inputs) else 1
+        parts: dict[str, list[np.ndarray]] = {}
+        for start in range(0, request.items, size):
+            count = min(size, request.items - start)
+            if rows is not None:
+                feeds = model_inputs.take(inputs, rows, start=start, batch_size=count)
+            else:
+                seed = self.load.seed + start
+                feeds = model_inputs.generate(inputs, batch_size=count, sequence_length=request.sequence_length, seed=seed)
+            for name, values in ort_session.run(session, feeds).items():
+                parts.setdefault(name, []).append(values)
+        # An object array (labels that are texts) would need pickling; its text says the same.
+        whole = {name: np.concatenate([np.atleast_1d(part) for part in listed]) for name, listed in parts.items()}
+        np.savez(request.target, **{name: values.astype(str) if values.dtype == object else values for name, values in whole.items()})
+
+
+def _timed_calls(
+    session: ort_session.Session, feeds: list[dict[str, np.ndarray]], *, seconds: float, min_calls: int
+) -> list[float]:
+    latencies: list[float] = []
+    ends = time.perf_counter() + seconds
+    while len(latencies) < min_calls or time.perf_counter() < ends:
+        started = time.perf_counter()
+        ort_session.call(session, feeds[len(latencies) % len(feeds)])
+        latencies.append(time.perf_counter() - started)
+    return latencies
+
+
+def answer(worker: Worker | None, request: Request) -> tuple[Worker | None, Answer]:
+    """Return the worker to go on with and what to say."""
+    try:
+        if isinstance(request, Load):
+            worker = Worker(request)
+            return worker, Loaded(load_s=worker.load_s, peak_memory_bytes=machine.peak_memory_bytes())
+        if worker is None:
+            return None, Failed(fault="nothing is loaded")
+        if isinstance(request, Predict):
+            worker.predict(request)
+            return worker, Predicted()
+        return worker, worker.time(request)
+    except AdvisorError as error:
+        return worker, Failed(fault=error.fault)
+    except MemoryError:
+        return worker, Failed(fault="out of memory")
+
+
+def main() -> None:
+    """Answer requests until stdin ends, as it does when the parent dies."""
+    decoder = msgspec.json.Decoder(Request)
+    # Libraries that print would break the protocol: only this handle reaches the parent.
+    reply, sys.stdout = sys.stdout.buffer, sys.stderr
+    worker: Worker | None = None
+    for line in sys.stdin.buffer:
+        worker, said = answer(worker, decoder.decode(line))
+        reply.write(msgspec.json.encode(said) + b"\n")
+        reply.flush()
+
+
+if __name__ == "__main__":
+    main()

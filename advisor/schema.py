@@ -1,0 +1,516 @@
+"""Every record that crosses a module boundary.
+
+Base units throughout: s, bytes, flop, usd, fraction 0..1. One name end to end: the key in the YAML, the field here, the key in
+the JSON and the word in a template are the same string. A record holds what it was given; nothing is looked up or guessed here.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+SCHEMA_VERSION = 1
+
+Positive = Annotated[float, Meta(gt=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(min_length=1)]
+
+Basis = Literal["measured", "interpolated", "simulated", "projected", "list-price", "assumed"]
+Family = Literal["cnn", "encoder", "decoder", "encoder-decoder", "tree", "other"]
+Role = Literal["ids", "mask", "segment", "position", "state", "scalar", "features"]
+Metric = Literal["accuracy", "top1_agreement", "cosine"]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of all records: immutable, built by keyword, refusing unknown keys."""
+
+
+class Estimate(Record, frozen=True, kw_only=True):
+    """A figure with its 90% interval, how it was obtained and from what."""
+
+    value: float
+    low: float
+    high: float
+    basis: Basis
+    source: str
+
+
+class Exclusion(Record, frozen=True, kw_only=True):
+    """Something that was not considered, and why."""
+
+    what: str
+    reason: str
+
+
+# --- the model -----------------------------------------------------------------------------------------------------------
+
+
+class ModelInput(Record, frozen=True, kw_only=True):
+    """One graph input; `shape` holds an int where fixed, a symbol where named, None where unknown."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...]
+    example_shape: tuple[int, ...]  # one item that the model was seen to accept
+    role: Role
+    batch_axis: int | None
+    sequence_axis: int | None
+    upper_bound: int | None  # exclusive bound of valid integers, where the graph tells it (vocabulary size)
+    scalar_value: int | None = None  # what a scalar is set to: a constant that the graph compares it with
+
+
+class ModelOutput(Record, frozen=True, kw_only=True):
+    """One graph output; `has_classes` when its last axis scores classes."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...]
+    has_classes: bool
+
+
+class GraphInput(Record, frozen=True, kw_only=True):
+    """A graph input as the file declares it, with what the nodes that read it give away."""
+
+    name: str
+    dtype: str  # NumPy's name, "string", or the ONNX type where it is not a tensor
+    shape: tuple[int | str | None, ...]
+    vocabulary: int | None  # rows of the table that it indexes
+    is_state: bool  # initial state of a recurrent operator
+    compared_with: tuple[int, ...]  # constants it is tested against, as a sample rate is
+
+
+class GraphOutput(Record, frozen=True, kw_only=True):
+    """A graph output as the file declares it, and the operator that makes it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...]
+    producer: str
+
+
+class Graph(Record, frozen=True, kw_only=True):
+    """What an ONNX file holds, subgraphs and local functions included, before anything is run."""
+
+    sha256: str  # of the file and of its external data
+    file_bytes: int
+    opset: dict[str, int]
+    operators: dict[str, int]  # operator type -> nodes; Constant nodes are counted as weights instead
+    domains: dict[str, str]  # operator type -> domain
+    parameters: int
+    weight_bytes: int
+    weight_bytes_of: dict[str, int]  # operator type -> bytes of the weights it reads
+    weights_sha256: str  # of the values alone, wherever they are stored
+    classical_flop: dict[str, float]  # operations per item of each ai.onnx.ml operator that learned something
+    einsum_equations: dict[str, str]  # node name -> equation
+    inputs: tuple[GraphInput, ...]
+    outputs: tuple[GraphOutput, ...]
+
+
+class OperatorFacts(Record, frozen=True, kw_only=True):
+    """What one operator type contributes at batch 1; flop is None where no formula is known for the operator."""
+
+    type: str
+    count: int
+    flop_per_item: float | None
+    activation_bytes_per_item: float
+    weight_bytes: int
+
+
+class Batching(Record, frozen=True, kw_only=True):
+    """Whether items can share a call: proved by running the model, or refused with the reason."""
+
+    possible: bool
+    reason: str
+
+
+class ModelFacts(Record, frozen=True, kw_only=True):
+    """What the model file says about itself; `at_sequence_length` is None where there is no sequence axis."""
+
+    name: str
+    format: Literal["onnx", "checkpoint"]
+    sha256: str
+    family: Family
+    parameters: int
+    weight_bytes: int
+    file_bytes: int
+    opset: dict[str, int]
+    already_quantized: bool
+    inputs: tuple[ModelInput, ...]
+    outputs: tuple[ModelOutput, ...]
+    batching: Batching
+    operators: tuple[OperatorFacts, ...]
+    flop_per_item: float | None
+    activation_bytes_per_item: float | None
+    at_sequence_length: int | None
+    kv_bytes_per_token: int | None
+    notes: tuple[str, ...]
+
+
+# --- what can be made of it -----------------------------------------------------------------------------------------------
+
+
+class Source(Record, frozen=True, kw_only=True):
+    """Where a fact comes from, and when it was read."""
+
+    what: Name
+    date: Name
+
+
+class Scheme(Record, frozen=True, kw_only=True):
+    """One way to turn the baseline into another file; a YAML file in the catalogue each."""
+
+    id: Name
+    title: Name
+    method: Literal["graph-optimization", "dynamic-quantization"]
+    weight_bits: Count
+    activation_bits: Count
+    lossless: bool  # only reorders arithmetic
+    operators: tuple[str, ...]  # operator types that are quantized; empty: not applicable
+    per_channel: bool
+    source: Source
+
+
+# --- what was measured ---------------------------------------------------------------------------------------------------
+
+
+class Machine(Record, frozen=True, kw_only=True):
+    """The machine that the profile speaks of."""
+
+    cpu: str
+    cores: int  # those this process may use
+    memory_bytes: int
+    instruction_sets: tuple[str, ...]
+    system: str
+
+
+class Agreement(Record, frozen=True, kw_only=True):
+    """How near a variant's outputs are to the baseline's on the same inputs; a proxy for quality, never quality itself."""
+
+    items: int
+    inputs: Literal["generated", "given"]
+    cosine_mean: float | None
+    cosine_min: float | None
+    max_abs_difference: float
+    top1_agreement: float | None  # None where the model has no classes
+
+
+class QualityResult(Record, frozen=True, kw_only=True):
+    """A metric of baseline and variant on the user's data; `drop` is baseline minus variant, its interval a paired bootstrap."""
+
+    metric: Metric
+    data_sha256: str
+    items: int
+    baseline: float
+    value: float
+    drop: Estimate
+
+
+class Variant(Record, frozen=True, kw_only=True):
+    """One file that could be served; `path` is relative to the folder of the profile unless the user's own."""
+
+    id: str
+    scheme: str
+    title: str
+    path: str
+    sha256: str
+    bytes: int
+    derived_from: str | None  # None for the baseline
+    changed_operators: dict[str, int]  # operator type -> difference in count from the file it was derived from
+    changed_weight_bytes: int  # difference in stored weight bytes
+    lossless: bool  # the scheme only reorders arithmetic: no weight or activation loses precision
+    load_s: float | None
+    peak_memory_bytes: int | None
+    agreement: Agreement | None
+    quality: QualityResult | None
+
+
+class Visit(Record, frozen=True, kw_only=True):
+    """Consecutive calls of one session, in one round; `run_delay_s` is time its threads waited for a core meanwhile."""
+
+    order: int
+    latency_s: tuple[float, ...]
+    run_delay_s: float | None
+
+
+class Measurement(Record, frozen=True, kw_only=True):
+    """All samples of seconds per call at one point; with several instances they ran side by side and samples are pooled."""
+
+    variant: str
+    batch_size: int
+    sequence_length: int | None
+    intra_op_num_threads: int
+    instances: int
+    visits: tuple[Visit, ...]
+
+
+class ProfileSettings(Record, frozen=True, kw_only=True):
+    """What the user asked of `advisor profile`; a run is resumed only under equal settings."""
+
+    sequence_lengths: tuple[int, ...]
+    max_batch_size: int
+    max_latency_s: float | None
+    budget_s: float
+    seed: int
+    inputs_sha256: str | None
+    quality_metric: Metric | None
+    quality_data_sha256: str | None
+
+
+class Profile(Record, frozen=True, kw_only=True):
+    """Everything that was measured; `noise_fraction` is the difference of the baseline from itself measured twice (A/A)."""
+
+    schema_version: int
+    created: str
+    advisor_version: str
+    fingerprint: str  # of model, settings, schemes, versions and machine: equal for runs that may go on from each other
+    model: ModelFacts
+    machine: Machine
+    versions: dict[str, str]
+    settings: ProfileSettings
+    measuring_s: float
+    noise_fraction: float | None
+    variants: tuple[Variant, ...]
+    measurements: tuple[Measurement, ...]
+    exclusions: tuple[Exclusion, ...]
+    notes: tuple[str, ...]
+
+
+# --- what the user asks --------------------------------------------------------------------------------------------------
+
+
+class Traffic(Record, frozen=True, kw_only=True):
+    """Load: a mean rate with the coefficient of variation of inter-arrival times (1 = Poisson), or a recorded trace."""
+
+    requests_per_s: Positive | None = None
+    burstiness_cv: Positive = 1.0
+    trace: Name | None = None  # CSV with arrival_s and, optionally, sequence_length
+
+
+class SequenceLength(Record, frozen=True, kw_only=True):
+    """The lengths of requests, in tokens or frames, by two quantiles (lognormal between them) and a limit."""
+
+    p50: Count
+    p95: Count | None = None  # None: all requests are p50 long
+    max: Count | None = None
+
+
+class Inputs(Record, frozen=True, kw_only=True):
+    """What requests look like."""
+
+    sequence_length: SequenceLength | None = None
+
+
+class Slo(Record, frozen=True, kw_only=True):
+    """The latency promise: `quantile` of requests answer within `latency_s`."""
+
+    latency_s: Positive
+    quantile: Annotated[float, Meta(gt=0, lt=1)] = 0.99
+
+
+class Quality(Record, frozen=True, kw_only=True):
+    """The quality floor: a variant may lose at most `max_drop` of `metric` on `data`."""
+
+    max_drop: NonNegative
+    metric: Metric
+    data: Name | None = None
+
+
+class Lifecycle(Record, frozen=True, kw_only=True):
+    """The model's planned life, for the question of serving against fine-tuning; unknown costs stay None."""
+
+    horizon_months: Positive = 12.0
+    growth_per_month: Annotated[float, Meta(gt=-1, le=1)] = 0.0
+    fine_tunings_per_year: NonNegative | None = None
+    fine_tuning_usd: NonNegative | None = None  # one run: compute and the people who run it
+    labels_usd: NonNegative | None = None  # labelling, review, data licences over the horizon
+    pre_training_usd: NonNegative | None = None
+    quality_gap: Fraction | None = None  # how far quality falls short of what the product needs
+
+
+class HardwareChoice(Record, frozen=True, kw_only=True):
+    """Where it may run and what an hour costs there."""
+
+    allowed: Annotated[tuple[str, ...], Meta(min_length=1)] = ("local",)
+    price_usd_per_hour: dict[str, Positive]
+
+
+class Baseline(Record, frozen=True, kw_only=True):
+    """What runs today; None means the default of a plain ONNX Runtime server (one instance, all cores)."""
+
+    variant: Name | None = None  # None: the model as it was given
+    max_batch_size: Count = 1
+    max_queue_delay_s: NonNegative = 0.0
+    intra_op_num_threads: Count | None = None
+    instances: Count | None = None
+    replicas: Count | None = None  # None: as many as keep up with the traffic
+
+
+class Workload(Record, frozen=True, kw_only=True):
+    """The question, as the user writes it in YAML."""
+
+    name: Name
+    traffic: Traffic
+    slo: Slo
+    hardware: HardwareChoice
+    inputs: Inputs | None = None
+    quality: Quality | None = None
+    lifecycle: Lifecycle | None = None
+    baseline: Baseline | None = None
+
+
+# --- what was decided ----------------------------------------------------------------------------------------------------
+
+
+class Candidate(Record, frozen=True, kw_only=True):
+    """One way to serve the model."""
+
+    variant: str
+    hardware: str
+    intra_op_num_threads: int
+    instances: int
+    max_batch_size: int
+    max_queue_delay_s: float
+    replicas: int
+
+
+class Prediction(Record, frozen=True, kw_only=True):
+    """What is expected of a candidate under the workload; `capacity_requests_per_s` is of all replicas, at the target."""
+
+    candidate: Candidate
+    latency_p50_s: Estimate
+    latency_p95_s: Estimate
+    latency_p99_s: Estimate
+    latency_slo_s: Estimate  # at the quantile of the target
+    capacity_requests_per_s: Estimate | None  # None: not sought for this candidate
+    utilization_fraction: Estimate
+    mean_batch_size: float
+    cost_usd_per_hour: Estimate
+    cost_usd_per_million_requests: Estimate
+    quality_drop: Estimate | None  # None: not measured
+    meets_slo: bool  # the upper end of latency_slo_s is within the target
+    changes: tuple[str, ...]  # what differs from the baseline, in words, empty for "change nothing"
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    """What one rule says of this workload."""
+
+    rule: str
+    title: str
+    outcome: Literal["fires", "silent", "unknown"]
+    favours: Literal["inference", "fine-tuning", "pre-training", "mixed"]
+    weight: float
+    why: str  # for an unknown outcome: the facts that are missing
+
+
+class Verdict(Record, frozen=True, kw_only=True):
+    """Whether money goes into inference or training; None where the facts do not suffice."""
+
+    dominated_by: Literal["inference", "fine-tuning", "pre-training", "mixed"] | None
+    because: str
+    shares: dict[str, Estimate]  # of the lifetime cost, by kind; empty when unknown
+    findings: tuple[Finding, ...]
+
+
+class Certificate(Record, frozen=True, kw_only=True):
+    """How the search knows its answer: every candidate of the space is accounted for."""
+
+    candidates: int
+    cut_by_bound: int
+    cut_by_quality: int
+    cut_by_cost: int  # dearer than the answer, so never simulated
+    simulated: int
+    regret_usd_per_hour: float
+
+
+class Saving(Record, frozen=True, kw_only=True):
+    """What the recommendation saves against the baseline."""
+
+    usd_per_hour: Estimate
+    usd_per_year: Estimate
+    fraction: float
+
+
+class VariantSummary(Record, frozen=True, kw_only=True):
+    """One variant as the report tells it: speed beside quality."""
+
+    id: str
+    title: str
+    bytes: int
+    speedup: Estimate | None  # over the baseline at batch 1, paired in time
+    throughput_items_per_s: Estimate | None  # the best of its measured points
+    agreement: Agreement | None
+    quality: QualityResult | None
+    admitted: bool
+    admitted_because: str
+
+
+class ServiceCurve(Record, frozen=True, kw_only=True):
+    """Measured seconds per call over batch sizes, for a chart."""
+
+    variant: str
+    intra_op_num_threads: int
+    instances: int
+    sequence_length: int | None
+    batch_size: tuple[int, ...]
+    latency_s: tuple[Estimate, ...]
+
+
+class Advice(Record, frozen=True, kw_only=True):
+    """Everything the report shows."""
+
+    schema_version: int
+    created: str
+    advisor_version: str
+    profile_sha256: str
+    profile_created: str
+    profile_path: str | None
+    model: ModelFacts
+    machine: Machine
+    versions: dict[str, str]
+    workload: Workload
+    mean_requests_per_s: float
+    outcome: Literal["change", "keep", "infeasible"]
+    headline: str
+    recommended: Prediction | None
+    baseline: Prediction
+    saving: Saving | None
+    ties: tuple[Prediction, ...]
+    frontier: tuple[Prediction, ...]
+    nearest_miss: Prediction | None
+    binding_constraint: str | None
+    unproven: Prediction | None  # cheaper than the answer, but its quality was not measured
+    verdict: Verdict
+    variants: tuple[VariantSummary, ...]
+    service_curves: tuple[ServiceCurve, ...]
+    noise_fraction: float | None
+    certificate: Certificate
+    samples: int
+    measuring_s: float
+    risks: tuple[str, ...]
+    exclusions: tuple[Exclusion, ...]
+    notes: tuple[str, ...]
+
+
+# --- rules ---------------------------------------------------------------------------------------------------------------
+
+
+class RuleExamples(Record, frozen=True, kw_only=True):
+    """Facts under which the rule fires and facts under which it stays silent: its test, beside it."""
+
+    fires: dict[str, float | bool]
+    silent: dict[str, float | bool]
+
+
+class Rule(Record, frozen=True, kw_only=True):
+    """One argument for spending on one side; a YAML file in the rulebook each."""
+
+    id: Name
+    title: Name
+    favours: Literal["inference", "fine-tuning", "pre-training", "mixed"]
+    weight: Positive
+    when: Name  # a condition on the facts that decide/verdict.py lists, in rule-engine's language
+    why: Name  # what the report says when it fires; {fact} stands for the fact's value
+    source: Source
+    examples: RuleExamples

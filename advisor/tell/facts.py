@@ -1,0 +1,78 @@
+"""What was found in a model, and what a profile holds, as plain text for a terminal."""
+
+from pathlib import Path
+
+import msgspec
+
+from advisor import units
+from advisor.schema import ModelFacts, ModelInput, Profile
+
+OPERATORS_TOLD = 8
+
+
+def render_facts(facts: ModelFacts, format_: str) -> str:
+    """Return the facts as "text" or "json", ending in a newline."""
+    if format_ == "json":
+        return msgspec.json.format(msgspec.json.encode(facts), indent=1).decode() + "\n"
+    at = f" at sequence length {facts.at_sequence_length}" if facts.at_sequence_length is not None else ""
+    rows = [
+        ("model", f"{facts.name} ({facts.format}, sha256 {facts.sha256[:12]})"),
+        ("family", facts.family + (", already quantized" if facts.already_quantized else "")),
+        ("weights", f"{units.count(facts.parameters)} parameters, {units.size(facts.weight_bytes)} of {units.size(facts.file_bytes)}"),
+        ("per item", f"{_flop(facts.flop_per_item)}, {_activations(facts)}{at}"),
+        ("batching", ("possible: " if facts.batching.possible else "not possible: ") + facts.batching.reason),
+        ("opset", ", ".join(f"{domain} {version}" for domain, version in facts.opset.items())),
+    ]
+    if facts.kv_bytes_per_token is not None:
+        rows.append(("KV cache", f"{units.size(facts.kv_bytes_per_token)} per token"))
+    lines = [f"{name:<9} {value}" for name, value in rows]
+    lines += ["", "inputs", *(f"  {_input(entry)}" for entry in facts.inputs)]
+    lines += ["outputs", *(f"  {entry.name}  {entry.dtype} {_shape(entry.shape)}" for entry in facts.outputs)]
+    lines += ["", *_operators(facts)]
+    lines += [f"note: {note}" for note in facts.notes]
+    return "\n".join(lines) + "\n"
+
+
+def profile_line(profile: Profile, path: Path) -> str:
+    """Return one line on what a profile holds, ending in a newline."""
+    visits = [visit for entry in profile.measurements for visit in entry.visits]
+    calls = sum(len(visit.latency_s) for visit in visits)
+    noise = f", noise floor {units.percent(profile.noise_fraction)}" if profile.noise_fraction is not None else ""
+    return (
+        f"{path}: {len(profile.variants)} variants, {len(profile.measurements)} points, {calls:,} calls "
+        f"in {units.seconds(profile.measuring_s)}{noise}\n"
+    )
+
+
+def _flop(value: float | None) -> str:
+    return "flop unknown" if value is None else f"{units.count(value)}flop"
+
+
+def _activations(facts: ModelFacts) -> str:
+    value = facts.activation_bytes_per_item
+    return "activations unknown" if value is None else f"{units.size(value)} of activations"
+
+
+def _shape(shape: tuple[int | str | None, ...]) -> str:
+    return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
+
+
+def _input(entry: ModelInput) -> str:
+    axes = [
+        f"axis {axis} is {name}" for axis, name in ((entry.batch_axis, "batch"), (entry.sequence_axis, "sequence")) if axis is not None
+    ]
+    bound = [f"below {entry.upper_bound}"] if entry.upper_bound is not None and entry.role == "ids" else []
+    scalar = [f"set to {entry.scalar_value}"] if entry.scalar_value is not None else []
+    return f"{entry.name}  {entry.dtype} {_shape(entry.shape)}  {', '.join([entry.role, *axes, *bound, *scalar])}"
+
+
+def _operators(facts: ModelFacts) -> list[str]:
+    total = facts.flop_per_item or 0.0
+    lines = [f"{'operator':<24}{'count':>6}{'flop':>10}{'share':>11}{'activations':>14}{'weights':>11}"]
+    for entry in facts.operators[:OPERATORS_TOLD]:
+        share = units.percent(entry.flop_per_item / total) if entry.flop_per_item is not None and total > 0 else "?"
+        flop = "unknown" if entry.flop_per_item is None else units.count(entry.flop_per_item)
+        sizes = f"{units.size(entry.activation_bytes_per_item):>14}{units.size(entry.weight_bytes):>11}"
+        lines.append(f"{entry.type[:23]:<24}{entry.count:>6}{flop:>10}{share:>11}{sizes}")
+    left = len(facts.operators) - OPERATORS_TOLD
+    return [*lines, f"  and {left} more operator types (--format json lists all)"] if left > 0 else lines

@@ -1,0 +1,39 @@
+"""Which configurations the report compares, and the parts they play in it."""
+
+from advisor.schema import Advice, Candidate, Prediction, Record
+
+
+class Option(Record, frozen=True, kw_only=True):
+    """A configuration with its number in chart and table; `roles` is empty for one that is on the frontier and no more."""
+
+    number: int
+    roles: tuple[str, ...]
+    on_frontier: bool
+    prediction: Prediction
+
+
+def options(advice: Advice) -> tuple[Option, ...]:
+    """Return every configuration that the report speaks of, once, the cheapest first."""
+    parts = [("today", advice.baseline), ("recommended", advice.recommended), ("nearest miss", advice.nearest_miss)]
+    parts += [("tie", prediction) for prediction in advice.ties]
+    parts += [("quality not measured", advice.unproven)]
+    roles: dict[Candidate, tuple[str, ...]] = {}
+    predictions = {prediction.candidate: prediction for prediction in advice.frontier}
+    frontier = set(predictions)
+    for role, prediction in parts:
+        if prediction is not None:
+            roles[prediction.candidate] = (*roles.get(prediction.candidate, ()), role)
+            predictions[prediction.candidate] = prediction
+    return tuple(
+        Option(
+            number=number,
+            roles=roles.get(prediction.candidate, ()),
+            on_frontier=prediction.candidate in frontier,
+            prediction=prediction,
+        )
+        for number, prediction in enumerate(sorted(predictions.values(), key=_cost_then_latency), start=1)
+    )
+
+
+def _cost_then_latency(prediction: Prediction) -> tuple[float, float]:
+    return prediction.cost_usd_per_hour.value, prediction.latency_slo_s.value

@@ -1,0 +1,176 @@
+"""The only place where a number changes its unit: text to base units on the way in, base units to text on the way out."""
+
+import math
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+from advisor.errors import InputError
+
+# The last word of a field's name is its unit; the table gives what users may write for it. SI for flop, IEC and SI for bytes.
+SCALES: dict[str, dict[str, float]] = {
+    "s": {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0},
+    "months": {"months": 1.0, "month": 1.0, "years": 12.0, "year": 12.0},
+    "requests_per_s": {
+        "/s": 1.0,
+        "rps": 1.0,
+        "qps": 1.0,
+        "/min": 1 / 60,
+        "/h": 1 / 3600,
+        "/day": 1 / 86400,
+        "k/s": 1e3,
+        "k/day": 1e3 / 86400,
+        "M/day": 1e6 / 86400,
+    },
+    "usd": {"usd": 1.0, "$": 1.0, "k$": 1e3, "kusd": 1e3, "k": 1e3},
+    "usd_per_hour": {"/h": 1.0, "/hour": 1.0, "usd/h": 1.0, "$/h": 1.0, "/day": 1 / 24, "/month": 1 / 730, "usd/month": 1 / 730},
+    "fraction": {"%": 0.01},
+}
+# Fields whose unit is not the end of their name.
+UNIT_OF_FIELD = {"max_drop": "fraction", "growth_per_month": "fraction", "quantile": "fraction", "quality_gap": "fraction"}
+HOURS_PER_MONTH = 730.0  # 365 * 24 / 12
+HOURS_PER_YEAR = 8760.0
+
+_QUANTITY = re.compile(r"\s*([+-]?(?:\d+(?:[_ ]\d{3})*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*?)?\s*\Z")
+
+
+def unit_of(field: str) -> str | None:
+    """Return the key of SCALES that the field's name ends in, or None for a bare number."""
+    if field in UNIT_OF_FIELD:
+        return UNIT_OF_FIELD[field]
+    fitting = [unit for unit in SCALES if field == unit or field.endswith("_" + unit)]
+    return max(fitting, key=len, default=None)
+
+
+def parse_quantity(text: str, unit: str | None) -> float:
+    """Return `text` ("50 ms", "40 /s", "5 %", "1e-3") in base units; a text without a unit is in base units already."""
+    scale = SCALES[unit] if unit else {}
+    way_out = f"write a number, or a number and one of: {', '.join(scale)}" if scale else "write a plain number"
+    match = _QUANTITY.match(text)
+    if match is None or (match[2] and match[2] not in scale):
+        raise InputError(f"cannot read {text!r} as a quantity", hint=way_out)
+    value = float(re.sub("[_ ]", "", match[1])) * (scale[match[2]] if match[2] else 1.0)
+    if not math.isfinite(value):
+        raise InputError(f"{text!r} is not a finite number", hint=way_out)
+    return value
+
+
+def _significant(value: float, digits: int = 3) -> str:
+    """Return `value` with so many significant digits, thousands grouped, never in exponent form, no zeros that were not asked for."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else str(value)
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _scaled(value: float, steps: tuple[tuple[float, str], ...]) -> str:
+    # Rounding first keeps 0.99996 s from being printed as "1,000 ms".
+    rounded = abs(float(f"{value:.3g}"))
+    scale, suffix = next((step for step in steps if rounded >= step[0]), steps[-1])
+    return f"{_significant(value / scale)} {suffix}"
+
+
+def seconds(value: float) -> str:
+    """Return a duration as people say it: "17.3 ms", "2.5 s", "3.2 min"."""
+    if abs(value) < 120:
+        return _scaled(value, ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")))
+    return _scaled(value, ((3600.0, "h"), (60.0, "min")))
+
+
+def size(value: float) -> str:
+    """Return bytes in decimal multiples: "90.4 MB"."""
+    return _scaled(value, ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")))
+
+
+def count(value: float) -> str:
+    """Return a large count: "22.6 M"."""
+    return _scaled(value, ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))).rstrip()
+
+
+def usd(value: float) -> str:
+    """Return money: "$0.34", "$1,234", "-$12"."""
+    sign = "-" if value < 0 else ""
+    magnitude = abs(value)
+    if magnitude >= 100 or magnitude == 0:
+        return f"{sign}${magnitude:,.0f}"
+    return f"{sign}${magnitude:.2f}" if magnitude >= 0.1 else f"{sign}${_significant(magnitude, 2)}"
+
+
+def percent(value: float) -> str:
+    """Return a fraction as a percentage with two significant digits: "3.1 %"."""
+    return f"{_significant(100 * value, 2 if abs(value) < 0.1 else 3)} %"
+
+
+def number(value: float) -> str:
+    """Return a plain number with three significant digits."""
+    return _significant(value)
+
+
+def rate(value: float) -> str:
+    """Return requests or items a second: "40 /s"."""
+    return f"{_significant(value)} /s"
+
+
+def ratio(value: float) -> str:
+    """Return a speed-up: "2.31×"."""
+    return f"{value:.2f}×"
+
+
+def usd_per_hour(value: float) -> str:
+    """Return money an hour: "$0.34/h"."""
+    return f"{usd(value)}/h"
+
+
+def usd_per_year(value: float) -> str:
+    """Return money a year: "$2,978/year"."""
+    return f"{usd(value)}/year"
+
+
+def proportion(value: float) -> str:
+    """Return a fraction near one as "99.97 %", cut and not rounded, so that only the whole reads 100 %."""
+    # Rounding to nine digits first undoes the binary representation: 0.29 * 10,000 is 2,899.9999999999995.
+    return f"{math.floor(round(value * 1e4, 9)) / 100:g} %"
+
+
+def points(value: float) -> str:
+    """Return a difference of two fractions in percentage points: "0.31 pp"."""
+    return f"{_significant(100 * value, 2 if abs(value) < 0.1 else 3)} pp"
+
+
+def similarity(value: float) -> str:
+    """Return a cosine with the digits that tell near-equal outputs apart: "0.99312"."""
+    return f"{value:.5f}"
+
+
+def quantile(value: float) -> str:
+    """Return a quantile by its usual name: "p99", "p99.9"."""
+    return f"p{100 * value:.6g}"
+
+
+def counted(amount: int, word: str) -> str:
+    """Return a count with its noun: "1 replica", "1,200 samples"."""
+    return f"{amount:,} {word}" if amount == 1 else f"{amount:,} {word}s"
+
+
+def moment(text: str) -> str:
+    """Return an ISO 8601 time to the minute: "2026-11-22 07:43 UTC"."""
+    when = datetime.fromisoformat(text)
+    return f"{when:%Y-%m-%d %H:%M} {when:%Z}".rstrip()
+
+
+def _number_and_unit(text: str) -> tuple[str, str]:
+    unit = text.lstrip("-$.,0123456789")
+    return text.removesuffix(unit), unit
+
+
+def interval(value: float, low: float, high: float, format_: Callable[[float], str]) -> str:
+    """Return the ends of an interval around `value`, without the unit where it is that of the value: "38.1–46.2", "fixed"."""
+    if low == high:
+        return "fixed"
+    (low_number, low_unit), (high_number, high_unit) = _number_and_unit(format_(low)), _number_and_unit(format_(high))
+    _, unit = _number_and_unit(format_(value))
+    dash = " to " if low < 0 else "–"
+    if low_unit != high_unit:
+        return f"{low_number}{low_unit}{dash}{high_number}{high_unit}"
+    return f"{low_number}{dash}{high_number}" if high_unit == unit else f"{low_number}{dash}{high_number}{high_unit}"

@@ -1,0 +1,4 @@
+import numpy as np
+from numpy.typing import NDArray
+
+def non_dominated(points: NDArray[np.float64]) -> NDArray[np.bool_]: ...

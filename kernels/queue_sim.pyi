@@ -1,0 +1,12 @@
+import numpy as np
+from numpy.typing import NDArray
+
+def simulate_queue(
+    arrival_s: NDArray[np.float64],
+    size_class: NDArray[np.intp],
+    service_s: NDArray[np.float64],
+    service_factor: NDArray[np.float64],
+    *,
+    instances: int,
+    max_queue_delay_s: float,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], float]: ...

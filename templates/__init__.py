@@ -1,0 +1,1 @@
+"""Jinja templates as data; a package so that editable installs find the files."""

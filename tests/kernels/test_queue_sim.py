@@ -1,0 +1,199 @@
+"""The queue that batches: equal to its twin, faithful to queueing theory, deaf to bad input."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.kernels import queue_sim, reference
+from tests.strategies import queues
+
+TIMES = ("arrival_s", "service_s", "max_queue_delay_s")
+
+
+def leaving_s(queue):
+    return queue["arrival_s"] + queue_sim.simulate_queue(**queue)[0]
+
+
+@given(queues())
+def test_the_kernel_answers_as_its_twin_to_the_last_bit(queue):
+    expected_latency_s, expected_batches, expected_busy_s = reference.simulate_queue(**queue)
+
+    latency_s, batches, busy_s = queue_sim.simulate_queue(**queue)
+
+    np.testing.assert_array_equal(expected_latency_s, latency_s)
+    np.testing.assert_array_equal(expected_batches, batches)
+    assert expected_busy_s == busy_s
+
+
+def test_the_kernel_is_called_as_its_twin():
+    expected = inspect.signature(reference.simulate_queue).parameters.values()
+
+    actual = inspect.signature(queue_sim.simulate_queue).parameters.values()
+
+    assert [(p.name, p.kind, p.default) for p in expected] == [(p.name, p.kind, p.default) for p in actual]
+
+
+@given(queues(), st.sampled_from([0.25, 2.0, 1024.0]))
+def test_changing_the_unit_of_time_changes_nothing_else(queue, factor):
+    scaled = queue | {name: queue[name] * factor for name in TIMES}
+    latency_s, batches, busy_s = queue_sim.simulate_queue(**queue)
+
+    scaled_latency_s, scaled_batches, scaled_busy_s = queue_sim.simulate_queue(**scaled)
+
+    np.testing.assert_array_equal(latency_s * factor, scaled_latency_s)
+    np.testing.assert_array_equal(batches, scaled_batches)
+    assert busy_s * factor == scaled_busy_s
+
+
+@given(queues())
+def test_nobody_is_answered_sooner_than_they_can_be_served(queue):
+    fastest_s = queue["service_s"].min() * queue["service_factor"].min()
+
+    latency_s, _, _ = queue_sim.simulate_queue(**queue)
+
+    assert (latency_s >= fastest_s - 1e-9).all()
+
+
+@given(queues(factors=st.just(1.0)))
+def test_requests_that_take_equally_long_are_answered_in_order_of_arrival(queue):
+    queue["service_s"] = np.full_like(queue["service_s"], 0.5)
+
+    assert (np.diff(leaving_s(queue)) >= -1e-9).all()
+
+
+@given(queues())
+def test_every_request_is_in_exactly_one_batch(queue):
+    _, batches, _ = queue_sim.simulate_queue(**queue)
+
+    assert len(queue["arrival_s"]) == batches @ np.arange(1, len(batches) + 1)
+
+
+@given(queues(max_batch_sizes=st.just(1)))
+def test_without_batching_the_servers_work_for_the_sum_of_all_service_times(queue):
+    factor = np.resize(queue["service_factor"], len(queue["arrival_s"]))
+    expected = math.fsum(queue["service_s"][0, queue["size_class"]] * factor)
+
+    _, _, busy_s = queue_sim.simulate_queue(**queue)
+
+    assert expected == pytest.approx(busy_s)
+
+
+@given(queues(max_batch_sizes=st.just(1)))
+def test_without_batching_another_server_never_delays_anybody(queue):
+    latency_s, _, _ = queue_sim.simulate_queue(**queue)
+
+    with_another_s, _, _ = queue_sim.simulate_queue(**queue | {"instances": queue["instances"] + 1})
+
+    assert (with_another_s <= latency_s).all()
+
+
+@given(queues())
+def test_nobody_waits_longer_than_the_delay_for_a_server_that_is_free(queue):
+    slowest_s = queue["service_s"].max() * queue["service_factor"].max()
+
+    latency_s, _, _ = queue_sim.simulate_queue(**queue | {"instances": 64})
+
+    assert (latency_s <= queue["max_queue_delay_s"] * (1 + 1e-9) + slowest_s + 1e-9).all()
+
+
+def test_a_batch_leaves_when_it_is_full_or_its_oldest_request_has_waited_long_enough():
+    arrival_s = np.array([0.0, 1.0, 2.0, 10.0, 11.0])
+    service_s = np.array([[1.0], [1.5], [2.0]])
+
+    latency_s, batches, busy_s = queue_sim.simulate_queue(
+        arrival_s, np.zeros(5, np.intp), service_s, np.ones(1), instances=1, max_queue_delay_s=4.0
+    )
+
+    np.testing.assert_array_equal([4.0, 3.0, 2.0, 5.5, 4.5], latency_s)
+    np.testing.assert_array_equal([0, 1, 1], batches)
+    assert busy_s == 3.5
+
+
+def test_a_batch_takes_as_long_as_its_largest_request():
+    service_s = np.array([[1.0, 2.0, 4.0], [1.0, 2.0, 4.0]])
+
+    latency_s, _, _ = queue_sim.simulate_queue(
+        np.zeros(4), np.array([0, 2, 1, 0]), service_s, np.array([1.0, 0.5]), instances=1, max_queue_delay_s=0.0
+    )
+
+    np.testing.assert_array_equal([4.0, 4.0, 5.0, 5.0], latency_s)
+
+
+def mean_wait_s(service_factor, *, requests_per_s, instances, seed):
+    # Twenty runs of 200,000 requests, the first tenth of each dropped: the queue starts empty and must first fill.
+    requests, rng = 200_000, np.random.default_rng(seed)
+    waits_s = []
+    for _ in range(20):
+        arrival_s = np.cumsum(rng.exponential(1 / requests_per_s, requests))
+        factor = service_factor(rng, requests)
+        latency_s, _, _ = queue_sim.simulate_queue(
+            arrival_s, np.zeros(requests, np.intp), np.ones((1, 1)), factor, instances=instances, max_queue_delay_s=0.0
+        )
+        waits_s.append((latency_s - factor)[requests // 10 :].mean())
+    return np.mean(waits_s)
+
+
+@pytest.mark.parametrize("load", [0.5, 0.8])
+def test_random_arrivals_and_constant_service_wait_as_pollaczek_and_khinchine_say(load):
+    expected = load / (2 * (1 - load))
+
+    actual = mean_wait_s(lambda _, requests: np.ones(requests), requests_per_s=load, instances=1, seed=1)
+
+    # The standard error of this mean is below 0.5 % of it.
+    assert expected == pytest.approx(actual, rel=0.02)
+
+
+@pytest.mark.parametrize("instances", [1, 4])
+@pytest.mark.parametrize("load", [0.5, 0.8])
+def test_random_arrivals_and_random_service_wait_as_erlang_says(load, instances):
+    offered = load * instances
+    terms = [offered**n / math.factorial(n) for n in range(instances + 1)]
+    all_busy = terms[-1] / (terms[-1] + (1 - load) * sum(terms[:-1]))
+    expected = all_busy / (instances * (1 - load))
+
+    actual = mean_wait_s(lambda rng, requests: rng.exponential(1, requests), requests_per_s=offered, instances=instances, seed=2)
+
+    # The standard error of this mean is below 0.9 % of it.
+    assert expected == pytest.approx(actual, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"arrival_s": np.array([1.0, 0.0])}, "arrival_s must be finite and ascending"),
+        ({"arrival_s": np.array([np.nan, 0.0])}, "arrival_s must be finite and ascending"),
+        ({"arrival_s": np.array([0.0, np.inf])}, "arrival_s must be finite and ascending"),
+        ({"arrival_s": np.zeros(3)}, "size_class has 2 entries for 3 arrivals"),
+        ({"arrival_s": np.zeros((2, 1))}, "wrong number of dimensions"),
+        ({"arrival_s": np.zeros(4)[::2]}, "not C-contiguous"),
+        ({"arrival_s": np.zeros(2, np.float32)}, "Buffer dtype mismatch"),
+        ({"size_class": np.array([0, 2])}, r"size_class must lie in 0\.\.1"),
+        ({"size_class": np.array([-1, 0])}, r"size_class must lie in 0\.\.1"),
+        ({"service_s": np.zeros((0, 2))}, "service_s has shape"),
+        ({"service_s": np.zeros((2, 2))}, "service_s must be finite and positive"),
+        ({"service_s": np.full((2, 2), np.nan)}, "service_s must be finite and positive"),
+        ({"service_factor": np.empty(0)}, "service_factor is empty"),
+        ({"service_factor": np.array([1.0, -1.0])}, "service_factor must be finite and positive"),
+        ({"service_factor": np.array([np.inf])}, "service_factor must be finite and positive"),
+        ({"instances": 0}, "instances must be at least 1, not 0"),
+        ({"max_queue_delay_s": -0.5}, r"max_queue_delay_s must be finite and not negative, not -0\.5"),
+        ({"max_queue_delay_s": math.nan}, "max_queue_delay_s must be finite and not negative, not nan"),
+        ({"max_queue_delay_s": math.inf}, "max_queue_delay_s must be finite and not negative, not inf"),
+    ],
+)
+def test_input_that_makes_no_sense_is_refused(change, complaint):
+    queue = {
+        "arrival_s": np.array([0.0, 1.0]),
+        "size_class": np.array([0, 1]),
+        "service_s": np.ones((3, 2)),
+        "service_factor": np.ones(1),
+        "instances": 1,
+        "max_queue_delay_s": 0.0,
+    }
+
+    with pytest.raises(ValueError, match=complaint):
+        queue_sim.simulate_queue(**queue | change)

@@ -1,0 +1,57 @@
+"""What the property tests draw from: queues, spaces of candidates, points. Grids of few values make ties likely."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+# Multiples of 1/8 s are exact in binary: arrivals, deadlines and completions then really fall on the same instant.
+_gap_s = st.sampled_from([0.0, 0.125, 0.5, 1.0]) | st.floats(0.0, 4.0, allow_subnormal=False)
+_duration_s = st.sampled_from([0.125, 0.5, 1.0]) | st.floats(1e-3, 8.0)
+_factor = st.sampled_from([0.5, 1.0, 2.0]) | st.floats(0.1, 3.0)
+_delay_s = st.sampled_from([0.0, 0.125, 1.0, 1e6]) | st.floats(0.0, 8.0, allow_subnormal=False)
+_max_batch_size = st.integers(1, 5)
+_coordinate = st.sampled_from([-1.0, 0.0, 1.0, 2.0]) | st.floats(allow_nan=False)
+
+
+@st.composite
+def queues(
+    draw: st.DrawFn,
+    max_batch_sizes: st.SearchStrategy[int] = _max_batch_size,
+    factors: st.SearchStrategy[float] = _factor,
+) -> dict[str, Any]:
+    """Arguments of simulate_queue: bursts, idle spells, more servers than requests, delays from none to longer than the trace."""
+    gap_s = draw(st.lists(_gap_s, max_size=40))
+    classes = draw(st.integers(1, 3))
+    return {
+        "arrival_s": np.cumsum(np.array(gap_s, dtype=np.float64)),
+        "size_class": draw(arrays(np.intp, len(gap_s), elements=st.integers(0, classes - 1))),
+        "service_s": draw(arrays(np.float64, (draw(max_batch_sizes), classes), elements=_duration_s)),
+        "service_factor": draw(arrays(np.float64, st.integers(1, 4), elements=factors)),
+        "instances": draw(st.integers(1, 5) | st.just(64)),
+        "max_queue_delay_s": draw(_delay_s),
+    }
+
+
+@st.composite
+def spaces(draw: st.DrawFn) -> dict[str, Any]:
+    """Arguments of enumerate_candidates: equal prices, floors at the target, loads that are a whole number of replicas."""
+    configs = draw(st.integers(0, 8))
+    return {
+        "item_seconds": draw(
+            arrays(np.float64, configs, elements=st.sampled_from([0.0, 0.25, 0.5, 1.0, 1e300]) | st.floats(0.0, 3.0))
+        ),
+        "latency_floor_s": draw(arrays(np.float64, configs, elements=st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0.0, 2.0))),
+        "price_usd_per_hour": draw(arrays(np.float64, configs, elements=st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0.0, 9.0))),
+        "max_replicas": draw(arrays(np.intp, configs, elements=st.integers(1, 12))),
+        "requests_per_s": draw(st.sampled_from([1.0, 4.0]) | st.floats(0.1, 20.0)),
+        "latency_target_s": draw(st.sampled_from([0.5, 1.0]) | st.floats(0.1, 2.0)),
+    }
+
+
+@st.composite
+def points(draw: st.DrawFn) -> NDArray[np.float64]:
+    """Points in 2 to 5 objectives: duplicates, shared coordinates, infinities."""
+    return draw(arrays(np.float64, st.tuples(st.integers(0, 30), st.integers(2, 5)), elements=_coordinate))

@@ -1,0 +1,490 @@
+"""Advice as the decide phase would give it, one for each thing that a report must be able to tell."""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from advisor import schema
+from advisor.schema import Advice, Basis, Candidate, Estimate, Prediction
+
+SECONDS_PER_ITEM = {
+    "fp32": {32: 0.0079, 128: 0.0312},
+    "ort-extended": {32: 0.0074, 128: 0.0299},
+    "int8-dynamic": {32: 0.0035, 128: 0.0141},
+}
+BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+SETTINGS = ((1, 1), (2, 1), (1, 2))  # threads, instances
+SIMULATED = "queue simulation of 200,000 requests over measured calls"
+
+
+def about(value: float, basis: Basis, source: str, *, spread: float = 0.09) -> Estimate:
+    return Estimate(value=value, low=value * (1 - spread), high=value * (1 + 1.2 * spread), basis=basis, source=source)
+
+
+def prediction(
+    candidate: Candidate,
+    *,
+    p99_s: float,
+    utilization: float,
+    changes: tuple[str, ...] = (),
+    quality_drop: Estimate | None = None,
+    target_s: float = 0.05,
+    quantile: float = 0.99,
+    capacity: float | None = None,
+    replica_usd_per_hour: float = 0.34,
+) -> Prediction:
+    p99 = about(p99_s, "simulated", SIMULATED)
+    p95 = about(p99_s * 0.74, "simulated", SIMULATED, spread=0.07)
+    slo = {0.95: p95, 0.99: p99}[quantile]
+    usd_per_hour = replica_usd_per_hour * candidate.replicas
+    price = "price in the workload file"
+    return Prediction(
+        candidate=candidate,
+        latency_p50_s=about(p99_s * 0.38, "simulated", SIMULATED, spread=0.05),
+        latency_p95_s=p95,
+        latency_p99_s=p99,
+        latency_slo_s=slo,
+        capacity_requests_per_s=about(capacity, "simulated", SIMULATED, spread=0.06) if capacity else None,
+        utilization_fraction=about(utilization, "interpolated", "measured calls at the mean batch size", spread=0.04),
+        mean_batch_size=1.7,
+        cost_usd_per_hour=Estimate(value=usd_per_hour, low=usd_per_hour, high=usd_per_hour, basis="list-price", source=price),
+        cost_usd_per_million_requests=about(usd_per_hour / 0.216, "list-price", price, spread=0.0),
+        quality_drop=quality_drop,
+        meets_slo=slo.high <= target_s,
+        changes=changes,
+    )
+
+
+def candidate(variant: str, *, threads: int = 1, instances: int = 2, batch: int = 8, replicas: int = 1) -> Candidate:
+    return Candidate(
+        variant=variant,
+        hardware="local",
+        intra_op_num_threads=threads,
+        instances=instances,
+        max_batch_size=batch,
+        max_queue_delay_s=0.002 if batch > 1 else 0.0,
+        replicas=replicas,
+    )
+
+
+def service_curves() -> tuple[schema.ServiceCurve, ...]:
+    speed = {(1, 1): 1.0, (2, 1): 0.56, (1, 2): 1.09}
+    return tuple(
+        schema.ServiceCurve(
+            variant=variant,
+            intra_op_num_threads=setting[0],
+            instances=setting[1],
+            sequence_length=sequence_length,
+            batch_size=BATCH_SIZES,
+            latency_s=tuple(
+                about(
+                    0.0006 + seconds * speed[setting] * size**0.97, "measured", "median of the calls in three rounds", spread=0.06
+                )
+                for size in BATCH_SIZES
+            ),
+        )
+        for setting in SETTINGS
+        for variant, by_length in SECONDS_PER_ITEM.items()
+        for sequence_length, seconds in by_length.items()
+    )
+
+
+def minilm() -> schema.ModelFacts:
+    def operator(type_: str, count: int, flop: float | None, weight_bytes: int = 0) -> schema.OperatorFacts:
+        return schema.OperatorFacts(
+            type=type_, count=count, flop_per_item=flop, activation_bytes_per_item=4.0e6, weight_bytes=weight_bytes
+        )
+
+    def ids(name: str, upper_bound: int | None) -> schema.ModelInput:
+        return schema.ModelInput(
+            name=name,
+            dtype="int64",
+            shape=("batch", "sequence"),
+            example_shape=(1, 128),
+            role="ids" if upper_bound else "mask",
+            batch_axis=0,
+            sequence_axis=1,
+            upper_bound=upper_bound,
+        )
+
+    return schema.ModelFacts(
+        name="all-MiniLM-L6-v2",
+        format="onnx",
+        sha256="6fd5d72fe4589f189f8ebc006442dbb529bb7ce38f8082112682524616046452",
+        family="encoder",
+        parameters=22_713_216,
+        weight_bytes=90_852_864,
+        file_bytes=90_405_214,
+        opset={"": 18},
+        already_quantized=False,
+        inputs=(ids("input_ids", 30522), ids("attention_mask", None)),
+        outputs=(
+            schema.ModelOutput(name="last_hidden_state", dtype="float32", shape=("batch", "sequence", 384), has_classes=False),
+        ),
+        batching=schema.Batching(possible=True, reason="a batch of 3 gave each item the outputs that it has alone"),
+        operators=(
+            operator("MatMul", 48, 2.84e9, 42_467_328),
+            operator("Add", 87, 1.4e7, 120_000),
+            operator("Softmax", 6, 5.9e6),
+            operator("Div", 32, 4.6e6),
+            operator("Erf", 6, 1.2e6),
+            operator("Mul", 30, 1.1e6),
+            operator("ReduceMean", 26, 0.9e6),
+            operator("Sub", 13, 0.6e6),
+            operator("Sqrt", 13, 1.7e3),
+            operator("Gather", 5, 0.0, 47_000_000),
+            operator("Reshape", 48, 0.0),
+            operator("Transpose", 30, 0.0),
+            operator("Expand", 2, None),
+        ),
+        flop_per_item=2.868e9,
+        activation_bytes_per_item=5.1e7,
+        at_sequence_length=128,
+        kv_bytes_per_token=None,
+        notes=("the export computes GELU from Erf in five operators; ort-extended fuses them",),
+    )
+
+
+def drop(value: float, low: float, high: float) -> Estimate:
+    return Estimate(value=value, low=low, high=high, basis="measured", source="paired bootstrap over 2,000 items")
+
+
+def variants() -> tuple[schema.VariantSummary, ...]:
+    def quality(value: float, lost: Estimate) -> schema.QualityResult:
+        return schema.QualityResult(
+            metric="accuracy", data_sha256="c0ffee" * 10 + "beef", items=2000, baseline=0.895, value=value, drop=lost
+        )
+
+    def agreement(cosine_mean: float, cosine_min: float, difference: float) -> schema.Agreement:
+        return schema.Agreement(
+            items=64,
+            inputs="given",
+            cosine_mean=cosine_mean,
+            cosine_min=cosine_min,
+            max_abs_difference=difference,
+            top1_agreement=None,
+        )
+
+    paired = "median of paired ratios over 3 rounds"
+    best = "batch 8, 1 thread, 2 instances"
+    return (
+        schema.VariantSummary(
+            id="fp32",
+            title="as given",
+            bytes=90_405_214,
+            speedup=None,
+            throughput_items_per_s=about(118.0, "measured", best, spread=0.04),
+            agreement=None,
+            quality=quality(0.895, drop(0.0, 0.0, 0.0)),
+            admitted=True,
+            admitted_because="the model as it was given",
+        ),
+        schema.VariantSummary(
+            id="ort-extended",
+            title="graph fusions of ONNX Runtime",
+            bytes=90_210_112,
+            speedup=about(1.06, "measured", paired, spread=0.02),
+            throughput_items_per_s=about(125.0, "measured", best, spread=0.04),
+            agreement=agreement(0.9999998, 0.9999996, 1.4e-6),
+            quality=quality(0.895, drop(0.0, -0.0005, 0.0005)),
+            admitted=True,
+            admitted_because="lossless: only the order of arithmetic differs",
+        ),
+        schema.VariantSummary(
+            id="int8-dynamic",
+            title="8-bit weights per channel, activations quantized at run time",
+            bytes=22_972_370,
+            speedup=about(2.27, "measured", paired, spread=0.03),
+            throughput_items_per_s=about(262.0, "measured", best, spread=0.04),
+            agreement=agreement(0.9931, 0.9712, 0.183),
+            quality=quality(0.8925, drop(0.0025, -0.0015, 0.0065)),
+            admitted=True,
+            admitted_because="accuracy falls by at most 0.65 pp with 95 % confidence, 1 pp is allowed",
+        ),
+    )
+
+
+def finding(rule: str, title: str, outcome: str, why: str) -> schema.Finding:
+    return schema.Finding(rule=rule, title=title, outcome=outcome, favours="inference", weight=1.0, why=why)
+
+
+def verdict() -> schema.Verdict:
+    model = "lifetime cost over 12 months"
+    return schema.Verdict(
+        dominated_by="inference",
+        because="Serving takes 83 % of what the model costs over 12 months, and the always-on floor alone more than fine-tuning.",
+        shares={
+            "inference": Estimate(value=0.83, low=0.74, high=0.89, basis="projected", source=model),
+            "fine-tuning": Estimate(value=0.11, low=0.07, high=0.17, basis="assumed", source=model),
+            "labels": Estimate(value=0.06, low=0.03, high=0.11, basis="assumed", source=model),
+        },
+        findings=(
+            finding(
+                "always-on-floor",
+                "The smallest deployment outweighs training",
+                "fires",
+                "$2,978 a year to serve against $400 to train",
+            ),
+            finding("growing-traffic", "Traffic grows", "fires", "5 % a month: 1.8 times as much after a year"),
+            finding("rare-retraining", "Retraining is rare", "silent", "4 runs a year"),
+            finding("quality-gap", "Quality falls short of the product", "unknown", "lifecycle.quality_gap is not given"),
+        ),
+    )
+
+
+def workload() -> schema.Workload:
+    return schema.Workload(
+        name="semantic search",
+        traffic=schema.Traffic(requests_per_s=60.0, burstiness_cv=1.4),
+        slo=schema.Slo(latency_s=0.05),
+        hardware=schema.HardwareChoice(price_usd_per_hour={"local": 0.34}),
+        inputs=schema.Inputs(sequence_length=schema.SequenceLength(p50=32, p95=128, max=256)),
+        quality=schema.Quality(max_drop=0.01, metric="accuracy", data="tweets.csv"),
+        lifecycle=schema.Lifecycle(growth_per_month=0.05, fine_tunings_per_year=4.0, fine_tuning_usd=100.0, labels_usd=220.0),
+        baseline=schema.Baseline(),
+    )
+
+
+def change() -> Advice:
+    """The cheapest way is not what runs today; one tie, one dearer option, one cheaper but unproven."""
+    held = variants()[2].quality.drop
+    today = prediction(
+        candidate("fp32", threads=2, instances=1, batch=1, replicas=3), p99_s=0.0465, utilization=0.41, capacity=71.0
+    )
+    best = prediction(
+        candidate("int8-dynamic"),
+        p99_s=0.0412,
+        utilization=0.52,
+        changes=("variant fp32 to int8-dynamic", "1 instance of 2 threads to 2 instances of 1 thread", "replicas 3 to 1"),
+        quality_drop=held,
+        capacity=74.0,
+    )
+    return Advice(
+        schema_version=1,
+        created="2026-11-22T07:43:23Z",
+        advisor_version="0.1.0",
+        profile_sha256="9b0c4d51" * 8,
+        profile_created="2026-11-22T06:58:02Z",
+        profile_path="profile.json",
+        model=minilm(),
+        machine=schema.Machine(
+            cpu="AMD EPYC 9R14",
+            cores=2,
+            memory_bytes=8_200_000_000,
+            instruction_sets=("avx2", "avx512f", "avx512_vnni"),
+            system="Linux 6.8 x86_64",
+        ),
+        versions={"python": "3.11.9", "onnxruntime": "1.31.1", "numpy": "2.4.6"},
+        workload=workload(),
+        mean_requests_per_s=60.0,
+        outcome="change",
+        headline="Serve int8-dynamic with 2 instances: $0.34/h instead of $1.02/h",
+        recommended=best,
+        baseline=today,
+        saving=schema.Saving(
+            usd_per_hour=Estimate(value=0.68, low=0.68, high=0.68, basis="list-price", source="price in the workload file"),
+            usd_per_year=Estimate(value=5956.8, low=5956.8, high=5956.8, basis="list-price", source="price in the workload file"),
+            fraction=2 / 3,
+        ),
+        ties=(
+            prediction(
+                candidate("int8-dynamic", batch=4),
+                p99_s=0.0419,
+                utilization=0.54,
+                changes=("max_batch_size 8 to 4",),
+                quality_drop=held,
+            ),
+        ),
+        frontier=(
+            best,
+            prediction(candidate("int8-dynamic", batch=4, replicas=2), p99_s=0.0224, utilization=0.27, quality_drop=held),
+            prediction(
+                candidate("int8-dynamic", threads=2, instances=1, batch=1, replicas=3),
+                p99_s=0.0163,
+                utilization=0.2,
+                quality_drop=held,
+            ),
+        ),
+        nearest_miss=None,
+        binding_constraint=None,
+        unproven=None,
+        verdict=verdict(),
+        variants=variants(),
+        service_curves=service_curves(),
+        noise_fraction=0.021,
+        certificate=schema.Certificate(
+            candidates=4608, cut_by_bound=3112, cut_by_quality=0, cut_by_cost=1441, simulated=55, regret_usd_per_hour=0.0
+        ),
+        samples=18_420,
+        measuring_s=412.0,
+        risks=(
+            "int8-dynamic agrees with fp32 less on unusual inputs: lowest cosine 0.971 over 64 items",
+            "one replica: a restart interrupts the service",
+        ),
+        exclusions=(
+            schema.Exclusion(what="int8-static", reason="needs calibration data, none was given"),
+            schema.Exclusion(what="fp16", reason="this processor has no arithmetic in fp16"),
+            schema.Exclusion(what="4 threads", reason="this machine has 2 cores"),
+        ),
+        notes=("sequence lengths between 32 and 128 are interpolated on a log-log grid",),
+    )
+
+
+def keep() -> Advice:
+    """What runs today is the answer; something cheaper waits for a measurement of its quality."""
+    base = change()
+    today = prediction(candidate("fp32", threads=2, instances=1, batch=1), p99_s=0.0391, utilization=0.44, capacity=71.0)
+    unproven = prediction(
+        candidate("int8-dynamic", threads=2, instances=1),
+        p99_s=0.0204,
+        utilization=0.2,
+        changes=("variant fp32 to int8-dynamic",),
+        replica_usd_per_hour=0.17,
+    )
+    fp32, fused, int8 = base.variants
+    return replace(
+        base,
+        workload=replace(base.workload, quality=None, lifecycle=None, baseline=None),
+        outcome="keep",
+        headline="Keep fp32 as it is: nothing cheaper meets 50 ms at p99",
+        recommended=today,
+        baseline=today,
+        saving=None,
+        ties=(),
+        frontier=(today,),
+        unproven=unproven,
+        verdict=schema.Verdict(
+            dominated_by=None,
+            because="The cost of fine-tuning is not known: give lifecycle.fine_tuning_usd.",
+            shares={},
+            findings=verdict().findings[3:],
+        ),
+        variants=(
+            replace(fp32, quality=None),
+            replace(fused, quality=None),
+            replace(int8, quality=None, admitted=False, admitted_because="loses precision, and its quality was not measured"),
+        ),
+        risks=(),
+    )
+
+
+def infeasible() -> Advice:
+    """Nothing meets the target; the nearest miss is told, and what runs today is far off."""
+    base = change()
+    target = replace(base.workload, slo=schema.Slo(latency_s=0.005, quantile=0.95))
+    today = prediction(
+        candidate("fp32", threads=2, instances=1, batch=1, replicas=3), p99_s=1.9, utilization=0.97, target_s=0.005, quantile=0.95
+    )
+    miss = prediction(
+        candidate("int8-dynamic", batch=1, replicas=8),
+        p99_s=0.0096,
+        utilization=0.06,
+        target_s=0.005,
+        quantile=0.95,
+        changes=("variant fp32 to int8-dynamic", "replicas 3 to 8"),
+    )
+    return replace(
+        base,
+        workload=target,
+        outcome="infeasible",
+        headline="Nothing meets 5 ms at p95: the nearest miss is 7.1 ms for $2.72/h",
+        recommended=None,
+        baseline=today,
+        saving=None,
+        ties=(),
+        frontier=(),
+        nearest_miss=miss,
+        binding_constraint="one call of the fastest variant at batch 1 and sequence length 128 takes 14.7 ms",
+    )
+
+
+def minimal() -> Advice:
+    """Little is known: a tree model without sequence axis, one batch size, no quality, no verdict, and names that bite."""
+    base = change()
+    today = prediction(
+        candidate("trees|v2<script>alert(1)</script>", threads=1, instances=1, batch=1), p99_s=0.0004, utilization=0.02
+    )
+    name = today.candidate.variant
+    model = replace(
+        base.model,
+        name='<script>alert("a|b")</script>',
+        family="tree",
+        parameters=0,
+        weight_bytes=0,
+        inputs=(
+            schema.ModelInput(
+                name="X|<b>",
+                dtype="float32",
+                shape=(None, 30),
+                example_shape=(1, 30),
+                role="features",
+                batch_axis=None,
+                sequence_axis=None,
+                upper_bound=None,
+            ),
+        ),
+        outputs=(schema.ModelOutput(name="label", dtype="int64", shape=(None,), has_classes=False),),
+        batching=schema.Batching(possible=False, reason="the outputs of an item depend on the items beside it"),
+        operators=(
+            schema.OperatorFacts(
+                type="TreeEnsembleClassifier", count=1, flop_per_item=None, activation_bytes_per_item=8.0, weight_bytes=0
+            ),
+        ),
+        opset={"ai.onnx.ml": 3, "": 18},
+        flop_per_item=None,
+        activation_bytes_per_item=None,
+        at_sequence_length=None,
+        notes=(),
+    )
+    return replace(
+        base,
+        profile_path=None,
+        model=model,
+        workload=schema.Workload(
+            name="a|b\n<i>c</i>",
+            traffic=schema.Traffic(trace="trace.csv"),
+            slo=schema.Slo(latency_s=0.001),
+            hardware=schema.HardwareChoice(price_usd_per_hour={"local": 0.05}),
+        ),
+        outcome="keep",
+        headline=f"Keep {name}: nothing is cheaper",
+        recommended=today,
+        baseline=today,
+        saving=None,
+        ties=(),
+        frontier=(today,),
+        verdict=schema.Verdict(
+            dominated_by=None, because="Nothing is known of the life of the model: give lifecycle.", shares={}, findings=()
+        ),
+        variants=(
+            schema.VariantSummary(
+                id=name,
+                title="as <given>",
+                bytes=4100,
+                speedup=None,
+                throughput_items_per_s=None,
+                agreement=None,
+                quality=None,
+                admitted=True,
+                admitted_because="the model as it was given",
+            ),
+        ),
+        service_curves=(
+            schema.ServiceCurve(
+                variant=name,
+                intra_op_num_threads=1,
+                instances=1,
+                sequence_length=None,
+                batch_size=(1,),
+                latency_s=(about(0.00003, "measured", "median of 500 calls"),),
+            ),
+        ),
+        noise_fraction=None,
+        versions={},
+        risks=(),
+        exclusions=(),
+        notes=(),
+    )
+
+
+BUILDERS: tuple[Callable[[], Advice], ...] = (change, keep, infeasible, minimal)

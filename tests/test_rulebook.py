@@ -1,0 +1,113 @@
+"""The rulebook: every shipped rule does what its examples say, and a file that does not is refused by name and key."""
+
+from importlib import resources
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.decide.verdict import outcome
+from advisor.errors import InputError
+from advisor.rulebook import read_rules
+
+RULES = read_rules(resources.files("advisor.rules"))
+SHARE_RULES = {"inference-dominates", "training-dominates", "neither-dominates"}
+SOUND = {
+    "id": "busy",
+    "title": "The replicas are busy",
+    "favours": "inference",
+    "weight": 1,
+    "when": "utilization_fraction > 0.8 and replicas > 1",
+    "why": "{replicas} replicas work {utilization_fraction} of the time.",
+    "source": {"what": "a test", "date": "2026-11-22"},
+    "examples": {
+        "fires": {"utilization_fraction": 0.9, "replicas": 2},
+        "silent": {"utilization_fraction": 0.9, "replicas": 1},
+    },
+}
+
+
+def write(folder, rule):
+    (folder / "busy.yaml").write_bytes(msgspec.yaml.encode(rule))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[rule.id for rule in RULES])
+def test_a_shipped_rule_does_what_its_examples_say(rule):
+    assert outcome(rule, rule.examples.fires) == "fires"
+    assert outcome(rule, rule.examples.silent) == "silent"
+
+
+@given(st.floats(0, 1))
+def test_of_the_rules_on_the_share_of_serving_exactly_one_fires(share):
+    fire = [rule.id for rule in RULES if rule.id in SHARE_RULES and outcome(rule, {"inference_share": share}) == "fires"]
+
+    assert len(fire) == 1
+
+
+def test_all_lesser_arguments_together_do_not_outweigh_the_share_of_the_cost():
+    lesser = sum(rule.weight for rule in RULES if "inference_share" not in rule.when)
+
+    assert lesser < min(rule.weight for rule in RULES if rule.id in SHARE_RULES)
+
+
+def test_rules_are_read_in_order_of_their_ids(tmp_path):
+    for name in ("b", "c", "a"):
+        (tmp_path / f"{name}.yaml").write_bytes(msgspec.yaml.encode(SOUND | {"id": name}))
+
+    assert [rule.id for rule in read_rules(tmp_path)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint", "way_out"),
+    [
+        ({"id": "bussy"}, "id: 'bussy' is not the name of the file", "write id: busy"),
+        ({"weight": 0}, "weight: ", "README"),
+        ({"favours": "marketing"}, "favours: ", "README"),
+        ({"wheight": 2}, "wheight: unknown key", "did you mean weight"),
+        ({"when": "utilisation_fraction > 0.8"}, "when: 'utilisation_fraction' is not a known fact", "did you mean 'util"),
+        ({"when": "utilization_fraction >"}, "when: cannot read the condition", "comparison"),
+        (
+            {"why": "There are {requests_per_s}."},
+            "why: 'requests_per_s' is not the plain name of a fact",
+            "quote any of: replicas",
+        ),
+        ({"why": "There are {replicas:.2f}."}, "why: 'replicas' is not the plain name of a fact", "quote any of: replicas"),
+        ({"why": "There are {replicas."}, "why: expected '}'", "quote a fact as {inference_share}"),
+        ({"examples": {"fires": SOUND["examples"]["fires"]}}, "missing required field `silent`", "README"),
+        (
+            {"examples": {"fires": SOUND["examples"]["silent"], "silent": SOUND["examples"]["silent"]}},
+            "examples.fires: with these facts the rule is silent",
+            "give values of replicas, utilization_fraction for which it is fires",
+        ),
+        (
+            {"examples": {"fires": SOUND["examples"]["fires"], "silent": {"replicas": 1}}},
+            "examples.silent: with these facts the rule is unknown",
+            "give values of replicas, utilization_fraction for which it is silent",
+        ),
+        (
+            {"examples": {"fires": SOUND["examples"]["fires"], "silent": {"replica": 1}}},
+            "examples.silent: 'replica' is not a known fact",
+            "did you mean 'replicas'",
+        ),
+        (
+            {"examples": {"fires": {"utilization_fraction": 0.9, "replicas": True}, "silent": SOUND["examples"]["silent"]}},
+            "examples.fires: rule 'busy': cannot evaluate",
+            "change the condition, or the fact",
+        ),
+    ],
+)
+def test_a_file_that_is_no_sound_rule_is_refused_with_its_name_and_key(tmp_path, change, complaint, way_out):
+    write(tmp_path, SOUND | change)
+
+    with pytest.raises(InputError) as refusal:
+        read_rules(tmp_path)
+
+    assert "busy.yaml: " in refusal.value.fault
+    assert complaint in refusal.value.fault
+    assert way_out in refusal.value.hint
+
+
+def test_a_folder_without_rules_is_refused_for_a_verdict_without_rules_says_nothing(tmp_path):
+    with pytest.raises(InputError, match="holds no rules"):
+        read_rules(tmp_path)
