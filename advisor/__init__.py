@@ -2,8 +2,8 @@
 
 import os
 
-# A user's model is their secret. ONNX Runtime's Linux wheel reads this variable when its library is loaded, spools device and model
-# names and looks a host up unless it is set; the Python switch comes too late. Child processes inherit it.
+# A user's model is their secret. Unless this variable is set when its library is loaded, ONNX Runtime's Linux wheel notes device and
+# model names in the user's cache folder and looks a host up; its Python switch comes too late. Child processes inherit it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.1.0"

@@ -19,7 +19,9 @@ PATH = click.Path(path_type=Path)
 WORKLOAD = click.option("-w", "--workload", type=PATH, required=True, help="The workload file (YAML): traffic, target, price.")
 NOW = click.option("--now", default=lambda: datetime.now(UTC).isoformat(timespec="seconds"), help="The time stamp to write.")
 INPUTS = click.option("--inputs", type=PATH, help="Your own inputs (.npz, one array per model input, one item per row).")
-BUDGET = click.option("--budget", "budget_s", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds to measure.")
+BUDGET = click.option(
+    "--budget", "budget_s", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds to measure."
+)
 MAX_BATCH = click.option(
     "--max-batch-size", type=click.IntRange(1, 4096), default=64, show_default=True, help="The largest batch to measure."
 )
@@ -37,6 +39,7 @@ def cli() -> None:
     advisor profile   MODEL                      measure: slow, once, on the target machine
     advisor advise    profile.json -w W.yaml     decide: repeatable, under a second
     advisor report    advice.json                tell: html, md or json
+    advisor verify    advice.json                serve it for real, under the workload's load
 
     Exit status: 0 advice found, 1 nothing meets the target, 2 the input is wrong.
     """
@@ -99,7 +102,9 @@ def profile(
 @cli.command()
 @click.argument("profile", type=PATH)
 @WORKLOAD
-@click.option("-o", "--output", type=PATH, help="Write the advice there; - for standard output. Without it, only the summary is printed.")
+@click.option(
+    "-o", "--output", type=PATH, help="Write the advice there; - for standard output. Without it, only the summary is printed."
+)
 @NOW
 def advise(profile: Path, workload: Path, output: Path | None, now: str) -> int:
     """Find the cheapest configuration in PROFILE that keeps the workload's promises.
@@ -143,9 +148,37 @@ def report(advice: Path, format_: str, output: Path | None) -> None:
 
 
 @cli.command()
+@click.argument("advice", type=PATH)
+@click.option("-w", "--workload", type=PATH, help="The workload file; needed only if its traffic is a trace.")
+@click.option(
+    "--seconds", "wanted_s", type=click.FloatRange(min=1), default=30.0, show_default=True, help="Length of each load test."
+)
+@NOW
+def verify(advice: Path, workload: Path | None, wanted_s: float, now: str) -> int:
+    """Serve what ADVICE recommends, and what runs today, under real load, and compare with the prediction.
+
+    What is learned goes into the profile and the advice. Exit status 1 if the target was not kept.
+
+    \b
+    advisor verify advice/advice.json
+    """
+    from advisor import pipeline
+    from advisor.progress import progress
+    from advisor.tell.summary import load_tests, summary
+
+    with progress() as report:
+        verified = pipeline.verify(advice, workload, wanted_s=wanted_s, now=now, report=report)
+    click.echo(summary(verified))
+    click.echo(load_tests(verified))
+    return int(not pipeline.held(verified))
+
+
+@cli.command()
 @click.argument("model", type=PATH)
 @WORKLOAD
-@click.option("-o", "--output", type=PATH, default=Path("advice"), show_default=True, help="The folder for profile, advice and report.")
+@click.option(
+    "-o", "--output", type=PATH, default=Path("advice"), show_default=True, help="The folder for profile, advice and report."
+)
 @INPUTS
 @BUDGET
 @MAX_BATCH
@@ -204,7 +237,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does: nothing is wrong. Python would complain at exit unless stdout is replaced.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         sys.exit(141)
 
 

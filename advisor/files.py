@@ -52,7 +52,9 @@ def read_json(path: Path, record_type: type[R], *, made_by: str) -> R:
     try:
         return msgspec.json.decode(content, type=record_type)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a file that this version of advisor wrote ({error})", hint=f"make it with `{made_by}`") from error
+        raise InputError(
+            f"{path}: not a file that this version of advisor wrote ({error})", hint=f"make it with `{made_by}`"
+        ) from error
 
 
 def read_yaml(path: Path, record_type: type[R]) -> R:
@@ -99,7 +101,9 @@ def _read(path: Path) -> bytes:
 
 def _with_units(tree: Any, expected: Any, path: Path, keys: tuple[str, ...]) -> Any:
     """Return the tree with texts such as "50 ms" as numbers in base units wherever a number is expected; refuse unknown keys."""
-    record = next((kind for kind in (expected, *get_args(expected)) if isinstance(kind, type) and issubclass(kind, msgspec.Struct)), None)
+    record = next(
+        (kind for kind in (expected, *get_args(expected)) if isinstance(kind, type) and issubclass(kind, msgspec.Struct)), None
+    )
     if record is not None and isinstance(tree, dict):
         fields = {field.name: field.type for field in msgspec.structs.fields(record)}
         for name in tree:

@@ -1,8 +1,6 @@
 """The straight line from files to advice: profile, advise, report. Here files are read and written; nothing is decided."""
 
-import csv
 import hashlib
-import sys
 from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -11,21 +9,35 @@ import msgspec
 import numpy as np
 
 from advisor import __version__
-from advisor.decide.advise import Request, Trace, advise
+from advisor.decide.advise import Request, advise, with_load_tests
+from advisor.decide.bench import Bench
+from advisor.decide.load_judgement import Observed, expected_service_s, judge, learned, offered
 from advisor.errors import InputError
-from advisor.files import read_json, read_yaml, sha256, to_json, write_atomically, write_record
-from advisor.measure import checkpoint, model_facts, model_inputs, profiler, quality
+from advisor.files import read_json, read_yaml, sha256, write_atomically, write_record
+from advisor.measure import checkpoint, load_test, model_facts, model_inputs, profiler, quality
 from advisor.measure.machine import read_machine
 from advisor.measure.ort_session import versions
+from advisor.measure.server import Serve
 from advisor.measure.store import Journal
 from advisor.measure.variants import Plan
 from advisor.rulebook import read_rules
-from advisor.schema import SCHEMA_VERSION, Advice, ModelFacts, Profile, ProfileSettings, Scheme, Workload
+from advisor.schema import (
+    SCHEMA_VERSION,
+    Advice,
+    Candidate,
+    LoadTest,
+    ModelFacts,
+    Profile,
+    ProfileSettings,
+    Scheme,
+    Trace,
+    Workload,
+)
 from advisor.tell.report import render
+from advisor.workload_file import read_trace, read_workload, sequence_lengths
 
 DEFAULT_BUDGET_S = 60.0
 DEFAULT_MAX_BATCH_SIZE = 64
-MIN_TRACE_REQUESTS = 100  # fewer say nothing of a p99
 Report = Callable[[float, float, str], None]
 
 
@@ -76,51 +88,19 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
     return measured
 
 
-def read_workload(path: Path) -> Workload:
-    """Return the workload; raise InputError for what contradicts itself or names a file that is not there."""
-    workload = read_yaml(path, Workload)
-    traffic, hardware = workload.traffic, workload.hardware
-    if (traffic.requests_per_s is None) == (traffic.trace is None):
-        raise InputError(f"{path}: traffic: give either requests_per_s or trace", hint="for example: traffic: {requests_per_s: 40}")
-    for name in hardware.allowed:
-        if name != "local":
-            raise InputError(
-                f"{path}: hardware.allowed: {name!r} was not measured", hint="only `local`, the machine of the profile, can be judged"
-            )
-        if name not in hardware.price_usd_per_hour:
-            raise InputError(f"{path}: hardware.price_usd_per_hour: no price for {name!r}", hint=f"add: price_usd_per_hour: {{{name}: 0.34}}")
-    lengths = workload.inputs.sequence_length if workload.inputs else None
-    if lengths is not None and not lengths.p50 <= (lengths.p95 or lengths.p50) <= (lengths.max or sys.maxsize):
-        raise InputError(f"{path}: inputs.sequence_length: p50, p95 and max must ascend", hint="for example: {p50: 32, p95: 128, max: 256}")
-    for key, name in (("traffic.trace", traffic.trace), ("quality.data", workload.quality.data if workload.quality else None)):
-        if name is not None and not (path.parent / name).is_file():
-            raise InputError(f"{path}: {key}: {path.parent / name}: no such file", hint="give a path relative to the workload file")
-    return workload
-
-
-def sequence_lengths(workload: Workload | None) -> tuple[int, ...]:
-    """Return the lengths to measure: the median first, then a short one, the 95th percentile and the longest."""
-    lengths = workload.inputs.sequence_length if workload and workload.inputs else None
-    if lengths is None:
-        return ()
-    p95 = lengths.p95 or lengths.p50
-    # A lognormal law is symmetric around its median on a log scale, so this is about the 5th percentile.
-    short = max(1, round(lengths.p50**2 / p95))
-    return tuple(dict.fromkeys((lengths.p50, short, p95, lengths.max or p95)))
-
-
 def _plan(model: Path, folder: Path, options: ProfileOptions, workload: Workload | None, *, now: str) -> Plan:
     lengths = sequence_lengths(workload)
-    data = options.workload.parent / workload.quality.data if options.workload and workload and _data(workload) else None
+    floor = workload.quality if workload else None
+    data = options.workload.parent / floor.data if options.workload and floor and floor.data else None
     rows_path = options.inputs
     rows = model_inputs.read_npz(rows_path, "--inputs") if rows_path else None
     baseline = _onnx_file(model, folder)
     facts = _facts(model, baseline, lengths, rows)
     if rows_path is not None and rows is not None:
         model_inputs.check_rows(facts.inputs, rows, rows_path)
-    if data is not None and workload is not None and workload.quality is not None:
+    if data is not None and floor is not None:
         examples = model_inputs.read_npz(data, "quality.data")
-        quality.check(workload.quality.metric, facts.outputs, examples, model_inputs.check_rows(facts.inputs, examples, data))
+        quality.check(floor.metric, facts.outputs, examples, model_inputs.check_rows(facts.inputs, examples, data))
     settings = ProfileSettings(
         sequence_lengths=lengths,
         max_batch_size=options.max_batch_size,
@@ -128,7 +108,7 @@ def _plan(model: Path, folder: Path, options: ProfileOptions, workload: Workload
         budget_s=options.budget_s,
         seed=options.seed,
         inputs_sha256=sha256(rows_path) if rows_path else None,
-        quality_metric=workload.quality.metric if workload and workload.quality and data else None,
+        quality_metric=floor.metric if floor and data else None,
         quality_data_sha256=sha256(data) if data else None,
     )
     machine, catalogue = read_machine(), schemes()
@@ -145,10 +125,6 @@ def _plan(model: Path, folder: Path, options: ProfileOptions, workload: Workload
         created=now,
         fingerprint=hashlib.sha256(msgspec.json.encode(parts)).hexdigest(),
     )
-
-
-def _data(workload: Workload) -> str | None:
-    return workload.quality.data if workload.quality else None
 
 
 def _facts(model: Path, baseline: Path, lengths: tuple[int, ...], rows: dict[str, np.ndarray] | None) -> ModelFacts:
@@ -181,26 +157,31 @@ def schemes() -> tuple[Scheme, ...]:
     return tuple(found)
 
 
-
-
 def advise_on(profile_path: Path, workload_path: Path, *, now: str) -> Advice:
     """Return the advice on a saved profile."""
     measured = read_json(profile_path, Profile, made_by="advisor profile")
     workload = read_workload(workload_path)
-    trace = _read_trace(workload_path.parent / workload.traffic.trace) if workload.traffic.trace else None
+    try:
+        return advise(measured, _request(workload, profile_path, now=now), _trace(workload, workload_path))
+    except InputError as error:
+        raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
+
+
+def _request(workload: Workload, profile_path: Path, *, now: str) -> Request:
     with as_file(files("advisor.rules")) as folder:
         rules = read_rules(folder)
-    request = Request(
+    return Request(
         workload=workload,
         rules=rules,
         profile_sha256=sha256(profile_path),
         profile_path=profile_path.name,
         created=now,
     )
-    try:
-        return advise(measured, request, trace)
-    except InputError as error:
-        raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
+
+
+def _trace(workload: Workload, workload_path: Path) -> Trace | None:
+    name = workload.traffic.trace
+    return read_trace(workload_path.parent / name) if name is not None else None
 
 
 def recommend(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> Advice:
@@ -215,35 +196,88 @@ def recommend(model: Path, output: Path, options: ProfileOptions, *, now: str, r
     return advice
 
 
+def verify(advice_path: Path, workload_path: Path | None, *, wanted_s: float, now: str, report: Report) -> Advice:
+    """Serve the recommendation and the baseline for real, and return the advice with what was seen, in the files too.
+
+    What is learned of service inside a server goes into the profile and the advice is made anew with it; a recommendation that changed
+    is served in its turn.
+    """
+    advice = read_advice(advice_path)
+    profile_path = advice_path.parent / (advice.profile_path or "profile.json")
+    measured = read_json(profile_path, Profile, made_by="advisor profile")
+    if sha256(profile_path) != advice.profile_sha256:
+        raise InputError(
+            f"{profile_path}: not the profile that {advice_path} was made from", hint="make the advice again: advisor advise"
+        )
+    if advice.workload.traffic.trace is not None and workload_path is None:
+        raise InputError(
+            f"{advice_path}: its traffic is a trace, which is not in the file", hint="name the workload file with -w"
+        )
+    trace = _trace(advice.workload, workload_path) if workload_path else None
+    tests = _load_tests(advice, measured, trace, profile_path.parent, (), wanted_s=wanted_s, report=report)
+    measured = msgspec.structs.replace(measured, service_ratios=learned(measured.service_ratios, tests))
+    write_record(profile_path, measured)
+    again = advise(measured, _request(advice.workload, profile_path, now=now), trace)
+    tests = _load_tests(again, measured, trace, profile_path.parent, tests, wanted_s=wanted_s, report=report)
+    verified = with_load_tests(again, tests)
+    write_record(advice_path, verified)
+    return verified
+
+
+def _load_tests(
+    advice: Advice,
+    measured: Profile,
+    trace: Trace | None,
+    folder: Path,
+    known: tuple[LoadTest, ...],
+    *,
+    wanted_s: float,
+    report: Report,
+) -> tuple[LoadTest, ...]:
+    """Return a load test of the recommendation (or of the nearest miss) and of the baseline, those that are known first."""
+    bench = Bench(measured, advice.workload, trace)
+    tests = {test.candidate: test for test in known}
+    for prediction in (advice.recommended or advice.nearest_miss, advice.baseline):
+        if prediction is None or prediction.candidate in tests:
+            continue
+        candidate = prediction.candidate
+        report(0.0, wanted_s, f"serving {candidate.variant} for real")
+        arrival_s, lengths = offered(bench, candidate, wanted_s=wanted_s)
+        seen = load_test.replay(_serve(measured, candidate, folder, len(arrival_s)), arrival_s, lengths)
+        observed = Observed(
+            latency_s=seen.latency_s,
+            lag_s=seen.lag_s,
+            duration_s=seen.duration_s,
+            service_s=seen.service_s,
+            batch_size=seen.batch_size,
+            expected_service_s=expected_service_s(bench, candidate, seen.batch_size, seen.batch_length),
+        )
+        tests[candidate] = judge(prediction, advice.workload, observed)
+    return tuple(tests.values())
+
+
+def _serve(measured: Profile, candidate: Candidate, folder: Path, requests: int) -> Serve:
+    path = folder / next(variant.path for variant in measured.variants if variant.id == candidate.variant)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; the profile names it for {candidate.variant}", hint="run advisor profile again")
+    return Serve(
+        path=str(path),
+        inputs=measured.model.inputs,
+        intra_op_num_threads=candidate.intra_op_num_threads,
+        instances=candidate.instances,
+        max_batch_size=candidate.max_batch_size,
+        max_queue_delay_s=candidate.max_queue_delay_s,
+        requests=requests,
+        seed=measured.settings.seed,
+    )
+
+
+def held(advice: Advice) -> bool:
+    """Return whether the recommendation kept its target in a load test whose generator kept up."""
+    recommended = advice.recommended.candidate if advice.recommended else None
+    return any(test.candidate == recommended and test.meets_slo and test.generator_kept_up for test in advice.load_tests)
+
+
 def read_advice(path: Path) -> Advice:
     """Return the advice in a file."""
     return read_json(path, Advice, made_by="advisor advise")
-
-
-def _read_trace(path: Path) -> Trace:
-    """Return the requests of a CSV file with the columns arrival_s and, optionally, sequence_length."""
-    way_out = "write a CSV file with a header line and the columns arrival_s (seconds, ascending) and, if lengths vary, sequence_length"
-    arrival_s, lengths = [], []
-    try:
-        with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            if "arrival_s" not in (reader.fieldnames or ()):
-                raise InputError(f"{path}: no column arrival_s", hint=way_out)
-            for row in reader:
-                try:
-                    arrival_s.append(float(row["arrival_s"]))
-                    if "sequence_length" in row:
-                        lengths.append(int(row["sequence_length"]))
-                except (TypeError, ValueError):
-                    raise InputError(f"{path}: line {reader.line_num}: not a number: {dict(row)}", hint=way_out) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV file ({error})", hint=way_out) from error
-    times = np.array(arrival_s)
-    if len(times) < MIN_TRACE_REQUESTS or not np.isfinite(times).all() or (np.diff(times) < 0).any() or times[-1] <= times[0]:
-        raise InputError(
-            f"{path}: {len(times)} requests, of which arrival_s must be finite and ascend; at least {MIN_TRACE_REQUESTS} are needed",
-            hint=way_out,
-        )
-    if lengths and min(lengths) < 1:
-        raise InputError(f"{path}: a sequence_length below 1", hint=way_out)
-    return Trace(arrival_s=tuple(arrival_s), sequence_length=tuple(lengths) or None)

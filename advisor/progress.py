@@ -37,6 +37,7 @@ def _plain() -> Report:
         now = time.monotonic()
         if now - last >= PLAIN_EVERY_S:
             last = now
-            print(f"advisor: {what} ({done_s:.0f} of about {total_s:.0f} s measured)", file=sys.stderr, flush=True)
+            sys.stderr.write(f"advisor: {what} ({done_s:.0f} of about {total_s:.0f} s measured)\n")
+            sys.stderr.flush()
 
     return report

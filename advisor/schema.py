@@ -208,7 +208,7 @@ class QualityResult(Record, frozen=True, kw_only=True):
 
 
 class Variant(Record, frozen=True, kw_only=True):
-    """One file that could be served; `path` is relative to the folder of the profile unless the user's own."""
+    """One file that could be served; `path` is relative to the folder of the profile."""
 
     id: str
     scheme: str
@@ -245,6 +245,24 @@ class Measurement(Record, frozen=True, kw_only=True):
     visits: tuple[Visit, ...]
 
 
+class ServiceRatio(Record, frozen=True, kw_only=True):
+    """Seconds per call inside a server over those of the profile, under one setting; measured by load tests."""
+
+    variant: str
+    intra_op_num_threads: int
+    instances: int
+    ratio: Estimate
+    batches: int
+
+
+class NoiseFloor(Record, frozen=True, kw_only=True):
+    """How much the baseline differs from itself under one setting: side by side and on several threads it is more than alone."""
+
+    intra_op_num_threads: int
+    instances: int
+    fraction: float
+
+
 class ProfileSettings(Record, frozen=True, kw_only=True):
     """What the user asked of `advisor profile`; a run is resumed only under equal settings."""
 
@@ -275,6 +293,8 @@ class Profile(Record, frozen=True, kw_only=True):
     measurements: tuple[Measurement, ...]
     exclusions: tuple[Exclusion, ...]
     notes: tuple[str, ...]
+    noise_floors: tuple[NoiseFloor, ...] = ()  # by setting; noise_fraction is of all of them
+    service_ratios: tuple[ServiceRatio, ...] = ()  # what load tests have taught
 
 
 # --- what the user asks --------------------------------------------------------------------------------------------------
@@ -360,6 +380,13 @@ class Workload(Record, frozen=True, kw_only=True):
     baseline: Baseline | None = None
 
 
+class Trace(Record, frozen=True, kw_only=True):
+    """Recorded requests: ascending arrival times, and lengths if they were recorded."""
+
+    arrival_s: tuple[float, ...]
+    sequence_length: tuple[int, ...] | None
+
+
 # --- what was decided ----------------------------------------------------------------------------------------------------
 
 
@@ -432,12 +459,38 @@ class Saving(Record, frozen=True, kw_only=True):
     fraction: float
 
 
+class LoadTest(Record, frozen=True, kw_only=True):
+    """One candidate replica served for real under an open-loop generator, beside what was predicted of it."""
+
+    candidate: Candidate
+    requests: int
+    offered_requests_per_s: float  # to the one replica that was run
+    duration_s: float
+    latency_p50_s: Estimate
+    latency_p95_s: Estimate
+    latency_p99_s: Estimate
+    latency_slo_s: Estimate
+    throughput_requests_per_s: Estimate
+    utilization_fraction: float
+    mean_batch_size: float
+    generator_lag_p99_s: float
+    generator_kept_up: bool
+    service_ratio: Estimate
+    meets_slo: bool  # the measured quantile is within the target
+    predicted: Prediction
+    prediction_held: bool  # the measured quantile lies within the predicted interval, allowing for its own
+
+
 class VariantSummary(Record, frozen=True, kw_only=True):
     """One variant as the report tells it: speed beside quality."""
 
     id: str
     title: str
+    path: str  # as in Variant
+    sha256: str
     bytes: int
+    load_s: float | None
+    peak_memory_bytes: int | None
     speedup: Estimate | None  # over the baseline at batch 1, paired in time
     throughput_items_per_s: Estimate | None  # the best of its measured points
     agreement: Agreement | None
@@ -477,6 +530,7 @@ class Advice(Record, frozen=True, kw_only=True):
     baseline: Prediction
     saving: Saving | None
     ties: tuple[Prediction, ...]
+    more_ties: bool  # there are others than those told
     frontier: tuple[Prediction, ...]
     nearest_miss: Prediction | None
     binding_constraint: str | None
@@ -491,6 +545,7 @@ class Advice(Record, frozen=True, kw_only=True):
     risks: tuple[str, ...]
     exclusions: tuple[Exclusion, ...]
     notes: tuple[str, ...]
+    load_tests: tuple[LoadTest, ...] = ()  # the recommendation and the baseline, served for real
 
 
 # --- rules ---------------------------------------------------------------------------------------------------------------

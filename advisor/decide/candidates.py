@@ -50,8 +50,11 @@ def admission(variant: Variant, workload: Workload) -> Admission:
         way_out = "name quality.metric, quality.max_drop and quality.data in the workload file"
         return Admission(admitted=False, is_unknown=True, because=f"quality unknown: {way_out}")
     if measured is None or measured.metric != floor.metric:
-        return Admission(admitted=False, is_unknown=True, because=f"quality unknown: profiled without {floor.metric} on {floor.data}")
-    said = f"{floor.metric} drops by {percent(measured.drop.value)}, at worst {percent(measured.drop.high)} (allowed {percent(floor.max_drop)})"
+        return Admission(
+            admitted=False, is_unknown=True, because=f"quality unknown: profiled without {floor.metric} on {floor.data}"
+        )
+    drop = measured.drop
+    said = f"{floor.metric} drops by {percent(drop.value)}, at worst {percent(drop.high)} (allowed {percent(floor.max_drop)})"
     return Admission(admitted=measured.drop.high <= floor.max_drop, is_unknown=False, because=said)
 
 
@@ -109,7 +112,9 @@ def changes(today: Configuration, other: Configuration) -> tuple[str, ...]:
     if other.max_batch_size != today.max_batch_size:
         said.append(f"batches of up to {other.max_batch_size} instead of {today.max_batch_size}")
     if other.max_queue_delay_s != today.max_queue_delay_s:
-        said.append(f"wait up to {seconds(other.max_queue_delay_s)} for a batch to fill instead of {seconds(today.max_queue_delay_s)}")
+        said.append(
+            f"wait up to {seconds(other.max_queue_delay_s)} for a batch to fill instead of {seconds(today.max_queue_delay_s)}"
+        )
     return tuple(said)
 
 

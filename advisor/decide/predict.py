@@ -10,7 +10,7 @@ import numpy as np
 from advisor.decide.candidates import Configuration
 from advisor.decide.service_time import ServiceGrid, service_table
 from advisor.kernels import queue_sim
-from advisor.schema import Estimate, SequenceLength, Workload
+from advisor.schema import Estimate, SequenceLength, ServiceRatio, Workload
 
 SEEDS = 4
 # So many requests beyond the quantile in each run that its sampling error stays at a few percent.
@@ -139,9 +139,11 @@ class Outcome:
 class Simulator:
     """Runs configurations under one demand; service tables are computed once each."""
 
-    def __init__(self, demand: Demand, grids: dict[tuple[str, int, int], ServiceGrid]) -> None:
+    def __init__(self, demand: Demand, grids: dict[tuple[str, int, int], ServiceGrid], ratios: tuple[ServiceRatio, ...]) -> None:
+        """`ratios` are what load tests have taught of service inside a server; elsewhere SERVER_FACTOR is assumed."""
         self.demand = demand
         self.grids = grids
+        self._ratios = {(entry.variant, entry.intra_op_num_threads, entry.instances): entry.ratio for entry in ratios}
         self._tables: dict[tuple[str, int, int, int, str], np.ndarray] = {}
         self._bounds: dict[tuple[str, int, int, int, float], tuple[float, float]] = {}
         self._factors: dict[tuple[tuple[str, int, int], int], np.ndarray] = {}
@@ -156,7 +158,8 @@ class Simulator:
         key = (grid.variant, grid.intra_op_num_threads, grid.instances, configuration.max_batch_size, end)
         if key not in self._tables:
             table = service_table(grid, configuration.max_batch_size, self.demand.lengths, end=end)
-            self._tables[key] = table * SERVER_FACTOR[end]
+            learned = self._ratios.get(key[:3])
+            self._tables[key] = table * (SERVER_FACTOR[end] if learned is None else getattr(learned, end))
         return self._tables[key]
 
     def bounds(self, configuration: Configuration, quantile: float) -> tuple[float, float]:

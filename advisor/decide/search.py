@@ -39,7 +39,9 @@ def search(
     """
     if not space:
         return Found(cheapest=(), cost_usd_per_hour=None, candidates=0, cut_by_bound=0, cut_by_cost=0, simulated=0)
-    item_seconds, floor_s = (np.array(column) for column in zip(*(simulator.bounds(entry, quantile) for entry in space), strict=True))
+    item_seconds, floor_s = (
+        np.array(column) for column in zip(*(simulator.bounds(entry, quantile) for entry in space), strict=True)
+    )
     rate = simulator.demand.requests_per_s
     limits = np.minimum(np.ceil(rate * item_seconds / LOWEST_UTILIZATION) + 1, MAX_REPLICAS).astype(np.intp)
     which, replicas, cost, by_latency, by_throughput = kernel.enumerate_candidates(

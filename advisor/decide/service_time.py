@@ -14,13 +14,28 @@ import numpy as np
 from advisor.schema import Estimate, Measurement, Profile, Record, Visit
 
 # 95th percentile of Student's t by degrees of freedom: a 90% interval of a mean of so few visits.
-STUDENT_T_95 = {1: 6.31, 2: 2.92, 3: 2.35, 4: 2.13, 5: 2.02, 6: 1.94, 7: 1.89, 8: 1.86, 9: 1.83, 10: 1.81, 15: 1.75, 20: 1.72, 30: 1.70}
+STUDENT_T_95 = {
+    1: 6.31,
+    2: 2.92,
+    3: 2.35,
+    4: 2.13,
+    5: 2.02,
+    6: 1.94,
+    7: 1.89,
+    8: 1.86,
+    9: 1.83,
+    10: 1.81,
+    15: 1.75,
+    20: 1.72,
+    30: 1.70,
+}
 NORMAL_95 = 1.645
 # One visit tells nothing of its own spread: its interval is taken this wide.
 SINGLE_VISIT_FRACTION = 0.15
 # What a slope carried beyond the measured range may be off by, per factor of two.
 PROJECTION_FRACTION = 0.15
 SPREAD_POINTS = 1024
+SIDE = {"low": -1.0, "value": 0.0, "high": 1.0}  # of an interval, where its margin is taken
 
 
 class ServiceGrid(Record, frozen=True, kw_only=True):
@@ -47,8 +62,15 @@ def service_grids(profile: Profile) -> dict[tuple[str, int, int], ServiceGrid]:
     for measurement in profile.measurements:
         if measurement.variant in known:
             settings[measurement.variant, measurement.intra_op_num_threads, measurement.instances].append(measurement)
-    noise = profile.noise_fraction or 0.0
-    return {key: _grid(measured, noise) for key, measured in settings.items()}
+    return {key: _grid(measured, noise_floor(profile, key[1], key[2])) for key, measured in settings.items()}
+
+
+def noise_floor(profile: Profile, intra_op_num_threads: int, instances: int) -> float:
+    """Return how much equal things differ under a setting, as a fraction; over all settings where this one was not measured twice."""
+    for entry in profile.noise_floors:
+        if (entry.intra_op_num_threads, entry.instances) == (intra_op_num_threads, instances):
+            return entry.fraction
+    return profile.noise_fraction or 0.0
 
 
 def _grid(measured: list[Measurement], noise_fraction: float) -> ServiceGrid:
@@ -79,9 +101,7 @@ def median_estimate(visits: Sequence[Visit], noise_fraction: float) -> Estimate:
     if len(medians) == 1:
         fraction = SINGLE_VISIT_FRACTION
     else:
-        known = [freedom for freedom in STUDENT_T_95 if freedom <= len(medians) - 1]
-        quantile = STUDENT_T_95[max(known)] if len(medians) <= max(STUDENT_T_95) else NORMAL_95
-        fraction = quantile * statistics.stdev(medians) / math.sqrt(len(medians)) / value
+        fraction = student_t_95(len(medians) - 1) * statistics.stdev(medians) / math.sqrt(len(medians)) / value
     fraction = max(fraction, noise_fraction)
     calls = sum(len(visit.latency_s) for visit in visits)
     return Estimate(
@@ -90,6 +110,13 @@ def median_estimate(visits: Sequence[Visit], noise_fraction: float) -> Estimate:
         high=value * (1 + fraction),
         basis="measured",
         source=f"median of {calls} calls in {len(visits)} visits",
+    )
+
+
+def student_t_95(freedom: int) -> float:
+    """Return the 95th percentile of Student's t; between the tabled degrees of freedom the next lower, which is the wider."""
+    return (
+        STUDENT_T_95[max(tabled for tabled in STUDENT_T_95 if tabled <= freedom)] if freedom <= max(STUDENT_T_95) else NORMAL_95
     )
 
 
@@ -110,33 +137,43 @@ def service_table(grid: ServiceGrid, max_batch_size: int, lengths: Sequence[int 
     Larger batches and longer items never take less, which the bounds of the search rely on: where noise says otherwise, the running
     maximum is taken.
     """
-    batches = np.arange(1, max_batch_size + 1)
-    rows = []
-    for sizes, medians in zip(grid.batch_sizes, grid.medians, strict=True):
-        points = np.array([getattr(median, end) for median in medians])
-        rows.append(np.exp(_line(np.log(batches), np.log(sizes), np.log(points), end)))
-    table = np.array(rows).T  # (max_batch_size, measured lengths)
+    batches = np.log(np.arange(1, max_batch_size + 1))
+    ladders = zip(grid.batch_sizes, grid.medians, strict=True)
+    lines = [_line(batches, np.log(sizes), *_value_and_margin(medians, end)) for sizes, medians in ladders]
+    value, margin = (np.array(part).T for part in zip(*lines, strict=True))  # each (max_batch_size, measured lengths)
     known = [length for length in grid.lengths if length is not None]
     if known and lengths[0] is not None:
         wanted = np.log(np.array(lengths, dtype=float))
-        table = np.array([np.exp(_line(wanted, np.log(known), np.log(row), end)) for row in table])
+        lines = [_line(wanted, np.log(known), *row) for row in zip(value, margin, strict=True)]
+        value, margin = (np.array(part) for part in zip(*lines, strict=True))
     else:
-        table = np.repeat(table[:, :1], len(lengths), axis=1)
+        value, margin = (np.repeat(part[:, :1], len(lengths), axis=1) for part in (value, margin))
+    table = np.exp(value + SIDE[end] * margin)
     return np.ascontiguousarray(np.maximum.accumulate(np.maximum.accumulate(table, axis=0), axis=1))
 
 
-def is_projected(grid: ServiceGrid, lengths: Sequence[int | None]) -> bool:
-    """Return whether any of the lengths lies outside of what was measured."""
+def is_projected(grid: ServiceGrid, max_batch_size: int, lengths: Sequence[int | None]) -> bool:
+    """Return whether batches up to this size, or any of the lengths, lie outside of what was measured."""
     known = [length for length in grid.lengths if length is not None]
     asked = [length for length in lengths if length is not None]
+    if any(max_batch_size > sizes[-1] for sizes in grid.batch_sizes):
+        return True
     return bool(known and asked) and (min(asked) < min(known) or max(asked) > max(known))
 
 
-def _line(wanted: np.ndarray, known: np.ndarray, values: np.ndarray, end: str) -> np.ndarray:
-    """Interpolate linearly; beyond the last point the last slope goes on, at least in proportion, and the interval widens."""
-    inside = np.interp(wanted, known, values)
+def _value_and_margin(medians: Sequence[Estimate], end: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logarithms of the values, and how far this end of each interval lies from them."""
+    values = np.log([median.value for median in medians])
+    return values, np.abs(np.log([getattr(median, end) for median in medians]) - values)
+
+
+def _line(wanted: np.ndarray, known: np.ndarray, values: np.ndarray, margins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return values and margins, interpolated linearly; beyond the last point the last slope goes on, at least in proportion.
+
+    There the margin widens. The slope is that of the values alone: each end with a slope of its own would cross the others.
+    """
     beyond = np.maximum(wanted - known[-1], 0.0)
     # A slope of 1 in logarithms is proportion: a call twice as large takes twice as long.
     slope = max(1.0, (values[-1] - values[-2]) / (known[-1] - known[-2])) if len(known) > 1 else 1.0
-    widening = {"low": -1.0, "value": 0.0, "high": 1.0}[end] * math.log1p(PROJECTION_FRACTION) / math.log(2)
-    return np.asarray(inside + beyond * (slope + widening))
+    widening = math.log1p(PROJECTION_FRACTION) / math.log(2)
+    return np.interp(wanted, known, values) + beyond * slope, np.interp(wanted, known, margins) + beyond * widening

@@ -4,7 +4,7 @@ import math
 import statistics
 
 from advisor.decide.candidates import Admission
-from advisor.decide.service_time import NORMAL_95, STUDENT_T_95, median_estimate
+from advisor.decide.service_time import median_estimate, noise_floor, student_t_95
 from advisor.schema import Estimate, Measurement, Profile, ServiceCurve, Variant, VariantSummary
 
 
@@ -14,7 +14,11 @@ def variant_summaries(profile: Profile, admissions: dict[str, Admission]) -> tup
         VariantSummary(
             id=variant.id,
             title=variant.title,
+            path=variant.path,
+            sha256=variant.sha256,
             bytes=variant.bytes,
+            load_s=variant.load_s,
+            peak_memory_bytes=variant.peak_memory_bytes,
             speedup=_speedup(profile, variant),
             throughput_items_per_s=_throughput(profile, variant),
             agreement=variant.agreement,
@@ -28,7 +32,6 @@ def variant_summaries(profile: Profile, admissions: dict[str, Admission]) -> tup
 
 def service_curves(profile: Profile) -> tuple[ServiceCurve, ...]:
     """Return the measured seconds per call over batch sizes, one curve per variant, setting and length."""
-    noise = profile.noise_fraction or 0.0
     known = {variant.id for variant in profile.variants}
     curves: dict[tuple[str, int, int, int | None], list[Measurement]] = {}
     for entry in profile.measurements:
@@ -42,7 +45,10 @@ def service_curves(profile: Profile) -> tuple[ServiceCurve, ...]:
             instances=instances,
             sequence_length=length,
             batch_size=tuple(entry.batch_size for entry in sorted(ladder, key=_batch_size)),
-            latency_s=tuple(median_estimate(entry.visits, noise) for entry in sorted(ladder, key=_batch_size)),
+            latency_s=tuple(
+                median_estimate(entry.visits, noise_floor(profile, threads, instances))
+                for entry in sorted(ladder, key=_batch_size)
+            ),
         )
         for (variant, threads, instances, length), ladder in curves.items()
     )
@@ -66,13 +72,8 @@ def _speedup(profile: Profile, variant: Variant) -> Estimate | None:
     pairs = zip(theirs.visits, ours.visits, strict=False)
     logs = [math.log(statistics.median(before.latency_s) / statistics.median(after.latency_s)) for before, after in pairs]
     center = statistics.median(logs)
-    if len(logs) > 1:
-        known = [freedom for freedom in STUDENT_T_95 if freedom <= len(logs) - 1]
-        quantile = STUDENT_T_95[max(known)] if len(logs) <= max(STUDENT_T_95) else NORMAL_95
-        half = quantile * statistics.stdev(logs) / math.sqrt(len(logs))
-    else:
-        half = math.log(2.0)
-    half = max(half, math.log1p(profile.noise_fraction or 0.0))
+    sampling = student_t_95(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else math.log(2.0)
+    half = max(sampling, math.log1p(noise_floor(profile, 1, 1)))
     return Estimate(
         value=math.exp(center),
         low=math.exp(center - half),
@@ -97,9 +98,12 @@ def _throughput(profile: Profile, variant: Variant) -> Estimate | None:
     for entry in profile.measurements:
         if entry.variant != variant.id or entry.sequence_length != length:
             continue
-        call = median_estimate(entry.visits, profile.noise_fraction or 0.0)
+        call = median_estimate(entry.visits, noise_floor(profile, entry.intra_op_num_threads, entry.instances))
         items = entry.batch_size * entry.instances
         if best is None or items / call.value > best.value:
-            source = f"batch {entry.batch_size}, {entry.intra_op_num_threads} thread(s) x {entry.instances}; the best point, so a little optimistic"
-            best = Estimate(value=items / call.value, low=items / call.high, high=items / call.low, basis="measured", source=source)
+            setting = f"batch {entry.batch_size}, {entry.intra_op_num_threads} thread(s) x {entry.instances}"
+            source = f"{setting}; the best point, so a little optimistic"
+            best = Estimate(
+                value=items / call.value, low=items / call.high, high=items / call.low, basis="measured", source=source
+            )
     return best

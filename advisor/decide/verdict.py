@@ -1,17 +1,15 @@
-"""Facts and rules in, verdict out: whether money goes into serving or into training. The one doorway to rule-engine."""
+"""Facts and rules in, verdict out: whether money goes into serving or into training."""
 
 import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from operator import itemgetter
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from advisor import units
+from advisor.decide.rule_parser import import_rule_engine
 from advisor.errors import InputError
 from advisor.schema import Estimate, Finding, Rule, Verdict
-
-if TYPE_CHECKING:
-    import rule_engine
 
 Facts = Mapping[str, float | bool | None]  # None, as well as absence, is unknown
 Outcome = Literal["fires", "silent", "unknown"]
@@ -52,8 +50,7 @@ def outcome(rule: Rule, facts: Facts) -> Outcome:
 
     Raises InputError for a condition that cannot be read or evaluated with these facts.
     """
-    import rule_engine
-
+    rule_engine = import_rule_engine()
     question = _parse(rule.when)
     if any(facts.get(fact) is None for fact in question.context.symbols):
         return "unknown"
@@ -92,9 +89,9 @@ def classify(facts: Facts, rules: tuple[Rule, ...], shares: dict[str, Estimate])
     return Verdict(dominated_by=dominated_by, because=" ".join(because), shares=shares, findings=findings)
 
 
-def _parse(when: str) -> "rule_engine.Rule":
-    import rule_engine
-
+def _parse(when: str) -> Any:
+    """Return the condition as a rule_engine.Rule."""
+    rule_engine = import_rule_engine()
     kinds = {fact: "BOOLEAN" if unit == "yes or no" else "FLOAT" for fact, (_, unit) in FACTS.items()}
     types = {fact: getattr(rule_engine.DataType, kind) for fact, kind in kinds.items()}
     way_out = "write a comparison of facts, such as: inference_share >= 0.70 and replicas == 1"

@@ -72,8 +72,12 @@ def _config(checkpoint: Path) -> dict[str, object]:
         config = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid JSON ({error})", hint="save the checkpoint again with save_pretrained") from error
-    if not isinstance(config, dict) or not any(path.suffix in (".safetensors", ".bin") for path in checkpoint.iterdir()):
-        raise InputError(f"{checkpoint}: no weights (*.safetensors or *.bin) beside config.json", hint="save model and configuration together")
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: holds no keys", hint="save the checkpoint again with save_pretrained")
+    if not any(path.suffix in (".safetensors", ".bin") for path in checkpoint.iterdir()):
+        raise InputError(
+            f"{checkpoint}: no weights (*.safetensors or *.bin) beside config.json", hint="save model and configuration together"
+        )
     return config
 
 
@@ -86,7 +90,13 @@ def _task(checkpoint: Path, config: dict[str, object], transformers: object, tas
             f"{checkpoint / 'config.json'}: architectures names {name!r}, which the installed transformers does not have",
             hint="name the model class under `architectures`, or export to ONNX yourself and give the .onnx file",
         )
-    task: str = tasks_manager.infer_task_from_model(model_class)  # type: ignore[attr-defined]
+    try:
+        task: str = tasks_manager.infer_task_from_model(model_class)  # type: ignore[attr-defined]
+    except (ValueError, AttributeError) as error:
+        raise InputError(
+            f"{checkpoint / 'config.json'}: architectures names {name!r}, which has no task that optimum knows",
+            hint="export to ONNX with optimum-cli, naming the task, and give the .onnx file",
+        ) from error
     return f"{task}-with-past" if task in CACHED_TASKS else task
 
 
@@ -98,6 +108,6 @@ def _export_into(folder: Path, checkpoint: Path, task: str, main_export: object)
             main_export(str(checkpoint), str(folder), task=task, library_name="transformers", do_validation=False)  # type: ignore[operator]
     except Exception as error:  # optimum lets any exception of torch, transformers or onnx through
         raise ModelError(
-            f"{checkpoint}: optimum cannot export it for {task}: {str(error).strip().splitlines()[0][:300]}",
+            f"{checkpoint}: optimum cannot export it for {task}: {(str(error).strip().splitlines() or [type(error).__name__])[0][:300]}",
             hint="export it with optimum-cli, with options of your own, and give advisor the .onnx file",
         ) from error

@@ -52,7 +52,7 @@ def has_vnni(machine: Machine) -> bool:
 
 
 def run_delay_s() -> float | None:
-    """Return the seconds that this process's threads have waited for a core while ready to run, or None where the kernel does not tell."""
+    """Return the seconds that this process's threads waited for a core while ready to run, or None where the kernel hides it."""
     total = 0
     try:
         for path in Path("/proc/self/task").glob("*/schedstat"):

@@ -23,6 +23,8 @@ QUANTIZED_OPERATORS = {
     "DynamicQuantizeMatMul",
     "DynamicQuantizeLSTM",
 }
+# Element types, by NumPy's names, in which ONNX Runtime takes an array from Python.
+FEEDABLE = set("bool float16 float32 float64 int8 int16 int32 int64 string uint8 uint16 uint32 uint64".split())
 CLASS_NAME_PARTS = ("logit", "prob", "score", "label")
 CLASSIFYING = {"Softmax", "LogSoftmax", "TreeEnsembleClassifier", "LinearClassifier", "SVMClassifier"}
 # Items that are computed together in another order differ by rounding; dynamic int8 shares one scale in a batch and differs by more.
@@ -45,10 +47,8 @@ def inspect_onnx(
     graph = onnx_graph.read_graph(path)
     inputs = _accepted_inputs(path, graph, sequence_lengths, rows)
     batching, notes = _prove_batching(path, inputs, rows)
-    if not batching.possible:
-        inputs = tuple(msgspec.structs.replace(entry, batch_axis=None) for entry in inputs)
     length = _example_length(inputs) if not sequence_lengths else sequence_lengths[0]
-    operators, unknown = _operators(path, graph, inputs, length)
+    operators, unknown = _operators(path, graph, _items(inputs, rows, batch_size=1, sequence_length=length))
     if unknown:
         notes += (f"flop unknown: there is no formula for {', '.join(unknown)}",)
     return ModelFacts(
@@ -86,21 +86,19 @@ def _accepted_inputs(
 ) -> tuple[ModelInput, ...]:
     _refuse_other_types(path, graph.inputs)
     session = ort_session.open_session(path)
-    readings = model_inputs.possible_inputs(graph.inputs, sequence_lengths)
-    if rows is not None:
-        return _inputs_of_rows(session, next(readings), rows)
     failure = None
-    for inputs in readings:
+    for reading in model_inputs.possible_inputs(graph.inputs, sequence_lengths):
+        inputs = reading if rows is None else _shaped_as(reading, rows)
         try:
-            ort_session.run(session, model_inputs.generate(inputs, batch_size=1, sequence_length=None, seed=0))
+            ort_session.run(session, _items(inputs, rows, batch_size=1))
         except ModelError as error:
             failure = failure or error
             continue
         for length in sequence_lengths:
-            _check_length(session, inputs, length)
+            _check_length(session, inputs, rows, length)
         return inputs
     raise ModelError(
-        f"{path}: no generated input is accepted; the first try: {failure.fault if failure else 'none'}",
+        f"{path}: no {'generated' if rows is None else 'given'} input is accepted; the first try: {failure.fault if failure else 'none'}",
         hint="give inputs that it accepts with --inputs FILE.npz, one array per model input",
     )
 
@@ -112,29 +110,29 @@ def _refuse_other_types(path: Path, inputs: tuple[GraphInput, ...]) -> None:
                 f"{path}: input {entry.name!r} is a {entry.dtype.removesuffix('_type')}, not a tensor",
                 hint="export the model with tensors as inputs; sequences, maps and optionals cannot be measured",
             )
+        if entry.dtype not in FEEDABLE:
+            raise ModelError(
+                f"{path}: input {entry.name!r} is of type {entry.dtype}, which ONNX Runtime does not take from outside",
+                hint="export the model with a Cast behind this input, from float32 or from an integer type",
+            )
 
 
-def _inputs_of_rows(
-    session: ort_session.Session, reading: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray]
-) -> tuple[ModelInput, ...]:
-    inputs = []
-    for entry in reading:
-        shape = list(rows[entry.name].shape) if entry.name in rows else list(entry.example_shape)
-        if entry.batch_axis is not None and entry.name in rows and shape:
-            shape[entry.batch_axis] = 1
-        inputs.append(msgspec.structs.replace(entry, example_shape=tuple(shape)))
-    ort_session.run(session, model_inputs.take(tuple(inputs), rows, start=0, batch_size=1))
-    return tuple(inputs)
+def _shaped_as(reading: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray]) -> tuple[ModelInput, ...]:
+    model_inputs.check_rows(reading, rows, Path("--inputs"))
+    one = model_inputs.take(reading, rows, start=0, batch_size=1)
+    return tuple(msgspec.structs.replace(entry, example_shape=one[entry.name].shape) for entry in reading)
 
 
-def _check_length(session: ort_session.Session, inputs: tuple[ModelInput, ...], length: int) -> None:
+def _check_length(
+    session: ort_session.Session, inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray] | None, length: int
+) -> None:
     if all(entry.sequence_axis is None for entry in inputs):
         raise InputError(
             f"inputs.sequence_length: the model has no sequence axis, {length} cannot be tried",
             hint="remove inputs.sequence_length from the workload file",
         )
     try:
-        ort_session.run(session, model_inputs.generate(inputs, batch_size=1, sequence_length=length, seed=0))
+        ort_session.run(session, _items(inputs, rows, batch_size=1, sequence_length=length))
     except ModelError as error:
         raise InputError(
             f"inputs.sequence_length: the model does not accept length {length}: {error.fault}",
@@ -151,7 +149,11 @@ def _prove_batching(
         return Batching(possible=False, reason=f"no input has a free batch axis ({shapes}); one call is counted as one item"), ()
     session = ort_session.open_session(path)
     pair = _items(inputs, rows, batch_size=2)
+    if rows is None:
+        pair |= _different_states(inputs, pair)
     alone = [_part(inputs, pair, item) for item in range(2)]
+    if rows is not None and all(np.array_equal(alone[0][name], alone[1][name]) for name in pair):
+        return Batching(possible=False, reason="the first two of the given items are the same, which proves nothing"), ()
     try:
         together = ort_session.run(session, pair)
     except ModelError as error:
@@ -159,7 +161,7 @@ def _prove_batching(
     worst = 1.0
     for item in range(2):
         for name, single in ort_session.run(session, alone[item]).items():
-            axis = _growing_axis(single.shape, together[name].shape)
+            axis = ort_session.growing_axis(single.shape, together[name].shape)
             if axis is None:
                 return Batching(possible=False, reason=f"output {name} does not grow with the batch"), ()
             worst = min(worst, _likeness(single, together[name].take([item], axis=axis)))
@@ -171,10 +173,19 @@ def _prove_batching(
     return Batching(possible=True, reason=f"two items run together as they do alone ({named})"), notes
 
 
-def _items(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray] | None, *, batch_size: int) -> dict[str, np.ndarray]:
+def _items(
+    inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray] | None, *, batch_size: int, sequence_length: int | None = None
+) -> dict[str, np.ndarray]:
     if rows is not None:
-        return model_inputs.take(inputs, rows, start=0, batch_size=batch_size)
-    return model_inputs.generate(inputs, batch_size=batch_size, sequence_length=None, seed=0)
+        return model_inputs.take(inputs, rows, start=0, batch_size=batch_size, sequence_length=sequence_length)
+    return model_inputs.generate(inputs, batch_size=batch_size, sequence_length=sequence_length, seed=0)
+
+
+def _different_states(inputs: tuple[ModelInput, ...], feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return random values for states: of zeros alone, one could not tell whether the states of two items are mixed up."""
+    random = np.random.default_rng(0)
+    states = {entry.name: feeds[entry.name] for entry in inputs if entry.role == "state"}
+    return {name: random.standard_normal(v.shape).astype(v.dtype) for name, v in states.items() if v.dtype.kind == "f"}
 
 
 def _part(inputs: tuple[ModelInput, ...], feeds: Mapping[str, np.ndarray], item: int) -> dict[str, np.ndarray]:
@@ -184,19 +195,16 @@ def _part(inputs: tuple[ModelInput, ...], feeds: Mapping[str, np.ndarray], item:
     }
 
 
-def _growing_axis(single: tuple[int, ...], double: tuple[int, ...]) -> int | None:
-    if len(single) != len(double):
-        return None
-    grown = [axis for axis, (one, two) in enumerate(zip(single, double, strict=True)) if two == 2 * one and one > 0]
-    others_equal = sum(one != two for one, two in zip(single, double, strict=True)) == 1
-    return grown[0] if grown and others_equal else None
-
-
 def _likeness(expected: np.ndarray, actual: np.ndarray) -> float:
     """Return 1.0 for equal up to rounding, else the cosine (the share of equal entries where the values are no floats)."""
     if expected.dtype.kind != "f":
         return float(np.mean(expected == actual)) if expected.size else 1.0
     expected, actual = (values.astype(np.float64).ravel() for values in (expected, actual))
+    finite = np.isfinite(expected) & np.isfinite(actual)
+    # A model may give infinities and NaN; they then have to stand in the same places.
+    if not np.array_equal(expected[~finite], actual[~finite], equal_nan=True):
+        return 0.0
+    expected, actual = expected[finite], actual[finite]
     if np.abs(expected - actual).max(initial=0.0) <= SAME_FRACTION * np.abs(expected).max(initial=0.0):
         return 1.0
     scale = np.linalg.norm(expected) * np.linalg.norm(actual)
@@ -207,11 +215,8 @@ def _example_length(inputs: tuple[ModelInput, ...]) -> int | None:
     return next((entry.example_shape[entry.sequence_axis] for entry in inputs if entry.sequence_axis is not None), None)
 
 
-def _operators(
-    path: Path, graph: Graph, inputs: tuple[ModelInput, ...], length: int | None
-) -> tuple[tuple[OperatorFacts, ...], list[str]]:
+def _operators(path: Path, graph: Graph, feeds: Mapping[str, np.ndarray]) -> tuple[tuple[OperatorFacts, ...], list[str]]:
     """Return the facts of each operator type that one item executes, dearest first, and the types whose flop is unknown."""
-    feeds = model_inputs.generate(inputs, batch_size=1, sequence_length=length, seed=0)
     calls: dict[str, int] = defaultdict(int)
     flop: dict[str, float | None] = defaultdict(float)
     activations: dict[str, int] = defaultdict(int)
@@ -219,7 +224,7 @@ def _operators(
         operator = node["operator"]
         cost = graph.classical_flop.get(operator)
         if cost is None:
-            equation = graph.einsum_equations.get(node["name"])
+            equation = graph.einsum_equations.get(node["name"], graph.einsum_equations.get(""))
             cost = operator_cost.flop(operator, node["inputs"], node["outputs"], equation=equation)
         known = flop[operator]
         flop[operator] = None if cost is None or known is None else known + cost

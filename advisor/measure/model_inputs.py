@@ -1,9 +1,12 @@
 """Valid inputs for a model: generated from what the graph tells of each input, or the user's own rows."""
 
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from itertools import islice, product
+from math import prod
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -11,9 +14,11 @@ from advisor.errors import InputError
 from advisor.schema import GraphInput, ModelInput, Role
 
 BATCH_NAME = re.compile(r"batch|^n$|^b$|^bs$|^bsz$", re.IGNORECASE)
+SIDE_NAME = re.compile(r"height|width|^h$|^w$", re.IGNORECASE)
 SEQUENCE_NAME = re.compile(r"seq|len|time|token|frame|^t$|^l$|^s$", re.IGNORECASE)
 PAST_NAME = re.compile(r"past|cache", re.IGNORECASE)
 STATE_NAME = re.compile(r"past|cache|state|hidden|^[hc](_?0|_?in|_?prev)?$", re.IGNORECASE)
+ACTIVATIONS_NAME = re.compile(r"hidden_states$", re.IGNORECASE)  # what another network computed, not what this one remembers
 MASK_NAME = re.compile(r"mask", re.IGNORECASE)
 SEGMENT_NAME = re.compile(r"token_type|segment", re.IGNORECASE)
 POSITION_NAME = re.compile(r"position", re.IGNORECASE)
@@ -32,10 +37,12 @@ def possible_inputs(inputs: tuple[GraphInput, ...], sequence_lengths: tuple[int,
     Lengths that the user asked for come before the common ones.
     """
     lengths = tuple(dict.fromkeys((*sequence_lengths, *SEQUENCE_LENGTHS)))
-    has_image = any(len(entry.shape) == 4 and not all(isinstance(size, int) for size in entry.shape[2:]) for entry in inputs)
+    has_image = any(_axis(entry, axis, "features") == "side" for entry in inputs for axis in range(len(entry.shape)))
     sides = IMAGE_SIDES if has_image else (IMAGE_SIDES[0],)
     # Scalars that the graph compares with a constant, as a sample rate, take each of these; others take 1.
-    switches = tuple(dict.fromkeys(value for entry in inputs for value in entry.compared_with)) or (1,)
+    switches = tuple(
+        dict.fromkeys(value for entry in inputs if _role(entry)[0] == "scalar" for value in entry.compared_with)
+    ) or (1,)
     for switch, length, side in islice(product(switches, lengths, sides), MAX_TRIALS):
         yield tuple(_read(entry, length=length, side=side, switch=switch) for entry in inputs)
 
@@ -53,7 +60,7 @@ def _read(entry: GraphInput, *, length: int, side: int, switch: int) -> ModelInp
         batch_axis=axes.index("batch") if "batch" in axes else None,
         sequence_axis=axes.index("sequence") if "sequence" in axes else None,
         upper_bound=upper_bound,
-        scalar_value=switch if role == "scalar" else None,
+        scalar_value=(switch if entry.compared_with else 1) if role == "scalar" else None,
     )
 
 
@@ -70,7 +77,7 @@ def _role(entry: GraphInput) -> tuple[Role, int | None]:
         return "position", entry.vocabulary
     if integer and entry.dtype != "uint8" and (entry.vocabulary or IDS_NAME.search(entry.name)):
         return "ids", entry.vocabulary or DEFAULT_VOCABULARY
-    if entry.is_state or (not integer and STATE_NAME.search(entry.name)):
+    if entry.is_state or (not integer and STATE_NAME.search(entry.name) and not ACTIVATIONS_NAME.search(entry.name)):
         return "state", None
     return "features", None
 
@@ -85,6 +92,8 @@ def _axis(entry: GraphInput, axis: int, role: str) -> str:
         words = [word for word in size.split("+") if not PAST_NAME.search(word)]
         if not words:
             return "past"
+        if SIDE_NAME.search(size):
+            return "side"
         if any(SEQUENCE_NAME.search(word) for word in words):
             return "sequence"
         if BATCH_NAME.search(size):
@@ -95,7 +104,8 @@ def _axis(entry: GraphInput, axis: int, role: str) -> str:
     if axis == 0:
         return "batch"
     if len(entry.shape) == 4:
-        return "channels" if axis == 1 else "side"
+        # With the last size fixed it is the channels that come last, as TensorFlow has them.
+        return "channels" if axis == 1 and not isinstance(entry.shape[3], int) else "side"
     return "sequence" if axis == 1 else "one"
 
 
@@ -109,9 +119,7 @@ def shape_at(entry: ModelInput, batch_size: int, sequence_length: int | None) ->
     return tuple(shape)
 
 
-def generate(
-    inputs: tuple[ModelInput, ...], *, batch_size: int, sequence_length: int | None, seed: int
-) -> dict[str, np.ndarray]:
+def generate(inputs: tuple[ModelInput, ...], *, batch_size: int, sequence_length: int | None, seed: int) -> dict[str, np.ndarray]:
     """Return valid random inputs by name: ids inside the vocabulary, masks of ones, states of zeros, the same for the same seed."""
     random = np.random.default_rng(seed)
     return {entry.name: _values(entry, shape_at(entry, batch_size, sequence_length), random) for entry in inputs}
@@ -119,7 +127,7 @@ def generate(
 
 def _values(entry: ModelInput, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
     if entry.dtype == "string":
-        return np.full(shape, "text", dtype=object)
+        return np.array([f"text {number}" for number in random.integers(0, 10, size=prod(shape))], dtype=object).reshape(shape)
     dtype = np.dtype(entry.dtype)
     if entry.role == "scalar":
         return np.full(shape, 1 if entry.scalar_value is None else entry.scalar_value, dtype=dtype)
@@ -145,12 +153,16 @@ def read_npz(path: Path, key: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, KeyError) as error:
-        raise InputError(f"{key}: {path}: not a readable .npz file ({error})", hint="write it with numpy.savez, without objects") from error
+    # A lone .npy comes back as an array, which is no context manager.
+    except (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError, BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"{key}: {path}: not a readable .npz file ({error})", hint="write it with numpy.savez, without objects"
+        ) from error
 
 
 def check_rows(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray], path: Path) -> int:
     """Return the number of items in the user's arrays; raise InputError if they do not fit the model's inputs."""
+    axes = item_axes(inputs)
     needed = [entry for entry in inputs if entry.role not in ("scalar", "state") or entry.name in rows]
     for entry in needed:
         if entry.name not in rows:
@@ -160,17 +172,46 @@ def check_rows(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray], p
             )
         given = rows[entry.name]
         fits = given.ndim == len(entry.shape) and all(
-            not isinstance(size, int) or axis == entry.batch_axis or size == given.shape[axis] for axis, size in enumerate(entry.shape)
+            not isinstance(size, int) or axis == axes[entry.name] or size == given.shape[axis]
+            for axis, size in enumerate(entry.shape)
         )
         if not fits:
             raise InputError(
                 f"{path}: {entry.name} has shape {list(given.shape)}, the model wants {list(entry.shape)}",
                 hint="store one item per row, in the model's own layout",
             )
-    counts = {entry.name: rows[entry.name].shape[entry.batch_axis] for entry in needed if entry.batch_axis is not None}
+        if not _holds(entry.dtype, given):
+            raise InputError(
+                f"{path}: {entry.name} holds {given.dtype}, which the model's {entry.dtype} cannot take without loss",
+                hint=f"store it as {entry.dtype}, scaled as in training",
+            )
+    counts = {entry.name: rows[entry.name].shape[axis] for entry in needed if (axis := axes[entry.name]) is not None}
     if len(set(counts.values())) > 1:
         raise InputError(f"{path}: arrays differ in their number of items: {counts}", hint="give every input the same items")
-    return next(iter(counts.values()), 1)
+    items = next(iter(counts.values()), 1)
+    if items == 0:
+        raise InputError(f"{path}: {next(iter(counts))} holds no items", hint="store at least one item")
+    return items
+
+
+def _holds(dtype: str, given: np.ndarray) -> bool:
+    """Return whether the model's type can hold the values: texts as texts, whole numbers unchanged, floats rounded at most."""
+    if dtype == "string":
+        return given.dtype.kind in "US"
+    if given.dtype.kind not in "biuf":
+        return False
+    with np.errstate(invalid="ignore"):
+        return np.dtype(dtype).kind == "f" or np.array_equal(given.astype(dtype), given)
+
+
+def item_axes(inputs: tuple[ModelInput, ...]) -> dict[str, int | None]:
+    """Return by input the axis along which the user's array holds items.
+
+    That is the batch axis. A model without one has a call for each item, and where its first size is fixed at 1, items lie along that.
+    """
+    if any(entry.batch_axis is not None for entry in inputs):
+        return {entry.name: entry.batch_axis for entry in inputs}
+    return {entry.name: 0 if entry.shape[:1] == (1,) and entry.role not in ("scalar", "state") else None for entry in inputs}
 
 
 def take(
@@ -182,14 +223,15 @@ def take(
     sequence_length: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Return a batch of the user's items from `start` on, around the end if need be, cut or repeated to `sequence_length`."""
-    feeds = {}
+    feeds, axes = {}, item_axes(inputs)
     for entry in inputs:
+        axis = axes[entry.name]
         if entry.name not in rows:
             feeds[entry.name] = _values(entry, shape_at(entry, batch_size, sequence_length), np.random.default_rng(0))
             continue
         values = rows[entry.name].astype(entry.dtype if entry.dtype != "string" else object)
-        if entry.batch_axis is not None:
-            values = values.take(np.arange(start, start + batch_size), axis=entry.batch_axis, mode="wrap")
+        if axis is not None:
+            values = values.take(np.arange(start, start + batch_size), axis=axis, mode="wrap")
         if entry.sequence_axis is not None and sequence_length is not None:
             values = values.take(np.arange(sequence_length), axis=entry.sequence_axis, mode="wrap")
         feeds[entry.name] = np.ascontiguousarray(values)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from advisor.errors import InputError, ModelError
 from advisor.schema import Graph, GraphInput, GraphOutput
 
@@ -14,19 +16,16 @@ if TYPE_CHECKING:
 
 # Bits of the element types in which weights come; TensorProto.DataType values. 64- and 32-bit integers hold shapes and indices.
 WEIGHT_BITS = {1: 32, 10: 16, 11: 64, 16: 16, 2: 8, 3: 8, 17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4}
-# Attributes in which the classical models of ai.onnx.ml keep what they learned.
+# Attributes in which the classical models of ai.onnx.ml keep what they learned; doubles stand in tensors, under a name of their own.
 LEARNED_ATTRIBUTES = {
-    "nodes_values",
-    "class_weights",
-    "target_weights",
-    "nodes_splits",
-    "leaf_weights",
-    "coefficients",
-    "support_vectors",
-    "base_values",
-    "intercepts",
-    "rho",
+    name + suffix
+    for name in (
+        "nodes_values class_weights target_weights nodes_splits leaf_weights coefficients support_vectors base_values intercepts rho"
+    ).split()
+    for suffix in ("", "_as_tensor")
 }
+# TensorProto.DataType values.
+INTEGERS = {2, 3, 4, 5, 6, 7, 12, 13}
 RECURRENT = {"LSTM", "GRU", "RNN"}
 PASSED_THROUGH = {"Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape"}
 
@@ -35,8 +34,10 @@ def read_graph(path: Path) -> Graph:
     """Return what the ONNX file at `path` holds; raise InputError if it is no ONNX file, ModelError if a part of it is missing."""
     model = load(path)
     files = [path, *_external_files(model, path)]
-    nodes = [(node, initializers) for graph, initializers in _graphs(model) for node in graph.node]
-    weights = list(_weights(model, path.parent))
+    weights = list(_weights(model, path))
+    # Weights are counted as they are stored, operators as they are run: a local function at each of its calls.
+    inlined = _inlined(model)
+    nodes = [(node, initializers) for graph, initializers in _graphs(inlined) for node in graph.node]
     learned, classical_flop = _learned_attributes(node for node, _ in nodes)
     return Graph(
         sha256=_digest(files),
@@ -49,9 +50,9 @@ def read_graph(path: Path) -> Graph:
         weight_bytes_of=_weight_bytes_of(nodes),
         weights_sha256=hashlib.sha256("".join(sorted(digest for _, _, digest in weights)).encode()).hexdigest(),
         classical_flop=classical_flop,
-        einsum_equations={node.name: attributes(node)["equation"] for node, _ in nodes if node.op_type == "Einsum"},
-        inputs=_inputs(model),
-        outputs=_outputs(model),
+        einsum_equations=_einsum_equations(node for node, _ in nodes),
+        inputs=_inputs(inlined, path),
+        outputs=_outputs(inlined),
     )
 
 
@@ -64,7 +65,8 @@ def load(path: Path) -> "ModelProto":
     if not path.is_file():
         raise InputError(f"{path}: no such file", hint="give the path of an .onnx file or of a Hugging Face checkpoint directory")
     try:
-        model = onnx.load(path, load_external_data=False)
+        # By default the format is guessed from the suffix, and a binary file called model.json is then read as JSON.
+        model = onnx.load(path, format="protobuf", load_external_data=False)
     except DecodeError as error:
         raise InputError(f"{path}: not a readable ONNX file (truncated or another format)", hint=way_out) from error
     except OSError as error:
@@ -72,6 +74,12 @@ def load(path: Path) -> "ModelProto":
     if not model.graph.node or not model.opset_import:
         raise InputError(f"{path}: parses as ONNX but holds no operators", hint=way_out)
     return model
+
+
+def _inlined(model: "ModelProto") -> "ModelProto":
+    from onnx import inliner
+
+    return inliner.inline_local_functions(model) if model.functions else model
 
 
 def attributes(node: "NodeProto") -> dict[str, Any]:
@@ -94,11 +102,7 @@ def _graphs(model: "ModelProto") -> "Iterator[tuple[Any, dict[str, int]]]":
 
 
 def _scoped(graph: Any, outer: dict[str, int]) -> "Iterator[tuple[Any, dict[str, int]]]":
-    known = outer | {tensor.name: _size(tensor) for tensor in getattr(graph, "initializer", ())}
-    for node in graph.node:
-        if node.op_type == "Constant":
-            for tensor in _constant_tensors(node):
-                known[node.output[0]] = _size(tensor)
+    known = outer | {name: _size(tensor) for name, tensor in _stored(graph)}
     yield graph, known
     for node in graph.node:
         for attribute in node.attribute:
@@ -106,8 +110,22 @@ def _scoped(graph: Any, outer: dict[str, int]) -> "Iterator[tuple[Any, dict[str,
                 yield from _scoped(inner, known)
 
 
+def _stored(graph: Any) -> "Iterator[tuple[str, TensorProto]]":
+    """Yield name and values of all that a graph stores: initializers, dense or sparse, and constants."""
+    yield from ((tensor.name, tensor) for tensor in getattr(graph, "initializer", ()))
+    yield from ((sparse.values.name, sparse.values) for sparse in getattr(graph, "sparse_initializer", ()))
+    yield from ((node.output[0], tensor) for node in graph.node for tensor in _constant_tensors(node))
+
+
 def _constant_tensors(node: "NodeProto") -> "list[TensorProto]":
-    return [attribute.t for attribute in node.attribute if attribute.name == "value" and attribute.HasField("t")]
+    from onnx import numpy_helper
+
+    if node.op_type != "Constant":
+        return []
+    tensors = [attribute.t for attribute in node.attribute if attribute.name == "value"]
+    tensors += [attribute.sparse_tensor.values for attribute in node.attribute if attribute.name == "sparse_value"]
+    lists = [attribute.floats for attribute in node.attribute if attribute.name == "value_floats"]
+    return tensors + [numpy_helper.from_array(np.array(values, dtype=np.float32)) for values in lists]
 
 
 def _elements(tensor: "TensorProto") -> int:
@@ -124,17 +142,20 @@ def _size(tensor: "TensorProto") -> int:
     return (_elements(tensor) * WEIGHT_BITS.get(tensor.data_type, 0) + 7) // 8
 
 
-def _weights(model: "ModelProto", folder: Path) -> Iterator[tuple[int, int, str]]:
+def _weights(model: "ModelProto", path: Path) -> Iterator[tuple[int, int, str]]:
     """Yield elements, bytes and digest of each stored weight, in initializers and in Constant nodes alike."""
-    from onnx import numpy_helper
+    import onnx
 
     for graph, _ in _graphs(model):
-        stored = [*getattr(graph, "initializer", ())]
-        stored += [sparse.values for sparse in getattr(graph, "sparse_initializer", ())]
-        stored += [tensor for node in graph.node if node.op_type == "Constant" for tensor in _constant_tensors(node)]
-        for tensor in stored:
+        for name, tensor in _stored(graph):
             if elements := _elements(tensor):
-                values = numpy_helper.to_array(tensor, base_dir=str(folder))
+                try:
+                    values = onnx.numpy_helper.to_array(tensor, base_dir=str(path.parent))
+                except (ValueError, onnx.checker.ValidationError) as error:
+                    raise ModelError(
+                        f"{path}: the values of {name!r} cannot be read: {str(error).splitlines()[0]}",
+                        hint="export the model again; its files are cut short or do not belong together",
+                    ) from error
                 digest = hashlib.sha256(values.tobytes()).hexdigest()
                 yield elements, _size(tensor), f"{digest}{list(tensor.dims)}"
 
@@ -150,7 +171,7 @@ def _external_files(model: "ModelProto", path: Path) -> list[Path]:
     names = {
         entry.value
         for graph, _ in _graphs(model)
-        for tensor in getattr(graph, "initializer", ())
+        for _, tensor in _stored(graph)
         for entry in tensor.external_data
         if entry.key == "location"
     }
@@ -162,6 +183,15 @@ def _external_files(model: "ModelProto", path: Path) -> list[Path]:
                 hint=f"put {file.name} into {path.parent}, under exactly this name",
             )
     return files
+
+
+def _einsum_equations(nodes: "Iterator[NodeProto]") -> dict[str, str]:
+    """Return equations by node name; under "" that of the nodes without a name, where it is one and the same."""
+    equations: dict[str, set[str]] = defaultdict(set)
+    for node in nodes:
+        if node.op_type == "Einsum":
+            equations[node.name].add(attributes(node).get("equation", ""))
+    return {name: found.pop() for name, found in equations.items() if len(found) == 1}
 
 
 def _digest(files: list[Path]) -> str:
@@ -201,13 +231,15 @@ def _mean_leaf_depths(values: dict[str, Any]) -> float:
     if "nodes_treeids" not in values:
         return _mean_leaf_depths_from_opset_5(values)
     children: dict[tuple[int, int], tuple[int, int]] = {}
+    roots: dict[int, int] = {}  # a tree begins with its root, whatever that is numbered
     fields = ("nodes_treeids", "nodes_nodeids", "nodes_truenodeids", "nodes_falsenodeids", "nodes_modes")
     for tree, node, true, false, mode in zip(*(values[field] for field in fields), strict=True):
+        roots.setdefault(tree, node)
         if mode not in (b"LEAF", "LEAF"):
             children[tree, node] = (true, false)
     depths: dict[int, list[int]] = defaultdict(list)
-    for tree in dict.fromkeys(values["nodes_treeids"]):
-        waiting = [(0, 0)]
+    for tree, root in roots.items():
+        waiting = [(root, 0)]
         while waiting:
             node, depth = waiting.pop()
             if (tree, node) in children:
@@ -240,21 +272,29 @@ def _type_and_shape(value: "ValueInfoProto") -> tuple[str, tuple[int | str | Non
     tensor = value.type.tensor_type
     if tensor.elem_type == onnx.TensorProto.STRING:
         dtype = "string"
-    else:
+    elif tensor.elem_type in onnx.helper.get_all_tensor_dtypes():
         dtype = str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    else:
+        dtype = "unknown"
     shape = tuple(
         dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else dim.dim_param or None for dim in tensor.shape.dim
     )
     return dtype, shape
 
 
-def _inputs(model: "ModelProto") -> tuple[GraphInput, ...]:
+def _inputs(model: "ModelProto", path: Path) -> tuple[GraphInput, ...]:
     # Before IR version 4 every initializer is listed among the inputs too.
-    stored = {tensor.name for tensor in model.graph.initializer}
+    stored = {name for name, _ in _stored(model.graph)}
     found = []
     for value in model.graph.input:
         if value.name not in stored:
             dtype, shape = _type_and_shape(value)
+            # Without a shape not even the number of axes is known; a scalar has a shape, an empty one.
+            if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+                raise ModelError(
+                    f"{path}: input {value.name!r} declares no shape",
+                    hint="export the model with shapes; single sizes may be open",
+                )
             vocabulary, is_state, compared_with = _clues(model, value.name)
             found.append(
                 GraphInput(
@@ -270,13 +310,13 @@ def _inputs(model: "ModelProto") -> tuple[GraphInput, ...]:
 
 
 def _clues(model: "ModelProto", name: str) -> tuple[int | None, bool, tuple[int, ...]]:
-    """Return what the readers of an input give away: rows of the table it indexes, whether it is a state, constants it is tested against."""
+    """Return what the readers of an input give away: rows of the table it indexes, whether it is a state, what it is tested against."""
     from onnx import numpy_helper
 
     names, vocabulary, is_state, compared = {name}, None, False, []
+    tables: dict[str, TensorProto] = {}  # of the main graph too, which come first and which inner graphs read
     for graph, _ in _graphs(model):
-        tables = {tensor.name: tensor for tensor in getattr(graph, "initializer", ())}
-        tables |= {node.output[0]: t for node in graph.node if node.op_type == "Constant" for t in _constant_tensors(node)}
+        tables |= dict(_stored(graph))
         for node in graph.node:
             read = [position for position, read_name in enumerate(node.input) if read_name in names]
             if not read:
@@ -284,12 +324,15 @@ def _clues(model: "ModelProto", name: str) -> tuple[int | None, bool, tuple[int,
             if node.op_type in PASSED_THROUGH and read == [0]:
                 names.update(node.output)
             elif node.op_type == "Gather" and read == [1] and node.input[0] in tables:
-                rows = tables[node.input[0]].dims[attributes(node).get("axis", 0)]
-                vocabulary = rows if vocabulary is None else min(vocabulary, rows)
+                sizes, axis = tables[node.input[0]].dims, attributes(node).get("axis", 0)
+                if -len(sizes) <= axis < len(sizes):
+                    vocabulary = sizes[axis] if vocabulary is None else min(vocabulary, sizes[axis])
             elif node.op_type in RECURRENT and min(read) >= 5:
                 is_state = True
             elif node.op_type == "Equal":
-                compared += [numpy_helper.to_array(tables[other]) for other in node.input if other in tables]
+                # Whole numbers only: a text, an infinity or a NaN is no setting that an input would be given.
+                stored = (tables[other] for other in node.input if other in tables)
+                compared += [numpy_helper.to_array(t) for t in stored if t.data_type in INTEGERS and not t.external_data]
     return vocabulary, is_state, tuple(int(value) for values in compared for value in values.ravel())
 
 

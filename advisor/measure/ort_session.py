@@ -4,16 +4,14 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from advisor.errors import ModelError
 
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession as Session
-else:
-    Session = object  # only a name for annotations, so that importing this module does not load onnxruntime
+# onnxruntime ships no types, and importing it only to name one would load it: a session is known here by what is done with it.
+Session = Any
 
 Feeds = Mapping[str, np.ndarray]
 Optimization = Literal["all", "extended", "basic", "disabled"]
@@ -33,8 +31,8 @@ def open_session(
     """Return a CPU session on the file; raise ModelError if ONNX Runtime refuses it."""
     import onnxruntime as ort
 
-    # The environment variable set by `advisor` stops ONNX Runtime's telemetry before its library is loaded; this call covers a
-    # process that imported onnxruntime before it imported advisor.
+    # The environment variable set by `advisor` is what stops telemetry. In a process that imported onnxruntime before advisor it comes
+    # too late; this call then still keeps the names of models out of it.
     ort.disable_telemetry_events()
     levels = ort.GraphOptimizationLevel
     options = ort.SessionOptions()
@@ -73,7 +71,8 @@ def call(session: Session, feeds: Feeds) -> list[Any]:
         return session.run(None, feeds)  # type: ignore[no-any-return]
     except Exception as error:  # see open_session
         raise ModelError(
-            f"the model fails on the given inputs: {_first_line(error)}", hint="give inputs that it accepts with --inputs FILE.npz"
+            f"the model fails on the given inputs: {_first_line(error)}",
+            hint="give inputs that it accepts with --inputs FILE.npz",
         ) from error
 
 
@@ -81,6 +80,14 @@ def run(session: Session, feeds: Feeds) -> dict[str, np.ndarray]:
     """Return the outputs by name, each as one array; raise ModelError if the call fails."""
     names = [output.name for output in session.get_outputs()]
     return {name: _as_array(value) for name, value in zip(names, call(session, feeds), strict=True)}
+
+
+def growing_axis(single: tuple[int, ...], double: tuple[int, ...]) -> int | None:
+    """Return the axis along which an output of this shape for one item is twice as long for two, None if there is none."""
+    if len(single) != len(double):
+        return None
+    changed = [axis for axis, (one, two) in enumerate(zip(single, double, strict=True)) if one != two]
+    return changed[0] if len(changed) == 1 and double[changed[0]] == 2 * single[changed[0]] else None
 
 
 def executed_nodes(path: Path, feeds: Feeds) -> list[dict[str, Any]]:
@@ -122,7 +129,12 @@ def _as_array(value: Any) -> np.ndarray:
     """Return an output as an array; ZipMap's list of dictionaries becomes (items, classes) in the order of its keys."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return np.array([[row[key] for key in sorted(row)] for row in value])
-    return np.asarray(value)
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # a sequence of tensors of different shapes
+        raise ModelError(
+            "an output is a sequence of tensors of different shapes", hint="export the model with one tensor for each output"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -14,10 +14,20 @@ import numpy as np
 from advisor import __version__
 from advisor.measure import ort_session
 from advisor.measure.store import Journal, LeftOut, Point, Visited
-from advisor.measure.variants import AGAIN, Plan, Report, Workers, baseline_id, compare, make_variants, start_workers, variant_file
+from advisor.measure.variants import (
+    AGAIN,
+    Plan,
+    Report,
+    Workers,
+    baseline_id,
+    compare,
+    make_variants,
+    start_workers,
+    variant_file,
+)
 from advisor.measure.worker import Load, Loaded, Time, Timed
 from advisor.measure.worker_process import WorkerError
-from advisor.schema import SCHEMA_VERSION, Exclusion, Measurement, ModelFacts, Profile, Visit
+from advisor.schema import SCHEMA_VERSION, Exclusion, Measurement, ModelFacts, NoiseFloor, Profile, Visit
 from advisor.units import seconds
 
 VISIT_S = 0.05
@@ -28,6 +38,7 @@ MIN_ROUNDS = 3
 ENOUGH_FRACTION = 0.02  # of the median: visits that agree this well need no further round
 # Without a latency target, a call longer than this is no serving configuration.
 LONGEST_CALL_S = 2.0
+
 
 def measure(plan: Plan, journal: Journal, report: Report) -> Profile:
     """Make the variants, compare them with the baseline, and time all of them in interleaved rounds; return the profile.
@@ -78,9 +89,7 @@ def _ladders(plan: Plan, names: list[str]) -> list[list[Point]]:
     return ladders
 
 
-def _time_all(
-    plan: Plan, names: list[str], workers: Workers, journal: Journal, report: Report
-) -> None:
+def _time_all(plan: Plan, names: list[str], workers: Workers, journal: Journal, report: Report) -> None:
     again = baseline_id(plan.facts) + AGAIN
     ladders = _ladders(plan, names + ([again] if again in workers else []))
     shuffle = random.Random(plan.settings.seed)
@@ -131,9 +140,7 @@ def _limit_s(plan: Plan) -> float:
     return plan.settings.max_latency_s or LONGEST_CALL_S
 
 
-def _visit(
-    plan: Plan, point: Point, workers: Workers, journal: Journal, report: Report
-) -> None:
+def _visit(plan: Plan, point: Point, workers: Workers, journal: Journal, report: Report) -> None:
     if point in journal.points_left_out:
         return
     report(journal.measured_s, plan.settings.budget_s, f"{point.variant}, batch {point.batch_size}{_setting(point)}")
@@ -168,7 +175,9 @@ def _revive(plan: Plan, name: str, workers: Workers, journal: Journal) -> None:
     try:
         workers[name] = (worker, worker.ask(load, Loaded))
     except WorkerError as error:
-        journal.add(LeftOut(exclusion=Exclusion(what=name, reason=f"its process cannot be started again: {error.fault}"), point=None))
+        journal.add(
+            LeftOut(exclusion=Exclusion(what=name, reason=f"its process cannot be started again: {error.fault}"), point=None)
+        )
 
 
 def _median(visits: list[Visit]) -> float:
@@ -183,20 +192,36 @@ def _is_settled(visits: list[Visit]) -> bool:
     return statistics.stdev(medians) / math.sqrt(len(medians)) <= ENOUGH_FRACTION * statistics.mean(medians) / 2
 
 
-def _noise_fraction(visits: dict[Point, list[Visit]], baseline: str) -> float | None:
-    """Return the difference that the baseline shows from itself: the 90th percentile over points of the ratio of medians, less 1."""
-    ratios = []
+def _differences(visits: dict[Point, list[Visit]], baseline: str) -> dict[tuple[int, int], list[float]]:
+    """Return by (intra_op_num_threads, instances) how far the baseline's medians are from those of itself measured again, as logarithms."""
+    found: dict[tuple[int, int], list[float]] = {}
     for point, first in visits.items():
         second = visits.get(msgspec.structs.replace(point, variant=baseline + AGAIN))
         if point.variant == baseline and second:
-            ratios.append(abs(math.log(_median(first) / _median(second))))
-    return math.expm1(float(np.quantile(ratios, 0.9))) if ratios else None
+            difference = abs(math.log(_median(first) / _median(second)))
+            found.setdefault((point.intra_op_num_threads, point.instances), []).append(difference)
+    return found
 
 
-def _unmeasured(plan: Plan, visits: dict[Point, list[Visit]]) -> list[Exclusion]:
-    """Return, per ladder that was left early, the batch sizes not measured and why."""
-    limit = _limit_s(plan)
+def _noise_fraction(differences: dict[tuple[int, int], list[float]]) -> float | None:
+    """Return the 90th percentile over all points, as a fraction."""
+    every = [difference for listed in differences.values() for difference in listed]
+    return math.expm1(float(np.quantile(every, 0.9))) if every else None
+
+
+def _noise_floors(differences: dict[tuple[int, int], list[float]]) -> tuple[NoiseFloor, ...]:
+    """Return the largest difference under each setting: there are too few points for a percentile."""
+    return tuple(
+        NoiseFloor(intra_op_num_threads=threads, instances=instances, fraction=math.expm1(max(listed)))
+        for (threads, instances), listed in sorted(differences.items())
+    )
+
+
+def _unmeasured(plan: Plan, journal: Journal) -> list[Exclusion]:
+    """Return, per ladder that was left early, the batch sizes not measured and why; a point that failed has said so itself."""
+    visits, limit = journal.visits, _limit_s(plan)
     largest = batch_sizes(plan.facts, plan.settings.max_batch_size)[-1]
+    failed = {msgspec.structs.replace(point, batch_size=0) for point in journal.points_left_out}
     tops: dict[Point, Point] = {}
     for point in visits:
         ladder = msgspec.structs.replace(point, batch_size=0)
@@ -204,7 +229,8 @@ def _unmeasured(plan: Plan, visits: dict[Point, list[Visit]]) -> list[Exclusion]
             tops[ladder] = point
     found = []
     for point in tops.values():
-        if point.batch_size < largest and not point.variant.endswith(AGAIN):
+        is_known = msgspec.structs.replace(point, batch_size=0) in failed or point.variant.endswith(AGAIN)
+        if point.batch_size < largest and not is_known:
             took = _median(visits[point])
             said = f"a call of batch {point.batch_size} takes {seconds(took)} already, more than {seconds(limit)}"
             reason = said if took > limit else f"the budget of {seconds(plan.settings.budget_s)} was spent"
@@ -238,6 +264,7 @@ def _profile(plan: Plan, journal: Journal) -> Profile:
             f"the machine was busy: threads waited {seconds(waited)} for a core during {seconds(journal.measured_s)} of measuring; "
             "measure again when it is quiet"
         )
+    differences = _differences(visits, baseline_id(plan.facts))
     return Profile(
         schema_version=SCHEMA_VERSION,
         created=plan.created,
@@ -248,9 +275,10 @@ def _profile(plan: Plan, journal: Journal) -> Profile:
         versions=ort_session.versions(),
         settings=plan.settings,
         measuring_s=journal.measured_s,
-        noise_fraction=_noise_fraction(visits, baseline_id(plan.facts)),
+        noise_fraction=_noise_fraction(differences),
         variants=tuple(variant for variant in journal.variants if any(point.variant == variant.id for point in visits)),
         measurements=tuple(measurements),
-        exclusions=(*journal.exclusions, *_unmeasured(plan, visits)),
+        exclusions=(*journal.exclusions, *_unmeasured(plan, journal)),
         notes=tuple(notes),
+        noise_floors=_noise_floors(differences),
     )

@@ -25,7 +25,9 @@ def check(metric: Metric, outputs: tuple[ModelOutput, ...], rows: Mapping[str, n
             raise InputError("quality.metric: cosine needs a floating-point output", hint="use accuracy or top1_agreement")
         return
     if not any(output.has_classes for output in outputs):
-        raise InputError(f"quality.metric: {metric} needs an output with classes", hint="use cosine for embeddings and other outputs")
+        raise InputError(
+            f"quality.metric: {metric} needs an output with classes", hint="use cosine for embeddings and other outputs"
+        )
     if metric == "accuracy":
         labels = labels_of(rows)
         if labels is None:
@@ -45,13 +47,13 @@ def agreement(
     floats = [output.name for output in outputs if output.name in baseline and baseline[output.name].dtype.kind == "f"]
     cosines = item_cosines(_masked(baseline[floats[0]], masks), _masked(variant[floats[0]], masks)) if floats else None
     classes = _class_decisions(outputs, baseline, masks), _class_decisions(outputs, variant, masks)
-    differences = [np.abs(_masked(baseline[name], masks) - _masked(variant[name], masks)).max(initial=0.0) for name in floats]
+    differences = [_largest_difference(_masked(baseline[name], masks), _masked(variant[name], masks)) for name in floats]
     return Agreement(
         items=len(next(iter(baseline.values()))),
         inputs="given" if given else "generated",
         cosine_mean=None if cosines is None else float(cosines.mean()),
         cosine_min=None if cosines is None else float(cosines.min()),
-        max_abs_difference=float(max(differences, default=0.0)),
+        max_abs_difference=max(differences, default=0.0),
         top1_agreement=None
         if classes[0] is None or classes[1] is None
         else float(_mean_per_item(classes[0] == classes[1], masks).mean()),
@@ -77,7 +79,8 @@ def quality(
     after = _scores(metric, outputs, baseline, variant, labels, masks)
     drops = before - after
     random = np.random.default_rng(seed)
-    means = drops[random.integers(0, len(drops), size=(BOOTSTRAP_DRAWS, len(drops)))].mean(axis=1)
+    # A draw at a time: all of them together would take 16 kB per item.
+    means = [drops[random.integers(0, len(drops), size=len(drops))].mean() for _ in range(BOOTSTRAP_DRAWS)]
     low, high = np.quantile(means, (0.05, 0.95))
     # With no item lost in n, resampling shows no spread; the 90% bound on an unseen loss is then about 2.3 / n (1 - 0.1^(1/n)).
     unseen = 1.0 - 0.1 ** (1.0 / len(drops)) if metric != "cosine" else 0.0
@@ -97,17 +100,29 @@ def quality(
     )
 
 
+def _largest_difference(expected: np.ndarray, actual: np.ndarray) -> float:
+    """Return the largest absolute difference where both are finite; JSON has no word for another one."""
+    a, b = expected.astype(np.float64), actual.astype(np.float64)
+    finite = np.isfinite(a) & np.isfinite(b)
+    return float(np.abs(a[finite] - b[finite]).max(initial=0.0))
+
+
 def item_cosines(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
     """Return the cosine similarity (items,) of two outputs (items, ...); equal zero vectors count as 1, NaN as 0."""
     a, b = (values.reshape(len(values), -1).astype(np.float64) for values in (expected, actual))
     scale = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         cosines = np.where(scale > 0, (a * b).sum(axis=1) / scale, (a == b).all(axis=1).astype(float))
-    return np.clip(np.nan_to_num(cosines, nan=0.0), -1.0, 1.0)
+    return np.asarray(np.clip(np.nan_to_num(cosines, nan=0.0), -1.0, 1.0))
 
 
 def _scores(
-    metric: Metric, outputs: tuple[ModelOutput, ...], baseline: Outputs, variant: Outputs, labels: np.ndarray | None, masks: np.ndarray | None
+    metric: Metric,
+    outputs: tuple[ModelOutput, ...],
+    baseline: Outputs,
+    variant: Outputs,
+    labels: np.ndarray | None,
+    masks: np.ndarray | None,
 ) -> np.ndarray:
     """Return one score per item, higher is better."""
     if metric == "cosine":
@@ -122,14 +137,28 @@ def _scores(
             f"quality.data: labels have shape {list(truth.shape)}, the model decides {list(decided.shape)}",
             hint="store one label for each decision of the model",
         )
-    right = truth.astype(str) == decided.astype(str) if decided.dtype.kind in "US" else truth == decided
+    # NumPy finds a text unequal to every number, so that all would be wrong alike and nothing lost.
+    if (truth.dtype.kind in "US") != (decided.dtype.kind in "US"):
+        raise InputError(
+            f"quality.data: labels are {truth.dtype}, the model decides {decided.dtype}",
+            hint="store labels as the model names its classes",
+        )
+    right = truth == decided
     return _mean_per_item(right, masks)
 
 
 def _class_decisions(outputs: tuple[ModelOutput, ...], values: Outputs, masks: np.ndarray | None) -> np.ndarray | None:
-    """Return the decided class per item (and position), from the scores if there are any, else from a label output."""
+    """Return the decided class per item (and position), from a label output if there is one, else from the scores.
+
+    Classes may be called 3 and 7, or by texts; scores only know them as first and second.
+    """
     with_classes = [output.name for output in outputs if output.has_classes]
-    scored = [name for name in with_classes if values[name].dtype.kind == "f" and values[name].ndim >= 2 and values[name].shape[-1] > 1]
+    labels = [name for name in with_classes if values[name].dtype.kind in "iuUS" and values[name].ndim == 1]
+    if labels:
+        return values[labels[0]]
+    scored = [
+        name for name in with_classes if values[name].dtype.kind == "f" and values[name].ndim >= 2 and values[name].shape[-1] > 1
+    ]
     if scored:
         return np.asarray(_masked(values[scored[0]], masks).argmax(axis=-1))
     named = [name for name in with_classes if values[name].dtype.kind in "iuUS"]
@@ -154,4 +183,6 @@ def masks_of(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray] | No
     """Return the (items, length) mask among the user's inputs; None without one, or where inputs are generated unpadded."""
     if rows is None:
         return None
-    return next((rows[entry.name] for entry in inputs if entry.role == "mask" and entry.name in rows and rows[entry.name].ndim == 2), None)
+    return next(
+        (rows[entry.name] for entry in inputs if entry.role == "mask" and entry.name in rows and rows[entry.name].ndim == 2), None
+    )

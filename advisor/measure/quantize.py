@@ -50,7 +50,8 @@ def _quantize_dynamic(baseline: Path, scheme: Scheme, target: Path, *, file_byte
     except Exception as error:  # the quantizer raises whatever its handlers meet: KeyError, ValueError, AssertionError ...
         reason = (str(error).strip().splitlines() or [""])[0][:200]
         raise ModelError(
-            f"the quantizer fails on this graph ({type(error).__name__}: {reason})", hint="quantize it by other means and profile that file"
+            f"the quantizer fails on this graph ({type(error).__name__}: {reason})",
+            hint="quantize it by other means and profile that file",
         ) from error
     finally:
         for path in target.parent.glob("folded.onnx*"):
@@ -77,8 +78,12 @@ def proof_of_difference(scheme: Scheme, baseline: Graph, variant: Graph) -> dict
     }
     if not changed and variant.weights_sha256 == baseline.weights_sha256:
         return Exclusion(what=scheme.id, reason="the tools returned the model unchanged: same operators, same weights")
-    if scheme.method == "dynamic-quantization" and not any(_is_integer(operator) for operator in changed if changed[operator] > 0):
-        return Exclusion(what=scheme.id, reason="nothing was quantized: no operator of this model has an int8 form with stored weights")
+    if scheme.method == "dynamic-quantization" and not any(
+        _is_integer(operator) for operator in changed if changed[operator] > 0
+    ):
+        return Exclusion(
+            what=scheme.id, reason="nothing was quantized: no operator of this model has an int8 form with stored weights"
+        )
     return changed
 
 

@@ -1,6 +1,7 @@
 """The journal of a profile in the making: every visit is on disk as soon as it is measured, and the same command goes on from it."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -59,7 +60,7 @@ class Journal:
         if kept and kept[0] == Key(digest=digest):
             for entry in kept[1:]:
                 self._take_in(entry)
-            self._file = path.open("r+b")
+            self._file: BinaryIO = path.open("r+b")
             self._file.seek(good_bytes)
             self._file.truncate()
         else:
@@ -97,7 +98,8 @@ class Journal:
     @property
     def variants(self) -> list[Variant]:
         """The variants made so far."""
-        return [entry.variant for entry in self.entries if isinstance(entry, MadeVariant)]
+        # One whose file was deleted meanwhile was made again: the later entry stands.
+        return list({entry.variant.id: entry.variant for entry in self.entries if isinstance(entry, MadeVariant)}.values())
 
     @property
     def exclusions(self) -> list[Exclusion]:
@@ -116,6 +118,8 @@ def _read(path: Path) -> tuple[list[Entry], int]:
     good_bytes = 0
     if path.is_file():
         for line in path.read_bytes().splitlines(keepends=True):
+            if not line.endswith(b"\n"):
+                break  # what is added would go on in the same line
             try:
                 entries.append(msgspec.json.decode(line, type=Entry))
             except (msgspec.DecodeError, UnicodeDecodeError):

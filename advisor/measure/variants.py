@@ -1,6 +1,7 @@
 """The files to compare: the baseline and what the schemes make of it, each proved to differ and compared in its outputs."""
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from advisor.schema import Exclusion, Graph, Machine, ModelFacts, ProfileSetting
 # The baseline under another name: measured as if it were a variant, so that the difference of equal things is known.
 AGAIN = "~again"
 COMPARED_ITEMS = 16
+PREDICT_BATCH_SIZE = 8  # as a server would batch: what shares a batch can matter to a dynamically quantized model
 
 Report = Callable[[float, float, str], None]  # seconds done, seconds in all, what is being done
 Workers = dict[str, tuple[WorkerProcess, Loaded]]
@@ -71,7 +73,7 @@ def _baseline_variant(plan: Plan) -> Variant:
         id=baseline_id(plan.facts),
         scheme="none",
         title="the model as it was given",
-        path=str(plan.baseline.relative_to(plan.folder.parent) if plan.baseline.is_relative_to(plan.folder) else plan.baseline),
+        path=os.path.relpath(plan.baseline, plan.folder.parent),
         sha256=plan.facts.sha256,
         bytes=plan.facts.file_bytes,
         derived_from=None,
@@ -117,9 +119,7 @@ def _made(plan: Plan, scheme: Scheme, path: Path, baseline: Graph) -> Variant | 
     )
 
 
-def start_workers(
-    plan: Plan, variants: list[Variant], journal: Journal, stack: contextlib.ExitStack
-) -> Workers:
+def start_workers(plan: Plan, variants: list[Variant], journal: Journal, stack: contextlib.ExitStack) -> Workers:
     """Return a worker with the file open for each variant that opens, and one more for the baseline measured again."""
     workers: Workers = {}
     files = {variant.id: variant_file(plan, variant) for variant in variants}
@@ -137,12 +137,11 @@ def start_workers(
 
 
 def variant_file(plan: Plan, variant: Variant) -> Path:
+    """Return where the variant's file is."""
     return plan.baseline if variant.derived_from is None else plan.folder.parent / variant.path
 
 
-def compare(
-    plan: Plan, variant: Variant, workers: Workers, journal: Journal
-) -> Variant:
+def compare(plan: Plan, variant: Variant, workers: Workers, journal: Journal) -> Variant:
     """Return the variant with its load time, and its agreement and quality against the baseline; leave it out if it fails at that."""
     if variant in journal.variants:
         return variant
@@ -164,7 +163,7 @@ def _with_agreement(plan: Plan, variant: Variant, workers: Workers) -> Variant:
     outputs, length = plan.facts.outputs, plan.facts.at_sequence_length
     rows = model_inputs.read_npz(Path(plan.rows), "--inputs") if plan.rows else None
     items = COMPARED_ITEMS if rows is None else min(_items(plan, rows, plan.rows), 4 * COMPARED_ITEMS)
-    before, after = (_outputs_of(workers[name][0], plan.rows, items, length) for name in (baseline_id(plan.facts), variant.id))
+    before, after = _both_outputs(plan, variant, workers, plan.rows, items, length)
     broken = [name for name, values in after.items() if values.dtype.kind == "f" and not np.isfinite(values).all()]
     if broken and all(np.isfinite(before[name]).all() for name in broken):
         raise WorkerError(f"its output {broken[0]} is not finite where the baseline's is", hint="use another scheme")
@@ -175,7 +174,7 @@ def _with_agreement(plan: Plan, variant: Variant, workers: Workers) -> Variant:
     if plan.data is not None and plan.settings.quality_metric is not None and plan.settings.quality_data_sha256 is not None:
         data = model_inputs.read_npz(Path(plan.data), "quality.data")
         count = _items(plan, data, plan.data)
-        before, after = (_outputs_of(workers[name][0], plan.data, count, None) for name in (baseline_id(plan.facts), variant.id))
+        before, after = _both_outputs(plan, variant, workers, plan.data, count, None)
         measured = quality.quality(
             plan.settings.quality_metric,
             outputs,
@@ -193,9 +192,22 @@ def _items(plan: Plan, rows: dict[str, np.ndarray], path: str | None) -> int:
     return model_inputs.check_rows(plan.facts.inputs, rows, Path(str(path)))
 
 
-def _outputs_of(worker: WorkerProcess, rows: str | None, items: int, length: int | None) -> dict[str, np.ndarray]:
+def _both_outputs(
+    plan: Plan, variant: Variant, workers: Workers, rows: str | None, items: int, length: int | None
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the outputs of the baseline and of the variant for the same items."""
+    size = PREDICT_BATCH_SIZE if plan.facts.batching.possible else 1
+    found = []
     with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
         target = Path(folder) / "outputs.npz"
-        worker.ask(Predict(rows=rows, items=items, sequence_length=length, target=str(target)), Predicted, patience_s=3600.0)
-        with np.load(target) as archive:
-            return {name: archive[name] for name in archive.files}
+        request = Predict(rows=rows, items=items, batch_size=size, sequence_length=length, target=str(target))
+        for name in (baseline_id(plan.facts), variant.id):
+            workers[name][0].ask(request, Predicted, patience_s=3600.0)
+            with np.load(target) as archive:
+                found.append({key: archive[key] for key in archive.files})
+    before, after = found
+    for name, values in before.items():
+        if values.shape != after[name].shape:
+            fault = f"its output {name} has shape {list(after[name].shape)} where the baseline's has {list(values.shape)}"
+            raise WorkerError(fault, hint="use another scheme")
+    return before, after

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from advisor.errors import AdvisorError
+from advisor.errors import AdvisorError, ModelError
 from advisor.measure import machine, model_inputs, ort_session
 from advisor.schema import ModelInput, Record
 
@@ -42,6 +42,7 @@ class Predict(Record, frozen=True, kw_only=True, tag=True):
 
     rows: str | None
     items: int
+    batch_size: int
     sequence_length: int | None
     target: str
 
@@ -70,8 +71,6 @@ class Failed(Record, frozen=True, kw_only=True, tag=True):
 
     fault: str
 
-
-PREDICT_BATCH_SIZE = 8  # as a server would batch: what shares a batch can matter to a dynamically quantized model
 
 Request = Load | Time | Predict
 Answer = Loaded | Timed | Predicted | Failed
@@ -141,25 +140,39 @@ class Worker:
         pooled = tuple(latency for result in results if isinstance(result, list) for latency in result)
         return Timed(latency_s=pooled, run_delay_s=waited, peak_memory_bytes=machine.peak_memory_bytes())
 
-
     def predict(self, request: Predict) -> None:
-        """Write the outputs of the items to `request.target`, batch axis first where the output has one."""
-        inputs, rows = self.load.inputs, model_inputs.read_npz(Path(request.rows), "data") if request.rows else None
+        """Write the outputs of the items to `request.target`, items along the first axis of each."""
+        rows = model_inputs.read_npz(Path(request.rows), "data") if request.rows else None
         session = self._session(threads=1, instance=0)
-        size = PREDICT_BATCH_SIZE if any(entry.batch_axis is not None for entry in inputs) else 1
-        parts: dict[str, list[np.ndarray]] = {}
-        for start in range(0, request.items, size):
-            count = min(size, request.items - start)
-            if rows is not None:
-                feeds = model_inputs.take(inputs, rows, start=start, batch_size=count)
-            else:
-                seed = self.load.seed + start
-                feeds = model_inputs.generate(inputs, batch_size=count, sequence_length=request.sequence_length, seed=seed)
-            for name, values in ort_session.run(session, feeds).items():
-                parts.setdefault(name, []).append(values)
+        # Where an output has its items is seen from its shapes; recurrent networks often have them along the second axis.
+        one, two = (ort_session.run(session, self._items(request, rows, 0, size)) for size in (1, min(2, request.batch_size)))
+        axis_of = {name: ort_session.growing_axis(one[name].shape, two[name].shape) for name in one}
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in one}
+        for start in range(0, request.items, request.batch_size):
+            count = min(request.batch_size, request.items - start)
+            for name, values in ort_session.run(session, self._items(request, rows, start, count)).items():
+                parts[name].append(_items_first(values, axis_of[name]))
+        try:
+            whole = {name: np.concatenate(listed) for name, listed in parts.items()}
+        except ValueError as error:
+            raise ModelError("an output differs in shape from item to item", hint="compare it by a metric of your own") from error
         # An object array (labels that are texts) would need pickling; its text says the same.
-        whole = {name: np.concatenate([np.atleast_1d(part) for part in listed]) for name, listed in parts.items()}
-        np.savez(request.target, **{name: values.astype(str) if values.dtype == object else values for name, values in whole.items()})
+        texts = {name: values.astype(str) if values.dtype == object else values for name, values in whole.items()}
+        np.savez(request.target, allow_pickle=False, **texts)
+
+    def _items(self, request: Predict, rows: dict[str, np.ndarray] | None, start: int, count: int) -> dict[str, np.ndarray]:
+        inputs = self.load.inputs
+        if rows is not None:
+            return model_inputs.take(inputs, rows, start=start, batch_size=count)
+        seed = self.load.seed + start
+        return model_inputs.generate(inputs, batch_size=count, sequence_length=request.sequence_length, seed=seed)
+
+
+def _items_first(values: np.ndarray, axis: int | None) -> np.ndarray:
+    """Return one call's output with items along the first axis; without such an axis, the call is one item."""
+    if axis is not None:
+        return np.moveaxis(values, axis, 0)
+    return values if values.shape[:1] == (1,) else values[np.newaxis]
 
 
 def _timed_calls(

@@ -28,13 +28,14 @@ class WorkerProcess:
     """One child that times one variant. Use as a context manager: the child never outlives it."""
 
     def __init__(self) -> None:
-        self._stderr = tempfile.TemporaryFile()
-        self._process = self._spawn()
+        self._spawn()
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        # A session of its own keeps the user's Ctrl-C from the child: the parent decides what is kept, then ends it.
-        return subprocess.Popen(
-            [sys.executable, "-m", "advisor.measure.worker"],
+    def _spawn(self) -> None:
+        # -P: a folder named advisor where the user stands must not be taken for this package. A session of its own keeps the user's
+        # Ctrl-C from the child: the parent decides what is kept, then ends it.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child; closed with it in _end
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "advisor.measure.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -44,8 +45,7 @@ class WorkerProcess:
     def restart(self) -> None:
         """Replace the child, dead or hanging, by a new one that has nothing loaded."""
         self._end()
-        self._stderr = tempfile.TemporaryFile()
-        self._process = self._spawn()
+        self._spawn()
 
     def __enter__(self) -> "WorkerProcess":
         return self
@@ -89,4 +89,6 @@ class WorkerProcess:
         words = self._stderr.read().decode(errors="replace").strip()[-LONGEST_STDERR:]
         reason = f"killed by signal {-code}" if code is not None and code < 0 else f"exit status {code}"
         memory = ", out of memory perhaps" if code == -9 else ""
-        return WorkerError(f"its process died ({reason}{memory})" + (f": {words}" if words else ""), hint="the other variants go on")
+        return WorkerError(
+            f"its process died ({reason}{memory})" + (f": {words}" if words else ""), hint="the other variants go on"
+        )

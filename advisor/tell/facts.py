@@ -18,7 +18,10 @@ def render_facts(facts: ModelFacts, format_: str) -> str:
     rows = [
         ("model", f"{facts.name} ({facts.format}, sha256 {facts.sha256[:12]})"),
         ("family", facts.family + (", already quantized" if facts.already_quantized else "")),
-        ("weights", f"{units.count(facts.parameters)} parameters, {units.size(facts.weight_bytes)} of {units.size(facts.file_bytes)}"),
+        (
+            "weights",
+            f"{units.count(facts.parameters)} parameters, {units.size(facts.weight_bytes)} of {units.size(facts.file_bytes)}",
+        ),
         ("per item", f"{_flop(facts.flop_per_item)}, {_activations(facts)}{at}"),
         ("batching", ("possible: " if facts.batching.possible else "not possible: ") + facts.batching.reason),
         ("opset", ", ".join(f"{domain} {version}" for domain, version in facts.opset.items())),
@@ -59,7 +62,9 @@ def _shape(shape: tuple[int | str | None, ...]) -> str:
 
 def _input(entry: ModelInput) -> str:
     axes = [
-        f"axis {axis} is {name}" for axis, name in ((entry.batch_axis, "batch"), (entry.sequence_axis, "sequence")) if axis is not None
+        f"axis {axis} is {name}"
+        for axis, name in ((entry.batch_axis, "batch"), (entry.sequence_axis, "sequence"))
+        if axis is not None
     ]
     bound = [f"below {entry.upper_bound}"] if entry.upper_bound is not None and entry.role == "ids" else []
     scalar = [f"set to {entry.scalar_value}"] if entry.scalar_value is not None else []

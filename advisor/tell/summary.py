@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from advisor import units
-from advisor.schema import Advice, Estimate, Prediction
+from advisor.schema import Advice, Estimate, LoadTest, Prediction
 
 
 def summary(advice: Advice) -> str:
@@ -17,7 +17,7 @@ def summary(advice: Advice) -> str:
         f"risk     {_risk(advice)}",
     )
     # A name from the user may hold a line break.
-    return "\n".join(" ".join(line.splitlines()) for line in lines)
+    return "\n".join(" ".join(part for part in line.splitlines() if part) for line in lines)
 
 
 def _told(estimate: Estimate, format_: Callable[[float], str]) -> str:
@@ -29,6 +29,8 @@ def _cost(advice: Advice, told: Prediction | None) -> str:
     if told is None:
         return f"today {_told(advice.baseline.cost_usd_per_hour, units.usd_per_hour)}; nothing to compare it with"
     cost = _told(told.cost_usd_per_hour, units.usd_per_hour)
+    if advice.outcome == "keep":
+        return f"{cost}, as today"
     if advice.saving is None:
         return cost
     return f"{cost}, saves {_told(advice.saving.usd_per_year, units.usd_per_year)}"
@@ -46,6 +48,8 @@ def _latency(advice: Advice, told: Prediction | None) -> str:
 def _quality(advice: Advice, told: Prediction | None) -> str:
     floor = advice.workload.quality
     limit = f"at most {units.points(floor.max_drop)} of {floor.metric} allowed" if floor else "no floor set"
+    if told is not None and told.candidate.variant == advice.baseline.candidate.variant:
+        return f"as today, {limit}"
     if told is None or told.quality_drop is None:
         return f"drop not measured, {limit}"
     return f"drop {_told(told.quality_drop, units.points)}, {limit}"
@@ -58,3 +62,31 @@ def _risk(advice: Advice) -> str:
         return "none found"
     more = len(advice.risks) - 1
     return advice.risks[0] + (f" (and {more} more in the report)" if more else "")
+
+
+def load_tests(advice: Advice) -> str:
+    """Return what the load tests saw beside what was predicted, a paragraph each; no newline at the end."""
+    return "\n".join(line for test in advice.load_tests for line in _load_test(test, advice))
+
+
+def _load_test(test: LoadTest, advice: Advice) -> tuple[str, ...]:
+    candidate, slo = test.candidate, advice.workload.slo
+    setting = f"{units.counted(candidate.instances, 'instance')} of {units.counted(candidate.intra_op_num_threads, 'thread')}"
+    load = f"{test.requests:,} requests at {units.rate(test.offered_requests_per_s)}"
+    kept = "target kept" if test.meets_slo else "target MISSED"
+    valid = "" if test.generator_kept_up else "; NOT VALID, the generator could not keep up"
+    rows = (
+        ("p50", test.predicted.latency_p50_s, test.latency_p50_s),
+        ("p95", test.predicted.latency_p95_s, test.latency_p95_s),
+        ("p99", test.predicted.latency_p99_s, test.latency_p99_s),
+    )
+    return (
+        f"served   {candidate.variant}, {setting}, batches of up to {candidate.max_batch_size}, 1 of {candidate.replicas}: {load}",
+        *(
+            f"  {name}    {units.seconds(seen.value)} ({units.interval(seen.value, seen.low, seen.high, units.seconds)}), "
+            f"predicted {units.seconds(said.value)} ({units.interval(said.value, said.low, said.high, units.seconds)})"
+            for name, said, seen in rows
+        ),
+        f"  busy   {units.percent(test.utilization_fraction)}, predicted {units.percent(test.predicted.utilization_fraction.value)}",
+        f"  {units.quantile(slo.quantile)} within {units.seconds(slo.latency_s)}: {kept}{valid}",
+    )

@@ -171,6 +171,10 @@ def variants() -> tuple[schema.VariantSummary, ...]:
         schema.VariantSummary(
             id="fp32",
             title="as given",
+            path="profile.variants/model.onnx",
+            sha256="0123456789abcdef" * 4,
+            load_s=0.21,
+            peak_memory_bytes=200_000_000,
             bytes=90_405_214,
             speedup=None,
             throughput_items_per_s=about(118.0, "measured", best, spread=0.04),
@@ -182,6 +186,10 @@ def variants() -> tuple[schema.VariantSummary, ...]:
         schema.VariantSummary(
             id="ort-extended",
             title="graph fusions of ONNX Runtime",
+            path="profile.variants/model.onnx",
+            sha256="0123456789abcdef" * 4,
+            load_s=0.21,
+            peak_memory_bytes=200_000_000,
             bytes=90_210_112,
             speedup=about(1.06, "measured", paired, spread=0.02),
             throughput_items_per_s=about(125.0, "measured", best, spread=0.04),
@@ -193,6 +201,10 @@ def variants() -> tuple[schema.VariantSummary, ...]:
         schema.VariantSummary(
             id="int8-dynamic",
             title="8-bit weights per channel, activations quantized at run time",
+            path="profile.variants/model.onnx",
+            sha256="0123456789abcdef" * 4,
+            load_s=0.21,
+            peak_memory_bytes=200_000_000,
             bytes=22_972_370,
             speedup=about(2.27, "measured", paired, spread=0.03),
             throughput_items_per_s=about(262.0, "measured", best, spread=0.04),
@@ -286,6 +298,7 @@ def change() -> Advice:
             usd_per_year=Estimate(value=5956.8, low=5956.8, high=5956.8, basis="list-price", source="price in the workload file"),
             fraction=2 / 3,
         ),
+        more_ties=False,
         ties=(
             prediction(
                 candidate("int8-dynamic", batch=4),
@@ -351,6 +364,7 @@ def keep() -> Advice:
         baseline=today,
         saving=None,
         ties=(),
+        more_ties=False,
         frontier=(today,),
         unproven=unproven,
         verdict=schema.Verdict(
@@ -392,6 +406,7 @@ def infeasible() -> Advice:
         baseline=today,
         saving=None,
         ties=(),
+        more_ties=False,
         frontier=(),
         nearest_miss=miss,
         binding_constraint="one call of the fastest variant at batch 1 and sequence length 128 takes 14.7 ms",
@@ -452,6 +467,7 @@ def minimal() -> Advice:
         baseline=today,
         saving=None,
         ties=(),
+        more_ties=False,
         frontier=(today,),
         verdict=schema.Verdict(
             dominated_by=None, because="Nothing is known of the life of the model: give lifecycle.", shares={}, findings=()
@@ -460,6 +476,10 @@ def minimal() -> Advice:
             schema.VariantSummary(
                 id=name,
                 title="as <given>",
+                path="profile.variants/model.onnx",
+                sha256="0123456789abcdef" * 4,
+                load_s=0.21,
+                peak_memory_bytes=200_000_000,
                 bytes=4100,
                 speedup=None,
                 throughput_items_per_s=None,
@@ -487,4 +507,29 @@ def minimal() -> Advice:
     )
 
 
-BUILDERS: tuple[Callable[[], Advice], ...] = (change, keep, infeasible, minimal)
+def stranded() -> Advice:
+    """Nothing meets the target, and nothing comes near it."""
+    return replace(infeasible(), nearest_miss=None, binding_constraint=None)
+
+
+def crowded() -> Advice:
+    """More of everything than fits at a glance, and a target at an unusual quantile."""
+    base = change()
+    model = replace(base.model, kv_bytes_per_token=9216, already_quantized=True)
+    agreed = replace(base.variants[2].agreement, top1_agreement=0.9996)
+    return replace(
+        base,
+        model=model,
+        workload=replace(base.workload, slo=schema.Slo(latency_s=0.05, quantile=0.9)),
+        frontier=tuple(
+            prediction(candidate("int8-dynamic", replicas=replicas), p99_s=0.04 / replicas, utilization=0.5 / replicas)
+            for replicas in range(1, 15)
+        ),
+        verdict=replace(base.verdict, dominated_by="mixed", findings=base.verdict.findings * 3),
+        variants=(*base.variants[:2], replace(base.variants[2], agreement=agreed)),
+        certificate=replace(base.certificate, regret_usd_per_hour=0.01),
+        exclusions=base.exclusions * 4,
+    )
+
+
+BUILDERS: tuple[Callable[[], Advice], ...] = (change, keep, infeasible, minimal, stranded, crowded)

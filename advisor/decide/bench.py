@@ -1,0 +1,123 @@
+"""What every question about a candidate needs, made once from profile and workload; and the prediction of one candidate."""
+
+import numpy as np
+
+from advisor.decide.candidates import Configuration, admission, baseline_configuration, changes, configurations
+from advisor.decide.predict import Demand, Outcome, Simulator
+from advisor.decide.search import Found, search
+from advisor.decide.service_time import is_projected, service_grids
+from advisor.schema import Baseline, Basis, Estimate, Prediction, Profile, Trace, Variant, Workload
+from advisor.units import usd
+
+QUANTILES = (0.5, 0.95, 0.99)
+SECONDS_PER_MILLION = 1e6 / 3600
+
+
+class Bench:
+    """The pieces that every question about a candidate needs."""
+
+    def __init__(self, profile: Profile, workload: Workload, trace: Trace | None) -> None:
+        self.profile = profile
+        self.workload = workload
+        self.grids = service_grids(profile)
+        lengths = next(iter(self.grids.values())).lengths
+        self.demand = Demand(
+            workload,
+            lengths=lengths,
+            trace_s=np.array(trace.arrival_s) if trace else None,
+            trace_length=np.array(trace.sequence_length) if trace and trace.sequence_length else None,
+        )
+        self.simulator = Simulator(self.demand, self.grids, profile.service_ratios)
+        self.price = workload.hardware.price_usd_per_hour["local"]
+        self.today = baseline_configuration(profile, workload.baseline or Baseline())
+        self.variants = {variant.id: variant for variant in profile.variants}
+        self.admissions = {variant.id: admission(variant, workload) for variant in profile.variants}
+        self.asked_lengths = _asked_lengths(workload, trace)
+
+    def admitted(self) -> set[str]:
+        """The variants that may be advised, today's own among them whatever it is."""
+        return {name for name, entry in self.admissions.items() if entry.admitted} | {self.today.variant}
+
+    def find(self, variants: set[str]) -> tuple[Found, list[Configuration]]:
+        """Return the cheapest candidates of these variants, and the space that was searched."""
+        space = configurations(self.grids, self.workload, self.today, variants)
+        slo = self.workload.slo
+        found = search(self.simulator, space, quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=self.price)
+        return found, space
+
+
+def _asked_lengths(workload: Workload, trace: Trace | None) -> tuple[int, ...]:
+    if trace is not None and trace.sequence_length is not None:
+        return (min(trace.sequence_length), max(trace.sequence_length))
+    asked = workload.inputs.sequence_length if workload.inputs else None
+    return () if asked is None else (asked.p50, asked.max or asked.p95 or asked.p50)
+
+
+def predict(
+    bench: Bench, configuration: Configuration, replicas: int, *, today_replicas: int, with_capacity: bool = False
+) -> Prediction:
+    """Return what is expected of the configuration on so many replicas, each figure at both ends of the service interval."""
+    slo = bench.workload.slo
+    wanted = (*QUANTILES, slo.quantile)
+    ends = {end: bench.simulator.outcome(configuration, replicas, end, wanted) for end in ("low", "value", "high")}
+    source = f"simulation of {bench.demand.requests:,} requests with {len(ends['value'].utilization)} seeds over measured service times"
+    projected = is_projected(bench.simulator.grid(configuration), bench.asked_lengths)
+    basis: Basis = "projected" if projected else "simulated"
+
+    def latency(index: int) -> Estimate:
+        return Estimate(
+            value=float(np.median(ends["value"].quantiles_s[:, index])),
+            low=float(ends["low"].quantiles_s[:, index].min()),
+            high=float(ends["high"].quantiles_s[:, index].max()),
+            basis=basis,
+            source=source,
+        )
+
+    cost = replicas * bench.price
+    per_million = cost / bench.demand.requests_per_s * SECONDS_PER_MILLION
+    paid = f"{replicas} x {usd(bench.price)}/h as the workload file says"
+    at_target = latency(3)
+    variant = bench.variants[configuration.variant]
+    said = list(changes(bench.today, configuration))
+    if replicas != today_replicas:
+        said.append(f"{replicas} {'replica' if replicas == 1 else 'replicas'} instead of {today_replicas}")
+    return Prediction(
+        candidate=configuration.replicated(replicas),
+        latency_p50_s=latency(0),
+        latency_p95_s=latency(1),
+        latency_p99_s=latency(2),
+        latency_slo_s=at_target,
+        capacity_requests_per_s=bench.simulator.capacity_requests_per_s(
+            configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s
+        )
+        if with_capacity
+        else None,
+        utilization_fraction=_utilization(ends, source),
+        mean_batch_size=ends["value"].mean_batch_size,
+        cost_usd_per_hour=Estimate(value=cost, low=cost, high=cost, basis="list-price", source=paid),
+        cost_usd_per_million_requests=Estimate(
+            value=per_million, low=per_million, high=per_million, basis="list-price", source=f"{paid}, at the mean rate"
+        ),
+        quality_drop=quality_drop(variant),
+        meets_slo=at_target.high <= slo.latency_s,
+        changes=tuple(said),
+    )
+
+
+def _utilization(ends: dict[str, Outcome], source: str) -> Estimate:
+    return Estimate(
+        value=float(np.median(ends["value"].utilization)),
+        low=float(ends["low"].utilization.min()),
+        high=float(ends["high"].utilization.max()),
+        basis="simulated",
+        source=source,
+    )
+
+
+def quality_drop(variant: Variant) -> Estimate | None:
+    """Return what serving the variant costs in quality, None where that is unknown."""
+    if variant.quality is not None:
+        return variant.quality.drop
+    if variant.lossless:
+        return Estimate(value=0.0, low=0.0, high=0.0, basis="assumed", source="no weight or activation loses precision")
+    return None

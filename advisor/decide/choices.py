@@ -1,0 +1,148 @@
+"""The candidates that the advice speaks of: today's, the cheapest, those that tie with it, the nearest miss, the frontier."""
+
+import math
+
+import numpy as np
+
+from advisor.decide.bench import Bench, predict, quality_drop
+from advisor.decide.candidates import Configuration
+from advisor.decide.predict import quantiles
+from advisor.decide.search import Found, search
+from advisor.kernels import pareto
+from advisor.schema import Prediction
+from advisor.units import seconds
+
+# Today's replicas are not known: as many as keep the load here, if no number of them meets the target.
+STABLE_UTILIZATION = 0.8
+FRONTIER_LEVELS = 2  # numbers of replicas beyond the cheapest at which faster candidates are looked for
+SCREENING_REQUESTS = 3000  # enough to see which candidates are worth a full simulation for the frontier
+MAX_FRONTIER = 12
+MAX_TIES_TOLD = 5
+
+
+def baseline_today(bench: Bench) -> Prediction:
+    """Return what runs today, with the user's replicas or else as many as it takes to keep the target, or at least to keep up."""
+    asked = bench.workload.baseline.replicas if bench.workload.baseline else None
+    if asked is None:
+        slo = bench.workload.slo
+        found = search(
+            bench.simulator, [bench.today], quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=bench.price
+        )
+        work, _ = bench.simulator.bounds(bench.today, slo.quantile)
+        stable = max(1, math.ceil(bench.demand.requests_per_s * work / STABLE_UTILIZATION))
+        asked = found.cheapest[0][1] if found.cheapest else stable
+    return predict(bench, bench.today, asked, today_replicas=asked, with_capacity=True)
+
+
+def choose(bench: Bench, found: Found, baseline: Prediction) -> tuple[Prediction | None, tuple[Prediction, ...], bool]:
+    """Return the recommendation, candidates that cannot be told from it (as cheap, latencies overlapping), and if there are more.
+
+    Of equally cheap candidates the one that changes least is taken; that is today's own if it keeps the target at that cost.
+    """
+    if not found.cheapest:
+        return None, (), False
+    if baseline.meets_slo and baseline.cost_usd_per_hour.value <= (found.cost_usd_per_hour or 0.0):
+        return baseline, (), False
+    replicas_today = baseline.candidate.replicas
+    (configuration, replicas), *others = found.cheapest
+    recommended = predict(bench, configuration, replicas, today_replicas=replicas_today, with_capacity=True)
+    as_cheap = [predict(bench, other, count, today_replicas=replicas_today) for other, count in others]
+    target = recommended.latency_slo_s
+    ties = [entry for entry in as_cheap if entry.latency_slo_s.low <= target.high and target.low <= entry.latency_slo_s.high]
+    return recommended, tuple(ties[:MAX_TIES_TOLD]), len(ties) > MAX_TIES_TOLD
+
+
+def nearest_miss(
+    bench: Bench, space: list[Configuration], baseline: Prediction, cheaper: Prediction | None
+) -> tuple[Prediction, str]:
+    """Return the nearest miss, and what keeps it from the target."""
+    nearest, replicas = _nearest(bench, space)
+    miss = predict(bench, nearest, replicas, today_replicas=baseline.candidate.replicas, with_capacity=True)
+    return miss, _binding_constraint(bench, nearest, miss, cheaper)
+
+
+def _nearest(bench: Bench, space: list[Configuration]) -> tuple[Configuration, int]:
+    """Return the admitted candidate that comes closest to the target when load plays no part: alone, without waiting for a batch."""
+    slo = bench.workload.slo
+    unhurried = [entry for entry in space if entry.max_queue_delay_s == 0.0]
+    rated = []
+    for entry in unhurried:
+        work, _ = bench.simulator.bounds(entry, slo.quantile)
+        replicas = max(1, math.ceil(bench.demand.requests_per_s * work / STABLE_UTILIZATION * 2))
+        rated.append((bench.simulator.outcome(entry, replicas, "high", (slo.quantile,)).quantiles_s.max(), replicas, entry))
+    _, replicas, best = min(rated, key=lambda entry: (entry[0], entry[1]))
+    return best, replicas
+
+
+def _binding_constraint(bench: Bench, nearest: Configuration, miss: Prediction, cheaper: Prediction | None) -> str:
+    slo = bench.workload.slo
+    alone = bench.simulator.table(nearest, "value")[0, bench.demand.sure_class(slo.quantile)]
+    if cheaper is not None:
+        return (
+            f"quality: {cheaper.candidate.variant} is predicted to keep the target, but its quality was not measured; "
+            "give quality.metric, quality.max_drop and quality.data"
+        )
+    if alone > slo.latency_s:
+        return f"service time: a single request takes {seconds(float(alone))} on an idle server, the target is {seconds(slo.latency_s)}"
+    return (
+        f"margin: an idle server answers in {seconds(float(alone))}, but with queueing, spread and the uncertainty of the measurement "
+        f"p{100 * slo.quantile:g} can reach {seconds(miss.latency_slo_s.high)}, over the target of {seconds(slo.latency_s)}"
+    )
+
+
+def unproven(bench: Bench, recommended: Prediction | None) -> Prediction | None:
+    """Return the cheapest candidate among variants whose quality is unknown, if it beats the answer."""
+    unknown = {name for name, entry in bench.admissions.items() if entry.is_unknown} - {bench.today.variant}
+    found, _ = bench.find(unknown)
+    if not found.cheapest or (
+        recommended is not None and (found.cost_usd_per_hour or 0.0) >= recommended.cost_usd_per_hour.value
+    ):
+        return None
+    configuration, replicas = found.cheapest[0]
+    return predict(bench, configuration, replicas, today_replicas=replicas)
+
+
+def frontier(
+    bench: Bench, space: list[Configuration], recommended: Prediction | None, baseline: Prediction
+) -> tuple[Prediction, ...]:
+    """Return the non-dominated candidates in cost, latency at the target's quantile and quality, at the replicas worth looking at."""
+    if recommended is None:
+        return ()
+    slo = bench.workload.slo
+    least = recommended.candidate.replicas
+    levels = sorted({*range(least, least + FRONTIER_LEVELS + 1), baseline.candidate.replicas})
+    entries, points = [], []
+    for entry in space:
+        work, floor = bench.simulator.bounds(entry, slo.quantile)
+        for replicas in levels:
+            if floor > slo.latency_s or bench.demand.requests_per_s * work >= replicas:
+                continue
+            latency_s, _, _ = bench.simulator.latency_s(entry, replicas, "high", 0, requests=SCREENING_REQUESTS)
+            drop = quality_drop(bench.variants[entry.variant])
+            entries.append((entry, replicas))
+            points.append(
+                (replicas * bench.price, float(quantiles(latency_s, (slo.quantile,))[0]), max(0.0, drop.value) if drop else 0.0)
+            )
+    if not points:
+        return ()
+    kept = [entry for entry, keep in zip(entries, pareto.non_dominated(np.array(points)), strict=True) if keep]
+    today = baseline.candidate.replicas
+    predicted = [predict(bench, entry, replicas, today_replicas=today) for entry, replicas in kept]
+    feasible = [entry for entry in (*predicted, recommended) if entry.meets_slo]
+    if not feasible:
+        return ()
+    objectives = [
+        (
+            entry.cost_usd_per_hour.value,
+            entry.latency_slo_s.value,
+            max(0.0, entry.quality_drop.value) if entry.quality_drop else 0.0,
+        )
+        for entry in feasible
+    ]
+    mask = pareto.non_dominated(np.array(objectives))
+    front = {entry.candidate: entry for entry, keep in zip(feasible, mask, strict=True) if keep}
+    return tuple(sorted(front.values(), key=_cost_and_latency)[:MAX_FRONTIER])
+
+
+def _cost_and_latency(entry: Prediction) -> tuple[float, float]:
+    return entry.cost_usd_per_hour.value, entry.latency_slo_s.value

@@ -1,0 +1,95 @@
+"""Run a configuration for real under an open-loop generator -> when each request was done and what each batch took."""
+
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from advisor.errors import ModelError
+from advisor.measure.server import Serve
+
+READY_S = 300.0
+LEAD_S = 0.5  # between the start of the generator's process and its first request
+DRAIN_S = 600.0
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run saw; all times in seconds, latency from the moment a request was meant to be sent."""
+
+    latency_s: np.ndarray  # (requests,) in order of arrival
+    lag_s: np.ndarray  # (requests,) how late each was sent
+    batch_start_s: np.ndarray  # (batches,)
+    service_s: np.ndarray  # (batches,) assembling and padding included
+    batch_size: np.ndarray  # (batches,)
+    batch_length: np.ndarray  # (batches,) padded sequence length, 0 without a sequence axis
+    duration_s: float  # from the first due time to the last answer
+
+
+def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> Replay:
+    """Serve the configuration to requests due at `arrival_s` (requests,), ascending from 0, of `lengths` (requests,).
+
+    Raise ModelError if the server does not come up, dies, or loses a request.
+    """
+    with tempfile.TemporaryDirectory(prefix="advisor-") as name:
+        folder = Path(name)
+        target = folder / "served.npz"
+        (folder / "serve.json").write_bytes(msgspec.json.encode(serve))
+        np.save(folder / "due.npy", arrival_s)
+        if lengths is not None:
+            np.save(folder / "lengths.npy", lengths)
+        with (folder / "server.log").open("wb") as log:
+            length_file = folder / "lengths.npy" if lengths is not None else "-"
+            arguments = (folder / "serve.json", length_file, target)
+            server = _module("server", *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+            try:
+                _wait_until_ready(server, folder / "server.log")
+                start_s = time.monotonic() + LEAD_S
+                generator = _module("generator", folder / "due.npy", folder / "sent.npy", start_s, stdout=server.stdin)
+                assert server.stdin is not None
+                server.stdin.close()  # the generator holds the other copy: the server sees the end when the generator ends
+                generator.wait(timeout=float(arrival_s[-1]) + DRAIN_S)
+                server.wait(timeout=DRAIN_S)
+            finally:
+                server.kill()
+                server.wait()
+        if server.returncode != 0 or not target.is_file():
+            raise _failure(folder / "server.log")
+        with np.load(target) as served:
+            done_s = served["done_s"] - start_s
+            if np.isnan(done_s).any():
+                raise ModelError(
+                    f"the load test lost {int(np.isnan(done_s).sum())} requests", hint="report this: it is a fault of advisor"
+                )
+            return Replay(
+                latency_s=done_s - arrival_s,
+                lag_s=np.load(folder / "sent.npy") - arrival_s,
+                batch_start_s=served["start_s"] - start_s,
+                service_s=served["service_s"],
+                batch_size=served["size"].astype(np.intp),
+                batch_length=served["length"].astype(np.intp),
+                duration_s=float(done_s.max() - arrival_s[0]),
+            )
+
+
+def _module(name: str, *arguments: object, **pipes: object) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-P", "-m", f"advisor.measure.{name}", *map(str, arguments)]
+    return subprocess.Popen(command, start_new_session=True, **pipes)  # type: ignore[call-overload, no-any-return]
+
+
+def _wait_until_ready(server: "subprocess.Popen[bytes]", log: Path) -> None:
+    assert server.stdout is not None
+    if not select.select([server.stdout], [], [], READY_S)[0] or server.stdout.readline() != b"ready\n":
+        raise _failure(log)
+
+
+def _failure(log: Path) -> ModelError:
+    words = log.read_text(errors="replace").strip().splitlines()
+    return ModelError(
+        f"the load test's server stopped: {words[-1] if words else 'no word'}",
+        hint="run `advisor profile` again; it tells what fails",
+    )

@@ -1,0 +1,99 @@
+"""The files in which a user asks the question: the workload and its request trace, read and checked for contradictions."""
+
+import csv
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from advisor.errors import InputError
+from advisor.files import read_yaml
+from advisor.schema import Inputs, SequenceLength, Trace, Workload
+
+MIN_TRACE_REQUESTS = 100  # fewer say nothing of a p99
+
+
+def read_workload(path: Path) -> Workload:
+    """Return the workload; raise InputError for what contradicts itself or names a file that is not there."""
+    workload = read_yaml(path, Workload)
+    traffic, hardware = workload.traffic, workload.hardware
+    if (traffic.requests_per_s is None) == (traffic.trace is None):
+        raise InputError(
+            f"{path}: traffic: give either requests_per_s or trace", hint="for example: traffic: {requests_per_s: 40}"
+        )
+    for place in hardware.allowed:
+        if place != "local":
+            raise InputError(
+                f"{path}: hardware.allowed: {place!r} was not measured",
+                hint="only `local`, the machine of the profile, can be judged",
+            )
+        if place not in hardware.price_usd_per_hour:
+            raise InputError(
+                f"{path}: hardware.price_usd_per_hour: no price for {place!r}", hint=f"add: price_usd_per_hour: {{{place}: 0.34}}"
+            )
+    lengths = workload.inputs.sequence_length if workload.inputs else None
+    if lengths is not None and not lengths.p50 <= (lengths.p95 or lengths.p50) <= (lengths.max or sys.maxsize):
+        raise InputError(
+            f"{path}: inputs.sequence_length: p50, p95 and max must ascend", hint="for example: {p50: 32, p95: 128, max: 256}"
+        )
+    for key, name in (("traffic.trace", traffic.trace), ("quality.data", workload.quality.data if workload.quality else None)):
+        if name is not None and not (path.parent / name).is_file():
+            raise InputError(
+                f"{path}: {key}: {path.parent / name}: no such file", hint="give a path relative to the workload file"
+            )
+    return _with_lengths_of_trace(workload, path)
+
+
+def _with_lengths_of_trace(workload: Workload, path: Path) -> Workload:
+    """Return the workload with the lengths that its trace recorded, if it has any and the workload does not say them itself."""
+    if workload.traffic.trace is None or workload.inputs is not None:
+        return workload
+    recorded = read_trace(path.parent / workload.traffic.trace).sequence_length
+    if recorded is None:
+        return workload
+    p50, p95 = (int(np.quantile(recorded, quantile, method="inverted_cdf")) for quantile in (0.5, 0.95))
+    lengths = SequenceLength(p50=p50, p95=p95, max=max(recorded))
+    return msgspec.structs.replace(workload, inputs=Inputs(sequence_length=lengths))
+
+
+def sequence_lengths(workload: Workload | None) -> tuple[int, ...]:
+    """Return the lengths to measure: the median first, then a short one, the 95th percentile and the longest."""
+    lengths = workload.inputs.sequence_length if workload and workload.inputs else None
+    if lengths is None:
+        return ()
+    p95 = lengths.p95 or lengths.p50
+    # A lognormal law is symmetric around its median on a log scale, so this is about the 5th percentile.
+    short = max(1, round(lengths.p50**2 / p95))
+    return tuple(dict.fromkeys((lengths.p50, short, p95, lengths.max or p95)))
+
+
+def read_trace(path: Path) -> Trace:
+    """Return the requests of a CSV file with the columns arrival_s and, optionally, sequence_length."""
+    way_out = (
+        "write a CSV file with a header line and the columns arrival_s (seconds, ascending) and, if lengths vary, sequence_length"
+    )
+    arrival_s, lengths = [], []
+    try:
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            if "arrival_s" not in (reader.fieldnames or ()):
+                raise InputError(f"{path}: no column arrival_s", hint=way_out)
+            for row in reader:
+                try:
+                    arrival_s.append(float(row["arrival_s"]))
+                    if "sequence_length" in row:
+                        lengths.append(int(row["sequence_length"]))
+                except (TypeError, ValueError):
+                    raise InputError(f"{path}: line {reader.line_num}: not a number: {dict(row)}", hint=way_out) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a CSV file ({error})", hint=way_out) from error
+    times = np.array(arrival_s)
+    if len(times) < MIN_TRACE_REQUESTS or not np.isfinite(times).all() or (np.diff(times) < 0).any() or times[-1] <= times[0]:
+        raise InputError(
+            f"{path}: {len(times)} requests, of which arrival_s must be finite and ascend; at least {MIN_TRACE_REQUESTS} are needed",
+            hint=way_out,
+        )
+    if lengths and min(lengths) < 1:
+        raise InputError(f"{path}: a sequence_length below 1", hint=way_out)
+    return Trace(arrival_s=tuple(arrival_s), sequence_length=tuple(lengths) or None)

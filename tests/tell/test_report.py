@@ -1,0 +1,232 @@
+import os
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+
+import jinja2
+import msgspec
+import pytest
+
+from advisor.schema import Advice
+from advisor.tell import report
+from tests.tell.advice_examples import BUILDERS
+
+GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+REBASELINE = "REBASELINE=1 python -m pytest tests/tell/test_report.py -k golden"
+EXAMPLES = {builder.__name__: builder() for builder in BUILDERS}
+TEMPLATES = sorted(entry.name for entry in files("advisor.templates").iterdir() if entry.name.endswith(".j2"))
+# Elements that HTML closes by itself.
+VOID = {"br", "meta"}
+ADDRESSED = {"action", "data", "href", "poster", "src", "srcset", "xlink:href"}
+# A luminance ratio of 4.5 is WCAG's AA for text of normal size.
+LEAST_CONTRAST = 4.5
+
+
+@pytest.fixture(params=EXAMPLES)
+def advice(request: pytest.FixtureRequest) -> Advice:
+    return EXAMPLES[request.param]
+
+
+class Page(HTMLParser):
+    """A page as its elements (tag, attributes) and its text; `faults` says where a tag does not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.faults: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+        self.faults += self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(f"{tag} at {self.getpos()}")
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.texts.append(data)
+
+    def attributes(self, *names: str) -> list[str]:
+        return [value for _, attributes in self.elements for name, value in attributes.items() if name in names]
+
+
+def test_every_opened_element_is_closed(advice: Advice) -> None:
+    page = Page(report.render(advice, "html"))
+
+    assert [] == page.faults
+
+
+def test_the_page_needs_nothing_but_itself(advice: Advice) -> None:
+    text = report.render(advice, "html")
+    page = Page(text)
+
+    assert [] == [address for address in page.attributes(*ADDRESSED) if not address.startswith("#")]
+    assert {"script", "link", "img", "iframe"}.isdisjoint(tag for tag, _ in page.elements)
+    assert None is re.search(r"url\(|@import", text[: text.index("</style>")])
+
+
+def test_every_reference_within_the_page_leads_somewhere(advice: Advice) -> None:
+    page = Page(report.render(advice, "html"))
+    identities = page.attributes("id")
+    named = {name for value in page.attributes("aria-labelledby") for name in value.split()}
+    used = {value.removeprefix("#") for value in page.attributes("href")}
+
+    assert sorted(set(identities)) == sorted(identities)
+    assert set() == (named | used) - set(identities)
+
+
+def test_headings_come_in_order(advice: Advice) -> None:
+    levels = [int(tag[1]) for tag, _ in Page(report.render(advice, "html")).elements if re.fullmatch(r"h\d", tag)]
+
+    assert 1 == levels[0] and 1 == levels.count(1)
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_every_header_cell_has_a_scope_and_every_drawing_a_name_or_none_on_purpose(advice: Advice) -> None:
+    elements = Page(report.render(advice, "html")).elements
+
+    assert all("scope" in attributes for tag, attributes in elements if tag == "th")
+    assert all("aria-labelledby" in attributes or "aria-hidden" in attributes for tag, attributes in elements if tag == "svg")
+
+
+def test_every_estimate_on_the_page_has_its_interval_and_basis(advice: Advice) -> None:
+    text = report.render(advice, "html")
+    estimate = re.compile(
+        r'<span class="estimate"><b>[^<]+</b> <span class="interval">\([^<]+\)</span> '
+        r'<span class="basis (measured|interpolated|simulated|projected|list-price|assumed)" title="[^"]+">\1</span></span>'
+    )
+
+    assert 8 < text.count('class="estimate"') == len(estimate.findall(text))
+
+
+def test_what_is_long_is_folded() -> None:
+    short, long = (report.render(EXAMPLES[name], "html").count("<details") for name in ("change", "crowded"))
+
+    assert short + 3 == long
+
+
+@pytest.mark.parametrize("template", [name for name in TEMPLATES if not name.startswith("macros.")])
+def test_only_the_macros_open_an_estimate(template: str) -> None:
+    source = files("advisor.templates").joinpath(template).read_text(encoding="utf-8")
+
+    assert [] == re.findall(r"\.(?:value|low|high|drop)\b", source)
+
+
+@pytest.mark.parametrize("format_", report.formats())
+def test_what_is_unknown_is_said_in_words(advice: Advice, format_: str) -> None:
+    text = report.render(advice, format_)
+
+    assert [] == re.findall(r"\b(?:None|nan|NaN|inf|Infinity|Undefined)\b", text)
+
+
+@pytest.mark.parametrize("text", ["{{ advice.headlin }}", "{{ advice.model.naem }}", "{{ advice.baseline['latency_p98_s'] }}"])
+@pytest.mark.parametrize("format_", ["html", "md"])
+def test_a_misspelt_field_fails(text: str, format_: str) -> None:
+    template = report._environment(format_).from_string(text)
+
+    with pytest.raises(jinja2.UndefinedError):
+        template.render(advice=EXAMPLES["change"])
+
+
+@pytest.mark.parametrize("text", ["{{ unknown }}", "{{ overflown }}"])
+@pytest.mark.parametrize("format_", ["html", "md"])
+def test_a_template_cannot_print_an_unknown(text: str, format_: str) -> None:
+    template = report._environment(format_).from_string(text)
+
+    with pytest.raises(TypeError, match="said in words"):
+        template.render(unknown=None, overflown=float("inf"))
+
+
+def test_markup_in_a_name_is_text_on_the_page() -> None:
+    text = report.render(EXAMPLES["minimal"], "html")
+
+    assert 0 == text.count("<script") == text.count("<i>c")
+    assert EXAMPLES["minimal"].model.name in "".join(Page(text).texts)
+
+
+def test_markup_in_a_name_is_text_in_markdown() -> None:
+    text = report.render(EXAMPLES["minimal"], "md")
+
+    assert [] == re.findall(r"(?<!\\)<(?!/?(?:details|summary)>)", text)
+
+
+def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head(advice: Advice) -> None:
+    for table in _tables(report.render(advice, "md")):
+        widths = {len(re.findall(r"(?<!\\)\|", row)) for row in table}
+
+        assert 1 == len(widths), table
+
+
+def _tables(text: str) -> Iterator[list[str]]:
+    for block in text.split("\n\n"):
+        rows = [line for line in block.splitlines() if line.startswith("|")]
+        if rows:
+            assert re.fullmatch(r"\|(-+:?\|)+", rows[1])
+            yield rows
+
+
+def test_json_is_the_advice_itself(advice: Advice) -> None:
+    text = report.render(advice, "json")
+
+    assert advice == msgspec.json.decode(text, type=Advice)
+    assert text.startswith('{\n  "schema_version"') and text.endswith("}\n")
+
+
+@pytest.mark.parametrize("format_", report.formats())
+def test_a_report_ends_in_one_newline(advice: Advice, format_: str) -> None:
+    text = report.render(advice, format_)
+
+    assert text == text.rstrip("\n") + "\n"
+
+
+@pytest.mark.parametrize("format_", ["html", "md"])
+def test_the_report_of_saved_advice_is_the_golden_one(format_: str) -> None:
+    advice = msgspec.json.decode((GOLDEN / "advice.json").read_bytes(), type=Advice)
+    golden = GOLDEN / f"report.{format_}"
+    text = report.render(advice, format_)
+    if os.environ.get("REBASELINE"):
+        golden.write_text(text, encoding="utf-8")
+
+    assert golden.read_text(encoding="utf-8") == text, f"if the new report is right, run: {REBASELINE}"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_stands_out_from_its_background(theme: str) -> None:
+    style = report.render(EXAMPLES["change"], "html").split("</style>", 1)[0]
+    light, dark = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): (#\w+);", light if theme == "light" else dark))
+    texts = [name for name in colours if name not in {"paper", "wash", "line"}]
+
+    faint = {
+        (name, ground)
+        for name in texts
+        for ground in ("paper", "wash")
+        if _contrast(colours[name], colours[ground]) < LEAST_CONTRAST
+    }
+
+    assert set() == faint
+
+
+def _contrast(one: str, other: str) -> float:
+    darker, lighter = sorted((_luminance(one), _luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
