@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 FORMATS = ("html", "md", "json")
 PATH = click.Path(path_type=Path)
 WORKLOAD = click.option("-w", "--workload", type=PATH, required=True, help="The workload file (YAML): traffic, target, price.")
-NOW = click.option("--now", default=lambda: datetime.now(UTC).isoformat(timespec="seconds"), help="The time stamp to write.")
 INPUTS = click.option("--inputs", type=PATH, help="Your own inputs (.npz, one array per model input, one item per row).")
 BUDGET = click.option(
     "--budget", "budget_s", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds to measure."
@@ -27,6 +26,22 @@ MAX_BATCH = click.option(
 )
 SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of inputs and of the order.")
 FRESH = click.option("--fresh", is_flag=True, help="Measure again, even if a profile of the same model and machine is there.")
+
+
+def _check_moment(_: click.Context, __: click.Parameter, value: str) -> str:
+    try:
+        datetime.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a time such as 2026-11-22T08:00:00+00:00") from error
+    return value
+
+
+NOW = click.option(
+    "--now",
+    default=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+    callback=_check_moment,
+    help="The time stamp to write.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -239,11 +254,15 @@ def main() -> None:
         # The reader of our output has gone, as `head` does: nothing is wrong. Python would complain at exit unless stdout is replaced.
         sys.stdout = None
         sys.exit(141)
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        _fail(f"{what}{error.strerror}", "check the path, your permissions and the space on the disk")
 
 
 def _fail(fault: str, hint: str) -> None:
-    click.echo(f"error: {fault}", err=True)
-    click.echo(f"hint: {hint}", err=True)
+    # One line each, whatever names and other people's messages hold.
+    click.echo(f"error: {' '.join(fault.split())}", err=True)
+    click.echo(f"hint: {' '.join(hint.split())}", err=True)
     sys.exit(2)
 
 

@@ -10,19 +10,31 @@ from typing import Any, TypeVar, get_args, get_origin
 import msgspec
 
 from advisor.errors import AdvisorError, InputError
-from advisor.schema import Record
+from advisor.schema import SCHEMA_VERSION, Record
 from advisor.units import parse_quantity, unit_of
 
 R = TypeVar("R", bound=Record)
+WRITABLE = "name a file in a folder that you may write to"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write the file under a temporary name beside it, then move it into place."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        _write_and_move(path, content)
     except OSError as error:
-        raise InputError(f"{path}: cannot write there ({error.strerror})", hint="name a folder that you may write to") from error
+        raise InputError(f"{path}: cannot write there ({error.strerror})", hint=WRITABLE) from error
+
+
+def check_writable(path: Path) -> None:
+    """Raise InputError where a file could not be written, before time is spent on what goes into it."""
+    folder = next(parent for parent in path.absolute().parents if os.path.exists(parent))
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: cannot write there", hint=WRITABLE)
+
+
+def _write_and_move(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(prefix=".advisor-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -46,31 +58,46 @@ def to_json(record: Record) -> bytes:
     return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
 
 
+class _Versioned(msgspec.Struct):
+    """What every file that advisor writes has, whatever else is in it."""
+
+    schema_version: int
+
+
 def read_json(path: Path, record_type: type[R], *, made_by: str) -> R:
     """Return the record in a JSON file that advisor wrote; `made_by` is the command that writes such a file."""
     content = _read(path)
     try:
-        return msgspec.json.decode(content, type=record_type)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        version = msgspec.json.decode(content, type=_Versioned).schema_version
+        if version == SCHEMA_VERSION:
+            return msgspec.json.decode(content, type=record_type)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
             f"{path}: not a file that this version of advisor wrote ({error})", hint=f"make it with `{made_by}`"
         ) from error
+    raise InputError(
+        f"{path}: written with schema version {version}, this advisor reads {SCHEMA_VERSION}", hint=f"make it with `{made_by}`"
+    )
 
 
 def read_yaml(path: Path, record_type: type[R]) -> R:
     """Return the record in a YAML file that a person wrote; numbers may carry units ("50 ms")."""
+    import yaml
+
     content = _read(path)
     try:
-        tree = msgspec.yaml.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # The loader in C is faster, but ends the process when brackets are nested too deep.
+        document = yaml.compose(content, Loader=yaml.SafeLoader)
+        tree = None if document is None else _plain(document, path, (), {})
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         first = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not valid YAML ({first})", hint="see the example workload in the README") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path}: holds no keys", hint="write `key: value` lines; see the example workload in the README")
-    return build(tree, record_type, path)
+    return _build(tree, record_type, path)
 
 
-def build(tree: dict[str, Any], record_type: type[R], path: Path) -> R:
+def _build(tree: dict[str, Any], record_type: type[R], path: Path) -> R:
     """Return the record that a parsed file describes; a fault is refused with the file and the key."""
     converted = _with_units(tree, record_type, path, ())
     try:
@@ -99,6 +126,35 @@ def _read(path: Path) -> bytes:
         raise InputError(f"{path}: {error.strerror}", hint="name a file that you may read") from error
 
 
+def _plain(node: Any, path: Path, keys: tuple[str, ...], made: dict[int, Any]) -> Any:
+    """Return a YAML node as dict, list, bool, None or text; what a number is, units.py says, for to YAML 010 is 8 and 1:30 is 90.
+
+    `made` holds what came of nodes met before, by identity: an alias is the same node again.
+    """
+    if id(node) in made:
+        return made[id(node)]
+    made[id(node)] = None  # what a node finds of itself inside itself
+    tree: Any
+    if node.id == "mapping":
+        tree = {}
+        for key_node, value_node in node.value:
+            key = key_node.value if key_node.id == "scalar" else "?"
+            if key in tree:
+                line = key_node.start_mark.line + 1
+                raise InputError(f"{path}: {'.'.join((*keys, key))}: given twice", hint=f"keep one: line {line} repeats it")
+            tree[key] = _plain(value_node, path, (*keys, key), made)
+    elif node.id == "sequence":
+        tree = [_plain(entry, path, keys, made) for entry in node.value]
+    elif node.tag.endswith(":null"):
+        tree = None
+    elif node.tag.endswith(":bool"):
+        tree = node.value.lower() in ("true", "yes", "on")
+    else:
+        tree = node.value.encode(errors="replace").decode()  # an escape may name half a character, which no file can hold
+    made[id(node)] = tree
+    return tree
+
+
 def _with_units(tree: Any, expected: Any, path: Path, keys: tuple[str, ...]) -> Any:
     """Return the tree with texts such as "50 ms" as numbers in base units wherever a number is expected; refuse unknown keys."""
     record = next(
@@ -108,11 +164,11 @@ def _with_units(tree: Any, expected: Any, path: Path, keys: tuple[str, ...]) -> 
         fields = {field.name: field.type for field in msgspec.structs.fields(record)}
         for name in tree:
             if name not in fields:
-                raise InputError(f"{path}: {'.'.join((*keys, str(name)))}: unknown key", hint=_nearest(str(name), list(fields)))
+                raise InputError(f"{path}: {'.'.join((*keys, name))}: unknown key", hint=_nearest(name, list(fields)))
         return {name: _with_units(value, fields[name], path, (*keys, name)) for name, value in tree.items()}
     if isinstance(tree, dict) and any(get_origin(kind) is dict for kind in (expected, *get_args(expected))):
         inner = next(get_args(kind)[1] for kind in (expected, *get_args(expected)) if get_origin(kind) is dict)
-        return {name: _with_units(value, inner, path, (*keys, str(name))) for name, value in tree.items()}
+        return {name: _with_units(value, inner, path, (*keys, name)) for name, value in tree.items()}
     if isinstance(tree, str) and _is_number(expected):
         unit = next((unit for key in reversed(keys) if (unit := unit_of(key)) is not None), None)
         try:

@@ -13,7 +13,7 @@ from advisor.decide.advise import Request, advise, with_load_tests
 from advisor.decide.bench import Bench
 from advisor.decide.load_judgement import Observed, expected_service_s, judge, learned, offered
 from advisor.errors import InputError
-from advisor.files import read_json, read_yaml, sha256, write_atomically, write_record
+from advisor.files import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
 from advisor.measure import checkpoint, load_test, model_facts, model_inputs, profiler, quality
 from advisor.measure.machine import read_machine
 from advisor.measure.ort_session import versions
@@ -64,6 +64,7 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
     A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`.
     """
     workload = read_workload(options.workload) if options.workload else None
+    check_writable(output)
     folder = output.with_suffix(".variants")
     report(0.0, options.budget_s, "reading the model")
     plan = _plan(model, folder, options, workload, now=now)
@@ -159,12 +160,21 @@ def schemes() -> tuple[Scheme, ...]:
 
 def advise_on(profile_path: Path, workload_path: Path, *, now: str) -> Advice:
     """Return the advice on a saved profile."""
-    measured = read_json(profile_path, Profile, made_by="advisor profile")
+    measured = _read_profile(profile_path)
     workload = read_workload(workload_path)
+    request, trace = _request(workload, profile_path, now=now), _trace(workload, workload_path)
     try:
-        return advise(measured, _request(workload, profile_path, now=now), _trace(workload, workload_path))
+        return advise(measured, request, trace)
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
+
+
+def _read_profile(path: Path) -> Profile:
+    measured = read_json(path, Profile, made_by="advisor profile")
+    as_given = {variant.id for variant in measured.variants if variant.derived_from is None}
+    if not any(entry.variant in as_given and entry.visits for entry in measured.measurements):
+        raise InputError(f"{path}: holds no measurement of the model as it was given", hint="measure again: advisor profile --fresh")
+    return measured
 
 
 def _request(workload: Workload, profile_path: Path, *, now: str) -> Request:
@@ -204,7 +214,7 @@ def verify(advice_path: Path, workload_path: Path | None, *, wanted_s: float, no
     """
     advice = read_advice(advice_path)
     profile_path = advice_path.parent / (advice.profile_path or "profile.json")
-    measured = read_json(profile_path, Profile, made_by="advisor profile")
+    measured = _read_profile(profile_path)
     if sha256(profile_path) != advice.profile_sha256:
         raise InputError(
             f"{profile_path}: not the profile that {advice_path} was made from", hint="make the advice again: advisor advise"

@@ -28,6 +28,8 @@ SCALES: dict[str, dict[str, float]] = {
 }
 # Fields whose unit is not the end of their name.
 UNIT_OF_FIELD = {"max_drop": "fraction", "growth_per_month": "fraction", "quantile": "fraction", "quality_gap": "fraction"}
+LARGEST = 1e15  # and its inverse the smallest: products of a few such numbers are still numbers
+LONGEST_TOLD = 40  # characters of a wrong text that an error repeats
 HOURS_PER_MONTH = 730.0  # 365 * 24 / 12
 HOURS_PER_YEAR = 8760.0
 
@@ -47,11 +49,12 @@ def parse_quantity(text: str, unit: str | None) -> float:
     scale = SCALES[unit] if unit else {}
     way_out = f"write a number, or a number and one of: {', '.join(scale)}" if scale else "write a plain number"
     match = _QUANTITY.match(text)
+    said = repr(text if len(text) <= LONGEST_TOLD else f"{text[:LONGEST_TOLD]}…")
     if match is None or (match[2] and match[2] not in scale):
-        raise InputError(f"cannot read {text!r} as a quantity", hint=way_out)
+        raise InputError(f"cannot read {said} as a quantity", hint=way_out)
     value = float(re.sub("[_ ]", "", match[1])) * (scale[match[2]] if match[2] else 1.0)
-    if not math.isfinite(value):
-        raise InputError(f"{text!r} is not a finite number", hint=way_out)
+    if value != 0 and not 1 / LARGEST <= abs(value) <= LARGEST:
+        raise InputError(f"{said} is beyond all that can be meant", hint=f"{way_out}; between {1 / LARGEST:g} and {LARGEST:g}")
     return value
 
 

@@ -12,6 +12,8 @@ from advisor.files import read_yaml
 from advisor.schema import Inputs, SequenceLength, Trace, Workload
 
 MIN_TRACE_REQUESTS = 100  # fewer say nothing of a p99
+MAX_SEQUENCE_LENGTH = 10_000_000  # ten minutes of audio at 16 kHz; more is a slip, and would not fit into memory
+MAX_HORIZON_MONTHS = 600
 
 
 def read_workload(path: Path) -> Workload:
@@ -37,6 +39,10 @@ def read_workload(path: Path) -> Workload:
         raise InputError(
             f"{path}: inputs.sequence_length: p50, p95 and max must ascend", hint="for example: {p50: 32, p95: 128, max: 256}"
         )
+    if lengths is not None and (lengths.max or lengths.p95 or lengths.p50) > MAX_SEQUENCE_LENGTH:
+        raise InputError(f"{path}: inputs.sequence_length: longer than {MAX_SEQUENCE_LENGTH:,}", hint="give lengths in tokens or frames")
+    if workload.lifecycle is not None and workload.lifecycle.horizon_months > MAX_HORIZON_MONTHS:
+        raise InputError(f"{path}: lifecycle.horizon_months: more than {MAX_HORIZON_MONTHS}", hint="plan for at most fifty years")
     for key, name in (("traffic.trace", traffic.trace), ("quality.data", workload.quality.data if workload.quality else None)):
         if name is not None and not (path.parent / name).is_file():
             raise InputError(
@@ -88,12 +94,14 @@ def read_trace(path: Path) -> Trace:
                     raise InputError(f"{path}: line {reader.line_num}: not a number: {dict(row)}", hint=way_out) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a CSV file ({error})", hint=way_out) from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", hint="name a file that you may read") from error
     times = np.array(arrival_s)
     if len(times) < MIN_TRACE_REQUESTS or not np.isfinite(times).all() or (np.diff(times) < 0).any() or times[-1] <= times[0]:
         raise InputError(
             f"{path}: {len(times)} requests, of which arrival_s must be finite and ascend; at least {MIN_TRACE_REQUESTS} are needed",
             hint=way_out,
         )
-    if lengths and min(lengths) < 1:
-        raise InputError(f"{path}: a sequence_length below 1", hint=way_out)
+    if lengths and not 1 <= min(lengths) <= max(lengths) <= MAX_SEQUENCE_LENGTH:
+        raise InputError(f"{path}: a sequence_length that is not within 1 and {MAX_SEQUENCE_LENGTH:,}", hint=way_out)
     return Trace(arrival_s=tuple(arrival_s), sequence_length=tuple(lengths) or None)

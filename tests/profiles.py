@@ -76,9 +76,7 @@ def measurement(
         sequence_length=sequence_length,
         intra_op_num_threads=setting[0],
         instances=setting[1],
-        visits=tuple(
-            visit(*(seconds * level * call for call in calls), order=order) for order, level in enumerate(visits)
-        ),
+        visits=tuple(visit(*(seconds * level * call for call in calls), order=order) for order, level in enumerate(visits)),
     )
 
 

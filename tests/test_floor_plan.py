@@ -84,7 +84,7 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "data": ({"advisor.catalog", "advisor.catalog.schemes", "advisor.rules", "advisor.templates"}, set()),
-    "ground": ({"advisor", "advisor.errors", "advisor.schema", "advisor.units"}, {"ground"}),
+    "ground": ({"advisor", "advisor.errors", "advisor.schema", "advisor.units", "advisor.visits"}, {"ground"}),
 }
 
 # Dependency -> the one module that may import it, inside a function so that a command loads only what it uses; the longest name

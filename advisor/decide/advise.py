@@ -9,7 +9,7 @@ from advisor.decide import choices, lifecycle, verdict
 from advisor.decide.bench import Bench
 from advisor.decide.candidates import Admission
 from advisor.decide.predict import SERVER_FACTOR
-from advisor.decide.search import Found
+from advisor.decide.search import MAX_REPLICAS, Found
 from advisor.decide.service_time import is_projected
 from advisor.decide.summaries import service_curves, variant_summaries
 from advisor.errors import InputError
@@ -55,10 +55,10 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
     found, space = bench.find(bench.admitted())
     baseline = choices.baseline_today(bench)
     recommended, ties, more_ties = choices.choose(bench, found, baseline)
-    unproven = choices.unproven(bench, recommended)
+    unproven = choices.unproven(bench, recommended, baseline)
     miss, binding_constraint = (None, None) if recommended is not None else choices.nearest_miss(bench, space, baseline, unproven)
     # Against a configuration that breaks its promise nothing can be saved: it would have to change anyway.
-    saving = _saving(bench, baseline, recommended) if recommended is not None and baseline.meets_slo else None
+    saving = _saving(baseline, recommended) if recommended is not None and choices.keeps_promises(bench, baseline) else None
     judged = _verdict(bench, request.rules, recommended, baseline, saving)
     outcome: Literal["change", "keep", "infeasible"] = (
         "infeasible" if recommended is None else "keep" if recommended.candidate == baseline.candidate else "change"
@@ -121,20 +121,45 @@ def _check(bench: Bench) -> None:
             f"baseline.variant: {today.variant!r} is not in the profile", hint=f"it holds: {', '.join(bench.variants)}"
         )
     if (today.variant, today.intra_op_num_threads, today.instances) not in bench.grids:
-        measured = sorted({(threads, instances) for _, threads, instances in bench.grids})
+        measured = sorted({(threads, instances) for name, threads, instances in bench.grids if name == today.variant})
         said = ", ".join(f"{threads} x {instances}" for threads, instances in measured)
         raise InputError(
-            f"baseline: {today.intra_op_num_threads} threads x {today.instances} instances was not measured on this machine",
-            hint=f"intra_op_num_threads x instances that were: {said}",
+            f"baseline.intra_op_num_threads x baseline.instances: {today.intra_op_num_threads} x {today.instances} "
+            f"was not measured of {today.variant}",
+            hint=f"settings that were: {said}",
         )
+    batching, asked_of_profile = bench.profile.model.batching, bench.profile.settings.max_batch_size
+    if today.max_batch_size > 1 and not batching.possible:
+        raise InputError(
+            f"baseline.max_batch_size: the model takes one item a call ({batching.reason})", hint="write max_batch_size: 1"
+        )
+    if today.max_batch_size > asked_of_profile:
+        raise InputError(
+            f"baseline.max_batch_size: {today.max_batch_size} is more than the {asked_of_profile} that the profile went up to",
+            hint=f"measure again with: advisor profile --max-batch-size {today.max_batch_size}",
+        )
+    _check_lengths(bench)
+
+
+def _check_lengths(bench: Bench) -> None:
     has_length = any(entry.sequence_axis is not None for entry in bench.profile.model.inputs)
     if bench.workload.inputs is not None and bench.workload.inputs.sequence_length is not None and not has_length:
         raise InputError(
             "inputs.sequence_length: the model has no sequence axis", hint="remove inputs.sequence_length from the workload file"
         )
+    measured = _measured_lengths(bench)
+    if len(measured) > 1 and not bench.asked_lengths:
+        raise InputError(
+            f"inputs.sequence_length: missing, and the profile was measured at lengths {', '.join(map(str, measured))}",
+            hint="say how long requests are, for example: inputs: {sequence_length: {p50: 32, p95: 128}}",
+        )
 
 
-def _saving(bench: Bench, baseline: Prediction, recommended: Prediction) -> Saving:
+def _measured_lengths(bench: Bench) -> list[int]:
+    return sorted({length for grid in bench.grids.values() for length in grid.lengths if length is not None})
+
+
+def _saving(baseline: Prediction, recommended: Prediction) -> Saving:
     per_hour = baseline.cost_usd_per_hour.value - recommended.cost_usd_per_hour.value
     source = "difference of the two costs per hour, at today's traffic"
 
@@ -166,8 +191,7 @@ def _verdict(
 
 
 def _certificate(bench: Bench, found: Found) -> Certificate:
-    kept_out = {name for name, entry in bench.admissions.items() if not entry.admitted} - {bench.today.variant}
-    by_quality, _ = bench.find(kept_out)
+    by_quality, _ = bench.find(set(bench.admissions) - bench.admitted())
     return Certificate(
         candidates=found.candidates + by_quality.candidates,
         cut_by_bound=found.cut_by_bound,
@@ -181,8 +205,10 @@ def _certificate(bench: Bench, found: Found) -> Certificate:
 def _headline(bench: Bench, recommended: Prediction | None, baseline: Prediction, miss: Prediction | None) -> str:
     slo = bench.workload.slo
     promise = f"p{100 * slo.quantile:g} within {seconds(slo.latency_s)}"
+    if miss is not None and miss.meets_slo:
+        return f"{promise} at {rate(bench.demand.requests_per_s)} takes more than {MAX_REPLICAS} replicas of anything that was measured"
     if recommended is None:
-        reached = f", the nearest reaches {seconds(miss.latency_slo_s.value)}" if miss else ""
+        reached = f", the nearest can take {seconds(miss.latency_slo_s.high)}" if miss else ""
         return f"Nothing that was measured keeps {promise} at {rate(bench.demand.requests_per_s)}{reached}"
     if recommended.candidate == baseline.candidate:
         return f"Change nothing: what runs today keeps {promise} and nothing cheaper does"
@@ -195,6 +221,8 @@ def _headline(bench: Bench, recommended: Prediction | None, baseline: Prediction
     batch = f" in batches of up to {recommended.candidate.max_batch_size}" if recommended.candidate.max_batch_size > 1 else ""
     if not baseline.meets_slo:
         return f"{what}{batch}: {usd(cost)}/h keeps {promise}; today's configuration, at {usd(before)}/h, does not"
+    if not choices.keeps_promises(bench, baseline):
+        return f"{what}{batch}: {usd(cost)}/h; today's {baseline.candidate.variant}, at {usd(before)}/h, loses more quality than allowed"
     return f"{what}{batch}: {usd(cost)}/h instead of {usd(before)}/h"
 
 
@@ -241,7 +269,10 @@ def _assumptions(bench: Bench) -> tuple[str, ...]:
             said.append(
                 f"assumed: requests longer than {lengths.p95 or lengths.p50} are cut to it; inputs.sequence_length.max says otherwise"
             )
-    if is_projected(next(iter(bench.grids.values())), bench.asked_lengths):
+    measured = _measured_lengths(bench)
+    if measured and not bench.asked_lengths:
+        said.append(f"assumed: every request is {measured[0]} long, as was measured; inputs.sequence_length says otherwise")
+    if is_projected(next(iter(bench.grids.values())), 1, bench.asked_lengths):
         said.append("some requests are longer or shorter than any length that was measured; latencies are projected")
     if bench.profile.model.family == "decoder":
         said.append("one request is one forward pass over its tokens; generation token by token is not modelled")

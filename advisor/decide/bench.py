@@ -1,13 +1,15 @@
 """What every question about a candidate needs, made once from profile and workload; and the prediction of one candidate."""
 
+import msgspec
 import numpy as np
 
 from advisor.decide.candidates import Configuration, admission, baseline_configuration, changes, configurations
-from advisor.decide.predict import Demand, Outcome, Simulator
+from advisor.decide.predict import Demand, Simulator
 from advisor.decide.search import Found, search
 from advisor.decide.service_time import is_projected, service_grids
 from advisor.schema import Baseline, Basis, Estimate, Prediction, Profile, Trace, Variant, Workload
 from advisor.units import usd
+from advisor.visits import clean
 
 QUANTILES = (0.5, 0.95, 0.99)
 SECONDS_PER_MILLION = 1e6 / 3600
@@ -17,6 +19,8 @@ class Bench:
     """The pieces that every question about a candidate needs."""
 
     def __init__(self, profile: Profile, workload: Workload, trace: Trace | None) -> None:
+        """Of the profile's visits, only those count in which the machine was not busy with something else."""
+        profile = _undisturbed(profile)
         self.profile = profile
         self.workload = workload
         self.grids = service_grids(profile)
@@ -35,8 +39,10 @@ class Bench:
         self.asked_lengths = _asked_lengths(workload, trace)
 
     def admitted(self) -> set[str]:
-        """The variants that may be advised, today's own among them whatever it is."""
-        return {name for name, entry in self.admissions.items() if entry.admitted} | {self.today.variant}
+        """The variants that may be advised: today's own is among them unless its quality was measured and fell short."""
+        return {
+            name for name, entry in self.admissions.items() if entry.admitted or (entry.is_unknown and name == self.today.variant)
+        }
 
     def find(self, variants: set[str]) -> tuple[Found, list[Configuration]]:
         """Return the cheapest candidates of these variants, and the space that was searched."""
@@ -44,6 +50,11 @@ class Bench:
         slo = self.workload.slo
         found = search(self.simulator, space, quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=self.price)
         return found, space
+
+
+def _undisturbed(profile: Profile) -> Profile:
+    measurements = tuple(msgspec.structs.replace(entry, visits=clean(entry.visits)) for entry in profile.measurements)
+    return msgspec.structs.replace(profile, measurements=measurements)
 
 
 def _asked_lengths(workload: Workload, trace: Trace | None) -> tuple[int, ...]:
@@ -61,17 +72,11 @@ def predict(
     wanted = (*QUANTILES, slo.quantile)
     ends = {end: bench.simulator.outcome(configuration, replicas, end, wanted) for end in ("low", "value", "high")}
     source = f"simulation of {bench.demand.requests:,} requests with {len(ends['value'].utilization)} seeds over measured service times"
-    projected = is_projected(bench.simulator.grid(configuration), bench.asked_lengths)
+    projected = is_projected(bench.simulator.grid(configuration), configuration.max_batch_size, bench.asked_lengths)
     basis: Basis = "projected" if projected else "simulated"
 
     def latency(index: int) -> Estimate:
-        return Estimate(
-            value=float(np.median(ends["value"].quantiles_s[:, index])),
-            low=float(ends["low"].quantiles_s[:, index].min()),
-            high=float(ends["high"].quantiles_s[:, index].max()),
-            basis=basis,
-            source=source,
-        )
+        return _over_runs({end: outcome.quantiles_s[:, index] for end, outcome in ends.items()}, basis, source)
 
     cost = replicas * bench.price
     per_million = cost / bench.demand.requests_per_s * SECONDS_PER_MILLION
@@ -92,7 +97,7 @@ def predict(
         )
         if with_capacity
         else None,
-        utilization_fraction=_utilization(ends, source),
+        utilization_fraction=_over_runs({end: outcome.utilization for end, outcome in ends.items()}, basis, source),
         mean_batch_size=ends["value"].mean_batch_size,
         cost_usd_per_hour=Estimate(value=cost, low=cost, high=cost, basis="list-price", source=paid),
         cost_usd_per_million_requests=Estimate(
@@ -104,12 +109,14 @@ def predict(
     )
 
 
-def _utilization(ends: dict[str, Outcome], source: str) -> Estimate:
+def _over_runs(runs: dict[str, np.ndarray], basis: Basis, source: str) -> Estimate:
+    """Return the median run with the extremes over all runs (seeds,) at all ends: slower calls do not always give the larger figure."""
+    everything = np.concatenate(list(runs.values()))
     return Estimate(
-        value=float(np.median(ends["value"].utilization)),
-        low=float(ends["low"].utilization.min()),
-        high=float(ends["high"].utilization.max()),
-        basis="simulated",
+        value=float(np.median(runs["value"])),
+        low=float(everything.min()),
+        high=float(everything.max()),
+        basis=basis,
         source=source,
     )
 

@@ -7,9 +7,9 @@ import numpy as np
 from advisor.decide.bench import Bench, predict, quality_drop
 from advisor.decide.candidates import Configuration
 from advisor.decide.predict import quantiles
-from advisor.decide.search import Found, search
+from advisor.decide.search import MAX_REPLICAS, Found, search
 from advisor.kernels import pareto
-from advisor.schema import Prediction
+from advisor.schema import Estimate, Prediction
 from advisor.units import seconds
 
 # Today's replicas are not known: as many as keep the load here, if no number of them meets the target.
@@ -34,15 +34,20 @@ def baseline_today(bench: Bench) -> Prediction:
     return predict(bench, bench.today, asked, today_replicas=asked, with_capacity=True)
 
 
+def keeps_promises(bench: Bench, baseline: Prediction) -> bool:
+    """Return whether what runs today keeps the latency target, and its quality was not found to fall short."""
+    return baseline.meets_slo and baseline.candidate.variant in bench.admitted()
+
+
 def choose(bench: Bench, found: Found, baseline: Prediction) -> tuple[Prediction | None, tuple[Prediction, ...], bool]:
     """Return the recommendation, candidates that cannot be told from it (as cheap, latencies overlapping), and if there are more.
 
     Of equally cheap candidates the one that changes least is taken; that is today's own if it keeps the target at that cost.
     """
+    if keeps_promises(bench, baseline) and baseline.cost_usd_per_hour.value <= (found.cost_usd_per_hour or math.inf):
+        return baseline, (), False
     if not found.cheapest:
         return None, (), False
-    if baseline.meets_slo and baseline.cost_usd_per_hour.value <= (found.cost_usd_per_hour or 0.0):
-        return baseline, (), False
     replicas_today = baseline.candidate.replicas
     (configuration, replicas), *others = found.cheapest
     recommended = predict(bench, configuration, replicas, today_replicas=replicas_today, with_capacity=True)
@@ -76,6 +81,8 @@ def _nearest(bench: Bench, space: list[Configuration]) -> tuple[Configuration, i
 
 def _binding_constraint(bench: Bench, nearest: Configuration, miss: Prediction, cheaper: Prediction | None) -> str:
     slo = bench.workload.slo
+    if miss.meets_slo:
+        return f"replicas: {miss.candidate.replicas} would keep the target, no more than {MAX_REPLICAS} are considered"
     alone = bench.simulator.table(nearest, "value")[0, bench.demand.sure_class(slo.quantile)]
     if cheaper is not None:
         return (
@@ -90,7 +97,7 @@ def _binding_constraint(bench: Bench, nearest: Configuration, miss: Prediction, 
     )
 
 
-def unproven(bench: Bench, recommended: Prediction | None) -> Prediction | None:
+def unproven(bench: Bench, recommended: Prediction | None, baseline: Prediction) -> Prediction | None:
     """Return the cheapest candidate among variants whose quality is unknown, if it beats the answer."""
     unknown = {name for name, entry in bench.admissions.items() if entry.is_unknown} - {bench.today.variant}
     found, _ = bench.find(unknown)
@@ -99,7 +106,7 @@ def unproven(bench: Bench, recommended: Prediction | None) -> Prediction | None:
     ):
         return None
     configuration, replicas = found.cheapest[0]
-    return predict(bench, configuration, replicas, today_replicas=replicas)
+    return predict(bench, configuration, replicas, today_replicas=baseline.candidate.replicas)
 
 
 def frontier(
@@ -118,11 +125,9 @@ def frontier(
             if floor > slo.latency_s or bench.demand.requests_per_s * work >= replicas:
                 continue
             latency_s, _, _ = bench.simulator.latency_s(entry, replicas, "high", 0, requests=SCREENING_REQUESTS)
-            drop = quality_drop(bench.variants[entry.variant])
             entries.append((entry, replicas))
-            points.append(
-                (replicas * bench.price, float(quantiles(latency_s, (slo.quantile,))[0]), max(0.0, drop.value) if drop else 0.0)
-            )
+            lost = _lost(quality_drop(bench.variants[entry.variant]))
+            points.append((replicas * bench.price, float(quantiles(latency_s, (slo.quantile,))[0]), lost))
     if not points:
         return ()
     kept = [entry for entry, keep in zip(entries, pareto.non_dominated(np.array(points)), strict=True) if keep]
@@ -131,17 +136,15 @@ def frontier(
     feasible = [entry for entry in (*predicted, recommended) if entry.meets_slo]
     if not feasible:
         return ()
-    objectives = [
-        (
-            entry.cost_usd_per_hour.value,
-            entry.latency_slo_s.value,
-            max(0.0, entry.quality_drop.value) if entry.quality_drop else 0.0,
-        )
-        for entry in feasible
-    ]
+    objectives = [(entry.cost_usd_per_hour.value, entry.latency_slo_s.value, _lost(entry.quality_drop)) for entry in feasible]
     mask = pareto.non_dominated(np.array(objectives))
     front = {entry.candidate: entry for entry, keep in zip(feasible, mask, strict=True) if keep}
     return tuple(sorted(front.values(), key=_cost_and_latency)[:MAX_FRONTIER])
+
+
+def _lost(drop: Estimate | None) -> float:
+    """Return the quality lost, to compare by: what is unknown may be anything."""
+    return math.inf if drop is None else max(0.0, drop.value)
 
 
 def _cost_and_latency(entry: Prediction) -> tuple[float, float]:

@@ -11,8 +11,8 @@ from advisor.schema import Record
 
 MAX_REPLICAS = 512
 ENOUGH_CHEAPEST = 12
-# Replicas beyond those that bring utilization down to this hardly shorten any queue: what misses the target here misses it by its
-# service time or its batching, not by its load.
+# Replicas beyond those that bring utilization down to this hardly help batching: what misses the target here is left to those
+# without, of whose requests no more than half of 1 - quantile then find the server busy.
 LOWEST_UTILIZATION = 0.1
 
 
@@ -43,7 +43,9 @@ def search(
         np.array(column) for column in zip(*(simulator.bounds(entry, quantile) for entry in space), strict=True)
     )
     rate = simulator.demand.requests_per_s
-    limits = np.minimum(np.ceil(rate * item_seconds / LOWEST_UTILIZATION) + 1, MAX_REPLICAS).astype(np.intp)
+    alone = np.array([entry.max_batch_size == 1 for entry in space])
+    lowest = np.where(alone, min(LOWEST_UTILIZATION, (1 - quantile) / 2), LOWEST_UTILIZATION)
+    limits = np.minimum(np.ceil(rate * item_seconds / lowest) + 1, MAX_REPLICAS).astype(np.intp)
     which, replicas, cost, by_latency, by_throughput = kernel.enumerate_candidates(
         item_seconds,
         floor_s,

@@ -6,6 +6,7 @@ import statistics
 from advisor.decide.candidates import Admission
 from advisor.decide.service_time import median_estimate, noise_floor, student_t_95
 from advisor.schema import Estimate, Measurement, Profile, ServiceCurve, Variant, VariantSummary
+from advisor.visits import clean, is_clean
 
 
 def variant_summaries(profile: Profile, admissions: dict[str, Admission]) -> tuple[VariantSummary, ...]:
@@ -46,7 +47,7 @@ def service_curves(profile: Profile) -> tuple[ServiceCurve, ...]:
             sequence_length=length,
             batch_size=tuple(entry.batch_size for entry in sorted(ladder, key=_batch_size)),
             latency_s=tuple(
-                median_estimate(entry.visits, noise_floor(profile, threads, instances))
+                median_estimate(clean(entry.visits), noise_floor(profile, threads, instances))
                 for entry in sorted(ladder, key=_batch_size)
             ),
         )
@@ -69,8 +70,9 @@ def _speedup(profile: Profile, variant: Variant) -> Estimate | None:
     ours, theirs = (_single(profile, name, length) for name in (variant.id, variant.derived_from))
     if ours is None or theirs is None:
         return None
-    pairs = zip(theirs.visits, ours.visits, strict=False)
-    logs = [math.log(statistics.median(before.latency_s) / statistics.median(after.latency_s)) for before, after in pairs]
+    pairs = [(before, after) for before, after in zip(theirs.visits, ours.visits, strict=False)]
+    undisturbed = [pair for pair in pairs if all(map(is_clean, pair))] or pairs
+    logs = [math.log(statistics.median(before.latency_s) / statistics.median(after.latency_s)) for before, after in undisturbed]
     center = statistics.median(logs)
     sampling = student_t_95(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else math.log(2.0)
     half = max(sampling, math.log1p(noise_floor(profile, 1, 1)))
@@ -98,7 +100,7 @@ def _throughput(profile: Profile, variant: Variant) -> Estimate | None:
     for entry in profile.measurements:
         if entry.variant != variant.id or entry.sequence_length != length:
             continue
-        call = median_estimate(entry.visits, noise_floor(profile, entry.intra_op_num_threads, entry.instances))
+        call = median_estimate(clean(entry.visits), noise_floor(profile, entry.intra_op_num_threads, entry.instances))
         items = entry.batch_size * entry.instances
         if best is None or items / call.value > best.value:
             setting = f"batch {entry.batch_size}, {entry.intra_op_num_threads} thread(s) x {entry.instances}"

@@ -152,7 +152,7 @@ def read_npz(path: Path, key: str) -> dict[str, np.ndarray]:
         raise InputError(f"{key}: {path}: no such file", hint="give an .npz file written by numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            return {name: np.asarray(archive[name]) for name in archive.files}
     # A lone .npy comes back as an array, which is no context manager.
     except (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError, BadZipFile, zlib.error) as error:
         raise InputError(
@@ -183,7 +183,7 @@ def check_rows(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray], p
         if not _holds(entry.dtype, given):
             raise InputError(
                 f"{path}: {entry.name} holds {given.dtype}, which the model's {entry.dtype} cannot take without loss",
-                hint=f"store it as {entry.dtype}, scaled as in training",
+                hint=f"store it as {entry.dtype}, with values as in training",
             )
     counts = {entry.name: rows[entry.name].shape[axis] for entry in needed if (axis := axes[entry.name]) is not None}
     if len(set(counts.values())) > 1:
@@ -234,5 +234,5 @@ def take(
             values = values.take(np.arange(start, start + batch_size), axis=axis, mode="wrap")
         if entry.sequence_axis is not None and sequence_length is not None:
             values = values.take(np.arange(sequence_length), axis=entry.sequence_axis, mode="wrap")
-        feeds[entry.name] = np.ascontiguousarray(values)
+        feeds[entry.name] = np.asarray(values, order="C")  # np.ascontiguousarray would make an array of a scalar
     return feeds

@@ -29,6 +29,7 @@ from advisor.measure.worker import Load, Loaded, Time, Timed
 from advisor.measure.worker_process import WorkerError
 from advisor.schema import SCHEMA_VERSION, Exclusion, Measurement, ModelFacts, NoiseFloor, Profile, Visit
 from advisor.units import seconds
+from advisor.visits import clean, is_clean
 
 VISIT_S = 0.05
 WARM_UP_CALLS = 1
@@ -181,12 +182,12 @@ def _revive(plan: Plan, name: str, workers: Workers, journal: Journal) -> None:
 
 
 def _median(visits: list[Visit]) -> float:
-    return statistics.median(latency for visit in visits for latency in visit.latency_s)
+    return statistics.median(latency for visit in clean(visits) for latency in visit.latency_s)
 
 
 def _is_settled(visits: list[Visit]) -> bool:
     """Return whether the medians of the visits agree so well that their mean is known to ENOUGH_FRACTION."""
-    medians = [statistics.median(visit.latency_s) for visit in visits]
+    medians = [statistics.median(visit.latency_s) for visit in visits if is_clean(visit)]
     if len(medians) < MIN_ROUNDS:
         return False
     return statistics.stdev(medians) / math.sqrt(len(medians)) <= ENOUGH_FRACTION * statistics.mean(medians) / 2

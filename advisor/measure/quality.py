@@ -23,6 +23,9 @@ def check(metric: Metric, outputs: tuple[ModelOutput, ...], rows: Mapping[str, n
     if metric == "cosine":
         if not any(output.dtype.startswith("float") for output in outputs):
             raise InputError("quality.metric: cosine needs a floating-point output", hint="use accuracy or top1_agreement")
+        first = next(output for output in outputs if output.dtype.startswith("float"))
+        if len(first.shape) > 1 and all(size == 1 for size in first.shape[1:]):
+            raise _no_direction()
         return
     if not any(output.has_classes for output in outputs):
         raise InputError(
@@ -37,15 +40,27 @@ def check(metric: Metric, outputs: tuple[ModelOutput, ...], rows: Mapping[str, n
             raise InputError(f"quality.data: {len(labels)} labels for {items} items", hint="store one label for each item")
 
 
+def _no_direction() -> InputError:
+    # Of two numbers with the same sign the cosine is 1, however far apart they are.
+    return InputError(
+        "quality.metric: cosine compares directions, but the first output is one number for each item", hint="use another metric"
+    )
+
+
+def _is_one_number(values: np.ndarray) -> bool:
+    return values.size == len(values)
+
+
 def agreement(
     outputs: tuple[ModelOutput, ...], baseline: Outputs, variant: Outputs, masks: np.ndarray | None, *, given: bool
 ) -> Agreement:
     """Return how near the variant's outputs are; `masks` (items, length) leaves padded positions out, None keeps all.
 
-    Cosine is per item over the first floating-point output; the difference is the largest over all of them.
+    Cosine is per item over the first floating-point output of more than one number; the difference is the largest over all of them.
     """
     floats = [output.name for output in outputs if output.name in baseline and baseline[output.name].dtype.kind == "f"]
-    cosines = item_cosines(_masked(baseline[floats[0]], masks), _masked(variant[floats[0]], masks)) if floats else None
+    vectors = [name for name in floats if not _is_one_number(baseline[name])]
+    cosines = item_cosines(_masked(baseline[vectors[0]], masks), _masked(variant[vectors[0]], masks)) if vectors else None
     classes = _class_decisions(outputs, baseline, masks), _class_decisions(outputs, variant, masks)
     differences = [_largest_difference(_masked(baseline[name], masks), _masked(variant[name], masks)) for name in floats]
     return Agreement(
@@ -108,8 +123,13 @@ def _largest_difference(expected: np.ndarray, actual: np.ndarray) -> float:
 
 
 def item_cosines(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
-    """Return the cosine similarity (items,) of two outputs (items, ...); equal zero vectors count as 1, NaN as 0."""
+    """Return the cosine similarity (items,) of two outputs (items, ...); equal zero vectors count as 1.
+
+    An infinity or a NaN that both have in the same place, as masked logits do, is left out; any other makes the item count as 0.
+    """
     a, b = (values.reshape(len(values), -1).astype(np.float64) for values in (expected, actual))
+    shared = ~np.isfinite(a) & ((a == b) | (np.isnan(a) & np.isnan(b)))
+    a, b = np.where(shared, 0.0, a), np.where(shared, 0.0, b)
     scale = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         cosines = np.where(scale > 0, (a * b).sum(axis=1) / scale, (a == b).all(axis=1).astype(float))
@@ -126,7 +146,9 @@ def _scores(
 ) -> np.ndarray:
     """Return one score per item, higher is better."""
     if metric == "cosine":
-        name = next(output.name for output in outputs if baseline[output.name].dtype.kind == "f")
+        name = next((output.name for output in outputs if baseline[output.name].dtype.kind == "f"), None)
+        if name is None or _is_one_number(baseline[name]):
+            raise _no_direction()
         return item_cosines(_masked(baseline[name], masks), _masked(variant[name], masks))
     decided = _class_decisions(outputs, variant, masks)
     truth = _class_decisions(outputs, baseline, masks) if metric == "top1_agreement" else labels
