@@ -173,7 +173,9 @@ def _read_profile(path: Path) -> Profile:
     measured = read_json(path, Profile, made_by="advisor profile")
     as_given = {variant.id for variant in measured.variants if variant.derived_from is None}
     if not any(entry.variant in as_given and entry.visits for entry in measured.measurements):
-        raise InputError(f"{path}: holds no measurement of the model as it was given", hint="measure again: advisor profile --fresh")
+        raise InputError(
+            f"{path}: holds no measurement of the model as it was given", hint="measure again: advisor profile --fresh"
+        )
     return measured
 
 
@@ -253,7 +255,7 @@ def _load_tests(
         candidate = prediction.candidate
         report(0.0, wanted_s, f"serving {candidate.variant} for real")
         arrival_s, lengths = offered(bench, candidate, wanted_s=wanted_s)
-        seen = load_test.replay(_serve(measured, candidate, folder, len(arrival_s)), arrival_s, lengths)
+        seen = load_test.replay(serve_of(measured, candidate, folder, len(arrival_s)), arrival_s, lengths)
         observed = Observed(
             latency_s=seen.latency_s,
             lag_s=seen.lag_s,
@@ -266,7 +268,8 @@ def _load_tests(
     return tuple(tests.values())
 
 
-def _serve(measured: Profile, candidate: Candidate, folder: Path, requests: int) -> Serve:
+def serve_of(measured: Profile, candidate: Candidate, folder: Path, requests: int) -> Serve:
+    """Return what a server process needs to serve the candidate; `folder` is that of the profile."""
     path = folder / next(variant.path for variant in measured.variants if variant.id == candidate.variant)
     if not path.is_file():
         raise InputError(f"{path}: no such file; the profile names it for {candidate.variant}", hint="run advisor profile again")

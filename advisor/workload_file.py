@@ -40,7 +40,9 @@ def read_workload(path: Path) -> Workload:
             f"{path}: inputs.sequence_length: p50, p95 and max must ascend", hint="for example: {p50: 32, p95: 128, max: 256}"
         )
     if lengths is not None and (lengths.max or lengths.p95 or lengths.p50) > MAX_SEQUENCE_LENGTH:
-        raise InputError(f"{path}: inputs.sequence_length: longer than {MAX_SEQUENCE_LENGTH:,}", hint="give lengths in tokens or frames")
+        raise InputError(
+            f"{path}: inputs.sequence_length: longer than {MAX_SEQUENCE_LENGTH:,}", hint="give lengths in tokens or frames"
+        )
     if workload.lifecycle is not None and workload.lifecycle.horizon_months > MAX_HORIZON_MONTHS:
         raise InputError(f"{path}: lifecycle.horizon_months: more than {MAX_HORIZON_MONTHS}", hint="plan for at most fifty years")
     for key, name in (("traffic.trace", traffic.trace), ("quality.data", workload.quality.data if workload.quality else None)):

@@ -31,6 +31,7 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
             "advisor.measure.profiler",
             "advisor.measure.quality",
             "advisor.measure.quantize",
+            "advisor.measure.quiet",
             "advisor.measure.server",
             "advisor.measure.store",
             "advisor.measure.variants",

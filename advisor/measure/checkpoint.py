@@ -1,16 +1,14 @@
 """Hugging Face checkpoint directory -> ONNX file. The one doorway to `optimum`, `transformers` and `torch`."""
 
-import contextlib
 import hashlib
-import io
 import json
 import os
 import shutil
 import tempfile
-import warnings
 from pathlib import Path
 
 from advisor.errors import InputError, MissingDependencyError, ModelError
+from advisor.measure.quiet import quiet
 
 # Tasks whose graph, for serving, keeps what was computed for earlier tokens.
 CACHED_TASKS = {"text-generation", "text2text-generation", "automatic-speech-recognition"}
@@ -101,10 +99,8 @@ def _task(checkpoint: Path, config: dict[str, object], transformers: object, tas
 
 
 def _export_into(folder: Path, checkpoint: Path, task: str, main_export: object) -> None:
-    chatter = io.StringIO()
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(chatter), contextlib.redirect_stdout(chatter):
-            warnings.simplefilter("ignore")
+        with quiet():
             main_export(str(checkpoint), str(folder), task=task, library_name="transformers", do_validation=False)  # type: ignore[operator]
     except Exception as error:  # optimum lets any exception of torch, transformers or onnx through
         raise ModelError(

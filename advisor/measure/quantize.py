@@ -1,12 +1,11 @@
 """Baseline file -> variant files, one per scheme. The one doorway to `onnxruntime.quantization`."""
 
-import contextlib
-import logging
 import tempfile
 from pathlib import Path
 
 from advisor.errors import ModelError
 from advisor.measure import ort_session
+from advisor.measure.quiet import quiet
 from advisor.schema import Exclusion, Graph, Scheme
 
 # Above this a protobuf file cannot hold the weights (its limit is 2 GiB).
@@ -35,7 +34,7 @@ def _quantize_dynamic(baseline: Path, scheme: Scheme, target: Path, *, file_byte
     apart = file_bytes > EXTERNAL_DATA_BYTES
     ort_session.open_session(baseline, optimization="basic", save_as=folded, save_weights_apart=apart)
     try:
-        with _silence():
+        with quiet():
             quantize_dynamic(
                 folded,
                 target,
@@ -56,17 +55,6 @@ def _quantize_dynamic(baseline: Path, scheme: Scheme, target: Path, *, file_byte
     finally:
         for path in target.parent.glob("folded.onnx*"):
             path.unlink()
-
-
-@contextlib.contextmanager
-def _silence():  # type: ignore[no-untyped-def]
-    """Keep the quantizer's advice to pre-process, given on the root logger, away from the user's terminal."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def proof_of_difference(scheme: Scheme, baseline: Graph, variant: Graph) -> dict[str, int] | Exclusion:
