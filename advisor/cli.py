@@ -1,5 +1,6 @@
 """The command line: parse, call one function, print. No logic."""
 
+import math
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -18,14 +19,17 @@ FORMATS = ("html", "md", "json")
 PATH = click.Path(path_type=Path)
 WORKLOAD = click.option("-w", "--workload", type=PATH, required=True, help="The workload file (YAML): traffic, target, price.")
 INPUTS = click.option("--inputs", type=PATH, help="Your own inputs (.npz, one array per model input, one item per row).")
-BUDGET = click.option(
-    "--budget", "budget_s", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds to measure."
-)
 MAX_BATCH = click.option(
     "--max-batch-size", type=click.IntRange(1, 4096), default=64, show_default=True, help="The largest batch to measure."
 )
 SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of inputs and of the order.")
 FRESH = click.option("--fresh", is_flag=True, help="Measure again, even if a profile of the same model and machine is there.")
+
+
+def _check_finite(_: click.Context, __: click.Parameter, value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a number of seconds")
+    return value
 
 
 def _check_moment(_: click.Context, __: click.Parameter, value: str) -> str:
@@ -36,6 +40,15 @@ def _check_moment(_: click.Context, __: click.Parameter, value: str) -> str:
     return value
 
 
+BUDGET = click.option(
+    "--budget",
+    "budget_s",
+    type=click.FloatRange(min=1),
+    callback=_check_finite,
+    default=60.0,
+    show_default=True,
+    help="Seconds to measure.",
+)
 NOW = click.option(
     "--now",
     default=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
@@ -166,7 +179,13 @@ def report(advice: Path, format_: str, output: Path | None) -> None:
 @click.argument("advice", type=PATH)
 @click.option("-w", "--workload", type=PATH, help="The workload file; needed only if its traffic is a trace.")
 @click.option(
-    "--seconds", "wanted_s", type=click.FloatRange(min=1), default=30.0, show_default=True, help="Length of each load test."
+    "--seconds",
+    "wanted_s",
+    type=click.FloatRange(min=1),
+    callback=_check_finite,
+    default=30.0,
+    show_default=True,
+    help="Length of each load test.",
 )
 @NOW
 def verify(advice: Path, workload: Path | None, wanted_s: float, now: str) -> int:
@@ -244,16 +263,18 @@ def main() -> None:
         sys.exit(cli(standalone_mode=False) or 0)
     except AdvisorError as error:
         _fail(error.fault, error.hint)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "advisor"
         _fail(error.format_message(), f"see `{command} --help`")
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted: what was measured is kept; the same command goes on from there", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output has gone, as `head` does: nothing is wrong. Python would complain at exit unless stdout is replaced.
-        sys.stdout = None
-        sys.exit(141)
+    except SystemExit as leaving:
+        # When the reader of our output has gone, as `head` does, click leaves with 1, which here means that nothing meets the target.
+        sys.exit(141 if isinstance(leaving.__context__, BrokenPipeError) else leaving.code)
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         _fail(f"{what}{error.strerror}", "check the path, your permissions and the space on the disk")

@@ -55,7 +55,10 @@ def write_record(path: Path, record: Record) -> None:
 
 def to_json(record: Record) -> bytes:
     """Return a record as indented JSON that ends in a newline."""
-    return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+    try:
+        return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+    except UnicodeEncodeError as error:
+        raise InputError(f"{error.object!a} is not text that a file can hold", hint="give the file another name") from error
 
 
 class _Versioned(msgspec.Struct):
@@ -82,7 +85,7 @@ def read_json(path: Path, record_type: type[R], *, made_by: str) -> R:
 
 def read_yaml(path: Path, record_type: type[R]) -> R:
     """Return the record in a YAML file that a person wrote; numbers may carry units ("50 ms")."""
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     content = _read(path)
     try:

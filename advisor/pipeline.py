@@ -66,10 +66,11 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
     workload = read_workload(options.workload) if options.workload else None
     check_writable(output)
     folder = output.with_suffix(".variants")
-    report(0.0, options.budget_s, "reading the model")
+    if (model / "config.json").is_file():
+        report(0.0, options.budget_s, "reading the checkpoint")  # its export takes a while
     plan = _plan(model, folder, options, workload, now=now)
     if output.is_file() and not options.fresh:
-        known = read_json(output, Profile, made_by="advisor profile")
+        known = read_json(output, Profile, made_by="advisor profile --fresh")
         if known.fingerprint == plan.fingerprint:
             return known
     journal_path = output.with_suffix(".journal")
@@ -163,6 +164,8 @@ def advise_on(profile_path: Path, workload_path: Path, *, now: str) -> Advice:
     measured = _read_profile(profile_path)
     workload = read_workload(workload_path)
     request, trace = _request(workload, profile_path, now=now), _trace(workload, workload_path)
+    if workload.quality is not None and workload.quality.data is not None:
+        measured = _with_quality_on(measured, {sha256(workload_path.parent / workload.quality.data)})
     try:
         return advise(measured, request, trace)
     except InputError as error:
@@ -177,6 +180,17 @@ def _read_profile(path: Path) -> Profile:
             f"{path}: holds no measurement of the model as it was given", hint="measure again: advisor profile --fresh"
         )
     return measured
+
+
+def _with_quality_on(measured: Profile, data_sha256: set[str]) -> Profile:
+    """Return the profile without what was measured on other data: it says nothing of the floor that the workload sets."""
+    variants = (
+        msgspec.structs.replace(
+            entry, quality=entry.quality if entry.quality and entry.quality.data_sha256 in data_sha256 else None
+        )
+        for entry in measured.variants
+    )
+    return msgspec.structs.replace(measured, variants=tuple(variants))
 
 
 def _request(workload: Workload, profile_path: Path, *, now: str) -> Request:
@@ -229,7 +243,8 @@ def verify(advice_path: Path, workload_path: Path | None, *, wanted_s: float, no
     tests = _load_tests(advice, measured, trace, profile_path.parent, (), wanted_s=wanted_s, report=report)
     measured = msgspec.structs.replace(measured, service_ratios=learned(measured.service_ratios, tests))
     write_record(profile_path, measured)
-    again = advise(measured, _request(advice.workload, profile_path, now=now), trace)
+    judged_on = {entry.quality.data_sha256 for entry in advice.variants if entry.quality is not None}
+    again = advise(_with_quality_on(measured, judged_on), _request(advice.workload, profile_path, now=now), trace)
     tests = _load_tests(again, measured, trace, profile_path.parent, tests, wanted_s=wanted_s, report=report)
     verified = with_load_tests(again, tests)
     write_record(advice_path, verified)

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 KERNELS = {"pareto", "queue_sim", "search"}
-DATA_SUFFIXES = {".csv", ".j2", ".py", ".pyi", ".pyx", ".yaml"}
+DATA_SUFFIXES = {".json", ".csv", ".j2", ".py", ".pyi", ".pyx", ".yaml"}
 # Folder of the checkout -> where it installs.
 INSTALLED_AS = {"advisor": "advisor", "kernels": "advisor/kernels", "rules": "advisor/rules", "templates": "advisor/templates"}
 # What a checkout has and a release has not.

@@ -147,16 +147,12 @@ def _check_lengths(bench: Bench) -> None:
         raise InputError(
             "inputs.sequence_length: the model has no sequence axis", hint="remove inputs.sequence_length from the workload file"
         )
-    measured = _measured_lengths(bench)
-    if len(measured) > 1 and not bench.asked_lengths:
+    if len(bench.measured_lengths) > 1 and not bench.asked_lengths:
+        measured = ", ".join(map(str, bench.measured_lengths))
         raise InputError(
-            f"inputs.sequence_length: missing, and the profile was measured at lengths {', '.join(map(str, measured))}",
+            f"inputs.sequence_length: missing, and the profile was measured at lengths {measured}",
             hint="say how long requests are, for example: inputs: {sequence_length: {p50: 32, p95: 128}}",
         )
-
-
-def _measured_lengths(bench: Bench) -> list[int]:
-    return sorted({length for grid in bench.grids.values() for length in grid.lengths if length is not None})
 
 
 def _saving(baseline: Prediction, recommended: Prediction) -> Saving:
@@ -269,10 +265,10 @@ def _assumptions(bench: Bench) -> tuple[str, ...]:
             said.append(
                 f"assumed: requests longer than {lengths.p95 or lengths.p50} are cut to it; inputs.sequence_length.max says otherwise"
             )
-    measured = _measured_lengths(bench)
-    if measured and not bench.asked_lengths:
-        said.append(f"assumed: every request is {measured[0]} long, as was measured; inputs.sequence_length says otherwise")
-    if is_projected(next(iter(bench.grids.values())), 1, bench.asked_lengths):
+    if bench.measured_lengths and not bench.asked_lengths:
+        length = bench.measured_lengths[0]
+        said.append(f"assumed: every request is {length} long, as was measured; inputs.sequence_length says otherwise")
+    if any(is_projected(grid, 1, bench.asked_lengths) for grid in bench.grids.values()):
         said.append("some requests are longer or shorter than any length that was measured; latencies are projected")
     if bench.profile.model.family == "decoder":
         said.append("one request is one forward pass over its tokens; generation token by token is not modelled")

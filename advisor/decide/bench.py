@@ -24,10 +24,11 @@ class Bench:
         self.profile = profile
         self.workload = workload
         self.grids = service_grids(profile)
-        lengths = next(iter(self.grids.values())).lengths
+        known = {length for grid in self.grids.values() for length in grid.lengths if length is not None}
+        self.measured_lengths = tuple(sorted(known))
         self.demand = Demand(
             workload,
-            lengths=lengths,
+            lengths=self.measured_lengths or (None,),
             trace_s=np.array(trace.arrival_s) if trace else None,
             trace_length=np.array(trace.sequence_length) if trace and trace.sequence_length else None,
         )

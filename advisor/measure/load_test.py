@@ -45,18 +45,11 @@ def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> R
         with (folder / "server.log").open("wb") as log:
             length_file = folder / "lengths.npy" if lengths is not None else "-"
             arguments = (folder / "serve.json", length_file, target)
-            server = _module("server", *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
-            try:
-                _wait_until_ready(server, folder / "server.log")
-                start_s = time.monotonic() + LEAD_S
-                generator = _module("generator", folder / "due.npy", folder / "sent.npy", start_s, stdout=server.stdin)
-                assert server.stdin is not None
-                server.stdin.close()  # the generator holds the other copy: the server sees the end when the generator ends
-                generator.wait(timeout=float(arrival_s[-1]) + DRAIN_S)
-                server.wait(timeout=DRAIN_S)
-            finally:
-                server.kill()
-                server.wait()
+            with _module("server", *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log) as server:
+                try:
+                    start_s = _run(server, folder, float(arrival_s[-1]))
+                finally:
+                    server.kill()
         if server.returncode != 0 or not target.is_file():
             raise _failure(folder / "server.log")
         with np.load(target) as served:
@@ -74,6 +67,24 @@ def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> R
                 batch_length=served["length"].astype(np.intp),
                 duration_s=float(done_s.max() - arrival_s[0]),
             )
+
+
+def _run(server: "subprocess.Popen[bytes]", folder: Path, last_due_s: float) -> float:
+    """Send the requests of due.npy once the server is ready; return the time.monotonic that they count from."""
+    _wait_until_ready(server, folder / "server.log")
+    assert server.stdin is not None
+    start_s = time.monotonic() + LEAD_S
+    with _module("generator", folder / "due.npy", folder / "sent.npy", start_s, stdout=server.stdin) as generator:
+        # The generator holds the other copy: the server sees the end of its input when the generator ends.
+        server.stdin.close()
+        try:
+            generator.wait(timeout=last_due_s + DRAIN_S)
+            server.wait(timeout=DRAIN_S)
+        except subprocess.TimeoutExpired:
+            raise _failure(folder / "server.log") from None
+        finally:
+            generator.kill()
+    return start_s
 
 
 def _module(name: str, *arguments: object, **pipes: object) -> "subprocess.Popen[bytes]":

@@ -44,9 +44,10 @@ def inspect_onnx(
 
     Raise InputError or ModelError if the file, the rows or the lengths do not work.
     """
+    session = _open(path)
     graph = onnx_graph.read_graph(path)
-    inputs = _accepted_inputs(path, graph, sequence_lengths, rows)
-    batching, notes = _prove_batching(path, inputs, rows)
+    inputs = _accepted_inputs(path, session, graph, sequence_lengths, rows)
+    batching, notes = _prove_batching(session, inputs, rows)
     length = _example_length(inputs) if not sequence_lengths else sequence_lengths[0]
     operators, unknown = _operators(path, graph, _items(inputs, rows, batch_size=1, sequence_length=length))
     if unknown:
@@ -81,11 +82,23 @@ def inspect_onnx(
     )
 
 
+def _open(path: Path) -> ort_session.Session:
+    """Return a session: ONNX Runtime judges whether a graph is sound, before it is read."""
+    try:
+        return ort_session.open_session(path)
+    except ModelError:
+        onnx_graph.load(path)  # says it better where this is no ONNX file, or a part of it is missing
+        raise
+
+
 def _accepted_inputs(
-    path: Path, graph: Graph, sequence_lengths: tuple[int, ...], rows: Mapping[str, np.ndarray] | None
+    path: Path,
+    session: ort_session.Session,
+    graph: Graph,
+    sequence_lengths: tuple[int, ...],
+    rows: Mapping[str, np.ndarray] | None,
 ) -> tuple[ModelInput, ...]:
     _refuse_other_types(path, graph.inputs)
-    session = ort_session.open_session(path)
     failure = None
     for reading in model_inputs.possible_inputs(graph.inputs, sequence_lengths):
         inputs = reading if rows is None else _shaped_as(reading, rows)
@@ -141,13 +154,12 @@ def _check_length(
 
 
 def _prove_batching(
-    path: Path, inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray] | None
+    session: ort_session.Session, inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray] | None
 ) -> tuple[Batching, tuple[str, ...]]:
     """Run two different items alone and together; they share a call if every output grows with the batch and no item changes."""
     if all(entry.batch_axis is None for entry in inputs):
         shapes = ", ".join(f"{entry.name} {list(entry.shape)}" for entry in inputs if entry.shape)
         return Batching(possible=False, reason=f"no input has a free batch axis ({shapes}); one call is counted as one item"), ()
-    session = ort_session.open_session(path)
     pair = _items(inputs, rows, batch_size=2)
     if rows is None:
         pair |= _different_states(inputs, pair)

@@ -151,7 +151,8 @@ def read_npz(path: Path, key: str) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"{key}: {path}: no such file", hint="give an .npz file written by numpy.savez")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, since NumPy leaves a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: np.asarray(archive[name]) for name in archive.files}
     # A lone .npy comes back as an array, which is no context manager.
     except (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError, BadZipFile, zlib.error) as error:

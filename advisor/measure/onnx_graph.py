@@ -57,7 +57,7 @@ def read_graph(path: Path) -> Graph:
 
 
 def load(path: Path) -> "ModelProto":
-    """Return the parsed file, external weights left on disk."""
+    """Return the parsed file, external weights left on disk; raise as read_graph does."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -73,6 +73,7 @@ def load(path: Path) -> "ModelProto":
         raise InputError(f"{path}: {error.strerror}", hint="make the file readable") from error
     if not model.graph.node or not model.opset_import:
         raise InputError(f"{path}: parses as ONNX but holds no operators", hint=way_out)
+    _external_files(model, path)
     return model
 
 
@@ -242,8 +243,9 @@ def _mean_leaf_depths(values: dict[str, Any]) -> float:
         waiting = [(root, 0)]
         while waiting:
             node, depth = waiting.pop()
-            if (tree, node) in children:
-                waiting += [(child, depth + 1) for child in children[tree, node]]
+            # Each node is taken once, so that a damaged file whose tree has a cycle comes to an end.
+            if branches := children.pop((tree, node), None):
+                waiting += [(child, depth + 1) for child in branches]
             else:
                 depths[tree].append(depth)
     return sum(sum(leaves) / len(leaves) for leaves in depths.values())
@@ -252,9 +254,12 @@ def _mean_leaf_depths(values: dict[str, Any]) -> float:
 def _mean_leaf_depths_from_opset_5(values: dict[str, Any]) -> float:
     total = 0.0
     for root in values["tree_roots"]:
-        waiting, depths = [(root, 1)], []
+        waiting, depths, seen = [(root, 1)], [], set()
         while waiting:
             node, depth = waiting.pop()
+            if node in seen:
+                continue  # a cycle
+            seen.add(node)
             for ids, leaves in (("nodes_truenodeids", "nodes_trueleafs"), ("nodes_falsenodeids", "nodes_falseleafs")):
                 if values[leaves][node]:
                     depths.append(depth)
@@ -276,10 +281,14 @@ def _type_and_shape(value: "ValueInfoProto") -> tuple[str, tuple[int | str | Non
         dtype = str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
     else:
         dtype = "unknown"
-    shape = tuple(
-        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else dim.dim_param or None for dim in tensor.shape.dim
-    )
-    return dtype, shape
+    return dtype, tuple(_axis_size(dimension) for dimension in tensor.shape.dim)
+
+
+def _axis_size(dimension: Any) -> int | str | None:
+    if dimension.dim_value > 0:
+        return int(dimension.dim_value)
+    # A name that is no text comes as bytes.
+    return dimension.dim_param if dimension.dim_param and isinstance(dimension.dim_param, str) else None
 
 
 def _inputs(model: "ModelProto", path: Path) -> tuple[GraphInput, ...]:

@@ -57,7 +57,8 @@ def open_session(
         # Prepacked weights vanish from the shapes that the profile records.
         options.add_session_config_entry("session.disable_prepacking", "1")
     try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        # Falling back would try the same provider again, and say so on stdout.
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # ONNX Runtime raises a family of pybind exceptions whose only common base is Exception
         raise ModelError(
             f"{path}: ONNX Runtime cannot load it: {_first_line(error)}",
@@ -99,7 +100,7 @@ def executed_nodes(path: Path, feeds: Feeds) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
         session = open_session(path, optimization="disabled", profile_prefix=Path(folder) / "nodes")
         run(session, feeds)
-        events = json.loads(Path(session.end_profiling()).read_text())
+        events = json.loads(Path(session.end_profiling()).read_text(errors="replace"))
     return [_executed(event) for event in events if event["name"].endswith("_kernel_time")]
 
 

@@ -1,0 +1,358 @@
+"""Predictions: queueing theory where it has an answer, the kernel's twin where not; bounds that hold, streams that are what they say."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from advisor.decide.bench import Bench, predict
+from advisor.decide.candidates import Configuration
+from advisor.decide.predict import SEEDS, SERVER_FACTOR, WARM_UP_FRACTION, Demand, quantiles
+from advisor.kernels import reference
+from advisor.schema import Estimate, SequenceLength, ServiceRatio, Trace
+from tests.profiles import UNSTEADY, fixed_cost_law, power_law, profile, workload
+
+ENDS = ("low", "value", "high")
+SECONDS = 0.01
+STEADY_PROFILE = profile(power_law(SECONDS), settings=((1, 1), (1, 4)))
+TIRED_PROFILE = profile(fixed_cost_law(0.004, 0.001), settings=((1, 1), (1, 4)), calls=UNSTEADY, visits=(0.95, 1.0, 1.06))
+
+rates = st.floats(1.0, 2000.0)
+targets = st.floats(0.005, 0.5)
+burstiness = st.sampled_from([0.5, 1.0, 2.0])
+
+
+def configuration(*, instances=1, max_batch_size=1, max_queue_delay_s=0.0):
+    return Configuration(
+        variant="fp32",
+        intra_op_num_threads=1,
+        instances=instances,
+        max_batch_size=max_batch_size,
+        max_queue_delay_s=max_queue_delay_s,
+    )
+
+
+configurations = st.builds(
+    configuration,
+    instances=st.sampled_from([1, 4]),
+    max_batch_size=st.sampled_from([1, 2, 8, 16]),
+    max_queue_delay_s=st.sampled_from([0.0, 0.002, 0.02]),
+)
+
+
+@st.composite
+def sequence_lengths(draw):
+    p50 = draw(st.integers(1, 200))
+    p95 = draw(st.none() | st.integers(p50, 4 * p50))
+    return SequenceLength(p50=p50, p95=p95, max=draw(st.none() | st.integers(p95 or p50, 10 * p50)))
+
+
+def bench(measured=STEADY_PROFILE, *, requests=None, trace=None, **asked):
+    made = Bench(measured, workload(**asked), trace)
+    if requests is not None:
+        made.demand.requests = requests  # fewer than a promise needs, for speed where any number shows it
+    return made
+
+
+def all_latencies(simulator, candidate, replicas=1, end="value"):
+    return np.concatenate([simulator.latency_s(candidate, replicas, end, seed)[0] for seed in range(SEEDS)])
+
+
+# --- the queue -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
+def test_one_server_without_batching_waits_as_pollaczek_and_khinchine_say(load):
+    simulator = bench(requests_per_s=load / SECONDS, quantile=0.999).simulator
+    expected = SECONDS * (1 + load / (2 * (1 - load)))
+
+    actual = all_latencies(simulator, configuration()).mean()
+
+    assert expected == pytest.approx(actual, rel=0.02)
+
+
+@pytest.mark.parametrize("load", [0.3, 0.8])
+def test_the_quantiles_of_one_server_without_batching_are_those_of_the_law_of_its_waits(load):
+    # Erlang's law of the wait with constant service, P(W <= t) = (1 - load) * sum of (load (n - t))^n / n! * exp(load (t - n)).
+    def within(seconds):
+        t = (seconds - SECONDS) / SECONDS
+        terms = (load * (n - t) for n in range(int(t) + 1))
+        return (1 - load) * math.fsum(x**n / math.factorial(n) * math.exp(-x) for n, x in enumerate(terms))
+
+    simulator = bench(requests_per_s=load / SECONDS, quantile=0.999).simulator
+    latency_s = all_latencies(simulator, configuration())
+
+    for quantile in (0.9, 0.99):
+        assert quantile == pytest.approx(within(quantiles(latency_s, (quantile,))[0]), abs=0.1 * (1 - quantile))
+
+
+@settings(deadline=None, max_examples=30)
+@given(configurations, rates, burstiness, st.integers(1, 3), st.sampled_from(ENDS))
+def test_a_run_is_what_the_twin_of_the_kernel_makes_of_the_same_stream(candidate, requests_per_s, cv, replicas, end):
+    made = bench(STEADY_PROFILE, requests=200, requests_per_s=requests_per_s, burstiness_cv=cv)
+    arrival_s, size_class = made.demand.stream(0, replicas)
+    expected, _, _ = reference.simulate_queue(
+        arrival_s,
+        size_class,
+        made.simulator.table(candidate, end),
+        np.ones(1),
+        instances=candidate.instances,
+        max_queue_delay_s=candidate.max_queue_delay_s,
+    )
+
+    latency_s, _, _ = made.simulator.latency_s(candidate, replicas, end, 0)
+
+    np.testing.assert_array_equal(expected[int(WARM_UP_FRACTION * len(expected)) :], latency_s)
+
+
+@pytest.mark.parametrize("instances", [1, 4])
+@pytest.mark.parametrize("replicas", [1, 2, 5])
+def test_utilization_is_the_work_offered_over_the_servers_there_are(instances, replicas):
+    requests_per_s = 0.7 * instances / SECONDS
+    simulator = bench(requests_per_s=requests_per_s).simulator
+
+    busy = simulator.outcome(configuration(instances=instances), replicas, "value", (0.9,)).utilization
+
+    assert 0.7 / replicas == pytest.approx(busy.mean(), rel=0.03)
+
+
+@settings(deadline=None, max_examples=30)
+@given(configurations, rates, st.integers(1, 6))
+def test_more_replicas_never_raise_utilization(candidate, requests_per_s, replicas):
+    simulator = bench(TIRED_PROFILE, requests=2000, requests_per_s=requests_per_s).simulator
+
+    fewer, more = (simulator.outcome(candidate, count, "value", (0.9,)).utilization for count in (replicas, replicas + 1))
+
+    # A full server's last batch ends a little after the others, so full is not the same to the last digit.
+    assert (more <= fewer * (1 + 1e-3)).all()
+
+
+@settings(deadline=None, max_examples=30)
+@given(configurations, rates)
+def test_a_server_is_never_more_than_fully_busy(candidate, requests_per_s):
+    simulator = bench(TIRED_PROFILE, requests=500, requests_per_s=requests_per_s).simulator
+
+    busy = simulator.outcome(candidate, 1, "high", (0.9,)).utilization
+
+    assert ((busy > 0) & (busy <= 1)).all()
+
+
+def test_service_inside_a_server_is_as_a_load_test_found_it_where_there_was_one():
+    ratio = Estimate(value=1.3, low=1.2, high=1.4, basis="measured", source="a test")
+    learned = ServiceRatio(variant="fp32", intra_op_num_threads=1, instances=1, ratio=ratio, batches=100)
+    simulator = bench(replace(STEADY_PROFILE, service_ratios=(learned,))).simulator
+
+    tested, untested = (simulator.table(configuration(instances=instances), "value")[0, 0] for instances in (1, 4))
+
+    assert (1.3 * SECONDS, SERVER_FACTOR["value"] * SECONDS) == pytest.approx((tested, untested))
+
+
+# --- the stream ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cv", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("replicas", [1, 2, 7])
+def test_a_thinned_stream_is_as_sparse_and_as_bursty_as_renewal_theory_says(cv, replicas):
+    demand = bench(requests_per_s=50.0, burstiness_cv=cv, quantile=0.999).demand
+    gaps = np.concatenate([np.diff(demand.stream(seed, replicas)[0]) for seed in range(SEEDS)])
+
+    # The sum of k gaps, k geometric with mean r, has mean r and variance r cv^2 + r (r - 1).
+    expected = 1 + (cv**2 - 1) / replicas
+
+    assert 50.0 / replicas == pytest.approx(1 / gaps.mean(), rel=0.02)
+    assert expected == pytest.approx(gaps.var() / gaps.mean() ** 2, rel=0.03)
+
+
+@pytest.mark.parametrize("replicas", [1, 7])
+def test_random_arrivals_stay_random_when_shared_out(replicas):
+    demand = bench(quantile=0.999).demand
+    gaps = np.diff(demand.stream(0, replicas)[0])
+    gaps /= gaps.mean()
+
+    beyond = [(gaps > times).mean() for times in (0.5, 1.0, 3.0)]
+
+    assert np.exp([-0.5, -1.0, -3.0]) == pytest.approx(beyond, abs=0.005)
+
+
+@given(st.floats(0.1, 10.0), st.sampled_from([0.5, 1.0, 2.0]))
+def test_a_denser_stream_is_the_same_stream_in_less_time(scale, cv):
+    demand = bench(requests=100, burstiness_cv=cv).demand
+    arrival_s, size_class = demand.stream(0, 2)
+
+    denser_s, same_class = demand.stream(0, 2, scale=scale)
+
+    np.testing.assert_allclose(arrival_s, denser_s * scale)
+    np.testing.assert_array_equal(size_class, same_class)
+
+
+def test_every_run_draws_requests_of_its_own():
+    demand = bench(requests=100).demand
+
+    assert len({tuple(demand.stream(seed, 1)[0]) for seed in range(SEEDS)}) == SEEDS
+
+
+def test_a_trace_is_replayed_as_it_was_recorded():
+    recorded_s = 1e6 + np.cumsum(np.resize([0.5, 0.001, 0.001, 0.2], 400))
+    lengths = tuple(np.resize([8, 128], 400).tolist())
+    trace = Trace(arrival_s=tuple(recorded_s), sequence_length=lengths)
+    demand = bench(profile(power_law(0.001), lengths=(8, 32, 128)), trace=trace).demand
+
+    arrival_s, size_class = demand.stream(3, 1)
+
+    np.testing.assert_array_equal(recorded_s - recorded_s[0], arrival_s)
+    assert lengths == tuple(demand.lengths[each] for each in size_class)
+    assert 399 / (recorded_s[-1] - recorded_s[0]) == pytest.approx(demand.requests_per_s)
+
+
+def test_replicas_share_out_the_requests_of_a_trace():
+    trace = Trace(arrival_s=tuple(np.arange(20_000) * 0.01), sequence_length=None)
+    demand = bench(trace=trace).demand
+
+    shares = [len(demand.stream(seed, 4)[0]) / 20_000 for seed in range(SEEDS)]
+
+    assert 0.25 == pytest.approx(np.mean(shares), abs=0.01)
+
+
+@pytest.mark.parametrize("asked", [SequenceLength(p50=32, p95=128), SequenceLength(p50=32, p95=128, max=500)])
+def test_lengths_have_the_quantiles_that_were_asked_for(asked):
+    demand = bench(profile(power_law(0.001), lengths=(8, 32, 128)), sequence_length=asked, quantile=0.999).demand
+    lengths = np.array([demand.lengths[each] for each in demand.stream(0, 1)[1]])
+
+    assert (asked.p50, asked.p95) == pytest.approx(tuple(np.quantile(lengths, (0.5, 0.95))), rel=0.05)
+    assert lengths.max() == (asked.max or asked.p95)
+
+
+def test_requests_longer_than_any_that_was_measured_take_longer_than_those():
+    made = bench(profile(power_law(0.001), lengths=(32,)), requests_per_s=0.01, sequence_length=SequenceLength(p50=320))
+
+    prediction = predict(made, configuration(), 1, today_replicas=1)
+
+    assert 0.32 == pytest.approx(prediction.latency_p50_s.value)
+    assert "projected" == prediction.latency_p50_s.basis
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.sampled_from([0.5, 0.9, 0.99]), st.integers(20, 300))
+def test_rounding_lengths_to_classes_moves_no_quantile_by_more_than_a_few_percent(quantile, p50):
+    asked = SequenceLength(p50=p50, p95=4 * p50, max=16 * p50)
+    measured = profile(power_law(1e-4), lengths=(p50 // 4, p50, 4 * p50, 16 * p50))
+    made = bench(measured, requests_per_s=1e-3, quantile=quantile, sequence_length=asked)
+    beyond = {0.5: 0.0, 0.9: 1.2816, 0.99: 2.3263}[quantile]  # of the normal law
+    expected = 1e-4 * p50 * math.exp(beyond * math.log(4) / 1.6449)
+
+    actual = np.mean(made.simulator.outcome(configuration(), 1, "value", (quantile,)).quantiles_s)
+
+    assert expected == pytest.approx(actual, rel=0.04)
+
+
+# --- what is made of runs ------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(0, 1e3), min_size=1, max_size=60), st.lists(st.floats(0.001, 0.999), min_size=1, max_size=4))
+def test_a_quantile_is_the_smallest_latency_that_so_many_requests_keep(latency_s, wanted):
+    found = quantiles(np.array(latency_s), wanted)
+
+    for quantile, reached in zip(wanted, found, strict=True):
+        assert reached in latency_s
+        assert np.mean(np.array(latency_s) <= reached) >= quantile * (1 - 1e-12)
+        assert np.mean(np.array(latency_s) < reached) < quantile
+
+
+@settings(deadline=None, max_examples=40)
+@given(sequence_lengths(), st.floats(0.05, 0.999), st.integers(20, 400))
+def test_the_sure_class_is_reached_by_more_requests_than_may_be_late_in_every_run(asked, quantile, requests):
+    demand = bench(profile(power_law(0.001), lengths=(4, 16, 64)), requests=requests, sequence_length=asked).demand
+
+    sure = demand.sure_class(quantile)
+
+    for seed in range(SEEDS):
+        counted = demand.stream(seed, 1)[1][int(WARM_UP_FRACTION * requests) :]
+        assert (counted >= sure).sum() > len(counted) - math.ceil(quantile * len(counted))
+
+
+@settings(deadline=None, max_examples=40)
+@given(configurations, rates, targets, burstiness, st.sampled_from([0.5, 0.9, 0.99]), st.integers(1, 5), sequence_lengths())
+def test_no_run_is_faster_than_the_bound_on_latency(candidate, requests_per_s, latency_s, cv, quantile, replicas, asked):
+    measured = profile(fixed_cost_law(0.002, 1e-4), settings=((1, 1), (1, 4)), lengths=(16, 64), calls=UNSTEADY)
+    made = bench(
+        measured,
+        requests=400,
+        requests_per_s=requests_per_s,
+        latency_s=latency_s,
+        burstiness_cv=cv,
+        quantile=quantile,
+        sequence_length=asked,
+    )
+
+    _, floor_s = made.simulator.bounds(candidate, quantile)
+
+    assert floor_s <= made.simulator.outcome(candidate, replicas, "high", (quantile,)).quantiles_s.min()
+
+
+@settings(deadline=None, max_examples=30)
+@given(configurations, rates, targets, burstiness, st.integers(1, 3))
+def test_a_prediction_lies_within_its_interval_and_its_quantiles_ascend(candidate, requests_per_s, latency_s, cv, replicas):
+    made = bench(TIRED_PROFILE, requests=500, requests_per_s=requests_per_s, latency_s=latency_s, burstiness_cv=cv)
+
+    prediction = predict(made, candidate, replicas, today_replicas=1)
+
+    latencies = (prediction.latency_p50_s, prediction.latency_p95_s, prediction.latency_p99_s)
+    assert all(each.low <= each.value <= each.high for each in (*latencies, prediction.utilization_fraction))
+    assert sorted(each.value for each in latencies) == [each.value for each in latencies]
+
+
+@settings(deadline=None, max_examples=30)
+@given(configurations, rates, targets, st.integers(1, 3))
+def test_the_search_and_the_prediction_agree_on_whether_the_target_is_kept(candidate, requests_per_s, latency_s, replicas):
+    made = bench(TIRED_PROFILE, requests=500, requests_per_s=requests_per_s, latency_s=latency_s)
+
+    expected = made.simulator.meets(candidate, replicas, quantile=0.9, target_s=latency_s)
+
+    assert expected == predict(made, candidate, replicas, today_replicas=1).meets_slo
+
+
+@pytest.mark.parametrize("candidate", [configuration(), configuration(instances=4, max_batch_size=16, max_queue_delay_s=0.002)])
+def test_at_its_capacity_a_configuration_keeps_the_target_and_well_above_it_does_not(candidate):
+    simulator = bench(TIRED_PROFILE, requests_per_s=100.0).simulator
+    capacity = simulator.capacity_requests_per_s(candidate, 2, quantile=0.9, target_s=0.03)
+
+    reached = [
+        quantiles(simulator.latency_s(candidate, 2, "value", 0, scale=times * capacity.value / 100.0)[0], (0.9,))[0]
+        for times in (1.0, 1.3)
+    ]
+
+    assert reached[0] <= 0.03 < reached[1]
+
+
+@settings(deadline=None, max_examples=30)
+@given(configurations, rates, targets, st.integers(1, 3))
+def test_the_capacity_of_what_keeps_the_target_is_at_least_the_traffic(candidate, requests_per_s, latency_s, replicas):
+    made = bench(TIRED_PROFILE, requests=500, requests_per_s=requests_per_s, latency_s=latency_s)
+
+    prediction = predict(made, candidate, replicas, today_replicas=1, with_capacity=True)
+
+    capacity = prediction.capacity_requests_per_s
+    assert capacity is None or capacity.low <= capacity.value <= capacity.high
+    assert not prediction.meets_slo or capacity.low >= requests_per_s * (1 - 1e-12)
+
+
+def test_there_is_no_capacity_where_a_single_request_takes_longer_than_the_target():
+    simulator = bench(requests_per_s=1.0).simulator
+
+    assert simulator.capacity_requests_per_s(configuration(), 1, quantile=0.9, target_s=SECONDS / 2) is None
+
+
+def test_cost_is_that_of_the_replicas_and_of_a_million_requests():
+    prediction = predict(bench(requests_per_s=40.0, usd_per_hour=0.34), configuration(), 3, today_replicas=3)
+
+    assert 1.02 == pytest.approx(prediction.cost_usd_per_hour.value)
+    assert 1.02 / (40.0 * 3600) * 1e6 == pytest.approx(prediction.cost_usd_per_million_requests.value)
+
+
+def test_a_demand_is_the_same_for_the_same_question():
+    one, other = (Demand(workload(), lengths=(None,), trace_s=None, trace_length=None) for _ in range(2))
+
+    np.testing.assert_array_equal(one.stream(0, 3)[0], other.stream(0, 3)[0])
