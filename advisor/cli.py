@@ -13,7 +13,7 @@ from advisor import __version__
 from advisor.errors import AdvisorError
 
 if TYPE_CHECKING:
-    from advisor.pipeline import ProfileOptions
+    from advisor.profiling import ProfileOptions
 
 FORMATS = ("html", "md", "json")
 PATH = click.Path(path_type=Path)
@@ -83,11 +83,11 @@ def inspect(model: Path, inputs: Path | None, format_: str) -> None:
     \b
     advisor inspect model.onnx
     """
-    from advisor import pipeline
+    from advisor import profiling
     from advisor.tell.facts import render_facts
 
     with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
-        facts = pipeline.inspect(model, inputs, Path(folder))
+        facts = profiling.inspect(model, inputs, Path(folder))
     click.echo(render_facts(facts, format_), nl=False)
 
 
@@ -117,13 +117,13 @@ def profile(
     \b
     advisor profile model.onnx -w workload.yaml -o profile.json
     """
-    from advisor import pipeline
+    from advisor import profiling
     from advisor.progress import progress
     from advisor.tell.facts import profile_line
 
     options = _options(workload, inputs, budget_s, max_batch_size, seed, fresh)
     with progress() as report:
-        measured = pipeline.profile(model, output, options, now=now, report=report)
+        measured = profiling.profile(model, output, options, now=now, report=report)
     click.echo(profile_line(measured, output), nl=False)
 
 
@@ -196,15 +196,15 @@ def verify(advice: Path, workload: Path | None, wanted_s: float, now: str) -> in
     \b
     advisor verify advice/advice.json
     """
-    from advisor import pipeline
+    from advisor import verification
     from advisor.progress import progress
     from advisor.tell.summary import load_tests, summary
 
     with progress() as report:
-        verified = pipeline.verify(advice, workload, wanted_s=wanted_s, now=now, report=report)
+        verified = verification.verify(advice, workload, wanted_s=wanted_s, now=now, report=report)
     click.echo(summary(verified))
     click.echo(load_tests(verified))
-    return int(not pipeline.held(verified))
+    return int(not verification.held(verified))
 
 
 @cli.command()
@@ -213,6 +213,7 @@ def verify(advice: Path, workload: Path | None, wanted_s: float, now: str) -> in
 @click.option(
     "-o", "--output", type=PATH, default=Path("advice"), show_default=True, help="The folder for profile, advice and report."
 )
+@click.option("--verify", "is_verified", is_flag=True, help="Then serve it under real load, as `advisor verify` does.")
 @INPUTS
 @BUDGET
 @MAX_BATCH
@@ -228,6 +229,7 @@ def recommend(
     max_batch_size: int,
     seed: int,
     fresh: bool,
+    is_verified: bool,
     now: str,
 ) -> int:
     """Profile MODEL, advise and report, all into one folder.
@@ -237,12 +239,14 @@ def recommend(
     """
     from advisor import pipeline
     from advisor.progress import progress
-    from advisor.tell.summary import summary
+    from advisor.tell.summary import load_tests, summary
 
     options = _options(workload, inputs, budget_s, max_batch_size, seed, fresh)
     with progress() as report:
-        advice = pipeline.recommend(model, output, options, now=now, report=report)
+        advice = pipeline.recommend(model, output, options, is_verified=is_verified, now=now, report=report)
     click.echo(summary(advice))
+    if advice.load_tests:
+        click.echo(load_tests(advice))
     click.echo(f"report: {output / 'report.html'}")
     return int(advice.recommended is None)
 
@@ -250,7 +254,7 @@ def recommend(
 def _options(
     workload: Path | None, inputs: Path | None, budget_s: float, max_batch_size: int, seed: int, fresh: bool
 ) -> "ProfileOptions":
-    from advisor.pipeline import ProfileOptions
+    from advisor.profiling import ProfileOptions
 
     return ProfileOptions(
         workload=workload, inputs=inputs, budget_s=budget_s, max_batch_size=max_batch_size, seed=seed, fresh=fresh

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 from models import default_models
 
-from advisor import pipeline
+from advisor import profiling
 from advisor.decide.bench import Bench, predict
 from advisor.decide.candidates import Configuration
 from advisor.decide.load_judgement import Observed, expected_service_s, judge, learned, offered
@@ -28,6 +28,7 @@ from advisor.measure import load_test
 from advisor.measure.worker import Load, Loaded, Time, Timed
 from advisor.measure.worker_process import WorkerProcess
 from advisor.schema import LoadTest, Profile, Workload
+from advisor.verification import serve_of
 from advisor.workload_file import read_workload
 
 UTILIZATIONS = (0.3, 0.5, 0.7, 0.9)
@@ -73,13 +74,13 @@ def _arguments() -> argparse.Namespace:
 
 
 def _profile(model: Path, folder: Path, *, budget_s: float) -> Profile:
-    facts = pipeline.inspect(model, None, folder / "profile.variants")
+    facts = profiling.inspect(model, None, folder / "profile.variants")
     lengths = "inputs: {sequence_length: {p50: 32, p95: 128}}\n" if facts.family == "encoder" else ""
     slo = "200 ms" if lengths else "50 ms"
     head, price = "name: bench\ntraffic: {requests_per_s: 10}\n", "hardware: {price_usd_per_hour: {local: 1}}\n"
     (folder / "workload.yaml").write_text(f"{head}{lengths}slo: {{latency_s: {slo}}}\n{price}")
-    options = pipeline.ProfileOptions(workload=folder / "workload.yaml", budget_s=budget_s, max_batch_size=32)
-    return pipeline.profile(model, folder / "profile.json", options, now="benchmark", report=lambda done, total, what: None)
+    options = profiling.ProfileOptions(workload=folder / "workload.yaml", budget_s=budget_s, max_batch_size=32)
+    return profiling.profile(model, folder / "profile.json", options, now="benchmark", report=lambda done, total, what: None)
 
 
 def _service_errors(measured: Profile, folder: Path, quick: bool) -> list[float]:
@@ -170,7 +171,7 @@ def _run(measured: Profile, folder: Path, workload: Workload, configuration: Con
     bench = Bench(measured, workload, None)
     prediction = predict(bench, configuration, 1, today_replicas=1)
     arrival_s, lengths = offered(bench, prediction.candidate, wanted_s=wanted_s)
-    seen = load_test.replay(pipeline.serve_of(measured, prediction.candidate, folder, len(arrival_s)), arrival_s, lengths)
+    seen = load_test.replay(serve_of(measured, prediction.candidate, folder, len(arrival_s)), arrival_s, lengths)
     observed = Observed(
         latency_s=seen.latency_s,
         lag_s=seen.lag_s,

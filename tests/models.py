@@ -1,10 +1,12 @@
 """Small ONNX models, each with a peculiarity that files in the world have: a graph in ONNX's textual syntax and arrays for weights."""
 
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 OPSET = 18
@@ -389,3 +391,11 @@ def quantized(folder: Path) -> Path:
     plain, target = save(mlp(), folder / "plain.onnx"), folder / "quantized.onnx"
     quantize_dynamic(plain, target)
     return target
+
+
+def voice_detector(name: str) -> Path:
+    """Return one of the files of the package silero-vad, without importing it, which would import torch; skip where it is absent."""
+    found = importlib.util.find_spec("silero_vad")
+    if found is None:
+        pytest.skip("silero-vad is not installed")
+    return Path(str(found.origin)).parent / "data" / f"{name}.onnx"

@@ -14,7 +14,10 @@ ROOT = Path(__file__).parents[1]
 FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
     # A command parses, calls the pipeline, renders and prints.
     "cli": ({"advisor.cli"}, {"pipeline", "tell", "files", "progress", "ground"}),
-    "pipeline": ({"advisor.pipeline"}, {"measure", "decide", "tell", "files", "rulebook", "workload_file", "ground"}),
+    "pipeline": (
+        {"advisor.pipeline", "advisor.profiling", "advisor.verification"},
+        {"pipeline", "measure", "decide", "tell", "files", "rulebook", "workload_file", "ground"},
+    ),
     "workload_file": ({"advisor.workload_file"}, {"files", "ground"}),
     "measure": (
         {

@@ -16,6 +16,7 @@ from advisor.errors import InputError
 from advisor.schema import (
     SCHEMA_VERSION,
     Advice,
+    Basis,
     Certificate,
     Estimate,
     Exclusion,
@@ -58,7 +59,9 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
     unproven = choices.unproven(bench, recommended, baseline)
     miss, binding_constraint = (None, None) if recommended is not None else choices.nearest_miss(bench, space, baseline, unproven)
     # Against a configuration that breaks its promise nothing can be saved: it would have to change anyway.
-    saving = _saving(baseline, recommended) if recommended is not None and choices.keeps_promises(bench, baseline) else None
+    saving = (
+        _saving(bench, baseline, recommended) if recommended is not None and choices.keeps_promises(bench, baseline) else None
+    )
     judged = _verdict(bench, request.rules, recommended, baseline, saving)
     outcome: Literal["change", "keep", "infeasible"] = (
         "infeasible" if recommended is None else "keep" if recommended.candidate == baseline.candidate else "change"
@@ -155,17 +158,22 @@ def _check_lengths(bench: Bench) -> None:
         )
 
 
-def _saving(baseline: Prediction, recommended: Prediction) -> Saving:
+def _saving(bench: Bench, baseline: Prediction, recommended: Prediction) -> Saving:
+    """Return the difference of the costs; where the user has not said how many replicas run today, they are inferred and so is it."""
     per_hour = baseline.cost_usd_per_hour.value - recommended.cost_usd_per_hour.value
-    source = "difference of the two costs per hour, at today's traffic"
+    asked, replicas = bench.workload.baseline, baseline.candidate.replicas
+    is_known = (asked is not None and asked.replicas is not None) or replicas == 1 or recommended.candidate == baseline.candidate
+    fewest = replicas if is_known else choices.fewest_replicas_today(bench, replicas)
+    least = fewest * bench.price - recommended.cost_usd_per_hour.value
+    inferred = f"difference of the costs, if {replicas} replicas run today as the target may need; with {fewest} it is less"
+    source = "difference of the two costs per hour, at today's traffic" if is_known else inferred
 
-    def money(value: float) -> Estimate:
-        return Estimate(value=value, low=value, high=value, basis="list-price", source=source)
+    def money(hours: float) -> Estimate:
+        basis: Basis = "list-price" if is_known else "assumed"
+        return Estimate(value=per_hour * hours, low=least * hours, high=per_hour * hours, basis=basis, source=source)
 
     return Saving(
-        usd_per_hour=money(per_hour),
-        usd_per_year=money(per_hour * HOURS_PER_YEAR),
-        fraction=per_hour / baseline.cost_usd_per_hour.value,
+        usd_per_hour=money(1.0), usd_per_year=money(HOURS_PER_YEAR), fraction=per_hour / baseline.cost_usd_per_hour.value
     )
 
 

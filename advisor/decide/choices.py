@@ -14,8 +14,8 @@ from advisor.units import seconds
 
 # Today's replicas are not known: as many as keep the load here, if no number of them meets the target.
 STABLE_UTILIZATION = 0.8
-FRONTIER_LEVELS = 2  # numbers of replicas beyond the cheapest at which faster candidates are looked for
-SCREENING_REQUESTS = 3000  # enough to see which candidates are worth a full simulation for the frontier
+FRONTIER_LEVELS = 1  # numbers of replicas beyond the cheapest at which faster candidates are looked for
+SCREENING_REQUESTS = 2000  # enough to see which candidates are worth a full simulation for the frontier
 MAX_FRONTIER = 12
 MAX_TIES_TOLD = 5
 
@@ -32,6 +32,16 @@ def baseline_today(bench: Bench) -> Prediction:
         stable = max(1, math.ceil(bench.demand.requests_per_s * work / STABLE_UTILIZATION))
         asked = found.cheapest[0][1] if found.cheapest else stable
     return predict(bench, bench.today, asked, today_replicas=asked, with_capacity=True)
+
+
+def fewest_replicas_today(bench: Bench, most: int) -> int:
+    """Return how few replicas may keep today's configuration within the target: at the lower end of its service time, up to `most`."""
+    slo = bench.workload.slo
+    for replicas in range(1, most):
+        reached_s = bench.simulator.outcome(bench.today, replicas, "low", (slo.quantile,)).quantiles_s.max()
+        if reached_s <= slo.latency_s:
+            return replicas
+    return most
 
 
 def keeps_promises(bench: Bench, baseline: Prediction) -> bool:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cache
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -89,8 +90,9 @@ def classify(facts: Facts, rules: tuple[Rule, ...], shares: dict[str, Estimate])
     return Verdict(dominated_by=dominated_by, because=" ".join(because), shares=shares, findings=findings)
 
 
+@cache
 def _parse(when: str) -> Any:
-    """Return the condition as a rule_engine.Rule."""
+    """Return the condition as a rule_engine.Rule; each is asked several times, and parsing is what takes time."""
     rule_engine = import_rule_engine()
     kinds = {fact: "BOOLEAN" if unit == "yes or no" else "FLOAT" for fact, (_, unit) in FACTS.items()}
     types = {fact: getattr(rule_engine.DataType, kind) for fact, kind in kinds.items()}

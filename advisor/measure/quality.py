@@ -130,8 +130,8 @@ def item_cosines(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
     a, b = (values.reshape(len(values), -1).astype(np.float64) for values in (expected, actual))
     shared = ~np.isfinite(a) & ((a == b) | (np.isnan(a) & np.isnan(b)))
     a, b = np.where(shared, 0.0, a), np.where(shared, 0.0, b)
-    scale = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):
+        scale = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
         cosines = np.where(scale > 0, (a * b).sum(axis=1) / scale, (a == b).all(axis=1).astype(float))
     return np.asarray(np.clip(np.nan_to_num(cosines, nan=0.0), -1.0, 1.0))
 

@@ -5,6 +5,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from advisor.errors import InputError
 from advisor.schema import Exclusion, Record, Variant, Visit
 
 
@@ -56,16 +57,23 @@ class Journal:
         self.entries: list[MadeVariant | LeftOut | Visited] = []
         self.visits: dict[Point, list[Visit]] = {}  # of each point, in the order in which they were made
         self.measured_s = 0.0  # seconds spent measuring so far
-        kept, good_bytes = _read(path)
-        if kept and kept[0] == Key(digest=digest):
+        try:
+            kept, good_bytes = _read(path)
+            if is_same := bool(kept) and kept[0] == Key(digest=digest):
+                self._file: BinaryIO = path.open("r+b")
+                self._file.seek(good_bytes)
+                self._file.truncate()
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = path.open("wb")
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot write there ({error.strerror})", hint="name a folder that you may write to"
+            ) from error
+        if is_same:
             for entry in kept[1:]:
                 self._take_in(entry)
-            self._file: BinaryIO = path.open("r+b")
-            self._file.seek(good_bytes)
-            self._file.truncate()
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("wb")
             self._write(Key(digest=digest))
         self.is_resumed = bool(self.entries)
 

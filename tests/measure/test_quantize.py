@@ -1,0 +1,175 @@
+"""Variants: really different from the baseline, really quantized, and otherwise the same model."""
+
+from functools import partial
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from advisor.errors import ModelError
+from advisor.measure import ort_session, quality, quantize
+from advisor.measure.model_facts import inspect_onnx
+from advisor.measure.model_inputs import generate
+from advisor.measure.onnx_graph import read_graph
+from advisor.pipeline import schemes
+from advisor.schema import Exclusion
+from tests import models
+from tests.models import HIDDEN, WIDTH, save
+
+SCHEMES = {scheme.method: scheme for scheme in schemes()}
+DYNAMIC, OPTIMIZED = SCHEMES["dynamic-quantization"], SCHEMES["graph-optimization"]
+# What makes ONNX Runtime's tools write weights into a second file.
+LARGE = quantize.EXTERNAL_DATA_BYTES + 1
+
+with_integer_forms = pytest.mark.parametrize(
+    "build",
+    [
+        models.mlp,
+        partial(models.mlp, opset=9),
+        partial(models.mlp, batch="1"),
+        models.branches,
+        models.loop,
+        models.lstm,
+        models.embedding,
+        partial(models.convolution, "n, 3, 8, 8"),
+        partial(models.convolution, "n, 8, 8, 3", dtype="uint8", channels_last=True),
+        models.decoder,
+    ],
+)
+
+
+def variant_of(model, folder, scheme, *, file_bytes=1, has_vnni=True):
+    baseline, target = save(model, folder / "baseline.onnx"), folder / "variants" / f"{scheme.id}.onnx"
+    quantize.make_variant(baseline, scheme, target, file_bytes=file_bytes, has_vnni=has_vnni)
+    return baseline, target
+
+
+def outputs_of(path, inputs):
+    feeds = generate(inputs, batch_size=1, sequence_length=None, seed=3)
+    return ort_session.run(ort_session.open_session(path), feeds)
+
+
+@with_integer_forms
+def test_a_quantized_variant_has_integer_operators(build, tmp_path):
+    baseline, variant = variant_of(build(), tmp_path, DYNAMIC)
+
+    changed = quantize.proof_of_difference(DYNAMIC, read_graph(baseline), read_graph(variant))
+
+    assert isinstance(changed, dict), changed
+    assert any("Integer" in operator or "Quantize" in operator for operator, count in changed.items() if count > 0)
+
+
+@with_integer_forms
+@pytest.mark.parametrize("scheme", [DYNAMIC, OPTIMIZED], ids=lambda scheme: scheme.id)
+def test_a_variant_answers_under_the_same_names_with_nearly_the_same_values(build, scheme, tmp_path):
+    baseline, variant = variant_of(build(), tmp_path, scheme)
+    inputs = inspect_onnx(baseline, name="baseline").inputs
+
+    expected, actual = outputs_of(baseline, inputs), outputs_of(variant, inputs)
+
+    assert [entry.name for entry in inputs] == [entry.name for entry in read_graph(variant).inputs]
+    assert list(expected) == list(actual)
+    for name, values in expected.items():
+        (cosine,) = quality.item_cosines(values.reshape(1, -1), actual[name].reshape(1, -1))
+        assert cosine > 0.98
+
+
+@pytest.mark.parametrize("build", [models.mlp, models.branches, partial(models.convolution, "n, 3, 8, 8")])
+def test_weights_in_constant_nodes_are_quantized_like_initializers(build, tmp_path):
+    _, from_initializers = variant_of(build(), tmp_path / "initializers", DYNAMIC)
+    _, from_constants = variant_of(models.with_constant_nodes(build()), tmp_path / "constants", DYNAMIC)
+
+    expected, actual = read_graph(from_initializers), read_graph(from_constants)
+
+    assert (expected.operators, expected.weight_bytes) == (actual.operators, actual.weight_bytes)
+    assert expected.weights_sha256 == actual.weights_sha256
+
+
+@pytest.mark.parametrize("store", [save, models.save_with_external_data], ids=["one file", "two files"])
+def test_the_bytes_of_quantized_weights_are_a_quarter_and_a_scale_for_each_column(store, tmp_path):
+    baseline, variant = store(models.branches(), tmp_path / "baseline.onnx"), tmp_path / "variant.onnx"
+
+    quantize.make_variant(baseline, DYNAMIC, variant, file_bytes=1, has_vnni=True)
+
+    # Two matrices of bytes; for each of their columns a scale of four bytes and a zero point of one.
+    assert 2 * (WIDTH**2 + 5 * WIDTH) == read_graph(variant).weight_bytes
+
+
+@pytest.mark.parametrize(("has_vnni", "largest"), [(True, 127), (False, 64)])
+def test_weights_leave_a_bit_free_where_the_processor_would_saturate(has_vnni, largest, tmp_path):
+    _, variant = variant_of(models.mlp(), tmp_path, DYNAMIC, has_vnni=has_vnni)
+
+    stored = (numpy_helper.to_array(tensor) for tensor in onnx.load(variant).graph.initializer)
+    matrices = [values for values in stored if values.dtype == np.int8 and values.ndim == 2]
+
+    assert {(WIDTH, HIDDEN), (HIDDEN, 4)} == {values.shape for values in matrices}
+    assert largest == max(np.abs(values.astype(int)).max() for values in matrices)
+
+
+@pytest.mark.parametrize("scheme", [DYNAMIC, OPTIMIZED], ids=lambda scheme: scheme.id)
+def test_a_variant_too_large_for_one_file_keeps_its_weights_in_a_second(scheme, tmp_path):
+    baseline, variant = variant_of(models.mlp(), tmp_path, scheme, file_bytes=LARGE)
+    _, small = variant_of(models.mlp(), tmp_path / "small", scheme)
+
+    large = read_graph(variant)
+
+    assert {variant.name, f"{variant.name}.data"} == {path.name for path in variant.parent.iterdir()}
+    assert read_graph(small).operators == large.operators
+    assert read_graph(small).weight_bytes == large.weight_bytes
+    inputs = inspect_onnx(baseline, name="baseline").inputs
+    np.testing.assert_array_equal(outputs_of(small, inputs)["logits"], outputs_of(variant, inputs)["logits"])
+
+
+@pytest.mark.parametrize("scheme", [DYNAMIC, OPTIMIZED], ids=lambda scheme: scheme.id)
+def test_nothing_but_the_variant_is_left_behind(scheme, tmp_path):
+    _, variant = variant_of(models.mlp(), tmp_path, scheme)
+
+    assert [variant] == list(variant.parent.iterdir())
+
+
+def test_a_model_that_the_quantizer_cannot_do_is_an_error_and_leaves_nothing(tmp_path):
+    target = tmp_path / "variants" / "variant.onnx"
+
+    with pytest.raises(ModelError, match="the quantizer fails on this graph"):
+        quantize.make_variant(models.voice_detector("silero_vad_op18_ifless"), DYNAMIC, target, file_bytes=1, has_vnni=True)
+    assert [] == list(target.parent.iterdir())
+
+
+def test_a_model_that_does_not_load_is_an_error_and_leaves_nothing(tmp_path):
+    with pytest.raises(ModelError, match="ONNX Runtime cannot load it"):
+        variant_of(models.custom_operator(), tmp_path, OPTIMIZED)
+    assert [] == list((tmp_path / "variants").iterdir())
+
+
+@pytest.mark.parametrize("scheme", [DYNAMIC, OPTIMIZED], ids=lambda scheme: scheme.id)
+def test_an_unchanged_model_is_no_variant(scheme, tmp_path):
+    graph = read_graph(save(models.mlp(), tmp_path / "model.onnx"))
+
+    found = quantize.proof_of_difference(scheme, graph, graph)
+
+    assert Exclusion(what=scheme.id, reason="the tools returned the model unchanged: same operators, same weights") == found
+
+
+@pytest.mark.parametrize("build", [models.forest, models.batch_mean, partial(models.relu, "float[n, 8] x")])
+def test_what_has_nothing_to_quantize_is_no_quantized_variant(build, tmp_path):
+    baseline, variant = variant_of(build(), tmp_path, DYNAMIC)
+
+    assert isinstance(quantize.proof_of_difference(DYNAMIC, read_graph(baseline), read_graph(variant)), Exclusion)
+
+
+def test_fusing_operators_is_an_optimization_but_no_quantization(tmp_path):
+    baseline, variant = variant_of(models.mlp(), tmp_path, OPTIMIZED)
+    graphs = read_graph(baseline), read_graph(variant)
+
+    assert -2 == quantize.proof_of_difference(OPTIMIZED, *graphs)["MatMul"]
+    assert isinstance(quantize.proof_of_difference(DYNAMIC, *graphs), Exclusion)
+
+
+def test_other_weights_alone_are_a_difference(tmp_path):
+    before, after = models.mlp(), models.mlp()
+    after.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.zeros((WIDTH, HIDDEN), np.float32), "w1"))
+
+    graphs = [read_graph(save(model, tmp_path / f"{number}.onnx")) for number, model in enumerate((before, after))]
+
+    assert {} == quantize.proof_of_difference(OPTIMIZED, *graphs)
