@@ -264,7 +264,7 @@ def _options(
 def main() -> None:
     """Run the command line and exit: 0 advice found, 1 nothing meets the target, 2 the input is wrong, 130 interrupted."""
     try:
-        sys.exit(cli(standalone_mode=False) or 0)
+        status = cli(prog_name="advisor", standalone_mode=False) or 0
     except AdvisorError as error:
         _fail(error.fault, error.hint)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -277,11 +277,12 @@ def main() -> None:
         click.echo("interrupted: what was measured is kept; the same command goes on from there", err=True)
         sys.exit(130)
     except SystemExit as leaving:
-        # When the reader of our output has gone, as `head` does, click leaves with 1, which here means that nothing meets the target.
-        sys.exit(141 if isinstance(leaving.__context__, BrokenPipeError) else leaving.code)
+        # click leaves with 1 when the reader of our output has gone, as `head` does; here 1 means that nothing meets the target.
+        sys.exit(141 if leaving.code == 1 else leaving.code)
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         _fail(f"{what}{error.strerror}", "check the path, your permissions and the space on the disk")
+    sys.exit(status)
 
 
 def _fail(fault: str, hint: str) -> None:

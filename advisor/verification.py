@@ -13,7 +13,7 @@ from advisor.files import sha256, write_record
 from advisor.measure import load_test
 from advisor.measure.server import Serve
 from advisor.pipeline import read_advice, read_profile, recorded, request_of, with_quality_on, write_reports
-from advisor.schema import Advice, Candidate, LoadTest, Profile, Trace
+from advisor.schema import Advice, Candidate, LoadTest, Prediction, Profile, Trace
 
 Report = Callable[[float, float, str], None]
 
@@ -65,24 +65,28 @@ def _load_tests(
     for prediction in (advice.recommended or advice.nearest_miss, advice.baseline):
         if prediction is None or prediction.candidate in tests:
             continue
-        candidate = prediction.candidate
-        report(0.0, wanted_s, f"serving {candidate.variant} for real")
-        arrival_s, lengths = offered(bench, candidate, wanted_s=wanted_s)
-        seen = load_test.replay(serve_of(measured, candidate, folder, len(arrival_s)), arrival_s, lengths)
-        observed = Observed(
-            latency_s=seen.latency_s,
-            lag_s=seen.lag_s,
-            duration_s=seen.duration_s,
-            service_s=seen.service_s,
-            batch_size=seen.batch_size,
-            expected_service_s=expected_service_s(bench, candidate, seen.batch_size, seen.batch_length),
-        )
-        tests[candidate] = judge(prediction, advice.workload, observed)
+        report(0.0, wanted_s, f"serving {prediction.candidate.variant} for real")
+        tests[prediction.candidate] = serve_for_real(bench, prediction, folder, wanted_s=wanted_s)
     return tuple(tests.values())
 
 
-def serve_of(measured: Profile, candidate: Candidate, folder: Path, requests: int) -> Serve:
-    """Return what a server process needs to serve the candidate; `folder` is that of the profile."""
+def serve_for_real(bench: Bench, prediction: Prediction, folder: Path, *, wanted_s: float) -> LoadTest:
+    """Run one replica of the predicted candidate under the workload's load and judge it; `folder` is that of the profile."""
+    candidate = prediction.candidate
+    arrival_s, lengths = offered(bench, candidate, wanted_s=wanted_s)
+    seen = load_test.replay(_serve(bench.profile, candidate, folder, len(arrival_s)), arrival_s, lengths)
+    observed = Observed(
+        latency_s=seen.latency_s,
+        lag_s=seen.lag_s,
+        duration_s=seen.duration_s,
+        service_s=seen.service_s,
+        batch_size=seen.batch_size,
+        expected_service_s=expected_service_s(bench, candidate, seen.batch_size, seen.batch_length),
+    )
+    return judge(prediction, bench.workload, observed)
+
+
+def _serve(measured: Profile, candidate: Candidate, folder: Path, requests: int) -> Serve:
     path = folder / next(variant.path for variant in measured.variants if variant.id == candidate.variant)
     if not path.is_file():
         raise InputError(f"{path}: no such file; the profile names it for {candidate.variant}", hint="run advisor profile again")

@@ -22,13 +22,12 @@ from models import default_models
 from advisor import profiling
 from advisor.decide.bench import Bench, predict
 from advisor.decide.candidates import Configuration
-from advisor.decide.load_judgement import Observed, expected_service_s, judge, learned, offered
+from advisor.decide.load_judgement import learned
 from advisor.decide.service_time import service_grids, service_table
-from advisor.measure import load_test
 from advisor.measure.worker import Load, Loaded, Time, Timed
 from advisor.measure.worker_process import WorkerProcess
 from advisor.schema import LoadTest, Profile, Workload
-from advisor.verification import serve_of
+from advisor.verification import serve_for_real
 from advisor.workload_file import read_workload
 
 UTILIZATIONS = (0.3, 0.5, 0.7, 0.9)
@@ -170,17 +169,7 @@ def _at(base: Workload, rate: float, cv: float) -> Workload:
 def _run(measured: Profile, folder: Path, workload: Workload, configuration: Configuration, wanted_s: float) -> LoadTest:
     bench = Bench(measured, workload, None)
     prediction = predict(bench, configuration, 1, today_replicas=1)
-    arrival_s, lengths = offered(bench, prediction.candidate, wanted_s=wanted_s)
-    seen = load_test.replay(serve_of(measured, prediction.candidate, folder, len(arrival_s)), arrival_s, lengths)
-    observed = Observed(
-        latency_s=seen.latency_s,
-        lag_s=seen.lag_s,
-        duration_s=seen.duration_s,
-        service_s=seen.service_s,
-        batch_size=seen.batch_size,
-        expected_service_s=expected_service_s(bench, prediction.candidate, seen.batch_size, seen.batch_length),
-    )
-    return judge(prediction, workload, observed)
+    return serve_for_real(bench, prediction, folder, wanted_s=wanted_s)
 
 
 def _row(name: str, test: LoadTest, cv: float, utilization: float, is_calibrated: bool) -> dict[str, object]:

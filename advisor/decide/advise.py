@@ -93,7 +93,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         variants=variant_summaries(profile, bench.admissions),
         service_curves=service_curves(profile),
         noise_fraction=profile.noise_fraction,
-        certificate=_certificate(bench, found),
+        certificate=_certificate(bench, found, recommended),
         samples=sum(len(visit.latency_s) for entry in profile.measurements for visit in entry.visits),
         measuring_s=profile.measuring_s,
         risks=_risks(bench, recommended),
@@ -194,7 +194,9 @@ def _verdict(
     return verdict.classify(facts, rules, shares)
 
 
-def _certificate(bench: Bench, found: Found) -> Certificate:
+def _certificate(bench: Bench, found: Found, recommended: Prediction | None) -> Certificate:
+    # What runs today may be on more replicas than are searched; what lies between was not looked at.
+    unseen = recommended.candidate.replicas - MAX_REPLICAS - 1 if recommended is not None else 0
     by_quality, _ = bench.find(set(bench.admissions) - bench.admitted())
     return Certificate(
         candidates=found.candidates + by_quality.candidates,
@@ -202,7 +204,7 @@ def _certificate(bench: Bench, found: Found) -> Certificate:
         cut_by_quality=by_quality.candidates,
         cut_by_cost=found.cut_by_cost,
         simulated=found.simulated,
-        regret_usd_per_hour=0.0,
+        regret_usd_per_hour=max(unseen, 0) * bench.price,
     )
 
 
@@ -215,7 +217,8 @@ def _headline(bench: Bench, recommended: Prediction | None, baseline: Prediction
         reached = f", the nearest can take {seconds(miss.latency_slo_s.high)}" if miss else ""
         return f"Nothing that was measured keeps {promise} at {rate(bench.demand.requests_per_s)}{reached}"
     if recommended.candidate == baseline.candidate:
-        return f"Change nothing: what runs today keeps {promise} and nothing cheaper does"
+        searched = "cheaper" if recommended.candidate.replicas <= MAX_REPLICAS else f"on up to {MAX_REPLICAS} replicas"
+        return f"Change nothing: what runs today keeps {promise} and nothing {searched} does"
     cost, before = recommended.cost_usd_per_hour.value, baseline.cost_usd_per_hour.value
     what = (
         f"Serve {recommended.candidate.variant}"

@@ -54,10 +54,12 @@ def choose(bench: Bench, found: Found, baseline: Prediction) -> tuple[Prediction
 
     Of equally cheap candidates the one that changes least is taken; that is today's own if it keeps the target at that cost.
     """
-    if keeps_promises(bench, baseline) and baseline.cost_usd_per_hour.value <= (found.cost_usd_per_hour or math.inf):
-        return baseline, (), False
     if not found.cheapest:
-        return None, (), False
+        # More replicas than are searched are believed of what really runs, not of what is only assumed to.
+        is_said = bench.workload.baseline is not None and bench.workload.baseline.replicas is not None
+        return (baseline if is_said and keeps_promises(bench, baseline) else None), (), False
+    if keeps_promises(bench, baseline) and baseline.cost_usd_per_hour.value <= (found.cost_usd_per_hour or 0.0):
+        return baseline, (), False
     replicas_today = baseline.candidate.replicas
     (configuration, replicas), *others = found.cheapest
     recommended = predict(bench, configuration, replicas, today_replicas=replicas_today, with_capacity=True)

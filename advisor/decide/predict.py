@@ -231,7 +231,9 @@ class Simulator:
             instances=configuration.instances,
             max_queue_delay_s=configuration.max_queue_delay_s,
         )
-        span = max(float((arrival_s + latency_s).max()) - float(arrival_s[0]), np.finfo(float).tiny)
+        # The last batches leave last, but for those that overtake them on another instance.
+        last = configuration.max_batch_size * (configuration.instances + 1)
+        span = max(float((arrival_s[-last:] + latency_s[-last:]).max()) - float(arrival_s[0]), np.finfo(float).tiny)
         mean_batch = len(latency_s) / int(histogram.sum())
         # Rounding of sums may leave a server that never rests a hair more than fully busy.
         return _warm(latency_s), min(busy_s / (configuration.instances * span), 1.0), mean_batch

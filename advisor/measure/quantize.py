@@ -13,25 +13,28 @@ EXTERNAL_DATA_BYTES = 1_900_000_000
 
 
 def make_variant(baseline: Path, scheme: Scheme, target: Path, *, file_bytes: int, has_vnni: bool) -> None:
-    """Write the baseline under `scheme` to `target`; raise ModelError if the tools cannot do it."""
+    """Write the baseline under `scheme` to `target`; raise ModelError if the tools cannot do it.
+
+    `file_bytes` is the size of the baseline with its external data; a variant of a model in two files has two files too.
+    """
+    # ONNX Runtime leaves weights where they are unless told otherwise, and beside the variant there is no such file.
+    apart = file_bytes > min(EXTERNAL_DATA_BYTES, baseline.stat().st_size)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".variant-", dir=target.parent) as folder:
         made = Path(folder) / target.name
         if scheme.method == "graph-optimization":
-            apart = file_bytes > EXTERNAL_DATA_BYTES
             ort_session.open_session(baseline, optimization="extended", save_as=made, save_weights_apart=apart)
         else:
-            _quantize_dynamic(baseline, scheme, made, file_bytes=file_bytes, has_vnni=has_vnni)
+            _quantize_dynamic(baseline, scheme, made, apart=apart, has_vnni=has_vnni)
         for path in Path(folder).iterdir():
             path.replace(target.parent / path.name)
 
 
-def _quantize_dynamic(baseline: Path, scheme: Scheme, target: Path, *, file_bytes: int, has_vnni: bool) -> None:
+def _quantize_dynamic(baseline: Path, scheme: Scheme, target: Path, *, apart: bool, has_vnni: bool) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     # The quantizer only sees initializers: folding constants first turns weights in Constant nodes into initializers.
     folded = target.with_name("folded.onnx")
-    apart = file_bytes > EXTERNAL_DATA_BYTES
     ort_session.open_session(baseline, optimization="basic", save_as=folded, save_weights_apart=apart)
     try:
         with quiet():
@@ -76,4 +79,6 @@ def proof_of_difference(scheme: Scheme, baseline: Graph, variant: Graph) -> dict
 
 
 def _is_integer(operator: str) -> bool:
-    return "Integer" in operator or "Quantize" in operator or operator.startswith(("QLinear", "QAttention", "QGemm", "QEmbed"))
+    return any(part in operator for part in ("Integer", "Quantize", "Dequantize")) or operator.startswith(
+        ("QLinear", "QAttention", "QGemm", "QEmbed")
+    )

@@ -333,6 +333,40 @@ def test_a_tree_costs_a_comparison_for_each_level_to_a_leaf_of_mean_depth(nodes,
     assert {"TreeEnsembleRegressor": comparisons} == graph.classical_flop
 
 
+@pytest.mark.parametrize(
+    ("nodes", "comparisons"),
+    [
+        # The two branches of each node: to a leaf or to another node.
+        ({"trueleafs": [1], "falseleafs": [1], "truenodeids": [0], "falsenodeids": [1]}, 1.0),
+        ({"trueleafs": [1, 1], "falseleafs": [0, 1], "truenodeids": [0, 1], "falsenodeids": [1, 2]}, 5 / 3),
+    ],
+)
+def test_a_tree_of_the_newer_kind_costs_the_same(nodes, comparisons, tmp_path):
+    count = len(nodes["trueleafs"])
+    model = models.build("(float[n, 1] x) => (float[n, 1] y) { y = Relu(x) }", domains={"ai.onnx.ml": 5})
+    model.graph.node[0].CopyFrom(
+        helper.make_node(
+            "TreeEnsemble",
+            ["x"],
+            ["y"],
+            domain="ai.onnx.ml",
+            tree_roots=[0],
+            nodes_featureids=[0] * count,
+            nodes_modes=numpy_helper.from_array(np.zeros(count, np.uint8)),
+            nodes_splits=numpy_helper.from_array(np.full(count, 0.5, np.float32)),
+            leaf_targetids=[0] * (count + 1),
+            leaf_weights=numpy_helper.from_array(np.ones(count + 1, np.float32)),
+            n_targets=1,
+            **{f"nodes_{name}": values for name, values in nodes.items()},
+        )
+    )
+
+    graph = read_graph(save(model, tmp_path / "model.onnx"))
+
+    assert {"TreeEnsemble": comparisons} == graph.classical_flop
+    assert 2 * count + 1 == graph.parameters  # a threshold for each node, a value for each leaf
+
+
 def test_zipmap_adds_nothing_learned(tmp_path):
     with_map, without = (read_graph(save(models.forest(zipmap=zipmap), tmp_path / f"{zipmap}.onnx")) for zipmap in (True, False))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -14,6 +14,7 @@ SCORES = (ModelOutput(name="logits", dtype="float32", shape=("n", 3), has_classe
 VECTORS = (ModelOutput(name="embedding", dtype="float32", shape=("n", 4), has_classes=False),)
 LABEL_AND_SCORES = (ModelOutput(name="label", dtype="int64", shape=("n",), has_classes=True), *SCORES)
 
+few_examples = settings(max_examples=20)  # each draws a bootstrap
 anything = st.floats(-1e6, 1e6, width=32) | st.sampled_from([np.nan, np.inf, -np.inf])
 outputs = arrays(np.float32, array_shapes(min_dims=2, max_dims=3, max_side=5), elements=anything)
 
@@ -163,6 +164,7 @@ def test_labels_are_found_under_their_usual_names(name):
     assert labels is quality.labels_of({"x": np.zeros(3), name: labels})
 
 
+@few_examples
 @given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=40), st.integers(0, 5))
 def test_the_interval_of_a_drop_contains_the_drop(decisions, seed):
     before, after, labels = np.array(decisions).T
@@ -174,6 +176,7 @@ def test_the_interval_of_a_drop_contains_the_drop(decisions, seed):
     assert ((before == labels).mean(), (after == labels).mean()) == pytest.approx((result.baseline, result.value))
 
 
+@few_examples
 @given(st.integers(1, 400))
 def test_no_loss_on_few_items_does_not_exclude_a_loss(items):
     same = one_hot(np.arange(items) % 3)

@@ -1,0 +1,499 @@
+"""The command line: each exit status means one thing, every fault is two lines, and an interrupt loses nothing."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from advisor import __version__, cli
+from advisor.schema import Advice, Profile
+
+ROOT = Path(__file__).parents[1]
+MODEL = ROOT / "examples" / "data" / "fashion_dscnn.onnx"
+COMMAND = (sys.executable, "-m", "advisor.cli")
+NOW = "2026-11-22T08:00:00+00:00"
+WORKLOAD = """
+name: a test
+traffic: {requests_per_s: 100}
+slo: {latency_s: 500 ms}
+hardware: {price_usd_per_hour: {local: 0.17}}
+"""
+TRACED = WORKLOAD.replace("requests_per_s: 100", "trace: trace.csv")
+TIMES = "".join(f"{index / 100}\n" for index in range(200))
+QUICK = ("--budget", "1", "--max-batch-size", "1")
+
+
+def started(*arguments, cwd, **environment):
+    return subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def finished(*arguments, cwd, **environment):
+    process = started(*arguments, cwd=cwd, **environment)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out.decode(), err.decode()
+
+
+def names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def put(place, **contents):
+    """Write files; a double underscore stands for the dot, a folder is written as {}."""
+    for name, content in contents.items():
+        path = place / name.replace("__", ".")
+        if content == {}:
+            path.mkdir()
+        else:
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@pytest.fixture
+def advisor(tmp_path, monkeypatch, capsys):
+    """Runs a command as the console script does, in a folder of its own; returns exit status, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["advisor", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A folder with a model, its real profile, a workload and the advice on them."""
+    folder = tmp_path_factory.mktemp("measured")
+    shutil.copy(MODEL, folder / "model.onnx")
+    put(folder, workload__yaml=WORKLOAD)
+    for arguments in (
+        ("profile", "model.onnx", "-w", "workload.yaml", "--budget", 2, "--max-batch-size", 4, "--now", NOW),
+        ("advise", "profile.json", "-w", "workload.yaml", "-o", "advice.json", "--now", NOW),
+    ):
+        status, _, err = finished(*arguments, cwd=folder)
+        assert status == 0, err
+    return folder
+
+
+@pytest.fixture
+def profile_json(measured, tmp_path):
+    """A copy of the profile in the folder of the command."""
+    return shutil.copy(measured / "profile.json", tmp_path)
+
+
+# --- what goes well ------------------------------------------------------------------------------------------------------
+
+
+def test_a_profile_leaves_the_profile_and_its_variants_and_no_journal(measured):
+    profile = msgspec.json.decode((measured / "profile.json").read_bytes(), type=Profile)
+
+    assert {"model.onnx", "workload.yaml", "advice.json", "profile.json", "profile.variants"} == {
+        path.name for path in measured.iterdir()
+    }
+    assert all((measured / entry.path).is_file() for entry in profile.variants if entry.derived_from is not None)
+
+
+def test_a_profile_that_is_there_is_not_measured_again(advisor, measured, tmp_path):
+    shutil.copytree(measured, tmp_path, dirs_exist_ok=True)
+    before = (tmp_path / "profile.json").read_bytes()
+
+    status, out, _ = advisor("profile", "model.onnx", "-w", "workload.yaml", "--budget", 2, "--max-batch-size", 4)
+
+    assert (0, True) == (status, out.startswith("profile.json: 3 variants"))
+    assert before == (tmp_path / "profile.json").read_bytes()
+
+
+def test_advice_found_is_status_0_and_five_lines(advisor, measured):
+    status, out, err = advisor("advise", measured / "profile.json", "-w", measured / "workload.yaml")
+
+    assert (0, 5, "") == (status, len(out.splitlines()), err)
+
+
+def test_nothing_that_meets_the_target_is_status_1(advisor, profile_json, tmp_path):
+    put(tmp_path, strict__yaml=WORKLOAD.replace("500 ms", "1 us"))
+
+    status, out, err = advisor("advise", profile_json, "-w", "strict.yaml", "-o", "advice.json")
+
+    assert (1, "") == (status, err)
+    assert out.startswith("Nothing that was measured keeps p99 within 1 µs")
+    assert msgspec.json.decode((tmp_path / "advice.json").read_bytes(), type=Advice).recommended is None
+
+
+def test_advice_on_standard_output_is_the_file_and_nothing_else(advisor, measured):
+    status, out, err = advisor("advise", measured / "profile.json", "-w", measured / "workload.yaml", "-o", "-", "--now", NOW)
+
+    assert (0, (measured / "advice.json").read_text(), "") == (status, out, err)
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "2"])
+def test_advice_is_the_same_to_the_byte_in_another_process(measured, tmp_path, seed):
+    arguments = ("advise", measured / "profile.json", "-w", measured / "workload.yaml", "-o", "advice.json", "--now", NOW)
+
+    finished(*arguments, cwd=tmp_path, PYTHONHASHSEED=seed)
+
+    assert (measured / "advice.json").read_bytes() == (tmp_path / "advice.json").read_bytes()
+
+
+@pytest.mark.parametrize(("format_", "start"), [("html", "<!doctype html>"), ("md", "# "), ("json", "{")])
+def test_the_report_is_printed_or_written_in_every_format(advisor, measured, tmp_path, format_, start):
+    status, out, _ = advisor("report", measured / "advice.json", "--format", format_)
+    written, nothing, _ = advisor("report", measured / "advice.json", "--format", format_, "-o", "new/report")
+
+    assert (0, 0, "") == (status, written, nothing)
+    assert out.lower().startswith(start)
+    assert out == (tmp_path / "new" / "report").read_text()
+
+
+def test_the_report_in_json_is_the_advice(advisor, measured):
+    _, out, _ = advisor("report", measured / "advice.json", "--format", "json")
+
+    assert msgspec.json.decode((measured / "advice.json").read_bytes()) == msgspec.json.decode(out)
+
+
+def test_a_model_is_inspected_without_leaving_anything_behind(advisor, tmp_path):
+    status, out, err = advisor("inspect", MODEL)
+
+    assert (0, True, "", []) == (status, out.startswith("model "), err, names(tmp_path))
+
+
+def test_the_version_is_that_of_the_package(advisor):
+    assert (0, f"advisor, version {__version__}\n", "") == advisor("--version")
+
+
+@pytest.mark.parametrize("command", ["", *cli.cli.commands])
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_every_command_explains_itself(advisor, command, option):
+    status, out, err = advisor(*command.split(), option)
+
+    assert (0, True, "") == (status, out.startswith(f"Usage: advisor {command}".strip()), err)
+
+
+@pytest.mark.parametrize("command", cli.cli.commands)
+def test_every_command_shows_how_it_is_called_and_is_in_the_readme(advisor, command):
+    _, out, _ = advisor(command, "--help")
+
+    assert re.search(rf"^ +advisor {command} \S", out, re.MULTILINE)
+    assert f"advisor {command} " in (ROOT / "README.md").read_text()
+
+
+def test_without_a_command_all_of_them_are_listed_and_nothing_is_taken_for_done(advisor):
+    status, out, err = advisor()
+
+    assert (2, "") == (status, out)
+    assert all(command in err for command in cli.cli.commands)
+
+
+# --- what goes wrong -----------------------------------------------------------------------------------------------------
+
+
+def refused(outcome, folder, before):
+    """The two lines of a command that must have been refused and have left nothing behind."""
+    status, out, err = outcome
+    assert (2, "") == (status, out)
+    error, hint = err.splitlines()
+    assert error.startswith("error: ") and hint.startswith("hint: ") and len(hint) > len("hint: ")
+    assert before == names(folder)
+    return error.removeprefix("error: ")
+
+
+@pytest.mark.parametrize(
+    ("said", "content"),
+    [
+        ("model.onnx: not a readable ONNX file", MODEL.read_bytes()[:500]),
+        ("model.onnx: not a readable ONNX file", MODEL.read_bytes()[:-500]),
+        ("model.onnx: not a readable ONNX file", "hello"),
+        ("model.onnx: parses as ONNX but holds no operators", ""),
+        ("model.onnx: a directory without config.json is no Hugging Face checkpoint", {}),
+        ("model.onnx: no such file or directory", None),
+    ],
+)
+@pytest.mark.parametrize("command", ["inspect", "profile", "recommend"])
+def test_what_is_no_model_is_refused(advisor, tmp_path, command, said, content):
+    put(tmp_path, workload__yaml=WORKLOAD, **({} if content is None else {"model__onnx": content}))
+    before = names(tmp_path)
+    options = {"inspect": (), "profile": QUICK, "recommend": (*QUICK, "-w", "workload.yaml")}[command]
+
+    assert refused(advisor(command, "model.onnx", *options), tmp_path, before).startswith(said)
+
+
+BAD_WORKLOADS = [
+    ("budget: unknown key", WORKLOAD + "budget: 3\n"),
+    ("slo.latency: unknown key", WORKLOAD.replace("latency_s", "latency")),
+    ("traffic.requests_per_s: ", WORKLOAD.replace("100", "-100")),
+    ("traffic.requests_per_s: ", WORKLOAD.replace("100", "0")),
+    ("traffic.requests_per_s: ", WORKLOAD.replace("100", ".inf")),
+    ("traffic.requests_per_s: ", WORKLOAD.replace("100", "a hundred")),
+    ("traffic.requests_per_s: given twice", WORKLOAD.replace("100", "100, requests_per_s: 200")),
+    ("traffic.burstiness_cv: 11.0 is more than 10.0", WORKLOAD.replace("100", "100, burstiness_cv: 11")),
+    ("traffic.trace: trace.csv: no such file", TRACED),
+    ("traffic: give either requests_per_s or trace", TRACED.replace("trace:", "requests_per_s: 1, trace:")),
+    ("traffic: give either requests_per_s or trace", WORKLOAD.replace("requests_per_s: 100", "")),
+    ("slo.quantile: 0.99999 is more than 0.9999", WORKLOAD.replace("500 ms", "500 ms, quantile: 0.99999")),
+    ("hardware.price_usd_per_hour: no price for 'local'", WORKLOAD.replace("local", "h100")),
+    ("hardware.allowed: 'h100' was not measured", WORKLOAD.replace("{price", "{allowed: [h100], price")),
+    ("quality.data: eval.npz: no such file", WORKLOAD + "quality: {metric: accuracy, max_drop: 1 %, data: eval.npz}\n"),
+    ("quality.metric: ", WORKLOAD + "quality: {metric: acuracy, max_drop: 1 %}\n"),
+    ("inputs.sequence_length: p50, p95 and max must ascend", WORKLOAD + "inputs: {sequence_length: {p50: 9, p95: 8}}\n"),
+    ("inputs.sequence_length: 100,000,000 is more than", WORKLOAD + "inputs: {sequence_length: {p50: 100000000}}\n"),
+    ("lifecycle.horizon_months: 1,200.0 is more than 600", WORKLOAD + "lifecycle: {horizon_months: 100 years}\n"),
+    ("holds no keys", ""),
+    ("not valid YAML", b"\x00\xff"),
+]
+
+
+@pytest.mark.parametrize(("said", "content"), BAD_WORKLOADS)
+def test_what_is_no_workload_is_refused_before_anything_is_measured(advisor, tmp_path, said, content):
+    put(tmp_path, workload__yaml=content)
+    shutil.copy(MODEL, tmp_path / "model.onnx")
+    before = names(tmp_path)
+
+    fault = refused(advisor("profile", "model.onnx", "-w", "workload.yaml", *QUICK), tmp_path, before)
+
+    assert fault.startswith(f"workload.yaml: {said}")
+
+
+@pytest.mark.parametrize(
+    ("said", "content"),
+    [
+        *BAD_WORKLOADS[:3],
+        ("inputs.sequence_length: the model has no sequence axis", WORKLOAD + "inputs: {sequence_length: {p50: 32}}\n"),
+        ("baseline.variant: 'int4' is not in the profile", WORKLOAD + "baseline: {variant: int4}\n"),
+        ("baseline.intra_op_num_threads", WORKLOAD + "baseline: {intra_op_num_threads: 1000}\n"),
+        ("baseline.max_batch_size: 8 is more than the 4", WORKLOAD + "baseline: {max_batch_size: 8}\n"),
+    ],
+)
+def test_a_workload_that_the_profile_cannot_answer_is_refused(advisor, profile_json, tmp_path, said, content):
+    put(tmp_path, workload__yaml=content)
+    before = names(tmp_path)
+
+    fault = refused(advisor("advise", profile_json, "-w", "workload.yaml", "-o", "advice.json"), tmp_path, before)
+
+    assert fault.startswith(f"workload.yaml: {said}")
+
+
+@pytest.mark.parametrize(
+    ("said", "content"),
+    [
+        ("line 202: not a number", f"arrival_s\n{TIMES}fast\n"),
+        ("line 202: arrival_s does not ascend: 1.99 1.0", f"arrival_s\n{TIMES}1.0\n"),
+        ("line 202: arrival_s does not ascend: 1.99 nan", f"arrival_s\n{TIMES}nan\n"),
+        ("line 202: arrival_s does not ascend: 1.99 inf", f"arrival_s\n{TIMES}inf\n"),
+        ("line 2: not a number", f"arrival_s,sequence_length\n{TIMES}"),
+        ("line 2: not a number", "arrival_s,sequence_length\n1.0,2.5\n"),
+        ("a sequence_length that is not within", "arrival_s,sequence_length\n" + TIMES.replace("\n", ",0\n")),
+        ("a sequence_length that is not within", "arrival_s,sequence_length\n" + TIMES.replace("\n", f",{10**30}\n")),
+        ("99 requests, of which 100 are needed", "arrival_s\n" + "".join(f"{index}\n" for index in range(99))),
+        ("all requests arrive at one moment", "arrival_s\n" + "1.0\n" * 200),
+        ("no column arrival_s", "time\n1.0\n"),
+        ("no column arrival_s", ""),
+        ("not a CSV file", b"\x00\xff"),
+    ],
+)
+def test_what_is_no_trace_is_refused_by_line(advisor, profile_json, tmp_path, said, content):
+    put(tmp_path, workload__yaml=TRACED, trace__csv=content)
+    before = names(tmp_path)
+
+    fault = refused(advisor("advise", profile_json, "-w", "workload.yaml", "-o", "advice.json"), tmp_path, before)
+
+    assert fault.startswith(f"trace.csv: {said}")
+
+
+@pytest.mark.parametrize(
+    ("said", "metric", "arrays"),
+    [
+        ("quality.metric: accuracy needs labels", "accuracy", {"image": (8, 1, 28, 28)}),
+        ("quality.data: 7 labels for 8 items", "accuracy", {"image": (8, 1, 28, 28), "label": (7,)}),
+        ("eval.npz: no array named 'image'", "accuracy", {"picture": (8, 1, 28, 28), "label": (8,)}),
+        ("eval.npz: image has shape [8, 784]", "top1_agreement", {"image": (8, 784)}),
+    ],
+)
+def test_quality_data_that_do_not_fit_are_refused_before_anything_is_measured(advisor, tmp_path, said, metric, arrays):
+    put(tmp_path, workload__yaml=f"{WORKLOAD}quality: {{metric: {metric}, max_drop: 1 %, data: eval.npz}}\n")
+    np.savez(tmp_path / "eval.npz", **{name: np.zeros(shape, np.float32) for name, shape in arrays.items()})
+    before = names(tmp_path)
+
+    assert said in refused(advisor("profile", MODEL, "-w", "workload.yaml", *QUICK), tmp_path, before)
+
+
+def test_lengths_for_a_model_without_a_sequence_axis_are_refused_before_anything_is_measured(advisor, tmp_path):
+    put(tmp_path, workload__yaml=WORKLOAD + "inputs: {sequence_length: {p50: 32}}\n")
+    before = names(tmp_path)
+
+    fault = refused(advisor("profile", MODEL, "-w", "workload.yaml", *QUICK), tmp_path, before)
+
+    assert "inputs.sequence_length: the model has no sequence axis" in fault
+
+
+@pytest.mark.parametrize("command", ["profile", "advice"])
+@pytest.mark.parametrize(
+    ("said", "spoil"),
+    [
+        ("not a file that this version of advisor wrote", lambda content: content[:1000]),
+        ("not a file that this version of advisor wrote", lambda _: b"hello"),
+        ("not a file that this version of advisor wrote", lambda content: content.replace(b'"created"', b'"creator"')),
+        ("written with schema version 99", lambda content: content.replace(b'"schema_version": 1', b'"schema_version": 99')),
+    ],
+)
+def test_what_advisor_did_not_write_is_refused(advisor, measured, tmp_path, command, said, spoil):
+    name = f"{command}.json"
+    put(tmp_path, workload__yaml=WORKLOAD)
+    (tmp_path / name).write_bytes(spoil((measured / name).read_bytes()))
+    before = names(tmp_path)
+    arguments = {"profile": ("advise", name, "-w", "workload.yaml"), "advice": ("report", name)}[command]
+
+    assert refused(advisor(*arguments), tmp_path, before).startswith(f"{name}: {said}")
+
+
+def test_a_profile_that_holds_nothing_of_the_model_is_refused(advisor, measured, tmp_path):
+    profile = msgspec.json.decode((measured / "profile.json").read_bytes(), type=Profile)
+    put(tmp_path, profile__json=msgspec.json.encode(msgspec.structs.replace(profile, measurements=())), workload__yaml=WORKLOAD)
+    before = names(tmp_path)
+
+    fault = refused(advisor("advise", "profile.json", "-w", "workload.yaml"), tmp_path, before)
+
+    assert "profile.json: holds no measurement of the model as it was given" == fault
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments"),
+    [
+        ("file/profile.json: cannot write there", ("profile", "model.onnx", "-o", "file/profile.json", *QUICK)),
+        ("folder: cannot write there", ("profile", "model.onnx", "-o", "folder", *QUICK)),
+        (".: cannot write there", ("profile", "model.onnx", "-o", ".", *QUICK)),
+        ("file: not a file that this version", ("profile", "model.onnx", "-o", "file", *QUICK)),
+        ("model.onnx: not a file that this version", ("profile", "model.onnx", "-o", "model.onnx", *QUICK)),
+        ("file/profile.json: cannot write there", ("recommend", "model.onnx", "-w", "workload.yaml", "-o", "file", *QUICK)),
+        ("file/advice.json: cannot write there", ("advise", "profile.json", "-w", "workload.yaml", "-o", "file/advice.json")),
+        ("folder: cannot write there", ("advise", "profile.json", "-w", "workload.yaml", "-o", "folder")),
+        ("folder: cannot write there", ("report", "advice.json", "-o", "folder")),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_and_nothing_in_it_is_lost(advisor, measured, tmp_path, said, arguments):
+    shutil.copytree(measured, tmp_path, dirs_exist_ok=True)
+    put(tmp_path, file="in the way", folder={})
+    before = names(tmp_path)
+
+    assert refused(advisor(*arguments), tmp_path, before).startswith(said)
+    assert ("in the way", MODEL.read_bytes()) == ((tmp_path / "file").read_text(), (tmp_path / "model.onnx").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments"),
+    [
+        ("No such command 'advice'", ("advice",)),
+        ("No such option '--fast'", ("profile", MODEL, "--fast")),
+        ("Missing argument 'PROFILE'", ("advise",)),
+        ("Missing option '-w'", ("advise", "profile.json")),
+        ("Invalid value for '--budget': 'long'", ("profile", MODEL, "--budget", "long")),
+        ("Invalid value for '--budget': -3", ("profile", MODEL, "--budget", "-3")),
+        ("Invalid value for '--budget': nan", ("profile", MODEL, "--budget", "nan")),
+        ("Invalid value for '--budget': inf", ("recommend", MODEL, "-w", "w.yaml", "--budget", "inf")),
+        ("Invalid value for '--seconds': nan", ("verify", "advice.json", "--seconds", "nan")),
+        ("Invalid value for '--max-batch-size': 0", ("profile", MODEL, "--max-batch-size", "0")),
+        ("Invalid value for '--seed': -1", ("profile", MODEL, "--seed", "-1")),
+        ("Invalid value for '--format': 'pdf'", ("report", "advice.json", "--format", "pdf")),
+        ("Invalid value for '--now': 'today'", ("advise", "profile.json", "-w", "w.yaml", "--now", "today")),
+        ("Got unexpected extra argument", ("report", "advice.json", "again")),
+        ("nowhere.json: no such file", ("advise", "nowhere.json", "-w", "w.yaml")),
+        ("nowhere.json: no such file", ("report", "nowhere.json")),
+        ("nowhere.json: no such file", ("verify", "nowhere.json")),
+        ("--inputs: nowhere.npz: no such file", ("profile", MODEL, "--inputs", "nowhere.npz")),
+        ("/dev/null/advice.json: Not a directory", ("report", "/dev/null/advice.json")),
+    ],
+)
+def test_a_slip_of_the_hand_is_refused(advisor, tmp_path, said, arguments):
+    assert refused(advisor(*arguments), tmp_path, []).startswith(said)
+
+
+def test_a_fault_is_told_in_one_line_whatever_names_hold(advisor, tmp_path):
+    fault = refused(advisor("report", "two\nlines\r.json"), tmp_path, [])
+
+    assert "two lines .json: no such file" == fault
+
+
+# --- what comes from outside ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [("report", "advice.json", "--format", "html"), ("advise", "profile.json", "-w", "workload.yaml")])
+def test_a_reader_who_has_read_enough_is_no_error_and_no_verdict(measured, arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    with os.fdopen(writing, "wb") as pipe:
+        ended = subprocess.run([*COMMAND, *arguments], cwd=measured, stdout=pipe, stderr=subprocess.PIPE, check=False)
+
+    assert (141, b"") == (ended.returncode, ended.stderr)
+
+
+def test_a_full_disk_is_told_in_two_lines(measured):
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([*COMMAND, "report", "advice.json"], cwd=measured, stdout=full, stderr=subprocess.PIPE, check=False)
+
+    error, hint = ended.stderr.decode().splitlines()
+    assert (2, "error: No space left on device") == (ended.returncode, error) and hint.startswith("hint: ")
+
+
+def visits_in(path):
+    return [line for line in path.read_bytes().splitlines() if b'"Visited"' in line] if path.exists() else []
+
+
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_a_profile_that_is_broken_off_goes_on_where_it_was(tmp_path, blow):
+    arguments = ("profile", MODEL, "--budget", 3, "--max-batch-size", 4, "-o", "profile.json")
+    journal = tmp_path / "profile.journal"
+    process = started(*arguments, cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while len(visits_in(journal)) < 5 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+    process.send_signal(blow)
+    out, err = process.communicate(timeout=60)
+    kept = visits_in(journal)
+    again = finished(*arguments, cwd=tmp_path)
+
+    assert len(kept) >= 5 and b"" == out
+    if blow == signal.SIGINT:
+        assert 130 == process.returncode
+        assert b"interrupted: what was measured is kept; the same command goes on from there" == err.splitlines()[-1]
+        assert b"Traceback" not in err
+    assert 0 == again[0] and "Traceback" not in again[2]
+    assert ["profile.json", "profile.variants"] == sorted(path.name for path in tmp_path.iterdir())
+    profile = msgspec.json.decode((tmp_path / "profile.json").read_bytes(), type=Profile)
+    made = {visit.latency_s for entry in profile.measurements for visit in entry.visits}
+    before = {tuple(msgspec.json.decode(line)["visit"]["latency_s"]) for line in kept if line.endswith(b"}")}
+    assert before <= made
+
+
+def test_an_interrupt_before_anything_was_measured_leaves_no_journal(tmp_path):
+    process = started("profile", MODEL, "--budget", 3, cwd=tmp_path)
+    time.sleep(0.3)
+
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode in (130, -signal.SIGINT)  # the latter before Python is up
+    assert not (tmp_path / "profile.json").exists() and not visits_in(tmp_path / "profile.journal")
+    assert process.returncode != 130 or b"Traceback" not in err
+
+
+def test_rounds_go_on_in_order_after_an_interrupt(measured):
+    profile = msgspec.json.decode((measured / "profile.json").read_bytes(), type=Profile)
+
+    for entry in profile.measurements:
+        assert all(earlier.order < later.order for earlier, later in pairwise(entry.visits))

@@ -1,0 +1,242 @@
+"""From a model to a report, for real: trees, networks with state, texts of every length; and what a workload may not contradict."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from skl2onnx import to_onnx
+from sklearn.ensemble import RandomForestClassifier
+
+from advisor import pipeline, profiling, verification
+from advisor.errors import InputError
+from advisor.files import read_json, sha256, write_record
+from advisor.schema import Advice, Inputs, Profile, SequenceLength
+from advisor.workload_file import read_trace, read_workload, sequence_lengths
+from tests.profiles import NOW, drop_of, fixed_cost_law, profile, variant, workload
+
+ROOT = Path(__file__).parents[1]
+SILERO = Path(find_spec("silero_vad").origin).parent / "data" / "silero_vad.onnx"
+WORKLOAD = """
+name: a test
+traffic: {requests_per_s: 50}
+slo: {latency_s: 1 s}
+hardware: {price_usd_per_hour: {local: 0.17}}
+"""
+WITH_FLOOR = WORKLOAD + "quality: {metric: accuracy, max_drop: 3 %, data: eval.npz}\n"
+
+
+def silent(*_):
+    pass
+
+
+def recommended(folder, model, **options):
+    (folder / "workload.yaml").write_text(WORKLOAD)
+    asked = profiling.ProfileOptions(workload=folder / "workload.yaml", budget_s=1.0, max_batch_size=4, **options)
+    return pipeline.recommend(model, folder / "advice", asked, is_verified=False, now=NOW, report=silent)
+
+
+@pytest.fixture(scope="module")
+def forest(tmp_path_factory):
+    """A folder in which a small random forest was recommended on; returns the folder and the advice."""
+    folder = tmp_path_factory.mktemp("forest")
+    random = np.random.default_rng(0)
+    rows = random.standard_normal((200, 6)).astype(np.float32)
+    trees = RandomForestClassifier(n_estimators=10, max_depth=4, random_state=0).fit(rows, rows[:, 0] > 0)
+    model = to_onnx(trees, rows[:1], options={"zipmap": False})
+    (folder / "forest.onnx").write_bytes(model.SerializeToString())
+    return folder, recommended(folder, folder / "forest.onnx")
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with the profile of a model that is twice as fast quantized, the drop measured on eval.npz, and two workloads."""
+    np.savez(tmp_path / "eval.npz", x=np.zeros(3))
+    quality = replace(drop_of(0.01, 0.02), data_sha256=sha256(tmp_path / "eval.npz"))
+    law = fixed_cost_law(0.005, 0.005, of_variant={"int8": 0.2})
+    variants = (variant(), variant("int8", lossless=False, quality=quality))
+    write_record(tmp_path / "profile.json", profile(law, variants=variants, batch_sizes=(1,)))
+    (tmp_path / "workload.yaml").write_text(WITH_FLOOR.replace("50}", "300}"))
+    return tmp_path
+
+
+# --- from model to report ------------------------------------------------------------------------------------------------
+
+
+def test_a_forest_is_measured_advised_on_and_reported(forest):
+    folder, advice = forest
+
+    assert ("tree", True) == (advice.model.family, advice.recommended is not None)
+    assert {"profile.json", "advice.json", "report.html", "report.md"} <= {path.name for path in (folder / "advice").iterdir()}
+
+
+def test_what_was_not_done_to_a_forest_has_a_reason(forest):
+    _, advice = forest
+
+    assert {"int8-dynamic", "ort-optimized"} <= {entry.what for entry in advice.exclusions} | {entry.id for entry in advice.variants}
+    assert all(entry.reason for entry in advice.exclusions)
+
+
+def test_advice_in_its_file_is_the_advice(forest):
+    folder, advice = forest
+
+    assert advice == pipeline.read_advice(folder / "advice" / "advice.json")
+
+
+def test_advice_names_the_profile_that_it_was_made_from(forest):
+    folder, advice = forest
+
+    assert ("profile.json", sha256(folder / "advice" / "profile.json")) == (advice.profile_path, advice.profile_sha256)
+
+
+def test_the_same_profile_gives_the_same_advice(forest):
+    folder, advice = forest
+
+    again = pipeline.advise_on(folder / "advice" / "profile.json", folder / "workload.yaml", now=NOW)
+
+    assert advice == again
+
+
+def test_recommending_again_measures_nothing_again(forest):
+    folder, _ = forest
+    before = sha256(folder / "advice" / "profile.json")
+
+    recommended(folder, folder / "forest.onnx")
+
+    assert before == sha256(folder / "advice" / "profile.json")
+
+
+def test_another_question_of_the_profiler_is_measured_anew(forest, tmp_path):
+    folder, _ = forest
+    options = profiling.ProfileOptions(budget_s=1.0, max_batch_size=1, seed=1)
+
+    measured = profiling.profile(folder / "forest.onnx", tmp_path / "profile.json", options, now=NOW, report=silent)
+
+    assert {1} == {entry.batch_size for entry in measured.measurements}
+    assert measured.fingerprint != read_json(folder / "advice" / "profile.json", Profile, made_by="").fingerprint
+
+
+def test_a_network_with_state_and_a_scalar_input_is_advised_on(tmp_path):
+    advice = recommended(tmp_path, SILERO)
+
+    assert {"state", "scalar"} <= {entry.role for entry in advice.model.inputs}
+    assert advice.recommended is not None
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
+def test_the_workloads_of_the_examples_are_workloads(path):
+    assert read_workload(path).name == path.stem
+
+
+def test_the_workload_in_the_readme_is_one(tmp_path):
+    text = (ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "workload.yaml").write_text(text)
+    (tmp_path / "eval.npz").touch()
+
+    assert read_workload(tmp_path / "workload.yaml").slo.latency_s == 0.05
+
+
+# --- quality on the user's own data --------------------------------------------------------------------------------------
+
+
+def test_quality_that_was_measured_on_the_data_of_the_workload_counts(place):
+    assert "int8" == pipeline.advise_on(place / "profile.json", place / "workload.yaml", now=NOW).recommended.candidate.variant
+
+
+def test_quality_that_was_measured_on_other_data_does_not(place):
+    np.savez(place / "eval.npz", x=np.ones(4))
+
+    advice = pipeline.advise_on(place / "profile.json", place / "workload.yaml", now=NOW)
+
+    assert ("fp32", "int8") == (advice.recommended.candidate.variant, advice.unproven.candidate.variant)
+
+
+# --- what a workload may not contradict ----------------------------------------------------------------------------------
+
+
+def trace_file(folder, *, lengths=None, count=200):
+    rows = [f"{index / 10}" + (f",{lengths[index % len(lengths)]}" if lengths else "") for index in range(count)]
+    header = "arrival_s" + (",sequence_length" if lengths else "")
+    (folder / "trace.csv").write_text("\n".join([header, *rows]) + "\n")
+    (folder / "workload.yaml").write_text(WORKLOAD.replace("requests_per_s: 50", "trace: trace.csv"))
+    return folder / "workload.yaml"
+
+
+def test_a_trace_is_read_in_seconds(tmp_path):
+    trace_file(tmp_path)
+
+    trace = read_trace(tmp_path / "trace.csv")
+
+    assert (200, 19.9, None) == (len(trace.arrival_s), trace.arrival_s[-1], trace.sequence_length)
+
+
+def test_a_trace_may_have_other_columns_and_requests_at_one_moment(tmp_path):
+    (tmp_path / "trace.csv").write_text("user,arrival_s\n" + "".join(f"u{index},{index // 4}\n" for index in range(120)))
+
+    assert 29.0 == read_trace(tmp_path / "trace.csv").arrival_s[-1]
+
+
+def test_the_lengths_of_a_trace_are_those_to_measure_where_the_workload_names_none(tmp_path):
+    asked = read_workload(trace_file(tmp_path, lengths=[8] * 15 + [32] * 4 + [200]))
+
+    assert SequenceLength(p50=8, p95=32, max=200) == asked.inputs.sequence_length
+
+
+def test_the_error_of_a_trace_names_its_file_and_that_of_the_key_the_workload(tmp_path):
+    path = trace_file(tmp_path, count=20)
+
+    with pytest.raises(InputError) as refusal:
+        pipeline.advise_on(write_profile(tmp_path), path, now=NOW)
+
+    assert refusal.value.fault.startswith(f"{tmp_path / 'trace.csv'}: 20 requests")
+
+
+def write_profile(folder):
+    write_record(folder / "profile.json", profile(fixed_cost_law(0.01, 0.001)))
+    return folder / "profile.json"
+
+
+@given(st.integers(1, 10_000), st.none() | st.integers(1, 10_000), st.none() | st.integers(1, 100_000))
+def test_the_lengths_to_measure_are_few_different_and_hold_what_was_asked_for(p50, p95, longest):
+    lengths = SequenceLength(p50=p50, p95=p95 and max(p95, p50), max=longest and max(longest, p95 or 0, p50))
+    asked = replace(workload(), inputs=Inputs(sequence_length=lengths))
+
+    found = sequence_lengths(asked)
+
+    assert p50 == found[0] and len(set(found)) == len(found) <= 4
+    assert {lengths.p95 or p50, lengths.max or lengths.p95 or p50} <= set(found)
+    assert min(found) >= 1
+
+
+def test_a_model_without_lengths_has_none_to_measure():
+    assert () == sequence_lengths(workload()) == sequence_lengths(None)
+
+
+# --- served for real -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_served_for_real_goes_into_profile_advice_and_report(forest, tmp_path):
+    folder, _ = forest
+    for name in ("profile.json", "advice.json", "report.html", "report.md"):
+        (tmp_path / name).write_bytes((folder / "advice" / name).read_bytes())
+    write_record(tmp_path / "profile.json", with_paths_of(folder / "advice", tmp_path))
+    advice = pipeline.advise_on(tmp_path / "profile.json", folder / "workload.yaml", now=NOW)
+    write_record(tmp_path / "advice.json", advice)
+
+    verified = verification.verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
+
+    assert verified == read_json(tmp_path / "advice.json", Advice, made_by="")
+    assert {verified.baseline.candidate} <= {test.candidate for test in verified.load_tests}
+    assert sha256(tmp_path / "profile.json") == verified.profile_sha256
+
+
+def with_paths_of(folder, other):
+    """The profile in `folder`, its files found from another place."""
+    measured = read_json(folder / "profile.json", Profile, made_by="")
+    variants = tuple(replace(entry, path=str((folder / entry.path).resolve())) for entry in measured.variants)
+    assert all(Path(entry.path).is_file() for entry in variants) and other.is_dir()
+    return msgspec.structs.replace(measured, variants=variants)
