@@ -430,7 +430,9 @@ def test_a_fault_is_told_in_one_line_whatever_names_hold(advisor, tmp_path):
 # --- what comes from outside ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [("report", "advice.json", "--format", "html"), ("advise", "profile.json", "-w", "workload.yaml")])
+@pytest.mark.parametrize(
+    "arguments", [("report", "advice.json", "--format", "html"), ("advise", "profile.json", "-w", "workload.yaml")]
+)
 def test_a_reader_who_has_read_enough_is_no_error_and_no_verdict(measured, arguments):
     reading, writing = os.pipe()
     os.close(reading)
@@ -443,7 +445,9 @@ def test_a_reader_who_has_read_enough_is_no_error_and_no_verdict(measured, argum
 
 def test_a_full_disk_is_told_in_two_lines(measured):
     with open("/dev/full", "w") as full:
-        ended = subprocess.run([*COMMAND, "report", "advice.json"], cwd=measured, stdout=full, stderr=subprocess.PIPE, check=False)
+        ended = subprocess.run(
+            [*COMMAND, "report", "advice.json"], cwd=measured, stdout=full, stderr=subprocess.PIPE, check=False
+        )
 
     error, hint = ended.stderr.decode().splitlines()
     assert (2, "error: No space left on device") == (ended.returncode, error) and hint.startswith("hint: ")

@@ -77,7 +77,9 @@ def test_a_forest_is_measured_advised_on_and_reported(forest):
 def test_what_was_not_done_to_a_forest_has_a_reason(forest):
     _, advice = forest
 
-    assert {"int8-dynamic", "ort-optimized"} <= {entry.what for entry in advice.exclusions} | {entry.id for entry in advice.variants}
+    assert {"int8-dynamic", "ort-optimized"} <= {entry.what for entry in advice.exclusions} | {
+        entry.id for entry in advice.variants
+    }
     assert all(entry.reason for entry in advice.exclusions)
 
 

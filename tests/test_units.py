@@ -68,7 +68,25 @@ def test_a_number_without_a_unit_is_in_base_units(value):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "ms", "fast", "nan", ".nan", "inf", "-.inf", "1e400", "1:30", "0x10", "1,000", "1.2.3", "--1", "1 ms ms", "5 KB", "½"],
+    [
+        "",
+        " ",
+        "ms",
+        "fast",
+        "nan",
+        ".nan",
+        "inf",
+        "-.inf",
+        "1e400",
+        "1:30",
+        "0x10",
+        "1,000",
+        "1.2.3",
+        "--1",
+        "1 ms ms",
+        "5 KB",
+        "½",
+    ],
 )
 def test_what_is_no_quantity_is_refused_with_a_way_out(text):
     with pytest.raises(InputError) as refusal:

@@ -59,13 +59,12 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
     unproven = choices.unproven(bench, recommended, baseline)
     miss, binding_constraint = (None, None) if recommended is not None else choices.nearest_miss(bench, space, baseline, unproven)
     # Against a configuration that breaks its promise nothing can be saved: it would have to change anyway.
-    saving = (
-        _saving(bench, baseline, recommended) if recommended is not None and choices.keeps_promises(bench, baseline) else None
-    )
+    is_kept = recommended is not None and recommended.candidate == baseline.candidate
+    is_compared = recommended is not None and not is_kept and choices.keeps_promises(bench, baseline)
+    costs_today = _costs_today(bench, baseline) if is_compared else (baseline.cost_usd_per_hour.value,) * 3
+    saving = _saving(costs_today, recommended) if recommended is not None and (is_kept or is_compared) else None
     judged = _verdict(bench, request.rules, recommended, baseline, saving)
-    outcome: Literal["change", "keep", "infeasible"] = (
-        "infeasible" if recommended is None else "keep" if recommended.candidate == baseline.candidate else "change"
-    )
+    outcome: Literal["change", "keep", "infeasible"] = "infeasible" if recommended is None else "keep" if is_kept else "change"
     return Advice(
         schema_version=SCHEMA_VERSION,
         created=request.created,
@@ -79,7 +78,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         workload=workload,
         mean_requests_per_s=bench.demand.requests_per_s,
         outcome=outcome,
-        headline=_headline(bench, recommended, baseline, miss),
+        headline=_headline(bench, recommended, baseline, miss, costs_today),
         recommended=recommended,
         baseline=baseline,
         saving=saving,
@@ -158,23 +157,30 @@ def _check_lengths(bench: Bench) -> None:
         )
 
 
-def _saving(bench: Bench, baseline: Prediction, recommended: Prediction) -> Saving:
-    """Return the difference of the costs; where the user has not said how many replicas run today, they are inferred and so is it."""
-    per_hour = baseline.cost_usd_per_hour.value - recommended.cost_usd_per_hour.value
+def _costs_today(bench: Bench, baseline: Prediction) -> tuple[float, float, float]:
+    """Return what today's configuration costs per hour: low, value and high; one figure if the user has said how many replicas run.
+
+    Otherwise as many are inferred as keep the target at each end of the service times, so that no saving comes out of uncertainty.
+    """
     asked, replicas = bench.workload.baseline, baseline.candidate.replicas
-    is_known = (asked is not None and asked.replicas is not None) or replicas == 1 or recommended.candidate == baseline.candidate
-    fewest = replicas if is_known else choices.fewest_replicas_today(bench, replicas)
-    least = fewest * bench.price - recommended.cost_usd_per_hour.value
-    inferred = f"difference of the costs, if {replicas} replicas run today as the target may need; with {fewest} it is less"
+    if asked is not None and asked.replicas is not None:
+        low, value = replicas, replicas
+    else:
+        low, value = (choices.fewest_replicas_today(bench, end, replicas) for end in ("low", "value"))
+    return low * bench.price, value * bench.price, replicas * bench.price
+
+
+def _saving(costs_today: tuple[float, float, float], recommended: Prediction) -> Saving:
+    low, value, high = (cost - recommended.cost_usd_per_hour.value for cost in costs_today)
+    is_known = low == high
+    inferred = "difference of the costs; today's replicas are not said and taken to be as many as keep the target"
     source = "difference of the two costs per hour, at today's traffic" if is_known else inferred
 
     def money(hours: float) -> Estimate:
         basis: Basis = "list-price" if is_known else "assumed"
-        return Estimate(value=per_hour * hours, low=least * hours, high=per_hour * hours, basis=basis, source=source)
+        return Estimate(value=value * hours, low=low * hours, high=high * hours, basis=basis, source=source)
 
-    return Saving(
-        usd_per_hour=money(1.0), usd_per_year=money(HOURS_PER_YEAR), fraction=per_hour / baseline.cost_usd_per_hour.value
-    )
+    return Saving(usd_per_hour=money(1.0), usd_per_year=money(HOURS_PER_YEAR), fraction=value / costs_today[1])
 
 
 def _verdict(
@@ -208,7 +214,13 @@ def _certificate(bench: Bench, found: Found, recommended: Prediction | None) -> 
     )
 
 
-def _headline(bench: Bench, recommended: Prediction | None, baseline: Prediction, miss: Prediction | None) -> str:
+def _headline(
+    bench: Bench,
+    recommended: Prediction | None,
+    baseline: Prediction,
+    miss: Prediction | None,
+    costs_today: tuple[float, float, float],
+) -> str:
     slo = bench.workload.slo
     promise = f"p{100 * slo.quantile:g} within {seconds(slo.latency_s)}"
     if miss is not None and miss.meets_slo:
@@ -230,6 +242,9 @@ def _headline(bench: Bench, recommended: Prediction | None, baseline: Prediction
         return f"{what}{batch}: {usd(cost)}/h keeps {promise}; today's configuration, at {usd(before)}/h, does not"
     if not choices.keeps_promises(bench, baseline):
         return f"{what}{batch}: {usd(cost)}/h; today's {baseline.candidate.variant}, at {usd(before)}/h, loses more quality than allowed"
+    least, _, most = costs_today
+    if least < most:
+        return f"{what}{batch}: {usd(cost)}/h; what runs today would need {usd(least)} to {usd(most)}/h"
     return f"{what}{batch}: {usd(cost)}/h instead of {usd(before)}/h"
 
 

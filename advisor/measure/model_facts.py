@@ -1,5 +1,6 @@
 """Model file -> ModelFacts: what the graph declares, proved by running it: which inputs it takes and whether items can share a call."""
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,8 +47,7 @@ def inspect_onnx(
     """
     session = _open(path)
     graph = onnx_graph.read_graph(path)
-    inputs = _accepted_inputs(path, session, graph, sequence_lengths, rows)
-    batching, notes = _prove_batching(session, inputs, rows)
+    inputs, batching, notes = _read_and_prove(path, session, graph, sequence_lengths, rows)
     length = _example_length(inputs) if not sequence_lengths else sequence_lengths[0]
     operators, unknown = _operators(path, graph, _items(inputs, rows, batch_size=1, sequence_length=length))
     if unknown:
@@ -91,16 +91,41 @@ def _open(path: Path) -> ort_session.Session:
         raise
 
 
+def _read_and_prove(
+    path: Path,
+    session: ort_session.Session,
+    graph: Graph,
+    sequence_lengths: tuple[int, ...],
+    rows: Mapping[str, np.ndarray] | None,
+    *,
+    is_time_first: bool = False,
+) -> tuple[tuple[ModelInput, ...], Batching, tuple[str, ...]]:
+    """Return inputs that the model accepts, whether their items can share a call, and notes.
+
+    A recurrent network may have time first and items second without saying so; it is read that way if only then items get on.
+    """
+    inputs = _accepted_inputs(path, session, graph, sequence_lengths, rows, is_time_first=is_time_first)
+    batching, notes = _prove_batching(session, graph, inputs, rows)
+    if not batching.possible and not is_time_first and operator_cost.RECURRENT & graph.operators.keys():
+        with contextlib.suppress(InputError, ModelError):
+            other = _read_and_prove(path, session, graph, sequence_lengths, rows, is_time_first=True)
+            if other[1].possible:
+                return other
+    return inputs, batching, notes
+
+
 def _accepted_inputs(
     path: Path,
     session: ort_session.Session,
     graph: Graph,
     sequence_lengths: tuple[int, ...],
     rows: Mapping[str, np.ndarray] | None,
+    *,
+    is_time_first: bool,
 ) -> tuple[ModelInput, ...]:
     _refuse_other_types(path, graph.inputs)
     failure = None
-    for reading in model_inputs.possible_inputs(graph.inputs, sequence_lengths):
+    for reading in model_inputs.possible_inputs(graph.inputs, sequence_lengths, is_time_first=is_time_first):
         inputs = reading if rows is None else _shaped_as(reading, rows)
         try:
             ort_session.run(session, _items(inputs, rows, batch_size=1))
@@ -154,7 +179,7 @@ def _check_length(
 
 
 def _prove_batching(
-    session: ort_session.Session, inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray] | None
+    session: ort_session.Session, graph: Graph, inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray] | None
 ) -> tuple[Batching, tuple[str, ...]]:
     """Run two different items alone and together; they share a call if every output grows with the batch and no item changes."""
     if all(entry.batch_axis is None for entry in inputs):
@@ -177,7 +202,9 @@ def _prove_batching(
             if axis is None:
                 return Batching(possible=False, reason=f"output {name} does not grow with the batch"), ()
             worst = min(worst, _likeness(single, together[name].take([item], axis=axis)))
-    if worst < RELATED_COSINE:
+    # Only what shares a scale among the items of a batch may let them depend on each other, and slightly.
+    is_dynamic = any(operator.startswith("DynamicQuantize") for operator in graph.operators)
+    if worst < (RELATED_COSINE if is_dynamic else 1.0):
         return Batching(possible=False, reason=f"an item's output depends on the others in its batch (cosine {worst:.3f})"), ()
     axes = [f"axis {entry.batch_axis} of {entry.name}" for entry in inputs if entry.batch_axis is not None]
     named = ", ".join(axes[:3]) + (f" and {len(axes) - 3} more" if len(axes) > 3 else "")

@@ -31,25 +31,30 @@ DEFAULT_VOCABULARY = 100  # where ids are known by name only; small, so that no 
 MAX_TRIALS = 60
 
 
-def possible_inputs(inputs: tuple[GraphInput, ...], sequence_lengths: tuple[int, ...]) -> Iterator[tuple[ModelInput, ...]]:
+def possible_inputs(
+    inputs: tuple[GraphInput, ...], sequence_lengths: tuple[int, ...], *, is_time_first: bool = False
+) -> Iterator[tuple[ModelInput, ...]]:
     """Yield readings of the graph's inputs, likeliest first; the caller keeps the first that the model accepts.
 
-    Lengths that the user asked for come before the common ones.
+    Lengths that the user asked for come before the common ones. Where names do not tell, the first of three axes is that of items, or
+    of time if `is_time_first`.
     """
     lengths = tuple(dict.fromkeys((*sequence_lengths, *SEQUENCE_LENGTHS)))
-    has_image = any(_axis(entry, axis, "features") == "side" for entry in inputs for axis in range(len(entry.shape)))
+    has_image = any(
+        _axis(entry, axis, "features", is_time_first) == "side" for entry in inputs for axis in range(len(entry.shape))
+    )
     sides = IMAGE_SIDES if has_image else (IMAGE_SIDES[0],)
     # Scalars that the graph compares with a constant, as a sample rate, take each of these; others take 1.
     switches = tuple(
         dict.fromkeys(value for entry in inputs if _role(entry)[0] == "scalar" for value in entry.compared_with)
     ) or (1,)
     for switch, length, side in islice(product(switches, lengths, sides), MAX_TRIALS):
-        yield tuple(_read(entry, length=length, side=side, switch=switch) for entry in inputs)
+        yield tuple(_read(entry, length=length, side=side, switch=switch, is_time_first=is_time_first) for entry in inputs)
 
 
-def _read(entry: GraphInput, *, length: int, side: int, switch: int) -> ModelInput:
+def _read(entry: GraphInput, *, length: int, side: int, switch: int, is_time_first: bool) -> ModelInput:
     role, upper_bound = _role(entry)
-    axes = [_axis(entry, axis, role) for axis in range(len(entry.shape))]
+    axes = [_axis(entry, axis, role, is_time_first) for axis in range(len(entry.shape))]
     sizes = {"batch": 1, "sequence": length, "past": 0, "side": side, "channels": 3, "one": 1}
     return ModelInput(
         name=entry.name,
@@ -82,7 +87,7 @@ def _role(entry: GraphInput) -> tuple[Role, int | None]:
     return "features", None
 
 
-def _axis(entry: GraphInput, axis: int, role: str) -> str:
+def _axis(entry: GraphInput, axis: int, role: str, is_time_first: bool) -> str:
     """Return what a dynamic axis stands for: batch, sequence, past, side, channels or one; "fixed" where it is not dynamic."""
     size = entry.shape[axis]
     if isinstance(size, int):
@@ -101,6 +106,8 @@ def _axis(entry: GraphInput, axis: int, role: str) -> str:
     dynamic = [position for position, value in enumerate(entry.shape) if not isinstance(value, int)]
     if role == "state":
         return "batch" if axis == dynamic[0] else "past"
+    if is_time_first and len(entry.shape) == 3 and axis < 2:
+        return "sequence" if axis == 0 else "batch"
     if axis == 0:
         return "batch"
     if len(entry.shape) == 4:

@@ -233,6 +233,13 @@ def test_replicas_that_are_missing_are_asked_for():
     assert advice.recommended.candidate.replicas > 3
 
 
+def test_nobody_is_taken_to_run_servers_that_idle_nearly_all_the_time():
+    advice = advice_on(profile(power_law(SECONDS), batch_sizes=(1,)), workload(20.0, 0.01151, quantile=0.99))
+
+    assert ("change", False, 1) == (advice.outcome, advice.baseline.meets_slo, advice.baseline.candidate.replicas)
+    assert advice.recommended.candidate.replicas > 10 and advice.saving is None
+
+
 def test_what_runs_today_is_kept_even_on_more_replicas_than_are_searched():
     asked = workload(60_000.0, 0.1, baseline=Baseline(replicas=1000))
 
@@ -333,6 +340,12 @@ def test_candidates_that_cannot_be_told_apart_are_ties():
 
 def test_what_is_lost_in_quality_is_a_price_on_the_frontier():
     advice = advice_on(faster_when_quantized(HELD, by=0.5), workload(20.0, 0.1, quality=FLOOR))
+
+    assert {"int8", "opt"} <= {entry.candidate.variant for entry in advice.frontier}
+
+
+def test_quality_that_is_not_known_betters_nothing_on_the_frontier():
+    advice = advice_on(faster_when_quantized(by=0.5), workload(20.0, 0.1, baseline=Baseline(variant="int8")))
 
     assert {"int8", "opt"} <= {entry.candidate.variant for entry in advice.frontier}
 

@@ -57,7 +57,9 @@ def most_replicas(made, entry):
 
 def keeps_the_target(made, entry, replicas):
     target_s = made.workload.slo.latency_s
-    runs = (made.simulator.latency_s(entry, replicas, end, seed)[0] for end, seed in product(("low", "value", "high"), range(SEEDS)))
+    runs = (
+        made.simulator.latency_s(entry, replicas, end, seed)[0] for end, seed in product(("low", "value", "high"), range(SEEDS))
+    )
     return all(quantiles(latency_s, (QUANTILE,))[0] <= target_s for latency_s in runs)
 
 

@@ -190,9 +190,7 @@ def test_a_single_visit_is_taken_to_be_unsure_however_steady_its_calls():
 
 def test_the_noise_floor_of_a_setting_comes_before_that_of_all():
     floors = (NoiseFloor(intra_op_num_threads=2, instances=1, fraction=0.3),)
-    measured = replace(
-        profile(power_law(0.01), settings=((1, 1), (2, 1)), noise_fraction=0.1), noise_floors=floors
-    )
+    measured = replace(profile(power_law(0.01), settings=((1, 1), (2, 1)), noise_fraction=0.1), noise_floors=floors)
 
     grids_ = service_grids(measured)
 

@@ -91,7 +91,9 @@ def test_throughput_is_told_for_the_usual_length():
 def test_summaries_keep_the_order_of_the_profile_and_say_who_is_admitted():
     measured = profile(TWICE_AS_FAST, variants=(*VARIANTS, variant("int8", lossless=False)))
 
-    assert [("fp32", True), ("opt", True), ("int8", False)] == [(key, entry.admitted) for key, entry in summaries(measured).items()]
+    assert [("fp32", True), ("opt", True), ("int8", False)] == [
+        (key, entry.admitted) for key, entry in summaries(measured).items()
+    ]
 
 
 def test_a_curve_holds_each_measured_point_once_from_the_smallest_batch_on():
@@ -100,7 +102,9 @@ def test_a_curve_holds_each_measured_point_once_from_the_smallest_batch_on():
 
     curves = service_curves(shuffled)
 
-    assert 2 * 2 * 2 == len(curves) == len({(curve.variant, curve.intra_op_num_threads, curve.sequence_length) for curve in curves})
+    assert (
+        2 * 2 * 2 == len(curves) == len({(curve.variant, curve.intra_op_num_threads, curve.sequence_length) for curve in curves})
+    )
     assert {(1, 4, 16)} == {curve.batch_size for curve in curves}
     assert all(sorted(point.value for point in curve.latency_s) == [point.value for point in curve.latency_s] for curve in curves)
 
@@ -109,4 +113,6 @@ def test_the_baseline_measured_again_has_no_curve():
     measured = profile(power_law(0.01))
     again = measurement("fp32~again", 1, 0.01)
 
-    assert {"fp32"} == {curve.variant for curve in service_curves(replace(measured, measurements=(*measured.measurements, again)))}
+    assert {"fp32"} == {
+        curve.variant for curve in service_curves(replace(measured, measurements=(*measured.measurements, again)))
+    }

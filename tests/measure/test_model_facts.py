@@ -166,6 +166,38 @@ def test_items_that_cannot_share_a_call_are_refused_with_the_reason(inspect, mod
     assert re.match(reason, batching.reason)
 
 
+@pytest.mark.parametrize("states", [True, False], ids=["states given", "states inside"])
+def test_a_recurrent_network_with_time_first_is_not_taken_for_one_with_items_first(inspect, states):
+    model = models.lstm()
+    for value in model.graph.input:
+        for dimension in value.type.tensor_type.shape.dim:
+            dimension.ClearField("dim_param")
+    if not states:
+        del model.graph.input[1:], model.graph.node[0].input[4:], model.graph.output[1:], model.graph.node[0].output[1:]
+
+    facts = inspect(model)
+
+    assert ((128, 1, 3), 0, 1) == (
+        facts.inputs[0].example_shape,
+        facts.inputs[0].sequence_axis,
+        facts.inputs[0].batch_axis,
+    )
+    assert facts.batching.possible
+
+
+def test_a_small_influence_of_the_neighbours_is_an_influence(inspect):
+    model = models.build(
+        f"""(float[n, {WIDTH}] x) => (float[n, {WIDTH}] y) {{
+            mean = ReduceMean(x, axis)
+            little = Mul(mean, twentieth)
+            y = Add(x, little)
+        }}""",
+        {"axis": np.array([0]), "twentieth": np.float32(0.05)},
+    )
+
+    assert not inspect(model).batching.possible
+
+
 def test_dynamic_quantization_is_allowed_its_slight_dependence_and_noted(tmp_path):
     facts = inspect_onnx(models.quantized(tmp_path), name="model")
 
