@@ -486,14 +486,13 @@ def test_a_profile_that_is_broken_off_goes_on_where_it_was(tmp_path, blow):
 
 def test_an_interrupt_before_anything_was_measured_leaves_no_journal(tmp_path):
     process = started("profile", MODEL, "--budget", 3, cwd=tmp_path)
-    time.sleep(0.3)
+    assert process.stderr.readline().startswith(b"advisor: making ")
 
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
 
-    assert process.returncode in (130, -signal.SIGINT)  # the latter before Python is up
-    assert not (tmp_path / "profile.json").exists() and not visits_in(tmp_path / "profile.journal")
-    assert process.returncode != 130 or b"Traceback" not in err
+    assert 130 == process.returncode and b"Traceback" not in err
+    assert {"profile.variants"} >= {path.name for path in tmp_path.iterdir()}
 
 
 def test_rounds_go_on_in_order_after_an_interrupt(measured):

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from skl2onnx import to_onnx
@@ -202,6 +202,7 @@ def write_profile(folder):
     return folder / "profile.json"
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10_000), st.none() | st.integers(1, 10_000), st.none() | st.integers(1, 100_000))
 def test_the_lengths_to_measure_are_few_different_and_hold_what_was_asked_for(p50, p95, longest):
     lengths = SequenceLength(p50=p50, p95=p95 and max(p95, p50), max=longest and max(longest, p95 or 0, p50))

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor import units
@@ -53,6 +53,7 @@ def test_a_quantity_is_read_in_base_units(expected, text, unit):
     assert expected == pytest.approx(units.parse_quantity(text, unit))
 
 
+@settings(deadline=None)
 @given(numbers, st.sampled_from([(unit, suffix) for unit, scale in units.SCALES.items() for suffix in scale]))
 def test_a_unit_multiplies_by_its_scale_and_by_nothing_else(value, unit_and_suffix):
     unit, suffix = unit_and_suffix
@@ -61,6 +62,7 @@ def test_a_unit_multiplies_by_its_scale_and_by_nothing_else(value, unit_and_suff
     assert value * units.SCALES[unit][suffix] == pytest.approx(units.parse_quantity(text, unit))
 
 
+@settings(deadline=None)
 @given(numbers)
 def test_a_number_without_a_unit_is_in_base_units(value):
     assert {value} == {units.parse_quantity(repr(value), unit) for unit in (None, *units.SCALES)}
@@ -103,6 +105,7 @@ def test_a_number_beyond_all_sense_is_refused_in_few_words(text):
     assert "beyond all that can be meant" in refusal.value.fault and len(refusal.value.fault) < 100
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12), st.sampled_from([None, *units.SCALES]))
 def test_any_text_is_a_finite_number_or_refused(text, unit):
     try:
@@ -136,22 +139,26 @@ def test_the_unit_of_a_field_is_in_its_name(expected, record, field):
     assert expected == units.unit_of(field)
 
 
+@settings(deadline=None)
 @given(everyday)
 def test_a_duration_reads_back_as_it_was_said(value):
     assert value == pytest.approx(units.parse_quantity(units.seconds(value).replace(",", ""), "s"), rel=6e-3)
 
 
+@settings(deadline=None)
 @given(st.floats(1e-6, 100.0))
 def test_a_percentage_reads_back_as_it_was_said(value):
     assert value == pytest.approx(units.parse_quantity(units.percent(value).replace(",", ""), "fraction"), rel=6e-2)
 
 
+@settings(deadline=None)
 @given(everyday)
 def test_a_rate_reads_back_as_it_was_said(value):
     assert value == pytest.approx(units.parse_quantity(units.rate(value).replace(",", ""), "requests_per_s"), rel=6e-3)
 
 
 @pytest.mark.parametrize("format_", FORMATS)
+@settings(deadline=None)
 @given(value=st.floats(1e-6, 1e12))
 def test_nothing_is_told_in_exponents(format_, value):
     text = format_(value)

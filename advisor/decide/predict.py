@@ -25,6 +25,7 @@ LENGTH_CLASSES = 64
 # 1.15 where the machine was quiet (prototype, 36 runs, 2026-11); the load test replaces this assumption by a measurement.
 SERVER_FACTOR = {"low": 0.95, "value": 1.0, "high": 1.15}
 CAPACITY_STEPS = 8
+MAX_STREAMS = 32  # kept for the next candidate: of all seeds, at a few numbers of replicas
 ROUNDING = 1e-9  # the clock of a simulation runs for hours, and differences of its times lose digits
 Z_95 = NormalDist().inv_cdf(0.95)
 
@@ -50,7 +51,7 @@ class Demand:
         self.lengths = _class_lengths(lengths, longest)
         self._fixed_class = _nearest_class(self.lengths, trace_length) if trace_length is not None else None
         self._asked = asked
-        self._gaps: dict[tuple[int, int], np.ndarray] = {}
+        self._arrivals: dict[tuple[int, int], np.ndarray] = {}  # those in use: a search goes through hundreds of replicas
         self._classes: dict[int, np.ndarray] = {}
 
     def stream(
@@ -66,7 +67,7 @@ class Demand:
             arrival_s, classes = self._trace(seed, replicas)
             return arrival_s[:requests] / scale, classes[:requests]
         key = (seed, replicas)
-        if key not in self._gaps:
+        if key not in self._arrivals:
             random = np.random.default_rng((seed, 1))
             shape = 1.0 / self.cv**2
             if self.cv == 1.0:
@@ -75,8 +76,10 @@ class Demand:
             else:
                 kept = random.geometric(1.0 / replicas, self.requests) if replicas > 1 else 1
                 gaps = random.standard_gamma(shape * kept, self.requests) / shape
-            self._gaps[key] = np.cumsum(gaps) / self.requests_per_s
-        arrival_s = self._gaps[key][:requests]
+            if len(self._arrivals) == MAX_STREAMS:
+                del self._arrivals[next(iter(self._arrivals))]
+            self._arrivals[key] = np.cumsum(gaps) / self.requests_per_s
+        arrival_s = self._arrivals[key][:requests]
         return arrival_s if scale == 1.0 else arrival_s / scale, self._size_classes(seed)[:requests]
 
     def _size_classes(self, seed: int) -> np.ndarray:

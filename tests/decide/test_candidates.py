@@ -1,7 +1,7 @@
 """The space of candidates: quality decides who is in it, today's configuration always is, and changes are told in full."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.decide.candidates import (
@@ -71,6 +71,7 @@ def test_a_measured_drop_is_judged_by_the_upper_end_of_its_interval(expected, va
     assert (expected, False) == (answer.admitted, answer.is_unknown)
 
 
+@settings(deadline=None)
 @given(some_configurations)
 def test_today_s_configuration_is_in_the_space_and_comes_first(today):
     assert today == space(workload(), today=today)[0]
@@ -108,6 +109,7 @@ def test_a_variant_that_is_not_asked_for_is_not_in_the_space_even_if_it_runs_tod
     assert {"fp32"} == {entry.variant for entry in space(workload(), ["fp32"], today)}
 
 
+@settings(deadline=None)
 @given(st.floats(1e-4, 5.0))
 def test_nobody_is_made_to_wait_for_more_than_part_of_the_target(latency_s):
     delays = {entry.max_queue_delay_s for entry in space(workload(latency_s=latency_s))}
@@ -119,11 +121,13 @@ def test_a_batch_of_one_waits_for_nobody():
     assert {0.0} == {entry.max_queue_delay_s for entry in space(workload(latency_s=10.0)) if entry.max_batch_size == 1}
 
 
+@settings(deadline=None)
 @given(some_configurations, some_configurations)
 def test_nothing_is_said_to_change_only_between_equals(one, other):
     assert (one == other) == (changes(one, other) == ())
 
 
+@settings(deadline=None)
 @given(some_configurations, some_configurations)
 def test_a_change_and_its_way_back_are_equally_long(one, other):
     assert len(changes(one, other)) == len(changes(other, one))

@@ -177,6 +177,7 @@ def test_random_arrivals_stay_random_when_shared_out(replicas):
     assert np.exp([-0.5, -1.0, -3.0]) == pytest.approx(beyond, abs=0.005)
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 10.0), st.sampled_from([0.5, 1.0, 2.0]))
 def test_a_denser_stream_is_the_same_stream_in_less_time(scale, cv):
     demand = bench(requests=100, burstiness_cv=cv).demand
@@ -186,6 +187,16 @@ def test_a_denser_stream_is_the_same_stream_in_less_time(scale, cv):
 
     np.testing.assert_allclose(arrival_s, denser_s * scale)
     np.testing.assert_array_equal(size_class, same_class)
+
+
+@pytest.mark.parametrize("cv", [1.0, 2.0])
+def test_a_stream_is_the_same_however_many_others_were_drawn_since(cv):
+    demand = bench(requests=100, burstiness_cv=cv).demand
+    expected = demand.stream(0, 2)[0].copy()
+    for replicas in range(1, 200):
+        demand.stream(0, replicas)
+
+    np.testing.assert_array_equal(expected, demand.stream(0, 2)[0])
 
 
 def test_every_run_draws_requests_of_its_own():
@@ -251,6 +262,7 @@ def test_rounding_lengths_to_classes_moves_no_quantile_by_more_than_a_few_percen
 # --- what is made of runs ------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1e3), min_size=1, max_size=60), st.lists(st.floats(0.001, 0.999), min_size=1, max_size=4))
 def test_a_quantile_is_the_smallest_latency_that_so_many_requests_keep(latency_s, wanted):
     found = quantiles(np.array(latency_s), wanted)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -51,6 +51,7 @@ def width(estimate):
     return estimate.high / estimate.low
 
 
+@settings(deadline=None)
 @given(exponents, exponents, st.sampled_from(ENDS))
 def test_the_table_passes_through_every_measured_point(batch, length, end):
     grid = only_grid(profile(power_law(0.01, batch=batch, length=length), lengths=LENGTHS, visits=(0.9, 1.0, 1.2)))
@@ -61,6 +62,7 @@ def test_the_table_passes_through_every_measured_point(batch, length, end):
     np.testing.assert_allclose(expected, table[np.array(BATCH_SIZES) - 1])
 
 
+@settings(deadline=None)
 @given(exponents, exponents)
 def test_a_power_law_is_kept_between_the_points(batch, length):
     law = power_law(0.01, batch=batch, length=length)
@@ -72,6 +74,7 @@ def test_a_power_law_is_kept_between_the_points(batch, length):
     np.testing.assert_allclose(expected, table)
 
 
+@settings(deadline=None)
 @given(st.floats(1.0, 2.0), st.floats(1.0, 2.0))
 def test_a_law_that_rises_at_least_in_proportion_goes_on_beyond_the_points(batch, length):
     law = power_law(0.01, batch=batch, length=length)
@@ -82,6 +85,7 @@ def test_a_law_that_rises_at_least_in_proportion_goes_on_beyond_the_points(batch
     np.testing.assert_allclose(expected, table)
 
 
+@settings(deadline=None)
 @given(st.floats(0.0, 0.9))
 def test_beyond_the_points_no_saving_is_assumed_that_was_not_seen(batch):
     grid = only_grid(profile(power_law(0.01, batch=batch)))
@@ -105,6 +109,7 @@ def test_without_a_sequence_axis_all_requests_take_equally_long():
     np.testing.assert_allclose([[0.01], [0.02], [0.03], [0.04]], table)
 
 
+@settings(deadline=None)
 @given(grids(), st.sampled_from(ENDS))
 def test_larger_batches_and_longer_items_never_take_less(grid, end):
     lengths = (None,) if grid.lengths == (None,) else (4, 6, 16, 60, 200)
@@ -114,6 +119,7 @@ def test_larger_batches_and_longer_items_never_take_less(grid, end):
     assert (np.diff(table, axis=0) >= 0).all() and (np.diff(table, axis=1) >= 0).all()
 
 
+@settings(deadline=None)
 @given(grids())
 def test_the_value_lies_within_its_interval_between_the_points_and_beyond(grid):
     lengths = (None,) if grid.lengths == (None,) else (4, 6, 16, 60, 200)
@@ -174,6 +180,7 @@ def test_the_interval_of_a_median_narrows_with_visits_that_agree_no_better():
     assert sorted(widths, reverse=True) == widths
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.9, 1.1), min_size=1, max_size=6), st.floats(0.0, 0.5))
 def test_no_interval_is_narrower_than_the_noise_floor(levels, noise_fraction):
     estimate = median_estimate([visit(level) for level in levels], noise_fraction)

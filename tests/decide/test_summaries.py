@@ -1,7 +1,7 @@
 """What is told of variants and measured times: ratios of the same minute, the best of the measured points, nothing predicted."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -23,6 +23,7 @@ def speedup(measured):
     return summaries(measured)["opt"].speedup
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.2, 5.0), min_size=2, max_size=8))
 def test_what_the_machine_does_to_both_cancels_in_the_speedup(levels):
     actual = speedup(profile(TWICE_AS_FAST, variants=VARIANTS, visits=levels))
@@ -36,6 +37,7 @@ def test_a_speedup_of_a_single_visit_may_be_half_or_double():
     assert (1.0, 2.0, 4.0) == pytest.approx((actual.low, actual.value, actual.high))
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 1.0))
 def test_a_speedup_is_no_surer_than_the_noise_floor(noise_fraction):
     actual = speedup(profile(TWICE_AS_FAST, variants=VARIANTS, noise_fraction=noise_fraction))
