@@ -15,7 +15,7 @@ from advisor.schema import Estimate, SequenceLength, ServiceRatio, Workload
 
 SEEDS = 4
 # So many requests beyond the quantile in each run that its sampling error stays at a few percent.
-REQUESTS_BEYOND_QUANTILE = 150
+REQUESTS_BEYOND_QUANTILE = 120
 MIN_REQUESTS = 10_000
 MAX_REQUESTS = 400_000
 WARM_UP_FRACTION = 0.05  # the queue starts empty, which no server in service does

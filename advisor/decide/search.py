@@ -10,7 +10,7 @@ from advisor.kernels import search as kernel
 from advisor.schema import Record
 
 MAX_REPLICAS = 512
-ENOUGH_CHEAPEST = 12
+ENOUGH_CHEAPEST = 7
 # Replicas beyond those that bring utilization down to this hardly help batching: what misses the target here is left to those
 # without, of whose requests no more than half of 1 - quantile then find the server busy.
 LOWEST_UTILIZATION = 0.1
