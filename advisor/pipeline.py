@@ -14,7 +14,8 @@ from advisor.schema import Advice, Profile, Trace, Workload
 from advisor.workload_file import read_trace, read_workload
 
 if TYPE_CHECKING:
-    from advisor.profiling import ProfileOptions, Report
+    from advisor.measure.variants import Report
+    from advisor.profiling import ProfileOptions
 
 LOAD_TEST_S = 30.0
 

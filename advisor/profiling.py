@@ -1,7 +1,6 @@
 """The measuring third of the pipeline: model file to profile.json, with the variant files beside it."""
 
 import hashlib
-from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -15,13 +14,12 @@ from advisor.measure import checkpoint, model_facts, model_inputs, profiler, qua
 from advisor.measure.machine import read_machine
 from advisor.measure.ort_session import versions
 from advisor.measure.store import Journal
-from advisor.measure.variants import Plan
+from advisor.measure.variants import Plan, Report
 from advisor.schema import SCHEMA_VERSION, ModelFacts, Profile, ProfileSettings, Scheme, Workload
 from advisor.workload_file import read_workload, sequence_lengths
 
 DEFAULT_BUDGET_S = 60.0
 DEFAULT_MAX_BATCH_SIZE = 64
-Report = Callable[[float, float, str], None]
 
 
 class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):

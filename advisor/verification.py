@@ -1,6 +1,5 @@
 """The last step of the pipeline: what the advice says, served for real."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,10 +11,9 @@ from advisor.errors import InputError
 from advisor.files import sha256, write_record
 from advisor.measure import load_test
 from advisor.measure.server import Serve
+from advisor.measure.variants import Report
 from advisor.pipeline import read_advice, read_profile, recorded, request_of, with_quality_on, write_reports
 from advisor.schema import Advice, Candidate, LoadTest, Prediction, Profile, Trace
-
-Report = Callable[[float, float, str], None]
 
 
 def verify(advice_path: Path, workload_path: Path | None, *, wanted_s: float, now: str, report: Report) -> Advice:

@@ -23,7 +23,6 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
     latency_s: np.ndarray  # (requests,) in order of arrival
     lag_s: np.ndarray  # (requests,) how late each was sent
-    batch_start_s: np.ndarray  # (batches,)
     service_s: np.ndarray  # (batches,) assembling and padding included
     batch_size: np.ndarray  # (batches,)
     batch_length: np.ndarray  # (batches,) padded sequence length, 0 without a sequence axis
@@ -61,7 +60,6 @@ def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> R
             return Replay(
                 latency_s=done_s - arrival_s,
                 lag_s=np.load(folder / "sent.npy") - arrival_s,
-                batch_start_s=served["start_s"] - start_s,
                 service_s=served["service_s"],
                 batch_size=served["size"].astype(np.intp),
                 batch_length=served["length"].astype(np.intp),

@@ -87,7 +87,7 @@ class Server:
         self.due = threading.Condition()
         self.is_closed = False
         self.done_s = np.full(serve.requests, np.nan)
-        self.batches: list[tuple[float, float, int, int]] = []  # start, seconds, size, padded length
+        self.batches: list[tuple[float, int, int]] = []  # seconds, size, padded length
 
     def warm_up(self) -> None:
         """Run every session at the smallest and the largest batch, so that no first call is measured."""
@@ -117,7 +117,7 @@ class Server:
             ended = time.monotonic()
             self.done_s[numbers] = ended
             lengths = [self.items.length(number) or 0 for number in numbers]
-            self.batches.append((started, ended - started, len(numbers), max(lengths)))
+            self.batches.append((ended - started, len(numbers), max(lengths)))
 
     def _next_batch(self) -> list[int]:
         """Wait until a batch is due: full, or its oldest request has waited long enough, or nothing more will come."""
@@ -155,10 +155,8 @@ def main() -> None:
     server.close()
     for thread in threads:
         thread.join()
-    batches = np.array(server.batches).reshape(-1, 4)
-    np.savez(
-        target, done_s=server.done_s, start_s=batches[:, 0], service_s=batches[:, 1], size=batches[:, 2], length=batches[:, 3]
-    )
+    batches = np.array(server.batches).reshape(-1, 3)
+    np.savez(target, done_s=server.done_s, service_s=batches[:, 0], size=batches[:, 1], length=batches[:, 2])
 
 
 if __name__ == "__main__":
