@@ -19,6 +19,13 @@ FORMATS = ("html", "md", "json")
 PATH = click.Path(path_type=Path)
 WORKLOAD = click.option("-w", "--workload", type=PATH, required=True, help="The workload file (YAML): traffic, target, price.")
 INPUTS = click.option("--inputs", type=PATH, help="Your own inputs (.npz, one array per model input, one item per row).")
+VARIANTS = click.option(
+    "--variant",
+    "variants",
+    type=PATH,
+    multiple=True,
+    help="Another file of the same model, one that you quantized yourself for example; repeatable.",
+)
 MAX_BATCH = click.option(
     "--max-batch-size", type=click.IntRange(1, 4096), default=64, show_default=True, help="The largest batch to measure."
 )
@@ -96,6 +103,7 @@ def inspect(model: Path, inputs: Path | None, format_: str) -> None:
 @click.option("-o", "--output", type=PATH, default=Path("profile.json"), show_default=True)
 @click.option("-w", "--workload", type=PATH, help="Measure what this workload needs: its lengths, its target, its quality data.")
 @INPUTS
+@VARIANTS
 @BUDGET
 @MAX_BATCH
 @SEED
@@ -106,6 +114,7 @@ def profile(
     output: Path,
     workload: Path | None,
     inputs: Path | None,
+    variants: tuple[Path, ...],
     budget_s: float,
     max_batch_size: int,
     seed: int,
@@ -121,7 +130,7 @@ def profile(
     from advisor.progress import progress
     from advisor.tell.facts import profile_line
 
-    options = _options(workload, inputs, budget_s, max_batch_size, seed, fresh)
+    options = _options(workload, inputs, variants, budget_s, max_batch_size, seed, fresh)
     with progress() as report:
         measured = profiling.profile(model, output, options, now=now, report=report)
     click.echo(profile_line(measured, output), nl=False)
@@ -215,6 +224,7 @@ def verify(advice: Path, workload: Path | None, wanted_s: float, now: str) -> in
 )
 @click.option("--verify", "is_verified", is_flag=True, help="Then serve it under real load, as `advisor verify` does.")
 @INPUTS
+@VARIANTS
 @BUDGET
 @MAX_BATCH
 @SEED
@@ -225,6 +235,7 @@ def recommend(
     workload: Path,
     output: Path,
     inputs: Path | None,
+    variants: tuple[Path, ...],
     budget_s: float,
     max_batch_size: int,
     seed: int,
@@ -241,7 +252,7 @@ def recommend(
     from advisor.progress import progress
     from advisor.tell.summary import load_tests, summary
 
-    options = _options(workload, inputs, budget_s, max_batch_size, seed, fresh)
+    options = _options(workload, inputs, variants, budget_s, max_batch_size, seed, fresh)
     with progress() as report:
         advice = pipeline.recommend(model, output, options, is_verified=is_verified, now=now, report=report)
     click.echo(summary(advice))
@@ -252,12 +263,24 @@ def recommend(
 
 
 def _options(
-    workload: Path | None, inputs: Path | None, budget_s: float, max_batch_size: int, seed: int, fresh: bool
+    workload: Path | None,
+    inputs: Path | None,
+    variants: tuple[Path, ...],
+    budget_s: float,
+    max_batch_size: int,
+    seed: int,
+    fresh: bool,
 ) -> "ProfileOptions":
     from advisor.profiling import ProfileOptions
 
     return ProfileOptions(
-        workload=workload, inputs=inputs, budget_s=budget_s, max_batch_size=max_batch_size, seed=seed, fresh=fresh
+        workload=workload,
+        inputs=inputs,
+        variants=variants,
+        budget_s=budget_s,
+        max_batch_size=max_batch_size,
+        seed=seed,
+        fresh=fresh,
     )
 
 

@@ -61,6 +61,11 @@ def to_json(record: Record) -> bytes:
         raise InputError(f"{error.object!a} is not text that a file can hold", hint="give the file another name") from error
 
 
+def digest(record: Record) -> str:
+    """Return the SHA-256 of the file that `write_record` makes of a record."""
+    return hashlib.sha256(to_json(record)).hexdigest()
+
+
 class _Versioned(msgspec.Struct):
     """What every file that advisor writes has, whatever else is in it."""
 

@@ -24,7 +24,10 @@ def advise_on(profile_path: Path, workload_path: Path, *, now: str) -> Advice:
     """Return the advice on a saved profile."""
     measured = read_profile(profile_path)
     workload = read_workload(workload_path)
-    request, trace = request_of(workload, profile_path, now=now), recorded(workload, workload_path)
+    request, trace = (
+        request_of(workload, profile_path, profile_sha256=sha256(profile_path), now=now),
+        recorded(workload, workload_path),
+    )
     if workload.quality is not None and workload.quality.data is not None:
         measured = with_quality_on(measured, {sha256(workload_path.parent / workload.quality.data)})
     try:
@@ -55,14 +58,14 @@ def with_quality_on(measured: Profile, data_sha256: set[str]) -> Profile:
     return msgspec.structs.replace(measured, variants=tuple(variants))
 
 
-def request_of(workload: Workload, profile_path: Path, *, now: str) -> Request:
+def request_of(workload: Workload, profile_path: Path, *, profile_sha256: str, now: str) -> Request:
     """Return what is asked of the decision, with the rules that come with advisor."""
     with as_file(files("advisor.rules")) as folder:
         rules = read_rules(folder)
     return Request(
         workload=workload,
         rules=rules,
-        profile_sha256=sha256(profile_path),
+        profile_sha256=profile_sha256,
         profile_path=profile_path.name,
         created=now,
     )

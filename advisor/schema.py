@@ -245,13 +245,22 @@ class Measurement(Record, frozen=True, kw_only=True):
     visits: tuple[Visit, ...]
 
 
-class ServiceRatio(Record, frozen=True, kw_only=True):
-    """Seconds per call inside a server over those of the profile, under one setting; measured by load tests."""
+class Calibration(Record, frozen=True, kw_only=True):
+    """What a load test taught of service inside a server under one setting.
+
+    A batch keeps its instance busy for call_ratio times the profiled call, per_batch_s, per_request_s for each of its requests, and
+    wake_s if the instance was idle; times a factor of `spread`. A request is in the queue transit_s after it was meant to be sent.
+    """
 
     variant: str
     intra_op_num_threads: int
     instances: int
-    ratio: Estimate
+    call_ratio: Estimate
+    per_batch_s: Estimate
+    per_request_s: Estimate
+    wake_s: Estimate
+    transit_s: tuple[float, ...]  # ascending, evenly spaced quantiles
+    spread: tuple[float, ...]  # single batches over what the figures above say of them, ascending, evenly spaced quantiles
     batches: int
 
 
@@ -274,6 +283,7 @@ class ProfileSettings(Record, frozen=True, kw_only=True):
     inputs_sha256: str | None
     quality_metric: Metric | None
     quality_data_sha256: str | None
+    given_sha256: tuple[str, ...] = ()  # of files that the user named as variants
 
 
 class Profile(Record, frozen=True, kw_only=True):
@@ -294,7 +304,8 @@ class Profile(Record, frozen=True, kw_only=True):
     exclusions: tuple[Exclusion, ...]
     notes: tuple[str, ...]
     noise_floors: tuple[NoiseFloor, ...] = ()  # by setting; noise_fraction is of all of them
-    service_ratios: tuple[ServiceRatio, ...] = ()  # what load tests have taught
+    calibrations: tuple[Calibration, ...] = ()  # what load tests have taught, by setting
+    trial: Calibration | None = None  # a short one of the model as given: what a server adds, where no load test has shown it
 
 
 # --- what the user asks --------------------------------------------------------------------------------------------------
@@ -440,12 +451,22 @@ class Verdict(Record, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
 
 
+class SpeedTie(Record, frozen=True, kw_only=True):
+    """A variant whose speed cannot be told from a simpler one's: the simpler is kept, and nothing is claimed of the difference."""
+
+    variant: str
+    simpler: str
+    speedup: Estimate  # over the simpler one
+    noise_fraction: float  # a difference smaller than this is none
+
+
 class Certificate(Record, frozen=True, kw_only=True):
     """How the search knows its answer: every candidate of the space is accounted for."""
 
     candidates: int
     cut_by_bound: int
     cut_by_quality: int
+    cut_by_tie: int  # of variants as fast as a simpler one
     cut_by_cost: int  # dearer than the answer, so never simulated
     simulated: int
     regret_usd_per_hour: float
@@ -457,6 +478,17 @@ class Saving(Record, frozen=True, kw_only=True):
     usd_per_hour: Estimate
     usd_per_year: Estimate
     fraction: float
+
+
+class Replayed(Record, frozen=True, kw_only=True):
+    """What the simulation says of the very requests of a load test, from what was known before it."""
+
+    latency_p50_s: Estimate
+    latency_p95_s: Estimate
+    latency_p99_s: Estimate
+    latency_slo_s: Estimate
+    throughput_requests_per_s: Estimate
+    utilization_fraction: Estimate
 
 
 class LoadTest(Record, frozen=True, kw_only=True):
@@ -475,10 +507,12 @@ class LoadTest(Record, frozen=True, kw_only=True):
     mean_batch_size: float
     generator_lag_p99_s: float
     generator_kept_up: bool
-    service_ratio: Estimate
+    run_delay_fraction: float | None  # of the time, that the server's threads waited for a core; None where the kernel hides it
+    calibration: Calibration
     meets_slo: bool  # the measured quantile is within the target
-    predicted: Prediction
-    prediction_held: bool  # the measured quantile lies within the predicted interval, allowing for its own
+    predicted: Prediction  # under the workload's traffic, of which these requests are a sample
+    expected: Replayed
+    prediction_held: bool  # the measured quantile lies within the expected interval, allowing for its own
 
 
 class VariantSummary(Record, frozen=True, kw_only=True):
@@ -531,6 +565,7 @@ class Advice(Record, frozen=True, kw_only=True):
     saving: Saving | None
     ties: tuple[Prediction, ...]
     more_ties: bool  # there are others than those told
+    speed_ties: tuple[SpeedTie, ...]
     frontier: tuple[Prediction, ...]
     nearest_miss: Prediction | None
     binding_constraint: str | None

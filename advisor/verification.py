@@ -1,26 +1,52 @@
 """The last step of the pipeline: what the advice says, served for real."""
 
+import statistics
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from advisor.decide.advise import advise, with_load_tests
-from advisor.decide.bench import Bench
-from advisor.decide.load_judgement import Observed, expected_service_s, judge, learned, offered
-from advisor.errors import InputError
-from advisor.files import sha256, write_record
+from advisor.decide.bench import Bench, predict
+from advisor.decide.calibration import Batches
+from advisor.decide.candidates import Configuration
+from advisor.decide.load_judgement import Observed, expected, expected_service_s, judge, learned, offered
+from advisor.errors import InputError, ModelError
+from advisor.files import digest, sha256, write_atomically, write_record
 from advisor.measure import load_test
 from advisor.measure.server import Serve
 from advisor.measure.variants import Report
 from advisor.pipeline import read_advice, read_profile, recorded, request_of, with_quality_on, write_reports
-from advisor.schema import Advice, Candidate, LoadTest, Prediction, Profile, Trace
+from advisor.schema import (
+    Advice,
+    Calibration,
+    Candidate,
+    HardwareChoice,
+    Inputs,
+    LoadTest,
+    Measurement,
+    Prediction,
+    Profile,
+    SequenceLength,
+    Slo,
+    Traffic,
+    Workload,
+)
+from advisor.units import seconds
+
+TRIAL_S = 3.0
+TRIALS = 3  # of which one must have had the machine to itself
+TRIAL_UTILIZATION = 0.4
+TRIAL_REQUESTS_PER_S = 400.0
+TRIAL_BATCH_SIZE = 4
+LONGEST_TRIED_CALL_S = 0.1  # what a server adds is lost in the spread of longer calls
 
 
 def verify(advice_path: Path, workload_path: Path | None, *, wanted_s: float, now: str, report: Report) -> Advice:
     """Serve the recommendation and the baseline for real, and return the advice with what was seen, in the files too.
 
     What is learned of service inside a server goes into the profile and the advice is made anew with it; a recommendation that changed
-    is served in its turn.
+    is served in its turn. Each load test is on disk as soon as it has run: the same command goes on from there.
     """
     advice = read_advice(advice_path)
     profile_path = advice_path.parent / (advice.profile_path or "profile.json")
@@ -34,54 +60,84 @@ def verify(advice_path: Path, workload_path: Path | None, *, wanted_s: float, no
             f"{advice_path}: its traffic is a trace, which is not in the file", hint="name the workload file with -w"
         )
     trace = recorded(advice.workload, workload_path) if workload_path else None
-    tests = _load_tests(advice, measured, trace, profile_path.parent, (), wanted_s=wanted_s, report=report)
-    measured = msgspec.structs.replace(measured, service_ratios=learned(measured.service_ratios, tests))
-    write_record(profile_path, measured)
+    journal = TestJournal(advice_path.with_suffix(".load-tests"), f"{sha256(advice_path)} {wanted_s:g}")
+
+    def serve(asked: Advice, known: Profile) -> tuple[LoadTest, ...]:
+        bench = Bench(known, asked.workload, trace)
+        told = [asked.recommended or asked.nearest_miss, asked.baseline]
+        for prediction in (entry for entry in told if entry is not None and entry.candidate not in journal.tests):
+            report(0.0, wanted_s, f"serving {prediction.candidate.variant} for real")
+            journal.add(serve_for_real(bench, prediction, profile_path.parent, wanted_s=wanted_s))
+        return tuple(journal.tests[candidate] for candidate in {entry.candidate: None for entry in told if entry is not None})
+
+    tests = serve(advice, measured)
+    measured = msgspec.structs.replace(measured, calibrations=learned(measured.calibrations, tests))
     judged_on = {entry.quality.data_sha256 for entry in advice.variants if entry.quality is not None}
-    again = advise(with_quality_on(measured, judged_on), request_of(advice.workload, profile_path, now=now), trace)
-    tests = _load_tests(again, measured, trace, profile_path.parent, tests, wanted_s=wanted_s, report=report)
-    verified = with_load_tests(again, tests)
+    measured_there = with_quality_on(measured, judged_on)
+    request = request_of(advice.workload, profile_path, profile_sha256=digest(measured), now=now)
+    again = advise(measured_there, request, trace)
+    tests = tuple({test.candidate: test for test in (*tests, *serve(again, measured))}.values())
+    verified = with_load_tests(again, tests, before=advice)
+    write_record(profile_path, measured)
     write_record(advice_path, verified)
+    journal.remove()
     if (advice_path.parent / "report.html").is_file():
         write_reports(verified, advice_path.parent)
     return verified
 
 
-def _load_tests(
-    advice: Advice,
-    measured: Profile,
-    trace: Trace | None,
-    folder: Path,
-    known: tuple[LoadTest, ...],
-    *,
-    wanted_s: float,
-    report: Report,
-) -> tuple[LoadTest, ...]:
-    """Return a load test of the recommendation (or of the nearest miss) and of the baseline, those that are known first."""
-    bench = Bench(measured, advice.workload, trace)
-    tests = {test.candidate: test for test in known}
-    for prediction in (advice.recommended or advice.nearest_miss, advice.baseline):
-        if prediction is None or prediction.candidate in tests:
-            continue
-        report(0.0, wanted_s, f"serving {prediction.candidate.variant} for real")
-        tests[prediction.candidate] = serve_for_real(bench, prediction, folder, wanted_s=wanted_s)
-    return tuple(tests.values())
+class TestJournal:
+    """The load tests of a verification in the making, one JSON line each; a line that a kill cut short is dropped."""
+
+    __test__ = False  # its name makes pytest take it for a test
+
+    def __init__(self, path: Path, key: str) -> None:
+        """`key` is of the advice and of how long each test lasts: what was seen of others is not gone on with."""
+        self.path = path
+        self.tests: dict[Candidate, LoadTest] = {}
+        lines = path.read_bytes().splitlines() if path.is_file() else []
+        if not lines or lines[0].decode(errors="replace") != key:
+            write_atomically(path, f"{key}\n".encode())
+            return
+        for line in lines[1:]:
+            try:
+                test = msgspec.json.decode(line, type=LoadTest)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                break
+            self.tests[test.candidate] = test
+
+    def add(self, test: LoadTest) -> None:
+        """Keep the test, on disk before this returns."""
+        self.tests[test.candidate] = test
+        key = self.path.read_bytes().partition(b"\n")[0]
+        write_atomically(self.path, b"\n".join([key, *map(msgspec.json.encode, self.tests.values()), b""]))
+
+    def remove(self) -> None:
+        """Delete the file: the advice is written."""
+        self.path.unlink(missing_ok=True)
 
 
 def serve_for_real(bench: Bench, prediction: Prediction, folder: Path, *, wanted_s: float) -> LoadTest:
     """Run one replica of the predicted candidate under the workload's load and judge it; `folder` is that of the profile."""
     candidate = prediction.candidate
-    arrival_s, lengths = offered(bench, candidate, wanted_s=wanted_s)
-    seen = load_test.replay(_serve(bench.profile, candidate, folder, len(arrival_s)), arrival_s, lengths)
-    observed = Observed(
-        latency_s=seen.latency_s,
-        lag_s=seen.lag_s,
-        duration_s=seen.duration_s,
-        service_s=seen.service_s,
-        batch_size=seen.batch_size,
-        expected_service_s=expected_service_s(bench, candidate, seen.batch_size, seen.batch_length),
+    offer = offered(bench, candidate, wanted_s=wanted_s)
+    said = expected(bench, candidate, offer)
+    seen = load_test.replay(_serve(bench.profile, candidate, folder, len(offer.arrival_s)), offer.arrival_s, offer.lengths)
+    in_time = np.argsort(seen.ended_s)
+    batches = Batches(
+        wait_s=seen.wait_s[in_time],
+        assembly_s=seen.assembly_s[in_time],
+        call_s=seen.call_s[in_time],
+        was_idle=seen.was_idle[in_time],
+        size=seen.batch_size[in_time],
+        expected_s=expected_service_s(bench, candidate, seen.batch_size, seen.batch_length)[in_time],
+        transit_s=seen.transit_s,
     )
-    return judge(prediction, bench.workload, observed)
+    observed = Observed(
+        latency_s=seen.latency_s, lag_s=seen.lag_s, duration_s=seen.duration_s, run_delay_s=seen.run_delay_s, batches=batches
+    )
+    slo = bench.workload.slo
+    return judge(prediction, said, observed, quantile=slo.quantile, target_s=slo.latency_s)
 
 
 def _serve(measured: Profile, candidate: Candidate, folder: Path, requests: int) -> Serve:
@@ -104,3 +160,43 @@ def held(advice: Advice) -> bool:
     """Return whether the recommendation kept its target in a load test whose generator kept up."""
     recommended = advice.recommended.candidate if advice.recommended else None
     return any(test.candidate == recommended and test.meets_slo and test.generator_kept_up for test in advice.load_tests)
+
+
+def trial(measured: Profile, folder: Path) -> Calibration | None:
+    """Return what a server adds to the calls of the model as given, from a few seconds of light load; None where it would not show.
+
+    `folder` is that of the profile.
+    """
+    as_given = next(variant.id for variant in measured.variants if variant.derived_from is None)
+    alone = [entry for entry in measured.measurements if _point(entry) == (as_given, 1, 1, 1) and entry.visits]
+    if not alone:
+        return None
+    call_s = statistics.median(visit_s for visit in alone[0].visits for visit_s in visit.latency_s)
+    if call_s > LONGEST_TRIED_CALL_S:
+        return None
+    length = alone[0].sequence_length if len(measured.settings.sequence_lengths) else None
+    workload = Workload(
+        name="trial",
+        traffic=Traffic(requests_per_s=min(TRIAL_UTILIZATION / call_s, TRIAL_REQUESTS_PER_S)),
+        slo=Slo(latency_s=1.0, quantile=0.5),
+        hardware=HardwareChoice(price_usd_per_hour={"local": 1.0}),
+        inputs=None if length is None else Inputs(sequence_length=SequenceLength(p50=length)),
+    )
+    bench = Bench(measured, workload, None)
+    configuration = Configuration(
+        variant=as_given,
+        intra_op_num_threads=1,
+        instances=1,
+        max_batch_size=min(TRIAL_BATCH_SIZE, bench.grids[as_given, 1, 1].max_batch_size),
+        max_queue_delay_s=0.0,
+    )
+    prediction = predict(bench, configuration, 1, today_replicas=1)
+    for _ in range(TRIALS):
+        test = serve_for_real(bench, prediction, folder, wanted_s=TRIAL_S)
+        if test.generator_kept_up:
+            return test.calibration
+    raise ModelError(f"its generator was up to {seconds(test.generator_lag_p99_s)} late", hint="measure again on a quiet machine")
+
+
+def _point(entry: Measurement) -> tuple[str, int, int, int]:
+    return (entry.variant, entry.batch_size, entry.intra_op_num_threads, entry.instances)

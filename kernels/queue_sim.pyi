@@ -9,4 +9,5 @@ def simulate_queue(
     *,
     instances: int,
     max_queue_delay_s: float,
+    wake_s: float = 0.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]: ...

@@ -15,19 +15,20 @@ def simulate_queue(
     *,
     Py_ssize_t instances,
     double max_queue_delay_s,
+    double wake_s=0.0,
 ):
     """Return the latency in seconds of each request, how many batches had each size, and the seconds that servers worked.
 
     One first-in-first-out queue feeds `instances` identical servers. The oldest waiting request leaves when a server is free and
     either a full batch waits or it has waited `max_queue_delay_s`; all that wait then leave with it, up to max_batch_size. A
-    batch is padded to its largest size class: b requests with largest class c take service_s[b - 1, c], times
-    service_factor[k % factors] for the k-th batch to leave. Spread is drawn beforehand, so that candidates can be compared under
-    the same luck.
+    batch is padded to its largest size class: b requests with largest class c take service_s[b - 1, c], and wake_s more if their
+    server was idle before they were due, all times service_factor[k % factors] for the k-th batch to leave. Spread is drawn
+    beforehand, so that candidates can be compared under the same luck.
 
     Shapes: latency (requests,) float64; batches (max_batch_size,) int64, entry b - 1 counts batches of b; a float.
     Raises ValueError for shapes that do not fit, values that are not finite, arrivals out of order, classes out of range.
     """
-    _check(arrival_s, size_class, service_s, service_factor, instances, max_queue_delay_s)
+    _check(arrival_s, size_class, service_s, service_factor, instances, max_queue_delay_s, wake_s)
     latency = np.empty(arrival_s.shape[0])
     batches = np.zeros(service_s.shape[0], dtype=np.int64)
     cdef double[::1] free_at_s = np.full(instances, -np.inf)
@@ -36,12 +37,12 @@ def simulate_queue(
     cdef double busy_s
     with nogil:
         busy_s = _simulate(
-            arrival_s, size_class, service_s, service_factor, max_queue_delay_s, free_at_s, latency_s, batch_size_histogram
+            arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, free_at_s, latency_s, batch_size_histogram
         )
     return latency, batches, busy_s
 
 
-def _check(const double[::1] arrival_s, size_class, service_s, service_factor, instances, max_queue_delay_s):
+def _check(const double[::1] arrival_s, size_class, service_s, service_factor, instances, max_queue_delay_s, wake_s):
     classes = np.asarray(size_class)
     if classes.size != arrival_s.shape[0]:
         raise ValueError(f"size_class has {classes.size} entries for {arrival_s.shape[0]} arrivals")
@@ -58,8 +59,9 @@ def _check(const double[::1] arrival_s, size_class, service_s, service_factor, i
             raise ValueError(f"{name} must be finite and positive")
     if instances < 1:
         raise ValueError(f"instances must be at least 1, not {instances}")
-    if not 0 <= max_queue_delay_s < np.inf:
-        raise ValueError(f"max_queue_delay_s must be finite and not negative, not {max_queue_delay_s}")
+    for name, value in (("max_queue_delay_s", max_queue_delay_s), ("wake_s", wake_s)):
+        if not 0 <= value < np.inf:
+            raise ValueError(f"{name} must be finite and not negative, not {value}")
 
 
 cdef bint _is_ascending(const double[::1] values) noexcept nogil:
@@ -78,26 +80,30 @@ cdef double _simulate(
     const double[:, ::1] service_s,
     const double[::1] service_factor,
     double max_queue_delay_s,
+    double wake_s,
     double[::1] free_at_s,  # (instances,) a heap: no entry is earlier than its parent at (i - 1) // 2
     double[::1] latency_s,
     long long[::1] batch_size_histogram,
 ) noexcept nogil:
     cdef Py_ssize_t requests = arrival_s.shape[0], max_batch_size = service_s.shape[0]
     cdef Py_ssize_t i, end, full, largest, oldest = 0, draw = 0
-    cdef double start_s, duration_s, end_s, busy_s = 0.0
+    cdef double due_s, start_s, duration_s, end_s, busy_s = 0.0
     while oldest < requests:
         full = oldest + max_batch_size
-        start_s = arrival_s[oldest] + max_queue_delay_s
+        due_s = arrival_s[oldest] + max_queue_delay_s
         if full <= requests:
-            start_s = min(start_s, arrival_s[full - 1])
-        start_s = max(start_s, free_at_s[0])
+            due_s = min(due_s, arrival_s[full - 1])
+        start_s = max(due_s, free_at_s[0])
         # The oldest request always leaves, so progress is certain.
         end = oldest + 1
         largest = size_class[oldest]
         while end < full and end < requests and arrival_s[end] <= start_s:
             largest = max(largest, size_class[end])
             end += 1
-        duration_s = service_s[end - oldest - 1, largest] * service_factor[draw]
+        duration_s = service_s[end - oldest - 1, largest]
+        if free_at_s[0] < due_s:
+            duration_s += wake_s
+        duration_s *= service_factor[draw]
         # A wrapping counter, for a division would cost more than the rest of the step.
         draw = draw + 1 if draw + 1 < service_factor.shape[0] else 0
         end_s = start_s + duration_s

@@ -18,6 +18,7 @@ def simulate_queue(
     *,
     instances: int,
     max_queue_delay_s: float,
+    wake_s: float = 0.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
     """Simulate event by event, where the kernel computes the start of each batch; see queue_sim for the meaning."""
     max_batch_size = len(service_s)
@@ -30,7 +31,7 @@ def simulate_queue(
     heapq.heapify(events)
     waiting: deque[int] = deque()
     has_waited_enough: set[int] = set()
-    idle = instances
+    idle_since_s = [-np.inf] * instances  # of the idle servers, a heap
     batches = 0
     while events:
         now_s = events[0][0]
@@ -42,15 +43,17 @@ def simulate_queue(
             elif event == "waited enough":
                 has_waited_enough.add(request)
             else:
-                idle += 1
-        while idle and waiting and (len(waiting) >= max_batch_size or waiting[0] in has_waited_enough):
+                heapq.heappush(idle_since_s, now_s)
+        while idle_since_s and waiting and (len(waiting) >= max_batch_size or waiting[0] in has_waited_enough):
             batch = [waiting.popleft() for _ in range(min(len(waiting), max_batch_size))]
-            duration_s = float(service_s[len(batch) - 1, size_class[batch].max()] * service_factor[batches % len(service_factor)])
+            duration_s = float(service_s[len(batch) - 1, size_class[batch].max()])
+            if heapq.heappop(idle_since_s) < now_s:
+                duration_s += wake_s
+            duration_s *= float(service_factor[batches % len(service_factor)])
             latency_s[batch] = now_s + duration_s - arrival_s[batch]
             batch_size_histogram[len(batch) - 1] += 1
             busy_s += duration_s
             batches += 1
-            idle -= 1
             heapq.heappush(events, (now_s + duration_s, "completes", batches))
     return latency_s, batch_size_histogram, busy_s
 

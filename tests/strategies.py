@@ -32,6 +32,7 @@ def queues(
         "service_factor": draw(arrays(np.float64, st.integers(1, 4), elements=factors)),
         "instances": draw(st.integers(1, 5) | st.just(64)),
         "max_queue_delay_s": draw(_delay_s),
+        "wake_s": draw(st.sampled_from([0.0, 0.0, 0.125, 1.0]) | st.floats(0.0, 2.0, allow_subnormal=False)),
     }
 
 

@@ -48,6 +48,7 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
             "advisor.decide",
             "advisor.decide.advise",
             "advisor.decide.bench",
+            "advisor.decide.calibration",
             "advisor.decide.candidates",
             "advisor.decide.choices",
             "advisor.decide.lifecycle",
@@ -56,6 +57,7 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
             "advisor.decide.search",
             "advisor.decide.service_time",
             "advisor.decide.summaries",
+            "advisor.decide.ties",
             "advisor.decide.verdict",
         },
         {"decide", "rule_parser", "kernels", "ground"},
@@ -132,7 +134,7 @@ NETWORK = {"ftplib", "http", "imaplib", "poplib", "smtplib", "socket", "socketse
 MAPPED = ("kernels", "rules", "templates")
 # A module of more lines has a second reason to change. The records of schema.py have one.
 MAX_LINES = 400
-MAX_LINES_OF = {"advisor.schema": 600}
+MAX_LINES_OF = {"advisor.schema": 750}
 
 
 class Import(NamedTuple):

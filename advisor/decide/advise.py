@@ -84,6 +84,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         saving=saving,
         ties=ties,
         more_ties=more_ties,
+        speed_ties=tuple(bench.speed_ties.values()),
         frontier=choices.frontier(bench, space, recommended, baseline),
         nearest_miss=miss,
         binding_constraint=binding_constraint,
@@ -101,8 +102,8 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
     )
 
 
-def with_load_tests(advice: Advice, tests: tuple[LoadTest, ...]) -> Advice:
-    """Return the advice with its load tests, and with what they say of its risks."""
+def with_load_tests(advice: Advice, tests: tuple[LoadTest, ...], *, before: Advice) -> Advice:
+    """Return the advice with its load tests, and with what they say of its risks; `before` is what it was before it was made anew."""
     said = [risk for risk in advice.risks if risk != UNTRIED]
     promise = f"p{100 * advice.workload.slo.quantile:g}"
     for test in tests:
@@ -113,7 +114,25 @@ def with_load_tests(advice: Advice, tests: tuple[LoadTest, ...]) -> Advice:
             )
         elif advice.recommended is not None and test.candidate == advice.recommended.candidate and not test.meets_slo:
             said.insert(0, f"under real load {promise} was {seconds(test.latency_slo_s.value)}: the target was missed")
-    return msgspec.structs.replace(advice, load_tests=tests, risks=tuple(said))
+    return msgspec.structs.replace(
+        advice, load_tests=tests, risks=tuple(said), notes=(*advice.notes, *_lessons(advice, tests, before))
+    )
+
+
+def _lessons(advice: Advice, tests: tuple[LoadTest, ...], before: Advice) -> tuple[str, ...]:
+    """Return what the load tests corrected, in words."""
+    said = []
+    for test in tests:
+        if test.generator_kept_up and not test.prediction_held:
+            seen, expected = test.latency_slo_s, test.expected.latency_slo_s
+            said.append(
+                f"the load test of {test.candidate.variant} in batches of up to {test.candidate.max_batch_size} saw {seconds(seen.value)} "
+                f"where {seconds(expected.low)} to {seconds(expected.high)} was expected; the advice was made anew with what it taught"
+            )
+    asked, now = (entry.recommended.candidate if entry.recommended else None for entry in (before, advice))
+    if asked != now:
+        said.append("the recommendation changed with what the load tests taught")
+    return tuple(said)
 
 
 def _check(bench: Bench) -> None:
@@ -203,11 +222,14 @@ def _verdict(
 def _certificate(bench: Bench, found: Found, recommended: Prediction | None) -> Certificate:
     # What runs today may be on more replicas than are searched; what lies between was not looked at.
     unseen = recommended.candidate.replicas - MAX_REPLICAS - 1 if recommended is not None else 0
-    by_quality, _ = bench.find(set(bench.admissions) - bench.admitted())
+    tied = set(bench.speed_ties) - bench.admitted()
+    by_tie, _ = bench.find(tied)
+    by_quality, _ = bench.find(set(bench.admissions) - bench.admitted() - tied)
     return Certificate(
-        candidates=found.candidates + by_quality.candidates,
+        candidates=found.candidates + by_tie.candidates + by_quality.candidates,
         cut_by_bound=found.cut_by_bound,
         cut_by_quality=by_quality.candidates,
+        cut_by_tie=by_tie.candidates,
         cut_by_cost=found.cut_by_cost,
         simulated=found.simulated,
         regret_usd_per_hour=max(unseen, 0) * bench.price,

@@ -7,6 +7,7 @@ from advisor.decide.candidates import Configuration, admission, baseline_configu
 from advisor.decide.predict import Demand, Simulator
 from advisor.decide.search import Found, search
 from advisor.decide.service_time import is_projected, service_grids
+from advisor.decide.ties import speed_ties
 from advisor.schema import Baseline, Basis, Estimate, Prediction, Profile, Trace, Variant, Workload
 from advisor.units import usd
 from advisor.visits import clean
@@ -20,6 +21,8 @@ class Bench:
 
     def __init__(self, profile: Profile, workload: Workload, trace: Trace | None) -> None:
         """Of the profile's visits, only those count in which the machine was not busy with something else."""
+        self.today = baseline_configuration(profile, workload.baseline or Baseline())
+        self.speed_ties = speed_ties(profile, self.today.variant)  # pairs visits by round, so before any is taken away
         profile = _undisturbed(profile)
         self.profile = profile
         self.workload = workload
@@ -32,18 +35,21 @@ class Bench:
             trace_s=np.array(trace.arrival_s) if trace else None,
             trace_length=np.array(trace.sequence_length) if trace and trace.sequence_length else None,
         )
-        self.simulator = Simulator(self.demand, self.grids, profile.service_ratios)
+        self.simulator = Simulator(self.demand, self.grids, profile.calibrations, profile.trial)
         self.price = workload.hardware.price_usd_per_hour["local"]
-        self.today = baseline_configuration(profile, workload.baseline or Baseline())
         self.variants = {variant.id: variant for variant in profile.variants}
         self.admissions = {variant.id: admission(variant, workload) for variant in profile.variants}
         self.asked_lengths = _asked_lengths(workload, trace)
 
     def admitted(self) -> set[str]:
-        """The variants that may be advised: today's own is among them unless its quality was measured and fell short."""
-        return {
+        """The variants that may be advised: today's own is among them unless its quality was measured and fell short.
+
+        Of variants that are equally fast only the simplest is, if that one may be advised itself.
+        """
+        allowed = {
             name for name, entry in self.admissions.items() if entry.admitted or (entry.is_unknown and name == self.today.variant)
         }
+        return {name for name in allowed if name not in self.speed_ties or self.speed_ties[name].simpler not in allowed}
 
     def find(self, variants: set[str]) -> tuple[Found, list[Configuration]]:
         """Return the cheapest candidates of these variants, and the space that was searched."""
@@ -77,7 +83,7 @@ def predict(
     basis: Basis = "projected" if projected else "simulated"
 
     def latency(index: int) -> Estimate:
-        return _over_runs({end: outcome.quantiles_s[:, index] for end, outcome in ends.items()}, basis, source)
+        return over_runs({end: outcome.quantiles_s[:, index] for end, outcome in ends.items()}, basis, source)
 
     cost = replicas * bench.price
     per_million = cost / bench.demand.requests_per_s * SECONDS_PER_MILLION
@@ -98,7 +104,7 @@ def predict(
         )
         if with_capacity
         else None,
-        utilization_fraction=_over_runs({end: outcome.utilization for end, outcome in ends.items()}, basis, source),
+        utilization_fraction=over_runs({end: outcome.utilization for end, outcome in ends.items()}, basis, source),
         mean_batch_size=ends["value"].mean_batch_size,
         cost_usd_per_hour=Estimate(value=cost, low=cost, high=cost, basis="list-price", source=paid),
         cost_usd_per_million_requests=Estimate(
@@ -110,7 +116,7 @@ def predict(
     )
 
 
-def _over_runs(runs: dict[str, np.ndarray], basis: Basis, source: str) -> Estimate:
+def over_runs(runs: dict[str, np.ndarray], basis: Basis, source: str) -> Estimate:
     """Return the median run with the extremes over all runs (seeds,) at all ends: slower calls do not always give the larger figure."""
     everything = np.concatenate(list(runs.values()))
     return Estimate(

@@ -119,7 +119,7 @@ def _binding_constraint(bench: Bench, nearest: Configuration, miss: Prediction, 
 
 def unproven(bench: Bench, recommended: Prediction | None, baseline: Prediction) -> Prediction | None:
     """Return the cheapest candidate among variants whose quality is unknown, if it beats the answer."""
-    unknown = {name for name, entry in bench.admissions.items() if entry.is_unknown} - {bench.today.variant}
+    unknown = {name for name, entry in bench.admissions.items() if entry.is_unknown} - {bench.today.variant, *bench.speed_ties}
     found, _ = bench.find(unknown)
     if not found.cheapest or (
         recommended is not None and (found.cost_usd_per_hour or 0.0) >= recommended.cost_usd_per_hour.value

@@ -4,20 +4,31 @@ import math
 
 import numpy as np
 
-from advisor.decide.bench import Bench
-from advisor.decide.service_time import NORMAL_95, service_table, student_t_95
-from advisor.schema import Candidate, Estimate, LoadTest, Prediction, Record, ServiceRatio, Workload
+from advisor.decide.bench import Bench, over_runs
+from advisor.decide.calibration import Batches, calibrate
+from advisor.decide.candidates import Configuration
+from advisor.decide.predict import quantiles
+from advisor.decide.service_time import NORMAL_95, service_table
+from advisor.schema import Calibration, Candidate, Estimate, LoadTest, Prediction, Record, Replayed
 
 # A generator later than this, for one request in a hundred, did not offer the load that it was asked for.
 ALLOWED_LAG_S = 0.005
 UNSEEN_SEED = 97
 BEYOND_QUANTILE = 10  # requests beyond the quantile that make its measured interval worth having
 LONGEST_FACTOR = 3.0  # times the wanted duration, however rare the quantile
-BLOCKS = 8  # stretches of the test whose medians count as independent draws
+REPLAY_SEEDS = 8  # draws of service, for the one given stream of requests
 
 
-def offered(bench: Bench, candidate: Candidate, *, wanted_s: float) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return due times (requests,) and lengths (requests,), if there is a sequence axis, of one replica's requests.
+class Offer(Record, frozen=True, kw_only=True):
+    """The requests of one replica's load test, each array (requests,)."""
+
+    arrival_s: np.ndarray  # ascending from 0
+    size_class: np.ndarray
+    lengths: np.ndarray | None  # None without a sequence axis
+
+
+def offered(bench: Bench, candidate: Candidate, *, wanted_s: float) -> Offer:
+    """Return the requests to test a candidate's one replica with.
 
     The stream is one that no prediction was made with; it lasts `wanted_s`, or longer where the quantile needs more requests.
     """
@@ -28,37 +39,73 @@ def offered(bench: Bench, candidate: Candidate, *, wanted_s: float) -> tuple[np.
     at_most = int(np.searchsorted(arrival_s - arrival_s[0], wanted_s * LONGEST_FACTOR))
     count = max(2, min(max(within, needed), at_most))
     lengths = np.array([length or 0 for length in bench.demand.lengths])
-    return arrival_s[:count] - arrival_s[0], lengths[size_class[:count]] if bench.demand.lengths[0] is not None else None
+    return Offer(
+        arrival_s=arrival_s[:count] - arrival_s[0],
+        size_class=size_class[:count],
+        lengths=lengths[size_class[:count]] if bench.demand.lengths[0] is not None else None,
+    )
 
 
 def expected_service_s(bench: Bench, candidate: Candidate, batch_size: np.ndarray, batch_length: np.ndarray) -> np.ndarray:
-    """Return the seconds (batches,) that the profile says of each batch, nothing added for running inside a server."""
+    """Return the seconds (batches,) that the profile says of the call of each batch, nothing added for running inside a server."""
     grid = bench.grids[candidate.variant, candidate.intra_op_num_threads, candidate.instances]
     table = service_table(grid, candidate.max_batch_size, bench.demand.lengths, end="value")
     known = np.array([length or 0 for length in bench.demand.lengths])
     return np.asarray(table[batch_size - 1, np.minimum(np.searchsorted(known, batch_length), len(known) - 1)])
 
 
+def expected(bench: Bench, candidate: Candidate, offer: Offer) -> Replayed:
+    """Return what the simulation says of these very requests: what is left to chance is service alone, not who arrived when."""
+    configuration = Configuration(
+        variant=candidate.variant,
+        intra_op_num_threads=candidate.intra_op_num_threads,
+        instances=candidate.instances,
+        max_batch_size=candidate.max_batch_size,
+        max_queue_delay_s=candidate.max_queue_delay_s,
+    )
+    wanted = (0.5, 0.95, 0.99, bench.workload.slo.quantile)
+    figures: dict[str, np.ndarray] = {}  # by end of the service interval: (seeds, quantiles and then throughput and utilization)
+    for end in ("low", "value", "high"):
+        rows = []
+        for seed in range(REPLAY_SEEDS):
+            latency_s, utilization, _ = bench.simulator.run(configuration, offer.arrival_s, offer.size_class, end, seed)
+            rate = len(latency_s) / float((offer.arrival_s + latency_s).max() - offer.arrival_s[0])
+            rows.append([*quantiles(latency_s, wanted), rate, utilization])
+        figures[end] = np.array(rows)
+    source = f"simulation of the {len(offer.arrival_s):,} requests of the load test with {REPLAY_SEEDS} seeds"
+    estimates = [
+        over_runs({end: rows[:, column] for end, rows in figures.items()}, "simulated", source)
+        for column in range(len(wanted) + 2)
+    ]
+    return Replayed(
+        latency_p50_s=estimates[0],
+        latency_p95_s=estimates[1],
+        latency_p99_s=estimates[2],
+        latency_slo_s=estimates[3],
+        throughput_requests_per_s=estimates[4],
+        utilization_fraction=estimates[5],
+    )
+
+
 class Observed(Record, frozen=True, kw_only=True):
-    """One run; latencies (requests,) from the moment each was due, lags of the generator (requests,), and per batch its service."""
+    """One run; latencies (requests,) from the moment each was due, lags of the generator (requests,), and its batches."""
 
     latency_s: np.ndarray
     lag_s: np.ndarray
     duration_s: float
-    service_s: np.ndarray
-    batch_size: np.ndarray
-    expected_service_s: np.ndarray  # what the profile says of each batch
+    run_delay_s: float | None
+    batches: Batches
 
 
-def judge(prediction: Prediction, workload: Workload, observed: Observed) -> LoadTest:
-    """Return the load test of the predicted candidate's one replica."""
-    slo = workload.slo
-    latency = {quantile: quantile_estimate(observed.latency_s, quantile) for quantile in (0.5, 0.95, 0.99, slo.quantile)}
-    measured, predicted = latency[slo.quantile], prediction.latency_slo_s
+def judge(prediction: Prediction, said: Replayed, observed: Observed, *, quantile: float, target_s: float) -> LoadTest:
+    """Return the load test of the predicted candidate's one replica; `said` is what was expected of these requests."""
+    latency = {wanted: quantile_estimate(observed.latency_s, wanted) for wanted in (0.5, 0.95, 0.99, quantile)}
+    measured, predicted = latency[quantile], said.latency_slo_s
     requests = len(observed.latency_s)
     rate = requests / observed.duration_s
     # Poisson noise of the count of answers: the offered stream has it too.
     half = NORMAL_95 * math.sqrt(requests) / observed.duration_s
+    waited_s, batches = observed.run_delay_s, observed.batches
     return LoadTest(
         candidate=prediction.candidate,
         requests=requests,
@@ -75,13 +122,15 @@ def judge(prediction: Prediction, workload: Workload, observed: Observed) -> Loa
             basis="measured",
             source=f"{requests} answers in {observed.duration_s:.0f} s",
         ),
-        utilization_fraction=float(observed.service_s.sum()) / observed.duration_s / prediction.candidate.instances,
-        mean_batch_size=float(observed.batch_size.mean()),
+        utilization_fraction=float(batches.busy_s.sum()) / observed.duration_s / prediction.candidate.instances,
+        mean_batch_size=float(batches.size.mean()),
         generator_lag_p99_s=float(np.quantile(observed.lag_s, 0.99)),
         generator_kept_up=float(np.quantile(observed.lag_s, 0.99)) <= ALLOWED_LAG_S,
-        service_ratio=service_ratio(observed.service_s, observed.expected_service_s),
-        meets_slo=measured.value <= slo.latency_s,
+        run_delay_fraction=None if waited_s is None else waited_s / observed.duration_s,
+        calibration=calibrate(prediction.candidate, batches),
+        meets_slo=measured.value <= target_s,
         predicted=prediction,
+        expected=said,
         prediction_held=measured.low <= predicted.high and predicted.low <= measured.high,
     )
 
@@ -101,40 +150,14 @@ def quantile_estimate(latency_s: np.ndarray, quantile: float) -> Estimate:
     )
 
 
-def service_ratio(service_s: np.ndarray, expected_s: np.ndarray) -> Estimate:
-    """Return how many times as long a call took as the profile says, with an interval from stretches of the test."""
-    ratios = service_s / expected_s
-    medians = np.array([np.median(block) for block in np.array_split(ratios, min(BLOCKS, len(ratios)))])
-    value = float(np.median(ratios))
-    spread = (
-        student_t_95(len(medians) - 1) * float(medians.std(ddof=1)) / math.sqrt(len(medians))
-        if len(medians) > 1
-        else 0.15 * value
-    )
-    return Estimate(
-        value=value,
-        low=max(value - spread, 0.1 * value),
-        high=value + spread,
-        basis="measured",
-        source=f"{len(ratios)} batches inside the server over the profile",
-    )
-
-
-def learned(known: tuple[ServiceRatio, ...], tests: tuple[LoadTest, ...]) -> tuple[ServiceRatio, ...]:
-    """Return the ratios of the profile with those of the tests put in their place; a test whose generator lagged teaches nothing."""
-    ratios = {(entry.variant, entry.intra_op_num_threads, entry.instances): entry for entry in known}
+def learned(known: tuple[Calibration, ...], tests: tuple[LoadTest, ...]) -> tuple[Calibration, ...]:
+    """Return what the profile knows with what the tests taught put in its place; a test whose generator lagged teaches nothing."""
+    found = {_setting(entry): entry for entry in known}
     for test in tests:
         if test.generator_kept_up:
-            candidate = test.candidate
-            ratios[_setting(candidate)] = ServiceRatio(
-                variant=candidate.variant,
-                intra_op_num_threads=candidate.intra_op_num_threads,
-                instances=candidate.instances,
-                ratio=test.service_ratio,
-                batches=round(test.requests / test.mean_batch_size),
-            )
-    return tuple(ratios[key] for key in sorted(ratios))
+            found[_setting(test.calibration)] = test.calibration
+    return tuple(found[key] for key in sorted(found))
 
 
-def _setting(candidate: Candidate) -> tuple[str, int, int]:
-    return (candidate.variant, candidate.intra_op_num_threads, candidate.instances)
+def _setting(entry: Calibration) -> tuple[str, int, int]:
+    return (entry.variant, entry.intra_op_num_threads, entry.instances)

@@ -11,7 +11,7 @@ import numpy as np
 from advisor.decide.candidates import Configuration
 from advisor.decide.service_time import ServiceGrid, service_table
 from advisor.kernels import queue_sim
-from advisor.schema import Estimate, SequenceLength, ServiceRatio, Workload
+from advisor.schema import Calibration, Estimate, SequenceLength, Workload
 
 SEEDS = 4
 # So many requests beyond the quantile in each run that its sampling error stays at a few percent.
@@ -154,11 +154,21 @@ class Outcome:
 class Simulator:
     """Runs configurations under one demand; service tables are computed once each."""
 
-    def __init__(self, demand: Demand, grids: dict[tuple[str, int, int], ServiceGrid], ratios: tuple[ServiceRatio, ...]) -> None:
-        """`ratios` are what load tests have taught of service inside a server; elsewhere SERVER_FACTOR is assumed."""
+    def __init__(
+        self,
+        demand: Demand,
+        grids: dict[tuple[str, int, int], ServiceGrid],
+        calibrations: tuple[Calibration, ...],
+        trial: Calibration | None,
+    ) -> None:
+        """`calibrations` are what load tests have taught of service inside a server.
+
+        Elsewhere SERVER_FACTOR is assumed of the call, and what the `trial` saw of everything beside it.
+        """
         self.demand = demand
         self.grids = grids
-        self._ratios = {(entry.variant, entry.intra_op_num_threads, entry.instances): entry.ratio for entry in ratios}
+        self._calibrations = {(entry.variant, entry.intra_op_num_threads, entry.instances): entry for entry in calibrations}
+        self._trial = trial
         self._tables: dict[tuple[str, int, int, int, str], np.ndarray] = {}
         self._bounds: dict[tuple[str, int, int, int, float], tuple[float, float]] = {}
         self._factors: dict[tuple[tuple[str, int, int], int], np.ndarray] = {}
@@ -168,14 +178,34 @@ class Simulator:
         return self.grids[configuration.variant, configuration.intra_op_num_threads, configuration.instances]
 
     def table(self, configuration: Configuration, end: str) -> np.ndarray:
-        """Return seconds per call (max_batch_size, classes) at one end of the interval, inside a server."""
+        """Return seconds that a batch keeps an instance busy (max_batch_size, classes) at one end of the interval, inside a server."""
         grid = self.grid(configuration)
-        key = (grid.variant, grid.intra_op_num_threads, grid.instances, configuration.max_batch_size, end)
+        key = (*_setting(grid), configuration.max_batch_size, end)
         if key not in self._tables:
-            table = service_table(grid, configuration.max_batch_size, self.demand.lengths, end=end)
-            learned = self._ratios.get(key[:3])
-            self._tables[key] = table * (SERVER_FACTOR[end] if learned is None else getattr(learned, end))
+            call_s = service_table(grid, configuration.max_batch_size, self.demand.lengths, end=end)
+            known, seen = self._calibrations.get(_setting(grid)), self._overhead(grid)
+            ratio = SERVER_FACTOR[end] if known is None else getattr(known.call_ratio, end)
+            beside_s = 0.0
+            if seen is not None:
+                sizes = np.arange(1, configuration.max_batch_size + 1)[:, None]
+                beside_s = getattr(seen.per_batch_s, end) + getattr(seen.per_request_s, end) * sizes
+            self._tables[key] = call_s * ratio + beside_s
         return self._tables[key]
+
+    def _overhead(self, grid: ServiceGrid) -> Calibration | None:
+        return self._calibrations.get(_setting(grid), self._trial)
+
+    def _spread(self, grid: ServiceGrid) -> tuple[float, ...]:
+        """Return single batches over their median, ascending: as a server saw them, or else as the profile did."""
+        known = self._calibrations.get(_setting(grid))
+        return grid.spread if known is None else known.spread
+
+    def _transit_s(self, grid: ServiceGrid, requests: int, seed: int) -> np.ndarray:
+        """Return the seconds (requests,) that each takes to its place in the queue."""
+        seen = self._overhead(grid)
+        if seen is None:
+            return np.zeros(requests)
+        return np.resize(np.random.default_rng((seed, 4)).permutation(seen.transit_s), requests)
 
     def bounds(self, configuration: Configuration, quantile: float) -> tuple[float, float]:
         """Return lower bounds of one replica's seconds per request and of the latency quantile.
@@ -185,7 +215,7 @@ class Simulator:
         which feasibility is judged; the mean spread is taken for work and, with batches, the least for latency.
         """
         grid = self.grid(configuration)
-        key = (grid.variant, grid.intra_op_num_threads, grid.instances, configuration.max_batch_size, quantile)
+        key = (*_setting(grid), configuration.max_batch_size, quantile)
         if key not in self._bounds:
             work_s = self._work_s(configuration, "high") / configuration.instances
             self._bounds[key] = (work_s, self._floor_s(configuration, quantile) * (1 - ROUNDING))
@@ -193,28 +223,30 @@ class Simulator:
 
     def _floor_s(self, configuration: Configuration, quantile: float) -> float:
         """Return the least that the latency quantile can be, however many replicas share the load."""
-        alone_s = self.table(configuration, "high")[0]
         grid = self.grid(configuration)
+        seen = self._overhead(grid)
+        alone_s = self.table(configuration, "high")[0]
+        transit_s = 0.0 if seen is None else seen.transit_s[0]
         if configuration.max_batch_size > 1 or self.demand.trace_s is not None:
-            return float(alone_s[self.demand.sure_class(quantile)]) * grid.spread[0]
+            return float(alone_s[self.demand.sure_class(quantile)]) * self._spread(grid)[0] + transit_s
         # Without batching the k-th request takes the k-th draw whoever serves it, so its time on an idle server is known.
         floors = []
         for seed in range(SEEDS):
             _, size_class = self.demand.stream(seed, 1)
             service_s = alone_s[size_class] * np.resize(self._service_factor(grid, seed), len(size_class))
             floors.append(quantiles(_warm(service_s), (quantile,))[0])
-        return float(min(floors))
+        return float(min(floors)) + transit_s
 
     def _work_s(self, configuration: Configuration, end: str) -> float:
         """Return the least seconds of service per request, each in the batch that suits its class best."""
         table = self.table(configuration, end)
         per_item = (table / np.arange(1, len(table) + 1)[:, None]).min(axis=0)
-        return float(per_item @ self.demand.class_shares) * float(np.mean(self.grid(configuration).spread))
+        return float(per_item @ self.demand.class_shares) * float(np.mean(self._spread(self.grid(configuration))))
 
     def _service_factor(self, grid: ServiceGrid, seed: int) -> np.ndarray:
-        key = ((grid.variant, grid.intra_op_num_threads, grid.instances), seed)
+        key = (_setting(grid), seed)
         if key not in self._factors:
-            spread = np.array(grid.spread)
+            spread = np.array(self._spread(grid))
             self._factors[key] = spread[np.random.default_rng((seed, 3)).integers(len(spread), size=4096)]
         return self._factors[key]
 
@@ -226,20 +258,30 @@ class Simulator:
         `scale` makes the stream so many times as dense; `requests` takes only its beginning.
         """
         arrival_s, size_class = self.demand.stream(seed, replicas, scale=scale, requests=requests)
+        latency_s, utilization, mean_batch_size = self.run(configuration, arrival_s, size_class, end, seed)
+        return _warm(latency_s), utilization, mean_batch_size
+
+    def run(
+        self, configuration: Configuration, arrival_s: np.ndarray, size_class: np.ndarray, end: str, seed: int
+    ) -> tuple[np.ndarray, float, float]:
+        """Return the latencies (requests,), the utilization and the mean batch size for these very requests at one replica."""
+        grid = self.grid(configuration)
+        seen = self._overhead(grid)
         latency_s, histogram, busy_s = queue_sim.simulate_queue(
             arrival_s,
             size_class,
             self.table(configuration, end),
-            self._service_factor(self.grid(configuration), seed),
+            self._service_factor(grid, seed),
             instances=configuration.instances,
             max_queue_delay_s=configuration.max_queue_delay_s,
+            wake_s=0.0 if seen is None else getattr(seen.wake_s, end),
         )
         # The last batches leave last, but for those that overtake them on another instance.
         last = configuration.max_batch_size * (configuration.instances + 1)
         span = max(float((arrival_s[-last:] + latency_s[-last:]).max()) - float(arrival_s[0]), np.finfo(float).tiny)
-        mean_batch = len(latency_s) / int(histogram.sum())
         # Rounding of sums may leave a server that never rests a hair more than fully busy.
-        return _warm(latency_s), min(busy_s / (configuration.instances * span), 1.0), mean_batch
+        utilization = min(busy_s / (configuration.instances * span), 1.0)
+        return latency_s + self._transit_s(grid, len(latency_s), seed), utilization, len(latency_s) / int(histogram.sum())
 
     def meets(self, configuration: Configuration, replicas: int, *, quantile: float, target_s: float) -> bool:
         """Return whether the quantile is within the target at every end of the service interval, in every run.
@@ -298,6 +340,10 @@ class Simulator:
             middle = (low + high) / 2
             low, high = (middle, high) if holds(middle) else (low, middle)
         return float(low * self.demand.requests_per_s)
+
+
+def _setting(grid: ServiceGrid) -> tuple[str, int, int]:
+    return (grid.variant, grid.intra_op_num_threads, grid.instances)
 
 
 def _warm(values: np.ndarray) -> np.ndarray:

@@ -125,10 +125,14 @@ def _spread(measured: list[Measurement]) -> tuple[float, ...]:
     for entry in measured:
         calls = np.concatenate([visit.latency_s for visit in entry.visits])
         factors.append(calls / np.median(calls))
-    pooled = np.sort(np.concatenate(factors))
-    if len(pooled) > SPREAD_POINTS:
-        pooled = np.quantile(pooled, (np.arange(SPREAD_POINTS) + 0.5) / SPREAD_POINTS)
-    return tuple(pooled.tolist())
+    return thinned(np.concatenate(factors))
+
+
+def thinned(values: np.ndarray, points: int = SPREAD_POINTS) -> tuple[float, ...]:
+    """Return the values ascending; of more than `points`, so many evenly spaced quantiles, which have the same mean and tails."""
+    if len(values) > points:
+        values = np.quantile(values, (np.arange(points) + 0.5) / points)
+    return tuple(np.sort(values).tolist())
 
 
 def service_table(grid: ServiceGrid, max_batch_size: int, lengths: Sequence[int | None], *, end: str) -> np.ndarray:

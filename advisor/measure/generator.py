@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from advisor.measure import machine
+
 
 def main() -> None:
     """Send as `argv` says: file of due times (requests,) in seconds after the start, file for the times sent, start on time.monotonic."""
+    machine.wake_punctually()
     due_s = np.load(sys.argv[1])
     start_s = float(sys.argv[3])
     sent_s = np.empty_like(due_s)

@@ -19,14 +19,20 @@ DRAIN_S = 600.0
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run saw; all times in seconds, latency from the moment a request was meant to be sent."""
+    """What one run saw; all times in seconds, latency from the moment a request was meant to be sent, moments from the first of them."""
 
     latency_s: np.ndarray  # (requests,) in order of arrival
     lag_s: np.ndarray  # (requests,) how late each was sent
-    service_s: np.ndarray  # (batches,) assembling and padding included
+    transit_s: np.ndarray  # (requests,) from the moment each was meant to be sent to its place in the queue
+    wait_s: np.ndarray  # (batches,) from the moment a batch was due and an instance free until that took it
+    assembly_s: np.ndarray  # (batches,) gathering and padding
+    call_s: np.ndarray  # (batches,) the model
+    was_idle: np.ndarray  # (batches,) bool: the instance had to be woken up
+    ended_s: np.ndarray  # (batches,) moments, in no order
     batch_size: np.ndarray  # (batches,)
     batch_length: np.ndarray  # (batches,) padded sequence length, 0 without a sequence axis
     duration_s: float  # from the first due time to the last answer
+    run_delay_s: float | None  # the server's threads waited so long for a core
 
 
 def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> Replay:
@@ -60,10 +66,16 @@ def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> R
             return Replay(
                 latency_s=done_s - arrival_s,
                 lag_s=np.load(folder / "sent.npy") - arrival_s,
-                service_s=served["service_s"],
+                transit_s=served["arrived_s"] - start_s - arrival_s,
+                wait_s=served["taken_s"] - served["ready_s"],
+                assembly_s=served["assembled_s"] - served["taken_s"],
+                call_s=served["ended_s"] - served["assembled_s"],
+                was_idle=served["was_idle"],
+                ended_s=served["ended_s"] - start_s,
                 batch_size=served["size"].astype(np.intp),
                 batch_length=served["length"].astype(np.intp),
                 duration_s=float(done_s.max() - arrival_s[0]),
+                run_delay_s=None if np.isnan(served["run_delay_s"]) else float(served["run_delay_s"]),
             )
 
 

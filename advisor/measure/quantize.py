@@ -60,13 +60,18 @@ def _quantize_dynamic(baseline: Path, scheme: Scheme, target: Path, *, apart: bo
             path.unlink()
 
 
-def proof_of_difference(scheme: Scheme, baseline: Graph, variant: Graph) -> dict[str, int] | Exclusion:
-    """Return the operators that changed, by difference in count, or the Exclusion of a variant that changed nothing."""
-    changed = {
+def changed_operators(baseline: Graph, variant: Graph) -> dict[str, int]:
+    """Return the operators whose number differs, by difference in count."""
+    return {
         operator: variant.operators.get(operator, 0) - baseline.operators.get(operator, 0)
         for operator in sorted(baseline.operators.keys() | variant.operators.keys())
         if variant.operators.get(operator, 0) != baseline.operators.get(operator, 0)
     }
+
+
+def proof_of_difference(scheme: Scheme, baseline: Graph, variant: Graph) -> dict[str, int] | Exclusion:
+    """Return the operators that changed, by difference in count, or the Exclusion of a variant that changed nothing."""
+    changed = changed_operators(baseline, variant)
     if not changed and variant.weights_sha256 == baseline.weights_sha256:
         return Exclusion(what=scheme.id, reason="the tools returned the model unchanged: same operators, same weights")
     if scheme.method == "dynamic-quantization" and not any(

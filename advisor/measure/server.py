@@ -1,19 +1,22 @@
 """The process that serves a configuration for real: a queue, a dynamic batcher, and sessions that share the cores.
 
-Reads request numbers from stdin, eight bytes little-endian, until it ends; then writes when each request was done and what each batch
-took. The payload of a request is known beforehand by its number, so what is timed is queueing, batching, padding and the model.
+Reads request numbers from stdin, eight bytes little-endian, until it ends; then writes when each request came and was done, and the
+moments of each batch: due, taken, assembled, ended. The payload of a request is known beforehand by its number, so what is timed is
+queueing, batching, padding and the model.
 """
 
+import gc
 import sys
 import threading
 import time
 from collections import deque
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from advisor.measure import model_inputs, ort_session
+from advisor.measure import machine, model_inputs, ort_session
 from advisor.schema import ModelInput, Record
 
 WARM_UP_CALLS = 3
@@ -31,6 +34,18 @@ class Serve(Record, frozen=True, kw_only=True):
     max_queue_delay_s: float
     requests: int
     seed: int
+
+
+class Batch(NamedTuple):
+    """What happened to one batch; moments on time.monotonic."""
+
+    ready_s: float  # it was due, and the instance that took it was free
+    taken_s: float
+    assembled_s: float
+    ended_s: float
+    size: int
+    length: int  # padded; 0 without a sequence axis
+    was_idle: bool  # the instance had to be woken up for it
 
 
 class Items:
@@ -86,8 +101,9 @@ class Server:
         self.queue: deque[tuple[int, float]] = deque()  # number, time of arrival
         self.due = threading.Condition()
         self.is_closed = False
+        self.arrived_s = np.full(serve.requests, np.nan)
         self.done_s = np.full(serve.requests, np.nan)
-        self.batches: list[tuple[float, int, int]] = []  # seconds, size, padded length
+        self.batches: list[Batch] = []
 
     def warm_up(self) -> None:
         """Run every session at the smallest and the largest batch, so that no first call is measured."""
@@ -99,7 +115,9 @@ class Server:
     def arrive(self, number: int) -> None:
         """Put a request into the queue, as of now."""
         with self.due:
-            self.queue.append((number, time.monotonic()))
+            now = time.monotonic()
+            self.arrived_s[number] = now
+            self.queue.append((number, now))
             self.due.notify()
 
     def close(self) -> None:
@@ -110,30 +128,40 @@ class Server:
 
     def work(self, instance: int) -> None:
         """Take batches and run them until the queue is closed and empty."""
-        while numbers := self._next_batch():
-            started = time.monotonic()
+        free_s = time.monotonic()
+        while taken := self._next_batch():
+            numbers, due_s, taken_s = taken
             feeds = self.items.batch(numbers)
+            assembled_s = time.monotonic()
             ort_session.call(self.sessions[instance], feeds)
-            ended = time.monotonic()
-            self.done_s[numbers] = ended
-            lengths = [self.items.length(number) or 0 for number in numbers]
-            self.batches.append((ended - started, len(numbers), max(lengths)))
+            ended_s = time.monotonic()
+            self.done_s[numbers] = ended_s
+            length = max(self.items.length(number) or 0 for number in numbers)
+            ready_s = max(due_s, free_s)
+            self.batches.append(Batch(ready_s, taken_s, assembled_s, ended_s, len(numbers), length, free_s < due_s))
+            free_s = ended_s
 
-    def _next_batch(self) -> list[int]:
-        """Wait until a batch is due: full, or its oldest request has waited long enough, or nothing more will come."""
+    def _next_batch(self) -> tuple[list[int], float, float] | None:
+        """Wait until a batch is due: full, or its oldest request has waited long enough, or nothing more will come.
+
+        Return its requests, when it was due and when it was taken; None at the end.
+        """
+        most, delay_s = self.serve.max_batch_size, self.serve.max_queue_delay_s
         with self.due:
             while True:
                 if self.queue:
-                    left = self.queue[0][1] + self.serve.max_queue_delay_s - time.monotonic()
-                    if len(self.queue) >= self.serve.max_batch_size or left <= 0 or self.is_closed:
-                        size = min(len(self.queue), self.serve.max_batch_size)
-                        numbers = [self.queue.popleft()[0] for _ in range(size)]
+                    now = time.monotonic()
+                    due_s = self.queue[0][1] + delay_s
+                    if len(self.queue) >= most:
+                        due_s = min(due_s, self.queue[most - 1][1])
+                    if due_s <= now or self.is_closed:
+                        numbers = [self.queue.popleft()[0] for _ in range(min(len(self.queue), most))]
                         if self.queue:
                             self.due.notify()  # what is left has a due time that no waiting instance knows of
-                        return numbers
-                    self.due.wait(left)
+                        return numbers, min(due_s, now), now
+                    self.due.wait(due_s - now)
                 elif self.is_closed:
-                    return []
+                    return None
                 else:
                     self.due.wait()
 
@@ -141,22 +169,29 @@ class Server:
 def main() -> None:
     """Serve as argv says: JSON file of Serve, .npy file of lengths or "-", .npz file to write; say "ready" when warm."""
     description, lengths, target = sys.argv[1:4]
+    machine.wake_punctually()
     serve = msgspec.json.decode(Path(description).read_bytes(), type=Serve)
     server = Server(serve, None if lengths == "-" else np.load(lengths))
     server.warm_up()
+    # A collection in the middle of a run would be counted as the model's: nothing here makes cycles worth collecting.
+    gc.disable()
     threads = [threading.Thread(target=server.work, args=(instance,)) for instance in range(serve.instances)]
     for thread in threads:
         thread.start()
+    waited_before_s = machine.run_delay_s()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     source = sys.stdin.buffer
     while number := source.read(8):
         server.arrive(int.from_bytes(number, "little"))
+    # Threads that have ended no longer show in the kernel's list, so their waiting is read while they still live.
+    waited_s = machine.run_delay_s()
     server.close()
     for thread in threads:
         thread.join()
-    batches = np.array(server.batches).reshape(-1, 3)
-    np.savez(target, done_s=server.done_s, service_s=batches[:, 0], size=batches[:, 1], length=batches[:, 2])
+    columns = dict(zip(Batch._fields, map(np.array, zip(*server.batches, strict=True)), strict=True))
+    waited = np.nan if waited_s is None or waited_before_s is None else max(0.0, waited_s - waited_before_s)
+    np.savez(target, arrived_s=server.arrived_s, done_s=server.done_s, run_delay_s=waited, allow_pickle=False, **columns)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -33,6 +34,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     facts: ModelFacts
     settings: ProfileSettings
     schemes: tuple[Scheme, ...]
+    given: tuple[Path, ...]  # files that the user named as variants
     machine: Machine
     rows: str | None  # the user's inputs
     data: str | None  # the user's evaluation data
@@ -60,7 +62,40 @@ def make_variants(plan: Plan, journal: Journal, report: Report) -> list[Variant]
             journal.add(LeftOut(exclusion=made, point=None))
         else:
             variants.append(made)
+    taken = {variant.id for variant in variants} | {scheme.id for scheme in plan.schemes}
+    for path, name in zip(plan.given, given_ids(plan.given, taken), strict=True):
+        if name not in left_out:
+            variants.append(done.get(name) or _given(plan, path, name, baseline_graph))
     return variants
+
+
+def given_ids(paths: tuple[Path, ...], taken: set[str]) -> list[str]:
+    """Return what the user's files are called: their stems, numbered where that is taken."""
+    names: list[str] = []
+    for path in paths:
+        candidates = (path.stem if number == 1 else f"{path.stem}-{number}" for number in count(1))
+        names.append(next(name for name in candidates if name not in taken and name not in names))
+    return names
+
+
+def _given(plan: Plan, path: Path, name: str, baseline: Graph) -> Variant:
+    graph = onnx_graph.read_graph(path)
+    return Variant(
+        id=name,
+        scheme="given",
+        title=f"{path.name}, as it was given",
+        path=os.path.relpath(path, plan.folder.parent),
+        sha256=graph.sha256,
+        bytes=graph.file_bytes,
+        derived_from=baseline_id(plan.facts),
+        changed_operators=quantize.changed_operators(baseline, graph),
+        changed_weight_bytes=graph.weight_bytes - baseline.weight_bytes,
+        lossless=graph.sha256 == baseline.sha256,
+        load_s=None,
+        peak_memory_bytes=None,
+        agreement=None,
+        quality=None,
+    )
 
 
 def baseline_id(facts: ModelFacts) -> str:

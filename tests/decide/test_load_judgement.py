@@ -4,15 +4,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from advisor.decide.load_judgement import Observed, judge, learned, quantile_estimate, service_ratio
-from advisor.schema import Candidate, Estimate, HardwareChoice, LoadTest, Prediction, ServiceRatio, Slo, Traffic, Workload
+from advisor.decide.calibration import Batches
+from advisor.decide.load_judgement import Observed, judge, learned, quantile_estimate
+from advisor.schema import Calibration, Candidate, Estimate, LoadTest, Prediction, Replayed
 
-WORKLOAD = Workload(
-    name="w",
-    traffic=Traffic(requests_per_s=100.0),
-    slo=Slo(latency_s=0.05),
-    hardware=HardwareChoice(price_usd_per_hour={"local": 1.0}),
-)
 CANDIDATE = Candidate(
     variant="fp32", hardware="local", intra_op_num_threads=1, instances=1, max_batch_size=4, max_queue_delay_s=0.0, replicas=2
 )
@@ -42,15 +37,38 @@ def prediction(low_s: float, high_s: float) -> Prediction:
     )
 
 
-def observed(*, latency_s: float, lag_s: float = 0.0, slowdown: float = 1.0) -> Observed:
-    return Observed(
-        latency_s=np.full(1000, latency_s),
-        lag_s=np.full(1000, lag_s),
-        duration_s=20.0,
-        service_s=np.full(500, 0.01 * slowdown),
-        batch_size=np.full(500, 2),
-        expected_service_s=np.full(500, 0.01),
+def said(low_s: float, high_s: float) -> Replayed:
+    latency, share = estimate((low_s + high_s) / 2, low_s, high_s), estimate(0.3, 0.2, 0.4)
+    return Replayed(
+        latency_p50_s=latency,
+        latency_p95_s=latency,
+        latency_p99_s=latency,
+        latency_slo_s=latency,
+        throughput_requests_per_s=estimate(50.0, 49.0, 51.0),
+        utilization_fraction=share,
     )
+
+
+def observed(*, latency_s: float, lag_s: float = 0.0, slowdown: float = 1.0) -> Observed:
+    nothing = np.zeros(500)
+    batches = Batches(
+        wait_s=nothing,
+        assembly_s=nothing,
+        call_s=np.full(500, 0.01 * slowdown),
+        was_idle=np.zeros(500, dtype=bool),
+        size=np.full(500, 2),
+        expected_s=np.full(500, 0.01),
+        transit_s=np.zeros(1000),
+    )
+    return Observed(
+        latency_s=np.full(1000, latency_s), lag_s=np.full(1000, lag_s), duration_s=20.0, run_delay_s=0.2, batches=batches
+    )
+
+
+def judged(seen: Observed, *, variant: str = "fp32") -> LoadTest:
+    predicted = prediction(0.01, 0.02)
+    predicted = msgspec.structs.replace(predicted, candidate=msgspec.structs.replace(CANDIDATE, variant=variant))
+    return judge(predicted, said(0.01, 0.02), seen, quantile=0.99, target_s=0.05)
 
 
 @pytest.mark.parametrize("quantile", [0.5, 0.95, 0.99])
@@ -66,52 +84,38 @@ def test_the_interval_of_a_quantile_covers_the_true_one_nine_times_in_ten(quanti
 
 
 def test_the_target_is_judged_by_what_was_seen() -> None:
-    within = judge(prediction(0.01, 0.02), WORKLOAD, observed(latency_s=0.049))
-    beyond = judge(prediction(0.01, 0.02), WORKLOAD, observed(latency_s=0.051))
+    within = judged(observed(latency_s=0.049))
+    beyond = judged(observed(latency_s=0.051))
 
     assert (within.meets_slo, beyond.meets_slo) == (True, False)
 
 
 def test_a_prediction_holds_if_its_interval_meets_the_measured_one() -> None:
-    assert judge(prediction(0.01, 0.02), WORKLOAD, observed(latency_s=0.02)).prediction_held
-    assert not judge(prediction(0.01, 0.02), WORKLOAD, observed(latency_s=0.03)).prediction_held
+    assert judged(observed(latency_s=0.02)).prediction_held
+    assert not judged(observed(latency_s=0.03)).prediction_held
+
+
+def test_waiting_for_a_core_is_told_as_a_share_of_the_time() -> None:
+    assert 0.01 == pytest.approx(judged(observed(latency_s=0.02)).run_delay_fraction)
 
 
 def test_a_late_generator_voids_the_test() -> None:
-    assert judge(prediction(0.01, 0.02), WORKLOAD, observed(latency_s=0.02)).generator_kept_up
-    assert not judge(prediction(0.01, 0.02), WORKLOAD, observed(latency_s=0.02, lag_s=0.02)).generator_kept_up
+    assert judged(observed(latency_s=0.02)).generator_kept_up
+    assert not judged(observed(latency_s=0.02, lag_s=0.02)).generator_kept_up
 
 
 def test_utilization_is_busy_time_over_time_and_instances() -> None:
-    test = judge(prediction(0.01, 0.02), WORKLOAD, observed(latency_s=0.02))
+    test = judged(observed(latency_s=0.02))
 
     assert 0.25 == pytest.approx(test.utilization_fraction)
 
 
-def test_the_service_ratio_is_how_many_times_as_long_a_call_took() -> None:
-    random = np.random.default_rng(2)
-    expected = random.uniform(0.01, 0.1, size=400)
-    runs = [service_ratio(expected * 1.2 * random.lognormal(0, 0.05, size=400), expected) for _ in range(200)]
-
-    covered = np.mean([run.low <= 1.2 <= run.high for run in runs])
-
-    assert 1.2 == pytest.approx(float(np.median([run.value for run in runs])), rel=0.01)
-    assert covered >= 0.8
-
-
-def test_a_single_batch_teaches_with_a_wide_interval() -> None:
-    ratio = service_ratio(np.array([0.012]), np.array([0.01]))
-
-    assert ratio.low < 1.2 < ratio.high
-
-
 def load_test_of(*, variant: str, slowdown: float, lag_s: float = 0.0) -> LoadTest:
-    test = judge(prediction(0.01, 0.02), WORKLOAD, observed(latency_s=0.02, lag_s=lag_s, slowdown=slowdown))
-    return msgspec.structs.replace(test, candidate=msgspec.structs.replace(CANDIDATE, variant=variant))
+    return judged(observed(latency_s=0.02, lag_s=lag_s, slowdown=slowdown), variant=variant)
 
 
-def ratios(entries: tuple[ServiceRatio, ...]) -> dict[str, float]:
-    return {entry.variant: entry.ratio.value for entry in entries}
+def ratios(entries: tuple[Calibration, ...]) -> dict[str, float]:
+    return {entry.variant: entry.call_ratio.value for entry in entries}
 
 
 def test_what_is_learned_takes_the_place_of_what_was_known_under_the_same_setting() -> None:

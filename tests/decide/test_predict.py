@@ -12,7 +12,7 @@ from advisor.decide.bench import Bench, predict
 from advisor.decide.candidates import Configuration
 from advisor.decide.predict import SEEDS, SERVER_FACTOR, WARM_UP_FRACTION, Demand, quantiles
 from advisor.kernels import reference
-from advisor.schema import Estimate, SequenceLength, ServiceRatio, Trace
+from advisor.schema import Calibration, Estimate, SequenceLength, Trace
 from tests.profiles import UNSTEADY, fixed_cost_law, power_law, profile, workload
 
 ENDS = ("low", "value", "high")
@@ -140,14 +140,47 @@ def test_a_server_is_never_more_than_fully_busy(candidate, requests_per_s):
     assert ((busy > 0) & (busy <= 1)).all()
 
 
+def taught(*, ratio=1.0, per_batch_s=0.0, per_request_s=0.0, wake_s=0.0, transit_s=0.0, spread=(1.0,)):
+    def known(value):
+        return Estimate(value=value, low=value, high=value, basis="measured", source="a test")
+
+    return Calibration(
+        variant="fp32",
+        intra_op_num_threads=1,
+        instances=1,
+        call_ratio=known(ratio),
+        per_batch_s=known(per_batch_s),
+        per_request_s=known(per_request_s),
+        wake_s=known(wake_s),
+        transit_s=(transit_s,),
+        spread=spread,
+        batches=100,
+    )
+
+
 def test_service_inside_a_server_is_as_a_load_test_found_it_where_there_was_one():
-    ratio = Estimate(value=1.3, low=1.2, high=1.4, basis="measured", source="a test")
-    learned = ServiceRatio(variant="fp32", intra_op_num_threads=1, instances=1, ratio=ratio, batches=100)
-    simulator = bench(replace(STEADY_PROFILE, service_ratios=(learned,))).simulator
+    learned = taught(ratio=1.3, per_batch_s=0.5 * SECONDS, per_request_s=0.25 * SECONDS)
+    simulator = bench(replace(STEADY_PROFILE, calibrations=(learned,))).simulator
 
     tested, untested = (simulator.table(configuration(instances=instances), "value")[0, 0] for instances in (1, 4))
 
-    assert (1.3 * SECONDS, SERVER_FACTOR["value"] * SECONDS) == pytest.approx((tested, untested))
+    assert ((1.3 + 0.5 + 0.25) * SECONDS, SERVER_FACTOR["value"] * SECONDS) == pytest.approx((tested, untested))
+
+
+def test_where_no_load_test_was_a_server_adds_to_a_call_what_the_trial_saw_but_the_call_is_as_long_as_assumed():
+    simulator = bench(replace(STEADY_PROFILE, trial=taught(ratio=9.0, per_batch_s=0.5 * SECONDS))).simulator
+
+    assert pytest.approx((SERVER_FACTOR["value"] + 0.5) * SECONDS) == simulator.table(configuration(), "value")[0, 0]
+
+
+def test_latency_counts_from_the_moment_a_request_was_meant_to_be_sent():
+    plain, late = (
+        bench(replace(STEADY_PROFILE, calibrations=(taught(transit_s=transit_s),))).simulator for transit_s in (0.0, 0.3)
+    )
+
+    (before_s, _, _), (after_s, _, _) = (simulator.latency_s(configuration(), 1, "value", 0) for simulator in (plain, late))
+
+    np.testing.assert_allclose(before_s + 0.3, after_s)
 
 
 # --- the stream ----------------------------------------------------------------------------------------------------------

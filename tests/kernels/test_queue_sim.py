@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from advisor.kernels import queue_sim, reference
 from tests.strategies import queues
 
-TIMES = ("arrival_s", "service_s", "max_queue_delay_s")
+TIMES = ("arrival_s", "service_s", "max_queue_delay_s", "wake_s")
 
 
 def leaving_s(queue):
@@ -74,6 +74,7 @@ def test_every_request_is_in_exactly_one_batch(queue):
 
 @given(queues(max_batch_sizes=st.just(1)))
 def test_without_batching_the_servers_work_for_the_sum_of_all_service_times(queue):
+    queue["wake_s"] = 0.0
     factor = np.resize(queue["service_factor"], len(queue["arrival_s"]))
     expected = math.fsum(queue["service_s"][0, queue["size_class"]] * factor)
 
@@ -84,6 +85,8 @@ def test_without_batching_the_servers_work_for_the_sum_of_all_service_times(queu
 
 @given(queues(max_batch_sizes=st.just(1)))
 def test_without_batching_another_server_never_delays_anybody(queue):
+    queue["wake_s"] = 0.0  # with more servers, more of them are found idle
+
     latency_s, _, _ = queue_sim.simulate_queue(**queue)
 
     with_another_s, _, _ = queue_sim.simulate_queue(**queue | {"instances": queue["instances"] + 1})
@@ -93,11 +96,23 @@ def test_without_batching_another_server_never_delays_anybody(queue):
 
 @given(queues())
 def test_nobody_waits_longer_than_the_delay_for_a_server_that_is_free(queue):
-    slowest_s = queue["service_s"].max() * queue["service_factor"].max()
+    slowest_s = (queue["service_s"].max() + queue["wake_s"]) * queue["service_factor"].max()
 
     latency_s, _, _ = queue_sim.simulate_queue(**queue | {"instances": 64})
 
     assert (latency_s <= queue["max_queue_delay_s"] * (1 + 1e-9) + slowest_s + 1e-9).all()
+
+
+def test_only_a_server_that_was_idle_before_a_batch_was_due_has_to_wake_up():
+    arrival_s = np.array([0.0, 0.5, 2.0, 10.0])
+
+    latency_s, _, busy_s = queue_sim.simulate_queue(
+        arrival_s, np.zeros(4, np.intp), np.ones((1, 1)), np.ones(1), instances=1, max_queue_delay_s=0.0, wake_s=0.25
+    )
+
+    # The second waits for the first; the third comes while the second is served, and the fourth to an idle server.
+    np.testing.assert_array_equal([1.25, 1.75, 1.25, 1.25], latency_s)
+    assert 4.5 == busy_s
 
 
 def test_a_batch_leaves_when_it_is_full_or_its_oldest_request_has_waited_long_enough():

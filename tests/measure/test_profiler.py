@@ -53,6 +53,7 @@ def plan_of(model, folder, *, cores=1, rows=None, data=None, metric=None, length
             **defaults | settings,
         ),
         schemes=schemes(),
+        given=(),
         machine=msgspec.structs.replace(ONE_CORE, cores=cores),
         rows=str(rows) if rows else None,
         data=str(data) if data else None,

@@ -1,0 +1,116 @@
+"""What a load test teaches of service inside a server: how much slower a call is there, and what a batch and a request cost beside it."""
+
+import math
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from advisor.decide.service_time import student_t_95, thinned
+from advisor.schema import Calibration, Candidate, Estimate, Record
+
+BLOCKS = 8  # stretches of the test that count as independent draws
+ENOUGH_BATCHES = 20  # to tell a median of
+# The same model in the same server, a minute later on the same machine: runs of a sentence encoder differed by 0.96 to 1.07 (2026-11).
+RUN_TO_RUN_FRACTION = 0.05
+OVERHEAD_FRACTION = 0.15  # the same of what is beside the call: waking up and locks depend on what else the machine does
+SINGLE_BLOCK_FRACTION = 0.15
+TRANSIT_POINTS = 256
+
+
+class Batches(Record, frozen=True, kw_only=True):
+    """The batches of a load test in the order in which they ended, each array (batches,), and the transit of its requests (requests,)."""
+
+    wait_s: np.ndarray  # from the moment it was due and an instance free until that took it
+    assembly_s: np.ndarray
+    call_s: np.ndarray
+    was_idle: np.ndarray  # bool: the instance had to be woken up
+    size: np.ndarray
+    expected_s: np.ndarray  # the call as the profile says
+    transit_s: np.ndarray  # from the moment a request was meant to be sent to its place in the queue
+
+    @property
+    def busy_s(self) -> np.ndarray:
+        """Seconds (batches,) that each batch kept its instance from the next."""
+        return np.asarray(self.wait_s + self.assembly_s + self.call_s)
+
+
+class _Fit(NamedTuple):
+    """The parts of the seconds that a batch keeps its instance busy."""
+
+    call_ratio: float
+    per_batch_s: float
+    per_request_s: float
+    wake_s: float
+
+    def busy_s(self, expected_s: np.ndarray, size: np.ndarray, was_idle: np.ndarray) -> np.ndarray:
+        return np.asarray(self.call_ratio * expected_s + self.per_batch_s + self.per_request_s * size + self.wake_s * was_idle)
+
+
+def calibrate(candidate: Candidate, batches: Batches) -> Calibration:
+    """Return what the batches of a load test of the candidate teach, each figure with an interval from stretches of the test."""
+    whole = _fit(batches, slice(None))
+    count = len(batches.size)
+    blocks = [_fit(batches, part) for part in _stretches(count)]
+    residual = batches.busy_s / whole.busy_s(batches.expected_s, batches.size, batches.was_idle)
+    source = f"{count} batches under real load"
+
+    def estimate(name: str, floor: float) -> Estimate:
+        value = getattr(whole, name)
+        draws = np.array([getattr(block, name) for block in blocks])
+        if len(draws) > 1:
+            half = student_t_95(len(draws) - 1) * float(draws.std(ddof=1)) / math.sqrt(len(draws))
+        else:
+            half = SINGLE_BLOCK_FRACTION * value
+        half = max(half, floor * value)
+        return Estimate(value=value, low=max(value - half, 0.1 * value), high=value + half, basis="measured", source=source)
+
+    return Calibration(
+        variant=candidate.variant,
+        intra_op_num_threads=candidate.intra_op_num_threads,
+        instances=candidate.instances,
+        call_ratio=estimate("call_ratio", RUN_TO_RUN_FRACTION),
+        per_batch_s=estimate("per_batch_s", OVERHEAD_FRACTION),
+        per_request_s=estimate("per_request_s", OVERHEAD_FRACTION),
+        wake_s=estimate("wake_s", OVERHEAD_FRACTION),
+        transit_s=thinned(np.maximum(batches.transit_s, 0.0), TRANSIT_POINTS),
+        spread=thinned(residual),
+        batches=count,
+    )
+
+
+def _stretches(count: int) -> list[slice]:
+    """Return consecutive parts of equal length, as many as there are batches enough for, at least the one whole."""
+    parts = max(1, min(BLOCKS, count // ENOUGH_BATCHES))
+    edges = np.linspace(0, count, parts + 1).astype(int)
+    return [slice(int(start), int(end)) for start, end in pairwise(edges)]
+
+
+def _fit(batches: Batches, part: slice) -> _Fit:
+    """Return the parts from medians: of instances that were awake where there are enough such batches."""
+    wait_s, assembly_s, call_s = batches.wait_s[part], batches.assembly_s[part], batches.call_s[part]
+    size, expected_s, was_idle = batches.size[part], batches.expected_s[part], batches.was_idle[part].astype(bool)
+    is_told = int((~was_idle).sum()) >= ENOUGH_BATCHES
+    chosen = ~was_idle if is_told else np.ones(len(size), dtype=bool)
+    ratio = float(np.median(call_s[chosen] / expected_s[chosen]))
+    # An instance that is awake takes a batch at once; where none was, the quickest of those that had to wake up stand for it.
+    awake_s = float(np.median(wait_s[chosen])) if is_told else float(np.quantile(wait_s, 0.1))
+    constant_s, per_request_s = _line(size[chosen], assembly_s[chosen])
+    awake = _Fit(ratio, awake_s + constant_s, per_request_s, 0.0)
+    if not was_idle.any():
+        return awake
+    beyond_s = (wait_s + assembly_s + call_s)[was_idle] - awake.busy_s(expected_s, size, was_idle)[was_idle]
+    return awake._replace(wake_s=max(0.0, float(np.median(beyond_s))))
+
+
+def _line(size: np.ndarray, seconds: np.ndarray) -> tuple[float, float]:
+    """Return constant and slope, neither negative, of the line through the median at each batch size, weighted by how often it came."""
+    sizes, counts = np.unique(size, return_counts=True)
+    medians = np.array([np.median(seconds[size == value]) for value in sizes])
+    mean_size, mean_s = np.average(sizes, weights=counts), np.average(medians, weights=counts)
+    variance = float(np.average((sizes - mean_size) ** 2, weights=counts))
+    if variance == 0.0:
+        return float(mean_s), 0.0
+    slope = float(np.average((sizes - mean_size) * (medians - mean_s), weights=counts)) / variance
+    slope = min(max(slope, 0.0), float(mean_s / mean_size))
+    return float(mean_s - slope * mean_size), slope

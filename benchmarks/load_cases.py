@@ -1,0 +1,244 @@
+"""Configurations served for real beside the simulation of the very same requests, and advised ones beside their target."""
+
+import random
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from advisor.decide.advise import advise
+from advisor.decide.bench import Bench, predict
+from advisor.decide.candidates import Configuration
+from advisor.decide.load_judgement import expected, learned, offered
+from advisor.pipeline import request_of
+from advisor.schema import Estimate, LoadTest, Profile, Trace, Workload
+from advisor.verification import serve_for_real
+from advisor.workload_file import read_trace, read_workload
+
+UTILIZATIONS = (0.3, 0.5, 0.7, 0.9)
+CALIBRATION_UTILIZATION = 0.5
+TRACE = Path(__file__).parents[1] / "examples" / "data" / "azure_llm_2023_conv.csv"
+MAX_REQUESTS_PER_S = 2000.0  # the generator shares two cores with the server
+ADVISED = 30
+
+
+class Case(NamedTuple):
+    model: str
+    configuration: Configuration
+    traffic: str
+    utilization: float  # that was aimed at
+    seen: LoadTest  # beside what was said of it after calibration
+    before: LoadTest  # the same beside what was said without
+
+    @property
+    def valid(self) -> bool:
+        return self.seen.generator_kept_up
+
+    @property
+    def utilization_seen(self) -> float:
+        return self.seen.utilization_fraction
+
+    def _figures(self, name: str, *, before: bool) -> tuple[Estimate, Estimate]:
+        field = {"p50": "latency_p50_s", "p99": "latency_p99_s", "throughput": "throughput_requests_per_s"}[name]
+        return getattr(self.seen, field), getattr((self.before if before else self.seen).expected, field)
+
+    def error(self, name: str, *, before: bool = False) -> float:
+        seen, said = self._figures(name, before=before)
+        return said.value / seen.value - 1
+
+    def covers(self, name: str, *, before: bool = False) -> bool:
+        seen, said = self._figures(name, before=before)
+        return said.low <= seen.value <= said.high
+
+    def line(self) -> str:
+        one = self.configuration
+        setting = f"{one.variant} {one.intra_op_num_threads}x{one.instances} b{one.max_batch_size} d{one.max_queue_delay_s:g}"
+        errors = " ".join(
+            f"{name} {self.error(name):+6.1%}{' ' if self.covers(name) else '!'}" for name in ("p50", "p99", "throughput")
+        )
+        raw = f"(before: p50 {self.error('p50', before=True):+6.1%}, p99 {self.error('p99', before=True):+6.1%})"
+        busy = f"busy {self.utilization_seen:.2f} of {self.utilization}"
+        waited = self.seen.run_delay_fraction
+        told = "" if self.valid else " NOT VALID"
+        return f"{setting:<28}{self.traffic:<8}{busy}: {errors} {raw} waited {waited or 0:.3f}{told}"
+
+    def row(self) -> dict[str, Any]:
+        one, seen, calibration = self.configuration, self.seen, self.seen.calibration
+        row: dict[str, Any] = {
+            "model": self.model,
+            "variant": one.variant,
+            "threads": one.intra_op_num_threads,
+            "instances": one.instances,
+            "max_batch_size": one.max_batch_size,
+            "max_queue_delay_s": one.max_queue_delay_s,
+            "traffic": self.traffic,
+            "utilization": self.utilization,
+            "utilization_seen": seen.utilization_fraction,
+            "utilization_said": seen.expected.utilization_fraction.value,
+            "requests": seen.requests,
+            "valid": self.valid,
+            "waited": seen.run_delay_fraction,
+            "generator_lag_p99_s": seen.generator_lag_p99_s,
+            "call_ratio": calibration.call_ratio.value,
+            "per_batch_s": calibration.per_batch_s.value,
+            "wake_s": calibration.wake_s.value,
+        }
+        for name in ("p50", "p99", "throughput"):
+            seen_figure, said = self._figures(name, before=False)
+            _, raw = self._figures(name, before=True)
+            row |= {
+                f"{name}_seen": seen_figure.value,
+                f"{name}_said": said.value,
+                f"{name}_low": said.low,
+                f"{name}_high": said.high,
+                f"{name}_said_uncalibrated": raw.value,
+            }
+        return row
+
+
+def cases(name: str, measured: Profile, folder: Path, *, wanted_s: float, quick: bool) -> Iterator[Case]:
+    """Yield the cases of one model: each configuration is calibrated by one run and then served at every load."""
+    base = read_workload(folder / "workload.yaml")
+    for configuration, traffic in _configurations(measured, quick=quick):
+        workload, trace = _with_traffic(base, traffic, measured, configuration)
+        calibration = _run(
+            measured, folder, *_at(workload, trace, CALIBRATION_UTILIZATION, measured, configuration), configuration, wanted_s
+        )
+        calibrated = msgspec.structs.replace(measured, calibrations=learned(measured.calibrations, (calibration,)))
+        for utilization in (0.5,) if traffic == "trace" else UTILIZATIONS[1:2] if quick else UTILIZATIONS:
+            loaded, stretched = _at(workload, trace, utilization, calibrated, configuration)
+            seen = _run(calibrated, folder, loaded, stretched, configuration, wanted_s)
+            bench = Bench(measured, loaded, stretched)
+            raw = expected(bench, seen.candidate, offered(bench, seen.candidate, wanted_s=wanted_s))
+            yield Case(name, configuration, traffic, utilization, seen, msgspec.structs.replace(seen, expected=raw))
+
+
+def _configurations(measured: Profile, *, quick: bool) -> list[tuple[Configuration, str]]:
+    first = measured.variants[0].id
+    fast = "int8-dynamic" if any(variant.id == "int8-dynamic" for variant in measured.variants) else first
+    batches = measured.model.batching.possible
+
+    def one(variant: str, *, instances: int, batch: int, delay_s: float) -> Configuration:
+        return Configuration(
+            variant=variant,
+            intra_op_num_threads=1,
+            instances=instances,
+            max_batch_size=batch if batches else 1,
+            max_queue_delay_s=delay_s if batches else 0.0,
+        )
+
+    listed = [
+        (one(first, instances=1, batch=4, delay_s=0.002), "poisson"),
+        (one(fast, instances=1, batch=8, delay_s=0.005), "cv 2"),
+        (one(first, instances=2, batch=4, delay_s=0.0), "poisson"),
+        (one(first, instances=1, batch=8, delay_s=0.002), "trace"),
+    ]
+    return listed[:1] if quick else listed
+
+
+def _with_traffic(base: Workload, traffic: str, measured: Profile, configuration: Configuration) -> tuple[Workload, Trace | None]:
+    if traffic != "trace":
+        cv = 2.0 if traffic == "cv 2" else 1.0
+        return msgspec.structs.replace(base, traffic=msgspec.structs.replace(base.traffic, burstiness_cv=cv)), None
+    recorded = read_trace(TRACE)
+    longest = max(base.inputs.sequence_length.p95 or 1, 1) if base.inputs and base.inputs.sequence_length else None
+    lengths = None if longest is None else tuple(min(length, longest) for length in recorded.sequence_length or ())
+    replayed = msgspec.structs.replace(base.traffic, requests_per_s=None, trace=TRACE.name)
+    return msgspec.structs.replace(base, traffic=replayed), Trace(arrival_s=recorded.arrival_s, sequence_length=lengths)
+
+
+def _at(
+    workload: Workload, trace: Trace | None, utilization: float, measured: Profile, configuration: Configuration
+) -> tuple[Workload, Trace | None]:
+    """Return the same traffic at the rate at which the simulated instances are so busy, or at what the generator can offer."""
+    bench = Bench(measured, workload, trace)
+
+    def busy(scale: float) -> float:
+        return bench.simulator.latency_s(configuration, 1, "value", 0, scale=scale)[1]
+
+    low, high = 1e-4, 1e6
+    for _ in range(40):
+        middle = float(np.sqrt(low * high))
+        low, high = (middle, high) if busy(middle) < utilization else (low, middle)
+    rate = min(low * bench.demand.requests_per_s, MAX_REQUESTS_PER_S)
+    if trace is not None:
+        stretch = bench.demand.requests_per_s / rate
+        return workload, Trace(
+            arrival_s=tuple(arrival * stretch for arrival in trace.arrival_s), sequence_length=trace.sequence_length
+        )
+    return msgspec.structs.replace(workload, traffic=msgspec.structs.replace(workload.traffic, requests_per_s=rate)), None
+
+
+def _run(
+    measured: Profile, folder: Path, workload: Workload, trace: Trace | None, configuration: Configuration, wanted_s: float
+) -> LoadTest:
+    bench = Bench(measured, workload, trace)
+    return serve_for_real(bench, predict(bench, configuration, 1, today_replicas=1), folder, wanted_s=wanted_s)
+
+
+def slo_safe(profiles: dict[Path, Profile], folder: Path, *, wanted_s: float, quick: bool) -> dict[str, float | None]:
+    """Return the share of advised configurations that keep their target when they are run, for random traffic and targets.
+
+    As `advisor recommend --verify` does, what a load test teaches goes into the profile and the advice is made anew; `slo_safe_rate_untested`
+    is of the first advice, of which nothing had been served yet.
+    """
+    print("\nadvised configurations for random targets")
+    draw = random.Random(11)
+    first: list[bool] = []
+    final: list[bool] = []
+    wanted = 4 if quick else ADVISED
+    learnt = dict(profiles)
+    while len(final) < wanted:
+        number = len(final) % len(profiles)
+        model = list(profiles)[number]
+        place = folder / str(number)
+        base = read_workload(place / "workload.yaml")
+        workload = _random_question(base, profiles[model], draw)
+        request = request_of(workload, place / "profile.json", now="benchmark")
+        tests = []
+        for measured in (profiles[model], None):
+            measured = measured or learnt[model]
+            advice = advise(measured, request, None)
+            if advice.recommended is None:
+                tests.append(None)
+                continue
+            test = serve_for_real(Bench(measured, workload, None), advice.recommended, place, wanted_s=wanted_s)
+            learnt[model] = msgspec.structs.replace(learnt[model], calibrations=learned(learnt[model].calibrations, (test,)))
+            tests.append(test)
+        if any(test is None or not test.generator_kept_up for test in tests):
+            print(f"  {model.name}: {_told(workload)}: {'not valid' if None not in tests else 'nothing meets it'}; drawn again")
+            continue
+        first.append(tests[0].meets_slo)
+        final.append(tests[1].meets_slo)
+        for word, test in (("untested", tests[0]), ("with what was learned", tests[1])):
+            one = test.candidate
+            setting = f"{one.variant} {one.intra_op_num_threads}x{one.instances} b{one.max_batch_size} d{one.max_queue_delay_s:g} r{one.replicas}"
+            kept = "kept" if test.meets_slo else "MISSED"
+            print(f"  {model.name}: {_told(workload)}, {word}: {setting}, seen {1e3 * test.latency_slo_s.value:.2f} ms, {kept}")
+    return {
+        "slo_safe_rate": statistics.mean(final),
+        "slo_safe_rate_untested": statistics.mean(first),
+        "slo_safe_runs": len(final),
+    }
+
+
+def _random_question(base: Workload, measured: Profile, draw: random.Random) -> Workload:
+    """Return the workload with traffic and a target drawn around what the model can do: from tight to generous."""
+    alone_s = min(
+        statistics.median(visit.latency_s)
+        for entry in measured.measurements
+        for visit in entry.visits
+        if entry.batch_size == 1 and entry.intra_op_num_threads == 1
+    )
+    # Times a call from tight to generous; below a millisecond, waking up is what takes the time.
+    target_s = max(alone_s * draw.uniform(3.0, 20.0), 0.002 * draw.uniform(1.0, 5.0))
+    rate = min(draw.uniform(0.2, 3.0) / alone_s, MAX_REQUESTS_PER_S / 2)
+    slo = msgspec.structs.replace(base.slo, latency_s=target_s, quantile=draw.choice((0.9, 0.95, 0.99)))
+    return msgspec.structs.replace(base, traffic=msgspec.structs.replace(base.traffic, requests_per_s=rate), slo=slo)
+
+
+def _told(workload: Workload) -> str:
+    return f"p{100 * workload.slo.quantile:g} within {1e3 * workload.slo.latency_s:.1f} ms at {workload.traffic.requests_per_s:.0f}/s"

@@ -1,0 +1,91 @@
+"""Profiles of the benchmark's models, and how far their interpolation is off at batch sizes that they have not seen."""
+
+import random
+import statistics
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from advisor import profiling
+from advisor.decide.service_time import service_grids, service_table
+from advisor.measure.worker import Load, Loaded, Time, Timed
+from advisor.measure.worker_process import WorkerProcess
+from advisor.schema import Profile
+
+HELD_OUT = (2, 3, 6, 8, 12, 24, 32, 48)
+MAX_BATCH_SIZE = 32
+
+
+class ServiceCase(NamedTuple):
+    model: str
+    variant: str
+    threads: int
+    batch_size: int
+    length: int | None
+    error: float  # said over seen, less one
+    repeat_error: float  # one half of what was seen over the other half, less one: what measuring twice differs by
+
+
+def profile(model: Path, folder: Path, *, quick: bool) -> Profile:
+    """Return a profile as `advisor profile` makes it, with a workload that has two lengths where the model takes them."""
+    folder.mkdir()
+    facts = profiling.inspect(model, None, folder / "profile.variants")
+    lengths = "inputs: {sequence_length: {p50: 32, p95: 128}}\n" if facts.family == "encoder" else ""
+    slo = "200 ms" if lengths else "50 ms"
+    head, price = "name: bench\ntraffic: {requests_per_s: 10}\n", "hardware: {price_usd_per_hour: {local: 1}}\n"
+    (folder / "workload.yaml").write_text(f"{head}{lengths}slo: {{latency_s: {slo}}}\n{price}")
+    options = profiling.ProfileOptions(
+        workload=folder / "workload.yaml", budget_s=10.0 if quick else 60.0, max_batch_size=MAX_BATCH_SIZE
+    )
+    started = time.monotonic()
+    measured = profiling.profile(model, folder / "profile.json", options, now="benchmark", report=lambda done, total, what: None)
+    points, took = len(measured.measurements), time.monotonic() - started
+    noise = "unknown" if measured.noise_fraction is None else f"{measured.noise_fraction:.1%}"
+    print(f"{model.name}: {points} points, {measured.measuring_s:.0f} s of measuring, {took:.0f} s in all, noise floor {noise}")
+    for note in measured.notes:
+        print(f"  {note}")
+    return measured
+
+
+def hold_out(name: str, measured: Profile, folder: Path, *, quick: bool) -> list[ServiceCase]:
+    """Return a case for each variant, each measured length, on 1 and on 2 threads, and each batch size not in the profile."""
+    grids, cases = service_grids(measured), []
+    for variant in measured.variants:
+        for threads in (1, 2):
+            grid = grids.get((variant.id, threads, 1))
+            if grid is None:
+                continue
+            points = [
+                (size, length)
+                for length, sizes in zip(grid.lengths, grid.batch_sizes, strict=True)
+                for size in HELD_OUT
+                if size not in sizes and size < sizes[-1]
+            ]
+            table = service_table(grid, grid.max_batch_size, grid.lengths, end="value")
+            samples = _measure(measured, folder / variant.path, points, threads, rounds=2 if quick else 4)
+            for (size, length), medians in samples.items():
+                seen, said = statistics.median(medians), float(table[size - 1, grid.lengths.index(length)])
+                twice = statistics.median(medians[::2]) / statistics.median(medians[1::2]) - 1
+                cases.append(ServiceCase(name, variant.id, threads, size, length, said / seen - 1, twice))
+    return cases
+
+
+def _measure(
+    measured: Profile, path: Path, points: list[tuple[int, int | None]], threads: int, *, rounds: int
+) -> dict[tuple[int, int | None], list[float]]:
+    samples: dict[tuple[int, int | None], list[float]] = {point: [] for point in points}
+    with WorkerProcess() as worker:
+        worker.ask(Load(path=str(path), inputs=measured.model.inputs, rows=None, seed=1), Loaded)
+        for turn in range(rounds):
+            for size, length in random.Random(turn).sample(points, len(points)):
+                request = Time(
+                    batch_size=size,
+                    sequence_length=length,
+                    intra_op_num_threads=threads,
+                    instances=1,
+                    seconds=0.1,
+                    min_calls=3,
+                    warm_up_calls=1,
+                )
+                samples[size, length].append(statistics.median(worker.ask(request, Timed).latency_s))
+    return samples

@@ -1,0 +1,87 @@
+"""What a load test teaches: the parts that batches were made of are found again, with intervals that cover them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.decide.calibration import Batches, calibrate
+from advisor.schema import Calibration, Candidate
+
+CANDIDATE = Candidate(
+    variant="fp32", hardware="local", intra_op_num_threads=1, instances=1, max_batch_size=4, max_queue_delay_s=0.0, replicas=1
+)
+RATIO, AWAKE_S, ASSEMBLY_S, PER_REQUEST_S, WAKE_S = 1.2, 20e-6, 30e-6, 10e-6, 60e-6
+
+
+def batches(*, count: int, seed: int = 0, noise: float = 0.03, idle_share: float = 0.5, sizes: int = 4) -> Batches:
+    random = np.random.default_rng(seed)
+    size = random.integers(1, sizes + 1, count)
+    expected_s = 1e-3 + 0.5e-3 * size
+    was_idle = random.random(count) < idle_share
+
+    def noisy(seconds: np.ndarray) -> np.ndarray:
+        return seconds * random.lognormal(0.0, noise, count)
+
+    return Batches(
+        wait_s=noisy(AWAKE_S + WAKE_S * was_idle),
+        assembly_s=noisy(ASSEMBLY_S + PER_REQUEST_S * size),
+        call_s=noisy(RATIO * expected_s),
+        was_idle=was_idle,
+        size=size,
+        expected_s=expected_s,
+        transit_s=random.exponential(1e-4, 2 * count),
+    )
+
+
+def test_the_parts_of_a_batch_are_found_again() -> None:
+    found = calibrate(CANDIDATE, batches(count=4000))
+
+    assert pytest.approx(RATIO, rel=0.01) == found.call_ratio.value
+    assert pytest.approx(AWAKE_S + ASSEMBLY_S, rel=0.05) == found.per_batch_s.value
+    assert pytest.approx(PER_REQUEST_S, rel=0.1) == found.per_request_s.value
+    assert pytest.approx(WAKE_S, rel=0.1) == found.wake_s.value
+
+
+def test_what_is_found_says_the_same_of_a_batch_as_was_seen() -> None:
+    seen = batches(count=4000)
+
+    found = calibrate(CANDIDATE, seen)
+
+    assert pytest.approx(1.0, abs=0.02) == float(np.median(found.spread))
+    assert list(found.spread) == sorted(found.spread)
+
+
+@pytest.mark.parametrize("idle_share", [0.0, 1.0])
+def test_a_server_that_is_always_or_never_idle_teaches_what_can_be_seen_of_it(idle_share: float) -> None:
+    found = calibrate(CANDIDATE, batches(count=1000, idle_share=idle_share))
+
+    beside_s = found.per_batch_s.value + found.wake_s.value * idle_share
+    assert pytest.approx(AWAKE_S + ASSEMBLY_S + WAKE_S * idle_share, rel=0.1) == beside_s
+
+
+def test_the_interval_of_the_ratio_covers_it() -> None:
+    found = [calibrate(CANDIDATE, batches(count=400, seed=seed, noise=0.3)).call_ratio for seed in range(50)]
+
+    assert sum(entry.low <= RATIO <= entry.high for entry in found) >= 45
+
+
+@given(st.integers(1, 60), st.integers(0, 5), st.floats(0.0, 1.0))
+def test_however_few_batches_there_are_no_figure_is_negative_and_each_lies_within_its_interval(
+    count: int, seed: int, idle_share: float
+) -> None:
+    found = calibrate(CANDIDATE, batches(count=count, seed=seed, idle_share=idle_share, noise=1.0))
+
+    for entry in _figures(found):
+        assert 0.0 <= entry.low <= entry.value <= entry.high
+    assert count == found.batches == len(found.spread)
+
+
+def test_a_single_batch_teaches_with_a_wide_interval() -> None:
+    ratio = calibrate(CANDIDATE, batches(count=1)).call_ratio
+
+    assert ratio.high / ratio.low > 1.3
+
+
+def _figures(found: Calibration) -> tuple:
+    return (found.call_ratio, found.per_batch_s, found.per_request_s, found.wake_s)
