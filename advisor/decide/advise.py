@@ -8,6 +8,7 @@ from advisor import __version__
 from advisor.decide import choices, lifecycle, verdict
 from advisor.decide.bench import Bench
 from advisor.decide.candidates import Admission
+from advisor.decide.day import HOURS_PER_DAY, SECONDS_PER_DAY
 from advisor.decide.predict import SERVER_FACTOR
 from advisor.decide.search import MAX_REPLICAS, Found
 from advisor.decide.service_time import is_projected
@@ -257,6 +258,7 @@ def _risks(bench: Bench, recommended: Prediction | None) -> tuple[str, ...]:
                 f"servers are {percent(busy)} busy: beyond {percent(BUSY_FRACTION)} small errors in service time move p99 a lot; "
                 "replay under real load before relying on it"
             )
+        said += _busiest(bench, recommended)
         capacity = recommended.capacity_requests_per_s
         if capacity is not None:
             room = capacity.low / bench.demand.requests_per_s - 1
@@ -275,6 +277,19 @@ def _risks(bench: Bench, recommended: Prediction | None) -> tuple[str, ...]:
     return tuple(said)
 
 
+def _busiest(bench: Bench, recommended: Prediction) -> list[str]:
+    """Return what the latency is in the busiest part of the day, which the quantile of the whole day may hide."""
+    diurnal, at_target, slo = bench.workload.traffic.diurnal, recommended.latency_busiest_s, bench.workload.slo
+    if diurnal is None or at_target is None:
+        return []
+    when = "the busiest hour" if len(diurnal) == HOURS_PER_DAY else f"the busiest {seconds(SECONDS_PER_DAY / len(diurnal))}"
+    kept = "within" if at_target.high <= slo.latency_s else "not surely within"
+    return [
+        f"in {when} of the day, at {rate(bench.demand.busiest_requests_per_s)}, p{100 * slo.quantile:g} is {seconds(at_target.low)} "
+        f"to {seconds(at_target.high)}: {kept} the target"
+    ]
+
+
 def _not_admitted(admissions: dict[str, Admission]) -> tuple[Exclusion, ...]:
     return tuple(Exclusion(what=name, reason=entry.because) for name, entry in admissions.items() if not entry.admitted)
 
@@ -285,6 +300,8 @@ def _assumptions(bench: Bench) -> tuple[str, ...]:
         f"assumed where no load test has shown it: a call takes {low:g} to {high:g} times as long inside a server as in the profile",
         "assumed: a replica is one machine like the profiled one, and the load balancer draws replicas at random",
     ]
+    if bench.workload.traffic.diurnal is not None:
+        said.append("assumed: a queue settles within a part of the day, so a short sample of each part stands for all of it")
     if bench.workload.inputs is not None and bench.workload.inputs.sequence_length is not None:
         lengths = bench.workload.inputs.sequence_length
         if lengths.max is None:

@@ -21,7 +21,7 @@ def offered(bench: Bench, candidate: Candidate, *, wanted_s: float) -> tuple[np.
 
     The stream is one that no prediction was made with; it lasts `wanted_s`, or longer where the quantile needs more requests.
     """
-    arrival_s, size_class = bench.demand.stream(UNSEEN_SEED, candidate.replicas)
+    arrival_s, size_class = bench.demand.busiest(UNSEEN_SEED, candidate.replicas)
     quantile = bench.workload.slo.quantile
     needed = math.ceil(BEYOND_QUANTILE / (1 - quantile))
     within = int(np.searchsorted(arrival_s - arrival_s[0], wanted_s))

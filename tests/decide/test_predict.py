@@ -58,7 +58,7 @@ def bench(measured=STEADY_PROFILE, *, requests=None, trace=None, **asked):
 
 
 def all_latencies(simulator, candidate, replicas=1, end="value"):
-    return np.concatenate([simulator.latency_s(candidate, replicas, end, seed)[0] for seed in range(SEEDS)])
+    return np.concatenate([simulator.run(candidate, replicas, end, seed).latency_s for seed in range(SEEDS)])
 
 
 # --- the queue -----------------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_a_run_is_what_the_twin_of_the_kernel_makes_of_the_same_stream(candidate
         max_queue_delay_s=candidate.max_queue_delay_s,
     )
 
-    latency_s, _, _ = made.simulator.latency_s(candidate, replicas, end, 0)
+    latency_s = made.simulator.run(candidate, replicas, end, 0).latency_s
 
     np.testing.assert_array_equal(expected[int(WARM_UP_FRACTION * len(expected)) :], latency_s)
 
@@ -332,7 +332,7 @@ def test_at_its_capacity_a_configuration_keeps_the_target_and_well_above_it_does
     capacity = simulator.capacity_requests_per_s(candidate, 2, quantile=0.9, target_s=0.03)
 
     reached = [
-        quantiles(simulator.latency_s(candidate, 2, "value", 0, scale=times * capacity.value / 100.0)[0], (0.9,))[0]
+        quantiles(simulator.run(candidate, 2, "value", 0, scale=times * capacity.value / 100.0).latency_s, (0.9,))[0]
         for times in (1.0, 1.3)
     ]
 

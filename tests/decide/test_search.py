@@ -58,7 +58,7 @@ def most_replicas(made, entry):
 def keeps_the_target(made, entry, replicas):
     target_s = made.workload.slo.latency_s
     runs = (
-        made.simulator.latency_s(entry, replicas, end, seed)[0] for end, seed in product(("low", "value", "high"), range(SEEDS))
+        made.simulator.run(entry, replicas, end, seed).latency_s for end, seed in product(("low", "value", "high"), range(SEEDS))
     )
     return all(quantiles(latency_s, (QUANTILE,))[0] <= target_s for latency_s in runs)
 
@@ -146,7 +146,7 @@ def test_what_is_cut_by_throughput_falls_behind_for_ever(measured, load):
     assume(overloaded)
 
     for entry in overloaded:
-        latency_s, _, _ = made.simulator.latency_s(entry, 1, "high", 0)
+        latency_s = made.simulator.run(entry, 1, "high", 0).latency_s
         quarters = [part.mean() for part in np.array_split(latency_s, 4)]
         assert sorted(quarters) == quarters and quarters[3] > 2 * quarters[0]
 
