@@ -258,7 +258,6 @@ def _risks(bench: Bench, recommended: Prediction | None) -> tuple[str, ...]:
                 f"servers are {percent(busy)} busy: beyond {percent(BUSY_FRACTION)} small errors in service time move p99 a lot; "
                 "replay under real load before relying on it"
             )
-        said += _busiest(bench, recommended)
         capacity = recommended.capacity_requests_per_s
         if capacity is not None:
             room = capacity.low / bench.demand.requests_per_s - 1
@@ -271,23 +270,24 @@ def _risks(bench: Bench, recommended: Prediction | None) -> tuple[str, ...]:
             said.append(
                 f"{variant.quality.metric} drops by {percent(drop.value)}, up to {percent(drop.high)}, on {variant.quality.items} items"
             )
+        in_busiest = recommended.latency_busiest_s
+        if in_busiest is not None:
+            breaks = in_busiest.high > bench.workload.slo.latency_s
+            said.insert(0 if breaks else len(said), _in_busiest(bench, in_busiest, breaks=breaks))
     if bench.profile.noise_fraction is not None and bench.profile.noise_fraction > NOISY_FRACTION:
         said.append(f"a noisy machine: the baseline differs from itself by {percent(bench.profile.noise_fraction)}")
     said.append(UNTRIED)
     return tuple(said)
 
 
-def _busiest(bench: Bench, recommended: Prediction) -> list[str]:
+def _in_busiest(bench: Bench, at_target: Estimate, *, breaks: bool) -> str:
     """Return what the latency is in the busiest part of the day, which the quantile of the whole day may hide."""
-    diurnal, at_target, slo = bench.workload.traffic.diurnal, recommended.latency_busiest_s, bench.workload.slo
-    if diurnal is None or at_target is None:
-        return []
-    when = "the busiest hour" if len(diurnal) == HOURS_PER_DAY else f"the busiest {seconds(SECONDS_PER_DAY / len(diurnal))}"
-    kept = "within" if at_target.high <= slo.latency_s else "not surely within"
-    return [
+    parts, slo = len(bench.workload.traffic.diurnal or ()), bench.workload.slo
+    when = "the busiest hour" if parts == HOURS_PER_DAY else f"the busiest {seconds(SECONDS_PER_DAY / parts)}"
+    return (
         f"in {when} of the day, at {rate(bench.demand.busiest_requests_per_s)}, p{100 * slo.quantile:g} is {seconds(at_target.low)} "
-        f"to {seconds(at_target.high)}: {kept} the target"
-    ]
+        f"to {seconds(at_target.high)}: {'not surely ' if breaks else ''}within the target"
+    )
 
 
 def _not_admitted(admissions: dict[str, Admission]) -> tuple[Exclusion, ...]:

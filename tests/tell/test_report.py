@@ -189,7 +189,7 @@ def test_goodput_and_sizes_of_batches_are_told(format_: str) -> None:
 
 @pytest.mark.parametrize("format_", ["html", "md"])
 def test_the_busiest_part_is_told_of_a_day_that_has_parts(format_: str) -> None:
-    change, row = EXAMPLES["change"], "p99 in the busiest part of the day"
+    change, row = EXAMPLES["change"], "p99 in the busiest part"
     traffic = replace(change.workload.traffic, diurnal=(1.0, 2.0))
     at_peak = replace(change.recommended, latency_busiest_s=change.recommended.latency_p99_s)
     diurnal = replace(change, workload=replace(change.workload, traffic=traffic), recommended=at_peak)
