@@ -177,6 +177,8 @@ def _with_units(tree: Any, expected: Any, path: Path, keys: tuple[str, ...]) -> 
     if isinstance(tree, dict) and any(get_origin(kind) is dict for kind in (expected, *get_args(expected))):
         inner = next(get_args(kind)[1] for kind in (expected, *get_args(expected)) if get_origin(kind) is dict)
         return {name: _with_units(value, inner, path, (*keys, name)) for name, value in tree.items()}
+    if isinstance(tree, list) and (entry := _entry_of(expected)) is not None:
+        return [_with_units(value, entry, path, keys) for value in tree]
     if isinstance(tree, str) and _is_number(expected):
         unit = next((unit for key in reversed(keys) if (unit := unit_of(key)) is not None), None)
         try:
@@ -185,6 +187,13 @@ def _with_units(tree: Any, expected: Any, path: Path, keys: tuple[str, ...]) -> 
             raise InputError(f"{path}: {'.'.join(keys)}: {error.fault}", hint=error.hint) from error
         return int(value) if value.is_integer() and not _mentions(expected, float) else value
     return tree
+
+
+def _entry_of(expected: Any) -> Any:
+    """Return what the entries of an expected list are, None where no list is expected."""
+    if get_origin(expected) is tuple:
+        return get_args(expected)[0]
+    return next((entry for inner in get_args(expected) if (entry := _entry_of(inner)) is not None), None)
 
 
 def _is_number(expected: Any) -> bool:

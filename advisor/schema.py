@@ -16,6 +16,7 @@ NonNegative = Annotated[float, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(min_length=1)]
+RelativeRates = Annotated[tuple[NonNegative, ...], Meta(min_length=2, max_length=1440)]
 
 Basis = Literal["measured", "interpolated", "simulated", "projected", "list-price", "assumed"]
 Family = Literal["cnn", "encoder", "decoder", "encoder-decoder", "tree", "other"]
@@ -314,8 +315,9 @@ class Profile(Record, frozen=True, kw_only=True):
 class Traffic(Record, frozen=True, kw_only=True):
     """Load: a mean rate with the coefficient of variation of inter-arrival times (1 = Poisson), or a recorded trace."""
 
-    requests_per_s: Positive | None = None
+    requests_per_s: Positive | None = None  # the mean of the day
     burstiness_cv: Positive = 1.0
+    diurnal: RelativeRates | None = None  # of equal parts of the day: 24 are hours; None: the same all day
     trace: Name | None = None  # CSV with arrival_s and, optionally, sequence_length
 
 
@@ -421,13 +423,17 @@ class Prediction(Record, frozen=True, kw_only=True):
     latency_p95_s: Estimate
     latency_p99_s: Estimate
     latency_slo_s: Estimate  # at the quantile of the target
+    latency_busiest_s: Estimate | None  # the same of the requests in the busiest part of the day; None: the day has no parts
+    goodput_fraction: Estimate  # share of requests within the target
+    throughput_requests_per_s: Estimate  # completed, of all replicas
     capacity_requests_per_s: Estimate | None  # None: not sought for this candidate
     utilization_fraction: Estimate
     mean_batch_size: float
+    batch_size_shares: tuple[float, ...]  # entry b - 1: the share of batches that hold b requests
     cost_usd_per_hour: Estimate
     cost_usd_per_million_requests: Estimate
     quality_drop: Estimate | None  # None: not measured
-    meets_slo: bool  # the upper end of latency_slo_s is within the target
+    meets_slo: bool  # servers keep up all day, and the upper end of latency_slo_s is within the target
     changes: tuple[str, ...]  # what differs from the baseline, in words, empty for "change nothing"
 
 

@@ -27,6 +27,15 @@ def read_workload(path: Path) -> Workload:
         raise InputError(
             f"{path}: traffic: give either requests_per_s or trace", hint="for example: traffic: {requests_per_s: 40}"
         )
+    if traffic.diurnal is not None and traffic.trace is not None:
+        raise InputError(
+            f"{path}: traffic.diurnal: a trace has its own course of the day",
+            hint="remove diurnal, or give requests_per_s instead",
+        )
+    if traffic.diurnal is not None and not any(traffic.diurnal):
+        raise InputError(
+            f"{path}: traffic.diurnal: no part of the day has any requests", hint="give at least one of them a rate above 0"
+        )
     for place in hardware.allowed:
         if place != "local":
             raise InputError(

@@ -157,7 +157,7 @@ def _at(
     bench = Bench(measured, workload, trace)
 
     def busy(scale: float) -> float:
-        return bench.simulator.latency_s(configuration, 1, "value", 0, scale=scale)[1]
+        return bench.simulator.run(configuration, 1, "value", 0, scale=scale).utilization
 
     low, high = 1e-4, 1e6
     for _ in range(40):

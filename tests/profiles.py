@@ -205,6 +205,7 @@ def workload(
     *,
     quantile: float = 0.9,
     burstiness_cv: float = 1.0,
+    diurnal: tuple[float, ...] | None = None,
     usd_per_hour: float = 1.0,
     sequence_length: SequenceLength | None = None,
     quality: Quality | None = None,
@@ -214,7 +215,7 @@ def workload(
     """Return a workload; the default quantile is one that few requests settle."""
     return Workload(
         name="a test",
-        traffic=Traffic(requests_per_s=requests_per_s, burstiness_cv=burstiness_cv),
+        traffic=Traffic(requests_per_s=requests_per_s, burstiness_cv=burstiness_cv, diurnal=diurnal),
         slo=Slo(latency_s=latency_s, quantile=quantile),
         hardware=HardwareChoice(allowed=("local",), price_usd_per_hour={"local": usd_per_hour}),
         inputs=Inputs(sequence_length=sequence_length) if sequence_length else None,

@@ -244,6 +244,8 @@ BAD_WORKLOADS = [
     ("traffic.trace: trace.csv: no such file", TRACED),
     ("traffic: give either requests_per_s or trace", TRACED.replace("trace:", "requests_per_s: 1, trace:")),
     ("traffic: give either requests_per_s or trace", WORKLOAD.replace("requests_per_s: 100", "")),
+    ("traffic.diurnal: a trace has its own course", TRACED.replace("trace:", "diurnal: [1, 2], trace:")),
+    ("traffic.diurnal: no part of the day has any requests", WORKLOAD.replace("100", "100, diurnal: [0, 0]")),
     ("slo.quantile: 0.99999 is more than 0.9999", WORKLOAD.replace("500 ms", "500 ms, quantile: 0.99999")),
     ("hardware.price_usd_per_hour: no price for 'local'", WORKLOAD.replace("local", "h100")),
     ("hardware.allowed: 'h100' was not measured", WORKLOAD.replace("{price", "{allowed: [h100], price")),

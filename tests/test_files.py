@@ -62,6 +62,12 @@ def test_numbers_carry_the_units_that_their_field_allows(tmp_path):
     assert {"local": 0.34} == workload.hardware.price_usd_per_hour
 
 
+def test_a_list_of_numbers_is_read_as_numbers(tmp_path):
+    content = WORKLOAD.replace("burstiness_cv: 1.5", "diurnal: [0, 010, 2.5, 1e1]")
+
+    assert (0.0, 10.0, 2.5, 10.0) == read_yaml(written(tmp_path, content), Workload).traffic.diurnal
+
+
 @pytest.mark.parametrize(("text", "expected"), [("010", 10), ("1_000", 1000), ("1e2", 100), ("0100", 100)])
 def test_a_number_is_what_a_person_reads_not_what_yaml_does(tmp_path, text, expected):
     assert expected == read_yaml(written(tmp_path, WORKLOAD.replace("40 /s", text)), Workload).traffic.requests_per_s
@@ -121,6 +127,13 @@ def test_an_unknown_key_is_refused_at_any_depth_with_the_nearest_that_is_known(t
         ("traffic.requests_per_s", "40 /s", "!!float fast"),
         ("traffic.requests_per_s", "40 /s", "!!timestamp fast"),
         ("traffic.burstiness_cv", "1.5", "150 %"),
+        ("traffic.diurnal", "1.5", "1.5, diurnal: 24"),
+        ("traffic.diurnal", "1.5", "1.5, diurnal: [1]"),
+        ("traffic.diurnal", "1.5", f"1.5, diurnal: [{'1, ' * 1441}]"),
+        ("traffic.diurnal", "1.5", "1.5, diurnal: [1, night]"),
+        ("traffic.diurnal", "1.5", "1.5, diurnal: [1, 2 /s]"),
+        ("traffic.diurnal[1]", "1.5", "1.5, diurnal: [1, -1]"),
+        ("traffic.diurnal[1]", "1.5", "1.5, diurnal: [1, [2]]"),
         ("slo.latency_s", "50 ms", "50 parsecs"),
         ("slo.latency_s", "50 ms", "0 ms"),
         ("slo.quantile", "99 %", "99"),

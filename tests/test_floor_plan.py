@@ -51,6 +51,7 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
             "advisor.decide.calibration",
             "advisor.decide.candidates",
             "advisor.decide.choices",
+            "advisor.decide.day",
             "advisor.decide.lifecycle",
             "advisor.decide.load_judgement",
             "advisor.decide.predict",
@@ -68,6 +69,7 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
         {
             "advisor.tell",
             "advisor.tell.axes",
+            "advisor.tell.batches",
             "advisor.tell.charts",
             "advisor.tell.facts",
             "advisor.tell.options",

@@ -8,6 +8,7 @@ from advisor import __version__
 from advisor.decide import choices, lifecycle, verdict
 from advisor.decide.bench import Bench
 from advisor.decide.candidates import Admission
+from advisor.decide.day import HOURS_PER_DAY, SECONDS_PER_DAY
 from advisor.decide.predict import SERVER_FACTOR
 from advisor.decide.search import MAX_REPLICAS, Found
 from advisor.decide.service_time import is_projected
@@ -291,10 +292,24 @@ def _risks(bench: Bench, recommended: Prediction | None) -> tuple[str, ...]:
             said.append(
                 f"{variant.quality.metric} drops by {percent(drop.value)}, up to {percent(drop.high)}, on {variant.quality.items} items"
             )
+        in_busiest = recommended.latency_busiest_s
+        if in_busiest is not None:
+            breaks = in_busiest.high > bench.workload.slo.latency_s
+            said.insert(0 if breaks else len(said), _in_busiest(bench, in_busiest, breaks=breaks))
     if bench.profile.noise_fraction is not None and bench.profile.noise_fraction > NOISY_FRACTION:
         said.append(f"a noisy machine: the baseline differs from itself by {percent(bench.profile.noise_fraction)}")
     said.append(UNTRIED)
     return tuple(said)
+
+
+def _in_busiest(bench: Bench, at_target: Estimate, *, breaks: bool) -> str:
+    """Return what the latency is in the busiest part of the day, which the quantile of the whole day may hide."""
+    parts, slo = len(bench.workload.traffic.diurnal or ()), bench.workload.slo
+    when = "the busiest hour" if parts == HOURS_PER_DAY else f"the busiest {seconds(SECONDS_PER_DAY / parts)}"
+    return (
+        f"in {when} of the day, at {rate(bench.demand.busiest_requests_per_s)}, p{100 * slo.quantile:g} is {seconds(at_target.low)} "
+        f"to {seconds(at_target.high)}: {'not surely ' if breaks else ''}within the target"
+    )
 
 
 def _not_admitted(admissions: dict[str, Admission]) -> tuple[Exclusion, ...]:
@@ -307,6 +322,8 @@ def _assumptions(bench: Bench) -> tuple[str, ...]:
         f"assumed where no load test has shown it: a call takes {low:g} to {high:g} times as long inside a server as in the profile",
         "assumed: a replica is one machine like the profiled one, and the load balancer draws replicas at random",
     ]
+    if bench.workload.traffic.diurnal is not None:
+        said.append("assumed: a queue settles within a part of the day, so a short sample of each part stands for all of it")
     if bench.workload.inputs is not None and bench.workload.inputs.sequence_length is not None:
         lengths = bench.workload.inputs.sequence_length
         if lengths.max is None:

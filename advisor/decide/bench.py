@@ -82,13 +82,18 @@ def predict(
     projected = is_projected(bench.simulator.grid(configuration), configuration.max_batch_size, bench.asked_lengths)
     basis: Basis = "projected" if projected else "simulated"
 
-    def latency(index: int) -> Estimate:
-        return over_runs({end: outcome.quantiles_s[:, index] for end, outcome in ends.items()}, basis, source)
+    def estimate(runs: dict[str, np.ndarray]) -> Estimate:
+        return over_runs(runs, basis, source)
 
+    def latency(index: int) -> Estimate:
+        return estimate({end: outcome.quantiles_s[:, index] for end, outcome in ends.items()})
+
+    busiest = {end: outcome.busiest_s for end, outcome in ends.items() if outcome.busiest_s is not None}
     cost = replicas * bench.price
     per_million = cost / bench.demand.requests_per_s * SECONDS_PER_MILLION
     paid = f"{replicas} x {usd(bench.price)}/h as the workload file says"
     at_target = latency(3)
+    shares = ends["value"].batches / ends["value"].batches.sum()
     variant = bench.variants[configuration.variant]
     said = list(changes(bench.today, configuration))
     if replicas != today_replicas:
@@ -99,19 +104,23 @@ def predict(
         latency_p95_s=latency(1),
         latency_p99_s=latency(2),
         latency_slo_s=at_target,
+        latency_busiest_s=estimate(busiest) if busiest else None,
+        goodput_fraction=estimate({end: outcome.goodput for end, outcome in ends.items()}),
+        throughput_requests_per_s=estimate({end: outcome.throughput_requests_per_s for end, outcome in ends.items()}),
         capacity_requests_per_s=bench.simulator.capacity_requests_per_s(
             configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s
         )
         if with_capacity
         else None,
-        utilization_fraction=over_runs({end: outcome.utilization for end, outcome in ends.items()}, basis, source),
-        mean_batch_size=ends["value"].mean_batch_size,
+        utilization_fraction=estimate({end: outcome.utilization for end, outcome in ends.items()}),
+        mean_batch_size=float(shares @ np.arange(1, len(shares) + 1)),
+        batch_size_shares=tuple(shares.tolist()),
         cost_usd_per_hour=Estimate(value=cost, low=cost, high=cost, basis="list-price", source=paid),
         cost_usd_per_million_requests=Estimate(
             value=per_million, low=per_million, high=per_million, basis="list-price", source=f"{paid}, at the mean rate"
         ),
         quality_drop=quality_drop(variant),
-        meets_slo=at_target.high <= slo.latency_s,
+        meets_slo=bench.simulator.keeps_up(configuration, replicas, "high") and at_target.high <= slo.latency_s,
         changes=tuple(said),
     )
 

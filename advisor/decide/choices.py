@@ -32,9 +32,9 @@ def baseline_today(bench: Bench) -> Prediction:
             bench.simulator, [bench.today], quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=bench.price
         )
         work, _ = bench.simulator.bounds(bench.today, slo.quantile)
-        stable = max(1, math.ceil(bench.demand.requests_per_s * work / STABLE_UTILIZATION))
+        stable = max(1, math.ceil(bench.demand.busiest_requests_per_s * work / STABLE_UTILIZATION))
         # Nobody is taken to run servers that idle nearly all the time: a target that takes so many is missed today.
-        idle = math.ceil(bench.demand.requests_per_s * work / LOWEST_UTILIZATION) + 1
+        idle = math.ceil(bench.demand.busiest_requests_per_s * work / LOWEST_UTILIZATION) + 1
         asked = found.cheapest[0][1] if found.cheapest and found.cheapest[0][1] <= idle else stable
     return predict(bench, bench.today, asked, today_replicas=asked, with_capacity=True)
 
@@ -48,7 +48,8 @@ def fewest_replicas_today(bench: Bench, end: End, most: int) -> int:
     while high - low > 1:
         middle = (low + high) // 2
         reached_s = bench.simulator.outcome(bench.today, middle, end, (slo.quantile,)).quantiles_s.max()
-        low, high = (low, middle) if reached_s <= slo.latency_s else (middle, high)
+        is_enough = bench.simulator.keeps_up(bench.today, middle, end) and reached_s <= slo.latency_s
+        low, high = (low, middle) if is_enough else (middle, high)
     return high
 
 
@@ -93,7 +94,7 @@ def _nearest(bench: Bench, space: list[Configuration]) -> tuple[Configuration, i
     rated = []
     for entry in unhurried:
         work, _ = bench.simulator.bounds(entry, slo.quantile)
-        replicas = max(1, math.ceil(bench.demand.requests_per_s * work / STABLE_UTILIZATION * 2))
+        replicas = max(1, math.ceil(bench.demand.busiest_requests_per_s * work / STABLE_UTILIZATION * 2))
         rated.append((bench.simulator.outcome(entry, replicas, "high", (slo.quantile,)).quantiles_s.max(), replicas, entry))
     _, replicas, best = min(rated, key=lambda entry: (entry[0], entry[1]))
     return best, replicas
@@ -142,12 +143,12 @@ def frontier(
     for entry in space:
         work, floor = bench.simulator.bounds(entry, slo.quantile)
         for replicas in levels:
-            if floor > slo.latency_s or bench.demand.requests_per_s * work >= replicas:
+            if floor > slo.latency_s or bench.demand.busiest_requests_per_s * work >= replicas:
                 continue
-            latency_s, _, _ = bench.simulator.latency_s(entry, replicas, "high", 0, requests=SCREENING_REQUESTS)
+            run = bench.simulator.run(entry, replicas, "high", 0, requests=SCREENING_REQUESTS)
             entries.append((entry, replicas))
             lost = _lost(quality_drop(bench.variants[entry.variant]))
-            points.append((replicas * bench.price, float(quantiles(latency_s, (slo.quantile,))[0]), lost))
+            points.append((replicas * bench.price, float(quantiles(run.latency_s, (slo.quantile,))[0]), lost))
     if not points:
         return ()
     kept = [entry for entry, keep in zip(entries, pareto.non_dominated(np.array(points)), strict=True) if keep]

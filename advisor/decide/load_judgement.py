@@ -32,7 +32,7 @@ def offered(bench: Bench, candidate: Candidate, *, wanted_s: float) -> Offer:
 
     The stream is one that no prediction was made with; it lasts `wanted_s`, or longer where the quantile needs more requests.
     """
-    arrival_s, size_class = bench.demand.stream(UNSEEN_SEED, candidate.replicas)
+    arrival_s, size_class = bench.demand.busiest(UNSEEN_SEED, candidate.replicas)
     quantile = bench.workload.slo.quantile
     needed = math.ceil(BEYOND_QUANTILE / (1 - quantile))
     within = int(np.searchsorted(arrival_s - arrival_s[0], wanted_s))
@@ -68,9 +68,8 @@ def expected(bench: Bench, candidate: Candidate, offer: Offer) -> Replayed:
     for end in ("low", "value", "high"):
         rows = []
         for seed in range(REPLAY_SEEDS):
-            latency_s, utilization, _ = bench.simulator.run(configuration, offer.arrival_s, offer.size_class, end, seed)
-            rate = len(latency_s) / float((offer.arrival_s + latency_s).max() - offer.arrival_s[0])
-            rows.append([*quantiles(latency_s, wanted), rate, utilization])
+            run = bench.simulator.replay(configuration, offer.arrival_s, offer.size_class, end, seed)
+            rows.append([*quantiles(run.latency_s, wanted), run.throughput_requests_per_s, run.utilization])
         figures[end] = np.array(rows)
     source = f"simulation of the {len(offer.arrival_s):,} requests of the load test with {REPLAY_SEEDS} seeds"
     estimates = [

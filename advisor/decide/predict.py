@@ -6,15 +6,18 @@ from functools import cached_property
 from itertools import product
 from statistics import NormalDist
 
+import msgspec
 import numpy as np
 
+from advisor.decide import day
 from advisor.decide.candidates import Configuration
 from advisor.decide.service_time import ServiceGrid, service_table
 from advisor.kernels import queue_sim
-from advisor.schema import Calibration, Estimate, SequenceLength, Workload
+from advisor.schema import Calibration, Estimate, Record, SequenceLength, Workload
 
 SEEDS = 4
-# So many requests beyond the quantile in each run that its sampling error stays at a few percent.
+# So many requests beyond the quantile in each run, or of a day's busiest part in all runs together, that its sampling error stays
+# at a few percent.
 REQUESTS_BEYOND_QUANTILE = 120
 MIN_REQUESTS = 10_000
 MAX_REQUESTS = 400_000
@@ -39,19 +42,24 @@ class Demand:
         """`lengths` are the measured ones, ascending; `trace_s` (requests,) ascending arrival times, `trace_length` (requests,)."""
         self.trace_s = trace_s
         self.cv = workload.traffic.burstiness_cv
+        self.slo = workload.slo
+        self.rates = day.relative_rates(workload.traffic.diurnal) if workload.traffic.diurnal is not None else None
         beyond = REQUESTS_BEYOND_QUANTILE / (1 - workload.slo.quantile)
+        if self.rates is not None:
+            beyond = max(beyond, beyond / SEEDS / day.busiest_share(self.rates))
         self.requests = int(min(max(beyond, MIN_REQUESTS), MAX_REQUESTS))
         if trace_s is not None:
             self.requests = len(trace_s)
             self.requests_per_s = (len(trace_s) - 1) / float(trace_s[-1] - trace_s[0])
         else:
             self.requests_per_s = float(workload.traffic.requests_per_s or 0.0)
+        self.busiest_requests_per_s = self.requests_per_s * (1.0 if self.rates is None else float(self.rates.max()))
         asked = workload.inputs.sequence_length if workload.inputs else None
         longest = int(trace_length.max()) if trace_length is not None else _longest(asked) if asked else 0
         self.lengths = _class_lengths(lengths, longest)
         self._fixed_class = _nearest_class(self.lengths, trace_length) if trace_length is not None else None
         self._asked = asked
-        self._arrivals: dict[tuple[int, int], np.ndarray] = {}  # those in use: a search goes through hundreds of replicas
+        self._arrivals: dict[tuple[int, int, int], np.ndarray] = {}  # those in use: a search goes through hundreds of replicas
         self._classes: dict[int, np.ndarray] = {}
 
     def stream(
@@ -59,28 +67,45 @@ class Demand:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return arrival_s and size_class (requests,) at one of `replicas`, the whole stream `scale` times as dense.
 
-        `requests` takes only so many from the beginning.
+        `requests` takes only so many from the beginning, or a whole day of only so many.
 
         Requests go to a replica drawn at random, so of a renewal process each replica sees every k-th gap sum, k geometric.
         """
         if self.trace_s is not None:
             arrival_s, classes = self._trace(seed, replicas)
             return arrival_s[:requests] / scale, classes[:requests]
-        key = (seed, replicas)
+        drawn = self.requests if requests is None or self.rates is None else min(requests, self.requests)
+        key = (seed, replicas, drawn)
         if key not in self._arrivals:
-            random = np.random.default_rng((seed, 1))
-            shape = 1.0 / self.cv**2
-            if self.cv == 1.0:
-                # A geometric sum of exponentials is exponential: one draw serves every number of replicas.
-                gaps = random.standard_exponential(self.requests) * replicas
-            else:
-                kept = random.geometric(1.0 / replicas, self.requests) if replicas > 1 else 1
-                gaps = random.standard_gamma(shape * kept, self.requests) / shape
+            gaps = self._gaps(seed, replicas, drawn)
+            if self.rates is not None:
+                gaps = day.gaps_of_day(gaps, self.rates, warm_up=_warm_up(drawn), mean_gap=replicas)
             if len(self._arrivals) == MAX_STREAMS:
                 del self._arrivals[next(iter(self._arrivals))]
             self._arrivals[key] = np.cumsum(gaps) / self.requests_per_s
         arrival_s = self._arrivals[key][:requests]
-        return arrival_s if scale == 1.0 else arrival_s / scale, self._size_classes(seed)[:requests]
+        return arrival_s if scale == 1.0 else arrival_s / scale, self._size_classes(seed)[: len(arrival_s)]
+
+    def busiest(self, seed: int, replicas: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return arrival_s and size_class (requests,) at one of `replicas` as if the busiest part of the day did not end."""
+        if self.rates is None:
+            return self.stream(seed, replicas)
+        arrival_s = np.cumsum(self._gaps(seed, replicas, self.requests)) / self.busiest_requests_per_s
+        return arrival_s, self._size_classes(seed)
+
+    def in_busiest(self, requests: int) -> np.ndarray | None:
+        """Return which of the requests after the warm-up (requests,) come in the busiest part of the day, None without parts."""
+        return None if self.rates is None else self.rates[day.parts(self.rates, requests)] == self.rates.max()
+
+    def _gaps(self, seed: int, replicas: int, requests: int) -> np.ndarray:
+        """Return gaps between requests (requests,) at one of `replicas`, over the mean gap between all requests."""
+        random = np.random.default_rng((seed, 1))
+        if self.cv == 1.0:
+            # A geometric sum of exponentials is exponential: one draw serves every number of replicas.
+            return random.standard_exponential(requests) * replicas
+        shape = 1.0 / self.cv**2
+        kept = random.geometric(1.0 / replicas, requests) if replicas > 1 else 1
+        return random.standard_gamma(shape * kept, requests) / shape
 
     def _size_classes(self, seed: int) -> np.ndarray:
         if seed not in self._classes:
@@ -141,14 +166,24 @@ def _drawn_classes(
     return _nearest_class(lengths, np.minimum(drawn, _longest(asked)))
 
 
-class Outcome:
-    """What the simulation says of one configuration at one end of the service interval, over all seeds."""
+class Run(Record, frozen=True, kw_only=True):
+    """One simulated run; latencies (requests,) are those after its warm-up, batches (max_batch_size,) counts those of b at b - 1."""
 
-    def __init__(self, quantiles_s: np.ndarray, utilization: np.ndarray, mean_batch_size: float) -> None:
-        """`quantiles_s` is (seeds, quantiles), `utilization` (seeds,)."""
-        self.quantiles_s = quantiles_s
-        self.utilization = utilization
-        self.mean_batch_size = mean_batch_size
+    latency_s: np.ndarray
+    batches: np.ndarray
+    utilization: float
+    throughput_requests_per_s: float  # of all replicas
+
+
+class Outcome(Record, frozen=True, kw_only=True):
+    """What the simulation says of one configuration at one end of the service interval; the first axis is that of the seeds."""
+
+    quantiles_s: np.ndarray  # (seeds, quantiles)
+    busiest_s: np.ndarray | None  # (seeds,) the target's quantile in the busiest part of the day
+    goodput: np.ndarray  # (seeds,) share of requests within the target
+    utilization: np.ndarray  # (seeds,)
+    throughput_requests_per_s: np.ndarray  # (seeds,)
+    batches: np.ndarray  # (max_batch_size,) of all seeds
 
 
 class Simulator:
@@ -250,21 +285,26 @@ class Simulator:
             self._factors[key] = spread[np.random.default_rng((seed, 3)).integers(len(spread), size=4096)]
         return self._factors[key]
 
-    def latency_s(
-        self, configuration: Configuration, replicas: int, end: str, seed: int, *, scale: float = 1.0, requests: int | None = None
-    ) -> tuple[np.ndarray, float, float]:
-        """Return the latencies (requests,) after warm-up, the utilization and the mean batch size of one run.
+    def keeps_up(self, configuration: Configuration, replicas: int, end: str, *, scale: float = 1.0) -> bool:
+        """Return whether the busiest part of the day leaves the servers a rest, in the batches that suit them best.
 
-        `scale` makes the stream so many times as dense; `requests` takes only its beginning.
+        Without one a queue grows as long as the part lasts, far longer than a simulated day shows.
         """
-        arrival_s, size_class = self.demand.stream(seed, replicas, scale=scale, requests=requests)
-        latency_s, utilization, mean_batch_size = self.run(configuration, arrival_s, size_class, end, seed)
-        return _warm(latency_s), utilization, mean_batch_size
+        work_s = self._work_s(configuration, end) / configuration.instances
+        return scale * self.demand.busiest_requests_per_s * work_s / replicas < 1
 
     def run(
-        self, configuration: Configuration, arrival_s: np.ndarray, size_class: np.ndarray, end: str, seed: int
-    ) -> tuple[np.ndarray, float, float]:
-        """Return the latencies (requests,), the utilization and the mean batch size for these very requests at one replica."""
+        self, configuration: Configuration, replicas: int, end: str, seed: int, *, scale: float = 1.0, requests: int | None = None
+    ) -> Run:
+        """Return one run; `scale` makes the stream so many times as dense, `requests` takes only so many."""
+        arrival_s, size_class = self.demand.stream(seed, replicas, scale=scale, requests=requests)
+        run = self.replay(configuration, arrival_s, size_class, end, seed)
+        return msgspec.structs.replace(
+            run, latency_s=_warm(run.latency_s), throughput_requests_per_s=replicas * run.throughput_requests_per_s
+        )
+
+    def replay(self, configuration: Configuration, arrival_s: np.ndarray, size_class: np.ndarray, end: str, seed: int) -> Run:
+        """Return the run of these very requests at one replica, its latencies those of all of them (requests,)."""
         grid = self.grid(configuration)
         seen = self._overhead(grid)
         latency_s, histogram, busy_s = queue_sim.simulate_queue(
@@ -279,31 +319,43 @@ class Simulator:
         # The last batches leave last, but for those that overtake them on another instance.
         last = configuration.max_batch_size * (configuration.instances + 1)
         span = max(float((arrival_s[-last:] + latency_s[-last:]).max()) - float(arrival_s[0]), np.finfo(float).tiny)
-        # Rounding of sums may leave a server that never rests a hair more than fully busy.
-        utilization = min(busy_s / (configuration.instances * span), 1.0)
-        return latency_s + self._transit_s(grid, len(latency_s), seed), utilization, len(latency_s) / int(histogram.sum())
+        return Run(
+            latency_s=latency_s + self._transit_s(grid, len(latency_s), seed),
+            batches=histogram,
+            # Rounding of sums may leave a server that never rests a hair more than fully busy.
+            utilization=min(busy_s / (configuration.instances * span), 1.0),
+            throughput_requests_per_s=len(latency_s) / span,
+        )
 
     def meets(self, configuration: Configuration, replicas: int, *, quantile: float, target_s: float) -> bool:
-        """Return whether the quantile is within the target at every end of the service interval, in every run.
+        """Return whether servers keep up, and the quantile is within the target at every end of the service interval in every run.
 
         The upper end is what misses, if any: faster calls may form other batches, but seldom keep anybody waiting longer.
         """
         runs = product(("high", "value", "low"), range(SEEDS))
-        return all(self._reaches(configuration, replicas, end, seed, quantile) <= target_s for end, seed in runs)
+        return self.keeps_up(configuration, replicas, "high") and all(
+            self._reaches(configuration, replicas, end, seed, quantile) <= target_s for end, seed in runs
+        )
 
     def _reaches(
         self, configuration: Configuration, replicas: int, end: str, seed: int, quantile: float, *, scale: float = 1.0
     ) -> float:
-        latency_s, _, _ = self.latency_s(configuration, replicas, end, seed, scale=scale)
-        return float(quantiles(latency_s, (quantile,))[0])
+        run = self.run(configuration, replicas, end, seed, scale=scale)
+        return float(quantiles(run.latency_s, (quantile,))[0])
 
     def outcome(self, configuration: Configuration, replicas: int, end: str, wanted: Sequence[float]) -> Outcome:
-        """Return quantiles, utilization and mean batch size over all seeds."""
-        runs = [self.latency_s(configuration, replicas, end, seed) for seed in range(SEEDS)]
+        """Return the wanted quantiles and what else the runs of all seeds say."""
+        runs = [self.run(configuration, replicas, end, seed) for seed in range(SEEDS)]
+        slo, busiest = self.demand.slo, self.demand.in_busiest(len(runs[0].latency_s))
         return Outcome(
-            quantiles_s=np.array([quantiles(latency_s, wanted) for latency_s, _, _ in runs]),
-            utilization=np.array([busy for _, busy, _ in runs]),
-            mean_batch_size=float(np.mean([batch for _, _, batch in runs])),
+            quantiles_s=np.array([quantiles(run.latency_s, wanted) for run in runs]),
+            busiest_s=None
+            if busiest is None
+            else np.array([quantiles(run.latency_s[busiest], (slo.quantile,))[0] for run in runs]),
+            goodput=np.array([np.mean(run.latency_s <= slo.latency_s) for run in runs]),
+            utilization=np.array([run.utilization for run in runs]),
+            throughput_requests_per_s=np.array([run.throughput_requests_per_s for run in runs]),
+            batches=np.sum([run.batches for run in runs], axis=0),
         )
 
     def capacity_requests_per_s(
@@ -330,10 +382,12 @@ class Simulator:
     ) -> float:
         def holds(scale: float) -> bool:
             reached = (self._reaches(configuration, replicas, end, seed, quantile, scale=scale) for seed in range(seeds))
-            return all(latency_s <= target_s for latency_s in reached)
+            return self.keeps_up(configuration, replicas, end, scale=scale) and all(
+                latency_s <= target_s for latency_s in reached
+            )
 
         # Full utilization is an upper bound; how far below it the target holds is what is sought.
-        limit = replicas * configuration.instances / self._work_s(configuration, end) / self.demand.requests_per_s
+        limit = replicas * configuration.instances / self._work_s(configuration, end) / self.demand.busiest_requests_per_s
         # Today's traffic is asked first: where thinner traffic waits longer for batches to fill, halving would pass it by.
         low, high = (1.0, max(limit, 1.0)) if holds(1.0) else (0.0, min(limit, 1.0))
         for _ in range(CAPACITY_STEPS):
@@ -348,7 +402,11 @@ def _setting(grid: ServiceGrid) -> tuple[str, int, int]:
 
 def _warm(values: np.ndarray) -> np.ndarray:
     """Return what is left of a run's requests after its warm-up."""
-    return values[int(WARM_UP_FRACTION * len(values)) :]
+    return values[_warm_up(len(values)) :]
+
+
+def _warm_up(requests: int) -> int:
+    return int(WARM_UP_FRACTION * requests)
 
 
 def quantiles(latency_s: np.ndarray, wanted: Sequence[float]) -> np.ndarray:

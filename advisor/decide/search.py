@@ -42,7 +42,7 @@ def search(
     item_seconds, floor_s = (
         np.array(column) for column in zip(*(simulator.bounds(entry, quantile) for entry in space), strict=True)
     )
-    rate = simulator.demand.requests_per_s
+    rate = simulator.demand.busiest_requests_per_s
     alone = np.array([entry.max_batch_size == 1 for entry in space])
     lowest = np.where(alone, min(LOWEST_UTILIZATION, (1 - quantile) / 2), LOWEST_UTILIZATION)
     limits = np.minimum(np.ceil(rate * item_seconds / lowest) + 1, MAX_REPLICAS).astype(np.intp)

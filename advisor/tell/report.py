@@ -9,6 +9,7 @@ import msgspec
 from advisor import units
 from advisor.schema import Advice
 from advisor.tell import charts
+from advisor.tell.batches import batches
 from advisor.tell.options import options
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def render(advice: Advice, format_: str) -> str:
         .get_template(TEMPLATES[format_])
         .render(
             advice=advice,
+            batches=batches,
             bars=charts.operator_bars(advice.model),
             colours=charts.colours(advice),
             frontier=charts.frontier(advice),

@@ -89,6 +89,7 @@ def a_question(random):
         quality=random.choice([None, FLOOR]),
         baseline=random.choice([None, today, today]),
         lifecycle=random.choice([None, Lifecycle(labels_usd=0.0, fine_tuning_usd=10.0, fine_tunings_per_year=2.0)]),
+        diurnal=random.choice([None, None, (1.0, 2.0), (0.0, 1.0, 0.5)]),
     )
     return measured, asked
 
@@ -363,6 +364,33 @@ def test_the_room_above_the_traffic_is_never_less_than_nothing():
     advice = advice_on(profile(power_law(SECONDS), batch_sizes=(1,)), workload(70.0, 0.08))
 
     assert advice.recommended.capacity_requests_per_s.low >= 70.0
+
+
+def test_a_day_with_a_peak_takes_more_replicas_than_a_flat_one():
+    measured, hours = profile(power_law(SECONDS), batch_sizes=(1,)), 24
+
+    flat, peaky = (
+        advice_on(measured, workload(100.0, 0.1, diurnal=diurnal))
+        for diurnal in ((1.0,) * hours, (*(1.0,) * (hours - 2), 6.0, 6.0))
+    )
+
+    assert flat.recommended.candidate.replicas == 2 and peaky.recommended.candidate.replicas > 4
+    assert flat.recommended == replace(
+        advice_on(measured, workload(100.0, 0.1)).recommended, latency_busiest_s=flat.recommended.latency_slo_s
+    )
+
+
+def test_a_promise_that_breaks_in_the_busiest_hour_is_a_risk_even_if_the_day_keeps_it():
+    hours = (*(1.0,) * 23, 3.0)
+    measured = profile(power_law(SECONDS), batch_sizes=(1,))
+
+    loose, tight = (advice_on(measured, workload(25.0, latency_s, diurnal=hours)) for latency_s in (1.0, 0.03))
+
+    assert any(
+        "in the busiest hour of the day, at 69.2 /s, p90 is" in risk and ": within the target" in risk for risk in loose.risks
+    )
+    assert tight.recommended.meets_slo and tight.recommended.latency_busiest_s.high > 0.03
+    assert any(": not surely within the target" in risk for risk in tight.risks)
 
 
 def test_a_trace_is_judged_by_its_own_arrivals():

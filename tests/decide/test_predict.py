@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from advisor.decide.bench import Bench, predict
 from advisor.decide.candidates import Configuration
-from advisor.decide.predict import SEEDS, SERVER_FACTOR, WARM_UP_FRACTION, Demand, quantiles
+from advisor.decide.predict import REQUESTS_BEYOND_QUANTILE, SEEDS, SERVER_FACTOR, WARM_UP_FRACTION, Demand, quantiles
 from advisor.kernels import reference
 from advisor.schema import Calibration, Estimate, SequenceLength, Trace
 from tests.profiles import UNSTEADY, fixed_cost_law, power_law, profile, workload
@@ -23,6 +23,7 @@ TIRED_PROFILE = profile(fixed_cost_law(0.004, 0.001), settings=((1, 1), (1, 4)),
 rates = st.floats(1.0, 2000.0)
 targets = st.floats(0.005, 0.5)
 burstiness = st.sampled_from([0.5, 1.0, 2.0])
+days = st.none() | st.lists(st.sampled_from([0.0, 0.2, 1.0, 3.0]), min_size=2, max_size=24).filter(any).map(tuple)
 
 
 def configuration(*, instances=1, max_batch_size=1, max_queue_delay_s=0.0):
@@ -58,7 +59,7 @@ def bench(measured=STEADY_PROFILE, *, requests=None, trace=None, **asked):
 
 
 def all_latencies(simulator, candidate, replicas=1, end="value"):
-    return np.concatenate([simulator.latency_s(candidate, replicas, end, seed)[0] for seed in range(SEEDS)])
+    return np.concatenate([simulator.run(candidate, replicas, end, seed).latency_s for seed in range(SEEDS)])
 
 
 # --- the queue -----------------------------------------------------------------------------------------------------------
@@ -103,7 +104,7 @@ def test_a_run_is_what_the_twin_of_the_kernel_makes_of_the_same_stream(candidate
         max_queue_delay_s=candidate.max_queue_delay_s,
     )
 
-    latency_s, _, _ = made.simulator.latency_s(candidate, replicas, end, 0)
+    latency_s = made.simulator.run(candidate, replicas, end, 0).latency_s
 
     np.testing.assert_array_equal(expected[int(WARM_UP_FRACTION * len(expected)) :], latency_s)
 
@@ -178,9 +179,9 @@ def test_latency_counts_from_the_moment_a_request_was_meant_to_be_sent():
         bench(replace(STEADY_PROFILE, calibrations=(taught(transit_s=transit_s),))).simulator for transit_s in (0.0, 0.3)
     )
 
-    (before_s, _, _), (after_s, _, _) = (simulator.latency_s(configuration(), 1, "value", 0) for simulator in (plain, late))
+    before, after = (simulator.run(configuration(), 1, "value", 0) for simulator in (plain, late))
 
-    np.testing.assert_allclose(before_s + 0.3, after_s)
+    np.testing.assert_allclose(before.latency_s + 0.3, after.latency_s)
 
 
 # --- the stream ----------------------------------------------------------------------------------------------------------
@@ -236,6 +237,74 @@ def test_every_run_draws_requests_of_its_own():
     demand = bench(requests=100).demand
 
     assert len({tuple(demand.stream(seed, 1)[0]) for seed in range(SEEDS)}) == SEEDS
+
+
+@settings(deadline=None)
+@given(st.integers(2, 1440), st.floats(1e-6, 1e6), burstiness, st.integers(1, 3))
+def test_a_flat_day_is_no_other_than_one_without_a_course(parts, level, cv, replicas):
+    flat, without = (bench(requests=100, burstiness_cv=cv, diurnal=diurnal).demand for diurnal in ((level,) * parts, None))
+
+    for one, other in ((flat.stream, without.stream), (flat.busiest, without.busiest)):
+        np.testing.assert_array_equal(one(0, replicas), other(0, replicas))
+
+
+@pytest.mark.parametrize("cv", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("replicas", [1, 3])
+@pytest.mark.parametrize("diurnal", [(1.0, 4.0), (0.0, 3.0, 0.0, 1.0, 0.0), tuple(range(24))])
+def test_a_day_has_the_mean_rate_that_was_asked_for(cv, replicas, diurnal):
+    demand = bench(requests_per_s=50.0, burstiness_cv=cv, diurnal=diurnal, quantile=0.999).demand
+
+    lasted_s = np.mean([np.ptp(demand.stream(seed, replicas)[0]) for seed in range(SEEDS)])
+
+    assert 50.0 / replicas == pytest.approx(demand.requests / lasted_s, rel=0.02)
+
+
+@pytest.mark.parametrize("cv", [0.5, 1.0, 2.0])
+def test_requests_come_at_the_rate_of_their_part_of_the_day(cv):
+    demand = bench(requests_per_s=50.0, burstiness_cv=cv, diurnal=(1.0, 4.0, 0.0, 2.0), quantile=0.999).demand
+    runs = [demand.stream(seed, 2)[0] for seed in range(SEEDS)]
+    part = np.repeat([0, 1, 3], [1, 4, 2])[np.linspace(0, 7, round(0.95 * demand.requests), endpoint=False).astype(int)]
+
+    gaps = np.concatenate([np.diff(arrival_s)[-len(part) :] for arrival_s in runs])
+    rates = {k: 1 / np.median(gaps[np.tile(part, SEEDS) == k]) for k in (0, 1, 3)}
+
+    assert (4.0, 2.0) == pytest.approx((rates[1] / rates[0], rates[3] / rates[0]), rel=0.05)
+
+
+def test_the_busiest_part_of_the_day_is_as_slow_as_a_day_of_its_rate():
+    diurnal = (0.2, 1.0, 2.0, 0.8)
+    day, peak = bench(requests_per_s=40.0, diurnal=diurnal), bench(requests_per_s=80.0)
+    expected = np.mean(peak.simulator.outcome(configuration(), 1, "value", (0.9,)).quantiles_s)
+
+    outcome = day.simulator.outcome(configuration(), 1, "value", (0.9,))
+
+    assert expected == pytest.approx(np.mean(outcome.busiest_s), rel=0.1)
+    assert np.mean(outcome.quantiles_s) < 0.9 * expected
+
+
+def test_few_requests_of_a_day_are_a_whole_day_of_few():
+    demand = bench(diurnal=(1.0, 0.0, 3.0)).demand
+
+    few, many = (np.ptp(demand.stream(0, 1, requests=requests)[0]) for requests in (1000, None))
+
+    assert 1000 / demand.requests == pytest.approx(few / many, rel=0.1)
+
+
+def test_a_load_test_offers_the_rate_of_the_busiest_part():
+    demand = bench(requests_per_s=50.0, diurnal=(1.0, 3.0), quantile=0.999).demand
+
+    arrival_s, size_class = demand.busiest(0, 3)
+
+    assert 75.0 / 3 == pytest.approx((len(arrival_s) - 1) / np.ptp(arrival_s), rel=0.02)
+    assert len(arrival_s) == len(size_class)
+
+
+def test_the_busiest_part_of_a_day_has_enough_requests_for_its_own_quantile():
+    demand = bench(diurnal=(*(1.0,) * 23, 2.0), quantile=0.99).demand
+
+    counted = SEEDS * demand.in_busiest(round(0.95 * demand.requests)).sum()
+
+    assert 0.9 * REQUESTS_BEYOND_QUANTILE <= 0.01 * counted
 
 
 def test_a_trace_is_replayed_as_it_was_recorded():
@@ -319,14 +388,14 @@ def test_the_sure_class_is_reached_by_more_requests_than_may_be_late_in_every_ru
 
 
 @settings(deadline=None, max_examples=40)
-@given(configurations, rates, targets, burstiness, st.sampled_from([0.1, 0.5, 0.9, 0.99]), st.integers(1, 5), sequence_lengths())
-def test_no_run_is_faster_than_the_bound_on_latency(candidate, requests_per_s, latency_s, cv, quantile, replicas, asked):
+@given(configurations, rates, days, burstiness, st.sampled_from([0.1, 0.5, 0.9, 0.99]), st.integers(1, 5), sequence_lengths())
+def test_no_run_is_faster_than_the_bound_on_latency(candidate, requests_per_s, diurnal, cv, quantile, replicas, asked):
     measured = profile(fixed_cost_law(0.002, 1e-4), settings=((1, 1), (1, 4)), lengths=(16, 64), calls=UNSTEADY)
     made = bench(
         measured,
         requests=400,
         requests_per_s=requests_per_s,
-        latency_s=latency_s,
+        diurnal=diurnal,
         burstiness_cv=cv,
         quantile=quantile,
         sequence_length=asked,
@@ -338,25 +407,79 @@ def test_no_run_is_faster_than_the_bound_on_latency(candidate, requests_per_s, l
 
 
 @settings(deadline=None, max_examples=30)
-@given(configurations, rates, targets, burstiness, st.integers(1, 3))
-def test_a_prediction_lies_within_its_interval_and_its_quantiles_ascend(candidate, requests_per_s, latency_s, cv, replicas):
-    made = bench(TIRED_PROFILE, requests=500, requests_per_s=requests_per_s, latency_s=latency_s, burstiness_cv=cv)
+@given(configurations, rates, days, burstiness, st.integers(1, 3))
+def test_a_prediction_lies_within_its_interval_and_its_quantiles_ascend(candidate, requests_per_s, diurnal, cv, replicas):
+    made = bench(TIRED_PROFILE, requests=500, requests_per_s=requests_per_s, diurnal=diurnal, burstiness_cv=cv)
 
     prediction = predict(made, candidate, replicas, today_replicas=1)
 
     latencies = (prediction.latency_p50_s, prediction.latency_p95_s, prediction.latency_p99_s)
-    assert all(each.low <= each.value <= each.high for each in (*latencies, prediction.utilization_fraction))
+    others = (prediction.utilization_fraction, prediction.goodput_fraction, prediction.throughput_requests_per_s)
+    busiest = prediction.latency_busiest_s
+    assert all(each.low <= each.value <= each.high for each in (*latencies, *others, *((busiest,) if busiest else ())))
     assert sorted(each.value for each in latencies) == [each.value for each in latencies]
 
 
 @settings(deadline=None, max_examples=30)
-@given(configurations, rates, targets, st.integers(1, 3))
-def test_the_search_and_the_prediction_agree_on_whether_the_target_is_kept(candidate, requests_per_s, latency_s, replicas):
-    made = bench(TIRED_PROFILE, requests=500, requests_per_s=requests_per_s, latency_s=latency_s)
+@given(configurations, rates, targets, days, st.integers(1, 3))
+def test_the_search_and_the_prediction_agree_on_whether_the_target_is_kept(
+    candidate, requests_per_s, latency_s, diurnal, replicas
+):
+    made = bench(TIRED_PROFILE, requests=500, requests_per_s=requests_per_s, latency_s=latency_s, diurnal=diurnal)
 
     expected = made.simulator.meets(candidate, replicas, quantile=0.9, target_s=latency_s)
 
     assert expected == predict(made, candidate, replicas, today_replicas=1).meets_slo
+
+
+@settings(deadline=None, max_examples=30)
+@given(configurations, rates, targets, st.integers(1, 3))
+def test_the_target_is_kept_where_so_many_requests_are_within_it_and_servers_keep_up(
+    candidate, requests_per_s, latency_s, replicas
+):
+    made = bench(TIRED_PROFILE, requests=500, requests_per_s=requests_per_s, latency_s=latency_s)
+    prediction = predict(made, candidate, replicas, today_replicas=1)
+
+    expected = made.simulator.keeps_up(candidate, replicas, "high") and prediction.goodput_fraction.low >= 0.9
+
+    assert expected == prediction.meets_slo
+
+
+@settings(deadline=None, max_examples=30)
+@given(configurations, rates, st.integers(1, 3))
+def test_batches_of_all_sizes_are_all_batches(candidate, requests_per_s, replicas):
+    made = bench(TIRED_PROFILE, requests=500, requests_per_s=requests_per_s)
+
+    prediction = predict(made, candidate, replicas, today_replicas=1)
+
+    assert candidate.max_batch_size == len(prediction.batch_size_shares)
+    assert 1.0 == pytest.approx(sum(prediction.batch_size_shares))
+    assert 1.0 <= prediction.mean_batch_size <= candidate.max_batch_size
+
+
+def test_batches_are_full_where_requests_pile_up_and_single_where_they_are_few():
+    candidate = configuration(max_batch_size=4)
+
+    few, many = (predict(bench(requests_per_s=rate), candidate, 1, today_replicas=1) for rate in (0.01, 1e4))
+
+    assert (1.0, 1.0) == (pytest.approx(few.batch_size_shares[0]), pytest.approx(many.batch_size_shares[3], abs=0.001))
+
+
+def test_what_comes_out_is_what_comes_in_or_as_much_as_the_servers_can_do():
+    idle, overloaded = (predict(bench(requests_per_s=rate), configuration(), 2, today_replicas=2) for rate in (50.0, 1000.0))
+
+    assert 50.0 == pytest.approx(idle.throughput_requests_per_s.value, rel=0.03)
+    assert 2 / SECONDS == pytest.approx(overloaded.throughput_requests_per_s.value, rel=0.01)
+
+
+@pytest.mark.parametrize("diurnal", [None, (1.0, 3.0)])
+def test_a_target_that_only_a_short_run_keeps_is_not_kept(diurnal):
+    # At 120 requests a second the queue of a server that does 100 grows by 12 minutes an hour, and by seconds in a run.
+    made = bench(requests_per_s=120.0 if diurnal is None else 80.0, latency_s=60.0, diurnal=diurnal)
+
+    prediction = predict(made, configuration(), 1, today_replicas=1)
+
+    assert prediction.latency_slo_s.high < 60.0 and not prediction.meets_slo
 
 
 @pytest.mark.parametrize("candidate", [configuration(), configuration(instances=4, max_batch_size=16, max_queue_delay_s=0.002)])
@@ -365,7 +488,7 @@ def test_at_its_capacity_a_configuration_keeps_the_target_and_well_above_it_does
     capacity = simulator.capacity_requests_per_s(candidate, 2, quantile=0.9, target_s=0.03)
 
     reached = [
-        quantiles(simulator.latency_s(candidate, 2, "value", 0, scale=times * capacity.value / 100.0)[0], (0.9,))[0]
+        quantiles(simulator.run(candidate, 2, "value", 0, scale=times * capacity.value / 100.0).latency_s, (0.9,))[0]
         for times in (1.0, 1.3)
     ]
 
@@ -373,9 +496,9 @@ def test_at_its_capacity_a_configuration_keeps_the_target_and_well_above_it_does
 
 
 @settings(deadline=None, max_examples=30)
-@given(configurations, rates, targets, st.integers(1, 3))
-def test_the_capacity_of_what_keeps_the_target_is_at_least_the_traffic(candidate, requests_per_s, latency_s, replicas):
-    made = bench(TIRED_PROFILE, requests=500, requests_per_s=requests_per_s, latency_s=latency_s)
+@given(configurations, rates, targets, days, st.integers(1, 3))
+def test_the_capacity_of_what_keeps_the_target_is_at_least_the_traffic(candidate, requests_per_s, latency_s, diurnal, replicas):
+    made = bench(TIRED_PROFILE, requests=500, requests_per_s=requests_per_s, latency_s=latency_s, diurnal=diurnal)
 
     prediction = predict(made, candidate, replicas, today_replicas=1, with_capacity=True)
 

@@ -13,6 +13,7 @@ SECONDS_PER_ITEM = {
     "int8-dynamic": {32: 0.0035, 128: 0.0141},
 }
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+BATCH_SIZE_SHARES = {1: (1.0,), 4: (0.6, 0.2, 0.1, 0.1), 8: (0.62, 0.2, 0.1, 0.044, 0.02, 0.012, 0.004, 0.0)}
 SETTINGS = ((1, 1), (2, 1), (1, 2))  # threads, instances
 SIMULATED = "queue simulation of 200,000 requests over measured calls"
 
@@ -44,9 +45,13 @@ def prediction(
         latency_p95_s=p95,
         latency_p99_s=p99,
         latency_slo_s=slo,
+        latency_busiest_s=None,
+        goodput_fraction=Estimate(value=0.9962, low=0.991, high=0.9987, basis="simulated", source=SIMULATED),
+        throughput_requests_per_s=about(60.0, "simulated", SIMULATED, spread=0.01),
         capacity_requests_per_s=about(capacity, "simulated", SIMULATED, spread=0.06) if capacity else None,
         utilization_fraction=about(utilization, "interpolated", "measured calls at the mean batch size", spread=0.04),
-        mean_batch_size=1.7,
+        mean_batch_size=1.7 if candidate.max_batch_size > 1 else 1.0,
+        batch_size_shares=BATCH_SIZE_SHARES[candidate.max_batch_size],
         cost_usd_per_hour=Estimate(value=usd_per_hour, low=usd_per_hour, high=usd_per_hour, basis="list-price", source=price),
         cost_usd_per_million_requests=about(usd_per_hour / 0.216, "list-price", price, spread=0.0),
         quality_drop=quality_drop,

@@ -9,6 +9,7 @@ from pathlib import Path
 import jinja2
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from advisor.schema import Advice
 from advisor.tell import report
@@ -176,6 +177,24 @@ def _tables(text: str) -> Iterator[list[str]]:
         if rows:
             assert re.fullmatch(r"\|(-+:?\|)+", rows[1])
             yield rows
+
+
+@pytest.mark.parametrize("format_", ["html", "md"])
+def test_goodput_and_sizes_of_batches_are_told(format_: str) -> None:
+    text = report.render(EXAMPLES["change"], format_)
+
+    assert "Requests within 50 ms" in text and "99.62 %" in text
+    assert "62 % of 1 request, 20 % of 2, 14 % of 3 to 4, 4 % of 5 to 8; 1.7 on average" in text
+
+
+@pytest.mark.parametrize("format_", ["html", "md"])
+def test_the_busiest_part_is_told_of_a_day_that_has_parts(format_: str) -> None:
+    change, row = EXAMPLES["change"], "p99 in the busiest part"
+    traffic = replace(change.workload.traffic, diurnal=(1.0, 2.0))
+    at_peak = replace(change.recommended, latency_busiest_s=change.recommended.latency_p99_s)
+    diurnal = replace(change, workload=replace(change.workload, traffic=traffic), recommended=at_peak)
+
+    assert row in report.render(diurnal, format_) and row not in report.render(change, format_)
 
 
 def test_json_is_the_advice_itself(advice: Advice) -> None:
