@@ -27,7 +27,7 @@ import numpy as np
 from advisor.kernels import queue_sim, reference
 
 UTILIZATION = 0.7
-SLOW_REQUESTS = 5_000  # for what takes microseconds a request
+SLOW_REQUESTS = 10_000  # for what takes microseconds a request
 FAST_REQUESTS = 100_000  # a p99 is read off 12,000, a p99.9 off 120,000
 CLASSES = 4
 FACTORS = 4096  # as many as the advisor draws
