@@ -162,6 +162,11 @@ def moment(text: str) -> str:
     return f"{when:%Y-%m-%d %H:%M} {when:%Z}".rstrip()
 
 
+def ends(low: float, high: float, format_: Callable[[float], str]) -> str:
+    """Return an interval by itself: "38.1 ms to 46.2 ms", one figure where both ends print the same."""
+    return format_(low) if format_(low) == format_(high) else f"{format_(low)} to {format_(high)}"
+
+
 def _number_and_unit(text: str) -> tuple[str, str]:
     unit = text.lstrip("-$.,0123456789")
     return text.removesuffix(unit), unit

@@ -15,6 +15,7 @@ from advisor.decide.service_time import is_projected
 from advisor.decide.summaries import service_curves, variant_summaries
 from advisor.errors import InputError
 from advisor.schema import (
+    BUSY_FRACTION,
     SCHEMA_VERSION,
     Advice,
     Basis,
@@ -33,8 +34,6 @@ from advisor.schema import (
 )
 from advisor.units import HOURS_PER_YEAR, percent, rate, seconds, usd
 
-# A server that is busy more than this has no headroom for what the simulation does not know.
-BUSY_FRACTION = 0.75
 NOISY_FRACTION = 0.1
 UNTRIED = "predicted from single calls and a simulated queue, not yet replayed under real load"
 

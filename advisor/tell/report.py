@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from advisor import units
-from advisor.schema import Advice
+from advisor.schema import BUSY_FRACTION, Advice
 from advisor.tell import charts
 from advisor.tell.batches import batches
 from advisor.tell.options import options
@@ -21,6 +21,7 @@ TEMPLATES = {"html": "report.html.j2", "md": "report.md.j2"}
 FORMATTERS = (
     units.count,
     units.counted,
+    units.ends,
     units.interval,
     units.moment,
     units.number,
@@ -80,6 +81,7 @@ def _environment(format_: str) -> "Environment":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["busy_fraction"] = BUSY_FRACTION
     environment.globals.update({formatter.__name__: formatter for formatter in FORMATTERS})
     return environment
 

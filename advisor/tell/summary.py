@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from advisor import units
-from advisor.schema import Advice, Estimate, LoadTest, Prediction
+from advisor.schema import BUSY_FRACTION, Advice, Estimate, LoadTest, Prediction
 
 
 def summary(advice: Advice) -> str:
@@ -42,7 +42,14 @@ def _latency(advice: Advice, told: Prediction | None) -> str:
     if told is None:
         return f"{units.quantile(slo.quantile)} not predicted, {target}"
     kept = "kept" if told.meets_slo else "missed"
-    return f"{units.quantile(slo.quantile)} {_told(told.latency_slo_s, units.seconds)}, {target}: {kept}"
+    return f"{units.quantile(slo.quantile)} {_tail(told.latency_slo_s, told.utilization_fraction)}, {target}: {kept}"
+
+
+def _tail(latency_s: Estimate, utilization: Estimate) -> str:
+    """Return a high quantile; of a server so busy that a small error moves it a lot, only its interval."""
+    if utilization.value > BUSY_FRACTION:
+        return f"{units.ends(latency_s.low, latency_s.high, units.seconds)} ({latency_s.basis})"
+    return _told(latency_s, units.seconds)
 
 
 def _quality(advice: Advice, told: Prediction | None) -> str:
@@ -75,18 +82,19 @@ def _load_test(test: LoadTest, advice: Advice) -> tuple[str, ...]:
     load = f"{test.requests:,} requests at {units.rate(test.offered_requests_per_s)}"
     kept = "target kept" if test.meets_slo else "target MISSED"
     valid = "" if test.generator_kept_up else "; NOT VALID, the generator could not keep up"
+    said = test.expected
     rows = (
-        ("p50", test.predicted.latency_p50_s, test.latency_p50_s),
-        ("p95", test.predicted.latency_p95_s, test.latency_p95_s),
-        ("p99", test.predicted.latency_p99_s, test.latency_p99_s),
+        ("p50", _told(said.latency_p50_s, units.seconds), test.latency_p50_s),
+        ("p95", _told(said.latency_p95_s, units.seconds), test.latency_p95_s),
+        ("p99", _tail(said.latency_p99_s, said.utilization_fraction), test.latency_p99_s),
     )
     return (
         f"served   {candidate.variant}, {setting}, batches of up to {candidate.max_batch_size}, 1 of {candidate.replicas}: {load}",
         *(
             f"  {name}    {units.seconds(seen.value)} ({units.interval(seen.value, seen.low, seen.high, units.seconds)}), "
-            f"predicted {units.seconds(said.value)} ({units.interval(said.value, said.low, said.high, units.seconds)})"
-            for name, said, seen in rows
+            f"expected {expected}"
+            for name, expected, seen in rows
         ),
-        f"  busy   {units.percent(test.utilization_fraction)}, predicted {units.percent(test.predicted.utilization_fraction.value)}",
+        f"  busy   {units.percent(test.utilization_fraction)}, expected {units.percent(said.utilization_fraction.value)}",
         f"  {units.quantile(slo.quantile)} within {units.seconds(slo.latency_s)}: {kept}{valid}",
     )

@@ -473,6 +473,7 @@ def minimal() -> Advice:
     return replace(
         base,
         profile_path=None,
+        speed_ties=(),
         model=model,
         workload=schema.Workload(
             name="a|b\n<i>c</i>",
@@ -551,4 +552,67 @@ def crowded() -> Advice:
     )
 
 
-BUILDERS: tuple[Callable[[], Advice], ...] = (change, keep, infeasible, minimal, stranded, crowded)
+def served() -> Advice:
+    """The recommendation and the baseline were served for real; the baseline is so busy that its p99 is an interval only."""
+    base = change()
+    assert base.recommended is not None
+
+    def test(told: Prediction, p50_s: float, p99_s: float, utilization: float, *, kept_up: bool = True) -> schema.LoadTest:
+        def seen(value: float) -> Estimate:
+            return about(value, "measured", "3,000 requests under real load", spread=0.07)
+
+        def said(value: float) -> Estimate:
+            return about(value, "simulated", "simulation of the 3,000 requests of the load test with 8 seeds")
+
+        tail = (
+            Estimate(value=0.09, low=0.061, high=0.16, basis="simulated", source="a simulation")
+            if utilization > 0.75
+            else said(p99_s)
+        )
+        candidate = told.candidate
+        return schema.LoadTest(
+            candidate=candidate,
+            requests=3000,
+            offered_requests_per_s=60.0,
+            duration_s=50.0,
+            latency_p50_s=seen(p50_s),
+            latency_p95_s=seen(p99_s * 0.7),
+            latency_p99_s=seen(p99_s),
+            latency_slo_s=seen(p99_s),
+            throughput_requests_per_s=seen(60.0),
+            utilization_fraction=utilization,
+            mean_batch_size=1.7,
+            generator_lag_p99_s=0.0004 if kept_up else 0.021,
+            generator_kept_up=kept_up,
+            run_delay_fraction=0.01,
+            calibration=schema.Calibration(
+                variant=candidate.variant,
+                intra_op_num_threads=candidate.intra_op_num_threads,
+                instances=candidate.instances,
+                call_ratio=about(1.04, "measured", "1,765 batches under real load", spread=0.05),
+                per_batch_s=about(0.00007, "measured", "1,765 batches under real load"),
+                per_request_s=about(0.000011, "measured", "1,765 batches under real load"),
+                wake_s=about(0.00005, "measured", "1,765 batches under real load"),
+                transit_s=(0.0001, 0.0002),
+                spread=(0.97, 1.0, 1.05),
+                batches=1765,
+            ),
+            meets_slo=p99_s <= base.workload.slo.latency_s,
+            predicted=told,
+            expected=schema.Replayed(
+                latency_p50_s=said(p50_s * 0.97),
+                latency_p95_s=said(p99_s * 0.71),
+                latency_p99_s=tail,
+                latency_slo_s=tail,
+                throughput_requests_per_s=said(60.0),
+                utilization_fraction=said(utilization),
+            ),
+            prediction_held=True,
+        )
+
+    return replace(
+        base, load_tests=(test(base.recommended, 0.0157, 0.0412, 0.52), test(base.baseline, 0.031, 0.087, 0.9, kept_up=False))
+    )
+
+
+BUILDERS: tuple[Callable[[], Advice], ...] = (change, keep, infeasible, minimal, stranded, crowded, served)

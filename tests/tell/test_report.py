@@ -106,11 +106,20 @@ def test_every_header_cell_has_a_scope_and_every_drawing_a_name_or_none_on_purpo
 def test_every_estimate_on_the_page_has_its_interval_and_basis(advice: Advice) -> None:
     text = report.render(advice, "html")
     estimate = re.compile(
-        r'<span class="estimate"><b>[^<]+</b> <span class="interval">\([^<]+\)</span> '
+        r'<span class="estimate"><b>[^<]+</b> (?:<span class="interval">\([^<]+\)</span> )?'
         r'<span class="basis (measured|interpolated|simulated|projected|list-price|assumed)" title="[^"]+">\1</span></span>'
     )
 
     assert 8 < text.count('class="estimate"') == len(estimate.findall(text))
+    # Without an interval beside it stands only what is an interval itself.
+    assert all(" to " in figure for figure in re.findall(r'class="estimate"><b>([^<]+)</b> <span class="basis', text))
+
+
+def test_near_saturation_a_high_quantile_is_told_as_an_interval_alone() -> None:
+    text = report.render(EXAMPLES["served"], "md")
+
+    assert "| p99 latency | 87 ms (80.9–94.3, measured) | 61 ms to 160 ms (simulated) |" in text
+    assert "| p50 latency | 31 ms (28.8–33.6, measured) | 30.1 ms (27.4–33.3, simulated) |" in text
 
 
 def test_what_is_long_is_folded() -> None:
