@@ -223,18 +223,101 @@ def test_a_model_without_lengths_has_none_to_measure():
 
 
 def test_what_is_served_for_real_goes_into_profile_advice_and_report(forest, tmp_path):
-    folder, _ = forest
-    for name in ("profile.json", "advice.json", "report.html", "report.md"):
-        (tmp_path / name).write_bytes((folder / "advice" / name).read_bytes())
-    write_record(tmp_path / "profile.json", with_paths_of(folder / "advice", tmp_path))
-    advice = pipeline.advise_on(tmp_path / "profile.json", folder / "workload.yaml", now=NOW)
-    write_record(tmp_path / "advice.json", advice)
+    advised(forest, tmp_path)
 
     verified = verification.verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
 
     assert verified == read_json(tmp_path / "advice.json", Advice, made_by="")
     assert {verified.baseline.candidate} <= {test.candidate for test in verified.load_tests}
     assert sha256(tmp_path / "profile.json") == verified.profile_sha256
+    assert ["advice.json", "profile.json", "report.html", "report.md"] == sorted(entry.name for entry in tmp_path.iterdir())
+
+
+def test_a_verification_that_was_interrupted_goes_on_after_the_load_tests_that_had_run(forest, tmp_path):
+    advised(forest, tmp_path, WORKLOAD + "baseline: {replicas: 3}\n")
+    before = read_json(tmp_path / "advice.json", Advice, made_by="")
+    served = []
+
+    def interrupt(_, __, what):
+        served.append(what)
+        if len(served) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verification.verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=interrupt)
+    kept = verification.TestJournal(tmp_path / "advice.load-tests", f"{sha256(tmp_path / 'advice.json')} 1").tests
+    assert before == read_json(tmp_path / "advice.json", Advice, made_by="")
+
+    verified = verification.verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
+
+    assert 1 == len(kept) and set(kept.values()) <= set(verified.load_tests)
+    assert not (tmp_path / "advice.load-tests").exists()
+
+
+@pytest.mark.parametrize("spoiled", [b"another key\n", b"", b"\xff\n"])
+def test_the_load_tests_of_other_advice_are_not_gone_on_with(tmp_path, spoiled):
+    path = tmp_path / "advice.load-tests"
+    path.write_bytes(spoiled + b'{"candidate": 1}\n')
+
+    assert {} == verification.TestJournal(path, "key").tests
+    assert b"key\n" == path.read_bytes()
+
+
+def test_a_load_test_that_a_kill_cut_short_is_dropped(tmp_path):
+    path = tmp_path / "advice.load-tests"
+    path.write_bytes(b'key\n{"candidate": {"vari')
+
+    assert {} == verification.TestJournal(path, "key").tests
+
+
+def advised(forest, place, asked=WORKLOAD):
+    """Put the profile of the forest, advice on it and reports into the folder `place`."""
+    folder, _ = forest
+    (folder / "asked.yaml").write_text(asked)
+    for name in ("report.html", "report.md"):
+        (place / name).write_bytes((folder / "advice" / name).read_bytes())
+    write_record(place / "profile.json", with_paths_of(folder / "advice", place))
+    write_record(place / "advice.json", pipeline.advise_on(place / "profile.json", folder / "asked.yaml", now=NOW))
+
+
+# --- files that the user brings ------------------------------------------------------------------------------------------
+
+
+def test_the_same_file_given_as_a_variant_is_measured_compared_and_found_to_be_as_fast(forest, tmp_path):
+    folder, _ = forest
+    options = profiling.ProfileOptions(variants=(folder / "forest.onnx",), budget_s=2.0, max_batch_size=2)
+
+    measured = profiling.profile(folder / "forest.onnx", tmp_path / "profile.json", options, now=NOW, report=silent)
+
+    given = next(entry for entry in measured.variants if entry.scheme == "given")
+    assert ("forest", True, 1.0) == (given.id, given.lossless, given.agreement.top1_agreement)
+    assert any(entry.variant == "forest" for entry in measured.measurements)
+
+
+@pytest.mark.parametrize("fault", ["no such file", "its inputs are"])
+def test_a_variant_that_cannot_take_the_place_of_the_model_is_refused_before_anything_is_measured(forest, tmp_path, fault):
+    folder, _ = forest
+    path = tmp_path / "nowhere.onnx" if fault == "no such file" else SILERO
+    options = profiling.ProfileOptions(variants=(path,), budget_s=2.0, max_batch_size=2)
+
+    with pytest.raises(InputError) as refusal:
+        profiling.profile(folder / "forest.onnx", tmp_path / "profile.json", options, now=NOW, report=silent)
+
+    assert refusal.value.fault.startswith(f"--variant: {path}: {fault}")
+
+
+def test_a_profile_with_time_for_it_knows_what_a_server_adds(forest, tmp_path):
+    folder, _ = forest
+    measured = with_paths_of(folder / "advice", tmp_path)
+
+    seen = verification.trial(measured, folder / "advice")
+
+    assert seen is not None and measured.variants[0].id == seen.variant
+    assert 0 < seen.per_batch_s.value < 0.1 and seen.transit_s == tuple(sorted(seen.transit_s))
+
+
+def test_a_model_whose_calls_are_long_needs_no_trial():
+    assert verification.trial(profile(fixed_cost_law(0.5, 0.5)), ROOT) is None
 
 
 def with_paths_of(folder, other):
