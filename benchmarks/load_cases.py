@@ -107,7 +107,7 @@ def cases(name: str, measured: Profile, folder: Path, *, wanted_s: float, quick:
         calibration = _run(
             measured, folder, *_at(workload, trace, CALIBRATION_UTILIZATION, measured, configuration), configuration, wanted_s
         )
-        calibrated = msgspec.structs.replace(measured, calibrations=learned(measured.calibrations, (calibration,)))
+        calibrated = _taught(measured, calibration)
         for utilization in (0.5,) if traffic == "trace" else UTILIZATIONS[1:2] if quick else UTILIZATIONS:
             loaded, stretched = _at(workload, trace, utilization, calibrated, configuration)
             seen = _run(calibrated, folder, loaded, stretched, configuration, wanted_s)
@@ -182,47 +182,56 @@ def _run(
 def slo_safe(profiles: dict[Path, Profile], folder: Path, *, wanted_s: float, quick: bool) -> dict[str, float | None]:
     """Return the share of advised configurations that keep their target when they are run, for random traffic and targets.
 
-    As `advisor recommend --verify` does, what a load test teaches goes into the profile and the advice is made anew; `slo_safe_rate_untested`
-    is of the first advice, of which nothing had been served yet.
+    As `advisor recommend --verify` does, what a load test teaches goes into the profile, and the advice is made anew with it;
+    `slo_safe_rate_untested` is of the first advice, of which nothing had been served.
     """
     print("\nadvised configurations for random targets")
     draw = random.Random(11)
     first: list[bool] = []
     final: list[bool] = []
-    wanted = 4 if quick else ADVISED
     learnt = dict(profiles)
-    while len(final) < wanted:
+    while len(final) < (4 if quick else ADVISED):
         number = len(final) % len(profiles)
-        model = list(profiles)[number]
-        place = folder / str(number)
-        base = read_workload(place / "workload.yaml")
-        workload = _random_question(base, profiles[model], draw)
-        request = request_of(workload, place / "profile.json", now="benchmark")
-        tests = []
-        for measured in (profiles[model], None):
-            measured = measured or learnt[model]
-            advice = advise(measured, request, None)
-            if advice.recommended is None:
-                tests.append(None)
-                continue
-            test = serve_for_real(Bench(measured, workload, None), advice.recommended, place, wanted_s=wanted_s)
-            learnt[model] = msgspec.structs.replace(learnt[model], calibrations=learned(learnt[model].calibrations, (test,)))
-            tests.append(test)
-        if any(test is None or not test.generator_kept_up for test in tests):
-            print(f"  {model.name}: {_told(workload)}: {'not valid' if None not in tests else 'nothing meets it'}; drawn again")
+        model, place = list(profiles)[number], folder / str(number)
+        workload = _random_question(read_workload(place / "workload.yaml"), profiles[model], draw)
+        untested = _advised_and_run(profiles[model], workload, place, wanted_s)
+        if untested is not None:
+            learnt[model] = _taught(learnt[model], untested)
+        tested = _advised_and_run(learnt[model], workload, place, wanted_s)
+        if tested is not None:
+            learnt[model] = _taught(learnt[model], tested)
+        if untested is None or tested is None:
+            print(f"  {model.name}: {_told(workload)}: nothing keeps it, or the generator could not keep up; drawn again")
             continue
-        first.append(tests[0].meets_slo)
-        final.append(tests[1].meets_slo)
-        for word, test in (("untested", tests[0]), ("with what was learned", tests[1])):
-            one = test.candidate
-            setting = f"{one.variant} {one.intra_op_num_threads}x{one.instances} b{one.max_batch_size} d{one.max_queue_delay_s:g} r{one.replicas}"
-            kept = "kept" if test.meets_slo else "MISSED"
-            print(f"  {model.name}: {_told(workload)}, {word}: {setting}, seen {1e3 * test.latency_slo_s.value:.2f} ms, {kept}")
+        first.append(untested.meets_slo)
+        final.append(tested.meets_slo)
+        print(f"  {model.name}: {_told(workload)}")
+        print(f"    at first {_setting(untested)}; with what load tests taught {_setting(tested)}")
     return {
         "slo_safe_rate": statistics.mean(final),
         "slo_safe_rate_untested": statistics.mean(first),
         "slo_safe_runs": len(final),
     }
+
+
+def _advised_and_run(measured: Profile, workload: Workload, folder: Path, wanted_s: float) -> LoadTest | None:
+    """Return the load test of what is advised; None if nothing is, or if the generator did not offer what it was asked for."""
+    request = request_of(workload, folder / "profile.json", profile_sha256="", now="benchmark")
+    advice = advise(measured, request, None)
+    if advice.recommended is None:
+        return None
+    test = serve_for_real(Bench(measured, workload, None), advice.recommended, folder, wanted_s=wanted_s)
+    return test if test.generator_kept_up else None
+
+
+def _taught(measured: Profile, test: LoadTest) -> Profile:
+    return msgspec.structs.replace(measured, calibrations=learned(measured.calibrations, (test,)))
+
+
+def _setting(test: LoadTest) -> str:
+    one, seen = test.candidate, 1e3 * test.latency_slo_s.value
+    setting = f"{one.variant} {one.intra_op_num_threads}x{one.instances} b{one.max_batch_size} d{one.max_queue_delay_s:g}"
+    return f"{setting}, {one.replicas} replica(s): {seen:.2f} ms, {'kept' if test.meets_slo else 'MISSED'}"
 
 
 def _random_question(base: Workload, measured: Profile, draw: random.Random) -> Workload:
