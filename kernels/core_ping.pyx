@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, binding=True
 """One side of a cache line bouncing between two cores."""
 
-# Acquire and release are plain moves on x86 and the instructions made for them on ARM, where a plain load might never see the store.
+# Atomic, or the compiler might read the cell once and wait for ever. On x86 these are plain moves, on ARM instructions of their own.
 cdef extern from *:
     """
     #include <stdint.h>

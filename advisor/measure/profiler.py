@@ -53,7 +53,7 @@ def measure(plan: Plan, journal: Journal, report: Report) -> Profile:
 def _time_all(plan: Plan, names: list[str], workers: Workers, journal: Journal, report: Report) -> None:
     again = baseline_id(plan.facts) + AGAIN
     rungs = ladders(plan, names + ([again] if again in workers else []))
-    first = {point for ladder in rungs for point in ladder}
+    first = batch_sizes(plan.facts, plan.settings.max_batch_size)
     shuffle = random.Random(plan.settings.seed)
     for round_number in range(MAX_ROUNDS):
         # The first round asks after every call whether to climb on, so its points must not be listed beforehand.
@@ -63,7 +63,7 @@ def _time_all(plan: Plan, names: list[str], workers: Workers, journal: Journal, 
             else later_round(plan, journal, shuffle, with_refinements=round_number >= MIN_ROUNDS)
         )
         for point in points:
-            rounds_missed = 0 if point in first else MIN_ROUNDS
+            rounds_missed = 0 if point.batch_size in first else MIN_ROUNDS
             if len(journal.visits.get(point, [])) + rounds_missed > round_number:
                 continue  # measured in this round by the run that was interrupted
             if round_number > 0 and journal.measured_s >= plan.settings.budget_s:
@@ -184,8 +184,17 @@ def _measured_variants(journal: Journal) -> tuple[Variant, ...]:
     )
 
 
+def _visits_told(plan: Plan, journal: Journal) -> dict[Point, list[Visit]]:
+    """Return the visits of all points but those added in between that the budget left with few of them.
+
+    Such a point is known less well than what its neighbours say of it.
+    """
+    first = batch_sizes(plan.facts, plan.settings.max_batch_size)
+    return {point: made for point, made in journal.visits.items() if point.batch_size in first or len(made) >= MIN_ROUNDS}
+
+
 def _profile(plan: Plan, journal: Journal) -> Profile:
-    visits = journal.visits
+    visits = _visits_told(plan, journal)
     measurements = [
         Measurement(
             variant=point.variant,

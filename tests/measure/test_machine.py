@@ -10,6 +10,8 @@ import pytest
 
 from advisor.measure import machine
 
+BATCHES_BYTES = 1 << 22  # how far two readings of the same memory may differ
+
 
 def test_the_machine_is_described_the_same_each_time():
     assert machine.read_machine() == machine.read_machine()
@@ -75,7 +77,7 @@ def test_the_peak_of_memory_can_begin_anew_and_is_never_less_than_what_is_held()
     during = machine.peak_memory_bytes()
     machine.forget_peak_memory()
 
-    assert len(block) < machine.peak_memory_bytes() <= during
+    assert len(block) < machine.peak_memory_bytes() < during + BATCHES_BYTES
 
 
 def test_the_peak_of_memory_never_falls():
@@ -84,4 +86,5 @@ def test_the_peak_of_memory_never_falls():
     during = machine.peak_memory_bytes()
     del block
 
-    assert 0 < before <= during <= machine.peak_memory_bytes()
+    # Linux counts pages in batches per core, and tells the sum to within some of them.
+    assert 0 < before < during < machine.peak_memory_bytes() + BATCHES_BYTES

@@ -368,15 +368,15 @@ def test_lengths_that_were_asked_for_are_all_measured(tmp_path):
 
 
 @pytest.fixture
-def five_rounds(monkeypatch):
-    monkeypatch.setattr(profiler, "MAX_ROUNDS", MIN_ROUNDS + 2)
+def six_rounds(monkeypatch):
+    monkeypatch.setattr(profiler, "MAX_ROUNDS", 2 * MIN_ROUNDS)
 
 
 def added(profile, sizes):
     return {entry.batch_size: len(entry.visits) for entry in profile.measurements if entry.batch_size not in sizes}
 
 
-def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path, five_rounds, monkeypatch):
+def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path, six_rounds, monkeypatch):
     monkeypatch.setattr(points, "UNSURE_FRACTION", -1.0)  # whatever was measured, it is in doubt
     plan = plan_of(models.mlp(), tmp_path, max_batch_size=16)
 
@@ -384,11 +384,11 @@ def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path, five_rounds,
 
     found = added(profile, batch_sizes(plan.facts, 16))
     assert {2, 8} == set(found)
-    assert max(found.values()) <= 2
+    assert {MIN_ROUNDS} == set(found.values())
     assert not any(entry.variant.endswith(AGAIN) for entry in profile.measurements if entry.batch_size in found)
 
 
-def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path, five_rounds, monkeypatch):
+def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path, six_rounds, monkeypatch):
     monkeypatch.setattr(points, "UNSURE_FRACTION", -1.0)
     plan = plan_of(models.mlp(), tmp_path, max_batch_size=16)
 
@@ -403,10 +403,21 @@ def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path, five_rou
 
     found = added(profile, batch_sizes(plan.facts, 16))
     assert {2, 8} == set(found)
-    assert max(found.values()) <= 2
+    assert {MIN_ROUNDS} == set(found.values())
 
 
-def test_nothing_is_added_where_there_is_no_doubt(tmp_path, five_rounds, monkeypatch):
+def test_added_points_that_are_hardly_known_are_not_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(points, "UNSURE_FRACTION", -1.0)
+    monkeypatch.setattr(profiler, "MAX_ROUNDS", 2 * MIN_ROUNDS - 1)
+    plan = plan_of(models.mlp(), tmp_path)
+
+    profile = measured(plan)
+
+    assert {1, 4} == {entry.batch_size for entry in profile.measurements}
+    assert 2 in {entry.point.batch_size for entry in entries_of(plan) if isinstance(entry, Visited)}
+
+
+def test_nothing_is_added_where_there_is_no_doubt(tmp_path, six_rounds, monkeypatch):
     monkeypatch.setattr(points, "UNSURE_FRACTION", float("inf"))
     plan = plan_of(models.mlp(), tmp_path, max_batch_size=16)
 
