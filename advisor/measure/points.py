@@ -17,6 +17,7 @@ MIN_ROUNDS = 3
 ENOUGH_FRACTION = 0.02  # of the median: visits that agree this well need no further round
 # Where ways to interpolate agree this well, a measurement in between would tell little beyond its own noise.
 UNSURE_FRACTION = 0.03
+ERRORS_TO_EXCEED = 2.0  # standard errors of the neighbours
 # Tree ensembles step at batch sizes of their own; up to here each is measured.
 EVERY_TREE_BATCH = 32
 # Without a latency target, a call longer than this is no serving configuration.
@@ -108,7 +109,11 @@ def later_round(plan: Plan, journal: Journal, shuffle: random.Random, *, with_re
 
 
 def refinements(visits_of: Mapping[Point, list[Visit]], *, limit_s: float, usual_s: float | None) -> list[Point]:
-    """Return new points between measured neighbours where ways to interpolate differ by more than UNSURE_FRACTION, widest first."""
+    """Return new points between measured neighbours where ways to interpolate differ by more than UNSURE_FRACTION, widest first.
+
+    They must differ by more than the neighbours' own visits do: on a busy machine a point measured later than its neighbours was seen
+    to differ from them by what the machine did meanwhile, and told nothing of its batch size.
+    """
     found: dict[Point, list[tuple[int, list[Visit]]]] = {}
     for point, visits in visits_of.items():
         if not point.variant.endswith(AGAIN):
@@ -125,7 +130,8 @@ def refinements(visits_of: Mapping[Point, list[Visit]], *, limit_s: float, usual
                 guesses = predictions_s(sizes, medians, gap, middle)
                 doubt = max(guesses) / min(guesses) - 1
                 point = msgspec.structs.replace(ladder, batch_size=middle)
-                if doubt > UNSURE_FRACTION and min(guesses) <= limit_s:
+                errors = [_standard_error(visits, usual_s) for _, visits in entries[gap : gap + 2]]
+                if doubt > max(UNSURE_FRACTION, ERRORS_TO_EXCEED * max(errors)) and min(guesses) <= limit_s:
                     unsure.append((doubt, point))
     unsure.sort(key=_doubt, reverse=True)
     return [point for _, point in unsure]
@@ -176,7 +182,10 @@ def median_s(visits: Sequence[Visit], usual_s: float | None) -> float:
 def is_settled(visits: Sequence[Visit], usual_s: float | None) -> bool:
     """Return whether the medians of the visits agree so well that their mean is known to ENOUGH_FRACTION."""
     counted = [visit for visit in visits if is_clean(visit) and is_at_usual_distance(visit, usual_s)]
-    medians = [statistics.median(visit.latency_s) for visit in counted]
-    if len(medians) < MIN_ROUNDS:
-        return False
-    return statistics.stdev(medians) / math.sqrt(len(medians)) <= ENOUGH_FRACTION * statistics.mean(medians) / 2
+    return len(counted) >= MIN_ROUNDS and _standard_error(counted, usual_s) <= ENOUGH_FRACTION / 2
+
+
+def _standard_error(visits: Sequence[Visit], usual_s: float | None) -> float:
+    """Return the standard error of the mean of the visits' medians, as a fraction of it; a single visit tells of none."""
+    medians = [statistics.median(visit.latency_s) for visit in clean(visits, usual_s)]
+    return statistics.stdev(medians) / math.sqrt(len(medians)) / statistics.mean(medians) if len(medians) > 1 else 0.0

@@ -134,6 +134,15 @@ def test_the_widest_disagreement_comes_first():
     assert [ladder_point(2, "int8"), ladder_point(2, "fp32")] == added
 
 
+def test_no_more_is_asked_where_visits_of_one_point_differ_more_than_the_laws():
+    visits_of = measured({1: 0.01, 4: 0.02})
+    assert [ladder_point(2)] == refined(visits_of)
+
+    visits_of[ladder_point(4)] = visits(0.01, 1) + visits(0.02, 1) + visits(0.03, 1)
+
+    assert [] == refined(visits_of)
+
+
 def test_points_that_are_hardly_known_are_no_reason_for_more():
     assert [] == refined(measured({1: 0.01, 16: 0.02}, count=points.MIN_ROUNDS - 1))
 

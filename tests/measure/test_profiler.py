@@ -368,6 +368,12 @@ def test_lengths_that_were_asked_for_are_all_measured(tmp_path):
 
 
 @pytest.fixture
+def everything_in_doubt(monkeypatch):
+    monkeypatch.setattr(points, "UNSURE_FRACTION", 0.0)
+    monkeypatch.setattr(points, "ERRORS_TO_EXCEED", 0.0)
+
+
+@pytest.fixture
 def six_rounds(monkeypatch):
     monkeypatch.setattr(profiler, "MAX_ROUNDS", 2 * MIN_ROUNDS)
 
@@ -376,8 +382,7 @@ def added(profile, sizes):
     return {entry.batch_size: len(entry.visits) for entry in profile.measurements if entry.batch_size not in sizes}
 
 
-def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path, six_rounds, monkeypatch):
-    monkeypatch.setattr(points, "UNSURE_FRACTION", -1.0)  # whatever was measured, it is in doubt
+def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path, six_rounds, everything_in_doubt):
     plan = plan_of(models.mlp(), tmp_path, max_batch_size=16)
 
     profile = measured(plan)
@@ -388,8 +393,7 @@ def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path, six_rounds, 
     assert not any(entry.variant.endswith(AGAIN) for entry in profile.measurements if entry.batch_size in found)
 
 
-def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path, six_rounds, monkeypatch):
-    monkeypatch.setattr(points, "UNSURE_FRACTION", -1.0)
+def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path, six_rounds, everything_in_doubt):
     plan = plan_of(models.mlp(), tmp_path, max_batch_size=16)
 
     def interrupting(done_s, total_s, what):
@@ -406,8 +410,7 @@ def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path, six_roun
     assert {MIN_ROUNDS} == set(found.values())
 
 
-def test_added_points_that_are_hardly_known_are_not_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(points, "UNSURE_FRACTION", -1.0)
+def test_added_points_that_are_hardly_known_are_not_told(tmp_path, everything_in_doubt, monkeypatch):
     monkeypatch.setattr(profiler, "MAX_ROUNDS", 2 * MIN_ROUNDS - 1)
     plan = plan_of(models.mlp(), tmp_path)
 
