@@ -114,10 +114,8 @@ class Worker:
 
     def time(self, request: Time) -> Timed:
         """Return the latencies of one visit; instances start together and each runs in a thread of its own."""
-        count, places = (
-            request.intra_op_num_threads,
-            cores.places(threads=request.intra_op_num_threads, instances=request.instances),
-        )
+        count = request.intra_op_num_threads
+        places = cores.places(threads=count, instances=request.instances)
         sessions = [self._session(threads=count, instance=index, place=place) for index, place in enumerate(places)]
         feeds = [self._feeds(request, offset) for offset in range(DISTINCT_FEEDS)]
         for session, place in zip(sessions, places, strict=True):
@@ -140,8 +138,7 @@ class Worker:
             calls(index)
             together.wait()  # threads that have ended no longer show in what the kernel tells of a process
 
-        has_hops = count > 1
-        hops_s = [cores.hop_s(places[0])] if has_hops else []
+        hops_s = [cores.hop_s(places[0])] if count > 1 else []
         before = _disturbances()
         threads = [threading.Thread(target=calls_of_another, args=(index,)) for index in range(1, len(sessions))]
         for thread in threads:
@@ -151,7 +148,7 @@ class Worker:
         together.wait()
         for thread in threads:
             thread.join()
-        hops_s += [cores.hop_s(places[0])] if has_hops else []
+        hops_s += [cores.hop_s(places[0])] if count > 1 else []
         for result in results:
             if isinstance(result, Exception):
                 raise result
