@@ -224,17 +224,20 @@ class Variant(Record, frozen=True, kw_only=True):
     changed_weight_bytes: int  # difference in stored weight bytes
     lossless: bool  # the scheme only reorders arithmetic: no weight or activation loses precision
     load_s: float | None
-    peak_memory_bytes: int | None
+    peak_memory_bytes: int | None  # of the process that timed all its points, sessions of every setting side by side
     agreement: Agreement | None
     quality: QualityResult | None
 
 
 class Visit(Record, frozen=True, kw_only=True):
-    """Consecutive calls of one session, in one round; `run_delay_s` is time its threads waited for a core meanwhile."""
+    """Consecutive calls in one round, and what disturbed them meanwhile; None where the system does not tell."""
 
     order: int
     latency_s: tuple[float, ...]
-    run_delay_s: float | None
+    run_delay_s: float | None  # that its threads waited for a core, summed over them
+    involuntary_switches: int | None = None  # how often a core was taken from one of its threads
+    steal_s: float | None = None  # that the host ran something else on a core of this machine, summed over cores
+    core_hop_s: float | None = None  # of a cache line between its cores, just before or after; of visits on several threads
 
 
 class Measurement(Record, frozen=True, kw_only=True):

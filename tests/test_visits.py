@@ -1,11 +1,23 @@
-"""Visits that shared a core with something else do not count, unless there are no others."""
+"""Visits that were disturbed, or made while the cores were unusually far apart, do not count, unless there are too few others."""
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from advisor.schema import Visit
-from advisor.visits import clean, is_clean
+from advisor.visits import clean, is_at_usual_distance, is_clean, usual_hop_s
+
+NEAR_S, FAR_S = 30e-9, 170e-9
 
 
-def visit(*, waited_s: float | None) -> Visit:
-    return Visit(order=0, latency_s=(0.5, 0.5), run_delay_s=waited_s)
+def visit(*, waited_s: float | None = 0.0, steal_s: float | None = None, hop_s: float | None = None) -> Visit:
+    return Visit(order=0, latency_s=(0.5, 0.5), run_delay_s=waited_s, steal_s=steal_s, core_hop_s=hop_s)
+
+
+QUIET, DISTURBED = visit(), visit(waited_s=0.4)
+NEAR, FAR = visit(hop_s=NEAR_S), visit(hop_s=FAR_S)
+any_visits = st.lists(
+    st.builds(visit, waited_s=st.sampled_from([None, 0.0, 0.4]), hop_s=st.sampled_from([None, NEAR_S, FAR_S])), min_size=1
+)
 
 
 def test_a_visit_that_hardly_waited_is_clean() -> None:
@@ -13,17 +25,44 @@ def test_a_visit_that_hardly_waited_is_clean() -> None:
     assert not is_clean(visit(waited_s=0.2))
 
 
-def test_a_kernel_that_does_not_tell_leaves_every_visit_clean() -> None:
-    assert is_clean(visit(waited_s=None))
+def test_a_visit_from_which_the_host_took_cores_is_not_clean() -> None:
+    assert is_clean(visit(steal_s=0.01))
+    assert not is_clean(visit(steal_s=0.2))
+
+
+def test_a_system_that_does_not_tell_leaves_every_visit_clean() -> None:
+    assert is_clean(visit(waited_s=None, steal_s=None))
 
 
 def test_only_clean_visits_count_where_there_are_enough() -> None:
-    quiet, disturbed = visit(waited_s=0.0), visit(waited_s=0.4)
-
-    assert (quiet, quiet) == clean([quiet, disturbed, quiet])
+    assert (QUIET, QUIET) == clean([QUIET, DISTURBED, QUIET], None)
 
 
 def test_all_visits_count_where_too_few_are_clean() -> None:
-    quiet, disturbed = visit(waited_s=0.0), visit(waited_s=0.4)
+    assert (QUIET, DISTURBED, DISTURBED) == clean([QUIET, DISTURBED, DISTURBED], None)
 
-    assert (quiet, disturbed, disturbed) == clean([quiet, disturbed, disturbed])
+
+def test_the_usual_distance_is_one_that_was_seen_in_most_visits() -> None:
+    assert FAR_S == usual_hop_s([FAR, NEAR, QUIET, FAR])
+    assert NEAR_S == usual_hop_s([FAR, NEAR])
+    assert usual_hop_s([QUIET]) is None
+
+
+def test_visits_at_another_distance_do_not_count_where_there_are_enough_at_the_usual_one() -> None:
+    assert (NEAR, NEAR) == clean([NEAR, FAR, NEAR], NEAR_S)
+    assert (FAR, FAR) == clean([FAR, FAR, NEAR], FAR_S)
+    assert (NEAR, FAR) == clean([NEAR, FAR], NEAR_S)
+    assert (FAR, FAR) == clean([FAR, FAR], NEAR_S)
+
+
+def test_an_unknown_distance_counts_as_usual() -> None:
+    assert is_at_usual_distance(QUIET, NEAR_S)
+    assert is_at_usual_distance(FAR, None)
+
+
+@given(any_visits)
+def test_some_visits_always_count_and_all_were_made(visits: list[Visit]) -> None:
+    kept = clean(visits, usual_hop_s(visits))
+
+    assert min(len(visits), 2) <= len(kept)
+    assert all(entry in visits for entry in kept)

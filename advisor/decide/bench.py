@@ -10,7 +10,7 @@ from advisor.decide.service_time import is_projected, service_grids
 from advisor.decide.ties import speed_ties
 from advisor.schema import Baseline, Basis, Estimate, Prediction, Profile, Trace, Variant, Workload
 from advisor.units import usd
-from advisor.visits import clean
+from advisor.visits import clean, usual_hop_s
 
 QUANTILES = (0.5, 0.95, 0.99)
 SECONDS_PER_MILLION = 1e6 / 3600
@@ -60,7 +60,8 @@ class Bench:
 
 
 def _undisturbed(profile: Profile) -> Profile:
-    measurements = tuple(msgspec.structs.replace(entry, visits=clean(entry.visits)) for entry in profile.measurements)
+    usual_s = usual_hop_s(visit for entry in profile.measurements for visit in entry.visits)
+    measurements = tuple(msgspec.structs.replace(entry, visits=clean(entry.visits, usual_s)) for entry in profile.measurements)
     return msgspec.structs.replace(profile, measurements=measurements)
 
 

@@ -6,7 +6,7 @@ import statistics
 from advisor.decide.candidates import Admission
 from advisor.decide.service_time import median_estimate, noise_floor, student_t_95
 from advisor.schema import Estimate, Measurement, Profile, ServiceCurve, Variant, VariantSummary
-from advisor.visits import clean, is_clean
+from advisor.visits import clean, is_clean, usual_hop_s
 
 
 def variant_summaries(profile: Profile, admissions: dict[str, Admission]) -> tuple[VariantSummary, ...]:
@@ -33,7 +33,7 @@ def variant_summaries(profile: Profile, admissions: dict[str, Admission]) -> tup
 
 def service_curves(profile: Profile) -> tuple[ServiceCurve, ...]:
     """Return the measured seconds per call over batch sizes, one curve per variant, setting and length."""
-    known = {variant.id for variant in profile.variants}
+    known, usual_s = {variant.id for variant in profile.variants}, _usual_hop_s(profile)
     curves: dict[tuple[str, int, int, int | None], list[Measurement]] = {}
     for entry in profile.measurements:
         if entry.variant in known:
@@ -47,12 +47,16 @@ def service_curves(profile: Profile) -> tuple[ServiceCurve, ...]:
             sequence_length=length,
             batch_size=tuple(entry.batch_size for entry in sorted(ladder, key=_batch_size)),
             latency_s=tuple(
-                median_estimate(clean(entry.visits), noise_floor(profile, threads, instances))
+                median_estimate(clean(entry.visits, usual_s), noise_floor(profile, threads, instances))
                 for entry in sorted(ladder, key=_batch_size)
             ),
         )
         for (variant, threads, instances, length), ladder in curves.items()
     )
+
+
+def _usual_hop_s(profile: Profile) -> float | None:
+    return usual_hop_s(visit for entry in profile.measurements for visit in entry.visits)
 
 
 def _batch_size(entry: Measurement) -> int:
@@ -96,11 +100,12 @@ def _single(profile: Profile, variant: str, length: int | None) -> Measurement |
 def _throughput(profile: Profile, variant: Variant) -> Estimate | None:
     """Return the most items a second of any measured point at the workload's usual length, all instances together."""
     length = profile.settings.sequence_lengths[0] if profile.settings.sequence_lengths else profile.model.at_sequence_length
+    usual_s = _usual_hop_s(profile)
     best: Estimate | None = None
     for entry in profile.measurements:
         if entry.variant != variant.id or entry.sequence_length != length:
             continue
-        call = median_estimate(clean(entry.visits), noise_floor(profile, entry.intra_op_num_threads, entry.instances))
+        call = median_estimate(clean(entry.visits, usual_s), noise_floor(profile, entry.intra_op_num_threads, entry.instances))
         items = entry.batch_size * entry.instances
         if best is None or items / call.value > best.value:
             setting = f"batch {entry.batch_size}, {entry.intra_op_num_threads} thread(s) x {entry.instances}"

@@ -71,12 +71,51 @@ def wake_punctually() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
 
 
+def involuntary_switches() -> int | None:
+    """Return how often a core was taken from this process's threads before they gave it up, or None where the kernel hides it."""
+    total = 0
+    try:
+        for path in Path("/proc/self/task").glob("*/status"):
+            total += int(_status(path)["nonvoluntary_ctxt_switches"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return total
+
+
+def steal_s() -> float | None:
+    """Return the seconds in which the host ran something else although a core of this machine had work, summed over cores.
+
+    Read in ticks of 10 ms as a rule. None where the kernel hides it; a machine that is not virtual tells 0.
+    """
+    try:
+        fields = Path("/proc/stat").read_text().partition("\n")[0].split()
+        return int(fields[8]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def peak_memory_bytes() -> int:
     """Return the largest resident size that this process has had."""
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if platform.system() == "Darwin" else peak * 1024
+    try:
+        # What getrusage tells of a child is never less than what its parent had when it was started.
+        return int(_status(Path("/proc/self/status"))["VmHWM"].split()[0]) * 1024
+    except (OSError, ValueError, KeyError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if platform.system() == "Darwin" else peak * 1024
+
+
+def forget_peak_memory() -> None:
+    """Let the peak of this process begin anew at what it holds now, where the kernel allows that."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _status(path: Path) -> dict[str, str]:
+    """Return the fields of a thread's or process's status file."""
+    pairs = (line.partition(":") for line in path.read_text().splitlines())
+    return {name: value.strip() for name, _, value in pairs}
 
 
 def _cpuinfo() -> dict[str, str]:

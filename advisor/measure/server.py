@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from advisor.measure import machine, model_inputs, ort_session
+from advisor.measure import cores, machine, model_inputs, ort_session
 from advisor.schema import ModelInput, Record
 
 WARM_UP_CALLS = 3
@@ -94,16 +94,19 @@ class Server:
     def __init__(self, serve: Serve, lengths: np.ndarray | None) -> None:
         self.serve = serve
         self.items = Items(serve, lengths)
-        self.sessions = [
-            ort_session.open_session(Path(serve.path), intra_op_num_threads=serve.intra_op_num_threads)
-            for _ in range(serve.instances)
-        ]
+        # As in the profile: instances side by side have cores of their own, which their sessions' threads take over.
+        self.places = cores.places(threads=serve.intra_op_num_threads, instances=serve.instances)
+        self.sessions = [self._open(place) for place in self.places]
         self.queue: deque[tuple[int, float]] = deque()  # number, time of arrival
         self.due = threading.Condition()
         self.is_closed = False
         self.arrived_s = np.full(serve.requests, np.nan)
         self.done_s = np.full(serve.requests, np.nan)
         self.batches: list[Batch] = []
+
+    def _open(self, place: list[int]) -> ort_session.Session:
+        with cores.pinned(place):
+            return ort_session.open_session(Path(self.serve.path), intra_op_num_threads=self.serve.intra_op_num_threads)
 
     def warm_up(self) -> None:
         """Run every session at the smallest and the largest batch, so that no first call is measured."""
@@ -128,6 +131,10 @@ class Server:
 
     def work(self, instance: int) -> None:
         """Take batches and run them until the queue is closed and empty."""
+        with cores.pinned(self.places[instance]):
+            self._work(instance)
+
+    def _work(self, instance: int) -> None:
         free_s = time.monotonic()
         while taken := self._next_batch():
             numbers, due_s, taken_s = taken

@@ -39,11 +39,12 @@ class LeftOut(Record, frozen=True, kw_only=True, tag=True):
 
 
 class Visited(Record, frozen=True, kw_only=True, tag=True):
-    """One visit and the seconds it took, warm-up included."""
+    """One visit, the seconds it took, warm-up included, and the largest size that its process had had by its end."""
 
     point: Point
     visit: Visit
     elapsed_s: float
+    peak_memory_bytes: int | None = None
 
 
 Entry = Key | MadeVariant | LeftOut | Visited
@@ -108,6 +109,11 @@ class Journal:
         """The variants made so far."""
         # One whose file was deleted meanwhile was made again: the later entry stands.
         return list({entry.variant.id: entry.variant for entry in self.entries if isinstance(entry, MadeVariant)}.values())
+
+    def peak_memory_bytes(self, variant: str) -> int | None:
+        """Return the largest size that the process of the variant was seen to have after a visit, None before the first."""
+        visits = (entry for entry in self.entries if isinstance(entry, Visited) and entry.point.variant == variant)
+        return max((entry.peak_memory_bytes for entry in visits if entry.peak_memory_bytes is not None), default=None)
 
     @property
     def exclusions(self) -> list[Exclusion]:

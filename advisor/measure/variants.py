@@ -180,9 +180,7 @@ def compare(plan: Plan, variant: Variant, workers: Workers, journal: Journal) ->
     """Return the variant with its load time, and its agreement and quality against the baseline; leave it out if it fails at that."""
     if variant in journal.variants:
         return variant
-    variant = msgspec.structs.replace(
-        variant, load_s=workers[variant.id][1].load_s, peak_memory_bytes=workers[variant.id][1].peak_memory_bytes
-    )
+    variant = msgspec.structs.replace(variant, load_s=workers[variant.id][1].load_s)
     if variant.derived_from is not None:
         try:
             variant = _with_agreement(plan, variant, workers)

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from advisor.errors import AdvisorError, ModelError
-from advisor.measure import machine, model_inputs, ort_session
+from advisor.measure import cores, machine, model_inputs, ort_session
 from advisor.schema import ModelInput, Record
 
 
@@ -55,14 +55,16 @@ class Loaded(Record, frozen=True, kw_only=True, tag=True):
     """`load_s` is the time to open the first session, its file in the page cache or not as it happened."""
 
     load_s: float
-    peak_memory_bytes: int
 
 
 class Timed(Record, frozen=True, kw_only=True, tag=True):
-    """Seconds of each call, instances pooled, in order of completion within each."""
+    """Seconds of each call, instances pooled, in order of completion within each; the disturbances as in Visit."""
 
     latency_s: tuple[float, ...]
     run_delay_s: float | None
+    involuntary_switches: int | None
+    steal_s: float | None
+    core_hop_s: float | None
     peak_memory_bytes: int
 
 
@@ -85,15 +87,18 @@ class Worker:
     def __init__(self, load: Load) -> None:
         self.load = load
         self.rows = model_inputs.read_npz(Path(load.rows), "--inputs") if load.rows else None
-        self.sessions: dict[tuple[int, int], ort_session.Session] = {}
+        self.sessions: dict[tuple[int, int, tuple[int, ...]], ort_session.Session] = {}
         started = time.perf_counter()
-        self._session(threads=1, instance=0)
+        self._session(threads=1, instance=0, place=machine.usable_cores())
         self.load_s = time.perf_counter() - started
 
-    def _session(self, *, threads: int, instance: int) -> ort_session.Session:
-        key = (threads, instance)
+    def _session(self, *, threads: int, instance: int, place: list[int]) -> ort_session.Session:
+        # On one thread a session has none of its own and runs wherever it is called.
+        key = (threads, instance, tuple(place) if threads > 1 else ())
         if key not in self.sessions:
-            self.sessions[key] = ort_session.open_session(Path(self.load.path), intra_op_num_threads=threads)
+            # The threads that a session starts stay on the cores of the one that opens it.
+            with cores.pinned(place):
+                self.sessions[key] = ort_session.open_session(Path(self.load.path), intra_op_num_threads=threads)
         return self.sessions[key]
 
     def _feeds(self, request: Time, offset: int) -> dict[str, np.ndarray]:
@@ -109,41 +114,58 @@ class Worker:
 
     def time(self, request: Time) -> Timed:
         """Return the latencies of one visit; instances start together and each runs in a thread of its own."""
-        sessions = [self._session(threads=request.intra_op_num_threads, instance=index) for index in range(request.instances)]
+        count = request.intra_op_num_threads
+        places = cores.places(threads=count, instances=request.instances)
+        sessions = [self._session(threads=count, instance=index, place=place) for index, place in enumerate(places)]
         feeds = [self._feeds(request, offset) for offset in range(DISTINCT_FEEDS)]
-        for session in sessions:
-            for call in range(request.warm_up_calls):
-                ort_session.run(session, feeds[call % DISTINCT_FEEDS])
-        barrier = threading.Barrier(len(sessions))
-        results: list[list[float] | AdvisorError] = [[] for _ in sessions]
+        for session, place in zip(sessions, places, strict=True):
+            with cores.pinned(place):
+                for call in range(request.warm_up_calls):
+                    ort_session.run(session, feeds[call % DISTINCT_FEEDS])
+        together = threading.Barrier(len(sessions))
+        results: list[list[float] | AdvisorError | MemoryError] = [[] for _ in sessions]
 
-        def loop(index: int) -> None:
-            barrier.wait()
-            try:
-                results[index] = _timed_calls(sessions[index], feeds, seconds=request.seconds, min_calls=request.min_calls)
-            except AdvisorError as error:
-                results[index] = error
+        def calls(index: int) -> None:
+            with cores.pinned(places[index]):
+                together.wait()
+                try:
+                    results[index] = _timed_calls(sessions[index], feeds, seconds=request.seconds, min_calls=request.min_calls)
+                except (AdvisorError, MemoryError) as error:
+                    results[index] = error
+                together.wait()
 
-        delay_before = machine.run_delay_s()
-        threads = [threading.Thread(target=loop, args=(index,)) for index in range(1, len(sessions))]
+        def calls_of_another(index: int) -> None:
+            calls(index)
+            together.wait()  # threads that have ended no longer show in what the kernel tells of a process
+
+        hops_s = [cores.hop_s(places[0])] if count > 1 else []
+        before = _disturbances()
+        threads = [threading.Thread(target=calls_of_another, args=(index,)) for index in range(1, len(sessions))]
         for thread in threads:
             thread.start()
-        loop(0)
-        # Threads that have ended no longer show in the kernel's list, so their waiting is read while they still live.
-        delay_after = machine.run_delay_s()
+        calls(0)
+        run_delay_s, switches, steal_s = (_increase(*pair) for pair in zip(before, _disturbances(), strict=True))
+        together.wait()
         for thread in threads:
             thread.join()
+        hops_s += [cores.hop_s(places[0])] if count > 1 else []
         for result in results:
-            if isinstance(result, AdvisorError):
+            if isinstance(result, Exception):
                 raise result
-        waited = None if delay_before is None or delay_after is None else max(0.0, delay_after - delay_before)
-        pooled = tuple(latency for result in results if isinstance(result, list) for latency in result)
-        return Timed(latency_s=pooled, run_delay_s=waited, peak_memory_bytes=machine.peak_memory_bytes())
+        return Timed(
+            latency_s=tuple(latency for result in results if isinstance(result, list) for latency in result),
+            run_delay_s=run_delay_s,
+            involuntary_switches=None if switches is None else int(switches),
+            steal_s=steal_s,
+            # Cores that were apart at either end were apart for a part of the visit.
+            core_hop_s=max((hop_s for hop_s in hops_s if hop_s is not None), default=None),
+            peak_memory_bytes=machine.peak_memory_bytes(),
+        )
 
     def predict(self, request: Predict) -> None:
         """Write the outputs of the items to `request.target`, items along the first axis of each."""
         rows = model_inputs.read_npz(Path(request.rows), "data") if request.rows else None
-        session = self._session(threads=1, instance=0)
+        session = self._session(threads=1, instance=0, place=machine.usable_cores())
         # Where an output has its items is seen from its shapes; recurrent networks often have them along the second axis.
         one, two = (ort_session.run(session, self._items(request, rows, 0, size)) for size in (1, min(2, request.batch_size)))
         axis_of = {name: ort_session.growing_axis(one[name].shape, two[name].shape) for name in one}
@@ -175,6 +197,14 @@ def _items_first(values: np.ndarray, axis: int | None) -> np.ndarray:
     return values if values.shape[:1] == (1,) else values[np.newaxis]
 
 
+def _disturbances() -> tuple[float | None, int | None, float | None]:
+    return machine.run_delay_s(), machine.involuntary_switches(), machine.steal_s()
+
+
+def _increase(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else max(0.0, after - before)
+
+
 def _timed_calls(
     session: ort_session.Session, feeds: list[dict[str, np.ndarray]], *, seconds: float, min_calls: int
 ) -> list[float]:
@@ -192,11 +222,12 @@ def answer(worker: Worker | None, request: Request) -> tuple[Worker | None, Answ
     try:
         if isinstance(request, Load):
             worker = Worker(request)
-            return worker, Loaded(load_s=worker.load_s, peak_memory_bytes=machine.peak_memory_bytes())
+            return worker, Loaded(load_s=worker.load_s)
         if worker is None:
             return None, Failed(fault="nothing is loaded")
         if isinstance(request, Predict):
             worker.predict(request)
+            machine.forget_peak_memory()  # the user's data and all outputs at once are no part of serving
             return worker, Predicted()
         return worker, worker.time(request)
     except AdvisorError as error:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from advisor.decide.bench import Bench
 from advisor.decide.candidates import admission
 from advisor.decide.summaries import service_curves, variant_summaries
 from advisor.schema import Visit
@@ -109,6 +110,18 @@ def test_a_curve_holds_each_measured_point_once_from_the_smallest_batch_on():
     )
     assert {(1, 4, 16)} == {curve.batch_size for curve in curves}
     assert all(sorted(point.value for point in curve.latency_s) == [point.value for point in curve.latency_s] for curve in curves)
+
+
+def test_visits_at_another_distance_between_cores_are_in_no_figure():
+    measured = profile(power_law(0.01), settings=((2, 1),), batch_sizes=(1,))
+    near, far = (Visit(order=0, latency_s=(s,), run_delay_s=0.0, core_hop_s=hop_s) for s, hop_s in ((0.01, 3e-8), (0.02, 2e-7)))
+    moved = replace(measured, measurements=(replace(measured.measurements[0], visits=(near, far, near, far, near)),))
+
+    (curve,) = service_curves(moved)
+
+    assert 0.01 == pytest.approx(curve.latency_s[0].value)
+    assert 100 == pytest.approx(summaries(moved)["fp32"].throughput_items_per_s.value)
+    assert {near} == {visit for entry in Bench(moved, workload(), None).profile.measurements for visit in entry.visits}
 
 
 def test_the_baseline_measured_again_has_no_curve():

@@ -2,23 +2,22 @@
 
 import os
 import signal
-from itertools import pairwise, product
+from itertools import product
 
 import msgspec
 import numpy as np
 import psutil
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from advisor.measure import profiler
+from advisor.measure import points, profiler
 from advisor.measure.machine import read_machine
 from advisor.measure.model_facts import inspect_onnx
 from advisor.measure.ort_session import open_session, run
+from advisor.measure.points import MIN_ROUNDS, batch_sizes, thread_settings
 from advisor.measure.store import Journal, Visited
 from advisor.measure.variants import AGAIN, Plan, baseline_id
 from advisor.profiling import schemes
-from advisor.schema import Batching, Profile, ProfileSettings
+from advisor.schema import Profile, ProfileSettings
 from tests import models
 from tests.models import CLASSES, WIDTH, save
 
@@ -80,7 +79,7 @@ def entries_of(plan):
     return journal.entries
 
 
-def points(profile):
+def points_of(profile):
     return {(entry.variant, entry.batch_size) for entry in profile.measurements if not entry.variant.endswith(AGAIN)}
 
 
@@ -105,7 +104,7 @@ def undisturbed(tmp_path_factory):
 
 def test_every_promised_point_is_visited_in_every_round(undisturbed):
     _, profile = undisturbed
-    expected = {(name, size, *setting) for name, size, setting in product(VARIANTS, (1, 4), profiler.thread_settings(2))}
+    expected = {(name, size, *setting) for name, size, setting in product(VARIANTS, (1, 4), thread_settings(2))}
 
     visits = {
         (entry.variant, entry.batch_size, entry.intra_op_num_threads, entry.instances): len(entry.visits)
@@ -157,6 +156,23 @@ def test_no_process_is_left_behind(undisturbed):
     assert [] == workers()
 
 
+def test_the_memory_told_of_a_variant_is_the_most_that_its_process_had_after_a_visit(undisturbed):
+    plan, profile = undisturbed
+    seen = {}
+    for entry in entries_of(plan):
+        if isinstance(entry, Visited):
+            seen.setdefault(entry.point.variant, []).append(entry.peak_memory_bytes)
+
+    assert {name: max(seen[name]) for name in VARIANTS} == {variant.id: variant.peak_memory_bytes for variant in profile.variants}
+
+
+def test_the_distance_between_cores_is_told_of_visits_on_several_threads_alone(undisturbed):
+    _, profile = undisturbed
+    alone = [visit for entry in profile.measurements if entry.intra_op_num_threads == 1 for visit in entry.visits]
+
+    assert {None} == {visit.core_hop_s for visit in alone}
+
+
 # --- a run that is interrupted ---------------------------------------------------------------------------------------------------
 
 
@@ -203,7 +219,7 @@ def test_a_variant_whose_file_was_deleted_is_made_again_and_known_once(tmp_path)
 
     assert (plan.folder / "int8-dynamic.onnx").is_file()
     assert [v.id for v in first.variants] == [v.id for v in again.variants]
-    assert points(first) == points(again)
+    assert points_of(first) == points_of(again)
 
 
 # --- a run that ends early -------------------------------------------------------------------------------------------------------
@@ -212,7 +228,7 @@ def test_a_variant_whose_file_was_deleted_is_made_again_and_known_once(tmp_path)
 def test_no_ladder_climbs_above_a_call_that_takes_too_long(tmp_path):
     profile = measured(plan_of(models.mlp(), tmp_path, max_latency_s=1e-9))
 
-    assert set(product(VARIANTS, (1,))) == points(profile)
+    assert set(product(VARIANTS, (1,))) == points_of(profile)
     for variant in VARIANTS:
         assert "a call of batch 1 takes" in reason_of(profile, f"{variant} above batch 1, 1 thread")
 
@@ -220,7 +236,7 @@ def test_no_ladder_climbs_above_a_call_that_takes_too_long(tmp_path):
 def test_every_variant_is_measured_even_if_the_budget_is_spent_at_once(tmp_path):
     profile = measured(plan_of(models.mlp(), tmp_path, budget_s=1e-6))
 
-    assert set(product(VARIANTS, (1,))) == points(profile)
+    assert set(product(VARIANTS, (1,))) == points_of(profile)
     for variant in VARIANTS:
         assert "budget" in reason_of(profile, f"{variant} above batch 1, 1 thread")
 
@@ -231,7 +247,7 @@ def test_every_variant_is_measured_even_if_the_budget_is_spent_at_once(tmp_path)
 def test_a_batch_that_fails_is_left_out_with_the_reason_and_the_others_are_measured(tmp_path):
     profile = measured(plan_of(models.batch_limit(limit=3), tmp_path))
 
-    assert {(variant.id, 1) for variant in profile.variants} == points(profile)
+    assert {(variant.id, 1) for variant in profile.variants} == points_of(profile)
     for variant in profile.variants:
         assert "the model fails on the given inputs" in reason_of(profile, f"{variant.id} at batch 4, 1 thread")
         assert not any(exclusion.what.startswith(f"{variant.id} above") for exclusion in profile.exclusions)
@@ -251,7 +267,7 @@ def test_a_crash_costs_the_point_that_it_falls_into_and_no_other(tmp_path):
 
     assert [fatal] == crashes
     assert "its process died (killed by signal 9" in reason_of(profile, f"fp32{AGAIN} at batch 1, 1 thread")
-    assert set(product(VARIANTS, (1, 4))) == points(profile)
+    assert set(product(VARIANTS, (1, 4))) == points_of(profile)
 
 
 def test_a_variant_whose_process_does_not_come_back_is_given_up_and_the_others_go_on(tmp_path):
@@ -265,7 +281,7 @@ def test_a_variant_whose_process_does_not_come_back_is_given_up_and_the_others_g
     profile = measured(plan, destroying)
 
     assert "its process cannot be started again" in reason_of(profile, "int8-dynamic")
-    assert {*product(("fp32", "ort-optimized"), (1, 4)), ("int8-dynamic", 1)} == points(profile)
+    assert {*product(("fp32", "ort-optimized"), (1, 4)), ("int8-dynamic", 1)} == points_of(profile)
 
 
 def test_a_variant_that_gives_infinities_is_left_out(tmp_path):
@@ -349,34 +365,72 @@ def test_lengths_that_were_asked_for_are_all_measured(tmp_path):
     assert {16} == {entry.sequence_length for entry in profile.measurements if entry.variant.endswith(AGAIN)}
 
 
-# --- which points --------------------------------------------------------------------------------------------------------------
+# --- a run that has time for more points ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def facts(tmp_path_factory):
-    return inspect_onnx(save(models.mlp(), tmp_path_factory.mktemp("model") / "model.onnx"), name="model")
+@pytest.fixture
+def everything_in_doubt(monkeypatch):
+    monkeypatch.setattr(points, "UNSURE_FRACTION", 0.0)
+    monkeypatch.setattr(points, "ERRORS_TO_EXCEED", 0.0)
 
 
-@given(max_batch_size=st.integers(1, 4096), family=st.sampled_from(["cnn", "encoder", "tree", "other"]))
-def test_batch_sizes_ascend_from_one_to_the_largest(facts, max_batch_size, family):
-    sizes = profiler.batch_sizes(msgspec.structs.replace(facts, family=family), max_batch_size)
-
-    assert list(sizes) == sorted(set(sizes))
-    assert (1, max_batch_size) == (sizes[0], sizes[-1])
-    assert all(above <= 4 * below for below, above in pairwise(sizes))
+@pytest.fixture
+def six_rounds(monkeypatch):
+    monkeypatch.setattr(profiler, "MAX_ROUNDS", 2 * MIN_ROUNDS)
 
 
-@given(max_batch_size=st.integers(1, 4096))
-def test_a_model_whose_items_cannot_share_a_call_has_one_batch_size(facts, max_batch_size):
-    alone = msgspec.structs.replace(facts, batching=Batching(possible=False, reason="it fails"))
-
-    assert (1,) == profiler.batch_sizes(alone, max_batch_size)
+def added(profile, sizes):
+    return {entry.batch_size: len(entry.visits) for entry in profile.measurements if entry.batch_size not in sizes}
 
 
-@given(st.integers(1, 256))
-def test_threads_and_instances_never_take_more_than_the_cores(cores):
-    settings = profiler.thread_settings(cores)
+def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path, six_rounds, everything_in_doubt):
+    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16)
 
-    assert all(1 <= threads and 1 <= instances and threads * instances <= cores for threads, instances in settings)
-    assert len(settings) == len(set(settings))
-    assert {(1, 1), (1, cores), (cores, 1)} <= set(settings)
+    profile = measured(plan)
+
+    found = added(profile, batch_sizes(plan.facts, 16))
+    assert {2, 8} == set(found)
+    assert {MIN_ROUNDS} == set(found.values())
+    assert not any(entry.variant.endswith(AGAIN) for entry in profile.measurements if entry.batch_size in found)
+
+
+def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path, six_rounds, everything_in_doubt):
+    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16)
+
+    def interrupting(done_s, total_s, what):
+        if "batch 8" in what:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measured(plan, interrupting)
+
+    profile = measured(plan)
+
+    found = added(profile, batch_sizes(plan.facts, 16))
+    assert {2, 8} == set(found)
+    assert {MIN_ROUNDS} == set(found.values())
+
+
+def test_added_points_that_are_hardly_known_are_not_told(tmp_path, everything_in_doubt, monkeypatch):
+    monkeypatch.setattr(profiler, "MAX_ROUNDS", 2 * MIN_ROUNDS - 1)
+    plan = plan_of(models.mlp(), tmp_path)
+
+    profile = measured(plan)
+
+    assert {1, 4} == {entry.batch_size for entry in profile.measurements}
+    assert 2 in {entry.point.batch_size for entry in entries_of(plan) if isinstance(entry, Visited)}
+
+
+def test_nothing_is_added_where_there_is_no_doubt(tmp_path, six_rounds, monkeypatch):
+    monkeypatch.setattr(points, "UNSURE_FRACTION", float("inf"))
+    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16)
+
+    assert {} == added(measured(plan), batch_sizes(plan.facts, 16))
+
+
+def test_trees_are_measured_at_every_small_batch_size(tmp_path):
+    plan = plan_of(models.forest(), tmp_path, max_batch_size=6)
+
+    profile = measured(plan)
+
+    assert {1, 2, 3, 4, 5, 6} == {entry.batch_size for entry in profile.measurements if entry.variant == profile.variants[0].id}
