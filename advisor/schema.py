@@ -254,7 +254,8 @@ class Measurement(Record, frozen=True, kw_only=True):
 class Calibration(Record, frozen=True, kw_only=True):
     """What a load test taught of service inside a server under one setting.
 
-    A batch keeps its instance busy for call_ratio times the profiled call, per_batch_s, per_request_s for each of its requests, and
+    A batch keeps its instance busy for call_ratio times the profiled call (times the factor that `call_factors` holds for calls of
+    about that long), per_batch_s, per_request_s for each of its requests, and
     wake_s if the instance was idle; times a factor of `spread`. A request is in the queue transit_s after it was meant to be sent.
     """
 
@@ -262,6 +263,8 @@ class Calibration(Record, frozen=True, kw_only=True):
     intra_op_num_threads: int
     instances: int
     call_ratio: Estimate
+    call_lengths_s: tuple[float, ...]  # profiled calls, ascending, between whose logarithms the factors are interpolated
+    call_factors: tuple[float, ...]
     per_batch_s: Estimate
     per_request_s: Estimate
     wake_s: Estimate

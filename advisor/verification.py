@@ -1,6 +1,7 @@
 """The last step of the pipeline: what the advice says, served for real."""
 
 import statistics
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,8 @@ from advisor.decide.advise import advise, with_load_tests
 from advisor.decide.bench import Bench, predict
 from advisor.decide.calibration import Batches
 from advisor.decide.candidates import Configuration
-from advisor.decide.load_judgement import Observed, expected, expected_service_s, judge, learned, offered
+from advisor.decide.load_judgement import Observed, Offer, expected, expected_service_s, judge, learned, offered
+from advisor.decide.service_time import noise_floor
 from advisor.errors import InputError, ModelError
 from advisor.files import digest, sha256, write_atomically, write_record
 from advisor.measure import load_test
@@ -35,7 +37,8 @@ from advisor.schema import (
 from advisor.units import seconds
 
 TRIAL_S = 3.0
-TRIALS = 3  # of which one must have had the machine to itself
+TRIALS = 3  # unless one has the machine to itself before
+LATEST_TRIAL_S = 0.05
 TRIAL_UTILIZATION = 0.4
 TRIAL_REQUESTS_PER_S = 400.0
 TRIAL_BATCH_SIZE = 4
@@ -119,9 +122,16 @@ class TestJournal:
 
 def serve_for_real(bench: Bench, prediction: Prediction, folder: Path, *, wanted_s: float) -> LoadTest:
     """Run one replica of the predicted candidate under the workload's load and judge it; `folder` is that of the profile."""
-    candidate = prediction.candidate
+    candidate, slo = prediction.candidate, bench.workload.slo
     offer = offered(bench, candidate, wanted_s=wanted_s)
     said = expected(bench, candidate, offer)
+    noise = noise_floor(bench.profile, candidate.intra_op_num_threads, candidate.instances)
+    seen = observe(bench, candidate, offer, folder)
+    return judge(prediction, said, seen, quantile=slo.quantile, target_s=slo.latency_s, noise_fraction=noise)
+
+
+def observe(bench: Bench, candidate: Candidate, offer: Offer, folder: Path) -> Observed:
+    """Serve the requests by one replica of the candidate and return what was seen; `folder` is that of the profile."""
     seen = load_test.replay(_serve(bench.profile, candidate, folder, len(offer.arrival_s)), offer.arrival_s, offer.lengths)
     in_time = np.argsort(seen.ended_s)
     batches = Batches(
@@ -133,11 +143,14 @@ def serve_for_real(bench: Bench, prediction: Prediction, folder: Path, *, wanted
         expected_s=expected_service_s(bench, candidate, seen.batch_size, seen.batch_length)[in_time],
         transit_s=seen.transit_s,
     )
-    observed = Observed(
-        latency_s=seen.latency_s, lag_s=seen.lag_s, duration_s=seen.duration_s, run_delay_s=seen.run_delay_s, batches=batches
+    return Observed(
+        latency_s=seen.latency_s,
+        lag_s=seen.lag_s,
+        duration_s=seen.duration_s,
+        run_delay_s=seen.run_delay_s,
+        batches=batches,
+        ended_s=seen.ended_s[in_time],
     )
-    slo = bench.workload.slo
-    return judge(prediction, said, observed, quantile=slo.quantile, target_s=slo.latency_s)
 
 
 def _serve(measured: Profile, candidate: Candidate, folder: Path, requests: int) -> Serve:
@@ -191,11 +204,18 @@ def trial(measured: Profile, folder: Path) -> Calibration | None:
         max_queue_delay_s=0.0,
     )
     prediction = predict(bench, configuration, 1, today_replicas=1)
+    tests = []
     for _ in range(TRIALS):
-        test = serve_for_real(bench, prediction, folder, wanted_s=TRIAL_S)
-        if test.generator_kept_up:
-            return test.calibration
-    raise ModelError(f"its generator was up to {seconds(test.generator_lag_p99_s)} late", hint="measure again on a quiet machine")
+        tests.append(serve_for_real(bench, prediction, folder, wanted_s=TRIAL_S))
+        if tests[-1].generator_kept_up:
+            break
+    # Stalls of the machine are in what a request takes to its place in the queue, and a server here has them too.
+    best = min(tests, key=attrgetter("generator_lag_p99_s"))
+    if best.generator_lag_p99_s > LATEST_TRIAL_S:
+        raise ModelError(
+            f"its generator was up to {seconds(best.generator_lag_p99_s)} late", hint="measure again on a quiet machine"
+        )
+    return best.calibration
 
 
 def _point(entry: Measurement) -> tuple[str, int, int, int]:

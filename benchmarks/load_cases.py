@@ -11,62 +11,71 @@ import numpy as np
 
 from advisor.decide.advise import advise
 from advisor.decide.bench import Bench, predict
+from advisor.decide.calibration import Batches, calibrate
 from advisor.decide.candidates import Configuration
-from advisor.decide.load_judgement import expected, learned, offered
+from advisor.decide.load_judgement import Observed, expected, kept_up, learned, offered, quantile_estimate
+from advisor.decide.service_time import noise_floor
 from advisor.pipeline import request_of
-from advisor.schema import Estimate, LoadTest, Profile, Trace, Workload
-from advisor.verification import serve_for_real
+from advisor.schema import Calibration, Estimate, LoadTest, Profile, Replayed, Trace, Workload
+from advisor.verification import observe, serve_for_real
 from advisor.workload_file import read_trace, read_workload
 
 UTILIZATIONS = (0.3, 0.5, 0.7, 0.9)
 CALIBRATION_UTILIZATION = 0.5
 TRACE = Path(__file__).parents[1] / "examples" / "data" / "azure_llm_2023_conv.csv"
-MAX_REQUESTS_PER_S = 2000.0  # the generator shares two cores with the server
+CALIBRATIONS = ("within", "carried", "before")  # by every other second of the same run, by a run before it, not at all
+FAST_CALL_S = 0.0005
+MAX_REQUESTS_PER_S = 1500.0  # more, and the generator, which shares the cores with the server, is what is measured
 ADVISED = 30
 
 
 class Case(NamedTuple):
+    """One load test: what was seen in every other second of it, and what was said of the same requests."""
+
     model: str
     configuration: Configuration
     traffic: str
     utilization: float  # that was aimed at
-    seen: LoadTest  # beside what was said of it after calibration
-    before: LoadTest  # the same beside what was said without
-
-    @property
-    def valid(self) -> bool:
-        return self.seen.generator_kept_up
+    seen: Replayed
+    said: dict[str, Replayed]  # by how it was calibrated: one of CALIBRATIONS
+    requests: int
+    valid: bool
+    waited: float
+    lag_p99_s: float
+    calibration: Calibration
 
     @property
     def utilization_seen(self) -> float:
-        return self.seen.utilization_fraction
+        return self.seen.utilization_fraction.value
 
-    def _figures(self, name: str, *, before: bool) -> tuple[Estimate, Estimate]:
+    def _figures(self, name: str, how: str) -> tuple[Estimate, Estimate]:
         field = {"p50": "latency_p50_s", "p99": "latency_p99_s", "throughput": "throughput_requests_per_s"}[name]
-        return getattr(self.seen, field), getattr((self.before if before else self.seen).expected, field)
+        return getattr(self.seen, field), getattr(self.said[how], field)
 
-    def error(self, name: str, *, before: bool = False) -> float:
-        seen, said = self._figures(name, before=before)
+    def error(self, name: str, how: str = "within") -> float:
+        seen, said = self._figures(name, how)
         return said.value / seen.value - 1
 
-    def covers(self, name: str, *, before: bool = False) -> bool:
-        seen, said = self._figures(name, before=before)
+    def covers(self, name: str, how: str = "within") -> bool:
+        seen, said = self._figures(name, how)
         return said.low <= seen.value <= said.high
 
     def line(self) -> str:
         one = self.configuration
         setting = f"{one.variant} {one.intra_op_num_threads}x{one.instances} b{one.max_batch_size} d{one.max_queue_delay_s:g}"
-        errors = " ".join(
-            f"{name} {self.error(name):+6.1%}{' ' if self.covers(name) else '!'}" for name in ("p50", "p99", "throughput")
-        )
-        raw = f"(before: p50 {self.error('p50', before=True):+6.1%}, p99 {self.error('p99', before=True):+6.1%})"
+        parts = []
+        for how in CALIBRATIONS:
+            figures = " ".join(
+                f"{self.error(name, how):+6.1%}{' ' if self.covers(name, how) else '!'}" for name in ("p50", "p99")
+            )
+            parts.append(f"{how} {figures}")
+        rate = f"throughput {self.error('throughput'):+.2%}{' ' if self.covers('throughput') else '!'}"
         busy = f"busy {self.utilization_seen:.2f} of {self.utilization}"
-        waited = self.seen.run_delay_fraction
-        told = "" if self.valid else " NOT VALID"
-        return f"{setting:<28}{self.traffic:<8}{busy}: {errors} {raw} waited {waited or 0:.3f}{told}"
+        waited = f"waited {self.waited:.2f}{'' if self.valid else ', NOT VALID'}"
+        return f"{setting:<30} {self.traffic:<7} {busy}: {' | '.join(parts)} | {rate} | {waited}"
 
     def row(self) -> dict[str, Any]:
-        one, seen, calibration = self.configuration, self.seen, self.seen.calibration
+        one, calibration = self.configuration, self.calibration
         row: dict[str, Any] = {
             "model": self.model,
             "variant": one.variant,
@@ -76,70 +85,130 @@ class Case(NamedTuple):
             "max_queue_delay_s": one.max_queue_delay_s,
             "traffic": self.traffic,
             "utilization": self.utilization,
-            "utilization_seen": seen.utilization_fraction,
-            "utilization_said": seen.expected.utilization_fraction.value,
-            "requests": seen.requests,
+            "utilization_seen": self.utilization_seen,
+            "requests": self.requests,
             "valid": self.valid,
-            "waited": seen.run_delay_fraction,
-            "generator_lag_p99_s": seen.generator_lag_p99_s,
+            "waited": self.waited,
+            "generator_lag_p99_s": self.lag_p99_s,
             "call_ratio": calibration.call_ratio.value,
             "per_batch_s": calibration.per_batch_s.value,
+            "per_request_s": calibration.per_request_s.value,
             "wake_s": calibration.wake_s.value,
         }
         for name in ("p50", "p99", "throughput"):
-            seen_figure, said = self._figures(name, before=False)
-            _, raw = self._figures(name, before=True)
-            row |= {
-                f"{name}_seen": seen_figure.value,
-                f"{name}_said": said.value,
-                f"{name}_low": said.low,
-                f"{name}_high": said.high,
-                f"{name}_said_uncalibrated": raw.value,
-            }
+            row[f"{name}_seen"] = self._figures(name, "within")[0].value
+            for how in CALIBRATIONS:
+                said = self._figures(name, how)[1]
+                row |= {f"{name}_{how}": said.value, f"{name}_{how}_low": said.low, f"{name}_{how}_high": said.high}
         return row
 
 
 def cases(name: str, measured: Profile, folder: Path, *, wanted_s: float, quick: bool) -> Iterator[Case]:
-    """Yield the cases of one model: each configuration is calibrated by one run and then served at every load."""
+    """Yield the cases of one model: each configuration is served once to calibrate it, and then at every load."""
     base = read_workload(folder / "workload.yaml")
     for configuration, traffic in _configurations(measured, quick=quick):
-        workload, trace = _with_traffic(base, traffic, measured, configuration)
-        calibration = _run(
-            measured, folder, *_at(workload, trace, CALIBRATION_UTILIZATION, measured, configuration), configuration, wanted_s
-        )
-        calibrated = _taught(measured, calibration)
+        workload, trace = _with_traffic(base, traffic)
+        loaded, stretched = _at(workload, trace, CALIBRATION_UTILIZATION, measured, configuration)
+        carried = _taught(measured, _run(measured, folder, loaded, stretched, configuration, wanted_s))
         for utilization in (0.5,) if traffic == "trace" else UTILIZATIONS[1:2] if quick else UTILIZATIONS:
-            loaded, stretched = _at(workload, trace, utilization, calibrated, configuration)
-            seen = _run(calibrated, folder, loaded, stretched, configuration, wanted_s)
-            bench = Bench(measured, loaded, stretched)
-            raw = expected(bench, seen.candidate, offered(bench, seen.candidate, wanted_s=wanted_s))
-            yield Case(name, configuration, traffic, utilization, seen, msgspec.structs.replace(seen, expected=raw))
+            loaded, stretched = _at(workload, trace, utilization, carried, configuration)
+            yield _case(name, measured, carried, folder, (loaded, stretched), configuration, traffic, utilization, wanted_s)
+
+
+def _case(
+    name: str,
+    measured: Profile,
+    carried: Profile,
+    folder: Path,
+    load: tuple[Workload, Trace | None],
+    configuration: Configuration,
+    traffic: str,
+    utilization: float,
+    wanted_s: float,
+) -> Case:
+    """Serve the load; calibrate on the batches of every other second and compare with the requests of the seconds between."""
+    candidate = configuration.replicated(1)
+    bench = Bench(measured, *load)
+    offer = offered(bench, candidate, wanted_s=wanted_s)
+    observed = observe(bench, candidate, offer, folder)
+    counted = (offer.arrival_s % 2) >= 1
+    teaching = (observed.ended_s % 2) < 1
+    columns = {field: getattr(observed.batches, field) for field in observed.batches.__struct_fields__}
+    requests = columns.pop("transit_s")
+    batches = Batches(transit_s=requests[~counted], **{field: column[teaching] for field, column in columns.items()})
+    noise = noise_floor(measured, configuration.intra_op_num_threads, configuration.instances)
+    calibration = calibrate(candidate, batches, noise_fraction=noise)
+    within = msgspec.structs.replace(measured, calibrations=(calibration,))
+    known = {"within": within, "carried": carried, "before": measured}
+    lag_p99_s = float(np.quantile(observed.lag_s, 0.99))
+    return Case(
+        model=name,
+        configuration=configuration,
+        traffic=traffic,
+        utilization=utilization,
+        seen=_seen(observed, counted, configuration.instances),
+        said={how: expected(Bench(profile, *load), candidate, offer, counted=counted) for how, profile in known.items()},
+        requests=len(offer.arrival_s),
+        valid=kept_up(observed),
+        waited=(observed.run_delay_s or 0.0) / observed.duration_s,
+        lag_p99_s=lag_p99_s,
+        calibration=calibration,
+    )
+
+
+def _seen(observed: Observed, counted: np.ndarray, instances: int) -> Replayed:
+    latency_s = observed.latency_s[counted]
+    rate = len(observed.latency_s) / observed.duration_s
+    busy = float(observed.batches.busy_s.sum()) / observed.duration_s / instances
+    return Replayed(
+        latency_p50_s=quantile_estimate(latency_s, 0.5),
+        latency_p95_s=quantile_estimate(latency_s, 0.95),
+        latency_p99_s=quantile_estimate(latency_s, 0.99),
+        latency_slo_s=quantile_estimate(latency_s, 0.99),
+        throughput_requests_per_s=_measured(rate),
+        utilization_fraction=_measured(busy),
+    )
+
+
+def _measured(value: float) -> Estimate:
+    return Estimate(value=value, low=value, high=value, basis="measured", source="a load test")
 
 
 def _configurations(measured: Profile, *, quick: bool) -> list[tuple[Configuration, str]]:
+    """Return configurations whose capacity the generator can offer: a model that answers in microseconds gets small batches."""
     first = measured.variants[0].id
-    fast = "int8-dynamic" if any(variant.id == "int8-dynamic" for variant in measured.variants) else first
-    batches = measured.model.batching.possible
+    other = "int8-dynamic" if any(variant.id == "int8-dynamic" for variant in measured.variants) else first
+    most = 1 if not measured.model.batching.possible else 2 if _alone_s(measured) < FAST_CALL_S else 8
 
     def one(variant: str, *, instances: int, batch: int, delay_s: float) -> Configuration:
         return Configuration(
             variant=variant,
             intra_op_num_threads=1,
             instances=instances,
-            max_batch_size=batch if batches else 1,
-            max_queue_delay_s=delay_s if batches else 0.0,
+            max_batch_size=min(batch, most),
+            max_queue_delay_s=delay_s if most > 1 else 0.0,
         )
 
     listed = [
         (one(first, instances=1, batch=4, delay_s=0.002), "poisson"),
-        (one(fast, instances=1, batch=8, delay_s=0.005), "cv 2"),
+        (one(other, instances=1, batch=8, delay_s=0.005), "cv 2"),
         (one(first, instances=2, batch=4, delay_s=0.0), "poisson"),
         (one(first, instances=1, batch=8, delay_s=0.002), "trace"),
     ]
     return listed[:1] if quick else listed
 
 
-def _with_traffic(base: Workload, traffic: str, measured: Profile, configuration: Configuration) -> tuple[Workload, Trace | None]:
+def _alone_s(measured: Profile) -> float:
+    """Return the shortest median of a single item on one thread."""
+    return min(
+        statistics.median(visit.latency_s)
+        for entry in measured.measurements
+        for visit in entry.visits
+        if entry.batch_size == 1 and entry.intra_op_num_threads == 1
+    )
+
+
+def _with_traffic(base: Workload, traffic: str) -> tuple[Workload, Trace | None]:
     if traffic != "trace":
         cv = 2.0 if traffic == "cv 2" else 1.0
         return msgspec.structs.replace(base, traffic=msgspec.structs.replace(base.traffic, burstiness_cv=cv)), None
@@ -153,17 +222,22 @@ def _with_traffic(base: Workload, traffic: str, measured: Profile, configuration
 def _at(
     workload: Workload, trace: Trace | None, utilization: float, measured: Profile, configuration: Configuration
 ) -> tuple[Workload, Trace | None]:
-    """Return the same traffic at the rate at which the simulated instances are so busy, or at what the generator can offer."""
+    """Return the same traffic at the rate at which the simulated instances are so busy.
+
+    Where the generator cannot offer what would keep them 90 % busy, loads are parts of what it can.
+    """
     bench = Bench(measured, workload, trace)
 
-    def busy(scale: float) -> float:
-        return bench.simulator.run(configuration, 1, "value", 0, scale=scale).utilization
+    def rate_of(busy: float) -> float:
+        low, high = 1e-4, 1e6
+        for _ in range(40):
+            middle = float(np.sqrt(low * high))
+            run = bench.simulator.run(configuration, 1, "value", 0, scale=middle)
+            low, high = (middle, high) if run.utilization < busy else (low, middle)
+        return low * bench.demand.requests_per_s
 
-    low, high = 1e-4, 1e6
-    for _ in range(40):
-        middle = float(np.sqrt(low * high))
-        low, high = (middle, high) if busy(middle) < utilization else (low, middle)
-    rate = min(low * bench.demand.requests_per_s, MAX_REQUESTS_PER_S)
+    most = rate_of(UTILIZATIONS[-1])
+    rate = rate_of(utilization) if most <= MAX_REQUESTS_PER_S else MAX_REQUESTS_PER_S * utilization / UTILIZATIONS[-1]
     if trace is not None:
         stretch = bench.demand.requests_per_s / rate
         return workload, Trace(
@@ -236,12 +310,7 @@ def _setting(test: LoadTest) -> str:
 
 def _random_question(base: Workload, measured: Profile, draw: random.Random) -> Workload:
     """Return the workload with traffic and a target drawn around what the model can do: from tight to generous."""
-    alone_s = min(
-        statistics.median(visit.latency_s)
-        for entry in measured.measurements
-        for visit in entry.visits
-        if entry.batch_size == 1 and entry.intra_op_num_threads == 1
-    )
+    alone_s = _alone_s(measured)
     # Times a call from tight to generous; below a millisecond, waking up is what takes the time.
     target_s = max(alone_s * draw.uniform(3.0, 20.0), 0.002 * draw.uniform(1.0, 5.0))
     rate = min(draw.uniform(0.2, 3.0) / alone_s, MAX_REQUESTS_PER_S / 2)

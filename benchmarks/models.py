@@ -30,6 +30,6 @@ def _forest(path: Path) -> Path:
 
     images, digits = load_digits(return_X_y=True)
     images = images.astype("float32")
-    forest = RandomForestClassifier(100, random_state=0).fit(images, digits)
+    forest = RandomForestClassifier(1000, random_state=0).fit(images, digits)
     path.write_bytes(to_onnx(forest, images[:1]).SerializeToString())
     return path

@@ -2,9 +2,10 @@
 
     python benchmarks/predictions.py --json predictions.json --csv cases.csv [--quick] [--model PATH ...] [--only PART ...]
 
-The parts: `service` compares interpolated with measured service times at batch sizes that the profile has not seen; `load` serves
-configurations at several loads and compares with the simulation of the very same requests, before and after calibration; `slo` has
-configurations advised for random traffic and targets and runs them; `aa` gives the same file twice as two variants; `speed` simulates.
+The parts: `service` compares interpolated with measured service times at batch sizes that the profile has not seen. `load` serves
+configurations at several loads and compares the requests of every other second with the simulation of these very requests: calibrated by
+the seconds between, by a run before ("carried"), and not at all. `slo` has configurations advised for random traffic and targets and
+runs them; `aa` gives the same file twice as two variants; `speed` simulates.
 Every figure is a ratio of what was seen to what was said in the same run. Run it on a machine that does nothing else: what the machine
 was doing meanwhile stands beside each case (waited: share of the time in which the server's threads waited for a core).
 """
@@ -118,12 +119,11 @@ def _load_figures(cases: list[Case]) -> Figures:
     high = [case for case in valid if case.utilization_seen > MODERATE_UTILIZATION]
     figures: Figures = {"cases": len(cases), "cases_valid": len(valid), "cases_moderate": len(moderate)}
     for name in ("p50", "p99", "throughput"):
-        figures[f"{name}_error_median"] = _median(abs(case.error(name)) for case in moderate)
-        figures[f"{name}_bias_median"] = _median(case.error(name) for case in moderate)
-        figures[f"{name}_error_median_uncalibrated"] = _median(abs(case.error(name, before=True)) for case in moderate)
-        figures[f"{name}_error_median_above_{MODERATE_UTILIZATION}"] = _median(abs(case.error(name)) for case in high)
-        figures[f"coverage_{name}"] = _share(case.covers(name) for case in valid)
-        figures[f"coverage_{name}_uncalibrated"] = _share(case.covers(name, before=True) for case in valid)
+        for how, suffix in (("within", ""), ("carried", "_carried"), ("before", "_uncalibrated")):
+            figures[f"{name}_error_median{suffix}"] = _median(abs(case.error(name, how)) for case in moderate)
+            figures[f"{name}_bias_median{suffix}"] = _median(case.error(name, how) for case in moderate)
+            figures[f"{name}_error_median{suffix}_busier"] = _median(abs(case.error(name, how)) for case in high)
+            figures[f"coverage_{name}{suffix}"] = _share(case.covers(name, how) for case in valid)
     return figures
 
 

@@ -4,6 +4,7 @@ import math
 from itertools import pairwise
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from advisor.decide.service_time import student_t_95, thinned
@@ -11,6 +12,7 @@ from advisor.schema import Calibration, Candidate, Estimate, Record
 
 BLOCKS = 8  # stretches of the test that count as independent draws
 ENOUGH_BATCHES = 20  # to tell a median of
+MOST_LENGTHS = 8  # of calls, at which their slow-down is told apart
 # The same model in the same server, a minute later on the same machine: runs of a sentence encoder differed by 0.96 to 1.07 (2026-11).
 RUN_TO_RUN_FRACTION = 0.05
 OVERHEAD_FRACTION = 0.15  # the same of what is beside the call: waking up and locks depend on what else the machine does
@@ -47,8 +49,14 @@ class _Fit(NamedTuple):
         return np.asarray(self.call_ratio * expected_s + self.per_batch_s + self.per_request_s * size + self.wake_s * was_idle)
 
 
-def calibrate(candidate: Candidate, batches: Batches) -> Calibration:
-    """Return what the batches of a load test of the candidate teach, each figure with an interval from stretches of the test."""
+def calibrate(candidate: Candidate, batches: Batches, *, noise_fraction: float) -> Calibration:
+    """Return what the batches of a load test of the candidate teach, each figure with an interval from stretches of the test.
+
+    No interval is narrower than `noise_fraction`, by which equal things differ under the candidate's setting.
+    """
+    lengths_s, factors = _call_factors(batches)
+    corrected_s = batches.expected_s * np.interp(np.log(batches.expected_s), np.log(lengths_s), factors)
+    batches = msgspec.structs.replace(batches, expected_s=corrected_s)
     whole = _fit(batches, slice(None))
     count = len(batches.size)
     blocks = [_fit(batches, part) for part in _stretches(count)]
@@ -69,10 +77,12 @@ def calibrate(candidate: Candidate, batches: Batches) -> Calibration:
         variant=candidate.variant,
         intra_op_num_threads=candidate.intra_op_num_threads,
         instances=candidate.instances,
-        call_ratio=estimate("call_ratio", RUN_TO_RUN_FRACTION),
-        per_batch_s=estimate("per_batch_s", OVERHEAD_FRACTION),
-        per_request_s=estimate("per_request_s", OVERHEAD_FRACTION),
-        wake_s=estimate("wake_s", OVERHEAD_FRACTION),
+        call_ratio=estimate("call_ratio", max(RUN_TO_RUN_FRACTION, noise_fraction)),
+        call_lengths_s=tuple(lengths_s.tolist()),
+        call_factors=tuple(factors.tolist()),
+        per_batch_s=estimate("per_batch_s", max(OVERHEAD_FRACTION, noise_fraction)),
+        per_request_s=estimate("per_request_s", max(OVERHEAD_FRACTION, noise_fraction)),
+        wake_s=estimate("wake_s", max(OVERHEAD_FRACTION, noise_fraction)),
         transit_s=thinned(np.maximum(batches.transit_s, 0.0), TRANSIT_POINTS),
         spread=thinned(residual),
         batches=count,
@@ -84,6 +94,26 @@ def _stretches(count: int) -> list[slice]:
     parts = max(1, min(BLOCKS, count // ENOUGH_BATCHES))
     edges = np.linspace(0, count, parts + 1).astype(int)
     return [slice(int(start), int(end)) for start, end in pairwise(edges)]
+
+
+def _call_factors(batches: Batches) -> tuple[np.ndarray, np.ndarray]:
+    """Return profiled lengths of calls, ascending, and how calls of about that length were slowed down, over the median of all.
+
+    Short calls find caches colder than in the profile, where the same call had just been made, and an error of interpolation is at
+    some batch sizes only: one ratio for all calls would be wrong at both ends.
+    """
+    awake = ~batches.was_idle.astype(bool)
+    chosen = awake if int(awake.sum()) >= len(awake) / 2 else np.ones(len(awake), dtype=bool)
+    in_order = np.argsort(batches.expected_s[chosen], kind="stable")
+    expected_s = batches.expected_s[chosen][in_order]
+    logs = np.log(batches.call_s[chosen][in_order] / expected_s)
+    parts = max(1, min(MOST_LENGTHS, len(logs) // ENOUGH_BATCHES))
+    lengths_s = np.array([np.median(part) for part in np.array_split(expected_s, parts)])
+    medians = np.array([np.median(part) for part in np.array_split(logs, parts)])
+    # Where all calls are about equally long, several parts speak of one length.
+    distinct, where = np.unique(lengths_s, return_inverse=True)
+    shift = np.bincount(where, weights=medians) / np.bincount(where)
+    return distinct, np.exp(shift - np.median(logs))
 
 
 def _fit(batches: Batches, part: slice) -> _Fit:

@@ -224,7 +224,11 @@ class Simulator:
             if seen is not None:
                 sizes = np.arange(1, configuration.max_batch_size + 1)[:, None]
                 beside_s = getattr(seen.per_batch_s, end) + getattr(seen.per_request_s, end) * sizes
-            self._tables[key] = call_s * ratio + beside_s
+            if known is not None:
+                ratio = ratio * np.interp(np.log(call_s), np.log(known.call_lengths_s), known.call_factors)
+            table = call_s * ratio + beside_s
+            # As in service_table: what the bounds of the search rely on.
+            self._tables[key] = np.ascontiguousarray(np.maximum.accumulate(np.maximum.accumulate(table, axis=0), axis=1))
         return self._tables[key]
 
     def _overhead(self, grid: ServiceGrid) -> Calibration | None:

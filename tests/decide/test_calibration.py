@@ -1,5 +1,6 @@
 """What a load test teaches: the parts that batches were made of are found again, with intervals that cover them."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -34,8 +35,12 @@ def batches(*, count: int, seed: int = 0, noise: float = 0.03, idle_share: float
     )
 
 
+def calibrate_quietly(seen: Batches) -> Calibration:
+    return calibrate(CANDIDATE, seen, noise_fraction=0.0)
+
+
 def test_the_parts_of_a_batch_are_found_again() -> None:
-    found = calibrate(CANDIDATE, batches(count=4000))
+    found = calibrate_quietly(batches(count=4000))
 
     assert pytest.approx(RATIO, rel=0.01) == found.call_ratio.value
     assert pytest.approx(AWAKE_S + ASSEMBLY_S, rel=0.05) == found.per_batch_s.value
@@ -46,7 +51,7 @@ def test_the_parts_of_a_batch_are_found_again() -> None:
 def test_what_is_found_says_the_same_of_a_batch_as_was_seen() -> None:
     seen = batches(count=4000)
 
-    found = calibrate(CANDIDATE, seen)
+    found = calibrate_quietly(seen)
 
     assert pytest.approx(1.0, abs=0.02) == float(np.median(found.spread))
     assert list(found.spread) == sorted(found.spread)
@@ -54,23 +59,34 @@ def test_what_is_found_says_the_same_of_a_batch_as_was_seen() -> None:
 
 @pytest.mark.parametrize("idle_share", [0.0, 1.0])
 def test_a_server_that_is_always_or_never_idle_teaches_what_can_be_seen_of_it(idle_share: float) -> None:
-    found = calibrate(CANDIDATE, batches(count=1000, idle_share=idle_share))
+    found = calibrate_quietly(batches(count=1000, idle_share=idle_share))
 
     beside_s = found.per_batch_s.value + found.wake_s.value * idle_share
     assert pytest.approx(AWAKE_S + ASSEMBLY_S + WAKE_S * idle_share, rel=0.1) == beside_s
 
 
 def test_the_interval_of_the_ratio_covers_it() -> None:
-    found = [calibrate(CANDIDATE, batches(count=400, seed=seed, noise=0.3)).call_ratio for seed in range(50)]
+    found = [calibrate_quietly(batches(count=400, seed=seed, noise=0.3)).call_ratio for seed in range(50)]
 
     assert sum(entry.low <= RATIO <= entry.high for entry in found) >= 45
+
+
+def test_short_calls_may_be_slowed_down_more_than_long_ones() -> None:
+    seen = batches(count=4000, idle_share=0.0)
+    colder = msgspec.structs.replace(seen, call_s=seen.call_s + 0.3e-3)
+
+    found = calibrate_quietly(colder)
+
+    said = found.call_ratio.value * np.interp(np.log(seen.expected_s), np.log(found.call_lengths_s), found.call_factors)
+    assert said * seen.expected_s == pytest.approx(RATIO * seen.expected_s + 0.3e-3, rel=0.02)
+    assert list(found.call_factors) == sorted(found.call_factors, reverse=True)
 
 
 @given(st.integers(1, 60), st.integers(0, 5), st.floats(0.0, 1.0))
 def test_however_few_batches_there_are_no_figure_is_negative_and_each_lies_within_its_interval(
     count: int, seed: int, idle_share: float
 ) -> None:
-    found = calibrate(CANDIDATE, batches(count=count, seed=seed, idle_share=idle_share, noise=1.0))
+    found = calibrate_quietly(batches(count=count, seed=seed, idle_share=idle_share, noise=1.0))
 
     for entry in _figures(found):
         assert 0.0 <= entry.low <= entry.value <= entry.high
@@ -78,9 +94,15 @@ def test_however_few_batches_there_are_no_figure_is_negative_and_each_lies_withi
 
 
 def test_a_single_batch_teaches_with_a_wide_interval() -> None:
-    ratio = calibrate(CANDIDATE, batches(count=1)).call_ratio
+    ratio = calibrate_quietly(batches(count=1)).call_ratio
 
     assert ratio.high / ratio.low > 1.3
+
+
+def test_no_interval_is_narrower_than_the_noise() -> None:
+    noisy = calibrate(CANDIDATE, batches(count=4000), noise_fraction=0.4)
+
+    assert all(entry.low <= entry.value / 1.4 and entry.value * 1.4 <= entry.high for entry in _figures(noisy))
 
 
 def _figures(found: Calibration) -> tuple:

@@ -65,14 +65,19 @@ def observed(*, latency_s: float, lag_s: float = 0.0, slowdown: float = 1.0) -> 
         transit_s=np.zeros(1000),
     )
     return Observed(
-        latency_s=np.full(1000, latency_s), lag_s=np.full(1000, lag_s), duration_s=20.0, run_delay_s=0.2, batches=batches
+        latency_s=np.full(1000, latency_s),
+        lag_s=np.full(1000, lag_s),
+        duration_s=20.0,
+        run_delay_s=0.2,
+        batches=batches,
+        ended_s=np.linspace(0.0, 20.0, 500),
     )
 
 
 def judged(seen: Observed, *, variant: str = "fp32") -> LoadTest:
     predicted = prediction(0.01, 0.02)
     predicted = msgspec.structs.replace(predicted, candidate=msgspec.structs.replace(CANDIDATE, variant=variant))
-    return judge(predicted, said(0.01, 0.02), seen, quantile=0.99, target_s=0.05)
+    return judge(predicted, said(0.01, 0.02), seen, quantile=0.99, target_s=0.05, noise_fraction=0.0)
 
 
 @pytest.mark.parametrize("quantile", [0.5, 0.95, 0.99])

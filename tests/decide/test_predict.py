@@ -150,6 +150,8 @@ def taught(*, ratio=1.0, per_batch_s=0.0, per_request_s=0.0, wake_s=0.0, transit
         intra_op_num_threads=1,
         instances=1,
         call_ratio=known(ratio),
+        call_lengths_s=(1.0,),
+        call_factors=(1.0,),
         per_batch_s=known(per_batch_s),
         per_request_s=known(per_request_s),
         wake_s=known(wake_s),

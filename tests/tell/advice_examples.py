@@ -590,6 +590,8 @@ def served() -> Advice:
                 intra_op_num_threads=candidate.intra_op_num_threads,
                 instances=candidate.instances,
                 call_ratio=about(1.04, "measured", "1,765 batches under real load", spread=0.05),
+                call_lengths_s=(0.004, 0.016),
+                call_factors=(1.02, 0.99),
                 per_batch_s=about(0.00007, "measured", "1,765 batches under real load"),
                 per_request_s=about(0.000011, "measured", "1,765 batches under real load"),
                 wake_s=about(0.00005, "measured", "1,765 batches under real load"),
