@@ -53,9 +53,16 @@ def test_a_variant_that_is_faster_at_large_batches_only_is_told_apart():
         seconds = fixed_cost_law(0.001, 0.001)(name, batch_size, *rest)
         return seconds * (0.5 if name == "opt" and batch_size > 4 else 1.0)
 
-    measured = profile(law, variants=VARIANTS[:2], batch_sizes=(1, 4, 16, 64))
+    measured = profile(law, variants=VARIANTS[:2], batch_sizes=(1, 4, 16, 64), settings=((1, 1), (1, 2), (2, 1)))
 
     assert {} == speed_ties(measured, "fp32")
+
+
+def test_too_few_visits_tell_nothing_apart():
+    law = fixed_cost_law(0.001, 0.001, of_variant={"opt": 0.5})
+    measured = profile(law, variants=VARIANTS[:2], batch_sizes=(1,), visits=(1.0,))
+
+    assert ["opt"] == list(speed_ties(measured, "fp32"))
 
 
 @pytest.mark.parametrize("seed", range(5))
