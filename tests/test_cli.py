@@ -349,7 +349,7 @@ def test_lengths_for_a_model_without_a_sequence_axis_are_refused_before_anything
         ("not a file that this version of advisor wrote", lambda content: content[:1000]),
         ("not a file that this version of advisor wrote", lambda _: b"hello"),
         ("not a file that this version of advisor wrote", lambda content: content.replace(b'"created"', b'"creator"')),
-        ("written with schema version 99", lambda content: content.replace(b'"schema_version": 1', b'"schema_version": 99')),
+        ("written with schema version 99", lambda content: content.replace(b'"schema_version": 2', b'"schema_version": 99')),
     ],
 )
 def test_what_advisor_did_not_write_is_refused(advisor, measured, tmp_path, command, said, spoil):

@@ -276,11 +276,11 @@ def test_a_file_ends_in_a_newline_and_reads_line_by_line():
         ("not a file that this version of advisor wrote", b"{}"),
         ("not a file that this version of advisor wrote", b"\xff\xfe"),
         ("not a file that this version of advisor wrote", b'{"schema_version": "1"}'),
-        ("not a file that this version of advisor wrote", b'{"schema_version": 1, "x": ' + b"[" * 100_000),
+        ("not a file that this version of advisor wrote", b'{"schema_version": 2, "x": ' + b"[" * 100_000),
         ("not a file that this version of advisor wrote", to_json(MEASURED)[:-20]),
         ("not a file that this version of advisor wrote", to_json(MEASURED).replace(b'"created"', b'"creator"')),
-        ("schema version 99, this advisor reads 1", to_json(MEASURED).replace(b'"schema_version": 1', b'"schema_version": 99')),
-        ("schema version 0, this advisor reads 1", b'{"schema_version": 0, "of": "another time"}'),
+        ("schema version 99, this advisor reads 2", to_json(MEASURED).replace(b'"schema_version": 2', b'"schema_version": 99')),
+        ("schema version 0, this advisor reads 2", b'{"schema_version": 0, "of": "another time"}'),
     ],
 )
 def test_what_advisor_did_not_write_is_refused_with_the_command_that_would(tmp_path, said, content):

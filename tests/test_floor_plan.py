@@ -55,6 +55,7 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
             "advisor.decide.candidates",
             "advisor.decide.choices",
             "advisor.decide.day",
+            "advisor.decide.demand",
             "advisor.decide.lifecycle",
             "advisor.decide.load_judgement",
             "advisor.decide.predict",

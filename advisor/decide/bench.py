@@ -4,7 +4,8 @@ import msgspec
 import numpy as np
 
 from advisor.decide.candidates import Configuration, admission, baseline_configuration, changes, configurations
-from advisor.decide.predict import Demand, Simulator
+from advisor.decide.demand import Demand
+from advisor.decide.predict import Simulator
 from advisor.decide.search import Found, search
 from advisor.decide.service_time import is_projected, service_grids
 from advisor.decide.ties import speed_ties

@@ -7,7 +7,7 @@ import numpy as np
 
 from advisor.decide.bench import Bench, predict, quality_drop
 from advisor.decide.candidates import Configuration
-from advisor.decide.predict import quantiles
+from advisor.decide.demand import quantiles
 from advisor.decide.search import LOWEST_UTILIZATION, MAX_REPLICAS, Found, search
 from advisor.kernels import pareto
 from advisor.schema import Estimate, Prediction

@@ -7,7 +7,7 @@ import numpy as np
 from advisor.decide.bench import Bench, over_runs
 from advisor.decide.calibration import Batches, calibrate
 from advisor.decide.candidates import Configuration
-from advisor.decide.predict import quantiles
+from advisor.decide.demand import quantiles
 from advisor.decide.service_time import NORMAL_95, service_table
 from advisor.schema import Calibration, Candidate, Estimate, LoadTest, Prediction, Record, Replayed
 

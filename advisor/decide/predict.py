@@ -1,169 +1,22 @@
 """Configuration + demand -> latency, utilization and capacity, by simulating the queue in front of measured service times."""
 
-import math
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import product
-from statistics import NormalDist
 
 import msgspec
 import numpy as np
 
-from advisor.decide import day
 from advisor.decide.candidates import Configuration
+from advisor.decide.demand import SEEDS, Demand, quantiles, warm
 from advisor.decide.service_time import ServiceGrid, service_table
 from advisor.kernels import queue_sim
-from advisor.schema import Calibration, Estimate, Record, SequenceLength, Workload
+from advisor.schema import Calibration, Estimate, Record
 
-SEEDS = 4
-# So many requests beyond the quantile in each run, or of a day's busiest part in all runs together, that its sampling error stays
-# at a few percent.
-REQUESTS_BEYOND_QUANTILE = 120
-MIN_REQUESTS = 10_000
-MAX_REQUESTS = 400_000
-WARM_UP_FRACTION = 0.05  # the queue starts empty, which no server in service does
-# Requests are rounded to the nearest class: with so many, no quantile of latency is off by more than a few percent.
-LENGTH_CLASSES = 64
 # Service inside a server, beside a generator and a batcher, over service in the profile: runs of the same model differed by 0.91 to
 # 1.15 where the machine was quiet (prototype, 36 runs, 2026-11); the load test replaces this assumption by a measurement.
 SERVER_FACTOR = {"low": 0.95, "value": 1.0, "high": 1.15}
 CAPACITY_STEPS = 8
-MAX_STREAMS = 32  # kept for the next candidate: of all seeds, at a few numbers of replicas
 ROUNDING = 1e-9  # the clock of a simulation runs for hours, and differences of its times lose digits
-Z_95 = NormalDist().inv_cdf(0.95)
-
-
-class Demand:
-    """The requests that arrive: the same draws for every candidate, so that candidates differ by their configuration alone."""
-
-    def __init__(
-        self, workload: Workload, *, lengths: tuple[int | None, ...], trace_s: np.ndarray | None, trace_length: np.ndarray | None
-    ) -> None:
-        """`lengths` are the measured ones, ascending; `trace_s` (requests,) ascending arrival times, `trace_length` (requests,)."""
-        self.trace_s = trace_s
-        self.cv = workload.traffic.burstiness_cv
-        self.slo = workload.slo
-        self.rates = day.relative_rates(workload.traffic.diurnal) if workload.traffic.diurnal is not None else None
-        beyond = REQUESTS_BEYOND_QUANTILE / (1 - workload.slo.quantile)
-        if self.rates is not None:
-            beyond = max(beyond, beyond / SEEDS / day.busiest_share(self.rates))
-        self.requests = int(min(max(beyond, MIN_REQUESTS), MAX_REQUESTS))
-        if trace_s is not None:
-            self.requests = len(trace_s)
-            self.requests_per_s = (len(trace_s) - 1) / float(trace_s[-1] - trace_s[0])
-        else:
-            self.requests_per_s = float(workload.traffic.requests_per_s or 0.0)
-        self.busiest_requests_per_s = self.requests_per_s * (1.0 if self.rates is None else float(self.rates.max()))
-        asked = workload.inputs.sequence_length if workload.inputs else None
-        longest = int(trace_length.max()) if trace_length is not None else _longest(asked) if asked else 0
-        self.lengths = _class_lengths(lengths, longest)
-        self._fixed_class = _nearest_class(self.lengths, trace_length) if trace_length is not None else None
-        self._asked = asked
-        self._arrivals: dict[tuple[int, int, int], np.ndarray] = {}  # those in use: a search goes through hundreds of replicas
-        self._classes: dict[int, np.ndarray] = {}
-
-    def stream(
-        self, seed: int, replicas: int, *, scale: float = 1.0, requests: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return arrival_s and size_class (requests,) at one of `replicas`, the whole stream `scale` times as dense.
-
-        `requests` takes only so many from the beginning, or a whole day of only so many.
-
-        Requests go to a replica drawn at random, so of a renewal process each replica sees every k-th gap sum, k geometric.
-        """
-        if self.trace_s is not None:
-            arrival_s, classes = self._trace(seed, replicas)
-            return arrival_s[:requests] / scale, classes[:requests]
-        drawn = self.requests if requests is None or self.rates is None else min(requests, self.requests)
-        key = (seed, replicas, drawn)
-        if key not in self._arrivals:
-            gaps = self._gaps(seed, replicas, drawn)
-            if self.rates is not None:
-                gaps = day.gaps_of_day(gaps, self.rates, warm_up=_warm_up(drawn), mean_gap=replicas)
-            if len(self._arrivals) == MAX_STREAMS:
-                del self._arrivals[next(iter(self._arrivals))]
-            self._arrivals[key] = np.cumsum(gaps) / self.requests_per_s
-        arrival_s = self._arrivals[key][:requests]
-        return arrival_s if scale == 1.0 else arrival_s / scale, self._size_classes(seed)[: len(arrival_s)]
-
-    def busiest(self, seed: int, replicas: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return arrival_s and size_class (requests,) at one of `replicas` as if the busiest part of the day did not end."""
-        if self.rates is None:
-            return self.stream(seed, replicas)
-        arrival_s = np.cumsum(self._gaps(seed, replicas, self.requests)) / self.busiest_requests_per_s
-        return arrival_s, self._size_classes(seed)
-
-    def in_busiest(self, requests: int) -> np.ndarray | None:
-        """Return which of the requests after the warm-up (requests,) come in the busiest part of the day, None without parts."""
-        return None if self.rates is None else self.rates[day.parts(self.rates, requests)] == self.rates.max()
-
-    def _gaps(self, seed: int, replicas: int, requests: int) -> np.ndarray:
-        """Return gaps between requests (requests,) at one of `replicas`, over the mean gap between all requests."""
-        random = np.random.default_rng((seed, 1))
-        if self.cv == 1.0:
-            # A geometric sum of exponentials is exponential: one draw serves every number of replicas.
-            return random.standard_exponential(requests) * replicas
-        shape = 1.0 / self.cv**2
-        kept = random.geometric(1.0 / replicas, requests) if replicas > 1 else 1
-        return random.standard_gamma(shape * kept, requests) / shape
-
-    def _size_classes(self, seed: int) -> np.ndarray:
-        if seed not in self._classes:
-            self._classes[seed] = _drawn_classes(self._asked, self.lengths, self.requests, np.random.default_rng((seed, 2)))
-        return self._classes[seed]
-
-    def _trace(self, seed: int, replicas: int) -> tuple[np.ndarray, np.ndarray]:
-        assert self.trace_s is not None
-        mine = np.random.default_rng((seed, 1, replicas)).integers(replicas, size=len(self.trace_s)) == 0
-        mine[0] = True  # a stream is never empty
-        classes = self._size_classes(seed) if self._fixed_class is None else self._fixed_class
-        return self.trace_s[mine] - self.trace_s[0], classes[mine]
-
-    def sure_class(self, quantile: float) -> int:
-        """Return the class that more than 1 - quantile of the requests reach in every run: the quantile is at least their latency.
-
-        Requests of the warm-up do not count, as they do not count in the quantile.
-        """
-        return int(min(quantiles(_warm(run), (quantile,))[0] for run in self._class_runs()))
-
-    @cached_property
-    def class_shares(self) -> np.ndarray:
-        """The share of requests in each class (classes,)."""
-        runs = self._class_runs()
-        return np.bincount(np.concatenate(runs), minlength=len(self.lengths)) / sum(map(len, runs))
-
-    def _class_runs(self) -> list[np.ndarray]:
-        return [self._fixed_class] if self._fixed_class is not None else [self._size_classes(seed) for seed in range(SEEDS)]
-
-
-def _longest(asked: SequenceLength) -> int:
-    return asked.max or asked.p95 or asked.p50
-
-
-def _class_lengths(measured: tuple[int | None, ...], longest: int) -> tuple[int | None, ...]:
-    """Return the lengths that stand for all: from the shortest that was measured to the longest that was measured or is asked for."""
-    known = [length for length in measured if length is not None]
-    if not known:
-        return (None,)
-    grid = np.geomspace(known[0], max(known[-1], longest), LENGTH_CLASSES)
-    return tuple(sorted({round(length) for length in grid}))
-
-
-def _nearest_class(lengths: tuple[int | None, ...], asked: np.ndarray) -> np.ndarray:
-    known = np.array([length or 1 for length in lengths], dtype=float)
-    edges = np.sqrt(known[1:] * known[:-1])
-    return np.searchsorted(edges, asked).astype(np.intp)
-
-
-def _drawn_classes(
-    asked: SequenceLength | None, lengths: tuple[int | None, ...], requests: int, random: np.random.Generator
-) -> np.ndarray:
-    """Draw lengths from the lognormal law through p50 and p95, cut at the longest."""
-    if asked is None or len(lengths) == 1:
-        return np.zeros(requests, dtype=np.intp)
-    sigma = math.log((asked.p95 or asked.p50) / asked.p50) / Z_95
-    drawn = asked.p50 * np.exp(sigma * random.standard_normal(requests))
-    return _nearest_class(lengths, np.minimum(drawn, _longest(asked)))
 
 
 class Run(Record, frozen=True, kw_only=True):
@@ -273,7 +126,7 @@ class Simulator:
         for seed in range(SEEDS):
             _, size_class = self.demand.stream(seed, 1)
             service_s = alone_s[size_class] * np.resize(self._service_factor(grid, seed), len(size_class))
-            floors.append(quantiles(_warm(service_s), (quantile,))[0])
+            floors.append(quantiles(warm(service_s), (quantile,))[0])
         return float(min(floors)) + transit_s
 
     def _work_s(self, configuration: Configuration, end: str) -> float:
@@ -304,7 +157,7 @@ class Simulator:
         arrival_s, size_class = self.demand.stream(seed, replicas, scale=scale, requests=requests)
         run = self.replay(configuration, arrival_s, size_class, end, seed)
         return msgspec.structs.replace(
-            run, latency_s=_warm(run.latency_s), throughput_requests_per_s=replicas * run.throughput_requests_per_s
+            run, latency_s=warm(run.latency_s), throughput_requests_per_s=replicas * run.throughput_requests_per_s
         )
 
     def replay(self, configuration: Configuration, arrival_s: np.ndarray, size_class: np.ndarray, end: str, seed: int) -> Run:
@@ -402,18 +255,3 @@ class Simulator:
 
 def _setting(grid: ServiceGrid) -> tuple[str, int, int]:
     return (grid.variant, grid.intra_op_num_threads, grid.instances)
-
-
-def _warm(values: np.ndarray) -> np.ndarray:
-    """Return what is left of a run's requests after its warm-up."""
-    return values[_warm_up(len(values)) :]
-
-
-def _warm_up(requests: int) -> int:
-    return int(WARM_UP_FRACTION * requests)
-
-
-def quantiles(latency_s: np.ndarray, wanted: Sequence[float]) -> np.ndarray:
-    """Return the order statistics at the wanted quantiles: the smallest latency that at least so many of the requests keep."""
-    ranks = [min(max(math.ceil(quantile * len(latency_s)) - 1, 0), len(latency_s) - 1) for quantile in wanted]
-    return np.asarray(np.partition(latency_s, sorted(set(ranks)))[ranks])

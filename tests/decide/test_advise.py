@@ -68,7 +68,7 @@ def a_question(random):
         batch_sizes=batch_sizes,
         settings=random.choice([((1, 1),), SETTINGS]),
         calls=random.choice([STEADY, UNSTEADY]),
-        visits=[random.uniform(0.9, 1.1) for _ in range(random.choice([1, 2, 4]))],
+        visits=[random.uniform(0.9, 1.1) for _ in range(random.choice([1, 3, 4]))],
         noise_fraction=random.choice([None, 0.0, 0.05]),
     )
     today = Baseline(

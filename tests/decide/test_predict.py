@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from advisor.decide.bench import Bench, predict
 from advisor.decide.candidates import Configuration
-from advisor.decide.predict import REQUESTS_BEYOND_QUANTILE, SEEDS, SERVER_FACTOR, WARM_UP_FRACTION, Demand, quantiles
+from advisor.decide.demand import REQUESTS_BEYOND_QUANTILE, SEEDS, WARM_UP_FRACTION, Demand, quantiles
+from advisor.decide.predict import SERVER_FACTOR
 from advisor.kernels import reference
 from advisor.schema import Calibration, Estimate, SequenceLength, Trace
 from tests.profiles import UNSTEADY, fixed_cost_law, power_law, profile, workload

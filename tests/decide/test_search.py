@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from advisor.decide.bench import Bench
 from advisor.decide.candidates import configurations
-from advisor.decide.predict import SEEDS, quantiles
+from advisor.decide.demand import SEEDS, quantiles
 from advisor.decide.search import ENOUGH_CHEAPEST, LOWEST_UTILIZATION, MAX_REPLICAS, search
 from tests.profiles import STEADY, UNSTEADY, fixed_cost_law, power_law, profile, variant, workload
 

@@ -55,7 +55,7 @@ def test_a_server_that_cannot_keep_up_shows_it_in_latency_and_not_in_fewer_reque
     burst = replay(msgspec.structs.replace(serve, instances=1, max_batch_size=1, max_queue_delay_s=0.0), np.zeros(REQUESTS), None)
 
     assert len(burst.latency_s) == REQUESTS
-    assert burst.latency_s.max() >= burst.service_s.sum()
+    assert burst.latency_s.max() >= burst.call_s.sum()
 
 
 def test_a_server_that_cannot_start_is_a_model_error(serve: Serve, tmp_path: Path) -> None:

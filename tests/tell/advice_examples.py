@@ -277,7 +277,7 @@ def change() -> Advice:
         capacity=74.0,
     )
     return Advice(
-        schema_version=1,
+        schema_version=schema.SCHEMA_VERSION,
         created="2026-11-22T07:43:23Z",
         advisor_version="0.1.0",
         profile_sha256="9b0c4d51" * 8,
