@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from advisor import profiling
 from advisor.decide.service_time import service_grids, service_table
 from advisor.measure.worker import Load, Loaded, Time, Timed
@@ -22,8 +24,11 @@ class ServiceCase(NamedTuple):
     threads: int
     batch_size: int
     length: int | None
-    error: float  # said over seen, less one
-    repeat_error: float  # one half of what was seen over the other half, less one: what measuring twice differs by
+    held_out: bool  # not in the profile
+    error: float  # said by the profile over seen minutes later, less one: of a point that is in the profile, what the host's drift does
+    interpolation_error: (
+        float  # said by the profile's points as seen in the same minute, over seen, less one; 0 where not held out
+    )
 
 
 def profile(model: Path, folder: Path, *, quick: bool) -> Profile:
@@ -35,7 +40,7 @@ def profile(model: Path, folder: Path, *, quick: bool) -> Profile:
     head, price = "name: bench\ntraffic: {requests_per_s: 10}\n", "hardware: {price_usd_per_hour: {local: 1}}\n"
     (folder / "workload.yaml").write_text(f"{head}{lengths}slo: {{latency_s: {slo}}}\n{price}")
     options = profiling.ProfileOptions(
-        workload=folder / "workload.yaml", budget_s=10.0 if quick else 60.0, max_batch_size=MAX_BATCH_SIZE
+        workload=folder / "workload.yaml", budget_s=10.0 if quick else 50.0, max_batch_size=MAX_BATCH_SIZE
     )
     started = time.monotonic()
     measured = profiling.profile(model, folder / "profile.json", options, now="benchmark", report=lambda done, total, what: None)
@@ -48,25 +53,30 @@ def profile(model: Path, folder: Path, *, quick: bool) -> Profile:
 
 
 def hold_out(name: str, measured: Profile, folder: Path, *, quick: bool) -> list[ServiceCase]:
-    """Return a case for each variant, each measured length, on 1 and on 2 threads, and each batch size not in the profile."""
+    """Return a case for each variant, length and batch size, on 1 and on 2 threads: those in the profile, measured again, and others."""
     grids, cases = service_grids(measured), []
     for variant in measured.variants:
         for threads in (1, 2):
             grid = grids.get((variant.id, threads, 1))
             if grid is None:
                 continue
+            ladders = dict(zip(grid.lengths, grid.batch_sizes, strict=True))
             points = [
                 (size, length)
-                for length, sizes in zip(grid.lengths, grid.batch_sizes, strict=True)
-                for size in HELD_OUT
-                if size not in sizes and size < sizes[-1]
+                for length, sizes in ladders.items()
+                for size in sorted({*sizes, *(size for size in HELD_OUT if size < sizes[-1])})
             ]
             table = service_table(grid, grid.max_batch_size, grid.lengths, end="value")
             samples = _measure(measured, folder / variant.path, points, threads, rounds=2 if quick else 4)
-            for (size, length), medians in samples.items():
-                seen, said = statistics.median(medians), float(table[size - 1, grid.lengths.index(length)])
-                twice = statistics.median(medians[::2]) / statistics.median(medians[1::2]) - 1
-                cases.append(ServiceCase(name, variant.id, threads, size, length, said / seen - 1, twice))
+            seen = {point: statistics.median(medians) for point, medians in samples.items()}
+            for (size, length), seconds in seen.items():
+                sizes = ladders[length]
+                again = np.exp(np.interp(np.log(size), np.log(sizes), np.log([seen[known, length] for known in sizes])))
+                said = float(table[size - 1, grid.lengths.index(length)])
+                held_out = size not in sizes
+                cases.append(
+                    ServiceCase(name, variant.id, threads, size, length, held_out, said / seconds - 1, float(again) / seconds - 1)
+                )
     return cases
 
 

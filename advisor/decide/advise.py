@@ -323,6 +323,15 @@ def _assumptions(bench: Bench) -> tuple[str, ...]:
     ]
     if bench.workload.traffic.diurnal is not None:
         said.append("assumed: a queue settles within a part of the day, so a short sample of each part stands for all of it")
+    trial = bench.profile.trial
+    if trial is not None:
+        said.append(
+            f"a short trial of {trial.variant} inside a server: {seconds(trial.per_batch_s.value)} a batch, "
+            f"{seconds(trial.per_request_s.value)} a request and {seconds(trial.wake_s.value)} to wake up, beside the call; "
+            "assumed of every configuration that no load test has shown"
+        )
+    else:
+        said.append("assumed where no load test has shown it: nothing is added to a call inside a server; there was no trial")
     if bench.workload.inputs is not None and bench.workload.inputs.sequence_length is not None:
         lengths = bench.workload.inputs.sequence_length
         if lengths.max is None:
