@@ -255,8 +255,8 @@ class Calibration(Record, frozen=True, kw_only=True):
     """What a load test taught of service inside a server under one setting.
 
     A batch keeps its instance busy for call_ratio times the profiled call (times the factor that `call_factors` holds for calls of
-    about that long), per_batch_s, per_request_s for each of its requests, and
-    wake_s if the instance was idle; times a factor of `spread`. A request is in the queue transit_s after it was meant to be sent.
+    about that long), per_batch_s and per_request_s for each of its requests, all times a factor of `spread`; and wake_s more if the
+    instance was idle. A request is in the queue transit_s after it was meant to be sent.
     """
 
     variant: str
@@ -268,8 +268,8 @@ class Calibration(Record, frozen=True, kw_only=True):
     per_batch_s: Estimate
     per_request_s: Estimate
     wake_s: Estimate
-    transit_s: tuple[float, ...]  # ascending, evenly spaced quantiles
-    spread: tuple[float, ...]  # single batches over what the figures above say of them, ascending, evenly spaced quantiles
+    transit_s: tuple[float, ...]  # of single requests, in their order
+    spread: tuple[float, ...]  # single batches over what the figures above say of them, in their order
     batches: int
 
 

@@ -21,9 +21,9 @@ def simulate_queue(
 
     One first-in-first-out queue feeds `instances` identical servers. The oldest waiting request leaves when a server is free and
     either a full batch waits or it has waited `max_queue_delay_s`; all that wait then leave with it, up to max_batch_size. A
-    batch is padded to its largest size class: b requests with largest class c take service_s[b - 1, c], and wake_s more if their
-    server was idle before they were due, all times service_factor[k % factors] for the k-th batch to leave. Spread is drawn
-    beforehand, so that candidates can be compared under the same luck.
+    batch is padded to its largest size class: b requests with largest class c take service_s[b - 1, c], times
+    service_factor[k % factors] for the k-th batch to leave, and wake_s more if their server was idle before they were due. Spread is
+    drawn beforehand, so that candidates can be compared under the same luck.
 
     Shapes: latency (requests,) float64; batches (max_batch_size,) int64, entry b - 1 counts batches of b; a float.
     Raises ValueError for shapes that do not fit, values that are not finite, arrivals out of order, classes out of range.
@@ -100,10 +100,9 @@ cdef double _simulate(
         while end < full and end < requests and arrival_s[end] <= start_s:
             largest = max(largest, size_class[end])
             end += 1
-        duration_s = service_s[end - oldest - 1, largest]
+        duration_s = service_s[end - oldest - 1, largest] * service_factor[draw]
         if free_at_s[0] < due_s:
             duration_s += wake_s
-        duration_s *= service_factor[draw]
         # A wrapping counter, for a division would cost more than the rest of the step.
         draw = draw + 1 if draw + 1 < service_factor.shape[0] else 0
         end_s = start_s + duration_s

@@ -46,10 +46,9 @@ def simulate_queue(
                 heapq.heappush(idle_since_s, now_s)
         while idle_since_s and waiting and (len(waiting) >= max_batch_size or waiting[0] in has_waited_enough):
             batch = [waiting.popleft() for _ in range(min(len(waiting), max_batch_size))]
-            duration_s = float(service_s[len(batch) - 1, size_class[batch].max()])
+            duration_s = float(service_s[len(batch) - 1, size_class[batch].max()] * service_factor[batches % len(service_factor)])
             if heapq.heappop(idle_since_s) < now_s:
                 duration_s += wake_s
-            duration_s *= float(service_factor[batches % len(service_factor)])
             latency_s[batch] = now_s + duration_s - arrival_s[batch]
             batch_size_histogram[len(batch) - 1] += 1
             busy_s += duration_s

@@ -313,7 +313,7 @@ def test_a_profile_with_time_for_it_knows_what_a_server_adds(forest, tmp_path):
     seen = verification.trial(measured, folder / "advice")
 
     assert seen is not None and measured.variants[0].id == seen.variant
-    assert 0 < seen.per_batch_s.value < 0.1 and seen.transit_s == tuple(sorted(seen.transit_s))
+    assert 0 < seen.per_batch_s.value < 0.1 and min(seen.transit_s) >= 0
 
 
 def test_a_model_whose_calls_are_long_needs_no_trial():

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from advisor.decide.service_time import student_t_95, thinned
+from advisor.decide.service_time import student_t_95
 from advisor.schema import Calibration, Candidate, Estimate, Record
 
 BLOCKS = 8  # stretches of the test that count as independent draws
@@ -17,7 +17,8 @@ MOST_LENGTHS = 8  # of calls, at which their slow-down is told apart
 RUN_TO_RUN_FRACTION = 0.05
 OVERHEAD_FRACTION = 0.15  # the same of what is beside the call: waking up and locks depend on what else the machine does
 SINGLE_BLOCK_FRACTION = 0.15
-TRANSIT_POINTS = 256
+MOST_DRAWS = 4096
+LEAST_FACTOR = 0.1
 
 
 class Batches(Record, frozen=True, kw_only=True):
@@ -45,8 +46,9 @@ class _Fit(NamedTuple):
     per_request_s: float
     wake_s: float
 
-    def busy_s(self, expected_s: np.ndarray, size: np.ndarray, was_idle: np.ndarray) -> np.ndarray:
-        return np.asarray(self.call_ratio * expected_s + self.per_batch_s + self.per_request_s * size + self.wake_s * was_idle)
+    def awake_s(self, expected_s: np.ndarray, size: np.ndarray) -> np.ndarray:
+        """Seconds (batches,) on an instance that need not be woken up."""
+        return np.asarray(self.call_ratio * expected_s + self.per_batch_s + self.per_request_s * size)
 
 
 def calibrate(candidate: Candidate, batches: Batches, *, noise_fraction: float) -> Calibration:
@@ -60,7 +62,10 @@ def calibrate(candidate: Candidate, batches: Batches, *, noise_fraction: float) 
     whole = _fit(batches, slice(None))
     count = len(batches.size)
     blocks = [_fit(batches, part) for part in _stretches(count)]
-    residual = batches.busy_s / whole.busy_s(batches.expected_s, batches.size, batches.was_idle)
+    # Waking up varies by itself: were its time a factor's, the slow moments of awake instances would be counted twice. No batch is
+    # quicker than a tenth of what is said of it.
+    awake_s = whole.awake_s(batches.expected_s, batches.size)
+    residual = np.maximum((batches.busy_s - whole.wake_s * batches.was_idle) / awake_s, LEAST_FACTOR)
     source = f"{count} batches under real load"
 
     def estimate(name: str, floor: float) -> Estimate:
@@ -83,10 +88,19 @@ def calibrate(candidate: Candidate, batches: Batches, *, noise_fraction: float) 
         per_batch_s=estimate("per_batch_s", max(OVERHEAD_FRACTION, noise_fraction)),
         per_request_s=estimate("per_request_s", max(OVERHEAD_FRACTION, noise_fraction)),
         wake_s=estimate("wake_s", max(OVERHEAD_FRACTION, noise_fraction)),
-        transit_s=thinned(np.maximum(batches.transit_s, 0.0), TRANSIT_POINTS),
-        spread=thinned(residual),
+        transit_s=_stretch(np.maximum(batches.transit_s, 0.0)),
+        spread=_stretch(residual),
         batches=count,
     )
+
+
+def _stretch(values: np.ndarray) -> tuple[float, ...]:
+    """Return the values in their order; of more than MOST_DRAWS, those in the middle of the run.
+
+    In their order, because a disturbance lasts: what comes in its midst is slow together, and queues as independent draws never would.
+    """
+    start = max(0, (len(values) - MOST_DRAWS) // 2)
+    return tuple(float(f"{value:.4g}") for value in values[start : start + MOST_DRAWS])
 
 
 def _stretches(count: int) -> list[slice]:
@@ -129,7 +143,7 @@ def _fit(batches: Batches, part: slice) -> _Fit:
     awake = _Fit(ratio, awake_s + constant_s, per_request_s, 0.0)
     if not was_idle.any():
         return awake
-    beyond_s = (wait_s + assembly_s + call_s)[was_idle] - awake.busy_s(expected_s, size, was_idle)[was_idle]
+    beyond_s = (wait_s + assembly_s + call_s - awake.awake_s(expected_s, size))[was_idle]
     return awake._replace(wake_s=max(0.0, float(np.median(beyond_s))))
 
 

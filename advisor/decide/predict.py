@@ -88,7 +88,7 @@ class Simulator:
         return self._calibrations.get(_setting(grid), self._trial)
 
     def _spread(self, grid: ServiceGrid) -> tuple[float, ...]:
-        """Return single batches over their median, ascending: as a server saw them, or else as the profile did."""
+        """Return single batches over their median: as a server saw them, in their order, or else as the profile did, ascending."""
         known = self._calibrations.get(_setting(grid))
         return grid.spread if known is None else known.spread
 
@@ -97,7 +97,7 @@ class Simulator:
         seen = self._overhead(grid)
         if seen is None:
             return np.zeros(requests)
-        return np.resize(np.random.default_rng((seed, 4)).permutation(seen.transit_s), requests)
+        return np.resize(np.roll(seen.transit_s, -int(_beginning(seed) * len(seen.transit_s))), requests)
 
     def bounds(self, configuration: Configuration, quantile: float) -> tuple[float, float]:
         """Return lower bounds of one replica's seconds per request and of the latency quantile.
@@ -118,9 +118,9 @@ class Simulator:
         grid = self.grid(configuration)
         seen = self._overhead(grid)
         alone_s = self.table(configuration, "high")[0]
-        transit_s = 0.0 if seen is None else seen.transit_s[0]
+        transit_s = 0.0 if seen is None else min(seen.transit_s)
         if configuration.max_batch_size > 1 or self.demand.trace_s is not None:
-            return float(alone_s[self.demand.sure_class(quantile)]) * self._spread(grid)[0] + transit_s
+            return float(alone_s[self.demand.sure_class(quantile)]) * min(self._spread(grid)) + transit_s
         # Without batching the k-th request takes the k-th draw whoever serves it, so its time on an idle server is known.
         floors = []
         for seed in range(SEEDS):
@@ -138,8 +138,11 @@ class Simulator:
     def _service_factor(self, grid: ServiceGrid, seed: int) -> np.ndarray:
         key = (_setting(grid), seed)
         if key not in self._factors:
-            spread = np.array(self._spread(grid))
-            self._factors[key] = spread[np.random.default_rng((seed, 3)).integers(len(spread), size=4096)]
+            spread, random = np.array(self._spread(grid)), np.random.default_rng((seed, 3))
+            if _setting(grid) in self._calibrations:
+                self._factors[key] = np.roll(spread, -int(_beginning(seed) * len(spread)))
+            else:
+                self._factors[key] = spread[random.integers(len(spread), size=4096)]
         return self._factors[key]
 
     def keeps_up(self, configuration: Configuration, replicas: int, end: str, *, scale: float = 1.0) -> bool:
@@ -255,3 +258,8 @@ class Simulator:
 
 def _setting(grid: ServiceGrid) -> tuple[str, int, int]:
     return (grid.variant, grid.intra_op_num_threads, grid.instances)
+
+
+def _beginning(seed: int) -> float:
+    """Return where in the recorded disturbances a run begins, as a fraction: for batches and requests the same moment."""
+    return float(np.random.default_rng((seed, 4)).random())

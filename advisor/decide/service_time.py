@@ -125,13 +125,13 @@ def _spread(measured: list[Measurement]) -> tuple[float, ...]:
     for entry in measured:
         calls = np.concatenate([visit.latency_s for visit in entry.visits])
         factors.append(calls / np.median(calls))
-    return thinned(np.concatenate(factors))
+    return _thinned(np.concatenate(factors))
 
 
-def thinned(values: np.ndarray, points: int = SPREAD_POINTS) -> tuple[float, ...]:
-    """Return the values ascending; of more than `points`, so many evenly spaced quantiles, which have the same mean and tails."""
-    if len(values) > points:
-        values = np.quantile(values, (np.arange(points) + 0.5) / points)
+def _thinned(values: np.ndarray) -> tuple[float, ...]:
+    """Return the values ascending; of more than SPREAD_POINTS, so many evenly spaced quantiles, which have the same mean and tails."""
+    if len(values) > SPREAD_POINTS:
+        values = np.quantile(values, (np.arange(SPREAD_POINTS) + 0.5) / SPREAD_POINTS)
     return tuple(np.sort(values).tolist())
 
 

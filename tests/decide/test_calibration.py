@@ -54,7 +54,16 @@ def test_what_is_found_says_the_same_of_a_batch_as_was_seen() -> None:
     found = calibrate_quietly(seen)
 
     assert pytest.approx(1.0, abs=0.02) == float(np.median(found.spread))
-    assert list(found.spread) == sorted(found.spread)
+
+
+def test_disturbances_are_kept_in_the_order_in_which_they_came() -> None:
+    seen = batches(count=6000, idle_share=0.0)
+    slow = np.arange(6000) >= 3000
+    disturbed = msgspec.structs.replace(seen, call_s=seen.call_s * np.where(slow, 3.0, 1.0))
+
+    spread = np.array(calibrate_quietly(disturbed).spread)
+
+    assert len(spread) < 6000 and 2.0 < np.median(spread[-100:]) / np.median(spread[:100]) < 4.0
 
 
 @pytest.mark.parametrize("idle_share", [0.0, 1.0])

@@ -96,7 +96,7 @@ def test_without_batching_another_server_never_delays_anybody(queue):
 
 @given(queues())
 def test_nobody_waits_longer_than_the_delay_for_a_server_that_is_free(queue):
-    slowest_s = (queue["service_s"].max() + queue["wake_s"]) * queue["service_factor"].max()
+    slowest_s = queue["service_s"].max() * queue["service_factor"].max() + queue["wake_s"]
 
     latency_s, _, _ = queue_sim.simulate_queue(**queue | {"instances": 64})
 
