@@ -19,7 +19,8 @@ UNSEEN_SEED = 97
 BEYOND_QUANTILE = 10  # requests beyond the quantile that make its measured interval worth having
 LONGEST_FACTOR = 3.0  # times the wanted duration, however rare the quantile
 LAST_REQUESTS = 100
-LAST_ANSWER = {"low": 0.05, "value": 0.5, "high": 0.95}  # quantile of their latency
+# Quantile of their latency. The generator ends with its last request, and its end may take a core from the last answer.
+LAST_ANSWER = {"low": 0.0, "value": 0.5, "high": 1.0}
 REPLAY_SEEDS = 8  # draws of service, for the one given stream of requests
 
 
