@@ -318,7 +318,7 @@ def _not_admitted(admissions: dict[str, Admission]) -> tuple[Exclusion, ...]:
 def _assumptions(bench: Bench) -> tuple[str, ...]:
     low, high = SERVER_FACTOR["low"], SERVER_FACTOR["high"]
     said = [
-        f"assumed where no load test has shown it: a call takes {low:g} to {high:g} times as long inside a server as in the profile",
+        f"assumed where no load test has shown it: a call may take {low:g} to {high:g} times as long inside a server as in the profile",
         "assumed: a replica is one machine like the profiled one, and the load balancer draws replicas at random",
     ]
     if bench.workload.traffic.diurnal is not None:
@@ -326,7 +326,8 @@ def _assumptions(bench: Bench) -> tuple[str, ...]:
     trial = bench.profile.trial
     if trial is not None:
         said.append(
-            f"a short trial of {trial.variant} inside a server: {seconds(trial.per_batch_s.value)} a batch, "
+            f"a short trial of {trial.variant} inside a server: a call takes {trial.call_ratio.value:.2f} times as long there, and "
+            f"{seconds(trial.per_batch_s.value)} a batch, "
             f"{seconds(trial.per_request_s.value)} a request and {seconds(trial.wake_s.value)} to wake up, beside the call; "
             "assumed of every configuration that no load test has shown"
         )

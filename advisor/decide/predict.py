@@ -51,7 +51,7 @@ class Simulator:
     ) -> None:
         """`calibrations` are what load tests have taught of service inside a server.
 
-        Elsewhere SERVER_FACTOR is assumed of the call, and what the `trial` saw of everything beside it.
+        Elsewhere what the `trial` saw is taken, with SERVER_FACTOR within its interval; without a trial, SERVER_FACTOR alone.
         """
         self.demand = demand
         self.grids = grids
@@ -71,26 +71,34 @@ class Simulator:
         key = (*_setting(grid), configuration.max_batch_size, end)
         if key not in self._tables:
             call_s = service_table(grid, configuration.max_batch_size, self.demand.lengths, end=end)
-            known, seen = self._calibrations.get(_setting(grid)), self._overhead(grid)
-            ratio = SERVER_FACTOR[end] if known is None else getattr(known.call_ratio, end)
-            beside_s = 0.0
+            seen = self._overhead(grid)
+            ratio, beside_s = self._ratio(grid, call_s, end), 0.0
             if seen is not None:
                 sizes = np.arange(1, configuration.max_batch_size + 1)[:, None]
                 beside_s = getattr(seen.per_batch_s, end) + getattr(seen.per_request_s, end) * sizes
-            if known is not None:
-                ratio = ratio * np.interp(np.log(call_s), np.log(known.call_lengths_s), known.call_factors)
             table = call_s * ratio + beside_s
             # As in service_table: what the bounds of the search rely on.
             self._tables[key] = np.ascontiguousarray(np.maximum.accumulate(np.maximum.accumulate(table, axis=0), axis=1))
         return self._tables[key]
+
+    def _ratio(self, grid: ServiceGrid, call_s: np.ndarray, end: str) -> np.ndarray | float:
+        """Return how many times as long a call takes inside a server; of the trial, an end never nearer than SERVER_FACTOR has it."""
+        seen = self._overhead(grid)
+        if seen is None:
+            return SERVER_FACTOR[end]
+        factors = np.interp(np.log(call_s), np.log(seen.call_lengths_s), seen.call_factors)
+        ratio = np.asarray(getattr(seen.call_ratio, end) * factors)
+        if end == "value" or _setting(grid) in self._calibrations:
+            return ratio
+        return np.asarray(np.minimum(ratio, SERVER_FACTOR[end]) if end == "low" else np.maximum(ratio, SERVER_FACTOR[end]))
 
     def _overhead(self, grid: ServiceGrid) -> Calibration | None:
         return self._calibrations.get(_setting(grid), self._trial)
 
     def _spread(self, grid: ServiceGrid) -> tuple[float, ...]:
         """Return single batches over their median: as a server saw them, in their order, or else as the profile did, ascending."""
-        known = self._calibrations.get(_setting(grid))
-        return grid.spread if known is None else known.spread
+        seen = self._overhead(grid)
+        return grid.spread if seen is None else seen.spread
 
     def _transit_s(self, grid: ServiceGrid, requests: int, seed: int) -> np.ndarray:
         """Return the seconds (requests,) that each takes to its place in the queue."""
@@ -139,7 +147,7 @@ class Simulator:
         key = (_setting(grid), seed)
         if key not in self._factors:
             spread, random = np.array(self._spread(grid)), np.random.default_rng((seed, 3))
-            if _setting(grid) in self._calibrations:
+            if self._overhead(grid) is not None:
                 self._factors[key] = np.roll(spread, -int(_beginning(seed) * len(spread)))
             else:
                 self._factors[key] = spread[random.integers(len(spread), size=4096)]
