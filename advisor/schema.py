@@ -256,7 +256,8 @@ class Calibration(Record, frozen=True, kw_only=True):
 
     A batch keeps its instance busy for call_ratio times the profiled call (times the factor that `call_factors` holds for calls of
     about that long), per_batch_s and per_request_s for each of its requests, all times a factor of `spread`; and wake_s more if the
-    instance was idle. A request is in the queue transit_s after it was meant to be sent.
+    instance was idle; one that is due by its timer, on an idle instance, is taken timer_late_s after that. A request is in the queue
+    transit_s after it was meant to be sent.
     """
 
     variant: str
@@ -268,6 +269,7 @@ class Calibration(Record, frozen=True, kw_only=True):
     per_batch_s: Estimate
     per_request_s: Estimate
     wake_s: Estimate
+    timer_late_s: Estimate | None = None  # None: no batch was due by its timer, or all that came to idle instances were
     transit_s: tuple[float, ...]  # of single requests, in their order
     spread: tuple[float, ...]  # single batches over what the figures above say of them, in their order
     batches: int

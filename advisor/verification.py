@@ -139,6 +139,7 @@ def observe(bench: Bench, candidate: Candidate, offer: Offer, folder: Path) -> O
         assembly_s=seen.assembly_s[in_time],
         call_s=seen.call_s[in_time],
         was_idle=seen.was_idle[in_time],
+        by_timer=((seen.batch_size < candidate.max_batch_size) & (candidate.max_queue_delay_s > 0))[in_time],
         size=seen.batch_size[in_time],
         expected_s=expected_service_s(bench, candidate, seen.batch_size, seen.batch_length)[in_time],
         transit_s=seen.transit_s,

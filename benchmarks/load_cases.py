@@ -23,7 +23,9 @@ from advisor.workload_file import read_trace, read_workload
 UTILIZATIONS = (0.3, 0.5, 0.7, 0.9)
 CALIBRATION_UTILIZATION = 0.5
 TRACE = Path(__file__).parents[1] / "examples" / "data" / "azure_llm_2023_conv.csv"
-CALIBRATIONS = ("within", "carried", "before")  # by every other second of the same run, by a run before it, not at all
+# How it was known what a server adds: from the seconds between those that are judged, from the whole of the same run, from a run
+# before it, from the trial in the profile alone.
+CALIBRATIONS = ("within", "same run", "carried", "before")
 FAST_CALL_S = 0.0005
 MAX_REQUESTS_PER_S = 1500.0  # more, and the generator, which shares the cores with the server, is what is measured
 ADVISED = 30
@@ -94,12 +96,14 @@ class Case(NamedTuple):
             "per_batch_s": calibration.per_batch_s.value,
             "per_request_s": calibration.per_request_s.value,
             "wake_s": calibration.wake_s.value,
+            "timer_late_s": calibration.timer_late_s.value if calibration.timer_late_s else None,
         }
         for name in ("p50", "p99", "throughput"):
             row[f"{name}_seen"] = self._figures(name, "within")[0].value
             for how in CALIBRATIONS:
                 said = self._figures(name, how)[1]
-                row |= {f"{name}_{how}": said.value, f"{name}_{how}_low": said.low, f"{name}_{how}_high": said.high}
+                column = f"{name}_{how.replace(' ', '_')}"
+                row |= {column: said.value, f"{column}_low": said.low, f"{column}_high": said.high}
         return row
 
 
@@ -138,8 +142,13 @@ def _case(
     batches = Batches(transit_s=requests[~counted], **{field: column[teaching] for field, column in columns.items()})
     noise = noise_floor(measured, configuration.intra_op_num_threads, configuration.instances)
     calibration = calibrate(candidate, batches, noise_fraction=noise)
-    within = msgspec.structs.replace(measured, calibrations=(calibration,))
-    known = {"within": within, "carried": carried, "before": measured}
+    same = calibrate(candidate, observed.batches, noise_fraction=noise)
+    known = {
+        "within": msgspec.structs.replace(measured, calibrations=(calibration,)),
+        "same run": msgspec.structs.replace(measured, calibrations=(same,)),
+        "carried": carried,
+        "before": measured,
+    }
     lag_p99_s = float(np.quantile(observed.lag_s, 0.99))
     return Case(
         model=name,
@@ -198,13 +207,13 @@ def _configurations(measured: Profile, *, quick: bool) -> list[tuple[Configurati
     return listed[:1] if quick else listed
 
 
-def _alone_s(measured: Profile) -> float:
-    """Return the shortest median of a single item on one thread."""
+def _alone_s(measured: Profile, variant: str | None = None) -> float:
+    """Return the shortest median of a single item on one thread, of the variant or of all."""
     return min(
         statistics.median(visit.latency_s)
         for entry in measured.measurements
         for visit in entry.visits
-        if entry.batch_size == 1 and entry.intra_op_num_threads == 1
+        if entry.batch_size == 1 and entry.intra_op_num_threads == 1 and variant in (None, entry.variant)
     )
 
 
@@ -298,7 +307,7 @@ def _setting(test: LoadTest) -> str:
 
 def _random_question(base: Workload, measured: Profile, draw: random.Random) -> Workload:
     """Return the workload with traffic and a target drawn around what the model can do: from tight to generous."""
-    alone_s = _alone_s(measured)
+    alone_s = _alone_s(measured, measured.variants[0].id)
     # Times a call from tight to generous; below a millisecond, waking up is what takes the time.
     target_s = max(alone_s * draw.uniform(3.0, 20.0), 0.002 * draw.uniform(1.0, 5.0))
     rate = min(draw.uniform(0.2, 3.0) / alone_s, MAX_REQUESTS_PER_S / 2)

@@ -4,7 +4,8 @@
 
 The parts: `service` compares interpolated with measured service times at batch sizes that the profile has not seen. `load` serves
 configurations at several loads and compares the requests of every other second with the simulation of these very requests: calibrated by
-the seconds between, by a run before ("carried"), and not at all. `slo` has configurations advised for random traffic and targets and
+the seconds between, by the whole run ("same run": what is left is the error of the model of a server), by a run before ("carried"), and
+by no load test. `slo` has configurations advised for random traffic and targets and
 runs them; `aa` gives the same file twice as two variants; `speed` simulates.
 Every figure is a ratio of what was seen to what was said in the same run. Run it on a machine that does nothing else: what the machine
 was doing meanwhile stands beside each case (waited: share of the time in which the server's threads waited for a core).
@@ -46,12 +47,16 @@ def main() -> None:
             figures["profile_s"] = next(iter(profiles.values())).measuring_s
         service = _service(profiles, folder, arguments) if "service" in arguments.only else []
         figures |= _service_figures(service)
+        _write_json(figures, arguments.json)
         cases = _load(profiles, folder, arguments) if "load" in arguments.only else []
         figures |= _load_figures(cases)
+        _write_json(figures, arguments.json)
         if "slo" in arguments.only:
             figures |= load_cases.slo_safe(profiles, folder, wanted_s=arguments.seconds, quick=arguments.quick)
+            _write_json(figures, arguments.json)
         if "aa" in arguments.only:
             figures |= tie_runs.measure(quick=arguments.quick)
+        _write_json(figures, arguments.json)
         if "speed" in arguments.only:
             import queue_speed  # its peers are an extra of their own
 
@@ -132,7 +137,8 @@ def _load_figures(cases: list[Case]) -> Figures:
     high = [case for case in valid if case.utilization_seen > MODERATE_UTILIZATION]
     figures: Figures = {"cases": len(cases), "cases_valid": len(valid), "cases_moderate": len(moderate)}
     for name in ("p50", "p99", "throughput"):
-        for how, suffix in (("within", ""), ("carried", "_carried"), ("before", "_uncalibrated")):
+        hows = (("within", ""), ("same run", "_same_run"), ("carried", "_carried"), ("before", "_uncalibrated"))
+        for how, suffix in hows:
             figures[f"{name}_error_median{suffix}"] = _median(abs(case.error(name, how)) for case in moderate)
             figures[f"{name}_bias_median{suffix}"] = _median(case.error(name, how) for case in moderate)
             figures[f"{name}_error_median{suffix}_busier"] = _median(abs(case.error(name, how)) for case in high)
@@ -152,6 +158,11 @@ def _report(figures: Figures, path: Path | None) -> None:
     print()
     for name, value in figures.items():
         print(f"{name:<48}{'not measured' if value is None else f'{value:,.4g}'}")
+    _write_json(figures, path)
+
+
+def _write_json(figures: Figures, path: Path | None) -> None:
+    # After every part, for a run takes the better part of an hour.
     if path is not None:
         path.write_text(json.dumps(figures, indent=1) + "\n")
 

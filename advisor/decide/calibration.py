@@ -28,6 +28,7 @@ class Batches(Record, frozen=True, kw_only=True):
     assembly_s: np.ndarray
     call_s: np.ndarray
     was_idle: np.ndarray  # bool: the instance had to be woken up
+    by_timer: np.ndarray  # bool: due because its oldest request had waited long enough, not because it was full
     size: np.ndarray
     expected_s: np.ndarray  # the call as the profile says
     transit_s: np.ndarray  # from the moment a request was meant to be sent to its place in the queue
@@ -45,6 +46,7 @@ class _Fit(NamedTuple):
     per_batch_s: float
     per_request_s: float
     wake_s: float
+    timer_late_s: float | None  # None: too few batches tell
 
     def awake_s(self, expected_s: np.ndarray, size: np.ndarray) -> np.ndarray:
         """Seconds (batches,) on an instance that need not be woken up."""
@@ -65,12 +67,13 @@ def calibrate(candidate: Candidate, batches: Batches, *, noise_fraction: float) 
     # Waking up varies by itself: were its time a factor's, the slow moments of awake instances would be counted twice. No batch is
     # quicker than a tenth of what is said of it.
     awake_s = whole.awake_s(batches.expected_s, batches.size)
-    residual = np.maximum((batches.busy_s - whole.wake_s * batches.was_idle) / awake_s, LEAST_FACTOR)
+    late_s = (whole.timer_late_s or 0.0) * (batches.was_idle & batches.by_timer)
+    residual = np.maximum((batches.busy_s - whole.wake_s * batches.was_idle - late_s) / awake_s, LEAST_FACTOR)
     source = f"{count} batches under real load"
 
     def estimate(name: str, floor: float) -> Estimate:
         value = getattr(whole, name)
-        draws = np.array([getattr(block, name) for block in blocks])
+        draws = np.array([found for block in blocks if (found := getattr(block, name)) is not None])
         if len(draws) > 1:
             half = student_t_95(len(draws) - 1) * float(draws.std(ddof=1)) / math.sqrt(len(draws))
         else:
@@ -88,6 +91,7 @@ def calibrate(candidate: Candidate, batches: Batches, *, noise_fraction: float) 
         per_batch_s=estimate("per_batch_s", max(OVERHEAD_FRACTION, noise_fraction)),
         per_request_s=estimate("per_request_s", max(OVERHEAD_FRACTION, noise_fraction)),
         wake_s=estimate("wake_s", max(OVERHEAD_FRACTION, noise_fraction)),
+        timer_late_s=None if whole.timer_late_s is None else estimate("timer_late_s", max(OVERHEAD_FRACTION, noise_fraction)),
         transit_s=_stretch(np.maximum(batches.transit_s, 0.0)),
         spread=_stretch(residual),
         batches=count,
@@ -140,11 +144,16 @@ def _fit(batches: Batches, part: slice) -> _Fit:
     # An instance that is awake takes a batch at once; where none was, the quickest of those that had to wake up stand for it.
     awake_s = float(np.median(wait_s[chosen])) if is_told else float(np.quantile(wait_s, 0.1))
     constant_s, per_request_s = _line(size[chosen], assembly_s[chosen])
-    awake = _Fit(ratio, awake_s + constant_s, per_request_s, 0.0)
+    awake = _Fit(ratio, awake_s + constant_s, per_request_s, 0.0, None)
     if not was_idle.any():
         return awake
-    beyond_s = (wait_s + assembly_s + call_s - awake.awake_s(expected_s, size))[was_idle]
-    return awake._replace(wake_s=max(0.0, float(np.median(beyond_s))))
+    beyond_s = wait_s + assembly_s + call_s - awake.awake_s(expected_s, size)
+    by_timer = batches.by_timer[part].astype(bool)
+    called, timed = beyond_s[was_idle & ~by_timer], beyond_s[was_idle & by_timer]
+    if min(len(called), len(timed)) < ENOUGH_BATCHES:
+        return awake._replace(wake_s=max(0.0, float(np.median(beyond_s[was_idle]))))
+    wake_s = max(0.0, float(np.median(called)))
+    return awake._replace(wake_s=wake_s, timer_late_s=max(0.0, float(np.median(timed)) - wake_s))
 
 
 def _line(size: np.ndarray, seconds: np.ndarray) -> tuple[float, float]:

@@ -181,7 +181,7 @@ class Simulator:
             self.table(configuration, end),
             self._service_factor(grid, seed),
             instances=configuration.instances,
-            max_queue_delay_s=configuration.max_queue_delay_s,
+            max_queue_delay_s=_delay_s(configuration, seen, end),
             wake_s=0.0 if seen is None else getattr(seen.wake_s, end),
         )
         # The last batches leave last, but for those that overtake them on another instance.
@@ -266,6 +266,13 @@ class Simulator:
 
 def _setting(grid: ServiceGrid) -> tuple[str, int, int]:
     return (grid.variant, grid.intra_op_num_threads, grid.instances)
+
+
+def _delay_s(configuration: Configuration, seen: Calibration | None, end: str) -> float:
+    """Return how long the oldest request really waits for others: a timer ends late, and meanwhile others join."""
+    if configuration.max_queue_delay_s == 0.0 or seen is None or seen.timer_late_s is None:
+        return configuration.max_queue_delay_s
+    return configuration.max_queue_delay_s + float(getattr(seen.timer_late_s, end))
 
 
 def _beginning(seed: int) -> float:

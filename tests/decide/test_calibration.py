@@ -12,23 +12,27 @@ from advisor.schema import Calibration, Candidate
 CANDIDATE = Candidate(
     variant="fp32", hardware="local", intra_op_num_threads=1, instances=1, max_batch_size=4, max_queue_delay_s=0.0, replicas=1
 )
-RATIO, AWAKE_S, ASSEMBLY_S, PER_REQUEST_S, WAKE_S = 1.2, 20e-6, 30e-6, 10e-6, 60e-6
+RATIO, AWAKE_S, ASSEMBLY_S, PER_REQUEST_S, WAKE_S, LATE_S = 1.2, 20e-6, 30e-6, 10e-6, 60e-6, 80e-6
 
 
-def batches(*, count: int, seed: int = 0, noise: float = 0.03, idle_share: float = 0.5, sizes: int = 4) -> Batches:
+def batches(
+    *, count: int, seed: int = 0, noise: float = 0.03, idle_share: float = 0.5, timer_share: float = 0.0, sizes: int = 4
+) -> Batches:
     random = np.random.default_rng(seed)
     size = random.integers(1, sizes + 1, count)
     expected_s = 1e-3 + 0.5e-3 * size
     was_idle = random.random(count) < idle_share
+    by_timer = random.random(count) < timer_share
 
     def noisy(seconds: np.ndarray) -> np.ndarray:
         return seconds * random.lognormal(0.0, noise, count)
 
     return Batches(
-        wait_s=noisy(AWAKE_S + WAKE_S * was_idle),
+        wait_s=noisy(AWAKE_S + (WAKE_S + LATE_S * by_timer) * was_idle),
         assembly_s=noisy(ASSEMBLY_S + PER_REQUEST_S * size),
         call_s=noisy(RATIO * expected_s),
         was_idle=was_idle,
+        by_timer=by_timer,
         size=size,
         expected_s=expected_s,
         transit_s=random.exponential(1e-4, 2 * count),
@@ -64,6 +68,22 @@ def test_disturbances_are_kept_in_the_order_in_which_they_came() -> None:
     spread = np.array(calibrate_quietly(disturbed).spread)
 
     assert len(spread) < 6000 and 2.0 < np.median(spread[-100:]) / np.median(spread[:100]) < 4.0
+
+
+def test_how_late_a_timer_ends_is_told_apart_from_waking_up() -> None:
+    found = calibrate_quietly(batches(count=4000, timer_share=0.5))
+
+    assert found.timer_late_s is not None
+    assert pytest.approx(LATE_S, rel=0.15) == found.timer_late_s.value
+    assert pytest.approx(WAKE_S, rel=0.15) == found.wake_s.value
+
+
+@pytest.mark.parametrize("timer_share", [0.0, 1.0])
+def test_without_batches_of_both_kinds_lateness_is_unknown_and_part_of_waking_up(timer_share: float) -> None:
+    found = calibrate_quietly(batches(count=4000, timer_share=timer_share))
+
+    assert found.timer_late_s is None
+    assert pytest.approx(WAKE_S + timer_share * LATE_S, rel=0.1) == found.wake_s.value
 
 
 @pytest.mark.parametrize("idle_share", [0.0, 1.0])

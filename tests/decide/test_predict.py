@@ -142,7 +142,7 @@ def test_a_server_is_never_more_than_fully_busy(candidate, requests_per_s):
     assert ((busy > 0) & (busy <= 1)).all()
 
 
-def taught(*, ratio=1.0, per_batch_s=0.0, per_request_s=0.0, wake_s=0.0, transit_s=0.0, spread=(1.0,)):
+def taught(*, ratio=1.0, per_batch_s=0.0, per_request_s=0.0, wake_s=0.0, timer_late_s=None, transit_s=0.0, spread=(1.0,)):
     def known(value):
         return Estimate(value=value, low=value, high=value, basis="measured", source="a test")
 
@@ -156,6 +156,7 @@ def taught(*, ratio=1.0, per_batch_s=0.0, per_request_s=0.0, wake_s=0.0, transit
         per_batch_s=known(per_batch_s),
         per_request_s=known(per_request_s),
         wake_s=known(wake_s),
+        timer_late_s=None if timer_late_s is None else known(timer_late_s),
         transit_s=(transit_s,),
         spread=spread,
         batches=100,
@@ -187,6 +188,29 @@ def test_latency_counts_from_the_moment_a_request_was_meant_to_be_sent():
     before, after = (simulator.run(configuration(), 1, "value", 0) for simulator in (plain, late))
 
     np.testing.assert_allclose(before.latency_s + 0.3, after.latency_s)
+
+
+def test_a_timer_that_ends_late_makes_lone_requests_wait_so_much_longer():
+    waiting = configuration(max_batch_size=4, max_queue_delay_s=0.5)
+    punctual, late = (
+        bench(replace(STEADY_PROFILE, calibrations=(taught(timer_late_s=late_s),)), requests_per_s=0.01).simulator
+        for late_s in (0.0, 0.3)
+    )
+
+    before, after = (np.median(simulator.run(waiting, 1, "value", 0).latency_s) for simulator in (punctual, late))
+
+    assert before + 0.3 == pytest.approx(after)
+
+
+def test_a_late_timer_delays_nobody_where_no_timer_is_set():
+    at_once = configuration(max_batch_size=4, max_queue_delay_s=0.0)
+    punctual, late = (
+        bench(replace(STEADY_PROFILE, calibrations=(taught(timer_late_s=late_s),))).simulator for late_s in (0.0, 0.3)
+    )
+
+    before, after = (simulator.run(at_once, 1, "value", 0).latency_s for simulator in (punctual, late))
+
+    np.testing.assert_array_equal(before, after)
 
 
 # --- the stream ----------------------------------------------------------------------------------------------------------
