@@ -9,7 +9,7 @@ import numpy as np
 
 from advisor.decide.advise import advise, with_load_tests
 from advisor.decide.bench import Bench, predict
-from advisor.decide.calibration import Batches
+from advisor.decide.calibration import Batches, own_way
 from advisor.decide.candidates import Configuration
 from advisor.decide.load_judgement import Observed, Offer, expected, expected_service_s, judge, learned, offered
 from advisor.decide.service_time import noise_floor
@@ -143,6 +143,7 @@ def observe(bench: Bench, candidate: Candidate, offer: Offer, folder: Path) -> O
         size=seen.batch_size[in_time],
         expected_s=expected_service_s(bench, candidate, seen.batch_size, seen.batch_length)[in_time],
         transit_s=seen.transit_s,
+        had_own_way=own_way(offer.arrival_s, seen.transit_s, seen.ended_s - seen.call_s - seen.assembly_s, seen.ended_s),
     )
     return Observed(
         latency_s=seen.latency_s,

@@ -138,8 +138,8 @@ def _case(
     counted = (offer.arrival_s % 2) >= 1
     teaching = (observed.ended_s % 2) < 1
     columns = {field: getattr(observed.batches, field) for field in observed.batches.__struct_fields__}
-    requests = columns.pop("transit_s")
-    batches = Batches(transit_s=requests[~counted], **{field: column[teaching] for field, column in columns.items()})
+    requests = {field: columns.pop(field)[~counted] for field in ("transit_s", "had_own_way")}
+    batches = Batches(**requests, **{field: column[teaching] for field, column in columns.items()})
     noise = noise_floor(measured, configuration.intra_op_num_threads, configuration.instances)
     calibration = calibrate(candidate, batches, noise_fraction=noise)
     same = calibrate(candidate, observed.batches, noise_fraction=noise)

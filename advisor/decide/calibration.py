@@ -12,6 +12,7 @@ from advisor.schema import Calibration, Candidate, Estimate, Record
 
 BLOCKS = 8  # stretches of the test that count as independent draws
 ENOUGH_BATCHES = 20  # to tell a median of
+ENOUGH_REQUESTS = 100  # to know how late they come to the queue, now and then too
 MOST_LENGTHS = 8  # of calls, at which their slow-down is told apart
 # The same model in the same server, a minute later on the same machine: runs of a sentence encoder differed by 0.96 to 1.07 (2026-11).
 RUN_TO_RUN_FRACTION = 0.05
@@ -32,6 +33,7 @@ class Batches(Record, frozen=True, kw_only=True):
     size: np.ndarray
     expected_s: np.ndarray  # the call as the profile says
     transit_s: np.ndarray  # from the moment a request was meant to be sent to its place in the queue
+    had_own_way: np.ndarray  # bool (requests,): when it was meant to be sent, no other was on its way and no batch was running
 
     @property
     def busy_s(self) -> np.ndarray:
@@ -92,10 +94,32 @@ def calibrate(candidate: Candidate, batches: Batches, *, noise_fraction: float) 
         per_request_s=estimate("per_request_s", max(OVERHEAD_FRACTION, noise_fraction)),
         wake_s=estimate("wake_s", max(OVERHEAD_FRACTION, noise_fraction)),
         timer_late_s=None if whole.timer_late_s is None else estimate("timer_late_s", max(OVERHEAD_FRACTION, noise_fraction)),
-        transit_s=_stretch(np.maximum(batches.transit_s, 0.0)),
+        transit_s=_stretch(_own_transit_s(batches)),
         spread=_stretch(residual),
         batches=count,
     )
+
+
+def own_way(arrival_s: np.ndarray, transit_s: np.ndarray, started_s: np.ndarray, ended_s: np.ndarray) -> np.ndarray:
+    """Return of each request (requests,) whether no other was on its way, and no batch running, when it was meant to be sent.
+
+    `arrival_s` and `transit_s` are (requests,), ascending the former; `started_s` and `ended_s` (batches,), in any order.
+    """
+    is_behind = arrival_s[1:] < np.maximum.accumulate(arrival_s + transit_s)[:-1]
+    running = np.searchsorted(np.sort(started_s), arrival_s, "right") - np.searchsorted(np.sort(ended_s), arrival_s, "right")
+    return np.asarray(np.concatenate([[True], ~is_behind]) & (running == 0))
+
+
+def _own_transit_s(batches: Batches) -> np.ndarray:
+    """Return the seconds that a request is on the way by itself; of all requests where too few had the way to themselves.
+
+    What holds one up holds up those behind it, and they come out together: a simulation keeps them in order, so were the delays of
+    those behind drawn again, each hold-up would be counted as often as it had requests. And a request that comes while a batch keeps
+    the cores busy is late in the queue, but would have had to wait for that batch anyway.
+    """
+    way_s = np.maximum(batches.transit_s, 0.0)
+    own_s = way_s[batches.had_own_way.astype(bool)]
+    return own_s if len(own_s) >= ENOUGH_REQUESTS else way_s
 
 
 def _stretch(values: np.ndarray) -> tuple[float, ...]:

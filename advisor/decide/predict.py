@@ -100,12 +100,13 @@ class Simulator:
         seen = self._overhead(grid)
         return grid.spread if seen is None else seen.spread
 
-    def _transit_s(self, grid: ServiceGrid, requests: int, seed: int) -> np.ndarray:
-        """Return the seconds (requests,) that each takes to its place in the queue."""
+    def _queued_s(self, grid: ServiceGrid, arrival_s: np.ndarray, seed: int) -> np.ndarray:
+        """Return the moments (requests,) at which requests meant to be sent at `arrival_s` are in the queue: none overtakes another."""
         seen = self._overhead(grid)
         if seen is None:
-            return np.zeros(requests)
-        return np.resize(np.roll(seen.transit_s, -int(_beginning(seed) * len(seen.transit_s))), requests)
+            return arrival_s
+        transit_s = np.resize(np.roll(seen.transit_s, -int(_beginning(seed) * len(seen.transit_s))), len(arrival_s))
+        return np.asarray(np.maximum.accumulate(arrival_s + transit_s))
 
     def bounds(self, configuration: Configuration, quantile: float) -> tuple[float, float]:
         """Return lower bounds of one replica's seconds per request and of the latency quantile.
@@ -175,8 +176,9 @@ class Simulator:
         """Return the run of these very requests at one replica, its latencies those of all of them (requests,)."""
         grid = self.grid(configuration)
         seen = self._overhead(grid)
-        latency_s, histogram, busy_s = queue_sim.simulate_queue(
-            arrival_s,
+        queued_s = self._queued_s(grid, arrival_s, seed)
+        after_s, histogram, busy_s = queue_sim.simulate_queue(
+            queued_s,
             size_class,
             self.table(configuration, end),
             self._service_factor(grid, seed),
@@ -184,11 +186,13 @@ class Simulator:
             max_queue_delay_s=_delay_s(configuration, seen, end),
             wake_s=0.0 if seen is None else getattr(seen.wake_s, end),
         )
+        # Who is on the way for long waits less for others to join: the way is part of the queue's arrivals, not of its latencies.
+        latency_s = after_s + (queued_s - arrival_s)
         # The last batches leave last, but for those that overtake them on another instance.
         last = configuration.max_batch_size * (configuration.instances + 1)
         span = max(float((arrival_s[-last:] + latency_s[-last:]).max()) - float(arrival_s[0]), np.finfo(float).tiny)
         return Run(
-            latency_s=latency_s + self._transit_s(grid, len(latency_s), seed),
+            latency_s=latency_s,
             batches=histogram,
             # Rounding of sums may leave a server that never rests a hair more than fully busy.
             utilization=min(busy_s / (configuration.instances * span), 1.0),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.decide.calibration import Batches, calibrate
+from advisor.decide.calibration import Batches, calibrate, own_way
 from advisor.schema import Calibration, Candidate
 
 CANDIDATE = Candidate(
@@ -36,6 +36,7 @@ def batches(
         size=size,
         expected_s=expected_s,
         transit_s=random.exponential(1e-4, 2 * count),
+        had_own_way=np.ones(2 * count, dtype=bool),
     )
 
 
@@ -136,3 +137,26 @@ def test_no_interval_is_narrower_than_the_noise() -> None:
 
 def _figures(found: Calibration) -> tuple:
     return (found.call_ratio, found.per_batch_s, found.per_request_s, found.wake_s)
+
+
+def test_a_request_has_the_way_to_itself_unless_others_are_held_up_before_it_or_a_batch_is_running() -> None:
+    arrival_s = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+    transit_s = np.array([0.1, 2.5, 1.5, 0.5, 0.1, 0.1])  # the second is held up until 3.5, and those behind it with it
+
+    found = own_way(arrival_s, transit_s, started_s=np.array([4.5]), ended_s=np.array([5.5]))
+
+    assert [True, True, False, False, True, False] == found.tolist()
+
+
+def test_of_the_way_to_the_queue_only_that_of_requests_that_had_it_to_themselves_is_kept() -> None:
+    had_own_way = np.arange(400) % 2 == 0
+    seen = msgspec.structs.replace(batches(count=100), transit_s=np.where(had_own_way, 0.1, 2.5), had_own_way=had_own_way)
+
+    assert {0.1} == set(calibrate_quietly(seen).transit_s)
+
+
+def test_where_hardly_a_request_had_the_way_to_itself_that_of_all_is_kept() -> None:
+    had_own_way = np.arange(400) < 50
+    seen = msgspec.structs.replace(batches(count=100), transit_s=np.where(had_own_way, 0.1, 2.5), had_own_way=had_own_way)
+
+    assert {0.1, 2.5} == set(calibrate_quietly(seen).transit_s)

@@ -64,6 +64,7 @@ def observed(*, latency_s: float, lag_s: float = 0.0, slowdown: float = 1.0) -> 
         size=np.full(500, 2),
         expected_s=np.full(500, 0.01),
         transit_s=np.zeros(1000),
+        had_own_way=np.ones(1000, dtype=bool),
     )
     return Observed(
         latency_s=np.full(1000, latency_s),
