@@ -3,13 +3,15 @@
 import statistics
 from collections.abc import Iterable, Sequence
 
-from advisor.schema import Visit
+from advisor.schema import Measurement, Visit
 
 # Of the time of the calls; a quiet machine shows well under a hundredth, a shared one a half and more.
 CONTAMINATED_FRACTION = 0.05
 # Cores of one virtual machine were seen 30 and 50 ns apart while the host kept them together, and 160 to 240 ns while it did not.
 SAME_DISTANCE_FACTOR = 2.0
 ENOUGH_CLEAN = 2
+# A distance between the cores that this part of the visits saw comes back while the model is served.
+RECURRING_FRACTION = 0.1
 
 
 def is_clean(visit: Visit) -> bool:
@@ -39,6 +41,24 @@ def clean(visits: Sequence[Visit], usual_s: float | None) -> tuple[Visit, ...]:
     """
     undisturbed = _enough([visit for visit in visits if is_clean(visit)], visits)
     return tuple(_enough([visit for visit in undisturbed if is_at_usual_distance(visit, usual_s)], undisturbed))
+
+
+def slowdown_at_other_distance(measurements: Iterable[Measurement], usual_s: float | None) -> float:
+    """Return how many times as long calls take while the cores are not at their usual distance, never less than 1.
+
+    1 where that was seen too seldom to come back, or of no point together with the usual distance.
+    """
+    usual, other, ratios = 0, 0, []
+    for entry in measurements:
+        visits = [visit for visit in entry.visits if is_clean(visit)]
+        here = [statistics.median(visit.latency_s) for visit in visits if is_at_usual_distance(visit, usual_s)]
+        there = [statistics.median(visit.latency_s) for visit in visits if not is_at_usual_distance(visit, usual_s)]
+        usual, other = usual + len(here), other + len(there)
+        if here and there:
+            ratios.append(statistics.median(there) / statistics.median(here))
+    if not ratios or other < RECURRING_FRACTION * (usual + other):
+        return 1.0
+    return max(1.0, statistics.median(ratios))
 
 
 def _enough(chosen: Sequence[Visit], among: Sequence[Visit]) -> Sequence[Visit]:

@@ -1,10 +1,11 @@
 """Visits that were disturbed, or made while the cores were unusually far apart, do not count, unless there are too few others."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.schema import Visit
-from advisor.visits import clean, is_at_usual_distance, is_clean, usual_hop_s
+from advisor.schema import Measurement, Visit
+from advisor.visits import clean, is_at_usual_distance, is_clean, slowdown_at_other_distance, usual_hop_s
 
 NEAR_S, FAR_S = 30e-9, 170e-9
 
@@ -66,3 +67,25 @@ def test_some_visits_always_count_and_all_were_made(visits: list[Visit]) -> None
 
     assert min(len(visits), 2) <= len(kept)
     assert all(entry in visits for entry in kept)
+
+
+def at(hop_s: float, seconds: float) -> Visit:
+    return Visit(order=0, latency_s=(seconds, seconds), run_delay_s=0.0, core_hop_s=hop_s)
+
+
+def point(*visits: Visit) -> Measurement:
+    return Measurement(variant="fp32", batch_size=1, sequence_length=None, intra_op_num_threads=2, instances=1, visits=visits)
+
+
+def test_calls_on_cores_far_apart_are_known_to_be_slower_where_both_states_were_seen() -> None:
+    measured = [point(at(NEAR_S, 1.0), at(NEAR_S, 1.0), at(FAR_S, 1.4)), point(at(NEAR_S, 2.0), at(FAR_S, 3.0))]
+
+    assert 1.45 == pytest.approx(slowdown_at_other_distance(measured, NEAR_S))
+
+
+def test_a_state_that_was_hardly_seen_or_that_is_faster_widens_nothing() -> None:
+    seldom = [point(*[at(NEAR_S, 1.0)] * 19, at(FAR_S, 1.4))]
+    faster = [point(at(NEAR_S, 1.0), at(FAR_S, 0.7))]
+    elsewhere = [point(at(NEAR_S, 1.0)), point(at(FAR_S, 1.4))]
+
+    assert [1.0, 1.0, 1.0] == [slowdown_at_other_distance(measured, NEAR_S) for measured in (seldom, faster, elsewhere)]

@@ -1,5 +1,7 @@
 """What every question about a candidate needs, made once from profile and workload; and the prediction of one candidate."""
 
+from collections import defaultdict
+
 import msgspec
 import numpy as np
 
@@ -11,7 +13,7 @@ from advisor.decide.service_time import is_projected, service_grids
 from advisor.decide.ties import speed_ties
 from advisor.schema import Baseline, Basis, Estimate, Prediction, Profile, Trace, Variant, Workload
 from advisor.units import usd
-from advisor.visits import clean, usual_hop_s
+from advisor.visits import clean, slowdown_at_other_distance, usual_hop_s
 
 QUANTILES = (0.5, 0.95, 0.99)
 SECONDS_PER_MILLION = 1e6 / 3600
@@ -24,10 +26,11 @@ class Bench:
         """Of the profile's visits, only those count in which the machine was not busy with something else."""
         self.today = baseline_configuration(profile, workload.baseline or Baseline())
         self.speed_ties = speed_ties(profile, self.today.variant)  # pairs visits by round, so before any is taken away
+        slowdowns = _slowdowns(profile)
         profile = _undisturbed(profile)
         self.profile = profile
         self.workload = workload
-        self.grids = service_grids(profile)
+        self.grids = service_grids(profile, slowdowns)
         known = {length for grid in self.grids.values() for length in grid.lengths if length is not None}
         self.measured_lengths = tuple(sorted(known))
         self.demand = Demand(
@@ -64,6 +67,15 @@ def _undisturbed(profile: Profile) -> Profile:
     usual_s = usual_hop_s(visit for entry in profile.measurements for visit in entry.visits)
     measurements = tuple(msgspec.structs.replace(entry, visits=clean(entry.visits, usual_s)) for entry in profile.measurements)
     return msgspec.structs.replace(profile, measurements=measurements)
+
+
+def _slowdowns(profile: Profile) -> dict[tuple[int, int], float]:
+    """Return by setting, (intra_op_num_threads, instances), how much longer calls take in a state of the machine that will come back."""
+    usual_s = usual_hop_s(visit for entry in profile.measurements for visit in entry.visits)
+    by_setting = defaultdict(list)
+    for entry in profile.measurements:
+        by_setting[entry.intra_op_num_threads, entry.instances].append(entry)
+    return {setting: slowdown_at_other_distance(entries, usual_s) for setting, entries in by_setting.items()}
 
 
 def _asked_lengths(workload: Workload, trace: Trace | None) -> tuple[int, ...]:

@@ -7,8 +7,9 @@ between neighbours, which both a fixed cost and a cost per item look like locall
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
 
 from advisor.schema import Estimate, Measurement, Profile, Record, Visit
@@ -55,14 +56,23 @@ class ServiceGrid(Record, frozen=True, kw_only=True):
         return max(sizes[-1] for sizes in self.batch_sizes)
 
 
-def service_grids(profile: Profile) -> dict[tuple[str, int, int], ServiceGrid]:
-    """Return the grid of each (variant, intra_op_num_threads, instances) of the profile, the repeated baseline left out."""
+def service_grids(
+    profile: Profile, slowdowns: Mapping[tuple[int, int], float] | None = None
+) -> dict[tuple[str, int, int], ServiceGrid]:
+    """Return the grid of each (variant, intra_op_num_threads, instances) of the profile, the repeated baseline left out.
+
+    `slowdowns` tell by setting, (intra_op_num_threads, instances), how many times as long calls were seen to take in another state of
+    the machine: intervals reach so far.
+    """
     known = {variant.id for variant in profile.variants}
     settings: dict[tuple[str, int, int], list[Measurement]] = defaultdict(list)
     for measurement in profile.measurements:
         if measurement.variant in known:
             settings[measurement.variant, measurement.intra_op_num_threads, measurement.instances].append(measurement)
-    return {key: _grid(measured, noise_floor(profile, key[1], key[2])) for key, measured in settings.items()}
+    return {
+        key: _grid(measured, noise_floor(profile, key[1], key[2]), (slowdowns or {}).get(key[1:], 1.0))
+        for key, measured in settings.items()
+    }
 
 
 def noise_floor(profile: Profile, intra_op_num_threads: int, instances: int) -> float:
@@ -73,7 +83,7 @@ def noise_floor(profile: Profile, intra_op_num_threads: int, instances: int) -> 
     return profile.noise_fraction or 0.0
 
 
-def _grid(measured: list[Measurement], noise_fraction: float) -> ServiceGrid:
+def _grid(measured: list[Measurement], noise_fraction: float, slowdown: float) -> ServiceGrid:
     lengths = sorted({entry.sequence_length for entry in measured}, key=lambda length: length or 0)
     ladders = [
         sorted((entry for entry in measured if entry.sequence_length == length), key=lambda entry: entry.batch_size)
@@ -85,7 +95,9 @@ def _grid(measured: list[Measurement], noise_fraction: float) -> ServiceGrid:
         instances=measured[0].instances,
         lengths=tuple(lengths),
         batch_sizes=tuple(tuple(entry.batch_size for entry in ladder) for ladder in ladders),
-        medians=tuple(tuple(median_estimate(entry.visits, noise_fraction) for entry in ladder) for ladder in ladders),
+        medians=tuple(
+            tuple(_reaching(median_estimate(entry.visits, noise_fraction), slowdown) for entry in ladder) for ladder in ladders
+        ),
         spread=_spread(measured),
     )
 
@@ -111,6 +123,14 @@ def median_estimate(visits: Sequence[Visit], noise_fraction: float) -> Estimate:
         basis="measured",
         source=f"median of {calls} calls in {len(visits)} visits",
     )
+
+
+def _reaching(median: Estimate, slowdown: float) -> Estimate:
+    high = median.value * slowdown
+    if high <= median.high:
+        return median
+    source = f"{median.source}; {slowdown:.2f} times as long while the cores were not as far apart as usual"
+    return msgspec.structs.replace(median, high=high, source=source)
 
 
 def student_t_95(freedom: int) -> float:

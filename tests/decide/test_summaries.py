@@ -124,6 +124,17 @@ def test_visits_at_another_distance_between_cores_are_in_no_figure():
     assert {near} == {visit for entry in Bench(moved, workload(), None).profile.measurements for visit in entry.visits}
 
 
+def test_latencies_reach_as_high_as_calls_took_at_another_distance_between_cores():
+    measured = profile(power_law(0.01), settings=((2, 1),), batch_sizes=(1,))
+    near, far = (Visit(order=0, latency_s=(s,), run_delay_s=0.0, core_hop_s=hop_s) for s, hop_s in ((0.01, 3e-8), (0.02, 2e-7)))
+    moved = replace(measured, measurements=(replace(measured.measurements[0], visits=(near, far, near, far, near)),))
+
+    median = Bench(moved, workload(), None).grids["fp32", 2, 1].medians[0][0]
+
+    assert (0.01, 0.02) == pytest.approx((median.value, median.high))
+    assert "2.00 times as long while the cores were not as far apart as usual" in median.source
+
+
 def test_the_baseline_measured_again_has_no_curve():
     measured = profile(power_law(0.01))
     again = measurement("fp32~again", 1, 0.01)
