@@ -178,6 +178,85 @@ class Scheme(Record, frozen=True, kw_only=True):
     source: Source
 
 
+# --- where it can run, and what that costs --------------------------------------------------------------------------------
+
+Precision = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "int8", "int4", "fp4"]
+Term = Literal["on-demand", "reserved", "spot"]
+
+
+class Evidence(Record, frozen=True, kw_only=True):
+    """A source, and the numbers of its record that it vouches for, by their path (`peak_flop_per_s.int8`)."""
+
+    what: Name
+    date: Annotated[str, Meta(pattern=r"^\d{4}(-\d\d){0,2}$")]
+    covers: Annotated[tuple[Name, ...], Meta(min_length=1)]
+
+
+class Offer(Record, frozen=True, kw_only=True):
+    """A machine to rent, and how many of the device are in it."""
+
+    provider: Name
+    instance: Name
+    devices: Count
+
+
+class Hardware(Record, frozen=True, kw_only=True):
+    """A device as its maker describes it, dense rates only; or, of CPUs, a whole machine to rent."""
+
+    id: Name
+    name: Name
+    vendor: Name
+    kind: Literal["gpu", "tpu", "accelerator", "cpu", "edge"]
+    year: Count | None = None
+    cores: Count | None = None
+    memory_bytes: Positive | None = None
+    memory_bandwidth_bytes_per_s: Positive | None = None
+    peak_flop_per_s: dict[Precision, Positive] = {}
+    power_watts: Positive | None = None  # the most that the maker lets the device draw
+    offers: tuple[Offer, ...] = ()
+    confidence: Literal["high", "medium", "low"]
+    doubts: tuple[str, ...] = ()
+    sources: Annotated[tuple[Evidence, ...], Meta(min_length=1)]
+
+
+class Price(Record, frozen=True, kw_only=True):
+    """What a provider asks for an hour of a machine."""
+
+    provider: Name
+    region: Name
+    instance: Name
+    term: Term
+    usd_per_hour: Positive
+    date: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
+    source: Name
+
+
+class TokenPrice(Record, frozen=True, kw_only=True):
+    """What a provider asks for a model behind its API; None: not told."""
+
+    provider: Name
+    model: Name
+    mode: Literal["chat", "responses", "completion", "embedding"]
+    usd_per_million_input_tokens: Positive
+    usd_per_million_output_tokens: Positive | None
+    usd_per_million_cached_tokens: Positive | None
+    deprecated: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")] | None
+    date: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
+    source: Name
+
+
+class CarbonIntensity(Record, frozen=True, kw_only=True):
+    """What a kWh of the grid emits: of a country (ISO 3166 alpha-3, provider None) or of a provider's region."""
+
+    provider: Name | None
+    place: Name
+    name: Name
+    grams_co2e_per_kwh: Positive
+    year: Count | None
+    date: Name  # of the copy that was read
+    source: Name
+
+
 # --- what was measured ---------------------------------------------------------------------------------------------------
 
 
@@ -446,6 +525,7 @@ class LifeOptions(Record, frozen=True, kw_only=True):
     student_labels: NonNegative | None = None  # that it has to learn from
     student_tokens: NonNegative | None = None  # that it is trained on
     alternative_api: Name | None = None
+    alternative_devices: tuple[Name, ...] = ()
     reserved_discount: Fraction | None = None
     spot_discount: Fraction | None = None
 

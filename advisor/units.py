@@ -28,6 +28,10 @@ SCALES: dict[str, dict[str, float]] = {
     "tokens": {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12},
     "parameters": {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12},
     "labels": {"k": 1e3, "M": 1e6},
+    "bytes": {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
+    "bytes_per_s": {"GB/s": 1e9, "TB/s": 1e12},
+    "flop_per_s": {"GFLOP/s": 1e9, "TFLOP/s": 1e12},
+    "watts": {"W": 1.0, "kW": 1e3},
 }
 # Fields whose unit is not the end of their name.
 UNIT_OF_FIELD = {
@@ -44,6 +48,7 @@ UNIT_OF_FIELD = {
     "spot_discount": "fraction",
 }
 LARGEST = 1e15  # and its inverse the smallest: products of a few such numbers are still numbers
+LARGEST_OF = {"bytes": 1e21, "bytes_per_s": 1e21, "flop_per_s": 1e21}  # of what chips do in a second there is more
 LONGEST_TOLD = 40  # characters of a wrong text that an error repeats
 HOURS_PER_MONTH = 730.0  # 365 * 24 / 12
 HOURS_PER_YEAR = 8760.0
@@ -70,8 +75,9 @@ def parse_quantity(text: str, unit: str | None) -> float:
     if match is None or (match[2] and match[2] not in scale):
         raise InputError(f"cannot read {said} as a quantity", hint=way_out)
     value = float(re.sub("[_ ]", "", match[1])) * (scale[match[2]] if match[2] else 1.0)
-    if value != 0 and not 1 / LARGEST <= abs(value) <= LARGEST:
-        raise InputError(f"{said} is beyond all that can be meant", hint=f"{way_out}; between {1 / LARGEST:g} and {LARGEST:g}")
+    largest = LARGEST_OF.get(unit or "", LARGEST)
+    if value != 0 and not 1 / LARGEST <= abs(value) <= largest:
+        raise InputError(f"{said} is beyond all that can be meant", hint=f"{way_out}; between {1 / LARGEST:g} and {largest:g}")
     return value
 
 

@@ -16,7 +16,7 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
     "cli": ({"advisor.cli"}, {"pipeline", "tell", "files", "progress", "ground"}),
     "pipeline": (
         {"advisor.pipeline", "advisor.profiling", "advisor.verification"},
-        {"pipeline", "measure", "decide", "tell", "files", "rulebook", "workload_file", "ground"},
+        {"pipeline", "measure", "decide", "tell", "files", "rulebook", "catalog_files", "workload_file", "ground"},
     ),
     "workload_file": ({"advisor.workload_file"}, {"files", "ground"}),
     "measure": (
@@ -83,6 +83,7 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
         {"tell", "ground"},
     ),
     "rulebook": ({"advisor.rulebook"}, {"decide", "files", "ground"}),
+    "catalog_files": ({"advisor.catalog_files"}, {"files", "ground"}),
     "progress": ({"advisor.progress"}, {"ground"}),
     "files": ({"advisor.files"}, {"ground"}),
     "kernels": (
@@ -97,7 +98,10 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
     ),
     # The one kernel that measures instead of computing: it has a clock, so `decide` may not have it, and measuring needs no other.
     "core_ping": ({"advisor.kernels.core_ping"}, set()),
-    "data": ({"advisor.catalog", "advisor.catalog.schemes", "advisor.rules", "advisor.templates"}, set()),
+    "data": (
+        {"advisor.catalog", "advisor.catalog.hardware", "advisor.catalog.schemes", "advisor.rules", "advisor.templates"},
+        set(),
+    ),
     "ground": ({"advisor", "advisor.errors", "advisor.schema", "advisor.units", "advisor.visits"}, {"ground"}),
 }
 
@@ -142,7 +146,7 @@ NETWORK = {"ftplib", "http", "imaplib", "poplib", "smtplib", "socket", "socketse
 MAPPED = ("kernels", "rules", "templates")
 # A module of more lines has a second reason to change. The records of schema.py have one.
 MAX_LINES = 400
-MAX_LINES_OF = {"advisor.schema": 750}
+MAX_LINES_OF = {"advisor.schema": 900}
 
 
 class Import(NamedTuple):
