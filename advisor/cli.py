@@ -56,6 +56,7 @@ BUDGET = click.option(
     show_default=True,
     help="Seconds to measure.",
 )
+RULES = click.option("--rules", type=PATH, help="A folder of rules of your own, beside those of advisor.")
 NOW = click.option(
     "--now",
     default=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
@@ -75,6 +76,8 @@ def cli() -> None:
     advisor advise    profile.json -w W.yaml     decide: repeatable, under a second
     advisor report    advice.json                tell: html, md or json
     advisor verify    advice.json                serve it for real, under the workload's load
+    advisor classify  W.yaml                     serving or training, without a model file
+    advisor portfolio P.yaml                     many workloads, one budget
 
     Exit status: 0 advice found, 1 nothing meets the target, 2 the input is wrong.
     """
@@ -260,6 +263,89 @@ def recommend(
         click.echo(load_tests(advice))
     click.echo(f"report: {output / 'report.html'}")
     return int(advice.recommended is None)
+
+
+@cli.command()
+@click.argument("workload", type=PATH)
+@click.option("--format", "format_", type=click.Choice(("text", *FORMATS)), default="text", show_default=True)
+@click.option("-o", "--output", type=PATH, help="Write it there instead of to standard output.")
+@RULES
+@NOW
+def classify(workload: Path, format_: str, output: Path | None, rules: Path | None, now: str) -> None:
+    """Say whether WORKLOAD is dominated by serving or by training, and what should be done about it. No model file is needed.
+
+    \b
+    advisor classify workload.yaml
+    """
+    from advisor.classification import classify_file
+    from advisor.tell.life import rendered
+
+    _put(rendered(classify_file(workload, rules, now=now), format_), output)
+
+
+@cli.command()
+@click.argument("portfolio", type=PATH)
+@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
+@click.option("-o", "--output", type=PATH, help="Write it there instead of to standard output.")
+@RULES
+@NOW
+def portfolio(portfolio: Path, format_: str, output: Path | None, rules: Path | None, now: str) -> None:
+    """Say which levers to pull for which workload of PORTFOLIO within one budget.
+
+    \b
+    advisor portfolio portfolio.yaml
+    """
+    from advisor.classification import plan_portfolio
+    from advisor.tell.life import rendered_plan
+
+    _put(rendered_plan(plan_portfolio(portfolio, rules, now=now), format_), output)
+
+
+@cli.command()
+@click.argument("rule")
+@RULES
+def explain(rule: str, rules: Path | None) -> None:
+    """Print RULE as prose: when it fires, what it says then, and where it is from.
+
+    \b
+    advisor explain inference-dominates
+    """
+    from advisor.rulebook import explained, rule_named
+    from advisor.tell.life_text import explanation_text
+
+    click.echo(explanation_text(explained(rule_named(rule, rules))), nl=False)
+
+
+@cli.group()
+def rules() -> None:
+    """Rules of your own.
+
+    \b
+    advisor rules test FOLDER
+    """
+
+
+@rules.command()
+@click.argument("folder", type=PATH)
+def test(folder: Path) -> None:
+    """Check every rule in FOLDER: its condition, its reason, and that its examples do what they say.
+
+    \b
+    advisor rules test FOLDER
+    """
+    from advisor.rulebook import read_rules
+
+    for rule in read_rules(folder):
+        click.echo(f"{rule.id}: fires and stays silent as its examples say")
+
+
+def _put(text: str, output: Path | None) -> None:
+    from advisor.files import write_atomically
+
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomically(output, text.encode())
 
 
 def _options(

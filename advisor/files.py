@@ -88,14 +88,15 @@ def read_json(path: Path, record_type: type[R], *, made_by: str) -> R:
     )
 
 
-def read_yaml(path: Path, record_type: type[R]) -> R:
-    """Return the record in a YAML file that a person wrote; numbers may carry units ("50 ms")."""
+def read_yaml(path: Path, record_type: type[R], *, is_ours: bool = False) -> R:
+    """Return the record in a YAML file that a person wrote; numbers may carry units ("50 ms"). `is_ours`: it comes with advisor."""
     import yaml  # type: ignore[import-untyped]
 
     content = _read(path)
+    # The loader in C is ten times faster, but ends the process when brackets are nested too deep.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader) if is_ours else yaml.SafeLoader
     try:
-        # The loader in C is faster, but ends the process when brackets are nested too deep.
-        document = yaml.compose(content, Loader=yaml.SafeLoader)
+        document = yaml.compose(content, Loader=loader)
         tree = None if document is None else _plain(document, path, (), {})
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         first = " ".join(str(error).split())[:200]

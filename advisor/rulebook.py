@@ -1,16 +1,18 @@
 """The rulebook: one argument a file, each refused unless it does what it says."""
 
 import string
+from difflib import get_close_matches
+from importlib.resources import as_file, files
 from pathlib import Path
 
-from advisor.decide.verdict import FACTS, Facts, Outcome, facts_asked, outcome, unknown_fact
+from advisor.decide.verdict import FACTS, Facts, Outcome, facts_asked, outcome, readable_fact, unknown_fact
 from advisor.errors import InputError
 from advisor.files import read_yaml
-from advisor.schema import Rule
+from advisor.schema import Rule, RuleExplanation
 
 
-def read_rules(folder: Path) -> tuple[Rule, ...]:
-    """Return the rules of a folder of YAML files, in order of their ids.
+def read_rules(folder: Path, *, is_ours: bool = False) -> tuple[Rule, ...]:
+    """Return the rules of a folder of YAML files, in order of their ids; `is_ours`: they come with advisor.
 
     Raises InputError, naming file and key, for a file that is not a rule, a condition that cannot be read or asks for an unknown
     fact, a reason that quotes a fact the condition does not ask for, and an example that does not do what it says.
@@ -18,11 +20,43 @@ def read_rules(folder: Path) -> tuple[Rule, ...]:
     paths = sorted(folder.glob("*.yaml"))
     if not paths:
         raise InputError(f"{folder} holds no rules", hint="name a folder of *.yaml files, one rule each")
-    return tuple(_read(path) for path in paths)
+    return tuple(_read(path, is_ours=is_ours) for path in paths)
 
 
-def _read(path: Path) -> Rule:
-    rule = read_yaml(path, Rule)
+def rules_with(folder: Path | None) -> tuple[Rule, ...]:
+    """Return the rules that come with advisor, and those of a folder of the user's: of one id the user's stands."""
+    with as_file(files("advisor.rules")) as ours:
+        found = {rule.id: rule for rule in read_rules(ours, is_ours=True)}
+    if folder is not None:
+        found |= {rule.id: rule for rule in read_rules(folder)}
+    return tuple(found[id_] for id_ in sorted(found))
+
+
+def rule_named(name: str, folder: Path | None) -> Rule:
+    """Return one rule; raise InputError for a name that none of them has."""
+    rules = {rule.id: rule for rule in rules_with(folder)}
+    if name not in rules:
+        near = get_close_matches(name, rules, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the rules are: {', '.join(rules)}"
+        raise InputError(f"{name!r} is no rule", hint=hint)
+    return rules[name]
+
+
+def explained(rule: Rule) -> RuleExplanation:
+    """Return a rule with the meaning of its facts, and what it says of its own example."""
+    asked = facts_asked(rule.when)
+    example = {fact: readable_fact(fact, value) for fact, value in rule.examples.fires.items()}
+    return RuleExplanation(
+        rule=rule,
+        facts={fact: FACTS[fact][0] for fact in asked},
+        says=rule.why.format_map({fact: example[fact] for fact in asked}),
+        example=", ".join(f"{fact} is {value}" for fact, value in example.items()),
+        counterexample=", ".join(f"{fact} is {readable_fact(fact, value)}" for fact, value in rule.examples.silent.items()),
+    )
+
+
+def _read(path: Path, *, is_ours: bool = False) -> Rule:
+    rule = read_yaml(path, Rule, is_ours=is_ours)
     if rule.id != path.stem:
         raise InputError(f"{path}: id: {rule.id!r} is not the name of the file", hint=f"write id: {path.stem}")
     _check_condition(rule, path)

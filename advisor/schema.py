@@ -677,8 +677,8 @@ class BreakEven(Record, frozen=True, kw_only=True):
 
     lever: str
     title: str
-    once_usd: Estimate
     saving_usd: Estimate  # over the horizon, before what it costs once
+    once_usd: Estimate  # effort, labels and compute
     months: Estimate | None
     on: str | None  # the date
     requests_per_s: float | None  # the traffic at which saving and cost are equal over the horizon
@@ -714,7 +714,9 @@ class Opportunity(Record, frozen=True, kw_only=True):
     once_usd: Estimate  # effort, labels and compute together
     payback_months: Estimate | None  # None: not within the horizon
     payback_on: str | None
-    pays: bool  # at the lower end of the saving and the upper end of the effort, within the horizon
+    net_usd: float  # saved over the horizon, less what it costs once
+    pays: bool  # it saves more within the horizon than it costs
+    surely: bool  # at the unfavourable ends of all intervals, too
     risk: str
     because: str
 
@@ -905,6 +907,16 @@ class Rule(Record, frozen=True, kw_only=True):
     why: Name  # what the report says when it fires; {fact} stands for the fact's value
     source: Source
     examples: RuleExamples
+
+
+class RuleExplanation(Record, frozen=True, kw_only=True):
+    """A rule as `advisor explain` tells it."""
+
+    rule: Rule
+    facts: dict[str, str]  # those that it asks for, and their meaning
+    says: str  # its reason, with the facts of its example
+    example: str
+    counterexample: str
 
 
 # --- the lifetime cost: what advisor knows of prices and effort ------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from advisor.decide import serving_cost
+from advisor.decide import serving_cost, training_cost
 from advisor.decide.lifecycle import totals
 from advisor.decide.serving_cost import Values
 from advisor.units import HOURS_PER_YEAR, SECONDS_PER_DAY
@@ -11,7 +11,6 @@ AS_GIVEN = (
     "agent_multiplier",
     "budget_usd",
     "domain_shift",
-    "fine_tuning_usd",
     "fine_tunings_per_year",
     "growth_per_month",
     "horizon_months",
@@ -31,7 +30,8 @@ def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str,
     by_kind = totals(known)
     training_usd = None if by_kind is None else by_kind["fine-tuning"] + by_kind["data"] + by_kind["pre-training"]
     total_usd = None if by_kind is None or training_usd is None else by_kind["inference"] + training_usd
-    hourly_usd = serving_cost.usd_per_hour(x)
+    paid = serving_cost.usd_per_hour(x)
+    hourly_usd = None if paid is None else max(paid)
     target_s, fastest_s = x.get("latency_target_s"), serving_cost.fastest_answer_s(x)
     return {
         **{name: x.get(name) for name in AS_GIVEN},
@@ -42,6 +42,7 @@ def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str,
         "lifetime_usd": total_usd,
         "pre_training_usd": None if by_kind is None else by_kind["pre-training"],
         "labels_usd": known["labels"],
+        "fine_tuning_usd": training_cost.release_usd(x),
         "fine_tuning_runs_usd": known["fine-tuning runs"],
         "data_usd": None if by_kind is None else by_kind["data"],
         "requests_per_day": x["requests_per_s"] * SECONDS_PER_DAY,

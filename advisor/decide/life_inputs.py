@@ -1,6 +1,5 @@
 """The inputs of the lifetime cost by name, each with its interval and its source: as given, from the price list, or assumed."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from advisor.decide.training_cost import BYTES_PER_PARAMETER, FLOP_PER_PARAMETER_TOKEN
@@ -173,9 +172,9 @@ def _flags(lifecycle: Lifecycle) -> dict[str, bool]:
     return {name: value for name in FLAGS if (value := getattr(situation, name)) is not None}
 
 
-def assumptions(life: Life, used: Mapping[str, float]) -> tuple[Assumption, ...]:
-    """Return the inputs that count for the cost, those that nobody gave first."""
-    names = sorted((name for name in life.figures if name in used), key=lambda name: (name not in life.assumed, name))
+def assumptions(life: Life) -> tuple[Assumption, ...]:
+    """Return all inputs, those that nobody gave first."""
+    names = sorted(life.figures, key=lambda name: (name not in life.assumed, name))
     return tuple(
         Assumption(input=name, unit=unit_of(name) or "", is_given=name not in life.assumed, estimate=life.figures[name])
         for name in names

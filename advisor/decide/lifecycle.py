@@ -61,12 +61,10 @@ def serving_by_month(x: Values) -> list[float] | None:
     now = serving_cost.usd_per_hour(x)
     if now is None:
         return None
-    costs = []
-    for month in months(x):
-        hourly = serving_cost.usd_per_hour(x, month.growth)
-        assert hourly is not None  # what is known today is known with other traffic
-        costs.append(HOURS_PER_MONTH * month.part * month.price * month.worth * hourly)
-    return costs
+    floor_usd, demand_usd = now
+    return [
+        HOURS_PER_MONTH * month.part * month.price * month.worth * max(floor_usd, demand_usd * month.growth) for month in months(x)
+    ]
 
 
 def _serving(x: Values) -> float | None:

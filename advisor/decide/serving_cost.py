@@ -10,18 +10,23 @@ REQUEST = ("input_tokens", "output_tokens", "reasoning_multiplier", "agent_multi
 DEVICES = ("active_parameters", "device_serving_flop_per_s", "serving_mfu_fraction", "fleet_utilization_fraction")
 
 
-def usd_per_hour(x: Values, growth: float = 1.0) -> float | None:
-    """Return what an hour costs with `growth` times today's traffic, at today's prices; None where an input is missing."""
+def usd_per_hour(x: Values) -> tuple[float, float] | None:
+    """Return what an hour costs at today's prices: what is always on, and what today's traffic asks for; the larger is paid.
+
+    None where an input is missing. The second grows with traffic, the first does not.
+    """
     if "serving_usd_per_hour" in x:
         # Traffic that falls saves nothing by itself: the replicas of today stay on until somebody asks again.
-        return x["serving_usd_per_hour"] * max(1.0, growth) * x.get("price_factor", 1.0)
+        paid = x["serving_usd_per_hour"] * x.get("price_factor", 1.0)
+        return paid, paid
     if "api_usd_per_input_token" in x:
         per_request = usd_per_request(x)
-        return None if per_request is None else per_request * x["requests_per_s"] * growth * SECONDS_PER_HOUR
+        return None if per_request is None else (0.0, per_request * x["requests_per_s"] * SECONDS_PER_HOUR)
     floor, demand = floor_devices(x), demand_devices(x)
     if floor is None or demand is None or "device_usd_per_hour" not in x:
         return None
-    return max(floor, demand * growth) * x["device_usd_per_hour"] * x.get("price_factor", 1.0)
+    usd = x["device_usd_per_hour"] * x.get("price_factor", 1.0)
+    return floor * usd, demand * usd
 
 
 def usd_per_request(x: Values) -> float | None:

@@ -1,0 +1,32 @@
+"""The straight line of what needs no model: workload file -> classification, and portfolio file -> plan."""
+
+from pathlib import Path
+
+from advisor.decide.classify import classify_workload
+from advisor.decide.verdict import Rulebook
+from advisor.errors import InputError
+from advisor.life_file import LifeWorkload, market_of, read_life, requests_per_s
+from advisor.rulebook import rules_with
+from advisor.schema import Classification
+
+
+def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classification:
+    """Return the classification of the workload in a file."""
+    rules = Rulebook(rules_with(rules_folder))
+    return classified(read_life(path), path, rules, now=now)
+
+
+def classified(workload: LifeWorkload, path: Path, rules: Rulebook, *, now: str) -> Classification:
+    """Return the classification of a workload that was read from `path`."""
+    try:
+        return classify_workload(
+            workload.name,
+            requests_per_s(workload, path),
+            workload.lifecycle,
+            market_of(workload.lifecycle),
+            rules,
+            created=now,
+            latency_target_s=workload.slo.latency_s if workload.slo else None,
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error.fault}", hint=error.hint) from error
