@@ -33,11 +33,11 @@ def read_device(name: str) -> Hardware:
             known = sorted(entry.stem for entry in shipped.glob("*.yaml"))
             near = get_close_matches(name, known, n=3, cutoff=0.4) or known
             raise InputError(f"{name!r} is no device of the catalogue", hint=f"for example: {', '.join(near)}")
-        return _device(path)
+        return _device(path, is_ours=True)
 
 
-def _device(path: Path) -> Hardware:
-    device = read_yaml(path, Hardware)
+def _device(path: Path, *, is_ours: bool = False) -> Hardware:
+    device = read_yaml(path, Hardware, is_ours=is_ours)
     if device.id != path.stem:
         raise InputError(f"{path}: id: {device.id!r} is not the name of the file", hint=f"write id: {path.stem}")
     covered = {name for source in device.sources for name in source.covers}

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from advisor.decide.classify import classify_workload
+from advisor.decide.life_inputs import life_of
 from advisor.decide.verdict import Rulebook
 from advisor.errors import InputError
-from advisor.life_file import LifeWorkload, market_of, read_life, requests_per_s
+from advisor.life_file import LifeWorkload, market_of, read_life, read_portfolio, requests_per_s
 from advisor.rulebook import rules_with
-from advisor.schema import Classification
+from advisor.schema import Classification, PortfolioPlan
 
 
 def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classification:
@@ -28,5 +29,23 @@ def classified(workload: LifeWorkload, path: Path, rules: Rulebook, *, now: str)
             created=now,
             latency_target_s=workload.slo.latency_s if workload.slo else None,
         )
+    except InputError as error:
+        raise InputError(f"{path}: {error.fault}", hint=error.hint) from error
+
+
+def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
+    """Return the plan for the portfolio in a file; its workloads lie beside it."""
+    from advisor.decide.portfolio import Member, plan
+
+    portfolio = read_portfolio(path)
+    members = []
+    for entry in portfolio.workloads:
+        place = path.parent / entry.workload
+        workload = read_life(place)
+        market = market_of(workload.lifecycle)
+        life = life_of(requests_per_s(workload, place), workload.lifecycle, market)
+        members.append(Member(entry, workload.name, life, workload.lifecycle, market))
+    try:
+        return plan(portfolio, members, created=now)
     except InputError as error:
         raise InputError(f"{path}: {error.fault}", hint=error.hint) from error

@@ -287,9 +287,8 @@ def classify(workload: Path, format_: str, output: Path | None, rules: Path | No
 @click.argument("portfolio", type=PATH)
 @click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
 @click.option("-o", "--output", type=PATH, help="Write it there instead of to standard output.")
-@RULES
 @NOW
-def portfolio(portfolio: Path, format_: str, output: Path | None, rules: Path | None, now: str) -> None:
+def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> None:
     """Say which levers to pull for which workload of PORTFOLIO within one budget.
 
     \b
@@ -298,7 +297,7 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, rules: Path | 
     from advisor.classification import plan_portfolio
     from advisor.tell.life import rendered_plan
 
-    _put(rendered_plan(plan_portfolio(portfolio, rules, now=now), format_), output)
+    _put(rendered_plan(plan_portfolio(portfolio, now=now), format_), output)
 
 
 @cli.command()

@@ -108,7 +108,9 @@ def market_of(lifecycle: Lifecycle) -> Market:
     apis = [entry for entry in (serving.api_model if serving else None, options.alternative_api if options else None)]
     tokens = [_token_prices(name) if name else None for name in apis]
     device = devices[serving.device] if serving and serving.device else None
-    dates = [entry.usd_per_hour.source.date for entry in devices.values() if entry.usd_per_hour is not None]
+    # A price that the user gives has no date of ours.
+    priced = [entry for entry in devices.values() if entry is not device or serving is None or serving.device_usd_per_hour is None]
+    dates = [entry.usd_per_hour.source.date for entry in priced if entry.usd_per_hour is not None]
     dates += [entry.date for entry in tokens if entry is not None]
     return Market(
         model=lifetime_model(),

@@ -7,29 +7,34 @@ from pathlib import Path
 
 from advisor.decide.verdict import FACTS, Facts, Outcome, facts_asked, outcome, readable_fact, unknown_fact
 from advisor.errors import InputError
-from advisor.files import read_yaml
+from advisor.files import read_own_yaml, read_yaml
 from advisor.schema import Rule, RuleExplanation
 
 
-def read_rules(folder: Path, *, is_ours: bool = False) -> tuple[Rule, ...]:
-    """Return the rules of a folder of YAML files, in order of their ids; `is_ours`: they come with advisor.
+def read_rules(folder: Path) -> tuple[Rule, ...]:
+    """Return the rules of a folder of YAML files, in order of their ids.
 
     Raises InputError, naming file and key, for a file that is not a rule, a condition that cannot be read or asks for an unknown
     fact, a reason that quotes a fact the condition does not ask for, and an example that does not do what it says.
     """
-    paths = sorted(folder.glob("*.yaml"))
-    if not paths:
-        raise InputError(f"{folder} holds no rules", hint="name a folder of *.yaml files, one rule each")
-    return tuple(_read(path, is_ours=is_ours) for path in paths)
+    return tuple(_read(path) for path in _files(folder))
 
 
 def rules_with(folder: Path | None) -> tuple[Rule, ...]:
     """Return the rules that come with advisor, and those of a folder of the user's: of one id the user's stands."""
     with as_file(files("advisor.rules")) as ours:
-        found = {rule.id: rule for rule in read_rules(ours, is_ours=True)}
+        # That these are sound is a test of advisor's; to check them again at every start takes longer than a verdict.
+        found = {path.stem: read_own_yaml(path, Rule) for path in _files(ours)}
     if folder is not None:
         found |= {rule.id: rule for rule in read_rules(folder)}
     return tuple(found[id_] for id_ in sorted(found))
+
+
+def _files(folder: Path) -> list[Path]:
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        raise InputError(f"{folder} holds no rules", hint="name a folder of *.yaml files, one rule each")
+    return paths
 
 
 def rule_named(name: str, folder: Path | None) -> Rule:
@@ -55,8 +60,8 @@ def explained(rule: Rule) -> RuleExplanation:
     )
 
 
-def _read(path: Path, *, is_ours: bool = False) -> Rule:
-    rule = read_yaml(path, Rule, is_ours=is_ours)
+def _read(path: Path) -> Rule:
+    rule = read_yaml(path, Rule)
     if rule.id != path.stem:
         raise InputError(f"{path}: id: {rule.id!r} is not the name of the file", hint=f"write id: {path.stem}")
     _check_condition(rule, path)

@@ -17,6 +17,7 @@ WORDS = {
     "device_usd_per_hour": "an hour of a device",
     "engineer_usd_per_day": "a day of an engineer",
     "experiments_per_release": "runs for a release",
+    "fleet_utilization_fraction": "mean load of the fleet",
     "fine_tuning_tokens": "tokens of fine-tuning",
     "fine_tuning_usd": "a fine-tuning run",
     "fine_tunings_per_year": "fine-tunings a year",
@@ -59,24 +60,20 @@ def flips(x: Values, ask: Ask, now: Class) -> tuple[Flip, ...]:
     within one step stays unseen. Traffic is followed to the end, for everyone asks about it.
     """
     found: list[Flip] = []
-    movable = [name for name in WORDS if x.get(name, 0.0) > 0]
+    movable = [(name, factor) for name in WORDS if x.get(name, 0.0) > 0 for factor in (2.0, 0.5)]
     for step in range(LARGEST_STEP):
-        for name in movable:
-            if found and name != "requests_per_s":
-                continue
-            found += [
-                flip for factor in (2.0, 0.5) if (flip := _within(x, name, factor**step, factor ** (step + 1), ask, now)) is not None
-            ]
-        if found and any(flip.input == "requests_per_s" for flip in found):
-            break
-    return tuple(sorted(_nearest_each_way(found), key=_distance))
+        for name, factor in list(movable):
+            flip = _within(x, name, factor**step, factor ** (step + 1), ask, now)
+            if flip is not None:
+                found.append(flip)
+                movable.remove((name, factor))
+        if found:
+            movable = [entry for entry in movable if entry[0] == "requests_per_s" and not _has(found, "requests_per_s")]
+    return tuple(sorted(found, key=_distance))
 
 
-def _nearest_each_way(found: list[Flip]) -> list[Flip]:
-    nearest: dict[tuple[str, str], Flip] = {}
-    for flip in sorted(found, key=_distance):
-        nearest.setdefault((flip.input, flip.direction), flip)
-    return list(nearest.values())
+def _has(found: list[Flip], name: str) -> bool:
+    return any(flip.input == name for flip in found)
 
 
 def _distance(flip: Flip) -> float:
@@ -84,11 +81,11 @@ def _distance(flip: Flip) -> float:
 
 
 def _within(x: Values, name: str, inner: float, outer: float, ask: Ask, now: Class) -> Flip | None:
-    """Return where the class turns between two factors of an input, `inner` being nearer to today."""
+    """Return where the class turns between two factors of an input; at `inner`, nearer to today, it has not turned yet."""
     value = x[name]
     least = 1.0 if name in AT_LEAST_ONE else 0.0
     stands, turned = max(least, value * inner), max(least, value * outer)
-    if stands == turned or ask({**x, name: stands}) != now:
+    if stands == turned:
         return None
     becomes = ask({**x, name: turned})
     if becomes is None or becomes == now:

@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any, Literal
 
 from advisor import units
+from advisor.decide import conditions
 from advisor.decide.rule_parser import import_rule_engine
 from advisor.errors import InputError
 from advisor.schema import Class, Estimate, Finding, Rule, Verdict
@@ -74,6 +75,20 @@ def outcome(rule: Rule, facts: Facts) -> Outcome:
 
     Raises InputError for a condition that cannot be read or evaluated with these facts.
     """
+    read = conditions.shared(rule.when)
+    if read is not None and all(fact in FACTS for fact in read[1]):
+        question, asked = read
+        if any(facts.get(fact) is None for fact in asked):
+            return "unknown"
+        try:
+            return "fires" if question(facts) else "silent"
+        except TypeError:
+            pass  # a yes where a number belongs, which rule-engine refuses in its own words
+    return outcome_by_engine(rule, facts)
+
+
+def outcome_by_engine(rule: Rule, facts: Facts) -> Outcome:
+    """Return the outcome as rule-engine has it."""
     rule_engine = import_rule_engine()
     question = _parse(rule.when)
     if any(facts.get(fact) is None for fact in question.context.symbols):
@@ -83,6 +98,12 @@ def outcome(rule: Rule, facts: Facts) -> Outcome:
     except rule_engine.EngineError as error:
         fault = f"rule {rule.id!r}: cannot evaluate {rule.when!r}: {error.message}"
         raise InputError(fault, hint="change the condition, or the fact that it cannot take") from error
+
+
+def _asked(when: str) -> tuple[str, ...]:
+    """Return the facts that a condition asks for, of one that was checked when it was read."""
+    read = conditions.shared(when)
+    return read[1] if read is not None else facts_asked(when)
 
 
 def unknown_fact(name: str) -> InputError:
@@ -98,7 +119,7 @@ class Rulebook:
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         """Take the rules in any order."""
         self.rules = rules
-        self._asked = [facts_asked(rule.when) for rule in rules]
+        self._asked = [_asked(rule.when) for rule in rules]
         self._known: list[dict[tuple[float | bool | None, ...], Outcome]] = [{} for _ in rules]
 
     def outcomes(self, facts: Facts) -> list[Outcome]:
@@ -177,7 +198,7 @@ def _parse(when: str) -> Any:
 
 
 def _finding(rule: Rule, result: Outcome, facts: Facts) -> Finding:
-    asked = facts_asked(rule.when)
+    asked = _asked(rule.when)
     readable = {fact: readable_fact(fact, value) for fact in asked if (value := facts.get(fact)) is not None}
     match result:
         case "fires":
