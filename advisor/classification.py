@@ -7,8 +7,8 @@ from advisor.decide.life_inputs import life_of
 from advisor.decide.verdict import Rulebook
 from advisor.errors import InputError
 from advisor.life_file import LifeWorkload, market_of, read_life, read_portfolio, requests_per_s
-from advisor.rulebook import rules_with
-from advisor.schema import Classification, PortfolioPlan
+from advisor.rulebook import explained, read_rules, rule_named, rules_with
+from advisor.schema import Classification, PortfolioPlan, Rule, RuleExplanation
 
 
 def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classification:
@@ -49,3 +49,13 @@ def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
         return plan(portfolio, members, created=now)
     except InputError as error:
         raise InputError(f"{path}: {error.fault}", hint=error.hint) from error
+
+
+def checked_rules(folder: Path) -> tuple[Rule, ...]:
+    """Return the rules of a folder, each of which does what it says; raise InputError for the first that does not."""
+    return read_rules(folder)
+
+
+def rule_explained(name: str, folder: Path | None) -> RuleExplanation:
+    """Return one of the rules, of advisor's or of the folder's, in words."""
+    return explained(rule_named(name, folder))

@@ -145,8 +145,9 @@ def profile(
 @click.option(
     "-o", "--output", type=PATH, help="Write the advice there; - for standard output. Without it, only the summary is printed."
 )
+@RULES
 @NOW
-def advise(profile: Path, workload: Path, output: Path | None, now: str) -> int:
+def advise(profile: Path, workload: Path, output: Path | None, rules: Path | None, now: str) -> int:
     """Find the cheapest configuration in PROFILE that keeps the workload's promises.
 
     \b
@@ -156,7 +157,7 @@ def advise(profile: Path, workload: Path, output: Path | None, now: str) -> int:
     from advisor.files import to_json, write_record
     from advisor.tell.summary import summary
 
-    advice = pipeline.advise_on(profile, workload, now=now)
+    advice = pipeline.advise_on(profile, workload, now=now, rules_folder=rules)
     if output == Path("-"):
         click.echo(to_json(advice), nl=False)
         return int(advice.recommended is None)
@@ -199,8 +200,9 @@ def report(advice: Path, format_: str, output: Path | None) -> None:
     show_default=True,
     help="Length of each load test.",
 )
+@RULES
 @NOW
-def verify(advice: Path, workload: Path | None, wanted_s: float, now: str) -> int:
+def verify(advice: Path, workload: Path | None, wanted_s: float, rules: Path | None, now: str) -> int:
     """Serve what ADVICE recommends, and what runs today, under real load, and compare with the prediction.
 
     What is learned goes into the profile and the advice. Exit status 1 if the target was not kept.
@@ -213,7 +215,7 @@ def verify(advice: Path, workload: Path | None, wanted_s: float, now: str) -> in
     from advisor.tell.summary import load_tests, summary
 
     with progress() as report:
-        verified = verification.verify(advice, workload, wanted_s=wanted_s, now=now, report=report)
+        verified = verification.verify(advice, workload, wanted_s=wanted_s, now=now, report=report, rules_folder=rules)
     click.echo(summary(verified))
     click.echo(load_tests(verified))
     return int(not verification.held(verified))
@@ -232,6 +234,7 @@ def verify(advice: Path, workload: Path | None, wanted_s: float, now: str) -> in
 @MAX_BATCH
 @SEED
 @FRESH
+@RULES
 @NOW
 def recommend(
     model: Path,
@@ -244,6 +247,7 @@ def recommend(
     seed: int,
     fresh: bool,
     is_verified: bool,
+    rules: Path | None,
     now: str,
 ) -> int:
     """Profile MODEL, advise and report, all into one folder.
@@ -257,7 +261,7 @@ def recommend(
 
     options = _options(workload, inputs, variants, budget_s, max_batch_size, seed, fresh)
     with progress() as report:
-        advice = pipeline.recommend(model, output, options, is_verified=is_verified, now=now, report=report)
+        advice = pipeline.recommend(model, output, options, is_verified=is_verified, now=now, report=report, rules_folder=rules)
     click.echo(summary(advice))
     if advice.load_tests:
         click.echo(load_tests(advice))
@@ -309,14 +313,14 @@ def explain(rule: str, rules: Path | None) -> None:
     \b
     advisor explain inference-dominates
     """
-    from advisor.rulebook import explained, rule_named
+    from advisor.classification import rule_explained
     from advisor.tell.life_text import explanation_text
 
-    click.echo(explanation_text(explained(rule_named(rule, rules))), nl=False)
+    click.echo(explanation_text(rule_explained(rule, rules)), nl=False)
 
 
-@cli.group()
-def rules() -> None:
+@cli.group("rules")
+def own_rules() -> None:
     """Rules of your own.
 
     \b
@@ -324,7 +328,7 @@ def rules() -> None:
     """
 
 
-@rules.command()
+@own_rules.command()
 @click.argument("folder", type=PATH)
 def test(folder: Path) -> None:
     """Check every rule in FOLDER: its condition, its reason, and that its examples do what they say.
@@ -332,9 +336,9 @@ def test(folder: Path) -> None:
     \b
     advisor rules test FOLDER
     """
-    from advisor.rulebook import read_rules
+    from advisor.classification import checked_rules
 
-    for rule in read_rules(folder):
+    for rule in checked_rules(folder):
         click.echo(f"{rule.id}: fires and stays silent as its examples say")
 
 

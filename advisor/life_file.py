@@ -1,4 +1,4 @@
-"""What `advisor classify` and `advisor portfolio` read: a workload without a model, and what the catalogue knows of its devices and prices."""
+"""What `advisor classify` and `advisor portfolio` read: a workload without a model, and its devices and prices in the catalogue."""
 
 from difflib import get_close_matches
 from importlib.resources import files
@@ -66,12 +66,15 @@ def read_life(path: Path) -> LifeWorkload:
             raise InputError(f"{path}: lifecycle: both {key} and {plan} are given", hint="give one of the two")
     serving, model, request = life.serving, life.model, life.request
     if serving is not None and serving.api_model is not None and serving.serving_usd_per_hour is not None:
-        raise InputError(f"{path}: lifecycle.serving: both api_model and serving_usd_per_hour are given", hint="give one of the two")
+        raise InputError(
+            f"{path}: lifecycle.serving: both api_model and serving_usd_per_hour are given", hint="give one of the two"
+        )
     if model is not None and model.active_parameters is not None and model.active_parameters > model.parameters:
         raise InputError(f"{path}: lifecycle.model: more parameters are active than there are", hint="parameters are all of them")
     if request is not None and request.shared_prefix_tokens is not None and request.shared_prefix_tokens > request.input_tokens:
         raise InputError(
-            f"{path}: lifecycle.request: shared_prefix_tokens is more than input_tokens", hint="the shared ones are among the others"
+            f"{path}: lifecycle.request: shared_prefix_tokens is more than input_tokens",
+            hint="the shared ones are among the others",
         )
     return workload
 
@@ -105,11 +108,13 @@ def market_of(lifecycle: Lifecycle) -> Market:
     names = [name for name in (serving.device if serving else None, *(options.alternative_devices if options else ())) if name]
     prices = catalog_files.read_prices() if names else ()
     devices = {name: _device(catalog_files.read_device(name), prices) for name in names}
-    apis = [entry for entry in (serving.api_model if serving else None, options.alternative_api if options else None)]
+    apis = (serving.api_model if serving else None, options.alternative_api if options else None)
     tokens = [_token_prices(name) if name else None for name in apis]
     device = devices[serving.device] if serving and serving.device else None
     # A price that the user gives has no date of ours.
-    priced = [entry for entry in devices.values() if entry is not device or serving is None or serving.device_usd_per_hour is None]
+    priced = [
+        entry for entry in devices.values() if entry is not device or serving is None or serving.device_usd_per_hour is None
+    ]
     dates = [entry.usd_per_hour.source.date for entry in priced if entry.usd_per_hour is not None]
     dates += [entry.date for entry in tokens if entry is not None]
     return Market(
@@ -154,7 +159,9 @@ def _price(hardware: Hardware, prices: tuple[Price, ...]) -> Constant | None:
     if not found:
         return None
     (usd, _, provider, region), highest = found[0], found[-1]
-    where = f"{provider} {region}, on demand, the lowest of {len(found)}; the highest {highest[0]:.2f} at {highest[2]} {highest[3]}"
+    where = (
+        f"{provider} {region}, on demand, the lowest of {len(found)}; the highest {highest[0]:.2f} at {highest[2]} {highest[3]}"
+    )
     source = Source(what=where, date=min(date for _, date, _, _ in found))
     return Constant(value=usd, low=usd, high=highest[0], source=source)
 

@@ -48,7 +48,13 @@ UNIT_OF_FIELD = {
     "spot_discount": "fraction",
 }
 LARGEST = 1e15  # and its inverse the smallest: products of a few such numbers are still numbers
-LARGEST_OF = {"bytes": 1e21, "bytes_per_s": 1e21, "flop_per_s": 1e21}  # of what chips do in a second there is more
+LARGEST_OF = {
+    "bytes": 1e21,
+    "bytes_per_s": 1e21,
+    "flop_per_s": 1e21,
+    "tokens": 1e21,
+    "parameters": 1e21,
+}  # of what chips do in a second there is more
 LONGEST_TOLD = 40  # characters of a wrong text that an error repeats
 HOURS_PER_MONTH = 730.0  # 365 * 24 / 12
 HOURS_PER_YEAR = 8760.0

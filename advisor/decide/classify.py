@@ -50,5 +50,7 @@ def with_target(life: Life, latency_target_s: float | None) -> Life:
     """Return the inputs with the latency target, which rules compare with the fastest that a device can answer."""
     if latency_target_s is None:
         return life
-    target = Estimate(value=latency_target_s, low=latency_target_s, high=latency_target_s, basis="assumed", source="the workload file")
+    target = Estimate(
+        value=latency_target_s, low=latency_target_s, high=latency_target_s, basis="assumed", source="the workload file"
+    )
     return life._replace(figures={**life.figures, "latency_target_s": target})

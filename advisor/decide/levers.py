@@ -11,7 +11,6 @@ from advisor.decide.serving_cost import Values
 from advisor.schema import Constant, Estimate, Exclusion, Lever, Lifecycle, Source
 
 
-
 class Move(NamedTuple):
     """A lever that can be judged.
 
@@ -148,7 +147,16 @@ def _reserve(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> M
 
 
 def _reserved(x: Values, effect: float) -> dict[str, float]:
-    return {**x, "price_factor": x.get("price_factor", 1.0) * (1 - effect)}
+    # Beyond what is always on, a device may stand idle while it is paid.
+    return {**x, "price_factor": x.get("price_factor", 1.0) * (1 - effect * (1 - _beyond_the_floor(x)))}
+
+
+def _beyond_the_floor(x: Values) -> float:
+    """Return the share of today's devices that come and go with the traffic; of a sum that is paid nothing is known to."""
+    floor, demand = serving_cost.floor_devices(x), serving_cost.demand_devices(x)
+    if "serving_usd_per_hour" in x or floor is None or demand is None:
+        return 0.0
+    return max(0.0, demand - floor) / max(floor, demand)
 
 
 def _spot(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
@@ -165,10 +173,8 @@ def _spot(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move
 
 
 def _on_spot(x: Values, effect: float) -> dict[str, float]:
-    floor, demand = serving_cost.floor_devices(x) or 0.0, serving_cost.demand_devices(x) or 0.0
     # What is always on stays on demand: it is there for availability, which spot capacity is not.
-    beyond = max(0.0, demand - floor) / max(floor, demand)
-    return {**x, "price_factor": x.get("price_factor", 1.0) * (1 - effect * beyond)}
+    return {**x, "price_factor": x.get("price_factor", 1.0) * (1 - effect * _beyond_the_floor(x))}
 
 
 def _other_device(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:

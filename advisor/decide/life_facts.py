@@ -36,7 +36,11 @@ def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str,
     return {
         **{name: x.get(name) for name in AS_GIVEN},
         **{name: flags.get(name) for name in ("prompting_exhausted", "retrieval_exhausted", "data_must_stay", "is_regulated")},
-        "inference_share": None if by_kind is None or total_usd is None else by_kind["inference"] / total_usd if total_usd else 1.0,
+        "inference_share": None
+        if by_kind is None or total_usd is None
+        else by_kind["inference"] / total_usd
+        if total_usd
+        else 1.0,
         "training_share": None if training_usd is None or total_usd is None else training_usd / total_usd if total_usd else 0.0,
         "training_usd": training_usd,
         "lifetime_usd": total_usd,

@@ -6,7 +6,7 @@ to what a lever makes of it.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from advisor.decide import serving_cost, training_cost
@@ -43,7 +43,7 @@ def months(x: Values) -> tuple[Month, ...]:
     )
 
 
-@cache
+@lru_cache(maxsize=64)
 def _months(horizon: float, growth: float, decline: float, discount: float) -> tuple[Month, ...]:
     return tuple(
         Month(
@@ -63,7 +63,8 @@ def serving_by_month(x: Values) -> list[float] | None:
         return None
     floor_usd, demand_usd = now
     return [
-        HOURS_PER_MONTH * month.part * month.price * month.worth * max(floor_usd, demand_usd * month.growth) for month in months(x)
+        HOURS_PER_MONTH * month.part * month.price * month.worth * max(floor_usd, demand_usd * month.growth)
+        for month in months(x)
     ]
 
 
@@ -81,14 +82,19 @@ def _mean_worth(x: Values) -> float:
     return _worth_of_a_month(x) / x["horizon_months"]
 
 
+def _people(x: Values, name: str) -> float | None:
+    if name not in x or "engineer_usd_per_day" not in x:
+        return None
+    return x[name] * x["engineer_usd_per_day"]
+
+
 def _serving_team(x: Values) -> float | None:
-    days = x.get("serving_engineer_days_per_month")
-    return None if days is None else days * x["engineer_usd_per_day"] * _worth_of_a_month(x)
+    usd_per_month = _people(x, "serving_engineer_days_per_month")
+    return None if usd_per_month is None else usd_per_month * _worth_of_a_month(x)
 
 
 def _migration(x: Values) -> float | None:
-    days = x.get("migration_engineer_days")
-    return None if days is None else days * x["engineer_usd_per_day"]
+    return _people(x, "migration_engineer_days")
 
 
 def _releases(x: Values) -> float | None:
@@ -100,8 +106,8 @@ def _releases(x: Values) -> float | None:
 
 
 def _release_team(x: Values) -> float | None:
-    days, count = x.get("engineer_days_per_release"), training_cost.releases(x)
-    return None if days is None or count is None else days * count * x["engineer_usd_per_day"] * _mean_worth(x)
+    usd, count = _people(x, "engineer_days_per_release"), training_cost.releases(x)
+    return None if usd is None or count is None else usd * count * _mean_worth(x)
 
 
 def _labels(x: Values) -> float | None:
@@ -122,8 +128,7 @@ def _pre_training(x: Values) -> float | None:
 
 
 def _pre_training_team(x: Values) -> float | None:
-    days = x.get("pre_training_engineer_days")
-    return None if days is None else days * x["engineer_usd_per_day"]
+    return _people(x, "pre_training_engineer_days")
 
 
 LINES: dict[str, Line] = {
@@ -228,7 +233,7 @@ class Costs(NamedTuple):
 
     lines: tuple[CostLine, ...]
     total_usd: Estimate | None
-    shares: dict[Kind, Estimate]  # empty where a required line is not known
+    shares: dict[str, Estimate]  # by kind, empty where a required line is not known
     by_kind: dict[Kind, float] | None
 
 
@@ -255,7 +260,7 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
     used = frozenset().union(*(entry.read for entry in watched.values())) & assumed
     total = _spread(math.fsum(by_kind.values()), [math.fsum(entry.values()) for entry in at_ends], math.log, math.exp)
     basis: Basis = "assumed" if used else "projected"
-    shares = {
+    shares: dict[str, Estimate] = {
         kind: _estimate(
             _spread(share, [shares_of(entry)[kind] for entry in at_ends], _odds, _share),
             basis,
@@ -263,7 +268,9 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
         )
         for kind, share in shares_of(by_kind).items()
     }
-    return Costs(lines=lines, total_usd=_estimate(total, basis, "sum of all lines; " + _said(used)), shares=shares, by_kind=by_kind)
+    return Costs(
+        lines=lines, total_usd=_estimate(total, basis, "sum of all lines; " + _said(used)), shares=shares, by_kind=by_kind
+    )
 
 
 def _line(name: str, usd: float | None, at_ends: list[float | None], assumed: set[str]) -> CostLine:
@@ -274,7 +281,11 @@ def _line(name: str, usd: float | None, at_ends: list[float | None], assumed: se
     ends = _spread(usd, [end for end in at_ends if end is not None], math.log, math.exp)
     basis: Basis = "assumed" if assumed else "projected"
     return CostLine(
-        what=name, kind=line.kind, usd=_estimate(ends, basis, f"{line.formula}; {_said(assumed)}"), formula=line.formula, because=""
+        what=name,
+        kind=line.kind,
+        usd=_estimate(ends, basis, f"{line.formula}; {_said(assumed)}"),
+        formula=line.formula,
+        because="",
     )
 
 

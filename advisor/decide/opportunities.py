@@ -14,7 +14,9 @@ PRICE_DAYS = 90  # an older price is not to be relied on
 MONTHS_LOOKED_AHEAD = 120
 
 
-def planned(life: Life, lifecycle: Lifecycle, market: Market, *, created: str) -> tuple[list[Opportunity], list[Exclusion], list[BreakEven]]:
+def planned(
+    life: Life, lifecycle: Lifecycle, market: Market, *, created: str
+) -> tuple[list[Opportunity], list[Exclusion], list[BreakEven]]:
     """Return what changes of the plan would save, those that cannot be judged, and when and from which traffic on each pays."""
     x = life.values
     moves, left = judged(life, lifecycle, market)
@@ -45,7 +47,9 @@ def opportunity(
     pays = gain.net_usd > 0
     said = [because] if because else []
     if saving.value > 0 and not pays:
-        said.insert(0, f"costs {units.usd(gain.once_usd.value)} and saves {units.usd(saving.value)} in {units.months(horizon_months)}")
+        said.insert(
+            0, f"costs {units.usd(gain.once_usd.value)} and saves {units.usd(saving.value)} in {units.months(horizon_months)}"
+        )
     elif saving.value <= 0:
         said.insert(0, "saves nothing" if saving.value == 0 else f"costs {units.usd(-saving.value * yearly)} a year more")
     elif not gain.is_sure:
@@ -80,7 +84,11 @@ def outlook(found: Sequence[Opportunity], left: Sequence[Exclusion], expires: Se
     ranked = tuple(sorted(found, key=_best_first))
     nothing = None if not ranked else not ranked[0].pays
     return Outlook(
-        answer=_answer(ranked, horizon_months), change_nothing=nothing, opportunities=ranked, not_judged=tuple(left), expires_when=tuple(expires)
+        answer=_answer(ranked, horizon_months),
+        change_nothing=nothing,
+        opportunities=ranked,
+        not_judged=tuple(left),
+        expires_when=tuple(expires),
     )
 
 
@@ -96,12 +104,20 @@ def _answer(ranked: tuple[Opportunity, ...], horizon_months: float) -> str:
     if best.pays:
         saved = f"saves {units.usd_per_year(best.saving_usd_per_year.value)} and costs {units.usd(best.once_usd.value)} once"
         others = sum(entry.pays for entry in ranked) - 1
-        more = f" {units.counted(others, 'other change')} of {len(ranked)} judged would pay as well; savings do not add up." if others else ""
+        more = (
+            f" {units.counted(others, 'other change')} of {len(ranked)} judged would pay as well; savings do not add up."
+            if others
+            else ""
+        )
         doubt = "" if best.surely else ", though not at the unfavourable ends"
         return f"{best.title}: {saved}, paid back by {best.payback_on}{doubt}.{more}"
     saving = max(ranked, key=_largest_saving)
     if saving.saving_usd_per_year.value <= 0:
-        return f"Change nothing: none of the {judged_} saves anything." if len(ranked) > 1 else "Change nothing: the one change judged saves nothing."
+        return (
+            f"Change nothing: none of the {judged_} saves anything."
+            if len(ranked) > 1
+            else "Change nothing: the one change judged saves nothing."
+        )
     return (
         f"Change nothing: none of {judged_} saves in {horizon} what it costs. The most would be saved by this one: "
         f"{saving.title.lower()}, {units.usd_per_year(saving.saving_usd_per_year.value)} for {units.usd(saving.once_usd.value)} once."

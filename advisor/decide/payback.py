@@ -125,7 +125,9 @@ def break_even(move: Move, gain: Gain, x: Values, *, created: str) -> BreakEven:
         months=months,
         on=units.date_after(created, months.value * units.DAYS_PER_MONTH) if months is not None else None,
         requests_per_s=at,
-        pays=None if at is None else ("above" if _net(move, gain.once_usd.value, {**x, "requests_per_s": at * 1.01}) > 0 else "below"),
+        pays=None
+        if at is None
+        else ("above" if _net(move, gain.once_usd.value, {**x, "requests_per_s": at * 1.01}) > 0 else "below"),
         because=because,
     )
 
@@ -159,5 +161,3 @@ def _between(inner: float, outer: float, pays: bool, move: Move, once: float, x:
 def of_horizon(x: Values, usd: float) -> float:
     """Return a sum over the horizon as one of a year."""
     return usd * 12 / x["horizon_months"]
-
-

@@ -106,7 +106,8 @@ def _bundles(index: int, member: Member, moves: Sequence[Move]) -> list[Bundle]:
                 found.append(_bundle(index, member, picked))
     if not found:
         raise InputError(
-            f"{member.entry.workload}: what must be done cannot be done together", hint="take one of them out of `must`, or of `never`"
+            f"{member.entry.workload}: what must be done cannot be done together",
+            hint="take one of them out of `must`, or of `never`",
         )
     return found
 
@@ -131,9 +132,14 @@ def _bundle(index: int, member: Member, picked: tuple[Move, ...]) -> Bundle:
 def _choice(bundle: Bundle, member: Member, bundles: Sequence[Bundle]) -> Choice:
     best = max((other for other in bundles if other.member == bundle.member), key=_net)
     if not bundle.moves:
-        because = "nothing that could be judged saves more than it costs" if not best.moves else f"the budget does not reach for {_named(best)}"
+        because = (
+            "nothing that could be judged saves more than it costs"
+            if not best.moves
+            else f"the budget does not reach for {_named(best)}"
+        )
     else:
-        because = f"saves {units.usd(bundle.saving_usd)} in {units.months(member.lifecycle.horizon_months)} for {units.usd(bundle.once_usd)} once"
+        horizon = units.months(member.lifecycle.horizon_months)
+        because = f"saves {units.usd(bundle.saving_usd)} in {horizon} for {units.usd(bundle.once_usd)} once"
         if _net(best) > _net(bundle):
             because += f"; with more money: {_named(best)}"
     return Choice(
@@ -142,7 +148,7 @@ def _choice(bundle: Bundle, member: Member, bundles: Sequence[Bundle]) -> Choice
         once_usd=bundle.once_usd,
         engineer_days=bundle.days,
         saving_usd=bundle.saving_usd,
-        because=because + ".",
+        because=f"{because[0].upper()}{because[1:]}.",
     )
 
 

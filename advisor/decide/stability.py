@@ -36,6 +36,7 @@ WORDS = {
     "usd_per_label": "a label",
     "validation_usd": "for validation",
 }
+MOST = {"horizon_months": 240.0}  # nobody plans beyond twenty years
 AT_LEAST_ONE = ("agent_multiplier", "reasoning_multiplier", "experiments_per_release")
 LARGEST_STEP = 14  # 2^14: what takes an input sixteen thousand times as large will not happen
 CLOSE = 1e-9  # relative: so near to where it turns is exact enough
@@ -84,7 +85,8 @@ def _within(x: Values, name: str, inner: float, outer: float, ask: Ask, now: Cla
     """Return where the class turns between two factors of an input; at `inner`, nearer to today, it has not turned yet."""
     value = x[name]
     least = 1.0 if name in AT_LEAST_ONE else 0.0
-    stands, turned = max(least, value * inner), max(least, value * outer)
+    most = max(value, MOST.get(name, math.inf))
+    stands, turned = (min(most, max(least, value * factor)) for factor in (inner, outer))
     if stands == turned:
         return None
     becomes = ask({**x, name: turned})

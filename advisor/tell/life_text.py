@@ -19,7 +19,9 @@ def classification_text(told: Classification) -> str:
         _costs(told),
         _filled(told.outlook.answer),
         _opportunities(told.outlook.opportunities),
-        "Until when: " + "; ".join(f"{entry.what}{f' ({entry.on})' if entry.on else ''}" for entry in told.outlook.expires_when) + ".",
+        "Until when: "
+        + "; ".join(f"{entry.what}{f' ({entry.on})' if entry.on else ''}" for entry in told.outlook.expires_when)
+        + ".",
         _findings(told),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -47,7 +49,9 @@ def _firmness(told: Classification) -> str:
     said = (
         "Robust: the same at both ends of every interval."
         if verdict.robust
-        else "Not robust: another class at " + "; at ".join(verdict.turned_by[:4]) + ("; and more." if len(verdict.turned_by) > 4 else ".")
+        else "Not robust: another class at "
+        + "; at ".join(verdict.turned_by[:4])
+        + ("; and more." if len(verdict.turned_by) > 4 else ".")
     )
     turns = "; ".join(f"{flip.told} ({flip.becomes})" for flip in verdict.flips_when[:4])
     return _filled(said) + "\n" + _filled(f"It turns {turns}." if turns else "No change of one input within reason turns it.")
@@ -126,7 +130,11 @@ def portfolio_text(plan: PortfolioPlan) -> str:
         f"{plan.name}: spend {units.usd(plan.spent_usd)} of {units.usd(plan.budget_usd)}{shares}",
         f"It saves {units.usd(plan.saving_usd)} over the horizons, {units.usd(plan.net_usd)} more than it costs.",
         f"{plan.considered} combinations of levers; "
-        + ("no better plan exists within the budget." if plan.gap_usd == 0 else f"a better plan could save {units.usd(plan.gap_usd)} at most."),
+        + (
+            "no better plan exists within the budget."
+            if plan.gap_usd == 0
+            else f"a better plan could save {units.usd(plan.gap_usd)} at most."
+        ),
         "",
     ]
     for choice in plan.choices:
