@@ -166,5 +166,8 @@ def capacity_expiry(requests_per_s: float, capacity: float, growth_per_month: fl
 def _reached(now: float, at: float, growth_per_month: float, created: str) -> str | None:
     if growth_per_month == 0 or now == at or (at > now) != (growth_per_month > 0):
         return None
-    months = math.log(at / now) / math.log(1 + growth_per_month)
+    each = math.log1p(growth_per_month)
+    if each == 0:
+        return None
+    months = math.log(at / now) / each
     return units.date_after(created, months * units.DAYS_PER_MONTH) if months <= MONTHS_LOOKED_AHEAD else None
