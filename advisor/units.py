@@ -139,6 +139,13 @@ def number(value: float) -> str:
     return _significant(value)
 
 
+def plain(value: float) -> str:
+    """Return a figure of any size: "0.2", "1,155", "8 G", in exponent form where it is smaller than people write."""
+    if value != 0 and abs(value) < 1e-3:
+        return f"{value:.3g}"
+    return count(value) if abs(value) >= 1e6 else _significant(value)
+
+
 def rate(value: float) -> str:
     """Return requests or items a second: "40 /s"."""
     return f"{_significant(value)} /s"
@@ -201,6 +208,11 @@ def months(value: float) -> str:
     if value < 1:
         return f"{_significant(value * DAYS_PER_MONTH, 2)} days"
     return f"{_significant(value, 2)} months" if value < 24 else f"{_significant(value / 12, 2)} years"
+
+
+def engineer_days(value: float) -> str:
+    """Return work: "3 engineer days"."""
+    return f"{_significant(value, 2)} engineer days"
 
 
 def date_after(moment_: str, days: float) -> str | None:

@@ -135,8 +135,7 @@ LINES: dict[str, Line] = {
     "serving": Line(
         "inference",
         True,
-        "730 h times, over the months, usd an hour x (1 + growth)^month x (1 - price decline)^(month/12), never below what is always "
-        "on; devices = requests/s x 2 x parameters x tokens x agent multiplier / (peak x MFU x fleet load); of an API tokens x price",
+        "what serves the requests, for every hour of the horizon",
         _serving,
         "lifecycle.model, lifecycle.request and lifecycle.serving, or lifecycle.serving.serving_usd_per_hour",
     ),
@@ -182,6 +181,19 @@ LINES: dict[str, Line] = {
         "lifecycle.pre_training.pre_training_engineer_days",
     ),
 }
+
+
+def _formula(name: str, x: Values) -> str:
+    """Return how a line is worked out; of serving it depends on what is known of it."""
+    if name != "serving":
+        return LINES[name].formula
+    course = "730 h a month x (1 + growth)^month x (1 - price decline)^(month/12)"
+    if "serving_usd_per_hour" in x:
+        return f"usd an hour, as measured or given, x {course}, growth below 1 counts as 1"
+    if "api_usd_per_input_token" in x:
+        return f"tokens x their price x requests x {course}"
+    devices = "devices = requests/s x 2 x parameters x tokens x agents / (peak x MFU x fleet load), at least those always on"
+    return f"devices x usd an hour x {course}; {devices}"
 
 
 def costs(x: Values) -> dict[str, float | None]:
@@ -252,7 +264,10 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
         for end in (figure.low, figure.high)
         if end != figure.value and any(name in entry.read for entry in watched.values())
     ]
-    lines = tuple(_line(name, known[name], [entry[name] for entry in moved], watched[name].read & assumed) for name in LINES)
+    lines = tuple(
+        _line(name, _formula(name, x), known[name], [entry[name] for entry in moved], watched[name].read & assumed)
+        for name in LINES
+    )
     by_kind = totals(known)
     if by_kind is None:
         return Costs(lines=lines, total_usd=None, shares={}, by_kind=None)
@@ -264,7 +279,7 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
         kind: _estimate(
             _spread(share, [shares_of(entry)[kind] for entry in at_ends], _odds, _share),
             basis,
-            f"{kind} over all lines; " + _said(used),
+            f"the lines of {kind} over all lines",
         )
         for kind, share in shares_of(by_kind).items()
     }
@@ -273,11 +288,11 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
     )
 
 
-def _line(name: str, usd: float | None, at_ends: list[float | None], assumed: set[str]) -> CostLine:
+def _line(name: str, formula: str, usd: float | None, at_ends: list[float | None], assumed: set[str]) -> CostLine:
     line = LINES[name]
     if usd is None:
         missing = "not known" if line.is_required else "not counted"
-        return CostLine(what=name, kind=line.kind, usd=None, formula=line.formula, because=f"{missing}: give {line.way_out}")
+        return CostLine(what=name, kind=line.kind, usd=None, formula=formula, because=f"{missing}: give {line.way_out}")
     ends = _spread(usd, [end for end in at_ends if end is not None], math.log, math.exp)
     basis: Basis = "assumed" if assumed else "projected"
     return CostLine(

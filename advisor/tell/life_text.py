@@ -140,7 +140,8 @@ def portfolio_text(plan: PortfolioPlan) -> str:
     for choice in plan.choices:
         what = ", ".join(title.lower() for title in choice.levers) or "change nothing"
         lines.append(_filled(f"{choice.workload}: {what}. {choice.because}", "  "))
-    lines += [_filled(f"left out: {entry.what}: {entry.reason}", "  ") for entry in plan.left_out]
+    if plan.left_out:
+        lines += ["", f"{len(plan.left_out)} levers could not be judged (--format json says why)."]
     return "\n".join(lines) + "\n"
 
 
