@@ -56,6 +56,7 @@ BUDGET = click.option(
     show_default=True,
     help="Seconds to measure.",
 )
+RULES = click.option("--rules", type=PATH, help="A folder of rules of your own, beside those of advisor.")
 NOW = click.option(
     "--now",
     default=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
@@ -75,6 +76,8 @@ def cli() -> None:
     advisor advise    profile.json -w W.yaml     decide: repeatable, under a second
     advisor report    advice.json                tell: html, md or json
     advisor verify    advice.json                serve it for real, under the workload's load
+    advisor classify  W.yaml                     serving or training, without a model file
+    advisor portfolio P.yaml                     many workloads, one budget
 
     Exit status: 0 advice found, 1 nothing meets the target, 2 the input is wrong.
     """
@@ -142,8 +145,9 @@ def profile(
 @click.option(
     "-o", "--output", type=PATH, help="Write the advice there; - for standard output. Without it, only the summary is printed."
 )
+@RULES
 @NOW
-def advise(profile: Path, workload: Path, output: Path | None, now: str) -> int:
+def advise(profile: Path, workload: Path, output: Path | None, rules: Path | None, now: str) -> int:
     """Find the cheapest configuration in PROFILE that keeps the workload's promises.
 
     \b
@@ -153,7 +157,7 @@ def advise(profile: Path, workload: Path, output: Path | None, now: str) -> int:
     from advisor.files import to_json, write_record
     from advisor.tell.summary import summary
 
-    advice = pipeline.advise_on(profile, workload, now=now)
+    advice = pipeline.advise_on(profile, workload, now=now, rules_folder=rules)
     if output == Path("-"):
         click.echo(to_json(advice), nl=False)
         return int(advice.recommended is None)
@@ -196,8 +200,9 @@ def report(advice: Path, format_: str, output: Path | None) -> None:
     show_default=True,
     help="Length of each load test.",
 )
+@RULES
 @NOW
-def verify(advice: Path, workload: Path | None, wanted_s: float, now: str) -> int:
+def verify(advice: Path, workload: Path | None, wanted_s: float, rules: Path | None, now: str) -> int:
     """Serve what ADVICE recommends, and what runs today, under real load, and compare with the prediction.
 
     What is learned goes into the profile and the advice. Exit status 1 if the target was not kept.
@@ -210,7 +215,7 @@ def verify(advice: Path, workload: Path | None, wanted_s: float, now: str) -> in
     from advisor.tell.summary import load_tests, summary
 
     with progress() as report:
-        verified = verification.verify(advice, workload, wanted_s=wanted_s, now=now, report=report)
+        verified = verification.verify(advice, workload, wanted_s=wanted_s, now=now, report=report, rules_folder=rules)
     click.echo(summary(verified))
     click.echo(load_tests(verified))
     return int(not verification.held(verified))
@@ -229,6 +234,7 @@ def verify(advice: Path, workload: Path | None, wanted_s: float, now: str) -> in
 @MAX_BATCH
 @SEED
 @FRESH
+@RULES
 @NOW
 def recommend(
     model: Path,
@@ -241,6 +247,7 @@ def recommend(
     seed: int,
     fresh: bool,
     is_verified: bool,
+    rules: Path | None,
     now: str,
 ) -> int:
     """Profile MODEL, advise and report, all into one folder.
@@ -254,12 +261,94 @@ def recommend(
 
     options = _options(workload, inputs, variants, budget_s, max_batch_size, seed, fresh)
     with progress() as report:
-        advice = pipeline.recommend(model, output, options, is_verified=is_verified, now=now, report=report)
+        advice = pipeline.recommend(model, output, options, is_verified=is_verified, now=now, report=report, rules_folder=rules)
     click.echo(summary(advice))
     if advice.load_tests:
         click.echo(load_tests(advice))
     click.echo(f"report: {output / 'report.html'}")
     return int(advice.recommended is None)
+
+
+@cli.command()
+@click.argument("workload", type=PATH)
+@click.option("--format", "format_", type=click.Choice(("text", *FORMATS)), default="text", show_default=True)
+@click.option("-o", "--output", type=PATH, help="Write it there instead of to standard output.")
+@RULES
+@NOW
+def classify(workload: Path, format_: str, output: Path | None, rules: Path | None, now: str) -> None:
+    """Say whether WORKLOAD is dominated by serving or by training, and what should be done about it. No model file is needed.
+
+    \b
+    advisor classify workload.yaml
+    """
+    from advisor.classification import classify_file
+    from advisor.tell.life import rendered
+
+    _put(rendered(classify_file(workload, rules, now=now), format_), output)
+
+
+@cli.command()
+@click.argument("portfolio", type=PATH)
+@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
+@click.option("-o", "--output", type=PATH, help="Write it there instead of to standard output.")
+@NOW
+def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> None:
+    """Say which levers to pull for which workload of PORTFOLIO within one budget.
+
+    \b
+    advisor portfolio portfolio.yaml
+    """
+    from advisor.classification import plan_portfolio
+    from advisor.tell.life import rendered_plan
+
+    _put(rendered_plan(plan_portfolio(portfolio, now=now), format_), output)
+
+
+@cli.command()
+@click.argument("rule")
+@RULES
+def explain(rule: str, rules: Path | None) -> None:
+    """Print RULE as prose: when it fires, what it says then, and where it is from.
+
+    \b
+    advisor explain inference-dominates
+    """
+    from advisor.classification import rule_explained
+    from advisor.tell.life_text import explanation_text
+
+    click.echo(explanation_text(rule_explained(rule, rules)), nl=False)
+
+
+@cli.group("rules")
+def own_rules() -> None:
+    """Rules of your own.
+
+    \b
+    advisor rules test FOLDER
+    """
+
+
+@own_rules.command()
+@click.argument("folder", type=PATH)
+def test(folder: Path) -> None:
+    """Check every rule in FOLDER: its condition, its reason, and that its examples do what they say.
+
+    \b
+    advisor rules test FOLDER
+    """
+    from advisor.classification import checked_rules
+
+    for rule in checked_rules(folder):
+        click.echo(f"{rule.id}: fires and stays silent as its examples say")
+
+
+def _put(text: str, output: Path | None) -> None:
+    from advisor.files import write_atomically
+
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomically(output, text.encode())
 
 
 def _options(

@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import os
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -88,14 +89,23 @@ def read_json(path: Path, record_type: type[R], *, made_by: str) -> R:
     )
 
 
-def read_yaml(path: Path, record_type: type[R]) -> R:
-    """Return the record in a YAML file that a person wrote; numbers may carry units ("50 ms")."""
+def read_own_yaml(path: Path, record_type: type[R]) -> R:
+    """Return the record in a YAML file that comes with advisor: plain numbers, no mistakes, and ten times faster."""
     import yaml  # type: ignore[import-untyped]
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return msgspec.convert(yaml.load(_read(path), Loader=loader), record_type)
+
+
+def read_yaml(path: Path, record_type: type[R], *, is_ours: bool = False) -> R:
+    """Return the record in a YAML file that a person wrote; numbers may carry units ("50 ms"). `is_ours`: it comes with advisor."""
+    import yaml
+
     content = _read(path)
+    # The loader in C is ten times faster, but ends the process when brackets are nested too deep.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader) if is_ours else yaml.SafeLoader
     try:
-        # The loader in C is faster, but ends the process when brackets are nested too deep.
-        document = yaml.compose(content, Loader=yaml.SafeLoader)
+        document = yaml.compose(content, Loader=loader)
         tree = None if document is None else _plain(document, path, (), {})
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         first = " ".join(str(error).split())[:200]
@@ -169,7 +179,7 @@ def _with_units(tree: Any, expected: Any, path: Path, keys: tuple[str, ...]) -> 
         (kind for kind in (expected, *get_args(expected)) if isinstance(kind, type) and issubclass(kind, msgspec.Struct)), None
     )
     if record is not None and isinstance(tree, dict):
-        fields = {field.name: field.type for field in msgspec.structs.fields(record)}
+        fields = _fields(record)
         for name in tree:
             if name not in fields:
                 raise InputError(f"{path}: {'.'.join((*keys, name))}: unknown key", hint=_nearest(name, list(fields)))
@@ -187,6 +197,11 @@ def _with_units(tree: Any, expected: Any, path: Path, keys: tuple[str, ...]) -> 
             raise InputError(f"{path}: {'.'.join(keys)}: {error.fault}", hint=error.hint) from error
         return int(value) if value.is_integer() and not _mentions(expected, float) else value
     return tree
+
+
+@cache
+def _fields(record: type[msgspec.Struct]) -> dict[str, Any]:
+    return {field.name: field.type for field in msgspec.structs.fields(record)}
 
 
 def _entry_of(expected: Any) -> Any:

@@ -1,6 +1,5 @@
 """The straight line from files to advice: profile, advise, report. Here files are read and written; nothing is decided."""
 
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +8,9 @@ import msgspec
 from advisor.decide.advise import Request, advise
 from advisor.errors import InputError
 from advisor.files import read_json, sha256, write_atomically, write_record
-from advisor.rulebook import read_rules
-from advisor.schema import Advice, Profile, Trace, Workload
+from advisor.life_file import market_of
+from advisor.rulebook import rules_with
+from advisor.schema import Advice, Lifecycle, Profile, Trace, Workload
 from advisor.workload_file import read_trace, read_workload
 
 if TYPE_CHECKING:
@@ -20,17 +20,15 @@ if TYPE_CHECKING:
 LOAD_TEST_S = 30.0
 
 
-def advise_on(profile_path: Path, workload_path: Path, *, now: str) -> Advice:
+def advise_on(profile_path: Path, workload_path: Path, *, now: str, rules_folder: Path | None = None) -> Advice:
     """Return the advice on a saved profile."""
     measured = read_profile(profile_path)
     workload = read_workload(workload_path)
-    request, trace = (
-        request_of(workload, profile_path, profile_sha256=sha256(profile_path), now=now),
-        recorded(workload, workload_path),
-    )
+    trace = recorded(workload, workload_path)
     if workload.quality is not None and workload.quality.data is not None:
         measured = with_quality_on(measured, {sha256(workload_path.parent / workload.quality.data)})
     try:
+        request = request_of(workload, profile_path, profile_sha256=sha256(profile_path), now=now, rules_folder=rules_folder)
         return advise(measured, request, trace)
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
@@ -58,16 +56,17 @@ def with_quality_on(measured: Profile, data_sha256: set[str]) -> Profile:
     return msgspec.structs.replace(measured, variants=tuple(variants))
 
 
-def request_of(workload: Workload, profile_path: Path, *, profile_sha256: str, now: str) -> Request:
-    """Return what is asked of the decision, with the rules that come with advisor."""
-    with as_file(files("advisor.rules")) as folder:
-        rules = read_rules(folder)
+def request_of(
+    workload: Workload, profile_path: Path, *, profile_sha256: str, now: str, rules_folder: Path | None = None
+) -> Request:
+    """Return what is asked of the decision, with the rules that come with advisor and those of the user."""
     return Request(
         workload=workload,
-        rules=rules,
+        rules=rules_with(rules_folder),
         profile_sha256=profile_sha256,
         profile_path=profile_path.name,
         created=now,
+        market=market_of(workload.lifecycle or Lifecycle()),
     )
 
 
@@ -77,7 +76,16 @@ def recorded(workload: Workload, workload_path: Path) -> Trace | None:
     return read_trace(workload_path.parent / name) if name is not None else None
 
 
-def recommend(model: Path, output: Path, options: "ProfileOptions", *, is_verified: bool, now: str, report: "Report") -> Advice:
+def recommend(
+    model: Path,
+    output: Path,
+    options: "ProfileOptions",
+    *,
+    is_verified: bool,
+    now: str,
+    report: "Report",
+    rules_folder: Path | None = None,
+) -> Advice:
     """Profile, advise, report and, if asked, verify, all in the folder `output`; return the advice."""
     from advisor.profiling import profile
 
@@ -85,13 +93,15 @@ def recommend(model: Path, output: Path, options: "ProfileOptions", *, is_verifi
 
     profile(model, output / "profile.json", options, now=now, report=report)
     report(options.budget_s, options.budget_s, "simulating and searching")
-    advice = advise_on(output / "profile.json", options.workload, now=now)
+    advice = advise_on(output / "profile.json", options.workload, now=now, rules_folder=rules_folder)
     write_record(output / "advice.json", advice)
     write_reports(advice, output)
     if is_verified:
         from advisor.verification import verify
 
-        return verify(output / "advice.json", options.workload, wanted_s=LOAD_TEST_S, now=now, report=report)
+        return verify(
+            output / "advice.json", options.workload, wanted_s=LOAD_TEST_S, now=now, report=report, rules_folder=rules_folder
+        )
     return advice
 
 

@@ -1,12 +1,14 @@
 """The rulebook: one argument a file, each refused unless it does what it says."""
 
 import string
+from difflib import get_close_matches
+from importlib.resources import as_file, files
 from pathlib import Path
 
-from advisor.decide.verdict import FACTS, Facts, Outcome, facts_asked, outcome, unknown_fact
+from advisor.decide.verdict import FACTS, Facts, Outcome, facts_asked, outcome, readable_fact, unknown_fact
 from advisor.errors import InputError
-from advisor.files import read_yaml
-from advisor.schema import Rule
+from advisor.files import read_own_yaml, read_yaml
+from advisor.schema import Rule, RuleExplanation
 
 
 def read_rules(folder: Path) -> tuple[Rule, ...]:
@@ -15,10 +17,47 @@ def read_rules(folder: Path) -> tuple[Rule, ...]:
     Raises InputError, naming file and key, for a file that is not a rule, a condition that cannot be read or asks for an unknown
     fact, a reason that quotes a fact the condition does not ask for, and an example that does not do what it says.
     """
+    return tuple(_read(path) for path in _files(folder))
+
+
+def rules_with(folder: Path | None) -> tuple[Rule, ...]:
+    """Return the rules that come with advisor, and those of a folder of the user's: of one id the user's stands."""
+    with as_file(files("advisor.rules")) as ours:
+        # That these are sound is a test of advisor's; to check them again at every start takes longer than a verdict.
+        found = {path.stem: read_own_yaml(path, Rule) for path in _files(ours)}
+    if folder is not None:
+        found |= {rule.id: rule for rule in read_rules(folder)}
+    return tuple(found[id_] for id_ in sorted(found))
+
+
+def _files(folder: Path) -> list[Path]:
     paths = sorted(folder.glob("*.yaml"))
     if not paths:
         raise InputError(f"{folder} holds no rules", hint="name a folder of *.yaml files, one rule each")
-    return tuple(_read(path) for path in paths)
+    return paths
+
+
+def rule_named(name: str, folder: Path | None) -> Rule:
+    """Return one rule; raise InputError for a name that none of them has."""
+    rules = {rule.id: rule for rule in rules_with(folder)}
+    if name not in rules:
+        near = get_close_matches(name, rules, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the rules are: {', '.join(rules)}"
+        raise InputError(f"{name!r} is no rule", hint=hint)
+    return rules[name]
+
+
+def explained(rule: Rule) -> RuleExplanation:
+    """Return a rule with the meaning of its facts, and what it says of its own example."""
+    asked = facts_asked(rule.when)
+    example = {fact: readable_fact(fact, value) for fact, value in rule.examples.fires.items()}
+    return RuleExplanation(
+        rule=rule,
+        facts={fact: FACTS[fact][0] for fact in asked},
+        says=rule.why.format_map({fact: example[fact] for fact in asked}),
+        example=", ".join(f"{fact} is {value}" for fact, value in example.items()),
+        counterexample=", ".join(f"{fact} is {readable_fact(fact, value)}" for fact, value in rule.examples.silent.items()),
+    )
 
 
 def _read(path: Path) -> Rule:

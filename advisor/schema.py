@@ -16,6 +16,7 @@ BUSY_FRACTION = 0.75
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
+AtLeastOne = Annotated[float, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(min_length=1)]
 RelativeRates = Annotated[tuple[NonNegative, ...], Meta(min_length=2, max_length=1440)]
@@ -24,6 +25,8 @@ Basis = Literal["measured", "interpolated", "simulated", "projected", "list-pric
 Family = Literal["cnn", "encoder", "decoder", "encoder-decoder", "tree", "other"]
 Role = Literal["ids", "mask", "segment", "position", "state", "scalar", "features"]
 Metric = Literal["accuracy", "top1_agreement", "cosine"]
+Class = Literal["inference", "fine-tuning", "pre-training", "mixed"]
+Kind = Literal["inference", "fine-tuning", "data", "pre-training"]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,6 +176,85 @@ class Scheme(Record, frozen=True, kw_only=True):
     operators: tuple[str, ...]  # operator types that are quantized; empty: not applicable
     per_channel: bool
     source: Source
+
+
+# --- where it can run, and what that costs --------------------------------------------------------------------------------
+
+Precision = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "int8", "int4", "fp4"]
+Term = Literal["on-demand", "reserved", "spot"]
+
+
+class Evidence(Record, frozen=True, kw_only=True):
+    """A source, and the numbers of its record that it vouches for, by their path (`peak_flop_per_s.int8`)."""
+
+    what: Name
+    date: Annotated[str, Meta(pattern=r"^\d{4}(-\d\d){0,2}$")]
+    covers: Annotated[tuple[Name, ...], Meta(min_length=1)]
+
+
+class Offer(Record, frozen=True, kw_only=True):
+    """A machine to rent, and how many of the device are in it."""
+
+    provider: Name
+    instance: Name
+    devices: Count
+
+
+class Hardware(Record, frozen=True, kw_only=True):
+    """A device as its maker describes it, dense rates only; or, of CPUs, a whole machine to rent."""
+
+    id: Name
+    name: Name
+    vendor: Name
+    kind: Literal["gpu", "tpu", "accelerator", "cpu", "edge"]
+    year: Count | None = None
+    cores: Count | None = None
+    memory_bytes: Positive | None = None
+    memory_bandwidth_bytes_per_s: Positive | None = None
+    peak_flop_per_s: dict[Precision, Positive] = {}
+    power_watts: Positive | None = None  # the most that the maker lets the device draw
+    offers: tuple[Offer, ...] = ()
+    confidence: Literal["high", "medium", "low"]
+    doubts: tuple[str, ...] = ()
+    sources: Annotated[tuple[Evidence, ...], Meta(min_length=1)]
+
+
+class Price(Record, frozen=True, kw_only=True):
+    """What a provider asks for an hour of a machine."""
+
+    provider: Name
+    region: Name
+    instance: Name
+    term: Term
+    usd_per_hour: Positive
+    date: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
+    source: Name
+
+
+class TokenPrice(Record, frozen=True, kw_only=True):
+    """What a provider asks for a model behind its API; None: not told."""
+
+    provider: Name
+    model: Name
+    mode: Literal["chat", "responses", "completion", "embedding"]
+    usd_per_million_input_tokens: Positive
+    usd_per_million_output_tokens: Positive | None
+    usd_per_million_cached_tokens: Positive | None
+    deprecated: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")] | None
+    date: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
+    source: Name
+
+
+class CarbonIntensity(Record, frozen=True, kw_only=True):
+    """What a kWh of the grid emits: of a country (ISO 3166 alpha-3, provider None) or of a provider's region."""
+
+    provider: Name | None
+    place: Name
+    name: Name
+    grams_co2e_per_kwh: Positive
+    year: Count | None
+    date: Name  # of the copy that was read
+    source: Name
 
 
 # --- what was measured ---------------------------------------------------------------------------------------------------
@@ -360,16 +442,120 @@ class Quality(Record, frozen=True, kw_only=True):
     data: Name | None = None
 
 
+class LifeModel(Record, frozen=True, kw_only=True):
+    """The model as far as its cost depends on it, for a verdict without a model file."""
+
+    parameters: Positive  # all of them: they have to fit into memory
+    active_parameters: Positive | None = None  # those that one token uses; None: all
+    bytes_per_parameter: Positive = 2.0
+
+
+class LifeRequest(Record, frozen=True, kw_only=True):
+    """One request as its user sees it; the multipliers say what the model really computes for it."""
+
+    input_tokens: NonNegative
+    output_tokens: NonNegative = 0.0
+    shared_prefix_tokens: NonNegative | None = None  # of the input, the same in every request: what a prefix cache would save
+    agent_multiplier: AtLeastOne = 1.0  # tokens of all calls that answer one request, over those of one call
+    reasoning_multiplier: AtLeastOne = 1.0  # tokens generated, over those that are shown
+
+
+class LifeServing(Record, frozen=True, kw_only=True):
+    """What serves the requests: own devices, or with `api_model` somebody else's."""
+
+    device: Name | None = None  # an entry of the catalogue
+    device_usd_per_hour: Positive | None = None  # None: the price in the catalogue
+    minimum_replicas: Count = 1  # that stay on for availability, however little traffic there is
+    devices_per_replica: Count | None = None  # None: as few as hold the weights
+    fleet_utilization_fraction: Fraction | None = None  # mean load over what the fleet could carry
+    api_model: Name | None = None  # an entry of the price list: its tokens are bought instead
+    serving_usd_per_hour: Positive | None = None  # what is paid today, where it is known: nothing is computed then
+
+
+class LifeFineTuning(Record, frozen=True, kw_only=True):
+    """One release of the fine-tuned model."""
+
+    method: Literal["full", "lora", "qlora"] = "lora"
+    fine_tuning_tokens: NonNegative
+    experiments_per_release: AtLeastOne | None = None  # runs until one is good enough, itself included; None: as assumed
+    engineer_days_per_release: NonNegative = 0.0
+
+
+class LifePreTraining(Record, frozen=True, kw_only=True):
+    """Training from nothing, or going on with pre-training."""
+
+    pre_training_tokens: NonNegative
+    pre_training_experiments: AtLeastOne | None = None  # compute of all runs over that of the final one; None: as assumed
+    pre_training_engineer_days: NonNegative = 0.0
+
+
+class LifeData(Record, frozen=True, kw_only=True):
+    """What the examples cost that a model learns from and is judged by, over the horizon."""
+
+    labels_to_buy: NonNegative = 0.0
+    usd_per_label: NonNegative = 0.0
+    review_fraction: Fraction = 0.0  # of the labels that are made a second time to check them
+    validation_usd: NonNegative = 0.0  # clinical, regulatory or safety evaluation
+    labels_available: NonNegative | None = None
+
+
+class LifeTeam(Record, frozen=True, kw_only=True):
+    """The people."""
+
+    engineer_usd_per_day: Positive | None = None  # None: as assumed
+    serving_engineer_days_per_month: NonNegative = 0.0
+    migration_engineer_days: NonNegative = 0.0  # once, to get the service to where it is to run
+
+
+class LifeSituation(Record, frozen=True, kw_only=True):
+    """What has been tried and what is allowed; rules ask for it, and what is not said is unknown."""
+
+    prompting_exhausted: bool | None = None
+    retrieval_exhausted: bool | None = None
+    domain_shift: Fraction | None = None  # share of requests unlike anything that the model was trained on
+    knowledge_updates_per_year: NonNegative | None = None  # how often what it has to know changes
+    data_must_stay: bool | None = None  # requests may not leave the company, the country or the building
+    is_regulated: bool | None = None  # every release of the model has to be validated
+    budget_usd: Positive | None = None  # for all of it over the horizon
+
+
+class LifeOptions(Record, frozen=True, kw_only=True):
+    """What could be done instead; a lever of which nothing is said here is not judged."""
+
+    student_parameters: Positive | None = None  # of a smaller model, distilled or fine-tuned for this task alone
+    student_input_tokens: NonNegative | None = None  # of a request to it: instructions and examples need not be told again
+    student_labels: NonNegative | None = None  # that it has to learn from
+    student_tokens: NonNegative | None = None  # that it is trained on
+    alternative_api: Name | None = None
+    alternative_devices: tuple[Name, ...] = ()
+    reserved_discount: Fraction | None = None
+    spot_discount: Fraction | None = None
+
+
 class Lifecycle(Record, frozen=True, kw_only=True):
     """The model's planned life, for the question of serving against fine-tuning; unknown costs stay None."""
 
     horizon_months: Positive = 12.0
     growth_per_month: Annotated[float, Meta(gt=-1, le=1)] = 0.0
+    price_decline_per_year: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # of an hour of hardware, or of a token
+    discount_per_year: NonNegative = 0.0
     fine_tunings_per_year: NonNegative | None = None
     fine_tuning_usd: NonNegative | None = None  # one run: compute and the people who run it
     labels_usd: NonNegative | None = None  # labelling, review, data licences over the horizon
     pre_training_usd: NonNegative | None = None
     quality_gap: Fraction | None = None  # how far quality falls short of what the product needs
+    model: LifeModel | None = None
+    request: LifeRequest | None = None
+    serving: LifeServing | None = None
+    fine_tuning: LifeFineTuning | None = None
+    pre_training: LifePreTraining | None = None
+    data: LifeData | None = None
+    team: LifeTeam | None = None
+    situation: LifeSituation | None = None
+    options: LifeOptions | None = None
+    # By the key that a figure has above or under traffic: its 90 % interval, and where it comes from.
+    ranges: dict[str, Annotated[tuple[float, ...], Meta(min_length=2, max_length=2)]] = {}
+    sources: dict[str, str] = {}
 
 
 class HardwareChoice(Record, frozen=True, kw_only=True):
@@ -447,24 +633,126 @@ class Prediction(Record, frozen=True, kw_only=True):
     changes: tuple[str, ...]  # what differs from the baseline, in words, empty for "change nothing"
 
 
+class Assumption(Record, frozen=True, kw_only=True):
+    """An input of the lifetime cost, and where it comes from."""
+
+    input: str
+    unit: str
+    is_given: bool  # by the user; else by the price list or assumed by advisor
+    estimate: Estimate
+
+
 class Finding(Record, frozen=True, kw_only=True):
     """What one rule says of this workload."""
 
     rule: str
     title: str
     outcome: Literal["fires", "silent", "unknown"]
-    favours: Literal["inference", "fine-tuning", "pre-training", "mixed"]
+    favours: Class
     weight: float
     why: str  # for an unknown outcome: the facts that are missing
+
+
+class CostLine(Record, frozen=True, kw_only=True):
+    """One line of the lifetime cost; `usd` is None where it is not known, and then `because` names what is missing."""
+
+    what: str
+    kind: Kind
+    usd: Estimate | None
+    formula: str
+    because: str
+
+
+class Flip(Record, frozen=True, kw_only=True):
+    """The nearest value of one input, all others as they are, at which the verdict turns."""
+
+    input: str
+    now: float
+    at: float  # on this side of it the verdict stands, beyond it does not
+    direction: Literal["below", "above"]
+    becomes: Class
+    told: str  # "below 41,000 requests a day"
+
+
+class BreakEven(Record, frozen=True, kw_only=True):
+    """From when on, and from which volume on, a lever has paid for itself; None with the reason in `because`."""
+
+    lever: str
+    title: str
+    saving_usd: Estimate  # over the horizon, before what it costs once
+    once_usd: Estimate  # effort, labels and compute
+    months: Estimate | None
+    on: str | None  # the date
+    requests_per_s: float | None  # the traffic at which saving and cost are equal over the horizon
+    pays: Literal["above", "below"] | None  # that traffic
+    because: str
 
 
 class Verdict(Record, frozen=True, kw_only=True):
     """Whether money goes into inference or training; None where the facts do not suffice."""
 
-    dominated_by: Literal["inference", "fine-tuning", "pre-training", "mixed"] | None
+    dominated_by: Class | None
     because: str
     shares: dict[str, Estimate]  # of the lifetime cost, by kind; empty when unknown
     findings: tuple[Finding, ...]
+    robust: bool | None = None  # the same at both ends of every interval; None: there is no verdict
+    turned_by: tuple[str, ...] = ()  # the ends of intervals that would turn it, in words
+    flips_when: tuple[Flip, ...] = ()  # the nearest first
+    lines: tuple[CostLine, ...] = ()
+    total_usd: Estimate | None = None
+    break_evens: tuple[BreakEven, ...] = ()
+
+
+class Opportunity(Record, frozen=True, kw_only=True):
+    """One thing changed of what runs today, and what it is predicted to save."""
+
+    lever: str
+    title: str
+    field: str  # what changes, with from and to in words
+    before: str
+    after: str
+    saving_usd_per_year: Estimate
+    effort_engineer_days: Estimate
+    once_usd: Estimate  # effort, labels and compute together
+    payback_months: Estimate | None  # None: not within the horizon
+    payback_on: str | None
+    net_usd: float  # saved over the horizon, less what it costs once
+    pays: bool  # it saves more within the horizon than it costs
+    surely: bool  # at the unfavourable ends of all intervals, too
+    risk: str
+    because: str
+
+
+class Expiry(Record, frozen=True, kw_only=True):
+    """What ends the advice, and when if that is known."""
+
+    what: str
+    on: str | None  # ISO date
+    because: str
+
+
+class Outlook(Record, frozen=True, kw_only=True):
+    """What could be done beside, whether any of it is worth its effort, and until when that holds."""
+
+    answer: str
+    change_nothing: bool | None  # True: nothing that was judged pays for its effort; None: nothing could be judged
+    opportunities: tuple[Opportunity, ...]
+    not_judged: tuple[Exclusion, ...]
+    expires_when: tuple[Expiry, ...]
+
+
+class Classification(Record, frozen=True, kw_only=True):
+    """The answer of `advisor classify`."""
+
+    schema_version: int
+    created: str
+    advisor_version: str
+    workload: str
+    requests_per_s: float
+    horizon_months: float
+    verdict: Verdict
+    outlook: Outlook
+    assumed: tuple[Assumption, ...]
 
 
 class SpeedTie(Record, frozen=True, kw_only=True):
@@ -597,6 +885,7 @@ class Advice(Record, frozen=True, kw_only=True):
     exclusions: tuple[Exclusion, ...]
     notes: tuple[str, ...]
     load_tests: tuple[LoadTest, ...] = ()  # the recommendation and the baseline, served for real
+    outlook: Outlook | None = None  # None: made before advisor looked at opportunities
 
 
 # --- rules ---------------------------------------------------------------------------------------------------------------
@@ -614,9 +903,100 @@ class Rule(Record, frozen=True, kw_only=True):
 
     id: Name
     title: Name
-    favours: Literal["inference", "fine-tuning", "pre-training", "mixed"]
+    favours: Class
     weight: Positive
     when: Name  # a condition on the facts that decide/verdict.py lists, in rule-engine's language
     why: Name  # what the report says when it fires; {fact} stands for the fact's value
     source: Source
     examples: RuleExamples
+
+
+class RuleExplanation(Record, frozen=True, kw_only=True):
+    """A rule as `advisor explain` tells it."""
+
+    rule: Rule
+    facts: dict[str, str]  # those that it asks for, and their meaning
+    says: str  # its reason, with the facts of its example
+    example: str
+    counterexample: str
+
+
+# --- the lifetime cost: what advisor knows of prices and effort ------------------------------------------------------------
+
+
+class Constant(Record, frozen=True, kw_only=True):
+    """A figure of the lifetime cost that a workload need not say, with its 90 % interval."""
+
+    value: float
+    low: float
+    high: float
+    source: Source
+
+
+class Lever(Record, frozen=True, kw_only=True):
+    """One thing that can be done about the cost: its effort, its effect and its risk."""
+
+    id: Name
+    title: Name
+    side: Literal["inference", "training"]
+    effort_engineer_days: Constant
+    effect: Constant | None = None  # what the effect is a factor or a fraction of, `does` says
+    does: Name
+    risk: Name
+
+
+class LifetimeModel(Record, frozen=True, kw_only=True):
+    """The catalogue of the lifetime cost."""
+
+    constants: dict[str, Constant]
+    levers: tuple[Lever, ...]
+
+
+# --- many workloads, one budget ------------------------------------------------------------------------------------------
+
+
+class PortfolioEntry(Record, frozen=True, kw_only=True):
+    """A workload of the portfolio."""
+
+    workload: Name  # its file, relative to that of the portfolio
+    must: tuple[Name, ...] = ()  # levers that have to be pulled, whatever they save
+    never: tuple[Name, ...] = ()
+
+
+class Portfolio(Record, frozen=True, kw_only=True):
+    """Many workloads, one budget for changing them."""
+
+    name: Name
+    budget_usd: NonNegative
+    workloads: Annotated[tuple[PortfolioEntry, ...], Meta(min_length=1)]
+    engineer_days: NonNegative | None = None  # None: no limit but the money
+
+
+class Choice(Record, frozen=True, kw_only=True):
+    """What is done for one workload."""
+
+    workload: str
+    levers: tuple[str, ...]  # titles; empty: change nothing
+    once_usd: float
+    engineer_days: float
+    saving_usd: float  # over its horizon
+    because: str
+
+
+class PortfolioPlan(Record, frozen=True, kw_only=True):
+    """The levers that save most within the budget, proven so by the solver."""
+
+    schema_version: int
+    created: str
+    advisor_version: str
+    name: str
+    budget_usd: float
+    spent_usd: float
+    saving_usd: float
+    net_usd: float
+    share_for_inference: float | None  # of what is spent; None: nothing is
+    share_for_training: float | None
+    choices: tuple[Choice, ...]
+    considered: int  # combinations of levers
+    gap_usd: float  # what a better plan could save at most: 0 where the plan is proven the best
+    left_out: tuple[Exclusion, ...]

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from advisor.errors import InputError
 
@@ -25,13 +25,41 @@ SCALES: dict[str, dict[str, float]] = {
     "usd": {"usd": 1.0, "$": 1.0, "k$": 1e3, "kusd": 1e3, "k": 1e3},
     "usd_per_hour": {"/h": 1.0, "/hour": 1.0, "usd/h": 1.0, "$/h": 1.0, "/day": 1 / 24, "/month": 1 / 730, "usd/month": 1 / 730},
     "fraction": {"%": 0.01},
+    "tokens": {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12},
+    "parameters": {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12},
+    "labels": {"k": 1e3, "M": 1e6},
+    "bytes": {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
+    "bytes_per_s": {"GB/s": 1e9, "TB/s": 1e12},
+    "flop_per_s": {"GFLOP/s": 1e9, "TFLOP/s": 1e12},
+    "watts": {"W": 1.0, "kW": 1e3},
 }
 # Fields whose unit is not the end of their name.
-UNIT_OF_FIELD = {"max_drop": "fraction", "growth_per_month": "fraction", "quantile": "fraction", "quality_gap": "fraction"}
+UNIT_OF_FIELD = {
+    "discount_per_year": "fraction",
+    "domain_shift": "fraction",
+    "growth_per_month": "fraction",
+    "labels_available": "labels",
+    "labels_to_buy": "labels",
+    "max_drop": "fraction",
+    "price_decline_per_year": "fraction",
+    "quality_gap": "fraction",
+    "quantile": "fraction",
+    "reserved_discount": "fraction",
+    "spot_discount": "fraction",
+}
 LARGEST = 1e15  # and its inverse the smallest: products of a few such numbers are still numbers
+LARGEST_OF = {
+    "bytes": 1e21,
+    "bytes_per_s": 1e21,
+    "flop_per_s": 1e21,
+    "tokens": 1e21,
+    "parameters": 1e21,
+}  # of what chips do in a second there is more
 LONGEST_TOLD = 40  # characters of a wrong text that an error repeats
 HOURS_PER_MONTH = 730.0  # 365 * 24 / 12
 HOURS_PER_YEAR = 8760.0
+SECONDS_PER_DAY = 86400.0
+DAYS_PER_MONTH = 365 / 12
 
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d+(?:[_ ]\d{3})*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*?)?\s*\Z")
 
@@ -53,8 +81,9 @@ def parse_quantity(text: str, unit: str | None) -> float:
     if match is None or (match[2] and match[2] not in scale):
         raise InputError(f"cannot read {said} as a quantity", hint=way_out)
     value = float(re.sub("[_ ]", "", match[1])) * (scale[match[2]] if match[2] else 1.0)
-    if value != 0 and not 1 / LARGEST <= abs(value) <= LARGEST:
-        raise InputError(f"{said} is beyond all that can be meant", hint=f"{way_out}; between {1 / LARGEST:g} and {LARGEST:g}")
+    largest = LARGEST_OF.get(unit or "", LARGEST)
+    if value != 0 and not 1 / LARGEST <= abs(value) <= largest:
+        raise InputError(f"{said} is beyond all that can be meant", hint=f"{way_out}; between {1 / LARGEST:g} and {largest:g}")
     return value
 
 
@@ -110,6 +139,13 @@ def number(value: float) -> str:
     return _significant(value)
 
 
+def plain(value: float) -> str:
+    """Return a figure of any size: "0.2", "1,155", "8 G", in exponent form where it is smaller than people write."""
+    if value != 0 and abs(value) < 1e-3:
+        return f"{value:.3g}"
+    return count(value) if abs(value) >= 1e6 else _significant(value)
+
+
 def rate(value: float) -> str:
     """Return requests or items a second: "40 /s"."""
     return f"{_significant(value)} /s"
@@ -160,6 +196,31 @@ def moment(text: str) -> str:
     """Return an ISO 8601 time to the minute: "2026-11-22 07:43 UTC"."""
     when = datetime.fromisoformat(text)
     return f"{when:%Y-%m-%d %H:%M} {when:%Z}".rstrip()
+
+
+def per_day(value: float) -> str:
+    """Return a rate a second as a count a day: "41,000"."""
+    return f"{float(f'{value * SECONDS_PER_DAY:.3g}'):,.10g}"
+
+
+def months(value: float) -> str:
+    """Return a span of months as people say it: "9 days", "4.2 months", "2.5 years"."""
+    if value < 1:
+        return f"{_significant(value * DAYS_PER_MONTH, 2)} days"
+    return f"{_significant(value, 2)} months" if value < 24 else f"{_significant(value / 12, 2)} years"
+
+
+def engineer_days(value: float) -> str:
+    """Return work: "3 engineer days"."""
+    return f"{_significant(value, 2)} engineer days"
+
+
+def date_after(moment_: str, days: float) -> str | None:
+    """Return the ISO date so many days after an ISO 8601 time; None where it lies beyond all calendars."""
+    try:
+        return (datetime.fromisoformat(moment_) + timedelta(days=days)).date().isoformat()
+    except OverflowError:
+        return None
 
 
 def ends(low: float, high: float, format_: Callable[[float], str]) -> str:

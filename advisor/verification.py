@@ -45,7 +45,9 @@ TRIAL_BATCH_SIZE = 4
 LONGEST_TRIED_CALL_S = 0.1  # what a server adds is lost in the spread of longer calls
 
 
-def verify(advice_path: Path, workload_path: Path | None, *, wanted_s: float, now: str, report: Report) -> Advice:
+def verify(
+    advice_path: Path, workload_path: Path | None, *, wanted_s: float, now: str, report: Report, rules_folder: Path | None = None
+) -> Advice:
     """Serve the recommendation and the baseline for real, and return the advice with what was seen, in the files too.
 
     What is learned of service inside a server goes into the profile and the advice is made anew with it; a recommendation that changed
@@ -77,7 +79,7 @@ def verify(advice_path: Path, workload_path: Path | None, *, wanted_s: float, no
     measured = msgspec.structs.replace(measured, calibrations=learned(measured.calibrations, tests))
     judged_on = {entry.quality.data_sha256 for entry in advice.variants if entry.quality is not None}
     measured_there = with_quality_on(measured, judged_on)
-    request = request_of(advice.workload, profile_path, profile_sha256=digest(measured), now=now)
+    request = request_of(advice.workload, profile_path, profile_sha256=digest(measured), now=now, rules_folder=rules_folder)
     again = advise(measured_there, request, trace)
     tests = tuple({test.candidate: test for test in (*tests, *serve(again, measured))}.values())
     verified = with_load_tests(again, tests, before=advice)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.decide.verdict import outcome
+from advisor.decide.verdict import facts_asked, outcome
 from advisor.errors import InputError
-from advisor.rulebook import read_rules
+from advisor.rulebook import explained, read_rules, rule_named, rules_with
 
 RULES = read_rules(resources.files("advisor.rules"))
 SHARE_RULES = {"inference-dominates", "training-dominates", "neither-dominates"}
@@ -45,10 +45,65 @@ def test_of_the_rules_on_the_share_of_serving_exactly_one_fires(share):
     assert len(fire) == 1
 
 
-def test_all_lesser_arguments_together_do_not_outweigh_the_share_of_the_cost():
-    lesser = sum(rule.weight for rule in RULES if "inference_share" not in rule.when)
+@pytest.mark.parametrize("favours", ["inference", "fine-tuning", "pre-training", "mixed"])
+def test_all_lesser_arguments_for_one_side_together_do_not_outweigh_the_share_of_the_cost(favours):
+    lesser = sum(rule.weight for rule in RULES if "inference_share" not in rule.when and rule.favours == favours)
+    on_shares = min(rule.weight for rule in RULES if "inference_share" in rule.when)
 
-    assert lesser < min(rule.weight for rule in RULES if rule.id in SHARE_RULES)
+    # Beside the share itself one more may speak for a side: what outweighs it has twice its weight.
+    assert lesser < on_shares
+
+
+def test_there_are_rules_on_everything_that_a_verdict_turns_on():
+    asked = {fact for rule in RULES for fact in facts_asked(rule.when)}
+
+    assert len(RULES) >= 25
+    assert {
+        "inference_share",
+        "requests_per_day",
+        "quality_gap",
+        "prompting_exhausted",
+        "retrieval_exhausted",
+        "labels_available",
+        "domain_shift",
+        "knowledge_updates_per_year",
+        "latency_over_fastest",
+        "data_must_stay",
+        "is_regulated",
+        "agent_multiplier",
+        "reasoning_multiplier",
+        "parameters_per_daily_request",
+        "budget_fraction",
+    } <= asked
+
+
+def test_rules_of_the_user_stand_beside_those_of_advisor_and_in_place_of_one_with_the_same_id(tmp_path):
+    for name in ("busy", "short-life"):
+        (tmp_path / f"{name}.yaml").write_bytes(msgspec.yaml.encode(SOUND | {"id": name}))
+
+    rules = {rule.id: rule for rule in rules_with(tmp_path)}
+
+    assert rules.keys() == {rule.id for rule in RULES} | {"busy"}
+    assert rules["short-life"].when == SOUND["when"]
+
+
+def test_the_rules_that_start_with_advisor_are_those_that_were_checked():
+    assert RULES == rules_with(None)
+
+
+@pytest.mark.parametrize("name", [rule.id for rule in RULES])
+def test_a_rule_is_explained_with_its_facts_its_examples_and_its_source(name):
+    told = explained(rule_named(name, None))
+
+    assert set(facts_asked(told.rule.when)) == told.facts.keys()
+    assert "{" not in told.says and told.example and told.counterexample
+
+
+def test_a_rule_that_is_not_there_is_refused_with_the_nearest():
+    with pytest.raises(InputError) as refusal:
+        rule_named("inference-dominate", None)
+
+    assert "did you mean 'inference-dominates'" in refusal.value.hint
 
 
 def test_rules_are_read_in_order_of_their_ids(tmp_path):

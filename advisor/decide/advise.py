@@ -5,14 +5,17 @@ from typing import Literal
 import msgspec
 
 from advisor import __version__
-from advisor.decide import choices, lifecycle, verdict
+from advisor.decide import choices, outlook
 from advisor.decide.bench import Bench
 from advisor.decide.candidates import Admission
 from advisor.decide.day import HOURS_PER_DAY, SECONDS_PER_DAY
+from advisor.decide.judgement import judge
+from advisor.decide.life_inputs import Market, life_of
 from advisor.decide.predict import SERVER_FACTOR
 from advisor.decide.search import MAX_REPLICAS, Found
 from advisor.decide.service_time import is_projected
 from advisor.decide.summaries import service_curves, variant_summaries
+from advisor.decide.verdict import Rulebook
 from advisor.errors import InputError
 from advisor.schema import (
     BUSY_FRACTION,
@@ -22,6 +25,8 @@ from advisor.schema import (
     Certificate,
     Estimate,
     Exclusion,
+    Lifecycle,
+    LifetimeModel,
     LoadTest,
     Prediction,
     Profile,
@@ -35,6 +40,7 @@ from advisor.schema import (
 from advisor.units import HOURS_PER_YEAR, percent, rate, seconds, usd
 
 NOISY_FRACTION = 0.1
+NOTHING_KNOWN = Market(model=LifetimeModel(constants={}, levers=()))
 UNTRIED = "predicted from single calls and a simulated queue, not yet replayed under real load"
 
 
@@ -46,6 +52,7 @@ class Request(Record, frozen=True, kw_only=True):
     profile_sha256: str
     profile_path: str | None
     created: str
+    market: Market = NOTHING_KNOWN  # of prices and effort
 
 
 def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
@@ -62,8 +69,11 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
     is_kept = recommended is not None and recommended.candidate == baseline.candidate
     is_compared = recommended is not None and not is_kept and choices.keeps_promises(bench, baseline)
     costs_today = _costs_today(bench, baseline) if is_compared else (baseline.cost_usd_per_hour.value,) * 3
+    effort = outlook.not_worth_it(request.market, bench.workload, recommended, baseline, costs_today) if is_compared else None
+    if effort is not None:
+        recommended, ties, more_ties, is_kept = baseline, (), False, True
     saving = _saving(costs_today, recommended) if recommended is not None and (is_kept or is_compared) else None
-    judged = _verdict(bench, request.rules, recommended, baseline, saving)
+    judged = _verdict(bench, request, recommended, baseline, saving)
     outcome: Literal["change", "keep", "infeasible"] = "infeasible" if recommended is None else "keep" if is_kept else "change"
     return Advice(
         schema_version=SCHEMA_VERSION,
@@ -78,7 +88,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         workload=workload,
         mean_requests_per_s=bench.demand.requests_per_s,
         outcome=outcome,
-        headline=_headline(bench, recommended, baseline, miss, costs_today),
+        headline=effort or _headline(bench, recommended, baseline, miss, costs_today),
         recommended=recommended,
         baseline=baseline,
         saving=saving,
@@ -99,6 +109,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         risks=_risks(bench, recommended),
         exclusions=(*profile.exclusions, *_not_admitted(bench.admissions)),
         notes=(*profile.model.notes, *profile.notes, *_assumptions(bench)),
+        outlook=outlook.of_advice(bench, request.market, recommended, baseline, costs_today, judged, created=request.created),
     )
 
 
@@ -203,20 +214,19 @@ def _saving(costs_today: tuple[float, float, float], recommended: Prediction) ->
 
 
 def _verdict(
-    bench: Bench, rules: tuple[Rule, ...], recommended: Prediction | None, baseline: Prediction, saving: Saving | None
+    bench: Bench, request: Request, recommended: Prediction | None, baseline: Prediction, saving: Saving | None
 ) -> Verdict:
     serving = (recommended or baseline).cost_usd_per_hour
-    shares, totals = lifecycle.lifetime_shares(serving, bench.workload.lifecycle)
-    facts = {
-        **lifecycle.lifetime_facts(shares, totals, bench.workload.lifecycle),
-        "requests_per_s": bench.demand.requests_per_s,
-        "serving_usd_per_year": serving.value * HOURS_PER_YEAR,
+    planned = bench.workload.lifecycle or Lifecycle()
+    life = life_of(bench.demand.requests_per_s, planned, request.market, measured=serving)
+    beside = {
         "serving_saving_fraction": saving.fraction if saving else None,
         "utilization_fraction": recommended.utilization_fraction.value if recommended else None,
         "replicas": float(recommended.candidate.replicas) if recommended else None,
         "slo_is_met": recommended is not None,
     }
-    return verdict.classify(facts, rules, shares)
+    judged = judge(life, Rulebook(request.rules), beside)
+    return judged if bench.workload.lifecycle is not None else msgspec.structs.replace(judged, lines=(), total_usd=None)
 
 
 def _certificate(bench: Bench, found: Found, recommended: Prediction | None) -> Certificate:

@@ -1,96 +1,337 @@
-"""What a model costs over its planned life, by kind: serving, fine-tuning, pre-training."""
+"""What a model costs over its planned life, line by line, and each kind's share of it.
+
+Every line is a function of plain numbers, so that any of them can be moved: to the ends of its interval, to where a verdict turns,
+to what a lever makes of it.
+"""
 
 import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from advisor.schema import Estimate, Lifecycle
+from advisor.decide import serving_cost, training_cost
+from advisor.decide.serving_cost import Values
+from advisor.schema import Basis, CostLine, Estimate, Kind
 from advisor.units import HOURS_PER_MONTH
 
-KINDS = ("inference", "fine-tuning", "pre-training")  # labels count as fine-tuning: they are what its runs learn from
+KINDS: tuple[Kind, ...] = ("inference", "fine-tuning", "data", "pre-training")
 
 
-def lifetime_shares(
-    serving_usd_per_hour: Estimate, lifecycle: Lifecycle | None
-) -> tuple[dict[str, Estimate], dict[str, float | None]]:
-    """Return each kind's share of the lifetime cost (fractions that add up to 1) and its total in usd, both by KINDS.
+class Month(NamedTuple):
+    """One month of the horizon: how much of it counts, and the factors of traffic, prices and the worth of money."""
 
-    A total is None where an input is unknown; then there are no shares. Their intervals come from that of the serving cost alone:
-    the costs of training are the user's own figures.
-    """
-    if lifecycle is None:
-        return {}, dict.fromkeys(KINDS)
-    hours = _serving_hours(lifecycle)
-    fine_tuning_usd = _fine_tuning_usd(lifecycle)
-    # Most models are somebody else's: nothing written means that none of the user's money went into pre-training.
-    pre_training_usd = 0.0 if lifecycle.pre_training_usd is None else lifecycle.pre_training_usd
-    totals: dict[str, float | None] = {
-        "inference": hours * serving_usd_per_hour.value,
-        "fine-tuning": fine_tuning_usd,
-        "pre-training": pre_training_usd,
-    }
-    if fine_tuning_usd is None:
-        return {}, totals
-    training_usd = fine_tuning_usd + pre_training_usd
-    low, value, high = (
-        _inference_share(hours * usd_per_hour, training_usd)
-        for usd_per_hour in (serving_usd_per_hour.low, serving_usd_per_hour.value, serving_usd_per_hour.high)
+    part: float
+    growth: float
+    price: float
+    worth: float
+
+
+class Line(NamedTuple):
+    """How one line of the cost is worked out; without a required one there are no shares."""
+
+    kind: Kind
+    is_required: bool
+    formula: str
+    compute: Callable[[Values], float | None]
+    way_out: str
+
+
+def months(x: Values) -> tuple[Month, ...]:
+    """Return the months of the horizon, the last of them perhaps a part of one."""
+    return _months(
+        x["horizon_months"], x.get("growth_per_month", 0.0), x.get("price_decline_per_year", 0.0), x.get("discount_per_year", 0.0)
     )
-    shares = {"inference": _estimate(value, low, high)}
-    for kind, usd in (("fine-tuning", fine_tuning_usd), ("pre-training", pre_training_usd)):
-        part = usd / training_usd if training_usd else 0.0
-        # The dearer serving is, the smaller the share of training: the ends change places.
-        shares[kind] = _estimate(part * (1 - value), part * (1 - high), part * (1 - low))
-    return shares, totals
 
 
-def lifetime_facts(
-    shares: dict[str, Estimate], totals_usd: dict[str, float | None], lifecycle: Lifecycle | None
-) -> dict[str, float | None]:
-    """Return what rules may ask about the model's life, under the names of verdict.FACTS, from what lifetime_shares returned."""
-    fine_tuning_usd, pre_training_usd = totals_usd["fine-tuning"], totals_usd["pre-training"]
-    training_usd = None if fine_tuning_usd is None or pre_training_usd is None else fine_tuning_usd + pre_training_usd
-    return {
-        "inference_share": shares["inference"].value if shares else None,
-        "training_share": shares["fine-tuning"].value + shares["pre-training"].value if shares else None,
-        "training_usd": training_usd,
-        "pre_training_usd": pre_training_usd,
-        "horizon_months": lifecycle.horizon_months if lifecycle else None,
-        "fine_tuning_usd": lifecycle.fine_tuning_usd if lifecycle else None,
-        "fine_tunings_per_year": lifecycle.fine_tunings_per_year if lifecycle else None,
-        "labels_usd": lifecycle.labels_usd if lifecycle else None,
-        "quality_gap": lifecycle.quality_gap if lifecycle else None,
-    }
+@lru_cache(maxsize=64)
+def _months(horizon: float, growth: float, decline: float, discount: float) -> tuple[Month, ...]:
+    return tuple(
+        Month(
+            part=min(1.0, horizon - month),
+            growth=(1 + growth) ** month,
+            price=(1 - decline) ** (month / 12),
+            worth=(1 + discount) ** (-month / 12),
+        )
+        for month in range(math.ceil(horizon))
+    )
 
 
-def _serving_hours(lifecycle: Lifecycle) -> float:
-    """Return the hours of the horizon, each month's multiplied by how much dearer serving has become by then."""
-    months = lifecycle.horizon_months
-    # Traffic that falls saves nothing by itself: the replicas recommended for today stay on until somebody asks again.
-    growth = (max(1.0, (1 + lifecycle.growth_per_month) ** month) for month in range(math.ceil(months)))
-    return HOURS_PER_MONTH * math.fsum(factor * min(1.0, months - month) for month, factor in enumerate(growth))
-
-
-def _fine_tuning_usd(lifecycle: Lifecycle) -> float | None:
-    """Return the cost of runs and labels over the horizon, None where it is unknown."""
-    run_usd, runs_per_year = lifecycle.fine_tuning_usd, lifecycle.fine_tunings_per_year
-    if lifecycle.labels_usd is None:
+def serving_by_month(x: Values) -> list[float] | None:
+    """Return what serving costs in each month, discounted; None where an input is missing."""
+    now = serving_cost.usd_per_hour(x)
+    if now is None:
         return None
+    floor_usd, demand_usd = now
+    return [
+        HOURS_PER_MONTH * month.part * month.price * month.worth * max(floor_usd, demand_usd * month.growth)
+        for month in months(x)
+    ]
+
+
+def _serving(x: Values) -> float | None:
+    costs = serving_by_month(x)
+    return None if costs is None else math.fsum(costs)
+
+
+def _worth_of_a_month(x: Values) -> float:
+    """Return the discounted number of months: what is paid evenly over the horizon is worth so many times a month of it."""
+    return math.fsum(month.part * month.worth for month in months(x))
+
+
+def _mean_worth(x: Values) -> float:
+    return _worth_of_a_month(x) / x["horizon_months"]
+
+
+def _people(x: Values, name: str) -> float | None:
+    if name not in x or "engineer_usd_per_day" not in x:
+        return None
+    return x[name] * x["engineer_usd_per_day"]
+
+
+def _serving_team(x: Values) -> float | None:
+    usd_per_month = _people(x, "serving_engineer_days_per_month")
+    return None if usd_per_month is None else usd_per_month * _worth_of_a_month(x)
+
+
+def _migration(x: Values) -> float | None:
+    return _people(x, "migration_engineer_days")
+
+
+def _releases(x: Values) -> float | None:
+    count, usd = training_cost.releases(x), training_cost.release_usd(x)
     # Runs that never happen cost nothing, whatever the price of one; so do runs that are free, however many.
-    if run_usd == 0 or runs_per_year == 0:
-        return lifecycle.labels_usd
-    if run_usd is None or runs_per_year is None:
+    if count == 0 or usd == 0:
+        return 0.0
+    return None if count is None or usd is None else count * usd * _mean_worth(x)
+
+
+def _release_team(x: Values) -> float | None:
+    usd, count = _people(x, "engineer_days_per_release"), training_cost.releases(x)
+    return None if usd is None or count is None else usd * count * _mean_worth(x)
+
+
+def _labels(x: Values) -> float | None:
+    if "labels_usd" in x:
+        return x["labels_usd"]
+    if "labels_to_buy" not in x:
         return None
-    return run_usd * runs_per_year * lifecycle.horizon_months / 12 + lifecycle.labels_usd
+    return x["labels_to_buy"] * x["usd_per_label"] * (1 + x["review_fraction"])
 
 
-def _inference_share(serving_usd: float, training_usd: float) -> float:
-    # Without any training serving is all there is, even at the end of an interval that reaches zero.
-    return serving_usd / (serving_usd + training_usd) if training_usd else 1.0
+def _validation(x: Values) -> float | None:
+    return x.get("validation_usd")
 
 
-def _estimate(value: float, low: float, high: float) -> Estimate:
-    source = (
-        "inference = usd per hour * 730 h * sum over months of max(1, (1 + growth)^month); "
-        "fine-tuning = usd per run * runs over the horizon + labels; pre-training as given, none where not given; "
-        "share = kind / all"
+def _pre_training(x: Values) -> float | None:
+    # Most models are somebody else's: nothing written means that none of the user's money goes into pre-training.
+    return training_cost.pre_training_usd(x) if "pre_training_tokens" in x or "pre_training_usd" in x else 0.0
+
+
+def _pre_training_team(x: Values) -> float | None:
+    return _people(x, "pre_training_engineer_days")
+
+
+LINES: dict[str, Line] = {
+    "serving": Line(
+        "inference",
+        True,
+        "what serves the requests, for every hour of the horizon",
+        _serving,
+        "lifecycle.model, lifecycle.request and lifecycle.serving, or lifecycle.serving.serving_usd_per_hour",
+    ),
+    "engineers who keep it running": Line(
+        "inference", False, "days a month x usd a day x months", _serving_team, "lifecycle.team.serving_engineer_days_per_month"
+    ),
+    "migration": Line("inference", False, "days x usd a day, once", _migration, "lifecycle.team.migration_engineer_days"),
+    "fine-tuning runs": Line(
+        "fine-tuning",
+        True,
+        "releases x experiments each x 6 (all weights) or 4 (LoRA, QLoRA) x parameters x tokens / (peak x MFU) x usd an hour; "
+        "or releases x usd per run",
+        _releases,
+        "lifecycle.fine_tunings_per_year, and lifecycle.fine_tuning or lifecycle.fine_tuning_usd",
+    ),
+    "engineers who fine-tune": Line(
+        "fine-tuning",
+        False,
+        "releases x days each x usd a day",
+        _release_team,
+        "lifecycle.fine_tuning.engineer_days_per_release",
+    ),
+    "labels": Line(
+        "data",
+        True,
+        "labels x usd each x (1 + share that is reviewed); or as given",
+        _labels,
+        "lifecycle.labels_usd or lifecycle.data",
+    ),
+    "validation": Line("data", False, "as given", _validation, "lifecycle.data.validation_usd"),
+    "pre-training": Line(
+        "pre-training",
+        True,
+        "6 x parameters x tokens x runs on the way / (peak x MFU) x usd an hour; or as given; none where nothing is written",
+        _pre_training,
+        "lifecycle.pre_training or lifecycle.pre_training_usd",
+    ),
+    "engineers who pre-train": Line(
+        "pre-training",
+        False,
+        "days x usd a day",
+        _pre_training_team,
+        "lifecycle.pre_training.pre_training_engineer_days",
+    ),
+}
+
+
+def _formula(name: str, x: Values) -> str:
+    """Return how a line is worked out; of serving it depends on what is known of it."""
+    if name != "serving":
+        return LINES[name].formula
+    course = "730 h a month x (1 + growth)^month x (1 - price decline)^(month/12)"
+    if "serving_usd_per_hour" in x:
+        return f"usd an hour, as measured or given, x {course}, growth below 1 counts as 1"
+    if "api_usd_per_input_token" in x:
+        return f"tokens x their price x requests x {course}"
+    devices = "devices = requests/s x 2 x parameters x tokens x agents / (peak x MFU x fleet load), at least those always on"
+    return f"devices x usd an hour x {course}; {devices}"
+
+
+def costs(x: Values) -> dict[str, float | None]:
+    """Return each line in usd, None where it is not known."""
+    return {name: line.compute(x) for name, line in LINES.items()}
+
+
+def totals(known: Mapping[str, float | None]) -> dict[Kind, float] | None:
+    """Return the usd of each kind, None where a line that is required is not known."""
+    if any(known[name] is None for name, line in LINES.items() if line.is_required):
+        return None
+    return {kind: math.fsum(known[name] or 0.0 for name, line in LINES.items() if line.kind == kind) for kind in KINDS}
+
+
+def shares_of(by_kind: Mapping[Kind, float]) -> dict[Kind, float]:
+    """Return each kind's part of the whole; serving is all there is where nothing costs anything."""
+    whole = math.fsum(by_kind.values())
+    if whole == 0:
+        return {kind: float(kind == "inference") for kind in KINDS}
+    return {kind: usd / whole for kind, usd in by_kind.items()}
+
+
+class _Watched(Mapping[str, float]):
+    """Inputs that remember which of them were read."""
+
+    def __init__(self, x: Values) -> None:
+        self.x = x
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> float:
+        self.read.add(name)
+        return self.x[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.x
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.x)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self.x else default
+
+
+class Costs(NamedTuple):
+    """The lifetime cost with its intervals."""
+
+    lines: tuple[CostLine, ...]
+    total_usd: Estimate | None
+    shares: dict[str, Estimate]  # by kind, empty where a required line is not known
+    by_kind: dict[Kind, float] | None
+
+
+def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> Costs:
+    """Return the lifetime cost of these inputs; `assumed` names those that nobody gave.
+
+    Each input is moved to the ends of its interval by itself, and what that changes is added up by squares: the inputs are taken to
+    be independent. Costs are compared on a logarithmic scale and shares by their odds, so that no interval leaves what is possible.
+    """
+    x = {name: figure.value for name, figure in figures.items()}
+    watched = {name: _Watched(x) for name in LINES}
+    known = {name: line.compute(watched[name]) for name, line in LINES.items()}
+    moved = [
+        costs({**x, name: end})
+        for name, figure in figures.items()
+        for end in (figure.low, figure.high)
+        if end != figure.value and any(name in entry.read for entry in watched.values())
+    ]
+    lines = tuple(
+        _line(name, _formula(name, x), known[name], [entry[name] for entry in moved], watched[name].read & assumed)
+        for name in LINES
     )
-    return Estimate(value=value, low=low, high=high, basis="projected", source=source)
+    by_kind = totals(known)
+    if by_kind is None:
+        return Costs(lines=lines, total_usd=None, shares={}, by_kind=None)
+    at_ends = [sums for entry in moved if (sums := totals(entry)) is not None]
+    used = frozenset().union(*(entry.read for entry in watched.values())) & assumed
+    total = _spread(math.fsum(by_kind.values()), [math.fsum(entry.values()) for entry in at_ends], math.log, math.exp)
+    basis: Basis = "assumed" if used else "projected"
+    shares: dict[str, Estimate] = {
+        kind: _estimate(
+            _spread(share, [shares_of(entry)[kind] for entry in at_ends], _odds, _share),
+            basis,
+            f"the lines of {kind} over all lines",
+        )
+        for kind, share in shares_of(by_kind).items()
+    }
+    return Costs(
+        lines=lines, total_usd=_estimate(total, basis, "sum of all lines; " + _said(used)), shares=shares, by_kind=by_kind
+    )
+
+
+def _line(name: str, formula: str, usd: float | None, at_ends: list[float | None], assumed: set[str]) -> CostLine:
+    line = LINES[name]
+    if usd is None:
+        missing = "not known" if line.is_required else "not counted"
+        return CostLine(what=name, kind=line.kind, usd=None, formula=formula, because=f"{missing}: give {line.way_out}")
+    ends = _spread(usd, [end for end in at_ends if end is not None], math.log, math.exp)
+    basis: Basis = "assumed" if assumed else "projected"
+    return CostLine(
+        what=name,
+        kind=line.kind,
+        usd=_estimate(ends, basis, f"{line.formula}; {_said(assumed)}"),
+        formula=line.formula,
+        because="",
+    )
+
+
+def _said(assumed: frozenset[str] | set[str]) -> str:
+    return f"assumed by advisor: {', '.join(sorted(assumed))}" if assumed else "all inputs as given"
+
+
+def _spread(
+    value: float, at_ends: list[float], to_scale: Callable[[float], float], back: Callable[[float], float]
+) -> tuple[float, float, float]:
+    """Return value, low and high; differences from the value on a scale of its own, added up by squares on either side."""
+    if not _is_inside(value, to_scale):
+        return value, min(value, *at_ends, value), max(value, *at_ends, value)
+    differences = [to_scale(end) - to_scale(value) for end in at_ends if _is_inside(end, to_scale)]
+    up, down = (math.sqrt(math.fsum(part**2 for part in differences if part * sign > 0)) for sign in (1, -1))
+    centre = to_scale(value)
+    return value, min(value, back(centre - down)), max(value, back(centre + up))
+
+
+def _is_inside(value: float, to_scale: Callable[[float], float]) -> bool:
+    return value > 0 and (to_scale is not _odds or value < 1)
+
+
+def _odds(share: float) -> float:
+    return math.log(share / (1 - share))
+
+
+def _share(odds: float) -> float:
+    return 1 / (1 + math.exp(-odds)) if odds > -700 else 0.0
+
+
+def _estimate(ends: tuple[float, float, float], basis: Basis, source: str) -> Estimate:
+    value, low, high = ends
+    return Estimate(value=value, low=low, high=high, basis=basis, source=source)

@@ -8,27 +8,51 @@ from operator import itemgetter
 from typing import Any, Literal
 
 from advisor import units
+from advisor.decide import conditions
 from advisor.decide.rule_parser import import_rule_engine
 from advisor.errors import InputError
-from advisor.schema import Estimate, Finding, Rule, Verdict
+from advisor.schema import Class, Estimate, Finding, Rule, Verdict
 
 Facts = Mapping[str, float | bool | None]  # None, as well as absence, is unknown
 Outcome = Literal["fires", "silent", "unknown"]
-Class = Literal["inference", "fine-tuning", "pre-training", "mixed"]
 
 # All that a rule may ask for: the fact's meaning, and its unit.
 FACTS: dict[str, tuple[str, str]] = {
     "inference_share": ("serving's share of the lifetime cost", "fraction"),
     "training_share": ("the share of fine-tuning, labels and pre-training in the lifetime cost", "fraction"),
     "horizon_months": ("how long the model is planned to live", "months"),
+    "lifetime_usd": ("cost of serving and training together over the horizon", "usd"),
     "training_usd": ("cost of fine-tuning, labels and pre-training over the horizon", "usd"),
     "pre_training_usd": ("cost of the team's own pre-training", "usd"),
     "fine_tuning_usd": ("cost of one fine-tuning run", "usd"),
+    "fine_tuning_runs_usd": ("compute of all fine-tuning runs over the horizon", "usd"),
     "fine_tunings_per_year": ("fine-tuning runs in a year", "count"),
     "labels_usd": ("cost of labels, review and data licences over the horizon", "usd"),
+    "data_usd": ("cost of labels and of validation over the horizon", "usd"),
+    "validation_usd": ("cost of clinical, regulatory or safety evaluation over the horizon", "usd"),
+    "labels_available": ("labelled examples at hand", "count"),
+    "labels_to_buy": ("labels still to be bought", "count"),
     "quality_gap": ("how far quality falls short of what the product needs", "fraction"),
+    "prompting_exhausted": ("whether better prompts were tried to the end", "yes or no"),
+    "retrieval_exhausted": ("whether giving the model documents to read was tried to the end", "yes or no"),
+    "domain_shift": ("share of requests unlike anything that the model was trained on", "fraction"),
+    "knowledge_updates_per_year": ("how often in a year what the model has to know changes", "count"),
     "requests_per_s": ("mean traffic", "requests_per_s"),
-    "serving_usd_per_year": ("cost of the recommended configuration in a year", "usd"),
+    "requests_per_day": ("mean traffic", "count"),
+    "tokens_per_day": ("tokens read and generated, agents and reasoning included", "count"),
+    "growth_per_month": ("growth of traffic", "fraction"),
+    "agent_multiplier": ("tokens of all calls that answer one request, over those of one call", "ratio"),
+    "reasoning_multiplier": ("tokens generated, over those that are shown", "ratio"),
+    "parameters": ("parameters of the model", "count"),
+    "parameters_per_daily_request": ("parameters of the model over requests a day", "count"),
+    "uses_api": ("whether somebody else's model is paid by the token", "yes or no"),
+    "data_must_stay": ("whether requests may not leave the house", "yes or no"),
+    "is_regulated": ("whether every release has to be validated", "yes or no"),
+    "latency_over_fastest": ("the latency target over the fastest that the device can answer one request", "ratio"),
+    "floor_load": ("load of the devices that are always on", "fraction"),
+    "budget_usd": ("the budget for all of it", "usd"),
+    "budget_fraction": ("the lifetime cost over the budget", "fraction"),
+    "serving_usd_per_year": ("cost of serving in a year, at today's traffic", "usd"),
     "serving_saving_fraction": ("what the recommendation saves of today's serving cost", "fraction"),
     "utilization_fraction": ("load of the recommended configuration", "fraction"),
     "replicas": ("replicas of the recommended configuration", "count"),
@@ -51,6 +75,20 @@ def outcome(rule: Rule, facts: Facts) -> Outcome:
 
     Raises InputError for a condition that cannot be read or evaluated with these facts.
     """
+    read = conditions.shared(rule.when)
+    if read is not None and all(fact in FACTS for fact in read[1]):
+        question, asked = read
+        if any(facts.get(fact) is None for fact in asked):
+            return "unknown"
+        try:
+            return "fires" if question(facts) else "silent"
+        except TypeError:
+            pass  # a yes where a number belongs, which rule-engine refuses in its own words
+    return outcome_by_engine(rule, facts)
+
+
+def outcome_by_engine(rule: Rule, facts: Facts) -> Outcome:
+    """Return the outcome as rule-engine has it."""
     rule_engine = import_rule_engine()
     question = _parse(rule.when)
     if any(facts.get(fact) is None for fact in question.context.symbols):
@@ -62,6 +100,12 @@ def outcome(rule: Rule, facts: Facts) -> Outcome:
         raise InputError(fault, hint="change the condition, or the fact that it cannot take") from error
 
 
+def _asked(when: str) -> tuple[str, ...]:
+    """Return the facts that a condition asks for, of one that was checked when it was read."""
+    read = conditions.shared(when)
+    return read[1] if read is not None else facts_asked(when)
+
+
 def unknown_fact(name: str) -> InputError:
     """Return the error for a name that is no fact, with the nearest name that is one."""
     nearest = get_close_matches(name, FACTS, n=1)
@@ -69,25 +113,67 @@ def unknown_fact(name: str) -> InputError:
     return InputError(f"{name!r} is not a known fact", hint=hint)
 
 
-def classify(facts: Facts, rules: tuple[Rule, ...], shares: dict[str, Estimate]) -> Verdict:
+class Rulebook:
+    """Rules that are asked many times, with inputs moved a little: each is asked anew only where a fact of its own has changed."""
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        """Take the rules in any order."""
+        self.rules = rules
+        self._asked = [_asked(rule.when) for rule in rules]
+        self._known: list[dict[tuple[float | bool | None, ...], Outcome]] = [{} for _ in rules]
+
+    def outcomes(self, facts: Facts) -> list[Outcome]:
+        """Return what each rule says; raise InputError for one that cannot be evaluated."""
+        found = []
+        for rule, asked, known in zip(self.rules, self._asked, self._known, strict=True):
+            key = tuple(facts.get(fact) for fact in asked)
+            if key not in known:
+                known[key] = outcome(rule, facts)
+            found.append(known[key])
+        return found
+
+    def dominated_by(self, facts: Facts) -> Class | None:
+        """Return the class with the most weight among the rules that fire, "mixed" for a tie, None without a share of serving."""
+        if facts.get("inference_share") is None:
+            return None
+        firing = zip(self.rules, self.outcomes(facts), strict=True)
+        return _heaviest([(rule.favours, rule.weight) for rule, said in firing if said == "fires"])
+
+    def findings(self, facts: Facts) -> tuple[Finding, ...]:
+        """Return what every rule says, in words: those that fire first, the heaviest of them at the top."""
+        said = zip(self.rules, self.outcomes(facts), strict=True)
+        return tuple(sorted((_finding(rule, result, facts) for rule, result in said), key=_rank))
+
+
+def classify(facts: Facts, rules: Rulebook, shares: Mapping[str, Estimate]) -> Verdict:
     """Return the class with the most weight among the rules that fire, and what every rule says.
 
     A tie of weights is "mixed". Without facts["inference_share"] there is no class, and the reason names the inputs to add.
-    `shares` are those of lifecycle.lifetime_shares; where an end of its interval gives another class, the reason says so.
+    `shares` are those of lifecycle.lifetime_costs; where an end of its interval gives another class, the reason says so.
     Raises InputError for a rule that cannot be evaluated.
     """
-    findings = tuple(sorted((_finding(rule, facts) for rule in rules), key=_rank))
+    findings, dominated_by = rules.findings(facts), rules.dominated_by(facts)
     share = facts.get("inference_share")
-    if share is None:
-        return Verdict(dominated_by=None, because=_missing(facts), shares=shares, findings=findings)
-    dominated_by = _heaviest(findings)
+    if share is None or dominated_by is None:
+        return Verdict(dominated_by=None, because=_missing(facts), shares=dict(shares), findings=findings)
     because = [f"Serving is {units.percent(share)} of the lifetime cost.", _balance(findings)]
+    because += [
+        f"At {units.percent(end)}, an end of the 90 % interval, it would be {other}."
+        for end, other in other_classes_at_ends(facts, rules, shares, dominated_by)
+    ]
+    return Verdict(dominated_by=dominated_by, because=" ".join(because), shares=dict(shares), findings=findings)
+
+
+def other_classes_at_ends(
+    facts: Facts, rules: Rulebook, shares: Mapping[str, Estimate], dominated_by: Class
+) -> list[tuple[float, Class]]:
+    """Return the ends of the interval of serving's share that give another class, and the class."""
+    found = []
     for end in (shares["inference"].low, shares["inference"].high) if shares else ():
-        at_end = {**facts, "inference_share": end, "training_share": 1 - end}
-        other = _heaviest(tuple(_finding(rule, at_end) for rule in rules))
-        if other != dominated_by:
-            because.append(f"At {units.percent(end)}, an end of the 90 % interval, it would be {other}.")
-    return Verdict(dominated_by=dominated_by, because=" ".join(because), shares=shares, findings=findings)
+        other = rules.dominated_by({**facts, "inference_share": end, "training_share": 1 - end})
+        if other is not None and other != dominated_by:
+            found.append((end, other))
+    return found
 
 
 @cache
@@ -111,10 +197,9 @@ def _parse(when: str) -> Any:
     return question
 
 
-def _finding(rule: Rule, facts: Facts) -> Finding:
-    asked = facts_asked(rule.when)
-    readable = {fact: _readable(fact, value) for fact in asked if (value := facts.get(fact)) is not None}
-    result = outcome(rule, facts)
+def _finding(rule: Rule, result: Outcome, facts: Facts) -> Finding:
+    asked = _asked(rule.when)
+    readable = {fact: readable_fact(fact, value) for fact in asked if (value := facts.get(fact)) is not None}
     match result:
         case "fires":
             why = rule.why.format_map(readable)
@@ -125,7 +210,8 @@ def _finding(rule: Rule, facts: Facts) -> Finding:
     return Finding(rule=rule.id, title=rule.title, outcome=result, favours=rule.favours, weight=rule.weight, why=why)
 
 
-def _readable(fact: str, value: float | bool) -> str:
+def readable_fact(fact: str, value: float | bool) -> str:
+    """Return a fact as people write it."""
     match FACTS[fact][1]:
         case "fraction":
             return units.percent(value)
@@ -135,6 +221,10 @@ def _readable(fact: str, value: float | bool) -> str:
             return units.rate(value)
         case "yes or no":
             return "yes" if value else "no"
+        case "ratio":
+            return f"{units.number(value)} times"
+        case "count" if value >= 1e6:
+            return units.count(value)
         case _:
             return units.number(value)
 
@@ -143,25 +233,25 @@ def _rank(finding: Finding) -> tuple[int, float, str]:
     return _OUTCOMES.index(finding.outcome), -finding.weight, finding.rule
 
 
-def _weights(findings: tuple[Finding, ...]) -> dict[Class, float]:
+def _weights(firing: list[tuple[Class, float]]) -> dict[Class, float]:
     """Return the weight of each class that a firing rule favours, the heaviest first."""
-    firing = [finding for finding in findings if finding.outcome == "fires"]
     # fsum, for a tie must not depend on the order of the rules.
     weights: dict[Class, float] = {
-        favoured: math.fsum(finding.weight for finding in firing if finding.favours == favoured)
-        for favoured in sorted({finding.favours for finding in firing})
+        favoured: math.fsum(weight for favours, weight in firing if favours == favoured)
+        for favoured in sorted({favours for favours, _ in firing})
     }
     return dict(sorted(weights.items(), key=itemgetter(1), reverse=True))
 
 
-def _heaviest(findings: tuple[Finding, ...]) -> Class:
-    weights = _weights(findings)
+def _heaviest(firing: list[tuple[Class, float]]) -> Class:
+    weights = _weights(firing)
     leaders = [favoured for favoured, weight in weights.items() if weight == max(weights.values())]
     return leaders[0] if len(leaders) == 1 else "mixed"
 
 
 def _balance(findings: tuple[Finding, ...]) -> str:
-    weights = ", ".join(f"{favoured} {units.number(weight)}" for favoured, weight in _weights(findings).items())
+    firing = [(finding.favours, finding.weight) for finding in findings if finding.outcome == "fires"]
+    weights = ", ".join(f"{favoured} {units.number(weight)}" for favoured, weight in _weights(firing).items())
     return f"Weight of the rules that fire: {weights}." if weights else "No rule fires."
 
 

@@ -7,25 +7,31 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from advisor import units
-from advisor.schema import BUSY_FRACTION, Advice
+from advisor.schema import BUSY_FRACTION, Advice, Classification
 from advisor.tell import charts
 from advisor.tell.batches import batches
+from advisor.tell.life_text import answer
 from advisor.tell.options import options
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = {"html": "report.html.j2", "md": "report.md.j2"}
+CLASSIFICATIONS = {"html": "classification.html.j2", "md": "classification.md.j2"}
 
 # What a template may print a number with.
 FORMATTERS = (
     units.count,
     units.counted,
     units.ends,
+    units.engineer_days,
     units.interval,
     units.moment,
+    units.months,
     units.number,
+    units.per_day,
     units.percent,
+    units.plain,
     units.points,
     units.proportion,
     units.quantile,
@@ -67,6 +73,12 @@ def render(advice: Advice, format_: str) -> str:
             told=advice.recommended or advice.nearest_miss,
         )
     )
+
+
+def render_classification(told: Classification, format_: str) -> str:
+    """Return the classification as "html" or "md", with a newline at the end."""
+    template = _environment(format_).get_template(CLASSIFICATIONS[format_])
+    return template.render(told=told, answer=answer(told), shares=charts.share_bar(told.verdict.shares))
 
 
 def _environment(format_: str) -> "Environment":

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.decide.verdict import FACTS, classify, facts_asked, outcome
+from advisor.decide.conditions import shared
+from advisor.decide.verdict import FACTS, Rulebook, facts_asked, outcome, outcome_by_engine
+from advisor.decide.verdict import classify as classify_by
 from advisor.errors import InputError
 from advisor.schema import Estimate, Rule, RuleExamples, Source
 
@@ -22,6 +24,10 @@ def rule(when, *, id_="r", favours="inference", weight=1.0, why="Because."):
         source=Source(what="a test", date="2026-11-22"),
         examples=RuleExamples(fires={}, silent={}),
     )
+
+
+def classify(facts, rules, shares):
+    return classify_by(facts, Rulebook(rules), shares)
 
 
 def share_between(low, value, high):
@@ -187,3 +193,38 @@ def test_every_known_fact_can_be_asked_for_and_quoted(fact):
     [finding] = classify({fact: value}, (rule(when, why=f"It is {{{fact}}}."),), {}).findings
 
     assert finding.why.startswith("It is ")
+
+
+_numbers = ("replicas", "utilization_fraction", "inference_share", "quality_gap")
+_flags = ("slo_is_met", "prompting_exhausted")
+_values = st.sampled_from([0.0, 0.3, 0.7, 1.0, 2.0])
+
+
+@st.composite
+def conditions(draw, depth=2):
+    """Conditions in the part of the language that is read without rule-engine."""
+    if depth == 0 or draw(st.booleans()):
+        if draw(st.booleans()):
+            return draw(st.sampled_from(_flags))
+        one, other = draw(st.sampled_from(_numbers)), draw(st.sampled_from(_numbers) | _values.map(str))
+        factor = draw(st.sampled_from(["", "0.5 * ", "10 * "]))
+        return f"{one} {draw(st.sampled_from(['<', '<=', '>', '>=', '==', '!=']))} {factor}{other}"
+    inner = draw(conditions(depth - 1))
+    join = draw(st.sampled_from(["not", "and", "or"]))
+    return f"not ({inner})" if join == "not" else f"({inner}) {join} ({draw(conditions(depth - 1))})"
+
+
+@given(
+    conditions(), st.fixed_dictionaries({name: st.none() | _values for name in _numbers}), st.tuples(st.booleans(), st.booleans())
+)
+def test_a_condition_read_without_rule_engine_means_what_it_means_to_rule_engine(when, numbers, flags):
+    facts = {**numbers, **dict(zip(_flags, flags, strict=True))}
+
+    assert outcome_by_engine(rule(when), facts) == outcome(rule(when), facts)
+
+
+@pytest.mark.parametrize(
+    "when", ["replicas > true", "replicas ** 2 > 1", "slo_is_met == true", "'a' in 'ab'", "replicas / 2 > 1", "1 < replicas < 3"]
+)
+def test_what_only_rule_engine_can_read_is_left_to_it(when):
+    assert shared(when) is None

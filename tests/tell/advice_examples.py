@@ -249,6 +249,81 @@ def verdict() -> schema.Verdict:
     )
 
 
+def firm_verdict() -> schema.Verdict:
+    """A verdict with all that can be said beside: lines, what turns it, a lever that pays and one that does not."""
+    usd = about(2978.0, "projected", "730 h a month x usd an hour")
+    return replace(
+        verdict(),
+        robust=False,
+        turned_by=("$200 a label: mixed",),
+        flips_when=(
+            schema.Flip(
+                input="requests_per_s", now=60.0, at=0.47, direction="below", becomes="mixed", told="below 41,000 requests a day"
+            ),
+        ),
+        lines=(
+            schema.CostLine(what="serving", kind="inference", usd=usd, formula="730 h a month x usd an hour", because=""),
+            schema.CostLine(
+                what="validation",
+                kind="data",
+                usd=None,
+                formula="as given",
+                because="not counted: give lifecycle.data.validation_usd",
+            ),
+        ),
+        total_usd=usd,
+        break_evens=(break_even("reserve", 2.5), break_even("self-host", None)),
+    )
+
+
+def break_even(lever: str, after_months: float | None) -> schema.BreakEven:
+    return schema.BreakEven(
+        lever=lever,
+        title=f"The lever {lever}",
+        saving_usd=about(1000.0, "projected", "a test"),
+        once_usd=about(450.0, "assumed", "half a day"),
+        months=about(after_months, "projected", "a test") if after_months is not None else None,
+        on="2027-02-06" if after_months is not None else None,
+        requests_per_s=0.4 if after_months is None else None,
+        pays="above" if after_months is None else None,
+        because="" if after_months is not None else "it saves $100 in 12 months and costs $18,000",
+    )
+
+
+def outlook() -> schema.Outlook:
+    return schema.Outlook(
+        answer="Serve another variant that was measured: saves about $5,900 a year and costs $1,800 once, paid back by 2027-03-11.",
+        change_nothing=False,
+        opportunities=(opportunity("switch-variant", 5900.0, pays=True), opportunity("autoscale", -12.0, pays=False)),
+        not_judged=(schema.Exclusion(what="Run on spare capacity", reason="give lifecycle.options.spot_discount"),),
+        expires_when=(
+            schema.Expiry(what="the prices are older than 90 days", on="2027-02-20", because="prices have no date"),
+            schema.Expiry(what="the runtime is another version", on=None, because="measured with onnxruntime 1.31.1"),
+        ),
+    )
+
+
+def opportunity(lever: str, saving_usd: float, *, pays: bool) -> schema.Opportunity:
+    saving = Estimate(value=saving_usd, low=saving_usd - 50, high=saving_usd + 50, basis="simulated", source="a test")
+    return schema.Opportunity(
+        lever=lever,
+        title=f"The lever {lever}",
+        field="variant",
+        before="fp32",
+        after="int8-dynamic",
+        saving_usd_per_year=saving,
+        effort_engineer_days=about(2.0, "assumed", "advisor's own estimate"),
+        once_usd=about(1800.0, "assumed", "2 engineer days"),
+        payback_months=about(3.6, "projected", "the month of break-even") if pays else None,
+        payback_on="2027-03-11" if pays else None,
+        net_usd=saving_usd - 1800.0,
+        pays=pays,
+        surely=pays,
+        risk="as the quality that was measured says",
+        because="" if pays else "saves nothing",
+    )
+
+
 def workload() -> schema.Workload:
     return schema.Workload(
         name="semantic search",
@@ -334,7 +409,8 @@ def change() -> Advice:
         nearest_miss=None,
         binding_constraint=None,
         unproven=None,
-        verdict=verdict(),
+        verdict=firm_verdict(),
+        outlook=outlook(),
         variants=variants(),
         service_curves=service_curves(),
         noise_fraction=0.021,
@@ -386,6 +462,7 @@ def keep() -> Advice:
         more_ties=False,
         frontier=(today,),
         unproven=unproven,
+        outlook=None,
         verdict=schema.Verdict(
             dominated_by=None,
             because="The cost of fine-tuning is not known: give lifecycle.fine_tuning_usd.",

@@ -197,6 +197,28 @@ def test_goodput_and_sizes_of_batches_are_told(format_: str) -> None:
 
 
 @pytest.mark.parametrize("format_", ["html", "md"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "below 41,000 requests a day",
+        "$200 a label: mixed",
+        "not counted: give lifecycle.data.validation",
+        "above 34,600 requests a day",
+        "not within the horizon",
+        "saves about $5,900 a year",
+        "paid back by 2027-03-11",
+        "likely, not surely|yes",
+        "give lifecycle.options.spot",
+        "the prices are older than 90 days",
+        "2027-02-20",
+        "no date is known",
+    ],
+)
+def test_what_to_do_about_the_cost_and_until_when_is_told(format_: str, said: str) -> None:
+    assert re.search(said.replace("$", r"\$"), report.render(EXAMPLES["change"], format_))
+
+
+@pytest.mark.parametrize("format_", ["html", "md"])
 def test_the_busiest_part_is_told_of_a_day_that_has_parts(format_: str) -> None:
     change, row = EXAMPLES["change"], "p99 in the busiest part"
     traffic = replace(change.workload.traffic, diurnal=(1.0, 2.0))

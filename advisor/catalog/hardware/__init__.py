@@ -1,0 +1,1 @@
+"""Devices and machines to rent, one a file; a package so that editable installs find the files."""

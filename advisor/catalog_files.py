@@ -1,0 +1,130 @@
+"""The catalogue: devices, prices by the hour and by the token, carbon; each number with the source and the date it was read with."""
+
+import csv
+from collections.abc import Iterator
+from datetime import date
+from difflib import get_close_matches
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from advisor.errors import InputError
+from advisor.files import read_yaml
+from advisor.schema import CarbonIntensity, Hardware, Price, Record, TokenPrice
+
+R = TypeVar("R", bound=Record)
+STALE_DAYS = 90  # an older price is flagged wherever it is used
+
+
+def read_hardware(folder: Path | None = None) -> dict[str, Hardware]:
+    """Return every device of the catalogue by its id; raise InputError where a number has no source."""
+    with as_file(files("advisor.catalog.hardware")) as shipped:
+        found = [_device(path) for path in sorted((folder or shipped).glob("*.yaml"))]
+    return {device.id: device for device in found}
+
+
+def read_device(name: str) -> Hardware:
+    """Return one device of the catalogue, without reading the others; raise InputError for a name that it does not have."""
+    with as_file(files("advisor.catalog.hardware")) as shipped:
+        path = shipped / f"{name}.yaml"
+        if not path.is_file():
+            known = sorted(entry.stem for entry in shipped.glob("*.yaml"))
+            near = get_close_matches(name, known, n=3, cutoff=0.4) or known
+            raise InputError(f"{name!r} is no device of the catalogue", hint=f"for example: {', '.join(near)}")
+        return _device(path, is_ours=True)
+
+
+def _device(path: Path, *, is_ours: bool = False) -> Hardware:
+    device = read_yaml(path, Hardware, is_ours=is_ours)
+    if device.id != path.stem:
+        raise InputError(f"{path}: id: {device.id!r} is not the name of the file", hint=f"write id: {path.stem}")
+    covered = {name for source in device.sources for name in source.covers}
+    if bare := numbers_of(device) - covered:
+        raise InputError(f"{path}: no source covers {', '.join(sorted(bare))}", hint="name them under `covers` of a source")
+    if odd := covered - numbers_of(device):
+        raise InputError(f"{path}: sources cover {', '.join(sorted(odd))}, which is not there", hint="remove the name")
+    return device
+
+
+def numbers_of(device: Hardware) -> set[str]:
+    """Return the path of each number that a device has: every one needs a source."""
+    plain = ("year", "cores", "memory_bytes", "memory_bandwidth_bytes_per_s", "power_watts")
+    return {
+        *(name for name in plain if getattr(device, name) is not None),
+        *(f"peak_flop_per_s.{precision}" for precision in device.peak_flop_per_s),
+        *(f"offers.{offer.instance}" for offer in device.offers),
+    }
+
+
+def read_prices(folder: Path | None = None) -> tuple[Price, ...]:
+    """Return the list prices by the hour that come with advisor."""
+    return _with_sources("prices.csv", Price, folder)
+
+
+def read_token_prices(folder: Path | None = None) -> tuple[TokenPrice, ...]:
+    """Return what models behind APIs cost by the token; a model may be offered by several providers."""
+    return _with_sources("token_prices.csv", TokenPrice, folder)
+
+
+def read_carbon(folder: Path | None = None) -> tuple[CarbonIntensity, ...]:
+    """Return the carbon intensity of the grid, by country and by region of a cloud."""
+    return _with_sources("carbon.csv", CarbonIntensity, folder)
+
+
+def carbon_of(place: str, provider: str | None = None, folder: Path | None = None) -> CarbonIntensity | None:
+    """Return the intensity of a provider's region or of a country; None where it is not known."""
+    known = [entry for entry in read_carbon(folder) if entry.place == place]
+    return next((entry for entry in known if provider is None or entry.provider in (None, provider)), None)
+
+
+def age_days(day: str, now: str) -> int:
+    """Return how many days lie between an ISO date and an ISO time; of a month or a year alone its first day is taken."""
+    year, month, last = (*day.split("-"), "1", "1")[:3]
+    return (date.fromisoformat(now[:10]) - date(int(year), int(month), int(last))).days
+
+
+def is_stale(day: str, now: str) -> bool:
+    """Return whether a price of that day is too old to be used without a word."""
+    return age_days(day, now) > STALE_DAYS
+
+
+def _with_sources(name: str, record_type: type[R], folder: Path | None) -> tuple[R, ...]:
+    """Return the rows of a table of the catalogue, `source` told in words; raise InputError for a row without one."""
+    with as_file(files("advisor.catalog")) as shipped:
+        path = (folder or shipped) / name
+        known = {row["id"]: row for _, row in csv_rows(path.parent / "sources.csv")}
+        found = []
+        for line, row in csv_rows(path):
+            source = known.get(row.get("source", ""))
+            if source is None or not source["what"] or not source["date"]:
+                raise InputError(f"{path}: line {line}: no source", hint="name one of sources.csv, with what it is and its date")
+            row["source"] = f"{source['what']} ({source['licence']})"
+            row.setdefault("date", source["date"])
+            found.append(row_record(row, record_type, path, line))
+        return tuple(found)
+
+
+def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each line number and row of a CSV file with a header."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            for row in reader:
+                if None in row or None in row.values():
+                    raise InputError(f"{path}: line {reader.line_num}: not as many entries as columns", hint="check the commas")
+                yield reader.line_num, row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a CSV file ({error})", hint="write a header line and a row a line") from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", hint="name a file that you may read") from error
+
+
+def row_record(row: dict[str, Any], record_type: type[R], path: Path, line: int) -> R:
+    """Return a row as a record; what is empty is unknown."""
+    try:
+        return msgspec.convert({key: value or None for key, value in row.items()}, record_type, strict=False)
+    except msgspec.ValidationError as error:
+        fault = str(error).replace("$.", "")
+        raise InputError(f"{path}: line {line}: {fault[:1].lower()}{fault[1:]}", hint="correct that line") from error

@@ -1,0 +1,61 @@
+"""The straight line of what needs no model: workload file -> classification, and portfolio file -> plan."""
+
+from pathlib import Path
+
+from advisor.decide.classify import classify_workload
+from advisor.decide.life_inputs import life_of
+from advisor.decide.verdict import Rulebook
+from advisor.errors import InputError
+from advisor.life_file import LifeWorkload, market_of, read_life, read_portfolio, requests_per_s
+from advisor.rulebook import explained, read_rules, rule_named, rules_with
+from advisor.schema import Classification, PortfolioPlan, Rule, RuleExplanation
+
+
+def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classification:
+    """Return the classification of the workload in a file."""
+    rules = Rulebook(rules_with(rules_folder))
+    return classified(read_life(path), path, rules, now=now)
+
+
+def classified(workload: LifeWorkload, path: Path, rules: Rulebook, *, now: str) -> Classification:
+    """Return the classification of a workload that was read from `path`."""
+    try:
+        return classify_workload(
+            workload.name,
+            requests_per_s(workload, path),
+            workload.lifecycle,
+            market_of(workload.lifecycle),
+            rules,
+            created=now,
+            latency_target_s=workload.slo.latency_s if workload.slo else None,
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error.fault}", hint=error.hint) from error
+
+
+def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
+    """Return the plan for the portfolio in a file; its workloads lie beside it."""
+    from advisor.decide.portfolio import Member, plan
+
+    portfolio = read_portfolio(path)
+    members = []
+    for entry in portfolio.workloads:
+        place = path.parent / entry.workload
+        workload = read_life(place)
+        market = market_of(workload.lifecycle)
+        life = life_of(requests_per_s(workload, place), workload.lifecycle, market)
+        members.append(Member(entry, workload.name, life, workload.lifecycle, market))
+    try:
+        return plan(portfolio, members, created=now)
+    except InputError as error:
+        raise InputError(f"{path}: {error.fault}", hint=error.hint) from error
+
+
+def checked_rules(folder: Path) -> tuple[Rule, ...]:
+    """Return the rules of a folder, each of which does what it says; raise InputError for the first that does not."""
+    return read_rules(folder)
+
+
+def rule_explained(name: str, folder: Path | None) -> RuleExplanation:
+    """Return one of the rules, of advisor's or of the folder's, in words."""
+    return explained(rule_named(name, folder))

@@ -1,0 +1,56 @@
+"""A workload without a model file -> Classification: its lifetime cost, the verdict on it, what to do, and until when that holds."""
+
+import msgspec
+
+from advisor import __version__
+from advisor.decide import opportunities
+from advisor.decide.judgement import judge
+from advisor.decide.life_inputs import Life, Market, assumptions, life_of
+from advisor.decide.verdict import Rulebook
+from advisor.schema import SCHEMA_VERSION, Classification, Estimate, Expiry, Lifecycle
+
+# Facts of the chip and of the method, which are told in the formulas and not among what was assumed.
+NOT_TOLD = ("fine_tuning_flop_per_parameter_token", "fine_tuning_bytes_per_parameter")
+
+
+def classify_workload(
+    name: str,
+    requests_per_s: float,
+    lifecycle: Lifecycle,
+    market: Market,
+    rules: Rulebook,
+    *,
+    created: str,
+    latency_target_s: float | None = None,
+    measured: Estimate | None = None,
+) -> Classification:
+    """Return the classification; raise InputError for inputs that contradict each other."""
+    life = with_target(life_of(requests_per_s, lifecycle, market, measured=measured), latency_target_s)
+    verdict = judge(life, rules, {})
+    found, left, evens = opportunities.planned(life, lifecycle, market, created=created)
+    expires = [
+        opportunities.price_expiry(market.price_date, created),
+        *opportunities.traffic_expiries(requests_per_s, lifecycle.growth_per_month, verdict.flips_when, created),
+        Expiry(what="another model, device or runtime is put to use", on=None, because="its cost and its quality are others"),
+    ]
+    return Classification(
+        schema_version=SCHEMA_VERSION,
+        created=created,
+        advisor_version=__version__,
+        workload=name,
+        requests_per_s=requests_per_s,
+        horizon_months=lifecycle.horizon_months,
+        verdict=msgspec.structs.replace(verdict, break_evens=tuple(evens)),
+        outlook=opportunities.outlook(found, left, expires, lifecycle.horizon_months),
+        assumed=tuple(entry for entry in assumptions(life) if entry.input not in NOT_TOLD),
+    )
+
+
+def with_target(life: Life, latency_target_s: float | None) -> Life:
+    """Return the inputs with the latency target, which rules compare with the fastest that a device can answer."""
+    if latency_target_s is None:
+        return life
+    target = Estimate(
+        value=latency_target_s, low=latency_target_s, high=latency_target_s, basis="assumed", source="the workload file"
+    )
+    return life._replace(figures={**life.figures, "latency_target_s": target})

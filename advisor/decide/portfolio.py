@@ -1,0 +1,160 @@
+"""Many workloads, one budget: which levers to pull for which of them, so that most is saved; exact, for levers do not add up."""
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from advisor import __version__, units
+from advisor.decide import integer_program, lifecycle
+from advisor.decide.integer_program import Limit
+from advisor.decide.levers import Move, judged, once_usd
+from advisor.decide.life_inputs import Life, Market
+from advisor.errors import InputError
+from advisor.schema import SCHEMA_VERSION, Choice, Exclusion, Lifecycle, Portfolio, PortfolioEntry, PortfolioPlan
+
+# Of these only one can be pulled: what the one changes is gone with the other.
+EXCLUSIVE = ({"distil", "fine-tune-small"}, {"reserve", "spot"})
+ALONE = {"to-api"}  # with it there is nothing left to change
+ROUNDING_USD = 0.005
+
+
+class Member(NamedTuple):
+    """A workload with its inputs, and what the portfolio says of it."""
+
+    entry: PortfolioEntry
+    name: str
+    life: Life
+    lifecycle: Lifecycle
+    market: Market
+
+
+class Bundle(NamedTuple):
+    """Levers pulled together for one workload: cost and saving of all of them, predicted together."""
+
+    member: int
+    moves: tuple[Move, ...]
+    once_usd: float
+    days: float
+    saving_usd: float
+    training_usd: float  # of what it costs once
+
+
+def plan(portfolio: Portfolio, members: Sequence[Member], *, created: str) -> PortfolioPlan:
+    """Return the best plan within the budget; raise InputError where even what must be done costs more."""
+    bundles: list[Bundle] = []
+    left: list[Exclusion] = []
+    for index, member in enumerate(members):
+        moves, excluded = judged(member.life, member.lifecycle, member.market)
+        left += [Exclusion(what=f"{member.name}: {entry.what}", reason=entry.reason) for entry in excluded]
+        _check(member, moves, excluded)
+        bundles += _bundles(index, member, moves)
+    limits = [Limit([bundle.once_usd for bundle in bundles], portfolio.budget_usd)]
+    if portfolio.engineer_days is not None:
+        limits.append(Limit([bundle.days for bundle in bundles], portfolio.engineer_days))
+    groups = [[at for at, bundle in enumerate(bundles) if bundle.member == index] for index in range(len(members))]
+    gain = [bundle.saving_usd - bundle.once_usd for bundle in bundles]
+    answer = integer_program.choose(gain, limits, groups)
+    if answer is None:
+        least = math.fsum(min(bundles[at].once_usd for at in group) for group in groups)
+        raise InputError(
+            f"budget_usd: what must be done costs {units.usd(least)} at least, the budget is {units.usd(portfolio.budget_usd)}",
+            hint="raise budget_usd or engineer_days, or take levers out of `must`",
+        )
+    chosen = [bundles[at] for at in answer.chosen]
+    spent = math.fsum(bundle.once_usd for bundle in chosen)
+    training = math.fsum(bundle.training_usd for bundle in chosen)
+    saving, gap = math.fsum(bundle.saving_usd for bundle in chosen), answer.bound - answer.gain
+    return PortfolioPlan(
+        schema_version=SCHEMA_VERSION,
+        created=created,
+        advisor_version=__version__,
+        name=portfolio.name,
+        budget_usd=portfolio.budget_usd,
+        spent_usd=spent,
+        saving_usd=saving,
+        net_usd=saving - spent,
+        share_for_inference=(spent - training) / spent if spent else None,
+        share_for_training=training / spent if spent else None,
+        choices=tuple(_choice(bundle, members[bundle.member], bundles) for bundle in chosen),
+        considered=len(bundles),
+        gap_usd=gap if gap > ROUNDING_USD else 0.0,
+        left_out=tuple(left),
+    )
+
+
+def _check(member: Member, moves: Sequence[Move], excluded: Sequence[Exclusion]) -> None:
+    judged_ids, titles = {move.lever.id for move in moves}, {entry.what: entry.reason for entry in excluded}
+    known = {lever.id: lever.title for lever in member.market.model.levers}
+    for name in (*member.entry.must, *member.entry.never):
+        if name not in known:
+            raise InputError(f"{member.entry.workload}: {name!r} is no lever", hint=f"the levers are: {', '.join(known)}")
+    for name in member.entry.must:
+        if name not in judged_ids:
+            reason = titles.get(known[name], "it changes nothing here")
+            raise InputError(f"{member.entry.workload}: must: {name!r} cannot be judged", hint=reason)
+
+
+def _bundles(index: int, member: Member, moves: Sequence[Move]) -> list[Bundle]:
+    """Return every set of levers that can be pulled together, with its saving and cost."""
+    allowed = [move for move in moves if move.lever.id not in member.entry.never]
+    found = []
+    for size in range(len(allowed) + 1):
+        for picked in combinations(allowed, size):
+            ids = {move.lever.id for move in picked}
+            if set(member.entry.must) <= ids and _fit_together(ids):
+                found.append(_bundle(index, member, picked))
+    if not found:
+        raise InputError(
+            f"{member.entry.workload}: what must be done cannot be done together",
+            hint="take one of them out of `must`, or of `never`",
+        )
+    return found
+
+
+def _fit_together(ids: set[str]) -> bool:
+    return not any(len(ids & group) > 1 for group in EXCLUSIVE) and not (ids & ALONE and len(ids) > 1)
+
+
+def _bundle(index: int, member: Member, picked: tuple[Move, ...]) -> Bundle:
+    x = member.life.values
+    after = x
+    for move in picked:
+        after = move.changed(after)
+    before_usd, after_usd = lifecycle.serving_by_month(x), lifecycle.serving_by_month(after)
+    saving = 0.0 if before_usd is None or after_usd is None else math.fsum(before_usd) - math.fsum(after_usd)
+    once = {move.lever.id: once_usd(move, x)[0] for move in picked}
+    training = math.fsum(once[move.lever.id] for move in picked if move.lever.side == "training")
+    days = math.fsum(move.lever.effort_engineer_days.value for move in picked)
+    return Bundle(index, picked, math.fsum(once.values()), days, saving, training)
+
+
+def _choice(bundle: Bundle, member: Member, bundles: Sequence[Bundle]) -> Choice:
+    best = max((other for other in bundles if other.member == bundle.member), key=_net)
+    if not bundle.moves:
+        because = (
+            "nothing that could be judged saves more than it costs"
+            if not best.moves
+            else f"the budget does not reach for {_named(best)}"
+        )
+    else:
+        horizon = units.months(member.lifecycle.horizon_months)
+        because = f"saves {units.usd(bundle.saving_usd)} in {horizon} for {units.usd(bundle.once_usd)} once"
+        if _net(best) > _net(bundle):
+            because += f"; with more money: {_named(best)}"
+    return Choice(
+        workload=member.name,
+        levers=tuple(move.lever.title for move in bundle.moves),
+        once_usd=bundle.once_usd,
+        engineer_days=bundle.days,
+        saving_usd=bundle.saving_usd,
+        because=f"{because[0].upper()}{because[1:]}.",
+    )
+
+
+def _net(bundle: Bundle) -> float:
+    return bundle.saving_usd - bundle.once_usd
+
+
+def _named(bundle: Bundle) -> str:
+    return ", ".join(move.lever.title.lower() for move in bundle.moves)

@@ -1,0 +1,163 @@
+"""Claims about the catalogue that comes with advisor, and about reading it."""
+
+import csv
+import re
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+
+from advisor.catalog_files import (
+    age_days,
+    carbon_of,
+    is_stale,
+    numbers_of,
+    read_carbon,
+    read_hardware,
+    read_prices,
+    read_token_prices,
+)
+from advisor.errors import InputError
+from advisor.schema import Hardware
+
+CATALOGUE = Path(__file__).parents[1] / "advisor" / "catalog"
+DEVICES = read_hardware()
+TABLES = {"prices.csv": read_prices, "token_prices.csv": read_token_prices, "carbon.csv": read_carbon}
+# From the coarser precision to the finer one, on chips that have both. Not int8 against the rest: the B300 cut it down.
+FASTER = (
+    ("fp16", "fp32"),
+    ("bf16", "fp32"),
+    ("tf32", "fp32"),
+    ("fp16", "tf32"),
+    ("fp8", "fp16"),
+    ("fp8", "bf16"),
+    ("fp4", "fp8"),
+)
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Path:
+    """Return a copy of the catalogue that may be spoilt."""
+    return Path(shutil.copytree(CATALOGUE, tmp_path / "catalog"))
+
+
+def test_the_catalogue_has_devices_of_every_kind() -> None:
+    assert len(DEVICES) >= 45
+    assert {"gpu", "tpu", "accelerator", "cpu", "edge"} == {device.kind for device in DEVICES.values()}
+
+
+@pytest.mark.parametrize("device", DEVICES.values(), ids=lambda device: device.id)
+def test_without_the_source_of_any_one_number_a_device_is_refused(device: Hardware, tmp_path: Path) -> None:
+    tree = yaml.safe_load((CATALOGUE / "hardware" / f"{device.id}.yaml").read_text(encoding="utf-8"))
+
+    for number in numbers_of(device):
+        kept = [entry | {"covers": [name for name in entry["covers"] if name != number]} for entry in tree["sources"]]
+        spoilt = tree | {"sources": [entry for entry in kept if entry["covers"]]}
+        (tmp_path / f"{device.id}.yaml").write_text(yaml.safe_dump(spoilt), encoding="utf-8")
+
+        with pytest.raises(InputError, match=rf"no source covers .*{re.escape(number)}|sources: "):
+            read_hardware(tmp_path)
+
+
+@pytest.mark.parametrize("field", ["what", "date"])
+def test_a_source_without_a_name_or_a_date_is_refused(field: str, tmp_path: Path) -> None:
+    tree = yaml.safe_load((CATALOGUE / "hardware" / "t4.yaml").read_text(encoding="utf-8"))
+    del tree["sources"][0][field]
+    (tmp_path / "t4.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+
+    with pytest.raises(InputError, match=field):
+        read_hardware(tmp_path)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_without_the_source_of_any_one_row_a_table_is_refused(name: str, catalogue: Path) -> None:
+    path = catalogue / name
+    lines = path.read_text(encoding="utf-8").splitlines()
+
+    for line in range(1, len(lines), 7):
+        spoilt = [*lines[:line], lines[line].rpartition(",")[0] + ",", *lines[line + 1 :]]
+        path.write_text("\n".join(spoilt) + "\n", encoding="utf-8")
+
+        with pytest.raises(InputError, match=f"line {line + 1}: no source"):
+            TABLES[name](catalogue)
+
+
+def test_without_an_entry_in_the_list_of_sources_every_table_that_leans_on_it_is_refused(catalogue: Path) -> None:
+    path = catalogue / "sources.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for line in range(1, len(lines)):
+        path.write_text("\n".join([*lines[:line], *lines[line + 1 :]]) + "\n", encoding="utf-8")
+
+        refused = [name for name, read in TABLES.items() if _is_refused(read, catalogue)]
+
+        assert len(refused) == 1
+
+
+def _is_refused(read: Callable[[Path], object], folder: Path) -> bool:
+    try:
+        read(folder)
+    except InputError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("device", DEVICES.values(), ids=lambda device: device.id)
+def test_a_coarser_precision_is_never_slower(device: Hardware) -> None:
+    rates = device.peak_flop_per_s
+
+    assert [] == [(fast, slow) for fast, slow in FASTER if fast in rates and slow in rates and rates[fast] < rates[slow]]
+
+
+@pytest.mark.parametrize("device", DEVICES.values(), ids=lambda device: device.id)
+def test_rates_are_of_a_magnitude_that_a_chip_can_have(device: Hardware) -> None:
+    dense = device.peak_flop_per_s.values()
+
+    assert all(1e11 <= rate <= 2e16 for rate in dense)
+    assert device.memory_bytes is None or 2e8 <= device.memory_bytes <= 4e11
+    assert device.memory_bandwidth_bytes_per_s is None or 1e10 <= device.memory_bandwidth_bytes_per_s <= 1e14
+    assert device.power_watts is None or 5 <= device.power_watts <= 2000
+
+
+def test_a_larger_size_of_a_family_has_more_of_everything() -> None:
+    for family in {device.id.partition(".")[0] for device in DEVICES.values() if "." in device.id}:
+        small, large = DEVICES[f"{family}.xlarge"], DEVICES[f"{family}.4xlarge"]
+
+        assert 4 == pytest.approx(large.memory_bytes / small.memory_bytes)
+        assert 4 == large.cores / small.cores
+        assert 4 == pytest.approx(large.peak_flop_per_s["fp32"] / small.peak_flop_per_s["fp32"], rel=0.02)
+
+
+def test_every_machine_that_is_offered_has_a_price_and_every_price_is_of_a_machine_that_is_offered() -> None:
+    offered = {(offer.provider, offer.instance) for device in DEVICES.values() for offer in device.offers}
+
+    assert offered == {(price.provider, price.instance) for price in read_prices()}
+
+
+def test_tables_hold_nothing_whose_licence_forbids_to_pass_it_on() -> None:
+    with (CATALOGUE / "sources.csv").open(encoding="utf-8") as file:
+        licences = [row["licence"] for row in csv.DictReader(file)]
+
+    assert {"Apache-2.0", "MIT", "MIT; CC-BY-4.0"} == set(licences)
+
+
+def test_no_price_has_a_date_that_is_none() -> None:
+    days = {price.date for price in (*read_prices(), *read_token_prices())}
+
+    assert all(date(2020, 1, 1) < date.fromisoformat(day) for day in days)
+
+
+def test_a_price_is_stale_after_ninety_days() -> None:
+    assert not is_stale("2026-06-01", "2026-08-30T00:00:00+00:00")
+    assert is_stale("2026-06-01", "2026-08-31T00:00:00+00:00")
+    assert 31 == age_days("2026-07", "2026-08-01")
+
+
+def test_carbon_is_known_of_countries_and_of_regions_of_a_cloud() -> None:
+    country, region = carbon_of("FRA"), carbon_of("europe-west9", "gcp")
+
+    assert country is not None and country.provider is None and 20 < country.grams_co2e_per_kwh < 120
+    assert region is not None and 34 == region.grams_co2e_per_kwh
+    assert carbon_of("europe-west9", "aws") is None

@@ -1,0 +1,244 @@
+"""`advisor classify`, `portfolio`, `explain` and `rules test`: from a file to the answer, without a model and without what takes long."""
+
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from advisor import cli
+from advisor.schema import Classification, PortfolioPlan
+
+ROOT = Path(__file__).parents[1]
+SCENARIO = ROOT / "examples" / "scenarios" / "content-moderation.yaml"
+NOW = "2026-11-22T08:00:00+00:00"
+RULE = """
+id: busy
+title: The replicas are busy
+favours: inference
+weight: 1
+when: utilization_fraction > 0.8 and replicas > 1
+why: "{replicas} replicas work {utilization_fraction} of the time."
+source: {what: a test, date: "2026-11-22"}
+examples:
+  fires: {utilization_fraction: 0.9, replicas: 2}
+  silent: {utilization_fraction: 0.9, replicas: 1}
+"""
+SMALL = """
+name: small
+traffic: {requests_per_s: 40 k/day}
+lifecycle:
+  fine_tunings_per_year: 0
+  labels_usd: 0
+  serving: {serving_usd_per_hour: 0.02}
+"""
+# What a command that answers at once may not wait for.
+SLOW = {"numpy", "rule_engine", "jinja2", "onnxruntime", "onnx", "scipy", "rich", "psutil"}
+
+
+@pytest.fixture
+def advisor(tmp_path, monkeypatch, capsys):
+    """Runs a command as the console script does, in a folder of its own; returns exit status, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["advisor", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def test_the_answer_comes_first_and_says_how_firm_it_is(advisor):
+    status, out, err = advisor("classify", SCENARIO, "--now", NOW)
+
+    assert (0, "", "content-moderation: dominated by inference") == (status, err, out.splitlines()[0])
+    assert "Not robust" in out and "It turns " in out and "Until when: " in out
+
+
+def test_nothing_that_takes_long_to_load_is_loaded():
+    script = (
+        "import sys; from advisor import cli; sys.argv = ['advisor', 'classify', sys.argv[1]]\n"
+        "try: cli.main()\n"
+        f"finally: print(sorted({SLOW!r} & set(sys.modules)), file=sys.stderr)"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", script, SCENARIO], capture_output=True, text=True, check=True)
+
+    assert "[]" == ran.stderr.strip() and ran.stdout
+
+
+def test_the_same_file_gives_the_same_answer_to_the_byte(advisor):
+    once, again = (advisor("classify", SCENARIO, "--format", "json", "--now", NOW)[1] for _ in range(2))
+
+    assert once == again and msgspec.json.decode(once, type=Classification).created == NOW
+
+
+@pytest.mark.parametrize("scenario", sorted((ROOT / "examples" / "scenarios").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("format_", ["html", "md"])
+def test_every_scenario_is_told_as_a_page_that_is_well_formed_and_says_nothing_unknown(advisor, scenario, format_):
+    status, out, err = advisor("classify", scenario, "--format", format_, "--now", NOW)
+
+    assert (0, "") == (status, err)
+    assert not any(word in out for word in ("None", " nan", " inf ", "Undefined", "{{"))
+    if format_ == "html":
+        assert [] == Nesting(out).faults
+
+
+class Nesting(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.faults = [], []
+        self.feed(text)
+        self.faults += self.open
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in {"br", "meta"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(tag)
+
+
+def test_the_workload_of_a_measured_model_can_be_classified_too(advisor):
+    status, out, _ = advisor("classify", ROOT / "examples" / "support-search.yaml")
+
+    assert 0 == status and out.startswith("support-search: not known")
+    assert "lifecycle.serving" in out
+
+
+def test_a_small_bill_is_answered_by_doing_nothing(advisor, tmp_path):
+    (tmp_path / "small.yaml").write_text(SMALL)
+
+    assert "Change nothing: none of 1 change saves in 12 months what it costs." in " ".join(
+        advisor("classify", "small.yaml")[1].split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "old", "new"),
+    [
+        ("lifecycle.modle: unknown key", "  serving:", "  modle: {}\n  serving:"),
+        ("traffic: give either requests_per_s or trace", "requests_per_s: 40 k/day", ""),
+        ("lifecycle: both labels_usd and data.labels_to_buy", "  serving:", "  data: {labels_to_buy: 5}\n  serving:"),
+        (
+            "lifecycle: both fine_tuning_usd and fine_tuning ",
+            "  serving:",
+            "  fine_tuning_usd: 1\n  fine_tuning: {fine_tuning_tokens: 5}\n  serving:",
+        ),
+        (
+            "lifecycle.ranges.horizon_months: 12 does not lie within 1 and 2",
+            "  serving:",
+            "  ranges: {horizon_months: [1, 2]}\n  serving:",
+        ),
+        ("lifecycle.sources.inputs: no such figure", "  serving:", "  sources: {inputs: guess}\n  serving:"),
+        ("'h100' is no device of the catalogue", "{serving_usd_per_hour: 0.02}", "{device: h100}"),
+        ("'gpt-4.1-mega' is not in the price list", "{serving_usd_per_hour: 0.02}", "{api_model: gpt-4.1-mega}"),
+        ("lifecycle.horizon_months: 1,200.0 is more than 600", "  serving:", "  horizon_months: 100 years\n  serving:"),
+        (
+            "lifecycle.model: more parameters are active",
+            "  serving:",
+            "  model: {parameters: 1 B, active_parameters: 2 B}\n  serving:",
+        ),
+        (
+            "lifecycle.request: shared_prefix_tokens",
+            "  serving:",
+            "  request: {input_tokens: 1, shared_prefix_tokens: 2}\n  serving:",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_refused_with_file_and_key(advisor, tmp_path, said, old, new):
+    (tmp_path / "small.yaml").write_text(SMALL.replace(old, new))
+
+    status, out, err = advisor("classify", "small.yaml")
+
+    error, hint = err.splitlines()
+    assert (2, "") == (status, out)
+    assert error.startswith("error: ") and said in error and len(hint) > len("hint: ")
+    assert "small.yaml" in error
+
+
+def test_rules_of_the_user_take_part_in_the_verdict(advisor, tmp_path):
+    (tmp_path / "mine").mkdir()
+    rule = (
+        RULE.replace("busy", "all-mine")
+        .replace("weight: 1\n", "weight: 90\n")
+        .replace("favours: inference", "favours: pre-training")
+    )
+    rule = rule.replace("utilization_fraction > 0.8 and replicas > 1", "horizon_months > 1").replace(
+        "{replicas} replicas work {utilization_fraction}", "{horizon_months}"
+    )
+    rule = rule.replace("{utilization_fraction: 0.9, replicas: 2}", "{horizon_months: 2}").replace(
+        "{utilization_fraction: 0.9, replicas: 1}", "{horizon_months: 1}"
+    )
+    (tmp_path / "mine" / "all-mine.yaml").write_text(rule)
+
+    _, out, _ = advisor("classify", SCENARIO, "--rules", "mine")
+
+    assert "dominated by pre-training" in out and "all-mine" in out
+
+
+def test_sound_rules_pass_their_test(advisor, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "busy.yaml").write_text(RULE)
+
+    assert (0, "busy: fires and stays silent as its examples say\n", "") == advisor("rules", "test", "mine")
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "old", "new"),
+    [
+        ("when", "'utilisation_fraction' is not a known fact", "when: utilization_fraction", "when: utilisation_fraction"),
+        (
+            "why",
+            "'requests_per_s' is not the plain name of a fact that the condition asks for",
+            "{replicas} replicas",
+            "{requests_per_s}",
+        ),
+        ("examples", "missing required field `silent`", "  silent: {utilization_fraction: 0.9, replicas: 1}\n", ""),
+        ("examples.fires", "with these facts the rule is silent", "replicas: 2", "replicas: 1"),
+    ],
+)
+def test_a_rule_that_is_not_sound_is_refused_with_its_file_and_key(advisor, tmp_path, key, said, old, new):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "busy.yaml").write_text(RULE.replace(old, new))
+
+    for command in (("rules", "test", "mine"), ("classify", SCENARIO, "--rules", "mine")):
+        status, out, err = advisor(*command)
+
+        assert (2, "") == (status, out)
+        assert err.startswith(f"error: mine/busy.yaml: {key}: ") and said in err
+
+
+def test_a_rule_is_explained_as_prose(advisor):
+    status, out, _ = advisor("explain", "agents-multiply")
+
+    assert 0 == status
+    assert out.startswith("Agents multiply the tokens of a request (agents-multiply)")
+    assert "speaks for inference with a weight of 0.5" in out and "Source: Anthropic" in out
+
+
+def test_a_portfolio_is_planned_and_told(advisor, tmp_path):
+    status, out, err = advisor(
+        "portfolio", ROOT / "examples" / "portfolio.yaml", "--format", "json", "-o", "plan.json", "--now", NOW
+    )
+    plan = msgspec.json.decode((tmp_path / "plan.json").read_bytes(), type=PortfolioPlan)
+
+    assert (0, "", "") == (status, out, err)
+    assert 0 < plan.spent_usd <= plan.budget_usd
+    assert "no better plan exists" in advisor("portfolio", ROOT / "examples" / "portfolio.yaml")[1]
+
+
+def test_a_workload_that_stands_in_a_portfolio_twice_is_refused(advisor, tmp_path):
+    (tmp_path / "p.yaml").write_text("name: p\nbudget_usd: 1\nworkloads: [{workload: a.yaml}, {workload: a.yaml}]\n")
+
+    status, _, err = advisor("portfolio", "p.yaml")
+
+    assert 2 == status and err.startswith("error: p.yaml: workloads: 'a.yaml' stands there twice")

@@ -1,0 +1,107 @@
+"""Eight scenarios with assumed numbers: each has the class that it is expected to have, says how firm it is, and names its sources."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from advisor.classification import classify_file, plan_portfolio
+from advisor.life_file import read_life
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "examples" / "scenarios"
+NOW = "2026-11-22T08:00:00+00:00"
+EXPECTED = {
+    "customer-chatbot": "inference",
+    "autonomous-agents": "inference",
+    "saas-features": "inference",
+    "content-moderation": "inference",
+    "medical-diagnosis": "fine-tuning",
+    "underserved-language": "pre-training",
+    "frontier-lab": "pre-training",
+    "compliance-adaptation": "mixed",
+}
+TOLD = {name: classify_file(FOLDER / f"{name}.yaml", None, now=NOW) for name in EXPECTED}
+
+
+def test_there_is_a_scenario_for_each_expectation():
+    assert sorted(EXPECTED) == sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_scenario_has_the_class_that_is_expected_of_it(name):
+    assert EXPECTED[name] == TOLD[name].verdict.dominated_by
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_scenario_says_whether_it_is_robust_and_when_it_turns(name):
+    verdict = TOLD[name].verdict
+
+    assert verdict.robust is not None and verdict.robust == (not verdict.turned_by)
+    assert verdict.flips_when
+
+
+def test_the_widest_guesses_leave_two_scenarios_open():
+    assert ["content-moderation", "frontier-lab"] == sorted(name for name in EXPECTED if not TOLD[name].verdict.robust)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_every_number_that_the_money_hangs_on_has_a_source(name):
+    lifecycle = read_life(FOLDER / f"{name}.yaml").lifecycle
+
+    assert {"requests_per_s", "usd_per_label"} & lifecycle.sources.keys() and lifecycle.ranges
+    assert all(entry.estimate.source for entry in TOLD[name].assumed)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_scenario_has_shares_that_add_up_and_levers_with_a_date_or_a_reason(name):
+    told = TOLD[name]
+
+    assert 1 == pytest.approx(sum(share.value for share in told.verdict.shares.values()))
+    assert told.verdict.break_evens
+    assert all((entry.months is None) == (entry.on is None) and (entry.on or entry.because) for entry in told.verdict.break_evens)
+
+
+def in_other_units(text):
+    return (
+        text.replace("1 M/day", "11.574074074074074 /s")
+        .replace("[300 k/day, 3 M/day]", "[3.472222222222222 /s, 34.72222222222222 /s]")
+        .replace("horizon_months: 24", "horizon_months: 2 years")
+        .replace("latency_s: 10 s", "latency_s: 10000 ms")
+        .replace("8 B", "8000 M")
+        .replace("10 M}", "10000 k}")
+        .replace("5 k,", "5000,")
+        .replace("growth_per_month: 2 %", "growth_per_month: 0.02")
+        .replace("domain_shift: 5 %", "domain_shift: 0.05")
+    )
+
+
+def numbers(tree, path=()):
+    if isinstance(tree, dict):
+        return {key: value for name, entry in tree.items() for key, value in numbers(entry, (*path, name)).items()}
+    if isinstance(tree, list):
+        return {key: value for at, entry in enumerate(tree) for key, value in numbers(entry, (*path, at)).items()}
+    return {path: tree}
+
+
+def test_an_input_in_other_units_changes_nothing(tmp_path):
+    text = (FOLDER / "customer-chatbot.yaml").read_text()
+    other = tmp_path / "customer-chatbot.yaml"
+    other.write_text(in_other_units(text))
+    assert text != other.read_text()
+
+    before, after = (
+        numbers(msgspec.to_builtins(entry)) for entry in (TOLD["customer-chatbot"], classify_file(other, None, now=NOW))
+    )
+
+    assert before.keys() == after.keys()
+    for key, value in before.items():
+        assert (pytest.approx(value, rel=1e-6) if isinstance(value, float) else value) == after[key], key
+
+
+def test_the_example_portfolio_is_planned_within_its_budget():
+    plan = plan_portfolio(ROOT / "examples" / "portfolio.yaml", now=NOW)
+
+    assert plan.spent_usd <= plan.budget_usd and plan.gap_usd == 0
+    assert 1 == pytest.approx(plan.share_for_inference + plan.share_for_training)
+    assert 5 == len(plan.choices)
