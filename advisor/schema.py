@@ -254,6 +254,48 @@ class CarbonIntensity(Record, frozen=True, kw_only=True):
     source: Name
 
 
+Class = Literal["gpu", "cpu"]  # of device that public measurements suffice to judge errors of
+Ground = Literal["anchored", "similar", "roofline"]
+
+
+class PublicSeries(Record, frozen=True, kw_only=True):
+    """One public model under one setting, and how fast devices ran it; what is None is not told."""
+
+    model: Name
+    family: Name  # of measurements: one publisher, one way to measure
+    precision: Precision | None = None
+    framework: str
+    scenario: str
+    devices: Count = 1  # that shared the work
+    batch_size: Positive | None = None
+    sequence_length: Positive | None = None  # of text, or pixels a side
+    output_length: Positive | None = None
+    flop_per_item: Positive | None = None
+    activations_per_item: Positive | None = None
+    parameters: Positive | None = None
+    items_per_s: dict[str, Positive]  # by hardware
+
+
+class ProjectionError(Record, frozen=True, kw_only=True):
+    """How far projections of one kind were off on models held back: 90 % of |log error| / scale lie below `quantile`."""
+
+    device_class: Class
+    ground: Ground
+    quantile: Positive
+    rows: Count
+    models: Count
+
+
+class PublicMeasurements(Record, frozen=True, kw_only=True):
+    """What projections stand on; written by benchmarks/fit_projection.py."""
+
+    series: tuple[PublicSeries, ...]
+    errors: tuple[ProjectionError, ...]
+    efficiency: dict[str, Positive]  # "class/precision" -> share of the roofline that is reached, at the median
+    machines: tuple[Hardware, ...] = ()  # of those measurements, where the catalogue has none: not offered anywhere
+    sources: tuple[Source, ...]
+
+
 # --- what was measured ---------------------------------------------------------------------------------------------------
 
 
