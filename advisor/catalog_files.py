@@ -11,10 +11,9 @@ import msgspec
 
 from advisor.errors import InputError
 from advisor.files import read_yaml
-from advisor.schema import CarbonIntensity, Hardware, Price, PublicMeasurements, Record, TokenPrice
+from advisor.schema import STALE_DAYS, CarbonIntensity, Hardware, Price, PublicMeasurements, Record, TokenPrice
 
 R = TypeVar("R", bound=Record)
-STALE_DAYS = 90  # an older price is flagged wherever it is used
 
 
 def read_hardware(folder: Path | None = None) -> dict[str, Hardware]:

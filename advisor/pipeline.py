@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from advisor.catalog_files import read_public_measurements
 from advisor.decide.advise import Request, advise
 from advisor.errors import InputError
 from advisor.files import read_json, sha256, write_atomically, write_record
+from advisor.market import local_carbon, places
 from advisor.rulebook import read_rules
 from advisor.schema import Advice, Profile, Trace, Workload
 from advisor.workload_file import read_trace, read_workload
@@ -24,10 +26,8 @@ def advise_on(profile_path: Path, workload_path: Path, *, now: str) -> Advice:
     """Return the advice on a saved profile."""
     measured = read_profile(profile_path)
     workload = read_workload(workload_path)
-    request, trace = (
-        request_of(workload, profile_path, profile_sha256=sha256(profile_path), now=now),
-        recorded(workload, workload_path),
-    )
+    request = request_of(workload, profile_path, workload_path=workload_path, profile_sha256=sha256(profile_path), now=now)
+    trace = recorded(workload, workload_path)
     if workload.quality is not None and workload.quality.data is not None:
         measured = with_quality_on(measured, {sha256(workload_path.parent / workload.quality.data)})
     try:
@@ -58,8 +58,9 @@ def with_quality_on(measured: Profile, data_sha256: set[str]) -> Profile:
     return msgspec.structs.replace(measured, variants=tuple(variants))
 
 
-def request_of(workload: Workload, profile_path: Path, *, profile_sha256: str, now: str) -> Request:
-    """Return what is asked of the decision, with the rules that come with advisor."""
+def request_of(workload: Workload, profile_path: Path, *, workload_path: Path | None, profile_sha256: str, now: str) -> Request:
+    """Return what is asked of the decision, with the rules, hardware and prices that come with advisor."""
+    where, unknown = places(workload, workload_path, now=now)
     with as_file(files("advisor.rules")) as folder:
         rules = read_rules(folder)
     return Request(
@@ -68,6 +69,10 @@ def request_of(workload: Workload, profile_path: Path, *, profile_sha256: str, n
         profile_sha256=profile_sha256,
         profile_path=profile_path.name,
         created=now,
+        places=where,
+        public=read_public_measurements() if where else None,
+        carbon=local_carbon(workload),
+        exclusions=unknown,
     )
 
 

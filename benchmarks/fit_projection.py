@@ -73,7 +73,9 @@ def store(rows: list[dict[str, str]], path: Path) -> None:
 def compact(fitted: PublicMeasurements) -> bytes:
     """Return the file, a line a series, without what is not known."""
     tree = msgspec.to_builtins(fitted)
-    series = [msgspec.json.encode({key: value for key, value in entry.items() if value is not None}) for entry in tree.pop("series")]
+    series = [
+        msgspec.json.encode({key: value for key, value in entry.items() if value is not None}) for entry in tree.pop("series")
+    ]
     tree["machines"] = [{key: value for key, value in machine.items() if value} for machine in tree["machines"]]
     return msgspec.json.encode(tree)[:-1] + b',"series":[\n' + b",\n".join(series) + b"\n]}\n"
 

@@ -97,7 +97,9 @@ def _middle(of: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def table(kinds: dict[str, dict[str, Any]]) -> str:
-    lines = [f"{'class and ground':20} {'rows':>6} {'models':>6} {'median':>7} {'p90':>7} {'rank':>6} {'coverage':>8} {'interval':>8}"]
+    lines = [
+        f"{'class and ground':20} {'rows':>6} {'models':>6} {'median':>7} {'p90':>7} {'rank':>6} {'coverage':>8} {'interval':>8}"
+    ]
     for kind, figures in kinds.items():
         rank = "-" if figures["rank_correlation"] is None else f"{figures['rank_correlation']:.3f}"
         lines.append(

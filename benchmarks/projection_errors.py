@@ -53,7 +53,9 @@ def anchored(held_back: list[PublicSeries], public: PublicMeasurements) -> list[
                 said = project.ratio(only(entry, source), source, target, public)
                 if said is not None:
                     true = math.log(entry.items_per_s[target] / entry.items_per_s[source])
-                    found.append(Seen(kind, "anchored", number, entry.model, source, target, said.log_value, true, said.log_margin))
+                    found.append(
+                        Seen(kind, "anchored", number, entry.model, source, target, said.log_value, true, said.log_margin)
+                    )
     return found
 
 
@@ -85,7 +87,9 @@ def _from_cpu(
         there = project.series_roofline_s(entry, machines[source]) if source in machines and source != target else None
         if there is not None and error is not None and class_of(source) == "cpu":
             true = math.log(entry.items_per_s[target] / speed)
-            found.append(Seen("cpu", "roofline", number, entry.model, source, target, math.log(there / least), true, error.quantile))
+            found.append(
+                Seen("cpu", "roofline", number, entry.model, source, target, math.log(there / least), true, error.quantile)
+            )
     return found
 
 

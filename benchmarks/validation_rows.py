@@ -82,7 +82,9 @@ def _setting(row: dict[str, str]) -> tuple[object, ...]:
 
 
 def _series(setting: tuple[object, ...], speeds: dict[str, float]) -> PublicSeries:
-    family, model, precision, framework, scenario, batch, load, length, output, devices, unit, gflop, activations, billions = setting
+    family, model, precision, framework, scenario, batch, load, length, output, devices, unit, gflop, activations, billions = (
+        setting
+    )
     sequence = _number(str(length).removesuffix("px"))
     flop = None if gflop is None else float(gflop) * 1e9  # type: ignore[arg-type]
     is_encoder = "bert" in str(model).lower() or "bge" in str(model).lower()

@@ -5,26 +5,30 @@ from typing import Literal
 import msgspec
 
 from advisor import __version__
-from advisor.decide import choices, lifecycle, verdict
+from advisor.decide import choices, lifecycle, ranking, verdict
 from advisor.decide.bench import Bench
 from advisor.decide.candidates import Admission
 from advisor.decide.day import HOURS_PER_DAY, SECONDS_PER_DAY
 from advisor.decide.predict import SERVER_FACTOR
-from advisor.decide.search import MAX_REPLICAS, Found
+from advisor.decide.search import MAX_REPLICAS
 from advisor.decide.service_time import is_projected
 from advisor.decide.summaries import service_curves, variant_summaries
 from advisor.errors import InputError
 from advisor.schema import (
     BUSY_FRACTION,
     SCHEMA_VERSION,
+    STALE_DAYS,
     Advice,
     Basis,
+    CarbonIntensity,
     Certificate,
     Estimate,
     Exclusion,
     LoadTest,
+    Place,
     Prediction,
     Profile,
+    PublicMeasurements,
     Record,
     Rule,
     Saving,
@@ -46,18 +50,33 @@ class Request(Record, frozen=True, kw_only=True):
     profile_sha256: str
     profile_path: str | None
     created: str
+    places: tuple[Place, ...] = ()  # other hardware than the profiled machine, with what it costs
+    public: PublicMeasurements | None = None  # what projections to it stand on
+    carbon: CarbonIntensity | None = None  # of the grid of the profiled machine
+    exclusions: tuple[Exclusion, ...] = ()  # hardware that was asked for, but cannot be judged
 
 
 def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
     """Return the advice; raise InputError if the workload asks for what the profile does not hold."""
     workload = request.workload
-    bench = Bench(profile, workload, trace)
+    bench = Bench(profile, workload, trace, carbon=request.carbon)
     _check(bench)
-    found, space = bench.find(bench.admitted())
     baseline = choices.baseline_today(bench)
-    recommended, ties, more_ties = choices.choose(bench, found, baseline)
-    unproven = choices.unproven(bench, recommended, baseline)
-    miss, binding_constraint = (None, None) if recommended is not None else choices.nearest_miss(bench, space, baseline, unproven)
+    elsewhere = [Bench(profile, workload, trace, place, request.public) for place in request.places]
+    benches = [*([bench] if "local" in workload.hardware.allowed else []), *(each for each in elsewhere if each.grids)]
+    searched = ranking.ordered([done for each in benches if (done := ranking.search_place(each, baseline))], workload)
+    unjudged = (*request.exclusions, *(entry for each in elsewhere for entry in each.exclusions))
+    if not searched:
+        reasons = "; ".join(f"{entry.what}: {entry.reason}" for entry in unjudged)
+        raise InputError(f"hardware.allowed: none of it can be judged ({reasons})", hint="allow `local` as well")
+    at, found, space, _ = searched[0]
+    is_within = ranking.is_eligible(searched[0], workload)
+    may_stay = (at is bench and is_within) or not _is_about_energy(workload)
+    home = bench if may_stay and "local" in workload.hardware.allowed else None
+    nothing = msgspec.structs.replace(found, cheapest=(), cost_usd_per_hour=None)
+    recommended, ties, more_ties = choices.choose(at, found if is_within else nothing, baseline, home)
+    unproven = choices.unproven(at, recommended, baseline)
+    miss, binding_constraint = (None, None) if recommended is not None else choices.nearest_miss(at, space, baseline, unproven)
     # Against a configuration that breaks its promise nothing can be saved: it would have to change anyway.
     is_kept = recommended is not None and recommended.candidate == baseline.candidate
     is_compared = recommended is not None and not is_kept and choices.keeps_promises(bench, baseline)
@@ -78,14 +97,14 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         workload=workload,
         mean_requests_per_s=bench.demand.requests_per_s,
         outcome=outcome,
-        headline=_headline(bench, recommended, baseline, miss, costs_today),
+        headline=_headline(at, bench, recommended, baseline, miss, costs_today),
         recommended=recommended,
         baseline=baseline,
         saving=saving,
         ties=ties,
         more_ties=more_ties,
         speed_ties=tuple(bench.speed_ties.values()),
-        frontier=choices.frontier(bench, space, recommended, baseline),
+        frontier=ranking.merged_frontier(choices.frontier(at, space, recommended, baseline), searched),
         nearest_miss=miss,
         binding_constraint=binding_constraint,
         unproven=unproven,
@@ -93,13 +112,19 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         variants=variant_summaries(profile, bench.admissions),
         service_curves=service_curves(profile),
         noise_fraction=profile.noise_fraction,
-        certificate=_certificate(bench, found, recommended),
+        certificate=_certificate(searched, recommended),
         samples=sum(len(visit.latency_s) for entry in profile.measurements for visit in entry.visits),
         measuring_s=profile.measuring_s,
-        risks=_risks(bench, recommended),
-        exclusions=(*profile.exclusions, *_not_admitted(bench.admissions)),
-        notes=(*profile.model.notes, *profile.notes, *_assumptions(bench)),
+        risks=_risks(at, recommended),
+        exclusions=(*profile.exclusions, *_not_admitted(bench.admissions), *unjudged, *_over_energy(searched, workload)),
+        places=ranking.answers(searched) if workload.hardware.allowed != ("local",) else (),
+        notes=(*profile.model.notes, *profile.notes, *_assumptions(bench), *_elsewhere(searched)),
     )
+
+
+def _is_about_energy(workload: Workload) -> bool:
+    asked = workload.energy
+    return asked is not None and (asked.objective == "energy" or asked.max_joules_per_request is not None)
 
 
 def with_load_tests(advice: Advice, tests: tuple[LoadTest, ...], *, before: Advice) -> Advice:
@@ -219,24 +244,29 @@ def _verdict(
     return verdict.classify(facts, rules, shares)
 
 
-def _certificate(bench: Bench, found: Found, recommended: Prediction | None) -> Certificate:
+def _certificate(searched: list[ranking.Searched], recommended: Prediction | None) -> Certificate:
     # What runs today may be on more replicas than are searched; what lies between was not looked at.
     unseen = recommended.candidate.replicas - MAX_REPLICAS - 1 if recommended is not None else 0
-    tied = set(bench.speed_ties) - bench.admitted()
-    by_tie, _ = bench.find(tied)
-    by_quality, _ = bench.find(set(bench.admissions) - bench.admitted() - tied)
+    by_tie = by_quality = 0
+    for entry in searched:
+        bench = entry.bench
+        tied = set(bench.speed_ties) - bench.admitted()
+        by_tie += bench.find(tied)[0].candidates
+        by_quality += bench.find(set(bench.admissions) - bench.admitted() - tied)[0].candidates
+    every = [entry.found for entry in searched]
     return Certificate(
-        candidates=found.candidates + by_tie.candidates + by_quality.candidates,
-        cut_by_bound=found.cut_by_bound,
-        cut_by_quality=by_quality.candidates,
-        cut_by_tie=by_tie.candidates,
-        cut_by_cost=found.cut_by_cost,
-        simulated=found.simulated,
-        regret_usd_per_hour=max(unseen, 0) * bench.price,
+        candidates=sum(found.candidates for found in every) + by_tie + by_quality,
+        cut_by_bound=sum(found.cut_by_bound for found in every),
+        cut_by_quality=by_quality,
+        cut_by_tie=by_tie,
+        cut_by_cost=sum(found.cut_by_cost for found in every),
+        simulated=sum(found.simulated for found in every),
+        regret_usd_per_hour=max(unseen, 0) * searched[0].bench.price,
     )
 
 
 def _headline(
+    at: Bench,
     bench: Bench,
     recommended: Prediction | None,
     baseline: Prediction,
@@ -259,6 +289,7 @@ def _headline(
         if recommended.candidate.variant != baseline.candidate.variant
         else "Serve the model as it is"
     )
+    what += f" on {at.hardware} ({at.place.machine})" if at.place is not None else ""
     batch = f" in batches of up to {recommended.candidate.max_batch_size}" if recommended.candidate.max_batch_size > 1 else ""
     if not baseline.meets_slo:
         return f"{what}{batch}: {usd(cost)}/h keeps {promise}; today's configuration, at {usd(before)}/h, does not"
@@ -297,6 +328,14 @@ def _risks(bench: Bench, recommended: Prediction | None) -> tuple[str, ...]:
             said.insert(0 if breaks else len(said), _in_busiest(bench, in_busiest, breaks=breaks))
     if bench.profile.noise_fraction is not None and bench.profile.noise_fraction > NOISY_FRACTION:
         said.append(f"a noisy machine: the baseline differs from itself by {percent(bench.profile.noise_fraction)}")
+    if recommended is not None and bench.ground != "measured":
+        said.insert(
+            0,
+            f"nobody measured the model on {bench.hardware}: profile it there (advisor profile --hardware {bench.hardware}) and merge "
+            "before relying on it",
+        )
+    if bench.place is not None and bench.place.price_is_stale:
+        said.append(f"its price is of {bench.place.price_date}: ask again before buying")
     said.append(UNTRIED)
     return tuple(said)
 
@@ -309,6 +348,25 @@ def _in_busiest(bench: Bench, at_target: Estimate, *, breaks: bool) -> str:
         f"in {when} of the day, at {rate(bench.demand.busiest_requests_per_s)}, p{100 * slo.quantile:g} is {seconds(at_target.low)} "
         f"to {seconds(at_target.high)}: {'not surely ' if breaks else ''}within the target"
     )
+
+
+def _over_energy(searched: list[ranking.Searched], workload: Workload) -> tuple[Exclusion, ...]:
+    return tuple(entry for each in searched if (entry := ranking.over_energy(each, workload)) is not None)
+
+
+def _elsewhere(searched: list[ranking.Searched]) -> tuple[str, ...]:
+    """Return what is assumed of hardware that was not measured, and how old its prices are."""
+    said = []
+    if projected := [entry.bench.hardware for entry in searched if entry.bench.ground != "measured"]:
+        said.append(
+            f"projected, not measured: service times on {', '.join(projected)}; the target is judged at the upper end of their intervals, "
+            "and inside a server they are taken to be slowed down as on the profiled machine"
+        )
+    for entry in searched:
+        place = entry.bench.place
+        if place is not None and place.price_is_stale:
+            said.append(f"the price of {place.machine} is of {place.price_date}, more than {STALE_DAYS} days old")
+    return tuple(said)
 
 
 def _not_admitted(admissions: dict[str, Admission]) -> tuple[Exclusion, ...]:

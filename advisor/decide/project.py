@@ -62,7 +62,7 @@ def device_class(hardware: Hardware) -> Class | None:
 
 def peak_flop_per_s(hardware: Hardware, precision: str) -> float | None:
     """Return the dense rate at which a precision runs; None where the device lacks it."""
-    rates: dict[str, float] = {**hardware.peak_flop_per_s}
+    rates = {str(name): rate for name, rate in hardware.peak_flop_per_s.items()}
     return next((rates[name] for name in RUNS_AS.get(precision, (precision,)) if name in rates), None)
 
 
@@ -84,7 +84,9 @@ def work_of(model: ModelFacts, precision: str, *, length: int | None) -> tuple[W
     )
 
 
-def roofline_s(work: tuple[Work, ...], hardware: Hardware, precision: str, batch_size: int, *, share: float = 1.0) -> float | None:
+def roofline_s(
+    work: tuple[Work, ...], hardware: Hardware, precision: str, batch_size: int, *, share: float = 1.0
+) -> float | None:
     """Return the least seconds of a batch on a `share` of the device; None where a rate is not known or the precision is lacking."""
     peak, bandwidth = peak_flop_per_s(hardware, precision), hardware.memory_bandwidth_bytes_per_s
     if peak is None or bandwidth is None:
@@ -201,7 +203,10 @@ def _distances(query: PublicSeries, known: list[PublicSeries], measured_on: str)
         (lambda entry: entry.scenario, UNLIKE_SCENARIO),
         (lambda entry: entry.devices, UNLIKE_DEVICES),
     )
-    apart = np.array([sum(cost for of, cost in named if of(entry) != of(query)) for entry in known], dtype=float)
+    # What the query does not say of itself, as a user's model has no publisher, sets nothing apart.
+    apart = np.array(
+        [sum(cost for of, cost in named if of(query) != "" and of(entry) != of(query)) for entry in known], dtype=float
+    )
     asked = np.array(_degrees(query, measured_on))
     there = np.array([_degrees(entry, measured_on) for entry in known])
     far = np.minimum(((there - asked) / np.array(list(DEGREES.values()))) ** 2, FARTHEST)
