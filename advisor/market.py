@@ -1,5 +1,6 @@
 """Where it may run: hardware that a workload allows, the machine to rent it in, its price with its age, and the grid that feeds it."""
 
+import difflib
 from pathlib import Path
 
 from advisor.catalog_files import (
@@ -9,6 +10,7 @@ from advisor.catalog_files import (
     read_hardware,
     read_prices,
 )
+from advisor.errors import InputError
 from advisor.price_book import read_price_book, user_price_book
 from advisor.schema import CarbonIntensity, Estimate, Exclusion, Hardware, Offer, Place, Price, Workload
 from advisor.units import counted
@@ -38,6 +40,17 @@ def places(workload: Workload, workload_path: Path | None, *, now: str) -> tuple
         else:
             made.append(place)
     return tuple(made), tuple(unknown)
+
+
+def device(name: str) -> Hardware:
+    """Return a device of the catalogue; raise InputError for a name that is not in it."""
+    known = read_hardware()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise InputError(
+            f"{name!r} is not in the catalogue", hint=f"did you mean {near[0]}?" if near else "see `advisor hardware list`"
+        )
+    return known[name]
 
 
 def all_prices(workload: Workload | None, workload_path: Path | None) -> tuple[Price, ...]:
@@ -88,7 +101,8 @@ def _place(hardware: Hardware, workload: Workload, prices: tuple[Price, ...], *,
 def _rented(hardware: Hardware, offer: Offer, price: Price, workload: Workload, *, now: str) -> Place:
     stale = is_stale(price.date, now)
     age = f", {age_days(price.date, now)} days old" if stale else ""
-    machine = f"{price.instance}, {price.provider} {price.region}, {price.term}"
+    named = "" if price.instance == hardware.id else f"{price.instance}, "
+    machine = f"{named}{price.provider} {price.region}, {price.term}"
     machine += f", with {counted(offer.devices, 'device')}" if offer.devices > 1 else ""
     usd = price.usd_per_hour
     country = COUNTRY_OF_REGION.get((price.provider, price.region))

@@ -17,7 +17,6 @@ from advisor.errors import InputError
 from advisor.schema import (
     BUSY_FRACTION,
     SCHEMA_VERSION,
-    STALE_DAYS,
     Advice,
     Basis,
     CarbonIntensity,
@@ -116,9 +115,9 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         samples=sum(len(visit.latency_s) for entry in profile.measurements for visit in entry.visits),
         measuring_s=profile.measuring_s,
         risks=_risks(at, recommended),
-        exclusions=(*profile.exclusions, *_not_admitted(bench.admissions), *unjudged, *_over_energy(searched, workload)),
+        exclusions=(*profile.exclusions, *_not_admitted(bench.admissions), *unjudged, *ranking.ruled_out(searched, workload)),
         places=ranking.answers(searched) if workload.hardware.allowed != ("local",) else (),
-        notes=(*profile.model.notes, *profile.notes, *_assumptions(bench), *_elsewhere(searched)),
+        notes=(*profile.model.notes, *profile.notes, *_assumptions(bench), *ranking.assumptions(searched)),
     )
 
 
@@ -348,25 +347,6 @@ def _in_busiest(bench: Bench, at_target: Estimate, *, breaks: bool) -> str:
         f"in {when} of the day, at {rate(bench.demand.busiest_requests_per_s)}, p{100 * slo.quantile:g} is {seconds(at_target.low)} "
         f"to {seconds(at_target.high)}: {'not surely ' if breaks else ''}within the target"
     )
-
-
-def _over_energy(searched: list[ranking.Searched], workload: Workload) -> tuple[Exclusion, ...]:
-    return tuple(entry for each in searched if (entry := ranking.over_energy(each, workload)) is not None)
-
-
-def _elsewhere(searched: list[ranking.Searched]) -> tuple[str, ...]:
-    """Return what is assumed of hardware that was not measured, and how old its prices are."""
-    said = []
-    if projected := [entry.bench.hardware for entry in searched if entry.bench.ground != "measured"]:
-        said.append(
-            f"projected, not measured: service times on {', '.join(projected)}; the target is judged at the upper end of their intervals, "
-            "and inside a server they are taken to be slowed down as on the profiled machine"
-        )
-    for entry in searched:
-        place = entry.bench.place
-        if place is not None and place.price_is_stale:
-            said.append(f"the price of {place.machine} is of {place.price_date}, more than {STALE_DAYS} days old")
-    return tuple(said)
 
 
 def _not_admitted(admissions: dict[str, Admission]) -> tuple[Exclusion, ...]:

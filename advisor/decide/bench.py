@@ -169,11 +169,7 @@ def predict(
         latency_busiest_s=estimate(busiest) if busiest else None,
         goodput_fraction=estimate({end: outcome.goodput for end, outcome in ends.items()}),
         throughput_requests_per_s=estimate({end: outcome.throughput_requests_per_s for end, outcome in ends.items()}),
-        capacity_requests_per_s=bench.simulator.capacity_requests_per_s(
-            configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s
-        )
-        if with_capacity
-        else None,
+        capacity_requests_per_s=_capacity(bench, configuration, replicas, basis) if with_capacity else None,
         utilization_fraction=utilization,
         mean_batch_size=float(shares @ np.arange(1, len(shares) + 1)),
         batch_size_shares=tuple(shares.tolist()),
@@ -189,6 +185,12 @@ def predict(
         meets_slo=bench.simulator.keeps_up(configuration, replicas, "high") and at_target.high <= slo.latency_s,
         changes=tuple(said),
     )
+
+
+def _capacity(bench: Bench, configuration: Configuration, replicas: int, basis: Basis) -> Estimate | None:
+    slo = bench.workload.slo
+    found = bench.simulator.capacity_requests_per_s(configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s)
+    return found if found is None else msgspec.structs.replace(found, basis=basis)
 
 
 def _projected_from(bench: Bench, configuration: Configuration) -> str:

@@ -254,18 +254,20 @@ def _on_cpu(
             if batch_size not in grid.batch_sizes[index]:
                 return None
             known = grid.medians[index][grid.batch_sizes[index].index(batch_size)]
-            work = project.work_of(profile.model, precision, length=length)
-            least = [
-                project.roofline_s(work, hardware, precision, batch_size, share=share)
-                for hardware, share in ((here, 1 / grid.instances), (there, 1 / (cores if grid.instances > 1 else 1)))
-            ]
-            if least[0] is None or least[1] is None:
-                return None
-            ratio = least[1] / least[0]
+            # Of a precision that no CPU was seen in, nobody knows how much of its higher rate is reached: perhaps no more than of fp32.
+            ways: list[Precision] = [precision] if f"cpu/{precision}" in public.efficiency else [precision, "fp32"]
+            ratios = []
+            for way in ways:
+                work = project.work_of(profile.model, way, length=length)
+                before = project.roofline_s(work, here, way, batch_size, share=1 / grid.instances)
+                after = project.roofline_s(work, there, way, batch_size, share=1 / (cores if grid.instances > 1 else 1))
+                if before is None or after is None:
+                    return None
+                ratios.append(after / before)
             return Estimate(
-                value=known.value * ratio,
-                low=known.low * ratio / margin,
-                high=known.high * ratio * margin,
+                value=known.value * math.sqrt(min(ratios) * max(ratios)),
+                low=known.low * min(ratios) / margin,
+                high=known.high * max(ratios) * margin,
                 basis="projected",
                 source=f"measured on {profile.machine.cpu}, times the ratio of the rooflines of {there.name}",
             )

@@ -10,7 +10,7 @@ from advisor.decide.bench import Bench, predict
 from advisor.decide.candidates import Configuration
 from advisor.decide.search import Found
 from advisor.kernels import pareto
-from advisor.schema import Exclusion, PlaceAnswer, Prediction, Workload
+from advisor.schema import STALE_DAYS, Exclusion, PlaceAnswer, Prediction, Workload
 from advisor.units import number
 
 LOCAL = "the machine of the profile"
@@ -94,3 +94,23 @@ def merged_frontier(front: tuple[Prediction, ...], searched: list[Searched]) -> 
     points = [(entry.cost_usd_per_hour.value, entry.latency_slo_s.value, drop) for entry, drop in zip(entries, lost, strict=True)]
     kept = [entry for entry, keep in zip(entries, pareto.non_dominated(np.array(points)), strict=True) if keep]
     return tuple(sorted(kept, key=lambda entry: (entry.cost_usd_per_hour.value, entry.latency_slo_s.value)))
+
+
+def ruled_out(searched: list[Searched], workload: Workload) -> tuple[Exclusion, ...]:
+    """Return the hardware that the limit on energy leaves no chance."""
+    return tuple(entry for each in searched if (entry := over_energy(each, workload)) is not None)
+
+
+def assumptions(searched: list[Searched]) -> tuple[str, ...]:
+    """Return what is assumed of hardware that was not measured, and how old its prices are."""
+    said = []
+    if projected := [entry.bench.hardware for entry in searched if entry.bench.ground != "measured"]:
+        said.append(
+            f"projected, not measured: service times on {', '.join(projected)}; the target is judged at the upper end of their intervals, "
+            "inside a server they are taken to be slowed down as on the profiled machine, and quality to be what it was there"
+        )
+    for entry in searched:
+        place = entry.bench.place
+        if place is not None and place.price_is_stale:
+            said.append(f"the price of {place.machine} is of {place.price_date}, more than {STALE_DAYS} days old")
+    return tuple(said)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from advisor import units
-from advisor.schema import BUSY_FRACTION, Advice
+from advisor.schema import BUSY_FRACTION, STALE_DAYS, Advice
 from advisor.tell import charts
 from advisor.tell.batches import batches
 from advisor.tell.options import options
@@ -22,7 +22,9 @@ FORMATTERS = (
     units.count,
     units.counted,
     units.ends,
+    units.grams,
     units.interval,
+    units.joules,
     units.moment,
     units.number,
     units.percent,
@@ -82,6 +84,7 @@ def _environment(format_: str) -> "Environment":
         keep_trailing_newline=True,
     )
     environment.globals["busy_fraction"] = BUSY_FRACTION
+    environment.globals["stale_days"] = STALE_DAYS
     environment.globals.update({formatter.__name__: formatter for formatter in FORMATTERS})
     return environment
 
