@@ -742,7 +742,7 @@ class PlaceAnswer(Record, frozen=True, kw_only=True):
     hardware: str
     name: str
     machine: str
-    ground: Literal["measured", "similar", "roofline"]  # of its service times
+    ground: Literal["measured", "anchored", "similar", "roofline"]  # of its service times
     price_date: str | None
     price_is_stale: bool
     prediction: Prediction

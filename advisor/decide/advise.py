@@ -9,6 +9,7 @@ from advisor.decide import choices, lifecycle, ranking, verdict
 from advisor.decide.bench import Bench
 from advisor.decide.candidates import Admission
 from advisor.decide.day import HOURS_PER_DAY, SECONDS_PER_DAY
+from advisor.decide.elsewhere import measure_there
 from advisor.decide.predict import SERVER_FACTOR
 from advisor.decide.search import MAX_REPLICAS
 from advisor.decide.service_time import is_projected
@@ -327,11 +328,10 @@ def _risks(bench: Bench, recommended: Prediction | None) -> tuple[str, ...]:
             said.insert(0 if breaks else len(said), _in_busiest(bench, in_busiest, breaks=breaks))
     if bench.profile.noise_fraction is not None and bench.profile.noise_fraction > NOISY_FRACTION:
         said.append(f"a noisy machine: the baseline differs from itself by {percent(bench.profile.noise_fraction)}")
-    if recommended is not None and bench.ground != "measured":
+    if recommended is not None and bench.place is not None and bench.ground != "measured":
         said.insert(
             0,
-            f"nobody measured the model on {bench.hardware}: profile it there (advisor profile --hardware {bench.hardware}) and merge "
-            "before relying on it",
+            f"nobody measured the model on {bench.hardware}; before relying on it, {measure_there(bench.place.hardware)}",
         )
     if bench.place is not None and bench.place.price_is_stale:
         said.append(f"its price is of {bench.place.price_date}: ask again before buying")

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from advisor.decide import project
-from advisor.decide.service_time import ServiceGrid
+from advisor.decide.service_time import ServiceGrid, service_grids
 from advisor.schema import (
     Estimate,
     Evidence,
@@ -47,8 +47,11 @@ OPERATIONS_PER_CYCLE: tuple[tuple[str, dict[Precision, float]], ...] = (
 )
 NARROW_AVX512 = "AMD"  # up to Zen 4 runs it in two halves
 
+MEASURABLE = ("cpu", "edge")  # ONNX Runtime's CPU provider is what measures
+
 Key = tuple[str, int, int]
-GroundOfService = Literal["measured", "similar", "roofline"]
+GroundOfService = Literal["measured", "anchored", "similar", "roofline"]
+WEAKEST_FIRST: tuple[GroundOfService, ...] = ("roofline", "similar", "anchored")
 
 
 class Service(Record, frozen=True, kw_only=True):
@@ -125,14 +128,17 @@ def projected(place: Place, profile: Profile, grids: dict[Key, ServiceGrid], pub
     if hardware.memory_bytes is None or hardware.memory_bandwidth_bytes_per_s is None:
         return _nothing("the catalogue does not tell its memory", hardware)
     found: dict[Key, ServiceGrid] = {}
-    exclusions, grounds = [], set()
+    exclusions: list[Exclusion] = []
+    grounds: set[GroundOfService] = set()
     for variant in profile.variants:
         fault = _fault(variant, profile, place)
         if fault is not None:
             exclusions.append(Exclusion(what=f"{variant.id} on {hardware.id}", reason=fault))
             continue
         of_variant = {key: grid for key, grid in grids.items() if key[0] == variant.id}
-        made, ground = (_on_gpu if kind == "gpu" else _on_cpu)(place, profile, variant, of_variant, public)
+        made, ground = _from_another_gpu(place, profile, variant, public) if kind == "gpu" else ({}, "anchored")
+        if not made:
+            made, ground = (_on_gpu if kind == "gpu" else _on_cpu)(place, profile, variant, of_variant, public)
         found |= made
         if made:
             grounds.add(ground)
@@ -143,11 +149,19 @@ def projected(place: Place, profile: Profile, grids: dict[Key, ServiceGrid], pub
                     reason=f"nothing public tells how fast {precision_of(variant)} is there",
                 )
             )
-    return Service(grids=found, exclusions=tuple(exclusions), ground="similar" if grounds == {"similar"} else "roofline")
+    weakest: GroundOfService = next((ground for ground in WEAKEST_FIRST if ground in grounds), "roofline")
+    return Service(grids=found, exclusions=tuple(exclusions), ground=weakest)
+
+
+def measure_there(hardware: Hardware) -> str:
+    """Return how to know instead of projecting."""
+    if hardware.kind in MEASURABLE:
+        return f"profile it there (advisor profile --hardware {hardware.id}) and merge the two (--merge)"
+    return f"advisor itself measures CPUs only: try it on a {hardware.name}, or merge a profile of one (--merge)"
 
 
 def _nothing(reason: str, hardware: Hardware) -> Service:
-    way_out = f"profile it there (advisor profile --hardware {hardware.id}) and merge the two (--merge)"
+    way_out = measure_there(hardware)
     return Service(
         grids={}, exclusions=(Exclusion(what=hardware.id, reason=f"not projected: {reason}; {way_out}"),), ground="roofline"
     )
@@ -191,7 +205,7 @@ def _on_gpu(
     if pattern is None:
         return {}, "roofline"
     precision, hardware = precision_of(variant), place.hardware
-    grounds: set[str] = set()
+    grounds: set[GroundOfService] = set()
 
     def call(batch_size: int, length: int | None) -> Estimate | None:
         work = project.work_of(profile.model, precision, length=length)
@@ -213,6 +227,43 @@ def _on_gpu(
     grid = _grid(variant.id, 1, place.devices, pattern, batches, call)
     ground: GroundOfService = "similar" if grounds == {"similar"} else "roofline"
     return ({} if grid is None else {(variant.id, 1, place.devices): grid}), ground
+
+
+def _from_another_gpu(
+    place: Place, profile: Profile, variant: Variant, public: PublicMeasurements
+) -> tuple[dict[Key, ServiceGrid], GroundOfService]:
+    """Return service times from those measured on another GPU, by the ratio at which public models like it ran on the two."""
+    for entry in profile.elsewhere:
+        there = measured_there(profile, entry.hardware)
+        grid = service_grids(there).get((variant.id, 1, 1)) if there is not None else None
+        if grid is None:
+            continue
+
+        def call(batch_size: int, length: int | None, grid: ServiceGrid = grid, source: str = entry.hardware) -> Estimate | None:
+            index = grid.lengths.index(length)
+            if batch_size not in grid.batch_sizes[index]:
+                return None
+            known = grid.medians[index][grid.batch_sizes[index].index(batch_size)]
+            query = _query(profile, precision_of(variant), batch_size, length)
+            query = msgspec.structs.replace(query, items_per_s={source: batch_size / known.value})
+            said = project.ratio(query, source, place.hardware.id, public)
+            if said is None:
+                return None
+            times, margin = math.exp(said.log_value), math.exp(said.log_margin)
+            return Estimate(
+                value=known.value / times,
+                low=known.low / times / margin,
+                high=known.high / times * margin,
+                basis="projected",
+                source=f"measured on {source}, times the ratio of {said.rows} public measurements on both",
+            )
+
+        sizes = tuple(sorted({each for sizes in grid.batch_sizes for each in sizes}))
+        room = _batches(profile, variant, place, "gpu", sizes[-1])
+        made = _grid(variant.id, 1, place.devices, grid, tuple(each for each in sizes if each <= max(room, default=1)), call)
+        if made is not None:
+            return {(variant.id, 1, place.devices): made}, "anchored"
+    return {}, "anchored"
 
 
 def _query(profile: Profile, precision: Precision, batch_size: int, length: int | None) -> PublicSeries:

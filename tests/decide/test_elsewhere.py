@@ -132,6 +132,37 @@ def test_what_was_measured_there_beats_a_projection() -> None:
     assert entry.prediction.latency_p50_s.value < 0.005
 
 
+def test_from_a_gpu_that_was_measured_another_is_projected_by_the_ratio_of_public_models_on_both() -> None:
+    base, there = measured(), measured(0.001)
+    names = ("machine", "created", "variants", "measurements", "noise_floors", "calibrations", "trial", "power")
+    of_t4 = Elsewhere(hardware="t4", noise_fraction=0.0, **{name: getattr(there, name) for name in names})
+    model = msgspec.structs.replace(
+        PUBLIC.series[0], family="", framework="onnx runtime", precision="fp32", scenario="", devices=1
+    )
+    known = [
+        msgspec.structs.replace(
+            model,
+            model=name,
+            batch_size=4.0,
+            sequence_length=None,
+            output_length=None,
+            flop_per_item=1e9,
+            activations_per_item=2.5e5,
+            parameters=1e6,
+            items_per_s={"t4": 900.0, "l4": 1800.0},
+        )
+        for name in "abc"
+    ]
+    public = msgspec.structs.replace(PUBLIC, series=tuple(known))
+
+    bench = Bench(msgspec.structs.replace(base, elsewhere=(of_t4,)), workload(), None, place("l4"), public)
+    (grid,) = bench.grids.values()
+
+    assert "anchored" == bench.ground
+    assert (0.0001 + 0.001) / 2 == pytest.approx(grid.medians[0][0].value, rel=1e-6)
+    assert grid.medians[0][0].low < grid.medians[0][0].value < grid.medians[0][0].high
+
+
 def test_a_precision_that_the_device_lacks_is_an_exclusion() -> None:
     int8 = msgspec.structs.replace(variant("int8", lossless=True), changed_operators={"MatMulInteger": 3})
 
