@@ -12,10 +12,9 @@ import msgspec
 
 from advisor.errors import InputError
 from advisor.files import read_yaml
-from advisor.schema import CarbonIntensity, Hardware, Price, Record, TokenPrice
+from advisor.schema import STALE_DAYS, CarbonIntensity, Hardware, Price, PublicMeasurements, Record, TokenPrice
 
 R = TypeVar("R", bound=Record)
-STALE_DAYS = 90  # an older price is flagged wherever it is used
 
 
 def read_hardware(folder: Path | None = None) -> dict[str, Hardware]:
@@ -71,6 +70,11 @@ def read_token_prices(folder: Path | None = None) -> tuple[TokenPrice, ...]:
 def read_carbon(folder: Path | None = None) -> tuple[CarbonIntensity, ...]:
     """Return the carbon intensity of the grid, by country and by region of a cloud."""
     return _with_sources("carbon.csv", CarbonIntensity, folder)
+
+
+def read_public_measurements() -> PublicMeasurements:
+    """Return what projections to devices that were not measured stand on."""
+    return msgspec.json.decode(files("advisor.catalog").joinpath("projection.json").read_bytes(), type=PublicMeasurements)
 
 
 def carbon_of(place: str, provider: str | None = None, folder: Path | None = None) -> CarbonIntensity | None:

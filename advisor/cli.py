@@ -111,6 +111,13 @@ def inspect(model: Path, inputs: Path | None, format_: str) -> None:
 @MAX_BATCH
 @SEED
 @FRESH
+@click.option(
+    "--hardware",
+    default="local",
+    show_default=True,
+    help="What the catalogue calls this machine.",
+)
+@click.option("--merge", "others", type=PATH, multiple=True, help="MODEL is a profile: add what another machine measured.")
 @NOW
 def profile(
     model: Path,
@@ -122,18 +129,24 @@ def profile(
     max_batch_size: int,
     seed: int,
     fresh: bool,
+    hardware: str,
+    others: tuple[Path, ...],
     now: str,
 ) -> None:
     """Measure MODEL and its variants on this machine. Ctrl-C keeps what was measured; the same command goes on.
 
     \b
     advisor profile model.onnx -w workload.yaml -o profile.json
+    advisor profile profile.json --merge there.json -o both.json     with what another machine measured
     """
     from advisor import profiling
     from advisor.progress import progress
     from advisor.tell.facts import profile_line
 
-    options = _options(workload, inputs, variants, budget_s, max_batch_size, seed, fresh)
+    if others:
+        click.echo(profile_line(profiling.merge(model, others, output), output), nl=False)
+        return
+    options = _options(workload, inputs, variants, budget_s, max_batch_size, seed, fresh, hardware)
     with progress() as report:
         measured = profiling.profile(model, output, options, now=now, report=report)
     click.echo(profile_line(measured, output), nl=False)
@@ -155,7 +168,7 @@ def advise(profile: Path, workload: Path, output: Path | None, rules: Path | Non
     """
     from advisor import pipeline
     from advisor.files import to_json, write_record
-    from advisor.tell.summary import summary
+    from advisor.tell.summary import ranking, summary
 
     advice = pipeline.advise_on(profile, workload, now=now, rules_folder=rules)
     if output == Path("-"):
@@ -164,6 +177,8 @@ def advise(profile: Path, workload: Path, output: Path | None, rules: Path | Non
     if output is not None:
         write_record(output, advice)
     click.echo(summary(advice))
+    if advice.places:
+        click.echo(ranking(advice))
     return int(advice.recommended is None)
 
 
@@ -257,12 +272,14 @@ def recommend(
     """
     from advisor import pipeline
     from advisor.progress import progress
-    from advisor.tell.summary import load_tests, summary
+    from advisor.tell.summary import load_tests, ranking, summary
 
     options = _options(workload, inputs, variants, budget_s, max_batch_size, seed, fresh)
     with progress() as report:
         advice = pipeline.recommend(model, output, options, is_verified=is_verified, now=now, report=report, rules_folder=rules)
     click.echo(summary(advice))
+    if advice.places:
+        click.echo(ranking(advice))
     if advice.load_tests:
         click.echo(load_tests(advice))
     click.echo(f"report: {output / 'report.html'}")
@@ -351,6 +368,66 @@ def _put(text: str, output: Path | None) -> None:
         write_atomically(output, text.encode())
 
 
+@cli.group()
+def hardware() -> None:
+    """Say what hardware is known, what it costs, and where the figures come from."""
+
+
+@hardware.command("list")
+def list_hardware() -> None:
+    """List the devices and machines of the catalogue, with their cheapest list price."""
+    from advisor.catalog_files import read_hardware
+    from advisor.market import all_prices
+    from advisor.tell.hardware import listing
+
+    click.echo(listing(tuple(read_hardware().values()), all_prices(None, None)))
+
+
+@hardware.command("show")
+@click.argument("name", metavar="ID")
+@NOW
+def show_hardware(name: str, now: str) -> None:
+    """Show all that is known of ID, each figure with its source."""
+    from advisor.catalog_files import is_stale
+    from advisor.market import all_prices, device
+    from advisor.tell.hardware import details
+
+    found, prices = device(name), all_prices(None, None)
+    click.echo(details(found, prices, {price.date for price in prices if is_stale(price.date, now)}))
+
+
+@hardware.command("prices")
+@click.option("--import", "file", type=PATH, help="Take over the prices of this file into your price book.")
+@click.option(
+    "--layout",
+    type=click.Choice(("own", "karpenter", "skypilot", "gpuhunt")),
+    default="own",
+    show_default=True,
+    help="Whose table it is.",
+)
+@click.option("--date", "day", help="The day of the prices, where the table does not tell it; by default today.")
+@click.option("-o", "--output", type=PATH, help="The price book; by default yours, which every command reads.")
+@NOW
+def show_prices(file: Path | None, layout: str, day: str | None, output: Path | None, now: str) -> None:
+    """Show the prices that are known, or take over others with --import.
+
+    \b
+    advisor hardware prices --import mine.csv
+    """
+    from advisor.catalog_files import is_stale
+    from advisor.market import all_prices
+    from advisor.price_book import import_prices, user_price_book
+    from advisor.tell.hardware import imported, price_table
+
+    if file is None:
+        prices = all_prices(None, None)
+        click.echo(price_table(prices, {price.date for price in prices if is_stale(price.date, now)}))
+        return
+    book = output or user_price_book()
+    done = import_prices(file, layout=layout, date=day or now[:10], into=book)
+    click.echo(imported(len(done.prices), done.left_out, str(book)))
+
+
 def _options(
     workload: Path | None,
     inputs: Path | None,
@@ -359,6 +436,7 @@ def _options(
     max_batch_size: int,
     seed: int,
     fresh: bool,
+    hardware: str = "local",
 ) -> "ProfileOptions":
     from advisor.profiling import ProfileOptions
 
@@ -370,6 +448,7 @@ def _options(
         max_batch_size=max_batch_size,
         seed=seed,
         fresh=fresh,
+        hardware=hardware,
     )
 
 

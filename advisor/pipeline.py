@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from advisor.catalog_files import read_public_measurements
 from advisor.decide.advise import Request, advise
 from advisor.errors import InputError
 from advisor.files import read_json, sha256, write_atomically, write_record
 from advisor.life_file import market_of
+from advisor.market import local_carbon, places
 from advisor.rulebook import rules_with
 from advisor.schema import Advice, Lifecycle, Profile, Trace, Workload
 from advisor.workload_file import read_trace, read_workload
@@ -28,7 +30,14 @@ def advise_on(profile_path: Path, workload_path: Path, *, now: str, rules_folder
     if workload.quality is not None and workload.quality.data is not None:
         measured = with_quality_on(measured, {sha256(workload_path.parent / workload.quality.data)})
     try:
-        request = request_of(workload, profile_path, profile_sha256=sha256(profile_path), now=now, rules_folder=rules_folder)
+        request = request_of(
+            workload,
+            profile_path,
+            workload_path=workload_path,
+            profile_sha256=sha256(profile_path),
+            now=now,
+            rules_folder=rules_folder,
+        )
         return advise(measured, request, trace)
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
@@ -57,9 +66,16 @@ def with_quality_on(measured: Profile, data_sha256: set[str]) -> Profile:
 
 
 def request_of(
-    workload: Workload, profile_path: Path, *, profile_sha256: str, now: str, rules_folder: Path | None = None
+    workload: Workload,
+    profile_path: Path,
+    *,
+    workload_path: Path | None,
+    profile_sha256: str,
+    now: str,
+    rules_folder: Path | None = None,
 ) -> Request:
-    """Return what is asked of the decision, with the rules that come with advisor and those of the user."""
+    """Return what is asked of the decision, with the hardware and prices that come with advisor, its rules and those of the user."""
+    where, unknown = places(workload, workload_path, now=now)
     return Request(
         workload=workload,
         rules=rules_with(rules_folder),
@@ -67,6 +83,10 @@ def request_of(
         profile_path=profile_path.name,
         created=now,
         market=market_of(workload.lifecycle or Lifecycle()),
+        places=where,
+        public=read_public_measurements() if where else None,
+        carbon=local_carbon(workload),
+        exclusions=unknown,
     )
 
 

@@ -10,12 +10,14 @@ import numpy as np
 from advisor import __version__
 from advisor.errors import AdvisorError, InputError
 from advisor.files import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
+from advisor.market import device
 from advisor.measure import checkpoint, model_facts, model_inputs, onnx_graph, profiler, quality
 from advisor.measure.machine import read_machine
 from advisor.measure.ort_session import versions
+from advisor.measure.power import Meter
 from advisor.measure.store import Journal
 from advisor.measure.variants import Plan, Report
-from advisor.schema import SCHEMA_VERSION, ModelFacts, Profile, ProfileSettings, Scheme, Workload
+from advisor.schema import SCHEMA_VERSION, Elsewhere, ModelFacts, Profile, ProfileSettings, Scheme, Workload
 from advisor.verification import trial
 from advisor.workload_file import read_workload, sequence_lengths
 
@@ -35,6 +37,7 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_batch_size: int = DEFAULT_MAX_BATCH_SIZE
     seed: int = 0
     fresh: bool = False
+    hardware: str = "local"
 
 
 def inspect(model: Path, inputs: Path | None, folder: Path) -> ModelFacts:
@@ -49,6 +52,11 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
     A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`.
     """
     workload = read_workload(options.workload) if options.workload else None
+    if options.hardware != "local" and (kind := device(options.hardware).kind) not in ("cpu", "edge"):
+        raise InputError(
+            f"--hardware: {options.hardware} is a {kind}, and advisor measures with ONNX Runtime on CPUs",
+            hint="name the machine that this is",
+        )
     check_writable(output)
     folder = output.with_suffix(".variants")
     if (model / "config.json").is_file():
@@ -56,14 +64,20 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
     plan = _plan(model, folder, options, workload, now=now)
     if output.is_file() and not options.fresh:
         known = read_json(output, Profile, made_by="advisor profile --fresh")
-        if known.fingerprint == plan.fingerprint:
+        if known.fingerprint == plan.fingerprint and known.hardware == options.hardware:
             return known
     journal_path = output.with_suffix(".journal")
     if options.fresh:
         journal_path.unlink(missing_ok=True)
-    journal = Journal(journal_path, plan.fingerprint)
+    journal, meter = Journal(journal_path, plan.fingerprint), Meter()
+
+    def metered(done_s: float, of_s: float, what: str) -> None:
+        meter.read()
+        report(done_s, of_s, what)
+
     try:
-        measured = profiler.measure(plan, journal, report)
+        measured = profiler.measure(plan, journal, metered)
+        measured = msgspec.structs.replace(measured, hardware=options.hardware, power=meter.power())
         if options.budget_s >= LEAST_BUDGET_FOR_TRIAL_S:
             report(options.budget_s, options.budget_s, "a short trial inside a server")
             measured = _with_trial(measured, output.parent)
@@ -76,6 +90,36 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
         raise
     journal.remove()
     return measured
+
+
+def merge(profile_path: Path, others: tuple[Path, ...], output: Path) -> Profile:
+    """Write the profile with what other machines measured of the same model; what was measured anew takes the place of what was there."""
+    base = read_json(profile_path, Profile, made_by="advisor profile")
+    elsewhere = {entry.hardware: entry for entry in base.elsewhere}
+    for path in others:
+        other = read_json(path, Profile, made_by="advisor profile")
+        if other.model.sha256 != base.model.sha256:
+            raise InputError(f"{path}: measured another model than {profile_path}", hint="profile the same file on both machines")
+        if other.hardware == base.hardware:
+            raise InputError(
+                f"{path}: measured on {other.hardware!r}, as {profile_path} was",
+                hint="profile there with --hardware and the name that the catalogue has for that machine",
+            )
+        elsewhere[other.hardware] = Elsewhere(
+            hardware=other.hardware,
+            machine=other.machine,
+            created=other.created,
+            variants=other.variants,
+            measurements=other.measurements,
+            noise_fraction=other.noise_fraction,
+            noise_floors=other.noise_floors,
+            calibrations=other.calibrations,
+            trial=other.trial,
+            power=other.power,
+        )
+    merged = msgspec.structs.replace(base, elsewhere=tuple(elsewhere.values()))
+    write_record(output, merged)
+    return merged
 
 
 def _with_trial(measured: Profile, folder: Path) -> Profile:

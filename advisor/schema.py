@@ -12,6 +12,7 @@ from msgspec import Meta
 SCHEMA_VERSION = 2
 # A server that is busy more than this has no headroom for what the simulation does not know: 2 % of service time are 18 % of p99 at 0.9.
 BUSY_FRACTION = 0.75
+STALE_DAYS = 90  # an older price is flagged wherever it is used
 
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
@@ -257,6 +258,48 @@ class CarbonIntensity(Record, frozen=True, kw_only=True):
     source: Name
 
 
+DeviceClass = Literal["gpu", "cpu"]  # of device that public measurements suffice to judge errors of
+Ground = Literal["anchored", "similar", "roofline"]
+
+
+class PublicSeries(Record, frozen=True, kw_only=True):
+    """One public model under one setting, and how fast devices ran it; what is None is not told."""
+
+    model: Name
+    family: str  # of measurements: one publisher, one way to measure; empty for a user's own model
+    precision: Precision | None = None
+    framework: str
+    scenario: str
+    devices: Count = 1  # that shared the work
+    batch_size: Positive | None = None
+    sequence_length: Positive | None = None  # of text, or pixels a side
+    output_length: Positive | None = None
+    flop_per_item: Positive | None = None
+    activations_per_item: Positive | None = None
+    parameters: Positive | None = None
+    items_per_s: dict[str, Positive]  # by hardware
+
+
+class ProjectionError(Record, frozen=True, kw_only=True):
+    """How far projections of one kind were off on models held back: 90 % of |log error| / scale lie below `quantile`."""
+
+    device_class: DeviceClass
+    ground: Ground
+    quantile: Positive
+    rows: Count
+    models: Count
+
+
+class PublicMeasurements(Record, frozen=True, kw_only=True):
+    """What projections stand on; written by benchmarks/fit_projection.py."""
+
+    series: tuple[PublicSeries, ...]
+    errors: tuple[ProjectionError, ...]
+    efficiency: dict[str, Positive]  # "class/precision" -> share of the roofline that is reached, at the median
+    machines: tuple[Hardware, ...] = ()  # of those measurements, where the catalogue has none: not offered anywhere
+    sources: tuple[Source, ...]
+
+
 # --- what was measured ---------------------------------------------------------------------------------------------------
 
 
@@ -365,6 +408,28 @@ class NoiseFloor(Record, frozen=True, kw_only=True):
     fraction: float
 
 
+class Power(Record, frozen=True, kw_only=True):
+    """What the machine drew while it was measuring, by its own meter."""
+
+    watts: Estimate
+    meter: Literal["RAPL", "NVML"]
+
+
+class Elsewhere(Record, frozen=True, kw_only=True):
+    """What another machine measured of the same model."""
+
+    hardware: Name
+    machine: Machine
+    created: str
+    variants: tuple[Variant, ...]
+    measurements: tuple[Measurement, ...]
+    noise_fraction: float | None
+    noise_floors: tuple[NoiseFloor, ...]
+    calibrations: tuple[Calibration, ...]
+    trial: Calibration | None
+    power: Power | None
+
+
 class ProfileSettings(Record, frozen=True, kw_only=True):
     """What the user asked of `advisor profile`; a run is resumed only under equal settings."""
 
@@ -398,6 +463,9 @@ class Profile(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     noise_floors: tuple[NoiseFloor, ...] = ()  # by setting; noise_fraction is of all of them
     calibrations: tuple[Calibration, ...] = ()  # what load tests have taught, by setting
+    hardware: Name = "local"  # what the user calls the machine that measured
+    elsewhere: tuple[Elsewhere, ...] = ()  # what other machines measured, merged by `advisor profile --merge`
+    power: Power | None = None  # None: no meter could be read
     trial: Calibration | None = None  # a short one of the model as given: what a server adds, where no load test has shown it
 
 
@@ -561,8 +629,22 @@ class Lifecycle(Record, frozen=True, kw_only=True):
 class HardwareChoice(Record, frozen=True, kw_only=True):
     """Where it may run and what an hour costs there."""
 
-    allowed: Annotated[tuple[str, ...], Meta(min_length=1)] = ("local",)
-    price_usd_per_hour: dict[str, Positive]
+    allowed: Annotated[tuple[str, ...], Meta(min_length=1)] = ("local",)  # `local` and ids of the catalogue
+    price_usd_per_hour: dict[str, Positive] = {}  # beats any list price; of a machine, however many devices are in it
+    provider: Name | None = None  # None: whichever is cheapest
+    region: Name | None = None
+    term: Term = "on-demand"
+    prices: Name | None = None  # a price book in CSV, beside what comes with advisor
+
+
+class EnergyChoice(Record, frozen=True, kw_only=True):
+    """What energy has to say in the choice, where it is known at all."""
+
+    objective: Literal["cost", "energy"] = "cost"
+    max_joules_per_request: Positive | None = None
+    power_usage_effectiveness: Annotated[float, Meta(ge=1)] | None = None  # of the data centre; None: an industry's range
+    grid: Name | None = None  # a country (ISO 3166 alpha-3) or a region of a cloud; None: that of the offer
+    local_power_watts: Positive | None = None  # of the profiled machine when busy, where no meter could be read
 
 
 class Baseline(Record, frozen=True, kw_only=True):
@@ -587,6 +669,7 @@ class Workload(Record, frozen=True, kw_only=True):
     quality: Quality | None = None
     lifecycle: Lifecycle | None = None
     baseline: Baseline | None = None
+    energy: EnergyChoice | None = None
 
 
 class Trace(Record, frozen=True, kw_only=True):
@@ -611,6 +694,18 @@ class Candidate(Record, frozen=True, kw_only=True):
     replicas: int
 
 
+class Place(Record, frozen=True, kw_only=True):
+    """Hardware that may be used, the machine to rent it in, and what is known of its price and its grid."""
+
+    hardware: Hardware
+    machine: str  # "g4dn.xlarge, aws us-east-1, on-demand"
+    devices: Count = 1
+    price_usd_per_hour: Estimate  # of the machine
+    price_date: str | None  # None: the user's own
+    price_is_stale: bool
+    carbon: CarbonIntensity | None
+
+
 class Prediction(Record, frozen=True, kw_only=True):
     """What is expected of a candidate under the workload; `capacity_requests_per_s` is of all replicas, at the target."""
 
@@ -631,6 +726,10 @@ class Prediction(Record, frozen=True, kw_only=True):
     quality_drop: Estimate | None  # None: not measured
     meets_slo: bool  # servers keep up all day, and the upper end of latency_slo_s is within the target
     changes: tuple[str, ...]  # what differs from the baseline, in words, empty for "change nothing"
+    cost_usd_per_month: Estimate | None = None
+    cost_usd_per_million_tokens: Estimate | None = None  # None: requests have no lengths
+    energy_joules_per_request: Estimate | None = None  # None: the power of the hardware is not known
+    carbon_grams_per_million_requests: Estimate | None = None
 
 
 class Assumption(Record, frozen=True, kw_only=True):
@@ -848,6 +947,18 @@ class ServiceCurve(Record, frozen=True, kw_only=True):
     latency_s: tuple[Estimate, ...]
 
 
+class PlaceAnswer(Record, frozen=True, kw_only=True):
+    """The best that was found on one kind of hardware; in the advice cheapest first, those that miss the target last."""
+
+    hardware: str
+    name: str
+    machine: str
+    ground: Literal["measured", "anchored", "similar", "roofline"]  # of its service times
+    price_date: str | None
+    price_is_stale: bool
+    prediction: Prediction
+
+
 class Advice(Record, frozen=True, kw_only=True):
     """Everything the report shows."""
 
@@ -884,6 +995,7 @@ class Advice(Record, frozen=True, kw_only=True):
     risks: tuple[str, ...]
     exclusions: tuple[Exclusion, ...]
     notes: tuple[str, ...]
+    places: tuple[PlaceAnswer, ...] = ()  # the ranking, where more than the profiled machine is allowed
     load_tests: tuple[LoadTest, ...] = ()  # the recommendation and the baseline, served for real
     outlook: Outlook | None = None  # None: made before advisor looked at opportunities
 

@@ -134,6 +134,16 @@ def percent(value: float) -> str:
     return f"{_significant(100 * value, 2 if abs(value) < 0.1 else 3)} %"
 
 
+def joules(value: float) -> str:
+    """Return energy: "1.2 J", "3.4 kJ"."""
+    return _scaled(value, ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ")))
+
+
+def grams(value: float) -> str:
+    """Return a mass: "120 g", "1.2 kg"."""
+    return _scaled(value, ((1e6, "t"), (1e3, "kg"), (1.0, "g")))
+
+
 def number(value: float) -> str:
     """Return a plain number with three significant digits."""
     return _significant(value)

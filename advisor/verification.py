@@ -64,6 +64,14 @@ def verify(
         raise InputError(
             f"{advice_path}: its traffic is a trace, which is not in the file", hint="name the workload file with -w"
         )
+    told = advice.recommended or advice.nearest_miss
+    if told is not None and told.candidate.hardware != measured.hardware:
+        raise InputError(
+            f"{advice_path}: it is to run on {told.candidate.hardware}, and this is {measured.hardware}",
+            hint=f"profile it there with --hardware {told.candidate.hardware}, merge, and verify there",
+        )
+    if advice.workload.hardware.prices is not None and workload_path is None:
+        raise InputError(f"{advice_path}: its prices are in a file beside the workload", hint="name the workload file with -w")
     trace = recorded(advice.workload, workload_path) if workload_path else None
     journal = TestJournal(advice_path.with_suffix(".load-tests"), f"{sha256(advice_path)} {wanted_s:g}")
 
@@ -79,7 +87,14 @@ def verify(
     measured = msgspec.structs.replace(measured, calibrations=learned(measured.calibrations, tests))
     judged_on = {entry.quality.data_sha256 for entry in advice.variants if entry.quality is not None}
     measured_there = with_quality_on(measured, judged_on)
-    request = request_of(advice.workload, profile_path, profile_sha256=digest(measured), now=now, rules_folder=rules_folder)
+    request = request_of(
+        advice.workload,
+        profile_path,
+        workload_path=workload_path,
+        profile_sha256=digest(measured),
+        now=now,
+        rules_folder=rules_folder,
+    )
     again = advise(measured_there, request, trace)
     tests = tuple({test.candidate: test for test in (*tests, *serve(again, measured))}.values())
     verified = with_load_tests(again, tests, before=advice)

@@ -1,12 +1,14 @@
 """The files in which a user asks the question: the workload and its request trace, read and checked for contradictions."""
 
 import csv
+import difflib
 import sys
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from advisor.catalog_files import read_hardware
 from advisor.errors import InputError
 from advisor.files import read_yaml
 from advisor.schema import Inputs, SequenceLength, Trace, Workload
@@ -22,7 +24,7 @@ MAX_QUANTILE = 0.9999
 def read_workload(path: Path) -> Workload:
     """Return the workload; raise InputError for what contradicts itself or names a file that is not there."""
     workload = read_yaml(path, Workload)
-    traffic, hardware = workload.traffic, workload.hardware
+    traffic = workload.traffic
     if (traffic.requests_per_s is None) == (traffic.trace is None):
         raise InputError(
             f"{path}: traffic: give either requests_per_s or trace", hint="for example: traffic: {requests_per_s: 40}"
@@ -36,16 +38,7 @@ def read_workload(path: Path) -> Workload:
         raise InputError(
             f"{path}: traffic.diurnal: no part of the day has any requests", hint="give at least one of them a rate above 0"
         )
-    for place in hardware.allowed:
-        if place != "local":
-            raise InputError(
-                f"{path}: hardware.allowed: {place!r} was not measured",
-                hint="only `local`, the machine of the profile, can be judged",
-            )
-        if place not in hardware.price_usd_per_hour:
-            raise InputError(
-                f"{path}: hardware.price_usd_per_hour: no price for {place!r}", hint=f"add: price_usd_per_hour: {{{place}: 0.34}}"
-            )
+    _check_hardware(workload, path)
     lengths = workload.inputs.sequence_length if workload.inputs else None
     if lengths is not None and not lengths.p50 <= (lengths.p95 or lengths.p50) <= (lengths.max or sys.maxsize):
         raise InputError(
@@ -67,6 +60,29 @@ def read_workload(path: Path) -> Workload:
                 f"{path}: {key}: {path.parent / name}: no such file", hint="give a path relative to the workload file"
             )
     return _with_lengths_of_trace(workload, path)
+
+
+def _check_hardware(workload: Workload, path: Path) -> None:
+    hardware = workload.hardware
+    asked = {*hardware.allowed, *hardware.price_usd_per_hour} - {"local"}
+    if asked and (unknown := asked - set(read_hardware())):
+        name = min(unknown)
+        near = difflib.get_close_matches(name, list(read_hardware()), n=1)
+        hint = (
+            f"did you mean {near[0]}?"
+            if near
+            else "`advisor hardware list` names all that are known; `local` is the profiled machine"
+        )
+        raise InputError(f"{path}: hardware.allowed: {name!r} is neither `local` nor in the catalogue", hint=hint)
+    if "local" not in hardware.price_usd_per_hour:
+        raise InputError(
+            f"{path}: hardware.price_usd_per_hour: no price for 'local', the machine that runs it today",
+            hint="add: price_usd_per_hour: {local: 0.34}",
+        )
+    if hardware.prices is not None and not (path.parent / hardware.prices).is_file():
+        raise InputError(
+            f"{path}: hardware.prices: {path.parent / hardware.prices}: no such file", hint="give a path beside the workload"
+        )
 
 
 def _with_lengths_of_trace(workload: Workload, path: Path) -> Workload:

@@ -5,14 +5,15 @@ from typing import Literal
 import msgspec
 
 from advisor import __version__
-from advisor.decide import choices, outlook
+from advisor.decide import choices, outlook, ranking
 from advisor.decide.bench import Bench
 from advisor.decide.candidates import Admission
 from advisor.decide.day import HOURS_PER_DAY, SECONDS_PER_DAY
+from advisor.decide.elsewhere import measure_there
 from advisor.decide.judgement import judge
 from advisor.decide.life_inputs import Market, life_of
 from advisor.decide.predict import SERVER_FACTOR
-from advisor.decide.search import MAX_REPLICAS, Found
+from advisor.decide.search import MAX_REPLICAS
 from advisor.decide.service_time import is_projected
 from advisor.decide.summaries import service_curves, variant_summaries
 from advisor.decide.verdict import Rulebook
@@ -22,14 +23,17 @@ from advisor.schema import (
     SCHEMA_VERSION,
     Advice,
     Basis,
+    CarbonIntensity,
     Certificate,
     Estimate,
     Exclusion,
     Lifecycle,
     LifetimeModel,
     LoadTest,
+    Place,
     Prediction,
     Profile,
+    PublicMeasurements,
     Record,
     Rule,
     Saving,
@@ -53,25 +57,40 @@ class Request(Record, frozen=True, kw_only=True):
     profile_path: str | None
     created: str
     market: Market = NOTHING_KNOWN  # of prices and effort
+    places: tuple[Place, ...] = ()  # other hardware than the profiled machine, with what it costs
+    public: PublicMeasurements | None = None  # what projections to it stand on
+    carbon: CarbonIntensity | None = None  # of the grid of the profiled machine
+    exclusions: tuple[Exclusion, ...] = ()  # hardware that was asked for, but cannot be judged
 
 
 def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
     """Return the advice; raise InputError if the workload asks for what the profile does not hold."""
     workload = request.workload
-    bench = Bench(profile, workload, trace)
+    bench = Bench(profile, workload, trace, carbon=request.carbon)
     _check(bench)
-    found, space = bench.find(bench.admitted())
     baseline = choices.baseline_today(bench)
-    recommended, ties, more_ties = choices.choose(bench, found, baseline)
-    unproven = choices.unproven(bench, recommended, baseline)
-    miss, binding_constraint = (None, None) if recommended is not None else choices.nearest_miss(bench, space, baseline, unproven)
+    elsewhere = [Bench(profile, workload, trace, place, request.public) for place in request.places]
+    benches = [*([bench] if "local" in workload.hardware.allowed else []), *(each for each in elsewhere if each.grids)]
+    searched = ranking.ordered([done for each in benches if (done := ranking.search_place(each, baseline))], workload)
+    unjudged = (*request.exclusions, *(entry for each in elsewhere for entry in each.exclusions))
+    if not searched:
+        reasons = "; ".join(f"{entry.what}: {entry.reason}" for entry in unjudged)
+        raise InputError(f"hardware.allowed: none of it can be judged ({reasons})", hint="allow `local` as well")
+    at, found, space, _ = searched[0]
+    is_within = ranking.is_eligible(searched[0], workload)
+    may_stay = (at is bench and is_within) or not _is_about_energy(workload)
+    home = bench if may_stay and "local" in workload.hardware.allowed else None
+    nothing = msgspec.structs.replace(found, cheapest=(), cost_usd_per_hour=None)
+    recommended, ties, more_ties = choices.choose(at, found if is_within else nothing, baseline, home)
+    unproven = choices.unproven(at, recommended, baseline)
+    miss, binding_constraint = (None, None) if recommended is not None else choices.nearest_miss(at, space, baseline, unproven)
     # Against a configuration that breaks its promise nothing can be saved: it would have to change anyway.
     is_kept = recommended is not None and recommended.candidate == baseline.candidate
     is_compared = recommended is not None and not is_kept and choices.keeps_promises(bench, baseline)
     costs_today = _costs_today(bench, baseline) if is_compared else (baseline.cost_usd_per_hour.value,) * 3
     effort = outlook.not_worth_it(request.market, bench.workload, recommended, baseline, costs_today) if is_compared else None
     if effort is not None:
-        recommended, ties, more_ties, is_kept = baseline, (), False, True
+        at, recommended, ties, more_ties, is_kept = bench, baseline, (), False, True
     saving = _saving(costs_today, recommended) if recommended is not None and (is_kept or is_compared) else None
     judged = _verdict(bench, request, recommended, baseline, saving)
     outcome: Literal["change", "keep", "infeasible"] = "infeasible" if recommended is None else "keep" if is_kept else "change"
@@ -88,14 +107,14 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         workload=workload,
         mean_requests_per_s=bench.demand.requests_per_s,
         outcome=outcome,
-        headline=effort or _headline(bench, recommended, baseline, miss, costs_today),
+        headline=effort or _headline(at, bench, recommended, baseline, miss, costs_today),
         recommended=recommended,
         baseline=baseline,
         saving=saving,
         ties=ties,
         more_ties=more_ties,
         speed_ties=tuple(bench.speed_ties.values()),
-        frontier=choices.frontier(bench, space, recommended, baseline),
+        frontier=ranking.merged_frontier(choices.frontier(at, space, recommended, baseline), searched),
         nearest_miss=miss,
         binding_constraint=binding_constraint,
         unproven=unproven,
@@ -103,14 +122,20 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         variants=variant_summaries(profile, bench.admissions),
         service_curves=service_curves(profile),
         noise_fraction=profile.noise_fraction,
-        certificate=_certificate(bench, found, recommended),
+        certificate=_certificate(searched, recommended),
         samples=sum(len(visit.latency_s) for entry in profile.measurements for visit in entry.visits),
         measuring_s=profile.measuring_s,
-        risks=_risks(bench, recommended),
-        exclusions=(*profile.exclusions, *_not_admitted(bench.admissions)),
-        notes=(*profile.model.notes, *profile.notes, *_assumptions(bench)),
+        risks=_risks(at, recommended),
+        exclusions=(*profile.exclusions, *_not_admitted(bench.admissions), *unjudged, *ranking.ruled_out(searched, workload)),
+        places=ranking.answers(searched) if workload.hardware.allowed != ("local",) else (),
+        notes=(*profile.model.notes, *profile.notes, *_assumptions(bench), *ranking.assumptions(searched)),
         outlook=outlook.of_advice(bench, request.market, recommended, baseline, costs_today, judged, created=request.created),
     )
+
+
+def _is_about_energy(workload: Workload) -> bool:
+    asked = workload.energy
+    return asked is not None and (asked.objective == "energy" or asked.max_joules_per_request is not None)
 
 
 def with_load_tests(advice: Advice, tests: tuple[LoadTest, ...], *, before: Advice) -> Advice:
@@ -229,24 +254,29 @@ def _verdict(
     return judged if bench.workload.lifecycle is not None else msgspec.structs.replace(judged, lines=(), total_usd=None)
 
 
-def _certificate(bench: Bench, found: Found, recommended: Prediction | None) -> Certificate:
+def _certificate(searched: list[ranking.Searched], recommended: Prediction | None) -> Certificate:
     # What runs today may be on more replicas than are searched; what lies between was not looked at.
     unseen = recommended.candidate.replicas - MAX_REPLICAS - 1 if recommended is not None else 0
-    tied = set(bench.speed_ties) - bench.admitted()
-    by_tie, _ = bench.find(tied)
-    by_quality, _ = bench.find(set(bench.admissions) - bench.admitted() - tied)
+    by_tie = by_quality = 0
+    for entry in searched:
+        bench = entry.bench
+        tied = set(bench.speed_ties) - bench.admitted()
+        by_tie += bench.find(tied)[0].candidates
+        by_quality += bench.find(set(bench.admissions) - bench.admitted() - tied)[0].candidates
+    every = [entry.found for entry in searched]
     return Certificate(
-        candidates=found.candidates + by_tie.candidates + by_quality.candidates,
-        cut_by_bound=found.cut_by_bound,
-        cut_by_quality=by_quality.candidates,
-        cut_by_tie=by_tie.candidates,
-        cut_by_cost=found.cut_by_cost,
-        simulated=found.simulated,
-        regret_usd_per_hour=max(unseen, 0) * bench.price,
+        candidates=sum(found.candidates for found in every) + by_tie + by_quality,
+        cut_by_bound=sum(found.cut_by_bound for found in every),
+        cut_by_quality=by_quality,
+        cut_by_tie=by_tie,
+        cut_by_cost=sum(found.cut_by_cost for found in every),
+        simulated=sum(found.simulated for found in every),
+        regret_usd_per_hour=max(unseen, 0) * searched[0].bench.price,
     )
 
 
 def _headline(
+    at: Bench,
     bench: Bench,
     recommended: Prediction | None,
     baseline: Prediction,
@@ -269,6 +299,7 @@ def _headline(
         if recommended.candidate.variant != baseline.candidate.variant
         else "Serve the model as it is"
     )
+    what += f" on {at.hardware} ({at.place.machine})" if at.place is not None else ""
     batch = f" in batches of up to {recommended.candidate.max_batch_size}" if recommended.candidate.max_batch_size > 1 else ""
     if not baseline.meets_slo:
         return f"{what}{batch}: {usd(cost)}/h keeps {promise}; today's configuration, at {usd(before)}/h, does not"
@@ -307,6 +338,13 @@ def _risks(bench: Bench, recommended: Prediction | None) -> tuple[str, ...]:
             said.insert(0 if breaks else len(said), _in_busiest(bench, in_busiest, breaks=breaks))
     if bench.profile.noise_fraction is not None and bench.profile.noise_fraction > NOISY_FRACTION:
         said.append(f"a noisy machine: the baseline differs from itself by {percent(bench.profile.noise_fraction)}")
+    if recommended is not None and bench.place is not None and bench.ground != "measured":
+        said.insert(
+            0,
+            f"nobody measured the model on {bench.hardware}; before relying on it, {measure_there(bench.place.hardware)}",
+        )
+    if bench.place is not None and bench.place.price_is_stale:
+        said.append(f"its price is of {bench.place.price_date}: ask again before buying")
     said.append(UNTRIED)
     return tuple(said)
 

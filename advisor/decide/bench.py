@@ -5,14 +5,29 @@ from collections import defaultdict
 import msgspec
 import numpy as np
 
+from advisor.decide import energy
 from advisor.decide.candidates import Configuration, admission, baseline_configuration, changes, configurations
 from advisor.decide.demand import Demand
+from advisor.decide.elsewhere import GroundOfService, measured_there, projected
 from advisor.decide.predict import Simulator
 from advisor.decide.search import Found, search
 from advisor.decide.service_time import is_projected, service_grids
 from advisor.decide.ties import speed_ties
-from advisor.schema import Baseline, Basis, Estimate, Prediction, Profile, Trace, Variant, Workload
-from advisor.units import usd
+from advisor.schema import (
+    Baseline,
+    Basis,
+    CarbonIntensity,
+    Estimate,
+    Exclusion,
+    Place,
+    Prediction,
+    Profile,
+    PublicMeasurements,
+    Trace,
+    Variant,
+    Workload,
+)
+from advisor.units import HOURS_PER_MONTH, usd
 from advisor.visits import clean, slowdown_at_other_distance, usual_hop_s
 
 QUANTILES = (0.5, 0.95, 0.99)
@@ -22,15 +37,36 @@ SECONDS_PER_MILLION = 1e6 / 3600
 class Bench:
     """The pieces that every question about a candidate needs."""
 
-    def __init__(self, profile: Profile, workload: Workload, trace: Trace | None) -> None:
-        """Of the profile's visits, only those count in which the machine was not busy with something else."""
+    def __init__(
+        self,
+        profile: Profile,
+        workload: Workload,
+        trace: Trace | None,
+        place: Place | None = None,
+        public: PublicMeasurements | None = None,
+        carbon: CarbonIntensity | None = None,
+    ) -> None:
+        """Of the profile's visits, only those count in which the machine was not busy with something else.
+
+        `place` is other hardware than the profiled machine: what was measured there and merged counts, and only else what `public`
+        measurements let project.
+        """
         self.today = baseline_configuration(profile, workload.baseline or Baseline())
+        self.place = place
+        there = measured_there(profile, place.hardware.id) if place is not None else None
+        self.ground: GroundOfService = "measured"
+        profile = there or profile
         self.speed_ties = speed_ties(profile, self.today.variant)  # pairs visits by round, so before any is taken away
         slowdowns = _slowdowns(profile)
         profile = _undisturbed(profile)
         self.profile = profile
         self.workload = workload
         self.grids = service_grids(profile, slowdowns)
+        self.exclusions: tuple[Exclusion, ...] = ()
+        calibrations = profile.calibrations
+        if place is not None and public is not None and there is None:
+            service = projected(place, profile, self.grids, public)
+            self.grids, self.exclusions, self.ground, calibrations = service.grids, service.exclusions, service.ground, ()
         known = {length for grid in self.grids.values() for length in grid.lengths if length is not None}
         self.measured_lengths = tuple(sorted(known))
         self.demand = Demand(
@@ -39,8 +75,12 @@ class Bench:
             trace_s=np.array(trace.arrival_s) if trace else None,
             trace_length=np.array(trace.sequence_length) if trace and trace.sequence_length else None,
         )
-        self.simulator = Simulator(self.demand, self.grids, profile.calibrations, profile.trial)
-        self.price = workload.hardware.price_usd_per_hour["local"]
+        self.simulator = Simulator(self.demand, self.grids, calibrations, profile.trial)
+        self.rent = _local_rent(workload) if place is None else place.price_usd_per_hour
+        self.price = self.rent.value
+        self.carbon = carbon if place is None else place.carbon
+        self.busy_watts = energy.busy_watts(place, profile, workload.energy)
+        self.hardware = "local" if place is None else place.hardware.id
         self.variants = {variant.id: variant for variant in profile.variants}
         self.admissions = {variant.id: admission(variant, workload) for variant in profile.variants}
         self.asked_lengths = _asked_lengths(workload, trace)
@@ -55,12 +95,23 @@ class Bench:
         }
         return {name for name in allowed if name not in self.speed_ties or self.speed_ties[name].simpler not in allowed}
 
+    def excluded(self) -> dict[str, str]:
+        """The variants that have no service times here, with the reason."""
+        there = {name for name, _, _ in self.grids}
+        said = {entry.what.removesuffix(f" on {self.hardware}"): entry.reason for entry in self.exclusions}
+        return {name: said.get(name, "not measured") for name in self.variants if name not in there}
+
     def find(self, variants: set[str]) -> tuple[Found, list[Configuration]]:
         """Return the cheapest candidates of these variants, and the space that was searched."""
         space = configurations(self.grids, self.workload, self.today, variants)
         slo = self.workload.slo
         found = search(self.simulator, space, quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=self.price)
         return found, space
+
+
+def _local_rent(workload: Workload) -> Estimate:
+    usd_per_hour = workload.hardware.price_usd_per_hour["local"]
+    return Estimate(value=usd_per_hour, low=usd_per_hour, high=usd_per_hour, basis="list-price", source="the workload file")
 
 
 def _undisturbed(profile: Profile) -> Profile:
@@ -93,8 +144,10 @@ def predict(
     wanted = (*QUANTILES, slo.quantile)
     ends = {end: bench.simulator.outcome(configuration, replicas, end, wanted) for end in ("low", "value", "high")}
     source = f"simulation of {bench.demand.requests:,} requests with {len(ends['value'].utilization)} seeds over measured service times"
-    projected = is_projected(bench.simulator.grid(configuration), configuration.max_batch_size, bench.asked_lengths)
-    basis: Basis = "projected" if projected else "simulated"
+    beyond = is_projected(bench.simulator.grid(configuration), configuration.max_batch_size, bench.asked_lengths)
+    basis: Basis = "projected" if beyond or bench.ground != "measured" else "simulated"
+    if bench.ground != "measured":
+        source = source.replace("measured service times", f"service times projected: {_projected_from(bench, configuration)}")
 
     def estimate(runs: dict[str, np.ndarray]) -> Estimate:
         return over_runs(runs, basis, source)
@@ -105,15 +158,22 @@ def predict(
     busiest = {end: outcome.busiest_s for end, outcome in ends.items() if outcome.busiest_s is not None}
     cost = replicas * bench.price
     per_million = cost / bench.demand.requests_per_s * SECONDS_PER_MILLION
-    paid = f"{replicas} x {usd(bench.price)}/h as the workload file says"
+    paid = f"{replicas} x {usd(bench.price)}/h: {bench.rent.source}"
+    rent = Estimate(value=cost, low=cost, high=cost, basis="list-price", source=paid)
+    utilization = estimate({end: outcome.utilization for end, outcome in ends.items()})
+    rate, watts = bench.demand.requests_per_s, bench.busy_watts
+    joules = None if watts is None else energy.joules_per_request(watts, replicas, utilization, rate, bench.workload.energy)
+    tokens = bench.demand.mean_length
     at_target = latency(3)
     shares = ends["value"].batches / ends["value"].batches.sum()
     variant = bench.variants[configuration.variant]
     said = list(changes(bench.today, configuration))
+    if bench.place is not None:
+        said.insert(0, f"run on {bench.hardware} ({bench.place.machine})")
     if replicas != today_replicas:
         said.append(f"{replicas} {'replica' if replicas == 1 else 'replicas'} instead of {today_replicas}")
     return Prediction(
-        candidate=configuration.replicated(replicas),
+        candidate=configuration.replicated(replicas, bench.hardware),
         latency_p50_s=latency(0),
         latency_p95_s=latency(1),
         latency_p99_s=latency(2),
@@ -121,22 +181,32 @@ def predict(
         latency_busiest_s=estimate(busiest) if busiest else None,
         goodput_fraction=estimate({end: outcome.goodput for end, outcome in ends.items()}),
         throughput_requests_per_s=estimate({end: outcome.throughput_requests_per_s for end, outcome in ends.items()}),
-        capacity_requests_per_s=bench.simulator.capacity_requests_per_s(
-            configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s
-        )
-        if with_capacity
-        else None,
-        utilization_fraction=estimate({end: outcome.utilization for end, outcome in ends.items()}),
+        capacity_requests_per_s=_capacity(bench, configuration, replicas, basis) if with_capacity else None,
+        utilization_fraction=utilization,
         mean_batch_size=float(shares @ np.arange(1, len(shares) + 1)),
         batch_size_shares=tuple(shares.tolist()),
-        cost_usd_per_hour=Estimate(value=cost, low=cost, high=cost, basis="list-price", source=paid),
-        cost_usd_per_million_requests=Estimate(
-            value=per_million, low=per_million, high=per_million, basis="list-price", source=f"{paid}, at the mean rate"
-        ),
+        cost_usd_per_hour=rent,
+        cost_usd_per_million_requests=energy.scaled(rent, per_million / cost, f"{paid}, idle and peak hours paid alike"),
+        cost_usd_per_month=energy.scaled(rent, HOURS_PER_MONTH, f"{paid}, all hours of a month"),
+        cost_usd_per_million_tokens=None
+        if tokens is None
+        else energy.scaled(rent, per_million / cost / tokens, f"{paid}, {tokens:.4g} tokens a request"),
+        energy_joules_per_request=joules,
+        carbon_grams_per_million_requests=energy.grams_per_million_requests(joules, bench.carbon),
         quality_drop=quality_drop(variant),
         meets_slo=bench.simulator.keeps_up(configuration, replicas, "high") and at_target.high <= slo.latency_s,
         changes=tuple(said),
     )
+
+
+def _capacity(bench: Bench, configuration: Configuration, replicas: int, basis: Basis) -> Estimate | None:
+    slo = bench.workload.slo
+    found = bench.simulator.capacity_requests_per_s(configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s)
+    return found if found is None else msgspec.structs.replace(found, basis=basis)
+
+
+def _projected_from(bench: Bench, configuration: Configuration) -> str:
+    return bench.simulator.grid(configuration).medians[0][0].source
 
 
 def over_runs(runs: dict[str, np.ndarray], basis: Basis, source: str) -> Estimate:

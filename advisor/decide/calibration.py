@@ -119,7 +119,7 @@ def _own_transit_s(batches: Batches) -> np.ndarray:
     """
     way_s = np.maximum(batches.transit_s, 0.0)
     own_s = way_s[batches.had_own_way.astype(bool)]
-    return own_s if len(own_s) >= ENOUGH_REQUESTS else way_s
+    return np.asarray(own_s if len(own_s) >= ENOUGH_REQUESTS else way_s)
 
 
 def _stretch(values: np.ndarray) -> tuple[float, ...]:

@@ -18,11 +18,11 @@ class Configuration(Record, frozen=True, kw_only=True):
     max_batch_size: int
     max_queue_delay_s: float
 
-    def replicated(self, replicas: int) -> Candidate:
-        """Return the candidate with so many replicas on the machine of the profile."""
+    def replicated(self, replicas: int, hardware: str = "local") -> Candidate:
+        """Return the candidate with so many replicas on that hardware."""
         return Candidate(
             variant=self.variant,
-            hardware="local",
+            hardware=hardware,
             intra_op_num_threads=self.intra_op_num_threads,
             instances=self.instances,
             max_batch_size=self.max_batch_size,
@@ -75,7 +75,8 @@ def configurations(
 ) -> list[Configuration]:
     """Return every configuration of the given variants, today's first, then by how much would have to change."""
     delays = [delay for delay in QUEUE_DELAYS_S if delay <= MAX_DELAY_OF_TARGET * workload.slo.latency_s]
-    found = {today} if today.variant in variants else set()
+    is_there = (today.variant, today.intra_op_num_threads, today.instances) in grids  # on other hardware there are other settings
+    found = {today} if today.variant in variants and is_there else set()
     for (variant, threads, instances), grid in grids.items():
         if variant not in variants:
             continue

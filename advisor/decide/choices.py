@@ -58,16 +58,23 @@ def keeps_promises(bench: Bench, baseline: Prediction) -> bool:
     return baseline.meets_slo and baseline.candidate.variant in bench.admitted()
 
 
-def choose(bench: Bench, found: Found, baseline: Prediction) -> tuple[Prediction | None, tuple[Prediction, ...], bool]:
+def choose(
+    bench: Bench, found: Found, baseline: Prediction, home: Bench | None
+) -> tuple[Prediction | None, tuple[Prediction, ...], bool]:
     """Return the recommendation, candidates that cannot be told from it (as cheap, latencies overlapping), and if there are more.
 
-    Of equally cheap candidates the one that changes least is taken; that is today's own if it keeps the target at that cost.
+    Of equally cheap candidates the one that changes least is taken; that is today's own if it keeps the target at that cost, judged by
+    `home`, the bench of what runs today, None where that may not be kept.
     """
     if not found.cheapest:
         # More replicas than are searched are believed of what really runs, not of what is only assumed to.
         is_said = bench.workload.baseline is not None and bench.workload.baseline.replicas is not None
-        return (baseline if is_said and keeps_promises(bench, baseline) else None), (), False
-    if keeps_promises(bench, baseline) and baseline.cost_usd_per_hour.value <= (found.cost_usd_per_hour or 0.0):
+        return (baseline if is_said and home is not None and keeps_promises(home, baseline) else None), (), False
+    if (
+        home is not None
+        and keeps_promises(home, baseline)
+        and baseline.cost_usd_per_hour.value <= (found.cost_usd_per_hour or 0.0)
+    ):
         return baseline, (), False
     replicas_today = baseline.candidate.replicas
     (configuration, replicas), *others = found.cheapest

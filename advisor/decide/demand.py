@@ -122,6 +122,12 @@ class Demand:
         runs = self._class_runs()
         return np.bincount(np.concatenate(runs), minlength=len(self.lengths)) / sum(map(len, runs))
 
+    @property
+    def mean_length(self) -> float | None:
+        """The mean length of requests, None where they have none."""
+        known = [length for length in self.lengths if length is not None]
+        return float(self.class_shares @ np.array(known)) if known else None
+
     def _class_runs(self) -> list[np.ndarray]:
         return [self._fixed_class] if self._fixed_class is not None else [self._size_classes(seed) for seed in range(SEEDS)]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from advisor import units
-from advisor.schema import BUSY_FRACTION, Advice, Classification
+from advisor.schema import BUSY_FRACTION, STALE_DAYS, Advice, Classification
 from advisor.tell import charts
 from advisor.tell.batches import batches
 from advisor.tell.life_text import answer
@@ -25,7 +25,9 @@ FORMATTERS = (
     units.counted,
     units.ends,
     units.engineer_days,
+    units.grams,
     units.interval,
+    units.joules,
     units.moment,
     units.months,
     units.number,
@@ -94,6 +96,7 @@ def _environment(format_: str) -> "Environment":
         keep_trailing_newline=True,
     )
     environment.globals["busy_fraction"] = BUSY_FRACTION
+    environment.globals["stale_days"] = STALE_DAYS
     environment.globals.update({formatter.__name__: formatter for formatter in FORMATTERS})
     return environment
 

@@ -20,6 +20,22 @@ def summary(advice: Advice) -> str:
     return "\n".join(" ".join(part for part in line.splitlines() if part) for line in lines)
 
 
+def ranking(advice: Advice) -> str:
+    """Return a line for each kind of hardware, the best first; no newline at the end."""
+    lines = []
+    for rank, place in enumerate(advice.places, start=1):
+        best = place.prediction
+        ground = "measured" if place.ground == "measured" else "projected"
+        age = f", price of {place.price_date}{' (old)' if place.price_is_stale else ''}" if place.price_date else ""
+        kept = "kept" if best.meets_slo else "missed"
+        lines.append(
+            f"{rank:2}  {place.hardware:<14} {ground:<9} {best.candidate.replicas} x {best.candidate.variant}, "
+            f"{_told(best.cost_usd_per_hour, units.usd_per_hour)}{age}, "
+            f"{units.quantile(advice.workload.slo.quantile)} {_told(best.latency_slo_s, units.seconds)}: {kept}"
+        )
+    return "\n".join(lines)
+
+
 def _told(estimate: Estimate, format_: Callable[[float], str]) -> str:
     interval = units.interval(estimate.value, estimate.low, estimate.high, format_)
     return f"{format_(estimate.value)} ({interval}, {estimate.basis})"

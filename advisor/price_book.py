@@ -1,0 +1,185 @@
+"""Prices by the hour from elsewhere: the user's own CSV, or a table that somebody publishes, each with what is known to be wrong in it."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from advisor.catalog_files import csv_rows, row_record
+from advisor.errors import InputError
+from advisor.files import write_atomically
+from advisor.schema import Price
+
+COLUMNS = ("provider", "region", "instance", "term", "usd_per_hour", "date", "source")
+WAY_OUT = f"write a CSV file with the columns {', '.join(COLUMNS)}"
+# A table that says this has no price for the machine: skypilot's catalogue writes it for TPUs in regions that have none.
+SENTINELS = {700.0}
+MOST_USD_PER_HOUR = 1000.0  # eight of the dearest devices cost 142 $/h; a pod of thousands is not one machine
+# Tables of other partitions of the cloud: their currency is not the dollar, or their customers are governments.
+OTHER_PARTITIONS = ("aws_cn", "aws_us_gov", "cn-", "us-gov-", "china", "usgov")
+
+
+class Imported(NamedTuple):
+    """Prices that were taken over, and lines on what was left out."""
+
+    prices: tuple[Price, ...]
+    left_out: tuple[str, ...]
+
+
+def user_price_book() -> Path:
+    """Return where the user's prices are kept."""
+    home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(home) / "serving-advisor" / "prices.csv"
+
+
+def read_price_book(path: Path) -> tuple[Price, ...]:
+    """Return the prices of a CSV file in advisor's own columns; raise InputError for a line that is none."""
+    found = []
+    for line, row in csv_rows(path):
+        if missing := [name for name in COLUMNS if name not in row]:
+            raise InputError(f"{path}: no column {', '.join(missing)}", hint=WAY_OUT)
+        found.append(row_record({name: row[name] for name in COLUMNS}, Price, path, line))
+    return tuple(found)
+
+
+def import_prices(path: Path, *, layout: str, date: str, into: Path) -> Imported:
+    """Add the prices of a file to the book `into`, where a later price of the same machine takes the place of an earlier one."""
+    rows = list(LAYOUTS[layout](path, date))
+    kept, left_out = guarded(rows)
+    if not kept:
+        raise InputError(f"{path}: holds no price in the layout {layout!r}", hint=f"--layout takes: {', '.join(LAYOUTS)}")
+    known = read_price_book(into) if into.is_file() else ()
+    book = {(entry.provider, entry.region, entry.instance, entry.term): entry for entry in (*known, *kept)}
+    write_atomically(into, _text(book.values()).encode())
+    return Imported(kept, left_out)
+
+
+def guarded(rows: list[Price]) -> tuple[tuple[Price, ...], tuple[str, ...]]:
+    """Return the prices that can be believed, and why others cannot: sentinels, sums that no machine costs, spot above on-demand."""
+    on_demand = {(row.provider, row.region, row.instance): row.usd_per_hour for row in rows if row.term == "on-demand"}
+    kept, left_out = [], []
+    for row in rows:
+        usual = on_demand.get((row.provider, row.region, row.instance))
+        what = f"{row.provider} {row.region} {row.instance} {row.term} {row.usd_per_hour:g} $/h"
+        if row.usd_per_hour in SENTINELS:
+            left_out.append(f"{what}: stands for no price")
+        elif row.usd_per_hour > MOST_USD_PER_HOUR:
+            left_out.append(f"{what}: no single machine costs that")
+        elif row.term == "spot" and usual is not None and row.usd_per_hour >= usual:
+            left_out.append(f"{what}: not below on-demand ({usual:g} $/h)")
+        elif any(row.region.lower().startswith(mark) for mark in OTHER_PARTITIONS):
+            left_out.append(f"{what}: another partition of the cloud, perhaps in another currency")
+        else:
+            kept.append(row)
+    return tuple(kept), tuple(left_out)
+
+
+def _text(prices: Any) -> str:
+    import csv
+    import io
+
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(sorted(tuple(getattr(entry, name) for name in COLUMNS) for entry in prices))
+    return out.getvalue()
+
+
+# --- layouts of tables that others publish --------------------------------------------------------------------------------
+
+
+def _own(path: Path, _: str) -> Iterator[Price]:
+    yield from read_price_book(path)
+
+
+def _karpenter(path: Path, date: str) -> Iterator[Price]:
+    """Yield prices of karpenter's generated Go maps: region, then `"machine": price`."""
+    if any(mark in path.name.lower() for mark in OTHER_PARTITIONS):
+        raise InputError(f"{path}: prices of another partition, not in dollars", hint="take the table of the public cloud")
+    provider = "azure" if "Standard_" in (text := _read(path)) else "aws"
+    region = ""
+    for line in text.splitlines():
+        if (head := re.match(r'\s*"([a-z0-9-]+)":\s*(?:map\[string\]float64)?\{', line)) is not None:
+            region = head[1]
+        for machine, usd in re.findall(r'"([A-Za-z0-9_.-]+)":\s*([0-9.]+)', line):
+            if region:
+                yield _price(path, provider, region, machine, "on-demand", usd, date)
+
+
+def _skypilot(path: Path, date: str) -> Iterator[Price]:
+    """Yield prices of a skypilot catalogue; the file of a provider does not name it, its folder does."""
+    provider = path.parent.name.lower()
+    for line, row in csv_rows(path):
+        machine = row.get("InstanceType") or row.get("AcceleratorName")
+        if not machine or "Region" not in row:
+            raise InputError(f"{path}: line {line}: neither machine nor region", hint="give vms.csv of one provider")
+        for term, column in (("on-demand", "Price"), ("spot", "SpotPrice")):
+            if _is_price(row.get(column)):
+                yield _price(path, provider, row["Region"], machine, term, row[column], date)
+
+
+def _gpuhunt(path: Path, date: str) -> Iterator[Price]:
+    """Yield prices of a catalogue of gpuhunt, CSV or JSON."""
+    if path.suffix == ".json":
+        rows: Any = _json(path)
+    else:
+        rows = [row for _, row in csv_rows(path)]
+    for row in rows if isinstance(rows, list) else []:
+        machine = row.get("instance_name") or row.get("instance_type")
+        provider, region, price = row.get("provider") or path.stem, row.get("location") or row.get("region"), row.get("price")
+        if machine and region and _is_price(price):
+            yield _price(
+                path, provider, region, machine, "spot" if str(row.get("spot")).lower() == "true" else "on-demand", price, date
+            )
+
+
+LAYOUTS: dict[str, Callable[[Path, str], Iterator[Price]]] = {
+    "own": _own,
+    "karpenter": _karpenter,
+    "skypilot": _skypilot,
+    "gpuhunt": _gpuhunt,
+}
+
+
+def _price(path: Path, provider: str, region: str, machine: str, term: str, usd: Any, date: str) -> Price:
+    try:
+        return msgspec.convert(
+            {
+                "provider": provider,
+                "region": region,
+                "instance": machine,
+                "term": term,
+                "usd_per_hour": float(usd),
+                "date": date,
+                "source": f"imported from {path.name}",
+            },
+            Price,
+        )
+    except (msgspec.ValidationError, ValueError) as error:
+        raise InputError(f"{path}: {machine}: {error}", hint="--date takes the day of the prices, as 2026-11-22") from error
+
+
+def _is_price(text: Any) -> bool:
+    """Return whether a table tells a price at all: empty and 0 mean that it is not known."""
+    try:
+        return float(text) > 0
+    except (TypeError, ValueError):
+        return False
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})", hint="name a text file that you may read") from error
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_read(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not JSON ({error})", hint="--layout says what the file is") from error

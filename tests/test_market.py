@@ -1,0 +1,143 @@
+"""Claims about prices: which offer is taken, how old it is, and what is not believed of other people's tables."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from advisor.errors import InputError
+from advisor.market import all_prices, device, places
+from advisor.price_book import guarded, import_prices, read_price_book
+from advisor.schema import HardwareChoice, Price, Term
+from tests.profiles import NOW, workload
+
+OWN = "provider,region,instance,term,usd_per_hour,date,source\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_book_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+def allowing(*names: str, **more: object) -> HardwareChoice:
+    return HardwareChoice(allowed=names, price_usd_per_hour={"local": 1.0}, **more)  # type: ignore[arg-type]
+
+
+def find(choice: HardwareChoice, folder: Path = Path()) -> tuple:  # type: ignore[type-arg]
+    return places(msgspec.structs.replace(workload(), hardware=choice), folder / "w.yaml", now=NOW)
+
+
+def price(term: Term, usd: float, *, region: str = "r", instance: str = "m") -> Price:
+    return Price(provider="p", region=region, instance=instance, term=term, usd_per_hour=usd, date="2026-11-01", source="a test")
+
+
+def test_the_cheapest_offer_is_taken_with_its_date_its_age_and_its_source() -> None:
+    (found,), unknown = find(allowing("local", "t4"))
+
+    assert 0.526 == found.price_usd_per_hour.value and "list-price" == found.price_usd_per_hour.basis
+    assert found.price_is_stale and found.price_date is not None and found.price_date in found.price_usd_per_hour.source
+    assert () == unknown
+
+
+def test_the_provider_is_an_input() -> None:
+    (anywhere,), _ = find(allowing("h100_sxm"))
+    (azure,), _ = find(allowing("h100_sxm", provider="azure"))
+
+    assert "aws" in anywhere.machine and "azure" in azure.machine
+    assert azure.price_usd_per_hour.value / azure.devices > anywhere.price_usd_per_hour.value / anywhere.devices
+
+
+def test_hardware_without_a_price_is_an_exclusion_with_a_way_out() -> None:
+    found, (unknown,) = find(allowing("tpu_v5e"))
+
+    assert () == found and "hardware.price_usd_per_hour.tpu_v5e" in unknown.reason
+
+
+def test_terms_that_no_list_has_come_from_the_users_price_book(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(OWN + "aws,us-east-1,g4dn.xlarge,spot,0.2,2026-11-20,a bill\n")
+
+    (found,), _ = find(allowing("t4", term="spot", prices="mine.csv"), tmp_path)
+
+    assert (0.2, False) == (found.price_usd_per_hour.value, found.price_is_stale)
+    assert "a bill" in found.price_usd_per_hour.source
+    assert ((), 1) == (find(allowing("t4", term="spot"))[0], len(find(allowing("t4", term="spot"))[1]))
+
+
+def test_the_users_own_price_of_a_device_beats_any_list() -> None:
+    choice = HardwareChoice(allowed=("t4",), price_usd_per_hour={"local": 1.0, "t4": 0.1})
+
+    (found,), _ = find(choice)
+
+    assert (0.1, None) == (found.price_usd_per_hour.value, found.price_date)
+
+
+def test_an_imported_price_is_known_to_every_command_and_replaces_an_earlier_one(tmp_path: Path) -> None:
+    book = tmp_path / "data" / "serving-advisor" / "prices.csv"
+    (tmp_path / "mine.csv").write_text(OWN + "aws,us-east-1,g4dn.xlarge,on-demand,0.3,2026-11-20,a bill\n")
+
+    import_prices(tmp_path / "mine.csv", layout="own", date="2026-11-22", into=book)
+
+    assert [0.3] == [entry.usd_per_hour for entry in all_prices(None, None) if entry.instance == "g4dn.xlarge"]
+    assert 0.3 == find(allowing("t4"))[0][0].price_usd_per_hour.value
+
+
+def test_a_line_that_is_no_price_is_refused_with_file_and_line(tmp_path: Path) -> None:
+    for wrong in ("on-demand,-1,2026-11-20,x", "weekly,1,2026-11-20,x", "spot,1,last week,x", "spot,1,2026-11-20,"):
+        (tmp_path / "mine.csv").write_text(f"{OWN}aws,r,m,{wrong}\n")
+
+        with pytest.raises(InputError, match=r"mine.csv: line 2"):
+            read_price_book(tmp_path / "mine.csv")
+
+
+def test_sentinels_sums_beyond_all_machines_and_spot_above_on_demand_are_left_out() -> None:
+    rows = [
+        price("on-demand", 1.0),
+        price("spot", 1.0),
+        price("spot", 0.4, region="s"),
+        price("on-demand", 700.0, instance="tpu"),
+        price("on-demand", 25804.8, instance="pod"),
+        price("on-demand", 9.0, region="cn-north-1"),
+    ]
+
+    kept, left_out = guarded(rows)
+
+    assert [1.0, 0.4] == [entry.usd_per_hour for entry in kept]
+    assert 4 == len(left_out)
+
+
+def test_tables_that_others_publish_are_read(tmp_path: Path) -> None:
+    go = tmp_path / "zz_generated.pricing_aws.go"
+    go.write_text(
+        'map[string]map[string]float64{\n\t"us-east-1": {\n\t\t// c7i\n\t\t"c7i.xlarge": 0.170000, "g6.xlarge": 0.8,\n\t},\n}\n'
+    )
+    sky = tmp_path / "gcp" / "vms.csv"
+    sky.parent.mkdir()
+    sky.write_text("InstanceType,Price,SpotPrice,Region\ntpu-x,700.0,,us-east1\na2,3.0,1.1,us-east1\nb2,2.0,,us-east1\n")
+    hunt = tmp_path / "lambdalabs.csv"
+    hunt.write_text("instance_name,location,price,spot\ngpu_1x,us-1,2.5,False\ngpu_1x,us-1,3.5,True\n")
+    found = {
+        layout: import_prices(path, layout=layout, date="2026-11-22", into=tmp_path / f"{layout}.csv")
+        for layout, path in (("karpenter", go), ("skypilot", sky), ("gpuhunt", hunt))
+    }
+
+    assert [("aws", "us-east-1", "c7i.xlarge", 0.17), ("aws", "us-east-1", "g6.xlarge", 0.8)] == [
+        (entry.provider, entry.region, entry.instance, entry.usd_per_hour) for entry in found["karpenter"].prices
+    ]
+    assert [("a2", 3.0), ("a2", 1.1), ("b2", 2.0)] == [(entry.instance, entry.usd_per_hour) for entry in found["skypilot"].prices]
+    assert [2.5] == [entry.usd_per_hour for entry in found["gpuhunt"].prices]
+    assert (0, 1, 1) == tuple(len(found[name].left_out) for name in ("karpenter", "skypilot", "gpuhunt"))
+
+
+def test_a_table_of_another_partition_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "zz_generated.pricing_aws_cn.go"
+    path.write_text('"cn-north-1": {\n"c5.large": 1.0,\n}')
+
+    with pytest.raises(InputError, match="another partition"):
+        import_prices(path, layout="karpenter", date="2026-11-22", into=tmp_path / "book.csv")
+
+
+def test_a_wrong_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InputError) as refused:
+        device("a100_80_smx")
+
+    assert "a100_80_sxm" in (refused.value.hint or "")
