@@ -60,7 +60,7 @@ def read_series(rows: list[dict[str, str]]) -> list[PublicSeries]:
 
 def _setting(row: dict[str, str]) -> tuple[object, ...]:
     is_vision = row["family"] == "vision-batch"
-    activations = re.search(r"activations\(M\)=([\d.]+)", row["quality_flag"])
+    activations = re.search(r"activations\(M\)=([\d.]+)", row.get("quality_flag", ""))
     # There GPUs ran the largest batch that fits, which tells nothing apart; CPUs ran single images.
     batch = None if is_vision and not _device(row).startswith("cpu") else _number(row["batch"])
     return (

@@ -123,7 +123,7 @@ def projected(place: Place, profile: Profile, grids: dict[Key, ServiceGrid], pub
     hardware, kind = place.hardware, project.device_class(place.hardware)
     if kind is None:
         return _nothing(f"no public measurements of {hardware.kind} hardware to take an interval from", hardware)
-    if profile.model.flop_per_item is None:
+    if not profile.model.flop_per_item or not any(entry.flop_per_item for entry in profile.model.operators):
         return _nothing("the operations of the model are not known", hardware)
     if hardware.memory_bytes is None or hardware.memory_bandwidth_bytes_per_s is None:
         return _nothing("the catalogue does not tell its memory", hardware)
@@ -312,7 +312,7 @@ def _on_cpu(
                 work = project.work_of(profile.model, way, length=length)
                 before = project.roofline_s(work, here, way, batch_size, share=1 / grid.instances)
                 after = project.roofline_s(work, there, way, batch_size, share=1 / (cores if grid.instances > 1 else 1))
-                if before is None or after is None:
+                if not before or after is None:
                     return None
                 ratios.append(after / before)
             return Estimate(
