@@ -1,6 +1,7 @@
 """The catalogue: devices, prices by the hour and by the token, carbon; each number with the source and the date it was read with."""
 
 import csv
+import os
 from collections.abc import Iterator
 from datetime import date
 from importlib.resources import as_file, files
@@ -51,8 +52,22 @@ def read_prices(folder: Path | None = None) -> tuple[Price, ...]:
 
 
 def read_token_prices(folder: Path | None = None) -> tuple[TokenPrice, ...]:
-    """Return what models behind APIs cost by the token; a model may be offered by several providers."""
-    return _with_sources("token_prices.csv", TokenPrice, folder)
+    """Return what models behind APIs cost by the token, those of the user's own book in the place of what comes with advisor."""
+    shipped = _with_sources("token_prices.csv", TokenPrice, folder)
+    book = user_folder() / "token_prices.csv"
+    own = read_token_book(book) if folder is None and book.is_file() else ()
+    return tuple({(entry.provider, entry.model): entry for entry in (*shipped, *own)}.values())
+
+
+def read_token_book(path: Path) -> tuple[TokenPrice, ...]:
+    """Return the prices of a book that `advisor hardware prices --import` wrote."""
+    names = TokenPrice.__struct_fields__
+    return tuple(row_record({name: row.get(name) for name in names}, TokenPrice, path, line) for line, row in csv_rows(path))
+
+
+def user_folder() -> Path:
+    """Return where the user's price books are kept."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "serving-advisor"
 
 
 def read_carbon(folder: Path | None = None) -> tuple[CarbonIntensity, ...]:

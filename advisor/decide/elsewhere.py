@@ -157,7 +157,7 @@ def measure_there(hardware: Hardware) -> str:
     """Return how to know instead of projecting."""
     if hardware.kind in MEASURABLE:
         return f"profile it there (advisor profile --hardware {hardware.id}) and merge the two (--merge)"
-    return f"advisor itself measures CPUs only: try it on a {hardware.name}, or merge a profile of one (--merge)"
+    return f"try it on a {hardware.name} (advisor itself measures CPUs only), or merge a profile from one (--merge)"
 
 
 def _nothing(reason: str, hardware: Hardware) -> Service:

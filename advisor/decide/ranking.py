@@ -112,5 +112,7 @@ def assumptions(searched: list[Searched]) -> tuple[str, ...]:
     for entry in searched:
         place = entry.bench.place
         if place is not None and place.price_is_stale:
-            said.append(f"the price of {place.machine} is of {place.price_date}, more than {STALE_DAYS} days old")
+            said.append(
+                f"the price of {place.hardware.id} ({place.machine}) is of {place.price_date}, more than {STALE_DAYS} days old"
+            )
     return tuple(said)
