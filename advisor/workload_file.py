@@ -64,25 +64,30 @@ def read_workload(path: Path) -> Workload:
 
 def _check_hardware(workload: Workload, path: Path) -> None:
     hardware = workload.hardware
-    asked = {*hardware.allowed, *hardware.price_usd_per_hour} - {"local"}
-    if asked and (unknown := asked - set(read_hardware())):
-        name = min(unknown)
-        near = difflib.get_close_matches(name, list(read_hardware()), n=1)
-        hint = (
-            f"did you mean {near[0]}?"
-            if near
-            else "`advisor hardware list` names all that are known; `local` is the profiled machine"
-        )
-        raise InputError(f"{path}: hardware.allowed: {name!r} is neither `local` nor in the catalogue", hint=hint)
     if "local" not in hardware.price_usd_per_hour:
         raise InputError(
             f"{path}: hardware.price_usd_per_hour: no price for 'local', the machine that runs it today",
             hint="add: price_usd_per_hour: {local: 0.34}",
         )
+    for key, names in (("allowed", hardware.allowed), ("price_usd_per_hour", tuple(hardware.price_usd_per_hour))):
+        if asked := set(names) - {"local"}:
+            _check_known(asked, f"{path}: hardware.{key}")
     if hardware.prices is not None and not (path.parent / hardware.prices).is_file():
         raise InputError(
             f"{path}: hardware.prices: {path.parent / hardware.prices}: no such file", hint="give a path beside the workload"
         )
+
+
+def _check_known(asked: set[str], where: str) -> None:
+    known = read_hardware()
+    for name in sorted(asked - set(known)):
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = (
+            f"did you mean {near[0]}?"
+            if near
+            else "`advisor hardware list` names all that are known; `local` is the profiled machine"
+        )
+        raise InputError(f"{where}: {name!r} is neither `local` nor in the catalogue", hint=hint)
 
 
 def _with_lengths_of_trace(workload: Workload, path: Path) -> Workload:

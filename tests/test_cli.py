@@ -248,7 +248,7 @@ BAD_WORKLOADS = [
     ("traffic.diurnal: no part of the day has any requests", WORKLOAD.replace("100", "100, diurnal: [0, 0]")),
     ("slo.quantile: 0.99999 is more than 0.9999", WORKLOAD.replace("500 ms", "500 ms, quantile: 0.99999")),
     ("hardware.price_usd_per_hour: no price for 'local'", WORKLOAD.replace("local", "h100")),
-    ("hardware.allowed: 'h100' was not measured", WORKLOAD.replace("{price", "{allowed: [h100], price")),
+    ("hardware.allowed: 'h100' is neither `local` nor in the catalogue", WORKLOAD.replace("{price", "{allowed: [h100], price")),
     ("quality.data: eval.npz: no such file", WORKLOAD + "quality: {metric: accuracy, max_drop: 1 %, data: eval.npz}\n"),
     ("quality.metric: ", WORKLOAD + "quality: {metric: acuracy, max_drop: 1 %}\n"),
     ("inputs.sequence_length: p50, p95 and max must ascend", WORKLOAD + "inputs: {sequence_length: {p50: 9, p95: 8}}\n"),
