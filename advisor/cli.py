@@ -299,11 +299,11 @@ def list_hardware() -> None:
 @NOW
 def show_hardware(name: str, now: str) -> None:
     """Show all that is known of ID, each figure with its source."""
-    from advisor.catalog_files import is_stale
-    from advisor.market import all_prices, device
+    from advisor.catalog_files import is_stale, read_device
+    from advisor.market import all_prices
     from advisor.tell.hardware import details
 
-    found, prices = device(name), all_prices(None, None)
+    found, prices = read_device(name), all_prices(None, None)
     click.echo(details(found, prices, {price.date for price in prices if is_stale(price.date, now)}))
 
 

@@ -294,7 +294,7 @@ class PublicMeasurements(Record, frozen=True, kw_only=True):
     errors: tuple[ProjectionError, ...]
     efficiency: dict[str, Positive]  # "class/precision" -> share of the roofline that is reached, at the median
     machines: tuple[Hardware, ...] = ()  # of those measurements, where the catalogue has none: not offered anywhere
-    sources: tuple[Source, ...]
+    sources: dict[str, tuple[Source, ...]]  # by family of measurements
 
 
 # --- what was measured ---------------------------------------------------------------------------------------------------

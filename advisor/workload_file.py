@@ -1,14 +1,13 @@
 """The files in which a user asks the question: the workload and its request trace, read and checked for contradictions."""
 
 import csv
-import difflib
 import sys
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from advisor.catalog_files import read_hardware
+from advisor.catalog_files import hardware_names, read_device
 from advisor.errors import InputError
 from advisor.files import read_yaml
 from advisor.schema import Inputs, SequenceLength, Trace, Workload
@@ -70,24 +69,15 @@ def _check_hardware(workload: Workload, path: Path) -> None:
             hint="add: price_usd_per_hour: {local: 0.34}",
         )
     for key, names in (("allowed", hardware.allowed), ("price_usd_per_hour", tuple(hardware.price_usd_per_hour))):
-        if asked := set(names) - {"local"}:
-            _check_known(asked, f"{path}: hardware.{key}")
+        for name in set(names) - {"local", *hardware_names()}:
+            try:
+                read_device(name)
+            except InputError as error:
+                raise InputError(f"{path}: hardware.{key}: {error.fault}", hint=error.hint) from error
     if hardware.prices is not None and not (path.parent / hardware.prices).is_file():
         raise InputError(
             f"{path}: hardware.prices: {path.parent / hardware.prices}: no such file", hint="give a path beside the workload"
         )
-
-
-def _check_known(asked: set[str], where: str) -> None:
-    known = read_hardware()
-    for name in sorted(asked - set(known)):
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = (
-            f"did you mean {near[0]}?"
-            if near
-            else "`advisor hardware list` names all that are known; `local` is the profiled machine"
-        )
-        raise InputError(f"{where}: {name!r} is neither `local` nor in the catalogue", hint=hint)
 
 
 def _with_lengths_of_trace(workload: Workload, path: Path) -> Workload:

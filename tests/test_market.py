@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from advisor.catalog_files import read_token_book, read_token_prices
+from advisor.catalog_files import read_device, read_token_book, read_token_prices
 from advisor.errors import InputError
-from advisor.market import all_prices, device, places
+from advisor.market import all_prices, places
 from advisor.price_book import guarded, import_prices, read_price_book
 from advisor.schema import HardwareChoice, Price, Term
 from advisor.token_book import import_token_prices
@@ -172,6 +172,6 @@ def test_a_table_of_another_partition_is_refused(tmp_path: Path) -> None:
 
 def test_a_wrong_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError) as refused:
-        device("a100_80_smx")
+        read_device("a100_80_smx")
 
     assert "a100_80_sxm" in (refused.value.hint or "")
