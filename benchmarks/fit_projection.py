@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 from projection_errors import fit
-from validation_rows import DATA, MAY_BE_PASSED_ON, class_of, read_rows, read_series
+from validation_rows import DATA, MAY_BE_PASSED_ON, class_of, publisher, read_rows, read_series
 
 from advisor.files import write_atomically
 from advisor.schema import Evidence, Hardware, PublicMeasurements, PublicSeries, Source
@@ -54,7 +54,7 @@ def sources_of(rows: list[dict[str, str]]) -> dict[str, tuple[Source, ...]]:
     told: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for row in rows:
         version = f" @{row['source_commit_or_version']}" if row["source_commit_or_version"] else ""
-        told[row["family"]].add((f"{row['source']}{version} ({row['licence']})", row["source_date"]))
+        told[publisher(row["family"])].add((f"{row['source']}{version} ({row['licence']})", row["source_date"]))
     return {family: tuple(Source(what=what, date=date) for what, date in sorted(of)) for family, of in sorted(told.items())}
 
 
@@ -92,7 +92,7 @@ def main() -> None:
     rows = read_rows(arguments.data)
     series = [entry for entry in read_series(rows) if usable(entry)]
     used = {entry.family for entry in series}
-    fitted = fit(series, MACHINES, sources_of([row for row in rows if row["family"] in used]))
+    fitted = fit(series, MACHINES, sources_of([row for row in rows if publisher(row["family"]) in used]))
     write_atomically(OUTPUT, compact(fitted))
     print(f"{len(series)} series of {len({entry.model for entry in series})} models; {OUTPUT} {OUTPUT.stat().st_size:,} bytes")
     for error in fitted.errors:
