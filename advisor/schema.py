@@ -521,7 +521,7 @@ class HardwareChoice(Record, frozen=True, kw_only=True):
     """Where it may run and what an hour costs there."""
 
     allowed: Annotated[tuple[str, ...], Meta(min_length=1)] = ("local",)  # `local` and ids of the catalogue
-    price_usd_per_hour: dict[str, Positive] = {}  # beats any list price; of a machine, however many devices are in it
+    price_usd_per_hour: dict[str, Positive] = {}  # of one device; beats any list price
     provider: Name | None = None  # None: whichever is cheapest
     region: Name | None = None
     term: Term = "on-demand"

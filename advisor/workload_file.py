@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from advisor.catalog_files import hardware_names, read_device
+from advisor.catalog_files import carbon_of, hardware_names, read_device
 from advisor.errors import InputError
 from advisor.files import read_yaml
 from advisor.schema import Inputs, SequenceLength, Trace, Workload
@@ -74,6 +74,11 @@ def _check_hardware(workload: Workload, path: Path) -> None:
                 read_device(name)
             except InputError as error:
                 raise InputError(f"{path}: hardware.{key}: {error.fault}", hint=error.hint) from error
+    grid = workload.energy.grid if workload.energy else None
+    if grid is not None and carbon_of(grid) is None:
+        raise InputError(
+            f"{path}: energy.grid: {grid!r} is not known", hint="name a country as FRA or USA, or a region of Google's cloud"
+        )
     if hardware.prices is not None and not (path.parent / hardware.prices).is_file():
         raise InputError(
             f"{path}: hardware.prices: {path.parent / hardware.prices}: no such file", hint="give a path beside the workload"
