@@ -58,6 +58,17 @@ def test_the_report_says_of_each_hardware_whether_it_was_measured_or_projected(t
     assert "older than 90 days" in html
 
 
+def test_a_profile_made_on_the_hardware_itself_needs_no_projection(tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text(
+        "name: w\ntraffic: {requests_per_s: 20}\nslo: {latency_s: 1 s, quantile: 0.9}\n"
+        "hardware: {allowed: [c7i.xlarge], price_usd_per_hour: {local: 5}}\n"
+    )
+
+    advice = advise_on(saved(tmp_path, "p.json", "c7i.xlarge", 0.02), tmp_path / "w.yaml", now=NOW)
+
+    assert [("c7i.xlarge", "measured")] == [(entry.hardware, entry.ground) for entry in advice.places]
+
+
 def test_profiles_of_other_models_and_of_the_same_machine_are_refused(tmp_path: Path) -> None:
     here = saved(tmp_path, "here.json", "local", 0.04)
     twin = saved(tmp_path, "twin.json", "local", 0.04)

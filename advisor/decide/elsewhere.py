@@ -100,6 +100,8 @@ def memory_bytes(profile: Profile, variant: Variant, kind: str, batch_size: int,
 
 def measured_there(profile: Profile, hardware: str) -> Profile | None:
     """Return the profile as if it had been measured on other hardware alone, None if nothing measured there was merged."""
+    if profile.hardware == hardware:
+        return profile
     found = next((entry for entry in profile.elsewhere if entry.hardware == hardware), None)
     if found is None:
         return None
