@@ -1,10 +1,12 @@
 """The catalogue: devices, prices by the hour and by the token, carbon; each number with the source and the date it was read with."""
 
 import csv
+import difflib
+import os
 from collections.abc import Iterator
 from datetime import date
-from difflib import get_close_matches
 from importlib.resources import as_file, files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,27 +26,43 @@ def read_hardware(folder: Path | None = None) -> dict[str, Hardware]:
     return {device.id: device for device in found}
 
 
+def hardware_names() -> tuple[str, ...]:
+    """Return the ids of the catalogue, without reading what is behind them."""
+    return tuple(sorted(entry.name.removesuffix(".yaml") for entry in _shipped_hardware() if entry.name.endswith(".yaml")))
+
+
 def read_device(name: str) -> Hardware:
-    """Return one device of the catalogue, without reading the others; raise InputError for a name that it does not have."""
-    with as_file(files("advisor.catalog.hardware")) as shipped:
-        path = shipped / f"{name}.yaml"
-        if not path.is_file():
-            known = sorted(entry.stem for entry in shipped.glob("*.yaml"))
-            near = get_close_matches(name, known, n=3, cutoff=0.4) or known
-            raise InputError(f"{name!r} is no device of the catalogue", hint=f"for example: {', '.join(near)}")
+    """Return one device of the catalogue; raise InputError for a name that is not in it."""
+    if name not in (known := hardware_names()):
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = (
+            f"did you mean {near[0]}?"
+            if near
+            else "`advisor hardware list` names all that are known; `local` is the profiled machine"
+        )
+        raise InputError(f"{name!r} is neither `local` nor in the catalogue", hint=hint)
+    with as_file(files("advisor.catalog.hardware").joinpath(f"{name}.yaml")) as path:
         return _device(path, is_ours=True)
+
+
+def _shipped_hardware() -> Iterator[Traversable]:
+    return files("advisor.catalog.hardware").iterdir()
 
 
 def _device(path: Path, *, is_ours: bool = False) -> Hardware:
     device = read_yaml(path, Hardware, is_ours=is_ours)
     if device.id != path.stem:
         raise InputError(f"{path}: id: {device.id!r} is not the name of the file", hint=f"write id: {path.stem}")
+    _check_sources(device, str(path))
+    return device
+
+
+def _check_sources(device: Hardware, where: str) -> None:
     covered = {name for source in device.sources for name in source.covers}
     if bare := numbers_of(device) - covered:
-        raise InputError(f"{path}: no source covers {', '.join(sorted(bare))}", hint="name them under `covers` of a source")
+        raise InputError(f"{where}: no source covers {', '.join(sorted(bare))}", hint="name them under `covers` of a source")
     if odd := covered - numbers_of(device):
-        raise InputError(f"{path}: sources cover {', '.join(sorted(odd))}, which is not there", hint="remove the name")
-    return device
+        raise InputError(f"{where}: sources cover {', '.join(sorted(odd))}, which is not there", hint="remove the name")
 
 
 def numbers_of(device: Hardware) -> set[str]:
@@ -63,8 +81,22 @@ def read_prices(folder: Path | None = None) -> tuple[Price, ...]:
 
 
 def read_token_prices(folder: Path | None = None) -> tuple[TokenPrice, ...]:
-    """Return what models behind APIs cost by the token; a model may be offered by several providers."""
-    return _with_sources("token_prices.csv", TokenPrice, folder)
+    """Return what models behind APIs cost by the token, those of the user's own book in the place of what comes with advisor."""
+    shipped = _with_sources("token_prices.csv", TokenPrice, folder)
+    book = user_folder() / "token_prices.csv"
+    own = read_token_book(book) if folder is None and book.is_file() else ()
+    return tuple({(entry.provider, entry.model): entry for entry in (*shipped, *own)}.values())
+
+
+def read_token_book(path: Path) -> tuple[TokenPrice, ...]:
+    """Return the prices of a book that `advisor hardware prices --import` wrote."""
+    names = TokenPrice.__struct_fields__
+    return tuple(row_record({name: row.get(name) for name in names}, TokenPrice, path, line) for line, row in csv_rows(path))
+
+
+def user_folder() -> Path:
+    """Return where the user's price books are kept."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "serving-advisor"
 
 
 def read_carbon(folder: Path | None = None) -> tuple[CarbonIntensity, ...]:
@@ -72,9 +104,16 @@ def read_carbon(folder: Path | None = None) -> tuple[CarbonIntensity, ...]:
     return _with_sources("carbon.csv", CarbonIntensity, folder)
 
 
-def read_public_measurements() -> PublicMeasurements:
-    """Return what projections to devices that were not measured stand on."""
-    return msgspec.json.decode(files("advisor.catalog").joinpath("projection.json").read_bytes(), type=PublicMeasurements)
+def read_public_measurements(path: Path | None = None) -> PublicMeasurements:
+    """Return what projections to devices that were not measured stand on; raise InputError where a publisher is not named."""
+    with as_file(files("advisor.catalog").joinpath("projection.json")) as shipped:
+        content = (path or shipped).read_bytes()
+    public = msgspec.json.decode(content, type=PublicMeasurements)
+    if bare := {entry.family for entry in public.series} - set(public.sources):
+        raise InputError(f"{path or 'projection.json'}: no source of {', '.join(sorted(bare))}", hint="name it under `sources`")
+    for machine in public.machines:
+        _check_sources(machine, machine.id)
+    return public
 
 
 def carbon_of(place: str, provider: str | None = None, folder: Path | None = None) -> CarbonIntensity | None:

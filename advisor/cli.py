@@ -388,11 +388,11 @@ def list_hardware() -> None:
 @NOW
 def show_hardware(name: str, now: str) -> None:
     """Show all that is known of ID, each figure with its source."""
-    from advisor.catalog_files import is_stale
-    from advisor.market import all_prices, device
+    from advisor.catalog_files import is_stale, read_device
+    from advisor.market import all_prices
     from advisor.tell.hardware import details
 
-    found, prices = device(name), all_prices(None, None)
+    found, prices = read_device(name), all_prices(None, None)
     click.echo(details(found, prices, {price.date for price in prices if is_stale(price.date, now)}))
 
 
@@ -400,7 +400,7 @@ def show_hardware(name: str, now: str) -> None:
 @click.option("--import", "file", type=PATH, help="Take over the prices of this file into your price book.")
 @click.option(
     "--layout",
-    type=click.Choice(("own", "karpenter", "skypilot", "gpuhunt")),
+    type=click.Choice(("own", "karpenter", "skypilot", "gpuhunt", "neuron", "litellm", "openrouter")),
     default="own",
     show_default=True,
     help="Whose table it is.",
@@ -416,16 +416,14 @@ def show_prices(file: Path | None, layout: str, day: str | None, output: Path | 
     """
     from advisor.catalog_files import is_stale
     from advisor.market import all_prices
-    from advisor.price_book import import_prices, user_price_book
+    from advisor.price_book import import_any
     from advisor.tell.hardware import imported, price_table
 
     if file is None:
         prices = all_prices(None, None)
         click.echo(price_table(prices, {price.date for price in prices if is_stale(price.date, now)}))
         return
-    book = output or user_price_book()
-    done = import_prices(file, layout=layout, date=day or now[:10], into=book)
-    click.echo(imported(len(done.prices), done.left_out, str(book)))
+    click.echo(imported(*import_any(file, layout=layout, date=day or now[:10], into=output)))
 
 
 def _options(

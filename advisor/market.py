@@ -1,16 +1,14 @@
 """Where it may run: hardware that a workload allows, the machine to rent it in, its price with its age, and the grid that feeds it."""
 
-import difflib
 from pathlib import Path
 
 from advisor.catalog_files import (
     age_days,
     carbon_of,
     is_stale,
-    read_hardware,
+    read_device,
     read_prices,
 )
-from advisor.errors import InputError
 from advisor.price_book import read_price_book, user_price_book
 from advisor.schema import CarbonIntensity, Estimate, Exclusion, Hardware, Offer, Place, Price, Workload
 from advisor.units import counted
@@ -31,26 +29,16 @@ def places(workload: Workload, workload_path: Path | None, *, now: str) -> tuple
     asked = [name for name in workload.hardware.allowed if name != "local"]
     if not asked:
         return (), ()
-    devices, prices = read_hardware(), all_prices(workload, workload_path)
+    prices = all_prices(workload, workload_path)
     made, unknown = [], []
     for name in asked:
-        place = _place(devices[name], workload, prices, now=now)
+        device = read_device(name)
+        place = _place(device, workload, prices, now=now)
         if place is None:
-            unknown.append(Exclusion(what=name, reason=_no_price(devices[name], workload)))
+            unknown.append(Exclusion(what=name, reason=_no_price(device, workload)))
         else:
             made.append(place)
     return tuple(made), tuple(unknown)
-
-
-def device(name: str) -> Hardware:
-    """Return a device of the catalogue; raise InputError for a name that is not in it."""
-    known = read_hardware()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise InputError(
-            f"{name!r} is not in the catalogue", hint=f"did you mean {near[0]}?" if near else "see `advisor hardware list`"
-        )
-    return known[name]
 
 
 def all_prices(workload: Workload | None, workload_path: Path | None) -> tuple[Price, ...]:

@@ -1,19 +1,22 @@
 """Prices by the hour from elsewhere: the user's own CSV, or a table that somebody publishes, each with what is known to be wrong in it."""
 
+import csv
+import io
 import json
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from advisor.catalog_files import csv_rows, row_record
+from advisor.catalog_files import csv_rows, row_record, user_folder
 from advisor.errors import InputError
 from advisor.files import write_atomically
 from advisor.schema import Price
+from advisor.token_book import import_token_prices
 
+TOKEN_LAYOUTS = ("litellm", "openrouter")
 COLUMNS = ("provider", "region", "instance", "term", "usd_per_hour", "date", "source")
 WAY_OUT = f"write a CSV file with the columns {', '.join(COLUMNS)}"
 # A table that says this has no price for the machine: skypilot's catalogue writes it for TPUs in regions that have none.
@@ -32,8 +35,7 @@ class Imported(NamedTuple):
 
 def user_price_book() -> Path:
     """Return where the user's prices are kept."""
-    home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(home) / "serving-advisor" / "prices.csv"
+    return user_folder() / "prices.csv"
 
 
 def read_price_book(path: Path) -> tuple[Price, ...]:
@@ -44,6 +46,17 @@ def read_price_book(path: Path) -> tuple[Price, ...]:
             raise InputError(f"{path}: no column {', '.join(missing)}", hint=WAY_OUT)
         found.append(row_record({name: row[name] for name in COLUMNS}, Price, path, line))
     return tuple(found)
+
+
+def import_any(path: Path, *, layout: str, date: str, into: Path | None) -> tuple[int, tuple[str, ...], str]:
+    """Add the prices of a file, by the hour or by the token, to a book, by default the user's; return how many, what not, and where."""
+    if layout in TOKEN_LAYOUTS:
+        book = into or user_folder() / "token_prices.csv"
+        taken, left_out = import_token_prices(path, layout=layout, date=date, into=book)
+        return len(taken), left_out, str(book)
+    book = into or user_price_book()
+    done = import_prices(path, layout=layout, date=date, into=book)
+    return len(done.prices), done.left_out, str(book)
 
 
 def import_prices(path: Path, *, layout: str, date: str, into: Path) -> Imported:
@@ -78,10 +91,7 @@ def guarded(rows: list[Price]) -> tuple[tuple[Price, ...], tuple[str, ...]]:
     return tuple(kept), tuple(left_out)
 
 
-def _text(prices: Any) -> str:
-    import csv
-    import io
-
+def _text(prices: Iterable[Price]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -137,11 +147,20 @@ def _gpuhunt(path: Path, date: str) -> Iterator[Price]:
             )
 
 
+def _neuron(path: Path, date: str) -> Iterator[Price]:
+    """Yield prices of the tables beside AWS's Neuron benchmarks; their "on-demand" rate is what three years reserved cost an hour."""
+    for _, row in csv_rows(path):
+        machine, price = row.get("Inst. Type"), row.get("On-Demand hourly rate")
+        if machine and _is_price(price):
+            yield _price(path, "aws", "us-east-1", machine.lower(), "reserved", price, date)
+
+
 LAYOUTS: dict[str, Callable[[Path, str], Iterator[Price]]] = {
     "own": _own,
     "karpenter": _karpenter,
     "skypilot": _skypilot,
     "gpuhunt": _gpuhunt,
+    "neuron": _neuron,
 }
 
 

@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 
 from advisor import __version__
+from advisor.catalog_files import read_device
 from advisor.errors import AdvisorError, InputError
 from advisor.files import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
-from advisor.market import device
 from advisor.measure import checkpoint, model_facts, model_inputs, onnx_graph, profiler, quality
 from advisor.measure.machine import read_machine
 from advisor.measure.ort_session import versions
@@ -52,7 +52,7 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
     A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`.
     """
     workload = read_workload(options.workload) if options.workload else None
-    if options.hardware != "local" and (kind := device(options.hardware).kind) not in ("cpu", "edge"):
+    if options.hardware != "local" and (kind := read_device(options.hardware).kind) not in ("cpu", "edge"):
         raise InputError(
             f"--hardware: {options.hardware} is a {kind}, and advisor measures with ONNX Runtime on CPUs",
             hint="name the machine that this is",

@@ -297,7 +297,7 @@ class PublicMeasurements(Record, frozen=True, kw_only=True):
     errors: tuple[ProjectionError, ...]
     efficiency: dict[str, Positive]  # "class/precision" -> share of the roofline that is reached, at the median
     machines: tuple[Hardware, ...] = ()  # of those measurements, where the catalogue has none: not offered anywhere
-    sources: tuple[Source, ...]
+    sources: dict[str, tuple[Source, ...]]  # by family of measurements
 
 
 # --- what was measured ---------------------------------------------------------------------------------------------------
@@ -630,7 +630,7 @@ class HardwareChoice(Record, frozen=True, kw_only=True):
     """Where it may run and what an hour costs there."""
 
     allowed: Annotated[tuple[str, ...], Meta(min_length=1)] = ("local",)  # `local` and ids of the catalogue
-    price_usd_per_hour: dict[str, Positive] = {}  # beats any list price; of a machine, however many devices are in it
+    price_usd_per_hour: dict[str, Positive] = {}  # of one device; beats any list price
     provider: Name | None = None  # None: whichever is cheapest
     region: Name | None = None
     term: Term = "on-demand"

@@ -65,7 +65,7 @@ def verify(
             f"{advice_path}: its traffic is a trace, which is not in the file", hint="name the workload file with -w"
         )
     told = advice.recommended or advice.nearest_miss
-    if told is not None and told.candidate.hardware != measured.hardware:
+    if told is not None and told.candidate.hardware not in ("local", measured.hardware):
         raise InputError(
             f"{advice_path}: it is to run on {told.candidate.hardware}, and this is {measured.hardware}",
             hint=f"profile it there with --hardware {told.candidate.hardware}, merge, and verify there",

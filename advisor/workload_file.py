@@ -1,14 +1,13 @@
 """The files in which a user asks the question: the workload and its request trace, read and checked for contradictions."""
 
 import csv
-import difflib
 import sys
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from advisor.catalog_files import read_hardware
+from advisor.catalog_files import carbon_of, hardware_names, read_device
 from advisor.errors import InputError
 from advisor.files import read_yaml
 from advisor.schema import Inputs, SequenceLength, Trace, Workload
@@ -64,20 +63,21 @@ def read_workload(path: Path) -> Workload:
 
 def _check_hardware(workload: Workload, path: Path) -> None:
     hardware = workload.hardware
-    asked = {*hardware.allowed, *hardware.price_usd_per_hour} - {"local"}
-    if asked and (unknown := asked - set(read_hardware())):
-        name = min(unknown)
-        near = difflib.get_close_matches(name, list(read_hardware()), n=1)
-        hint = (
-            f"did you mean {near[0]}?"
-            if near
-            else "`advisor hardware list` names all that are known; `local` is the profiled machine"
-        )
-        raise InputError(f"{path}: hardware.allowed: {name!r} is neither `local` nor in the catalogue", hint=hint)
     if "local" not in hardware.price_usd_per_hour:
         raise InputError(
             f"{path}: hardware.price_usd_per_hour: no price for 'local', the machine that runs it today",
             hint="add: price_usd_per_hour: {local: 0.34}",
+        )
+    for key, names in (("allowed", hardware.allowed), ("price_usd_per_hour", tuple(hardware.price_usd_per_hour))):
+        for name in set(names) - {"local", *hardware_names()}:
+            try:
+                read_device(name)
+            except InputError as error:
+                raise InputError(f"{path}: hardware.{key}: {error.fault}", hint=error.hint) from error
+    grid = workload.energy.grid if workload.energy else None
+    if grid is not None and carbon_of(grid) is None:
+        raise InputError(
+            f"{path}: energy.grid: {grid!r} is not known", hint="name a country as FRA or USA, or a region of Google's cloud"
         )
     if hardware.prices is not None and not (path.parent / hardware.prices).is_file():
         raise InputError(

@@ -10,11 +10,12 @@ import argparse
 import csv
 import gzip
 import io
+from collections import defaultdict
 from pathlib import Path
 
 import msgspec
 from projection_errors import fit
-from validation_rows import DATA, MAY_BE_PASSED_ON, class_of, read_rows, read_series
+from validation_rows import DATA, MAY_BE_PASSED_ON, class_of, publisher, read_rows, read_series
 
 from advisor.files import write_atomically
 from advisor.schema import Evidence, Hardware, PublicMeasurements, PublicSeries, Source
@@ -49,12 +50,12 @@ MACHINES = (
 )
 
 
-def sources_of(rows: list[dict[str, str]]) -> tuple[Source, ...]:
-    told = {(row["source"], row["source_commit_or_version"], row["licence"], row["source_date"]) for row in rows}
-    return tuple(
-        Source(what=f"{what} @{version} ({licence})" if version else f"{what} ({licence})", date=date)
-        for what, version, licence, date in sorted(told)
-    )
+def sources_of(rows: list[dict[str, str]]) -> dict[str, tuple[Source, ...]]:
+    told: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for row in rows:
+        version = f" @{row['source_commit_or_version']}" if row["source_commit_or_version"] else ""
+        told[publisher(row["family"])].add((f"{row['source']}{version} ({row['licence']})", row["source_date"]))
+    return {family: tuple(Source(what=what, date=date) for what, date in sorted(of)) for family, of in sorted(told.items())}
 
 
 def usable(entry: PublicSeries) -> bool:
@@ -90,7 +91,8 @@ def main() -> None:
         store([row for row in taken if class_of(row["hardware_id"] or row["hardware"].lower()) is not None], arguments.data)
     rows = read_rows(arguments.data)
     series = [entry for entry in read_series(rows) if usable(entry)]
-    fitted = fit(series, MACHINES, sources_of(rows))
+    used = {entry.family for entry in series}
+    fitted = fit(series, MACHINES, sources_of([row for row in rows if publisher(row["family"]) in used]))
     write_atomically(OUTPUT, compact(fitted))
     print(f"{len(series)} series of {len({entry.model for entry in series})} models; {OUTPUT} {OUTPUT.stat().st_size:,} bytes")
     for error in fitted.errors:

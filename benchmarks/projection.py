@@ -86,7 +86,7 @@ def over_splits(series: list[PublicSeries], splits: int) -> tuple[dict[str, dict
     runs = []
     for seed in range(splits):
         fitted, held_back = halves(series, seed)
-        runs.append(by_kind(evaluate(held_back, fit(fitted, MACHINES, ()))))
+        runs.append(by_kind(evaluate(held_back, fit(fitted, MACHINES, {}))))
     kinds = sorted({kind for run in runs for kind in run})
     return {kind: _middle([run[kind] for run in runs if kind in run]) for kind in kinds}, runs
 

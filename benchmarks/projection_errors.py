@@ -98,7 +98,7 @@ def only_nothing(entry: PublicSeries) -> PublicSeries:
     return msgspec.structs.replace(entry, items_per_s={})
 
 
-def fit(series: list[PublicSeries], machines: tuple[Hardware, ...], sources: tuple[Source, ...]) -> PublicMeasurements:
+def fit(series: list[PublicSeries], machines: tuple[Hardware, ...], sources: dict[str, tuple[Source, ...]]) -> PublicMeasurements:
     """Return the series with the errors of projecting each of their models from the others: cross-conformal, by model."""
     unit = tuple(
         ProjectionError(device_class=kind, ground=ground, quantile=1.0, rows=1, models=1)

@@ -60,7 +60,7 @@ def read_series(rows: list[dict[str, str]]) -> list[PublicSeries]:
 
 def _setting(row: dict[str, str]) -> tuple[object, ...]:
     is_vision = row["family"] == "vision-batch"
-    activations = re.search(r"activations\(M\)=([\d.]+)", row["quality_flag"])
+    activations = re.search(r"activations\(M\)=([\d.]+)", row.get("quality_flag", ""))
     # There GPUs ran the largest batch that fits, which tells nothing apart; CPUs ran single images.
     batch = None if is_vision and not _device(row).startswith("cpu") else _number(row["batch"])
     return (
@@ -92,9 +92,9 @@ def _series(setting: tuple[object, ...], speeds: dict[str, float]) -> PublicSeri
         flop = 2 * float(billions) * 1e9 * sequence  # type: ignore[arg-type]  # of weights alone: attention adds a few percent
     return PublicSeries(
         model=str(model),
-        family=str(family),
+        family=publisher(str(family)),
         precision=precision,  # type: ignore[arg-type]
-        framework=str(framework),
+        framework=_without_version(str(framework)),
         scenario=f"{scenario}; {load}; {unit}",
         devices=int(str(devices)) if str(devices).isdigit() else 1,
         batch_size=batch,  # type: ignore[arg-type]
@@ -105,6 +105,16 @@ def _series(setting: tuple[object, ...], speeds: dict[str, float]) -> PublicSeri
         parameters=None if billions is None else float(billions) * 1e9,  # type: ignore[arg-type]
         items_per_s=speeds,
     )
+
+
+def publisher(family: str) -> str:
+    """Return a family without its version: a later round is measured as the one before was."""
+    return re.sub(r"-v?[\d.]+$", "", family)
+
+
+def _without_version(framework: str) -> str:
+    """Return a framework by name and mode: to be like each other, two settings need not be of the same release."""
+    return " ".join(re.sub(r"\b(pt|v)?\d[\w.]*", "", framework).split())
 
 
 def _device(row: dict[str, str]) -> str:

@@ -1,6 +1,7 @@
 """Claims about the catalogue that comes with advisor, and about reading it."""
 
 import csv
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from advisor.catalog_files import (
     read_carbon,
     read_hardware,
     read_prices,
+    read_public_measurements,
     read_token_prices,
 )
 from advisor.errors import InputError
@@ -94,6 +96,26 @@ def test_without_an_entry_in_the_list_of_sources_every_table_that_leans_on_it_is
         refused = [name for name, read in TABLES.items() if _is_refused(read, catalogue)]
 
         assert len(refused) == 1
+
+
+def test_without_the_source_of_any_one_publisher_public_measurements_are_refused(tmp_path: Path) -> None:
+    tree = json.loads((CATALOGUE / "projection.json").read_text(encoding="utf-8"))
+
+    for family in tree["sources"]:
+        spoilt = tree | {"sources": {name: of for name, of in tree["sources"].items() if name != family}}
+        (tmp_path / "projection.json").write_text(json.dumps(spoilt), encoding="utf-8")
+
+        with pytest.raises(InputError, match=f"no source of {family}"):
+            read_public_measurements(tmp_path / "projection.json")
+
+
+def test_without_the_source_of_a_machine_of_theirs_public_measurements_are_refused(tmp_path: Path) -> None:
+    tree = json.loads((CATALOGUE / "projection.json").read_text(encoding="utf-8"))
+    tree["machines"][0]["sources"][0]["covers"].pop()
+    (tmp_path / "projection.json").write_text(json.dumps(tree), encoding="utf-8")
+
+    with pytest.raises(InputError, match="no source covers"):
+        read_public_measurements(tmp_path / "projection.json")
 
 
 def _is_refused(read: Callable[[Path], object], folder: Path) -> bool:

@@ -95,7 +95,7 @@ def test_what_is_written_once_may_be_referred_to(tmp_path):
         ("slo.latency", "did you mean latency_s?", "latency_s", "latency"),
         ("traffic.request_per_s", "did you mean requests_per_s?", "requests_per_s", "request_per_s"),
         ("inputs.sequence_length.p_50", "did you mean p50?", "p50", "p_50"),
-        ("hardware.prices", "known keys here: allowed, price_usd_per_hour", "price_usd_per_hour", "prices"),
+        ("hardware.tariff", "known keys here: allowed, price_usd_per_hour", "price_usd_per_hour", "tariff"),
         ("baseline.1", "known keys here", "max_batch_size", "1"),
         ("quality.null", "known keys here", "metric", "null"),
         ("slo.<<", "known keys here", "quantile", "<<"),

@@ -108,7 +108,10 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
         {"tell", "ground"},
     ),
     "rulebook": ({"advisor.rulebook"}, {"decide", "files", "ground"}),
-    "catalog_files": ({"advisor.catalog_files", "advisor.market", "advisor.price_book"}, {"catalog_files", "files", "ground"}),
+    "catalog_files": (
+        {"advisor.catalog_files", "advisor.market", "advisor.price_book", "advisor.token_book"},
+        {"catalog_files", "files", "ground"},
+    ),
     "progress": ({"advisor.progress"}, {"ground"}),
     "files": ({"advisor.files"}, {"ground"}),
     "kernels": (

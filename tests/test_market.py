@@ -5,10 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from advisor.catalog_files import read_device, read_token_book, read_token_prices
 from advisor.errors import InputError
-from advisor.market import all_prices, device, places
+from advisor.market import all_prices, places
 from advisor.price_book import guarded, import_prices, read_price_book
 from advisor.schema import HardwareChoice, Price, Term
+from advisor.token_book import import_token_prices
 from tests.profiles import NOW, workload
 
 OWN = "provider,region,instance,term,usd_per_hour,date,source\n"
@@ -128,6 +130,38 @@ def test_tables_that_others_publish_are_read(tmp_path: Path) -> None:
     assert (0, 1, 1) == tuple(len(found[name].left_out) for name in ("karpenter", "skypilot", "gpuhunt"))
 
 
+def test_prices_of_the_neuron_tables_are_what_three_years_reserved_cost(tmp_path: Path) -> None:
+    (tmp_path / "inf2.csv").write_text("Inst. Type,On-Demand hourly rate\nInf2.xlarge,0.328\n")
+
+    (found,) = import_prices(tmp_path / "inf2.csv", layout="neuron", date="2026-08-21", into=tmp_path / "b.csv").prices
+
+    assert ("inf2.xlarge", "reserved", 0.328) == (found.instance, found.term, found.usd_per_hour)
+
+
+def test_token_prices_of_zero_are_not_known_and_the_others_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "litellm.json").write_text(
+        '{"a": {"litellm_provider": "p", "mode": "chat", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6},'
+        '"free": {"litellm_provider": "p", "mode": "chat", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0},'
+        '"wrong": {"litellm_provider": "p", "mode": "chat", "input_cost_per_token": 3, "output_cost_per_token": 15},'
+        '"picture": {"mode": "image_generation"}}'
+    )
+    (tmp_path / "router.json").write_text(
+        '{"data": [{"id": "x/y", "pricing": {"prompt": "0.000003", "completion": "0.000015"}},'
+        '{"id": "auto", "pricing": {"prompt": "-1", "completion": "-1"}}]}'
+    )
+    book = tmp_path / "data" / "serving-advisor" / "token_prices.csv"
+
+    kept, left_out = import_token_prices(tmp_path / "litellm.json", layout="litellm", date="2026-11-22", into=book)
+    routed, varying = import_token_prices(tmp_path / "router.json", layout="openrouter", date="2026-11-22", into=book)
+
+    assert [("a", 1.0, 2.0)] == [
+        (entry.model, entry.usd_per_million_input_tokens, entry.usd_per_million_output_tokens) for entry in kept
+    ]
+    assert (2, 1, 1) == (len(left_out), len(routed), len(varying))
+    assert {"a", "x/y"} == {entry.model for entry in read_token_book(book)}
+    assert {"a", "x/y"} < {entry.model for entry in read_token_prices()}
+
+
 def test_a_table_of_another_partition_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "zz_generated.pricing_aws_cn.go"
     path.write_text('"cn-north-1": {\n"c5.large": 1.0,\n}')
@@ -138,6 +172,6 @@ def test_a_table_of_another_partition_is_refused(tmp_path: Path) -> None:
 
 def test_a_wrong_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError) as refused:
-        device("a100_80_smx")
+        read_device("a100_80_smx")
 
     assert "a100_80_sxm" in (refused.value.hint or "")

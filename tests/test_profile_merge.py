@@ -11,12 +11,16 @@ from advisor.cli import cli
 from advisor.errors import InputError
 from advisor.files import write_record
 from advisor.pipeline import advise_on
-from advisor.schema import Profile
+from advisor.schema import OperatorFacts, Profile
+from advisor.tell.report import render
 from tests.profiles import NOW, power_law, profile
 
 
 def saved(folder: Path, name: str, hardware: str, seconds: float) -> Path:
-    made: Profile = msgspec.structs.replace(profile(power_law(seconds)), hardware=hardware)
+    made = profile(power_law(seconds))
+    work = OperatorFacts(type="MatMul", count=5, flop_per_item=1e9, activation_bytes_per_item=1e6, weight_bytes=4_000_000)
+    model = msgspec.structs.replace(made.model, operators=(work,), flop_per_item=1e9)
+    made = msgspec.structs.replace(made, model=model, hardware=hardware)
     write_record(folder / name, made)
     return folder / name
 
@@ -36,6 +40,33 @@ def test_what_another_machine_measured_decides_there(tmp_path: Path) -> None:
     assert {"local": "measured", "c7i.xlarge": "measured"} == {entry.hardware: entry.ground for entry in advice.places}
     assert advice.recommended is not None and "c7i.xlarge" == advice.recommended.candidate.hardware
     assert advice.recommended.latency_p50_s.basis == "simulated"
+
+
+def test_the_report_says_of_each_hardware_whether_it_was_measured_or_projected(tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text(
+        "name: w\ntraffic: {requests_per_s: 20}\nslo: {latency_s: 1 s, quantile: 0.9}\n"
+        "hardware: {allowed: [local, c7i.xlarge, t4], price_usd_per_hour: {local: 5}}\nenergy: {grid: FRA}\n"
+    )
+    advice = advise_on(saved(tmp_path, "p.json", "local", 0.02), tmp_path / "w.yaml", now=NOW)
+
+    html, markdown = render(advice, "html"), render(advice, "md")
+    rows = [line for line in markdown.splitlines() if line.startswith("| ") and " on " in line and "older than 90 days" in line]
+
+    assert "3 kinds of hardware compared" in html and "3 kinds of hardware compared" in markdown
+    assert 2 == len(rows) and all("| projected |" in row for row in rows)
+    assert "the machine of the profile) | measured |" in markdown
+    assert "older than 90 days" in html
+
+
+def test_a_profile_made_on_the_hardware_itself_needs_no_projection(tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text(
+        "name: w\ntraffic: {requests_per_s: 20}\nslo: {latency_s: 1 s, quantile: 0.9}\n"
+        "hardware: {allowed: [c7i.xlarge], price_usd_per_hour: {local: 5}}\n"
+    )
+
+    advice = advise_on(saved(tmp_path, "p.json", "c7i.xlarge", 0.02), tmp_path / "w.yaml", now=NOW)
+
+    assert [("c7i.xlarge", "measured")] == [(entry.hardware, entry.ground) for entry in advice.places]
 
 
 def test_profiles_of_other_models_and_of_the_same_machine_are_refused(tmp_path: Path) -> None:

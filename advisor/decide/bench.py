@@ -104,6 +104,8 @@ class Bench:
     def find(self, variants: set[str]) -> tuple[Found, list[Configuration]]:
         """Return the cheapest candidates of these variants, and the space that was searched."""
         space = configurations(self.grids, self.workload, self.today, variants)
+        # Other hardware may not have the setting that runs today.
+        space = [entry for entry in space if (entry.variant, entry.intra_op_num_threads, entry.instances) in self.grids]
         slo = self.workload.slo
         found = search(self.simulator, space, quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=self.price)
         return found, space

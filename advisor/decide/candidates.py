@@ -75,8 +75,7 @@ def configurations(
 ) -> list[Configuration]:
     """Return every configuration of the given variants, today's first, then by how much would have to change."""
     delays = [delay for delay in QUEUE_DELAYS_S if delay <= MAX_DELAY_OF_TARGET * workload.slo.latency_s]
-    is_there = (today.variant, today.intra_op_num_threads, today.instances) in grids  # on other hardware there are other settings
-    found = {today} if today.variant in variants and is_there else set()
+    found = {today} if today.variant in variants else set()
     for (variant, threads, instances), grid in grids.items():
         if variant not in variants:
             continue

@@ -100,6 +100,8 @@ def memory_bytes(profile: Profile, variant: Variant, kind: str, batch_size: int,
 
 def measured_there(profile: Profile, hardware: str) -> Profile | None:
     """Return the profile as if it had been measured on other hardware alone, None if nothing measured there was merged."""
+    if profile.hardware == hardware:
+        return profile
     found = next((entry for entry in profile.elsewhere if entry.hardware == hardware), None)
     if found is None:
         return None
@@ -123,7 +125,7 @@ def projected(place: Place, profile: Profile, grids: dict[Key, ServiceGrid], pub
     hardware, kind = place.hardware, project.device_class(place.hardware)
     if kind is None:
         return _nothing(f"no public measurements of {hardware.kind} hardware to take an interval from", hardware)
-    if profile.model.flop_per_item is None:
+    if not profile.model.flop_per_item or not any(entry.flop_per_item for entry in profile.model.operators):
         return _nothing("the operations of the model are not known", hardware)
     if hardware.memory_bytes is None or hardware.memory_bandwidth_bytes_per_s is None:
         return _nothing("the catalogue does not tell its memory", hardware)
@@ -157,7 +159,7 @@ def measure_there(hardware: Hardware) -> str:
     """Return how to know instead of projecting."""
     if hardware.kind in MEASURABLE:
         return f"profile it there (advisor profile --hardware {hardware.id}) and merge the two (--merge)"
-    return f"advisor itself measures CPUs only: try it on a {hardware.name}, or merge a profile of one (--merge)"
+    return f"try it on a {hardware.name} (advisor itself measures CPUs only), or merge a profile from one (--merge)"
 
 
 def _nothing(reason: str, hardware: Hardware) -> Service:
@@ -312,7 +314,7 @@ def _on_cpu(
                 work = project.work_of(profile.model, way, length=length)
                 before = project.roofline_s(work, here, way, batch_size, share=1 / grid.instances)
                 after = project.roofline_s(work, there, way, batch_size, share=1 / (cores if grid.instances > 1 else 1))
-                if before is None or after is None:
+                if not before or after is None:
                     return None
                 ratios.append(after / before)
             return Estimate(

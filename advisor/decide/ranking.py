@@ -88,9 +88,10 @@ def merged_frontier(front: tuple[Prediction, ...], searched: list[Searched]) -> 
     """Return the frontier of one kind of hardware with the best of the others, without what is then beaten."""
     known = {entry.candidate: entry for entry in (*front, *(entry.best for entry in searched if entry.best.meets_slo))}
     entries = list(known.values())
-    if len(entries) < 2 or not front:
+    if len(searched) < 2 or not front:
         return front
-    lost = [0.0 if entry.quality_drop is None else max(0.0, entry.quality_drop.value) for entry in entries]
+    # What is unknown may be anything.
+    lost = [math.inf if entry.quality_drop is None else max(0.0, entry.quality_drop.value) for entry in entries]
     points = [(entry.cost_usd_per_hour.value, entry.latency_slo_s.value, drop) for entry, drop in zip(entries, lost, strict=True)]
     kept = [entry for entry, keep in zip(entries, pareto.non_dominated(np.array(points)), strict=True) if keep]
     return tuple(sorted(kept, key=lambda entry: (entry.cost_usd_per_hour.value, entry.latency_slo_s.value)))
@@ -112,5 +113,7 @@ def assumptions(searched: list[Searched]) -> tuple[str, ...]:
     for entry in searched:
         place = entry.bench.place
         if place is not None and place.price_is_stale:
-            said.append(f"the price of {place.machine} is of {place.price_date}, more than {STALE_DAYS} days old")
+            said.append(
+                f"the price of {place.hardware.id} ({place.machine}) is of {place.price_date}, more than {STALE_DAYS} days old"
+            )
     return tuple(said)

@@ -198,6 +198,13 @@ def test_hardware_of_a_kind_that_nobody_held_back_is_an_exclusion_with_a_way_out
     assert any(entry.what == "tpu_v5e" and "--merge" in entry.reason for entry in advice.exclusions)
 
 
+def test_a_model_whose_operations_are_not_known_is_not_projected() -> None:
+    advice = ask(workload(latency_s=1.0), place("t4"), place("c7i.xlarge"), of=profile(power_law(0.01)))
+
+    assert ["local"] == [entry.hardware for entry in advice.places]
+    assert {"t4", "c7i.xlarge"} == {entry.what for entry in advice.exclusions if "operations" in entry.reason}
+
+
 def test_a_machine_with_eight_devices_serves_with_eight_instances() -> None:
     bench = Bench(measured(), workload(), None, place("a100_40_sxm", 22.0, devices=8), PUBLIC)
 

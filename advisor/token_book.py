@@ -1,0 +1,105 @@
+"""Prices by the token from elsewhere: litellm's and openrouter's tables, where 0 means that a price is not known."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from advisor.catalog_files import read_token_book
+from advisor.errors import InputError
+from advisor.files import write_atomically
+from advisor.schema import TokenPrice
+
+COLUMNS = tuple(TokenPrice.__struct_fields__)
+MODES = ("chat", "responses", "completion", "embedding")
+MILLION = 1e6
+MOST_USD_PER_MILLION = (
+    10_000.0  # the dearest models cost some hundreds: more is a price by the token taken for one by the million
+)
+
+
+def import_token_prices(path: Path, *, layout: str, date: str, into: Path) -> tuple[tuple[TokenPrice, ...], tuple[str, ...]]:
+    """Add the prices of a table to the book, a later one in the place of an earlier; return them, and what was left out with why."""
+    tree = _json(path)
+    kept, left_out = [], []
+    for row in _litellm(tree) if layout == "litellm" else _openrouter(tree):
+        fault = _fault(row)
+        if fault is not None:
+            left_out.append(f"{row['provider']} {row['model']}: {fault}")
+            continue
+        try:
+            kept.append(msgspec.convert(row | {"date": date, "source": f"imported from {path.name}"}, TokenPrice))
+        except msgspec.ValidationError as error:
+            left_out.append(f"{row['provider']} {row['model']}: {error}")
+    if not kept:
+        raise InputError(f"{path}: holds no token price in the layout {layout!r}", hint="give the table as it is published")
+    known = read_token_book(into) if into.is_file() else ()
+    book = {(entry.provider, entry.model): entry for entry in (*known, *kept)}
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(
+        ["" if (value := getattr(entry, name)) is None else value for name in COLUMNS] for _, entry in sorted(book.items())
+    )
+    write_atomically(into, out.getvalue().encode())
+    return tuple(kept), tuple(left_out)
+
+
+def _fault(row: dict[str, Any]) -> str | None:
+    cost_in, cost_out = row["usd_per_million_input_tokens"], row["usd_per_million_output_tokens"]
+    if cost_in is None or (cost_out is None and row["mode"] != "embedding"):
+        return "no price, or 0, which means that it is not known"
+    if max(cost_in, cost_out or 0.0) > MOST_USD_PER_MILLION:
+        return "no model costs that"
+    return None
+
+
+def _litellm(tree: Any) -> Iterator[dict[str, Any]]:
+    for model, entry in tree.items() if isinstance(tree, dict) else ():
+        if isinstance(entry, dict) and entry.get("mode") in MODES:
+            yield {
+                "provider": str(entry.get("litellm_provider") or "unknown"),
+                "model": model,
+                "mode": entry["mode"],
+                "usd_per_million_input_tokens": _per_million(entry.get("input_cost_per_token")),
+                "usd_per_million_output_tokens": _per_million(entry.get("output_cost_per_token")),
+                "usd_per_million_cached_tokens": _per_million(entry.get("cache_read_input_token_cost")),
+                "deprecated": entry.get("deprecation_date") or None,
+            }
+
+
+def _openrouter(tree: Any) -> Iterator[dict[str, Any]]:
+    data = tree.get("data") if isinstance(tree, dict) else None
+    for entry in data if isinstance(data, list) else ():
+        if isinstance(entry, dict) and isinstance(cost := entry.get("pricing"), dict):
+            yield {
+                "provider": "openrouter",
+                "model": str(entry.get("id")),
+                "mode": "chat",
+                "usd_per_million_input_tokens": _per_million(cost.get("prompt")),
+                "usd_per_million_output_tokens": _per_million(cost.get("completion")),
+                "usd_per_million_cached_tokens": _per_million(cost.get("input_cache_read")),
+                "deprecated": None,
+            }
+
+
+def _per_million(usd: Any) -> float | None:
+    """Return dollars for a million tokens; None where a table tells none: 0, or -1 for a price that varies."""
+    try:
+        value = float(usd) * MILLION
+    except (TypeError, ValueError):
+        return None
+    return value if value > 0 else None
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})", hint="name a file that you may read") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not JSON ({error})", hint="--layout says what the file is") from error
