@@ -38,8 +38,15 @@ class Line(NamedTuple):
 
 def months(x: Values) -> tuple[Month, ...]:
     """Return the months of the horizon, the last of them perhaps a part of one."""
-    return _months(
-        x["horizon_months"], x.get("growth_per_month", 0.0), x.get("price_decline_per_year", 0.0), x.get("discount_per_year", 0.0)
+    return _months(*_course(x))
+
+
+def _course(x: Values) -> tuple[float, float, float, float]:
+    return (
+        x["horizon_months"],
+        x.get("growth_per_month", 0.0),
+        x.get("price_decline_per_year", 0.0),
+        x.get("discount_per_year", 0.0),
     )
 
 
@@ -62,10 +69,14 @@ def serving_by_month(x: Values) -> list[float] | None:
     if now is None:
         return None
     floor_usd, demand_usd = now
-    return [
-        HOURS_PER_MONTH * month.part * month.price * month.worth * max(floor_usd, demand_usd * month.growth)
-        for month in months(x)
-    ]
+    return [hours * max(floor_usd, demand_usd * growth) for hours, growth in _hours(*_course(x))]
+
+
+@lru_cache(maxsize=64)
+def _hours(horizon: float, growth: float, decline: float, discount: float) -> tuple[tuple[float, float], ...]:
+    """Return each month's hours, as many as they are worth at today's prices, and its growth."""
+    course = _months(horizon, growth, decline, discount)
+    return tuple((HOURS_PER_MONTH * month.part * month.price * month.worth, month.growth) for month in course)
 
 
 def _serving(x: Values) -> float | None:
@@ -298,8 +309,8 @@ def _line(name: str, formula: str, usd: float | None, at_ends: list[float | None
     return CostLine(
         what=name,
         kind=line.kind,
-        usd=_estimate(ends, basis, f"{line.formula}; {_said(assumed)}"),
-        formula=line.formula,
+        usd=_estimate(ends, basis, f"{formula}; {_said(assumed)}"),
+        formula=formula,
         because="",
     )
 
