@@ -10,7 +10,7 @@ from advisor.decide.bench import Bench
 from advisor.decide.candidates import Admission
 from advisor.decide.day import HOURS_PER_DAY, SECONDS_PER_DAY
 from advisor.decide.judgement import judge
-from advisor.decide.life_inputs import Market, life_of
+from advisor.decide.life_inputs import Market, life_of, with_figures
 from advisor.decide.predict import SERVER_FACTOR
 from advisor.decide.search import MAX_REPLICAS, Found
 from advisor.decide.service_time import is_projected
@@ -74,6 +74,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         recommended, ties, more_ties, is_kept = baseline, (), False, True
     saving = _saving(costs_today, recommended) if recommended is not None and (is_kept or is_compared) else None
     judged = _verdict(bench, request, recommended, baseline, saving)
+    beside, evens = outlook.of_advice(bench, request.market, recommended, baseline, costs_today, judged, created=request.created)
     outcome: Literal["change", "keep", "infeasible"] = "infeasible" if recommended is None else "keep" if is_kept else "change"
     return Advice(
         schema_version=SCHEMA_VERSION,
@@ -99,7 +100,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         nearest_miss=miss,
         binding_constraint=binding_constraint,
         unproven=unproven,
-        verdict=judged,
+        verdict=msgspec.structs.replace(judged, break_evens=evens),
         variants=variant_summaries(profile, bench.admissions),
         service_curves=service_curves(profile),
         noise_fraction=profile.noise_fraction,
@@ -109,7 +110,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         risks=_risks(bench, recommended),
         exclusions=(*profile.exclusions, *_not_admitted(bench.admissions)),
         notes=(*profile.model.notes, *profile.notes, *_assumptions(bench)),
-        outlook=outlook.of_advice(bench, request.market, recommended, baseline, costs_today, judged, created=request.created),
+        outlook=beside,
     )
 
 
@@ -218,7 +219,12 @@ def _verdict(
 ) -> Verdict:
     serving = (recommended or baseline).cost_usd_per_hour
     planned = bench.workload.lifecycle or Lifecycle()
-    life = life_of(bench.demand.requests_per_s, planned, request.market, measured=serving)
+    life = with_figures(
+        life_of(bench.demand.requests_per_s, planned, request.market, measured=serving),
+        "the simulated configuration, at today's traffic",
+        measured_at_requests_per_s=bench.demand.requests_per_s,
+        replica_usd_per_hour=bench.price,
+    )
     beside = {
         "serving_saving_fraction": saving.fraction if saving else None,
         "utilization_fraction": recommended.utilization_fraction.value if recommended else None,

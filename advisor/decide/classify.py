@@ -5,7 +5,7 @@ import msgspec
 from advisor import __version__
 from advisor.decide import opportunities
 from advisor.decide.judgement import judge
-from advisor.decide.life_inputs import Life, Market, assumptions, life_of
+from advisor.decide.life_inputs import GIVEN, Market, assumptions, life_of, with_figures
 from advisor.decide.verdict import Rulebook
 from advisor.schema import SCHEMA_VERSION, Classification, Estimate, Expiry, Lifecycle
 
@@ -25,7 +25,10 @@ def classify_workload(
     measured: Estimate | None = None,
 ) -> Classification:
     """Return the classification; raise InputError for inputs that contradict each other."""
-    life = with_target(life_of(requests_per_s, lifecycle, market, measured=measured), latency_target_s)
+    life = life_of(requests_per_s, lifecycle, market, measured=measured)
+    if latency_target_s is not None:
+        # Rules compare it with the fastest that a device can answer.
+        life = with_figures(life, GIVEN, latency_target_s=latency_target_s)
     verdict = judge(life, rules, {})
     found, left, evens = opportunities.planned(life, lifecycle, market, created=created)
     expires = [
@@ -44,13 +47,3 @@ def classify_workload(
         outlook=opportunities.outlook(found, left, expires, lifecycle.horizon_months),
         assumed=tuple(entry for entry in assumptions(life) if entry.input not in NOT_TOLD),
     )
-
-
-def with_target(life: Life, latency_target_s: float | None) -> Life:
-    """Return the inputs with the latency target, which rules compare with the fastest that a device can answer."""
-    if latency_target_s is None:
-        return life
-    target = Estimate(
-        value=latency_target_s, low=latency_target_s, high=latency_target_s, basis="assumed", source="the workload file"
-    )
-    return life._replace(figures={**life.figures, "latency_target_s": target})

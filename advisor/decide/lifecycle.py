@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from advisor.decide import serving_cost, training_cost
 from advisor.decide.serving_cost import Values
 from advisor.schema import Basis, CostLine, Estimate, Kind
-from advisor.units import HOURS_PER_MONTH
+from advisor.units import HOURS_PER_MONTH, counted, number
 
 KINDS: tuple[Kind, ...] = ("inference", "fine-tuning", "data", "pre-training")
 
@@ -148,7 +148,8 @@ LINES: dict[str, Line] = {
         True,
         "what serves the requests, for every hour of the horizon",
         _serving,
-        "lifecycle.model, lifecycle.request and lifecycle.serving, or lifecycle.serving.serving_usd_per_hour",
+        "lifecycle.model, lifecycle.request and lifecycle.serving (with device_usd_per_hour where the catalogue has no price), or "
+        "lifecycle.serving.serving_usd_per_hour",
     ),
     "engineers who keep it running": Line(
         "inference", False, "days a month x usd a day x months", _serving_team, "lifecycle.team.serving_engineer_days_per_month"
@@ -196,6 +197,8 @@ LINES: dict[str, Line] = {
 
 def _formula(name: str, x: Values) -> str:
     """Return how a line is worked out; of serving it depends on what is known of it."""
+    if name == "fine-tuning runs":
+        return LINES[name].formula + _on_devices(x)
     if name != "serving":
         return LINES[name].formula
     course = "730 h a month x (1 + growth)^month x (1 - price decline)^(month/12)"
@@ -205,6 +208,15 @@ def _formula(name: str, x: Values) -> str:
         return f"tokens x their price x requests x {course}"
     devices = "devices = requests/s x 2 x parameters x tokens x agents / (peak x MFU x fleet load), at least those always on"
     return f"devices x usd an hour x {course}; {devices}"
+
+
+def _on_devices(x: Values) -> str:
+    """Return how long a release takes and how many devices hold it, where that is known."""
+    hours, devices = training_cost.release_device_hours(x), training_cost.fine_tuning_devices(x)
+    if hours is None or devices is None or "fine_tuning_usd" in x:
+        return ""
+    each, count = number(x["fine_tuning_bytes_per_parameter"]), counted(round(devices), "device")
+    return f"; a release takes {number(hours)} device hours, on {count} or more for {each} bytes a parameter"
 
 
 def costs(x: Values) -> dict[str, float | None]:

@@ -17,7 +17,11 @@ def usd_per_hour(x: Values) -> tuple[float, float] | None:
     """
     if "serving_usd_per_hour" in x:
         # Traffic that falls saves nothing by itself: the replicas of today stay on until somebody asks again.
-        paid = x["serving_usd_per_hour"] * x.get("price_factor", 1.0)
+        paid = x["serving_usd_per_hour"]
+        if "measured_at_requests_per_s" in x:
+            # Measured of so many replicas at that traffic: other traffic takes more or fewer, and never less than one.
+            paid = max(x["replica_usd_per_hour"], paid * x["requests_per_s"] / x["measured_at_requests_per_s"])
+        paid *= x.get("price_factor", 1.0)
         return paid, paid
     if "api_usd_per_input_token" in x:
         per_request = usd_per_request(x)
