@@ -7,7 +7,7 @@ from advisor.decide import opportunities
 from advisor.decide.judgement import judge
 from advisor.decide.life_inputs import GIVEN, Market, assumptions, life_of, with_figures
 from advisor.decide.verdict import Rulebook
-from advisor.schema import SCHEMA_VERSION, Classification, Estimate, Expiry, Lifecycle
+from advisor.schema import SCHEMA_VERSION, Classification, Estimate, Expiry, Lifecycle, Outlook, Verdict
 
 # Facts of the chip and of the method, which are told in the formulas and not among what was assumed.
 NOT_TOLD = ("fine_tuning_flop_per_parameter_token", "fine_tuning_bytes_per_parameter")
@@ -44,6 +44,16 @@ def classify_workload(
         requests_per_s=requests_per_s,
         horizon_months=lifecycle.horizon_months,
         verdict=msgspec.structs.replace(verdict, break_evens=tuple(evens)),
-        outlook=opportunities.outlook(found, left, expires, lifecycle.horizon_months),
+        outlook=_beside_training(opportunities.outlook(found, left, expires, lifecycle.horizon_months), verdict),
         assumed=tuple(entry for entry in assumptions(life) if entry.input not in NOT_TOLD),
     )
+
+
+def _beside_training(outlook: Outlook, verdict: Verdict) -> Outlook:
+    """Return the outlook with a word on where the money is, where the levers, which are all on serving, do not reach it."""
+    known = [line for line in verdict.lines if line.usd is not None and line.kind != "inference"]
+    if verdict.dominated_by in (None, "inference") or not known:
+        return outlook
+    usd, what = max((line.usd.value, line.what) for line in known if line.usd is not None)
+    said = f"The largest line of training is {what}, about {opportunities.about(usd)}, which no change judged here touches."
+    return msgspec.structs.replace(outlook, answer=f"{said} {outlook.answer}")

@@ -340,7 +340,8 @@ def _spread(
     differences = [to_scale(end) - to_scale(value) for end in at_ends if _is_inside(end, to_scale)]
     up, down = (math.sqrt(math.fsum(part**2 for part in differences if part * sign > 0)) for sign in (1, -1))
     centre = to_scale(value)
-    return value, min(value, back(centre - down)), max(value, back(centre + up))
+    # There and back a figure may change in its last digit: one that nothing moves is exact.
+    return value, min(value, back(centre - down)) if down else value, max(value, back(centre + up)) if up else value
 
 
 def _is_inside(value: float, to_scale: Callable[[float], float]) -> bool:

@@ -34,7 +34,7 @@ def answer(told: Classification) -> str:
         return "not known whether serving or training dominates"
     if dominated_by == "mixed":
         return "mixed, neither serving nor training dominates"
-    return f"dominated by {dominated_by}"
+    return "dominated by fine-tuning and its data" if dominated_by == "fine-tuning" else f"dominated by {dominated_by}"
 
 
 def told_estimate(estimate: Estimate, format_: Callable[[float], str]) -> str:
