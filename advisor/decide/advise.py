@@ -217,13 +217,17 @@ def _saving(costs_today: tuple[float, float, float], recommended: Prediction) ->
 def _verdict(
     bench: Bench, request: Request, recommended: Prediction | None, baseline: Prediction, saving: Saving | None
 ) -> Verdict:
-    serving = (recommended or baseline).cost_usd_per_hour
+    shown = recommended or baseline
+    serving, capacity, rate_now = shown.cost_usd_per_hour, shown.capacity_requests_per_s, bench.demand.requests_per_s
+    # What misses its target at any load carries no more than it does today.
+    carried = capacity.low if capacity is not None and capacity.low > rate_now else rate_now
     planned = bench.workload.lifecycle or Lifecycle()
     life = with_figures(
-        life_of(bench.demand.requests_per_s, planned, request.market, measured=serving),
+        life_of(rate_now, planned, request.market, measured=serving),
         "the simulated configuration, at today's traffic",
-        measured_at_requests_per_s=bench.demand.requests_per_s,
+        measured_at_requests_per_s=rate_now,
         replica_usd_per_hour=bench.price,
+        replica_requests_per_s=carried / shown.candidate.replicas,
     )
     beside = {
         "serving_saving_fraction": saving.fraction if saving else None,
