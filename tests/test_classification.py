@@ -227,13 +227,13 @@ def test_a_rule_is_explained_as_prose(advisor):
 
 def test_a_portfolio_is_planned_and_told(advisor, tmp_path):
     status, out, err = advisor(
-        "portfolio", ROOT / "examples" / "portfolio.yaml", "--format", "json", "-o", "plan.json", "--now", NOW
+        "portfolio", ROOT / "examples" / "portfolio" / "platform-team.yaml", "--format", "json", "-o", "plan.json", "--now", NOW
     )
     plan = msgspec.json.decode((tmp_path / "plan.json").read_bytes(), type=PortfolioPlan)
 
     assert (0, "", "") == (status, out, err)
     assert 0 < plan.spent_usd <= plan.budget_usd
-    assert "no better plan exists" in advisor("portfolio", ROOT / "examples" / "portfolio.yaml")[1]
+    assert "no better plan exists" in advisor("portfolio", ROOT / "examples" / "portfolio" / "platform-team.yaml")[1]
 
 
 def test_a_workload_that_stands_in_a_portfolio_twice_is_refused(advisor, tmp_path):

@@ -100,7 +100,7 @@ def test_an_input_in_other_units_changes_nothing(tmp_path):
 
 
 def test_the_example_portfolio_is_planned_within_its_budget():
-    plan = plan_portfolio(ROOT / "examples" / "portfolio.yaml", now=NOW)
+    plan = plan_portfolio(ROOT / "examples" / "portfolio" / "platform-team.yaml", now=NOW)
 
     assert plan.spent_usd <= plan.budget_usd and plan.gap_usd == 0
     assert 1 == pytest.approx(plan.share_for_inference + plan.share_for_training)

@@ -11,7 +11,7 @@ from advisor.decide.candidates import Admission
 from advisor.decide.day import HOURS_PER_DAY, SECONDS_PER_DAY
 from advisor.decide.elsewhere import measure_there
 from advisor.decide.judgement import judge
-from advisor.decide.life_inputs import Market, life_of
+from advisor.decide.life_inputs import Market, life_of, with_figures
 from advisor.decide.predict import SERVER_FACTOR
 from advisor.decide.search import MAX_REPLICAS
 from advisor.decide.service_time import is_projected
@@ -93,6 +93,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         at, recommended, ties, more_ties, is_kept = bench, baseline, (), False, True
     saving = _saving(costs_today, recommended) if recommended is not None and (is_kept or is_compared) else None
     judged = _verdict(bench, request, recommended, baseline, saving)
+    beside, evens = outlook.of_advice(bench, request.market, recommended, baseline, costs_today, judged, created=request.created)
     outcome: Literal["change", "keep", "infeasible"] = "infeasible" if recommended is None else "keep" if is_kept else "change"
     return Advice(
         schema_version=SCHEMA_VERSION,
@@ -118,7 +119,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         nearest_miss=miss,
         binding_constraint=binding_constraint,
         unproven=unproven,
-        verdict=judged,
+        verdict=msgspec.structs.replace(judged, break_evens=evens),
         variants=variant_summaries(profile, bench.admissions),
         service_curves=service_curves(profile),
         noise_fraction=profile.noise_fraction,
@@ -129,7 +130,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         exclusions=(*profile.exclusions, *_not_admitted(bench.admissions), *unjudged, *ranking.ruled_out(searched, workload)),
         places=ranking.answers(searched) if workload.hardware.allowed != ("local",) else (),
         notes=(*profile.model.notes, *profile.notes, *_assumptions(bench), *ranking.assumptions(searched)),
-        outlook=outlook.of_advice(bench, request.market, recommended, baseline, costs_today, judged, created=request.created),
+        outlook=beside,
     )
 
 
@@ -241,9 +242,18 @@ def _saving(costs_today: tuple[float, float, float], recommended: Prediction) ->
 def _verdict(
     bench: Bench, request: Request, recommended: Prediction | None, baseline: Prediction, saving: Saving | None
 ) -> Verdict:
-    serving = (recommended or baseline).cost_usd_per_hour
+    shown = recommended or baseline
+    serving, capacity, rate_now = shown.cost_usd_per_hour, shown.capacity_requests_per_s, bench.demand.requests_per_s
+    # What misses its target at any load carries no more than it does today.
+    carried = capacity.low if capacity is not None and capacity.low > rate_now else rate_now
     planned = bench.workload.lifecycle or Lifecycle()
-    life = life_of(bench.demand.requests_per_s, planned, request.market, measured=serving)
+    life = with_figures(
+        life_of(rate_now, planned, request.market, measured=serving),
+        "the simulated configuration, at today's traffic",
+        measured_at_requests_per_s=rate_now,
+        replica_usd_per_hour=bench.price,
+        replica_requests_per_s=carried / shown.candidate.replicas,
+    )
     beside = {
         "serving_saving_fraction": saving.fraction if saving else None,
         "utilization_fraction": recommended.utilization_fraction.value if recommended else None,

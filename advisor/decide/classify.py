@@ -5,9 +5,9 @@ import msgspec
 from advisor import __version__
 from advisor.decide import opportunities
 from advisor.decide.judgement import judge
-from advisor.decide.life_inputs import Life, Market, assumptions, life_of
+from advisor.decide.life_inputs import GIVEN, Market, assumptions, life_of, with_figures
 from advisor.decide.verdict import Rulebook
-from advisor.schema import SCHEMA_VERSION, Classification, Estimate, Expiry, Lifecycle
+from advisor.schema import SCHEMA_VERSION, Classification, Estimate, Expiry, Lifecycle, Outlook, Verdict
 
 # Facts of the chip and of the method, which are told in the formulas and not among what was assumed.
 NOT_TOLD = ("fine_tuning_flop_per_parameter_token", "fine_tuning_bytes_per_parameter")
@@ -25,7 +25,10 @@ def classify_workload(
     measured: Estimate | None = None,
 ) -> Classification:
     """Return the classification; raise InputError for inputs that contradict each other."""
-    life = with_target(life_of(requests_per_s, lifecycle, market, measured=measured), latency_target_s)
+    life = life_of(requests_per_s, lifecycle, market, measured=measured)
+    if latency_target_s is not None:
+        # Rules compare it with the fastest that a device can answer.
+        life = with_figures(life, GIVEN, latency_target_s=latency_target_s)
     verdict = judge(life, rules, {})
     found, left, evens = opportunities.planned(life, lifecycle, market, created=created)
     expires = [
@@ -41,16 +44,16 @@ def classify_workload(
         requests_per_s=requests_per_s,
         horizon_months=lifecycle.horizon_months,
         verdict=msgspec.structs.replace(verdict, break_evens=tuple(evens)),
-        outlook=opportunities.outlook(found, left, expires, lifecycle.horizon_months),
+        outlook=_beside_training(opportunities.outlook(found, left, expires, lifecycle.horizon_months), verdict),
         assumed=tuple(entry for entry in assumptions(life) if entry.input not in NOT_TOLD),
     )
 
 
-def with_target(life: Life, latency_target_s: float | None) -> Life:
-    """Return the inputs with the latency target, which rules compare with the fastest that a device can answer."""
-    if latency_target_s is None:
-        return life
-    target = Estimate(
-        value=latency_target_s, low=latency_target_s, high=latency_target_s, basis="assumed", source="the workload file"
-    )
-    return life._replace(figures={**life.figures, "latency_target_s": target})
+def _beside_training(outlook: Outlook, verdict: Verdict) -> Outlook:
+    """Return the outlook with a word on where the money is, where the levers, which are all on serving, do not reach it."""
+    known = [line for line in verdict.lines if line.usd is not None and line.kind != "inference"]
+    if verdict.dominated_by in (None, "inference") or not known:
+        return outlook
+    usd, what = max((line.usd.value, line.what) for line in known if line.usd is not None)
+    said = f"The largest line of training is {what}, about {opportunities.about(usd)}, which no change judged here touches."
+    return msgspec.structs.replace(outlook, answer=f"{said} {outlook.answer}")

@@ -55,7 +55,7 @@ def _truth(node: ast.expr, asked: set[str]) -> Question:
             return lambda facts: compare(one(facts), other(facts))
         case ast.Name(id=name) if name not in _REFUSED:
             asked.add(name)
-            return lambda facts: facts[name] is True
+            return lambda facts: bool(facts[name])
     raise _NotShared
 
 

@@ -95,6 +95,12 @@ def life_of(requests_per_s: float, lifecycle: Lifecycle, market: Market, *, meas
     return Life(figures=figures, assumed=frozenset(assumed), flags=_flags(lifecycle))
 
 
+def with_figures(life: Life, source: str, **values: float) -> Life:
+    """Return the inputs with others that are exactly known."""
+    exact = {name: Estimate(value=value, low=value, high=value, basis="assumed", source=source) for name, value in values.items()}
+    return life._replace(figures={**life.figures, **exact})
+
+
 def _given(lifecycle: Lifecycle) -> dict[str, float]:
     found: dict[str, float] = {}
     for part in (lifecycle, *(getattr(lifecycle, name) for name in (*SECTIONS, "situation", "options"))):

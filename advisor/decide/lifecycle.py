@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from advisor.decide import serving_cost, training_cost
 from advisor.decide.serving_cost import Values
 from advisor.schema import Basis, CostLine, Estimate, Kind
-from advisor.units import HOURS_PER_MONTH
+from advisor.units import HOURS_PER_MONTH, counted, number
 
 KINDS: tuple[Kind, ...] = ("inference", "fine-tuning", "data", "pre-training")
 
@@ -38,8 +38,15 @@ class Line(NamedTuple):
 
 def months(x: Values) -> tuple[Month, ...]:
     """Return the months of the horizon, the last of them perhaps a part of one."""
-    return _months(
-        x["horizon_months"], x.get("growth_per_month", 0.0), x.get("price_decline_per_year", 0.0), x.get("discount_per_year", 0.0)
+    return _months(*_course(x))
+
+
+def _course(x: Values) -> tuple[float, float, float, float]:
+    return (
+        x["horizon_months"],
+        x.get("growth_per_month", 0.0),
+        x.get("price_decline_per_year", 0.0),
+        x.get("discount_per_year", 0.0),
     )
 
 
@@ -62,10 +69,14 @@ def serving_by_month(x: Values) -> list[float] | None:
     if now is None:
         return None
     floor_usd, demand_usd = now
-    return [
-        HOURS_PER_MONTH * month.part * month.price * month.worth * max(floor_usd, demand_usd * month.growth)
-        for month in months(x)
-    ]
+    return [hours * max(floor_usd, demand_usd * growth) for hours, growth in _hours(*_course(x))]
+
+
+@lru_cache(maxsize=64)
+def _hours(horizon: float, growth: float, decline: float, discount: float) -> tuple[tuple[float, float], ...]:
+    """Return each month's hours, as many as they are worth at today's prices, and its growth."""
+    course = _months(horizon, growth, decline, discount)
+    return tuple((HOURS_PER_MONTH * month.part * month.price * month.worth, month.growth) for month in course)
 
 
 def _serving(x: Values) -> float | None:
@@ -137,7 +148,8 @@ LINES: dict[str, Line] = {
         True,
         "what serves the requests, for every hour of the horizon",
         _serving,
-        "lifecycle.model, lifecycle.request and lifecycle.serving, or lifecycle.serving.serving_usd_per_hour",
+        "lifecycle.model, lifecycle.request and lifecycle.serving (with device_usd_per_hour where the catalogue has no price), or "
+        "lifecycle.serving.serving_usd_per_hour",
     ),
     "engineers who keep it running": Line(
         "inference", False, "days a month x usd a day x months", _serving_team, "lifecycle.team.serving_engineer_days_per_month"
@@ -185,6 +197,8 @@ LINES: dict[str, Line] = {
 
 def _formula(name: str, x: Values) -> str:
     """Return how a line is worked out; of serving it depends on what is known of it."""
+    if name == "fine-tuning runs":
+        return LINES[name].formula + _on_devices(x)
     if name != "serving":
         return LINES[name].formula
     course = "730 h a month x (1 + growth)^month x (1 - price decline)^(month/12)"
@@ -194,6 +208,15 @@ def _formula(name: str, x: Values) -> str:
         return f"tokens x their price x requests x {course}"
     devices = "devices = requests/s x 2 x parameters x tokens x agents / (peak x MFU x fleet load), at least those always on"
     return f"devices x usd an hour x {course}; {devices}"
+
+
+def _on_devices(x: Values) -> str:
+    """Return how long a release takes and how many devices hold it, where that is known."""
+    hours, devices = training_cost.release_device_hours(x), training_cost.fine_tuning_devices(x)
+    if hours is None or devices is None or "fine_tuning_usd" in x:
+        return ""
+    each, count = number(x["fine_tuning_bytes_per_parameter"]), counted(round(devices), "device")
+    return f"; a release takes {number(hours)} device hours, on {count} or more for {each} bytes a parameter"
 
 
 def costs(x: Values) -> dict[str, float | None]:
@@ -298,8 +321,8 @@ def _line(name: str, formula: str, usd: float | None, at_ends: list[float | None
     return CostLine(
         what=name,
         kind=line.kind,
-        usd=_estimate(ends, basis, f"{line.formula}; {_said(assumed)}"),
-        formula=line.formula,
+        usd=_estimate(ends, basis, f"{formula}; {_said(assumed)}"),
+        formula=formula,
         because="",
     )
 
@@ -317,7 +340,8 @@ def _spread(
     differences = [to_scale(end) - to_scale(value) for end in at_ends if _is_inside(end, to_scale)]
     up, down = (math.sqrt(math.fsum(part**2 for part in differences if part * sign > 0)) for sign in (1, -1))
     centre = to_scale(value)
-    return value, min(value, back(centre - down)), max(value, back(centre + up))
+    # There and back a figure may change in its last digit: one that nothing moves is exact.
+    return value, min(value, back(centre - down)) if down else value, max(value, back(centre + up)) if up else value
 
 
 def _is_inside(value: float, to_scale: Callable[[float], float]) -> bool:

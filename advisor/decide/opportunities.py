@@ -102,7 +102,7 @@ def _answer(ranked: tuple[Opportunity, ...], horizon_months: float) -> str:
     best, horizon = ranked[0], units.months(horizon_months)
     judged_ = units.counted(len(ranked), "change")
     if best.pays:
-        saved = f"saves about {_about(best.saving_usd_per_year.value)} a year and costs {_about(best.once_usd.value)} once"
+        saved = f"saves about {about(best.saving_usd_per_year.value)} a year and costs {about(best.once_usd.value)} once"
         others = sum(entry.pays for entry in ranked) - 1
         more = (
             f" {units.counted(others, 'other change')} of {len(ranked)} judged would pay as well; savings do not add up."
@@ -120,11 +120,12 @@ def _answer(ranked: tuple[Opportunity, ...], horizon_months: float) -> str:
         )
     return (
         f"Change nothing: none of {judged_} saves in {horizon} what it costs. The most would be saved by this one: "
-        f"{saving.title.lower()}, about {_about(saving.saving_usd_per_year.value)} a year for {_about(saving.once_usd.value)} once."
+        f"{saving.title.lower()}, about {about(saving.saving_usd_per_year.value)} a year for {about(saving.once_usd.value)} once."
     )
 
 
-def _about(usd: float) -> str:
+def about(usd: float) -> str:
+    """Return money with two digits: what is projected over years is not known to the dollar."""
     return units.usd(float(f"{usd:.2g}"))
 
 

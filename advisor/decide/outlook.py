@@ -5,7 +5,7 @@ from advisor.decide import measured_changes, opportunities
 from advisor.decide.bench import Bench
 from advisor.decide.life_inputs import Life, Market, life_of
 from advisor.decide.measured_changes import Change, Costs
-from advisor.schema import Estimate, Expiry, Lifecycle, Opportunity, Outlook, Prediction, Verdict, Workload
+from advisor.schema import BreakEven, Estimate, Expiry, Lifecycle, Opportunity, Outlook, Prediction, Verdict, Workload
 
 
 def not_worth_it(
@@ -36,8 +36,11 @@ def of_advice(
     verdict: Verdict,
     *,
     created: str,
-) -> Outlook:
-    """Return the outlook: every change of one thing, the recommendation as a whole, and the levers that the plan can judge."""
+) -> tuple[Outlook, tuple[BreakEven, ...]]:
+    """Return the outlook, and the break-evens of its levers.
+
+    It holds every change of one thing, the recommendation as a whole, and the levers that the plan can judge.
+    """
     planned = bench.workload.lifecycle or Lifecycle()
     life = _life(bench.workload, baseline.cost_usd_per_hour, market, bench.demand.requests_per_s)
     changes = measured_changes.one_thing(bench, baseline, market) if baseline.meets_slo else []
@@ -45,10 +48,10 @@ def of_advice(
         whole = measured_changes.everything(recommended, baseline, market)
         changes += [whole] if whole is not None else []
     found = [entry for change in changes if (entry := _told(change, costs_today, life, created)) is not None]
-    others, left, _ = opportunities.planned(life, planned, market, created=created)
+    others, left, evens = opportunities.planned(life, planned, market, created=created)
     expires = _expiries(bench, recommended or baseline, planned, verdict, created)
     told = opportunities.outlook([*found, *others], left, expires, planned.horizon_months)
-    return told if bench.workload.lifecycle is not None else _without_a_plan(told)
+    return (told, tuple(evens)) if bench.workload.lifecycle is not None else (_without_a_plan(told), ())
 
 
 def _life(workload: Workload, serving: Estimate, market: Market, requests_per_s: float) -> Life:

@@ -17,7 +17,7 @@ def usd_per_hour(x: Values) -> tuple[float, float] | None:
     """
     if "serving_usd_per_hour" in x:
         # Traffic that falls saves nothing by itself: the replicas of today stay on until somebody asks again.
-        paid = x["serving_usd_per_hour"] * x.get("price_factor", 1.0)
+        paid = _by_replicas(x) * x.get("price_factor", 1.0)
         return paid, paid
     if "api_usd_per_input_token" in x:
         per_request = usd_per_request(x)
@@ -27,6 +27,15 @@ def usd_per_hour(x: Values) -> tuple[float, float] | None:
         return None
     usd = x["device_usd_per_hour"] * x.get("price_factor", 1.0)
     return floor * usd, demand * usd
+
+
+def _by_replicas(x: Values) -> float:
+    """Return what an hour costs as it was measured; at other traffic than that, of as many replicas as carry it."""
+    paid = x["serving_usd_per_hour"]
+    if "measured_at_requests_per_s" not in x:
+        return paid
+    needed = x["replica_usd_per_hour"] * max(1, math.ceil(x["requests_per_s"] / x["replica_requests_per_s"]))
+    return max(paid, needed) if x["requests_per_s"] >= x["measured_at_requests_per_s"] else min(paid, needed)
 
 
 def usd_per_request(x: Values) -> float | None:

@@ -59,6 +59,8 @@ FACTS: dict[str, tuple[str, str]] = {
     "slo_is_met": ("whether some configuration meets the latency target", "yes or no"),
 }
 
+_NOTHING = ""
+_UNKNOWN: dict[str, float | bool | None] = dict.fromkeys((_NOTHING, *FACTS))
 _OUTCOMES: tuple[Outcome, ...] = ("fires", "silent", "unknown")  # in the order of the report
 
 
@@ -119,17 +121,21 @@ class Rulebook:
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         """Take the rules in any order."""
         self.rules = rules
-        self._asked = [_asked(rule.when) for rule in rules]
-        self._known: list[dict[tuple[float | bool | None, ...], Outcome]] = [{} for _ in rules]
+        # With a fact that no rule asks for a getter returns a tuple, however few it gets.
+        getters = [itemgetter(_NOTHING, *_asked(rule.when)) for rule in rules]
+        known: list[dict[tuple[float | bool | None, ...], Outcome]] = [{} for _ in rules]
+        self._questions = list(zip(rules, getters, known, strict=True))
 
     def outcomes(self, facts: Facts) -> list[Outcome]:
         """Return what each rule says; raise InputError for one that cannot be evaluated."""
+        whole = {**_UNKNOWN, **facts}
         found = []
-        for rule, asked, known in zip(self.rules, self._asked, self._known, strict=True):
-            key = tuple(facts.get(fact) for fact in asked)
-            if key not in known:
-                known[key] = outcome(rule, facts)
-            found.append(known[key])
+        for rule, asked, known in self._questions:
+            key = asked(whole)
+            said = known.get(key)
+            if said is None:
+                said = known[key] = outcome(rule, facts)
+            found.append(said)
         return found
 
     def dominated_by(self, facts: Facts) -> Class | None:

@@ -34,7 +34,7 @@ def answer(told: Classification) -> str:
         return "not known whether serving or training dominates"
     if dominated_by == "mixed":
         return "mixed, neither serving nor training dominates"
-    return f"dominated by {dominated_by}"
+    return "dominated by fine-tuning and its data" if dominated_by == "fine-tuning" else f"dominated by {dominated_by}"
 
 
 def told_estimate(estimate: Estimate, format_: Callable[[float], str]) -> str:
@@ -59,13 +59,11 @@ def _firmness(told: Classification) -> str:
 
 def _costs(told: Classification) -> str:
     verdict = told.verdict
-    lines = [f"{'cost over ' + units.months(told.horizon_months):<34}{'share':>8}"]
-    for entry in verdict.lines:
-        lines.append(f"  {entry.what:<32}{'':>8}  {_line(entry)}")
+    lines = [f"cost over {units.months(told.horizon_months)}"]
+    lines += [f"  {entry.what:<32}{_line(entry)}" for entry in verdict.lines]
     if verdict.total_usd is not None:
-        lines.append(f"  {'all of it':<32}{'':>8}  {told_estimate(verdict.total_usd, units.usd)}")
-    for kind, share in verdict.shares.items():
-        lines.append(f"  {kind:<32}{units.percent(share.value):>8}  {units.ends(share.low, share.high, units.percent)}")
+        lines.append(f"  {'all of it':<32}{told_estimate(verdict.total_usd, units.usd)}")
+    lines += [f"  {f'share of {kind}':<32}{told_estimate(share, units.percent)}" for kind, share in verdict.shares.items()]
     return "\n".join(lines)
 
 

@@ -203,3 +203,24 @@ def test_what_is_not_written_is_unknown_to_rules():
     facts = life_facts(x, lifecycle.costs(x), {})
 
     assert [None] * 4 == [facts[name] for name in ("inference_share", "quality_gap", "prompting_exhausted", "floor_load")]
+
+
+def test_a_line_of_fine_tuning_says_how_long_a_release_takes_and_what_holds_it():
+    tuned = msgspec.structs.replace(CHATBOT.fine_tuning, method="full")
+    there = life(msgspec.structs.replace(CHATBOT, fine_tuning=tuned))
+
+    formula = line(lifetime_costs(there.figures, there.assumed), "fine-tuning runs").formula
+
+    assert "a release takes 1.01 device hours, on 2 devices or more for 16 bytes a parameter" in formula
+
+
+@pytest.mark.parametrize(("rate", "usd"), [(0.1, 2), (4.0, 2), (4.1, 4), (9.9, 6), (10.0, 6), (12.0, 6), (12.1, 8), (40.0, 20)])
+def test_traffic_other_than_measured_takes_as_many_replicas_as_carry_it(rate, usd):
+    x = {
+        "serving_usd_per_hour": 6.0,
+        "measured_at_requests_per_s": 10.0,
+        "replica_usd_per_hour": 2.0,
+        "replica_requests_per_s": 4.0,
+    }
+
+    assert usd == max(serving_cost.usd_per_hour({**x, "requests_per_s": rate}))

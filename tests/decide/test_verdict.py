@@ -205,7 +205,7 @@ def conditions(draw, depth=2):
     """Conditions in the part of the language that is read without rule-engine."""
     if depth == 0 or draw(st.booleans()):
         if draw(st.booleans()):
-            return draw(st.sampled_from(_flags))
+            return draw(st.sampled_from((*_flags, *(f"not {name}" for name in _numbers))))
         one, other = draw(st.sampled_from(_numbers)), draw(st.sampled_from(_numbers) | _values.map(str))
         factor = draw(st.sampled_from(["", "0.5 * ", "10 * "]))
         return f"{one} {draw(st.sampled_from(['<', '<=', '>', '>=', '==', '!=']))} {factor}{other}"
