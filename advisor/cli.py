@@ -370,7 +370,12 @@ def _put(text: str, output: Path | None) -> None:
 
 @cli.group()
 def hardware() -> None:
-    """Say what hardware is known, what it costs, and where the figures come from."""
+    """Say what hardware is known, what it costs, and where the figures come from.
+
+    \b
+    advisor hardware list
+    advisor hardware show l4
+    """
 
 
 @hardware.command("list")
