@@ -11,7 +11,7 @@ from advisor.errors import InputError
 from advisor.files import read_json, sha256, write_atomically, write_record
 from advisor.rulebook import read_rules
 from advisor.schema import Advice, Profile, Trace, Workload
-from advisor.workload_file import read_trace, read_workload
+from advisor.workload_file import examples_sha256, read_trace, read_workload
 
 if TYPE_CHECKING:
     from advisor.measure.variants import Report
@@ -29,7 +29,7 @@ def advise_on(profile_path: Path, workload_path: Path, *, now: str) -> Advice:
         recorded(workload, workload_path),
     )
     if workload.quality is not None and workload.quality.data is not None:
-        measured = with_quality_on(measured, {sha256(workload_path.parent / workload.quality.data)})
+        measured = with_quality_on(measured, {examples_sha256(workload_path.parent, workload.quality.data)})
     try:
         return advise(measured, request, trace)
     except InputError as error:

@@ -187,7 +187,7 @@ class Scheme(Record, frozen=True, kw_only=True):
     provider_options: dict[str, str] = {}
     session_options: dict[str, str] = {}  # configuration entries of the session
     instead_of: Name | None = None  # tried only where that scheme lost too much quality
-    needs: Literal["int8-dot", "bf16-arm"] | None = None  # instructions without which it cannot be faster
+    needs: Literal["bf16", "bf16-arm", "fp16"] | None = None  # instructions without which it cannot be faster
 
 
 # --- what was measured ---------------------------------------------------------------------------------------------------

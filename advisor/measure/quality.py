@@ -1,6 +1,5 @@
 """How a variant's outputs compare with the baseline's, and what that costs in quality on the user's data."""
 
-import difflib
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from advisor.errors import InputError
 from advisor.measure import metrics
 from advisor.measure.metrics import Case, Outputs, Score
-from advisor.quality_floor import METRICS, OWN, TOP_K, is_known
+from advisor.quality_floor import OWN, TOP_K
 from advisor.schema import Agreement, Estimate, Metric, ModelInput, ModelOutput, QualityResult, SliceResult
 
 LABELS = ("label", "labels", "y", "target")  # names under which the data holds what is true
@@ -25,10 +24,6 @@ def labels_of(rows: Mapping[str, np.ndarray]) -> np.ndarray | None:
 
 def check(metric: Metric, outputs: tuple[ModelOutput, ...], rows: Mapping[str, np.ndarray], items: int) -> None:
     """Raise InputError if the metric cannot be taken of this model on these rows, before time is spent on measuring."""
-    if not is_known(metric):
-        near = difflib.get_close_matches(metric, METRICS, n=1)
-        known = f"did you mean {near[0]}?" if near else f"known: {', '.join(METRICS)}, top5_accuracy, module:function"
-        raise InputError(f"quality.metric: there is no {metric!r}", hint=known)
     if OWN.fullmatch(metric):
         return
     name = "accuracy" if TOP_K.fullmatch(metric) else metric

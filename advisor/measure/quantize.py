@@ -33,6 +33,7 @@ class Ingredients(msgspec.Struct, frozen=True, kw_only=True):
     has_vnni: bool
     checkpoint: Path | None = None  # the directory that the baseline was exported from
     calibration: Callable[[], Iterable[Feeds]] | None = None  # a pass over the items that static ranges are found on
+    calibration_items: int = 16
     ranges: Path | None = None  # where ranges are kept, so that they are found once
 
 

@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from advisor.errors import ModelError
-from advisor.measure import ort_session, quality, quantize
+from advisor.measure import metrics, ort_session, quantize
 from advisor.measure.model_facts import inspect_onnx
 from advisor.measure.model_inputs import generate
 from advisor.measure.onnx_graph import read_graph
@@ -17,8 +17,9 @@ from advisor.schema import Exclusion
 from tests import models
 from tests.models import HIDDEN, WIDTH, save
 
-SCHEMES = {scheme.method: scheme for scheme in schemes()}
-DYNAMIC, OPTIMIZED = SCHEMES["dynamic-quantization"], SCHEMES["graph-optimization"]
+SCHEMES = {scheme.id: scheme for scheme in schemes()}
+DYNAMIC, OPTIMIZED = SCHEMES["int8-dynamic"], SCHEMES["ort-optimized"]
+INGREDIENTS = quantize.Ingredients(file_bytes=1, has_vnni=True)
 # What makes ONNX Runtime's tools write weights into a second file.
 LARGE = quantize.EXTERNAL_DATA_BYTES + 1
 
@@ -42,8 +43,22 @@ with_integer_forms = pytest.mark.parametrize(
 def variant_of(model, folder, scheme, *, store=save, file_bytes=None, has_vnni=True):
     folder.mkdir(exist_ok=True)
     baseline, target = store(model, folder / "baseline.onnx"), folder / "variants" / f"{scheme.id}.onnx"
-    quantize.make_variant(baseline, scheme, target, file_bytes=file_bytes or read_graph(baseline).file_bytes, has_vnni=has_vnni)
+    quantize.make_variant(baseline, scheme, target, given(baseline, file_bytes=file_bytes, has_vnni=has_vnni))
     return baseline, target
+
+
+def given(baseline, *, file_bytes=None, has_vnni=True):
+    """Return what variants are made of: calibration on generated items."""
+
+    def items():
+        inputs = inspect_onnx(baseline, name="baseline").inputs
+        return (generate(inputs, batch_size=1, sequence_length=None, seed=seed) for seed in range(8))
+
+    return quantize.Ingredients(
+        file_bytes=file_bytes or read_graph(baseline).file_bytes,
+        has_vnni=has_vnni,
+        calibration=items,
+    )
 
 
 def outputs_of(path, inputs):
@@ -72,7 +87,7 @@ def test_a_variant_answers_under_the_same_names_with_nearly_the_same_values(buil
     assert [entry.name for entry in inputs] == [entry.name for entry in read_graph(variant).inputs]
     assert list(expected) == list(actual)
     for name, values in expected.items():
-        (cosine,) = quality.item_cosines(values.reshape(1, -1), actual[name].reshape(1, -1))
+        (cosine,) = metrics.item_cosines(values.reshape(1, -1), actual[name].reshape(1, -1))
         assert cosine > 0.9
 
 
@@ -141,7 +156,7 @@ def test_a_model_that_the_quantizer_cannot_do_is_an_error_and_leaves_nothing(tmp
     target = tmp_path / "variants" / "variant.onnx"
 
     with pytest.raises(ModelError, match="the quantizer fails on this graph"):
-        quantize.make_variant(models.voice_detector("silero_vad_op18_ifless"), DYNAMIC, target, file_bytes=1, has_vnni=True)
+        quantize.make_variant(models.voice_detector("silero_vad_op18_ifless"), DYNAMIC, target, INGREDIENTS)
     assert [] == list(target.parent.iterdir())
 
 
