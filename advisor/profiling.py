@@ -14,6 +14,7 @@ from advisor.files import check_writable, read_json, read_yaml, sha256, write_at
 from advisor.measure import checkpoint, examples, model_facts, model_inputs, onnx_graph, preflight, profiler, quality
 from advisor.measure.machine import read_machine
 from advisor.measure.ort_session import providers, versions
+from advisor.measure.quantize import QUANTIZING
 from advisor.measure.store import Journal
 from advisor.measure.variants import Plan, Report
 from advisor.quality_floor import OWN
@@ -64,7 +65,7 @@ def _profile(
     folder = output.with_suffix(".variants")
     if (model / "config.json").is_file():
         report(0.0, options.budget_s, "reading the checkpoint")  # its export takes a while
-    plan = _plan(model, folder, options, workload, scratch, now=now)
+    plan = plan_for(model, folder, options, workload, scratch, now=now)
     if output.is_file() and not options.fresh:
         known = read_json(output, Profile, made_by="advisor profile --fresh")
         if known.fingerprint == plan.fingerprint:
@@ -97,7 +98,8 @@ def _with_trial(measured: Profile, folder: Path) -> Profile:
         return msgspec.structs.replace(measured, notes=(*measured.notes, f"no trial inside a server: {error.fault}"))
 
 
-def _plan(model: Path, folder: Path, options: ProfileOptions, workload: Workload | None, scratch: Path, *, now: str) -> Plan:
+def plan_for(model: Path, folder: Path, options: ProfileOptions, workload: Workload | None, scratch: Path, *, now: str) -> Plan:
+    """Return what is to be measured of the model, variants in `folder`; the user's examples are copied to `scratch`."""
     lengths = sequence_lengths(workload)
     floor = workload.quality if workload else None
     rows_path = options.inputs
@@ -112,19 +114,17 @@ def _plan(model: Path, folder: Path, options: ProfileOptions, workload: Workload
     asked = workload.baseline.variant if workload and workload.baseline else None
     wanted = frozenset(options.schemes) | ({asked} if asked in {scheme.id for scheme in catalogue} else frozenset())
     _check_schemes(options.schemes, catalogue)
-    has_quality = floor is not None and floor.data is not None
     case = preflight.Case(
         facts=facts,
         machine=machine,
         providers=available,
         is_checkpoint=model.is_dir(),
-        has_quality=has_quality,
     )
     chosen, excluded = preflight.offered(catalogue, case, wanted)
     base = options.workload.parent if options.workload else Path()
     data, calibration = None, None
     if floor is not None and floor.data is not None:
-        is_calibrated = any(scheme.calibration is not None for scheme in chosen)
+        is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are judged on them
         data, calibration = _examples(floor, base, facts, scratch, options.seed, is_calibrated=is_calibrated)
     elif rows is not None:
         calibration = _written(scratch / "calibration.npz", rows)

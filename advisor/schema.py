@@ -24,7 +24,13 @@ RelativeRates = Annotated[tuple[NonNegative, ...], Meta(min_length=2, max_length
 Basis = Literal["measured", "interpolated", "simulated", "projected", "list-price", "assumed"]
 Family = Literal["cnn", "encoder", "decoder", "encoder-decoder", "tree", "other"]
 Method = Literal[
-    "graph-optimization", "transformer-fusion", "dynamic-quantization", "static-quantization", "weight-only", "half-precision", "provider"
+    "graph-optimization",
+    "transformer-fusion",
+    "dynamic-quantization",
+    "static-quantization",
+    "weight-only",
+    "half-precision",
+    "provider",
 ]
 Role = Literal["ids", "mask", "segment", "position", "state", "scalar", "features"]
 Metric = Name  # one of quality_floor.METRICS, top<k>_accuracy, or module:function of the user

@@ -1,4 +1,4 @@
-"""The models of benchmarks/quantization.py, each with labelled examples: written to a folder once, made anew only where they are missing."""
+"""The models of benchmarks/quantization.py, each with examples: written to a folder once, made anew only where they are missing."""
 
 import csv
 import importlib.util
@@ -92,9 +92,14 @@ def minilm(folder: Path) -> Case:
     rows = {entry.name: rows[entry.name] for entry in model.graph.input}
     polarity = (np.array([tweets[number][1] for number in order]) > 0).astype(np.int64)
     session = ort.InferenceSession(model.SerializeToString())
-    vectors = np.concatenate([session.run(None, {k: v[n : n + 32] for k, v in rows.items()})[0] for n in range(0, 2000, 32)])[:2000]
+    vectors = np.concatenate([session.run(None, {k: v[n : n + 32] for k, v in rows.items()})[0] for n in range(0, 2000, 32)])[
+        :2000
+    ]
     head = LogisticRegression(max_iter=2000, C=10).fit(vectors, polarity[:2000])
-    weights = {"head_w": np.stack([-head.coef_[0], head.coef_[0]], 1) / 2, "head_b": np.array([-1.0, 1.0]) * head.intercept_[0] / 2}
+    weights = {
+        "head_w": np.stack([-head.coef_[0], head.coef_[0]], 1) / 2,
+        "head_b": np.array([-1.0, 1.0]) * head.intercept_[0] / 2,
+    }
     model.graph.initializer.extend(numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items())
     model.graph.node.append(helper.make_node("MatMul", ["embedding", "head_w"], ["product"]))
     model.graph.node.append(helper.make_node("Add", ["product", "head_b"], ["logits"]))
@@ -148,7 +153,9 @@ def fashion(folder: Path) -> Case:
 
 
 # Photographs that come with scikit-image; textures and schemes are left to calibrate on, with some photographs.
-TO_JUDGE_BY = "astronaut.png camera.png chelsea.png coffee.png coins.png horse.png hubble_deep_field.jpg motorcycle_left.png retina.jpg"
+TO_JUDGE_BY = (
+    "astronaut.png camera.png chelsea.png coffee.png coins.png horse.png hubble_deep_field.jpg motorcycle_left.png retina.jpg"
+)
 TO_CALIBRATE_ON = "brick.png cell.png grass.png gravel.png ihc.png moon.png motorcycle_right.png page.png rocket.jpg text.png"
 
 
@@ -206,7 +213,11 @@ def resnet18(folder: Path) -> Case:
                 nn.BatchNorm2d(outside),
             )
             same = stride == 1 and inside == outside
-            self.past = nn.Identity() if same else nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+            self.past = (
+                nn.Identity()
+                if same
+                else nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+            )
 
         def forward(self, x: Any) -> Any:
             return torch.relu(self.way(x) + self.past(x))
@@ -253,7 +264,9 @@ def torchcrepe(folder: Path) -> Case:
         random = np.random.default_rng(seed)
         pitch = 60 * 2 ** random.uniform(0, 4.5, count)
         phase = 2 * np.pi * pitch[:, np.newaxis] * np.arange(1024) / 16000
-        tone = sum(np.sin(n * phase + random.uniform(0, 6.28, (count, 1))) * random.uniform(0.1, 1, (count, 1)) / n for n in range(1, 8))
+        tone = sum(
+            np.sin(n * phase + random.uniform(0, 6.28, (count, 1))) * random.uniform(0.1, 1, (count, 1)) / n for n in range(1, 8)
+        )
         frames = tone + random.normal(size=tone.shape) * random.uniform(0, 0.3, (count, 1))
         frames = (frames - frames.mean(axis=1, keepdims=True)) / frames.std(axis=1, keepdims=True)
         _save(folder / f"{name}.npz", frames=frames.astype(np.float32), cents=1200 * np.log2(pitch / 10))

@@ -133,9 +133,7 @@ class Comparison:
                 warm_up_calls=1,
             )
             for _ in range(LOOKS):
-                before, after = (
-                    statistics.median(self.workers[who][0].ask(request, Timed).latency_s) for who in (other, name)
-                )
+                before, after = (statistics.median(self.workers[who][0].ask(request, Timed).latency_s) for who in (other, name))
                 found.setdefault(size, []).append(before / after)
             if before > min(LONG_CALL_S, longest_call_s(plan)):
                 break

@@ -1,4 +1,4 @@
-"""The user's examples, from whatever they are kept in -> one array per model input; those to calibrate on kept apart from those to judge by.
+"""The user's examples -> one array per model input; those to calibrate on kept apart from those to judge by.
 
 The one doorway to `pyarrow`.
 """
@@ -50,7 +50,8 @@ def function_of(source: str, folder: Path, key: str) -> Callable[..., object]:
         function = getattr(importlib.import_module(module), name, None)
     except Exception as error:  # a user's module may raise whatever it likes while it is imported
         raise InputError(
-            f"{key}: {module} cannot be imported ({type(error).__name__}: {error})", hint=f"put {module}.py beside the workload file"
+            f"{key}: {module} cannot be imported ({type(error).__name__}: {error})",
+            hint=f"put {module}.py beside the workload file",
         ) from error
     finally:
         sys.path.remove(str(folder.resolve()))
@@ -89,7 +90,9 @@ def _read_csv(path: Path, key: str) -> dict[str, list[Any]]:
         raise InputError(f"{key}: {path}: cannot be read ({error})", hint=way_out) from error
     wrong = next((number for number, line in enumerate(lines, 2) if len(line) != len(header)), None)
     if not lines or wrong is not None or len(set(header)) < len(header):
-        fault = "holds no items" if not lines else f"line {wrong} has another number of columns" if wrong else "names a column twice"
+        fault = (
+            "holds no items" if not lines else f"line {wrong} has another number of columns" if wrong else "names a column twice"
+        )
         raise InputError(f"{key}: {path}: {fault}", hint=way_out)
     return {name: [_cell(line[place]) for line in lines] for place, name in enumerate(header)}
 
@@ -120,7 +123,9 @@ def _read_parquet(path: Path, key: str) -> dict[str, list[Any]]:
         with path.open("rb") as file:
             table = parquet.read_table(file)
     except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"{key}: {path}: not a readable parquet file ({error})", hint="write it with pyarrow or pandas") from error
+        raise InputError(
+            f"{key}: {path}: not a readable parquet file ({error})", hint="write it with pyarrow or pandas"
+        ) from error
     return {name: table.column(name).to_pylist() for name in table.column_names}
 
 
@@ -136,14 +141,18 @@ def _arrays(columns: dict[str, list[Any]], inputs: tuple[ModelInput, ...], path:
         if entry.name in rest:
             found[entry.name] = _shaped(_array(rest.pop(entry.name), entry.name, path, key), entry)
             continue
-        parts = sorted((int(match["place"]), name) for name in rest if (match := NUMBERED.fullmatch(name)) and match["name"] == entry.name)
+        parts = sorted(
+            (int(match["place"]), name) for name in rest if (match := NUMBERED.fullmatch(name)) and match["name"] == entry.name
+        )
         names = [name for _, name in parts]
         if not names and len(wanted) == 1:
             names = list(rest)
         if names:
             values = [_array(rest.pop(name), name, path, key) for name in names]
             if any(value.dtype.kind not in "biuf" or value.ndim != 1 for value in values):
-                raise InputError(f"{key}: {path}: a column that is no input holds texts or lists", hint="name columns as the inputs")
+                raise InputError(
+                    f"{key}: {path}: a column that is no input holds texts or lists", hint="name columns as the inputs"
+                )
             found[entry.name] = _shaped(np.stack(values, axis=1), entry)
     return found
 
@@ -157,14 +166,20 @@ def _array(values: Sequence[Any], name: str, path: Path, key: str) -> np.ndarray
         raise InputError(
             f"{key}: {path}: column {name!r} holds lists of different lengths", hint="pad them, or use .npz with a mask"
         ) from error
-    whole = array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.round(array)).all() and (abs(array) < 2**53).all()
+    whole = (
+        array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.round(array)).all() and (abs(array) < 2**53).all()
+    )
     return array.astype(np.int64) if whole else array
 
 
 def _shaped(values: np.ndarray, entry: ModelInput) -> np.ndarray:
     """Return one row an item, in the shape and type that the input has where these are fixed."""
     rest = entry.shape[1:]
-    if rest and all(isinstance(size, int) for size in rest) and values.size == len(values) * prod(int(str(size)) for size in rest):
+    if (
+        rest
+        and all(isinstance(size, int) for size in rest)
+        and values.size == len(values) * prod(int(str(size)) for size in rest)
+    ):
         values = values.reshape(len(values), *(int(str(size)) for size in rest))
     elif len(entry.shape) == values.ndim + 1:
         values = values[..., np.newaxis]
@@ -238,7 +253,9 @@ def digest_of(rows: Mapping[str, np.ndarray]) -> str:
     return total.hexdigest()
 
 
-def batches(inputs: tuple[ModelInput, ...], rows: Rows | None, *, items: int, size: int, length: int | None, seed: int) -> Iterable[Rows]:
+def batches(
+    inputs: tuple[ModelInput, ...], rows: Rows | None, *, items: int, size: int, length: int | None, seed: int
+) -> Iterable[Rows]:
     """Yield feeds of so many items, a batch at a time: the user's, or generated ones where there are none."""
     for start in range(0, items, size):
         count = min(size, items - start)

@@ -1,9 +1,8 @@
-"""Which variants are worth measuring to the end: each is made, opened, compared and looked at; what is hopeless goes early, with the reason."""
+"""Which variants are worth measuring to the end: each is made, opened, compared and looked at; what is hopeless goes early."""
 
 import contextlib
 import statistics
 import time
-from pathlib import Path
 
 import msgspec
 
@@ -35,6 +34,7 @@ from advisor.schema import Exclusion, Graph, QualityResult, Scheme, Variant
 MIXED_SHARE = 0.75
 # Worth mixing is what is faster by more than this than anything that holds as it is.
 WORTH_MIXING = 1.1
+AS_FAST = 1.1  # of those that are as fast as each other the one that lost least is mixed
 
 
 class Lineup:
@@ -44,7 +44,8 @@ class Lineup:
         self.plan, self.journal, self.report, self.stack = plan, journal, report, stack
         self.workers: Workers = {}
         self.variants: list[Variant] = []
-        self.speeds: dict[str, float] = {}  # at a first look, over the baseline
+        self.looks: dict[str, dict[int, list[float]]] = {}  # speeds over the baseline at a first look, by batch size
+        self.spent_s: dict[str, float] = {}  # on making and comparing each
         self.done = {variant.id: variant for variant in journal.variants}
         self.left_out = {exclusion.what for exclusion in journal.exclusions}
         self.graph: Graph = onnx_graph.read_graph(plan.baseline)
@@ -107,11 +108,13 @@ class Lineup:
         if known is not None:
             self._reopen(known)
             return
+        started = time.perf_counter()
         found = made(self.plan, scheme, self.graph)
         if isinstance(found, Exclusion):
             self._leave_out(found)
         else:
             self._take(found)
+        self.spent_s[scheme.id] = time.perf_counter() - started
 
     def _known(self, name: str) -> Variant | None:
         """Return the variant that an interrupted run made, if its file is still what it was."""
@@ -142,7 +145,7 @@ class Lineup:
             if compare.is_hopeless(speeds) and variant.id not in self.plan.kept:
                 said = f"slower than the model as given: {compare.in_words(speeds)}, at a first look"
                 raise WorkerError(said, hint="serve the model as given")
-            self.speeds[variant.id] = statistics.geometric_mean([value for listed in speeds.values() for value in listed])
+            self.looks[variant.id] = speeds
             quality = quality or self.comparison.quality(variant.id, looks=looks)
         except WorkerError as error:
             self._leave_out(Exclusion(what=variant.id, reason=error.fault))
@@ -161,6 +164,11 @@ class Lineup:
                     self._take(given_variant(self.plan, path, name, self.graph))
                 else:
                     self._reopen(known)
+
+    def _speed(self, name: str) -> float:
+        """Return how many times faster than the baseline a variant was at a first look, 1 where it was not looked at."""
+        looks = [speed for listed in self.looks.get(name, {}).values() for speed in listed]
+        return statistics.geometric_mean(looks) if looks else 1.0
 
     # --- where quality was lost ------------------------------------------------------------------------------------------
 
@@ -184,7 +192,9 @@ class Lineup:
                 return
             self._take_scheme(scheme)
             return
-        why = "held its quality" if other is not None and other.quality is not None else "cannot be told apart without quality.data"
+        why = (
+            "held its quality" if other is not None and other.quality is not None else "cannot be told apart without quality.data"
+        )
         self._leave_out(Exclusion(what=scheme.id, reason=f"no faster than {scheme.instead_of}, which {why}"))
 
     def _was_left_out_by_preflight(self, name: str) -> bool:
@@ -199,12 +209,12 @@ class Lineup:
             return
         by_id = {scheme.id: scheme for scheme in schemes if scheme.method in quantize.QUANTIZING}
         failed = [variant for variant in self.variants if variant.id in by_id and self.fails(variant)]
-        failed = [variant for variant in failed if f"{variant.id}-mixed" not in self.left_out and variant.id in self.speeds]
-        best = max((self.speeds.get(v.id, 1.0) for v in self.variants if not self.fails(v)), default=1.0)
-        worth = [variant for variant in failed if self.speeds[variant.id] > WORTH_MIXING * max(best, 1.0)]
+        failed = [variant for variant in failed if f"{variant.id}-mixed" not in self.left_out and variant.id in self.looks]
+        best = max((self._speed(entry.id) for entry in self.variants if not self.fails(entry)), default=1.0)
+        worth = [variant for variant in failed if self._speed(variant.id) > WORTH_MIXING * max(best, 1.0)]
         if worth:
-            fastest = max(self.speeds[variant.id] for variant in worth)
-            near = [variant for variant in worth if self.speeds[variant.id] > fastest / WORTH_MIXING]
+            fastest = max(self._speed(variant.id) for variant in worth)
+            near = [variant for variant in worth if self._speed(variant.id) > fastest / AS_FAST]
             chosen = min(near, key=_dropped)
             self._mix(chosen, by_id[chosen.id])
 
@@ -214,30 +224,31 @@ class Lineup:
         started = time.perf_counter()
         allowed_s = MIXED_SHARE * self.plan.settings.budget_s
         target = self.plan.folder / f"{name}.onnx"
+        trial = target.with_name(f".trial-{target.name}")
         best: dict[str, QualityResult] = {}
         with Errors(self.plan, scheme) as errors:
             ordered = mixed.by_error(errors.nodes, errors.of, seconds=mixed.SENSITIVITY_SHARE * allowed_s)
 
-            def holds(kept: tuple[str, ...], look: int) -> bool | None:
+            def holds(kept: tuple[str, ...], look: int) -> bool:
                 self._say(f"{name}: {len(kept)} of {len(ordered)} operators in full precision")
-                path = errors.make(Nodes(kept=frozenset(kept)))
-                trial = _mixed_variant(full, name, target, kept, len(ordered))
                 try:
-                    quantize.copy(path, target.with_name(f".{target.name}"))
-                    self._open(name, msgspec.structs.replace(trial, path=str(target.with_name(f".{target.name}").relative_to(self.plan.folder.parent))))
+                    quantize.copy(errors.make(Nodes(kept=frozenset(kept))), trial)
+                    variant = msgspec.structs.replace(full, id=name, path=str(trial.relative_to(self.plan.folder.parent)))
+                    self._open(name, variant)
+                    # Every look is told with the interval that holds for as many as there may be.
                     quality = self.comparison.quality(name, looks=mixed.MOST_LOOKS)
-                except WorkerError:
-                    return None
+                except (ModelError, WorkerError):
+                    return False
                 finally:
                     self._close(name)
-                is_enough = quality is not None and not self.fails(msgspec.structs.replace(trial, quality=quality))
+                is_enough = quality is not None and not self.fails(msgspec.structs.replace(full, quality=quality))
                 if is_enough and quality is not None:
-                    quantize.copy(target.with_name(f".{target.name}"), target)
+                    quantize.copy(trial, target)
                     best["quality"] = quality
                 return is_enough
 
             found = mixed.fewest(ordered, holds, until_s=started + allowed_s)
-        quantize.discard(target.with_name(f".{target.name}"))
+        quantize.discard(trial)
         if found.kept is None:
             tried = ", ".join(str(count) for count, _ in found.tried)
             reason = f"quality did not hold with {tried} of {len(ordered)} operators in full precision"
@@ -245,40 +256,32 @@ class Lineup:
             return
         graph = onnx_graph.read_graph(target)
         variant = msgspec.structs.replace(
-            _mixed_variant(full, name, target, found.kept, len(ordered)),
+            full,
+            id=name,
+            title=f"{full.title}; {len(found.kept)} of {len(ordered)} operators left in full precision",
+            kept_operators=found.kept,
             path=str(target.relative_to(self.plan.folder.parent)),
             sha256=graph.sha256,
             bytes=graph.file_bytes,
             changed_operators=quantize.changed_operators(self.graph, graph),
             changed_weight_bytes=graph.weight_bytes - self.graph.weight_bytes,
-            kept_cost=None,
+            load_s=None,
+            agreement=None,
             quality=None,
         )
         self._take_with_cost(variant, full, best["quality"])
+        self.spent_s[name] = time.perf_counter() - started
 
     def _take_with_cost(self, variant: Variant, full: Variant, quality: QualityResult) -> None:
         try:
             self._open(variant.id, variant)
-            variant = msgspec.structs.replace(
-                variant, kept_cost=compare.cost(self.comparison.speeds(variant.id, other=full.id))
-            )
+            variant = msgspec.structs.replace(variant, kept_cost=compare.cost(self.comparison.speeds(variant.id, other=full.id)))
         except WorkerError as error:
             self._leave_out(Exclusion(what=variant.id, reason=error.fault))
             return
         finally:
             self._close(variant.id)
         self._take(variant, quality=quality)
-
-
-def _mixed_variant(full: Variant, name: str, target: Path, kept: tuple[str, ...], nodes: int) -> Variant:
-    return msgspec.structs.replace(
-        full,
-        id=name,
-        title=f"{full.title}; {len(kept)} of {nodes} operators left in full precision",
-        kept_operators=kept,
-        load_s=None,
-        agreement=None,
-    )
 
 
 def _dropped(variant: Variant) -> float:

@@ -343,7 +343,9 @@ def _float_output(case: Case, values: Outputs) -> str | None:
 def _perplexity(case: Case, values: Outputs) -> Score:
     """Perplexity of each next token under the logits (items, length, vocabulary); padded positions do not count."""
     ids = next((case.rows[e.name] for e in case.inputs if e.role == "ids" and e.name in case.rows), None)
-    logits = next((v for v in values.values() if v.dtype.kind == "f" and v.ndim == 3 and ids is not None and v.shape[:2] == ids.shape), None)
+    logits = next(
+        (v for v in values.values() if v.dtype.kind == "f" and v.ndim == 3 and ids is not None and v.shape[:2] == ids.shape), None
+    )
     if ids is None or logits is None or ids.shape[1] < 2:
         raise InputError(
             "quality.metric: perplexity needs token ids and an output (items, length, vocabulary)", hint="use another metric"

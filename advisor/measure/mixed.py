@@ -41,11 +41,11 @@ def by_error(nodes: Sequence[str], error_of: Callable[[frozenset[str]], float], 
     return sorted(nodes, key=lambda name: -errors[name])
 
 
-def fewest(ordered: Sequence[str], holds: Callable[[tuple[str, ...], int], bool | None], *, until_s: float) -> Found:
+def fewest(ordered: Sequence[str], holds: Callable[[tuple[str, ...], int], bool], *, until_s: float) -> Found:
     """Return the fewest of the first nodes that are enough: doubled until they are, then halved back, a few looks in all.
 
-    `holds` gets the nodes to keep and the number of the look; None means that there was no such variant. Time ends the search at
-    `until_s` on time.perf_counter, and the best so far stands.
+    `holds` gets the nodes to keep and the number of the look. Time ends the search at `until_s` on time.perf_counter, and the best so
+    far stands.
     """
     most = max(1, int(len(ordered) * LARGEST_KEPT))
     low, high = 0, most + 1
@@ -53,7 +53,7 @@ def fewest(ordered: Sequence[str], holds: Callable[[tuple[str, ...], int], bool 
     best: tuple[str, ...] | None = None
     count = 1
     while low < count < high and len(tried) < MOST_LOOKS and (not tried or time.perf_counter() < until_s):
-        enough = bool(holds(tuple(ordered[:count]), len(tried) + 1))
+        enough = holds(tuple(ordered[:count]), len(tried) + 1)
         tried.append((count, enough))
         if enough:
             best, high = tuple(ordered[:count]), count

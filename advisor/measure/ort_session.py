@@ -28,8 +28,8 @@ class Place(Record, frozen=True, kw_only=True):
     """What runs a file: an execution provider of ONNX Runtime or OPENVINO, and how it is set up."""
 
     provider: str = CPU
-    provider_options: dict[str, str] = {}
-    session_options: dict[str, str] = {}
+    provider_options: dict[str, str] = {}  # noqa: RUF012 - msgspec copies it
+    session_options: dict[str, str] = {}  # noqa: RUF012
 
 
 ON_CPU = Place()

@@ -53,7 +53,7 @@ def budget_s(plan: Plan, journal: Journal) -> float:
     return max(plan.settings.budget_s - journal.prepared_s, LEAST_TIMING_SHARE * plan.settings.budget_s)
 
 
-def ladders(plan: Plan, names: list[str], brief: set[str] | frozenset[str] = frozenset()) -> list[list[Point]]:
+def ladders(plan: Plan, names: list[str], brief: frozenset[str] | set[str] = frozenset()) -> list[list[Point]]:
     """Return ladders of points that differ in batch size alone, ascending, shortest sequences first.
 
     Those of the variants in `brief`, which cannot be advised, have one rung: how fast they are is told, no more is needed of them.
@@ -66,7 +66,8 @@ def ladders(plan: Plan, names: list[str], brief: set[str] | frozenset[str] = fro
         is_again = name.endswith(AGAIN)
         for length in lengths[len(lengths) // 2 :][:1] if is_again else lengths:
             point = Point(variant=name, batch_size=1, sequence_length=length, intra_op_num_threads=threads, instances=instances)
-            found.append([msgspec.structs.replace(point, batch_size=size) for size in (sizes[:2] if is_again else sizes[:1] if name in brief else sizes)])
+            rungs = sizes[:2] if is_again else sizes[:1] if name in brief else sizes
+            found.append([msgspec.structs.replace(point, batch_size=size) for size in rungs])
     return found
 
 

@@ -25,7 +25,6 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine
     providers: tuple[str, ...]
     is_checkpoint: bool
-    has_quality: bool  # the loss of quality will be measured, so that schemes as fast as each other can be told apart
 
 
 def offered(schemes: tuple[Scheme, ...], case: Case, wanted: frozenset[str]) -> tuple[list[Scheme], list[Exclusion]]:
@@ -99,12 +98,16 @@ def _against_integers(scheme: Scheme, case: Case) -> str | None:
     if not {"avx2", "asimd"} & set(machine.instruction_sets):
         return "this processor has no vector instructions on bytes that ONNX Runtime has kernels for"
     if scheme.method == "dynamic-quantization" and "Conv" in scheme.operators and conv > LEAST_SHARE:
-        return f"{percent(conv)} of the arithmetic is in convolutions, whose dynamic int8 form is several times slower than floats"
+        return (
+            f"{percent(conv)} of the arithmetic is in convolutions, whose dynamic int8 form is several times slower than floats"
+        )
     if scheme.id == "int8-dynamic-tensor":
         return "as fast as int8-dynamic, whose scales for each channel lose less"
     if scheme.method == "static-quantization":
         if scheme.activation_type == "int8" and "asimd" not in machine.instruction_sets:
-            return "signed activations have fast kernels on ARM and GPUs; on x86 the unsigned ones of int8-static-minmax are faster"
+            return (
+                "signed activations have fast kernels on ARM and GPUs; on x86 the unsigned ones of int8-static-minmax are faster"
+            )
         if conv + recurrent < LEAST_SHARE:
             return "in matrix products ranges found at run time (int8-dynamic) are as fast and lose less"
     if scheme.method == "weight-only" and scheme.weight_bits < 8 and facts.weight_bytes < CACHED_WEIGHT_BYTES:

@@ -28,9 +28,7 @@ def check(metric: Metric, outputs: tuple[ModelOutput, ...], rows: Mapping[str, n
         return
     name = "accuracy" if TOP_K.fullmatch(metric) else metric
     if name in metrics.NEEDS_FLOATS and not any(output.dtype.startswith("float") for output in outputs):
-        raise InputError(
-            f"quality.metric: {metric} needs a floating-point output", hint="use accuracy or top1_agreement"
-        )
+        raise InputError(f"quality.metric: {metric} needs a floating-point output", hint="use accuracy or top1_agreement")
     if metric == "cosine":
         first = next(output for output in outputs if output.dtype.startswith("float"))
         if len(first.shape) > 1 and all(size == 1 for size in first.shape[1:]):
@@ -63,7 +61,9 @@ def agreement(
         else None
     )
     classes = metrics.class_decisions(outputs, baseline, masks), metrics.class_decisions(outputs, variant, masks)
-    differences = [_largest_difference(metrics.masked(baseline[name], masks), metrics.masked(variant[name], masks)) for name in floats]
+    differences = [
+        _largest_difference(metrics.masked(baseline[name], masks), metrics.masked(variant[name], masks)) for name in floats
+    ]
     counted = None if masks is None else masks > 0
     return Agreement(
         items=len(next(iter(baseline.values()))),

@@ -58,7 +58,9 @@ def make_variant(baseline: Path, scheme: Scheme, target: Path, given: Ingredient
             ort_session.open_session(baseline, optimization="extended", save_as=made, save_weights_apart=apart)
         elif scheme.method == "transformer-fusion":
             if given.checkpoint is None:
-                raise ModelError("transformer fusions need the checkpoint", hint="give the checkpoint directory instead of its ONNX file")
+                raise ModelError(
+                    "transformer fusions need the checkpoint", hint="give the checkpoint directory instead of its ONNX file"
+                )
             checkpoint.fuse(given.checkpoint, baseline, made)
         else:
             with tempfile.TemporaryDirectory(prefix=".prepared-", dir=target.parent) as other:

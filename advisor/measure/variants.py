@@ -59,6 +59,7 @@ def given_ids(paths: tuple[Path, ...], taken: set[str]) -> list[str]:
 
 
 def given_variant(plan: Plan, path: Path, name: str, baseline: Graph) -> Variant:
+    """Return a file of the user's as a variant."""
     graph = onnx_graph.read_graph(path)
     return Variant(
         id=name,
@@ -84,6 +85,7 @@ def baseline_id(facts: ModelFacts) -> str:
 
 
 def baseline_variant(plan: Plan) -> Variant:
+    """Return the model as given."""
     return Variant(
         id=baseline_id(plan.facts),
         scheme="none",
@@ -207,9 +209,7 @@ def load_of(plan: Plan, variant: Variant | None) -> Load:
     place = (
         Place()
         if variant is None
-        else Place(
-            provider=variant.provider, provider_options=variant.provider_options, session_options=variant.session_options
-        )
+        else Place(provider=variant.provider, provider_options=variant.provider_options, session_options=variant.session_options)
     )
     return Load(path=str(path), inputs=plan.facts.inputs, rows=plan.rows, seed=plan.settings.seed, place=place)
 
