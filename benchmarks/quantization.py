@@ -129,7 +129,6 @@ def _said_before(plan: Plan) -> dict[str, str | None]:
         machine=plan.machine,
         providers=plan.providers,
         is_checkpoint=plan.checkpoint is not None,
-        has_quality=True,
     )
     return {scheme.id: preflight.reason_against(scheme, case) for scheme in schemes()}
 

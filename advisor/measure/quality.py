@@ -141,9 +141,9 @@ def _drop(
     low, high = np.quantile(draws, (level, 1 - level))
     # With no item lost in n, resampling shows no spread; the bound on an unseen loss is then about 2.3 / n (1 - 0.1^(1/n)).
     unseen = 1.0 - (2 * level) ** (1.0 / len(chosen)) if metrics.is_counted(metric) else 0.0
-    return Estimate(
-        value=value, low=float(min(low, value)), high=float(max(high, value + unseen)), basis="measured", source=source
-    )
+    # Nothing but what was there can be lost.
+    bound = value + unseen if metrics.loss_of(metric) == "rise" else min(value + unseen, max(value, before(chosen)))
+    return Estimate(value=value, low=float(min(low, value)), high=float(max(high, bound)), basis="measured", source=source)
 
 
 def _parts(metric: Metric, case: Case, items: int) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 import importlib.util
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +123,8 @@ def _dynamic(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, n
         # Without VNNI the int8 dot product adds pairs in 16 bits and saturates; 7-bit weights cannot.
         reduce_range=not given.has_vnni,
         weight_type=_type(QuantType, scheme.weight_type),
-        nodes_to_quantize=_only(nodes),
-        nodes_to_exclude=sorted(nodes.kept),
+        nodes_to_quantize=_with_new_names(nodes.only),
+        nodes_to_exclude=_with_new_names(nodes.kept),
         use_external_data_format=apart,
         extra_options={"EnableSubgraph": True, "MatMulConstBOnly": True},
     )
@@ -138,8 +138,8 @@ def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, no
         raise ModelError("static ranges need items to calibrate on", hint="give quality.data, quality.calibration or --inputs")
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # the library has no types
-        def __init__(self, items: Iterable[Feeds]) -> None:
-            self._items = iter(items)
+        def __init__(self, calibration: Callable[[], Iterable[Feeds]]) -> None:
+            self._items: Iterator[Feeds] = iter(calibration())
 
         def get_next(self) -> Feeds | None:
             return next(self._items, None)
@@ -149,7 +149,7 @@ def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, no
     quantize_static(
         source,
         target,
-        Reader(given.calibration()),
+        None if ranges is not None and ranges.is_file() else Reader(given.calibration),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=list(scheme.operators),
         per_channel=scheme.per_channel,
@@ -187,14 +187,15 @@ def _weight_only(prepared: Path, scheme: Scheme, target: Path, given: Ingredient
         )
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
+    # Its list of nodes to include adds to those of the type; only what is excluded is left alone.
+    kept = nodes.kept if nodes.only is None else nodes.kept | (set(quantizable(prepared, scheme)) - nodes.only)
     quantizer = MatMulNBitsQuantizer(
         str(prepared),
         bits=scheme.weight_bits,
         block_size=scheme.block_size or 128,
         is_symmetric=scheme.symmetric,
         accuracy_level=INTEGER_PRODUCTS if given.has_vnni else None,
-        nodes_to_exclude=sorted(nodes.kept),
-        nodes_to_include=_only(nodes),
+        nodes_to_exclude=sorted(kept),
     )
     quantizer.process()
     quantizer.model.save_model_to_file(str(target), apart)
@@ -210,6 +211,11 @@ def _half(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, node
 
 def _type(types: Any, name: str) -> Any:
     return {"int8": types.QInt8, "uint8": types.QUInt8}[name]
+
+
+def _with_new_names(names: frozenset[str] | None) -> list[str] | None:
+    """Return the names, and those of the products that the dynamic quantizer puts in the place of nodes of type Gemm."""
+    return None if names is None else sorted(names | {f"{name}_MatMul" for name in names})
 
 
 def _only(nodes: Nodes) -> list[str] | None:
@@ -249,11 +255,6 @@ def proof_of_difference(scheme: Scheme, baseline: Graph, variant: Graph) -> dict
             what=scheme.id, reason="nothing was quantized: no operator of this model has an int8 form with stored weights"
         )
     return changed
-
-
-def names_of(scheme: Scheme, kept: Collection[str]) -> str:
-    """Return what a variant of the scheme is called in which some nodes were left in full precision."""
-    return f"{scheme.id}-mixed" if kept else scheme.id
 
 
 def is_integer(operator: str) -> bool:

@@ -47,17 +47,17 @@ class Errors:
         return target
 
     def of(self, only: frozenset[str]) -> float:
-        """Return the squared error of the outputs over their square with only these nodes quantized; infinite if that does not run."""
+        """Return how far off the outputs are with only these nodes quantized; infinite if that does not run."""
         try:
             actual = self._outputs(self.make(Nodes(only=only)))
         except WorkerError:
             self.worker.restart()
             return float("inf")
-        errors = []
-        for name, values in self.expected.items():
-            if values.dtype.kind == "f" and values.size and actual[name].shape == values.shape:
-                one, other = np.nan_to_num(values.astype(np.float64)), np.nan_to_num(actual[name].astype(np.float64))
-                errors.append(float(((one - other) ** 2).sum() / max(float((one**2).sum()), 1e-30)))
+        errors = [
+            _relative_error(values, actual[name])
+            for name, values in self.expected.items()
+            if values.dtype.kind == "f" and values.size and actual[name].shape == values.shape
+        ]
         return max(errors, default=0.0)
 
     def _outputs(self, path: Path) -> dict[str, np.ndarray]:
@@ -75,3 +75,9 @@ class Errors:
         self.worker.ask(request, Predicted)
         with np.load(target) as archive:
             return {key: archive[key] for key in archive.files}
+
+
+def _relative_error(expected: np.ndarray, actual: np.ndarray) -> float:
+    """Return the squared error over the square, the mean over items: one whose outputs are small counts as much as any other."""
+    one, other = (np.nan_to_num(values.astype(np.float64)).reshape(len(values), -1) for values in (expected, actual))
+    return float((((one - other) ** 2).sum(axis=1) / np.maximum((one**2).sum(axis=1), 1e-30)).mean())

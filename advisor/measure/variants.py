@@ -110,6 +110,8 @@ def made(plan: Plan, scheme: Scheme, baseline: Graph, nodes: Nodes = EVERY, name
     path = plan.folder / f"{name}.onnx"
     if scheme.method == "provider":
         return _elsewhere(plan, scheme)
+    if plan.facts.already_quantized and scheme.method in quantize.QUANTIZING:
+        return Exclusion(what=name, reason="the model is quantized already")
     try:
         quantize.make_variant(plan.baseline, scheme, path, ingredients(plan), nodes)
         graph = onnx_graph.read_graph(path)
