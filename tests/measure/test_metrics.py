@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from advisor.errors import AdvisorError, InputError
-from advisor.measure import metrics, quality
+from advisor.measure import metrics, quality, scores
 from advisor.schema import ModelInput, ModelOutput
 
 SCORES = (ModelOutput(name="logits", dtype="float32", shape=("n", 3), has_classes=True),)
@@ -109,13 +109,13 @@ def test_correlations_and_squared_errors_are_those_of_scipy_and_scikit_learn(see
     [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("flaw", "lawn", 2), ("same", "same", 0), ("abcd", "acbd", 2)],
 )
 def test_the_edit_distance_is_what_is_worked_out_by_hand(one, other, edits):
-    assert edits == metrics.edit_distance(list(one), list(other))
+    assert edits == scores.edit_distance(list(one), list(other))
 
 
 @given(st.text("ab", max_size=8), st.text("ab", max_size=8), st.text("ab", max_size=8))
 def test_the_edit_distance_is_a_distance(a, b, c):
     def distance(x, y):
-        return metrics.edit_distance(list(x), list(y))
+        return scores.edit_distance(list(x), list(y))
 
     assert (distance(a, b) == 0) == (a == b)
     assert distance(a, b) == distance(b, a)

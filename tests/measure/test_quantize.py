@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from advisor.errors import ModelError
-from advisor.measure import metrics, ort_session, quantize
+from advisor.measure import ort_session, quantize, scores
 from advisor.measure.model_facts import inspect_onnx
 from advisor.measure.model_inputs import generate
 from advisor.measure.onnx_graph import read_graph
@@ -88,7 +88,7 @@ def test_a_variant_answers_under_the_same_names_with_nearly_the_same_values(buil
     assert [entry.name for entry in inputs] == [entry.name for entry in read_graph(variant).inputs]
     assert list(expected) == list(actual)
     for name, values in expected.items():
-        (cosine,) = metrics.item_cosines(values.reshape(1, -1), actual[name].reshape(1, -1))
+        (cosine,) = scores.item_cosines(values.reshape(1, -1), actual[name].reshape(1, -1))
         assert cosine > 0.9
 
 
@@ -248,7 +248,7 @@ def test_the_file_of_every_scheme_differs_loads_runs_and_takes_and_gives_the_sam
         feeds = generate(inputs, batch_size=batch_size, sequence_length=None, seed=5)
         one, other = (ort_session.run(ort_session.open_session(path), feeds)["y"] for path in (baseline, variant))
         assert one.shape == other.shape
-        assert metrics.item_cosines(one, other).min() > 0.9
+        assert scores.item_cosines(one, other).min() > 0.9
 
 
 @pytest.mark.parametrize("name", ["int8-dynamic", "int8-static-minmax", "int8-weight-only"])
