@@ -123,9 +123,10 @@ def plan_for(model: Path, folder: Path, options: ProfileOptions, workload: Workl
     chosen, excluded = preflight.offered(catalogue, case, wanted)
     base = options.workload.parent if options.workload else Path()
     data, calibration = None, None
+    notes: tuple[str, ...] = ()
     if floor is not None and floor.data is not None:
         is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are judged on them
-        data, calibration = _examples(floor, base, facts, scratch, options.seed, is_calibrated=is_calibrated)
+        data, calibration, notes = _examples(floor, base, facts, scratch, options.seed, is_calibrated=is_calibrated)
     elif rows is not None:
         calibration = _written(scratch / "calibration.npz", rows)
     settings = ProfileSettings(
@@ -161,30 +162,36 @@ def plan_for(model: Path, folder: Path, options: ProfileOptions, workload: Workl
         providers=available,
         own_metric=examples.function_of(floor.metric, base, "quality.metric") if floor and OWN.fullmatch(floor.metric) else None,
         excluded=tuple(excluded),
+        notes=notes,
         kept=wanted | {path.stem for path in options.variants},
     )
 
 
 def _examples(
     floor: Quality, base: Path, facts: ModelFacts, scratch: Path, seed: int, *, is_calibrated: bool
-) -> tuple[str, str | None]:
-    """Return the files of the items to judge by, in random order, and of those to calibrate on, none in both."""
+) -> tuple[str, str | None, tuple[str, ...]]:
+    """Return the files of the items to judge by, in random order, and of those to calibrate on, none in both; and what to say of it."""
     assert floor.data is not None
     inputs = facts.inputs
     judged = examples.read_examples(floor.data, base, inputs, "quality.data")
     items = model_inputs.check_rows(inputs, judged, base / floor.data)
     quality.check(floor.metric, facts.outputs, judged, items)
-    fitted = None
+    fitted: dict[str, np.ndarray] | None = None
+    notes: tuple[str, ...] = ()
     if floor.calibration is not None:
         fitted = examples.read_examples(floor.calibration, base, inputs, "quality.calibration")
         model_inputs.check_rows(inputs, fitted, base / floor.calibration)
         examples.refuse_overlap(inputs, fitted, judged)
     elif is_calibrated:
         fitted, judged = examples.set_aside(inputs, judged, seed)
-        items = model_inputs.check_rows(inputs, judged, base / floor.data)
+        total, items = items, model_inputs.check_rows(inputs, judged, base / floor.data)
+        notes = (
+            f"{total - items} of the {total} items of quality.data were set aside to calibrate on; quality is that on the others",
+        )
     # Files often have their items in the order of their classes, and what is lost on the first of them may be told from a part.
     judged = examples.take_items(inputs, judged, np.random.default_rng(seed).permutation(items))
-    return _written(scratch / "data.npz", judged), _written(scratch / "calibration.npz", fitted) if fitted is not None else None
+    calibration = _written(scratch / "calibration.npz", fitted) if fitted is not None else None
+    return _written(scratch / "data.npz", judged), calibration, notes
 
 
 def _written(path: Path, rows: dict[str, np.ndarray]) -> str:

@@ -592,6 +592,8 @@ class VariantSummary(Record, frozen=True, kw_only=True):
     quality: QualityResult | None
     admitted: bool
     admitted_because: str
+    kept_operators: tuple[str, ...] = ()  # as in Variant
+    kept_cost: Estimate | None = None
 
 
 class ServiceCurve(Record, frozen=True, kw_only=True):

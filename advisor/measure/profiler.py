@@ -223,6 +223,6 @@ def _profile(plan: Plan, journal: Journal, failing: set[str]) -> Profile:
         variants=_measured_variants(journal),
         measurements=tuple(measurements),
         exclusions=(*journal.exclusions, *_unmeasured(plan, journal, failing)),
-        notes=disturbance_notes(visits),
+        notes=(*plan.notes, *disturbance_notes(visits)),
         noise_floors=_noise_floors(differences),
     )

@@ -46,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     own_metric: Callable[..., object] | None = None  # the user's function, where the metric is one
     excluded: tuple[Exclusion, ...] = ()  # schemes that the pre-flight left out
+    notes: tuple[str, ...] = ()  # on the data
     kept: frozenset[str] = frozenset()  # variants that are measured to the end, however slow: the user named them
 
 
