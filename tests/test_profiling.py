@@ -85,7 +85,8 @@ def test_a_csv_file_holds_examples_too(folder):
 
 def test_a_function_holds_examples_and_is_known_by_its_source(folder):
     module = folder / "examples_of_mine.py"
-    source = "import numpy as np\ndef rows():\n    return {'x': np.arange(800, dtype='float32').reshape(100, 8), 'label': np.zeros(100, int)}\n"
+    values = "{'x': np.arange(800, dtype='float32').reshape(100, 8), 'label': np.zeros(100, int)}"
+    source = f"import numpy as np\ndef rows():\n    return {values}\n"
     module.write_text(source)
 
     plan = plan_of(folder, "metric: accuracy, max_drop: 0.01, data: 'examples_of_mine:rows'")

@@ -35,6 +35,7 @@ MIXED_SHARE = 0.75
 # Worth mixing is what is faster by more than this than anything that holds as it is.
 WORTH_MIXING = 1.1
 AS_FAST = 1.1  # of those that are as fast as each other the one that lost least is mixed
+SLOWER = "slower than the model as given"
 
 
 class Lineup:
@@ -143,7 +144,7 @@ class Lineup:
             variant = self.comparison.with_agreement(variant)
             speeds = self.comparison.speeds(variant.id)
             if compare.is_hopeless(speeds) and variant.id not in self.plan.kept:
-                said = f"slower than the model as given: {compare.in_words(speeds)}, at a first look"
+                said = f"{SLOWER}: {compare.in_words(speeds)}, at a first look"
                 raise WorkerError(said, hint="serve the model as given")
             self.looks[variant.id] = speeds
             quality = quality or self.comparison.quality(variant.id, looks=looks)
@@ -185,20 +186,18 @@ class Lineup:
             self._take_scheme(scheme)
             return
         other = next((variant for variant in self.variants if variant.id == scheme.instead_of), None)
-        absent = other is None and scheme.instead_of in {entry.id for entry in self.plan.schemes} | self.left_out
-        if absent or (other is not None and self.fails(other)):
-            if absent and not self._was_left_out_by_preflight(str(scheme.instead_of)):
-                self._leave_out(Exclusion(what=scheme.id, reason=f"as fast as {scheme.instead_of} at best, which was left out"))
-                return
+        if other is None:
+            # What the tools could not do, or gave no finite figures, may be done to fewer operators.
+            reason = next((entry.reason for entry in self.journal.exclusions if entry.what == scheme.instead_of), "")
+            if reason.startswith(SLOWER):
+                self._leave_out(Exclusion(what=scheme.id, reason=f"no faster than {scheme.instead_of}, which is slow"))
+            else:
+                self._take_scheme(scheme)
+        elif self.fails(other):
             self._take_scheme(scheme)
-            return
-        why = (
-            "held its quality" if other is not None and other.quality is not None else "cannot be told apart without quality.data"
-        )
-        self._leave_out(Exclusion(what=scheme.id, reason=f"no faster than {scheme.instead_of}, which {why}"))
-
-    def _was_left_out_by_preflight(self, name: str) -> bool:
-        return any(exclusion.what == name for exclusion in self.plan.excluded)
+        else:
+            why = "held its quality" if other.quality is not None else "cannot be told apart without quality.data"
+            self._leave_out(Exclusion(what=scheme.id, reason=f"no faster than {scheme.instead_of}, which {why}"))
 
     def _take_mixed(self, schemes: list[Scheme]) -> None:
         """Take the fastest scheme that failed on its quality once more, with the nodes to blame left in full precision."""

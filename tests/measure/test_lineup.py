@@ -131,6 +131,16 @@ def test_a_scheme_no_faster_than_one_that_holds_is_not_tried(tmp_path):
     assert "no faster than int8-dynamic, which held its quality" == reason_of(profile, "int8-dynamic-matmul")
 
 
+def test_what_was_slow_is_not_tried_on_fewer_operators(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "HOPELESS", 1e9)
+    plan = plan_with(tmp_path, "int8-dynamic")
+    second = next(scheme for scheme in schemes() if scheme.id == "int8-dynamic-matmul")
+
+    profile = measured(msgspec.structs.replace(plan, schemes=(*plan.schemes, second)))
+
+    assert "no faster than int8-dynamic, which is slow" == reason_of(profile, "int8-dynamic-matmul")
+
+
 def test_a_variant_that_lost_too_much_on_the_first_items_is_not_run_on_the_rest(tmp_path, monkeypatch):
     monkeypatch.setattr(compare, "FIRST_ITEMS", 600)
     monkeypatch.setattr(lineup, "WORTH_MIXING", 1e9)
