@@ -1,5 +1,6 @@
 """Sessions of OpenVINO's own runtime, used like those of ONNX Runtime. The one doorway to `openvino`."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,8 @@ class Session:
 
 def open_session(path: Path, *, intra_op_num_threads: int, options: Mapping[str, str]) -> Session:
     """Return a session on the processor; raise ModelError if OpenVINO refuses the file."""
+    # Importing openvino reports the import through this package, if that is there; without it a stub takes its place.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError as error:

@@ -1,5 +1,9 @@
 """OpenVINO's runtime behind the same interface: the same names, the same values, results that stay."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -49,3 +53,19 @@ def test_a_model_that_it_cannot_load_is_an_error(tmp_path):
 def test_a_provider_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(ModelError):
         ort_session.open_session(save(models.mlp(), tmp_path / "m.onnx"), place=Place(provider="CUDAExecutionProvider"))
+
+
+def test_its_telemetry_is_never_loaded(tmp_path):
+    # The real package is a dependency of openvino, and may or may not be here: this one would give itself away.
+    (tmp_path / "openvino_telemetry").mkdir()
+    (tmp_path / "openvino_telemetry" / "__init__.py").write_text(f"open({str(tmp_path / 'loaded')!r}, 'w')")
+    path = save(models.mlp(), tmp_path / "model.onnx")
+    ours = "from pathlib import Path; from advisor.measure import openvino_session as o; "
+    ours += f"o.open_session(Path({str(path)!r}), intra_op_num_threads=1, options={{}})"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+
+    subprocess.run([sys.executable, "-c", ours], env=environment, check=True)
+    assert not (tmp_path / "loaded").exists()
+
+    subprocess.run([sys.executable, "-c", "import openvino"], env=environment, check=False, capture_output=True)
+    assert (tmp_path / "loaded").exists()  # so the test would have seen it
