@@ -22,7 +22,7 @@ import yaml
 from quantization_models import MAKERS, Case, cases
 
 import advisor  # noqa: F401 - first of all, so that ONNX Runtime is loaded without telemetry
-from advisor.measure import compare, preflight
+from advisor.measure import compare, lineup, preflight
 from advisor.measure.lineup import Lineup
 from advisor.measure.metrics import loss_of
 from advisor.measure.ort_session import providers
@@ -42,7 +42,7 @@ Row = dict[str, Any]
 def main() -> None:
     arguments = _arguments()
     compare.LOOKS, compare.LOOK_S = (3, 0.03) if arguments.quick else (LOOKS, LOOK_S)
-    compare.HOPELESS = 0.0  # here even what is hopeless is measured
+    compare.HOPELESS = lineup.WORTH_MIXING = 0.0  # here even what is hopeless is measured, and mixed
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="advisor-bench-") as name:
         folder = Path(arguments.folder or name)
@@ -99,16 +99,14 @@ def measure(case: Case, folder: Path, arguments: argparse.Namespace) -> list[Row
         workload = read_workload(options.workload) if options.workload else None
         plan = plan_for(model, folder / "profile.variants", options, workload, Path(scratch), now="")
         journal = Journal(folder / "profile.journal", plan.fingerprint)
-        lineup = Lineup(plan, journal, lambda done_s, total_s, what: None, stack)
-        lineup.assemble()
-        lineup.looks[baseline_id(plan.facts) + AGAIN] = lineup.comparison.speeds(baseline_id(plan.facts) + AGAIN)
+        line = Lineup(plan, journal, lambda done_s, total_s, what: None, stack)
+        line.assemble()
+        line.looks[baseline_id(plan.facts) + AGAIN] = line.comparison.speeds(baseline_id(plan.facts) + AGAIN)
         journal.close()
         said = _said_before(plan)
-        rows = [_row(case, variant, lineup, said) for variant in lineup.variants]
+        rows = [_row(case, variant, line, said) for variant in line.variants]
         excluded = {entry.what: entry.reason for entry in journal.exclusions}
-        rows += [
-            _left_out(case, name, reason, said, lineup) for name, reason in excluded.items() if name in ids or "mixed" in name
-        ]
+        rows += [_left_out(case, name, reason, said, line) for name, reason in excluded.items() if name in ids or "mixed" in name]
         return rows
 
 
@@ -139,9 +137,9 @@ def _said_before(plan: Plan) -> dict[str, str | None]:
     return {scheme.id: preflight.reason_against(scheme, case) for scheme in schemes()}
 
 
-def _row(case: Case, variant: Variant, lineup: Lineup, said: dict[str, str | None]) -> Row:
+def _row(case: Case, variant: Variant, line: Lineup, said: dict[str, str | None]) -> Row:
     is_baseline = variant.derived_from is None
-    speeds = lineup.looks.get(variant.id + AGAIN if is_baseline else variant.id, {})
+    speeds = line.looks.get(variant.id + AGAIN if is_baseline else variant.id, {})
     row: Row = {"model": case.name, "scheme": variant.id, "bytes": variant.bytes}
     for size in (1, 8):
         listed = speeds.get(size)
@@ -159,7 +157,7 @@ def _row(case: Case, variant: Variant, lineup: Lineup, said: dict[str, str | Non
         "items": quality.items if quality else None,
         "holds": holds,
         "why": why,
-        "seconds": lineup.spent_s.get(variant.id),
+        "seconds": line.spent_s.get(variant.id),
         "cosine": variant.agreement.cosine_mean if variant.agreement else None,
         "kept_operators": list(variant.kept_operators),
         "kept_cost": variant.kept_cost.value if variant.kept_cost else None,
@@ -179,7 +177,7 @@ def _ends(quality: QualityResult) -> tuple[float, float]:
     return quality.baseline * (1 + low), quality.baseline * (1 + high)
 
 
-def _left_out(case: Case, name: str, reason: str, said: dict[str, str | None], lineup: Lineup) -> Row:
+def _left_out(case: Case, name: str, reason: str, said: dict[str, str | None], line: Lineup) -> Row:
     nothing = dict.fromkeys(("bytes", "speedup_b1", "speedup_b8", "quality", "quality_low", "quality_high"))
     return {
         "model": case.name,
@@ -187,7 +185,7 @@ def _left_out(case: Case, name: str, reason: str, said: dict[str, str | None], l
         **nothing,
         "holds": False,
         "why": reason,
-        "seconds": lineup.spent_s.get(name),
+        "seconds": line.spent_s.get(name),
         "pre_flight": said.get(name),
     }
 
@@ -209,8 +207,11 @@ def show(case: Case, rows: list[Row]) -> None:
             print(f"{'':10} the pre-flight would leave it out: {row['pre_flight']}")
     good = [row for row in rows if row["holds"] and row["speedup_b1"] and row["scheme"] != rows[0]["scheme"]]
     best = max(good, key=lambda row: row["speedup_b1"], default=None)
-    if best is not None:
+    same = rows[0].get("speedup_b1_high") or 1.0
+    if best is not None and best["speedup_b1_low"] > max(same, 1.0):
         print(f"fastest that holds: {best['scheme']}, {best['speedup_b1']:.2f} times as fast at batch 1")
+    else:
+        print("nothing that holds is faster at batch 1 than equal things differ")
 
 
 def _speed(row: Row, size: int) -> str:

@@ -121,7 +121,7 @@ def _dynamic(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, n
         op_types_to_quantize=list(scheme.operators),
         per_channel=scheme.per_channel,
         # Without VNNI the int8 dot product adds pairs in 16 bits and saturates; 7-bit weights cannot.
-        reduce_range=not given.has_vnni,
+        reduce_range=not given.has_vnni and scheme.weight_type == "int8",
         weight_type=_type(QuantType, scheme.weight_type),
         nodes_to_quantize=_with_new_names(nodes.only),
         nodes_to_exclude=_with_new_names(nodes.kept),
@@ -146,27 +146,35 @@ def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, no
 
     source = _with_opset_of_channels(prepared, apart) if scheme.per_channel else prepared
     ranges = None if given.ranges is None else given.ranges / f"{scheme.calibration}.json"
-    quantize_static(
-        source,
-        target,
-        None if ranges is not None and ranges.is_file() else Reader(given.calibration),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=list(scheme.operators),
-        per_channel=scheme.per_channel,
-        reduce_range=not given.has_vnni,
-        activation_type=_type(QuantType, scheme.activation_type),
-        weight_type=_type(QuantType, scheme.weight_type),
-        nodes_to_quantize=_only(nodes),
-        nodes_to_exclude=sorted(nodes.kept),
-        use_external_data_format=apart,
-        calibrate_method={
-            "minmax": CalibrationMethod.MinMax,
-            "entropy": CalibrationMethod.Entropy,
-            "percentile": CalibrationMethod.Percentile,
-        }[scheme.calibration],
-        extra_options={"MatMulConstBOnly": True, "ActivationSymmetric": scheme.activation_type == "int8"},
-        calibration_cache_path=ranges,
-    )
+    fixed = {"MatMulConstBOnly": True, "ActivationSymmetric": scheme.activation_type == "int8"}
+    # The tools narrow weights whose bias would not fit, and fail at that where a product has a scale for each column: then without.
+    for options in (fixed, fixed | {"QDQDisableWeightAdjustForInt32Bias": True}):
+        try:
+            quantize_static(
+                source,
+                target,
+                None if ranges is not None and ranges.is_file() else Reader(given.calibration),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=list(scheme.operators),
+                per_channel=scheme.per_channel,
+                reduce_range=not given.has_vnni and scheme.weight_type == "int8",
+                activation_type=_type(QuantType, scheme.activation_type),
+                weight_type=_type(QuantType, scheme.weight_type),
+                nodes_to_quantize=_only(nodes),
+                nodes_to_exclude=sorted(nodes.kept),
+                use_external_data_format=apart,
+                calibrate_method={
+                    "minmax": CalibrationMethod.MinMax,
+                    "entropy": CalibrationMethod.Entropy,
+                    "percentile": CalibrationMethod.Percentile,
+                }[scheme.calibration],
+                extra_options=options,
+                calibration_cache_path=ranges,
+            )
+            return
+        except ValueError:
+            if options is not fixed:
+                raise
 
 
 def _with_opset_of_channels(prepared: Path, apart: bool) -> Path:

@@ -190,6 +190,7 @@ def ingredients(plan: Plan) -> Ingredients:
     if rows is not None:
         items = min(items, model_inputs.check_rows(inputs, rows, Path("quality.calibration")))
     size = CALIBRATION_BATCH_SIZE if facts.batching.possible else 1
+    items = max(items // size * size, min(items, size))  # histograms are of batches of one size
     length = plan.settings.sequence_lengths[0] if plan.settings.sequence_lengths else facts.at_sequence_length
 
     def feeds() -> Iterable[dict[str, np.ndarray]]:
