@@ -83,7 +83,9 @@ def minilm(folder: Path) -> Case:
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     tokenizer.enable_truncation(48)
     tokenizer.enable_padding(length=48)
-    encodings = tokenizer.encode_batch([tweets[number][0] for number in order])
+    encoded = zip(order, tokenizer.encode_batch([tweets[number][0] for number in order]), strict=True)
+    # Some tweets say the same in the first tokens: one of each, so that none is both to calibrate on and to judge by.
+    order, encodings = zip(*{tuple(entry.ids): (number, entry) for number, entry in encoded}.values(), strict=True)
     rows = {
         "input_ids": np.array([entry.ids for entry in encodings]),
         "attention_mask": np.array([entry.attention_mask for entry in encodings]),

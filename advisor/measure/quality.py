@@ -138,8 +138,11 @@ def _drop(
         drawn = chosen[random.integers(0, len(chosen), size=len(chosen))]
         draws[number] = metrics.lost(metric, before(drawn), after(drawn))
     low, high = np.quantile(draws, (level, 1 - level))
-    # With no item lost in n, resampling shows no spread; the bound on an unseen loss is then about 2.3 / n (1 - 0.1^(1/n)).
-    unseen = 1.0 - (2 * level) ** (1.0 / len(chosen)) if metrics.is_counted(metric) else 0.0
+    # With no item lost in n, resampling shows no spread; the bound on an unseen loss is then about 2.3 / n (1 - 0.1^(1/n)). What the
+    # user's own function scores may be counted so too, which shows in that there is no spread at all.
+    is_counted = metrics.is_counted(metric) or (bool(OWN.fullmatch(metric)) and float(np.ptp(draws)) == 0.0)
+    unseen = 1.0 - (2 * level) ** (1.0 / len(chosen)) if is_counted else 0.0
+    unseen *= abs(before(chosen)) if OWN.fullmatch(metric) else 1.0
     # Nothing but what was there can be lost.
     bound = value + unseen if metrics.loss_of(metric) == "rise" else min(value + unseen, max(value, before(chosen)))
     return Estimate(value=value, low=float(min(low, value)), high=float(max(high, bound)), basis="measured", source=source)

@@ -211,7 +211,7 @@ def test_the_users_function_may_give_one_figure_of_the_items_it_gets():
     result = measured(f1, {"logits": values}, {"logits": values}, {"truth": labels})
 
     assert f1({"logits": values}, {"truth": labels}) == pytest.approx(result.baseline)
-    assert 0.0 == result.drop.value == result.drop.low == result.drop.high
+    assert 0.0 == result.drop.value == result.drop.low < result.drop.high < 0.04  # a loss too rare to be seen on 60 items
 
 
 def test_what_else_the_users_function_gives_is_refused():
