@@ -67,7 +67,7 @@ class Lineup:
                 self._take_instead(scheme)
         self._take_given()
         self._take_mixed(schemes)
-        self._open(baseline_id(self.plan.facts) + AGAIN, None)
+        self._open_again()
         if not self.done:  # a run that goes on has paid for this before
             self.journal.add(Prepared(elapsed_s=time.perf_counter() - started))
 
@@ -80,10 +80,21 @@ class Lineup:
             raise ModelError(f"the model cannot be loaded by a process of its own: {error.fault}", hint=error.hint) from error
         self._keep(msgspec.structs.replace(variant, load_s=self.workers[name][1].load_s))
 
+    def _open_again(self) -> None:
+        name = baseline_id(self.plan.facts) + AGAIN
+        try:
+            self._open(name, None)
+        except WorkerError as error:
+            self._leave_out(Exclusion(what=name, reason=error.fault))
+
     def _open(self, name: str, variant: Variant | None) -> None:
         worker = WorkerProcess()
         self.stack.enter_context(worker)
-        self.workers[name] = (worker, worker.ask(load_of(self.plan, variant), Loaded))
+        try:
+            self.workers[name] = (worker, worker.ask(load_of(self.plan, variant), Loaded))
+        except WorkerError:
+            worker.__exit__()
+            raise
 
     def _close(self, name: str) -> None:
         opened = self.workers.pop(name, None)
@@ -208,14 +219,22 @@ class Lineup:
             return
         by_id = {scheme.id: scheme for scheme in schemes if scheme.method in quantize.QUANTIZING}
         failed = [variant for variant in self.variants if variant.id in by_id and self.fails(variant)]
-        failed = [variant for variant in failed if f"{variant.id}-mixed" not in self.left_out and variant.id in self.looks]
+        failed = [variant for variant in failed if f"{variant.id}-mixed" not in self.left_out and variant.id in self.workers]
+        for variant in self.variants if failed else ():
+            # A run that goes on has not looked at what the one before made.
+            if variant.derived_from is not None and variant.id not in self.looks and variant.id in self.workers:
+                with contextlib.suppress(WorkerError):
+                    self.looks[variant.id] = self.comparison.speeds(variant.id)
         best = max((self._speed(entry.id) for entry in self.variants if not self.fails(entry)), default=1.0)
         worth = [variant for variant in failed if self._speed(variant.id) > WORTH_MIXING * max(best, 1.0)]
         if worth:
             fastest = max(self._speed(variant.id) for variant in worth)
             near = [variant for variant in worth if self._speed(variant.id) > fastest / AS_FAST]
             chosen = min(near, key=_dropped)
-            self._mix(chosen, by_id[chosen.id])
+            try:
+                self._mix(chosen, by_id[chosen.id])
+            except (ModelError, WorkerError) as error:
+                self._leave_out(Exclusion(what=f"{chosen.id}-mixed", reason=error.fault))
 
     def _mix(self, full: Variant, scheme: Scheme) -> None:
         name = f"{full.id}-mixed"

@@ -6,6 +6,7 @@ from types import TracebackType
 
 import numpy as np
 
+from advisor.errors import ModelError
 from advisor.measure import quantize
 from advisor.measure.quantize import Nodes
 from advisor.measure.variants import Plan, ingredients
@@ -50,6 +51,8 @@ class Errors:
         """Return how far off the outputs are with only these nodes quantized; infinite if that does not run."""
         try:
             actual = self._outputs(self.make(Nodes(only=only)))
+        except ModelError:
+            return float("inf")
         except WorkerError:
             self.worker.restart()
             return float("inf")
