@@ -13,7 +13,9 @@ class too. `seconds` is what making and judging the variant took. Models are kep
 import argparse
 import json
 import statistics
+import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,7 @@ from advisor.schema import QualityResult, Variant
 from advisor.workload_file import read_workload
 
 LOOKS, LOOK_S = 9, 0.1
-BUDGET_S = 120.0  # of which the search for mixed precision may take its share
+BUDGET_S = 60.0  # of which the search for mixed precision may take its share
 
 Row = dict[str, Any]
 
@@ -99,7 +101,7 @@ def measure(case: Case, folder: Path, arguments: argparse.Namespace) -> list[Row
         workload = read_workload(options.workload) if options.workload else None
         plan = plan_for(model, folder / "profile.variants", options, workload, Path(scratch), now="")
         journal = Journal(folder / "profile.journal", plan.fingerprint)
-        line = Lineup(plan, journal, lambda done_s, total_s, what: None, stack)
+        line = Lineup(plan, journal, _progress, stack)
         line.assemble()
         line.looks[baseline_id(plan.facts) + AGAIN] = line.comparison.speeds(baseline_id(plan.facts) + AGAIN)
         journal.close()
@@ -108,6 +110,10 @@ def measure(case: Case, folder: Path, arguments: argparse.Namespace) -> list[Row
         excluded = {entry.what: entry.reason for entry in journal.exclusions}
         rows += [_left_out(case, name, reason, said, line) for name, reason in excluded.items() if name in ids or "mixed" in name]
         return rows
+
+
+def _progress(done_s: float, total_s: float, what: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
 
 
 def _workload(case: Case, folder: Path) -> Path:

@@ -33,7 +33,11 @@ class Errors:
         self.worker = WorkerProcess().__enter__()
         # Ranges and harm are found on the items to calibrate on, never on those to judge by.
         self.items = min(ITEMS, self.given.calibration_items)
-        self.expected = self._outputs(self.prepared)
+        try:
+            self.expected = self._outputs(self.prepared)
+        except WorkerError:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
