@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 from quantization_models import MAKERS, Case, cases
 
@@ -100,6 +101,7 @@ def measure(case: Case, folder: Path, arguments: argparse.Namespace) -> list[Row
         model = case.checkpoint or case.model
         workload = read_workload(options.workload) if options.workload else None
         plan = plan_for(model, folder / "profile.variants", options, workload, Path(scratch), now="")
+        plan = msgspec.structs.replace(plan, schemes=tuple(scheme for scheme in plan.schemes if scheme.id in ids))
         journal = Journal(folder / "profile.journal", plan.fingerprint)
         line = Lineup(plan, journal, _progress, stack)
         line.assemble()
