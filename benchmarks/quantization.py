@@ -37,7 +37,7 @@ from advisor.schema import QualityResult, Variant
 from advisor.workload_file import read_workload
 
 LOOKS, LOOK_S = 9, 0.1
-BUDGET_S = 60.0  # of which the search for mixed precision may take its share
+BUDGET_S = 120.0  # of which the search for mixed precision may take its share
 
 Row = dict[str, Any]
 

@@ -104,8 +104,6 @@ def _against_integers(scheme: Scheme, case: Case) -> str | None:
     if scheme.id == "int8-dynamic-tensor":
         return "as fast as int8-dynamic, whose scales for each channel lose less"
     if scheme.method == "static-quantization":
-        if scheme.weight_type == "uint8" and has_vnni(machine):
-            return "with VNNI signed weights of 8 bits do not saturate, and int8-static-minmax is faster"
         if scheme.activation_type == "int8" and "asimd" not in machine.instruction_sets:
             return (
                 "signed activations have fast kernels on ARM and GPUs; on x86 the unsigned ones of int8-static-minmax are faster"
