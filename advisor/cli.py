@@ -26,6 +26,13 @@ VARIANTS = click.option(
     multiple=True,
     help="Another file of the same model, one that you quantized yourself for example; repeatable.",
 )
+SCHEMES = click.option(
+    "--scheme",
+    "schemes",
+    multiple=True,
+    metavar="ID",
+    help="A scheme of the catalogue to measure whatever the pre-flight says of it, for example fp16; repeatable.",
+)
 MAX_BATCH = click.option(
     "--max-batch-size", type=click.IntRange(1, 4096), default=64, show_default=True, help="The largest batch to measure."
 )
@@ -107,6 +114,7 @@ def inspect(model: Path, inputs: Path | None, format_: str) -> None:
 @click.option("-w", "--workload", type=PATH, help="Measure what this workload needs: its lengths, its target, its quality data.")
 @INPUTS
 @VARIANTS
+@SCHEMES
 @BUDGET
 @MAX_BATCH
 @SEED
@@ -125,6 +133,7 @@ def profile(
     workload: Path | None,
     inputs: Path | None,
     variants: tuple[Path, ...],
+    schemes: tuple[str, ...],
     budget_s: float,
     max_batch_size: int,
     seed: int,
@@ -146,7 +155,7 @@ def profile(
     if others:
         click.echo(profile_line(profiling.merge(model, others, output), output), nl=False)
         return
-    options = _options(workload, inputs, variants, budget_s, max_batch_size, seed, fresh, hardware)
+    options = _options(workload, inputs, variants, schemes, budget_s, max_batch_size, seed, fresh, hardware)
     with progress() as report:
         measured = profiling.profile(model, output, options, now=now, report=report)
     click.echo(profile_line(measured, output), nl=False)
@@ -245,6 +254,7 @@ def verify(advice: Path, workload: Path | None, wanted_s: float, rules: Path | N
 @click.option("--verify", "is_verified", is_flag=True, help="Then serve it under real load, as `advisor verify` does.")
 @INPUTS
 @VARIANTS
+@SCHEMES
 @BUDGET
 @MAX_BATCH
 @SEED
@@ -257,6 +267,7 @@ def recommend(
     output: Path,
     inputs: Path | None,
     variants: tuple[Path, ...],
+    schemes: tuple[str, ...],
     budget_s: float,
     max_batch_size: int,
     seed: int,
@@ -274,7 +285,7 @@ def recommend(
     from advisor.progress import progress
     from advisor.tell.summary import load_tests, ranking, summary
 
-    options = _options(workload, inputs, variants, budget_s, max_batch_size, seed, fresh)
+    options = _options(workload, inputs, variants, schemes, budget_s, max_batch_size, seed, fresh)
     with progress() as report:
         advice = pipeline.recommend(model, output, options, is_verified=is_verified, now=now, report=report, rules_folder=rules)
     click.echo(summary(advice))
@@ -435,6 +446,7 @@ def _options(
     workload: Path | None,
     inputs: Path | None,
     variants: tuple[Path, ...],
+    schemes: tuple[str, ...],
     budget_s: float,
     max_batch_size: int,
     seed: int,
@@ -447,6 +459,7 @@ def _options(
         workload=workload,
         inputs=inputs,
         variants=variants,
+        schemes=schemes,
         budget_s=budget_s,
         max_batch_size=max_batch_size,
         seed=seed,

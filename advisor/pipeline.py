@@ -13,7 +13,7 @@ from advisor.life_file import market_of
 from advisor.market import local_carbon, places
 from advisor.rulebook import rules_with
 from advisor.schema import Advice, Lifecycle, Profile, Trace, Workload
-from advisor.workload_file import read_trace, read_workload
+from advisor.workload_file import examples_sha256, read_trace, read_workload
 
 if TYPE_CHECKING:
     from advisor.measure.variants import Report
@@ -28,7 +28,7 @@ def advise_on(profile_path: Path, workload_path: Path, *, now: str, rules_folder
     workload = read_workload(workload_path)
     trace = recorded(workload, workload_path)
     if workload.quality is not None and workload.quality.data is not None:
-        measured = with_quality_on(measured, {sha256(workload_path.parent / workload.quality.data)})
+        measured = with_quality_on(measured, {examples_sha256(workload_path.parent, workload.quality.data)})
     try:
         request = request_of(
             workload,

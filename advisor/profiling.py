@@ -1,6 +1,7 @@
 """The measuring third of the pipeline: model file to profile.json, with the variant files beside it."""
 
 import hashlib
+import tempfile
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -11,15 +12,17 @@ from advisor import __version__
 from advisor.catalog_files import read_device
 from advisor.errors import AdvisorError, InputError
 from advisor.files import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
-from advisor.measure import checkpoint, model_facts, model_inputs, onnx_graph, profiler, quality
+from advisor.measure import checkpoint, examples, model_facts, model_inputs, onnx_graph, preflight, profiler, quality
 from advisor.measure.machine import read_machine
-from advisor.measure.ort_session import versions
+from advisor.measure.ort_session import providers, versions
 from advisor.measure.power import Meter
+from advisor.measure.quantize import QUANTIZING
 from advisor.measure.store import Journal
 from advisor.measure.variants import Plan, Report
-from advisor.schema import SCHEMA_VERSION, Elsewhere, ModelFacts, Profile, ProfileSettings, Scheme, Workload
+from advisor.quality_floor import OWN
+from advisor.schema import SCHEMA_VERSION, Elsewhere, ModelFacts, Profile, ProfileSettings, Quality, Scheme, Workload
 from advisor.verification import trial
-from advisor.workload_file import read_workload, sequence_lengths
+from advisor.workload_file import examples_sha256, read_workload, sequence_lengths
 
 DEFAULT_BUDGET_S = 60.0
 DEFAULT_MAX_BATCH_SIZE = 64
@@ -38,6 +41,7 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     fresh: bool = False
     hardware: str = "local"
+    schemes: tuple[str, ...] = ()  # tried whatever the pre-flight says of them
 
 
 def inspect(model: Path, inputs: Path | None, folder: Path) -> ModelFacts:
@@ -58,10 +62,18 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
             hint="name the machine that this is",
         )
     check_writable(output)
+    with tempfile.TemporaryDirectory(prefix="advisor-") as scratch:
+        return _profile(model, output, options, workload, Path(scratch), now=now, report=report)
+
+
+def _profile(
+    model: Path, output: Path, options: ProfileOptions, workload: Workload | None, scratch: Path, *, now: str, report: Report
+) -> Profile:
+    """Measure, the user's examples kept in `scratch` meanwhile."""
     folder = output.with_suffix(".variants")
     if (model / "config.json").is_file():
         report(0.0, options.budget_s, "reading the checkpoint")  # its export takes a while
-    plan = _plan(model, folder, options, workload, now=now)
+    plan = plan_for(model, folder, options, workload, scratch, now=now)
     if output.is_file() and not options.fresh:
         known = read_json(output, Profile, made_by="advisor profile --fresh")
         if known.fingerprint == plan.fingerprint and known.hardware == options.hardware:
@@ -130,21 +142,37 @@ def _with_trial(measured: Profile, folder: Path) -> Profile:
         return msgspec.structs.replace(measured, notes=(*measured.notes, f"no trial inside a server: {error.fault}"))
 
 
-def _plan(model: Path, folder: Path, options: ProfileOptions, workload: Workload | None, *, now: str) -> Plan:
+def plan_for(model: Path, folder: Path, options: ProfileOptions, workload: Workload | None, scratch: Path, *, now: str) -> Plan:
+    """Return what is to be measured of the model, variants in `folder`; the user's examples are copied to `scratch`."""
     lengths = sequence_lengths(workload)
     floor = workload.quality if workload else None
-    data = options.workload.parent / floor.data if options.workload and floor and floor.data else None
     rows_path = options.inputs
     rows = model_inputs.read_npz(rows_path, "--inputs") if rows_path else None
     baseline = _onnx_file(model, folder)
     facts = _facts(model, baseline, lengths, rows)
     if rows_path is not None and rows is not None:
         model_inputs.check_rows(facts.inputs, rows, rows_path)
-    if data is not None and floor is not None:
-        examples = model_inputs.read_npz(data, "quality.data")
-        quality.check(floor.metric, facts.outputs, examples, model_inputs.check_rows(facts.inputs, examples, data))
     for path in options.variants:
         _check_variant(path, facts)
+    machine, catalogue, available = read_machine(), schemes(), providers()
+    asked = workload.baseline.variant if workload and workload.baseline else None
+    wanted = frozenset(options.schemes) | ({asked} if asked in {scheme.id for scheme in catalogue} else frozenset())
+    _check_schemes(options.schemes, catalogue)
+    case = preflight.Case(
+        facts=facts,
+        machine=machine,
+        providers=available,
+        is_checkpoint=model.is_dir(),
+    )
+    chosen, excluded = preflight.offered(catalogue, case, wanted)
+    base = options.workload.parent if options.workload else Path()
+    data, calibration = None, None
+    notes: tuple[str, ...] = ()
+    if floor is not None and floor.data is not None:
+        is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are judged on them
+        data, calibration, notes = _examples(floor, base, facts, scratch, options.seed, is_calibrated=is_calibrated)
+    elif rows is not None:
+        calibration = _written(scratch / "calibration.npz", rows)
     settings = ProfileSettings(
         sequence_lengths=lengths,
         max_batch_size=options.max_batch_size,
@@ -153,24 +181,73 @@ def _plan(model: Path, folder: Path, options: ProfileOptions, workload: Workload
         seed=options.seed,
         inputs_sha256=sha256(rows_path) if rows_path else None,
         quality_metric=floor.metric if floor and data else None,
-        quality_data_sha256=sha256(data) if data else None,
+        quality_data_sha256=examples_sha256(base, floor.data) if floor and floor.data else None,
         given_sha256=tuple(onnx_graph.read_graph(path).sha256 for path in options.variants),
+        quality_max_drop=floor.max_drop if floor and data else None,
+        quality_max_slice_drop=floor.max_slice_drop if floor and data else None,
+        calibration_sha256=examples_sha256(base, floor.calibration) if floor and floor.calibration else None,
+        wanted=tuple(sorted(wanted)),
     )
-    machine, catalogue = read_machine(), schemes()
-    parts = (SCHEMA_VERSION, __version__, facts, settings, catalogue, machine, versions())
+    parts = (SCHEMA_VERSION, __version__, facts, settings, catalogue, machine, versions(), available)
     return Plan(
         baseline=baseline,
         folder=folder,
         facts=facts,
         settings=settings,
-        schemes=catalogue,
+        schemes=tuple(chosen),
         given=options.variants,
         machine=machine,
         rows=str(rows_path.resolve()) if rows_path else None,
-        data=str(data.resolve()) if data else None,
+        data=data,
         created=now,
         fingerprint=hashlib.sha256(msgspec.json.encode(parts)).hexdigest(),
+        checkpoint=model if model.is_dir() else None,
+        calibration=calibration,
+        providers=available,
+        own_metric=examples.function_of(floor.metric, base, "quality.metric") if floor and OWN.fullmatch(floor.metric) else None,
+        excluded=tuple(excluded),
+        notes=notes,
+        kept=wanted | {path.stem for path in options.variants},
     )
+
+
+def _examples(
+    floor: Quality, base: Path, facts: ModelFacts, scratch: Path, seed: int, *, is_calibrated: bool
+) -> tuple[str, str | None, tuple[str, ...]]:
+    """Return the files of the items to judge by, in random order, and of those to calibrate on, none in both; and what to say of it."""
+    assert floor.data is not None
+    inputs = facts.inputs
+    judged = examples.read_examples(floor.data, base, inputs, "quality.data")
+    items = model_inputs.check_rows(inputs, judged, base / floor.data)
+    quality.check(floor.metric, facts.outputs, judged, items)
+    fitted: dict[str, np.ndarray] | None = None
+    notes: tuple[str, ...] = ()
+    if floor.calibration is not None:
+        fitted = examples.read_examples(floor.calibration, base, inputs, "quality.calibration")
+        model_inputs.check_rows(inputs, fitted, base / floor.calibration)
+        examples.refuse_overlap(inputs, fitted, judged)
+    elif is_calibrated:
+        fitted, judged = examples.set_aside(inputs, judged, seed)
+        total, items = items, model_inputs.check_rows(inputs, judged, base / floor.data)
+        notes = (
+            f"{total - items} of the {total} items of quality.data were set aside to calibrate on; quality is that on the others",
+        )
+    # Files often have their items in the order of their classes, and what is lost on the first of them may be told from a part.
+    judged = examples.take_items(inputs, judged, np.random.default_rng(seed).permutation(items))
+    calibration = _written(scratch / "calibration.npz", fitted) if fitted is not None else None
+    return _written(scratch / "data.npz", judged), calibration, notes
+
+
+def _written(path: Path, rows: dict[str, np.ndarray]) -> str:
+    np.savez(path, allow_pickle=False, **rows)
+    return str(path)
+
+
+def _check_schemes(names: tuple[str, ...], catalogue: tuple[Scheme, ...]) -> None:
+    known = [scheme.id for scheme in catalogue]
+    for name in names:
+        if name not in known:
+            raise InputError(f"--scheme: there is no {name!r}", hint=f"the catalogue has: {', '.join(known)}")
 
 
 def _check_variant(path: Path, facts: ModelFacts) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 SCHEMA_VERSION = 2
+CPU = "CPUExecutionProvider"
 # A server that is busy more than this has no headroom for what the simulation does not know: 2 % of service time are 18 % of p99 at 0.9.
 BUSY_FRACTION = 0.75
 STALE_DAYS = 90  # an older price is flagged wherever it is used
@@ -24,8 +25,18 @@ RelativeRates = Annotated[tuple[NonNegative, ...], Meta(min_length=2, max_length
 
 Basis = Literal["measured", "interpolated", "simulated", "projected", "list-price", "assumed"]
 Family = Literal["cnn", "encoder", "decoder", "encoder-decoder", "tree", "other"]
+Method = Literal[
+    "graph-optimization",
+    "transformer-fusion",
+    "dynamic-quantization",
+    "static-quantization",
+    "weight-only",
+    "half-precision",
+    "provider",
+]
 Role = Literal["ids", "mask", "segment", "position", "state", "scalar", "features"]
-Metric = Literal["accuracy", "top1_agreement", "cosine"]
+Metric = Name  # one of quality_floor.METRICS, top<k>_accuracy, or module:function of the user
+Provider = Name  # an execution provider, as ONNX Runtime calls it
 Class = Literal["inference", "fine-tuning", "pre-training", "mixed"]
 Kind = Literal["inference", "fine-tuning", "data", "pre-training"]
 
@@ -170,13 +181,23 @@ class Scheme(Record, frozen=True, kw_only=True):
 
     id: Name
     title: Name
-    method: Literal["graph-optimization", "dynamic-quantization"]
+    method: Method
     weight_bits: Count
     activation_bits: Count
     lossless: bool  # only reorders arithmetic
     operators: tuple[str, ...]  # operator types that are quantized; empty: not applicable
     per_channel: bool
     source: Source
+    calibration: Literal["minmax", "entropy", "percentile"] | None = None  # how static ranges are found; None: there are none
+    activation_type: Literal["uint8", "int8"] = "uint8"
+    weight_type: Literal["uint8", "int8"] = "int8"
+    block_size: Count | None = None  # weights that share a scale, of weight-only schemes
+    symmetric: bool = True  # weight-only: no zero points
+    provider: Provider = CPU
+    provider_options: dict[str, str] = {}
+    session_options: dict[str, str] = {}  # configuration entries of the session
+    instead_of: Name | None = None  # tried only where that scheme lost too much quality
+    needs: Literal["bf16", "bf16-arm", "fp16"] | None = None  # instructions without which it cannot be faster
 
 
 # --- where it can run, and what that costs --------------------------------------------------------------------------------
@@ -324,8 +345,22 @@ class Agreement(Record, frozen=True, kw_only=True):
     top1_agreement: float | None  # None where the model has no classes
 
 
+class SliceResult(Record, frozen=True, kw_only=True):
+    """The metric on a part of the items: one class, or what the user's data calls a slice; the intervals hold for all parts together."""
+
+    name: str
+    items: int
+    baseline: float
+    value: float
+    drop: Estimate
+
+
 class QualityResult(Record, frozen=True, kw_only=True):
-    """A metric of baseline and variant on the user's data; `drop` is baseline minus variant, its interval a paired bootstrap."""
+    """A metric of baseline and variant on the user's data; `drop` is what is lost, its interval a paired bootstrap.
+
+    Lost is baseline minus variant; of an error rate, variant minus baseline; of what has no upper bound (squared errors, perplexity),
+    the increase as a fraction of the baseline's.
+    """
 
     metric: Metric
     data_sha256: str
@@ -333,6 +368,7 @@ class QualityResult(Record, frozen=True, kw_only=True):
     baseline: float
     value: float
     drop: Estimate
+    slices: tuple[SliceResult, ...] = ()
 
 
 class Variant(Record, frozen=True, kw_only=True):
@@ -352,6 +388,11 @@ class Variant(Record, frozen=True, kw_only=True):
     peak_memory_bytes: int | None  # of the process that timed all its points, sessions of every setting side by side
     agreement: Agreement | None
     quality: QualityResult | None
+    provider: Provider = CPU
+    provider_options: dict[str, str] = {}
+    session_options: dict[str, str] = {}
+    kept_operators: tuple[str, ...] = ()  # nodes left in full precision, since quality was lost through them
+    kept_cost: Estimate | None = None  # seconds of a single item over those of the scheme with nothing kept
 
 
 class Visit(Record, frozen=True, kw_only=True):
@@ -442,6 +483,10 @@ class ProfileSettings(Record, frozen=True, kw_only=True):
     quality_metric: Metric | None
     quality_data_sha256: str | None
     given_sha256: tuple[str, ...] = ()  # of files that the user named as variants
+    quality_max_drop: float | None = None
+    quality_max_slice_drop: float | None = None
+    calibration_sha256: str | None = None
+    wanted: tuple[str, ...] = ()  # schemes that are measured whatever the pre-flight says
 
 
 class Profile(Record, frozen=True, kw_only=True):
@@ -507,7 +552,9 @@ class Quality(Record, frozen=True, kw_only=True):
 
     max_drop: NonNegative
     metric: Metric
-    data: Name | None = None
+    data: Name | None = None  # .npz, .csv, .parquet, or module:function
+    max_slice_drop: NonNegative | None = None  # None: no class or slice may be shown to lose more than max_drop
+    calibration: Name | None = None  # items for static ranges, none of them in data; None: some of data are set aside
 
 
 class LifeModel(Record, frozen=True, kw_only=True):
@@ -934,6 +981,8 @@ class VariantSummary(Record, frozen=True, kw_only=True):
     quality: QualityResult | None
     admitted: bool
     admitted_because: str
+    kept_operators: tuple[str, ...] = ()  # as in Variant
+    kept_cost: Estimate | None = None
 
 
 class ServiceCurve(Record, frozen=True, kw_only=True):

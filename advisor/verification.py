@@ -16,6 +16,7 @@ from advisor.decide.service_time import noise_floor
 from advisor.errors import InputError, ModelError
 from advisor.files import digest, sha256, write_atomically, write_record
 from advisor.measure import load_test
+from advisor.measure.ort_session import Place
 from advisor.measure.server import Serve
 from advisor.measure.variants import Report
 from advisor.pipeline import read_advice, read_profile, recorded, request_of, with_quality_on, write_reports
@@ -173,7 +174,8 @@ def observe(bench: Bench, candidate: Candidate, offer: Offer, folder: Path) -> O
 
 
 def _serve(measured: Profile, candidate: Candidate, folder: Path, requests: int) -> Serve:
-    path = folder / next(variant.path for variant in measured.variants if variant.id == candidate.variant)
+    variant = next(variant for variant in measured.variants if variant.id == candidate.variant)
+    path = folder / variant.path
     if not path.is_file():
         raise InputError(f"{path}: no such file; the profile names it for {candidate.variant}", hint="run advisor profile again")
     return Serve(
@@ -185,6 +187,9 @@ def _serve(measured: Profile, candidate: Candidate, folder: Path, requests: int)
         max_queue_delay_s=candidate.max_queue_delay_s,
         requests=requests,
         seed=measured.settings.seed,
+        place=Place(
+            provider=variant.provider, provider_options=variant.provider_options, session_options=variant.session_options
+        ),
     )
 
 

@@ -1,6 +1,8 @@
 """The files in which a user asks the question: the workload and its request trace, read and checked for contradictions."""
 
 import csv
+import difflib
+import hashlib
 import sys
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import numpy as np
 
 from advisor.catalog_files import carbon_of, hardware_names, read_device
 from advisor.errors import InputError
-from advisor.files import read_yaml
+from advisor.files import read_yaml, sha256
+from advisor.quality_floor import METRICS, OWN, is_known
 from advisor.schema import Inputs, SequenceLength, Trace, Workload
 from advisor.units import LARGEST
 
@@ -53,8 +56,18 @@ def read_workload(path: Path) -> Workload:
     ):
         if value is not None and value > most:
             raise InputError(f"{path}: {key}: {value:,} is more than {most:,}", hint=way_out)
-    for key, name in (("traffic.trace", traffic.trace), ("quality.data", workload.quality.data if workload.quality else None)):
-        if name is not None and not (path.parent / name).is_file():
+    floor = workload.quality
+    if floor is not None and not is_known(floor.metric):
+        near = difflib.get_close_matches(floor.metric, METRICS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(METRICS)}, top5_accuracy, module:function"
+        raise InputError(f"{path}: quality.metric: there is no {floor.metric!r}", hint=hint)
+    for key, name in (
+        ("traffic.trace", traffic.trace),
+        ("quality.data", floor.data if floor else None),
+        ("quality.calibration", floor.calibration if floor else None),
+    ):
+        is_function = key != "traffic.trace" and name is not None and OWN.fullmatch(name)
+        if name is not None and not is_function and not (path.parent / name).is_file():
             raise InputError(
                 f"{path}: {key}: {path.parent / name}: no such file", hint="give a path relative to the workload file"
             )
@@ -83,6 +96,16 @@ def _check_hardware(workload: Workload, path: Path) -> None:
         raise InputError(
             f"{path}: hardware.prices: {path.parent / hardware.prices}: no such file", hint="give a path beside the workload"
         )
+
+
+def examples_sha256(folder: Path, source: str) -> str:
+    """Return what the user's examples are known by: the digest of their file, or of the source of the function that gives them."""
+    module, _, function = source.partition(":")
+    if not OWN.fullmatch(source):
+        return sha256(folder / source)
+    path = folder.joinpath(*module.split(".")).with_suffix(".py")
+    text = path.read_bytes() if path.is_file() else module.encode()
+    return hashlib.sha256(text + function.encode()).hexdigest()
 
 
 def _with_lengths_of_trace(workload: Workload, path: Path) -> Workload:

@@ -1,8 +1,9 @@
 """The space: every way to serve that the profile can speak of, simplest first, and what is kept out of it with the reason."""
 
 from advisor.decide.service_time import ServiceGrid
+from advisor.quality_floor import judge
 from advisor.schema import Baseline, Candidate, Profile, Record, Variant, Workload
-from advisor.units import percent, seconds
+from advisor.units import seconds
 
 QUEUE_DELAYS_S = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 # A batch that waits longer than this part of the target leaves too little of it for the work.
@@ -53,9 +54,8 @@ def admission(variant: Variant, workload: Workload) -> Admission:
         return Admission(
             admitted=False, is_unknown=True, because=f"quality unknown: profiled without {floor.metric} on {floor.data}"
         )
-    drop = measured.drop
-    said = f"{floor.metric} drops by {percent(drop.value)}, at worst {percent(drop.high)} (allowed {percent(floor.max_drop)})"
-    return Admission(admitted=measured.drop.high <= floor.max_drop, is_unknown=False, because=said)
+    holds, said = judge(measured, floor.max_drop, floor.max_slice_drop)
+    return Admission(admitted=holds, is_unknown=False, because=said)
 
 
 def baseline_configuration(profile: Profile, baseline: Baseline) -> Configuration:

@@ -26,6 +26,8 @@ def variant_summaries(profile: Profile, admissions: dict[str, Admission]) -> tup
             quality=variant.quality,
             admitted=admissions[variant.id].admitted,
             admitted_because=admissions[variant.id].because,
+            kept_operators=variant.kept_operators,
+            kept_cost=variant.kept_cost,
         )
         for variant in profile.variants
     )

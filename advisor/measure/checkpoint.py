@@ -107,3 +107,34 @@ def _export_into(folder: Path, checkpoint: Path, task: str, main_export: object)
             f"{checkpoint}: optimum cannot export it for {task}: {(str(error).strip().splitlines() or [type(error).__name__])[0][:300]}",
             hint="export it with optimum-cli, with options of your own, and give advisor the .onnx file",
         ) from error
+
+
+def fuse(checkpoint: Path, exported: Path, target: Path) -> None:
+    """Write the exported file with attention, normalization and activation fused as ORTOptimizer knows them for this architecture.
+
+    Raise ModelError if it does not know the architecture.
+    """
+    try:
+        from optimum.onnxruntime import ORTOptimizer
+        from optimum.onnxruntime.configuration import OptimizationConfig
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"transformer fusions need optimum-onnx ({error.name} is missing)", hint="pip install 'serving-advisor[hf]'"
+        ) from error
+    with tempfile.TemporaryDirectory(prefix=".fusing-", dir=target.parent.parent) as name:
+        folder = Path(name)
+        shutil.copy2(checkpoint / "config.json", folder / "config.json")
+        for path in exported.parent.glob(f"{exported.name}*"):
+            (folder / path.name).symlink_to(path.resolve())
+        try:
+            with quiet():
+                optimizer = ORTOptimizer.from_pretrained(folder, file_names=[exported.name])
+                optimizer.optimize(OptimizationConfig(optimization_level=2), save_dir=folder / "fused", file_suffix="")
+        except Exception as error:  # optimum lets any exception of its libraries through
+            raise ModelError(
+                f"ORTOptimizer cannot fuse it: {(str(error).strip().splitlines() or [type(error).__name__])[0][:200]}",
+                hint="ONNX Runtime's own optimizations are measured all the same",
+            ) from error
+        made = next((folder / "fused").glob("*.onnx"))
+        for path in (folder / "fused").glob(f"{made.name}*"):
+            shutil.move(path, target.parent / path.name.replace(made.name, target.name, 1))

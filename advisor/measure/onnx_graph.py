@@ -3,12 +3,14 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from advisor.errors import InputError, ModelError
+from advisor.measure.operator_cost import mean_leaf_depths
 from advisor.schema import Graph, GraphInput, GraphOutput
 
 if TYPE_CHECKING:
@@ -75,6 +77,56 @@ def load(path: Path) -> "ModelProto":
         raise InputError(f"{path}: parses as ONNX but holds no operators", hint=way_out)
     _external_files(model, path)
     return model
+
+
+def load_whole(path: Path) -> "ModelProto":
+    """Return the parsed file with its external weights."""
+    import onnx
+
+    return onnx.load(path, format="protobuf")
+
+
+def save_whole(model: "ModelProto", path: Path, *, apart: bool) -> None:
+    """Write the model, its weights in a file beside it if they are to be apart."""
+    import onnx
+
+    onnx.save(model, path, format="protobuf", save_as_external_data=apart, location=f"{path.name}.data" if apart else None)
+
+
+def opset_of(path: Path) -> int:
+    """Return the version of ONNX's own operator set that the file asks for."""
+    return next((entry.version for entry in load(path).opset_import if entry.domain in ("", "ai.onnx")), 1)
+
+
+def convert_opset(source: Path, target: Path, opset: int) -> None:
+    """Write the model in another version of ONNX's own operator set."""
+    from onnx import version_converter
+
+    save_whole(version_converter.convert_version(load_whole(source), opset), target, apart=False)
+
+
+def name_nodes(path: Path) -> None:
+    """Give a name to each node of the file that has none, or that of another: by name nodes are chosen and left out."""
+    import onnx
+
+    model = load(path)
+    taken: set[str] = set()
+    renamed = False
+    for graph, _ in _graphs(model):
+        for number, node in enumerate(graph.node):
+            if not node.name or node.name in taken:
+                node.name = next(name for name in (f"{node.op_type}_{number}_{turn}" for turn in count()) if name not in taken)
+                renamed = True
+            taken.add(node.name)
+    if renamed:
+        onnx.save(model, path, format="protobuf")
+
+
+def nodes_with_weights(path: Path, operators: set[str]) -> list[str]:
+    """Return the names of the nodes of these types in the main graph that read stored weights, in the order of the file."""
+    model = load(path)
+    stored = {name for name, tensor in _stored(model.graph) if _elements(tensor)}
+    return [node.name for node in model.graph.node if node.op_type in operators and stored & set(node.input)]
 
 
 def _inlined(model: "ModelProto") -> "ModelProto":
@@ -221,52 +273,10 @@ def _learned_attributes(nodes: "Iterator[NodeProto]") -> tuple[int, dict[str, fl
             held += _elements(value) if hasattr(value, "dims") else len(value) if isinstance(value, list) else 1
         learned += held
         if node.op_type.startswith("TreeEnsemble"):
-            operations[node.op_type] += _mean_leaf_depths(values)
+            operations[node.op_type] += mean_leaf_depths(values)
         elif held:
             operations[node.op_type] += 2.0 * held
     return learned, dict(operations)
-
-
-def _mean_leaf_depths(values: dict[str, Any]) -> float:
-    """Return the sum over trees of the mean depth of a leaf: comparisons per item if all leaves were equally likely."""
-    if "nodes_treeids" not in values:
-        return _mean_leaf_depths_from_opset_5(values)
-    children: dict[tuple[int, int], tuple[int, int]] = {}
-    roots: dict[int, int] = {}  # a tree begins with its root, whatever that is numbered
-    fields = ("nodes_treeids", "nodes_nodeids", "nodes_truenodeids", "nodes_falsenodeids", "nodes_modes")
-    for tree, node, true, false, mode in zip(*(values[field] for field in fields), strict=True):
-        roots.setdefault(tree, node)
-        if mode not in (b"LEAF", "LEAF"):
-            children[tree, node] = (true, false)
-    depths: dict[int, list[int]] = defaultdict(list)
-    for tree, root in roots.items():
-        waiting = [(root, 0)]
-        while waiting:
-            node, depth = waiting.pop()
-            # Each node is taken once, so that a damaged file whose tree has a cycle comes to an end.
-            if branches := children.pop((tree, node), None):
-                waiting += [(child, depth + 1) for child in branches]
-            else:
-                depths[tree].append(depth)
-    return sum(sum(leaves) / len(leaves) for leaves in depths.values())
-
-
-def _mean_leaf_depths_from_opset_5(values: dict[str, Any]) -> float:
-    total = 0.0
-    for root in values["tree_roots"]:
-        waiting, depths, seen = [(root, 1)], [], set()
-        while waiting:
-            node, depth = waiting.pop()
-            if node in seen:
-                continue  # a cycle
-            seen.add(node)
-            for ids, leaves in (("nodes_truenodeids", "nodes_trueleafs"), ("nodes_falsenodeids", "nodes_falseleafs")):
-                if values[leaves][node]:
-                    depths.append(depth)
-                else:
-                    waiting.append((values[ids][node], depth + 1))
-        total += sum(depths) / len(depths)
-    return total
 
 
 def _type_and_shape(value: "ValueInfoProto") -> tuple[str, tuple[int | str | None, ...]]:

@@ -4,7 +4,9 @@ A multiply-add counts as 2 flop. A node that computes element by element counts 
 that only moves, reshapes or compares data counts 0. Operators without a formula here return None: their cost is unknown.
 """
 
+from collections import defaultdict
 from math import prod
+from typing import Any
 
 Shape = tuple[int, ...]
 
@@ -91,3 +93,45 @@ def _einsum(equation: str | None, inputs: tuple[Shape, ...]) -> float | None:
         return None
     size_of = {index: size for term, shape in zip(terms, inputs, strict=True) for index, size in zip(term, shape, strict=True)}
     return 2.0 * prod(size_of.values())
+
+
+def mean_leaf_depths(values: dict[str, Any]) -> float:
+    """Return the sum over trees of the mean depth of a leaf: comparisons per item if all leaves were equally likely."""
+    if "nodes_treeids" not in values:
+        return _mean_leaf_depths_from_opset_5(values)
+    children: dict[tuple[int, int], tuple[int, int]] = {}
+    roots: dict[int, int] = {}  # a tree begins with its root, whatever that is numbered
+    fields = ("nodes_treeids", "nodes_nodeids", "nodes_truenodeids", "nodes_falsenodeids", "nodes_modes")
+    for tree, node, true, false, mode in zip(*(values[field] for field in fields), strict=True):
+        roots.setdefault(tree, node)
+        if mode not in (b"LEAF", "LEAF"):
+            children[tree, node] = (true, false)
+    depths: dict[int, list[int]] = defaultdict(list)
+    for tree, root in roots.items():
+        waiting = [(root, 0)]
+        while waiting:
+            node, depth = waiting.pop()
+            # Each node is taken once, so that a damaged file whose tree has a cycle comes to an end.
+            if branches := children.pop((tree, node), None):
+                waiting += [(child, depth + 1) for child in branches]
+            else:
+                depths[tree].append(depth)
+    return sum(sum(leaves) / len(leaves) for leaves in depths.values())
+
+
+def _mean_leaf_depths_from_opset_5(values: dict[str, Any]) -> float:
+    total = 0.0
+    for root in values["tree_roots"]:
+        waiting, depths, seen = [(root, 1)], [], set()
+        while waiting:
+            node, depth = waiting.pop()
+            if node in seen:
+                continue  # a cycle
+            seen.add(node)
+            for ids, leaves in (("nodes_truenodeids", "nodes_trueleafs"), ("nodes_falsenodeids", "nodes_falseleafs")):
+                if values[leaves][node]:
+                    depths.append(depth)
+                else:
+                    waiting.append((values[ids][node], depth + 1))
+        total += sum(depths) / len(depths)
+    return total

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from advisor.errors import ModelError
+from advisor.schema import CPU, Record
 
 # onnxruntime ships no types, and importing it only to name one would load it: a session is known here by what is done with it.
 Session = Any
@@ -16,19 +17,39 @@ Session = Any
 Feeds = Mapping[str, np.ndarray]
 Optimization = Literal["all", "extended", "basic", "disabled"]
 
+# The name under which the catalogue knows OpenVINO's own runtime, beside the execution providers of ONNX Runtime: its plug-in for ONNX
+# Runtime offers the processors of one maker alone (onnxruntime-ep-openvino 1.8.1, 2026-11).
+OPENVINO = "openvino"
+
 _FATAL_ONLY = 4  # failed calls raise; ONNX Runtime's own copy of the message on stderr would only break the progress bar
+
+
+class Place(Record, frozen=True, kw_only=True):
+    """What runs a file: an execution provider of ONNX Runtime or OPENVINO, and how it is set up."""
+
+    provider: str = CPU
+    provider_options: dict[str, str] = {}  # noqa: RUF012 - msgspec copies it
+    session_options: dict[str, str] = {}  # noqa: RUF012
+
+
+ON_CPU = Place()
 
 
 def open_session(
     path: Path,
     *,
     intra_op_num_threads: int = 1,
+    place: Place = ON_CPU,
     optimization: Optimization = "all",
     save_as: Path | None = None,
     save_weights_apart: bool = False,
     profile_prefix: Path | None = None,
 ) -> Session:
-    """Return a CPU session on the file; raise ModelError if ONNX Runtime refuses it."""
+    """Return a session on the file; raise ModelError if the runtime refuses it, or would run it elsewhere than asked."""
+    if place.provider == OPENVINO:
+        from advisor.measure import openvino_session
+
+        return openvino_session.open_session(path, intra_op_num_threads=intra_op_num_threads, options=place.provider_options)
     import onnxruntime as ort
 
     # The environment variable set by `advisor` is what stops telemetry. In a process that imported onnxruntime before advisor it comes
@@ -47,6 +68,8 @@ def open_session(
     }[optimization]
     # Idle pools of other sessions spin on the cores otherwise, and make every session in the process about 2.3 times slower.
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    for key, value in place.session_options.items():
+        options.add_session_config_entry(key, value)
     if save_as is not None:
         options.optimized_model_filepath = str(save_as)
         if save_weights_apart:
@@ -58,19 +81,37 @@ def open_session(
         options.add_session_config_entry("session.disable_prepacking", "1")
     try:
         # Falling back would try the same provider again, and say so on stdout.
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        wanted: list[Any] = [CPU] if place.provider == CPU else [(place.provider, place.provider_options), CPU]
+        session = ort.InferenceSession(str(path), options, providers=wanted, enable_fallback=0)
     except Exception as error:  # ONNX Runtime raises a family of pybind exceptions whose only common base is Exception
         raise ModelError(
             f"{path}: ONNX Runtime cannot load it: {_first_line(error)}",
             hint="check that onnxruntime runs this file by itself; a newer opset or a custom operator is the usual reason",
         ) from error
+    if session.get_providers()[0] != place.provider:
+        # A library that the provider needs is missing, as a rule: ONNX Runtime says so on stderr and goes on without it.
+        raise ModelError(
+            f"{path}: {place.provider} does not start here, ONNX Runtime would use {session.get_providers()[0]} instead",
+            hint="check the driver and the libraries of that provider",
+        )
+    return session
+
+
+def providers() -> tuple[str, ...]:
+    """Return the execution providers that can be asked for here, and OPENVINO where that is installed."""
+    import importlib.util
+
+    import onnxruntime as ort
+
+    found = tuple(ort.get_available_providers())
+    return (*found, OPENVINO) if importlib.util.find_spec("openvino") is not None else found
 
 
 def call(session: Session, feeds: Feeds) -> list[Any]:
     """Return the outputs as ONNX Runtime gives them, nothing done beside: what is timed; raise ModelError if the call fails."""
     try:
         return session.run(None, feeds)  # type: ignore[no-any-return]
-    except Exception as error:  # see open_session
+    except Exception as error:  # see above
         raise ModelError(
             f"the model fails on the given inputs: {_first_line(error)}",
             hint="give inputs that it accepts with --inputs FILE.npz",
@@ -106,9 +147,13 @@ def executed_nodes(path: Path, feeds: Feeds) -> list[dict[str, Any]]:
 
 def versions() -> dict[str, str]:
     """Return the versions that decide what is measured."""
+    import importlib.metadata
+    import importlib.util
+
     import onnxruntime as ort
 
-    return {"onnxruntime": ort.__version__, "numpy": np.__version__}
+    found = {"onnxruntime": ort.__version__, "numpy": np.__version__}
+    return found | {OPENVINO: importlib.metadata.version(OPENVINO)} if importlib.util.find_spec(OPENVINO) is not None else found
 
 
 def _executed(event: dict[str, Any]) -> dict[str, Any]:

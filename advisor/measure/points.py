@@ -20,6 +20,7 @@ UNSURE_FRACTION = 0.03
 ERRORS_TO_EXCEED = 2.0  # standard errors of the neighbours
 # Tree ensembles step at batch sizes of their own; up to here each is measured.
 EVERY_TREE_BATCH = 32
+LEAST_TIMING_SHARE = 0.5
 # Without a latency target, a call longer than this is no serving configuration.
 LONGEST_CALL_S = 2.0
 
@@ -47,8 +48,16 @@ def thread_settings(cores: int) -> tuple[tuple[int, int], ...]:
     return tuple((count, instances) for count in threads for instances in sorted({1, cores // count}))
 
 
-def ladders(plan: Plan, names: list[str]) -> list[list[Point]]:
-    """Return ladders of points that differ in batch size alone, ascending, shortest sequences first."""
+def budget_s(plan: Plan, journal: Journal) -> float:
+    """Return the seconds for timing: what making and comparing the variants left of the user's, half of them at least."""
+    return max(plan.settings.budget_s - journal.prepared_s, LEAST_TIMING_SHARE * plan.settings.budget_s)
+
+
+def ladders(plan: Plan, names: list[str], brief: frozenset[str] | set[str] = frozenset()) -> list[list[Point]]:
+    """Return ladders of points that differ in batch size alone, ascending, shortest sequences first.
+
+    Those of the variants in `brief`, which cannot be advised, have one rung: how fast they are is told, no more is needed of them.
+    """
     sizes = batch_sizes(plan.facts, plan.settings.max_batch_size)
     lengths: tuple[int | None, ...] = tuple(sorted(plan.settings.sequence_lengths)) or (plan.facts.at_sequence_length,)
     found = []
@@ -57,7 +66,8 @@ def ladders(plan: Plan, names: list[str]) -> list[list[Point]]:
         is_again = name.endswith(AGAIN)
         for length in lengths[len(lengths) // 2 :][:1] if is_again else lengths:
             point = Point(variant=name, batch_size=1, sequence_length=length, intra_op_num_threads=threads, instances=instances)
-            found.append([msgspec.structs.replace(point, batch_size=size) for size in (sizes[:2] if is_again else sizes)])
+            rungs = sizes[:2] if is_again else sizes[:1] if name in brief else sizes
+            found.append([msgspec.structs.replace(point, batch_size=size) for size in rungs])
     return found
 
 
@@ -77,7 +87,7 @@ def climb(plan: Plan, rungs: list[list[Point]], journal: Journal) -> Iterator[Po
     # All ladders a rung at a time, so that variants are interleaved in time from the start.
     for rung in range(max(map(len, rungs), default=0)):
         for ladder in rungs:
-            if rung > 0 and journal.measured_s >= plan.settings.budget_s:
+            if rung > 0 and journal.measured_s >= budget_s(plan, journal):
                 return
             if rung < len(ladder) and _may_climb(ladder[:rung], journal, limit_s):
                 yield ladder[rung]

@@ -11,20 +11,21 @@ import numpy as np
 from advisor import __version__
 from advisor.measure import ort_session
 from advisor.measure.disturbance import disturbance_notes
-from advisor.measure.points import MIN_ROUNDS, batch_sizes, climb, ladder_of, ladders, later_round, longest_call_s, median_s
-from advisor.measure.store import Journal, LeftOut, Point, Visited
-from advisor.measure.variants import (
-    AGAIN,
-    Plan,
-    Report,
-    Workers,
-    baseline_id,
-    compare,
-    make_variants,
-    start_workers,
-    variant_file,
+from advisor.measure.lineup import Lineup
+from advisor.measure.points import (
+    MIN_ROUNDS,
+    batch_sizes,
+    budget_s,
+    climb,
+    ladder_of,
+    ladders,
+    later_round,
+    longest_call_s,
+    median_s,
 )
-from advisor.measure.worker import Load, Loaded, Time, Timed
+from advisor.measure.store import Journal, LeftOut, Point, Visited
+from advisor.measure.variants import AGAIN, Plan, Report, Workers, baseline_id, load_of
+from advisor.measure.worker import Loaded, Time, Timed
 from advisor.measure.worker_process import WorkerError
 from advisor.schema import SCHEMA_VERSION, Exclusion, Measurement, NoiseFloor, Profile, Variant, Visit
 from advisor.units import seconds
@@ -42,17 +43,18 @@ def measure(plan: Plan, journal: Journal, report: Report) -> Profile:
 
     What is measured is in the journal at once, so an interrupt loses at most the visit that it falls into.
     """
-    variants = make_variants(plan, journal, report)
     with contextlib.ExitStack() as stack:
-        workers = start_workers(plan, variants, journal, stack)
-        variants = [compare(plan, variant, workers, journal) for variant in variants if variant.id in workers]
-        _time_all(plan, [variant.id for variant in variants if variant.id in workers], workers, journal, report)
-    return _profile(plan, journal)
+        lineup = Lineup(plan, journal, report, stack)
+        lineup.assemble()
+        names = [variant.id for variant in lineup.variants if variant.id in lineup.workers]
+        failing = {variant.id for variant in lineup.variants if lineup.fails(variant)} - plan.kept
+        _time_all(plan, names, failing, lineup.workers, journal, report)
+    return _profile(plan, journal, failing)
 
 
-def _time_all(plan: Plan, names: list[str], workers: Workers, journal: Journal, report: Report) -> None:
+def _time_all(plan: Plan, names: list[str], failing: set[str], workers: Workers, journal: Journal, report: Report) -> None:
     again = baseline_id(plan.facts) + AGAIN
-    rungs = ladders(plan, names + ([again] if again in workers else []))
+    rungs = ladders(plan, names + ([again] if again in workers else []), brief=failing)
     first = batch_sizes(plan.facts, plan.settings.max_batch_size)
     shuffle = random.Random(plan.settings.seed)
     for round_number in range(MAX_ROUNDS):
@@ -66,7 +68,7 @@ def _time_all(plan: Plan, names: list[str], workers: Workers, journal: Journal, 
             rounds_missed = 0 if point.batch_size in first else MIN_ROUNDS
             if len(journal.visits.get(point, [])) + rounds_missed > round_number:
                 continue  # measured in this round by the run that was interrupted
-            if round_number > 0 and journal.measured_s >= plan.settings.budget_s:
+            if round_number > 0 and journal.measured_s >= budget_s(plan, journal):
                 return
             if point.variant in workers:
                 _visit(plan, point, workers, journal, report)
@@ -110,8 +112,7 @@ def _revive(plan: Plan, name: str, workers: Workers, journal: Journal) -> None:
     worker = workers.pop(name)[0]
     worker.restart()
     variant = next((entry for entry in journal.variants if entry.id == name), None)
-    path = plan.baseline if variant is None else variant_file(plan, variant)
-    load = Load(path=str(path), inputs=plan.facts.inputs, rows=plan.rows, seed=plan.settings.seed)
+    load = load_of(plan, variant)
     try:
         workers[name] = (worker, worker.ask(load, Loaded))
     except WorkerError as error:
@@ -146,7 +147,7 @@ def _noise_floors(differences: dict[tuple[int, int], list[float]]) -> tuple[Nois
     )
 
 
-def _unmeasured(plan: Plan, journal: Journal) -> list[Exclusion]:
+def _unmeasured(plan: Plan, journal: Journal, failing: set[str]) -> list[Exclusion]:
     """Return, per ladder that was left early, the batch sizes not measured and why; a point that failed has said so itself."""
     visits, limit = journal.visits, longest_call_s(plan)
     usual_s = usual_hop_s(visit for made in visits.values() for visit in made)
@@ -164,6 +165,7 @@ def _unmeasured(plan: Plan, journal: Journal) -> list[Exclusion]:
             took = median_s(visits[point], usual_s)
             said = f"a call of batch {point.batch_size} takes {seconds(took)} already, more than {seconds(limit)}"
             reason = said if took > limit else f"the budget of {seconds(plan.settings.budget_s)} was spent"
+            reason = "its quality does not hold, so more would be of no use" if point.variant in failing else reason
             found.append(Exclusion(what=f"{point.variant} above batch {point.batch_size}{_setting(point)}", reason=reason))
     return found
 
@@ -193,7 +195,7 @@ def _visits_told(plan: Plan, journal: Journal) -> dict[Point, list[Visit]]:
     return {point: made for point, made in journal.visits.items() if point.batch_size in first or len(made) >= MIN_ROUNDS}
 
 
-def _profile(plan: Plan, journal: Journal) -> Profile:
+def _profile(plan: Plan, journal: Journal, failing: set[str]) -> Profile:
     visits = _visits_told(plan, journal)
     measurements = [
         Measurement(
@@ -220,7 +222,7 @@ def _profile(plan: Plan, journal: Journal) -> Profile:
         noise_fraction=_noise_fraction(differences),
         variants=_measured_variants(journal),
         measurements=tuple(measurements),
-        exclusions=(*journal.exclusions, *_unmeasured(plan, journal)),
-        notes=disturbance_notes(visits),
+        exclusions=(*journal.exclusions, *_unmeasured(plan, journal, failing)),
+        notes=(*plan.notes, *disturbance_notes(visits)),
         noise_floors=_noise_floors(differences),
     )

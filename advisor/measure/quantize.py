@@ -1,63 +1,247 @@
-"""Baseline file -> variant files, one per scheme. The one doorway to `onnxruntime.quantization`."""
+"""Baseline file -> variant files, one per scheme. The one doorway to `onnxruntime.quantization` and `onnxruntime.transformers`."""
 
+import importlib.util
+import shutil
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from advisor.errors import ModelError
-from advisor.measure import ort_session
+import msgspec
+import numpy as np
+
+from advisor.errors import MissingDependencyError, ModelError
+from advisor.measure import checkpoint, onnx_graph, ort_session
 from advisor.measure.quiet import quiet
 from advisor.schema import Exclusion, Graph, Scheme
 
 # Above this a protobuf file cannot hold the weights (its limit is 2 GiB).
 EXTERNAL_DATA_BYTES = 1_900_000_000
+# Scales for each channel need it: below, the tools write a file that ONNX Runtime refuses.
+OPSET_OF_CHANNELS = 13
+QUANTIZING = {"dynamic-quantization", "static-quantization", "weight-only"}
+# MatMulNBits: multiply in 8-bit integers instead of unpacking to floats (the operator's attribute accuracy_level).
+INTEGER_PRODUCTS = 4
+
+Feeds = dict[str, np.ndarray]
 
 
-def make_variant(baseline: Path, scheme: Scheme, target: Path, *, file_bytes: int, has_vnni: bool) -> None:
-    """Write the baseline under `scheme` to `target`; raise ModelError if the tools cannot do it.
+class Ingredients(msgspec.Struct, frozen=True, kw_only=True):
+    """What variants are made of, beside the scheme."""
 
-    `file_bytes` is the size of the baseline with its external data; a variant of a model in two files has two files too.
-    """
+    file_bytes: int  # of the baseline with its external data; a variant of a model in two files has two files too
+    has_vnni: bool
+    checkpoint: Path | None = None  # the directory that the baseline was exported from
+    calibration: Callable[[], Iterable[Feeds]] | None = None  # a pass over the items that static ranges are found on
+    calibration_items: int = 16
+    ranges: Path | None = None  # where ranges are kept, so that they are found once
+
+
+class Nodes(msgspec.Struct, frozen=True, kw_only=True):
+    """Which nodes of the prepared graph a scheme is applied to: all but `kept`, or `only` these."""
+
+    kept: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
+
+
+EVERY = Nodes()
+
+
+def make_variant(baseline: Path, scheme: Scheme, target: Path, given: Ingredients, nodes: Nodes = EVERY) -> None:
+    """Write the baseline under `scheme` to `target`; raise ModelError if the tools cannot do it."""
     # ONNX Runtime leaves weights where they are unless told otherwise, and beside the variant there is no such file.
-    apart = file_bytes > min(EXTERNAL_DATA_BYTES, baseline.stat().st_size)
+    apart = is_apart(baseline, given)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".variant-", dir=target.parent) as folder:
         made = Path(folder) / target.name
         if scheme.method == "graph-optimization":
             ort_session.open_session(baseline, optimization="extended", save_as=made, save_weights_apart=apart)
+        elif scheme.method == "transformer-fusion":
+            if given.checkpoint is None:
+                raise ModelError(
+                    "transformer fusions need the checkpoint", hint="give the checkpoint directory instead of its ONNX file"
+                )
+            checkpoint.fuse(given.checkpoint, baseline, made)
         else:
-            _quantize_dynamic(baseline, scheme, made, apart=apart, has_vnni=has_vnni)
+            with tempfile.TemporaryDirectory(prefix=".prepared-", dir=target.parent) as other:
+                prepared = prepare(baseline, Path(other), apart=apart)
+                quantize(prepared, scheme, made, given, nodes, apart=apart)
         for path in Path(folder).iterdir():
             path.replace(target.parent / path.name)
 
 
-def _quantize_dynamic(baseline: Path, scheme: Scheme, target: Path, *, apart: bool, has_vnni: bool) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+def is_apart(baseline: Path, given: Ingredients) -> bool:
+    """Return whether a variant keeps its weights in a file of their own."""
+    return given.file_bytes > min(EXTERNAL_DATA_BYTES, baseline.stat().st_size)
 
-    # The quantizer only sees initializers: folding constants first turns weights in Constant nodes into initializers.
-    folded = target.with_name("folded.onnx")
+
+def prepare(baseline: Path, folder: Path, *, apart: bool) -> Path:
+    """Return the file that the quantizers start from: constants folded into initializers, every node named.
+
+    The quantizers see initializers only: folding first turns weights in Constant nodes into them.
+    """
+    folded = folder / "folded.onnx"
     ort_session.open_session(baseline, optimization="basic", save_as=folded, save_weights_apart=apart)
+    onnx_graph.name_nodes(folded)
+    return folded
+
+
+def quantize(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, nodes: Nodes = EVERY, *, apart: bool) -> None:
+    """Write the prepared file under a scheme that changes its numbers; raise ModelError if the tools cannot do it."""
+    chosen = {
+        "dynamic-quantization": _dynamic,
+        "static-quantization": _static,
+        "weight-only": _weight_only,
+        "half-precision": _half,
+    }[scheme.method]
     try:
         with quiet():
-            quantize_dynamic(
-                folded,
-                target,
-                op_types_to_quantize=list(scheme.operators),
-                per_channel=scheme.per_channel,
-                # Without VNNI the int8 dot product adds pairs in 16 bits and saturates; 7-bit weights cannot.
-                reduce_range=not has_vnni,
-                weight_type=QuantType.QInt8,
-                use_external_data_format=apart,
-                extra_options={"EnableSubgraph": True, "MatMulConstBOnly": True},
-            )
+            chosen(prepared, scheme, target, given, nodes, apart)
+    except (MissingDependencyError, ModelError):
+        raise
     except Exception as error:  # the quantizer raises whatever its handlers meet: KeyError, ValueError, AssertionError ...
         reason = (str(error).strip().splitlines() or [""])[0][:200]
         raise ModelError(
             f"the quantizer fails on this graph ({type(error).__name__}: {reason})",
             hint="quantize it by other means and profile that file",
         ) from error
-    finally:
-        for path in target.parent.glob("folded.onnx*"):
-            path.unlink()
+
+
+def quantizable(prepared: Path, scheme: Scheme) -> list[str]:
+    """Return the names of the nodes of the main graph that the scheme would quantize: of its operators, with stored weights."""
+    return onnx_graph.nodes_with_weights(prepared, set(scheme.operators))
+
+
+def _dynamic(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, nodes: Nodes, apart: bool) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(
+        prepared,
+        target,
+        op_types_to_quantize=list(scheme.operators),
+        per_channel=scheme.per_channel,
+        # Without VNNI the int8 dot product adds pairs in 16 bits and saturates; 7-bit weights cannot.
+        reduce_range=not given.has_vnni and scheme.weight_type == "int8",
+        weight_type=_type(QuantType, scheme.weight_type),
+        nodes_to_quantize=_with_new_names(nodes.only),
+        nodes_to_exclude=_with_new_names(nodes.kept),
+        use_external_data_format=apart,
+        extra_options={"EnableSubgraph": True, "MatMulConstBOnly": True},
+    )
+
+
+def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, nodes: Nodes, apart: bool) -> None:
+    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    assert scheme.calibration is not None
+    if given.calibration is None:
+        raise ModelError("static ranges need items to calibrate on", hint="give quality.data, quality.calibration or --inputs")
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # the library has no types
+        def __init__(self, calibration: Callable[[], Iterable[Feeds]]) -> None:
+            self._items: Iterator[Feeds] = iter(calibration())
+
+        def get_next(self) -> Feeds | None:
+            return next(self._items, None)
+
+    source = _with_opset_of_channels(prepared, apart) if scheme.per_channel else prepared
+    ranges = None if given.ranges is None else given.ranges / f"{scheme.calibration}.json"
+    fixed = {"MatMulConstBOnly": True, "ActivationSymmetric": scheme.activation_type == "int8"}
+    # The tools narrow weights whose bias would not fit, and fail at that where a product has a scale for each column: then without.
+    for options in (fixed, fixed | {"QDQDisableWeightAdjustForInt32Bias": True}):
+        try:
+            quantize_static(
+                source,
+                target,
+                None if ranges is not None and ranges.is_file() else Reader(given.calibration),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=list(scheme.operators),
+                per_channel=scheme.per_channel,
+                reduce_range=not given.has_vnni and scheme.weight_type == "int8",
+                activation_type=_type(QuantType, scheme.activation_type),
+                weight_type=_type(QuantType, scheme.weight_type),
+                nodes_to_quantize=_only(nodes),
+                nodes_to_exclude=sorted(nodes.kept),
+                use_external_data_format=apart,
+                calibrate_method={
+                    "minmax": CalibrationMethod.MinMax,
+                    "entropy": CalibrationMethod.Entropy,
+                    "percentile": CalibrationMethod.Percentile,
+                }[scheme.calibration],
+                extra_options=options,
+                calibration_cache_path=ranges,
+            )
+            return
+        except ValueError:
+            if options is not fixed:
+                raise
+
+
+def _with_opset_of_channels(prepared: Path, apart: bool) -> Path:
+    if onnx_graph.opset_of(prepared) >= OPSET_OF_CHANNELS:
+        return prepared
+    if apart:
+        raise ModelError(f"opset below {OPSET_OF_CHANNELS} with weights in a second file", hint="export it with a newer opset")
+    converted = prepared.with_name("converted.onnx")
+    if not converted.is_file():
+        onnx_graph.convert_opset(prepared, converted, OPSET_OF_CHANNELS)
+    return converted
+
+
+def _weight_only(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, nodes: Nodes, apart: bool) -> None:
+    if importlib.util.find_spec("onnx_ir") is None:
+        raise MissingDependencyError(
+            "weight-only quantization needs onnx-ir, which onnxruntime does not declare", hint="pip install onnx-ir"
+        )
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    # Its list of nodes to include adds to those of the type; only what is excluded is left alone.
+    kept = nodes.kept if nodes.only is None else nodes.kept | (set(quantizable(prepared, scheme)) - nodes.only)
+    quantizer = MatMulNBitsQuantizer(
+        str(prepared),
+        bits=scheme.weight_bits,
+        block_size=scheme.block_size or 128,
+        is_symmetric=scheme.symmetric,
+        accuracy_level=INTEGER_PRODUCTS if given.has_vnni else None,
+        nodes_to_exclude=sorted(kept),
+    )
+    quantizer.process()
+    quantizer.model.save_model_to_file(str(target), apart)
+
+
+def _half(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, nodes: Nodes, apart: bool) -> None:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    model = onnx_graph.load_whole(prepared)
+    converted: Any = convert_float_to_float16(model, keep_io_types=True, node_block_list=sorted(nodes.kept))
+    onnx_graph.save_whole(converted, target, apart=apart)
+
+
+def _type(types: Any, name: str) -> Any:
+    return {"int8": types.QInt8, "uint8": types.QUInt8}[name]
+
+
+def _with_new_names(names: frozenset[str] | None) -> list[str] | None:
+    """Return the names, and those of the products that the dynamic quantizer puts in the place of nodes of type Gemm."""
+    return None if names is None else sorted(names | {f"{name}_MatMul" for name in names})
+
+
+def _only(nodes: Nodes) -> list[str] | None:
+    return None if nodes.only is None else sorted(nodes.only)
+
+
+def discard(path: Path) -> None:
+    """Delete a variant's file and what lies beside it under its name."""
+    for file in path.parent.glob(f"{path.name}*"):
+        if file.is_file():
+            file.unlink()
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a variant's file, and its weights where they are apart."""
+    discard(target)
+    for file in source.parent.glob(f"{source.name}*"):
+        shutil.copy2(file, target.parent / file.name.replace(source.name, target.name, 1))
 
 
 def changed_operators(baseline: Graph, variant: Graph) -> dict[str, int]:
@@ -74,16 +258,15 @@ def proof_of_difference(scheme: Scheme, baseline: Graph, variant: Graph) -> dict
     changed = changed_operators(baseline, variant)
     if not changed and variant.weights_sha256 == baseline.weights_sha256:
         return Exclusion(what=scheme.id, reason="the tools returned the model unchanged: same operators, same weights")
-    if scheme.method == "dynamic-quantization" and not any(
-        _is_integer(operator) for operator in changed if changed[operator] > 0
-    ):
+    if scheme.method in QUANTIZING and not any(is_integer(operator) for operator in changed if changed[operator] > 0):
         return Exclusion(
             what=scheme.id, reason="nothing was quantized: no operator of this model has an int8 form with stored weights"
         )
     return changed
 
 
-def _is_integer(operator: str) -> bool:
-    return any(part in operator for part in ("Integer", "Quantize", "Dequantize")) or operator.startswith(
+def is_integer(operator: str) -> bool:
+    """Return whether an operator of this type computes or stores in integers of few bits."""
+    return any(part in operator for part in ("Integer", "Quantize", "Dequantize", "NBits")) or operator.startswith(
         ("QLinear", "QAttention", "QGemm", "QEmbed")
     )

@@ -34,6 +34,7 @@ class Serve(Record, frozen=True, kw_only=True):
     max_queue_delay_s: float
     requests: int
     seed: int
+    place: ort_session.Place = ort_session.ON_CPU
 
 
 class Batch(NamedTuple):
@@ -106,7 +107,9 @@ class Server:
 
     def _open(self, place: list[int]) -> ort_session.Session:
         with cores.pinned(place):
-            return ort_session.open_session(Path(self.serve.path), intra_op_num_threads=self.serve.intra_op_num_threads)
+            return ort_session.open_session(
+                Path(self.serve.path), intra_op_num_threads=self.serve.intra_op_num_threads, place=self.serve.place
+            )
 
     def warm_up(self) -> None:
         """Run every session at the smallest and the largest batch, so that no first call is measured."""

@@ -38,6 +38,12 @@ class LeftOut(Record, frozen=True, kw_only=True, tag=True):
     point: Point | None
 
 
+class Prepared(Record, frozen=True, kw_only=True, tag=True):
+    """The seconds that making and comparing the variants took."""
+
+    elapsed_s: float
+
+
 class Visited(Record, frozen=True, kw_only=True, tag=True):
     """One visit, the seconds it took, warm-up included, and the largest size that its process had had by its end."""
 
@@ -47,7 +53,7 @@ class Visited(Record, frozen=True, kw_only=True, tag=True):
     peak_memory_bytes: int | None = None
 
 
-Entry = Key | MadeVariant | LeftOut | Visited
+Entry = Key | MadeVariant | LeftOut | Prepared | Visited
 
 
 class Journal:
@@ -55,9 +61,10 @@ class Journal:
 
     def __init__(self, path: Path, digest: str) -> None:
         self.path = path
-        self.entries: list[MadeVariant | LeftOut | Visited] = []
+        self.entries: list[MadeVariant | LeftOut | Prepared | Visited] = []
         self.visits: dict[Point, list[Visit]] = {}  # of each point, in the order in which they were made
         self.measured_s = 0.0  # seconds spent measuring so far
+        self.prepared_s = 0.0  # seconds spent before that on making and comparing the variants
         try:
             kept, good_bytes = _read(path)
             if is_same := bool(kept) and kept[0] == Key(digest=digest):
@@ -78,7 +85,7 @@ class Journal:
             self._write(Key(digest=digest))
         self.is_resumed = bool(self.entries)
 
-    def add(self, entry: MadeVariant | LeftOut | Visited) -> None:
+    def add(self, entry: MadeVariant | LeftOut | Prepared | Visited) -> None:
         """Keep the entry, on disk before this returns."""
         self._take_in(entry)
         self._write(entry)
@@ -90,6 +97,8 @@ class Journal:
         if isinstance(entry, Visited):
             self.visits.setdefault(entry.point, []).append(entry.visit)
             self.measured_s += entry.elapsed_s
+        elif isinstance(entry, Prepared):
+            self.prepared_s += entry.elapsed_s
 
     def _write(self, entry: Entry) -> None:
         self._file.write(msgspec.json.encode(entry) + b"\n")

@@ -23,6 +23,7 @@ class Load(Record, frozen=True, kw_only=True, tag=True):
     inputs: tuple[ModelInput, ...]
     rows: str | None
     seed: int
+    place: ort_session.Place = ort_session.ON_CPU
 
 
 class Time(Record, frozen=True, kw_only=True, tag=True):
@@ -98,7 +99,9 @@ class Worker:
         if key not in self.sessions:
             # The threads that a session starts stay on the cores of the one that opens it.
             with cores.pinned(place):
-                self.sessions[key] = ort_session.open_session(Path(self.load.path), intra_op_num_threads=threads)
+                self.sessions[key] = ort_session.open_session(
+                    Path(self.load.path), intra_op_num_threads=threads, place=self.load.place
+                )
         return self.sessions[key]
 
     def _feeds(self, request: Time, offset: int) -> dict[str, np.ndarray]:
@@ -165,7 +168,8 @@ class Worker:
     def predict(self, request: Predict) -> None:
         """Write the outputs of the items to `request.target`, items along the first axis of each."""
         rows = model_inputs.read_npz(Path(request.rows), "data") if request.rows else None
-        session = self._session(threads=1, instance=0, place=machine.usable_cores())
+        usable = machine.usable_cores()
+        session = self._session(threads=len(usable), instance=0, place=usable)
         # Where an output has its items is seen from its shapes; recurrent networks often have them along the second axis.
         one, two = (ort_session.run(session, self._items(request, rows, 0, size)) for size in (1, min(2, request.batch_size)))
         axis_of = {name: ort_session.growing_axis(one[name].shape, two[name].shape) for name in one}

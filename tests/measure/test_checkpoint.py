@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from advisor.errors import InputError, ModelError
-from advisor.measure import checkpoint, ort_session
+from advisor.measure import checkpoint, ort_session, quantize
 from advisor.measure.model_facts import inspect_onnx
 from advisor.measure.model_inputs import generate
+from advisor.measure.onnx_graph import read_graph
+from advisor.profiling import schemes
 
 # Imported where they are used: whoever collects these tests without running them does not wait for torch.
 pytestmark = pytest.mark.skipif(
@@ -208,3 +210,36 @@ def test_a_checkpoint_that_does_not_load_is_an_error_that_names_it_and_leaves_no
     with pytest.raises(ModelError, match=rf"^{re.escape(str(bert))}: optimum cannot export it for feature-extraction: \w"):
         checkpoint.export(bert, bert.parent / "made" / "exported.onnx")
     assert [] == list((bert.parent / "made").iterdir())
+
+
+@pytest.mark.parametrize("save", [save_bert, save_classifier])
+def test_fusions_change_operators_and_nothing_else(exported, save, tmp_path):
+    baseline = exported(save)
+    scheme = next(scheme for scheme in schemes() if scheme.method == "transformer-fusion")
+    given = quantize.Ingredients(file_bytes=baseline.stat().st_size, has_vnni=True, checkpoint=baseline.parents[1] / "checkpoint")
+
+    quantize.make_variant(baseline, scheme, tmp_path / "variants" / "fused.onnx", given)
+
+    assert ["fused.onnx"] == [path.name for path in (tmp_path / "variants").iterdir()]
+    changed = quantize.proof_of_difference(scheme, read_graph(baseline), read_graph(tmp_path / "variants" / "fused.onnx"))
+    assert changed["SkipLayerNormalization"] > 0
+    inputs = inspect_onnx(baseline, name="m").inputs
+    feeds = generate(inputs, batch_size=3, sequence_length=7, seed=0)
+    before, after = (
+        ort_session.run(ort_session.open_session(path), feeds) for path in (baseline, tmp_path / "variants" / "fused.onnx")
+    )
+    assert list(before) == list(after)
+    for name, values in before.items():
+        np.testing.assert_allclose(values, after[name], atol=1e-4)
+
+
+def test_an_architecture_that_cannot_be_fused_is_an_error_and_leaves_nothing(exported, tmp_path):
+    baseline = exported(save_bert)
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "config.json").write_text(json.dumps({"model_type": "nobody-knows"}))
+    scheme = next(scheme for scheme in schemes() if scheme.method == "transformer-fusion")
+    given = quantize.Ingredients(file_bytes=baseline.stat().st_size, has_vnni=True, checkpoint=tmp_path / "checkpoint")
+
+    with pytest.raises(ModelError, match="ORTOptimizer cannot fuse it"):
+        quantize.make_variant(baseline, scheme, tmp_path / "variants" / "fused.onnx", given)
+    assert [] == list((tmp_path / "variants").iterdir())

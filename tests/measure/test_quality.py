@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from advisor.errors import InputError
-from advisor.measure import quality
+from advisor.measure import quality, scores
 from advisor.schema import ModelInput, ModelOutput
 
 SCORES = (ModelOutput(name="logits", dtype="float32", shape=("n", 3), has_classes=True),)
@@ -36,21 +36,21 @@ def agreed(before, after, *, of=VECTORS, masks=None):
 
 @given(outputs)
 def test_equal_outputs_agree_whatever_they_hold(values):
-    np.testing.assert_allclose(quality.item_cosines(values, values.copy()), 1.0)
+    np.testing.assert_allclose(scores.item_cosines(values, values.copy()), 1.0)
 
 
 @given(outputs, st.floats(0.125, 8.0))
 def test_the_cosine_knows_no_scale(values, factor):
     finite = np.where(np.isfinite(values), values, 0.0).astype(np.float64)
 
-    np.testing.assert_allclose(quality.item_cosines(finite, finite), quality.item_cosines(finite, factor * finite), atol=1e-6)
+    np.testing.assert_allclose(scores.item_cosines(finite, finite), scores.item_cosines(finite, factor * finite), atol=1e-6)
 
 
 @given(outputs, outputs)
 def test_the_cosine_lies_between_minus_one_and_one(first, second):
     second = np.resize(second, first.shape)
 
-    cosines = quality.item_cosines(first, second)
+    cosines = scores.item_cosines(first, second)
 
     assert ((cosines >= -1.0) & (cosines <= 1.0)).all()
 
@@ -71,7 +71,7 @@ def test_the_cosine_lies_between_minus_one_and_one(first, second):
     ],
 )
 def test_the_cosine_is_what_is_worked_out_by_hand(expected, actual, cosine):
-    assert [cosine] == pytest.approx(quality.item_cosines(np.array([expected]), np.array([actual])))
+    assert [cosine] == pytest.approx(scores.item_cosines(np.array([expected]), np.array([actual])))
 
 
 def test_the_agreement_of_a_model_with_itself_is_complete():

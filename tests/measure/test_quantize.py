@@ -2,23 +2,25 @@
 
 from functools import partial
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
 
 from advisor.errors import ModelError
-from advisor.measure import ort_session, quality, quantize
+from advisor.measure import ort_session, quantize, scores
 from advisor.measure.model_facts import inspect_onnx
 from advisor.measure.model_inputs import generate
 from advisor.measure.onnx_graph import read_graph
 from advisor.profiling import schemes
-from advisor.schema import Exclusion
+from advisor.schema import CPU, Exclusion
 from tests import models
 from tests.models import HIDDEN, WIDTH, save
 
-SCHEMES = {scheme.method: scheme for scheme in schemes()}
-DYNAMIC, OPTIMIZED = SCHEMES["dynamic-quantization"], SCHEMES["graph-optimization"]
+SCHEMES = {scheme.id: scheme for scheme in schemes()}
+DYNAMIC, OPTIMIZED = SCHEMES["int8-dynamic"], SCHEMES["ort-optimized"]
+INGREDIENTS = quantize.Ingredients(file_bytes=1, has_vnni=True)
 # What makes ONNX Runtime's tools write weights into a second file.
 LARGE = quantize.EXTERNAL_DATA_BYTES + 1
 
@@ -42,8 +44,22 @@ with_integer_forms = pytest.mark.parametrize(
 def variant_of(model, folder, scheme, *, store=save, file_bytes=None, has_vnni=True):
     folder.mkdir(exist_ok=True)
     baseline, target = store(model, folder / "baseline.onnx"), folder / "variants" / f"{scheme.id}.onnx"
-    quantize.make_variant(baseline, scheme, target, file_bytes=file_bytes or read_graph(baseline).file_bytes, has_vnni=has_vnni)
+    quantize.make_variant(baseline, scheme, target, given(baseline, file_bytes=file_bytes, has_vnni=has_vnni))
     return baseline, target
+
+
+def given(baseline, *, file_bytes=None, has_vnni=True):
+    """Return what variants are made of: calibration on generated items."""
+
+    def items():
+        inputs = inspect_onnx(baseline, name="baseline").inputs
+        return (generate(inputs, batch_size=1, sequence_length=None, seed=seed) for seed in range(8))
+
+    return quantize.Ingredients(
+        file_bytes=file_bytes or read_graph(baseline).file_bytes,
+        has_vnni=has_vnni,
+        calibration=items,
+    )
 
 
 def outputs_of(path, inputs):
@@ -72,7 +88,7 @@ def test_a_variant_answers_under_the_same_names_with_nearly_the_same_values(buil
     assert [entry.name for entry in inputs] == [entry.name for entry in read_graph(variant).inputs]
     assert list(expected) == list(actual)
     for name, values in expected.items():
-        (cosine,) = quality.item_cosines(values.reshape(1, -1), actual[name].reshape(1, -1))
+        (cosine,) = scores.item_cosines(values.reshape(1, -1), actual[name].reshape(1, -1))
         assert cosine > 0.9
 
 
@@ -141,7 +157,7 @@ def test_a_model_that_the_quantizer_cannot_do_is_an_error_and_leaves_nothing(tmp
     target = tmp_path / "variants" / "variant.onnx"
 
     with pytest.raises(ModelError, match="the quantizer fails on this graph"):
-        quantize.make_variant(models.voice_detector("silero_vad_op18_ifless"), DYNAMIC, target, file_bytes=1, has_vnni=True)
+        quantize.make_variant(models.voice_detector("silero_vad_op18_ifless"), DYNAMIC, target, INGREDIENTS)
     assert [] == list(target.parent.iterdir())
 
 
@@ -182,3 +198,93 @@ def test_other_weights_alone_are_a_difference(tmp_path):
     graphs = [read_graph(save(model, tmp_path / f"{number}.onnx")) for number, model in enumerate((before, after))]
 
     assert {} == quantize.proof_of_difference(OPTIMIZED, *graphs)
+
+
+# --- every scheme that needs no other device --------------------------------------------------------------------------------
+
+FILES = [scheme for scheme in schemes() if scheme.provider == CPU and scheme.method not in ("provider", "transformer-fusion")]
+MATRICES = {"weight-only"}  # blocks of 128: below, everything is in one
+
+
+def network(method, *, opset=models.OPSET):
+    """Return a small network that the method can change: a convolution and a product, or a product wide enough for blocks."""
+    if method in MATRICES:
+        values = models.weights(w=(256, 64), v=(64, 32))
+        text = "(float[n, t, 256] x) => (float[n, t, 32] y) { a = MatMul(x, w) b = Relu(a) y = MatMul(b, v) }"
+        return models.build(text, values, opset=opset)
+    mean = "m = ReduceMean<keepdims = 0>(r, axes)" if opset >= 18 else "m = ReduceMean<axes = [2, 3], keepdims = 0>(r)"
+    return models.build(
+        f"""(float[n, 3, 8, 8] x) => (float[n, 5] y) {{
+            c = Conv <pads = [1, 1, 1, 1]> (x, w)
+            r = Relu(c)
+            {mean}
+            y = MatMul(m, v)
+        }}""",
+        models.weights(w=(16, 3, 3, 3), v=(16, 5)) | ({"axes": np.array([2, 3])} if opset >= 18 else {}),
+        opset=opset,
+        ir_version=8,
+    )
+
+
+@pytest.mark.parametrize("scheme", FILES, ids=lambda scheme: scheme.id)
+@pytest.mark.parametrize("opset", [11, 12, 18])
+@pytest.mark.parametrize("in_constants", [False, True])
+def test_the_file_of_every_scheme_differs_loads_runs_and_takes_and_gives_the_same(scheme, opset, in_constants, tmp_path):
+    model = network(scheme.method, opset=opset)
+    model = models.with_constant_nodes(model) if in_constants else model
+    baseline, variant = variant_of(model, tmp_path, scheme)
+    before, after = read_graph(baseline), read_graph(variant)
+
+    changed = quantize.proof_of_difference(scheme, before, after)
+
+    assert isinstance(changed, dict), changed
+    assert before.sha256 != after.sha256
+    assert [(e.name, e.dtype, e.shape) for e in before.inputs] == [(e.name, e.dtype, e.shape) for e in after.inputs]
+    assert [(e.name, e.dtype) for e in before.outputs] == [(e.name, e.dtype) for e in after.outputs]
+    if scheme.method in quantize.QUANTIZING:
+        assert after.weight_bytes < before.weight_bytes
+    inputs = inspect_onnx(baseline, name="baseline").inputs
+    for batch_size in (1, 3):
+        feeds = generate(inputs, batch_size=batch_size, sequence_length=None, seed=5)
+        one, other = (ort_session.run(ort_session.open_session(path), feeds)["y"] for path in (baseline, variant))
+        assert one.shape == other.shape
+        assert scores.item_cosines(one, other).min() > 0.9
+
+
+@pytest.mark.parametrize("name", ["int8-dynamic", "int8-static-minmax", "int8-weight-only"])
+def test_nodes_that_are_kept_stay_as_they_were(name, tmp_path):
+    scheme = SCHEMES[name]
+    baseline = save(network(scheme.method), tmp_path / "baseline.onnx")
+    prepared = quantize.prepare(baseline, tmp_path, apart=False)
+    first, last = quantize.quantizable(prepared, scheme)
+    made = {}
+    for name, nodes in (
+        ("all", quantize.EVERY),
+        ("kept", quantize.Nodes(kept=frozenset({last}))),
+        ("only", quantize.Nodes(only=frozenset({first}))),
+    ):
+        quantize.quantize(prepared, scheme, tmp_path / f"{name}.onnx", given(baseline), nodes, apart=False)
+        made[name] = read_graph(tmp_path / f"{name}.onnx")
+
+    assert made["kept"].operators == made["only"].operators
+    assert made["kept"].weights_sha256 == made["only"].weights_sha256
+    assert made["all"].weight_bytes < made["kept"].weight_bytes < read_graph(prepared).weight_bytes
+
+
+def test_ranges_are_found_once(tmp_path):
+    baseline = save(network("static-quantization"), tmp_path / "baseline.onnx")
+    first = msgspec.structs.replace(given(baseline), ranges=tmp_path / "ranges")
+    second = msgspec.structs.replace(first, calibration=lambda: pytest.fail("calibrated again"))
+
+    for name, ingredients in (("one", first), ("two", second)):
+        quantize.make_variant(baseline, SCHEMES["int8-static-minmax"], tmp_path / f"{name}.onnx", ingredients)
+
+    assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
+
+
+def test_static_ranges_need_items(tmp_path):
+    baseline = save(network("static-quantization"), tmp_path / "baseline.onnx")
+    nothing = msgspec.structs.replace(given(baseline), calibration=None)
+
+    with pytest.raises(ModelError, match="need items to calibrate on"):
+        quantize.make_variant(baseline, SCHEMES["int8-static-minmax"], tmp_path / "v.onnx", nothing)

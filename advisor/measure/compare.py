@@ -1,0 +1,181 @@
+"""A variant beside the baseline on the same items: do they agree, is anything not finite, what is lost, how fast is it at a first look."""
+
+import contextlib
+import math
+import statistics
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from advisor.errors import AdvisorError
+from advisor.measure import model_inputs, quality
+from advisor.measure.points import longest_call_s
+from advisor.measure.variants import Plan, Workers, baseline_id
+from advisor.measure.worker import Predict, Predicted, Time, Timed
+from advisor.measure.worker_process import WorkerError
+from advisor.schema import Estimate, QualityResult, Variant
+
+COMPARED_ITEMS = 16
+PREDICT_BATCH_SIZE = 8  # as a server would batch: what shares a batch can matter to a dynamically quantized model
+FIRST_ITEMS = 256  # of the data, in random order: who has lost too much on these is not run on the rest
+PREDICT_PATIENCE_S = 3600.0
+
+# The first look at speed.
+LOOKS = 3
+LOOK_S = 0.03
+LOOK_CALLS = 2
+LOOK_BATCH_SIZE = 8
+LONG_CALL_S = 0.25  # batches of which would take seconds to look at
+HOPELESS = 0.9  # of the baseline's speed: below that at every look, at every size, no longer measurement will help
+
+Outputs = dict[str, np.ndarray]
+
+
+class Comparison:
+    """Compares variants of one plan with its baseline, whose answers are worked out once."""
+
+    def __init__(self, plan: Plan, workers: Workers, folder: Path) -> None:
+        self.plan = plan
+        self.workers = workers
+        self.folder = folder
+        self.baseline = baseline_id(plan.facts)
+
+    def with_agreement(self, variant: Variant) -> Variant:
+        """Return the variant with its agreement on a few items; raise WorkerError if it fails, or gives what is not finite."""
+        plan = self.plan
+        rows = model_inputs.read_npz(Path(plan.rows), "--inputs") if plan.rows else None
+        items = COMPARED_ITEMS if rows is None else min(self._items(rows, plan.rows), 4 * COMPARED_ITEMS)
+        before, after = self._both(variant.id, plan.rows, items, plan.facts.at_sequence_length)
+        masks = quality.masks_of(plan.facts.inputs, rows)
+        masks = None if masks is None else masks[:items]
+        agreed = quality.agreement(plan.facts.outputs, before, after, masks, given=rows is not None)
+        return msgspec.structs.replace(variant, load_s=self.workers[variant.id][1].load_s, agreement=agreed)
+
+    def quality(self, name: str, *, looks: int = 1) -> QualityResult | None:
+        """Return the quality of a variant on the user's data, None without data or metric.
+
+        Of a variant that has lost too much on the first items alone, that is all that is said.
+        """
+        plan, metric, digest = self.plan, self.plan.settings.quality_metric, self.plan.settings.quality_data_sha256
+        if plan.data is None or metric is None or digest is None:
+            return None
+        data = model_inputs.read_npz(Path(plan.data), "quality.data")
+        count = self._items(data, plan.data)
+        most = plan.settings.quality_max_drop
+        first = count if most is None or count < 2 * FIRST_ITEMS else FIRST_ITEMS
+        result = None
+        for items in dict.fromkeys((first, count)):
+            before, after = self._both(name, plan.data, items, None)
+            part = {key: _first(plan, key, values, items, count) for key, values in data.items()}
+            try:
+                result = quality.quality(
+                    metric,
+                    plan.facts.outputs,
+                    before,
+                    after,
+                    labels=quality.labels_of(part),
+                    masks=quality.masks_of(plan.facts.inputs, part),
+                    data_sha256=digest,
+                    seed=plan.settings.seed,
+                    rows=part,
+                    inputs=plan.facts.inputs,
+                    own=plan.own_metric,
+                    looks=looks,
+                )
+            except AdvisorError as error:
+                raise WorkerError(error.fault, hint=error.hint) from error
+            if most is not None and result.drop.low > most:
+                break
+        return result
+
+    def _items(self, rows: Outputs, path: str | None) -> int:
+        return model_inputs.check_rows(self.plan.facts.inputs, rows, Path(str(path)))
+
+    def _both(self, name: str, rows: str | None, items: int, length: int | None) -> tuple[Outputs, Outputs]:
+        """Return the outputs of the baseline and of the variant for the same items; raise WorkerError where they cannot be compared."""
+        kept = self.folder / f"baseline-{'data' if rows == self.plan.data and rows else 'rows'}-{items}.npz"
+        if not kept.is_file():
+            self._predict(self.baseline, rows, items, length, kept)
+        target = self.folder / "variant.npz"
+        self._predict(name, rows, items, length, target)
+        before, after = _read(kept), _read(target)
+        for output, values in before.items():
+            if values.shape != after[output].shape:
+                fault = f"its output {output} has shape {list(after[output].shape)} where the baseline's has {list(values.shape)}"
+                raise WorkerError(fault, hint="use another scheme")
+        broken = quality.first_not_finite(before, after)
+        if broken is not None:
+            raise WorkerError(f"its output {broken} is not finite where the baseline's is", hint="use another scheme")
+        return before, after
+
+    def _predict(self, name: str, rows: str | None, items: int, length: int | None, target: Path) -> None:
+        size = PREDICT_BATCH_SIZE if self.plan.facts.batching.possible else 1
+        request = Predict(rows=rows, items=items, batch_size=size, sequence_length=length, target=str(target))
+        self.workers[name][0].ask(request, Predicted, patience_s=PREDICT_PATIENCE_S)
+
+    def speeds(self, name: str, other: str | None = None) -> dict[int, list[float]]:
+        """Return how many times faster than the other (the baseline) a variant is, by batch size, from a few short visits in turn."""
+        plan, other = self.plan, other or self.baseline
+        lengths = plan.settings.sequence_lengths
+        sizes = [1] if not plan.facts.batching.possible else sorted({1, min(LOOK_BATCH_SIZE, plan.settings.max_batch_size)})
+        found: dict[int, list[float]] = {}
+        for size in sizes:
+            request = Time(
+                batch_size=size,
+                sequence_length=lengths[0] if lengths else plan.facts.at_sequence_length,
+                intra_op_num_threads=1,
+                instances=1,
+                seconds=LOOK_S,
+                min_calls=LOOK_CALLS,
+                warm_up_calls=1,
+            )
+            for _ in range(LOOKS):
+                before, after = (statistics.median(self.workers[who][0].ask(request, Timed).latency_s) for who in (other, name))
+                found.setdefault(size, []).append(before / after)
+            if before > min(LONG_CALL_S, longest_call_s(plan)):
+                break
+        return found
+
+
+def is_hopeless(speeds: dict[int, list[float]]) -> bool:
+    """Return whether the variant was slower at every look, by more than two looks at equal things differ."""
+    return all(speed < HOPELESS for listed in speeds.values() for speed in listed)
+
+
+def in_words(speeds: dict[int, list[float]]) -> str:
+    """Return the speeds as the report tells them."""
+    return ", ".join(f"{statistics.median(listed):.2f} times as fast at batch {size}" for size, listed in speeds.items())
+
+
+def cost(speeds: dict[int, list[float]]) -> Estimate:
+    """Return the seconds of a single item over those of the other, from how much faster it was."""
+    logs = sorted(-math.log(speed) for speed in speeds[1])
+    return Estimate(
+        value=math.exp(statistics.median(logs)),
+        low=math.exp(logs[0]),
+        high=math.exp(logs[-1]),
+        basis="measured",
+        source=f"batch 1, 1 thread, {len(logs)} visits in turn, of which the extremes are told",
+    )
+
+
+@contextlib.contextmanager
+def comparing(plan: Plan, workers: Workers) -> Iterator[Comparison]:
+    """Yield a comparison with a folder for the outputs."""
+    with tempfile.TemporaryDirectory(prefix="advisor-") as name:
+        yield Comparison(plan, workers, Path(name))
+
+
+def _first(plan: Plan, name: str, values: np.ndarray, items: int, count: int) -> np.ndarray:
+    axis = model_inputs.item_axes(plan.facts.inputs).get(name, 0)
+    if axis is None or values.ndim <= axis or values.shape[axis] != count:
+        return values
+    return values.take(np.arange(items), axis=axis)
+
+
+def _read(path: Path) -> Outputs:
+    with np.load(path) as archive:
+        return {key: archive[key] for key in archive.files}

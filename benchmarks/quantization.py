@@ -1,0 +1,235 @@
+"""Is the quantized model really faster, and is its quality really kept? Every scheme of the catalogue on every model, measured.
+
+    python benchmarks/quantization.py --json quantization.json [--quick] [--only NAME ...] [--scheme ID ...] [--folder DIR]
+    python benchmarks/quantization.py --model model.onnx --data eval.npz --metric accuracy [--calibration FILE] [--max-drop 0.01]
+
+Schemes that the pre-flight would leave out are measured as well, and what it said of them stands beside what was seen. Speed is a ratio to
+the model as given, from visits in turn on one thread, with the extremes of the ratios; the first row of each model is the model itself
+measured as if it were a variant, which tells how far equal things differ. Quality is on examples that nothing was calibrated on; the ends
+of its interval are those of the paired difference. `holds` says whether the loss, at the worse end, is within what is allowed, in every
+class too. `seconds` is what making and judging the variant took. Models are kept in --folder and made anew only if they are missing.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+from quantization_models import MAKERS, Case, cases
+
+import advisor  # noqa: F401 - first of all, so that ONNX Runtime is loaded without telemetry
+from advisor.measure import compare, lineup, preflight
+from advisor.measure.lineup import Lineup
+from advisor.measure.metrics import loss_of
+from advisor.measure.ort_session import providers
+from advisor.measure.store import Journal
+from advisor.measure.variants import AGAIN, Plan, baseline_id
+from advisor.profiling import ProfileOptions, plan_for, schemes
+from advisor.quality_floor import judge
+from advisor.schema import QualityResult, Variant
+from advisor.workload_file import read_workload
+
+LOOKS, LOOK_S = 9, 0.1
+BUDGET_S = 120.0  # of which the search for mixed precision may take its share
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    arguments = _arguments()
+    compare.LOOKS, compare.LOOK_S = (3, 0.03) if arguments.quick else (LOOKS, LOOK_S)
+    compare.HOPELESS = lineup.WORTH_MIXING = 0.0  # here even what is hopeless is measured, and mixed
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="advisor-bench-") as name:
+        folder = Path(arguments.folder or name)
+        if arguments.model:
+            chosen = [_own_case(arguments)]
+        else:
+            chosen = [case for only in (arguments.only or MAKERS) for case in cases(folder, [only])]
+        for case in chosen:
+            found = measure(case, Path(name) / "variants" / case.name, arguments)
+            show(case, found)
+            rows += found
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", help="write the table there as well")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter visits")
+    parser.add_argument("--only", nargs="+", choices=list(MAKERS), help="these models alone")
+    parser.add_argument("--scheme", nargs="+", help="these schemes alone")
+    parser.add_argument("--folder", help="where the models are kept")
+    parser.add_argument("--model", help="another model: .onnx, or a checkpoint directory")
+    parser.add_argument("--data", help="its examples: .npz, .csv, .parquet or module:function")
+    parser.add_argument("--metric", default="top1_agreement", help="what quality is")
+    parser.add_argument("--calibration", help="examples to find static ranges on, none of them in --data")
+    parser.add_argument("--max-drop", type=float, default=0.01, help="what may be lost")
+    return parser.parse_args()
+
+
+def _own_case(arguments: argparse.Namespace) -> Case:
+    model = Path(arguments.model)
+    data, calibration = (Path(name).absolute() if name else None for name in (arguments.data, arguments.calibration))
+    metric = arguments.metric if data else None
+    return Case(model.stem, model, data, calibration, metric, arguments.max_drop, model if model.is_dir() else None)
+
+
+def measure(case: Case, folder: Path, arguments: argparse.Namespace) -> list[Row]:
+    """Return a row for each scheme that could be tried on the model."""
+    folder.mkdir(parents=True)
+    here = set(providers())
+    ids = [
+        scheme.id for scheme in schemes() if scheme.provider in here and (not arguments.scheme or scheme.id in arguments.scheme)
+    ]
+    options = ProfileOptions(
+        workload=_workload(case, folder),
+        schemes=tuple(ids),
+        variants=getattr(arguments, "variants", ()),
+        budget_s=BUDGET_S,
+        max_batch_size=8,
+    )
+    with tempfile.TemporaryDirectory(prefix="advisor-") as scratch, ExitStack() as stack:
+        model = case.checkpoint or case.model
+        workload = read_workload(options.workload) if options.workload else None
+        plan = plan_for(model, folder / "profile.variants", options, workload, Path(scratch), now="")
+        plan = msgspec.structs.replace(plan, schemes=tuple(scheme for scheme in plan.schemes if scheme.id in ids))
+        journal = Journal(folder / "profile.journal", plan.fingerprint)
+        line = Lineup(plan, journal, _progress, stack)
+        line.assemble()
+        line.looks[baseline_id(plan.facts) + AGAIN] = line.comparison.speeds(baseline_id(plan.facts) + AGAIN)
+        journal.close()
+        said = _said_before(plan)
+        rows = [_row(case, variant, line, said) for variant in line.variants]
+        excluded = {entry.what: entry.reason for entry in journal.exclusions}
+        rows += [_left_out(case, name, reason, said, line) for name, reason in excluded.items() if name in ids or "mixed" in name]
+        return rows
+
+
+def _progress(done_s: float, total_s: float, what: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
+def _workload(case: Case, folder: Path) -> Path:
+    """Return a workload file that asks for the case's quality; its traffic is not looked at here."""
+    content: dict[str, Any] = {
+        "name": case.name,
+        "traffic": {"requests_per_s": 10},
+        "slo": {"latency_s": 10},
+        "hardware": {"price_usd_per_hour": {"local": 1}},
+    }
+    if case.data is not None:
+        quality = {"metric": case.metric, "max_drop": case.max_drop, "data": str(case.data)}
+        content["quality"] = quality | ({"calibration": str(case.calibration)} if case.calibration else {})
+    path = folder / "workload.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def _said_before(plan: Plan) -> dict[str, str | None]:
+    """Return what the pre-flight says against each scheme."""
+    case = preflight.Case(
+        facts=plan.facts,
+        machine=plan.machine,
+        providers=plan.providers,
+        is_checkpoint=plan.checkpoint is not None,
+    )
+    return {scheme.id: preflight.reason_against(scheme, case) for scheme in schemes()}
+
+
+def _row(case: Case, variant: Variant, line: Lineup, said: dict[str, str | None]) -> Row:
+    is_baseline = variant.derived_from is None
+    speeds = line.looks.get(variant.id + AGAIN if is_baseline else variant.id, {})
+    row: Row = {"model": case.name, "scheme": variant.id, "bytes": variant.bytes}
+    for size in (1, 8):
+        listed = speeds.get(size)
+        row[f"speedup_b{size}"] = statistics.median(listed) if listed else None
+        row[f"speedup_b{size}_low"], row[f"speedup_b{size}_high"] = (min(listed), max(listed)) if listed else (None, None)
+    quality = variant.quality
+    low, high = _ends(quality) if quality else (None, None)
+    holds, why = judge(quality, case.max_drop, None) if quality else (True if is_baseline else None, "")
+    row |= {
+        "metric": case.metric,
+        "quality": quality.value if quality else None,
+        "quality_low": low,
+        "quality_high": high,
+        "quality_of_baseline": quality.baseline if quality else None,
+        "items": quality.items if quality else None,
+        "holds": holds,
+        "why": why,
+        "seconds": line.spent_s.get(variant.id),
+        "cosine": variant.agreement.cosine_mean if variant.agreement else None,
+        "kept_operators": list(variant.kept_operators),
+        "kept_cost": variant.kept_cost.value if variant.kept_cost else None,
+        "pre_flight": said.get(variant.id),
+    }
+    return row
+
+
+def _ends(quality: QualityResult) -> tuple[float, float]:
+    """Return the quality of the variant at either end of the interval of what it loses."""
+    low, high = quality.drop.low, quality.drop.high
+    kind = loss_of(quality.metric)
+    if kind == "difference":
+        return quality.baseline - high, quality.baseline - low
+    if kind == "rise":
+        return quality.baseline + low, quality.baseline + high
+    return quality.baseline * (1 + low), quality.baseline * (1 + high)
+
+
+def _left_out(case: Case, name: str, reason: str, said: dict[str, str | None], line: Lineup) -> Row:
+    nothing = dict.fromkeys(("bytes", "speedup_b1", "speedup_b8", "quality", "quality_low", "quality_high"))
+    return {
+        "model": case.name,
+        "scheme": name,
+        **nothing,
+        "holds": False,
+        "why": reason,
+        "seconds": line.spent_s.get(name),
+        "pre_flight": said.get(name),
+    }
+
+
+def show(case: Case, rows: list[Row]) -> None:
+    print(f"\n{case.name}: {case.metric or 'no quality, its weights are random'}, at most {case.max_drop:g} may be lost")
+    print(f"{'scheme':28} {'MB':>7} {'speed, batch 1':>21} {'speed, batch 8':>21} {'quality':>24} {'holds':>6} {'s':>6}")
+    for row in rows:
+        size = f"{row['bytes'] / 1e6:.2f}" if row["bytes"] else "-"
+        cells = [_speed(row, 1), _speed(row, 8), _quality(row)]
+        holds = {True: "yes", False: "no", None: "?"}[row["holds"]]
+        spent = f"{row['seconds']:.1f}" if row.get("seconds") else "-"
+        print(f"{row['scheme']:28} {size:>7} {cells[0]:>21} {cells[1]:>21} {cells[2]:>24} {holds:>6} {spent:>6}")
+        if row["bytes"] is None or (row["holds"] is False and row["why"]):
+            print(f"{'':10} {row['why']}")
+        if row.get("kept_operators"):
+            print(f"{'':10} in full precision, at {row['kept_cost']:.2f} times the time: {', '.join(row['kept_operators'])}")
+        if row["pre_flight"]:
+            print(f"{'':10} the pre-flight would leave it out: {row['pre_flight']}")
+    good = [row for row in rows if row["holds"] and row["speedup_b1"] and row["scheme"] != rows[0]["scheme"]]
+    best = max(good, key=lambda row: row["speedup_b1"], default=None)
+    same = rows[0].get("speedup_b1_high") or 1.0
+    if best is not None and best["speedup_b1_low"] > max(same, 1.0):
+        print(f"fastest that holds: {best['scheme']}, {best['speedup_b1']:.2f} times as fast at batch 1")
+    else:
+        print("nothing that holds is faster at batch 1 than equal things differ")
+
+
+def _speed(row: Row, size: int) -> str:
+    value = row.get(f"speedup_b{size}")
+    return "-" if value is None else f"{value:.2f} ({row[f'speedup_b{size}_low']:.2f}-{row[f'speedup_b{size}_high']:.2f})"
+
+
+def _quality(row: Row) -> str:
+    return "-" if row["quality"] is None else f"{row['quality']:.4f} ({row['quality_low']:.4f}-{row['quality_high']:.4f})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Mixed precision: the nodes that do harm are found, as few as possible are kept, and no more looks are taken than were paid for."""
+
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.measure import mixed
+
+NODES = [f"node{number}" for number in range(40)]
+
+
+def never():
+    return time.perf_counter() + 1000
+
+
+@given(st.sets(st.sampled_from(NODES), min_size=1, max_size=5))
+def test_the_nodes_that_do_harm_come_first(guilty):
+    ordered = mixed.by_error(NODES, lambda only: float(len(only & guilty)), seconds=1000)
+
+    assert guilty == set(ordered[: len(guilty)])
+    assert sorted(NODES) == sorted(ordered)
+
+
+def test_where_time_is_short_neighbours_are_judged_together():
+    calls = []
+
+    def slow(only):
+        calls.append(only)
+        time.sleep(0.002)
+        return float("node7" in only)
+
+    ordered = mixed.by_error(NODES, slow, seconds=0.01)
+
+    assert len(calls) < len(NODES)
+    assert set(NODES) == set().union(*calls)
+    assert "node7" in ordered[: max(map(len, calls))]
+
+
+@given(st.integers(1, 32))
+def test_the_fewest_that_are_enough_are_found_within_the_looks(needed):
+    looks = []
+
+    def holds(kept, look):
+        looks.append(look)
+        return len(kept) >= needed
+
+    found = mixed.fewest(NODES, holds, until_s=never())
+
+    assert found.looks == len(looks) <= mixed.MOST_LOOKS
+    if found.kept is None:
+        assert needed > 16
+    else:
+        assert needed <= len(found.kept) < 2 * needed
+        assert tuple(NODES[: len(found.kept)]) == found.kept
+
+
+def test_where_nothing_is_enough_nothing_is_found():
+    found = mixed.fewest(NODES[:4], lambda kept, look: False, until_s=never())
+
+    assert (None, ((1, False), (2, False), (3, False))) == (found.kept, found.tried)
+
+
+def test_when_time_is_over_the_best_so_far_stands():
+    found = mixed.fewest(NODES, lambda kept, look: True, until_s=0.0)
+
+    assert ("node0",) == found.kept
+    assert 1 == found.looks
