@@ -57,26 +57,79 @@ def simulate_queue(
     return latency_s, batch_size_histogram, busy_s
 
 
+Columns = tuple[
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.intp],
+    NDArray[np.intp],
+    NDArray[np.intp],
+]
+
+
+def _left(columns: Columns, delay_s: NDArray[np.float64], latency_target_s: float) -> list[tuple[float, int, int, int]]:
+    """Try every candidate by itself: cost, point, delay and replicas of each that the bounds leave, in order."""
+    left = []
+    for point, (price, load, floor_s, queue_s, slack_s, fill_s, most, first, delays) in enumerate(
+        zip(*(column.tolist() for column in columns), strict=True)
+    ):
+        room = latency_target_s - floor_s
+        for delay in range(first, first + delays):
+            for replicas in range(1, most + 1):
+                rests = replicas > load
+                fills = min(float(delay_s[delay]), fill_s * replicas) <= room
+                serves = queue_s <= (room + slack_s * replicas) * (replicas - load)
+                if rests and fills and serves:
+                    left.append((price * replicas, point, delay, replicas))
+    return sorted(left)
+
+
+def scan_candidates(
+    columns: Columns, *, delay_s: NDArray[np.float64], latency_target_s: float, threads: int = 1
+) -> tuple[int, float, int, int, int]:
+    """Sort all that is left; `threads` change nothing. See search for the meaning."""
+    left = _left(columns, delay_s, latency_target_s)
+    return (len(left), *left[0]) if left else (0, np.inf, -1, -1, -1)
+
+
+def cheapest_candidate(
+    columns: Columns, *, delay_s: NDArray[np.float64], latency_target_s: float
+) -> tuple[float, int, int, int]:
+    """Sort all that is left, where the kernel passes most points by; see search for the meaning."""
+    left = _left(columns, delay_s, latency_target_s)
+    return left[0] if left else (np.inf, -1, -1, -1)
+
+
+def fewest_replicas(
+    columns: Columns, *, delay_s: NDArray[np.float64], latency_target_s: float
+) -> tuple[NDArray[np.intp], int]:
+    """Count what is left, where the kernel solves for the replicas; see search for the meaning."""
+    left = _left(columns, delay_s, latency_target_s)
+    fewest = [min((n for _, point, _, n in left if point == wanted), default=0) for wanted in range(len(columns[0]))]
+    return np.array(fewest, dtype=np.intp), len(left)
+
+
 def enumerate_candidates(
-    item_seconds: NDArray[np.float64],  # (configs,)
-    latency_floor_s: NDArray[np.float64],  # (configs,)
-    price_usd_per_hour: NDArray[np.float64],  # (configs,)
-    max_replicas: NDArray[np.intp],  # (configs,)
+    columns: Columns,
+    fewest: NDArray[np.intp],  # (points,)
     *,
-    requests_per_s: float,
+    delay_s: NDArray[np.float64],
     latency_target_s: float,
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64], int, int]:
-    """Try every candidate by itself, where the kernel computes the fewest replicas; see search for the meaning."""
-    space = [(i, n + 1) for i, most in enumerate(max_replicas.tolist()) for n in range(most)]
-    in_time = [(i, n) for i, n in space if latency_floor_s[i] <= latency_target_s]
-    stable = [(i, n) for i, n in in_time if requests_per_s * item_seconds[i] / n < 1]
-    ranked = sorted((float(price_usd_per_hour[i]) * n, i, n) for i, n in stable)
+    above_usd_per_hour: float,
+    up_to_usd_per_hour: float,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Pick from all that is left, without need of `fewest`; see search for the meaning."""
+    left = _left(columns, delay_s, latency_target_s)
+    chosen = [entry for entry in left if above_usd_per_hour < entry[0] <= up_to_usd_per_hour]
+    usd, point, delay, replicas = zip(*chosen, strict=True) if chosen else ((), (), (), ())
     return (
-        np.array([i for _, i, _ in ranked], dtype=np.intp),
-        np.array([n for _, _, n in ranked], dtype=np.intp),
-        np.array([cost for cost, _, _ in ranked], dtype=np.float64),
-        len(space) - len(in_time),
-        len(in_time) - len(stable),
+        np.array(point, dtype=np.intp),
+        np.array(delay, dtype=np.intp),
+        np.array(replicas, dtype=np.intp),
+        np.array(usd, dtype=np.float64),
     )
 
 
