@@ -3,8 +3,8 @@ from numpy.typing import NDArray
 
 _Floats = NDArray[np.float64]
 _Counts = NDArray[np.intp]
-# price_usd_per_hour, load, floor_s, queue_s, slack_s, fill_s, max_replicas, first_delay, delays
-_Columns = tuple[_Floats, _Floats, _Floats, _Floats, _Floats, _Floats, _Counts, _Counts, _Counts]
+# price_usd_per_hour, load, busy, floor_s, queue_s, slack_s, fill_s, max_replicas, first_delay, delays
+_Columns = tuple[_Floats, _Floats, _Floats, _Floats, _Floats, _Floats, _Floats, _Counts, _Counts, _Counts]
 
 def scan_candidates(
     columns: _Columns, *, delay_s: _Floats, latency_target_s: float, threads: int = 1

@@ -8,11 +8,11 @@ may be feasible only if all of this holds, every number a proven lower bound of 
 
     replicas > load[point]                                                   servers rest at times
     min(delay_s, fill_s[point] * replicas) <= room[point]                    room = latency_target_s - floor_s[point]
-    queue_s[point] <= (room[point] + slack_s[point] * replicas) * (replicas - load[point])
+    queue_s[point] <= (room[point] + slack_s[point] * replicas) * (replicas - busy[point])
 
-`fill_s` is the time that a batch takes to fill, for each replica that shares the requests; queue_s / (replicas - load) - slack_s * replicas
-is the time that requests wait for a server. The last two grow and fall with the replicas by themselves, so what is feasible of a point and
-a delay is one range of replicas, which is what makes the search cheaper than the scan.
+`fill_s` is the time that a batch takes to fill, for each replica that shares the requests. queue_s / (replicas - busy) - slack_s * replicas
+is the time that requests wait for a server; `busy`, at most `load`, are the replicas that the least work keeps busy. The second grows
+with the replicas and the third falls, so what is left of a point and a delay is one range of replicas: searching beats scanning.
 """
 # No fused multiply-add (line 2): its unrounded product would part from the reference, and one processor from another, in the last bit. Nor
 # does anyone here read floating-point exceptions, which would forbid to compute what is then not chosen.
@@ -36,7 +36,7 @@ cdef extern from *:
     #endif
 
     typedef struct {
-        double price_usd_per_hour, load, room, queue_s, slack_s, fill_s;
+        double price_usd_per_hour, load, busy, room, queue_s, slack_s, fill_s;
     } search_point;
 
     /* Count the candidates of one point and one delay that the bounds leave; return the least cost of these. */
@@ -49,7 +49,7 @@ cdef extern from *:
         for (int n = 1; n <= max_replicas; n++) {
             const double replicas = n, spare = replicas - p.load, fill_s = p.fill_s * replicas;
             const double wait_s = fill_s < delay_s ? fill_s : delay_s, usd = p.price_usd_per_hour * replicas;
-            const double served = (p.room + p.slack_s * replicas) * spare;
+            const double served = (p.room + p.slack_s * replicas) * (replicas - p.busy);
             double cost = spare > 0 ? usd : INFINITY;
             cost = wait_s <= p.room ? cost : INFINITY;
             cost = p.queue_s <= served ? cost : INFINITY;
@@ -63,6 +63,7 @@ cdef extern from *:
     ctypedef struct search_point:
         double price_usd_per_hour
         double load
+        double busy
         double room
         double queue_s
         double slack_s
@@ -167,7 +168,7 @@ def enumerate_candidates(
 ):
     """Return point, delay, replicas and cost of each candidate within a range of costs that the bounds leave, cheapest first.
 
-    Columns, each with one entry for each point: price_usd_per_hour of one replica, load, floor_s, queue_s, slack_s, fill_s (float64), and
+    Columns, each with one entry for each point: price_usd_per_hour of one replica, load, busy, floor_s, queue_s, slack_s, fill_s (float64), and
     max_replicas, first_delay, delays (intp): the candidates of a point have 1..max_replicas replicas and the `delays` entries of delay_s
     (ascending) from first_delay on. The range leaves out its lower end and holds its upper one. Equally cheap candidates come by point,
     delay and replicas. Shapes: four times (candidates,).
@@ -199,17 +200,19 @@ def _look_for_interrupt():
 cdef class _Space:
     """The columns as typed arrays, checked."""
 
-    cdef const double[::1] price_usd_per_hour, load, floor_s, queue_s, slack_s, fill_s, delay_s
+    cdef const double[::1] price_usd_per_hour, load, busy, floor_s, queue_s, slack_s, fill_s, delay_s
     cdef const Py_ssize_t[::1] max_replicas, first_delay, delays
     cdef double latency_target_s
 
     def __init__(self, columns, const double[::1] delay_s, double latency_target_s):
         """Raise ValueError for what makes no sense."""
         (
-            self.price_usd_per_hour, self.load, self.floor_s, self.queue_s, self.slack_s, self.fill_s,
+            self.price_usd_per_hour, self.load, self.busy, self.floor_s, self.queue_s, self.slack_s, self.fill_s,
             self.max_replicas, self.first_delay, self.delays,
         ) = columns
-        names = ("price_usd_per_hour", "load", "floor_s", "queue_s", "slack_s", "fill_s", "max_replicas", "first_delay", "delays")
+        names = (
+            "price_usd_per_hour", "load", "busy", "floor_s", "queue_s", "slack_s", "fill_s", "max_replicas", "first_delay", "delays"
+        )
         lengths = {name: len(column) for name, column in zip(names, columns)}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"one entry for each point is needed, got {lengths}")
@@ -222,6 +225,8 @@ cdef class _Space:
             raise ValueError(f"first_delay and delays reach beyond the {delay_s.shape[0]} entries of delay_s")
         if len(self.load) and (np.max(self.price_usd_per_hour) > LARGEST or np.max(self.max_replicas) > LARGEST_COUNT):
             raise ValueError(f"price_usd_per_hour must be at most {LARGEST:g}, max_replicas at most {LARGEST_COUNT:,}")
+        if len(self.load) and (np.asarray(self.busy) > self.load).any():
+            raise ValueError("busy must be at most load")
         delays_s = np.asarray(delay_s)
         if not (np.isfinite(delays_s).all() and (delays_s >= 0).all() and (np.diff(delays_s) >= 0).all()):
             raise ValueError("delay_s must be finite, not negative and ascending")
@@ -233,7 +238,7 @@ cdef class _Space:
     def first_of(self, Py_ssize_t point):
         """Return delay and replicas of the first of the cheapest candidates of a point that has any."""
         cdef search_point row = _row(self, point)
-        cdef Py_ssize_t fewest, delay
+        cdef Py_ssize_t fewest, delay = 0
         _left_of(self, point, &fewest)
         for delay in range(self.first_delay[point], self.first_delay[point] + self.delays[point]):
             if _waits_in_time(row, self.delay_s[delay], fewest):
@@ -245,6 +250,7 @@ cdef inline search_point _row(_Space space, Py_ssize_t point) noexcept nogil:
     cdef search_point row
     row.price_usd_per_hour = space.price_usd_per_hour[point]
     row.load = space.load[point]
+    row.busy = space.busy[point]
     row.room = space.latency_target_s - space.floor_s[point]
     row.queue_s = space.queue_s[point]
     row.slack_s = space.slack_s[point]
@@ -272,7 +278,7 @@ cdef void _scan_points(
 
 cdef inline bint _keeps_up(search_point row, double replicas) noexcept nogil:
     """Whether servers rest and queues are short enough: once so, so with more replicas."""
-    return replicas - row.load > 0 and row.queue_s <= (row.room + row.slack_s * replicas) * (replicas - row.load)
+    return replicas - row.load > 0 and row.queue_s <= (row.room + row.slack_s * replicas) * (replicas - row.busy)
 
 
 cdef inline bint _waits_in_time(search_point row, double delay_s, double replicas) noexcept nogil:
@@ -294,7 +300,7 @@ cdef inline Py_ssize_t _fewest(search_point row, Py_ssize_t max_replicas) noexce
         return max_replicas + 1
     high = max_replicas
     # With the room at `low`, which more replicas only widen, the inequality is solved for the replicas.
-    enough = ceil(row.load + row.queue_s / (row.room + row.slack_s * low)) if row.room + row.slack_s * low > 0 else max_replicas
+    enough = ceil(row.busy + row.queue_s / (row.room + row.slack_s * low)) if row.room + row.slack_s * low > 0 else max_replicas
     if enough < high and _keeps_up(row, enough):
         high = <Py_ssize_t>enough
     while high - low > 1:

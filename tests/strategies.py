@@ -47,9 +47,11 @@ def spaces(draw: st.DrawFn) -> dict[str, Any]:
         return draw(arrays(np.float64, points, elements=elements))
 
     first = draw(arrays(np.intp, points, elements=st.integers(0, len(delays) - 1)))
+    load = column(st.sampled_from([0.0, 1.0, 4.0, 1e300]) | st.floats(0.0, 12.0))
     columns = (
         column(st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0.0, 9.0)),
-        column(st.sampled_from([0.0, 1.0, 4.0, 1e300]) | st.floats(0.0, 12.0)),
+        load,
+        load * draw(st.sampled_from([0.0, 0.5, 1.0])),
         column(st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0.0, 2.0)),
         column(few),
         column(few),

@@ -52,6 +52,11 @@ class Demand:
         self._arrivals: dict[tuple[int, int, int], np.ndarray] = {}  # those in use: a search goes through hundreds of replicas
         self._classes: dict[int, np.ndarray] = {}
 
+    @property
+    def is_stretched(self) -> bool:
+        """Whether the gaps of a stream are the same draws at any number of replicas, times their number."""
+        return self.trace_s is None and self.cv == 1.0
+
     def stream(
         self, seed: int, replicas: int, *, scale: float = 1.0, requests: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -168,5 +173,10 @@ def warm_up(requests: int) -> int:
 
 def quantiles(latency_s: np.ndarray, wanted: Sequence[float]) -> np.ndarray:
     """Return the order statistics at the wanted quantiles: the smallest latency that at least so many of the requests keep."""
-    ranks = [min(max(math.ceil(quantile * len(latency_s)) - 1, 0), len(latency_s) - 1) for quantile in wanted]
+    ranks = [rank(quantile, len(latency_s)) for quantile in wanted]
     return np.asarray(np.partition(latency_s, sorted(set(ranks)))[ranks])
+
+
+def rank(quantile: float, count: int) -> int:
+    """Return the place of the quantile among so many values in ascending order, from 0."""
+    return min(max(math.ceil(quantile * count) - 1, 0), count - 1)

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from advisor.decide.candidates import Configuration
-from advisor.decide.demand import SEEDS, Demand, quantiles, warm
+from advisor.decide.demand import SEEDS, Demand, quantiles, rank, warm, warm_up
 from advisor.decide.service_time import ServiceGrid, service_table
 from advisor.kernels import queue_sim
 from advisor.schema import Calibration, Estimate, Record
@@ -202,8 +202,38 @@ class Simulator:
         """
         runs = product(("high", "value", "low"), range(SEEDS))
         return self.keeps_up(configuration, replicas, "high") and all(
-            self._reaches(configuration, replicas, end, seed, quantile) <= target_s for end, seed in runs
+            self._keeps(configuration, replicas, end, seed, quantile, target_s) for end, seed in runs
         )
+
+    def _keeps(self, configuration: Configuration, replicas: int, end: str, seed: int, quantile: float, target_s: float) -> bool:
+        """Return whether the quantile of one run is within the target: as if all its latencies were asked for, and often sooner."""
+        grid = self.grid(configuration)
+        seen = self._overhead(grid)
+        arrival_s, size_class = self.demand.stream(seed, replicas)
+        unwarmed = warm_up(len(arrival_s))
+        counted = len(arrival_s) - unwarmed
+        return queue_sim.keeps_target(
+            arrival_s,
+            size_class,
+            self.table(configuration, end),
+            self._service_factor(grid, seed),
+            self._transit_s(grid, len(arrival_s), seed),
+            instances=configuration.instances,
+            max_queue_delay_s=configuration.max_queue_delay_s,
+            target_s=target_s,
+            warm_up=unwarmed,
+            allowed=counted - 1 - rank(quantile, counted),
+            wake_s=0.0 if seen is None else getattr(seen.wake_s, end),
+        )
+
+    def least_factor(self, configuration: Configuration) -> float:
+        """Return the least that any batch takes over what is said of it, in any run."""
+        return float(min(self._spread(self.grid(configuration))))
+
+    def least_transit_s(self, configuration: Configuration) -> float:
+        """Return the least seconds that a request takes to its place in the queue."""
+        seen = self._overhead(self.grid(configuration))
+        return 0.0 if seen is None else min(seen.transit_s)
 
     def _reaches(
         self, configuration: Configuration, replicas: int, end: str, seed: int, quantile: float, *, scale: float = 1.0
