@@ -39,6 +39,10 @@ def _check_finite(_: click.Context, __: click.Parameter, value: float) -> float:
     return value
 
 
+def _check_limit(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    return None if value is None else _check_finite(context, parameter, value)
+
+
 def _check_moment(_: click.Context, __: click.Parameter, value: str) -> str:
     try:
         datetime.fromisoformat(value)
@@ -142,8 +146,22 @@ def profile(
 @click.option(
     "-o", "--output", type=PATH, help="Write the advice there; - for standard output. Without it, only the summary is printed."
 )
+@click.option(
+    "--confidence",
+    type=click.FloatRange(min=0.95, max=0.999),
+    default=0.95,
+    show_default=True,
+    help="How sure the service times have to be with which the target is kept; 0.95 is the upper end of what is told.",
+)
+@click.option(
+    "--time-limit",
+    "limit_s",
+    type=click.FloatRange(min=0),
+    callback=_check_limit,
+    help="Seconds to search; what may be lost is told.",
+)
 @NOW
-def advise(profile: Path, workload: Path, output: Path | None, now: str) -> int:
+def advise(profile: Path, workload: Path, output: Path | None, confidence: float, limit_s: float | None, now: str) -> int:
     """Find the cheapest configuration in PROFILE that keeps the workload's promises.
 
     \b
@@ -153,7 +171,7 @@ def advise(profile: Path, workload: Path, output: Path | None, now: str) -> int:
     from advisor.files import to_json, write_record
     from advisor.tell.summary import summary
 
-    advice = pipeline.advise_on(profile, workload, now=now)
+    advice = pipeline.advise_on(profile, workload, now=now, confidence=confidence, is_over=pipeline.alarm(limit_s))
     if output == Path("-"):
         click.echo(to_json(advice), nl=False)
         return int(advice.recommended is None)
@@ -177,7 +195,7 @@ def report(advice: Path, format_: str, output: Path | None) -> None:
     from advisor.files import write_atomically
     from advisor.tell.report import render
 
-    text = render(pipeline.read_advice(advice), format_)
+    text = render(pipeline.read_any_advice(advice), format_)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -250,13 +268,14 @@ def recommend(
     """
     from advisor import pipeline
     from advisor.progress import progress
+    from advisor.schema import Advice
     from advisor.tell.summary import load_tests, summary
 
     options = _options(workload, inputs, variants, budget_s, max_batch_size, seed, fresh)
     with progress() as report:
         advice = pipeline.recommend(model, output, options, is_verified=is_verified, now=now, report=report)
     click.echo(summary(advice))
-    if advice.load_tests:
+    if is_verified and isinstance(advice, Advice):
         click.echo(load_tests(advice))
     click.echo(f"report: {output / 'report.html'}")
     return int(advice.recommended is None)

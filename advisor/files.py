@@ -88,8 +88,31 @@ def read_json(path: Path, record_type: type[R], *, made_by: str) -> R:
     )
 
 
+class _MaybeOffline(msgspec.Struct):
+    """What tells advice on a batch job from advice on traffic."""
+
+    workload: dict[str, Any] = {}
+
+
+def is_offline_advice(path: Path) -> bool:
+    """Return whether a JSON file is advice on a batch job; what cannot be read is not."""
+    try:
+        return "offline" in msgspec.json.decode(_read(path), type=_MaybeOffline).workload
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def has_key(path: Path, key: str) -> bool:
+    """Return whether a YAML file that a person wrote has a key at its top."""
+    return key in _tree(path)
+
+
 def read_yaml(path: Path, record_type: type[R]) -> R:
     """Return the record in a YAML file that a person wrote; numbers may carry units ("50 ms")."""
+    return _build(_tree(path), record_type, path)
+
+
+def _tree(path: Path) -> dict[str, Any]:
     import yaml  # type: ignore[import-untyped]
 
     content = _read(path)
@@ -102,7 +125,7 @@ def read_yaml(path: Path, record_type: type[R]) -> R:
         raise InputError(f"{path}: not valid YAML ({first})", hint="see the example workload in the README") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path}: holds no keys", hint="write `key: value` lines; see the example workload in the README")
-    return _build(tree, record_type, path)
+    return tree
 
 
 def _build(tree: dict[str, Any], record_type: type[R], path: Path) -> R:

@@ -1,5 +1,7 @@
 """The straight line from files to advice: profile, advise, report. Here files are read and written; nothing is decided."""
 
+import time
+from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,11 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from advisor.decide.advise import Request, advise
+from advisor.decide.offline import advise_offline
+from advisor.decide.predict import USUAL_CONFIDENCE
 from advisor.errors import InputError
-from advisor.files import read_json, sha256, write_atomically, write_record
+from advisor.files import is_offline_advice, read_json, sha256, write_atomically, write_record
 from advisor.rulebook import read_rules
-from advisor.schema import Advice, Profile, Trace, Workload
-from advisor.workload_file import read_trace, read_workload
+from advisor.schema import Advice, OfflineAdvice, OfflineWorkload, Profile, Trace, Workload
+from advisor.workload_file import read_question, read_trace
 
 if TYPE_CHECKING:
     from advisor.measure.variants import Report
@@ -20,20 +24,35 @@ if TYPE_CHECKING:
 LOAD_TEST_S = 30.0
 
 
-def advise_on(profile_path: Path, workload_path: Path, *, now: str) -> Advice:
-    """Return the advice on a saved profile."""
+def advise_on(
+    profile_path: Path,
+    workload_path: Path,
+    *,
+    now: str,
+    confidence: float = USUAL_CONFIDENCE,
+    is_over: Callable[[], bool] | None = None,
+) -> Advice | OfflineAdvice:
+    """Return the advice on a saved profile; a search may be stopped by `is_over`."""
     measured = read_profile(profile_path)
-    workload = read_workload(workload_path)
-    request, trace = (
-        request_of(workload, profile_path, profile_sha256=sha256(profile_path), now=now),
-        recorded(workload, workload_path),
-    )
-    if workload.quality is not None and workload.quality.data is not None:
-        measured = with_quality_on(measured, {sha256(workload_path.parent / workload.quality.data)})
+    question = read_question(workload_path)
+    if question.quality is not None and question.quality.data is not None:
+        measured = with_quality_on(measured, {sha256(workload_path.parent / question.quality.data)})
+    identity = sha256(profile_path)
+    if isinstance(question, OfflineWorkload):
+        return advise_offline(measured, question, profile_sha256=identity, created=now)
+    request = request_of(question, profile_path, profile_sha256=identity, now=now, confidence=confidence)
     try:
-        return advise(measured, request, trace)
+        return advise(measured, request, recorded(question, workload_path), is_over=is_over)
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
+
+
+def alarm(limit_s: float | None) -> Callable[[], bool] | None:
+    """Return what says whether so many seconds from now are over, None without a limit."""
+    if limit_s is None:
+        return None
+    ends_s = time.monotonic() + limit_s
+    return lambda: time.monotonic() > ends_s
 
 
 def read_profile(path: Path) -> Profile:
@@ -58,7 +77,9 @@ def with_quality_on(measured: Profile, data_sha256: set[str]) -> Profile:
     return msgspec.structs.replace(measured, variants=tuple(variants))
 
 
-def request_of(workload: Workload, profile_path: Path, *, profile_sha256: str, now: str) -> Request:
+def request_of(
+    workload: Workload, profile_path: Path, *, profile_sha256: str, now: str, confidence: float = USUAL_CONFIDENCE
+) -> Request:
     """Return what is asked of the decision, with the rules that come with advisor."""
     with as_file(files("advisor.rules")) as folder:
         rules = read_rules(folder)
@@ -68,6 +89,7 @@ def request_of(workload: Workload, profile_path: Path, *, profile_sha256: str, n
         profile_sha256=profile_sha256,
         profile_path=profile_path.name,
         created=now,
+        confidence=confidence,
     )
 
 
@@ -77,7 +99,9 @@ def recorded(workload: Workload, workload_path: Path) -> Trace | None:
     return read_trace(workload_path.parent / name) if name is not None else None
 
 
-def recommend(model: Path, output: Path, options: "ProfileOptions", *, is_verified: bool, now: str, report: "Report") -> Advice:
+def recommend(
+    model: Path, output: Path, options: "ProfileOptions", *, is_verified: bool, now: str, report: "Report"
+) -> Advice | OfflineAdvice:
     """Profile, advise, report and, if asked, verify, all in the folder `output`; return the advice."""
     from advisor.profiling import profile
 
@@ -88,14 +112,14 @@ def recommend(model: Path, output: Path, options: "ProfileOptions", *, is_verifi
     advice = advise_on(output / "profile.json", options.workload, now=now)
     write_record(output / "advice.json", advice)
     write_reports(advice, output)
-    if is_verified:
+    if is_verified and isinstance(advice, Advice):
         from advisor.verification import verify
 
         return verify(output / "advice.json", options.workload, wanted_s=LOAD_TEST_S, now=now, report=report)
     return advice
 
 
-def write_reports(advice: Advice, folder: Path) -> None:
+def write_reports(advice: Advice | OfflineAdvice, folder: Path) -> None:
     """Write report.html and report.md into the folder."""
     from advisor.tell.report import render
 
@@ -106,3 +130,8 @@ def write_reports(advice: Advice, folder: Path) -> None:
 def read_advice(path: Path) -> Advice:
     """Return the advice in a file."""
     return read_json(path, Advice, made_by="advisor advise")
+
+
+def read_any_advice(path: Path) -> Advice | OfflineAdvice:
+    """Return the advice in a file, on traffic or on a batch job."""
+    return read_json(path, OfflineAdvice if is_offline_advice(path) else Advice, made_by="advisor advise")

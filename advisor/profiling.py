@@ -15,9 +15,9 @@ from advisor.measure.machine import read_machine
 from advisor.measure.ort_session import versions
 from advisor.measure.store import Journal
 from advisor.measure.variants import Plan, Report
-from advisor.schema import SCHEMA_VERSION, ModelFacts, Profile, ProfileSettings, Scheme, Workload
+from advisor.schema import SCHEMA_VERSION, ModelFacts, OfflineWorkload, Profile, ProfileSettings, Scheme, Workload
 from advisor.verification import trial
-from advisor.workload_file import read_workload, sequence_lengths
+from advisor.workload_file import read_question, sequence_lengths
 
 DEFAULT_BUDGET_S = 60.0
 DEFAULT_MAX_BATCH_SIZE = 64
@@ -48,7 +48,7 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
 
     A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`.
     """
-    workload = read_workload(options.workload) if options.workload else None
+    workload = read_question(options.workload) if options.workload else None
     check_writable(output)
     folder = output.with_suffix(".variants")
     if (model / "config.json").is_file():
@@ -86,7 +86,7 @@ def _with_trial(measured: Profile, folder: Path) -> Profile:
         return msgspec.structs.replace(measured, notes=(*measured.notes, f"no trial inside a server: {error.fault}"))
 
 
-def _plan(model: Path, folder: Path, options: ProfileOptions, workload: Workload | None, *, now: str) -> Plan:
+def _plan(model: Path, folder: Path, options: ProfileOptions, workload: Workload | OfflineWorkload | None, *, now: str) -> Plan:
     lengths = sequence_lengths(workload)
     floor = workload.quality if workload else None
     data = options.workload.parent / floor.data if options.workload and floor and floor.data else None
@@ -104,7 +104,7 @@ def _plan(model: Path, folder: Path, options: ProfileOptions, workload: Workload
     settings = ProfileSettings(
         sequence_lengths=lengths,
         max_batch_size=options.max_batch_size,
-        max_latency_s=workload.slo.latency_s if workload else None,
+        max_latency_s=workload.slo.latency_s if isinstance(workload, Workload) else None,  # of a batch job, any
         budget_s=options.budget_s,
         seed=options.seed,
         inputs_sha256=sha256(rows_path) if rows_path else None,

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 
 from advisor.errors import InputError
-from advisor.files import read_yaml
-from advisor.schema import Inputs, SequenceLength, Trace, Workload
+from advisor.files import has_key, read_yaml
+from advisor.schema import HardwareChoice, Inputs, OfflineWorkload, SequenceLength, Trace, Workload
 from advisor.units import LARGEST
 
 MIN_TRACE_REQUESTS = 100  # fewer say nothing of a p99
@@ -17,6 +17,18 @@ MAX_SEQUENCE_LENGTH = 10_000_000  # ten minutes of audio at 16 kHz; more is a sl
 MAX_HORIZON_MONTHS = 600
 MAX_BURSTINESS_CV = 10.0  # beyond, even the mean rate of a whole simulated run is left to chance
 MAX_QUANTILE = 0.9999
+
+
+def read_question(path: Path) -> Workload | OfflineWorkload:
+    """Return the workload, or the batch job where the file has the key `offline`."""
+    if not has_key(path, "offline"):
+        return read_workload(path)
+    question = read_yaml(path, OfflineWorkload)
+    _check_hardware(path, question.hardware)
+    _check_lengths(path, question.inputs)
+    if question.quality is not None and question.quality.data is not None:
+        _check_file(path, "quality.data", question.quality.data)
+    return question
 
 
 def read_workload(path: Path) -> Workload:
@@ -36,21 +48,11 @@ def read_workload(path: Path) -> Workload:
         raise InputError(
             f"{path}: traffic.diurnal: no part of the day has any requests", hint="give at least one of them a rate above 0"
         )
-    for place in hardware.allowed:
-        if place != "local":
-            raise InputError(
-                f"{path}: hardware.allowed: {place!r} was not measured",
-                hint="only `local`, the machine of the profile, can be judged",
-            )
-        if place not in hardware.price_usd_per_hour:
-            raise InputError(
-                f"{path}: hardware.price_usd_per_hour: no price for {place!r}", hint=f"add: price_usd_per_hour: {{{place}: 0.34}}"
-            )
+    if workload.fleet is not None and traffic.trace is not None:
+        raise InputError(f"{path}: fleet: needs traffic.requests_per_s", hint="give the mean rate and, with diurnal, its course")
+    _check_hardware(path, hardware)
+    _check_lengths(path, workload.inputs)
     lengths = workload.inputs.sequence_length if workload.inputs else None
-    if lengths is not None and not lengths.p50 <= (lengths.p95 or lengths.p50) <= (lengths.max or sys.maxsize):
-        raise InputError(
-            f"{path}: inputs.sequence_length: p50, p95 and max must ascend", hint="for example: {p50: 32, p95: 128, max: 256}"
-        )
     longest = (lengths.max or lengths.p95 or lengths.p50) if lengths else None
     months = workload.lifecycle.horizon_months if workload.lifecycle else None
     for key, value, most, way_out in (
@@ -62,11 +64,35 @@ def read_workload(path: Path) -> Workload:
         if value is not None and value > most:
             raise InputError(f"{path}: {key}: {value:,} is more than {most:,}", hint=way_out)
     for key, name in (("traffic.trace", traffic.trace), ("quality.data", workload.quality.data if workload.quality else None)):
-        if name is not None and not (path.parent / name).is_file():
-            raise InputError(
-                f"{path}: {key}: {path.parent / name}: no such file", hint="give a path relative to the workload file"
-            )
+        if name is not None:
+            _check_file(path, key, name)
     return _with_lengths_of_trace(workload, path)
+
+
+def _check_hardware(path: Path, hardware: HardwareChoice) -> None:
+    for place in hardware.allowed:
+        if place != "local":
+            raise InputError(
+                f"{path}: hardware.allowed: {place!r} was not measured",
+                hint="only `local`, the machine of the profile, can be judged",
+            )
+        if place not in hardware.price_usd_per_hour:
+            raise InputError(
+                f"{path}: hardware.price_usd_per_hour: no price for {place!r}", hint=f"add: price_usd_per_hour: {{{place}: 0.34}}"
+            )
+
+
+def _check_lengths(path: Path, inputs: Inputs | None) -> None:
+    lengths = inputs.sequence_length if inputs else None
+    if lengths is not None and not lengths.p50 <= (lengths.p95 or lengths.p50) <= (lengths.max or sys.maxsize):
+        raise InputError(
+            f"{path}: inputs.sequence_length: p50, p95 and max must ascend", hint="for example: {p50: 32, p95: 128, max: 256}"
+        )
+
+
+def _check_file(path: Path, key: str, name: str) -> None:
+    if not (path.parent / name).is_file():
+        raise InputError(f"{path}: {key}: {path.parent / name}: no such file", hint="give a path relative to the workload file")
 
 
 def _with_lengths_of_trace(workload: Workload, path: Path) -> Workload:
@@ -81,7 +107,7 @@ def _with_lengths_of_trace(workload: Workload, path: Path) -> Workload:
     return msgspec.structs.replace(workload, inputs=Inputs(sequence_length=lengths))
 
 
-def sequence_lengths(workload: Workload | None) -> tuple[int, ...]:
+def sequence_lengths(workload: Workload | OfflineWorkload | None) -> tuple[int, ...]:
     """Return the lengths to measure: the median first, then a short one, the 95th percentile and the longest."""
     lengths = workload.inputs.sequence_length if workload and workload.inputs else None
     if lengths is None:

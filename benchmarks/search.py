@@ -207,9 +207,10 @@ def exact_figures(quick: bool) -> dict[str, Any]:
             seen.regret_usd_per_hour,
         )
         print(
-            f"\n{space.candidates:,} candidates: by bounds alone {1e3 * found[name].bound_s:.1f} ms ({bound[0][1][0]:.4f} $/h), "
-            f"with simulation {found[name].exact_s:.2f} s, of which {found[name].prepared_s:.2f} s to make space and bounds ({seen.cost_usd_per_hour:.4f} $/h, {seen.simulated:,} simulated, "
-            f"{seen.cut_by_bound:,} cut by bounds, regret {seen.regret_usd_per_hour})"
+            f"\n{space.candidates:,} candidates: by bounds alone {1e3 * found[name].bound_s:.1f} ms ({bound[0][1][0]:.4f} $/h)\n"
+            f"  with simulation {found[name].exact_s:.2f} s ({seen.cost_usd_per_hour:.4f} $/h), of which {found[name].prepared_s:.2f} s "
+            f"to make space and bounds;\n  {seen.simulated:,} simulated, {seen.cut_by_bound:,} cut by bounds, "
+            f"regret {seen.regret_usd_per_hour}"
         )
     return {
         "bound_4e8_s": found["4e8"].bound_s,

@@ -6,7 +6,6 @@ Each starts from several seeds and stops at 1 %, or at a limit; the median of th
 
 import statistics
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np

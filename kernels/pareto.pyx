@@ -153,7 +153,7 @@ def _guards(sample, front):
 def _dominated_by(points, guards, int threads):
     """Return which points (n,) one of the guards dominates."""
     cdef const double[:, ::1] all_points = points
-    cdef Py_ssize_t n = all_points.shape[0], blocks = -(-len(guards) // PARETO_BLOCK), start, end, share, begin, finish
+    cdef Py_ssize_t n = all_points.shape[0], blocks = (len(guards) + PARETO_BLOCK - 1) // PARETO_BLOCK, start, end, share, begin, finish
     cdef int objectives = all_points.shape[1], workers = threads
     # The last block is filled up with what dominates nothing.
     padded = np.full((blocks * PARETO_BLOCK, objectives), np.inf)

@@ -1,15 +1,16 @@
 """Profile + workload + rules -> Advice. Pure: the same records give the same advice, to the byte."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
 from advisor import __version__
-from advisor.decide import choices, lifecycle, verdict
+from advisor.decide import choices, fleet, lifecycle, verdict
 from advisor.decide.bench import Bench
 from advisor.decide.candidates import Admission
 from advisor.decide.day import HOURS_PER_DAY, SECONDS_PER_DAY
-from advisor.decide.predict import SERVER_FACTOR
+from advisor.decide.predict import SERVER_FACTOR, USUAL_CONFIDENCE
 from advisor.decide.search import MAX_REPLICAS, Found
 from advisor.decide.service_time import is_projected
 from advisor.decide.summaries import service_curves, variant_summaries
@@ -22,6 +23,7 @@ from advisor.schema import (
     Certificate,
     Estimate,
     Exclusion,
+    FleetPlan,
     LoadTest,
     Prediction,
     Profile,
@@ -46,12 +48,16 @@ class Request(Record, frozen=True, kw_only=True):
     profile_sha256: str
     profile_path: str | None
     created: str
+    confidence: float = USUAL_CONFIDENCE  # with which the recommendation has to keep the target, at least the usual one
 
 
-def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
-    """Return the advice; raise InputError if the workload asks for what the profile does not hold."""
+def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: Callable[[], bool] | None = None) -> Advice:
+    """Return the advice; raise InputError if the workload asks for what the profile does not hold.
+
+    A search that `is_over` stops gives the best so far, and the certificate says how much it may cost too much.
+    """
     workload = request.workload
-    bench = Bench(profile, workload, trace)
+    bench = Bench(profile, workload, trace, confidence=request.confidence, is_over=is_over)
     _check(bench)
     found, space = bench.find(bench.admitted())
     baseline = choices.baseline_today(bench)
@@ -99,6 +105,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         risks=_risks(bench, recommended),
         exclusions=(*profile.exclusions, *_not_admitted(bench.admissions)),
         notes=(*profile.model.notes, *profile.notes, *_assumptions(bench)),
+        fleet=_fleet(bench),
     )
 
 
@@ -232,8 +239,21 @@ def _certificate(bench: Bench, found: Found, recommended: Prediction | None) -> 
         cut_by_tie=by_tie.candidates,
         cut_by_cost=found.cut_by_cost,
         simulated=found.simulated,
-        regret_usd_per_hour=max(unseen, 0) * bench.price,
+        regret_usd_per_hour=None
+        if found.regret_usd_per_hour is None
+        else found.regret_usd_per_hour + max(unseen, 0) * bench.price,
     )
+
+
+def _fleet(bench: Bench) -> FleetPlan | None:
+    wish = bench.workload.fleet
+    if wish is None:
+        return None
+    _, space = bench.find(bench.admitted())
+    load_s = [bench.variants[name].load_s for name in bench.admitted()]
+    known_s = [seconds_ for seconds_ in load_s if seconds_ is not None]
+    kind = fleet.Kind("local", bench.at, space, bench.price, max(known_s, default=None))
+    return fleet.plan([kind], bench.workload.traffic, bench.workload.slo, wish)
 
 
 def _headline(

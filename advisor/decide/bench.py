@@ -1,15 +1,17 @@
 """What every question about a candidate needs, made once from profile and workload; and the prediction of one candidate."""
 
+from collections.abc import Callable
+
 import msgspec
 import numpy as np
 
 from advisor.decide.candidates import Configuration, admission, baseline_configuration, changes, configurations
 from advisor.decide.demand import Demand
-from advisor.decide.predict import Simulator
-from advisor.decide.search import Found, search
+from advisor.decide.predict import USUAL_CONFIDENCE, Simulator
+from advisor.decide.search import Found, Place, search_places
 from advisor.decide.service_time import is_projected, service_grids
 from advisor.decide.ties import speed_ties
-from advisor.schema import Baseline, Basis, Estimate, Prediction, Profile, Trace, Variant, Workload
+from advisor.schema import Baseline, Basis, Estimate, Prediction, Profile, Trace, Traffic, Variant, Workload
 from advisor.units import usd
 from advisor.visits import clean, usual_hop_s
 
@@ -20,8 +22,19 @@ SECONDS_PER_MILLION = 1e6 / 3600
 class Bench:
     """The pieces that every question about a candidate needs."""
 
-    def __init__(self, profile: Profile, workload: Workload, trace: Trace | None) -> None:
-        """Of the profile's visits, only those count in which the machine was not busy with something else."""
+    def __init__(
+        self,
+        profile: Profile,
+        workload: Workload,
+        trace: Trace | None,
+        *,
+        confidence: float = USUAL_CONFIDENCE,
+        is_over: Callable[[], bool] | None = None,
+    ) -> None:
+        """`confidence` is what a candidate has to keep the target with; a search ends as soon as `is_over` says so.
+
+        Of the profile's visits, only those count in which the machine was not busy with something else.
+        """
         self.today = baseline_configuration(profile, workload.baseline or Baseline())
         self.speed_ties = speed_ties(profile, self.today.variant)  # pairs visits by round, so before any is taken away
         profile = _undisturbed(profile)
@@ -37,6 +50,13 @@ class Bench:
             trace_length=np.array(trace.sequence_length) if trace and trace.sequence_length else None,
         )
         self.simulator = Simulator(self.demand, self.grids, profile.calibrations, profile.trial)
+        # What is chosen may have to be surer than what is told of it.
+        self.judge = (
+            self.simulator
+            if confidence == USUAL_CONFIDENCE
+            else Simulator(self.demand, self.grids, profile.calibrations, profile.trial, confidence=confidence)
+        )
+        self.is_over = is_over
         self.price = workload.hardware.price_usd_per_hour["local"]
         self.variants = {variant.id: variant for variant in profile.variants}
         self.admissions = {variant.id: admission(variant, workload) for variant in profile.variants}
@@ -56,8 +76,20 @@ class Bench:
         """Return the cheapest candidates of these variants, and the space that was searched."""
         space = configurations(self.grids, self.workload, self.today, variants)
         slo = self.workload.slo
-        found = search(self.simulator, space, quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=self.price)
-        return found, space
+        place = Place(self.judge, space, self.price)
+        return search_places([place], quantile=slo.quantile, target_s=slo.latency_s, is_over=self.is_over), space
+
+    def at(self, requests_per_s: float, classes: tuple[int, int] | None) -> Simulator:
+        """Return the simulator at a rate that does not change, with all requests or those of some size classes (first, end) alone."""
+        steady = Traffic(requests_per_s=requests_per_s, burstiness_cv=self.workload.traffic.burstiness_cv)
+        demand = Demand(
+            msgspec.structs.replace(self.workload, traffic=steady),
+            lengths=self.measured_lengths or (None,),
+            trace_s=None,
+            trace_length=None,
+        )
+        profile = self.profile
+        return Simulator(demand if classes is None else demand.only(*classes), self.grids, profile.calibrations, profile.trial)
 
 
 def _undisturbed(profile: Profile) -> Profile:

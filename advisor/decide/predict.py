@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import product
+from statistics import NormalDist
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from advisor.schema import Calibration, Estimate, Record
 # Service inside a server, beside a generator and a batcher, over service in the profile: runs of the same model differed by 0.91 to
 # 1.15 where the machine was quiet (prototype, 36 runs, 2026-11); the load test replaces this assumption by a measurement.
 SERVER_FACTOR = {"low": 0.95, "value": 1.0, "high": 1.15}
+USUAL_CONFIDENCE = 0.95  # of either end of a 90 % interval
 CAPACITY_STEPS = 8
 ROUNDING = 1e-9  # the clock of a simulation runs for hours, and differences of its times lose digits
 
@@ -48,13 +50,17 @@ class Simulator:
         grids: dict[tuple[str, int, int], ServiceGrid],
         calibrations: tuple[Calibration, ...],
         trial: Calibration | None,
+        *,
+        confidence: float = USUAL_CONFIDENCE,
     ) -> None:
-        """`calibrations` are what load tests have taught of service inside a server.
+        """`calibrations` are what load tests have taught of service inside a server. `confidence` is that of one end of the interval.
 
         Elsewhere what the `trial` saw is taken, with SERVER_FACTOR within its interval; without a trial, SERVER_FACTOR alone.
         """
         self.demand = demand
         self.grids = grids
+        # Margins are those of a normal law in logarithms.
+        self._stretch = NormalDist().inv_cdf(confidence) / NormalDist().inv_cdf(USUAL_CONFIDENCE)
         self._calibrations = {(entry.variant, entry.intra_op_num_threads, entry.instances): entry for entry in calibrations}
         self._trial = trial
         self._tables: dict[tuple[str, int, int, int, str], np.ndarray] = {}
@@ -77,6 +83,9 @@ class Simulator:
                 sizes = np.arange(1, configuration.max_batch_size + 1)[:, None]
                 beside_s = getattr(seen.per_batch_s, end) + getattr(seen.per_request_s, end) * sizes
             table = call_s * ratio + beside_s
+            if end != "value" and self._stretch != 1.0:
+                middle = self.table(configuration, "value")
+                table = middle * (table / middle) ** self._stretch
             # As in service_table: what the bounds of the search rely on.
             self._tables[key] = np.ascontiguousarray(np.maximum.accumulate(np.maximum.accumulate(table, axis=0), axis=1))
         return self._tables[key]
@@ -117,7 +126,7 @@ class Simulator:
         grid = self.grid(configuration)
         key = (*_setting(grid), configuration.max_batch_size, quantile)
         if key not in self._bounds:
-            work_s = self._work_s(configuration, "high") / configuration.instances
+            work_s = self.work_s(configuration, "high") / configuration.instances
             self._bounds[key] = (work_s, self._floor_s(configuration, quantile) * (1 - ROUNDING))
         return self._bounds[key]
 
@@ -137,7 +146,7 @@ class Simulator:
             floors.append(quantiles(warm(service_s), (quantile,))[0])
         return float(min(floors)) + transit_s
 
-    def _work_s(self, configuration: Configuration, end: str) -> float:
+    def work_s(self, configuration: Configuration, end: str) -> float:
         """Return the least seconds of service per request, each in the batch that suits its class best."""
         table = self.table(configuration, end)
         per_item = (table / np.arange(1, len(table) + 1)[:, None]).min(axis=0)
@@ -158,7 +167,7 @@ class Simulator:
 
         Without one a queue grows as long as the part lasts, far longer than a simulated day shows.
         """
-        work_s = self._work_s(configuration, end) / configuration.instances
+        work_s = self.work_s(configuration, end) / configuration.instances
         return scale * self.demand.busiest_requests_per_s * work_s / replicas < 1
 
     def run(
@@ -285,7 +294,7 @@ class Simulator:
             )
 
         # Full utilization is an upper bound; how far below it the target holds is what is sought.
-        limit = replicas * configuration.instances / self._work_s(configuration, end) / self.demand.busiest_requests_per_s
+        limit = replicas * configuration.instances / self.work_s(configuration, end) / self.demand.busiest_requests_per_s
         # Today's traffic is asked first: where thinner traffic waits longer for batches to fill, halving would pass it by.
         low, high = (1.0, max(limit, 1.0)) if holds(1.0) else (0.0, min(limit, 1.0))
         for _ in range(CAPACITY_STEPS):
