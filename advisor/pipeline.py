@@ -128,10 +128,16 @@ def write_reports(advice: Advice | OfflineAdvice, folder: Path) -> None:
 
 
 def read_advice(path: Path) -> Advice:
-    """Return the advice in a file."""
+    """Return the advice in a file; raise InputError for that on a batch job, which has no traffic."""
+    if is_offline_advice(path):
+        raise InputError(
+            f"{path}: advice on a batch job, which has no traffic to replay", hint="advisor report tells what it says"
+        )
     return read_json(path, Advice, made_by="advisor advise")
 
 
 def read_any_advice(path: Path) -> Advice | OfflineAdvice:
     """Return the advice in a file, on traffic or on a batch job."""
-    return read_json(path, OfflineAdvice if is_offline_advice(path) else Advice, made_by="advisor advise")
+    if is_offline_advice(path):
+        return read_json(path, OfflineAdvice, made_by="advisor advise")
+    return read_advice(path)

@@ -25,7 +25,7 @@ from search_spaces import REPLICAS, market
 from advisor.decide.search import walk
 from advisor.kernels import search as kernel
 
-TURNS = 7
+TURNS = 5
 SLAB = 50_000  # points that numpy takes at a time: its arrays then stay in the cache as far as they can
 # Vector operations of one candidate: 4 multiplications, 3 subtractions or additions, 2 minima, 4 comparisons, 4 selections, 1 addition.
 OPERATIONS = 18

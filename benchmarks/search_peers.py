@@ -26,8 +26,8 @@ from advisor.decide.search import walk
 
 HARDWARE, BATCHES, DELAYS, REPLICAS = 4, 4, 2, 40
 WITHIN = 1.01
-LIMIT_S, QUICK_LIMIT_S = 25.0, 4.0
-SEEDS = 5
+LIMIT_S, QUICK_LIMIT_S = 12.0, 4.0
+SEEDS = 3
 
 
 class Reached(Exception):

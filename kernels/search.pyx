@@ -19,6 +19,7 @@ with the replicas and the third falls, so what is left of a point and a delay is
 
 import numpy as np
 from cython.parallel cimport prange
+from libc.float cimport DBL_MAX
 from libc.math cimport INFINITY, ceil
 
 # One build for all processors: the compiler makes the scan for several instruction sets, and the loader takes the best that is there.
@@ -216,17 +217,23 @@ cdef class _Space:
         lengths = {name: len(column) for name, column in zip(names, columns)}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"one entry for each point is needed, got {lengths}")
-        for name, column in zip(names, columns):
-            least = 1 if name in ("max_replicas", "delays") else 0
-            # The sum of finite values that are not negative is finite unless it overflows; then each is looked at.
-            if len(column) and not (np.min(column) >= least and (np.isfinite(np.sum(column)) or np.isfinite(column).all())):
+        for name, floats in (
+            ("load", self.load), ("busy", self.busy), ("floor_s", self.floor_s), ("queue_s", self.queue_s),
+            ("slack_s", self.slack_s), ("fill_s", self.fill_s), ("price_usd_per_hour", self.price_usd_per_hour),
+        ):
+            if _is_outside(floats, DBL_MAX):
+                raise ValueError(f"{name} must be finite and at least 0")
+        for name, counts, least in (
+            ("max_replicas", self.max_replicas, 1), ("delays", self.delays, 1), ("first_delay", self.first_delay, 0),
+        ):
+            if _is_below(counts, least):
                 raise ValueError(f"{name} must be finite and at least {least}")
+        if _is_outside(self.price_usd_per_hour, LARGEST) or (len(self.load) and np.max(self.max_replicas) > LARGEST_COUNT):
+            raise ValueError(f"price_usd_per_hour must be at most {LARGEST:g}, max_replicas at most {LARGEST_COUNT:,}")
+        if not _is_at_most(self.busy, self.load):
+            raise ValueError("busy must be at most load")
         if len(self.delays) and np.max(np.add(self.first_delay, self.delays)) > delay_s.shape[0]:
             raise ValueError(f"first_delay and delays reach beyond the {delay_s.shape[0]} entries of delay_s")
-        if len(self.load) and (np.max(self.price_usd_per_hour) > LARGEST or np.max(self.max_replicas) > LARGEST_COUNT):
-            raise ValueError(f"price_usd_per_hour must be at most {LARGEST:g}, max_replicas at most {LARGEST_COUNT:,}")
-        if len(self.load) and (np.asarray(self.busy) > self.load).any():
-            raise ValueError("busy must be at most load")
         delays_s = np.asarray(delay_s)
         if not (np.isfinite(delays_s).all() and (delays_s >= 0).all() and (np.diff(delays_s) >= 0).all()):
             raise ValueError("delay_s must be finite, not negative and ascending")
@@ -244,6 +251,28 @@ cdef class _Space:
             if _waits_in_time(row, self.delay_s[delay], fewest):
                 break
         return delay, fewest
+
+
+cdef bint _is_outside(const double[::1] values, double most) noexcept nogil:
+    """Whether any value is not within 0 and `most`; NaN is not."""
+    cdef Py_ssize_t i, outside = 0
+    for i in range(values.shape[0]):
+        outside += not (values[i] >= 0 and values[i] <= most)
+    return outside > 0
+
+
+cdef bint _is_below(const Py_ssize_t[::1] values, Py_ssize_t least) noexcept nogil:
+    cdef Py_ssize_t i, below = 0
+    for i in range(values.shape[0]):
+        below += values[i] < least
+    return below > 0
+
+
+cdef bint _is_at_most(const double[::1] values, const double[::1] limits) noexcept nogil:
+    cdef Py_ssize_t i, beyond = 0
+    for i in range(values.shape[0]):
+        beyond += values[i] > limits[i]
+    return beyond == 0
 
 
 cdef inline search_point _row(_Space space, Py_ssize_t point) noexcept nogil:

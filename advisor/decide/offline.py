@@ -43,7 +43,7 @@ def advise_offline(profile: Profile, workload: OfflineWorkload, *, profile_sha25
     meeting = [choice for choice in allowed if choice.meets_deadline]
     best = min(meeting, key=lambda choice: choice.cost_usd.value, default=None)
     miss = None if best is not None else min(allowed, key=lambda choice: choice.duration_s.high, default=None)
-    others = {}
+    others: dict[str, OfflineChoice] = {}
     for choice in sorted(meeting, key=lambda choice: choice.cost_usd.value):
         if best is None or choice.candidate.variant != best.candidate.variant:
             others.setdefault(choice.candidate.variant, choice)

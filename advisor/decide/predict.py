@@ -221,7 +221,7 @@ class Simulator:
         arrival_s, size_class = self.demand.stream(seed, replicas)
         unwarmed = warm_up(len(arrival_s))
         counted = len(arrival_s) - unwarmed
-        return queue_sim.keeps_target(
+        kept = queue_sim.keeps_target(
             arrival_s,
             size_class,
             self.table(configuration, end),
@@ -234,6 +234,7 @@ class Simulator:
             allowed=counted - 1 - rank(quantile, counted),
             wake_s=0.0 if seen is None else getattr(seen.wake_s, end),
         )
+        return bool(kept)
 
     def least_factor(self, configuration: Configuration) -> float:
         """Return the least that any batch takes over what is said of it, in any run."""

@@ -1,4 +1,4 @@
-"""The fleet: in simulation it keeps its target at every hour, with the spare replicas gone, and a plan is never dearer than a simpler one."""
+"""The fleet: in simulation it keeps its target at every hour, spare replicas gone, and a plan is never dearer than a simpler one."""
 
 import msgspec
 import numpy as np
