@@ -60,6 +60,11 @@ def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: 
     bench = Bench(profile, workload, trace, confidence=request.confidence, is_over=is_over)
     _check(bench)
     found, space = bench.find(bench.admitted())
+    if found.regret_usd_per_hour is None:
+        raise InputError(
+            "the time to search was over before any configuration was found to keep the target",
+            hint="give more with --time-limit, or leave it away",
+        )
     baseline = choices.baseline_today(bench)
     recommended, ties, more_ties = choices.choose(bench, found, baseline)
     unproven = choices.unproven(bench, recommended, baseline)

@@ -120,7 +120,7 @@ def test_reserved_and_spot_prices_are_used_for_what_runs_all_day():
     mixed, _, _ = planned(
         6.0,
         DAY,
-        Fleet(reserved_usd_per_hour={"kind 0": 0.6}, spot_usd_per_hour={"kind 0": 0.3}, max_spot_fraction=0.5),
+        Fleet(reserved_usd_per_hour={"kind 0": 0.9}, spot_usd_per_hour={"kind 0": 0.8}, max_spot_fraction=0.5),
     )
     always = min(mixed.pools[0].replicas_by_part)
 
