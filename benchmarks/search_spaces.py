@@ -12,8 +12,8 @@ from advisor.schema import HardwareChoice, Slo, Traffic, Workload
 
 VARIANTS, THREADS, INSTANCES = 12, (1, 2, 3, 4, 6, 8, 12, 16), (1, 2, 3, 4, 6, 8, 12, 16)
 BATCHES, REPLICAS = 32, 64
-DELAYS_S = np.linspace(0.0, 0.03, 16)
-REQUESTS_PER_S, TARGET_S, QUANTILE = 3000.0, 0.06, 0.99
+DELAYS_S = np.linspace(0.0, 0.002, 16)
+REQUESTS_PER_S, TARGET_S, QUANTILE = 60_000.0, 0.004, 0.99
 SHIFTS = np.array([1, 2, 4, 8, 16, 32, 64, 128, 256, 512])  # a larger one is a bound as well, only a weaker
 
 

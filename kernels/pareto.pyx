@@ -11,6 +11,7 @@ objectives less one, a sweep along one of them keeps the staircase of the other 
 
 import numpy as np
 cimport cython
+from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange
 from libc.string cimport memmove
 
@@ -38,6 +39,15 @@ cdef extern from *:
         for (ptrdiff_t i = 0; i < count; i++) { \\
             const double *point = points + i * OBJECTIVES; \\
             unsigned char found = 0; \\
+            /* The first guards beat the most: alone, they are asked at less cost than in company. */ \\
+            for (int g = 0; g < 2 && !found; g++) { \\
+                int larger = 0, smaller = 0; \\
+                for (int k = 0; k < OBJECTIVES; k++) { \\
+                    larger |= guards[k * PARETO_BLOCK + g] > point[k]; \\
+                    smaller |= guards[k * PARETO_BLOCK + g] < point[k]; \\
+                } \\
+                found = !larger && smaller; \\
+            } \\
             for (ptrdiff_t b = 0; b < blocks && !found; b++) { \\
                 const double *guard = guards + b * OBJECTIVES * PARETO_BLOCK; \\
                 double least = 1; \\
@@ -85,10 +95,10 @@ cdef enum:
     SHARES = 64  # of the points that threads take one after the other
 
 # A sample of so many points chooses the guards, as many as these; thinning ends where it leaves this share of a sample.
-SAMPLE = 4096
-MOST_GUARDS = 128
+SAMPLE = 1024
+MOST_GUARDS = 64
 THIN_ENOUGH = 0.7
-FEW = 8192  # points that are not worth thinning out
+FEW = 4096  # points that are not worth thinning out
 
 
 def non_dominated(
@@ -171,12 +181,8 @@ def _dominated_by(points, guards, int threads):
                 finish = start + (share + 1) * (end - start) // SHARES
                 if begin < finish:
                     pareto_mark(&all_points[begin, 0], finish - begin, objectives, &packed[0, 0, 0], blocks, &out[begin])
-        _look_for_interrupt()
+        PyErr_CheckSignals()
     return dominated
-
-
-def _look_for_interrupt():
-    """Do nothing: being called is enough for Python to answer Ctrl-C."""
 
 
 cdef bint _has_nan(const double[:, ::1] points, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
@@ -261,7 +267,7 @@ def _settle(points):
 
 
 cdef int _signals() except -1 with gil:
-    _look_for_interrupt()
+    PyErr_CheckSignals()
     return 0
 
 

@@ -18,6 +18,7 @@ with the replicas and the third falls, so what is left of a point and a delay is
 # does anyone here read floating-point exceptions, which would forbid to compute what is then not chosen.
 
 import numpy as np
+from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange
 from libc.float cimport DBL_MAX
 from libc.math cimport INFINITY, ceil
@@ -111,6 +112,7 @@ def scan_candidates(columns not None, *, const double[::1] delay_s not None, dou
             left += count[share]
             if usd[share] < best_usd:
                 best_usd, best_point = usd[share], where[share]
+        PyErr_CheckSignals()
         start = end
     if best_point < 0:
         return 0, INFINITY, -1, -1, -1
@@ -132,7 +134,7 @@ def cheapest_candidate(columns not None, *, const double[::1] delay_s not None, 
         end = min(start + POINTS_AT_ONCE, points)
         with nogil:
             _cheapest(space, start, end, &best_usd, &best_point)
-        _look_for_interrupt()
+        PyErr_CheckSignals()
         start = end
     if best_point < 0:
         return INFINITY, -1, -1, -1
@@ -153,7 +155,7 @@ def fewest_replicas(columns not None, *, const double[::1] delay_s not None, dou
             for point in range(start, end):
                 of_point = _left_of(space, point, &out[point])
                 left += of_point
-        _look_for_interrupt()
+        PyErr_CheckSignals()
         start = end
     return fewest, left
 
@@ -192,10 +194,6 @@ def enumerate_candidates(
     # Written by point, delay and replicas: a stable sort keeps that order among equal costs.
     order = np.argsort(usd, kind="stable")
     return point[order], delay[order], replicas[order], usd[order]
-
-
-def _look_for_interrupt():
-    """Do nothing: being called is enough for Python to answer Ctrl-C."""
 
 
 cdef class _Space:

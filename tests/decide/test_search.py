@@ -129,7 +129,7 @@ def fewest_by_trying_everything(made, space):
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(small_profiles | seen_profiles(), loads, tightness, burstiness, days)
 def test_no_bound_excludes_what_a_simulation_lets_pass(measured, load, tight, cv, diurnal):
     made = bench(measured, load, tight, cv, diurnal)
@@ -146,7 +146,7 @@ def test_no_bound_excludes_what_a_simulation_lets_pass(measured, load, tight, cv
     assert [] == [candidate for candidate in excluded if keeps_the_target(made, *candidate)]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(seen_profiles(), loads, tightness)
 def test_what_a_server_was_seen_to_add_leaves_the_search_exact(measured, load, tight):
     made = bench(measured, load, tight)
@@ -297,7 +297,7 @@ def test_equally_cheap_candidates_are_listed_only_as_far_as_anybody_reads():
     assert ENOUGH_CHEAPEST == len(found.cheapest) < len(space)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=200)
 @given(spaces(), st.integers(0, 2**32 - 1), st.integers(1, 3))
 def test_a_walk_finds_what_trying_every_candidate_finds_and_accounts_for_all(space, seed, enough):
     left = [tuple(map(int, entry)) for entry in zip(*listed(space)[:3], strict=True)]
@@ -332,7 +332,7 @@ def listed(space):
     )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(spaces(), st.integers(0, 2**32 - 1), st.integers(0, 30))
 def test_a_walk_that_is_stopped_bounds_its_regret(space, seed, patience):
     left = [tuple(map(int, entry)) for entry in zip(*listed(space)[:3], strict=True)]

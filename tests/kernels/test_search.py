@@ -50,7 +50,7 @@ def space(**change):
     )
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=500)
 @given(spaces())
 def test_the_scan_answers_as_its_twin_at_any_number_of_threads(space):
     expected = reference.scan_candidates(**space)
@@ -58,7 +58,7 @@ def test_the_scan_answers_as_its_twin_at_any_number_of_threads(space):
     assert [expected] * 3 == [search.scan_candidates(**space, threads=threads) for threads in (1, 2, 5)]
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=500)
 @given(spaces())
 def test_the_cheapest_is_found_as_by_its_twin_and_by_the_scan(space):
     expected = reference.cheapest_candidate(**space)
@@ -66,7 +66,7 @@ def test_the_cheapest_is_found_as_by_its_twin_and_by_the_scan(space):
     assert expected == search.cheapest_candidate(**space) == search.scan_candidates(**space)[1:]
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=500)
 @given(spaces())
 def test_the_fewest_replicas_are_those_of_its_twin(space):
     expected, left = reference.fewest_replicas(**space)
@@ -77,7 +77,7 @@ def test_the_fewest_replicas_are_those_of_its_twin(space):
     assert left == counted == search.scan_candidates(**space)[0]
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=500)
 @given(spaces(), st.floats(-1.0, 9.0), st.floats(0.0, 40.0))
 def test_a_range_of_costs_is_listed_as_by_its_twin(space, above, width):
     expected = ranked(space, above, above + width, reference)
