@@ -12,6 +12,7 @@ is left out and said. All that is compared takes turns; figures are medians of t
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true", help="smaller spaces and fewer turns: a smoke test")
     arguments = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)  # an interrupted run has told what it had
     figures: dict[str, Any] = {}
     figures |= enumerate_figures(arguments.quick)
     figures |= exact_figures(arguments.quick)
