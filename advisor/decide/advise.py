@@ -244,9 +244,7 @@ def _certificate(bench: Bench, found: Found, recommended: Prediction | None) -> 
         cut_by_tie=by_tie.candidates,
         cut_by_cost=found.cut_by_cost,
         simulated=found.simulated,
-        regret_usd_per_hour=None
-        if found.regret_usd_per_hour is None
-        else found.regret_usd_per_hour + max(unseen, 0) * bench.price,
+        regret_usd_per_hour=(found.regret_usd_per_hour or 0.0) + max(unseen, 0) * bench.price,
     )
 
 
