@@ -46,6 +46,10 @@ def _check_finite(_: click.Context, __: click.Parameter, value: float) -> float:
     return value
 
 
+def _check_limit(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    return None if value is None else _check_finite(context, parameter, value)
+
+
 def _check_moment(_: click.Context, __: click.Parameter, value: str) -> str:
     try:
         datetime.fromisoformat(value)
@@ -167,9 +171,31 @@ def profile(
 @click.option(
     "-o", "--output", type=PATH, help="Write the advice there; - for standard output. Without it, only the summary is printed."
 )
+@click.option(
+    "--confidence",
+    type=click.FloatRange(min=0.95, max=0.999),
+    default=0.95,
+    show_default=True,
+    help="How sure the service times have to be with which the target is kept; 0.95 is the upper end of what is told.",
+)
+@click.option(
+    "--time-limit",
+    "limit_s",
+    type=click.FloatRange(min=0),
+    callback=_check_limit,
+    help="Seconds to search; what may be lost is told.",
+)
 @RULES
 @NOW
-def advise(profile: Path, workload: Path, output: Path | None, rules: Path | None, now: str) -> int:
+def advise(
+    profile: Path,
+    workload: Path,
+    output: Path | None,
+    confidence: float,
+    limit_s: float | None,
+    rules: Path | None,
+    now: str,
+) -> int:
     """Find the cheapest configuration in PROFILE that keeps the workload's promises.
 
     \b
@@ -177,17 +203,16 @@ def advise(profile: Path, workload: Path, output: Path | None, rules: Path | Non
     """
     from advisor import pipeline
     from advisor.files import to_json, write_record
-    from advisor.tell.summary import ranking, summary
+    from advisor.tell.summary import summary
 
-    advice = pipeline.advise_on(profile, workload, now=now, rules_folder=rules)
+    is_over = pipeline.alarm(limit_s)
+    advice = pipeline.advise_on(profile, workload, now=now, confidence=confidence, is_over=is_over, rules_folder=rules)
     if output == Path("-"):
         click.echo(to_json(advice), nl=False)
         return int(advice.recommended is None)
     if output is not None:
         write_record(output, advice)
     click.echo(summary(advice))
-    if advice.places:
-        click.echo(ranking(advice))
     return int(advice.recommended is None)
 
 
@@ -205,7 +230,7 @@ def report(advice: Path, format_: str, output: Path | None) -> None:
     from advisor.files import write_atomically
     from advisor.tell.report import render
 
-    text = render(pipeline.read_advice(advice), format_)
+    text = render(pipeline.read_any_advice(advice), format_)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -283,15 +308,14 @@ def recommend(
     """
     from advisor import pipeline
     from advisor.progress import progress
-    from advisor.tell.summary import load_tests, ranking, summary
+    from advisor.schema import Advice
+    from advisor.tell.summary import load_tests, summary
 
     options = _options(workload, inputs, variants, schemes, budget_s, max_batch_size, seed, fresh)
     with progress() as report:
         advice = pipeline.recommend(model, output, options, is_verified=is_verified, now=now, report=report, rules_folder=rules)
     click.echo(summary(advice))
-    if advice.places:
-        click.echo(ranking(advice))
-    if advice.load_tests:
+    if is_verified and isinstance(advice, Advice):
         click.echo(load_tests(advice))
     click.echo(f"report: {output / 'report.html'}")
     return int(advice.recommended is None)

@@ -1,5 +1,7 @@
 """The straight line from files to advice: profile, advise, report. Here files are read and written; nothing is decided."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,13 +9,15 @@ import msgspec
 
 from advisor.catalog_files import read_public_measurements
 from advisor.decide.advise import Request, advise
+from advisor.decide.offline import advise_offline
+from advisor.decide.predict import USUAL_CONFIDENCE
 from advisor.errors import InputError
-from advisor.files import read_json, sha256, write_atomically, write_record
+from advisor.files import is_offline_advice, read_json, sha256, write_atomically, write_record
 from advisor.life_file import market_of
 from advisor.market import local_carbon, places
 from advisor.rulebook import rules_with
-from advisor.schema import Advice, Lifecycle, Profile, Trace, Workload
-from advisor.workload_file import examples_sha256, read_trace, read_workload
+from advisor.schema import Advice, Lifecycle, OfflineAdvice, OfflineWorkload, Profile, Trace, Workload
+from advisor.workload_file import examples_sha256, read_question, read_trace
 
 if TYPE_CHECKING:
     from advisor.measure.variants import Report
@@ -22,25 +26,45 @@ if TYPE_CHECKING:
 LOAD_TEST_S = 30.0
 
 
-def advise_on(profile_path: Path, workload_path: Path, *, now: str, rules_folder: Path | None = None) -> Advice:
-    """Return the advice on a saved profile."""
+def advise_on(
+    profile_path: Path,
+    workload_path: Path,
+    *,
+    now: str,
+    confidence: float = USUAL_CONFIDENCE,
+    is_over: Callable[[], bool] | None = None,
+    rules_folder: Path | None = None,
+) -> Advice | OfflineAdvice:
+    """Return the advice on a saved profile; a search may be stopped by `is_over`."""
     measured = read_profile(profile_path)
-    workload = read_workload(workload_path)
-    trace = recorded(workload, workload_path)
-    if workload.quality is not None and workload.quality.data is not None:
-        measured = with_quality_on(measured, {examples_sha256(workload_path.parent, workload.quality.data)})
+    question = read_question(workload_path)
+    if question.quality is not None and question.quality.data is not None:
+        measured = with_quality_on(measured, {examples_sha256(workload_path.parent, question.quality.data)})
+    identity = sha256(profile_path)
+    if isinstance(question, OfflineWorkload):
+        return advise_offline(measured, question, profile_sha256=identity, created=now)
+    trace = recorded(question, workload_path)
     try:
         request = request_of(
-            workload,
+            question,
             profile_path,
             workload_path=workload_path,
-            profile_sha256=sha256(profile_path),
+            profile_sha256=identity,
             now=now,
             rules_folder=rules_folder,
+            confidence=confidence,
         )
-        return advise(measured, request, trace)
+        return advise(measured, request, trace, is_over=is_over)
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
+
+
+def alarm(limit_s: float | None) -> Callable[[], bool] | None:
+    """Return what says whether so many seconds from now are over, None without a limit."""
+    if limit_s is None:
+        return None
+    ends_s = time.monotonic() + limit_s
+    return lambda: time.monotonic() > ends_s
 
 
 def read_profile(path: Path) -> Profile:
@@ -73,6 +97,7 @@ def request_of(
     profile_sha256: str,
     now: str,
     rules_folder: Path | None = None,
+    confidence: float = USUAL_CONFIDENCE,
 ) -> Request:
     """Return what is asked of the decision, with the hardware and prices that come with advisor, its rules and those of the user."""
     where, unknown = places(workload, workload_path, now=now)
@@ -87,6 +112,7 @@ def request_of(
         public=read_public_measurements() if where else None,
         carbon=local_carbon(workload),
         exclusions=unknown,
+        confidence=confidence,
     )
 
 
@@ -105,7 +131,7 @@ def recommend(
     now: str,
     report: "Report",
     rules_folder: Path | None = None,
-) -> Advice:
+) -> Advice | OfflineAdvice:
     """Profile, advise, report and, if asked, verify, all in the folder `output`; return the advice."""
     from advisor.profiling import profile
 
@@ -116,7 +142,7 @@ def recommend(
     advice = advise_on(output / "profile.json", options.workload, now=now, rules_folder=rules_folder)
     write_record(output / "advice.json", advice)
     write_reports(advice, output)
-    if is_verified:
+    if is_verified and isinstance(advice, Advice):
         from advisor.verification import verify
 
         return verify(
@@ -125,7 +151,7 @@ def recommend(
     return advice
 
 
-def write_reports(advice: Advice, folder: Path) -> None:
+def write_reports(advice: Advice | OfflineAdvice, folder: Path) -> None:
     """Write report.html and report.md into the folder."""
     from advisor.tell.report import render
 
@@ -134,5 +160,16 @@ def write_reports(advice: Advice, folder: Path) -> None:
 
 
 def read_advice(path: Path) -> Advice:
-    """Return the advice in a file."""
+    """Return the advice in a file; raise InputError for that on a batch job, which has no traffic."""
+    if is_offline_advice(path):
+        raise InputError(
+            f"{path}: advice on a batch job, which has no traffic to replay", hint="advisor report tells what it says"
+        )
     return read_json(path, Advice, made_by="advisor advise")
+
+
+def read_any_advice(path: Path) -> Advice | OfflineAdvice:
+    """Return the advice in a file, on traffic or on a batch job."""
+    if is_offline_advice(path):
+        return read_json(path, OfflineAdvice, made_by="advisor advise")
+    return read_advice(path)

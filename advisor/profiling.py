@@ -20,9 +20,19 @@ from advisor.measure.quantize import QUANTIZING
 from advisor.measure.store import Journal
 from advisor.measure.variants import Plan, Report
 from advisor.quality_floor import OWN
-from advisor.schema import SCHEMA_VERSION, Elsewhere, ModelFacts, Profile, ProfileSettings, Quality, Scheme, Workload
+from advisor.schema import (
+    SCHEMA_VERSION,
+    Elsewhere,
+    ModelFacts,
+    OfflineWorkload,
+    Profile,
+    ProfileSettings,
+    Quality,
+    Scheme,
+    Workload,
+)
 from advisor.verification import trial
-from advisor.workload_file import examples_sha256, read_workload, sequence_lengths
+from advisor.workload_file import examples_sha256, read_question, sequence_lengths
 
 DEFAULT_BUDGET_S = 60.0
 DEFAULT_MAX_BATCH_SIZE = 64
@@ -55,7 +65,7 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
 
     A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`.
     """
-    workload = read_workload(options.workload) if options.workload else None
+    workload = read_question(options.workload) if options.workload else None
     if options.hardware != "local" and (kind := read_device(options.hardware).kind) not in ("cpu", "edge"):
         raise InputError(
             f"--hardware: {options.hardware} is a {kind}, and advisor measures with ONNX Runtime on CPUs",
@@ -67,7 +77,14 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
 
 
 def _profile(
-    model: Path, output: Path, options: ProfileOptions, workload: Workload | None, scratch: Path, *, now: str, report: Report
+    model: Path,
+    output: Path,
+    options: ProfileOptions,
+    workload: Workload | OfflineWorkload | None,
+    scratch: Path,
+    *,
+    now: str,
+    report: Report,
 ) -> Profile:
     """Measure, the user's examples kept in `scratch` meanwhile."""
     folder = output.with_suffix(".variants")
@@ -142,7 +159,15 @@ def _with_trial(measured: Profile, folder: Path) -> Profile:
         return msgspec.structs.replace(measured, notes=(*measured.notes, f"no trial inside a server: {error.fault}"))
 
 
-def plan_for(model: Path, folder: Path, options: ProfileOptions, workload: Workload | None, scratch: Path, *, now: str) -> Plan:
+def plan_for(
+    model: Path,
+    folder: Path,
+    options: ProfileOptions,
+    workload: Workload | OfflineWorkload | None,
+    scratch: Path,
+    *,
+    now: str,
+) -> Plan:
     """Return what is to be measured of the model, variants in `folder`; the user's examples are copied to `scratch`."""
     lengths = sequence_lengths(workload)
     floor = workload.quality if workload else None
@@ -155,7 +180,7 @@ def plan_for(model: Path, folder: Path, options: ProfileOptions, workload: Workl
     for path in options.variants:
         _check_variant(path, facts)
     machine, catalogue, available = read_machine(), schemes(), providers()
-    asked = workload.baseline.variant if workload and workload.baseline else None
+    asked = workload.baseline.variant if isinstance(workload, Workload) and workload.baseline else None
     wanted = frozenset(options.schemes) | ({asked} if asked in {scheme.id for scheme in catalogue} else frozenset())
     _check_schemes(options.schemes, catalogue)
     case = preflight.Case(
@@ -176,7 +201,7 @@ def plan_for(model: Path, folder: Path, options: ProfileOptions, workload: Workl
     settings = ProfileSettings(
         sequence_lengths=lengths,
         max_batch_size=options.max_batch_size,
-        max_latency_s=workload.slo.latency_s if workload else None,
+        max_latency_s=workload.slo.latency_s if isinstance(workload, Workload) else None,  # of a batch job, any
         budget_s=options.budget_s,
         seed=options.seed,
         inputs_sha256=sha256(rows_path) if rows_path else None,

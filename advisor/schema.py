@@ -34,6 +34,7 @@ Method = Literal[
     "half-precision",
     "provider",
 ]
+Term = Literal["on-demand", "reserved", "spot"]
 Role = Literal["ids", "mask", "segment", "position", "state", "scalar", "features"]
 Metric = Name  # one of quality_floor.METRICS, top<k>_accuracy, or module:function of the user
 Provider = Name  # an execution provider, as ONNX Runtime calls it
@@ -203,7 +204,6 @@ class Scheme(Record, frozen=True, kw_only=True):
 # --- where it can run, and what that costs --------------------------------------------------------------------------------
 
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "int8", "int4", "fp4"]
-Term = Literal["on-demand", "reserved", "spot"]
 
 
 class Evidence(Record, frozen=True, kw_only=True):
@@ -705,6 +705,35 @@ class Baseline(Record, frozen=True, kw_only=True):
     replicas: Count | None = None  # None: as many as keep up with the traffic
 
 
+class Fleet(Record, frozen=True, kw_only=True):
+    """How many machines there may be, and on what terms."""
+
+    spare_replicas: Annotated[int, Meta(ge=0)] = 1  # that may be lost at the peak without breaking the promise
+    autoscaling: bool = True
+    start_s: NonNegative = 0.0  # from asking for a machine until it begins to load the model, which is measured
+    reserved_usd_per_hour: dict[str, Positive] = {}  # of what runs all day, by hardware
+    spot_usd_per_hour: dict[str, Positive] = {}
+    max_spot_fraction: Fraction = 0.0  # of what runs all day, that may be taken away at any moment
+
+
+class Volume(Record, frozen=True, kw_only=True):
+    """Work without a latency target: so many items, all done by a deadline."""
+
+    items: Count
+    deadline_s: Positive
+    start_s: NonNegative = 0.0  # from asking for a machine until it begins to load the model, which is measured
+
+
+class OfflineWorkload(Record, frozen=True, kw_only=True):
+    """The question of a batch job, as the user writes it in YAML: known by the key `offline`."""
+
+    name: Name
+    offline: Volume
+    hardware: HardwareChoice
+    inputs: Inputs | None = None
+    quality: Quality | None = None
+
+
 class Workload(Record, frozen=True, kw_only=True):
     """The question, as the user writes it in YAML."""
 
@@ -717,6 +746,7 @@ class Workload(Record, frozen=True, kw_only=True):
     lifecycle: Lifecycle | None = None
     baseline: Baseline | None = None
     energy: EnergyChoice | None = None
+    fleet: Fleet | None = None
 
 
 class Trace(Record, frozen=True, kw_only=True):
@@ -1008,6 +1038,69 @@ class PlaceAnswer(Record, frozen=True, kw_only=True):
     prediction: Prediction
 
 
+class FleetPool(Record, frozen=True, kw_only=True):
+    """Equal replicas, and what they cost on average over the day."""
+
+    candidate: Candidate  # without the spare replicas
+    hardware: str
+    requests_per_s: float  # of the pool at the peak
+    lengths: tuple[int, int] | None  # shortest and longest request that it gets, None: all
+    spare_replicas: int
+    replicas_by_part: tuple[int, ...]  # of the day, spare ones counted
+    starting_replica_hours_per_day: float  # paid while replicas start
+    terms: dict[Term, float]  # replicas on average by how they are paid
+    usd_per_hour: float
+
+
+class FleetOption(Record, frozen=True, kw_only=True):
+    """A plan that was worked out, and its cost."""
+
+    name: str
+    usd_per_hour: float
+
+
+class FleetPlan(Record, frozen=True, kw_only=True):
+    """The cheapest plan for the whole day with its spare replicas, beside the others."""
+
+    name: str
+    pools: tuple[FleetPool, ...]
+    usd_per_hour: float  # list prices as the workload says
+    peak_requests_per_s: float
+    spare_replicas: int
+    start_s: float
+    options: tuple[FleetOption, ...]
+
+
+class OfflineChoice(Record, frozen=True, kw_only=True):
+    """One way to do a volume of work by its deadline."""
+
+    candidate: Candidate  # batches are always full, so nothing waits for one
+    duration_s: Estimate  # starting included
+    throughput_items_per_s: Estimate
+    cost_usd: Estimate
+    meets_deadline: bool  # at the upper end of the duration
+
+
+class OfflineAdvice(Record, frozen=True, kw_only=True):
+    """Everything that the report on a batch job shows; `nearest_miss` and `binding_constraint` where nothing meets the deadline."""
+
+    schema_version: int
+    created: str
+    advisor_version: str
+    profile_sha256: str
+    workload: OfflineWorkload
+    model: ModelFacts
+    machine: Machine
+    headline: str
+    recommended: OfflineChoice | None
+    nearest_miss: OfflineChoice | None
+    binding_constraint: str | None
+    others: tuple[OfflineChoice, ...]  # the cheapest way of each other variant
+    certificate: Certificate
+    exclusions: tuple[Exclusion, ...]
+    notes: tuple[str, ...]
+
+
 class Advice(Record, frozen=True, kw_only=True):
     """Everything the report shows."""
 
@@ -1047,6 +1140,7 @@ class Advice(Record, frozen=True, kw_only=True):
     places: tuple[PlaceAnswer, ...] = ()  # the ranking, where more than the profiled machine is allowed
     load_tests: tuple[LoadTest, ...] = ()  # the recommendation and the baseline, served for real
     outlook: Outlook | None = None  # None: made before advisor looked at opportunities
+    fleet: FleetPlan | None = None  # None: not asked for, or nothing keeps the target at the peak
 
 
 # --- rules ---------------------------------------------------------------------------------------------------------------

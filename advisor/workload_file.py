@@ -11,9 +11,9 @@ import numpy as np
 
 from advisor.catalog_files import carbon_of, hardware_names, read_device
 from advisor.errors import InputError
-from advisor.files import read_yaml, sha256
+from advisor.files import has_key, read_yaml, sha256
 from advisor.quality_floor import METRICS, OWN, is_known
-from advisor.schema import Inputs, SequenceLength, Trace, Workload
+from advisor.schema import EnergyChoice, HardwareChoice, Inputs, OfflineWorkload, Quality, SequenceLength, Trace, Workload
 from advisor.units import LARGEST
 
 MIN_TRACE_REQUESTS = 100  # fewer say nothing of a p99
@@ -21,6 +21,18 @@ MAX_SEQUENCE_LENGTH = 10_000_000  # ten minutes of audio at 16 kHz; more is a sl
 MAX_HORIZON_MONTHS = 600
 MAX_BURSTINESS_CV = 10.0  # beyond, even the mean rate of a whole simulated run is left to chance
 MAX_QUANTILE = 0.9999
+
+
+def read_question(path: Path) -> Workload | OfflineWorkload:
+    """Return the workload, or the batch job where the file has the key `offline`."""
+    if not has_key(path, "offline"):
+        return read_workload(path)
+    question = read_yaml(path, OfflineWorkload)
+    _check_hardware(path, question.hardware, None)
+    _check_lengths(path, question.inputs)
+    _check_metric(path, question.quality)
+    _check_files(path, question.quality, None)
+    return question
 
 
 def read_workload(path: Path) -> Workload:
@@ -40,12 +52,11 @@ def read_workload(path: Path) -> Workload:
         raise InputError(
             f"{path}: traffic.diurnal: no part of the day has any requests", hint="give at least one of them a rate above 0"
         )
-    _check_hardware(workload, path)
+    if workload.fleet is not None and traffic.trace is not None:
+        raise InputError(f"{path}: fleet: needs traffic.requests_per_s", hint="give the mean rate and, with diurnal, its course")
+    _check_hardware(path, workload.hardware, workload.energy)
+    _check_lengths(path, workload.inputs)
     lengths = workload.inputs.sequence_length if workload.inputs else None
-    if lengths is not None and not lengths.p50 <= (lengths.p95 or lengths.p50) <= (lengths.max or sys.maxsize):
-        raise InputError(
-            f"{path}: inputs.sequence_length: p50, p95 and max must ascend", hint="for example: {p50: 32, p95: 128, max: 256}"
-        )
     longest = (lengths.max or lengths.p95 or lengths.p50) if lengths else None
     months = workload.lifecycle.horizon_months if workload.lifecycle else None
     for key, value, most, way_out in (
@@ -56,26 +67,12 @@ def read_workload(path: Path) -> Workload:
     ):
         if value is not None and value > most:
             raise InputError(f"{path}: {key}: {value:,} is more than {most:,}", hint=way_out)
-    floor = workload.quality
-    if floor is not None and not is_known(floor.metric):
-        near = difflib.get_close_matches(floor.metric, METRICS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(METRICS)}, top5_accuracy, module:function"
-        raise InputError(f"{path}: quality.metric: there is no {floor.metric!r}", hint=hint)
-    for key, name in (
-        ("traffic.trace", traffic.trace),
-        ("quality.data", floor.data if floor else None),
-        ("quality.calibration", floor.calibration if floor else None),
-    ):
-        is_function = key != "traffic.trace" and name is not None and OWN.fullmatch(name)
-        if name is not None and not is_function and not (path.parent / name).is_file():
-            raise InputError(
-                f"{path}: {key}: {path.parent / name}: no such file", hint="give a path relative to the workload file"
-            )
+    _check_metric(path, workload.quality)
+    _check_files(path, workload.quality, traffic.trace)
     return _with_lengths_of_trace(workload, path)
 
 
-def _check_hardware(workload: Workload, path: Path) -> None:
-    hardware = workload.hardware
+def _check_hardware(path: Path, hardware: HardwareChoice, energy: EnergyChoice | None) -> None:
     if "local" not in hardware.price_usd_per_hour:
         raise InputError(
             f"{path}: hardware.price_usd_per_hour: no price for 'local', the machine that runs it today",
@@ -87,7 +84,7 @@ def _check_hardware(workload: Workload, path: Path) -> None:
                 read_device(name)
             except InputError as error:
                 raise InputError(f"{path}: hardware.{key}: {error.fault}", hint=error.hint) from error
-    grid = workload.energy.grid if workload.energy else None
+    grid = energy.grid if energy else None
     if grid is not None and carbon_of(grid) is None:
         raise InputError(
             f"{path}: energy.grid: {grid!r} is not known", hint="name a country as FRA or USA, or a region of Google's cloud"
@@ -96,6 +93,34 @@ def _check_hardware(workload: Workload, path: Path) -> None:
         raise InputError(
             f"{path}: hardware.prices: {path.parent / hardware.prices}: no such file", hint="give a path beside the workload"
         )
+
+
+def _check_lengths(path: Path, inputs: Inputs | None) -> None:
+    lengths = inputs.sequence_length if inputs else None
+    if lengths is not None and not lengths.p50 <= (lengths.p95 or lengths.p50) <= (lengths.max or sys.maxsize):
+        raise InputError(
+            f"{path}: inputs.sequence_length: p50, p95 and max must ascend", hint="for example: {p50: 32, p95: 128, max: 256}"
+        )
+
+
+def _check_files(path: Path, quality: Quality | None, trace: str | None) -> None:
+    for key, name in (
+        ("traffic.trace", trace),
+        ("quality.data", quality.data if quality else None),
+        ("quality.calibration", quality.calibration if quality else None),
+    ):
+        is_function = key != "traffic.trace" and name is not None and OWN.fullmatch(name)
+        if name is not None and not is_function and not (path.parent / name).is_file():
+            raise InputError(
+                f"{path}: {key}: {path.parent / name}: no such file", hint="give a path relative to the workload file"
+            )
+
+
+def _check_metric(path: Path, quality: Quality | None) -> None:
+    if quality is not None and not is_known(quality.metric):
+        near = difflib.get_close_matches(quality.metric, METRICS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(METRICS)}, top5_accuracy, module:function"
+        raise InputError(f"{path}: quality.metric: there is no {quality.metric!r}", hint=hint)
 
 
 def examples_sha256(folder: Path, source: str) -> str:
@@ -120,7 +145,7 @@ def _with_lengths_of_trace(workload: Workload, path: Path) -> Workload:
     return msgspec.structs.replace(workload, inputs=Inputs(sequence_length=lengths))
 
 
-def sequence_lengths(workload: Workload | None) -> tuple[int, ...]:
+def sequence_lengths(workload: Workload | OfflineWorkload | None) -> tuple[int, ...]:
     """Return the lengths to measure: the median first, then a short one, the 95th percentile and the longest."""
     lengths = workload.inputs.sequence_length if workload and workload.inputs else None
     if lengths is None:

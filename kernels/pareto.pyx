@@ -1,13 +1,112 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, binding=True
-"""The points that no other point betters in every respect."""
+# distutils: extra_compile_args = -fno-trapping-math -fopenmp
+# distutils: extra_link_args = -fopenmp
+"""The points that no other point betters in every respect.
+
+First the many are thinned out: points of a sample's front, those first that beat the most of the sample, drop what they dominate, until a
+sample shows little left to drop. Then the rest is settled exactly: in lexicographic order only an earlier point can dominate a later one,
+so two halves are solved each by itself, and what is left of the later half is held against the earlier in one objective less; with three
+objectives less one, a sweep along one of them keeps the staircase of the other two.
+"""
 
 import numpy as np
+cimport cython
+from cpython.exc cimport PyErr_CheckSignals
+from cython.parallel cimport prange
+from libc.string cimport memmove
+
+# One build for all processors: the compiler makes this for several instruction sets, and the loader takes the best that is there.
+cdef extern from *:
+    """
+    #include <stddef.h>
+
+    #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GLIBC__) && defined(__has_attribute)
+    #if __has_attribute(target_clones)
+    #define PARETO_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+    #endif
+    #endif
+    #ifndef PARETO_CLONES
+    #define PARETO_CLONES
+    #endif
+
+    #define PARETO_BLOCK 16
+
+    /* Mark with 1 which of the points (count, objectives) a guard dominates; the others are marked 0.
+
+       guards: blocks of 16, in each one objective after the other. A guard that is nowhere larger than the point is looked at again:
+       it dominates unless it is the same. */
+    #define PARETO_MARK(OBJECTIVES) \\
+        for (ptrdiff_t i = 0; i < count; i++) { \\
+            const double *point = points + i * OBJECTIVES; \\
+            unsigned char found = 0; \\
+            /* The first guards beat the most: alone, they are asked at less cost than in company. */ \\
+            for (int g = 0; g < 2 && !found; g++) { \\
+                int larger = 0, smaller = 0; \\
+                for (int k = 0; k < OBJECTIVES; k++) { \\
+                    larger |= guards[k * PARETO_BLOCK + g] > point[k]; \\
+                    smaller |= guards[k * PARETO_BLOCK + g] < point[k]; \\
+                } \\
+                found = !larger && smaller; \\
+            } \\
+            for (ptrdiff_t b = 0; b < blocks && !found; b++) { \\
+                const double *guard = guards + b * OBJECTIVES * PARETO_BLOCK; \\
+                double least = 1; \\
+                _Pragma("omp simd reduction(min : least)") \\
+                for (int g = 0; g < PARETO_BLOCK; g++) { \\
+                    double larger = 0; \\
+                    for (int k = 0; k < OBJECTIVES; k++) \\
+                        larger += guard[k * PARETO_BLOCK + g] <= point[k] ? 0.0 : 1.0; \\
+                    least = larger < least ? larger : least; \\
+                } \\
+                if (least == 0) \\
+                    for (int g = 0; g < PARETO_BLOCK && !found; g++) { \\
+                        int larger = 0, smaller = 0; \\
+                        for (int k = 0; k < OBJECTIVES; k++) { \\
+                            larger |= guard[k * PARETO_BLOCK + g] > point[k]; \\
+                            smaller |= guard[k * PARETO_BLOCK + g] < point[k]; \\
+                        } \\
+                        found = !larger && smaller; \\
+                    } \\
+            } \\
+            dominated[i] = found; \\
+        }
+
+    PARETO_CLONES
+    void pareto_mark(
+        const double *points, ptrdiff_t count, int objectives, const double *guards, ptrdiff_t blocks, unsigned char *dominated
+    ) {
+        switch (objectives) {
+        case 2: PARETO_MARK(2) break;
+        case 3: PARETO_MARK(3) break;
+        case 4: PARETO_MARK(4) break;
+        default: PARETO_MARK(5) break;
+        }
+    }
+    """
+    enum:
+        PARETO_BLOCK
+    void pareto_mark(
+        const double *points, Py_ssize_t count, int objectives, const double *guards, Py_ssize_t blocks, unsigned char *dominated
+    ) noexcept nogil
+
+cdef enum:
+    AT_ONCE = 1 << 20  # points between two looks for Ctrl-C
+    LEAF = 48  # so few points are compared each with each
+    SHARES = 64  # of the points that threads take one after the other
+
+# A sample of so many points chooses the guards, as many as these; thinning ends where it leaves this share of a sample.
+SAMPLE = 1024
+MOST_GUARDS = 64
+THIN_ENOUGH = 0.7
+FEW = 4096  # points that are not worth thinning out
 
 
 def non_dominated(
     const double[:, ::1] points not None,  # (n, objectives) 2..5 objectives, all minimised
+    *,
+    int threads=1,
 ):
-    """Return which points are not dominated: (n,) bool.
+    """Return which points are not dominated: (n,) bool, the same at any number of threads.
 
     A point is dominated where another is at most as large in every objective and smaller in one; equal points do not dominate
     each other, so duplicates of a kept point are all kept. Infinite values are compared like others.
@@ -15,48 +114,360 @@ def non_dominated(
     """
     if not 2 <= points.shape[1] <= 5:
         raise ValueError(f"points must have 2 to 5 objectives, not {points.shape[1]}")
-    if np.isnan(points).any():
-        raise ValueError("points must not contain NaN")
-    kept = np.zeros(points.shape[0], dtype=np.bool_)
-    # A point that dominates another comes before it in lexicographic order, so looking back is enough.
-    cdef const Py_ssize_t[::1] order = np.lexsort(np.asarray(points).T[::-1])
-    cdef Py_ssize_t[::1] front = np.empty(points.shape[0], dtype=np.intp)
-    cdef unsigned char[::1] is_kept = kept.view(np.uint8)
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}")
+    cdef Py_ssize_t start
+    for start in range(0, points.shape[0], AT_ONCE):
+        if _has_nan(points, start, min(start + AT_ONCE, points.shape[0])):
+            raise ValueError("points must not contain NaN")
+    everything = np.asarray(points)
+    left = everything
+    where = None  # of the points left, None: all are
+    while len(left) > FEW:
+        sample = np.ascontiguousarray(left[:: len(left) // SAMPLE])
+        is_front = _exact(sample)
+        if is_front.mean() > THIN_ENOUGH:
+            break
+        kept = np.flatnonzero(~_dominated_by(left, _guards(sample, sample[is_front]), threads))
+        thinned = len(kept) / len(left)
+        left = left[kept]
+        where = kept if where is None else where[kept]
+        if thinned > THIN_ENOUGH:
+            break
+    if where is None:
+        return _exact(everything)
+    mask = np.zeros(len(everything), dtype=np.bool_)
+    mask[where[_exact(left)]] = True
+    return mask
+
+
+def _guards(sample, front):
+    """Return the points of the sample's front that beat the most of it, those first that beat the most of what others leave."""
+    guards = []
+    left = sample
+    # Each guard is the best of the front for what is left of the sample, by the share of the box that it spans to the worst corner.
+    ranks = np.sort(sample, axis=0)
+    places = np.stack([np.searchsorted(ranks[:, k], front[:, k], side="right") for k in range(front.shape[1])], axis=1)
+    volume = np.log1p(len(sample) - places).sum(axis=1)
+    order = np.argsort(-volume, kind="stable")[:MOST_GUARDS]
+    counts = []
+    for index in order:
+        beaten = (front[index] <= left).all(axis=1) & (front[index] < left).any(axis=1)
+        counts.append(int(beaten.sum()))
+        guards.append(front[index])
+        left = left[~beaten]
+    best = np.argsort(-np.array(counts), kind="stable")
+    return np.array(guards)[best]
+
+
+def _dominated_by(points, guards, int threads):
+    """Return which points (n,) one of the guards dominates."""
+    cdef const double[:, ::1] all_points = points
+    cdef Py_ssize_t n = all_points.shape[0], blocks = (len(guards) + PARETO_BLOCK - 1) // PARETO_BLOCK, start, end, share, begin, finish
+    cdef int objectives = all_points.shape[1], workers = threads
+    # The last block is filled up with what dominates nothing.
+    padded = np.full((blocks * PARETO_BLOCK, objectives), np.inf)
+    padded[: len(guards)] = guards
+    cdef const double[:, :, ::1] packed = np.ascontiguousarray(
+        padded.reshape(blocks, PARETO_BLOCK, objectives).transpose(0, 2, 1)
+    )
+    dominated = np.empty(n, dtype=np.bool_)
+    cdef unsigned char[::1] out = dominated.view(np.uint8)
+    for start in range(0, n, AT_ONCE):
+        end = min(start + AT_ONCE, n)
+        with nogil:
+            for share in prange(SHARES, num_threads=workers, schedule="dynamic"):
+                begin = start + share * (end - start) // SHARES
+                finish = start + (share + 1) * (end - start) // SHARES
+                if begin < finish:
+                    pareto_mark(&all_points[begin, 0], finish - begin, objectives, &packed[0, 0, 0], blocks, &out[begin])
+        PyErr_CheckSignals()
+    return dominated
+
+
+cdef bint _has_nan(const double[:, ::1] points, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    cdef Py_ssize_t i, j
+    cdef bint found = False
+    for i in range(start, end):
+        for j in range(points.shape[1]):
+            found |= points[i, j] != points[i, j]
+    return found
+
+
+@cython.wraparound(True)
+def _exact(points):
+    """Return which points are not dominated (n,) bool, without thinning them out first."""
+    n, objectives = points.shape
+    order = _lexicographic(points)
+    ranked = np.ascontiguousarray(points[order])
+    if n == 0:
+        return np.zeros(0, dtype=np.bool_)
+    # Of equal points, which do not dominate each other, one stands for all.
+    is_new = np.concatenate([[True], (ranked[1:] != ranked[:-1]).any(axis=1)])
+    distinct = ranked if is_new.all() else np.ascontiguousarray(ranked[is_new])
+    alive = _settle(distinct)
+    mask = np.empty(n, dtype=np.bool_)
+    mask[order] = alive[np.cumsum(is_new) - 1]
+    return mask
+
+
+@cython.wraparound(True)
+def _lexicographic(points):
+    """Return the order of the points by the first objective, then the second and so on; sorting by all is needed only among ties."""
+    first = points[:, 0]
+    order = np.argsort(first)
+    ascending = first[order]
+    is_tied = np.zeros(len(order), dtype=np.bool_)
+    ties = ascending[1:] == ascending[:-1]
+    is_tied[1:] = ties
+    is_tied[:-1] |= ties
+    tied = np.sort(order[is_tied])
+    order[is_tied] = tied[np.lexsort(points[tied].T[::-1])]
+    return order
+
+
+cdef class _Scratch:
+    """What settling needs of memory, and the points."""
+
+    cdef const double[:, ::1] points
+    cdef unsigned char[::1] alive
+    cdef Py_ssize_t[::1] order, merged, lists, turned
+    cdef double[::1] first, second  # a staircase: the first ascends, the second descends; a gap between `left` and `right`
+    cdef Py_ssize_t left, right, size
+    cdef int objectives
+
+    def __init__(self, points):
+        """Nothing is known of the points."""
+        n = len(points)
+        self.points = points
+        self.objectives = points.shape[1]
+        self.alive = np.ones(n, dtype=np.uint8)
+        self.first, self.second = np.empty(n + 1), np.empty(n + 1)
+        # Two objectives need nothing else, three neither.
+        spare = n if self.objectives > 3 else 0
+        self.order, self.merged = np.empty(spare, dtype=np.intp), np.empty(spare, dtype=np.intp)
+        spare = n if self.objectives > 4 else 0
+        self.lists, self.turned = np.empty(spare, dtype=np.intp), np.empty(spare, dtype=np.intp)
+
+
+@cython.wraparound(True)
+def _settle(points):
+    """Return which of the distinct points in lexicographic order are not dominated (n,) bool."""
+    cdef _Scratch work = _Scratch(points)
+    cdef Py_ssize_t n = len(points)
+    if work.objectives == 2:
+        least = np.minimum.accumulate(points[:, 1])
+        return np.concatenate([[True], points[1:, 1] < least[:-1]])
     with nogil:
-        _keep_front(points, order, front, is_kept)
-    return kept
+        if work.objectives == 3:
+            _sweep_all(work, n)
+        else:
+            _solve(work, 0, n)
+    return np.asarray(work.alive).view(np.bool_)
 
 
-cdef void _keep_front(
-    const double[:, ::1] points,
-    const Py_ssize_t[::1] order,
-    Py_ssize_t[::1] front,  # (n,) scratch: the first `size` entries are the points kept so far
-    unsigned char[::1] is_kept,
-) noexcept nogil:
-    cdef Py_ssize_t i, candidate, size = 0
-    for i in range(order.shape[0]):
-        candidate = order[i]
-        if not _front_dominates(points, front, size, candidate):
-            front[size] = candidate
-            size += 1
-            is_kept[candidate] = 1
+cdef int _signals() except -1 with gil:
+    PyErr_CheckSignals()
+    return 0
 
 
-cdef inline bint _front_dominates(
-    const double[:, ::1] points, const Py_ssize_t[::1] front, Py_ssize_t size, Py_ssize_t candidate
-) noexcept nogil:
+cdef int _sweep_all(_Scratch work, Py_ssize_t n) except -1 nogil:
     cdef Py_ssize_t i
-    for i in range(size):
-        if _dominates(points, front[i], candidate):
-            return True
-    return False
+    _clear(work, n + 1)
+    for i in range(n):
+        if i % AT_ONCE == AT_ONCE - 1:
+            _signals()
+        if _beaten(work, work.points[i, 1], work.points[i, 2]):
+            work.alive[i] = 0
+        else:
+            _insert(work, work.points[i, 1], work.points[i, 2])
+    return 0
 
 
-cdef inline bint _dominates(const double[:, ::1] points, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef bint smaller = False
-    for j in range(points.shape[1]):
-        if points[a, j] > points[b, j]:
+cdef Py_ssize_t _solve(_Scratch work, Py_ssize_t low, Py_ssize_t high) except -1 nogil:
+    """Settle the points low..high among themselves; leave those alive in order[low:low + count], ascending in objective 1."""
+    cdef Py_ssize_t middle, earlier, later, i, j, k, count = 0, point
+    if high - low <= LEAF:
+        for j in range(low, high):
+            for i in range(low, j):
+                if work.alive[i] and _no_larger(work, i, j, 1):
+                    work.alive[j] = 0
+                    break
+            if work.alive[j]:
+                k = low + count
+                while k > low and work.points[work.order[k - 1], 1] > work.points[j, 1]:
+                    work.order[k] = work.order[k - 1]
+                    k -= 1
+                work.order[k] = j
+                count += 1
+        return count
+    if high - low > AT_ONCE // 16:
+        _signals()
+    middle = (low + high) // 2
+    earlier = _solve(work, low, middle)
+    later = _solve(work, middle, high)
+    _filter(work, &work.order[low], earlier, &work.order[middle], later, 1)
+    i, j = low, middle
+    while i < low + earlier or j < middle + later:
+        if j == middle + later or (i < low + earlier and work.points[work.order[i], 1] <= work.points[work.order[j], 1]):
+            point = work.order[i]
+            i += 1
+        else:
+            point = work.order[j]
+            j += 1
+        if work.alive[point]:
+            work.merged[low + count] = point
+            count += 1
+    for i in range(low, low + count):
+        work.order[i] = work.merged[i]
+    return count
+
+
+cdef inline bint _no_larger(_Scratch work, Py_ssize_t a, Py_ssize_t b, int start) noexcept nogil:
+    cdef int k
+    for k in range(start, work.objectives):
+        if work.points[a, k] > work.points[b, k]:
             return False
-        smaller = smaller or points[a, j] < points[b, j]
-    return smaller
+    return True
+
+
+cdef void _filter(
+    _Scratch work, const Py_ssize_t *earlier, Py_ssize_t n, const Py_ssize_t *later, Py_ssize_t m, int objective
+) noexcept nogil:
+    """Mark what is dominated of the later by the earlier, in `objective` and those after it; both ascend in it."""
+    cdef Py_ssize_t i = 0, j, split_n, split_m
+    if n == 0 or m == 0:
+        return
+    if n <= 4 or m <= 4:
+        for j in range(m):
+            for i in range(n):
+                if work.points[earlier[i], objective] > work.points[later[j], objective]:
+                    break
+                if _no_larger(work, earlier[i], later[j], objective + 1):
+                    work.alive[later[j]] = 0
+                    break
+        return
+    if objective == work.objectives - 3:
+        _clear(work, n + 1)
+        for j in range(m):
+            while i < n and work.points[earlier[i], objective] <= work.points[later[j], objective]:
+                if not _beaten(work, work.points[earlier[i], objective + 1], work.points[earlier[i], objective + 2]):
+                    _insert(work, work.points[earlier[i], objective + 1], work.points[earlier[i], objective + 2])
+                i += 1
+            if work.alive[later[j]] and _beaten(work, work.points[later[j], objective + 1], work.points[later[j], objective + 2]):
+                work.alive[later[j]] = 0
+        return
+    # Half of all go to the front in this objective, of equal ones the earlier before the later: none of the back dominates any there.
+    split_n = split_m = 0
+    while split_n + split_m < (n + m) // 2:
+        if split_m == m or (
+            split_n < n and work.points[earlier[split_n], objective] <= work.points[later[split_m], objective]
+        ):
+            split_n += 1
+        else:
+            split_m += 1
+    _filter(work, earlier, split_n, later, split_m, objective)
+    _filter(work, earlier + split_n, n - split_n, later + split_m, m - split_m, objective)
+    # What is small here is small there: this objective is settled, the next one sorts.
+    _filter_next(work, earlier, split_n, later + split_m, m - split_m, objective + 1)
+
+
+cdef void _filter_next(
+    _Scratch work, const Py_ssize_t *earlier, Py_ssize_t n, const Py_ssize_t *later, Py_ssize_t m, int objective
+) noexcept nogil:
+    """As `_filter`, of lists that do not ascend in the objective. They lie side by side in `lists` while they are worked on."""
+    cdef Py_ssize_t i, alive = 0
+    if n == 0 or m == 0:
+        return
+    for i in range(n):
+        work.lists[i] = earlier[i]
+    for i in range(m):
+        if work.alive[later[i]]:
+            work.lists[n + alive] = later[i]
+            alive += 1
+    _sort(work, &work.lists[0], &work.turned[0], n, objective)
+    _sort(work, &work.lists[n], &work.turned[n], alive, objective)
+    _filter(work, &work.lists[0], n, &work.lists[n], alive, objective)
+
+
+cdef void _sort(_Scratch work, Py_ssize_t *values, Py_ssize_t *spare, Py_ssize_t n, int objective) noexcept nogil:
+    """Sort points by an objective: by insertion in runs, then merging."""
+    cdef Py_ssize_t run = 16, start, i, j, k, middle, end, value
+    for i in range(1, n):
+        value = values[i]
+        j = i
+        while j % run and work.points[values[j - 1], objective] > work.points[value, objective]:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
+    while run < n:
+        start = 0
+        while start < n:
+            middle, end = min(start + run, n), min(start + 2 * run, n)
+            i, j = start, middle
+            for k in range(start, end):
+                if j == end or (i < middle and work.points[values[i], objective] <= work.points[values[j], objective]):
+                    spare[k] = values[i]
+                    i += 1
+                else:
+                    spare[k] = values[j]
+                    j += 1
+            start = end
+        for k in range(n):
+            values[k] = spare[k]
+        run *= 2
+
+
+cdef inline void _clear(_Scratch work, Py_ssize_t size) noexcept nogil:
+    work.left = 0
+    work.right = work.size = size
+
+
+cdef inline bint _beaten(_Scratch work, double first, double second) noexcept nogil:
+    """Return whether a step of the staircase is nowhere larger: that of the largest first value which is not larger will do."""
+    cdef Py_ssize_t low = -1, high = work.left, middle
+    if work.right < work.size and work.first[work.right] <= first:
+        low, high = work.right, work.size
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if work.first[middle] <= first:
+            low = middle
+        else:
+            high = middle
+    return low >= 0 and work.second[low] <= second
+
+
+cdef inline void _insert(_Scratch work, double first, double second) noexcept nogil:
+    """Put a step that is not beaten into the staircase, and take out those that it beats. The gap goes along: steps often come in turn."""
+    cdef Py_ssize_t low, high, middle, count
+    if work.left > 0 and work.first[work.left - 1] >= first:
+        low, high = -1, work.left - 1  # the first step that is not smaller is at `high`
+        while high - low > 1:
+            middle = (low + high) >> 1
+            if work.first[middle] < first:
+                low = middle
+            else:
+                high = middle
+        count = work.left - high
+        work.left -= count
+        work.right -= count
+        memmove(&work.first[work.right], &work.first[work.left], count * sizeof(double))
+        memmove(&work.second[work.right], &work.second[work.left], count * sizeof(double))
+    else:
+        low, high = work.right - 1, work.size
+        while high - low > 1:
+            middle = (low + high) >> 1
+            if work.first[middle] < first:
+                low = middle
+            else:
+                high = middle
+        count = high - work.right
+        memmove(&work.first[work.left], &work.first[work.right], count * sizeof(double))
+        memmove(&work.second[work.left], &work.second[work.right], count * sizeof(double))
+        work.left += count
+        work.right += count
+    while work.right < work.size and work.second[work.right] >= second:
+        work.right += 1
+    work.first[work.left] = first
+    work.second[work.left] = second
+    work.left += 1

@@ -37,9 +37,54 @@ def simulate_queue(
     cdef double busy_s
     with nogil:
         busy_s = _simulate(
-            arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, free_at_s, latency_s, batch_size_histogram
+            arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, free_at_s, latency_s,
+            batch_size_histogram, NULL,
         )
     return latency, batches, busy_s
+
+
+def keeps_target(
+    const double[::1] arrival_s not None,  # (requests,) ascending
+    const Py_ssize_t[::1] size_class not None,  # (requests,) column of service_s
+    const double[:, ::1] service_s not None,  # (max_batch_size, classes)
+    const double[::1] service_factor not None,  # (factors,)
+    const double[::1] transit_s not None,  # (requests,) that each takes to its place in the queue, added to its latency
+    *,
+    Py_ssize_t instances,
+    double max_queue_delay_s,
+    double target_s,
+    Py_ssize_t warm_up,
+    Py_ssize_t allowed,
+    double wake_s=0.0,
+):
+    """Return whether at most `allowed` requests of the queue of `simulate_queue` are late, those of the warm-up not counted.
+
+    Late is a latency above target_s. The simulation ends with the first request that is one too many: an overload soon shows.
+    Raises ValueError as simulate_queue does.
+    """
+    _check(arrival_s, size_class, service_s, service_factor, instances, max_queue_delay_s, wake_s)
+    if transit_s.shape[0] != arrival_s.shape[0]:
+        raise ValueError(f"transit_s has {transit_s.shape[0]} entries for {arrival_s.shape[0]} arrivals")
+    cdef double[::1] free_at_s = np.full(instances, -np.inf)
+    cdef double[::1] latency_s = np.empty(arrival_s.shape[0])
+    cdef long long[::1] batch_size_histogram = np.zeros(service_s.shape[0], dtype=np.int64)
+    cdef _Watch watch
+    watch.transit_s = &transit_s[0] if arrival_s.shape[0] else NULL
+    watch.target_s = target_s
+    watch.warm_up = warm_up
+    watch.allowed = allowed
+    with nogil:
+        _simulate(
+            arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, free_at_s, latency_s,
+            batch_size_histogram, &watch,
+        )
+    return watch.allowed >= 0
+
+
+cdef struct _Watch:
+    const double *transit_s
+    double target_s
+    Py_ssize_t warm_up, allowed  # how many more may be late
 
 
 def _check(const double[::1] arrival_s, size_class, service_s, service_factor, instances, max_queue_delay_s, wake_s):
@@ -84,6 +129,7 @@ cdef double _simulate(
     double[::1] free_at_s,  # (instances,) a heap: no entry is earlier than its parent at (i - 1) // 2
     double[::1] latency_s,
     long long[::1] batch_size_histogram,
+    _Watch *watch,  # NULL: nobody asks who is late
 ) noexcept nogil:
     cdef Py_ssize_t requests = arrival_s.shape[0], max_batch_size = service_s.shape[0]
     cdef Py_ssize_t i, end, full, largest, oldest = 0, draw = 0
@@ -108,6 +154,11 @@ cdef double _simulate(
         end_s = start_s + duration_s
         for i in range(oldest, end):
             latency_s[i] = end_s - arrival_s[i]
+        if watch != NULL:
+            for i in range(max(oldest, watch.warm_up), end):
+                watch.allowed -= latency_s[i] + watch.transit_s[i] > watch.target_s
+            if watch.allowed < 0:
+                return busy_s
         busy_s += duration_s
         batch_size_histogram[end - oldest - 1] += 1
         _replace_earliest(free_at_s, end_s)

@@ -57,33 +57,112 @@ def simulate_queue(
     return latency_s, batch_size_histogram, busy_s
 
 
-def enumerate_candidates(
-    item_seconds: NDArray[np.float64],  # (configs,)
-    latency_floor_s: NDArray[np.float64],  # (configs,)
-    price_usd_per_hour: NDArray[np.float64],  # (configs,)
-    max_replicas: NDArray[np.intp],  # (configs,)
+def keeps_target(
+    arrival_s: NDArray[np.float64],  # (requests,) ascending
+    size_class: NDArray[np.intp],  # (requests,)
+    service_s: NDArray[np.float64],  # (max_batch_size, classes)
+    service_factor: NDArray[np.float64],  # (factors,)
+    transit_s: NDArray[np.float64],  # (requests,)
     *,
-    requests_per_s: float,
+    instances: int,
+    max_queue_delay_s: float,
+    target_s: float,
+    warm_up: int,
+    allowed: int,
+    wake_s: float = 0.0,
+) -> bool:
+    """Count the late of a whole simulation, where the kernel stops early; see queue_sim for the meaning."""
+    latency_s, _, _ = simulate_queue(
+        arrival_s,
+        size_class,
+        service_s,
+        service_factor,
+        instances=instances,
+        max_queue_delay_s=max_queue_delay_s,
+        wake_s=wake_s,
+    )
+    return int((latency_s + transit_s > target_s)[warm_up:].sum()) <= allowed
+
+
+Columns = tuple[
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.intp],
+    NDArray[np.intp],
+    NDArray[np.intp],
+]
+
+
+def _left(columns: Columns, delay_s: NDArray[np.float64], latency_target_s: float) -> list[tuple[float, int, int, int]]:
+    """Try every candidate by itself: cost, point, delay and replicas of each that the bounds leave, in order."""
+    left = []
+    for point, (price, load, busy, floor_s, queue_s, slack_s, fill_s, most, first, delays) in enumerate(
+        zip(*(column.tolist() for column in columns), strict=True)
+    ):
+        room = latency_target_s - floor_s
+        for delay in range(first, first + delays):
+            for replicas in range(1, most + 1):
+                rests = replicas > load
+                fills = min(float(delay_s[delay]), fill_s * replicas) <= room
+                serves = queue_s <= (room + slack_s * replicas) * (replicas - busy)
+                if rests and fills and serves:
+                    left.append((price * replicas, point, delay, replicas))
+    return sorted(left)
+
+
+def scan_candidates(
+    columns: Columns, *, delay_s: NDArray[np.float64], latency_target_s: float, threads: int = 1
+) -> tuple[int, float, int, int, int]:
+    """Sort all that is left; `threads` change nothing. See search for the meaning."""
+    left = _left(columns, delay_s, latency_target_s)
+    return (len(left), *left[0]) if left else (0, np.inf, -1, -1, -1)
+
+
+def cheapest_candidate(columns: Columns, *, delay_s: NDArray[np.float64], latency_target_s: float) -> tuple[float, int, int, int]:
+    """Sort all that is left, where the kernel passes most points by; see search for the meaning."""
+    left = _left(columns, delay_s, latency_target_s)
+    return left[0] if left else (np.inf, -1, -1, -1)
+
+
+def fewest_replicas(columns: Columns, *, delay_s: NDArray[np.float64], latency_target_s: float) -> tuple[NDArray[np.intp], int]:
+    """Count what is left, where the kernel solves for the replicas; see search for the meaning."""
+    left = _left(columns, delay_s, latency_target_s)
+    fewest = [min((n for _, point, _, n in left if point == wanted), default=0) for wanted in range(len(columns[0]))]
+    return np.array(fewest, dtype=np.intp), len(left)
+
+
+def enumerate_candidates(
+    columns: Columns,
+    fewest: NDArray[np.intp],  # (points,)
+    *,
+    delay_s: NDArray[np.float64],
     latency_target_s: float,
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64], int, int]:
-    """Try every candidate by itself, where the kernel computes the fewest replicas; see search for the meaning."""
-    space = [(i, n + 1) for i, most in enumerate(max_replicas.tolist()) for n in range(most)]
-    in_time = [(i, n) for i, n in space if latency_floor_s[i] <= latency_target_s]
-    stable = [(i, n) for i, n in in_time if requests_per_s * item_seconds[i] / n < 1]
-    ranked = sorted((float(price_usd_per_hour[i]) * n, i, n) for i, n in stable)
+    above_usd_per_hour: float,
+    up_to_usd_per_hour: float,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Pick from all that is left, without need of `fewest`; see search for the meaning."""
+    left = _left(columns, delay_s, latency_target_s)
+    chosen = [entry for entry in left if above_usd_per_hour < entry[0] <= up_to_usd_per_hour]
+    usd, point, delay, replicas = zip(*chosen, strict=True) if chosen else ((), (), (), ())
     return (
-        np.array([i for _, i, _ in ranked], dtype=np.intp),
-        np.array([n for _, _, n in ranked], dtype=np.intp),
-        np.array([cost for cost, _, _ in ranked], dtype=np.float64),
-        len(space) - len(in_time),
-        len(in_time) - len(stable),
+        np.array(point, dtype=np.intp),
+        np.array(delay, dtype=np.intp),
+        np.array(replicas, dtype=np.intp),
+        np.array(usd, dtype=np.float64),
     )
 
 
 def non_dominated(
     points: NDArray[np.float64],  # (n, objectives)
+    *,
+    threads: int = 1,
 ) -> NDArray[np.bool_]:
-    """Compare every point with every other, where the kernel sorts first; see pareto for the meaning."""
+    """Compare every point with every other, where the kernel sorts first; `threads` change nothing. See pareto for the meaning."""
     no_larger = (points[:, None, :] <= points[None, :, :]).all(axis=2)
     smaller = (points[:, None, :] < points[None, :, :]).any(axis=2)
     dominates = no_larger & smaller  # (n, n), row over column

@@ -38,16 +38,31 @@ def queues(
 
 @st.composite
 def spaces(draw: st.DrawFn) -> dict[str, Any]:
-    """Arguments of enumerate_candidates: equal prices, floors at the target, loads that are a whole number of replicas."""
-    configs = draw(st.integers(0, 8))
+    """Arguments of the search: equal prices and none, floors at the target, loads that are a whole number of replicas."""
+    points = draw(st.integers(0, 8))
+    delays = draw(st.lists(st.sampled_from([0.0, 0.25, 0.5]) | st.floats(0.0, 2.0), min_size=1, max_size=3).map(sorted))
+    few = st.sampled_from([0.0, 0.0, 0.25, 0.5, 1.0]) | st.floats(0.0, 3.0)
+
+    def column(elements: st.SearchStrategy[float]) -> NDArray[np.float64]:
+        return draw(arrays(np.float64, points, elements=elements))
+
+    first = draw(arrays(np.intp, points, elements=st.integers(0, len(delays) - 1)))
+    load = column(st.sampled_from([0.0, 1.0, 4.0, 1e300]) | st.floats(0.0, 12.0))
+    columns = (
+        column(st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0.0, 9.0)),
+        load,
+        load * draw(st.sampled_from([0.0, 0.5, 1.0])),
+        column(st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0.0, 2.0)),
+        column(few),
+        column(few),
+        column(few),
+        draw(arrays(np.intp, points, elements=st.integers(1, 12) | st.just(40))),
+        first,
+        np.array([draw(st.integers(1, len(delays) - start)) for start in first], dtype=np.intp),
+    )
     return {
-        "item_seconds": draw(
-            arrays(np.float64, configs, elements=st.sampled_from([0.0, 0.25, 0.5, 1.0, 1e300]) | st.floats(0.0, 3.0))
-        ),
-        "latency_floor_s": draw(arrays(np.float64, configs, elements=st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0.0, 2.0))),
-        "price_usd_per_hour": draw(arrays(np.float64, configs, elements=st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0.0, 9.0))),
-        "max_replicas": draw(arrays(np.intp, configs, elements=st.integers(1, 12))),
-        "requests_per_s": draw(st.sampled_from([1.0, 4.0]) | st.floats(0.1, 20.0)),
+        "columns": columns,
+        "delay_s": np.array(delays),
         "latency_target_s": draw(st.sampled_from([0.5, 1.0]) | st.floats(0.1, 2.0)),
     }
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from advisor import __version__, cli
-from advisor.schema import Advice, Profile
+from advisor.schema import Advice, OfflineAdvice, Profile
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "examples" / "data" / "fashion_dscnn.onnx"
@@ -164,6 +164,69 @@ def test_the_report_in_json_is_the_advice(advisor, measured):
     _, out, _ = advisor("report", measured / "advice.json", "--format", "json")
 
     assert msgspec.json.decode((measured / "advice.json").read_bytes()) == msgspec.json.decode(out)
+
+
+OFFLINE = """\
+name: a batch job
+offline: {items: 100000, deadline_s: 10 min}
+hardware: {price_usd_per_hour: {local: 0.2}}
+"""
+
+
+def test_a_batch_job_is_advised_on_and_reported(advisor, profile_json, tmp_path):
+    put(tmp_path, job__yaml=OFFLINE)
+
+    status, out, err = advisor("advise", profile_json, "-w", "job.yaml", "-o", "advice.json", "--now", NOW)
+
+    assert (0, 3, "") == (status, len(out.splitlines()), err)
+    told = msgspec.json.decode((tmp_path / "advice.json").read_bytes(), type=OfflineAdvice)
+    for format_, holds in (("md", "# Run "), ("html", "<!doctype html>"), ("json", '"offline"')):
+        status, text, _ = advisor("report", "advice.json", "--format", format_)
+        assert status == 0 and holds in text
+    assert told.recommended.meets_deadline
+
+
+def test_a_batch_job_that_cannot_be_done_is_status_1_and_one_that_is_verified_is_refused(advisor, profile_json, tmp_path):
+    put(tmp_path, job__yaml=OFFLINE.replace("100000", "1000000000000"))
+
+    status, out, _ = advisor("advise", profile_json, "-w", "job.yaml", "-o", "advice.json")
+    refused_status, _, err = advisor("verify", "advice.json")
+
+    assert (1, 2) == (status, refused_status)
+    assert out.startswith("Nothing that was measured does 1,000,000,000,000 items within")
+    assert "a batch job, which has no traffic" in err
+    assert 0 == advisor("report", "advice.json")[0]
+
+
+def test_a_fleet_is_planned_and_reported(advisor, profile_json, tmp_path):
+    put(tmp_path, fleet__yaml=WORKLOAD + "fleet: {spare_replicas: 2, start_s: 30 s}\n")
+
+    status, _, err = advisor("advise", profile_json, "-w", "fleet.yaml", "-o", "advice.json")
+    _, text, _ = advisor("report", "advice.json")
+    _, page, _ = advisor("report", "advice.json", "--format", "html")
+
+    assert (0, "") == (status, err)
+    assert "## The fleet: one kind, as many all day" in text and "one kind, as many all day" in page
+    (pool,) = msgspec.json.decode((tmp_path / "advice.json").read_bytes(), type=Advice).fleet.pools
+    assert (pool.candidate.replicas + 2,) == pool.replicas_by_part
+
+
+def test_a_search_that_may_take_no_time_says_what_may_be_lost(advisor, measured, tmp_path):
+    common = ("advise", measured / "profile.json", "-w", measured / "workload.yaml", "-o", "advice.json")
+
+    status, _, err = advisor(*common, "--time-limit", 0)
+
+    assert (0, "") == (status, err)
+    told = msgspec.json.decode((tmp_path / "advice.json").read_bytes(), type=Advice)
+    exact = msgspec.json.decode((measured / "advice.json").read_bytes(), type=Advice)
+    lost = told.recommended.cost_usd_per_hour.value - exact.recommended.cost_usd_per_hour.value
+    assert 0 <= lost <= told.certificate.regret_usd_per_hour
+
+
+def test_more_confidence_than_usual_may_be_asked_for_and_less_may_not(advisor, measured):
+    common = ("advise", measured / "profile.json", "-w", measured / "workload.yaml")
+
+    assert [0, 2] == [advisor(*common, "--confidence", asked)[0] for asked in (0.99, 0.5)]
 
 
 def test_a_model_is_inspected_without_leaving_anything_behind(advisor, tmp_path):

@@ -63,6 +63,7 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
             "advisor.decide",
             "advisor.decide.advise",
             "advisor.decide.bench",
+            "advisor.decide.bounds",
             "advisor.decide.calibration",
             "advisor.decide.candidates",
             "advisor.decide.choices",
@@ -70,8 +71,11 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
             "advisor.decide.demand",
             "advisor.decide.elsewhere",
             "advisor.decide.energy",
+            "advisor.decide.fleet",
+            "advisor.decide.integer_program",
             "advisor.decide.lifecycle",
             "advisor.decide.load_judgement",
+            "advisor.decide.offline",
             "advisor.decide.predict",
             "advisor.decide.project",
             "advisor.decide.ranking",
@@ -81,7 +85,6 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
             "advisor.decide.ties",
             "advisor.decide.classify",
             "advisor.decide.conditions",
-            "advisor.decide.integer_program",
             "advisor.decide.judgement",
             "advisor.decide.levers",
             "advisor.decide.life_facts",
@@ -188,9 +191,10 @@ IMPURE = {
 NETWORK = {"ftplib", "http", "imaplib", "poplib", "smtplib", "socket", "socketserver", "ssl", "telnetlib", "urllib", "xmlrpc"}
 # Folders beside `advisor` that install inside it, as in pyproject.toml.
 MAPPED = ("kernels", "rules", "templates")
-# A module of more lines has a second reason to change. The records of schema.py have one, and so have the commands of cli.py.
+# A module of more lines has a second reason to change. The records of schema.py have one, and so have the commands of cli.py; two
+# kernels hold C for several processors beside their Cython, and kernels cannot share parts.
 MAX_LINES = 400
-MAX_LINES_OF = {"advisor.schema": 1200, "advisor.cli": 500}
+MAX_LINES_OF = {"advisor.schema": 1350, "advisor.cli": 540, "advisor.kernels.pareto": 480, "advisor.kernels.search": 440}
 
 
 class Import(NamedTuple):

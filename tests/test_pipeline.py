@@ -16,7 +16,7 @@ from advisor import pipeline, profiling, verification
 from advisor.errors import InputError
 from advisor.files import read_json, sha256, write_record
 from advisor.schema import Advice, Inputs, Profile, SequenceLength
-from advisor.workload_file import read_trace, read_workload, sequence_lengths
+from advisor.workload_file import read_question, read_trace, read_workload, sequence_lengths
 from tests.profiles import NOW, drop_of, fixed_cost_law, profile, variant, workload
 
 ROOT = Path(__file__).parents[1]
@@ -131,7 +131,7 @@ def test_a_network_with_state_and_a_scalar_input_is_advised_on(tmp_path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
 def test_the_workloads_of_the_examples_are_workloads(path):
-    assert read_workload(path).name == path.stem
+    assert read_question(path).name == path.stem
 
 
 def test_the_workload_in_the_readme_is_one(tmp_path):

@@ -1,18 +1,19 @@
 """Profile + workload + rules -> Advice. Pure: the same records give the same advice, to the byte."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
 from advisor import __version__
-from advisor.decide import choices, outlook, ranking
+from advisor.decide import choices, fleet, outlook, ranking
 from advisor.decide.bench import Bench
 from advisor.decide.candidates import Admission
 from advisor.decide.day import HOURS_PER_DAY, SECONDS_PER_DAY
 from advisor.decide.elsewhere import measure_there
 from advisor.decide.judgement import judge
 from advisor.decide.life_inputs import Market, life_of, with_figures
-from advisor.decide.predict import SERVER_FACTOR
+from advisor.decide.predict import SERVER_FACTOR, USUAL_CONFIDENCE
 from advisor.decide.search import MAX_REPLICAS
 from advisor.decide.service_time import is_projected
 from advisor.decide.summaries import service_curves, variant_summaries
@@ -27,6 +28,7 @@ from advisor.schema import (
     Certificate,
     Estimate,
     Exclusion,
+    FleetPlan,
     Lifecycle,
     LifetimeModel,
     LoadTest,
@@ -61,21 +63,33 @@ class Request(Record, frozen=True, kw_only=True):
     public: PublicMeasurements | None = None  # what projections to it stand on
     carbon: CarbonIntensity | None = None  # of the grid of the profiled machine
     exclusions: tuple[Exclusion, ...] = ()  # hardware that was asked for, but cannot be judged
+    confidence: float = USUAL_CONFIDENCE  # with which the recommendation has to keep the target, at least the usual one
 
 
-def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
-    """Return the advice; raise InputError if the workload asks for what the profile does not hold."""
+def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: Callable[[], bool] | None = None) -> Advice:
+    """Return the advice; raise InputError if the workload asks for what the profile does not hold.
+
+    A search that `is_over` stops gives the best so far, and the certificate says how much it may cost too much.
+    """
     workload = request.workload
-    bench = Bench(profile, workload, trace, carbon=request.carbon)
+    bench = Bench(profile, workload, trace, carbon=request.carbon, confidence=request.confidence, is_over=is_over)
     _check(bench)
     baseline = choices.baseline_today(bench)
-    elsewhere = [Bench(profile, workload, trace, place, request.public) for place in request.places]
+    elsewhere = [
+        Bench(profile, workload, trace, place, request.public, confidence=request.confidence, is_over=is_over)
+        for place in request.places
+    ]
     benches = [*([bench] if "local" in workload.hardware.allowed else []), *(each for each in elsewhere if each.grids)]
     searched = ranking.ordered([done for each in benches if (done := ranking.search_place(each, baseline))], workload)
     unjudged = (*request.exclusions, *(entry for each in elsewhere for entry in each.exclusions))
     if not searched:
         reasons = "; ".join(f"{entry.what}: {entry.reason}" for entry in unjudged)
         raise InputError(f"hardware.allowed: none of it can be judged ({reasons})", hint="allow `local` as well")
+    if any(entry.found.regret_usd_per_hour is None for entry in searched):
+        raise InputError(
+            "the time to search was over before any configuration was found to keep the target",
+            hint="give more with --time-limit, or leave it away",
+        )
     at, found, space, _ = searched[0]
     is_within = ranking.is_eligible(searched[0], workload)
     may_stay = (at is bench and is_within) or not _is_about_energy(workload)
@@ -131,6 +145,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None) -> Advice:
         places=ranking.answers(searched) if workload.hardware.allowed != ("local",) else (),
         notes=(*profile.model.notes, *profile.notes, *_assumptions(bench), *ranking.assumptions(searched)),
         outlook=beside,
+        fleet=_fleet([entry.bench for entry in searched]),
     )
 
 
@@ -281,8 +296,22 @@ def _certificate(searched: list[ranking.Searched], recommended: Prediction | Non
         cut_by_tie=by_tie,
         cut_by_cost=sum(found.cut_by_cost for found in every),
         simulated=sum(found.simulated for found in every),
-        regret_usd_per_hour=max(unseen, 0) * searched[0].bench.price,
+        # Whatever place the cheapest unseen candidate is at, it saves no more than was left open there.
+        regret_usd_per_hour=max(found.regret_usd_per_hour or 0.0 for found in every) + max(unseen, 0) * searched[0].bench.price,
     )
+
+
+def _fleet(benches: list[Bench]) -> FleetPlan | None:
+    workload = benches[0].workload
+    if workload.fleet is None:
+        return None
+    kinds = []
+    for bench in benches:
+        _, space = bench.find(bench.admitted())
+        load_s = [bench.variants[name].load_s for name in bench.admitted()]
+        known_s = [seconds_ for seconds_ in load_s if seconds_ is not None]
+        kinds.append(fleet.Kind(bench.hardware, bench.at, space, bench.price, max(known_s, default=None)))
+    return fleet.plan(kinds, workload.traffic, workload.slo, workload.fleet)
 
 
 def _headline(

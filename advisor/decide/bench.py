@@ -1,6 +1,7 @@
 """What every question about a candidate needs, made once from profile and workload; and the prediction of one candidate."""
 
 from collections import defaultdict
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -9,8 +10,8 @@ from advisor.decide import energy
 from advisor.decide.candidates import Configuration, admission, baseline_configuration, changes, configurations
 from advisor.decide.demand import Demand
 from advisor.decide.elsewhere import GroundOfService, measured_there, projected
-from advisor.decide.predict import Simulator
-from advisor.decide.search import Found, search
+from advisor.decide.predict import USUAL_CONFIDENCE, Simulator
+from advisor.decide.search import Found, Searchable, search_places
 from advisor.decide.service_time import is_projected, service_grids
 from advisor.decide.ties import speed_ties
 from advisor.schema import (
@@ -24,6 +25,7 @@ from advisor.schema import (
     Profile,
     PublicMeasurements,
     Trace,
+    Traffic,
     Variant,
     Workload,
 )
@@ -45,11 +47,14 @@ class Bench:
         place: Place | None = None,
         public: PublicMeasurements | None = None,
         carbon: CarbonIntensity | None = None,
+        *,
+        confidence: float = USUAL_CONFIDENCE,
+        is_over: Callable[[], bool] | None = None,
     ) -> None:
-        """Of the profile's visits, only those count in which the machine was not busy with something else.
+        """`confidence` is what a candidate has to keep the target with; a search ends as soon as `is_over` says so.
 
-        `place` is other hardware than the profiled machine: what was measured there and merged counts, and only else what `public`
-        measurements let project.
+        Of the profile's visits, only those count in which the machine was not busy with something else. `place` is other hardware than
+        the profiled machine: what was measured there and merged counts, and only else what `public` measurements let project.
         """
         self.today = baseline_configuration(profile, workload.baseline or Baseline())
         self.place = place
@@ -75,7 +80,15 @@ class Bench:
             trace_s=np.array(trace.arrival_s) if trace else None,
             trace_length=np.array(trace.sequence_length) if trace and trace.sequence_length else None,
         )
+        self.calibrations = calibrations
         self.simulator = Simulator(self.demand, self.grids, calibrations, profile.trial)
+        # What is chosen may have to be surer than what is told of it.
+        self.judge = (
+            self.simulator
+            if confidence == USUAL_CONFIDENCE
+            else Simulator(self.demand, self.grids, calibrations, profile.trial, confidence=confidence)
+        )
+        self.is_over = is_over
         self.rent = _local_rent(workload) if place is None else place.price_usd_per_hour
         self.price = self.rent.value
         self.carbon = carbon if place is None else place.carbon
@@ -107,8 +120,20 @@ class Bench:
         # Other hardware may not have the setting that runs today.
         space = [entry for entry in space if (entry.variant, entry.intra_op_num_threads, entry.instances) in self.grids]
         slo = self.workload.slo
-        found = search(self.simulator, space, quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=self.price)
-        return found, space
+        searchable = Searchable(self.judge, space, self.price)
+        return search_places([searchable], quantile=slo.quantile, target_s=slo.latency_s, is_over=self.is_over), space
+
+    def at(self, requests_per_s: float, classes: tuple[int, int] | None) -> Simulator:
+        """Return the simulator at a rate that does not change, with all requests or those of some size classes (first, end) alone."""
+        steady = Traffic(requests_per_s=requests_per_s, burstiness_cv=self.workload.traffic.burstiness_cv)
+        demand = Demand(
+            msgspec.structs.replace(self.workload, traffic=steady),
+            lengths=self.measured_lengths or (None,),
+            trace_s=None,
+            trace_length=None,
+        )
+        asked = demand if classes is None else demand.only(*classes)
+        return Simulator(asked, self.grids, self.calibrations, self.profile.trial)
 
 
 def _local_rent(workload: Workload) -> Estimate:

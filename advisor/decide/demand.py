@@ -1,5 +1,6 @@
 """The requests that arrive: draws of arrivals and lengths under the workload's traffic, the same for every candidate."""
 
+import copy
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -51,6 +52,18 @@ class Demand:
         self._asked = asked
         self._arrivals: dict[tuple[int, int, int], np.ndarray] = {}  # those in use: a search goes through hundreds of replicas
         self._classes: dict[int, np.ndarray] = {}
+        self._only: tuple[int, int] | None = None
+
+    def only(self, first: int, end: int) -> "Demand":
+        """Return the same demand with requests of the size classes first..end alone, as many a second as there are of all here."""
+        part = copy.copy(self)
+        part._arrivals, part._classes, part._only = {}, {}, (first, end)
+        return part
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether the gaps of a stream are the same draws at any number of replicas, times their number."""
+        return self.trace_s is None and self.cv == 1.0
 
     def stream(
         self, seed: int, replicas: int, *, scale: float = 1.0, requests: int | None = None
@@ -99,7 +112,11 @@ class Demand:
 
     def _size_classes(self, seed: int) -> np.ndarray:
         if seed not in self._classes:
-            self._classes[seed] = _drawn_classes(self._asked, self.lengths, self.requests, np.random.default_rng((seed, 2)))
+            drawn = _drawn_classes(self._asked, self.lengths, self.requests, np.random.default_rng((seed, 2)))
+            if self._only is not None:
+                kept = drawn[(drawn >= self._only[0]) & (drawn < self._only[1])]
+                drawn = np.resize(kept if len(kept) else np.array([self._only[1] - 1]), len(drawn))
+            self._classes[seed] = drawn
         return self._classes[seed]
 
     def _trace(self, seed: int, replicas: int) -> tuple[np.ndarray, np.ndarray]:
@@ -174,5 +191,10 @@ def warm_up(requests: int) -> int:
 
 def quantiles(latency_s: np.ndarray, wanted: Sequence[float]) -> np.ndarray:
     """Return the order statistics at the wanted quantiles: the smallest latency that at least so many of the requests keep."""
-    ranks = [min(max(math.ceil(quantile * len(latency_s)) - 1, 0), len(latency_s) - 1) for quantile in wanted]
+    ranks = [rank(quantile, len(latency_s)) for quantile in wanted]
     return np.asarray(np.partition(latency_s, sorted(set(ranks)))[ranks])
+
+
+def rank(quantile: float, count: int) -> int:
+    """Return the place of the quantile among so many values in ascending order, from 0."""
+    return min(max(math.ceil(quantile * count) - 1, 0), count - 1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from advisor import units
-from advisor.schema import BUSY_FRACTION, STALE_DAYS, Advice, Classification
+from advisor.schema import BUSY_FRACTION, STALE_DAYS, Advice, Classification, OfflineAdvice
 from advisor.tell import charts
 from advisor.tell.batches import batches
 from advisor.tell.life_text import answer
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = {"html": "report.html.j2", "md": "report.md.j2"}
 CLASSIFICATIONS = {"html": "classification.html.j2", "md": "classification.md.j2"}
+OFFLINE_TEMPLATES = {"html": "offline.html.j2", "md": "offline.md.j2"}
 
 # What a template may print a number with.
 FORMATTERS = (
@@ -55,10 +56,12 @@ def formats() -> tuple[str, ...]:
     return (*TEMPLATES, "json")
 
 
-def render(advice: Advice, format_: str) -> str:
+def render(advice: Advice | OfflineAdvice, format_: str) -> str:
     """Return the advice as text in one of the `formats`, with a newline at the end."""
     if format_ == "json":
         return msgspec.json.format(msgspec.json.encode(advice), indent=2).decode() + "\n"
+    if isinstance(advice, OfflineAdvice):
+        return _environment(format_).get_template(OFFLINE_TEMPLATES[format_]).render(advice=advice)
     return (
         _environment(format_)
         .get_template(TEMPLATES[format_])

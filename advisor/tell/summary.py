@@ -3,11 +3,16 @@
 from collections.abc import Callable
 
 from advisor import units
-from advisor.schema import BUSY_FRACTION, Advice, Estimate, LoadTest, Prediction
+from advisor.schema import BUSY_FRACTION, Advice, Estimate, LoadTest, OfflineAdvice, Prediction
 
 
-def summary(advice: Advice) -> str:
-    """Return five lines: what to do, its cost, its latency against the target, its quality, its risk; no newline at the end."""
+def summary(advice: Advice | OfflineAdvice) -> str:
+    """Return five lines: what to do, its cost, its latency against the target, its quality, its risk; no newline at the end.
+
+    Of a batch job it is three: what to do, its cost, its time against the deadline.
+    """
+    if isinstance(advice, OfflineAdvice):
+        return _offline(advice)
     told = advice.recommended or advice.nearest_miss
     lines = (
         advice.headline,
@@ -34,6 +39,20 @@ def ranking(advice: Advice) -> str:
             f"{units.quantile(advice.workload.slo.quantile)} {_told(best.latency_slo_s, units.seconds)}: {kept}"
         )
     return "\n".join(lines)
+
+
+def _offline(advice: OfflineAdvice) -> str:
+    told = advice.recommended or advice.nearest_miss
+    deadline = f"deadline {units.seconds(advice.workload.offline.deadline_s)}"
+    if told is None:
+        return f"{advice.headline}\ntime     not predicted, {deadline}"
+    kept = "kept" if told.meets_deadline else "missed"
+    lines = (
+        advice.headline,
+        f"cost     {_told(told.cost_usd, units.usd)}",
+        f"time     {_told(told.duration_s, units.seconds)}, {deadline}: {kept}",
+    )
+    return "\n".join(" ".join(part for part in line.splitlines() if part) for line in lines)
 
 
 def _told(estimate: Estimate, format_: Callable[[float], str]) -> str:

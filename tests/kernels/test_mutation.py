@@ -14,33 +14,33 @@ import pytest
 
 from advisor.kernels import pareto, queue_sim, reference, search
 
-FUNCTION = {"queue_sim": "simulate_queue", "search": "enumerate_candidates", "pareto": "non_dominated"}
+FUNCTION = {"queue_sim": "simulate_queue", "search": "scan_candidates", "pareto": "non_dominated"}
 MUTATIONS = {
     "queue_sim-last-full-batch-waits": ("if full <= requests:", "if full < requests:"),
     "queue_sim-arrival-at-the-start-is-left-behind": ("arrival_s[end] <= start_s", "arrival_s[end] < start_s"),
     "queue_sim-last-request-sets-the-padding": ("max(largest, size_class[end])", "size_class[end]"),
     "queue_sim-a-later-server-is-taken": ("free_at_s[child + 1] < free_at_s[child]", "free_at_s[child + 1] > free_at_s[child]"),
-    "search-exactly-busy-is-stable": ("<Py_ssize_t>load + 1", "<Py_ssize_t>(load + 0.999)"),
-    "search-floor-at-the-target-is-cut": ("latency_floor_s[i] > latency_target_s", "latency_floor_s[i] >= latency_target_s"),
-    "pareto-equal-coordinates-protect": ("points[a, j] > points[b, j]", "points[a, j] >= points[b, j]"),
-    "pareto-duplicates-dominate": ("points[a, j] < points[b, j]", "points[a, j] <= points[b, j]"),
+    "search-exactly-busy-is-stable": ("spare > 0 ? usd", "spare >= 0 ? usd"),
+    "search-waiting-until-the-target-is-cut": ("wait_s <= p.room", "wait_s < p.room"),
+    "search-the-last-of-equals-is-taken": ("if usd[share] < best_usd:", "if usd[share] <= best_usd:"),
+    "search-queue-at-the-target-is-cut": ("p.queue_s <= served", "p.queue_s < served"),
+    "pareto-equal-coordinates-protect": ("work.points[a, k] > work.points[b, k]", "work.points[a, k] >= work.points[b, k]"),
+    "pareto-equals-stand-for-each-other": ("(ranked[1:] != ranked[:-1]).any(axis=1)", "(ranked[1:] != ranked[:-1]).all(axis=1)"),
+    "pareto-a-step-at-the-same-place-protects": ("work.second[low] <= second", "work.second[low] < second"),
+    "pareto-steps-that-are-beaten-stay": ("work.second[work.right] >= second", "work.second[work.right] < second"),
 }
 
 
 def random_input(kernel, rng):
     """Return valid arguments of the kernel on a coarse grid, where ties are many."""
     if kernel == "pareto":
-        return {"points": rng.integers(0, 4, (rng.integers(1, 12), rng.integers(2, 4))).astype(float)}
+        return {"points": rng.integers(0, 4, (rng.integers(1, 40), rng.integers(2, 5))).astype(float)}
     n = rng.integers(1, 12)
     if kernel == "search":
-        return {
-            "item_seconds": rng.integers(1, 9, n) / 4,
-            "latency_floor_s": rng.integers(1, 5, n) / 4,
-            "price_usd_per_hour": rng.integers(1, 5, n) / 4,
-            "max_replicas": rng.integers(1, 9, n),
-            "requests_per_s": 2.0,
-            "latency_target_s": 1.0,
-        }
+        load = rng.integers(0, 9, n) / 2
+        columns = (rng.integers(0, 5, n) / 4, load, load, *(rng.integers(0, 5, (4, n)) / 4))
+        counts = (rng.integers(1, 9, n), np.zeros(n, dtype=np.intp), rng.integers(1, 3, n))
+        return {"columns": (*columns, *counts), "delay_s": np.array([0.25, 0.5]), "latency_target_s": 1.0}
     return {
         "arrival_s": np.cumsum(rng.integers(0, 4, n) / 8),
         "size_class": rng.integers(0, 3, n),

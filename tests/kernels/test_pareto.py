@@ -4,7 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.kernels import pareto, reference
@@ -20,6 +20,47 @@ def test_the_kernel_answers_as_its_twin(cloud):
     expected = reference.non_dominated(cloud)
 
     np.testing.assert_array_equal(expected, pareto.non_dominated(cloud))
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.integers(2, 5), st.integers(0, 250), st.sampled_from([2, 5, 40, 10**6]), st.booleans(), st.integers(0, 2**32 - 1))
+def test_many_points_on_coarse_and_fine_grids_are_judged_as_by_its_twin(objectives, count, grid, is_plane, seed):
+    cloud = np.random.default_rng(seed).integers(0, grid, (count, objectives)).astype(float)
+    if is_plane:
+        cloud[:, 0] = objectives * grid - cloud[:, 1:].sum(axis=1)  # what is better in one objective is worse in another
+    expected = reference.non_dominated(cloud)
+
+    np.testing.assert_array_equal(expected, pareto.non_dominated(cloud))
+
+
+@pytest.mark.parametrize("objectives", [2, 3, 4, 5])
+@pytest.mark.parametrize("kind", ["uniform", "grid", "plane"])
+def test_more_points_than_are_settled_at_once_give_the_same_front_at_any_number_of_threads(objectives, kind):
+    random = np.random.default_rng(3)
+    cloud = random.random((30_000, objectives))
+    if kind == "grid":
+        cloud = np.floor(cloud * 12)
+    if kind == "plane":
+        cloud[:, 0] = cloud[:, 1:].sum(axis=1) * -0.999
+    mask = pareto.non_dominated(cloud)
+    kept = cloud[mask]
+
+    # Every point is held against the front by a method of its own; the front is unbeaten if no part of it beats it.
+    beaten = np.zeros(len(cloud), dtype=bool)
+    for keeper in kept if len(kept) < 3000 else kept[random.integers(len(kept), size=500)]:
+        beaten |= (keeper <= cloud).all(axis=1) & (keeper < cloud).any(axis=1)
+
+    assert not (beaten & mask).any()
+    if len(kept) < 3000:
+        np.testing.assert_array_equal(mask, ~beaten)
+    np.testing.assert_array_equal(mask, pareto.non_dominated(cloud, threads=2))
+
+
+def test_a_staircase_that_grows_at_its_end_takes_no_longer_than_one_that_does_not():
+    # The first and the third objective rise while the second falls: all points are on the front, and steps come in turn.
+    steps = np.arange(60_000, dtype=float)
+
+    assert pareto.non_dominated(np.column_stack([steps, -steps, steps])).all()
 
 
 def test_the_kernel_is_called_as_its_twin():

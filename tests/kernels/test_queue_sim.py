@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.kernels import queue_sim, reference
@@ -213,3 +213,16 @@ def test_input_that_makes_no_sense_is_refused(change, complaint):
 
     with pytest.raises(ValueError, match=complaint):
         queue_sim.simulate_queue(**queue | change)
+
+
+@settings(deadline=None)
+@given(queues(), st.integers(0, 10), st.integers(0, 10), st.sampled_from([0.25, 1.0, 2.0, 5.0]), st.sampled_from([0.0, 0.125]))
+def test_stopping_at_the_first_request_too_many_changes_no_answer(queue, warm_up, allowed, target_s, transit_s):
+    asked = queue | {
+        "transit_s": np.full(len(queue["arrival_s"]), transit_s),
+        "target_s": target_s,
+        "warm_up": warm_up,
+        "allowed": allowed,
+    }
+
+    assert reference.keeps_target(**asked) == queue_sim.keeps_target(**asked)

@@ -1,93 +1,214 @@
-"""The space of candidates: nothing lost, nothing feasible cut, cheapest first."""
+"""The space of candidates: nothing lost, nothing feasible cut, cheapest first, the same answer at any number of threads."""
 
 import inspect
 import math
+import signal
+import subprocess
+import sys
+import threading
+import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from advisor.kernels import reference, search
 from tests.strategies import spaces
 
+FUNCTIONS = ("scan_candidates", "cheapest_candidate", "fewest_replicas", "enumerate_candidates")
 
+
+def ranked(space, above=-1.0, up_to=math.inf, module=search):
+    fewest, _ = module.fewest_replicas(**space)
+    return module.enumerate_candidates(
+        space["columns"],
+        fewest,
+        delay_s=space["delay_s"],
+        latency_target_s=space["latency_target_s"],
+        above_usd_per_hour=above,
+        up_to_usd_per_hour=up_to,
+    )
+
+
+def space(**change):
+    columns = {
+        "price_usd_per_hour": np.ones(2),
+        "load": np.ones(2),
+        "busy": np.ones(2),
+        "floor_s": np.zeros(2),
+        "queue_s": np.zeros(2),
+        "slack_s": np.zeros(2),
+        "fill_s": np.zeros(2),
+        "max_replicas": np.array([4, 4]),
+        "first_delay": np.array([0, 0]),
+        "delays": np.array([1, 1]),
+    }
+    asked = {"delay_s": np.zeros(1), "latency_target_s": 1.0}
+    return {"columns": tuple((columns | {key: change[key] for key in change if key in columns}).values())} | (
+        asked | {key: change[key] for key in change if key in asked}
+    )
+
+
+@settings(deadline=None, max_examples=500)
 @given(spaces())
-def test_the_kernel_answers_as_its_twin(space):
-    expected = reference.enumerate_candidates(**space)
+def test_the_scan_answers_as_its_twin_at_any_number_of_threads(space):
+    expected = reference.scan_candidates(**space)
 
-    actual = search.enumerate_candidates(**space)
+    assert [expected] * 3 == [search.scan_candidates(**space, threads=threads) for threads in (1, 2, 5)]
 
-    for expected_part, actual_part in zip(expected, actual, strict=True):
+
+@settings(deadline=None, max_examples=500)
+@given(spaces())
+def test_the_cheapest_is_found_as_by_its_twin_and_by_the_scan(space):
+    expected = reference.cheapest_candidate(**space)
+
+    assert expected == search.cheapest_candidate(**space) == search.scan_candidates(**space)[1:]
+
+
+@settings(deadline=None, max_examples=500)
+@given(spaces())
+def test_the_fewest_replicas_are_those_of_its_twin(space):
+    expected, left = reference.fewest_replicas(**space)
+
+    fewest, counted = search.fewest_replicas(**space)
+
+    np.testing.assert_array_equal(expected, fewest)
+    assert left == counted == search.scan_candidates(**space)[0]
+
+
+@settings(deadline=None, max_examples=500)
+@given(spaces(), st.floats(-1.0, 9.0), st.floats(0.0, 40.0))
+def test_a_range_of_costs_is_listed_as_by_its_twin(space, above, width):
+    expected = ranked(space, above, above + width, reference)
+
+    for expected_part, actual_part in zip(expected, ranked(space, above, above + width), strict=True):
         np.testing.assert_array_equal(expected_part, actual_part)
 
 
-def test_the_kernel_is_called_as_its_twin():
-    expected = inspect.signature(reference.enumerate_candidates).parameters.values()
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_kernel_is_called_as_its_twin(name):
+    expected = inspect.signature(getattr(reference, name)).parameters.values()
 
-    actual = inspect.signature(search.enumerate_candidates).parameters.values()
+    actual = inspect.signature(getattr(search, name)).parameters.values()
 
     assert [(p.name, p.kind, p.default) for p in expected] == [(p.name, p.kind, p.default) for p in actual]
 
 
-@given(spaces())
-def test_survivors_and_cuts_add_up_to_the_space(space):
-    configuration, _, _, cut_by_latency, cut_by_throughput = search.enumerate_candidates(**space)
+@settings(deadline=None)
+@given(spaces(), st.lists(st.floats(0.0, 60.0), max_size=4).map(sorted))
+def test_ranges_that_follow_each_other_list_every_candidate_once_and_in_order(space, edges):
+    expected = ranked(space)
 
-    assert space["max_replicas"].sum() == len(configuration) + cut_by_latency + cut_by_throughput
+    pieces = [ranked(space, low, high) for low, high in zip([-1.0, *edges], [*edges, math.inf], strict=True)]
 
-
-@given(spaces())
-def test_a_survivor_is_a_candidate_of_the_space_that_its_bounds_allow(space):
-    configuration, replicas, cost_usd_per_hour, _, _ = search.enumerate_candidates(**space)
-
-    assert len(set(zip(configuration, replicas, strict=True))) == len(configuration)
-    assert ((replicas >= 1) & (replicas <= space["max_replicas"][configuration])).all()
-    assert (space["latency_floor_s"][configuration] <= space["latency_target_s"]).all()
-    assert (space["requests_per_s"] * space["item_seconds"][configuration] < replicas).all()
-    np.testing.assert_array_equal(space["price_usd_per_hour"][configuration] * replicas, cost_usd_per_hour)
+    for number, expected_part in enumerate(expected):
+        np.testing.assert_array_equal(expected_part, np.concatenate([piece[number] for piece in pieces]))
 
 
-@given(spaces())
-def test_the_cheapest_comes_first_then_the_simplest_then_the_smallest(space):
-    configuration, replicas, cost_usd_per_hour, _, _ = search.enumerate_candidates(**space)
+@settings(deadline=None)
+@given(spaces(), st.floats(1.0, 3.0))
+def test_a_looser_target_never_cuts_more(space, looser):
+    strict, _, _, _ = ranked(space)
 
-    ranks = list(zip(cost_usd_per_hour, configuration, replicas, strict=True))
+    loose, _, _, _ = ranked(space | {"latency_target_s": space["latency_target_s"] * looser})
 
-    assert sorted(ranks) == ranks
+    assert len(strict) <= len(loose)
 
 
 def test_replicas_that_are_exactly_busy_are_cut_for_their_queue_never_empties():
-    _, replicas, _, _, cut_by_throughput = search.enumerate_candidates(
-        np.array([0.5]), np.array([0.1]), np.array([1.0]), np.array([4]), requests_per_s=4.0, latency_target_s=0.1
-    )
+    _, _, replicas, _ = ranked(space(load=np.array([2.0, 9.0])))
 
     np.testing.assert_array_equal([3, 4], replicas)
-    assert cut_by_throughput == 2
+
+
+def test_of_equally_cheap_candidates_the_first_point_delay_and_replicas_is_taken():
+    tied = space(price_usd_per_hour=np.zeros(2), delays=np.array([2, 2]), delay_s=np.array([0.0, 0.5]))
+
+    assert (0.0, 0, 0, 2) == search.cheapest_candidate(**tied)
+
+
+def test_an_empty_space_has_no_answer():
+    none = tuple(column[:0] for column in space()["columns"])
+
+    assert (0, math.inf, -1, -1, -1) == search.scan_candidates(none, delay_s=np.zeros(1), latency_target_s=1.0)
+
+
+def test_the_scan_lets_other_threads_run():
+    big = space(
+        **{
+            name: np.full(200_000, 0.5)
+            for name in ("price_usd_per_hour", "load", "busy", "floor_s", "queue_s", "slack_s", "fill_s")
+        },
+        max_replicas=np.full(200_000, 64),
+        first_delay=np.zeros(200_000, dtype=np.intp),
+        delays=np.ones(200_000, dtype=np.intp),
+    )
+    counted, over = [0], threading.Event()
+
+    def count():
+        while not over.is_set():
+            counted[0] += 1
+            time.sleep(0)
+
+    beside = threading.Thread(target=count)
+    beside.start()
+    before = counted[0]
+    for _ in range(5):
+        search.scan_candidates(**big)
+    counted_meanwhile = counted[0] - before
+    over.set()
+    beside.join()
+
+    # Holding the lock throughout, it would let others in between calls alone, five times.
+    assert counted_meanwhile > 50
+
+
+INTERRUPTED = """
+import numpy as np, sys
+from advisor.kernels import search
+n = 400_000
+floats = [np.full(n, 0.5) for _ in range(7)]
+counts = [np.full(n, 1 << 16), np.zeros(n, dtype=np.intp), np.ones(n, dtype=np.intp)]
+print("ready", flush=True)
+try:
+    search.scan_candidates((*floats, *counts), delay_s=np.zeros(1), latency_target_s=1.0)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_ctrl_c_ends_a_long_scan():
+    # 2.6e10 candidates: some ten seconds or more, were it not interrupted.
+    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    time.sleep(0.3)
+
+    process.send_signal(signal.SIGINT)
+
+    with process.stdout:
+        assert 130 == process.wait(timeout=60)
 
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"item_seconds": np.ones(1)}, "one entry for each configuration is needed, got .*'item_seconds': 1"),
-        ({"item_seconds": np.array([1.0, np.nan])}, "item_seconds must be finite and at least 0"),
-        ({"latency_floor_s": np.array([1.0, -1.0])}, "latency_floor_s must be finite and at least 0"),
+        ({"load": np.ones(1)}, "one entry for each point is needed, got .*'load': 1"),
+        ({"load": np.array([1.0, np.nan])}, "load must be finite and at least 0"),
+        ({"floor_s": np.array([1.0, -1.0])}, "floor_s must be finite and at least 0"),
         ({"price_usd_per_hour": np.array([1.0, np.inf])}, "price_usd_per_hour must be finite and at least 0"),
+        ({"price_usd_per_hour": np.array([1.0, 1e200])}, r"price_usd_per_hour must be at most 1e\+100"),
+        ({"busy": np.array([1.0, 2.0])}, "busy must be at most load"),
         ({"max_replicas": np.array([1, 0])}, "max_replicas must be finite and at least 1"),
         ({"max_replicas": np.ones(2)}, "Buffer dtype mismatch"),
-        ({"requests_per_s": 0.0}, r"requests_per_s must be finite and positive, not 0\.0"),
-        ({"requests_per_s": math.inf}, "requests_per_s must be finite and positive, not inf"),
+        ({"first_delay": np.array([0, -1])}, "first_delay must be finite and at least 0"),
+        ({"delays": np.array([1, 2])}, "first_delay and delays reach beyond the 1 entries"),
+        ({"delay_s": np.array([1.0, 0.5])}, "delay_s must be finite, not negative and ascending"),
         ({"latency_target_s": math.nan}, "latency_target_s must be finite and positive, not nan"),
+        ({"latency_target_s": 0.0}, r"latency_target_s must be finite and positive, not 0\.0"),
     ],
 )
 def test_input_that_makes_no_sense_is_refused(change, complaint):
-    space = {
-        "item_seconds": np.ones(2),
-        "latency_floor_s": np.ones(2),
-        "price_usd_per_hour": np.ones(2),
-        "max_replicas": np.array([1, 2]),
-        "requests_per_s": 1.0,
-        "latency_target_s": 1.0,
-    }
-
-    with pytest.raises(ValueError, match=complaint):
-        search.enumerate_candidates(**space | change)
+    for name in ("scan_candidates", "cheapest_candidate", "fewest_replicas"):
+        with pytest.raises(ValueError, match=complaint):
+            getattr(search, name)(**space(**change))
