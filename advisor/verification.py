@@ -7,11 +7,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from advisor.decide.advise import advise, with_load_tests
+from advisor.decide.advise import advise
 from advisor.decide.bench import Bench, predict
 from advisor.decide.calibration import Batches, own_way
 from advisor.decide.candidates import Configuration
 from advisor.decide.load_judgement import Observed, Offer, expected, expected_service_s, judge, learned, offered
+from advisor.decide.remarks import with_load_tests
 from advisor.decide.service_time import noise_floor
 from advisor.errors import InputError, ModelError
 from advisor.files import digest, sha256, write_atomically, write_record

@@ -142,7 +142,6 @@ def test_an_unknown_key_is_refused_at_any_depth_with_the_nearest_that_is_known(t
         ("inputs.sequence_length.p50", "p50: 32", "p50: 0"),
         ("inputs.sequence_length.p50", "p50: 32", "p50: 32 tokens"),
         ("quality.max_drop", "1 %", "-1 %"),
-        ("quality.metric", "accuracy", "acuracy"),
         ("lifecycle.horizon_months", "2 years", "2 days"),
         ("lifecycle.growth_per_month", "5 %", "500 %"),
         ("hardware.price_usd_per_hour.local", "0.34 $/h", "cheap"),

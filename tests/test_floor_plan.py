@@ -79,6 +79,7 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
             "advisor.decide.predict",
             "advisor.decide.project",
             "advisor.decide.ranking",
+            "advisor.decide.remarks",
             "advisor.decide.search",
             "advisor.decide.service_time",
             "advisor.decide.summaries",

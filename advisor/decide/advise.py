@@ -6,21 +6,16 @@ from typing import Literal
 import msgspec
 
 from advisor import __version__
-from advisor.decide import choices, fleet, outlook, ranking
+from advisor.decide import choices, fleet, outlook, ranking, remarks
 from advisor.decide.bench import Bench
-from advisor.decide.candidates import Admission
-from advisor.decide.day import HOURS_PER_DAY, SECONDS_PER_DAY
-from advisor.decide.elsewhere import measure_there
 from advisor.decide.judgement import judge
 from advisor.decide.life_inputs import Market, life_of, with_figures
-from advisor.decide.predict import SERVER_FACTOR, USUAL_CONFIDENCE
+from advisor.decide.predict import USUAL_CONFIDENCE
 from advisor.decide.search import MAX_REPLICAS
-from advisor.decide.service_time import is_projected
 from advisor.decide.summaries import service_curves, variant_summaries
 from advisor.decide.verdict import Rulebook
 from advisor.errors import InputError
 from advisor.schema import (
-    BUSY_FRACTION,
     SCHEMA_VERSION,
     Advice,
     Basis,
@@ -31,7 +26,6 @@ from advisor.schema import (
     FleetPlan,
     Lifecycle,
     LifetimeModel,
-    LoadTest,
     Place,
     Prediction,
     Profile,
@@ -43,11 +37,9 @@ from advisor.schema import (
     Verdict,
     Workload,
 )
-from advisor.units import HOURS_PER_YEAR, percent, rate, seconds, usd
+from advisor.units import HOURS_PER_YEAR
 
-NOISY_FRACTION = 0.1
 NOTHING_KNOWN = Market(model=LifetimeModel(constants={}, levers=()))
-UNTRIED = "predicted from single calls and a simulated queue, not yet replayed under real load"
 
 
 class Request(Record, frozen=True, kw_only=True):
@@ -122,7 +114,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: 
         workload=workload,
         mean_requests_per_s=bench.demand.requests_per_s,
         outcome=outcome,
-        headline=effort or _headline(at, bench, recommended, baseline, miss, costs_today),
+        headline=effort or remarks.headline(at, bench, recommended, baseline, miss, costs_today),
         recommended=recommended,
         baseline=baseline,
         saving=saving,
@@ -140,10 +132,15 @@ def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: 
         certificate=_certificate(searched, recommended),
         samples=sum(len(visit.latency_s) for entry in profile.measurements for visit in entry.visits),
         measuring_s=profile.measuring_s,
-        risks=_risks(at, recommended),
-        exclusions=(*profile.exclusions, *_not_admitted(bench.admissions), *unjudged, *ranking.ruled_out(searched, workload)),
+        risks=remarks.risks(at, recommended),
+        exclusions=(
+            *profile.exclusions,
+            *remarks.not_admitted(bench.admissions),
+            *unjudged,
+            *ranking.ruled_out(searched, workload),
+        ),
         places=ranking.answers(searched) if workload.hardware.allowed != ("local",) else (),
-        notes=(*profile.model.notes, *profile.notes, *_assumptions(bench), *ranking.assumptions(searched)),
+        notes=(*profile.model.notes, *profile.notes, *remarks.assumptions(bench), *ranking.assumptions(searched)),
         outlook=beside,
         fleet=_fleet([entry.bench for entry in searched]),
     )
@@ -152,39 +149,6 @@ def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: 
 def _is_about_energy(workload: Workload) -> bool:
     asked = workload.energy
     return asked is not None and (asked.objective == "energy" or asked.max_joules_per_request is not None)
-
-
-def with_load_tests(advice: Advice, tests: tuple[LoadTest, ...], *, before: Advice) -> Advice:
-    """Return the advice with its load tests, and with what they say of its risks; `before` is what it was before it was made anew."""
-    said = [risk for risk in advice.risks if risk != UNTRIED]
-    promise = f"p{100 * advice.workload.slo.quantile:g}"
-    for test in tests:
-        if not test.generator_kept_up:
-            lag = seconds(test.generator_lag_p99_s)
-            said.append(
-                f"the load test of {test.candidate.variant} is not valid: its generator was up to {lag} late; repeat it on a quiet machine"
-            )
-        elif advice.recommended is not None and test.candidate == advice.recommended.candidate and not test.meets_slo:
-            said.insert(0, f"under real load {promise} was {seconds(test.latency_slo_s.value)}: the target was missed")
-    return msgspec.structs.replace(
-        advice, load_tests=tests, risks=tuple(said), notes=(*advice.notes, *_lessons(advice, tests, before))
-    )
-
-
-def _lessons(advice: Advice, tests: tuple[LoadTest, ...], before: Advice) -> tuple[str, ...]:
-    """Return what the load tests corrected, in words."""
-    said = []
-    for test in tests:
-        if test.generator_kept_up and not test.prediction_held:
-            seen, expected = test.latency_slo_s, test.expected.latency_slo_s
-            said.append(
-                f"the load test of {test.candidate.variant} in batches of up to {test.candidate.max_batch_size} saw {seconds(seen.value)} "
-                f"where {seconds(expected.low)} to {seconds(expected.high)} was expected; the advice was made anew with what it taught"
-            )
-    asked, now = (entry.recommended.candidate if entry.recommended else None for entry in (before, advice))
-    if asked != now:
-        said.append("the recommendation changed with what the load tests taught")
-    return tuple(said)
 
 
 def _check(bench: Bench) -> None:
@@ -312,125 +276,3 @@ def _fleet(benches: list[Bench]) -> FleetPlan | None:
         known_s = [seconds_ for seconds_ in load_s if seconds_ is not None]
         kinds.append(fleet.Kind(bench.hardware, bench.at, space, bench.price, max(known_s, default=None)))
     return fleet.plan(kinds, workload.traffic, workload.slo, workload.fleet)
-
-
-def _headline(
-    at: Bench,
-    bench: Bench,
-    recommended: Prediction | None,
-    baseline: Prediction,
-    miss: Prediction | None,
-    costs_today: tuple[float, float, float],
-) -> str:
-    slo = bench.workload.slo
-    promise = f"p{100 * slo.quantile:g} within {seconds(slo.latency_s)}"
-    if miss is not None and miss.meets_slo:
-        return f"{promise} at {rate(bench.demand.requests_per_s)} takes more than {MAX_REPLICAS} replicas of anything that was measured"
-    if recommended is None:
-        reached = f", the nearest can take {seconds(miss.latency_slo_s.high)}" if miss else ""
-        return f"Nothing that was measured keeps {promise} at {rate(bench.demand.requests_per_s)}{reached}"
-    if recommended.candidate == baseline.candidate:
-        searched = "cheaper" if recommended.candidate.replicas <= MAX_REPLICAS else f"on up to {MAX_REPLICAS} replicas"
-        return f"Change nothing: what runs today keeps {promise} and nothing {searched} does"
-    cost, before = recommended.cost_usd_per_hour.value, baseline.cost_usd_per_hour.value
-    what = (
-        f"Serve {recommended.candidate.variant}"
-        if recommended.candidate.variant != baseline.candidate.variant
-        else "Serve the model as it is"
-    )
-    what += f" on {at.hardware} ({at.place.machine})" if at.place is not None else ""
-    batch = f" in batches of up to {recommended.candidate.max_batch_size}" if recommended.candidate.max_batch_size > 1 else ""
-    if not baseline.meets_slo:
-        return f"{what}{batch}: {usd(cost)}/h keeps {promise}; today's configuration, at {usd(before)}/h, does not"
-    if not choices.keeps_promises(bench, baseline):
-        return f"{what}{batch}: {usd(cost)}/h; today's {baseline.candidate.variant}, at {usd(before)}/h, loses more quality than allowed"
-    least, _, most = costs_today
-    if least < most:
-        return f"{what}{batch}: {usd(cost)}/h; what runs today would need {usd(least)} to {usd(most)}/h"
-    return f"{what}{batch}: {usd(cost)}/h instead of {usd(before)}/h"
-
-
-def _risks(bench: Bench, recommended: Prediction | None) -> tuple[str, ...]:
-    said = []
-    if recommended is not None:
-        busy = recommended.utilization_fraction.value
-        if busy > BUSY_FRACTION:
-            said.append(
-                f"servers are {percent(busy)} busy: beyond {percent(BUSY_FRACTION)} small errors in service time move p99 a lot; "
-                "replay under real load before relying on it"
-            )
-        capacity = recommended.capacity_requests_per_s
-        if capacity is not None:
-            room = capacity.low / bench.demand.requests_per_s - 1
-            said.append(f"the target holds up to {rate(capacity.low)}, {percent(max(room, 0.0))} above the stated traffic")
-        if recommended.candidate.replicas == 1:
-            said.append("a single replica: its failure is an outage")
-        variant = bench.variants[recommended.candidate.variant]
-        if variant.derived_from is not None and not variant.lossless and variant.quality is not None:
-            drop = variant.quality.drop
-            said.append(
-                f"{variant.quality.metric} drops by {percent(drop.value)}, up to {percent(drop.high)}, on {variant.quality.items} items"
-            )
-        in_busiest = recommended.latency_busiest_s
-        if in_busiest is not None:
-            breaks = in_busiest.high > bench.workload.slo.latency_s
-            said.insert(0 if breaks else len(said), _in_busiest(bench, in_busiest, breaks=breaks))
-    if bench.profile.noise_fraction is not None and bench.profile.noise_fraction > NOISY_FRACTION:
-        said.append(f"a noisy machine: the baseline differs from itself by {percent(bench.profile.noise_fraction)}")
-    if recommended is not None and bench.place is not None and bench.ground != "measured":
-        said.insert(
-            0,
-            f"nobody measured the model on {bench.hardware}; before relying on it, {measure_there(bench.place.hardware)}",
-        )
-    if bench.place is not None and bench.place.price_is_stale:
-        said.append(f"its price is of {bench.place.price_date}: ask again before buying")
-    said.append(UNTRIED)
-    return tuple(said)
-
-
-def _in_busiest(bench: Bench, at_target: Estimate, *, breaks: bool) -> str:
-    """Return what the latency is in the busiest part of the day, which the quantile of the whole day may hide."""
-    parts, slo = len(bench.workload.traffic.diurnal or ()), bench.workload.slo
-    when = "the busiest hour" if parts == HOURS_PER_DAY else f"the busiest {seconds(SECONDS_PER_DAY / parts)}"
-    return (
-        f"in {when} of the day, at {rate(bench.demand.busiest_requests_per_s)}, p{100 * slo.quantile:g} is {seconds(at_target.low)} "
-        f"to {seconds(at_target.high)}: {'not surely ' if breaks else ''}within the target"
-    )
-
-
-def _not_admitted(admissions: dict[str, Admission]) -> tuple[Exclusion, ...]:
-    return tuple(Exclusion(what=name, reason=entry.because) for name, entry in admissions.items() if not entry.admitted)
-
-
-def _assumptions(bench: Bench) -> tuple[str, ...]:
-    low, high = SERVER_FACTOR["low"], SERVER_FACTOR["high"]
-    said = [
-        f"assumed where no load test has shown it: a call may take {low:g} to {high:g} times as long inside a server as in the profile",
-        "assumed: a replica is one machine like the profiled one, and the load balancer draws replicas at random",
-    ]
-    if bench.workload.traffic.diurnal is not None:
-        said.append("assumed: a queue settles within a part of the day, so a short sample of each part stands for all of it")
-    trial = bench.profile.trial
-    if trial is not None:
-        said.append(
-            f"a short trial of {trial.variant} inside a server: a call takes {trial.call_ratio.value:.2f} times as long there, and "
-            f"{seconds(trial.per_batch_s.value)} a batch, "
-            f"{seconds(trial.per_request_s.value)} a request and {seconds(trial.wake_s.value)} to wake up, beside the call; "
-            "assumed of every configuration that no load test has shown"
-        )
-    else:
-        said.append("assumed where no load test has shown it: nothing is added to a call inside a server; there was no trial")
-    if bench.workload.inputs is not None and bench.workload.inputs.sequence_length is not None:
-        lengths = bench.workload.inputs.sequence_length
-        if lengths.max is None:
-            said.append(
-                f"assumed: requests longer than {lengths.p95 or lengths.p50} are cut to it; inputs.sequence_length.max says otherwise"
-            )
-    if bench.measured_lengths and not bench.asked_lengths:
-        length = bench.measured_lengths[0]
-        said.append(f"assumed: every request is {length} long, as was measured; inputs.sequence_length says otherwise")
-    if any(is_projected(grid, 1, bench.asked_lengths) for grid in bench.grids.values()):
-        said.append("some requests are longer or shorter than any length that was measured; latencies are projected")
-    if bench.profile.model.family == "decoder":
-        said.append("one request is one forward pass over its tokens; generation token by token is not modelled")
-    return tuple(said)
