@@ -45,11 +45,9 @@ def test_no_way_that_is_done_in_time_costs_less(profile_, items, deadline_s, sta
     made = Bench(profile_, _as_online(asked), None)
     ways = []
     for entry in configurations(made.grids, made.workload, made.today, made.admitted()):
+        item_s = {end: made.simulator.work_s(entry, end) / entry.instances for end in ("high", "value")}
         for replicas in range(1, 513):
-            high_s, value_s = (
-                0.1 + start_s + items * made.simulator.work_s(entry, end) / entry.instances / replicas
-                for end in ("high", "value")
-            )
+            high_s, value_s = (0.1 + start_s + items * item_s[end] / replicas for end in ("high", "value"))
             if high_s <= deadline_s:
                 ways.append(value_s / 3600 * replicas * 2.0)
     advice = advised(profile_, asked)
