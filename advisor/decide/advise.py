@@ -96,7 +96,8 @@ def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: 
     costs_today = _costs_today(bench, baseline) if is_compared else (baseline.cost_usd_per_hour.value,) * 3
     effort = outlook.not_worth_it(request.market, bench.workload, recommended, baseline, costs_today) if is_compared else None
     if effort is not None:
-        at, recommended, ties, more_ties, is_kept = bench, baseline, (), False, True
+        at, space = bench, bench.find(bench.admitted())[1]
+        recommended, ties, more_ties, is_kept = baseline, (), False, True
     saving = _saving(costs_today, recommended) if recommended is not None and (is_kept or is_compared) else None
     judged = _verdict(bench, request, recommended, baseline, saving)
     beside, evens = outlook.of_advice(bench, request.market, recommended, baseline, costs_today, judged, created=request.created)

@@ -23,7 +23,9 @@ def not_worth_it(
     if gain is None or gain.net_usd > 0:
         return None
     horizon = units.months(workload.lifecycle.horizon_months)
-    saved = f"at most {units.usd(max(0.0, gain.saving_usd.value))} would be saved in {horizon}"
+    saving = gain.saving_usd
+    most = f", at most {units.usd(saving.high)}" if saving.high > saving.value else ""
+    saved = f"about {units.usd(max(0.0, saving.value))} would be saved in {horizon}{most}"
     return f"Change nothing: {saved}, and the change takes about {units.usd(gain.once_usd.value)} of work"
 
 

@@ -9,7 +9,8 @@ from advisor.schema import BUSY_FRACTION, Advice, Estimate, LoadTest, OfflineAdv
 def summary(advice: Advice | OfflineAdvice) -> str:
     """Return five lines: what to do, its cost, its latency against the target, its quality, its risk; no newline at the end.
 
-    Of a batch job it is three: what to do, its cost, its time against the deadline.
+    A line more for each kind of hardware where there is a choice. Of a batch job it is three: what to do, its cost, its time against the
+    deadline.
     """
     if isinstance(advice, OfflineAdvice):
         return _offline(advice)
@@ -22,11 +23,10 @@ def summary(advice: Advice | OfflineAdvice) -> str:
         f"risk     {_risk(advice)}",
     )
     # A name from the user may hold a line break.
-    return "\n".join(" ".join(part for part in line.splitlines() if part) for line in lines)
+    return "\n".join([*(" ".join(part for part in line.splitlines() if part) for line in lines), *_ranking(advice)])
 
 
-def ranking(advice: Advice) -> str:
-    """Return a line for each kind of hardware, the best first; no newline at the end."""
+def _ranking(advice: Advice) -> list[str]:
     lines = []
     for rank, place in enumerate(advice.places, start=1):
         best = place.prediction
@@ -38,7 +38,7 @@ def ranking(advice: Advice) -> str:
             f"{_told(best.cost_usd_per_hour, units.usd_per_hour)}{age}, "
             f"{units.quantile(advice.workload.slo.quantile)} {_told(best.latency_slo_s, units.seconds)}: {kept}"
         )
-    return "\n".join(lines)
+    return lines
 
 
 def _offline(advice: OfflineAdvice) -> str:

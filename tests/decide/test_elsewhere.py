@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from advisor.catalog_files import read_hardware, read_public_measurements
-from advisor.decide.advise import Request, advise
+from advisor.decide.advise import NOTHING_KNOWN, Request, advise
 from advisor.decide.bench import Bench
 from advisor.decide.elsewhere import local_hardware, memory_bytes, precision_of
+from advisor.decide.life_inputs import Market
 from advisor.errors import InputError
 from advisor.schema import (
     Advice,
@@ -14,6 +15,8 @@ from advisor.schema import (
     EnergyChoice,
     Estimate,
     HardwareChoice,
+    Lifecycle,
+    LifeTeam,
     OperatorFacts,
     Place,
     Profile,
@@ -21,6 +24,7 @@ from advisor.schema import (
     Workload,
 )
 from tests import profiles
+from tests.lives import MARKET
 from tests.profiles import fixed_cost_law, power_law, profile, variant, workload
 
 DEVICES = read_hardware()
@@ -47,7 +51,7 @@ def measured(seconds: float = 0.02, *, flop: float = 1e9, variants: tuple[Varian
     return msgspec.structs.replace(made, model=model, machine=machine)
 
 
-def ask(asked: Workload, *places: Place, of: Profile | None = None, **more: object) -> Advice:
+def ask(asked: Workload, *places: Place, of: Profile | None = None, market: Market = NOTHING_KNOWN, **more: object) -> Advice:
     allowed = ("local", *(entry.hardware.id for entry in places))
     choice = HardwareChoice(allowed=allowed, price_usd_per_hour=asked.hardware.price_usd_per_hour)
     asked = msgspec.structs.replace(asked, hardware=choice, **more)
@@ -59,6 +63,7 @@ def ask(asked: Workload, *places: Place, of: Profile | None = None, **more: obje
         created=profiles.NOW,
         places=places,
         public=PUBLIC,
+        market=market,
     )
     return advise(of or measured(), request, None)
 
@@ -272,3 +277,13 @@ def test_the_profiled_machine_has_rates_by_its_instruction_sets() -> None:
     plain, wide = (local_hardware(msgspec.structs.replace(machine, instruction_sets=sets)) for sets in ((), ("avx512f",)))
 
     assert plain.peak_flop_per_s["fp32"] < wide.peak_flop_per_s["fp32"]
+
+
+def test_where_a_move_takes_more_work_than_it_saves_nothing_is_changed_and_the_ranking_still_told() -> None:
+    planned = Lifecycle(horizon_months=1.0, team=LifeTeam(engineer_usd_per_day=1e6))
+    asked = msgspec.structs.replace(workload(latency_s=1.0, usd_per_hour=5.0), lifecycle=planned)
+
+    advice = ask(asked, place("c7i.xlarge", 0.001), market=MARKET)
+
+    assert advice.places[0].hardware == "c7i.xlarge"
+    assert ("keep", "local") == (advice.outcome, advice.recommended.candidate.hardware)

@@ -40,7 +40,7 @@ def test_a_small_bill_with_a_small_saving_is_answered_by_changing_nothing():
     advice = advice_at(0.01)
 
     assert ("keep", advice.baseline) == (advice.outcome, advice.recommended)
-    assert advice.headline.startswith("Change nothing: at most $") and "of work" in advice.headline
+    assert advice.headline.startswith("Change nothing: about $") and "of work" in advice.headline
     assert advice.outlook.change_nothing and advice.outlook.answer.startswith("Change nothing")
     assert advice.outlook.opportunities and not any(entry.pays for entry in advice.outlook.opportunities)
 

@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from advisor.schema import Advice
+from advisor.schema import Advice, PlaceAnswer
 from advisor.tell.summary import summary
 from tests.tell.advice_examples import BUILDERS, change, infeasible, keep, minimal
 
@@ -54,3 +54,22 @@ def test_without_a_nearest_miss_nothing_is_made_up() -> None:
 
 def test_no_risk_is_said_to_be_none_found() -> None:
     assert summary(minimal()).endswith("risk     none found")
+
+
+def test_each_kind_of_hardware_has_a_line_that_says_how_it_is_known() -> None:
+    advice = change()
+    answer = PlaceAnswer(
+        hardware="l4",
+        name="NVIDIA L4",
+        machine="g6.xlarge",
+        ground="anchored",
+        price_date="2026-07-20",
+        price_is_stale=True,
+        prediction=advice.recommended,
+    )
+
+    lines = summary(replace(advice, places=(replace(answer, hardware="local", ground="measured", price_date=None), answer)))
+
+    first, second = lines.splitlines()[5:]
+    assert first.split()[:3] == ["1", "local", "measured"]
+    assert second.split()[:3] == ["2", "l4", "projected"] and "price of 2026-07-20 (old)" in second
