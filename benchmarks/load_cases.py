@@ -287,7 +287,9 @@ def slo_safe(profiles: dict[Path, Profile], folder: Path, *, wanted_s: float, qu
 
 def _advised_and_run(measured: Profile, workload: Workload, folder: Path, wanted_s: float) -> LoadTest | None:
     """Return the load test of what is advised; None if nothing is, or if the generator did not offer what it was asked for."""
-    request = request_of(workload, folder / "profile.json", workload_path=None, profile_sha256="", now="benchmark")
+    request = request_of(
+        workload, folder / "profile.json", workload_path=None, profile_sha256="", now="2026-11-22T00:00:00+00:00"
+    )
     advice = advise(measured, request, None)
     if advice.recommended is None:
         return None

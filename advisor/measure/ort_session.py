@@ -97,6 +97,13 @@ def open_session(
     return session
 
 
+def silence() -> None:
+    """Drop what ONNX Runtime would write to the terminal below fatal errors, in sessions too that its own tools open."""
+    import onnxruntime as ort
+
+    ort.set_default_logger_severity(_FATAL_ONLY)
+
+
 def providers() -> tuple[str, ...]:
     """Return the execution providers that can be asked for here, and OPENVINO where that is installed."""
     import importlib.util

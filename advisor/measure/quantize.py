@@ -94,6 +94,7 @@ def quantize(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, n
         "weight-only": _weight_only,
         "half-precision": _half,
     }[scheme.method]
+    ort_session.silence()
     try:
         with quiet():
             chosen(prepared, scheme, target, given, nodes, apart)

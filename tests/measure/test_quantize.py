@@ -5,6 +5,7 @@ from functools import partial
 import msgspec
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import numpy_helper
 
@@ -288,3 +289,14 @@ def test_static_ranges_need_items(tmp_path):
 
     with pytest.raises(ModelError, match="need items to calibrate on"):
         quantize.make_variant(baseline, SCHEMES["int8-static-minmax"], tmp_path / "v.onnx", nothing)
+
+
+def test_sessions_that_the_tools_open_write_nothing_to_the_terminal(tmp_path, capfd):
+    path = save(models.mlp(), tmp_path / "model.onnx")
+    quantize.make_variant(path, DYNAMIC, tmp_path / "int8.onnx", INGREDIENTS)
+    chatty = onnx.load(path)
+    chatty.graph.initializer.append(numpy_helper.from_array(np.ones(3, np.float32), "unused"))
+
+    onnxruntime.InferenceSession(chatty.SerializeToString(), providers=[CPU])
+
+    assert ("", "") == capfd.readouterr()
