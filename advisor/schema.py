@@ -194,6 +194,7 @@ class Scheme(Record, frozen=True, kw_only=True):
     weight_type: Literal["uint8", "int8"] = "int8"
     block_size: Count | None = None  # weights that share a scale, of weight-only schemes
     symmetric: bool = True  # weight-only: no zero points
+    bias_correction: bool = False  # what rounding the weights adds to the mean of a channel is taken out of its bias
     provider: Provider = CPU
     provider_options: dict[str, str] = {}
     session_options: dict[str, str] = {}  # configuration entries of the session

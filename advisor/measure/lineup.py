@@ -1,6 +1,7 @@
 """Which variants are worth measuring to the end: each is made, opened, compared and looked at; what is hopeless goes early."""
 
 import contextlib
+import shutil
 import statistics
 import time
 
@@ -23,6 +24,7 @@ from advisor.measure.variants import (
     given_variant,
     load_of,
     made,
+    ranges_folder,
     variant_file,
 )
 from advisor.measure.worker import Loaded
@@ -67,6 +69,7 @@ class Lineup:
                 self._take_instead(scheme)
         self._take_given()
         self._take_mixed(schemes)
+        shutil.rmtree(ranges_folder(self.plan), ignore_errors=True)
         self._open_again()
         if not self.done:  # a run that goes on has paid for this before
             self.journal.add(Prepared(elapsed_s=time.perf_counter() - started))

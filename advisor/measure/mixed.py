@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from math import sqrt
 
 import msgspec
 
@@ -42,7 +43,7 @@ def by_error(nodes: Sequence[str], error_of: Callable[[frozenset[str]], float], 
 
 
 def fewest(ordered: Sequence[str], holds: Callable[[tuple[str, ...], int], bool], *, until_s: float) -> Found:
-    """Return the fewest of the first nodes that are enough: doubled until they are, then halved back, a few looks in all.
+    """Return the fewest of the first nodes that are enough, by halving the ratio of what is and what is not, a few looks in all.
 
     `holds` gets the nodes to keep and the number of the look. Time ends the search at `until_s` on time.perf_counter, and the best so
     far stands.
@@ -51,13 +52,13 @@ def fewest(ordered: Sequence[str], holds: Callable[[tuple[str, ...], int], bool]
     low, high = 0, most + 1
     tried: list[tuple[int, bool]] = []
     best: tuple[str, ...] | None = None
-    count = 1
-    while low < count < high and len(tried) < MOST_LOOKS and (not tried or time.perf_counter() < until_s):
+    while low + 1 < high and len(tried) < MOST_LOOKS and (not tried or time.perf_counter() < until_s):
+        # Of ten nodes one more matters, of a hundred hardly.
+        count = min(max(round(sqrt(max(low, 1) * high)), low + 1), high - 1)
         enough = holds(tuple(ordered[:count]), len(tried) + 1)
         tried.append((count, enough))
         if enough:
             best, high = tuple(ordered[:count]), count
         else:
             low = count
-        count = min(2 * count, most) if best is None else (low + high) // 2
     return Found(kept=best, looks=len(tried), tried=tuple(tried))

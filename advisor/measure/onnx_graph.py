@@ -1,4 +1,4 @@
-"""ONNX file -> Graph: weights, operators, inputs and outputs, read without running anything. The one doorway to `onnx`."""
+"""ONNX file -> Graph: weights, operators, inputs and outputs, read without running anything. With qdq_file the doorway to `onnx`."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -93,9 +93,21 @@ def save_whole(model: "ModelProto", path: Path, *, apart: bool) -> None:
     onnx.save(model, path, format="protobuf", save_as_external_data=apart, location=f"{path.name}.data" if apart else None)
 
 
+def save_beside(model: "ModelProto", path: Path) -> None:
+    """Write a model that was loaded without its external weights; they are looked for beside it, as they were."""
+    import onnx
+
+    onnx.save(model, path, format="protobuf")
+
+
 def opset_of(path: Path) -> int:
     """Return the version of ONNX's own operator set that the file asks for."""
-    return next((entry.version for entry in load(path).opset_import if entry.domain in ("", "ai.onnx")), 1)
+    return opset_in(load(path))
+
+
+def opset_in(model: "ModelProto") -> int:
+    """Return the version of ONNX's own operator set that the model asks for."""
+    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
 
 
 def convert_opset(source: Path, target: Path, opset: int) -> None:
@@ -107,8 +119,6 @@ def convert_opset(source: Path, target: Path, opset: int) -> None:
 
 def name_nodes(path: Path) -> None:
     """Give a name to each node of the file that has none, or that of another: by name nodes are chosen and left out."""
-    import onnx
-
     model = load(path)
     taken: set[str] = set()
     renamed = False
@@ -119,7 +129,7 @@ def name_nodes(path: Path) -> None:
                 renamed = True
             taken.add(node.name)
     if renamed:
-        onnx.save(model, path, format="protobuf")
+        save_beside(model, path)
 
 
 def nodes_with_weights(path: Path, operators: set[str]) -> list[str]:

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from advisor.errors import MissingDependencyError, ModelError
-from advisor.measure import checkpoint, onnx_graph, ort_session
+from advisor.measure import checkpoint, onnx_graph, ort_session, qdq_file
 from advisor.measure.quiet import quiet
 from advisor.schema import Exclusion, Graph, Scheme
 
@@ -147,6 +147,7 @@ def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, no
 
     source = _with_opset_of_channels(prepared, apart) if scheme.per_channel else prepared
     ranges = None if given.ranges is None else given.ranges / f"{scheme.calibration}.json"
+    kept = nodes.kept if nodes.only is None else nodes.kept | (set(quantizable(source, scheme)) - nodes.only)
     fixed = {"MatMulConstBOnly": True, "ActivationSymmetric": scheme.activation_type == "int8"}
     # The tools narrow weights whose bias would not fit, and fail at that where a product has a scale for each column: then without.
     for options in (fixed, fixed | {"QDQDisableWeightAdjustForInt32Bias": True}):
@@ -156,13 +157,13 @@ def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, no
                 target,
                 None if ranges is not None and ranges.is_file() else Reader(given.calibration),
                 quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=list(scheme.operators),
+                # Without the activations that follow, a range has to hold what they would cut off.
+                op_types_to_quantize=[*scheme.operators, *qdq_file.ABSORBED],
                 per_channel=scheme.per_channel,
                 reduce_range=not given.has_vnni and scheme.weight_type == "int8",
                 activation_type=_type(QuantType, scheme.activation_type),
                 weight_type=_type(QuantType, scheme.weight_type),
-                nodes_to_quantize=_only(nodes),
-                nodes_to_exclude=sorted(nodes.kept),
+                nodes_to_exclude=sorted(kept),
                 use_external_data_format=apart,
                 calibrate_method={
                     "minmax": CalibrationMethod.MinMax,
@@ -172,10 +173,27 @@ def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, no
                 extra_options=options,
                 calibration_cache_path=ranges,
             )
-            return
+            break
         except ValueError:
             if options is not fixed:
                 raise
+    if scheme.bias_correction:
+        qdq_file.correct_biases(target, source, _means(source, given), apart=apart)
+    qdq_file.keep_floats(target, apart=apart)
+
+
+def _means(source: Path, given: Ingredients) -> qdq_file.Means:
+    """Return the mean of what each node reads, found once where ranges are kept."""
+    assert given.calibration is not None
+    path = None if given.ranges is None else given.ranges / "means.npz"
+    if path is None or not path.is_file():
+        means = qdq_file.mean_inputs(source, given.calibration)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path, allow_pickle=False, **means)
+        return means
+    with np.load(path) as archive:
+        return dict(archive)
 
 
 def _with_opset_of_channels(prepared: Path, apart: bool) -> Path:
@@ -225,10 +243,6 @@ def _type(types: Any, name: str) -> Any:
 def _with_new_names(names: frozenset[str] | None) -> list[str] | None:
     """Return the names, and those of the products that the dynamic quantizer puts in the place of nodes of type Gemm."""
     return None if names is None else sorted(names | {f"{name}_MatMul" for name in names})
-
-
-def _only(nodes: Nodes) -> list[str] | None:
-    return None if nodes.only is None else sorted(nodes.only)
 
 
 def discard(path: Path) -> None:

@@ -196,15 +196,19 @@ def ingredients(plan: Plan) -> Ingredients:
     def feeds() -> Iterable[dict[str, np.ndarray]]:
         return examples.batches(inputs, rows, items=items, size=size, length=length, seed=plan.settings.seed)
 
-    ranges = plan.folder / ".ranges"
     return Ingredients(
         file_bytes=facts.file_bytes,
         has_vnni=machine.has_vnni(plan.machine),
         checkpoint=plan.checkpoint,
         calibration=feeds,
         calibration_items=items,
-        ranges=ranges,
+        ranges=ranges_folder(plan),
     )
+
+
+def ranges_folder(plan: Plan) -> Path:
+    """Return where ranges are kept until all variants are made: those of other items would not do."""
+    return plan.folder / f".ranges-{plan.fingerprint[:16]}"
 
 
 def load_of(plan: Plan, variant: Variant | None) -> Load:

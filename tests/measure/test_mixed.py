@@ -49,20 +49,19 @@ def test_the_fewest_that_are_enough_are_found_within_the_looks(needed):
 
     assert found.looks == len(looks) <= mixed.MOST_LOOKS
     if found.kept is None:
-        assert needed > 16
+        assert needed > 0.75 * len(NODES)
     else:
-        assert needed <= len(found.kept) < 2 * needed
+        assert needed <= len(found.kept) <= needed + 1
         assert tuple(NODES[: len(found.kept)]) == found.kept
 
 
 def test_where_nothing_is_enough_nothing_is_found():
     found = mixed.fewest(NODES[:4], lambda kept, look: False, until_s=never())
 
-    assert (None, ((1, False), (2, False), (3, False))) == (found.kept, found.tried)
+    assert (None, ((2, False), (3, False))) == (found.kept, found.tried)
 
 
 def test_when_time_is_over_the_best_so_far_stands():
     found = mixed.fewest(NODES, lambda kept, look: True, until_s=0.0)
 
-    assert ("node0",) == found.kept
-    assert 1 == found.looks
+    assert (tuple(NODES[:6]), 1) == (found.kept, found.looks)

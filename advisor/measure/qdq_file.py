@@ -1,0 +1,186 @@
+"""Files whose ranges were found beforehand (QDQ): what ONNX Runtime's quantizer leaves to be done to them.
+
+It rounds weights to the nearest step, which shifts the mean of what each channel gives; and where a node is left in floats, ONNX Runtime
+quantizes it after all when it opens the file. Both are put right here.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from advisor.measure import onnx_graph, ort_session
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto
+
+WITH_BIAS = {"Conv", "Gemm"}
+ABSORBED = ("Clip", "Relu")  # what becomes a part of the range of the node before it
+AXES_ARE_AN_INPUT = 18  # of ReduceMean, from this opset on
+INT32 = np.iinfo(np.int32)
+
+Feeds = dict[str, np.ndarray]
+Means = dict[str, np.ndarray]
+
+
+# --- the shift that rounding leaves -----------------------------------------------------------------------------------------
+
+
+def mean_inputs(prepared: Path, calibration: Callable[[], Iterable[Feeds]]) -> Means:
+    """Return by node the mean of what it reads over the items to calibrate on: a value for each channel (features, of a product)."""
+    model = onnx_graph.load(prepared)
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    read: dict[str, str] = {}  # the mean of an input is asked for once, however many read it
+    for node in model.graph.node:
+        if node.op_type in WITH_BIAS and node.input[1] in shapes and (node.op_type == "Conv" or _is_plain(node)):
+            read[node.name] = node.input[0]
+            rank = len(shapes[node.input[1]])
+            _add_mean(model, node.input[0], axes=[axis for axis in range(rank) if axis != 1])
+    if not read:
+        return {}
+    watched = prepared.with_name(f"means-{prepared.name}")
+    onnx_graph.save_beside(model, watched)
+    session = ort_session.open_session(watched, optimization="basic")
+    sums: dict[str, np.ndarray] = {}
+    passes = 0
+    for feeds in calibration():
+        passes += 1
+        for name, values in ort_session.run(session, feeds).items():
+            if name.startswith(MEAN_OF):
+                sums[name] = sums.get(name, 0.0) + values.astype(np.float64)
+    watched.unlink()
+    return {node: sums[MEAN_OF + name] / passes for node, name in read.items()} if passes else {}
+
+
+MEAN_OF = "mean of "
+
+
+def _add_mean(model: "ModelProto", name: str, *, axes: list[int]) -> None:
+    import onnx
+    from onnx import helper, numpy_helper
+
+    graph = model.graph
+    if any(output.name == MEAN_OF + name for output in graph.output):
+        return
+    if onnx_graph.opset_in(model) >= AXES_ARE_AN_INPUT:
+        graph.initializer.append(numpy_helper.from_array(np.array(axes), f"axes of {name}"))
+        node = helper.make_node("ReduceMean", [name, f"axes of {name}"], [MEAN_OF + name], keepdims=0)
+    else:
+        node = helper.make_node("ReduceMean", [name], [MEAN_OF + name], axes=axes, keepdims=0)
+    graph.node.append(node)
+    graph.output.append(helper.make_tensor_value_info(MEAN_OF + name, onnx.TensorProto.FLOAT, None))
+
+
+def correct_biases(quantized: Path, prepared: Path, means: Means, *, apart: bool) -> None:
+    """Take out of each stored bias what rounding the weights adds to the mean of its channel, `means` being those of the inputs.
+
+    The weights W become W + E, so the mean output shifts by the sum of E over what a channel reads, times the mean of that: Nagel et
+    al., "Data-Free Quantization Through Weight Equalization and Bias Correction" (2019), section 4.2. Padding is not looked at.
+    """
+    model = onnx_graph.load_whole(quantized)
+    floats, held = _arrays(onnx_graph.load_whole(prepared).graph), _arrays(model.graph)
+    weights = {node.name: node.input[1] for node in onnx_graph.load(prepared).graph.node if node.name in means}
+    makers = {name: node for node in model.graph.node for name in node.output}
+    corrected: Means = {}
+    for node in model.graph.node:
+        weight, bias = (makers.get(node.input[place]) if len(node.input) > place else None for place in (1, 2))
+        if node.name not in weights or weight is None or bias is None:
+            continue
+        if {weight.op_type, bias.op_type} != {"DequantizeLinear"}:
+            continue
+        error = _dequantized(weight, held) - floats[weights[node.name]].astype(np.float64)
+        shift, scale, before = _shift(node, error, means[node.name]), held[bias.input[1]], held[bias.input[0]]
+        if shift.shape == before.shape:
+            after = np.clip(before - np.round(shift / scale.astype(np.float64)), INT32.min, INT32.max)
+            corrected[bias.input[0]] = after.astype(before.dtype)
+    _replace(model.graph, corrected)
+    onnx_graph.save_whole(model, quantized, apart=apart)
+
+
+def _is_plain(node: "NodeProto") -> bool:
+    """Return whether a Gemm is a product and a bias and nothing else; its weights may be transposed."""
+    values = onnx_graph.attributes(node)
+    return (values.get("alpha", 1.0), values.get("beta", 1.0), values.get("transA", 0)) == (1.0, 1.0, 0)
+
+
+def _shift(node: "NodeProto", error: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Return by how much the mean of each output channel is off, with weights off by `error` and inputs of that mean."""
+    values = onnx_graph.attributes(node)
+    if node.op_type == "Gemm":
+        return np.asarray(error @ mean if values.get("transB", 0) else mean @ error)
+    groups = values.get("group", 1)
+    of_channel = error.reshape(*error.shape[:2], -1).sum(axis=2)  # (outputs, inputs of a group)
+    parts = of_channel.reshape(groups, -1, of_channel.shape[1])
+    return np.einsum("goc,gc->go", parts, mean.reshape(groups, -1)).ravel()
+
+
+def _dequantized(node: "NodeProto", held: dict[str, np.ndarray]) -> np.ndarray:
+    values, scale = held[node.input[0]].astype(np.float64), held[node.input[1]].astype(np.float64)
+    zero = held[node.input[2]].astype(np.float64) if len(node.input) > 2 else np.zeros_like(scale)
+    if scale.ndim:
+        shape = [1] * values.ndim
+        shape[onnx_graph.attributes(node).get("axis", 1)] = -1
+        scale, zero = scale.reshape(shape), zero.reshape(shape)
+    return np.asarray((values - zero) * scale)
+
+
+def _arrays(graph: "GraphProto") -> dict[str, np.ndarray]:
+    from onnx import numpy_helper
+
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+
+
+def _replace(graph: "GraphProto", arrays: dict[str, np.ndarray]) -> None:
+    from onnx import numpy_helper
+
+    for tensor in graph.initializer:
+        if tensor.name in arrays:
+            tensor.CopyFrom(numpy_helper.from_array(arrays[tensor.name], tensor.name))
+
+
+# --- floats that stay floats ------------------------------------------------------------------------------------------------
+
+
+def keep_floats(quantized: Path, *, apart: bool) -> None:
+    """Write nodes with weights in floats between quantized ones so that ONNX Runtime leaves them as they are.
+
+    Its optimizer WeightBiasQuantization (1.21 and later) takes each Conv or Gemm that reads a DequantizeLinear and is read by a
+    QuantizeLinear for one that somebody forgot, and rounds its weights with a single scale. Its own fused forms of these operators
+    compute the same and are not touched.
+    """
+    from onnx import helper
+
+    model = onnx_graph.load_whole(quantized)
+    stored = {tensor.name for tensor in model.graph.initializer}
+    makers = {name: node for node in model.graph.node for name in node.output}
+    readers: dict[str, list[Any]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    for node in model.graph.node:
+        maker = makers.get(node.input[0]) if node.input else None
+        if node.op_type not in WITH_BIAS or node.input[1] not in stored or maker is None:
+            continue
+        if maker.op_type == "DequantizeLinear" and _leads_to_integers(node, readers):
+            if node.op_type == "Gemm":
+                # Its fused form has to have an activation: this one, with a slope of one, does nothing.
+                node.attribute.append(helper.make_attribute("activation", "LeakyRelu"))
+                node.attribute.append(helper.make_attribute("activation_alpha", 1.0))
+            node.op_type, node.domain = f"Fused{node.op_type}", MICROSOFT
+    if any(node.domain == MICROSOFT for node in model.graph.node) and MICROSOFT not in {o.domain for o in model.opset_import}:
+        model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+    onnx_graph.save_whole(model, quantized, apart=apart)
+
+
+MICROSOFT = "com.microsoft"  # the domain of ONNX Runtime's own operators
+
+
+def _leads_to_integers(node: "NodeProto", readers: "dict[str, list[NodeProto]]") -> bool:
+    while True:
+        following = readers.get(node.output[0], [])
+        if len(following) != 1:
+            return False
+        node = following[0]
+        if node.op_type not in ABSORBED:
+            return node.op_type == "QuantizeLinear"
