@@ -24,6 +24,7 @@ from advisor.schema import (
     SCHEMA_VERSION,
     Elsewhere,
     ModelFacts,
+    ModelInput,
     OfflineWorkload,
     Profile,
     ProfileSettings,
@@ -257,10 +258,17 @@ def _examples(
         notes = (
             f"{total - items} of the {total} items of quality.data were set aside to calibrate on; quality is that on the others",
         )
-    # Files often have their items in the order of their classes, and what is lost on the first of them may be told from a part.
-    judged = examples.take_items(inputs, judged, np.random.default_rng(seed).permutation(items))
-    calibration = _written(scratch / "calibration.npz", fitted) if fitted is not None else None
+    # Files often have their items in the order of their classes, and the first of them may be all that is looked at.
+    judged = _shuffled(inputs, judged, items, seed)
+    calibration = None
+    if fitted is not None:
+        count = model_inputs.check_rows(inputs, fitted, base / (floor.calibration or floor.data))
+        calibration = _written(scratch / "calibration.npz", _shuffled(inputs, fitted, count, seed))
     return _written(scratch / "data.npz", judged), calibration, notes
+
+
+def _shuffled(inputs: tuple[ModelInput, ...], rows: dict[str, np.ndarray], items: int, seed: int) -> dict[str, np.ndarray]:
+    return examples.take_items(inputs, rows, np.random.default_rng(seed).permutation(items))
 
 
 def _written(path: Path, rows: dict[str, np.ndarray]) -> str:

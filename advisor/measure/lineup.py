@@ -189,10 +189,14 @@ class Lineup:
 
     def fails(self, variant: Variant) -> bool:
         """Return whether the variant was measured to lose more than the workload allows."""
-        settings = self.plan.settings
-        if variant.quality is None or settings.quality_max_drop is None or variant.lossless:
+        if variant.quality is None or self.plan.settings.quality_max_drop is None or variant.lossless:
             return False
-        return not judge(variant.quality, settings.quality_max_drop, settings.quality_max_slice_drop)[0]
+        return not self._judged(variant.quality)[0]
+
+    def _judged(self, quality: QualityResult) -> tuple[bool, str]:
+        settings = self.plan.settings
+        assert settings.quality_max_drop is not None
+        return judge(quality, settings.quality_max_drop, settings.quality_max_slice_drop)
 
     def _take_instead(self, scheme: Scheme) -> None:
         """Take a scheme that is no faster than another, if that one lost too much."""
@@ -247,10 +251,12 @@ class Lineup:
         target = self.plan.folder / f"{name}.onnx"
         trial = target.with_name(f".trial-{target.name}")
         best: dict[str, QualityResult] = {}
+        said = ""
         with Errors(self.plan, scheme) as errors:
             ordered = mixed.by_error(errors.nodes, errors.of, seconds=mixed.SENSITIVITY_SHARE * allowed_s)
 
             def holds(kept: tuple[str, ...], look: int) -> bool:
+                nonlocal said
                 self._say(f"{name}: {len(kept)} of {len(ordered)} operators in full precision")
                 try:
                     quantize.copy(errors.make(Nodes(kept=frozenset(kept))), trial)
@@ -258,21 +264,24 @@ class Lineup:
                     self._open(name, variant)
                     # Every look is told with the interval that holds for as many as there may be.
                     quality = self.comparison.quality(name, looks=mixed.MOST_LOOKS)
-                except (ModelError, WorkerError):
+                except (ModelError, WorkerError) as error:
+                    said = error.fault
                     return False
                 finally:
                     self._close(name)
-                is_enough = quality is not None and not self.fails(msgspec.structs.replace(full, quality=quality))
-                if is_enough and quality is not None:
+                if quality is None:
+                    return False
+                is_enough, said = self._judged(quality)
+                if is_enough:
                     quantize.copy(trial, target)
                     best["quality"] = quality
                 return is_enough
 
-            found = mixed.fewest(ordered, holds, until_s=started + allowed_s)
+            found = mixed.fewest(ordered, holds, until_s=started + allowed_s, readers=errors.readers)
         quantize.discard(trial)
         if found.kept is None:
             tried = ", ".join(str(count) for count, _ in found.tried)
-            reason = f"quality did not hold with {tried} of {len(ordered)} operators in full precision"
+            reason = f"quality did not hold with {tried} of {len(ordered)} operators in full precision; with the last {said}"
             self._leave_out(Exclusion(what=name, reason=reason))
             return
         graph = onnx_graph.read_graph(target)

@@ -1,7 +1,7 @@
 """Which nodes of a quantized model cost it its quality: found one by one, then left in full precision, as few as it takes."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 
 import msgspec
@@ -42,11 +42,41 @@ def by_error(nodes: Sequence[str], error_of: Callable[[frozenset[str]], float], 
     return sorted(nodes, key=lambda name: -errors[name])
 
 
-def fewest(ordered: Sequence[str], holds: Callable[[tuple[str, ...], int], bool], *, until_s: float) -> Found:
+def with_those_between(kept: Sequence[str], readers: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+    """Return the nodes with all that read nothing but kept nodes and are read by nothing else.
+
+    `readers` says by node which others read what it gives. Such a node would cost more than it saves: its inputs have to be
+    quantized for it alone, and its outputs turned back.
+    """
+    found = list(kept)
+    sources: dict[str, set[str]] = {}
+    for name, reading in readers.items():
+        for other in reading:
+            sources.setdefault(other, set()).add(name)
+    is_growing = True
+    while is_growing:
+        inside = set(found)
+        between = [
+            name
+            for name, reading in readers.items()
+            if name not in inside and reading and reading <= inside and name in sources and sources[name] <= inside
+        ]
+        found += between
+        is_growing = bool(between)
+    return tuple(found)
+
+
+def fewest(
+    ordered: Sequence[str],
+    holds: Callable[[tuple[str, ...], int], bool],
+    *,
+    until_s: float,
+    readers: Mapping[str, frozenset[str]] | None = None,
+) -> Found:
     """Return the fewest of the first nodes that are enough, by halving the ratio of what is and what is not, a few looks in all.
 
-    `holds` gets the nodes to keep and the number of the look. Time ends the search at `until_s` on time.perf_counter, and the best so
-    far stands.
+    `holds` gets the nodes to keep, with those between them as `readers` says, and the number of the look. Time ends the search at
+    `until_s` on time.perf_counter, and the best so far stands.
     """
     most = max(1, int(len(ordered) * LARGEST_KEPT))
     low, high = 0, most + 1
@@ -55,10 +85,11 @@ def fewest(ordered: Sequence[str], holds: Callable[[tuple[str, ...], int], bool]
     while low + 1 < high and len(tried) < MOST_LOOKS and (not tried or time.perf_counter() < until_s):
         # Of ten nodes one more matters, of a hundred hardly.
         count = min(max(round(sqrt(max(low, 1) * high)), low + 1), high - 1)
-        enough = holds(tuple(ordered[:count]), len(tried) + 1)
-        tried.append((count, enough))
+        kept = with_those_between(ordered[:count], readers or {})
+        enough = holds(kept, len(tried) + 1)
+        tried.append((len(kept), enough))
         if enough:
-            best, high = tuple(ordered[:count]), count
+            best, high = kept, count
         else:
             low = count
     return Found(kept=best, looks=len(tried), tried=tuple(tried))

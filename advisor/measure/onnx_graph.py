@@ -139,6 +139,21 @@ def nodes_with_weights(path: Path, operators: set[str]) -> list[str]:
     return [node.name for node in model.graph.node if node.op_type in operators and stored & set(node.input)]
 
 
+def readers_of(path: Path, names: list[str]) -> dict[str, frozenset[str]]:
+    """Return for each of these nodes of the main graph which others of them read what it gives, however changed on the way."""
+    wanted = set(names)
+    origins: dict[str, frozenset[str]] = {}  # by value: the nodes that it comes from
+    readers: dict[str, set[str]] = {name: set() for name in names}
+    for node in load(path).graph.node:
+        read = frozenset().union(*(origins.get(name, frozenset()) for name in node.input))
+        if node.name in wanted:
+            for origin in read:
+                readers[origin].add(node.name)
+            read = frozenset({node.name})
+        origins |= dict.fromkeys(node.output, read)
+    return {name: frozenset(found) for name, found in readers.items()}
+
+
 def _inlined(model: "ModelProto") -> "ModelProto":
     from onnx import inliner
 

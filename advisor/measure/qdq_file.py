@@ -112,7 +112,7 @@ def _shift(node: "NodeProto", error: np.ndarray, mean: np.ndarray) -> np.ndarray
     groups = values.get("group", 1)
     of_channel = error.reshape(*error.shape[:2], -1).sum(axis=2)  # (outputs, inputs of a group)
     parts = of_channel.reshape(groups, -1, of_channel.shape[1])
-    return np.einsum("goc,gc->go", parts, mean.reshape(groups, -1)).ravel()
+    return np.asarray(np.einsum("goc,gc->go", parts, mean.reshape(groups, -1)).ravel())
 
 
 def _dequantized(node: "NodeProto", held: dict[str, np.ndarray]) -> np.ndarray:

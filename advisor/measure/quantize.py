@@ -4,6 +4,7 @@ import importlib.util
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Ingredients(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: Path | None = None  # the directory that the baseline was exported from
     calibration: Callable[[], Iterable[Feeds]] | None = None  # a pass over the items that static ranges are found on
     calibration_items: int = 16
+    histogram_batches: int = 128  # as many of them as histograms of activations have room for
     ranges: Path | None = None  # where ranges are kept, so that they are found once
 
 
@@ -138,9 +140,11 @@ def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, no
     if given.calibration is None:
         raise ModelError("static ranges need items to calibrate on", hint="give quality.data, quality.calibration or --inputs")
 
+    most = None if scheme.calibration == "minmax" else given.histogram_batches
+
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # the library has no types
         def __init__(self, calibration: Callable[[], Iterable[Feeds]]) -> None:
-            self._items: Iterator[Feeds] = iter(calibration())
+            self._items: Iterator[Feeds] = islice(calibration(), most)
 
         def get_next(self) -> Feeds | None:
             return next(self._items, None)

@@ -7,7 +7,7 @@ from types import TracebackType
 import numpy as np
 
 from advisor.errors import ModelError
-from advisor.measure import quantize
+from advisor.measure import onnx_graph, quantize
 from advisor.measure.quantize import Nodes
 from advisor.measure.variants import Plan, ingredients
 from advisor.measure.worker import Load, Loaded, Predict, Predicted
@@ -30,6 +30,7 @@ class Errors:
         self.apart = quantize.is_apart(self.plan.baseline, self.given)
         self.prepared = quantize.prepare(self.plan.baseline, Path(self.folder.name), apart=self.apart)
         self.nodes = quantize.quantizable(self.prepared, self.scheme)
+        self.readers = onnx_graph.readers_of(self.prepared, self.nodes)
         self.worker = WorkerProcess().__enter__()
         # Ranges and harm are found on the items to calibrate on, never on those to judge by.
         self.items = min(ITEMS, self.given.calibration_items)

@@ -19,8 +19,8 @@ from advisor.schema import Exclusion, Graph, Machine, ModelFacts, ProfileSetting
 # The baseline under another name: measured as if it were a variant, so that the difference of equal things is known.
 AGAIN = "~again"
 # Histograms of ranges keep every activation of every item until the end.
-CALIBRATION_BYTES = 1_000_000_000
-MOST_CALIBRATION_ITEMS, FEWEST_CALIBRATION_ITEMS = 128, 8
+HISTOGRAM_BYTES, FEWEST_HISTOGRAM_ITEMS = 1_000_000_000, 8
+MOST_CALIBRATION_ITEMS = 128
 CALIBRATION_BATCH_SIZE = 8
 
 Report = Callable[[float, float, str], None]  # seconds done, seconds in all, what is being done
@@ -185,12 +185,12 @@ def ingredients(plan: Plan) -> Ingredients:
     """Return what the variants of the plan are made of."""
     rows = model_inputs.read_npz(Path(plan.calibration), "quality.calibration") if plan.calibration else None
     inputs, facts = plan.facts.inputs, plan.facts
-    room = int(CALIBRATION_BYTES / max(facts.activation_bytes_per_item or 1.0, 1.0))
-    items = max(FEWEST_CALIBRATION_ITEMS, min(MOST_CALIBRATION_ITEMS, room))
+    items = MOST_CALIBRATION_ITEMS
     if rows is not None:
         items = min(items, model_inputs.check_rows(inputs, rows, Path("quality.calibration")))
     size = CALIBRATION_BATCH_SIZE if facts.batching.possible else 1
     items = max(items // size * size, min(items, size))  # histograms are of batches of one size
+    room = int(HISTOGRAM_BYTES / max(facts.activation_bytes_per_item or 1.0, 1.0))
     length = plan.settings.sequence_lengths[0] if plan.settings.sequence_lengths else facts.at_sequence_length
 
     def feeds() -> Iterable[dict[str, np.ndarray]]:
@@ -202,6 +202,7 @@ def ingredients(plan: Plan) -> Ingredients:
         checkpoint=plan.checkpoint,
         calibration=feeds,
         calibration_items=items,
+        histogram_batches=max(FEWEST_HISTOGRAM_ITEMS, room) // size,
         ranges=ranges_folder(plan),
     )
 

@@ -55,6 +55,36 @@ def test_the_fewest_that_are_enough_are_found_within_the_looks(needed):
         assert tuple(NODES[: len(found.kept)]) == found.kept
 
 
+def chain(*links):
+    """Return what reads what along a graph given as pairs."""
+    return {name: frozenset(reader for maker, reader in links if maker == name) for link in links for name in link}
+
+
+def test_what_lies_between_kept_nodes_is_kept_too():
+    row = chain(("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"))
+
+    assert {"a", "b", "c"} == set(mixed.with_those_between(["a", "c"], row))
+    assert {"a", "d"} == set(mixed.with_those_between(["a", "d"], row))
+    assert {"e"} == set(mixed.with_those_between(["e"], row))
+
+
+def test_a_node_that_something_quantized_reads_too_is_not_between():
+    fork = chain(("a", "b"), ("b", "c"), ("b", "d"))
+
+    assert {"a", "c"} == set(mixed.with_those_between(["a", "c"], fork))
+    assert {"a", "b", "c", "d"} == set(mixed.with_those_between(["a", "c", "d"], fork))
+
+
+@given(st.sets(st.sampled_from(NODES)))
+def test_to_keep_what_lies_between_changes_nothing_more_the_second_time(kept):
+    row = chain(*zip(NODES, NODES[1:], strict=False))
+
+    once = mixed.with_those_between(sorted(kept), row)
+
+    assert kept <= set(once)
+    assert once == mixed.with_those_between(once, row)
+
+
 def test_where_nothing_is_enough_nothing_is_found():
     found = mixed.fewest(NODES[:4], lambda kept, look: False, until_s=never())
 

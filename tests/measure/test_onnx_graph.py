@@ -8,7 +8,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from advisor.errors import InputError, ModelError
-from advisor.measure.onnx_graph import read_graph
+from advisor.measure.onnx_graph import read_graph, readers_of
 from tests import models
 from tests.models import CLASSES, MLP_PARAMETERS, VOCABULARY, WIDTH, save
 
@@ -412,3 +412,23 @@ def test_equations_go_by_the_name_of_their_node(tmp_path):
 @pytest.mark.parametrize("opset", [9, 11, 13, 15, 17, 18])
 def test_the_opset_is_read(opset, tmp_path):
     assert {"ai.onnx": opset} == read_graph(save(models.mlp(opset=opset), tmp_path / "model.onnx")).opset
+
+
+def test_readers_are_found_through_what_lies_between(tmp_path):
+    path = save(
+        models.build(
+            """(float[n, 8] x) => (float[n, 8] y) {
+                [first] a = MatMul(x, w)
+                b = Relu(a)
+                [second] c = MatMul(b, w)
+                d = Add(b, c)
+                [third] y = MatMul(d, w)
+            }""",
+            models.weights(w=(8, 8)),
+        ),
+        tmp_path / "model.onnx",
+    )
+
+    found = readers_of(path, ["first", "second", "third"])
+
+    assert {"first": {"second", "third"}, "second": {"third"}, "third": set()} == found
