@@ -187,7 +187,7 @@ def efficientnet(folder: Path) -> Case:
                 found.append(values[:, ::-1] if random.random() < 0.5 else values)
         return ((np.stack(found).transpose(0, 3, 1, 2) - 127) / 128).astype(np.float32)
 
-    _save(folder / "data.npz", image=crops(TO_JUDGE_BY, 24))
+    _save(folder / "data.npz", image=crops(TO_JUDGE_BY, 48))
     _save(folder / "calibration.npz", image=crops(TO_CALIBRATE_ON, 10))
     network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(weights)).eval()
     _export(network, (3, 224, 224), "image", case.model)

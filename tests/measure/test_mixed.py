@@ -1,6 +1,7 @@
 """Mixed precision: the nodes that do harm are found, as few as possible are kept, and no more looks are taken than were paid for."""
 
 import time
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,7 +78,7 @@ def test_a_node_that_something_quantized_reads_too_is_not_between():
 
 @given(st.sets(st.sampled_from(NODES)))
 def test_to_keep_what_lies_between_changes_nothing_more_the_second_time(kept):
-    row = chain(*zip(NODES, NODES[1:], strict=False))
+    row = chain(*pairwise(NODES))
 
     once = mixed.with_those_between(sorted(kept), row)
 
