@@ -45,7 +45,7 @@ FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
             "advisor.measure.power",
             "advisor.measure.preflight",
             "advisor.measure.profiler",
-            "advisor.measure.qdq_file",
+            "advisor.measure.int8_file",
             "advisor.measure.quality",
             "advisor.measure.quantize",
             "advisor.measure.quiet",
@@ -156,7 +156,7 @@ DOORWAYS: dict[str, str] = {
     "click": "advisor.cli",
     "google.protobuf": "advisor.measure.onnx_graph",
     "jinja2": "advisor.tell.report",
-    "onnx": "advisor.measure.onnx_graph advisor.measure.qdq_file",  # one reads, one writes
+    "onnx": "advisor.measure.onnx_graph advisor.measure.int8_file",  # one reads, one writes
     "onnxruntime": "advisor.measure.ort_session",
     "onnxruntime.quantization": "advisor.measure.quantize",
     "onnxruntime.transformers": "advisor.measure.quantize",

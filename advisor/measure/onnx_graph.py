@@ -1,4 +1,4 @@
-"""ONNX file -> Graph: weights, operators, inputs and outputs, read without running anything. With qdq_file the doorway to `onnx`."""
+"""ONNX file -> Graph: weights, operators, inputs and outputs, read without running anything. With int8_file the doorway to `onnx`."""
 
 import hashlib
 from collections import Counter, defaultdict

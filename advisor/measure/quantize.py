@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from advisor.errors import MissingDependencyError, ModelError
-from advisor.measure import checkpoint, onnx_graph, ort_session, qdq_file
+from advisor.measure import checkpoint, int8_file, onnx_graph, ort_session
 from advisor.measure.quiet import quiet
 from advisor.schema import Exclusion, Graph, Scheme
 
@@ -35,6 +35,7 @@ class Ingredients(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: Path | None = None  # the directory that the baseline was exported from
     calibration: Callable[[], Iterable[Feeds]] | None = None  # a pass over the items that static ranges are found on
     calibration_items: int = 16
+    are_real: bool = True  # the user's; generated ones have other means
     histogram_batches: int = 128  # as many of them as histograms of activations have room for
     ranges: Path | None = None  # where ranges are kept, so that they are found once
 
@@ -131,6 +132,8 @@ def _dynamic(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, n
         use_external_data_format=apart,
         extra_options={"EnableSubgraph": True, "MatMulConstBOnly": True},
     )
+    if scheme.bias_correction and given.are_real and given.calibration is not None:
+        int8_file.correct_sums(target, prepared, _means(prepared, given), apart=apart)
 
 
 def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, nodes: Nodes, apart: bool) -> None:
@@ -162,7 +165,7 @@ def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, no
                 None if ranges is not None and ranges.is_file() else Reader(given.calibration),
                 quant_format=QuantFormat.QDQ,
                 # Without the activations that follow, a range has to hold what they would cut off.
-                op_types_to_quantize=[*scheme.operators, *qdq_file.ABSORBED],
+                op_types_to_quantize=[*scheme.operators, *int8_file.ABSORBED],
                 per_channel=scheme.per_channel,
                 reduce_range=not given.has_vnni and scheme.weight_type == "int8",
                 activation_type=_type(QuantType, scheme.activation_type),
@@ -181,17 +184,17 @@ def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, no
         except ValueError:
             if options is not fixed:
                 raise
-    if scheme.bias_correction:
-        qdq_file.correct_biases(target, source, _means(source, given), apart=apart)
-    qdq_file.keep_floats(target, apart=apart)
+    if scheme.bias_correction and given.are_real:
+        int8_file.correct_biases(target, source, _means(source, given), apart=apart)
+    int8_file.keep_floats(target, apart=apart)
 
 
-def _means(source: Path, given: Ingredients) -> qdq_file.Means:
+def _means(source: Path, given: Ingredients) -> int8_file.Means:
     """Return the mean of what each node reads, found once where ranges are kept."""
     assert given.calibration is not None
     path = None if given.ranges is None else given.ranges / "means.npz"
     if path is None or not path.is_file():
-        means = qdq_file.mean_inputs(source, given.calibration)
+        means = int8_file.mean_inputs(source, given.calibration)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             np.savez(path, allow_pickle=False, **means)

@@ -202,6 +202,7 @@ def ingredients(plan: Plan) -> Ingredients:
         checkpoint=plan.checkpoint,
         calibration=feeds,
         calibration_items=items,
+        are_real=rows is not None,
         histogram_batches=max(FEWEST_HISTOGRAM_ITEMS, room) // size,
         ranges=ranges_folder(plan),
     )

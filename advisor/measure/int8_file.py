@@ -1,7 +1,7 @@
-"""Files whose ranges were found beforehand (QDQ): what ONNX Runtime's quantizer leaves to be done to them.
+"""Files in 8-bit integers: what ONNX Runtime's quantizer leaves to be done to them.
 
-It rounds weights to the nearest step, which shifts the mean of what each channel gives; and where a node is left in floats, ONNX Runtime
-quantizes it after all when it opens the file. Both are put right here.
+It rounds weights to the nearest step, which shifts the mean of what each channel gives; and where a node is left in floats between
+quantized ones, ONNX Runtime quantizes it after all when it opens the file. Both are put right here.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
 
 WITH_BIAS = {"Conv", "Gemm"}
+WITH_WEIGHTS = WITH_BIAS | {"MatMul"}
 ABSORBED = ("Clip", "Relu")  # what becomes a part of the range of the node before it
 AXES_ARE_AN_INPUT = 18  # of ReduceMean, from this opset on
 INT32 = np.iinfo(np.int32)
@@ -31,13 +32,15 @@ def mean_inputs(prepared: Path, calibration: Callable[[], Iterable[Feeds]]) -> M
     """Return by node the mean of what it reads over the items to calibrate on: a value for each channel (features, of a product)."""
     model = onnx_graph.load(prepared)
     shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    read: dict[str, str] = {}  # the mean of an input is asked for once, however many read it
-    for node in model.graph.node:
-        if node.op_type in WITH_BIAS and node.input[1] in shapes and (node.op_type == "Conv" or _is_plain(node)):
-            read[node.name] = node.input[0]
-            rank = len(shapes[node.input[1]])
-            _add_mean(model, node.input[0], axes=[axis for axis in range(rank) if axis != 1])
-    if not read:
+    read: dict[str, str] = {}
+    means: dict[str, str] = {}  # the mean of an input is asked for once, however many read it
+    for node in list(model.graph.node):
+        if node.op_type in WITH_WEIGHTS and node.input[1] in shapes and (node.op_type != "Gemm" or _is_plain(node)):
+            read[node.name], shape = node.input[0], shapes[node.input[1]]
+            if node.input[0] not in means and len(shape) >= 2:
+                features = shape[-1] if node.op_type == "Gemm" and onnx_graph.attributes(node).get("transB", 0) else shape[-2]
+                means[node.input[0]] = _add_mean(model, node, axes=len(shape), features=features)
+    if not means:
         return {}
     watched = prepared.with_name(f"means-{prepared.name}")
     onnx_graph.save_beside(model, watched)
@@ -47,29 +50,31 @@ def mean_inputs(prepared: Path, calibration: Callable[[], Iterable[Feeds]]) -> M
     for feeds in calibration():
         passes += 1
         for name, values in ort_session.run(session, feeds).items():
-            if name.startswith(MEAN_OF):
-                sums[name] = sums.get(name, 0.0) + values.astype(np.float64)
+            sums[name] = sums.get(name, 0.0) + values.astype(np.float64)
     watched.unlink()
-    return {node: sums[MEAN_OF + name] / passes for node, name in read.items()} if passes else {}
+    return {node: sums[means[name]] / passes for node, name in read.items() if name in means} if passes else {}
 
 
-MEAN_OF = "mean of "
-
-
-def _add_mean(model: "ModelProto", name: str, *, axes: list[int]) -> None:
+def _add_mean(model: "ModelProto", reader: "NodeProto", *, axes: int, features: int) -> str:
+    """Add an output with the mean of what the node reads, over all axes but that of its channels; return its name."""
     import onnx
     from onnx import helper, numpy_helper
 
-    graph = model.graph
-    if any(output.name == MEAN_OF + name for output in graph.output):
-        return
+    name, graph = reader.input[0], model.graph
+    given, over = f"mean of {name}", [0]
+    if reader.op_type == "Conv":
+        over = [axis for axis in range(axes) if axis != 1]
+    else:  # a product reads any number of axes, the last of them its features
+        graph.initializer.append(numpy_helper.from_array(np.array([-1, features]), f"shape for {name}"))
+        graph.node.append(helper.make_node("Reshape", [name, f"shape for {name}"], [f"rows of {name}"]))
+        name = f"rows of {name}"
     if onnx_graph.opset_in(model) >= AXES_ARE_AN_INPUT:
-        graph.initializer.append(numpy_helper.from_array(np.array(axes), f"axes of {name}"))
-        node = helper.make_node("ReduceMean", [name, f"axes of {name}"], [MEAN_OF + name], keepdims=0)
+        graph.initializer.append(numpy_helper.from_array(np.array(over), f"axes of {name}"))
+        graph.node.append(helper.make_node("ReduceMean", [name, f"axes of {name}"], [given], keepdims=0))
     else:
-        node = helper.make_node("ReduceMean", [name], [MEAN_OF + name], axes=axes, keepdims=0)
-    graph.node.append(node)
-    graph.output.append(helper.make_tensor_value_info(MEAN_OF + name, onnx.TensorProto.FLOAT, None))
+        graph.node.append(helper.make_node("ReduceMean", [name], [given], axes=over, keepdims=0))
+    graph.output.append(helper.make_tensor_value_info(given, onnx.TensorProto.FLOAT, None))
+    return given
 
 
 def correct_biases(quantized: Path, prepared: Path, means: Means, *, apart: bool) -> None:
@@ -96,6 +101,44 @@ def correct_biases(quantized: Path, prepared: Path, means: Means, *, apart: bool
             corrected[bias.input[0]] = after.astype(before.dtype)
     _replace(model.graph, corrected)
     onnx_graph.save_whole(model, quantized, apart=apart)
+
+
+def correct_sums(quantized: Path, prepared: Path, means: Means, *, apart: bool) -> None:
+    """Do the same for products whose inputs are quantized at run time: what is added to them is the bias, and is stored in floats."""
+    graph, model = onnx_graph.load_whole(prepared).graph, onnx_graph.load_whole(quantized)
+    floats, held = _arrays(graph), _arrays(model.graph)
+    readers: dict[str, list[NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    corrected: Means = {}
+    for node in graph.node:
+        weight = node.input[1] if node.name in means and node.op_type in ("Gemm", "MatMul") else None
+        bias = _added(node, readers, floats) if weight is not None else None
+        # The names are those that the quantizer gives.
+        parts = [held.get(f"{weight}_{part}") for part in ("quantized", "scale", "zero_point")]
+        if weight is None or bias is None or bias not in held or len(readers[bias]) > 1 or len(readers[weight]) > 1:
+            continue
+        values, scale, zero = (None if part is None else part.astype(np.float64) for part in parts)
+        if values is None or scale is None or zero is None:
+            continue
+        is_transposed = node.op_type == "Gemm" and onnx_graph.attributes(node).get("transB", 0)
+        error = (values - zero) * scale - (floats[weight].T if is_transposed else floats[weight]).astype(np.float64)
+        shift = means[node.name] @ error
+        if held[bias].shape == shift.shape:
+            corrected[bias] = (held[bias] - shift).astype(held[bias].dtype)
+    _replace(model.graph, corrected)
+    onnx_graph.save_whole(model, quantized, apart=apart)
+
+
+def _added(node: "NodeProto", readers: "dict[str, list[NodeProto]]", stored: dict[str, np.ndarray]) -> str | None:
+    """Return the name of what is added to the product of a node, None if nothing stored is."""
+    if node.op_type == "Gemm":
+        return node.input[2] if len(node.input) > 2 and node.input[2] in stored else None
+    following = readers.get(node.output[0], [])
+    if len(following) != 1 or following[0].op_type != "Add":
+        return None
+    return next((name for name in following[0].input if name in stored), None)
 
 
 def _is_plain(node: "NodeProto") -> bool:

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from advisor.measure import onnx_graph, ort_session, qdq_file, quantize
+from advisor.measure import int8_file, onnx_graph, ort_session, quantize
 from advisor.profiling import schemes
 from tests import models
 from tests.models import save
 
-STATIC = next(scheme for scheme in schemes() if scheme.id == "int8-static-minmax")
+STATIC, DYNAMIC = (next(scheme for scheme in schemes() if scheme.id == name) for name in ("int8-static-minmax", "int8-dynamic"))
 UNCORRECTED = msgspec.structs.replace(STATIC, bias_correction=False)
 ITEMS = [np.random.default_rng(seed).gamma(2.0, size=(8, 4, 6, 6)).astype(np.float32) for seed in range(4)]
 
@@ -67,12 +67,15 @@ def products(transposed):
     )
 
 
-def made(model, folder, scheme=STATIC, nodes=quantize.EVERY, items=ITEMS, has_vnni=False):
+def made(model, folder, scheme=STATIC, nodes=quantize.EVERY, items=ITEMS, are_real=True):
     """Return the prepared file and the file under the scheme, as a user's processor without VNNI would get them."""
     folder.mkdir(exist_ok=True)
     baseline = save(model, folder / "baseline.onnx")
     ingredients = quantize.Ingredients(
-        file_bytes=baseline.stat().st_size, has_vnni=has_vnni, calibration=lambda: ({"x": values} for values in items)
+        file_bytes=baseline.stat().st_size,
+        has_vnni=False,
+        calibration=lambda: ({"x": values} for values in items),
+        are_real=are_real,
     )
     prepared = quantize.prepare(baseline, folder, apart=False)
     quantize.quantize(prepared, scheme, folder / "made.onnx", ingredients, nodes, apart=False)
@@ -108,6 +111,56 @@ def test_products_are_corrected_along_the_right_axis(transposed, tmp_path):
     assert after.mean() < 0.7 * before.mean()
 
 
+def products_and_sums():
+    """Return two products of three axes with what is added to them, as transformers have them."""
+    random = np.random.default_rng(5)
+    w = random.normal(0.02, 0.05, size=(16, 12)).astype(np.float32)
+    w[0, :] += 2.0
+    return models.build(
+        """(float[n, t, 16] x) => (float[n, t, 3] y) {
+            a = MatMul(x, w1)
+            b = Add(b1, a)
+            r = Relu(b)
+            c = MatMul(r, w2)
+            y = Add(c, b2)
+        }""",
+        {
+            "w1": w,
+            "b1": np.zeros(12, np.float32),
+            "w2": random.normal(size=(12, 3)).astype(np.float32),
+            "b2": np.zeros(3, np.float32),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"), [(products_and_sums(), (8, 5, 16)), (products(False), (64, 16)), (products(True), (64, 16))]
+)
+def test_what_is_added_to_products_is_corrected_where_inputs_are_quantized_at_run_time(model, shape, tmp_path):
+    items = [np.random.default_rng(seed).gamma(2.0, size=shape).astype(np.float32) for seed in range(4)]
+
+    def shift(scheme, folder):
+        prepared, variant = made(model, folder, scheme, items=items)
+        error = outputs(variant, items) - outputs(prepared, items)
+        return np.abs(error.reshape(-1, error.shape[-1]).mean(axis=0))
+
+    before = shift(msgspec.structs.replace(DYNAMIC, bias_correction=False), tmp_path / "before")
+    after = shift(DYNAMIC, tmp_path / "after")
+
+    assert after.mean() < 0.7 * before.mean()
+
+
+def test_generated_items_correct_nothing(tmp_path):
+    items = [np.random.default_rng(1).gamma(2.0, size=(64, 16)).astype(np.float32)]
+
+    _, real = made(products(False), tmp_path / "real", DYNAMIC, items=items)
+    _, generated = made(products(False), tmp_path / "generated", DYNAMIC, items=items, are_real=False)
+    _, plain = made(products(False), tmp_path / "plain", msgspec.structs.replace(DYNAMIC, bias_correction=False), items=items)
+
+    weights = [onnx_graph.read_graph(path).weights_sha256 for path in (real, generated, plain)]
+    assert weights[1] == weights[2] != weights[0]
+
+
 @given(st.integers(0, 1000), st.sampled_from([1, 2, 4]))
 def test_the_shift_is_what_the_wrong_weights_add(seed, groups):
     random = np.random.default_rng(seed)
@@ -117,7 +170,7 @@ def test_the_shift_is_what_the_wrong_weights_add(seed, groups):
     # An image of one pixel, all channels at their mean: what the convolution by the error alone gives.
     expected = [error[out, :, 0, 0] @ mean.reshape(groups, -1)[out // (8 // groups)] for out in range(8)]
 
-    np.testing.assert_allclose(qdq_file._shift(node, error, mean), expected)
+    np.testing.assert_allclose(int8_file._shift(node, error, mean), expected)
 
 
 def test_means_are_those_of_what_each_node_reads(tmp_path):
@@ -125,7 +178,7 @@ def test_means_are_those_of_what_each_node_reads(tmp_path):
     model = onnx.load(prepared)
     first = next(node for node in model.graph.node if node.op_type == "Conv")
 
-    means = qdq_file.mean_inputs(prepared, lambda: ({"x": values} for values in ITEMS))
+    means = int8_file.mean_inputs(prepared, lambda: ({"x": values} for values in ITEMS))
 
     np.testing.assert_allclose(means[first.name], np.concatenate(ITEMS).mean(axis=(0, 2, 3)), rtol=1e-5)
     assert {node.name for node in model.graph.node if node.op_type == "Conv"} == set(means)
@@ -159,8 +212,8 @@ def test_a_product_that_is_kept_gives_what_it_gave(tmp_path):
     first = model.graph.node[0]
     first.attribute.append(helper.make_attribute("activation", "LeakyRelu"))
     first.attribute.append(helper.make_attribute("activation_alpha", 1.0))
-    first.op_type, first.domain = "FusedGemm", qdq_file.MICROSOFT
-    model.opset_import.append(helper.make_opsetid(qdq_file.MICROSOFT, 1))
+    first.op_type, first.domain = "FusedGemm", int8_file.MICROSOFT
+    model.opset_import.append(helper.make_opsetid(int8_file.MICROSOFT, 1))
     onnx.save(model, tmp_path / "fused.onnx")
 
     np.testing.assert_array_equal(outputs(path, items), outputs(tmp_path / "fused.onnx", items))
