@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from advisor.errors import AdvisorError
+from advisor.errors import AdvisorError, InputError
 from advisor.measure import model_inputs, quality
 from advisor.measure.points import longest_call_s
 from advisor.measure.variants import Plan, Workers, baseline_id
@@ -42,6 +42,7 @@ class Comparison:
         self.workers = workers
         self.folder = folder
         self.baseline = baseline_id(plan.facts)
+        self._judged = 0  # items of the user's data
 
     def with_agreement(self, variant: Variant) -> Variant:
         """Return the variant with its agreement on a few items; raise WorkerError if it fails, or gives what is not finite."""
@@ -62,14 +63,10 @@ class Comparison:
         plan, metric, digest = self.plan, self.plan.settings.quality_metric, self.plan.settings.quality_data_sha256
         if plan.data is None or metric is None or digest is None:
             return None
-        data = model_inputs.read_npz(Path(plan.data), "quality.data")
-        count = self._items(data, plan.data)
         most = plan.settings.quality_max_drop
-        first = count if most is None or count < 2 * FIRST_ITEMS else FIRST_ITEMS
         result = None
-        for items in dict.fromkeys((first, count)):
+        for items, part in self._parts():
             before, after = self._both(name, plan.data, items, None)
-            part = {key: _first(plan, key, values, items, count) for key, values in data.items()}
             try:
                 result = quality.quality(
                     metric,
@@ -86,19 +83,49 @@ class Comparison:
                     looks=looks,
                 )
             except AdvisorError as error:
+                if items < self._judged:  # a rare class may be missing among the first
+                    continue
                 raise WorkerError(error.fault, hint=error.hint) from error
             if most is not None and result.drop.low > most:
                 break
         return result
+
+    def check_metric(self) -> None:
+        """Raise InputError if the metric cannot be taken of the baseline, before variants are made to be judged by it."""
+        plan, metric = self.plan, self.plan.settings.quality_metric
+        if plan.data is None or metric is None:
+            return
+        for items, part in self._parts():
+            try:
+                quality.check_outputs(
+                    metric,
+                    plan.facts.outputs,
+                    _read(self._before(plan.data, items, None)),
+                    part,
+                    plan.facts.inputs,
+                    plan.own_metric,
+                )
+            except AdvisorError as error:
+                if items == self._judged:
+                    raise InputError(error.fault, hint=error.hint) from error
+            else:
+                return
+
+    def _parts(self) -> Iterator[tuple[int, Outputs]]:
+        """Yield how many of the user's items to judge by, and these: a few where that may be enough, then all."""
+        plan = self.plan
+        data = model_inputs.read_npz(Path(str(plan.data)), "quality.data")
+        count = self._judged = self._items(data, plan.data)
+        first = count if plan.settings.quality_max_drop is None or count < 2 * FIRST_ITEMS else FIRST_ITEMS
+        for items in dict.fromkeys((first, count)):
+            yield items, {key: _first(plan, key, values, items, count) for key, values in data.items()}
 
     def _items(self, rows: Outputs, path: str | None) -> int:
         return model_inputs.check_rows(self.plan.facts.inputs, rows, Path(str(path)))
 
     def _both(self, name: str, rows: str | None, items: int, length: int | None) -> tuple[Outputs, Outputs]:
         """Return the outputs of the baseline and of the variant for the same items; raise WorkerError where they cannot be compared."""
-        kept = self.folder / f"baseline-{'data' if rows == self.plan.data and rows else 'rows'}-{items}.npz"
-        if not kept.is_file():
-            self._predict(self.baseline, rows, items, length, kept)
+        kept = self._before(rows, items, length)
         target = self.folder / "variant.npz"
         self._predict(name, rows, items, length, target)
         before, after = _read(kept), _read(target)
@@ -110,6 +137,13 @@ class Comparison:
         if broken is not None:
             raise WorkerError(f"its output {broken} is not finite where the baseline's is", hint="use another scheme")
         return before, after
+
+    def _before(self, rows: str | None, items: int, length: int | None) -> Path:
+        """Return where the baseline's outputs for the items are."""
+        kept = self.folder / f"baseline-{'data' if rows == self.plan.data and rows else 'rows'}-{items}.npz"
+        if not kept.is_file():
+            self._predict(self.baseline, rows, items, length, kept)
+        return kept
 
     def _predict(self, name: str, rows: str | None, items: int, length: int | None, target: Path) -> None:
         size = PREDICT_BATCH_SIZE if self.plan.facts.batching.possible else 1
