@@ -57,6 +57,7 @@ def _run(arguments: argparse.Namespace) -> None:
         check_writable(Path(arguments.json))
     compare.LOOKS, compare.LOOK_S = (3, 0.03) if arguments.quick else (LOOKS, LOOK_S)
     compare.HOPELESS = lineup.WORTH_MIXING = 0.0  # here even what is hopeless is measured, and mixed
+    compare.JUDGING_SHARE = float("inf")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="advisor-bench-") as name:
         folder = Path(arguments.folder or name)

@@ -4,6 +4,7 @@ import contextlib
 import math
 import statistics
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from advisor.schema import Estimate, QualityResult, Variant
 COMPARED_ITEMS = 16
 PREDICT_BATCH_SIZE = 8  # as a server would batch: what shares a batch can matter to a dynamically quantized model
 FIRST_ITEMS = 256  # of the data, in random order: who has lost too much on these is not run on the rest
+# What the baseline's answers to the user's examples may take, as a part of the time for measuring, and at the least: those that come
+# later in their random order are left out. Every variant that is judged takes as long once more.
+JUDGING_SHARE, LEAST_JUDGING_S = 0.2, 5.0
 PREDICT_PATIENCE_S = 3600.0
 
 # The first look at speed.
@@ -42,7 +46,9 @@ class Comparison:
         self.workers = workers
         self.folder = folder
         self.baseline = baseline_id(plan.facts)
-        self._judged = 0  # items of the user's data
+        self._given = 0  # items of the user's data
+        self._judged: int | None = None  # items of the user's data that there is time to judge by
+        self._item_s: float | None = None  # of the baseline
 
     def with_agreement(self, variant: Variant) -> Variant:
         """Return the variant with its agreement on a few items; raise WorkerError if it fails, or gives what is not finite."""
@@ -55,10 +61,10 @@ class Comparison:
         agreed = quality.agreement(plan.facts.outputs, before, after, masks, given=rows is not None)
         return msgspec.structs.replace(variant, load_s=self.workers[variant.id][1].load_s, agreement=agreed)
 
-    def quality(self, name: str, *, looks: int = 1) -> QualityResult | None:
+    def quality(self, name: str, *, looks: int = 1, briefly: bool = False) -> QualityResult | None:
         """Return the quality of a variant on the user's data, None without data or metric.
 
-        Of a variant that has lost too much on the first items alone, that is all that is said.
+        Of a variant that has lost too much on the first items alone, that is all that is said, and of one to be judged briefly.
         """
         plan, metric, digest = self.plan, self.plan.settings.quality_metric, self.plan.settings.quality_data_sha256
         if plan.data is None or metric is None or digest is None:
@@ -83,11 +89,14 @@ class Comparison:
                     looks=looks,
                 )
             except AdvisorError as error:
-                if items < self._judged:  # a rare class may be missing among the first
+                if items != self._judged:  # a rare class may be missing among the first
                     continue
                 raise WorkerError(error.fault, hint=error.hint) from error
-            if most is not None and result.drop.low > most:
+            if briefly or (most is not None and result.drop.low > most):
                 break
+            if items == self._judged and items < self._given:
+                said = f"{result.drop.source}, of {self._given}: more would take too long"
+                result = msgspec.structs.replace(result, drop=msgspec.structs.replace(result.drop, source=said))
         return result
 
     def check_metric(self) -> None:
@@ -115,10 +124,17 @@ class Comparison:
         """Yield how many of the user's items to judge by, and these: a few where that may be enough, then all."""
         plan = self.plan
         data = model_inputs.read_npz(Path(str(plan.data)), "quality.data")
-        count = self._judged = self._items(data, plan.data)
+        count = self._given = self._items(data, plan.data)
         first = count if plan.settings.quality_max_drop is None or count < 2 * FIRST_ITEMS else FIRST_ITEMS
-        for items in dict.fromkeys((first, count)):
-            yield items, {key: _first(plan, key, values, items, count) for key, values in data.items()}
+        self._judged = count if first == count else self._judged
+        yield first, {key: _first(plan, key, values, first, count) for key, values in data.items()}
+        if first == count:
+            return
+        if self._judged is None:
+            affordable = max(JUDGING_SHARE * plan.settings.budget_s, LEAST_JUDGING_S) / (self._item_s or 1e-9)
+            self._judged = int(max(2 * first, min(count, affordable)))
+        items = self._judged
+        yield items, {key: _first(plan, key, values, items, count) for key, values in data.items()}
 
     def _items(self, rows: Outputs, path: str | None) -> int:
         return model_inputs.check_rows(self.plan.facts.inputs, rows, Path(str(path)))
@@ -142,7 +158,10 @@ class Comparison:
         """Return where the baseline's outputs for the items are."""
         kept = self.folder / f"baseline-{'data' if rows == self.plan.data and rows else 'rows'}-{items}.npz"
         if not kept.is_file():
+            started = time.perf_counter()
             self._predict(self.baseline, rows, items, length, kept)
+            if rows is not None and rows == self.plan.data:
+                self._item_s = (time.perf_counter() - started) / items
         return kept
 
     def _predict(self, name: str, rows: str | None, items: int, length: int | None, target: Path) -> None:

@@ -163,7 +163,7 @@ class Lineup:
                 said = f"{SLOWER}: {compare.in_words(speeds)}, at a first look"
                 raise WorkerError(said, hint="serve the model as given")
             self.looks[variant.id] = speeds
-            quality = quality or self.comparison.quality(variant.id, looks=looks)
+            quality = quality or self.comparison.quality(variant.id, looks=looks, briefly=variant.lossless)
         except WorkerError as error:
             self._leave_out(Exclusion(what=variant.id, reason=error.fault))
             self._close(variant.id)

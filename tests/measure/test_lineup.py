@@ -198,12 +198,31 @@ def test_a_metric_that_does_not_suit_the_model_is_an_error_before_variants_are_m
 
 
 def test_a_class_missing_among_the_first_items_leaves_the_variant_to_be_judged_on_all(tmp_path):
-    plan = plan_with(tmp_path, "ort-optimized", quality_max_drop=0.5)
+    plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.5)
     with np.load(plan.data) as archive:
         rows = {name: archive[name] for name in archive.files}
     rows["label"] = (np.arange(ITEMS) >= ITEMS - 40).astype(np.int64)  # none among the first
     np.savez(plan.data, **rows)
     plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, quality_metric="auc"))
 
-    (variant,) = (variant for variant in measured(plan).variants if variant.id == "ort-optimized")
+    (variant,) = (variant for variant in measured(plan).variants if variant.id == "int8-dynamic")
     assert ITEMS == variant.quality.items
+
+
+def test_a_variant_is_judged_on_as_many_items_as_there_is_time_for_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "LEAST_JUDGING_S", 0.0)
+    monkeypatch.setattr(compare, "JUDGING_SHARE", 0.0)
+    plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=1.0)
+
+    (variant,) = (variant for variant in measured(plan).variants if variant.id == "int8-dynamic")
+
+    assert 2 * compare.FIRST_ITEMS == variant.quality.items < ITEMS
+    assert f"of {ITEMS}: more would take too long" in variant.quality.drop.source
+
+
+def test_what_loses_nothing_is_judged_on_the_first_items_alone(tmp_path):
+    profile = measured(plan_with(tmp_path, "ort-optimized", quality_max_drop=1.0))
+
+    (variant,) = (variant for variant in profile.variants if variant.id == "ort-optimized")
+    assert variant.lossless and compare.FIRST_ITEMS == variant.quality.items
+    assert admission(variant, workload(max_drop=1.0)).admitted
