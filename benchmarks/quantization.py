@@ -57,6 +57,7 @@ def _run(arguments: argparse.Namespace) -> None:
         check_writable(Path(arguments.json))
     compare.LOOKS, compare.LOOK_S = (3, 0.03) if arguments.quick else (LOOKS, LOOK_S)
     compare.HOPELESS = lineup.WORTH_MIXING = 0.0  # here even what is hopeless is measured, and mixed
+    compare.LONG_LOOKS, compare.LONG_LOOK_CALLS = compare.LOOKS, compare.LOOK_CALLS
     compare.JUDGING_SHARE = float("inf")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="advisor-bench-") as name:
@@ -243,6 +244,9 @@ def show(case: Case, rows: list[Row]) -> None:
         print(f"{row['scheme']:28} {size:>7} {cells[0]:>21} {cells[1]:>21} {cells[2]:>24} {holds:>6} {spent:>6}")
         if row["bytes"] is None or (row["holds"] is False and row["why"]):
             print(f"{'':10} {row['why']}")
+        if row.get("items") and row["items"] < max(other.get("items") or 0 for other in rows):
+            given = f"{row['quality_of_baseline']:.4f}"
+            print(f"{'':10} its quality is that on the first {row['items']} items, where the model as given has {given}")
         if row.get("kept_operators"):
             print(f"{'':10} in full precision, at {row['kept_cost']:.2f} times the time: {', '.join(row['kept_operators'])}")
         if row["pre_flight"]:

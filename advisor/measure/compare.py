@@ -32,6 +32,7 @@ LOOKS = 3
 LOOK_S = 0.03
 LOOK_CALLS = 2
 LOOK_BATCH_SIZE = 8
+LONG_LOOKS, LONG_LOOK_CALLS = 2, 1  # where a call is expected to take longer than LONG_CALL_S, which hardly any noise hides
 LONG_CALL_S = 0.25  # batches of which would take seconds to look at
 HOPELESS = 0.9  # of the baseline's speed: below that at every look, at every size, no longer measurement will help
 
@@ -175,17 +176,19 @@ class Comparison:
         lengths = plan.settings.sequence_lengths
         sizes = [1] if not plan.facts.batching.possible else sorted({1, min(LOOK_BATCH_SIZE, plan.settings.max_batch_size)})
         found: dict[int, list[float]] = {}
+        before = 0.0  # seconds of a call of the size before
         for size in sizes:
+            is_long = before * size > LONG_CALL_S
             request = Time(
                 batch_size=size,
                 sequence_length=lengths[0] if lengths else plan.facts.at_sequence_length,
                 intra_op_num_threads=1,
                 instances=1,
                 seconds=LOOK_S,
-                min_calls=LOOK_CALLS,
+                min_calls=LONG_LOOK_CALLS if is_long else LOOK_CALLS,
                 warm_up_calls=1,
             )
-            for _ in range(LOOKS):
+            for _ in range(LONG_LOOKS if is_long else LOOKS):
                 before, after = (statistics.median(self.workers[who][0].ask(request, Timed).latency_s) for who in (other, name))
                 found.setdefault(size, []).append(before / after)
             if before > min(LONG_CALL_S, longest_call_s(plan)):
