@@ -19,12 +19,19 @@ METRICS = (
     "cosine",
 )
 TOP_K = re.compile(r"top([1-9][0-9]*)_accuracy")
+# Of these a loss is more of them.
+RISING = {"character_error_rate", "mean_squared_error", "perplexity"}
 OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # module:function
 
 
 def is_known(metric: str) -> bool:
     """Return whether there is such a metric; what a function of the user's computes is not looked into."""
     return metric in METRICS or bool(TOP_K.fullmatch(metric)) or bool(OWN.fullmatch(metric))
+
+
+def changes(metric: str) -> str:
+    """Return the word for what a metric does as quality is lost."""
+    return "rises" if metric in RISING else "drops"
 
 
 def judge(quality: QualityResult, max_drop: float, max_slice_drop: float | None) -> tuple[bool, str]:
@@ -34,18 +41,19 @@ def judge(quality: QualityResult, max_drop: float, max_slice_drop: float | None)
     slice has few items, so it fails if it is shown to lose more than `max_drop`, or, with `max_slice_drop`, may lose more than that.
     """
     drop = quality.drop
-    said = f"{quality.metric} drops by {percent(drop.value)}, at worst {percent(drop.high)} (allowed {percent(max_drop)})"
+    word = changes(quality.metric)
+    said = f"{quality.metric} {word} by {percent(drop.value)}, at worst {percent(drop.high)} (allowed {percent(max_drop)})"
     if drop.high > max_drop:
         return False, said
     worst = max(quality.slices, key=lambda entry: entry.drop.low, default=None)
     if worst is not None and worst.drop.low > max_drop:
-        return False, f"{said}; but {worst.name} drops by {percent(worst.drop.value)}, at least {percent(worst.drop.low)}"
+        return False, f"{said}; but {worst.name} {word} by {percent(worst.drop.value)}, at least {percent(worst.drop.low)}"
     if max_slice_drop is not None and quality.slices:
         widest = max(quality.slices, key=lambda entry: entry.drop.high)
         if widest.drop.high > max_slice_drop:
             allowed = f"allowed for each part: {percent(max_slice_drop)}"
             return (
                 False,
-                f"{said}; but {widest.name} drops by {percent(widest.drop.value)}, at worst {percent(widest.drop.high)} ({allowed})",
+                f"{said}; but {widest.name} {word} by {percent(widest.drop.value)}, at worst {percent(widest.drop.high)} ({allowed})",
             )
     return True, said

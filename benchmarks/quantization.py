@@ -28,6 +28,8 @@ from integer_ceiling import ceilings
 from quantization_models import MAKERS, Case, cases
 
 import advisor  # noqa: F401 - first of all, so that ONNX Runtime is loaded without telemetry
+from advisor.errors import AdvisorError, InputError
+from advisor.files import check_writable
 from advisor.measure import compare, lineup, preflight
 from advisor.measure.lineup import Lineup
 from advisor.measure.metrics import loss_of
@@ -35,7 +37,7 @@ from advisor.measure.ort_session import providers
 from advisor.measure.store import Journal
 from advisor.measure.variants import AGAIN, Plan, baseline_id
 from advisor.profiling import ProfileOptions, plan_for, schemes
-from advisor.quality_floor import judge
+from advisor.quality_floor import METRICS, OWN, is_known, judge
 from advisor.schema import QualityResult, Variant
 from advisor.workload_file import read_workload
 
@@ -47,8 +49,19 @@ Row = dict[str, Any]
 
 def main() -> None:
     arguments = _arguments()
+    try:
+        _run(arguments)
+    except AdvisorError as error:
+        sys.exit(f"error: {error.fault}\n  {error.hint}")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        check_writable(Path(arguments.json))
     compare.LOOKS, compare.LOOK_S = (3, 0.03) if arguments.quick else (LOOKS, LOOK_S)
     compare.HOPELESS = lineup.WORTH_MIXING = 0.0  # here even what is hopeless is measured, and mixed
+    compare.LONG_LOOKS, compare.LONG_LOOK_CALLS = compare.LOOKS, compare.LOOK_CALLS
+    compare.JUDGING_SHARE = float("inf")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="advisor-bench-") as name:
         folder = Path(arguments.folder or name)
@@ -64,6 +77,7 @@ def main() -> None:
             show(case, found)
             rows += found
     if arguments.json:
+        Path(arguments.json).parent.mkdir(parents=True, exist_ok=True)
         Path(arguments.json).write_text(json.dumps({"rows": rows, "ceilings": limits}, indent=1) + "\n")
 
 
@@ -79,12 +93,33 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--metric", default="top1_agreement", help="what quality is")
     parser.add_argument("--calibration", help="examples to find static ranges on, none of them in --data")
     parser.add_argument("--max-drop", type=float, default=0.01, help="what may be lost")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    known = [scheme.id for scheme in schemes()]
+    for name in arguments.scheme or ():
+        if name not in known:
+            parser.error(f"--scheme: there is no {name!r}; the catalogue has: {', '.join(known)}")
+    if arguments.model is None and (arguments.data or arguments.calibration):
+        parser.error("--data and --calibration go with --model")
+    if arguments.data is None and arguments.calibration:
+        parser.error("--calibration goes with --data")
+    return arguments
 
 
 def _own_case(arguments: argparse.Namespace) -> Case:
     model = Path(arguments.model)
-    data, calibration = (Path(name).absolute() if name else None for name in (arguments.data, arguments.calibration))
+    for option, value in (("--model", arguments.model), ("--data", arguments.data), ("--calibration", arguments.calibration)):
+        if value is not None and not OWN.fullmatch(value) and not Path(value).exists():
+            raise InputError(f"{option}: {value}: no such file or directory", hint="check the path")
+    if not is_known(arguments.metric):
+        raise InputError(
+            f"--metric: there is no {arguments.metric!r}", hint=f"use one of {', '.join(METRICS)}, or module:function"
+        )
+    # What is named as module:function is looked for beside where the user stands.
+    sys.path.insert(0, str(Path.cwd()))
+    data, calibration = (
+        None if name is None else Path(name) if OWN.fullmatch(name) else Path(name).absolute()
+        for name in (arguments.data, arguments.calibration)
+    )
     metric = arguments.metric if data else None
     return Case(model.stem, model, data, calibration, metric, arguments.max_drop, model if model.is_dir() else None)
 
@@ -218,7 +253,7 @@ def _left_out(case: Case, name: str, reason: str, said: dict[str, str | None], l
 
 
 def show(case: Case, rows: list[Row]) -> None:
-    print(f"\n{case.name}: {case.metric or 'no quality, its weights are random'}, at most {case.max_drop:g} may be lost")
+    print(f"\n{case.name}: {case.metric or 'no examples to judge quality by'}, at most {case.max_drop:g} may be lost")
     print(f"{'scheme':28} {'MB':>7} {'speed, batch 1':>21} {'speed, batch 8':>21} {'quality':>24} {'holds':>6} {'s':>6}")
     for row in rows:
         size = f"{row['bytes'] / 1e6:.2f}" if row["bytes"] else "-"
@@ -228,6 +263,9 @@ def show(case: Case, rows: list[Row]) -> None:
         print(f"{row['scheme']:28} {size:>7} {cells[0]:>21} {cells[1]:>21} {cells[2]:>24} {holds:>6} {spent:>6}")
         if row["bytes"] is None or (row["holds"] is False and row["why"]):
             print(f"{'':10} {row['why']}")
+        if row.get("items") and row["items"] < max(other.get("items") or 0 for other in rows):
+            given = f"{row['quality_of_baseline']:.4f}"
+            print(f"{'':10} its quality is that on the first {row['items']} items, where the model as given has {given}")
         if row.get("kept_operators"):
             print(f"{'':10} in full precision, at {row['kept_cost']:.2f} times the time: {', '.join(row['kept_operators'])}")
         if row["pre_flight"]:

@@ -10,6 +10,7 @@ from advisor.decide.elsewhere import measure_there
 from advisor.decide.predict import SERVER_FACTOR
 from advisor.decide.search import MAX_REPLICAS
 from advisor.decide.service_time import is_projected
+from advisor.quality_floor import changes
 from advisor.schema import BUSY_FRACTION, Advice, Estimate, Exclusion, LoadTest, Prediction
 from advisor.units import percent, rate, seconds, usd
 
@@ -74,7 +75,8 @@ def risks(bench: Bench, recommended: Prediction | None) -> tuple[str, ...]:
         if variant.derived_from is not None and not variant.lossless and variant.quality is not None:
             drop = variant.quality.drop
             said.append(
-                f"{variant.quality.metric} drops by {percent(drop.value)}, up to {percent(drop.high)}, on {variant.quality.items} items"
+                f"{variant.quality.metric} {changes(variant.quality.metric)} by {percent(drop.value)}, up to {percent(drop.high)}, "
+                f"on {variant.quality.items} items"
             )
         in_busiest = recommended.latency_busiest_s
         if in_busiest is not None:

@@ -4,13 +4,14 @@ import contextlib
 import math
 import statistics
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from advisor.errors import AdvisorError
+from advisor.errors import AdvisorError, InputError
 from advisor.measure import model_inputs, quality
 from advisor.measure.points import longest_call_s
 from advisor.measure.variants import Plan, Workers, baseline_id
@@ -21,6 +22,9 @@ from advisor.schema import Estimate, QualityResult, Variant
 COMPARED_ITEMS = 16
 PREDICT_BATCH_SIZE = 8  # as a server would batch: what shares a batch can matter to a dynamically quantized model
 FIRST_ITEMS = 256  # of the data, in random order: who has lost too much on these is not run on the rest
+# What the baseline's answers to the user's examples may take, as a part of the time for measuring, and at the least: those that come
+# later in their random order are left out. Every variant that is judged takes as long once more.
+JUDGING_SHARE, LEAST_JUDGING_S = 0.5, 5.0
 PREDICT_PATIENCE_S = 3600.0
 
 # The first look at speed.
@@ -28,6 +32,7 @@ LOOKS = 3
 LOOK_S = 0.03
 LOOK_CALLS = 2
 LOOK_BATCH_SIZE = 8
+LONG_LOOKS, LONG_LOOK_CALLS = 2, 1  # where a call is expected to take longer than LONG_CALL_S, which hardly any noise hides
 LONG_CALL_S = 0.25  # batches of which would take seconds to look at
 HOPELESS = 0.9  # of the baseline's speed: below that at every look, at every size, no longer measurement will help
 
@@ -42,6 +47,9 @@ class Comparison:
         self.workers = workers
         self.folder = folder
         self.baseline = baseline_id(plan.facts)
+        self._given = 0  # items of the user's data
+        self._judged: int | None = None  # items of the user's data that there is time to judge by
+        self._item_s: float | None = None  # of the baseline
 
     def with_agreement(self, variant: Variant) -> Variant:
         """Return the variant with its agreement on a few items; raise WorkerError if it fails, or gives what is not finite."""
@@ -54,22 +62,18 @@ class Comparison:
         agreed = quality.agreement(plan.facts.outputs, before, after, masks, given=rows is not None)
         return msgspec.structs.replace(variant, load_s=self.workers[variant.id][1].load_s, agreement=agreed)
 
-    def quality(self, name: str, *, looks: int = 1) -> QualityResult | None:
+    def quality(self, name: str, *, looks: int = 1, briefly: bool = False) -> QualityResult | None:
         """Return the quality of a variant on the user's data, None without data or metric.
 
-        Of a variant that has lost too much on the first items alone, that is all that is said.
+        Of a variant that has lost too much on the first items alone, that is all that is said, and of one to be judged briefly.
         """
         plan, metric, digest = self.plan, self.plan.settings.quality_metric, self.plan.settings.quality_data_sha256
         if plan.data is None or metric is None or digest is None:
             return None
-        data = model_inputs.read_npz(Path(plan.data), "quality.data")
-        count = self._items(data, plan.data)
         most = plan.settings.quality_max_drop
-        first = count if most is None or count < 2 * FIRST_ITEMS else FIRST_ITEMS
         result = None
-        for items in dict.fromkeys((first, count)):
+        for items, part in self._parts():
             before, after = self._both(name, plan.data, items, None)
-            part = {key: _first(plan, key, values, items, count) for key, values in data.items()}
             try:
                 result = quality.quality(
                     metric,
@@ -86,19 +90,59 @@ class Comparison:
                     looks=looks,
                 )
             except AdvisorError as error:
+                if items != self._judged:  # a rare class may be missing among the first
+                    continue
                 raise WorkerError(error.fault, hint=error.hint) from error
-            if most is not None and result.drop.low > most:
+            if briefly or (most is not None and result.drop.low > most):
                 break
+            if items == self._judged and items < self._given:
+                said = f"{result.drop.source}, of {self._given}: more would take too long"
+                result = msgspec.structs.replace(result, drop=msgspec.structs.replace(result.drop, source=said))
         return result
+
+    def check_metric(self) -> None:
+        """Raise InputError if the metric cannot be taken of the baseline, before variants are made to be judged by it."""
+        plan, metric = self.plan, self.plan.settings.quality_metric
+        if plan.data is None or metric is None:
+            return
+        for items, part in self._parts():
+            try:
+                quality.check_outputs(
+                    metric,
+                    plan.facts.outputs,
+                    _read(self._before(plan.data, items, None)),
+                    part,
+                    plan.facts.inputs,
+                    plan.own_metric,
+                )
+            except AdvisorError as error:
+                if items == self._judged:
+                    raise InputError(error.fault, hint=error.hint) from error
+            else:
+                return
+
+    def _parts(self) -> Iterator[tuple[int, Outputs]]:
+        """Yield how many of the user's items to judge by, and these: a few where that may be enough, then all."""
+        plan = self.plan
+        data = model_inputs.read_npz(Path(str(plan.data)), "quality.data")
+        count = self._given = self._items(data, plan.data)
+        first = count if plan.settings.quality_max_drop is None or count < 2 * FIRST_ITEMS else FIRST_ITEMS
+        self._judged = count if first == count else self._judged
+        yield first, {key: _first(plan, key, values, first, count) for key, values in data.items()}
+        if first == count:
+            return
+        if self._judged is None:
+            affordable = max(JUDGING_SHARE * plan.settings.budget_s, LEAST_JUDGING_S) / (self._item_s or 1e-9)
+            self._judged = int(max(2 * first, min(count, affordable)))
+        items = self._judged
+        yield items, {key: _first(plan, key, values, items, count) for key, values in data.items()}
 
     def _items(self, rows: Outputs, path: str | None) -> int:
         return model_inputs.check_rows(self.plan.facts.inputs, rows, Path(str(path)))
 
     def _both(self, name: str, rows: str | None, items: int, length: int | None) -> tuple[Outputs, Outputs]:
         """Return the outputs of the baseline and of the variant for the same items; raise WorkerError where they cannot be compared."""
-        kept = self.folder / f"baseline-{'data' if rows == self.plan.data and rows else 'rows'}-{items}.npz"
-        if not kept.is_file():
-            self._predict(self.baseline, rows, items, length, kept)
+        kept = self._before(rows, items, length)
         target = self.folder / "variant.npz"
         self._predict(name, rows, items, length, target)
         before, after = _read(kept), _read(target)
@@ -111,6 +155,16 @@ class Comparison:
             raise WorkerError(f"its output {broken} is not finite where the baseline's is", hint="use another scheme")
         return before, after
 
+    def _before(self, rows: str | None, items: int, length: int | None) -> Path:
+        """Return where the baseline's outputs for the items are."""
+        kept = self.folder / f"baseline-{'data' if rows == self.plan.data and rows else 'rows'}-{items}.npz"
+        if not kept.is_file():
+            started = time.perf_counter()
+            self._predict(self.baseline, rows, items, length, kept)
+            if rows is not None and rows == self.plan.data:
+                self._item_s = (time.perf_counter() - started) / items
+        return kept
+
     def _predict(self, name: str, rows: str | None, items: int, length: int | None, target: Path) -> None:
         size = PREDICT_BATCH_SIZE if self.plan.facts.batching.possible else 1
         request = Predict(rows=rows, items=items, batch_size=size, sequence_length=length, target=str(target))
@@ -122,17 +176,19 @@ class Comparison:
         lengths = plan.settings.sequence_lengths
         sizes = [1] if not plan.facts.batching.possible else sorted({1, min(LOOK_BATCH_SIZE, plan.settings.max_batch_size)})
         found: dict[int, list[float]] = {}
+        before = 0.0  # seconds of a call of the size before
         for size in sizes:
+            is_long = before * size > LONG_CALL_S
             request = Time(
                 batch_size=size,
                 sequence_length=lengths[0] if lengths else plan.facts.at_sequence_length,
                 intra_op_num_threads=1,
                 instances=1,
                 seconds=LOOK_S,
-                min_calls=LOOK_CALLS,
+                min_calls=LONG_LOOK_CALLS if is_long else LOOK_CALLS,
                 warm_up_calls=1,
             )
-            for _ in range(LOOKS):
+            for _ in range(LONG_LOOKS if is_long else LOOKS):
                 before, after = (statistics.median(self.workers[who][0].ask(request, Timed).latency_s) for who in (other, name))
                 found.setdefault(size, []).append(before / after)
             if before > min(LONG_CALL_S, longest_call_s(plan)):

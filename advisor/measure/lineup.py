@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import statistics
 import time
+from pathlib import Path
 
 import msgspec
 
@@ -26,6 +27,7 @@ from advisor.measure.variants import (
     made,
     ranges_folder,
     variant_file,
+    without_folders,
 )
 from advisor.measure.worker import Loaded
 from advisor.measure.worker_process import WorkerError, WorkerProcess
@@ -60,6 +62,7 @@ class Lineup:
         for exclusion in self.plan.excluded:
             self._leave_out(exclusion)
         self._open_baseline()
+        self.comparison.check_metric()
         schemes = [scheme for scheme in self.plan.schemes if scheme.id not in self.left_out]
         for scheme in schemes:
             if scheme.instead_of is None:
@@ -80,7 +83,8 @@ class Lineup:
         try:
             self._open(name, None)
         except WorkerError as error:
-            raise ModelError(f"the model cannot be loaded by a process of its own: {error.fault}", hint=error.hint) from error
+            fault = f"{self.plan.baseline}: cannot be loaded by a process of its own: {error.fault}"
+            raise ModelError(fault, hint=error.hint) from error
         self._keep(msgspec.structs.replace(variant, load_s=self.workers[name][1].load_s))
 
     def _open_again(self) -> None:
@@ -93,11 +97,12 @@ class Lineup:
     def _open(self, name: str, variant: Variant | None) -> None:
         worker = WorkerProcess()
         self.stack.enter_context(worker)
+        load = load_of(self.plan, variant)
         try:
-            self.workers[name] = (worker, worker.ask(load_of(self.plan, variant), Loaded))
-        except WorkerError:
+            self.workers[name] = (worker, worker.ask(load, Loaded))
+        except WorkerError as error:
             worker.__exit__()
-            raise
+            raise WorkerError(without_folders(error.fault, Path(load.path)), hint=error.hint) from error
 
     def _close(self, name: str) -> None:
         opened = self.workers.pop(name, None)
@@ -161,7 +166,7 @@ class Lineup:
                 said = f"{SLOWER}: {compare.in_words(speeds)}, at a first look"
                 raise WorkerError(said, hint="serve the model as given")
             self.looks[variant.id] = speeds
-            quality = quality or self.comparison.quality(variant.id, looks=looks)
+            quality = quality or self.comparison.quality(variant.id, looks=looks, briefly=variant.lossless)
         except WorkerError as error:
             self._leave_out(Exclusion(what=variant.id, reason=error.fault))
             self._close(variant.id)

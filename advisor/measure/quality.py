@@ -127,6 +127,19 @@ def quality(
     )
 
 
+def check_outputs(
+    metric: Metric,
+    outputs: tuple[ModelOutput, ...],
+    values: Outputs,
+    rows: Mapping[str, np.ndarray],
+    inputs: tuple[ModelInput, ...],
+    own: Callable[..., object] | None,
+) -> None:
+    """Raise InputError if the metric cannot be taken of these outputs of the baseline."""
+    case = Case(outputs=outputs, baseline=values, labels=labels_of(rows), masks=masks_of(inputs, rows), rows=rows, inputs=inputs)
+    metrics.scorer(metric, case, values, own)(np.arange(len(next(iter(values.values())))))
+
+
 def _drop(
     metric: Metric, before: Score, after: Score, chosen: np.ndarray, random: np.random.Generator, level: float, source: str
 ) -> Estimate:

@@ -113,7 +113,53 @@ def quantize(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, n
 
 def quantizable(prepared: Path, scheme: Scheme) -> list[str]:
     """Return the names of the nodes of the main graph that the scheme would quantize: of its operators, with stored weights."""
-    return onnx_graph.nodes_with_weights(prepared, set(scheme.operators))
+    found = onnx_graph.nodes_with_weights(prepared, set(scheme.operators))
+    return [*found, *plain_products(onnx_graph.load(prepared))] if scheme.method == "weight-only" else found
+
+
+def only_in_branches(baseline: Path, scheme: Scheme, graph: Graph) -> str | None:
+    """Return why static quantization finds nothing to do in a model that keeps its weights inside If and Loop, None of any other."""
+    model = onnx_graph.load(baseline)
+    outside = {node.op_type for node in model.graph.node}
+    inside = [operator for operator in scheme.operators if graph.weight_bytes_of.get(operator, 0) and operator not in outside]
+    if scheme.method != "static-quantization" or model.functions or not inside:
+        return None
+    if onnx_graph.nodes_with_weights(baseline, set(scheme.operators)):
+        return None
+    return f"every {' and '.join(inside)} is inside an If or Loop, where ONNX Runtime's static quantizer does not look"
+
+
+def plain_products(model: Any) -> list[str]:
+    """Return the names of the nodes of type Gemm that are a product with stored weights, and a sum at most, nothing transposed or scaled.
+
+    That is what ONNX Runtime makes of a MatMul and an Add as it folds constants.
+    """
+    stored = {tensor.name for tensor in model.graph.initializer}
+    neutral = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Gemm"
+        and node.input[1] in stored
+        and all(value == neutral.get(key) for key, value in onnx_graph.attributes(node).items())
+    ]
+
+
+def _with_products_apart(model: Any) -> Any:
+    """Return the model with a MatMul, under the same name, and an Add in the place of each plain product of type Gemm."""
+    plain = set(plain_products(model))
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        if node.name not in plain:
+            model.graph.node.append(node)
+            continue
+        has_sum = len(node.input) > 2 and bool(node.input[2])
+        product = f"{node.output[0]}_product" if has_sum else node.output[0]
+        model.graph.node.add(op_type="MatMul", name=node.name, input=node.input[:2], output=[product])
+        if has_sum:
+            model.graph.node.add(op_type="Add", name=f"{node.name}_sum", input=[product, node.input[2]], output=node.output)
+    return model
 
 
 def _dynamic(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, nodes: Nodes, apart: bool) -> None:
@@ -224,7 +270,7 @@ def _weight_only(prepared: Path, scheme: Scheme, target: Path, given: Ingredient
     # Its list of nodes to include adds to those of the type; only what is excluded is left alone.
     kept = nodes.kept if nodes.only is None else nodes.kept | (set(quantizable(prepared, scheme)) - nodes.only)
     quantizer = MatMulNBitsQuantizer(
-        str(prepared),
+        _with_products_apart(onnx_graph.load_whole(prepared)),
         bits=scheme.weight_bits,
         block_size=scheme.block_size or 128,
         is_symmetric=scheme.symmetric,
@@ -282,7 +328,8 @@ def proof_of_difference(scheme: Scheme, baseline: Graph, variant: Graph) -> dict
         return Exclusion(what=scheme.id, reason="the tools returned the model unchanged: same operators, same weights")
     if scheme.method in QUANTIZING and not any(is_integer(operator) for operator in changed if changed[operator] > 0):
         return Exclusion(
-            what=scheme.id, reason="nothing was quantized: no operator of this model has an int8 form with stored weights"
+            what=scheme.id,
+            reason=f"nothing was quantized: no {' or '.join(scheme.operators)} with stored weights in a form that the tool changes",
         )
     return changed
 

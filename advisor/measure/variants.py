@@ -1,6 +1,7 @@
 """The files to compare: the baseline and what the schemes make of it, each proved to differ."""
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
@@ -118,11 +119,13 @@ def made(plan: Plan, scheme: Scheme, baseline: Graph, nodes: Nodes = EVERY, name
         graph = onnx_graph.read_graph(path)
     except AdvisorError as error:
         quantize.discard(path)
-        return Exclusion(what=name, reason=error.fault)
+        hidden = quantize.only_in_branches(plan.baseline, scheme, baseline)
+        return Exclusion(what=name, reason=hidden or without_folders(error.fault, path, plan.baseline))
     changed = quantize.proof_of_difference(scheme, baseline, graph)
     if isinstance(changed, Exclusion):
         quantize.discard(path)
-        return msgspec.structs.replace(changed, what=name)
+        hidden = quantize.only_in_branches(plan.baseline, scheme, baseline)
+        return Exclusion(what=name, reason=hidden or changed.reason)
     return _variant(
         plan,
         scheme,
@@ -133,6 +136,17 @@ def made(plan: Plan, scheme: Scheme, baseline: Graph, nodes: Nodes = EVERY, name
         changed_operators=changed,
         changed_weight_bytes=graph.weight_bytes - baseline.weight_bytes,
     )
+
+
+def without_folders(fault: str, *files: Path) -> str:
+    """Return what was said of the files, each by its bare name: the reader knows which is meant, and some folders are gone by then."""
+    for file in files:
+        fault = fault.replace(str(file), file.name).removeprefix(f"{file.name}: ")
+        if (
+            file.is_absolute()
+        ):  # variants are made in folders of passing names beside their own, and come there when they are whole
+            fault = re.sub(rf"{re.escape(str(file.parent))}/(?:\.[\w-]+/)?", "", fault)
+    return fault
 
 
 def _elsewhere(plan: Plan, scheme: Scheme) -> Variant:

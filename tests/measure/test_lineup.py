@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from advisor.decide.candidates import admission
+from advisor.errors import InputError
 from advisor.measure import compare, lineup, profiler
+from advisor.measure.variants import without_folders
 from advisor.profiling import schemes
 from advisor.schema import HardwareChoice, Quality, Slo, Traffic, Workload
 from tests import models
@@ -156,3 +158,71 @@ def test_a_variant_that_holds_is_judged_on_every_item(tmp_path, metric):
     plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, quality_metric=metric))
 
     assert {ITEMS} == {variant.quality.items for variant in measured(plan).variants if variant.quality}
+
+
+def test_static_ranges_of_what_is_inside_branches_are_refused_for_that_reason(tmp_path):
+    static = tuple(scheme for scheme in schemes() if scheme.method == "static-quantization")
+    products = tuple(msgspec.structs.replace(scheme, operators=("Conv", "MatMul"), instead_of=None) for scheme in static)
+    profile = measured(msgspec.structs.replace(plan_of(models.branches(), tmp_path), schemes=products))
+
+    for scheme in static:
+        assert "every MatMul is inside an If or Loop" in reason_of(profile, scheme.id)
+
+
+def test_a_reason_names_no_folder(tmp_path):
+    folder = tmp_path / "profile.variants"
+    variant, baseline = folder / "int8.onnx", tmp_path / "far" / "model.onnx"
+
+    fault = f"{folder}/.variant-x_1y/int8.onnx: cannot load {baseline}; node /model/layers.0/MatMul of {variant}"
+
+    expected = "cannot load model.onnx; node /model/layers.0/MatMul of int8.onnx"
+    assert expected == without_folders(fault, variant, baseline).removeprefix("int8.onnx: ")
+
+
+def test_a_file_that_another_runtime_cannot_load_is_left_out_with_no_folder_in_the_reason(tmp_path):
+    (tmp_path / "broken.onnx").write_bytes(models.custom_operator().SerializeToString())
+    plan = plan_of(models.mlp(), tmp_path)
+    profile = measured(msgspec.structs.replace(plan, given=(tmp_path / "broken.onnx",), schemes=()))
+
+    said = reason_of(profile, "broken")
+    assert "cannot load it" in said and str(tmp_path) not in said
+
+
+def test_a_metric_that_does_not_suit_the_model_is_an_error_before_variants_are_made(tmp_path):
+    plan = plan_with(tmp_path, "int8-dynamic")
+    plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, quality_metric="perplexity"))
+
+    with pytest.raises(InputError, match="perplexity needs token ids"):
+        measured(plan)
+    assert not (tmp_path / "profile.variants" / "int8-dynamic.onnx").exists()
+
+
+def test_a_class_missing_among_the_first_items_leaves_the_variant_to_be_judged_on_all(tmp_path):
+    plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.5)
+    with np.load(plan.data) as archive:
+        rows = {name: archive[name] for name in archive.files}
+    rows["label"] = (np.arange(ITEMS) >= ITEMS - 40).astype(np.int64)  # none among the first
+    np.savez(plan.data, **rows)
+    plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, quality_metric="auc"))
+
+    (variant,) = (variant for variant in measured(plan).variants if variant.id == "int8-dynamic")
+    assert ITEMS == variant.quality.items
+
+
+def test_a_variant_is_judged_on_as_many_items_as_there_is_time_for_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "LEAST_JUDGING_S", 0.0)
+    monkeypatch.setattr(compare, "JUDGING_SHARE", 0.0)
+    plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=1.0)
+
+    (variant,) = (variant for variant in measured(plan).variants if variant.id == "int8-dynamic")
+
+    assert 2 * compare.FIRST_ITEMS == variant.quality.items < ITEMS
+    assert f"of {ITEMS}: more would take too long" in variant.quality.drop.source
+
+
+def test_what_loses_nothing_is_judged_on_the_first_items_alone(tmp_path):
+    profile = measured(plan_with(tmp_path, "ort-optimized", quality_max_drop=1.0))
+
+    (variant,) = (variant for variant in profile.variants if variant.id == "ort-optimized")
+    assert variant.lossless and compare.FIRST_ITEMS == variant.quality.items
+    assert admission(variant, workload(max_drop=1.0)).admitted

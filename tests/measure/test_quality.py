@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from advisor.errors import InputError
-from advisor.measure import quality, scores
-from advisor.schema import ModelInput, ModelOutput
+from advisor.measure import metrics, quality, scores
+from advisor.quality_floor import METRICS, RISING, judge
+from advisor.schema import Estimate, ModelInput, ModelOutput, QualityResult
 
 SCORES = (ModelOutput(name="logits", dtype="float32", shape=("n", 3), has_classes=True),)
 VECTORS = (ModelOutput(name="embedding", dtype="float32", shape=("n", 4), has_classes=False),)
@@ -288,3 +289,15 @@ def test_a_metric_that_cannot_be_taken_is_refused_before_anything_is_measured(me
 )
 def test_a_metric_that_can_be_taken_passes(metric, of, rows):
     quality.check(metric, of, rows, items=10)
+
+
+@pytest.mark.parametrize(("metric", "word"), [("perplexity", "rises"), ("mean_squared_error", "rises"), ("accuracy", "drops")])
+def test_what_is_lost_is_told_in_the_direction_that_the_metric_goes(metric, word):
+    drop = Estimate(value=0.03, low=0.02, high=0.04, basis="measured", source="s")
+    found = QualityResult(metric=metric, data_sha256="d", items=9, baseline=1.0, value=1.03, drop=drop, slices=())
+
+    assert (False, f"{metric} {word} by 3 %, at worst 4 % (allowed 1 %)") == judge(found, 0.01, None)
+
+
+def test_a_loss_is_told_as_a_rise_wherever_it_is_reckoned_as_one():
+    assert {metric for metric in METRICS if metrics.loss_of(metric) != "difference"} == RISING

@@ -184,6 +184,29 @@ def test_what_has_nothing_to_quantize_is_no_quantized_variant(build, tmp_path):
     assert isinstance(quantize.proof_of_difference(DYNAMIC, read_graph(baseline), read_graph(variant)), Exclusion)
 
 
+@pytest.mark.parametrize("name", ["int4-weight-only", "int8-weight-only"])
+@pytest.mark.parametrize("has_sum", [False, True])
+def test_a_product_that_folding_fuses_with_its_sum_has_its_weights_quantized(name, has_sum, tmp_path):
+    values = models.weights(w=(256, 64), b=(64,))
+    body = "p = MatMul(x, w) y = Add(p, b)" if has_sum else "y = Gemm(x, w)"
+    model = models.build(f"(float[n, 256] x) => (float[n, 64] y) {{ {body} }}", values if has_sum else {"w": values["w"]})
+
+    baseline, variant = variant_of(model, tmp_path, SCHEMES[name])
+
+    assert 1 == read_graph(variant).operators["MatMulNBits"]
+    inputs = inspect_onnx(baseline, name="baseline").inputs
+    assert scores.item_cosines(outputs_of(baseline, inputs)["y"], outputs_of(variant, inputs)["y"]).min() > 0.9
+
+
+def test_a_product_that_is_more_than_a_product_keeps_its_weights(tmp_path):
+    text = "(float[n, 256] x) => (float[n, 64] y) { y = Gemm <transB = 1, alpha = 0.5> (x, w) }"
+    baseline, variant = variant_of(models.build(text, models.weights(w=(64, 256))), tmp_path, SCHEMES["int8-weight-only"])
+
+    found = quantize.proof_of_difference(SCHEMES["int8-weight-only"], read_graph(baseline), read_graph(variant))
+
+    assert isinstance(found, Exclusion)
+
+
 def test_fusing_operators_is_an_optimization_but_no_quantization(tmp_path):
     baseline, variant = variant_of(models.mlp(), tmp_path, OPTIMIZED)
     graphs = read_graph(baseline), read_graph(variant)
