@@ -282,6 +282,10 @@ class Lineup:
                     best["quality"] = quality
                 return is_enough
 
+            if not ordered:
+                raise ModelError(
+                    "its weights are in branches, where no operator can be told from another", hint="use another scheme"
+                )
             found = mixed.fewest(ordered, holds, until_s=started + allowed_s, readers=errors.readers)
         quantize.discard(trial)
         if found.kept is None:

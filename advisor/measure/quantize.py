@@ -23,6 +23,9 @@ OPSET_OF_CHANNELS = 13
 QUANTIZING = {"dynamic-quantization", "static-quantization", "weight-only"}
 # MatMulNBits: multiply in 8-bit integers instead of unpacking to floats (the operator's attribute accuracy_level).
 INTEGER_PRODUCTS = 4
+ENTROPY_BINS = (
+    256  # twice the levels that are left, so that there are ranges to choose from; four times as many take ten times as long
+)
 
 Feeds = dict[str, np.ndarray]
 
@@ -37,7 +40,7 @@ class Ingredients(msgspec.Struct, frozen=True, kw_only=True):
     calibration_items: int = 16
     are_real: bool = True  # the user's; generated ones have other means
     histogram_batches: int = 128  # as many of them as histograms of activations have room for
-    ranges: Path | None = None  # where ranges are kept, so that they are found once
+    ranges: Path | None = None  # where ranges are kept, so that they are found once; None: as long as the prepared file
 
 
 class Nodes(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,7 +202,11 @@ def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, no
             return next(self._items, None)
 
     source = _with_opset_of_channels(prepared, apart) if scheme.per_channel else prepared
-    ranges = None if given.ranges is None else given.ranges / f"{scheme.calibration}.json"
+    ranges = (given.ranges or prepared.parent) / f"{scheme.calibration}.json"
+    # Without the activations that follow, a range has to hold what they would cut off.
+    types = [*scheme.operators, *int8_file.ABSORBED]
+    if scheme.calibration == "entropy" and not ranges.is_file():
+        _find_entropy_ranges(source, types, Reader(given.calibration), ranges, apart)
     kept = nodes.kept if nodes.only is None else nodes.kept | (set(quantizable(source, scheme)) - nodes.only)
     fixed = {"MatMulConstBOnly": True, "ActivationSymmetric": scheme.activation_type == "int8"}
     # The tools narrow weights whose bias would not fit, and fail at that where a product has a scale for each column: then without.
@@ -208,10 +215,9 @@ def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, no
             quantize_static(
                 source,
                 target,
-                None if ranges is not None and ranges.is_file() else Reader(given.calibration),
+                None if ranges.is_file() else Reader(given.calibration),
                 quant_format=QuantFormat.QDQ,
-                # Without the activations that follow, a range has to hold what they would cut off.
-                op_types_to_quantize=[*scheme.operators, *int8_file.ABSORBED],
+                op_types_to_quantize=types,
                 per_channel=scheme.per_channel,
                 reduce_range=not given.has_vnni and scheme.weight_type == "int8",
                 activation_type=_type(QuantType, scheme.activation_type),
@@ -235,15 +241,34 @@ def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, no
     int8_file.keep_floats(target, apart=apart)
 
 
+def _find_entropy_ranges(source: Path, types: list[str], reader: Any, ranges: Path, apart: bool) -> None:
+    """Write the ranges of least lost entropy to `ranges`.
+
+    With the number of bins that quantize_static asks for there is one range to choose from, the whole of what was seen.
+    """
+    from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator, save_tensors_data
+
+    with tempfile.TemporaryDirectory(prefix=".histograms-", dir=source.parent) as folder:
+        calibrator = create_calibrator(
+            source,
+            types,
+            augmented_model_path=str(Path(folder) / "augmented.onnx"),
+            calibrate_method=CalibrationMethod.Entropy,
+            use_external_data_format=apart,
+            extra_options={"num_bins": ENTROPY_BINS},
+        )
+        calibrator.collect_data(reader)
+        save_tensors_data(calibrator.compute_data(), ranges, smooth_quant=False)
+
+
 def _means(source: Path, given: Ingredients) -> int8_file.Means:
     """Return the mean of what each node reads, found once where ranges are kept."""
     assert given.calibration is not None
-    path = None if given.ranges is None else given.ranges / "means.npz"
-    if path is None or not path.is_file():
+    path = (given.ranges or source.parent) / "means.npz"
+    if not path.is_file():
         means = int8_file.mean_inputs(source, given.calibration)
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(path, allow_pickle=False, **means)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, allow_pickle=False, **means)
         return means
     with np.load(path) as archive:
         return dict(archive)

@@ -20,7 +20,7 @@ from advisor.schema import Exclusion, Graph, Machine, ModelFacts, ProfileSetting
 # The baseline under another name: measured as if it were a variant, so that the difference of equal things is known.
 AGAIN = "~again"
 # Histograms of ranges keep every activation of every item until the end.
-HISTOGRAM_BYTES, FEWEST_HISTOGRAM_ITEMS = 1_000_000_000, 8
+HISTOGRAM_BYTES, FEWEST_HISTOGRAM_ITEMS = 500_000_000, 8
 MOST_CALIBRATION_ITEMS = 128
 CALIBRATION_BATCH_SIZE = 8
 

@@ -323,3 +323,20 @@ def test_sessions_that_the_tools_open_write_nothing_to_the_terminal(tmp_path, ca
     onnxruntime.InferenceSession(chatty.SerializeToString(), providers=[CPU])
 
     assert ("", "") == capfd.readouterr()
+
+
+def test_ranges_of_least_lost_entropy_are_not_those_of_all_that_was_seen(tmp_path):
+    baseline = save(network("static-quantization"), tmp_path / "baseline.onnx")
+    values = np.random.default_rng(0).standard_t(2, size=(64, 3, 8, 8)).astype(np.float32)
+    ingredients = msgspec.structs.replace(
+        given(baseline), calibration=lambda: ({"x": values[n : n + 8]} for n in range(0, 64, 8))
+    )
+
+    scales = {}
+    for name in ("minmax", "entropy"):
+        path = tmp_path / f"{name}.onnx"
+        quantize.make_variant(baseline, SCHEMES[f"int8-static-{name}"], path, ingredients)
+        held = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+        scales[name] = held["x_scale"]
+
+    assert 0 < scales["entropy"] < scales["minmax"]
