@@ -38,22 +38,24 @@ def judge(quality: QualityResult, max_drop: float, max_slice_drop: float | None)
     """Return whether the floor is kept, and what was found in words.
 
     Over all items the upper end of the interval has to be within `max_drop`: a loss is excluded, not only unseen. A single class or
-    slice has few items, so it fails if it is shown to lose more than `max_drop`, or, with `max_slice_drop`, may lose more than that.
+    slice has few items: without a floor of its own it fails only if it is shown to lose more than `max_drop`, with `max_slice_drop` if
+    it may lose more than that.
     """
     drop = quality.drop
     word = changes(quality.metric)
     said = f"{quality.metric} {word} by {percent(drop.value)}, at worst {percent(drop.high)} (allowed {percent(max_drop)})"
     if drop.high > max_drop:
         return False, said
-    worst = max(quality.slices, key=lambda entry: entry.drop.low, default=None)
-    if worst is not None and worst.drop.low > max_drop:
-        return False, f"{said}; but {worst.name} {word} by {percent(worst.drop.value)}, at least {percent(worst.drop.low)}"
-    if max_slice_drop is not None and quality.slices:
-        widest = max(quality.slices, key=lambda entry: entry.drop.high)
-        if widest.drop.high > max_slice_drop:
-            allowed = f"allowed for each part: {percent(max_slice_drop)}"
-            return (
-                False,
-                f"{said}; but {widest.name} {word} by {percent(widest.drop.value)}, at worst {percent(widest.drop.high)} ({allowed})",
-            )
+    if not quality.slices:
+        return True, said
+    if max_slice_drop is None:
+        worst = max(quality.slices, key=lambda entry: entry.drop.low)
+        if worst.drop.low > max_drop:
+            return False, f"{said}; but {worst.name} {word} by {percent(worst.drop.value)}, at least {percent(worst.drop.low)}"
+        return True, said
+    widest = max(quality.slices, key=lambda entry: entry.drop.high)
+    if widest.drop.high > max_slice_drop:
+        allowed = f"allowed for each part: {percent(max_slice_drop)}"
+        found = f"{widest.name} {word} by {percent(widest.drop.value)}, at worst {percent(widest.drop.high)}"
+        return False, f"{said}; but {found} ({allowed})"
     return True, said

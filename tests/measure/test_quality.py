@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from advisor.errors import InputError
 from advisor.measure import metrics, quality, scores
 from advisor.quality_floor import METRICS, RISING, judge
-from advisor.schema import Estimate, ModelInput, ModelOutput, QualityResult
+from advisor.schema import Estimate, ModelInput, ModelOutput, QualityResult, SliceResult
 
 SCORES = (ModelOutput(name="logits", dtype="float32", shape=("n", 3), has_classes=True),)
 VECTORS = (ModelOutput(name="embedding", dtype="float32", shape=("n", 4), has_classes=False),)
@@ -301,3 +301,31 @@ def test_what_is_lost_is_told_in_the_direction_that_the_metric_goes(metric, word
 
 def test_a_loss_is_told_as_a_rise_wherever_it_is_reckoned_as_one():
     assert {metric for metric in METRICS if metrics.loss_of(metric) != "difference"} == RISING
+
+
+@pytest.mark.parametrize(
+    ("allowed", "holds", "complaint"),
+    [
+        (None, False, "but class 1 drops by 4 %, at least 3 %"),
+        (0.08, True, "at worst 0.5 % (allowed 1 %)"),
+        (0.05, False, "but class 1 drops by 4 %, at worst 7 % (allowed for each part: 5 %)"),
+    ],
+)
+def test_a_floor_for_parts_takes_the_place_of_that_over_all(allowed, holds, complaint):
+    def estimate(low, value, high):
+        return Estimate(value=value, low=low, high=high, basis="measured", source="told")
+
+    part = SliceResult(name="class 1", items=90, baseline=0.9, value=0.86, drop=estimate(0.03, 0.04, 0.07))
+    found = QualityResult(
+        metric="accuracy",
+        data_sha256="d",
+        items=900,
+        baseline=0.9,
+        value=0.9,
+        drop=estimate(0.0, 0.0, 0.005),
+        slices=(part,),
+    )
+
+    is_kept, said = judge(found, 0.01, allowed)
+
+    assert (holds, True) == (is_kept, said.endswith(complaint))
