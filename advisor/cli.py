@@ -65,7 +65,7 @@ BUDGET = click.option(
     callback=_check_finite,
     default=60.0,
     show_default=True,
-    help="Seconds to measure.",
+    help="Seconds to spend. Timing gets at least half of them; judging quality on many examples may take longer.",
 )
 RULES = click.option("--rules", type=PATH, help="A folder of rules of your own, beside those of advisor.")
 NOW = click.option(

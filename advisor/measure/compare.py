@@ -24,7 +24,7 @@ PREDICT_BATCH_SIZE = 8  # as a server would batch: what shares a batch can matte
 FIRST_ITEMS = 256  # of the data, in random order: who has lost too much on these is not run on the rest
 # What the baseline's answers to the user's examples may take, as a part of the time for measuring, and at the least: those that come
 # later in their random order are left out. Every variant that is judged takes as long once more.
-JUDGING_SHARE, LEAST_JUDGING_S = 0.5, 5.0
+JUDGING_SHARE, LEAST_JUDGING_S = 0.25, 5.0
 PREDICT_PATIENCE_S = 3600.0
 
 # The first look at speed.
