@@ -30,8 +30,11 @@ Means = dict[str, np.ndarray]
 
 def mean_inputs(prepared: Path, calibration: Callable[[], Iterable[Feeds]]) -> Means:
     """Return by node the mean of what it reads over the items to calibrate on: a value for each channel (features, of a product)."""
+    import onnx
+
     model = onnx_graph.load(prepared)
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    floats = onnx.TensorProto.FLOAT  # ONNX Runtime's processors take no mean of shorter ones
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer if tensor.data_type == floats}
     read: dict[str, str] = {}
     means: dict[str, str] = {}  # the mean of an input is asked for once, however many read it
     for node in list(model.graph.node):

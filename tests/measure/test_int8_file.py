@@ -185,6 +185,14 @@ def test_means_are_those_of_what_each_node_reads(tmp_path):
     assert not list(tmp_path.glob("means-*"))
 
 
+def test_of_what_onnx_runtime_takes_no_mean_none_is_asked_for(tmp_path):
+    half = models.build("(float16[n, 8] x) => (float16[n, 8] y) { y = MatMul(x, w) }", {"w": np.ones((8, 8), np.float16)})
+
+    found = int8_file.mean_inputs(save(half, tmp_path / "half.onnx"), lambda: [{"x": np.ones((1, 8), np.float16)}])
+
+    assert {} == found
+
+
 def test_what_is_kept_in_floats_is_not_quantized_by_onnx_runtime_after_all(tmp_path):
     prepared, _ = made(convolutions(), tmp_path)
     _, middle, _ = quantize.quantizable(prepared, STATIC)
