@@ -5,10 +5,11 @@
 Olive is installed into an environment of its own at --venv (made anew if there is none), its commands run there, each for at most
 TIMEOUT_S. Beside what `olive optimize`, `quantize` and `run-pass` do by themselves stand workflows of `olive run` with the settings that
 its documentation advises for a transformer on a CPU, static ranges among them, found on the items that the advisor finds its own on.
-The files that they leave are then measured by the same code as the advisor's own variants, in turn with them: visits on one thread, mean
-cosine of the outputs to those of the model as given, accuracy on labelled sentences with its interval. `seconds` is what making the file
-took: of Olive a whole command, Python's start and imports included; the advisor has been running and makes the file alone. A command
-that fails is told with the error that it said last. With --made, Olive's files are kept there, and a second run only measures.
+The files that they leave are then measured by the same code as the advisor's own variants, in turn with them: visits on one thread,
+cosine of the logits of DRIFT_ITEMS sentences to those of the model as given, accuracy on labelled sentences with its interval. `seconds`
+is what making the file took: of Olive a whole command, Python's start and imports included; the advisor has been running and makes the
+file alone. A command that fails is told with the error that it said last. With --made, Olive's files are kept there, and a second run
+only measures.
 """
 
 import argparse
@@ -25,14 +26,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import quantization
 from quantization_models import Case, minilm
 
-from advisor.measure import compare, quantize
+from advisor.measure import compare, lineup, quantize
 from advisor.measure.machine import has_vnni, read_machine
 
 PINNED = "olive-ai==0.13.0"
 TIMEOUT_S = 150
+DRIFT_ITEMS = 512
 SHARED = {"onnx", "onnxruntime", "onnx_ir", "torch", "transformers"}
 CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
 OURS = [
@@ -132,11 +135,13 @@ def main() -> None:
     parser.add_argument("--made", help="where Olive's files are kept")
     parser.add_argument("--json", help="write the table there as well")
     parser.add_argument("--only", nargs="+", choices=list(ATTEMPTS), default=list(ATTEMPTS), help="these of Olive's alone")
+    parser.add_argument("--scheme", nargs="+", default=OURS, help="these of the advisor's alone")
     parser.add_argument("--make-only", action="store_true", help="let Olive make its files and stop")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter visits")
     arguments = parser.parse_args()
     compare.LOOKS, compare.LOOK_S = (3, 0.03) if arguments.quick else (quantization.LOOKS, quantization.LOOK_S)
-    compare.HOPELESS = 0.0
+    compare.HOPELESS = lineup.WORTH_MIXING = 0.0  # what Olive made must not keep the advisor from mixing its own
+    quantization.BUDGET_S /= 2 if arguments.quick else 1
     with tempfile.TemporaryDirectory(prefix="advisor-bench-") as name:
         case = minilm(Path(arguments.folder or name).absolute() / "minilm")
         olive = _olive(Path(arguments.venv).absolute())
@@ -144,7 +149,7 @@ def main() -> None:
         made = {label: _made(olive, label, case, kept) for label in arguments.only}
         if arguments.make_only:
             return
-        rows = _measured(case, Path(name) / "measured", made)
+        rows = _measured(case, Path(name) / "measured", made, arguments.scheme)
     failed = {
         label: {"command": entry.command, "reason": entry.reason, "seconds": entry.seconds}
         for label, entry in made.items()
@@ -267,24 +272,44 @@ def _keep(made: Path, target: Path) -> None:
 # --- both ------------------------------------------------------------------------------------------------------------------
 
 
-def _measured(case: Case, folder: Path, made: dict[str, Made]) -> list[Row]:
+def _measured(case: Case, folder: Path, made: dict[str, Made], ours: list[str]) -> list[Row]:
     """Return a row for each file, Olive's and ours, from the same code in the same run."""
     took_s = {label: entry.seconds for label, entry in made.items()}
     # The benchmark of schemes counts judging in, which Olive's commands do not do: here making alone is timed.
     quantize.make_variant = _timed(quantize.make_variant, took_s)
     files = tuple(entry.path for entry in made.values() if entry.reason is None)
-    rows = quantization.measure(case, folder, argparse.Namespace(scheme=OURS, variants=files))
+    rows = quantization.measure(case, folder, argparse.Namespace(scheme=ours, variants=files))
     names = {label for label, entry in made.items() if entry.reason is None}
     seen = {row["scheme"] for row in rows}
     rows += [_unusable(case, label, folder / "profile.journal") for label in sorted(names - seen)]
     vnni = has_vnni(read_machine())
+    before = _logits(case.model, case)
     for row in rows:
         label = row["scheme"]
+        path = made[label].path if label in names else folder / "profile.variants" / f"{label}.onnx"
+        row["cosine"] = _cosine(before, _logits(path, case)) if row["bytes"] and path.is_file() else None
         row["by"] = "Olive" if label in names else "advisor"
         row["seconds"] = took_s.get(label, row["seconds"])
         row["command"] = made[label].command if label in names else None
         row["note"] = SATURATES if label in names and ATTEMPTS[label].full_range and not vnni else None
     return rows
+
+
+def _logits(path: Path, case: Case) -> np.ndarray:
+    """Return what the file answers to the first DRIFT_ITEMS sentences, in batches as a server would make them."""
+    import onnxruntime as ort  # here: its telemetry is off only once the advisor has been imported
+
+    assert case.data is not None
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    with np.load(case.data) as archive:
+        rows = {entry.name: archive[entry.name][:DRIFT_ITEMS] for entry in session.get_inputs()}
+    batches = range(0, DRIFT_ITEMS, 8)
+    return np.concatenate([session.run(None, {name: rows[name][at : at + 8] for name in rows})[0] for at in batches])
+
+
+def _cosine(before: np.ndarray, after: np.ndarray) -> float:
+    """Return the cosine over all sentences at once: of two logits that mirror each other, a single sentence's is 1 or -1."""
+    return float(np.vdot(before, after) / (np.linalg.norm(before) * np.linalg.norm(after)))
 
 
 def _timed(make: Callable[..., None], took_s: dict[str, float]) -> Callable[..., None]:
