@@ -3,8 +3,8 @@
     python benchmarks/olive_side_by_side.py --json olive.json [--venv DIR] [--folder DIR] [--made DIR] [--quick]
 
 Olive is installed into an environment of its own at --venv (made anew if there is none), its commands run there, each for at most
-TIMEOUT_S. Beside what `olive optimize`, `quantize` and `run-pass` do by themselves stand workflows of `olive run` with the settings that
-its documentation advises for a transformer on a CPU, static ranges among them, found on the items that the advisor finds its own on.
+TIMEOUT_S. Beside what `olive optimize`, `quantize` and `run-pass` do by themselves stand workflows of `olive run` that combine its
+fusions for transformers with dynamic int8, by channel and in 7 bits too, and static ranges, found on the advisor's calibration items.
 The files that they leave are then measured by the same code as the advisor's own variants, in turn with them: visits on one thread,
 cosine of the logits of DRIFT_ITEMS sentences to those of the model as given, accuracy on labelled sentences with its interval. `seconds`
 is what making the file took: of Olive a whole command, Python's start and imports included; the advisor has been running and makes the
@@ -94,7 +94,7 @@ ATTEMPTS = {
     "olive-run-static": Attempt(passes=(STATIC,), full_range=True),
     "olive-run-static-chan-7bit": Attempt(passes=(STATIC | CHANNEL | REDUCED | {"activation_type": "uint8"},)),
 }
-SATURATES = "8-bit weights, Olive's default: without VNNI sums of two products saturate at 16 bits; reduce_range avoids it"
+SATURATES = "weights take all 8 bits (Olive's default, reduce_range is off): without VNNI sums of products may saturate"
 # What Olive asks of a user for static ranges: a script that registers how the items are read.
 SCRIPT = """\
 import numpy as np
@@ -244,8 +244,8 @@ def _workflow(attempt: Attempt, case: Case, folder: Path) -> list[str]:
 
 def _run(command: list[str], folder: Path) -> Path | str:
     """Return the ONNX file that the command left, or the error that it said last."""
-    # Olive reports its start to its makers even where --disable_telemetry is given, and waits for an answer, about 7 s where none
-    # comes; under CI it does not. That time is not to be held against it.
+    # With --disable_telemetry alone a command took 23 s where nothing could be reached, under CI 13 s: its code sends word of its start
+    # before it looks at some of the switches. That time is not to be held against it.
     environment = os.environ | {"CI": "true", "ORT_DISABLE_TELEMETRY": "1"}
     try:
         done = subprocess.run(
