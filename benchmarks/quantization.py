@@ -277,15 +277,16 @@ def show(case: Case, rows: list[Row]) -> None:
             print(f"{'':10} in full precision, at {row['kept_cost']:.2f} times the time: {', '.join(row['kept_operators'])}")
         if row["pre_flight"]:
             print(f"{'':10} the pre-flight would leave it out: {row['pre_flight']}")
-    good = [row for row in rows[1:] if row["holds"] and any(_is_faster(row, rows[0], size) for size in (1, 8))]
+    is_known = case.metric is not None
+    good = [row for row in rows[1:] if row["holds"] is not False and any(_is_faster(row, rows[0], size) for size in (1, 8))]
     best = max(good, key=lambda row: row["speedup_b1"], default=None)
     if best is not None:
         said = ", ".join(
             f"{best[f'speedup_b{size}']:.2f} times as fast at batch {size}" for size in (1, 8) if best[f"speedup_b{size}"]
         )
-        print(f"fastest that holds: {best['scheme']}, {said}")
+        print(f"fastest{' that holds' if is_known else ', its quality unknown'}: {best['scheme']}, {said}")
     else:
-        print("nothing that holds is faster than equal things differ")
+        print(f"nothing{' that holds' if is_known else ''} is faster than equal things differ")
 
 
 def _is_faster(row: Row, baseline: Row, size: int) -> bool:
