@@ -53,9 +53,12 @@ def agreement(
     """Return how near the variant's outputs are; `masks` (items, length) leaves padded positions out, None keeps all.
 
     Cosine is per item over the first floating-point output of more than one number; the difference is the largest over all of them.
+    The scores of two classes are in truth one number, the other its mirror image, and have a cosine of 1 or -1.
     """
     floats = [output.name for output in outputs if output.name in baseline and baseline[output.name].dtype.kind == "f"]
-    vectors = [name for name in floats if not metrics.is_one_number(baseline[name])]
+    with_classes = [output.name for output in outputs if output.has_classes and output.name in floats]
+    of_two = {name for name in with_classes if baseline[name].shape[-1:] == (2,)}
+    vectors = [name for name in floats if name not in of_two and not metrics.is_one_number(baseline[name])]
     cosines = (
         item_cosines(metrics.masked(baseline[vectors[0]], masks), metrics.masked(variant[vectors[0]], masks)) if vectors else None
     )

@@ -110,6 +110,14 @@ def test_of_one_number_for_each_item_there_is_no_cosine():
     assert (None, 899.0) == (agreement.cosine_mean, agreement.max_abs_difference)
 
 
+def test_of_the_scores_of_two_classes_there_is_no_cosine():
+    before, after = ({"logits": np.array([[value, -value]])} for value in (0.1, -0.1))
+
+    agreement = agreed(before, after, of=SCORES)
+
+    assert (None, 0.0) == (agreement.cosine_mean, agreement.top1_agreement)
+
+
 def test_padded_positions_do_not_count():
     random = np.random.default_rng(0)
     masks = np.array([[1, 1, 0], [1, 0, 0]])
