@@ -31,6 +31,10 @@ TRACED = WORKLOAD.replace("requests_per_s: 100", "trace: trace.csv")
 TIMES = "".join(f"{index / 100}\n" for index in range(200))
 QUICK = ("--budget", "1", "--max-batch-size", "1")
 
+# A shell that puts the tests into the background has them ignore Ctrl-C, and what they start with them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def started(*arguments, cwd, **environment):
     return subprocess.Popen(

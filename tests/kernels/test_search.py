@@ -164,6 +164,10 @@ def test_the_scan_lets_other_threads_run():
     assert counted_meanwhile > 50
 
 
+# A shell that puts the tests into the background has them ignore Ctrl-C, and what they start with them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 INTERRUPTED = """
 import numpy as np, sys
 from advisor.kernels import search
