@@ -6,7 +6,7 @@ quantized ones, ONNX Runtime quantizes it after all when it opens the file. Both
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +20,7 @@ WITH_WEIGHTS = WITH_BIAS | {"MatMul"}
 ABSORBED = ("Clip", "Relu")  # what becomes a part of the range of the node before it
 AXES_ARE_AN_INPUT = 18  # of ReduceMean, from this opset on
 INT32 = np.iinfo(np.int32)
+MICROSOFT = "com.microsoft"  # the domain of ONNX Runtime's own operators
 
 Feeds = dict[str, np.ndarray]
 Means = dict[str, np.ndarray]
@@ -38,7 +39,7 @@ def mean_inputs(prepared: Path, calibration: Callable[[], Iterable[Feeds]]) -> M
     read: dict[str, str] = {}
     means: dict[str, str] = {}  # the mean of an input is asked for once, however many read it
     for node in list(model.graph.node):
-        if node.op_type in WITH_WEIGHTS and node.input[1] in shapes and (node.op_type != "Gemm" or _is_plain(node)):
+        if node.op_type in WITH_WEIGHTS and node.input[1] in shapes and (node.op_type != "Gemm" or is_plain(node)):
             read[node.name], shape = node.input[0], shapes[node.input[1]]
             if node.input[0] not in means and len(shape) >= 2:
                 features = shape[-1] if node.op_type == "Gemm" and onnx_graph.attributes(node).get("transB", 0) else shape[-2]
@@ -86,9 +87,9 @@ def correct_biases(quantized: Path, prepared: Path, means: Means, *, apart: bool
     The weights W become W + E, so the mean output shifts by the sum of E over what a channel reads, times the mean of that: Nagel et
     al., "Data-Free Quantization Through Weight Equalization and Bias Correction" (2019), section 4.2. Padding is not looked at.
     """
-    model = onnx_graph.load_whole(quantized)
-    floats, held = _arrays(onnx_graph.load_whole(prepared).graph), _arrays(model.graph)
-    weights = {node.name: node.input[1] for node in onnx_graph.load(prepared).graph.node if node.name in means}
+    graph, model = onnx_graph.load_whole(prepared).graph, onnx_graph.load_whole(quantized)
+    floats, held = _arrays(graph), _arrays(model.graph)
+    weights = {node.name: node.input[1] for node in graph.node if node.name in means}
     makers = {name: node for node in model.graph.node for name in node.output}
     corrected: Means = {}
     for node in model.graph.node:
@@ -110,10 +111,7 @@ def correct_sums(quantized: Path, prepared: Path, means: Means, *, apart: bool) 
     """Do the same for products whose inputs are quantized at run time: what is added to them is the bias, and is stored in floats."""
     graph, model = onnx_graph.load_whole(prepared).graph, onnx_graph.load_whole(quantized)
     floats, held = _arrays(graph), _arrays(model.graph)
-    readers: dict[str, list[NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    readers = _readers(graph)
     corrected: Means = {}
     for node in graph.node:
         weight = node.input[1] if node.name in means and node.op_type in ("Gemm", "MatMul") else None
@@ -144,7 +142,7 @@ def _added(node: "NodeProto", readers: "dict[str, list[NodeProto]]", stored: dic
     return next((name for name in following[0].input if name in stored), None)
 
 
-def _is_plain(node: "NodeProto") -> bool:
+def is_plain(node: "NodeProto") -> bool:
     """Return whether a Gemm is a product and a bias and nothing else; its weights may be transposed."""
     values = onnx_graph.attributes(node)
     return (values.get("alpha", 1.0), values.get("beta", 1.0), values.get("transA", 0)) == (1.0, 1.0, 0)
@@ -169,6 +167,15 @@ def _dequantized(node: "NodeProto", held: dict[str, np.ndarray]) -> np.ndarray:
         shape[onnx_graph.attributes(node).get("axis", 1)] = -1
         scale, zero = scale.reshape(shape), zero.reshape(shape)
     return np.asarray((values - zero) * scale)
+
+
+def _readers(graph: "GraphProto") -> "dict[str, list[NodeProto]]":
+    """Return by value the nodes that read it."""
+    found: dict[str, list[NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            found.setdefault(name, []).append(node)
+    return found
 
 
 def _arrays(graph: "GraphProto") -> dict[str, np.ndarray]:
@@ -200,10 +207,8 @@ def keep_floats(quantized: Path, *, apart: bool) -> None:
     model = onnx_graph.load_whole(quantized)
     stored = {tensor.name for tensor in model.graph.initializer}
     makers = {name: node for node in model.graph.node for name in node.output}
-    readers: dict[str, list[Any]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    readers = _readers(model.graph)
+    kept = []
     for node in model.graph.node:
         maker = makers.get(node.input[0]) if node.input else None
         if node.op_type not in WITH_BIAS or node.input[1] not in stored or maker is None:
@@ -214,12 +219,12 @@ def keep_floats(quantized: Path, *, apart: bool) -> None:
                 node.attribute.append(helper.make_attribute("activation", "LeakyRelu"))
                 node.attribute.append(helper.make_attribute("activation_alpha", 1.0))
             node.op_type, node.domain = f"Fused{node.op_type}", MICROSOFT
-    if any(node.domain == MICROSOFT for node in model.graph.node) and MICROSOFT not in {o.domain for o in model.opset_import}:
+            kept.append(node.name)
+    if not kept:
+        return
+    if MICROSOFT not in {entry.domain for entry in model.opset_import}:
         model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
     onnx_graph.save_whole(model, quantized, apart=apart)
-
-
-MICROSOFT = "com.microsoft"  # the domain of ONNX Runtime's own operators
 
 
 def _leads_to_integers(node: "NodeProto", readers: "dict[str, list[NodeProto]]") -> bool:

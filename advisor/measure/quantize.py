@@ -138,13 +138,13 @@ def plain_products(model: Any) -> list[str]:
     That is what ONNX Runtime makes of a MatMul and an Add as it folds constants.
     """
     stored = {tensor.name for tensor in model.graph.initializer}
-    neutral = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
     return [
         node.name
         for node in model.graph.node
         if node.op_type == "Gemm"
         and node.input[1] in stored
-        and all(value == neutral.get(key) for key, value in onnx_graph.attributes(node).items())
+        and int8_file.is_plain(node)
+        and not onnx_graph.attributes(node).get("transB", 0)
     ]
 
 

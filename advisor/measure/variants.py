@@ -142,9 +142,8 @@ def without_folders(fault: str, *files: Path) -> str:
     """Return what was said of the files, each by its bare name: the reader knows which is meant, and some folders are gone by then."""
     for file in files:
         fault = fault.replace(str(file), file.name).removeprefix(f"{file.name}: ")
-        if (
-            file.is_absolute()
-        ):  # variants are made in folders of passing names beside their own, and come there when they are whole
+        # Variants are made in folders of passing names beside their own, and come there when they are whole.
+        if file.is_absolute():
             fault = re.sub(rf"{re.escape(str(file.parent))}/(?:\.[\w-]+/)?", "", fault)
     return fault
 
