@@ -54,7 +54,7 @@ dev: $(VENV)/test.stamp
 	$(PIP) install --no-deps --editable .
 
 grammar: $(VENV)/wheel.stamp
-	$(BIN)/python -m advisor.decide.rule_parser advisor/catalog/rule_grammar.json
+	$(BIN)/python -m advisor.decide.verdict.rule_parser advisor/catalog/rule_grammar.json
 
 clean:
 	rm -rf $(VENV) build dist demo-advice serving_advisor.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

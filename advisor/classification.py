@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from advisor.decide.classify import classify_workload
-from advisor.decide.life_inputs import life_of
-from advisor.decide.verdict import Rulebook
+from advisor.decide.lifetime.inputs import life_of
+from advisor.decide.verdict.rules import Rulebook
 from advisor.errors import InputError
 from advisor.life_file import LifeWorkload, market_of, read_life, read_portfolio, requests_per_s
 from advisor.rulebook import explained, read_rules, rule_named, rules_with

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from advisor.decide.life_inputs import Device, Market, TokenPrices
+from advisor.decide.lifetime.inputs import Device, Market, TokenPrices
 from advisor.errors import InputError
 from advisor.files import read_yaml
 from advisor.schema import (

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from advisor.catalog_files import read_public_measurements
-from advisor.decide.advise import Request, advise
-from advisor.decide.offline import advise_offline
-from advisor.decide.predict import USUAL_CONFIDENCE
+from advisor.decide.advice.advise import Request, advise
+from advisor.decide.advice.offline import advise_offline
+from advisor.decide.queue.prediction import USUAL_CONFIDENCE
 from advisor.errors import InputError
 from advisor.files import is_offline_advice, read_json, sha256, write_atomically, write_record
 from advisor.life_file import market_of
@@ -20,7 +20,7 @@ from advisor.schema import Advice, Lifecycle, OfflineAdvice, OfflineWorkload, Pr
 from advisor.workload_file import examples_sha256, read_question, read_trace
 
 if TYPE_CHECKING:
-    from advisor.measure.variants import Report
+    from advisor.measure.variants.making import Report
     from advisor.profiling import ProfileOptions
 
 LOAD_TEST_S = 30.0

@@ -12,13 +12,16 @@ from advisor import __version__
 from advisor.catalog_files import read_device
 from advisor.errors import AdvisorError, InputError
 from advisor.files import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
-from advisor.measure import checkpoint, examples, model_facts, model_inputs, onnx_graph, preflight, profiler, quality
-from advisor.measure.machine import read_machine
-from advisor.measure.ort_session import providers, versions
-from advisor.measure.power import Meter
-from advisor.measure.quantize import QUANTIZING
-from advisor.measure.store import Journal
-from advisor.measure.variants import Plan, Report
+from advisor.measure.model import checkpoint, input_rows, onnx_graph
+from advisor.measure.model import facts as model_facts
+from advisor.measure.quality.evaluation import evaluation, examples
+from advisor.measure.runtime.machine import read_machine
+from advisor.measure.runtime.ort_session import providers, versions
+from advisor.measure.runtime.power import Meter
+from advisor.measure.timing import profiler
+from advisor.measure.timing.journal import Journal
+from advisor.measure.variants.making import Plan, Report, preflight
+from advisor.measure.variants.quantize import QUANTIZING
 from advisor.quality_floor import OWN
 from advisor.schema import (
     SCHEMA_VERSION,
@@ -57,7 +60,7 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def inspect(model: Path, inputs: Path | None, folder: Path) -> ModelFacts:
     """Return the facts of an ONNX file, or of a checkpoint, which is exported into `folder` first."""
-    rows = model_inputs.read_npz(inputs, "--inputs") if inputs else None
+    rows = input_rows.read_npz(inputs, "--inputs") if inputs else None
     return _facts(model, _onnx_file(model, folder), (), rows)
 
 
@@ -173,11 +176,11 @@ def plan_for(
     lengths = sequence_lengths(workload)
     floor = workload.quality if workload else None
     rows_path = options.inputs
-    rows = model_inputs.read_npz(rows_path, "--inputs") if rows_path else None
+    rows = input_rows.read_npz(rows_path, "--inputs") if rows_path else None
     baseline = _onnx_file(model, folder)
     facts = _facts(model, baseline, lengths, rows)
     if rows_path is not None and rows is not None:
-        model_inputs.check_rows(facts.inputs, rows, rows_path)
+        input_rows.check_rows(facts.inputs, rows, rows_path)
     for path in options.variants:
         _check_variant(path, facts)
     machine, catalogue, available = read_machine(), schemes(), providers()
@@ -244,17 +247,17 @@ def _examples(
     assert floor.data is not None
     inputs = facts.inputs
     judged = examples.read_examples(floor.data, base, inputs, "quality.data")
-    items = model_inputs.check_rows(inputs, judged, base / floor.data)
-    quality.check(floor.metric, facts.outputs, judged, items)
+    items = input_rows.check_rows(inputs, judged, base / floor.data)
+    evaluation.check(floor.metric, facts.outputs, judged, items)
     fitted: dict[str, np.ndarray] | None = None
     notes: tuple[str, ...] = ()
     if floor.calibration is not None:
         fitted = examples.read_examples(floor.calibration, base, inputs, "quality.calibration")
-        model_inputs.check_rows(inputs, fitted, base / floor.calibration)
+        input_rows.check_rows(inputs, fitted, base / floor.calibration)
         examples.refuse_overlap(inputs, fitted, judged)
     elif is_calibrated:
         fitted, judged = examples.set_aside(inputs, judged, seed)
-        total, items = items, model_inputs.check_rows(inputs, judged, base / floor.data)
+        total, items = items, input_rows.check_rows(inputs, judged, base / floor.data)
         notes = (
             f"{total - items} of the {total} items of quality.data were set aside to calibrate on; quality is that on the others",
         )
@@ -262,7 +265,7 @@ def _examples(
     judged = _shuffled(inputs, judged, items, seed)
     calibration = None
     if fitted is not None:
-        count = model_inputs.check_rows(inputs, fitted, base / (floor.calibration or floor.data))
+        count = input_rows.check_rows(inputs, fitted, base / (floor.calibration or floor.data))
         calibration = _written(scratch / "calibration.npz", _shuffled(inputs, fitted, count, seed))
     return _written(scratch / "data.npz", judged), calibration, notes
 

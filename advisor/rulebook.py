@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from advisor.decide.verdict import FACTS, Facts, Outcome, facts_asked, outcome, readable_fact, unknown_fact
+from advisor.decide.verdict.rules import FACTS, Facts, Outcome, facts_asked, outcome, readable_fact, unknown_fact
 from advisor.errors import InputError
 from advisor.files import read_own_yaml, read_yaml
 from advisor.schema import Rule, RuleExplanation

@@ -7,19 +7,19 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from advisor.decide.advise import advise
-from advisor.decide.bench import Bench, predict
-from advisor.decide.calibration import Batches, own_way
-from advisor.decide.candidates import Configuration
-from advisor.decide.load_judgement import Observed, Offer, expected, expected_service_s, judge, learned, offered
-from advisor.decide.remarks import with_load_tests
-from advisor.decide.service_time import noise_floor
+from advisor.decide.advice.advise import advise
+from advisor.decide.advice.wording import with_load_tests
+from advisor.decide.load_test.calibration import Batches, own_way
+from advisor.decide.load_test.comparison import Observed, Offer, expected, expected_service_s, judge, learned, offered
+from advisor.decide.queue.site import Bench, predict
+from advisor.decide.queue.space import Configuration
+from advisor.decide.service.measured import noise_floor
 from advisor.errors import InputError, ModelError
 from advisor.files import digest, sha256, write_atomically, write_record
-from advisor.measure import load_test
-from advisor.measure.ort_session import Place
-from advisor.measure.server import Serve
-from advisor.measure.variants import Report
+from advisor.measure.runtime.ort_session import Place
+from advisor.measure.serving import load_test
+from advisor.measure.serving.server import Serve
+from advisor.measure.variants.making import Report
 from advisor.pipeline import read_advice, read_profile, recorded, request_of, with_quality_on, write_reports
 from advisor.schema import (
     Advice,

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from advisor.measure import ort_session
+from advisor.measure.runtime import ort_session
 
 ROUNDS, CALLS = 30, 5
 ROWS, INNER, COLUMNS = 128, 384, 1536  # a sentence of 128 tokens through the wide layer of MiniLM

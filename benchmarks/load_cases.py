@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from advisor.decide.advise import advise
-from advisor.decide.bench import Bench, predict
-from advisor.decide.calibration import Batches, calibrate
-from advisor.decide.candidates import Configuration
-from advisor.decide.load_judgement import Observed, expected, kept_up, learned, offered, quantile_estimate
-from advisor.decide.service_time import noise_floor
+from advisor.decide.advice.advise import advise
+from advisor.decide.load_test.calibration import Batches, calibrate
+from advisor.decide.load_test.comparison import Observed, expected, kept_up, learned, offered, quantile_estimate
+from advisor.decide.queue.site import Bench, predict
+from advisor.decide.queue.space import Configuration
+from advisor.decide.service.measured import noise_floor
 from advisor.pipeline import request_of
 from advisor.schema import Calibration, Estimate, LoadTest, Profile, Replayed, Trace, Workload
 from advisor.verification import observe, serve_for_real

@@ -30,8 +30,8 @@ import numpy as np
 import quantization
 from quantization_models import Case, minilm
 
-from advisor.measure import compare, lineup, quantize
-from advisor.measure.machine import has_vnni, read_machine
+from advisor.measure.runtime.machine import has_vnni, read_machine
+from advisor.measure.variants.making import comparison, quantize, screening
 
 PINNED = "olive-ai==0.13.0"
 TIMEOUT_S = 150
@@ -139,8 +139,8 @@ def main() -> None:
     parser.add_argument("--make-only", action="store_true", help="let Olive make its files and stop")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter visits")
     arguments = parser.parse_args()
-    compare.LOOKS, compare.LOOK_S = (3, 0.03) if arguments.quick else (quantization.LOOKS, quantization.LOOK_S)
-    compare.HOPELESS = lineup.WORTH_MIXING = 0.0  # what Olive made must not keep the advisor from mixing its own
+    comparison.LOOKS, comparison.LOOK_S = (3, 0.03) if arguments.quick else (quantization.LOOKS, quantization.LOOK_S)
+    comparison.HOPELESS = screening.WORTH_MIXING = 0.0  # what Olive made must not keep the advisor from mixing its own
     quantization.BUDGET_S /= 2 if arguments.quick else 1
     with tempfile.TemporaryDirectory(prefix="advisor-bench-") as name:
         case = minilm(Path(arguments.folder or name).absolute() / "minilm")

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from validation_rows import CATALOGUE, class_of
 
-from advisor.decide import project
+from advisor.decide.service import public_models
 from advisor.schema import DeviceClass, Ground, Hardware, ProjectionError, PublicMeasurements, PublicSeries, Source
 
 LEVEL = 0.9
@@ -50,7 +50,7 @@ def anchored(held_back: list[PublicSeries], public: PublicMeasurements) -> list[
                 kind = class_of(source)
                 if source == target or kind is None or kind != class_of(target):
                     continue
-                said = project.ratio(only(entry, source), source, target, public)
+                said = public_models.ratio(only(entry, source), source, target, public)
                 if said is not None:
                     true = math.log(entry.items_per_s[target] / entry.items_per_s[source])
                     found.append(
@@ -65,11 +65,11 @@ def by_roofline(held_back: list[PublicSeries], public: PublicMeasurements, machi
     for number, entry in enumerate(held_back):
         for target, speed in entry.items_per_s.items():
             kind, device = class_of(target), machines.get(target)
-            least = project.series_roofline_s(entry, device) if device is not None else None
+            least = public_models.series_roofline_s(entry, device) if device is not None else None
             if device is None or least is None:
                 continue
             if kind == "gpu":
-                said = project.share_of_roofline(only_nothing(entry), device, public)
+                said = public_models.share_of_roofline(only_nothing(entry), device, public)
                 if said is not None:
                     true = math.log(speed * least)
                     found.append(Seen("gpu", said.ground, number, entry.model, "", target, said.log_value, true, said.log_margin))
@@ -81,10 +81,10 @@ def by_roofline(held_back: list[PublicSeries], public: PublicMeasurements, machi
 def _from_cpu(
     number: int, entry: PublicSeries, target: str, least: float, public: PublicMeasurements, machines: dict[str, Hardware]
 ) -> list[Seen]:
-    error = project.error_of(public, "cpu", "roofline")
+    error = public_models.error_of(public, "cpu", "roofline")
     found = []
     for source, speed in entry.items_per_s.items():
-        there = project.series_roofline_s(entry, machines[source]) if source in machines and source != target else None
+        there = public_models.series_roofline_s(entry, machines[source]) if source in machines and source != target else None
         if there is not None and error is not None and class_of(source) == "cpu":
             true = math.log(entry.items_per_s[target] / speed)
             found.append(
@@ -134,7 +134,7 @@ def _roofline_alone(series: list[PublicSeries], machines: dict[str, Hardware]) -
         for number, entry in enumerate(series):
             for target, speed in entry.items_per_s.items():
                 key, device = f"gpu/{entry.precision}", machines.get(target)
-                least = project.series_roofline_s(entry, device) if device is not None else None
+                least = public_models.series_roofline_s(entry, device) if device is not None else None
                 if entry.model == model and class_of(target) == "gpu" and least is not None and key in others:
                     said, true = math.log(others[key]), math.log(speed * least)
                     found.append(Seen("gpu", "roofline", number, model, "", target, said, true, 1.0))
@@ -146,7 +146,7 @@ def _efficiency(series: list[PublicSeries], machines: dict[str, Hardware]) -> di
     shares: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for entry in series:
         for hardware, speed in entry.items_per_s.items():
-            least = project.series_roofline_s(entry, machines[hardware]) if hardware in machines else None
+            least = public_models.series_roofline_s(entry, machines[hardware]) if hardware in machines else None
             if least is not None:
                 shares[f"{class_of(hardware)}/{entry.precision}"][entry.model].append(speed * least)
     return {key: statistics.median(map(statistics.median, of.values())) for key, of in sorted(shares.items())}

@@ -30,12 +30,11 @@ from quantization_models import MAKERS, Case, cases
 import advisor  # noqa: F401 - first of all, so that ONNX Runtime is loaded without telemetry
 from advisor.errors import AdvisorError, InputError
 from advisor.files import check_writable
-from advisor.measure import compare, lineup, preflight
-from advisor.measure.lineup import Lineup
-from advisor.measure.metrics import loss_of
-from advisor.measure.ort_session import providers
-from advisor.measure.store import Journal
-from advisor.measure.variants import AGAIN, Plan, baseline_id
+from advisor.measure.quality.metrics import loss_of
+from advisor.measure.runtime.ort_session import providers
+from advisor.measure.timing.journal import Journal
+from advisor.measure.variants.making import AGAIN, Plan, baseline_id, comparison, preflight, screening
+from advisor.measure.variants.screening import Lineup
 from advisor.profiling import ProfileOptions, plan_for, schemes
 from advisor.quality_floor import METRICS, OWN, is_known, judge
 from advisor.schema import QualityResult, Variant
@@ -58,10 +57,10 @@ def main() -> None:
 def _run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         check_writable(Path(arguments.json))
-    compare.LOOKS, compare.LOOK_S = (3, 0.03) if arguments.quick else (LOOKS, LOOK_S)
-    compare.HOPELESS = lineup.WORTH_MIXING = 0.0  # here even what is hopeless is measured, and mixed
-    compare.LONG_LOOKS, compare.LONG_LOOK_CALLS = compare.LOOKS, compare.LOOK_CALLS
-    compare.JUDGING_SHARE = float("inf")
+    comparison.LOOKS, comparison.LOOK_S = (3, 0.03) if arguments.quick else (LOOKS, LOOK_S)
+    comparison.HOPELESS = screening.WORTH_MIXING = 0.0  # here even what is hopeless is measured, and mixed
+    comparison.LONG_LOOKS, comparison.LONG_LOOK_CALLS = comparison.LOOKS, comparison.LOOK_CALLS
+    comparison.JUDGING_SHARE = float("inf")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="advisor-bench-") as name:
         folder = Path(arguments.folder or name)

@@ -58,7 +58,7 @@ def minilm(folder: Path) -> Case:
     from sklearn.linear_model import LogisticRegression
     from tokenizers import Tokenizer
 
-    from advisor.measure import checkpoint as exporter
+    from advisor.measure.model import checkpoint as exporter
 
     folder.mkdir(parents=True, exist_ok=True)
     exporter.export(checkpoint, folder / "encoder.onnx")
@@ -121,7 +121,7 @@ def llama(folder: Path) -> Case:
         return case
     from tokenizers import Tokenizer
 
-    from advisor.measure import checkpoint as exporter
+    from advisor.measure.model import checkpoint as exporter
 
     folder.mkdir(parents=True, exist_ok=True)
     lines = (DATA / "glosses_heldout.txt").read_text(encoding="utf-8").splitlines()[:700]

@@ -23,7 +23,7 @@ from search_frontier import frontier_figures
 from search_peers import peer_figures
 from search_spaces import REPLICAS, market
 
-from advisor.decide.search import walk
+from advisor.decide.queue.search import walk
 from advisor.kernels import search as kernel
 
 TURNS = 5

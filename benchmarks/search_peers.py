@@ -22,7 +22,7 @@ from search_spaces import (
     simulated_quantile_s,
 )
 
-from advisor.decide.search import walk
+from advisor.decide.queue.search import walk
 
 HARDWARE, BATCHES, DELAYS, REPLICAS = 4, 4, 2, 40
 WITHIN = 1.01

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advisor.decide.bounds import LOADS, Streams
-from advisor.decide.demand import SEEDS, Demand, quantiles, rank, warm, warm_up
+from advisor.decide.queue.bounds import LOADS, Streams
+from advisor.decide.queue.demand import SEEDS, Demand, quantiles, rank, warm, warm_up
 from advisor.kernels import queue_sim
 from advisor.schema import HardwareChoice, Slo, Traffic, Workload
 
@@ -82,7 +82,7 @@ def bound_columns(
     replicas: int,
     delays: int,
 ) -> tuple[np.ndarray, ...]:
-    """Return the columns of the kernel: the bounds of advisor.decide.bounds where a batch of b takes call_s + b * item_s."""
+    """Return the columns of the kernel: the bounds of advisor.decide.queue.bounds where a batch of b takes call_s + b * item_s."""
     streams = Streams(demand, QUANTILE)
     largest = np.clip(np.floor((TARGET_S - call_s) / item_s), 0, batch)  # the largest good batch
     alone_s = call_s + item_s

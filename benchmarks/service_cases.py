@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from advisor import profiling
-from advisor.decide.service_time import service_grids, service_table
-from advisor.measure.worker import Load, Loaded, Time, Timed
-from advisor.measure.worker_process import WorkerProcess
+from advisor.decide.service.measured import service_grids, service_table
+from advisor.measure.worker.client import WorkerProcess
+from advisor.measure.worker.process import Load, Loaded, Time, Timed
 from advisor.schema import Profile
 
 HELD_OUT = (2, 3, 6, 8, 12, 24, 32, 48)

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from advisor.decide.life_inputs import Life, Market, life_of
+from advisor.decide.lifetime.inputs import Life, Market, life_of
 from advisor.life_file import lifetime_model
 from advisor.schema import Lifecycle, LifeData, LifeFineTuning, LifeModel, LifeRequest, LifeServing
 

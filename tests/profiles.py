@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from advisor.decide.advise import Request
+from advisor.decide.advice.advise import Request
 from advisor.schema import (
     SCHEMA_VERSION,
     Baseline,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from advisor.errors import InputError
-from advisor.measure import model_inputs
+from advisor.measure.model import input_rows
 from advisor.profiling import ProfileOptions, plan_for
 from advisor.workload_file import read_workload
 from tests import models
@@ -32,7 +32,7 @@ def folder(tmp_path):
 
 
 def read_npz(path):
-    return model_inputs.read_npz(Path(path), "data")
+    return input_rows.read_npz(Path(path), "data")
 
 
 def plan_of(folder, quality, **options):

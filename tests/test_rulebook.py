@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.decide.verdict import facts_asked, outcome
+from advisor.decide.verdict.rules import facts_asked, outcome
 from advisor.errors import InputError
 from advisor.rulebook import explained, read_rules, rule_named, rules_with
 

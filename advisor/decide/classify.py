@@ -3,10 +3,10 @@
 import msgspec
 
 from advisor import __version__
-from advisor.decide import opportunities
-from advisor.decide.judgement import judge
-from advisor.decide.life_inputs import GIVEN, Market, assumptions, life_of, with_figures
-from advisor.decide.verdict import Rulebook
+from advisor.decide.lifetime import opportunities
+from advisor.decide.lifetime.inputs import GIVEN, Market, assumptions, life_of, with_figures
+from advisor.decide.verdict.judgement import judge
+from advisor.decide.verdict.rules import Rulebook
 from advisor.schema import SCHEMA_VERSION, Classification, Estimate, Expiry, Lifecycle, Outlook, Verdict
 
 # Facts of the chip and of the method, which are told in the formulas and not among what was assumed.

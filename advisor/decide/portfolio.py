@@ -6,10 +6,11 @@ from itertools import combinations
 from typing import NamedTuple
 
 from advisor import __version__, units
-from advisor.decide import integer_program, lifecycle
+from advisor.decide import integer_program
 from advisor.decide.integer_program import Limit
-from advisor.decide.levers import Move, judged, once_usd
-from advisor.decide.life_inputs import Life, Market
+from advisor.decide.lifetime import cost as lifecycle
+from advisor.decide.lifetime.inputs import Life, Market
+from advisor.decide.lifetime.levers import Move, judged, once_usd
 from advisor.errors import InputError
 from advisor.schema import SCHEMA_VERSION, Choice, Exclusion, Lifecycle, Portfolio, PortfolioEntry, PortfolioPlan
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.decide.integer_program import Limit, choose
-from advisor.decide.levers import judged
+from advisor.decide.lifetime.levers import judged
 from advisor.decide.portfolio import Member, _bundle, _fit_together, plan
 from advisor.errors import InputError
 from advisor.schema import Portfolio, PortfolioEntry
-from tests.decide.test_payback import EVERYTHING, WITH_ALL
+from tests.decide.lifetime.test_payback import EVERYTHING, WITH_ALL
 from tests.lives import life
 
 NOW = "2026-11-22T08:00:00+00:00"

@@ -1,0 +1,119 @@
+"""Several kinds of hardware, each searched on its own: which of them answers best, and what each of them would do."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from advisor.decide.advice import recommendation
+from advisor.decide.queue.search import Found
+from advisor.decide.queue.site import Bench, predict
+from advisor.decide.queue.space import Configuration
+from advisor.kernels import pareto
+from advisor.schema import STALE_DAYS, Exclusion, PlaceAnswer, Prediction, Workload
+from advisor.units import number
+
+LOCAL = "the machine of the profile"
+
+
+class Searched(NamedTuple):
+    """The space of one kind of hardware, what was found in it, and its best: the nearest miss where nothing keeps the target."""
+
+    bench: Bench
+    found: Found
+    space: list[Configuration]
+    best: Prediction
+
+
+def search_place(bench: Bench, baseline: Prediction) -> Searched | None:
+    """Return the cheapest of one kind of hardware, or its nearest miss; None where no variant may be advised there."""
+    found, space = bench.find(bench.admitted())
+    if not space:
+        return None
+    replicas_today = baseline.candidate.replicas
+    if found.cheapest:
+        (configuration, replicas), *_ = found.cheapest
+        best = predict(bench, configuration, replicas, today_replicas=replicas_today)
+    else:
+        best, _ = recommendation.nearest_miss(bench, space, baseline, None)
+    return Searched(bench, found, space, best)
+
+
+def ordered(searched: list[Searched], workload: Workload) -> list[Searched]:
+    """Return the kinds of hardware, the best answer first: those that keep target and limits, then by the objective."""
+    by_energy = workload.energy is not None and workload.energy.objective == "energy"
+
+    def rank(entry: Searched) -> tuple[bool, float, float]:
+        joules, usd = entry.best.energy_joules_per_request, entry.best.cost_usd_per_hour.value
+        first = (math.inf if joules is None else joules.value) if by_energy else usd
+        return (not is_eligible(entry, workload), first, usd)
+
+    return sorted(searched, key=rank)
+
+
+def is_eligible(entry: Searched, workload: Workload) -> bool:
+    """Return whether the best of it keeps the target, and what it takes in energy stays within the limit at its upper end."""
+    return bool(entry.found.cheapest) and over_energy(entry, workload) is None
+
+
+def over_energy(entry: Searched, workload: Workload) -> Exclusion | None:
+    """Return why energy rules the hardware out, None if it does not: what is not known keeps no limit."""
+    limit = workload.energy.max_joules_per_request if workload.energy else None
+    joules = entry.best.energy_joules_per_request
+    if limit is None or (joules is not None and joules.high <= limit):
+        return None
+    told = "its power is not known" if joules is None else f"a request can take {number(joules.high)} J"
+    return Exclusion(what=entry.bench.hardware, reason=f"energy: {told}, the limit is {number(limit)} J")
+
+
+def answers(searched: list[Searched]) -> tuple[PlaceAnswer, ...]:
+    """Return what each kind of hardware would do, in the order given."""
+    return tuple(_answer(entry.bench, entry.best) for entry in searched)
+
+
+def _answer(bench: Bench, best: Prediction) -> PlaceAnswer:
+    place = bench.place
+    return PlaceAnswer(
+        hardware=bench.hardware,
+        name=bench.profile.machine.cpu if place is None else place.hardware.name,
+        machine=LOCAL if place is None else place.machine,
+        ground=bench.ground,
+        price_date=place.price_date if place is not None else None,
+        price_is_stale=place is not None and place.price_is_stale,
+        prediction=best,
+    )
+
+
+def merged_frontier(front: tuple[Prediction, ...], searched: list[Searched]) -> tuple[Prediction, ...]:
+    """Return the frontier of one kind of hardware with the best of the others, without what is then beaten."""
+    known = {entry.candidate: entry for entry in (*front, *(entry.best for entry in searched if entry.best.meets_slo))}
+    entries = list(known.values())
+    if len(searched) < 2 or not front:
+        return front
+    # What is unknown may be anything.
+    lost = [math.inf if entry.quality_drop is None else max(0.0, entry.quality_drop.value) for entry in entries]
+    points = [(entry.cost_usd_per_hour.value, entry.latency_slo_s.value, drop) for entry, drop in zip(entries, lost, strict=True)]
+    kept = [entry for entry, keep in zip(entries, pareto.non_dominated(np.array(points)), strict=True) if keep]
+    return tuple(sorted(kept, key=lambda entry: (entry.cost_usd_per_hour.value, entry.latency_slo_s.value)))
+
+
+def ruled_out(searched: list[Searched], workload: Workload) -> tuple[Exclusion, ...]:
+    """Return the hardware that the limit on energy leaves no chance."""
+    return tuple(entry for each in searched if (entry := over_energy(each, workload)) is not None)
+
+
+def assumptions(searched: list[Searched]) -> tuple[str, ...]:
+    """Return what is assumed of hardware that was not measured, and how old its prices are."""
+    said = []
+    if projected := [entry.bench.hardware for entry in searched if entry.bench.ground != "measured"]:
+        said.append(
+            f"projected, not measured: service times on {', '.join(projected)}; the target is judged at the upper end of their intervals, "
+            "inside a server they are taken to be slowed down as on the profiled machine, and quality to be what it was there"
+        )
+    for entry in searched:
+        place = entry.bench.place
+        if place is not None and place.price_is_stale:
+            said.append(
+                f"the price of {place.hardware.id} ({place.machine}) is of {place.price_date}, more than {STALE_DAYS} days old"
+            )
+    return tuple(said)

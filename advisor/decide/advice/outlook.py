@@ -1,0 +1,111 @@
+"""What the advice on a measured model says beside: opportunities with their effort, whether any is worth it, and when it expires."""
+
+from advisor import units
+from advisor.decide.advice import changes as measured_changes
+from advisor.decide.advice.changes import Change, Costs
+from advisor.decide.lifetime import opportunities
+from advisor.decide.lifetime.inputs import Life, Market, life_of
+from advisor.decide.queue.site import Bench
+from advisor.schema import BreakEven, Estimate, Expiry, Lifecycle, Opportunity, Outlook, Prediction, Verdict, Workload
+
+
+def not_worth_it(
+    market: Market, workload: Workload, recommended: Prediction | None, baseline: Prediction, costs_today: Costs
+) -> str | None:
+    """Return the headline that says so where the change takes more effort than it saves in the model's planned life, else None.
+
+    Without a planned life there is nothing to weigh the effort against.
+    """
+    if workload.lifecycle is None or recommended is None:
+        return None
+    change = measured_changes.everything(recommended, baseline, market)
+    life = _life(workload, baseline.cost_usd_per_hour, market, 1.0)
+    gain = measured_changes.gain_of(change, costs_today, life.values) if change is not None else None
+    if gain is None or gain.net_usd > 0:
+        return None
+    horizon = units.months(workload.lifecycle.horizon_months)
+    saving = gain.saving_usd
+    most = f", at most {units.usd(saving.high)}" if saving.high > saving.value else ""
+    saved = f"about {units.usd(max(0.0, saving.value))} would be saved in {horizon}{most}"
+    return f"Change nothing: {saved}, and the change takes about {units.usd(gain.once_usd.value)} of work"
+
+
+def of_advice(
+    bench: Bench,
+    market: Market,
+    recommended: Prediction | None,
+    baseline: Prediction,
+    costs_today: Costs,
+    verdict: Verdict,
+    *,
+    created: str,
+) -> tuple[Outlook, tuple[BreakEven, ...]]:
+    """Return the outlook, and the break-evens of its levers.
+
+    It holds every change of one thing, the recommendation as a whole, and the levers that the plan can judge.
+    """
+    planned = bench.workload.lifecycle or Lifecycle()
+    life = _life(bench.workload, baseline.cost_usd_per_hour, market, bench.demand.requests_per_s)
+    changes = measured_changes.one_thing(bench, baseline, market) if baseline.meets_slo else []
+    if recommended is not None and recommended.candidate != baseline.candidate and baseline.meets_slo:
+        whole = measured_changes.everything(recommended, baseline, market)
+        changes += [whole] if whole is not None else []
+    found = [entry for change in changes if (entry := _told(change, costs_today, life, created)) is not None]
+    others, left, evens = opportunities.planned(life, planned, market, created=created)
+    expires = _expiries(bench, recommended or baseline, planned, verdict, created)
+    told = opportunities.outlook([*found, *others], left, expires, planned.horizon_months)
+    return (told, tuple(evens)) if bench.workload.lifecycle is not None else (_without_a_plan(told), ())
+
+
+def _life(workload: Workload, serving: Estimate, market: Market, requests_per_s: float) -> Life:
+    return life_of(requests_per_s, workload.lifecycle or Lifecycle(), market, measured=serving)
+
+
+def _told(change: Change, costs_today: Costs, life: Life, created: str) -> Opportunity | None:
+    x = life.values
+    gain = measured_changes.gain_of(change, costs_today, x)
+    if gain is None:
+        return None
+    return opportunities.opportunity(
+        change.lever,
+        gain,
+        x["horizon_months"],
+        field=change.field,
+        before=change.before,
+        after=change.after,
+        because="",
+        created=created,
+    )
+
+
+def _expiries(bench: Bench, shown: Prediction, planned: Lifecycle, verdict: Verdict, created: str) -> list[Expiry]:
+    rate, growth = bench.demand.requests_per_s, planned.growth_per_month
+    capacity = shown.capacity_requests_per_s
+    runtime = ", ".join(f"{name} {version}" for name, version in sorted(bench.profile.versions.items()))
+    return [
+        opportunities.price_expiry(None, created),
+        *(
+            [opportunities.capacity_expiry(rate, capacity.low, growth, created)]
+            if capacity is not None and shown.meets_slo
+            else []
+        ),
+        *opportunities.traffic_expiries(rate, growth, verdict.flips_when, created),
+        Expiry(
+            what=f"the model is no longer sha256 {bench.profile.model.sha256[:12]}",
+            on=None,
+            because="another file has other speed and quality",
+        ),
+        Expiry(what="the runtime is another version", on=None, because=f"measured with {runtime}"),
+    ]
+
+
+def _without_a_plan(told: Outlook) -> Outlook:
+    """Return the outlook of a workload that says nothing of the model's life: effort cannot be weighed against what is saved."""
+    answer = "Effort is not weighed against savings: the workload does not say how long the model lives (lifecycle)."
+    return Outlook(
+        answer=answer,
+        change_nothing=None,
+        opportunities=told.opportunities,
+        not_judged=told.not_judged,
+        expires_when=told.expires_when,
+    )

@@ -1,0 +1,178 @@
+"""Change one thing of what runs today and predict again: what it saves, what it takes, whether that is worth it, and until when."""
+
+import math
+from collections.abc import Sequence
+
+from advisor import units
+from advisor.decide.lifetime import payback
+from advisor.decide.lifetime.inputs import Life, Market
+from advisor.decide.lifetime.levers import effort_days, judged
+from advisor.decide.lifetime.payback import Gain
+from advisor.schema import BreakEven, Estimate, Exclusion, Expiry, Flip, Lever, Lifecycle, Opportunity, Outlook
+
+PRICE_DAYS = 90  # an older price is not to be relied on
+MONTHS_LOOKED_AHEAD = 120
+
+
+def planned(
+    life: Life, lifecycle: Lifecycle, market: Market, *, created: str
+) -> tuple[list[Opportunity], list[Exclusion], list[BreakEven]]:
+    """Return what changes of the plan would save, those that cannot be judged, and when and from which traffic on each pays."""
+    x = life.values
+    moves, left = judged(life, lifecycle, market)
+    gains = [(move, payback.gain_of(move, life.figures)) for move in moves]
+    found = [
+        opportunity(
+            move.lever,
+            gain,
+            x["horizon_months"],
+            field=move.field,
+            before=move.before,
+            after=move.after,
+            because=move.because,
+            created=created,
+        )
+        for move, gain in gains
+    ]
+    evens = [payback.break_even(move, gain, x, created=created) for move, gain in gains]
+    return found, left, evens
+
+
+def opportunity(
+    lever: Lever, gain: Gain, horizon_months: float, *, field: str, before: str, after: str, because: str, created: str
+) -> Opportunity:
+    """Return a gain as it is told; it pays if it saves more within the horizon than it costs once."""
+    months = payback.payback(gain, horizon_months)
+    yearly, saving = 12 / horizon_months, gain.saving_usd
+    pays = gain.net_usd > 0
+    said = [because] if because else []
+    if saving.value > 0 and not pays:
+        said.insert(
+            0, f"costs {units.usd(gain.once_usd.value)} and saves {units.usd(saving.value)} in {units.months(horizon_months)}"
+        )
+    elif saving.value <= 0:
+        said.insert(0, "saves nothing" if saving.value == 0 else f"costs {units.usd(-saving.value * yearly)} a year more")
+    elif not gain.is_sure:
+        said.insert(0, "at the unfavourable ends of the intervals it costs more than it saves")
+    return Opportunity(
+        lever=lever.id,
+        title=lever.title,
+        field=field,
+        before=before,
+        after=after,
+        saving_usd_per_year=Estimate(
+            value=saving.value * yearly,
+            low=saving.low * yearly,
+            high=saving.high * yearly,
+            basis=saving.basis,
+            source=f"{saving.source}, as a year's mean",
+        ),
+        effort_engineer_days=effort_days(lever),
+        once_usd=gain.once_usd,
+        payback_months=months,
+        payback_on=units.date_after(created, months.value * units.DAYS_PER_MONTH) if months is not None else None,
+        net_usd=gain.net_usd,
+        pays=pays,
+        surely=gain.is_sure,
+        risk=lever.risk,
+        because="; ".join(said),
+    )
+
+
+def outlook(found: Sequence[Opportunity], left: Sequence[Exclusion], expires: Sequence[Expiry], horizon_months: float) -> Outlook:
+    """Return the opportunities by what is left of their saving, and the answer: the best of them, or to change nothing."""
+    ranked = tuple(sorted(found, key=_best_first))
+    nothing = None if not ranked else not ranked[0].pays
+    return Outlook(
+        answer=_answer(ranked, horizon_months),
+        change_nothing=nothing,
+        opportunities=ranked,
+        not_judged=tuple(left),
+        expires_when=tuple(expires),
+    )
+
+
+def _best_first(entry: Opportunity) -> tuple[float, str]:
+    return -entry.net_usd, entry.lever
+
+
+def _answer(ranked: tuple[Opportunity, ...], horizon_months: float) -> str:
+    if not ranked:
+        return "No change could be judged: too little is known of what serving consists of."
+    best, horizon = ranked[0], units.months(horizon_months)
+    judged_ = units.counted(len(ranked), "change")
+    if best.pays:
+        saved = f"saves about {about(best.saving_usd_per_year.value)} a year and costs {about(best.once_usd.value)} once"
+        others = sum(entry.pays for entry in ranked) - 1
+        more = (
+            f" {units.counted(others, 'other change')} of {len(ranked)} judged would pay as well; savings do not add up."
+            if others
+            else ""
+        )
+        doubt = "" if best.surely else ", though not at the unfavourable ends"
+        return f"{best.title}: {saved}, paid back by {best.payback_on}{doubt}.{more}"
+    saving = max(ranked, key=_largest_saving)
+    if saving.saving_usd_per_year.value <= 0:
+        return (
+            f"Change nothing: none of the {judged_} saves anything."
+            if len(ranked) > 1
+            else "Change nothing: the one change judged saves nothing."
+        )
+    return (
+        f"Change nothing: none of {judged_} saves in {horizon} what it costs. The most would be saved by this one: "
+        f"{saving.title.lower()}, about {about(saving.saving_usd_per_year.value)} a year for {about(saving.once_usd.value)} once."
+    )
+
+
+def about(usd: float) -> str:
+    """Return money with two digits: what is projected over years is not known to the dollar."""
+    return units.usd(float(f"{usd:.2g}"))
+
+
+def _largest_saving(entry: Opportunity) -> float:
+    return entry.saving_usd_per_year.value
+
+
+def price_expiry(dated: str | None, created: str) -> Expiry:
+    """Return when prices are too old to rely on: they are as old as their list, or as the advice where their date is not known."""
+    if dated is None:
+        return Expiry(
+            what="the prices are older than 90 days",
+            on=units.date_after(created, PRICE_DAYS),
+            because="prices in the workload file have no date and are taken to be of today",
+        )
+    return Expiry(
+        what="the prices are older than 90 days",
+        on=units.date_after(dated, PRICE_DAYS),
+        because=f"the oldest price that counts is of {dated[:10]}",
+    )
+
+
+def traffic_expiries(requests_per_s: float, growth_per_month: float, flips: Sequence[Flip], created: str) -> list[Expiry]:
+    """Return the traffic at which the verdict turns, and the day on which planned growth brings it there."""
+    found = []
+    for flip in flips:
+        if flip.input == "requests_per_s":
+            day = _reached(requests_per_s, flip.at, growth_per_month, created)
+            because = f"the verdict would be {flip.becomes}" + ("" if day is None else ", and planned growth brings it there")
+            found.append(Expiry(what=f"traffic goes {flip.told}", on=day, because=because))
+    return found
+
+
+def capacity_expiry(requests_per_s: float, capacity: float, growth_per_month: float, created: str) -> Expiry:
+    """Return when traffic outgrows what the recommendation carries within the target."""
+    return Expiry(
+        what=f"traffic goes above {units.rate(capacity)}",
+        on=_reached(requests_per_s, capacity, growth_per_month, created),
+        because="beyond it the recommended configuration does not surely keep its target",
+    )
+
+
+def _reached(now: float, at: float, growth_per_month: float, created: str) -> str | None:
+    if growth_per_month == 0 or now == at or (at > now) != (growth_per_month > 0):
+        return None
+    each = math.log1p(growth_per_month)
+    if each == 0:
+        return None
+    months = math.log(at / now) / each
+    return units.date_after(created, months * units.DAYS_PER_MONTH) if months <= MONTHS_LOOKED_AHEAD else None

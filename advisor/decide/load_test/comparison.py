@@ -1,0 +1,186 @@
+"""What a load test saw -> LoadTest: measured against predicted, with intervals, and whether the target and the prediction held."""
+
+import math
+
+import numpy as np
+
+from advisor.decide.load_test.calibration import Batches, calibrate
+from advisor.decide.queue.demand import quantiles
+from advisor.decide.queue.site import Bench, over_runs
+from advisor.decide.queue.space import Configuration
+from advisor.decide.service.measured import NORMAL_95, service_table
+from advisor.schema import Calibration, Candidate, Estimate, LoadTest, Prediction, Record, Replayed
+
+# A generator later than this, for one request in a hundred, did not offer the load that it was asked for; of long latencies it may be
+# this part late.
+ALLOWED_LAG_S = 0.005
+ALLOWED_LAG_FRACTION = 0.1
+UNSEEN_SEED = 97
+BEYOND_QUANTILE = 10  # requests beyond the quantile that make its measured interval worth having
+LONGEST_FACTOR = 3.0  # times the wanted duration, however rare the quantile
+LAST_REQUESTS = 100
+# Quantile of their latency. The generator ends with its last request, and its end may take a core from the last answer.
+LAST_ANSWER = {"low": 0.0, "value": 0.5, "high": 1.0}
+REPLAY_SEEDS = 8  # draws of service, for the one given stream of requests
+
+
+class Offer(Record, frozen=True, kw_only=True):
+    """The requests of one replica's load test, each array (requests,)."""
+
+    arrival_s: np.ndarray  # ascending from 0
+    size_class: np.ndarray
+    lengths: np.ndarray | None  # None without a sequence axis
+
+
+def offered(bench: Bench, candidate: Candidate, *, wanted_s: float) -> Offer:
+    """Return the requests to test a candidate's one replica with.
+
+    The stream is one that no prediction was made with; it lasts `wanted_s`, or longer where the quantile needs more requests.
+    """
+    arrival_s, size_class = bench.demand.busiest(UNSEEN_SEED, candidate.replicas)
+    quantile = bench.workload.slo.quantile
+    needed = math.ceil(BEYOND_QUANTILE / (1 - quantile))
+    within = int(np.searchsorted(arrival_s - arrival_s[0], wanted_s))
+    at_most = int(np.searchsorted(arrival_s - arrival_s[0], wanted_s * LONGEST_FACTOR))
+    count = max(2, min(max(within, needed), at_most))
+    lengths = np.array([length or 0 for length in bench.demand.lengths])
+    return Offer(
+        arrival_s=arrival_s[:count] - arrival_s[0],
+        size_class=size_class[:count],
+        lengths=lengths[size_class[:count]] if bench.demand.lengths[0] is not None else None,
+    )
+
+
+def expected_service_s(bench: Bench, candidate: Candidate, batch_size: np.ndarray, batch_length: np.ndarray) -> np.ndarray:
+    """Return the seconds (batches,) that the profile says of the call of each batch, nothing added for running inside a server."""
+    grid = bench.grids[candidate.variant, candidate.intra_op_num_threads, candidate.instances]
+    table = service_table(grid, candidate.max_batch_size, bench.demand.lengths, end="value")
+    known = np.array([length or 0 for length in bench.demand.lengths])
+    return np.asarray(table[batch_size - 1, np.minimum(np.searchsorted(known, batch_length), len(known) - 1)])
+
+
+def expected(bench: Bench, candidate: Candidate, offer: Offer, *, counted: np.ndarray | None = None) -> Replayed:
+    """Return what the simulation says of these very requests: what is left to chance is service alone, not who arrived when.
+
+    All are served; the quantiles are of those that `counted` (requests,) marks, of all without it.
+    """
+    configuration = Configuration(
+        variant=candidate.variant,
+        intra_op_num_threads=candidate.intra_op_num_threads,
+        instances=candidate.instances,
+        max_batch_size=candidate.max_batch_size,
+        max_queue_delay_s=candidate.max_queue_delay_s,
+    )
+    wanted = (0.5, 0.95, 0.99, bench.workload.slo.quantile)
+    figures: dict[str, np.ndarray] = {}  # by end of the service interval: (seeds, quantiles and then throughput and utilization)
+    for end in ("low", "value", "high"):
+        rows = []
+        for seed in range(REPLAY_SEEDS):
+            run = bench.simulator.replay(configuration, offer.arrival_s, offer.size_class, end, seed)
+            chosen_s = run.latency_s if counted is None else run.latency_s[counted]
+            # When the last request is answered is left to chance: as long after it as the requests before it were.
+            late_s = quantiles(run.latency_s[-LAST_REQUESTS:], (LAST_ANSWER[end],))[0]
+            rate = len(run.latency_s) / (offer.arrival_s[-1] - offer.arrival_s[0] + late_s)
+            rows.append([*quantiles(chosen_s, wanted), rate, run.utilization])
+        figures[end] = np.array(rows)
+    source = f"simulation of the {len(offer.arrival_s):,} requests of the load test with {REPLAY_SEEDS} seeds"
+    estimates = [
+        over_runs({end: rows[:, column] for end, rows in figures.items()}, "simulated", source)
+        for column in range(len(wanted) + 2)
+    ]
+    return Replayed(
+        latency_p50_s=estimates[0],
+        latency_p95_s=estimates[1],
+        latency_p99_s=estimates[2],
+        latency_slo_s=estimates[3],
+        throughput_requests_per_s=estimates[4],
+        utilization_fraction=estimates[5],
+    )
+
+
+class Observed(Record, frozen=True, kw_only=True):
+    """One run; latencies (requests,) from the moment each was due, lags of the generator (requests,), and its batches."""
+
+    latency_s: np.ndarray
+    lag_s: np.ndarray
+    duration_s: float
+    run_delay_s: float | None
+    batches: Batches
+    ended_s: np.ndarray  # (batches,) ascending, from the first due time
+
+
+def judge(
+    prediction: Prediction, said: Replayed, observed: Observed, *, quantile: float, target_s: float, noise_fraction: float
+) -> LoadTest:
+    """Return the load test of the predicted candidate's one replica.
+
+    `said` is what was expected of these requests, `noise_fraction` how much equal things differ under the candidate's setting.
+    """
+    latency = {wanted: quantile_estimate(observed.latency_s, wanted) for wanted in (0.5, 0.95, 0.99, quantile)}
+    measured, predicted = latency[quantile], said.latency_slo_s
+    requests = len(observed.latency_s)
+    rate = requests / observed.duration_s
+    # Poisson noise of the count of answers: the offered stream has it too.
+    half = NORMAL_95 * math.sqrt(requests) / observed.duration_s
+    waited_s, batches = observed.run_delay_s, observed.batches
+    return LoadTest(
+        candidate=prediction.candidate,
+        requests=requests,
+        offered_requests_per_s=rate,
+        duration_s=observed.duration_s,
+        latency_p50_s=latency[0.5],
+        latency_p95_s=latency[0.95],
+        latency_p99_s=latency[0.99],
+        latency_slo_s=measured,
+        throughput_requests_per_s=Estimate(
+            value=rate,
+            low=rate - half,
+            high=rate + half,
+            basis="measured",
+            source=f"{requests} answers in {observed.duration_s:.0f} s",
+        ),
+        utilization_fraction=float(batches.busy_s.sum()) / observed.duration_s / prediction.candidate.instances,
+        mean_batch_size=float(batches.size.mean()),
+        generator_lag_p99_s=float(np.quantile(observed.lag_s, 0.99)),
+        generator_kept_up=kept_up(observed),
+        run_delay_fraction=None if waited_s is None else waited_s / observed.duration_s,
+        calibration=calibrate(prediction.candidate, batches, noise_fraction=noise_fraction),
+        meets_slo=measured.value <= target_s,
+        predicted=prediction,
+        expected=said,
+        prediction_held=measured.low <= predicted.high and predicted.low <= measured.high,
+    )
+
+
+def kept_up(observed: Observed) -> bool:
+    """Return whether the generator sent its requests when they were due, all but one in a hundred."""
+    lag_s, latency_s = (float(np.quantile(values, 0.99)) for values in (observed.lag_s, observed.latency_s))
+    return lag_s <= max(ALLOWED_LAG_S, ALLOWED_LAG_FRACTION * latency_s)
+
+
+def quantile_estimate(latency_s: np.ndarray, quantile: float) -> Estimate:
+    """Return a quantile of the latencies with the binomial interval of its rank, which holds whatever the distribution."""
+    ordered = np.sort(latency_s)
+    count = len(ordered)
+    half = NORMAL_95 * math.sqrt(count * quantile * (1 - quantile))
+    low, middle, high = (min(max(math.ceil(quantile * count + shift) - 1, 0), count - 1) for shift in (-half, 0.0, half))
+    return Estimate(
+        value=float(ordered[middle]),
+        low=float(ordered[low]),
+        high=float(ordered[high]),
+        basis="measured",
+        source=f"{count} requests under real load, open loop, from the moment each was due",
+    )
+
+
+def learned(known: tuple[Calibration, ...], tests: tuple[LoadTest, ...]) -> tuple[Calibration, ...]:
+    """Return what the profile knows with what the tests taught put in its place; a test whose generator lagged teaches nothing."""
+    found = {_setting(entry): entry for entry in known}
+    for test in tests:
+        if test.generator_kept_up:
+            found[_setting(test.calibration)] = test.calibration
+    return tuple(found[key] for key in sorted(found))
+
+
+def _setting(entry: Calibration) -> tuple[str, int, int]:
+    return (entry.variant, entry.intra_op_num_threads, entry.instances)

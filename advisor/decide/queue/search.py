@@ -1,0 +1,243 @@
+"""The cheapest candidate that keeps the target: bounds cut the space, simulation settles what the bounds leave, cheapest first."""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+
+from advisor.decide.queue.bounds import Bounds
+from advisor.decide.queue.prediction import Simulator
+from advisor.decide.queue.space import Configuration
+from advisor.kernels import search as kernel
+from advisor.schema import Record
+
+MAX_REPLICAS = 512
+ENOUGH_CHEAPEST = 7
+# Replicas beyond those that bring utilization down to this hardly help batching: what misses the target here is left to those
+# without, of whose requests no more than half of 1 - quantile then find the server busy.
+LOWEST_UTILIZATION = 0.1
+AT_ONCE = 4096  # candidates to list: about so many points have their cheapest in a range of costs
+RANGES = 8  # of costs at least, where there are fewer points
+
+Columns = tuple[
+    np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray
+]
+# Whether a candidate, by point, delay and replicas, is feasible; asked at most once of each.
+Judge = Callable[[int, int, int], bool]
+
+
+class Searchable(NamedTuple):
+    """One kind of hardware: what runs there how fast, what could run there (simplest first), and what an hour of it costs."""
+
+    simulator: Simulator
+    space: list[Configuration]
+    price_usd_per_hour: float
+
+
+class Walk(Record, frozen=True, kw_only=True):
+    """What a walk through a space found: the cheapest feasible candidates (point, delay, replicas), in order, and the account.
+
+    `regret_usd_per_hour` is 0 after a whole walk; a walk that was stopped proves that nothing costs less than its answer by more. It is
+    None where a stopped walk has no answer: nothing below `least_unseen_usd_per_hour` is feasible then.
+    """
+
+    cheapest: tuple[tuple[int, int, int], ...]
+    cost_usd_per_hour: float | None
+    candidates: int
+    cut_by_bound: int
+    simulated: int
+    regret_usd_per_hour: float | None
+    least_unseen_usd_per_hour: float | None  # None: everything was seen that could be cheaper
+
+
+class Found(Record, frozen=True, kw_only=True):
+    """The cheapest feasible candidates, all of one cost, simplest first, and the account of the whole space.
+
+    Of those only so many are sought as are told; `cut_by_cost` counts what could be no cheaper than they, and was not simulated. `places`
+    says, of each, at which of the places that were searched it is. What was stopped is told by the regret, as in Walk.
+    """
+
+    cheapest: tuple[tuple[Configuration, int], ...]
+    cost_usd_per_hour: float | None
+    candidates: int
+    cut_by_bound: int
+    cut_by_cost: int
+    simulated: int
+    regret_usd_per_hour: float | None = 0.0
+    least_unseen_usd_per_hour: float | None = None
+    places: tuple[int, ...] = ()
+
+
+def search(
+    simulator: Simulator, space: list[Configuration], *, quantile: float, target_s: float, price_usd_per_hour: float
+) -> Found:
+    """Return the cheapest feasible candidates of the space, exactly: no cheaper candidate is left that could be feasible.
+
+    `space` is simplest first; equally cheap candidates keep that order.
+    """
+    return search_places([Searchable(simulator, space, price_usd_per_hour)], quantile=quantile, target_s=target_s)
+
+
+def search_places(
+    places: list[Searchable], *, quantile: float, target_s: float, is_over: Callable[[], bool] | None = None
+) -> Found:
+    """Return the cheapest feasible candidates of all places together; of equally cheap ones those of the earlier place come first.
+
+    `is_over` is asked between simulations whether to stop; the answer then is the best so far, with a bound on its regret.
+    """
+    entries = [(index, entry) for index, place in enumerate(places) for entry in place.space]
+    if not entries:
+        return Found(cheapest=(), cost_usd_per_hour=None, candidates=0, cut_by_bound=0, cut_by_cost=0, simulated=0)
+    columns, delay_s = _columns(places, entries, quantile, target_s)
+
+    def is_feasible(point: int, _: int, replicas: int) -> bool:
+        index, entry = entries[point]
+        return places[index].simulator.meets(entry, replicas, quantile=quantile, target_s=target_s)
+
+    seen = walk(columns, delay_s, target_s, is_feasible, enough=ENOUGH_CHEAPEST, is_over=is_over)
+    return Found(
+        cheapest=tuple((entries[point][1], replicas) for point, _, replicas in seen.cheapest),
+        cost_usd_per_hour=seen.cost_usd_per_hour,
+        candidates=seen.candidates,
+        cut_by_bound=seen.cut_by_bound,
+        cut_by_cost=seen.candidates - seen.cut_by_bound - seen.simulated,
+        simulated=seen.simulated,
+        regret_usd_per_hour=seen.regret_usd_per_hour,
+        least_unseen_usd_per_hour=seen.least_unseen_usd_per_hour,
+        places=tuple(entries[point][0] for point, _, _ in seen.cheapest),
+    )
+
+
+def _columns(
+    places: list[Searchable], entries: list[tuple[int, Configuration]], quantile: float, target_s: float
+) -> tuple[Columns, np.ndarray]:
+    """Return the kernel's columns, one point for each configuration with its one delay, and the delays."""
+    bounds = [Bounds(place.simulator, quantile=quantile, target_s=target_s) for place in places]
+    load, busy, floor_s, queue_s, slack_s, fill_s = (
+        np.array(column) for column in zip(*(bounds[index].of(entry) for index, entry in entries), strict=True)
+    )
+    delay_s = sorted({entry.max_queue_delay_s for _, entry in entries})
+    place_of_delay = {delay: place for place, delay in enumerate(delay_s)}
+    columns = (
+        np.array([places[index].price_usd_per_hour for index, _ in entries]),
+        load,
+        busy,
+        floor_s,
+        queue_s,
+        slack_s,
+        fill_s,
+        np.array([most_replicas(places[index].simulator, entry, quantile) for index, entry in entries], dtype=np.intp),
+        np.array([place_of_delay[entry.max_queue_delay_s] for _, entry in entries], dtype=np.intp),
+        np.ones(len(entries), dtype=np.intp),
+    )
+    return columns, np.array(delay_s)
+
+
+def most_replicas(simulator: Simulator, entry: Configuration, quantile: float) -> int:
+    """Return how many replicas of a configuration the space goes up to."""
+    work_s, _ = simulator.bounds(entry, quantile)
+    lowest = min(LOWEST_UTILIZATION, (1 - quantile) / 2) if entry.max_batch_size == 1 else LOWEST_UTILIZATION
+    return int(min(math.ceil(simulator.demand.busiest_requests_per_s * work_s / lowest) + 1, MAX_REPLICAS))
+
+
+def walk(
+    columns: Columns,
+    delay_s: np.ndarray,
+    target_s: float,
+    is_feasible: Judge,
+    *,
+    enough: int = 1,
+    is_over: Callable[[], bool] | None = None,
+) -> Walk:
+    """Return the cheapest feasible candidates, up to `enough` of one cost, by asking of as few as the bounds allow.
+
+    Candidates are asked in ascending cost, of equal ones by point, delay and replicas, and what a bound excludes is not asked. So when one
+    is found to be feasible, all that are cheaper have been excluded, by a bound or by the judge: there is no regret. If `is_over` says
+    stop before that, any feasible candidate is sought among dearer ones, at ever larger strides; the cheapest candidate that was not
+    asked bounds from below what any better one costs.
+    """
+    fewest, left = kernel.fewest_replicas(columns, delay_s=delay_s, latency_target_s=target_s)
+    candidates = int(columns[7] @ columns[9])
+    best: list[tuple[int, int, int]] = []
+    simulated = 0
+    answer: float | None = None
+    unseen: float | None = None
+    for usd, level in _levels(columns, delay_s, target_s, fewest):
+        for candidate in level:
+            if is_over is not None and is_over():
+                unseen = usd
+                break
+            simulated += 1
+            if is_feasible(*candidate):
+                answer = usd
+                best.append(candidate)
+                if len(best) == enough:
+                    break
+        if answer is not None or unseen is not None:
+            break
+    regret: float | None = 0.0
+    if unseen is not None and answer is None:
+        chosen, tried = _any_feasible(columns, fewest, is_feasible)
+        simulated += tried
+        if chosen is not None:
+            best, answer = [chosen], float(columns[0][chosen[0]] * chosen[2])
+        regret = None if answer is None else answer - unseen
+    return Walk(
+        cheapest=tuple(best),
+        cost_usd_per_hour=answer,
+        candidates=candidates,
+        cut_by_bound=candidates - left,
+        simulated=simulated,
+        regret_usd_per_hour=regret,
+        least_unseen_usd_per_hour=None if regret == 0.0 else unseen,
+    )
+
+
+def _levels(
+    columns: Columns, delay_s: np.ndarray, target_s: float, fewest: np.ndarray
+) -> Iterator[tuple[float, Iterator[tuple[int, int, int]]]]:
+    """Yield each cost with its candidates, ascending, listed a range of costs at a time."""
+    has_any = fewest > 0
+    least_usd = np.sort((columns[0] * fewest)[has_any])
+    if not len(least_usd):
+        return
+    most_usd = float((columns[0] * columns[7])[has_any].max())
+    above = -1.0
+    stride = max(1, min(AT_ONCE, len(least_usd) // RANGES))
+    while above < most_usd:
+        # So many points have their cheapest candidate in the range, and others their second; where none has, half as much again.
+        place = int(np.searchsorted(least_usd, above, side="right")) + stride
+        up_to = float(least_usd[place]) if place < len(least_usd) else max(1.5 * above, float(least_usd[-1]))
+        point, delay, replicas, usd = kernel.enumerate_candidates(
+            columns,
+            fewest,
+            delay_s=delay_s,
+            latency_target_s=target_s,
+            above_usd_per_hour=above,
+            up_to_usd_per_hour=up_to,
+        )
+        listed = zip(usd.tolist(), point.tolist(), delay.tolist(), replicas.tolist(), strict=True)
+        for cost, level in groupby(listed, key=lambda entry: entry[0]):
+            yield cost, ((point, delay, replicas) for _, point, delay, replicas in level)
+        above = up_to
+
+
+def _any_feasible(columns: Columns, fewest: np.ndarray, is_feasible: Judge) -> tuple[tuple[int, int, int] | None, int]:
+    """Return a feasible candidate, if the most promising have one, and how many were asked: with twice the fewest replicas, or all."""
+    asked = 0
+    points = np.flatnonzero(fewest)
+    cheapest_first = points[np.argsort((columns[0] * fewest)[points], kind="stable")]
+    stride = 1
+    place = 0
+    while place < len(cheapest_first):
+        point = int(cheapest_first[place])
+        for replicas in sorted({min(2 * int(fewest[point]), int(columns[7][point])), int(columns[7][point])}):
+            asked += 1
+            candidate = (point, int(columns[8][point]), replicas)
+            if is_feasible(*candidate):
+                return candidate, asked
+        place += stride
+        stride *= 2
+    return None, asked

@@ -1,0 +1,122 @@
+"""The space: every way to serve that the profile can speak of, simplest first, and what is kept out of it with the reason."""
+
+from advisor.decide.service.measured import ServiceGrid
+from advisor.quality_floor import judge
+from advisor.schema import Baseline, Candidate, Profile, Record, Variant, Workload
+from advisor.units import seconds
+
+QUEUE_DELAYS_S = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+# A batch that waits longer than this part of the target leaves too little of it for the work.
+MAX_DELAY_OF_TARGET = 0.5
+
+
+class Configuration(Record, frozen=True, kw_only=True):
+    """A candidate before the number of replicas is chosen."""
+
+    variant: str
+    intra_op_num_threads: int
+    instances: int
+    max_batch_size: int
+    max_queue_delay_s: float
+
+    def replicated(self, replicas: int, hardware: str = "local") -> Candidate:
+        """Return the candidate with so many replicas on that hardware."""
+        return Candidate(
+            variant=self.variant,
+            hardware=hardware,
+            intra_op_num_threads=self.intra_op_num_threads,
+            instances=self.instances,
+            max_batch_size=self.max_batch_size,
+            max_queue_delay_s=self.max_queue_delay_s,
+            replicas=replicas,
+        )
+
+
+class Admission(Record, frozen=True, kw_only=True):
+    """Whether a variant may be advised; `is_unknown` if only for want of a quality measurement."""
+
+    admitted: bool
+    is_unknown: bool
+    because: str
+
+
+def admission(variant: Variant, workload: Workload) -> Admission:
+    """Return whether the variant's quality is known to hold: it must be lossless, or measured on the user's data within the floor."""
+    if variant.derived_from is None:
+        return Admission(admitted=True, is_unknown=False, because="the baseline")
+    if variant.lossless:
+        return Admission(admitted=True, is_unknown=False, because="only reorders arithmetic, no precision is given up")
+    floor, measured = workload.quality, variant.quality
+    if floor is None or floor.data is None:
+        way_out = "name quality.metric, quality.max_drop and quality.data in the workload file"
+        return Admission(admitted=False, is_unknown=True, because=f"quality unknown: {way_out}")
+    if measured is None or measured.metric != floor.metric:
+        return Admission(
+            admitted=False, is_unknown=True, because=f"quality unknown: profiled without {floor.metric} on {floor.data}"
+        )
+    holds, said = judge(measured, floor.max_drop, floor.max_slice_drop)
+    return Admission(admitted=holds, is_unknown=False, because=said)
+
+
+def baseline_configuration(profile: Profile, baseline: Baseline) -> Configuration:
+    """Return what runs today; by default what a plain ONNX Runtime server does: one instance with a thread on every core."""
+    as_given = next(variant.id for variant in profile.variants if variant.derived_from is None)
+    return Configuration(
+        variant=baseline.variant or as_given,
+        intra_op_num_threads=baseline.intra_op_num_threads or profile.machine.cores,
+        instances=baseline.instances or 1,
+        max_batch_size=baseline.max_batch_size,
+        max_queue_delay_s=baseline.max_queue_delay_s,
+    )
+
+
+def configurations(
+    grids: dict[tuple[str, int, int], ServiceGrid], workload: Workload, today: Configuration, variants: set[str]
+) -> list[Configuration]:
+    """Return every configuration of the given variants, today's first, then by how much would have to change."""
+    delays = [delay for delay in QUEUE_DELAYS_S if delay <= MAX_DELAY_OF_TARGET * workload.slo.latency_s]
+    found = {today} if today.variant in variants else set()
+    for (variant, threads, instances), grid in grids.items():
+        if variant not in variants:
+            continue
+        # Powers of two, also between those that were measured: service times between them are interpolated.
+        sizes = sorted({1 << power for power in range(grid.max_batch_size.bit_length())} | {grid.max_batch_size})
+        for size in sizes:
+            for delay in delays if size > 1 else [0.0]:
+                found.add(
+                    Configuration(
+                        variant=variant,
+                        intra_op_num_threads=threads,
+                        instances=instances,
+                        max_batch_size=size,
+                        max_queue_delay_s=delay,
+                    )
+                )
+    return sorted(found, key=lambda entry: (len(changes(today, entry)), _order(entry)))
+
+
+def _order(entry: Configuration) -> tuple[str, int, int, float, int]:
+    return (entry.variant, entry.instances, entry.max_batch_size, entry.max_queue_delay_s, entry.intra_op_num_threads)
+
+
+def changes(today: Configuration, other: Configuration) -> tuple[str, ...]:
+    """Return in words what differs from what runs today; empty for the same."""
+    said = []
+    if other.variant != today.variant:
+        said.append(f"serve {other.variant} instead of {today.variant}")
+    if (other.intra_op_num_threads, other.instances) != (today.intra_op_num_threads, today.instances):
+        said.append(
+            f"{_plural(other.instances, 'instance')} of {_plural(other.intra_op_num_threads, 'thread')} "
+            f"instead of {_plural(today.instances, 'instance')} of {_plural(today.intra_op_num_threads, 'thread')}"
+        )
+    if other.max_batch_size != today.max_batch_size:
+        said.append(f"batches of up to {other.max_batch_size} instead of {today.max_batch_size}")
+    if other.max_queue_delay_s != today.max_queue_delay_s:
+        said.append(
+            f"wait up to {seconds(other.max_queue_delay_s)} for a batch to fill instead of {seconds(today.max_queue_delay_s)}"
+        )
+    return tuple(said)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,47 @@
+"""Inputs and rules in, verdict out: its class and shares, how firm it is, and what would turn it."""
+
+import msgspec
+
+from advisor.decide.lifetime import cost
+from advisor.decide.lifetime.inputs import Life
+from advisor.decide.lifetime.serving_cost import Values
+from advisor.decide.verdict.facts import life_facts
+from advisor.decide.verdict.rules import Facts, Rulebook, classify, other_classes_at_ends, stability
+from advisor.schema import Class, Verdict
+from advisor.units import percent
+
+
+def judge(life: Life, rules: Rulebook, beside: Facts) -> Verdict:
+    """Return the verdict; `beside` are facts that the inputs do not hold, such as what was measured.
+
+    It is robust if it stays the same at both ends of every input's interval, each moved by itself, and at both ends of the interval
+    of serving's share, which holds them all together.
+    """
+    costs = cost.lifetime_costs(life.figures, life.assumed)
+
+    def facts_at(x: Values) -> Facts:
+        return {**life_facts(x, cost.costs(x), life.flags), **beside}
+
+    def ask(x: Values) -> Class | None:
+        return rules.dominated_by(facts_at(x))
+
+    facts = facts_at(life.values)
+    verdict = classify(facts, rules, costs.shares)
+    verdict = msgspec.structs.replace(verdict, lines=costs.lines, total_usd=costs.total_usd)
+    if verdict.dominated_by is None:
+        return verdict
+    turned = (
+        *stability.turned_by(life.figures, ask, verdict.dominated_by),
+        *(
+            f"{percent(end)} serving, an end of the interval of all together: {other}"
+            for end, other in other_classes_at_ends(facts, rules, costs.shares, verdict.dominated_by)
+        ),
+    )
+    return msgspec.structs.replace(
+        verdict, robust=not turned, turned_by=turned, flips_when=stability.flips(life.values, ask, verdict.dominated_by)
+    )
+
+
+def dominated_by(life: Life, rules: Rulebook, x: Values) -> Class | None:
+    """Return the class alone, with the inputs at other values."""
+    return rules.dominated_by(life_facts(x, cost.costs(x), life.flags))

@@ -1,0 +1,271 @@
+"""Facts and rules in, verdict out: whether money goes into serving or into training."""
+
+import math
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+from operator import itemgetter
+from typing import Any, Literal
+
+from advisor import units
+from advisor.decide.verdict.rule_parser import import_rule_engine
+from advisor.decide.verdict.rules import conditions
+from advisor.errors import InputError
+from advisor.schema import Class, Estimate, Finding, Rule, Verdict
+
+Facts = Mapping[str, float | bool | None]  # None, as well as absence, is unknown
+Outcome = Literal["fires", "silent", "unknown"]
+
+# All that a rule may ask for: the fact's meaning, and its unit.
+FACTS: dict[str, tuple[str, str]] = {
+    "inference_share": ("serving's share of the lifetime cost", "fraction"),
+    "training_share": ("the share of fine-tuning, labels and pre-training in the lifetime cost", "fraction"),
+    "horizon_months": ("how long the model is planned to live", "months"),
+    "lifetime_usd": ("cost of serving and training together over the horizon", "usd"),
+    "training_usd": ("cost of fine-tuning, labels and pre-training over the horizon", "usd"),
+    "pre_training_usd": ("cost of the team's own pre-training", "usd"),
+    "fine_tuning_usd": ("cost of one fine-tuning run", "usd"),
+    "fine_tuning_runs_usd": ("compute of all fine-tuning runs over the horizon", "usd"),
+    "fine_tunings_per_year": ("fine-tuning runs in a year", "count"),
+    "labels_usd": ("cost of labels, review and data licences over the horizon", "usd"),
+    "data_usd": ("cost of labels and of validation over the horizon", "usd"),
+    "validation_usd": ("cost of clinical, regulatory or safety evaluation over the horizon", "usd"),
+    "labels_available": ("labelled examples at hand", "count"),
+    "labels_to_buy": ("labels still to be bought", "count"),
+    "quality_gap": ("how far quality falls short of what the product needs", "fraction"),
+    "prompting_exhausted": ("whether better prompts were tried to the end", "yes or no"),
+    "retrieval_exhausted": ("whether giving the model documents to read was tried to the end", "yes or no"),
+    "domain_shift": ("share of requests unlike anything that the model was trained on", "fraction"),
+    "knowledge_updates_per_year": ("how often in a year what the model has to know changes", "count"),
+    "requests_per_s": ("mean traffic", "requests_per_s"),
+    "requests_per_day": ("mean traffic", "count"),
+    "tokens_per_day": ("tokens read and generated, agents and reasoning included", "count"),
+    "growth_per_month": ("growth of traffic", "fraction"),
+    "agent_multiplier": ("tokens of all calls that answer one request, over those of one call", "ratio"),
+    "reasoning_multiplier": ("tokens generated, over those that are shown", "ratio"),
+    "parameters": ("parameters of the model", "count"),
+    "parameters_per_daily_request": ("parameters of the model over requests a day", "count"),
+    "uses_api": ("whether somebody else's model is paid by the token", "yes or no"),
+    "data_must_stay": ("whether requests may not leave the house", "yes or no"),
+    "is_regulated": ("whether every release has to be validated", "yes or no"),
+    "latency_over_fastest": ("the latency target over the fastest that the device can answer one request", "ratio"),
+    "floor_load": ("load of the devices that are always on", "fraction"),
+    "budget_usd": ("the budget for all of it", "usd"),
+    "budget_fraction": ("the lifetime cost over the budget", "fraction"),
+    "serving_usd_per_year": ("cost of serving in a year, at today's traffic", "usd"),
+    "serving_saving_fraction": ("what the recommendation saves of today's serving cost", "fraction"),
+    "utilization_fraction": ("load of the recommended configuration", "fraction"),
+    "replicas": ("replicas of the recommended configuration", "count"),
+    "slo_is_met": ("whether some configuration meets the latency target", "yes or no"),
+}
+
+_NOTHING = ""
+_UNKNOWN: dict[str, float | bool | None] = dict.fromkeys((_NOTHING, *FACTS))
+_OUTCOMES: tuple[Outcome, ...] = ("fires", "silent", "unknown")  # in the order of the report
+
+
+def facts_asked(when: str) -> tuple[str, ...]:
+    """Return the facts that a condition asks for, in alphabetical order.
+
+    Raises InputError for a condition that cannot be read, is not a yes-or-no question, or asks for anything but known facts.
+    """
+    return tuple(sorted(_parse(when).context.symbols))
+
+
+def outcome(rule: Rule, facts: Facts) -> Outcome:
+    """Return whether the rule fires; `unknown` where any fact it asks for is unknown, for silence would read as "no".
+
+    Raises InputError for a condition that cannot be read or evaluated with these facts.
+    """
+    read = conditions.shared(rule.when)
+    if read is not None and all(fact in FACTS for fact in read[1]):
+        question, asked = read
+        if any(facts.get(fact) is None for fact in asked):
+            return "unknown"
+        try:
+            return "fires" if question(facts) else "silent"
+        except TypeError:
+            pass  # a yes where a number belongs, which rule-engine refuses in its own words
+    return outcome_by_engine(rule, facts)
+
+
+def outcome_by_engine(rule: Rule, facts: Facts) -> Outcome:
+    """Return the outcome as rule-engine has it."""
+    rule_engine = import_rule_engine()
+    question = _parse(rule.when)
+    if any(facts.get(fact) is None for fact in question.context.symbols):
+        return "unknown"
+    try:
+        return "fires" if question.matches(facts) else "silent"
+    except rule_engine.EngineError as error:
+        fault = f"rule {rule.id!r}: cannot evaluate {rule.when!r}: {error.message}"
+        raise InputError(fault, hint="change the condition, or the fact that it cannot take") from error
+
+
+def _asked(when: str) -> tuple[str, ...]:
+    """Return the facts that a condition asks for, of one that was checked when it was read."""
+    read = conditions.shared(when)
+    return read[1] if read is not None else facts_asked(when)
+
+
+def unknown_fact(name: str) -> InputError:
+    """Return the error for a name that is no fact, with the nearest name that is one."""
+    nearest = get_close_matches(name, FACTS, n=1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"the known facts are: {', '.join(FACTS)}"
+    return InputError(f"{name!r} is not a known fact", hint=hint)
+
+
+class Rulebook:
+    """Rules that are asked many times, with inputs moved a little: each is asked anew only where a fact of its own has changed."""
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        """Take the rules in any order."""
+        self.rules = rules
+        # With a fact that no rule asks for a getter returns a tuple, however few it gets.
+        getters = [itemgetter(_NOTHING, *_asked(rule.when)) for rule in rules]
+        known: list[dict[tuple[float | bool | None, ...], Outcome]] = [{} for _ in rules]
+        self._questions = list(zip(rules, getters, known, strict=True))
+
+    def outcomes(self, facts: Facts) -> list[Outcome]:
+        """Return what each rule says; raise InputError for one that cannot be evaluated."""
+        whole = {**_UNKNOWN, **facts}
+        found = []
+        for rule, asked, known in self._questions:
+            key = asked(whole)
+            said = known.get(key)
+            if said is None:
+                said = known[key] = outcome(rule, facts)
+            found.append(said)
+        return found
+
+    def dominated_by(self, facts: Facts) -> Class | None:
+        """Return the class with the most weight among the rules that fire, "mixed" for a tie, None without a share of serving."""
+        if facts.get("inference_share") is None:
+            return None
+        firing = zip(self.rules, self.outcomes(facts), strict=True)
+        return _heaviest([(rule.favours, rule.weight) for rule, said in firing if said == "fires"])
+
+    def findings(self, facts: Facts) -> tuple[Finding, ...]:
+        """Return what every rule says, in words: those that fire first, the heaviest of them at the top."""
+        said = zip(self.rules, self.outcomes(facts), strict=True)
+        return tuple(sorted((_finding(rule, result, facts) for rule, result in said), key=_rank))
+
+
+def classify(facts: Facts, rules: Rulebook, shares: Mapping[str, Estimate]) -> Verdict:
+    """Return the class with the most weight among the rules that fire, and what every rule says.
+
+    A tie of weights is "mixed". Without facts["inference_share"] there is no class, and the reason names the inputs to add.
+    `shares` are those of lifecycle.lifetime_costs; where an end of its interval gives another class, the reason says so.
+    Raises InputError for a rule that cannot be evaluated.
+    """
+    findings, dominated_by = rules.findings(facts), rules.dominated_by(facts)
+    share = facts.get("inference_share")
+    if share is None or dominated_by is None:
+        return Verdict(dominated_by=None, because=_missing(facts), shares=dict(shares), findings=findings)
+    because = [f"Serving is {units.percent(share)} of the lifetime cost.", _balance(findings)]
+    because += [
+        f"At {units.percent(end)}, an end of the 90 % interval, it would be {other}."
+        for end, other in other_classes_at_ends(facts, rules, shares, dominated_by)
+    ]
+    return Verdict(dominated_by=dominated_by, because=" ".join(because), shares=dict(shares), findings=findings)
+
+
+def other_classes_at_ends(
+    facts: Facts, rules: Rulebook, shares: Mapping[str, Estimate], dominated_by: Class
+) -> list[tuple[float, Class]]:
+    """Return the ends of the interval of serving's share that give another class, and the class."""
+    found = []
+    for end in (shares["inference"].low, shares["inference"].high) if shares else ():
+        other = rules.dominated_by({**facts, "inference_share": end, "training_share": 1 - end})
+        if other is not None and other != dominated_by:
+            found.append((end, other))
+    return found
+
+
+@cache
+def _parse(when: str) -> Any:
+    """Return the condition as a rule_engine.Rule; each is asked several times, and parsing is what takes time."""
+    rule_engine = import_rule_engine()
+    kinds = {fact: "BOOLEAN" if unit == "yes or no" else "FLOAT" for fact, (_, unit) in FACTS.items()}
+    types = {fact: getattr(rule_engine.DataType, kind) for fact, kind in kinds.items()}
+    way_out = "write a comparison of facts, such as: inference_share >= 0.70 and replicas == 1"
+    try:
+        question = rule_engine.Rule(when, context=rule_engine.Context(type_resolver=types))
+    except rule_engine.SymbolResolutionError as error:
+        raise unknown_fact(error.symbol_name) from error
+    except rule_engine.EngineError as error:
+        raise InputError(f"cannot read the condition {when!r}: {error.message}", hint=way_out) from error
+    # rule-engine has symbols of its own, today's date among them: a verdict depends on nothing but facts.
+    for symbol in sorted(question.context.symbols - FACTS.keys()):
+        raise unknown_fact(symbol)
+    if not question.context.symbols or question.statement.expression.result_type != rule_engine.DataType.BOOLEAN:
+        raise InputError(f"the condition {when!r} is not a yes-or-no question about facts", hint=way_out)
+    return question
+
+
+def _finding(rule: Rule, result: Outcome, facts: Facts) -> Finding:
+    asked = _asked(rule.when)
+    readable = {fact: readable_fact(fact, value) for fact in asked if (value := facts.get(fact)) is not None}
+    match result:
+        case "fires":
+            why = rule.why.format_map(readable)
+        case "silent":
+            why = f"Not so here ({rule.when}): " + ", ".join(f"{fact} is {value}" for fact, value in readable.items()) + "."
+        case "unknown":
+            why = "Not known: " + "; ".join(f"{fact}, {FACTS[fact][0]}" for fact in asked if fact not in readable) + "."
+    return Finding(rule=rule.id, title=rule.title, outcome=result, favours=rule.favours, weight=rule.weight, why=why)
+
+
+def readable_fact(fact: str, value: float | bool) -> str:
+    """Return a fact as people write it."""
+    match FACTS[fact][1]:
+        case "fraction":
+            return units.percent(value)
+        case "usd":
+            return units.usd(value)
+        case "requests_per_s":
+            return units.rate(value)
+        case "yes or no":
+            return "yes" if value else "no"
+        case "ratio":
+            return f"{units.number(value)} times"
+        case "count" if value >= 1e6:
+            return units.count(value)
+        case _:
+            return units.number(value)
+
+
+def _rank(finding: Finding) -> tuple[int, float, str]:
+    return _OUTCOMES.index(finding.outcome), -finding.weight, finding.rule
+
+
+def _weights(firing: list[tuple[Class, float]]) -> dict[Class, float]:
+    """Return the weight of each class that a firing rule favours, the heaviest first."""
+    # fsum, for a tie must not depend on the order of the rules.
+    weights: dict[Class, float] = {
+        favoured: math.fsum(weight for favours, weight in firing if favours == favoured)
+        for favoured in sorted({favours for favours, _ in firing})
+    }
+    return dict(sorted(weights.items(), key=itemgetter(1), reverse=True))
+
+
+def _heaviest(firing: list[tuple[Class, float]]) -> Class:
+    weights = _weights(firing)
+    leaders = [favoured for favoured, weight in weights.items() if weight == max(weights.values())]
+    return leaders[0] if len(leaders) == 1 else "mixed"
+
+
+def _balance(findings: tuple[Finding, ...]) -> str:
+    firing = [(finding.favours, finding.weight) for finding in findings if finding.outcome == "fires"]
+    weights = ", ".join(f"{favoured} {units.number(weight)}" for favoured, weight in _weights(firing).items())
+    return f"Weight of the rules that fire: {weights}." if weights else "No rule fires."
+
+
+def _missing(facts: Facts) -> str:
+    # Runs that cost nothing, or never happen, leave the other of the two without influence.
+    runs_are_free = facts.get("fine_tunings_per_year") == 0 or facts.get("fine_tuning_usd") == 0
+    needed = ("labels_usd",) if runs_are_free else ("fine_tuning_usd", "fine_tunings_per_year", "labels_usd")
+    missing = [f"lifecycle.{fact}" for fact in needed if facts.get(fact) is None]
+    if not missing:
+        return "Serving's share of the lifetime cost is not known: there is no cost of serving to compare with."
+    return f"Serving's share of the lifetime cost is not known: add {', '.join(missing)} to the workload file."

@@ -1,0 +1,265 @@
+"""The user's examples -> one array per model input; those to calibrate on kept apart from those to judge by.
+
+The one doorway to `pyarrow`.
+"""
+
+import csv
+import hashlib
+import importlib
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from advisor.errors import AdvisorError, InputError, MissingDependencyError
+from advisor.measure.model import input_rows
+from advisor.measure.quality.evaluation import LABELS, SLICES
+from advisor.quality_floor import OWN
+from advisor.schema import ModelInput
+
+NUMBERED = re.compile(r"(?P<name>.*?)[._\[ ]?(?P<place>\d+)\]?")  # x_0, x.1, x[2], pixel 3
+# Set aside of data that has labels to find ranges with: more change them little, and each is one less to judge by.
+CALIBRATION_ITEMS = 128
+CALIBRATION_SHARE = 0.25
+
+Rows = dict[str, np.ndarray]
+
+
+def read_examples(source: str, folder: Path, inputs: tuple[ModelInput, ...], key: str) -> Rows:
+    """Return the arrays that `source` holds (.npz, .csv, .parquet, or module:function), paths and modules relative to `folder`."""
+    if OWN.fullmatch(source):
+        return _from_function(function_of(source, folder, key), source, inputs, key)
+    path = folder / source
+    if path.suffix == ".csv":
+        return _arrays(_read_csv(path, key), inputs, path, key)
+    if path.suffix == ".parquet":
+        return _arrays(_read_parquet(path, key), inputs, path, key)
+    return input_rows.read_npz(path, key)
+
+
+def function_of(source: str, folder: Path, key: str) -> Callable[..., object]:
+    """Return the user's function `module:function`, the module looked for beside the workload file first."""
+    module, _, name = source.partition(":")
+    sys.path.insert(0, str(folder.resolve()))
+    try:
+        function = getattr(importlib.import_module(module), name, None)
+    except Exception as error:  # a user's module may raise whatever it likes while it is imported
+        raise InputError(
+            f"{key}: {module} cannot be imported ({type(error).__name__}: {error})",
+            hint=f"put {module}.py beside the workload file",
+        ) from error
+    finally:
+        sys.path.remove(str(folder.resolve()))
+    if not callable(function):
+        raise InputError(f"{key}: {module} has no function {name!r}", hint="name it as module:function")
+    return function  # type: ignore[no-any-return]
+
+
+def _from_function(function: Callable[..., object], source: str, inputs: tuple[ModelInput, ...], key: str) -> Rows:
+    try:
+        given = function()
+        batches: list[Any] = [given] if isinstance(given, Mapping) else list(given)  # type: ignore[call-overload]
+    except Exception as error:  # see function_of
+        raise InputError(f"{key}: {source} failed ({type(error).__name__}: {error})", hint="call it by itself") from error
+    if not batches or not all(isinstance(batch, Mapping) for batch in batches):
+        raise InputError(
+            f"{key}: {source} did not give dictionaries of arrays", hint="return one, or yield one for each batch, by input name"
+        )
+    axes = input_rows.item_axes(inputs)
+    joined = {}
+    for name in batches[0]:
+        axis = axes.get(name, 0)
+        parts = [np.asarray(batch[name]) for batch in batches]
+        joined[name] = parts[0] if axis is None or parts[0].ndim == 0 else np.concatenate(parts, axis=axis)
+    return joined
+
+
+def _read_csv(path: Path, key: str) -> dict[str, list[Any]]:
+    way_out = "write a header line, then one line for each item"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            header = next(reader, [])
+            lines = [line for line in reader if line]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{key}: {path}: cannot be read ({error})", hint=way_out) from error
+    wrong = next((number for number, line in enumerate(lines, 2) if len(line) != len(header)), None)
+    if not lines or wrong is not None or len(set(header)) < len(header):
+        fault = (
+            "holds no items" if not lines else f"line {wrong} has another number of columns" if wrong else "names a column twice"
+        )
+        raise InputError(f"{key}: {path}: {fault}", hint=way_out)
+    return {name: [_cell(line[place]) for line in lines] for place, name in enumerate(header)}
+
+
+def _cell(text: str) -> Any:
+    """Return a CSV cell as number or list of numbers where it is one, else as text."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    if text.startswith("["):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return text
+    return text
+
+
+def _read_parquet(path: Path, key: str) -> dict[str, list[Any]]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{key}: {path}: reading parquet needs pyarrow", hint="pip install 'serving-advisor[parquet]', or write an .npz file"
+        ) from error
+    try:
+        with path.open("rb") as file:
+            table = parquet.read_table(file)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(
+            f"{key}: {path}: not a readable parquet file ({error})", hint="write it with pyarrow or pandas"
+        ) from error
+    return {name: table.column(name).to_pylist() for name in table.column_names}
+
+
+def _arrays(columns: dict[str, list[Any]], inputs: tuple[ModelInput, ...], path: Path, key: str) -> Rows:
+    """Return columns as arrays: those named as inputs, x_0, x_1 ... as the parts of x, and for a lone input all that is left."""
+    rest = dict(columns)
+    found: Rows = {}
+    for name in (*LABELS, *SLICES):
+        if name in rest and name not in {entry.name for entry in inputs}:
+            found[name] = _array(rest.pop(name), name, path, key)
+    wanted = [entry for entry in inputs if entry.role not in ("scalar", "state") or entry.name in rest]
+    for entry in wanted:
+        if entry.name in rest:
+            found[entry.name] = _shaped(_array(rest.pop(entry.name), entry.name, path, key), entry)
+            continue
+        parts = sorted(
+            (int(match["place"]), name) for name in rest if (match := NUMBERED.fullmatch(name)) and match["name"] == entry.name
+        )
+        names = [name for _, name in parts]
+        if not names and len(wanted) == 1:
+            names = list(rest)
+        if names:
+            values = [_array(rest.pop(name), name, path, key) for name in names]
+            if any(value.dtype.kind not in "biuf" or value.ndim != 1 for value in values):
+                raise InputError(
+                    f"{key}: {path}: a column that is no input holds texts or lists", hint="name columns as the inputs"
+                )
+            found[entry.name] = _shaped(np.stack(values, axis=1), entry)
+    return found
+
+
+def _array(values: Sequence[Any], name: str, path: Path, key: str) -> np.ndarray:
+    if any(value is None for value in values):
+        raise InputError(f"{key}: {path}: column {name!r} has empty cells", hint="leave such items out")
+    try:
+        array = np.asarray([str(value) for value in values] if any(isinstance(value, str) for value in values) else values)
+    except ValueError as error:
+        raise InputError(
+            f"{key}: {path}: column {name!r} holds lists of different lengths", hint="pad them, or use .npz with a mask"
+        ) from error
+    whole = (
+        array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.round(array)).all() and (abs(array) < 2**53).all()
+    )
+    return array.astype(np.int64) if whole else array
+
+
+def _shaped(values: np.ndarray, entry: ModelInput) -> np.ndarray:
+    """Return one row an item, in the shape and type that the input has where these are fixed."""
+    rest = entry.shape[1:]
+    if (
+        rest
+        and all(isinstance(size, int) for size in rest)
+        and values.size == len(values) * prod(int(str(size)) for size in rest)
+    ):
+        values = values.reshape(len(values), *(int(str(size)) for size in rest))
+    elif len(entry.shape) == values.ndim + 1:
+        values = values[..., np.newaxis]
+    return values.astype(entry.dtype) if entry.dtype.startswith("float") and values.dtype.kind in "biuf" else values
+
+
+# --- calibration and evaluation kept apart ----------------------------------------------------------------------------------
+
+
+def item_digests(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray]) -> list[bytes]:
+    """Return a digest of each item; padding is left out, so that an item is known again at another length."""
+    axes = input_rows.item_axes(inputs)
+    mask = next((rows[e.name] for e in inputs if e.role == "mask" and e.name in rows and rows[e.name].ndim == 2), None)
+    names = [e for e in inputs if e.name in rows and axes[e.name] is not None and e.role not in ("state", "mask")]
+    arrays = [(np.moveaxis(rows[e.name], axes[e.name] or 0, 0).astype(e.dtype if e.dtype != "string" else str), e) for e in names]
+    found = []
+    for item in range(len(arrays[0][0]) if arrays else 0):
+        digest = hashlib.sha256()
+        for values, entry in arrays:
+            one = values[item]
+            if mask is not None and one.shape == mask[item].shape:
+                one = one[mask[item] > 0]
+            digest.update(f"{entry.name} {one.tolist() if one.dtype.kind in 'US' else ''}".encode())
+            digest.update(np.ascontiguousarray(one).tobytes() if one.dtype.kind not in "US" else b"")
+        found.append(digest.digest())
+    return found
+
+
+def refuse_overlap(inputs: tuple[ModelInput, ...], calibration: Rows, evaluation: Rows) -> None:
+    """Raise InputError if an item is in both: a variant would be judged by what it was fitted to."""
+    judged = set(item_digests(inputs, evaluation))
+    fitted = item_digests(inputs, calibration)
+    common = sum(digest in judged for digest in fitted)
+    if common:
+        raise InputError(
+            f"quality.calibration: {common} of its {len(fitted)} items are in quality.data too",
+            hint="calibrate on items that quality is not measured on, or leave quality.calibration out: some of data are then set aside",
+        )
+
+
+def set_aside(inputs: tuple[ModelInput, ...], rows: Rows, seed: int) -> tuple[Rows, Rows]:
+    """Return calibration and evaluation items out of one set: a random part, and all that are not equal to one of it."""
+    digests = item_digests(inputs, rows)
+    count = min(CALIBRATION_ITEMS, int(len(digests) * CALIBRATION_SHARE))
+    if count < 1:
+        raise AdvisorError("too few items to set some aside for calibration", hint="give quality.calibration")
+    order = np.random.default_rng(seed).permutation(len(digests))
+    chosen = np.sort(order[:count])
+    fitted = {digests[item] for item in chosen}
+    others = np.array([item for item in range(len(digests)) if digests[item] not in fitted], dtype=np.int64)
+    if not len(others):
+        raise AdvisorError("all items are alike: none is left to judge by", hint="give quality.calibration")
+    return take_items(inputs, rows, chosen), take_items(inputs, rows, others)
+
+
+def take_items(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray], chosen: np.ndarray) -> Rows:
+    """Return these items of every array that has items: inputs along their own axis, anything else along the first."""
+    axes: dict[str, int | None] = dict(input_rows.item_axes(inputs))
+    return {
+        name: values if values.ndim == 0 or axes.get(name, 0) is None else values.take(chosen, axis=axes.get(name, 0) or 0)
+        for name, values in rows.items()
+    }
+
+
+def digest_of(rows: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 of the arrays under their names."""
+    total = hashlib.sha256()
+    for name, values in sorted(rows.items()):
+        total.update(f"{name} {values.dtype} {values.shape}".encode())
+        total.update(np.ascontiguousarray(values).tobytes())
+    return total.hexdigest()
+
+
+def batches(
+    inputs: tuple[ModelInput, ...], rows: Rows | None, *, items: int, size: int, length: int | None, seed: int
+) -> Iterable[Rows]:
+    """Yield feeds of so many items, a batch at a time: the user's, or generated ones where there are none."""
+    for start in range(0, items, size):
+        count = min(size, items - start)
+        if rows is None:
+            yield input_rows.generate(inputs, batch_size=count, sequence_length=length, seed=seed + start)
+        else:
+            yield input_rows.take(inputs, rows, start=start, batch_size=count)

@@ -1,0 +1,194 @@
+"""ONNX Runtime sessions: open, run, and what a run was seen to do. The one doorway to `onnxruntime`."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from advisor.errors import ModelError
+from advisor.schema import CPU, Record
+
+# onnxruntime ships no types, and importing it only to name one would load it: a session is known here by what is done with it.
+Session = Any
+
+Feeds = Mapping[str, np.ndarray]
+Optimization = Literal["all", "extended", "basic", "disabled"]
+
+# The name under which the catalogue knows OpenVINO's own runtime, beside the execution providers of ONNX Runtime: its plug-in for ONNX
+# Runtime offers the processors of one maker alone (onnxruntime-ep-openvino 1.8.1, 2026-11).
+OPENVINO = "openvino"
+
+_FATAL_ONLY = 4  # failed calls raise; ONNX Runtime's own copy of the message on stderr would only break the progress bar
+
+
+class Place(Record, frozen=True, kw_only=True):
+    """What runs a file: an execution provider of ONNX Runtime or OPENVINO, and how it is set up."""
+
+    provider: str = CPU
+    provider_options: dict[str, str] = {}  # noqa: RUF012 - msgspec copies it
+    session_options: dict[str, str] = {}  # noqa: RUF012
+
+
+ON_CPU = Place()
+
+
+def open_session(
+    path: Path,
+    *,
+    intra_op_num_threads: int = 1,
+    place: Place = ON_CPU,
+    optimization: Optimization = "all",
+    save_as: Path | None = None,
+    save_weights_apart: bool = False,
+    profile_prefix: Path | None = None,
+) -> Session:
+    """Return a session on the file; raise ModelError if the runtime refuses it, or would run it elsewhere than asked."""
+    if place.provider == OPENVINO:
+        from advisor.measure.runtime import openvino_session
+
+        return openvino_session.open_session(path, intra_op_num_threads=intra_op_num_threads, options=place.provider_options)
+    import onnxruntime as ort
+
+    # The environment variable set by `advisor` is what stops telemetry. In a process that imported onnxruntime before advisor it comes
+    # too late; this call then still keeps the names of models out of it.
+    ort.disable_telemetry_events()
+    levels = ort.GraphOptimizationLevel
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = intra_op_num_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL_ONLY
+    options.graph_optimization_level = {
+        "all": levels.ORT_ENABLE_ALL,
+        "extended": levels.ORT_ENABLE_EXTENDED,
+        "basic": levels.ORT_ENABLE_BASIC,
+        "disabled": levels.ORT_DISABLE_ALL,
+    }[optimization]
+    # Idle pools of other sessions spin on the cores otherwise, and make every session in the process about 2.3 times slower.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    for key, value in place.session_options.items():
+        options.add_session_config_entry(key, value)
+    if save_as is not None:
+        options.optimized_model_filepath = str(save_as)
+        if save_weights_apart:
+            options.add_session_config_entry("session.optimized_model_external_initializers_file_name", f"{save_as.name}.data")
+    if profile_prefix is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile_prefix)
+        # Prepacked weights vanish from the shapes that the profile records.
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    try:
+        # Falling back would try the same provider again, and say so on stdout.
+        wanted: list[Any] = [CPU] if place.provider == CPU else [(place.provider, place.provider_options), CPU]
+        session = ort.InferenceSession(str(path), options, providers=wanted, enable_fallback=0)
+    except Exception as error:  # ONNX Runtime raises a family of pybind exceptions whose only common base is Exception
+        raise ModelError(
+            f"{path}: ONNX Runtime cannot load it: {_first_line(error)}",
+            hint="check that onnxruntime runs this file by itself; a newer opset or a custom operator is the usual reason",
+        ) from error
+    if session.get_providers()[0] != place.provider:
+        # A library that the provider needs is missing, as a rule: ONNX Runtime says so on stderr and goes on without it.
+        raise ModelError(
+            f"{path}: {place.provider} does not start here, ONNX Runtime would use {session.get_providers()[0]} instead",
+            hint="check the driver and the libraries of that provider",
+        )
+    return session
+
+
+def silence() -> None:
+    """Drop what ONNX Runtime would write to the terminal below fatal errors, in sessions too that its own tools open."""
+    import onnxruntime as ort
+
+    ort.set_default_logger_severity(_FATAL_ONLY)
+
+
+def providers() -> tuple[str, ...]:
+    """Return the execution providers that can be asked for here, and OPENVINO where that is installed."""
+    import importlib.util
+
+    import onnxruntime as ort
+
+    found = tuple(ort.get_available_providers())
+    return (*found, OPENVINO) if importlib.util.find_spec("openvino") is not None else found
+
+
+def call(session: Session, feeds: Feeds) -> list[Any]:
+    """Return the outputs as ONNX Runtime gives them, nothing done beside: what is timed; raise ModelError if the call fails."""
+    try:
+        return session.run(None, feeds)  # type: ignore[no-any-return]
+    except Exception as error:  # see above
+        raise ModelError(
+            f"the model fails on the given inputs: {_first_line(error)}",
+            hint="give inputs that it accepts with --inputs FILE.npz",
+        ) from error
+
+
+def run(session: Session, feeds: Feeds) -> dict[str, np.ndarray]:
+    """Return the outputs by name, each as one array; raise ModelError if the call fails."""
+    names = [output.name for output in session.get_outputs()]
+    return {name: _as_array(value) for name, value in zip(names, call(session, feeds), strict=True)}
+
+
+def growing_axis(single: tuple[int, ...], double: tuple[int, ...]) -> int | None:
+    """Return the axis along which an output of this shape for one item is twice as long for two, None if there is none."""
+    if len(single) != len(double):
+        return None
+    changed = [axis for axis, (one, two) in enumerate(zip(single, double, strict=True)) if one != two]
+    return changed[0] if len(changed) == 1 and double[changed[0]] == 2 * single[changed[0]] else None
+
+
+def executed_nodes(path: Path, feeds: Feeds) -> list[dict[str, Any]]:
+    """Return the nodes that a call of the unoptimised graph really executed.
+
+    Each has `name`, `operator`, `inputs` and `outputs` (tuples of shapes) and `output_bytes`; nodes inside If and Loop count as often as
+    they ran.
+    """
+    with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
+        session = open_session(path, optimization="disabled", profile_prefix=Path(folder) / "nodes")
+        run(session, feeds)
+        events = json.loads(Path(session.end_profiling()).read_text(errors="replace"))
+    return [_executed(event) for event in events if event["name"].endswith("_kernel_time")]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide what is measured."""
+    import importlib.metadata
+    import importlib.util
+
+    import onnxruntime as ort
+
+    found = {"onnxruntime": ort.__version__, "numpy": np.__version__}
+    return found | {OPENVINO: importlib.metadata.version(OPENVINO)} if importlib.util.find_spec(OPENVINO) is not None else found
+
+
+def _executed(event: dict[str, Any]) -> dict[str, Any]:
+    details = event["args"]
+    return {
+        "name": event["name"].removesuffix("_kernel_time"),
+        "operator": details["op_name"],
+        "inputs": _shapes(details["input_type_shape"]),
+        "outputs": _shapes(details["output_type_shape"]),
+        "output_bytes": int(details["output_size"]),
+    }
+
+
+def _shapes(listed: list[dict[str, list[int]]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(shape) for entry in listed for shape in entry.values())
+
+
+def _as_array(value: Any) -> np.ndarray:
+    """Return an output as an array; ZipMap's list of dictionaries becomes (items, classes) in the order of its keys."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return np.array([[row[key] for key in sorted(row)] for row in value])
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # a sequence of tensors of different shapes
+        raise ModelError(
+            "an output is a sequence of tensors of different shapes", hint="export the model with one tensor for each output"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

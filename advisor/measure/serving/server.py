@@ -1,0 +1,209 @@
+"""The process that serves a configuration for real: a queue, a dynamic batcher, and sessions that share the cores.
+
+Reads request numbers from stdin, eight bytes little-endian, until it ends; then writes when each request came and was done, and the
+moments of each batch: due, taken, assembled, ended. The payload of a request is known beforehand by its number, so what is timed is
+queueing, batching, padding and the model.
+"""
+
+import gc
+import sys
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from advisor.measure.model import input_rows
+from advisor.measure.runtime import cores, machine, ort_session
+from advisor.schema import ModelInput, Record
+
+WARM_UP_CALLS = 3
+DISTINCT_ITEMS = 16
+
+
+class Serve(Record, frozen=True, kw_only=True):
+    """What to serve and how; `path` is the variant's file."""
+
+    path: str
+    inputs: tuple[ModelInput, ...]
+    intra_op_num_threads: int
+    instances: int
+    max_batch_size: int
+    max_queue_delay_s: float
+    requests: int
+    seed: int
+    place: ort_session.Place = ort_session.ON_CPU
+
+
+class Batch(NamedTuple):
+    """What happened to one batch; moments on time.monotonic."""
+
+    ready_s: float  # it was due, and the instance that took it was free
+    taken_s: float
+    assembled_s: float
+    ended_s: float
+    size: int
+    length: int  # padded; 0 without a sequence axis
+    was_idle: bool  # the instance had to be woken up for it
+
+
+class Items:
+    """The payloads: a few distinct items of the longest length, made before the clock starts and cut as requests need."""
+
+    def __init__(self, serve: Serve, lengths: np.ndarray | None) -> None:
+        """`lengths` (requests,) is the sequence length of each request, None without a sequence axis."""
+        self.serve = serve
+        self.lengths = lengths
+        longest = None if lengths is None else int(lengths.max())
+        self.items = [
+            input_rows.generate(serve.inputs, batch_size=1, sequence_length=longest, seed=serve.seed + number)
+            for number in range(DISTINCT_ITEMS)
+        ]
+
+    def length(self, number: int) -> int | None:
+        """Return the sequence length of a request."""
+        return None if self.lengths is None else int(self.lengths[number])
+
+    def batch(self, numbers: list[int]) -> dict[str, np.ndarray]:
+        """Return the inputs of a batch, shorter items padded to the longest with zeros, their masks zero there."""
+        lengths = [self.length(number) for number in numbers]
+        longest = max((length for length in lengths if length is not None), default=None)
+        feeds = {}
+        for entry in self.serve.inputs:
+            parts = [self.items[number % DISTINCT_ITEMS][entry.name] for number in numbers]
+            if entry.batch_axis is None:
+                feeds[entry.name] = parts[0]
+                continue
+            if entry.sequence_axis is None or longest is None:
+                feeds[entry.name] = np.concatenate(parts, axis=entry.batch_axis)
+                continue
+            cut = [slice(None)] * parts[0].ndim
+            cut[entry.sequence_axis] = slice(longest)
+            stacked = np.concatenate([part[tuple(cut)] for part in parts], axis=entry.batch_axis)
+            rows = np.moveaxis(stacked, (entry.batch_axis, entry.sequence_axis), (0, 1))
+            for row, length in enumerate(lengths):
+                rows[row, length:] = 0
+            feeds[entry.name] = stacked
+        return feeds
+
+
+class Server:
+    """One queue and `instances` sessions; whichever is free takes the next batch when it is due."""
+
+    def __init__(self, serve: Serve, lengths: np.ndarray | None) -> None:
+        self.serve = serve
+        self.items = Items(serve, lengths)
+        # As in the profile: instances side by side have cores of their own, which their sessions' threads take over.
+        self.places = cores.places(threads=serve.intra_op_num_threads, instances=serve.instances)
+        self.sessions = [self._open(place) for place in self.places]
+        self.queue: deque[tuple[int, float]] = deque()  # number, time of arrival
+        self.due = threading.Condition()
+        self.is_closed = False
+        self.arrived_s = np.full(serve.requests, np.nan)
+        self.done_s = np.full(serve.requests, np.nan)
+        self.batches: list[Batch] = []
+
+    def _open(self, place: list[int]) -> ort_session.Session:
+        with cores.pinned(place):
+            return ort_session.open_session(
+                Path(self.serve.path), intra_op_num_threads=self.serve.intra_op_num_threads, place=self.serve.place
+            )
+
+    def warm_up(self) -> None:
+        """Run every session at the smallest and the largest batch, so that no first call is measured."""
+        for session in self.sessions:
+            for size in (1, self.serve.max_batch_size):
+                for _ in range(WARM_UP_CALLS):
+                    ort_session.call(session, self.items.batch([number % self.serve.requests for number in range(size)]))
+
+    def arrive(self, number: int) -> None:
+        """Put a request into the queue, as of now."""
+        with self.due:
+            now = time.monotonic()
+            self.arrived_s[number] = now
+            self.queue.append((number, now))
+            self.due.notify()
+
+    def close(self) -> None:
+        """Say that no request will come any more."""
+        with self.due:
+            self.is_closed = True
+            self.due.notify_all()
+
+    def work(self, instance: int) -> None:
+        """Take batches and run them until the queue is closed and empty."""
+        with cores.pinned(self.places[instance]):
+            self._work(instance)
+
+    def _work(self, instance: int) -> None:
+        free_s = time.monotonic()
+        while taken := self._next_batch():
+            numbers, due_s, taken_s = taken
+            feeds = self.items.batch(numbers)
+            assembled_s = time.monotonic()
+            ort_session.call(self.sessions[instance], feeds)
+            ended_s = time.monotonic()
+            self.done_s[numbers] = ended_s
+            length = max(self.items.length(number) or 0 for number in numbers)
+            ready_s = max(due_s, free_s)
+            self.batches.append(Batch(ready_s, taken_s, assembled_s, ended_s, len(numbers), length, free_s < due_s))
+            free_s = ended_s
+
+    def _next_batch(self) -> tuple[list[int], float, float] | None:
+        """Wait until a batch is due: full, or its oldest request has waited long enough, or nothing more will come.
+
+        Return its requests, when it was due and when it was taken; None at the end.
+        """
+        most, delay_s = self.serve.max_batch_size, self.serve.max_queue_delay_s
+        with self.due:
+            while True:
+                if self.queue:
+                    now = time.monotonic()
+                    due_s = self.queue[0][1] + delay_s
+                    if len(self.queue) >= most:
+                        due_s = min(due_s, self.queue[most - 1][1])
+                    if due_s <= now or self.is_closed:
+                        numbers = [self.queue.popleft()[0] for _ in range(min(len(self.queue), most))]
+                        if self.queue:
+                            self.due.notify()  # what is left has a due time that no waiting instance knows of
+                        return numbers, min(due_s, now), now
+                    self.due.wait(due_s - now)
+                elif self.is_closed:
+                    return None
+                else:
+                    self.due.wait()
+
+
+def main() -> None:
+    """Serve as argv says: JSON file of Serve, .npy file of lengths or "-", .npz file to write; say "ready" when warm."""
+    description, lengths, target = sys.argv[1:4]
+    machine.wake_punctually()
+    serve = msgspec.json.decode(Path(description).read_bytes(), type=Serve)
+    server = Server(serve, None if lengths == "-" else np.load(lengths))
+    server.warm_up()
+    # A collection in the middle of a run would be counted as the model's: nothing here makes cycles worth collecting.
+    gc.disable()
+    threads = [threading.Thread(target=server.work, args=(instance,)) for instance in range(serve.instances)]
+    for thread in threads:
+        thread.start()
+    waited_before_s = machine.run_delay_s()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    source = sys.stdin.buffer
+    while number := source.read(8):
+        server.arrive(int.from_bytes(number, "little"))
+    # Threads that have ended no longer show in the kernel's list, so their waiting is read while they still live.
+    waited_s = machine.run_delay_s()
+    server.close()
+    for thread in threads:
+        thread.join()
+    columns = dict(zip(Batch._fields, map(np.array, zip(*server.batches, strict=True)), strict=True))
+    waited = np.nan if waited_s is None or waited_before_s is None else max(0.0, waited_s - waited_before_s)
+    np.savez(target, arrived_s=server.arrived_s, done_s=server.done_s, run_delay_s=waited, allow_pickle=False, **columns)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""What the visits saw of a machine that was not theirs alone, in words."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+from advisor.measure.timing.journal import Point
+from advisor.schema import Visit
+from advisor.units import counted, number, percent
+from advisor.visits import CONTAMINATED_FRACTION, is_at_usual_distance, usual_hop_s
+
+NANOSECONDS_PER_S = 1e9
+
+
+def disturbance_notes(visits: Mapping[Point, Sequence[Visit]]) -> tuple[str, ...]:
+    """Return a note on a busy machine and one on cores that moved under the measurement, as far as there is reason for them."""
+    every = [visit for made in visits.values() for visit in made]
+    return tuple(note for note in (_busy(visits, every), _moved(every)) if note is not None)
+
+
+def _busy(visits: Mapping[Point, Sequence[Visit]], every: list[Visit]) -> str | None:
+    calls_s = sum(sum(visit.latency_s) for visit in every)
+    waited, stolen = _total(visit.run_delay_s for visit in every), _total(visit.steal_s for visit in every)
+    switches = _total(visit.involuntary_switches for visit in every)
+    if max(waited or 0.0, stolen or 0.0) <= CONTAMINATED_FRACTION * calls_s:
+        return None
+    seen = []
+    if waited is not None:
+        seen.append(f"threads waited for a core {percent(waited / calls_s)} of the time of the calls")
+    if switches is not None:
+        seen.append(f"lost it {number(switches / calls_s)} times a second")
+    if stolen is not None:
+        seen.append(f"the host withheld cores for {percent(stolen / calls_s)} of that time")
+    spreads = [_spread(made) for made in visits.values() if len(made) > 1]
+    if spreads:
+        seen.append(f"medians of one point scatter by {percent(statistics.median(spreads))} from visit to visit")
+    return f"the machine was busy: {', '.join(seen)}; measure again when it is quiet"
+
+
+def _moved(every: list[Visit]) -> str | None:
+    """Return the note where the distance between the cores was not the same throughout."""
+    usual_s = usual_hop_s(every)
+    hops = [(visit.core_hop_s, is_at_usual_distance(visit, usual_s)) for visit in every if visit.core_hop_s is not None]
+    usual = [hop_s for hop_s, is_usual in hops if is_usual]
+    other = [hop_s for hop_s, is_usual in hops if not is_usual]
+    if len(other) <= CONTAMINATED_FRACTION * len(hops):
+        return None
+    return (
+        f"the machine changed under the measurement: a cache line took {_range_ns(usual)} from core to core in "
+        f"{counted(len(usual), 'visit')} on several threads and {_range_ns(other)} in {len(other):,}; figures on 2 or more threads are "
+        f"not comparable, and the {len(other):,} are left out where enough others were made"
+    )
+
+
+def _range_ns(hops_s: list[float]) -> str:
+    low, high = f"{min(hops_s) * NANOSECONDS_PER_S:.0f}", f"{max(hops_s) * NANOSECONDS_PER_S:.0f}"
+    return f"{low} ns" if low == high else f"{low} to {high} ns"
+
+
+def _total(values: Iterable[float | None]) -> float | None:
+    """Return the sum of what is known, None where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _spread(made: Sequence[Visit]) -> float:
+    medians = [statistics.median(visit.latency_s) for visit in made]
+    return statistics.stdev(medians) / statistics.mean(medians)

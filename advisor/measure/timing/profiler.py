@@ -1,0 +1,228 @@
+"""Time the points in interleaved rounds, whatever goes wrong on the way -> Profile."""
+
+import contextlib
+import math
+import random
+import time
+
+import msgspec
+import numpy as np
+
+from advisor import __version__
+from advisor.measure.runtime import ort_session
+from advisor.measure.timing.disturbance import disturbance_notes
+from advisor.measure.timing.journal import Journal, LeftOut, Point, Visited
+from advisor.measure.timing.schedule import (
+    MIN_ROUNDS,
+    batch_sizes,
+    budget_s,
+    climb,
+    ladder_of,
+    ladders,
+    later_round,
+    longest_call_s,
+    median_s,
+)
+from advisor.measure.variants.making import AGAIN, Plan, Report, Workers, baseline_id, load_of
+from advisor.measure.variants.screening import Lineup
+from advisor.measure.worker.client import WorkerError
+from advisor.measure.worker.process import Loaded, Time, Timed
+from advisor.schema import SCHEMA_VERSION, Exclusion, Measurement, NoiseFloor, Profile, Variant, Visit
+from advisor.units import seconds
+from advisor.visits import usual_hop_s
+
+VISIT_S = 0.05
+TREE_VISIT_S = 0.01  # at more batch sizes; hundreds of calls all the same
+WARM_UP_CALLS = 1
+MIN_CALLS = 2
+MAX_ROUNDS = 12
+
+
+def measure(plan: Plan, journal: Journal, report: Report) -> Profile:
+    """Make the variants, compare them with the baseline, and time all of them in interleaved rounds; return the profile.
+
+    What is measured is in the journal at once, so an interrupt loses at most the visit that it falls into.
+    """
+    with contextlib.ExitStack() as stack:
+        lineup = Lineup(plan, journal, report, stack)
+        lineup.assemble()
+        names = [variant.id for variant in lineup.variants if variant.id in lineup.workers]
+        failing = {variant.id for variant in lineup.variants if lineup.fails(variant)} - plan.kept
+        _time_all(plan, names, failing, lineup.workers, journal, report)
+    return _profile(plan, journal, failing)
+
+
+def _time_all(plan: Plan, names: list[str], failing: set[str], workers: Workers, journal: Journal, report: Report) -> None:
+    again = baseline_id(plan.facts) + AGAIN
+    rungs = ladders(plan, names + ([again] if again in workers else []), brief=failing)
+    first = batch_sizes(plan.facts, plan.settings.max_batch_size)
+    shuffle = random.Random(plan.settings.seed)
+    for round_number in range(MAX_ROUNDS):
+        # The first round asks after every call whether to climb on, so its points must not be listed beforehand.
+        points = (
+            climb(plan, rungs, journal)
+            if round_number == 0
+            else later_round(plan, journal, shuffle, with_refinements=round_number >= MIN_ROUNDS)
+        )
+        for point in points:
+            rounds_missed = 0 if point.batch_size in first else MIN_ROUNDS
+            if len(journal.visits.get(point, [])) + rounds_missed > round_number:
+                continue  # measured in this round by the run that was interrupted
+            if round_number > 0 and journal.measured_s >= budget_s(plan, journal):
+                return
+            if point.variant in workers:
+                _visit(plan, point, workers, journal, report)
+
+
+def _visit(plan: Plan, point: Point, workers: Workers, journal: Journal, report: Report) -> None:
+    if point in journal.points_left_out:
+        return
+    report(journal.measured_s, plan.settings.budget_s, f"{point.variant}, batch {point.batch_size}{_setting(point)}")
+    request = Time(
+        batch_size=point.batch_size,
+        sequence_length=point.sequence_length,
+        intra_op_num_threads=point.intra_op_num_threads,
+        instances=point.instances,
+        seconds=min(VISIT_S, TREE_VISIT_S) if plan.facts.family == "tree" else VISIT_S,
+        min_calls=MIN_CALLS,
+        warm_up_calls=WARM_UP_CALLS,
+    )
+    started = time.perf_counter()
+    try:
+        timed = workers[point.variant][0].ask(request, Timed)
+    except WorkerError as error:
+        what = f"{point.variant} at batch {point.batch_size}{_setting(point)}"
+        journal.add(LeftOut(exclusion=Exclusion(what=what, reason=error.fault), point=point))
+        _revive(plan, point.variant, workers, journal)
+        return
+    elapsed_s = time.perf_counter() - started
+    visit = Visit(
+        order=len(journal.entries),
+        latency_s=timed.latency_s,
+        run_delay_s=timed.run_delay_s,
+        involuntary_switches=timed.involuntary_switches,
+        steal_s=timed.steal_s,
+        core_hop_s=timed.core_hop_s,
+    )
+    journal.add(Visited(point=point, visit=visit, elapsed_s=elapsed_s, peak_memory_bytes=timed.peak_memory_bytes))
+
+
+def _revive(plan: Plan, name: str, workers: Workers, journal: Journal) -> None:
+    """Start the variant's process again after a point killed it; give the variant up if it does not come back."""
+    worker = workers.pop(name)[0]
+    worker.restart()
+    variant = next((entry for entry in journal.variants if entry.id == name), None)
+    load = load_of(plan, variant)
+    try:
+        workers[name] = (worker, worker.ask(load, Loaded))
+    except WorkerError as error:
+        journal.add(
+            LeftOut(exclusion=Exclusion(what=name, reason=f"its process cannot be started again: {error.fault}"), point=None)
+        )
+
+
+def _differences(visits: dict[Point, list[Visit]], baseline: str) -> dict[tuple[int, int], list[float]]:
+    """Return by (intra_op_num_threads, instances) how far the baseline's medians are from those of itself measured again, as logarithms."""
+    found: dict[tuple[int, int], list[float]] = {}
+    usual_s = usual_hop_s(visit for made in visits.values() for visit in made)
+    for point, first in visits.items():
+        second = visits.get(msgspec.structs.replace(point, variant=baseline + AGAIN))
+        if point.variant == baseline and second:
+            difference = abs(math.log(median_s(first, usual_s) / median_s(second, usual_s)))
+            found.setdefault((point.intra_op_num_threads, point.instances), []).append(difference)
+    return found
+
+
+def _noise_fraction(differences: dict[tuple[int, int], list[float]]) -> float | None:
+    """Return the 90th percentile over all points, as a fraction."""
+    every = [difference for listed in differences.values() for difference in listed]
+    return math.expm1(float(np.quantile(every, 0.9))) if every else None
+
+
+def _noise_floors(differences: dict[tuple[int, int], list[float]]) -> tuple[NoiseFloor, ...]:
+    """Return the largest difference under each setting: there are too few points for a percentile."""
+    return tuple(
+        NoiseFloor(intra_op_num_threads=threads, instances=instances, fraction=math.expm1(max(listed)))
+        for (threads, instances), listed in sorted(differences.items())
+    )
+
+
+def _unmeasured(plan: Plan, journal: Journal, failing: set[str]) -> list[Exclusion]:
+    """Return, per ladder that was left early, the batch sizes not measured and why; a point that failed has said so itself."""
+    visits, limit = journal.visits, longest_call_s(plan)
+    usual_s = usual_hop_s(visit for made in visits.values() for visit in made)
+    largest = batch_sizes(plan.facts, plan.settings.max_batch_size)[-1]
+    failed = {ladder_of(point) for point in journal.points_left_out}
+    tops: dict[Point, Point] = {}
+    for point in visits:
+        ladder = ladder_of(point)
+        if ladder not in tops or point.batch_size > tops[ladder].batch_size:
+            tops[ladder] = point
+    found = []
+    for point in tops.values():
+        is_known = ladder_of(point) in failed or point.variant.endswith(AGAIN)
+        if point.batch_size < largest and not is_known:
+            took = median_s(visits[point], usual_s)
+            said = f"a call of batch {point.batch_size} takes {seconds(took)} already, more than {seconds(limit)}"
+            reason = said if took > limit else f"the budget of {seconds(plan.settings.budget_s)} was spent"
+            reason = "its quality does not hold, so more would be of no use" if point.variant in failing else reason
+            found.append(Exclusion(what=f"{point.variant} above batch {point.batch_size}{_setting(point)}", reason=reason))
+    return found
+
+
+def _setting(point: Point) -> str:
+    length = "" if point.sequence_length is None else f", length {point.sequence_length}"
+    threads = f"{point.intra_op_num_threads} thread{'s' if point.intra_op_num_threads > 1 else ''}"
+    return f"{length}, {threads}" + (f" × {point.instances} instances" if point.instances > 1 else "")
+
+
+def _measured_variants(journal: Journal) -> tuple[Variant, ...]:
+    """Return the variants that were timed, each with the memory that it was seen to take by then."""
+    names = {point.variant for point in journal.visits}
+    return tuple(
+        msgspec.structs.replace(variant, peak_memory_bytes=journal.peak_memory_bytes(variant.id))
+        for variant in journal.variants
+        if variant.id in names
+    )
+
+
+def _visits_told(plan: Plan, journal: Journal) -> dict[Point, list[Visit]]:
+    """Return the visits of all points but those added in between that the budget left with few of them.
+
+    Such a point is known less well than what its neighbours say of it.
+    """
+    first = batch_sizes(plan.facts, plan.settings.max_batch_size)
+    return {point: made for point, made in journal.visits.items() if point.batch_size in first or len(made) >= MIN_ROUNDS}
+
+
+def _profile(plan: Plan, journal: Journal, failing: set[str]) -> Profile:
+    visits = _visits_told(plan, journal)
+    measurements = [
+        Measurement(
+            variant=point.variant,
+            batch_size=point.batch_size,
+            sequence_length=point.sequence_length,
+            intra_op_num_threads=point.intra_op_num_threads,
+            instances=point.instances,
+            visits=tuple(made),
+        )
+        for point, made in visits.items()
+    ]
+    differences = _differences(visits, baseline_id(plan.facts))
+    return Profile(
+        schema_version=SCHEMA_VERSION,
+        created=plan.created,
+        advisor_version=__version__,
+        fingerprint=plan.fingerprint,
+        model=plan.facts,
+        machine=plan.machine,
+        versions=ort_session.versions(),
+        settings=plan.settings,
+        measuring_s=journal.measured_s,
+        noise_fraction=_noise_fraction(differences),
+        variants=_measured_variants(journal),
+        measurements=tuple(measurements),
+        exclusions=(*journal.exclusions, *_unmeasured(plan, journal, failing)),
+        notes=(*plan.notes, *disturbance_notes(visits)),
+        noise_floors=_noise_floors(differences),
+    )

@@ -1,0 +1,201 @@
+"""Which points are timed, in what order: few batch sizes first, then those in between about which the others leave most doubt."""
+
+import math
+import random
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+
+import msgspec
+
+from advisor.measure.timing.journal import Journal, Point
+from advisor.measure.variants.making import AGAIN, Plan
+from advisor.schema import ModelFacts, Visit
+from advisor.visits import clean, is_at_usual_distance, is_clean, usual_hop_s
+
+MIN_ROUNDS = 3
+ENOUGH_FRACTION = 0.02  # of the median: visits that agree this well need no further round
+# Where ways to interpolate agree this well, a measurement in between would tell little beyond its own noise.
+UNSURE_FRACTION = 0.03
+ERRORS_TO_EXCEED = 2.0  # standard errors of the neighbours
+# Tree ensembles step at batch sizes of their own; up to here each is measured.
+EVERY_TREE_BATCH = 32
+LEAST_TIMING_SHARE = 0.5
+# Without a latency target, a call longer than this is no serving configuration.
+LONGEST_CALL_S = 2.0
+
+
+def batch_sizes(facts: ModelFacts, max_batch_size: int) -> tuple[int, ...]:
+    """Return the batch sizes to begin with, ascending: powers of four for networks, whose time per call is smooth between them.
+
+    Tree ensembles step at batch sizes of their own and cost next to nothing to time, so theirs lie closer.
+    """
+    if not facts.batching.possible:
+        return (1,)
+    sizes = {1, max_batch_size}
+    if facts.family == "tree":
+        sizes |= set(range(1, EVERY_TREE_BATCH + 1))
+        sizes |= {1 << power for power in range(max_batch_size.bit_length())}
+        sizes |= {3 << power for power in range(max_batch_size.bit_length())}
+    else:
+        sizes |= {1 << power for power in range(0, max_batch_size.bit_length(), 2)}
+    return tuple(sorted(size for size in sizes if size <= max_batch_size))
+
+
+def thread_settings(cores: int) -> tuple[tuple[int, int], ...]:
+    """Return the (intra_op_num_threads, instances) to measure: powers of two of threads, alone and filling the cores."""
+    threads = sorted({1 << power for power in range(cores.bit_length()) if 1 << power <= cores} | {cores})
+    return tuple((count, instances) for count in threads for instances in sorted({1, cores // count}))
+
+
+def budget_s(plan: Plan, journal: Journal) -> float:
+    """Return the seconds for timing: what making and comparing the variants left of the user's, half of them at least."""
+    return max(plan.settings.budget_s - journal.prepared_s, LEAST_TIMING_SHARE * plan.settings.budget_s)
+
+
+def ladders(plan: Plan, names: list[str], brief: frozenset[str] | set[str] = frozenset()) -> list[list[Point]]:
+    """Return ladders of points that differ in batch size alone, ascending, shortest sequences first.
+
+    Those of the variants in `brief`, which cannot be advised, have one rung: how fast they are is told, no more is needed of them.
+    """
+    sizes = batch_sizes(plan.facts, plan.settings.max_batch_size)
+    lengths: tuple[int | None, ...] = tuple(sorted(plan.settings.sequence_lengths)) or (plan.facts.at_sequence_length,)
+    found = []
+    for name, (threads, instances) in product(names, thread_settings(plan.machine.cores)):
+        # The noise floor needs a few points, not all of them again.
+        is_again = name.endswith(AGAIN)
+        for length in lengths[len(lengths) // 2 :][:1] if is_again else lengths:
+            point = Point(variant=name, batch_size=1, sequence_length=length, intra_op_num_threads=threads, instances=instances)
+            rungs = sizes[:2] if is_again else sizes[:1] if name in brief else sizes
+            found.append([msgspec.structs.replace(point, batch_size=size) for size in rungs])
+    return found
+
+
+def ladder_of(point: Point) -> Point:
+    """Return what the points of one ladder have in common, as a point of batch size 0."""
+    return msgspec.structs.replace(point, batch_size=0)
+
+
+def longest_call_s(plan: Plan) -> float:
+    """Return the seconds beyond which a call is no serving configuration."""
+    return plan.settings.max_latency_s or LONGEST_CALL_S
+
+
+def climb(plan: Plan, rungs: list[list[Point]], journal: Journal) -> Iterator[Point]:
+    """Yield the points of the first round, climbing each ladder only as long as a call stays short enough to serve with."""
+    limit_s = longest_call_s(plan)
+    # All ladders a rung at a time, so that variants are interleaved in time from the start.
+    for rung in range(max(map(len, rungs), default=0)):
+        for ladder in rungs:
+            if rung > 0 and journal.measured_s >= budget_s(plan, journal):
+                return
+            if rung < len(ladder) and _may_climb(ladder[:rung], journal, limit_s):
+                yield ladder[rung]
+
+
+def _may_climb(below: list[Point], journal: Journal, limit_s: float) -> bool:
+    if not below:
+        return True
+    visits = journal.visits.get(below[-1])
+    return visits is not None and median_s(visits, None) <= limit_s
+
+
+def later_round(plan: Plan, journal: Journal, shuffle: random.Random, *, with_refinements: bool) -> list[Point]:
+    """Return the points of a later round: in an order of its own those not yet known well enough, then new ones, most doubtful first.
+
+    A call beyond the limit was worth one visit, to know where its ladder ends.
+    """
+    limit_s, usual_s = longest_call_s(plan), usual_hop_s(visit for visits in journal.visits.values() for visit in visits)
+    points = [
+        point
+        for point, visits in journal.visits.items()
+        if median_s(visits, usual_s) <= limit_s and not is_settled(visits, usual_s)
+    ]
+    shuffle.shuffle(points)
+    if not with_refinements:
+        return points
+    added = refinements(journal.visits, limit_s=limit_s, usual_s=usual_s)
+    return points + [point for point in added if point not in journal.points_left_out]
+
+
+def refinements(visits_of: Mapping[Point, list[Visit]], *, limit_s: float, usual_s: float | None) -> list[Point]:
+    """Return new points between measured neighbours where ways to interpolate differ by more than UNSURE_FRACTION, widest first.
+
+    They must differ by more than the neighbours' own visits do: on a busy machine a point measured later than its neighbours was seen
+    to differ from them by what the machine did meanwhile, and told nothing of its batch size.
+    """
+    found: dict[Point, list[tuple[int, list[Visit]]]] = {}
+    for point, visits in visits_of.items():
+        if not point.variant.endswith(AGAIN):
+            found.setdefault(ladder_of(point), []).append((point.batch_size, visits))
+    unsure = []
+    for ladder, entries in found.items():
+        entries.sort(key=_batch_size)
+        sizes, medians = [size for size, _ in entries], [median_s(visits, usual_s) for _, visits in entries]
+        # A call beyond the limit has one visit for good.
+        is_known = [len(visits) >= MIN_ROUNDS or median > limit_s for (_, visits), median in zip(entries, medians, strict=True)]
+        for gap in range(len(sizes) - 1):
+            middle = midpoint(sizes[gap], sizes[gap + 1])
+            if middle is not None and is_known[gap] and is_known[gap + 1]:
+                guesses = predictions_s(sizes, medians, gap, middle)
+                doubt = max(guesses) / min(guesses) - 1
+                point = msgspec.structs.replace(ladder, batch_size=middle)
+                errors = [_standard_error(visits, usual_s) for _, visits in entries[gap : gap + 2]]
+                if doubt > max(UNSURE_FRACTION, ERRORS_TO_EXCEED * max(errors)) and min(guesses) <= limit_s:
+                    unsure.append((doubt, point))
+    unsure.sort(key=_doubt, reverse=True)
+    return [point for _, point in unsure]
+
+
+def _batch_size(entry: tuple[int, list[Visit]]) -> int:
+    return entry[0]
+
+
+def _doubt(entry: tuple[float, Point]) -> float:
+    return entry[0]
+
+
+def midpoint(below: int, above: int) -> int | None:
+    """Return the batch size at the geometric mean of two others, None where there is none strictly between them."""
+    return round(math.sqrt(below * above)) if above - below > 1 else None
+
+
+def predictions_s(sizes: Sequence[int], medians_s: Sequence[float], gap: int, batch_size: int) -> tuple[float, ...]:
+    """Return what a call of `batch_size` would take, between the measured sizes[gap] and sizes[gap + 1], after several laws.
+
+    A power law through both neighbours, a fixed cost and a cost per item through both, and where there are three points or more a
+    cubic in logarithms (Hermite's) whose slopes at the neighbours are the means of those on either side of each.
+    """
+    x, y = [math.log(size) for size in sizes], [math.log(median) for median in medians_s]
+    width, share = x[gap + 1] - x[gap], (math.log(batch_size) - x[gap]) / (x[gap + 1] - x[gap])
+    power = math.exp(y[gap] + share * (y[gap + 1] - y[gap]))
+    part = (batch_size - sizes[gap]) / (sizes[gap + 1] - sizes[gap])
+    affine = medians_s[gap] + part * (medians_s[gap + 1] - medians_s[gap])
+    if len(sizes) == 2:
+        return power, affine
+    steps = [(y[index + 1] - y[index]) / (x[index + 1] - x[index]) for index in range(len(x) - 1)]
+    left, right = (statistics.mean(steps[max(0, index - 1) : index + 1]) for index in (gap, gap + 1))
+    cubic = (
+        (1 + 2 * share) * (1 - share) ** 2 * y[gap]
+        + share * (1 - share) ** 2 * width * left
+        + share**2 * (3 - 2 * share) * y[gap + 1]
+        - share**2 * (1 - share) * width * right
+    )
+    return power, affine, math.exp(cubic)
+
+
+def median_s(visits: Sequence[Visit], usual_s: float | None) -> float:
+    """Return the median seconds of a call over the visits that count."""
+    return statistics.median(latency for visit in clean(visits, usual_s) for latency in visit.latency_s)
+
+
+def is_settled(visits: Sequence[Visit], usual_s: float | None) -> bool:
+    """Return whether the medians of the visits agree so well that their mean is known to ENOUGH_FRACTION."""
+    counted = [visit for visit in visits if is_clean(visit) and is_at_usual_distance(visit, usual_s)]
+    return len(counted) >= MIN_ROUNDS and _standard_error(counted, usual_s) <= ENOUGH_FRACTION / 2
+
+
+def _standard_error(visits: Sequence[Visit], usual_s: float | None) -> float:
+    """Return the standard error of the mean of the visits' medians, as a fraction of it; a single visit tells of none."""
+    medians = [statistics.median(visit.latency_s) for visit in clean(visits, usual_s)]
+    return statistics.stdev(medians) / math.sqrt(len(medians)) / statistics.mean(medians) if len(medians) > 1 else 0.0

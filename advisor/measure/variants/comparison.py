@@ -1,0 +1,238 @@
+"""A variant beside the baseline on the same items: do they agree, is anything not finite, what is lost, how fast is it at a first look."""
+
+import contextlib
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from advisor.errors import AdvisorError, InputError
+from advisor.measure.model import input_rows
+from advisor.measure.quality.evaluation import evaluation as quality
+from advisor.measure.timing.schedule import longest_call_s
+from advisor.measure.variants.making import Plan, Workers, baseline_id
+from advisor.measure.worker.client import WorkerError
+from advisor.measure.worker.process import Predict, Predicted, Time, Timed
+from advisor.schema import Estimate, QualityResult, Variant
+
+COMPARED_ITEMS = 16
+PREDICT_BATCH_SIZE = 8  # as a server would batch: what shares a batch can matter to a dynamically quantized model
+FIRST_ITEMS = 256  # of the data, in random order: who has lost too much on these is not run on the rest
+# What the baseline's answers to the user's examples may take, as a part of the time for measuring, and at the least: those that come
+# later in their random order are left out. Every variant that is judged takes as long once more.
+JUDGING_SHARE, LEAST_JUDGING_S = 0.25, 5.0
+PREDICT_PATIENCE_S = 3600.0
+
+# The first look at speed.
+LOOKS = 3
+LOOK_S = 0.03
+LOOK_CALLS = 2
+LOOK_BATCH_SIZE = 8
+LONG_LOOKS, LONG_LOOK_CALLS = 2, 1  # where a call is expected to take longer than LONG_CALL_S, which hardly any noise hides
+LONG_CALL_S = 0.25  # batches of which would take seconds to look at
+HOPELESS = 0.9  # of the baseline's speed: below that at every look, at every size, no longer measurement will help
+
+Outputs = dict[str, np.ndarray]
+
+
+class Comparison:
+    """Compares variants of one plan with its baseline, whose answers are worked out once."""
+
+    def __init__(self, plan: Plan, workers: Workers, folder: Path) -> None:
+        self.plan = plan
+        self.workers = workers
+        self.folder = folder
+        self.baseline = baseline_id(plan.facts)
+        self._given = 0  # items of the user's data
+        self._judged: int | None = None  # items of the user's data that there is time to judge by
+        self._item_s: float | None = None  # of the baseline
+
+    def with_agreement(self, variant: Variant) -> Variant:
+        """Return the variant with its agreement on a few items; raise WorkerError if it fails, or gives what is not finite."""
+        plan = self.plan
+        rows = input_rows.read_npz(Path(plan.rows), "--inputs") if plan.rows else None
+        items = COMPARED_ITEMS if rows is None else min(self._items(rows, plan.rows), 4 * COMPARED_ITEMS)
+        before, after = self._both(variant.id, plan.rows, items, plan.facts.at_sequence_length)
+        masks = quality.masks_of(plan.facts.inputs, rows)
+        masks = None if masks is None else masks[:items]
+        agreed = quality.agreement(plan.facts.outputs, before, after, masks, given=rows is not None)
+        return msgspec.structs.replace(variant, load_s=self.workers[variant.id][1].load_s, agreement=agreed)
+
+    def quality(self, name: str, *, looks: int = 1, briefly: bool = False) -> QualityResult | None:
+        """Return the quality of a variant on the user's data, None without data or metric.
+
+        Of a variant that has lost too much on the first items alone, that is all that is said, and of one to be judged briefly.
+        """
+        plan, metric, digest = self.plan, self.plan.settings.quality_metric, self.plan.settings.quality_data_sha256
+        if plan.data is None or metric is None or digest is None:
+            return None
+        most = plan.settings.quality_max_drop
+        result = None
+        for items, part in self._parts():
+            before, after = self._both(name, plan.data, items, None)
+            try:
+                result = quality.quality(
+                    metric,
+                    plan.facts.outputs,
+                    before,
+                    after,
+                    labels=quality.labels_of(part),
+                    masks=quality.masks_of(plan.facts.inputs, part),
+                    data_sha256=digest,
+                    seed=plan.settings.seed,
+                    rows=part,
+                    inputs=plan.facts.inputs,
+                    own=plan.own_metric,
+                    looks=looks,
+                )
+            except AdvisorError as error:
+                if items != self._judged:  # a rare class may be missing among the first
+                    continue
+                raise WorkerError(error.fault, hint=error.hint) from error
+            if briefly or (most is not None and result.drop.low > most):
+                break
+            if items == self._judged and items < self._given:
+                said = f"{result.drop.source}, of {self._given}: more would take too long"
+                result = msgspec.structs.replace(result, drop=msgspec.structs.replace(result.drop, source=said))
+        return result
+
+    def check_metric(self) -> None:
+        """Raise InputError if the metric cannot be taken of the baseline, before variants are made to be judged by it."""
+        plan, metric = self.plan, self.plan.settings.quality_metric
+        if plan.data is None or metric is None:
+            return
+        for items, part in self._parts():
+            try:
+                quality.check_outputs(
+                    metric,
+                    plan.facts.outputs,
+                    _read(self._before(plan.data, items, None)),
+                    part,
+                    plan.facts.inputs,
+                    plan.own_metric,
+                )
+            except AdvisorError as error:
+                if items == self._judged:
+                    raise InputError(error.fault, hint=error.hint) from error
+            else:
+                return
+
+    def _parts(self) -> Iterator[tuple[int, Outputs]]:
+        """Yield how many of the user's items to judge by, and these: a few where that may be enough, then all."""
+        plan = self.plan
+        data = input_rows.read_npz(Path(str(plan.data)), "quality.data")
+        count = self._given = self._items(data, plan.data)
+        first = count if plan.settings.quality_max_drop is None or count < 2 * FIRST_ITEMS else FIRST_ITEMS
+        self._judged = count if first == count else self._judged
+        yield first, {key: _first(plan, key, values, first, count) for key, values in data.items()}
+        if first == count:
+            return
+        if self._judged is None:
+            affordable = max(JUDGING_SHARE * plan.settings.budget_s, LEAST_JUDGING_S) / (self._item_s or 1e-9)
+            self._judged = int(max(2 * first, min(count, affordable)))
+        items = self._judged
+        yield items, {key: _first(plan, key, values, items, count) for key, values in data.items()}
+
+    def _items(self, rows: Outputs, path: str | None) -> int:
+        return input_rows.check_rows(self.plan.facts.inputs, rows, Path(str(path)))
+
+    def _both(self, name: str, rows: str | None, items: int, length: int | None) -> tuple[Outputs, Outputs]:
+        """Return the outputs of the baseline and of the variant for the same items; raise WorkerError where they cannot be compared."""
+        kept = self._before(rows, items, length)
+        target = self.folder / "variant.npz"
+        self._predict(name, rows, items, length, target)
+        before, after = _read(kept), _read(target)
+        for output, values in before.items():
+            if values.shape != after[output].shape:
+                fault = f"its output {output} has shape {list(after[output].shape)} where the baseline's has {list(values.shape)}"
+                raise WorkerError(fault, hint="use another scheme")
+        broken = quality.first_not_finite(before, after)
+        if broken is not None:
+            raise WorkerError(f"its output {broken} is not finite where the baseline's is", hint="use another scheme")
+        return before, after
+
+    def _before(self, rows: str | None, items: int, length: int | None) -> Path:
+        """Return where the baseline's outputs for the items are."""
+        kept = self.folder / f"baseline-{'data' if rows == self.plan.data and rows else 'rows'}-{items}.npz"
+        if not kept.is_file():
+            started = time.perf_counter()
+            self._predict(self.baseline, rows, items, length, kept)
+            if rows is not None and rows == self.plan.data:
+                self._item_s = (time.perf_counter() - started) / items
+        return kept
+
+    def _predict(self, name: str, rows: str | None, items: int, length: int | None, target: Path) -> None:
+        size = PREDICT_BATCH_SIZE if self.plan.facts.batching.possible else 1
+        request = Predict(rows=rows, items=items, batch_size=size, sequence_length=length, target=str(target))
+        self.workers[name][0].ask(request, Predicted, patience_s=PREDICT_PATIENCE_S)
+
+    def speeds(self, name: str, other: str | None = None) -> dict[int, list[float]]:
+        """Return how many times faster than the other (the baseline) a variant is, by batch size, from a few short visits in turn."""
+        plan, other = self.plan, other or self.baseline
+        lengths = plan.settings.sequence_lengths
+        sizes = [1] if not plan.facts.batching.possible else sorted({1, min(LOOK_BATCH_SIZE, plan.settings.max_batch_size)})
+        found: dict[int, list[float]] = {}
+        before = 0.0  # seconds of a call of the size before
+        for size in sizes:
+            is_long = before * size > LONG_CALL_S
+            request = Time(
+                batch_size=size,
+                sequence_length=lengths[0] if lengths else plan.facts.at_sequence_length,
+                intra_op_num_threads=1,
+                instances=1,
+                seconds=LOOK_S,
+                min_calls=LONG_LOOK_CALLS if is_long else LOOK_CALLS,
+                warm_up_calls=1,
+            )
+            for _ in range(LONG_LOOKS if is_long else LOOKS):
+                before, after = (statistics.median(self.workers[who][0].ask(request, Timed).latency_s) for who in (other, name))
+                found.setdefault(size, []).append(before / after)
+            if before > min(LONG_CALL_S, longest_call_s(plan)):
+                break
+        return found
+
+
+def is_hopeless(speeds: dict[int, list[float]]) -> bool:
+    """Return whether the variant was slower at every look, by more than two looks at equal things differ."""
+    return all(speed < HOPELESS for listed in speeds.values() for speed in listed)
+
+
+def in_words(speeds: dict[int, list[float]]) -> str:
+    """Return the speeds as the report tells them."""
+    return ", ".join(f"{statistics.median(listed):.2f} times as fast at batch {size}" for size, listed in speeds.items())
+
+
+def cost(speeds: dict[int, list[float]]) -> Estimate:
+    """Return the seconds of a single item over those of the other, from how much faster it was."""
+    logs = sorted(-math.log(speed) for speed in speeds[1])
+    return Estimate(
+        value=math.exp(statistics.median(logs)),
+        low=math.exp(logs[0]),
+        high=math.exp(logs[-1]),
+        basis="measured",
+        source=f"batch 1, 1 thread, {len(logs)} visits in turn, of which the extremes are told",
+    )
+
+
+@contextlib.contextmanager
+def comparing(plan: Plan, workers: Workers) -> Iterator[Comparison]:
+    """Yield a comparison with a folder for the outputs."""
+    with tempfile.TemporaryDirectory(prefix="advisor-") as name:
+        yield Comparison(plan, workers, Path(name))
+
+
+def _first(plan: Plan, name: str, values: np.ndarray, items: int, count: int) -> np.ndarray:
+    axis = input_rows.item_axes(plan.facts.inputs).get(name, 0)
+    if axis is None or values.ndim <= axis or values.shape[axis] != count:
+        return values
+    return values.take(np.arange(items), axis=axis)
+
+
+def _read(path: Path) -> Outputs:
+    with np.load(path) as archive:
+        return {key: archive[key] for key in archive.files}

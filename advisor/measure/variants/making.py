@@ -1,0 +1,245 @@
+"""The files to compare: the baseline and what the schemes make of it, each proved to differ."""
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from itertools import count
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from advisor.errors import AdvisorError
+from advisor.measure.model import input_rows, onnx_graph
+from advisor.measure.quality.evaluation import examples
+from advisor.measure.runtime import machine
+from advisor.measure.runtime.ort_session import Place
+from advisor.measure.variants.making import quantize
+from advisor.measure.variants.quantize import EVERY, Ingredients, Nodes
+from advisor.measure.worker.client import WorkerProcess
+from advisor.measure.worker.process import Load, Loaded
+from advisor.schema import Exclusion, Graph, Machine, ModelFacts, ProfileSettings, Scheme, Variant
+
+# The baseline under another name: measured as if it were a variant, so that the difference of equal things is known.
+AGAIN = "~again"
+# Histograms of ranges keep every activation of every item until the end.
+HISTOGRAM_BYTES, FEWEST_HISTOGRAM_ITEMS = 500_000_000, 8
+MOST_CALIBRATION_ITEMS = 128
+CALIBRATION_BATCH_SIZE = 8
+
+Report = Callable[[float, float, str], None]  # seconds done, seconds in all, what is being done
+Workers = dict[str, tuple[WorkerProcess, Loaded]]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the profiler needs to know."""
+
+    baseline: Path
+    folder: Path  # where variant files go, beside the profile
+    facts: ModelFacts
+    settings: ProfileSettings
+    schemes: tuple[Scheme, ...]
+    given: tuple[Path, ...]  # files that the user named as variants
+    machine: Machine
+    rows: str | None  # the user's inputs
+    data: str | None  # the user's evaluation data, in random order
+    created: str
+    fingerprint: str
+    checkpoint: Path | None = None  # the directory that the baseline was exported from
+    calibration: str | None = None  # items to find static ranges on, none of them in data
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    own_metric: Callable[..., object] | None = None  # the user's function, where the metric is one
+    excluded: tuple[Exclusion, ...] = ()  # schemes that the pre-flight left out
+    notes: tuple[str, ...] = ()  # on the data
+    kept: frozenset[str] = frozenset()  # variants that are measured to the end, however slow: the user named them
+
+
+def given_ids(paths: tuple[Path, ...], taken: set[str]) -> list[str]:
+    """Return what the user's files are called: their stems, numbered where that is taken."""
+    names: list[str] = []
+    for path in paths:
+        candidates = (path.stem if number == 1 else f"{path.stem}-{number}" for number in count(1))
+        names.append(next(name for name in candidates if name not in taken and name not in names))
+    return names
+
+
+def given_variant(plan: Plan, path: Path, name: str, baseline: Graph) -> Variant:
+    """Return a file of the user's as a variant."""
+    graph = onnx_graph.read_graph(path)
+    return Variant(
+        id=name,
+        scheme="given",
+        title=f"{path.name}, as it was given",
+        path=os.path.relpath(path, plan.folder.parent),
+        sha256=graph.sha256,
+        bytes=graph.file_bytes,
+        derived_from=baseline_id(plan.facts),
+        changed_operators=quantize.changed_operators(baseline, graph),
+        changed_weight_bytes=graph.weight_bytes - baseline.weight_bytes,
+        lossless=graph.sha256 == baseline.sha256,
+        load_s=None,
+        peak_memory_bytes=None,
+        agreement=None,
+        quality=None,
+    )
+
+
+def baseline_id(facts: ModelFacts) -> str:
+    """Return what the model as given is called: fp32, unless it came quantized or in half precision."""
+    return "as-given" if facts.already_quantized or facts.weight_bytes < 3.5 * facts.parameters else "fp32"
+
+
+def baseline_variant(plan: Plan) -> Variant:
+    """Return the model as given."""
+    return Variant(
+        id=baseline_id(plan.facts),
+        scheme="none",
+        title="the model as it was given",
+        path=os.path.relpath(plan.baseline, plan.folder.parent),
+        sha256=plan.facts.sha256,
+        bytes=plan.facts.file_bytes,
+        derived_from=None,
+        changed_operators={},
+        changed_weight_bytes=0,
+        lossless=True,
+        load_s=None,
+        peak_memory_bytes=None,
+        agreement=None,
+        quality=None,
+    )
+
+
+def made(plan: Plan, scheme: Scheme, baseline: Graph, nodes: Nodes = EVERY, name: str | None = None) -> Variant | Exclusion:
+    """Return the variant of a scheme, its file written and proved to differ, or why there is none."""
+    name = name or scheme.id
+    path = plan.folder / f"{name}.onnx"
+    if scheme.method == "provider":
+        return _elsewhere(plan, scheme)
+    if plan.facts.already_quantized and scheme.method in quantize.QUANTIZING:
+        return Exclusion(what=name, reason="the model is quantized already")
+    try:
+        quantize.make_variant(plan.baseline, scheme, path, ingredients(plan), nodes)
+        graph = onnx_graph.read_graph(path)
+    except AdvisorError as error:
+        quantize.discard(path)
+        hidden = quantize.only_in_branches(plan.baseline, scheme, baseline)
+        return Exclusion(what=name, reason=hidden or without_folders(error.fault, path, plan.baseline))
+    changed = quantize.proof_of_difference(scheme, baseline, graph)
+    if isinstance(changed, Exclusion):
+        quantize.discard(path)
+        hidden = quantize.only_in_branches(plan.baseline, scheme, baseline)
+        return Exclusion(what=name, reason=hidden or changed.reason)
+    return _variant(
+        plan,
+        scheme,
+        id=name,
+        path=str(path.relative_to(plan.folder.parent)),
+        sha256=graph.sha256,
+        bytes=graph.file_bytes,
+        changed_operators=changed,
+        changed_weight_bytes=graph.weight_bytes - baseline.weight_bytes,
+    )
+
+
+def without_folders(fault: str, *files: Path) -> str:
+    """Return what was said of the files, each by its bare name: the reader knows which is meant, and some folders are gone by then."""
+    for file in files:
+        fault = fault.replace(str(file), file.name).removeprefix(f"{file.name}: ")
+        # Variants are made in folders of passing names beside their own, and come there when they are whole.
+        if file.is_absolute():
+            fault = re.sub(rf"{re.escape(str(file.parent))}/(?:\.[\w-]+/)?", "", fault)
+    return fault
+
+
+def _elsewhere(plan: Plan, scheme: Scheme) -> Variant:
+    """Return the model as given, run by something else."""
+    return _variant(
+        plan,
+        scheme,
+        id=scheme.id,
+        path=os.path.relpath(plan.baseline, plan.folder.parent),
+        sha256=plan.facts.sha256,
+        bytes=plan.facts.file_bytes,
+        changed_operators={},
+        changed_weight_bytes=0,
+    )
+
+
+def _variant(
+    plan: Plan,
+    scheme: Scheme,
+    *,
+    id: str,
+    path: str,
+    sha256: str,
+    bytes: int,
+    changed_operators: dict[str, int],
+    changed_weight_bytes: int,
+) -> Variant:
+    return Variant(
+        id=id,
+        scheme=scheme.id,
+        title=scheme.title,
+        path=path,
+        sha256=sha256,
+        bytes=bytes,
+        derived_from=baseline_id(plan.facts),
+        changed_operators=changed_operators,
+        changed_weight_bytes=changed_weight_bytes,
+        lossless=scheme.lossless,
+        load_s=None,
+        peak_memory_bytes=None,
+        agreement=None,
+        quality=None,
+        provider=scheme.provider,
+        provider_options=scheme.provider_options,
+        session_options=scheme.session_options,
+    )
+
+
+def ingredients(plan: Plan) -> Ingredients:
+    """Return what the variants of the plan are made of."""
+    rows = input_rows.read_npz(Path(plan.calibration), "quality.calibration") if plan.calibration else None
+    inputs, facts = plan.facts.inputs, plan.facts
+    items = MOST_CALIBRATION_ITEMS
+    if rows is not None:
+        items = min(items, input_rows.check_rows(inputs, rows, Path("quality.calibration")))
+    size = CALIBRATION_BATCH_SIZE if facts.batching.possible else 1
+    items = max(items // size * size, min(items, size))  # histograms are of batches of one size
+    room = int(HISTOGRAM_BYTES / max(facts.activation_bytes_per_item or 1.0, 1.0))
+    length = plan.settings.sequence_lengths[0] if plan.settings.sequence_lengths else facts.at_sequence_length
+
+    def feeds() -> Iterable[dict[str, np.ndarray]]:
+        return examples.batches(inputs, rows, items=items, size=size, length=length, seed=plan.settings.seed)
+
+    return Ingredients(
+        file_bytes=facts.file_bytes,
+        has_vnni=machine.has_vnni(plan.machine),
+        checkpoint=plan.checkpoint,
+        calibration=feeds,
+        calibration_items=items,
+        are_real=rows is not None,
+        histogram_batches=max(FEWEST_HISTOGRAM_ITEMS, room) // size,
+        ranges=ranges_folder(plan),
+    )
+
+
+def ranges_folder(plan: Plan) -> Path:
+    """Return where ranges are kept until all variants are made: those of other items would not do."""
+    return plan.folder / f".ranges-{plan.fingerprint[:16]}"
+
+
+def load_of(plan: Plan, variant: Variant | None) -> Load:
+    """Return what a worker has to open for the variant; None is the model as given."""
+    path = plan.baseline if variant is None else variant_file(plan, variant)
+    place = (
+        Place()
+        if variant is None
+        else Place(provider=variant.provider, provider_options=variant.provider_options, session_options=variant.session_options)
+    )
+    return Load(path=str(path), inputs=plan.facts.inputs, rows=plan.rows, seed=plan.settings.seed, place=place)
+
+
+def variant_file(plan: Plan, variant: Variant) -> Path:
+    """Return where the variant's file is."""
+    return plan.baseline if variant.derived_from is None else plan.folder.parent / variant.path

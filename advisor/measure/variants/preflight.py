@@ -1,0 +1,123 @@
+"""Which schemes can help, told from the instruction set and the operators before any time is spent on them."""
+
+import msgspec
+
+from advisor.measure.model.operator_cost import CONVOLUTIONS, RECURRENT
+from advisor.measure.runtime.machine import has_vnni
+from advisor.measure.variants.quantize import QUANTIZING
+from advisor.schema import CPU, Exclusion, Machine, ModelFacts, Scheme
+from advisor.units import percent
+
+# Arithmetic in the operators that a scheme changes, as a share of all: below, even work done in no time would hardly show.
+LEAST_SHARE = 0.2
+# Weights that stay in the caches are not what a call waits for.
+CACHED_WEIGHT_BYTES = 64_000_000
+# Instruction sets by what they can do, as Linux spells them.
+BF16 = {"avx512_bf16", "amx_bf16"}
+BF16_ARM = {"bf16", "i8mm"}
+FP16 = {"asimdhp", "fphp", "avx512_fp16"}
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to go by."""
+
+    facts: ModelFacts
+    machine: Machine
+    providers: tuple[str, ...]
+    is_checkpoint: bool
+
+
+def offered(schemes: tuple[Scheme, ...], case: Case, wanted: frozenset[str]) -> tuple[list[Scheme], list[Exclusion]]:
+    """Return the schemes that are worth trying here, in the order of the catalogue, and why the others are not.
+
+    Those in `wanted` were asked for by name and are tried whatever is said of them.
+    """
+    chosen, excluded = [], []
+    absent = []
+    for scheme in schemes:
+        if scheme.provider not in case.providers and scheme.provider != "openvino" and scheme.id not in wanted:
+            absent.append(scheme.id)
+            continue
+        reason = None if scheme.id in wanted else reason_against(scheme, case)
+        if reason is None:
+            chosen.append(scheme)
+        else:
+            excluded.append(Exclusion(what=scheme.id, reason=reason))
+    if absent:
+        listed = ", ".join(provider.removesuffix("ExecutionProvider") for provider in case.providers)
+        excluded.append(Exclusion(what=", ".join(absent), reason=f"no such device: ONNX Runtime lists {listed} here"))
+    return chosen, excluded
+
+
+def reason_against(scheme: Scheme, case: Case) -> str | None:
+    """Return why the scheme cannot be faster here, or not better than another; None if it may be."""
+    changes_numbers = scheme.method in QUANTIZING or scheme.method == "half-precision"
+    if case.facts.already_quantized and changes_numbers:
+        return "the model is quantized already"
+    return (
+        _against_place(scheme, case)
+        or _against_operators(scheme, case)
+        or (_against_integers(scheme, case) if scheme.provider == CPU and scheme.method in QUANTIZING else None)
+    )
+
+
+def _against_place(scheme: Scheme, case: Case) -> str | None:
+    flags = set(case.machine.instruction_sets)
+    if scheme.provider not in case.providers:
+        return "OpenVINO is not installed: pip install 'serving-advisor[openvino]'"
+    if scheme.needs == "bf16" and not flags & BF16:
+        return "this processor has no bf16 instructions, and falls back to 32-bit floats"
+    if scheme.needs == "bf16-arm" and not BF16_ARM <= flags:
+        return "ONNX Runtime's CPU kernels multiply in bf16 on ARM alone"
+    if scheme.needs == "fp16" and not flags & FP16:
+        return "ONNX Runtime's CPU kernels have no 16-bit arithmetic on this processor: values are converted back and forth"
+    return None
+
+
+def _against_operators(scheme: Scheme, case: Case) -> str | None:
+    if scheme.method == "transformer-fusion":
+        if not case.is_checkpoint:
+            return "ORTOptimizer needs the checkpoint; ONNX Runtime's own fusions are in ort-optimized"
+        return None if case.facts.family in ("encoder", "decoder", "encoder-decoder") else "the model is no transformer"
+    if scheme.provider != CPU and case.facts.family == "tree":
+        return "tree ensembles run on ONNX Runtime's CPU provider alone"
+    if scheme.method not in QUANTIZING:
+        return None
+    weights = sum(entry.weight_bytes for entry in case.facts.operators if entry.type in scheme.operators)
+    if weights == 0:
+        return f"no stored weights in operators of the types that it changes ({', '.join(scheme.operators)})"
+    share = _share(case.facts, set(scheme.operators))
+    if share is not None and share < LEAST_SHARE:
+        return f"only {percent(share)} of the arithmetic is in operators that it changes ({', '.join(scheme.operators)})"
+    return None
+
+
+def _against_integers(scheme: Scheme, case: Case) -> str | None:
+    facts, machine = case.facts, case.machine
+    conv, recurrent = _share(facts, set(CONVOLUTIONS)) or 0.0, _share(facts, RECURRENT) or 0.0
+    if not {"avx2", "asimd"} & set(machine.instruction_sets):
+        return "this processor has no vector instructions on bytes that ONNX Runtime has kernels for"
+    if scheme.method == "dynamic-quantization" and "Conv" in scheme.operators and conv > LEAST_SHARE:
+        return (
+            f"{percent(conv)} of the arithmetic is in convolutions, whose dynamic int8 form is several times slower than floats"
+        )
+    if scheme.id == "int8-dynamic-tensor":
+        return "as fast as int8-dynamic, whose scales for each channel lose less"
+    if scheme.method == "static-quantization":
+        if scheme.activation_type == "int8" and "asimd" not in machine.instruction_sets:
+            return (
+                "signed activations have fast kernels on ARM and GPUs; on x86 the unsigned ones of int8-static-minmax are faster"
+            )
+        if conv + recurrent < LEAST_SHARE:
+            return "in matrix products ranges found at run time (int8-dynamic) are as fast and lose less"
+    if scheme.method == "weight-only" and scheme.weight_bits < 8 and facts.weight_bytes < CACHED_WEIGHT_BYTES:
+        return "the weights stay in the caches, so reading fewer of their bits saves nothing"
+    if scheme.method == "weight-only" and not has_vnni(machine):
+        return "without VNNI unpacking the weights takes longer than multiplying by them"
+    return None
+
+
+def _share(facts: ModelFacts, operators: set[str]) -> float | None:
+    """Return the share of the arithmetic per item that is in operators of these types, None where it is not known."""
+    total = sum(entry.flop_per_item or 0.0 for entry in facts.operators)
+    return sum(entry.flop_per_item or 0.0 for entry in facts.operators if entry.type in operators) / total if total else None

@@ -1,0 +1,91 @@
+"""How far off a model is with single nodes quantized: the files, made from one preparation, and a process that runs them."""
+
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from advisor.errors import ModelError
+from advisor.measure.model import onnx_graph
+from advisor.measure.variants.making import Plan, ingredients, quantize
+from advisor.measure.variants.quantize import Nodes
+from advisor.measure.worker.client import WorkerError, WorkerProcess
+from advisor.measure.worker.process import Load, Loaded, Predict, Predicted
+from advisor.schema import Scheme
+
+ITEMS = 16
+BATCH_SIZE = 8
+
+
+class Errors:
+    """Makes and runs files of one scheme with chosen nodes quantized. Use as a context manager."""
+
+    def __init__(self, plan: Plan, scheme: Scheme) -> None:
+        self.plan, self.scheme = plan, scheme
+
+    def __enter__(self) -> "Errors":
+        self.folder = tempfile.TemporaryDirectory(prefix=".mixing-", dir=self.plan.folder)
+        self.given = ingredients(self.plan)
+        self.apart = quantize.is_apart(self.plan.baseline, self.given)
+        self.prepared = quantize.prepare(self.plan.baseline, Path(self.folder.name), apart=self.apart)
+        self.nodes = quantize.quantizable(self.prepared, self.scheme)
+        self.readers = onnx_graph.readers_of(self.prepared, self.nodes)
+        self.worker = WorkerProcess().__enter__()
+        # Ranges and harm are found on the items to calibrate on, never on those to judge by.
+        self.items = min(ITEMS, self.given.calibration_items)
+        try:
+            self.expected = self._outputs(self.prepared)
+        except WorkerError:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.worker.__exit__()
+        self.folder.cleanup()
+
+    def make(self, nodes: Nodes) -> Path:
+        """Return the file with these nodes quantized; it lasts until the next one is made."""
+        target = Path(self.folder.name) / "made.onnx"
+        quantize.discard(target)
+        quantize.quantize(self.prepared, self.scheme, target, self.given, nodes, apart=self.apart)
+        return target
+
+    def of(self, only: frozenset[str]) -> float:
+        """Return how far off the outputs are with only these nodes quantized; infinite if that does not run."""
+        try:
+            actual = self._outputs(self.make(Nodes(only=only)))
+        except ModelError:
+            return float("inf")
+        except WorkerError:
+            self.worker.restart()
+            return float("inf")
+        errors = [
+            _relative_error(values, actual[name])
+            for name, values in self.expected.items()
+            if values.dtype.kind == "f" and values.size and actual[name].shape == values.shape
+        ]
+        return max(errors, default=0.0)
+
+    def _outputs(self, path: Path) -> dict[str, np.ndarray]:
+        plan, target = self.plan, Path(self.folder.name) / "outputs.npz"
+        load = Load(path=str(path), inputs=plan.facts.inputs, rows=None, seed=plan.settings.seed)
+        self.worker.ask(load, Loaded)
+        size = BATCH_SIZE if plan.facts.batching.possible else 1
+        request = Predict(
+            rows=plan.calibration,
+            items=self.items,
+            batch_size=size,
+            sequence_length=plan.facts.at_sequence_length,
+            target=str(target),
+        )
+        self.worker.ask(request, Predicted)
+        with np.load(target) as archive:
+            return {key: archive[key] for key in archive.files}
+
+
+def _relative_error(expected: np.ndarray, actual: np.ndarray) -> float:
+    """Return the squared error over the square, the mean over items: one whose outputs are small counts as much as any other."""
+    one, other = (np.nan_to_num(values.astype(np.float64)).reshape(len(values), -1) for values in (expected, actual))
+    return float((((one - other) ** 2).sum(axis=1) / np.maximum((one**2).sum(axis=1), 1e-30)).mean())

@@ -1,0 +1,471 @@
+"""The advice: its promises hold whatever was measured and asked, and the same question has the same answer to the byte."""
+
+import math
+from random import Random
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from advisor.decide.advice.advise import advise
+from advisor.errors import InputError
+from advisor.files import to_json
+from advisor.schema import (
+    Advice,
+    Baseline,
+    Estimate,
+    Lifecycle,
+    Quality,
+    SequenceLength,
+    Slo,
+    Trace,
+)
+from tests.profiles import (
+    STEADY,
+    UNSTEADY,
+    drop_of,
+    fixed_cost_law,
+    measurement,
+    power_law,
+    profile,
+    request,
+    variant,
+    workload,
+)
+
+FLOOR = Quality(max_drop=0.03, metric="accuracy", data="data.npz")
+HELD, FAILED = drop_of(0.01, 0.02), drop_of(0.01, 0.05)
+SETTINGS = ((1, 1), (1, 2), (2, 1))
+SECONDS = 0.01
+
+
+def int8(quality=None):
+    return variant("int8", lossless=False, quality=quality)
+
+
+def faster_when_quantized(quality=None, *, by=0.2, **changes):
+    law = fixed_cost_law(0.005, 0.005, of_variant={"int8": by, "opt": 0.95})
+    return profile(law, variants=(variant(), variant("opt"), int8(quality)), **changes)
+
+
+def advice_on(measured, asked, trace=None):
+    return advise(measured, request(asked), trace)
+
+
+def a_question(random):
+    """A profile and a workload: any speed-ups, qualities, settings, lengths, certainty, traffic, targets and configurations of today."""
+    speed = {name: random.uniform(0.2, 1.5) for name in ("opt", "int8")}
+    others = random.choice([(), ("opt",), ("int8",), ("opt", "int8")])
+    quality = random.choice([None, HELD, FAILED])
+    variants = [variant(), *(int8(quality) if name == "int8" else variant(name) for name in others)]
+    lengths = random.choice([(None,), (16,), (8, 32)])
+    batch_sizes = random.choice([(1,), (1, 4)])
+    law = fixed_cost_law(random.uniform(0.0, 0.01), random.uniform(0.0001, 0.01), of_variant=speed)
+    measured = profile(
+        law,
+        variants=variants,
+        lengths=lengths,
+        batch_sizes=batch_sizes,
+        settings=random.choice([((1, 1),), SETTINGS]),
+        calls=random.choice([STEADY, UNSTEADY]),
+        visits=[random.uniform(0.9, 1.1) for _ in range(random.choice([1, 3, 4]))],
+        noise_fraction=random.choice([None, 0.0, 0.05]),
+    )
+    today = Baseline(
+        variant=random.choice([None, variants[-1].id]),
+        max_batch_size=random.choice(batch_sizes),
+        max_queue_delay_s=random.choice([0.0, 0.005]),
+        intra_op_num_threads=1,
+        instances=1,
+        replicas=random.choice([None, 1, 12]),
+    )
+    alone_s = law("fp32", 1, lengths[-1], 1, 1)
+    asked = workload(
+        random.uniform(0.1, 3.0) / alone_s,
+        random.uniform(0.6, 12.0) * alone_s,
+        quantile=random.choice([0.5, 0.9, 0.95]),
+        burstiness_cv=random.choice([0.5, 1.0, 2.0]),
+        sequence_length=None if lengths == (None,) else SequenceLength(p50=random.randint(4, 40), p95=random.choice([None, 64])),
+        quality=random.choice([None, FLOOR]),
+        baseline=random.choice([None, today, today]),
+        lifecycle=random.choice([None, Lifecycle(labels_usd=0.0, fine_tuning_usd=10.0, fine_tunings_per_year=2.0)]),
+        diurnal=random.choice([None, None, (1.0, 2.0), (0.0, 1.0, 0.5)]),
+    )
+    return measured, asked
+
+
+QUESTIONS = [a_question(Random(seed)) for seed in range(60)]
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """Every question with its advice: answering takes longer than all that is claimed of the answers."""
+    return [(measured, asked, advice_on(measured, asked)) for measured, asked in QUESTIONS]
+
+
+def estimates_in(record):
+    if isinstance(record, Estimate):
+        yield record
+    elif isinstance(record, msgspec.Struct):
+        yield from estimates_in([getattr(record, name) for name in record.__struct_fields__])
+    elif isinstance(record, dict):
+        yield from estimates_in(list(record.values()))
+    elif isinstance(record, list | tuple):
+        for entry in record:
+            yield from estimates_in(entry)
+
+
+def told(advice):
+    """Every candidate that somebody may take for advice."""
+    return [*([advice.recommended] if advice.recommended else []), *advice.ties, *advice.frontier]
+
+
+def objectives(prediction):
+    drop = math.inf if prediction.quality_drop is None else max(0.0, prediction.quality_drop.value)
+    return prediction.cost_usd_per_hour.value, prediction.latency_slo_s.value, drop
+
+
+# --- promises that hold for every question -------------------------------------------------------------------------------
+
+
+def test_the_questions_have_every_kind_of_answer(answers):
+    assert {"change", "keep", "infeasible"} == {advice.outcome for _, _, advice in answers}
+    assert any(advice.unproven for _, _, advice in answers) and any(len(advice.frontier) > 1 for _, _, advice in answers)
+
+
+def test_what_is_recommended_keeps_the_target(answers):
+    for _, asked, advice in answers:
+        assert all(entry.meets_slo and entry.latency_slo_s.high <= asked.slo.latency_s for entry in told(advice))
+
+
+def test_the_recommendation_is_no_dearer_than_what_runs_today_if_that_keeps_its_promises(answers):
+    for _, _, advice in answers:
+        today = next(entry for entry in advice.variants if entry.id == advice.baseline.candidate.variant)
+        if advice.baseline.meets_slo and (today.admitted or today.quality is None):
+            assert advice.recommended.cost_usd_per_hour.value <= advice.baseline.cost_usd_per_hour.value
+
+
+def test_a_quantized_variant_is_advised_only_if_its_quality_holds_or_it_runs_today_unmeasured(answers):
+    for measured, asked, advice in answers:
+        quality = {entry.id: entry.quality for entry in measured.variants}.get("int8") if asked.quality else None
+        today = asked.baseline.variant if asked.baseline else None
+        advised = {entry.candidate.variant for entry in told(advice)}
+        assert "int8" not in advised or quality == HELD or (quality is None and today == "int8")
+
+
+def test_every_figure_is_finite_and_lies_within_its_interval(answers):
+    for _, _, advice in answers:
+        for estimate in estimates_in(advice):
+            assert all(map(math.isfinite, (estimate.low, estimate.value, estimate.high)))
+            assert estimate.low <= estimate.value <= estimate.high
+
+
+def test_the_certificate_accounts_for_every_candidate_of_the_space(answers):
+    for _, _, advice in answers:
+        account = advice.certificate
+        assert (
+            account.candidates
+            == account.cut_by_bound + account.cut_by_quality + account.cut_by_tie + account.cut_by_cost + account.simulated
+        )
+        assert 0.0 == account.regret_usd_per_hour
+
+
+def test_no_point_of_the_frontier_betters_another_in_everything(answers):
+    for _, _, advice in answers:
+        points = [objectives(entry) for entry in advice.frontier]
+        assert not any(one != other and all(map(float.__le__, one, other)) for one in points for other in points)
+
+
+def test_the_outcome_says_what_the_records_say(answers):
+    for _, _, advice in answers:
+        is_infeasible = advice.recommended is None
+        is_kept = not is_infeasible and advice.recommended.candidate == advice.baseline.candidate
+        assert ("infeasible" if is_infeasible else "keep" if is_kept else "change") == advice.outcome
+        assert is_infeasible == (advice.nearest_miss is not None) == (advice.binding_constraint is not None)
+        assert not is_infeasible or not (advice.saving or advice.ties or advice.frontier)
+
+
+def test_only_what_is_kept_changes_nothing(answers):
+    for _, _, advice in answers:
+        assert advice.recommended is None or (advice.recommended.changes == ()) == (advice.outcome == "keep")
+
+
+def test_nothing_is_saved_against_a_configuration_that_misses_the_target(answers):
+    for _, _, advice in answers:
+        assert advice.baseline.meets_slo or advice.saving is None
+
+
+def test_what_is_unproven_is_cheaper_than_the_answer_and_keeps_the_target(answers):
+    for _, _, advice in answers:
+        if advice.unproven is not None:
+            assert advice.unproven.meets_slo
+            assert advice.recommended is None or objectives(advice.unproven)[0] < objectives(advice.recommended)[0]
+
+
+def test_advice_survives_its_file(answers):
+    for _, _, advice in answers:
+        assert advice == msgspec.json.decode(to_json(advice), type=Advice)
+
+
+def test_the_same_question_has_the_same_answer_to_the_byte(answers):
+    for measured, asked, advice in answers[:12]:
+        assert to_json(advice) == to_json(advice_on(measured, asked))
+
+
+# --- single questions ----------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_changed_where_nothing_is_cheaper():
+    advice = advice_on(profile(power_law(SECONDS)), workload(10.0, 0.1))
+
+    assert ("keep", advice.baseline, ()) == (advice.outcome, advice.recommended, advice.ties)
+    assert 0.0 == advice.saving.usd_per_year.value
+
+
+def test_replicas_that_are_not_needed_are_saved():
+    advice = advice_on(profile(power_law(SECONDS)), workload(10.0, 0.1, usd_per_hour=2.0, baseline=Baseline(replicas=5)))
+
+    assert ("change", 1, 8.0) == (advice.outcome, advice.recommended.candidate.replicas, advice.saving.usd_per_hour.value)
+    assert ("1 replica instead of 5",) == advice.recommended.changes
+    assert 0.8 == pytest.approx(advice.saving.fraction)
+
+
+def test_replicas_that_are_missing_are_asked_for():
+    advice = advice_on(profile(power_law(SECONDS), batch_sizes=(1,)), workload(300.0, 0.1, baseline=Baseline(replicas=1)))
+
+    assert ("change", False, None) == (advice.outcome, advice.baseline.meets_slo, advice.saving)
+    assert advice.recommended.candidate.replicas > 3
+
+
+def test_nobody_is_taken_to_run_servers_that_idle_nearly_all_the_time():
+    advice = advice_on(profile(power_law(SECONDS), batch_sizes=(1,)), workload(20.0, 0.01151, quantile=0.99))
+
+    assert ("change", False, 1) == (advice.outcome, advice.baseline.meets_slo, advice.baseline.candidate.replicas)
+    assert advice.recommended.candidate.replicas > 10 and advice.saving is None
+
+
+def test_what_runs_today_is_kept_even_on_more_replicas_than_are_searched():
+    asked = workload(60_000.0, 0.1, baseline=Baseline(replicas=1000))
+
+    advice = advice_on(profile(power_law(SECONDS), batch_sizes=(1,)), asked)
+
+    assert ("keep", 1000) == (advice.outcome, advice.recommended.candidate.replicas)
+    assert "nothing on up to 512 replicas does" in advice.headline and 487.0 == advice.certificate.regret_usd_per_hour
+
+
+def test_a_target_out_of_reach_is_answered_with_the_nearest_miss_and_what_is_in_the_way():
+    advice = advice_on(profile(power_law(SECONDS)), workload(10.0, 0.005))
+
+    assert "infeasible" == advice.outcome
+    assert advice.nearest_miss.latency_slo_s.value > 0.005
+    assert advice.binding_constraint.startswith("service time: a single request takes 10 ms")
+    assert advice.headline.startswith("Nothing that was measured keeps p90 within 5 ms at 10 /s, the nearest can take ")
+
+
+def test_a_target_that_only_the_uncertainty_misses_is_told_so():
+    advice = advice_on(profile(power_law(SECONDS)), workload(1.0, 0.0105))
+
+    assert advice.nearest_miss.latency_slo_s.value <= 0.0105 < advice.nearest_miss.latency_slo_s.high
+    assert advice.binding_constraint.startswith("margin: an idle server answers in 10 ms")
+
+
+def test_more_traffic_than_the_replicas_that_are_searched_can_take_is_told_so():
+    advice = advice_on(profile(power_law(SECONDS)), workload(1e6, 0.1))
+
+    assert "infeasible" == advice.outcome and advice.nearest_miss.meets_slo
+    assert advice.binding_constraint.startswith("replicas: ")
+    assert "more than 512 replicas" in advice.headline
+
+
+def test_a_quantized_variant_whose_quality_was_not_measured_is_shown_but_not_advised():
+    advice = advice_on(faster_when_quantized(batch_sizes=(1,)), workload(300.0, 0.1))
+
+    assert "int8" not in {entry.candidate.variant for entry in told(advice)}
+    assert "int8" == advice.unproven.candidate.variant
+    assert advice.certificate.cut_by_quality > 0
+    assert "int8" in {entry.what for entry in advice.exclusions}
+
+
+def test_the_changes_of_what_is_unproven_count_its_replicas():
+    advice = advice_on(faster_when_quantized(batch_sizes=(1,)), workload(300.0, 0.1))
+
+    replicas = advice.unproven.candidate.replicas, advice.baseline.candidate.replicas
+
+    assert "{} instead of {}".format(*replicas) in advice.unproven.changes[-1].replace(" replicas", "").replace(" replica", "")
+
+
+def test_a_quantized_variant_whose_quality_holds_is_advised():
+    advice = advice_on(faster_when_quantized(HELD, batch_sizes=(1,)), workload(300.0, 0.1, quality=FLOOR))
+
+    assert ("int8", HELD.drop) == (advice.recommended.candidate.variant, advice.recommended.quality_drop)
+    assert advice.unproven is None and 0 == advice.certificate.cut_by_quality
+
+
+def test_a_quantized_variant_whose_quality_fails_is_neither_advised_nor_called_unproven():
+    advice = advice_on(faster_when_quantized(FAILED, batch_sizes=(1,)), workload(300.0, 0.1, quality=FLOOR))
+
+    assert "int8" not in {entry.candidate.variant for entry in told(advice)}
+    assert advice.unproven is None and advice.certificate.cut_by_quality > 0
+
+
+def test_a_variant_that_runs_today_is_not_kept_if_its_quality_fails():
+    asked = workload(300.0, 0.1, quality=FLOOR, baseline=Baseline(variant="int8"))
+
+    advice = advice_on(faster_when_quantized(FAILED, batch_sizes=(1,)), asked)
+
+    assert advice.baseline.meets_slo and "int8" != advice.recommended.candidate.variant
+    assert "change" == advice.outcome and advice.saving is None
+    assert "loses more quality than allowed" in advice.headline
+
+
+def test_a_variant_that_runs_today_may_stay_if_its_quality_was_never_measured():
+    advice = advice_on(faster_when_quantized(batch_sizes=(1,)), workload(300.0, 0.1, baseline=Baseline(variant="int8")))
+
+    assert ("keep", "int8", None) == (advice.outcome, advice.recommended.candidate.variant, advice.recommended.quality_drop)
+
+
+def test_where_only_an_unproven_variant_keeps_the_target_quality_is_in_the_way():
+    advice = advice_on(faster_when_quantized(), workload(10.0, 0.005))
+
+    assert ("infeasible", "int8") == (advice.outcome, advice.unproven.candidate.variant)
+    assert advice.binding_constraint.startswith("quality: int8")
+
+
+def test_candidates_that_cannot_be_told_apart_are_ties():
+    law = fixed_cost_law(0.005, 0.005, of_variant={"opt": 0.93})
+    measured = profile(law, variants=(variant(), variant("opt")), batch_sizes=(1,), visits=(0.9, 1.0, 1.1))
+    asked = workload(10.0, 0.1, baseline=Baseline(replicas=2))
+
+    advice = advice_on(measured, asked)
+
+    assert "fp32" == advice.recommended.candidate.variant
+    assert ["opt"] == [entry.candidate.variant for entry in advice.ties]
+
+
+def test_what_is_lost_in_quality_is_a_price_on_the_frontier():
+    advice = advice_on(faster_when_quantized(HELD, by=0.5), workload(20.0, 0.1, quality=FLOOR))
+
+    assert {"int8", "opt"} <= {entry.candidate.variant for entry in advice.frontier}
+
+
+def test_quality_that_is_not_known_betters_nothing_on_the_frontier():
+    advice = advice_on(faster_when_quantized(by=0.5), workload(20.0, 0.1, baseline=Baseline(variant="int8")))
+
+    assert {"int8", "opt"} <= {entry.candidate.variant for entry in advice.frontier}
+
+
+def test_a_busy_server_and_a_single_replica_are_risks():
+    said = " ".join(advice_on(profile(power_law(SECONDS), batch_sizes=(1,)), workload(78.0, 1.0)).risks)
+
+    assert "busy" in said and "a single replica" in said and "not yet replayed under real load" in said
+
+
+def test_the_room_above_the_traffic_is_never_less_than_nothing():
+    advice = advice_on(profile(power_law(SECONDS), batch_sizes=(1,)), workload(70.0, 0.08))
+
+    assert advice.recommended.capacity_requests_per_s.low >= 70.0
+
+
+def test_a_day_with_a_peak_takes_more_replicas_than_a_flat_one():
+    measured, hours = profile(power_law(SECONDS), batch_sizes=(1,)), 24
+
+    flat, peaky = (
+        advice_on(measured, workload(100.0, 0.1, diurnal=diurnal))
+        for diurnal in ((1.0,) * hours, (*(1.0,) * (hours - 2), 6.0, 6.0))
+    )
+
+    assert flat.recommended.candidate.replicas == 2 and peaky.recommended.candidate.replicas > 4
+    assert flat.recommended == replace(
+        advice_on(measured, workload(100.0, 0.1)).recommended, latency_busiest_s=flat.recommended.latency_slo_s
+    )
+
+
+def test_a_promise_that_breaks_in_the_busiest_hour_is_a_risk_even_if_the_day_keeps_it():
+    hours = (*(1.0,) * 23, 3.0)
+    measured = profile(power_law(SECONDS), batch_sizes=(1,))
+
+    loose, tight = (advice_on(measured, workload(25.0, latency_s, diurnal=hours)) for latency_s in (1.0, 0.03))
+
+    assert any(
+        "in the busiest hour of the day, at 69.2 /s, p90 is" in risk and ": within the target" in risk for risk in loose.risks
+    )
+    assert tight.recommended.meets_slo and tight.recommended.latency_busiest_s.high > 0.03
+    assert any(": not surely within the target" in risk for risk in tight.risks)
+
+
+def test_a_trace_is_judged_by_its_own_arrivals():
+    calm = Trace(arrival_s=tuple(index / 50.0 for index in range(2000)), sequence_length=None)
+    bursts = Trace(arrival_s=tuple(index // 40 * 0.8 for index in range(2000)), sequence_length=None)
+    asked = workload(1.0, 0.1)
+    asked = replace(asked, traffic=replace(asked.traffic, requests_per_s=None, trace="trace.csv"))
+    measured = profile(power_law(SECONDS), batch_sizes=(1,))
+
+    costs = [advice_on(measured, asked, trace).recommended.cost_usd_per_hour.value for trace in (calm, bursts)]
+
+    assert costs[0] == 1.0 < costs[1]
+
+
+def test_requests_longer_than_any_that_was_measured_are_projected_and_told():
+    measured = profile(power_law(0.001), lengths=(8, 32))
+
+    advice = advice_on(measured, workload(1.0, 1.0, sequence_length=SequenceLength(p50=32, p95=256)))
+
+    assert "projected" == advice.recommended.latency_slo_s.basis
+    assert advice.recommended.latency_slo_s.value > 0.1
+    assert any("longer or shorter than any length that was measured" in note for note in advice.notes)
+
+
+def test_one_measured_length_stands_for_all_requests_only_with_a_note():
+    advice = advice_on(profile(power_law(0.001), lengths=(32,)), workload(1.0, 1.0))
+
+    assert any("every request is 32 long" in note for note in advice.notes)
+
+
+def test_a_point_that_was_measured_of_no_variant_but_one_is_no_obstacle():
+    measured = faster_when_quantized(lengths=(8, 32))
+    kept = [entry for entry in measured.measurements if (entry.variant, entry.sequence_length) != ("opt", 32)]
+    alone = replace(measured, measurements=(*kept, measurement("opt", 1, 0.2, sequence_length=32, setting=(4, 1))))
+
+    assert advice_on(alone, workload(1.0, 5.0, sequence_length=SequenceLength(p50=8, p95=32))).recommended is not None
+
+
+@pytest.mark.parametrize(
+    ("said", "measured", "asked"),
+    [
+        ("baseline.variant: 'int4' is not in the profile", profile(power_law(1.0)), workload(baseline=Baseline(variant="int4"))),
+        (
+            "baseline.intra_op_num_threads x baseline.instances: 3 x 1 was not measured",
+            profile(power_law(1.0)),
+            workload(baseline=Baseline(intra_op_num_threads=3)),
+        ),
+        ("baseline.max_batch_size: 17 is more", profile(power_law(1.0)), workload(baseline=Baseline(max_batch_size=17))),
+        (
+            "baseline.max_batch_size: the model takes one item a call",
+            profile(power_law(1.0), batch_sizes=(1,)),
+            workload(baseline=Baseline(max_batch_size=2)),
+        ),
+        (
+            "inputs.sequence_length: the model has no sequence axis",
+            profile(power_law(1.0)),
+            workload(sequence_length=SequenceLength(p50=8)),
+        ),
+        (
+            "inputs.sequence_length: missing, and the profile was measured at lengths 8, 32",
+            profile(power_law(1.0), lengths=(8, 32)),
+            workload(),
+        ),
+    ],
+)
+def test_a_workload_that_the_profile_cannot_answer_is_refused_by_key(said, measured, asked):
+    with pytest.raises(InputError) as refusal:
+        advice_on(measured, asked)
+
+    assert refusal.value.fault.startswith(said) and refusal.value.hint
+
+
+@pytest.mark.parametrize("slo", [Slo(latency_s=1e-12), Slo(latency_s=1e12), Slo(latency_s=0.1, quantile=0.0001)])
+@pytest.mark.parametrize("requests_per_s", [1e-12, 1e12])
+def test_absurd_questions_are_answered_too(slo, requests_per_s):
+    asked = replace(workload(requests_per_s), slo=slo)
+
+    assert advice_on(profile(power_law(SECONDS)), asked).headline

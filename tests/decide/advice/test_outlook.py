@@ -1,0 +1,117 @@
+"""Beside the advice on a measured model: what each single change saves, whether it is worth its effort, and when the advice ends."""
+
+import msgspec
+import pytest
+
+from advisor.decide.advice.advise import advise
+from advisor.rulebook import rules_with
+from advisor.schema import Baseline, Lifecycle, LifeTeam, Quality
+from tests.lives import MARKET
+from tests.profiles import drop_of, fixed_cost_law, profile, request, variant, workload
+
+LIFE = Lifecycle(horizon_months=12.0, fine_tunings_per_year=2.0, fine_tuning_usd=100.0, labels_usd=500.0)
+FLOOR = Quality(max_drop=0.03, metric="accuracy", data="data.npz")
+TODAY = Baseline(max_batch_size=1, replicas=4)
+
+
+def measured():
+    """A model of 10 ms a call, mostly fixed; int8 takes a fifth, and its quality held."""
+    law = fixed_cost_law(0.008, 0.002, of_variant={"int8": 0.2})
+    variants = (variant(), variant("int8", lossless=False, quality=drop_of(0.01, 0.02)))
+    return profile(law, variants=variants, batch_sizes=(1, 4))
+
+
+def advice_at(usd_per_hour, *, lifecycle=LIFE, market=MARKET, requests_per_s=200.0, diurnal=None, baseline=TODAY):
+    asked = workload(
+        requests_per_s, 0.2, usd_per_hour=usd_per_hour, quality=FLOOR, baseline=baseline, lifecycle=lifecycle, diurnal=diurnal
+    )
+    return advise(measured(), msgspec.structs.replace(request(asked), market=market, rules=rules_with(None)), None)
+
+
+def test_a_change_that_saves_more_than_its_effort_is_advised_with_the_day_on_which_it_is_paid_back():
+    advice = advice_at(3.0)
+
+    best = advice.outlook.opportunities[0]
+    assert (advice.outcome, advice.outlook.change_nothing, best.pays) == ("change", False, True)
+    assert best.payback_on is not None and advice.outlook.answer.startswith(best.title)
+
+
+def test_a_small_bill_with_a_small_saving_is_answered_by_changing_nothing():
+    advice = advice_at(0.01)
+
+    assert ("keep", advice.baseline) == (advice.outcome, advice.recommended)
+    assert advice.headline.startswith("Change nothing: about $") and "of work" in advice.headline
+    assert advice.outlook.change_nothing and advice.outlook.answer.startswith("Change nothing")
+    assert advice.outlook.opportunities and not any(entry.pays for entry in advice.outlook.opportunities)
+
+
+def test_the_price_at_which_the_answer_turns_is_where_saving_and_effort_are_equal():
+    dear = advice_at(3.0)
+    whole = next(entry for entry in dear.outlook.opportunities if entry.field == "all of it")
+    turns_at = 3.0 * whole.once_usd.value / (whole.saving_usd_per_year.value * LIFE.horizon_months / 12)
+
+    assert "keep" == advice_at(turns_at * 0.999).outcome
+    assert "change" == advice_at(turns_at * 1.001).outcome
+
+
+def test_an_engineer_who_costs_more_makes_fewer_changes_worth_it():
+    dear_team = msgspec.structs.replace(LIFE, team=LifeTeam(engineer_usd_per_day=1e6))
+
+    assert advice_at(3.0, lifecycle=dear_team).outlook.change_nothing
+
+
+def test_each_single_change_keeps_all_else_as_it_is_today():
+    fields = {entry.field for entry in advice_at(3.0).outlook.opportunities}
+
+    assert {"batching", "variant"} <= fields
+
+
+@pytest.mark.parametrize("field", ["batching", "variant", "all of it"])
+def test_what_a_change_saves_is_todays_cost_less_that_of_the_change(field):
+    advice = advice_at(3.0)
+    entry = next(entry for entry in advice.outlook.opportunities if entry.field == field)
+    replicas = int(entry.after.rsplit(", ", 1)[1].split()[0])
+
+    assert entry.saving_usd_per_year.value == pytest.approx((4 - replicas) * 3.0 * 8760)
+
+
+def test_a_fleet_that_follows_the_day_pays_for_fewer_replicas_at_night():
+    advice = advice_at(3.0, diurnal=(0.2, 0.2, 0.2, 3.4), requests_per_s=60.0, baseline=Baseline(replicas=8))
+
+    entry = next(entry for entry in advice.outlook.opportunities if entry.lever == "autoscale")
+    assert entry.saving_usd_per_year.value > 0 and "replicas over the day" == entry.field
+
+
+def test_without_a_planned_life_effort_is_not_weighed_and_the_cheapest_is_advised():
+    advice = advice_at(0.01, lifecycle=None)
+
+    assert ("change", None) == (advice.outcome, advice.outlook.change_nothing)
+    assert "lifecycle" in advice.outlook.answer
+
+
+def test_the_advice_says_when_it_ends():
+    growing = msgspec.structs.replace(LIFE, growth_per_month=0.05)
+
+    expires = {entry.what: entry for entry in advice_at(3.0, lifecycle=growing).outlook.expires_when}
+
+    assert expires["the prices are older than 90 days"].on is not None
+    assert any(what.startswith("traffic goes above") and entry.on for what, entry in expires.items())
+    assert any(what.startswith("the model is no longer sha256") for what in expires)
+    assert any("onnxruntime" in entry.because for entry in expires.values())
+
+
+def test_what_the_catalogue_does_not_know_is_not_guessed():
+    from advisor.decide.advice.advise import NOTHING_KNOWN
+
+    advice = advice_at(0.01, market=NOTHING_KNOWN)
+
+    assert ("change", ()) == (advice.outcome, advice.outlook.opportunities)
+
+
+def test_a_verdict_on_what_was_measured_turns_with_traffic_and_its_levers_have_a_break_even():
+    labelled = msgspec.structs.replace(LIFE, labels_usd=2e4)
+
+    verdict = advice_at(3.0, lifecycle=labelled).verdict
+
+    assert any(flip.input == "requests_per_s" for flip in verdict.flips_when)
+    assert ["reserve"] == [even.lever for even in verdict.break_evens]

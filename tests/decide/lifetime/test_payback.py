@@ -1,0 +1,193 @@
+"""Levers: what they save beside what they cost, from when and from which traffic on they pay, and when to do nothing."""
+
+import math
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from advisor.decide.classify import classify_workload
+from advisor.decide.lifetime import payback
+from advisor.decide.lifetime.inputs import Device, Market, TokenPrices
+from advisor.decide.lifetime.levers import judged, once_usd
+from advisor.decide.verdict.rules import Rulebook
+from advisor.rulebook import rules_with
+from advisor.schema import Constant, Lifecycle, LifeOptions, LifeServing, LifeSituation, Source
+from tests.lives import CHATBOT, MARKET, life, plans
+
+NOW = "2026-11-22T08:00:00+00:00"
+RULES = Rulebook(rules_with(None))
+TODAY = Source(what="a test", date="2026-11-22")
+API = TokenPrices(id="api", input_usd=4e-7, output_usd=1.6e-6, cached_usd=1e-7, source="a test", date="2026-07-24")
+CHEAP = Device(
+    id="cheap",
+    usd_per_hour=Constant(value=0.4, low=0.4, high=0.4, source=TODAY),
+    serving_flop_per_s=100e12,
+    training_flop_per_s=100e12,
+    memory_bytes=24e9,
+    bandwidth_bytes_per_s=3e11,
+    source="a test",
+)
+EVERYTHING = msgspec.structs.replace(
+    CHATBOT,
+    request=msgspec.structs.replace(CHATBOT.request, shared_prefix_tokens=600.0),
+    options=LifeOptions(
+        student_parameters=1e9, student_input_tokens=300.0, student_tokens=1e8, student_labels=1000.0, spot_discount=0.6
+    ),
+)
+WITH_ALL = Market(model=MARKET.model, others=(CHEAP,), alternative_api=API)
+
+
+def move_of(name, planned=EVERYTHING, market=WITH_ALL, requests_per_s=100.0):
+    there = life(planned, requests_per_s, market)
+    moves, left = judged(there, planned, market)
+    return next((move for move in moves if move.lever.id == name), None), there, left
+
+
+def classified(planned, requests_per_s, market=MARKET):
+    return classify_workload("a test", requests_per_s, planned, market, RULES, created=NOW)
+
+
+LEVERS = ["quantize", "prefix-cache", "autoscale", "reserve", "spot", "other-device", "to-api", "distil", "fine-tune-small"]
+
+
+@pytest.mark.parametrize("name", [name for name in LEVERS if name not in ("quantize", "reserve")])
+def test_a_lever_s_traffic_of_break_even_is_where_its_saving_is_what_it_costs(name):
+    move, there, _ = move_of(name)
+    x = there.values
+    gain = payback.gain_of(move, there.figures)
+
+    even = payback.break_even(move, gain, x, created=NOW)
+
+    assert even.requests_per_s is not None
+    net = [
+        math.fsum(payback.saved_by_month(move, {**x, "requests_per_s": even.requests_per_s * factor})) - gain.once_usd.value
+        for factor in (1 - 1e-6, 1 + 1e-6)
+    ]
+    assert net[0] * net[1] <= 0
+    assert (even.pays == "above") == (net[1] >= net[0])
+
+
+@pytest.mark.parametrize(("name", "pays"), [("quantize", False), ("reserve", True)])
+def test_a_lever_that_pays_at_every_traffic_or_at_none_has_no_break_even_of_traffic(name, pays):
+    move, there, _ = move_of(name)
+
+    even = payback.break_even(move, payback.gain_of(move, there.figures), there.values, created=NOW)
+
+    assert (None, None, pays) == (even.requests_per_s, even.pays, even.months is not None)
+
+
+@given(st.floats(1, 1e6), st.lists(st.floats(0, 1e5), min_size=1, max_size=40))
+def test_the_month_of_break_even_is_when_the_savings_reach_the_cost(once, by_month):
+    months = payback.months_until(once, by_month, len(by_month))
+
+    if months is None:
+        assert math.fsum(by_month) < once * (1 + 1e-12)
+    else:
+        whole = int(months)
+        saved = math.fsum(by_month[:whole]) + (by_month[whole] * (months - whole) if whole < len(by_month) else 0.0)
+        assert once == pytest.approx(saved)
+
+
+@pytest.mark.parametrize("name", LEVERS)
+def test_a_gain_lies_within_its_interval_and_effort_is_paid_for(name):
+    move, there, _ = move_of(name)
+
+    gain = payback.gain_of(move, there.figures)
+
+    assert gain.saving_usd.low <= gain.saving_usd.value <= gain.saving_usd.high
+    assert 0 < gain.once_usd.low <= gain.once_usd.value <= gain.once_usd.high
+    assert once_usd(move, there.values)[0] == pytest.approx(
+        move.lever.effort_engineer_days.value * there.values["engineer_usd_per_day"] + move.beside_usd
+    )
+
+
+def test_an_api_pays_below_and_own_devices_above_the_same_traffic():
+    api = msgspec.structs.replace(EVERYTHING, serving=LifeServing(minimum_replicas=2, api_model="api"))
+    to_api, there, _ = move_of("to-api", requests_per_s=0.01)
+    home, from_api, _ = move_of("self-host", planned=api, market=Market(model=MARKET.model, api=API), requests_per_s=0.01)
+
+    evens = [
+        payback.break_even(move, payback.gain_of(move, who.figures), who.values, created=NOW)
+        for move, who in ((to_api, there), (home, from_api))
+    ]
+
+    assert ["below", "above"] == [even.pays for even in evens]
+    assert evens[0].requests_per_s < evens[1].requests_per_s
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "reason"),
+    [
+        ({"situation": LifeSituation(data_must_stay=True)}, "to-api", "may not leave the house"),
+        ({"horizon_months": 6.0}, "reserve", "longer than"),
+        ({"options": None}, "spot", "give lifecycle.options.spot_discount"),
+        ({"options": None}, "distil", "give lifecycle.options.student_parameters"),
+        ({"request": CHATBOT.request}, "prefix-cache", "give lifecycle.request.shared_prefix_tokens"),
+        ({"model": None}, "quantize", "give lifecycle.model"),
+    ],
+)
+def test_what_cannot_be_judged_says_what_is_missing(change, name, reason):
+    planned = msgspec.structs.replace(EVERYTHING, **change)
+
+    move, _, left = move_of(name, planned=planned)
+
+    title = next(lever.title for lever in MARKET.model.levers if lever.id == name)
+    assert move is None
+    assert any(entry.what == title and reason in entry.reason for entry in left)
+
+
+def test_speculative_decoding_is_not_sold_as_a_saving():
+    move, _, left = move_of("speculate")
+
+    assert move is None and any("no saving is claimed" in entry.reason for entry in left)
+
+
+@settings(deadline=None, max_examples=20)
+@given(plans(), st.floats(0.01, 1000))
+def test_what_pays_saves_more_than_it_costs_and_nothing_else_is_told_to_pay(planned, requests_per_s):
+    outlook = classified(planned, requests_per_s).outlook
+
+    horizon_years = planned.horizon_months / 12
+    for entry in outlook.opportunities:
+        assert entry.pays == (entry.saving_usd_per_year.value * horizon_years > entry.once_usd.value)
+        assert not entry.pays or entry.payback_months is not None
+    assert outlook.change_nothing == (not any(entry.pays for entry in outlook.opportunities))
+    assert ("Change nothing" in outlook.answer) == bool(outlook.change_nothing)
+
+
+def test_a_small_bill_with_a_small_saving_is_answered_by_doing_nothing():
+    small = Lifecycle(
+        horizon_months=12.0,
+        fine_tunings_per_year=0.0,
+        labels_usd=0.0,
+        serving=LifeServing(serving_usd_per_hour=0.02),
+    )
+
+    outlook = classified(small, 0.5).outlook
+
+    assert outlook.change_nothing
+    assert outlook.answer.startswith("Change nothing: none of 1 change saves in 12 months what it costs.")
+    assert [False] == [entry.pays for entry in outlook.opportunities]
+
+
+def test_the_advice_ends_with_its_prices_and_with_the_traffic_that_turns_it():
+    told = classified(
+        msgspec.structs.replace(CHATBOT, growth_per_month=0.05, labels_usd=4e5, data=None),
+        30.0,
+        Market(model=MARKET.model, price_date="2026-07-20"),
+    )
+
+    by_what = {entry.what: entry for entry in told.outlook.expires_when}
+    turns = next(flip for flip in told.verdict.flips_when if flip.input == "requests_per_s" and flip.direction == "above")
+    assert by_what["the prices are older than 90 days"].on == "2026-10-18"
+    months = math.log(turns.at / 30.0) / math.log(1.05)
+    assert by_what[f"traffic goes {turns.told}"].on is not None and months > 0
+    assert by_what["another model, device or runtime is put to use"].on is None
+
+
+def test_where_training_dominates_the_answer_names_the_line_that_no_lever_reaches():
+    told = classified(msgspec.structs.replace(CHATBOT, labels_usd=4e6, data=None), 30.0)
+
+    assert told.outlook.answer.startswith("The largest line of training is labels, about $4,000,000")

@@ -1,0 +1,162 @@
+"""What a load test teaches: the parts that batches were made of are found again, with intervals that cover them."""
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.decide.load_test.calibration import Batches, calibrate, own_way
+from advisor.schema import Calibration, Candidate
+
+CANDIDATE = Candidate(
+    variant="fp32", hardware="local", intra_op_num_threads=1, instances=1, max_batch_size=4, max_queue_delay_s=0.0, replicas=1
+)
+RATIO, AWAKE_S, ASSEMBLY_S, PER_REQUEST_S, WAKE_S, LATE_S = 1.2, 20e-6, 30e-6, 10e-6, 60e-6, 80e-6
+
+
+def batches(
+    *, count: int, seed: int = 0, noise: float = 0.03, idle_share: float = 0.5, timer_share: float = 0.0, sizes: int = 4
+) -> Batches:
+    random = np.random.default_rng(seed)
+    size = random.integers(1, sizes + 1, count)
+    expected_s = 1e-3 + 0.5e-3 * size
+    was_idle = random.random(count) < idle_share
+    by_timer = random.random(count) < timer_share
+
+    def noisy(seconds: np.ndarray) -> np.ndarray:
+        return seconds * random.lognormal(0.0, noise, count)
+
+    return Batches(
+        wait_s=noisy(AWAKE_S + (WAKE_S + LATE_S * by_timer) * was_idle),
+        assembly_s=noisy(ASSEMBLY_S + PER_REQUEST_S * size),
+        call_s=noisy(RATIO * expected_s),
+        was_idle=was_idle,
+        by_timer=by_timer,
+        size=size,
+        expected_s=expected_s,
+        transit_s=random.exponential(1e-4, 2 * count),
+        had_own_way=np.ones(2 * count, dtype=bool),
+    )
+
+
+def calibrate_quietly(seen: Batches) -> Calibration:
+    return calibrate(CANDIDATE, seen, noise_fraction=0.0)
+
+
+def test_the_parts_of_a_batch_are_found_again() -> None:
+    found = calibrate_quietly(batches(count=4000))
+
+    assert pytest.approx(RATIO, rel=0.01) == found.call_ratio.value
+    assert pytest.approx(AWAKE_S + ASSEMBLY_S, rel=0.05) == found.per_batch_s.value
+    assert pytest.approx(PER_REQUEST_S, rel=0.1) == found.per_request_s.value
+    assert pytest.approx(WAKE_S, rel=0.1) == found.wake_s.value
+
+
+def test_what_is_found_says_the_same_of_a_batch_as_was_seen() -> None:
+    seen = batches(count=4000)
+
+    found = calibrate_quietly(seen)
+
+    assert pytest.approx(1.0, abs=0.02) == float(np.median(found.spread))
+
+
+def test_disturbances_are_kept_in_the_order_in_which_they_came() -> None:
+    seen = batches(count=6000, idle_share=0.0)
+    slow = np.arange(6000) >= 3000
+    disturbed = msgspec.structs.replace(seen, call_s=seen.call_s * np.where(slow, 3.0, 1.0))
+
+    spread = np.array(calibrate_quietly(disturbed).spread)
+
+    assert len(spread) < 6000 and 2.0 < np.median(spread[-100:]) / np.median(spread[:100]) < 4.0
+
+
+def test_how_late_a_timer_ends_is_told_apart_from_waking_up() -> None:
+    found = calibrate_quietly(batches(count=4000, timer_share=0.5))
+
+    assert found.timer_late_s is not None
+    assert pytest.approx(LATE_S, rel=0.15) == found.timer_late_s.value
+    assert pytest.approx(WAKE_S, rel=0.15) == found.wake_s.value
+
+
+@pytest.mark.parametrize("timer_share", [0.0, 1.0])
+def test_without_batches_of_both_kinds_lateness_is_unknown_and_part_of_waking_up(timer_share: float) -> None:
+    found = calibrate_quietly(batches(count=4000, timer_share=timer_share))
+
+    assert found.timer_late_s is None
+    assert pytest.approx(WAKE_S + timer_share * LATE_S, rel=0.1) == found.wake_s.value
+
+
+@pytest.mark.parametrize("idle_share", [0.0, 1.0])
+def test_a_server_that_is_always_or_never_idle_teaches_what_can_be_seen_of_it(idle_share: float) -> None:
+    found = calibrate_quietly(batches(count=1000, idle_share=idle_share))
+
+    beside_s = found.per_batch_s.value + found.wake_s.value * idle_share
+    assert pytest.approx(AWAKE_S + ASSEMBLY_S + WAKE_S * idle_share, rel=0.1) == beside_s
+
+
+def test_the_interval_of_the_ratio_covers_it() -> None:
+    found = [calibrate_quietly(batches(count=400, seed=seed, noise=0.3)).call_ratio for seed in range(50)]
+
+    assert sum(entry.low <= RATIO <= entry.high for entry in found) >= 45
+
+
+def test_short_calls_may_be_slowed_down_more_than_long_ones() -> None:
+    seen = batches(count=4000, idle_share=0.0)
+    colder = msgspec.structs.replace(seen, call_s=seen.call_s + 0.3e-3)
+
+    found = calibrate_quietly(colder)
+
+    said = found.call_ratio.value * np.interp(np.log(seen.expected_s), np.log(found.call_lengths_s), found.call_factors)
+    assert said * seen.expected_s == pytest.approx(RATIO * seen.expected_s + 0.3e-3, rel=0.02)
+    assert list(found.call_factors) == sorted(found.call_factors, reverse=True)
+
+
+@given(st.integers(1, 60), st.integers(0, 5), st.floats(0.0, 1.0))
+def test_however_few_batches_there_are_no_figure_is_negative_and_each_lies_within_its_interval(
+    count: int, seed: int, idle_share: float
+) -> None:
+    found = calibrate_quietly(batches(count=count, seed=seed, idle_share=idle_share, noise=1.0))
+
+    for entry in _figures(found):
+        assert 0.0 <= entry.low <= entry.value <= entry.high
+    assert count == found.batches == len(found.spread)
+
+
+def test_a_single_batch_teaches_with_a_wide_interval() -> None:
+    ratio = calibrate_quietly(batches(count=1)).call_ratio
+
+    assert ratio.high / ratio.low > 1.3
+
+
+def test_no_interval_is_narrower_than_the_noise() -> None:
+    noisy = calibrate(CANDIDATE, batches(count=4000), noise_fraction=0.4)
+
+    assert all(entry.low <= entry.value / 1.4 and entry.value * 1.4 <= entry.high for entry in _figures(noisy))
+
+
+def _figures(found: Calibration) -> tuple:
+    return (found.call_ratio, found.per_batch_s, found.per_request_s, found.wake_s)
+
+
+def test_a_request_has_the_way_to_itself_unless_others_are_held_up_before_it_or_a_batch_is_running() -> None:
+    arrival_s = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+    transit_s = np.array([0.1, 2.5, 1.5, 0.5, 0.1, 0.1])  # the second is held up until 3.5, and those behind it with it
+
+    found = own_way(arrival_s, transit_s, started_s=np.array([4.5]), ended_s=np.array([5.5]))
+
+    assert [True, True, False, False, True, False] == found.tolist()
+
+
+def test_of_the_way_to_the_queue_only_that_of_requests_that_had_it_to_themselves_is_kept() -> None:
+    had_own_way = np.arange(400) % 2 == 0
+    seen = msgspec.structs.replace(batches(count=100), transit_s=np.where(had_own_way, 0.1, 2.5), had_own_way=had_own_way)
+
+    assert {0.1} == set(calibrate_quietly(seen).transit_s)
+
+
+def test_where_hardly_a_request_had_the_way_to_itself_that_of_all_is_kept() -> None:
+    had_own_way = np.arange(400) < 50
+    seen = msgspec.structs.replace(batches(count=100), transit_s=np.where(had_own_way, 0.1, 2.5), had_own_way=had_own_way)
+
+    assert {0.1, 2.5} == set(calibrate_quietly(seen).transit_s)

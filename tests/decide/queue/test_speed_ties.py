@@ -1,0 +1,73 @@
+"""Ties in speed: equal things are told to be equal, and different ones are not."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.decide.queue.speed_ties import PROCESS_FRACTION, speed_ties
+from tests.profiles import fixed_cost_law, profile, variant
+
+VARIANTS = (variant(), variant("opt"), variant("int8"))
+
+
+def ties(of_variant, *, today="fp32", noise=0.0, **asked):
+    law = fixed_cost_law(0.001, 0.001, of_variant=of_variant)
+    measured = profile(law, variants=VARIANTS, visits=(1 - noise, 1.0, 1 + noise), **asked)
+    return {name: tie.simpler for name, tie in speed_ties(measured, today).items()}
+
+
+def test_the_same_speed_is_a_tie_with_the_model_as_it_was_given():
+    assert {"opt": "fp32"} == ties({"opt": 1.0, "int8": 0.5})
+
+
+@given(st.floats(1.0, 1 + 0.9 * PROCESS_FRACTION), st.booleans())
+def test_a_difference_as_between_two_processes_is_none(ratio, is_faster):
+    assert "opt" in ties({"opt": 1 / ratio if is_faster else ratio, "int8": 0.5})
+
+
+@given(st.floats(1.25, 10.0), st.booleans())
+def test_a_difference_beyond_the_noise_is_one(ratio, is_faster):
+    assert "opt" not in ties({"opt": 1 / ratio if is_faster else ratio, "int8": 20.0})
+
+
+def test_what_runs_today_is_simpler_than_anything_else():
+    assert {"fp32": "opt"} == ties({"opt": 1.0, "int8": 0.5}, today="opt")
+
+
+def test_a_tie_is_with_a_variant_that_is_none_itself():
+    assert {"opt": "fp32", "int8": "fp32"} == ties({"opt": 1.0, "int8": 1.0})
+
+
+def test_two_faster_variants_tie_with_each_other():
+    assert {"int8": "opt"} == ties({"opt": 0.5, "int8": 0.5})
+
+
+def test_a_noisy_machine_tells_less_apart():
+    assert "opt" not in ties({"opt": 0.9, "int8": 0.5}, noise_fraction=0.01)
+    assert "opt" in ties({"opt": 0.9, "int8": 0.5}, noise_fraction=0.2)
+
+
+def test_a_variant_that_is_faster_at_large_batches_only_is_told_apart():
+    def law(name, batch_size, *rest):
+        seconds = fixed_cost_law(0.001, 0.001)(name, batch_size, *rest)
+        return seconds * (0.5 if name == "opt" and batch_size > 4 else 1.0)
+
+    measured = profile(law, variants=VARIANTS[:2], batch_sizes=(1, 4, 16, 64), settings=((1, 1), (1, 2), (2, 1)))
+
+    assert {} == speed_ties(measured, "fp32")
+
+
+def test_too_few_visits_tell_nothing_apart():
+    law = fixed_cost_law(0.001, 0.001, of_variant={"opt": 0.5})
+    measured = profile(law, variants=VARIANTS[:2], batch_sizes=(1,), visits=(1.0,))
+
+    assert ["opt"] == list(speed_ties(measured, "fp32"))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_file_twice_is_a_tie_under_the_noise_of_processes(seed):
+    random = np.random.default_rng(seed)
+    process = {name: float(random.lognormal(0.0, 0.015)) for name in ("opt", "int8")}
+
+    assert {"opt", "int8"} == set(ties(process, noise=0.05))

@@ -1,0 +1,223 @@
+"""Service times between and beyond the measured points: laws kept, ends in order, never surer than the visits were."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from advisor.decide.service.measured import (
+    NORMAL_95,
+    SINGLE_VISIT_FRACTION,
+    is_projected,
+    median_estimate,
+    service_grids,
+    service_table,
+    student_t_95,
+)
+from advisor.schema import NoiseFloor
+from tests.profiles import UNSTEADY, measurement, power_law, profile, variant, visit
+
+ENDS = ("low", "value", "high")
+BATCH_SIZES = (1, 4, 16)
+LENGTHS = (8, 32, 128)
+
+exponents = st.floats(0.1, 1.5)
+_seconds = st.floats(1e-4, 10.0)
+_levels = st.lists(st.floats(0.5, 2.0), min_size=1, max_size=4)
+
+
+@st.composite
+def grids(draw):
+    """Points that obey no law: ladders of their own at each length, slower where they should be faster, certain or not."""
+    lengths = draw(st.just([None]) | st.lists(st.sampled_from([4, 8, 16, 64]), min_size=1, max_size=3, unique=True))
+    measurements = [
+        measurement("fp32", batch_size, draw(_seconds), sequence_length=length, visits=draw(_levels))
+        for length in lengths
+        for batch_size in sorted({1, *draw(st.sets(st.sampled_from([2, 3, 4, 8])))})
+    ]
+    measured = replace(profile(power_law(1.0)), measurements=tuple(measurements))
+    return service_grids(measured)["fp32", 1, 1]
+
+
+def only_grid(measured):
+    (grid,) = service_grids(measured).values()
+    return grid
+
+
+def width(estimate):
+    return estimate.high / estimate.low
+
+
+@settings(deadline=None)
+@given(exponents, exponents, st.sampled_from(ENDS))
+def test_the_table_passes_through_every_measured_point(batch, length, end):
+    grid = only_grid(profile(power_law(0.01, batch=batch, length=length), lengths=LENGTHS, visits=(0.9, 1.0, 1.2)))
+    expected = np.array([[getattr(median, end) for median in ladder] for ladder in grid.medians]).T
+
+    table = service_table(grid, max(BATCH_SIZES), LENGTHS, end=end)
+
+    np.testing.assert_allclose(expected, table[np.array(BATCH_SIZES) - 1])
+
+
+@settings(deadline=None)
+@given(exponents, exponents)
+def test_a_power_law_is_kept_between_the_points(batch, length):
+    law = power_law(0.01, batch=batch, length=length)
+    lengths = (8, 11, 20, 32, 100, 128)
+    expected = [[law("fp32", batch_size, each, 1, 1) for each in lengths] for batch_size in range(1, 17)]
+
+    table = service_table(only_grid(profile(law, lengths=LENGTHS)), 16, lengths, end="value")
+
+    np.testing.assert_allclose(expected, table)
+
+
+@settings(deadline=None)
+@given(st.floats(1.0, 2.0), st.floats(1.0, 2.0))
+def test_a_law_that_rises_at_least_in_proportion_goes_on_beyond_the_points(batch, length):
+    law = power_law(0.01, batch=batch, length=length)
+    expected = [[law("fp32", batch_size, each, 1, 1) for each in (128, 300)] for batch_size in range(1, 33)]
+
+    table = service_table(only_grid(profile(law, lengths=LENGTHS)), 32, (128, 300), end="value")
+
+    np.testing.assert_allclose(expected, table)
+
+
+@settings(deadline=None)
+@given(st.floats(0.0, 0.9))
+def test_beyond_the_points_no_saving_is_assumed_that_was_not_seen(batch):
+    grid = only_grid(profile(power_law(0.01, batch=batch)))
+
+    table = service_table(grid, 64, (None,), end="value")
+
+    assert 4 * table[15, 0] == pytest.approx(table[63, 0])
+
+
+def test_one_measured_length_is_carried_on_in_proportion():
+    grid = only_grid(profile(power_law(0.01), lengths=(32,)))
+
+    table = service_table(grid, 1, (32, 64, 320), end="value")
+
+    np.testing.assert_allclose([[0.32, 0.64, 3.2]], table)
+
+
+def test_without_a_sequence_axis_all_requests_take_equally_long():
+    table = service_table(only_grid(profile(power_law(0.01))), 4, (None,), end="value")
+
+    np.testing.assert_allclose([[0.01], [0.02], [0.03], [0.04]], table)
+
+
+@settings(deadline=None)
+@given(grids(), st.sampled_from(ENDS))
+def test_larger_batches_and_longer_items_never_take_less(grid, end):
+    lengths = (None,) if grid.lengths == (None,) else (4, 6, 16, 60, 200)
+
+    table = service_table(grid, 12, lengths, end=end)
+
+    assert (np.diff(table, axis=0) >= 0).all() and (np.diff(table, axis=1) >= 0).all()
+
+
+@settings(deadline=None)
+@given(grids())
+def test_the_value_lies_within_its_interval_between_the_points_and_beyond(grid):
+    lengths = (None,) if grid.lengths == (None,) else (4, 6, 16, 60, 200)
+
+    low, value, high = (service_table(grid, 40, lengths, end=end) for end in ENDS)
+
+    assert (low <= value * (1 + 1e-12)).all() and (value <= high * (1 + 1e-12)).all()
+
+
+def test_the_interval_widens_with_the_distance_from_what_was_measured():
+    grid = only_grid(profile(power_law(0.01), lengths=LENGTHS, visits=(0.99, 1.0, 1.01)))
+
+    low, high = (service_table(grid, 64, (32, 128, 256, 1024), end=end) for end in ("low", "high"))
+
+    over_batches, over_lengths = (high / low)[[15, 31, 63], 0], (high / low)[0, 1:]
+    assert (np.diff(over_batches) > 0).all() and (np.diff(over_lengths) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("expected", "max_batch_size", "lengths"),
+    [
+        (False, 16, (8, 128)),
+        (False, 3, (20,)),
+        (False, 16, ()),
+        (True, 16, (8, 129)),
+        (True, 16, (7,)),
+        (True, 17, (32,)),
+    ],
+)
+def test_projected_is_what_lies_outside_of_the_points(expected, max_batch_size, lengths):
+    grid = only_grid(profile(power_law(0.01), lengths=LENGTHS))
+
+    assert expected == is_projected(grid, max_batch_size, lengths)
+
+
+def test_a_batch_that_was_not_measured_at_the_longest_items_is_projected():
+    points = [(1, 8), (4, 8), (1, 32)]
+    measurements = [measurement("fp32", size, size * length / 100, sequence_length=length) for size, length in points]
+    measured = replace(profile(power_law(0.01), lengths=(8, 32)), measurements=tuple(measurements))
+
+    assert is_projected(only_grid(measured), 4, (8, 32))
+
+
+def test_each_variant_and_setting_has_a_grid_of_its_own_and_the_repeated_baseline_has_none():
+    measured = profile(power_law(0.01), variants=(variant(), variant("opt")), settings=((1, 1), (2, 1)))
+    again = measurement("fp32~again", 1, 0.01)
+
+    keys = service_grids(replace(measured, measurements=(*measured.measurements, again))).keys()
+
+    assert {("fp32", 1, 1), ("fp32", 2, 1), ("opt", 1, 1), ("opt", 2, 1)} == keys
+
+
+def test_the_interval_of_a_median_narrows_with_visits_that_agree_no_better():
+    estimates = [median_estimate([visit(1.0 + 0.1 * (-1) ** order) for order in range(visits)], 0.0) for visits in (2, 4, 8, 32)]
+
+    widths = [width(estimate) for estimate in estimates]
+
+    assert sorted(widths, reverse=True) == widths
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0.9, 1.1), min_size=1, max_size=6), st.floats(0.0, 0.5))
+def test_no_interval_is_narrower_than_the_noise_floor(levels, noise_fraction):
+    estimate = median_estimate([visit(level) for level in levels], noise_fraction)
+
+    assert estimate.low <= estimate.value / (1 + noise_fraction) * (1 + 1e-12)
+    assert estimate.high >= estimate.value * (1 + noise_fraction) * (1 - 1e-12)
+
+
+def test_a_single_visit_is_taken_to_be_unsure_however_steady_its_calls():
+    estimate = median_estimate([visit(*[1.0] * 1000)], 0.0)
+
+    assert (1 + SINGLE_VISIT_FRACTION) ** 2 == pytest.approx(width(estimate))
+
+
+def test_the_noise_floor_of_a_setting_comes_before_that_of_all():
+    floors = (NoiseFloor(intra_op_num_threads=2, instances=1, fraction=0.3),)
+    measured = replace(profile(power_law(0.01), settings=((1, 1), (2, 1)), noise_fraction=0.1), noise_floors=floors)
+
+    grids_ = service_grids(measured)
+
+    assert [1.1**2, 1.3**2] == pytest.approx([width(grids_["fp32", threads, 1].medians[0][0]) for threads in (1, 2)])
+
+
+def test_the_spread_is_that_of_single_calls_around_the_median_of_their_point():
+    grid = only_grid(profile(power_law(0.01), batch_sizes=(1, 16), calls=UNSTEADY))
+
+    assert sorted([*UNSTEADY * 6]) == pytest.approx(list(grid.spread))
+
+
+def test_student_s_t_never_grows_with_the_degrees_of_freedom_and_ends_at_the_normal_law():
+    quantiles = [student_t_95(freedom) for freedom in range(1, 100)]
+
+    assert sorted(quantiles, reverse=True) == quantiles
+    assert NORMAL_95 == quantiles[-1]
+
+
+# Tables of Student's law give these to two decimals.
+@pytest.mark.parametrize(("freedom", "quantile"), [(1, 6.314), (2, 2.920), (4, 2.132), (9, 1.833), (30, 1.697)])
+def test_student_s_t_is_that_of_the_tables(freedom, quantile):
+    assert math.isclose(quantile, student_t_95(freedom), abs_tol=0.006)

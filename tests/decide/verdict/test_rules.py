@@ -1,0 +1,230 @@
+"""The verdict: weights decide, the unknown is never taken for a no, and every reason can be read."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.decide.verdict.conditions import shared
+from advisor.decide.verdict.rules import FACTS, Rulebook, facts_asked, outcome, outcome_by_engine
+from advisor.decide.verdict.rules import classify as classify_by
+from advisor.errors import InputError
+from advisor.schema import Estimate, Rule, RuleExamples, Source
+
+ALWAYS, NEVER = "inference_share >= 0", "inference_share > 1"
+
+
+def rule(when, *, id_="r", favours="inference", weight=1.0, why="Because."):
+    return Rule(
+        id=id_,
+        title=id_,
+        favours=favours,
+        weight=weight,
+        when=when,
+        why=why,
+        source=Source(what="a test", date="2026-11-22"),
+        examples=RuleExamples(fires={}, silent={}),
+    )
+
+
+def classify(facts, rules, shares):
+    return classify_by(facts, Rulebook(rules), shares)
+
+
+def share_between(low, value, high):
+    return {"inference": Estimate(value=value, low=low, high=high, basis="projected", source="a test")}
+
+
+@given(st.sets(st.sampled_from(["replicas", "utilization_fraction", "slo_is_met"])), st.booleans())
+def test_a_rule_is_unknown_exactly_when_a_fact_it_asks_for_is_unknown(known, absent):
+    facts = {"replicas": 1.0, "utilization_fraction": 0.1, "slo_is_met": True}
+    given_facts = {fact: value if fact in known else None for fact, value in facts.items() if fact in known or not absent}
+
+    actual = outcome(rule("replicas == 1 or utilization_fraction < 0.3 or not slo_is_met"), given_facts)
+
+    assert actual == ("fires" if known == facts.keys() else "unknown")
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.69, "silent"), (0.7, "fires"), (0.71, "fires")])
+def test_a_threshold_means_what_it_says_to_the_last_digit(share, expected):
+    assert outcome(rule("inference_share >= 0.70"), {"inference_share": share}) == expected
+
+
+def test_a_condition_asks_for_the_facts_that_it_mentions():
+    assert facts_asked("replicas == 1 and (utilization_fraction < 0.3 or not slo_is_met)") == (
+        "replicas",
+        "slo_is_met",
+        "utilization_fraction",
+    )
+
+
+@pytest.mark.parametrize(
+    ("when", "complaint", "way_out"),
+    [
+        ("replica == 1", "'replica' is not a known fact", "did you mean 'replicas'"),
+        ("zzz == 1", "'zzz' is not a known fact", "the known facts are: inference_share"),
+        ("$today > d'2026-01-01'", "'today' is not a known fact", "the known facts are"),
+        ("replicas ==", "cannot read the condition 'replicas =='", "write a comparison of facts"),
+        ("slo_is_met > 3", "data type mismatch", "write a comparison of facts"),
+        ("replicas + 1", "is not a yes-or-no question about facts", "write a comparison of facts"),
+        ("1 == 1", "is not a yes-or-no question about facts", "write a comparison of facts"),
+    ],
+)
+def test_a_condition_that_is_no_question_about_known_facts_is_refused(when, complaint, way_out):
+    with pytest.raises(InputError) as refusal:
+        facts_asked(when)
+
+    assert complaint in refusal.value.fault
+    assert way_out in refusal.value.hint
+
+
+def test_a_condition_that_fails_on_the_facts_is_refused_with_the_name_of_the_rule():
+    with pytest.raises(InputError, match="rule 'r': cannot evaluate"):
+        outcome(rule("training_usd / replicas > 1"), {"training_usd": 1.0, "replicas": 0.0})
+
+
+def test_the_class_with_the_most_weight_wins():
+    rules = (rule(ALWAYS, id_="a", weight=3), rule(ALWAYS, id_="b", favours="fine-tuning", weight=2), rule(NEVER, weight=9))
+
+    verdict = classify({"inference_share": 0.5}, rules, {})
+
+    assert verdict.dominated_by == "inference"
+    assert verdict.because == "Serving is 50 % of the lifetime cost. Weight of the rules that fire: inference 3, fine-tuning 2."
+
+
+def test_weights_add_up_within_a_class():
+    rules = (
+        rule(ALWAYS, id_="a", weight=3),
+        rule(ALWAYS, id_="b", favours="fine-tuning", weight=2),
+        rule(ALWAYS, id_="c", favours="fine-tuning", weight=2),
+    )
+
+    assert classify({"inference_share": 0.5}, rules, {}).dominated_by == "fine-tuning"
+
+
+@pytest.mark.parametrize("when", [ALWAYS, NEVER])
+def test_a_tie_of_weights_is_mixed_even_when_nothing_weighs(when):
+    rules = (rule(when, id_="a"), rule(when, id_="b", favours="fine-tuning"))
+
+    assert classify({"inference_share": 0.5}, rules, {}).dominated_by == "mixed"
+
+
+@given(st.permutations(range(6)))
+def test_the_order_of_the_rules_changes_nothing(order):
+    sides = ("inference", "fine-tuning") * 3
+    # 0.1, 0.2 and 0.3 add up to different sums in different orders, and here to a tie.
+    rules = [rule(ALWAYS, id_=str(n), favours=side, weight=0.1 * (1 + n // 2)) for n, side in enumerate(sides)]
+    expected = classify({"inference_share": 0.5}, tuple(rules), {})
+
+    assert expected == classify({"inference_share": 0.5}, tuple(rules[n] for n in order), {})
+
+
+def test_findings_come_by_outcome_then_weight_then_name():
+    rules = (
+        rule("replicas > 1", id_="unknown"),
+        rule(NEVER, id_="silent"),
+        rule(ALWAYS, id_="light"),
+        rule(ALWAYS, id_="heavy-b", weight=2),
+        rule(ALWAYS, id_="heavy-a", weight=2),
+    )
+
+    findings = classify({"inference_share": 0.5}, rules, {}).findings
+
+    assert [finding.rule for finding in findings] == ["heavy-a", "heavy-b", "light", "silent", "unknown"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "missing"),
+    [
+        ({}, "add lifecycle.fine_tuning_usd, lifecycle.fine_tunings_per_year, lifecycle.labels_usd to"),
+        ({"fine_tuning_usd": 9.0, "labels_usd": 1.0}, "add lifecycle.fine_tunings_per_year to"),
+        ({"fine_tunings_per_year": 0.0}, "add lifecycle.labels_usd to"),
+        ({"fine_tuning_usd": 0.0}, "add lifecycle.labels_usd to"),
+        ({"fine_tuning_usd": 9.0, "labels_usd": 1.0, "fine_tunings_per_year": 2.0}, "there is no cost of serving"),
+    ],
+)
+def test_without_serving_s_share_there_is_no_class_and_the_inputs_to_add_are_named(facts, missing):
+    verdict = classify(facts, (rule("slo_is_met"),), {})
+
+    assert verdict.dominated_by is None
+    assert missing in verdict.because
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "expected"),
+    [
+        (0.72, 0.8, 0.9, []),
+        (0.6, 0.8, 0.9, ["At 60 %, an end of the 90 % interval, it would be fine-tuning."]),
+        (0.6, 0.65, 0.75, ["At 75 %, an end of the 90 % interval, it would be inference."]),
+    ],
+)
+def test_a_class_that_an_end_of_the_interval_would_change_is_said_to_be_so(low, value, high, expected):
+    rules = (rule("inference_share >= 0.70"), rule("training_share > 0.30", id_="s", favours="fine-tuning"))
+
+    verdict = classify({"inference_share": value, "training_share": 1 - value}, rules, share_between(low, value, high))
+
+    assert [verdict.because[verdict.because.index("At ") :]] == expected if expected else "At " not in verdict.because
+
+
+@pytest.mark.parametrize(
+    ("when", "facts", "expected"),
+    [
+        ("inference_share > 0.5", {"inference_share": 0.823}, "It is 82.3 %."),
+        ("training_usd > 1", {"training_usd": 12345.6}, "It is $12,346."),
+        ("requests_per_s > 1", {"requests_per_s": 40.0}, "It is 40 /s."),
+        ("horizon_months > 1", {"horizon_months": 12.0}, "It is 12."),
+        ("not slo_is_met", {"slo_is_met": False}, "It is no."),
+        ("slo_is_met", {"slo_is_met": True}, "It is yes."),
+        ("slo_is_met", {"slo_is_met": False}, "Not so here (slo_is_met): slo_is_met is no."),
+        ("replicas > 1", {"replicas": None}, "Not known: replicas, replicas of the recommended configuration."),
+    ],
+)
+def test_a_finding_quotes_facts_as_people_write_them(when, facts, expected):
+    [asked] = facts_asked(when)
+
+    [finding] = classify(facts, (rule(when, why=f"It is {{{asked}}}."),), {}).findings
+
+    assert finding.why == expected
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_every_known_fact_can_be_asked_for_and_quoted(fact):
+    when, value = (fact, True) if FACTS[fact][1] == "yes or no" else (f"{fact} == 1", 1.0)
+
+    [finding] = classify({fact: value}, (rule(when, why=f"It is {{{fact}}}."),), {}).findings
+
+    assert finding.why.startswith("It is ")
+
+
+_numbers = ("replicas", "utilization_fraction", "inference_share", "quality_gap")
+_flags = ("slo_is_met", "prompting_exhausted")
+_values = st.sampled_from([0.0, 0.3, 0.7, 1.0, 2.0])
+
+
+@st.composite
+def conditions(draw, depth=2):
+    """Conditions in the part of the language that is read without rule-engine."""
+    if depth == 0 or draw(st.booleans()):
+        if draw(st.booleans()):
+            return draw(st.sampled_from((*_flags, *(f"not {name}" for name in _numbers))))
+        one, other = draw(st.sampled_from(_numbers)), draw(st.sampled_from(_numbers) | _values.map(str))
+        factor = draw(st.sampled_from(["", "0.5 * ", "10 * "]))
+        return f"{one} {draw(st.sampled_from(['<', '<=', '>', '>=', '==', '!=']))} {factor}{other}"
+    inner = draw(conditions(depth - 1))
+    join = draw(st.sampled_from(["not", "and", "or"]))
+    return f"not ({inner})" if join == "not" else f"({inner}) {join} ({draw(conditions(depth - 1))})"
+
+
+@given(
+    conditions(), st.fixed_dictionaries({name: st.none() | _values for name in _numbers}), st.tuples(st.booleans(), st.booleans())
+)
+def test_a_condition_read_without_rule_engine_means_what_it_means_to_rule_engine(when, numbers, flags):
+    facts = {**numbers, **dict(zip(_flags, flags, strict=True))}
+
+    assert outcome_by_engine(rule(when), facts) == outcome(rule(when), facts)
+
+
+@pytest.mark.parametrize(
+    "when", ["replicas > true", "replicas ** 2 > 1", "slo_is_met == true", "'a' in 'ab'", "replicas / 2 > 1", "1 < replicas < 3"]
+)
+def test_what_only_rule_engine_can_read_is_left_to_it(when):
+    assert shared(when) is None

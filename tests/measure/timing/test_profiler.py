@@ -1,0 +1,438 @@
+"""The profiler: every promised point is visited, whatever happens on the way, and an interrupted run goes on where it was."""
+
+import os
+import signal
+from itertools import product
+
+import msgspec
+import numpy as np
+import psutil
+import pytest
+
+from advisor.measure.model.facts import inspect_onnx
+from advisor.measure.runtime.machine import read_machine
+from advisor.measure.runtime.ort_session import open_session, run
+from advisor.measure.timing import profiler, schedule
+from advisor.measure.timing.journal import Journal, Visited
+from advisor.measure.timing.schedule import MIN_ROUNDS, batch_sizes, thread_settings
+from advisor.measure.variants.making import AGAIN, Plan, baseline_id, comparison
+from advisor.profiling import schemes
+from advisor.schema import Profile, ProfileSettings
+from tests import models
+from tests.models import CLASSES, WIDTH, save
+
+# Never spent: rounds end a run, so that it visits the same points however busy the machine is.
+BUDGET_S = 3600.0
+ONE_CORE = msgspec.structs.replace(read_machine(), cores=1)
+VARIANTS = ("fp32", "int8-dynamic", "ort-optimized")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_short_rounds():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(profiler, "MAX_ROUNDS", 2)
+        patch.setattr(profiler, "VISIT_S", 0.005)
+        patch.setattr(comparison, "LOOK_S", 0.002)
+        patch.setattr(comparison, "HOPELESS", 0.0)  # on networks this small int8 is always slower
+        yield
+
+
+def plan_of(model, folder, *, cores=1, rows=None, data=None, metric=None, lengths=(), **settings):
+    path = save(model, folder / "model.onnx")
+    given_rows = None if rows is None else dict(np.load(rows))
+    facts = inspect_onnx(path, name="model", sequence_lengths=lengths, rows=given_rows)
+    defaults = {"max_batch_size": 4, "max_latency_s": None, "budget_s": BUDGET_S, "seed": 0}
+    return Plan(
+        baseline=path,
+        folder=folder / "profile.variants",
+        facts=facts,
+        settings=ProfileSettings(
+            sequence_lengths=lengths,
+            inputs_sha256="rows" if rows else None,
+            quality_metric=metric,
+            quality_data_sha256="data" if data else None,
+            **defaults | settings,
+        ),
+        schemes=tuple(scheme for scheme in schemes() if scheme.id in VARIANTS),
+        given=(),
+        machine=msgspec.structs.replace(ONE_CORE, cores=cores),
+        rows=str(rows) if rows else None,
+        data=str(data) if data else None,
+        created="2026-11-22T00:00:00+00:00",
+        fingerprint="f",
+    )
+
+
+def silent(done_s, total_s, what):
+    """Report to nobody."""
+
+
+def measured(plan, report=silent):
+    journal = Journal(plan.folder.parent / "journal", plan.fingerprint)
+    try:
+        return profiler.measure(plan, journal, report)
+    finally:
+        journal.close()
+
+
+def entries_of(plan):
+    journal = Journal(plan.folder.parent / "journal", plan.fingerprint)
+    journal.close()
+    return journal.entries
+
+
+def points_of(profile):
+    return {(entry.variant, entry.batch_size) for entry in profile.measurements if not entry.variant.endswith(AGAIN)}
+
+
+def reason_of(profile, what):
+    return next(exclusion.reason for exclusion in profile.exclusions if exclusion.what == what)
+
+
+def workers():
+    """Return the processes that time a variant, in the order in which they were started."""
+    found = (child for child in psutil.Process().children() if "advisor.measure.worker.process" in child.cmdline())
+    return sorted(found, key=lambda child: child.create_time())
+
+
+# --- an undisturbed run --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    plan = plan_of(models.mlp(), tmp_path_factory.mktemp("profile"), cores=2)
+    return plan, measured(plan)
+
+
+def test_every_promised_point_is_visited_in_every_round(undisturbed):
+    _, profile = undisturbed
+    expected = {(name, size, *setting) for name, size, setting in product(VARIANTS, (1, 4), thread_settings(2))}
+
+    visits = {
+        (entry.variant, entry.batch_size, entry.intra_op_num_threads, entry.instances): len(entry.visits)
+        for entry in profile.measurements
+        if not entry.variant.endswith(AGAIN)
+    }
+
+    assert dict.fromkeys(expected, 2) == visits
+    assert () == profile.exclusions
+
+
+def test_every_visit_keeps_its_samples(undisturbed):
+    _, profile = undisturbed
+    visits = [visit for entry in profile.measurements for visit in entry.visits]
+
+    assert all(len(visit.latency_s) >= profiler.MIN_CALLS and min(visit.latency_s) > 0 for visit in visits)
+    assert len(visits) == len({visit.order for visit in visits})
+    assert all(list(entry.visits) == sorted(entry.visits, key=lambda visit: visit.order) for entry in profile.measurements)
+
+
+def test_the_baseline_is_measured_again_to_know_the_noise(undisturbed):
+    _, profile = undisturbed
+
+    assert profile.noise_fraction >= 0
+    assert {(1, 1), (1, 2), (2, 1)} == {(floor.intra_op_num_threads, floor.instances) for floor in profile.noise_floors}
+    assert not any(variant.id.endswith(AGAIN) for variant in profile.variants)
+
+
+def test_every_variant_is_a_file_that_differs_and_nearly_agrees(undisturbed):
+    plan, profile = undisturbed
+
+    assert VARIANTS == tuple(sorted(variant.id for variant in profile.variants))
+    assert len(profile.variants) == len({variant.sha256 for variant in profile.variants})
+    for variant in profile.variants:
+        assert (plan.folder.parent / variant.path).is_file()
+        assert variant.load_s > 0
+        if variant.derived_from is not None:
+            assert variant.changed_operators
+            assert variant.agreement.cosine_min > 0.9
+
+
+def test_a_profile_survives_being_written_down(undisturbed):
+    _, profile = undisturbed
+
+    assert profile == msgspec.json.decode(msgspec.json.encode(profile), type=Profile)
+
+
+def test_no_process_is_left_behind(undisturbed):
+    assert [] == workers()
+
+
+def test_the_memory_told_of_a_variant_is_the_most_that_its_process_had_after_a_visit(undisturbed):
+    plan, profile = undisturbed
+    seen = {}
+    for entry in entries_of(plan):
+        if isinstance(entry, Visited):
+            seen.setdefault(entry.point.variant, []).append(entry.peak_memory_bytes)
+
+    assert {name: max(seen[name]) for name in VARIANTS} == {variant.id: variant.peak_memory_bytes for variant in profile.variants}
+
+
+def test_the_distance_between_cores_is_told_of_visits_on_several_threads_alone(undisturbed):
+    _, profile = undisturbed
+    alone = [visit for entry in profile.measurements if entry.intra_op_num_threads == 1 for visit in entry.visits]
+
+    assert {None} == {visit.core_hop_s for visit in alone}
+
+
+# --- a run that is interrupted ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("interrupted_at", [1, 4, 9])
+def test_an_interrupted_run_goes_on_without_measuring_again_what_it_has(tmp_path, interrupted_at):
+    plan = plan_of(models.mlp(), tmp_path)
+    calls = []
+
+    def interrupting(done_s, total_s, what):
+        calls.append(what)
+        if len(calls) == interrupted_at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measured(plan, interrupting)
+    assert [] == workers()
+    before = entries_of(plan)
+
+    profile = measured(plan)
+
+    after = entries_of(plan)
+    assert before == after[: len(before)]
+    assert set(VARIANTS) == {variant.id for variant in profile.variants}
+    visits = {visit.order: visit for entry in profile.measurements for visit in entry.visits}
+    assert {number: entry.visit for number, entry in enumerate(after) if isinstance(entry, Visited)} == visits
+    first_round = [entry.point for entry in after if isinstance(entry, Visited)][: 2 * (len(VARIANTS) + 1)]
+    assert len(first_round) == len(set(first_round))
+
+
+def test_a_finished_run_measures_nothing_again(undisturbed):
+    plan, profile = undisturbed
+    entries = entries_of(plan)
+
+    assert profile == measured(plan)
+    assert entries == entries_of(plan)
+
+
+def test_a_variant_whose_file_was_deleted_is_made_again_and_known_once(tmp_path):
+    plan = plan_of(models.mlp(), tmp_path)
+    first = measured(plan)
+    (plan.folder / "int8-dynamic.onnx").unlink()
+
+    again = measured(plan)
+
+    assert (plan.folder / "int8-dynamic.onnx").is_file()
+    assert [v.id for v in first.variants] == [v.id for v in again.variants]
+    assert points_of(first) == points_of(again)
+
+
+# --- a run that ends early -------------------------------------------------------------------------------------------------------
+
+
+def test_no_ladder_climbs_above_a_call_that_takes_too_long(tmp_path):
+    profile = measured(plan_of(models.mlp(), tmp_path, max_latency_s=1e-9))
+
+    assert set(product(VARIANTS, (1,))) == points_of(profile)
+    for variant in VARIANTS:
+        assert "a call of batch 1 takes" in reason_of(profile, f"{variant} above batch 1, 1 thread")
+
+
+def test_every_variant_is_measured_even_if_the_budget_is_spent_at_once(tmp_path):
+    profile = measured(plan_of(models.mlp(), tmp_path, budget_s=1e-6))
+
+    assert set(product(VARIANTS, (1,))) == points_of(profile)
+    for variant in VARIANTS:
+        assert "budget" in reason_of(profile, f"{variant} above batch 1, 1 thread")
+
+
+# --- a run on which something goes wrong -----------------------------------------------------------------------------------------
+
+
+def test_a_batch_that_fails_is_left_out_with_the_reason_and_the_others_are_measured(tmp_path):
+    profile = measured(plan_of(models.batch_limit(limit=3), tmp_path))
+
+    assert {(variant.id, 1) for variant in profile.variants} == points_of(profile)
+    for variant in profile.variants:
+        assert "the model fails on the given inputs" in reason_of(profile, f"{variant.id} at batch 4, 1 thread")
+        assert not any(exclusion.what.startswith(f"{variant.id} above") for exclusion in profile.exclusions)
+
+
+def test_a_crash_costs_the_point_that_it_falls_into_and_no_other(tmp_path):
+    plan, fatal = plan_of(models.mlp(), tmp_path), f"fp32{AGAIN}, batch 1, 1 thread"
+    crashes = []
+
+    def killing(done_s, total_s, what):
+        # The worker that was started last is that of the baseline measured again.
+        if what == fatal and not crashes:
+            crashes.append(what)
+            os.kill(workers()[-1].pid, signal.SIGKILL)
+
+    profile = measured(plan, killing)
+
+    assert [fatal] == crashes
+    assert "its process died (killed by signal 9" in reason_of(profile, f"fp32{AGAIN} at batch 1, 1 thread")
+    assert set(product(VARIANTS, (1, 4))) == points_of(profile)
+
+
+def test_a_variant_whose_process_does_not_come_back_is_given_up_and_the_others_go_on(tmp_path):
+    plan = plan_of(models.mlp(), tmp_path)
+
+    def destroying(done_s, total_s, what):
+        if what == "int8-dynamic, batch 4, 1 thread":
+            (plan.folder / "int8-dynamic.onnx").write_bytes(b"no model")
+            os.kill(workers()[1].pid, signal.SIGKILL)  # that of the first variant after the baseline
+
+    profile = measured(plan, destroying)
+
+    assert "its process cannot be started again" in reason_of(profile, "int8-dynamic")
+    assert {*product(("fp32", "ort-optimized"), (1, 4)), ("int8-dynamic", 1)} == points_of(profile)
+
+
+def test_a_variant_that_gives_infinities_is_left_out(tmp_path):
+    # In bytes, numbers beside one that is a million times larger are zero, and the logarithm of zero is no number.
+    scale = np.ones((WIDTH, WIDTH), np.float32)
+    scale[0] = 0
+    model = models.build(
+        f"""(float[n, {WIDTH}] x) => (float[n, {WIDTH}] y) {{
+            positive = Abs(x)
+            uneven = Mul(positive, factors)
+            product = MatMul(uneven, w)
+            y = Log(product)
+        }}""",
+        {"factors": np.array([1e6] + [1.0] * (WIDTH - 1), np.float32), "w": scale},
+    )
+
+    profile = measured(plan_of(model, tmp_path))
+
+    assert "its output y is not finite where the baseline's is" == reason_of(profile, "int8-dynamic")
+    assert "int8-dynamic" not in {variant.id for variant in profile.variants}
+
+
+def test_a_model_that_gives_nan_itself_is_compared_where_it_does_not(tmp_path):
+    profile = measured(plan_of(models.logarithm(), tmp_path))
+
+    assert profile == msgspec.json.decode(msgspec.json.encode(profile), type=Profile)
+    (variant,) = (variant for variant in profile.variants if variant.id == "int8-dynamic")
+    assert np.isfinite(variant.agreement.max_abs_difference)
+
+
+def test_what_changes_nothing_and_what_is_quantized_already_is_left_out_with_the_reason(tmp_path):
+    quantized = models.quantized(tmp_path)
+    plan = msgspec.structs.replace(
+        plan_of(models.mlp(), tmp_path), baseline=quantized, facts=inspect_onnx(quantized, name="model")
+    )
+
+    profile = measured(plan)
+
+    assert "as-given" == baseline_id(plan.facts)
+    assert "the model is quantized already" == reason_of(profile, "int8-dynamic")
+    assert {"as-given", "ort-optimized"} == {variant.id for variant in profile.variants}
+
+
+# --- quality on the user's data ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch", ["batch", "1"])
+def test_quality_is_measured_on_every_item_of_the_data(tmp_path, batch):
+    random, data = np.random.default_rng(0), tmp_path / "data.npz"
+    values = random.standard_normal((21, WIDTH)).astype(np.float32)
+    labels = random.integers(0, CLASSES, 21)
+    np.savez(data, x=values, label=labels)
+    plan = plan_of(models.mlp(batch=batch), tmp_path, data=data, metric="accuracy")
+
+    profile = measured(plan)
+
+    session = open_session(plan.baseline)
+    decided = [run(session, {"x": values[[row]]})["logits"].argmax() for row in range(21)]
+    for variant in profile.variants[1:]:
+        assert 21 == variant.quality.items
+        assert np.mean(decided == labels) == pytest.approx(variant.quality.baseline)
+        assert variant.quality.drop.low <= variant.quality.drop.value <= variant.quality.drop.high
+    assert profile.variants[0].quality is None
+
+
+def test_states_and_outputs_with_items_on_the_second_axis_are_compared_item_by_item(tmp_path):
+    data = tmp_path / "data.npz"
+    np.savez(data, x=np.random.default_rng(0).standard_normal((7, 19, 3)).astype(np.float32))
+
+    profile = measured(plan_of(models.lstm(), tmp_path, data=data, metric="cosine"))
+
+    (variant,) = profile.variants[1:]
+    assert 19 == variant.quality.items
+    assert 0.9 < variant.quality.value < variant.quality.baseline == 1.0
+
+
+def test_lengths_that_were_asked_for_are_all_measured(tmp_path):
+    profile = measured(plan_of(models.embedding(), tmp_path, lengths=(16, 4, 32), max_batch_size=1))
+
+    assert {4, 16, 32} == {entry.sequence_length for entry in profile.measurements if entry.variant == "fp32"}
+    assert {16} == {entry.sequence_length for entry in profile.measurements if entry.variant.endswith(AGAIN)}
+
+
+# --- a run that has time for more points ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def everything_in_doubt(monkeypatch):
+    monkeypatch.setattr(schedule, "UNSURE_FRACTION", 0.0)
+    monkeypatch.setattr(schedule, "ERRORS_TO_EXCEED", 0.0)
+
+
+@pytest.fixture
+def six_rounds(monkeypatch):
+    monkeypatch.setattr(profiler, "MAX_ROUNDS", 2 * MIN_ROUNDS)
+
+
+def added(profile, sizes):
+    return {entry.batch_size: len(entry.visits) for entry in profile.measurements if entry.batch_size not in sizes}
+
+
+def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path, six_rounds, everything_in_doubt):
+    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16)
+
+    profile = measured(plan)
+
+    found = added(profile, batch_sizes(plan.facts, 16))
+    assert {2, 8} == set(found)
+    assert {MIN_ROUNDS} == set(found.values())
+    assert not any(entry.variant.endswith(AGAIN) for entry in profile.measurements if entry.batch_size in found)
+
+
+def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path, six_rounds, everything_in_doubt):
+    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16)
+
+    def interrupting(done_s, total_s, what):
+        if "batch 8" in what:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measured(plan, interrupting)
+
+    profile = measured(plan)
+
+    found = added(profile, batch_sizes(plan.facts, 16))
+    assert {2, 8} == set(found)
+    assert {MIN_ROUNDS} == set(found.values())
+
+
+def test_added_points_that_are_hardly_known_are_not_told(tmp_path, everything_in_doubt, monkeypatch):
+    monkeypatch.setattr(profiler, "MAX_ROUNDS", 2 * MIN_ROUNDS - 1)
+    plan = plan_of(models.mlp(), tmp_path)
+
+    profile = measured(plan)
+
+    assert {1, 4} == {entry.batch_size for entry in profile.measurements}
+    assert 2 in {entry.point.batch_size for entry in entries_of(plan) if isinstance(entry, Visited)}
+
+
+def test_nothing_is_added_where_there_is_no_doubt(tmp_path, six_rounds, monkeypatch):
+    monkeypatch.setattr(schedule, "UNSURE_FRACTION", float("inf"))
+    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16)
+
+    assert {} == added(measured(plan), batch_sizes(plan.facts, 16))
+
+
+def test_trees_are_measured_at_every_small_batch_size(tmp_path):
+    plan = plan_of(models.forest(), tmp_path, max_batch_size=6)
+
+    profile = measured(plan)
+
+    assert {1, 2, 3, 4, 5, 6} == {entry.batch_size for entry in profile.measurements if entry.variant == profile.variants[0].id}

@@ -1,0 +1,171 @@
+"""Which points are timed: few to begin with, then those in doubt, none twice and none beyond what may be served."""
+
+import math
+from itertools import pairwise
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.measure.model.facts import inspect_onnx
+from advisor.measure.timing import schedule
+from advisor.measure.timing.journal import Point
+from advisor.measure.variants.making import AGAIN
+from advisor.schema import Batching, Visit
+from tests import models
+from tests.models import save
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory):
+    return inspect_onnx(save(models.mlp(), tmp_path_factory.mktemp("model") / "model.onnx"), name="model")
+
+
+@given(max_batch_size=st.integers(1, 4096), family=st.sampled_from(["cnn", "encoder", "tree", "other"]))
+def test_batch_sizes_ascend_from_one_to_the_largest(facts, max_batch_size, family):
+    sizes = schedule.batch_sizes(msgspec.structs.replace(facts, family=family), max_batch_size)
+
+    assert list(sizes) == sorted(set(sizes))
+    assert (1, max_batch_size) == (sizes[0], sizes[-1])
+    assert all(above <= 4 * below for below, above in pairwise(sizes))
+
+
+@given(max_batch_size=st.integers(1, 4096))
+def test_a_model_whose_items_cannot_share_a_call_has_one_batch_size(facts, max_batch_size):
+    alone = msgspec.structs.replace(facts, batching=Batching(possible=False, reason="it fails"))
+
+    assert (1,) == schedule.batch_sizes(alone, max_batch_size)
+
+
+@given(st.integers(1, 256))
+def test_threads_and_instances_never_take_more_than_the_cores(cores):
+    settings = schedule.thread_settings(cores)
+
+    assert all(1 <= threads and 1 <= instances and threads * instances <= cores for threads, instances in settings)
+    assert len(settings) == len(set(settings))
+    assert {(1, 1), (1, cores), (cores, 1)} <= set(settings)
+
+
+@given(st.integers(1, 4096))
+def test_trees_are_measured_at_every_small_batch_size(facts, max_batch_size):
+    sizes = schedule.batch_sizes(msgspec.structs.replace(facts, family="tree"), max_batch_size)
+
+    assert set(range(1, min(max_batch_size, schedule.EVERY_TREE_BATCH) + 1)) <= set(sizes)
+
+
+# --- points added between others -------------------------------------------------------------------------------------------------
+
+
+def ladder_point(batch_size, variant="fp32"):
+    return Point(variant=variant, batch_size=batch_size, sequence_length=None, intra_op_num_threads=1, instances=1)
+
+
+def visits(seconds, count=schedule.MIN_ROUNDS):
+    return [Visit(order=0, latency_s=(seconds,), run_delay_s=None)] * count
+
+
+def measured(seconds_of, *, count=schedule.MIN_ROUNDS, variant="fp32"):
+    return {ladder_point(size, variant): visits(seconds, count) for size, seconds in seconds_of.items()}
+
+
+def refined(visits_of, limit_s=math.inf):
+    return schedule.refinements(visits_of, limit_s=limit_s, usual_s=None)
+
+
+sizes = st.sets(st.integers(1, 64), min_size=2, max_size=8).map(sorted)
+seconds = st.floats(1e-6, 10.0)
+
+
+@st.composite
+def ladders(draw):
+    return {size: draw(seconds) for size in draw(sizes)}
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6))
+def test_a_midpoint_lies_strictly_between_its_neighbours(below, step):
+    middle = schedule.midpoint(below, below + step)
+
+    assert (middle is None) == (step == 1)
+    assert middle is None or below < middle < below + step
+
+
+@given(ladders())
+def test_added_points_are_new_and_lie_between_measured_ones(ladder):
+    added = [point.batch_size for point in refined(measured(ladder))]
+
+    assert len(added) == len(set(added))
+    assert not set(added) & set(ladder)
+    assert all(min(ladder) < size < max(ladder) for size in added)
+
+
+@given(ladders(), st.randoms(use_true_random=False))
+def test_adding_points_comes_to_an_end(ladder, random):
+    visits_of = measured(ladder)
+
+    while added := refined(visits_of):
+        visits_of |= {point: visits(random.uniform(1e-6, 10.0)) for point in added}
+
+        assert len(visits_of) <= max(ladder)
+
+
+@given(sizes, st.floats(1e-6, 1.0), st.floats(0.0, 2.0))
+def test_no_law_is_wrong_where_it_holds(batch_sizes, seconds, exponent):
+    gap, middle = 0, (batch_sizes[0] + batch_sizes[1]) // 2
+
+    power, *_, cubic = schedule.predictions_s(batch_sizes, [seconds * size**exponent for size in batch_sizes], gap, middle)
+    _, affine, *_ = schedule.predictions_s(batch_sizes, [seconds * (1 + exponent * size) for size in batch_sizes], gap, middle)
+
+    assert seconds * middle**exponent == pytest.approx(power, rel=1e-6)
+    assert len(batch_sizes) == 2 or power == pytest.approx(cubic, rel=1e-6)
+    assert seconds * (1 + exponent * middle) == pytest.approx(affine, rel=1e-6)
+
+
+@given(st.integers(2, 8), seconds)
+def test_a_cost_that_is_all_per_item_needs_no_further_point(rungs, seconds):
+    assert [] == refined(measured({4**rung: seconds * 4**rung for rung in range(rungs)}))
+
+
+def test_the_widest_disagreement_comes_first():
+    nearly_even, steep = {1: 0.01, 4: 0.03}, {1: 0.01, 4: 0.02}
+
+    added = refined(measured(nearly_even) | measured(steep, variant="int8"))
+
+    assert [ladder_point(2, "int8"), ladder_point(2, "fp32")] == added
+
+
+def test_no_more_is_asked_where_visits_of_one_point_differ_more_than_the_laws():
+    visits_of = measured({1: 0.01, 4: 0.02})
+    assert [ladder_point(2)] == refined(visits_of)
+
+    visits_of[ladder_point(4)] = visits(0.01, 1) + visits(0.02, 1) + visits(0.03, 1)
+
+    assert [] == refined(visits_of)
+
+
+def test_points_that_are_hardly_known_are_no_reason_for_more():
+    assert [] == refined(measured({1: 0.01, 16: 0.02}, count=schedule.MIN_ROUNDS - 1))
+
+
+def test_the_end_of_a_ladder_is_sought_below_a_call_that_took_too_long():
+    visits_of = measured({1: 0.01, 4: 0.02}) | measured({16: 0.08}, count=1)
+
+    assert ladder_point(8) in refined(visits_of, limit_s=0.06)
+
+
+def test_nothing_is_added_that_takes_too_long_by_any_law():
+    visits_of = measured({1: 0.01}) | measured({16: 100.0}, count=1)
+
+    assert [] == refined(visits_of, limit_s=0.015)
+
+
+def test_the_baseline_measured_again_gets_no_further_points():
+    assert [] == refined(measured({1: 0.01, 4: 0.02}, variant=f"fp32{AGAIN}"))
+
+
+@pytest.mark.parametrize(("prepared_s", "left_s"), [(0.0, 60.0), (20.0, 40.0), (30.0, 30.0), (500.0, 30.0)])
+def test_making_and_comparing_takes_at_most_half_of_the_budget_from_timing(prepared_s, left_s):
+    plan, journal = SimpleNamespace(settings=SimpleNamespace(budget_s=60.0)), SimpleNamespace(prepared_s=prepared_s)
+
+    assert left_s == schedule.budget_s(plan, journal)

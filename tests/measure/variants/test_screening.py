@@ -1,0 +1,228 @@
+"""The line-up: what is hopeless goes early, what breaks one class is refused, and what does harm is left in full precision."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from advisor.decide.queue.space import admission
+from advisor.errors import InputError
+from advisor.measure.timing import profiler
+from advisor.measure.variants.making import comparison, screening, without_folders
+from advisor.profiling import schemes
+from advisor.schema import HardwareChoice, Quality, Slo, Traffic, Workload
+from tests import models
+from tests.measure.timing.test_profiler import measured, plan_of, reason_of
+from tests.models import CLASSES, WIDTH
+
+ITEMS, RARE = 1200, 36
+
+
+@pytest.fixture(autouse=True)
+def short_visits(monkeypatch):
+    monkeypatch.setattr(profiler, "MAX_ROUNDS", 1)
+    monkeypatch.setattr(profiler, "VISIT_S", 0.002)
+    monkeypatch.setattr(comparison, "LOOK_S", 0.002)
+    monkeypatch.setattr(comparison, "HOPELESS", 0.0)  # on networks this small int8 is always slower
+
+
+def uneven():
+    """Classes 0 and 1 by the sign of a large number, class 2 by a small one beside it, which no common scale of 8 bits can show.
+
+    Three more products change little.
+    """
+    decide = np.zeros((WIDTH, CLASSES), np.float32)
+    decide[0, :2], decide[1, 2] = (0.01, -0.01), 10.0
+    return models.build(
+        f"""(float[n, {WIDTH}] x, float[n, {WIDTH}] z) => (float[n, {CLASSES}] logits) {{
+            first = MatMul(x, decide)
+            one = MatMul(z, w1)
+            two = MatMul(z, w2)
+            three = MatMul(z, w3)
+            ab = Add(one, two)
+            abc = Add(ab, three)
+            logits = Add(first, abc)
+        }}""",
+        {"decide": decide}
+        | {name: 0.02 * value for name, value in models.weights(**dict.fromkeys(("w1", "w2", "w3"), (WIDTH, CLASSES))).items()},
+    )
+
+
+def examples_of(folder, name="data.npz", seed=0):
+    random = np.random.default_rng(seed)
+    labels = np.repeat([0, 1, 2], [(ITEMS - RARE) // 2, (ITEMS - RARE) // 2, RARE])
+    x = np.zeros((ITEMS, WIDTH), np.float32)
+    x[:, 0] = np.where(labels == 1, -1, 1) * random.uniform(500, 1000, ITEMS) * np.where(labels == 2, 0.1, 1)
+    x[:, 1] = labels == 2
+    order = random.permutation(ITEMS)
+    z = random.uniform(-1, 1, (ITEMS, WIDTH)).astype(np.float32)
+    np.savez(folder / name, x=x[order], z=z[order], label=labels[order])
+    return folder / name
+
+
+def plan_with(folder, *names, **settings):
+    plan = plan_of(uneven(), folder, data=examples_of(folder), metric="accuracy", **settings)
+    chosen = {scheme.id: msgspec.structs.replace(scheme, instead_of=None) for scheme in schemes()}
+    return msgspec.structs.replace(plan, schemes=tuple(chosen[name] for name in names))
+
+
+def workload(**floor):
+    return Workload(
+        name="w",
+        traffic=Traffic(requests_per_s=1.0),
+        slo=Slo(latency_s=1.0),
+        hardware=HardwareChoice(price_usd_per_hour={"local": 1.0}),
+        quality=Quality(metric="accuracy", data="data.npz", **floor),
+    )
+
+
+def test_a_variant_that_breaks_one_class_is_refused_though_overall_it_loses_little(tmp_path):
+    profile = measured(plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.06, budget_s=0.01))
+
+    (variant,) = (variant for variant in profile.variants if variant.id == "int8-dynamic")
+    broken = {part.name: part.drop for part in variant.quality.slices}["class 2"]
+    assert variant.quality.drop.high < 0.06 < 0.5 < broken.low
+    said = admission(variant, workload(max_drop=0.06))
+    assert not said.admitted and not said.is_unknown
+    assert "class 2 drops by" in said.because
+    assert {1} == {entry.batch_size for entry in profile.measurements if entry.variant == "int8-dynamic"}
+
+
+def test_the_operator_that_does_harm_is_left_in_full_precision(tmp_path, monkeypatch):
+    monkeypatch.setattr(screening, "WORTH_MIXING", 0.0)  # see short_visits
+    plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.03)
+    calibration = examples_of(tmp_path, "calibration.npz", seed=1)
+
+    profile = measured(msgspec.structs.replace(plan, calibration=str(calibration)))
+
+    (variant,) = (variant for variant in profile.variants if variant.id == "int8-dynamic-mixed")
+    assert 1 == len(variant.kept_operators)
+    assert variant.changed_operators["MatMul"] == -3
+    assert "1 of 4 operators left in full precision" in variant.title
+    assert admission(variant, workload(max_drop=0.03)).admitted
+    assert variant.kept_cost.low <= variant.kept_cost.value <= variant.kept_cost.high
+    assert not [path for path in (tmp_path / "profile.variants").iterdir() if "trial" in path.name or "mixing" in path.name]
+
+
+def test_a_variant_slower_than_the_baseline_goes_after_a_first_look(tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "HOPELESS", 1e9)
+    plan = plan_of(models.mlp(), tmp_path)
+
+    profile = measured(plan)
+
+    assert ["fp32"] == [variant.id for variant in profile.variants]
+    assert "slower than the model as given" in reason_of(profile, "int8-dynamic")
+
+
+def test_what_the_user_named_is_measured_however_slow_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "HOPELESS", 1e9)
+    plan = msgspec.structs.replace(plan_of(models.mlp(), tmp_path), kept=frozenset({"int8-dynamic"}))
+
+    assert ["fp32", "int8-dynamic"] == [variant.id for variant in measured(plan).variants]
+
+
+def test_a_scheme_no_faster_than_one_that_holds_is_not_tried(tmp_path):
+    plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=1.0)
+    again = next(scheme for scheme in schemes() if scheme.id == "int8-dynamic-matmul")
+    plan = msgspec.structs.replace(
+        plan, schemes=(*plan.schemes, again), settings=msgspec.structs.replace(plan.settings, quality_max_drop=1.0)
+    )
+
+    profile = measured(plan)
+
+    # Class 2 is lost, but so much may be.
+    assert "no faster than int8-dynamic, which held its quality" == reason_of(profile, "int8-dynamic-matmul")
+
+
+def test_what_was_slow_is_not_tried_on_fewer_operators(tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "HOPELESS", 1e9)
+    plan = plan_with(tmp_path, "int8-dynamic")
+    second = next(scheme for scheme in schemes() if scheme.id == "int8-dynamic-matmul")
+
+    profile = measured(msgspec.structs.replace(plan, schemes=(*plan.schemes, second)))
+
+    assert "no faster than int8-dynamic, which is slow" == reason_of(profile, "int8-dynamic-matmul")
+
+
+def test_a_variant_that_lost_too_much_on_the_first_items_is_not_run_on_the_rest(tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "FIRST_ITEMS", 600)
+    monkeypatch.setattr(screening, "WORTH_MIXING", 1e9)
+
+    profile = measured(plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.001))
+
+    assert {600} == {variant.quality.items for variant in profile.variants if variant.quality}
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "top1_agreement"])
+def test_a_variant_that_holds_is_judged_on_every_item(tmp_path, metric):
+    plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=1.0)
+    plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, quality_metric=metric))
+
+    assert {ITEMS} == {variant.quality.items for variant in measured(plan).variants if variant.quality}
+
+
+def test_static_ranges_of_what_is_inside_branches_are_refused_for_that_reason(tmp_path):
+    static = tuple(scheme for scheme in schemes() if scheme.method == "static-quantization")
+    products = tuple(msgspec.structs.replace(scheme, operators=("Conv", "MatMul"), instead_of=None) for scheme in static)
+    profile = measured(msgspec.structs.replace(plan_of(models.branches(), tmp_path), schemes=products))
+
+    for scheme in static:
+        assert "every MatMul is inside an If or Loop" in reason_of(profile, scheme.id)
+
+
+def test_a_reason_names_no_folder(tmp_path):
+    folder = tmp_path / "profile.variants"
+    variant, baseline = folder / "int8.onnx", tmp_path / "far" / "model.onnx"
+
+    fault = f"{folder}/.variant-x_1y/int8.onnx: cannot load {baseline}; node /model/layers.0/MatMul of {variant}"
+
+    expected = "cannot load model.onnx; node /model/layers.0/MatMul of int8.onnx"
+    assert expected == without_folders(fault, variant, baseline).removeprefix("int8.onnx: ")
+
+
+def test_a_file_that_another_runtime_cannot_load_is_left_out_with_no_folder_in_the_reason(tmp_path):
+    (tmp_path / "broken.onnx").write_bytes(models.custom_operator().SerializeToString())
+    plan = plan_of(models.mlp(), tmp_path)
+    profile = measured(msgspec.structs.replace(plan, given=(tmp_path / "broken.onnx",), schemes=()))
+
+    said = reason_of(profile, "broken")
+    assert "cannot load it" in said and str(tmp_path) not in said
+
+
+def test_a_metric_that_does_not_suit_the_model_is_an_error_before_variants_are_made(tmp_path):
+    plan = plan_with(tmp_path, "int8-dynamic")
+    plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, quality_metric="perplexity"))
+
+    with pytest.raises(InputError, match="perplexity needs token ids"):
+        measured(plan)
+    assert not (tmp_path / "profile.variants" / "int8-dynamic.onnx").exists()
+
+
+def test_a_class_missing_among_the_first_items_leaves_the_variant_to_be_judged_on_all(tmp_path):
+    plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.5)
+    with np.load(plan.data) as archive:
+        rows = {name: archive[name] for name in archive.files}
+    rows["label"] = (np.arange(ITEMS) >= ITEMS - 40).astype(np.int64)  # none among the first
+    np.savez(plan.data, **rows)
+    plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, quality_metric="auc"))
+
+    (variant,) = (variant for variant in measured(plan).variants if variant.id == "int8-dynamic")
+    assert ITEMS == variant.quality.items
+
+
+def test_a_variant_is_judged_on_as_many_items_as_there_is_time_for_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "LEAST_JUDGING_S", 0.0)
+    monkeypatch.setattr(comparison, "JUDGING_SHARE", 0.0)
+    plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=1.0)
+
+    (variant,) = (variant for variant in measured(plan).variants if variant.id == "int8-dynamic")
+
+    assert 2 * comparison.FIRST_ITEMS == variant.quality.items < ITEMS
+    assert f"of {ITEMS}: more would take too long" in variant.quality.drop.source
+
+
+def test_what_loses_nothing_is_judged_on_the_first_items_alone(tmp_path):
+    profile = measured(plan_with(tmp_path, "ort-optimized", quality_max_drop=1.0))
+
+    (variant,) = (variant for variant in profile.variants if variant.id == "ort-optimized")
+    assert variant.lossless and comparison.FIRST_ITEMS == variant.quality.items
+    assert admission(variant, workload(max_drop=1.0)).admitted

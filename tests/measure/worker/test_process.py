@@ -1,0 +1,287 @@
+"""The process that times a variant: what it measures is the model, and what goes wrong in it stays in it."""
+
+import os
+import signal
+import threading
+
+import numpy as np
+import psutil
+import pytest
+
+from advisor.measure.model import input_rows
+from advisor.measure.model.facts import inspect_onnx
+from advisor.measure.runtime import ort_session
+from advisor.measure.worker.client import WorkerError, WorkerProcess
+from advisor.measure.worker.process import Load, Loaded, Predict, Predicted, Time, Timed
+from tests import models
+from tests.models import WIDTH, save
+
+
+@pytest.fixture
+def worker():
+    with WorkerProcess() as started:
+        yield started
+
+
+def children():
+    return psutil.Process().children()
+
+
+def load(path, *, rows=None):
+    given = None if rows is None else input_rows.read_npz(rows, "--inputs")
+    facts = inspect_onnx(path, name="model", rows=given)
+    return Load(path=str(path), inputs=facts.inputs, rows=str(rows) if rows else None, seed=0), facts
+
+
+def timing(*, batch_size=1, sequence_length=None, threads=1, instances=1, seconds=0.01):
+    return Time(
+        batch_size=batch_size,
+        sequence_length=sequence_length,
+        intra_op_num_threads=threads,
+        instances=instances,
+        seconds=seconds,
+        min_calls=3,
+        warm_up_calls=1,
+    )
+
+
+def predicted(worker, request, folder, *, items, batch_size, rows=None, sequence_length=None):
+    worker.ask(request, Loaded)
+    target = folder / "outputs.npz"
+    worker.ask(
+        Predict(
+            rows=str(rows) if rows else None,
+            items=items,
+            batch_size=batch_size,
+            sequence_length=sequence_length,
+            target=str(target),
+        ),
+        Predicted,
+    )
+    return dict(np.load(target))
+
+
+# --- timing ----------------------------------------------------------------------------------------------------------------
+
+
+def test_loading_takes_time(worker, tmp_path):
+    request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
+
+    assert worker.ask(request, Loaded).load_s > 0
+
+
+@pytest.mark.parametrize("instances", [1, 2])
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_every_instance_makes_at_least_the_calls_it_was_asked_for(worker, tmp_path, instances, batch_size):
+    request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
+    worker.ask(request, Loaded)
+
+    timed = worker.ask(timing(batch_size=batch_size, instances=instances, seconds=0.0), Timed)
+
+    assert 3 * instances == len(timed.latency_s)
+    assert min(timed.latency_s) > 0
+
+
+def test_calls_go_on_for_as_long_as_they_were_asked_to(worker, tmp_path):
+    request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
+    worker.ask(request, Loaded)
+
+    assert 3 < len(worker.ask(timing(seconds=0.05), Timed).latency_s)
+
+
+def test_what_disturbed_a_visit_is_told_or_unknown(worker, tmp_path):
+    request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
+    worker.ask(request, Loaded)
+
+    timed = worker.ask(timing(instances=2), Timed)
+
+    assert all(value is None or value >= 0 for value in (timed.run_delay_s, timed.involuntary_switches, timed.steal_s))
+    assert timed.core_hop_s is None
+    assert timed.peak_memory_bytes > 0
+
+
+def test_the_distance_between_cores_is_told_of_several_threads(worker, tmp_path):
+    request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
+    worker.ask(request, Loaded)
+
+    hop_s = worker.ask(timing(threads=2), Timed).core_hop_s
+
+    assert hop_s is None or hop_s > 0
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the system does not let a process forget its peak")
+def test_memory_that_only_the_users_data_took_is_forgotten(worker, tmp_path):
+    rows, values = tmp_path / "rows.npz", np.zeros((2_000_000, WIDTH), np.float32)
+    np.savez(rows, x=values)
+    request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
+    worker.ask(request, Loaded)
+    before = worker.ask(timing(), Timed).peak_memory_bytes
+    predicted(worker, request, tmp_path, items=1, batch_size=1, rows=rows)
+
+    assert worker.ask(timing(), Timed).peak_memory_bytes < before + values.nbytes / 2
+
+
+def test_a_model_is_timed_on_the_users_own_items(worker, tmp_path):
+    rows = tmp_path / "rows.npz"
+    np.savez(rows, input_ids=np.random.default_rng(0).integers(0, models.VOCABULARY, (3, 20)))
+    request, _ = load(save(models.embedding(), tmp_path / "model.onnx"), rows=rows)
+    worker.ask(request, Loaded)
+
+    for length in (None, 5, 40):
+        assert worker.ask(timing(batch_size=4, sequence_length=length), Timed).latency_s
+
+
+# --- predicting ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "build", [models.mlp, models.lstm, models.embedding, models.decoder, models.batch_mean, models.fixed_reshape, models.forest]
+)
+def test_outputs_are_those_of_each_item_run_alone(worker, tmp_path, build):
+    path = save(build(), tmp_path / "model.onnx")
+    request, facts = load(path)
+    # Nineteen items: the last batch is smaller than the others.
+    size = 8 if facts.batching.possible else 1
+    outputs = predicted(worker, request, tmp_path, items=19, batch_size=size)
+
+    session = ort_session.open_session(path)
+    for start in (0, 8, 16):
+        feeds = input_rows.generate(request.inputs, batch_size=min(size, 19 - start), sequence_length=None, seed=start)
+        first = {
+            entry.name: feeds[entry.name].take([0], axis=entry.batch_axis) if entry.batch_axis is not None else feeds[entry.name]
+            for entry in request.inputs
+        }
+        for name, expected in ort_session.run(session, first).items():
+            assert 19 == len(outputs[name])
+            np.testing.assert_allclose(expected.ravel(), outputs[name][start].ravel(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 8])
+def test_own_items_are_predicted_in_their_order(worker, tmp_path, batch_size):
+    path, rows = save(models.mlp(), tmp_path / "model.onnx"), tmp_path / "rows.npz"
+    values = np.random.default_rng(0).standard_normal((11, WIDTH)).astype(np.float32)
+    np.savez(rows, x=values)
+    request, _ = load(path)
+
+    outputs = predicted(worker, request, tmp_path, items=11, batch_size=batch_size, rows=rows)
+
+    expected = ort_session.run(ort_session.open_session(path), {"x": values})["logits"]
+    np.testing.assert_allclose(expected, outputs["logits"], rtol=1e-4, atol=1e-5)
+
+
+def test_own_items_of_a_model_for_one_item_are_all_predicted(worker, tmp_path):
+    path, rows = save(models.mlp(batch="1"), tmp_path / "model.onnx"), tmp_path / "rows.npz"
+    values = np.random.default_rng(0).standard_normal((5, WIDTH)).astype(np.float32)
+    np.savez(rows, x=values)
+    request, _ = load(path)
+
+    outputs = predicted(worker, request, tmp_path, items=5, batch_size=1, rows=rows)
+
+    session = ort_session.open_session(path)
+    expected = [ort_session.run(session, {"x": values[[row]]})["logits"][0] for row in range(5)]
+    np.testing.assert_allclose(expected, outputs["logits"], rtol=1e-4, atol=1e-5)
+
+
+def test_labels_that_are_texts_stay_texts(worker, tmp_path):
+    request, _ = load(save(models.forest(names=("cat", "dog", "emu")), tmp_path / "model.onnx"))
+
+    outputs = predicted(worker, request, tmp_path, items=9, batch_size=8)
+
+    assert set(outputs["output_label"]) <= {"cat", "dog", "emu"}
+    assert (9, 3) == outputs["output_probability"].shape
+
+
+def test_outputs_that_differ_in_shape_are_an_error_that_says_so(worker, tmp_path):
+    model = models.build(
+        f"(float[1, {WIDTH}] x) => (int64[2, k] y) {{ a = MatMul(x, w) b = Relu(a) y = NonZero(b) }}",
+        models.weights(w=(WIDTH, WIDTH)),
+    )
+    request, _ = load(save(model, tmp_path / "model.onnx"))
+
+    with pytest.raises(WorkerError, match="differs in shape from item to item"):
+        predicted(worker, request, tmp_path, items=9, batch_size=1)
+
+
+# --- what goes wrong -------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_that_fails_is_an_error_and_the_worker_goes_on(worker, tmp_path):
+    request, _ = load(save(models.batch_limit(limit=3), tmp_path / "model.onnx"))
+    worker.ask(request, Loaded)
+
+    with pytest.raises(WorkerError, match="the model fails on the given inputs"):
+        worker.ask(timing(batch_size=4, instances=2), Timed)
+    assert worker.ask(timing(batch_size=3), Timed).latency_s
+
+
+@pytest.mark.parametrize("damage", [os.unlink, lambda path: os.truncate(path, 100)], ids=["deleted", "cut short"])
+def test_a_file_that_cannot_be_loaded_is_an_error_that_names_it(worker, tmp_path, damage):
+    request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
+    damage(tmp_path / "model.onnx")
+
+    with pytest.raises(WorkerError, match=rf"{tmp_path}/model\.onnx"):
+        worker.ask(request, Loaded)
+
+
+def test_nothing_can_be_timed_before_something_is_loaded(worker):
+    with pytest.raises(WorkerError, match="nothing is loaded"):
+        worker.ask(timing(), Timed)
+
+
+def test_a_worker_that_was_killed_is_an_error_that_says_so(worker, tmp_path):
+    request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
+    worker.ask(request, Loaded)
+    (child,) = children()
+    os.kill(child.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, but left for its parent to notice
+
+    with pytest.raises(WorkerError, match="its process died \\(killed by signal 9, out of memory perhaps\\)"):
+        worker.ask(timing(), Timed)
+
+
+def test_a_worker_that_is_killed_in_the_middle_of_a_call_is_an_error_at_once(worker, tmp_path):
+    request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
+    worker.ask(request, Loaded)
+    (child,) = children()
+    threading.Timer(0.3, os.kill, (child.pid, signal.SIGSEGV)).start()
+
+    with pytest.raises(WorkerError, match="its process died \\(killed by signal 11\\)"):
+        worker.ask(timing(seconds=3600.0), Timed)
+
+
+def test_a_model_that_never_answers_is_given_up(worker, tmp_path):
+    request, _ = load(save(models.loop(), tmp_path / "model.onnx"))
+    save(models.endless(), tmp_path / "model.onnx")
+    worker.ask(request, Loaded)
+
+    with pytest.raises(WorkerError, match="no answer within 1 s"):
+        worker.ask(timing(), Timed, patience_s=1.0)
+
+
+def test_a_worker_can_be_started_again_after_anything(worker, tmp_path):
+    request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
+    worker.ask(request, Loaded)
+    (killed,) = children()
+    os.kill(killed.pid, signal.SIGKILL)
+
+    worker.restart()
+
+    worker.ask(request, Loaded)
+    assert worker.ask(timing(), Timed).latency_s
+    assert killed.pid not in {child.pid for child in children()}
+
+
+def test_no_worker_outlives_its_context():
+    before = {child.pid for child in children()}
+
+    with pytest.raises(KeyboardInterrupt), WorkerProcess():
+        assert before < {child.pid for child in children()}
+        raise KeyboardInterrupt
+
+    assert before == {child.pid for child in children()}
+
+
+def test_an_interrupt_from_the_keyboard_does_not_reach_the_worker(worker):
+    (child,) = children()
+
+    assert os.getsid(0) != os.getsid(child.pid)
