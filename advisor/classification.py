@@ -6,8 +6,8 @@ from advisor.decide.classify import classify_workload
 from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.verdict.rules import Rulebook
 from advisor.errors import InputError
-from advisor.life_file import LifeWorkload, market_of, read_life, read_portfolio, requests_per_s
-from advisor.rulebook import explained, read_rules, rule_named, rules_with
+from advisor.files.life import LifeWorkload, market_of, read_life, read_portfolio, requests_per_s
+from advisor.files.rulebook import explained, read_rules, rule_named, rules_with
 from advisor.schema import Classification, PortfolioPlan, Rule, RuleExplanation
 
 

@@ -202,7 +202,7 @@ def advise(
     advisor advise profile.json -w workload.yaml -o advice.json
     """
     from advisor import pipeline
-    from advisor.files import to_json, write_record
+    from advisor.files.records import to_json, write_record
     from advisor.tell.summary import summary
 
     is_over = pipeline.alarm(limit_s)
@@ -227,7 +227,7 @@ def report(advice: Path, format_: str, output: Path | None) -> None:
     advisor report advice.json --format html -o report.html
     """
     from advisor import pipeline
-    from advisor.files import write_atomically
+    from advisor.files.records import write_atomically
     from advisor.tell.report import render
 
     text = render(pipeline.read_any_advice(advice), format_)
@@ -395,7 +395,7 @@ def test(folder: Path) -> None:
 
 
 def _put(text: str, output: Path | None) -> None:
-    from advisor.files import write_atomically
+    from advisor.files.records import write_atomically
 
     if output is None:
         click.echo(text, nl=False)
@@ -416,8 +416,8 @@ def hardware() -> None:
 @hardware.command("list")
 def list_hardware() -> None:
     """List the devices and machines of the catalogue, with their cheapest list price."""
-    from advisor.catalog_files import read_hardware
-    from advisor.market import all_prices
+    from advisor.files.catalog import read_hardware
+    from advisor.files.places import all_prices
     from advisor.tell.hardware import listing
 
     click.echo(listing(tuple(read_hardware().values()), all_prices(None, None)))
@@ -428,8 +428,8 @@ def list_hardware() -> None:
 @NOW
 def show_hardware(name: str, now: str) -> None:
     """Show all that is known of ID, each figure with its source."""
-    from advisor.catalog_files import is_stale, read_device
-    from advisor.market import all_prices
+    from advisor.files.catalog import is_stale, read_device
+    from advisor.files.places import all_prices
     from advisor.tell.hardware import details
 
     found, prices = read_device(name), all_prices(None, None)
@@ -454,9 +454,9 @@ def show_prices(file: Path | None, layout: str, day: str | None, output: Path | 
     \b
     advisor hardware prices --import mine.csv
     """
-    from advisor.catalog_files import is_stale
-    from advisor.market import all_prices
-    from advisor.price_book import import_any
+    from advisor.files.catalog import is_stale
+    from advisor.files.places import all_prices
+    from advisor.files.price_book import import_any
     from advisor.tell.hardware import imported, price_table
 
     if file is None:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from advisor.catalog_files import read_public_measurements
 from advisor.decide.advice.advise import Request, advise
 from advisor.decide.advice.offline import advise_offline
 from advisor.decide.queue.prediction import USUAL_CONFIDENCE
 from advisor.errors import InputError
-from advisor.files import is_offline_advice, read_json, sha256, write_atomically, write_record
-from advisor.life_file import market_of
-from advisor.market import local_carbon, places
-from advisor.rulebook import rules_with
+from advisor.files.catalog import read_public_measurements
+from advisor.files.life import market_of
+from advisor.files.places import local_carbon, places
+from advisor.files.records import is_offline_advice, read_json, sha256, write_atomically, write_record
+from advisor.files.rulebook import rules_with
+from advisor.files.workload import examples_sha256, read_question, read_trace
 from advisor.schema import Advice, Lifecycle, OfflineAdvice, OfflineWorkload, Profile, Trace, Workload
-from advisor.workload_file import examples_sha256, read_question, read_trace
 
 if TYPE_CHECKING:
     from advisor.measure.variants.making import Report

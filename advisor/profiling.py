@@ -9,9 +9,10 @@ import msgspec
 import numpy as np
 
 from advisor import __version__
-from advisor.catalog_files import read_device
 from advisor.errors import AdvisorError, InputError
-from advisor.files import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
+from advisor.files.catalog import read_device
+from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
+from advisor.files.workload import examples_sha256, read_question, sequence_lengths
 from advisor.measure.model import checkpoint, input_rows, onnx_graph
 from advisor.measure.model import facts as model_facts
 from advisor.measure.quality.evaluation import evaluation, examples
@@ -36,7 +37,6 @@ from advisor.schema import (
     Workload,
 )
 from advisor.verification import trial
-from advisor.workload_file import examples_sha256, read_question, sequence_lengths
 
 DEFAULT_BUDGET_S = 60.0
 DEFAULT_MAX_BATCH_SIZE = 64

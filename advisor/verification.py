@@ -15,7 +15,7 @@ from advisor.decide.queue.site import Bench, predict
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import noise_floor
 from advisor.errors import InputError, ModelError
-from advisor.files import digest, sha256, write_atomically, write_record
+from advisor.files.records import digest, sha256, write_atomically, write_record
 from advisor.measure.runtime.ort_session import Place
 from advisor.measure.serving import load_test
 from advisor.measure.serving.server import Serve

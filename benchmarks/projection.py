@@ -23,7 +23,7 @@ from fit_projection import MACHINES, usable
 from projection_errors import Seen, anchored, by_roofline, fit
 from validation_rows import CATALOGUE, DATA, read_rows, read_series
 
-from advisor.catalog_files import read_public_measurements
+from advisor.files.catalog import read_public_measurements
 from advisor.schema import PublicMeasurements, PublicSeries
 
 SPLITS = 5

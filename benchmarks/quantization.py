@@ -29,7 +29,8 @@ from quantization_models import MAKERS, Case, cases
 
 import advisor  # noqa: F401 - first of all, so that ONNX Runtime is loaded without telemetry
 from advisor.errors import AdvisorError, InputError
-from advisor.files import check_writable
+from advisor.files.records import check_writable
+from advisor.files.workload import read_workload
 from advisor.measure.quality.metrics import loss_of
 from advisor.measure.runtime.ort_session import providers
 from advisor.measure.timing.journal import Journal
@@ -38,7 +39,6 @@ from advisor.measure.variants.screening import Lineup
 from advisor.profiling import ProfileOptions, plan_for, schemes
 from advisor.quality_floor import METRICS, OWN, is_known, judge
 from advisor.schema import QualityResult, Variant
-from advisor.workload_file import read_workload
 
 LOOKS, LOOK_S = 11, 0.1
 BUDGET_S = 120.0  # of which the search for mixed precision may take its share

@@ -14,7 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from advisor.catalog_files import read_hardware
+from advisor.files.catalog import read_hardware
 from advisor.schema import DeviceClass, Hardware, PublicSeries
 
 DATA = Path(__file__).parent / "data" / "validation.csv.gz"

@@ -14,9 +14,9 @@ from sklearn.ensemble import RandomForestClassifier
 
 from advisor import pipeline, profiling, verification
 from advisor.errors import InputError
-from advisor.files import read_json, sha256, write_record
+from advisor.files.records import read_json, sha256, write_record
+from advisor.files.workload import read_question, read_trace, read_workload, sequence_lengths
 from advisor.schema import Advice, Inputs, Profile, SequenceLength
-from advisor.workload_file import read_question, read_trace, read_workload, sequence_lengths
 from tests.profiles import NOW, drop_of, fixed_cost_law, profile, variant, workload
 
 ROOT = Path(__file__).parents[1]

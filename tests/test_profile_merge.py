@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from advisor import profiling
 from advisor.cli import cli
 from advisor.errors import InputError
-from advisor.files import write_record
+from advisor.files.records import write_record
 from advisor.pipeline import advise_on
 from advisor.schema import OperatorFacts, Profile
 from advisor.tell.report import render

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from advisor.classification import classify_file, plan_portfolio
-from advisor.life_file import read_life
+from advisor.files.life import read_life
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "scenarios"

@@ -138,7 +138,7 @@ def _name_and_length(production: str) -> tuple[str, int]:
 
 def main() -> None:
     """Write the grammar of the installed rule-engine to the file that is named."""
-    from advisor.files import write_atomically
+    from advisor.files.records import write_atomically
 
     if len(sys.argv) != 2:
         sys.exit("usage: python -m advisor.decide.verdict.rule_parser FILE")

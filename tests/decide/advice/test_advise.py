@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from advisor.decide.advice.advise import advise
 from advisor.errors import InputError
-from advisor.files import to_json
+from advisor.files.records import to_json
 from advisor.schema import (
     Advice,
     Baseline,

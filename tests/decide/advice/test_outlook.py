@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from advisor.decide.advice.advise import advise
-from advisor.rulebook import rules_with
+from advisor.files.rulebook import rules_with
 from advisor.schema import Baseline, Lifecycle, LifeTeam, Quality
 from tests.lives import MARKET
 from tests.profiles import drop_of, fixed_cost_law, profile, request, variant, workload

@@ -12,7 +12,7 @@ from advisor.decide.lifetime import payback
 from advisor.decide.lifetime.inputs import Device, Market, TokenPrices
 from advisor.decide.lifetime.levers import judged, once_usd
 from advisor.decide.verdict.rules import Rulebook
-from advisor.rulebook import rules_with
+from advisor.files.rulebook import rules_with
 from advisor.schema import Constant, Lifecycle, LifeOptions, LifeServing, LifeSituation, Source
 from tests.lives import CHATBOT, MARKET, life, plans
 

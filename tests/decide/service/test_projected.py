@@ -3,12 +3,12 @@
 import msgspec
 import pytest
 
-from advisor.catalog_files import read_hardware, read_public_measurements
 from advisor.decide.advice.advise import NOTHING_KNOWN, Request, advise
 from advisor.decide.lifetime.inputs import Market
 from advisor.decide.queue.site import Bench
 from advisor.decide.service.projected import local_hardware, memory_bytes, precision_of
 from advisor.errors import InputError
+from advisor.files.catalog import read_hardware, read_public_measurements
 from advisor.schema import (
     Advice,
     Elsewhere,

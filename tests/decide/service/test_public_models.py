@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.catalog_files import read_hardware, read_public_measurements
 from advisor.decide.service import public_models
+from advisor.files.catalog import read_hardware, read_public_measurements
 from advisor.schema import ProjectionError, PublicMeasurements, PublicSeries
 
 DEVICES = read_hardware()

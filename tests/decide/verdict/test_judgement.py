@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from advisor.decide.verdict.judgement import dominated_by, judge
 from advisor.decide.verdict.rules import Rulebook
 from advisor.decide.verdict.stability import MOST
-from advisor.rulebook import rules_with
+from advisor.files.rulebook import rules_with
 from advisor.schema import Lifecycle, LifeData, LifeSituation
 from tests.lives import CHATBOT, life, plans
 

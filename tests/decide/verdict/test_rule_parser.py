@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from advisor.decide.verdict.rules import rule_parser
-from advisor.rulebook import read_rules
+from advisor.files.rulebook import read_rules
 
 rule_engine = rule_parser.import_rule_engine()
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advisor import files
 from advisor.errors import AdvisorError, InputError
-from advisor.files import check_writable, read_json, read_yaml, sha256, to_json, write_atomically, write_record
+from advisor.files import records
+from advisor.files.records import check_writable, read_json, read_yaml, sha256, to_json, write_atomically, write_record
 from advisor.schema import Advice, Profile, Scheme, Workload
 from tests.profiles import power_law, profile
 
@@ -350,7 +350,7 @@ def test_a_write_that_is_cut_short_leaves_the_old_file_and_no_other(tmp_path, mo
     def fail(*_):
         raise fault
 
-    monkeypatch.setattr(files.os, step, fail)
+    monkeypatch.setattr(records.os, step, fail)
     with pytest.raises((InputError, KeyboardInterrupt)):
         write_atomically(path, b"new")
 

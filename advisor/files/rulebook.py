@@ -7,7 +7,7 @@ from pathlib import Path
 
 from advisor.decide.verdict.rules import FACTS, Facts, Outcome, facts_asked, outcome, readable_fact, unknown_fact
 from advisor.errors import InputError
-from advisor.files import read_own_yaml, read_yaml
+from advisor.files.records import read_own_yaml, read_yaml
 from advisor.schema import Rule, RuleExplanation
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from advisor.catalog_files import (
+from advisor.errors import InputError
+from advisor.files.catalog import (
     age_days,
     carbon_of,
     is_stale,
@@ -22,10 +23,9 @@ from advisor.catalog_files import (
     read_public_measurements,
     read_token_prices,
 )
-from advisor.errors import InputError
 from advisor.schema import Hardware
 
-CATALOGUE = Path(__file__).parents[1] / "advisor" / "catalog"
+CATALOGUE = Path(__file__).parents[2] / "advisor" / "catalog"
 DEVICES = read_hardware()
 TABLES = {"prices.csv": read_prices, "token_prices.csv": read_token_prices, "carbon.csv": read_carbon}
 # From the coarser precision to the finer one, on chips that have both. Not int8 against the rest: the B300 cut it down.

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from advisor.catalog_files import (
+from advisor.files.catalog import (
     age_days,
     carbon_of,
     is_stale,
     read_device,
     read_prices,
 )
-from advisor.price_book import read_price_book, user_price_book
+from advisor.files.price_book import read_price_book, user_price_book
 from advisor.schema import CarbonIntensity, Estimate, Exclusion, Hardware, Offer, Place, Price, Workload
 from advisor.units import counted
 

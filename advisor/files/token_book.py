@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from advisor.catalog_files import read_token_book
 from advisor.errors import InputError
-from advisor.files import write_atomically
+from advisor.files.catalog import read_token_book
+from advisor.files.records import write_atomically
 from advisor.schema import TokenPrice
 
 COLUMNS = tuple(TokenPrice.__struct_fields__)

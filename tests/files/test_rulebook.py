@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from advisor.decide.verdict.rules import facts_asked, outcome
 from advisor.errors import InputError
-from advisor.rulebook import explained, read_rules, rule_named, rules_with
+from advisor.files.rulebook import explained, read_rules, rule_named, rules_with
 
 RULES = read_rules(resources.files("advisor.rules"))
 SHARE_RULES = {"inference-dominates", "training-dominates", "neither-dominates"}

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from advisor.catalog_files import csv_rows, row_record, user_folder
 from advisor.errors import InputError
-from advisor.files import write_atomically
+from advisor.files.catalog import csv_rows, row_record, user_folder
+from advisor.files.records import write_atomically
+from advisor.files.token_book import import_token_prices
 from advisor.schema import Price
-from advisor.token_book import import_token_prices
 
 TOKEN_LAYOUTS = ("litellm", "openrouter")
 COLUMNS = ("provider", "region", "instance", "term", "usd_per_hour", "date", "source")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from advisor.errors import InputError
-from advisor.files import read_yaml
+from advisor.files.records import read_yaml
 from advisor.schema import STALE_DAYS, CarbonIntensity, Hardware, Price, PublicMeasurements, Record, TokenPrice
 
 R = TypeVar("R", bound=Record)

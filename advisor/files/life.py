@@ -8,7 +8,7 @@ import msgspec
 
 from advisor.decide.lifetime.inputs import Device, Market, TokenPrices
 from advisor.errors import InputError
-from advisor.files import read_yaml
+from advisor.files.records import read_yaml
 from advisor.schema import (
     Baseline,
     Constant,
@@ -83,7 +83,7 @@ def requests_per_s(workload: LifeWorkload, path: Path) -> float:
     """Return the mean traffic, that of the trace where there is one."""
     if workload.traffic.requests_per_s is not None:
         return workload.traffic.requests_per_s
-    from advisor.workload_file import read_trace
+    from advisor.files.workload import read_trace
 
     assert workload.traffic.trace is not None
     arrival_s = read_trace(path.parent / workload.traffic.trace).arrival_s
@@ -102,12 +102,12 @@ def read_portfolio(path: Path) -> Portfolio:
 
 def market_of(lifecycle: Lifecycle) -> Market:
     """Return what the catalogue knows of the device and the APIs that the workload names; only these are read."""
-    from advisor import catalog_files
+    from advisor.files import catalog
 
     serving, options = lifecycle.serving, lifecycle.options
     names = [name for name in (serving.device if serving else None, *(options.alternative_devices if options else ())) if name]
-    prices = catalog_files.read_prices() if names else ()
-    devices = {name: _device(catalog_files.read_device(name), prices) for name in names}
+    prices = catalog.read_prices() if names else ()
+    devices = {name: _device(catalog.read_device(name), prices) for name in names}
     apis = (serving.api_model if serving else None, options.alternative_api if options else None)
     tokens = [_token_prices(name) if name else None for name in apis]
     device = devices[serving.device] if serving and serving.device else None
@@ -167,9 +167,9 @@ def _price(hardware: Hardware, prices: tuple[Price, ...]) -> Constant | None:
 
 
 def _token_prices(name: str) -> TokenPrices:
-    from advisor import catalog_files
+    from advisor.files import catalog
 
-    known = catalog_files.read_token_prices()
+    known = catalog.read_token_prices()
     found = next((entry for entry in known if entry.model == name), None)
     if found is None:
         raise InputError(f"{name!r} is not in the price list of APIs", hint=f"for example: {', '.join(_like(name, known))}")

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from advisor.catalog_files import carbon_of, hardware_names, read_device
 from advisor.errors import InputError
-from advisor.files import has_key, read_yaml, sha256
+from advisor.files.catalog import carbon_of, hardware_names, read_device
+from advisor.files.records import has_key, read_yaml, sha256
 from advisor.quality_floor import METRICS, OWN, is_known
 from advisor.schema import EnergyChoice, HardwareChoice, Inputs, OfflineWorkload, Quality, SequenceLength, Trace, Workload
 from advisor.units import LARGEST

@@ -5,12 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from advisor.catalog_files import read_device, read_token_book, read_token_prices
 from advisor.errors import InputError
-from advisor.market import all_prices, places
-from advisor.price_book import guarded, import_prices, read_price_book
+from advisor.files.catalog import read_device, read_token_book, read_token_prices
+from advisor.files.places import all_prices, places
+from advisor.files.price_book import guarded, import_prices, read_price_book
+from advisor.files.token_book import import_token_prices
 from advisor.schema import HardwareChoice, Price, Term
-from advisor.token_book import import_token_prices
 from tests.profiles import NOW, workload
 
 OWN = "provider,region,instance,term,usd_per_hour,date,source\n"
