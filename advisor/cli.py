@@ -13,7 +13,7 @@ from advisor import __version__
 from advisor.errors import AdvisorError
 
 if TYPE_CHECKING:
-    from advisor.profiling import ProfileOptions
+    from advisor.steps.profile import ProfileOptions
 
 FORMATS = ("html", "md", "json")
 PATH = click.Path(path_type=Path)
@@ -104,11 +104,11 @@ def inspect(model: Path, inputs: Path | None, format_: str) -> None:
     \b
     advisor inspect model.onnx
     """
-    from advisor import profiling
+    from advisor.steps.profile import inspect
     from advisor.tell.facts import render_facts
 
     with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
-        facts = profiling.inspect(model, inputs, Path(folder))
+        facts = inspect(model, inputs, Path(folder))
     click.echo(render_facts(facts, format_), nl=False)
 
 
@@ -152,16 +152,16 @@ def profile(
     advisor profile model.onnx -w workload.yaml -o profile.json
     advisor profile profile.json --merge there.json -o both.json     with what another machine measured
     """
-    from advisor import profiling
     from advisor.progress import progress
+    from advisor.steps.profile import merge, profile
     from advisor.tell.facts import profile_line
 
     if others:
-        click.echo(profile_line(profiling.merge(model, others, output), output), nl=False)
+        click.echo(profile_line(merge(model, others, output), output), nl=False)
         return
     options = _options(workload, inputs, variants, schemes, budget_s, max_batch_size, seed, fresh, hardware)
     with progress() as report:
-        measured = profiling.profile(model, output, options, now=now, report=report)
+        measured = profile(model, output, options, now=now, report=report)
     click.echo(profile_line(measured, output), nl=False)
 
 
@@ -201,12 +201,12 @@ def advise(
     \b
     advisor advise profile.json -w workload.yaml -o advice.json
     """
-    from advisor import pipeline
     from advisor.files.records import to_json, write_record
+    from advisor.steps.advise import advise_on, alarm
     from advisor.tell.summary import summary
 
-    is_over = pipeline.alarm(limit_s)
-    advice = pipeline.advise_on(profile, workload, now=now, confidence=confidence, is_over=is_over, rules_folder=rules)
+    is_over = alarm(limit_s)
+    advice = advise_on(profile, workload, now=now, confidence=confidence, is_over=is_over, rules_folder=rules)
     if output == Path("-"):
         click.echo(to_json(advice), nl=False)
         return int(advice.recommended is None)
@@ -226,11 +226,11 @@ def report(advice: Path, format_: str, output: Path | None) -> None:
     \b
     advisor report advice.json --format html -o report.html
     """
-    from advisor import pipeline
     from advisor.files.records import write_atomically
+    from advisor.steps.advise import read_any_advice
     from advisor.tell.report import render
 
-    text = render(pipeline.read_any_advice(advice), format_)
+    text = render(read_any_advice(advice), format_)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -259,15 +259,15 @@ def verify(advice: Path, workload: Path | None, wanted_s: float, rules: Path | N
     \b
     advisor verify advice/advice.json
     """
-    from advisor import verification
     from advisor.progress import progress
+    from advisor.steps.verify import held, verify
     from advisor.tell.summary import load_tests, summary
 
     with progress() as report:
-        verified = verification.verify(advice, workload, wanted_s=wanted_s, now=now, report=report, rules_folder=rules)
+        verified = verify(advice, workload, wanted_s=wanted_s, now=now, report=report, rules_folder=rules)
     click.echo(summary(verified))
     click.echo(load_tests(verified))
-    return int(not verification.held(verified))
+    return int(not held(verified))
 
 
 @cli.command()
@@ -306,14 +306,14 @@ def recommend(
     \b
     advisor recommend model.onnx -w workload.yaml
     """
-    from advisor import pipeline
     from advisor.progress import progress
     from advisor.schema import Advice
+    from advisor.steps.recommend import recommend
     from advisor.tell.summary import load_tests, summary
 
     options = _options(workload, inputs, variants, schemes, budget_s, max_batch_size, seed, fresh)
     with progress() as report:
-        advice = pipeline.recommend(model, output, options, is_verified=is_verified, now=now, report=report, rules_folder=rules)
+        advice = recommend(model, output, options, is_verified=is_verified, now=now, report=report, rules_folder=rules)
     click.echo(summary(advice))
     if is_verified and isinstance(advice, Advice):
         click.echo(load_tests(advice))
@@ -333,7 +333,7 @@ def classify(workload: Path, format_: str, output: Path | None, rules: Path | No
     \b
     advisor classify workload.yaml
     """
-    from advisor.classification import classify_file
+    from advisor.steps.classify import classify_file
     from advisor.tell.life import rendered
 
     _put(rendered(classify_file(workload, rules, now=now), format_), output)
@@ -350,7 +350,7 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
     \b
     advisor portfolio portfolio.yaml
     """
-    from advisor.classification import plan_portfolio
+    from advisor.steps.classify import plan_portfolio
     from advisor.tell.life import rendered_plan
 
     _put(rendered_plan(plan_portfolio(portfolio, now=now), format_), output)
@@ -365,7 +365,7 @@ def explain(rule: str, rules: Path | None) -> None:
     \b
     advisor explain inference-dominates
     """
-    from advisor.classification import rule_explained
+    from advisor.steps.classify import rule_explained
     from advisor.tell.life_text import explanation_text
 
     click.echo(explanation_text(rule_explained(rule, rules)), nl=False)
@@ -388,7 +388,7 @@ def test(folder: Path) -> None:
     \b
     advisor rules test FOLDER
     """
-    from advisor.classification import checked_rules
+    from advisor.steps.classify import checked_rules
 
     for rule in checked_rules(folder):
         click.echo(f"{rule.id}: fires and stays silent as its examples say")
@@ -477,7 +477,7 @@ def _options(
     fresh: bool,
     hardware: str = "local",
 ) -> "ProfileOptions":
-    from advisor.profiling import ProfileOptions
+    from advisor.steps.profile import ProfileOptions
 
     return ProfileOptions(
         workload=workload,

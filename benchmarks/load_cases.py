@@ -16,9 +16,9 @@ from advisor.decide.queue.site import Bench, predict
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import noise_floor
 from advisor.files.workload import read_trace, read_workload
-from advisor.pipeline import request_of
 from advisor.schema import Calibration, Estimate, LoadTest, Profile, Replayed, Trace, Workload
-from advisor.verification import observe, serve_for_real
+from advisor.steps.recommend import request_of
+from advisor.steps.verify import observe, serve_for_real
 
 UTILIZATIONS = (0.3, 0.5, 0.7, 0.9)
 CALIBRATION_UTILIZATION = 0.5

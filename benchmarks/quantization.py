@@ -36,9 +36,9 @@ from advisor.measure.runtime.ort_session import providers
 from advisor.measure.timing.journal import Journal
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id, comparison, preflight, screening
 from advisor.measure.variants.screening import Lineup
-from advisor.profiling import ProfileOptions, plan_for, schemes
 from advisor.quality_floor import METRICS, OWN, is_known, judge
 from advisor.schema import QualityResult, Variant
+from advisor.steps.profile import ProfileOptions, plan_for, schemes
 
 LOOKS, LOOK_S = 11, 0.1
 BUDGET_S = 120.0  # of which the search for mixed precision may take its share

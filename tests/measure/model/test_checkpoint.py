@@ -15,7 +15,7 @@ from advisor.measure.model.input_rows import generate
 from advisor.measure.model.onnx_graph import read_graph
 from advisor.measure.runtime import ort_session
 from advisor.measure.variants.making import quantize
-from advisor.profiling import schemes
+from advisor.steps.profile import schemes
 
 # Imported where they are used: whoever collects these tests without running them does not wait for torch.
 pytestmark = pytest.mark.skipif(

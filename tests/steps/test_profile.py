@@ -9,7 +9,7 @@ import pytest
 from advisor.errors import InputError
 from advisor.files.workload import read_workload
 from advisor.measure.model import input_rows
-from advisor.profiling import ProfileOptions, plan_for
+from advisor.steps.profile import ProfileOptions, plan_for
 from tests import models
 from tests.models import CLASSES, WIDTH, save
 

@@ -6,12 +6,12 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from advisor import profiling
 from advisor.cli import cli
 from advisor.errors import InputError
 from advisor.files.records import write_record
-from advisor.pipeline import advise_on
 from advisor.schema import OperatorFacts, Profile
+from advisor.steps import profile as profiling
+from advisor.steps.recommend import advise_on
 from advisor.tell.report import render
 from tests.profiles import NOW, power_law, profile
 

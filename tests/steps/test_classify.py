@@ -11,7 +11,7 @@ import pytest
 from advisor import cli
 from advisor.schema import Classification, PortfolioPlan
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCENARIO = ROOT / "examples" / "scenarios" / "content-moderation.yaml"
 NOW = "2026-11-22T08:00:00+00:00"
 RULE = """

@@ -5,10 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from advisor.classification import classify_file, plan_portfolio
 from advisor.files.life import read_life
+from advisor.steps.classify import classify_file, plan_portfolio
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "scenarios"
 NOW = "2026-11-22T08:00:00+00:00"
 EXPECTED = {

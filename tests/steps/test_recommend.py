@@ -12,14 +12,15 @@ from msgspec.structs import replace
 from skl2onnx import to_onnx
 from sklearn.ensemble import RandomForestClassifier
 
-from advisor import pipeline, profiling, verification
 from advisor.errors import InputError
 from advisor.files.records import read_json, sha256, write_record
 from advisor.files.workload import read_question, read_trace, read_workload, sequence_lengths
 from advisor.schema import Advice, Inputs, Profile, SequenceLength
+from advisor.steps import profile as profiling
+from advisor.steps import recommend, verify
 from tests.profiles import NOW, drop_of, fixed_cost_law, profile, variant, workload
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SILERO = Path(find_spec("silero_vad").origin).parent / "data" / "silero_vad.onnx"
 WORKLOAD = """
 name: a test
@@ -37,7 +38,7 @@ def silent(*_):
 def recommended(folder, model, **options):
     (folder / "workload.yaml").write_text(WORKLOAD)
     asked = profiling.ProfileOptions(workload=folder / "workload.yaml", budget_s=1.0, max_batch_size=4, **options)
-    return pipeline.recommend(model, folder / "advice", asked, is_verified=False, now=NOW, report=silent)
+    return recommend.recommend(model, folder / "advice", asked, is_verified=False, now=NOW, report=silent)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_what_was_not_done_to_a_forest_has_a_reason(forest):
 def test_advice_in_its_file_is_the_advice(forest):
     folder, advice = forest
 
-    assert advice == pipeline.read_advice(folder / "advice" / "advice.json")
+    assert advice == recommend.read_advice(folder / "advice" / "advice.json")
 
 
 def test_advice_names_the_profile_that_it_was_made_from(forest):
@@ -98,7 +99,7 @@ def test_advice_names_the_profile_that_it_was_made_from(forest):
 def test_the_same_profile_gives_the_same_advice(forest):
     folder, advice = forest
 
-    again = pipeline.advise_on(folder / "advice" / "profile.json", folder / "workload.yaml", now=NOW)
+    again = recommend.advise_on(folder / "advice" / "profile.json", folder / "workload.yaml", now=NOW)
 
     assert advice == again
 
@@ -146,13 +147,13 @@ def test_the_workload_in_the_readme_is_one(tmp_path):
 
 
 def test_quality_that_was_measured_on_the_data_of_the_workload_counts(place):
-    assert "int8" == pipeline.advise_on(place / "profile.json", place / "workload.yaml", now=NOW).recommended.candidate.variant
+    assert "int8" == recommend.advise_on(place / "profile.json", place / "workload.yaml", now=NOW).recommended.candidate.variant
 
 
 def test_quality_that_was_measured_on_other_data_does_not(place):
     np.savez(place / "eval.npz", x=np.ones(4))
 
-    advice = pipeline.advise_on(place / "profile.json", place / "workload.yaml", now=NOW)
+    advice = recommend.advise_on(place / "profile.json", place / "workload.yaml", now=NOW)
 
     assert ("fp32", "int8") == (advice.recommended.candidate.variant, advice.unproven.candidate.variant)
 
@@ -192,7 +193,7 @@ def test_the_error_of_a_trace_names_its_file_and_that_of_the_key_the_workload(tm
     path = trace_file(tmp_path, count=20)
 
     with pytest.raises(InputError) as refusal:
-        pipeline.advise_on(write_profile(tmp_path), path, now=NOW)
+        recommend.advise_on(write_profile(tmp_path), path, now=NOW)
 
     assert refusal.value.fault.startswith(f"{tmp_path / 'trace.csv'}: 20 requests")
 
@@ -225,7 +226,7 @@ def test_a_model_without_lengths_has_none_to_measure():
 def test_what_is_served_for_real_goes_into_profile_advice_and_report(forest, tmp_path):
     advised(forest, tmp_path)
 
-    verified = verification.verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
+    verified = verify.verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
 
     assert verified == read_json(tmp_path / "advice.json", Advice, made_by="")
     assert {verified.baseline.candidate} <= {test.candidate for test in verified.load_tests}
@@ -244,11 +245,11 @@ def test_a_verification_that_was_interrupted_goes_on_after_the_load_tests_that_h
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        verification.verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=interrupt)
-    kept = verification.TestJournal(tmp_path / "advice.load-tests", f"{sha256(tmp_path / 'advice.json')} 1").tests
+        verify.verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=interrupt)
+    kept = verify.TestJournal(tmp_path / "advice.load-tests", f"{sha256(tmp_path / 'advice.json')} 1").tests
     assert before == read_json(tmp_path / "advice.json", Advice, made_by="")
 
-    verified = verification.verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
+    verified = verify.verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
 
     assert 1 == len(kept) and set(kept.values()) <= set(verified.load_tests)
     assert not (tmp_path / "advice.load-tests").exists()
@@ -259,7 +260,7 @@ def test_the_load_tests_of_other_advice_are_not_gone_on_with(tmp_path, spoiled):
     path = tmp_path / "advice.load-tests"
     path.write_bytes(spoiled + b'{"candidate": 1}\n')
 
-    assert {} == verification.TestJournal(path, "key").tests
+    assert {} == verify.TestJournal(path, "key").tests
     assert b"key\n" == path.read_bytes()
 
 
@@ -267,7 +268,7 @@ def test_a_load_test_that_a_kill_cut_short_is_dropped(tmp_path):
     path = tmp_path / "advice.load-tests"
     path.write_bytes(b'key\n{"candidate": {"vari')
 
-    assert {} == verification.TestJournal(path, "key").tests
+    assert {} == verify.TestJournal(path, "key").tests
 
 
 def advised(forest, place, asked=WORKLOAD):
@@ -277,7 +278,7 @@ def advised(forest, place, asked=WORKLOAD):
     for name in ("report.html", "report.md"):
         (place / name).write_bytes((folder / "advice" / name).read_bytes())
     write_record(place / "profile.json", with_paths_of(folder / "advice", place))
-    write_record(place / "advice.json", pipeline.advise_on(place / "profile.json", folder / "asked.yaml", now=NOW))
+    write_record(place / "advice.json", recommend.advise_on(place / "profile.json", folder / "asked.yaml", now=NOW))
 
 
 # --- files that the user brings ------------------------------------------------------------------------------------------
@@ -310,14 +311,14 @@ def test_a_profile_with_time_for_it_knows_what_a_server_adds(forest, tmp_path):
     folder, _ = forest
     measured = with_paths_of(folder / "advice", tmp_path)
 
-    seen = verification.trial(measured, folder / "advice")
+    seen = verify.trial(measured, folder / "advice")
 
     assert seen is not None and measured.variants[0].id == seen.variant
     assert 0 < seen.per_batch_s.value < 0.1 and min(seen.transit_s) >= 0
 
 
 def test_a_model_whose_calls_are_long_needs_no_trial():
-    assert verification.trial(profile(fixed_cost_law(0.5, 0.5)), ROOT) is None
+    assert verify.trial(profile(fixed_cost_law(0.5, 0.5)), ROOT) is None
 
 
 def with_paths_of(folder, other):

@@ -36,7 +36,7 @@ from advisor.schema import (
     Scheme,
     Workload,
 )
-from advisor.verification import trial
+from advisor.steps.serve import trial
 
 DEFAULT_BUDGET_S = 60.0
 DEFAULT_MAX_BATCH_SIZE = 64

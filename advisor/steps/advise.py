@@ -1,4 +1,4 @@
-"""The straight line from files to advice: profile, advise, report. Here files are read and written; nothing is decided."""
+"""Profile and workload, from their files, to advice: here files are read; nothing is decided."""
 
 import time
 from collections.abc import Callable
@@ -14,16 +14,13 @@ from advisor.errors import InputError
 from advisor.files.catalog import read_public_measurements
 from advisor.files.life import market_of
 from advisor.files.places import local_carbon, places
-from advisor.files.records import is_offline_advice, read_json, sha256, write_atomically, write_record
+from advisor.files.records import is_offline_advice, read_json, sha256
 from advisor.files.rulebook import rules_with
 from advisor.files.workload import examples_sha256, read_question, read_trace
 from advisor.schema import Advice, Lifecycle, OfflineAdvice, OfflineWorkload, Profile, Trace, Workload
 
 if TYPE_CHECKING:
-    from advisor.measure.variants.making import Report
-    from advisor.profiling import ProfileOptions
-
-LOAD_TEST_S = 30.0
+    pass
 
 
 def advise_on(
@@ -120,43 +117,6 @@ def recorded(workload: Workload, workload_path: Path) -> Trace | None:
     """Return the trace that a workload names, None if it names none."""
     name = workload.traffic.trace
     return read_trace(workload_path.parent / name) if name is not None else None
-
-
-def recommend(
-    model: Path,
-    output: Path,
-    options: "ProfileOptions",
-    *,
-    is_verified: bool,
-    now: str,
-    report: "Report",
-    rules_folder: Path | None = None,
-) -> Advice | OfflineAdvice:
-    """Profile, advise, report and, if asked, verify, all in the folder `output`; return the advice."""
-    from advisor.profiling import profile
-
-    assert options.workload is not None
-
-    profile(model, output / "profile.json", options, now=now, report=report)
-    report(options.budget_s, options.budget_s, "simulating and searching")
-    advice = advise_on(output / "profile.json", options.workload, now=now, rules_folder=rules_folder)
-    write_record(output / "advice.json", advice)
-    write_reports(advice, output)
-    if is_verified and isinstance(advice, Advice):
-        from advisor.verification import verify
-
-        return verify(
-            output / "advice.json", options.workload, wanted_s=LOAD_TEST_S, now=now, report=report, rules_folder=rules_folder
-        )
-    return advice
-
-
-def write_reports(advice: Advice | OfflineAdvice, folder: Path) -> None:
-    """Write report.html and report.md into the folder."""
-    from advisor.tell.report import render
-
-    for format_ in ("html", "md"):
-        write_atomically(folder / f"report.{format_}", render(advice, format_).encode())
 
 
 def read_advice(path: Path) -> Advice:

@@ -1,0 +1,44 @@
+"""The straight line from a model to a report: profile, advise, report and, if asked, verify."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from advisor.files.records import write_record
+from advisor.schema import Advice, OfflineAdvice
+from advisor.steps.advise import advise_on
+from advisor.steps.report import write_reports
+
+if TYPE_CHECKING:
+    from advisor.measure.variants.making import Report
+    from advisor.steps.profile import ProfileOptions
+
+LOAD_TEST_S = 30.0
+
+
+def recommend(
+    model: Path,
+    output: Path,
+    options: "ProfileOptions",
+    *,
+    is_verified: bool,
+    now: str,
+    report: "Report",
+    rules_folder: Path | None = None,
+) -> Advice | OfflineAdvice:
+    """Profile, advise, report and, if asked, verify, all in the folder `output`; return the advice."""
+    from advisor.steps.profile import profile
+
+    assert options.workload is not None
+
+    profile(model, output / "profile.json", options, now=now, report=report)
+    report(options.budget_s, options.budget_s, "simulating and searching")
+    advice = advise_on(output / "profile.json", options.workload, now=now, rules_folder=rules_folder)
+    write_record(output / "advice.json", advice)
+    write_reports(advice, output)
+    if is_verified and isinstance(advice, Advice):
+        from advisor.steps.verify import verify
+
+        return verify(
+            output / "advice.json", options.workload, wanted_s=LOAD_TEST_S, now=now, report=report, rules_folder=rules_folder
+        )
+    return advice
