@@ -307,7 +307,7 @@ def recommend(
     advisor recommend model.onnx -w workload.yaml
     """
     from advisor.progress import progress
-    from advisor.schema import Advice
+    from advisor.schema.advice import Advice
     from advisor.steps.recommend import recommend
     from advisor.tell.summary import load_tests, summary
 

@@ -2,7 +2,7 @@
 
 import re
 
-from advisor.schema import QualityResult
+from advisor.schema.profile import QualityResult
 from advisor.units import percent
 
 METRICS = (

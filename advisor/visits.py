@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable, Sequence
 
-from advisor.schema import Measurement, Visit
+from advisor.schema.profile import Measurement, Visit
 
 # Of the time of the calls; a quiet machine shows well under a hundredth, a shared one a half and more.
 CONTAMINATED_FRACTION = 0.05

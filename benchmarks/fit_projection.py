@@ -18,7 +18,8 @@ from projection_errors import fit
 from validation_rows import DATA, MAY_BE_PASSED_ON, class_of, publisher, read_rows, read_series
 
 from advisor.files.records import write_atomically
-from advisor.schema import Evidence, Hardware, PublicMeasurements, PublicSeries, Source
+from advisor.schema.catalog import Evidence, Hardware, PublicMeasurements, PublicSeries
+from advisor.schema.record import Source
 
 OUTPUT = Path(__file__).parents[1] / "advisor" / "catalog" / "projection.json"
 COLUMNS = (

@@ -16,7 +16,10 @@ from advisor.decide.queue.site import Bench, predict
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import noise_floor
 from advisor.files.workload import read_trace, read_workload
-from advisor.schema import Calibration, Estimate, LoadTest, Profile, Replayed, Trace, Workload
+from advisor.schema.advice import LoadTest, Replayed
+from advisor.schema.profile import Calibration, Profile
+from advisor.schema.record import Estimate
+from advisor.schema.workload import Trace, Workload
 from advisor.steps.recommend import request_of
 from advisor.steps.verify import observe, serve_for_real
 

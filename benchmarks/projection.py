@@ -24,7 +24,7 @@ from projection_errors import Seen, anchored, by_roofline, fit
 from validation_rows import CATALOGUE, DATA, read_rows, read_series
 
 from advisor.files.catalog import read_public_measurements
-from advisor.schema import PublicMeasurements, PublicSeries
+from advisor.schema.catalog import PublicMeasurements, PublicSeries
 
 SPLITS = 5
 MIN_DEVICES = 3

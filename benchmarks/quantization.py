@@ -37,7 +37,7 @@ from advisor.measure.timing.journal import Journal
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id, comparison, preflight, screening
 from advisor.measure.variants.screening import Lineup
 from advisor.quality_floor import METRICS, OWN, is_known, judge
-from advisor.schema import QualityResult, Variant
+from advisor.schema.profile import QualityResult, Variant
 from advisor.steps.profile import ProfileOptions, plan_for, schemes
 
 LOOKS, LOOK_S = 11, 0.1

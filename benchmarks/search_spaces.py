@@ -8,7 +8,7 @@ import numpy as np
 from advisor.decide.queue.bounds import LOADS, Streams
 from advisor.decide.queue.demand import SEEDS, Demand, quantiles, rank, warm, warm_up
 from advisor.kernels import queue_sim
-from advisor.schema import HardwareChoice, Slo, Traffic, Workload
+from advisor.schema.workload import HardwareChoice, Slo, Traffic, Workload
 
 VARIANTS, THREADS, INSTANCES = 12, (1, 2, 3, 4, 6, 8, 12, 16), (1, 2, 3, 4, 6, 8, 12, 16)
 BATCHES, REPLICAS = 32, 64

@@ -11,7 +11,7 @@ import numpy as np
 from advisor.decide.service.measured import service_grids, service_table
 from advisor.measure.worker.client import WorkerProcess
 from advisor.measure.worker.process import Load, Loaded, Time, Timed
-from advisor.schema import Profile
+from advisor.schema.profile import Profile
 from advisor.steps import profile as profiling
 
 HELD_OUT = (2, 3, 6, 8, 12, 24, 32, 48)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models import EXAMPLES
 
-from advisor.schema import Advice
+from advisor.schema.advice import Advice
 from advisor.steps import profile, recommend
 
 RUNS = 100

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from advisor.files.catalog import read_hardware
-from advisor.schema import DeviceClass, Hardware, PublicSeries
+from advisor.schema.catalog import DeviceClass, Hardware, PublicSeries
 
 DATA = Path(__file__).parent / "data" / "validation.csv.gz"
 MAY_BE_PASSED_ON = {"Apache-2.0", "per-model licence file (BSD-3/Apache-2.0/MIT)"}

@@ -3,31 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from advisor.decide.advice.advise import Request
-from advisor.schema import (
-    SCHEMA_VERSION,
-    Baseline,
-    Batching,
-    Estimate,
-    HardwareChoice,
-    Inputs,
-    Lifecycle,
-    Machine,
-    Measurement,
-    Metric,
-    ModelFacts,
-    ModelInput,
-    ModelOutput,
-    Profile,
-    ProfileSettings,
-    Quality,
-    QualityResult,
-    SequenceLength,
-    Slo,
-    Traffic,
-    Variant,
-    Visit,
-    Workload,
-)
+from advisor.schema.model import Batching, ModelFacts, ModelInput, ModelOutput
+from advisor.schema.profile import Machine, Measurement, Profile, ProfileSettings, QualityResult, Variant, Visit
+from advisor.schema.record import SCHEMA_VERSION, Estimate, Metric
+from advisor.schema.workload import Baseline, HardwareChoice, Inputs, Lifecycle, Quality, SequenceLength, Slo, Traffic, Workload
 
 # Seconds of a call from variant, batch size, sequence length, intra_op_num_threads and instances.
 Law = Callable[[str, int, int | None, int, int], float]

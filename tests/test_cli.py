@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from advisor import __version__, cli
-from advisor.schema import Advice, OfflineAdvice, Profile
+from advisor.schema.advice import Advice, OfflineAdvice
+from advisor.schema.profile import Profile
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "examples" / "data" / "fashion_dscnn.onnx"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from advisor import units
 from advisor.errors import InputError
-from advisor.schema import Baseline, HardwareChoice, Lifecycle, Quality, Slo, Traffic
+from advisor.schema.workload import Baseline, HardwareChoice, Lifecycle, Quality, Slo, Traffic
 
 numbers = st.floats(1e-9, 1e9)
 everyday = st.floats(1e-6, 1e9)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.schema import Measurement, Visit
+from advisor.schema.profile import Measurement, Visit
 from advisor.visits import clean, is_at_usual_distance, is_clean, slowdown_at_other_distance, usual_hop_s
 
 NEAR_S, FAR_S = 30e-9, 170e-9

@@ -7,7 +7,9 @@ from advisor.decide.lifetime import opportunities
 from advisor.decide.lifetime.inputs import GIVEN, Market, assumptions, life_of, with_figures
 from advisor.decide.verdict.judgement import judge
 from advisor.decide.verdict.rules import Rulebook
-from advisor.schema import SCHEMA_VERSION, Classification, Estimate, Expiry, Lifecycle, Outlook, Verdict
+from advisor.schema.lifetime import Classification, Expiry, Outlook, Verdict
+from advisor.schema.record import SCHEMA_VERSION, Estimate
+from advisor.schema.workload import Lifecycle
 
 # Facts of the chip and of the method, which are told in the formulas and not among what was assumed.
 NOT_TOLD = ("fine_tuning_flop_per_parameter_token", "fine_tuning_bytes_per_parameter")

@@ -12,7 +12,9 @@ from advisor.decide.lifetime import cost as lifecycle
 from advisor.decide.lifetime.inputs import Life, Market
 from advisor.decide.lifetime.levers import Move, judged, once_usd
 from advisor.errors import InputError
-from advisor.schema import SCHEMA_VERSION, Choice, Exclusion, Lifecycle, Portfolio, PortfolioEntry, PortfolioPlan
+from advisor.schema.portfolio import Choice, Portfolio, PortfolioEntry, PortfolioPlan
+from advisor.schema.record import SCHEMA_VERSION, Exclusion
+from advisor.schema.workload import Lifecycle
 
 # Of these only one can be pulled: what the one changes is gone with the other.
 EXCLUSIVE = ({"distil", "fine-tune-small"}, {"reserve", "spot"})

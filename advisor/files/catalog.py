@@ -14,7 +14,8 @@ import msgspec
 
 from advisor.errors import InputError
 from advisor.files.records import read_yaml
-from advisor.schema import STALE_DAYS, CarbonIntensity, Hardware, Price, PublicMeasurements, Record, TokenPrice
+from advisor.schema.catalog import STALE_DAYS, CarbonIntensity, Hardware, Price, PublicMeasurements, TokenPrice
+from advisor.schema.record import Record
 
 R = TypeVar("R", bound=Record)
 

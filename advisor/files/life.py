@@ -9,24 +9,10 @@ import msgspec
 from advisor.decide.lifetime.inputs import Device, Market, TokenPrices
 from advisor.errors import InputError
 from advisor.files.records import read_yaml
-from advisor.schema import (
-    Baseline,
-    Constant,
-    Hardware,
-    HardwareChoice,
-    Inputs,
-    Lifecycle,
-    LifetimeModel,
-    Name,
-    Portfolio,
-    Price,
-    Quality,
-    Record,
-    Slo,
-    Source,
-    TokenPrice,
-    Traffic,
-)
+from advisor.schema.catalog import Constant, Hardware, LifetimeModel, Price, TokenPrice
+from advisor.schema.portfolio import Portfolio
+from advisor.schema.record import Name, Record, Source
+from advisor.schema.workload import Baseline, HardwareChoice, Inputs, Lifecycle, Quality, Slo, Traffic
 
 MAX_HORIZON_MONTHS = 600
 

@@ -10,7 +10,10 @@ from advisor.files.catalog import (
     read_prices,
 )
 from advisor.files.price_book import read_price_book, user_price_book
-from advisor.schema import CarbonIntensity, Estimate, Exclusion, Hardware, Offer, Place, Price, Workload
+from advisor.schema.advice import Place
+from advisor.schema.catalog import CarbonIntensity, Hardware, Offer, Price
+from advisor.schema.record import Estimate, Exclusion
+from advisor.schema.workload import Workload
 from advisor.units import counted
 
 # The countries of regions that list prices come from, by the providers' own lists of regions.

@@ -14,7 +14,7 @@ from advisor.errors import InputError
 from advisor.files.catalog import csv_rows, row_record, user_folder
 from advisor.files.records import write_atomically
 from advisor.files.token_book import import_token_prices
-from advisor.schema import Price
+from advisor.schema.catalog import Price
 
 TOKEN_LAYOUTS = ("litellm", "openrouter")
 COLUMNS = ("provider", "region", "instance", "term", "usd_per_hour", "date", "source")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import msgspec
 
 from advisor.errors import AdvisorError, InputError
-from advisor.schema import SCHEMA_VERSION, Record
+from advisor.schema.record import SCHEMA_VERSION, Record
 from advisor.units import parse_quantity, unit_of
 
 R = TypeVar("R", bound=Record)

@@ -8,7 +8,7 @@ from pathlib import Path
 from advisor.decide.verdict.rules import FACTS, Facts, Outcome, facts_asked, outcome, readable_fact, unknown_fact
 from advisor.errors import InputError
 from advisor.files.records import read_own_yaml, read_yaml
-from advisor.schema import Rule, RuleExplanation
+from advisor.schema.catalog import Rule, RuleExplanation
 
 
 def read_rules(folder: Path) -> tuple[Rule, ...]:

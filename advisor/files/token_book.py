@@ -12,7 +12,7 @@ import msgspec
 from advisor.errors import InputError
 from advisor.files.catalog import read_token_book
 from advisor.files.records import write_atomically
-from advisor.schema import TokenPrice
+from advisor.schema.catalog import TokenPrice
 
 COLUMNS = tuple(TokenPrice.__struct_fields__)
 MODES = ("chat", "responses", "completion", "embedding")

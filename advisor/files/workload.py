@@ -13,7 +13,16 @@ from advisor.errors import InputError
 from advisor.files.catalog import carbon_of, hardware_names, read_device
 from advisor.files.records import has_key, read_yaml, sha256
 from advisor.quality_floor import METRICS, OWN, is_known
-from advisor.schema import EnergyChoice, HardwareChoice, Inputs, OfflineWorkload, Quality, SequenceLength, Trace, Workload
+from advisor.schema.workload import (
+    EnergyChoice,
+    HardwareChoice,
+    Inputs,
+    OfflineWorkload,
+    Quality,
+    SequenceLength,
+    Trace,
+    Workload,
+)
 from advisor.units import LARGEST
 
 MIN_TRACE_REQUESTS = 100  # fewer say nothing of a p99

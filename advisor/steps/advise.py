@@ -17,7 +17,9 @@ from advisor.files.places import local_carbon, places
 from advisor.files.records import is_offline_advice, read_json, sha256
 from advisor.files.rulebook import rules_with
 from advisor.files.workload import examples_sha256, read_question, read_trace
-from advisor.schema import Advice, Lifecycle, OfflineAdvice, OfflineWorkload, Profile, Trace, Workload
+from advisor.schema.advice import Advice, OfflineAdvice
+from advisor.schema.profile import Profile
+from advisor.schema.workload import Lifecycle, OfflineWorkload, Trace, Workload
 
 if TYPE_CHECKING:
     pass

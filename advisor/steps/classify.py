@@ -8,7 +8,9 @@ from advisor.decide.verdict.rules import Rulebook
 from advisor.errors import InputError
 from advisor.files.life import LifeWorkload, market_of, read_life, read_portfolio, requests_per_s
 from advisor.files.rulebook import explained, read_rules, rule_named, rules_with
-from advisor.schema import Classification, PortfolioPlan, Rule, RuleExplanation
+from advisor.schema.catalog import Rule, RuleExplanation
+from advisor.schema.lifetime import Classification
+from advisor.schema.portfolio import PortfolioPlan
 
 
 def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classification:

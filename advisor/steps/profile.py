@@ -24,18 +24,11 @@ from advisor.measure.timing.journal import Journal
 from advisor.measure.variants.making import Plan, Report, preflight
 from advisor.measure.variants.quantize import QUANTIZING
 from advisor.quality_floor import OWN
-from advisor.schema import (
-    SCHEMA_VERSION,
-    Elsewhere,
-    ModelFacts,
-    ModelInput,
-    OfflineWorkload,
-    Profile,
-    ProfileSettings,
-    Quality,
-    Scheme,
-    Workload,
-)
+from advisor.schema.catalog import Scheme
+from advisor.schema.model import ModelFacts, ModelInput
+from advisor.schema.profile import Elsewhere, Profile, ProfileSettings
+from advisor.schema.record import SCHEMA_VERSION
+from advisor.schema.workload import OfflineWorkload, Quality, Workload
 from advisor.steps.serve import trial
 
 DEFAULT_BUDGET_S = 60.0

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.files.records import write_record
-from advisor.schema import Advice, OfflineAdvice
+from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.steps.advise import advise_on
 from advisor.steps.report import write_reports
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from advisor.files.records import write_atomically
-from advisor.schema import Advice, OfflineAdvice
+from advisor.schema.advice import Advice, OfflineAdvice
 
 
 def write_reports(advice: Advice | OfflineAdvice, folder: Path) -> None:

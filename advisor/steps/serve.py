@@ -15,20 +15,9 @@ from advisor.errors import InputError, ModelError
 from advisor.measure.runtime.ort_session import Place
 from advisor.measure.serving import load_test
 from advisor.measure.serving.server import Serve
-from advisor.schema import (
-    Calibration,
-    Candidate,
-    HardwareChoice,
-    Inputs,
-    LoadTest,
-    Measurement,
-    Prediction,
-    Profile,
-    SequenceLength,
-    Slo,
-    Traffic,
-    Workload,
-)
+from advisor.schema.advice import Candidate, LoadTest, Prediction
+from advisor.schema.profile import Calibration, Measurement, Profile
+from advisor.schema.workload import HardwareChoice, Inputs, SequenceLength, Slo, Traffic, Workload
 from advisor.units import seconds
 
 TRIAL_S = 3.0

@@ -11,12 +11,8 @@ from advisor.decide.queue.site import Bench
 from advisor.errors import InputError
 from advisor.files.records import digest, sha256, write_atomically, write_record
 from advisor.measure.variants.making import Report
-from advisor.schema import (
-    Advice,
-    Candidate,
-    LoadTest,
-    Profile,
-)
+from advisor.schema.advice import Advice, Candidate, LoadTest
+from advisor.schema.profile import Profile
 from advisor.steps.advise import read_advice, read_profile, recorded, request_of, with_quality_on
 from advisor.steps.report import write_reports
 from advisor.steps.serve import serve_for_real

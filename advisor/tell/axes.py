@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from advisor.schema import Estimate, Record
+from advisor.schema.record import Estimate, Record
 
 CHARACTER_WIDTH = 7.2  # of the 12-unit chart font, on the generous side: a label may end early but never overlap
 LINE_HEIGHT = 14.0

@@ -1,7 +1,7 @@
 """How full the batches of a candidate are, in one line."""
 
 from advisor import units
-from advisor.schema import Prediction
+from advisor.schema.advice import Prediction
 
 LEAST_TOLD = 0.005  # rarer sizes would read as none
 

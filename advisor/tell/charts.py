@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from advisor import units
-from advisor.schema import Advice, Estimate, ModelFacts, Prediction, Record, ServiceCurve
+from advisor.schema.advice import Advice, Prediction, ServiceCurve
+from advisor.schema.model import ModelFacts
+from advisor.schema.record import Estimate, Record
 from advisor.tell import axes
 from advisor.tell.axes import Box, Label, Point, Scale, Tick
 from advisor.tell.options import Option, options

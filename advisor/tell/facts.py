@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 
 from advisor import units
-from advisor.schema import ModelFacts, ModelInput, Profile
+from advisor.schema.model import ModelFacts, ModelInput
+from advisor.schema.profile import Profile
 
 OPERATORS_TOLD = 8
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from advisor import units
-from advisor.schema import Hardware, Price
+from advisor.schema.catalog import Hardware, Price
 
 MOST_LEFT_OUT_TOLD = 5
 

@@ -2,7 +2,9 @@
 
 import msgspec
 
-from advisor.schema import Classification, PortfolioPlan, Record
+from advisor.schema.lifetime import Classification
+from advisor.schema.portfolio import PortfolioPlan
+from advisor.schema.record import Record
 from advisor.tell.life_text import classification_text, portfolio_text
 
 

@@ -4,7 +4,10 @@ import textwrap
 from collections.abc import Callable
 
 from advisor import units
-from advisor.schema import Classification, CostLine, Estimate, Opportunity, PortfolioPlan, RuleExplanation
+from advisor.schema.catalog import RuleExplanation
+from advisor.schema.lifetime import Classification, CostLine, Opportunity
+from advisor.schema.portfolio import PortfolioPlan
+from advisor.schema.record import Estimate
 
 WIDTH = 110
 

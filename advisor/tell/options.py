@@ -1,6 +1,7 @@
 """Which configurations the report compares, and the parts they play in it."""
 
-from advisor.schema import Advice, Candidate, Prediction, Record
+from advisor.schema.advice import Advice, Candidate, Prediction
+from advisor.schema.record import Record
 
 
 class Option(Record, frozen=True, kw_only=True):

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from advisor import units
-from advisor.schema import BUSY_FRACTION, STALE_DAYS, Advice, Classification, OfflineAdvice
+from advisor.schema.advice import BUSY_FRACTION, Advice, OfflineAdvice
+from advisor.schema.catalog import STALE_DAYS
+from advisor.schema.lifetime import Classification
 from advisor.tell import charts
 from advisor.tell.batches import batches
 from advisor.tell.life_text import answer

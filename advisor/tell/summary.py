@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from advisor import units
-from advisor.schema import BUSY_FRACTION, Advice, Estimate, LoadTest, OfflineAdvice, Prediction
+from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, OfflineAdvice, Prediction
+from advisor.schema.record import Estimate
 
 
 def summary(advice: Advice | OfflineAdvice) -> str:

@@ -12,7 +12,7 @@ from advisor.decide.integer_program import Limit, choose
 from advisor.decide.lifetime.levers import judged
 from advisor.decide.portfolio import Member, _bundle, _fit_together, plan
 from advisor.errors import InputError
-from advisor.schema import Portfolio, PortfolioEntry
+from advisor.schema.portfolio import Portfolio, PortfolioEntry
 from tests.decide.lifetime.test_payback import EVERYTHING, WITH_ALL
 from tests.lives import life
 

@@ -23,7 +23,7 @@ from advisor.files.catalog import (
     read_public_measurements,
     read_token_prices,
 )
-from advisor.schema import Hardware
+from advisor.schema.catalog import Hardware
 
 CATALOGUE = Path(__file__).parents[2] / "advisor" / "catalog"
 DEVICES = read_hardware()

@@ -10,7 +10,8 @@ from advisor.files.catalog import read_device, read_token_book, read_token_price
 from advisor.files.places import all_prices, places
 from advisor.files.price_book import guarded, import_prices, read_price_book
 from advisor.files.token_book import import_token_prices
-from advisor.schema import HardwareChoice, Price, Term
+from advisor.schema.catalog import Price, Term
+from advisor.schema.workload import HardwareChoice
 from tests.profiles import NOW, workload
 
 OWN = "provider,region,instance,term,usd_per_hour,date,source\n"

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from advisor.errors import AdvisorError, InputError
 from advisor.files import records
 from advisor.files.records import check_writable, read_json, read_yaml, sha256, to_json, write_atomically, write_record
-from advisor.schema import Advice, Profile, Scheme, Workload
+from advisor.schema.advice import Advice
+from advisor.schema.catalog import Scheme
+from advisor.schema.profile import Profile
+from advisor.schema.workload import Workload
 from tests.profiles import power_law, profile
 
 WORKLOAD = """

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from advisor import cli
-from advisor.schema import Classification, PortfolioPlan
+from advisor.schema.lifetime import Classification
+from advisor.schema.portfolio import PortfolioPlan
 
 ROOT = Path(__file__).parents[2]
 SCENARIO = ROOT / "examples" / "scenarios" / "content-moderation.yaml"

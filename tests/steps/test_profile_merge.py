@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from advisor.cli import cli
 from advisor.errors import InputError
 from advisor.files.records import write_record
-from advisor.schema import OperatorFacts, Profile
+from advisor.schema.model import OperatorFacts
+from advisor.schema.profile import Profile
 from advisor.steps import profile as profiling
 from advisor.steps.recommend import advise_on
 from advisor.tell.report import render

@@ -15,7 +15,9 @@ from sklearn.ensemble import RandomForestClassifier
 from advisor.errors import InputError
 from advisor.files.records import read_json, sha256, write_record
 from advisor.files.workload import read_question, read_trace, read_workload, sequence_lengths
-from advisor.schema import Advice, Inputs, Profile, SequenceLength
+from advisor.schema.advice import Advice
+from advisor.schema.profile import Profile
+from advisor.schema.workload import Inputs, SequenceLength
 from advisor.steps import profile as profiling
 from advisor.steps import recommend, verify
 from tests.profiles import NOW, drop_of, fixed_cost_law, profile, variant, workload

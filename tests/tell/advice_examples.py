@@ -4,8 +4,23 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from advisor import schema
-from advisor.schema import Advice, Basis, Candidate, Estimate, Prediction
+from advisor.schema.advice import (
+    Advice,
+    Candidate,
+    Certificate,
+    LoadTest,
+    Prediction,
+    Replayed,
+    Saving,
+    ServiceCurve,
+    SpeedTie,
+    VariantSummary,
+)
+from advisor.schema.lifetime import BreakEven, CostLine, Expiry, Finding, Flip, Opportunity, Outlook, Verdict
+from advisor.schema.model import Batching, ModelFacts, ModelInput, ModelOutput, OperatorFacts
+from advisor.schema.profile import Agreement, Calibration, Machine, QualityResult
+from advisor.schema.record import SCHEMA_VERSION, Basis, Estimate, Exclusion
+from advisor.schema.workload import Baseline, HardwareChoice, Inputs, Lifecycle, Quality, SequenceLength, Slo, Traffic, Workload
 
 SECONDS_PER_ITEM = {
     "fp32": {32: 0.0079, 128: 0.0312},
@@ -72,10 +87,10 @@ def candidate(variant: str, *, threads: int = 1, instances: int = 2, batch: int 
     )
 
 
-def service_curves() -> tuple[schema.ServiceCurve, ...]:
+def service_curves() -> tuple[ServiceCurve, ...]:
     speed = {(1, 1): 1.0, (2, 1): 0.56, (1, 2): 1.09}
     return tuple(
-        schema.ServiceCurve(
+        ServiceCurve(
             variant=variant,
             intra_op_num_threads=setting[0],
             instances=setting[1],
@@ -94,14 +109,14 @@ def service_curves() -> tuple[schema.ServiceCurve, ...]:
     )
 
 
-def minilm() -> schema.ModelFacts:
-    def operator(type_: str, count: int, flop: float | None, weight_bytes: int = 0) -> schema.OperatorFacts:
-        return schema.OperatorFacts(
+def minilm() -> ModelFacts:
+    def operator(type_: str, count: int, flop: float | None, weight_bytes: int = 0) -> OperatorFacts:
+        return OperatorFacts(
             type=type_, count=count, flop_per_item=flop, activation_bytes_per_item=4.0e6, weight_bytes=weight_bytes
         )
 
-    def ids(name: str, upper_bound: int | None) -> schema.ModelInput:
-        return schema.ModelInput(
+    def ids(name: str, upper_bound: int | None) -> ModelInput:
+        return ModelInput(
             name=name,
             dtype="int64",
             shape=("batch", "sequence"),
@@ -112,7 +127,7 @@ def minilm() -> schema.ModelFacts:
             upper_bound=upper_bound,
         )
 
-    return schema.ModelFacts(
+    return ModelFacts(
         name="all-MiniLM-L6-v2",
         format="onnx",
         sha256="6fd5d72fe4589f189f8ebc006442dbb529bb7ce38f8082112682524616046452",
@@ -123,10 +138,8 @@ def minilm() -> schema.ModelFacts:
         opset={"": 18},
         already_quantized=False,
         inputs=(ids("input_ids", 30522), ids("attention_mask", None)),
-        outputs=(
-            schema.ModelOutput(name="last_hidden_state", dtype="float32", shape=("batch", "sequence", 384), has_classes=False),
-        ),
-        batching=schema.Batching(possible=True, reason="a batch of 3 gave each item the outputs that it has alone"),
+        outputs=(ModelOutput(name="last_hidden_state", dtype="float32", shape=("batch", "sequence", 384), has_classes=False),),
+        batching=Batching(possible=True, reason="a batch of 3 gave each item the outputs that it has alone"),
         operators=(
             operator("MatMul", 48, 2.84e9, 42_467_328),
             operator("Add", 87, 1.4e7, 120_000),
@@ -154,14 +167,14 @@ def drop(value: float, low: float, high: float) -> Estimate:
     return Estimate(value=value, low=low, high=high, basis="measured", source="paired bootstrap over 2,000 items")
 
 
-def variants() -> tuple[schema.VariantSummary, ...]:
-    def quality(value: float, lost: Estimate) -> schema.QualityResult:
-        return schema.QualityResult(
+def variants() -> tuple[VariantSummary, ...]:
+    def quality(value: float, lost: Estimate) -> QualityResult:
+        return QualityResult(
             metric="accuracy", data_sha256="c0ffee" * 10 + "beef", items=2000, baseline=0.895, value=value, drop=lost
         )
 
-    def agreement(cosine_mean: float, cosine_min: float, difference: float) -> schema.Agreement:
-        return schema.Agreement(
+    def agreement(cosine_mean: float, cosine_min: float, difference: float) -> Agreement:
+        return Agreement(
             items=64,
             inputs="given",
             cosine_mean=cosine_mean,
@@ -173,7 +186,7 @@ def variants() -> tuple[schema.VariantSummary, ...]:
     paired = "median of paired ratios over 3 rounds"
     best = "batch 8, 1 thread, 2 instances"
     return (
-        schema.VariantSummary(
+        VariantSummary(
             id="fp32",
             title="as given",
             path="profile.variants/model.onnx",
@@ -188,7 +201,7 @@ def variants() -> tuple[schema.VariantSummary, ...]:
             admitted=True,
             admitted_because="the model as it was given",
         ),
-        schema.VariantSummary(
+        VariantSummary(
             id="ort-extended",
             title="graph fusions of ONNX Runtime",
             path="profile.variants/model.onnx",
@@ -203,7 +216,7 @@ def variants() -> tuple[schema.VariantSummary, ...]:
             admitted=True,
             admitted_because="lossless: only the order of arithmetic differs",
         ),
-        schema.VariantSummary(
+        VariantSummary(
             id="int8-dynamic",
             title="8-bit weights per channel, activations quantized at run time",
             path="profile.variants/model.onnx",
@@ -221,13 +234,13 @@ def variants() -> tuple[schema.VariantSummary, ...]:
     )
 
 
-def finding(rule: str, title: str, outcome: str, why: str) -> schema.Finding:
-    return schema.Finding(rule=rule, title=title, outcome=outcome, favours="inference", weight=1.0, why=why)
+def finding(rule: str, title: str, outcome: str, why: str) -> Finding:
+    return Finding(rule=rule, title=title, outcome=outcome, favours="inference", weight=1.0, why=why)
 
 
-def verdict() -> schema.Verdict:
+def verdict() -> Verdict:
     model = "lifetime cost over 12 months"
-    return schema.Verdict(
+    return Verdict(
         dominated_by="inference",
         because="Serving takes 83 % of what the model costs over 12 months, and the always-on floor alone more than fine-tuning.",
         shares={
@@ -249,7 +262,7 @@ def verdict() -> schema.Verdict:
     )
 
 
-def firm_verdict() -> schema.Verdict:
+def firm_verdict() -> Verdict:
     """A verdict with all that can be said beside: lines, what turns it, a lever that pays and one that does not."""
     usd = about(2978.0, "projected", "730 h a month x usd an hour")
     return replace(
@@ -257,13 +270,13 @@ def firm_verdict() -> schema.Verdict:
         robust=False,
         turned_by=("$200 a label: mixed",),
         flips_when=(
-            schema.Flip(
+            Flip(
                 input="requests_per_s", now=60.0, at=0.47, direction="below", becomes="mixed", told="below 41,000 requests a day"
             ),
         ),
         lines=(
-            schema.CostLine(what="serving", kind="inference", usd=usd, formula="730 h a month x usd an hour", because=""),
-            schema.CostLine(
+            CostLine(what="serving", kind="inference", usd=usd, formula="730 h a month x usd an hour", because=""),
+            CostLine(
                 what="validation",
                 kind="data",
                 usd=None,
@@ -276,8 +289,8 @@ def firm_verdict() -> schema.Verdict:
     )
 
 
-def break_even(lever: str, after_months: float | None) -> schema.BreakEven:
-    return schema.BreakEven(
+def break_even(lever: str, after_months: float | None) -> BreakEven:
+    return BreakEven(
         lever=lever,
         title=f"The lever {lever}",
         saving_usd=about(1000.0, "projected", "a test"),
@@ -290,22 +303,22 @@ def break_even(lever: str, after_months: float | None) -> schema.BreakEven:
     )
 
 
-def outlook() -> schema.Outlook:
-    return schema.Outlook(
+def outlook() -> Outlook:
+    return Outlook(
         answer="Serve another variant that was measured: saves about $5,900 a year and costs $1,800 once, paid back by 2027-03-11.",
         change_nothing=False,
         opportunities=(opportunity("switch-variant", 5900.0, pays=True), opportunity("autoscale", -12.0, pays=False)),
-        not_judged=(schema.Exclusion(what="Run on spare capacity", reason="give lifecycle.options.spot_discount"),),
+        not_judged=(Exclusion(what="Run on spare capacity", reason="give lifecycle.options.spot_discount"),),
         expires_when=(
-            schema.Expiry(what="the prices are older than 90 days", on="2027-02-20", because="prices have no date"),
-            schema.Expiry(what="the runtime is another version", on=None, because="measured with onnxruntime 1.31.1"),
+            Expiry(what="the prices are older than 90 days", on="2027-02-20", because="prices have no date"),
+            Expiry(what="the runtime is another version", on=None, because="measured with onnxruntime 1.31.1"),
         ),
     )
 
 
-def opportunity(lever: str, saving_usd: float, *, pays: bool) -> schema.Opportunity:
+def opportunity(lever: str, saving_usd: float, *, pays: bool) -> Opportunity:
     saving = Estimate(value=saving_usd, low=saving_usd - 50, high=saving_usd + 50, basis="simulated", source="a test")
-    return schema.Opportunity(
+    return Opportunity(
         lever=lever,
         title=f"The lever {lever}",
         field="variant",
@@ -324,16 +337,16 @@ def opportunity(lever: str, saving_usd: float, *, pays: bool) -> schema.Opportun
     )
 
 
-def workload() -> schema.Workload:
-    return schema.Workload(
+def workload() -> Workload:
+    return Workload(
         name="semantic search",
-        traffic=schema.Traffic(requests_per_s=60.0, burstiness_cv=1.4),
-        slo=schema.Slo(latency_s=0.05),
-        hardware=schema.HardwareChoice(price_usd_per_hour={"local": 0.34}),
-        inputs=schema.Inputs(sequence_length=schema.SequenceLength(p50=32, p95=128, max=256)),
-        quality=schema.Quality(max_drop=0.01, metric="accuracy", data="tweets.csv"),
-        lifecycle=schema.Lifecycle(growth_per_month=0.05, fine_tunings_per_year=4.0, fine_tuning_usd=100.0, labels_usd=220.0),
-        baseline=schema.Baseline(),
+        traffic=Traffic(requests_per_s=60.0, burstiness_cv=1.4),
+        slo=Slo(latency_s=0.05),
+        hardware=HardwareChoice(price_usd_per_hour={"local": 0.34}),
+        inputs=Inputs(sequence_length=SequenceLength(p50=32, p95=128, max=256)),
+        quality=Quality(max_drop=0.01, metric="accuracy", data="tweets.csv"),
+        lifecycle=Lifecycle(growth_per_month=0.05, fine_tunings_per_year=4.0, fine_tuning_usd=100.0, labels_usd=220.0),
+        baseline=Baseline(),
     )
 
 
@@ -352,14 +365,14 @@ def change() -> Advice:
         capacity=74.0,
     )
     return Advice(
-        schema_version=schema.SCHEMA_VERSION,
+        schema_version=SCHEMA_VERSION,
         created="2026-11-22T07:43:23Z",
         advisor_version="0.1.0",
         profile_sha256="9b0c4d51" * 8,
         profile_created="2026-11-22T06:58:02Z",
         profile_path="profile.json",
         model=minilm(),
-        machine=schema.Machine(
+        machine=Machine(
             cpu="AMD EPYC 9R14",
             cores=2,
             memory_bytes=8_200_000_000,
@@ -373,14 +386,14 @@ def change() -> Advice:
         headline="Serve int8-dynamic with 2 instances: $0.34/h instead of $1.02/h",
         recommended=best,
         baseline=today,
-        saving=schema.Saving(
+        saving=Saving(
             usd_per_hour=Estimate(value=0.68, low=0.68, high=0.68, basis="list-price", source="price in the workload file"),
             usd_per_year=Estimate(value=5956.8, low=5956.8, high=5956.8, basis="list-price", source="price in the workload file"),
             fraction=2 / 3,
         ),
         more_ties=False,
         speed_ties=(
-            schema.SpeedTie(
+            SpeedTie(
                 variant="ort-extended",
                 simpler="fp32",
                 speedup=about(1.03, "measured", "median of 12 points, each paired in time", spread=0.05),
@@ -414,7 +427,7 @@ def change() -> Advice:
         variants=variants(),
         service_curves=service_curves(),
         noise_fraction=0.021,
-        certificate=schema.Certificate(
+        certificate=Certificate(
             candidates=5376,
             cut_by_bound=3112,
             cut_by_quality=0,
@@ -430,9 +443,9 @@ def change() -> Advice:
             "one replica: a restart interrupts the service",
         ),
         exclusions=(
-            schema.Exclusion(what="int8-static", reason="needs calibration data, none was given"),
-            schema.Exclusion(what="fp16", reason="this processor has no arithmetic in fp16"),
-            schema.Exclusion(what="4 threads", reason="this machine has 2 cores"),
+            Exclusion(what="int8-static", reason="needs calibration data, none was given"),
+            Exclusion(what="fp16", reason="this processor has no arithmetic in fp16"),
+            Exclusion(what="4 threads", reason="this machine has 2 cores"),
         ),
         notes=("sequence lengths between 32 and 128 are interpolated on a log-log grid",),
     )
@@ -463,7 +476,7 @@ def keep() -> Advice:
         frontier=(today,),
         unproven=unproven,
         outlook=None,
-        verdict=schema.Verdict(
+        verdict=Verdict(
             dominated_by=None,
             because="The cost of fine-tuning is not known: give lifecycle.fine_tuning_usd.",
             shares={},
@@ -481,7 +494,7 @@ def keep() -> Advice:
 def infeasible() -> Advice:
     """Nothing meets the target; the nearest miss is told, and what runs today is far off."""
     base = change()
-    target = replace(base.workload, slo=schema.Slo(latency_s=0.005, quantile=0.95))
+    target = replace(base.workload, slo=Slo(latency_s=0.005, quantile=0.95))
     today = prediction(
         candidate("fp32", threads=2, instances=1, batch=1, replicas=3), p99_s=1.9, utilization=0.97, target_s=0.005, quantile=0.95
     )
@@ -523,7 +536,7 @@ def minimal() -> Advice:
         parameters=0,
         weight_bytes=0,
         inputs=(
-            schema.ModelInput(
+            ModelInput(
                 name="X|<b>",
                 dtype="float32",
                 shape=(None, 30),
@@ -534,10 +547,10 @@ def minimal() -> Advice:
                 upper_bound=None,
             ),
         ),
-        outputs=(schema.ModelOutput(name="label", dtype="int64", shape=(None,), has_classes=False),),
-        batching=schema.Batching(possible=False, reason="the outputs of an item depend on the items beside it"),
+        outputs=(ModelOutput(name="label", dtype="int64", shape=(None,), has_classes=False),),
+        batching=Batching(possible=False, reason="the outputs of an item depend on the items beside it"),
         operators=(
-            schema.OperatorFacts(
+            OperatorFacts(
                 type="TreeEnsembleClassifier", count=1, flop_per_item=None, activation_bytes_per_item=8.0, weight_bytes=0
             ),
         ),
@@ -552,11 +565,11 @@ def minimal() -> Advice:
         profile_path=None,
         speed_ties=(),
         model=model,
-        workload=schema.Workload(
+        workload=Workload(
             name="a|b\n<i>c</i>",
-            traffic=schema.Traffic(trace="trace.csv"),
-            slo=schema.Slo(latency_s=0.001),
-            hardware=schema.HardwareChoice(price_usd_per_hour={"local": 0.05}),
+            traffic=Traffic(trace="trace.csv"),
+            slo=Slo(latency_s=0.001),
+            hardware=HardwareChoice(price_usd_per_hour={"local": 0.05}),
         ),
         outcome="keep",
         headline=f"Keep {name}: nothing is cheaper",
@@ -566,11 +579,11 @@ def minimal() -> Advice:
         ties=(),
         more_ties=False,
         frontier=(today,),
-        verdict=schema.Verdict(
+        verdict=Verdict(
             dominated_by=None, because="Nothing is known of the life of the model: give lifecycle.", shares={}, findings=()
         ),
         variants=(
-            schema.VariantSummary(
+            VariantSummary(
                 id=name,
                 title="as <given>",
                 path="profile.variants/model.onnx",
@@ -587,7 +600,7 @@ def minimal() -> Advice:
             ),
         ),
         service_curves=(
-            schema.ServiceCurve(
+            ServiceCurve(
                 variant=name,
                 intra_op_num_threads=1,
                 instances=1,
@@ -617,7 +630,7 @@ def crowded() -> Advice:
     return replace(
         base,
         model=model,
-        workload=replace(base.workload, slo=schema.Slo(latency_s=0.05, quantile=0.9)),
+        workload=replace(base.workload, slo=Slo(latency_s=0.05, quantile=0.9)),
         frontier=tuple(
             prediction(candidate("int8-dynamic", replicas=replicas), p99_s=0.04 / replicas, utilization=0.5 / replicas)
             for replicas in range(1, 15)
@@ -634,7 +647,7 @@ def served() -> Advice:
     base = change()
     assert base.recommended is not None
 
-    def test(told: Prediction, p50_s: float, p99_s: float, utilization: float, *, kept_up: bool = True) -> schema.LoadTest:
+    def test(told: Prediction, p50_s: float, p99_s: float, utilization: float, *, kept_up: bool = True) -> LoadTest:
         def seen(value: float) -> Estimate:
             return about(value, "measured", "3,000 requests under real load", spread=0.07)
 
@@ -647,7 +660,7 @@ def served() -> Advice:
             else said(p99_s)
         )
         candidate = told.candidate
-        return schema.LoadTest(
+        return LoadTest(
             candidate=candidate,
             requests=3000,
             offered_requests_per_s=60.0,
@@ -662,7 +675,7 @@ def served() -> Advice:
             generator_lag_p99_s=0.0004 if kept_up else 0.021,
             generator_kept_up=kept_up,
             run_delay_fraction=0.01,
-            calibration=schema.Calibration(
+            calibration=Calibration(
                 variant=candidate.variant,
                 intra_op_num_threads=candidate.intra_op_num_threads,
                 instances=candidate.instances,
@@ -678,7 +691,7 @@ def served() -> Advice:
             ),
             meets_slo=p99_s <= base.workload.slo.latency_s,
             predicted=told,
-            expected=schema.Replayed(
+            expected=Replayed(
                 latency_p50_s=said(p50_s * 0.97),
                 latency_p95_s=said(p99_s * 0.71),
                 latency_p99_s=tail,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from advisor import units
-from advisor.schema import Advice, Candidate, Estimate, Prediction, ServiceCurve
+from advisor.schema.advice import Advice, Candidate, Prediction, ServiceCurve
+from advisor.schema.record import Estimate
 from advisor.tell import axes, charts
 from advisor.tell.options import options
 from tests.tell.advice_examples import BUILDERS, candidate, change, infeasible, minimal, prediction

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from advisor.schema import Advice
+from advisor.schema.advice import Advice
 from advisor.tell import report
 from tests.tell.advice_examples import BUILDERS
 

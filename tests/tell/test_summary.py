@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from advisor.schema import Advice, PlaceAnswer
+from advisor.schema.advice import Advice, PlaceAnswer
 from advisor.tell.summary import summary
 from tests.tell.advice_examples import BUILDERS, change, infeasible, keep, minimal
 

@@ -15,28 +15,12 @@ from advisor.decide.queue.site import Bench
 from advisor.decide.verdict.judgement import judge
 from advisor.decide.verdict.rules import Rulebook
 from advisor.errors import InputError
-from advisor.schema import (
-    SCHEMA_VERSION,
-    Advice,
-    Basis,
-    CarbonIntensity,
-    Certificate,
-    Estimate,
-    Exclusion,
-    FleetPlan,
-    Lifecycle,
-    LifetimeModel,
-    Place,
-    Prediction,
-    Profile,
-    PublicMeasurements,
-    Record,
-    Rule,
-    Saving,
-    Trace,
-    Verdict,
-    Workload,
-)
+from advisor.schema.advice import Advice, Certificate, FleetPlan, Place, Prediction, Saving
+from advisor.schema.catalog import CarbonIntensity, LifetimeModel, PublicMeasurements, Rule
+from advisor.schema.lifetime import Verdict
+from advisor.schema.profile import Profile
+from advisor.schema.record import SCHEMA_VERSION, Basis, Estimate, Exclusion, Record
+from advisor.schema.workload import Lifecycle, Trace, Workload
 from advisor.units import HOURS_PER_YEAR
 
 NOTHING_KNOWN = Market(model=LifetimeModel(constants={}, levers=()))

@@ -12,7 +12,9 @@ from advisor.decide.queue.day import relative_rates
 from advisor.decide.queue.search import search
 from advisor.decide.queue.site import Bench
 from advisor.decide.queue.space import Configuration, configurations
-from advisor.schema import Candidate, Estimate, Lever, Prediction
+from advisor.schema.advice import Candidate, Prediction
+from advisor.schema.catalog import Lever
+from advisor.schema.record import Estimate
 
 Costs = tuple[float, float, float]  # usd an hour: low, value, high
 IS_SAME: dict[str, Callable[[Configuration, Configuration], bool]] = {

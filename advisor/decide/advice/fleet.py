@@ -17,7 +17,9 @@ from advisor.decide.queue import day
 from advisor.decide.queue.prediction import Simulator
 from advisor.decide.queue.search import MAX_REPLICAS, Searchable, search_places
 from advisor.decide.queue.space import Configuration
-from advisor.schema import Fleet, FleetOption, FleetPlan, FleetPool, Slo, Term, Traffic
+from advisor.schema.advice import FleetOption, FleetPlan, FleetPool
+from advisor.schema.catalog import Term
+from advisor.schema.workload import Fleet, Slo, Traffic
 
 LEVELS = 12  # of traffic, at which replicas are counted; a part of the day has those of the next level above
 SPLITS = (0.5, 0.8, 0.95)  # of requests by length, that are tried as the short ones

@@ -10,7 +10,10 @@ from advisor.decide.queue.search import Found
 from advisor.decide.queue.site import Bench, predict
 from advisor.decide.queue.space import Configuration
 from advisor.kernels import pareto
-from advisor.schema import STALE_DAYS, Exclusion, PlaceAnswer, Prediction, Workload
+from advisor.schema.advice import PlaceAnswer, Prediction
+from advisor.schema.catalog import STALE_DAYS
+from advisor.schema.record import Exclusion
+from advisor.schema.workload import Workload
 from advisor.units import number
 
 LOCAL = "the machine of the profile"

@@ -12,20 +12,10 @@ from advisor.decide.queue.search import MAX_REPLICAS
 from advisor.decide.queue.site import Bench
 from advisor.decide.queue.space import Configuration, configurations
 from advisor.decide.service.measured import is_projected
-from advisor.schema import (
-    SCHEMA_VERSION,
-    Basis,
-    Certificate,
-    Estimate,
-    Exclusion,
-    OfflineAdvice,
-    OfflineChoice,
-    OfflineWorkload,
-    Profile,
-    Slo,
-    Traffic,
-    Workload,
-)
+from advisor.schema.advice import Certificate, OfflineAdvice, OfflineChoice
+from advisor.schema.profile import Profile
+from advisor.schema.record import SCHEMA_VERSION, Basis, Estimate, Exclusion
+from advisor.schema.workload import OfflineWorkload, Slo, Traffic, Workload
 from advisor.units import seconds, usd
 
 ENDS = ("low", "value", "high")

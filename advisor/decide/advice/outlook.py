@@ -6,7 +6,10 @@ from advisor.decide.advice.changes import Change, Costs
 from advisor.decide.lifetime import opportunities
 from advisor.decide.lifetime.inputs import Life, Market, life_of
 from advisor.decide.queue.site import Bench
-from advisor.schema import BreakEven, Estimate, Expiry, Lifecycle, Opportunity, Outlook, Prediction, Verdict, Workload
+from advisor.schema.advice import Prediction
+from advisor.schema.lifetime import BreakEven, Expiry, Opportunity, Outlook, Verdict
+from advisor.schema.record import Estimate
+from advisor.schema.workload import Lifecycle, Workload
 
 
 def not_worth_it(

@@ -10,7 +10,8 @@ from advisor.decide.queue.search import LOWEST_UTILIZATION, MAX_REPLICAS, Found,
 from advisor.decide.queue.site import Bench, predict, quality_drop
 from advisor.decide.queue.space import Configuration
 from advisor.kernels import pareto
-from advisor.schema import Estimate, Prediction
+from advisor.schema.advice import Prediction
+from advisor.schema.record import Estimate
 from advisor.units import seconds
 
 End = Literal["low", "value", "high"]

@@ -5,7 +5,9 @@ import statistics
 
 from advisor.decide.queue.space import Admission
 from advisor.decide.service.measured import median_estimate, noise_floor, student_t_95
-from advisor.schema import Estimate, Measurement, Profile, ServiceCurve, Variant, VariantSummary
+from advisor.schema.advice import ServiceCurve, VariantSummary
+from advisor.schema.profile import Measurement, Profile, Variant
+from advisor.schema.record import Estimate
 from advisor.visits import clean, is_clean, usual_hop_s
 
 

@@ -11,7 +11,8 @@ from advisor.decide.queue.space import Admission
 from advisor.decide.service.measured import is_projected
 from advisor.decide.service.projected import measure_there
 from advisor.quality_floor import changes
-from advisor.schema import BUSY_FRACTION, Advice, Estimate, Exclusion, LoadTest, Prediction
+from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, Prediction
+from advisor.schema.record import Estimate, Exclusion
 from advisor.units import percent, rate, seconds, usd
 
 NOISY_FRACTION = 0.1

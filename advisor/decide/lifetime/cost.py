@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from advisor.decide.lifetime import serving_cost, training_cost
 from advisor.decide.lifetime.serving_cost import Values
-from advisor.schema import Basis, CostLine, Estimate, Kind
+from advisor.schema.lifetime import CostLine, Kind
+from advisor.schema.record import Basis, Estimate
 from advisor.units import HOURS_PER_MONTH, counted, number
 
 KINDS: tuple[Kind, ...] = ("inference", "fine-tuning", "data", "pre-training")

@@ -4,7 +4,10 @@ from typing import NamedTuple
 
 from advisor.decide.lifetime.training_cost import BYTES_PER_PARAMETER, FLOP_PER_PARAMETER_TOKEN
 from advisor.errors import InputError
-from advisor.schema import Assumption, Constant, Estimate, Lifecycle, LifetimeModel, Record
+from advisor.schema.catalog import Constant, LifetimeModel
+from advisor.schema.lifetime import Assumption
+from advisor.schema.record import Estimate, Record
+from advisor.schema.workload import Lifecycle
 from advisor.units import unit_of
 
 GIVEN = "the workload file"

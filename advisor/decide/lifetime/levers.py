@@ -8,7 +8,9 @@ from advisor import units
 from advisor.decide.lifetime import serving_cost, training_cost
 from advisor.decide.lifetime.inputs import Device, Life, Market, TokenPrices
 from advisor.decide.lifetime.serving_cost import Values
-from advisor.schema import Constant, Estimate, Exclusion, Lever, Lifecycle, Source
+from advisor.schema.catalog import Constant, Lever
+from advisor.schema.record import Estimate, Exclusion, Source
+from advisor.schema.workload import Lifecycle
 
 
 class Move(NamedTuple):

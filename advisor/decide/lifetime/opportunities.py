@@ -8,7 +8,10 @@ from advisor.decide.lifetime import payback
 from advisor.decide.lifetime.inputs import Life, Market
 from advisor.decide.lifetime.levers import effort_days, judged
 from advisor.decide.lifetime.payback import Gain
-from advisor.schema import BreakEven, Estimate, Exclusion, Expiry, Flip, Lever, Lifecycle, Opportunity, Outlook
+from advisor.schema.catalog import Lever
+from advisor.schema.lifetime import BreakEven, Expiry, Flip, Opportunity, Outlook
+from advisor.schema.record import Estimate, Exclusion
+from advisor.schema.workload import Lifecycle
 
 PRICE_DAYS = 90  # an older price is not to be relied on
 MONTHS_LOOKED_AHEAD = 120

@@ -9,7 +9,8 @@ from advisor import units
 from advisor.decide.lifetime import cost as lifecycle
 from advisor.decide.lifetime.levers import Move, once_usd
 from advisor.decide.lifetime.serving_cost import Values
-from advisor.schema import BreakEven, Estimate
+from advisor.schema.lifetime import BreakEven
+from advisor.schema.record import Estimate
 
 LARGEST_STEP = 20  # 2^20 times today's traffic
 CLOSE = 1e-9

@@ -8,7 +8,9 @@ import msgspec
 import numpy as np
 
 from advisor.decide.service.measured import student_t_95
-from advisor.schema import Calibration, Candidate, Estimate, Record
+from advisor.schema.advice import Candidate
+from advisor.schema.profile import Calibration
+from advisor.schema.record import Estimate, Record
 
 BLOCKS = 8  # stretches of the test that count as independent draws
 ENOUGH_BATCHES = 20  # to tell a median of

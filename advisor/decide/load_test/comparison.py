@@ -9,7 +9,9 @@ from advisor.decide.queue.demand import quantiles
 from advisor.decide.queue.site import Bench, over_runs
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import NORMAL_95, service_table
-from advisor.schema import Calibration, Candidate, Estimate, LoadTest, Prediction, Record, Replayed
+from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed
+from advisor.schema.profile import Calibration
+from advisor.schema.record import Estimate, Record
 
 # A generator later than this, for one request in a hundred, did not offer the load that it was asked for; of long latencies it may be
 # this part late.

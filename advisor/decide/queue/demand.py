@@ -9,7 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 from advisor.decide.queue import day
-from advisor.schema import SequenceLength, Workload
+from advisor.schema.workload import SequenceLength, Workload
 
 SEEDS = 4
 # So many requests beyond the quantile in each run, or of a day's busiest part in all runs together, that its sampling error stays

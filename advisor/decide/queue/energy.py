@@ -1,6 +1,10 @@
 """What a request takes in energy and emits in carbon, from the power of the hardware and how busy it is."""
 
-from advisor.schema import CarbonIntensity, EnergyChoice, Estimate, Place, Profile
+from advisor.schema.advice import Place
+from advisor.schema.catalog import CarbonIntensity
+from advisor.schema.profile import Profile
+from advisor.schema.record import Estimate
+from advisor.schema.workload import EnergyChoice
 
 # What a device draws when it idles, as a share of what it draws at most: idle GPUs and servers are told to take a tenth to a half.
 IDLE_FRACTION = {"low": 0.1, "value": 0.3, "high": 0.5}

@@ -11,7 +11,8 @@ from advisor.decide.queue.demand import SEEDS, Demand, quantiles, rank, warm, wa
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import ServiceGrid, service_table
 from advisor.kernels import queue_sim
-from advisor.schema import Calibration, Estimate, Record
+from advisor.schema.profile import Calibration
+from advisor.schema.record import Estimate, Record
 
 # Service inside a server, beside a generator and a batcher, over service in the profile: runs of the same model differed by 0.91 to
 # 1.15 where the machine was quiet (prototype, 36 runs, 2026-11); the load test replaces this assumption by a measurement.

@@ -11,7 +11,7 @@ from advisor.decide.queue.bounds import Bounds
 from advisor.decide.queue.prediction import Simulator
 from advisor.decide.queue.space import Configuration
 from advisor.kernels import search as kernel
-from advisor.schema import Record
+from advisor.schema.record import Record
 
 MAX_REPLICAS = 512
 ENOUGH_CHEAPEST = 7

@@ -14,21 +14,11 @@ from advisor.decide.queue.space import Configuration, admission, baseline_config
 from advisor.decide.queue.speed_ties import speed_ties
 from advisor.decide.service.measured import is_projected, service_grids
 from advisor.decide.service.projected import GroundOfService, measured_there, projected
-from advisor.schema import (
-    Baseline,
-    Basis,
-    CarbonIntensity,
-    Estimate,
-    Exclusion,
-    Place,
-    Prediction,
-    Profile,
-    PublicMeasurements,
-    Trace,
-    Traffic,
-    Variant,
-    Workload,
-)
+from advisor.schema.advice import Place, Prediction
+from advisor.schema.catalog import CarbonIntensity, PublicMeasurements
+from advisor.schema.profile import Profile, Variant
+from advisor.schema.record import Basis, Estimate, Exclusion
+from advisor.schema.workload import Baseline, Trace, Traffic, Workload
 from advisor.units import HOURS_PER_MONTH, usd
 from advisor.visits import clean, slowdown_at_other_distance, usual_hop_s
 

@@ -2,7 +2,10 @@
 
 from advisor.decide.service.measured import ServiceGrid
 from advisor.quality_floor import judge
-from advisor.schema import Baseline, Candidate, Profile, Record, Variant, Workload
+from advisor.schema.advice import Candidate
+from advisor.schema.profile import Profile, Variant
+from advisor.schema.record import Record
+from advisor.schema.workload import Baseline, Workload
 from advisor.units import seconds
 
 QUEUE_DELAYS_S = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)

@@ -4,7 +4,9 @@ import math
 import statistics
 
 from advisor.decide.service.measured import student_t_95
-from advisor.schema import Estimate, Measurement, Profile, SpeedTie
+from advisor.schema.advice import SpeedTie
+from advisor.schema.profile import Measurement, Profile
+from advisor.schema.record import Estimate
 from advisor.visits import is_clean
 
 Point = tuple[int, int | None, int, int]  # batch_size, sequence_length, intra_op_num_threads, instances

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from advisor.schema import Estimate, Measurement, Profile, Record, Visit
+from advisor.schema.profile import Measurement, Profile, Visit
+from advisor.schema.record import Estimate, Record
 
 # 95th percentile of Student's t by degrees of freedom: a 90% interval of a mean of so few visits.
 STUDENT_T_95 = {

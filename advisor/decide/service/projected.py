@@ -8,20 +8,10 @@ import msgspec
 
 from advisor.decide.service import public_models
 from advisor.decide.service.measured import ServiceGrid, service_grids
-from advisor.schema import (
-    Estimate,
-    Evidence,
-    Exclusion,
-    Hardware,
-    Machine,
-    Place,
-    Precision,
-    Profile,
-    PublicMeasurements,
-    PublicSeries,
-    Record,
-    Variant,
-)
+from advisor.schema.advice import Place
+from advisor.schema.catalog import Evidence, Hardware, Precision, PublicMeasurements, PublicSeries
+from advisor.schema.profile import Machine, Profile, Variant
+from advisor.schema.record import Estimate, Exclusion, Record
 from advisor.units import size
 
 MAX_PROJECTED_BATCH = 64

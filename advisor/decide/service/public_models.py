@@ -12,7 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from advisor.schema import DeviceClass, Ground, Hardware, ModelFacts, ProjectionError, PublicMeasurements, PublicSeries, Record
+from advisor.schema.catalog import DeviceClass, Ground, Hardware, ProjectionError, PublicMeasurements, PublicSeries
+from advisor.schema.model import ModelFacts
+from advisor.schema.record import Record
 
 # How unlike two settings are, as an exponent: a weight falls to a third for each. Set by hand once for all models; twice as wide and
 # half as wide did no better over splits by model.

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from advisor.errors import InputError
-from advisor.schema import Record
+from advisor.schema.record import Record
 
 # Where rule-engine's PLY looks: the package of its Parser, and PLY's own name for a module of tables.
 TABLES_MODULE = "rule_engine.parser.parsetab"

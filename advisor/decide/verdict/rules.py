@@ -11,7 +11,9 @@ from advisor import units
 from advisor.decide.verdict.rule_parser import import_rule_engine
 from advisor.decide.verdict.rules import conditions
 from advisor.errors import InputError
-from advisor.schema import Class, Estimate, Finding, Rule, Verdict
+from advisor.schema.catalog import Class, Rule
+from advisor.schema.lifetime import Finding, Verdict
+from advisor.schema.record import Estimate
 
 Facts = Mapping[str, float | bool | None]  # None, as well as absence, is unknown
 Outcome = Literal["fires", "silent", "unknown"]

@@ -6,7 +6,9 @@ from typing import Literal
 
 from advisor import units
 from advisor.decide.lifetime.serving_cost import Values
-from advisor.schema import Class, Estimate, Flip
+from advisor.schema.catalog import Class
+from advisor.schema.lifetime import Flip
+from advisor.schema.record import Estimate
 
 Ask = Callable[[Values], Class | None]
 

@@ -12,7 +12,7 @@ import numpy as np
 from advisor.errors import InputError, ModelError
 from advisor.measure.model import input_rows, onnx_graph, operator_cost
 from advisor.measure.runtime import ort_session
-from advisor.schema import Batching, Family, Graph, GraphInput, ModelFacts, ModelInput, ModelOutput, OperatorFacts
+from advisor.schema.model import Batching, Family, Graph, GraphInput, ModelFacts, ModelInput, ModelOutput, OperatorFacts
 
 QUANTIZED_OPERATORS = {
     "DequantizeLinear",

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from advisor.errors import InputError
-from advisor.schema import GraphInput, ModelInput, Role
+from advisor.schema.model import GraphInput, ModelInput, Role
 
 BATCH_NAME = re.compile(r"batch|^n$|^b$|^bs$|^bsz$", re.IGNORECASE)
 SIDE_NAME = re.compile(r"height|width|^h$|^w$", re.IGNORECASE)

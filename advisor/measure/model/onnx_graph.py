@@ -11,7 +11,7 @@ import numpy as np
 
 from advisor.errors import InputError, ModelError
 from advisor.measure.model.operator_cost import mean_leaf_depths
-from advisor.schema import Graph, GraphInput, GraphOutput
+from advisor.schema.model import Graph, GraphInput, GraphOutput
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto

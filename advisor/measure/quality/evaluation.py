@@ -9,7 +9,9 @@ from advisor.measure.quality.evaluation import metrics
 from advisor.measure.quality.metrics import Case, Outputs, Score
 from advisor.measure.quality.scores import item_cosines
 from advisor.quality_floor import OWN, TOP_K
-from advisor.schema import Agreement, Estimate, Metric, ModelInput, ModelOutput, QualityResult, SliceResult
+from advisor.schema.model import ModelInput, ModelOutput
+from advisor.schema.profile import Agreement, QualityResult, SliceResult
+from advisor.schema.record import Estimate, Metric
 
 LABELS = ("label", "labels", "y", "target")  # names under which the data holds what is true
 SLICES = ("slice", "slices", "group")  # and parts of the items that are judged each for itself

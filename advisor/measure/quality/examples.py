@@ -20,7 +20,7 @@ from advisor.errors import AdvisorError, InputError, MissingDependencyError
 from advisor.measure.model import input_rows
 from advisor.measure.quality.evaluation import LABELS, SLICES
 from advisor.quality_floor import OWN
-from advisor.schema import ModelInput
+from advisor.schema.model import ModelInput
 
 NUMBERED = re.compile(r"(?P<name>.*?)[._\[ ]?(?P<place>\d+)\]?")  # x_0, x.1, x[2], pixel 3
 # Set aside of data that has labels to find ranges with: more change them little, and each is one less to judge by.

@@ -8,7 +8,8 @@ import numpy as np
 from advisor.errors import AdvisorError, InputError
 from advisor.measure.quality.scores import area_under_curve, edit_distance, item_cosines, ranks
 from advisor.quality_floor import OWN, TOP_K
-from advisor.schema import ModelInput, ModelOutput, Record
+from advisor.schema.model import ModelInput, ModelOutput
+from advisor.schema.record import Record
 
 Outputs = Mapping[str, np.ndarray]
 Loss = Literal["difference", "rise", "increase"]  # what is lost: a fall, a rise, or a rise as a fraction of the baseline

@@ -6,7 +6,7 @@ import os
 import platform
 from pathlib import Path
 
-from advisor.schema import Machine
+from advisor.schema.profile import Machine
 
 # Instruction sets that decide which precision is fast in ONNX Runtime's CPU kernels, as Linux spells them.
 DECISIVE_FLAGS = (

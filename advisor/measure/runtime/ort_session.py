@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from advisor.errors import ModelError
-from advisor.schema import CPU, Record
+from advisor.schema.catalog import CPU
+from advisor.schema.record import Record
 
 # onnxruntime ships no types, and importing it only to name one would load it: a session is known here by what is done with it.
 Session = Any

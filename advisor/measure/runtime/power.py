@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from advisor.schema import Estimate, Power
+from advisor.schema.profile import Power
+from advisor.schema.record import Estimate
 
 RAPL = Path("/sys/class/powercap")
 LEAST_S = 0.05  # counters are renewed every millisecond or so; a shorter span says little

@@ -18,7 +18,8 @@ import numpy as np
 
 from advisor.measure.model import input_rows
 from advisor.measure.runtime import cores, machine, ort_session
-from advisor.schema import ModelInput, Record
+from advisor.schema.model import ModelInput
+from advisor.schema.record import Record
 
 WARM_UP_CALLS = 3
 DISTINCT_ITEMS = 16

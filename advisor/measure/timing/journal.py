@@ -6,7 +6,8 @@ from typing import BinaryIO
 import msgspec
 
 from advisor.errors import InputError
-from advisor.schema import Exclusion, Record, Variant, Visit
+from advisor.schema.profile import Variant, Visit
+from advisor.schema.record import Exclusion, Record
 
 
 class Point(Record, frozen=True, kw_only=True):

@@ -27,7 +27,8 @@ from advisor.measure.variants.making import AGAIN, Plan, Report, Workers, baseli
 from advisor.measure.variants.screening import Lineup
 from advisor.measure.worker.client import WorkerError
 from advisor.measure.worker.process import Loaded, Time, Timed
-from advisor.schema import SCHEMA_VERSION, Exclusion, Measurement, NoiseFloor, Profile, Variant, Visit
+from advisor.schema.profile import Measurement, NoiseFloor, Profile, Variant, Visit
+from advisor.schema.record import SCHEMA_VERSION, Exclusion
 from advisor.units import seconds
 from advisor.visits import usual_hop_s
 

@@ -10,7 +10,8 @@ import msgspec
 
 from advisor.measure.timing.journal import Journal, Point
 from advisor.measure.variants.making import AGAIN, Plan
-from advisor.schema import ModelFacts, Visit
+from advisor.schema.model import ModelFacts
+from advisor.schema.profile import Visit
 from advisor.visits import clean, is_at_usual_distance, is_clean, usual_hop_s
 
 MIN_ROUNDS = 3

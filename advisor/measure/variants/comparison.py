@@ -18,7 +18,8 @@ from advisor.measure.timing.schedule import longest_call_s
 from advisor.measure.variants.making import Plan, Workers, baseline_id
 from advisor.measure.worker.client import WorkerError
 from advisor.measure.worker.process import Predict, Predicted, Time, Timed
-from advisor.schema import Estimate, QualityResult, Variant
+from advisor.schema.profile import QualityResult, Variant
+from advisor.schema.record import Estimate
 
 COMPARED_ITEMS = 16
 PREDICT_BATCH_SIZE = 8  # as a server would batch: what shares a batch can matter to a dynamically quantized model

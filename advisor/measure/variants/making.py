@@ -18,7 +18,10 @@ from advisor.measure.variants.making import quantize
 from advisor.measure.variants.quantize import EVERY, Ingredients, Nodes
 from advisor.measure.worker.client import WorkerProcess
 from advisor.measure.worker.process import Load, Loaded
-from advisor.schema import Exclusion, Graph, Machine, ModelFacts, ProfileSettings, Scheme, Variant
+from advisor.schema.catalog import Scheme
+from advisor.schema.model import Graph, ModelFacts
+from advisor.schema.profile import Machine, ProfileSettings, Variant
+from advisor.schema.record import Exclusion
 
 # The baseline under another name: measured as if it were a variant, so that the difference of equal things is known.
 AGAIN = "~again"

@@ -5,7 +5,10 @@ import msgspec
 from advisor.measure.model.operator_cost import CONVOLUTIONS, RECURRENT
 from advisor.measure.runtime.machine import has_vnni
 from advisor.measure.variants.quantize import QUANTIZING
-from advisor.schema import CPU, Exclusion, Machine, ModelFacts, Scheme
+from advisor.schema.catalog import CPU, Scheme
+from advisor.schema.model import ModelFacts
+from advisor.schema.profile import Machine
+from advisor.schema.record import Exclusion
 from advisor.units import percent
 
 # Arithmetic in the operators that a scheme changes, as a share of all: below, even work done in no time would hardly show.

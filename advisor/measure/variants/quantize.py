@@ -16,7 +16,9 @@ from advisor.measure.model import checkpoint, onnx_graph
 from advisor.measure.runtime import ort_session
 from advisor.measure.runtime.quiet import quiet
 from advisor.measure.variants.making import int8_file
-from advisor.schema import Exclusion, Graph, Scheme
+from advisor.schema.catalog import Scheme
+from advisor.schema.model import Graph
+from advisor.schema.record import Exclusion
 
 # Above this a protobuf file cannot hold the weights (its limit is 2 GiB).
 EXTERNAL_DATA_BYTES = 1_900_000_000

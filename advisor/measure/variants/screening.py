@@ -35,7 +35,10 @@ from advisor.measure.variants.sensitivity import Errors
 from advisor.measure.worker.client import WorkerError, WorkerProcess
 from advisor.measure.worker.process import Loaded
 from advisor.quality_floor import judge
-from advisor.schema import Exclusion, Graph, QualityResult, Scheme, Variant
+from advisor.schema.catalog import Scheme
+from advisor.schema.model import Graph
+from advisor.schema.profile import QualityResult, Variant
+from advisor.schema.record import Exclusion
 
 # A search for mixed precision may take as long as this part of the time for measuring.
 MIXED_SHARE = 0.75

@@ -12,7 +12,7 @@ from advisor.measure.variants.making import Plan, ingredients, quantize
 from advisor.measure.variants.quantize import Nodes
 from advisor.measure.worker.client import WorkerError, WorkerProcess
 from advisor.measure.worker.process import Load, Loaded, Predict, Predicted
-from advisor.schema import Scheme
+from advisor.schema.catalog import Scheme
 
 ITEMS = 16
 BATCH_SIZE = 8

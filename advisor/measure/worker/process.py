@@ -14,7 +14,8 @@ import numpy as np
 from advisor.errors import AdvisorError, ModelError
 from advisor.measure.model import input_rows
 from advisor.measure.runtime import cores, machine, ort_session
-from advisor.schema import ModelInput, Record
+from advisor.schema.model import ModelInput
+from advisor.schema.record import Record
 
 
 class Load(Record, frozen=True, kw_only=True, tag=True):

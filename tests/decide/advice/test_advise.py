@@ -10,16 +10,9 @@ from msgspec.structs import replace
 from advisor.decide.advice.advise import advise
 from advisor.errors import InputError
 from advisor.files.records import to_json
-from advisor.schema import (
-    Advice,
-    Baseline,
-    Estimate,
-    Lifecycle,
-    Quality,
-    SequenceLength,
-    Slo,
-    Trace,
-)
+from advisor.schema.advice import Advice
+from advisor.schema.record import Estimate
+from advisor.schema.workload import Baseline, Lifecycle, Quality, SequenceLength, Slo, Trace
 from tests.profiles import (
     STEADY,
     UNSTEADY,

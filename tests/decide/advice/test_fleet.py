@@ -10,7 +10,7 @@ from advisor.decide.integer_program import cheapest_mix
 from advisor.decide.queue import day
 from advisor.decide.queue.site import Bench
 from advisor.decide.queue.space import configurations
-from advisor.schema import Fleet, SequenceLength
+from advisor.schema.workload import Fleet, SequenceLength
 from tests.profiles import fixed_cost_law, profile, workload
 
 SLO_QUANTILE = 0.9

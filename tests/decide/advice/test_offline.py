@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from advisor.decide.advice.offline import _as_online, advise_offline
 from advisor.decide.queue.site import Bench
 from advisor.decide.queue.space import configurations
-from advisor.schema import HardwareChoice, Inputs, OfflineWorkload, Quality, SequenceLength, Volume
+from advisor.schema.workload import HardwareChoice, Inputs, OfflineWorkload, Quality, SequenceLength, Volume
 from tests.profiles import NOW, drop_of, fixed_cost_law, power_law, profile, variant
 
 measured = st.builds(

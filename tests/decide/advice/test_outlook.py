@@ -5,7 +5,7 @@ import pytest
 
 from advisor.decide.advice.advise import advise
 from advisor.files.rulebook import rules_with
-from advisor.schema import Baseline, Lifecycle, LifeTeam, Quality
+from advisor.schema.workload import Baseline, Lifecycle, LifeTeam, Quality
 from tests.lives import MARKET
 from tests.profiles import drop_of, fixed_cost_law, profile, request, variant, workload
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from advisor.decide.advice.variant_rows import service_curves, variant_summaries
 from advisor.decide.queue.site import Bench
 from advisor.decide.queue.space import admission
-from advisor.schema import Visit
+from advisor.schema.profile import Visit
 from tests.profiles import fixed_cost_law, measurement, power_law, profile, variant, workload
 
 VARIANTS = (variant(), variant("opt"))

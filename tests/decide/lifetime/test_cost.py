@@ -10,7 +10,8 @@ from advisor.decide.lifetime.cost import KINDS, lifetime_costs
 from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.verdict.facts import life_facts
 from advisor.decide.verdict.rules import FACTS
-from advisor.schema import Estimate, Lifecycle
+from advisor.schema.record import Estimate
+from advisor.schema.workload import Lifecycle
 from tests.lives import CHATBOT, MARKET, life, plans
 
 amounts = st.floats(0, 1e6)

@@ -13,7 +13,9 @@ from advisor.decide.lifetime.inputs import Device, Market, TokenPrices
 from advisor.decide.lifetime.levers import judged, once_usd
 from advisor.decide.verdict.rules import Rulebook
 from advisor.files.rulebook import rules_with
-from advisor.schema import Constant, Lifecycle, LifeOptions, LifeServing, LifeSituation, Source
+from advisor.schema.catalog import Constant
+from advisor.schema.record import Source
+from advisor.schema.workload import Lifecycle, LifeOptions, LifeServing, LifeSituation
 from tests.lives import CHATBOT, MARKET, life, plans
 
 NOW = "2026-11-22T08:00:00+00:00"

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.decide.load_test.calibration import Batches, calibrate, own_way
-from advisor.schema import Calibration, Candidate
+from advisor.schema.advice import Candidate
+from advisor.schema.profile import Calibration
 
 CANDIDATE = Candidate(
     variant="fp32", hardware="local", intra_op_num_threads=1, instances=1, max_batch_size=4, max_queue_delay_s=0.0, replicas=1

@@ -6,7 +6,9 @@ import pytest
 
 from advisor.decide.load_test.calibration import Batches
 from advisor.decide.load_test.comparison import Observed, judge, learned, quantile_estimate
-from advisor.schema import Calibration, Candidate, Estimate, LoadTest, Prediction, Replayed
+from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed
+from advisor.schema.profile import Calibration
+from advisor.schema.record import Estimate
 
 CANDIDATE = Candidate(
     variant="fp32", hardware="local", intra_op_num_threads=1, instances=1, max_batch_size=4, max_queue_delay_s=0.0, replicas=2

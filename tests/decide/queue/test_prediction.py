@@ -13,7 +13,9 @@ from advisor.decide.queue.prediction import SERVER_FACTOR
 from advisor.decide.queue.site import Bench, predict
 from advisor.decide.queue.space import Configuration
 from advisor.kernels import reference
-from advisor.schema import Calibration, Estimate, SequenceLength, Trace
+from advisor.schema.profile import Calibration
+from advisor.schema.record import Estimate
+from advisor.schema.workload import SequenceLength, Trace
 from tests.profiles import UNSTEADY, fixed_cost_law, power_law, profile, workload
 
 ENDS = ("low", "value", "high")

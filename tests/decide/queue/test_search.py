@@ -16,7 +16,8 @@ from advisor.decide.queue.search import ENOUGH_CHEAPEST, LOWEST_UTILIZATION, MAX
 from advisor.decide.queue.site import Bench
 from advisor.decide.queue.space import configurations
 from advisor.kernels import search as kernel
-from advisor.schema import Calibration, Estimate
+from advisor.schema.profile import Calibration
+from advisor.schema.record import Estimate
 from tests.profiles import STEADY, UNSTEADY, fixed_cost_law, power_law, profile, variant, workload
 from tests.strategies import spaces
 

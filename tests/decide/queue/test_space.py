@@ -14,7 +14,7 @@ from advisor.decide.queue.space import (
     configurations,
 )
 from advisor.decide.service.measured import service_grids
-from advisor.schema import Baseline, Quality
+from advisor.schema.workload import Baseline, Quality
 from tests.profiles import drop_of, power_law, profile, variant, workload
 
 FLOOR = Quality(max_drop=0.02, metric="accuracy", data="data.npz")

@@ -17,7 +17,7 @@ from advisor.decide.service.measured import (
     service_table,
     student_t_95,
 )
-from advisor.schema import NoiseFloor
+from advisor.schema.profile import NoiseFloor
 from tests.profiles import UNSTEADY, measurement, power_law, profile, variant, visit
 
 ENDS = ("low", "value", "high")

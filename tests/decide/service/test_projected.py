@@ -9,20 +9,11 @@ from advisor.decide.queue.site import Bench
 from advisor.decide.service.projected import local_hardware, memory_bytes, precision_of
 from advisor.errors import InputError
 from advisor.files.catalog import read_hardware, read_public_measurements
-from advisor.schema import (
-    Advice,
-    Elsewhere,
-    EnergyChoice,
-    Estimate,
-    HardwareChoice,
-    Lifecycle,
-    LifeTeam,
-    OperatorFacts,
-    Place,
-    Profile,
-    Variant,
-    Workload,
-)
+from advisor.schema.advice import Advice, Place
+from advisor.schema.model import OperatorFacts
+from advisor.schema.profile import Elsewhere, Profile, Variant
+from advisor.schema.record import Estimate
+from advisor.schema.workload import EnergyChoice, HardwareChoice, Lifecycle, LifeTeam, Workload
 from tests import profiles
 from tests.lives import MARKET
 from tests.profiles import fixed_cost_law, power_law, profile, variant, workload

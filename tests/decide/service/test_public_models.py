@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from advisor.decide.service import public_models
 from advisor.files.catalog import read_hardware, read_public_measurements
-from advisor.schema import ProjectionError, PublicMeasurements, PublicSeries
+from advisor.schema.catalog import ProjectionError, PublicMeasurements, PublicSeries
 
 DEVICES = read_hardware()
 SHIPPED = read_public_measurements()

@@ -9,7 +9,7 @@ from advisor.decide.verdict.judgement import dominated_by, judge
 from advisor.decide.verdict.rules import Rulebook
 from advisor.decide.verdict.stability import MOST
 from advisor.files.rulebook import rules_with
-from advisor.schema import Lifecycle, LifeData, LifeSituation
+from advisor.schema.workload import Lifecycle, LifeData, LifeSituation
 from tests.lives import CHATBOT, life, plans
 
 RULES = Rulebook(rules_with(None))

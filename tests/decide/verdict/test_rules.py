@@ -8,7 +8,8 @@ from advisor.decide.verdict.conditions import shared
 from advisor.decide.verdict.rules import FACTS, Rulebook, facts_asked, outcome, outcome_by_engine
 from advisor.decide.verdict.rules import classify as classify_by
 from advisor.errors import InputError
-from advisor.schema import Estimate, Rule, RuleExamples, Source
+from advisor.schema.catalog import Rule, RuleExamples
+from advisor.schema.record import Estimate, Source
 
 ALWAYS, NEVER = "inference_share >= 0", "inference_share > 1"
 

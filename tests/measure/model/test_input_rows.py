@@ -19,7 +19,7 @@ from advisor.measure.model.input_rows import (
     take,
 )
 from advisor.measure.runtime import ort_session
-from advisor.schema import GraphInput, ModelInput
+from advisor.schema.model import GraphInput, ModelInput
 from tests import models
 from tests.models import POSITIONS, VOCABULARY, WIDTH, save
 

@@ -9,7 +9,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from advisor.errors import InputError
 from advisor.measure.quality.evaluation import evaluation, metrics, scores
 from advisor.quality_floor import METRICS, RISING, judge
-from advisor.schema import Estimate, ModelInput, ModelOutput, QualityResult, SliceResult
+from advisor.schema.model import ModelInput, ModelOutput
+from advisor.schema.profile import QualityResult, SliceResult
+from advisor.schema.record import Estimate
 
 SCORES = (ModelOutput(name="logits", dtype="float32", shape=("n", 3), has_classes=True),)
 VECTORS = (ModelOutput(name="embedding", dtype="float32", shape=("n", 4), has_classes=False),)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from advisor.errors import AdvisorError, InputError
 from advisor.measure.quality.evaluation import examples
-from advisor.schema import ModelInput
+from advisor.schema.model import ModelInput
 
 
 def entry(name, shape, *, dtype="float32", role="features", batch_axis=0, sequence_axis=None):

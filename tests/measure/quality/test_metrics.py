@@ -9,7 +9,7 @@ from sklearn import metrics as sk
 
 from advisor.errors import AdvisorError, InputError
 from advisor.measure.quality.evaluation import evaluation, metrics, scores
-from advisor.schema import ModelInput, ModelOutput
+from advisor.schema.model import ModelInput, ModelOutput
 
 SCORES = (ModelOutput(name="logits", dtype="float32", shape=("n", 3), has_classes=True),)
 NUMBER = (ModelOutput(name="price", dtype="float32", shape=("n", 1), has_classes=False),)

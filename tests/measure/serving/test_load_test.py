@@ -10,7 +10,7 @@ from advisor.errors import ModelError
 from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.serving.load_test import Replay, replay
 from advisor.measure.serving.server import Items, Serve
-from advisor.schema import ModelInput
+from advisor.schema.model import ModelInput
 
 FASHION = Path(__file__).parents[3] / "examples" / "data" / "fashion_dscnn.onnx"
 REQUESTS = 400

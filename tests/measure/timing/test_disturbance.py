@@ -2,7 +2,7 @@
 
 from advisor.measure.timing.disturbance import disturbance_notes
 from advisor.measure.timing.journal import Point
-from advisor.schema import Visit
+from advisor.schema.profile import Visit
 
 POINT = Point(variant="fp32", batch_size=1, sequence_length=None, intra_op_num_threads=2, instances=1)
 NEAR_S, FAR_S = 30e-9, 170e-9

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from advisor.errors import InputError
 from advisor.measure.timing.journal import Journal, LeftOut, MadeVariant, Point, Visited
-from advisor.schema import Exclusion, Variant, Visit
+from advisor.schema.profile import Variant, Visit
+from advisor.schema.record import Exclusion
 
 # The folder is shared by the examples of one property; every example begins with a file of its own.
 one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

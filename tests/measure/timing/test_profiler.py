@@ -16,7 +16,7 @@ from advisor.measure.timing import profiler, schedule
 from advisor.measure.timing.journal import Journal, Visited
 from advisor.measure.timing.schedule import MIN_ROUNDS, batch_sizes, thread_settings
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id, comparison
-from advisor.schema import Profile, ProfileSettings
+from advisor.schema.profile import Profile, ProfileSettings
 from advisor.steps.profile import schemes
 from tests import models
 from tests.models import CLASSES, WIDTH, save

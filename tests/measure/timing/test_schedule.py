@@ -13,7 +13,8 @@ from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.timing import schedule
 from advisor.measure.timing.journal import Point
 from advisor.measure.variants.making import AGAIN
-from advisor.schema import Batching, Visit
+from advisor.schema.model import Batching
+from advisor.schema.profile import Visit
 from tests import models
 from tests.models import save
 

@@ -5,7 +5,8 @@ import pytest
 
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.variants.making import preflight
-from advisor.schema import CPU, Batching, ModelFacts, OperatorFacts
+from advisor.schema.catalog import CPU
+from advisor.schema.model import Batching, ModelFacts, OperatorFacts
 from advisor.steps.profile import schemes
 
 WITH_VNNI = msgspec.structs.replace(read_machine(), instruction_sets=("avx2", "avx512f", "avx512_vnni"))

@@ -16,7 +16,8 @@ from advisor.measure.model.onnx_graph import read_graph
 from advisor.measure.quality.evaluation import scores
 from advisor.measure.runtime import ort_session
 from advisor.measure.variants.making import quantize
-from advisor.schema import CPU, Exclusion
+from advisor.schema.catalog import CPU
+from advisor.schema.record import Exclusion
 from advisor.steps.profile import schemes
 from tests import models
 from tests.models import HIDDEN, WIDTH, save

@@ -8,7 +8,7 @@ from advisor.decide.queue.space import admission
 from advisor.errors import InputError
 from advisor.measure.timing import profiler
 from advisor.measure.variants.making import comparison, screening, without_folders
-from advisor.schema import HardwareChoice, Quality, Slo, Traffic, Workload
+from advisor.schema.workload import HardwareChoice, Quality, Slo, Traffic, Workload
 from advisor.steps.profile import schemes
 from tests import models
 from tests.measure.timing.test_profiler import measured, plan_of, reason_of

@@ -1,0 +1,275 @@
+"""What was decided: candidates, predictions, load tests, and everything that a report shows."""
+
+from typing import Literal
+
+from advisor.schema.catalog import CarbonIntensity, Hardware, Term
+from advisor.schema.lifetime import Outlook, Verdict
+from advisor.schema.model import ModelFacts
+from advisor.schema.profile import Agreement, Calibration, Machine, QualityResult
+from advisor.schema.record import Count, Estimate, Exclusion, Record
+from advisor.schema.workload import OfflineWorkload, Workload
+
+# A server that is busy more than this has no headroom for what the simulation does not know: 2 % of service time are 18 % of p99 at 0.9.
+BUSY_FRACTION = 0.75
+
+
+class Candidate(Record, frozen=True, kw_only=True):
+    """One way to serve the model."""
+
+    variant: str
+    hardware: str
+    intra_op_num_threads: int
+    instances: int
+    max_batch_size: int
+    max_queue_delay_s: float
+    replicas: int
+
+
+class Place(Record, frozen=True, kw_only=True):
+    """Hardware that may be used, the machine to rent it in, and what is known of its price and its grid."""
+
+    hardware: Hardware
+    machine: str  # "g4dn.xlarge, aws us-east-1, on-demand"
+    devices: Count = 1
+    price_usd_per_hour: Estimate  # of the machine
+    price_date: str | None  # None: the user's own
+    price_is_stale: bool
+    carbon: CarbonIntensity | None
+
+
+class Prediction(Record, frozen=True, kw_only=True):
+    """What is expected of a candidate under the workload; `capacity_requests_per_s` is of all replicas, at the target."""
+
+    candidate: Candidate
+    latency_p50_s: Estimate
+    latency_p95_s: Estimate
+    latency_p99_s: Estimate
+    latency_slo_s: Estimate  # at the quantile of the target
+    latency_busiest_s: Estimate | None  # the same of the requests in the busiest part of the day; None: the day has no parts
+    goodput_fraction: Estimate  # share of requests within the target
+    throughput_requests_per_s: Estimate  # completed, of all replicas
+    capacity_requests_per_s: Estimate | None  # None: not sought for this candidate
+    utilization_fraction: Estimate
+    mean_batch_size: float
+    batch_size_shares: tuple[float, ...]  # entry b - 1: the share of batches that hold b requests
+    cost_usd_per_hour: Estimate
+    cost_usd_per_million_requests: Estimate
+    quality_drop: Estimate | None  # None: not measured
+    meets_slo: bool  # servers keep up all day, and the upper end of latency_slo_s is within the target
+    changes: tuple[str, ...]  # what differs from the baseline, in words, empty for "change nothing"
+    cost_usd_per_month: Estimate | None = None
+    cost_usd_per_million_tokens: Estimate | None = None  # None: requests have no lengths
+    energy_joules_per_request: Estimate | None = None  # None: the power of the hardware is not known
+    carbon_grams_per_million_requests: Estimate | None = None
+
+
+class SpeedTie(Record, frozen=True, kw_only=True):
+    """A variant whose speed cannot be told from a simpler one's: the simpler is kept, and nothing is claimed of the difference."""
+
+    variant: str
+    simpler: str
+    speedup: Estimate  # over the simpler one
+    noise_fraction: float  # a difference smaller than this is none
+
+
+class Certificate(Record, frozen=True, kw_only=True):
+    """How the search knows its answer: every candidate of the space is accounted for."""
+
+    candidates: int
+    cut_by_bound: int
+    cut_by_quality: int
+    cut_by_tie: int  # of variants as fast as a simpler one
+    cut_by_cost: int  # dearer than the answer, so never simulated
+    simulated: int
+    regret_usd_per_hour: float
+
+
+class Saving(Record, frozen=True, kw_only=True):
+    """What the recommendation saves against the baseline."""
+
+    usd_per_hour: Estimate
+    usd_per_year: Estimate
+    fraction: float
+
+
+class Replayed(Record, frozen=True, kw_only=True):
+    """What the simulation says of the very requests of a load test, from what was known before it."""
+
+    latency_p50_s: Estimate
+    latency_p95_s: Estimate
+    latency_p99_s: Estimate
+    latency_slo_s: Estimate
+    throughput_requests_per_s: Estimate
+    utilization_fraction: Estimate
+
+
+class LoadTest(Record, frozen=True, kw_only=True):
+    """One candidate replica served for real under an open-loop generator, beside what was predicted of it."""
+
+    candidate: Candidate
+    requests: int
+    offered_requests_per_s: float  # to the one replica that was run
+    duration_s: float
+    latency_p50_s: Estimate
+    latency_p95_s: Estimate
+    latency_p99_s: Estimate
+    latency_slo_s: Estimate
+    throughput_requests_per_s: Estimate
+    utilization_fraction: float
+    mean_batch_size: float
+    generator_lag_p99_s: float
+    generator_kept_up: bool
+    run_delay_fraction: float | None  # of the time, that the server's threads waited for a core; None where the kernel hides it
+    calibration: Calibration
+    meets_slo: bool  # the measured quantile is within the target
+    predicted: Prediction  # under the workload's traffic, of which these requests are a sample
+    expected: Replayed
+    prediction_held: bool  # the measured quantile lies within the expected interval, allowing for its own
+
+
+class VariantSummary(Record, frozen=True, kw_only=True):
+    """One variant as the report tells it: speed beside quality."""
+
+    id: str
+    title: str
+    path: str  # as in Variant
+    sha256: str
+    bytes: int
+    load_s: float | None
+    peak_memory_bytes: int | None
+    speedup: Estimate | None  # over the baseline at batch 1, paired in time
+    throughput_items_per_s: Estimate | None  # the best of its measured points
+    agreement: Agreement | None
+    quality: QualityResult | None
+    admitted: bool
+    admitted_because: str
+    kept_operators: tuple[str, ...] = ()  # as in Variant
+    kept_cost: Estimate | None = None
+
+
+class ServiceCurve(Record, frozen=True, kw_only=True):
+    """Measured seconds per call over batch sizes, for a chart."""
+
+    variant: str
+    intra_op_num_threads: int
+    instances: int
+    sequence_length: int | None
+    batch_size: tuple[int, ...]
+    latency_s: tuple[Estimate, ...]
+
+
+class PlaceAnswer(Record, frozen=True, kw_only=True):
+    """The best that was found on one kind of hardware; in the advice cheapest first, those that miss the target last."""
+
+    hardware: str
+    name: str
+    machine: str
+    ground: Literal["measured", "anchored", "similar", "roofline"]  # of its service times
+    price_date: str | None
+    price_is_stale: bool
+    prediction: Prediction
+
+
+class FleetPool(Record, frozen=True, kw_only=True):
+    """Equal replicas, and what they cost on average over the day."""
+
+    candidate: Candidate  # without the spare replicas
+    hardware: str
+    requests_per_s: float  # of the pool at the peak
+    lengths: tuple[int, int] | None  # shortest and longest request that it gets, None: all
+    spare_replicas: int
+    replicas_by_part: tuple[int, ...]  # of the day, spare ones counted
+    starting_replica_hours_per_day: float  # paid while replicas start
+    terms: dict[Term, float]  # replicas on average by how they are paid
+    usd_per_hour: float
+
+
+class FleetOption(Record, frozen=True, kw_only=True):
+    """A plan that was worked out, and its cost."""
+
+    name: str
+    usd_per_hour: float
+
+
+class FleetPlan(Record, frozen=True, kw_only=True):
+    """The cheapest plan for the whole day with its spare replicas, beside the others."""
+
+    name: str
+    pools: tuple[FleetPool, ...]
+    usd_per_hour: float  # list prices as the workload says
+    peak_requests_per_s: float
+    spare_replicas: int
+    start_s: float
+    options: tuple[FleetOption, ...]
+
+
+class OfflineChoice(Record, frozen=True, kw_only=True):
+    """One way to do a volume of work by its deadline."""
+
+    candidate: Candidate  # batches are always full, so nothing waits for one
+    duration_s: Estimate  # starting included
+    throughput_items_per_s: Estimate
+    cost_usd: Estimate
+    meets_deadline: bool  # at the upper end of the duration
+
+
+class OfflineAdvice(Record, frozen=True, kw_only=True):
+    """Everything that the report on a batch job shows; `nearest_miss` and `binding_constraint` where nothing meets the deadline."""
+
+    schema_version: int
+    created: str
+    advisor_version: str
+    profile_sha256: str
+    workload: OfflineWorkload
+    model: ModelFacts
+    machine: Machine
+    headline: str
+    recommended: OfflineChoice | None
+    nearest_miss: OfflineChoice | None
+    binding_constraint: str | None
+    others: tuple[OfflineChoice, ...]  # the cheapest way of each other variant
+    certificate: Certificate
+    exclusions: tuple[Exclusion, ...]
+    notes: tuple[str, ...]
+
+
+class Advice(Record, frozen=True, kw_only=True):
+    """Everything the report shows."""
+
+    schema_version: int
+    created: str
+    advisor_version: str
+    profile_sha256: str
+    profile_created: str
+    profile_path: str | None
+    model: ModelFacts
+    machine: Machine
+    versions: dict[str, str]
+    workload: Workload
+    mean_requests_per_s: float
+    outcome: Literal["change", "keep", "infeasible"]
+    headline: str
+    recommended: Prediction | None
+    baseline: Prediction
+    saving: Saving | None
+    ties: tuple[Prediction, ...]
+    more_ties: bool  # there are others than those told
+    speed_ties: tuple[SpeedTie, ...]
+    frontier: tuple[Prediction, ...]
+    nearest_miss: Prediction | None
+    binding_constraint: str | None
+    unproven: Prediction | None  # cheaper than the answer, but its quality was not measured
+    verdict: Verdict
+    variants: tuple[VariantSummary, ...]
+    service_curves: tuple[ServiceCurve, ...]
+    noise_fraction: float | None
+    certificate: Certificate
+    samples: int
+    measuring_s: float
+    risks: tuple[str, ...]
+    exclusions: tuple[Exclusion, ...]
+    notes: tuple[str, ...]
+    places: tuple[PlaceAnswer, ...] = ()  # the ranking, where more than the profiled machine is allowed
+    load_tests: tuple[LoadTest, ...] = ()  # the recommendation and the baseline, served for real
+    outlook: Outlook | None = None  # None: made before advisor looked at opportunities
+    fleet: FleetPlan | None = None  # None: not asked for, or nothing keeps the target at the peak

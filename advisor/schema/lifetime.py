@@ -1,0 +1,130 @@
+"""What a model costs over its life, the verdict on it, and what could be done."""
+
+from typing import Literal
+
+from advisor.schema.catalog import Class
+from advisor.schema.record import Estimate, Exclusion, Record
+
+Kind = Literal["inference", "fine-tuning", "data", "pre-training"]
+
+
+class Assumption(Record, frozen=True, kw_only=True):
+    """An input of the lifetime cost, and where it comes from."""
+
+    input: str
+    unit: str
+    is_given: bool  # by the user; else by the price list or assumed by advisor
+    estimate: Estimate
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    """What one rule says of this workload."""
+
+    rule: str
+    title: str
+    outcome: Literal["fires", "silent", "unknown"]
+    favours: Class
+    weight: float
+    why: str  # for an unknown outcome: the facts that are missing
+
+
+class CostLine(Record, frozen=True, kw_only=True):
+    """One line of the lifetime cost; `usd` is None where it is not known, and then `because` names what is missing."""
+
+    what: str
+    kind: Kind
+    usd: Estimate | None
+    formula: str
+    because: str
+
+
+class Flip(Record, frozen=True, kw_only=True):
+    """The nearest value of one input, all others as they are, at which the verdict turns."""
+
+    input: str
+    now: float
+    at: float  # on this side of it the verdict stands, beyond it does not
+    direction: Literal["below", "above"]
+    becomes: Class
+    told: str  # "below 41,000 requests a day"
+
+
+class BreakEven(Record, frozen=True, kw_only=True):
+    """From when on, and from which volume on, a lever has paid for itself; None with the reason in `because`."""
+
+    lever: str
+    title: str
+    saving_usd: Estimate  # over the horizon, before what it costs once
+    once_usd: Estimate  # effort, labels and compute
+    months: Estimate | None
+    on: str | None  # the date
+    requests_per_s: float | None  # the traffic at which saving and cost are equal over the horizon
+    pays: Literal["above", "below"] | None  # that traffic
+    because: str
+
+
+class Verdict(Record, frozen=True, kw_only=True):
+    """Whether money goes into inference or training; None where the facts do not suffice."""
+
+    dominated_by: Class | None
+    because: str
+    shares: dict[str, Estimate]  # of the lifetime cost, by kind; empty when unknown
+    findings: tuple[Finding, ...]
+    robust: bool | None = None  # the same at both ends of every interval; None: there is no verdict
+    turned_by: tuple[str, ...] = ()  # the ends of intervals that would turn it, in words
+    flips_when: tuple[Flip, ...] = ()  # the nearest first
+    lines: tuple[CostLine, ...] = ()
+    total_usd: Estimate | None = None
+    break_evens: tuple[BreakEven, ...] = ()
+
+
+class Opportunity(Record, frozen=True, kw_only=True):
+    """One thing changed of what runs today, and what it is predicted to save."""
+
+    lever: str
+    title: str
+    field: str  # what changes, with from and to in words
+    before: str
+    after: str
+    saving_usd_per_year: Estimate
+    effort_engineer_days: Estimate
+    once_usd: Estimate  # effort, labels and compute together
+    payback_months: Estimate | None  # None: not within the horizon
+    payback_on: str | None
+    net_usd: float  # saved over the horizon, less what it costs once
+    pays: bool  # it saves more within the horizon than it costs
+    surely: bool  # at the unfavourable ends of all intervals, too
+    risk: str
+    because: str
+
+
+class Expiry(Record, frozen=True, kw_only=True):
+    """What ends the advice, and when if that is known."""
+
+    what: str
+    on: str | None  # ISO date
+    because: str
+
+
+class Outlook(Record, frozen=True, kw_only=True):
+    """What could be done beside, whether any of it is worth its effort, and until when that holds."""
+
+    answer: str
+    change_nothing: bool | None  # True: nothing that was judged pays for its effort; None: nothing could be judged
+    opportunities: tuple[Opportunity, ...]
+    not_judged: tuple[Exclusion, ...]
+    expires_when: tuple[Expiry, ...]
+
+
+class Classification(Record, frozen=True, kw_only=True):
+    """The answer of `advisor classify`."""
+
+    schema_version: int
+    created: str
+    advisor_version: str
+    workload: str
+    requests_per_s: float
+    horizon_months: float
+    verdict: Verdict
+    outlook: Outlook
+    assumed: tuple[Assumption, ...]

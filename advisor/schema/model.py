@@ -1,0 +1,109 @@
+"""What a model file is: its graph as declared, and its facts as proved by running it."""
+
+from typing import Literal
+
+from advisor.schema.record import Record
+
+Family = Literal["cnn", "encoder", "decoder", "encoder-decoder", "tree", "other"]
+Role = Literal["ids", "mask", "segment", "position", "state", "scalar", "features"]
+
+
+class ModelInput(Record, frozen=True, kw_only=True):
+    """One graph input; `shape` holds an int where fixed, a symbol where named, None where unknown."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...]
+    example_shape: tuple[int, ...]  # one item that the model was seen to accept
+    role: Role
+    batch_axis: int | None
+    sequence_axis: int | None
+    upper_bound: int | None  # exclusive bound of valid integers, where the graph tells it (vocabulary size)
+    scalar_value: int | None = None  # what a scalar is set to: a constant that the graph compares it with
+
+
+class ModelOutput(Record, frozen=True, kw_only=True):
+    """One graph output; `has_classes` when its last axis scores classes."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...]
+    has_classes: bool
+
+
+class GraphInput(Record, frozen=True, kw_only=True):
+    """A graph input as the file declares it, with what the nodes that read it give away."""
+
+    name: str
+    dtype: str  # NumPy's name, "string", or the ONNX type where it is not a tensor
+    shape: tuple[int | str | None, ...]
+    vocabulary: int | None  # rows of the table that it indexes
+    is_state: bool  # initial state of a recurrent operator
+    compared_with: tuple[int, ...]  # constants it is tested against, as a sample rate is
+
+
+class GraphOutput(Record, frozen=True, kw_only=True):
+    """A graph output as the file declares it, and the operator that makes it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...]
+    producer: str
+
+
+class Graph(Record, frozen=True, kw_only=True):
+    """What an ONNX file holds, subgraphs and local functions included, before anything is run."""
+
+    sha256: str  # of the file and of its external data
+    file_bytes: int
+    opset: dict[str, int]
+    operators: dict[str, int]  # operator type -> nodes; Constant nodes are counted as weights instead
+    domains: dict[str, str]  # operator type -> domain
+    parameters: int
+    weight_bytes: int
+    weight_bytes_of: dict[str, int]  # operator type -> bytes of the weights it reads
+    weights_sha256: str  # of the values alone, wherever they are stored
+    classical_flop: dict[str, float]  # operations per item of each ai.onnx.ml operator that learned something
+    einsum_equations: dict[str, str]  # node name -> equation
+    inputs: tuple[GraphInput, ...]
+    outputs: tuple[GraphOutput, ...]
+
+
+class OperatorFacts(Record, frozen=True, kw_only=True):
+    """What one operator type contributes at batch 1; flop is None where no formula is known for the operator."""
+
+    type: str
+    count: int
+    flop_per_item: float | None
+    activation_bytes_per_item: float
+    weight_bytes: int
+
+
+class Batching(Record, frozen=True, kw_only=True):
+    """Whether items can share a call: proved by running the model, or refused with the reason."""
+
+    possible: bool
+    reason: str
+
+
+class ModelFacts(Record, frozen=True, kw_only=True):
+    """What the model file says about itself; `at_sequence_length` is None where there is no sequence axis."""
+
+    name: str
+    format: Literal["onnx", "checkpoint"]
+    sha256: str
+    family: Family
+    parameters: int
+    weight_bytes: int
+    file_bytes: int
+    opset: dict[str, int]
+    already_quantized: bool
+    inputs: tuple[ModelInput, ...]
+    outputs: tuple[ModelOutput, ...]
+    batching: Batching
+    operators: tuple[OperatorFacts, ...]
+    flop_per_item: float | None
+    activation_bytes_per_item: float | None
+    at_sequence_length: int | None
+    kv_bytes_per_token: int | None
+    notes: tuple[str, ...]

@@ -1,0 +1,249 @@
+"""What the user asks: traffic, target, quality floor, hardware, the planned life of the model."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from advisor.schema.catalog import Term
+from advisor.schema.record import AtLeastOne, Count, Fraction, Metric, Name, NonNegative, Positive, Record
+
+RelativeRates = Annotated[tuple[NonNegative, ...], Meta(min_length=2, max_length=1440)]
+
+
+class Traffic(Record, frozen=True, kw_only=True):
+    """Load: a mean rate with the coefficient of variation of inter-arrival times (1 = Poisson), or a recorded trace."""
+
+    requests_per_s: Positive | None = None  # the mean of the day
+    burstiness_cv: Positive = 1.0
+    diurnal: RelativeRates | None = None  # of equal parts of the day: 24 are hours; None: the same all day
+    trace: Name | None = None  # CSV with arrival_s and, optionally, sequence_length
+
+
+class SequenceLength(Record, frozen=True, kw_only=True):
+    """The lengths of requests, in tokens or frames, by two quantiles (lognormal between them) and a limit."""
+
+    p50: Count
+    p95: Count | None = None  # None: all requests are p50 long
+    max: Count | None = None
+
+
+class Inputs(Record, frozen=True, kw_only=True):
+    """What requests look like."""
+
+    sequence_length: SequenceLength | None = None
+
+
+class Slo(Record, frozen=True, kw_only=True):
+    """The latency promise: `quantile` of requests answer within `latency_s`."""
+
+    latency_s: Positive
+    quantile: Annotated[float, Meta(gt=0, lt=1)] = 0.99
+
+
+class Quality(Record, frozen=True, kw_only=True):
+    """The quality floor: a variant may lose at most `max_drop` of `metric` on `data`."""
+
+    max_drop: NonNegative
+    metric: Metric
+    data: Name | None = None  # .npz, .csv, .parquet, or module:function
+    max_slice_drop: NonNegative | None = None  # None: no class or slice may be shown to lose more than max_drop
+    calibration: Name | None = None  # items for static ranges, none of them in data; None: some of data are set aside
+
+
+class LifeModel(Record, frozen=True, kw_only=True):
+    """The model as far as its cost depends on it, for a verdict without a model file."""
+
+    parameters: Positive  # all of them: they have to fit into memory
+    active_parameters: Positive | None = None  # those that one token uses; None: all
+    bytes_per_parameter: Positive = 2.0
+
+
+class LifeRequest(Record, frozen=True, kw_only=True):
+    """One request as its user sees it; the multipliers say what the model really computes for it."""
+
+    input_tokens: NonNegative
+    output_tokens: NonNegative = 0.0
+    shared_prefix_tokens: NonNegative | None = None  # of the input, the same in every request: what a prefix cache would save
+    agent_multiplier: AtLeastOne = 1.0  # tokens of all calls that answer one request, over those of one call
+    reasoning_multiplier: AtLeastOne = 1.0  # tokens generated, over those that are shown
+
+
+class LifeServing(Record, frozen=True, kw_only=True):
+    """What serves the requests: own devices, or with `api_model` somebody else's."""
+
+    device: Name | None = None  # an entry of the catalogue
+    device_usd_per_hour: Positive | None = None  # None: the price in the catalogue
+    minimum_replicas: Count = 1  # that stay on for availability, however little traffic there is
+    devices_per_replica: Count | None = None  # None: as few as hold the weights
+    fleet_utilization_fraction: Fraction | None = None  # mean load over what the fleet could carry
+    api_model: Name | None = None  # an entry of the price list: its tokens are bought instead
+    serving_usd_per_hour: Positive | None = None  # what is paid today, where it is known: nothing is computed then
+
+
+class LifeFineTuning(Record, frozen=True, kw_only=True):
+    """One release of the fine-tuned model."""
+
+    method: Literal["full", "lora", "qlora"] = "lora"
+    fine_tuning_tokens: NonNegative
+    experiments_per_release: AtLeastOne | None = None  # runs until one is good enough, itself included; None: as assumed
+    engineer_days_per_release: NonNegative = 0.0
+
+
+class LifePreTraining(Record, frozen=True, kw_only=True):
+    """Training from nothing, or going on with pre-training."""
+
+    pre_training_tokens: NonNegative
+    pre_training_experiments: AtLeastOne | None = None  # compute of all runs over that of the final one; None: as assumed
+    pre_training_engineer_days: NonNegative = 0.0
+
+
+class LifeData(Record, frozen=True, kw_only=True):
+    """What the examples cost that a model learns from and is judged by, over the horizon."""
+
+    labels_to_buy: NonNegative = 0.0
+    usd_per_label: NonNegative = 0.0
+    review_fraction: Fraction = 0.0  # of the labels that are made a second time to check them
+    validation_usd: NonNegative = 0.0  # clinical, regulatory or safety evaluation
+    labels_available: NonNegative | None = None
+
+
+class LifeTeam(Record, frozen=True, kw_only=True):
+    """The people."""
+
+    engineer_usd_per_day: Positive | None = None  # None: as assumed
+    serving_engineer_days_per_month: NonNegative = 0.0
+    migration_engineer_days: NonNegative = 0.0  # once, to get the service to where it is to run
+
+
+class LifeSituation(Record, frozen=True, kw_only=True):
+    """What has been tried and what is allowed; rules ask for it, and what is not said is unknown."""
+
+    prompting_exhausted: bool | None = None
+    retrieval_exhausted: bool | None = None
+    domain_shift: Fraction | None = None  # share of requests unlike anything that the model was trained on
+    knowledge_updates_per_year: NonNegative | None = None  # how often what it has to know changes
+    data_must_stay: bool | None = None  # requests may not leave the company, the country or the building
+    is_regulated: bool | None = None  # every release of the model has to be validated
+    budget_usd: Positive | None = None  # for all of it over the horizon
+
+
+class LifeOptions(Record, frozen=True, kw_only=True):
+    """What could be done instead; a lever of which nothing is said here is not judged."""
+
+    student_parameters: Positive | None = None  # of a smaller model, distilled or fine-tuned for this task alone
+    student_input_tokens: NonNegative | None = None  # of a request to it: instructions and examples need not be told again
+    student_labels: NonNegative | None = None  # that it has to learn from
+    student_tokens: NonNegative | None = None  # that it is trained on
+    alternative_api: Name | None = None
+    alternative_devices: tuple[Name, ...] = ()
+    reserved_discount: Fraction | None = None
+    spot_discount: Fraction | None = None
+
+
+class Lifecycle(Record, frozen=True, kw_only=True):
+    """The model's planned life, for the question of serving against fine-tuning; unknown costs stay None."""
+
+    horizon_months: Positive = 12.0
+    growth_per_month: Annotated[float, Meta(gt=-1, le=1)] = 0.0
+    price_decline_per_year: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # of an hour of hardware, or of a token
+    discount_per_year: NonNegative = 0.0
+    fine_tunings_per_year: NonNegative | None = None
+    fine_tuning_usd: NonNegative | None = None  # one run: compute and the people who run it
+    labels_usd: NonNegative | None = None  # labelling, review, data licences over the horizon
+    pre_training_usd: NonNegative | None = None
+    quality_gap: Fraction | None = None  # how far quality falls short of what the product needs
+    model: LifeModel | None = None
+    request: LifeRequest | None = None
+    serving: LifeServing | None = None
+    fine_tuning: LifeFineTuning | None = None
+    pre_training: LifePreTraining | None = None
+    data: LifeData | None = None
+    team: LifeTeam | None = None
+    situation: LifeSituation | None = None
+    options: LifeOptions | None = None
+    # By the key that a figure has above or under traffic: its 90 % interval, and where it comes from.
+    ranges: dict[str, Annotated[tuple[float, ...], Meta(min_length=2, max_length=2)]] = {}
+    sources: dict[str, str] = {}
+
+
+class HardwareChoice(Record, frozen=True, kw_only=True):
+    """Where it may run and what an hour costs there."""
+
+    allowed: Annotated[tuple[str, ...], Meta(min_length=1)] = ("local",)  # `local` and ids of the catalogue
+    price_usd_per_hour: dict[str, Positive] = {}  # of one device; beats any list price
+    provider: Name | None = None  # None: whichever is cheapest
+    region: Name | None = None
+    term: Term = "on-demand"
+    prices: Name | None = None  # a price book in CSV, beside what comes with advisor
+
+
+class EnergyChoice(Record, frozen=True, kw_only=True):
+    """What energy has to say in the choice, where it is known at all."""
+
+    objective: Literal["cost", "energy"] = "cost"
+    max_joules_per_request: Positive | None = None
+    power_usage_effectiveness: Annotated[float, Meta(ge=1)] | None = None  # of the data centre; None: an industry's range
+    grid: Name | None = None  # a country (ISO 3166 alpha-3) or a region of a cloud; None: that of the offer
+    local_power_watts: Positive | None = None  # of the profiled machine when busy, where no meter could be read
+
+
+class Baseline(Record, frozen=True, kw_only=True):
+    """What runs today; None means the default of a plain ONNX Runtime server (one instance, all cores)."""
+
+    variant: Name | None = None  # None: the model as it was given
+    max_batch_size: Count = 1
+    max_queue_delay_s: NonNegative = 0.0
+    intra_op_num_threads: Count | None = None
+    instances: Count | None = None
+    replicas: Count | None = None  # None: as many as keep up with the traffic
+
+
+class Fleet(Record, frozen=True, kw_only=True):
+    """How many machines there may be, and on what terms."""
+
+    spare_replicas: Annotated[int, Meta(ge=0)] = 1  # that may be lost at the peak without breaking the promise
+    autoscaling: bool = True
+    start_s: NonNegative = 0.0  # from asking for a machine until it begins to load the model, which is measured
+    reserved_usd_per_hour: dict[str, Positive] = {}  # of what runs all day, by hardware
+    spot_usd_per_hour: dict[str, Positive] = {}
+    max_spot_fraction: Fraction = 0.0  # of what runs all day, that may be taken away at any moment
+
+
+class Volume(Record, frozen=True, kw_only=True):
+    """Work without a latency target: so many items, all done by a deadline."""
+
+    items: Count
+    deadline_s: Positive
+    start_s: NonNegative = 0.0  # from asking for a machine until it begins to load the model, which is measured
+
+
+class OfflineWorkload(Record, frozen=True, kw_only=True):
+    """The question of a batch job, as the user writes it in YAML: known by the key `offline`."""
+
+    name: Name
+    offline: Volume
+    hardware: HardwareChoice
+    inputs: Inputs | None = None
+    quality: Quality | None = None
+
+
+class Workload(Record, frozen=True, kw_only=True):
+    """The question, as the user writes it in YAML."""
+
+    name: Name
+    traffic: Traffic
+    slo: Slo
+    hardware: HardwareChoice
+    inputs: Inputs | None = None
+    quality: Quality | None = None
+    lifecycle: Lifecycle | None = None
+    baseline: Baseline | None = None
+    energy: EnergyChoice | None = None
+    fleet: Fleet | None = None
+
+
+class Trace(Record, frozen=True, kw_only=True):
+    """Recorded requests: ascending arrival times, and lengths if they were recorded."""
+
+    arrival_s: tuple[float, ...]
+    sequence_length: tuple[int, ...] | None
