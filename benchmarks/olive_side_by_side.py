@@ -31,7 +31,7 @@ import quantization
 from quantization_models import Case, minilm
 
 from advisor.measure.runtime.machine import has_vnni, read_machine
-from advisor.measure.variants.making import comparison, quantize, screening
+from advisor.measure.variants import comparison, quantize, screening
 
 PINNED = "olive-ai==0.13.0"
 TIMEOUT_S = 150

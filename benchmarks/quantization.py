@@ -34,7 +34,8 @@ from advisor.files.workload import read_workload
 from advisor.measure.quality.metrics import loss_of
 from advisor.measure.runtime.ort_session import providers
 from advisor.measure.timing.journal import Journal
-from advisor.measure.variants.making import AGAIN, Plan, baseline_id, comparison, preflight, screening
+from advisor.measure.variants import comparison, preflight, screening
+from advisor.measure.variants.making import AGAIN, Plan, baseline_id
 from advisor.measure.variants.screening import Lineup
 from advisor.quality_floor import METRICS, OWN, is_known, judge
 from advisor.schema.profile import QualityResult, Variant

@@ -2,7 +2,8 @@
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,166 +11,72 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Floor -> the modules on it, and the floors they may import from. A new module is put on a floor before it is merged.
-FLOOR_PLAN: dict[str, tuple[set[str], set[str]]] = {
-    # A command parses, calls the pipeline, renders and prints.
-    "cli": ({"advisor.cli"}, {"pipeline", "tell", "catalog_files", "files", "progress", "ground"}),
-    "pipeline": (
-        {"advisor.classification", "advisor.pipeline", "advisor.profiling", "advisor.verification"},
-        {"pipeline", "measure", "decide", "tell", "files", "rulebook", "catalog_files", "workload_file", "life_file", "ground"},
-    ),
-    # What needs no model: read without NumPy, for a command that answers in the time of a keystroke.
-    "life_file": ({"advisor.life_file"}, {"decide", "files", "catalog_files", "workload_file", "ground"}),
-    "workload_file": ({"advisor.workload_file"}, {"catalog_files", "files", "ground"}),
-    "measure": (
-        {
-            "advisor.measure",
-            "advisor.measure.checkpoint",
-            "advisor.measure.compare",
-            "advisor.measure.cores",
-            "advisor.measure.disturbance",
-            "advisor.measure.examples",
-            "advisor.measure.generator",
-            "advisor.measure.lineup",
-            "advisor.measure.load_test",
-            "advisor.measure.machine",
-            "advisor.measure.metrics",
-            "advisor.measure.mixed",
-            "advisor.measure.model_facts",
-            "advisor.measure.model_inputs",
-            "advisor.measure.onnx_graph",
-            "advisor.measure.openvino_session",
-            "advisor.measure.operator_cost",
-            "advisor.measure.ort_session",
-            "advisor.measure.points",
-            "advisor.measure.power",
-            "advisor.measure.preflight",
-            "advisor.measure.profiler",
-            "advisor.measure.int8_file",
-            "advisor.measure.quality",
-            "advisor.measure.quantize",
-            "advisor.measure.quiet",
-            "advisor.measure.scores",
-            "advisor.measure.sensitivity",
-            "advisor.measure.server",
-            "advisor.measure.store",
-            "advisor.measure.variants",
-            "advisor.measure.worker",
-            "advisor.measure.worker_process",
-        },
-        {"measure", "core_ping", "files", "ground"},
-    ),
-    "decide": (
-        {
-            "advisor.decide",
-            "advisor.decide.advise",
-            "advisor.decide.bench",
-            "advisor.decide.bounds",
-            "advisor.decide.calibration",
-            "advisor.decide.candidates",
-            "advisor.decide.choices",
-            "advisor.decide.day",
-            "advisor.decide.demand",
-            "advisor.decide.elsewhere",
-            "advisor.decide.energy",
-            "advisor.decide.fleet",
-            "advisor.decide.integer_program",
-            "advisor.decide.lifecycle",
-            "advisor.decide.load_judgement",
-            "advisor.decide.offline",
-            "advisor.decide.predict",
-            "advisor.decide.project",
-            "advisor.decide.ranking",
-            "advisor.decide.remarks",
-            "advisor.decide.search",
-            "advisor.decide.service_time",
-            "advisor.decide.summaries",
-            "advisor.decide.ties",
-            "advisor.decide.classify",
-            "advisor.decide.conditions",
-            "advisor.decide.judgement",
-            "advisor.decide.levers",
-            "advisor.decide.life_facts",
-            "advisor.decide.life_inputs",
-            "advisor.decide.measured_changes",
-            "advisor.decide.opportunities",
-            "advisor.decide.outlook",
-            "advisor.decide.payback",
-            "advisor.decide.portfolio",
-            "advisor.decide.serving_cost",
-            "advisor.decide.stability",
-            "advisor.decide.training_cost",
-            "advisor.decide.verdict",
-        },
-        {"decide", "rule_parser", "kernels", "ground"},
-    ),
-    # A part of importing rule-engine: it reads a file of ours where rule-engine would work for half a second, and decides nothing.
-    "rule_parser": ({"advisor.decide.rule_parser"}, {"files", "ground"}),
-    "tell": (
-        {
-            "advisor.tell",
-            "advisor.tell.axes",
-            "advisor.tell.batches",
-            "advisor.tell.charts",
-            "advisor.tell.facts",
-            "advisor.tell.life",
-            "advisor.tell.life_text",
-            "advisor.tell.hardware",
-            "advisor.tell.options",
-            "advisor.tell.report",
-            "advisor.tell.summary",
-        },
-        {"tell", "ground"},
-    ),
-    "rulebook": ({"advisor.rulebook"}, {"decide", "files", "ground"}),
-    "catalog_files": (
-        {"advisor.catalog_files", "advisor.market", "advisor.price_book", "advisor.token_book"},
-        {"catalog_files", "files", "ground"},
-    ),
-    "progress": ({"advisor.progress"}, {"ground"}),
-    "files": ({"advisor.files"}, {"ground"}),
-    "kernels": (
-        {
-            "advisor.kernels",
-            "advisor.kernels.pareto",
-            "advisor.kernels.queue_sim",
-            "advisor.kernels.reference",
-            "advisor.kernels.search",
-        },
-        set(),
-    ),
+# Room -> the rooms it may import from; a room is a folder of modules, or a module that stands alone. A module in a room may import its
+# neighbours there. GROUND is open to all.
+GROUND = {"advisor", "advisor.errors", "advisor.quality_floor", "advisor.schema", "advisor.units", "advisor.visits"}
+FLOOR_PLAN: dict[str, set[str]] = {
+    # A command parses, calls a step, renders and prints.
+    "advisor.cli": {"advisor.steps", "advisor.tell", "advisor.files", "advisor.progress"},
+    "advisor.steps": {
+        *("advisor.files", "advisor.tell"),
+        *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime")),
+        *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
+        *("advisor.decide.classify", "advisor.decide.portfolio"),
+    },
+    # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
+    "advisor.files": {"advisor.decide.lifetime", "advisor.decide.verdict"},
+    "advisor.progress": set(),
+    "advisor.measure.runtime": {"advisor.kernels.core_ping"},
+    "advisor.measure.model": {"advisor.measure.runtime"},
+    "advisor.measure.quality": {"advisor.measure.model"},
+    "advisor.measure.worker": {"advisor.measure.model", "advisor.measure.runtime"},
+    "advisor.measure.serving": {"advisor.measure.model", "advisor.measure.runtime"},
+    "advisor.measure.variants": {f"advisor.measure.{room}" for room in ("model", "quality", "runtime", "timing", "worker")},
+    "advisor.measure.timing": {"advisor.measure.runtime", "advisor.measure.variants", "advisor.measure.worker"},
+    "advisor.decide.service": set(),
+    "advisor.decide.queue": {"advisor.decide.service", "advisor.kernels"},
+    "advisor.decide.load_test": {"advisor.decide.queue", "advisor.decide.service"},
+    "advisor.decide.lifetime": set(),
+    "advisor.decide.verdict": {"advisor.decide.lifetime"},
+    "advisor.decide.advice": {
+        *(f"advisor.decide.{room}" for room in ("service", "queue", "lifetime", "verdict", "integer_program")),
+        "advisor.kernels",
+    },
+    "advisor.decide.classify": {"advisor.decide.lifetime", "advisor.decide.verdict"},
+    "advisor.decide.portfolio": {"advisor.decide.lifetime", "advisor.decide.integer_program"},
+    "advisor.decide.integer_program": set(),
+    "advisor.tell": set(),
+    "advisor.kernels": set(),
     # The one kernel that measures instead of computing: it has a clock, so `decide` may not have it, and measuring needs no other.
-    "core_ping": ({"advisor.kernels.core_ping"}, set()),
-    "data": (
-        {"advisor.catalog", "advisor.catalog.hardware", "advisor.catalog.schemes", "advisor.rules", "advisor.templates"},
-        set(),
-    ),
-    "ground": (
-        {"advisor", "advisor.errors", "advisor.quality_floor", "advisor.schema", "advisor.units", "advisor.visits"},
-        {"ground"},
-    ),
+    "advisor.kernels.core_ping": set(),
+    "advisor.catalog": set(),
+    "advisor.rules": set(),
+    "advisor.templates": set(),
+    **{room: set() for room in GROUND},
 }
+# Packages that hold rooms and nothing else.
+PASSAGES = {"advisor.measure", "advisor.decide"}
 
 # Dependency -> the one module that may import it, inside a function so that a command loads only what it uses; the longest name
 # wins.
 DOORWAYS: dict[str, str] = {
     "click": "advisor.cli",
-    "google.protobuf": "advisor.measure.onnx_graph",
+    "google.protobuf": "advisor.measure.model.onnx_graph",
     "jinja2": "advisor.tell.report",
-    "onnx": "advisor.measure.onnx_graph advisor.measure.int8_file",  # one reads, one writes
-    "onnxruntime": "advisor.measure.ort_session",
-    "onnxruntime.quantization": "advisor.measure.quantize",
-    "onnxruntime.transformers": "advisor.measure.quantize",
-    "openvino": "advisor.measure.openvino_session",
-    "optimum": "advisor.measure.checkpoint",
-    "psutil": "advisor.measure.machine",
-    "pyarrow": "advisor.measure.examples",
+    "onnx": "advisor.measure.model.onnx_graph advisor.measure.variants.int8_file",  # one reads, one writes
+    "onnxruntime": "advisor.measure.runtime.ort_session",
+    "onnxruntime.quantization": "advisor.measure.variants.quantize",
+    "onnxruntime.transformers": "advisor.measure.variants.quantize",
+    "openvino": "advisor.measure.runtime.openvino_session",
+    "optimum": "advisor.measure.model.checkpoint",
+    "psutil": "advisor.measure.runtime.machine",
+    "pyarrow": "advisor.measure.quality.examples",
     "rich": "advisor.progress",
-    "rule_engine": "advisor.decide.rule_parser",
+    "rule_engine": "advisor.decide.verdict.rule_parser",
     "scipy": "advisor.decide.integer_program",
-    "torch": "advisor.measure.checkpoint",
-    "transformers": "advisor.measure.checkpoint",
-    "yaml": "advisor.files",
+    "torch": "advisor.measure.model.checkpoint",
+    "transformers": "advisor.measure.model.checkpoint",
+    "yaml": "advisor.files.records",
 }
 AT_THE_TOP = {"click"}  # decorators need it there
 EVERYWHERE = {"msgspec", "numpy"}
@@ -193,10 +100,18 @@ IMPURE = {
 NETWORK = {"ftplib", "http", "imaplib", "poplib", "smtplib", "socket", "socketserver", "ssl", "telnetlib", "urllib", "xmlrpc"}
 # Folders beside `advisor` that install inside it, as in pyproject.toml.
 MAPPED = ("kernels", "rules", "templates")
-# A module of more lines has a second reason to change. The records of schema.py have one, and so have the commands of cli.py; two
-# kernels hold C for several processors beside their Cython, and kernels cannot share parts.
+# A module of more lines has a second reason to change; those of records have one. Two kernels hold C for several processors beside their
+# Cython, and kernels cannot share parts.
 MAX_LINES = 400
-MAX_LINES_OF = {"advisor.schema": 1350, "advisor.cli": 540, "advisor.kernels.pareto": 480, "advisor.kernels.search": 440}
+MAX_LINES_OF = {"advisor.kernels.pareto": 480, "advisor.kernels.search": 440}
+MAX_FUNCTION_LINES = 60
+MAX_MODULES = 12  # in a folder: more, and a stranger no longer finds the right one
+# Tests of no single module: of the design, the package, the command line as a whole, the examples.
+ACROSS = {
+    *("test_cli", "test_floor_plan", "test_packaging", "test_scenarios", "test_telemetry"),
+    "test_mutation",  # the kernels changed, one operator at a time
+    "test_second_generator",  # the server under another load generator than ours
+}
 
 
 class Import(NamedTuple):
@@ -218,8 +133,12 @@ def _source_files() -> dict[str, Path]:
 
 
 SOURCES = _source_files()
-FLOOR_OF = {module: floor for floor, (modules, _) in FLOOR_PLAN.items() for module in modules}
 PYTHON_MODULES = sorted(module for module, path in SOURCES.items() if path.suffix == ".py")
+
+
+def _room_of(module: str) -> str | None:
+    """Return the room that a module stands in: the longest name of the plan that begins its own."""
+    return module if module in PASSAGES else _longest_prefix(module, FLOOR_PLAN)
 
 
 def _imports(node: ast.AST, lazy: bool = False) -> Iterator[Import]:
@@ -237,26 +156,71 @@ def _imports_of(module: str) -> list[Import]:
     return list(_imports(ast.parse(SOURCES[module].read_text(encoding="utf-8"))))
 
 
-def _longest_prefix(name: str, known: dict[str, str]) -> str | None:
+def _longest_prefix(name: str, known: Iterable[str]) -> str | None:
     parts = name.split(".")
     prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     return next((prefix for prefix in prefixes if prefix in known), None)
 
 
-def test_every_module_stands_on_a_floor_and_no_floor_names_a_missing_module() -> None:
-    assert sorted(FLOOR_OF) == sorted(SOURCES)
+def _targets(module: str) -> list[tuple[str, int]]:
+    """Return the modules of ours that a module imports, inside functions too, each with its line."""
+    found = []
+    for name, _, line in _imports_of(module):
+        if name.partition(".")[0] == "advisor":
+            found.append((_longest_prefix(name, SOURCES) or name, line))
+    return found
+
+
+def test_every_module_stands_in_a_room_and_no_room_is_empty() -> None:
+    assert set(FLOOR_PLAN) | PASSAGES == {_room_of(module) for module in SOURCES if module != "advisor.__init__"}
 
 
 @pytest.mark.parametrize("module", PYTHON_MODULES)
 def test_imports_go_one_way(module: str) -> None:
-    allowed = FLOOR_PLAN[FLOOR_OF[module]][1]
-    ours = [
-        (_longest_prefix(name, FLOOR_OF), line) for name, _, line in _imports_of(module) if name.partition(".")[0] == "advisor"
-    ]
+    here = _room_of(module)
+    allowed = GROUND | {here} | FLOOR_PLAN.get(here or "", set())
 
-    wrong = [f"line {line}: {target}" for target, line in ours if target is None or FLOOR_OF[target] not in allowed]
+    wrong = [f"line {line}: {target}" for target, line in _targets(module) if _room_of(target) not in allowed]
 
     assert [] == wrong
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside functions and for type checkers counted: they are arrows as well."""
+    arrows = {module: {target for target, _ in _targets(module)} - {module} for module in PYTHON_MODULES}
+    while leaves := {module for module, targets in arrows.items() if not targets & set(arrows)}:
+        arrows = {module: targets for module, targets in arrows.items() if module not in leaves}
+
+    assert {} == {module: sorted(targets & set(arrows)) for module, targets in arrows.items()}
+
+
+def test_no_folder_of_code_is_crowded() -> None:
+    by_folder = Counter(path.parent for path in SOURCES.values() if path.suffix == ".py" and path.stem != "__init__")
+
+    assert {} == {folder: count for folder, count in by_folder.items() if count > MAX_MODULES}
+
+
+@pytest.mark.parametrize("module", PYTHON_MODULES)
+def test_a_function_fits_on_a_screen(module: str) -> None:
+    functions = (
+        node
+        for node in ast.walk(ast.parse(SOURCES[module].read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    lengths = {node.name: (node.end_lineno or node.lineno) - node.lineno + 1 for node in functions}
+
+    assert {} == {name: length for name, length in lengths.items() if length > MAX_FUNCTION_LINES}
+
+
+def test_tests_mirror_the_modules() -> None:
+    tests = ROOT / "tests"
+    named = {
+        path.relative_to(tests): ".".join(["advisor", *path.relative_to(tests).parts[:-1], path.stem.removeprefix("test_")])
+        for path in tests.rglob("test_*.py")
+        if path.stem not in ACROSS
+    }
+
+    assert {} == {str(path): module for path, module in named.items() if module not in SOURCES}
 
 
 @pytest.mark.parametrize("module", PYTHON_MODULES)
@@ -285,7 +249,7 @@ def test_a_dependency_is_imported_when_it_is_used(module: str) -> None:
     assert [] == wrong
 
 
-@pytest.mark.parametrize("module", sorted(FLOOR_PLAN["decide"][0] & set(PYTHON_MODULES)))
+@pytest.mark.parametrize("module", [module for module in PYTHON_MODULES if module.startswith("advisor.decide.")])
 def test_decisions_touch_no_file_and_no_clock(module: str) -> None:
     assert [] == [name for name, _, _ in _imports_of(module) if name.partition(".")[0] in IMPURE]
 
@@ -306,4 +270,8 @@ def test_a_kernel_imports_nothing_of_ours(kernel: str) -> None:
 
 @pytest.mark.parametrize("module", sorted(SOURCES))
 def test_a_module_has_one_reason_to_change(module: str) -> None:
-    assert len(SOURCES[module].read_text(encoding="utf-8").splitlines()) <= MAX_LINES_OF.get(module, MAX_LINES)
+    is_of_records = module.startswith("advisor.schema.")
+
+    lines = len(SOURCES[module].read_text(encoding="utf-8").splitlines())
+
+    assert is_of_records or lines <= MAX_LINES_OF.get(module, MAX_LINES)

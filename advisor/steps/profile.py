@@ -15,13 +15,14 @@ from advisor.files.records import check_writable, read_json, read_yaml, sha256, 
 from advisor.files.workload import examples_sha256, read_question, sequence_lengths
 from advisor.measure.model import checkpoint, input_rows, onnx_graph
 from advisor.measure.model import facts as model_facts
-from advisor.measure.quality.evaluation import evaluation, examples
+from advisor.measure.quality import evaluation, examples
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import providers, versions
 from advisor.measure.runtime.power import Meter
 from advisor.measure.timing import profiler
 from advisor.measure.timing.journal import Journal
-from advisor.measure.variants.making import Plan, Report, preflight
+from advisor.measure.variants import preflight
+from advisor.measure.variants.making import Plan, Report
 from advisor.measure.variants.quantize import QUANTIZING
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import Scheme

@@ -5,8 +5,9 @@ import msgspec
 from advisor.decide.lifetime import cost
 from advisor.decide.lifetime.inputs import Life
 from advisor.decide.lifetime.serving_cost import Values
+from advisor.decide.verdict import stability
 from advisor.decide.verdict.facts import life_facts
-from advisor.decide.verdict.rules import Facts, Rulebook, classify, other_classes_at_ends, stability
+from advisor.decide.verdict.rules import Facts, Rulebook, classify, other_classes_at_ends
 from advisor.schema.catalog import Class
 from advisor.schema.lifetime import Verdict
 from advisor.units import percent

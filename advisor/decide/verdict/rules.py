@@ -8,8 +8,8 @@ from operator import itemgetter
 from typing import Any, Literal
 
 from advisor import units
+from advisor.decide.verdict import conditions
 from advisor.decide.verdict.rule_parser import import_rule_engine
-from advisor.decide.verdict.rules import conditions
 from advisor.errors import InputError
 from advisor.schema.catalog import Class, Rule
 from advisor.schema.lifetime import Finding, Verdict

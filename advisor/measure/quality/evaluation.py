@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from advisor.errors import InputError
-from advisor.measure.quality.evaluation import metrics
+from advisor.measure.quality import metrics
 from advisor.measure.quality.metrics import Case, Outputs, Score
 from advisor.measure.quality.scores import item_cosines
 from advisor.quality_floor import OWN, TOP_K

@@ -13,7 +13,7 @@ import numpy as np
 
 from advisor.errors import AdvisorError, InputError
 from advisor.measure.model import input_rows
-from advisor.measure.quality.evaluation import evaluation as quality
+from advisor.measure.quality import evaluation as quality
 from advisor.measure.timing.schedule import longest_call_s
 from advisor.measure.variants.making import Plan, Workers, baseline_id
 from advisor.measure.worker.client import WorkerError

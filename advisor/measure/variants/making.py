@@ -11,10 +11,10 @@ import numpy as np
 
 from advisor.errors import AdvisorError
 from advisor.measure.model import input_rows, onnx_graph
-from advisor.measure.quality.evaluation import examples
+from advisor.measure.quality import examples
 from advisor.measure.runtime import machine
 from advisor.measure.runtime.ort_session import Place
-from advisor.measure.variants.making import quantize
+from advisor.measure.variants import quantize
 from advisor.measure.variants.quantize import EVERY, Ingredients, Nodes
 from advisor.measure.worker.client import WorkerProcess
 from advisor.measure.worker.process import Load, Loaded

@@ -15,7 +15,7 @@ from advisor.errors import MissingDependencyError, ModelError
 from advisor.measure.model import checkpoint, onnx_graph
 from advisor.measure.runtime import ort_session
 from advisor.measure.runtime.quiet import quiet
-from advisor.measure.variants.making import int8_file
+from advisor.measure.variants import int8_file
 from advisor.schema.catalog import Scheme
 from advisor.schema.model import Graph
 from advisor.schema.record import Exclusion

@@ -11,6 +11,7 @@ import msgspec
 from advisor.errors import ModelError
 from advisor.measure.model import onnx_graph
 from advisor.measure.timing.journal import Journal, LeftOut, MadeVariant, Prepared
+from advisor.measure.variants import comparison, mixed_precision, quantize
 from advisor.measure.variants.comparison import Comparison
 from advisor.measure.variants.making import (
     AGAIN,
@@ -19,13 +20,10 @@ from advisor.measure.variants.making import (
     Workers,
     baseline_id,
     baseline_variant,
-    comparison,
     given_ids,
     given_variant,
     load_of,
     made,
-    mixed_precision,
-    quantize,
     ranges_folder,
     variant_file,
     without_folders,

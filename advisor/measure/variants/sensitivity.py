@@ -8,7 +8,8 @@ import numpy as np
 
 from advisor.errors import ModelError
 from advisor.measure.model import onnx_graph
-from advisor.measure.variants.making import Plan, ingredients, quantize
+from advisor.measure.variants import quantize
+from advisor.measure.variants.making import Plan, ingredients
 from advisor.measure.variants.quantize import Nodes
 from advisor.measure.worker.client import WorkerError, WorkerProcess
 from advisor.measure.worker.process import Load, Loaded, Predict, Predicted

@@ -7,7 +7,7 @@ from importlib import resources
 import pytest
 from msgspec.structs import replace
 
-from advisor.decide.verdict.rules import rule_parser
+from advisor.decide.verdict import rule_parser
 from advisor.files.rulebook import read_rules
 
 rule_engine = rule_parser.import_rule_engine()

@@ -14,7 +14,7 @@ from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.model.input_rows import generate
 from advisor.measure.model.onnx_graph import read_graph
 from advisor.measure.runtime import ort_session
-from advisor.measure.variants.making import quantize
+from advisor.measure.variants import quantize
 from advisor.steps.profile import schemes
 
 # Imported where they are used: whoever collects these tests without running them does not wait for torch.

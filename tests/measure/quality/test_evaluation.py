@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from advisor.errors import InputError
-from advisor.measure.quality.evaluation import evaluation, metrics, scores
+from advisor.measure.quality import evaluation, metrics, scores
 from advisor.quality_floor import METRICS, RISING, judge
 from advisor.schema.model import ModelInput, ModelOutput
 from advisor.schema.profile import QualityResult, SliceResult

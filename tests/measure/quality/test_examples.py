@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.errors import AdvisorError, InputError
-from advisor.measure.quality.evaluation import examples
+from advisor.measure.quality import examples
 from advisor.schema.model import ModelInput
 
 

@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from advisor.errors import AdvisorError, InputError
-from advisor.measure.quality.evaluation import evaluation, metrics, scores
+from advisor.measure.quality import evaluation, metrics, scores
 from advisor.schema.model import ModelInput, ModelOutput
 
 SCORES = (ModelOutput(name="logits", dtype="float32", shape=("n", 3), has_classes=True),)

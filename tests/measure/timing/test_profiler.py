@@ -15,7 +15,8 @@ from advisor.measure.runtime.ort_session import open_session, run
 from advisor.measure.timing import profiler, schedule
 from advisor.measure.timing.journal import Journal, Visited
 from advisor.measure.timing.schedule import MIN_ROUNDS, batch_sizes, thread_settings
-from advisor.measure.variants.making import AGAIN, Plan, baseline_id, comparison
+from advisor.measure.variants import comparison
+from advisor.measure.variants.making import AGAIN, Plan, baseline_id
 from advisor.schema.profile import Profile, ProfileSettings
 from advisor.steps.profile import schemes
 from tests import models

@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 
 from advisor.measure.model import onnx_graph
 from advisor.measure.runtime import ort_session
-from advisor.measure.variants.making import int8_file, quantize
+from advisor.measure.variants import int8_file, quantize
 from advisor.steps.profile import schemes
 from tests import models
 from tests.models import save

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.measure.variants.making import mixed_precision
+from advisor.measure.variants import mixed_precision
 
 NODES = [f"node{number}" for number in range(40)]
 

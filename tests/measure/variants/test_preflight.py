@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from advisor.measure.runtime.machine import read_machine
-from advisor.measure.variants.making import preflight
+from advisor.measure.variants import preflight
 from advisor.schema.catalog import CPU
 from advisor.schema.model import Batching, ModelFacts, OperatorFacts
 from advisor.steps.profile import schemes

@@ -13,9 +13,9 @@ from advisor.errors import ModelError
 from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.model.input_rows import generate
 from advisor.measure.model.onnx_graph import read_graph
-from advisor.measure.quality.evaluation import scores
+from advisor.measure.quality import scores
 from advisor.measure.runtime import ort_session
-from advisor.measure.variants.making import quantize
+from advisor.measure.variants import quantize
 from advisor.schema.catalog import CPU
 from advisor.schema.record import Exclusion
 from advisor.steps.profile import schemes

@@ -7,7 +7,8 @@ import pytest
 from advisor.decide.queue.space import admission
 from advisor.errors import InputError
 from advisor.measure.timing import profiler
-from advisor.measure.variants.making import comparison, screening, without_folders
+from advisor.measure.variants import comparison, screening
+from advisor.measure.variants.making import without_folders
 from advisor.schema.workload import HardwareChoice, Quality, Slo, Traffic, Workload
 from advisor.steps.profile import schemes
 from tests import models

@@ -8,7 +8,7 @@ import pytest
 from advisor.files.life import read_life
 from advisor.steps.classify import classify_file, plan_portfolio
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "scenarios"
 NOW = "2026-11-22T08:00:00+00:00"
 EXPECTED = {
