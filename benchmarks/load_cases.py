@@ -20,8 +20,8 @@ from advisor.schema.advice import LoadTest, Replayed
 from advisor.schema.profile import Calibration, Profile
 from advisor.schema.record import Estimate
 from advisor.schema.workload import Trace, Workload
-from advisor.steps.recommend import request_of
-from advisor.steps.verify import observe, serve_for_real
+from advisor.steps.advise import request_of
+from advisor.steps.serve import observe, serve_for_real
 
 UTILIZATIONS = (0.3, 0.5, 0.7, 0.9)
 CALIBRATION_UTILIZATION = 0.5

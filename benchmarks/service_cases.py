@@ -12,7 +12,8 @@ from advisor.decide.service.measured import service_grids, service_table
 from advisor.measure.worker.client import WorkerProcess
 from advisor.measure.worker.process import Load, Loaded, Time, Timed
 from advisor.schema.profile import Profile
-from advisor.steps import profile as profiling
+from advisor.steps.profile import ProfileOptions, inspect
+from advisor.steps.profile import profile as measure
 
 HELD_OUT = (2, 3, 6, 8, 12, 24, 32, 48)
 MAX_BATCH_SIZE = 32
@@ -34,16 +35,14 @@ class ServiceCase(NamedTuple):
 def profile(model: Path, folder: Path, *, quick: bool) -> Profile:
     """Return a profile as `advisor profile` makes it, with a workload that has two lengths where the model takes them."""
     folder.mkdir()
-    facts = profiling.inspect(model, None, folder / "profile.variants")
+    facts = inspect(model, None, folder / "profile.variants")
     lengths = "inputs: {sequence_length: {p50: 32, p95: 128}}\n" if facts.family == "encoder" else ""
     slo = "200 ms" if lengths else "50 ms"
     head, price = "name: bench\ntraffic: {requests_per_s: 10}\n", "hardware: {price_usd_per_hour: {local: 1}}\n"
     (folder / "workload.yaml").write_text(f"{head}{lengths}slo: {{latency_s: {slo}}}\n{price}")
-    options = profiling.ProfileOptions(
-        workload=folder / "workload.yaml", budget_s=10.0 if quick else 50.0, max_batch_size=MAX_BATCH_SIZE
-    )
+    options = ProfileOptions(workload=folder / "workload.yaml", budget_s=10.0 if quick else 50.0, max_batch_size=MAX_BATCH_SIZE)
     started = time.monotonic()
-    measured = profiling.profile(model, folder / "profile.json", options, now="benchmark", report=lambda done, total, what: None)
+    measured = measure(model, folder / "profile.json", options, now="benchmark", report=lambda done, total, what: None)
     points, took = len(measured.measurements), time.monotonic() - started
     noise = "unknown" if measured.noise_fraction is None else f"{measured.noise_fraction:.1%}"
     print(f"{model.name}: {points} points, {measured.measuring_s:.0f} s of measuring, {took:.0f} s in all, noise floor {noise}")

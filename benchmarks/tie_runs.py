@@ -7,7 +7,8 @@ from pathlib import Path
 from models import EXAMPLES
 
 from advisor.schema.advice import Advice
-from advisor.steps import profile, recommend
+from advisor.steps.advise import advise_on
+from advisor.steps.profile import ProfileOptions, profile
 
 RUNS = 100
 MODEL = EXAMPLES / "fashion_dscnn.onnx"
@@ -38,11 +39,11 @@ def measure(*, quick: bool) -> dict[str, float | None]:
 def _advise(folder: Path, seed: int) -> Advice:
     twin = shutil.copy(MODEL, folder / "twin.onnx")
     (folder / "workload.yaml").write_text(WORKLOAD)
-    options = profile.ProfileOptions(
+    options = ProfileOptions(
         workload=folder / "workload.yaml", variants=(Path(twin),), budget_s=BUDGET_S, max_batch_size=4, seed=seed
     )
-    profile.profile(MODEL, folder / "profile.json", options, now="benchmark", report=lambda done, total, what: None)
-    return recommend.advise_on(folder / "profile.json", folder / "workload.yaml", now="benchmark")
+    profile(MODEL, folder / "profile.json", options, now="benchmark", report=lambda done, total, what: None)
+    return advise_on(folder / "profile.json", folder / "workload.yaml", now="benchmark")
 
 
 def _is_tie(advice: Advice) -> bool:

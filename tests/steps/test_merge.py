@@ -12,7 +12,7 @@ from advisor.files.records import write_record
 from advisor.schema.model import OperatorFacts
 from advisor.schema.profile import Profile
 from advisor.steps import profile as profiling
-from advisor.steps.recommend import advise_on
+from advisor.steps.advise import advise_on
 from advisor.tell.report import render
 from tests.profiles import NOW, power_law, profile
 

@@ -18,8 +18,12 @@ from advisor.files.workload import read_question, read_trace, read_workload, seq
 from advisor.schema.advice import Advice
 from advisor.schema.profile import Profile
 from advisor.schema.workload import Inputs, SequenceLength
-from advisor.steps import profile as profiling
-from advisor.steps import recommend, verify
+from advisor.steps.advise import advise_on, read_advice
+from advisor.steps.profile import ProfileOptions
+from advisor.steps.profile import profile as measure
+from advisor.steps.recommend import recommend
+from advisor.steps.serve import trial
+from advisor.steps.verify import TestJournal, verify
 from tests.profiles import NOW, drop_of, fixed_cost_law, profile, variant, workload
 
 ROOT = Path(__file__).parents[2]
@@ -39,8 +43,8 @@ def silent(*_):
 
 def recommended(folder, model, **options):
     (folder / "workload.yaml").write_text(WORKLOAD)
-    asked = profiling.ProfileOptions(workload=folder / "workload.yaml", budget_s=1.0, max_batch_size=4, **options)
-    return recommend.recommend(model, folder / "advice", asked, is_verified=False, now=NOW, report=silent)
+    asked = ProfileOptions(workload=folder / "workload.yaml", budget_s=1.0, max_batch_size=4, **options)
+    return recommend(model, folder / "advice", asked, is_verified=False, now=NOW, report=silent)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +93,7 @@ def test_what_was_not_done_to_a_forest_has_a_reason(forest):
 def test_advice_in_its_file_is_the_advice(forest):
     folder, advice = forest
 
-    assert advice == recommend.read_advice(folder / "advice" / "advice.json")
+    assert advice == read_advice(folder / "advice" / "advice.json")
 
 
 def test_advice_names_the_profile_that_it_was_made_from(forest):
@@ -101,7 +105,7 @@ def test_advice_names_the_profile_that_it_was_made_from(forest):
 def test_the_same_profile_gives_the_same_advice(forest):
     folder, advice = forest
 
-    again = recommend.advise_on(folder / "advice" / "profile.json", folder / "workload.yaml", now=NOW)
+    again = advise_on(folder / "advice" / "profile.json", folder / "workload.yaml", now=NOW)
 
     assert advice == again
 
@@ -117,9 +121,9 @@ def test_recommending_again_measures_nothing_again(forest):
 
 def test_another_question_of_the_profiler_is_measured_anew(forest, tmp_path):
     folder, _ = forest
-    options = profiling.ProfileOptions(budget_s=1.0, max_batch_size=1, seed=1)
+    options = ProfileOptions(budget_s=1.0, max_batch_size=1, seed=1)
 
-    measured = profiling.profile(folder / "forest.onnx", tmp_path / "profile.json", options, now=NOW, report=silent)
+    measured = measure(folder / "forest.onnx", tmp_path / "profile.json", options, now=NOW, report=silent)
 
     assert {1} == {entry.batch_size for entry in measured.measurements}
     assert measured.fingerprint != read_json(folder / "advice" / "profile.json", Profile, made_by="").fingerprint
@@ -149,13 +153,13 @@ def test_the_workload_in_the_readme_is_one(tmp_path):
 
 
 def test_quality_that_was_measured_on_the_data_of_the_workload_counts(place):
-    assert "int8" == recommend.advise_on(place / "profile.json", place / "workload.yaml", now=NOW).recommended.candidate.variant
+    assert "int8" == advise_on(place / "profile.json", place / "workload.yaml", now=NOW).recommended.candidate.variant
 
 
 def test_quality_that_was_measured_on_other_data_does_not(place):
     np.savez(place / "eval.npz", x=np.ones(4))
 
-    advice = recommend.advise_on(place / "profile.json", place / "workload.yaml", now=NOW)
+    advice = advise_on(place / "profile.json", place / "workload.yaml", now=NOW)
 
     assert ("fp32", "int8") == (advice.recommended.candidate.variant, advice.unproven.candidate.variant)
 
@@ -195,7 +199,7 @@ def test_the_error_of_a_trace_names_its_file_and_that_of_the_key_the_workload(tm
     path = trace_file(tmp_path, count=20)
 
     with pytest.raises(InputError) as refusal:
-        recommend.advise_on(write_profile(tmp_path), path, now=NOW)
+        advise_on(write_profile(tmp_path), path, now=NOW)
 
     assert refusal.value.fault.startswith(f"{tmp_path / 'trace.csv'}: 20 requests")
 
@@ -228,7 +232,7 @@ def test_a_model_without_lengths_has_none_to_measure():
 def test_what_is_served_for_real_goes_into_profile_advice_and_report(forest, tmp_path):
     advised(forest, tmp_path)
 
-    verified = verify.verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
+    verified = verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
 
     assert verified == read_json(tmp_path / "advice.json", Advice, made_by="")
     assert {verified.baseline.candidate} <= {test.candidate for test in verified.load_tests}
@@ -247,11 +251,11 @@ def test_a_verification_that_was_interrupted_goes_on_after_the_load_tests_that_h
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        verify.verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=interrupt)
-    kept = verify.TestJournal(tmp_path / "advice.load-tests", f"{sha256(tmp_path / 'advice.json')} 1").tests
+        verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=interrupt)
+    kept = TestJournal(tmp_path / "advice.load-tests", f"{sha256(tmp_path / 'advice.json')} 1").tests
     assert before == read_json(tmp_path / "advice.json", Advice, made_by="")
 
-    verified = verify.verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
+    verified = verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
 
     assert 1 == len(kept) and set(kept.values()) <= set(verified.load_tests)
     assert not (tmp_path / "advice.load-tests").exists()
@@ -262,7 +266,7 @@ def test_the_load_tests_of_other_advice_are_not_gone_on_with(tmp_path, spoiled):
     path = tmp_path / "advice.load-tests"
     path.write_bytes(spoiled + b'{"candidate": 1}\n')
 
-    assert {} == verify.TestJournal(path, "key").tests
+    assert {} == TestJournal(path, "key").tests
     assert b"key\n" == path.read_bytes()
 
 
@@ -270,7 +274,7 @@ def test_a_load_test_that_a_kill_cut_short_is_dropped(tmp_path):
     path = tmp_path / "advice.load-tests"
     path.write_bytes(b'key\n{"candidate": {"vari')
 
-    assert {} == verify.TestJournal(path, "key").tests
+    assert {} == TestJournal(path, "key").tests
 
 
 def advised(forest, place, asked=WORKLOAD):
@@ -280,7 +284,7 @@ def advised(forest, place, asked=WORKLOAD):
     for name in ("report.html", "report.md"):
         (place / name).write_bytes((folder / "advice" / name).read_bytes())
     write_record(place / "profile.json", with_paths_of(folder / "advice", place))
-    write_record(place / "advice.json", recommend.advise_on(place / "profile.json", folder / "asked.yaml", now=NOW))
+    write_record(place / "advice.json", advise_on(place / "profile.json", folder / "asked.yaml", now=NOW))
 
 
 # --- files that the user brings ------------------------------------------------------------------------------------------
@@ -288,9 +292,9 @@ def advised(forest, place, asked=WORKLOAD):
 
 def test_the_same_file_given_as_a_variant_is_measured_compared_and_found_to_be_as_fast(forest, tmp_path):
     folder, _ = forest
-    options = profiling.ProfileOptions(variants=(folder / "forest.onnx",), budget_s=2.0, max_batch_size=2)
+    options = ProfileOptions(variants=(folder / "forest.onnx",), budget_s=2.0, max_batch_size=2)
 
-    measured = profiling.profile(folder / "forest.onnx", tmp_path / "profile.json", options, now=NOW, report=silent)
+    measured = measure(folder / "forest.onnx", tmp_path / "profile.json", options, now=NOW, report=silent)
 
     given = next(entry for entry in measured.variants if entry.scheme == "given")
     assert ("forest", True, 1.0) == (given.id, given.lossless, given.agreement.top1_agreement)
@@ -301,10 +305,10 @@ def test_the_same_file_given_as_a_variant_is_measured_compared_and_found_to_be_a
 def test_a_variant_that_cannot_take_the_place_of_the_model_is_refused_before_anything_is_measured(forest, tmp_path, fault):
     folder, _ = forest
     path = tmp_path / "nowhere.onnx" if fault == "no such file" else SILERO
-    options = profiling.ProfileOptions(variants=(path,), budget_s=2.0, max_batch_size=2)
+    options = ProfileOptions(variants=(path,), budget_s=2.0, max_batch_size=2)
 
     with pytest.raises(InputError) as refusal:
-        profiling.profile(folder / "forest.onnx", tmp_path / "profile.json", options, now=NOW, report=silent)
+        measure(folder / "forest.onnx", tmp_path / "profile.json", options, now=NOW, report=silent)
 
     assert refusal.value.fault.startswith(f"--variant: {path}: {fault}")
 
@@ -313,14 +317,14 @@ def test_a_profile_with_time_for_it_knows_what_a_server_adds(forest, tmp_path):
     folder, _ = forest
     measured = with_paths_of(folder / "advice", tmp_path)
 
-    seen = verify.trial(measured, folder / "advice")
+    seen = trial(measured, folder / "advice")
 
     assert seen is not None and measured.variants[0].id == seen.variant
     assert 0 < seen.per_batch_s.value < 0.1 and min(seen.transit_s) >= 0
 
 
 def test_a_model_whose_calls_are_long_needs_no_trial():
-    assert verify.trial(profile(fixed_cost_law(0.5, 0.5)), ROOT) is None
+    assert trial(profile(fixed_cost_law(0.5, 0.5)), ROOT) is None
 
 
 def with_paths_of(folder, other):

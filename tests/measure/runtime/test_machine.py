@@ -26,7 +26,7 @@ def test_the_machine_has_a_name_and_its_memory():
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")
 def test_only_the_cores_that_the_process_may_use_are_counted():
-    count = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from advisor.measure import machine; "
+    count = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from advisor.measure.runtime import machine; "
 
     told = subprocess.run(
         [sys.executable, "-c", count + "print(machine.read_machine().cores)"], capture_output=True, text=True, check=True
@@ -63,7 +63,7 @@ def test_the_peak_of_memory_is_not_that_of_the_parent():
     block = bytearray(1 << 28)
 
     told = subprocess.run(
-        [sys.executable, "-c", "from advisor.measure import machine; print(machine.peak_memory_bytes())"],
+        [sys.executable, "-c", "from advisor.measure.runtime import machine; print(machine.peak_memory_bytes())"],
         capture_output=True,
         text=True,
         check=True,

@@ -60,7 +60,7 @@ def test_its_telemetry_is_never_loaded(tmp_path):
     (tmp_path / "openvino_telemetry").mkdir()
     (tmp_path / "openvino_telemetry" / "__init__.py").write_text(f"open({str(tmp_path / 'loaded')!r}, 'w')")
     path = save(models.mlp(), tmp_path / "model.onnx")
-    ours = "from pathlib import Path; from advisor.measure import openvino_session as o; "
+    ours = "from pathlib import Path; from advisor.measure.runtime import openvino_session as o; "
     ours += f"o.open_session(Path({str(path)!r}), intra_op_num_threads=1, options={{}})"
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
 
