@@ -23,13 +23,12 @@ export PYTHONSAFEPATH := 1
 # One pip at a time in one environment; the tests and the compiler bring their own parallelism.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types pytest dev grammar clean
+.PHONY: help demo test lint types pytest dev clean
 
 help:
 	@echo 'make demo    recommend how to serve a sentence-embedding model on this machine (a few minutes)'
 	@echo 'make test    lint, types and tests of the installed wheel: what CI runs'
 	@echo 'make dev     editable install with all tools, for working on the code'
-	@echo 'make grammar work out the tables of the rule parser anew, for another version of rule-engine'
 	@echo 'make clean   remove what the other targets made, .venv included'
 	@echo 'variables    PYTHON=$(PYTHON)  PYTEST_ARGS="$(PYTEST_ARGS)"'
 
@@ -52,9 +51,6 @@ pytest: $(VENV)/test.stamp $(VENV)/wheel.stamp
 dev: $(VENV)/test.stamp
 	rm -f $(VENV)/wheel.stamp
 	$(PIP) install --no-deps --editable .
-
-grammar: $(VENV)/wheel.stamp
-	$(BIN)/python -m advisor.decide.verdict.rule_parser advisor/catalog/rule_grammar.json
 
 clean:
 	rm -rf $(VENV) build dist demo-advice serving_advisor.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

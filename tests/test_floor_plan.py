@@ -72,7 +72,6 @@ DOORWAYS: dict[str, str] = {
     "psutil": "advisor.measure.runtime.machine",
     "pyarrow": "advisor.measure.quality.examples",
     "rich": "advisor.progress",
-    "rule_engine": "advisor.decide.verdict.rule_parser",
     "scipy": "advisor.decide.integer_program",
     "torch": "advisor.measure.model.checkpoint",
     "transformers": "advisor.measure.model.checkpoint",

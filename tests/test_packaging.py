@@ -24,7 +24,7 @@ NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "build", "dist", "*.egg-info", "*.so"
 )
 # Loaded by the commands that need them and by no other.
-HEAVY = {"jinja2", "onnx", "onnxruntime", "optimum", "psutil", "rich", "rule_engine", "torch", "transformers"}
+HEAVY = {"jinja2", "onnx", "onnxruntime", "optimum", "psutil", "rich", "torch", "transformers"}
 
 
 def _run(*command: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -1,11 +1,12 @@
 """The rulebook: one argument a file, each refused unless it does what it says."""
 
 import string
+from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from advisor.decide.verdict.rules import FACTS, Facts, Outcome, facts_asked, outcome, readable_fact, unknown_fact
+from advisor.decide.verdict.rules import FACTS, Outcome, check_facts, condition, outcome, readable_fact, reason
 from advisor.errors import InputError
 from advisor.files.records import read_own_yaml, read_yaml
 from advisor.schema.catalog import Rule, RuleExplanation
@@ -49,14 +50,16 @@ def rule_named(name: str, folder: Path | None) -> Rule:
 
 def explained(rule: Rule) -> RuleExplanation:
     """Return a rule with the meaning of its facts, and what it says of its own example."""
-    asked = facts_asked(rule.when)
-    example = {fact: readable_fact(fact, value) for fact, value in rule.examples.fires.items()}
+    example, counterexample = (
+        ", ".join(f"{fact} is {readable_fact(fact, value)}" for fact, value in facts.items())
+        for facts in (rule.examples.fires, rule.examples.silent)
+    )
     return RuleExplanation(
         rule=rule,
-        facts={fact: FACTS[fact][0] for fact in asked},
-        says=rule.why.format_map({fact: example[fact] for fact in asked}),
-        example=", ".join(f"{fact} is {value}" for fact, value in example.items()),
-        counterexample=", ".join(f"{fact} is {readable_fact(fact, value)}" for fact, value in rule.examples.silent.items()),
+        facts={fact: FACTS[fact][0] for fact in condition(rule.when).facts},
+        says=reason(rule, rule.examples.fires),
+        example=example,
+        counterexample=counterexample,
     )
 
 
@@ -73,13 +76,13 @@ def _read(path: Path) -> Rule:
 
 def _check_condition(rule: Rule, path: Path) -> None:
     try:
-        facts_asked(rule.when)
+        condition(rule.when)
     except InputError as error:
         raise InputError(f"{path}: when: {error.fault}", hint=error.hint) from error
 
 
 def _check_reason(rule: Rule, path: Path) -> None:
-    asked = facts_asked(rule.when)
+    asked = condition(rule.when).facts
     try:
         pieces = list(string.Formatter().parse(rule.why))
     except ValueError as error:
@@ -91,14 +94,12 @@ def _check_reason(rule: Rule, path: Path) -> None:
             raise InputError(fault, hint=f"quote any of: {', '.join(asked)}")
 
 
-def _check_example(rule: Rule, path: Path, facts: Facts, expected: Outcome) -> None:
+def _check_example(rule: Rule, path: Path, facts: Mapping[str, float | bool], expected: Outcome) -> None:
     try:
-        for name in facts:
-            if name not in FACTS:
-                raise unknown_fact(name)
-        actual = outcome(rule, facts)
+        check_facts(facts)
     except InputError as error:
         raise InputError(f"{path}: examples.{expected}: {error.fault}", hint=error.hint) from error
+    actual = outcome(rule, facts)
     if actual != expected:
-        hint = f"give values of {', '.join(facts_asked(rule.when))} for which it is {expected}"
+        hint = f"give values of {', '.join(condition(rule.when).facts)} for which it is {expected}"
         raise InputError(f"{path}: examples.{expected}: with these facts the rule is {actual}", hint=hint)

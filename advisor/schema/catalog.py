@@ -179,7 +179,7 @@ class Rule(Record, frozen=True, kw_only=True):
     title: Name
     favours: Class
     weight: Positive
-    when: Name  # a condition on the facts that decide/verdict.py lists, in rule-engine's language
+    when: Name  # a condition on known facts; decide/verdict/condition_parser.py has the language
     why: Name  # what the report says when it fires; {fact} stands for the fact's value
     source: Source
     examples: RuleExamples

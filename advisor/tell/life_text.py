@@ -110,7 +110,7 @@ def explanation_text(told: RuleExplanation) -> str:
             "",
             _filled(
                 f"This rule speaks for {rule.favours} with a weight of {units.number(rule.weight)}. It fires when {rule.when}. It asks for "
-                f"{facts}. If one of these is not known, the rule is unknown, which is neither a yes nor a no."
+                f"{facts}. Where one that is not known could turn it, the rule is unknown, which is neither a yes nor a no."
             ),
             "",
             _filled(f"It fires, for example, where {told.example}, and then says: {told.says}"),

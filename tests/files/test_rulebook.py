@@ -1,13 +1,15 @@
 """The rulebook: every shipped rule does what its examples say, and a file that does not is refused by name and key."""
 
+import re
 from importlib import resources
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.decide.verdict.rules import facts_asked, outcome
+from advisor.decide.verdict.rules import condition, outcome
 from advisor.errors import InputError
 from advisor.files.rulebook import explained, read_rules, rule_named, rules_with
 
@@ -26,6 +28,26 @@ SOUND = {
         "silent": {"utilization_fraction": 0.9, "replicas": 1},
     },
 }
+
+
+SOUND_SILENT = {"utilization_fraction": 0.1, "replicas": 1}
+PIECES = [
+    "utilization_fraction",
+    "replicas",
+    "slo_is_met",
+    ">",
+    "==",
+    "and",
+    "not",
+    "(",
+    ")",
+    "/",
+    "0",
+    "1.5",
+    "=",
+    "lambda",
+    "'",
+]
 
 
 def write(folder, rule):
@@ -55,7 +77,7 @@ def test_all_lesser_arguments_for_one_side_together_do_not_outweigh_the_share_of
 
 
 def test_there_are_rules_on_everything_that_a_verdict_turns_on():
-    asked = {fact for rule in RULES for fact in facts_asked(rule.when)}
+    asked = {fact for rule in RULES for fact in condition(rule.when).facts}
 
     assert len(RULES) >= 25
     assert {
@@ -95,8 +117,35 @@ def test_the_rules_that_start_with_advisor_are_those_that_were_checked():
 def test_a_rule_is_explained_with_its_facts_its_examples_and_its_source(name):
     told = explained(rule_named(name, None))
 
-    assert set(facts_asked(told.rule.when)) == told.facts.keys()
+    assert set(condition(told.rule.when).facts) == told.facts.keys()
     assert "{" not in told.says and told.example and told.counterexample
+
+
+def test_a_rule_is_explained_whose_example_leaves_a_fact_out(tmp_path):
+    fires = {"utilization_fraction": 0.9}
+    rule = SOUND | {"when": "utilization_fraction > 0.8 or replicas > 1", "examples": {"fires": fires, "silent": SOUND_SILENT}}
+    write(tmp_path, rule)
+
+    assert "unknown replicas work 90 % of the time." == explained(rule_named("busy", tmp_path)).says
+
+
+def test_the_rule_in_the_readme_is_sound(tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    [text] = re.findall(r"```yaml\n(id: (?:.|\n)*?)```", readme)
+    (tmp_path / f"{text.split()[1]}.yaml").write_text(text, encoding="utf-8")
+
+    assert 1 == len(read_rules(tmp_path))
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1) | st.lists(st.sampled_from(PIECES)).map(" ".join))
+def test_whatever_a_user_writes_for_a_condition_is_read_or_refused_with_file_and_key(tmp_path_factory, when):
+    folder = tmp_path_factory.mktemp("rules")
+    write(folder, SOUND | {"when": when})
+
+    try:
+        read_rules(folder)
+    except InputError as error:
+        assert "busy.yaml: " in error.fault and error.hint
 
 
 def test_a_rule_that_is_not_there_is_refused_with_the_nearest():
@@ -120,8 +169,24 @@ def test_rules_are_read_in_order_of_their_ids(tmp_path):
         ({"weight": 0}, "weight: ", "README"),
         ({"favours": "marketing"}, "favours: ", "README"),
         ({"wheight": 2}, "wheight: unknown key", "did you mean weight"),
-        ({"when": "utilisation_fraction > 0.8"}, "when: 'utilisation_fraction' is not a known fact", "did you mean 'util"),
-        ({"when": "utilization_fraction >"}, "when: cannot read the condition", "comparison"),
+        (
+            {"when": "utilisation_fraction > 0.8"},
+            "when: column 1, at 'utilisation_fraction > …': 'utilisation_fraction' is not a known fact",
+            "did you mean 'util",
+        ),
+        ({"when": "utilization_fraction >"}, "when: column 23, at the end: something is missing", "compare facts"),
+        (
+            {"when": "replicas > 1 and slo_is_met > 1"},
+            "when: column 18, at 'slo_is_met > 1': 'slo_is_met' is a yes or no",
+            "ask for it",
+        ),
+        (
+            {"when": "__import__('os')"},
+            "when: column 1, at \"__import__('os')\": '__import__' is not a known fact",
+            "the known facts",
+        ),
+        ({"when": "9" * 5000 + " > replicas"}, "when: column 1", "plain number"),
+        ({"when": "(" * 5000 + "slo_is_met"}, "when: column 22", "two rules"),
         (
             {"why": "There are {requests_per_s}."},
             "why: 'requests_per_s' is not the plain name of a fact",
@@ -136,7 +201,7 @@ def test_rules_are_read_in_order_of_their_ids(tmp_path):
             "give values of replicas, utilization_fraction for which it is fires",
         ),
         (
-            {"examples": {"fires": SOUND["examples"]["fires"], "silent": {"replicas": 1}}},
+            {"examples": {"fires": SOUND["examples"]["fires"], "silent": {"replicas": 2}}},
             "examples.silent: with these facts the rule is unknown",
             "give values of replicas, utilization_fraction for which it is silent",
         ),
@@ -147,8 +212,13 @@ def test_rules_are_read_in_order_of_their_ids(tmp_path):
         ),
         (
             {"examples": {"fires": {"utilization_fraction": 0.9, "replicas": True}, "silent": SOUND["examples"]["silent"]}},
-            "examples.fires: rule 'busy': cannot evaluate",
-            "change the condition, or the fact",
+            "examples.fires: replicas is a number, and true is none",
+            "write a number",
+        ),
+        (
+            {"examples": {"fires": SOUND["examples"]["fires"], "silent": {"slo_is_met": 1}}},
+            "examples.silent: slo_is_met is a yes or no, and 1 is none",
+            "write true or false",
         ),
     ],
 )

@@ -36,7 +36,7 @@ lifecycle:
   serving: {serving_usd_per_hour: 0.02}
 """
 # What a command that answers at once may not wait for.
-SLOW = {"numpy", "rule_engine", "jinja2", "onnxruntime", "onnx", "scipy", "rich", "psutil"}
+SLOW = {"numpy", "jinja2", "onnxruntime", "onnx", "scipy", "rich", "psutil"}
 
 
 @pytest.fixture

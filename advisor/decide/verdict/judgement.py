@@ -6,8 +6,9 @@ from advisor.decide.lifetime import cost
 from advisor.decide.lifetime.inputs import Life
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.decide.verdict import stability
+from advisor.decide.verdict.conditions import Facts
 from advisor.decide.verdict.facts import life_facts
-from advisor.decide.verdict.rules import Facts, Rulebook, classify, other_classes_at_ends
+from advisor.decide.verdict.rules import Rulebook, classify, other_classes_at_ends
 from advisor.schema.catalog import Class
 from advisor.schema.lifetime import Verdict
 from advisor.units import percent

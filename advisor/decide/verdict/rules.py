@@ -1,21 +1,20 @@
 """Facts and rules in, verdict out: whether money goes into serving or into training."""
 
 import math
-from collections.abc import Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping
 from functools import cache
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Literal
 
 from advisor import units
-from advisor.decide.verdict import conditions
-from advisor.decide.verdict.rule_parser import import_rule_engine
+from advisor.decide.verdict import condition_parser
+from advisor.decide.verdict.condition_parser import Kind
+from advisor.decide.verdict.conditions import Condition, Facts, open_facts
 from advisor.errors import InputError
 from advisor.schema.catalog import Class, Rule
 from advisor.schema.lifetime import Finding, Verdict
 from advisor.schema.record import Estimate
 
-Facts = Mapping[str, float | bool | None]  # None, as well as absence, is unknown
 Outcome = Literal["fires", "silent", "unknown"]
 
 # All that a rule may ask for: the fact's meaning, and its unit.
@@ -63,80 +62,64 @@ FACTS: dict[str, tuple[str, str]] = {
 
 _NOTHING = ""
 _UNKNOWN: dict[str, float | bool | None] = dict.fromkeys((_NOTHING, *FACTS))
+_KINDS: dict[str, Kind] = {fact: "yes or no" if unit == "yes or no" else "number" for fact, (_, unit) in FACTS.items()}
 _OUTCOMES: tuple[Outcome, ...] = ("fires", "silent", "unknown")  # in the order of the report
 
 
-def facts_asked(when: str) -> tuple[str, ...]:
-    """Return the facts that a condition asks for, in alphabetical order.
+@cache
+def condition(when: str) -> Condition:
+    """Return the condition, ready to be asked; a text is read once, however many times it is asked.
 
-    Raises InputError for a condition that cannot be read, is not a yes-or-no question, or asks for anything but known facts.
+    Raises InputError, with the column, for a text that is no question about known facts.
     """
-    return tuple(sorted(_parse(when).context.symbols))
+    return condition_parser.read(when, _KINDS)
 
 
 def outcome(rule: Rule, facts: Facts) -> Outcome:
-    """Return whether the rule fires; `unknown` where any fact it asks for is unknown, for silence would read as "no".
+    """Return whether the rule fires; `unknown` where what is not known could turn it, for silence would read as "no".
 
-    Raises InputError for a condition that cannot be read or evaluated with these facts.
+    Raises InputError for a condition that cannot be read.
     """
-    read = conditions.shared(rule.when)
-    if read is not None and all(fact in FACTS for fact in read[1]):
-        question, asked = read
-        if any(facts.get(fact) is None for fact in asked):
-            return "unknown"
-        try:
-            return "fires" if question(facts) else "silent"
-        except TypeError:
-            pass  # a yes where a number belongs, which rule-engine refuses in its own words
-    return outcome_by_engine(rule, facts)
+    return _outcome(condition(rule.when), facts)
 
 
-def outcome_by_engine(rule: Rule, facts: Facts) -> Outcome:
-    """Return the outcome as rule-engine has it."""
-    rule_engine = import_rule_engine()
-    question = _parse(rule.when)
-    if any(facts.get(fact) is None for fact in question.context.symbols):
-        return "unknown"
-    try:
-        return "fires" if question.matches(facts) else "silent"
-    except rule_engine.EngineError as error:
-        fault = f"rule {rule.id!r}: cannot evaluate {rule.when!r}: {error.message}"
-        raise InputError(fault, hint="change the condition, or the fact that it cannot take") from error
+def _outcome(asked: Condition, facts: Facts) -> Outcome:
+    answer = asked.ask(facts)
+    return "unknown" if answer is None else "fires" if answer else "silent"
 
 
-def _asked(when: str) -> tuple[str, ...]:
-    """Return the facts that a condition asks for, of one that was checked when it was read."""
-    read = conditions.shared(when)
-    return read[1] if read is not None else facts_asked(when)
-
-
-def unknown_fact(name: str) -> InputError:
-    """Return the error for a name that is no fact, with the nearest name that is one."""
-    nearest = get_close_matches(name, FACTS, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"the known facts are: {', '.join(FACTS)}"
-    return InputError(f"{name!r} is not a known fact", hint=hint)
+def check_facts(facts: Mapping[str, float | bool]) -> None:
+    """Raise InputError for a name that is no fact, and for a number where a fact is a yes or no, or the other way round."""
+    for name, value in facts.items():
+        if name not in FACTS:
+            raise condition_parser.unknown_fact(name, FACTS)
+        if (_KINDS[name] == "yes or no") != isinstance(value, bool):
+            given = str(value).lower() if isinstance(value, bool) else units.plain(value)
+            hint = "write true or false" if _KINDS[name] == "yes or no" else "write a number"
+            raise InputError(f"{name} is a {_KINDS[name]}, and {given} is none", hint=hint)
 
 
 class Rulebook:
     """Rules that are asked many times, with inputs moved a little: each is asked anew only where a fact of its own has changed."""
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
-        """Take the rules in any order."""
+        """Take the rules in any order; raise InputError for one whose condition cannot be read."""
         self.rules = rules
+        self._conditions = [condition(rule.when) for rule in rules]
         # With a fact that no rule asks for a getter returns a tuple, however few it gets.
-        getters = [itemgetter(_NOTHING, *_asked(rule.when)) for rule in rules]
+        getters = [itemgetter(_NOTHING, *asked.facts) for asked in self._conditions]
         known: list[dict[tuple[float | bool | None, ...], Outcome]] = [{} for _ in rules]
-        self._questions = list(zip(rules, getters, known, strict=True))
+        self._questions = list(zip(self._conditions, getters, known, strict=True))
 
     def outcomes(self, facts: Facts) -> list[Outcome]:
-        """Return what each rule says; raise InputError for one that cannot be evaluated."""
+        """Return what each rule says, in the order of the rules."""
         whole = {**_UNKNOWN, **facts}
         found = []
-        for rule, asked, known in self._questions:
-            key = asked(whole)
+        for asked, getter, known in self._questions:
+            key = getter(whole)
             said = known.get(key)
             if said is None:
-                said = known[key] = outcome(rule, facts)
+                said = known[key] = _outcome(asked, facts)
             found.append(said)
         return found
 
@@ -149,8 +132,8 @@ class Rulebook:
 
     def findings(self, facts: Facts) -> tuple[Finding, ...]:
         """Return what every rule says, in words: those that fire first, the heaviest of them at the top."""
-        said = zip(self.rules, self.outcomes(facts), strict=True)
-        return tuple(sorted((_finding(rule, result, facts) for rule, result in said), key=_rank))
+        said = zip(self.rules, self._conditions, self.outcomes(facts), strict=True)
+        return tuple(sorted((_finding(rule, asked, result, facts) for rule, asked, result in said), key=_rank))
 
 
 def classify(facts: Facts, rules: Rulebook, shares: Mapping[str, Estimate]) -> Verdict:
@@ -158,7 +141,6 @@ def classify(facts: Facts, rules: Rulebook, shares: Mapping[str, Estimate]) -> V
 
     A tie of weights is "mixed". Without facts["inference_share"] there is no class, and the reason names the inputs to add.
     `shares` are those of lifecycle.lifetime_costs; where an end of its interval gives another class, the reason says so.
-    Raises InputError for a rule that cannot be evaluated.
     """
     findings, dominated_by = rules.findings(facts), rules.dominated_by(facts)
     share = facts.get("inference_share")
@@ -184,38 +166,41 @@ def other_classes_at_ends(
     return found
 
 
-@cache
-def _parse(when: str) -> Any:
-    """Return the condition as a rule_engine.Rule; each is asked several times, and parsing is what takes time."""
-    rule_engine = import_rule_engine()
-    kinds = {fact: "BOOLEAN" if unit == "yes or no" else "FLOAT" for fact, (_, unit) in FACTS.items()}
-    types = {fact: getattr(rule_engine.DataType, kind) for fact, kind in kinds.items()}
-    way_out = "write a comparison of facts, such as: inference_share >= 0.70 and replicas == 1"
-    try:
-        question = rule_engine.Rule(when, context=rule_engine.Context(type_resolver=types))
-    except rule_engine.SymbolResolutionError as error:
-        raise unknown_fact(error.symbol_name) from error
-    except rule_engine.EngineError as error:
-        raise InputError(f"cannot read the condition {when!r}: {error.message}", hint=way_out) from error
-    # rule-engine has symbols of its own, today's date among them: a verdict depends on nothing but facts.
-    for symbol in sorted(question.context.symbols - FACTS.keys()):
-        raise unknown_fact(symbol)
-    if not question.context.symbols or question.statement.expression.result_type != rule_engine.DataType.BOOLEAN:
-        raise InputError(f"the condition {when!r} is not a yes-or-no question about facts", hint=way_out)
-    return question
-
-
-def _finding(rule: Rule, result: Outcome, facts: Facts) -> Finding:
-    asked = _asked(rule.when)
-    readable = {fact: readable_fact(fact, value) for fact in asked if (value := facts.get(fact)) is not None}
+def _finding(rule: Rule, asked: Condition, result: Outcome, facts: Facts) -> Finding:
     match result:
         case "fires":
-            why = rule.why.format_map(readable)
+            why = reason(rule, facts)
         case "silent":
-            why = f"Not so here ({rule.when}): " + ", ".join(f"{fact} is {value}" for fact, value in readable.items()) + "."
+            why = f"Not so here ({rule.when}): {_listed(asked.facts, facts)}."
         case "unknown":
-            why = "Not known: " + "; ".join(f"{fact}, {FACTS[fact][0]}" for fact in asked if fact not in readable) + "."
+            why = _left_open(asked, facts)
     return Finding(rule=rule.id, title=rule.title, outcome=result, favours=rule.favours, weight=rule.weight, why=why)
+
+
+def reason(rule: Rule, facts: Facts) -> str:
+    """Return what a rule that fires says, with its facts as people write them; one that did not matter may be "unknown"."""
+    return rule.why.format_map({fact: _readable(fact, facts.get(fact)) for fact in condition(rule.when).facts})
+
+
+def _left_open(asked: Condition, facts: Facts) -> str:
+    """Return why a condition is unknown: what nobody said, and what no number comes of."""
+    between = [fact for fact in asked.facts if fact in open_facts(asked.tree, facts)]
+    missing = [fact for fact in between if facts.get(fact) is None]
+    said = []
+    if missing:
+        said.append("Not known: " + "; ".join(f"{fact}, {FACTS[fact][0]}" for fact in missing) + ".")
+    if len(missing) < len(between):
+        said.append(f"A division by zero, or a number out of range: {_listed(between, facts)}.")
+    return " ".join(said)
+
+
+def _listed(names: Iterable[str], facts: Facts) -> str:
+    known = {fact: value for fact in names if (value := facts.get(fact)) is not None}
+    return ", ".join(f"{fact} is {readable_fact(fact, value)}" for fact, value in known.items())
+
+
+def _readable(fact: str, value: float | bool | None) -> str:
+    return "unknown" if value is None else readable_fact(fact, value)
 
 
 def readable_fact(fact: str, value: float | bool) -> str:

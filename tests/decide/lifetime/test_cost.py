@@ -9,7 +9,7 @@ from advisor.decide.lifetime import cost, serving_cost, training_cost
 from advisor.decide.lifetime.cost import KINDS, lifetime_costs
 from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.verdict.facts import life_facts
-from advisor.decide.verdict.rules import FACTS
+from advisor.decide.verdict.rules import FACTS, check_facts
 from advisor.schema.record import Estimate
 from advisor.schema.workload import Lifecycle
 from tests.lives import CHATBOT, MARKET, life, plans
@@ -191,11 +191,13 @@ def test_one_request_alone_is_bound_by_reading_the_weights_for_every_token():
     assert 2 * 8e9 * 1155 / 989.4e12 + 211 * 16e9 / 3.35e12 == pytest.approx(serving_cost.fastest_answer_s(x))
 
 
-def test_the_facts_of_a_life_are_facts_that_rules_may_ask_for():
+def test_the_facts_of_a_life_are_facts_that_rules_may_ask_for_and_of_the_kind_that_these_expect():
     for planned in (CHATBOT, Lifecycle()):
-        x = life(planned).values
+        there = life(planned)
+        facts = life_facts(there.values, cost.costs(there.values), there.flags)
 
-        assert life_facts(x, cost.costs(x), {}).keys() <= FACTS.keys()
+        assert facts.keys() <= FACTS.keys()
+        check_facts({name: value for name, value in facts.items() if value is not None})
 
 
 def test_what_is_not_written_is_unknown_to_rules():
