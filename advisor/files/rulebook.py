@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from advisor.decide.verdict.rules import FACTS, Outcome, check_facts, condition, outcome, readable_fact, reason
+from advisor.decide.verdict.rules import FACTS, Outcome, check_facts, condition, listed, outcome, reason
 from advisor.errors import InputError
 from advisor.files.records import read_own_yaml, read_yaml
 from advisor.schema.catalog import Rule, RuleExplanation
@@ -50,16 +50,13 @@ def rule_named(name: str, folder: Path | None) -> Rule:
 
 def explained(rule: Rule) -> RuleExplanation:
     """Return a rule with the meaning of its facts, and what it says of its own example."""
-    example, counterexample = (
-        ", ".join(f"{fact} is {readable_fact(fact, value)}" for fact, value in facts.items())
-        for facts in (rule.examples.fires, rule.examples.silent)
-    )
+    fires, silent = rule.examples.fires, rule.examples.silent
     return RuleExplanation(
         rule=rule,
         facts={fact: FACTS[fact][0] for fact in condition(rule.when).facts},
-        says=reason(rule, rule.examples.fires),
-        example=example,
-        counterexample=counterexample,
+        says=reason(rule, fires),
+        example=listed(fires, fires),
+        counterexample=listed(silent, silent),
     )
 
 

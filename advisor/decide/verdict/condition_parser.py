@@ -60,6 +60,7 @@ _TOKEN = re.compile(
       | (?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
+_AFTER_A_VALUE = {*COMPARED, "+", "-", "*", "/", "and", "or", ")", ""}
 _INSTEAD = {
     **dict.fromkeys(("=", "===", "is"), "write =="),
     **dict.fromkeys(("!==", "<>", "≠"), "write !="),
@@ -241,9 +242,13 @@ class _Reader:
         return node
 
     def _check(self, node: Node, kind: Kind, at: int) -> None:
-        if self._kind(node) != kind:
-            fault = f"{self._taken_since(at)} is a {self._kind(node)}, where a {kind} belongs"
-            raise self._fault(at, fault, TO_A_NUMBER if kind == "number" else TO_AN_ANSWER)
+        if self._kind(node) == kind:
+            return
+        # In `not replicas = 1` what is wrong is not the kind of `replicas`.
+        if self._next.text not in _AFTER_A_VALUE:
+            raise self._out_of_place()
+        fault = f"{self._taken_since(at)} is a {self._kind(node)}, where a {kind} belongs"
+        raise self._fault(at, fault, TO_A_NUMBER if kind == "number" else TO_AN_ANSWER)
 
     def _comes_to(self, node: Node) -> Value:
         """Return the value of a node that asks for no fact; None for one that does."""

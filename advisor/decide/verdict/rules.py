@@ -171,7 +171,7 @@ def _finding(rule: Rule, asked: Condition, result: Outcome, facts: Facts) -> Fin
         case "fires":
             why = reason(rule, facts)
         case "silent":
-            why = f"Not so here ({rule.when}): {_listed(asked.facts, facts)}."
+            why = f"Not so here ({rule.when}): {listed(asked.facts, facts)}."
         case "unknown":
             why = _left_open(asked, facts)
     return Finding(rule=rule.id, title=rule.title, outcome=result, favours=rule.favours, weight=rule.weight, why=why)
@@ -179,28 +179,28 @@ def _finding(rule: Rule, asked: Condition, result: Outcome, facts: Facts) -> Fin
 
 def reason(rule: Rule, facts: Facts) -> str:
     """Return what a rule that fires says, with its facts as people write them; one that did not matter may be "unknown"."""
-    return rule.why.format_map({fact: _readable(fact, facts.get(fact)) for fact in condition(rule.when).facts})
+    asked = condition(rule.when).facts
+    return rule.why.format_map(
+        {fact: "unknown" if (value := facts.get(fact)) is None else readable_fact(fact, value) for fact in asked}
+    )
 
 
 def _left_open(asked: Condition, facts: Facts) -> str:
     """Return why a condition is unknown: what nobody said, and what no number comes of."""
-    between = [fact for fact in asked.facts if fact in open_facts(asked.tree, facts)]
+    between = sorted(open_facts(asked.tree, facts))
     missing = [fact for fact in between if facts.get(fact) is None]
     said = []
     if missing:
         said.append("Not known: " + "; ".join(f"{fact}, {FACTS[fact][0]}" for fact in missing) + ".")
     if len(missing) < len(between):
-        said.append(f"A division by zero, or a number out of range: {_listed(between, facts)}.")
+        said.append(f"A division by zero, or a number out of range: {listed(between, facts)}.")
     return " ".join(said)
 
 
-def _listed(names: Iterable[str], facts: Facts) -> str:
+def listed(names: Iterable[str], facts: Facts) -> str:
+    """Return those of the facts that are known, as people write them."""
     known = {fact: value for fact in names if (value := facts.get(fact)) is not None}
     return ", ".join(f"{fact} is {readable_fact(fact, value)}" for fact, value in known.items())
-
-
-def _readable(fact: str, value: float | bool | None) -> str:
-    return "unknown" if value is None else readable_fact(fact, value)
 
 
 def readable_fact(fact: str, value: float | bool) -> str:
