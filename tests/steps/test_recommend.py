@@ -16,10 +16,10 @@ from advisor.errors import InputError
 from advisor.files.records import read_json, sha256, write_record
 from advisor.files.workload import read_question, read_trace, read_workload, sequence_lengths
 from advisor.schema.advice import Advice
+from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile
 from advisor.schema.workload import Inputs, SequenceLength
 from advisor.steps.advise import advise_on, read_advice
-from advisor.steps.profile import ProfileOptions
 from advisor.steps.profile import profile as measure
 from advisor.steps.recommend import recommend
 from advisor.steps.serve import trial

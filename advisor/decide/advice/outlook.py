@@ -9,11 +9,11 @@ from advisor.decide.queue.site import Bench
 from advisor.schema.advice import Prediction
 from advisor.schema.lifetime import BreakEven, Expiry, Opportunity, Outlook, Verdict
 from advisor.schema.record import Estimate
-from advisor.schema.workload import Lifecycle, Workload
+from advisor.schema.workload import Lifecycle, OnlineWorkload
 
 
 def not_worth_it(
-    market: Market, workload: Workload, recommended: Prediction | None, baseline: Prediction, costs_today: Costs
+    market: Market, workload: OnlineWorkload, recommended: Prediction | None, baseline: Prediction, costs_today: Costs
 ) -> str | None:
     """Return the headline that says so where the change takes more effort than it saves in the model's planned life, else None.
 
@@ -60,7 +60,7 @@ def of_advice(
     return (told, tuple(evens)) if bench.workload.lifecycle is not None else (_without_a_plan(told), ())
 
 
-def _life(workload: Workload, serving: Estimate, market: Market, requests_per_s: float) -> Life:
+def _life(workload: OnlineWorkload, serving: Estimate, market: Market, requests_per_s: float) -> Life:
     return life_of(requests_per_s, workload.lifecycle or Lifecycle(), market, measured=serving)
 
 
