@@ -187,11 +187,11 @@ def verify(advice: Path, workload: Path | None, wanted_s: float, rules: Path | N
     """
     from advisor.progress import progress
     from advisor.steps.verify import held, verify
-    from advisor.tell.summary import summary
+    from advisor.tell.summary import full_summary
 
     with progress() as report:
         verified = verify(advice, workload, wanted_s=wanted_s, now=now, report=report, rules_folder=rules)
-    click.echo(summary(verified))
+    click.echo(full_summary(verified))
     return int(not held(verified))
 
 
@@ -213,11 +213,11 @@ def recommend(model: Path, output: Path, options: ProfileOptions, is_verified: b
     """
     from advisor.progress import progress
     from advisor.steps.recommend import recommend
-    from advisor.tell.summary import summary
+    from advisor.tell.summary import full_summary
 
     with progress() as report:
         advice = recommend(model, output, options, is_verified=is_verified, now=now, report=report, rules_folder=rules)
-    click.echo(summary(advice))
+    click.echo(full_summary(advice))
     click.echo(f"report: {output / 'report.html'}")
     return int(advice.recommended is None)
 

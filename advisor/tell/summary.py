@@ -10,8 +10,8 @@ from advisor.schema.record import Estimate
 def summary(advice: Advice | OfflineAdvice) -> str:
     """Return five lines: what to do, its cost, its latency against the target, its quality, its risk; no newline at the end.
 
-    A line more for each kind of hardware where there is a choice, and a paragraph for each load test. Of a batch job it is three: what to
-    do, its cost, its time against the deadline.
+    A line more for each kind of hardware where there is a choice. Of a batch job it is three: what to do, its cost, its time against the
+    deadline.
     """
     if isinstance(advice, OfflineAdvice):
         return _offline(advice)
@@ -24,8 +24,13 @@ def summary(advice: Advice | OfflineAdvice) -> str:
         f"risk     {_risk(advice)}",
     )
     # A name from the user may hold a line break.
-    told_lines = (" ".join(part for part in line.splitlines() if part) for line in lines)
-    return "\n".join([*told_lines, *_ranking(advice), *_load_tests(advice)])
+    return "\n".join([*(" ".join(part for part in line.splitlines() if part) for line in lines), *_ranking(advice)])
+
+
+def full_summary(advice: Advice | OfflineAdvice) -> str:
+    """Return the summary, and a paragraph for each load test where there were any; no newline at the end."""
+    seen = load_tests(advice) if isinstance(advice, Advice) else ""
+    return "\n".join(part for part in (summary(advice), seen) if part)
 
 
 def _ranking(advice: Advice) -> list[str]:
@@ -108,9 +113,9 @@ def _risk(advice: Advice) -> str:
     return advice.risks[0] + (f" (and {more} more in the report)" if more else "")
 
 
-def _load_tests(advice: Advice) -> list[str]:
-    """Return what the load tests saw beside what was predicted."""
-    return [line for test in advice.load_tests for line in _load_test(test, advice)]
+def load_tests(advice: Advice) -> str:
+    """Return what the load tests saw beside what was predicted, a paragraph each; no newline at the end."""
+    return "\n".join(line for test in advice.load_tests for line in _load_test(test, advice))
 
 
 def _load_test(test: LoadTest, advice: Advice) -> tuple[str, ...]:

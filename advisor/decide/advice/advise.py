@@ -82,7 +82,8 @@ def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: 
     is_kept = recommended is not None and recommended.candidate == baseline.candidate
     is_compared = recommended is not None and not is_kept and recommendation.keeps_promises(bench, baseline)
     costs_today = _costs_today(bench, baseline) if is_compared else (baseline.cost_usd_per_hour.value,) * 3
-    effort = outlook.not_worth_it(request.market, bench.workload, recommended, baseline, costs_today) if is_compared else None
+    rate = bench.demand.requests_per_s
+    effort = outlook.not_worth_it(request.market, workload, rate, recommended, baseline, costs_today) if is_compared else None
     if effort is not None:
         at, space = bench, bench.find(bench.admitted())[1]
         recommended, ties, more_ties, is_kept = baseline, (), False, True
