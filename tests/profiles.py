@@ -6,7 +6,17 @@ from advisor.decide.advice.advise import Request
 from advisor.schema.model import Batching, ModelFacts, ModelInput, ModelOutput
 from advisor.schema.profile import Machine, Measurement, Profile, ProfileSettings, QualityResult, Variant, Visit
 from advisor.schema.record import SCHEMA_VERSION, Estimate, Metric
-from advisor.schema.workload import Baseline, HardwareChoice, Inputs, Lifecycle, Quality, SequenceLength, Slo, Traffic, Workload
+from advisor.schema.workload import (
+    Baseline,
+    HardwareChoice,
+    Inputs,
+    Lifecycle,
+    OnlineWorkload,
+    Quality,
+    SequenceLength,
+    Slo,
+    Traffic,
+)
 
 # Seconds of a call from variant, batch size, sequence length, intra_op_num_threads and instances.
 Law = Callable[[str, int, int | None, int, int], float]
@@ -190,9 +200,9 @@ def workload(
     quality: Quality | None = None,
     baseline: Baseline | None = None,
     lifecycle: Lifecycle | None = None,
-) -> Workload:
+) -> OnlineWorkload:
     """Return a workload; the default quantile is one that few requests settle."""
-    return Workload(
+    return OnlineWorkload(
         name="a test",
         traffic=Traffic(requests_per_s=requests_per_s, burstiness_cv=burstiness_cv, diurnal=diurnal),
         slo=Slo(latency_s=latency_s, quantile=quantile),
@@ -204,5 +214,5 @@ def workload(
     )
 
 
-def request(asked: Workload) -> Request:
+def request(asked: OnlineWorkload) -> Request:
     return Request(workload=asked, rules=(), profile_sha256="0" * 64, profile_path="profile.json", created=NOW)

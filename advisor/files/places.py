@@ -13,7 +13,7 @@ from advisor.files.price_book import read_price_book, user_price_book
 from advisor.schema.advice import Place
 from advisor.schema.catalog import CarbonIntensity, Hardware, Offer, Price
 from advisor.schema.record import Estimate, Exclusion
-from advisor.schema.workload import Workload
+from advisor.schema.workload import OnlineWorkload
 from advisor.units import counted
 
 # The countries of regions that list prices come from, by the providers' own lists of regions.
@@ -27,7 +27,7 @@ COUNTRY_OF_REGION = {
 }
 
 
-def places(workload: Workload, workload_path: Path | None, *, now: str) -> tuple[tuple[Place, ...], tuple[Exclusion, ...]]:
+def places(workload: OnlineWorkload, workload_path: Path | None, *, now: str) -> tuple[tuple[Place, ...], tuple[Exclusion, ...]]:
     """Return the hardware that the workload allows beside the profiled machine, and what cannot be judged for want of a price."""
     asked = [name for name in workload.hardware.allowed if name != "local"]
     if not asked:
@@ -44,7 +44,7 @@ def places(workload: Workload, workload_path: Path | None, *, now: str) -> tuple
     return tuple(made), tuple(unknown)
 
 
-def all_prices(workload: Workload | None, workload_path: Path | None) -> tuple[Price, ...]:
+def all_prices(workload: OnlineWorkload | None, workload_path: Path | None) -> tuple[Price, ...]:
     """Return list prices, the later of the same machine first: those that come with advisor, the user's, and the workload's own."""
     found = list(read_prices())
     if user_price_book().is_file():
@@ -55,13 +55,13 @@ def all_prices(workload: Workload | None, workload_path: Path | None) -> tuple[P
     return tuple(latest.values())
 
 
-def local_carbon(workload: Workload) -> CarbonIntensity | None:
+def local_carbon(workload: OnlineWorkload) -> CarbonIntensity | None:
     """Return the intensity of the grid that the workload names for the profiled machine."""
     grid = workload.energy.grid if workload.energy else None
     return None if grid is None else carbon_of(grid)
 
 
-def _place(hardware: Hardware, workload: Workload, prices: tuple[Price, ...], *, now: str) -> Place | None:
+def _place(hardware: Hardware, workload: OnlineWorkload, prices: tuple[Price, ...], *, now: str) -> Place | None:
     """Return the cheapest offer by the price of a device in it; the user's own price beats any list."""
     given = workload.hardware.price_usd_per_hour.get(hardware.id)
     if given is not None:
@@ -89,7 +89,7 @@ def _place(hardware: Hardware, workload: Workload, prices: tuple[Price, ...], *,
     return _rented(hardware, offer, price, workload, now=now)
 
 
-def _rented(hardware: Hardware, offer: Offer, price: Price, workload: Workload, *, now: str) -> Place:
+def _rented(hardware: Hardware, offer: Offer, price: Price, workload: OnlineWorkload, *, now: str) -> Place:
     stale = is_stale(price.date, now)
     age = f", {age_days(price.date, now)} days old" if stale else ""
     named = "" if price.instance == hardware.id else f"{price.instance}, "
@@ -111,7 +111,7 @@ def _rented(hardware: Hardware, offer: Offer, price: Price, workload: Workload, 
     )
 
 
-def _no_price(hardware: Hardware, workload: Workload) -> str:
+def _no_price(hardware: Hardware, workload: OnlineWorkload) -> str:
     asked = workload.hardware
     wanted = ", ".join(filter(None, (asked.provider, asked.region, asked.term)))
     return (

@@ -7,7 +7,7 @@ from advisor.schema.lifetime import Outlook, Verdict
 from advisor.schema.model import ModelFacts
 from advisor.schema.profile import Agreement, Calibration, Machine, QualityResult
 from advisor.schema.record import Count, Estimate, Exclusion, Record
-from advisor.schema.workload import OfflineWorkload, Workload
+from advisor.schema.workload import OfflineWorkload, OnlineWorkload
 
 # A server that is busy more than this has no headroom for what the simulation does not know: 2 % of service time are 18 % of p99 at 0.9.
 BUSY_FRACTION = 0.75
@@ -213,7 +213,7 @@ class OfflineChoice(Record, frozen=True, kw_only=True):
     meets_deadline: bool  # at the upper end of the duration
 
 
-class OfflineAdvice(Record, frozen=True, kw_only=True):
+class OfflineAdvice(Record, frozen=True, kw_only=True, tag_field="kind", tag="offline"):
     """Everything that the report on a batch job shows; `nearest_miss` and `binding_constraint` where nothing meets the deadline."""
 
     schema_version: int
@@ -233,7 +233,7 @@ class OfflineAdvice(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
-class Advice(Record, frozen=True, kw_only=True):
+class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     """Everything the report shows."""
 
     schema_version: int
@@ -245,7 +245,7 @@ class Advice(Record, frozen=True, kw_only=True):
     model: ModelFacts
     machine: Machine
     versions: dict[str, str]
-    workload: Workload
+    workload: OnlineWorkload
     mean_requests_per_s: float
     outcome: Literal["change", "keep", "infeasible"]
     headline: str

@@ -192,6 +192,6 @@ class Profile(Record, frozen=True, kw_only=True):
     noise_floors: tuple[NoiseFloor, ...] = ()  # by setting; noise_fraction is of all of them
     calibrations: tuple[Calibration, ...] = ()  # what load tests have taught, by setting
     hardware: Name = "local"  # what the user calls the machine that measured
-    elsewhere: tuple[Elsewhere, ...] = ()  # what other machines measured, merged by `advisor profile --merge`
+    elsewhere: tuple[Elsewhere, ...] = ()  # what other machines measured, merged by `advisor merge`
     power: Power | None = None  # None: no meter could be read
     trial: Calibration | None = None  # a short one of the model as given: what a server adds, where no load test has shown it

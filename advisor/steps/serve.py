@@ -17,7 +17,7 @@ from advisor.measure.serving import load_test
 from advisor.measure.serving.server import Serve
 from advisor.schema.advice import Candidate, LoadTest, Prediction
 from advisor.schema.profile import Calibration, Measurement, Profile
-from advisor.schema.workload import HardwareChoice, Inputs, SequenceLength, Slo, Traffic, Workload
+from advisor.schema.workload import HardwareChoice, Inputs, OnlineWorkload, SequenceLength, Slo, Traffic
 from advisor.units import seconds
 
 TRIAL_S = 3.0
@@ -97,7 +97,7 @@ def trial(measured: Profile, folder: Path) -> Calibration | None:
     if call_s > LONGEST_TRIED_CALL_S:
         return None
     length = alone[0].sequence_length if len(measured.settings.sequence_lengths) else None
-    workload = Workload(
+    workload = OnlineWorkload(
         name="trial",
         traffic=Traffic(requests_per_s=min(TRIAL_UTILIZATION / call_s, TRIAL_REQUESTS_PER_S)),
         slo=Slo(latency_s=1.0, quantile=0.5),

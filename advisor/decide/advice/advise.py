@@ -20,7 +20,7 @@ from advisor.schema.catalog import CarbonIntensity, LifetimeModel, PublicMeasure
 from advisor.schema.lifetime import Verdict
 from advisor.schema.profile import Profile
 from advisor.schema.record import SCHEMA_VERSION, Basis, Estimate, Exclusion, Record
-from advisor.schema.workload import Lifecycle, Trace, Workload
+from advisor.schema.workload import Lifecycle, OnlineWorkload, Trace
 from advisor.units import HOURS_PER_YEAR
 
 NOTHING_KNOWN = Market(model=LifetimeModel(constants={}, levers=()))
@@ -29,7 +29,7 @@ NOTHING_KNOWN = Market(model=LifetimeModel(constants={}, levers=()))
 class Request(Record, frozen=True, kw_only=True):
     """What is asked, beside the profile: `profile_path` and the dates are told in the report."""
 
-    workload: Workload
+    workload: OnlineWorkload
     rules: tuple[Rule, ...]
     profile_sha256: str
     profile_path: str | None
@@ -82,7 +82,8 @@ def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: 
     is_kept = recommended is not None and recommended.candidate == baseline.candidate
     is_compared = recommended is not None and not is_kept and recommendation.keeps_promises(bench, baseline)
     costs_today = _costs_today(bench, baseline) if is_compared else (baseline.cost_usd_per_hour.value,) * 3
-    effort = outlook.not_worth_it(request.market, bench.workload, recommended, baseline, costs_today) if is_compared else None
+    rate = bench.demand.requests_per_s
+    effort = outlook.not_worth_it(request.market, workload, rate, recommended, baseline, costs_today) if is_compared else None
     if effort is not None:
         at, space = bench, bench.find(bench.admitted())[1]
         recommended, ties, more_ties, is_kept = baseline, (), False, True
@@ -135,7 +136,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: 
     )
 
 
-def _is_about_energy(workload: Workload) -> bool:
+def _is_about_energy(workload: OnlineWorkload) -> bool:
     asked = workload.energy
     return asked is not None and (asked.objective == "energy" or asked.max_joules_per_request is not None)
 

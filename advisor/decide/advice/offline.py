@@ -15,13 +15,20 @@ from advisor.decide.service.measured import is_projected
 from advisor.schema.advice import Certificate, OfflineAdvice, OfflineChoice
 from advisor.schema.profile import Profile
 from advisor.schema.record import SCHEMA_VERSION, Basis, Estimate, Exclusion
-from advisor.schema.workload import OfflineWorkload, Slo, Traffic, Workload
+from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Slo, Traffic
 from advisor.units import seconds, usd
 
 ENDS = ("low", "value", "high")
 
 
-def advise_offline(profile: Profile, workload: OfflineWorkload, *, profile_sha256: str, created: str) -> OfflineAdvice:
+def advise_offline(
+    profile: Profile,
+    workload: OfflineWorkload,
+    *,
+    profile_sha256: str,
+    created: str,
+    exclusions: tuple[Exclusion, ...] = (),
+) -> OfflineAdvice:
     """Return the cheapest way to do the volume by the deadline at the upper end of the service times."""
     bench = Bench(profile, _as_online(workload), None)
     admitted = bench.admitted()
@@ -60,6 +67,7 @@ def advise_offline(profile: Profile, workload: OfflineWorkload, *, profile_sha25
             regret_usd_per_hour=0.0,
         ),
         exclusions=(
+            *exclusions,
             *profile.exclusions,
             *(
                 Exclusion(what=name, reason=entry.because)
@@ -74,10 +82,10 @@ def advise_offline(profile: Profile, workload: OfflineWorkload, *, profile_sha25
     )
 
 
-def _as_online(workload: OfflineWorkload) -> Workload:
+def _as_online(workload: OfflineWorkload) -> OnlineWorkload:
     """Return a workload of the same requests at the rate that the deadline asks for, with a target that excludes nothing."""
     volume = workload.offline
-    return Workload(
+    return OnlineWorkload(
         name=workload.name,
         traffic=Traffic(requests_per_s=volume.items / volume.deadline_s),
         slo=Slo(latency_s=volume.deadline_s),

@@ -18,7 +18,7 @@ from advisor.schema.advice import Place, Prediction
 from advisor.schema.catalog import CarbonIntensity, PublicMeasurements
 from advisor.schema.profile import Profile, Variant
 from advisor.schema.record import Basis, Estimate, Exclusion
-from advisor.schema.workload import Baseline, Trace, Traffic, Workload
+from advisor.schema.workload import Baseline, OnlineWorkload, Trace, Traffic
 from advisor.units import HOURS_PER_MONTH, usd
 from advisor.visits import clean, slowdown_at_other_distance, usual_hop_s
 
@@ -32,7 +32,7 @@ class Bench:
     def __init__(
         self,
         profile: Profile,
-        workload: Workload,
+        workload: OnlineWorkload,
         trace: Trace | None,
         place: Place | None = None,
         public: PublicMeasurements | None = None,
@@ -126,7 +126,7 @@ class Bench:
         return Simulator(asked, self.grids, self.calibrations, self.profile.trial)
 
 
-def _local_rent(workload: Workload) -> Estimate:
+def _local_rent(workload: OnlineWorkload) -> Estimate:
     usd_per_hour = workload.hardware.price_usd_per_hour["local"]
     return Estimate(value=usd_per_hour, low=usd_per_hour, high=usd_per_hour, basis="list-price", source="the workload file")
 
@@ -146,7 +146,7 @@ def _slowdowns(profile: Profile) -> dict[tuple[int, int], float]:
     return {setting: slowdown_at_other_distance(entries, usual_s) for setting, entries in by_setting.items()}
 
 
-def _asked_lengths(workload: Workload, trace: Trace | None) -> tuple[int, ...]:
+def _asked_lengths(workload: OnlineWorkload, trace: Trace | None) -> tuple[int, ...]:
     if trace is not None and trace.sequence_length is not None:
         return (min(trace.sequence_length), max(trace.sequence_length))
     asked = workload.inputs.sequence_length if workload.inputs else None

@@ -148,8 +148,8 @@ def projected(place: Place, profile: Profile, grids: dict[Key, ServiceGrid], pub
 def measure_there(hardware: Hardware) -> str:
     """Return how to know instead of projecting."""
     if hardware.kind in MEASURABLE:
-        return f"profile it there (advisor profile --hardware {hardware.id}) and merge the two (--merge)"
-    return f"try it on a {hardware.name} (advisor itself measures CPUs only), or merge a profile from one (--merge)"
+        return f"profile it there (advisor profile --hardware {hardware.id}) and merge the two (advisor merge)"
+    return f"try it on a {hardware.name} (advisor itself measures CPUs only), or merge a profile from one (advisor merge)"
 
 
 def _nothing(reason: str, hardware: Hardware) -> Service:

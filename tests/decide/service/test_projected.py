@@ -13,7 +13,7 @@ from advisor.schema.advice import Advice, Place
 from advisor.schema.model import OperatorFacts
 from advisor.schema.profile import Elsewhere, Profile, Variant
 from advisor.schema.record import Estimate
-from advisor.schema.workload import EnergyChoice, HardwareChoice, Lifecycle, LifeTeam, Workload
+from advisor.schema.workload import EnergyChoice, HardwareChoice, Lifecycle, LifeTeam, OnlineWorkload
 from tests import profiles
 from tests.lives import MARKET
 from tests.profiles import fixed_cost_law, power_law, profile, variant, workload
@@ -42,7 +42,9 @@ def measured(seconds: float = 0.02, *, flop: float = 1e9, variants: tuple[Varian
     return msgspec.structs.replace(made, model=model, machine=machine)
 
 
-def ask(asked: Workload, *places: Place, of: Profile | None = None, market: Market = NOTHING_KNOWN, **more: object) -> Advice:
+def ask(
+    asked: OnlineWorkload, *places: Place, of: Profile | None = None, market: Market = NOTHING_KNOWN, **more: object
+) -> Advice:
     allowed = ("local", *(entry.hardware.id for entry in places))
     choice = HardwareChoice(allowed=allowed, price_usd_per_hour=asked.hardware.price_usd_per_hour)
     asked = msgspec.structs.replace(asked, hardware=choice, **more)
@@ -191,7 +193,7 @@ def test_a_batch_that_does_not_fit_is_not_projected() -> None:
 def test_hardware_of_a_kind_that_nobody_held_back_is_an_exclusion_with_a_way_out() -> None:
     advice = ask(workload(latency_s=1.0), place("tpu_v5e"))
 
-    assert any(entry.what == "tpu_v5e" and "--merge" in entry.reason for entry in advice.exclusions)
+    assert any(entry.what == "tpu_v5e" and "advisor merge" in entry.reason for entry in advice.exclusions)
 
 
 def test_a_model_whose_operations_are_not_known_is_not_projected() -> None:
