@@ -50,7 +50,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.decide.classify": {"advisor.decide.lifetime", "advisor.decide.verdict"},
     "advisor.decide.portfolio": {"advisor.decide.lifetime", "advisor.decide.integer_program"},
     "advisor.decide.integer_program": set(),
-    "advisor.tell": set(),
+    "advisor.tell": {"advisor.templates"},  # where they lie: the folders are the formats
     "advisor.kernels": set(),
     # The one kernel that measures instead of computing: it has a clock, so `decide` may not have it, and measuring needs no other.
     "advisor.kernels.core_ping": set(),

@@ -1,4 +1,4 @@
-"""Advice as a page, as Markdown or as JSON."""
+"""A document in one of the formats: laid out by the templates of a folder, or printed without them."""
 
 import math
 import re
@@ -7,21 +7,45 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from advisor import units
-from advisor.schema.advice import BUSY_FRACTION, Advice, OfflineAdvice
-from advisor.schema.catalog import STALE_DAYS
+from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.lifetime import Classification
-from advisor.tell import charts
-from advisor.tell.batches import batches
-from advisor.tell.life_text import answer
-from advisor.tell.options import options
+from advisor.schema.portfolio import PortfolioPlan
+from advisor.tell.formats import suffix, template, templates_of
+from advisor.tell.life_text import classification_text, portfolio_text
+from advisor.tell.summary import summary
+from advisor.tell.words.advice import advice_words
+from advisor.tell.words.evidence import evidence_rows, input_rows, model_rows
+from advisor.tell.words.figures import GLOSSARY, Figure, as_text, figure, known, setting
+from advisor.tell.words.job import job_rows, job_words
+from advisor.tell.words.life import classification_words, life_of_advice, life_words, share_rows
+from advisor.tell.words.portfolio import portfolio_words
+from advisor.tell.words.tables import (
+    columns,
+    curve_rows,
+    fleet_rows,
+    load_test_rows,
+    option_rows,
+    origin_rows,
+    place_rows,
+    prediction_rows,
+    setting_rows,
+    variant_rows,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jinja2 import Environment
 
-TEMPLATES = {"html": "report.html.j2", "md": "report.md.j2"}
-CLASSIFICATIONS = {"html": "classification.html.j2", "md": "classification.md.j2"}
-OFFLINE_TEMPLATES = {"html": "offline.html.j2", "md": "offline.md.j2"}
+Document = Advice | OfflineAdvice | Classification | PortfolioPlan
 
+# The kind of a document, and the name of its templates.
+KINDS: dict[type[Document], str] = {
+    Advice: "advice",
+    OfflineAdvice: "offline",
+    Classification: "classification",
+    PortfolioPlan: "portfolio",
+}
 # What a template may print a number with.
 FORMATTERS = (
     units.count,
@@ -49,68 +73,92 @@ FORMATTERS = (
     units.usd_per_hour,
     units.usd_per_year,
 )
+# What a document says, for a template to lay out.
+WORDS = (
+    advice_words,
+    classification_words,
+    columns,
+    curve_rows,
+    evidence_rows,
+    figure,
+    fleet_rows,
+    input_rows,
+    known,
+    job_rows,
+    job_words,
+    life_of_advice,
+    life_words,
+    load_test_rows,
+    model_rows,
+    option_rows,
+    origin_rows,
+    place_rows,
+    portfolio_words,
+    prediction_rows,
+    setting_rows,
+    setting,
+    share_rows,
+    variant_rows,
+)
+# What ends a file that is escaped; all else is plain text.
+ESCAPED = {"html", "md"}
 # What would start a table cell, a link, an emphasis, code or a tag.
 MARKDOWN = re.compile(r"([\\|`*\[\]<])")
 
 
-def formats() -> tuple[str, ...]:
-    """Return the names that `render` knows."""
-    return (*TEMPLATES, "json")
-
-
-def render(advice: Advice | OfflineAdvice, format_: str) -> str:
-    """Return the advice as text in one of the `formats`, with a newline at the end."""
+def render(document: Document, format_: str) -> str:
+    """Return the document as text in one of the formats, with a newline at the end."""
     if format_ == "json":
-        return msgspec.json.format(msgspec.json.encode(advice), indent=2).decode() + "\n"
-    if isinstance(advice, OfflineAdvice):
-        return _environment(format_).get_template(OFFLINE_TEMPLATES[format_]).render(advice=advice)
-    return (
-        _environment(format_)
-        .get_template(TEMPLATES[format_])
-        .render(
-            advice=advice,
-            batches=batches,
-            bars=charts.operator_bars(advice.model),
-            colours=charts.colours(advice),
-            frontier=charts.frontier(advice),
-            options=options(advice),
-            panels=charts.service_panels(advice),
-            shares=charts.share_bar(advice.verdict.shares),
-            strip=charts.latency_strip(advice),
-            told=advice.recommended or advice.nearest_miss,
-        )
-    )
+        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    if format_ == "text":
+        return _text(document)
+    return laid_out(document, template(format_, KINDS[type(document)]))
 
 
-def render_classification(told: Classification, format_: str) -> str:
-    """Return the classification as "html" or "md", with a newline at the end."""
-    template = _environment(format_).get_template(CLASSIFICATIONS[format_])
-    return template.render(told=told, answer=answer(told), shares=charts.share_bar(told.verdict.shares))
+def reports(document: Document) -> dict[str, str]:
+    """Return the document in every format that has templates for it, by what the name of its file ends in."""
+    return {suffix(path): laid_out(document, path) for path in templates_of(KINDS[type(document)])}
 
 
-def _environment(format_: str) -> "Environment":
+def laid_out(document: Document, path: "Path") -> str:
+    """Return the document as a template lays it out, with a newline at the end."""
+    return _environment(path).get_template(path.name).render(document=document)
+
+
+def _text(document: Document) -> str:
+    if isinstance(document, Classification):
+        return classification_text(document)
+    if isinstance(document, PortfolioPlan):
+        return portfolio_text(document)
+    return summary(document) + "\n"
+
+
+def _environment(path: "Path") -> "Environment":
+    """Return what the templates of a folder are rendered in; the suffix of a name says how what is printed is escaped."""
     import jinja2
 
+    from advisor.tell import charts
+
+    escaped = suffix(path)
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("advisor.templates", ""),
+        loader=jinja2.FileSystemLoader(path.parent),
         undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        finalize=_markdown if format_ == "md" else _known,
+        autoescape=escaped in ESCAPED,
+        finalize=_markdown if escaped == "md" else _words,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals["busy_fraction"] = BUSY_FRACTION
-    environment.globals["stale_days"] = STALE_DAYS
-    environment.globals.update({formatter.__name__: formatter for formatter in FORMATTERS})
+    environment.globals |= {function.__name__: function for function in (*FORMATTERS, *WORDS)}
+    environment.globals |= {"charts": charts, "glossary": GLOSSARY}
     return environment
 
 
-def _known(printed: object) -> object:
-    """Return what a template prints, unless it is what no reader should see."""
+def _words(printed: object) -> object:
+    """Return what a template prints in words, unless it is what no reader should see."""
     if printed is None or (isinstance(printed, float) and not math.isfinite(printed)):
         raise TypeError(f"a template prints {printed}: what is unknown is said in words")
-    return printed
+    return as_text(printed) if isinstance(printed, Figure | tuple | bool) else printed
 
 
 def _markdown(printed: object) -> object:
@@ -119,4 +167,4 @@ def _markdown(printed: object) -> object:
 
     if hasattr(printed, "__html__"):
         return printed
-    return do_mark_safe(MARKDOWN.sub(r"\\\1", " ".join(str(_known(printed)).splitlines())))
+    return do_mark_safe(MARKDOWN.sub(r"\\\1", " ".join(str(_words(printed)).splitlines())))
