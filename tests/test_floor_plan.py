@@ -67,7 +67,7 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 DOORWAYS: dict[str, str] = {
     "click": "advisor.cli advisor.hardware_commands advisor.options",
     "google.protobuf": "advisor.measure.model.onnx_graph",
-    "jinja2": "advisor.tell.report",
+    "jinja2": "advisor.tell.pages",
     "onnx": "advisor.measure.model.onnx_graph advisor.measure.variants.int8_file",  # one reads, one writes
     "onnxruntime": "advisor.measure.runtime.ort_session",
     "onnxruntime.quantization": "advisor.measure.variants.quantize",

@@ -1,109 +1,21 @@
 """A document in one of the formats: laid out by the templates of a folder, or printed without them."""
 
-import math
-import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 import msgspec
 
-from advisor import units
-from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
 from advisor.tell.formats import suffix, template, templates_of
 from advisor.tell.life_text import classification_text, portfolio_text
-from advisor.tell.summary import summary
-from advisor.tell.words.advice import advice_words
-from advisor.tell.words.evidence import evidence_rows, input_rows, model_rows
-from advisor.tell.words.figures import GLOSSARY, Figure, as_text, figure, known, setting
-from advisor.tell.words.job import job_rows, job_words
-from advisor.tell.words.life import classification_words, life_of_advice, life_words, share_rows
-from advisor.tell.words.portfolio import portfolio_words
-from advisor.tell.words.tables import (
-    columns,
-    curve_rows,
-    fleet_rows,
-    load_test_rows,
-    option_rows,
-    origin_rows,
-    place_rows,
-    prediction_rows,
-    setting_rows,
-    variant_rows,
-)
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from advisor.schema.advice import Advice, OfflineAdvice
 
-    from jinja2 import Environment
+Document = Union["Advice", "OfflineAdvice", Classification, PortfolioPlan]
 
-Document = Advice | OfflineAdvice | Classification | PortfolioPlan
-
-# The kind of a document, and the name of its templates.
-KINDS: dict[type[Document], str] = {
-    Advice: "advice",
-    OfflineAdvice: "offline",
-    Classification: "classification",
-    PortfolioPlan: "portfolio",
-}
-# What a template may print a number with.
-FORMATTERS = (
-    units.count,
-    units.counted,
-    units.ends,
-    units.engineer_days,
-    units.grams,
-    units.interval,
-    units.joules,
-    units.moment,
-    units.months,
-    units.number,
-    units.per_day,
-    units.percent,
-    units.plain,
-    units.points,
-    units.proportion,
-    units.quantile,
-    units.rate,
-    units.ratio,
-    units.seconds,
-    units.similarity,
-    units.size,
-    units.usd,
-    units.usd_per_hour,
-    units.usd_per_year,
-)
-# What a document says, for a template to lay out.
-WORDS = (
-    advice_words,
-    classification_words,
-    columns,
-    curve_rows,
-    evidence_rows,
-    figure,
-    fleet_rows,
-    input_rows,
-    known,
-    job_rows,
-    job_words,
-    life_of_advice,
-    life_words,
-    load_test_rows,
-    model_rows,
-    option_rows,
-    origin_rows,
-    place_rows,
-    portfolio_words,
-    prediction_rows,
-    setting_rows,
-    setting,
-    share_rows,
-    variant_rows,
-)
-# What ends a file that is escaped; all else is plain text.
-ESCAPED = {"html", "md"}
-# What would start a table cell, a link, an emphasis, code or a tag.
-MARKDOWN = re.compile(r"([\\|`*\[\]<])")
+# The kind of a document by the name of its record: a classification does not wait for the records of advice to be loaded.
+KINDS = {"Advice": "advice", "OfflineAdvice": "offline", "Classification": "classification", "PortfolioPlan": "portfolio"}
 
 
 def render(document: Document, format_: str) -> str:
@@ -112,17 +24,20 @@ def render(document: Document, format_: str) -> str:
         return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
     if format_ == "text":
         return _text(document)
-    return laid_out(document, template(format_, KINDS[type(document)]))
+    from advisor.tell.pages import laid_out
+
+    return laid_out(document, template(format_, _kind(document)))
 
 
 def reports(document: Document) -> dict[str, str]:
     """Return the document in every format that has templates for it, by what the name of its file ends in."""
-    return {suffix(path): laid_out(document, path) for path in templates_of(KINDS[type(document)])}
+    from advisor.tell.pages import laid_out
+
+    return {suffix(path): laid_out(document, path) for path in templates_of(_kind(document))}
 
 
-def laid_out(document: Document, path: "Path") -> str:
-    """Return the document as a template lays it out, with a newline at the end."""
-    return _environment(path).get_template(path.name).render(document=document)
+def _kind(document: Document) -> str:
+    return KINDS[type(document).__name__]
 
 
 def _text(document: Document) -> str:
@@ -130,41 +45,6 @@ def _text(document: Document) -> str:
         return classification_text(document)
     if isinstance(document, PortfolioPlan):
         return portfolio_text(document)
+    from advisor.tell.summary import summary
+
     return summary(document) + "\n"
-
-
-def _environment(path: "Path") -> "Environment":
-    """Return what the templates of a folder are rendered in; the suffix of a name says how what is printed is escaped."""
-    import jinja2
-
-    from advisor.tell import charts
-
-    escaped = suffix(path)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(path.parent),
-        undefined=jinja2.StrictUndefined,
-        autoescape=escaped in ESCAPED,
-        finalize=_markdown if escaped == "md" else _words,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals |= {function.__name__: function for function in (*FORMATTERS, *WORDS)}
-    environment.globals |= {"charts": charts, "glossary": GLOSSARY}
-    return environment
-
-
-def _words(printed: object) -> object:
-    """Return what a template prints in words, unless it is what no reader should see."""
-    if printed is None or (isinstance(printed, float) and not math.isfinite(printed)):
-        raise TypeError(f"a template prints {printed}: what is unknown is said in words")
-    return as_text(printed) if isinstance(printed, Figure | tuple | bool) else printed
-
-
-def _markdown(printed: object) -> object:
-    """Return what a template prints, escaped for a table cell unless a macro has done so before."""
-    from jinja2.filters import do_mark_safe
-
-    if hasattr(printed, "__html__"):
-        return printed
-    return do_mark_safe(MARKDOWN.sub(r"\\\1", " ".join(str(_words(printed)).splitlines())))

@@ -3,7 +3,8 @@
 from advisor import units
 from advisor.schema.advice import Advice, LoadTest, OfflineAdvice, Prediction
 from advisor.schema.record import Estimate
-from advisor.tell.words.figures import Format, as_text, figure, setting, tail
+from advisor.tell.words.advice import tail
+from advisor.tell.words.figures import Format, as_text, figure, setting
 from advisor.tell.words.tables import ground
 
 

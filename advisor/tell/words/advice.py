@@ -1,9 +1,9 @@
 """The sentences of advice on a service: what to do, what it saves, what it risks, and the headings that state an answer."""
 
 from advisor import units
-from advisor.schema.advice import Advice, LoadTest, Prediction
-from advisor.schema.record import Record
-from advisor.tell.words.figures import Sentence, configuration, figure, setting, tail
+from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, Prediction
+from advisor.schema.record import Estimate, Record
+from advisor.tell.words.figures import Figure, Format, Sentence, configuration, figure, setting, written
 
 NO_AXIS = "no such axis"
 RISK_FREE = "No risk was found beyond the intervals given below."
@@ -102,9 +102,12 @@ def advice_words(advice: Advice) -> AdviceWords:
     )
 
 
-def written(version: str) -> str:
-    """Return what stands at the foot of every report."""
-    return f"Written by serving-advisor {version}. Every estimate carries its 90 % interval and how it was obtained."
+def tail(estimate: Estimate, format_: Format, utilization: Estimate | None) -> Figure:
+    """Return a high quantile; near saturation a small error in service time moves it a lot, and only its interval is honest."""
+    if utilization is None or utilization.value <= BUSY_FRACTION:
+        return figure(estimate, format_)
+    shown = units.ends(estimate.low, estimate.high, format_)
+    return Figure(shown=shown, basis=estimate.basis, source=estimate.source)
 
 
 def subject(advice: Advice) -> Prediction:

@@ -4,8 +4,7 @@ from advisor import units
 from advisor.schema.advice import Advice, Certificate
 from advisor.schema.model import ModelFacts
 from advisor.tell.words.advice import NO_AXIS
-from advisor.tell.words.figures import Part, as_text, known
-from advisor.tell.words.tables import Row, rows_of
+from advisor.tell.words.figures import Part, Row, as_text, known, rows_of
 
 
 def model_rows(model: ModelFacts) -> tuple[Row, ...]:

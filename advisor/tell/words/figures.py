@@ -1,10 +1,13 @@
-"""Figures inside sentences: every format says the same, and each marks the figures up in its own way."""
+"""Figures inside sentences and tables: every format says the same, and each marks the figures up in its own way."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from advisor import units
-from advisor.schema.advice import BUSY_FRACTION, Candidate
 from advisor.schema.record import Basis, Estimate, Record
+
+if TYPE_CHECKING:
+    from advisor.schema.advice import Candidate
 
 Format = Callable[[float], str]
 
@@ -34,6 +37,15 @@ Part = str | Figure | bool
 Sentence = tuple[Part, ...]
 
 
+class Row(Record, frozen=True, kw_only=True):
+    """A name and what belongs to it, a cell for each column of a table."""
+
+    label: str
+    cells: tuple[Part, ...]
+    goal: str = ""
+    source: str = ""
+
+
 def figure(estimate: Estimate | None, format_: Format, absent: str = "not measured") -> Figure:
     """Return an estimate with its interval, its basis and its source."""
     if estimate is None:
@@ -44,14 +56,6 @@ def figure(estimate: Estimate | None, format_: Format, absent: str = "not measur
         basis=estimate.basis,
         source=estimate.source,
     )
-
-
-def tail(estimate: Estimate, format_: Format, utilization: Estimate | None) -> Figure:
-    """Return a high quantile; near saturation a small error in service time moves it a lot, and only its interval is honest."""
-    if utilization is None or utilization.value <= BUSY_FRACTION:
-        return figure(estimate, format_)
-    shown = units.ends(estimate.low, estimate.high, format_)
-    return Figure(shown=shown, basis=estimate.basis, source=estimate.source)
 
 
 def known(value: float | None, format_: Format, absent: str = "not known") -> str | Figure:
@@ -71,7 +75,7 @@ def as_text(words: Part | Sentence) -> str:
     return f"{words.shown} ({beside})" if beside else words.shown
 
 
-def configuration(candidate: Candidate, hardware: str | None = None) -> str:
+def configuration(candidate: "Candidate", hardware: str | None = None) -> str:
     """Return a candidate in words; `hardware` where it runs elsewhere than the candidate itself says."""
     if candidate.max_batch_size == 1:
         batches = "one request a call"
@@ -87,3 +91,13 @@ def configuration(candidate: Candidate, hardware: str | None = None) -> str:
 def setting(instances: int, threads: int) -> str:
     """Return how the cores are used: "2 instances of 1 thread"."""
     return f"{units.counted(instances, 'instance')} of {units.counted(threads, 'thread')}"
+
+
+def rows_of(cells: dict[str, Part]) -> tuple[Row, ...]:
+    """Return a table of one column."""
+    return tuple(Row(label=label, cells=(cell,)) for label, cell in cells.items())
+
+
+def written(version: str) -> str:
+    """Return what stands at the foot of every report."""
+    return f"Written by serving-advisor {version}. Every estimate carries its 90 % interval and how it was obtained."

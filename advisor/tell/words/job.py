@@ -3,9 +3,7 @@
 from advisor import units
 from advisor.schema.advice import OfflineAdvice, OfflineChoice
 from advisor.schema.record import Record
-from advisor.tell.words.advice import written
-from advisor.tell.words.figures import Sentence, configuration, figure
-from advisor.tell.words.tables import Row
+from advisor.tell.words.figures import Row, Sentence, configuration, figure, written
 
 
 class JobWords(Record, frozen=True, kw_only=True):

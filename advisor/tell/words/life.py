@@ -1,12 +1,14 @@
 """The words of the lifetime cost: what dominates it, how firm that is, what to do about it and until when."""
 
+from typing import TYPE_CHECKING
+
 from advisor import units
-from advisor.schema.advice import Advice
 from advisor.schema.lifetime import BreakEven, Classification, CostLine, Finding, Opportunity, Outlook, Verdict
 from advisor.schema.record import Record
-from advisor.tell.words.advice import written
-from advisor.tell.words.figures import Figure, Sentence, figure
-from advisor.tell.words.tables import Row
+from advisor.tell.words.figures import Figure, Row, Sentence, figure, written
+
+if TYPE_CHECKING:
+    from advisor.schema.advice import Advice
 
 MOST_FLIPS = 6
 DEFAULT_MONTHS = 12.0  # where the workload says nothing of its life
@@ -68,7 +70,7 @@ class LifeWords(Record, frozen=True, kw_only=True):
     expiry: str | None
 
 
-def life_of_advice(advice: Advice) -> LifeWords:
+def life_of_advice(advice: "Advice") -> LifeWords:
     """Return what advice says of the life of its model."""
     life = advice.workload.lifecycle
     return life_words(advice.verdict, advice.outlook, life.horizon_months if life else DEFAULT_MONTHS)

@@ -3,7 +3,7 @@
 from advisor import units
 from advisor.schema.portfolio import PortfolioPlan
 from advisor.schema.record import Record
-from advisor.tell.words.advice import written
+from advisor.tell.words.figures import written
 
 
 class PortfolioWords(Record, frozen=True, kw_only=True):

@@ -6,23 +6,14 @@ from advisor.schema.catalog import STALE_DAYS
 from advisor.schema.profile import Agreement, QualityResult
 from advisor.schema.record import Record
 from advisor.tell.options import Option, options
-from advisor.tell.words.advice import NO_AXIS, quantile_of, subject, target_of
+from advisor.tell.words.advice import NO_AXIS, quantile_of, subject, tail, target_of
 from advisor.tell.words.batches import batches
-from advisor.tell.words.figures import Figure, Format, Part, Sentence, as_text, configuration, figure, known, tail
+from advisor.tell.words.figures import Figure, Format, Part, Row, Sentence, as_text, configuration, figure, known, rows_of
 
 NOT_KNOWN = "not known"
 POWER_NOT_KNOWN = "power not known"
 # Of what has no upper bound the loss is an increase, and the figure no share.
 UNBOUNDED = {"perplexity", "mean_squared_error"}
-
-
-class Row(Record, frozen=True, kw_only=True):
-    """A name and what belongs to it, a cell for each column."""
-
-    label: str
-    cells: tuple[Part, ...]
-    goal: str = ""
-    source: str = ""
 
 
 class PlaceRow(Record, frozen=True, kw_only=True):
@@ -334,8 +325,3 @@ def fleet_rows(advice: Advice) -> tuple[Row, ...]:
     """Return every plan for the fleet that was worked out, with its cost."""
     plans = advice.fleet.options if advice.fleet else ()
     return tuple(Row(label=plan.name, cells=(units.usd_per_hour(plan.usd_per_hour),)) for plan in plans)
-
-
-def rows_of(cells: dict[str, Part]) -> tuple[Row, ...]:
-    """Return a table of one column."""
-    return tuple(Row(label=label, cells=(cell,)) for label, cell in cells.items())
