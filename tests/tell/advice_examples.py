@@ -8,7 +8,11 @@ from advisor.schema.advice import (
     Advice,
     Candidate,
     Certificate,
+    FleetOption,
+    FleetPlan,
+    FleetPool,
     LoadTest,
+    PlaceAnswer,
     Prediction,
     Replayed,
     Saving,
@@ -717,4 +721,78 @@ def served() -> Advice:
     )
 
 
-BUILDERS: tuple[Callable[[], Advice], ...] = (change, keep, infeasible, minimal, stranded, crowded, served)
+def elsewhere() -> Advice:
+    """What is recommended was measured on another machine, where there is a variant that the profiled one has never had."""
+    base = change()
+    there = replace(candidate("int8-amx", batch=4), hardware="c7i.xlarge")
+    best = prediction(there, p99_s=0.021, utilization=0.3, capacity=160.0, replica_usd_per_hour=0.18)
+    best = replace(
+        best,
+        changes=("variant fp32 to int8-amx", "local to c7i.xlarge"),
+        energy_joules_per_request=about(0.8, "projected", "power of the machine x time of a call"),
+    )
+
+    def place(hardware: str, name: str, prediction: Prediction, *, ground: str, price_date: str | None) -> PlaceAnswer:
+        return PlaceAnswer(
+            hardware=hardware,
+            name=name,
+            machine=f"{hardware}, a provider",
+            ground=ground,
+            price_date=price_date,
+            price_is_stale=price_date is not None,
+            prediction=prediction,
+        )
+
+    return replace(
+        base,
+        headline="Serve int8-amx on c7i.xlarge: $0.18/h instead of $1.02/h",
+        recommended=best,
+        ties=(),
+        frontier=(best,),
+        places=(
+            place("c7i.xlarge", "Intel Sapphire Rapids", best, ground="measured", price_date="2026-07-20"),
+            place("local", "this machine", base.recommended, ground="measured", price_date=None),
+            place(
+                "l4",
+                "NVIDIA L4",
+                replace(base.baseline, candidate=replace(there, hardware="l4", variant="fp16")),
+                ground="roofline",
+                price_date="2026-11-20",
+            ),
+        ),
+    )
+
+
+def fleet() -> Advice:
+    """A plan for the whole day, whose pools run on hardware that their candidates do not name."""
+    base = change()
+    assert base.recommended is not None
+
+    def pool(hardware: str, lengths: tuple[int, int] | None, replicas: tuple[int, ...]) -> FleetPool:
+        return FleetPool(
+            candidate=base.recommended.candidate,
+            hardware=hardware,
+            requests_per_s=60.0,
+            lengths=lengths,
+            spare_replicas=1,
+            replicas_by_part=replicas,
+            starting_replica_hours_per_day=0.0,
+            terms={"on-demand": 2.5},
+            usd_per_hour=0.9,
+        )
+
+    return replace(
+        base,
+        fleet=FleetPlan(
+            name="short and long requests apart, as many all day",
+            pools=(pool("c7i.xlarge", (1, 64), (2, 3)), pool("g6.xlarge", (65, 256), (1, 2))),
+            usd_per_hour=1.8,
+            peak_requests_per_s=120.0,
+            spare_replicas=1,
+            start_s=45.0,
+            options=(FleetOption(name="one kind, as many all day", usd_per_hour=2.1),),
+        ),
+    )
+
+
+BUILDERS: tuple[Callable[[], Advice], ...] = (change, keep, infeasible, minimal, stranded, crowded, served, elsewhere, fleet)

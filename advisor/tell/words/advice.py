@@ -3,7 +3,7 @@
 from advisor import units
 from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, Prediction
 from advisor.schema.record import Estimate, Record
-from advisor.tell.words.figures import Figure, Format, Sentence, configuration, figure, setting, written
+from advisor.tell.words.figures import Figure, Format, Sentence, configuration, figure, one_replica, setting, written
 
 NO_AXIS = "no such axis"
 RISK_FREE = "No risk was found beyond the intervals given below."
@@ -93,7 +93,7 @@ def advice_words(advice: Advice) -> AdviceWords:
         curves=f"{units.counted(len(advice.service_curves), 'measured curve')} as figures" if advice.service_curves else None,
         model=f"{advice.model.name}: {advice.model.family}, {units.count(advice.model.parameters)} parameters",
         operators=units.counted(len(advice.model.operators), "operator type"),
-        fleet=f"{fleet.name}: {units.usd_per_hour(fleet.usd_per_hour)} on average" if fleet else None,
+        fleet=f"The fleet: {fleet.name}, {units.usd_per_hour(fleet.usd_per_hour)} on average" if fleet else None,
         fleet_because=_fleet_because(advice),
         pools=_pools(advice),
         evidence=_evidence(advice),
@@ -262,9 +262,10 @@ def _pools(advice: Advice) -> tuple[str, ...]:
     words = []
     for pool in advice.fleet.pools if advice.fleet else ():
         lengths = f", requests of length {pool.lengths[0]} to {pool.lengths[1]}" if pool.lengths else ""
-        replicas = f"{min(pool.replicas_by_part)} to {max(pool.replicas_by_part)} replicas over the day"
+        least, most = min(pool.replicas_by_part), max(pool.replicas_by_part)
+        replicas = units.counted(most, "replica") if least == most else f"{least} to {most} replicas over the day"
         words.append(
-            f"{configuration(pool.candidate, pool.hardware)}{lengths}: {replicas}, {units.usd_per_hour(pool.usd_per_hour)}"
+            f"{one_replica(pool.candidate, pool.hardware)}{lengths}: {replicas}, {units.usd_per_hour(pool.usd_per_hour)}"
         )
     return tuple(words)
 

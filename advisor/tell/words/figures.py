@@ -75,17 +75,19 @@ def as_text(words: Part | Sentence) -> str:
     return f"{words.shown} ({beside})" if beside else words.shown
 
 
-def configuration(candidate: "Candidate", hardware: str | None = None) -> str:
-    """Return a candidate in words; `hardware` where it runs elsewhere than the candidate itself says."""
+def configuration(candidate: "Candidate") -> str:
+    """Return a candidate in words, its replicas last."""
+    return f"{one_replica(candidate, candidate.hardware)}, {units.counted(candidate.replicas, 'replica')}"
+
+
+def one_replica(candidate: "Candidate", hardware: str) -> str:
+    """Return what one replica of a candidate is on some hardware."""
     if candidate.max_batch_size == 1:
         batches = "one request a call"
     else:
         wait = f"within {units.seconds(candidate.max_queue_delay_s)}" if candidate.max_queue_delay_s else "of what waits"
         batches = f"batches up to {candidate.max_batch_size} {wait}"
-    return (
-        f"{candidate.variant} on {hardware or candidate.hardware}, {setting(candidate.instances, candidate.intra_op_num_threads)}, "
-        f"{batches}, {units.counted(candidate.replicas, 'replica')}"
-    )
+    return f"{candidate.variant} on {hardware}, {setting(candidate.instances, candidate.intra_op_num_threads)}, {batches}"
 
 
 def setting(instances: int, threads: int) -> str:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from advisor import units
-from advisor.schema.lifetime import BreakEven, Classification, CostLine, Finding, Opportunity, Outlook, Verdict
+from advisor.schema.lifetime import BreakEven, Classification, CostLine, Expiry, Finding, Opportunity, Outlook, Verdict
 from advisor.schema.record import Record
 from advisor.tell.words.figures import Figure, Row, Sentence, figure, written
 
@@ -68,6 +68,7 @@ class LifeWords(Record, frozen=True, kw_only=True):
     break_even: str | None
     break_evens: tuple[BreakEvenRow, ...]
     expiry: str | None
+    expires: tuple[Row, ...]
 
 
 def life_of_advice(advice: "Advice") -> LifeWords:
@@ -107,6 +108,7 @@ def life_words(verdict: Verdict, outlook: Outlook | None, horizon_months: float)
         break_even="When each lever has paid for itself, and from which traffic on" if verdict.break_evens else None,
         break_evens=tuple(_break_even(entry) for entry in verdict.break_evens),
         expiry="Ask again when any of this comes true" if outlook else None,
+        expires=tuple(_expiry(entry) for entry in outlook.expires_when) if outlook else (),
     )
 
 
@@ -192,6 +194,10 @@ def _break_even(entry: BreakEven) -> BreakEvenRow:
         on=entry.on or "",
         with_traffic=traffic,
     )
+
+
+def _expiry(entry: Expiry) -> Row:
+    return Row(label=entry.what, cells=(entry.on or Figure(shown="no date is known"), entry.because))
 
 
 # --- a classification ------------------------------------------------------------------------------------------------------
