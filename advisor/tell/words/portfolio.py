@@ -3,7 +3,6 @@
 from advisor import units
 from advisor.schema.portfolio import PortfolioPlan
 from advisor.schema.record import Record
-from advisor.tell.words.figures import written
 
 
 class PortfolioWords(Record, frozen=True, kw_only=True):
@@ -40,5 +39,5 @@ def portfolio_words(plan: PortfolioPlan) -> PortfolioWords:
             for choice in plan.choices
         ),
         left_out=left_out,
-        written=written(plan.advisor_version),
+        written=f"Written by serving-advisor {plan.advisor_version}.",
     )
