@@ -393,6 +393,29 @@ def quantized(folder: Path) -> Path:
     return target
 
 
+def product_of_bytes(operator: str = "MatMulInteger") -> ModelProto:
+    """A product in bytes with weights of 7 bits: of inputs quantized at run time for MatMulInteger, else with a scale of their own."""
+    lines = {
+        "MatMulInteger": """b, s, z = DynamicQuantizeLinear(x)
+            p = MatMulInteger(b, w, z)
+            f = Cast <to = 1> (p)
+            y = Mul(f, s)""",
+        "MatMulIntegerToFloat": """b = QuantizeLinear(x, xs, xz)
+            y = com.microsoft.MatMulIntegerToFloat(b, w, xs, ws, xz)""",
+        "QLinearMatMul": """b = QuantizeLinear(x, xs, xz)
+            p = QLinearMatMul(b, xs, xz, w, ws, wz, ys, xz)
+            f = Cast <to = 1> (p)
+            y = Sub(f, half)""",
+    }[operator]
+    scales = {"xs": np.float32(0.03), "ws": np.float32(0.01), "ys": np.float32(0.1), "half": np.float32(128)}
+    return build(
+        f"(float[n, {WIDTH}] x) => (float[n, {CLASSES}] y) {{ {lines} }}",
+        {"w": np.random.default_rng(0).integers(-64, 64, (WIDTH, CLASSES), np.int8)}
+        | (scales | {"xz": np.uint8(128), "wz": np.int8(0)} if operator != "MatMulInteger" else {}),
+        domains={"com.microsoft": 1},
+    )
+
+
 def voice_detector(name: str) -> Path:
     """Return one of the files of the package silero-vad, without importing it, which would import torch; skip where it is absent."""
     found = importlib.util.find_spec("silero_vad")

@@ -13,7 +13,17 @@ ROOT = Path(__file__).parents[1]
 
 # Room -> the rooms it may import from; a room is a folder of modules, or a module that stands alone. A module in a room may import its
 # neighbours there. GROUND is open to all.
-GROUND = {"advisor", "advisor.errors", "advisor.quality_floor", "advisor.schema", "advisor.units", "advisor.visits"}
+GROUND = {
+    "advisor",
+    *(
+        "advisor.errors",
+        "advisor.quality_floor",
+        "advisor.quantized_operators",
+        "advisor.schema",
+        "advisor.units",
+        "advisor.visits",
+    ),
+}
 FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {

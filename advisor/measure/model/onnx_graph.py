@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from advisor.errors import InputError, ModelError
-from advisor.measure.model.operator_cost import mean_leaf_depths
+from advisor.measure.model.operator_cost import RECURRENT, mean_leaf_depths
 from advisor.schema.model import Graph, GraphInput, GraphOutput
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ LEARNED_ATTRIBUTES = {
 }
 # TensorProto.DataType values.
 INTEGERS = {2, 3, 4, 5, 6, 7, 12, 13}
-RECURRENT = {"LSTM", "GRU", "RNN"}
 PASSED_THROUGH = {"Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape"}
 
 

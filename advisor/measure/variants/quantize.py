@@ -16,6 +16,7 @@ from advisor.measure.model import checkpoint, onnx_graph
 from advisor.measure.runtime import ort_session
 from advisor.measure.runtime.quiet import quiet
 from advisor.measure.variants import int8_file
+from advisor.quantized_operators import are_quantized
 from advisor.schema.catalog import Scheme
 from advisor.schema.model import Graph
 from advisor.schema.record import Exclusion
@@ -355,16 +356,9 @@ def proof_of_difference(scheme: Scheme, baseline: Graph, variant: Graph) -> dict
     changed = changed_operators(baseline, variant)
     if not changed and variant.weights_sha256 == baseline.weights_sha256:
         return Exclusion(what=scheme.id, reason="the tools returned the model unchanged: same operators, same weights")
-    if scheme.method in QUANTIZING and not any(is_integer(operator) for operator in changed if changed[operator] > 0):
+    if scheme.method in QUANTIZING and not are_quantized(operator for operator, more in changed.items() if more > 0):
         return Exclusion(
             what=scheme.id,
             reason=f"nothing was quantized: no {' or '.join(scheme.operators)} with stored weights in a form that the tool changes",
         )
     return changed
-
-
-def is_integer(operator: str) -> bool:
-    """Return whether an operator of this type computes or stores in integers of few bits."""
-    return any(part in operator for part in ("Integer", "Quantize", "Dequantize", "NBits")) or operator.startswith(
-        ("QLinear", "QAttention", "QGemm", "QEmbed")
-    )
