@@ -33,7 +33,7 @@ from advisor.files.records import check_writable
 from advisor.files.workload import read_question
 from advisor.measure.quality.metrics import loss_of
 from advisor.measure.runtime.ort_session import providers
-from advisor.measure.timing.journal import Journal
+from advisor.measure.timing.profile_journal import ProfileJournal
 from advisor.measure.variants import comparison, preflight, screening
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id
 from advisor.measure.variants.screening import Lineup
@@ -151,11 +151,10 @@ def measure(case: Case, folder: Path, arguments: argparse.Namespace) -> list[Row
         workload = read_question(options.workload) if options.workload else None
         plan = plan_for(model, folder / "profile.variants", options, workload, Path(scratch), now="")
         plan = msgspec.structs.replace(plan, schemes=tuple(scheme for scheme in plan.schemes if scheme.id in ids))
-        journal = Journal(folder / "profile.journal", plan.fingerprint)
+        journal = ProfileJournal(folder / "profile.journal", plan.fingerprint)
         line = Lineup(plan, journal, _progress, stack)
         line.assemble()
         line.looks[baseline_id(plan.facts) + AGAIN] = line.comparison.speeds(baseline_id(plan.facts) + AGAIN)
-        journal.close()
         said = _said_before(plan)
         rows = [_row(case, variant, line, said) for variant in line.variants]
         excluded = {entry.what: entry.reason for entry in journal.exclusions}

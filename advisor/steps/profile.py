@@ -20,7 +20,7 @@ from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import providers, versions
 from advisor.measure.runtime.power import Meter
 from advisor.measure.timing import profiler
-from advisor.measure.timing.journal import Journal
+from advisor.measure.timing.profile_journal import ProfileJournal
 from advisor.measure.variants import preflight
 from advisor.measure.variants.making import Plan, Report
 from advisor.measure.variants.quantize import QUANTIZING
@@ -82,7 +82,7 @@ def _profile(
     journal_path = output.with_suffix(".journal")
     if options.fresh:
         journal_path.unlink(missing_ok=True)
-    journal, meter = Journal(journal_path, plan.fingerprint), Meter()
+    journal, meter = ProfileJournal(journal_path, plan.fingerprint), Meter()
 
     def metered(done_s: float, of_s: float, what: str) -> None:
         meter.read()
@@ -96,9 +96,7 @@ def _profile(
             measured = _with_trial(measured, output.parent)
         write_record(output, measured)
     except BaseException:
-        if journal.visits:
-            journal.close()
-        else:
+        if not journal.visits:
             journal.remove()
         raise
     journal.remove()

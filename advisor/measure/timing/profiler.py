@@ -11,7 +11,7 @@ import numpy as np
 from advisor import __version__
 from advisor.measure.runtime import ort_session
 from advisor.measure.timing.disturbance import disturbance_notes
-from advisor.measure.timing.journal import Journal, LeftOut, Point, Visited
+from advisor.measure.timing.profile_journal import LeftOut, Point, ProfileJournal, Visited
 from advisor.measure.timing.schedule import (
     MIN_ROUNDS,
     batch_sizes,
@@ -39,7 +39,7 @@ MIN_CALLS = 2
 MAX_ROUNDS = 12
 
 
-def measure(plan: Plan, journal: Journal, report: Report) -> Profile:
+def measure(plan: Plan, journal: ProfileJournal, report: Report) -> Profile:
     """Make the variants, compare them with the baseline, and time all of them in interleaved rounds; return the profile.
 
     What is measured is in the journal at once, so an interrupt loses at most the visit that it falls into.
@@ -53,7 +53,7 @@ def measure(plan: Plan, journal: Journal, report: Report) -> Profile:
     return _profile(plan, journal, failing)
 
 
-def _time_all(plan: Plan, names: list[str], failing: set[str], workers: Workers, journal: Journal, report: Report) -> None:
+def _time_all(plan: Plan, names: list[str], failing: set[str], workers: Workers, journal: ProfileJournal, report: Report) -> None:
     again = baseline_id(plan.facts) + AGAIN
     rungs = ladders(plan, names + ([again] if again in workers else []), brief=failing)
     first = batch_sizes(plan.facts, plan.settings.max_batch_size)
@@ -75,7 +75,7 @@ def _time_all(plan: Plan, names: list[str], failing: set[str], workers: Workers,
                 _visit(plan, point, workers, journal, report)
 
 
-def _visit(plan: Plan, point: Point, workers: Workers, journal: Journal, report: Report) -> None:
+def _visit(plan: Plan, point: Point, workers: Workers, journal: ProfileJournal, report: Report) -> None:
     if point in journal.points_left_out:
         return
     report(journal.measured_s, plan.settings.budget_s, f"{point.variant}, batch {point.batch_size}{_setting(point)}")
@@ -98,7 +98,7 @@ def _visit(plan: Plan, point: Point, workers: Workers, journal: Journal, report:
         return
     elapsed_s = time.perf_counter() - started
     visit = Visit(
-        order=len(journal.entries),
+        order=journal.next_order,
         latency_s=timed.latency_s,
         run_delay_s=timed.run_delay_s,
         involuntary_switches=timed.involuntary_switches,
@@ -108,7 +108,7 @@ def _visit(plan: Plan, point: Point, workers: Workers, journal: Journal, report:
     journal.add(Visited(point=point, visit=visit, elapsed_s=elapsed_s, peak_memory_bytes=timed.peak_memory_bytes))
 
 
-def _revive(plan: Plan, name: str, workers: Workers, journal: Journal) -> None:
+def _revive(plan: Plan, name: str, workers: Workers, journal: ProfileJournal) -> None:
     """Start the variant's process again after a point killed it; give the variant up if it does not come back."""
     worker = workers.pop(name)[0]
     worker.restart()
@@ -148,7 +148,7 @@ def _noise_floors(differences: dict[tuple[int, int], list[float]]) -> tuple[Nois
     )
 
 
-def _unmeasured(plan: Plan, journal: Journal, failing: set[str]) -> list[Exclusion]:
+def _unmeasured(plan: Plan, journal: ProfileJournal, failing: set[str]) -> list[Exclusion]:
     """Return, per ladder that was left early, the batch sizes not measured and why; a point that failed has said so itself."""
     visits, limit = journal.visits, longest_call_s(plan)
     usual_s = usual_hop_s(visit for made in visits.values() for visit in made)
@@ -177,7 +177,7 @@ def _setting(point: Point) -> str:
     return f"{length}, {threads}" + (f" × {point.instances} instances" if point.instances > 1 else "")
 
 
-def _measured_variants(journal: Journal) -> tuple[Variant, ...]:
+def _measured_variants(journal: ProfileJournal) -> tuple[Variant, ...]:
     """Return the variants that were timed, each with the memory that it was seen to take by then."""
     names = {point.variant for point in journal.visits}
     return tuple(
@@ -187,7 +187,7 @@ def _measured_variants(journal: Journal) -> tuple[Variant, ...]:
     )
 
 
-def _visits_told(plan: Plan, journal: Journal) -> dict[Point, list[Visit]]:
+def _visits_told(plan: Plan, journal: ProfileJournal) -> dict[Point, list[Visit]]:
     """Return the visits of all points but those added in between that the budget left with few of them.
 
     Such a point is known less well than what its neighbours say of it.
@@ -196,7 +196,7 @@ def _visits_told(plan: Plan, journal: Journal) -> dict[Point, list[Visit]]:
     return {point: made for point, made in journal.visits.items() if point.batch_size in first or len(made) >= MIN_ROUNDS}
 
 
-def _profile(plan: Plan, journal: Journal, failing: set[str]) -> Profile:
+def _profile(plan: Plan, journal: ProfileJournal, failing: set[str]) -> Profile:
     visits = _visits_told(plan, journal)
     measurements = [
         Measurement(

@@ -8,7 +8,7 @@ from itertools import product
 
 import msgspec
 
-from advisor.measure.timing.journal import Journal, Point
+from advisor.measure.timing.profile_journal import Point, ProfileJournal
 from advisor.measure.variants.making import AGAIN, Plan
 from advisor.schema.model import ModelFacts
 from advisor.schema.profile import Visit
@@ -49,7 +49,7 @@ def thread_settings(cores: int) -> tuple[tuple[int, int], ...]:
     return tuple((count, instances) for count in threads for instances in sorted({1, cores // count}))
 
 
-def budget_s(plan: Plan, journal: Journal) -> float:
+def budget_s(plan: Plan, journal: ProfileJournal) -> float:
     """Return the seconds for timing: what making and comparing the variants left of the user's, half of them at least."""
     return max(plan.settings.budget_s - journal.prepared_s, LEAST_TIMING_SHARE * plan.settings.budget_s)
 
@@ -82,7 +82,7 @@ def longest_call_s(plan: Plan) -> float:
     return plan.settings.max_latency_s or LONGEST_CALL_S
 
 
-def climb(plan: Plan, rungs: list[list[Point]], journal: Journal) -> Iterator[Point]:
+def climb(plan: Plan, rungs: list[list[Point]], journal: ProfileJournal) -> Iterator[Point]:
     """Yield the points of the first round, climbing each ladder only as long as a call stays short enough to serve with."""
     limit_s = longest_call_s(plan)
     # All ladders a rung at a time, so that variants are interleaved in time from the start.
@@ -94,14 +94,14 @@ def climb(plan: Plan, rungs: list[list[Point]], journal: Journal) -> Iterator[Po
                 yield ladder[rung]
 
 
-def _may_climb(below: list[Point], journal: Journal, limit_s: float) -> bool:
+def _may_climb(below: list[Point], journal: ProfileJournal, limit_s: float) -> bool:
     if not below:
         return True
     visits = journal.visits.get(below[-1])
     return visits is not None and median_s(visits, None) <= limit_s
 
 
-def later_round(plan: Plan, journal: Journal, shuffle: random.Random, *, with_refinements: bool) -> list[Point]:
+def later_round(plan: Plan, journal: ProfileJournal, shuffle: random.Random, *, with_refinements: bool) -> list[Point]:
     """Return the points of a later round: in an order of its own those not yet known well enough, then new ones, most doubtful first.
 
     A call beyond the limit was worth one visit, to know where its ladder ends.

@@ -10,7 +10,7 @@ import msgspec
 
 from advisor.errors import ModelError
 from advisor.measure.model import onnx_graph
-from advisor.measure.timing.journal import Journal, LeftOut, MadeVariant, Prepared
+from advisor.measure.timing.profile_journal import LeftOut, MadeVariant, Prepared, ProfileJournal
 from advisor.measure.variants import comparison, mixed_precision, quantize
 from advisor.measure.variants.comparison import Comparison
 from advisor.measure.variants.making import (
@@ -49,7 +49,7 @@ SLOWER = "slower than the model as given"
 class Lineup:
     """The variants of a profile in the making, with their processes."""
 
-    def __init__(self, plan: Plan, journal: Journal, report: Report, stack: contextlib.ExitStack) -> None:
+    def __init__(self, plan: Plan, journal: ProfileJournal, report: Report, stack: contextlib.ExitStack) -> None:
         self.plan, self.journal, self.report, self.stack = plan, journal, report, stack
         self.workers: Workers = {}
         self.variants: list[Variant] = []

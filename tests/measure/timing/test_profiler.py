@@ -13,7 +13,7 @@ from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import open_session, run
 from advisor.measure.timing import profiler, schedule
-from advisor.measure.timing.journal import Journal, Visited
+from advisor.measure.timing.profile_journal import ProfileJournal, Visited
 from advisor.measure.timing.schedule import MIN_ROUNDS, batch_sizes, thread_settings
 from advisor.measure.variants import comparison
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id
@@ -69,17 +69,11 @@ def silent(done_s, total_s, what):
 
 
 def measured(plan, report=silent):
-    journal = Journal(plan.folder.parent / "journal", plan.fingerprint)
-    try:
-        return profiler.measure(plan, journal, report)
-    finally:
-        journal.close()
+    return profiler.measure(plan, ProfileJournal(plan.folder.parent / "journal", plan.fingerprint), report)
 
 
 def entries_of(plan):
-    journal = Journal(plan.folder.parent / "journal", plan.fingerprint)
-    journal.close()
-    return journal.entries
+    return ProfileJournal(plan.folder.parent / "journal", plan.fingerprint).entries
 
 
 def points_of(profile):

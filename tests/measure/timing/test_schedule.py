@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.timing import schedule
-from advisor.measure.timing.journal import Point
+from advisor.measure.timing.profile_journal import Point
 from advisor.measure.variants.making import AGAIN
 from advisor.schema.model import Batching
 from advisor.schema.profile import Visit
