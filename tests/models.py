@@ -42,6 +42,7 @@ def save(model: ModelProto, path: Path) -> Path:
 
 def save_with_external_data(model: ModelProto, path: Path) -> Path:
     """Write the model with every tensor, in attributes too, in a file of its own beside it; return the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(
         model,
         path,

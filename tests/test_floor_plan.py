@@ -76,9 +76,9 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # wins.
 DOORWAYS: dict[str, str] = {
     "click": "advisor.cli advisor.hardware_commands advisor.options",
-    "google.protobuf": "advisor.measure.model.onnx_graph",
+    "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.report",
-    "onnx": "advisor.measure.model.onnx_graph advisor.measure.variants.int8_file",  # one reads, one writes
+    "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.variants.int8_file",
     "onnxruntime": "advisor.measure.runtime.ort_session",
     "onnxruntime.quantization": "advisor.measure.variants.quantize",
     "onnxruntime.transformers": "advisor.measure.variants.quantize",

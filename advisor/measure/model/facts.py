@@ -11,7 +11,7 @@ import numpy as np
 
 from advisor import quantized_operators
 from advisor.errors import InputError, ModelError
-from advisor.measure.model import input_rows, onnx_graph, operator_cost
+from advisor.measure.model import input_rows, onnx_file, onnx_graph, operator_cost
 from advisor.measure.runtime import ort_session
 from advisor.schema.model import Batching, Family, Graph, GraphInput, ModelFacts, ModelInput, ModelOutput, OperatorFacts
 
@@ -78,7 +78,7 @@ def _open(path: Path) -> ort_session.Session:
     try:
         return ort_session.open_session(path)
     except ModelError:
-        onnx_graph.load(path)  # says it better where this is no ONNX file, or a part of it is missing
+        onnx_file.load(path)  # says it better where this is no ONNX file, or a part of it is missing
         raise
 
 
