@@ -12,7 +12,7 @@ from advisor.errors import InputError
 from advisor.files.records import digest, sha256, write_record
 from advisor.measure.timing.journal import Journal
 from advisor.measure.variants.making import Report
-from advisor.schema.advice import Advice, LoadTest
+from advisor.schema.advice import Advice, Candidate, LoadTest
 from advisor.schema.profile import Profile
 from advisor.steps.advise import read_advice, read_profile, recorded, request_of, with_quality_on
 from advisor.steps.report import write_reports
@@ -47,19 +47,15 @@ def verify(
     if advice.workload.hardware.prices is not None and workload_path is None:
         raise InputError(f"{advice_path}: its prices are in a file beside the workload", hint="name the workload file with -w")
     trace = recorded(advice.workload, workload_path) if workload_path else None
-    # What was seen of other advice, or of tests of another length, is not gone on with.
-    question = f"{sha256(advice_path)} {wanted_s:g}"
-    journal = Journal(advice_path.with_suffix(".load-tests"), question, msgspec.json.Decoder(LoadTest))
-    kept = {test.candidate: test for test in journal.entries}
+    journal, kept = _begun(advice_path, wanted_s)
 
     def serve(asked: Advice, known: Profile) -> tuple[LoadTest, ...]:
         bench = Bench(known, asked.workload, trace)
         told = [asked.recommended or asked.nearest_miss, asked.baseline]
         for prediction in (entry for entry in told if entry is not None and entry.candidate not in kept):
             report(0.0, wanted_s, f"serving {prediction.candidate.variant} for real")
-            test = serve_for_real(bench, prediction, profile_path.parent, wanted_s=wanted_s)
-            journal.add(test)
-            kept[test.candidate] = test
+            journal.add(serve_for_real(bench, prediction, profile_path.parent, wanted_s=wanted_s))
+            kept[prediction.candidate] = journal.entries[-1]
         return tuple(kept[candidate] for candidate in {entry.candidate: None for entry in told if entry is not None})
 
     tests = serve(advice, measured)
@@ -83,6 +79,13 @@ def verify(
     if (advice_path.parent / "report.html").is_file():
         write_reports(verified, advice_path.parent)
     return verified
+
+
+def _begun(advice_path: Path, wanted_s: float) -> tuple[Journal[LoadTest], dict[Candidate, LoadTest]]:
+    """Return the journal of the load tests and those that have run; other advice, or tests of another length, begin a new one."""
+    question = f"{sha256(advice_path)} {wanted_s:g}"
+    journal = Journal(advice_path.with_suffix(".load-tests"), question, msgspec.json.Decoder(LoadTest))
+    return journal, {test.candidate: test for test in journal.entries}
 
 
 def held(advice: Advice) -> bool:
