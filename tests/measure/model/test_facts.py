@@ -10,6 +10,7 @@ from onnx import helper
 
 from advisor.errors import AdvisorError, InputError, ModelError
 from advisor.measure.model.facts import inspect_onnx
+from advisor.measure.model.input_rows import SEQUENCE_LENGTHS
 from tests import models
 from tests.models import CLASSES, HIDDEN, MLP_PARAMETERS, POSITIONS, VOCABULARY, WIDTH, save
 
@@ -182,7 +183,7 @@ def test_a_recurrent_network_with_time_first_is_not_taken_for_one_with_items_fir
 
     facts = inspect(model)
 
-    assert ((128, 1, 3), 0, 1) == (
+    assert ((SEQUENCE_LENGTHS[0], 1, 3), 0, 1) == (
         facts.inputs[0].example_shape,
         facts.inputs[0].sequence_axis,
         facts.inputs[0].batch_axis,
@@ -222,7 +223,8 @@ def test_dynamic_quantization_is_allowed_its_slight_dependence_and_noted(inspect
 def test_the_first_length_that_the_model_accepts_is_kept(inspect):
     facts = inspect(models.embedding())
 
-    assert 16 == facts.at_sequence_length  # 128 is more than its positions
+    assert SEQUENCE_LENGTHS[0] > POSITIONS
+    assert next(length for length in SEQUENCE_LENGTHS if length <= POSITIONS) == facts.at_sequence_length
     assert (0, 1, VOCABULARY) == (facts.inputs[0].batch_axis, facts.inputs[0].sequence_axis, facts.inputs[0].upper_bound)
 
 

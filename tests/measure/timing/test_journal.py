@@ -12,7 +12,7 @@ from advisor.measure.timing.journal import Journal
 from advisor.schema.record import Exclusion
 
 # The folder is shared by the examples of one property; every example begins with a file of its own.
-one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+one_folder = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 ENTRIES = [Exclusion(what=f"entry {number}", reason="two lines\nand an umlaut: ü") for number in range(5)]
 
