@@ -13,7 +13,17 @@ ROOT = Path(__file__).parents[1]
 
 # Room -> the rooms it may import from; a room is a folder of modules, or a module that stands alone. A module in a room may import its
 # neighbours there. GROUND is open to all.
-GROUND = {"advisor", "advisor.errors", "advisor.quality_floor", "advisor.schema", "advisor.units", "advisor.visits"}
+GROUND = {
+    "advisor",
+    *(
+        "advisor.errors",
+        "advisor.quality_floor",
+        "advisor.quantized_operators",
+        "advisor.schema",
+        "advisor.units",
+        "advisor.visits",
+    ),
+}
 FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {
@@ -66,9 +76,9 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # wins.
 DOORWAYS: dict[str, str] = {
     "click": "advisor.cli advisor.hardware_commands advisor.options",
-    "google.protobuf": "advisor.measure.model.onnx_graph",
+    "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
-    "onnx": "advisor.measure.model.onnx_graph advisor.measure.variants.int8_file",  # one reads, one writes
+    "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.variants.int8_file",
     "onnxruntime": "advisor.measure.runtime.ort_session",
     "onnxruntime.quantization": "advisor.measure.variants.quantize",
     "onnxruntime.transformers": "advisor.measure.variants.quantize",

@@ -9,7 +9,8 @@ from advisor.decide.advice.wording import with_load_tests
 from advisor.decide.load_test.comparison import learned
 from advisor.decide.queue.site import Bench
 from advisor.errors import InputError
-from advisor.files.records import digest, sha256, write_atomically, write_record
+from advisor.files.records import digest, sha256, write_record
+from advisor.measure.timing.journal import Journal
 from advisor.measure.variants.making import Report
 from advisor.schema.advice import Advice, Candidate, LoadTest
 from advisor.schema.profile import Profile
@@ -46,15 +47,16 @@ def verify(
     if advice.workload.hardware.prices is not None and workload_path is None:
         raise InputError(f"{advice_path}: its prices are in a file beside the workload", hint="name the workload file with -w")
     trace = recorded(advice.workload, workload_path) if workload_path else None
-    journal = TestJournal(advice_path.with_suffix(".load-tests"), f"{sha256(advice_path)} {wanted_s:g}")
+    journal, kept = _begun(advice_path, wanted_s)
 
     def serve(asked: Advice, known: Profile) -> tuple[LoadTest, ...]:
         bench = Bench(known, asked.workload, trace)
         told = [asked.recommended or asked.nearest_miss, asked.baseline]
-        for prediction in (entry for entry in told if entry is not None and entry.candidate not in journal.tests):
+        for prediction in (entry for entry in told if entry is not None and entry.candidate not in kept):
             report(0.0, wanted_s, f"serving {prediction.candidate.variant} for real")
             journal.add(serve_for_real(bench, prediction, profile_path.parent, wanted_s=wanted_s))
-        return tuple(journal.tests[candidate] for candidate in {entry.candidate: None for entry in told if entry is not None})
+            kept[prediction.candidate] = journal.entries[-1]
+        return tuple(kept[candidate] for candidate in {entry.candidate: None for entry in told if entry is not None})
 
     tests = serve(advice, measured)
     measured = msgspec.structs.replace(measured, calibrations=learned(measured.calibrations, tests))
@@ -79,35 +81,11 @@ def verify(
     return verified
 
 
-class TestJournal:
-    """The load tests of a verification in the making, one JSON line each; a line that a kill cut short is dropped."""
-
-    __test__ = False  # its name makes pytest take it for a test
-
-    def __init__(self, path: Path, key: str) -> None:
-        """`key` is of the advice and of how long each test lasts: what was seen of others is not gone on with."""
-        self.path = path
-        self.tests: dict[Candidate, LoadTest] = {}
-        lines = path.read_bytes().splitlines() if path.is_file() else []
-        if not lines or lines[0].decode(errors="replace") != key:
-            write_atomically(path, f"{key}\n".encode())
-            return
-        for line in lines[1:]:
-            try:
-                test = msgspec.json.decode(line, type=LoadTest)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                break
-            self.tests[test.candidate] = test
-
-    def add(self, test: LoadTest) -> None:
-        """Keep the test, on disk before this returns."""
-        self.tests[test.candidate] = test
-        key = self.path.read_bytes().partition(b"\n")[0]
-        write_atomically(self.path, b"\n".join([key, *map(msgspec.json.encode, self.tests.values()), b""]))
-
-    def remove(self) -> None:
-        """Delete the file: the advice is written."""
-        self.path.unlink(missing_ok=True)
+def _begun(advice_path: Path, wanted_s: float) -> tuple[Journal[LoadTest], dict[Candidate, LoadTest]]:
+    """Return the journal of the load tests and those that have run; other advice, or tests of another length, begin a new one."""
+    question = f"{sha256(advice_path)} {wanted_s:g}"
+    journal = Journal(advice_path.with_suffix(".load-tests"), question, msgspec.json.Decoder(LoadTest))
+    return journal, {test.candidate: test for test in journal.entries}
 
 
 def held(advice: Advice) -> bool:

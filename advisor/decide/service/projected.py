@@ -8,6 +8,7 @@ import msgspec
 
 from advisor.decide.service import public_models
 from advisor.decide.service.measured import ServiceGrid, service_grids
+from advisor.quantized_operators import computing_precision
 from advisor.schema.advice import Place
 from advisor.schema.catalog import Evidence, Hardware, Precision, PublicMeasurements, PublicSeries
 from advisor.schema.profile import Machine, Profile, Variant
@@ -20,7 +21,6 @@ MAX_PROJECTED_BATCH = 64
 RUNTIME_BYTES = {"gpu": 1.0e9, "cpu": 0.3e9}
 # Of what several operators hold at once no more than this part of all activations is counted: buffers are used again.
 HELD_ACTIVATIONS = 0.5
-INT8_OPERATORS = {"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "QuantizeLinear"}
 CPU_ONLY_OPERATORS = {"DynamicQuantizeLinear"}  # ONNX Runtime has no CUDA kernel for it
 # The profiled machine as a roofline, from its instruction sets: operations a cycle and core, a clock and a share of the memory's
 # bandwidth that cores of servers have. Assumed; only their ratio to the target's counts.
@@ -54,9 +54,8 @@ class Service(Record, frozen=True, kw_only=True):
 
 def precision_of(variant: Variant) -> Precision:
     """Return in which precision most of a variant's arithmetic runs."""
-    if INT8_OPERATORS & {name for name, more in variant.changed_operators.items() if more > 0}:
-        return "int8"
-    return "fp16" if "fp16" in variant.scheme else "fp32"
+    quantized = computing_precision(name for name, more in variant.changed_operators.items() if more > 0)
+    return quantized or ("fp16" if "fp16" in variant.scheme else "fp32")
 
 
 def local_hardware(machine: Machine) -> Hardware:
