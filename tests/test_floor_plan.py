@@ -49,9 +49,10 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.measure.variants": {f"advisor.measure.{room}" for room in ("model", "quality", "runtime", "timing", "worker")},
     "advisor.measure.timing": {"advisor.measure.runtime", "advisor.measure.variants", "advisor.measure.worker"},
     "advisor.decide.service": set(),
-    "advisor.decide.queue": {"advisor.decide.service", "advisor.kernels"},
+    "advisor.decide.queue": {"advisor.decide.service", "advisor.decide.power", "advisor.kernels"},
     "advisor.decide.load_test": {"advisor.decide.queue", "advisor.decide.service"},
-    "advisor.decide.lifetime": set(),
+    "advisor.decide.lifetime": {"advisor.decide.power"},
+    "advisor.decide.power": set(),
     "advisor.decide.verdict": {"advisor.decide.lifetime"},
     "advisor.decide.advice": {
         *(f"advisor.decide.{room}" for room in ("service", "queue", "lifetime", "verdict", "integer_program")),

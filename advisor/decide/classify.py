@@ -1,18 +1,36 @@
 """A workload without a model file -> Classification: its lifetime cost, the verdict on it, what to do, and until when that holds."""
 
+from typing import NamedTuple
+
 import msgspec
 
 from advisor import __version__
 from advisor.decide.lifetime import opportunities
+from advisor.decide.lifetime.energy import lifetime_energy
 from advisor.decide.lifetime.inputs import GIVEN, Market, assumptions, life_of, with_figures
+from advisor.decide.verdict.conditions import Facts
+from advisor.decide.verdict.headline import headline
 from advisor.decide.verdict.judgement import judge
 from advisor.decide.verdict.rules import Rulebook
+from advisor.schema.catalog import CarbonIntensity
 from advisor.schema.lifetime import Classification, Expiry, Outlook, Verdict
 from advisor.schema.record import SCHEMA_VERSION, Estimate
 from advisor.schema.workload import Lifecycle
 
 # Facts of the chip and of the method, which are told in the formulas and not among what was assumed.
 NOT_TOLD = ("fine_tuning_flop_per_parameter_token", "fine_tuning_bytes_per_parameter")
+
+
+class Situation(NamedTuple):
+    """What is known of a workload beside its planned life; `beside` are facts that rules ask for and no cost hangs on."""
+
+    beside: Facts
+    latency_target_s: float | None = None
+    power_usage_effectiveness: float | None = None
+    carbon: CarbonIntensity | None = None
+
+
+NOTHING_BESIDE = Situation(beside={})
 
 
 def classify_workload(
@@ -23,21 +41,17 @@ def classify_workload(
     rules: Rulebook,
     *,
     created: str,
-    latency_target_s: float | None = None,
+    situation: Situation = NOTHING_BESIDE,
     measured: Estimate | None = None,
 ) -> Classification:
     """Return the classification; raise InputError for inputs that contradict each other."""
     life = life_of(requests_per_s, lifecycle, market, measured=measured)
-    if latency_target_s is not None:
+    if situation.latency_target_s is not None:
         # Rules compare it with the fastest that a device can answer.
-        life = with_figures(life, GIVEN, latency_target_s=latency_target_s)
-    verdict = judge(life, rules, {})
+        life = with_figures(life, GIVEN, latency_target_s=situation.latency_target_s)
+    verdict = judge(life, rules, situation.beside)
     found, left, evens = opportunities.planned(life, lifecycle, market, created=created)
-    expires = [
-        opportunities.price_expiry(market.price_date, created),
-        *opportunities.traffic_expiries(requests_per_s, lifecycle.growth_per_month, verdict.flips_when, created),
-        Expiry(what="another model, device or runtime is put to use", on=None, because="its cost and its quality are others"),
-    ]
+    outlook = opportunities.outlook(found, left, _expiries(market, verdict, created), lifecycle.horizon_months)
     return Classification(
         schema_version=SCHEMA_VERSION,
         created=created,
@@ -45,10 +59,21 @@ def classify_workload(
         workload=name,
         requests_per_s=requests_per_s,
         horizon_months=lifecycle.horizon_months,
+        headline=headline(life, lifecycle, market, verdict, outlook, created=created),
         verdict=msgspec.structs.replace(verdict, break_evens=tuple(evens)),
-        outlook=_beside_training(opportunities.outlook(found, left, expires, lifecycle.horizon_months), verdict),
+        outlook=_beside_training(outlook, verdict),
+        energy=lifetime_energy(life.figures, situation.power_usage_effectiveness, situation.carbon),
         assumed=tuple(entry for entry in assumptions(life) if entry.input not in NOT_TOLD),
     )
+
+
+def _expiries(market: Market, verdict: Verdict, created: str) -> list[Expiry]:
+    return [
+        opportunities.price_expiry(market.price_date, created),
+        *opportunities.vendor_expiry(market, created),
+        *opportunities.traffic_expiries(verdict.flips_when),
+        Expiry(what="another model, device or runtime is put to use", on=None, because="its cost and its quality are others"),
+    ]
 
 
 def _beside_training(outlook: Outlook, verdict: Verdict) -> Outlook:

@@ -53,6 +53,7 @@ def _device(hardware: Hardware, prices: tuple[Price, ...]) -> Device:
         training_flop_per_s=dense,
         memory_bytes=hardware.memory_bytes,
         bandwidth_bytes_per_s=hardware.memory_bandwidth_bytes_per_s,
+        power_watts=hardware.power_watts,
         source=f"{hardware.name}: {hardware.sources[0].what} ({hardware.sources[0].date})",
     )
 
@@ -85,6 +86,7 @@ def _token_prices(name: str) -> TokenPrices:
         cached_usd=_times(found.usd_per_million_cached_tokens, per_token),
         source=f"{found.provider}, {found.source}",
         date=found.date,
+        deprecated=found.deprecated,
     )
 
 

@@ -178,10 +178,10 @@ class Rule(Record, frozen=True, kw_only=True):
     id: Name
     title: Name
     favours: Class
-    weight: Positive
+    weight: Positive | None = None  # None: context, told beside the verdict and not weighed
     when: Name  # a condition on known facts; decide/verdict/condition_parser.py has the language
     why: Name  # what the report says when it fires; {fact} stands for the fact's value
-    source: Source
+    source: Source  # a publication with its date, or our assumption with the day on which it was made
     examples: RuleExamples
 
 

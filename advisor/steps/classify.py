@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
-from advisor.decide.classify import classify_workload
-from advisor.decide.lifetime.inputs import life_of
+from advisor.decide.classify import Situation, classify_workload
+from advisor.decide.lifetime.inputs import Market, life_of
+from advisor.decide.verdict.facts import beside_the_cost
 from advisor.decide.verdict.rules import Rulebook
 from advisor.errors import InputError
+from advisor.files.catalog import carbon_of
 from advisor.files.market import market_of
 from advisor.files.rulebook import explained, read_rules, rule_named, rules_with
 from advisor.files.workload import read_portfolio, read_workload, requests_per_s
 from advisor.schema.catalog import Rule, RuleExplanation
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
-from advisor.schema.workload import Lifecycle
+from advisor.schema.workload import Lifecycle, Workload
 
 
 def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classification:
@@ -21,18 +23,29 @@ def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classif
     workload = read_workload(path)
     lifecycle = workload.lifecycle or Lifecycle()
     rate = requests_per_s(workload, path)
+    market = market_of(lifecycle)
     try:
         return classify_workload(
             workload.name,
             rate,
             lifecycle,
-            market_of(lifecycle),
+            market,
             rules,
             created=now,
-            latency_target_s=workload.slo.latency_s if workload.slo else None,
+            situation=_situation(workload, market, now),
         )
     except InputError as error:
         raise InputError(f"{path}: {error.fault}", hint=error.hint) from error
+
+
+def _situation(workload: Workload, market: Market, now: str) -> Situation:
+    energy, slo = workload.energy, workload.slo
+    return Situation(
+        latency_target_s=slo.latency_s if slo else None,
+        beside={} if workload.traffic is None else beside_the_cost(workload.traffic, market, now),
+        power_usage_effectiveness=energy.power_usage_effectiveness if energy else None,
+        carbon=carbon_of(energy.grid) if energy and energy.grid else None,
+    )
 
 
 def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:

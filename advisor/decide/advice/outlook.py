@@ -92,12 +92,8 @@ def _expiries(bench: Bench, shown: Prediction, planned: Lifecycle, verdict: Verd
     runtime = ", ".join(f"{name} {version}" for name, version in sorted(bench.profile.versions.items()))
     return [
         opportunities.price_expiry(None, created),
-        *(
-            [opportunities.capacity_expiry(rate, capacity.low, growth, created)]
-            if capacity is not None and shown.meets_slo
-            else []
-        ),
-        *opportunities.traffic_expiries(rate, growth, verdict.flips_when, created),
+        *(opportunities.capacity_expiry(rate, capacity.low, growth, created) if capacity is not None and shown.meets_slo else []),
+        *opportunities.traffic_expiries(verdict.flips_when),
         Expiry(
             what=f"the model is no longer sha256 {bench.profile.model.sha256[:12]}",
             on=None,

@@ -15,7 +15,7 @@ GIVEN = "the workload file"
 SECTIONS = ("model", "request", "serving", "fine_tuning", "pre_training", "data", "team")
 FLAGS = ("prompting_exhausted", "retrieval_exhausted", "data_must_stay", "is_regulated")
 # Figures of the situation, which rules ask for and which cost nothing.
-SITUATION = ("domain_shift", "knowledge_updates_per_year", "budget_usd")
+SITUATION = ("domain_shift", "knowledge_updates_per_year", "models_of_one_base", "budget_usd")
 # Constants that count only where there is something to compute with them.
 NEEDED_FOR = {
     "experiments_per_release": "fine_tuning",
@@ -36,6 +36,7 @@ class Device(Record, frozen=True, kw_only=True):
     training_flop_per_s: float | None
     memory_bytes: float | None
     bandwidth_bytes_per_s: float | None
+    power_watts: float | None = None  # at most, by its maker
     source: str
 
 
@@ -48,6 +49,7 @@ class TokenPrices(Record, frozen=True, kw_only=True):
     cached_usd: float | None
     source: str
     date: str
+    deprecated: str | None = None  # when its vendor ceases to serve it
 
 
 class Market(Record, frozen=True, kw_only=True):
@@ -168,6 +170,7 @@ def _looked_up(lifecycle: Lifecycle, market: Market) -> dict[str, Estimate]:
             ("device_training_flop_per_s", device.training_flop_per_s),
             ("device_memory_bytes", device.memory_bytes),
             ("device_bandwidth_bytes_per_s", device.bandwidth_bytes_per_s),
+            ("device_power_watts", device.power_watts),
         ):
             if value is not None:
                 found[name] = Estimate(value=value, low=value, high=value, basis="list-price", source=device.source)

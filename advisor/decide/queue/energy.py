@@ -1,17 +1,12 @@
 """What a request takes in energy and emits in carbon, from the power of the hardware and how busy it is."""
 
+from advisor.decide.power import BUSY_FRACTION_OF_RATING, IDLE_FRACTION, USAGE_EFFECTIVENESS
 from advisor.schema.advice import Place
 from advisor.schema.catalog import CarbonIntensity
 from advisor.schema.profile import Profile
 from advisor.schema.record import Estimate
 from advisor.schema.workload import EnergyChoice
 
-# What a device draws when it idles, as a share of what it draws at most: idle GPUs and servers are told to take a tenth to a half.
-IDLE_FRACTION = {"low": 0.1, "value": 0.3, "high": 0.5}
-# What it draws when it serves, as a share of its rating: few workloads reach the limit that the maker sets.
-BUSY_FRACTION_OF_RATING = {"low": 0.4, "value": 0.7, "high": 1.0}
-# Google's fleet, and a little above the mean of the industry (Google, 2025: 2508.15734; Uptime Institute, about 1.5).
-USAGE_EFFECTIVENESS = {"low": 1.09, "value": 1.5, "high": 1.6}
 JOULES_PER_KWH = 3.6e6
 
 
