@@ -5,6 +5,10 @@ from typing import Literal
 from advisor.schema.catalog import Class
 from advisor.schema.record import Estimate, Exclusion, Record
 
+# What nobody gave a range for is moved by as much as traffic and utilization are usually known to, at the narrower end of a factor of
+# 1.5 to 2 (the rules on the share of serving say so, too).
+USUAL_FACTOR = 1.5
+
 Kind = Literal["inference", "fine-tuning", "data", "pre-training"]
 
 

@@ -102,7 +102,7 @@ def request_of(
     where, unknown = places(workload, workload_path, now=now)
     return Request(
         workload=workload,
-        rules=rules_with(rules_folder),
+        rules=rules_with(rules_folder, now=now),
         profile_sha256=profile_sha256,
         profile_path=profile_path.name,
         created=now,

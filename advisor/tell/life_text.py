@@ -90,7 +90,9 @@ def _findings(told: Classification) -> str:
 def explanation_text(told: RuleExplanation) -> str:
     """Return a rule as prose, ending in a newline."""
     rule = told.rule
-    weighs = "as context, which the verdict does not weigh" if rule.weight is None else f"with a weight of {units.number(rule.weight)}"
+    weighs = (
+        "as context, which the verdict does not weigh" if rule.weight is None else f"with a weight of {units.number(rule.weight)}"
+    )
     facts = "; ".join(f"{name}, {meaning}" for name, meaning in told.facts.items())
     return "\n".join(
         (

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.decide.integer_program import Limit, choose
+from advisor.decide.lifetime.combining import fit_together
 from advisor.decide.lifetime.levers import judged
-from advisor.decide.portfolio import Member, _bundle, _fit_together, plan
+from advisor.decide.portfolio import Member, _bundle, plan
 from advisor.errors import InputError
 from advisor.schema.portfolio import Portfolio, PortfolioEntry
 from tests.decide.lifetime.test_payback import EVERYTHING, WITH_ALL
@@ -68,7 +69,7 @@ def test_no_set_of_levers_within_the_budget_is_left_more_of(budget_usd):
     for entry in members:
         moves, _ = judged(entry.life, entry.lifecycle, entry.market)
         sets = [picked for size in range(len(moves) + 1) for picked in combinations(moves, size)]
-        every.append([_bundle(0, entry, picked) for picked in sets if _fit_together({move.lever.id for move in picked})])
+        every.append([_bundle(0, entry, picked) for picked in sets if fit_together({move.lever.id for move in picked})])
     best = max(
         math.fsum(bundle.saving_usd - bundle.once_usd for bundle in picked)
         for picked in product(*every)

@@ -147,8 +147,12 @@ class Rulebook:
         """Return the class with the most weight among the rules that fire, "mixed" for a tie, None without a share of serving."""
         if facts.get("inference_share") is None:
             return None
+        return _heaviest(self.weights(facts))
+
+    def weights(self, facts: Facts) -> dict[Class, float]:
+        """Return the weight of each class that a firing rule favours, the heaviest first."""
         whole = {**_UNKNOWN, **facts}
-        return _heaviest([(entry.favours, entry.weight) for entry in self._weighed if entry.outcome(whole) == "fires"])
+        return _weights([(entry.favours, entry.weight) for entry in self._weighed if entry.outcome(whole) == "fires"])
 
     def findings(self, facts: Facts) -> tuple[Finding, ...]:
         """Return what every rule says, in words: those that fire first, the heaviest of them at the top."""
@@ -258,8 +262,7 @@ def _weights(firing: list[tuple[Class, float]]) -> dict[Class, float]:
     return dict(sorted(weights.items(), key=itemgetter(1), reverse=True))
 
 
-def _heaviest(firing: list[tuple[Class, float]]) -> Class:
-    weights = _weights(firing)
+def _heaviest(weights: Mapping[Class, float]) -> Class:
     leaders = [favoured for favoured, weight in weights.items() if weight == max(weights.values())]
     return leaders[0] if len(leaders) == 1 else "mixed"
 

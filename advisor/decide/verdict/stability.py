@@ -7,14 +7,11 @@ from typing import Literal
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.decide.verdict.settings import Setting, settable, told, within_reach
 from advisor.schema.catalog import Class
-from advisor.schema.lifetime import Flip, Moved
+from advisor.schema.lifetime import USUAL_FACTOR, Flip, Moved
 from advisor.schema.record import Estimate
 
 Ask = Callable[[Values], Class | None]
 
-# What nobody gave a range for is moved by as much as traffic and utilization are usually known to, at the narrower end of a factor of
-# 1.5 to 2 (the rules on the share of serving say so, too).
-USUAL_FACTOR = 1.5
 LARGEST_STEP = 14  # 2^14: what takes an input sixteen thousand times as large will not happen
 CLOSE = 1e-9  # relative: so near to where it turns is exact enough
 

@@ -3,7 +3,17 @@
 from typing import TYPE_CHECKING
 
 from advisor import units
-from advisor.schema.lifetime import BreakEven, Classification, CostLine, Expiry, Finding, Opportunity, Outlook, Verdict
+from advisor.schema.lifetime import (
+    USUAL_FACTOR,
+    BreakEven,
+    Classification,
+    CostLine,
+    Expiry,
+    Finding,
+    Opportunity,
+    Outlook,
+    Verdict,
+)
 from advisor.schema.record import Record
 from advisor.tell.words.figures import Figure, Row, Sentence, figure, written
 
@@ -141,7 +151,11 @@ def firmness(verdict: Verdict) -> str:
     ranged = sum(entry.has_range for entry in verdict.moved)
     bare = [entry.input for entry in verdict.moved if not entry.has_range]
     how = [f"{units.counted(ranged, 'input')} to both ends of the interval"] if ranged else []
-    how += [f"{units.counted(len(bare), 'input')} without one by a factor of 1.5 either way ({', '.join(bare)})"] if bare else []
+    how += (
+        [f"{units.counted(len(bare), 'input')} without one by a factor of {USUAL_FACTOR} either way ({', '.join(bare)})"]
+        if bare
+        else []
+    )
     moved = f" Moved were, each by itself, {' and '.join(how)}." if how else ""
     return f"Robust: nothing that was moved turns it.{moved}" if verdict.robust else f"Not robust.{moved}"
 
@@ -155,7 +169,9 @@ def flips(verdict: Verdict, most: int) -> tuple[str, ...]:
 
 def spoken_for(finding: Finding) -> str:
     """Return the side that a rule speaks for, and whether it weighs in the verdict."""
-    return f"{finding.favours}, context" if finding.weight is None else f"{finding.favours}, weighs {units.number(finding.weight)}"
+    return (
+        f"{finding.favours}, context" if finding.weight is None else f"{finding.favours}, weighs {units.number(finding.weight)}"
+    )
 
 
 def _line(entry: CostLine) -> Row:

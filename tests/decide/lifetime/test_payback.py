@@ -19,7 +19,7 @@ from advisor.schema.workload import Lifecycle, LifeOptions, LifeServing, LifeSit
 from tests.lives import CHATBOT, MARKET, life, plans
 
 NOW = "2026-11-22T08:00:00+00:00"
-RULES = Rulebook(rules_with(None))
+RULES = Rulebook(rules_with(None, now=NOW))
 TODAY = Source(what="a test", date="2026-11-22")
 API = TokenPrices(id="api", input_usd=4e-7, output_usd=1.6e-6, cached_usd=1e-7, source="a test", date="2026-07-24")
 CHEAP = Device(

@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 
 from advisor.decide.verdict.judgement import dominated_by, judge
 from advisor.decide.verdict.rules import Rulebook
-from advisor.decide.verdict.stability import MOST
+from advisor.decide.verdict.settings import SETTINGS, settable, within_reach
 from advisor.files.rulebook import rules_with
 from advisor.schema.workload import Lifecycle, LifeData, LifeSituation
 from tests.lives import CHATBOT, life, plans
 
-RULES = Rulebook(rules_with(None))
+NOW = "2026-11-28T08:00:00+00:00"
+RULES = Rulebook(rules_with(None, now=NOW))
 # From training to inference; fine-tuning and pre-training are both training.
 TOWARD_INFERENCE = {"fine-tuning": 0, "pre-training": 0, "mixed": 1, "inference": 2}
 situations = st.none() | st.builds(
