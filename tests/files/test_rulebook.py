@@ -68,13 +68,38 @@ def test_of_the_rules_on_the_share_of_serving_exactly_one_fires(share):
     assert len(fire) == 1
 
 
-@pytest.mark.parametrize("favours", ["inference", "fine-tuning", "pre-training", "mixed"])
-def test_all_lesser_arguments_for_one_side_together_do_not_outweigh_the_share_of_the_cost(favours):
-    lesser = sum(rule.weight for rule in RULES if "inference_share" not in rule.when and rule.favours == favours)
-    on_shares = min(rule.weight for rule in RULES if "inference_share" in rule.when)
+def test_what_weighs_hangs_on_the_share_of_serving_and_all_else_is_context():
+    assert {rule.id for rule in RULES if rule.weight is not None} == {
+        rule.id for rule in RULES if "inference_share" in rule.when
+    }
 
-    # Beside the share itself one more may speak for a side: what outweighs it has twice its weight.
-    assert lesser < on_shares
+
+@pytest.mark.parametrize("date", ["2026-11-28", "2026-11", "2026", "1999-12-31"])
+def test_a_source_has_the_date_of_a_day_a_month_or_a_year(tmp_path, date):
+    write(tmp_path, SOUND | {"source": {"what": "a test", "date": date}})
+
+    assert [date] == [rule.source.date for rule in read_rules(tmp_path, now=NOW)]
+
+
+@pytest.mark.parametrize(
+    ("date", "said"),
+    [
+        ("2026-11-29", "2026-11-29 is still to come"),
+        ("2026-12", "2026-12 is still to come"),
+        ("2031", "2031 is still to come"),
+        ("last week", "'last week' is no date"),
+        ("2026-02-30", "'2026-02-30' is no date"),
+        ("2026-13", "'2026-13' is no date"),
+        ("22.11.2026", "'22.11.2026' is no date"),
+        ("2026-1-2", "'2026-1-2' is no date"),
+        ("0000", "'0000' is no date"),
+    ],
+)
+def test_a_source_without_a_date_or_from_the_future_is_refused_with_file_and_key(tmp_path, date, said):
+    write(tmp_path, SOUND | {"source": {"what": "a test", "date": date}})
+
+    with pytest.raises(InputError, match=f"busy.yaml: source.date: {said}"):
+        read_rules(tmp_path, now=NOW)
 
 
 def test_there_are_rules_on_everything_that_a_verdict_turns_on():
