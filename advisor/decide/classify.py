@@ -1,36 +1,26 @@
 """A workload without a model file -> Classification: its lifetime cost, the verdict on it, what to do, and until when that holds."""
 
-from typing import NamedTuple
-
 import msgspec
 
 from advisor import __version__
 from advisor.decide.lifetime import opportunities
 from advisor.decide.lifetime.energy import lifetime_energy
-from advisor.decide.lifetime.inputs import GIVEN, Market, assumptions, life_of, with_figures
-from advisor.decide.verdict.conditions import Facts
+from advisor.decide.lifetime.given import GIVEN
+from advisor.decide.lifetime.horizon import EVEN, Course
+from advisor.decide.lifetime.inputs import Market, assumptions, life_of, with_figures
+from advisor.decide.verdict.facts import beside_the_cost
 from advisor.decide.verdict.headline import headline
 from advisor.decide.verdict.judgement import judge
 from advisor.decide.verdict.rules import Rulebook
-from advisor.schema.catalog import CarbonIntensity
 from advisor.schema.lifetime import Classification, Expiry, Outlook, Verdict
 from advisor.schema.record import SCHEMA_VERSION, Estimate
 from advisor.schema.workload import Lifecycle
 
 # Facts of the chip and of the method, which are told in the formulas and not among what was assumed.
-NOT_TOLD = ("fine_tuning_flop_per_parameter_token", "fine_tuning_bytes_per_parameter")
-
-
-class Situation(NamedTuple):
-    """What is known of a workload beside its planned life; `beside` are facts that rules ask for and no cost hangs on."""
-
-    beside: Facts
-    latency_target_s: float | None = None
-    power_usage_effectiveness: float | None = None
-    carbon: CarbonIntensity | None = None
-
-
-NOTHING_BESIDE = Situation(beside={})
+NOT_TOLD = (
+    *("fine_tuning_flop_per_parameter_token", "fine_tuning_bytes_per_parameter"),
+    *("measured_flop_per_request", "measured_tokens_per_request"),
+)
 
 
 def classify_workload(
@@ -41,15 +31,16 @@ def classify_workload(
     rules: Rulebook,
     *,
     created: str,
-    situation: Situation = NOTHING_BESIDE,
+    course: Course = EVEN,
+    latency_target_s: float | None = None,
     measured: Estimate | None = None,
 ) -> Classification:
     """Return the classification; raise InputError for inputs that contradict each other."""
-    life = life_of(requests_per_s, lifecycle, market, measured=measured)
-    if situation.latency_target_s is not None:
+    life = life_of(requests_per_s, lifecycle, market, measured=measured, course=course)
+    if latency_target_s is not None:
         # Rules compare it with the fastest that a device can answer.
-        life = with_figures(life, GIVEN, latency_target_s=situation.latency_target_s)
-    verdict = judge(life, rules, situation.beside)
+        life = with_figures(life, GIVEN, latency_target_s=latency_target_s)
+    verdict = judge(life, rules, beside_the_cost(life.values, course, market, created))
     found, left, evens = opportunities.planned(life, lifecycle, market, created=created)
     outlook = opportunities.outlook(found, left, _expiries(market, verdict, created), lifecycle.horizon_months)
     return Classification(
@@ -62,7 +53,7 @@ def classify_workload(
         headline=headline(life, lifecycle, market, verdict, outlook, created=created),
         verdict=msgspec.structs.replace(verdict, break_evens=tuple(evens)),
         outlook=_beside_training(outlook, verdict),
-        energy=lifetime_energy(life.figures, situation.power_usage_effectiveness, situation.carbon),
+        energy=lifetime_energy(life.figures, market),
         assumed=tuple(entry for entry in assumptions(life) if entry.input not in NOT_TOLD),
     )
 

@@ -11,7 +11,8 @@ from advisor.decide.integer_program import Limit
 from advisor.decide.lifetime import combining
 from advisor.decide.lifetime.contradiction import forbidden
 from advisor.decide.lifetime.inputs import Life, Market
-from advisor.decide.lifetime.levers import Move, judged, once_usd
+from advisor.decide.lifetime.levers import effort_days, judged, once_usd
+from advisor.decide.lifetime.moves import Move
 from advisor.errors import InputError
 from advisor.schema.portfolio import Choice, Portfolio, PortfolioEntry, PortfolioPlan
 from advisor.schema.record import SCHEMA_VERSION, Exclusion
@@ -118,7 +119,7 @@ def _bundle(index: int, member: Member, picked: tuple[Move, ...]) -> Bundle:
     saving = combining.saved_usd(picked, x)
     once = {move.lever.id: once_usd(move, x)[0] for move in picked}
     training = math.fsum(once[move.lever.id] for move in picked if move.lever.side == "training")
-    days = math.fsum(move.lever.effort_engineer_days.value for move in picked)
+    days = math.fsum(effort_days(move, x).value for move in picked)
     return Bundle(index, picked, math.fsum(once.values()), days, saving, training)
 
 

@@ -70,9 +70,7 @@ def import_prices(path: Path, *, layout: str, date: str, into: Path) -> Imported
         raise InputError(f"{path}: holds no price in the layout {layout!r}", hint=f"--layout takes: {', '.join(LAYOUTS)}")
     known = read_price_book(into) if into.is_file() else ()
     # A later entry of a dict takes the place of an earlier one, and sorting keeps the order within a day.
-    book = {
-        (entry.provider, entry.region, entry.instance, entry.term): entry for entry in sorted((*known, *kept), key=_day)
-    }
+    book = {(entry.provider, entry.region, entry.instance, entry.term): entry for entry in sorted((*known, *kept), key=_day)}
     write_atomically(into, _text(book.values()).encode())
     standing = [book[entry.provider, entry.region, entry.instance, entry.term] for entry in kept]
     stay = tuple(entry for entry, stands in zip(kept, standing, strict=True) if stands is entry)

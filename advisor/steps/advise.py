@@ -106,7 +106,7 @@ def request_of(
         profile_sha256=profile_sha256,
         profile_path=profile_path.name,
         created=now,
-        market=market_of(workload.lifecycle or Lifecycle()),
+        market=market_of(workload.lifecycle or Lifecycle(), workload.hardware),
         places=where,
         public=read_public_measurements() if where else None,
         carbon=local_carbon(workload),

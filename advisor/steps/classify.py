@@ -2,19 +2,17 @@
 
 from pathlib import Path
 
-from advisor.decide.classify import Situation, classify_workload
-from advisor.decide.lifetime.inputs import Market, life_of
-from advisor.decide.verdict.facts import beside_the_cost
+from advisor.decide.classify import classify_workload
+from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.verdict.rules import Rulebook
 from advisor.errors import InputError
-from advisor.files.catalog import carbon_of
 from advisor.files.market import market_of
 from advisor.files.rulebook import explained, read_rules, rule_named, rules_with, weight_that_turns
-from advisor.files.workload import read_portfolio, read_workload, requests_per_s
+from advisor.files.workload import read_portfolio, read_workload, traffic_of
 from advisor.schema.catalog import Rule, RuleExplanation
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
-from advisor.schema.workload import Lifecycle, Workload
+from advisor.schema.workload import Lifecycle
 from advisor.units import number
 
 
@@ -23,8 +21,8 @@ def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classif
     rules = Rulebook(rules_with(rules_folder, now=now))
     workload = read_workload(path)
     lifecycle = workload.lifecycle or Lifecycle()
-    rate = requests_per_s(workload, path)
-    market = market_of(lifecycle)
+    rate, course = traffic_of(workload, path)
+    market = market_of(lifecycle, workload.hardware, workload.energy, beside=path.parent)
     try:
         return classify_workload(
             workload.name,
@@ -33,20 +31,11 @@ def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classif
             market,
             rules,
             created=now,
-            situation=_situation(workload, market, now),
+            course=course,
+            latency_target_s=workload.slo.latency_s if workload.slo else None,
         )
     except InputError as error:
         raise InputError(f"{path}: {error.fault}", hint=error.hint) from error
-
-
-def _situation(workload: Workload, market: Market, now: str) -> Situation:
-    energy, slo = workload.energy, workload.slo
-    return Situation(
-        latency_target_s=slo.latency_s if slo else None,
-        beside={} if workload.traffic is None else beside_the_cost(workload.traffic, market, now),
-        power_usage_effectiveness=energy.power_usage_effectiveness if energy else None,
-        carbon=carbon_of(energy.grid) if energy and energy.grid else None,
-    )
 
 
 def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
@@ -59,10 +48,10 @@ def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
         place = path.parent / entry.workload
         workload = read_workload(place)
         lifecycle = workload.lifecycle or Lifecycle()
-        market = market_of(lifecycle)
-        rate = requests_per_s(workload, place)
+        market = market_of(lifecycle, workload.hardware, workload.energy, beside=place.parent)
+        rate, course = traffic_of(workload, place)
         try:
-            life = life_of(rate, lifecycle, market)
+            life = life_of(rate, lifecycle, market, course=course)
         except InputError as error:
             raise InputError(f"{place}: {error.fault}", hint=error.hint) from error
         members.append(Member(entry, workload.name, life, lifecycle, market))

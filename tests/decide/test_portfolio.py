@@ -148,7 +148,9 @@ def test_the_order_in_which_levers_are_named_changes_no_saving(order, logarithm)
     there = life(EVERYTHING, 10**logarithm, WITH_ALL)
     moves, _ = judged(there, EVERYTHING, WITH_ALL)
     shuffled = [moves[at] for at in order if at < len(moves)]
-    together = [move for at, move in enumerate(shuffled) if combining.fit_together({entry.lever.id for entry in shuffled[: at + 1]})]
+    together = [
+        move for at, move in enumerate(shuffled) if combining.fit_together({entry.lever.id for entry in shuffled[: at + 1]})
+    ]
 
     assert combining.saved_usd(together, there.values) == combining.saved_usd(together[::-1], there.values)
     ids = [move.lever.id for move in combining.in_order(together)]

@@ -69,9 +69,7 @@ def test_of_the_rules_on_the_share_of_serving_exactly_one_fires(share):
 
 
 def test_what_weighs_hangs_on_the_share_of_serving_and_all_else_is_context():
-    assert {rule.id for rule in RULES if rule.weight is not None} == {
-        rule.id for rule in RULES if "inference_share" in rule.when
-    }
+    assert {rule.id for rule in RULES if rule.weight is not None} == {rule.id for rule in RULES if "inference_share" in rule.when}
 
 
 @pytest.mark.parametrize("date", ["2026-11-28", "2026-11", "2026", "1999-12-31"])

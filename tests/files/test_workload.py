@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from advisor.cli import cli
 from advisor.errors import InputError
 from advisor.files.records import read_json, write_record
-from advisor.files.workload import read_question, read_workload, requests_per_s
+from advisor.files.workload import read_question, read_workload, traffic_of
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.record import Record
 from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Workload
@@ -431,7 +431,7 @@ def test_without_traffic_nothing_is_classified(refusals):
 def test_name_and_traffic_are_enough_to_be_classified(folder):
     path = write(folder, {"name": "a", "traffic": {"requests_per_s": 1}})
 
-    assert ("a", 1.0) == (classify_file(path, None, now=NOW).workload, requests_per_s(read_workload(path), path))
+    assert ("a", 1.0) == (classify_file(path, None, now=NOW).workload, traffic_of(read_workload(path), path)[0])
 
 
 def test_two_targets_in_one_file_are_not_chosen_between(folder, refusals):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from advisor.decide.lifetime import cost
-from advisor.decide.lifetime.levers import Move
+from advisor.decide.lifetime.moves import Move
 from advisor.decide.lifetime.serving_cost import Values
 
 # Of these only one can be pulled: what the one changes is gone with the other.
@@ -35,9 +35,10 @@ def _place(move: Move) -> int:
 
 
 def saved_usd(moves: Sequence[Move], x: Values) -> float:
-    """Return what serving costs less over the horizon with all of the levers, discounted; 0 where its cost is not known."""
+    """Return what the levers save together over the horizon, discounted; 0 where what they change has no known cost."""
     after: Values = x
     for move in in_order(moves):
         after = move.changed(after)
-    before_usd, after_usd = cost.serving_by_month(x), cost.serving_by_month(after)
+    lines = tuple(sorted({line for move in moves for line in move.lines}))
+    before_usd, after_usd = cost.by_month(x, lines), cost.by_month(after, lines)
     return 0.0 if before_usd is None or after_usd is None else math.fsum(before_usd) - math.fsum(after_usd)

@@ -1,115 +1,112 @@
 """What the life of a model takes in energy and emits in carbon: the device hours of serving and training, and what a device draws."""
 
-import math
 from collections.abc import Mapping
 
-from advisor.decide.lifetime import cost, serving_cost, training_cost
-from advisor.decide.lifetime.serving_cost import Values
-from advisor.decide.power import BUSY_FRACTION_OF_RATING, IDLE_FRACTION, USAGE_EFFECTIVENESS
-from advisor.schema.catalog import CarbonIntensity
+from advisor.decide.lifetime import fleet, intervals, training_cost
+from advisor.decide.lifetime.inputs import Market
+from advisor.decide.lifetime.serving_cost import WATTS_PER_KILOWATT, Values, uses_api
 from advisor.schema.lifetime import LifetimeEnergy
 from advisor.schema.record import Estimate
-from advisor.units import HOURS_PER_MONTH
 
-WATTS_PER_KW = 1000.0
-# An hour of a device counts as an hour, whatever it costs and whenever it is paid.
-AN_HOUR_IS_AN_HOUR = {"device_usd_per_hour": 1.0, "price_factor": 1.0, "price_decline_per_year": 0.0, "discount_per_year": 0.0}
+GRAMS_PER_KILOGRAM = 1000.0
+# Of a rating what is drawn at work, of that what is drawn when idle, and what the data centre draws beside.
+POWER = ("busy_power_fraction", "idle_power_fraction", "power_usage_effectiveness")
 
 
-def lifetime_energy(
-    figures: Mapping[str, Estimate], effectiveness: float | None, carbon: CarbonIntensity | None
-) -> LifetimeEnergy:
-    """Return the energy of the horizon and its carbon, None with the reason where devices, their power or the grid are not known.
-
-    `effectiveness` is that of the data centre, power drawn over power computed with; None: an industry's range. Each input is moved
-    to the ends of its interval by itself, and ratios are added up by squares on a logarithmic scale.
-    """
-    x = {name: figure.value for name, figure in figures.items()}
-    reason = _reason(x)
-    value = _kwh(x, "value", effectiveness)
-    if reason or value is None:
-        return LifetimeEnergy(kwh=None, carbon_kg=None, because=reason or "the devices and hours are not known")
-    ends = [
-        _kwh({**x, name: end}, "value", effectiveness)
-        for name, figure in figures.items()
+def lifetime_energy(figures: Mapping[str, Estimate], market: Market) -> LifetimeEnergy:
+    """Return the energy of the horizon and its carbon, None with the reason where devices, their power or the grid are not known."""
+    x = {name: figure.value for name, figure in figures.items()} | _power(market, "value")
+    value = _kwh(x)
+    if value is None:
+        return LifetimeEnergy(kwh=None, carbon_kg=None, because=_reason(x))
+    moved = [
+        _kwh({**x, name: end})
+        for name, figure in (figures | _estimates(market)).items()
         for end in (figure.low, figure.high)
         if end != figure.value
     ]
-    ends += [_kwh(x, end, effectiveness) for end in ("low", "high")]
-    ratios = [math.log(end / value) for end in ends if end]
-    down, up = (math.sqrt(math.fsum(part**2 for part in ratios if part * sign > 0)) for sign in (-1, 1))
-    kwh = Estimate(
-        value=value,
-        low=value * math.exp(-down),
-        high=value * math.exp(up),
-        basis="assumed",
-        source=f"device hours x {x['device_power_watts']:g} W x {BUSY_FRACTION_OF_RATING['value']:g} of it at work, "
-        f"{IDLE_FRACTION['value']:g} of that when idle, x {effectiveness or USAGE_EFFECTIVENESS['value']:g} for the data centre; "
-        "hosts and networks are not counted",
+    ends = intervals.of_cost(value, [end for end in moved if end is not None])
+    source = (
+        f"device hours x {x['device_watts']:g} W x {x['busy_power_fraction']:g} of it at work, {x['idle_power_fraction']:g} of that when "
+        f"idle, x {x['power_usage_effectiveness']:g} for the data centre; hosts and networks are not counted"
     )
-    if carbon is None:
+    kwh = intervals.estimate(ends, "assumed", source)
+    grid = market.grams_co2e_per_kwh
+    if grid is None:
         return LifetimeEnergy(kwh=kwh, carbon_kg=None, because="what it emits hangs on the grid: give energy.grid")
-    kg = carbon.grams_co2e_per_kwh / 1000.0
-    source = f"{kwh.source}; {carbon.name}: {carbon.grams_co2e_per_kwh:g} g a kWh ({carbon.source})"
-    emitted = Estimate(value=kwh.value * kg, low=kwh.low * kg, high=kwh.high * kg, basis="assumed", source=source)
+    low, middle, high = (each / GRAMS_PER_KILOGRAM for each in (grid.low, grid.value, grid.high))
+    emitted = Estimate(
+        value=kwh.value * middle,
+        low=kwh.low * low,
+        high=kwh.high * high,
+        basis="assumed",
+        source=f"{grid.value:g} g a kWh ({grid.source.what})",
+    )
     return LifetimeEnergy(kwh=kwh, carbon_kg=emitted, because="")
 
 
-def kwh_per_year(x: Values) -> float | None:
+def kwh_per_year(x: Values, market: Market) -> float | None:
     """Return what serving takes in a year at today's traffic, None where the devices or their power are not known."""
-    year = {**x, "horizon_months": 12.0, "growth_per_month": 0.0}
-    hours = _serving_hours(year)
-    if hours is None or "device_power_watts" not in x:
-        return None
-    return hours * _watts(x, "value", _load(year, hours), None) / WATTS_PER_KW
+    year = {**x, **_power(market, "value"), "horizon_months": 12.0, "growth_per_month": 0.0}
+    return _serving_kwh(year)
+
+
+def _power(market: Market, end: str) -> dict[str, float]:
+    return {name: getattr(figure, end) for name, figure in _estimates(market).items()}
+
+
+def _estimates(market: Market) -> dict[str, Estimate]:
+    constants = market.model.constants
+    found = {
+        name: Estimate(value=each.value, low=each.low, high=each.high, basis="assumed", source=each.source.what)
+        for name in POWER
+        if (each := constants.get(name)) is not None
+    }
+    given = market.power_usage_effectiveness
+    if given is not None:
+        found["power_usage_effectiveness"] = Estimate(value=given, low=given, high=given, basis="assumed", source="as given")
+    return found
 
 
 def _reason(x: Values) -> str:
     if "serving_usd_per_hour" in x:
         return "what serving costs is known only as a sum: give lifecycle.model and lifecycle.request instead"
-    if "api_usd_per_input_token" in x:
+    if uses_api(x):
         return "somebody else's devices serve the tokens: what they draw is not known"
-    if serving_cost.demand_devices(x) is None:
+    if "edge_units" in x:
+        return "what units in the field draw is counted with them (lifecycle.edge.unit_watts)"
+    if fleet.device_hours(x) is None:
         return "give lifecycle.model and lifecycle.request"
+    return "the catalogue does not tell what the device draws"
+
+
+def _kwh(x: Values) -> float | None:
+    serving = _serving_kwh(x)
+    # A device that learns is busy all the time.
     return (
-        ""
-        if "device_power_watts" in x
-        else "the catalogue does not tell what the device draws: name another in lifecycle.serving.device"
+        None if serving is None else serving + _training_hours(x) * _watts(x, 1.0, "training_device_watts") / WATTS_PER_KILOWATT
     )
 
 
-def _kwh(x: Values, end: str, effectiveness: float | None) -> float | None:
-    hours = _serving_hours(x)
-    if hours is None or "device_power_watts" not in x:
+def _serving_kwh(x: Values) -> float | None:
+    if "serving_usd_per_hour" in x or "edge_units" in x or uses_api(x):
         return None
-    serving = hours * _watts(x, end, _load(x, hours), effectiveness)
-    # A device that learns is busy all the time.
-    training = _training_hours(x) * _watts(x, end, 1.0, effectiveness)
-    return (serving + training) / WATTS_PER_KW
-
-
-def _serving_hours(x: Values) -> float | None:
-    by_month = cost.serving_by_month({**x, **AN_HOUR_IS_AN_HOUR})
-    return None if by_month is None else math.fsum(by_month)
-
-
-def _load(x: Values, hours: float) -> float:
-    """Return the mean load of the devices over the horizon."""
-    at_full_load = (serving_cost.demand_devices(x) or 0.0) * x.get("fleet_utilization_fraction", 1.0)
-    busy = at_full_load * math.fsum(month.part * month.growth for month in cost.months(x)) * HOURS_PER_MONTH
-    return min(1.0, busy / hours) if hours else 0.0
+    hours = fleet.device_hours(x)
+    if hours is None or "device_watts" not in x or any(name not in x for name in POWER):
+        return None
+    on, busy = hours
+    load = min(1.0, busy / on) if on else 0.0
+    return on * _watts(x, load) / WATTS_PER_KILOWATT
 
 
 def _training_hours(x: Values) -> float:
     """Return the device hours of all releases and of pre-training, as far as their compute is known."""
-    an_hour = {**x, **AN_HOUR_IS_AN_HOUR}
     each = training_cost.release_device_hours(x) if "fine_tuning_usd" not in x else None
-    runs = training_cost.releases(x)
-    pre = training_cost.pre_training_usd(an_hour) if "pre_training_tokens" in x else None
-    return (each or 0.0) * (runs or 0.0) + (pre or 0.0)
+    flop = None if "pre_training_usd" in x else training_cost.pre_training_flop(x)
+    before = None if flop is None else training_cost.device_hours(flop, x)
+    return (each or 0.0) * (training_cost.releases(x) or 0.0) + (before or 0.0)
 
 
-def _watts(x: Values, end: str, load: float, effectiveness: float | None) -> float:
-    idle = IDLE_FRACTION[end]
-    usage = USAGE_EFFECTIVENESS[end] if effectiveness is None else effectiveness
-    return x["device_power_watts"] * BUSY_FRACTION_OF_RATING[end] * (idle + (1 - idle) * load) * usage
+def _watts(x: Values, load: float, device: str = "device_watts") -> float:
+    idle, most = x["idle_power_fraction"], x.get(device, x["device_watts"])
+    return most * x["busy_power_fraction"] * (idle + (1 - idle) * load) * x["power_usage_effectiveness"]

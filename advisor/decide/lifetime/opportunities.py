@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from advisor import units
 from advisor.decide.lifetime import payback
 from advisor.decide.lifetime.inputs import Life, Market
-from advisor.decide.lifetime.levers import effort_days, judged
+from advisor.decide.lifetime.levers import judged
 from advisor.decide.lifetime.payback import Gain
 from advisor.schema.catalog import Lever
 from advisor.schema.lifetime import BreakEven, Expiry, Flip, Opportunity, Outlook
@@ -23,7 +23,7 @@ def planned(
     """Return what changes of the plan would save, those that cannot be judged, and when and from which traffic on each pays."""
     x = life.values
     moves, left = judged(life, lifecycle, market)
-    gains = [(move, payback.gain_of(move, life.figures)) for move in moves]
+    gains = list(zip(moves, payback.gains_of(moves, life.figures), strict=True))
     found = [
         opportunity(
             move.lever,
@@ -70,7 +70,7 @@ def opportunity(
             basis=saving.basis,
             source=f"{saving.source}, as a year's mean",
         ),
-        effort_engineer_days=effort_days(lever),
+        effort_engineer_days=gain.effort_engineer_days or _of_one(lever),
         once_usd=gain.once_usd,
         payback_months=months,
         payback_on=units.date_after(created, months.value * units.DAYS_PER_MONTH) if months is not None else None,
@@ -80,6 +80,11 @@ def opportunity(
         risk=lever.risk,
         because="; ".join(said),
     )
+
+
+def _of_one(lever: Lever) -> Estimate:
+    days = lever.effort_engineer_days
+    return Estimate(value=days.value, low=days.low, high=days.high, basis="assumed", source=days.source.what)
 
 
 def outlook(found: Sequence[Opportunity], left: Sequence[Exclusion], expires: Sequence[Expiry], horizon_months: float) -> Outlook:
@@ -180,9 +185,9 @@ def _beyond(flip: Flip) -> str:
 def vendor_expiry(market: Market, created: str) -> list[Expiry]:
     """Return the day on which a vendor ceases to serve the model that is used, if it is known and still to come."""
     api = market.api
-    if api is None or api.deprecated is None or units.days_between(created, api.deprecated) < 0:
+    if api is None or api.retired_on is None or units.days_between(created, api.retired_on) < 0:
         return []
-    return [Expiry(what=f"its vendor serves {api.id} no more", on=api.deprecated, because=f"{api.source}, {api.date}")]
+    return [Expiry(what=f"its vendor serves {api.id} no more", on=api.retired_on, because=f"{api.source}, {api.date}")]
 
 
 def capacity_expiry(requests_per_s: float, capacity: float, growth_per_month: float, created: str) -> list[Expiry]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from advisor.decide.lifetime import energy, serving_cost, training_cost
+from advisor.decide.lifetime import energy, fleet, serving_cost, training_cost
 from advisor.decide.lifetime.cost import totals
+from advisor.decide.lifetime.horizon import MONTHS_OF_A_COMMITMENT, Course
 from advisor.decide.lifetime.inputs import Market
 from advisor.decide.lifetime.serving_cost import Values
-from advisor.schema.workload import Traffic
 from advisor.units import DAYS_PER_MONTH, HOURS_PER_YEAR, SECONDS_PER_DAY, days_between
 
 AS_GIVEN = (
@@ -24,17 +24,16 @@ AS_GIVEN = (
     "models_of_one_base",
     "output_tokens",
     "parameters",
+    "peak_over_mean",
     "pre_training_experiments",
     "quality_gap",
     "reasoning_multiplier",
     "requests_per_s",
-    "validation_usd",
 )
 # Drafting as it is usual: so many tokens ahead, each taken with this probability, a draft at this part of the large model's time.
 # With four drafted the median of 14 published acceptance lengths is 3.27 tokens a step (InferenceX, Apache-2.0), which is this
 # probability; what a draft takes is our assumption.
 DRAFTED, ACCEPTED, DRAFT_TIME = 4, 0.785, 0.05
-COMMITMENT_MONTHS = 12.0  # what a reserved price binds for
 
 
 def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str, bool]) -> dict[str, float | bool | None]:
@@ -42,9 +41,9 @@ def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str,
     by_kind = totals(known)
     training_usd = None if by_kind is None else by_kind["fine-tuning"] + by_kind["data"] + by_kind["pre-training"]
     total_usd = None if by_kind is None or training_usd is None else by_kind["inference"] + training_usd
-    paid = serving_cost.usd_per_hour(x)
+    paid = fleet.usd_per_hour(x)
     hourly_usd = None if paid is None else max(paid)
-    runs_devices = "serving_usd_per_hour" not in x and "api_usd_per_input_token" not in x
+    runs_devices = "serving_usd_per_hour" not in x and "edge_units" not in x and not serving_cost.uses_api(x)
     target_s, fastest_s = x.get("latency_target_s"), serving_cost.fastest_answer_s(x)
     return {
         **{name: x.get(name) for name in AS_GIVEN},
@@ -61,6 +60,7 @@ def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str,
         "labels_usd": known["labels"],
         "fine_tuning_usd": training_cost.release_usd(x),
         "fine_tuning_runs_usd": known["fine-tuning runs"],
+        "validation_usd": known["validation"],
         "data_usd": None if by_kind is None else by_kind["data"],
         "requests_per_day": x["requests_per_s"] * SECONDS_PER_DAY,
         "tokens_per_day": _tokens_per_day(x),
@@ -70,25 +70,22 @@ def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str,
         "floor_load": serving_cost.floor_load(x) if runs_devices else None,
         "demand_over_floor": _ratio(serving_cost.demand_devices(x), serving_cost.floor_devices(x)) if runs_devices else None,
         "speculation_gain": speculation_gain(x) if runs_devices else None,
-        "energy_kwh_per_year": energy.kwh_per_year(x) if runs_devices else None,
         "weights_over_memory": _weights_over_memory(x) if runs_devices else None,
-        "commitment_months": COMMITMENT_MONTHS if "reserved_discount" in x else None,
+        "commitment_months": float(MONTHS_OF_A_COMMITMENT) if "reserved_discount" in x else None,
         "latency_over_fastest": None if target_s is None or not fastest_s else target_s / fastest_s,
-        "uses_api": True if "api_usd_per_input_token" in x else False if "parameters" in x else None,
+        "uses_api": True if serving_cost.uses_api(x) else False if "parameters" in x else None,
         "parameters_per_daily_request": _ratio(x.get("parameters"), x["requests_per_s"] * SECONDS_PER_DAY),
         "budget_fraction": _ratio(total_usd, x.get("budget_usd")),
     }
 
 
-def beside_the_cost(traffic: Traffic, market: Market, created: str) -> dict[str, float | bool | None]:
-    """Return the facts that no line of the cost hangs on: how bursty the traffic is, and how long its vendor serves the model."""
-    parts = traffic.diurnal
-    retired = market.api.deprecated if market.api is not None else None
+def beside_the_cost(x: Values, course: Course, market: Market, created: str) -> dict[str, float | bool | None]:
+    """Return the facts that no cost hangs on: bursts, energy, and how long its vendor serves the model."""
+    retired_on = market.api.retired_on if market.api is not None else None
     return {
-        # What a trace holds, the simulation of a queue sees; here it is not known.
-        "burstiness_cv": traffic.burstiness_cv if traffic.trace is None else None,
-        "peak_over_mean": None if traffic.trace is not None else 1.0 if parts is None else max(parts) * len(parts) / sum(parts),
-        "api_months_left": None if retired is None else max(0.0, days_between(created, retired) / DAYS_PER_MONTH),
+        "burstiness_cv": course.burstiness_cv,
+        "energy_kwh_per_year": energy.kwh_per_year(x, market),
+        "api_months_left": None if retired_on is None else max(0.0, days_between(created, retired_on) / DAYS_PER_MONTH),
     }
 
 

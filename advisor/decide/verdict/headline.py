@@ -7,7 +7,8 @@ from advisor import units
 from advisor.decide.lifetime import combining, cost
 from advisor.decide.lifetime.contradiction import forbidden
 from advisor.decide.lifetime.inputs import Life, Market
-from advisor.decide.lifetime.levers import Move, judged
+from advisor.decide.lifetime.levers import judged
+from advisor.decide.lifetime.moves import Move
 from advisor.decide.lifetime.opportunities import about
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.schema.lifetime import CostLine, Opportunity, Outlook, Verdict
@@ -32,9 +33,9 @@ def headline(life: Life, lifecycle: Lifecycle, market: Market, verdict: Verdict,
     not_allowed = forbidden(life)
     if not_allowed is not None:
         return f"not allowed as planned: {not_allowed}. {_way_out(outlook)}"
-    if market.api is not None and market.api.deprecated and units.days_between(created, market.api.deprecated) < 0:
+    if market.api is not None and market.api.retired_on and units.days_between(created, market.api.retired_on) < 0:
         return (
-            f"choose another model: by the price list its vendor has not served {market.api.id} since {market.api.deprecated}; "
+            f"choose another model: by the price list its vendor has not served {market.api.id} since {market.api.retired_on}; "
             "what follows is the cost of what cannot be bought any more"
         )
     training = _training(life.values, verdict) if verdict.dominated_by not in (None, "inference") else None

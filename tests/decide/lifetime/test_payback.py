@@ -197,7 +197,9 @@ days = st.dates(date(2019, 1, 1), date(2036, 1, 1)).map(date.isoformat)
 @settings(deadline=None, max_examples=60)
 @given(plans(), st.floats(-3, 4), moments, st.none() | days, st.none() | days)
 def test_advice_never_ends_in_the_past_nor_with_what_was_planned(planned, logarithm, now, priced, retired):
-    planned = msgspec.structs.replace(planned, model=None, serving=LifeServing(api_model="api"), fine_tuning=None, fine_tuning_usd=9.0)
+    planned = msgspec.structs.replace(
+        planned, model=None, serving=LifeServing(api_model="api"), fine_tuning=None, fine_tuning_usd=9.0
+    )
     market = Market(model=MARKET.model, api=msgspec.structs.replace(API, deprecated=retired), price_date=priced)
 
     told = classify_workload("a test", 10**logarithm, planned, market, RULES, created=now)
@@ -205,7 +207,9 @@ def test_advice_never_ends_in_the_past_nor_with_what_was_planned(planned, logari
     for entry in told.outlook.expires_when:
         assert entry.on is None or entry.on >= now[:10]
         assert "growth" not in entry.what + entry.because
-    assert (retired is not None and retired >= now[:10]) == any(entry.on == retired for entry in told.outlook.expires_when if retired)
+    assert (retired is not None and retired >= now[:10]) == any(
+        entry.on == retired for entry in told.outlook.expires_when if retired
+    )
 
 
 @pytest.mark.parametrize("priced", ["2026-08-30", "2026-08-29", "2020-01-01"])

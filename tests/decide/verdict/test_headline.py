@@ -79,7 +79,9 @@ def test_two_things_are_advised_only_where_the_second_adds_more_than_it_costs(lo
 
 @pytest.mark.parametrize("model", [None, LifeModel(parameters=8e9)])
 def test_an_api_for_requests_that_may_not_leave_the_house_is_the_headline_and_not_robust(model):
-    planned = msgspec.structs.replace(CHATBOT, serving=ON_API, situation=STAYS, model=model, fine_tuning=None, fine_tuning_usd=0.0)
+    planned = msgspec.structs.replace(
+        CHATBOT, serving=ON_API, situation=STAYS, model=model, fine_tuning=None, fine_tuning_usd=0.0
+    )
 
     found = told(planned, market=msgspec.structs.replace(MARKET, api=API))
 
@@ -91,7 +93,9 @@ def test_an_api_for_requests_that_may_not_leave_the_house_is_the_headline_and_no
 
 @pytest.mark.parametrize("situation", [None, LifeSituation(), LifeSituation(data_must_stay=False)])
 def test_an_api_that_is_allowed_is_no_contradiction(situation):
-    planned = msgspec.structs.replace(CHATBOT, serving=ON_API, situation=situation, model=None, fine_tuning=None, fine_tuning_usd=0.0)
+    planned = msgspec.structs.replace(
+        CHATBOT, serving=ON_API, situation=situation, model=None, fine_tuning=None, fine_tuning_usd=0.0
+    )
 
     assert "not allowed" not in told(planned, market=Market(model=MARKET.model, api=API)).headline
 
@@ -106,7 +110,9 @@ def test_a_model_that_its_vendor_has_retired_is_the_headline():
 
 
 def test_where_nothing_pays_the_headline_says_so_and_where_nothing_is_known_what_to_give():
-    small = Lifecycle(horizon_months=12.0, fine_tunings_per_year=0.0, labels_usd=0.0, serving=LifeServing(serving_usd_per_hour=0.02))
+    small = Lifecycle(
+        horizon_months=12.0, fine_tunings_per_year=0.0, labels_usd=0.0, serving=LifeServing(serving_usd_per_hour=0.02)
+    )
 
     assert told(small, 0.5).headline == "change nothing: none of 1 change judged saves in 12 months what it costs"
     assert told(Lifecycle()).headline.startswith("not known whether serving or training dominates")

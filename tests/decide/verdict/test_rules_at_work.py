@@ -61,7 +61,9 @@ def lifecycle_of(draw: random.Random) -> Lifecycle:
         growth_per_month=draw.choice([-0.05, 0.0, 0.02, 0.1]),
         fine_tunings_per_year=draw.choice([0.0, 1.0, 2.0, 12.0]),
         quality_gap=draw.choice([None, 0.0, 0.05]),
-        model=None if on_api else LifeModel(parameters=draw.choice([1e8, 8e9, 7e10]), bytes_per_parameter=draw.choice([1.0, 2.0])),
+        model=None
+        if on_api
+        else LifeModel(parameters=draw.choice([1e8, 8e9, 7e10]), bytes_per_parameter=draw.choice([1.0, 2.0])),
         request=LifeRequest(
             input_tokens=draw.choice([200.0, 2000.0, 12000.0]),
             output_tokens=draw.choice([5.0, 200.0, 1500.0]),
@@ -111,7 +113,9 @@ def situations() -> list[dict[str, float | bool | None]]:
         life = life_of(10 ** draw.uniform(-3, 4), planned, market)
         life = with_figures(life, GIVEN, latency_target_s=draw.choice([0.05, 2.0, 60.0, 1e5]))
         traffic = Traffic(
-            requests_per_s=1.0, burstiness_cv=draw.choice([1.0, 4.0]), diurnal=draw.choice([None, (1.0, 1.0, 2.0), (0.0, 0.0, 3.0)])
+            requests_per_s=1.0,
+            burstiness_cv=draw.choice([1.0, 4.0]),
+            diurnal=draw.choice([None, (1.0, 1.0, 2.0), (0.0, 0.0, 3.0)]),
         )
         measured = {
             "replicas": draw.choice([None, 1.0, 4.0]),

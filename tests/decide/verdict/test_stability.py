@@ -73,7 +73,9 @@ def workloads(draw):
             "api": LifeServing(api_model="gpt-4.1-mini"),
             "sum": LifeServing(serving_usd_per_hour=draw(st.floats(0.01, 100))),
         }[kind],
-        "situation": draw(st.none() | st.builds(LifeSituation, prompting_exhausted=st.booleans(), retrieval_exhausted=st.booleans())),
+        "situation": draw(
+            st.none() | st.builds(LifeSituation, prompting_exhausted=st.booleans(), retrieval_exhausted=st.booleans())
+        ),
         "team": draw(st.none() | st.builds(LifeTeam, serving_engineer_days_per_month=st.floats(0, 20))),
         "options": draw(st.none() | st.builds(LifeOptions, reserved_discount=st.floats(0.1, 0.6))),
     }
@@ -129,9 +131,11 @@ def test_robust_says_what_was_moved_and_numbers_without_a_range_are_among_it(wor
     assert bare <= {name for name, entry in moved.items() if not entry.has_range}
     for name, entry in moved.items():
         now = life.values[name]
-        assert entry.low <= now <= entry.high and entry.low < entry.high or now in (SETTINGS[name].least, SETTINGS[name].most)
+        assert (entry.low <= now <= entry.high and entry.low < entry.high) or now in (SETTINGS[name].least, SETTINGS[name].most)
         assert entry.has_range or entry.high <= now * USUAL_FACTOR * (1 + NEAR)
-    classes = {dominated_by(life, RULES, {**life.values, name: end}) for name, entry in moved.items() for end in (entry.low, entry.high)}
+    classes = {
+        dominated_by(life, RULES, {**life.values, name: end}) for name, entry in moved.items() for end in (entry.low, entry.high)
+    }
     if verdict.robust:
         assert classes <= {verdict.dominated_by}
     else:
