@@ -25,9 +25,11 @@ def classification_text(told: Classification) -> str:
         _filled(_said(energy(told))),
         _filled(told.outlook.answer),
         _opportunities(told.outlook.opportunities),
-        "Until when: "
-        + "; ".join(f"{entry.what}{f' ({entry.on})' if entry.on else ''}" for entry in told.outlook.expires_when)
-        + ".",
+        _filled(
+            "Until when: "
+            + "; ".join(f"{entry.what}{f' ({entry.on})' if entry.on else ''}" for entry in told.outlook.expires_when)
+            + "."
+        ),
         _findings(told),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

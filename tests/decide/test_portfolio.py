@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from advisor.decide.integer_program import Limit, choose
 from advisor.decide.lifetime import combining
 from advisor.decide.lifetime.combining import fit_together
-from advisor.decide.lifetime.cost import serving_by_month
+from advisor.decide.lifetime.fleet import serving_by_month
 from advisor.decide.lifetime.inputs import Market
 from advisor.decide.lifetime.levers import judged
 from advisor.decide.portfolio import Member, _bundle, plan
@@ -134,7 +134,7 @@ def test_what_cannot_be_done_is_refused(must, never, budget_usd, said):
 def test_where_nothing_saves_nothing_is_spent():
     idle = msgspec.structs.replace(EVERYTHING, horizon_months=0.1)
 
-    found = planned_for([member("one", 1e-4, planned=idle)], 1e6)
+    found = planned_for([member("one", 1e-4, planned=idle, never=("to-api",))], 1e6)
 
     assert (0, None, ()) == (found.spent_usd, found.share_for_inference, found.choices[0].levers)
 

@@ -169,7 +169,7 @@ def traffic_expiries(flips: Sequence[Flip]) -> list[Expiry]:
     """Return how far traffic has to leave its plan for the verdict to turn; the plan itself, with its course, is part of the verdict."""
     return [
         Expiry(
-            what=f"traffic is {units.ratio(flip.at / flip.now)} what was planned for that day, or {_beyond(flip)}",
+            what=f"traffic is {units.number(flip.at / flip.now)} times what was planned for that day, or {_beyond(flip)}",
             on=None,
             because=f"{flip.told} at the beginning, all else as it is, the verdict would be {flip.becomes}",
         )

@@ -20,7 +20,9 @@ LESS: tuple[tuple[str, str, Callable[[float], float]], ...] = (
     ("fine_tunings_per_year", "one release a year fewer", lambda value: max(0.0, value - 1.0)),
     ("labels_to_buy", "a tenth fewer labels", lambda value: value * TENTH),
     ("labels_usd", "a tenth less", lambda value: value * TENTH),
+    ("labels_per_release", "a tenth fewer labels", lambda value: value * TENTH),
     ("validation_usd", "a tenth less", lambda value: value * TENTH),
+    ("validation_usd_per_release", "a tenth less of each", lambda value: value * TENTH),
     ("engineer_days_per_release", "a tenth fewer days", lambda value: value * TENTH),
     ("pre_training_engineer_days", "a tenth fewer days", lambda value: value * TENTH),
     ("pre_training_tokens", "a tenth fewer tokens", lambda value: value * TENTH),
@@ -118,7 +120,7 @@ def _action(entry: Opportunity) -> str:
 def _training(x: Values, verdict: Verdict) -> str | None:
     """Return where the money of training is, and what a little less of what drives it saves."""
     lines = [line for line in verdict.lines if line.usd is not None and line.kind != "inference"]
-    largest = max(lines, key=_usd, default=None)
+    largest = max(lines, key=_largest, default=None)
     if largest is None or largest.usd is None or verdict.total_usd is None or largest.usd.value == 0:
         return None
     usd = largest.usd
@@ -131,8 +133,8 @@ def _training(x: Values, verdict: Verdict) -> str | None:
     return f"{what}: {words} saves about {about(saved)} ({about(usd.low * part)} to {about(usd.high * part)})"
 
 
-def _usd(line: CostLine) -> float:
-    return -math.inf if line.usd is None else line.usd.value
+def _largest(line: CostLine) -> tuple[float, str]:
+    return (-math.inf if line.usd is None else line.usd.value), line.what
 
 
 def _less(line: str, x: Values, name: str, change: Callable[[float], float]) -> float:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advisor import units
 from advisor.decide.classify import classify_workload
 from advisor.decide.lifetime import opportunities, payback
 from advisor.decide.lifetime.inputs import Device, Market, TokenPrices
@@ -184,7 +185,7 @@ def test_the_advice_ends_with_its_prices_and_with_the_traffic_that_turns_it():
 
     by_what = {entry.what: entry for entry in told.outlook.expires_when}
     turns = next(flip for flip in told.verdict.flips_when if flip.input == "requests_per_s" and flip.direction == "above")
-    planned_for = by_what[f"traffic is {turns.at / turns.now:.2f}× what was planned for that day, or more"]
+    planned_for = by_what[f"traffic is {units.number(turns.at / turns.now)} times what was planned for that day, or more"]
     assert planned_for.on is None and turns.told in planned_for.because
     assert by_what["the prices are older than 90 days"].on == "2026-12-19"
     assert by_what["another model, device or runtime is put to use"].on is None
@@ -200,7 +201,7 @@ def test_advice_never_ends_in_the_past_nor_with_what_was_planned(planned, logari
     planned = msgspec.structs.replace(
         planned, model=None, serving=LifeServing(api_model="api"), fine_tuning=None, fine_tuning_usd=9.0
     )
-    market = Market(model=MARKET.model, api=msgspec.structs.replace(API, deprecated=retired), price_date=priced)
+    market = Market(model=MARKET.model, api=msgspec.structs.replace(API, retired_on=retired), price_date=priced)
 
     told = classify_workload("a test", 10**logarithm, planned, market, RULES, created=now)
 

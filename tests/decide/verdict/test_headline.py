@@ -102,7 +102,7 @@ def test_an_api_that_is_allowed_is_no_contradiction(situation):
 
 def test_a_model_that_its_vendor_has_retired_is_the_headline():
     planned = msgspec.structs.replace(CHATBOT, serving=ON_API, model=None, fine_tuning=None, fine_tuning_usd=0.0)
-    retired = msgspec.structs.replace(API, deprecated="2026-11-27")
+    retired = msgspec.structs.replace(API, retired_on="2026-11-27")
 
     found = told(planned, market=Market(model=MARKET.model, api=retired))
 

@@ -10,7 +10,9 @@ import msgspec
 import pytest
 
 from advisor.decide.lifetime import cost
-from advisor.decide.lifetime.inputs import GIVEN, Market, life_of, with_figures
+from advisor.decide.lifetime.given import GIVEN
+from advisor.decide.lifetime.horizon import EVEN, of_rates
+from advisor.decide.lifetime.inputs import Market, life_of, with_figures
 from advisor.decide.verdict.facts import beside_the_cost, life_facts
 from advisor.decide.verdict.rules import Rulebook, outcome
 from advisor.files.market import market_of
@@ -29,7 +31,6 @@ from advisor.schema.workload import (
     LifeServing,
     LifeSituation,
     LifeTeam,
-    Traffic,
 )
 
 NOW = "2026-11-28T08:00:00+00:00"
@@ -109,14 +110,11 @@ def situations() -> list[dict[str, float | bool | None]]:
         serving = planned.serving
         market = markets.setdefault((serving.device, serving.api_model), market_of(planned))
         if market.api is not None and draw.random() < 0.3:
-            market = msgspec.structs.replace(market, api=msgspec.structs.replace(market.api, deprecated="2031-01-01"))
-        life = life_of(10 ** draw.uniform(-3, 4), planned, market)
+            market = msgspec.structs.replace(market, api=msgspec.structs.replace(market.api, retired_on="2031-01-01"))
+        rates, bursts = draw.choice([(1.0, 1.0), (1.0, 1.0, 2.0), (0.0, 0.0, 3.0)]), draw.choice([1.0, 4.0])
+        course = draw.choice([EVEN, of_rates(rates, bursts, "a test")])
+        life = life_of(10 ** draw.uniform(-3, 4), planned, market, course=course)
         life = with_figures(life, GIVEN, latency_target_s=draw.choice([0.05, 2.0, 60.0, 1e5]))
-        traffic = Traffic(
-            requests_per_s=1.0,
-            burstiness_cv=draw.choice([1.0, 4.0]),
-            diurnal=draw.choice([None, (1.0, 1.0, 2.0), (0.0, 0.0, 3.0)]),
-        )
         measured = {
             "replicas": draw.choice([None, 1.0, 4.0]),
             "utilization_fraction": draw.choice([None, 0.1, 0.7]),
@@ -124,7 +122,7 @@ def situations() -> list[dict[str, float | bool | None]]:
             "serving_saving_fraction": draw.choice([None, 0.0, 0.5]),
         }
         facts = life_facts(life.values, cost.costs(life.values), life.flags)
-        found.append({**facts, **beside_the_cost(traffic, market, NOW), **measured})
+        found.append({**facts, **beside_the_cost(life.values, course, market, NOW), **measured})
     return found
 
 
@@ -185,7 +183,8 @@ def facts_of(path: Path) -> dict[str, float | bool | None]:
     market = market_of(workload.lifecycle)
     life = life_of(workload.traffic.requests_per_s, workload.lifecycle, market)
     life = with_figures(life, GIVEN, latency_target_s=workload.slo.latency_s)
-    return {**life_facts(life.values, cost.costs(life.values), life.flags), **beside_the_cost(workload.traffic, market, NOW)}
+    facts = life_facts(life.values, cost.costs(life.values), life.flags)
+    return {**facts, **beside_the_cost(life.values, EVEN, market, NOW)}
 
 
 def test_no_rule_fires_in_every_scenario():

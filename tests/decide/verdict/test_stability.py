@@ -40,7 +40,8 @@ def with_key(workload, key, value):
 
 
 def life_in(workload):
-    return life_of(workload.traffic.requests_per_s, workload.lifecycle, market_of(workload.lifecycle))
+    market = market_of(workload.lifecycle, workload.hardware, workload.energy)
+    return life_of(workload.traffic.requests_per_s, workload.lifecycle, market)
 
 
 def class_in(workload):
@@ -145,7 +146,7 @@ def test_robust_says_what_was_moved_and_numbers_without_a_range_are_among_it(wor
 def test_a_verdict_that_stands_on_a_number_without_a_range_is_not_robust():
     path = next(path for path in SCENARIOS if path.stem == "compliance-adaptation")
     workload = read_workload(path)
-    bare = msgspec.structs.replace(workload.lifecycle, ranges={}, horizon_months=12.0)
+    bare = msgspec.structs.replace(workload.lifecycle, ranges={}, horizon_months=9.0)
 
     verdict = judge(life_in(msgspec.structs.replace(workload, lifecycle=bare)), RULES, {})
 
