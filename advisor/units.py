@@ -22,7 +22,7 @@ SCALES: dict[str, dict[str, float]] = {
         "k/day": 1e3 / 86400,
         "M/day": 1e6 / 86400,
     },
-    "usd": {"usd": 1.0, "$": 1.0, "k$": 1e3, "kusd": 1e3, "k": 1e3, "M$": 1e6, "Musd": 1e6, "M": 1e6, "B$": 1e9, "Busd": 1e9},
+    "usd": {"usd": 1.0, "$": 1.0, "k$": 1e3, "kusd": 1e3, "k": 1e3, "M$": 1e6, "Musd": 1e6, "M": 1e6},
     "usd_per_hour": {"/h": 1.0, "/hour": 1.0, "usd/h": 1.0, "$/h": 1.0, "/day": 1 / 24, "/month": 1 / 730, "usd/month": 1 / 730},
     "fraction": {"%": 0.01},
     "tokens": {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12},

@@ -96,15 +96,22 @@ def _of_lifecycle(life: Lifecycle, traffic: Traffic | None) -> Iterator[Fault]:
 
 
 def _of_request(request: LifeRequest) -> Iterator[Fault]:
-    if (request.input_tokens is None) == (request.flop_per_request is None):
-        yield Fault("lifecycle.request: give either input_tokens or flop_per_request", "of models without tokens the second")
+    if request.input_tokens is not None and request.flop_per_request is not None:
+        yield _both("lifecycle.request", "input_tokens", "flop_per_request")
     for key, part in (("shared_prefix_tokens", request.shared_prefix_tokens), ("cached_tokens", request.cached_tokens)):
-        if part is not None and part > (request.input_tokens or 0.0):
+        if part is not None and request.input_tokens is not None and part > request.input_tokens:
             yield Fault(f"lifecycle.request: {key} is more than input_tokens", "those are among the others")
 
 
 def _of_serving(life: Lifecycle) -> Iterator[Fault]:
     serving = life.serving or LifeServing()
+    for first, second in (
+        ("api_model", "serving_usd_per_hour"),
+        ("device_requests_per_s", "device_tokens_per_s"),
+        ("scale_to_zero_after_s", "batch_hours_per_day"),
+    ):
+        if getattr(serving, first) is not None and getattr(serving, second) is not None:
+            yield _both("lifecycle.serving", first, second)
     served = {
         "serving.api_model": serving.api_model,
         "serving.serving_usd_per_hour": serving.serving_usd_per_hour,
@@ -114,11 +121,6 @@ def _of_serving(life: Lifecycle) -> Iterator[Fault]:
     by = [key for key, value in served.items() if value is not None]
     if len(by) > 1:
         yield Fault(f"lifecycle: both {by[0]} and {by[1]} are given", "give one of the two: either serves all requests")
-    for first, second in (("device_requests_per_s", "device_tokens_per_s"), ("scale_to_zero_after_s", "batch_hours_per_day")):
-        if getattr(serving, first) is not None and getattr(serving, second) is not None:
-            yield _both("lifecycle.serving", first, second)
-    if serving.device_tokens_per_s is not None and life.request is None:
-        yield Fault("lifecycle.serving.device_tokens_per_s: needs lifecycle.request", "give the tokens of a request")
 
 
 def _both(part: str, first: str, second: str) -> Fault:

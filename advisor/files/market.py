@@ -10,6 +10,7 @@ import msgspec
 
 from advisor.decide.lifetime.given import GIVEN
 from advisor.decide.lifetime.inputs import Device, Market, TokenPrices
+from advisor.errors import InputError
 from advisor.files import catalog
 from advisor.files.price_book import read_price_book, user_price_book
 from advisor.schema.catalog import Constant, Hardware, LifetimeModel, Price
@@ -62,8 +63,10 @@ def lifetime_model() -> LifetimeModel:
 
 
 def _books(hardware: HardwareChoice | None, beside: Path | None) -> Books:
-    named = (beside or Path()) / hardware.prices if hardware is not None and hardware.prices is not None else None
-    paths = [path for path in (named, user_price_book()) if path is not None and (path == named or path.is_file())]
+    named = beside / hardware.prices if beside is not None and hardware is not None and hardware.prices is not None else None
+    if named is not None and not named.is_file():
+        raise InputError(f"hardware.prices: {named}: no such file", hint="give a path relative to the workload file")
+    paths = [path for path in (named, user_price_book()) if path is not None and path.is_file()]
     return (*(read_price_book(path) for path in paths), catalog.read_prices())
 
 

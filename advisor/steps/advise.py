@@ -106,7 +106,9 @@ def request_of(
         profile_sha256=profile_sha256,
         profile_path=profile_path.name,
         created=now,
-        market=market_of(workload.lifecycle or Lifecycle(), workload.hardware),
+        market=market_of(
+            workload.lifecycle or Lifecycle(), workload.hardware, beside=workload_path.parent if workload_path else None
+        ),
         places=where,
         public=read_public_measurements() if where else None,
         carbon=local_carbon(workload),

@@ -22,8 +22,8 @@ def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classif
     workload = read_workload(path)
     lifecycle = workload.lifecycle or Lifecycle()
     rate, course = traffic_of(workload, path)
-    market = market_of(lifecycle, workload.hardware, workload.energy, beside=path.parent)
     try:
+        market = market_of(lifecycle, workload.hardware, workload.energy, beside=path.parent)
         return classify_workload(
             workload.name,
             rate,
@@ -48,9 +48,9 @@ def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
         place = path.parent / entry.workload
         workload = read_workload(place)
         lifecycle = workload.lifecycle or Lifecycle()
-        market = market_of(lifecycle, workload.hardware, workload.energy, beside=place.parent)
         rate, course = traffic_of(workload, place)
         try:
+            market = market_of(lifecycle, workload.hardware, workload.energy, beside=place.parent)
             life = life_of(rate, lifecycle, market, course=course)
         except InputError as error:
             raise InputError(f"{place}: {error.fault}", hint=error.hint) from error
