@@ -146,7 +146,7 @@ def test_robust_says_what_was_moved_and_numbers_without_a_range_are_among_it(wor
 def test_a_verdict_that_stands_on_a_number_without_a_range_is_not_robust():
     path = next(path for path in SCENARIOS if path.stem == "compliance-adaptation")
     workload = read_workload(path)
-    bare = msgspec.structs.replace(workload.lifecycle, ranges={}, horizon_months=9.0)
+    bare = msgspec.structs.replace(workload.lifecycle, ranges={}, horizon_months=8.0)
 
     verdict = judge(life_in(msgspec.structs.replace(workload, lifecycle=bare)), RULES, {})
 
