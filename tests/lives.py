@@ -3,10 +3,9 @@
 from hypothesis import strategies as st
 
 from advisor.decide.lifetime.inputs import Life, Market, life_of
-from advisor.files.market import lifetime_model
+from advisor.files.market import market_of
 from advisor.schema.workload import Lifecycle, LifeData, LifeFineTuning, LifeModel, LifeRequest, LifeServing
 
-MARKET = Market(model=lifetime_model())
 CHATBOT = Lifecycle(
     horizon_months=24.0,
     fine_tunings_per_year=2.0,
@@ -16,6 +15,8 @@ CHATBOT = Lifecycle(
     fine_tuning=LifeFineTuning(fine_tuning_tokens=1e7),
     data=LifeData(labels_to_buy=5000.0, usd_per_label=1.0),
 )
+
+MARKET = market_of(CHATBOT)
 
 
 def life(planned: Lifecycle, requests_per_s: float = 10.0, market: Market = MARKET) -> Life:

@@ -36,8 +36,8 @@ def judge(life: Life, rules: Rulebook, beside: Facts) -> Verdict:
     if verdict.dominated_by is None:
         return verdict
     moved = stability.moves(life.figures)
+    not_allowed = forbidden(life)
     turned = (
-        *([not_allowed] if (not_allowed := forbidden(life)) is not None else []),
         *stability.turned_by(life.values, moved, ask, verdict.dominated_by),
         *(
             f"{percent(end)} serving, an end of the interval of all together: {other}"
@@ -46,7 +46,8 @@ def judge(life: Life, rules: Rulebook, beside: Facts) -> Verdict:
     )
     return msgspec.structs.replace(
         verdict,
-        robust=not turned,
+        because=verdict.because if not_allowed is None else f"Not allowed as planned: {not_allowed}. {verdict.because}",
+        robust=not turned and not_allowed is None,
         moved=moved,
         turned_by=turned,
         flips_when=stability.flips(life.figures, ask, verdict.dominated_by),

@@ -108,12 +108,17 @@ IN_PIECES = (
     *("labels_available", "shared_prefix_tokens", "quality_gap", "usd_per_quality_point_per_year"),
 )
 # What bounds one input is another: what is shared or cached of a request is part of it, and no token uses more parameters than there are.
+# What only devices of one's own have is not to be set for those that are rented.
+OF_OWNED_DEVICES = ("device_watts",)
 AT_LEAST = {"input_tokens": ("shared_prefix_tokens", "cached_tokens")}
 AT_MOST = {"active_parameters": ("parameters",), "cached_tokens": ("input_tokens",)}
 
 
 def settable(figures: Mapping[str, Estimate]) -> dict[str, Setting]:
-    """Return the inputs that a user can set here, by name: what is 0 has no other size, and what was measured is not to be set."""
+    """Return the inputs that a user can set here, by name.
+
+    What is 0 has no other size, what was measured or recorded is not to be set, and the part of a sum is set with the sum.
+    """
     return {
         name: setting
         for name, setting in SETTINGS.items()
@@ -121,6 +126,7 @@ def settable(figures: Mapping[str, Estimate]) -> dict[str, Setting]:
         and figures[name].value > 0
         and figures[name].basis in ("assumed", "list-price")
         and is_of_its_own(figures[name])
+        and (name not in OF_OWNED_DEVICES or "device_price_usd" in figures)
     }
 
 

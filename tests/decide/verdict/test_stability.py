@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advisor.decide.lifetime.horizon import of_arrivals
 from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.verdict.judgement import dominated_by, judge
 from advisor.decide.verdict.rules import Rulebook
-from advisor.decide.verdict.settings import SETTINGS
+from advisor.decide.verdict.settings import SETTINGS, settable
 from advisor.files.contradictions import contradictions
 from advisor.files.market import market_of
 from advisor.files.rulebook import rules_with
@@ -152,3 +153,13 @@ def test_a_verdict_that_stands_on_a_number_without_a_range_is_not_robust():
 
     assert not verdict.robust
     assert any("of life (no range is given)" in said for said in verdict.turned_by)
+
+
+def test_a_rate_that_is_recorded_is_no_key_to_set():
+    workload = read_workload(next(path for path in SCENARIOS if path.stem == "medical-diagnosis"))
+    recorded = of_arrivals([float(at) for at in range(100)], "trace.csv")
+    market = market_of(workload.lifecycle)
+    said = life_of(1.0, workload.lifecycle, market)
+    traced = life_of(1.0, workload.lifecycle, market, course=recorded)
+
+    assert "requests_per_s" in settable(said.figures) and "requests_per_s" not in settable(traced.figures)
