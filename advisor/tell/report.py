@@ -34,6 +34,7 @@ FORMATTERS = (
     units.moment,
     units.months,
     units.number,
+    units.kilowatt_hours,
     units.per_day,
     units.percent,
     units.plain,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from advisor.decide.lifetime import serving_cost
-from advisor.decide.lifetime.horizon import HOURS, HOURS_PER_DAY, MONTHS_OF_A_COMMITMENT, Month, months
+from advisor.decide.lifetime.horizon import HOURS, HOURS_PER_DAY, MONTHS_PER_YEAR, Month, months
 from advisor.decide.lifetime.serving_cost import SECONDS_PER_HOUR, Values, whole
 from advisor.units import HOURS_PER_MONTH
 
@@ -170,7 +170,7 @@ def _devices_by_month(found: Fleet, x: Values, course: Sequence[Month]) -> list[
 
 def _committed_months(x: Values) -> int:
     """Return the months of whole years that the horizon holds: a commitment that outlives the model is paid for nothing."""
-    return int(x["horizon_months"] // MONTHS_OF_A_COMMITMENT) * MONTHS_OF_A_COMMITMENT
+    return int(x["horizon_months"] // MONTHS_PER_YEAR) * MONTHS_PER_YEAR
 
 
 def _reserved(usd_today: float, x: Values, course: Sequence[Month]) -> list[float]:
@@ -178,7 +178,7 @@ def _reserved(usd_today: float, x: Values, course: Sequence[Month]) -> list[floa
     discount, committed = x.get("reserved_fraction", 0.0), _committed_months(x)
     if not discount:
         return [0.0] * len(course)
-    firsts = [course[at - at % MONTHS_OF_A_COMMITMENT].price for at in range(committed)]
+    firsts = [course[at - at % MONTHS_PER_YEAR].price for at in range(committed)]
     saved = [usd_today * (month.price - (1 - discount) * first) for month, first in zip(course, firsts, strict=False)]
     return [*saved, *([0.0] * (len(course) - committed))]
 

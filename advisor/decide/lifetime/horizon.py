@@ -10,7 +10,7 @@ from advisor.units import SECONDS_PER_DAY
 
 HOURS_PER_DAY = 24
 HOURS = tuple(f"traffic_in_hour_{hour:02d}" for hour in range(HOURS_PER_DAY))  # over the mean of the day, where it is known
-MONTHS_OF_A_COMMITMENT = 12
+MONTHS_PER_YEAR = 12
 
 
 class Month(NamedTuple):

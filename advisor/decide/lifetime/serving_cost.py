@@ -9,6 +9,7 @@ Values = Mapping[str, float]  # inputs by name, in base units; one that is not k
 
 SECONDS_PER_HOUR = 3600.0
 WATTS_PER_KILOWATT = 1000.0
+POWER = ("busy_power_fraction", "idle_power_fraction", "power_usage_effectiveness")  # what it depends on, beside the device
 REQUEST = ("input_tokens", "output_tokens", "reasoning_multiplier", "agent_multiplier", "requests_per_s")
 # Whole numbers are counted up from a quotient, and a quotient of equals may be a last digit above its whole number.
 ROUNDING = 1e-9
