@@ -73,7 +73,6 @@ HOURS_PER_MONTH = 730.0  # 365 * 24 / 12
 HOURS_PER_YEAR = 8760.0
 SECONDS_PER_DAY = 86400.0
 DAYS_PER_MONTH = 365 / 12
-JOULES_PER_KWH = 3.6e6
 
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d+(?:[_ ]\d{3})*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*?)?\s*\Z")
 
@@ -151,11 +150,6 @@ def percent(value: float) -> str:
 def joules(value: float) -> str:
     """Return energy: "1.2 J", "3.4 kJ"."""
     return _scaled(value, ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ")))
-
-
-def kilowatt_hours(value: float) -> str:
-    """Return energy in joules as it is billed: "12.3 kWh", "4.5 MWh"."""
-    return _scaled(value / JOULES_PER_KWH, ((1e6, "GWh"), (1e3, "MWh"), (1.0, "kWh")))
 
 
 def grams(value: float) -> str:

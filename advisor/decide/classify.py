@@ -3,7 +3,7 @@
 import msgspec
 
 from advisor import __version__
-from advisor.decide.lifetime import cost, opportunities
+from advisor.decide.lifetime import opportunities
 from advisor.decide.lifetime.given import GIVEN
 from advisor.decide.lifetime.horizon import EVEN, Course
 from advisor.decide.lifetime.inputs import Market, assumptions, life_of, with_figures
@@ -53,7 +53,6 @@ def classify_workload(
         horizon_months=lifecycle.horizon_months,
         verdict=msgspec.structs.replace(verdict, break_evens=tuple(evens)),
         outlook=_beside_training(opportunities.outlook(found, left, expires, lifecycle.horizon_months), verdict),
-        footprint=cost.footprint(life.figures, market.grams_co2e_per_kwh),
         assumed=tuple(entry for entry in assumptions(life) if entry.input not in NOT_TOLD),
     )
 

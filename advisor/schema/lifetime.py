@@ -116,14 +116,6 @@ class Outlook(Record, frozen=True, kw_only=True):
     expires_when: tuple[Expiry, ...]
 
 
-class Footprint(Record, frozen=True, kw_only=True):
-    """What the model's life takes in energy and emits in carbon; None where it is not known, with the reason in `because`."""
-
-    energy_joules: Estimate | None  # of devices, at the meter of the data centre
-    carbon_grams: Estimate | None
-    because: str
-
-
 class Classification(Record, frozen=True, kw_only=True):
     """The answer of `advisor classify`."""
 
@@ -135,5 +127,4 @@ class Classification(Record, frozen=True, kw_only=True):
     horizon_months: float
     verdict: Verdict
     outlook: Outlook
-    footprint: Footprint
     assumed: tuple[Assumption, ...]

@@ -67,18 +67,7 @@ def _costs(told: Classification) -> str:
     if verdict.total_usd is not None:
         lines.append(f"  {'all of it':<32}{told_estimate(verdict.total_usd, units.usd)}")
     lines += [f"  {f'share of {kind}':<32}{told_estimate(share, units.percent)}" for kind, share in verdict.shares.items()]
-    lines += [
-        f"  {what:<32}{_of_footprint(estimate, format_, told)}"
-        for what, estimate, format_ in (
-            ("energy", told.footprint.energy_joules, units.kilowatt_hours),
-            ("carbon", told.footprint.carbon_grams, units.grams),
-        )
-    ]
     return "\n".join(lines)
-
-
-def _of_footprint(estimate: Estimate | None, format_: Callable[[float], str], told: Classification) -> str:
-    return f"not known: {told.footprint.because}" if estimate is None else told_estimate(estimate, format_)
 
 
 def _line(entry: CostLine) -> str:

@@ -34,7 +34,6 @@ FORMATTERS = (
     units.moment,
     units.months,
     units.number,
-    units.kilowatt_hours,
     units.per_day,
     units.percent,
     units.plain,

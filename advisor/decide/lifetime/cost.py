@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 from advisor.decide.lifetime import fleet, intervals, training_cost
 from advisor.decide.lifetime.horizon import months, worth_of_a_month
-from advisor.decide.lifetime.serving_cost import POWER, SECONDS_PER_HOUR, Values, uses_api
-from advisor.schema.catalog import Constant
-from advisor.schema.lifetime import CostLine, Footprint, Kind
+from advisor.decide.lifetime.serving_cost import Values, uses_api
+from advisor.schema.lifetime import CostLine, Kind
 from advisor.schema.record import Basis, Estimate
-from advisor.units import JOULES_PER_KWH, counted, number, usd
+from advisor.units import counted, number, usd
 
 KINDS: tuple[Kind, ...] = ("inference", "fine-tuning", "data", "pre-training")
 HOURS_OF_A_WORKING_DAY = 8.0
@@ -305,47 +304,3 @@ def by_month(x: Values, lines: tuple[str, ...]) -> list[float] | None:
     beside = math.fsum(LINES[name].compute(x) or 0.0 for name in lines if name != "serving")
     each = beside / worth_of_a_month(x)
     return [usd_ + each * month.part * month.worth for usd_, month in zip(serving, course, strict=True)]
-
-
-def energy_joules(x: Values) -> float | None:
-    """Return what devices draw over the horizon, to serve and to train, the data centre's part included; None where it is not known."""
-    if any(name not in x for name in POWER) or uses_api(x):
-        return None
-    served = fleet.device_hours(x)
-    watts, training_watts = x.get("device_watts"), x.get("training_device_watts", x.get("device_watts"))
-    if served is None or watts is None or training_watts is None:
-        return None
-    on, busy = served
-    runs = (training_cost.releases(x) or 0.0) * (training_cost.release_device_hours(x) or 0.0)
-    runs += training_cost.device_hours(training_cost.pre_training_flop(x) or 0.0, x) or 0.0
-    watt_hours = watts * (busy + (on - busy) * x["idle_power_fraction"]) + training_watts * runs
-    return watt_hours * x["busy_power_fraction"] * x["power_usage_effectiveness"] * SECONDS_PER_HOUR
-
-
-def footprint(figures: Mapping[str, Estimate], grams_co2e_per_kwh: Constant | None) -> Footprint:
-    """Return the energy and the carbon of the model's life."""
-    x = {name: figure.value for name, figure in figures.items()}
-    watched = _Watched(x)
-    value = energy_joules(watched)
-    if value is None:
-        return Footprint(energy_joules=None, carbon_grams=None, because=_no_energy(x))
-    moved = ({**x, name: end} for name, figure in figures.items() if name in watched.read for end in (figure.low, figure.high))
-    ends = intervals.of_cost(value, [joules for at in moved if (joules := energy_joules(at)) is not None])
-    source = (
-        "device hours x rating x share of it that is drawn, less where a device idles, x PUE, for serving and training compute"
-    )
-    energy = intervals.estimate(ends, "assumed", source)
-    if grams_co2e_per_kwh is None:
-        return Footprint(energy_joules=energy, carbon_grams=None, because="carbon is not known: give energy.grid")
-    grams = grams_co2e_per_kwh.value / JOULES_PER_KWH
-    told = f"energy x {grams_co2e_per_kwh.value:g} g a kWh ({grams_co2e_per_kwh.source.what})"
-    carbon = intervals.Ends(*(end * grams for end in ends))
-    return Footprint(energy_joules=energy, carbon_grams=intervals.estimate(carbon, "assumed", told), because="")
-
-
-def _no_energy(x: Values) -> str:
-    if uses_api(x):
-        return "the vendor of an API does not tell what a token of it takes"
-    if "edge_units" in x or "serving_usd_per_hour" in x:
-        return "the devices behind it are not known, or their power: give lifecycle.serving.device, lifecycle.model and lifecycle.request"
-    return "give lifecycle.model, lifecycle.request and a lifecycle.serving.device whose power the catalogue has"

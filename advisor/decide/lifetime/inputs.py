@@ -23,9 +23,11 @@ NEEDED_FOR = {
     "usable_memory_fraction": "model",
     "weights_memory_fraction": "model",
     "training_mfu_fraction": "model",
+    "power_usage_effectiveness": "owned",
+    "busy_power_fraction": "owned",
 }
 # Constants that something else is made of.
-PARTS = ("peak_load_fraction", "effort_exponent")
+PARTS = ("peak_load_fraction", "idle_power_fraction", "effort_exponent")
 # Requests that read so many times as many tokens as they generate are heavy on reading; as heavy on generating the other way round.
 HEAVY = 2.0
 
@@ -136,7 +138,7 @@ def _is_needed(name: str, lifecycle: Lifecycle, measured: Estimate | None) -> bo
         return False
     if name.startswith("device_"):
         return _has_work(lifecycle) and (lifecycle.serving is None or lifecycle.serving.device is None)
-    if name == "serving_mfu_fraction" or name in serving_cost.POWER:
+    if name == "serving_mfu_fraction":
         return _has_work(lifecycle)
     section = NEEDED_FOR.get(name)
     return section is None or getattr(lifecycle, section) is not None
@@ -272,7 +274,7 @@ def _looked_up(lifecycle: Lifecycle, market: Market) -> dict[str, Estimate]:
             }
             if (rate := found.pop("training_device_training_flop_per_s", None)) is not None:
                 found["training_device_flop_per_s"] = rate
-    if market.power_usage_effectiveness is not None and _has_work(lifecycle):
+    if market.power_usage_effectiveness is not None and lifecycle.owned is not None:
         found["power_usage_effectiveness"] = _exactly(market.power_usage_effectiveness, GIVEN)
     for prefix, prices in (("api", market.api), ("other_api", market.alternative_api)):
         if prices is not None:

@@ -14,7 +14,7 @@ from advisor.schema.lifetime import BreakEven
 from advisor.schema.record import Estimate
 
 LARGEST_STEP = 20  # 2^20 times today's traffic
-CLOSE = 1e-9
+CLOSE = 1e-7
 POINTS = 100  # of quality, where the whole is 1
 TRAINING = ("fine-tuning runs", "engineers who fine-tune", "labels", "validation")
 CLEARLY = 1e-6  # beyond a step
