@@ -12,7 +12,6 @@ from advisor.decide.lifetime.given import GIVEN
 from advisor.decide.lifetime.inputs import Device, Market, TokenPrices, has_work
 from advisor.errors import InputError
 from advisor.files import catalog
-from advisor.files.price_book import read_price_book, user_price_book
 from advisor.schema.catalog import Constant, Hardware, LifetimeModel, Price
 from advisor.schema.record import Source
 from advisor.schema.workload import EnergyChoice, HardwareChoice, Lifecycle
@@ -75,7 +74,12 @@ def _books(hardware: HardwareChoice | None, beside: Path | None) -> Books:
     named = beside / hardware.prices if beside is not None and hardware is not None and hardware.prices is not None else None
     if named is not None and not named.is_file():
         raise InputError(f"hardware.prices: {named}: no such file", hint="give a path relative to the workload file")
-    paths = [path for path in (named, user_price_book()) if path is not None and path.is_file()]
+    paths = [path for path in (named, catalog.user_price_book()) if path is not None and path.is_file()]
+    if not paths:
+        return (catalog.read_prices(),)
+    # Most have no book of their own, and what reads the tables of others takes as long to load as all of this does.
+    from advisor.files.price_book import read_price_book
+
     return (*(read_price_book(path) for path in paths), catalog.read_prices())
 
 

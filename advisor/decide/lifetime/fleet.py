@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from advisor.decide.lifetime import serving_cost
-from advisor.decide.lifetime.horizon import HOURS, HOURS_PER_DAY, MONTHS_OF_A_COMMITMENT, Month, months
-from advisor.decide.lifetime.serving_cost import SECONDS_PER_HOUR, Values, whole
+from advisor.decide.lifetime.horizon import HOURS, HOURS_PER_DAY, MONTHS_PER_YEAR, Month, months
+from advisor.decide.lifetime.serving_cost import ROUNDING, SECONDS_PER_HOUR, Values, whole
 from advisor.units import HOURS_PER_MONTH
 
 ALL_DAY: tuple[float, ...] = (1.0,)
@@ -34,6 +35,22 @@ class Fleet(NamedTuple):
         fixed = max(self.least, whole(self.most * growth))
         return [min(fixed, max(self.least, whole(self.need * growth * hour))) for hour in self.hours]
 
+    def fixed_replicas(self, growths: Sequence[float]) -> list[float]:
+        """Return the replicas of a fleet that does not follow the day, at so many times today's traffic each."""
+        most, least = self.most * (1 - ROUNDING), self.least
+        found = []
+        for growth in growths:
+            count = math.ceil(most * growth)
+            found.append(float(count) if count > least else least)
+        return found
+
+    def devices_at(self, growths: Sequence[float]) -> list[float]:
+        """Return the devices that are paid, on the mean of the day, at so many times today's traffic each."""
+        if self.hours is ALL_DAY and self.idle_s is None:
+            scale = self.each * self.window
+            return [scale * count for count in self.fixed_replicas(growths)]
+        return [self.devices(growth) for growth in growths]
+
     def devices(self, growth: float) -> float:
         """Return the devices that are paid, on the mean of the day."""
         on = self.replicas(growth)
@@ -50,11 +67,11 @@ class Fleet(NamedTuple):
 
 def fleet_of(x: Values) -> Fleet | None:
     """Return the fleet; None where an input is missing."""
-    each, busy, demand = serving_cost.devices_per_replica(x), serving_cost.busy_devices(x), serving_cost.demand_devices(x)
-    if each is None or busy is None or demand is None:
+    each, busy = serving_cost.devices_per_replica(x), serving_cost.busy_devices(x)
+    if each is None or busy is None or "fleet_utilization_fraction" not in x:
         return None
-    window = x.get("batch_hours_per_day", float(HOURS_PER_DAY)) / HOURS_PER_DAY
-    fixed = demand / each / window
+    window = x["batch_hours_per_day"] / HOURS_PER_DAY if "batch_hours_per_day" in x else 1.0
+    fixed = busy / x["fleet_utilization_fraction"] / each / window
     hours, need, idle_s = ALL_DAY, fixed, x.get("scale_to_zero_after_s")
     if (idle_s is not None or "follows_the_day" in x) and HOURS[0] in x:
         hours = tuple(x[hour] for hour in HOURS)
@@ -106,7 +123,7 @@ def serving_by_month(x: Values) -> list[float] | None:
         today = per_request * x["requests_per_s"] * SECONDS_PER_HOUR
         return _discounted([today * month.growth * month.tokens for month in course], course)
     found = fleet_of(x)
-    return None if found is None else _discounted(_devices_by_month(found, x, course), course)
+    return None if found is None else _devices_by_month(found, x, course)
 
 
 def device_hours(x: Values) -> tuple[float, float] | None:
@@ -126,8 +143,11 @@ def mean_replicas(x: Values) -> float | None:
     if found is None or serving_cost.uses_api(x) or "serving_usd_per_hour" in x:
         return None
     course = months(x)
-    counts = [month.part * max(found.replicas(month.growth)) for month in course]
-    return math.fsum(counts) / math.fsum(month.part for month in course) / found.least
+    if not x.get("growth_per_month"):
+        return max(found.replicas(1.0)) / found.least
+    counts = found.fixed_replicas(_growths(course))
+    parts = [month.part for month in course]
+    return _product(parts, counts) / math.fsum(parts) / found.least
 
 
 def _product(left: Sequence[float], right: Sequence[float]) -> float:
@@ -143,34 +163,41 @@ def _discounted(usd_per_hour_: Sequence[float | None], course: Sequence[Month]) 
     return found
 
 
-def _devices_by_month(found: Fleet, x: Values, course: Sequence[Month]) -> list[float | None]:
-    """Return what an hour of the fleet costs in each month, at the prices of that month."""
-    counts: dict[float, float] = {}
-    for month in course:
-        if month.growth not in counts:
-            counts[month.growth] = found.devices(month.growth)
+def _devices_by_month(found: Fleet, x: Values, course: tuple[Month, ...]) -> list[float] | None:
+    """Return what the fleet costs in each month, discounted, at the prices of that month."""
     usd = _paid(1.0, x)
     if usd is None:
-        return [None] * len(course)
+        return None
+    counts = found.devices_at(_growths(course)) if x.get("growth_per_month") else found.devices_at((1.0,)) * len(course)
     if "device_price_usd" in x:
-        return [_paid(counts[month.growth], x) for month in course]
-    spared = [0.0] * len(course)
-    if "reserved_fraction" in x:
-        # What is on at every hour of every month that is committed: anything more may stand idle while it is paid.
-        committed = course[: _committed_months(x)]
-        always = min((found.always_on(month.growth) for month in committed), default=0.0)
-        spared = _reserved(always * usd, x, course)
-    beyond = x.get("spot_fraction", 0.0)
-    floor = found.each * found.least
-    return [
-        (count - beyond * max(0.0, count - floor)) * usd * month.price - saved
-        for count, month, saved in zip((counts[month.growth] for month in course), course, spared, strict=True)
-    ]
+        return _discounted([_paid(count, x) for count in counts], course)
+    if "spot_fraction" in x:
+        floor, beyond = found.each * found.least, x["spot_fraction"]
+        counts = [count - beyond * max(0.0, count - floor) for count in counts]
+    if "reserved_fraction" not in x:
+        return [count * usd * weight for count, weight in zip(counts, _weights(course), strict=True)]
+    # What is on at every hour of every month that is committed: anything more may stand idle while it is paid.
+    always = min((found.always_on(month.growth) for month in course[: _committed_months(x)]), default=0.0)
+    spared = _reserved(always * usd, x, course)
+    return _discounted(
+        [count * usd * month.price - saved for count, month, saved in zip(counts, course, spared, strict=True)], course
+    )
+
+
+@lru_cache(maxsize=64)
+def _growths(course: tuple[Month, ...]) -> tuple[float, ...]:
+    return tuple(month.growth for month in course)
+
+
+@lru_cache(maxsize=64)
+def _weights(course: tuple[Month, ...]) -> tuple[float, ...]:
+    """Return each month's hours of rented hardware, as many as they are worth at today's price."""
+    return tuple(HOURS_PER_MONTH * month.part * month.worth * month.price for month in course)
 
 
 def _committed_months(x: Values) -> int:
     """Return the months of whole years that the horizon holds: a commitment that outlives the model is paid for nothing."""
-    return int(x["horizon_months"] // MONTHS_OF_A_COMMITMENT) * MONTHS_OF_A_COMMITMENT
+    return int(x["horizon_months"] // MONTHS_PER_YEAR) * MONTHS_PER_YEAR
 
 
 def _reserved(usd_today: float, x: Values, course: Sequence[Month]) -> list[float]:
@@ -178,7 +205,7 @@ def _reserved(usd_today: float, x: Values, course: Sequence[Month]) -> list[floa
     discount, committed = x.get("reserved_fraction", 0.0), _committed_months(x)
     if not discount:
         return [0.0] * len(course)
-    firsts = [course[at - at % MONTHS_OF_A_COMMITMENT].price for at in range(committed)]
+    firsts = [course[at - at % MONTHS_PER_YEAR].price for at in range(committed)]
     saved = [usd_today * (month.price - (1 - discount) * first) for month, first in zip(course, firsts, strict=False)]
     return [*saved, *([0.0] * (len(course) - committed))]
 

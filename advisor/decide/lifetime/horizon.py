@@ -10,7 +10,7 @@ from advisor.units import SECONDS_PER_DAY
 
 HOURS_PER_DAY = 24
 HOURS = tuple(f"traffic_in_hour_{hour:02d}" for hour in range(HOURS_PER_DAY))  # over the mean of the day, where it is known
-MONTHS_OF_A_COMMITMENT = 12
+MONTHS_PER_YEAR = 12
 
 
 class Month(NamedTuple):
@@ -50,7 +50,12 @@ def _months(horizon: float, growth: float, hardware: float, tokens: float, disco
 
 def worth_of_a_month(x: Mapping[str, float]) -> float:
     """Return the discounted number of months: what is paid evenly over the horizon is worth so many times a month of it."""
-    return math.fsum(month.part * month.worth for month in months(x))
+    return _worth(x["horizon_months"], x.get("discount_per_year", 0.0))
+
+
+@lru_cache(maxsize=64)
+def _worth(horizon: float, discount: float) -> float:
+    return math.fsum(month.part * month.worth for month in _months(horizon, 0.0, 0.0, 0.0, discount))
 
 
 class Course(NamedTuple):

@@ -61,9 +61,11 @@ def once_usd(move: Move, x: Values) -> tuple[float, float, float]:
 
 def effort_days(move: Move, x: Values) -> Estimate:
     """Return the effort of a lever: that of one deployment, and more where there are more replicas to change."""
-    days, grows = move.lever.effort_engineer_days, move.exponent
-    replicas = max(1.0, fleet.mean_replicas(x) or 1.0, fleet.mean_replicas(move.changed(x)) or 1.0)
-    if grows is None or replicas == 1 or not move.lever.effort_grows:
+    days, grows = move.lever.effort_engineer_days, move.exponent if move.lever.effort_grows else None
+    replicas = 1.0
+    if grows is not None:
+        replicas = max(1.0, fleet.mean_replicas(x) or 1.0, fleet.mean_replicas(move.changed(x)) or 1.0)
+    if grows is None or replicas == 1:
         return Estimate(value=days.value, low=days.low, high=days.high, basis="assumed", source=days.source.what)
     return Estimate(
         value=days.value * replicas**grows.value,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from advisor import units
 from advisor.decide.lifetime import fleet, serving_cost
-from advisor.decide.lifetime.horizon import HOURS, MONTHS_OF_A_COMMITMENT
+from advisor.decide.lifetime.horizon import HOURS, MONTHS_PER_YEAR
 from advisor.decide.lifetime.inputs import Market
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.schema.catalog import Constant, Lever
@@ -147,12 +147,12 @@ def reserve(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Mo
     if "scale_to_zero_after_s" in x or "batch_hours_per_day" in x:
         return "nothing is always on"
     horizon = x["horizon_months"]
-    if horizon < MONTHS_OF_A_COMMITMENT:
+    if horizon < MONTHS_PER_YEAR:
         return f"a year's commitment is longer than the {units.months(horizon)} that the model lives"
     given = lifecycle.options.reserved_discount if lifecycle.options else None
     effect = exactly(given) if given is not None else lever.effect
     assert effect is not None
-    committed = horizon // MONTHS_OF_A_COMMITMENT * MONTHS_OF_A_COMMITMENT
+    committed = horizon // MONTHS_PER_YEAR * MONTHS_PER_YEAR
     because = f"of what is on at every hour of {units.months(committed)}, a year at a time, paid whether it is used or not"
     told = f"reserved, {units.percent(effect.value)} less"
     return Move(lever, "price", "on demand", told, _reserved, effect, because=because)

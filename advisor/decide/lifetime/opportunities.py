@@ -38,7 +38,8 @@ def planned(
         for move, gain in gains
     ]
     evens = [payback.break_even(move, gain, x, created=created) for move, gain in gains]
-    return found, left, evens
+    quality = payback.of_quality(life.figures, created=created)
+    return found, left, evens if quality is None else [*evens, quality]
 
 
 def opportunity(

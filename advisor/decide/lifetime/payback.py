@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from advisor import units
-from advisor.decide.lifetime import cost, intervals
+from advisor.decide.lifetime import cost, horizon, intervals
 from advisor.decide.lifetime.levers import effort_days, once_usd
 from advisor.decide.lifetime.moves import Move
 from advisor.decide.lifetime.serving_cost import Values
@@ -14,7 +14,9 @@ from advisor.schema.lifetime import BreakEven
 from advisor.schema.record import Estimate
 
 LARGEST_STEP = 20  # 2^20 times today's traffic
-CLOSE = 1e-9
+CLOSE = 1e-7
+POINTS = 100  # of quality, where the whole is 1
+TRAINING = ("fine-tuning runs", "engineers who fine-tune", "labels", "validation")
 CLEARLY = 1e-6  # beyond a step
 SOURCE = "what it changes as it is less what it is with the lever, month by month, over the horizon"
 
@@ -163,6 +165,49 @@ def break_even(move: Move, gain: Gain, x: Values, *, created: str) -> BreakEven:
         pays=None if at is None else ("above" if _net(move, {**x, "requests_per_s": at * (1 + CLEARLY)}) > 0 else "below"),
         because=because,
     )
+
+
+def of_quality(figures: Mapping[str, Estimate], *, created: str) -> BreakEven | None:
+    """Return what closing the quality gap is worth beside what training costs; None where nobody said what a point is worth."""
+    x = {name: figure.value for name, figure in figures.items()}
+    once = _training(x)
+    if "usd_per_quality_point_per_year" not in x or "quality_gap" not in x or once is None:
+        return None
+    ends = [{**x, name: end} for name, figure in figures.items() for end in (figure.low, figure.high) if end != figure.value]
+    monthly = _worth_of_quality(x)
+    source = "points of the gap x usd a point and year x years, if fine-tuning closes it all"
+    saving = intervals.of_cost(math.fsum(monthly), [math.fsum(_worth_of_quality(at)) for at in ends])
+    paid = intervals.of_cost(once, [usd for at in ends if (usd := _training(at)) is not None])
+    gain = Gain(
+        saving_usd=intervals.estimate(saving, "projected", source),
+        once_usd=intervals.estimate(paid, "projected", f"the lines {', '.join(TRAINING)}"),
+        by_month=monthly,
+    )
+    months = payback(gain, x["horizon_months"])
+    told = f"{units.usd(saving.value)} is worth the gap of {units.percent(x['quality_gap'])}, {units.usd(paid.value)} costs its training"
+    return BreakEven(
+        lever="close-the-gap",
+        title="Fine-tune until the quality gap is closed",
+        saving_usd=gain.saving_usd,
+        once_usd=gain.once_usd,
+        months=months,
+        on=units.date_after(created, months.value * units.DAYS_PER_MONTH) if months is not None else None,
+        requests_per_s=None,
+        pays=None,
+        because=told,
+    )
+
+
+def _worth_of_quality(x: Values) -> list[float]:
+    each = x["usd_per_quality_point_per_year"] * x["quality_gap"] * POINTS / horizon.MONTHS_PER_YEAR
+    return [each * month.part * month.worth for month in horizon.months(x)]
+
+
+def _training(x: Values) -> float | None:
+    required = [cost.LINES[name].compute(x) for name in TRAINING if cost.LINES[name].is_required]
+    if None in required:
+        return None
+    return math.fsum(cost.LINES[name].compute(x) or 0.0 for name in TRAINING)
 
 
 def _net(move: Move, x: Values) -> float:

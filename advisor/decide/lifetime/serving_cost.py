@@ -9,6 +9,7 @@ Values = Mapping[str, float]  # inputs by name, in base units; one that is not k
 
 SECONDS_PER_HOUR = 3600.0
 WATTS_PER_KILOWATT = 1000.0
+# Of these the first alone is ever unknown where there is a request at all.
 REQUEST = ("input_tokens", "output_tokens", "reasoning_multiplier", "agent_multiplier", "requests_per_s")
 # Whole numbers are counted up from a quotient, and a quotient of equals may be a last digit above its whole number.
 ROUNDING = 1e-9
@@ -29,7 +30,7 @@ def usd_per_request(x: Values) -> float | None:
 
     Cached tokens and requests that can wait have their own price where the list has one, else that of all others.
     """
-    if any(name not in x for name in REQUEST):
+    if "input_tokens" not in x:
         return None
     tokens_out = x["output_tokens"] * x["reasoning_multiplier"]
     if tokens_out > 0 and "api_usd_per_output_token" not in x:
@@ -52,7 +53,7 @@ def active_parameters(x: Values) -> float | None:
 
 def tokens_per_request(x: Values) -> float | None:
     """Return the tokens that are read and generated for one request, those that a cache serves left out."""
-    if any(name not in x for name in REQUEST):
+    if "input_tokens" not in x:
         return None
     read = x["input_tokens"] - min(x["input_tokens"], x.get("cached_tokens", 0.0))
     return (read + x["output_tokens"] * x["reasoning_multiplier"]) * x["agent_multiplier"]
@@ -68,13 +69,14 @@ def flop_per_request(x: Values) -> float | None:
 
 def device_s_per_request(x: Values) -> float | None:
     """Return how long one request keeps one device busy: as measured, or by its operations at the share of the peak that is reached."""
-    flop, speed = flop_per_request(x), x.get("device_speed", 1.0)
+    flop = flop_per_request(x)
+    speed = x.get("device_speed", 1.0)
     if "device_requests_per_s" in x:
         return _at_other_work(1.0 / x["device_requests_per_s"], flop, x) / speed
     if "device_tokens_per_s" in x:
         tokens = x.get("measured_tokens_per_request")
         return None if tokens is None else _at_other_work(tokens / x["device_tokens_per_s"], flop, x) / speed
-    if flop is None or any(name not in x for name in ("device_serving_flop_per_s", "serving_mfu_fraction")):
+    if flop is None or "device_serving_flop_per_s" not in x or "serving_mfu_fraction" not in x:
         return None
     return flop / (x["device_serving_flop_per_s"] * x["serving_mfu_fraction"] * speed)
 
