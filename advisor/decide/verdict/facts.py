@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from advisor.decide.lifetime import energy, fleet, serving_cost, training_cost
 from advisor.decide.lifetime.cost import totals
-from advisor.decide.lifetime.horizon import MONTHS_OF_A_COMMITMENT, Course
+from advisor.decide.lifetime.horizon import MONTHS_PER_YEAR, Course
 from advisor.decide.lifetime.inputs import Market
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.units import DAYS_PER_MONTH, HOURS_PER_YEAR, SECONDS_PER_DAY, days_between
@@ -71,7 +71,7 @@ def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str,
         "demand_over_floor": _ratio(serving_cost.demand_devices(x), serving_cost.floor_devices(x)) if runs_devices else None,
         "speculation_gain": speculation_gain(x) if runs_devices else None,
         "weights_over_memory": _weights_over_memory(x) if runs_devices else None,
-        "commitment_months": float(MONTHS_OF_A_COMMITMENT) if "reserved_discount" in x else None,
+        "commitment_months": float(MONTHS_PER_YEAR) if "reserved_discount" in x else None,
         "latency_over_fastest": None if target_s is None or not fastest_s else target_s / fastest_s,
         "uses_api": True if serving_cost.uses_api(x) else False if "parameters" in x else None,
         "parameters_per_daily_request": _ratio(x.get("parameters"), x["requests_per_s"] * SECONDS_PER_DAY),

@@ -12,6 +12,7 @@ from advisor.decide.lifetime.moves import Move
 from advisor.decide.lifetime.opportunities import about
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.schema.lifetime import CostLine, Opportunity, Outlook, Verdict
+from advisor.schema.record import Estimate
 from advisor.schema.workload import Lifecycle
 
 TENTH = 0.9
@@ -68,8 +69,10 @@ def _way_out(outlook: Outlook) -> str:
 def _nothing(outlook: Outlook, life: Life) -> str:
     judged_ = units.counted(len(outlook.opportunities), "change")
     if not outlook.opportunities:
-        reasons = "; ".join(f"{entry.what.lower()}: {entry.reason}" for entry in outlook.not_judged[:2])
-        return f"no change of serving could be judged{f' ({reasons})' if reasons else ''}"
+        # What can be given helps; why something makes no sense here does not.
+        ways_out = [f"{entry.what.lower()}: {entry.reason}" for entry in outlook.not_judged if entry.reason.startswith("give ")]
+        said = f" ({'; '.join(ways_out[:2])})" if ways_out else ""
+        return f"no change of serving could be judged{said}"
     return f"change nothing: none of {judged_} judged saves in {units.months(life.values['horizon_months'])} what it costs"
 
 
@@ -111,9 +114,10 @@ def _action(entry: Opportunity) -> str:
     saving = entry.saving_usd_per_year
     doubt = "" if entry.surely else ", though not at the unfavourable ends"
     title = f"{entry.title[0].lower()}{entry.title[1:]}"
+    interval = f", {about(saving.low)} to {about(saving.high)}" if about(saving.low) != about(saving.high) else ""
     return (
-        f"{title} (saves about {about(saving.value)} a year, {about(saving.low)} to {about(saving.high)}, for about "
-        f"{about(entry.once_usd.value)} once, paid back by {entry.payback_on}{doubt})"
+        f"{title} (saves about {about(saving.value)} a year{interval}, for about {about(entry.once_usd.value)} once, "
+        f"paid back by {entry.payback_on}{doubt})"
     )
 
 
@@ -125,12 +129,17 @@ def _training(x: Values, verdict: Verdict) -> str | None:
         return None
     usd = largest.usd
     share = units.percent(usd.value / verdict.total_usd.value)
-    what = f"look at {largest.what} first, about {about(usd.value)} ({about(usd.low)} to {about(usd.high)}) or {share} of it all"
+    what = f"look at {largest.what} first, about {_with_interval(usd, 1.0)} or {share} of it all"
     saved, words = max((_less(largest.what, x, name, change), words) for name, words, change in LESS)
     if saved <= 0:
         return what
-    part = saved / usd.value
-    return f"{what}: {words} saves about {about(saved)} ({about(usd.low * part)} to {about(usd.high * part)})"
+    return f"{what}: {words} saves about {_with_interval(usd, saved / usd.value)}"
+
+
+def _with_interval(usd: Estimate, part: float) -> str:
+    """Return a part of a sum with its interval, where it has one."""
+    value, low, high = (about(each * part) for each in (usd.value, usd.low, usd.high))
+    return value if low == high else f"{value} ({low} to {high})"
 
 
 def _largest(line: CostLine) -> tuple[float, str]:
