@@ -1,9 +1,12 @@
 """The names of metrics and the one rule by which quality holds: both those who measure and those who decide need it."""
 
 import re
+from typing import TYPE_CHECKING
 
-from advisor.schema.profile import QualityResult
 from advisor.units import percent
+
+if TYPE_CHECKING:
+    from advisor.schema.profile import QualityResult  # `advisor classify` asks for names of metrics alone
 
 METRICS = (
     "accuracy",
@@ -34,7 +37,7 @@ def changes(metric: str) -> str:
     return "rises" if metric in RISING else "drops"
 
 
-def judge(quality: QualityResult, max_drop: float, max_slice_drop: float | None) -> tuple[bool, str]:
+def judge(quality: "QualityResult", max_drop: float, max_slice_drop: float | None) -> tuple[bool, str]:
     """Return whether the floor is kept, and what was found in words.
 
     Over all items the upper end of the interval has to be within `max_drop`: a loss is excluded, not only unseen. A single class or

@@ -53,13 +53,15 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.decide.queue": {"advisor.decide.service", "advisor.kernels"},
     "advisor.decide.load_test": {"advisor.decide.queue", "advisor.decide.service"},
     "advisor.decide.lifetime": set(),
-    "advisor.decide.verdict": {"advisor.decide.lifetime"},
+    "advisor.decide.combining": {"advisor.decide.lifetime"},
+    "advisor.decide.energy": {"advisor.decide.lifetime"},
+    "advisor.decide.verdict": {"advisor.decide.lifetime", "advisor.decide.combining", "advisor.decide.energy"},
     "advisor.decide.advice": {
         *(f"advisor.decide.{room}" for room in ("service", "queue", "lifetime", "verdict", "integer_program")),
         "advisor.kernels",
     },
-    "advisor.decide.classify": {"advisor.decide.lifetime", "advisor.decide.verdict"},
-    "advisor.decide.portfolio": {"advisor.decide.lifetime", "advisor.decide.integer_program"},
+    "advisor.decide.classify": {"advisor.decide.lifetime", "advisor.decide.verdict", "advisor.decide.energy"},
+    "advisor.decide.portfolio": {"advisor.decide.lifetime", "advisor.decide.combining", "advisor.decide.integer_program"},
     "advisor.decide.integer_program": set(),
     "advisor.tell": {"advisor.templates"},  # where they lie: the folders are the formats
     "advisor.kernels": set(),
@@ -121,7 +123,8 @@ MAX_FUNCTION_LINES = 60
 MAX_MODULES = 12  # in a folder: more, and a stranger no longer finds the right one
 # Tests of no single module: of the design, the package, the command line as a whole, the examples.
 ACROSS = {
-    *("test_cli", "test_floor_plan", "test_money", "test_packaging", "test_scenarios", "test_telemetry"),
+    *("test_claims", "test_cli", "test_floor_plan", "test_money", "test_packaging", "test_scenarios", "test_telemetry"),
+    "test_rules_at_work",  # the rulebook, on many workloads
     "test_mutation",  # the kernels changed, one operator at a time
     "test_second_generator",  # the server under another load generator than ours
 }

@@ -3,8 +3,8 @@
 import msgspec
 
 from advisor import __version__
+from advisor.decide.energy import lifetime_energy
 from advisor.decide.lifetime import opportunities
-from advisor.decide.lifetime.energy import lifetime_energy
 from advisor.decide.lifetime.given import GIVEN
 from advisor.decide.lifetime.horizon import EVEN, Course
 from advisor.decide.lifetime.inputs import Market, assumptions, life_of, with_figures

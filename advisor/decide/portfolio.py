@@ -6,11 +6,9 @@ from itertools import combinations
 from typing import NamedTuple
 
 from advisor import __version__, units
-from advisor.decide import integer_program
+from advisor.decide import combining, integer_program
 from advisor.decide.integer_program import Limit
-from advisor.decide.lifetime import combining
-from advisor.decide.lifetime.contradiction import forbidden
-from advisor.decide.lifetime.inputs import Life, Market
+from advisor.decide.lifetime.inputs import Life, Market, forbidden
 from advisor.decide.lifetime.levers import effort_days, judged, once_usd
 from advisor.decide.lifetime.moves import Move
 from advisor.errors import InputError

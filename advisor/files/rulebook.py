@@ -2,10 +2,10 @@
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from difflib import get_close_matches
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 
 from advisor.decide.verdict.rules import FACTS, Outcome, check_facts, condition, listed, outcome, reason
@@ -28,9 +28,8 @@ def read_rules(folder: Path, *, now: str) -> tuple[Rule, ...]:
 
 def rules_with(folder: Path | None, *, now: str) -> tuple[Rule, ...]:
     """Return the rules that come with advisor, and those of a folder of the user's: of one id the user's stands."""
-    with as_file(files("advisor.rules")) as ours:
-        # That these are sound is a test of advisor's; to check them again at every start takes longer than a verdict.
-        found = {path.stem: read_own_yaml(path, Rule) for path in _files(ours)}
+    # That these are sound is a test of advisor's; to check them again at every start takes longer than a verdict.
+    found = {rule.id: rule for rule in _ours()}
     if folder is not None:
         found |= {rule.id: rule for rule in read_rules(folder, now=now)}
     return tuple(found[id_] for id_ in sorted(found))
@@ -41,10 +40,15 @@ def weight_that_turns(rules: tuple[Rule, ...]) -> float | None:
 
     Of advisor's rules on the share of serving one always fires: what weighs less than it beside it turns nothing.
     """
-    with as_file(files("advisor.rules")) as ours:
-        own = [rule.weight for path in _files(ours) if (rule := read_own_yaml(path, Rule)).weight is not None]
-    least = min(weight for weight in own if weight is not None)
+    least = min(rule.weight for rule in _ours() if rule.weight is not None)
     return least if sum(rule.weight or 0.0 for rule in rules) < least else None
+
+
+def _ours() -> Iterator[Rule]:
+    # Entries of the package itself: to look for them by a pattern takes as long as to read them.
+    for entry in files("advisor.rules").iterdir():
+        if entry.name.endswith(".yaml"):
+            yield read_own_yaml(entry, Rule)
 
 
 def _files(folder: Path) -> list[Path]:

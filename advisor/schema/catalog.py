@@ -228,9 +228,6 @@ Phase = Literal["prefill-heavy", "balanced", "decode-heavy"]
 class LifetimeModel(Record, frozen=True, kw_only=True):
     """The catalogue of the lifetime cost."""
 
-    usual_device: Name | None = (
-        None  # whose rates stand among the constants, where a workload names no device; its price is that of the lists
-    )
     constants: dict[str, Constant]
     levers: tuple[Lever, ...]
     serving_mfu: dict[Phase, Constant] = {}  # share of the peak that serving reaches at full load, by what requests consist of

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advisor.decide import combining
+from advisor.decide.combining import fit_together
 from advisor.decide.integer_program import Limit, choose
-from advisor.decide.lifetime import combining
-from advisor.decide.lifetime.combining import fit_together
 from advisor.decide.lifetime.fleet import serving_by_month
 from advisor.decide.lifetime.inputs import Market
 from advisor.decide.lifetime.levers import judged

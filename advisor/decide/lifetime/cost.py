@@ -237,6 +237,12 @@ class Costs(NamedTuple):
     total_usd: Estimate | None
     shares: dict[str, Estimate]  # by kind, empty where a required line is not known
     by_kind: dict[Kind, float] | None
+    known: dict[str, float | None]  # each line in usd
+    read: dict[str, frozenset[str]]  # the inputs that each line hangs on
+
+    def with_input(self, x: Values, name: str) -> dict[str, float | None]:
+        """Return each line in usd at other inputs, of which none but this one has moved: what does not read it stays."""
+        return {line: LINES[line].compute(x) if name in self.read[line] else usd for line, usd in self.known.items()}
 
 
 def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> Costs:
@@ -257,8 +263,9 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
     }
     lines = tuple(_line(name, _formula(name, x), ends.get(name), watched[name].read & assumed) for name in LINES)
     by_kind = totals(known)
+    read = {name: frozenset(entry.read) for name, entry in watched.items()}
     if by_kind is None:
-        return Costs(lines=lines, total_usd=None, shares={}, by_kind=None)
+        return Costs(lines=lines, total_usd=None, shares={}, by_kind=None, known=known, read=read)
     at_ends = [sums for entry in moved if (sums := totals(entry)) is not None]
     used = frozenset().union(*(entry.read for entry in watched.values())) & assumed
     total = intervals.of_sum(math.fsum(by_kind.values()), [math.fsum(entry.values()) for entry in at_ends], ends.values())
@@ -270,7 +277,14 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
         for kind, share in shares_of(by_kind).items()
     }
     told = f"sum of all lines; {_said(used)}"
-    return Costs(lines=lines, total_usd=intervals.estimate(total, basis, told), shares=shares, by_kind=by_kind)
+    return Costs(
+        lines=lines,
+        total_usd=intervals.estimate(total, basis, told),
+        shares=shares,
+        by_kind=by_kind,
+        known=known,
+        read=read,
+    )
 
 
 def _line(name: str, formula: str, ends: intervals.Ends | None, assumed: set[str]) -> CostLine:

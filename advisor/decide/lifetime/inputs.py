@@ -110,7 +110,7 @@ def life_of(
     if measured is not None:
         figures["serving_usd_per_hour"] = measured
     load = _load(lifecycle, market, course)
-    if load is not None and "fleet_utilization_fraction" not in figures and has_work(lifecycle):
+    if load is not None and "fleet_utilization_fraction" not in figures and _has_work(lifecycle):
         assumed["fleet_utilization_fraction"] = load
     figures |= assumed
     figures |= _as_given(figures)
@@ -118,6 +118,13 @@ def life_of(
         _check_price(lifecycle, market, figures)
     _check_memory(lifecycle, figures)
     return Life(figures=figures, assumed=frozenset(assumed), flags=_flags(lifecycle))
+
+
+def forbidden(life: Life) -> str | None:
+    """Return why the plan may not be carried out as it is written, whatever it costs; None where it may."""
+    if life.flags.get("data_must_stay") and serving_cost.uses_api(life.values):
+        return "requests may not leave the house (lifecycle.situation.data_must_stay), and an API is sent all of them"
+    return None
 
 
 def with_figures(life: Life, source: str, **values: float) -> Life:
@@ -131,7 +138,7 @@ def _assumed(constant: Constant) -> Estimate:
     return Estimate(value=constant.value, low=constant.low, high=constant.high, basis="assumed", source=source)
 
 
-def has_work(lifecycle: Lifecycle) -> bool:
+def _has_work(lifecycle: Lifecycle) -> bool:
     """Return whether anything is said from which what a device has to do can be counted."""
     serving, request = lifecycle.serving, lifecycle.request
     is_measured = serving is not None and (serving.device_requests_per_s is not None or serving.device_tokens_per_s is not None)
@@ -142,9 +149,9 @@ def _is_needed(name: str, lifecycle: Lifecycle, measured: Estimate | None) -> bo
     if name in PARTS:
         return False
     if name.startswith("device_"):
-        return has_work(lifecycle) and (lifecycle.serving is None or lifecycle.serving.device is None)
+        return _has_work(lifecycle) and (lifecycle.serving is None or lifecycle.serving.device is None)
     if name == "serving_mfu_fraction":
-        return has_work(lifecycle)
+        return _has_work(lifecycle)
     section = NEEDED_FOR.get(name)
     return section is None or getattr(lifecycle, section) is not None
 
@@ -238,7 +245,7 @@ def _exactly(value: float, source: str) -> Estimate:
 
 def _check_price(lifecycle: Lifecycle, market: Market, figures: dict[str, Estimate]) -> None:
     serving = lifecycle.serving
-    if serving is None or market.device is None or "device_usd_per_hour" in figures or not has_work(lifecycle):
+    if serving is None or market.device is None or "device_usd_per_hour" in figures or not _has_work(lifecycle):
         return
     if serving.api_model or serving.serving_usd_per_hour or lifecycle.owned or lifecycle.edge or lifecycle.request is None:
         return
@@ -268,7 +275,7 @@ def _check_memory(lifecycle: Lifecycle, figures: dict[str, Estimate]) -> None:
 
 def _looked_up(lifecycle: Lifecycle, market: Market) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
-    if has_work(lifecycle):
+    if _has_work(lifecycle):
         if market.device is not None:
             found |= dict(_of_device("device", market.device))
         if market.training_device is not None:

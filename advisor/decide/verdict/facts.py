@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from advisor.decide.lifetime import energy, fleet, serving_cost, training_cost
+from advisor.decide import energy
+from advisor.decide.lifetime import fleet, serving_cost, training_cost
 from advisor.decide.lifetime.cost import totals
 from advisor.decide.lifetime.horizon import MONTHS_PER_YEAR, Course
 from advisor.decide.lifetime.inputs import Market
@@ -36,15 +37,11 @@ AS_GIVEN = (
 DRAFTED, ACCEPTED, DRAFT_TIME = 4, 0.785, 0.05
 
 
-def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str, bool]) -> dict[str, float | bool | None]:
-    """Return the facts by the names of verdict.FACTS; `known` are the lines that lifecycle.costs returned."""
+def share_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str, bool]) -> dict[str, float | bool | None]:
+    """Return the facts that were given, and what comes of the lines of the cost; `known` are the lines."""
     by_kind = totals(known)
     training_usd = None if by_kind is None else by_kind["fine-tuning"] + by_kind["data"] + by_kind["pre-training"]
     total_usd = None if by_kind is None or training_usd is None else by_kind["inference"] + training_usd
-    paid = fleet.usd_per_hour(x)
-    hourly_usd = None if paid is None else max(paid)
-    runs_devices = "serving_usd_per_hour" not in x and "edge_units" not in x and not serving_cost.uses_api(x)
-    target_s, fastest_s = x.get("latency_target_s"), serving_cost.fastest_answer_s(x)
     return {
         **{name: x.get(name) for name in AS_GIVEN},
         **{name: flags.get(name) for name in ("prompting_exhausted", "retrieval_exhausted", "data_must_stay", "is_regulated")},
@@ -58,15 +55,27 @@ def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str,
         "lifetime_usd": total_usd,
         "pre_training_usd": None if by_kind is None else by_kind["pre-training"],
         "labels_usd": known["labels"],
-        "fine_tuning_usd": training_cost.release_usd(x),
         "fine_tuning_runs_usd": known["fine-tuning runs"],
         "validation_usd": known["validation"],
         "data_usd": None if by_kind is None else by_kind["data"],
-        "requests_per_day": x["requests_per_s"] * SECONDS_PER_DAY,
-        "tokens_per_day": _tokens_per_day(x),
-        "serving_usd_per_year": None if hourly_usd is None else hourly_usd * HOURS_PER_YEAR,
         "serving_usd": known["serving"],
         "operations_usd": known["engineers who keep it running"],
+        "requests_per_day": x["requests_per_s"] * SECONDS_PER_DAY,
+        "budget_fraction": _ratio(total_usd, x.get("budget_usd")),
+    }
+
+
+def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str, bool]) -> dict[str, float | bool | None]:
+    """Return the facts by the names of verdict.FACTS, with those on devices and their load; `known` are the lines of the cost."""
+    paid = fleet.usd_per_hour(x)
+    hourly_usd = None if paid is None else max(paid)
+    runs_devices = "serving_usd_per_hour" not in x and "edge_units" not in x and not serving_cost.uses_api(x)
+    target_s, fastest_s = x.get("latency_target_s"), serving_cost.fastest_answer_s(x)
+    return {
+        **share_facts(x, known, flags),
+        "fine_tuning_usd": training_cost.release_usd(x),
+        "tokens_per_day": _tokens_per_day(x),
+        "serving_usd_per_year": None if hourly_usd is None else hourly_usd * HOURS_PER_YEAR,
         "floor_load": serving_cost.floor_load(x) if runs_devices else None,
         "demand_over_floor": _ratio(serving_cost.demand_devices(x), serving_cost.floor_devices(x)) if runs_devices else None,
         "speculation_gain": speculation_gain(x) if runs_devices else None,
@@ -75,7 +84,6 @@ def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str,
         "latency_over_fastest": None if target_s is None or not fastest_s else target_s / fastest_s,
         "uses_api": True if serving_cost.uses_api(x) else False if "parameters" in x else None,
         "parameters_per_daily_request": _ratio(x.get("parameters"), x["requests_per_s"] * SECONDS_PER_DAY),
-        "budget_fraction": _ratio(total_usd, x.get("budget_usd")),
     }
 
 

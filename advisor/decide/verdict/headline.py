@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Sequence
 
 from advisor import units
-from advisor.decide.lifetime import combining, cost
-from advisor.decide.lifetime.contradiction import forbidden
-from advisor.decide.lifetime.inputs import Life, Market
+from advisor.decide import combining
+from advisor.decide.lifetime import cost
+from advisor.decide.lifetime.inputs import Life, Market, forbidden
 from advisor.decide.lifetime.levers import judged
 from advisor.decide.lifetime.moves import Move
 from advisor.decide.lifetime.opportunities import about

@@ -3,12 +3,11 @@
 import msgspec
 
 from advisor.decide.lifetime import cost
-from advisor.decide.lifetime.contradiction import forbidden
-from advisor.decide.lifetime.inputs import Life
+from advisor.decide.lifetime.inputs import Life, forbidden
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.decide.verdict import stability
 from advisor.decide.verdict.conditions import Facts
-from advisor.decide.verdict.facts import life_facts
+from advisor.decide.verdict.facts import life_facts, share_facts
 from advisor.decide.verdict.rules import Rulebook, classify, other_classes_at_ends
 from advisor.schema.catalog import Class
 from advisor.schema.lifetime import Verdict
@@ -23,14 +22,18 @@ def judge(life: Life, rules: Rulebook, beside: Facts) -> Verdict:
     not robust.
     """
     costs = cost.lifetime_costs(life.figures, life.assumed)
+    x = life.values
+    facts = {**life_facts(x, costs.known, life.flags), **beside}
+    # Asked hundreds of times, and most rulebooks decide by the lines of the cost alone.
+    hangs_on = rules.decisive.union(*costs.read.values())
+    facts_at = share_facts if rules.decisive - beside.keys() <= share_facts(x, costs.known, life.flags).keys() else life_facts
 
-    def facts_at(x: Values) -> Facts:
-        return {**life_facts(x, cost.costs(x), life.flags), **beside}
+    def ask(name: str, value: float) -> Class | None:
+        if name not in hangs_on and facts_at is share_facts:
+            return verdict.dominated_by
+        moved = {**x, name: value}
+        return rules.dominated_by({**facts_at(moved, costs.with_input(moved, name), life.flags), **beside})
 
-    def ask(x: Values) -> Class | None:
-        return rules.dominated_by(facts_at(x))
-
-    facts = facts_at(life.values)
     verdict = classify(facts, rules, costs.shares)
     verdict = msgspec.structs.replace(verdict, lines=costs.lines, total_usd=costs.total_usd)
     if verdict.dominated_by is None:
@@ -38,7 +41,7 @@ def judge(life: Life, rules: Rulebook, beside: Facts) -> Verdict:
     moved = stability.moves(life.figures)
     not_allowed = forbidden(life)
     turned = (
-        *stability.turned_by(life.values, moved, ask, verdict.dominated_by),
+        *stability.turned_by(x, moved, ask, verdict.dominated_by),
         *(
             f"{percent(end)} serving, an end of the interval of all together: {other}"
             for end, other in other_classes_at_ends(facts, rules, costs.shares, verdict.dominated_by)

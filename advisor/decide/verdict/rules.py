@@ -75,8 +75,7 @@ FACTS: dict[str, tuple[str, str]] = {
     "slo_is_met": ("whether some configuration meets the latency target", "yes or no"),
 }
 
-_NOTHING = ""
-_UNKNOWN: dict[str, float | bool | None] = dict.fromkeys((_NOTHING, *FACTS))
+_UNKNOWN: dict[str, float | bool | None] = dict.fromkeys(FACTS)
 _KINDS: dict[str, Kind] = {fact: "yes or no" if unit == "yes or no" else "number" for fact, (_, unit) in FACTS.items()}
 _OUTCOMES: tuple[Outcome, ...] = ("fires", "silent", "unknown")  # in the order of the report
 
@@ -121,13 +120,12 @@ class _Weighed:
         self.favours = favours
         self.weight = weight
         self._asked = asked
-        # With a fact that no rule asks for the getter returns a tuple, however few it gets.
-        self._getter = itemgetter(_NOTHING, *asked.facts)
+        self._facts = asked.facts
         self._known: dict[tuple[float | bool | None, ...], Outcome] = {}
 
     def outcome(self, whole: Facts) -> Outcome:
-        """Return what the rule says of facts among which all known ones are, be they None."""
-        key = self._getter(whole)
+        """Return what the rule says of facts among which all are that it asks for, be they None."""
+        key = tuple([whole[fact] for fact in self._facts])
         said = self._known.get(key)
         if said is None:
             said = self._known[key] = _outcome(self._asked, whole)
@@ -141,6 +139,8 @@ class Rulebook:
         """Take the rules in any order; raise InputError for one whose condition cannot be read."""
         self.rules = rules
         self._conditions = [condition(rule.when) for rule in rules]
+        # What the class hangs on: it may be asked for with these alone.
+        self.decisive = frozenset(fact for rule in rules if rule.weight is not None for fact in condition(rule.when).facts)
         self._weighed = [_Weighed(rule.favours, rule.weight, condition(rule.when)) for rule in rules if rule.weight is not None]
 
     def dominated_by(self, facts: Facts) -> Class | None:
@@ -151,7 +151,7 @@ class Rulebook:
 
     def weights(self, facts: Facts) -> dict[Class, float]:
         """Return the weight of each class that a firing rule favours, the heaviest first."""
-        whole = {**_UNKNOWN, **facts}
+        whole = facts if self.decisive <= facts.keys() else {**_UNKNOWN, **facts}
         return _weights([(entry.favours, entry.weight) for entry in self._weighed if entry.outcome(whole) == "fires"])
 
     def findings(self, facts: Facts) -> tuple[Finding, ...]:

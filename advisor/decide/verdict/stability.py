@@ -10,7 +10,7 @@ from advisor.schema.catalog import Class
 from advisor.schema.lifetime import USUAL_FACTOR, Flip, Moved
 from advisor.schema.record import Estimate
 
-Ask = Callable[[Values], Class | None]
+Ask = Callable[[str, float], Class | None]  # the class with one input at another value
 
 LARGEST_STEP = 14  # 2^14: what takes an input sixteen thousand times as large will not happen
 CLOSE = 1e-9  # relative: so near to where it turns is exact enough
@@ -40,7 +40,7 @@ def turned_by(x: Values, moved: Sequence[Moved], ask: Ask, now: Class) -> tuple[
     found = []
     for entry in moved:
         for end in dict.fromkeys((entry.low, entry.high)):
-            other = ask({**x, entry.input: end}) if end != x[entry.input] else now
+            other = ask(entry.input, end) if end != x[entry.input] else now
             if other is not None and other != now:
                 found.append(f"{told(entry.input, end)}{'' if entry.has_range else ' (no range is given)'}: {other}")
     return tuple(found)
@@ -82,12 +82,12 @@ def _within(x: Values, name: str, setting: Setting, factors: tuple[float, float]
     stands, turned = (min(most, max(least, value * factor)) for factor in factors)
     if stands == turned:
         return None
-    becomes = ask({**x, name: turned})
+    becomes = ask(name, turned)
     if becomes is None or becomes == now:
         return None
     while abs(turned - stands) > CLOSE * stands:
         middle = (stands + turned) / 2
-        other = ask({**x, name: middle})
+        other = ask(name, middle)
         if other == now:
             stands = middle
         else:

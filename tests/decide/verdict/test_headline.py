@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advisor.decide import combining
 from advisor.decide.classify import classify_workload
-from advisor.decide.lifetime import combining
 from advisor.decide.lifetime.inputs import Market, life_of
 from advisor.decide.lifetime.levers import judged
 from advisor.decide.verdict.rules import Rulebook
