@@ -76,7 +76,8 @@ def _reason(x: Values) -> str:
     if "edge_units" in x:
         return "what units in the field draw is counted with them (lifecycle.edge.unit_watts)"
     if fleet.device_hours(x) is None:
-        return "give lifecycle.model and lifecycle.request"
+        has_work = "parameters" in x and "input_tokens" in x
+        return "the rate or the memory of the device is not known" if has_work else "give lifecycle.model and lifecycle.request"
     return "the catalogue does not tell what the device draws"
 
 
