@@ -153,7 +153,8 @@ def profile(
     advisor profile profile.json --merge there.json -o both.json     with what another machine measured
     """
     from advisor.progress import progress
-    from advisor.steps.profile import merge, profile
+    from advisor.steps.merge import merge
+    from advisor.steps.profile import profile
     from advisor.tell.facts import profile_line
 
     if others:

@@ -111,7 +111,7 @@ def test_a_profile_leaves_the_profile_and_its_variants_and_no_journal(measured):
     assert {"model.onnx", "workload.yaml", "advice.json", "profile.json", "profile.variants"} == {
         path.name for path in measured.iterdir()
     }
-    assert all((measured / entry.path).is_file() for entry in profile.variants if entry.derived_from is not None)
+    assert all((measured / entry.path).is_file() for entry in profile.sites[0].variants if entry.derived_from is not None)
 
 
 def test_a_profile_that_is_there_is_not_measured_again(advisor, measured, tmp_path):
@@ -553,7 +553,7 @@ def test_a_profile_that_is_broken_off_goes_on_where_it_was(tmp_path, blow):
     assert 0 == again[0] and "Traceback" not in again[2]
     assert ["profile.json", "profile.variants"] == sorted(path.name for path in tmp_path.iterdir())
     profile = msgspec.json.decode((tmp_path / "profile.json").read_bytes(), type=Profile)
-    made = {visit.latency_s for entry in profile.measurements for visit in entry.visits}
+    made = {visit.latency_s for entry in profile.sites[0].measurements for visit in entry.visits}
     before = {tuple(msgspec.json.decode(line)["visit"]["latency_s"]) for line in kept if line.endswith(b"}")}
     assert before <= made
 
@@ -572,5 +572,5 @@ def test_an_interrupt_before_anything_was_measured_leaves_no_journal(tmp_path):
 def test_rounds_go_on_in_order_after_an_interrupt(measured):
     profile = msgspec.json.decode((measured / "profile.json").read_bytes(), type=Profile)
 
-    for entry in profile.measurements:
+    for entry in profile.sites[0].measurements:
         assert all(earlier.order < later.order for earlier, later in pairwise(entry.visits))

@@ -14,7 +14,18 @@ import msgspec
 
 from advisor.errors import InputError
 from advisor.files.records import read_yaml
-from advisor.schema.catalog import STALE_DAYS, CarbonIntensity, Hardware, Price, PublicMeasurements, TokenPrice
+from advisor.schema.catalog import (
+    LOCAL,
+    STALE_DAYS,
+    CarbonIntensity,
+    Evidence,
+    Hardware,
+    Price,
+    Processors,
+    PublicMeasurements,
+    TokenPrice,
+)
+from advisor.schema.profile import Machine
 from advisor.schema.record import Record
 
 R = TypeVar("R", bound=Record)
@@ -74,6 +85,48 @@ def numbers_of(device: Hardware) -> set[str]:
         *(f"peak_flop_per_s.{precision}" for precision in device.peak_flop_per_s),
         *(f"offers.{offer.instance}" for offer in device.offers),
     }
+
+
+def read_processors() -> Processors:
+    """Return how a machine that the catalogue does not name becomes a roofline."""
+    with as_file(files("advisor.catalog").joinpath("processors.yaml")) as path:
+        return read_yaml(path, Processors, is_ours=True)
+
+
+def machine_as_hardware(machine: Machine, processors: Processors) -> Hardware:
+    """Return the machine that measures under the id `local`: a roofline from its cores and its instruction sets."""
+    has, cpu = set(machine.instruction_sets), machine.cpu
+    rates = next(
+        entry
+        for entry in processors.cores
+        if has.issuperset(entry.instruction_sets) and has.isdisjoint(entry.without) and (entry.maker or "") in cpu
+    )
+    peaks = {name: rate * processors.clock_hz * machine.cores for name, rate in rates.operations_per_cycle.items()}
+    return Hardware(
+        id=LOCAL,
+        name=cpu or "the profiled machine",
+        vendor="unknown",
+        kind="cpu",
+        cores=machine.cores,
+        memory_bytes=float(machine.memory_bytes),
+        memory_bandwidth_bytes_per_s=processors.core_bandwidth_bytes_per_s * machine.cores,
+        peak_flop_per_s=peaks,
+        confidence="low",
+        sources=(
+            Evidence(
+                what=f"{rates.source.what}; clock: {processors.source.what}",
+                date=processors.source.date,
+                covers=tuple(f"peak_flop_per_s.{name}" for name in peaks),
+            ),
+            Evidence(what=processors.source.what, date=processors.source.date, covers=("memory_bandwidth_bytes_per_s",)),
+            Evidence(what="the operating system", date=processors.source.date, covers=("cores", "memory_bytes")),
+        ),
+    )
+
+
+def hardware_of(name: str, machine: Machine) -> Hardware:
+    """Return what a site is: the device of the catalogue that the user says it is, or under `local` the machine as it describes itself."""
+    return machine_as_hardware(machine, read_processors()) if name == LOCAL else read_device(name)
 
 
 def read_prices(folder: Path | None = None) -> tuple[Price, ...]:

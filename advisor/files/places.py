@@ -1,7 +1,10 @@
 """Where it may run: hardware that a workload allows, the machine to rent it in, its price with its age, and the grid that feeds it."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from advisor.errors import InputError
 from advisor.files.catalog import (
     age_days,
     carbon_of,
@@ -11,7 +14,8 @@ from advisor.files.catalog import (
 )
 from advisor.files.price_book import read_price_book, user_price_book
 from advisor.schema.advice import Place
-from advisor.schema.catalog import CarbonIntensity, Hardware, Offer, Price
+from advisor.schema.catalog import LOCAL, CarbonIntensity, Hardware, Offer, Price
+from advisor.schema.profile import Site
 from advisor.schema.record import Estimate, Exclusion
 from advisor.schema.workload import Workload
 from advisor.units import counted
@@ -27,21 +31,45 @@ COUNTRY_OF_REGION = {
 }
 
 
-def places(workload: Workload, workload_path: Path | None, *, now: str) -> tuple[tuple[Place, ...], tuple[Exclusion, ...]]:
-    """Return the hardware that the workload allows beside the profiled machine, and what cannot be judged for want of a price."""
-    asked = [name for name in workload.hardware.allowed if name != "local"]
-    if not asked:
-        return (), ()
+class Places(NamedTuple):
+    """Where today's configuration runs, where the model may run, and what was asked for but cannot be judged."""
+
+    home: Place
+    offered: tuple[Place, ...]
+    exclusions: tuple[Exclusion, ...]
+
+
+def places(workload: Workload, workload_path: Path | None, sites: Sequence[Site], *, now: str) -> Places:
+    """Return the places of a workload, each with what it costs; hardware without a price cannot be judged.
+
+    To a workload `local` is the machine of the profile: the site of that id, or else the first. Raises InputError where today's
+    machine has no price.
+    """
+    measured = {site.hardware.id: site.hardware for site in sites}
+    local = LOCAL if LOCAL in measured else sites[0].hardware.id
+    today = workload.baseline.hardware if workload.baseline else None
+    home = _resolved(today or LOCAL, local)
+    asked = list(dict.fromkeys(_resolved(name, local) for name in workload.hardware.allowed))
     prices = all_prices(workload, workload_path)
-    made, unknown = [], []
-    for name in asked:
-        device = read_device(name)
-        place = _place(device, workload, prices, now=now)
-        if place is None:
-            unknown.append(Exclusion(what=name, reason=_no_price(device, workload)))
+    made: dict[str, Place] = {}
+    unknown = []
+    for name in dict.fromkeys((home, *asked)):
+        device = measured.get(name) or read_device(name)
+        place = _place(device, workload, prices, is_local=name == local, now=now)
+        if place is not None:
+            made[name] = place
+        elif name == home:
+            raise InputError(
+                f"hardware.price_usd_per_hour: no price for {name!r}, the machine that runs it today",
+                hint=f"add: price_usd_per_hour: {{{name}: 0.34}}",
+            )
         else:
-            made.append(place)
-    return tuple(made), tuple(unknown)
+            unknown.append(Exclusion(what=name, reason=_no_price(device, workload)))
+    return Places(made[home], tuple(made[name] for name in asked if name in made), tuple(unknown))
+
+
+def _resolved(name: str, local: str) -> str:
+    return local if name == LOCAL else name
 
 
 def all_prices(workload: Workload | None, workload_path: Path | None) -> tuple[Price, ...]:
@@ -55,24 +83,28 @@ def all_prices(workload: Workload | None, workload_path: Path | None) -> tuple[P
     return tuple(latest.values())
 
 
-def local_carbon(workload: Workload) -> CarbonIntensity | None:
-    """Return the intensity of the grid that the workload names for the profiled machine."""
+def _local_carbon(workload: Workload) -> CarbonIntensity | None:
+    """Return the intensity of the grid that the workload names."""
     grid = workload.energy.grid if workload.energy else None
     return None if grid is None else carbon_of(grid)
 
 
-def _place(hardware: Hardware, workload: Workload, prices: tuple[Price, ...], *, now: str) -> Place | None:
-    """Return the cheapest offer by the price of a device in it; the user's own price beats any list."""
-    given = workload.hardware.price_usd_per_hour.get(hardware.id)
+def _place(hardware: Hardware, workload: Workload, prices: tuple[Price, ...], *, is_local: bool, now: str) -> Place | None:
+    """Return the cheapest offer by the price of a device in it; the user's own price beats any list.
+
+    `is_local`: the workload may call this machine `local`, and what it says of `local` holds.
+    """
+    own = workload.hardware.price_usd_per_hour
+    given = own.get(hardware.id, own.get(LOCAL) if is_local else None)
     if given is not None:
-        estimate = Estimate(value=given, low=given, high=given, basis="list-price", source="the workload file")
         return Place(
             hardware=hardware,
-            machine="at the price of the workload file",
-            price_usd_per_hour=estimate,
+            machine="the machine of the profile" if is_local else "at the price of the workload file",
+            price_usd_per_hour=_as_given(given),
             price_date=None,
             price_is_stale=False,
-            carbon=local_carbon(workload),
+            carbon=_local_carbon(workload),
+            busy_watts=_local_watts(workload) if is_local else None,
         )
     asked = workload.hardware
     offers = [
@@ -87,6 +119,15 @@ def _place(hardware: Hardware, workload: Workload, prices: tuple[Price, ...], *,
         return None
     _, offer, price = min(offers, key=lambda entry: (entry[0], entry[1].devices))
     return _rented(hardware, offer, price, workload, now=now)
+
+
+def _as_given(usd_per_hour: float) -> Estimate:
+    return Estimate(value=usd_per_hour, low=usd_per_hour, high=usd_per_hour, basis="list-price", source="the workload file")
+
+
+def _local_watts(workload: Workload) -> Estimate | None:
+    watts = workload.energy.local_power_watts if workload.energy else None
+    return None if watts is None else Estimate(value=watts, low=watts, high=watts, basis="assumed", source="the workload file")
 
 
 def _rented(hardware: Hardware, offer: Offer, price: Price, workload: Workload, *, now: str) -> Place:

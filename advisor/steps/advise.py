@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from advisor.decide.advice.advise import Request, advise
-from advisor.decide.advice.offline import advise_offline
-from advisor.decide.queue.prediction import USUAL_CONFIDENCE
+from advisor.decide.advice.advise import advise
+from advisor.decide.advice.offline import advise_offline, as_online
+from advisor.decide.advice.sites import NOTHING_PUBLIC, Request
+from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.errors import InputError
 from advisor.files.catalog import read_public_measurements
 from advisor.files.life import market_of
-from advisor.files.places import local_carbon, places
+from advisor.files.places import places
 from advisor.files.records import is_offline_advice, read_json, sha256
 from advisor.files.rulebook import rules_with
 from advisor.files.workload import examples_sha256, read_question, read_trace
 from advisor.schema.advice import Advice, OfflineAdvice
-from advisor.schema.profile import Profile
+from advisor.schema.profile import Profile, Site
 from advisor.schema.workload import Lifecycle, OfflineWorkload, Trace, Workload
 
 if TYPE_CHECKING:
@@ -39,21 +40,20 @@ def advise_on(
     question = read_question(workload_path)
     if question.quality is not None and question.quality.data is not None:
         measured = with_quality_on(measured, {examples_sha256(workload_path.parent, question.quality.data)})
-    identity = sha256(profile_path)
-    if isinstance(question, OfflineWorkload):
-        return advise_offline(measured, question, profile_sha256=identity, created=now)
-    trace = recorded(question, workload_path)
     try:
         request = request_of(
-            question,
+            as_online(question) if isinstance(question, OfflineWorkload) else question,
+            measured,
             profile_path,
             workload_path=workload_path,
-            profile_sha256=identity,
+            profile_sha256=sha256(profile_path),
             now=now,
             rules_folder=rules_folder,
             confidence=confidence,
         )
-        return advise(measured, request, trace, is_over=is_over)
+        if isinstance(question, OfflineWorkload):
+            return advise_offline(measured, question, request)
+        return advise(measured, request, recorded(question, workload_path), is_over=is_over)
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
 
@@ -67,29 +67,36 @@ def alarm(limit_s: float | None) -> Callable[[], bool] | None:
 
 
 def read_profile(path: Path) -> Profile:
-    """Return the profile in a file; raise InputError for one that has nothing to compare with."""
+    """Return the profile in a file; raise InputError for a site that has nothing to compare with."""
     measured = read_json(path, Profile, made_by="advisor profile")
-    as_given = {variant.id for variant in measured.variants if variant.derived_from is None}
-    if not any(entry.variant in as_given and entry.visits for entry in measured.measurements):
-        raise InputError(
-            f"{path}: holds no measurement of the model as it was given", hint="measure again: advisor profile --fresh"
-        )
+    for site in measured.sites:
+        as_given = {variant.id for variant in site.variants if variant.derived_from is None}
+        if not any(entry.variant in as_given and entry.visits for entry in site.measurements):
+            raise InputError(
+                f"{path}: holds no measurement of the model as it was given on {site.hardware.id}",
+                hint="measure again: advisor profile --fresh",
+            )
     return measured
 
 
 def with_quality_on(measured: Profile, data_sha256: set[str]) -> Profile:
-    """Return the profile without what was measured on other data: it says nothing of the floor that the workload sets."""
-    variants = (
-        msgspec.structs.replace(
-            entry, quality=entry.quality if entry.quality and entry.quality.data_sha256 in data_sha256 else None
+    """Return the profile without what any site measured on other data: it says nothing of the floor that the workload sets."""
+
+    def cleaned(site: Site) -> Site:
+        variants = (
+            msgspec.structs.replace(
+                entry, quality=entry.quality if entry.quality and entry.quality.data_sha256 in data_sha256 else None
+            )
+            for entry in site.variants
         )
-        for entry in measured.variants
-    )
-    return msgspec.structs.replace(measured, variants=tuple(variants))
+        return msgspec.structs.replace(site, variants=tuple(variants))
+
+    return msgspec.structs.replace(measured, sites=tuple(map(cleaned, measured.sites)))
 
 
 def request_of(
     workload: Workload,
+    measured: Profile,
     profile_path: Path,
     *,
     workload_path: Path | None,
@@ -99,7 +106,8 @@ def request_of(
     confidence: float = USUAL_CONFIDENCE,
 ) -> Request:
     """Return what is asked of the decision, with the hardware and prices that come with advisor, its rules and those of the user."""
-    where, unknown = places(workload, workload_path, now=now)
+    where = places(workload, workload_path, measured.sites, now=now)
+    are_measured = {site.hardware.id for site in measured.sites} >= {place.hardware.id for place in where.offered}
     return Request(
         workload=workload,
         rules=rules_with(rules_folder),
@@ -107,10 +115,10 @@ def request_of(
         profile_path=profile_path.name,
         created=now,
         market=market_of(workload.lifecycle or Lifecycle()),
-        places=where,
-        public=read_public_measurements() if where else None,
-        carbon=local_carbon(workload),
-        exclusions=unknown,
+        home=where.home,
+        places=where.offered,
+        exclusions=where.exclusions,
+        public=NOTHING_PUBLIC if are_measured else read_public_measurements(),
         confidence=confidence,
     )
 

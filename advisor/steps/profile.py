@@ -10,7 +10,7 @@ import numpy as np
 
 from advisor import __version__
 from advisor.errors import AdvisorError, InputError
-from advisor.files.catalog import read_device
+from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
 from advisor.files.workload import examples_sha256, read_question, sequence_lengths
 from advisor.measure.model import checkpoint, input_rows, onnx_graph
@@ -27,7 +27,7 @@ from advisor.measure.variants.quantize import QUANTIZING
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import Scheme
 from advisor.schema.model import ModelFacts, ModelInput
-from advisor.schema.profile import Elsewhere, Profile, ProfileSettings
+from advisor.schema.profile import Profile, ProfileSettings, Site
 from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.workload import OfflineWorkload, Quality, Workload
 from advisor.steps.serve import trial
@@ -89,10 +89,10 @@ def _profile(
     if (model / "config.json").is_file():
         report(0.0, options.budget_s, "reading the checkpoint")  # its export takes a while
     plan = plan_for(model, folder, options, workload, scratch, now=now)
-    if output.is_file() and not options.fresh:
-        known = read_json(output, Profile, made_by="advisor profile --fresh")
-        if known.fingerprint == plan.fingerprint and known.hardware == options.hardware:
-            return known
+    known = _known(output, fresh=options.fresh)
+    if known is not None and not options.fresh and _is_finished(known, plan):
+        return known
+    others = _other_sites(known, plan, output) if known is not None else ()
     journal_path = output.with_suffix(".journal")
     if options.fresh:
         journal_path.unlink(missing_ok=True)
@@ -104,10 +104,11 @@ def _profile(
 
     try:
         measured = profiler.measure(plan, journal, metered)
-        measured = msgspec.structs.replace(measured, hardware=options.hardware, power=meter.power())
+        site = msgspec.structs.replace(measured.sites[0], power=meter.power())
         if options.budget_s >= LEAST_BUDGET_FOR_TRIAL_S:
             report(options.budget_s, options.budget_s, "a short trial inside a server")
-            measured = _with_trial(measured, output.parent)
+            site = _with_trial(measured, site, output.parent)
+        measured = msgspec.structs.replace(measured, sites=(site, *others))
         write_record(output, measured)
     except BaseException:
         if journal.visits:
@@ -119,42 +120,44 @@ def _profile(
     return measured
 
 
-def merge(profile_path: Path, others: tuple[Path, ...], output: Path) -> Profile:
-    """Write the profile with what other machines measured of the same model; what was measured anew takes the place of what was there."""
-    base = read_json(profile_path, Profile, made_by="advisor profile")
-    elsewhere = {entry.hardware: entry for entry in base.elsewhere}
-    for path in others:
-        other = read_json(path, Profile, made_by="advisor profile")
-        if other.model.sha256 != base.model.sha256:
-            raise InputError(f"{path}: measured another model than {profile_path}", hint="profile the same file on both machines")
-        if other.hardware == base.hardware:
-            raise InputError(
-                f"{path}: measured on {other.hardware!r}, as {profile_path} was",
-                hint="profile there with --hardware and the name that the catalogue has for that machine",
-            )
-        elsewhere[other.hardware] = Elsewhere(
-            hardware=other.hardware,
-            machine=other.machine,
-            created=other.created,
-            variants=other.variants,
-            measurements=other.measurements,
-            noise_fraction=other.noise_fraction,
-            noise_floors=other.noise_floors,
-            calibrations=other.calibrations,
-            trial=other.trial,
-            power=other.power,
-        )
-    merged = msgspec.structs.replace(base, elsewhere=tuple(elsewhere.values()))
-    write_record(output, merged)
-    return merged
-
-
-def _with_trial(measured: Profile, folder: Path) -> Profile:
+def _known(output: Path, *, fresh: bool) -> Profile | None:
+    """Return the profile that is there already; None where there is none, or none that can be read and all is to be measured anew."""
+    if not output.is_file():
+        return None
     try:
-        return msgspec.structs.replace(measured, trial=trial(measured, folder))
+        return read_json(output, Profile, made_by="advisor profile --fresh")
+    except InputError:
+        if fresh:
+            return None
+        raise
+
+
+def _is_finished(known: Profile, plan: Plan) -> bool:
+    """Return whether this machine was measured by an equal run."""
+    return any((site.fingerprint, site.hardware.id) == (plan.fingerprint, plan.hardware.id) for site in known.sites)
+
+
+def _other_sites(known: Profile, plan: Plan, output: Path) -> tuple[Site, ...]:
+    """Return what other machines measured: measuring here must not lose it.
+
+    Raises InputError where it does not go together with what is to be measured.
+    """
+    others = tuple(site for site in known.sites if site.hardware.id != plan.hardware.id)
+    are_alike = (known.model.sha256, known.settings.sequence_lengths) == (plan.facts.sha256, plan.settings.sequence_lengths)
+    if others and not are_alike:
+        names = ", ".join(site.hardware.id for site in others)
+        raise InputError(
+            f"{output}: holds what {names} measured of another model or at other lengths", hint="name another file with --output"
+        )
+    return others
+
+
+def _with_trial(measured: Profile, site: Site, folder: Path) -> Site:
+    try:
+        return msgspec.structs.replace(site, trial=trial(measured, site, folder))
     except AdvisorError as error:
         # What is missing is told; the profile holds without it.
-        return msgspec.structs.replace(measured, notes=(*measured.notes, f"no trial inside a server: {error.fault}"))
+        return msgspec.structs.replace(site, notes=(*site.notes, f"no trial inside a server: {error.fault}"))
 
 
 def plan_for(
@@ -219,6 +222,7 @@ def plan_for(
         settings=settings,
         schemes=tuple(chosen),
         given=options.variants,
+        hardware=hardware_of(options.hardware, machine),
         machine=machine,
         rows=str(rows_path.resolve()) if rows_path else None,
         data=data,

@@ -5,14 +5,15 @@ from pathlib import Path
 import msgspec
 
 from advisor.decide.advice.advise import advise
+from advisor.decide.advice.sites import Request, under_load
 from advisor.decide.advice.wording import with_load_tests
 from advisor.decide.load_test.comparison import learned
-from advisor.decide.queue.site import Bench
 from advisor.errors import InputError
 from advisor.files.records import digest, sha256, write_atomically, write_record
+from advisor.measure.runtime.machine import read_machine
 from advisor.measure.variants.making import Report
 from advisor.schema.advice import Advice, Candidate, LoadTest
-from advisor.schema.profile import Profile
+from advisor.schema.profile import Profile, Site
 from advisor.steps.advise import read_advice, read_profile, recorded, request_of, with_quality_on
 from advisor.steps.report import write_reports
 from advisor.steps.serve import serve_for_real
@@ -33,42 +34,46 @@ def verify(
         raise InputError(
             f"{profile_path}: not the profile that {advice_path} was made from", hint="make the advice again: advisor advise"
         )
-    if advice.workload.traffic.trace is not None and workload_path is None:
-        raise InputError(
-            f"{advice_path}: its traffic is a trace, which is not in the file", hint="name the workload file with -w"
-        )
+    _check_files(advice, advice_path, workload_path)
+    trace = recorded(advice.workload, workload_path) if workload_path else None
+    here = _here(measured)
     told = advice.recommended or advice.nearest_miss
-    if told is not None and told.candidate.hardware not in ("local", measured.hardware):
+    if told is not None and told.candidate.hardware not in here:
         raise InputError(
-            f"{advice_path}: it is to run on {told.candidate.hardware}, and this is {measured.hardware}",
+            f"{advice_path}: it is to run on {told.candidate.hardware}, and this machine is {' or '.join(here) or 'not in the profile'}",
             hint=f"profile it there with --hardware {told.candidate.hardware}, merge, and verify there",
         )
-    if advice.workload.hardware.prices is not None and workload_path is None:
-        raise InputError(f"{advice_path}: its prices are in a file beside the workload", hint="name the workload file with -w")
-    trace = recorded(advice.workload, workload_path) if workload_path else None
     journal = TestJournal(advice_path.with_suffix(".load-tests"), f"{sha256(advice_path)} {wanted_s:g}")
 
+    def asked_of(known: Profile) -> Request:
+        return request_of(
+            advice.workload,
+            known,
+            profile_path,
+            workload_path=workload_path,
+            profile_sha256=digest(known),
+            now=now,
+            rules_folder=rules_folder,
+        )
+
     def serve(asked: Advice, known: Profile) -> tuple[LoadTest, ...]:
-        bench = Bench(known, asked.workload, trace)
-        told = [asked.recommended or asked.nearest_miss, asked.baseline]
-        for prediction in (entry for entry in told if entry is not None and entry.candidate not in journal.tests):
+        sites = under_load(known, asked_of(known), trace)
+        site_of = {site.hardware: site for site in (sites.home, *sites.offered)}
+        told = {
+            entry.candidate: entry
+            for entry in (asked.recommended or asked.nearest_miss, asked.baseline)
+            if entry is not None and entry.candidate.hardware in here
+        }
+        for prediction in (entry for candidate, entry in told.items() if candidate not in journal.tests):
             report(0.0, wanted_s, f"serving {prediction.candidate.variant} for real")
-            journal.add(serve_for_real(bench, prediction, profile_path.parent, wanted_s=wanted_s))
-        return tuple(journal.tests[candidate] for candidate in {entry.candidate: None for entry in told if entry is not None})
+            site = site_of[prediction.candidate.hardware]
+            journal.add(serve_for_real(site, prediction, profile_path.parent, wanted_s=wanted_s))
+        return tuple(journal.tests[candidate] for candidate in told)
 
     tests = serve(advice, measured)
-    measured = msgspec.structs.replace(measured, calibrations=learned(measured.calibrations, tests))
+    measured = _with_lessons(measured, tests)
     judged_on = {entry.quality.data_sha256 for entry in advice.variants if entry.quality is not None}
-    measured_there = with_quality_on(measured, judged_on)
-    request = request_of(
-        advice.workload,
-        profile_path,
-        workload_path=workload_path,
-        profile_sha256=digest(measured),
-        now=now,
-        rules_folder=rules_folder,
-    )
-    again = advise(measured_there, request, trace)
+    again = advise(with_quality_on(measured, judged_on), asked_of(measured), trace)
     tests = tuple({test.candidate: test for test in (*tests, *serve(again, measured))}.values())
     verified = with_load_tests(again, tests, before=advice)
     write_record(profile_path, measured)
@@ -77,6 +82,37 @@ def verify(
     if (advice_path.parent / "report.html").is_file():
         write_reports(verified, advice_path.parent)
     return verified
+
+
+def _check_files(advice: Advice, advice_path: Path, workload_path: Path | None) -> None:
+    """Raise InputError where the advice stands on a file that it names and does not hold."""
+    if advice.workload.traffic.trace is not None and workload_path is None:
+        raise InputError(
+            f"{advice_path}: its traffic is a trace, which is not in the file", hint="name the workload file with -w"
+        )
+    if advice.workload.hardware.prices is not None and workload_path is None:
+        raise InputError(f"{advice_path}: its prices are in a file beside the workload", hint="name the workload file with -w")
+
+
+def _here(measured: Profile) -> tuple[str, ...]:
+    """Return the sites that this machine is: as many cores of the same processor as measured there."""
+    machine = read_machine()
+    return tuple(
+        site.hardware.id
+        for site in measured.sites
+        if (site.machine.cpu, site.machine.cores, site.machine.instruction_sets)
+        == (machine.cpu, machine.cores, machine.instruction_sets)
+    )
+
+
+def _with_lessons(measured: Profile, tests: tuple[LoadTest, ...]) -> Profile:
+    """Return the profile with what the load tests taught of service inside a server, each at its site."""
+
+    def taught(site: Site) -> Site:
+        mine = tuple(test for test in tests if test.candidate.hardware == site.hardware.id)
+        return msgspec.structs.replace(site, calibrations=learned(site.calibrations, mine))
+
+    return msgspec.structs.replace(measured, sites=tuple(map(taught, measured.sites)))
 
 
 class TestJournal:

@@ -6,7 +6,7 @@ import msgspec
 
 from advisor import units
 from advisor.schema.model import ModelFacts, ModelInput
-from advisor.schema.profile import Profile
+from advisor.schema.profile import Profile, Site
 
 OPERATORS_TOLD = 8
 
@@ -38,13 +38,17 @@ def render_facts(facts: ModelFacts, format_: str) -> str:
 
 
 def profile_line(profile: Profile, path: Path) -> str:
-    """Return one line on what a profile holds, ending in a newline."""
-    visits = [visit for entry in profile.measurements for visit in entry.visits]
-    calls = sum(len(visit.latency_s) for visit in visits)
-    noise = f", noise floor {units.percent(profile.noise_fraction)}" if profile.noise_fraction is not None else ""
+    """Return a line on what each site of a profile holds, ending in a newline."""
+    return "".join(f"{path}: {_site(site, is_only=len(profile.sites) == 1)}\n" for site in profile.sites)
+
+
+def _site(site: Site, *, is_only: bool) -> str:
+    calls = sum(len(visit.latency_s) for entry in site.measurements for visit in entry.visits)
+    noise = f", noise floor {units.percent(site.noise_fraction)}" if site.noise_fraction is not None else ""
+    where = "" if is_only else f"{site.hardware.id}, "
     return (
-        f"{path}: {len(profile.variants)} variants, {len(profile.measurements)} points, {calls:,} calls "
-        f"in {units.seconds(profile.measuring_s)}{noise}\n"
+        f"{where}{len(site.variants)} variants, {len(site.measurements)} points, {calls:,} calls "
+        f"in {units.seconds(site.measuring_s)}{noise}"
     )
 
 

@@ -8,20 +8,23 @@ from click.testing import CliRunner
 
 from advisor.cli import cli
 from advisor.errors import InputError
+from advisor.files.catalog import read_device
 from advisor.files.records import write_record
 from advisor.schema.model import OperatorFacts
 from advisor.schema.profile import Profile
 from advisor.steps import profile as profiling
 from advisor.steps.advise import advise_on
+from advisor.steps.merge import merge
 from advisor.tell.report import render
-from tests.profiles import NOW, power_law, profile
+from tests.profiles import NOW, on, power_law, profile
 
 
 def saved(folder: Path, name: str, hardware: str, seconds: float) -> Path:
     made = profile(power_law(seconds))
     work = OperatorFacts(type="MatMul", count=5, flop_per_item=1e9, activation_bytes_per_item=1e6, weight_bytes=4_000_000)
     model = msgspec.structs.replace(made.model, operators=(work,), flop_per_item=1e9)
-    made = msgspec.structs.replace(made, model=model, hardware=hardware)
+    device = made.sites[0].hardware if hardware == "local" else read_device(hardware)
+    made = msgspec.structs.replace(made, model=model, sites=(on(made, device),))
     write_record(folder / name, made)
     return folder / name
 
@@ -73,15 +76,15 @@ def test_a_profile_made_on_the_hardware_itself_needs_no_projection(tmp_path: Pat
 def test_profiles_of_other_models_and_of_the_same_machine_are_refused(tmp_path: Path) -> None:
     here = saved(tmp_path, "here.json", "local", 0.04)
     twin = saved(tmp_path, "twin.json", "local", 0.04)
-    other: Profile = msgspec.structs.replace(profile(power_law(0.01)), hardware="c7i.xlarge")
+    other: Profile = profile(power_law(0.01))
     write_record(
         tmp_path / "other.json", msgspec.structs.replace(other, model=msgspec.structs.replace(other.model, sha256="1" * 64))
     )
 
     with pytest.raises(InputError, match="another model"):
-        profiling.merge(here, (tmp_path / "other.json",), tmp_path / "both.json")
+        merge(here, (tmp_path / "other.json",), tmp_path / "both.json")
     with pytest.raises(InputError, match="measured on 'local'"):
-        profiling.merge(here, (twin,), tmp_path / "both.json")
+        merge(here, (twin,), tmp_path / "both.json")
 
 
 def test_a_gpu_is_not_said_to_be_measured_by_what_runs_on_cpus(tmp_path: Path) -> None:

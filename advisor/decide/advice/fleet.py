@@ -14,8 +14,8 @@ import numpy as np
 
 from advisor.decide.integer_program import cheapest_mix
 from advisor.decide.queue import day
-from advisor.decide.queue.prediction import Simulator
 from advisor.decide.queue.search import MAX_REPLICAS, Searchable, search_places
+from advisor.decide.queue.simulator import Simulator
 from advisor.decide.queue.space import Configuration
 from advisor.schema.advice import FleetOption, FleetPlan, FleetPool
 from advisor.schema.catalog import Term
@@ -95,7 +95,7 @@ def _fixed(
     """Return the pool with as many replicas in every part of the day; its price comes later."""
     spares = wish.spare_replicas if spare is None else spare
     return FleetPool(
-        candidate=pool.configuration.replicated(pool.replicas),
+        candidate=pool.configuration.replicated(pool.replicas, pool.kind.hardware),
         hardware=pool.kind.hardware,
         requests_per_s=pool.requests_per_s,
         lengths=lengths,
@@ -127,7 +127,7 @@ def _scaled(peak: _Pool, rates: np.ndarray, slo: Slo, wish: Fleet) -> FleetPool:
     running = np.max([np.roll(needed, -ahead) for ahead in range(whole + 1)], axis=0)
     rises = np.maximum(np.roll(running, -1) - running, 0)
     return FleetPool(
-        candidate=peak.configuration.replicated(peak.replicas),
+        candidate=peak.configuration.replicated(peak.replicas, peak.kind.hardware),
         hardware=peak.kind.hardware,
         requests_per_s=peak.requests_per_s,
         lengths=None,

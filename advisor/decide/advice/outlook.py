@@ -5,7 +5,7 @@ from advisor.decide.advice import changes as measured_changes
 from advisor.decide.advice.changes import Change, Costs
 from advisor.decide.lifetime import opportunities
 from advisor.decide.lifetime.inputs import Life, Market, life_of
-from advisor.decide.queue.site import Bench
+from advisor.decide.queue.site import SiteUnderLoad
 from advisor.schema.advice import Prediction
 from advisor.schema.lifetime import BreakEven, Expiry, Opportunity, Outlook, Verdict
 from advisor.schema.record import Estimate
@@ -34,7 +34,7 @@ def not_worth_it(
 
 
 def of_advice(
-    bench: Bench,
+    home: SiteUnderLoad,
     market: Market,
     recommended: Prediction | None,
     baseline: Prediction,
@@ -47,17 +47,17 @@ def of_advice(
 
     It holds every change of one thing, the recommendation as a whole, and the levers that the plan can judge.
     """
-    planned = bench.workload.lifecycle or Lifecycle()
-    life = _life(bench.workload, baseline.cost_usd_per_hour, market, bench.demand.requests_per_s)
-    changes = measured_changes.one_thing(bench, baseline, market) if baseline.meets_slo else []
+    planned = home.workload.lifecycle or Lifecycle()
+    life = _life(home.workload, baseline.cost_usd_per_hour, market, home.demand.requests_per_s)
+    changes = measured_changes.one_thing(home, baseline, market) if baseline.meets_slo else []
     if recommended is not None and recommended.candidate != baseline.candidate and baseline.meets_slo:
         whole = measured_changes.everything(recommended, baseline, market)
         changes += [whole] if whole is not None else []
     found = [entry for change in changes if (entry := _told(change, costs_today, life, created)) is not None]
     others, left, evens = opportunities.planned(life, planned, market, created=created)
-    expires = _expiries(bench, recommended or baseline, planned, verdict, created)
+    expires = _expiries(home, recommended or baseline, planned, verdict, created)
     told = opportunities.outlook([*found, *others], left, expires, planned.horizon_months)
-    return (told, tuple(evens)) if bench.workload.lifecycle is not None else (_without_a_plan(told), ())
+    return (told, tuple(evens)) if home.workload.lifecycle is not None else (_without_a_plan(told), ())
 
 
 def _life(workload: Workload, serving: Estimate, market: Market, requests_per_s: float) -> Life:
@@ -81,10 +81,10 @@ def _told(change: Change, costs_today: Costs, life: Life, created: str) -> Oppor
     )
 
 
-def _expiries(bench: Bench, shown: Prediction, planned: Lifecycle, verdict: Verdict, created: str) -> list[Expiry]:
-    rate, growth = bench.demand.requests_per_s, planned.growth_per_month
+def _expiries(home: SiteUnderLoad, shown: Prediction, planned: Lifecycle, verdict: Verdict, created: str) -> list[Expiry]:
+    rate, growth = home.demand.requests_per_s, planned.growth_per_month
     capacity = shown.capacity_requests_per_s
-    runtime = ", ".join(f"{name} {version}" for name, version in sorted(bench.profile.versions.items()))
+    runtime = ", ".join(f"{name} {version}" for name, version in sorted(home.service.versions.items()))
     return [
         opportunities.price_expiry(None, created),
         *(
@@ -94,7 +94,7 @@ def _expiries(bench: Bench, shown: Prediction, planned: Lifecycle, verdict: Verd
         ),
         *opportunities.traffic_expiries(rate, growth, verdict.flips_when, created),
         Expiry(
-            what=f"the model is no longer sha256 {bench.profile.model.sha256[:12]}",
+            what=f"the model is no longer sha256 {home.model.sha256[:12]}",
             on=None,
             because="another file has other speed and quality",
         ),

@@ -6,7 +6,8 @@ import numpy as np
 
 from advisor.decide.load_test.calibration import Batches, calibrate
 from advisor.decide.queue.demand import quantiles
-from advisor.decide.queue.site import Bench, over_runs
+from advisor.decide.queue.prediction import over_runs
+from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import NORMAL_95, service_table
 from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed
@@ -34,34 +35,34 @@ class Offer(Record, frozen=True, kw_only=True):
     lengths: np.ndarray | None  # None without a sequence axis
 
 
-def offered(bench: Bench, candidate: Candidate, *, wanted_s: float) -> Offer:
+def offered(site: SiteUnderLoad, candidate: Candidate, *, wanted_s: float) -> Offer:
     """Return the requests to test a candidate's one replica with.
 
     The stream is one that no prediction was made with; it lasts `wanted_s`, or longer where the quantile needs more requests.
     """
-    arrival_s, size_class = bench.demand.busiest(UNSEEN_SEED, candidate.replicas)
-    quantile = bench.workload.slo.quantile
+    arrival_s, size_class = site.demand.busiest(UNSEEN_SEED, candidate.replicas)
+    quantile = site.workload.slo.quantile
     needed = math.ceil(BEYOND_QUANTILE / (1 - quantile))
     within = int(np.searchsorted(arrival_s - arrival_s[0], wanted_s))
     at_most = int(np.searchsorted(arrival_s - arrival_s[0], wanted_s * LONGEST_FACTOR))
     count = max(2, min(max(within, needed), at_most))
-    lengths = np.array([length or 0 for length in bench.demand.lengths])
+    lengths = np.array([length or 0 for length in site.demand.lengths])
     return Offer(
         arrival_s=arrival_s[:count] - arrival_s[0],
         size_class=size_class[:count],
-        lengths=lengths[size_class[:count]] if bench.demand.lengths[0] is not None else None,
+        lengths=lengths[size_class[:count]] if site.demand.lengths[0] is not None else None,
     )
 
 
-def expected_service_s(bench: Bench, candidate: Candidate, batch_size: np.ndarray, batch_length: np.ndarray) -> np.ndarray:
+def expected_service_s(site: SiteUnderLoad, candidate: Candidate, batch_size: np.ndarray, batch_length: np.ndarray) -> np.ndarray:
     """Return the seconds (batches,) that the profile says of the call of each batch, nothing added for running inside a server."""
-    grid = bench.grids[candidate.variant, candidate.intra_op_num_threads, candidate.instances]
-    table = service_table(grid, candidate.max_batch_size, bench.demand.lengths, end="value")
-    known = np.array([length or 0 for length in bench.demand.lengths])
+    grid = site.grids[candidate.variant, candidate.intra_op_num_threads, candidate.instances]
+    table = service_table(grid, candidate.max_batch_size, site.demand.lengths, end="value")
+    known = np.array([length or 0 for length in site.demand.lengths])
     return np.asarray(table[batch_size - 1, np.minimum(np.searchsorted(known, batch_length), len(known) - 1)])
 
 
-def expected(bench: Bench, candidate: Candidate, offer: Offer, *, counted: np.ndarray | None = None) -> Replayed:
+def expected(site: SiteUnderLoad, candidate: Candidate, offer: Offer, *, counted: np.ndarray | None = None) -> Replayed:
     """Return what the simulation says of these very requests: what is left to chance is service alone, not who arrived when.
 
     All are served; the quantiles are of those that `counted` (requests,) marks, of all without it.
@@ -73,12 +74,12 @@ def expected(bench: Bench, candidate: Candidate, offer: Offer, *, counted: np.nd
         max_batch_size=candidate.max_batch_size,
         max_queue_delay_s=candidate.max_queue_delay_s,
     )
-    wanted = (0.5, 0.95, 0.99, bench.workload.slo.quantile)
+    wanted = (0.5, 0.95, 0.99, site.workload.slo.quantile)
     figures: dict[str, np.ndarray] = {}  # by end of the service interval: (seeds, quantiles and then throughput and utilization)
     for end in ("low", "value", "high"):
         rows = []
         for seed in range(REPLAY_SEEDS):
-            run = bench.simulator.replay(configuration, offer.arrival_s, offer.size_class, end, seed)
+            run = site.simulator.replay(configuration, offer.arrival_s, offer.size_class, end, seed)
             chosen_s = run.latency_s if counted is None else run.latency_s[counted]
             # When the last request is answered is left to chance: as long after it as the requests before it were.
             late_s = quantiles(run.latency_s[-LAST_REQUESTS:], (LAST_ANSWER[end],))[0]

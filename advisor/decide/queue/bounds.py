@@ -37,7 +37,7 @@ from typing import NamedTuple
 import numpy as np
 
 from advisor.decide.queue.demand import SEEDS, Demand, rank, warm, warm_up
-from advisor.decide.queue.prediction import ROUNDING, Simulator
+from advisor.decide.queue.simulator import ROUNDING, Simulator
 from advisor.decide.queue.space import Configuration
 
 LOADS = (0.5, 0.6, 0.7, 0.8, 0.86, 0.9, 0.93, 0.96, 0.98)

@@ -2,7 +2,7 @@
 
 from advisor.schema.advice import Place
 from advisor.schema.catalog import CarbonIntensity
-from advisor.schema.profile import Profile
+from advisor.schema.profile import Power
 from advisor.schema.record import Estimate
 from advisor.schema.workload import EnergyChoice
 
@@ -42,15 +42,12 @@ def joules_per_request(
     return Estimate(value=at("value"), low=at("low"), high=at("high"), basis="projected", source=source)
 
 
-def busy_watts(place: Place | None, profile: Profile, choice: EnergyChoice | None) -> Estimate | None:
-    """Return what a machine draws when it serves all the time: by its meter, or by its rating; None where neither is known."""
-    if profile.power is not None and (place is None or profile.hardware == place.hardware.id):
-        return profile.power.watts
-    if place is None:
-        watts = choice.local_power_watts if choice else None
-        return (
-            None if watts is None else Estimate(value=watts, low=watts, high=watts, basis="assumed", source="the workload file")
-        )
+def busy_watts(place: Place, power: Power | None) -> Estimate | None:
+    """Return what a machine draws when it serves all the time: by its meter, as the user says, or by its rating; None: none is known."""
+    if power is not None:
+        return power.watts
+    if place.busy_watts is not None:
+        return place.busy_watts
     rating = place.hardware.power_watts
     if rating is None:
         return None

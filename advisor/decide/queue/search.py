@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from advisor.decide.queue.bounds import Bounds
-from advisor.decide.queue.prediction import Simulator
+from advisor.decide.queue.simulator import Simulator
 from advisor.decide.queue.space import Configuration
 from advisor.kernels import search as kernel
 from advisor.schema.record import Record
@@ -133,6 +133,11 @@ def _columns(
         np.ones(len(entries), dtype=np.intp),
     )
     return columns, np.array(delay_s)
+
+
+def count_candidates(simulator: Simulator, space: list[Configuration], quantile: float) -> int:
+    """Return how many candidates a space has: its configurations, each on one replica and more."""
+    return sum(most_replicas(simulator, entry, quantile) for entry in space)
 
 
 def most_replicas(simulator: Simulator, entry: Configuration, quantile: float) -> int:

@@ -3,7 +3,7 @@
 from advisor.decide.service.measured import ServiceGrid
 from advisor.quality_floor import judge
 from advisor.schema.advice import Candidate
-from advisor.schema.profile import Profile, Variant
+from advisor.schema.profile import Site, Variant
 from advisor.schema.record import Record
 from advisor.schema.workload import Baseline, Workload
 from advisor.units import seconds
@@ -22,7 +22,7 @@ class Configuration(Record, frozen=True, kw_only=True):
     max_batch_size: int
     max_queue_delay_s: float
 
-    def replicated(self, replicas: int, hardware: str = "local") -> Candidate:
+    def replicated(self, replicas: int, hardware: str) -> Candidate:
         """Return the candidate with so many replicas on that hardware."""
         return Candidate(
             variant=self.variant,
@@ -61,12 +61,12 @@ def admission(variant: Variant, workload: Workload) -> Admission:
     return Admission(admitted=holds, is_unknown=False, because=said)
 
 
-def baseline_configuration(profile: Profile, baseline: Baseline) -> Configuration:
+def baseline_configuration(site: Site, baseline: Baseline) -> Configuration:
     """Return what runs today; by default what a plain ONNX Runtime server does: one instance with a thread on every core."""
-    as_given = next(variant.id for variant in profile.variants if variant.derived_from is None)
+    as_given = next(variant.id for variant in site.variants if variant.derived_from is None)
     return Configuration(
         variant=baseline.variant or as_given,
-        intra_op_num_threads=baseline.intra_op_num_threads or profile.machine.cores,
+        intra_op_num_threads=baseline.intra_op_num_threads or site.machine.cores,
         instances=baseline.instances or 1,
         max_batch_size=baseline.max_batch_size,
         max_queue_delay_s=baseline.max_queue_delay_s,

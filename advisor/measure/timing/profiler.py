@@ -27,7 +27,7 @@ from advisor.measure.variants.making import AGAIN, Plan, Report, Workers, baseli
 from advisor.measure.variants.screening import Lineup
 from advisor.measure.worker.client import WorkerError
 from advisor.measure.worker.process import Loaded, Time, Timed
-from advisor.schema.profile import Measurement, NoiseFloor, Profile, Variant, Visit
+from advisor.schema.profile import Measurement, NoiseFloor, Profile, Site, Variant, Visit
 from advisor.schema.record import SCHEMA_VERSION, Exclusion
 from advisor.units import seconds
 from advisor.visits import usual_hop_s
@@ -210,15 +210,13 @@ def _profile(plan: Plan, journal: Journal, failing: set[str]) -> Profile:
         for point, made in visits.items()
     ]
     differences = _differences(visits, baseline_id(plan.facts))
-    return Profile(
-        schema_version=SCHEMA_VERSION,
+    site = Site(
+        hardware=plan.hardware,
+        machine=plan.machine,
         created=plan.created,
         advisor_version=__version__,
         fingerprint=plan.fingerprint,
-        model=plan.facts,
-        machine=plan.machine,
         versions=ort_session.versions(),
-        settings=plan.settings,
         measuring_s=journal.measured_s,
         noise_fraction=_noise_fraction(differences),
         variants=_measured_variants(journal),
@@ -227,3 +225,4 @@ def _profile(plan: Plan, journal: Journal, failing: set[str]) -> Profile:
         notes=(*plan.notes, *disturbance_notes(visits)),
         noise_floors=_noise_floors(differences),
     )
+    return Profile(schema_version=SCHEMA_VERSION, model=plan.facts, settings=plan.settings, sites=(site,))

@@ -18,7 +18,7 @@ from advisor.measure.variants import quantize
 from advisor.measure.variants.quantize import EVERY, Ingredients, Nodes
 from advisor.measure.worker.client import WorkerProcess
 from advisor.measure.worker.process import Load, Loaded
-from advisor.schema.catalog import Scheme
+from advisor.schema.catalog import Hardware, Scheme
 from advisor.schema.model import Graph, ModelFacts
 from advisor.schema.profile import Machine, ProfileSettings, Variant
 from advisor.schema.record import Exclusion
@@ -43,6 +43,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     settings: ProfileSettings
     schemes: tuple[Scheme, ...]
     given: tuple[Path, ...]  # files that the user named as variants
+    hardware: Hardware  # what the machine is to advice
     machine: Machine
     rows: str | None  # the user's inputs
     data: str | None  # the user's evaluation data, in random order

@@ -23,6 +23,7 @@ from tests.profiles import (
     profile,
     request,
     variant,
+    with_site,
     workload,
 )
 
@@ -42,7 +43,7 @@ def faster_when_quantized(quality=None, *, by=0.2, **changes):
 
 
 def advice_on(measured, asked, trace=None):
-    return advise(measured, request(asked), trace)
+    return advise(measured, request(asked, measured), trace)
 
 
 def a_question(random):
@@ -140,7 +141,7 @@ def test_the_recommendation_is_no_dearer_than_what_runs_today_if_that_keeps_its_
 
 def test_a_quantized_variant_is_advised_only_if_its_quality_holds_or_it_runs_today_unmeasured(answers):
     for measured, asked, advice in answers:
-        quality = {entry.id: entry.quality for entry in measured.variants}.get("int8") if asked.quality else None
+        quality = {entry.id: entry.quality for entry in measured.sites[0].variants}.get("int8") if asked.quality else None
         today = asked.baseline.variant if asked.baseline else None
         advised = {entry.candidate.variant for entry in told(advice)}
         assert "int8" not in advised or quality == HELD or (quality is None and today == "int8")
@@ -416,8 +417,8 @@ def test_one_measured_length_stands_for_all_requests_only_with_a_note():
 
 def test_a_point_that_was_measured_of_no_variant_but_one_is_no_obstacle():
     measured = faster_when_quantized(lengths=(8, 32))
-    kept = [entry for entry in measured.measurements if (entry.variant, entry.sequence_length) != ("opt", 32)]
-    alone = replace(measured, measurements=(*kept, measurement("opt", 1, 0.2, sequence_length=32, setting=(4, 1))))
+    kept = [entry for entry in measured.sites[0].measurements if (entry.variant, entry.sequence_length) != ("opt", 32)]
+    alone = with_site(measured, measurements=(*kept, measurement("opt", 1, 0.2, sequence_length=32, setting=(4, 1))))
 
     assert advice_on(alone, workload(1.0, 5.0, sequence_length=SequenceLength(p50=8, p95=32))).recommended is not None
 

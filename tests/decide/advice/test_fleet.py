@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from advisor.decide.advice import fleet
 from advisor.decide.integer_program import cheapest_mix
 from advisor.decide.queue import day
-from advisor.decide.queue.site import Bench
 from advisor.decide.queue.space import configurations
 from advisor.schema.workload import Fleet, SequenceLength
-from tests.profiles import fixed_cost_law, profile, workload
+from tests.profiles import fixed_cost_law, profile, under, workload
 
 SLO_QUANTILE = 0.9
 DAY = (1.0, 0.2, 0.4, 3.0, 2.0, 1.0)
@@ -54,14 +53,14 @@ def planned(load=4.0, diurnal=None, wish=None, lengths=None, **several):
     law = fixed_cost_law(0.004, 0.002 if lengths is None else 0.00005)
     measured = profile(law, batch_sizes=(1, 4, 16), lengths=(None,) if lengths is None else (16, 64, 256))
     asked = workload(load * 100, 0.05, quantile=SLO_QUANTILE, diurnal=diurnal, sequence_length=lengths)
-    made = Bench(measured, asked, None)
+    made = under(asked, measured)
     hardware = kinds(made, **several)
     return fleet.plan(hardware, asked.traffic, asked.slo, wish or Fleet()), {kind.hardware: kind for kind in hardware}, asked
 
 
 def keeps(kind, candidate, replicas, rate, asked, classes=None):
     simulator = kind.at(rate, classes)
-    entry = next(entry for entry in kind.space if entry.replicated(candidate.replicas) == candidate)
+    entry = next(entry for entry in kind.space if entry.replicated(candidate.replicas, candidate.hardware) == candidate)
     return simulator.meets(entry, replicas, quantile=SLO_QUANTILE, target_s=asked.slo.latency_s)
 
 

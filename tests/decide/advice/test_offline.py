@@ -5,11 +5,10 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advisor.decide.advice.offline import _as_online, advise_offline
-from advisor.decide.queue.site import Bench
+from advisor.decide.advice.offline import advise_offline, as_online
 from advisor.decide.queue.space import configurations
 from advisor.schema.workload import HardwareChoice, Inputs, OfflineWorkload, Quality, SequenceLength, Volume
-from tests.profiles import NOW, drop_of, fixed_cost_law, power_law, profile, variant
+from tests.profiles import drop_of, fixed_cost_law, power_law, profile, request, under, variant
 
 measured = st.builds(
     lambda fixed_s, item_s, opt: profile(
@@ -34,15 +33,15 @@ def job(items=100_000, deadline_s=600.0, *, start_s=0.0, **more):
     )
 
 
-def advised(profile_, asked):
-    return advise_offline(profile_, asked, profile_sha256="0" * 64, created=NOW)
+def advised(profile_, asked, **changed):
+    return advise_offline(profile_, asked, request(as_online(asked), profile_, **changed))
 
 
 @settings(deadline=None, max_examples=40)
 @given(measured, st.integers(1, 10**6), st.floats(30.0, 10_000.0), st.sampled_from([0.0, 20.0]))
 def test_no_way_that_is_done_in_time_costs_less(profile_, items, deadline_s, start_s):
     asked = job(items, deadline_s, start_s=start_s)
-    made = Bench(profile_, _as_online(asked), None)
+    made = under(as_online(asked), profile_)
     ways = []
     for entry in configurations(made.grids, made.workload, made.today, made.admitted()):
         item_s = {end: made.simulator.work_s(entry, end) / entry.instances for end in ("high", "value")}

@@ -25,7 +25,7 @@ def advice_at(usd_per_hour, *, lifecycle=LIFE, market=MARKET, requests_per_s=200
     asked = workload(
         requests_per_s, 0.2, usd_per_hour=usd_per_hour, quality=FLOOR, baseline=baseline, lifecycle=lifecycle, diurnal=diurnal
     )
-    return advise(measured(), msgspec.structs.replace(request(asked), market=market, rules=rules_with(None)), None)
+    return advise(measured(), request(asked, measured(), market=market, rules=rules_with(None)), None)
 
 
 def test_a_change_that_saves_more_than_its_effort_is_advised_with_the_day_on_which_it_is_paid_back():
@@ -101,7 +101,7 @@ def test_the_advice_says_when_it_ends():
 
 
 def test_what_the_catalogue_does_not_know_is_not_guessed():
-    from advisor.decide.advice.advise import NOTHING_KNOWN
+    from advisor.decide.advice.sites import NOTHING_KNOWN
 
     advice = advice_at(0.01, market=NOTHING_KNOWN)
 

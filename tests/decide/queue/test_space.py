@@ -32,7 +32,7 @@ some_configurations = st.builds(
 
 
 def space(asked, variants=("fp32", "opt"), today=TODAY):
-    return configurations(service_grids(MEASURED), asked, today, set(variants))
+    return configurations(service_grids(MEASURED.sites[0]), asked, today, set(variants))
 
 
 def quantized(quality=None):
@@ -145,7 +145,7 @@ def test_changes_are_told_in_words():
 
 
 def test_what_runs_today_is_by_default_one_instance_with_a_thread_on_every_core():
-    assert TODAY == baseline_configuration(MEASURED, Baseline())
+    assert TODAY == baseline_configuration(MEASURED.sites[0], Baseline())
 
 
 def test_what_runs_today_is_what_the_user_says():
@@ -153,4 +153,4 @@ def test_what_runs_today_is_what_the_user_says():
 
     expected = Configuration(variant="opt", intra_op_num_threads=1, instances=2, max_batch_size=8, max_queue_delay_s=0.005)
 
-    assert expected == baseline_configuration(MEASURED, said)
+    assert expected == baseline_configuration(MEASURED.sites[0], said)

@@ -79,13 +79,13 @@ def workload(**floor):
 def test_a_variant_that_breaks_one_class_is_refused_though_overall_it_loses_little(tmp_path):
     profile = measured(plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.06, budget_s=0.01))
 
-    (variant,) = (variant for variant in profile.variants if variant.id == "int8-dynamic")
+    (variant,) = (variant for variant in profile.sites[0].variants if variant.id == "int8-dynamic")
     broken = {part.name: part.drop for part in variant.quality.slices}["class 2"]
     assert variant.quality.drop.high < 0.06 < 0.5 < broken.low
     said = admission(variant, workload(max_drop=0.06))
     assert not said.admitted and not said.is_unknown
     assert "class 2 drops by" in said.because
-    assert {1} == {entry.batch_size for entry in profile.measurements if entry.variant == "int8-dynamic"}
+    assert {1} == {entry.batch_size for entry in profile.sites[0].measurements if entry.variant == "int8-dynamic"}
 
 
 def test_the_operator_that_does_harm_is_left_in_full_precision(tmp_path, monkeypatch):
@@ -95,7 +95,7 @@ def test_the_operator_that_does_harm_is_left_in_full_precision(tmp_path, monkeyp
 
     profile = measured(msgspec.structs.replace(plan, calibration=str(calibration)))
 
-    (variant,) = (variant for variant in profile.variants if variant.id == "int8-dynamic-mixed")
+    (variant,) = (variant for variant in profile.sites[0].variants if variant.id == "int8-dynamic-mixed")
     assert 1 == len(variant.kept_operators)
     assert variant.changed_operators["MatMul"] == -3
     assert "1 of 4 operators left in full precision" in variant.title
@@ -110,7 +110,7 @@ def test_a_variant_slower_than_the_baseline_goes_after_a_first_look(tmp_path, mo
 
     profile = measured(plan)
 
-    assert ["fp32"] == [variant.id for variant in profile.variants]
+    assert ["fp32"] == [variant.id for variant in profile.sites[0].variants]
     assert "slower than the model as given" in reason_of(profile, "int8-dynamic")
 
 
@@ -150,7 +150,7 @@ def test_a_variant_that_lost_too_much_on_the_first_items_is_not_run_on_the_rest(
 
     profile = measured(plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.001))
 
-    assert {600} == {variant.quality.items for variant in profile.variants if variant.quality}
+    assert {600} == {variant.quality.items for variant in profile.sites[0].variants if variant.quality}
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "top1_agreement"])
@@ -224,6 +224,6 @@ def test_a_variant_is_judged_on_as_many_items_as_there_is_time_for_and_says_so(t
 def test_what_loses_nothing_is_judged_on_the_first_items_alone(tmp_path):
     profile = measured(plan_with(tmp_path, "ort-optimized", quality_max_drop=1.0))
 
-    (variant,) = (variant for variant in profile.variants if variant.id == "ort-optimized")
+    (variant,) = (variant for variant in profile.sites[0].variants if variant.id == "ort-optimized")
     assert variant.lossless and comparison.FIRST_ITEMS == variant.quality.items
     assert admission(variant, workload(max_drop=1.0)).admitted
