@@ -1,79 +1,29 @@
 """The command line: parse, call one function, print. No logic."""
 
-import math
 import sys
-import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from advisor import __version__
 from advisor.errors import AdvisorError
-
-if TYPE_CHECKING:
-    from advisor.steps.profile import ProfileOptions
-
-FORMATS = ("html", "md", "json")
-PATH = click.Path(path_type=Path)
-WORKLOAD = click.option("-w", "--workload", type=PATH, required=True, help="The workload file (YAML): traffic, target, price.")
-INPUTS = click.option("--inputs", type=PATH, help="Your own inputs (.npz, one array per model input, one item per row).")
-VARIANTS = click.option(
-    "--variant",
-    "variants",
-    type=PATH,
-    multiple=True,
-    help="Another file of the same model, one that you quantized yourself for example; repeatable.",
+from advisor.hardware_commands import hardware
+from advisor.options import (
+    FORMATS,
+    INPUTS,
+    NOW,
+    OUTPUT,
+    PATH,
+    RULES,
+    STANDARD_OUTPUT,
+    USUAL,
+    WORKLOAD,
+    finite,
+    format_option,
+    profile_options,
+    put,
 )
-SCHEMES = click.option(
-    "--scheme",
-    "schemes",
-    multiple=True,
-    metavar="ID",
-    help="A scheme of the catalogue to measure whatever the pre-flight says of it, for example fp16; repeatable.",
-)
-MAX_BATCH = click.option(
-    "--max-batch-size", type=click.IntRange(1, 4096), default=64, show_default=True, help="The largest batch to measure."
-)
-SEED = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of inputs and of the order.")
-FRESH = click.option("--fresh", is_flag=True, help="Measure again, even if a profile of the same model and machine is there.")
-
-
-def _check_finite(_: click.Context, __: click.Parameter, value: float) -> float:
-    if not math.isfinite(value):
-        raise click.BadParameter(f"{value} is not a number of seconds")
-    return value
-
-
-def _check_limit(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    return None if value is None else _check_finite(context, parameter, value)
-
-
-def _check_moment(_: click.Context, __: click.Parameter, value: str) -> str:
-    try:
-        datetime.fromisoformat(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} is not a time such as 2026-11-22T08:00:00+00:00") from error
-    return value
-
-
-BUDGET = click.option(
-    "--budget",
-    "budget_s",
-    type=click.FloatRange(min=1),
-    callback=_check_finite,
-    default=60.0,
-    show_default=True,
-    help="Seconds to spend. Timing gets at least half of them; judging quality on many examples may take longer.",
-)
-RULES = click.option("--rules", type=PATH, help="A folder of rules of your own, beside those of advisor.")
-NOW = click.option(
-    "--now",
-    default=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
-    callback=_check_moment,
-    help="The time stamp to write.",
-)
+from advisor.schema.options import USUAL_LOAD_TEST_S, ProfileOptions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -84,6 +34,7 @@ def cli() -> None:
     \b
     advisor recommend MODEL -w workload.yaml     all of it, into ./advice
     advisor profile   MODEL                      measure: slow, once, on the target machine
+    advisor merge     A.json B.json -o C.json    add what another machine measured
     advisor advise    profile.json -w W.yaml     decide: repeatable, under a second
     advisor report    advice.json                tell: html, md or json
     advisor verify    advice.json                serve it for real, under the workload's load
@@ -97,7 +48,7 @@ def cli() -> None:
 @cli.command()
 @click.argument("model", type=PATH)
 @INPUTS
-@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
+@format_option("text", "json", default="text")
 def inspect(model: Path, inputs: Path | None, format_: str) -> None:
     """Say what MODEL is: family, weights, FLOPs, inputs, and whether items can share a call.
 
@@ -107,63 +58,45 @@ def inspect(model: Path, inputs: Path | None, format_: str) -> None:
     from advisor.steps.profile import inspect
     from advisor.tell.facts import render_facts
 
-    with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
-        facts = inspect(model, inputs, Path(folder))
-    click.echo(render_facts(facts, format_), nl=False)
+    click.echo(render_facts(inspect(model, inputs), format_), nl=False)
 
 
 @cli.command()
 @click.argument("model", type=PATH)
 @click.option("-o", "--output", type=PATH, default=Path("profile.json"), show_default=True)
 @click.option("-w", "--workload", type=PATH, help="Measure what this workload needs: its lengths, its target, its quality data.")
-@INPUTS
-@VARIANTS
-@SCHEMES
-@BUDGET
-@MAX_BATCH
-@SEED
-@FRESH
-@click.option(
-    "--hardware",
-    default="local",
-    show_default=True,
-    help="What the catalogue calls this machine.",
-)
-@click.option("--merge", "others", type=PATH, multiple=True, help="MODEL is a profile: add what another machine measured.")
+@profile_options
+@click.option("--hardware", default=USUAL.hardware, show_default=True, help="What the catalogue calls this machine.")
 @NOW
-def profile(
-    model: Path,
-    output: Path,
-    workload: Path | None,
-    inputs: Path | None,
-    variants: tuple[Path, ...],
-    schemes: tuple[str, ...],
-    budget_s: float,
-    max_batch_size: int,
-    seed: int,
-    fresh: bool,
-    hardware: str,
-    others: tuple[Path, ...],
-    now: str,
-) -> None:
+def profile(model: Path, output: Path, options: ProfileOptions, now: str) -> None:
     """Measure MODEL and its variants on this machine. Ctrl-C keeps what was measured; the same command goes on.
 
     \b
     advisor profile model.onnx -w workload.yaml -o profile.json
-    advisor profile profile.json --merge there.json -o both.json     with what another machine measured
     """
     from advisor.progress import progress
-    from advisor.steps.merge import merge
     from advisor.steps.profile import profile
     from advisor.tell.facts import profile_line
 
-    if others:
-        click.echo(profile_line(merge(model, others, output), output), nl=False)
-        return
-    options = _options(workload, inputs, variants, schemes, budget_s, max_batch_size, seed, fresh, hardware)
     with progress() as report:
         measured = profile(model, output, options, now=now, report=report)
     click.echo(profile_line(measured, output), nl=False)
+
+
+@cli.command()
+@click.argument("profile", type=PATH)
+@click.argument("others", type=PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=PATH, required=True, help="The profile of all of them.")
+def merge(profile: Path, others: tuple[Path, ...], output: Path) -> None:
+    """Add to PROFILE what OTHERS hold: profiles of the same model from other machines.
+
+    \b
+    advisor merge here.json there.json -o both.json
+    """
+    from advisor.steps.merge import merge
+    from advisor.tell.facts import profile_line
+
+    click.echo(profile_line(merge(profile, others, output), output), nl=False)
 
 
 @cli.command()
@@ -183,7 +116,7 @@ def profile(
     "--time-limit",
     "limit_s",
     type=click.FloatRange(min=0),
-    callback=_check_limit,
+    callback=finite,
     help="Seconds to search; what may be lost is told.",
 )
 @RULES
@@ -202,40 +135,32 @@ def advise(
     \b
     advisor advise profile.json -w workload.yaml -o advice.json
     """
-    from advisor.files.records import to_json, write_record
+    from advisor.files.records import to_json
     from advisor.steps.advise import advise_on, alarm
     from advisor.tell.summary import summary
 
-    is_over = alarm(limit_s)
-    advice = advise_on(profile, workload, now=now, confidence=confidence, is_over=is_over, rules_folder=rules)
-    if output == Path("-"):
-        click.echo(to_json(advice), nl=False)
-        return int(advice.recommended is None)
+    advice = advise_on(profile, workload, now=now, confidence=confidence, is_over=alarm(limit_s), rules_folder=rules)
     if output is not None:
-        write_record(output, advice)
-    click.echo(summary(advice))
+        put(to_json(advice).decode(), output)
+    if output != STANDARD_OUTPUT:
+        click.echo(summary(advice))
     return int(advice.recommended is None)
 
 
 @cli.command()
 @click.argument("advice", type=PATH)
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="md", show_default=True)
-@click.option("-o", "--output", type=PATH, help="Write the report there instead of to standard output.")
+@format_option(*FORMATS, default="md")
+@OUTPUT
 def report(advice: Path, format_: str, output: Path | None) -> None:
     """Render the report on ADVICE.
 
     \b
     advisor report advice.json --format html -o report.html
     """
-    from advisor.files.records import write_atomically
     from advisor.steps.advise import read_any_advice
     from advisor.tell.report import render
 
-    text = render(read_any_advice(advice), format_)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        write_atomically(output, text.encode())
+    put(render(read_any_advice(advice), format_), output)
 
 
 @cli.command()
@@ -245,8 +170,8 @@ def report(advice: Path, format_: str, output: Path | None) -> None:
     "--seconds",
     "wanted_s",
     type=click.FloatRange(min=1),
-    callback=_check_finite,
-    default=30.0,
+    callback=finite,
+    default=USUAL_LOAD_TEST_S,
     show_default=True,
     help="Length of each load test.",
 )
@@ -262,12 +187,11 @@ def verify(advice: Path, workload: Path | None, wanted_s: float, rules: Path | N
     """
     from advisor.progress import progress
     from advisor.steps.verify import held, verify
-    from advisor.tell.summary import load_tests, summary
+    from advisor.tell.summary import full_summary
 
     with progress() as report:
         verified = verify(advice, workload, wanted_s=wanted_s, now=now, report=report, rules_folder=rules)
-    click.echo(summary(verified))
-    click.echo(load_tests(verified))
+    click.echo(full_summary(verified))
     return int(not held(verified))
 
 
@@ -278,54 +202,30 @@ def verify(advice: Path, workload: Path | None, wanted_s: float, rules: Path | N
     "-o", "--output", type=PATH, default=Path("advice"), show_default=True, help="The folder for profile, advice and report."
 )
 @click.option("--verify", "is_verified", is_flag=True, help="Then serve it under real load, as `advisor verify` does.")
-@INPUTS
-@VARIANTS
-@SCHEMES
-@BUDGET
-@MAX_BATCH
-@SEED
-@FRESH
+@profile_options
 @RULES
 @NOW
-def recommend(
-    model: Path,
-    workload: Path,
-    output: Path,
-    inputs: Path | None,
-    variants: tuple[Path, ...],
-    schemes: tuple[str, ...],
-    budget_s: float,
-    max_batch_size: int,
-    seed: int,
-    fresh: bool,
-    is_verified: bool,
-    rules: Path | None,
-    now: str,
-) -> int:
+def recommend(model: Path, output: Path, options: ProfileOptions, is_verified: bool, rules: Path | None, now: str) -> int:
     """Profile MODEL, advise and report, all into one folder.
 
     \b
     advisor recommend model.onnx -w workload.yaml
     """
     from advisor.progress import progress
-    from advisor.schema.advice import Advice
     from advisor.steps.recommend import recommend
-    from advisor.tell.summary import load_tests, summary
+    from advisor.tell.summary import full_summary
 
-    options = _options(workload, inputs, variants, schemes, budget_s, max_batch_size, seed, fresh)
     with progress() as report:
         advice = recommend(model, output, options, is_verified=is_verified, now=now, report=report, rules_folder=rules)
-    click.echo(summary(advice))
-    if is_verified and isinstance(advice, Advice):
-        click.echo(load_tests(advice))
+    click.echo(full_summary(advice))
     click.echo(f"report: {output / 'report.html'}")
     return int(advice.recommended is None)
 
 
 @cli.command()
 @click.argument("workload", type=PATH)
-@click.option("--format", "format_", type=click.Choice(("text", *FORMATS)), default="text", show_default=True)
-@click.option("-o", "--output", type=PATH, help="Write it there instead of to standard output.")
+@format_option("text", *FORMATS, default="text")
+@OUTPUT
 @RULES
 @NOW
 def classify(workload: Path, format_: str, output: Path | None, rules: Path | None, now: str) -> None:
@@ -337,13 +237,13 @@ def classify(workload: Path, format_: str, output: Path | None, rules: Path | No
     from advisor.steps.classify import classify_file
     from advisor.tell.life import rendered
 
-    _put(rendered(classify_file(workload, rules, now=now), format_), output)
+    put(rendered(classify_file(workload, rules, now=now), format_), output)
 
 
 @cli.command()
 @click.argument("portfolio", type=PATH)
-@click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
-@click.option("-o", "--output", type=PATH, help="Write it there instead of to standard output.")
+@format_option("text", "json", default="text")
+@OUTPUT
 @NOW
 def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> None:
     """Say which levers to pull for which workload of PORTFOLIO within one budget.
@@ -354,7 +254,7 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
     from advisor.steps.classify import plan_portfolio
     from advisor.tell.life import rendered_plan
 
-    _put(rendered_plan(plan_portfolio(portfolio, now=now), format_), output)
+    put(rendered_plan(plan_portfolio(portfolio, now=now), format_), output)
 
 
 @cli.command()
@@ -395,102 +295,7 @@ def test(folder: Path) -> None:
         click.echo(f"{rule.id}: fires and stays silent as its examples say")
 
 
-def _put(text: str, output: Path | None) -> None:
-    from advisor.files.records import write_atomically
-
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        write_atomically(output, text.encode())
-
-
-@cli.group()
-def hardware() -> None:
-    """Say what hardware is known, what it costs, and where the figures come from.
-
-    \b
-    advisor hardware list
-    advisor hardware show l4
-    """
-
-
-@hardware.command("list")
-def list_hardware() -> None:
-    """List the devices and machines of the catalogue, with their cheapest list price."""
-    from advisor.files.catalog import read_hardware
-    from advisor.files.places import all_prices
-    from advisor.tell.hardware import listing
-
-    click.echo(listing(tuple(read_hardware().values()), all_prices(None, None)))
-
-
-@hardware.command("show")
-@click.argument("name", metavar="ID")
-@NOW
-def show_hardware(name: str, now: str) -> None:
-    """Show all that is known of ID, each figure with its source."""
-    from advisor.files.catalog import is_stale, read_device
-    from advisor.files.places import all_prices
-    from advisor.tell.hardware import details
-
-    found, prices = read_device(name), all_prices(None, None)
-    click.echo(details(found, prices, {price.date for price in prices if is_stale(price.date, now)}))
-
-
-@hardware.command("prices")
-@click.option("--import", "file", type=PATH, help="Take over the prices of this file into your price book.")
-@click.option(
-    "--layout",
-    type=click.Choice(("own", "karpenter", "skypilot", "gpuhunt", "neuron", "litellm", "openrouter")),
-    default="own",
-    show_default=True,
-    help="Whose table it is.",
-)
-@click.option("--date", "day", help="The day of the prices, where the table does not tell it; by default today.")
-@click.option("-o", "--output", type=PATH, help="The price book; by default yours, which every command reads.")
-@NOW
-def show_prices(file: Path | None, layout: str, day: str | None, output: Path | None, now: str) -> None:
-    """Show the prices that are known, or take over others with --import.
-
-    \b
-    advisor hardware prices --import mine.csv
-    """
-    from advisor.files.catalog import is_stale
-    from advisor.files.places import all_prices
-    from advisor.files.price_book import import_any
-    from advisor.tell.hardware import imported, price_table
-
-    if file is None:
-        prices = all_prices(None, None)
-        click.echo(price_table(prices, {price.date for price in prices if is_stale(price.date, now)}))
-        return
-    click.echo(imported(*import_any(file, layout=layout, date=day or now[:10], into=output)))
-
-
-def _options(
-    workload: Path | None,
-    inputs: Path | None,
-    variants: tuple[Path, ...],
-    schemes: tuple[str, ...],
-    budget_s: float,
-    max_batch_size: int,
-    seed: int,
-    fresh: bool,
-    hardware: str = "local",
-) -> "ProfileOptions":
-    from advisor.steps.profile import ProfileOptions
-
-    return ProfileOptions(
-        workload=workload,
-        inputs=inputs,
-        variants=variants,
-        schemes=schemes,
-        budget_s=budget_s,
-        max_batch_size=max_batch_size,
-        seed=seed,
-        fresh=fresh,
-        hardware=hardware,
-    )
+cli.add_command(hardware)
 
 
 def main() -> None:

@@ -41,6 +41,7 @@ UNIT_OF_FIELD = {
     "labels_available": "labels",
     "labels_to_buy": "labels",
     "max_drop": "fraction",
+    "max_slice_drop": "fraction",
     "price_decline_per_year": "fraction",
     "quality_gap": "fraction",
     "quantile": "fraction",

@@ -15,11 +15,11 @@ from advisor.decide.load_test.comparison import Observed, expected, kept_up, lea
 from advisor.decide.queue.site import Bench, predict
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import noise_floor
-from advisor.files.workload import read_trace, read_workload
+from advisor.files.workload import read_question, read_trace
 from advisor.schema.advice import LoadTest, Replayed
 from advisor.schema.profile import Calibration, Profile
 from advisor.schema.record import Estimate
-from advisor.schema.workload import Trace, Workload
+from advisor.schema.workload import OnlineWorkload, Trace
 from advisor.steps.advise import request_of
 from advisor.steps.serve import observe, serve_for_real
 
@@ -112,7 +112,7 @@ class Case(NamedTuple):
 
 def cases(name: str, measured: Profile, folder: Path, *, wanted_s: float, quick: bool) -> Iterator[Case]:
     """Yield the cases of one model: each configuration is served once to calibrate it, and then at every load."""
-    base = read_workload(folder / "workload.yaml")
+    base = read_question(folder / "workload.yaml")
     for configuration, traffic in _configurations(measured, quick=quick):
         workload, trace = _with_traffic(base, traffic)
         loaded, stretched = _at(workload, trace, CALIBRATION_UTILIZATION, measured, configuration)
@@ -127,7 +127,7 @@ def _case(
     measured: Profile,
     carried: Profile,
     folder: Path,
-    load: tuple[Workload, Trace | None],
+    load: tuple[OnlineWorkload, Trace | None],
     configuration: Configuration,
     traffic: str,
     utilization: float,
@@ -220,7 +220,7 @@ def _alone_s(measured: Profile, variant: str | None = None) -> float:
     )
 
 
-def _with_traffic(base: Workload, traffic: str) -> tuple[Workload, Trace | None]:
+def _with_traffic(base: OnlineWorkload, traffic: str) -> tuple[OnlineWorkload, Trace | None]:
     if traffic != "trace":
         cv = 2.0 if traffic == "cv 2" else 1.0
         return msgspec.structs.replace(base, traffic=msgspec.structs.replace(base.traffic, burstiness_cv=cv)), None
@@ -232,8 +232,8 @@ def _with_traffic(base: Workload, traffic: str) -> tuple[Workload, Trace | None]
 
 
 def _at(
-    workload: Workload, trace: Trace | None, utilization: float, measured: Profile, configuration: Configuration
-) -> tuple[Workload, Trace | None]:
+    workload: OnlineWorkload, trace: Trace | None, utilization: float, measured: Profile, configuration: Configuration
+) -> tuple[OnlineWorkload, Trace | None]:
     """Return the same traffic at the rate at which the simulated instances are so busy.
 
     Where the generator cannot offer what would keep them 90 % busy, loads are parts of what it can.
@@ -259,7 +259,7 @@ def _at(
 
 
 def _run(
-    measured: Profile, folder: Path, workload: Workload, trace: Trace | None, configuration: Configuration, wanted_s: float
+    measured: Profile, folder: Path, workload: OnlineWorkload, trace: Trace | None, configuration: Configuration, wanted_s: float
 ) -> LoadTest:
     bench = Bench(measured, workload, trace)
     return serve_for_real(bench, predict(bench, configuration, 1, today_replicas=1), folder, wanted_s=wanted_s)
@@ -277,7 +277,7 @@ def slo_safe(profiles: dict[Path, Profile], folder: Path, *, wanted_s: float, qu
     while len(kept) < (4 if quick else ADVISED):
         number = len(kept) % len(profiles)
         model, place = list(profiles)[number], folder / str(number)
-        workload = _random_question(read_workload(place / "workload.yaml"), profiles[model], draw)
+        workload = _random_question(read_question(place / "workload.yaml"), profiles[model], draw)
         test = _advised_and_run(learnt[model], workload, place, wanted_s)
         if test is None:
             print(f"  {model.name}: {_told(workload)}: nothing keeps it, or the generator could not keep up; drawn again")
@@ -288,7 +288,7 @@ def slo_safe(profiles: dict[Path, Profile], folder: Path, *, wanted_s: float, qu
     return {"slo_safe_rate": statistics.mean(kept), "slo_safe_runs": len(kept)}
 
 
-def _advised_and_run(measured: Profile, workload: Workload, folder: Path, wanted_s: float) -> LoadTest | None:
+def _advised_and_run(measured: Profile, workload: OnlineWorkload, folder: Path, wanted_s: float) -> LoadTest | None:
     """Return the load test of what is advised; None if nothing is, or if the generator did not offer what it was asked for."""
     request = request_of(
         workload, folder / "profile.json", workload_path=None, profile_sha256="", now="2026-11-22T00:00:00+00:00"
@@ -310,7 +310,7 @@ def _setting(test: LoadTest) -> str:
     return f"{setting}, {one.replicas} replica(s): {seen:.2f} ms, {'kept' if test.meets_slo else 'MISSED'}"
 
 
-def _random_question(base: Workload, measured: Profile, draw: random.Random) -> Workload:
+def _random_question(base: OnlineWorkload, measured: Profile, draw: random.Random) -> OnlineWorkload:
     """Return the workload with traffic and a target drawn around what the model can do: from tight to generous."""
     alone_s = _alone_s(measured, measured.variants[0].id)
     # Times a call from tight to generous; below a millisecond, waking up is what takes the time.
@@ -320,5 +320,5 @@ def _random_question(base: Workload, measured: Profile, draw: random.Random) -> 
     return msgspec.structs.replace(base, traffic=msgspec.structs.replace(base.traffic, requests_per_s=rate), slo=slo)
 
 
-def _told(workload: Workload) -> str:
+def _told(workload: OnlineWorkload) -> str:
     return f"p{100 * workload.slo.quantile:g} within {1e3 * workload.slo.latency_s:.1f} ms at {workload.traffic.requests_per_s:.0f}/s"

@@ -30,7 +30,7 @@ from quantization_models import MAKERS, Case, cases
 import advisor  # noqa: F401 - first of all, so that ONNX Runtime is loaded without telemetry
 from advisor.errors import AdvisorError, InputError
 from advisor.files.records import check_writable
-from advisor.files.workload import read_workload
+from advisor.files.workload import read_question
 from advisor.measure.quality.metrics import loss_of
 from advisor.measure.runtime.ort_session import providers
 from advisor.measure.timing.journal import Journal
@@ -38,8 +38,9 @@ from advisor.measure.variants import comparison, preflight, screening
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id
 from advisor.measure.variants.screening import Lineup
 from advisor.quality_floor import METRICS, OWN, is_known, judge
+from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import QualityResult, Variant
-from advisor.steps.profile import ProfileOptions, plan_for, schemes
+from advisor.steps.profile import plan_for, schemes
 
 LOOKS, LOOK_S = 11, 0.1
 BUDGET_S = 120.0  # of which the search for mixed precision may take its share
@@ -147,7 +148,7 @@ def measure(case: Case, folder: Path, arguments: argparse.Namespace) -> list[Row
     )
     with tempfile.TemporaryDirectory(prefix="advisor-") as scratch, ExitStack() as stack:
         model = case.checkpoint or case.model
-        workload = read_workload(options.workload) if options.workload else None
+        workload = read_question(options.workload) if options.workload else None
         plan = plan_for(model, folder / "profile.variants", options, workload, Path(scratch), now="")
         plan = msgspec.structs.replace(plan, schemes=tuple(scheme for scheme in plan.schemes if scheme.id in ids))
         journal = Journal(folder / "profile.journal", plan.fingerprint)

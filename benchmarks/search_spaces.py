@@ -8,7 +8,7 @@ import numpy as np
 from advisor.decide.queue.bounds import LOADS, Streams
 from advisor.decide.queue.demand import SEEDS, Demand, quantiles, rank, warm, warm_up
 from advisor.kernels import queue_sim
-from advisor.schema.workload import HardwareChoice, Slo, Traffic, Workload
+from advisor.schema.workload import HardwareChoice, OnlineWorkload, Slo, Traffic
 
 VARIANTS, THREADS, INSTANCES = 12, (1, 2, 3, 4, 6, 8, 12, 16), (1, 2, 3, 4, 6, 8, 12, 16)
 BATCHES, REPLICAS = 32, 64
@@ -63,7 +63,7 @@ def market(*, hardware: int, replicas: int = REPLICAS, delays: int = len(DELAYS_
 
 
 def _demand() -> Demand:
-    asked = Workload(
+    asked = OnlineWorkload(
         name="market",
         traffic=Traffic(requests_per_s=REQUESTS_PER_S),
         slo=Slo(latency_s=TARGET_S, quantile=QUANTILE),

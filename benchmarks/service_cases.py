@@ -11,8 +11,9 @@ import numpy as np
 from advisor.decide.service.measured import service_grids, service_table
 from advisor.measure.worker.client import WorkerProcess
 from advisor.measure.worker.process import Load, Loaded, Time, Timed
+from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile
-from advisor.steps.profile import ProfileOptions, inspect
+from advisor.steps.profile import inspect
 from advisor.steps.profile import profile as measure
 
 HELD_OUT = (2, 3, 6, 8, 12, 24, 32, 48)
@@ -35,7 +36,7 @@ class ServiceCase(NamedTuple):
 def profile(model: Path, folder: Path, *, quick: bool) -> Profile:
     """Return a profile as `advisor profile` makes it, with a workload that has two lengths where the model takes them."""
     folder.mkdir()
-    facts = inspect(model, None, folder / "profile.variants")
+    facts = inspect(model, None)
     lengths = "inputs: {sequence_length: {p50: 32, p95: 128}}\n" if facts.family == "encoder" else ""
     slo = "200 ms" if lengths else "50 ms"
     head, price = "name: bench\ntraffic: {requests_per_s: 10}\n", "hardware: {price_usd_per_hour: {local: 1}}\n"

@@ -7,8 +7,9 @@ from pathlib import Path
 from models import EXAMPLES
 
 from advisor.schema.advice import Advice
+from advisor.schema.options import ProfileOptions
 from advisor.steps.advise import advise_on
-from advisor.steps.profile import ProfileOptions, profile
+from advisor.steps.profile import profile
 
 RUNS = 100
 MODEL = EXAMPLES / "fashion_dscnn.onnx"

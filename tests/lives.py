@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from advisor.decide.lifetime.inputs import Life, Market, life_of
-from advisor.files.life import lifetime_model
+from advisor.files.market import lifetime_model
 from advisor.schema.workload import Lifecycle, LifeData, LifeFineTuning, LifeModel, LifeRequest, LifeServing
 
 MARKET = Market(model=lifetime_model())

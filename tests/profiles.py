@@ -18,12 +18,12 @@ from advisor.schema.workload import (
     HardwareChoice,
     Inputs,
     Lifecycle,
+    OnlineWorkload,
     Quality,
     SequenceLength,
     Slo,
     Trace,
     Traffic,
-    Workload,
 )
 
 # Seconds of a call from variant, batch size, sequence length, intra_op_num_threads and instances.
@@ -225,9 +225,9 @@ def workload(
     quality: Quality | None = None,
     baseline: Baseline | None = None,
     lifecycle: Lifecycle | None = None,
-) -> Workload:
+) -> OnlineWorkload:
     """Return a workload; the default quantile is one that few requests settle."""
-    return Workload(
+    return OnlineWorkload(
         name="a test",
         traffic=Traffic(requests_per_s=requests_per_s, burstiness_cv=burstiness_cv, diurnal=diurnal),
         slo=Slo(latency_s=latency_s, quantile=quantile),
@@ -246,13 +246,13 @@ def place(hardware: Hardware, usd_per_hour: float = 1.0) -> Place:
     return Place(hardware=hardware, machine=machine, price_usd_per_hour=price, price_date=None, price_is_stale=False, carbon=None)
 
 
-def home_of(measured: Profile, asked: Workload) -> Place:
+def home_of(measured: Profile, asked: OnlineWorkload) -> Place:
     """Return the profile's first machine at the price that the workload has for it."""
     hardware = measured.sites[0].hardware
     return place(hardware, asked.hardware.price_usd_per_hour[hardware.id])
 
 
-def request(asked: Workload, measured: Profile, **changed: Any) -> Request:
+def request(asked: OnlineWorkload, measured: Profile, **changed: Any) -> Request:
     home = home_of(measured, asked)
     made = Request(
         workload=asked,
@@ -266,6 +266,6 @@ def request(asked: Workload, measured: Profile, **changed: Any) -> Request:
     return replace(made, **changed)
 
 
-def under(asked: Workload, measured: Profile, trace: Trace | None = None, **changed: Any) -> SiteUnderLoad:
+def under(asked: OnlineWorkload, measured: Profile, trace: Trace | None = None, **changed: Any) -> SiteUnderLoad:
     """Return the profile's first machine under the workload's load."""
     return under_load(measured, request(asked, measured, **changed), trace).home

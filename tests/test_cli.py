@@ -241,6 +241,24 @@ def test_a_model_is_inspected_without_leaving_anything_behind(advisor, tmp_path)
     assert (0, True, "", []) == (status, out.startswith("model "), err, names(tmp_path))
 
 
+def test_help_waits_for_nothing_but_the_command_line_itself():
+    script = (
+        "import contextlib, io, sys; from advisor import cli\n"
+        "for command in ([], *([name] for name in cli.cli.commands)):\n"
+        "    with contextlib.redirect_stdout(io.StringIO()): cli.cli([*command, '--help'], standalone_mode=False)\n"
+        "third = {name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names - {'__main__'}\n"
+        "print(*sorted(name for name in third if not name.startswith('_')))"
+    )
+    empty = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+
+    told, before = (
+        subprocess.run([sys.executable, "-c", what], capture_output=True, text=True, check=True).stdout
+        for what in (script, empty)
+    )
+
+    assert {"advisor", "click"} == set(told.split()) - set(before.split())
+
+
 def test_the_version_is_that_of_the_package(advisor):
     assert (0, f"advisor, version {__version__}\n", "") == advisor("--version")
 
@@ -316,7 +334,7 @@ BAD_WORKLOADS = [
     ("traffic.diurnal: a trace has its own course", TRACED.replace("trace:", "diurnal: [1, 2], trace:")),
     ("traffic.diurnal: no part of the day has any requests", WORKLOAD.replace("100", "100, diurnal: [0, 0]")),
     ("slo.quantile: 0.99999 is more than 0.9999", WORKLOAD.replace("500 ms", "500 ms, quantile: 0.99999")),
-    ("hardware.price_usd_per_hour: no price for 'local'", WORKLOAD.replace("local", "h100")),
+    ("hardware.price_usd_per_hour: no price for 'local'", WORKLOAD.replace("local", "t4")),
     ("hardware.allowed: 'h100' is neither `local` nor in the catalogue", WORKLOAD.replace("{price", "{allowed: [h100], price")),
     ("hardware.price_usd_per_hour: 't5' is neither", WORKLOAD.replace("local:", "t5: 1, local:")),
     ("hardware.prices: mine.csv: no such file", WORKLOAD.replace("{price", "{prices: mine.csv, price")),
@@ -474,6 +492,8 @@ def test_a_place_that_cannot_be_written_is_refused_and_nothing_in_it_is_lost(adv
         ("No such option '--fast'", ("profile", MODEL, "--fast")),
         ("Missing argument 'PROFILE'", ("advise",)),
         ("Missing option '-w'", ("advise", "profile.json")),
+        ("Missing argument 'OTHERS...'", ("merge", "here.json", "-o", "both.json")),
+        ("Missing option '-o'", ("merge", "here.json", "there.json")),
         ("Invalid value for '--budget': 'long'", ("profile", MODEL, "--budget", "long")),
         ("Invalid value for '--budget': -3", ("profile", MODEL, "--budget", "-3")),
         ("Invalid value for '--budget': nan", ("profile", MODEL, "--budget", "nan")),

@@ -16,7 +16,12 @@ ROOT = Path(__file__).parents[1]
 GROUND = {"advisor", "advisor.errors", "advisor.quality_floor", "advisor.schema", "advisor.units", "advisor.visits"}
 FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
-    "advisor.cli": {"advisor.steps", "advisor.tell", "advisor.files", "advisor.progress"},
+    "advisor.cli": {
+        *("advisor.steps", "advisor.tell", "advisor.files"),
+        *("advisor.hardware_commands", "advisor.options", "advisor.progress"),
+    },
+    "advisor.hardware_commands": {"advisor.tell", "advisor.files", "advisor.options"},
+    "advisor.options": {"advisor.files"},
     "advisor.steps": {
         *("advisor.files", "advisor.tell"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime")),
@@ -60,7 +65,7 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # Dependency -> the one module that may import it, inside a function so that a command loads only what it uses; the longest name
 # wins.
 DOORWAYS: dict[str, str] = {
-    "click": "advisor.cli",
+    "click": "advisor.cli advisor.hardware_commands advisor.options",
     "google.protobuf": "advisor.measure.model.onnx_graph",
     "jinja2": "advisor.tell.report",
     "onnx": "advisor.measure.model.onnx_graph advisor.measure.variants.int8_file",  # one reads, one writes

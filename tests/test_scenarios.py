@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from advisor.files.life import read_life
+from advisor.files.workload import read_workload
 from advisor.steps.classify import classify_file, plan_portfolio
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +47,7 @@ def test_the_widest_guesses_leave_two_scenarios_open():
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_every_number_that_the_money_hangs_on_has_a_source(name):
-    lifecycle = read_life(FOLDER / f"{name}.yaml").lifecycle
+    lifecycle = read_workload(FOLDER / f"{name}.yaml").lifecycle
 
     assert {"requests_per_s", "usd_per_label"} & lifecycle.sources.keys() and lifecycle.ranges
     assert all(entry.estimate.source for entry in TOLD[name].assumed)

@@ -3,7 +3,7 @@
 import csv
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
@@ -142,6 +142,17 @@ def read_token_prices(folder: Path | None = None) -> tuple[TokenPrice, ...]:
     return tuple({(entry.provider, entry.model): entry for entry in (*shipped, *own)}.values())
 
 
+def read_token_price(name: str) -> TokenPrice:
+    """Return what a model behind an API costs by the token; raise InputError for a name that is not in the price list."""
+    known = read_token_prices()
+    found = next((entry for entry in known if entry.model == name), None)
+    if found is None:
+        names = [entry.model for entry in known]
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.3) or names[:3]
+        raise InputError(f"{name!r} is not in the price list of APIs", hint=f"for example: {', '.join(near)}")
+    return found
+
+
 def read_token_book(path: Path) -> tuple[TokenPrice, ...]:
     """Return the prices of a book that `advisor hardware prices --import` wrote."""
     names = TokenPrice.__struct_fields__
@@ -180,6 +191,11 @@ def age_days(day: str, now: str) -> int:
     """Return how many days lie between an ISO date and an ISO time; of a month or a year alone its first day is taken."""
     year, month, last = (*day.split("-"), "1", "1")[:3]
     return (date.fromisoformat(now[:10]) - date(int(year), int(month), int(last))).days
+
+
+def stale_days(prices: Iterable[Price], now: str) -> set[str]:
+    """Return the days of those prices that are too old."""
+    return {price.date for price in prices if is_stale(price.date, now)}
 
 
 def is_stale(day: str, now: str) -> bool:

@@ -17,7 +17,7 @@ from advisor.schema.advice import Place
 from advisor.schema.catalog import LOCAL, CarbonIntensity, Hardware, Offer, Price
 from advisor.schema.profile import Site
 from advisor.schema.record import Estimate, Exclusion
-from advisor.schema.workload import Workload
+from advisor.schema.workload import OnlineWorkload
 from advisor.units import counted
 
 # The countries of regions that list prices come from, by the providers' own lists of regions.
@@ -39,7 +39,7 @@ class Places(NamedTuple):
     exclusions: tuple[Exclusion, ...]
 
 
-def places(workload: Workload, workload_path: Path | None, sites: Sequence[Site], *, now: str) -> Places:
+def places(workload: OnlineWorkload, workload_path: Path | None, sites: Sequence[Site], *, now: str) -> Places:
     """Return the places of a workload, each with what it costs; hardware without a price cannot be judged.
 
     To a workload `local` is the machine of the profile: the site of that id, or else the first. Raises InputError where today's
@@ -72,7 +72,7 @@ def _resolved(name: str, local: str) -> str:
     return local if name == LOCAL else name
 
 
-def all_prices(workload: Workload | None, workload_path: Path | None) -> tuple[Price, ...]:
+def all_prices(workload: OnlineWorkload | None, workload_path: Path | None) -> tuple[Price, ...]:
     """Return list prices, the later of the same machine first: those that come with advisor, the user's, and the workload's own."""
     found = list(read_prices())
     if user_price_book().is_file():
@@ -83,13 +83,13 @@ def all_prices(workload: Workload | None, workload_path: Path | None) -> tuple[P
     return tuple(latest.values())
 
 
-def _local_carbon(workload: Workload) -> CarbonIntensity | None:
+def _local_carbon(workload: OnlineWorkload) -> CarbonIntensity | None:
     """Return the intensity of the grid that the workload names."""
     grid = workload.energy.grid if workload.energy else None
     return None if grid is None else carbon_of(grid)
 
 
-def _place(hardware: Hardware, workload: Workload, prices: tuple[Price, ...], *, is_local: bool, now: str) -> Place | None:
+def _place(hardware: Hardware, workload: OnlineWorkload, prices: tuple[Price, ...], *, is_local: bool, now: str) -> Place | None:
     """Return the cheapest offer by the price of a device in it; the user's own price beats any list.
 
     `is_local`: the workload may call this machine `local`, and what it says of `local` holds.
@@ -125,12 +125,12 @@ def _as_given(usd_per_hour: float) -> Estimate:
     return Estimate(value=usd_per_hour, low=usd_per_hour, high=usd_per_hour, basis="list-price", source="the workload file")
 
 
-def _local_watts(workload: Workload) -> Estimate | None:
+def _local_watts(workload: OnlineWorkload) -> Estimate | None:
     watts = workload.energy.local_power_watts if workload.energy else None
     return None if watts is None else Estimate(value=watts, low=watts, high=watts, basis="assumed", source="the workload file")
 
 
-def _rented(hardware: Hardware, offer: Offer, price: Price, workload: Workload, *, now: str) -> Place:
+def _rented(hardware: Hardware, offer: Offer, price: Price, workload: OnlineWorkload, *, now: str) -> Place:
     stale = is_stale(price.date, now)
     age = f", {age_days(price.date, now)} days old" if stale else ""
     named = "" if price.instance == hardware.id else f"{price.instance}, "
@@ -152,7 +152,7 @@ def _rented(hardware: Hardware, offer: Offer, price: Price, workload: Workload, 
     )
 
 
-def _no_price(hardware: Hardware, workload: Workload) -> str:
+def _no_price(hardware: Hardware, workload: OnlineWorkload) -> str:
     asked = workload.hardware
     wanted = ", ".join(filter(None, (asked.provider, asked.region, asked.term)))
     return (

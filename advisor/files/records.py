@@ -97,25 +97,6 @@ def read_own_yaml(path: Path, record_type: type[R]) -> R:
     return msgspec.convert(yaml.load(_read(path), Loader=loader), record_type)
 
 
-class _MaybeOffline(msgspec.Struct):
-    """What tells advice on a batch job from advice on traffic."""
-
-    workload: dict[str, Any] = {}
-
-
-def is_offline_advice(path: Path) -> bool:
-    """Return whether a JSON file is advice on a batch job; what cannot be read is not."""
-    try:
-        return "offline" in msgspec.json.decode(_read(path), type=_MaybeOffline).workload
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-
-
-def has_key(path: Path, key: str) -> bool:
-    """Return whether a YAML file that a person wrote has a key at its top."""
-    return key in _tree(path, is_ours=False)
-
-
 def read_yaml(path: Path, record_type: type[R], *, is_ours: bool = False) -> R:
     """Return the record in a YAML file that a person wrote; numbers may carry units ("50 ms"). `is_ours`: it comes with advisor."""
     return _build(_tree(path, is_ours=is_ours), record_type, path)

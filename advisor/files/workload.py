@@ -1,135 +1,146 @@
-"""The files in which a user asks the question: the workload and its request trace, read and checked for contradictions."""
+"""The workload file, its request trace, and the portfolio that names many: one record, read once, whichever command asks.
+
+What contradicts itself is refused for every command alike; what is missing, only by the command that needs it.
+"""
 
 import csv
-import difflib
 import hashlib
-import sys
+import math
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
-import numpy as np
 
 from advisor.errors import InputError
-from advisor.files.catalog import carbon_of, hardware_names, read_device
-from advisor.files.records import has_key, read_yaml, sha256
-from advisor.quality_floor import METRICS, OWN, is_known
-from advisor.schema.workload import (
-    EnergyChoice,
-    HardwareChoice,
-    Inputs,
-    OfflineWorkload,
-    Quality,
-    SequenceLength,
-    Trace,
-    Workload,
-)
+from advisor.files.contradictions import MAX_SEQUENCE_LENGTH, contradictions
+from advisor.files.records import read_yaml, sha256
+from advisor.quality_floor import OWN
+from advisor.schema.portfolio import Portfolio
+from advisor.schema.record import Exclusion
+from advisor.schema.workload import Inputs, OfflineWorkload, OnlineWorkload, SequenceLength, Trace, Workload
 from advisor.units import LARGEST
 
 MIN_TRACE_REQUESTS = 100  # fewer say nothing of a p99
-MAX_SEQUENCE_LENGTH = 10_000_000  # ten minutes of audio at 16 kHz; more is a slip, and would not fit into memory
-MAX_HORIZON_MONTHS = 600
-MAX_BURSTINESS_CV = 10.0  # beyond, even the mean rate of a whole simulated run is left to chance
-MAX_QUANTILE = 0.9999
-
-
-def read_question(path: Path) -> Workload | OfflineWorkload:
-    """Return the workload, or the batch job where the file has the key `offline`."""
-    if not has_key(path, "offline"):
-        return read_workload(path)
-    question = read_yaml(path, OfflineWorkload)
-    _check_hardware(path, question.hardware, None)
-    _check_lengths(path, question.inputs)
-    _check_metric(path, question.quality)
-    _check_files(path, question.quality, None)
-    return question
+# Those who read a workload, by what they make of it.
+ADVISING = "advisor advise, profile -w and recommend"
+CLASSIFYING = "advisor classify and portfolio"
+# A part as one would write it, for those who lack it.
+EXAMPLES = {
+    "traffic": "traffic: {requests_per_s: 40}",
+    "slo": "slo: {latency_s: 50 ms}",
+    "hardware": "hardware: {price_usd_per_hour: {local: 0.34}}",
+    "offline": "offline: {items: 100000, deadline_s: 6 h}",
+}
+Question = OnlineWorkload | OfflineWorkload
+Q = TypeVar("Q", OnlineWorkload, OfflineWorkload)
 
 
 def read_workload(path: Path) -> Workload:
-    """Return the workload; raise InputError for what contradicts itself or names a file that is not there."""
+    """Return the workload; raise InputError for what contradicts itself and for names that nobody knows."""
     workload = read_yaml(path, Workload)
+    fault = next(contradictions(workload), None)
+    if fault is not None:
+        raise InputError(f"{path}: {fault.what}", hint=fault.way_out)
+    return workload
+
+
+def read_question(path: Path) -> Question:
+    """Return what the workload asks advice on: its traffic, or a batch job; raise InputError for what such advice lacks."""
+    return question_of(read_workload(path), path)
+
+
+def question_of(workload: Workload, path: Path) -> Question:
+    """Return the parts of a workload, read from `path`, that advice is about; the files that it names are there."""
+    if workload.offline is None:
+        return _with_lengths_of_trace(_parts(workload, OnlineWorkload, path), path)
+    if workload.slo is not None:
+        raise InputError(
+            f"{path}: slo, offline: two targets, and {ADVISING} answer for one",
+            hint="keep slo for live traffic or offline for a batch job, and give the other a file of its own",
+        )
+    return _parts(workload, OfflineWorkload, path)
+
+
+def without_use(workload: Workload, question: Question) -> tuple[Exclusion, ...]:
+    """Return the parts of a workload that the answer to the question does not ask for, so that the report can say so."""
+    kind = "a batch job" if isinstance(question, OfflineWorkload) else "traffic"
+    return tuple(
+        Exclusion(what=name, reason=f"of the workload file; advice on {kind} has no use for it")
+        for name in workload.__struct_fields__
+        if name not in question.__struct_fields__ and getattr(workload, name) is not None
+    )
+
+
+def requests_per_s(workload: Workload, path: Path) -> float:
+    """Return the mean traffic, that of the trace where there is one; raise InputError where nothing is said of it."""
     traffic = workload.traffic
-    if (traffic.requests_per_s is None) == (traffic.trace is None):
-        raise InputError(
-            f"{path}: traffic: give either requests_per_s or trace", hint="for example: traffic: {requests_per_s: 40}"
-        )
-    if traffic.diurnal is not None and traffic.trace is not None:
-        raise InputError(
-            f"{path}: traffic.diurnal: a trace has its own course of the day",
-            hint="remove diurnal, or give requests_per_s instead",
-        )
-    if traffic.diurnal is not None and not any(traffic.diurnal):
-        raise InputError(
-            f"{path}: traffic.diurnal: no part of the day has any requests", hint="give at least one of them a rate above 0"
-        )
-    if workload.fleet is not None and traffic.trace is not None:
-        raise InputError(f"{path}: fleet: needs traffic.requests_per_s", hint="give the mean rate and, with diurnal, its course")
-    _check_hardware(path, workload.hardware, workload.energy)
-    _check_lengths(path, workload.inputs)
-    lengths = workload.inputs.sequence_length if workload.inputs else None
-    longest = (lengths.max or lengths.p95 or lengths.p50) if lengths else None
-    months = workload.lifecycle.horizon_months if workload.lifecycle else None
-    for key, value, most, way_out in (
-        ("inputs.sequence_length", longest, MAX_SEQUENCE_LENGTH, "give lengths in tokens or frames"),
-        ("lifecycle.horizon_months", months, MAX_HORIZON_MONTHS, "plan for at most fifty years"),
-        ("traffic.burstiness_cv", traffic.burstiness_cv, MAX_BURSTINESS_CV, "record a trace of such traffic instead"),
-        ("slo.quantile", workload.slo.quantile, MAX_QUANTILE, "no simulation is long enough to see it"),
-    ):
-        if value is not None and value > most:
-            raise InputError(f"{path}: {key}: {value:,} is more than {most:,}", hint=way_out)
-    _check_metric(path, workload.quality)
-    _check_files(path, workload.quality, traffic.trace)
-    return _with_lengths_of_trace(workload, path)
+    if traffic is None:
+        raise _missing(path, ["traffic"], CLASSIFYING)
+    if traffic.requests_per_s is not None:
+        return traffic.requests_per_s
+    assert traffic.trace is not None  # one of the two is there: contradictions
+    arrival_s = read_trace(path.parent / traffic.trace).arrival_s
+    return (len(arrival_s) - 1) / (arrival_s[-1] - arrival_s[0])
 
 
-def _check_hardware(path: Path, hardware: HardwareChoice, energy: EnergyChoice | None) -> None:
-    if "local" not in hardware.price_usd_per_hour:
+def _parts(workload: Workload, kind: type[Q], path: Path) -> Q:
+    """Return the parts of a workload that such a question is made of, checked for what an answer needs."""
+    lacking = [entry.name for entry in msgspec.structs.fields(kind) if entry.required and getattr(workload, entry.name) is None]
+    if lacking:
+        raise _missing(path, lacking, ADVISING)
+    question = msgspec.convert(workload, kind, from_attributes=True)
+    if "local" not in question.hardware.price_usd_per_hour:
         raise InputError(
-            f"{path}: hardware.price_usd_per_hour: no price for 'local', the machine that runs it today",
+            f"{path}: hardware.price_usd_per_hour: no price for 'local', the machine that runs it today; {ADVISING} need it",
             hint="add: price_usd_per_hour: {local: 0.34}",
         )
-    for key, names in (("allowed", hardware.allowed), ("price_usd_per_hour", tuple(hardware.price_usd_per_hour))):
-        for name in set(names) - {"local", *hardware_names()}:
-            try:
-                read_device(name)
-            except InputError as error:
-                raise InputError(f"{path}: hardware.{key}: {error.fault}", hint=error.hint) from error
-    grid = energy.grid if energy else None
-    if grid is not None and carbon_of(grid) is None:
-        raise InputError(
-            f"{path}: energy.grid: {grid!r} is not known", hint="name a country as FRA or USA, or a region of Google's cloud"
-        )
-    if hardware.prices is not None and not (path.parent / hardware.prices).is_file():
-        raise InputError(
-            f"{path}: hardware.prices: {path.parent / hardware.prices}: no such file", hint="give a path beside the workload"
-        )
-
-
-def _check_lengths(path: Path, inputs: Inputs | None) -> None:
-    lengths = inputs.sequence_length if inputs else None
-    if lengths is not None and not lengths.p50 <= (lengths.p95 or lengths.p50) <= (lengths.max or sys.maxsize):
-        raise InputError(
-            f"{path}: inputs.sequence_length: p50, p95 and max must ascend", hint="for example: {p50: 32, p95: 128, max: 256}"
-        )
-
-
-def _check_files(path: Path, quality: Quality | None, trace: str | None) -> None:
+    quality = question.quality
     for key, name in (
-        ("traffic.trace", trace),
+        ("traffic.trace", question.traffic.trace if isinstance(question, OnlineWorkload) else None),
         ("quality.data", quality.data if quality else None),
         ("quality.calibration", quality.calibration if quality else None),
+        ("hardware.prices", question.hardware.prices),
     ):
-        is_function = key != "traffic.trace" and name is not None and OWN.fullmatch(name)
+        is_function = key.startswith("quality.") and name is not None and OWN.fullmatch(name)
         if name is not None and not is_function and not (path.parent / name).is_file():
             raise InputError(
                 f"{path}: {key}: {path.parent / name}: no such file", hint="give a path relative to the workload file"
             )
+    return question
 
 
-def _check_metric(path: Path, quality: Quality | None) -> None:
-    if quality is not None and not is_known(quality.metric):
-        near = difflib.get_close_matches(quality.metric, METRICS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(METRICS)}, top5_accuracy, module:function"
-        raise InputError(f"{path}: quality.metric: there is no {quality.metric!r}", hint=hint)
+def _missing(path: Path, parts: list[str], commands: str) -> InputError:
+    needed = "it" if len(parts) == 1 else "them"
+    or_else = f"; for a batch job, {EXAMPLES['offline']} instead of slo" if "slo" in parts else ""
+    return InputError(
+        f"{path}: {', '.join(parts)}: missing; {commands} need {needed}",
+        hint=f"add, for example, {', '.join(EXAMPLES[name] for name in parts)}{or_else}",
+    )
+
+
+def _with_lengths_of_trace(workload: OnlineWorkload, path: Path) -> OnlineWorkload:
+    """Return the workload with the lengths that its trace recorded, if it has any and the workload does not say them itself."""
+    if workload.traffic.trace is None or workload.inputs is not None:
+        return workload
+    recorded = read_trace(path.parent / workload.traffic.trace).sequence_length
+    if recorded is None:
+        return workload
+    ascending = sorted(recorded)
+    # The least length that so many requests do not exceed. Without NumPy: `advisor classify` would wait for it to load.
+    p50, p95 = (ascending[max(math.ceil(len(ascending) * quantile - 1), 0)] for quantile in (0.5, 0.95))
+    lengths = SequenceLength(p50=p50, p95=p95, max=ascending[-1])
+    return msgspec.structs.replace(workload, inputs=Inputs(sequence_length=lengths))
+
+
+def sequence_lengths(workload: Question | None) -> tuple[int, ...]:
+    """Return the lengths to measure: the median first, then a short one, the 95th percentile and the longest."""
+    lengths = workload.inputs.sequence_length if workload and workload.inputs else None
+    if lengths is None:
+        return ()
+    p95 = lengths.p95 or lengths.p50
+    # A lognormal law is symmetric around its median on a log scale, so this is about the 5th percentile.
+    short = max(1, round(lengths.p50**2 / p95))
+    return tuple(dict.fromkeys((lengths.p50, short, p95, lengths.max or p95)))
 
 
 def examples_sha256(folder: Path, source: str) -> str:
@@ -140,29 +151,6 @@ def examples_sha256(folder: Path, source: str) -> str:
     path = folder.joinpath(*module.split(".")).with_suffix(".py")
     text = path.read_bytes() if path.is_file() else module.encode()
     return hashlib.sha256(text + function.encode()).hexdigest()
-
-
-def _with_lengths_of_trace(workload: Workload, path: Path) -> Workload:
-    """Return the workload with the lengths that its trace recorded, if it has any and the workload does not say them itself."""
-    if workload.traffic.trace is None or workload.inputs is not None:
-        return workload
-    recorded = read_trace(path.parent / workload.traffic.trace).sequence_length
-    if recorded is None:
-        return workload
-    p50, p95 = (int(np.quantile(recorded, quantile, method="inverted_cdf")) for quantile in (0.5, 0.95))
-    lengths = SequenceLength(p50=p50, p95=p95, max=max(recorded))
-    return msgspec.structs.replace(workload, inputs=Inputs(sequence_length=lengths))
-
-
-def sequence_lengths(workload: Workload | OfflineWorkload | None) -> tuple[int, ...]:
-    """Return the lengths to measure: the median first, then a short one, the 95th percentile and the longest."""
-    lengths = workload.inputs.sequence_length if workload and workload.inputs else None
-    if lengths is None:
-        return ()
-    p95 = lengths.p95 or lengths.p50
-    # A lognormal law is symmetric around its median on a log scale, so this is about the 5th percentile.
-    short = max(1, round(lengths.p50**2 / p95))
-    return tuple(dict.fromkeys((lengths.p50, short, p95, lengths.max or p95)))
 
 
 def read_trace(path: Path) -> Trace:
@@ -197,3 +185,13 @@ def read_trace(path: Path) -> Trace:
     if lengths and not 1 <= min(lengths) <= max(lengths) <= MAX_SEQUENCE_LENGTH:
         raise InputError(f"{path}: a sequence_length that is not within 1 and {MAX_SEQUENCE_LENGTH:,}", hint=way_out)
     return Trace(arrival_s=tuple(arrival_s), sequence_length=tuple(lengths) or None)
+
+
+def read_portfolio(path: Path) -> Portfolio:
+    """Return the portfolio; raise InputError for a workload that is named twice."""
+    portfolio = read_yaml(path, Portfolio)
+    names = [entry.workload for entry in portfolio.workloads]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{path}: workloads: {twice[0]!r} stands there twice", hint="name each file once")
+    return portfolio

@@ -7,7 +7,7 @@ from advisor.schema.lifetime import Outlook, Verdict
 from advisor.schema.model import ModelFacts
 from advisor.schema.profile import Agreement, Calibration, Machine, QualityResult
 from advisor.schema.record import Count, Estimate, Exclusion, Record
-from advisor.schema.workload import OfflineWorkload, Workload
+from advisor.schema.workload import OfflineWorkload, OnlineWorkload
 
 # A server that is busy more than this has no headroom for what the simulation does not know: 2 % of service time are 18 % of p99 at 0.9.
 BUSY_FRACTION = 0.75
@@ -259,7 +259,7 @@ class Advice(Record, frozen=True, kw_only=True):
     profile_path: str | None
     model: ModelFacts
     sites: tuple[SiteFacts, ...]  # the first is that of the command that made the profile
-    workload: Workload
+    workload: OnlineWorkload
     mean_requests_per_s: float
     outcome: Literal["change", "keep", "infeasible"]
     headline: str

@@ -218,18 +218,24 @@ class Volume(Record, frozen=True, kw_only=True):
     start_s: NonNegative = 0.0  # from asking for a machine until it begins to load the model, which is measured
 
 
-class OfflineWorkload(Record, frozen=True, kw_only=True):
-    """The question of a batch job, as the user writes it in YAML: known by the key `offline`."""
+class Workload(Record, frozen=True, kw_only=True):
+    """The workload file: one for every command, each of which asks for the parts that it needs."""
 
     name: Name
-    offline: Volume
-    hardware: HardwareChoice
+    traffic: Traffic | None = None
+    slo: Slo | None = None
+    hardware: HardwareChoice | None = None
     inputs: Inputs | None = None
     quality: Quality | None = None
+    lifecycle: Lifecycle | None = None
+    baseline: Baseline | None = None
+    energy: EnergyChoice | None = None
+    fleet: Fleet | None = None
+    offline: Volume | None = None
 
 
-class Workload(Record, frozen=True, kw_only=True):
-    """The question, as the user writes it in YAML."""
+class OnlineWorkload(Record, frozen=True, kw_only=True):
+    """The parts of a workload that advice on traffic is about, with all that it needs."""
 
     name: Name
     traffic: Traffic
@@ -241,6 +247,16 @@ class Workload(Record, frozen=True, kw_only=True):
     baseline: Baseline | None = None
     energy: EnergyChoice | None = None
     fleet: Fleet | None = None
+
+
+class OfflineWorkload(Record, frozen=True, kw_only=True):
+    """The parts of a workload that advice on a batch job is about, with all that it needs."""
+
+    name: Name
+    offline: Volume
+    hardware: HardwareChoice
+    inputs: Inputs | None = None
+    quality: Quality | None = None
 
 
 class Trace(Record, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import cast
 
 import msgspec
 
@@ -13,17 +13,15 @@ from advisor.decide.advice.sites import NOTHING_PUBLIC, Request
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.errors import InputError
 from advisor.files.catalog import read_public_measurements
-from advisor.files.life import market_of
+from advisor.files.market import market_of
 from advisor.files.places import places
-from advisor.files.records import is_offline_advice, read_json, sha256
+from advisor.files.records import read_json, sha256
 from advisor.files.rulebook import rules_with
-from advisor.files.workload import examples_sha256, read_question, read_trace
+from advisor.files.workload import examples_sha256, question_of, read_trace, read_workload, without_use
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.profile import Profile, Site
-from advisor.schema.workload import Lifecycle, OfflineWorkload, Trace, Workload
-
-if TYPE_CHECKING:
-    pass
+from advisor.schema.record import Exclusion
+from advisor.schema.workload import Lifecycle, OfflineWorkload, OnlineWorkload, Trace
 
 
 def advise_on(
@@ -37,7 +35,8 @@ def advise_on(
 ) -> Advice | OfflineAdvice:
     """Return the advice on a saved profile; a search may be stopped by `is_over`."""
     measured = read_profile(profile_path)
-    question = read_question(workload_path)
+    workload = read_workload(workload_path)
+    question = question_of(workload, workload_path)
     if question.quality is not None and question.quality.data is not None:
         measured = with_quality_on(measured, {examples_sha256(workload_path.parent, question.quality.data)})
     try:
@@ -50,6 +49,7 @@ def advise_on(
             now=now,
             rules_folder=rules_folder,
             confidence=confidence,
+            exclusions=without_use(workload, question),
         )
         if isinstance(question, OfflineWorkload):
             return advise_offline(measured, question, request)
@@ -95,7 +95,7 @@ def with_quality_on(measured: Profile, data_sha256: set[str]) -> Profile:
 
 
 def request_of(
-    workload: Workload,
+    workload: OnlineWorkload,
     measured: Profile,
     profile_path: Path,
     *,
@@ -104,6 +104,7 @@ def request_of(
     now: str,
     rules_folder: Path | None = None,
     confidence: float = USUAL_CONFIDENCE,
+    exclusions: tuple[Exclusion, ...] = (),
 ) -> Request:
     """Return what is asked of the decision, with the hardware and prices that come with advisor, its rules and those of the user."""
     where = places(workload, workload_path, measured.sites, now=now)
@@ -117,13 +118,13 @@ def request_of(
         market=market_of(workload.lifecycle or Lifecycle()),
         home=where.home,
         places=where.offered,
-        exclusions=where.exclusions,
+        exclusions=(*exclusions, *where.exclusions),
         public=NOTHING_PUBLIC if are_measured else read_public_measurements(),
         confidence=confidence,
     )
 
 
-def recorded(workload: Workload, workload_path: Path) -> Trace | None:
+def recorded(workload: OnlineWorkload, workload_path: Path) -> Trace | None:
     """Return the trace that a workload names, None if it names none."""
     name = workload.traffic.trace
     return read_trace(workload_path.parent / name) if name is not None else None
@@ -131,15 +132,16 @@ def recorded(workload: Workload, workload_path: Path) -> Trace | None:
 
 def read_advice(path: Path) -> Advice:
     """Return the advice in a file; raise InputError for that on a batch job, which has no traffic."""
-    if is_offline_advice(path):
+    advice = read_any_advice(path)
+    if isinstance(advice, OfflineAdvice):
         raise InputError(
             f"{path}: advice on a batch job, which has no traffic to replay", hint="advisor report tells what it says"
         )
-    return read_json(path, Advice, made_by="advisor advise")
+    return advice
 
 
 def read_any_advice(path: Path) -> Advice | OfflineAdvice:
     """Return the advice in a file, on traffic or on a batch job."""
-    if is_offline_advice(path):
-        return read_json(path, OfflineAdvice, made_by="advisor advise")
-    return read_advice(path)
+    # A record or another: the file says which by its `kind`.
+    kinds = cast("type[Advice | OfflineAdvice]", Advice | OfflineAdvice)
+    return read_json(path, kinds, made_by="advisor advise")

@@ -6,27 +6,27 @@ from advisor.decide.classify import classify_workload
 from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.verdict.rules import Rulebook
 from advisor.errors import InputError
-from advisor.files.life import LifeWorkload, market_of, read_life, read_portfolio, requests_per_s
+from advisor.files.market import market_of
 from advisor.files.rulebook import explained, read_rules, rule_named, rules_with
+from advisor.files.workload import read_portfolio, read_workload, requests_per_s
 from advisor.schema.catalog import Rule, RuleExplanation
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
+from advisor.schema.workload import Lifecycle
 
 
 def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classification:
     """Return the classification of the workload in a file."""
     rules = Rulebook(rules_with(rules_folder))
-    return classified(read_life(path), path, rules, now=now)
-
-
-def classified(workload: LifeWorkload, path: Path, rules: Rulebook, *, now: str) -> Classification:
-    """Return the classification of a workload that was read from `path`."""
+    workload = read_workload(path)
+    lifecycle = workload.lifecycle or Lifecycle()
+    rate = requests_per_s(workload, path)
     try:
         return classify_workload(
             workload.name,
-            requests_per_s(workload, path),
-            workload.lifecycle,
-            market_of(workload.lifecycle),
+            rate,
+            lifecycle,
+            market_of(lifecycle),
             rules,
             created=now,
             latency_target_s=workload.slo.latency_s if workload.slo else None,
@@ -43,10 +43,15 @@ def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
     members = []
     for entry in portfolio.workloads:
         place = path.parent / entry.workload
-        workload = read_life(place)
-        market = market_of(workload.lifecycle)
-        life = life_of(requests_per_s(workload, place), workload.lifecycle, market)
-        members.append(Member(entry, workload.name, life, workload.lifecycle, market))
+        workload = read_workload(place)
+        lifecycle = workload.lifecycle or Lifecycle()
+        market = market_of(lifecycle)
+        rate = requests_per_s(workload, place)
+        try:
+            life = life_of(rate, lifecycle, market)
+        except InputError as error:
+            raise InputError(f"{place}: {error.fault}", hint=error.hint) from error
+        members.append(Member(entry, workload.name, life, lifecycle, market))
     try:
         return plan(portfolio, members, created=now)
     except InputError as error:

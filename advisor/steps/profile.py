@@ -27,35 +27,21 @@ from advisor.measure.variants.quantize import QUANTIZING
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import Scheme
 from advisor.schema.model import ModelFacts, ModelInput
+from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile, ProfileSettings, Site
 from advisor.schema.record import SCHEMA_VERSION
-from advisor.schema.workload import OfflineWorkload, Quality, Workload
+from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Quality
 from advisor.steps.serve import trial
 
-DEFAULT_BUDGET_S = 60.0
-DEFAULT_MAX_BATCH_SIZE = 64
 # The trial takes some seconds beside the budget: who gives less for everything wants none of it.
 LEAST_BUDGET_FOR_TRIAL_S = 10.0
 
 
-class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line says of a profile; None leaves the workload or the default to say it."""
-
-    workload: Path | None = None
-    inputs: Path | None = None
-    variants: tuple[Path, ...] = ()
-    budget_s: float = DEFAULT_BUDGET_S
-    max_batch_size: int = DEFAULT_MAX_BATCH_SIZE
-    seed: int = 0
-    fresh: bool = False
-    hardware: str = "local"
-    schemes: tuple[str, ...] = ()  # tried whatever the pre-flight says of them
-
-
-def inspect(model: Path, inputs: Path | None, folder: Path) -> ModelFacts:
-    """Return the facts of an ONNX file, or of a checkpoint, which is exported into `folder` first."""
+def inspect(model: Path, inputs: Path | None) -> ModelFacts:
+    """Return the facts of an ONNX file, or of a checkpoint, which is exported for that and not kept."""
     rows = input_rows.read_npz(inputs, "--inputs") if inputs else None
-    return _facts(model, _onnx_file(model, folder), (), rows)
+    with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
+        return _facts(model, _onnx_file(model, Path(folder)), (), rows)
 
 
 def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> Profile:
@@ -78,7 +64,7 @@ def _profile(
     model: Path,
     output: Path,
     options: ProfileOptions,
-    workload: Workload | OfflineWorkload | None,
+    workload: OnlineWorkload | OfflineWorkload | None,
     scratch: Path,
     *,
     now: str,
@@ -164,7 +150,7 @@ def plan_for(
     model: Path,
     folder: Path,
     options: ProfileOptions,
-    workload: Workload | OfflineWorkload | None,
+    workload: OnlineWorkload | OfflineWorkload | None,
     scratch: Path,
     *,
     now: str,
@@ -181,7 +167,7 @@ def plan_for(
     for path in options.variants:
         _check_variant(path, facts)
     machine, catalogue, available = read_machine(), schemes(), providers()
-    asked = workload.baseline.variant if isinstance(workload, Workload) and workload.baseline else None
+    asked = workload.baseline.variant if isinstance(workload, OnlineWorkload) and workload.baseline else None
     wanted = frozenset(options.schemes) | ({asked} if asked in {scheme.id for scheme in catalogue} else frozenset())
     _check_schemes(options.schemes, catalogue)
     case = preflight.Case(
@@ -202,7 +188,7 @@ def plan_for(
     settings = ProfileSettings(
         sequence_lengths=lengths,
         max_batch_size=options.max_batch_size,
-        max_latency_s=workload.slo.latency_s if isinstance(workload, Workload) else None,  # of a batch job, any
+        max_latency_s=workload.slo.latency_s if isinstance(workload, OnlineWorkload) else None,  # of a batch job, any
         budget_s=options.budget_s,
         seed=options.seed,
         inputs_sha256=sha256(rows_path) if rows_path else None,

@@ -5,20 +5,18 @@ from typing import TYPE_CHECKING
 
 from advisor.files.records import write_record
 from advisor.schema.advice import Advice, OfflineAdvice
+from advisor.schema.options import USUAL_LOAD_TEST_S, ProfileOptions
 from advisor.steps.advise import advise_on
 from advisor.steps.report import write_reports
 
 if TYPE_CHECKING:
     from advisor.measure.variants.making import Report
-    from advisor.steps.profile import ProfileOptions
-
-LOAD_TEST_S = 30.0
 
 
 def recommend(
     model: Path,
     output: Path,
-    options: "ProfileOptions",
+    options: ProfileOptions,
     *,
     is_verified: bool,
     now: str,
@@ -39,6 +37,11 @@ def recommend(
         from advisor.steps.verify import verify
 
         return verify(
-            output / "advice.json", options.workload, wanted_s=LOAD_TEST_S, now=now, report=report, rules_folder=rules_folder
+            output / "advice.json",
+            options.workload,
+            wanted_s=USUAL_LOAD_TEST_S,
+            now=now,
+            report=report,
+            rules_folder=rules_folder,
         )
     return advice

@@ -20,7 +20,7 @@ from advisor.measure.serving.server import Serve
 from advisor.schema.advice import Candidate, LoadTest, Place, Prediction
 from advisor.schema.profile import Calibration, Measurement, Profile, Site
 from advisor.schema.record import Estimate
-from advisor.schema.workload import HardwareChoice, Inputs, SequenceLength, Slo, Traffic, Workload
+from advisor.schema.workload import HardwareChoice, Inputs, OnlineWorkload, SequenceLength, Slo, Traffic
 from advisor.units import seconds
 
 TRIAL_S = 3.0
@@ -124,7 +124,7 @@ def trial(measured: Profile, here: Site, folder: Path) -> Calibration | None:
 
 
 def _lightly_loaded(measured: Profile, here: Site, requests_per_s: float, length: int | None) -> SiteUnderLoad:
-    workload = Workload(
+    workload = OnlineWorkload(
         name="trial",
         traffic=Traffic(requests_per_s=requests_per_s),
         slo=Slo(latency_s=1.0, quantile=0.5),

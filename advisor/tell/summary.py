@@ -27,6 +27,12 @@ def summary(advice: Advice | OfflineAdvice) -> str:
     return "\n".join([*(" ".join(part for part in line.splitlines() if part) for line in lines), *_ranking(advice)])
 
 
+def full_summary(advice: Advice | OfflineAdvice) -> str:
+    """Return the summary, and a paragraph for each load test where there were any; no newline at the end."""
+    seen = load_tests(advice) if isinstance(advice, Advice) else ""
+    return "\n".join(part for part in (summary(advice), seen) if part)
+
+
 def _ranking(advice: Advice) -> list[str]:
     lines = []
     for rank, place in enumerate(advice.places, start=1):

@@ -172,8 +172,11 @@ def test_a_key_that_is_given_twice_is_refused(tmp_path, key, old, new):
     assert refusal.fault.endswith(f": {key}: given twice")
 
 
-def test_a_missing_key_is_named(tmp_path):
-    assert "`slo`" in refusal_of(written(tmp_path, "name: a\ntraffic: {requests_per_s: 1}")).fault
+@pytest.mark.parametrize(
+    ("key", "content"), [("name", "traffic: {requests_per_s: 1}"), ("latency_s", "name: a\nslo: {quantile: 0.9}")]
+)
+def test_a_missing_key_is_named(tmp_path, key, content):
+    assert f"`{key}`" in refusal_of(written(tmp_path, content)).fault
 
 
 @pytest.mark.parametrize(

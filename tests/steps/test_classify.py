@@ -140,8 +140,16 @@ def test_a_small_bill_is_answered_by_doing_nothing(advisor, tmp_path):
             "  ranges: {horizon_months: [1, 2]}\n  serving:",
         ),
         ("lifecycle.sources.inputs: no such figure", "  serving:", "  sources: {inputs: guess}\n  serving:"),
-        ("'h100' is neither `local` nor in the catalogue", "{serving_usd_per_hour: 0.02}", "{device: h100}"),
-        ("'gpt-4.1-mega' is not in the price list", "{serving_usd_per_hour: 0.02}", "{api_model: gpt-4.1-mega}"),
+        (
+            "lifecycle.serving.device: 'h100' is neither `local` nor in the catalogue",
+            "{serving_usd_per_hour: 0.02}",
+            "{device: h100}",
+        ),
+        (
+            "lifecycle.serving.api_model: 'gpt-4.1-mega' is not in the price list",
+            "{serving_usd_per_hour: 0.02}",
+            "{api_model: gpt-4.1-mega}",
+        ),
         ("lifecycle.horizon_months: 1,200.0 is more than 600", "  serving:", "  horizon_months: 100 years\n  serving:"),
         (
             "lifecycle.model: more parameters are active",

@@ -11,6 +11,7 @@ from advisor.errors import InputError
 from advisor.files.catalog import read_device
 from advisor.files.records import write_record
 from advisor.schema.model import OperatorFacts
+from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile
 from advisor.steps import profile as profiling
 from advisor.steps.advise import advise_on
@@ -37,7 +38,7 @@ def test_what_another_machine_measured_decides_there(tmp_path: Path) -> None:
         "hardware: {allowed: [local, c7i.xlarge], price_usd_per_hour: {local: 5}}\n"
     )
 
-    result = CliRunner().invoke(cli, ["profile", str(here), "--merge", str(there), "-o", str(tmp_path / "both.json")])
+    result = CliRunner().invoke(cli, ["merge", str(here), str(there), "-o", str(tmp_path / "both.json")])
     advice = advise_on(tmp_path / "both.json", tmp_path / "w.yaml", now=NOW)
 
     assert 0 == result.exit_code
@@ -88,7 +89,7 @@ def test_profiles_of_other_models_and_of_the_same_machine_are_refused(tmp_path: 
 
 
 def test_a_gpu_is_not_said_to_be_measured_by_what_runs_on_cpus(tmp_path: Path) -> None:
-    options = profiling.ProfileOptions(hardware="t4")
+    options = ProfileOptions(hardware="t4")
 
     with pytest.raises(InputError, match="t4 is a gpu"):
         profiling.profile(tmp_path / "m.onnx", tmp_path / "p.json", options, now=NOW, report=print)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from advisor.errors import InputError
-from advisor.files.workload import read_workload
+from advisor.files.workload import read_question
 from advisor.measure.model import input_rows
-from advisor.steps.profile import ProfileOptions, plan_for
+from advisor.schema.options import ProfileOptions
+from advisor.steps.profile import plan_for
 from tests import models
 from tests.models import CLASSES, WIDTH, save
 
@@ -44,7 +45,7 @@ def plan_of(folder, quality, **options):
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
     asked = ProfileOptions(workload=path, **options)
-    return plan_for(folder / "model.onnx", folder / "p.variants", asked, read_workload(path), scratch, now="")
+    return plan_for(folder / "model.onnx", folder / "p.variants", asked, read_question(path), scratch, now="")
 
 
 def test_calibration_that_overlaps_with_evaluation_is_refused(folder):

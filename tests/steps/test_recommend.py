@@ -13,12 +13,12 @@ from sklearn.ensemble import RandomForestClassifier
 
 from advisor.errors import InputError
 from advisor.files.records import read_json, sha256, write_record
-from advisor.files.workload import read_question, read_trace, read_workload, sequence_lengths
+from advisor.files.workload import read_question, read_trace, sequence_lengths
 from advisor.schema.advice import Advice
+from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile
 from advisor.schema.workload import Inputs, SequenceLength
 from advisor.steps.advise import advise_on, read_advice
-from advisor.steps.profile import ProfileOptions
 from advisor.steps.profile import profile as measure
 from advisor.steps.recommend import recommend
 from advisor.steps.serve import trial
@@ -145,7 +145,7 @@ def test_the_workload_in_the_readme_is_one(tmp_path):
     (tmp_path / "workload.yaml").write_text(text)
     (tmp_path / "eval.npz").touch()
 
-    assert read_workload(tmp_path / "workload.yaml").slo.latency_s == 0.05
+    assert read_question(tmp_path / "workload.yaml").slo.latency_s == 0.05
 
 
 # --- quality on the user's own data --------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def test_a_trace_may_have_other_columns_and_requests_at_one_moment(tmp_path):
 
 
 def test_the_lengths_of_a_trace_are_those_to_measure_where_the_workload_names_none(tmp_path):
-    asked = read_workload(trace_file(tmp_path, lengths=[8] * 15 + [32] * 4 + [200]))
+    asked = read_question(trace_file(tmp_path, lengths=[8] * 15 + [32] * 4 + [200]))
 
     assert SequenceLength(p50=8, p95=32, max=200) == asked.inputs.sequence_length
 

@@ -20,7 +20,17 @@ from advisor.schema.lifetime import BreakEven, CostLine, Expiry, Finding, Flip, 
 from advisor.schema.model import Batching, ModelFacts, ModelInput, ModelOutput, OperatorFacts
 from advisor.schema.profile import Agreement, Calibration, Machine, QualityResult
 from advisor.schema.record import SCHEMA_VERSION, Basis, Estimate, Exclusion
-from advisor.schema.workload import Baseline, HardwareChoice, Inputs, Lifecycle, Quality, SequenceLength, Slo, Traffic, Workload
+from advisor.schema.workload import (
+    Baseline,
+    HardwareChoice,
+    Inputs,
+    Lifecycle,
+    OnlineWorkload,
+    Quality,
+    SequenceLength,
+    Slo,
+    Traffic,
+)
 
 SECONDS_PER_ITEM = {
     "fp32": {32: 0.0079, 128: 0.0312},
@@ -337,8 +347,8 @@ def opportunity(lever: str, saving_usd: float, *, pays: bool) -> Opportunity:
     )
 
 
-def workload() -> Workload:
-    return Workload(
+def workload() -> OnlineWorkload:
+    return OnlineWorkload(
         name="semantic search",
         traffic=Traffic(requests_per_s=60.0, burstiness_cv=1.4),
         slo=Slo(latency_s=0.05),
@@ -565,7 +575,7 @@ def minimal() -> Advice:
         profile_path=None,
         speed_ties=(),
         model=model,
-        workload=Workload(
+        workload=OnlineWorkload(
             name="a|b\n<i>c</i>",
             traffic=Traffic(trace="trace.csv"),
             slo=Slo(latency_s=0.001),

@@ -232,7 +232,7 @@ def test_json_is_the_advice_itself(advice: Advice) -> None:
     text = report.render(advice, "json")
 
     assert advice == msgspec.json.decode(text, type=Advice)
-    assert text.startswith('{\n  "schema_version"') and text.endswith("}\n")
+    assert text.startswith('{\n  "kind": "online",\n  "schema_version"') and text.endswith("}\n")
 
 
 @pytest.mark.parametrize("format_", report.formats())

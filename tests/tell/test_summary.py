@@ -2,8 +2,8 @@ import pytest
 from msgspec.structs import replace
 
 from advisor.schema.advice import Advice, PlaceAnswer
-from advisor.tell.summary import summary
-from tests.tell.advice_examples import BUILDERS, change, infeasible, keep, minimal
+from advisor.tell.summary import full_summary, load_tests, summary
+from tests.tell.advice_examples import BUILDERS, change, infeasible, keep, minimal, served
 
 EXAMPLES = [builder() for builder in BUILDERS]
 
@@ -73,3 +73,8 @@ def test_each_kind_of_hardware_has_a_line_that_says_how_it_is_known() -> None:
     first, second = lines.splitlines()[5:]
     assert first.split()[:3] == ["1", "local", "measured"]
     assert second.split()[:3] == ["2", "l4", "projected"] and "price of 2026-07-20 (old)" in second
+
+
+def test_load_tests_follow_the_summary_where_there_were_any() -> None:
+    assert summary(change()) == full_summary(change())
+    assert f"{summary(served())}\n{load_tests(served())}" == full_summary(served())

@@ -11,7 +11,7 @@ from advisor.decide.lifetime.inputs import Market
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
 from advisor.schema.advice import Prediction
-from advisor.schema.workload import Workload
+from advisor.schema.workload import OnlineWorkload
 
 
 class Decision(NamedTuple):
@@ -71,7 +71,9 @@ def weigh_effort(chosen: Decision, home: SiteUnderLoad, market: Market) -> Decis
     """Return the decision to change nothing where the change takes more effort than it saves in the model's planned life."""
     if not chosen.is_compared:
         return chosen
-    effort = outlook.not_worth_it(market, home.workload, chosen.recommended, chosen.baseline, chosen.costs_today)
+    effort = outlook.not_worth_it(
+        market, home.workload, home.demand.requests_per_s, chosen.recommended, chosen.baseline, chosen.costs_today
+    )
     if effort is None:
         return chosen
     return chosen._replace(
@@ -84,6 +86,6 @@ def weigh_effort(chosen: Decision, home: SiteUnderLoad, market: Market) -> Decis
     )
 
 
-def _is_about_energy(workload: Workload) -> bool:
+def _is_about_energy(workload: OnlineWorkload) -> bool:
     asked = workload.energy
     return asked is not None and (asked.objective == "energy" or asked.max_joules_per_request is not None)

@@ -14,7 +14,7 @@ from advisor.kernels import pareto
 from advisor.schema.advice import PlaceAnswer, Prediction
 from advisor.schema.catalog import STALE_DAYS
 from advisor.schema.record import Exclusion
-from advisor.schema.workload import Workload
+from advisor.schema.workload import OnlineWorkload
 from advisor.units import number
 
 
@@ -42,7 +42,7 @@ def search_site(site: SiteUnderLoad, baseline: Prediction) -> Searched | None:
     return Searched(site, found, space, best)
 
 
-def ordered(searched: list[Searched], workload: Workload) -> list[Searched]:
+def ordered(searched: list[Searched], workload: OnlineWorkload) -> list[Searched]:
     """Return the kinds of hardware, the best answer first: those that keep target and limits, then by the objective."""
     by_energy = workload.energy is not None and workload.energy.objective == "energy"
 
@@ -54,12 +54,12 @@ def ordered(searched: list[Searched], workload: Workload) -> list[Searched]:
     return sorted(searched, key=rank)
 
 
-def is_eligible(entry: Searched, workload: Workload) -> bool:
+def is_eligible(entry: Searched, workload: OnlineWorkload) -> bool:
     """Return whether the best of it keeps the target, and what it takes in energy stays within the limit at its upper end."""
     return bool(entry.found.cheapest) and over_energy(entry, workload) is None
 
 
-def over_energy(entry: Searched, workload: Workload) -> Exclusion | None:
+def over_energy(entry: Searched, workload: OnlineWorkload) -> Exclusion | None:
     """Return why energy rules the hardware out, None if it does not: what is not known keeps no limit."""
     limit = workload.energy.max_joules_per_request if workload.energy else None
     joules = entry.best.energy_joules_per_request
@@ -100,7 +100,7 @@ def merged_frontier(front: tuple[Prediction, ...], searched: list[Searched]) -> 
     return tuple(sorted(kept, key=lambda entry: (entry.cost_usd_per_hour.value, entry.latency_slo_s.value)))
 
 
-def ruled_out(searched: list[Searched], workload: Workload) -> tuple[Exclusion, ...]:
+def ruled_out(searched: list[Searched], workload: OnlineWorkload) -> tuple[Exclusion, ...]:
     """Return the hardware that the limit on energy leaves no chance."""
     return tuple(entry for each in searched if (entry := over_energy(each, workload)) is not None)
 

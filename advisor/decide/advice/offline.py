@@ -20,7 +20,7 @@ from advisor.errors import InputError
 from advisor.schema.advice import Certificate, OfflineAdvice, OfflineChoice
 from advisor.schema.profile import Profile
 from advisor.schema.record import SCHEMA_VERSION, Basis, Estimate
-from advisor.schema.workload import OfflineWorkload, Slo, Traffic, Workload
+from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Slo, Traffic
 from advisor.units import counted, seconds, usd
 
 ENDS = ("low", "value", "high")
@@ -105,10 +105,10 @@ def _certificate(choices: list[_Considered]) -> Certificate:
     )
 
 
-def as_online(workload: OfflineWorkload) -> Workload:
+def as_online(workload: OfflineWorkload) -> OnlineWorkload:
     """Return a workload of the same requests at the rate that the deadline asks for, with a target that excludes nothing."""
     volume = workload.offline
-    return Workload(
+    return OnlineWorkload(
         name=workload.name,
         traffic=Traffic(requests_per_s=volume.items / volume.deadline_s),
         slo=Slo(latency_s=volume.deadline_s),

@@ -9,11 +9,16 @@ from advisor.decide.queue.site import SiteUnderLoad
 from advisor.schema.advice import Prediction
 from advisor.schema.lifetime import BreakEven, Expiry, Opportunity, Outlook, Verdict
 from advisor.schema.record import Estimate
-from advisor.schema.workload import Lifecycle, Workload
+from advisor.schema.workload import Lifecycle, OnlineWorkload
 
 
 def not_worth_it(
-    market: Market, workload: Workload, recommended: Prediction | None, baseline: Prediction, costs_today: Costs
+    market: Market,
+    workload: OnlineWorkload,
+    requests_per_s: float,
+    recommended: Prediction | None,
+    baseline: Prediction,
+    costs_today: Costs,
 ) -> str | None:
     """Return the headline that says so where the change takes more effort than it saves in the model's planned life, else None.
 
@@ -22,7 +27,7 @@ def not_worth_it(
     if workload.lifecycle is None or recommended is None:
         return None
     change = measured_changes.everything(recommended, baseline, market)
-    life = _life(workload, baseline.cost_usd_per_hour, market, 1.0)
+    life = _life(workload, baseline.cost_usd_per_hour, market, requests_per_s)
     gain = measured_changes.gain_of(change, costs_today, life.values) if change is not None else None
     if gain is None or gain.net_usd > 0:
         return None
@@ -60,7 +65,7 @@ def of_advice(
     return (told, tuple(evens)) if home.workload.lifecycle is not None else (_without_a_plan(told), ())
 
 
-def _life(workload: Workload, serving: Estimate, market: Market, requests_per_s: float) -> Life:
+def _life(workload: OnlineWorkload, serving: Estimate, market: Market, requests_per_s: float) -> Life:
     return life_of(requests_per_s, workload.lifecycle or Lifecycle(), market, measured=serving)
 
 

@@ -15,7 +15,7 @@ from advisor.schema.advice import Place, SpeedTie
 from advisor.schema.catalog import LifetimeModel, PublicMeasurements, Rule
 from advisor.schema.profile import Profile
 from advisor.schema.record import Exclusion, Record
-from advisor.schema.workload import Baseline, Trace, Workload
+from advisor.schema.workload import Baseline, OnlineWorkload, Trace
 
 NOTHING_KNOWN = Market(model=LifetimeModel(constants={}, levers=()))
 NOTHING_PUBLIC = PublicMeasurements(series=(), errors=(), efficiency={}, sources={})
@@ -24,7 +24,7 @@ NOTHING_PUBLIC = PublicMeasurements(series=(), errors=(), efficiency={}, sources
 class Request(Record, frozen=True, kw_only=True):
     """What is asked, beside the profile: `profile_path` and the dates are told in the report."""
 
-    workload: Workload
+    workload: OnlineWorkload
     rules: tuple[Rule, ...]
     profile_sha256: str
     profile_path: str | None

@@ -8,7 +8,7 @@ from advisor.decide.service.measured import median_estimate, noise_floor, studen
 from advisor.schema.advice import ServiceCurve, SiteFacts, VariantSummary
 from advisor.schema.profile import Measurement, Profile, Site, Variant
 from advisor.schema.record import Estimate
-from advisor.schema.workload import Workload
+from advisor.schema.workload import OnlineWorkload
 from advisor.visits import is_clean
 
 
@@ -26,12 +26,12 @@ def site_facts(site: Site) -> SiteFacts:
     )
 
 
-def variant_rows(profile: Profile, workload: Workload) -> tuple[VariantSummary, ...]:
+def variant_rows(profile: Profile, workload: OnlineWorkload) -> tuple[VariantSummary, ...]:
     """Return a row for each variant of each site, the baseline of a site first."""
     return tuple(row for site in profile.sites for row in _rows(site, profile, workload))
 
 
-def _rows(site: Site, profile: Profile, workload: Workload) -> list[VariantSummary]:
+def _rows(site: Site, profile: Profile, workload: OnlineWorkload) -> list[VariantSummary]:
     cleaned, length = undisturbed(site), _usual_length(profile)
     rows = []
     for variant in site.variants:

@@ -79,9 +79,8 @@ def life_of(requests_per_s: float, lifecycle: Lifecycle, market: Market, *, meas
 
     Raises InputError for a range or a source of what is no input, and for an interval that its figure lies outside of.
     """
-    given = {"requests_per_s": requests_per_s, **_given(lifecycle)}
-    figures = {name: _figure(name, value, lifecycle) for name, value in given.items()}
-    figures |= {name: figure for name, figure in _looked_up(lifecycle, market).items() if name not in given}
+    figures = given_figures(requests_per_s, lifecycle)
+    figures |= {name: figure for name, figure in _looked_up(lifecycle, market).items() if name not in figures}
     assumed = {
         name: _assumed(constant)
         for name, constant in market.model.constants.items()
@@ -90,12 +89,21 @@ def life_of(requests_per_s: float, lifecycle: Lifecycle, market: Market, *, meas
     figures |= assumed
     if measured is not None:
         figures["serving_usd_per_hour"] = measured
+    return Life(figures=figures, assumed=frozenset(assumed), flags=_flags(lifecycle))
+
+
+def given_figures(requests_per_s: float | None, lifecycle: Lifecycle) -> dict[str, Estimate]:
+    """Return the figures that the workload file gives, each with its interval; a rate that is in a trace may be left out.
+
+    Raises InputError for a range or a source of what is no such figure, and for an interval that its figure lies outside of.
+    """
+    given = {"requests_per_s": requests_per_s, **_given(lifecycle)}
     for key, names in (("ranges", lifecycle.ranges), ("sources", lifecycle.sources)):
         for name in names:
             if name not in given:
                 known = ", ".join(sorted(given))
                 raise InputError(f"lifecycle.{key}.{name}: no such figure is given", hint=f"give one of: {known}")
-    return Life(figures=figures, assumed=frozenset(assumed), flags=_flags(lifecycle))
+    return {name: _figure(name, value, lifecycle) for name, value in given.items() if value is not None}
 
 
 def with_figures(life: Life, source: str, **values: float) -> Life:

@@ -9,7 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 from advisor.decide.queue import day
-from advisor.schema.workload import SequenceLength, Workload
+from advisor.schema.workload import OnlineWorkload, SequenceLength
 
 SEEDS = 4
 # So many requests beyond the quantile in each run, or of a day's busiest part in all runs together, that its sampling error stays
@@ -28,7 +28,12 @@ class Demand:
     """The requests that arrive: the same draws for every candidate, so that candidates differ by their configuration alone."""
 
     def __init__(
-        self, workload: Workload, *, lengths: tuple[int | None, ...], trace_s: np.ndarray | None, trace_length: np.ndarray | None
+        self,
+        workload: OnlineWorkload,
+        *,
+        lengths: tuple[int | None, ...],
+        trace_s: np.ndarray | None,
+        trace_length: np.ndarray | None,
     ) -> None:
         """`lengths` are the measured ones, ascending; `trace_s` (requests,) ascending arrival times, `trace_length` (requests,)."""
         self.trace_s = trace_s

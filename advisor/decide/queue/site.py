@@ -15,7 +15,7 @@ from advisor.schema.advice import Place, SpeedTie
 from advisor.schema.model import ModelFacts
 from advisor.schema.profile import ProfileSettings
 from advisor.schema.record import Record
-from advisor.schema.workload import Trace, Traffic, Workload
+from advisor.schema.workload import OnlineWorkload, Trace, Traffic
 
 
 class Question(Record, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ class Question(Record, frozen=True, kw_only=True):
 
     model: ModelFacts
     settings: ProfileSettings
-    workload: Workload
+    workload: OnlineWorkload
     trace: Trace | None
     home: str  # the hardware on which today's configuration runs
     today: Configuration
@@ -109,7 +109,7 @@ class SiteUnderLoad:
         return Simulator(asked, self.grids, self.service.calibrations, self.service.trial)
 
 
-def _asked_lengths(workload: Workload, trace: Trace | None) -> tuple[int, ...]:
+def _asked_lengths(workload: OnlineWorkload, trace: Trace | None) -> tuple[int, ...]:
     if trace is not None and trace.sequence_length is not None:
         return (min(trace.sequence_length), max(trace.sequence_length))
     asked = workload.inputs.sequence_length if workload.inputs else None

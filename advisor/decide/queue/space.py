@@ -5,7 +5,7 @@ from advisor.quality_floor import judge
 from advisor.schema.advice import Candidate
 from advisor.schema.profile import Site, Variant
 from advisor.schema.record import Record
-from advisor.schema.workload import Baseline, Workload
+from advisor.schema.workload import Baseline, OnlineWorkload
 from advisor.units import seconds
 
 QUEUE_DELAYS_S = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -43,7 +43,7 @@ class Admission(Record, frozen=True, kw_only=True):
     because: str
 
 
-def admission(variant: Variant, workload: Workload) -> Admission:
+def admission(variant: Variant, workload: OnlineWorkload) -> Admission:
     """Return whether the variant's quality is known to hold: it must be lossless, or measured on the user's data within the floor."""
     if variant.derived_from is None:
         return Admission(admitted=True, is_unknown=False, because="the baseline")
@@ -74,7 +74,7 @@ def baseline_configuration(site: Site, baseline: Baseline) -> Configuration:
 
 
 def configurations(
-    grids: dict[tuple[str, int, int], ServiceGrid], workload: Workload, today: Configuration, variants: set[str]
+    grids: dict[tuple[str, int, int], ServiceGrid], workload: OnlineWorkload, today: Configuration, variants: set[str]
 ) -> list[Configuration]:
     """Return every configuration of the given variants, today's first, then by how much would have to change."""
     delays = [delay for delay in QUEUE_DELAYS_S if delay <= MAX_DELAY_OF_TARGET * workload.slo.latency_s]

@@ -15,7 +15,7 @@ from advisor.schema.catalog import PublicMeasurements
 from advisor.schema.model import OperatorFacts
 from advisor.schema.profile import Profile, Variant
 from advisor.schema.record import Estimate
-from advisor.schema.workload import EnergyChoice, HardwareChoice, Lifecycle, LifeTeam, Workload
+from advisor.schema.workload import EnergyChoice, HardwareChoice, Lifecycle, LifeTeam, OnlineWorkload
 from tests import profiles
 from tests.lives import MARKET
 from tests.profiles import fixed_cost_law, power_law, profile, variant, with_site, workload
@@ -51,7 +51,9 @@ def at(where: Place, of: Profile, public: PublicMeasurements = PUBLIC) -> SiteUn
     return site
 
 
-def ask(asked: Workload, *places: Place, of: Profile | None = None, market: Market = NOTHING_KNOWN, **more: object) -> Advice:
+def ask(
+    asked: OnlineWorkload, *places: Place, of: Profile | None = None, market: Market = NOTHING_KNOWN, **more: object
+) -> Advice:
     allowed = ("local", *(entry.hardware.id for entry in places))
     choice = HardwareChoice(allowed=allowed, price_usd_per_hour=asked.hardware.price_usd_per_hour)
     asked = msgspec.structs.replace(asked, hardware=choice, **more)

@@ -9,7 +9,7 @@ from advisor.errors import InputError
 from advisor.measure.timing import profiler
 from advisor.measure.variants import comparison, screening
 from advisor.measure.variants.making import without_folders
-from advisor.schema.workload import HardwareChoice, Quality, Slo, Traffic, Workload
+from advisor.schema.workload import HardwareChoice, OnlineWorkload, Quality, Slo, Traffic
 from advisor.steps.profile import schemes
 from tests import models
 from tests.measure.timing.test_profiler import measured, plan_of, reason_of
@@ -67,7 +67,7 @@ def plan_with(folder, *names, **settings):
 
 
 def workload(**floor):
-    return Workload(
+    return OnlineWorkload(
         name="w",
         traffic=Traffic(requests_per_s=1.0),
         slo=Slo(latency_s=1.0),

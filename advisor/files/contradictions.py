@@ -1,0 +1,129 @@
+"""What a workload may not say, whichever command reads it: parts that contradict themselves or each other, and names that nobody knows."""
+
+import difflib
+import sys
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from advisor.decide.lifetime.inputs import given_figures
+from advisor.errors import InputError
+from advisor.files.catalog import carbon_of, hardware_names, read_device, read_token_price
+from advisor.quality_floor import METRICS, is_known
+from advisor.schema.workload import Lifecycle, LifeOptions, LifeServing, SequenceLength, Traffic, Workload
+
+MAX_SEQUENCE_LENGTH = 10_000_000  # ten minutes of audio at 16 kHz; more is a slip, and would not fit into memory
+MAX_HORIZON_MONTHS = 600
+MAX_BURSTINESS_CV = 10.0  # beyond, even the mean rate of a whole simulated run is left to chance
+MAX_QUANTILE = 0.9999
+
+
+class Fault(NamedTuple):
+    """What is wrong, its key first, and the way out."""
+
+    what: str
+    way_out: str
+
+
+def contradictions(workload: Workload) -> Iterator[Fault]:
+    """Yield the faults of a workload by itself: no file that it names is opened, and nothing is asked for that it does not say."""
+    if workload.traffic is not None:
+        yield from _of_traffic(workload.traffic)
+        if workload.fleet is not None and workload.traffic.trace is not None:
+            yield Fault("fleet: needs traffic.requests_per_s", "give the mean rate and, with diurnal, its course")
+    if workload.inputs is not None and workload.inputs.sequence_length is not None:
+        yield from _of_lengths(workload.inputs.sequence_length)
+    if workload.slo is not None and workload.slo.quantile > MAX_QUANTILE:
+        yield _too_much("slo.quantile", workload.slo.quantile, MAX_QUANTILE, "no simulation is long enough to see it")
+    if workload.quality is not None and not is_known(metric := workload.quality.metric):
+        near = difflib.get_close_matches(metric, METRICS, n=1)
+        way_out = f"did you mean {near[0]}?" if near else f"known: {', '.join(METRICS)}, top5_accuracy, module:function"
+        yield Fault(f"quality.metric: there is no {metric!r}", way_out)
+    yield from _of_names(workload)
+    if workload.lifecycle is not None:
+        yield from _of_lifecycle(workload.lifecycle, workload.traffic)
+
+
+def _of_traffic(traffic: Traffic) -> Iterator[Fault]:
+    if (traffic.requests_per_s is None) == (traffic.trace is None):
+        yield Fault("traffic: give either requests_per_s or trace", "for example: traffic: {requests_per_s: 40}")
+    if traffic.diurnal is not None and traffic.trace is not None:
+        yield Fault("traffic.diurnal: a trace has its own course of the day", "remove diurnal, or give requests_per_s instead")
+    if traffic.diurnal is not None and not any(traffic.diurnal):
+        yield Fault("traffic.diurnal: no part of the day has any requests", "give at least one of them a rate above 0")
+    if traffic.burstiness_cv > MAX_BURSTINESS_CV:
+        way_out = "record a trace of such traffic instead"
+        yield _too_much("traffic.burstiness_cv", traffic.burstiness_cv, MAX_BURSTINESS_CV, way_out)
+
+
+def _of_lengths(lengths: SequenceLength) -> Iterator[Fault]:
+    if not lengths.p50 <= (lengths.p95 or lengths.p50) <= (lengths.max or sys.maxsize):
+        yield Fault("inputs.sequence_length: p50, p95 and max must ascend", "for example: {p50: 32, p95: 128, max: 256}")
+    longest = lengths.max or lengths.p95 or lengths.p50
+    if longest > MAX_SEQUENCE_LENGTH:
+        yield _too_much("inputs.sequence_length", longest, MAX_SEQUENCE_LENGTH, "give lengths in tokens or frames")
+
+
+def _of_names(workload: Workload) -> Iterator[Fault]:
+    hardware, fleet = workload.hardware, workload.fleet
+    known = {"local", *hardware_names()}
+    for key, names in (
+        ("hardware.allowed", hardware.allowed if hardware else ()),
+        ("hardware.price_usd_per_hour", hardware.price_usd_per_hour if hardware else ()),
+        ("fleet.reserved_usd_per_hour", fleet.reserved_usd_per_hour if fleet else ()),
+        ("fleet.spot_usd_per_hour", fleet.spot_usd_per_hour if fleet else ()),
+    ):
+        yield from (fault for name in names if name not in known for fault in _looked_up(read_device, key, name))
+    grid = workload.energy.grid if workload.energy else None
+    if grid is not None and carbon_of(grid) is None:
+        yield Fault(f"energy.grid: {grid!r} is not known", "name a country as FRA or USA, or a region of Google's cloud")
+
+
+def _of_lifecycle(life: Lifecycle, traffic: Traffic | None) -> Iterator[Fault]:
+    if life.horizon_months > MAX_HORIZON_MONTHS:
+        yield _too_much("lifecycle.horizon_months", life.horizon_months, MAX_HORIZON_MONTHS, "plan for at most fifty years")
+    for key, usd, plan in (
+        ("labels_usd", life.labels_usd, "data.labels_to_buy" if life.data and life.data.labels_to_buy else None),
+        ("fine_tuning_usd", life.fine_tuning_usd, "fine_tuning" if life.fine_tuning else None),
+        ("pre_training_usd", life.pre_training_usd, "pre_training" if life.pre_training else None),
+    ):
+        if usd is not None and plan is not None:
+            yield Fault(f"lifecycle: both {key} and {plan} are given", "give one of the two")
+    model, request = life.model, life.request
+    if model is not None and model.active_parameters is not None and model.active_parameters > model.parameters:
+        yield Fault("lifecycle.model: more parameters are active than there are", "parameters are all of them")
+    if request is not None and request.shared_prefix_tokens is not None and request.shared_prefix_tokens > request.input_tokens:
+        yield Fault("lifecycle.request: shared_prefix_tokens is more than input_tokens", "the shared ones are among the others")
+    yield from _of_serving(life.serving or LifeServing(), life.options or LifeOptions())
+    try:
+        given_figures(traffic.requests_per_s if traffic else None, life)
+    except InputError as error:
+        yield Fault(error.fault, error.hint)
+
+
+def _of_serving(serving: LifeServing, options: LifeOptions) -> Iterator[Fault]:
+    if serving.api_model is not None and serving.serving_usd_per_hour is not None:
+        yield Fault("lifecycle.serving: both api_model and serving_usd_per_hour are given", "give one of the two")
+    known = hardware_names()
+    for key, devices in (
+        ("lifecycle.serving.device", (serving.device,)),
+        ("lifecycle.options.alternative_devices", options.alternative_devices),
+    ):
+        unknown = (name for name in devices if name is not None and name not in known)
+        yield from (fault for name in unknown for fault in _looked_up(read_device, key, name))
+    for key, api in (
+        ("lifecycle.serving.api_model", serving.api_model),
+        ("lifecycle.options.alternative_api", options.alternative_api),
+    ):
+        if api is not None:
+            yield from _looked_up(read_token_price, key, api)
+
+
+def _looked_up(read: Callable[[str], object], key: str, name: str) -> Iterator[Fault]:
+    try:
+        read(name)
+    except InputError as error:
+        yield Fault(f"{key}: {error.fault}", error.hint)
+
+
+def _too_much(key: str, value: float, most: float, way_out: str) -> Fault:
+    return Fault(f"{key}: {value:,} is more than {most:,}", way_out)

@@ -1,0 +1,20 @@
+"""What the command line asks of a step beside its files. Plain tuples: `advisor --help` would wait for the library of the records."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+USUAL_LOAD_TEST_S = 30.0
+
+
+class ProfileOptions(NamedTuple):
+    """How to measure a model; None leaves the workload or the default to say it."""
+
+    workload: Path | None = None
+    inputs: Path | None = None
+    variants: tuple[Path, ...] = ()
+    schemes: tuple[str, ...] = ()  # tried whatever the pre-flight says of them
+    budget_s: float = 60.0
+    max_batch_size: int = 64
+    seed: int = 0
+    fresh: bool = False
+    hardware: str = "local"

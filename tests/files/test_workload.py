@@ -1,0 +1,495 @@
+"""One workload file for all commands: what is known is accepted; what is unknown or contradicts itself is refused, by all alike."""
+
+import copy
+import re
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from advisor.cli import cli
+from advisor.errors import InputError
+from advisor.files.records import read_json, write_record
+from advisor.files.workload import read_question, read_workload, requests_per_s
+from advisor.schema.advice import Advice, OfflineAdvice
+from advisor.schema.record import Record
+from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Workload
+from advisor.steps.advise import advise_on
+from advisor.steps.classify import classify_file, plan_portfolio
+from tests.profiles import NOW, fixed_cost_law, profile
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = {
+    "advise": ("advise", "profile.json", "-w", "w.yaml"),
+    "profile": ("profile", "model.onnx", "-w", "w.yaml"),
+    "recommend": ("recommend", "model.onnx", "-w", "w.yaml"),
+    "classify": ("classify", "w.yaml"),
+    "portfolio": ("portfolio", "portfolio.yaml"),
+}
+ADVISING = ("advise", "profile", "recommend")
+# Every key that can stand beside the others; what excludes others is below.
+EVERYTHING = {
+    "name": "everything",
+    "traffic": {"requests_per_s": 20, "burstiness_cv": 1.5, "diurnal": [1, 2, 1]},
+    "inputs": {"sequence_length": {"p50": 8, "p95": 16, "max": 32}},
+    "slo": {"latency_s": "500 ms", "quantile": "90 %"},
+    "hardware": {
+        "allowed": ["local", "t4"],
+        "price_usd_per_hour": {"local": 0.3, "t4": 0.5},
+        "provider": "aws",
+        "region": "us-east-1",
+        "term": "on-demand",
+        "prices": "prices.csv",
+    },
+    "quality": {"max_drop": "1 %", "metric": "accuracy", "data": "data.npz", "max_slice_drop": "2 %", "calibration": "other.npz"},
+    "baseline": {
+        "variant": "fp32",
+        "max_batch_size": 1,
+        "max_queue_delay_s": 0,
+        "intra_op_num_threads": 1,
+        "instances": 1,
+        "replicas": 2,
+    },
+    "energy": {
+        "objective": "cost",
+        "max_joules_per_request": 1000,
+        "power_usage_effectiveness": 1.2,
+        "grid": "FRA",
+        "local_power_watts": 50,
+    },
+    "fleet": {
+        "spare_replicas": 1,
+        "autoscaling": True,
+        "start_s": "30 s",
+        "reserved_usd_per_hour": {"local": 0.2},
+        "spot_usd_per_hour": {"t4": 0.1},
+        "max_spot_fraction": 0.5,
+    },
+    "lifecycle": {
+        "horizon_months": 24,
+        "growth_per_month": "2 %",
+        "price_decline_per_year": "10 %",
+        "discount_per_year": "5 %",
+        "fine_tunings_per_year": 2,
+        "quality_gap": 0.1,
+        "model": {"parameters": "8 B", "active_parameters": "2 B", "bytes_per_parameter": 2},
+        "request": {
+            "input_tokens": 1000,
+            "output_tokens": 200,
+            "shared_prefix_tokens": 500,
+            "agent_multiplier": 2,
+            "reasoning_multiplier": 2,
+        },
+        "serving": {
+            "device": "l4",
+            "device_usd_per_hour": 0.8,
+            "minimum_replicas": 2,
+            "devices_per_replica": 1,
+            "fleet_utilization_fraction": 0.5,
+        },
+        "fine_tuning": {
+            "method": "lora",
+            "fine_tuning_tokens": "10 M",
+            "experiments_per_release": 3,
+            "engineer_days_per_release": 5,
+        },
+        "pre_training": {"pre_training_tokens": "1 B", "pre_training_experiments": 2, "pre_training_engineer_days": 10},
+        "data": {
+            "labels_to_buy": 5000,
+            "usd_per_label": 1,
+            "review_fraction": 0.1,
+            "validation_usd": 1000,
+            "labels_available": 100,
+        },
+        "team": {"engineer_usd_per_day": 900, "serving_engineer_days_per_month": 1, "migration_engineer_days": 5},
+        "situation": {
+            "prompting_exhausted": True,
+            "retrieval_exhausted": False,
+            "domain_shift": 0.1,
+            "knowledge_updates_per_year": 4,
+            "data_must_stay": True,
+            "is_regulated": False,
+            "budget_usd": 100000,
+        },
+        "options": {
+            "student_parameters": "1 B",
+            "student_input_tokens": 300,
+            "student_labels": 1000,
+            "student_tokens": "1 M",
+            "alternative_api": "gpt-4.1-mini",
+            "alternative_devices": ["l40s"],
+            "reserved_discount": 0.3,
+            "spot_discount": 0.6,
+        },
+        "ranges": {"requests_per_s": [10, 40]},
+        "sources": {"requests_per_s": "a guess"},
+    },
+    "offline": {"items": 100000, "deadline_s": "10 min", "start_s": "30 s"},
+}
+# What takes the place of other keys: what is set, and what has to go.
+INSTEAD = {
+    "a trace": ({"traffic.trace": "trace.csv"}, ("traffic.requests_per_s", "traffic.diurnal", "fleet")),
+    "known costs": (
+        {"lifecycle.fine_tuning_usd": 5000, "lifecycle.labels_usd": 1000, "lifecycle.pre_training_usd": 0},
+        ("lifecycle.fine_tuning", "lifecycle.pre_training", "lifecycle.data.labels_to_buy"),
+    ),
+    "an API": ({"lifecycle.serving.api_model": "gpt-4.1-mini"}, ("lifecycle.serving.device",)),
+    "a known bill": ({"lifecycle.serving.serving_usd_per_hour": 3}, ()),
+}
+
+
+def record_in(kind):
+    """The record that a field holds, None where it holds none."""
+    kinds = (kind, *get_args(kind))
+    return next((each for each in kinds if isinstance(each, type) and issubclass(each, Record)), None)
+
+
+def fields(kind, path=()):
+    """Yield path, field and the record it is in, for every key at any depth."""
+    for field in msgspec.structs.fields(kind):
+        yield (*path, field.name), field
+        if (inner := record_in(field.type)) is not None:
+            yield from fields(inner, (*path, field.name))
+
+
+LEAVES = {".".join(path) for path, field in fields(Workload) if record_in(field.type) is None}
+OPTIONAL = {".".join(path) for path, field in fields(Workload) if not field.required}
+
+
+def keys(tree, path=()):
+    for name, value in tree.items():
+        yield (*path, name)
+        if isinstance(value, dict):
+            yield from keys(value, (*path, name))
+
+
+def within(tree, path):
+    for name in path:
+        tree = tree[name]
+    return tree
+
+
+def without(tree, *paths):
+    tree = copy.deepcopy(tree)
+    for path in paths:
+        *parts, name = path.split(".")
+        within(tree, parts).pop(name, None)
+    return tree
+
+
+def having(tree, values):
+    """The tree with values set, by path."""
+    tree = copy.deepcopy(tree)
+    for path, value in values.items():
+        *parts, name = path.split(".")
+        within(tree, parts)[name] = value
+    return tree
+
+
+def instead(name):
+    values, gone = INSTEAD[name]
+    return having(without(EVERYTHING, *gone), values)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with all that a workload may name, a profile, a model that is none, and a portfolio of one workload."""
+    place = tmp_path_factory.mktemp("workload")
+    (place / "prices.csv").write_text("provider,region,instance,term,usd_per_hour,date,source\n")
+    for name in ("data.npz", "other.npz", "model.onnx"):
+        (place / name).write_bytes(b"")
+    (place / "trace.csv").write_text("arrival_s\n" + "".join(f"{index / 20}\n" for index in range(200)))
+    (place / "portfolio.yaml").write_text("name: p\nbudget_usd: 1000\nworkloads: [{workload: w.yaml}]\n")
+    write_record(place / "profile.json", profile(fixed_cost_law(0.005, 0.0005), lengths=(8, 16, 32)))
+    return place
+
+
+@pytest.fixture
+def refusals(folder, monkeypatch):
+    """Has commands read a workload that they refuse; returns the line of each, by the name of the command."""
+    monkeypatch.chdir(folder)
+
+    def read(tree, *commands):
+        write(folder, tree)
+        return {name: refusal(COMMANDS[name]) for name in commands or COMMANDS}
+
+    return read
+
+
+def write(folder, tree):
+    (folder / "w.yaml").write_bytes(msgspec.yaml.encode(tree))
+    return folder / "w.yaml"
+
+
+def refusal(arguments):
+    ended = CliRunner().invoke(cli, arguments)
+    assert isinstance(ended.exception, InputError), f"{arguments}: {ended.output} {ended.exception}"
+    assert ended.exception.hint
+    return ended.exception.fault
+
+
+# --- what is known -------------------------------------------------------------------------------------------------------
+
+
+def test_the_examples_here_hold_every_key_of_the_record():
+    trees = (EVERYTHING, *(instead(name) for name in INSTEAD))
+
+    assert LEAVES <= {".".join(path) for tree in trees for path in keys(tree)}
+
+
+@pytest.mark.parametrize("tree", [EVERYTHING, *map(instead, INSTEAD)], ids=["everything", *INSTEAD])
+def test_every_command_accepts_every_key(folder, tree):
+    for_offline, for_online = without(tree, "slo"), without(tree, "offline")
+
+    assert "everything" == classify_file(write(folder, tree), None, now=NOW).workload
+    assert 1 == len(plan_portfolio(folder / "portfolio.yaml", now=NOW).choices)
+    assert isinstance(read_question(write(folder, for_online)), OnlineWorkload)
+    assert isinstance(read_question(write(folder, for_offline)), OfflineWorkload)
+
+
+def test_advice_is_given_on_a_workload_that_holds_every_key(folder):
+    online = advise_on(folder / "profile.json", write(folder, without(EVERYTHING, "offline")), now=NOW)
+    offline = advise_on(folder / "profile.json", write(folder, without(EVERYTHING, "slo")), now=NOW)
+
+    assert (Advice, OfflineAdvice) == (type(online), type(offline))
+    assert online.fleet is not None and online.outlook is not None
+
+
+def test_advice_on_a_batch_job_says_what_it_has_no_use_for(folder):
+    advice = advise_on(folder / "profile.json", write(folder, without(EVERYTHING, "slo")), now=NOW)
+
+    assert ["traffic", "lifecycle", "baseline", "energy", "fleet"] == [entry.what for entry in advice.exclusions[:5]]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sets(st.sampled_from(sorted(OPTIONAL - {"traffic", "traffic.requests_per_s"}))))
+def test_whatever_is_left_out_of_a_workload_it_can_be_classified(tmp_path_factory, gone):
+    path = write(tmp_path_factory.mktemp("part"), pruned(EVERYTHING, gone))
+
+    assert "everything" == classify_file(path, None, now=NOW).workload
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sets(st.sampled_from(sorted(OPTIONAL))), st.sampled_from(["slo", "offline"]))
+def test_whatever_is_left_out_of_a_workload_no_known_key_is_held_against_it(folder, gone, other):
+    path = write(folder, pruned(EVERYTHING, gone | {other}))
+
+    try:
+        read_question(path)
+    except InputError as error:
+        key = error.fault.removeprefix(f"{path}: ")
+        assert key.startswith(("traffic: give either", "hardware.price_usd_per_hour: no price")) or ": missing; " in key
+
+
+def pruned(tree, gone):
+    """The tree without some of its optional keys."""
+    paths = sorted(path for path in gone if path in {".".join(found) for found in keys(tree)})
+    tops = [path for path in paths if not any(path.startswith(f"{other}.") for other in paths)]
+    return without(tree, *tops)
+
+
+# --- what is not known ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["", *(".".join(path) for path, field in fields(Workload) if record_in(field.type))])
+def test_every_command_refuses_a_key_that_nobody_knows_at_any_depth(refusals, part):
+    tree = copy.deepcopy(EVERYTHING)
+    within(tree, [name for name in part.split(".") if name])["nobody_knows_it"] = 1
+    said = f"{part}.nobody_knows_it: unknown key".lstrip(".")
+
+    assert dict.fromkeys(COMMANDS, f"w.yaml: {said}") == refusals(tree)
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "value"),
+    [
+        ("hardware.allowed", "hardware.allowed: 'h100' is neither", ["local", "h100"]),
+        ("hardware.price_usd_per_hour", "hardware.price_usd_per_hour: 't5' is neither", {"local": 1, "t5": 1}),
+        ("fleet.reserved_usd_per_hour", "fleet.reserved_usd_per_hour: 't5' is neither", {"t5": 1}),
+        ("fleet.spot_usd_per_hour", "fleet.spot_usd_per_hour: 't5' is neither", {"t5": 1}),
+        ("energy.grid", "energy.grid: 'XYZ' is not known", "XYZ"),
+        ("quality.metric", "quality.metric: there is no 'acuracy'", "acuracy"),
+        ("lifecycle.serving.device", "lifecycle.serving.device: 'h100' is neither", "h100"),
+        ("lifecycle.serving.api_model", "lifecycle.serving.api_model: 'gpt-9' is not in the price list", "gpt-9"),
+        ("lifecycle.options.alternative_api", "lifecycle.options.alternative_api: 'gpt-9' is not in", "gpt-9"),
+        ("lifecycle.options.alternative_devices", "lifecycle.options.alternative_devices: 'h100' is neither", ["h100"]),
+        ("lifecycle.ranges", "lifecycle.ranges.tokens: no such figure is given", {"tokens": [1, 2]}),
+        ("lifecycle.sources", "lifecycle.sources.tokens: no such figure is given", {"tokens": "a guess"}),
+    ],
+)
+def test_every_command_refuses_a_name_that_nobody_knows(refusals, key, said, value):
+    faults = refusals(having(without(EVERYTHING, "offline"), {key: value}))
+
+    assert 1 == len(set(faults.values())) and faults["classify"].startswith(f"w.yaml: {said}")
+
+
+# --- what contradicts itself ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "values"),
+    [
+        ("traffic: give either requests_per_s or trace", {"traffic.trace": "trace.csv"}),
+        ("traffic: give either requests_per_s or trace", {"traffic": {}}),
+        ("traffic.diurnal: a trace has its own course", {"traffic": {"trace": "trace.csv", "diurnal": [1, 2]}}),
+        ("traffic.diurnal: no part of the day has any requests", {"traffic.diurnal": [0, 0]}),
+        ("traffic.burstiness_cv: 11.0 is more than", {"traffic.burstiness_cv": 11}),
+        ("fleet: needs traffic.requests_per_s", {"traffic": {"trace": "trace.csv"}}),
+        ("inputs.sequence_length: p50, p95 and max must ascend", {"inputs.sequence_length.p95": 4}),
+        ("inputs.sequence_length: 100,000,000 is more than", {"inputs.sequence_length.max": 100_000_000}),
+        ("slo.quantile: 0.99999 is more than", {"slo.quantile": 0.99999}),
+        ("lifecycle.horizon_months: 1,200.0 is more than", {"lifecycle.horizon_months": "100 years"}),
+        ("lifecycle: both labels_usd and data.labels_to_buy are given", {"lifecycle.labels_usd": 1}),
+        ("lifecycle: both fine_tuning_usd and fine_tuning are given", {"lifecycle.fine_tuning_usd": 1}),
+        ("lifecycle: both pre_training_usd and pre_training are given", {"lifecycle.pre_training_usd": 1}),
+        ("lifecycle.model: more parameters are active", {"lifecycle.model.active_parameters": "9 B"}),
+        ("lifecycle.request: shared_prefix_tokens is more", {"lifecycle.request.shared_prefix_tokens": 2000}),
+        (
+            "lifecycle.serving: both api_model and serving_usd_per_hour are given",
+            {"lifecycle.serving.api_model": "gpt-4.1-mini", "lifecycle.serving.serving_usd_per_hour": 1},
+        ),
+        (
+            "lifecycle.ranges.requests_per_s: 20 does not lie within 30 and 40",
+            {"lifecycle.ranges": {"requests_per_s": [30, 40]}},
+        ),
+    ],
+)
+def test_every_command_refuses_what_contradicts_itself(refusals, said, values):
+    faults = refusals(having(without(EVERYTHING, "offline"), values))
+
+    assert 1 == len(set(faults.values())) and faults["classify"].startswith(f"w.yaml: {said}")
+
+
+def test_a_trace_outside_of_the_interval_of_its_rate_is_refused_by_name(folder, refusals):
+    tree = having(instead("a trace"), {"lifecycle.ranges": {"requests_per_s": [30, 40]}})
+
+    assert "lifecycle.ranges.requests_per_s: 20 does not lie within 30 and 40" in refusals(tree, "classify")["classify"]
+    assert refusals(tree, "portfolio")["portfolio"].startswith("w.yaml: lifecycle.ranges.requests_per_s")
+
+
+# --- what a command needs ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [OnlineWorkload, OfflineWorkload])
+def test_what_advice_cannot_do_without_is_asked_for_with_the_commands_that_need_it(refusals, kind):
+    tree = without(EVERYTHING, "offline" if kind is OnlineWorkload else "slo")
+    needed = [field.name for field in msgspec.structs.fields(kind) if field.required and field.name not in ("name", "offline")]
+
+    for part in needed:
+        faults = refusals(without(tree, part), *ADVISING)
+        assert {f"w.yaml: {part}: missing; advisor advise, profile -w and recommend need it"} == set(faults.values())
+
+
+def test_all_that_is_missing_is_named_at_once_with_an_example(folder):
+    with pytest.raises(InputError, match="slo, hardware: missing") as refused:
+        read_question(write(folder, {"name": "a", "traffic": {"requests_per_s": 1}}))
+
+    assert "slo: {latency_s: 50 ms}" in refused.value.hint and "offline: {items" in refused.value.hint
+
+
+def test_the_way_out_that_is_shown_leads_out(folder):
+    tree = {"name": "a"}
+    for _ in range(2):
+        try:
+            read_question(write(folder, tree))
+        except InputError as error:
+            shown = re.findall(r"(traffic|slo|hardware): (\{.*?\}+)", error.hint)
+            tree |= {part: msgspec.yaml.decode(example) for part, example in shown}
+
+    assert isinstance(read_question(write(folder, tree)), OnlineWorkload)
+
+
+def test_a_price_of_the_machine_is_needed_for_advice_alone(folder, refusals):
+    tree = having(without(EVERYTHING, "offline"), {"hardware.price_usd_per_hour": {"t4": 1}})
+
+    faults = refusals(tree, *ADVISING)
+
+    assert 1 == len(set(faults.values()))
+    assert faults["profile"].startswith("w.yaml: hardware.price_usd_per_hour: no price for 'local'")
+    assert classify_file(folder / "w.yaml", None, now=NOW)
+
+
+@pytest.mark.parametrize("key", ["quality.data", "quality.calibration", "hardware.prices"])
+def test_files_are_asked_for_by_those_who_open_them(folder, refusals, key):
+    tree = having(without(EVERYTHING, "offline"), {key: "nowhere"})
+
+    assert {f"w.yaml: {key}: nowhere: no such file"} == set(refusals(tree, *ADVISING).values())
+    assert classify_file(folder / "w.yaml", None, now=NOW)
+
+
+def test_without_traffic_nothing_is_classified(refusals):
+    faults = refusals(without(EVERYTHING, "traffic"), "classify", "portfolio")
+
+    assert {"w.yaml: traffic: missing; advisor classify and portfolio need it"} == set(faults.values())
+
+
+def test_name_and_traffic_are_enough_to_be_classified(folder):
+    path = write(folder, {"name": "a", "traffic": {"requests_per_s": 1}})
+
+    assert ("a", 1.0) == (classify_file(path, None, now=NOW).workload, requests_per_s(read_workload(path), path))
+
+
+def test_two_targets_in_one_file_are_not_chosen_between(folder, refusals):
+    faults = refusals(EVERYTHING, *ADVISING)
+
+    assert {"w.yaml: slo, offline: two targets, and advisor advise, profile -w and recommend answer for one"} == set(
+        faults.values()
+    )
+    assert classify_file(folder / "w.yaml", None, now=NOW)
+
+
+# --- what is made of it --------------------------------------------------------------------------------------------------
+
+
+def test_the_parts_that_advice_is_about_are_those_of_the_workload_and_all_of_them_are_of_use():
+    whole = {field.name: record_in(field.type) for field in msgspec.structs.fields(Workload)}
+    online, offline = (
+        {field.name: record_in(field.type) for field in msgspec.structs.fields(kind)}
+        for kind in (OnlineWorkload, OfflineWorkload)
+    )
+
+    assert whole == online | offline
+
+
+def test_advice_in_its_file_says_on_what_it_is(folder):
+    for gone, kind, record in (("offline", "online", Advice), ("slo", "offline", OfflineAdvice)):
+        advice = advise_on(folder / "profile.json", write(folder, without(EVERYTHING, gone)), now=NOW)
+        write_record(folder / "advice.json", advice)
+
+        assert kind == msgspec.json.decode((folder / "advice.json").read_bytes())["kind"]
+        assert advice == read_json(folder / "advice.json", record, made_by="")
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(1, 500), min_size=100, max_size=240))
+def test_the_lengths_of_a_trace_are_told_by_its_quantiles(folder, lengths):
+    rows = "".join(f"{index / 10},{length}\n" for index, length in enumerate(lengths))
+    (folder / "lengths.csv").write_text(f"arrival_s,sequence_length\n{rows}")
+    tree = having(without(instead("a trace"), "offline", "inputs", "lifecycle"), {"traffic.trace": "lengths.csv"})
+
+    found = read_question(write(folder, tree)).inputs.sequence_length
+
+    expected = np.quantile(lengths, (0.5, 0.95), method="inverted_cdf")
+    assert [*expected, max(lengths)] == [found.p50, found.p95, found.max]
+
+
+# --- what is said of it --------------------------------------------------------------------------------------------------
+
+
+def keys_in_the_readme():
+    """The keys of the first cell of each row; what has no dot stands beside the first of its row."""
+    table = (ROOT / "README.md").read_text().split("| key | meaning | default |\n")[1].split("\n\n")[0]
+    for row in table.splitlines()[1:]:
+        first, *others = re.findall(r"`([^`]+)`", row.split("|")[1])
+        parent = first.rpartition(".")[0]
+        yield first
+        yield from (name if "." in name else f"{parent}.{name}".lstrip(".") for name in others)
+
+
+def test_the_readme_has_a_row_for_every_key_and_for_no_other():
+    assert sorted(LEAVES) == sorted(keys_in_the_readme())

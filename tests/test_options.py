@@ -1,0 +1,77 @@
+"""Options that commands share: declared once, the same wherever they are offered."""
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from advisor.cli import cli
+from advisor.options import PROFILE_OPTIONS, profile_options, put
+from advisor.schema.options import ProfileOptions
+
+SHARED = {"inputs", "variants", "schemes", "budget_s", "max_batch_size", "seed", "fresh"}
+
+
+def parameters(command):
+    return {entry.name: entry.to_info_dict() for entry in cli.commands[command].params if entry.name != "now"}
+
+
+def test_profile_and_recommend_offer_the_same_options():
+    profile, recommend = parameters("profile"), parameters("recommend")
+
+    assert SHARED <= profile.keys() and len(SHARED) == len(PROFILE_OPTIONS)
+    assert {name: profile[name] for name in SHARED} == {name: recommend[name] for name in SHARED}
+
+
+def test_every_option_of_a_profile_can_be_given_and_defaults_to_that_of_the_record():
+    offered = {entry.name: entry for entry in cli.commands["profile"].params}
+
+    assert set(ProfileOptions._fields) <= offered.keys()
+    assert ProfileOptions() == given()
+
+
+def given(*arguments):
+    """What a command with the options of a profile gets of a command line."""
+
+    @click.command()
+    @profile_options
+    @click.option("--hardware", default="local")
+    @click.argument("model")
+    def command(model, options):
+        assert "m.onnx" == model
+        return options
+
+    return command.main(["m.onnx", *arguments], standalone_mode=False)
+
+
+def test_what_is_given_arrives_in_one_record():
+    options = given(
+        "--variant", "a", "--variant", "b", "--scheme", "fp16", "--budget", "3", "--seed", "4", "--fresh", "--hardware", "t4"
+    )
+
+    assert (
+        ProfileOptions(variants=(Path("a"), Path("b")), schemes=("fp16",), budget_s=3.0, seed=4, fresh=True, hardware="t4")
+        == options
+    )
+
+
+@pytest.mark.parametrize("output", [None, Path("-")])
+def test_a_text_without_a_file_is_printed(output, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    put("a text\n", output)
+
+    assert "a text\n" == capsys.readouterr().out and [] == list(tmp_path.iterdir())
+
+
+def test_a_text_with_a_file_is_written_there(capsys, tmp_path):
+    put("a text\n", tmp_path / "new" / "file")
+
+    assert ("", "a text\n") == (capsys.readouterr().out, (tmp_path / "new" / "file").read_text())
+
+
+def test_there_is_one_way_to_merge():
+    ended = CliRunner().invoke(cli, ["profile", "here.json", "--merge", "there.json"])
+
+    assert 2 == ended.exit_code and "No such option" in ended.output
