@@ -9,7 +9,6 @@ from advisor import __version__
 from advisor.errors import AdvisorError
 from advisor.hardware_commands import hardware
 from advisor.options import (
-    FORMATS,
     INPUTS,
     NOW,
     OUTPUT,
@@ -24,6 +23,7 @@ from advisor.options import (
     put,
 )
 from advisor.schema.options import USUAL_LOAD_TEST_S, ProfileOptions
+from advisor.tell.formats import formats
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -36,7 +36,7 @@ def cli() -> None:
     advisor profile   MODEL                      measure: slow, once, on the target machine
     advisor merge     A.json B.json -o C.json    add what another machine measured
     advisor advise    profile.json -w W.yaml     decide: repeatable, under a second
-    advisor report    advice.json                tell: html, md or json
+    advisor report    advice.json                tell: a page, Markdown or another format
     advisor verify    advice.json                serve it for real, under the workload's load
     advisor classify  W.yaml                     serving or training, without a model file
     advisor portfolio P.yaml                     many workloads, one budget
@@ -149,7 +149,7 @@ def advise(
 
 @cli.command()
 @click.argument("advice", type=PATH)
-@format_option(*FORMATS, default="md")
+@format_option(*formats("advice", "offline"), default="md")
 @OUTPUT
 def report(advice: Path, format_: str, output: Path | None) -> None:
     """Render the report on ADVICE.
@@ -224,7 +224,7 @@ def recommend(model: Path, output: Path, options: ProfileOptions, is_verified: b
 
 @cli.command()
 @click.argument("workload", type=PATH)
-@format_option("text", *FORMATS, default="text")
+@format_option(*formats("classification"), default="text")
 @OUTPUT
 @RULES
 @NOW
@@ -235,14 +235,14 @@ def classify(workload: Path, format_: str, output: Path | None, rules: Path | No
     advisor classify workload.yaml
     """
     from advisor.steps.classify import classify_file
-    from advisor.tell.life import rendered
+    from advisor.tell.report import render
 
-    put(rendered(classify_file(workload, rules, now=now), format_), output)
+    put(render(classify_file(workload, rules, now=now), format_), output)
 
 
 @cli.command()
 @click.argument("portfolio", type=PATH)
-@format_option("text", "json", default="text")
+@format_option(*formats("portfolio"), default="text")
 @OUTPUT
 @NOW
 def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> None:
@@ -252,9 +252,9 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
     advisor portfolio portfolio.yaml
     """
     from advisor.steps.classify import plan_portfolio
-    from advisor.tell.life import rendered_plan
+    from advisor.tell.report import render
 
-    put(rendered_plan(plan_portfolio(portfolio, now=now), format_), output)
+    put(render(plan_portfolio(portfolio, now=now), format_), output)
 
 
 @cli.command()

@@ -12,7 +12,6 @@ import click
 from advisor.schema.options import ProfileOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-FORMATS = ("html", "md", "json")
 PATH = click.Path(path_type=Path)
 USUAL = ProfileOptions()
 STANDARD_OUTPUT = Path("-")

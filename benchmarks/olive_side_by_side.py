@@ -26,12 +26,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import quantization
 from quantization_models import Case, minilm
 
 from advisor.measure.runtime.machine import has_vnni, read_machine
-from advisor.measure.variants import comparison, quantize, screening
+from advisor.measure.variants import quantize
+from advisor.measure.variants.settings import ScreeningSettings
 
 PINNED = "olive-ai==0.13.0"
 TIMEOUT_S = 150
@@ -139,8 +141,9 @@ def main() -> None:
     parser.add_argument("--make-only", action="store_true", help="let Olive make its files and stop")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter visits")
     arguments = parser.parse_args()
-    comparison.LOOKS, comparison.LOOK_S = (3, 0.03) if arguments.quick else (quantization.LOOKS, quantization.LOOK_S)
-    comparison.HOPELESS = screening.WORTH_MIXING = 0.0  # what Olive made must not keep the advisor from mixing its own
+    # What Olive made must not keep the advisor from mixing its own; judging takes as long as in a profile.
+    looks = quantization.screening(quick=arguments.quick)
+    looks = msgspec.structs.replace(looks, judging_share=ScreeningSettings().judging_share)
     quantization.BUDGET_S /= 2 if arguments.quick else 1
     with tempfile.TemporaryDirectory(prefix="advisor-bench-") as name:
         case = minilm(Path(arguments.folder or name).absolute() / "minilm")
@@ -149,7 +152,7 @@ def main() -> None:
         made = {label: _made(olive, label, case, kept) for label in arguments.only}
         if arguments.make_only:
             return
-        rows = _measured(case, Path(name) / "measured", made, arguments.scheme)
+        rows = _measured(case, Path(name) / "measured", made, arguments.scheme, looks)
     failed = {
         label: {"command": entry.command, "reason": entry.reason, "seconds": entry.seconds}
         for label, entry in made.items()
@@ -272,13 +275,13 @@ def _keep(made: Path, target: Path) -> None:
 # --- both ------------------------------------------------------------------------------------------------------------------
 
 
-def _measured(case: Case, folder: Path, made: dict[str, Made], ours: list[str]) -> list[Row]:
+def _measured(case: Case, folder: Path, made: dict[str, Made], ours: list[str], looks: ScreeningSettings) -> list[Row]:
     """Return a row for each file, Olive's and ours, from the same code in the same run."""
     took_s = {label: entry.seconds for label, entry in made.items()}
     # The benchmark of schemes counts judging in, which Olive's commands do not do: here making alone is timed.
     quantize.make_variant = _timed(quantize.make_variant, took_s)
     files = tuple(entry.path for entry in made.values() if entry.reason is None)
-    rows = quantization.measure(case, folder, argparse.Namespace(scheme=ours, variants=files))
+    rows = quantization.measure(case, folder, argparse.Namespace(scheme=ours, variants=files), looks)
     names = {label for label, entry in made.items() if entry.reason is None}
     seen = {row["scheme"] for row in rows}
     rows += [_unusable(case, label, folder / "profile.journal") for label in sorted(names - seen)]

@@ -33,16 +33,16 @@ from advisor.files.records import check_writable
 from advisor.files.workload import read_question
 from advisor.measure.quality.metrics import loss_of
 from advisor.measure.runtime.ort_session import providers
-from advisor.measure.timing.journal import Journal
-from advisor.measure.variants import comparison, preflight, screening
+from advisor.measure.timing.profile_journal import ProfileJournal
+from advisor.measure.variants import preflight
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id
 from advisor.measure.variants.screening import Lineup
+from advisor.measure.variants.settings import ScreeningSettings
 from advisor.quality_floor import METRICS, OWN, is_known, judge
 from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import QualityResult, Variant
 from advisor.steps.profile import plan_for, schemes
 
-LOOKS, LOOK_S = 11, 0.1
 BUDGET_S = 120.0  # of which the search for mixed precision may take its share
 
 Row = dict[str, Any]
@@ -56,13 +56,25 @@ def main() -> None:
         sys.exit(f"error: {error.fault}\n  {error.hint}")
 
 
+def screening(*, quick: bool) -> ScreeningSettings:
+    """Return settings under which even what is hopeless is measured, and mixed."""
+    usual = ScreeningSettings()
+    looks = usual.looks if quick else 11
+    return msgspec.structs.replace(
+        usual,
+        looks=looks,
+        look_s=usual.look_s if quick else 0.1,
+        long_looks=looks,
+        long_look_calls=usual.look_calls,
+        hopeless=0.0,
+        worth_mixing=0.0,
+        judging_share=float("inf"),
+    )
+
+
 def _run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         check_writable(Path(arguments.json))
-    comparison.LOOKS, comparison.LOOK_S = (3, 0.03) if arguments.quick else (LOOKS, LOOK_S)
-    comparison.HOPELESS = screening.WORTH_MIXING = 0.0  # here even what is hopeless is measured, and mixed
-    comparison.LONG_LOOKS, comparison.LONG_LOOK_CALLS = comparison.LOOKS, comparison.LOOK_CALLS
-    comparison.JUDGING_SHARE = float("inf")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="advisor-bench-") as name:
         folder = Path(arguments.folder or name)
@@ -74,7 +86,7 @@ def _run(arguments: argparse.Namespace) -> None:
         else:
             chosen = [case for only in (arguments.only or MAKERS) for case in cases(folder, [only])]
         for case in chosen:
-            found = measure(case, Path(name) / "variants" / case.name, arguments)
+            found = measure(case, Path(name) / "variants" / case.name, arguments, screening(quick=arguments.quick))
             show(case, found)
             rows += found
     wrong = refused_wrongly(rows)
@@ -132,7 +144,7 @@ def _own_case(arguments: argparse.Namespace) -> Case:
     return Case(model.stem, model, data, calibration, metric, arguments.max_drop, model if model.is_dir() else None)
 
 
-def measure(case: Case, folder: Path, arguments: argparse.Namespace) -> list[Row]:
+def measure(case: Case, folder: Path, arguments: argparse.Namespace, looks: ScreeningSettings) -> list[Row]:
     """Return a row for each scheme that could be tried on the model."""
     folder.mkdir(parents=True)
     here = set(providers())
@@ -150,12 +162,12 @@ def measure(case: Case, folder: Path, arguments: argparse.Namespace) -> list[Row
         model = case.checkpoint or case.model
         workload = read_question(options.workload) if options.workload else None
         plan = plan_for(model, folder / "profile.variants", options, workload, Path(scratch), now="")
-        plan = msgspec.structs.replace(plan, schemes=tuple(scheme for scheme in plan.schemes if scheme.id in ids))
-        journal = Journal(folder / "profile.journal", plan.fingerprint)
+        chosen = tuple(scheme for scheme in plan.schemes if scheme.id in ids)
+        plan = msgspec.structs.replace(plan, schemes=chosen, screening=looks)
+        journal = ProfileJournal(folder / "profile.journal", plan.fingerprint)
         line = Lineup(plan, journal, _progress, stack)
         line.assemble()
         line.looks[baseline_id(plan.facts) + AGAIN] = line.comparison.speeds(baseline_id(plan.facts) + AGAIN)
-        journal.close()
         said = _said_before(plan)
         rows = [_row(case, variant, line, said) for variant in line.variants]
         excluded = {entry.what: entry.reason for entry in journal.exclusions}

@@ -42,6 +42,7 @@ def save(model: ModelProto, path: Path) -> Path:
 
 def save_with_external_data(model: ModelProto, path: Path) -> Path:
     """Write the model with every tensor, in attributes too, in a file of its own beside it; return the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(
         model,
         path,
@@ -391,6 +392,29 @@ def quantized(folder: Path) -> Path:
     plain, target = save(mlp(), folder / "plain.onnx"), folder / "quantized.onnx"
     quantize_dynamic(plain, target)
     return target
+
+
+def product_of_bytes(operator: str = "MatMulInteger") -> ModelProto:
+    """A product in bytes with weights of 7 bits: of inputs quantized at run time for MatMulInteger, else with a scale of their own."""
+    lines = {
+        "MatMulInteger": """b, s, z = DynamicQuantizeLinear(x)
+            p = MatMulInteger(b, w, z)
+            f = Cast <to = 1> (p)
+            y = Mul(f, s)""",
+        "MatMulIntegerToFloat": """b = QuantizeLinear(x, xs, xz)
+            y = com.microsoft.MatMulIntegerToFloat(b, w, xs, ws, xz)""",
+        "QLinearMatMul": """b = QuantizeLinear(x, xs, xz)
+            p = QLinearMatMul(b, xs, xz, w, ws, wz, ys, xz)
+            f = Cast <to = 1> (p)
+            y = Sub(f, half)""",
+    }[operator]
+    scales = {"xs": np.float32(0.03), "ws": np.float32(0.01), "ys": np.float32(0.1), "half": np.float32(128)}
+    return build(
+        f"(float[n, {WIDTH}] x) => (float[n, {CLASSES}] y) {{ {lines} }}",
+        {"w": np.random.default_rng(0).integers(-64, 64, (WIDTH, CLASSES), np.int8)}
+        | (scales | {"xz": np.uint8(128), "wz": np.int8(0)} if operator != "MatMulInteger" else {}),
+        domains={"com.microsoft": 1},
+    )
 
 
 def voice_detector(name: str) -> Path:

@@ -13,7 +13,17 @@ ROOT = Path(__file__).parents[1]
 
 # Room -> the rooms it may import from; a room is a folder of modules, or a module that stands alone. A module in a room may import its
 # neighbours there. GROUND is open to all.
-GROUND = {"advisor", "advisor.errors", "advisor.quality_floor", "advisor.schema", "advisor.units", "advisor.visits"}
+GROUND = {
+    "advisor",
+    *(
+        "advisor.errors",
+        "advisor.quality_floor",
+        "advisor.quantized_operators",
+        "advisor.schema",
+        "advisor.units",
+        "advisor.visits",
+    ),
+}
 FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {
@@ -50,7 +60,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.decide.classify": {"advisor.decide.lifetime", "advisor.decide.verdict"},
     "advisor.decide.portfolio": {"advisor.decide.lifetime", "advisor.decide.integer_program"},
     "advisor.decide.integer_program": set(),
-    "advisor.tell": set(),
+    "advisor.tell": {"advisor.templates"},  # where they lie: the folders are the formats
     "advisor.kernels": set(),
     # The one kernel that measures instead of computing: it has a clock, so `decide` may not have it, and measuring needs no other.
     "advisor.kernels.core_ping": set(),
@@ -66,9 +76,9 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # wins.
 DOORWAYS: dict[str, str] = {
     "click": "advisor.cli advisor.hardware_commands advisor.options",
-    "google.protobuf": "advisor.measure.model.onnx_graph",
-    "jinja2": "advisor.tell.report",
-    "onnx": "advisor.measure.model.onnx_graph advisor.measure.variants.int8_file",  # one reads, one writes
+    "google.protobuf": "advisor.measure.model.onnx_file",
+    "jinja2": "advisor.tell.pages",
+    "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.variants.int8_file",
     "onnxruntime": "advisor.measure.runtime.ort_session",
     "onnxruntime.quantization": "advisor.measure.variants.quantize",
     "onnxruntime.transformers": "advisor.measure.variants.quantize",

@@ -154,14 +154,19 @@ def test_an_editable_install_imports_its_kernels_and_finds_its_data(editable_pyt
 import importlib, importlib.resources, json
 found = {name: importlib.import_module(f"advisor.kernels.{name}").__file__ for name in ("core_ping", "pareto", "queue_sim", "search")}
 for package in ("catalog.schemes", "rules", "templates"):
-    found[package] = sorted(entry.name for entry in importlib.resources.files(f"advisor.{package}").iterdir() if entry.is_file())
+    with importlib.resources.as_file(importlib.resources.files(f"advisor.{package}")) as folder:
+        found[package] = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
 print(json.dumps(found))
 """
     found = json.loads(_run(editable_python, "-c", code, cwd=unpacked.parent).stdout)
 
     assert all(Path(found.pop(kernel)).is_relative_to(unpacked / "kernels") for kernel in KERNELS)
     for package, folder in {"catalog.schemes": "advisor/catalog/schemes", "rules": "rules", "templates": "templates"}.items():
-        expected = {path.name for path in (unpacked / folder).iterdir() if path.suffix in DATA_SUFFIXES}
+        expected = {
+            path.relative_to(unpacked / folder).as_posix()
+            for path in (unpacked / folder).rglob("*")
+            if path.suffix in DATA_SUFFIXES
+        }
         assert expected <= set(found[package])
 
 

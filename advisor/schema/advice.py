@@ -229,7 +229,7 @@ class OfflineChoice(Record, frozen=True, kw_only=True):
     meets_deadline: bool  # at the upper end of the duration
 
 
-class OfflineAdvice(Record, frozen=True, kw_only=True):
+class OfflineAdvice(Record, frozen=True, kw_only=True, tag_field="kind", tag="offline"):
     """Everything that the report on a batch job shows; `nearest_miss` and `binding_constraint` where nothing meets the deadline."""
 
     schema_version: int
@@ -249,7 +249,7 @@ class OfflineAdvice(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
-class Advice(Record, frozen=True, kw_only=True):
+class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     """Everything the report shows."""
 
     schema_version: int

@@ -2,8 +2,10 @@
 
 import hashlib
 import tempfile
+from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,7 +22,7 @@ from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import providers, versions
 from advisor.measure.runtime.power import Meter
 from advisor.measure.timing import profiler
-from advisor.measure.timing.journal import Journal
+from advisor.measure.timing.profile_journal import ProfileJournal
 from advisor.measure.variants import preflight
 from advisor.measure.variants.making import Plan, Report
 from advisor.measure.variants.quantize import QUANTIZING
@@ -82,7 +84,7 @@ def _profile(
     journal_path = output.with_suffix(".journal")
     if options.fresh:
         journal_path.unlink(missing_ok=True)
-    journal, meter = Journal(journal_path, plan.fingerprint), Meter()
+    journal, meter = ProfileJournal(journal_path, plan.fingerprint), Meter()
 
     def metered(done_s: float, of_s: float, what: str) -> None:
         meter.read()
@@ -97,9 +99,7 @@ def _profile(
         measured = msgspec.structs.replace(measured, sites=(site, *others))
         write_record(output, measured)
     except BaseException:
-        if journal.visits:
-            journal.close()
-        else:
+        if not journal.visits:
             journal.remove()
         raise
     journal.remove()
@@ -156,9 +156,7 @@ def plan_for(
     now: str,
 ) -> Plan:
     """Return what is to be measured of the model, variants in `folder`; the user's examples are copied to `scratch`."""
-    lengths = sequence_lengths(workload)
-    floor = workload.quality if workload else None
-    rows_path = options.inputs
+    lengths, rows_path = sequence_lengths(workload), options.inputs
     rows = input_rows.read_npz(rows_path, "--inputs") if rows_path else None
     baseline = _onnx_file(model, folder)
     facts = _facts(model, baseline, lengths, rows)
@@ -167,39 +165,12 @@ def plan_for(
     for path in options.variants:
         _check_variant(path, facts)
     machine, catalogue, available = read_machine(), schemes(), providers()
-    asked = workload.baseline.variant if isinstance(workload, OnlineWorkload) and workload.baseline else None
-    wanted = frozenset(options.schemes) | ({asked} if asked in {scheme.id for scheme in catalogue} else frozenset())
-    _check_schemes(options.schemes, catalogue)
-    case = preflight.Case(
-        facts=facts,
-        machine=machine,
-        providers=available,
-        is_checkpoint=model.is_dir(),
-    )
+    wanted = _wanted(options, workload, catalogue)
+    case = preflight.Case(facts=facts, machine=machine, providers=available, is_checkpoint=model.is_dir())
     chosen, excluded = preflight.offered(catalogue, case, wanted)
-    base = options.workload.parent if options.workload else Path()
-    data, calibration = None, None
-    notes: tuple[str, ...] = ()
-    if floor is not None and floor.data is not None:
-        is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are judged on them
-        data, calibration, notes = _examples(floor, base, facts, scratch, options.seed, is_calibrated=is_calibrated)
-    elif rows is not None:
-        calibration = _written(scratch / "calibration.npz", rows)
-    settings = ProfileSettings(
-        sequence_lengths=lengths,
-        max_batch_size=options.max_batch_size,
-        max_latency_s=workload.slo.latency_s if isinstance(workload, OnlineWorkload) else None,  # of a batch job, any
-        budget_s=options.budget_s,
-        seed=options.seed,
-        inputs_sha256=sha256(rows_path) if rows_path else None,
-        quality_metric=floor.metric if floor and data else None,
-        quality_data_sha256=examples_sha256(base, floor.data) if floor and floor.data else None,
-        given_sha256=tuple(onnx_graph.read_graph(path).sha256 for path in options.variants),
-        quality_max_drop=floor.max_drop if floor and data else None,
-        quality_max_slice_drop=floor.max_slice_drop if floor and data else None,
-        calibration_sha256=examples_sha256(base, floor.calibration) if floor and floor.calibration else None,
-        wanted=tuple(sorted(wanted)),
-    )
+    is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are judged on them
+    asked = _examples(workload, options, facts, rows, scratch, is_calibrated=is_calibrated)
+    settings = _settings(workload, options, wanted, is_judged=asked.data is not None)
     parts = (SCHEMA_VERSION, __version__, facts, settings, catalogue, machine, versions(), available)
     return Plan(
         baseline=baseline,
@@ -211,22 +182,90 @@ def plan_for(
         hardware=hardware_of(options.hardware, machine),
         machine=machine,
         rows=str(rows_path.resolve()) if rows_path else None,
-        data=data,
+        data=asked.data,
         created=now,
         fingerprint=hashlib.sha256(msgspec.json.encode(parts)).hexdigest(),
         checkpoint=model if model.is_dir() else None,
-        calibration=calibration,
+        calibration=asked.calibration,
         providers=available,
-        own_metric=examples.function_of(floor.metric, base, "quality.metric") if floor and OWN.fullmatch(floor.metric) else None,
+        own_metric=_own_metric(workload, options),
         excluded=tuple(excluded),
-        notes=notes,
+        notes=asked.notes,
         kept=wanted | {path.stem for path in options.variants},
     )
 
 
+def _wanted(
+    options: ProfileOptions, workload: OnlineWorkload | OfflineWorkload | None, catalogue: tuple[Scheme, ...]
+) -> frozenset[str]:
+    """Return the schemes that the user named, as options or as what is served today."""
+    known = [scheme.id for scheme in catalogue]
+    for name in options.schemes:
+        if name not in known:
+            raise InputError(f"--scheme: there is no {name!r}", hint=f"the catalogue has: {', '.join(known)}")
+    today = workload.baseline.variant if isinstance(workload, OnlineWorkload) and workload.baseline else None
+    return frozenset(name for name in known if name in options.schemes or name == today)
+
+
+def _settings(
+    workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions, wanted: frozenset[str], *, is_judged: bool
+) -> ProfileSettings:
+    """Return the settings that a profile is told with; `is_judged` says whether there is data to judge quality by."""
+    floor, base = workload.quality if workload else None, _base(options)
+    judged_by = floor if is_judged else None
+    return ProfileSettings(
+        sequence_lengths=sequence_lengths(workload),
+        max_batch_size=options.max_batch_size,
+        max_latency_s=workload.slo.latency_s if isinstance(workload, OnlineWorkload) else None,  # of a batch job, any
+        budget_s=options.budget_s,
+        seed=options.seed,
+        inputs_sha256=sha256(options.inputs) if options.inputs else None,
+        quality_metric=judged_by.metric if judged_by else None,
+        quality_data_sha256=examples_sha256(base, floor.data) if floor and floor.data else None,
+        given_sha256=tuple(onnx_graph.read_graph(path).sha256 for path in options.variants),
+        quality_max_drop=judged_by.max_drop if judged_by else None,
+        quality_max_slice_drop=judged_by.max_slice_drop if judged_by else None,
+        calibration_sha256=examples_sha256(base, floor.calibration) if floor and floor.calibration else None,
+        wanted=tuple(sorted(wanted)),
+    )
+
+
+def _base(options: ProfileOptions) -> Path:
+    """Return the folder that names of files in the workload start from."""
+    return options.workload.parent if options.workload else Path()
+
+
+def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions) -> Callable[..., object] | None:
+    """Return the user's function, where the metric is one."""
+    floor = workload.quality if workload else None
+    return examples.function_of(floor.metric, _base(options), "quality.metric") if floor and OWN.fullmatch(floor.metric) else None
+
+
+class _Asked(NamedTuple):
+    """The user's examples, as they are measured with: files, None where there are none, and what is to be said of them."""
+
+    data: str | None
+    calibration: str | None
+    notes: tuple[str, ...]
+
+
 def _examples(
-    floor: Quality, base: Path, facts: ModelFacts, scratch: Path, seed: int, *, is_calibrated: bool
-) -> tuple[str, str | None, tuple[str, ...]]:
+    workload: OnlineWorkload | OfflineWorkload | None,
+    options: ProfileOptions,
+    facts: ModelFacts,
+    rows: dict[str, np.ndarray] | None,
+    scratch: Path,
+    *,
+    is_calibrated: bool,
+) -> _Asked:
+    """Write the items to judge by and those to calibrate on to `scratch`; without data to judge by, `rows` are calibrated on."""
+    floor = workload.quality if workload else None
+    if floor is not None and floor.data is not None:
+        return _of_data(floor, _base(options), facts, scratch, options.seed, is_calibrated=is_calibrated)
+    return _Asked(None, _written(scratch / "calibration.npz", rows) if rows is not None else None, ())
+
+
+def _of_data(floor: Quality, base: Path, facts: ModelFacts, scratch: Path, seed: int, *, is_calibrated: bool) -> _Asked:
     """Return the files of the items to judge by, in random order, and of those to calibrate on, none in both; and what to say of it."""
     assert floor.data is not None
     inputs = facts.inputs
@@ -251,7 +290,7 @@ def _examples(
     if fitted is not None:
         count = input_rows.check_rows(inputs, fitted, base / (floor.calibration or floor.data))
         calibration = _written(scratch / "calibration.npz", _shuffled(inputs, fitted, count, seed))
-    return _written(scratch / "data.npz", judged), calibration, notes
+    return _Asked(_written(scratch / "data.npz", judged), calibration, notes)
 
 
 def _shuffled(inputs: tuple[ModelInput, ...], rows: dict[str, np.ndarray], items: int, seed: int) -> dict[str, np.ndarray]:
@@ -261,13 +300,6 @@ def _shuffled(inputs: tuple[ModelInput, ...], rows: dict[str, np.ndarray], items
 def _written(path: Path, rows: dict[str, np.ndarray]) -> str:
     np.savez(path, allow_pickle=False, **rows)
     return str(path)
-
-
-def _check_schemes(names: tuple[str, ...], catalogue: tuple[Scheme, ...]) -> None:
-    known = [scheme.id for scheme in catalogue]
-    for name in names:
-        if name not in known:
-            raise InputError(f"--scheme: there is no {name!r}", hint=f"the catalogue has: {', '.join(known)}")
 
 
 def _check_variant(path: Path, facts: ModelFacts) -> None:

@@ -7,8 +7,8 @@ from advisor.schema.advice import Advice, OfflineAdvice
 
 
 def write_reports(advice: Advice | OfflineAdvice, folder: Path) -> None:
-    """Write report.html and report.md into the folder."""
-    from advisor.tell.report import render
+    """Write a report into the folder in every format that has templates for this advice: report.html, report.md."""
+    from advisor.tell.report import reports
 
-    for format_ in ("html", "md"):
-        write_atomically(folder / f"report.{format_}", render(advice, format_).encode())
+    for suffix, text in reports(advice).items():
+        write_atomically(folder / f"report.{suffix}", text.encode())

@@ -9,14 +9,16 @@ from advisor.decide.advice.sites import Request, under_load
 from advisor.decide.advice.wording import with_load_tests
 from advisor.decide.load_test.comparison import learned
 from advisor.errors import InputError
-from advisor.files.records import digest, sha256, write_atomically, write_record
+from advisor.files.records import digest, sha256, write_record
 from advisor.measure.runtime.machine import read_machine
+from advisor.measure.timing.journal import Journal
 from advisor.measure.variants.making import Report
-from advisor.schema.advice import Advice, Candidate, LoadTest
+from advisor.schema.advice import Advice, Candidate, LoadTest, Prediction
 from advisor.schema.profile import Profile, Site
 from advisor.steps.advise import read_advice, read_profile, recorded, request_of, with_quality_on
 from advisor.steps.report import write_reports
 from advisor.steps.serve import serve_for_real
+from advisor.units import counted
 
 
 def verify(
@@ -35,15 +37,9 @@ def verify(
             f"{profile_path}: not the profile that {advice_path} was made from", hint="make the advice again: advisor advise"
         )
     _check_files(advice, advice_path, workload_path)
+    here = _here(measured, advice, advice_path)
     trace = recorded(advice.workload, workload_path) if workload_path else None
-    here = _here(measured)
-    told = advice.recommended or advice.nearest_miss
-    if told is not None and told.candidate.hardware not in here:
-        raise InputError(
-            f"{advice_path}: it is to run on {told.candidate.hardware}, and this machine is {' or '.join(here) or 'not in the profile'}",
-            hint=f"profile it there with --hardware {told.candidate.hardware}, merge, and verify there",
-        )
-    journal = TestJournal(advice_path.with_suffix(".load-tests"), f"{sha256(advice_path)} {wanted_s:g}")
+    journal, kept = _begun(advice_path, wanted_s)
 
     def asked_of(known: Profile) -> Request:
         return request_of(
@@ -59,16 +55,14 @@ def verify(
     def serve(asked: Advice, known: Profile) -> tuple[LoadTest, ...]:
         sites = under_load(known, asked_of(known), trace)
         site_of = {site.hardware: site for site in (sites.home, *sites.offered)}
-        told = {
-            entry.candidate: entry
-            for entry in (asked.recommended or asked.nearest_miss, asked.baseline)
-            if entry is not None and entry.candidate.hardware in here
-        }
-        for prediction in (entry for candidate, entry in told.items() if candidate not in journal.tests):
-            report(0.0, wanted_s, f"serving {prediction.candidate.variant} for real")
-            site = site_of[prediction.candidate.hardware]
-            journal.add(serve_for_real(site, prediction, profile_path.parent, wanted_s=wanted_s))
-        return tuple(journal.tests[candidate] for candidate in told)
+        told = {entry.candidate: entry for entry in _to_serve(asked) if entry.candidate.hardware in here}
+        for candidate, prediction in told.items():
+            if candidate not in kept:
+                report(0.0, wanted_s, f"serving {candidate.variant} for real")
+                site = site_of[candidate.hardware]
+                journal.add(serve_for_real(site, prediction, profile_path.parent, wanted_s=wanted_s))
+                kept[candidate] = journal.entries[-1]
+        return tuple(kept[candidate] for candidate in told)
 
     tests = serve(advice, measured)
     measured = _with_lessons(measured, tests)
@@ -84,6 +78,10 @@ def verify(
     return verified
 
 
+def _to_serve(advice: Advice) -> list[Prediction]:
+    return [entry for entry in (advice.recommended or advice.nearest_miss, advice.baseline) if entry is not None]
+
+
 def _check_files(advice: Advice, advice_path: Path, workload_path: Path | None) -> None:
     """Raise InputError where the advice stands on a file that it names and does not hold."""
     if advice.workload.traffic.trace is not None and workload_path is None:
@@ -94,15 +92,28 @@ def _check_files(advice: Advice, advice_path: Path, workload_path: Path | None) 
         raise InputError(f"{advice_path}: its prices are in a file beside the workload", hint="name the workload file with -w")
 
 
-def _here(measured: Profile) -> tuple[str, ...]:
-    """Return the sites that this machine is: as many cores of the same processor as measured there."""
+def _here(measured: Profile, advice: Advice, advice_path: Path) -> set[str]:
+    """Return the sites that this machine is: as many cores of the same processor as measured there.
+
+    Raises InputError where what is to be served runs at another.
+    """
     machine = read_machine()
-    return tuple(
+    here = {
         site.hardware.id
         for site in measured.sites
         if (site.machine.cpu, site.machine.cores, site.machine.instruction_sets)
         == (machine.cpu, machine.cores, machine.instruction_sets)
-    )
+    }
+    told = advice.recommended or advice.nearest_miss
+    if told is not None and told.candidate.hardware not in here:
+        known = next((site for site in measured.sites if site.hardware.id == told.candidate.hardware), None)
+        there = f"{known.machine.cpu} with {counted(known.machine.cores, 'core')}" if known else told.candidate.hardware
+        raise InputError(
+            f"{advice_path}: it is to run on {told.candidate.hardware} ({there}), and this is a {machine.cpu} with "
+            f"{counted(machine.cores, 'core')}",
+            hint=f"profile it there with --hardware {told.candidate.hardware}, merge, and verify there",
+        )
+    return here
 
 
 def _with_lessons(measured: Profile, tests: tuple[LoadTest, ...]) -> Profile:
@@ -115,35 +126,11 @@ def _with_lessons(measured: Profile, tests: tuple[LoadTest, ...]) -> Profile:
     return msgspec.structs.replace(measured, sites=tuple(map(taught, measured.sites)))
 
 
-class TestJournal:
-    """The load tests of a verification in the making, one JSON line each; a line that a kill cut short is dropped."""
-
-    __test__ = False  # its name makes pytest take it for a test
-
-    def __init__(self, path: Path, key: str) -> None:
-        """`key` is of the advice and of how long each test lasts: what was seen of others is not gone on with."""
-        self.path = path
-        self.tests: dict[Candidate, LoadTest] = {}
-        lines = path.read_bytes().splitlines() if path.is_file() else []
-        if not lines or lines[0].decode(errors="replace") != key:
-            write_atomically(path, f"{key}\n".encode())
-            return
-        for line in lines[1:]:
-            try:
-                test = msgspec.json.decode(line, type=LoadTest)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                break
-            self.tests[test.candidate] = test
-
-    def add(self, test: LoadTest) -> None:
-        """Keep the test, on disk before this returns."""
-        self.tests[test.candidate] = test
-        key = self.path.read_bytes().partition(b"\n")[0]
-        write_atomically(self.path, b"\n".join([key, *map(msgspec.json.encode, self.tests.values()), b""]))
-
-    def remove(self) -> None:
-        """Delete the file: the advice is written."""
-        self.path.unlink(missing_ok=True)
+def _begun(advice_path: Path, wanted_s: float) -> tuple[Journal[LoadTest], dict[Candidate, LoadTest]]:
+    """Return the journal of the load tests and those that have run; other advice, or tests of another length, begin a new one."""
+    question = f"{sha256(advice_path)} {wanted_s:g}"
+    journal = Journal(advice_path.with_suffix(".load-tests"), question, msgspec.json.Decoder(LoadTest))
+    return journal, {test.candidate: test for test in journal.entries}
 
 
 def held(advice: Advice) -> bool:

@@ -152,7 +152,7 @@ def label_box(label: Label) -> Box:
 
 
 def _places(mark: Point, text: str) -> list[Label]:
-    heights = ((10, mark.y + 4), (6, mark.y_high - 5), (6, mark.y_low + LINE_HEIGHT))
+    heights = ((12, mark.y + 4), (6, mark.y_high - 5), (6, mark.y_low + LINE_HEIGHT))
     sides = ((1, "start"), (-1, "end"))
     return [
         Label(x=round(mark.x + side * gap, 1), y=round(y, 1), anchor=anchor, text=text)

@@ -1,17 +1,17 @@
 """Where the marks of the report's charts lie: numbers only, rounded to a tenth of a view-box unit; the template draws them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from advisor import units
-from advisor.schema.advice import Advice, Prediction, ServiceCurve
+from advisor.schema.advice import Advice, Prediction, ServiceCurve, SpeedTie
 from advisor.schema.model import ModelFacts
 from advisor.schema.record import Estimate, Record
 from advisor.tell import axes
 from advisor.tell.axes import Box, Label, Point, Scale, Tick
-from advisor.tell.options import Option, options
+from advisor.tell.options import Option, curves_told, options
 
-COLOURS = 8  # the palette in report.css.j2; a ninth variant starts over, told apart by its label
+COLOURS = 8  # the palette in the style of the page; a ninth variant starts over, told apart by its label
 MAX_SETTINGS = 3  # panels in a row
 MAX_NAME = 30  # characters of a variant beside its mark
 MAX_NAME_IN_PANEL = 16
@@ -119,8 +119,30 @@ class OperatorBar(Record, frozen=True, kw_only=True):
 
 
 def colours(advice: Advice) -> dict[str, int]:
-    """Return the number of each variant's colour in the palette, the same in every chart."""
-    return {variant.id: number % COLOURS for number, variant in enumerate(advice.variants)}
+    """Return the number of each variant's colour in the palette, the same in every chart: of every variant that the advice names."""
+    return {variant: number % COLOURS for number, variant in enumerate(dict.fromkeys(_variants_in(advice)))}
+
+
+def _variants_in(part: object) -> Iterator[str]:
+    """Yield the variants named anywhere in the advice, those of its table first.
+
+    What another machine measured, and what is advised there, may be of variants that this one has never had; so no list of the fields
+    that may hold one is kept here.
+    """
+    if isinstance(part, Advice):
+        yield from (it.id for it in part.variants)
+    if isinstance(part, SpeedTie):
+        yield part.simpler
+    if isinstance(part, Record):
+        for field in part.__struct_fields__:
+            value = getattr(part, field)
+            if field == "variant" and isinstance(value, str):
+                yield value
+            else:
+                yield from _variants_in(value)
+    elif isinstance(part, tuple):
+        for entry in part:
+            yield from _variants_in(entry)
 
 
 # --- cost against latency --------------------------------------------------------------------------------------------------
@@ -244,12 +266,12 @@ def _quantiles(prediction: Prediction, target: float) -> dict[str, Estimate]:
 
 def service_panels(advice: Advice) -> tuple[Panel, ...]:
     """Lay out the shortest and the longest sequence length, each for the threads and instances that matter most."""
-    lengths = sorted({curve.sequence_length for curve in advice.service_curves if curve.sequence_length is not None})
+    lengths = sorted({curve.sequence_length for curve in curves_told(advice) if curve.sequence_length is not None})
     told_lengths: list[int | None] = [*dict.fromkeys((*lengths[:1], *lengths[-1:]))] or [None]
     told_settings = sorted(_settings(advice)[:MAX_SETTINGS], key=_instances_first)
     facets = {
         (length, setting): [
-            curve for curve in advice.service_curves if curve.sequence_length == length and _setting(curve) == setting
+            curve for curve in curves_told(advice) if curve.sequence_length == length and _setting(curve) == setting
         ]
         for length in told_lengths
         for setting in told_settings
@@ -307,7 +329,7 @@ def _setting(of: ServiceCurve) -> Setting:
 
 def _settings(advice: Advice) -> list[Setting]:
     """Return the settings that were measured, those of the advice and of today first."""
-    measured = dict.fromkeys(_setting(curve) for curve in advice.service_curves)
+    measured = dict.fromkeys(_setting(curve) for curve in curves_told(advice))
     told = [prediction.candidate for prediction in (advice.recommended, advice.nearest_miss, advice.baseline) if prediction]
     first = dict.fromkeys((candidate.intra_op_num_threads, candidate.instances) for candidate in told)
     return [*(setting for setting in first if setting in measured), *(setting for setting in measured if setting not in first)]

@@ -1,15 +1,17 @@
 """The lifetime cost, the verdict and what to do about it as text for a terminal; and a rule as prose."""
 
 import textwrap
-from collections.abc import Callable
 
 from advisor import units
 from advisor.schema.catalog import RuleExplanation
 from advisor.schema.lifetime import Classification, CostLine, Opportunity
 from advisor.schema.portfolio import PortfolioPlan
-from advisor.schema.record import Estimate
+from advisor.tell.words.figures import as_text, figure
+from advisor.tell.words.life import NOT_PAID_BACK, answer, firmness, flips
+from advisor.tell.words.portfolio import portfolio_words
 
 WIDTH = 110
+MOST_TURNS = 4
 
 
 def classification_text(told: Classification) -> str:
@@ -30,34 +32,14 @@ def classification_text(told: Classification) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def answer(told: Classification) -> str:
-    """Return the verdict in a sentence."""
-    dominated_by = told.verdict.dominated_by
-    if dominated_by is None:
-        return "not known whether serving or training dominates"
-    if dominated_by == "mixed":
-        return "mixed, neither serving nor training dominates"
-    return "dominated by fine-tuning and its data" if dominated_by == "fine-tuning" else f"dominated by {dominated_by}"
-
-
-def told_estimate(estimate: Estimate, format_: Callable[[float], str]) -> str:
-    """Return a figure with its interval and basis."""
-    return f"{format_(estimate.value)} ({units.interval(estimate.value, estimate.low, estimate.high, format_)}, {estimate.basis})"
-
-
 def _firmness(told: Classification) -> str:
     verdict = told.verdict
     if verdict.robust is None:
         return ""
-    said = (
-        "Robust: the same at both ends of every interval."
-        if verdict.robust
-        else "Not robust: another class at "
-        + "; at ".join(verdict.turned_by[:4])
-        + ("; and more." if len(verdict.turned_by) > 4 else ".")
+    ends = f" At {'; at '.join(verdict.turned_by[:MOST_TURNS])}{'; and more' if len(verdict.turned_by) > MOST_TURNS else ''}."
+    return "\n".join(
+        _filled(line) for line in (firmness(verdict) + (ends if verdict.turned_by else ""), *flips(verdict, MOST_TURNS))
     )
-    turns = "; ".join(f"{flip.told} ({flip.becomes})" for flip in verdict.flips_when[:4])
-    return _filled(said) + "\n" + _filled(f"It turns {turns}." if turns else "No change of one input within reason turns it.")
 
 
 def _costs(told: Classification) -> str:
@@ -65,13 +47,13 @@ def _costs(told: Classification) -> str:
     lines = [f"cost over {units.months(told.horizon_months)}"]
     lines += [f"  {entry.what:<32}{_line(entry)}" for entry in verdict.lines]
     if verdict.total_usd is not None:
-        lines.append(f"  {'all of it':<32}{told_estimate(verdict.total_usd, units.usd)}")
-    lines += [f"  {f'share of {kind}':<32}{told_estimate(share, units.percent)}" for kind, share in verdict.shares.items()]
+        lines.append(f"  {'all of it':<32}{as_text(figure(verdict.total_usd, units.usd))}")
+    lines += [f"  {f'share of {kind}':<32}{as_text(figure(share, units.percent))}" for kind, share in verdict.shares.items()]
     return "\n".join(lines)
 
 
 def _line(entry: CostLine) -> str:
-    return entry.because if entry.usd is None else told_estimate(entry.usd, units.usd)
+    return entry.because if entry.usd is None else as_text(figure(entry.usd, units.usd))
 
 
 def _opportunities(found: tuple[Opportunity, ...]) -> str:
@@ -89,7 +71,7 @@ def _opportunities(found: tuple[Opportunity, ...]) -> str:
 
 def _paid_back(entry: Opportunity) -> str:
     if entry.payback_on is None or not entry.pays:
-        return "not within the horizon"
+        return NOT_PAID_BACK
     return entry.payback_on + ("" if entry.surely else ", not surely")
 
 
@@ -124,25 +106,10 @@ def explanation_text(told: RuleExplanation) -> str:
 
 def portfolio_text(plan: PortfolioPlan) -> str:
     """Return the plan as aligned lines, ending in a newline."""
-    shares = ""
-    if plan.share_for_inference is not None and plan.share_for_training is not None:
-        shares = f", {units.percent(plan.share_for_inference)} of it for serving and {units.percent(plan.share_for_training)} for training"
-    lines = [
-        f"{plan.name}: spend {units.usd(plan.spent_usd)} of {units.usd(plan.budget_usd)}{shares}",
-        f"It saves {units.usd(plan.saving_usd)} over the horizons, {units.usd(plan.net_usd)} more than it costs.",
-        f"{plan.considered} combinations of levers; "
-        + (
-            "no better plan exists within the budget."
-            if plan.gap_usd == 0
-            else f"a better plan could save {units.usd(plan.gap_usd)} at most."
-        ),
-        "",
-    ]
-    for choice in plan.choices:
-        what = ", ".join(title.lower() for title in choice.levers) or "change nothing"
-        lines.append(_filled(f"{choice.workload}: {what}. {choice.because}", "  "))
-    if plan.left_out:
-        lines += ["", f"{len(plan.left_out)} levers could not be judged (--format json says why)."]
+    said = portfolio_words(plan)
+    lines = [said.headline, said.saves, said.proof, "", *(_filled(choice, "  ") for choice in said.choices)]
+    if said.left_out is not None:
+        lines += ["", f"{said.left_out} (--format json says why)."]
     return "\n".join(lines) + "\n"
 
 

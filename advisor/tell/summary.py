@@ -1,10 +1,11 @@
 """The answer in five lines, for a terminal and the log of a pipeline."""
 
-from collections.abc import Callable
-
 from advisor import units
-from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, OfflineAdvice, Prediction
+from advisor.schema.advice import Advice, LoadTest, OfflineAdvice, Prediction
 from advisor.schema.record import Estimate
+from advisor.tell.words.advice import tail
+from advisor.tell.words.figures import Format, as_text, figure, setting
+from advisor.tell.words.tables import ground
 
 
 def summary(advice: Advice | OfflineAdvice) -> str:
@@ -37,11 +38,10 @@ def _ranking(advice: Advice) -> list[str]:
     lines = []
     for rank, place in enumerate(advice.places, start=1):
         best = place.prediction
-        ground = "measured" if place.ground == "measured" else "projected"
         age = f", price of {place.price_date}{' (old)' if place.price_is_stale else ''}" if place.price_date else ""
         kept = "kept" if best.meets_slo else "missed"
         lines.append(
-            f"{rank:2}  {place.hardware:<14} {ground:<9} {best.candidate.replicas} x {best.candidate.variant}, "
+            f"{rank:2}  {place.hardware:<14} {ground(place):<9} {best.candidate.replicas} x {best.candidate.variant}, "
             f"{_told(best.cost_usd_per_hour, units.usd_per_hour)}{age}, "
             f"{units.quantile(advice.workload.slo.quantile)} {_told(best.latency_slo_s, units.seconds)}: {kept}"
         )
@@ -62,9 +62,8 @@ def _offline(advice: OfflineAdvice) -> str:
     return "\n".join(" ".join(part for part in line.splitlines() if part) for line in lines)
 
 
-def _told(estimate: Estimate, format_: Callable[[float], str]) -> str:
-    interval = units.interval(estimate.value, estimate.low, estimate.high, format_)
-    return f"{format_(estimate.value)} ({interval}, {estimate.basis})"
+def _told(estimate: Estimate, format_: Format) -> str:
+    return as_text(figure(estimate, format_))
 
 
 def _cost(advice: Advice, told: Prediction | None) -> str:
@@ -88,10 +87,7 @@ def _latency(advice: Advice, told: Prediction | None) -> str:
 
 
 def _tail(latency_s: Estimate, utilization: Estimate) -> str:
-    """Return a high quantile; of a server so busy that a small error moves it a lot, only its interval."""
-    if utilization.value > BUSY_FRACTION:
-        return f"{units.ends(latency_s.low, latency_s.high, units.seconds)} ({latency_s.basis})"
-    return _told(latency_s, units.seconds)
+    return as_text(tail(latency_s, units.seconds, utilization))
 
 
 def _quality(advice: Advice, told: Prediction | None) -> str:
@@ -120,7 +116,7 @@ def load_tests(advice: Advice) -> str:
 
 def _load_test(test: LoadTest, advice: Advice) -> tuple[str, ...]:
     candidate, slo = test.candidate, advice.workload.slo
-    setting = f"{units.counted(candidate.instances, 'instance')} of {units.counted(candidate.intra_op_num_threads, 'thread')}"
+    cores = setting(candidate.instances, candidate.intra_op_num_threads)
     load = f"{test.requests:,} requests at {units.rate(test.offered_requests_per_s)}"
     kept = "target kept" if test.meets_slo else "target MISSED"
     valid = "" if test.generator_kept_up else "; NOT VALID, the generator could not keep up"
@@ -131,7 +127,7 @@ def _load_test(test: LoadTest, advice: Advice) -> tuple[str, ...]:
         ("p99", _tail(said.latency_p99_s, said.utilization_fraction), test.latency_p99_s),
     )
     return (
-        f"served   {candidate.variant}, {setting}, batches of up to {candidate.max_batch_size}, 1 of {candidate.replicas}: {load}",
+        f"served   {candidate.variant}, {cores}, batches of up to {candidate.max_batch_size}, 1 of {candidate.replicas}: {load}",
         *(
             f"  {name}    {units.seconds(seen.value)} ({units.interval(seen.value, seen.low, seen.high, units.seconds)}), "
             f"expected {expected}"

@@ -48,6 +48,7 @@ EVERYTHING = {
     },
     "quality": {"max_drop": "1 %", "metric": "accuracy", "data": "data.npz", "max_slice_drop": "2 %", "calibration": "other.npz"},
     "baseline": {
+        "hardware": "local",
         "variant": "fp32",
         "max_batch_size": 1,
         "max_queue_delay_s": 0,

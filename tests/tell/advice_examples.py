@@ -8,11 +8,16 @@ from advisor.schema.advice import (
     Advice,
     Candidate,
     Certificate,
+    FleetOption,
+    FleetPlan,
+    FleetPool,
     LoadTest,
+    PlaceAnswer,
     Prediction,
     Replayed,
     Saving,
     ServiceCurve,
+    SiteFacts,
     SpeedTie,
     VariantSummary,
 )
@@ -101,6 +106,7 @@ def service_curves() -> tuple[ServiceCurve, ...]:
     speed = {(1, 1): 1.0, (2, 1): 0.56, (1, 2): 1.09}
     return tuple(
         ServiceCurve(
+            hardware="local",
             variant=variant,
             intra_op_num_threads=setting[0],
             instances=setting[1],
@@ -197,6 +203,7 @@ def variants() -> tuple[VariantSummary, ...]:
     best = "batch 8, 1 thread, 2 instances"
     return (
         VariantSummary(
+            hardware="local",
             id="fp32",
             title="as given",
             path="profile.variants/model.onnx",
@@ -212,6 +219,7 @@ def variants() -> tuple[VariantSummary, ...]:
             admitted_because="the model as it was given",
         ),
         VariantSummary(
+            hardware="local",
             id="ort-extended",
             title="graph fusions of ONNX Runtime",
             path="profile.variants/model.onnx",
@@ -227,6 +235,7 @@ def variants() -> tuple[VariantSummary, ...]:
             admitted_because="lossless: only the order of arithmetic differs",
         ),
         VariantSummary(
+            hardware="local",
             id="int8-dynamic",
             title="8-bit weights per channel, activations quantized at run time",
             path="profile.variants/model.onnx",
@@ -360,6 +369,25 @@ def workload() -> OnlineWorkload:
     )
 
 
+def site() -> SiteFacts:
+    return SiteFacts(
+        hardware="local",
+        name="AMD EPYC 9R14",
+        machine=Machine(
+            cpu="AMD EPYC 9R14",
+            cores=2,
+            memory_bytes=8_200_000_000,
+            instruction_sets=("avx2", "avx512f", "avx512_vnni"),
+            system="Linux 6.8 x86_64",
+        ),
+        versions={"python": "3.11.9", "onnxruntime": "1.31.1", "numpy": "2.4.6"},
+        created="2026-11-22T06:58:02Z",
+        noise_fraction=0.021,
+        measuring_s=412.0,
+        samples=18_420,
+    )
+
+
 def change() -> Advice:
     """The cheapest way is not what runs today; one tie, one dearer option, one cheaper but unproven."""
     held = variants()[2].quality.drop
@@ -379,17 +407,9 @@ def change() -> Advice:
         created="2026-11-22T07:43:23Z",
         advisor_version="0.1.0",
         profile_sha256="9b0c4d51" * 8,
-        profile_created="2026-11-22T06:58:02Z",
         profile_path="profile.json",
         model=minilm(),
-        machine=Machine(
-            cpu="AMD EPYC 9R14",
-            cores=2,
-            memory_bytes=8_200_000_000,
-            instruction_sets=("avx2", "avx512f", "avx512_vnni"),
-            system="Linux 6.8 x86_64",
-        ),
-        versions={"python": "3.11.9", "onnxruntime": "1.31.1", "numpy": "2.4.6"},
+        sites=(site(),),
         workload=workload(),
         mean_requests_per_s=60.0,
         outcome="change",
@@ -436,7 +456,6 @@ def change() -> Advice:
         outlook=outlook(),
         variants=variants(),
         service_curves=service_curves(),
-        noise_fraction=0.021,
         certificate=Certificate(
             candidates=5376,
             cut_by_bound=3112,
@@ -446,8 +465,6 @@ def change() -> Advice:
             simulated=55,
             regret_usd_per_hour=0.0,
         ),
-        samples=18_420,
-        measuring_s=412.0,
         risks=(
             "int8-dynamic agrees with fp32 less on unusual inputs: lowest cosine 0.971 over 64 items",
             "one replica: a restart interrupts the service",
@@ -594,6 +611,7 @@ def minimal() -> Advice:
         ),
         variants=(
             VariantSummary(
+                hardware="local",
                 id=name,
                 title="as <given>",
                 path="profile.variants/model.onnx",
@@ -611,6 +629,7 @@ def minimal() -> Advice:
         ),
         service_curves=(
             ServiceCurve(
+                hardware="local",
                 variant=name,
                 intra_op_num_threads=1,
                 instances=1,
@@ -619,8 +638,7 @@ def minimal() -> Advice:
                 latency_s=(about(0.00003, "measured", "median of 500 calls"),),
             ),
         ),
-        noise_fraction=None,
-        versions={},
+        sites=(replace(site(), noise_fraction=None, versions={}),),
         risks=(),
         exclusions=(),
         notes=(),
@@ -717,4 +735,92 @@ def served() -> Advice:
     )
 
 
-BUILDERS: tuple[Callable[[], Advice], ...] = (change, keep, infeasible, minimal, stranded, crowded, served)
+def elsewhere() -> Advice:
+    """What is recommended was measured on another machine, where there is a variant that the profiled one has never had."""
+    base = change()
+    there = replace(candidate("int8-amx", batch=4), hardware="c7i.xlarge")
+    best = prediction(there, p99_s=0.021, utilization=0.3, capacity=160.0, replica_usd_per_hour=0.18)
+    best = replace(
+        best,
+        changes=("variant fp32 to int8-amx", "local to c7i.xlarge"),
+        energy_joules_per_request=about(0.8, "projected", "power of the machine x time of a call"),
+    )
+
+    def place(hardware: str, name: str, prediction: Prediction, *, ground: str, price_date: str | None) -> PlaceAnswer:
+        return PlaceAnswer(
+            hardware=hardware,
+            name=name,
+            machine=f"{hardware}, a provider",
+            ground=ground,
+            price_date=price_date,
+            price_is_stale=price_date is not None,
+            prediction=prediction,
+        )
+
+    machine = replace(site().machine, cpu="Intel Xeon Platinum 8488C", cores=4, instruction_sets=("avx2", "amx_int8"))
+    given, *_, int8 = variants()
+    return replace(
+        base,
+        sites=(
+            *base.sites,
+            replace(site(), hardware="c7i.xlarge", name="AWS c7i.xlarge", machine=machine, noise_fraction=None, samples=9_000),
+        ),
+        variants=(
+            *base.variants,
+            replace(given, hardware="c7i.xlarge"),
+            replace(
+                int8, hardware="c7i.xlarge", id="int8-amx", path="there.variants/int8-amx.onnx", sha256="fedcba9876543210" * 4
+            ),
+        ),
+        service_curves=(*base.service_curves, replace(base.service_curves[0], hardware="c7i.xlarge", variant="int8-amx")),
+        headline="Serve int8-amx on c7i.xlarge: $0.18/h instead of $1.02/h",
+        recommended=best,
+        ties=(),
+        frontier=(best,),
+        places=(
+            place("c7i.xlarge", "Intel Sapphire Rapids", best, ground="measured", price_date="2026-07-20"),
+            place("local", "this machine", base.recommended, ground="measured", price_date=None),
+            place(
+                "l4",
+                "NVIDIA L4",
+                replace(base.baseline, candidate=replace(there, hardware="l4", variant="fp16")),
+                ground="roofline",
+                price_date="2026-11-20",
+            ),
+        ),
+    )
+
+
+def fleet() -> Advice:
+    """A plan for the whole day, whose pools run on hardware that their candidates do not name."""
+    base = change()
+    assert base.recommended is not None
+
+    def pool(hardware: str, lengths: tuple[int, int] | None, replicas: tuple[int, ...]) -> FleetPool:
+        return FleetPool(
+            candidate=base.recommended.candidate,
+            hardware=hardware,
+            requests_per_s=60.0,
+            lengths=lengths,
+            spare_replicas=1,
+            replicas_by_part=replicas,
+            starting_replica_hours_per_day=0.0,
+            terms={"on-demand": 2.5},
+            usd_per_hour=0.9,
+        )
+
+    return replace(
+        base,
+        fleet=FleetPlan(
+            name="short and long requests apart, as many all day",
+            pools=(pool("c7i.xlarge", (1, 64), (2, 3)), pool("g6.xlarge", (65, 256), (1, 2))),
+            usd_per_hour=1.8,
+            peak_requests_per_s=120.0,
+            spare_replicas=1,
+            start_s=45.0,
+            options=(FleetOption(name="one kind, as many all day", usd_per_hour=2.1),),
+        ),
+    )
+
+
+BUILDERS: tuple[Callable[[], Advice], ...] = (change, keep, infeasible, minimal, stranded, crowded, served, elsewhere, fleet)

@@ -14,7 +14,8 @@ from advisor.schema.advice import Advice, Candidate, Prediction, ServiceCurve
 from advisor.schema.record import Estimate
 from advisor.tell import axes, charts
 from advisor.tell.options import options
-from tests.tell.advice_examples import BUILDERS, candidate, change, infeasible, minimal, prediction
+from advisor.tell.report import render
+from tests.tell.advice_examples import BUILDERS, candidate, change, elsewhere, fleet, infeasible, minimal, prediction, served
 
 CHANGE = change()
 VARIANTS = [variant.id for variant in CHANGE.variants]
@@ -205,3 +206,34 @@ def test_operators_without_a_count_of_operations_come_last_and_have_no_share() -
 
     assert ("MatMul", "Expand") == (bars[0].type, bars[-1].type)
     assert bars[-1].flop_fraction is None
+
+
+FOREIGN = candidate("int8-of-another-machine")
+FOREIGN_PREDICTION = prediction(FOREIGN, p99_s=0.03, utilization=0.4)
+
+
+@pytest.mark.parametrize(
+    "advice",
+    [
+        replace(CHANGE, recommended=FOREIGN_PREDICTION),
+        replace(CHANGE, baseline=FOREIGN_PREDICTION),
+        replace(infeasible(), nearest_miss=FOREIGN_PREDICTION),
+        replace(CHANGE, unproven=FOREIGN_PREDICTION),
+        replace(CHANGE, ties=(FOREIGN_PREDICTION,)),
+        replace(CHANGE, frontier=(FOREIGN_PREDICTION,)),
+        replace(elsewhere(), places=(replace(elsewhere().places[0], prediction=FOREIGN_PREDICTION),)),
+        replace(served(), load_tests=(replace(served().load_tests[0], candidate=FOREIGN),)),
+        replace(fleet(), fleet=replace(fleet().fleet, pools=(replace(fleet().fleet.pools[0], candidate=FOREIGN),))),
+        replace(CHANGE, speed_ties=(replace(CHANGE.speed_ties[0], variant=FOREIGN.variant),)),
+        replace(CHANGE, speed_ties=(replace(CHANGE.speed_ties[0], simpler=FOREIGN.variant),)),
+        replace(CHANGE, service_curves=(replace(CHANGE.service_curves[0], variant=FOREIGN.variant),)),
+    ],
+    ids="recommended baseline miss unproven tie frontier place served pool speed-tie simpler curve".split(),
+)
+def test_a_variant_has_a_colour_wherever_the_advice_names_it(advice: Advice) -> None:
+    ours = charts.colours(CHANGE)
+
+    colours = charts.colours(advice)
+
+    assert FOREIGN.variant in colours and ours == {variant: colours[variant] for variant in ours}
+    assert FOREIGN.variant in render(advice, "html") and FOREIGN.variant in render(advice, "md")

@@ -9,8 +9,8 @@ EXAMPLES = [builder() for builder in BUILDERS]
 
 
 @pytest.mark.parametrize("advice", EXAMPLES, ids=[builder.__name__ for builder in BUILDERS])
-def test_the_summary_has_five_lines(advice: Advice) -> None:
-    assert 5 == len(summary(advice).split("\n"))
+def test_the_summary_has_five_lines_and_one_for_each_kind_of_hardware(advice: Advice) -> None:
+    assert 5 + len(advice.places) == len(summary(advice).split("\n"))
 
 
 def test_a_line_break_from_a_user_does_not_add_a_line() -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from advisor.decide.service import public_models, roofline
 from advisor.decide.service.measured import GroundOfService, Service, ServiceGrid, Setting
+from advisor.quantized_operators import computing_precision
 from advisor.schema.advice import Place
 from advisor.schema.catalog import CPU, DeviceClass, Hardware, Precision, PublicMeasurements, PublicSeries
 from advisor.schema.model import ModelFacts
@@ -21,7 +22,6 @@ MAX_PROJECTED_BATCH = 64
 RUNTIME_BYTES: dict[DeviceClass, float] = {"gpu": 1.0e9, "cpu": 0.3e9}
 # Of what several operators hold at once no more than this part of all activations is counted: buffers are used again.
 HELD_ACTIVATIONS = 0.5
-INT8_OPERATORS = {"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "QuantizeLinear"}
 CPU_ONLY_OPERATORS = {"DynamicQuantizeLinear"}  # ONNX Runtime has no CUDA kernel for it
 MEASURABLE = ("cpu", "edge", "gpu")  # by ONNX Runtime, of GPUs those that one of its providers reaches
 WEAKEST_FIRST: tuple[GroundOfService, ...] = ("roofline", "similar", "anchored")
@@ -66,10 +66,9 @@ def operators_of(model: ModelFacts, variant: Variant) -> set[str]:
 
 def precision_of(model: ModelFacts, variant: Variant) -> Precision:
     """Return in which precision most of a variant's arithmetic runs; a model that was given in 8-bit integers stays in them."""
-    if INT8_OPERATORS & operators_of(model, variant):
-        return "int8"
-    halves: tuple[Precision, ...] = ("bf16", "fp16")
-    return next((precision for precision in halves if precision in variant.scheme), "fp32")
+    plain: tuple[Precision, ...] = ("bf16", "fp16", "fp32")
+    in_floats = next((precision for precision in plain if precision in variant.scheme), plain[-1])
+    return computing_precision(operators_of(model, variant)) or in_floats
 
 
 def memory_bytes(model: ModelFacts, variant: Variant, kind: DeviceClass, batch_size: int, length: int | None) -> float:

@@ -9,22 +9,12 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from advisor import quantized_operators
 from advisor.errors import InputError, ModelError
-from advisor.measure.model import input_rows, onnx_graph, operator_cost
+from advisor.measure.model import input_rows, onnx_file, onnx_graph, operator_cost
 from advisor.measure.runtime import ort_session
 from advisor.schema.model import Batching, Family, Graph, GraphInput, ModelFacts, ModelInput, ModelOutput, OperatorFacts
 
-QUANTIZED_OPERATORS = {
-    "DequantizeLinear",
-    "DynamicQuantizeLinear",
-    "MatMulInteger",
-    "ConvInteger",
-    "QLinearConv",
-    "QLinearMatMul",
-    "MatMulNBits",
-    "DynamicQuantizeMatMul",
-    "DynamicQuantizeLSTM",
-}
 # Element types, by NumPy's names, in which ONNX Runtime takes an array from Python.
 FEEDABLE = set("bool float16 float32 float64 int8 int16 int32 int64 string uint8 uint16 uint32 uint64".split())
 CLASS_NAME_PARTS = ("logit", "prob", "score", "label")
@@ -62,7 +52,7 @@ def inspect_onnx(
         weight_bytes=graph.weight_bytes,
         file_bytes=graph.file_bytes,
         opset=graph.opset,
-        already_quantized=bool(QUANTIZED_OPERATORS & graph.operators.keys()),
+        already_quantized=quantized_operators.are_quantized(graph.operators),
         inputs=inputs,
         outputs=tuple(
             ModelOutput(
@@ -88,7 +78,7 @@ def _open(path: Path) -> ort_session.Session:
     try:
         return ort_session.open_session(path)
     except ModelError:
-        onnx_graph.load(path)  # says it better where this is no ONNX file, or a part of it is missing
+        onnx_file.load(path)  # says it better where this is no ONNX file, or a part of it is missing
         raise
 
 
@@ -204,8 +194,7 @@ def _prove_batching(
                 return Batching(possible=False, reason=f"output {name} does not grow with the batch"), ()
             worst = min(worst, _likeness(single, together[name].take([item], axis=axis)))
     # Only what shares a scale among the items of a batch may let them depend on each other, and slightly.
-    is_dynamic = any(operator.startswith("DynamicQuantize") for operator in graph.operators)
-    if worst < (RELATED_COSINE if is_dynamic else 1.0):
+    if worst < (RELATED_COSINE if quantized_operators.share_scales(graph.operators) else 1.0):
         return Batching(possible=False, reason=f"an item's output depends on the others in its batch (cosine {worst:.3f})"), ()
     axes = [f"axis {entry.batch_axis} of {entry.name}" for entry in inputs if entry.batch_axis is not None]
     named = ", ".join(axes[:3]) + (f" and {len(axes) - 3} more" if len(axes) > 3 else "")

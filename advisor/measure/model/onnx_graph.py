@@ -1,20 +1,20 @@
-"""ONNX file -> Graph: weights, operators, inputs and outputs, read without running anything. With int8_file the doorway to `onnx`."""
+"""ONNX file -> Graph: weights, operators, inputs and outputs, read without running anything. One of the doorways to `onnx`."""
 
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from advisor.errors import InputError, ModelError
-from advisor.measure.model.operator_cost import mean_leaf_depths
+from advisor.errors import ModelError
+from advisor.measure.model.onnx_file import external_files, inner_graphs, load
+from advisor.measure.model.operator_cost import RECURRENT, mean_leaf_depths
 from advisor.schema.model import Graph, GraphInput, GraphOutput
 
 if TYPE_CHECKING:
-    from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+    from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 # Bits of the element types in which weights come; TensorProto.DataType values. 64- and 32-bit integers hold shapes and indices.
 WEIGHT_BITS = {1: 32, 10: 16, 11: 64, 16: 16, 2: 8, 3: 8, 17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4}
@@ -28,14 +28,13 @@ LEARNED_ATTRIBUTES = {
 }
 # TensorProto.DataType values.
 INTEGERS = {2, 3, 4, 5, 6, 7, 12, 13}
-RECURRENT = {"LSTM", "GRU", "RNN"}
 PASSED_THROUGH = {"Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape"}
 
 
 def read_graph(path: Path) -> Graph:
     """Return what the ONNX file at `path` holds; raise InputError if it is no ONNX file, ModelError if a part of it is missing."""
     model = load(path)
-    files = [path, *_external_files(model, path)]
+    files = [path, *external_files(model, path)]
     weights = list(_weights(model, path))
     # Weights are counted as they are stored, operators as they are run: a local function at each of its calls.
     inlined = _inlined(model)
@@ -56,80 +55,6 @@ def read_graph(path: Path) -> Graph:
         inputs=_inputs(inlined, path),
         outputs=_outputs(inlined),
     )
-
-
-def load(path: Path) -> "ModelProto":
-    """Return the parsed file, external weights left on disk; raise as read_graph does."""
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    way_out = "give an .onnx file that onnx.load can read; export or download it again if it was cut short"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file", hint="give the path of an .onnx file or of a Hugging Face checkpoint directory")
-    try:
-        # By default the format is guessed from the suffix, and a binary file called model.json is then read as JSON.
-        model = onnx.load(path, format="protobuf", load_external_data=False)
-    except DecodeError as error:
-        raise InputError(f"{path}: not a readable ONNX file (truncated or another format)", hint=way_out) from error
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", hint="make the file readable") from error
-    if not model.graph.node or not model.opset_import:
-        raise InputError(f"{path}: parses as ONNX but holds no operators", hint=way_out)
-    _external_files(model, path)
-    return model
-
-
-def load_whole(path: Path) -> "ModelProto":
-    """Return the parsed file with its external weights."""
-    import onnx
-
-    return onnx.load(path, format="protobuf")
-
-
-def save_whole(model: "ModelProto", path: Path, *, apart: bool) -> None:
-    """Write the model, its weights in a file beside it if they are to be apart."""
-    import onnx
-
-    onnx.save(model, path, format="protobuf", save_as_external_data=apart, location=f"{path.name}.data" if apart else None)
-
-
-def save_beside(model: "ModelProto", path: Path) -> None:
-    """Write a model that was loaded without its external weights; they are looked for beside it, as they were."""
-    import onnx
-
-    onnx.save(model, path, format="protobuf")
-
-
-def opset_of(path: Path) -> int:
-    """Return the version of ONNX's own operator set that the file asks for."""
-    return opset_in(load(path))
-
-
-def opset_in(model: "ModelProto") -> int:
-    """Return the version of ONNX's own operator set that the model asks for."""
-    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
-
-
-def convert_opset(source: Path, target: Path, opset: int) -> None:
-    """Write the model in another version of ONNX's own operator set."""
-    from onnx import version_converter
-
-    save_whole(version_converter.convert_version(load_whole(source), opset), target, apart=False)
-
-
-def name_nodes(path: Path) -> None:
-    """Give a name to each node of the file that has none, or that of another: by name nodes are chosen and left out."""
-    model = load(path)
-    taken: set[str] = set()
-    renamed = False
-    for graph, _ in _graphs(model):
-        for number, node in enumerate(graph.node):
-            if not node.name or node.name in taken:
-                node.name = next(name for name in (f"{node.op_type}_{number}_{turn}" for turn in count()) if name not in taken)
-                renamed = True
-            taken.add(node.name)
-    if renamed:
-        save_beside(model, path)
 
 
 def nodes_with_weights(path: Path, operators: set[str]) -> list[str]:
@@ -168,10 +93,6 @@ def attributes(node: "NodeProto") -> dict[str, Any]:
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
 
 
-def _subgraphs(attribute: "AttributeProto") -> "list[GraphProto]":
-    return [attribute.g, *attribute.graphs] if attribute.HasField("g") else list(attribute.graphs)
-
-
 def _graphs(model: "ModelProto") -> "Iterator[tuple[Any, dict[str, int]]]":
     """Yield every graph and local function with the bytes of each weight that is in its scope, by name."""
     yield from _scoped(model.graph, {})
@@ -184,7 +105,7 @@ def _scoped(graph: Any, outer: dict[str, int]) -> "Iterator[tuple[Any, dict[str,
     yield graph, known
     for node in graph.node:
         for attribute in node.attribute:
-            for inner in _subgraphs(attribute):
+            for inner in inner_graphs(attribute):
                 yield from _scoped(inner, known)
 
 
@@ -243,24 +164,6 @@ def _weight_bytes_of(nodes: "list[tuple[NodeProto, dict[str, int]]]") -> dict[st
     for node, sizes in nodes:
         totals[node.op_type] += sum(sizes.get(name, 0) for name in node.input)
     return {operator: size for operator, size in sorted(totals.items()) if size}
-
-
-def _external_files(model: "ModelProto", path: Path) -> list[Path]:
-    names = {
-        entry.value
-        for graph, _ in _graphs(model)
-        for _, tensor in _stored(graph)
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    files = [path.parent / name for name in sorted(names)]
-    for file in files:
-        if not file.is_file():
-            raise ModelError(
-                f"{path}: its weights are in {file.name}, which is not beside it",
-                hint=f"put {file.name} into {path.parent}, under exactly this name",
-            )
-    return files
 
 
 def _einsum_equations(nodes: "Iterator[NodeProto]") -> dict[str, str]:

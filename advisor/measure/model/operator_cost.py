@@ -1,26 +1,21 @@
 """Floating-point operations of one executed node, from the shapes it was seen to have.
 
 A multiply-add counts as 2 flop. A node that computes element by element counts 1 flop per element, whatever the function; a node
-that only moves, reshapes or compares data counts 0. Operators without a formula here return None: their cost is unknown.
+that only moves, reshapes or compares data counts 0. Operators without a formula here return None: their cost is unknown. One of a
+quantized model costs what the operator of floats does that it stands for.
 """
 
 from collections import defaultdict
 from math import prod
 from typing import Any
 
+from advisor.quantized_operators import QUANTIZED, standing_for
+
 Shape = tuple[int, ...]
 
-MATRIX_PRODUCTS = {
-    "MatMul",
-    "FusedMatMul",
-    "MatMulInteger",
-    "MatMulIntegerToFloat",
-    "DynamicQuantizeMatMul",
-    "QLinearMatMul",
-    "MatMulNBits",
-}
-CONVOLUTIONS = {"Conv": 1, "FusedConv": 1, "ConvInteger": 1, "QLinearConv": 3}  # operator -> position of its weights
-RECURRENT = {"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM"}
+MATRIX_PRODUCTS = {"MatMul", "FusedMatMul", *standing_for("MatMul")}
+CONVOLUTIONS = {"Conv", "FusedConv", *standing_for("Conv")}
+RECURRENT = {"LSTM", "GRU", "RNN", *standing_for("LSTM", "GRU", "RNN")}
 ATTENTIONS = {"MultiHeadAttention", "GroupQueryAttention", "Attention"}
 DATA_MOVEMENT = set(
     "ArgMax ArgMin ArrayFeatureExtractor BitShift Cast CastLike CategoryMapper Compress Concat Constant ConstantOfShape DepthToSpace "
@@ -33,11 +28,10 @@ DATA_MOVEMENT = set(
 )
 ELEMENTWISE = set(
     "Abs Acos Acosh Add Asin Asinh Atan Atanh AveragePool BatchNormalization BiasGelu Binarizer Bernoulli BitwiseAnd BitwiseNot "
-    "BitwiseOr BitwiseXor Ceil Celu Clip Cos Cosh CumSum DequantizeLinear Div DynamicQuantizeLinear Elu Erf Exp FastGelu "
+    "BitwiseOr BitwiseXor Ceil Celu Clip Cos Cosh CumSum Div Elu Erf Exp FastGelu "
     "FeatureVectorizer Floor Gelu GlobalAveragePool GlobalLpPool GlobalMaxPool GroupNormalization HardSigmoid HardSwish Hardmax "
     "InstanceNormalization LRN LayerNormalization LeakyRelu Log LogSoftmax LpNormalization LpPool Max MaxPool MaxUnpool Mean "
-    "MeanVarianceNormalization Min Mish Mod Mul Neg Normalizer PRelu Pow QLinearAdd QLinearAveragePool QLinearGlobalAveragePool "
-    "QLinearLeakyRelu QLinearMul QLinearSigmoid QLinearSoftmax QuantizeLinear QuickGelu RMSNormalization Reciprocal ReduceL1 ReduceL2 "
+    "MeanVarianceNormalization Min Mish Mod Mul Neg Normalizer PRelu Pow QuickGelu RMSNormalization Reciprocal ReduceL1 ReduceL2 "
     "ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Resize RotaryEmbedding Round "
     "Scaler Selu Shrink Sigmoid Sign SimplifiedLayerNormalization Sin Sinh SkipLayerNormalization SkipSimplifiedLayerNormalization "
     "Softmax Softplus Softsign Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu".split()
@@ -46,18 +40,23 @@ ELEMENTWISE = set(
 
 def flop(operator: str, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...], *, equation: str | None = None) -> float | None:
     """Return the floating-point operations of one call of a node with these tensor shapes, or None where no formula is known."""
+    quantized, weights_at = QUANTIZED.get(operator), 1
+    if quantized is not None:
+        if quantized.stands_for is None:
+            return None
+        operator, weights_at = quantized.stands_for, quantized.weights_at
     if operator in DATA_MOVEMENT:
         return 0.0
     if operator in MATRIX_PRODUCTS:
         return 2.0 * prod(outputs[0]) * (inputs[0][-1] if inputs[0] else 1)
-    if operator in ("Gemm", "QGemm"):
+    if operator == "Gemm":
         rows = max(outputs[0][0], 1)  # A is rows x K or, transposed, K x rows: either way K is its size over the rows
         return 2.0 * prod(outputs[0]) * prod(inputs[0]) / rows
     if operator in CONVOLUTIONS:
         # Each output element is a dot product with one filter: (channels / groups) x kernel multiply-adds.
-        return 2.0 * prod(outputs[0]) * prod(inputs[CONVOLUTIONS[operator]][1:])
+        return 2.0 * prod(outputs[0]) * prod(inputs[weights_at][1:])
     if operator == "ConvTranspose":
-        return 2.0 * prod(inputs[0]) * prod(inputs[1][1:])
+        return 2.0 * prod(inputs[0]) * prod(inputs[weights_at][1:])
     if operator in RECURRENT:
         steps_times_batch = inputs[0][0] * inputs[0][1]
         return 2.0 * steps_times_batch * (prod(inputs[1]) + prod(inputs[2]))

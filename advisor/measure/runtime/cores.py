@@ -42,13 +42,12 @@ def _pin(cores: Sequence[int]) -> list[int] | None:
     return before
 
 
-def places(*, threads: int, instances: int) -> list[list[int]]:
-    """Return the cores of each instance: its own where several run side by side, all of them where they do not suffice.
+def places(usable: list[int], *, threads: int, instances: int) -> list[list[int]]:
+    """Return which of the usable cores each instance has: its own where several run side by side, all of them where they do not suffice.
 
     A lone instance may use any core. Held on one, it was not faster in undisturbed visits, and a third fewer visits were undisturbed,
     since it could not leave a core that somebody else began to use. Side by side, two free threads often shared one core instead.
     """
-    usable = usable_cores()
     if instances == 1 or threads * instances > len(usable):
         return [usable] * instances
     return [usable[index * threads : (index + 1) * threads] for index in range(instances)]

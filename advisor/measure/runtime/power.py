@@ -28,10 +28,10 @@ class Reading(NamedTuple):
 class Meter:
     """Reads a meter whenever it is told to, and says in the end what was drawn between."""
 
-    def __init__(self, folder: Path = RAPL, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, folder: Path = RAPL, clock: Callable[[], float] = time.perf_counter, nvml: str = NVML) -> None:
         self._clock = clock
         self._domains = _packages(folder)
-        self._watts = None if self._domains else _nvml()
+        self._watts = None if self._domains else _nvml(nvml)
         self.readings: list[Reading] = []
 
     @property
@@ -83,10 +83,10 @@ def _joules(counters: list[Path]) -> float | None:
         return None
 
 
-def _nvml() -> Callable[[], float] | None:
+def _nvml(name: str) -> Callable[[], float] | None:
     """Return what reads the watts of all GPUs, None without the driver's library."""
     try:
-        library = ctypes.CDLL(NVML)
+        library = ctypes.CDLL(name)
     except OSError:
         return None
     count = ctypes.c_uint()

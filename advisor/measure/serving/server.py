@@ -98,7 +98,7 @@ class Server:
         self.serve = serve
         self.items = Items(serve, lengths)
         # As in the profile: instances side by side have cores of their own, which their sessions' threads take over.
-        self.places = cores.places(threads=serve.intra_op_num_threads, instances=serve.instances)
+        self.places = cores.places(machine.usable_cores(), threads=serve.intra_op_num_threads, instances=serve.instances)
         self.sessions = [self._open(place) for place in self.places]
         self.queue: deque[tuple[int, float]] = deque()  # number, time of arrival
         self.due = threading.Condition()

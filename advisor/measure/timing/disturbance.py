@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from advisor.measure.timing.journal import Point
+from advisor.measure.timing.profile_journal import Point
 from advisor.schema.profile import Visit
 from advisor.units import counted, number, percent
 from advisor.visits import CONTAMINATED_FRACTION, is_at_usual_distance, usual_hop_s

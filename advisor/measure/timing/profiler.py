@@ -10,8 +10,9 @@ import numpy as np
 
 from advisor import __version__
 from advisor.measure.runtime import ort_session
+from advisor.measure.timing.clean_visits import Counted, counted
 from advisor.measure.timing.disturbance import disturbance_notes
-from advisor.measure.timing.journal import Journal, LeftOut, Point, Visited
+from advisor.measure.timing.profile_journal import LeftOut, Point, ProfileJournal, Visited
 from advisor.measure.timing.schedule import (
     MIN_ROUNDS,
     batch_sizes,
@@ -21,7 +22,6 @@ from advisor.measure.timing.schedule import (
     ladders,
     later_round,
     longest_call_s,
-    median_s,
 )
 from advisor.measure.variants.making import AGAIN, Plan, Report, Workers, baseline_id, load_of
 from advisor.measure.variants.screening import Lineup
@@ -30,16 +30,12 @@ from advisor.measure.worker.process import Loaded, Time, Timed
 from advisor.schema.profile import Measurement, NoiseFloor, Profile, Site, Variant, Visit
 from advisor.schema.record import SCHEMA_VERSION, Exclusion
 from advisor.units import seconds
-from advisor.visits import usual_hop_s
 
-VISIT_S = 0.05
-TREE_VISIT_S = 0.01  # at more batch sizes; hundreds of calls all the same
 WARM_UP_CALLS = 1
 MIN_CALLS = 2
-MAX_ROUNDS = 12
 
 
-def measure(plan: Plan, journal: Journal, report: Report) -> Profile:
+def measure(plan: Plan, journal: ProfileJournal, report: Report) -> Profile:
     """Make the variants, compare them with the baseline, and time all of them in interleaved rounds; return the profile.
 
     What is measured is in the journal at once, so an interrupt loses at most the visit that it falls into.
@@ -53,12 +49,12 @@ def measure(plan: Plan, journal: Journal, report: Report) -> Profile:
     return _profile(plan, journal, failing)
 
 
-def _time_all(plan: Plan, names: list[str], failing: set[str], workers: Workers, journal: Journal, report: Report) -> None:
+def _time_all(plan: Plan, names: list[str], failing: set[str], workers: Workers, journal: ProfileJournal, report: Report) -> None:
     again = baseline_id(plan.facts) + AGAIN
     rungs = ladders(plan, names + ([again] if again in workers else []), brief=failing)
     first = batch_sizes(plan.facts, plan.settings.max_batch_size)
     shuffle = random.Random(plan.settings.seed)
-    for round_number in range(MAX_ROUNDS):
+    for round_number in range(plan.timing.max_rounds):
         # The first round asks after every call whether to climb on, so its points must not be listed beforehand.
         points = (
             climb(plan, rungs, journal)
@@ -75,16 +71,17 @@ def _time_all(plan: Plan, names: list[str], failing: set[str], workers: Workers,
                 _visit(plan, point, workers, journal, report)
 
 
-def _visit(plan: Plan, point: Point, workers: Workers, journal: Journal, report: Report) -> None:
+def _visit(plan: Plan, point: Point, workers: Workers, journal: ProfileJournal, report: Report) -> None:
     if point in journal.points_left_out:
         return
     report(journal.measured_s, plan.settings.budget_s, f"{point.variant}, batch {point.batch_size}{_setting(point)}")
+    timing = plan.timing
     request = Time(
         batch_size=point.batch_size,
         sequence_length=point.sequence_length,
         intra_op_num_threads=point.intra_op_num_threads,
         instances=point.instances,
-        seconds=min(VISIT_S, TREE_VISIT_S) if plan.facts.family == "tree" else VISIT_S,
+        seconds=min(timing.visit_s, timing.tree_visit_s) if plan.facts.family == "tree" else timing.visit_s,
         min_calls=MIN_CALLS,
         warm_up_calls=WARM_UP_CALLS,
     )
@@ -98,7 +95,7 @@ def _visit(plan: Plan, point: Point, workers: Workers, journal: Journal, report:
         return
     elapsed_s = time.perf_counter() - started
     visit = Visit(
-        order=len(journal.entries),
+        order=journal.next_order,
         latency_s=timed.latency_s,
         run_delay_s=timed.run_delay_s,
         involuntary_switches=timed.involuntary_switches,
@@ -108,7 +105,7 @@ def _visit(plan: Plan, point: Point, workers: Workers, journal: Journal, report:
     journal.add(Visited(point=point, visit=visit, elapsed_s=elapsed_s, peak_memory_bytes=timed.peak_memory_bytes))
 
 
-def _revive(plan: Plan, name: str, workers: Workers, journal: Journal) -> None:
+def _revive(plan: Plan, name: str, workers: Workers, journal: ProfileJournal) -> None:
     """Start the variant's process again after a point killed it; give the variant up if it does not come back."""
     worker = workers.pop(name)[0]
     worker.restart()
@@ -122,14 +119,13 @@ def _revive(plan: Plan, name: str, workers: Workers, journal: Journal) -> None:
         )
 
 
-def _differences(visits: dict[Point, list[Visit]], baseline: str) -> dict[tuple[int, int], list[float]]:
+def _differences(visits: dict[Point, Counted], baseline: str) -> dict[tuple[int, int], list[float]]:
     """Return by (intra_op_num_threads, instances) how far the baseline's medians are from those of itself measured again, as logarithms."""
     found: dict[tuple[int, int], list[float]] = {}
-    usual_s = usual_hop_s(visit for made in visits.values() for visit in made)
     for point, first in visits.items():
         second = visits.get(msgspec.structs.replace(point, variant=baseline + AGAIN))
-        if point.variant == baseline and second:
-            difference = abs(math.log(median_s(first, usual_s) / median_s(second, usual_s)))
+        if point.variant == baseline and second is not None:
+            difference = abs(math.log(first.median_s / second.median_s))
             found.setdefault((point.intra_op_num_threads, point.instances), []).append(difference)
     return found
 
@@ -148,10 +144,9 @@ def _noise_floors(differences: dict[tuple[int, int], list[float]]) -> tuple[Nois
     )
 
 
-def _unmeasured(plan: Plan, journal: Journal, failing: set[str]) -> list[Exclusion]:
+def _unmeasured(plan: Plan, journal: ProfileJournal, visits: dict[Point, Counted], failing: set[str]) -> list[Exclusion]:
     """Return, per ladder that was left early, the batch sizes not measured and why; a point that failed has said so itself."""
-    visits, limit = journal.visits, longest_call_s(plan)
-    usual_s = usual_hop_s(visit for made in visits.values() for visit in made)
+    limit = longest_call_s(plan)
     largest = batch_sizes(plan.facts, plan.settings.max_batch_size)[-1]
     failed = {ladder_of(point) for point in journal.points_left_out}
     tops: dict[Point, Point] = {}
@@ -163,7 +158,7 @@ def _unmeasured(plan: Plan, journal: Journal, failing: set[str]) -> list[Exclusi
     for point in tops.values():
         is_known = ladder_of(point) in failed or point.variant.endswith(AGAIN)
         if point.batch_size < largest and not is_known:
-            took = median_s(visits[point], usual_s)
+            took = visits[point].median_s
             said = f"a call of batch {point.batch_size} takes {seconds(took)} already, more than {seconds(limit)}"
             reason = said if took > limit else f"the budget of {seconds(plan.settings.budget_s)} was spent"
             reason = "its quality does not hold, so more would be of no use" if point.variant in failing else reason
@@ -177,7 +172,7 @@ def _setting(point: Point) -> str:
     return f"{length}, {threads}" + (f" × {point.instances} instances" if point.instances > 1 else "")
 
 
-def _measured_variants(journal: Journal) -> tuple[Variant, ...]:
+def _measured_variants(journal: ProfileJournal) -> tuple[Variant, ...]:
     """Return the variants that were timed, each with the memory that it was seen to take by then."""
     names = {point.variant for point in journal.visits}
     return tuple(
@@ -187,7 +182,7 @@ def _measured_variants(journal: Journal) -> tuple[Variant, ...]:
     )
 
 
-def _visits_told(plan: Plan, journal: Journal) -> dict[Point, list[Visit]]:
+def _visits_told(plan: Plan, journal: ProfileJournal) -> dict[Point, list[Visit]]:
     """Return the visits of all points but those added in between that the budget left with few of them.
 
     Such a point is known less well than what its neighbours say of it.
@@ -196,8 +191,8 @@ def _visits_told(plan: Plan, journal: Journal) -> dict[Point, list[Visit]]:
     return {point: made for point, made in journal.visits.items() if point.batch_size in first or len(made) >= MIN_ROUNDS}
 
 
-def _profile(plan: Plan, journal: Journal, failing: set[str]) -> Profile:
-    visits = _visits_told(plan, journal)
+def _profile(plan: Plan, journal: ProfileJournal, failing: set[str]) -> Profile:
+    visits, known = _visits_told(plan, journal), counted(journal.visits)
     measurements = [
         Measurement(
             variant=point.variant,
@@ -209,7 +204,7 @@ def _profile(plan: Plan, journal: Journal, failing: set[str]) -> Profile:
         )
         for point, made in visits.items()
     ]
-    differences = _differences(visits, baseline_id(plan.facts))
+    differences = _differences(known, baseline_id(plan.facts))
     site = Site(
         hardware=plan.hardware,
         machine=plan.machine,
@@ -221,7 +216,7 @@ def _profile(plan: Plan, journal: Journal, failing: set[str]) -> Profile:
         noise_fraction=_noise_fraction(differences),
         variants=_measured_variants(journal),
         measurements=tuple(measurements),
-        exclusions=(*journal.exclusions, *_unmeasured(plan, journal, failing)),
+        exclusions=(*journal.exclusions, *_unmeasured(plan, journal, known, failing)),
         notes=(*plan.notes, *disturbance_notes(visits)),
         noise_floors=_noise_floors(differences),
     )

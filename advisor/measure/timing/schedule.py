@@ -8,17 +8,14 @@ from itertools import product
 
 import msgspec
 
-from advisor.measure.timing.journal import Journal, Point
+from advisor.measure.timing.clean_visits import Counted, counted, counted_of
+from advisor.measure.timing.profile_journal import Point, ProfileJournal
+from advisor.measure.timing.settings import TimingSettings
 from advisor.measure.variants.making import AGAIN, Plan
 from advisor.schema.model import ModelFacts
-from advisor.schema.profile import Visit
-from advisor.visits import clean, is_at_usual_distance, is_clean, usual_hop_s
 
 MIN_ROUNDS = 3
 ENOUGH_FRACTION = 0.02  # of the median: visits that agree this well need no further round
-# Where ways to interpolate agree this well, a measurement in between would tell little beyond its own noise.
-UNSURE_FRACTION = 0.03
-ERRORS_TO_EXCEED = 2.0  # standard errors of the neighbours
 # Tree ensembles step at batch sizes of their own; up to here each is measured.
 EVERY_TREE_BATCH = 32
 LEAST_TIMING_SHARE = 0.5
@@ -49,7 +46,7 @@ def thread_settings(cores: int) -> tuple[tuple[int, int], ...]:
     return tuple((count, instances) for count in threads for instances in sorted({1, cores // count}))
 
 
-def budget_s(plan: Plan, journal: Journal) -> float:
+def budget_s(plan: Plan, journal: ProfileJournal) -> float:
     """Return the seconds for timing: what making and comparing the variants left of the user's, half of them at least."""
     return max(plan.settings.budget_s - journal.prepared_s, LEAST_TIMING_SHARE * plan.settings.budget_s)
 
@@ -82,7 +79,7 @@ def longest_call_s(plan: Plan) -> float:
     return plan.settings.max_latency_s or LONGEST_CALL_S
 
 
-def climb(plan: Plan, rungs: list[list[Point]], journal: Journal) -> Iterator[Point]:
+def climb(plan: Plan, rungs: list[list[Point]], journal: ProfileJournal) -> Iterator[Point]:
     """Yield the points of the first round, climbing each ladder only as long as a call stays short enough to serve with."""
     limit_s = longest_call_s(plan)
     # All ladders a rung at a time, so that variants are interleaved in time from the start.
@@ -94,61 +91,58 @@ def climb(plan: Plan, rungs: list[list[Point]], journal: Journal) -> Iterator[Po
                 yield ladder[rung]
 
 
-def _may_climb(below: list[Point], journal: Journal, limit_s: float) -> bool:
+def _may_climb(below: list[Point], journal: ProfileJournal, limit_s: float) -> bool:
     if not below:
         return True
     visits = journal.visits.get(below[-1])
-    return visits is not None and median_s(visits, None) <= limit_s
+    return visits is not None and counted_of(visits, None).median_s <= limit_s
 
 
-def later_round(plan: Plan, journal: Journal, shuffle: random.Random, *, with_refinements: bool) -> list[Point]:
+def later_round(plan: Plan, journal: ProfileJournal, shuffle: random.Random, *, with_refinements: bool) -> list[Point]:
     """Return the points of a later round: in an order of its own those not yet known well enough, then new ones, most doubtful first.
 
     A call beyond the limit was worth one visit, to know where its ladder ends.
     """
-    limit_s, usual_s = longest_call_s(plan), usual_hop_s(visit for visits in journal.visits.values() for visit in visits)
-    points = [
-        point
-        for point, visits in journal.visits.items()
-        if median_s(visits, usual_s) <= limit_s and not is_settled(visits, usual_s)
-    ]
+    limit_s, known = longest_call_s(plan), counted(journal.visits)
+    points = [point for point, visits in known.items() if visits.median_s <= limit_s and not is_settled(visits)]
     shuffle.shuffle(points)
     if not with_refinements:
         return points
-    added = refinements(journal.visits, limit_s=limit_s, usual_s=usual_s)
+    added = refinements(known, plan.timing, limit_s=limit_s)
     return points + [point for point in added if point not in journal.points_left_out]
 
 
-def refinements(visits_of: Mapping[Point, list[Visit]], *, limit_s: float, usual_s: float | None) -> list[Point]:
-    """Return new points between measured neighbours where ways to interpolate differ by more than UNSURE_FRACTION, widest first.
+def refinements(visits_of: Mapping[Point, Counted], timing: TimingSettings, *, limit_s: float) -> list[Point]:
+    """Return new points between measured neighbours where ways to interpolate differ by more than is allowed, widest first.
 
     They must differ by more than the neighbours' own visits do: on a busy machine a point measured later than its neighbours was seen
     to differ from them by what the machine did meanwhile, and told nothing of its batch size.
     """
-    found: dict[Point, list[tuple[int, list[Visit]]]] = {}
+    found: dict[Point, list[tuple[int, Counted]]] = {}
     for point, visits in visits_of.items():
         if not point.variant.endswith(AGAIN):
             found.setdefault(ladder_of(point), []).append((point.batch_size, visits))
     unsure = []
     for ladder, entries in found.items():
         entries.sort(key=_batch_size)
-        sizes, medians = [size for size, _ in entries], [median_s(visits, usual_s) for _, visits in entries]
+        sizes, medians = [size for size, _ in entries], [visits.median_s for _, visits in entries]
         # A call beyond the limit has one visit for good.
-        is_known = [len(visits) >= MIN_ROUNDS or median > limit_s for (_, visits), median in zip(entries, medians, strict=True)]
+        is_known = [visits.made >= MIN_ROUNDS or visits.median_s > limit_s for _, visits in entries]
         for gap in range(len(sizes) - 1):
             middle = midpoint(sizes[gap], sizes[gap + 1])
             if middle is not None and is_known[gap] and is_known[gap + 1]:
                 guesses = predictions_s(sizes, medians, gap, middle)
                 doubt = max(guesses) / min(guesses) - 1
                 point = msgspec.structs.replace(ladder, batch_size=middle)
-                errors = [_standard_error(visits, usual_s) for _, visits in entries[gap : gap + 2]]
-                if doubt > max(UNSURE_FRACTION, ERRORS_TO_EXCEED * max(errors)) and min(guesses) <= limit_s:
+                errors = [visits.standard_error for _, visits in entries[gap : gap + 2]]
+                enough = max(timing.unsure_fraction, timing.errors_to_exceed * max(errors))
+                if doubt > enough and min(guesses) <= limit_s:
                     unsure.append((doubt, point))
     unsure.sort(key=_doubt, reverse=True)
     return [point for _, point in unsure]
 
 
-def _batch_size(entry: tuple[int, list[Visit]]) -> int:
+def _batch_size(entry: tuple[int, Counted]) -> int:
     return entry[0]
 
 
@@ -185,18 +179,6 @@ def predictions_s(sizes: Sequence[int], medians_s: Sequence[float], gap: int, ba
     return power, affine, math.exp(cubic)
 
 
-def median_s(visits: Sequence[Visit], usual_s: float | None) -> float:
-    """Return the median seconds of a call over the visits that count."""
-    return statistics.median(latency for visit in clean(visits, usual_s) for latency in visit.latency_s)
-
-
-def is_settled(visits: Sequence[Visit], usual_s: float | None) -> bool:
+def is_settled(visits: Counted) -> bool:
     """Return whether the medians of the visits agree so well that their mean is known to ENOUGH_FRACTION."""
-    counted = [visit for visit in visits if is_clean(visit) and is_at_usual_distance(visit, usual_s)]
-    return len(counted) >= MIN_ROUNDS and _standard_error(counted, usual_s) <= ENOUGH_FRACTION / 2
-
-
-def _standard_error(visits: Sequence[Visit], usual_s: float | None) -> float:
-    """Return the standard error of the mean of the visits' medians, as a fraction of it; a single visit tells of none."""
-    medians = [statistics.median(visit.latency_s) for visit in clean(visits, usual_s)]
-    return statistics.stdev(medians) / math.sqrt(len(medians)) / statistics.mean(medians) if len(medians) > 1 else 0.0
+    return visits.undisturbed >= MIN_ROUNDS and visits.standard_error <= ENOUGH_FRACTION / 2

@@ -18,25 +18,17 @@ from advisor.measure.timing.schedule import longest_call_s
 from advisor.measure.variants.making import Plan, Workers, baseline_id
 from advisor.measure.worker.client import WorkerError
 from advisor.measure.worker.process import Predict, Predicted, Time, Timed
-from advisor.schema.profile import QualityResult, Variant
+from advisor.quality_floor import judge
+from advisor.schema.profile import ProfileSettings, QualityResult, Variant
 from advisor.schema.record import Estimate
 
 COMPARED_ITEMS = 16
 PREDICT_BATCH_SIZE = 8  # as a server would batch: what shares a batch can matter to a dynamically quantized model
-FIRST_ITEMS = 256  # of the data, in random order: who has lost too much on these is not run on the rest
-# What the baseline's answers to the user's examples may take, as a part of the time for measuring, and at the least: those that come
-# later in their random order are left out. Every variant that is judged takes as long once more.
-JUDGING_SHARE, LEAST_JUDGING_S = 0.25, 5.0
 PREDICT_PATIENCE_S = 3600.0
 
 # The first look at speed.
-LOOKS = 3
-LOOK_S = 0.03
-LOOK_CALLS = 2
 LOOK_BATCH_SIZE = 8
-LONG_LOOKS, LONG_LOOK_CALLS = 2, 1  # where a call is expected to take longer than LONG_CALL_S, which hardly any noise hides
 LONG_CALL_S = 0.25  # batches of which would take seconds to look at
-HOPELESS = 0.9  # of the baseline's speed: below that at every look, at every size, no longer measurement will help
 
 Outputs = dict[str, np.ndarray]
 
@@ -128,13 +120,15 @@ class Comparison:
         plan = self.plan
         data = input_rows.read_npz(Path(str(plan.data)), "quality.data")
         count = self._given = self._items(data, plan.data)
-        first = count if plan.settings.quality_max_drop is None or count < 2 * FIRST_ITEMS else FIRST_ITEMS
+        few = plan.screening.first_items
+        first = count if plan.settings.quality_max_drop is None or count < 2 * few else few
         self._judged = count if first == count else self._judged
         yield first, {key: _first(plan, key, values, first, count) for key, values in data.items()}
         if first == count:
             return
         if self._judged is None:
-            affordable = max(JUDGING_SHARE * plan.settings.budget_s, LEAST_JUDGING_S) / (self._item_s or 1e-9)
+            allowed_s = max(plan.screening.judging_share * plan.settings.budget_s, plan.screening.least_judging_s)
+            affordable = allowed_s / (self._item_s or 1e-9)
             self._judged = int(max(2 * first, min(count, affordable)))
         items = self._judged
         yield items, {key: _first(plan, key, values, items, count) for key, values in data.items()}
@@ -175,7 +169,7 @@ class Comparison:
     def speeds(self, name: str, other: str | None = None) -> dict[int, list[float]]:
         """Return how many times faster than the other (the baseline) a variant is, by batch size, from a few short visits in turn."""
         plan, other = self.plan, other or self.baseline
-        lengths = plan.settings.sequence_lengths
+        lengths, screening = plan.settings.sequence_lengths, plan.screening
         sizes = [1] if not plan.facts.batching.possible else sorted({1, min(LOOK_BATCH_SIZE, plan.settings.max_batch_size)})
         found: dict[int, list[float]] = {}
         before = 0.0  # seconds of a call of the size before
@@ -186,11 +180,11 @@ class Comparison:
                 sequence_length=lengths[0] if lengths else plan.facts.at_sequence_length,
                 intra_op_num_threads=1,
                 instances=1,
-                seconds=LOOK_S,
-                min_calls=LONG_LOOK_CALLS if is_long else LOOK_CALLS,
+                seconds=screening.look_s,
+                min_calls=screening.long_look_calls if is_long else screening.look_calls,
                 warm_up_calls=1,
             )
-            for _ in range(LONG_LOOKS if is_long else LOOKS):
+            for _ in range(screening.long_looks if is_long else screening.looks):
                 before, after = (statistics.median(self.workers[who][0].ask(request, Timed).latency_s) for who in (other, name))
                 found.setdefault(size, []).append(before / after)
             if before > min(LONG_CALL_S, longest_call_s(plan)):
@@ -198,9 +192,15 @@ class Comparison:
         return found
 
 
-def is_hopeless(speeds: dict[int, list[float]]) -> bool:
+def judged(settings: ProfileSettings, quality: QualityResult) -> tuple[bool, str]:
+    """Return whether a variant lost no more than the workload allows, and what is said of it."""
+    assert settings.quality_max_drop is not None
+    return judge(quality, settings.quality_max_drop, settings.quality_max_slice_drop)
+
+
+def is_hopeless(plan: Plan, speeds: dict[int, list[float]]) -> bool:
     """Return whether the variant was slower at every look, by more than two looks at equal things differ."""
-    return all(speed < HOPELESS for listed in speeds.values() for speed in listed)
+    return all(speed < plan.screening.hopeless for listed in speeds.values() for speed in listed)
 
 
 def in_words(speeds: dict[int, list[float]]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from advisor.measure.model import onnx_graph
+from advisor.measure.model import onnx_file, onnx_graph
 from advisor.measure.runtime import ort_session
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def mean_inputs(prepared: Path, calibration: Callable[[], Iterable[Feeds]]) -> M
     """Return by node the mean of what it reads over the items to calibrate on: a value for each channel (features, of a product)."""
     import onnx
 
-    model = onnx_graph.load(prepared)
+    model = onnx_file.load(prepared)
     floats = onnx.TensorProto.FLOAT  # ONNX Runtime's processors take no mean of shorter ones
     shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer if tensor.data_type == floats}
     read: dict[str, str] = {}
@@ -48,7 +48,7 @@ def mean_inputs(prepared: Path, calibration: Callable[[], Iterable[Feeds]]) -> M
     if not means:
         return {}
     watched = prepared.with_name(f"means-{prepared.name}")
-    onnx_graph.save_beside(model, watched)
+    onnx_file.save_beside(model, watched)
     session = ort_session.open_session(watched, optimization="basic")
     sums: dict[str, np.ndarray] = {}
     passes = 0
@@ -73,7 +73,7 @@ def _add_mean(model: "ModelProto", reader: "NodeProto", *, axes: int, features: 
         graph.initializer.append(numpy_helper.from_array(np.array([-1, features]), f"shape for {name}"))
         graph.node.append(helper.make_node("Reshape", [name, f"shape for {name}"], [f"rows of {name}"]))
         name = f"rows of {name}"
-    if onnx_graph.opset_in(model) >= AXES_ARE_AN_INPUT:
+    if onnx_file.opset_in(model) >= AXES_ARE_AN_INPUT:
         graph.initializer.append(numpy_helper.from_array(np.array(over), f"axes of {name}"))
         graph.node.append(helper.make_node("ReduceMean", [name, f"axes of {name}"], [given], keepdims=0))
     else:
@@ -88,7 +88,7 @@ def correct_biases(quantized: Path, prepared: Path, means: Means, *, apart: bool
     The weights W become W + E, so the mean output shifts by the sum of E over what a channel reads, times the mean of that: Nagel et
     al., "Data-Free Quantization Through Weight Equalization and Bias Correction" (2019), section 4.2. Padding is not looked at.
     """
-    graph, model = onnx_graph.load_whole(prepared).graph, onnx_graph.load_whole(quantized)
+    graph, model = onnx_file.load_whole(prepared).graph, onnx_file.load_whole(quantized)
     floats, held = _arrays(graph), _arrays(model.graph)
     weights = {node.name: node.input[1] for node in graph.node if node.name in means}
     makers = {name: node for node in model.graph.node for name in node.output}
@@ -105,12 +105,12 @@ def correct_biases(quantized: Path, prepared: Path, means: Means, *, apart: bool
             after = np.clip(before - np.round(shift / scale.astype(np.float64)), INT32.min, INT32.max)
             corrected[bias.input[0]] = after.astype(before.dtype)
     _replace(model.graph, corrected)
-    onnx_graph.save_whole(model, quantized, apart=apart)
+    onnx_file.save_whole(model, quantized, apart=apart)
 
 
 def correct_sums(quantized: Path, prepared: Path, means: Means, *, apart: bool) -> None:
     """Do the same for products whose inputs are quantized at run time: what is added to them is the bias, and is stored in floats."""
-    graph, model = onnx_graph.load_whole(prepared).graph, onnx_graph.load_whole(quantized)
+    graph, model = onnx_file.load_whole(prepared).graph, onnx_file.load_whole(quantized)
     floats, held = _arrays(graph), _arrays(model.graph)
     readers = _readers(graph)
     corrected: Means = {}
@@ -130,7 +130,7 @@ def correct_sums(quantized: Path, prepared: Path, means: Means, *, apart: bool) 
         if held[bias].shape == shift.shape:
             corrected[bias] = (held[bias] - shift).astype(held[bias].dtype)
     _replace(model.graph, corrected)
-    onnx_graph.save_whole(model, quantized, apart=apart)
+    onnx_file.save_whole(model, quantized, apart=apart)
 
 
 def _added(node: "NodeProto", readers: "dict[str, list[NodeProto]]", stored: dict[str, np.ndarray]) -> str | None:
@@ -205,7 +205,7 @@ def keep_floats(quantized: Path, *, apart: bool) -> None:
     """
     from onnx import helper
 
-    model = onnx_graph.load_whole(quantized)
+    model = onnx_file.load_whole(quantized)
     stored = {tensor.name for tensor in model.graph.initializer}
     makers = {name: node for node in model.graph.node for name in node.output}
     readers = _readers(model.graph)
@@ -225,7 +225,7 @@ def keep_floats(quantized: Path, *, apart: bool) -> None:
         return
     if MICROSOFT not in {entry.domain for entry in model.opset_import}:
         model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
-    onnx_graph.save_whole(model, quantized, apart=apart)
+    onnx_file.save_whole(model, quantized, apart=apart)
 
 
 def _leads_to_integers(node: "NodeProto", readers: "dict[str, list[NodeProto]]") -> bool:

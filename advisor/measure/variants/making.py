@@ -14,8 +14,10 @@ from advisor.measure.model import input_rows, onnx_graph
 from advisor.measure.quality import examples
 from advisor.measure.runtime import machine
 from advisor.measure.runtime.ort_session import Place
+from advisor.measure.timing.settings import TimingSettings
 from advisor.measure.variants import quantize
 from advisor.measure.variants.quantize import EVERY, Ingredients, Nodes
+from advisor.measure.variants.settings import ScreeningSettings
 from advisor.measure.worker.client import WorkerProcess
 from advisor.measure.worker.process import Load, Loaded
 from advisor.schema.catalog import Hardware, Scheme
@@ -56,6 +58,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     excluded: tuple[Exclusion, ...] = ()  # schemes that the pre-flight left out
     notes: tuple[str, ...] = ()  # on the data
     kept: frozenset[str] = frozenset()  # variants that are measured to the end, however slow: the user named them
+    screening: ScreeningSettings = ScreeningSettings()
+    timing: TimingSettings = TimingSettings()
 
 
 def given_ids(paths: tuple[Path, ...], taken: set[str]) -> list[str]:

@@ -1,7 +1,6 @@
 """Baseline file -> variant files, one per scheme. The one doorway to `onnxruntime.quantization` and `onnxruntime.transformers`."""
 
 import importlib.util
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -12,10 +11,11 @@ import msgspec
 import numpy as np
 
 from advisor.errors import MissingDependencyError, ModelError
-from advisor.measure.model import checkpoint, onnx_graph
+from advisor.measure.model import checkpoint, onnx_file, onnx_graph
 from advisor.measure.runtime import ort_session
 from advisor.measure.runtime.quiet import quiet
 from advisor.measure.variants import int8_file
+from advisor.quantized_operators import are_quantized
 from advisor.schema.catalog import Scheme
 from advisor.schema.model import Graph
 from advisor.schema.record import Exclusion
@@ -92,7 +92,7 @@ def prepare(baseline: Path, folder: Path, *, apart: bool) -> Path:
     """
     folded = folder / "folded.onnx"
     ort_session.open_session(baseline, optimization="basic", save_as=folded, save_weights_apart=apart)
-    onnx_graph.name_nodes(folded)
+    onnx_file.name_nodes(folded)
     return folded
 
 
@@ -121,12 +121,12 @@ def quantize(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, n
 def quantizable(prepared: Path, scheme: Scheme) -> list[str]:
     """Return the names of the nodes of the main graph that the scheme would quantize: of its operators, with stored weights."""
     found = onnx_graph.nodes_with_weights(prepared, set(scheme.operators))
-    return [*found, *plain_products(onnx_graph.load(prepared))] if scheme.method == "weight-only" else found
+    return [*found, *plain_products(onnx_file.load(prepared))] if scheme.method == "weight-only" else found
 
 
 def only_in_branches(baseline: Path, scheme: Scheme, graph: Graph) -> str | None:
     """Return why static quantization finds nothing to do in a model that keeps its weights inside If and Loop, None of any other."""
-    model = onnx_graph.load(baseline)
+    model = onnx_file.load(baseline)
     outside = {node.op_type for node in model.graph.node}
     inside = [operator for operator in scheme.operators if graph.weight_bytes_of.get(operator, 0) and operator not in outside]
     if scheme.method != "static-quantization" or model.functions or not inside:
@@ -279,13 +279,13 @@ def _means(source: Path, given: Ingredients) -> int8_file.Means:
 
 
 def _with_opset_of_channels(prepared: Path, apart: bool) -> Path:
-    if onnx_graph.opset_of(prepared) >= OPSET_OF_CHANNELS:
+    if onnx_file.opset_of(prepared) >= OPSET_OF_CHANNELS:
         return prepared
     if apart:
         raise ModelError(f"opset below {OPSET_OF_CHANNELS} with weights in a second file", hint="export it with a newer opset")
     converted = prepared.with_name("converted.onnx")
     if not converted.is_file():
-        onnx_graph.convert_opset(prepared, converted, OPSET_OF_CHANNELS)
+        onnx_file.convert_opset(prepared, converted, OPSET_OF_CHANNELS)
     return converted
 
 
@@ -299,7 +299,7 @@ def _weight_only(prepared: Path, scheme: Scheme, target: Path, given: Ingredient
     # Its list of nodes to include adds to those of the type; only what is excluded is left alone.
     kept = nodes.kept if nodes.only is None else nodes.kept | (set(quantizable(prepared, scheme)) - nodes.only)
     quantizer = MatMulNBitsQuantizer(
-        _with_products_apart(onnx_graph.load_whole(prepared)),
+        _with_products_apart(onnx_file.load_whole(prepared)),
         bits=scheme.weight_bits,
         block_size=scheme.block_size or 128,
         is_symmetric=scheme.symmetric,
@@ -313,9 +313,9 @@ def _weight_only(prepared: Path, scheme: Scheme, target: Path, given: Ingredient
 def _half(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, nodes: Nodes, apart: bool) -> None:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    model = onnx_graph.load_whole(prepared)
+    model = onnx_file.load_whole(prepared)
     converted: Any = convert_float_to_float16(model, keep_io_types=True, node_block_list=sorted(nodes.kept))
-    onnx_graph.save_whole(converted, target, apart=apart)
+    onnx_file.save_whole(converted, target, apart=apart)
 
 
 def _type(types: Any, name: str) -> Any:
@@ -335,10 +335,12 @@ def discard(path: Path) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a variant's file, and its weights where they are apart."""
+    """Copy a variant's file, and its weights where they are apart; raise ModelError if that fails."""
     discard(target)
-    for file in source.parent.glob(f"{source.name}*"):
-        shutil.copy2(file, target.parent / file.name.replace(source.name, target.name, 1))
+    try:
+        onnx_file.copy(source, target)
+    except OSError as error:
+        raise ModelError(f"{target}: cannot be written ({error.strerror})", hint="make room, or name another folder") from error
 
 
 def changed_operators(baseline: Graph, variant: Graph) -> dict[str, int]:
@@ -355,16 +357,9 @@ def proof_of_difference(scheme: Scheme, baseline: Graph, variant: Graph) -> dict
     changed = changed_operators(baseline, variant)
     if not changed and variant.weights_sha256 == baseline.weights_sha256:
         return Exclusion(what=scheme.id, reason="the tools returned the model unchanged: same operators, same weights")
-    if scheme.method in QUANTIZING and not any(is_integer(operator) for operator in changed if changed[operator] > 0):
+    if scheme.method in QUANTIZING and not are_quantized(operator for operator, more in changed.items() if more > 0):
         return Exclusion(
             what=scheme.id,
             reason=f"nothing was quantized: no {' or '.join(scheme.operators)} with stored weights in a form that the tool changes",
         )
     return changed
-
-
-def is_integer(operator: str) -> bool:
-    """Return whether an operator of this type computes or stores in integers of few bits."""
-    return any(part in operator for part in ("Integer", "Quantize", "Dequantize", "NBits")) or operator.startswith(
-        ("QLinear", "QAttention", "QGemm", "QEmbed")
-    )

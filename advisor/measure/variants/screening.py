@@ -4,14 +4,13 @@ import contextlib
 import shutil
 import statistics
 import time
-from pathlib import Path
 
 import msgspec
 
 from advisor.errors import ModelError
 from advisor.measure.model import onnx_graph
-from advisor.measure.timing.journal import Journal, LeftOut, MadeVariant, Prepared
-from advisor.measure.variants import comparison, mixed_precision, quantize
+from advisor.measure.timing.profile_journal import LeftOut, MadeVariant, Prepared, ProfileJournal
+from advisor.measure.variants import comparison, mixing, quantize
 from advisor.measure.variants.comparison import Comparison
 from advisor.measure.variants.making import (
     AGAIN,
@@ -22,26 +21,17 @@ from advisor.measure.variants.making import (
     baseline_variant,
     given_ids,
     given_variant,
-    load_of,
     made,
     ranges_folder,
     variant_file,
-    without_folders,
 )
-from advisor.measure.variants.quantize import Nodes
-from advisor.measure.variants.sensitivity import Errors
-from advisor.measure.worker.client import WorkerError, WorkerProcess
-from advisor.measure.worker.process import Loaded
-from advisor.quality_floor import judge
+from advisor.measure.variants.processes import Processes
+from advisor.measure.worker.client import WorkerError
 from advisor.schema.catalog import Scheme
 from advisor.schema.model import Graph
 from advisor.schema.profile import QualityResult, Variant
 from advisor.schema.record import Exclusion
 
-# A search for mixed precision may take as long as this part of the time for measuring.
-MIXED_SHARE = 0.75
-# Worth mixing is what is faster by more than this than anything that holds as it is.
-WORTH_MIXING = 1.1
 AS_FAST = 1.1  # of those that are as fast as each other the one that lost least is mixed
 SLOWER = "slower than the model as given"
 
@@ -49,9 +39,10 @@ SLOWER = "slower than the model as given"
 class Lineup:
     """The variants of a profile in the making, with their processes."""
 
-    def __init__(self, plan: Plan, journal: Journal, report: Report, stack: contextlib.ExitStack) -> None:
-        self.plan, self.journal, self.report, self.stack = plan, journal, report, stack
-        self.workers: Workers = {}
+    def __init__(self, plan: Plan, journal: ProfileJournal, report: Report, stack: contextlib.ExitStack) -> None:
+        self.plan, self.journal, self.report = plan, journal, report
+        self.processes = Processes(plan, stack)
+        self.workers: Workers = self.processes.workers
         self.variants: list[Variant] = []
         self.looks: dict[str, dict[int, list[float]]] = {}  # speeds over the baseline at a first look, by batch size
         self.spent_s: dict[str, float] = {}  # on making and comparing each
@@ -85,7 +76,7 @@ class Lineup:
         name = baseline_id(self.plan.facts)
         variant = self.done.get(name) or baseline_variant(self.plan)
         try:
-            self._open(name, None)
+            self.processes.open(name, None)
         except WorkerError as error:
             fault = f"{self.plan.baseline}: cannot be loaded by a process of its own: {error.fault}"
             raise ModelError(fault, hint=error.hint) from error
@@ -94,24 +85,9 @@ class Lineup:
     def _open_again(self) -> None:
         name = baseline_id(self.plan.facts) + AGAIN
         try:
-            self._open(name, None)
+            self.processes.open(name, None)
         except WorkerError as error:
             self._leave_out(Exclusion(what=name, reason=error.fault))
-
-    def _open(self, name: str, variant: Variant | None) -> None:
-        worker = WorkerProcess()
-        self.stack.enter_context(worker)
-        load = load_of(self.plan, variant)
-        try:
-            self.workers[name] = (worker, worker.ask(load, Loaded))
-        except WorkerError as error:
-            worker.__exit__()
-            raise WorkerError(without_folders(error.fault, Path(load.path)), hint=error.hint) from error
-
-    def _close(self, name: str) -> None:
-        opened = self.workers.pop(name, None)
-        if opened is not None:
-            opened[0].__exit__()
 
     def _keep(self, variant: Variant) -> None:
         self.variants.append(variant)
@@ -153,7 +129,7 @@ class Lineup:
 
     def _reopen(self, variant: Variant) -> None:
         try:
-            self._open(variant.id, variant)
+            self.processes.open(variant.id, variant)
         except WorkerError as error:
             self._leave_out(Exclusion(what=variant.id, reason=error.fault))
             return
@@ -163,17 +139,17 @@ class Lineup:
         """Open, compare and keep the variant, unless it fails at that or a first look shows it slower than the baseline."""
         self._say(f"comparing {variant.id}")
         try:
-            self._open(variant.id, variant)
+            self.processes.open(variant.id, variant)
             variant = self.comparison.with_agreement(variant)
             speeds = self.comparison.speeds(variant.id)
-            if comparison.is_hopeless(speeds) and variant.id not in self.plan.kept:
+            if comparison.is_hopeless(self.plan, speeds) and variant.id not in self.plan.kept:
                 said = f"{SLOWER}: {comparison.in_words(speeds)}, at a first look"
                 raise WorkerError(said, hint="serve the model as given")
             self.looks[variant.id] = speeds
             quality = quality or self.comparison.quality(variant.id, looks=looks, briefly=variant.lossless)
         except WorkerError as error:
             self._leave_out(Exclusion(what=variant.id, reason=error.fault))
-            self._close(variant.id)
+            self.processes.close(variant.id)
             return None
         variant = msgspec.structs.replace(variant, quality=quality)
         self._keep(variant)
@@ -200,12 +176,7 @@ class Lineup:
         """Return whether the variant was measured to lose more than the workload allows."""
         if variant.quality is None or self.plan.settings.quality_max_drop is None or variant.lossless:
             return False
-        return not self._judged(variant.quality)[0]
-
-    def _judged(self, quality: QualityResult) -> tuple[bool, str]:
-        settings = self.plan.settings
-        assert settings.quality_max_drop is not None
-        return judge(quality, settings.quality_max_drop, settings.quality_max_slice_drop)
+        return not comparison.judged(self.plan.settings, variant.quality)[0]
 
     def _take_instead(self, scheme: Scheme) -> None:
         """Take a scheme that is no faster than another, if that one lost too much."""
@@ -235,89 +206,35 @@ class Lineup:
             return
         by_id = {scheme.id: scheme for scheme in schemes if scheme.method in quantize.QUANTIZING}
         failed = [variant for variant in self.variants if variant.id in by_id and self.fails(variant)]
-        failed = [variant for variant in failed if f"{variant.id}-mixed" not in self.left_out and variant.id in self.workers]
+        failed = [variant for variant in failed if mixing.mixed_id(variant) not in self.left_out and variant.id in self.workers]
         for variant in self.variants if failed else ():
             # A run that goes on has not looked at what the one before made.
             if variant.derived_from is not None and variant.id not in self.looks and variant.id in self.workers:
                 with contextlib.suppress(WorkerError):
                     self.looks[variant.id] = self.comparison.speeds(variant.id)
         best = max((self._speed(entry.id) for entry in self.variants if not self.fails(entry)), default=1.0)
-        worth = [variant for variant in failed if self._speed(variant.id) > WORTH_MIXING * max(best, 1.0)]
+        worth = [variant for variant in failed if self._speed(variant.id) > self.plan.screening.worth_mixing * max(best, 1.0)]
         if worth:
             fastest = max(self._speed(variant.id) for variant in worth)
             near = [variant for variant in worth if self._speed(variant.id) > fastest / AS_FAST]
             chosen = min(near, key=_dropped)
-            try:
-                self._mix(chosen, by_id[chosen.id])
-            except (ModelError, WorkerError) as error:
-                self._leave_out(Exclusion(what=f"{chosen.id}-mixed", reason=error.fault))
+            self._mix(chosen, by_id[chosen.id])
 
     def _mix(self, full: Variant, scheme: Scheme) -> None:
-        name = f"{full.id}-mixed"
-        self._say(f"looking for the operators that cost {full.id} its quality")
-        started = time.perf_counter()
-        allowed_s = MIXED_SHARE * self.plan.settings.budget_s
-        target = self.plan.folder / f"{name}.onnx"
-        trial = target.with_name(f".trial-{target.name}")
-        best: dict[str, QualityResult] = {}
-        said = ""
-        with Errors(self.plan, scheme) as errors:
-            ordered = mixed_precision.by_error(errors.nodes, errors.of, seconds=mixed_precision.SENSITIVITY_SHARE * allowed_s)
-
-            def holds(kept: tuple[str, ...], look: int) -> bool:
-                nonlocal said
-                self._say(f"{name}: {len(kept)} of {len(ordered)} operators in full precision")
-                try:
-                    quantize.copy(errors.make(Nodes(kept=frozenset(kept))), trial)
-                    variant = msgspec.structs.replace(full, id=name, path=str(trial.relative_to(self.plan.folder.parent)))
-                    self._open(name, variant)
-                    # Every look is told with the interval that holds for as many as there may be.
-                    quality = self.comparison.quality(name, looks=mixed_precision.MOST_LOOKS)
-                except (ModelError, WorkerError) as error:
-                    said = error.fault
-                    return False
-                finally:
-                    self._close(name)
-                if quality is None:
-                    return False
-                is_enough, said = self._judged(quality)
-                if is_enough:
-                    quantize.copy(trial, target)
-                    best["quality"] = quality
-                return is_enough
-
-            if not ordered:
-                raise ModelError(
-                    "its weights are in branches, where no operator can be told from another", hint="use another scheme"
-                )
-            found = mixed_precision.fewest(ordered, holds, until_s=started + allowed_s, readers=errors.readers)
-        quantize.discard(trial)
-        if found.kept is None:
-            tried = ", ".join(str(count) for count, _ in found.tried)
-            reason = f"quality did not hold with {tried} of {len(ordered)} operators in full precision; with the last {said}"
-            self._leave_out(Exclusion(what=name, reason=reason))
-            return
-        graph = onnx_graph.read_graph(target)
-        variant = msgspec.structs.replace(
-            full,
-            id=name,
-            title=f"{full.title}; {len(found.kept)} of {len(ordered)} operators left in full precision",
-            kept_operators=found.kept,
-            path=str(target.relative_to(self.plan.folder.parent)),
-            sha256=graph.sha256,
-            bytes=graph.file_bytes,
-            changed_operators=quantize.changed_operators(self.graph, graph),
-            changed_weight_bytes=graph.weight_bytes - self.graph.weight_bytes,
-            load_s=None,
-            agreement=None,
-            quality=None,
-        )
-        self._take_with_cost(variant, full, best["quality"])
+        started, name = time.perf_counter(), mixing.mixed_id(full)
+        try:
+            found = mixing.mixed(self.plan, scheme, full, self.graph, self.processes, self.comparison, self._say)
+        except (ModelError, WorkerError) as error:
+            found = Exclusion(what=name, reason=error.fault)
+        if isinstance(found, Exclusion):
+            self._leave_out(found)
+        else:
+            self._take_with_cost(found.variant, full, found.quality)
         self.spent_s[name] = time.perf_counter() - started
 
     def _take_with_cost(self, variant: Variant, full: Variant, quality: QualityResult) -> None:
         try:
-            self._open(variant.id, variant)
+            self.processes.open(variant.id, variant)
             variant = msgspec.structs.replace(
                 variant, kept_cost=comparison.cost(self.comparison.speeds(variant.id, other=full.id))
             )
@@ -325,7 +242,7 @@ class Lineup:
             self._leave_out(Exclusion(what=variant.id, reason=error.fault))
             return
         finally:
-            self._close(variant.id)
+            self.processes.close(variant.id)
         self._take(variant, quality=quality)
 
 

@@ -27,6 +27,7 @@ class Errors:
 
     def __enter__(self) -> "Errors":
         self.folder = tempfile.TemporaryDirectory(prefix=".mixing-", dir=self.plan.folder)
+        self.made = Path(self.folder.name) / "made.onnx"
         self.given = ingredients(self.plan)
         self.apart = quantize.is_apart(self.plan.baseline, self.given)
         self.prepared = quantize.prepare(self.plan.baseline, Path(self.folder.name), apart=self.apart)
@@ -48,10 +49,9 @@ class Errors:
 
     def make(self, nodes: Nodes) -> Path:
         """Return the file with these nodes quantized; it lasts until the next one is made."""
-        target = Path(self.folder.name) / "made.onnx"
-        quantize.discard(target)
-        quantize.quantize(self.prepared, self.scheme, target, self.given, nodes, apart=self.apart)
-        return target
+        quantize.discard(self.made)
+        quantize.quantize(self.prepared, self.scheme, self.made, self.given, nodes, apart=self.apart)
+        return self.made
 
     def of(self, only: frozenset[str]) -> float:
         """Return how far off the outputs are with only these nodes quantized; infinite if that does not run."""

@@ -120,7 +120,7 @@ class Worker:
     def time(self, request: Time) -> Timed:
         """Return the latencies of one visit; instances start together and each runs in a thread of its own."""
         count = request.intra_op_num_threads
-        places = cores.places(threads=count, instances=request.instances)
+        places = cores.places(machine.usable_cores(), threads=count, instances=request.instances)
         sessions = [self._session(threads=count, instance=index, place=place) for index, place in enumerate(places)]
         feeds = [self._feeds(request, offset) for offset in range(DISTINCT_FEEDS)]
         for session, place in zip(sessions, places, strict=True):

@@ -10,6 +10,8 @@ from msgspec.structs import replace
 
 from advisor.errors import InputError
 from advisor.measure.model.input_rows import (
+    IMAGE_SIDES,
+    SEQUENCE_LENGTHS,
     check_rows,
     generate,
     item_axes,
@@ -25,6 +27,8 @@ from tests.models import POSITIONS, VOCABULARY, WIDTH, save
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOATS = ("float16", "float32", "float64")
+# What stands for an open length and an open side, unless the model refuses it.
+LENGTH, SIDE = SEQUENCE_LENGTHS[0], IMAGE_SIDES[0]
 ROLES = ("ids", "mask", "segment", "position", "state", "scalar", "features")
 
 
@@ -70,30 +74,30 @@ def entries(draw, roles=ROLES):
         (declared("x", (4, 8)), ("features", (4, 8), None, None)),
         (declared("temperature", ()), ("scalar", (), None, None)),
         (declared("sr", (), "int64", compared_with=(16000, 8000)), ("scalar", (), None, None)),
-        (declared("wave", ("n", "samples")), ("features", (1, 128), 0, 1)),
-        (declared("mel", ("N", "T", 80)), ("features", (1, 128, 80), 0, 1)),
-        (declared("mel", (1, None, 80)), ("features", (1, 128, 80), None, 1)),
-        (declared("mel", ("seq", "batch", 80)), ("features", (128, 1, 80), 1, 0)),
-        (declared("image", ("N", 3, "height", "width")), ("features", (1, 3, 224, 224), 0, None)),
-        (declared("image", (None, 3, None, None)), ("features", (1, 3, 224, 224), 0, None)),
-        (declared("image", (None, None, None, None)), ("features", (1, 3, 224, 224), 0, None)),
-        (declared("image", ("unk__1", "unk__2", "unk__3", 3), "uint8"), ("features", (1, 224, 224, 3), 0, None)),
-        (declared("image", (3, "height", "width"), "uint8"), ("features", (3, 224, 224), None, None)),
-        (declared("input_ids", ("batch", "sequence"), "int64", vocabulary=9), ("ids", (1, 128), 0, 1)),
-        (declared("tokens", ("batch", "length"), "int32"), ("ids", (1, 128), 0, 1)),
+        (declared("wave", ("n", "samples")), ("features", (1, LENGTH), 0, 1)),
+        (declared("mel", ("N", "T", 80)), ("features", (1, LENGTH, 80), 0, 1)),
+        (declared("mel", (1, None, 80)), ("features", (1, LENGTH, 80), None, 1)),
+        (declared("mel", ("seq", "batch", 80)), ("features", (LENGTH, 1, 80), 1, 0)),
+        (declared("image", ("N", 3, "height", "width")), ("features", (1, 3, SIDE, SIDE), 0, None)),
+        (declared("image", (None, 3, None, None)), ("features", (1, 3, SIDE, SIDE), 0, None)),
+        (declared("image", (None, None, None, None)), ("features", (1, 3, SIDE, SIDE), 0, None)),
+        (declared("image", ("unk__1", "unk__2", "unk__3", 3), "uint8"), ("features", (1, SIDE, SIDE, 3), 0, None)),
+        (declared("image", (3, "height", "width"), "uint8"), ("features", (3, SIDE, SIDE), None, None)),
+        (declared("input_ids", ("batch", "sequence"), "int64", vocabulary=9), ("ids", (1, LENGTH), 0, 1)),
+        (declared("tokens", ("batch", "length"), "int32"), ("ids", (1, LENGTH), 0, 1)),
         (declared("user", ("batch",), "int64", vocabulary=9), ("ids", (1,), 0, None)),
-        (declared("attention_mask", ("batch", "sequence"), "bool"), ("mask", (1, 128), 0, 1)),
-        (declared("attention_mask", ("batch", "sequence"), "float32"), ("mask", (1, 128), 0, 1)),
-        (declared("attention_mask", ("b", "past_sequence_length + sequence_length"), "int64"), ("mask", (1, 128), 0, 1)),
-        (declared("token_type_ids", ("batch", "sequence"), "int64"), ("segment", (1, 128), 0, 1)),
-        (declared("position_ids", ("batch", "sequence"), "int64", vocabulary=64), ("position", (1, 128), 0, 1)),
+        (declared("attention_mask", ("batch", "sequence"), "bool"), ("mask", (1, LENGTH), 0, 1)),
+        (declared("attention_mask", ("batch", "sequence"), "float32"), ("mask", (1, LENGTH), 0, 1)),
+        (declared("attention_mask", ("b", "past_sequence_length + sequence_length"), "int64"), ("mask", (1, LENGTH), 0, 1)),
+        (declared("token_type_ids", ("batch", "sequence"), "int64"), ("segment", (1, LENGTH), 0, 1)),
+        (declared("position_ids", ("batch", "sequence"), "int64", vocabulary=64), ("position", (1, LENGTH), 0, 1)),
         (declared("past_key_values.0.key", ("batch", 2, "past_sequence_length", 4)), ("state", (1, 2, 0, 4), 0, None)),
         (declared("past.0", (None, 2, None, 4)), ("state", (1, 2, 0, 4), 0, None)),
         (declared("state", (2, None, 128)), ("state", (2, 1, 128), 1, None)),
         (declared("a", (1, "n", 4), is_state=True), ("state", (1, 1, 4), 1, None)),
         (declared("h", (1, 1, 4)), ("state", (1, 1, 4), None, None)),
         # What an encoder has computed is no memory, and its second axis is no past.
-        (declared("encoder_hidden_states", ("batch", None, 16)), ("features", (1, 128, 16), 0, 1)),
+        (declared("encoder_hidden_states", ("batch", None, 16)), ("features", (1, LENGTH, 16), 0, 1)),
         (declared("word", (None, 1), "string"), ("features", (1, 1), 0, None)),
     ],
     ids=lambda value: f"{value.name} {list(value.shape)}" if isinstance(value, GraphInput) else "",
@@ -119,7 +123,7 @@ def test_only_scalars_that_are_compared_take_the_values_that_they_are_compared_w
 def test_lengths_that_were_asked_for_are_tried_first():
     readings = possible_inputs((declared("ids", ("n", "seq"), "int64"),), (77, 5))
 
-    assert [77, 5, 128] == [next(readings)[0].example_shape[1] for _ in range(3)]
+    assert [77, 5, LENGTH] == [next(readings)[0].example_shape[1] for _ in range(3)]
 
 
 # --- generating ----------------------------------------------------------------------------------------------------------------

@@ -46,6 +46,11 @@ def test_a_convolution_costs_a_dot_product_with_a_filter_for_each_output(
         # Depthwise: one channel to a filter.
         ("Conv", ((1, 32, 8, 8), (32, 1, 3, 3)), ((1, 32, 8, 8),), 2 * 32 * 9 * 64),
         ("QLinearConv", ((1, 3, 8, 8), (), (), (4, 3, 3, 3)), ((1, 4, 6, 6),), 2 * 4 * 36 * 27),
+        ("QLinearConvTranspose", ((1, 2, 5, 5), (), (), (2, 4, 3, 3)), ((1, 4, 7, 7),), 2 * 50 * 36),
+        ("DynamicQuantizeLSTM", ((10, 2, 3), (1, 3, 20), (1, 5, 20)), ((10, 1, 2, 5),), 2 * 20 * (60 + 100)),
+        ("QAttention", ((1, 7, 8), (8, 24), (24,)), ((1, 7, 8),), 2 * 7 * 8 * 24 + 2 * (2 * 7 * 7 * 8)),
+        ("MatMulNBits", ((3, 4), (5, 1, 2)), ((3, 5),), 2 * 3 * 4 * 5),  # weights as blocks
+        ("QMoE", ((3, 4),), ((3, 4),), None),
         # Each input pixel is spread by 4 filters of 3 x 3.
         ("ConvTranspose", ((1, 2, 5, 5), (2, 4, 3, 3)), ((1, 4, 7, 7),), 2 * 50 * 36),
         # Four gates: 10 steps of 2 items through 4·5·3 and 4·5·5 weights; twice as much in both directions.

@@ -101,9 +101,7 @@ def test_a_core_that_is_not_there_moves_nothing():
 
 @given(st.integers(1, 16), st.integers(1, 16), st.sets(st.integers(0, 99), min_size=1, max_size=32).map(sorted))
 def test_instances_side_by_side_have_cores_of_their_own(threads, instances, usable):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cores, "usable_cores", lambda: usable)
-        found = cores.places(threads=threads, instances=instances)
+    found = cores.places(usable, threads=threads, instances=instances)
 
     assert instances == len(found)
     if instances > 1 and threads * instances <= len(usable):

@@ -5,13 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from advisor.measure.runtime import power
 from advisor.measure.runtime.power import Meter
 
-
-@pytest.fixture(autouse=True)
-def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(power, "NVML", "no-such-library.so")
+NO_GPU = "no-such-library.so"
 
 
 def rapl(folder: Path, *joules: float) -> None:
@@ -26,7 +22,7 @@ def read_at(folder: Path, *energies: tuple[float, ...]) -> Meter:
     """Return a meter that was read once a second, at these counters."""
     ticks = count()
     rapl(folder, *energies[0])
-    meter = Meter(folder, lambda: float(next(ticks)))
+    meter = Meter(folder, lambda: float(next(ticks)), NO_GPU)
     for joules in energies:
         rapl(folder, *joules)
         meter.read()
@@ -48,7 +44,7 @@ def test_a_counter_that_begins_anew_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_without_a_meter_the_power_is_not_known(tmp_path: Path) -> None:
-    meter = Meter(tmp_path)
+    meter = Meter(tmp_path, nvml=NO_GPU)
     meter.read()
 
     assert (None, None) == (meter.name, meter.power())

@@ -1,7 +1,7 @@
 """What is said of a machine that was not the measurement's alone: the figures that were seen, and nothing of a quiet one."""
 
 from advisor.measure.timing.disturbance import disturbance_notes
-from advisor.measure.timing.journal import Point
+from advisor.measure.timing.profile_journal import Point
 from advisor.schema.profile import Visit
 
 POINT = Point(variant="fp32", batch_size=1, sequence_length=None, intra_op_num_threads=2, instances=1)

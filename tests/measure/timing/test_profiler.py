@@ -13,11 +13,12 @@ from advisor.files.catalog import hardware_of
 from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import open_session, run
-from advisor.measure.timing import profiler, schedule
-from advisor.measure.timing.journal import Journal, Visited
+from advisor.measure.timing import profiler
+from advisor.measure.timing.profile_journal import ProfileJournal, Visited
 from advisor.measure.timing.schedule import MIN_ROUNDS, batch_sizes, thread_settings
-from advisor.measure.variants import comparison
+from advisor.measure.timing.settings import TimingSettings
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id
+from advisor.measure.variants.settings import ScreeningSettings
 from advisor.schema.profile import Profile, ProfileSettings
 from advisor.steps.profile import schemes
 from tests import models
@@ -25,22 +26,20 @@ from tests.models import CLASSES, WIDTH, save
 
 # Never spent: rounds end a run, so that it visits the same points however busy the machine is.
 BUDGET_S = 3600.0
-ONE_CORE = msgspec.structs.replace(read_machine(), cores=1)
+# Weights for a processor without VNNI saturate on none, so that every instruction set comes to the same integers.
+ONE_CORE = msgspec.structs.replace(read_machine(), cores=1, instruction_sets=("avx2",))
 VARIANTS = ("fp32", "int8-dynamic", "ort-optimized")
+TWO_SHORT_ROUNDS = TimingSettings(max_rounds=2, visit_s=0.005)
+SIX_ROUNDS = msgspec.structs.replace(TWO_SHORT_ROUNDS, max_rounds=2 * MIN_ROUNDS)
+IN_DOUBT = {"unsure_fraction": 0.0, "errors_to_exceed": 0.0}  # whatever the visits show
+# On networks this small int8 is always slower; and no machine is too slow to judge by all items.
+SHORT_LOOKS = ScreeningSettings(look_s=0.002, hopeless=0.0, judging_share=float("inf"))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def two_short_rounds():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(profiler, "MAX_ROUNDS", 2)
-        patch.setattr(profiler, "VISIT_S", 0.005)
-        patch.setattr(comparison, "LOOK_S", 0.002)
-        patch.setattr(comparison, "HOPELESS", 0.0)  # on networks this small int8 is always slower
-        yield
-
-
-def plan_of(model, folder, *, cores=1, rows=None, data=None, metric=None, lengths=(), **settings):
-    path = save(model, folder / "model.onnx")
+def plan_of(
+    model, folder, *, cores=1, rows=None, data=None, metric=None, lengths=(), timing=TWO_SHORT_ROUNDS, store=save, **settings
+):
+    path = store(model, folder / "model.onnx")
     given_rows = None if rows is None else dict(np.load(rows))
     facts = inspect_onnx(path, name="model", sequence_lengths=lengths, rows=given_rows)
     defaults = {"max_batch_size": 4, "max_latency_s": None, "budget_s": BUDGET_S, "seed": 0}
@@ -63,6 +62,8 @@ def plan_of(model, folder, *, cores=1, rows=None, data=None, metric=None, length
         data=str(data) if data else None,
         created="2026-11-22T00:00:00+00:00",
         fingerprint="f",
+        screening=SHORT_LOOKS,
+        timing=timing,
     )
 
 
@@ -71,17 +72,11 @@ def silent(done_s, total_s, what):
 
 
 def measured(plan, report=silent):
-    journal = Journal(plan.folder.parent / "journal", plan.fingerprint)
-    try:
-        return profiler.measure(plan, journal, report)
-    finally:
-        journal.close()
+    return profiler.measure(plan, ProfileJournal(plan.folder.parent / "journal", plan.fingerprint), report)
 
 
 def entries_of(plan):
-    journal = Journal(plan.folder.parent / "journal", plan.fingerprint)
-    journal.close()
-    return journal.entries
+    return ProfileJournal(plan.folder.parent / "journal", plan.fingerprint).entries
 
 
 def points_of(profile):
@@ -377,23 +372,12 @@ def test_lengths_that_were_asked_for_are_all_measured(tmp_path):
 # --- a run that has time for more points ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def everything_in_doubt(monkeypatch):
-    monkeypatch.setattr(schedule, "UNSURE_FRACTION", 0.0)
-    monkeypatch.setattr(schedule, "ERRORS_TO_EXCEED", 0.0)
-
-
-@pytest.fixture
-def six_rounds(monkeypatch):
-    monkeypatch.setattr(profiler, "MAX_ROUNDS", 2 * MIN_ROUNDS)
-
-
 def added(profile, sizes):
     return {entry.batch_size: len(entry.visits) for entry in profile.sites[0].measurements if entry.batch_size not in sizes}
 
 
-def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path, six_rounds, everything_in_doubt):
-    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16)
+def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path):
+    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16, timing=msgspec.structs.replace(SIX_ROUNDS, **IN_DOUBT))
 
     profile = measured(plan)
 
@@ -403,8 +387,8 @@ def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path, six_rounds, 
     assert not any(entry.variant.endswith(AGAIN) for entry in profile.sites[0].measurements if entry.batch_size in found)
 
 
-def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path, six_rounds, everything_in_doubt):
-    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16)
+def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path):
+    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16, timing=msgspec.structs.replace(SIX_ROUNDS, **IN_DOUBT))
 
     def interrupting(done_s, total_s, what):
         if "batch 8" in what:
@@ -420,9 +404,9 @@ def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path, six_roun
     assert {MIN_ROUNDS} == set(found.values())
 
 
-def test_added_points_that_are_hardly_known_are_not_told(tmp_path, everything_in_doubt, monkeypatch):
-    monkeypatch.setattr(profiler, "MAX_ROUNDS", 2 * MIN_ROUNDS - 1)
-    plan = plan_of(models.mlp(), tmp_path)
+def test_added_points_that_are_hardly_known_are_not_told(tmp_path):
+    five_rounds = msgspec.structs.replace(SIX_ROUNDS, max_rounds=2 * MIN_ROUNDS - 1, **IN_DOUBT)
+    plan = plan_of(models.mlp(), tmp_path, timing=five_rounds)
 
     profile = measured(plan)
 
@@ -430,9 +414,9 @@ def test_added_points_that_are_hardly_known_are_not_told(tmp_path, everything_in
     assert 2 in {entry.point.batch_size for entry in entries_of(plan) if isinstance(entry, Visited)}
 
 
-def test_nothing_is_added_where_there_is_no_doubt(tmp_path, six_rounds, monkeypatch):
-    monkeypatch.setattr(schedule, "UNSURE_FRACTION", float("inf"))
-    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16)
+def test_nothing_is_added_where_there_is_no_doubt(tmp_path):
+    never_in_doubt = msgspec.structs.replace(SIX_ROUNDS, unsure_fraction=float("inf"))
+    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16, timing=never_in_doubt)
 
     assert {} == added(measured(plan), batch_sizes(plan.facts, 16))
 

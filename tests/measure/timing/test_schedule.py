@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.timing import schedule
-from advisor.measure.timing.journal import Point
+from advisor.measure.timing.clean_visits import counted
+from advisor.measure.timing.profile_journal import Point
+from advisor.measure.timing.settings import TimingSettings
 from advisor.measure.variants.making import AGAIN
 from advisor.schema.model import Batching
 from advisor.schema.profile import Visit
@@ -72,7 +74,7 @@ def measured(seconds_of, *, count=schedule.MIN_ROUNDS, variant="fp32"):
 
 
 def refined(visits_of, limit_s=math.inf):
-    return schedule.refinements(visits_of, limit_s=limit_s, usual_s=None)
+    return schedule.refinements(counted(visits_of), TimingSettings(), limit_s=limit_s)
 
 
 sizes = st.sets(st.integers(1, 64), min_size=2, max_size=8).map(sorted)

@@ -233,7 +233,7 @@ FILES = [scheme for scheme in schemes() if scheme.provider == CPU and scheme.met
 MATRICES = {"weight-only"}  # blocks of 128: below, everything is in one
 
 
-def network(method, *, opset=models.OPSET):
+def network(method, *, opset=models.OPSET, channels=16):
     """Return a small network that the method can change: a convolution and a product, or a product wide enough for blocks."""
     if method in MATRICES:
         values = models.weights(w=(256, 64), v=(64, 32))
@@ -247,7 +247,7 @@ def network(method, *, opset=models.OPSET):
             {mean}
             y = MatMul(m, v)
         }}""",
-        models.weights(w=(16, 3, 3, 3), v=(16, 5)) | ({"axes": np.array([2, 3])} if opset >= 18 else {}),
+        models.weights(w=(channels, 3, 3, 3), v=(channels, 5)) | ({"axes": np.array([2, 3])} if opset >= 18 else {}),
         opset=opset,
         ir_version=8,
     )
@@ -276,6 +276,29 @@ def test_the_file_of_every_scheme_differs_loads_runs_and_takes_and_gives_the_sam
         one, other = (ort_session.run(ort_session.open_session(path), feeds)["y"] for path in (baseline, variant))
         assert one.shape == other.shape
         assert scores.item_cosines(one, other).min() > 0.9
+
+
+@pytest.mark.parametrize("scheme", FILES, ids=lambda scheme: scheme.id)
+def test_a_copy_of_a_variant_in_two_files_is_whole(scheme, tmp_path):
+    # So many that the variant, too, has tensors large enough for the second file.
+    _, variant = variant_of(network(scheme.method, channels=256), tmp_path, scheme, file_bytes=LARGE)
+    inputs = inspect_onnx(variant, name="variant").inputs
+    expected = outputs_of(variant, inputs)
+    assert variant.with_name(f"{variant.name}.data").is_file()
+
+    quantize.copy(variant, variant.with_name("copy.onnx"))
+    quantize.discard(variant)
+
+    assert {"copy.onnx", "copy.onnx.data"} == {path.name for path in variant.parent.iterdir()}
+    np.testing.assert_array_equal(expected["y"], outputs_of(variant.with_name("copy.onnx"), inputs)["y"])
+
+
+def test_a_copy_that_cannot_be_written_is_an_error_that_says_so(tmp_path):
+    source = save(models.mlp(), tmp_path / "model.onnx")
+    (tmp_path / "copy.onnx").mkdir()
+
+    with pytest.raises(ModelError, match=r"copy\.onnx: cannot be written \("):
+        quantize.copy(source, tmp_path / "copy.onnx")
 
 
 @pytest.mark.parametrize("name", ["int8-dynamic", "int8-static-minmax", "int8-weight-only"])

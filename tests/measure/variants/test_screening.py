@@ -1,40 +1,45 @@
 """The line-up: what is hopeless goes early, what breaks one class is refused, and what does harm is left in full precision."""
 
+import re
+
 import msgspec
 import numpy as np
 import pytest
 
 from advisor.decide.queue.space import admission
 from advisor.errors import InputError
-from advisor.measure.timing import profiler
-from advisor.measure.variants import comparison, screening
+from advisor.measure.timing.settings import TimingSettings
 from advisor.measure.variants.making import without_folders
 from advisor.schema.workload import HardwareChoice, OnlineWorkload, Quality, Slo, Traffic
 from advisor.steps.profile import schemes
 from tests import models
-from tests.measure.timing.test_profiler import measured, plan_of, reason_of
+from tests.measure.timing.test_profiler import measured, reason_of
+from tests.measure.timing.test_profiler import plan_of as profiler_plan_of
 from tests.models import CLASSES, WIDTH
 
 ITEMS, RARE = 1200, 36
 
 
-@pytest.fixture(autouse=True)
-def short_visits(monkeypatch):
-    monkeypatch.setattr(profiler, "MAX_ROUNDS", 1)
-    monkeypatch.setattr(profiler, "VISIT_S", 0.002)
-    monkeypatch.setattr(comparison, "LOOK_S", 0.002)
-    monkeypatch.setattr(comparison, "HOPELESS", 0.0)  # on networks this small int8 is always slower
+ONE_SHORT_ROUND = TimingSettings(max_rounds=1, visit_s=0.002)
 
 
-def uneven():
+def plan_of(*arguments, **settings):
+    return profiler_plan_of(*arguments, timing=ONE_SHORT_ROUND, **settings)
+
+
+def with_screening(plan, **settings):
+    return msgspec.structs.replace(plan, screening=msgspec.structs.replace(plan.screening, **settings))
+
+
+def uneven(width=WIDTH):
     """Classes 0 and 1 by the sign of a large number, class 2 by a small one beside it, which no common scale of 8 bits can show.
 
-    Three more products change little.
+    Three more products, of `width` numbers, change little.
     """
     decide = np.zeros((WIDTH, CLASSES), np.float32)
     decide[0, :2], decide[1, 2] = (0.01, -0.01), 10.0
     return models.build(
-        f"""(float[n, {WIDTH}] x, float[n, {WIDTH}] z) => (float[n, {CLASSES}] logits) {{
+        f"""(float[n, {WIDTH}] x, float[n, {width}] z) => (float[n, {CLASSES}] logits) {{
             first = MatMul(x, decide)
             one = MatMul(z, w1)
             two = MatMul(z, w2)
@@ -44,24 +49,28 @@ def uneven():
             logits = Add(first, abc)
         }}""",
         {"decide": decide}
-        | {name: 0.02 * value for name, value in models.weights(**dict.fromkeys(("w1", "w2", "w3"), (WIDTH, CLASSES))).items()},
+        | {name: 0.02 * value for name, value in models.weights(**dict.fromkeys(("w1", "w2", "w3"), (width, CLASSES))).items()},
     )
 
 
-def examples_of(folder, name="data.npz", seed=0):
+def examples_of(folder, name="data.npz", seed=0, width=WIDTH):
+    folder.mkdir(exist_ok=True)
     random = np.random.default_rng(seed)
     labels = np.repeat([0, 1, 2], [(ITEMS - RARE) // 2, (ITEMS - RARE) // 2, RARE])
     x = np.zeros((ITEMS, WIDTH), np.float32)
     x[:, 0] = np.where(labels == 1, -1, 1) * random.uniform(500, 1000, ITEMS) * np.where(labels == 2, 0.1, 1)
     x[:, 1] = labels == 2
     order = random.permutation(ITEMS)
-    z = random.uniform(-1, 1, (ITEMS, WIDTH)).astype(np.float32)
+    z = random.uniform(-1, 1, (ITEMS, width)).astype(np.float32)
     np.savez(folder / name, x=x[order], z=z[order], label=labels[order])
     return folder / name
 
 
 def plan_with(folder, *names, **settings):
-    plan = plan_of(uneven(), folder, data=examples_of(folder), metric="accuracy", **settings)
+    return with_schemes(plan_of(uneven(), folder, data=examples_of(folder), metric="accuracy", **settings), *names)
+
+
+def with_schemes(plan, *names):
     chosen = {scheme.id: msgspec.structs.replace(scheme, instead_of=None) for scheme in schemes()}
     return msgspec.structs.replace(plan, schemes=tuple(chosen[name] for name in names))
 
@@ -88,12 +97,8 @@ def test_a_variant_that_breaks_one_class_is_refused_though_overall_it_loses_litt
     assert {1} == {entry.batch_size for entry in profile.sites[0].measurements if entry.variant == "int8-dynamic"}
 
 
-def test_the_operator_that_does_harm_is_left_in_full_precision(tmp_path, monkeypatch):
-    monkeypatch.setattr(screening, "WORTH_MIXING", 0.0)  # see short_visits
-    plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.03)
-    calibration = examples_of(tmp_path, "calibration.npz", seed=1)
-
-    profile = measured(msgspec.structs.replace(plan, calibration=str(calibration)))
+def test_the_operator_that_does_harm_is_left_in_full_precision(tmp_path):
+    profile = measured(mixing_plan(tmp_path))
 
     (variant,) = (variant for variant in profile.sites[0].variants if variant.id == "int8-dynamic-mixed")
     assert 1 == len(variant.kept_operators)
@@ -104,9 +109,43 @@ def test_the_operator_that_does_harm_is_left_in_full_precision(tmp_path, monkeyp
     assert not [path for path in (tmp_path / "profile.variants").iterdir() if "trial" in path.name or "mixing" in path.name]
 
 
-def test_a_variant_slower_than_the_baseline_goes_after_a_first_look(tmp_path, monkeypatch):
-    monkeypatch.setattr(comparison, "HOPELESS", 1e9)
-    plan = plan_of(models.mlp(), tmp_path)
+def mixing_plan(folder, *, width=WIDTH, **settings):
+    """Return a plan under which int8-dynamic loses a class, and is mixed however fast it is."""
+    data, calibration = (examples_of(folder, f"{name}.npz", seed, width) for seed, name in enumerate(("data", "calibration")))
+    plan = plan_of(uneven(width), folder, data=data, metric="accuracy", quality_max_drop=0.03, **settings)
+    plan = with_screening(with_schemes(plan, "int8-dynamic"), worth_mixing=0.0)
+    return msgspec.structs.replace(plan, calibration=str(calibration))
+
+
+def test_a_model_with_its_weights_in_a_second_file_is_mixed_like_one_in_one_file(tmp_path):
+    # Wide enough for the weights of its variants, too, to be in a second file.
+    in_two = {"width": 1024, "store": models.save_with_external_data}
+
+    expected, actual = (
+        measured(mixing_plan(tmp_path / name, **given)) for name, given in (("one", {"width": 1024}), ("two", in_two))
+    )
+
+    one, two = ({variant.id: variant for variant in profile.variants}["int8-dynamic-mixed"] for profile in (expected, actual))
+    assert one.kept_operators == two.kept_operators and one.changed_operators == two.changed_operators
+    assert one.quality == two.quality
+    assert {"int8-dynamic-mixed.onnx", "int8-dynamic-mixed.onnx.data"} == {
+        path.name for path in (tmp_path / "two" / "profile.variants").iterdir() if "mixed" in path.name
+    }
+
+
+@pytest.mark.parametrize("name", [".trial-int8-dynamic-mixed.onnx", "int8-dynamic-mixed.onnx"])
+def test_a_file_that_cannot_be_made_is_told_as_that_and_not_as_lost_quality(tmp_path, name):
+    plan = mixing_plan(tmp_path)
+    (plan.folder / name).mkdir(parents=True)  # in the way of the file
+
+    said = reason_of(measured(plan), "int8-dynamic-mixed")
+
+    assert re.match(r"no file could be made and run with \d, \d of 4 operators in full precision: cannot be written \(", said)
+    assert "quality" not in said and str(tmp_path) not in said
+
+
+def test_a_variant_slower_than_the_baseline_goes_after_a_first_look(tmp_path):
+    plan = with_screening(plan_of(models.mlp(), tmp_path), hopeless=1e9)
 
     profile = measured(plan)
 
@@ -114,9 +153,9 @@ def test_a_variant_slower_than_the_baseline_goes_after_a_first_look(tmp_path, mo
     assert "slower than the model as given" in reason_of(profile, "int8-dynamic")
 
 
-def test_what_the_user_named_is_measured_however_slow_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(comparison, "HOPELESS", 1e9)
-    plan = msgspec.structs.replace(plan_of(models.mlp(), tmp_path), kept=frozenset({"int8-dynamic"}))
+def test_what_the_user_named_is_measured_however_slow_it_is(tmp_path):
+    plan = with_screening(plan_of(models.mlp(), tmp_path), hopeless=1e9)
+    plan = msgspec.structs.replace(plan, kept=frozenset({"int8-dynamic"}))
 
     assert ["fp32", "int8-dynamic"] == [variant.id for variant in measured(plan).variants]
 
@@ -134,9 +173,8 @@ def test_a_scheme_no_faster_than_one_that_holds_is_not_tried(tmp_path):
     assert "no faster than int8-dynamic, which held its quality" == reason_of(profile, "int8-dynamic-matmul")
 
 
-def test_what_was_slow_is_not_tried_on_fewer_operators(tmp_path, monkeypatch):
-    monkeypatch.setattr(comparison, "HOPELESS", 1e9)
-    plan = plan_with(tmp_path, "int8-dynamic")
+def test_what_was_slow_is_not_tried_on_fewer_operators(tmp_path):
+    plan = with_screening(plan_with(tmp_path, "int8-dynamic"), hopeless=1e9)
     second = next(scheme for scheme in schemes() if scheme.id == "int8-dynamic-matmul")
 
     profile = measured(msgspec.structs.replace(plan, schemes=(*plan.schemes, second)))
@@ -144,13 +182,12 @@ def test_what_was_slow_is_not_tried_on_fewer_operators(tmp_path, monkeypatch):
     assert "no faster than int8-dynamic, which is slow" == reason_of(profile, "int8-dynamic-matmul")
 
 
-def test_a_variant_that_lost_too_much_on_the_first_items_is_not_run_on_the_rest(tmp_path, monkeypatch):
-    monkeypatch.setattr(comparison, "FIRST_ITEMS", 600)
-    monkeypatch.setattr(screening, "WORTH_MIXING", 1e9)
+def test_a_variant_that_lost_too_much_on_the_first_items_is_not_run_on_the_rest(tmp_path):
+    plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.001)
 
-    profile = measured(plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.001))
+    profile = measured(with_screening(plan, first_items=ITEMS // 2, worth_mixing=1e9))
 
-    assert {600} == {variant.quality.items for variant in profile.sites[0].variants if variant.quality}
+    assert {ITEMS // 2} == {variant.quality.items for variant in profile.sites[0].variants if variant.quality}
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "top1_agreement"])
@@ -210,20 +247,21 @@ def test_a_class_missing_among_the_first_items_leaves_the_variant_to_be_judged_o
     assert ITEMS == variant.quality.items
 
 
-def test_a_variant_is_judged_on_as_many_items_as_there_is_time_for_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(comparison, "LEAST_JUDGING_S", 0.0)
-    monkeypatch.setattr(comparison, "JUDGING_SHARE", 0.0)
+def test_a_variant_is_judged_on_as_many_items_as_there_is_time_for_and_says_so(tmp_path):
     plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=1.0)
+    plan = with_screening(plan, judging_share=0.0, least_judging_s=0.0)
 
     (variant,) = (variant for variant in measured(plan).variants if variant.id == "int8-dynamic")
 
-    assert 2 * comparison.FIRST_ITEMS == variant.quality.items < ITEMS
+    assert 2 * plan.screening.first_items == variant.quality.items < ITEMS
     assert f"of {ITEMS}: more would take too long" in variant.quality.drop.source
 
 
 def test_what_loses_nothing_is_judged_on_the_first_items_alone(tmp_path):
-    profile = measured(plan_with(tmp_path, "ort-optimized", quality_max_drop=1.0))
+    plan = plan_with(tmp_path, "ort-optimized", quality_max_drop=1.0)
+
+    profile = measured(plan)
 
     (variant,) = (variant for variant in profile.sites[0].variants if variant.id == "ort-optimized")
-    assert variant.lossless and comparison.FIRST_ITEMS == variant.quality.items
+    assert variant.lossless and plan.screening.first_items == variant.quality.items
     assert admission(variant, workload(max_drop=1.0)).admitted

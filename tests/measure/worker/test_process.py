@@ -86,7 +86,8 @@ def test_calls_go_on_for_as_long_as_they_were_asked_to(worker, tmp_path):
     request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
     worker.ask(request, Loaded)
 
-    assert 3 < len(worker.ask(timing(seconds=0.05), Timed).latency_s)
+    # Long enough for a process that loses its core meanwhile.
+    assert 3 < len(worker.ask(timing(seconds=0.5), Timed).latency_s)
 
 
 def test_what_disturbed_a_visit_is_told_or_unknown(worker, tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from advisor.tell.batches import batches
+from advisor.tell.words.batches import batches
 from tests.tell.advice_examples import change
 
 RECOMMENDED = change().recommended

@@ -1,0 +1,143 @@
+"""A scheme that loses too much, made again with the operators to blame left in full precision, as few of them as it takes."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from advisor.errors import ModelError
+from advisor.measure.model import onnx_graph
+from advisor.measure.variants import mixed_precision, quantize
+from advisor.measure.variants.comparison import Comparison, judged
+from advisor.measure.variants.making import Plan, without_folders
+from advisor.measure.variants.processes import Processes
+from advisor.measure.variants.quantize import Nodes
+from advisor.measure.variants.sensitivity import Errors
+from advisor.measure.worker.client import WorkerError
+from advisor.schema.catalog import Scheme
+from advisor.schema.model import Graph
+from advisor.schema.profile import QualityResult, Variant
+from advisor.schema.record import Exclusion
+
+# A search may take as long as this part of the time for measuring.
+MIXED_SHARE = 0.75
+
+Say = Callable[[str], None]
+
+
+class Mixed(NamedTuple):
+    """What was found: the variant, its file written, and the quality that it was found to have."""
+
+    variant: Variant
+    quality: QualityResult
+
+
+def mixed_id(full: Variant) -> str:
+    """Return what a variant is called once some of its operators are left in full precision."""
+    return f"{full.id}-mixed"
+
+
+def mixed(
+    plan: Plan, scheme: Scheme, full: Variant, baseline: Graph, processes: Processes, comparison: Comparison, say: Say
+) -> Mixed | Exclusion:
+    """Return the variant with as few operators in full precision as were found to be enough, or why there is none.
+
+    Raise ModelError or WorkerError if the search cannot begin.
+    """
+    say(f"looking for the operators that cost {full.id} its quality")
+    started, allowed_s = time.perf_counter(), MIXED_SHARE * plan.settings.budget_s
+    with Errors(plan, scheme) as errors:
+        if not errors.nodes:
+            raise ModelError("its weights are in branches, where no operator can be told from another", hint="use another scheme")
+        ordered = mixed_precision.by_error(errors.nodes, errors.of, seconds=mixed_precision.SENSITIVITY_SHARE * allowed_s)
+        trials = Trials(plan, full, errors, processes, comparison, say)
+        try:
+            found = mixed_precision.fewest(ordered, trials.holds, until_s=started + allowed_s, readers=errors.readers)
+        finally:
+            quantize.discard(trials.trial)
+    if found.kept is None or trials.quality is None:
+        return Exclusion(what=mixed_id(full), reason=trials.why_none())
+    return Mixed(_variant(plan, full, trials.target, baseline, found.kept, len(ordered)), trials.quality)
+
+
+class Trials:
+    """Files with some operators in full precision, each made, run and judged; the last one that held is kept at `target`."""
+
+    def __init__(self, plan: Plan, full: Variant, errors: Errors, processes: Processes, comparison: Comparison, say: Say) -> None:
+        self.plan, self.full, self.errors, self.processes, self.comparison, self.say = (
+            plan,
+            full,
+            errors,
+            processes,
+            comparison,
+            say,
+        )
+        self.name = mixed_id(full)
+        self.target = plan.folder / f"{self.name}.onnx"
+        self.trial = self.target.with_name(f".trial-{self.target.name}")
+        self.quality: QualityResult | None = None  # of what is at `target`
+        # How many operators were kept, and what was said of it.
+        self.lost: list[tuple[int, str]] = []
+        self.failed: list[tuple[int, str]] = []
+
+    def holds(self, kept: tuple[str, ...], look: int) -> bool:
+        """Return whether the quality holds with these operators in full precision; what cannot be made or run does not."""
+        self.say(f"{self.name}: {len(kept)} of {len(self.errors.nodes)} operators in full precision")
+        try:
+            quality = self._quality_with(kept)
+            is_enough, said = judged(self.plan.settings, quality)
+            if is_enough:
+                quantize.copy(self.trial, self.target)
+                self.quality = quality
+        except (ModelError, WorkerError) as error:
+            self.failed.append((len(kept), without_folders(error.fault, self.trial, self.errors.made, self.target)))
+            return False
+        if not is_enough:
+            self.lost.append((len(kept), said))
+        return is_enough
+
+    def _quality_with(self, kept: tuple[str, ...]) -> QualityResult:
+        quantize.copy(self.errors.make(Nodes(kept=frozenset(kept))), self.trial)
+        variant = msgspec.structs.replace(self.full, id=self.name, path=str(self.trial.relative_to(self.plan.folder.parent)))
+        self.processes.open(self.name, variant)
+        try:
+            # Every look is told with the interval that holds for as many as there may be.
+            quality = self.comparison.quality(self.name, looks=mixed_precision.MOST_LOOKS)
+        finally:
+            self.processes.close(self.name)
+        assert quality is not None  # it was the quality of the whole scheme that failed
+        return quality
+
+    def why_none(self) -> str:
+        """Return why no file was good enough: what lost too much and what could not be made are two things."""
+        operators = f"of {len(self.errors.nodes)} operators in full precision"
+        said = []
+        if self.lost:
+            said.append(f"quality did not hold with {_counts(self.lost)} {operators}; with the last {self.lost[-1][1]}")
+        if self.failed:
+            said.append(f"no file could be made and run with {_counts(self.failed)} {operators}: {self.failed[-1][1]}")
+        return "; ".join(said)
+
+
+def _counts(tried: list[tuple[int, str]]) -> str:
+    return ", ".join(str(kept) for kept, _ in tried)
+
+
+def _variant(plan: Plan, full: Variant, target: Path, baseline: Graph, kept: tuple[str, ...], operators: int) -> Variant:
+    graph = onnx_graph.read_graph(target)
+    return msgspec.structs.replace(
+        full,
+        id=mixed_id(full),
+        title=f"{full.title}; {len(kept)} of {operators} operators left in full precision",
+        kept_operators=kept,
+        path=str(target.relative_to(plan.folder.parent)),
+        sha256=graph.sha256,
+        bytes=graph.file_bytes,
+        changed_operators=quantize.changed_operators(baseline, graph),
+        changed_weight_bytes=graph.weight_bytes - baseline.weight_bytes,
+        load_s=None,
+        agreement=None,
+        quality=None,
+    )

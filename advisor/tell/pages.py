@@ -1,0 +1,131 @@
+"""Documents laid out by the templates of a folder."""
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from advisor import units
+from advisor.schema.record import Record
+from advisor.tell import charts
+from advisor.tell.formats import suffix
+from advisor.tell.words.advice import advice_words
+from advisor.tell.words.evidence import evidence_rows, input_rows, model_rows
+from advisor.tell.words.figures import GLOSSARY, Figure, as_text, figure, known, setting
+from advisor.tell.words.job import job_rows, job_words
+from advisor.tell.words.life import classification_words, life_of_advice, life_words, share_rows
+from advisor.tell.words.portfolio import portfolio_words
+from advisor.tell.words.tables import (
+    columns,
+    curve_rows,
+    fleet_rows,
+    load_test_rows,
+    option_rows,
+    origin_rows,
+    place_rows,
+    prediction_rows,
+    setting_rows,
+    variant_rows,
+)
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+# What a template may print a number with.
+FORMATTERS = (
+    units.count,
+    units.counted,
+    units.ends,
+    units.engineer_days,
+    units.grams,
+    units.interval,
+    units.joules,
+    units.moment,
+    units.months,
+    units.number,
+    units.per_day,
+    units.percent,
+    units.plain,
+    units.points,
+    units.proportion,
+    units.quantile,
+    units.rate,
+    units.ratio,
+    units.seconds,
+    units.similarity,
+    units.size,
+    units.usd,
+    units.usd_per_hour,
+    units.usd_per_year,
+)
+# What a document says, for a template to lay out.
+WORDS = (
+    advice_words,
+    classification_words,
+    columns,
+    curve_rows,
+    evidence_rows,
+    figure,
+    fleet_rows,
+    input_rows,
+    known,
+    job_rows,
+    job_words,
+    life_of_advice,
+    life_words,
+    load_test_rows,
+    model_rows,
+    option_rows,
+    origin_rows,
+    place_rows,
+    portfolio_words,
+    prediction_rows,
+    setting_rows,
+    setting,
+    share_rows,
+    variant_rows,
+)
+# What ends a file that is escaped; all else is plain text.
+ESCAPED = {"html", "md"}
+# What would start a table cell, a link, an emphasis, code or a tag.
+MARKDOWN = re.compile(r"([\\|`*\[\]<])")
+
+
+def laid_out(document: Record, path: Path) -> str:
+    """Return the document as a template lays it out, with a newline at the end."""
+    return _environment(path).get_template(path.name).render(document=document)
+
+
+def _environment(path: Path) -> "Environment":
+    """Return what the templates of a folder are rendered in; the suffix of a name says how what is printed is escaped."""
+    import jinja2
+
+    escaped = suffix(path)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(path.parent),
+        undefined=jinja2.StrictUndefined,
+        autoescape=escaped in ESCAPED,
+        finalize=_markdown if escaped == "md" else _words,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals |= {function.__name__: function for function in (*FORMATTERS, *WORDS)}
+    environment.globals |= {"charts": charts, "glossary": GLOSSARY}
+    return environment
+
+
+def _words(printed: object) -> object:
+    """Return what a template prints in words, unless it is what no reader should see."""
+    if printed is None or (isinstance(printed, float) and not math.isfinite(printed)):
+        raise TypeError(f"a template prints {printed}: what is unknown is said in words")
+    return as_text(printed) if isinstance(printed, Figure | tuple | bool) else printed
+
+
+def _markdown(printed: object) -> object:
+    """Return what a template prints, escaped for a table cell unless a macro has done so before."""
+    from jinja2.filters import do_mark_safe
+
+    if hasattr(printed, "__html__"):
+        return printed
+    return do_mark_safe(MARKDOWN.sub(r"\\\1", " ".join(str(_words(printed)).splitlines())))

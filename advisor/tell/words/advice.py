@@ -1,0 +1,289 @@
+"""The sentences of advice on a service: what to do, what it saves, what it risks, and the headings that state an answer."""
+
+from advisor import units
+from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, Prediction
+from advisor.schema.record import Estimate, Record
+from advisor.tell.options import curves_told
+from advisor.tell.words.figures import Figure, Format, Sentence, configuration, figure, one_replica, setting, written
+
+NO_AXIS = "no such axis"
+RISK_FREE = "No risk was found beyond the intervals given below."
+RANKED_HARDWARE = (
+    "The best on each, in the order of the answer. On hardware where nobody measured the model, service times are projected, and the "
+    "target is judged at the upper end of the interval."
+)
+SERVED = (
+    "Requests came from a process of their own at times fixed beforehand; latency counts from the moment each was due. Expected is what "
+    "the simulation, before the test, says of these very requests."
+)
+TIED = "They cost the same, and the intervals of their latency overlap: any of them is as good a choice."
+COMPARED = (
+    "Speed-up is over the first variant, at batch size 1. Agreement compares outputs, not answers: it is a proxy for quality, and never "
+    "admits a variant."
+)
+
+
+class AdviceWords(Record, frozen=True, kw_only=True):
+    """What a report on a service says in sentences; None and () where there is nothing to say."""
+
+    about: str
+    what_to_do: str
+    what_binds: str | None
+    saves: Sentence  # the figure
+    saves_because: Sentence
+    risks: tuple[str, ...]
+    run: str
+    predicted: Sentence
+    load: str
+    places: str | None
+    places_because: str | None
+    served: Sentence | None
+    served_because: str | None
+    load_tests: tuple[str, ...]  # beside those of the advice
+    ties: str | None
+    ties_because: str | None
+    tied: tuple[Sentence, ...]
+    speed_ties: str | None
+    speed_tied: tuple[Sentence, ...]  # beside those of the advice
+    alternatives: str
+    unproven: Sentence | None
+    unproven_because: Sentence | None
+    variants: str
+    variants_because: str
+    calls: str | None
+    curves: str | None
+    model: str
+    operators: str
+    fleet: str | None
+    fleet_because: str | None
+    pools: tuple[str, ...]
+    evidence: str
+    exclusions: str | None
+    written: str
+
+
+def advice_words(advice: Advice) -> AdviceWords:
+    """Return the sentences of the report."""
+    fleet, unproven, ties = advice.fleet, advice.unproven, bool(advice.ties)
+    return AdviceWords(
+        about=f"Serving advice for {advice.model.name}, workload {advice.workload.name}",
+        what_to_do=_what_to_do(advice),
+        what_binds=(advice.binding_constraint or "no single constraint could be named")
+        if advice.outcome == "infeasible"
+        else None,
+        saves=_saves(advice),
+        saves_because=_saves_because(advice),
+        risks=advice.risks or (RISK_FREE,),
+        run=_run(advice),
+        predicted=_predicted(advice),
+        load=f"At {units.rate(advice.mean_requests_per_s)} on average; 90 % intervals in parentheses.",
+        places=_places(advice) if advice.places else None,
+        places_because=RANKED_HARDWARE if advice.places else None,
+        served=_served(advice) if advice.load_tests else None,
+        served_because=SERVED if advice.load_tests else None,
+        load_tests=tuple(_load_test(test) for test in advice.load_tests),
+        ties=_ties(advice) if ties else None,
+        ties_because=TIED if ties else None,
+        tied=tuple(_tied(tie, advice) for tie in advice.ties),
+        speed_ties=_speed_ties(advice) if advice.speed_ties else None,
+        speed_tied=_speed_tied(advice),
+        alternatives=_alternatives(advice),
+        unproven=_unproven(unproven) if unproven else None,
+        unproven_because=_unproven_because(unproven, advice) if unproven else None,
+        variants=_variants(advice),
+        variants_because=COMPARED,
+        calls=f"Time of a call over batch sizes{_at(advice, curves_told(advice)[0].hardware)}" if advice.service_curves else None,
+        curves=f"{units.counted(len(advice.service_curves), 'measured curve')} as figures" if advice.service_curves else None,
+        model=f"{advice.model.name}: {advice.model.family}, {units.count(advice.model.parameters)} parameters",
+        operators=units.counted(len(advice.model.operators), "operator type"),
+        fleet=f"The fleet: {fleet.name}, {units.usd_per_hour(fleet.usd_per_hour)} on average" if fleet else None,
+        fleet_because=_fleet_because(advice),
+        pools=_pools(advice),
+        evidence=_evidence(advice),
+        exclusions=f"{units.counted(len(advice.exclusions), 'thing')} not considered" if advice.exclusions else None,
+        written=written(advice.advisor_version),
+    )
+
+
+def tail(estimate: Estimate, format_: Format, utilization: Estimate | None) -> Figure:
+    """Return a high quantile; near saturation a small error in service time moves it a lot, and only its interval is honest."""
+    if utilization is None or utilization.value <= BUSY_FRACTION:
+        return figure(estimate, format_)
+    shown = units.ends(estimate.low, estimate.high, format_)
+    return Figure(shown=shown, basis=estimate.basis, source=estimate.source)
+
+
+def subject(advice: Advice) -> Prediction:
+    """Return the prediction that the report is about: what is recommended, the nearest miss, or what runs today."""
+    return advice.recommended or advice.nearest_miss or advice.baseline
+
+
+def target_of(advice: Advice) -> str:
+    """Return the target of the latency: "50 ms"."""
+    return units.seconds(advice.workload.slo.latency_s)
+
+
+def quantile_of(advice: Advice) -> str:
+    """Return the quantile that the target is about: "p99"."""
+    return units.quantile(advice.workload.slo.quantile)
+
+
+# --- the decision ----------------------------------------------------------------------------------------------------------
+
+
+def _what_to_do(advice: Advice) -> str:
+    if advice.outcome == "change" and advice.recommended is not None:
+        return f"Serve {configuration(advice.recommended.candidate)}."
+    if advice.outcome == "keep":
+        return f"Change nothing. Today: {configuration(advice.baseline.candidate)}."
+    return f"Nothing to sign: no configuration that was searched keeps {target_of(advice)} at {quantile_of(advice)}."
+
+
+def _saves(advice: Advice) -> Sentence:
+    if advice.outcome != "keep" and advice.saving is not None:
+        return (figure(advice.saving.usd_per_year, units.usd_per_year),)
+    return ("The promise" if advice.outcome != "keep" and advice.recommended is not None else "Nothing",)
+
+
+def _saves_because(advice: Advice) -> Sentence:
+    today = figure(advice.baseline.cost_usd_per_hour, units.usd_per_hour)
+    if advice.outcome == "keep":
+        return ("No candidate that keeps every promise costs so much less than today's ", today, " that it is worth the change.")
+    if advice.saving is not None:
+        saved = figure(advice.saving.usd_per_hour, units.usd_per_hour)
+        missed = "" if advice.baseline.meets_slo else "; today's configuration misses the target"
+        return (saved, f", {units.percent(advice.saving.fraction)} of today's cost{missed}.")
+    if advice.recommended is not None:
+        return ("Today's configuration, at ", today, ", misses the target: no saving is counted against it.")
+    return ("There is no configuration to compare with today's ", today, ".")
+
+
+def _run(advice: Advice) -> str:
+    shown = subject(advice).candidate
+    verb = {"change": "Run", "keep": "Keep running"}.get(
+        advice.outcome, "The nearest miss runs" if advice.nearest_miss else "Today runs"
+    )
+    return f"{verb} {shown.variant} with {setting(shown.instances, shown.intra_op_num_threads)}"
+
+
+def _predicted(advice: Advice) -> Sentence:
+    shown = subject(advice)
+    whose = "The" if advice.recommended else "Nearest miss: the" if advice.nearest_miss else "Today: the"
+    latency = tail(shown.latency_slo_s, units.seconds, shown.utilization_fraction)
+    return (f"{whose} {quantile_of(advice)} is predicted at ", latency, f", target {target_of(advice)}")
+
+
+# --- hardware, load tests, ties --------------------------------------------------------------------------------------------
+
+
+def _places(advice: Advice) -> str:
+    kept = sum(place.prediction.meets_slo for place in advice.places)
+    return f"{units.counted(len(advice.places), 'kind')} of hardware compared, {kept} of them keep the target"
+
+
+def _served(advice: Advice) -> Sentence:
+    mine = [test for test in advice.load_tests if test.candidate == subject(advice).candidate]
+    if not mine:
+        return ("Under real load other configurations were served than this one",)
+    latency = figure(mine[0].latency_slo_s, units.seconds)
+    return (f"Under real load the {quantile_of(advice)} was ", latency, f": target {'kept' if mine[0].meets_slo else 'missed'}")
+
+
+def _load_test(test: LoadTest) -> str:
+    late = f" Not valid: the generator was up to {units.seconds(test.generator_lag_p99_s)} late."
+    return (
+        f"{configuration(test.candidate)}: {test.requests:,} requests at {units.rate(test.offered_requests_per_s)} to one replica."
+        f"{'' if test.generator_kept_up else late}"
+    )
+
+
+def _ties(advice: Advice) -> str:
+    at_least = "At least " if advice.more_ties else ""
+    return f"{at_least}{units.counted(len(advice.ties), 'other configuration')} cannot be told apart from it"
+
+
+def _tied(tie: Prediction, advice: Advice) -> Sentence:
+    cost = figure(tie.cost_usd_per_hour, units.usd_per_hour)
+    return (f"{configuration(tie.candidate)}: {quantile_of(advice)} ", figure(tie.latency_slo_s, units.seconds), " for ", cost)
+
+
+def _speed_ties(advice: Advice) -> str:
+    return f"{units.counted(len(advice.speed_ties), 'variant')} cannot be told from a simpler one in speed"
+
+
+def _speed_tied(advice: Advice) -> tuple[Sentence, ...]:
+    return tuple(
+        (
+            f"{tie.variant} against {tie.simpler}: ",
+            figure(tie.speedup, units.ratio),
+            f", and differences up to {units.percent(tie.noise_fraction)} are noise here; {tie.simpler} is kept.",
+        )
+        for tie in advice.speed_ties
+    )
+
+
+# --- alternatives ----------------------------------------------------------------------------------------------------------
+
+
+def _alternatives(advice: Advice) -> str:
+    if advice.frontier:
+        found = units.counted(len(advice.frontier), "configuration")
+        return f"{found} unbeaten on cost, {quantile_of(advice)} and quality together"
+    if advice.recommended is not None:
+        return "No alternative was found"
+    return f"No configuration keeps {target_of(advice)}, at any cost that was searched"
+
+
+def _unproven(unproven: Prediction) -> Sentence:
+    cost = figure(unproven.cost_usd_per_hour, units.usd_per_hour)
+    return (f"{unproven.candidate.variant} would cost ", cost, ", but its quality was not measured")
+
+
+def _unproven_because(unproven: Prediction, advice: Advice) -> Sentence:
+    return (
+        f"{configuration(unproven.candidate)} is predicted at {quantile_of(advice)} ",
+        figure(unproven.latency_slo_s, units.seconds),
+        ". To have it considered, name labelled examples (quality.data, quality.metric) and the loss that you accept (quality.max_drop) "
+        "in the workload, and profile again.",
+    )
+
+
+# --- fleet, evidence -------------------------------------------------------------------------------------------------------
+
+
+def _fleet_because(advice: Advice) -> str | None:
+    fleet = advice.fleet
+    if fleet is None:
+        return None
+    return (
+        f"For {units.rate(fleet.peak_requests_per_s)} at the peak, with {units.counted(fleet.spare_replicas, 'spare replica')}; a replica "
+        f"takes {units.seconds(fleet.start_s)} to start, which is paid. Each pool was simulated without its spare replicas. List prices."
+    )
+
+
+def _pools(advice: Advice) -> tuple[str, ...]:
+    words = []
+    for pool in advice.fleet.pools if advice.fleet else ():
+        lengths = f", requests of length {pool.lengths[0]} to {pool.lengths[1]}" if pool.lengths else ""
+        least, most = min(pool.replicas_by_part), max(pool.replicas_by_part)
+        replicas = units.counted(most, "replica") if least == most else f"{least} to {most} replicas over the day"
+        words.append(
+            f"{one_replica(pool.candidate, pool.hardware)}{lengths}: {replicas}, {units.usd_per_hour(pool.usd_per_hour)}"
+        )
+    return tuple(words)
+
+
+def _variants(advice: Advice) -> str:
+    every, admitted = {it.id for it in advice.variants}, {it.id for it in advice.variants if it.admitted}
+    return f"{len(admitted)} of {units.counted(len(every), 'variant')} may be served"
+
+
+def _at(advice: Advice, hardware: str) -> str:
+    """Return where something was measured, nothing where one machine measured all."""
+    return f", on {hardware}" if len(advice.sites) > 1 else ""
+
+
+def _evidence(advice: Advice) -> str:
+    samples = units.counted(sum(site.samples for site in advice.sites), "sample")
+    took = units.seconds(sum(site.measuring_s for site in advice.sites))
+    return f"{samples}, measured for {took} on {' and on '.join(site.machine.cpu for site in advice.sites)}"

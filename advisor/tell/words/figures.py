@@ -1,0 +1,105 @@
+"""Figures inside sentences and tables: every format says the same, and each marks the figures up in its own way."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from advisor import units
+from advisor.schema.record import Basis, Estimate, Record
+
+if TYPE_CHECKING:
+    from advisor.schema.advice import Candidate
+
+Format = Callable[[float], str]
+
+# What stands beside a figure, explained to the reader of a report: the names of `Basis`, and what stands for an interval without spread.
+GLOSSARY = {
+    "measured": "timed or counted here",
+    "interpolated": "between measured points",
+    "simulated": "queue of measured calls",
+    "projected": "beyond what was measured: other batches, lengths or hardware",
+    "list-price": "a price as published or given",
+    "assumed": "taken as given, not checked",
+    "fixed": "follows exactly, no spread",
+}
+
+
+class Figure(Record, frozen=True, kw_only=True):
+    """An estimate in words. Without a `basis` there is no estimate, and `shown` says what stands in its place."""
+
+    shown: str
+    interval: str | None = None  # None: `shown` is the interval itself
+    basis: Basis | None = None
+    source: str | None = None
+
+
+# A plain answer is a bool: each format has its own way to print yes and no.
+Part = str | Figure | bool
+Sentence = tuple[Part, ...]
+
+
+class Row(Record, frozen=True, kw_only=True):
+    """A name and what belongs to it, a cell for each column of a table."""
+
+    label: str
+    cells: tuple[Part, ...]
+    goal: str = ""
+    source: str = ""
+
+
+def figure(estimate: Estimate | None, format_: Format, absent: str = "not measured") -> Figure:
+    """Return an estimate with its interval, its basis and its source."""
+    if estimate is None:
+        return Figure(shown=absent)
+    return Figure(
+        shown=format_(estimate.value),
+        interval=units.interval(estimate.value, estimate.low, estimate.high, format_),
+        basis=estimate.basis,
+        source=estimate.source,
+    )
+
+
+def known(value: float | None, format_: Format, absent: str = "not known") -> str | Figure:
+    """Return a count or a size, which has no interval."""
+    return Figure(shown=absent) if value is None else format_(value)
+
+
+def as_text(words: Part | Sentence) -> str:
+    """Return words as a terminal shows them: "p99 41.2 ms (37.5–45.6, simulated)"."""
+    if isinstance(words, tuple):
+        return "".join(as_text(part) for part in words)
+    if isinstance(words, bool):
+        return "yes" if words else "no"
+    if isinstance(words, str):
+        return words
+    beside = ", ".join(part for part in (words.interval, words.basis) if part)
+    return f"{words.shown} ({beside})" if beside else words.shown
+
+
+def configuration(candidate: "Candidate") -> str:
+    """Return a candidate in words, its replicas last."""
+    return f"{one_replica(candidate, candidate.hardware)}, {units.counted(candidate.replicas, 'replica')}"
+
+
+def one_replica(candidate: "Candidate", hardware: str) -> str:
+    """Return what one replica of a candidate is on some hardware."""
+    if candidate.max_batch_size == 1:
+        batches = "one request a call"
+    else:
+        wait = f"within {units.seconds(candidate.max_queue_delay_s)}" if candidate.max_queue_delay_s else "of what waits"
+        batches = f"batches up to {candidate.max_batch_size} {wait}"
+    return f"{candidate.variant} on {hardware}, {setting(candidate.instances, candidate.intra_op_num_threads)}, {batches}"
+
+
+def setting(instances: int, threads: int) -> str:
+    """Return how the cores are used: "2 instances of 1 thread"."""
+    return f"{units.counted(instances, 'instance')} of {units.counted(threads, 'thread')}"
+
+
+def rows_of(cells: dict[str, Part]) -> tuple[Row, ...]:
+    """Return a table of one column."""
+    return tuple(Row(label=label, cells=(cell,)) for label, cell in cells.items())
+
+
+def written(version: str) -> str:
+    """Return what stands at the foot of every report."""
+    return f"Written by serving-advisor {version}. Every estimate carries its 90 % interval and how it was obtained."

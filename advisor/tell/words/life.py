@@ -1,0 +1,253 @@
+"""The words of the lifetime cost: what dominates it, how firm that is, what to do about it and until when."""
+
+from typing import TYPE_CHECKING
+
+from advisor import units
+from advisor.schema.lifetime import BreakEven, Classification, CostLine, Expiry, Finding, Opportunity, Outlook, Verdict
+from advisor.schema.record import Record
+from advisor.tell.words.figures import Figure, Row, Sentence, figure, written
+
+if TYPE_CHECKING:
+    from advisor.schema.advice import Advice
+
+MOST_FLIPS = 6
+DEFAULT_MONTHS = 12.0  # where the workload says nothing of its life
+NOT_PAID_BACK = "not within the horizon"
+NO_SHARES = "No shares can be given: the costs under lifecycle in the workload are not known."
+NO_FLIP = "No change of a single input within reason turns it."
+
+
+class OpportunityRow(Record, frozen=True, kw_only=True):
+    """One change, what it saves and whether it is worth it."""
+
+    title: str
+    change: str
+    saves: Figure
+    once: Figure
+    payback: Figure
+    by: str  # "by 2027-03-11", empty where there is no such day
+    pays: bool
+    worth: str
+    note: str
+    effort: Figure
+    risk: str
+
+
+class BreakEvenRow(Record, frozen=True, kw_only=True):
+    """From when and from which traffic on a lever has paid for itself."""
+
+    title: str
+    because: str
+    saves: Figure
+    once: Figure
+    after: Figure
+    on: str
+    with_traffic: str
+
+
+class LifeWords(Record, frozen=True, kw_only=True):
+    """What is said of the life of a model; None and () where there is nothing to say."""
+
+    horizon: str
+    verdict: Sentence
+    because: str
+    share_of_serving: Sentence
+    no_shares: str | None
+    firmness: str
+    turned_by: tuple[str, ...]
+    flips: tuple[str, ...]
+    lines: tuple[Row, ...]
+    rules: str | None
+    firing: tuple[Finding, ...]
+    other_rules: str
+    others: tuple[Finding, ...]
+    answer: str | None
+    ranked: str | None
+    opportunities: tuple[OpportunityRow, ...]
+    not_judged: str | None
+    break_even: str | None
+    break_evens: tuple[BreakEvenRow, ...]
+    expiry: str | None
+    expires: tuple[Row, ...]
+
+
+def life_of_advice(advice: "Advice") -> LifeWords:
+    """Return what advice says of the life of its model."""
+    life = advice.workload.lifecycle
+    return life_words(advice.verdict, advice.outlook, life.horizon_months if life else DEFAULT_MONTHS)
+
+
+def life_words(verdict: Verdict, outlook: Outlook | None, horizon_months: float) -> LifeWords:
+    """Return what is said of the life of a model over so many months."""
+    horizon = units.months(horizon_months)
+    found = outlook.opportunities if outlook else ()
+    firing = tuple(entry for entry in verdict.findings if entry.outcome == "fires")
+    others = tuple(entry for entry in verdict.findings if entry.outcome != "fires")
+    ranked = (
+        "One thing changed, the rest as it is; what is saved by several does not add up. Ranked by what is left of the saving over "
+        f"{horizon} after what it costs once."
+    )
+    return LifeWords(
+        horizon=horizon,
+        verdict=_verdict(verdict, horizon),
+        because=verdict.because,
+        share_of_serving=_share_of_serving(verdict, horizon),
+        no_shares=None if verdict.shares else NO_SHARES,
+        firmness=firmness(verdict),
+        turned_by=tuple(f"At {end}" for end in verdict.turned_by),
+        flips=flips(verdict, MOST_FLIPS),
+        lines=tuple(_line(entry) for entry in verdict.lines),
+        rules=f"{units.counted(len(firing), 'rule')} that speak{'s' if len(firing) == 1 else ''}" if verdict.findings else None,
+        firing=firing,
+        other_rules=f"{units.counted(len(others), 'rule')} silent or unknown",
+        others=others,
+        answer=outlook.answer if outlook else None,
+        ranked=ranked if found else None,
+        opportunities=tuple(_opportunity(entry) for entry in found),
+        not_judged=f"{units.counted(len(outlook.not_judged), 'change')} not judged" if outlook and outlook.not_judged else None,
+        break_even="When each lever has paid for itself, and from which traffic on" if verdict.break_evens else None,
+        break_evens=tuple(_break_even(entry) for entry in verdict.break_evens),
+        expiry="Ask again when any of this comes true" if outlook else None,
+        expires=tuple(_expiry(entry) for entry in outlook.expires_when) if outlook else (),
+    )
+
+
+# --- what dominates, and how firm that is ----------------------------------------------------------------------------------
+
+
+def _verdict(verdict: Verdict, horizon: str) -> Sentence:
+    if verdict.dominated_by is None:
+        said = "Whether serving or fine-tuning dominates the cost is not known"
+    elif verdict.dominated_by == "mixed":
+        said = "Neither serving nor training dominates the cost"
+    else:
+        said = f"The cost is dominated by {verdict.dominated_by}"
+    if verdict.total_usd is None:
+        return (said,)
+    return (f"{said}: ", figure(verdict.total_usd, units.usd), f" over {horizon}")
+
+
+def _share_of_serving(verdict: Verdict, horizon: str) -> Sentence:
+    if verdict.dominated_by is None or "inference" not in verdict.shares:
+        return (verdict.because,)
+    serving, total = figure(verdict.shares["inference"], units.percent), figure(verdict.total_usd, units.usd, "a total not known")
+    return ("Serving is ", serving, " of ", total, f" over {horizon}.")
+
+
+def firmness(verdict: Verdict) -> str:
+    """Return whether the verdict could be another within the intervals of what it stands on."""
+    if verdict.robust is None:
+        return "There is no verdict to be firm about."
+    if verdict.robust:
+        return "Robust: the same at both ends of every interval."
+    return "Not robust: within the intervals of the inputs it could be another."
+
+
+def flips(verdict: Verdict, most: int) -> tuple[str, ...]:
+    """Return what turns the verdict, the nearest first; () where there is none."""
+    if verdict.robust is None:
+        return ()
+    return tuple(f"It turns {flip.told}: {flip.becomes}." for flip in verdict.flips_when[:most]) or (NO_FLIP,)
+
+
+def _line(entry: CostLine) -> Row:
+    cost = figure(entry.usd, units.usd, "not counted")
+    return Row(label=entry.what, cells=(entry.kind, cost), source=entry.usd.source if entry.usd else entry.because)
+
+
+def share_rows(verdict: Verdict) -> tuple[Row, ...]:
+    """Return the parts of the lifetime cost, the largest first."""
+    shares = sorted(verdict.shares.items(), key=lambda entry: -entry[1].value)
+    return tuple(Row(label=kind, cells=(figure(share, units.percent),)) for kind, share in shares)
+
+
+# --- what to do about it ---------------------------------------------------------------------------------------------------
+
+
+def _opportunity(entry: Opportunity) -> OpportunityRow:
+    return OpportunityRow(
+        title=entry.title,
+        change=f"{entry.field}, {entry.before} → {entry.after}",
+        saves=figure(entry.saving_usd_per_year, units.usd_per_year),
+        once=figure(entry.once_usd, units.usd),
+        payback=figure(entry.payback_months, units.months, NOT_PAID_BACK),
+        by=f"by {entry.payback_on}" if entry.payback_on else "",
+        pays=entry.pays,
+        worth=("yes" if entry.surely else "likely, not surely") if entry.pays else "no",
+        note=entry.because,
+        effort=figure(entry.effort_engineer_days, units.engineer_days),
+        risk=entry.risk,
+    )
+
+
+def _break_even(entry: BreakEven) -> BreakEvenRow:
+    if entry.requests_per_s is None:
+        traffic = "any traffic" if entry.months is not None else "no traffic looked at"
+    else:
+        traffic = f"{entry.pays} {units.per_day(entry.requests_per_s)} requests a day"
+    return BreakEvenRow(
+        title=entry.title,
+        because=entry.because if entry.months is None else "",
+        saves=figure(entry.saving_usd, units.usd),
+        once=figure(entry.once_usd, units.usd),
+        after=figure(entry.months, units.months, NOT_PAID_BACK),
+        on=entry.on or "",
+        with_traffic=traffic,
+    )
+
+
+def _expiry(entry: Expiry) -> Row:
+    return Row(label=entry.what, cells=(entry.on or Figure(shown="no date is known"), entry.because))
+
+
+# --- a classification ------------------------------------------------------------------------------------------------------
+
+
+class ClassificationWords(Record, frozen=True, kw_only=True):
+    """What a classification says beside the life of its model."""
+
+    about: str
+    headline: str
+    dominates: str
+    inputs: str
+    assumed: tuple[Row, ...]
+    given: tuple[Row, ...]
+    given_inputs: str
+    written: str
+
+
+def classification_words(told: Classification) -> ClassificationWords:
+    """Return the sentences of a classification."""
+    assumed, given = (_inputs(told, is_given=is_given) for is_given in (False, True))
+    dominated_by = told.verdict.dominated_by
+    per_day = f"{units.per_day(told.requests_per_s)} requests a day"
+    return ClassificationWords(
+        about=f"Lifetime cost of {told.workload}, {per_day}, {units.months(told.horizon_months)}",
+        headline=f"{told.workload}: {answer(told)}",
+        dominates=dominated_by.capitalize() if dominated_by else "Not known",
+        inputs=(
+            f"{units.counted(len(assumed), 'input')} assumed by advisor, {units.counted(len(given), 'input')} given or from the price list"
+        ),
+        assumed=assumed,
+        given=given,
+        given_inputs=f"{units.counted(len(given), 'input')} given or from the price list",
+        written=written(told.advisor_version),
+    )
+
+
+def answer(told: Classification) -> str:
+    """Return the verdict in a sentence."""
+    dominated_by = told.verdict.dominated_by
+    if dominated_by is None:
+        return "not known whether serving or training dominates"
+    if dominated_by == "mixed":
+        return "mixed, neither serving nor training dominates"
+    return "dominated by fine-tuning and its data" if dominated_by == "fine-tuning" else f"dominated by {dominated_by}"
+
+
+def _inputs(told: Classification, *, is_given: bool) -> tuple[Row, ...]:
+    return tuple(
+        Row(label=entry.input, cells=(figure(entry.estimate, units.plain),), source=entry.estimate.source)
+        for entry in told.assumed
+        if entry.is_given == is_given
+    )
