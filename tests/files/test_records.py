@@ -15,6 +15,7 @@ from advisor.files.records import check_writable, read_json, read_yaml, sha256, 
 from advisor.schema.advice import Advice
 from advisor.schema.catalog import Scheme
 from advisor.schema.profile import Profile
+from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.workload import Workload
 from tests.profiles import power_law, profile, with_site
 

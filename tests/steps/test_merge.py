@@ -71,7 +71,8 @@ def test_a_profile_made_on_the_hardware_itself_needs_no_projection(tmp_path: Pat
 
     advice = advise_on(saved(tmp_path, "p.json", "c7i.xlarge", 0.02), tmp_path / "w.yaml", now=NOW)
 
-    assert [("c7i.xlarge", "measured")] == [(entry.hardware, entry.ground) for entry in advice.places]
+    assert advice.recommended is not None
+    assert ("c7i.xlarge", "simulated") == (advice.recommended.candidate.hardware, advice.recommended.latency_p50_s.basis)
 
 
 def test_profiles_of_other_models_and_of_the_same_machine_are_refused(tmp_path: Path) -> None:
