@@ -27,7 +27,7 @@ from advisor.measure.variants import preflight
 from advisor.measure.variants.making import Plan, Report
 from advisor.measure.variants.quantize import QUANTIZING
 from advisor.quality_floor import OWN
-from advisor.schema.catalog import Scheme
+from advisor.schema.catalog import CPU, LOCAL, Hardware, Scheme
 from advisor.schema.model import ModelFacts, ModelInput
 from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile, ProfileSettings, Site
@@ -37,6 +37,8 @@ from advisor.steps.serve import trial
 
 # The trial takes some seconds beside the budget: who gives less for everything wants none of it.
 LEAST_BUDGET_FOR_TRIAL_S = 10.0
+# The maker of a GPU -> the execution provider that reaches it.
+PROVIDER_OF_GPUS = {"NVIDIA": "CUDAExecutionProvider"}
 
 
 def inspect(model: Path, inputs: Path | None) -> ModelFacts:
@@ -52,11 +54,8 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
     A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`.
     """
     workload = read_question(options.workload) if options.workload else None
-    if options.hardware != "local" and (kind := read_device(options.hardware).kind) not in ("cpu", "edge"):
-        raise InputError(
-            f"--hardware: {options.hardware} is a {kind}, and advisor measures with ONNX Runtime on CPUs",
-            hint="name the machine that this is",
-        )
+    if options.hardware != LOCAL:
+        provider_for(read_device(options.hardware), providers())
     check_writable(output)
     with tempfile.TemporaryDirectory(prefix="advisor-") as scratch:
         return _profile(model, output, options, workload, Path(scratch), now=now, report=report)
@@ -164,7 +163,10 @@ def plan_for(
         input_rows.check_rows(facts.inputs, rows, rows_path)
     for path in options.variants:
         _check_variant(path, facts)
-    machine, catalogue, available = read_machine(), schemes(), providers()
+    machine, available = read_machine(), providers()
+    hardware = hardware_of(options.hardware, machine)
+    provider = provider_for(hardware, available)
+    catalogue = schemes_on(provider, schemes())
     wanted = _wanted(options, workload, catalogue)
     case = preflight.Case(facts=facts, machine=machine, providers=available, is_checkpoint=model.is_dir())
     chosen, excluded = preflight.offered(catalogue, case, wanted)
@@ -179,7 +181,8 @@ def plan_for(
         settings=settings,
         schemes=tuple(chosen),
         given=options.variants,
-        hardware=hardware_of(options.hardware, machine),
+        hardware=hardware,
+        provider=provider,
         machine=machine,
         rows=str(rows_path.resolve()) if rows_path else None,
         data=asked.data,
@@ -193,6 +196,31 @@ def plan_for(
         notes=asked.notes,
         kept=wanted | {path.stem for path in options.variants},
     )
+
+
+def provider_for(hardware: Hardware, available: tuple[str, ...]) -> str:
+    """Return what runs the model as given on the hardware; raise InputError where ONNX Runtime has nothing here that does."""
+    if hardware.kind in ("cpu", "edge"):
+        return CPU
+    provider = PROVIDER_OF_GPUS.get(hardware.vendor) if hardware.kind == "gpu" else None
+    if provider in available:
+        return provider
+    needed = f"{provider}, which is not among those here" if provider else "a provider that advisor does not know"
+    raise InputError(
+        f"--hardware: {hardware.id} is a {hardware.kind}, and ONNX Runtime would run it with {needed}: {', '.join(available)}",
+        hint="name the machine that this is, or install the build of ONNX Runtime for that device",
+    )
+
+
+def schemes_on(provider: str, catalogue: tuple[Scheme, ...]) -> tuple[Scheme, ...]:
+    """Return the schemes for a machine whose model as given runs on the provider: what others ran on CPUs runs there too.
+
+    The model as given on that provider is no variant of itself.
+    """
+    if provider == CPU:
+        return catalogue
+    others = (scheme for scheme in catalogue if (scheme.method, scheme.provider) != ("provider", provider))
+    return tuple(msgspec.structs.replace(scheme, provider=provider) if scheme.provider == CPU else scheme for scheme in others)
 
 
 def _wanted(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -10,14 +11,16 @@ from advisor.cli import cli
 from advisor.errors import InputError
 from advisor.files.catalog import read_device
 from advisor.files.records import write_record
+from advisor.schema.catalog import CPU
 from advisor.schema.model import OperatorFacts
 from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile
 from advisor.steps import profile as profiling
 from advisor.steps.advise import advise_on
 from advisor.steps.merge import merge
+from advisor.steps.profile import provider_for, schemes, schemes_on
 from advisor.tell.report import render
-from tests.profiles import NOW, on, power_law, profile
+from tests.profiles import NOW, drop_of, fixed_cost_law, on, power_law, profile, variant
 
 
 def saved(folder: Path, name: str, hardware: str, seconds: float) -> Path:
@@ -45,6 +48,41 @@ def test_what_another_machine_measured_decides_there(tmp_path: Path) -> None:
     assert {"local": "measured", "c7i.xlarge": "measured"} == {entry.hardware: entry.ground for entry in advice.places}
     assert advice.recommended is not None and "c7i.xlarge" == advice.recommended.candidate.hardware
     assert advice.recommended.latency_p50_s.basis == "simulated"
+
+
+def test_quality_that_any_machine_measured_on_other_data_admits_nothing(tmp_path: Path) -> None:
+    law = fixed_cost_law(0.0, 0.02, of_variant={"int8": 0.3})
+    made = profile(law, variants=(variant(), variant("int8", lossless=False, quality=drop_of(0.0, 0.001))))
+    both = msgspec.structs.replace(made, sites=(*made.sites, on(made, read_device("c7i.xlarge"))))
+    write_record(tmp_path / "both.json", both)
+    np.savez(tmp_path / "mine.npz", x=np.zeros((4, 3), np.float32), labels=np.zeros(4, int))
+    (tmp_path / "w.yaml").write_text(
+        "name: w\ntraffic: {requests_per_s: 20}\nslo: {latency_s: 1 s, quantile: 0.9}\n"
+        "hardware: {allowed: [local, c7i.xlarge], price_usd_per_hour: {local: 5, c7i.xlarge: 1}}\n"
+        "quality: {metric: accuracy, max_drop: 0.01, data: mine.npz}\n"
+    )
+
+    advice = advise_on(tmp_path / "both.json", tmp_path / "w.yaml", now=NOW)
+
+    assert advice.recommended is not None and "fp32" == advice.recommended.candidate.variant
+    assert {False} == {row.admitted for row in advice.variants if row.id == "int8"}
+    assert {"fp32"} == {entry.prediction.candidate.variant for entry in advice.places}
+
+
+def test_a_variant_that_only_another_machine_has_is_in_the_report_of_every_format(tmp_path: Path) -> None:
+    here = profile(power_law(0.04))
+    there = profile(power_law(0.001), variants=(variant(), variant("opt")))
+    both = msgspec.structs.replace(here, sites=(*here.sites, on(there, read_device("c7i.xlarge"))))
+    write_record(tmp_path / "both.json", both)
+    (tmp_path / "w.yaml").write_text(
+        "name: w\ntraffic: {requests_per_s: 20}\nslo: {latency_s: 1 s, quantile: 0.9}\n"
+        "hardware: {allowed: [local, c7i.xlarge], price_usd_per_hour: {local: 5}}\n"
+    )
+    advice = advise_on(tmp_path / "both.json", tmp_path / "w.yaml", now=NOW)
+
+    for format_ in ("html", "md"):
+        told = render(advice, format_)
+        assert "opt" in told and "on c7i.xlarge" in told and "2 variants may be served" in told
 
 
 def test_the_report_says_of_each_hardware_whether_it_was_measured_or_projected(tmp_path: Path) -> None:
@@ -87,6 +125,44 @@ def test_profiles_of_other_models_and_of_the_same_machine_are_refused(tmp_path: 
         merge(here, (tmp_path / "other.json",), tmp_path / "both.json")
     with pytest.raises(InputError, match="measured on 'local'"):
         merge(here, (twin,), tmp_path / "both.json")
+
+
+def test_what_a_gpu_measured_decides_there_and_anchors_what_is_projected_to_another(tmp_path: Path) -> None:
+    def encoder(hardware: str, seconds: float) -> Path:
+        """A profile of a model like an encoder that somebody measured on both GPUs, in 16-bit floats."""
+        made = profile(power_law(seconds), variants=(variant(), variant("fp16")), batch_sizes=(1, 8, 16), lengths=(384,))
+        work = OperatorFacts(type="MatMul", count=5, flop_per_item=5e10, activation_bytes_per_item=1e8, weight_bytes=268_000_000)
+        model = msgspec.structs.replace(
+            made.model, operators=(work,), flop_per_item=5e10, parameters=67_000_000, activation_bytes_per_item=None
+        )
+        site = on(made, read_device(hardware)) if hardware != "local" else made.sites[0]
+        write_record(tmp_path / f"{hardware}.json", msgspec.structs.replace(made, model=model, sites=(site,)))
+        return tmp_path / f"{hardware}.json"
+
+    (tmp_path / "w.yaml").write_text(
+        "name: w\ntraffic: {requests_per_s: 20}\nslo: {latency_s: 10 s, quantile: 0.9}\n"
+        "inputs: {sequence_length: {p50: 384}}\n"
+        "hardware: {allowed: [local, t4, a100_80_sxm], price_usd_per_hour: {local: 50}}\n"
+    )
+
+    merge(encoder("local", 0.004), (encoder("t4", 1e-5),), tmp_path / "both.json")
+    advice = advise_on(tmp_path / "both.json", tmp_path / "w.yaml", now=NOW)
+
+    grounds = {entry.hardware: (entry.ground, entry.prediction.latency_p50_s.source) for entry in advice.places}
+    assert ("measured", "measured") == (grounds["local"][0], grounds["t4"][0])
+    assert "measured on t4, times the ratio of" in grounds["a100_80_sxm"][1]
+
+
+def test_a_gpu_is_measured_where_onnx_runtime_has_its_provider_and_refused_elsewhere() -> None:
+    t4, tpu, cuda = read_device("t4"), read_device("tpu_v5e"), "CUDAExecutionProvider"
+
+    on_gpu = schemes_on(cuda, schemes())
+
+    assert (cuda, CPU) == (provider_for(t4, (cuda, CPU)), provider_for(read_device("c7i.xlarge"), (cuda, CPU)))
+    assert "cuda" not in {scheme.id for scheme in on_gpu} and CPU not in {scheme.provider for scheme in on_gpu}
+    for device in (t4, tpu):
+        with pytest.raises(InputError, match=rf"{device.id} is a {device.kind}"):
+            provider_for(device, (CPU,))
 
 
 def test_a_gpu_is_not_said_to_be_measured_by_what_runs_on_cpus(tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ def _against_place(scheme: Scheme, case: Case) -> str | None:
     flags = set(case.machine.instruction_sets)
     if scheme.provider not in case.providers:
         return "OpenVINO is not installed: pip install 'serving-advisor[openvino]'"
+    if scheme.method == "dynamic-quantization" and scheme.provider != CPU:
+        return "ranges found at run time take DynamicQuantizeLinear, which ONNX Runtime has for CPUs alone"
     if scheme.needs == "bf16" and not flags & BF16:
         return "this processor has no bf16 instructions, and falls back to 32-bit floats"
     if scheme.needs == "bf16-arm" and not BF16_ARM <= flags:

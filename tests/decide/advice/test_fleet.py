@@ -88,6 +88,7 @@ def test_a_mix_of_hardware_keeps_its_target_and_never_costs_more_than_one_kind(l
     assert plan.usd_per_hour == min(costs.values()) <= costs["one kind, as many all day"]
     assert sum(pool.requests_per_s for pool in plan.pools) >= plan.peak_requests_per_s * (1 - 1e-9)
     for pool in plan.pools:
+        assert pool.candidate.hardware == pool.hardware
         assert keeps(there[pool.hardware], pool.candidate, pool.candidate.replicas, pool.requests_per_s, asked)
 
 

@@ -2,13 +2,16 @@
 
 import math
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from advisor.decide.advice.offline import advise_offline, as_online
 from advisor.decide.queue.space import configurations
+from advisor.files.catalog import read_device
 from advisor.schema.workload import HardwareChoice, Inputs, OfflineWorkload, Quality, SequenceLength, Volume
-from tests.profiles import drop_of, fixed_cost_law, power_law, profile, request, under, variant
+from tests.profiles import drop_of, fixed_cost_law, on, place, power_law, profile, request, under, variant
 
 measured = st.builds(
     lambda fixed_s, item_s, opt: profile(
@@ -93,3 +96,16 @@ def test_long_items_take_longer():
     )
 
     assert short.cost_usd.value < long.cost_usd.value
+
+
+def test_a_batch_job_runs_where_it_may_at_the_price_there():
+    here = profile(power_law(0.01))
+    device = read_device("c7i.xlarge")
+    both = replace(here, sites=(*here.sites, on(profile(power_law(0.02)), device)))
+
+    advice = advised(both, job(), places=(place(device, 0.5),))
+
+    assert "c7i.xlarge" == advice.recommended.candidate.hardware
+    assert "c7i.xlarge" in advice.headline
+    hours = advice.recommended.duration_s.value / 3600
+    assert advice.recommended.cost_usd.value == pytest.approx(0.5 * hours * advice.recommended.candidate.replicas)
