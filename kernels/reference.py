@@ -89,18 +89,19 @@ def keeps_target(
 def _left(columns: Columns, delay_s: NDArray[np.float64], latency_target_s: float) -> list[tuple[float, int, int, int]]:
     """Try every candidate by itself: cost, point, delay and replicas of each that the bounds leave, in order."""
     left = []
-    for point in range(len(columns.load)):
-        room_s = latency_target_s - float(columns.floor_s[point])
+    delays_s = delay_s.tolist()
+    for point, most in enumerate(columns.max_replicas.tolist()):
+        price_usd_per_hour, room_s = float(columns.price_usd_per_hour[point]), latency_target_s - float(columns.floor_s[point])
         load, busy, queue_s = float(columns.load[point]), float(columns.busy[point]), float(columns.queue_s[point])
         slack_s, fill_s = float(columns.slack_s[point]), float(columns.fill_s[point])
         first = int(columns.first_delay[point])
         for delay in range(first, first + int(columns.delays[point])):
-            for replicas in range(1, int(columns.max_replicas[point]) + 1):
+            for replicas in range(1, most + 1):
                 rests = replicas > load
-                fills = min(float(delay_s[delay]), fill_s * replicas) <= room_s
+                fills = min(delays_s[delay], fill_s * replicas) <= room_s
                 serves = queue_s <= (room_s + slack_s * replicas) * (replicas - busy)
                 if rests and fills and serves:
-                    left.append((float(columns.price_usd_per_hour[point]) * replicas, point, delay, replicas))
+                    left.append((price_usd_per_hour * replicas, point, delay, replicas))
     return sorted(left)
 
 

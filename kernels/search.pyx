@@ -74,14 +74,14 @@ def enumerate_candidates(
     out.usd = NULL
     cdef Py_ssize_t count
     with nogil:
-        count = _list(space, fewest, above_usd_per_hour, up_to_usd_per_hour, &out)
+        count = _list(space, fewest, above_usd_per_hour, up_to_usd_per_hour, out)
     point, delay, replicas, usd = np.empty(count, np.intp), np.empty(count, np.intp), np.empty(count, np.intp), np.empty(count)
     cdef Py_ssize_t[::1] point_of = point, delay_of = delay, replicas_of = replicas
     cdef double[::1] usd_of = usd
     if count:
         out.point, out.delay, out.replicas, out.usd = &point_of[0], &delay_of[0], &replicas_of[0], &usd_of[0]
         with nogil:
-            _list(space, fewest, above_usd_per_hour, up_to_usd_per_hour, &out)
+            _list(space, fewest, above_usd_per_hour, up_to_usd_per_hour, out)
     # Written by point, delay and replicas: a stable sort keeps that order among equal costs.
     order = np.argsort(usd, kind="stable")
     return point[order], delay[order], replicas[order], usd[order]
@@ -250,7 +250,7 @@ cdef struct _Listed:
 
 
 cdef Py_ssize_t _list(
-    _Space space, const Py_ssize_t[::1] fewest, double above_usd, double up_to_usd, const _Listed *out
+    _Space space, const Py_ssize_t[::1] fewest, double above_usd, double up_to_usd, _Listed out
 ) noexcept nogil:
     """Write down the candidates within a range of costs by point, delay and replicas; return how many they are."""
     cdef Py_ssize_t point, count = 0
@@ -262,8 +262,8 @@ cdef Py_ssize_t _list(
     return count
 
 
-cdef Py_ssize_t _list_point(
-    _Space space, Py_ssize_t point, Py_ssize_t fewest, double above_usd, double up_to_usd, const _Listed *out, Py_ssize_t count
+cdef inline Py_ssize_t _list_point(
+    _Space space, Py_ssize_t point, Py_ssize_t fewest, double above_usd, double up_to_usd, _Listed out, Py_ssize_t count
 ) noexcept nogil:
     """Write down those of one point, the first at place `count`; return the place after the last."""
     cdef _Point row = _point(space, point)
