@@ -1,6 +1,7 @@
 """Who may import whom: the design in one table. Changing the design means changing the table, on purpose."""
 
 import ast
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -303,6 +304,18 @@ def test_a_kernel_imports_nothing_of_ours(kernel: str) -> None:
     imports = [line for line in lines if line.lstrip().startswith(("import ", "cimport ", "from "))]
 
     assert [] == [line for line in imports if "advisor" in line or "kernels" in line or "from ." in line]
+
+
+@pytest.mark.parametrize("kernel", sorted(module for module, path in SOURCES.items() if path.suffix == ".pyx"))
+def test_every_function_of_a_kernel_is_called_by_the_advisor(kernel: str) -> None:
+    functions = set(re.findall(r"^def ([a-z]\w*)\(", SOURCES[kernel].read_text(encoding="utf-8"), re.MULTILINE))
+    callers = [module for module in PYTHON_MODULES if _room_of(module) != "advisor.kernels"]
+    trees = [ast.parse(SOURCES[module].read_text(encoding="utf-8")) for module in callers]
+
+    called = {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+    assert functions
+    assert set() == functions - called
 
 
 @pytest.mark.parametrize("module", sorted(SOURCES))
