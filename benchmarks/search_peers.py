@@ -53,7 +53,7 @@ class Task:
         self.asked += 1
         *axes, delay, replicas = (int(value) for value in chosen)
         point = int(np.ravel_multi_index(axes, self.sizes[:5]))
-        usd = float(self.space.columns[0][point] * (replicas + 1))
+        usd = float(self.space.columns.price_usd_per_hour[point] * (replicas + 1))
         over = simulated_quantile_s(self.space, point, delay, replicas + 1) / TARGET_S - 1
         if over <= 0 and usd <= self.goal_usd:
             raise Reached

@@ -11,6 +11,7 @@ from advisor.decide.queue.bounds import Bounds
 from advisor.decide.queue.simulator import Simulator
 from advisor.decide.queue.space import Configuration
 from advisor.kernels import search as kernel
+from advisor.kernels.columns import Columns
 from advisor.schema.record import Record
 
 MAX_REPLICAS = 512
@@ -21,9 +22,6 @@ LOWEST_UTILIZATION = 0.1
 AT_ONCE = 4096  # candidates to list: about so many points have their cheapest in a range of costs
 RANGES = 8  # of costs at least, where there are fewer points
 
-Columns = tuple[
-    np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray
-]
 # Whether a candidate, by point, delay and replicas, is feasible; asked at most once of each.
 Judge = Callable[[int, int, int], bool]
 
@@ -110,34 +108,37 @@ def search_places(
     )
 
 
+def count_candidates(simulator: Simulator, space: list[Configuration], quantile: float) -> int:
+    """Return how many candidates a space has, each configuration on 1 replica up to the most: as many as `search` accounts for.
+
+    Nothing is searched or simulated, so this is the way to say how large a space is that nobody needs an answer from.
+    """
+    return sum(most_replicas(simulator, entry, quantile) for entry in space)
+
+
 def _columns(
     places: list[Searchable], entries: list[tuple[int, Configuration]], quantile: float, target_s: float
 ) -> tuple[Columns, np.ndarray]:
     """Return the kernel's columns, one point for each configuration with its one delay, and the delays."""
     bounds = [Bounds(place.simulator, quantile=quantile, target_s=target_s) for place in places]
-    load, busy, floor_s, queue_s, slack_s, fill_s = (
-        np.array(column) for column in zip(*(bounds[index].of(entry) for index, entry in entries), strict=True)
-    )
+    found = [bounds[index].of(entry) for index, entry in entries]
     delay_s = sorted({entry.max_queue_delay_s for _, entry in entries})
     place_of_delay = {delay: place for place, delay in enumerate(delay_s)}
-    columns = (
-        np.array([places[index].price_usd_per_hour for index, _ in entries]),
-        load,
-        busy,
-        floor_s,
-        queue_s,
-        slack_s,
-        fill_s,
-        np.array([most_replicas(places[index].simulator, entry, quantile) for index, entry in entries], dtype=np.intp),
-        np.array([place_of_delay[entry.max_queue_delay_s] for _, entry in entries], dtype=np.intp),
-        np.ones(len(entries), dtype=np.intp),
+    columns = Columns(
+        price_usd_per_hour=np.array([places[index].price_usd_per_hour for index, _ in entries]),
+        load=np.array([bound.load for bound in found]),
+        busy=np.array([bound.busy for bound in found]),
+        floor_s=np.array([bound.floor_s for bound in found]),
+        queue_s=np.array([bound.queue_s for bound in found]),
+        slack_s=np.array([bound.slack_s for bound in found]),
+        fill_s=np.array([bound.fill_s for bound in found]),
+        max_replicas=np.array(
+            [most_replicas(places[index].simulator, entry, quantile) for index, entry in entries], dtype=np.intp
+        ),
+        first_delay=np.array([place_of_delay[entry.max_queue_delay_s] for _, entry in entries], dtype=np.intp),
+        delays=np.ones(len(entries), dtype=np.intp),
     )
     return columns, np.array(delay_s)
-
-
-def count_candidates(simulator: Simulator, space: list[Configuration], quantile: float) -> int:
-    """Return how many candidates a space has: its configurations, each on one replica and more."""
-    return sum(most_replicas(simulator, entry, quantile) for entry in space)
 
 
 def most_replicas(simulator: Simulator, entry: Configuration, quantile: float) -> int:
@@ -164,7 +165,7 @@ def walk(
     asked bounds from below what any better one costs.
     """
     fewest, left = kernel.fewest_replicas(columns, delay_s=delay_s, latency_target_s=target_s)
-    candidates = int(columns[7] @ columns[9])
+    candidates = int(columns.max_replicas @ columns.delays)
     best: list[tuple[int, int, int]] = []
     simulated = 0
     answer: float | None = None
@@ -187,7 +188,7 @@ def walk(
         chosen, tried = _any_feasible(columns, fewest, is_feasible)
         simulated += tried
         if chosen is not None:
-            best, answer = [chosen], float(columns[0][chosen[0]] * chosen[2])
+            best, answer = [chosen], float(columns.price_usd_per_hour[chosen[0]] * chosen[2])
         regret = None if answer is None else answer - unseen
     return Walk(
         cheapest=tuple(best),
@@ -205,10 +206,10 @@ def _levels(
 ) -> Iterator[tuple[float, Iterator[tuple[int, int, int]]]]:
     """Yield each cost with its candidates, ascending, listed a range of costs at a time."""
     has_any = fewest > 0
-    least_usd = np.sort((columns[0] * fewest)[has_any])
+    least_usd = np.sort((columns.price_usd_per_hour * fewest)[has_any])
     if not len(least_usd):
         return
-    most_usd = float((columns[0] * columns[7])[has_any].max())
+    most_usd = float((columns.price_usd_per_hour * columns.max_replicas)[has_any].max())
     above = -1.0
     stride = max(1, min(AT_ONCE, len(least_usd) // RANGES))
     while above < most_usd:
@@ -233,14 +234,15 @@ def _any_feasible(columns: Columns, fewest: np.ndarray, is_feasible: Judge) -> t
     """Return a feasible candidate, if the most promising have one, and how many were asked: with twice the fewest replicas, or all."""
     asked = 0
     points = np.flatnonzero(fewest)
-    cheapest_first = points[np.argsort((columns[0] * fewest)[points], kind="stable")]
+    cheapest_first = points[np.argsort((columns.price_usd_per_hour * fewest)[points], kind="stable")]
     stride = 1
     place = 0
     while place < len(cheapest_first):
         point = int(cheapest_first[place])
-        for replicas in sorted({min(2 * int(fewest[point]), int(columns[7][point])), int(columns[7][point])}):
+        most = int(columns.max_replicas[point])
+        for replicas in sorted({min(2 * int(fewest[point]), most), most}):
             asked += 1
-            candidate = (point, int(columns[8][point]), replicas)
+            candidate = (point, int(columns.first_delay[point]), replicas)
             if is_feasible(*candidate):
                 return candidate, asked
         place += stride

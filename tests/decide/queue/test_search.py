@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from advisor.decide.queue.bounds import Bounds
 from advisor.decide.queue.demand import SEEDS, quantiles
-from advisor.decide.queue.search import ENOUGH_CHEAPEST, LOWEST_UTILIZATION, MAX_REPLICAS, Searchable, search, search_places, walk
+from advisor.decide.queue.search import (
+    ENOUGH_CHEAPEST,
+    LOWEST_UTILIZATION,
+    MAX_REPLICAS,
+    Searchable,
+    count_candidates,
+    search,
+    search_places,
+    walk,
+)
 from advisor.decide.queue.simulator import Simulator
 from advisor.decide.queue.space import configurations
 from advisor.kernels import search as kernel
@@ -221,6 +230,18 @@ def test_every_candidate_is_accounted_for(measured, load, tight, diurnal):
 
 
 @settings(deadline=None, max_examples=30)
+@given(small_profiles, loads, tightness, days, st.sampled_from([{"fp32", "opt"}, {"fp32"}, {"opt"}, set()]))
+def test_candidates_are_counted_without_a_search_as_a_search_accounts_for_them(measured, load, tight, diurnal, variants):
+    made = bench(measured, load, tight, diurnal=diurnal)
+    space = configurations(made.grids, made.workload, made.today, variants)
+    slo = made.workload.slo
+
+    expected = search(made.simulator, space, quantile=QUANTILE, target_s=slo.latency_s, price_usd_per_hour=1.0).candidates
+
+    assert expected == count_candidates(made.simulator, space, QUANTILE)
+
+
+@settings(deadline=None, max_examples=30)
 @given(small_profiles, loads, tightness, st.floats(1.0, 4.0))
 def test_a_looser_target_never_costs_more(measured, load, tight, looser):
     strict, _ = found_in(bench(measured, load, tight))
@@ -304,7 +325,7 @@ def test_a_walk_finds_what_trying_every_candidate_finds_and_accounts_for_all(spa
     lucky = np.random.default_rng(seed)
     feasible = {candidate for candidate in left if lucky.random() < 0.2}
     in_order = [candidate for candidate in left if candidate in feasible]
-    cost = {candidate: space["columns"][0][candidate[0]] * candidate[2] for candidate in left}
+    cost = {candidate: space["columns"].price_usd_per_hour[candidate[0]] * candidate[2] for candidate in left}
     expected = [candidate for candidate in in_order if cost[candidate] == cost[in_order[0]]][:enough] if in_order else []
     asked = []
 
@@ -338,7 +359,7 @@ def test_a_walk_that_is_stopped_bounds_its_regret(space, seed, patience):
     left = [tuple(map(int, entry)) for entry in zip(*listed(space)[:3], strict=True)]
     lucky = np.random.default_rng(seed)
     feasible = {candidate for candidate in left if lucky.random() < 0.3}
-    cost = {candidate: float(space["columns"][0][candidate[0]] * candidate[2]) for candidate in left}
+    cost = {candidate: float(space["columns"].price_usd_per_hour[candidate[0]] * candidate[2]) for candidate in left}
     best = min((cost[candidate] for candidate in feasible), default=None)
     ticks = iter(range(10**9))
 
