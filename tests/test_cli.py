@@ -17,6 +17,8 @@ import pytest
 from advisor import __version__, cli
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.profile import Profile
+from advisor.schema.record import SCHEMA_VERSION
+from tests.profiles import with_site
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "examples" / "data" / "fashion_dscnn.onnx"
@@ -120,7 +122,7 @@ def test_a_profile_that_is_there_is_not_measured_again(advisor, measured, tmp_pa
 
     status, out, _ = advisor("profile", "model.onnx", "-w", "workload.yaml", "--budget", 2, "--max-batch-size", 4)
 
-    variants = len(msgspec.json.decode(before, type=Profile).variants)
+    variants = len(msgspec.json.decode(before, type=Profile).sites[0].variants)
     assert (0, True) == (status, out.startswith(f"profile.json: {variants} variants"))
     assert before == (tmp_path / "profile.json").read_bytes()
 
@@ -439,7 +441,10 @@ def test_lengths_for_a_model_without_a_sequence_axis_are_refused_before_anything
         ("not a file that this version of advisor wrote", lambda content: content[:1000]),
         ("not a file that this version of advisor wrote", lambda _: b"hello"),
         ("not a file that this version of advisor wrote", lambda content: content.replace(b'"created"', b'"creator"')),
-        ("written with schema version 99", lambda content: content.replace(b'"schema_version": 2', b'"schema_version": 99')),
+        (
+            "written with schema version 99",
+            lambda content: content.replace(b'"schema_version": %d' % SCHEMA_VERSION, b'"schema_version": 99'),
+        ),
     ],
 )
 def test_what_advisor_did_not_write_is_refused(advisor, measured, tmp_path, command, said, spoil):
@@ -454,12 +459,12 @@ def test_what_advisor_did_not_write_is_refused(advisor, measured, tmp_path, comm
 
 def test_a_profile_that_holds_nothing_of_the_model_is_refused(advisor, measured, tmp_path):
     profile = msgspec.json.decode((measured / "profile.json").read_bytes(), type=Profile)
-    put(tmp_path, profile__json=msgspec.json.encode(msgspec.structs.replace(profile, measurements=())), workload__yaml=WORKLOAD)
+    put(tmp_path, profile__json=msgspec.json.encode(with_site(profile, measurements=())), workload__yaml=WORKLOAD)
     before = names(tmp_path)
 
     fault = refused(advisor("advise", "profile.json", "-w", "workload.yaml"), tmp_path, before)
 
-    assert "profile.json: holds no measurement of the model as it was given" == fault
+    assert "profile.json: holds no measurement of the model as it was given on local" == fault
 
 
 @pytest.mark.parametrize(

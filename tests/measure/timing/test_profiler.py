@@ -84,7 +84,7 @@ def points_of(profile):
 
 
 def reason_of(profile, what):
-    return next(exclusion.reason for exclusion in profile.exclusions if exclusion.what == what)
+    return next(exclusion.reason for exclusion in profile.sites[0].exclusions if exclusion.what == what)
 
 
 def workers():
@@ -113,7 +113,7 @@ def test_every_promised_point_is_visited_in_every_round(undisturbed):
     }
 
     assert dict.fromkeys(expected, 2) == visits
-    assert () == profile.exclusions
+    assert () == profile.sites[0].exclusions
 
 
 def test_every_visit_keeps_its_samples(undisturbed):
@@ -222,7 +222,7 @@ def test_a_variant_whose_file_was_deleted_is_made_again_and_known_once(tmp_path)
     again = measured(plan)
 
     assert (plan.folder / "int8-dynamic.onnx").is_file()
-    assert [v.id for v in first.variants] == [v.id for v in again.variants]
+    assert [v.id for v in first.sites[0].variants] == [v.id for v in again.sites[0].variants]
     assert points_of(first) == points_of(again)
 
 
@@ -254,7 +254,7 @@ def test_a_batch_that_fails_is_left_out_with_the_reason_and_the_others_are_measu
     assert {(variant.id, 1) for variant in profile.sites[0].variants} == points_of(profile)
     for variant in profile.sites[0].variants:
         assert "the model fails on the given inputs" in reason_of(profile, f"{variant.id} at batch 4, 1 thread")
-        assert not any(exclusion.what.startswith(f"{variant.id} above") for exclusion in profile.exclusions)
+        assert not any(exclusion.what.startswith(f"{variant.id} above") for exclusion in profile.sites[0].exclusions)
 
 
 def test_a_crash_costs_the_point_that_it_falls_into_and_no_other(tmp_path):

@@ -125,7 +125,9 @@ def test_a_model_with_its_weights_in_a_second_file_is_mixed_like_one_in_one_file
         measured(mixing_plan(tmp_path / name, **given)) for name, given in (("one", {"width": 1024}), ("two", in_two))
     )
 
-    one, two = ({variant.id: variant for variant in profile.variants}["int8-dynamic-mixed"] for profile in (expected, actual))
+    one, two = (
+        {variant.id: variant for variant in profile.sites[0].variants}["int8-dynamic-mixed"] for profile in (expected, actual)
+    )
     assert one.kept_operators == two.kept_operators and one.changed_operators == two.changed_operators
     assert one.quality == two.quality
     assert {"int8-dynamic-mixed.onnx", "int8-dynamic-mixed.onnx.data"} == {
@@ -157,7 +159,7 @@ def test_what_the_user_named_is_measured_however_slow_it_is(tmp_path):
     plan = with_screening(plan_of(models.mlp(), tmp_path), hopeless=1e9)
     plan = msgspec.structs.replace(plan, kept=frozenset({"int8-dynamic"}))
 
-    assert ["fp32", "int8-dynamic"] == [variant.id for variant in measured(plan).variants]
+    assert ["fp32", "int8-dynamic"] == [variant.id for variant in measured(plan).sites[0].variants]
 
 
 def test_a_scheme_no_faster_than_one_that_holds_is_not_tried(tmp_path):
@@ -195,7 +197,7 @@ def test_a_variant_that_holds_is_judged_on_every_item(tmp_path, metric):
     plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=1.0)
     plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, quality_metric=metric))
 
-    assert {ITEMS} == {variant.quality.items for variant in measured(plan).variants if variant.quality}
+    assert {ITEMS} == {variant.quality.items for variant in measured(plan).sites[0].variants if variant.quality}
 
 
 def test_static_ranges_of_what_is_inside_branches_are_refused_for_that_reason(tmp_path):
@@ -243,7 +245,7 @@ def test_a_class_missing_among_the_first_items_leaves_the_variant_to_be_judged_o
     np.savez(plan.data, **rows)
     plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, quality_metric="auc"))
 
-    (variant,) = (variant for variant in measured(plan).variants if variant.id == "int8-dynamic")
+    (variant,) = (variant for variant in measured(plan).sites[0].variants if variant.id == "int8-dynamic")
     assert ITEMS == variant.quality.items
 
 
@@ -251,7 +253,7 @@ def test_a_variant_is_judged_on_as_many_items_as_there_is_time_for_and_says_so(t
     plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=1.0)
     plan = with_screening(plan, judging_share=0.0, least_judging_s=0.0)
 
-    (variant,) = (variant for variant in measured(plan).variants if variant.id == "int8-dynamic")
+    (variant,) = (variant for variant in measured(plan).sites[0].variants if variant.id == "int8-dynamic")
 
     assert 2 * plan.screening.first_items == variant.quality.items < ITEMS
     assert f"of {ITEMS}: more would take too long" in variant.quality.drop.source
