@@ -16,6 +16,7 @@ from advisor.errors import InputError
 from advisor.files.records import read_yaml
 from advisor.schema.catalog import STALE_DAYS, CarbonIntensity, Hardware, Price, PublicMeasurements, TokenPrice
 from advisor.schema.record import Record
+from advisor.units import parse_moment
 
 R = TypeVar("R", bound=Record)
 
@@ -137,7 +138,7 @@ def carbon_of(place: str, provider: str | None = None, folder: Path | None = Non
 def age_days(day: str, now: str) -> int:
     """Return how many days lie between an ISO date and an ISO time; of a month or a year alone its first day is taken."""
     year, month, last = (*day.split("-"), "1", "1")[:3]
-    return (date.fromisoformat(now[:10]) - date(int(year), int(month), int(last))).days
+    return (date.fromisoformat(parse_moment(now)[:10]) - date(int(year), int(month), int(last))).days
 
 
 def stale_days(prices: Iterable[Price], now: str) -> set[str]:

@@ -20,6 +20,7 @@ from advisor.files.workload import examples_sha256, question_of, read_trace, rea
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.profile import Profile
 from advisor.schema.workload import Lifecycle, OfflineWorkload, OnlineWorkload, Trace
+from advisor.units import parse_moment
 
 
 def advise_on(
@@ -32,6 +33,7 @@ def advise_on(
     rules_folder: Path | None = None,
 ) -> Advice | OfflineAdvice:
     """Return the advice on a saved profile; a search may be stopped by `is_over`."""
+    now = parse_moment(now)
     measured = read_profile(profile_path)
     workload = read_workload(workload_path)
     question = question_of(workload, workload_path)
@@ -99,6 +101,7 @@ def request_of(
     confidence: float = USUAL_CONFIDENCE,
 ) -> Request:
     """Return what is asked of the decision, with the hardware and prices that come with advisor, its rules and those of the user."""
+    now = parse_moment(now)
     where, unknown = places(workload, workload_path, now=now)
     return Request(
         workload=workload,

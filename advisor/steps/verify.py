@@ -17,6 +17,7 @@ from advisor.schema.profile import Profile
 from advisor.steps.advise import read_advice, read_profile, recorded, request_of, with_quality_on
 from advisor.steps.report import write_reports
 from advisor.steps.serve import serve_for_real
+from advisor.units import parse_moment
 
 
 def verify(
@@ -27,6 +28,7 @@ def verify(
     What is learned of service inside a server goes into the profile and the advice is made anew with it; a recommendation that changed
     is served in its turn. Each load test is on disk as soon as it has run: the same command goes on from there.
     """
+    now = parse_moment(now)
     advice = read_advice(advice_path)
     profile_path = advice_path.parent / (advice.profile_path or "profile.json")
     measured = read_profile(profile_path)
