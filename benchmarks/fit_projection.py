@@ -14,8 +14,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import msgspec
-from projection_errors import fit
-from validation_rows import DATA, MAY_BE_PASSED_ON, class_of, publisher, read_rows, read_series
+from parts.projection_errors import fit
+from parts.validation_rows import DATA, MAY_BE_PASSED_ON, class_of, publisher, read_rows, read_series
 
 from advisor.files.records import write_atomically
 from advisor.schema.catalog import Evidence, Hardware, PublicMeasurements, PublicSeries

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import quantization
-from quantization_models import Case, minilm
+from parts.quantization_models import Case, minilm
 
 from advisor.measure.runtime.machine import has_vnni, read_machine
 from advisor.measure.variants import quantize

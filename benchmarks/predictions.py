@@ -20,13 +20,11 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import load_cases
 import numpy as np
-import service_cases
-import tie_runs
-from load_cases import Case
-from models import default_models
-from service_cases import ServiceCase
+from parts import load_cases, service_cases, tie_runs
+from parts.load_cases import Case
+from parts.models import default_models
+from parts.service_cases import ServiceCase
 
 PARTS = ("service", "load", "slo", "aa", "speed")
 MODERATE_UTILIZATION = 0.7

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 from fit_projection import MACHINES, usable
-from projection_errors import Seen, anchored, by_roofline, fit
-from validation_rows import CATALOGUE, DATA, read_rows, read_series
+from parts.projection_errors import Seen, anchored, by_roofline, fit
+from parts.validation_rows import CATALOGUE, DATA, read_rows, read_series
 
 from advisor.files.catalog import read_public_measurements
 from advisor.schema.catalog import PublicMeasurements, PublicSeries

@@ -24,8 +24,8 @@ from typing import Any
 
 import msgspec
 import yaml
-from integer_ceiling import ceilings
-from quantization_models import MAKERS, Case, cases
+from parts.integer_ceiling import ceilings
+from parts.quantization_models import MAKERS, Case, cases
 
 import advisor  # noqa: F401 - first of all, so that ONNX Runtime is loaded without telemetry
 from advisor.errors import AdvisorError, InputError

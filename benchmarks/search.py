@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from search_frontier import frontier_figures
-from search_peers import peer_figures
-from search_spaces import REPLICAS, market
+from parts.search_frontier import frontier_figures
+from parts.search_peers import peer_figures
+from parts.search_spaces import REPLICAS, market
 
 from advisor.decide.queue.search import walk
 from advisor.kernels import search as kernel

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 class Case(NamedTuple):
@@ -144,7 +144,7 @@ def llama(folder: Path) -> Case:
 
 def fashion(folder: Path) -> Case:
     """The small depthwise CNN."""
-    model = Path(__file__).parents[1] / "examples" / "data" / "fashion_dscnn.onnx"
+    model = Path(__file__).parents[2] / "examples" / "data" / "fashion_dscnn.onnx"
     case = Case("fashion", model, folder / "data.npz", folder / "calibration.npz", "accuracy", 0.01)
     if case.data is not None and not case.data.is_file():
         with np.load(DATA / "fashion_mnist_2000.npz") as archive:
@@ -244,7 +244,7 @@ def resnet18(folder: Path) -> Case:
 
 def torchcrepe(folder: Path) -> Case:
     """The small pitch network on tones whose pitch is known."""
-    metric = "quantization_metrics:raw_pitch_accuracy"
+    metric = "parts.quantization_metrics:raw_pitch_accuracy"
     case = Case("torchcrepe", folder / "model.onnx", folder / "data.npz", folder / "calibration.npz", metric, 0.01)
     if case.model.is_file():
         return case

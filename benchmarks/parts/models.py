@@ -3,7 +3,7 @@
 import importlib.util
 from pathlib import Path
 
-EXAMPLES = Path(__file__).parents[1] / "examples" / "data"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "data"
 
 
 def default_models(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from validation_rows import CATALOGUE, class_of
+from parts.validation_rows import CATALOGUE, class_of
 
 from advisor.decide.service import public_models
 from advisor.schema.catalog import DeviceClass, Ground, Hardware, ProjectionError, PublicMeasurements, PublicSeries

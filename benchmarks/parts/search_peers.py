@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import numpy as np
-from search_spaces import (
+from parts.search_spaces import (
     DELAYS_S,
     INSTANCES,
     QUANTILE,

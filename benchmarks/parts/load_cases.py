@@ -25,7 +25,7 @@ from advisor.steps.serve import observe, serve_for_real
 
 UTILIZATIONS = (0.3, 0.5, 0.7, 0.9)
 CALIBRATION_UTILIZATION = 0.5
-TRACE = Path(__file__).parents[1] / "examples" / "data" / "azure_llm_2023_conv.csv"
+TRACE = Path(__file__).parents[2] / "examples" / "data" / "azure_llm_2023_conv.csv"
 # How it was known what a server adds: from the seconds between those that are judged, from the whole of the same run, from a run
 # before it, from the trial in the profile alone.
 CALIBRATIONS = ("within", "same run", "carried", "before")

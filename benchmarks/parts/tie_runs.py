@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from models import EXAMPLES
+from parts.models import EXAMPLES
 
 from advisor.schema.advice import Advice
 from advisor.schema.options import ProfileOptions
