@@ -17,13 +17,13 @@ from collections import defaultdict
 from pathlib import Path
 
 import msgspec
-from harness import Figures, Size, parsed, parser_of, save, show
-from parts.projection_errors import fit
-from parts.validation_rows import DATA, MAY_BE_PASSED_ON, class_of, publisher, read_rows, read_series
 
 from advisor.files.records import write_atomically
 from advisor.schema.catalog import Evidence, Hardware, PublicMeasurements, PublicSeries
 from advisor.schema.record import Source
+from harness import Figures, Size, parsed, parser_of, save, show
+from parts.projection_errors import fit
+from parts.validation_rows import DATA, MAY_BE_PASSED_ON, class_of, publisher, read_rows, read_series
 
 OUTPUT = Path(__file__).parents[1] / "advisor" / "catalog" / "projection.json"
 EVERY: dict[Size, int] = {"full": 1, "quick": 4, "tiny": 8}  # of so many models one is taken

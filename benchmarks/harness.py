@@ -9,7 +9,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,6 +19,7 @@ import numpy as np
 from advisor.errors import InputError
 from advisor.files.records import check_writable, write_atomically
 
+Z_90 = 1.6449  # of a normal distribution 90 % lie within so many standard deviations
 Size = Literal["full", "quick", "tiny"]
 
 
@@ -79,6 +80,30 @@ def save(path: Path | None, size: Size, figures: Figures, **tables: Any) -> None
     unknown = {key: figure.reason for key, figure in figures.items() if isinstance(figure, Unknown)}
     content = {"size": size, **known, "unknown": unknown, **tables}
     write_atomically(path, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+
+
+def middle(values: Iterable[float], *, without: str) -> Figure:
+    """Return the median; of no values Unknown, with the reason."""
+    listed = list(values)
+    return statistics.median(listed) if listed else Unknown(without)
+
+
+def high(values: Iterable[float], *, without: str) -> Figure:
+    """Return the 95th percentile; of no values Unknown, with the reason."""
+    listed = list(values)
+    return float(np.quantile(listed, 0.95)) if listed else Unknown(without)
+
+
+def rate(key: str, hits: Iterable[bool], *, without: str) -> Figures:
+    """Return the share of hits with the ends of its 90 % interval (Wilson's), which tells five runs from a hundred."""
+    listed = list(hits)
+    count = len(listed)
+    if count == 0:
+        return dict.fromkeys((key, f"{key}_low", f"{key}_high"), Unknown(without))
+    share, z2 = sum(listed) / count, Z_90**2
+    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = Z_90 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    return {key: share, f"{key}_low": max(centre - half, 0.0), f"{key}_high": min(centre + half, 1.0)}
 
 
 def in_turns(calls: Mapping[str, Callable[[], object]], turns: int) -> dict[str, list[float]]:

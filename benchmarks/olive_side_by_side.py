@@ -28,12 +28,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import quantization
-from parts.quantization_models import Case, minilm
 
+import quantization
 from advisor.measure.runtime.machine import has_vnni, read_machine
 from advisor.measure.variants import quantize
 from advisor.measure.variants.settings import ScreeningSettings
+from parts.quantization_models import Case, minilm
 
 PINNED = "olive-ai==0.13.0"
 TIMEOUT_S = 150

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from advisor.files.catalog import read_public_measurements
+from advisor.schema.catalog import PublicMeasurements, PublicSeries
 from fit_projection import MACHINES, usable
 from harness import Figures, Size, Unknown, parsed, parser_of, save, show
 from parts.projection_errors import Seen, anchored, by_roofline, fit
 from parts.validation_rows import CATALOGUE, DATA, read_rows, read_series
-
-from advisor.files.catalog import read_public_measurements
-from advisor.schema.catalog import PublicMeasurements, PublicSeries
 
 SPLITS: dict[Size, int] = {"full": 5, "quick": 1, "tiny": 1}
 MIN_DEVICES = 3

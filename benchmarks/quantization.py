@@ -24,8 +24,6 @@ from typing import Any
 
 import msgspec
 import yaml
-from parts.integer_ceiling import ceilings
-from parts.quantization_models import MAKERS, Case, cases
 
 import advisor  # noqa: F401 - first of all, so that ONNX Runtime is loaded without telemetry
 from advisor.errors import AdvisorError, InputError
@@ -42,6 +40,8 @@ from advisor.quality_floor import METRICS, OWN, is_known, judge
 from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import QualityResult, Variant
 from advisor.steps.profile import plan_for, schemes
+from parts.integer_ceiling import ceilings
+from parts.quantization_models import MAKERS, Case, cases
 
 BUDGET_S = 120.0  # of which the search for mixed precision may take its share
 

@@ -25,9 +25,9 @@ from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 import numpy as np
-from harness import Figure, Figures, Size, Unknown, in_turns, parsed, parser_of, ratio, save, scatter, show
 
 from advisor.kernels import queue_sim, reference
+from harness import Figure, Figures, Size, Unknown, in_turns, parsed, parser_of, ratio, save, scatter, show
 
 UTILIZATION = 0.7
 CLASSES = 4

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from parts.search_frontier import frontier_figures
-from parts.search_peers import peer_figures
-from parts.search_spaces import REPLICAS, market
 
 from advisor.decide.queue.search import walk
 from advisor.kernels import search as kernel
+from parts.search_frontier import frontier_figures
+from parts.search_peers import peer_figures
+from parts.search_spaces import REPLICAS, market
 
 TURNS = 5
 SLAB = 50_000  # points that numpy takes at a time: its arrays then stay in the cache as far as they can

@@ -9,6 +9,8 @@ import time
 from typing import Any
 
 import numpy as np
+
+from advisor.decide.queue.search import walk
 from parts.search_spaces import (
     DELAYS_S,
     INSTANCES,
@@ -21,8 +23,6 @@ from parts.search_spaces import (
     market,
     simulated_quantile_s,
 )
-
-from advisor.decide.queue.search import walk
 
 HARDWARE, BATCHES, DELAYS, REPLICAS = 4, 4, 2, 40
 WITHIN = 1.01
