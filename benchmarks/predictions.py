@@ -11,13 +11,13 @@ Every figure is a ratio of what was seen to what was said in the same run. Run i
 was doing meanwhile stands beside each case (waited: share of the time in which the server's threads waited for a core). Figures are
 written after each part.
 
-Keys: `profile_s` (measuring the first model); of `service` `service_time_error_median`, `service_time_error_p95`,
+Keys: `profile_s` (measuring the first model). Of service: `service_time_error_median`, `service_time_error_p95`,
 `service_time_drift_median` (points of the profile measured again: what the host does), `service_time_interpolation_error_median`,
-`service_time_interpolation_error_p95` (beside points of the same minute), each with `<key>_2_threads` too; of `load` `cases`,
+`service_time_interpolation_error_p95` (beside points of the same minute), each with `<key>_2_threads` too. Of load: `cases`,
 `cases_valid`, `cases_moderate` (at most 70 % busy, what the next are of), `<figure>_error_median<how>` and `<figure>_bias_median<how>` of
-p50, p99 and throughput, `<figure>_error_median<how>_busier`, `coverage_<figure><how>`, where how is nothing, `_same_run`, `_carried` or
-`_uncalibrated`; of `slo` `slo_safe_rate`, `slo_safe_runs`, `slo_draws`; of `aa` `aa_tie_rate`, `aa_runs`; both rates with
-`<key>_low` and `<key>_high`, the ends of their 90 % interval; of `speed` those of queue_speed.py, `sim_<figure>` and
+p50, p99 and throughput, `<figure>_error_median<how>_busier`, `coverage_<figure><how>`, where how is nothing, _same_run, _carried or
+_uncalibrated. Of slo: `slo_safe_rate`, `slo_safe_runs`, `slo_draws`. Of aa: `aa_tie_rate`, `aa_runs`. Both rates with `<key>_low` and
+`<key>_high`, the ends of their 90 % interval. Of speed: those of queue_speed.py, `sim_<figure>` and
 `callgrind_instructions_per_request`. Tables: `load_cases` has the rows of --csv, `left_out` the models that need an absent package.
 """
 

@@ -7,8 +7,8 @@ that what else the machine does falls on all of them; speeds and ratios are medi
 `bench`; what cannot be imported is left out and said. Instructions are counted by valgrind and do not depend on the machine's load.
 
 Keys: `sim_requests_per_s`, `sim_over_<peer>` (how many times as fast as simpy, python, twin, numba) and `sim_scatter_fraction` (the middle
-half of the kernel's own turns), of a server that batches up to 8; the first two with `_<workload>` for each of the others too;
-`callgrind_instructions_per_request`.
+half of the kernel's own turns), of a server that batches up to 8; `sim_requests_per_s_<workload>` and `sim_over_<peer>_<workload>` of each
+workload; `callgrind_instructions_per_request`.
 """
 
 import argparse
