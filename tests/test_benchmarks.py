@@ -38,7 +38,7 @@ RUNS: dict[str, list[tuple[str | Path, ...]]] = {
     "projection": [(), ("--rows", ROWS)],
     "quantization": [
         ("--folder", "models", *SCHEME),
-        ("--model", MODEL, "--data", "models/fashion/data.npz", "--metric", "accuracy", *SCHEME),
+        ("--model", MODEL, "--data", "models/fashion/calibration.npz", "--metric", "accuracy", *SCHEME),
         ("--folder", "models", "--make-only", "--only", "llama", "mlp", "resnet18", "silero"),
     ],
     "queue_speed": [("--calls", "1", "100"), ()],
