@@ -29,25 +29,7 @@ def verify(
     is served in its turn. Each load test is on disk as soon as it has run: the same command goes on from there.
     """
     now = parse_moment(now)
-    advice = read_advice(advice_path)
-    profile_path = advice_path.parent / (advice.profile_path or "profile.json")
-    measured = read_profile(profile_path)
-    if sha256(profile_path) != advice.profile_sha256:
-        raise InputError(
-            f"{profile_path}: not the profile that {advice_path} was made from", hint="make the advice again: advisor advise"
-        )
-    if advice.workload.traffic.trace is not None and workload_path is None:
-        raise InputError(
-            f"{advice_path}: its traffic is a trace, which is not in the file", hint="name the workload file with -w"
-        )
-    told = advice.recommended or advice.nearest_miss
-    if told is not None and told.candidate.hardware not in ("local", measured.hardware):
-        raise InputError(
-            f"{advice_path}: it is to run on {told.candidate.hardware}, and this is {measured.hardware}",
-            hint=f"profile it there with --hardware {told.candidate.hardware}, merge, and verify there",
-        )
-    if advice.workload.hardware.prices is not None and workload_path is None:
-        raise InputError(f"{advice_path}: its prices are in a file beside the workload", hint="name the workload file with -w")
+    advice, profile_path, measured = _read(advice_path, workload_path)
     trace = recorded(advice.workload, workload_path) if workload_path else None
     journal, kept = _begun(advice_path, wanted_s)
 
@@ -81,6 +63,30 @@ def verify(
     if (advice_path.parent / "report.html").is_file():
         write_reports(verified, advice_path.parent)
     return verified
+
+
+def _read(advice_path: Path, workload_path: Path | None) -> tuple[Advice, Path, Profile]:
+    """Return the advice and the profile that it was made from, with its place; raise InputError where this machine cannot replay it."""
+    advice = read_advice(advice_path)
+    profile_path = advice_path.parent / (advice.profile_path or "profile.json")
+    measured = read_profile(profile_path)
+    if sha256(profile_path) != advice.profile_sha256:
+        raise InputError(
+            f"{profile_path}: not the profile that {advice_path} was made from", hint="make the advice again: advisor advise"
+        )
+    if advice.workload.traffic.trace is not None and workload_path is None:
+        raise InputError(
+            f"{advice_path}: its traffic is a trace, which is not in the file", hint="name the workload file with -w"
+        )
+    told = advice.recommended or advice.nearest_miss
+    if told is not None and told.candidate.hardware not in ("local", measured.hardware):
+        raise InputError(
+            f"{advice_path}: it is to run on {told.candidate.hardware}, and this is {measured.hardware}",
+            hint=f"profile it there with --hardware {told.candidate.hardware}, merge, and verify there",
+        )
+    if advice.workload.hardware.prices is not None and workload_path is None:
+        raise InputError(f"{advice_path}: its prices are in a file beside the workload", hint="name the workload file with -w")
+    return advice, profile_path, measured
 
 
 def _begun(advice_path: Path, wanted_s: float) -> tuple[Journal[LoadTest], dict[Candidate, LoadTest]]:
