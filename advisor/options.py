@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
+from advisor.errors import InputError
 from advisor.schema.options import ProfileOptions
+from advisor.units import parse_moment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -26,10 +28,9 @@ def finite(_: click.Context, __: click.Parameter, value: float | None) -> float 
 
 def _moment(_: click.Context, __: click.Parameter, value: str) -> str:
     try:
-        datetime.fromisoformat(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} is not a time such as 2026-11-22T08:00:00+00:00") from error
-    return value
+        return parse_moment(value)
+    except InputError as error:
+        raise click.BadParameter(f"{error.fault}; {error.hint}") from error
 
 
 INPUTS = click.option("--inputs", type=PATH, help="Your own inputs (.npz, one array per model input, one item per row).")

@@ -88,6 +88,18 @@ def parse_quantity(text: str, unit: str | None) -> float:
     return value
 
 
+def parse_moment(text: str) -> str:
+    """Return an ISO 8601 time in its extended form, which is how records hold it; raise InputError for what is no time.
+
+    A date alone is its midnight.
+    """
+    try:
+        return datetime.fromisoformat(text).isoformat()
+    except ValueError as error:
+        said = repr(text if len(text) <= LONGEST_TOLD else f"{text[:LONGEST_TOLD]}…")
+        raise InputError(f"{said} is not a time", hint="write it as 2026-11-22T08:00:00+00:00") from error
+
+
 def _significant(value: float, digits: int = 3) -> str:
     """Return `value` with so many significant digits, thousands grouped, never in exponent form, no zeros that were not asked for."""
     if value == 0 or not math.isfinite(value):

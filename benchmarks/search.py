@@ -4,50 +4,69 @@
 
 Four parts, all of one run. Enumerating: a space judged by closed-form bounds, as every search begins: the kernel seeks the ends of each
 range of replicas that they leave, where numpy and numba try every number; candidates a second are those of the whole space, and another
-figure says how fast what is left is listed. Searching: the exact optimum of spaces of 4e8 and 1e9 candidates, by the bounds alone and
-with a simulation of what they leave. Peers: the same million candidates given to optuna and pymoo until they are within 1 % of the
-optimum. Frontier: points that are not dominated, beside pymoo, paretoset and moocore, the same set required. What cannot be imported is
-left out and said. All that is compared takes turns; figures are medians of the turns.
+figure says how fast what is left is listed. Searching: the exact optimum of spaces of 4e8 and 1e9 candidates, by the bounds
+alone and with a simulation of what they leave. Peers: the same million candidates given to optuna and pymoo until they are within 1 % of
+the optimum. Frontier: points that are not dominated, beside pymoo, paretoset and moocore, the same set required. What cannot be imported
+is left out and said. All that is compared takes turns; figures are medians of the turns.
+
+Keys: `enumerate_candidates_per_s`, `enumerate_over_numpy`, `enumerate_over_numba`, `list_candidates_per_s`; `bound_4e8_s`,
+`bound_1e9_s`, `exact_4e8_s`, `exact_1e9_s`, `candidates_4e8`, `candidates_1e9` (what they really are: a run that is not full has
+fewer), `simulated_share`, `simulated_1e9`, `regret_1e9_usd_per_hour`; `peer_candidates`, `search_1e6_s`, `<peer>_s`,
+`<peer>_reached` (the share of seeds that came within 1 %), `<peer>_time_ratio`; `frontier_<points>_s`,
+`frontier_<points>_<kind>_<objectives>_s`, `frontier_<points>_<kind>_<objectives>_over_best_peer`,
+`frontier_over_moocore_<points>`, `frontier_over_best_peer` (the worst of all).
 """
 
-import argparse
-import json
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from search_frontier import frontier_figures
-from search_peers import peer_figures
-from search_spaces import REPLICAS, Market, market
 
 from advisor.decide.queue.search import walk
 from advisor.kernels import search as kernel
+from harness import Figures, Size, Unknown, parsed, parser_of, save, show
+from parts.search_frontier import frontier_figures
+from parts.search_peers import PeerEffort, peer_figures
+from parts.search_spaces import REPLICAS, Market, market
 
-TURNS = 5
+
+class Effort(NamedTuple):
+    """How much of a run is made."""
+
+    turns: int
+    searches: int  # turns of the whole search
+    market: dict[str, int]  # how large the space is that is enumerated
+    markets: tuple[dict[str, int], dict[str, int]]  # those that are searched, which are called 4e8 and 1e9
+    peers: PeerEffort
+    frontier: tuple[int, ...]  # points
+    frontier_turns: int
+
+
+TINY = {"hardware": 1, "batches": 2, "delays": 2}
+EFFORTS: dict[Size, Effort] = {
+    "full": Effort(5, 3, {"hardware": 8}, ({"hardware": 16}, {"hardware": 40}), PeerEffort(5, 3, 12.0), (10**5, 10**6, 10**7), 3),
+    "quick": Effort(2, 1, {"hardware": 2}, ({"hardware": 2}, {"hardware": 5}), PeerEffort(2, 2, 4.0), (10**5, 10**6), 1),
+    "tiny": Effort(2, 1, TINY, (TINY, TINY), PeerEffort(1, 1, 0.5), (10**4,), 1),
+}
 SLAB = 50_000  # points that numpy takes at a time: its arrays then stay in the cache as far as they can
 LISTED_POINTS = 20_000  # whose cheapest candidates are within the range of costs that is listed: some millions of candidates
+NO_NUMBA = "numba is not installed"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--quick", action="store_true", help="smaller spaces and fewer turns: a smoke test")
-    arguments = parser.parse_args()
+    arguments = parsed(parser_of(__doc__))
+    effort = EFFORTS[arguments.size]
     sys.stdout.reconfigure(line_buffering=True)  # an interrupted run has told what it had
-    figures: dict[str, Any] = {}
-    figures |= enumerate_figures(arguments.quick)
-    figures |= exact_figures(arguments.quick)
-    figures |= peer_figures(arguments.quick)
-    figures |= frontier_figures(arguments.quick)
-    print()
-    for name, value in figures.items():
-        print(f"{name:<44}{'not measured' if value is None else f'{value:,.4g}' if isinstance(value, float) else value}")
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    figures: Figures = {}
+    figures |= enumerate_figures(effort)
+    figures |= exact_figures(effort)
+    figures |= peer_figures(effort.peers)
+    figures |= frontier_figures(effort.frontier, turns=effort.frontier_turns)
+    show(figures)
+    save(arguments.json, arguments.size, figures)
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -56,9 +75,9 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - started, answer
 
 
-def enumerate_figures(quick: bool) -> dict[str, Any]:
+def enumerate_figures(effort: Effort) -> Figures:
     """Time the enumeration of one space by each, in turns: how many candidates are left, the least cost, and the point of it."""
-    space = market(hardware=2 if quick else 8)
+    space = market(**effort.market)
     ways: dict[str, Callable[[], Any] | None] = {
         "kernel": lambda: judged_by_kernel(space),
         "numpy": lambda: scanned_by_numpy(space),
@@ -66,7 +85,7 @@ def enumerate_figures(quick: bool) -> dict[str, Any]:
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     answers = {}
-    for _ in range(2 if quick else TURNS):
+    for _ in range(effort.turns):
         for name, way in ways.items():
             if way is not None:
                 taken, answers[name] = timed(way)
@@ -77,12 +96,12 @@ def enumerate_figures(quick: bool) -> dict[str, Any]:
     print(f"\nenumerating {space.candidates:,} candidates, {expected[0]:,} left, cheapest {expected[1]:.4f} $/h")
     for name, value in speed.items():
         print(f"  {name:<22}{'not installed' if value is None else f'{value / 1e6:10,.0f} million a second'}")
-    listed_per_s = _listed_per_s(space, 2 if quick else TURNS)
+    listed_per_s = _listed_per_s(space, effort.turns)
     print(f"  {'listed, cheapest first':<22}{listed_per_s / 1e6:10,.0f} million a second")
     return {
         "enumerate_candidates_per_s": speed["kernel"],
         "enumerate_over_numpy": speed["kernel"] / speed["numpy"],
-        "enumerate_over_numba": speed["kernel"] / speed["numba"] if speed["numba"] else None,
+        "enumerate_over_numba": speed["kernel"] / speed["numba"] if speed["numba"] else Unknown(NO_NUMBA),
         "list_candidates_per_s": listed_per_s,
     }
 
@@ -189,16 +208,16 @@ class Exact(NamedTuple):
     regret: float | None
 
 
-def exact_figures(quick: bool) -> dict[str, Any]:
+def exact_figures(effort: Effort) -> Figures:
     """Time the exact optimum, by the bounds alone and with simulation."""
     found = {}
-    for name, hardware in (("4e8", 2 if quick else 16), ("1e9", 5 if quick else 40)):
-        space = market(hardware=hardware)
-        prepared = [timed(lambda hardware=hardware: market(hardware=hardware))[0] for _ in range(1 if quick else 3)]
-        bound = [timed(lambda space=space: judged_by_kernel(space)) for _ in range(2 if quick else TURNS)]
+    for name, sizes in zip(("4e8", "1e9"), effort.markets, strict=True):
+        space = market(**sizes)
+        prepared = [timed(lambda sizes=sizes: market(**sizes))[0] for _ in range(effort.searches)]
+        bound = [timed(lambda space=space: judged_by_kernel(space)) for _ in range(effort.turns)]
         whole = [
             timed(lambda space=space: walk(space.columns, space.delay_s, space.target_s, space.judge))
-            for _ in range(1 if quick else 3)
+            for _ in range(effort.searches)
         ]
         seen = whole[0][1]
         assert all(answer.cheapest == seen.cheapest for _, answer in whole)
@@ -212,12 +231,12 @@ def exact_figures(quick: bool) -> dict[str, Any]:
             seen.regret_usd_per_hour,
         )
         print(
-            f"\n{space.candidates:,} candidates: by bounds alone {1e3 * found[name].bound_s:.1f} ms "
-            f"({bound[0][1][1]:.4f} $/h)\n"
+            f"\n{space.candidates:,} candidates: by bounds alone {1e3 * found[name].bound_s:.1f} ms ({bound[0][1][1]:.4f} $/h)\n"
             f"  with simulation {found[name].exact_s:.2f} s ({seen.cost_usd_per_hour:.4f} $/h), of which {found[name].prepared_s:.2f} s "
             f"to make space and bounds;\n  {seen.simulated:,} simulated, {seen.cut_by_bound:,} cut by bounds, "
             f"regret {seen.regret_usd_per_hour}"
         )
+    regret = found["1e9"].regret
     return {
         "bound_4e8_s": found["4e8"].bound_s,
         "bound_1e9_s": found["1e9"].bound_s,
@@ -225,7 +244,7 @@ def exact_figures(quick: bool) -> dict[str, Any]:
         "exact_1e9_s": found["1e9"].exact_s,
         "simulated_share": found["1e9"].share,
         "simulated_1e9": found["1e9"].simulated,
-        "regret_1e9_usd_per_hour": found["1e9"].regret,
+        "regret_1e9_usd_per_hour": Unknown("the search was not finished") if regret is None else regret,
         "candidates_4e8": found["4e8"].candidates,
         "candidates_1e9": found["1e9"].candidates,
     }

@@ -27,6 +27,7 @@ from advisor.schema.catalog import (
 )
 from advisor.schema.profile import Machine
 from advisor.schema.record import Record
+from advisor.units import parse_moment
 
 R = TypeVar("R", bound=Record)
 
@@ -190,7 +191,7 @@ def carbon_of(place: str, provider: str | None = None, folder: Path | None = Non
 def age_days(day: str, now: str) -> int:
     """Return how many days lie between an ISO date and an ISO time; of a month or a year alone its first day is taken."""
     year, month, last = (*day.split("-"), "1", "1")[:3]
-    return (date.fromisoformat(now[:10]) - date(int(year), int(month), int(last))).days
+    return (date.fromisoformat(parse_moment(now)[:10]) - date(int(year), int(month), int(last))).days
 
 
 def stale_days(prices: Iterable[Price], now: str) -> set[str]:

@@ -22,6 +22,7 @@ from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.profile import Profile, Site
 from advisor.schema.record import Exclusion
 from advisor.schema.workload import Lifecycle, OfflineWorkload, OnlineWorkload, Trace
+from advisor.units import parse_moment
 
 
 def advise_on(
@@ -34,6 +35,7 @@ def advise_on(
     rules_folder: Path | None = None,
 ) -> Advice | OfflineAdvice:
     """Return the advice on a saved profile; a search may be stopped by `is_over`."""
+    now = parse_moment(now)
     measured = read_profile(profile_path)
     workload = read_workload(workload_path)
     question = question_of(workload, workload_path)
@@ -107,6 +109,7 @@ def request_of(
     exclusions: tuple[Exclusion, ...] = (),
 ) -> Request:
     """Return what is asked of the decision, with the hardware and prices that come with advisor, its rules and those of the user."""
+    now = parse_moment(now)
     where = places(workload, workload_path, measured.sites, now=now)
     are_measured = {site.hardware.id for site in measured.sites} >= {place.hardware.id for place in where.offered}
     return Request(

@@ -34,6 +34,7 @@ from advisor.schema.profile import Profile, ProfileSettings, Site
 from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Quality
 from advisor.steps.serve import trial
+from advisor.units import parse_moment
 
 # The trial takes some seconds beside the budget: who gives less for everything wants none of it.
 LEAST_BUDGET_FOR_TRIAL_S = 10.0
@@ -53,6 +54,7 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
 
     A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`.
     """
+    now = parse_moment(now)
     workload = read_question(options.workload) if options.workload else None
     if options.hardware != LOCAL:
         provider_for(read_device(options.hardware), providers())
@@ -155,6 +157,7 @@ def plan_for(
     now: str,
 ) -> Plan:
     """Return what is to be measured of the model, variants in `folder`; the user's examples are copied to `scratch`."""
+    now = parse_moment(now)
     lengths, rows_path = sequence_lengths(workload), options.inputs
     rows = input_rows.read_npz(rows_path, "--inputs") if rows_path else None
     baseline = _onnx_file(model, folder)

@@ -20,7 +20,7 @@ from advisor.measure.serving.server import Serve
 from advisor.schema.advice import Candidate, LoadTest, Place, Prediction
 from advisor.schema.profile import Calibration, Measurement, Profile, Site
 from advisor.schema.record import Estimate
-from advisor.schema.workload import HardwareChoice, Inputs, OnlineWorkload, SequenceLength, Slo, Traffic
+from advisor.schema.workload import HardwareChoice, Inputs, OnlineWorkload, SequenceLength, Slo, Trace, Traffic
 from advisor.units import seconds
 
 TRIAL_S = 3.0
@@ -100,7 +100,7 @@ def trial(measured: Profile, here: Site, folder: Path) -> Calibration | None:
     if call_s > LONGEST_TRIED_CALL_S:
         return None
     length = alone[0].sequence_length if len(measured.settings.sequence_lengths) else None
-    site = _lightly_loaded(measured, here, min(TRIAL_UTILIZATION / call_s, TRIAL_REQUESTS_PER_S), length)
+    site = loaded(measured, here, _light(min(TRIAL_UTILIZATION / call_s, TRIAL_REQUESTS_PER_S), length))
     configuration = Configuration(
         variant=as_given,
         intra_op_num_threads=1,
@@ -123,20 +123,24 @@ def trial(measured: Profile, here: Site, folder: Path) -> Calibration | None:
     return best.calibration
 
 
-def _lightly_loaded(measured: Profile, here: Site, requests_per_s: float, length: int | None) -> SiteUnderLoad:
-    workload = OnlineWorkload(
+def loaded(measured: Profile, here: Site, workload: OnlineWorkload, trace: Trace | None = None) -> SiteUnderLoad:
+    """Return a site of the profile under a workload, where nobody asks what it costs."""
+    free = Estimate(value=1.0, low=1.0, high=1.0, basis="assumed", source="no price is asked for")
+    place = Place(hardware=here.hardware, machine="", price_usd_per_hour=free, price_date=None, price_is_stale=False, carbon=None)
+    request = Request(
+        workload=workload, rules=(), profile_sha256="", profile_path=None, created=here.created, home=place, places=(place,)
+    )
+    return under_load(measured, request, trace).home
+
+
+def _light(requests_per_s: float, length: int | None) -> OnlineWorkload:
+    return OnlineWorkload(
         name="trial",
         traffic=Traffic(requests_per_s=requests_per_s),
         slo=Slo(latency_s=1.0, quantile=0.5),
         hardware=HardwareChoice(),
         inputs=None if length is None else Inputs(sequence_length=SequenceLength(p50=length)),
     )
-    free = Estimate(value=1.0, low=1.0, high=1.0, basis="assumed", source="of a trial nobody asks the price")
-    place = Place(hardware=here.hardware, machine="", price_usd_per_hour=free, price_date=None, price_is_stale=False, carbon=None)
-    request = Request(
-        workload=workload, rules=(), profile_sha256="", profile_path=None, created=here.created, home=place, places=(place,)
-    )
-    return under_load(measured, request, None).home
 
 
 def _point(entry: Measurement) -> tuple[str, int, int, int]:

@@ -18,7 +18,7 @@ from advisor.schema.profile import Profile, Site
 from advisor.steps.advise import read_advice, read_profile, recorded, request_of, with_quality_on
 from advisor.steps.report import write_reports
 from advisor.steps.serve import serve_for_real
-from advisor.units import counted
+from advisor.units import counted, parse_moment
 
 
 def verify(
@@ -29,14 +29,8 @@ def verify(
     What is learned of service inside a server goes into the profile and the advice is made anew with it; a recommendation that changed
     is served in its turn. Each load test is on disk as soon as it has run: the same command goes on from there.
     """
-    advice = read_advice(advice_path)
-    profile_path = advice_path.parent / (advice.profile_path or "profile.json")
-    measured = read_profile(profile_path)
-    if sha256(profile_path) != advice.profile_sha256:
-        raise InputError(
-            f"{profile_path}: not the profile that {advice_path} was made from", hint="make the advice again: advisor advise"
-        )
-    _check_files(advice, advice_path, workload_path)
+    now = parse_moment(now)
+    advice, profile_path, measured = _read(advice_path, workload_path)
     here = _here(measured, advice, advice_path)
     trace = recorded(advice.workload, workload_path) if workload_path else None
     journal, kept = _begun(advice_path, wanted_s)
@@ -80,6 +74,19 @@ def verify(
 
 def _to_serve(advice: Advice) -> list[Prediction]:
     return [entry for entry in (advice.recommended or advice.nearest_miss, advice.baseline) if entry is not None]
+
+
+def _read(advice_path: Path, workload_path: Path | None) -> tuple[Advice, Path, Profile]:
+    """Return the advice and the profile that it was made from, with its place; raise InputError where this machine cannot replay it."""
+    advice = read_advice(advice_path)
+    profile_path = advice_path.parent / (advice.profile_path or "profile.json")
+    measured = read_profile(profile_path)
+    if sha256(profile_path) != advice.profile_sha256:
+        raise InputError(
+            f"{profile_path}: not the profile that {advice_path} was made from", hint="make the advice again: advisor advise"
+        )
+    _check_files(advice, advice_path, workload_path)
+    return advice, profile_path, measured
 
 
 def _check_files(advice: Advice, advice_path: Path, workload_path: Path | None) -> None:

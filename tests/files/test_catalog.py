@@ -180,6 +180,11 @@ def test_a_price_is_stale_after_ninety_days() -> None:
     assert 31 == age_days("2026-07", "2026-08-01")
 
 
+@pytest.mark.parametrize("now", ["20260801T000000", "2026-08-01T00:00:00+00:00", "2026-W31-6"])
+def test_the_age_of_a_price_does_not_depend_on_how_the_time_is_written(now: str) -> None:
+    assert 31 == age_days("2026-07-01", now)
+
+
 def test_carbon_is_known_of_countries_and_of_regions_of_a_cloud() -> None:
     country, region = carbon_of("FRA"), carbon_of("europe-west9", "gcp")
 

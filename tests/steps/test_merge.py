@@ -201,3 +201,13 @@ def test_prices_are_imported_into_the_users_book(tmp_path: Path, monkeypatch: py
 
     assert 0 == taken.exit_code and "1 price taken over" in taken.output
     assert any("g6.xlarge" in line and "reserved" in line and "$0.50/h" in line for line in shown.output.splitlines())
+
+
+def test_imported_prices_have_a_date_in_whatever_form_the_time_was_given(tmp_path: Path) -> None:
+    (tmp_path / "aws.csv").write_text("instance_name,location,price,spot\ng6.xlarge,us-east-1,0.8,False\n")
+    asked = ["hardware", "prices", "--import", str(tmp_path / "aws.csv"), "--layout", "gpuhunt", "-o", str(tmp_path / "book.csv")]
+
+    taken = CliRunner().invoke(cli, [*asked, "--now", "20261122T080000"])
+
+    assert 0 == taken.exit_code, taken.output
+    assert "2026-11-22" in (tmp_path / "book.csv").read_text()

@@ -36,6 +36,9 @@ def read_npz(path):
     return input_rows.read_npz(Path(path), "data")
 
 
+NOW = "2026-11-22T00:00:00+00:00"
+
+
 def plan_of(folder, quality, **options):
     path = folder / "workload.yaml"
     path.write_text(
@@ -45,7 +48,7 @@ def plan_of(folder, quality, **options):
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
     asked = ProfileOptions(workload=path, **options)
-    return plan_for(folder / "model.onnx", folder / "p.variants", asked, read_question(path), scratch, now="")
+    return plan_for(folder / "model.onnx", folder / "p.variants", asked, read_question(path), scratch, now=NOW)
 
 
 def test_calibration_that_overlaps_with_evaluation_is_refused(folder):

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from validation_rows import CATALOGUE, class_of
 
 from advisor.decide.service import public_models, roofline
 from advisor.schema.catalog import DeviceClass, Ground, Hardware, ProjectionError, PublicMeasurements, PublicSeries
 from advisor.schema.record import Source
+from parts.validation_rows import CATALOGUE, class_of
 
 LEVEL = 0.9
 # Rooflines of so few pairs of devices say little of other devices, whatever the number of models: their errors count for twice as much.
