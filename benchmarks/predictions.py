@@ -84,7 +84,7 @@ def main() -> None:
             models, left_out = _models(arguments, folder, effort)
             for number, model in enumerate(models):
                 profiles[model] = service_cases.profile(model, folder / str(number), budget_s=effort.budget_s)
-            keep({"profile_s": profiles[models[0]].measuring_s}, left_out=left_out)
+            keep({"profile_s": profiles[models[0]].sites[0].measuring_s}, left_out=left_out)
         if "service" in only:
             keep(_service_figures(_service(profiles, folder, effort.rounds)))
         if "load" in only:

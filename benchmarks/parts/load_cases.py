@@ -145,7 +145,7 @@ def _case(
     columns = {field: getattr(observed.batches, field) for field in observed.batches.__struct_fields__}
     requests = {field: columns.pop(field)[~counted] for field in ("transit_s", "had_own_way")}
     batches = Batches(**requests, **{field: column[teaching] for field, column in columns.items()})
-    noise = noise_floor(measured, configuration.intra_op_num_threads, configuration.instances)
+    noise = noise_floor(measured.sites[0], configuration.intra_op_num_threads, configuration.instances)
     calibration = calibrate(candidate, batches, noise_fraction=noise)
     same = calibrate(candidate, observed.batches, noise_fraction=noise)
     known = {

@@ -29,7 +29,7 @@ def measure(*, runs: int, budget_s: float) -> Figures:
             advice = _advise(Path(name), run, budget_s)
         tied.append(_is_tie(advice))
         if not tied[-1]:
-            print(f"  run {run}: told apart, noise floor {advice.noise_fraction}")
+            print(f"  run {run}: told apart, noise floor {advice.sites[0].noise_fraction}")
     print(f"  a tie in {sum(tied)} of {runs}")
     return {**rate("aa_tie_rate", tied, without="no run was asked for"), "aa_runs": runs}
 
