@@ -162,7 +162,9 @@ def test_a_precision_that_the_device_lacks_is_an_exclusion() -> None:
     ("added", "precision"), [("QLinearAdd", "int8"), ("MatMulIntegerToFloat", "int8"), ("DequantizeLinear", "fp32")]
 )
 def test_a_variant_counts_as_int8_if_it_computes_in_bytes_and_not_if_it_only_stores_them(added: str, precision: str) -> None:
-    assert precision == precision_of(msgspec.structs.replace(variant("given"), changed_operators={added: 2}))
+    given = msgspec.structs.replace(variant("given"), changed_operators={added: 2})
+
+    assert precision == precision_of(measured().model, given)
 
 
 def test_memory_is_checked_before_speed() -> None:
