@@ -4,7 +4,9 @@ import msgspec
 
 from advisor import __version__
 from advisor.decide.lifetime import opportunities
-from advisor.decide.lifetime.inputs import GIVEN, Market, assumptions, life_of, with_figures
+from advisor.decide.lifetime.given import GIVEN
+from advisor.decide.lifetime.horizon import EVEN, Course
+from advisor.decide.lifetime.inputs import Market, assumptions, life_of, with_figures
 from advisor.decide.verdict.judgement import judge
 from advisor.decide.verdict.rules import Rulebook
 from advisor.schema.lifetime import Classification, Expiry, Outlook, Verdict
@@ -12,7 +14,10 @@ from advisor.schema.record import SCHEMA_VERSION, Estimate
 from advisor.schema.workload import Lifecycle
 
 # Facts of the chip and of the method, which are told in the formulas and not among what was assumed.
-NOT_TOLD = ("fine_tuning_flop_per_parameter_token", "fine_tuning_bytes_per_parameter")
+NOT_TOLD = (
+    *("fine_tuning_flop_per_parameter_token", "fine_tuning_bytes_per_parameter"),
+    *("measured_flop_per_request", "measured_tokens_per_request"),
+)
 
 
 def classify_workload(
@@ -23,11 +28,12 @@ def classify_workload(
     rules: Rulebook,
     *,
     created: str,
+    course: Course = EVEN,
     latency_target_s: float | None = None,
     measured: Estimate | None = None,
 ) -> Classification:
     """Return the classification; raise InputError for inputs that contradict each other."""
-    life = life_of(requests_per_s, lifecycle, market, measured=measured)
+    life = life_of(requests_per_s, lifecycle, market, measured=measured, course=course)
     if latency_target_s is not None:
         # Rules compare it with the fastest that a device can answer.
         life = with_figures(life, GIVEN, latency_target_s=latency_target_s)

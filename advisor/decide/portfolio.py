@@ -10,7 +10,8 @@ from advisor.decide import integer_program
 from advisor.decide.integer_program import Limit
 from advisor.decide.lifetime import cost as lifecycle
 from advisor.decide.lifetime.inputs import Life, Market
-from advisor.decide.lifetime.levers import Move, judged, once_usd
+from advisor.decide.lifetime.levers import effort_days, judged, once_usd
+from advisor.decide.lifetime.moves import Move
 from advisor.errors import InputError
 from advisor.schema.portfolio import Choice, Portfolio, PortfolioEntry, PortfolioPlan
 from advisor.schema.record import SCHEMA_VERSION, Exclusion
@@ -124,11 +125,12 @@ def _bundle(index: int, member: Member, picked: tuple[Move, ...]) -> Bundle:
     after = x
     for move in picked:
         after = move.changed(after)
-    before_usd, after_usd = lifecycle.serving_by_month(x), lifecycle.serving_by_month(after)
+    lines = tuple(sorted({line for move in picked for line in move.lines}))
+    before_usd, after_usd = lifecycle.by_month(x, lines), lifecycle.by_month(after, lines)
     saving = 0.0 if before_usd is None or after_usd is None else math.fsum(before_usd) - math.fsum(after_usd)
     once = {move.lever.id: once_usd(move, x)[0] for move in picked}
     training = math.fsum(once[move.lever.id] for move in picked if move.lever.side == "training")
-    days = math.fsum(move.lever.effort_engineer_days.value for move in picked)
+    days = math.fsum(effort_days(move, x).value for move in picked)
     return Bundle(index, picked, math.fsum(once.values()), days, saving, training)
 
 

@@ -165,6 +165,11 @@ def user_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "serving-advisor"
 
 
+def user_price_book() -> Path:
+    """Return where the user's prices by the hour are kept."""
+    return user_folder() / "prices.csv"
+
+
 def read_carbon(folder: Path | None = None) -> tuple[CarbonIntensity, ...]:
     """Return the carbon intensity of the grid, by country and by region of a cloud."""
     return _with_sources("carbon.csv", CarbonIntensity, folder)

@@ -5,14 +5,14 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from advisor.decide.lifetime.inputs import given_figures
+from advisor.decide.lifetime.given import given_figures
 from advisor.errors import InputError
+from advisor.files import ranges
 from advisor.files.catalog import carbon_of, hardware_names, read_device, read_token_price
 from advisor.quality_floor import METRICS, is_known
-from advisor.schema.workload import Lifecycle, LifeOptions, LifeServing, SequenceLength, Traffic, Workload
+from advisor.schema.workload import Lifecycle, LifeOptions, LifeRequest, LifeServing, SequenceLength, Traffic, Workload
 
 MAX_SEQUENCE_LENGTH = 10_000_000  # ten minutes of audio at 16 kHz; more is a slip, and would not fit into memory
-MAX_HORIZON_MONTHS = 600
 MAX_BURSTINESS_CV = 10.0  # beyond, even the mean rate of a whole simulated run is left to chance
 MAX_QUANTILE = 0.9999
 
@@ -79,33 +79,60 @@ def _of_names(workload: Workload) -> Iterator[Fault]:
 
 
 def _of_lifecycle(life: Lifecycle, traffic: Traffic | None) -> Iterator[Fault]:
-    if life.horizon_months > MAX_HORIZON_MONTHS:
-        yield _too_much("lifecycle.horizon_months", life.horizon_months, MAX_HORIZON_MONTHS, "plan for at most fifty years")
-    for key, usd, plan in (
-        ("labels_usd", life.labels_usd, "data.labels_to_buy" if life.data and life.data.labels_to_buy else None),
-        ("fine_tuning_usd", life.fine_tuning_usd, "fine_tuning" if life.fine_tuning else None),
-        ("pre_training_usd", life.pre_training_usd, "pre_training" if life.pre_training else None),
-    ):
-        if usd is not None and plan is not None:
-            yield Fault(f"lifecycle: both {key} and {plan} are given", "give one of the two")
     model, request = life.model, life.request
     if model is not None and model.active_parameters is not None and model.active_parameters > model.parameters:
         yield Fault("lifecycle.model: more parameters are active than there are", "parameters are all of them")
-    if request is not None and request.shared_prefix_tokens is not None and request.shared_prefix_tokens > request.input_tokens:
-        yield Fault("lifecycle.request: shared_prefix_tokens is more than input_tokens", "the shared ones are among the others")
-    yield from _of_serving(life.serving or LifeServing(), life.options or LifeOptions())
+    if request is not None:
+        yield from _of_request(request)
+    if life.price_decline_per_year and life.token_price_decline_per_year is not None:
+        yield _both("lifecycle", "price_decline_per_year", "token_price_decline_per_year")
+    yield from _of_serving(life)
+    yield from _of_the_catalogue(life)
+    yield from (Fault(*fault) for fault in ranges.faults(life, traffic))
     try:
         given_figures(traffic.requests_per_s if traffic else None, life)
     except InputError as error:
         yield Fault(error.fault, error.hint)
 
 
-def _of_serving(serving: LifeServing, options: LifeOptions) -> Iterator[Fault]:
-    if serving.api_model is not None and serving.serving_usd_per_hour is not None:
-        yield Fault("lifecycle.serving: both api_model and serving_usd_per_hour are given", "give one of the two")
+def _of_request(request: LifeRequest) -> Iterator[Fault]:
+    if request.input_tokens is not None and request.flop_per_request is not None:
+        yield _both("lifecycle.request", "input_tokens", "flop_per_request")
+    for key, part in (("shared_prefix_tokens", request.shared_prefix_tokens), ("cached_tokens", request.cached_tokens)):
+        if part is not None and request.input_tokens is not None and part > request.input_tokens:
+            yield Fault(f"lifecycle.request: {key} is more than input_tokens", "those are among the others")
+
+
+def _of_serving(life: Lifecycle) -> Iterator[Fault]:
+    serving = life.serving or LifeServing()
+    for first, second in (
+        ("api_model", "serving_usd_per_hour"),
+        ("device_requests_per_s", "device_tokens_per_s"),
+        ("scale_to_zero_after_s", "batch_hours_per_day"),
+    ):
+        if getattr(serving, first) is not None and getattr(serving, second) is not None:
+            yield _both("lifecycle.serving", first, second)
+    served = {
+        "serving.api_model": serving.api_model,
+        "serving.serving_usd_per_hour": serving.serving_usd_per_hour,
+        "owned": life.owned,
+        "edge": life.edge,
+    }
+    by = [key for key, value in served.items() if value is not None]
+    if len(by) > 1:
+        yield Fault(f"lifecycle: both {by[0]} and {by[1]} are given", "give one of the two: either serves all requests")
+
+
+def _both(part: str, first: str, second: str) -> Fault:
+    return Fault(f"{part}: both {first} and {second} are given", "give one of the two")
+
+
+def _of_the_catalogue(life: Lifecycle) -> Iterator[Fault]:
+    serving, options = life.serving or LifeServing(), life.options or LifeOptions()
     known = hardware_names()
     for key, devices in (
         ("lifecycle.serving.device", (serving.device,)),
+        ("lifecycle.training_device", (life.training_device,)),
         ("lifecycle.options.alternative_devices", options.alternative_devices),
     ):
         unknown = (name for name in devices if name is not None and name not in known)

@@ -11,8 +11,9 @@ from advisor.files.catalog import (
     is_stale,
     read_device,
     read_prices,
+    user_price_book,
 )
-from advisor.files.price_book import read_price_book, user_price_book
+from advisor.files.price_book import read_price_book
 from advisor.schema.advice import Place
 from advisor.schema.catalog import LOCAL, CarbonIntensity, Hardware, Offer, Price
 from advisor.schema.profile import Site

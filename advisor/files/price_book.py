@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from advisor.errors import InputError
-from advisor.files.catalog import csv_rows, row_record, user_folder
+from advisor.files.catalog import csv_rows, row_record, user_folder, user_price_book
 from advisor.files.records import write_atomically
 from advisor.files.token_book import import_token_prices
 from advisor.schema.catalog import Price
@@ -31,11 +31,6 @@ class Imported(NamedTuple):
 
     prices: tuple[Price, ...]
     left_out: tuple[str, ...]
-
-
-def user_price_book() -> Path:
-    """Return where the user's prices are kept."""
-    return user_folder() / "prices.csv"
 
 
 def read_price_book(path: Path) -> tuple[Price, ...]:

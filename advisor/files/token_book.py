@@ -68,6 +68,8 @@ def _litellm(tree: Any) -> Iterator[dict[str, Any]]:
                 "usd_per_million_input_tokens": _per_million(entry.get("input_cost_per_token")),
                 "usd_per_million_output_tokens": _per_million(entry.get("output_cost_per_token")),
                 "usd_per_million_cached_tokens": _per_million(entry.get("cache_read_input_token_cost")),
+                "usd_per_million_batch_input_tokens": _per_million(entry.get("input_cost_per_token_batches")),
+                "usd_per_million_batch_output_tokens": _per_million(entry.get("output_cost_per_token_batches")),
                 "deprecated": entry.get("deprecation_date") or None,
             }
 

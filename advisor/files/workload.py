@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from advisor.decide.lifetime.horizon import Course, of_arrivals, of_rates
 from advisor.errors import InputError
 from advisor.files.contradictions import MAX_SEQUENCE_LENGTH, contradictions
 from advisor.files.records import read_yaml, sha256
@@ -71,16 +72,18 @@ def without_use(workload: Workload, question: Question) -> tuple[Exclusion, ...]
     )
 
 
-def requests_per_s(workload: Workload, path: Path) -> float:
-    """Return the mean traffic, that of the trace where there is one; raise InputError where nothing is said of it."""
+def traffic_of(workload: Workload, path: Path) -> tuple[float, Course]:
+    """Return the mean traffic and the course of its day, those of the trace where there is one; InputError where nothing is said."""
     traffic = workload.traffic
     if traffic is None:
         raise _missing(path, ["traffic"], CLASSIFYING)
     if traffic.requests_per_s is not None:
-        return traffic.requests_per_s
+        if traffic.diurnal is None:
+            return traffic.requests_per_s, Course(burstiness_cv=traffic.burstiness_cv)
+        return traffic.requests_per_s, of_rates(traffic.diurnal, traffic.burstiness_cv, "traffic.diurnal")
     assert traffic.trace is not None  # one of the two is there: contradictions
     arrival_s = read_trace(path.parent / traffic.trace).arrival_s
-    return (len(arrival_s) - 1) / (arrival_s[-1] - arrival_s[0])
+    return (len(arrival_s) - 1) / (arrival_s[-1] - arrival_s[0]), of_arrivals(arrival_s, traffic.trace)
 
 
 def _parts(workload: Workload, kind: type[Q], path: Path) -> Q:

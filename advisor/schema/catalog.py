@@ -126,6 +126,8 @@ class TokenPrice(Record, frozen=True, kw_only=True):
     usd_per_million_input_tokens: Positive
     usd_per_million_output_tokens: Positive | None
     usd_per_million_cached_tokens: Positive | None
+    usd_per_million_batch_input_tokens: Positive | None = None  # where an answer may take a day
+    usd_per_million_batch_output_tokens: Positive | None = None
     deprecated: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")] | None
     date: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
     source: Name
@@ -231,9 +233,16 @@ class Lever(Record, frozen=True, kw_only=True):
     title: Name
     side: Literal["inference", "training"]
     effort_engineer_days: Constant
+    effort_grows: bool = True  # with the replicas that there are
+    changes_answers: bool = (
+        False  # another model answers, or the same with other weights: where that is regulated, it is validated
+    )
     effect: Constant | None = None  # what the effect is a factor or a fraction of, `does` says
     does: Name
     risk: Name
+
+
+Phase = Literal["prefill-heavy", "balanced", "decode-heavy"]
 
 
 class LifetimeModel(Record, frozen=True, kw_only=True):
@@ -241,3 +250,5 @@ class LifetimeModel(Record, frozen=True, kw_only=True):
 
     constants: dict[str, Constant]
     levers: tuple[Lever, ...]
+    serving_mfu: dict[Phase, Constant] = {}  # share of the peak that serving reaches at full load, by what requests consist of
+    device_mfu: dict[str, Constant] = {}  # what a device reaches of it over what an H100 does

@@ -118,7 +118,9 @@ def request_of(
         profile_sha256=profile_sha256,
         profile_path=profile_path.name,
         created=now,
-        market=market_of(workload.lifecycle or Lifecycle()),
+        market=market_of(
+            workload.lifecycle or Lifecycle(), workload.hardware, beside=workload_path.parent if workload_path else None
+        ),
         home=where.home,
         places=where.offered,
         exclusions=(*exclusions, *where.exclusions),

@@ -8,7 +8,7 @@ from advisor.decide.verdict.rules import Rulebook
 from advisor.errors import InputError
 from advisor.files.market import market_of
 from advisor.files.rulebook import explained, read_rules, rule_named, rules_with
-from advisor.files.workload import read_portfolio, read_workload, requests_per_s
+from advisor.files.workload import read_portfolio, read_workload, traffic_of
 from advisor.schema.catalog import Rule, RuleExplanation
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
@@ -22,15 +22,17 @@ def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classif
     rules = Rulebook(rules_with(rules_folder))
     workload = read_workload(path)
     lifecycle = workload.lifecycle or Lifecycle()
-    rate = requests_per_s(workload, path)
+    rate, course = traffic_of(workload, path)
     try:
+        market = market_of(lifecycle, workload.hardware, workload.energy, beside=path.parent)
         return classify_workload(
             workload.name,
             rate,
             lifecycle,
-            market_of(lifecycle),
+            market,
             rules,
             created=now,
+            course=course,
             latency_target_s=workload.slo.latency_s if workload.slo else None,
         )
     except InputError as error:
@@ -48,10 +50,10 @@ def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
         place = path.parent / entry.workload
         workload = read_workload(place)
         lifecycle = workload.lifecycle or Lifecycle()
-        market = market_of(lifecycle)
-        rate = requests_per_s(workload, place)
+        rate, course = traffic_of(workload, place)
         try:
-            life = life_of(rate, lifecycle, market)
+            market = market_of(lifecycle, workload.hardware, workload.energy, beside=place.parent)
+            life = life_of(rate, lifecycle, market, course=course)
         except InputError as error:
             raise InputError(f"{place}: {error.fault}", hint=error.hint) from error
         members.append(Member(entry, workload.name, life, lifecycle, market))

@@ -127,7 +127,7 @@ def test_what_cannot_be_done_is_refused(must, never, budget_usd, said):
 
 
 def test_where_nothing_saves_nothing_is_spent():
-    idle = msgspec.structs.replace(EVERYTHING, horizon_months=0.1)
+    idle = msgspec.structs.replace(EVERYTHING, horizon_months=0.1, fine_tunings_per_year=0.0, data=None, labels_usd=0.0)
 
     found = planned_for([member("one", 1e-4, planned=idle)], 1e6)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from advisor.cli import cli
 from advisor.errors import InputError
 from advisor.files.records import read_json, write_record
-from advisor.files.workload import read_question, read_workload, requests_per_s
+from advisor.files.workload import read_question, read_workload, traffic_of
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.record import Record
 from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Workload
@@ -74,15 +74,21 @@ EVERYTHING = {
     "lifecycle": {
         "horizon_months": 24,
         "growth_per_month": "2 %",
-        "price_decline_per_year": "10 %",
+        "hardware_price_decline_per_year": "10 %",
+        "token_price_decline_per_year": "50 %",
+        "usd_per_quality_point_per_year": "10 k$",
+        "training_device": "l40s",
+        "training_device_usd_per_hour": 1.5,
         "discount_per_year": "5 %",
         "fine_tunings_per_year": 2,
         "quality_gap": 0.1,
-        "model": {"parameters": "8 B", "active_parameters": "2 B", "bytes_per_parameter": 2},
+        "model": {"parameters": "8 B", "active_parameters": "2 B", "bytes_per_parameter": 2, "kv_bytes_per_token": "128 KiB"},
         "request": {
             "input_tokens": 1000,
             "output_tokens": 200,
             "shared_prefix_tokens": 500,
+            "cached_tokens": 100,
+            "batch_fraction": 0.1,
             "agent_multiplier": 2,
             "reasoning_multiplier": 2,
         },
@@ -91,7 +97,11 @@ EVERYTHING = {
             "device_usd_per_hour": 0.8,
             "minimum_replicas": 2,
             "devices_per_replica": 1,
+            "concurrent_requests": 4,
             "fleet_utilization_fraction": 0.5,
+            "serving_mfu_fraction": 0.2,
+            "device_requests_per_s": 3,
+            "scale_to_zero_after_s": "15 min",
         },
         "fine_tuning": {
             "method": "lora",
@@ -103,8 +113,10 @@ EVERYTHING = {
         "data": {
             "labels_to_buy": 5000,
             "usd_per_label": 1,
+            "labels_per_release": 500,
             "review_fraction": 0.1,
             "validation_usd": 1000,
+            "validation_usd_per_release": 200,
             "labels_available": 100,
         },
         "team": {"engineer_usd_per_day": 900, "serving_engineer_days_per_month": 1, "migration_engineer_days": 5},
@@ -137,7 +149,37 @@ INSTEAD = {
     "a trace": ({"traffic.trace": "trace.csv"}, ("traffic.requests_per_s", "traffic.diurnal", "fleet")),
     "known costs": (
         {"lifecycle.fine_tuning_usd": 5000, "lifecycle.labels_usd": 1000, "lifecycle.pre_training_usd": 0},
-        ("lifecycle.fine_tuning", "lifecycle.pre_training", "lifecycle.data.labels_to_buy"),
+        (),
+    ),
+    "the older name": ({"lifecycle.price_decline_per_year": "10 %"}, ("lifecycle.token_price_decline_per_year",)),
+    "devices that are owned": (
+        {
+            "lifecycle.owned": {
+                "device_price_usd": "30 k$",
+                "owned_years": 4,
+                "usd_per_kwh": 0.2,
+                "owned_devices": 8,
+                "device_watts": "500 W",
+                "operator_hours_per_month": 10,
+                "operator_usd_per_hour": 60,
+            },
+            "lifecycle.serving.device_tokens_per_s": "2 k/s",
+            "lifecycle.serving.batch_hours_per_day": 6,
+        },
+        ("lifecycle.serving.device_requests_per_s", "lifecycle.serving.scale_to_zero_after_s"),
+    ),
+    "units in the field": (
+        {
+            "lifecycle.edge": {
+                "edge_units": 500,
+                "unit_price_usd": 250,
+                "unit_years": 3,
+                "unit_watts": 15,
+                "unit_usd_per_kwh": 0.3,
+            },
+            "lifecycle.request.flop_per_request": "5 GFLOP",
+        },
+        ("lifecycle.request.input_tokens",),
     ),
     "an API": ({"lifecycle.serving.api_model": "gpt-4.1-mini"}, ("lifecycle.serving.device",)),
     "a known bill": ({"lifecycle.serving.serving_usd_per_hour": 3}, ()),
@@ -173,6 +215,10 @@ def within(tree, path):
     for name in path:
         tree = tree[name]
     return tree
+
+
+def holds(tree, path):
+    return not path or (path[0] in tree and holds(tree[path[0]], path[1:]))
 
 
 def without(tree, *paths):
@@ -270,7 +316,7 @@ def test_advice_on_a_batch_job_says_what_it_has_no_use_for(folder):
 @settings(deadline=None, max_examples=60)
 @given(st.sets(st.sampled_from(sorted(OPTIONAL - {"traffic", "traffic.requests_per_s"}))))
 def test_whatever_is_left_out_of_a_workload_it_can_be_classified(tmp_path_factory, gone):
-    path = write(tmp_path_factory.mktemp("part"), pruned(EVERYTHING, gone))
+    path = write(tmp_path_factory.mktemp("part"), without(pruned(EVERYTHING, gone), "hardware.prices"))
 
     assert "everything" == classify_file(path, None, now=NOW).workload
 
@@ -299,8 +345,9 @@ def pruned(tree, gone):
 
 @pytest.mark.parametrize("part", ["", *(".".join(path) for path, field in fields(Workload) if record_in(field.type))])
 def test_every_command_refuses_a_key_that_nobody_knows_at_any_depth(refusals, part):
-    tree = copy.deepcopy(EVERYTHING)
-    within(tree, [name for name in part.split(".") if name])["nobody_knows_it"] = 1
+    names = [name for name in part.split(".") if name]
+    tree = copy.deepcopy(next(tree for tree in (EVERYTHING, *map(instead, INSTEAD)) if holds(tree, names)))
+    within(tree, names)["nobody_knows_it"] = 1
     said = f"{part}.nobody_knows_it: unknown key".lstrip(".")
 
     assert dict.fromkeys(COMMANDS, f"w.yaml: {said}") == refusals(tree)
@@ -345,9 +392,36 @@ def test_every_command_refuses_a_name_that_nobody_knows(refusals, key, said, val
         ("inputs.sequence_length: 100,000,000 is more than", {"inputs.sequence_length.max": 100_000_000}),
         ("slo.quantile: 0.99999 is more than", {"slo.quantile": 0.99999}),
         ("lifecycle.horizon_months: 1,200.0 is more than", {"lifecycle.horizon_months": "100 years"}),
-        ("lifecycle: both labels_usd and data.labels_to_buy are given", {"lifecycle.labels_usd": 1}),
-        ("lifecycle: both fine_tuning_usd and fine_tuning are given", {"lifecycle.fine_tuning_usd": 1}),
-        ("lifecycle: both pre_training_usd and pre_training are given", {"lifecycle.pre_training_usd": 1}),
+        (
+            "lifecycle: both price_decline_per_year and token_price_decline_per_year are given",
+            {"lifecycle.price_decline_per_year": 0.1},
+        ),
+        ("lifecycle.request: both input_tokens and flop_per_request", {"lifecycle.request.flop_per_request": 1e9}),
+        ("lifecycle.request: cached_tokens is more", {"lifecycle.request.cached_tokens": 2000}),
+        (
+            "lifecycle.serving: both device_requests_per_s and device_tokens_per_s",
+            {"lifecycle.serving.device_tokens_per_s": 100},
+        ),
+        (
+            "lifecycle.serving: both scale_to_zero_after_s and batch_hours_per_day",
+            {"lifecycle.serving.batch_hours_per_day": 3},
+        ),
+        (
+            "lifecycle: both serving.serving_usd_per_hour and edge are given",
+            {"lifecycle.serving.serving_usd_per_hour": 1, "lifecycle.edge": {"edge_units": 1, "unit_price_usd": 1}},
+        ),
+        ("lifecycle.ranges.growth_per_month: 0.5 is above 0", {"lifecycle.ranges": {"growth_per_month": [0.5, 0]}}),
+        (
+            "lifecycle.ranges.token_price_decline_per_year: 1.5: expected `float` < 1.0",
+            {"lifecycle.ranges": {"token_price_decline_per_year": [0, 1.5]}},
+        ),
+        ("lifecycle.ranges.usd_per_label: -1: expected", {"lifecycle.ranges": {"usd_per_label": [-1, 2]}}),
+        ("lifecycle.ranges.minimum_replicas: 1.5: expected `int`", {"lifecycle.ranges": {"minimum_replicas": [1.5, 2]}}),
+        ("lifecycle.ranges.horizon_months: 1,000", {"lifecycle.ranges": {"horizon_months": [1, 1000]}}),
+        (
+            "lifecycle.growth_per_month: 1 a month for 600 months is more traffic",
+            {"lifecycle.growth_per_month": 1, "lifecycle.horizon_months": 600},
+        ),
         ("lifecycle.model: more parameters are active", {"lifecycle.model.active_parameters": "9 B"}),
         ("lifecycle.request: shared_prefix_tokens is more", {"lifecycle.request.shared_prefix_tokens": 2000}),
         (
@@ -420,7 +494,9 @@ def test_files_are_asked_for_by_those_who_open_them(folder, refusals, key):
     tree = having(without(EVERYTHING, "offline"), {key: "nowhere"})
 
     assert {f"w.yaml: {key}: nowhere: no such file"} == set(refusals(tree, *ADVISING).values())
-    assert classify_file(folder / "w.yaml", None, now=NOW)
+    if key == "hardware.prices":
+        assert "hardware.prices: nowhere: no such file" in refusals(tree, "classify")["classify"]
+    assert classify_file(write(folder, without(tree, key, "quality", "hardware.prices")), None, now=NOW)
 
 
 def test_without_traffic_nothing_is_classified(refusals):
@@ -432,7 +508,7 @@ def test_without_traffic_nothing_is_classified(refusals):
 def test_name_and_traffic_are_enough_to_be_classified(folder):
     path = write(folder, {"name": "a", "traffic": {"requests_per_s": 1}})
 
-    assert ("a", 1.0) == (classify_file(path, None, now=NOW).workload, requests_per_s(read_workload(path), path))
+    assert ("a", 1.0) == (classify_file(path, None, now=NOW).workload, traffic_of(read_workload(path), path)[0])
 
 
 def test_two_targets_in_one_file_are_not_chosen_between(folder, refusals):

@@ -128,11 +128,10 @@ def test_a_small_bill_is_answered_by_doing_nothing(advisor, tmp_path):
     [
         ("lifecycle.modle: unknown key", "  serving:", "  modle: {}\n  serving:"),
         ("traffic: give either requests_per_s or trace", "requests_per_s: 40 k/day", ""),
-        ("lifecycle: both labels_usd and data.labels_to_buy", "  serving:", "  data: {labels_to_buy: 5}\n  serving:"),
         (
-            "lifecycle: both fine_tuning_usd and fine_tuning ",
+            "lifecycle: both price_decline_per_year and token_price_decline_per_year",
             "  serving:",
-            "  fine_tuning_usd: 1\n  fine_tuning: {fine_tuning_tokens: 5}\n  serving:",
+            "  price_decline_per_year: 0.1\n  token_price_decline_per_year: 0.1\n  serving:",
         ),
         (
             "lifecycle.ranges.horizon_months: 12 does not lie within 1 and 2",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from advisor import units
-from advisor.decide.lifetime import cost
+from advisor.decide.lifetime import horizon
 from advisor.decide.lifetime.inputs import Market
 from advisor.decide.lifetime.payback import Gain
 from advisor.decide.lifetime.serving_cost import Values
@@ -67,7 +67,9 @@ def gain_of(change: Change, costs_today: Costs, x: Values) -> Gain | None:
     if "engineer_usd_per_day" not in x:
         return None
     low, value, high = (usd - change.usd_per_hour for usd in costs_today)
-    hours = [units.HOURS_PER_MONTH * month.part * month.price * month.worth * max(1.0, month.growth) for month in cost.months(x)]
+    hours = [
+        units.HOURS_PER_MONTH * month.part * month.price * month.worth * max(1.0, month.growth) for month in horizon.months(x)
+    ]
     days, each = change.lever.effort_engineer_days, x["engineer_usd_per_day"]
     whole = sum(hours)
     return Gain(

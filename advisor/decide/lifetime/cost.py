@@ -6,25 +6,17 @@ to what a lever makes of it.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from advisor.decide.lifetime import serving_cost, training_cost
-from advisor.decide.lifetime.serving_cost import Values
+from advisor.decide.lifetime import fleet, intervals, training_cost
+from advisor.decide.lifetime.horizon import months, worth_of_a_month
+from advisor.decide.lifetime.serving_cost import Values, uses_api
 from advisor.schema.lifetime import CostLine, Kind
 from advisor.schema.record import Basis, Estimate
-from advisor.units import HOURS_PER_MONTH, counted, number
+from advisor.units import counted, number, usd
 
 KINDS: tuple[Kind, ...] = ("inference", "fine-tuning", "data", "pre-training")
-
-
-class Month(NamedTuple):
-    """One month of the horizon: how much of it counts, and the factors of traffic, prices and the worth of money."""
-
-    part: float
-    growth: float
-    price: float
-    worth: float
+HOURS_OF_A_WORKING_DAY = 8.0
 
 
 class Line(NamedTuple):
@@ -37,61 +29,13 @@ class Line(NamedTuple):
     way_out: str
 
 
-def months(x: Values) -> tuple[Month, ...]:
-    """Return the months of the horizon, the last of them perhaps a part of one."""
-    return _months(*_course(x))
-
-
-def _course(x: Values) -> tuple[float, float, float, float]:
-    return (
-        x["horizon_months"],
-        x.get("growth_per_month", 0.0),
-        x.get("price_decline_per_year", 0.0),
-        x.get("discount_per_year", 0.0),
-    )
-
-
-@lru_cache(maxsize=64)
-def _months(horizon: float, growth: float, decline: float, discount: float) -> tuple[Month, ...]:
-    return tuple(
-        Month(
-            part=min(1.0, horizon - month),
-            growth=(1 + growth) ** month,
-            price=(1 - decline) ** (month / 12),
-            worth=(1 + discount) ** (-month / 12),
-        )
-        for month in range(math.ceil(horizon))
-    )
-
-
-def serving_by_month(x: Values) -> list[float] | None:
-    """Return what serving costs in each month, discounted; None where an input is missing."""
-    now = serving_cost.usd_per_hour(x)
-    if now is None:
-        return None
-    floor_usd, demand_usd = now
-    return [hours * max(floor_usd, demand_usd * growth) for hours, growth in _hours(*_course(x))]
-
-
-@lru_cache(maxsize=64)
-def _hours(horizon: float, growth: float, decline: float, discount: float) -> tuple[tuple[float, float], ...]:
-    """Return each month's hours, as many as they are worth at today's prices, and its growth."""
-    course = _months(horizon, growth, decline, discount)
-    return tuple((HOURS_PER_MONTH * month.part * month.price * month.worth, month.growth) for month in course)
-
-
 def _serving(x: Values) -> float | None:
-    costs = serving_by_month(x)
-    return None if costs is None else math.fsum(costs)
-
-
-def _worth_of_a_month(x: Values) -> float:
-    """Return the discounted number of months: what is paid evenly over the horizon is worth so many times a month of it."""
-    return math.fsum(month.part * month.worth for month in months(x))
+    costs_ = fleet.serving_by_month(x)
+    return None if costs_ is None else math.fsum(costs_)
 
 
 def _mean_worth(x: Values) -> float:
-    return _worth_of_a_month(x) / x["horizon_months"]
+    return worth_of_a_month(x) / x["horizon_months"]
 
 
 def _people(x: Values, name: str) -> float | None:
@@ -101,8 +45,19 @@ def _people(x: Values, name: str) -> float | None:
 
 
 def _serving_team(x: Values) -> float | None:
-    usd_per_month = _people(x, "serving_engineer_days_per_month")
-    return None if usd_per_month is None else usd_per_month * _worth_of_a_month(x)
+    """Return what operating costs; whose tokens are bought, its vendor operates."""
+    engineers, operators = _people(x, "serving_engineer_days_per_month"), _operators(x)
+    if engineers is None and operators is None:
+        return None
+    return 0.0 if uses_api(x) else ((engineers or 0.0) + (operators or 0.0)) * worth_of_a_month(x)
+
+
+def _operators(x: Values) -> float | None:
+    if "operator_hours_per_month" not in x:
+        return None
+    if "operator_usd_per_hour" in x:
+        return x["operator_hours_per_month"] * x["operator_usd_per_hour"]
+    return x["operator_hours_per_month"] * x["engineer_usd_per_day"] / HOURS_OF_A_WORKING_DAY
 
 
 def _migration(x: Values) -> float | None:
@@ -110,28 +65,16 @@ def _migration(x: Values) -> float | None:
 
 
 def _releases(x: Values) -> float | None:
-    count, usd = training_cost.releases(x), training_cost.release_usd(x)
+    count, each = training_cost.releases(x), training_cost.release_usd(x)
     # Runs that never happen cost nothing, whatever the price of one; so do runs that are free, however many.
-    if count == 0 or usd == 0:
+    if count == 0 or each == 0:
         return 0.0
-    return None if count is None or usd is None else count * usd * _mean_worth(x)
+    return None if count is None or each is None else count * each * _mean_worth(x)
 
 
 def _release_team(x: Values) -> float | None:
-    usd, count = _people(x, "engineer_days_per_release"), training_cost.releases(x)
-    return None if usd is None or count is None else usd * count * _mean_worth(x)
-
-
-def _labels(x: Values) -> float | None:
-    if "labels_usd" in x:
-        return x["labels_usd"]
-    if "labels_to_buy" not in x:
-        return None
-    return x["labels_to_buy"] * x["usd_per_label"] * (1 + x["review_fraction"])
-
-
-def _validation(x: Values) -> float | None:
-    return x.get("validation_usd")
+    each, count = _people(x, "engineer_days_per_release"), training_cost.releases(x)
+    return None if each is None or count is None else each * count * _mean_worth(x)
 
 
 def _pre_training(x: Values) -> float | None:
@@ -149,11 +92,15 @@ LINES: dict[str, Line] = {
         True,
         "what serves the requests, for every hour of the horizon",
         _serving,
-        "lifecycle.model, lifecycle.request and lifecycle.serving (with device_usd_per_hour where the catalogue has no price), or "
-        "lifecycle.serving.serving_usd_per_hour",
+        "lifecycle.model, lifecycle.request and lifecycle.serving (with device_usd_per_hour where no list has a price, and "
+        "device_requests_per_s where the catalogue has no rate), or lifecycle.serving.serving_usd_per_hour",
     ),
     "engineers who keep it running": Line(
-        "inference", False, "days a month x usd a day x months", _serving_team, "lifecycle.team.serving_engineer_days_per_month"
+        "inference",
+        False,
+        "days a month x usd a day x months; none for an API",
+        _serving_team,
+        "lifecycle.team.serving_engineer_days_per_month",
     ),
     "migration": Line("inference", False, "days x usd a day, once", _migration, "lifecycle.team.migration_engineer_days"),
     "fine-tuning runs": Line(
@@ -174,11 +121,17 @@ LINES: dict[str, Line] = {
     "labels": Line(
         "data",
         True,
-        "labels x usd each x (1 + share that is reviewed); or as given",
-        _labels,
-        "lifecycle.labels_usd or lifecycle.data",
+        "(labels + labels a release x releases) x usd each x (1 + share that is reviewed); or as given",
+        training_cost.labels_usd,
+        "lifecycle.labels_usd, or lifecycle.data with labels_to_buy and usd_per_label",
     ),
-    "validation": Line("data", False, "as given", _validation, "lifecycle.data.validation_usd"),
+    "validation": Line(
+        "data",
+        False,
+        "once, and for each release, as given",
+        training_cost.validation_usd,
+        "lifecycle.data.validation_usd or lifecycle.data.validation_usd_per_release",
+    ),
     "pre-training": Line(
         "pre-training",
         True,
@@ -200,15 +153,28 @@ def _formula(name: str, x: Values) -> str:
     """Return how a line is worked out; of serving it depends on what is known of it."""
     if name == "fine-tuning runs":
         return LINES[name].formula + _on_devices(x)
-    if name != "serving":
-        return LINES[name].formula
-    course = "730 h a month x (1 + growth)^month x (1 - price decline)^(month/12)"
+    if name == "validation" and "validation_usd_per_release" in x and (count := training_cost.releases(x)) is not None:
+        return f"{LINES[name].formula}: {number(count)} releases at {usd(x['validation_usd_per_release'])} each"
+    return LINES[name].formula if name != "serving" else _serving_formula(x)
+
+
+def _serving_formula(x: Values) -> str:
+    hours, traffic, price = "730 h a month", "(1 + growth)^month", "(1 - price decline)^(month/12)"
+    if "edge_units" in x:
+        return f"units x (price / hours that one lasts + power x usd a kWh) x {hours}"
     if "serving_usd_per_hour" in x:
-        return f"usd an hour, as measured or given, x {course}, growth below 1 counts as 1"
-    if "api_usd_per_input_token" in x:
-        return f"tokens x their price x requests x {course}"
-    devices = "devices = requests/s x 2 x parameters x tokens x agents / (peak x MFU x fleet load), at least those always on"
-    return f"devices x usd an hour x {course}; {devices}"
+        return f"usd an hour, as measured or given, x {hours} x {traffic} x {price} of hardware, growth below 1 counts as 1"
+    if uses_api(x):
+        return f"tokens x their price x requests x {hours} x {traffic} x {price} of tokens"
+    work = (
+        "device seconds of a request"
+        if "device_requests_per_s" in x or "device_tokens_per_s" in x
+        else "operations / (peak x MFU)"
+    )
+    owned = "(price / hours of use + power x usd a kWh), what stands idle included," if "device_price_usd" in x else "usd an hour"
+    devices = f"replicas = requests/s x {traffic} x {work} / fleet load / devices of a replica, whole, at least those always on"
+    declines = "" if "device_price_usd" in x else f" x {price} of hardware"
+    return f"replicas x devices of each x {owned} x {hours}{declines}; {devices}"
 
 
 def _on_devices(x: Values) -> str:
@@ -274,11 +240,7 @@ class Costs(NamedTuple):
 
 
 def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> Costs:
-    """Return the lifetime cost of these inputs; `assumed` names those that nobody gave.
-
-    Each input is moved to the ends of its interval by itself, and what that changes is added up by squares: the inputs are taken to
-    be independent. Costs are compared on a logarithmic scale and shares by their odds, so that no interval leaves what is possible.
-    """
+    """Return the lifetime cost of these inputs, each with its interval; `assumed` names those that nobody gave."""
     x = {name: figure.value for name, figure in figures.items()}
     watched = {name: _Watched(x) for name in LINES}
     known = {name: line.compute(watched[name]) for name, line in LINES.items()}
@@ -288,41 +250,39 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
         for end in (figure.low, figure.high)
         if end != figure.value and any(name in entry.read for entry in watched.values())
     ]
-    lines = tuple(
-        _line(name, _formula(name, x), known[name], [entry[name] for entry in moved], watched[name].read & assumed)
-        for name in LINES
-    )
+    ends = {
+        name: intervals.of_cost(value, [end for entry in moved if (end := entry[name]) is not None])
+        for name, value in known.items()
+        if value is not None
+    }
+    lines = tuple(_line(name, _formula(name, x), ends.get(name), watched[name].read & assumed) for name in LINES)
     by_kind = totals(known)
     if by_kind is None:
         return Costs(lines=lines, total_usd=None, shares={}, by_kind=None)
     at_ends = [sums for entry in moved if (sums := totals(entry)) is not None]
     used = frozenset().union(*(entry.read for entry in watched.values())) & assumed
-    total = _spread(math.fsum(by_kind.values()), [math.fsum(entry.values()) for entry in at_ends], math.log, math.exp)
+    total = intervals.of_sum(math.fsum(by_kind.values()), [math.fsum(entry.values()) for entry in at_ends], ends.values())
     basis: Basis = "assumed" if used else "projected"
     shares: dict[str, Estimate] = {
-        kind: _estimate(
-            _spread(share, [shares_of(entry)[kind] for entry in at_ends], _odds, _share),
-            basis,
-            f"the lines of {kind} over all lines",
+        kind: intervals.estimate(
+            intervals.of_share(share, [shares_of(entry)[kind] for entry in at_ends]), basis, f"the lines of {kind} over all lines"
         )
         for kind, share in shares_of(by_kind).items()
     }
-    return Costs(
-        lines=lines, total_usd=_estimate(total, basis, "sum of all lines; " + _said(used)), shares=shares, by_kind=by_kind
-    )
+    told = f"sum of all lines; {_said(used)}"
+    return Costs(lines=lines, total_usd=intervals.estimate(total, basis, told), shares=shares, by_kind=by_kind)
 
 
-def _line(name: str, formula: str, usd: float | None, at_ends: list[float | None], assumed: set[str]) -> CostLine:
+def _line(name: str, formula: str, ends: intervals.Ends | None, assumed: set[str]) -> CostLine:
     line = LINES[name]
-    if usd is None:
+    if ends is None:
         missing = "not known" if line.is_required else "not counted"
         return CostLine(what=name, kind=line.kind, usd=None, formula=formula, because=f"{missing}: give {line.way_out}")
-    ends = _spread(usd, [end for end in at_ends if end is not None], math.log, math.exp)
     basis: Basis = "assumed" if assumed else "projected"
     return CostLine(
         what=name,
         kind=line.kind,
-        usd=_estimate(ends, basis, f"{formula}; {_said(assumed)}"),
+        usd=intervals.estimate(ends, basis, f"{formula}; {_said(assumed)}"),
         formula=formula,
         because="",
     )
@@ -332,31 +292,15 @@ def _said(assumed: frozenset[str] | set[str]) -> str:
     return f"assumed by advisor: {', '.join(sorted(assumed))}" if assumed else "all inputs as given"
 
 
-def _spread(
-    value: float, at_ends: list[float], to_scale: Callable[[float], float], back: Callable[[float], float]
-) -> tuple[float, float, float]:
-    """Return value, low and high; differences from the value on a scale of its own, added up by squares on either side."""
-    if not _is_inside(value, to_scale):
-        return value, min(value, *at_ends, value), max(value, *at_ends, value)
-    differences = [to_scale(end) - to_scale(value) for end in at_ends if _is_inside(end, to_scale)]
-    up, down = (math.sqrt(math.fsum(part**2 for part in differences if part * sign > 0)) for sign in (1, -1))
-    centre = to_scale(value)
-    # There and back a figure may change in its last digit: one that nothing moves is exact.
-    return value, min(value, back(centre - down)) if down else value, max(value, back(centre + up)) if up else value
+def by_month(x: Values, lines: tuple[str, ...]) -> list[float] | None:
+    """Return what these lines cost together in each month; what is no bill of a month is spread evenly over the horizon.
 
-
-def _is_inside(value: float, to_scale: Callable[[float], float]) -> bool:
-    return value > 0 and (to_scale is not _odds or value < 1)
-
-
-def _odds(share: float) -> float:
-    return math.log(share / (1 - share))
-
-
-def _share(odds: float) -> float:
-    return 1 / (1 + math.exp(-odds)) if odds > -700 else 0.0
-
-
-def _estimate(ends: tuple[float, float, float], basis: Basis, source: str) -> Estimate:
-    value, low, high = ends
-    return Estimate(value=value, low=low, high=high, basis=basis, source=source)
+    None where what serving costs is not known and asked for; another line that is not known is not counted.
+    """
+    course = months(x)
+    serving = fleet.serving_by_month(x) if "serving" in lines else [0.0] * len(course)
+    if serving is None:
+        return None
+    beside = math.fsum(LINES[name].compute(x) or 0.0 for name in lines if name != "serving")
+    each = beside / worth_of_a_month(x)
+    return [usd_ + each * month.part * month.worth for usd_, month in zip(serving, course, strict=True)]

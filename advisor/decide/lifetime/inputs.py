@@ -1,30 +1,35 @@
 """The inputs of the lifetime cost by name, each with its interval and its source: as given, from the price list, or assumed."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from advisor.decide.lifetime.training_cost import BYTES_PER_PARAMETER, FLOP_PER_PARAMETER_TOKEN
+from advisor.decide.lifetime import serving_cost
+from advisor.decide.lifetime.given import GIVEN, given_figures
+from advisor.decide.lifetime.horizon import EVEN, HOURS, Course
 from advisor.errors import InputError
-from advisor.schema.catalog import Constant, LifetimeModel
+from advisor.schema.catalog import Constant, LifetimeModel, Phase
 from advisor.schema.lifetime import Assumption
-from advisor.schema.record import Estimate, Record
+from advisor.schema.record import Estimate, Record, Source
 from advisor.schema.workload import Lifecycle
-from advisor.units import unit_of
+from advisor.units import size, unit_of
 
-GIVEN = "the workload file"
-# Sections of the lifecycle whose figures are inputs under their own names; no name stands in two of them.
-SECTIONS = ("model", "request", "serving", "fine_tuning", "pre_training", "data", "team")
 FLAGS = ("prompting_exhausted", "retrieval_exhausted", "data_must_stay", "is_regulated")
 # Figures of the situation, which rules ask for and which cost nothing.
 SITUATION = ("domain_shift", "knowledge_updates_per_year", "budget_usd")
-# Constants that count only where there is something to compute with them.
+# Constants that count only where there is something to compute with them: a section of the lifecycle.
 NEEDED_FOR = {
     "experiments_per_release": "fine_tuning",
     "pre_training_experiments": "pre_training",
-    "serving_mfu_fraction": "model",
-    "fleet_utilization_fraction": "model",
+    "usable_memory_fraction": "model",
     "weights_memory_fraction": "model",
     "training_mfu_fraction": "model",
+    "power_usage_effectiveness": "owned",
+    "busy_power_fraction": "owned",
 }
+# Constants that something else is made of.
+PARTS = ("peak_load_fraction", "idle_power_fraction", "effort_exponent")
+# Requests that read so many times as many tokens as they generate are heavy on reading; as heavy on generating the other way round.
+HEAVY = 2.0
 
 
 class Device(Record, frozen=True, kw_only=True):
@@ -36,6 +41,7 @@ class Device(Record, frozen=True, kw_only=True):
     training_flop_per_s: float | None
     memory_bytes: float | None
     bandwidth_bytes_per_s: float | None
+    power_watts: float | None = None
     source: str
 
 
@@ -46,6 +52,9 @@ class TokenPrices(Record, frozen=True, kw_only=True):
     input_usd: float
     output_usd: float | None
     cached_usd: float | None
+    batch_input_usd: float | None = None
+    batch_output_usd: float | None = None
+    retired_on: str | None = None  # by its vendor: the day from which it is no longer sold
     source: str
     date: str
 
@@ -55,10 +64,13 @@ class Market(Record, frozen=True, kw_only=True):
 
     model: LifetimeModel
     device: Device | None = None
+    training_device: Device | None = None
     others: tuple[Device, ...] = ()
     api: TokenPrices | None = None
     alternative_api: TokenPrices | None = None
     price_date: str | None = None  # of the oldest price that counts
+    grams_co2e_per_kwh: Constant | None = None  # of the grid that the workload names
+    power_usage_effectiveness: float | None = None  # as given
 
 
 class Life(NamedTuple):
@@ -74,36 +86,33 @@ class Life(NamedTuple):
         return {name: figure.value for name, figure in self.figures.items()}
 
 
-def life_of(requests_per_s: float, lifecycle: Lifecycle, market: Market, *, measured: Estimate | None = None) -> Life:
+def life_of(
+    requests_per_s: float, lifecycle: Lifecycle, market: Market, *, measured: Estimate | None = None, course: Course = EVEN
+) -> Life:
     """Return the inputs; `measured` is what an hour of serving costs, where that is known better than from a plan.
 
-    Raises InputError for a range or a source of what is no input, and for an interval that its figure lies outside of.
+    Raises InputError for a range or a source of what is no input, for an interval that its figure lies outside of, for a device
+    whose price nobody knows, and for more bytes than were given devices to hold them.
     """
     figures = given_figures(requests_per_s, lifecycle)
     figures |= {name: figure for name, figure in _looked_up(lifecycle, market).items() if name not in figures}
+    figures |= _of_the_day(course)
     assumed = {
         name: _assumed(constant)
-        for name, constant in market.model.constants.items()
+        for name, constant in _constants(lifecycle, market, figures).items()
         if name not in figures and _is_needed(name, lifecycle, measured)
     }
-    figures |= assumed
     if measured is not None:
         figures["serving_usd_per_hour"] = measured
+    load = _load(lifecycle, market, course)
+    if load is not None and "fleet_utilization_fraction" not in figures and _has_work(lifecycle):
+        assumed["fleet_utilization_fraction"] = load
+    figures |= assumed
+    figures |= _as_given(figures)
+    if measured is None:
+        _check_price(lifecycle, market, figures)
+    _check_memory(lifecycle, figures)
     return Life(figures=figures, assumed=frozenset(assumed), flags=_flags(lifecycle))
-
-
-def given_figures(requests_per_s: float | None, lifecycle: Lifecycle) -> dict[str, Estimate]:
-    """Return the figures that the workload file gives, each with its interval; a rate that is in a trace may be left out.
-
-    Raises InputError for a range or a source of what is no such figure, and for an interval that its figure lies outside of.
-    """
-    given = {"requests_per_s": requests_per_s, **_given(lifecycle)}
-    for key, names in (("ranges", lifecycle.ranges), ("sources", lifecycle.sources)):
-        for name in names:
-            if name not in given:
-                known = ", ".join(sorted(given))
-                raise InputError(f"lifecycle.{key}.{name}: no such figure is given", hint=f"give one of: {known}")
-    return {name: _figure(name, value, lifecycle) for name, value in given.items() if value is not None}
 
 
 def with_figures(life: Life, source: str, **values: float) -> Life:
@@ -112,74 +121,200 @@ def with_figures(life: Life, source: str, **values: float) -> Life:
     return life._replace(figures={**life.figures, **exact})
 
 
-def _given(lifecycle: Lifecycle) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for part in (lifecycle, *(getattr(lifecycle, name) for name in (*SECTIONS, "situation", "options"))):
-        if part is None:
-            continue
-        for name in part.__struct_fields__:
-            value = getattr(part, name)
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                found[name] = float(value)
-    if "parameters" in found:
-        found.setdefault("active_parameters", found["parameters"])
-    if lifecycle.fine_tuning is not None:
-        found["fine_tuning_flop_per_parameter_token"] = FLOP_PER_PARAMETER_TOKEN[lifecycle.fine_tuning.method]
-        found["fine_tuning_bytes_per_parameter"] = BYTES_PER_PARAMETER[lifecycle.fine_tuning.method]
-    return found
-
-
-def _figure(name: str, value: float, lifecycle: Lifecycle) -> Estimate:
-    low, high = lifecycle.ranges.get(name, (value, value))
-    if not low <= value <= high:
-        raise InputError(
-            f"lifecycle.ranges.{name}: {value:g} does not lie within {low:g} and {high:g}", hint="write [low, high] around it"
-        )
-    return Estimate(value=value, low=low, high=high, basis="assumed", source=lifecycle.sources.get(name, GIVEN))
-
-
 def _assumed(constant: Constant) -> Estimate:
     source = f"{constant.source.what} ({constant.source.date})"
     return Estimate(value=constant.value, low=constant.low, high=constant.high, basis="assumed", source=source)
 
 
+def _has_work(lifecycle: Lifecycle) -> bool:
+    """Return whether anything is said from which what a device has to do can be counted."""
+    serving, request = lifecycle.serving, lifecycle.request
+    is_measured = serving is not None and (serving.device_requests_per_s is not None or serving.device_tokens_per_s is not None)
+    return lifecycle.model is not None or is_measured or (request is not None and request.flop_per_request is not None)
+
+
 def _is_needed(name: str, lifecycle: Lifecycle, measured: Estimate | None) -> bool:
+    if name in PARTS:
+        return False
     if name.startswith("device_"):
-        return lifecycle.model is not None and (lifecycle.serving is None or lifecycle.serving.device is None)
+        return _has_work(lifecycle) and (lifecycle.serving is None or lifecycle.serving.device is None)
+    if name == "serving_mfu_fraction":
+        return _has_work(lifecycle)
     section = NEEDED_FOR.get(name)
     return section is None or getattr(lifecycle, section) is not None
 
 
+def _constants(lifecycle: Lifecycle, market: Market, figures: dict[str, Estimate]) -> dict[str, Constant]:
+    """Return the constants of the catalogue, with the share of the peak that such requests reach on such a device."""
+    reached = market.model.serving_mfu.get(phase_of({name: figure.value for name, figure in figures.items()}))
+    if reached is None:
+        return market.model.constants
+    factor = device_factor(market.device, market.model) if market.device is not None else None
+    return {**market.model.constants, "serving_mfu_fraction": reached if factor is None else _product(reached, factor)}
+
+
+def phase_of(x: serving_cost.Values) -> Phase:
+    """Return what requests mostly consist of: reading, generating, or both."""
+    if "input_tokens" not in x:
+        return "prefill-heavy"
+    read = x["input_tokens"] - min(x["input_tokens"], x.get("cached_tokens", 0.0))
+    generated = x["output_tokens"] * x["reasoning_multiplier"]
+    if read > HEAVY * generated:
+        return "prefill-heavy"
+    return "decode-heavy" if generated > HEAVY * read else "balanced"
+
+
+def device_factor(device: Device, model: LifetimeModel) -> Constant | None:
+    """Return what a device reaches of its peak over what an H100 does: as measured, else by the bandwidth that feeds it."""
+    if device.id in model.device_mfu:
+        return model.device_mfu[device.id]
+    bandwidth, peak = (model.constants.get(f"device_{name}") for name in ("bandwidth_bytes_per_s", "serving_flop_per_s"))
+    if bandwidth is None or peak is None or device.bandwidth_bytes_per_s is None or device.serving_flop_per_s is None:
+        return None
+    fed = min(1.0, device.bandwidth_bytes_per_s / device.serving_flop_per_s / (bandwidth.value / peak.value))
+    doubt = model.device_mfu["unmeasured"]
+    return Constant(value=fed * doubt.value, low=fed * doubt.low, high=fed * doubt.high, source=doubt.source)
+
+
+def _product(left: Constant, right: Constant) -> Constant:
+    """Return the product of two shares of the peak, which no device exceeds."""
+    value, low, high = (min(1.0, getattr(left, end) * getattr(right, end)) for end in ("value", "low", "high"))
+    both = left.source.what if left.source.what == right.source.what else f"{left.source.what}; {right.source.what}"
+    return Constant(value=value, low=low, high=high, source=Source(what=both, date=min(left.source.date, right.source.date)))
+
+
+def _of_the_day(course: Course) -> dict[str, Estimate]:
+    found = {}
+    if course.hours is not None:
+        found = {name: _exactly(rate, course.source) for name, rate in zip(HOURS, course.hours, strict=True)}
+    if course.peak_over_mean is not None:
+        found["peak_over_mean"] = _exactly(course.peak_over_mean, course.source)
+    return found
+
+
+def _load(lifecycle: Lifecycle, market: Market, course: Course) -> Estimate | None:
+    """Return the mean load of the fleet: as assumed where the day is not known, else what its busiest part leaves.
+
+    Bursts leave less: the wait of a queue grows with (cv^2 + 1) / 2 x load / (1 - load) (Kingman 1961), and is not to grow.
+    """
+    constants = market.model.constants
+    if lifecycle.serving is not None and lifecycle.serving.batch_hours_per_day is not None:
+        return _exactly(1.0, "work that waits for its window keeps devices busy all of it")
+    if course.peak_over_mean is None:
+        constant, peak = constants.get("fleet_utilization_fraction"), 1.0
+    else:
+        constant, peak = constants.get("peak_load_fraction"), course.peak_over_mean
+    if constant is None:
+        return None
+    low, value, high = (course.with_bursts(load) / peak for load in (constant.low, constant.value, constant.high))
+    source = f"{constant.source.what} ({constant.source.date})"
+    if peak > 1:
+        source = f"{course.source}: the busiest part of the day has {peak:.3g} times the mean; in it, {source}"
+    return Estimate(value=value, low=low, high=high, basis="assumed", source=source)
+
+
+def _as_given(figures: dict[str, Estimate]) -> dict[str, Estimate]:
+    """Return what a count of devices and a measured throughput were given for, so that they can be carried over to something else."""
+    x = {name: figure.value for name, figure in figures.items()}
+    found: dict[str, float | None] = {}
+    if "devices_per_replica" in x and (weights := serving_cost.weight_bytes(x)) is not None and "device_memory_bytes" in x:
+        found["weight_bytes_as_given"] = weights
+        found["replica_bytes_as_given"] = weights + serving_cost.cache_bytes(x)
+        found["device_memory_bytes_as_given"] = x["device_memory_bytes"]
+    if "device_requests_per_s" in x or "device_tokens_per_s" in x:
+        found["measured_flop_per_request"] = serving_cost.flop_per_request(x)
+        found["measured_tokens_per_request"] = serving_cost.tokens_per_request(x)
+    return {name: _exactly(value, GIVEN) for name, value in found.items() if value is not None}
+
+
+def _exactly(value: float, source: str) -> Estimate:
+    return Estimate(value=value, low=value, high=value, basis="assumed", source=source)
+
+
+def _check_price(lifecycle: Lifecycle, market: Market, figures: dict[str, Estimate]) -> None:
+    serving = lifecycle.serving
+    if serving is None or market.device is None or "device_usd_per_hour" in figures or not _has_work(lifecycle):
+        return
+    if serving.api_model or serving.serving_usd_per_hour or lifecycle.owned or lifecycle.edge or lifecycle.request is None:
+        return
+    raise InputError(f"lifecycle.serving.device: no list has a price of {market.device.id}", hint=price_way_out(market.device.id))
+
+
+def price_way_out(device: str) -> str:
+    """Return how to give the price of a device that no list has."""
+    return (
+        f"give lifecycle.serving.device_usd_per_hour, or hardware.price_usd_per_hour.{device}, or import one: "
+        "advisor hardware prices --import FILE"
+    )
+
+
+def _check_memory(lifecycle: Lifecycle, figures: dict[str, Estimate]) -> None:
+    x = {name: figure.value for name, figure in figures.items()}
+    if "replica_bytes_as_given" not in x or "serving_usd_per_hour" in x or serving_cost.uses_api(x):
+        return
+    count, each, held = x["devices_per_replica"], x["device_memory_bytes"], x["replica_bytes_as_given"]
+    if held > count * each:
+        named = lifecycle.serving.device if lifecycle.serving is not None else None
+        raise InputError(
+            f"lifecycle.serving.devices_per_replica: {size(held)} do not fit on {count:g} devices of {size(each)}",
+            hint="leave it out for as few as are needed" + ("" if named else ", or name lifecycle.serving.device"),
+        )
+
+
 def _looked_up(lifecycle: Lifecycle, market: Market) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
-    device = market.device
-    if device is not None and lifecycle.model is not None:
-        if device.usd_per_hour is not None:
-            constant = device.usd_per_hour
-            found["device_usd_per_hour"] = Estimate(
-                value=constant.value,
-                low=constant.low,
-                high=constant.high,
-                basis="list-price",
-                source=f"{constant.source.what} ({constant.source.date})",
-            )
-        for name, value in (
-            ("device_serving_flop_per_s", device.serving_flop_per_s),
-            ("device_training_flop_per_s", device.training_flop_per_s),
-            ("device_memory_bytes", device.memory_bytes),
-            ("device_bandwidth_bytes_per_s", device.bandwidth_bytes_per_s),
-        ):
-            if value is not None:
-                found[name] = Estimate(value=value, low=value, high=value, basis="list-price", source=device.source)
+    if _has_work(lifecycle):
+        if market.device is not None:
+            found |= dict(_of_device("device", market.device))
+        if market.training_device is not None:
+            found |= {
+                name: figure
+                for name, figure in _of_device("training_device", market.training_device)
+                if name != "training_device_serving_flop_per_s"
+            }
+            if (rate := found.pop("training_device_training_flop_per_s", None)) is not None:
+                found["training_device_flop_per_s"] = rate
+    if market.power_usage_effectiveness is not None and lifecycle.owned is not None:
+        found["power_usage_effectiveness"] = _exactly(market.power_usage_effectiveness, GIVEN)
     for prefix, prices in (("api", market.api), ("other_api", market.alternative_api)):
         if prices is not None:
-            for name, usd in (("input", prices.input_usd), ("output", prices.output_usd), ("cached", prices.cached_usd)):
-                if usd is not None:
-                    source = f"{prices.source} ({prices.date})"
-                    found[f"{prefix}_usd_per_{name}_token"] = Estimate(
-                        value=usd, low=usd, high=usd, basis="list-price", source=source
-                    )
+            found |= {name: _listed(usd, prices) for name, usd in api_figures(prices, prefix).items()}
     return found
+
+
+def _of_device(prefix: str, device: Device) -> Iterator[tuple[str, Estimate]]:
+    if device.usd_per_hour is not None:
+        constant = device.usd_per_hour
+        source = f"{constant.source.what} ({constant.source.date})" if constant.source.what != GIVEN else GIVEN
+        yield (
+            f"{prefix}_usd_per_hour",
+            Estimate(value=constant.value, low=constant.low, high=constant.high, basis="list-price", source=source),
+        )
+    for name, value in (
+        ("serving_flop_per_s", device.serving_flop_per_s),
+        ("training_flop_per_s", device.training_flop_per_s),
+        ("memory_bytes", device.memory_bytes),
+        ("bandwidth_bytes_per_s", device.bandwidth_bytes_per_s),
+        ("watts", device.power_watts),
+    ):
+        if value is not None:
+            yield f"{prefix}_{name}", Estimate(value=value, low=value, high=value, basis="list-price", source=device.source)
+
+
+def api_figures(prices: TokenPrices, prefix: str = "api") -> dict[str, float]:
+    """Return the prices of an API by the names of the inputs."""
+    listed = {
+        "input": prices.input_usd,
+        "output": prices.output_usd,
+        "cached": prices.cached_usd,
+        "batch_input": prices.batch_input_usd,
+        "batch_output": prices.batch_output_usd,
+    }
+    return {f"{prefix}_usd_per_{name}_token": usd for name, usd in listed.items() if usd is not None}
+
+
+def _listed(usd: float, prices: TokenPrices) -> Estimate:
+    return Estimate(value=usd, low=usd, high=usd, basis="list-price", source=f"{prices.source} ({prices.date})")
 
 
 def _flags(lifecycle: Lifecycle) -> dict[str, bool]:
@@ -191,7 +326,8 @@ def _flags(lifecycle: Lifecycle) -> dict[str, bool]:
 
 def assumptions(life: Life) -> tuple[Assumption, ...]:
     """Return all inputs, those that nobody gave first."""
-    names = sorted(life.figures, key=lambda name: (name not in life.assumed, name))
+    told = (name for name in life.figures if name not in HOURS and not name.endswith("_as_given"))
+    names = sorted(told, key=lambda name: (name not in life.assumed, name))
     return tuple(
         Assumption(input=name, unit=unit_of(name) or "", is_given=name not in life.assumed, estimate=life.figures[name])
         for name in names

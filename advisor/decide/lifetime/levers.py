@@ -1,232 +1,175 @@
-"""What can be done about the cost of serving, as a change of the inputs: what it takes, what it does, and where it cannot be judged."""
+"""What can be done about the cost of serving: where it can be judged, what it takes; and what else could serve: device, API, student."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
 
 from advisor import units
-from advisor.decide.lifetime import serving_cost, training_cost
-from advisor.decide.lifetime.inputs import Device, Life, Market, TokenPrices
+from advisor.decide.lifetime import cost, fleet, moves, serving_cost, training_cost
+from advisor.decide.lifetime.inputs import Device, Life, Market, TokenPrices, api_figures, device_factor, price_way_out
+from advisor.decide.lifetime.moves import OPERATED, SERVING, TRAINED, Move, devices_told, not_rented, plan_is_missing
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.schema.catalog import Constant, Lever
 from advisor.schema.record import Estimate, Exclusion, Source
 from advisor.schema.workload import Lifecycle
 
-
-class Move(NamedTuple):
-    """A lever that can be judged.
-
-    `change` takes the inputs and the size of the effect and returns them as the lever leaves them; `beside_usd` is what it costs
-    once, beside effort.
-    """
-
-    lever: Lever
-    field: str
-    before: str
-    after: str
-    change: Callable[[Values, float], dict[str, float]]
-    effect: Constant | None = None
-    beside_usd: float = 0.0
-    because: str = ""
-
-    def changed(self, x: Values, effect: float | None = None) -> dict[str, float]:
-        """Return the inputs as the lever leaves them, with its usual effect unless another is given."""
-        usual = self.effect.value if self.effect is not None else 1.0
-        return self.change(x, usual if effect is None else effect)
+# Devices beyond this are in several machines, and what joins these is neither in the price nor in the measurements.
+MOST_DEVICES_OF_A_REPLICA = 8
 
 
 def judged(life: Life, lifecycle: Lifecycle, market: Market) -> tuple[list[Move], list[Exclusion]]:
     """Return the levers that the inputs suffice for, and the others with the reason."""
-    moves: list[Move] = []
+    found_: list[Move] = []
     left: list[Exclusion] = []
+    x = life.values
     for lever in market.model.levers:
-        found = _WHERE[lever.id](lever, life.values, lifecycle, market) if lever.id in _WHERE else None
+        found = _WHERE[lever.id](lever, x, lifecycle, market) if lever.id in _WHERE else None
         if isinstance(found, Move):
-            moves.append(found)
-        elif isinstance(found, str):
+            if cost.by_month(x, found.lines) is None or cost.by_month(found.changed(x), found.lines) is None:
+                found = "what serving would cost afterwards is not known"
+            else:
+                exponent = market.model.constants.get("effort_exponent")
+                found_.append(_validated(found, life)._replace(exponent=exponent))
+        if isinstance(found, str):
             left.append(Exclusion(what=lever.title, reason=found))
-    return moves, left
+    left += (Exclusion(what=f"Move to another device: {name}", reason=reason) for name, reason in _unfit(x, market))
+    return found_, left
+
+
+def _validated(move: Move, life: Life) -> Move:
+    """Return a lever with what it costs to validate it, where what is regulated would be answered by something else."""
+    if not (move.lever.changes_answers and life.flags.get("is_regulated", False)):
+        return move
+    each = training_cost.validation_of_a_change_usd(life.values)
+    if each is None:
+        said = "its validation is not counted: give lifecycle.data.validation_usd_per_release"
+        return move._replace(because="; ".join(filter(None, (move.because, said))))
+    already = move.beside
+
+    def beside(x: Values) -> float:
+        return (already(x) if already is not None else 0.0) + (training_cost.validation_of_a_change_usd(x) or 0.0)
+
+    said = f"{units.usd(each)} to validate it"
+    return move._replace(beside=beside, because="; ".join(filter(None, (move.because, said))))
 
 
 def once_usd(move: Move, x: Values) -> tuple[float, float, float]:
     """Return what a lever costs once: value, low and high of its effort, with what it costs beside."""
-    effort = move.lever.effort_engineer_days
-    value, low, high = (days * x["engineer_usd_per_day"] + move.beside_usd for days in (effort.value, effort.low, effort.high))
+    effort, beside = effort_days(move, x), move.beside(x) if move.beside is not None else 0.0
+    value, low, high = (days * x["engineer_usd_per_day"] + beside for days in (effort.value, effort.low, effort.high))
     return value, low, high
 
 
-def effort_days(lever: Lever) -> Estimate:
-    """Return the effort of a lever."""
-    days = lever.effort_engineer_days
-    return Estimate(value=days.value, low=days.low, high=days.high, basis="assumed", source=days.source.what)
-
-
-# --- where a lever can be judged -----------------------------------------------------------------------------------------------
-
-
-def _plan_is_missing(x: Values) -> str | None:
-    if "serving_usd_per_hour" in x:
-        return "what serving costs is known only as a sum: the tokens and devices behind it are not"
-    if "api_usd_per_input_token" in x:
-        return "somebody else's model is paid by the token: what runs it is not ours to change"
-    return None if serving_cost.demand_devices(x) is not None else "give lifecycle.model and lifecycle.request"
-
-
-def _quantize(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
-    missing = _plan_is_missing(x)
-    if missing is not None:
-        return missing
-    if x["bytes_per_parameter"] <= 1:
-        return "the weights take one byte or less each already"
-    half = x["bytes_per_parameter"] / 2
-    return Move(
-        lever,
-        "lifecycle.model.bytes_per_parameter",
-        f"{units.number(x['bytes_per_parameter'])}",
-        f"{units.number(half)}",
-        _quantized,
-        lever.effect,
+def effort_days(move: Move, x: Values) -> Estimate:
+    """Return the effort of a lever: that of one deployment, and more where there are more replicas to change."""
+    days, grows = move.lever.effort_engineer_days, move.exponent if move.lever.effort_grows else None
+    replicas = 1.0
+    if grows is not None:
+        replicas = max(1.0, fleet.mean_replicas(x) or 1.0, fleet.mean_replicas(move.changed(x)) or 1.0)
+    if grows is None or replicas == 1:
+        return Estimate(value=days.value, low=days.low, high=days.high, basis="assumed", source=days.source.what)
+    return Estimate(
+        value=days.value * replicas**grows.value,
+        low=days.low * replicas**grows.low,
+        high=days.high * replicas**grows.high,
+        basis="assumed",
+        source=f"{days.source.what}, times {replicas:.3g}^{grows.value:g}: the fleet is so many times the least, on average",
     )
 
 
-def _quantized(x: Values, effect: float) -> dict[str, float]:
-    return {**x, "bytes_per_parameter": x["bytes_per_parameter"] / 2, "device_speed": x.get("device_speed", 1.0) * effect}
-
-
-def _prefix_cache(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
-    missing = None if "api_usd_per_cached_token" in x and "input_tokens" in x else _plan_is_missing(x)
-    if missing is not None:
-        return missing
-    shared = x.get("shared_prefix_tokens")
-    if shared is None:
-        return "give lifecycle.request.shared_prefix_tokens: what is the same at the beginning of every request"
-    if shared == 0:
-        return "requests share no beginning"
-    hit = lever.effect.value if lever.effect else 1.0
-    told = f"{units.number(shared)} of {units.number(x['input_tokens'])} tokens kept, found {units.percent(hit)} of the time"
-    return Move(lever, "prefix cache", "off", told, _prefix_cached, lever.effect)
-
-
-def _prefix_cached(x: Values, effect: float) -> dict[str, float]:
-    return {**x, "cached_tokens": min(x["input_tokens"], x["shared_prefix_tokens"]) * effect}
-
-
-def _speculate(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
-    if x.get("output_tokens", 0.0) == 0:
-        return "nothing is generated token by token"
-    missing = _plan_is_missing(x)
-    if missing is not None:
-        return missing
-    return "it makes single answers faster where devices have time to spare, and saves none of them: no saving is claimed"
-
-
-def _autoscale(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
-    missing = _plan_is_missing(x)
-    if missing is not None:
-        return missing
-    load, reached = x["fleet_utilization_fraction"], lever.effect.value if lever.effect else 1.0
-    if load >= reached:
-        return f"the fleet is {units.percent(load)} busy already"
-    return Move(lever, "fleet load", units.percent(load), units.percent(reached), _autoscaled, lever.effect)
-
-
-def _autoscaled(x: Values, effect: float) -> dict[str, float]:
-    return {**x, "fleet_utilization_fraction": max(effect, x["fleet_utilization_fraction"])}
-
-
-def _reserve(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
-    if "api_usd_per_input_token" in x:
-        return "tokens are bought, no devices"
-    if serving_cost.usd_per_hour(x) is None:
-        return "what serving costs is not known"
-    if x["horizon_months"] < 12:
-        return f"a year's commitment is longer than the {units.months(x['horizon_months'])} that the model lives"
-    given = lifecycle.options.reserved_discount if lifecycle.options else None
-    effect = _exactly(given) if given is not None else lever.effect
-    assert effect is not None
-    because = "pays where the device is used for more than the discounted part of the year"
-    return Move(lever, "price", "on demand", f"reserved, {units.percent(effect.value)} less", _reserved, effect, 0.0, because)
-
-
-def _reserved(x: Values, effect: float) -> dict[str, float]:
-    # Beyond what is always on, a device may stand idle while it is paid.
-    return {**x, "price_factor": x.get("price_factor", 1.0) * (1 - effect * (1 - _beyond_the_floor(x)))}
-
-
-def _beyond_the_floor(x: Values) -> float:
-    """Return the share of today's devices that come and go with the traffic; of a sum that is paid nothing is known to."""
-    floor, demand = serving_cost.floor_devices(x), serving_cost.demand_devices(x)
-    if "serving_usd_per_hour" in x or floor is None or demand is None:
-        return 0.0
-    return max(0.0, demand - floor) / max(floor, demand)
-
-
-def _spot(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
-    given = lifecycle.options.spot_discount if lifecycle.options else None
-    if "api_usd_per_input_token" in x:
-        return "tokens are bought, no devices"
-    if given is None:
-        return "spot prices move by the hour: give lifecycle.options.spot_discount as you see it"
-    missing = _plan_is_missing(x)
-    if missing is not None:
-        return missing
-    effect = _exactly(given)
-    return Move(lever, "price", "on demand", f"spot beyond the floor, {units.percent(given)} less", _on_spot, effect)
-
-
-def _on_spot(x: Values, effect: float) -> dict[str, float]:
-    # What is always on stays on demand: it is there for availability, which spot capacity is not.
-    return {**x, "price_factor": x.get("price_factor", 1.0) * (1 - effect * _beyond_the_floor(x))}
-
-
 def _other_device(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
-    missing = _plan_is_missing(x)
+    missing = plan_is_missing(x) or not_rented(x)
     if missing is not None:
         return missing
     if not market.others:
         return "give lifecycle.options.alternative_devices: names of the catalogue to compare with"
-    priced = [(paid, device) for device in market.others if (paid := _paid_on(x, device)) is not None]
+    priced = []
+    for device in market.others:
+        after = {**x, **_on_device(x, device, market)} if _unfit_because(x, device, market) is None else None
+        paid = cost.by_month(after, SERVING) if after is not None else None
+        if after is not None and paid is not None:
+            priced.append((sum(paid), device, after))
     if not priced:
-        return "of none of them the catalogue knows a price and an 8 or 16 bit rate"
-    _, best = min(priced, key=_first)
+        return "none of those that were named can be judged, each for its own reason"
+    _, best, after = min(priced, key=_first)
+    each = serving_cost.devices_per_replica(after) or 1.0
+    others = ", ".join(device.id for _, device, _ in sorted(priced, key=_first))
+    factor = _relative(best, market)
     return Move(
         lever,
         "lifecycle.serving.device",
         lifecycle.serving.device if lifecycle.serving and lifecycle.serving.device else "as today",
-        best.id,
-        partial(_replaced, changes=_on_device(best) or {}),
-        because=f"the cheapest of {len(priced)} compared: {', '.join(device.id for _, device in sorted(priced, key=_first))}",
+        best.id if each == 1 else f"{each:g} x {best.id} a replica",
+        partial(_moved, device=best, market=market),
+        effect=factor,
+        because=f"the cheapest of {len(priced)} that can be judged: {others}",
     )
 
 
-def _replaced(x: Values, _: float, *, changes: dict[str, float]) -> dict[str, float]:
-    return {**x, **changes}
+def _moved(x: Values, effect: float, *, device: Device, market: Market) -> dict[str, float]:
+    return {**x, **_on_device(x, device, market), "device_speed": x.get("device_speed", 1.0) * effect}
 
 
-def _first(entry: tuple[float, Device]) -> float:
+def _relative(device: Device, market: Market) -> Constant:
+    """Return how far off a device may be of what it is taken to do: 1, with the ends of what is known of it."""
+    factor = device_factor(device, market.model)
+    if factor is None:
+        return Constant(value=1.0, low=1.0, high=1.0, source=Source(what="as given", date="as given"))
+    low, high = factor.low / factor.value, factor.high / factor.value
+    return Constant(value=1.0, low=low, high=high, source=factor.source)
+
+
+def _first(entry: tuple[float, Device, Values]) -> float:
     return entry[0]
 
 
-def _paid_on(x: Values, device: Device) -> float | None:
-    changed = _on_device(device)
-    paid = serving_cost.usd_per_hour({**x, **changed}) if changed else None
-    return None if paid is None else max(paid)
-
-
-def _on_device(device: Device) -> dict[str, float] | None:
-    known = (device.usd_per_hour, device.serving_flop_per_s, device.memory_bytes)
-    if any(fact is None for fact in known):
-        return None
-    assert device.usd_per_hour is not None and device.serving_flop_per_s is not None and device.memory_bytes is not None
-    return {
-        "device_usd_per_hour": device.usd_per_hour.value,
+def _on_device(x: Values, device: Device, market: Market) -> dict[str, float]:
+    """Return what is other on another device: price, rate, memory, and how much of the rate is reached over what is reached today."""
+    here = device_factor(market.device, market.model) if market.device is not None else None
+    there = device_factor(device, market.model)
+    found = {
+        "device_usd_per_hour": device.usd_per_hour.value if device.usd_per_hour is not None else None,
         "device_serving_flop_per_s": device.serving_flop_per_s,
         "device_memory_bytes": device.memory_bytes,
+        "device_bandwidth_bytes_per_s": device.bandwidth_bytes_per_s,
     }
+    changes = {name: value for name, value in found.items() if value is not None}
+    ratio = (there.value if there else 1.0) / (here.value if here else 1.0)
+    # What was measured here is faster there as the rates are; the share of the peak cannot exceed the whole.
+    if ("device_requests_per_s" in x or "device_tokens_per_s" in x) and device.serving_flop_per_s is not None:
+        faster = ratio * device.serving_flop_per_s / x["device_serving_flop_per_s"] if "device_serving_flop_per_s" in x else ratio
+        changes |= {name: x[name] * faster for name in ("device_requests_per_s", "device_tokens_per_s") if name in x}
+    elif "serving_mfu_fraction" in x:
+        changes["serving_mfu_fraction"] = min(1.0, x["serving_mfu_fraction"] * ratio)
+    return changes
+
+
+def _unfit(x: Values, market: Market) -> Iterator[tuple[str, str]]:
+    """Yield the devices that were named and cannot be judged, each with the reason."""
+    if plan_is_missing(x) or not_rented(x):
+        return
+    for device in market.others:
+        reason = _unfit_because(x, device, market)
+        if reason is not None:
+            yield device.id, reason
+
+
+def _unfit_because(x: Values, device: Device, market: Market) -> str | None:
+    if device.usd_per_hour is None:
+        return f"no list has its price: give hardware.price_usd_per_hour.{device.id}"
+    if device.serving_flop_per_s is None or device.memory_bytes is None:
+        return "the catalogue has no 8 or 16 bit rate of it, or not its memory"
+    each = serving_cost.devices_per_replica({**x, **_on_device(x, device, market)})
+    today = serving_cost.devices_per_replica(x)
+    if each is not None and today is not None and each > max(MOST_DEVICES_OF_A_REPLICA, today):
+        return (
+            f"a replica takes {each:g} of them ({units.size(device.memory_bytes)} each), which are in more than one machine: "
+            "what joins these is not in the price"
+        )
+    return None
 
 
 def _to_api(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
-    if "api_usd_per_input_token" in x:
+    if serving_cost.uses_api(x):
         return "the tokens are bought already"
     if lifecycle.situation is not None and lifecycle.situation.data_must_stay:
         return "requests may not leave the house"
@@ -234,18 +177,48 @@ def _to_api(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Mo
         return "give lifecycle.options.alternative_api: a model of the price list that would do"
     if any(name not in x for name in serving_cost.REQUEST):
         return "give lifecycle.request: the tokens of a request"
-    changes = {f"api_{name.removeprefix('other_api_')}": usd for name, usd in x.items() if name.startswith("other_api_")}
-    change = partial(_replaced, changes=changes)
-    return Move(lever, "served by", "own devices", market.alternative_api.id, change, because=_asked(market.alternative_api))
+    prices = market.alternative_api
+    if x["output_tokens"] > 0 and prices.output_usd is None:
+        return f"the list has no price of a token that {prices.id} generates"
+    change = partial(_bought, prices=api_figures(prices))
+    said = [f"{prices.source}, {prices.date}", *_retired(prices)]
+    if prices.cached_usd is not None and x.get("shared_prefix_tokens") and "cached_tokens" not in x:
+        said.append(
+            f"cached input at {prices.cached_usd / prices.input_usd:.0%} of its price counts with lifecycle.request.cached_tokens"
+        )
+    if prices.batch_input_usd is not None and "batch_fraction" not in x:
+        said.append("its batch prices count with lifecycle.request.batch_fraction")
+    return Move(lever, "served by", "own devices", prices.id, change, because="; ".join(said), lines=TRAINED)
+
+
+def _bought(x: Values, _: float, *, prices: dict[str, float]) -> dict[str, float]:
+    # A cache of one's own stays behind; the vendor's is one that was said to be there.
+    kept = {name: value for name, value in x.items() if name not in ("serving_usd_per_hour", "edge_units")}
+    needless = {"fine_tunings_per_year": 0.0, "labels_usd": 0.0}
+    return {**kept, **prices, **{name: none for name, none in needless.items() if name in x or name == "labels_usd"}}
+
+
+def _retired(prices: TokenPrices) -> Iterator[str]:
+    if prices.retired_on is not None:
+        yield f"its vendor retires it on {prices.retired_on}"
 
 
 def _self_host(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str | None:
-    if "api_usd_per_input_token" not in x:
+    if not serving_cost.uses_api(x):
         return None
-    if serving_cost.demand_devices(x) is None:
+    if serving_cost.demand_devices(x) is None or "parameters" not in x:
         return "give lifecycle.model: the open-weight model that would do"
+    if market.device is not None and "device_usd_per_hour" not in x and "device_price_usd" not in x:
+        return price_way_out(market.device.id)
     told = f"{units.count(x['parameters'])} parameters on own devices"
-    return Move(lever, "served by", market.api.id if market.api else "an API", told, _self_hosted)
+    before = market.api.id if market.api else "an API"
+    because = (
+        ""
+        if "serving_engineer_days_per_month" in x
+        else ("whoever runs it is not counted: give lifecycle.team.serving_engineer_days_per_month")
+    )
+    said = [*(_retired(market.api) if market.api else ()), *([because] if because else [])]
+    return Move(lever, "served by", before, told, _self_hosted, because="; ".join(said), lines=OPERATED)
 
 
 def _self_hosted(x: Values, _: float) -> dict[str, float]:
@@ -256,45 +229,57 @@ def _student(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> M
     options = lifecycle.options
     if options is None or options.student_parameters is None:
         return "give lifecycle.options.student_parameters: the size of a smaller model that could learn the task"
-    missing = _plan_is_missing(x)
+    missing = plan_is_missing(x)
     if missing is not None:
         return missing
-    if options.student_parameters >= x["active_parameters"]:
+    active = serving_cost.active_parameters(x)
+    if active is None or "flop_per_request" in x:
+        return "give lifecycle.model and the tokens of lifecycle.request: what a smaller model would save of them"
+    if options.student_parameters >= active:
         return "the smaller model is not smaller"
-    tokens = options.student_tokens or 0.0
-    # The student learns from every token, and the teacher reads each once to tell it what to say.
-    flop = tokens * (6.0 * options.student_parameters + 2.0 * x["active_parameters"])
-    compute = training_cost.device_hours(flop, x) * x["device_usd_per_hour"] * x.get("experiments_per_release", 1.0)
-    labels = (options.student_labels or 0.0) * x.get("usd_per_label", 0.0)
+    labels = options.student_labels or 0.0
+    if labels and "usd_per_label" not in x:
+        return f"its {units.number(labels)} labels have no price: give lifecycle.data.usd_per_label"
+    student: dict[str, float] = {"parameters": options.student_parameters, "active_parameters": options.student_parameters}
     after = f"{units.count(options.student_parameters)} parameters"
     if lever.id == "fine-tune-small":
         if options.student_input_tokens is None:
             return "give lifecycle.options.student_input_tokens: how long a request to the smaller model is"
         after += f", {units.number(options.student_input_tokens)} tokens in"
-    because = f"{units.usd(compute)} of compute and {units.usd(labels)} of labels, once"
-    before = f"{units.count(x['active_parameters'])} parameters"
-    student = {"parameters": options.student_parameters, "active_parameters": options.student_parameters}
-    if lever.id == "fine-tune-small" and options.student_input_tokens is not None:
         student["input_tokens"] = options.student_input_tokens
+    beside = partial(_student_usd, tokens=options.student_tokens or 0.0, parameters=options.student_parameters, labels=labels)
     change = partial(_replaced, changes=student)
-    return Move(lever, "lifecycle.model.parameters", before, after, change, beside_usd=compute + labels, because=because)
+    said = (f"{units.usd(beside(x))} of compute and labels, once", devices_told(x, change))
+    return Move(
+        lever,
+        "lifecycle.model.parameters",
+        f"{units.count(active)} parameters",
+        after,
+        change,
+        beside=beside,
+        because="; ".join(filter(None, said)),
+    )
 
 
-def _exactly(value: float) -> Constant:
-    return Constant(value=value, low=value, high=value, source=Source(what="the workload file", date="as given"))
+def _student_usd(x: Values, *, tokens: float, parameters: float, labels: float) -> float:
+    """Return what a student costs once: it learns from every token, the teacher reads each to tell it what to say, labels are bought."""
+    flop = tokens * (6.0 * parameters + 2.0 * (serving_cost.active_parameters(x) or 0.0)) * x.get("experiments_per_release", 1.0)
+    compute = training_cost.compute_usd(flop, x)
+    return (compute or 0.0) + (training_cost.priced_labels_usd(labels, x) or 0.0)
 
 
-def _asked(prices: TokenPrices) -> str:
-    return f"{prices.source}, {prices.date}"
+def _replaced(x: Values, _: float, *, changes: dict[str, float]) -> dict[str, float]:
+    # What the cache of another model takes, and that it has one, nobody said.
+    return {**{name: value for name, value in x.items() if name != "kv_bytes_per_token"}, **changes}
 
 
 _WHERE = {
-    "quantize": _quantize,
-    "prefix-cache": _prefix_cache,
-    "speculate": _speculate,
-    "autoscale": _autoscale,
-    "reserve": _reserve,
-    "spot": _spot,
+    "quantize": moves.quantize,
+    "prefix-cache": moves.prefix_cache,
+    "speculate": moves.speculate,
+    "autoscale": moves.autoscale,
+    "reserve": moves.reserve,
+    "spot": moves.spot,
     "other-device": _other_device,
     "to-api": _to_api,
     "self-host": _self_host,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from advisor import units
 from advisor.decide.lifetime import payback
 from advisor.decide.lifetime.inputs import Life, Market
-from advisor.decide.lifetime.levers import effort_days, judged
+from advisor.decide.lifetime.levers import judged
 from advisor.decide.lifetime.payback import Gain
 from advisor.schema.catalog import Lever
 from advisor.schema.lifetime import BreakEven, Expiry, Flip, Opportunity, Outlook
@@ -23,7 +23,7 @@ def planned(
     """Return what changes of the plan would save, those that cannot be judged, and when and from which traffic on each pays."""
     x = life.values
     moves, left = judged(life, lifecycle, market)
-    gains = [(move, payback.gain_of(move, life.figures)) for move in moves]
+    gains = list(zip(moves, payback.gains_of(moves, life.figures), strict=True))
     found = [
         opportunity(
             move.lever,
@@ -38,7 +38,8 @@ def planned(
         for move, gain in gains
     ]
     evens = [payback.break_even(move, gain, x, created=created) for move, gain in gains]
-    return found, left, evens
+    quality = payback.of_quality(life.figures, created=created)
+    return found, left, evens if quality is None else [*evens, quality]
 
 
 def opportunity(
@@ -70,7 +71,7 @@ def opportunity(
             basis=saving.basis,
             source=f"{saving.source}, as a year's mean",
         ),
-        effort_engineer_days=effort_days(lever),
+        effort_engineer_days=gain.effort_engineer_days or _of_one(lever),
         once_usd=gain.once_usd,
         payback_months=months,
         payback_on=units.date_after(created, months.value * units.DAYS_PER_MONTH) if months is not None else None,
@@ -80,6 +81,11 @@ def opportunity(
         risk=lever.risk,
         because="; ".join(said),
     )
+
+
+def _of_one(lever: Lever) -> Estimate:
+    days = lever.effort_engineer_days
+    return Estimate(value=days.value, low=days.low, high=days.high, basis="assumed", source=days.source.what)
 
 
 def outlook(found: Sequence[Opportunity], left: Sequence[Exclusion], expires: Sequence[Expiry], horizon_months: float) -> Outlook:

@@ -1,28 +1,33 @@
 """What a lever saves over the horizon beside what it costs once: from when on, and from which traffic on, it has paid for itself."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
 from advisor import units
-from advisor.decide.lifetime import cost as lifecycle
-from advisor.decide.lifetime.levers import Move, once_usd
+from advisor.decide.lifetime import cost, horizon, intervals
+from advisor.decide.lifetime.levers import effort_days, once_usd
+from advisor.decide.lifetime.moves import Move
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.schema.lifetime import BreakEven
 from advisor.schema.record import Estimate
 
 LARGEST_STEP = 20  # 2^20 times today's traffic
-CLOSE = 1e-9
-SOURCE = "serving as it is less serving with the lever, month by month, over the horizon"
+CLOSE = 1e-7
+POINTS = 100  # of quality, where the whole is 1
+TRAINING = ("fine-tuning runs", "engineers who fine-tune", "labels", "validation")
+CLEARLY = 1e-6  # beyond a step
+SOURCE = "what it changes as it is less what it is with the lever, month by month, over the horizon"
 
 
 class Gain(NamedTuple):
-    """A lever's saving and cost with their intervals, and how it saves by month (usd, discounted)."""
+    """A lever's saving and cost with their intervals, how it saves by month (usd, discounted), and its effort where that is its own."""
 
     saving_usd: Estimate
     once_usd: Estimate
     by_month: list[float]
+    effort_engineer_days: Estimate | None = None
 
     @property
     def net_usd(self) -> float:
@@ -36,40 +41,71 @@ class Gain(NamedTuple):
 
 
 def gain_of(move: Move, figures: Mapping[str, Estimate]) -> Gain:
-    """Return what the lever saves and costs; each interval by itself, differences added up by squares."""
+    """Return what the lever saves and costs, by the rule of all intervals."""
+    return gains_of([move], figures)[0]
+
+
+def gains_of(moves: Sequence[Move], figures: Mapping[str, Estimate]) -> list[Gain]:
+    """Return what each lever saves and costs; what is paid without them is worked out once for all."""
     x = {name: figure.value for name, figure in figures.items()}
-    by_month = saved_by_month(move, x)
-    value = math.fsum(by_month)
-    ends = [
-        math.fsum(saved_by_month(move, {**x, name: end}))
-        for name, figure in figures.items()
-        for end in (figure.low, figure.high)
-        if end != figure.value
+    ends = [(name, end) for name, figure in figures.items() for end in (figure.low, figure.high) if end != figure.value]
+    at_ends = [{**x, name: end} for name, end in ends]
+    paid = {lines: (_sum(x, lines), [_sum(at, lines) for at in at_ends]) for lines in {move.lines for move in moves}}
+    return [_gain_of(move, x, list(zip(ends, at_ends, paid[move.lines][1], strict=True)), paid[move.lines][0]) for move in moves]
+
+
+def _gain_of(move: Move, x: Values, at_ends: list[tuple[tuple[str, float], dict[str, float], float]], paid: float) -> Gain:
+    monthly = saved_by_month(move, x)
+    value = math.fsum(monthly)
+    saved = [usd - _sum(move.changed(at), move.lines) for _, at, usd in at_ends]
+    worst: dict[str, tuple[float, float]] = {}
+    best: dict[str, tuple[float, float]] = {}
+    for ((name, end), _, _), usd in zip(at_ends, saved, strict=True):
+        worst[name] = min(worst.get(name, (value, x[name])), (usd, end))
+        best[name] = max(best.get(name, (value, x[name])), (usd, end))
+    effects = (move.effect.low, move.effect.high) if move.effect is not None else (None,)
+    together = [
+        _saved(move, {**x, **{name: end for name, (_, end) in corner.items()}}, effect)
+        for corner in (worst, best)
+        for effect in effects
     ]
-    if move.effect is not None:
-        ends += [math.fsum(saved_by_month(move, x, end)) for end in (move.effect.low, move.effect.high)]
-    up, down = (math.sqrt(math.fsum((end - value) ** 2 for end in ends if (end - value) * sign > 0)) for sign in (1, -1))
-    cost, low, high = once_usd(move, x)
-    effort = move.lever.effort_engineer_days
+    saving = intervals.of_saving(
+        value,
+        [*saved, *(_saved(move, x, effect) for effect in effects if effect is not None)],
+        (min(together), max(together)),
+        intervals.of_cost(paid, [usd for _, _, usd in at_ends]).high,
+    )
+    usd_once, low, high = once_usd(move, x)
+    days = effort_days(move, x)
+    beside = f", and {move.because}" if move.beside is not None else ""
+    each = units.usd(x["engineer_usd_per_day"])
     return Gain(
-        saving_usd=Estimate(value=value, low=value - down, high=value + up, basis="projected", source=SOURCE),
+        saving_usd=intervals.estimate(saving, "projected", SOURCE),
         once_usd=Estimate(
-            value=cost,
+            value=usd_once,
             low=low,
             high=high,
             basis="assumed",
-            source=f"{effort.value:g} engineer days ({effort.low:g} to {effort.high:g}) at {units.usd(x['engineer_usd_per_day'])}"
-            + (f", and {move.because}" if move.beside_usd else ""),
+            source=f"{days.value:.3g} engineer days ({days.low:.3g} to {days.high:.3g}) at {each}{beside}",
         ),
-        by_month=by_month,
+        by_month=monthly,
+        effort_engineer_days=days,
     )
 
 
 def saved_by_month(move: Move, x: Values, effect: float | None = None) -> list[float]:
-    """Return what serving costs less with the lever, month by month."""
-    before, after = lifecycle.serving_by_month(x), lifecycle.serving_by_month(move.changed(x, effect))
-    assert before is not None and after is not None  # a lever is judged only where its cost is known
+    """Return what the lines that a lever changes cost less with it, month by month."""
+    before, after = (cost.by_month(values, move.lines) for values in (x, move.changed(x, effect)))
+    assert before is not None and after is not None  # a lever is judged only where its cost is known before and after
     return [was - is_ for was, is_ in zip(before, after, strict=True)]
+
+
+def _saved(move: Move, x: Values, effect: float | None = None) -> float:
+    return math.fsum(saved_by_month(move, x, effect))
+
+
+def _sum(x: Values, lines: tuple[str, ...]) -> float:
+    return math.fsum(cost.by_month(x, lines) or ())
 
 
 def months_until(once: float, by_month: list[float], horizon_months: float) -> float | None:
@@ -110,7 +146,7 @@ def _scaled(by_month: list[float], factor: float) -> list[float]:
 def break_even(move: Move, gain: Gain, x: Values, *, created: str) -> BreakEven:
     """Return when a lever has paid for itself, and at which traffic it just does over the horizon."""
     months = payback(gain, x["horizon_months"])
-    at = _traffic_at_zero(move, gain.once_usd.value, x)
+    at = _traffic_at_zero(move, x)
     saving, horizon = gain.saving_usd.value, units.months(x["horizon_months"])
     if months is not None:
         because = move.because
@@ -126,33 +162,77 @@ def break_even(move: Move, gain: Gain, x: Values, *, created: str) -> BreakEven:
         months=months,
         on=units.date_after(created, months.value * units.DAYS_PER_MONTH) if months is not None else None,
         requests_per_s=at,
-        pays=None
-        if at is None
-        else ("above" if _net(move, gain.once_usd.value, {**x, "requests_per_s": at * 1.01}) > 0 else "below"),
+        pays=None if at is None else ("above" if _net(move, {**x, "requests_per_s": at * (1 + CLEARLY)}) > 0 else "below"),
         because=because,
     )
 
 
-def _net(move: Move, once: float, x: Values) -> float:
-    return math.fsum(saved_by_month(move, x)) - once
+def of_quality(figures: Mapping[str, Estimate], *, created: str) -> BreakEven | None:
+    """Return what closing the quality gap is worth beside what training costs; None where nobody said what a point is worth."""
+    x = {name: figure.value for name, figure in figures.items()}
+    once = _training(x)
+    if "usd_per_quality_point_per_year" not in x or "quality_gap" not in x or once is None:
+        return None
+    ends = [{**x, name: end} for name, figure in figures.items() for end in (figure.low, figure.high) if end != figure.value]
+    monthly = _worth_of_quality(x)
+    source = "points of the gap x usd a point and year x years, if fine-tuning closes it all"
+    saving = intervals.of_cost(math.fsum(monthly), [math.fsum(_worth_of_quality(at)) for at in ends])
+    paid = intervals.of_cost(once, [usd for at in ends if (usd := _training(at)) is not None])
+    gain = Gain(
+        saving_usd=intervals.estimate(saving, "projected", source),
+        once_usd=intervals.estimate(paid, "projected", f"the lines {', '.join(TRAINING)}"),
+        by_month=monthly,
+    )
+    months = payback(gain, x["horizon_months"])
+    told = f"{units.usd(saving.value)} is worth the gap of {units.percent(x['quality_gap'])}, {units.usd(paid.value)} costs its training"
+    return BreakEven(
+        lever="close-the-gap",
+        title="Fine-tune until the quality gap is closed",
+        saving_usd=gain.saving_usd,
+        once_usd=gain.once_usd,
+        months=months,
+        on=units.date_after(created, months.value * units.DAYS_PER_MONTH) if months is not None else None,
+        requests_per_s=None,
+        pays=None,
+        because=told,
+    )
 
 
-def _traffic_at_zero(move: Move, once: float, x: Values) -> float | None:
-    """Return the traffic nearest to today's at which saving and cost are equal, None where they nowhere are."""
+def _worth_of_quality(x: Values) -> list[float]:
+    each = x["usd_per_quality_point_per_year"] * x["quality_gap"] * POINTS / horizon.MONTHS_PER_YEAR
+    return [each * month.part * month.worth for month in horizon.months(x)]
+
+
+def _training(x: Values) -> float | None:
+    required = [cost.LINES[name].compute(x) for name in TRAINING if cost.LINES[name].is_required]
+    if None in required:
+        return None
+    return math.fsum(cost.LINES[name].compute(x) or 0.0 for name in TRAINING)
+
+
+def _net(move: Move, x: Values) -> float:
+    return _saved(move, x) - once_usd(move, x)[0]
+
+
+def _traffic_at_zero(move: Move, x: Values) -> float | None:
+    """Return the traffic nearest to today's at which saving and cost are equal, None where they nowhere are.
+
+    Replicas are whole, so both come in steps: at a step the saving may pass over the cost without being equal.
+    """
     now = x["requests_per_s"]
-    pays = _net(move, once, x) > 0
+    pays = _net(move, x) > 0
     for step in range(LARGEST_STEP):
         for factor in (2.0, 0.5):
             inner, outer = now * factor**step, now * factor ** (step + 1)
-            if (_net(move, once, {**x, "requests_per_s": outer}) > 0) != pays:
-                return _between(inner, outer, pays, move, once, x)
+            if (_net(move, {**x, "requests_per_s": outer}) > 0) != pays:
+                return _between(inner, outer, pays, move, x)
     return None
 
 
-def _between(inner: float, outer: float, pays: bool, move: Move, once: float, x: Values) -> float:
+def _between(inner: float, outer: float, pays: bool, move: Move, x: Values) -> float:
     while abs(outer - inner) > CLOSE * inner:
         middle = (inner + outer) / 2
-        if (_net(move, once, {**x, "requests_per_s": middle}) > 0) == pays:
+        if (_net(move, {**x, "requests_per_s": middle}) > 0) == pays:
             inner = middle
         else:
             outer = middle

@@ -1,59 +1,117 @@
-"""What training costs: operations by parameters and tokens, hours on a device, memory, and runs over the horizon."""
+"""What training costs: operations by parameters and tokens, hours on a device, memory, runs over the horizon, labels, validation."""
 
-import math
-
-from advisor.decide.lifetime.serving_cost import SECONDS_PER_HOUR, Values
+from advisor.decide.lifetime.serving_cost import SECONDS_PER_HOUR, Values, active_parameters, device_usd_per_hour, whole
 
 # Operations per parameter and token: forward 2 and backward 4 where all weights learn; LoRA and QLoRA need no gradients of the
 # frozen weights, which is 2 less (LoRA 2106.09685, QLoRA 2305.14314).
 FLOP_PER_PARAMETER_TOKEN = {"full": 6.0, "lora": 4.0, "qlora": 4.0}
 # Weights, gradients and Adam's state in mixed precision (ZeRO 1910.02054); frozen weights in 16 bits; in 4 bits with their scales.
 BYTES_PER_PARAMETER = {"full": 16.0, "lora": 2.0, "qlora": 0.55}
-PRE_TRAINING = ("active_parameters", "pre_training_tokens", "pre_training_experiments")
-DEVICE = ("device_training_flop_per_s", "training_mfu_fraction", "device_usd_per_hour")
 
 
-def device_hours(flop: float, x: Values) -> float:
-    """Return the hours of one device that so many operations take."""
-    return flop / (x["device_training_flop_per_s"] * x["training_mfu_fraction"]) / SECONDS_PER_HOUR
+def usd_per_device_hour(x: Values) -> float | None:
+    """Return what an hour of the device costs that trains: the one named for it, else that of serving."""
+    return x["training_device_usd_per_hour"] if "training_device_usd_per_hour" in x else device_usd_per_hour(x)
+
+
+def device_hours(flop: float, x: Values) -> float | None:
+    """Return the hours of one device that so many operations take; None where its rate is not known."""
+    peak = x.get("training_device_flop_per_s", x.get("device_training_flop_per_s"))
+    return (
+        None
+        if peak is None or "training_mfu_fraction" not in x
+        else flop / (peak * x["training_mfu_fraction"]) / SECONDS_PER_HOUR
+    )
+
+
+def compute_usd(flop: float | None, x: Values) -> float | None:
+    """Return what so many operations of training cost; None where an input is missing."""
+    hours, usd = None if flop is None else device_hours(flop, x), usd_per_device_hour(x)
+    return None if hours is None or usd is None else hours * usd
+
+
+def release_flop(x: Values) -> float | None:
+    """Return the operations of one release, its failed experiments included."""
+    active = active_parameters(x)
+    asked = ("fine_tuning_tokens", "fine_tuning_flop_per_parameter_token", "experiments_per_release")
+    if active is None or any(name not in x for name in asked):
+        return None
+    return x["fine_tuning_flop_per_parameter_token"] * active * x["fine_tuning_tokens"] * x["experiments_per_release"]
 
 
 def release_usd(x: Values) -> float | None:
-    """Return what the compute of one release costs, its failed experiments included."""
-    if "fine_tuning_usd" in x:
-        return x["fine_tuning_usd"]
-    hours = release_device_hours(x)
-    return None if hours is None or "device_usd_per_hour" not in x else hours * x["device_usd_per_hour"]
+    """Return what the compute of one release costs, its failed experiments included; a sum that was given is that."""
+    return x["fine_tuning_usd"] if "fine_tuning_usd" in x else compute_usd(release_flop(x), x)
 
 
 def release_device_hours(x: Values) -> float | None:
     """Return the device hours of one release."""
-    asked = ("active_parameters", "fine_tuning_tokens", "fine_tuning_flop_per_parameter_token", "experiments_per_release")
-    if any(name not in x for name in (*asked, *DEVICE[:2])):
-        return None
-    flop = x["fine_tuning_flop_per_parameter_token"] * x["active_parameters"] * x["fine_tuning_tokens"]
-    return device_hours(flop, x) * x["experiments_per_release"]
+    flop = release_flop(x)
+    return None if flop is None else device_hours(flop, x)
 
 
 def fine_tuning_devices(x: Values) -> float | None:
     """Return how many devices hold what fine-tuning keeps in memory, activations aside."""
-    asked = ("parameters", "fine_tuning_bytes_per_parameter", "device_memory_bytes", "weights_memory_fraction")
-    if any(name not in x for name in asked):
+    memory = x.get("training_device_memory_bytes", x.get("device_memory_bytes"))
+    asked = ("parameters", "fine_tuning_bytes_per_parameter", "weights_memory_fraction")
+    if memory is None or any(name not in x for name in asked):
         return None
     held = x["parameters"] * x["fine_tuning_bytes_per_parameter"]
-    return float(math.ceil(held / (x["device_memory_bytes"] * x["weights_memory_fraction"])))
+    return max(1.0, whole(held / (memory * x["weights_memory_fraction"])))
+
+
+def pre_training_flop(x: Values) -> float | None:
+    """Return 6 operations per parameter and token, times all runs on the way."""
+    active = active_parameters(x)
+    if active is None or any(name not in x for name in ("pre_training_tokens", "pre_training_experiments")):
+        return None
+    return 6.0 * active * x["pre_training_tokens"] * x["pre_training_experiments"]
 
 
 def pre_training_usd(x: Values) -> float | None:
-    """Return what the compute of pre-training costs, 6 operations per parameter and token times all runs on the way."""
-    if "pre_training_usd" in x:
-        return x["pre_training_usd"]
-    if any(name not in x for name in (*PRE_TRAINING, *DEVICE)):
-        return None
-    flop = 6.0 * x["active_parameters"] * x["pre_training_tokens"] * x["pre_training_experiments"]
-    return device_hours(flop, x) * x["device_usd_per_hour"]
+    """Return what the compute of pre-training costs; a sum that was given is that."""
+    return x["pre_training_usd"] if "pre_training_usd" in x else compute_usd(pre_training_flop(x), x)
 
 
 def releases(x: Values) -> float | None:
     """Return how many releases the horizon holds."""
     return x["fine_tunings_per_year"] * x["horizon_months"] / 12.0 if "fine_tunings_per_year" in x else None
+
+
+def labels_usd(x: Values) -> float | None:
+    """Return what labels cost over the horizon: a sum that was given, or their number, that of each release included."""
+    if "labels_usd" in x:
+        return x["labels_usd"]
+    if "labels_to_buy" not in x:
+        return None
+    count, per_release = x["labels_to_buy"], x.get("labels_per_release", 0.0)
+    if per_release:
+        all_releases = releases(x)
+        if all_releases is None:
+            return None
+        count += per_release * all_releases
+    return 0.0 if count == 0 else priced_labels_usd(count, x)
+
+
+def priced_labels_usd(count: float, x: Values) -> float | None:
+    """Return what so many labels cost, those that are made a second time included; None without the price of one."""
+    return None if "usd_per_label" not in x else count * x["usd_per_label"] * (1 + x.get("review_fraction", 0.0))
+
+
+def validation_usd(x: Values) -> float | None:
+    """Return what validation costs over the horizon: what was given once, and that of each release; None where neither was."""
+    once, each = x.get("validation_usd"), x.get("validation_usd_per_release")
+    if each is None:
+        return once
+    count = releases(x)
+    return None if count is None else (once or 0.0) + each * count
+
+
+def validation_of_a_change_usd(x: Values) -> float | None:
+    """Return what it costs to validate one more change of the model; None where it is not known.
+
+    Where only a sum for all releases was given, each takes its part of it.
+    """
+    if "validation_usd_per_release" in x or "validation_usd" not in x:
+        return x.get("validation_usd_per_release")
+    return x["validation_usd"] / max(1.0, releases(x) or 1.0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from advisor.decide.lifetime import serving_cost, training_cost
+from advisor.decide.lifetime import fleet, serving_cost, training_cost
 from advisor.decide.lifetime.cost import totals
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.units import HOURS_PER_YEAR, SECONDS_PER_DAY
@@ -21,7 +21,6 @@ AS_GIVEN = (
     "quality_gap",
     "reasoning_multiplier",
     "requests_per_s",
-    "validation_usd",
 )
 
 
@@ -30,7 +29,7 @@ def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str,
     by_kind = totals(known)
     training_usd = None if by_kind is None else by_kind["fine-tuning"] + by_kind["data"] + by_kind["pre-training"]
     total_usd = None if by_kind is None or training_usd is None else by_kind["inference"] + training_usd
-    paid = serving_cost.usd_per_hour(x)
+    paid = fleet.usd_per_hour(x)
     hourly_usd = None if paid is None else max(paid)
     target_s, fastest_s = x.get("latency_target_s"), serving_cost.fastest_answer_s(x)
     return {
@@ -48,13 +47,14 @@ def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str,
         "labels_usd": known["labels"],
         "fine_tuning_usd": training_cost.release_usd(x),
         "fine_tuning_runs_usd": known["fine-tuning runs"],
+        "validation_usd": known["validation"],
         "data_usd": None if by_kind is None else by_kind["data"],
         "requests_per_day": x["requests_per_s"] * SECONDS_PER_DAY,
         "tokens_per_day": _tokens_per_day(x),
         "serving_usd_per_year": None if hourly_usd is None else hourly_usd * HOURS_PER_YEAR,
         "floor_load": None if "serving_usd_per_hour" in x else serving_cost.floor_load(x),
         "latency_over_fastest": None if target_s is None or not fastest_s else target_s / fastest_s,
-        "uses_api": True if "api_usd_per_input_token" in x else False if "parameters" in x else None,
+        "uses_api": True if serving_cost.uses_api(x) else False if "parameters" in x else None,
         "parameters_per_daily_request": _ratio(x.get("parameters"), x["requests_per_s"] * SECONDS_PER_DAY),
         "budget_fraction": _ratio(total_usd, x.get("budget_usd")),
     }

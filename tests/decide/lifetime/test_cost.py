@@ -1,11 +1,13 @@
 """The lifetime cost: lines by their formulas, shares that add up, dearer serving counts as serving, unknowns stay unknown."""
 
+import math
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.decide.lifetime import cost, serving_cost, training_cost
+from advisor.decide.lifetime import cost, fleet, serving_cost, training_cost
 from advisor.decide.lifetime.cost import KINDS, lifetime_costs
 from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.verdict.facts import life_facts
@@ -84,7 +86,7 @@ def test_serving_grows_with_traffic_but_never_falls_below_today(horizon_months, 
 
 
 def test_prices_that_fall_and_money_that_is_worth_less_later_make_later_months_count_less():
-    cheaper = msgspec.structs.replace(KNOWN, horizon_months=24.0, price_decline_per_year=0.5, discount_per_year=0.1)
+    cheaper = msgspec.structs.replace(KNOWN, horizon_months=24.0, hardware_price_decline_per_year=0.5, discount_per_year=0.1)
 
     expected = 730 * sum(0.5 ** (month / 12) * 1.1 ** (-month / 12) for month in range(24))
 
@@ -136,17 +138,17 @@ def test_serving_takes_two_operations_per_parameter_and_token_at_the_reached_par
     x = life(CHATBOT).values | {"minimum_replicas": 0.001, "agent_multiplier": 4.0, "reasoning_multiplier": 2.0}
     operations = 2 * 8e9 * (1155 + 2 * 211) * 4
 
-    busy = x["requests_per_s"] * operations / (1979e12 * 0.2 * 0.5)
+    busy = x["requests_per_s"] * operations / (1979e12 * x["serving_mfu_fraction"] * 0.5)
 
     assert busy == pytest.approx(serving_cost.demand_devices(x))
-    assert busy * 3.99 == pytest.approx(max(serving_cost.usd_per_hour(x)))
+    assert math.ceil(busy) * 3.99 == pytest.approx(max(fleet.usd_per_hour(x)))
 
 
 @pytest.mark.parametrize(("replicas", "devices"), [(1, 1), (3, 3)])
 def test_serving_never_costs_less_than_what_is_always_on(replicas, devices):
     x = life(CHATBOT).values | {"requests_per_s": 1e-6, "minimum_replicas": float(replicas)}
 
-    assert devices * 3.99 == pytest.approx(max(serving_cost.usd_per_hour(x)))
+    assert devices * 3.99 == pytest.approx(max(fleet.usd_per_hour(x)))
 
 
 @pytest.mark.parametrize(("parameters", "bytes_each", "devices"), [(8e9, 2, 1), (70e9, 2, 3), (70e9, 1, 2), (32e9, 2, 1)])
@@ -167,7 +169,7 @@ def test_tokens_of_an_api_are_paid_as_the_price_list_says_and_without_a_floor():
         "requests_per_s": 2.0,
     }
 
-    assert (0.0, pytest.approx((1e-3 + 8e-4) * 3 * 2 * 3600)) == serving_cost.usd_per_hour(x)
+    assert (0.0, pytest.approx((1e-3 + 8e-4) * 3 * 2 * 3600)) == fleet.usd_per_hour(x)
 
 
 @pytest.mark.parametrize(("method", "operations", "bytes_each"), [("full", 6, 16), ("lora", 4, 2), ("qlora", 4, 0.55)])
@@ -226,4 +228,4 @@ def test_traffic_other_than_measured_takes_as_many_replicas_as_carry_it(rate, us
         "replica_requests_per_s": 4.0,
     }
 
-    assert usd == max(serving_cost.usd_per_hour({**x, "requests_per_s": rate}))
+    assert usd == max(fleet.usd_per_hour({**x, "requests_per_s": rate}))

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 
 from advisor.decide.classify import classify_workload
 from advisor.decide.lifetime import payback
-from advisor.decide.lifetime.inputs import Device, Market, TokenPrices
-from advisor.decide.lifetime.levers import judged, once_usd
+from advisor.decide.lifetime.horizon import of_rates
+from advisor.decide.lifetime.inputs import Device, Market, TokenPrices, life_of
+from advisor.decide.lifetime.levers import effort_days, judged, once_usd
 from advisor.decide.verdict.rules import Rulebook
 from advisor.files.rulebook import rules_with
 from advisor.schema.catalog import Constant
 from advisor.schema.record import Source
 from advisor.schema.workload import Lifecycle, LifeOptions, LifeServing, LifeSituation
-from tests.lives import CHATBOT, MARKET, life, plans
+from tests.lives import CHATBOT, MARKET, plans
 
 NOW = "2026-11-22T08:00:00+00:00"
 RULES = Rulebook(rules_with(None))
@@ -41,8 +42,11 @@ EVERYTHING = msgspec.structs.replace(
 WITH_ALL = Market(model=MARKET.model, others=(CHEAP,), alternative_api=API)
 
 
+DAY = of_rates([1.0, 1.0, 3.0, 1.0], 1.0, "a test")
+
+
 def move_of(name, planned=EVERYTHING, market=WITH_ALL, requests_per_s=100.0):
-    there = life(planned, requests_per_s, market)
+    there = life_of(requests_per_s, planned, market, course=DAY)
     moves, left = judged(there, planned, market)
     return next((move for move in moves if move.lever.id == name), None), there, left
 
@@ -63,10 +67,8 @@ def test_a_lever_s_traffic_of_break_even_is_where_its_saving_is_what_it_costs(na
     even = payback.break_even(move, gain, x, created=NOW)
 
     assert even.requests_per_s is not None
-    net = [
-        math.fsum(payback.saved_by_month(move, {**x, "requests_per_s": even.requests_per_s * factor})) - gain.once_usd.value
-        for factor in (1 - 1e-6, 1 + 1e-6)
-    ]
+    near = [{**x, "requests_per_s": even.requests_per_s * factor} for factor in (1 - 1e-6, 1 + 1e-6)]
+    net = [math.fsum(payback.saved_by_month(move, there_)) - once_usd(move, there_)[0] for there_ in near]
     assert net[0] * net[1] <= 0
     assert (even.pays == "above") == (net[1] >= net[0])
 
@@ -100,9 +102,9 @@ def test_a_gain_lies_within_its_interval_and_effort_is_paid_for(name):
 
     assert gain.saving_usd.low <= gain.saving_usd.value <= gain.saving_usd.high
     assert 0 < gain.once_usd.low <= gain.once_usd.value <= gain.once_usd.high
-    assert once_usd(move, there.values)[0] == pytest.approx(
-        move.lever.effort_engineer_days.value * there.values["engineer_usd_per_day"] + move.beside_usd
-    )
+    beside = move.beside(there.values) if move.beside is not None else 0.0
+    work = effort_days(move, there.values).value * there.values["engineer_usd_per_day"]
+    assert once_usd(move, there.values)[0] == pytest.approx(work + beside)
 
 
 def test_an_api_pays_below_and_own_devices_above_the_same_traffic():

@@ -1,0 +1,241 @@
+"""Whole replicas, month by month, from the workload's own day and growth; and what they, an API or a known bill cost."""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from advisor.decide.lifetime import serving_cost
+from advisor.decide.lifetime.horizon import HOURS, HOURS_PER_DAY, MONTHS_PER_YEAR, Month, months
+from advisor.decide.lifetime.serving_cost import ROUNDING, SECONDS_PER_HOUR, Values, whole
+from advisor.units import HOURS_PER_MONTH
+
+ALL_DAY: tuple[float, ...] = (1.0,)
+
+
+class Fleet(NamedTuple):
+    """What decides how many devices are on: the replicas that today's traffic takes, those that stay on, and the course of a day.
+
+    `need` is in replicas, not yet whole. `hours` are the traffic of parts of the day over that which `need` is for, one part where
+    the fleet does not follow it; `most` are the replicas of a fleet that does not, at today's traffic. `idle_s` is how long a replica
+    waits for a request before it is shut down, `window` the part of the day in which anything is on.
+    """
+
+    need: float
+    least: float
+    each: float
+    hours: tuple[float, ...]
+    most: float
+    requests_per_s: float
+    idle_s: float | None
+    window: float
+
+    def replicas(self, growth: float) -> list[float]:
+        """Return the replicas of each part of the day, whole, at so many times today's traffic."""
+        fixed = max(self.least, whole(self.most * growth))
+        return [min(fixed, max(self.least, whole(self.need * growth * hour))) for hour in self.hours]
+
+    def fixed_replicas(self, growths: Sequence[float]) -> list[float]:
+        """Return the replicas of a fleet that does not follow the day, at so many times today's traffic each."""
+        most, least = self.most * (1 - ROUNDING), self.least
+        found = []
+        for growth in growths:
+            count = math.ceil(most * growth)
+            found.append(float(count) if count > least else least)
+        return found
+
+    def devices_at(self, growths: Sequence[float]) -> list[float]:
+        """Return the devices that are paid, on the mean of the day, at so many times today's traffic each."""
+        if self.hours is ALL_DAY and self.idle_s is None:
+            scale = self.each * self.window
+            return [scale * count for count in self.fixed_replicas(growths)]
+        return [self.devices(growth) for growth in growths]
+
+    def devices(self, growth: float) -> float:
+        """Return the devices that are paid, on the mean of the day."""
+        on = self.replicas(growth)
+        if self.idle_s is None:
+            return self.each * self.window * math.fsum(on) / len(on)
+        # Of a Poisson stream: a request has come within the time that a replica waits for one.
+        up = [-math.expm1(-self.requests_per_s * growth * hour * self.idle_s) for hour in self.hours]
+        return self.each * math.fsum(count * share for count, share in zip(on, up, strict=True)) / len(on)
+
+    def always_on(self, growth: float) -> float:
+        """Return the devices that are on at every hour of the day."""
+        return 0.0 if self.idle_s is not None or self.window < 1 else self.each * min(self.replicas(growth))
+
+
+def fleet_of(x: Values) -> Fleet | None:
+    """Return the fleet; None where an input is missing."""
+    each, busy = serving_cost.devices_per_replica(x), serving_cost.busy_devices(x)
+    if each is None or busy is None or "fleet_utilization_fraction" not in x:
+        return None
+    window = x["batch_hours_per_day"] / HOURS_PER_DAY if "batch_hours_per_day" in x else 1.0
+    fixed = busy / x["fleet_utilization_fraction"] / each / window
+    hours, need, idle_s = ALL_DAY, fixed, x.get("scale_to_zero_after_s")
+    if (idle_s is not None or "follows_the_day" in x) and HOURS[0] in x:
+        hours = tuple(x[hour] for hour in HOURS)
+        # In every hour as busy as the fixed fleet is in the busiest part of the day, and never beyond what a device can do.
+        need = busy / min(1.0, x["fleet_utilization_fraction"] * x["peak_over_mean"]) / each
+    return Fleet(
+        need=need,
+        least=x.get("minimum_replicas", 1.0),
+        each=each,
+        hours=hours,
+        most=fixed,
+        requests_per_s=x["requests_per_s"],
+        idle_s=idle_s,
+        window=window,
+    )
+
+
+def usd_per_hour(x: Values) -> tuple[float, float] | None:
+    """Return what an hour costs today: of what is always on, and of all that is paid; None where an input is missing."""
+    if "edge_units" in x:
+        paid = _edge_usd_per_hour(x, 1.0)
+        return None if paid is None else (paid, paid)
+    if "serving_usd_per_hour" in x:
+        # Traffic that falls saves nothing by itself: the replicas of today stay on until somebody asks again.
+        return _by_replicas(x), _by_replicas(x)
+    if serving_cost.uses_api(x):
+        per_request = serving_cost.usd_per_request(x)
+        return None if per_request is None else (0.0, per_request * x["requests_per_s"] * SECONDS_PER_HOUR)
+    found = fleet_of(x)
+    if found is None:
+        return None
+    floor, paid = (_paid(count, x) for count in (min(found.each * found.least, found.devices(1.0)), found.devices(1.0)))
+    return None if floor is None or paid is None else (floor, paid)
+
+
+def serving_by_month(x: Values) -> list[float] | None:
+    """Return what serving costs in each month, discounted; None where an input is missing."""
+    course = months(x)
+    if "edge_units" in x:
+        return _discounted([_edge_usd_per_hour(x, month.growth) for month in course], course)
+    if "serving_usd_per_hour" in x:
+        paid = _by_replicas(x)
+        by_month = [paid * max(1.0, month.growth) * month.price for month in course]
+        return _discounted([cost - saved for cost, saved in zip(by_month, _reserved(paid, x, course), strict=True)], course)
+    if serving_cost.uses_api(x):
+        per_request = serving_cost.usd_per_request(x)
+        if per_request is None:
+            return None
+        today = per_request * x["requests_per_s"] * SECONDS_PER_HOUR
+        return _discounted([today * month.growth * month.tokens for month in course], course)
+    found = fleet_of(x)
+    return None if found is None else _devices_by_month(found, x, course)
+
+
+def device_hours(x: Values) -> tuple[float, float] | None:
+    """Return the hours over the horizon that devices are on, and those that they are busy; None where these are not known."""
+    found, busy = fleet_of(x), serving_cost.busy_devices(x)
+    if found is None or busy is None or serving_cost.uses_api(x) or "serving_usd_per_hour" in x:
+        return None
+    hours = [HOURS_PER_MONTH * month.part for month in months(x)]
+    on = [found.devices(month.growth) for month in months(x)]
+    at_work = [min(count, busy * month.growth) for count, month in zip(on, months(x), strict=True)]
+    return _product(hours, on), _product(hours, at_work)
+
+
+def mean_replicas(x: Values) -> float | None:
+    """Return how many replicas there are on the mean of the horizon, as many times those that stay on anyway."""
+    found = fleet_of(x)
+    if found is None or serving_cost.uses_api(x) or "serving_usd_per_hour" in x:
+        return None
+    course = months(x)
+    if not x.get("growth_per_month"):
+        return max(found.replicas(1.0)) / found.least
+    counts = found.fixed_replicas(_growths(course))
+    parts = [month.part for month in course]
+    return _product(parts, counts) / math.fsum(parts) / found.least
+
+
+def _product(left: Sequence[float], right: Sequence[float]) -> float:
+    return math.fsum(a * b for a, b in zip(left, right, strict=True))
+
+
+def _discounted(usd_per_hour_: Sequence[float | None], course: Sequence[Month]) -> list[float] | None:
+    found = []
+    for usd, month in zip(usd_per_hour_, course, strict=True):
+        if usd is None:
+            return None
+        found.append(usd * HOURS_PER_MONTH * month.part * month.worth)
+    return found
+
+
+def _devices_by_month(found: Fleet, x: Values, course: tuple[Month, ...]) -> list[float] | None:
+    """Return what the fleet costs in each month, discounted, at the prices of that month."""
+    usd = _paid(1.0, x)
+    if usd is None:
+        return None
+    counts = found.devices_at(_growths(course)) if x.get("growth_per_month") else found.devices_at((1.0,)) * len(course)
+    if "device_price_usd" in x:
+        return _discounted([_paid(count, x) for count in counts], course)
+    if "spot_fraction" in x:
+        floor, beyond = found.each * found.least, x["spot_fraction"]
+        counts = [count - beyond * max(0.0, count - floor) for count in counts]
+    if "reserved_fraction" not in x:
+        return [count * usd * weight for count, weight in zip(counts, _weights(course), strict=True)]
+    # What is on at every hour of every month that is committed: anything more may stand idle while it is paid.
+    always = min((found.always_on(month.growth) for month in course[: _committed_months(x)]), default=0.0)
+    spared = _reserved(always * usd, x, course)
+    return _discounted(
+        [count * usd * month.price - saved for count, month, saved in zip(counts, course, spared, strict=True)], course
+    )
+
+
+@lru_cache(maxsize=64)
+def _growths(course: tuple[Month, ...]) -> tuple[float, ...]:
+    return tuple(month.growth for month in course)
+
+
+@lru_cache(maxsize=64)
+def _weights(course: tuple[Month, ...]) -> tuple[float, ...]:
+    """Return each month's hours of rented hardware, as many as they are worth at today's price."""
+    return tuple(HOURS_PER_MONTH * month.part * month.worth * month.price for month in course)
+
+
+def _committed_months(x: Values) -> int:
+    """Return the months of whole years that the horizon holds: a commitment that outlives the model is paid for nothing."""
+    return int(x["horizon_months"] // MONTHS_PER_YEAR) * MONTHS_PER_YEAR
+
+
+def _reserved(usd_today: float, x: Values, course: Sequence[Month]) -> list[float]:
+    """Return what an hour costs less in each month where so much of it is committed, a year at a time at the price of its first month."""
+    discount, committed = x.get("reserved_fraction", 0.0), _committed_months(x)
+    if not discount:
+        return [0.0] * len(course)
+    firsts = [course[at - at % MONTHS_PER_YEAR].price for at in range(committed)]
+    saved = [usd_today * (month.price - (1 - discount) * first) for month, first in zip(course, firsts, strict=False)]
+    return [*saved, *([0.0] * (len(course) - committed))]
+
+
+def _paid(devices: float, x: Values) -> float | None:
+    """Return what an hour of so many devices costs; of one's own those that stand idle have been bought, too."""
+    if "device_price_usd" not in x:
+        return None if "device_usd_per_hour" not in x else devices * x["device_usd_per_hour"]
+    power = serving_cost.power_usd_per_hour(x)
+    if power is None:
+        return None
+    return max(devices, x.get("owned_devices", 0.0)) * serving_cost.owned_usd_per_hour(x) + devices * power
+
+
+def _edge_usd_per_hour(x: Values, growth: float) -> float | None:
+    """Return what an hour of all units in the field costs: each is bought once for as long as it lasts, and draws its power."""
+    units = x["edge_units"]
+    if "device_requests_per_s" in x:
+        units = max(units, whole(x["requests_per_s"] * growth / x["device_requests_per_s"]))
+    lasts_months = x["unit_years"] * 12 if "unit_years" in x else x["horizon_months"]
+    usd = x["unit_price_usd"] / (lasts_months * HOURS_PER_MONTH)
+    if "unit_watts" in x and "unit_usd_per_kwh" in x:
+        usd += x["unit_watts"] / serving_cost.WATTS_PER_KILOWATT * x["unit_usd_per_kwh"]
+    return units * usd
+
+
+def _by_replicas(x: Values) -> float:
+    """Return what an hour costs as it was measured; at other traffic than that, of as many replicas as carry it."""
+    paid = x["serving_usd_per_hour"]
+    if "measured_at_requests_per_s" not in x:
+        return paid
+    needed = x["replica_usd_per_hour"] * max(1, math.ceil(x["requests_per_s"] / x["replica_requests_per_s"]))
+    return max(paid, needed) if x["requests_per_s"] >= x["measured_at_requests_per_s"] else min(paid, needed)

@@ -1,0 +1,114 @@
+"""The course of a day and of the planned life: traffic by the hour, bursts; by the month traffic, prices and what money is worth."""
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+from advisor.units import SECONDS_PER_DAY
+
+HOURS_PER_DAY = 24
+HOURS = tuple(f"traffic_in_hour_{hour:02d}" for hour in range(HOURS_PER_DAY))  # over the mean of the day, where it is known
+MONTHS_PER_YEAR = 12
+
+
+class Month(NamedTuple):
+    """One month of the horizon: how much of it counts, and the factors of traffic, hardware and token prices, and of money."""
+
+    part: float
+    growth: float
+    price: float
+    tokens: float
+    worth: float
+
+
+def months(x: Mapping[str, float]) -> tuple[Month, ...]:
+    """Return the months of the horizon, the last of them perhaps a part of one."""
+    return _months(
+        x["horizon_months"],
+        x.get("growth_per_month", 0.0),
+        x.get("hardware_price_decline_per_year", 0.0),
+        x.get("token_price_decline_per_year", x.get("price_decline_per_year", 0.0)),
+        x.get("discount_per_year", 0.0),
+    )
+
+
+@lru_cache(maxsize=64)
+def _months(horizon: float, growth: float, hardware: float, tokens: float, discount: float) -> tuple[Month, ...]:
+    return tuple(
+        Month(
+            part=min(1.0, horizon - month),
+            growth=(1 + growth) ** month,
+            price=(1 - hardware) ** (month / 12),
+            tokens=(1 - tokens) ** (month / 12),
+            worth=(1 + discount) ** (-month / 12),
+        )
+        for month in range(math.ceil(horizon))
+    )
+
+
+def worth_of_a_month(x: Mapping[str, float]) -> float:
+    """Return the discounted number of months: what is paid evenly over the horizon is worth so many times a month of it."""
+    return _worth(x["horizon_months"], x.get("discount_per_year", 0.0))
+
+
+@lru_cache(maxsize=64)
+def _worth(horizon: float, discount: float) -> float:
+    return math.fsum(month.part * month.worth for month in _months(horizon, 0.0, 0.0, 0.0, discount))
+
+
+class Course(NamedTuple):
+    """Traffic over a day: of each hour over the mean, of the busiest part over the mean, and how bursty it is within them.
+
+    None where nobody said: the same rate all day is then one possibility among others.
+    """
+
+    hours: tuple[float, ...] | None = None
+    peak_over_mean: float | None = None
+    burstiness_cv: float = 1.0
+    source: str = ""
+
+    def with_bursts(self, load: float) -> float:
+        """Return the load at which such traffic waits no longer than Poisson traffic does at `load`."""
+        queue = load / (1 - load) * 2 / (self.burstiness_cv**2 + 1) if load < 1 else float("inf")
+        return queue / (1 + queue) if load < 1 else 1.0
+
+
+EVEN = Course()
+
+
+def of_rates(rates: Sequence[float], burstiness_cv: float, source: str) -> Course:
+    """Return the course of relative rates of equal parts of the day."""
+    mean = sum(rates) / len(rates)
+    hours = tuple(_mean_within(rates, hour / HOURS_PER_DAY, (hour + 1) / HOURS_PER_DAY) / mean for hour in range(HOURS_PER_DAY))
+    return Course(hours=hours, peak_over_mean=max(rates) / mean, burstiness_cv=burstiness_cv, source=source)
+
+
+def of_arrivals(arrival_s: Sequence[float], source: str) -> Course:
+    """Return the course of recorded requests: by the hour of the day where they are of a day or more, else the record repeats."""
+    span = arrival_s[-1] - arrival_s[0]
+    whole = span if span < SECONDS_PER_DAY else SECONDS_PER_DAY * (span // SECONDS_PER_DAY)
+    period = min(span, SECONDS_PER_DAY)
+    counts = [0.0] * HOURS_PER_DAY
+    for moment in arrival_s:
+        since = moment - arrival_s[0]
+        if since < whole:
+            counts[min(HOURS_PER_DAY - 1, int(since % period / period * HOURS_PER_DAY))] += 1
+    return of_rates(counts, _cv(arrival_s), source)
+
+
+def _mean_within(rates: Sequence[float], start: float, end: float) -> float:
+    """Return the mean of rates that stand for equal parts of the day, between two times of it."""
+    parts = len(rates)
+    found = 0.0
+    for at in range(int(start * parts), min(parts, int(end * parts) + 1)):
+        found += rates[at] * max(0.0, min(end, (at + 1) / parts) - max(start, at / parts))
+    return found / (end - start)
+
+
+def _cv(arrival_s: Sequence[float]) -> float:
+    """Return the coefficient of variation of the time between requests."""
+    gaps = [after - before for before, after in pairwise(arrival_s)]
+    mean = sum(gaps) / len(gaps)
+    return math.sqrt(sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) / mean
