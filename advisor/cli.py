@@ -260,7 +260,8 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
 @cli.command()
 @click.argument("rule")
 @RULES
-def explain(rule: str, rules: Path | None) -> None:
+@NOW
+def explain(rule: str, rules: Path | None, now: str) -> None:
     """Print RULE as prose: when it fires, what it says then, and where it is from.
 
     \b
@@ -269,7 +270,7 @@ def explain(rule: str, rules: Path | None) -> None:
     from advisor.steps.classify import rule_explained
     from advisor.tell.life_text import explanation_text
 
-    click.echo(explanation_text(rule_explained(rule, rules)), nl=False)
+    click.echo(explanation_text(rule_explained(rule, rules, now=now)), nl=False)
 
 
 @cli.group("rules")
@@ -283,16 +284,17 @@ def own_rules() -> None:
 
 @own_rules.command()
 @click.argument("folder", type=PATH)
-def test(folder: Path) -> None:
-    """Check every rule in FOLDER: its condition, its reason, and that its examples do what they say.
+@NOW
+def test(folder: Path, now: str) -> None:
+    """Check every rule in FOLDER: its condition, its reason, its source, and that its examples do what they say.
 
     \b
     advisor rules test FOLDER
     """
     from advisor.steps.classify import checked_rules
 
-    for rule in checked_rules(folder):
-        click.echo(f"{rule.id}: fires and stays silent as its examples say")
+    for line in checked_rules(folder, now=now):
+        click.echo(line)
 
 
 cli.add_command(hardware)

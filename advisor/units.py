@@ -169,6 +169,16 @@ def grams(value: float) -> str:
     return _scaled(value, ((1e6, "t"), (1e3, "kg"), (1.0, "g")))
 
 
+def kilograms(value: float) -> str:
+    """Return a mass that is given in kilograms: "1.2 t"."""
+    return grams(value * 1000.0)
+
+
+def kilowatt_hours(value: float) -> str:
+    """Return energy as a bill has it: "15,000 kWh"."""
+    return f"{_significant(value)} kWh"
+
+
 def number(value: float) -> str:
     """Return a plain number with three significant digits."""
     return _significant(value)
@@ -256,6 +266,11 @@ def date_after(moment_: str, days: float) -> str | None:
         return (datetime.fromisoformat(moment_) + timedelta(days=days)).date().isoformat()
     except OverflowError:
         return None
+
+
+def days_between(moment_: str, date: str) -> float:
+    """Return the days from an ISO 8601 time to an ISO date, below 0 where that is past."""
+    return float((datetime.fromisoformat(date[:10]).date() - datetime.fromisoformat(moment_).date()).days)
 
 
 def ends(low: float, high: float, format_: Callable[[float], str]) -> str:

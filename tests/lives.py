@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from advisor.decide.lifetime.horizon import EVEN, Course, of_rates
 from advisor.decide.lifetime.inputs import Device, Life, Market, TokenPrices, life_of
-from advisor.files.market import lifetime_model
+from advisor.files.market import market_of
 from advisor.schema.catalog import Constant
 from advisor.schema.record import Source
 from advisor.schema.workload import (
@@ -20,7 +20,6 @@ from advisor.schema.workload import (
     LifeSituation,
 )
 
-MARKET = Market(model=lifetime_model())
 CHATBOT = Lifecycle(
     horizon_months=24.0,
     fine_tunings_per_year=2.0,
@@ -30,6 +29,8 @@ CHATBOT = Lifecycle(
     fine_tuning=LifeFineTuning(fine_tuning_tokens=1e7),
     data=LifeData(labels_to_buy=5000.0, usd_per_label=1.0),
 )
+
+MARKET = market_of(CHATBOT)
 
 
 def life(planned: Lifecycle, requests_per_s: float = 10.0, market: Market = MARKET) -> Life:

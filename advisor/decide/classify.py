@@ -4,9 +4,12 @@ import msgspec
 
 from advisor import __version__
 from advisor.decide.lifetime import opportunities
+from advisor.decide.lifetime.energy import lifetime_energy
 from advisor.decide.lifetime.given import GIVEN
 from advisor.decide.lifetime.horizon import EVEN, Course
 from advisor.decide.lifetime.inputs import Market, assumptions, life_of, with_figures
+from advisor.decide.verdict.facts import beside_the_cost
+from advisor.decide.verdict.headline import headline
 from advisor.decide.verdict.judgement import judge
 from advisor.decide.verdict.rules import Rulebook
 from advisor.schema.lifetime import Classification, Expiry, Outlook, Verdict
@@ -37,13 +40,9 @@ def classify_workload(
     if latency_target_s is not None:
         # Rules compare it with the fastest that a device can answer.
         life = with_figures(life, GIVEN, latency_target_s=latency_target_s)
-    verdict = judge(life, rules, {})
+    verdict = judge(life, rules, beside_the_cost(life.values, course, market, created))
     found, left, evens = opportunities.planned(life, lifecycle, market, created=created)
-    expires = [
-        opportunities.price_expiry(market.price_date, created),
-        *opportunities.traffic_expiries(requests_per_s, lifecycle.growth_per_month, verdict.flips_when, created),
-        Expiry(what="another model, device or runtime is put to use", on=None, because="its cost and its quality are others"),
-    ]
+    outlook = opportunities.outlook(found, left, _expiries(market, verdict, created), lifecycle.horizon_months)
     return Classification(
         schema_version=SCHEMA_VERSION,
         created=created,
@@ -51,10 +50,21 @@ def classify_workload(
         workload=name,
         requests_per_s=requests_per_s,
         horizon_months=lifecycle.horizon_months,
+        headline=headline(life, lifecycle, market, verdict, outlook, created=created),
         verdict=msgspec.structs.replace(verdict, break_evens=tuple(evens)),
-        outlook=_beside_training(opportunities.outlook(found, left, expires, lifecycle.horizon_months), verdict),
+        outlook=_beside_training(outlook, verdict),
+        energy=lifetime_energy(life.figures, market),
         assumed=tuple(entry for entry in assumptions(life) if entry.input not in NOT_TOLD),
     )
+
+
+def _expiries(market: Market, verdict: Verdict, created: str) -> list[Expiry]:
+    return [
+        opportunities.price_expiry(market.price_date, created),
+        *opportunities.vendor_expiry(market, created),
+        *opportunities.traffic_expiries(verdict.flips_when),
+        Expiry(what="another model, device or runtime is put to use", on=None, because="its cost and its quality are others"),
+    ]
 
 
 def _beside_training(outlook: Outlook, verdict: Verdict) -> Outlook:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from advisor import __version__, units
 from advisor.decide import integer_program
 from advisor.decide.integer_program import Limit
-from advisor.decide.lifetime import cost as lifecycle
+from advisor.decide.lifetime import combining
+from advisor.decide.lifetime.contradiction import forbidden
 from advisor.decide.lifetime.inputs import Life, Market
 from advisor.decide.lifetime.levers import effort_days, judged, once_usd
 from advisor.decide.lifetime.moves import Move
@@ -17,9 +18,6 @@ from advisor.schema.portfolio import Choice, Portfolio, PortfolioEntry, Portfoli
 from advisor.schema.record import SCHEMA_VERSION, Exclusion
 from advisor.schema.workload import Lifecycle
 
-# Of these only one can be pulled: what the one changes is gone with the other.
-EXCLUSIVE = ({"distil", "fine-tune-small"}, {"reserve", "spot"})
-ALONE = {"to-api"}  # with it there is nothing left to change
 ROUNDING_USD = 0.005
 
 
@@ -106,7 +104,7 @@ def _bundles(index: int, member: Member, moves: Sequence[Move]) -> list[Bundle]:
     for size in range(len(allowed) + 1):
         for picked in combinations(allowed, size):
             ids = {move.lever.id for move in picked}
-            if set(member.entry.must) <= ids and _fit_together(ids):
+            if set(member.entry.must) <= ids and combining.fit_together(ids):
                 found.append(_bundle(index, member, picked))
     if not found:
         raise InputError(
@@ -116,18 +114,9 @@ def _bundles(index: int, member: Member, moves: Sequence[Move]) -> list[Bundle]:
     return found
 
 
-def _fit_together(ids: set[str]) -> bool:
-    return not any(len(ids & group) > 1 for group in EXCLUSIVE) and not (ids & ALONE and len(ids) > 1)
-
-
 def _bundle(index: int, member: Member, picked: tuple[Move, ...]) -> Bundle:
     x = member.life.values
-    after = x
-    for move in picked:
-        after = move.changed(after)
-    lines = tuple(sorted({line for move in picked for line in move.lines}))
-    before_usd, after_usd = lifecycle.by_month(x, lines), lifecycle.by_month(after, lines)
-    saving = 0.0 if before_usd is None or after_usd is None else math.fsum(before_usd) - math.fsum(after_usd)
+    saving = combining.saved_usd(picked, x)
     once = {move.lever.id: once_usd(move, x)[0] for move in picked}
     training = math.fsum(once[move.lever.id] for move in picked if move.lever.side == "training")
     days = math.fsum(effort_days(move, x).value for move in picked)
@@ -147,6 +136,9 @@ def _choice(bundle: Bundle, member: Member, bundles: Sequence[Bundle]) -> Choice
         because = f"saves {units.usd(bundle.saving_usd)} in {horizon} for {units.usd(bundle.once_usd)} once"
         if _net(best) > _net(bundle):
             because += f"; with more money: {_named(best)}"
+    not_allowed = forbidden(member.life)
+    if not_allowed is not None:
+        because = f"not allowed as planned: {not_allowed}; {because}"
     return Choice(
         workload=member.name,
         levers=tuple(move.lever.title for move in bundle.moves),

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from advisor.decide.lifetime.given import GIVEN
-from advisor.decide.lifetime.inputs import Device, Market, TokenPrices
+from advisor.decide.lifetime.inputs import Device, Market, TokenPrices, has_work
 from advisor.errors import InputError
 from advisor.files import catalog
 from advisor.schema.catalog import Constant, Hardware, LifetimeModel, Price
@@ -42,8 +42,17 @@ def market_of(
     priced = [entry.usd_per_hour for name, entry in devices.items() if entry.usd_per_hour is not None and not is_given.get(name)]
     dates = [constant.source.date for constant in priced if constant.source.what != GIVEN]
     dates += [entry.date for entry in tokens if entry is not None]
+    model = lifetime_model()
+    if own is None and model.usual_device is not None and has_work(lifecycle):
+        # Nobody said which device: the usual one costs what it would cost if it were named.
+        usual = _device(catalog.read_device(model.usual_device), hardware or HardwareChoice(), books or _books(hardware, beside))
+        if usual.usd_per_hour is not None:
+            model = msgspec.structs.replace(model, constants={**model.constants, "device_usd_per_hour": usual.usd_per_hour})
+            dates += (
+                [usual.usd_per_hour.source.date] if usual.usd_per_hour.source.what != GIVEN and not is_given.get(None) else []
+            )
     return Market(
-        model=lifetime_model(),
+        model=model,
         device=devices[own] if own else None,
         training_device=devices[training] if training else None,
         others=tuple(devices[name] for name in (options.alternative_devices if options else ())),

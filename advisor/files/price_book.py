@@ -55,15 +55,34 @@ def import_any(path: Path, *, layout: str, date: str, into: Path | None) -> tupl
 
 
 def import_prices(path: Path, *, layout: str, date: str, into: Path) -> Imported:
-    """Add the prices of a file to the book `into`, where a later price of the same machine takes the place of an earlier one."""
+    """Add the prices of a file to the book `into`; of two prices of the same machine the one of the later day stays.
+
+    Of two of the same day the one that is imported stays: it is the correction.
+    """
     rows = list(LAYOUTS[layout](path, date))
     kept, left_out = guarded(rows)
     if not kept:
         raise InputError(f"{path}: holds no price in the layout {layout!r}", hint=f"--layout takes: {', '.join(LAYOUTS)}")
     known = read_price_book(into) if into.is_file() else ()
-    book = {(entry.provider, entry.region, entry.instance, entry.term): entry for entry in (*known, *kept)}
+    # A later entry of a dict takes the place of an earlier one, and sorting keeps the order within a day.
+    book = {(entry.provider, entry.region, entry.instance, entry.term): entry for entry in sorted((*known, *kept), key=_day)}
     write_atomically(into, _text(book.values()).encode())
-    return Imported(kept, left_out)
+    standing = [book[entry.provider, entry.region, entry.instance, entry.term] for entry in kept]
+    stay = tuple(entry for entry, stands in zip(kept, standing, strict=True) if stands is entry)
+    older = tuple(
+        f"{_machine(entry)}: of {entry.date}, and the book has one of {stands.date}"
+        for entry, stands in zip(kept, standing, strict=True)
+        if stands.date > entry.date
+    )
+    return Imported(stay, (*left_out, *older))
+
+
+def _day(entry: Price) -> str:
+    return entry.date
+
+
+def _machine(entry: Price) -> str:
+    return f"{entry.provider} {entry.region} {entry.instance} {entry.term} {entry.usd_per_hour:g} $/h"
 
 
 def guarded(rows: list[Price]) -> tuple[tuple[Price, ...], tuple[str, ...]]:
@@ -72,7 +91,7 @@ def guarded(rows: list[Price]) -> tuple[tuple[Price, ...], tuple[str, ...]]:
     kept, left_out = [], []
     for row in rows:
         usual = on_demand.get((row.provider, row.region, row.instance))
-        what = f"{row.provider} {row.region} {row.instance} {row.term} {row.usd_per_hour:g} $/h"
+        what = _machine(row)
         if row.usd_per_hour in SENTINELS:
             left_out.append(f"{what}: stands for no price")
         elif row.usd_per_hour > MOST_USD_PER_HOUR:

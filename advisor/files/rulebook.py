@@ -1,7 +1,9 @@
 """The rulebook: one argument a file, each refused unless it does what it says."""
 
+import re
 import string
 from collections.abc import Mapping
+from datetime import datetime
 from difflib import get_close_matches
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -11,24 +13,38 @@ from advisor.errors import InputError
 from advisor.files.records import read_own_yaml, read_yaml
 from advisor.schema.catalog import Rule, RuleExplanation
 
+DATE = re.compile(r"[0-9]{4}(-[0-9]{2}){0,2}")
 
-def read_rules(folder: Path) -> tuple[Rule, ...]:
+
+def read_rules(folder: Path, *, now: str) -> tuple[Rule, ...]:
     """Return the rules of a folder of YAML files, in order of their ids.
 
     Raises InputError, naming file and key, for a file that is not a rule, a condition that cannot be read or asks for an unknown
-    fact, a reason that quotes a fact the condition does not ask for, and an example that does not do what it says.
+    fact, a reason that quotes a fact the condition does not ask for, an example that does not do what it says, and a source whose
+    date is none or lies after `now`.
     """
-    return tuple(_read(path) for path in _files(folder))
+    return tuple(_read(path, now) for path in _files(folder))
 
 
-def rules_with(folder: Path | None) -> tuple[Rule, ...]:
+def rules_with(folder: Path | None, *, now: str) -> tuple[Rule, ...]:
     """Return the rules that come with advisor, and those of a folder of the user's: of one id the user's stands."""
     with as_file(files("advisor.rules")) as ours:
         # That these are sound is a test of advisor's; to check them again at every start takes longer than a verdict.
         found = {path.stem: read_own_yaml(path, Rule) for path in _files(ours)}
     if folder is not None:
-        found |= {rule.id: rule for rule in read_rules(folder)}
+        found |= {rule.id: rule for rule in read_rules(folder, now=now)}
     return tuple(found[id_] for id_ in sorted(found))
+
+
+def weight_that_turns(rules: tuple[Rule, ...]) -> float | None:
+    """Return the least weight that advisor's own rules decide by, where these rules do not reach it all together; else None.
+
+    Of advisor's rules on the share of serving one always fires: what weighs less than it beside it turns nothing.
+    """
+    with as_file(files("advisor.rules")) as ours:
+        own = [rule.weight for path in _files(ours) if (rule := read_own_yaml(path, Rule)).weight is not None]
+    least = min(weight for weight in own if weight is not None)
+    return least if sum(rule.weight or 0.0 for rule in rules) < least else None
 
 
 def _files(folder: Path) -> list[Path]:
@@ -38,9 +54,9 @@ def _files(folder: Path) -> list[Path]:
     return paths
 
 
-def rule_named(name: str, folder: Path | None) -> Rule:
+def rule_named(name: str, folder: Path | None, *, now: str) -> Rule:
     """Return one rule; raise InputError for a name that none of them has."""
-    rules = {rule.id: rule for rule in rules_with(folder)}
+    rules = {rule.id: rule for rule in rules_with(folder, now=now)}
     if name not in rules:
         near = get_close_matches(name, rules, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the rules are: {', '.join(rules)}"
@@ -60,15 +76,33 @@ def explained(rule: Rule) -> RuleExplanation:
     )
 
 
-def _read(path: Path) -> Rule:
+def _read(path: Path, now: str) -> Rule:
     rule = read_yaml(path, Rule)
     if rule.id != path.stem:
         raise InputError(f"{path}: id: {rule.id!r} is not the name of the file", hint=f"write id: {path.stem}")
+    _check_source(rule, path, now)
     _check_condition(rule, path)
     _check_reason(rule, path)
     _check_example(rule, path, rule.examples.fires, "fires")
     _check_example(rule, path, rule.examples.silent, "silent")
     return rule
+
+
+def _check_source(rule: Rule, path: Path, now: str) -> None:
+    """Refuse a date that is none: a day, a month or a year; and one that is still to come."""
+    date = rule.source.date
+    try:
+        # A month or a year begins on its first day.
+        day = datetime.strptime(date + "-01-01"[len(date) - 4 :], "%Y-%m-%d").date() if DATE.fullmatch(date) else None
+    except ValueError:
+        day = None
+    if day is None:
+        hint = "write the day of the publication, or of the assumption: 2026-11-28, 2026-11 or 2026"
+        raise InputError(f"{path}: source.date: {date!r} is no date", hint=hint)
+    if day > datetime.fromisoformat(now).date():
+        raise InputError(
+            f"{path}: source.date: {date} is still to come", hint=f"today is {now[:10]}: give the day on which it was said"
+        )
 
 
 def _check_condition(rule: Rule, path: Path) -> None:

@@ -23,7 +23,10 @@ MOST_USD_PER_MILLION = (
 
 
 def import_token_prices(path: Path, *, layout: str, date: str, into: Path) -> tuple[tuple[TokenPrice, ...], tuple[str, ...]]:
-    """Add the prices of a table to the book, a later one in the place of an earlier; return them, and what was left out with why."""
+    """Add the prices of a table to the book; return those that stay, and what was left out with why.
+
+    Of two prices of the same model the one of the later day stays, of the same day the one that is imported.
+    """
     tree = _json(path)
     kept, left_out = [], []
     for row in _litellm(tree) if layout == "litellm" else _openrouter(tree):
@@ -38,7 +41,8 @@ def import_token_prices(path: Path, *, layout: str, date: str, into: Path) -> tu
     if not kept:
         raise InputError(f"{path}: holds no token price in the layout {layout!r}", hint="give the table as it is published")
     known = read_token_book(into) if into.is_file() else ()
-    book = {(entry.provider, entry.model): entry for entry in (*known, *kept)}
+    # A later entry of a dict takes the place of an earlier one, and sorting keeps the order within a day.
+    book = {(entry.provider, entry.model): entry for entry in sorted((*known, *kept), key=_day)}
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -46,7 +50,17 @@ def import_token_prices(path: Path, *, layout: str, date: str, into: Path) -> tu
         ["" if (value := getattr(entry, name)) is None else value for name in COLUMNS] for _, entry in sorted(book.items())
     )
     write_atomically(into, out.getvalue().encode())
-    return tuple(kept), tuple(left_out)
+    stay = tuple(entry for entry in kept if book[entry.provider, entry.model] is entry)
+    older = [
+        f"{entry.provider} {entry.model}: of {entry.date}, and the book has a newer one"
+        for entry in kept
+        if book[entry.provider, entry.model] is not entry and book[entry.provider, entry.model].date > entry.date
+    ]
+    return stay, (*left_out, *older)
+
+
+def _day(entry: TokenPrice) -> str:
+    return entry.date
 
 
 def _fault(row: dict[str, Any]) -> str | None:

@@ -200,10 +200,10 @@ class Rule(Record, frozen=True, kw_only=True):
     id: Name
     title: Name
     favours: Class
-    weight: Positive
+    weight: Positive | None = None  # None: context, told beside the verdict and not weighed
     when: Name  # a condition on known facts; decide/verdict/condition_parser.py has the language
     why: Name  # what the report says when it fires; {fact} stands for the fact's value
-    source: Source
+    source: Source  # a publication with its date, or our assumption with the day on which it was made
     examples: RuleExamples
 
 
@@ -248,6 +248,9 @@ Phase = Literal["prefill-heavy", "balanced", "decode-heavy"]
 class LifetimeModel(Record, frozen=True, kw_only=True):
     """The catalogue of the lifetime cost."""
 
+    usual_device: Name | None = (
+        None  # whose rates stand among the constants, where a workload names no device; its price is that of the lists
+    )
     constants: dict[str, Constant]
     levers: tuple[Lever, ...]
     serving_mfu: dict[Phase, Constant] = {}  # share of the peak that serving reaches at full load, by what requests consist of

@@ -5,6 +5,10 @@ from typing import Literal
 from advisor.schema.catalog import Class
 from advisor.schema.record import Estimate, Exclusion, Record
 
+# What nobody gave a range for is moved by as much as traffic and utilization are usually known to, at the narrower end of a factor of
+# 1.5 to 2 (the rules on the share of serving say so, too).
+USUAL_FACTOR = 1.5
+
 Kind = Literal["inference", "fine-tuning", "data", "pre-training"]
 
 
@@ -24,7 +28,7 @@ class Finding(Record, frozen=True, kw_only=True):
     title: str
     outcome: Literal["fires", "silent", "unknown"]
     favours: Class
-    weight: float
+    weight: float | None  # None: context, which the verdict does not weigh
     why: str  # for an unknown outcome: the facts that are missing
 
 
@@ -42,6 +46,7 @@ class Flip(Record, frozen=True, kw_only=True):
     """The nearest value of one input, all others as they are, at which the verdict turns."""
 
     input: str
+    key: str  # of the workload file
     now: float
     at: float  # on this side of it the verdict stands, beyond it does not
     direction: Literal["below", "above"]
@@ -63,6 +68,23 @@ class BreakEven(Record, frozen=True, kw_only=True):
     because: str
 
 
+class Moved(Record, frozen=True, kw_only=True):
+    """An input that was moved by itself to see whether the verdict stands: to the ends of its interval, or by as much as is usual."""
+
+    input: str
+    low: float
+    high: float
+    has_range: bool  # False: nobody gave an interval, and it was moved by a factor
+
+
+class LifetimeEnergy(Record, frozen=True, kw_only=True):
+    """What the model takes and emits over the horizon; None with the reason in `because`."""
+
+    kwh: Estimate | None
+    carbon_kg: Estimate | None
+    because: str
+
+
 class Verdict(Record, frozen=True, kw_only=True):
     """Whether money goes into inference or training; None where the facts do not suffice."""
 
@@ -70,8 +92,9 @@ class Verdict(Record, frozen=True, kw_only=True):
     because: str
     shares: dict[str, Estimate]  # of the lifetime cost, by kind; empty when unknown
     findings: tuple[Finding, ...]
-    robust: bool | None = None  # the same at both ends of every interval; None: there is no verdict
-    turned_by: tuple[str, ...] = ()  # the ends of intervals that would turn it, in words
+    robust: bool | None = None  # the same at both ends of all that was moved; None: there is no verdict
+    moved: tuple[Moved, ...] = ()  # those without a range first
+    turned_by: tuple[str, ...] = ()  # the ends that would turn it, in words
     flips_when: tuple[Flip, ...] = ()  # the nearest first
     lines: tuple[CostLine, ...] = ()
     total_usd: Estimate | None = None
@@ -125,6 +148,8 @@ class Classification(Record, frozen=True, kw_only=True):
     workload: str
     requests_per_s: float
     horizon_months: float
+    headline: str  # what to do, with the money; what contradicts itself; or what is missing
     verdict: Verdict
     outlook: Outlook
+    energy: LifetimeEnergy
     assumed: tuple[Assumption, ...]

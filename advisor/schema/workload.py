@@ -162,6 +162,7 @@ class LifeSituation(Record, frozen=True, kw_only=True):
     knowledge_updates_per_year: NonNegative | None = None  # how often what it has to know changes
     data_must_stay: bool | None = None  # requests may not leave the company, the country or the building
     is_regulated: bool | None = None  # every release of the model has to be validated
+    models_of_one_base: Count | None = None  # fine-tuned models of the same base that are served, this one among them
     budget_usd: Positive | None = None  # for all of it over the horizon
 
 

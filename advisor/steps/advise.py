@@ -114,7 +114,7 @@ def request_of(
     are_measured = {site.hardware.id for site in measured.sites} >= {place.hardware.id for place in where.offered}
     return Request(
         workload=workload,
-        rules=rules_with(rules_folder),
+        rules=rules_with(rules_folder, now=now),
         profile_sha256=profile_sha256,
         profile_path=profile_path.name,
         created=now,

@@ -6,8 +6,8 @@ from advisor import units
 from advisor.schema.catalog import RuleExplanation
 from advisor.schema.lifetime import Classification, CostLine, Opportunity
 from advisor.schema.portfolio import PortfolioPlan
-from advisor.tell.words.figures import as_text, figure
-from advisor.tell.words.life import NOT_PAID_BACK, answer, firmness, flips
+from advisor.tell.words.figures import Figure, Sentence, as_text, figure
+from advisor.tell.words.life import NOT_PAID_BACK, answer, energy, firmness, flips, spoken_for
 from advisor.tell.words.portfolio import portfolio_words
 
 WIDTH = 110
@@ -18,15 +18,18 @@ def classification_text(told: Classification) -> str:
     """Return the classification as paragraphs and aligned lines, ending in a newline."""
     verdict = told.verdict
     parts = [
-        f"{told.workload}: {answer(told)}",
-        _filled(verdict.because),
+        _filled(f"{told.workload}: {told.headline}."),
+        _filled(f"{answer(told)[0].upper()}{answer(told)[1:]}. {verdict.because}"),
         _firmness(told),
         _costs(told),
+        _filled(_said(energy(told))),
         _filled(told.outlook.answer),
         _opportunities(told.outlook.opportunities),
-        "Until when: "
-        + "; ".join(f"{entry.what}{f' ({entry.on})' if entry.on else ''}" for entry in told.outlook.expires_when)
-        + ".",
+        _filled(
+            "Until when: "
+            + "; ".join(f"{entry.what}{f' ({entry.on})' if entry.on else ''}" for entry in told.outlook.expires_when)
+            + "."
+        ),
         _findings(told),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -40,6 +43,10 @@ def _firmness(told: Classification) -> str:
     return "\n".join(
         _filled(line) for line in (firmness(verdict) + (ends if verdict.turned_by else ""), *flips(verdict, MOST_TURNS))
     )
+
+
+def _said(sentence: Sentence) -> str:
+    return "".join(as_text(part) if isinstance(part, Figure) else str(part) for part in sentence)
 
 
 def _costs(told: Classification) -> str:
@@ -78,20 +85,23 @@ def _paid_back(entry: Opportunity) -> str:
 def _findings(told: Classification) -> str:
     firing = [entry for entry in told.verdict.findings if entry.outcome == "fires"]
     silent, unknown = (sum(entry.outcome == outcome for entry in told.verdict.findings) for outcome in ("silent", "unknown"))
-    lines = [_filled(f"- {entry.title} ({entry.favours}, {entry.rule}). {entry.why}", "  ") for entry in firing]
+    lines = [_filled(f"- {entry.title} ({spoken_for(entry)}, {entry.rule}). {entry.why}", "  ") for entry in firing]
     return "\n".join((*lines, f"{silent} rules are silent, {unknown} ask for what is not known (--format md tells all)."))
 
 
 def explanation_text(told: RuleExplanation) -> str:
     """Return a rule as prose, ending in a newline."""
     rule = told.rule
+    weighs = (
+        "as context, which the verdict does not weigh" if rule.weight is None else f"with a weight of {units.number(rule.weight)}"
+    )
     facts = "; ".join(f"{name}, {meaning}" for name, meaning in told.facts.items())
     return "\n".join(
         (
             f"{rule.title} ({rule.id})",
             "",
             _filled(
-                f"This rule speaks for {rule.favours} with a weight of {units.number(rule.weight)}. It fires when {rule.when}. It asks for "
+                f"This rule speaks for {rule.favours} {weighs}. It fires when {rule.when}. It asks for "
                 f"{facts}. Where one that is not known could turn it, the rule is unknown, which is neither a yes nor a no."
             ),
             "",

@@ -13,7 +13,7 @@ from advisor.tell.words.advice import advice_words
 from advisor.tell.words.evidence import evidence_rows, input_rows, model_rows
 from advisor.tell.words.figures import GLOSSARY, Figure, as_text, figure, known, setting
 from advisor.tell.words.job import job_rows, job_words
-from advisor.tell.words.life import classification_words, life_of_advice, life_words, share_rows
+from advisor.tell.words.life import classification_words, life_of_advice, life_words, share_rows, spoken_for
 from advisor.tell.words.portfolio import portfolio_words
 from advisor.tell.words.tables import (
     columns,
@@ -83,6 +83,7 @@ WORDS = (
     setting_rows,
     setting,
     share_rows,
+    spoken_for,
     variant_rows,
 )
 # What ends a file that is escaped; all else is plain text.

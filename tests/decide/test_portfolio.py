@@ -1,7 +1,7 @@
 """The portfolio: the best of all plans within the budget, found without trying them all, and levers that are not counted twice."""
 
 import math
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import msgspec
 import pytest
@@ -9,12 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.decide.integer_program import Limit, choose
+from advisor.decide.lifetime import combining
+from advisor.decide.lifetime.combining import fit_together
+from advisor.decide.lifetime.fleet import serving_by_month
+from advisor.decide.lifetime.inputs import Market
 from advisor.decide.lifetime.levers import judged
-from advisor.decide.portfolio import Member, _bundle, _fit_together, plan
+from advisor.decide.portfolio import Member, _bundle, plan
 from advisor.errors import InputError
 from advisor.schema.portfolio import Portfolio, PortfolioEntry
-from tests.decide.lifetime.test_payback import EVERYTHING, WITH_ALL
-from tests.lives import life
+from advisor.schema.workload import LifeServing, LifeSituation
+from tests.decide.lifetime.test_payback import API, EVERYTHING, WITH_ALL
+from tests.lives import MARKET, life
 
 NOW = "2026-11-22T08:00:00+00:00"
 
@@ -68,7 +73,7 @@ def test_no_set_of_levers_within_the_budget_is_left_more_of(budget_usd):
     for entry in members:
         moves, _ = judged(entry.life, entry.lifecycle, entry.market)
         sets = [picked for size in range(len(moves) + 1) for picked in combinations(moves, size)]
-        every.append([_bundle(0, entry, picked) for picked in sets if _fit_together({move.lever.id for move in picked})])
+        every.append([_bundle(0, entry, picked) for picked in sets if fit_together({move.lever.id for move in picked})])
     best = max(
         math.fsum(bundle.saving_usd - bundle.once_usd for bundle in picked)
         for picked in product(*every)
@@ -129,6 +134,54 @@ def test_what_cannot_be_done_is_refused(must, never, budget_usd, said):
 def test_where_nothing_saves_nothing_is_spent():
     idle = msgspec.structs.replace(EVERYTHING, horizon_months=0.1, fine_tunings_per_year=0.0, data=None, labels_usd=0.0)
 
-    found = planned_for([member("one", 1e-4, planned=idle)], 1e6)
+    found = planned_for([member("one", 1e-4, planned=idle, never=("to-api",))], 1e6)
 
     assert (0, None, ()) == (found.spent_usd, found.share_for_inference, found.choices[0].levers)
+
+
+PRICES_LAST = {"reserve", "spot"}
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.permutations(range(9)), st.floats(-2, 4))
+def test_the_order_in_which_levers_are_named_changes_no_saving(order, logarithm):
+    there = life(EVERYTHING, 10**logarithm, WITH_ALL)
+    moves, _ = judged(there, EVERYTHING, WITH_ALL)
+    shuffled = [moves[at] for at in order if at < len(moves)]
+    together = [
+        move for at, move in enumerate(shuffled) if combining.fit_together({entry.lever.id for entry in shuffled[: at + 1]})
+    ]
+
+    assert combining.saved_usd(together, there.values) == combining.saved_usd(together[::-1], there.values)
+    ids = [move.lever.id for move in combining.in_order(together)]
+    assert not any(earlier in PRICES_LAST and later not in PRICES_LAST for earlier, later in pairwise(ids))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.floats(-2, 4))
+def test_a_reserved_price_is_that_of_the_devices_that_were_chosen(logarithm):
+    there = life(EVERYTHING, 10**logarithm, WITH_ALL)
+    moves = {move.lever.id: move for move in judged(there, EVERYTHING, WITH_ALL)[0]}
+    moved = moves["other-device"].changed(there.values)
+
+    chosen_first = math.fsum(serving_by_month(there.values)) - math.fsum(serving_by_month(moves["reserve"].changed(moved)))
+
+    both = combining.saved_usd((moves["reserve"], moves["other-device"]), there.values)
+    assert chosen_first == pytest.approx(both)
+
+
+def test_every_lever_has_its_place_in_the_order():
+    ours = {lever.id for lever in MARKET.model.levers}
+    measured = {"configure", "switch-variant", "speculate"}  # of a model file, or never a saving
+
+    assert ours - measured == set(combining.ORDER)
+
+
+def test_a_workload_that_may_not_be_served_as_planned_is_told_so():
+    api = msgspec.structs.replace(EVERYTHING, serving=LifeServing(api_model="api"), situation=LifeSituation(data_must_stay=True))
+    market = Market(model=MARKET.model, api=API)
+    entry = Member(PortfolioEntry(workload="one"), "one", life(api, 1.0, market), api, market)
+
+    found = plan(Portfolio(name="a test", budget_usd=1e4, workloads=(entry.entry,)), [entry], created=NOW)
+
+    assert found.choices[0].because.startswith("Not allowed as planned: requests may not leave the house")

@@ -1,9 +1,13 @@
 """Claims about prices: which offer is taken, how old it is, and what is not believed of other people's tables."""
 
+import json
+from datetime import date
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from advisor.errors import InputError
 from advisor.files.catalog import read_device, read_token_book, read_token_prices
@@ -205,3 +209,39 @@ def test_a_wrong_name_is_refused_with_the_nearest() -> None:
         read_device("a100_80_smx")
 
     assert "a100_80_sxm" in (refused.value.hint or "")
+
+
+ROW = "provider,region,instance,term,usd_per_hour,date,source\naws,r,m,on-demand,{usd},{date},a test\n"
+some_days = st.dates(date(2020, 1, 1), date(2026, 11, 28)).map(date.isoformat)
+
+
+@given(st.lists(st.tuples(some_days, st.floats(0.01, 99)), min_size=1, max_size=6))
+def test_of_two_prices_of_a_machine_the_one_of_the_later_day_stays_in_whatever_order_they_are_imported(tmp_path_factory, prices):
+    folder = tmp_path_factory.mktemp("book")
+    for day, usd in prices:
+        (folder / "some.csv").write_text(ROW.format(usd=usd, date=day))
+        done = import_prices(folder / "some.csv", layout="own", date=day, into=folder / "book.csv")
+        [stands] = read_price_book(folder / "book.csv")
+        assert bool(done.prices) == ((stands.date, stands.usd_per_hour) == (day, usd))
+        assert done.prices or "has one of" in done.left_out[0]
+
+    [stands] = read_price_book(folder / "book.csv")
+
+    latest = max(day for day, _ in prices)
+    assert (latest, [usd for day, usd in prices if day == latest][-1]) == (stands.date, stands.usd_per_hour)
+
+
+@given(st.lists(st.tuples(some_days, st.floats(0.01, 99)), min_size=1, max_size=6))
+def test_of_two_prices_of_a_token_the_one_of_the_later_day_stays(tmp_path_factory, prices):
+    folder = tmp_path_factory.mktemp("book")
+    for day, usd in prices:
+        cost = usd / 1e6
+        entry = {"m": {"mode": "chat", "litellm_provider": "p", "input_cost_per_token": cost, "output_cost_per_token": cost}}
+        (folder / "some.json").write_text(json.dumps(entry))
+        import_token_prices(folder / "some.json", layout="litellm", date=day, into=folder / "book.csv")
+
+    [stands] = read_token_book(folder / "book.csv")
+
+    latest = max(day for day, _ in prices)
+    assert latest == stands.date
+    assert [usd for day, usd in prices if day == latest][-1] == pytest.approx(stands.usd_per_million_input_tokens)

@@ -13,7 +13,8 @@ from advisor.decide.verdict.rules import condition, outcome
 from advisor.errors import InputError
 from advisor.files.rulebook import explained, read_rules, rule_named, rules_with
 
-RULES = read_rules(resources.files("advisor.rules"))
+NOW = "2026-11-28T08:00:00+00:00"
+RULES = read_rules(resources.files("advisor.rules"), now=NOW)
 SHARE_RULES = {"inference-dominates", "training-dominates", "neither-dominates"}
 SOUND = {
     "id": "busy",
@@ -67,13 +68,36 @@ def test_of_the_rules_on_the_share_of_serving_exactly_one_fires(share):
     assert len(fire) == 1
 
 
-@pytest.mark.parametrize("favours", ["inference", "fine-tuning", "pre-training", "mixed"])
-def test_all_lesser_arguments_for_one_side_together_do_not_outweigh_the_share_of_the_cost(favours):
-    lesser = sum(rule.weight for rule in RULES if "inference_share" not in rule.when and rule.favours == favours)
-    on_shares = min(rule.weight for rule in RULES if "inference_share" in rule.when)
+def test_what_weighs_hangs_on_the_share_of_serving_and_all_else_is_context():
+    assert {rule.id for rule in RULES if rule.weight is not None} == {rule.id for rule in RULES if "inference_share" in rule.when}
 
-    # Beside the share itself one more may speak for a side: what outweighs it has twice its weight.
-    assert lesser < on_shares
+
+@pytest.mark.parametrize("date", ["2026-11-28", "2026-11", "2026", "1999-12-31"])
+def test_a_source_has_the_date_of_a_day_a_month_or_a_year(tmp_path, date):
+    write(tmp_path, SOUND | {"source": {"what": "a test", "date": date}})
+
+    assert [date] == [rule.source.date for rule in read_rules(tmp_path, now=NOW)]
+
+
+@pytest.mark.parametrize(
+    ("date", "said"),
+    [
+        ("2026-11-29", "2026-11-29 is still to come"),
+        ("2026-12", "2026-12 is still to come"),
+        ("2031", "2031 is still to come"),
+        ("last week", "'last week' is no date"),
+        ("2026-02-30", "'2026-02-30' is no date"),
+        ("2026-13", "'2026-13' is no date"),
+        ("22.11.2026", "'22.11.2026' is no date"),
+        ("2026-1-2", "'2026-1-2' is no date"),
+        ("0000", "'0000' is no date"),
+    ],
+)
+def test_a_source_without_a_date_or_from_the_future_is_refused_with_file_and_key(tmp_path, date, said):
+    write(tmp_path, SOUND | {"source": {"what": "a test", "date": date}})
+
+    with pytest.raises(InputError, match=f"busy.yaml: source.date: {said}"):
+        read_rules(tmp_path, now=NOW)
 
 
 def test_there_are_rules_on_everything_that_a_verdict_turns_on():
@@ -103,19 +127,19 @@ def test_rules_of_the_user_stand_beside_those_of_advisor_and_in_place_of_one_wit
     for name in ("busy", "short-life"):
         (tmp_path / f"{name}.yaml").write_bytes(msgspec.yaml.encode(SOUND | {"id": name}))
 
-    rules = {rule.id: rule for rule in rules_with(tmp_path)}
+    rules = {rule.id: rule for rule in rules_with(tmp_path, now=NOW)}
 
     assert rules.keys() == {rule.id for rule in RULES} | {"busy"}
     assert rules["short-life"].when == SOUND["when"]
 
 
 def test_the_rules_that_start_with_advisor_are_those_that_were_checked():
-    assert RULES == rules_with(None)
+    assert RULES == rules_with(None, now=NOW)
 
 
 @pytest.mark.parametrize("name", [rule.id for rule in RULES])
 def test_a_rule_is_explained_with_its_facts_its_examples_and_its_source(name):
-    told = explained(rule_named(name, None))
+    told = explained(rule_named(name, None, now=NOW))
 
     assert set(condition(told.rule.when).facts) == told.facts.keys()
     assert "{" not in told.says and told.example and told.counterexample
@@ -126,7 +150,7 @@ def test_a_rule_is_explained_whose_example_leaves_a_fact_out(tmp_path):
     rule = SOUND | {"when": "utilization_fraction > 0.8 or replicas > 1", "examples": {"fires": fires, "silent": SOUND_SILENT}}
     write(tmp_path, rule)
 
-    assert "unknown replicas work 90 % of the time." == explained(rule_named("busy", tmp_path)).says
+    assert "unknown replicas work 90 % of the time." == explained(rule_named("busy", tmp_path, now=NOW)).says
 
 
 def test_the_rule_in_the_readme_is_sound(tmp_path):
@@ -134,7 +158,7 @@ def test_the_rule_in_the_readme_is_sound(tmp_path):
     [text] = re.findall(r"```yaml\n(id: (?:.|\n)*?)```", readme)
     (tmp_path / f"{text.split()[1]}.yaml").write_text(text, encoding="utf-8")
 
-    assert 1 == len(read_rules(tmp_path))
+    assert 1 == len(read_rules(tmp_path, now=NOW))
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1) | st.lists(st.sampled_from(PIECES)).map(" ".join))
@@ -143,14 +167,14 @@ def test_whatever_a_user_writes_for_a_condition_is_read_or_refused_with_file_and
     write(folder, SOUND | {"when": when})
 
     try:
-        read_rules(folder)
+        read_rules(folder, now=NOW)
     except InputError as error:
         assert "busy.yaml: " in error.fault and error.hint
 
 
 def test_a_rule_that_is_not_there_is_refused_with_the_nearest():
     with pytest.raises(InputError) as refusal:
-        rule_named("inference-dominate", None)
+        rule_named("inference-dominate", None, now=NOW)
 
     assert "did you mean 'inference-dominates'" in refusal.value.hint
 
@@ -159,7 +183,7 @@ def test_rules_are_read_in_order_of_their_ids(tmp_path):
     for name in ("b", "c", "a"):
         (tmp_path / f"{name}.yaml").write_bytes(msgspec.yaml.encode(SOUND | {"id": name}))
 
-    assert [rule.id for rule in read_rules(tmp_path)] == ["a", "b", "c"]
+    assert [rule.id for rule in read_rules(tmp_path, now=NOW)] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +250,7 @@ def test_a_file_that_is_no_sound_rule_is_refused_with_its_name_and_key(tmp_path,
     write(tmp_path, SOUND | change)
 
     with pytest.raises(InputError) as refusal:
-        read_rules(tmp_path)
+        read_rules(tmp_path, now=NOW)
 
     assert "busy.yaml: " in refusal.value.fault
     assert complaint in refusal.value.fault
@@ -235,4 +259,4 @@ def test_a_file_that_is_no_sound_rule_is_refused_with_its_name_and_key(tmp_path,
 
 def test_a_folder_without_rules_is_refused_for_a_verdict_without_rules_says_nothing(tmp_path):
     with pytest.raises(InputError, match="holds no rules"):
-        read_rules(tmp_path)
+        read_rules(tmp_path, now=NOW)

@@ -56,8 +56,8 @@ def advisor(tmp_path, monkeypatch, capsys):
 def test_the_answer_comes_first_and_says_how_firm_it_is(advisor):
     status, out, err = advisor("classify", SCENARIO, "--now", NOW)
 
-    assert (0, "", "content-moderation: dominated by inference") == (status, err, out.splitlines()[0])
-    assert "Not robust" in out and "It turns " in out and "Until when: " in out
+    assert (0, "", "content-moderation: ") == (status, err, out[:20])
+    assert "Dominated by inference. " in out and "Not robust" in out and "It turns " in out and "Until when: " in out
 
 
 def test_nothing_that_takes_long_to_load_is_loaded():
@@ -190,14 +190,30 @@ def test_rules_of_the_user_take_part_in_the_verdict(advisor, tmp_path):
 
     _, out, _ = advisor("classify", SCENARIO, "--rules", "mine")
 
-    assert "dominated by pre-training" in out and "all-mine" in out
+    assert "Dominated by pre-training" in out and "all-mine" in out
 
 
 def test_sound_rules_pass_their_test(advisor, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "busy.yaml").write_text(RULE)
 
-    assert (0, "busy: fires and stays silent as its examples say\n", "") == advisor("rules", "test", "mine")
+    (tmp_path / "mine" / "heavy.yaml").write_text(RULE.replace("busy", "heavy").replace("weight: 1\n", "weight: 11\n"))
+    (tmp_path / "mine" / "told.yaml").write_text(RULE.replace("busy", "told").replace("weight: 1\n", ""))
+
+    status, out, err = advisor("rules", "test", "mine")
+
+    sound = "fires and stays silent as its examples say"
+    assert (0, "") == (status, err)
+    assert out.splitlines() == [f"busy: {sound}", f"heavy: {sound}", f"told: {sound}; it is context, which no verdict weighs"]
+
+
+def test_a_rule_that_could_turn_no_verdict_is_told_so(advisor, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "busy.yaml").write_text(RULE)
+
+    _, out, _ = advisor("rules", "test", "mine")
+
+    assert out.endswith("its weight of 1 turns no verdict beside the 10 of serving's share: leave `weight` out\n")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +246,7 @@ def test_a_rule_is_explained_as_prose(advisor):
 
     assert 0 == status
     assert out.startswith("Agents multiply the tokens of a request (agents-multiply)")
-    assert "speaks for inference with a weight of 0.5" in out and "Source: Anthropic" in out
+    assert "speaks for inference as context, which the verdict does not weigh" in out and "Source: Anthropic" in out
 
 
 def test_a_portfolio_is_planned_and_told(advisor, tmp_path):

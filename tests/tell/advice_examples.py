@@ -290,7 +290,13 @@ def firm_verdict() -> Verdict:
         turned_by=("$200 a label: mixed",),
         flips_when=(
             Flip(
-                input="requests_per_s", now=60.0, at=0.47, direction="below", becomes="mixed", told="below 41,000 requests a day"
+                input="requests_per_s",
+                key="traffic.requests_per_s",
+                now=60.0,
+                at=0.47,
+                direction="below",
+                becomes="mixed",
+                told="below 41,000 requests a day",
             ),
         ),
         lines=(

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from advisor.schema.advice import Candidate, Certificate, OfflineAdvice, OfflineChoice
-from advisor.schema.lifetime import Assumption, Classification
+from advisor.schema.lifetime import Assumption, Classification, LifetimeEnergy
 from advisor.schema.portfolio import Choice, PortfolioPlan
 from advisor.schema.record import SCHEMA_VERSION, Exclusion, Record
 from advisor.schema.workload import HardwareChoice, OfflineWorkload, Volume
@@ -70,8 +70,12 @@ def classification() -> Classification:
         workload="support | search",
         requests_per_s=60.0,
         horizon_months=12.0,
+        headline="reserve the always-on devices for a year (saves about $890 a year, $600 to $1,200, for about $450 once)",
         verdict=firm_verdict(),
         outlook=made,
+        energy=LifetimeEnergy(
+            kwh=about(15_000.0, "assumed", "device hours x watts"), carbon_kg=about(5_500.0, "assumed", "the grid"), because=""
+        ),
         assumed=tuple(
             Assumption(
                 input=f"lifecycle.input_{number}",
@@ -86,7 +90,12 @@ def classification() -> Classification:
 
 def undecided() -> Classification:
     """A verdict that is not known."""
-    return replace(classification(), verdict=keep().verdict)
+    return replace(
+        classification(),
+        headline="not known whether serving or training dominates",
+        verdict=keep().verdict,
+        energy=LifetimeEnergy(kwh=None, carbon_kg=None, because="give lifecycle.model and lifecycle.request"),
+    )
 
 
 def portfolio() -> PortfolioPlan:

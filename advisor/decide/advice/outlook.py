@@ -92,12 +92,8 @@ def _expiries(home: SiteUnderLoad, shown: Prediction, planned: Lifecycle, verdic
     runtime = ", ".join(f"{name} {version}" for name, version in sorted(home.service.versions.items()))
     return [
         opportunities.price_expiry(None, created),
-        *(
-            [opportunities.capacity_expiry(rate, capacity.low, growth, created)]
-            if capacity is not None and shown.meets_slo
-            else []
-        ),
-        *opportunities.traffic_expiries(rate, growth, verdict.flips_when, created),
+        *(opportunities.capacity_expiry(rate, capacity.low, growth, created) if capacity is not None and shown.meets_slo else []),
+        *opportunities.traffic_expiries(verdict.flips_when),
         Expiry(
             what=f"the model is no longer sha256 {home.model.sha256[:12]}",
             on=None,

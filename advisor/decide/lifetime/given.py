@@ -14,6 +14,7 @@ GIVEN = "the workload file"
 SECTIONS = ("model", "request", "serving", "owned", "edge", "fine_tuning", "pre_training", "data", "team")
 # "a review of each of four releases": what a source says of a sum that stands for so many.
 OF_EACH_RELEASE = re.compile(r"\beach of (\w+)(?: \w+)? releases?\b")
+PART_OF_A_SUM = re.compile(r", of [0-9]+\Z")
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 PER_RELEASE = {"validation_usd": "validation_usd_per_release", "labels_to_buy": "labels_per_release"}
 
@@ -41,6 +42,11 @@ def given_figures(requests_per_s: float | None, lifecycle: Lifecycle) -> dict[st
             if whole == "labels_to_buy":
                 figures[whole] = Estimate(value=0.0, low=0.0, high=0.0, basis="assumed", source=said.source)
     return figures
+
+
+def is_of_its_own(figure: Estimate) -> bool:
+    """Return whether a figure is a key of the file, and not the part of a sum that stands for several releases."""
+    return PART_OF_A_SUM.search(figure.source) is None
 
 
 def _releases_of(source: str) -> int | None:

@@ -68,6 +68,7 @@ class Course(NamedTuple):
     peak_over_mean: float | None = None
     burstiness_cv: float = 1.0
     source: str = ""
+    is_recorded: bool = False  # the rate is that of a trace, and not a figure of the file
 
     def with_bursts(self, load: float) -> float:
         """Return the load at which such traffic waits no longer than Poisson traffic does at `load`."""
@@ -95,7 +96,7 @@ def of_arrivals(arrival_s: Sequence[float], source: str) -> Course:
         since = moment - arrival_s[0]
         if since < whole:
             counts[min(HOURS_PER_DAY - 1, int(since % period / period * HOURS_PER_DAY))] += 1
-    return of_rates(counts, _cv(arrival_s), source)
+    return of_rates(counts, _cv(arrival_s), source)._replace(is_recorded=True)
 
 
 def _mean_within(rates: Sequence[float], start: float, end: float) -> float:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from advisor.decide.lifetime import serving_cost
 from advisor.decide.lifetime.given import GIVEN, given_figures
 from advisor.decide.lifetime.horizon import EVEN, HOURS, Course
@@ -15,7 +17,7 @@ from advisor.units import size, unit_of
 
 FLAGS = ("prompting_exhausted", "retrieval_exhausted", "data_must_stay", "is_regulated")
 # Figures of the situation, which rules ask for and which cost nothing.
-SITUATION = ("domain_shift", "knowledge_updates_per_year", "budget_usd")
+SITUATION = ("domain_shift", "knowledge_updates_per_year", "models_of_one_base", "budget_usd")
 # Constants that count only where there is something to compute with them: a section of the lifecycle.
 NEEDED_FOR = {
     "experiments_per_release": "fine_tuning",
@@ -41,7 +43,7 @@ class Device(Record, frozen=True, kw_only=True):
     training_flop_per_s: float | None
     memory_bytes: float | None
     bandwidth_bytes_per_s: float | None
-    power_watts: float | None = None
+    power_watts: float | None = None  # at most, by its maker
     source: str
 
 
@@ -97,6 +99,9 @@ def life_of(
     figures = given_figures(requests_per_s, lifecycle)
     figures |= {name: figure for name, figure in _looked_up(lifecycle, market).items() if name not in figures}
     figures |= _of_the_day(course)
+    if course.is_recorded:
+        rate = figures["requests_per_s"]
+        figures["requests_per_s"] = msgspec.structs.replace(rate, basis="measured", source=course.source)
     assumed = {
         name: _assumed(constant)
         for name, constant in _constants(lifecycle, market, figures).items()
@@ -105,7 +110,7 @@ def life_of(
     if measured is not None:
         figures["serving_usd_per_hour"] = measured
     load = _load(lifecycle, market, course)
-    if load is not None and "fleet_utilization_fraction" not in figures and _has_work(lifecycle):
+    if load is not None and "fleet_utilization_fraction" not in figures and has_work(lifecycle):
         assumed["fleet_utilization_fraction"] = load
     figures |= assumed
     figures |= _as_given(figures)
@@ -126,7 +131,7 @@ def _assumed(constant: Constant) -> Estimate:
     return Estimate(value=constant.value, low=constant.low, high=constant.high, basis="assumed", source=source)
 
 
-def _has_work(lifecycle: Lifecycle) -> bool:
+def has_work(lifecycle: Lifecycle) -> bool:
     """Return whether anything is said from which what a device has to do can be counted."""
     serving, request = lifecycle.serving, lifecycle.request
     is_measured = serving is not None and (serving.device_requests_per_s is not None or serving.device_tokens_per_s is not None)
@@ -137,9 +142,9 @@ def _is_needed(name: str, lifecycle: Lifecycle, measured: Estimate | None) -> bo
     if name in PARTS:
         return False
     if name.startswith("device_"):
-        return _has_work(lifecycle) and (lifecycle.serving is None or lifecycle.serving.device is None)
+        return has_work(lifecycle) and (lifecycle.serving is None or lifecycle.serving.device is None)
     if name == "serving_mfu_fraction":
-        return _has_work(lifecycle)
+        return has_work(lifecycle)
     section = NEEDED_FOR.get(name)
     return section is None or getattr(lifecycle, section) is not None
 
@@ -233,7 +238,7 @@ def _exactly(value: float, source: str) -> Estimate:
 
 def _check_price(lifecycle: Lifecycle, market: Market, figures: dict[str, Estimate]) -> None:
     serving = lifecycle.serving
-    if serving is None or market.device is None or "device_usd_per_hour" in figures or not _has_work(lifecycle):
+    if serving is None or market.device is None or "device_usd_per_hour" in figures or not has_work(lifecycle):
         return
     if serving.api_model or serving.serving_usd_per_hour or lifecycle.owned or lifecycle.edge or lifecycle.request is None:
         return
@@ -263,7 +268,7 @@ def _check_memory(lifecycle: Lifecycle, figures: dict[str, Estimate]) -> None:
 
 def _looked_up(lifecycle: Lifecycle, market: Market) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
-    if _has_work(lifecycle):
+    if has_work(lifecycle):
         if market.device is not None:
             found |= dict(_of_device("device", market.device))
         if market.training_device is not None:

@@ -143,12 +143,21 @@ def _largest_saving(entry: Opportunity) -> float:
 
 
 def price_expiry(dated: str | None, created: str) -> Expiry:
-    """Return when prices are too old to rely on: they are as old as their list, or as the advice where their date is not known."""
+    """Return when prices are too old to rely on: they are as old as their list, or as the advice where their date is not known.
+
+    What is too old already does not end some day: the prices have to be read anew, and no date is given.
+    """
     if dated is None:
         return Expiry(
             what="the prices are older than 90 days",
             on=units.date_after(created, PRICE_DAYS),
             because="prices in the workload file have no date and are taken to be of today",
+        )
+    if units.days_between(created, dated) < -PRICE_DAYS:
+        return Expiry(
+            what=f"the prices are read anew: they are older than {PRICE_DAYS} days already",
+            on=None,
+            because=f"the oldest price that counts is of {dated[:10]}; advisor hardware prices --import brings newer ones",
         )
     return Expiry(
         what="the prices are older than 90 days",
@@ -157,24 +166,42 @@ def price_expiry(dated: str | None, created: str) -> Expiry:
     )
 
 
-def traffic_expiries(requests_per_s: float, growth_per_month: float, flips: Sequence[Flip], created: str) -> list[Expiry]:
-    """Return the traffic at which the verdict turns, and the day on which planned growth brings it there."""
-    found = []
-    for flip in flips:
-        if flip.input == "requests_per_s":
-            day = _reached(requests_per_s, flip.at, growth_per_month, created)
-            because = f"the verdict would be {flip.becomes}" + ("" if day is None else ", and planned growth brings it there")
-            found.append(Expiry(what=f"traffic goes {flip.told}", on=day, because=because))
-    return found
+def traffic_expiries(flips: Sequence[Flip]) -> list[Expiry]:
+    """Return how far traffic has to leave its plan for the verdict to turn; the plan itself, with its course, is part of the verdict."""
+    return [
+        Expiry(
+            what=f"traffic is {units.number(flip.at / flip.now)} times what was planned for that day, or {_beyond(flip)}",
+            on=None,
+            because=f"{flip.told} at the beginning, all else as it is, the verdict would be {flip.becomes}",
+        )
+        for flip in flips
+        if flip.input == "requests_per_s"
+    ]
 
 
-def capacity_expiry(requests_per_s: float, capacity: float, growth_per_month: float, created: str) -> Expiry:
-    """Return when traffic outgrows what the recommendation carries within the target."""
-    return Expiry(
-        what=f"traffic goes above {units.rate(capacity)}",
-        on=_reached(requests_per_s, capacity, growth_per_month, created),
-        because="beyond it the recommended configuration does not surely keep its target",
-    )
+def _beyond(flip: Flip) -> str:
+    return "more" if flip.direction == "above" else "less"
+
+
+def vendor_expiry(market: Market, created: str) -> list[Expiry]:
+    """Return the day on which a vendor ceases to serve the model that is used, if it is known and still to come."""
+    api = market.api
+    if api is None or api.retired_on is None or units.days_between(created, api.retired_on) < 0:
+        return []
+    return [Expiry(what=f"its vendor serves {api.id} no more", on=api.retired_on, because=f"{api.source}, {api.date}")]
+
+
+def capacity_expiry(requests_per_s: float, capacity: float, growth_per_month: float, created: str) -> list[Expiry]:
+    """Return when traffic outgrows what the recommendation carries within the target; nothing where it has done so already."""
+    if requests_per_s >= capacity:
+        return []
+    return [
+        Expiry(
+            what=f"traffic goes above {units.rate(capacity)}",
+            on=_reached(requests_per_s, capacity, growth_per_month, created),
+            because="beyond it the recommended configuration does not surely keep its target",
+        )
+    ]
 
 
 def _reached(now: float, at: float, growth_per_month: float, created: str) -> str | None:

@@ -3,6 +3,7 @@
 import msgspec
 
 from advisor.decide.lifetime import cost
+from advisor.decide.lifetime.contradiction import forbidden
 from advisor.decide.lifetime.inputs import Life
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.decide.verdict import stability
@@ -17,8 +18,9 @@ from advisor.units import percent
 def judge(life: Life, rules: Rulebook, beside: Facts) -> Verdict:
     """Return the verdict; `beside` are facts that the inputs do not hold, such as what was measured.
 
-    It is robust if it stays the same at both ends of every input's interval, each moved by itself, and at both ends of the interval
-    of serving's share, which holds them all together.
+    It is robust if it stays the same with every input moved by itself, to both ends of its interval or by the usual factor where a user
+    gave none, and at both ends of the interval of serving's share, which holds all intervals together. What may not be done at all is
+    not robust.
     """
     costs = cost.lifetime_costs(life.figures, life.assumed)
 
@@ -33,15 +35,22 @@ def judge(life: Life, rules: Rulebook, beside: Facts) -> Verdict:
     verdict = msgspec.structs.replace(verdict, lines=costs.lines, total_usd=costs.total_usd)
     if verdict.dominated_by is None:
         return verdict
+    moved = stability.moves(life.figures)
+    not_allowed = forbidden(life)
     turned = (
-        *stability.turned_by(life.figures, ask, verdict.dominated_by),
+        *stability.turned_by(life.values, moved, ask, verdict.dominated_by),
         *(
             f"{percent(end)} serving, an end of the interval of all together: {other}"
             for end, other in other_classes_at_ends(facts, rules, costs.shares, verdict.dominated_by)
         ),
     )
     return msgspec.structs.replace(
-        verdict, robust=not turned, turned_by=turned, flips_when=stability.flips(life.values, ask, verdict.dominated_by)
+        verdict,
+        because=verdict.because if not_allowed is None else f"Not allowed as planned: {not_allowed}. {verdict.because}",
+        robust=not turned and not_allowed is None,
+        moved=moved,
+        turned_by=turned,
+        flips_when=stability.flips(life.figures, ask, verdict.dominated_by),
     )
 
 

@@ -25,6 +25,7 @@ FACTS: dict[str, tuple[str, str]] = {
     "lifetime_usd": ("cost of serving and training together over the horizon", "usd"),
     "training_usd": ("cost of fine-tuning, labels and pre-training over the horizon", "usd"),
     "pre_training_usd": ("cost of the team's own pre-training", "usd"),
+    "pre_training_experiments": ("compute of all runs of pre-training, over that of the final one", "ratio"),
     "fine_tuning_usd": ("cost of one fine-tuning run", "usd"),
     "fine_tuning_runs_usd": ("compute of all fine-tuning runs over the horizon", "usd"),
     "fine_tunings_per_year": ("fine-tuning runs in a year", "count"),
@@ -44,15 +45,29 @@ FACTS: dict[str, tuple[str, str]] = {
     "growth_per_month": ("growth of traffic", "fraction"),
     "agent_multiplier": ("tokens of all calls that answer one request, over those of one call", "ratio"),
     "reasoning_multiplier": ("tokens generated, over those that are shown", "ratio"),
+    "input_tokens": ("tokens of a request", "count"),
+    "output_tokens": ("tokens of an answer", "count"),
+    "burstiness_cv": ("coefficient of variation of the time between requests", "count"),
+    "peak_over_mean": ("traffic of the busiest part of the day over that of the mean", "ratio"),
     "parameters": ("parameters of the model", "count"),
+    "models_of_one_base": ("fine-tuned models of one base that are served", "count"),
+    "weights_over_memory": ("bytes of the weights over the memory of a device", "fraction"),
     "parameters_per_daily_request": ("parameters of the model over requests a day", "count"),
     "uses_api": ("whether somebody else's model is paid by the token", "yes or no"),
+    "api_months_left": ("months until its vendor serves the model no more", "count"),
     "data_must_stay": ("whether requests may not leave the house", "yes or no"),
     "is_regulated": ("whether every release has to be validated", "yes or no"),
+    "latency_target_s": ("the latency target", "s"),
+    "speculation_gain": ("speed of an answer with drafted tokens over that without, at today's load", "ratio"),
     "latency_over_fastest": ("the latency target over the fastest that the device can answer one request", "ratio"),
     "floor_load": ("load of the devices that are always on", "fraction"),
+    "demand_over_floor": ("devices that today's traffic asks for over those that are always on", "ratio"),
+    "energy_kwh_per_year": ("energy of serving in a year, at today's traffic", "count"),
+    "commitment_months": ("months that a reserved price binds for", "count"),
     "budget_usd": ("the budget for all of it", "usd"),
     "budget_fraction": ("the lifetime cost over the budget", "fraction"),
+    "serving_usd": ("cost of what serves the requests, over the horizon", "usd"),
+    "operations_usd": ("cost of the engineers who keep it running, over the horizon", "usd"),
     "serving_usd_per_year": ("cost of serving in a year, at today's traffic", "usd"),
     "serving_saving_fraction": ("what the recommendation saves of today's serving cost", "fraction"),
     "utilization_fraction": ("load of the recommended configuration", "fraction"),
@@ -99,41 +114,50 @@ def check_facts(facts: Mapping[str, float | bool]) -> None:
             raise InputError(f"{name} is a {_KINDS[name]}, and {given} is none", hint=hint)
 
 
+class _Weighed:
+    """A rule that decides, asked many times with inputs moved a little: anew only where a fact of its own has changed."""
+
+    def __init__(self, favours: Class, weight: float, asked: Condition) -> None:
+        self.favours = favours
+        self.weight = weight
+        self._asked = asked
+        # With a fact that no rule asks for the getter returns a tuple, however few it gets.
+        self._getter = itemgetter(_NOTHING, *asked.facts)
+        self._known: dict[tuple[float | bool | None, ...], Outcome] = {}
+
+    def outcome(self, whole: Facts) -> Outcome:
+        """Return what the rule says of facts among which all known ones are, be they None."""
+        key = self._getter(whole)
+        said = self._known.get(key)
+        if said is None:
+            said = self._known[key] = _outcome(self._asked, whole)
+        return said
+
+
 class Rulebook:
-    """Rules that are asked many times, with inputs moved a little: each is asked anew only where a fact of its own has changed."""
+    """The rules: those with a weight decide, the others are told beside it."""
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         """Take the rules in any order; raise InputError for one whose condition cannot be read."""
         self.rules = rules
         self._conditions = [condition(rule.when) for rule in rules]
-        # With a fact that no rule asks for a getter returns a tuple, however few it gets.
-        getters = [itemgetter(_NOTHING, *asked.facts) for asked in self._conditions]
-        known: list[dict[tuple[float | bool | None, ...], Outcome]] = [{} for _ in rules]
-        self._questions = list(zip(self._conditions, getters, known, strict=True))
-
-    def outcomes(self, facts: Facts) -> list[Outcome]:
-        """Return what each rule says, in the order of the rules."""
-        whole = {**_UNKNOWN, **facts}
-        found = []
-        for asked, getter, known in self._questions:
-            key = getter(whole)
-            said = known.get(key)
-            if said is None:
-                said = known[key] = _outcome(asked, facts)
-            found.append(said)
-        return found
+        self._weighed = [_Weighed(rule.favours, rule.weight, condition(rule.when)) for rule in rules if rule.weight is not None]
 
     def dominated_by(self, facts: Facts) -> Class | None:
         """Return the class with the most weight among the rules that fire, "mixed" for a tie, None without a share of serving."""
         if facts.get("inference_share") is None:
             return None
-        firing = zip(self.rules, self.outcomes(facts), strict=True)
-        return _heaviest([(rule.favours, rule.weight) for rule, said in firing if said == "fires"])
+        return _heaviest(self.weights(facts))
+
+    def weights(self, facts: Facts) -> dict[Class, float]:
+        """Return the weight of each class that a firing rule favours, the heaviest first."""
+        whole = {**_UNKNOWN, **facts}
+        return _weights([(entry.favours, entry.weight) for entry in self._weighed if entry.outcome(whole) == "fires"])
 
     def findings(self, facts: Facts) -> tuple[Finding, ...]:
         """Return what every rule says, in words: those that fire first, the heaviest of them at the top."""
-        said = zip(self.rules, self._conditions, self.outcomes(facts), strict=True)
-        return tuple(sorted((_finding(rule, asked, result, facts) for rule, asked, result in said), key=_rank))
+        asked = zip(self.rules, self._conditions, strict=True)
+        return tuple(sorted((_finding(rule, when, _outcome(when, facts), facts) for rule, when in asked), key=_rank))
 
 
 def classify(facts: Facts, rules: Rulebook, shares: Mapping[str, Estimate]) -> Verdict:
@@ -212,6 +236,8 @@ def readable_fact(fact: str, value: float | bool) -> str:
             return units.usd(value)
         case "requests_per_s":
             return units.rate(value)
+        case "s":
+            return units.seconds(value)
         case "yes or no":
             return "yes" if value else "no"
         case "ratio":
@@ -223,7 +249,7 @@ def readable_fact(fact: str, value: float | bool) -> str:
 
 
 def _rank(finding: Finding) -> tuple[int, float, str]:
-    return _OUTCOMES.index(finding.outcome), -finding.weight, finding.rule
+    return _OUTCOMES.index(finding.outcome), -(finding.weight or 0.0), finding.rule
 
 
 def _weights(firing: list[tuple[Class, float]]) -> dict[Class, float]:
@@ -236,16 +262,17 @@ def _weights(firing: list[tuple[Class, float]]) -> dict[Class, float]:
     return dict(sorted(weights.items(), key=itemgetter(1), reverse=True))
 
 
-def _heaviest(firing: list[tuple[Class, float]]) -> Class:
-    weights = _weights(firing)
+def _heaviest(weights: Mapping[Class, float]) -> Class:
     leaders = [favoured for favoured, weight in weights.items() if weight == max(weights.values())]
     return leaders[0] if len(leaders) == 1 else "mixed"
 
 
 def _balance(findings: tuple[Finding, ...]) -> str:
-    firing = [(finding.favours, finding.weight) for finding in findings if finding.outcome == "fires"]
+    firing = [
+        (finding.favours, finding.weight) for finding in findings if finding.outcome == "fires" and finding.weight is not None
+    ]
     weights = ", ".join(f"{favoured} {units.number(weight)}" for favoured, weight in _weights(firing).items())
-    return f"Weight of the rules that fire: {weights}." if weights else "No rule fires."
+    return f"Weight of the rules that fire: {weights}." if weights else "No rule that weighs fires."
 
 
 def _missing(facts: Facts) -> str:

@@ -1,72 +1,64 @@
-"""How firm a verdict is: asked again at both ends of every interval, and where the nearest change of one input turns it."""
+"""How firm a verdict is: asked again with every input moved, and where the nearest change of one that a user can set turns it."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from advisor import units
 from advisor.decide.lifetime.serving_cost import Values
+from advisor.decide.verdict.settings import Setting, settable, told, within_reach
 from advisor.schema.catalog import Class
-from advisor.schema.lifetime import Flip
+from advisor.schema.lifetime import USUAL_FACTOR, Flip, Moved
 from advisor.schema.record import Estimate
 
 Ask = Callable[[Values], Class | None]
 
-# What people can change or be wrong about, in their words. What is counted in whole pieces, and what a chip is, does not move.
-WORDS = {
-    "active_parameters": "parameters that a token uses",
-    "agent_multiplier": "times the tokens of one call",
-    "device_usd_per_hour": "an hour of a device",
-    "engineer_usd_per_day": "a day of an engineer",
-    "experiments_per_release": "runs for a release",
-    "fleet_utilization_fraction": "mean load of the fleet",
-    "fine_tuning_tokens": "tokens of fine-tuning",
-    "fine_tuning_usd": "a fine-tuning run",
-    "fine_tunings_per_year": "fine-tunings a year",
-    "horizon_months": "of life",
-    "input_tokens": "tokens in a request",
-    "labels_to_buy": "labels to buy",
-    "labels_usd": "for labels",
-    "output_tokens": "tokens in an answer",
-    "pre_training_tokens": "tokens of pre-training",
-    "pre_training_usd": "of pre-training",
-    "reasoning_multiplier": "times the tokens that are shown",
-    "requests_per_s": "requests a day",
-    "serving_engineer_days_per_month": "engineer days a month to keep it running",
-    "serving_mfu_fraction": "of the peak rate while serving",
-    "serving_usd_per_hour": "an hour of serving",
-    "usd_per_label": "a label",
-    "validation_usd": "for validation",
-}
-MOST = {"horizon_months": 240.0}  # nobody plans beyond twenty years
-AT_LEAST_ONE = ("agent_multiplier", "reasoning_multiplier", "experiments_per_release")
 LARGEST_STEP = 14  # 2^14: what takes an input sixteen thousand times as large will not happen
 CLOSE = 1e-9  # relative: so near to where it turns is exact enough
 
 
-def turned_by(figures: Mapping[str, Estimate], ask: Ask, now: Class) -> tuple[str, ...]:
-    """Return the ends of single intervals at which the class is another, in words."""
+def moves(figures: Mapping[str, Estimate]) -> tuple[Moved, ...]:
+    """Return how far each input is moved: to the ends of its interval, and by the usual factor where a user gave none."""
     x = {name: figure.value for name, figure in figures.items()}
+    can_be_set = settable(figures)
     found = []
     for name, figure in sorted(figures.items()):
-        for end in dict.fromkeys((figure.low, figure.high)):
-            other = ask({**x, name: end}) if end != figure.value else now
+        if figure.low < figure.high:
+            found.append(Moved(input=name, low=figure.low, high=figure.high, has_range=True))
+        elif name in can_be_set:
+            least, most = within_reach(name, can_be_set[name], x)
+            low, high = max(least, figure.value / USUAL_FACTOR), min(most, figure.value * USUAL_FACTOR)
+            found.append(Moved(input=name, low=low, high=high, has_range=False))
+    return tuple(sorted(found, key=_without_range_first))
+
+
+def _without_range_first(moved: Moved) -> bool:
+    return moved.has_range
+
+
+def turned_by(x: Values, moved: Sequence[Moved], ask: Ask, now: Class) -> tuple[str, ...]:
+    """Return the ends at which the class is another, each input moved by itself, in words."""
+    found = []
+    for entry in moved:
+        for end in dict.fromkeys((entry.low, entry.high)):
+            other = ask({**x, entry.input: end}) if end != x[entry.input] else now
             if other is not None and other != now:
-                found.append(f"{told(name, end)}: {other}")
+                found.append(f"{told(entry.input, end)}{'' if entry.has_range else ' (no range is given)'}: {other}")
     return tuple(found)
 
 
-def flips(x: Values, ask: Ask, now: Class) -> tuple[Flip, ...]:
-    """Return the values of single inputs at which the class turns, the nearest by ratio first.
+def flips(figures: Mapping[str, Estimate], ask: Ask, now: Class) -> tuple[Flip, ...]:
+    """Return the values of single inputs at which the class turns, the nearest by ratio first: of inputs that can be set, within reach.
 
     Inputs are halved and doubled in step until some turn it; within the step where it turns, by bisection. What turns it twice
     within one step stays unseen. Traffic is followed to the end, for everyone asks about it.
     """
+    x = {name: figure.value for name, figure in figures.items()}
     found: list[Flip] = []
-    movable = [(name, factor) for name in WORDS if x.get(name, 0.0) > 0 for factor in (2.0, 0.5)]
+    can_be_set = settable(figures)
+    movable = [(name, factor) for name in can_be_set for factor in (2.0, 0.5)]
     for step in range(LARGEST_STEP):
         for name, factor in list(movable):
-            flip = _within(x, name, factor**step, factor ** (step + 1), ask, now)
+            flip = _within(x, name, can_be_set[name], (factor**step, factor ** (step + 1)), ask, now)
             if flip is not None:
                 found.append(flip)
                 movable.remove((name, factor))
@@ -83,12 +75,11 @@ def _distance(flip: Flip) -> float:
     return abs(math.log(flip.at / flip.now))
 
 
-def _within(x: Values, name: str, inner: float, outer: float, ask: Ask, now: Class) -> Flip | None:
-    """Return where the class turns between two factors of an input; at `inner`, nearer to today, it has not turned yet."""
+def _within(x: Values, name: str, setting: Setting, factors: tuple[float, float], ask: Ask, now: Class) -> Flip | None:
+    """Return where the class turns between two factors of an input; at the first, nearer to today, it has not turned yet."""
     value = x[name]
-    least = 1.0 if name in AT_LEAST_ONE else 0.0
-    most = max(value, MOST.get(name, math.inf))
-    stands, turned = (min(most, max(least, value * factor)) for factor in (inner, outer))
+    least, most = within_reach(name, setting, x)
+    stands, turned = (min(most, max(least, value * factor)) for factor in factors)
     if stands == turned:
         return None
     becomes = ask({**x, name: turned})
@@ -101,19 +92,13 @@ def _within(x: Values, name: str, inner: float, outer: float, ask: Ask, now: Cla
             stands = middle
         else:
             turned, becomes = middle, other or becomes
-    direction: Literal["below", "above"] = "below" if outer < 1 else "above"
-    return Flip(input=name, now=value, at=stands, direction=direction, becomes=becomes, told=f"{direction} {told(name, stands)}")
-
-
-def told(name: str, value: float) -> str:
-    """Return an input's value as people say it: "41,000 requests a day"."""
-    words = WORDS.get(name, name.replace("_", " "))
-    if name == "requests_per_s":
-        return f"{units.per_day(value)} {words}"
-    if name == "horizon_months":
-        return f"{units.months(value)} {words}"
-    if "usd" in name:
-        return f"{units.usd(value)} {words}"
-    if name.endswith("_fraction"):
-        return f"{units.percent(value)} {words}"
-    return f"{units.count(value) if value >= 1e6 else units.number(value)} {words}"
+    direction: Literal["below", "above"] = "below" if turned < stands else "above"
+    return Flip(
+        input=name,
+        key=setting.key,
+        now=value,
+        at=stands,
+        direction=direction,
+        becomes=becomes,
+        told=f"{direction} {told(name, stands)}",
+    )

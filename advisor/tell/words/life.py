@@ -3,7 +3,17 @@
 from typing import TYPE_CHECKING
 
 from advisor import units
-from advisor.schema.lifetime import BreakEven, Classification, CostLine, Expiry, Finding, Opportunity, Outlook, Verdict
+from advisor.schema.lifetime import (
+    USUAL_FACTOR,
+    BreakEven,
+    Classification,
+    CostLine,
+    Expiry,
+    Finding,
+    Opportunity,
+    Outlook,
+    Verdict,
+)
 from advisor.schema.record import Record
 from advisor.tell.words.figures import Figure, Row, Sentence, figure, written
 
@@ -14,7 +24,7 @@ MOST_FLIPS = 6
 DEFAULT_MONTHS = 12.0  # where the workload says nothing of its life
 NOT_PAID_BACK = "not within the horizon"
 NO_SHARES = "No shares can be given: the costs under lifecycle in the workload are not known."
-NO_FLIP = "No change of a single input within reason turns it."
+NO_FLIP = "Within reach, no change of a single input that can be set turns it."
 
 
 class OpportunityRow(Record, frozen=True, kw_only=True):
@@ -135,12 +145,19 @@ def _share_of_serving(verdict: Verdict, horizon: str) -> Sentence:
 
 
 def firmness(verdict: Verdict) -> str:
-    """Return whether the verdict could be another within the intervals of what it stands on."""
+    """Return whether the verdict stands when its inputs move, and by how much which of them were moved."""
     if verdict.robust is None:
         return "There is no verdict to be firm about."
-    if verdict.robust:
-        return "Robust: the same at both ends of every interval."
-    return "Not robust: within the intervals of the inputs it could be another."
+    ranged = sum(entry.has_range for entry in verdict.moved)
+    bare = [entry.input for entry in verdict.moved if not entry.has_range]
+    how = [f"{units.counted(ranged, 'input')} to both ends of the interval"] if ranged else []
+    how += (
+        [f"{units.counted(len(bare), 'input')} without one by a factor of {USUAL_FACTOR} either way ({', '.join(bare)})"]
+        if bare
+        else []
+    )
+    moved = f" Moved were, each by itself, {' and '.join(how)}." if how else ""
+    return f"Robust: nothing that was moved turns it.{moved}" if verdict.robust else f"Not robust.{moved}"
 
 
 def flips(verdict: Verdict, most: int) -> tuple[str, ...]:
@@ -148,6 +165,13 @@ def flips(verdict: Verdict, most: int) -> tuple[str, ...]:
     if verdict.robust is None:
         return ()
     return tuple(f"It turns {flip.told}: {flip.becomes}." for flip in verdict.flips_when[:most]) or (NO_FLIP,)
+
+
+def spoken_for(finding: Finding) -> str:
+    """Return the side that a rule speaks for, and whether it weighs in the verdict."""
+    return (
+        f"{finding.favours}, context" if finding.weight is None else f"{finding.favours}, weighs {units.number(finding.weight)}"
+    )
 
 
 def _line(entry: CostLine) -> Row:
@@ -209,6 +233,7 @@ class ClassificationWords(Record, frozen=True, kw_only=True):
     about: str
     headline: str
     dominates: str
+    energy: Sentence
     inputs: str
     assumed: tuple[Row, ...]
     given: tuple[Row, ...]
@@ -223,8 +248,9 @@ def classification_words(told: Classification) -> ClassificationWords:
     per_day = f"{units.per_day(told.requests_per_s)} requests a day"
     return ClassificationWords(
         about=f"Lifetime cost of {told.workload}, {per_day}, {units.months(told.horizon_months)}",
-        headline=f"{told.workload}: {answer(told)}",
+        headline=f"{told.workload}: {told.headline}",
         dominates=dominated_by.capitalize() if dominated_by else "Not known",
+        energy=energy(told),
         inputs=(
             f"{units.counted(len(assumed), 'input')} assumed by advisor, {units.counted(len(given), 'input')} given or from the price list"
         ),
@@ -243,6 +269,16 @@ def answer(told: Classification) -> str:
     if dominated_by == "mixed":
         return "mixed, neither serving nor training dominates"
     return "dominated by fine-tuning and its data" if dominated_by == "fine-tuning" else f"dominated by {dominated_by}"
+
+
+def energy(told: Classification) -> Sentence:
+    """Return what the life of the model takes and emits, or why it is not known."""
+    life, over = told.energy, f"Energy over {units.months(told.horizon_months)}: "
+    if life.kwh is None:
+        return (f"{over}not known, {life.because}.",)
+    if life.carbon_kg is None:
+        return (over, figure(life.kwh, units.kilowatt_hours), f"; {life.because}.")
+    return (over, figure(life.kwh, units.kilowatt_hours), ", and ", figure(life.carbon_kg, units.kilograms), " of CO2e.")
 
 
 def _inputs(told: Classification, *, is_given: bool) -> tuple[Row, ...]:

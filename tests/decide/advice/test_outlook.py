@@ -25,7 +25,8 @@ def advice_at(usd_per_hour, *, lifecycle=LIFE, market=MARKET, requests_per_s=200
     asked = workload(
         requests_per_s, 0.2, usd_per_hour=usd_per_hour, quality=FLOOR, baseline=baseline, lifecycle=lifecycle, diurnal=diurnal
     )
-    return advise(measured(), request(asked, measured(), market=market, rules=rules_with(None)), None)
+    rules = rules_with(None, now="2026-11-28T08:00:00+00:00")
+    return advise(measured(), request(asked, measured(), market=market, rules=rules), None)
 
 
 def test_a_change_that_saves_more_than_its_effort_is_advised_with_the_day_on_which_it_is_paid_back():

@@ -1,14 +1,16 @@
 """Levers: what they save beside what they cost, from when and from which traffic on they pay, and when to do nothing."""
 
 import math
+from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advisor import units
 from advisor.decide.classify import classify_workload
-from advisor.decide.lifetime import payback
+from advisor.decide.lifetime import opportunities, payback
 from advisor.decide.lifetime.horizon import of_rates
 from advisor.decide.lifetime.inputs import Device, Market, TokenPrices, life_of
 from advisor.decide.lifetime.levers import effort_days, judged, once_usd
@@ -20,7 +22,7 @@ from advisor.schema.workload import Lifecycle, LifeOptions, LifeServing, LifeSit
 from tests.lives import CHATBOT, MARKET, plans
 
 NOW = "2026-11-22T08:00:00+00:00"
-RULES = Rulebook(rules_with(None))
+RULES = Rulebook(rules_with(None, now=NOW))
 TODAY = Source(what="a test", date="2026-11-22")
 API = TokenPrices(id="api", input_usd=4e-7, output_usd=1.6e-6, cached_usd=1e-7, source="a test", date="2026-07-24")
 CHEAP = Device(
@@ -180,15 +182,46 @@ def test_the_advice_ends_with_its_prices_and_with_the_traffic_that_turns_it():
     told = classified(
         msgspec.structs.replace(CHATBOT, growth_per_month=0.05, labels_usd=4e5, data=None),
         30.0,
-        Market(model=MARKET.model, price_date="2026-07-20"),
+        Market(model=MARKET.model, price_date="2026-09-20"),
     )
 
     by_what = {entry.what: entry for entry in told.outlook.expires_when}
     turns = next(flip for flip in told.verdict.flips_when if flip.input == "requests_per_s" and flip.direction == "above")
-    assert by_what["the prices are older than 90 days"].on == "2026-10-18"
-    months = math.log(turns.at / 30.0) / math.log(1.05)
-    assert by_what[f"traffic goes {turns.told}"].on is not None and months > 0
+    planned_for = by_what[f"traffic is {units.number(turns.at / turns.now)} times what was planned for that day, or more"]
+    assert planned_for.on is None and turns.told in planned_for.because
+    assert by_what["the prices are older than 90 days"].on == "2026-12-19"
     assert by_what["another model, device or runtime is put to use"].on is None
+
+
+moments = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC)).map(datetime.isoformat)
+days = st.dates(date(2019, 1, 1), date(2036, 1, 1)).map(date.isoformat)
+
+
+@settings(deadline=None, max_examples=60)
+@given(plans(), st.floats(-3, 4), moments, st.none() | days, st.none() | days)
+def test_advice_never_ends_in_the_past_nor_with_what_was_planned(planned, logarithm, now, priced, retired):
+    planned = msgspec.structs.replace(
+        planned, model=None, serving=LifeServing(api_model="api"), fine_tuning=None, fine_tuning_usd=9.0
+    )
+    market = Market(model=MARKET.model, api=msgspec.structs.replace(API, retired_on=retired), price_date=priced)
+
+    told = classify_workload("a test", 10**logarithm, planned, market, RULES, created=now)
+
+    for entry in told.outlook.expires_when:
+        assert entry.on is None or entry.on >= now[:10]
+        assert "growth" not in entry.what + entry.because
+    assert (retired is not None and retired >= now[:10]) == any(
+        entry.on == retired for entry in told.outlook.expires_when if retired
+    )
+
+
+@pytest.mark.parametrize("priced", ["2026-08-30", "2026-08-29", "2020-01-01"])
+def test_prices_that_are_too_old_already_are_to_be_read_anew_and_end_on_no_day(priced):
+    expiry = opportunities.price_expiry(priced, "2026-11-28T08:00:00+00:00")
+
+    is_old = priced < "2026-08-30"
+    assert expiry.on == (None if is_old else "2026-11-28")
+    assert ("read anew" in expiry.what) == is_old
 
 
 def test_where_training_dominates_the_answer_names_the_line_that_no_lever_reaches():

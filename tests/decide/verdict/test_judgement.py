@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 
 from advisor.decide.verdict.judgement import dominated_by, judge
 from advisor.decide.verdict.rules import Rulebook
-from advisor.decide.verdict.stability import MOST
+from advisor.decide.verdict.settings import SETTINGS, within_reach
 from advisor.files.rulebook import rules_with
 from advisor.schema.workload import Lifecycle, LifeData, LifeSituation
 from tests.lives import CHATBOT, life, plans
 
-RULES = Rulebook(rules_with(None))
+NOW = "2026-11-28T08:00:00+00:00"
+RULES = Rulebook(rules_with(None, now=NOW))
 # From training to inference; fine-tuning and pre-training are both training.
 TOWARD_INFERENCE = {"fine-tuning": 0, "pre-training": 0, "mixed": 1, "inference": 2}
 situations = st.none() | st.builds(
@@ -72,22 +73,21 @@ def test_no_smaller_change_of_one_input_turns_the_verdict(planned, name, part):
     nearest = verdict.flips_when[0] if verdict.flips_when else None
     reach = max(nearest.at / nearest.now, nearest.now / nearest.at) if nearest is not None else 4.0
 
-    moved = there.values[name] * (reach * 0.999) ** part
-    if name == "horizon_months":
-        moved = min(moved, MOST[name])
+    least, most = within_reach(name, SETTINGS[name], there.values)
+    moved = min(most, max(least, there.values[name] * (reach * 0.999) ** part))
 
     assert verdict.dominated_by == class_of(planned, **{name: moved})
 
 
 @settings(deadline=None, max_examples=25)
 @given(plans(), st.floats(1, 20))
-def test_a_robust_verdict_is_the_same_at_both_ends_of_every_interval(planned, width):
+def test_a_robust_verdict_is_the_same_wherever_an_input_is_moved(planned, width):
     ranges = {"usd_per_label": (planned.data.usd_per_label / width, planned.data.usd_per_label * width)}
     planned = msgspec.structs.replace(planned, ranges=ranges)
     there = life(planned)
     verdict = judge(there, RULES, {})
 
-    ends = {class_of(planned, **{name: end}) for name, figure in there.figures.items() for end in (figure.low, figure.high)}
+    ends = {class_of(planned, **{entry.input: end}) for entry in verdict.moved for end in (entry.low, entry.high)}
 
     if verdict.robust:
         assert {verdict.dominated_by} == ends
