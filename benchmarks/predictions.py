@@ -53,14 +53,15 @@ class Effort(NamedTuple):
     rounds: int  # of measuring what is held out
     load_test_s: float
     advised: int  # configurations that are run
+    draws_each: int  # targets drawn at most for each of them
     twins: int  # runs with the same file twice
     twin_budget_s: float
 
 
 EFFORTS: dict[Size, Effort] = {
-    "full": Effort(1000, None, 50.0, 4, 15.0, 30, 100, 3.0),
-    "quick": Effort(1000, None, 10.0, 2, 3.0, 4, 5, 3.0),
-    "tiny": Effort(5, 1, 1.0, 1, 2.0, 1, 1, 1.0),
+    "full": Effort(1000, None, 50.0, 4, 15.0, 30, 10, 100, 3.0),
+    "quick": Effort(1000, None, 10.0, 2, 3.0, 4, 10, 5, 3.0),
+    "tiny": Effort(5, 1, 1.0, 1, 2.0, 1, 2, 1, 1.0),
 }
 Profiles = dict[Path, Profile]
 
@@ -92,7 +93,7 @@ def main() -> None:
             keep(_load_figures(cases), load_cases=[case.row() for case in cases])
         if "slo" in only:
             wanted_s = arguments.seconds or effort.load_test_s
-            keep(load_cases.slo_safe(profiles, folder, wanted_s=wanted_s, wanted=effort.advised))
+            keep(load_cases.slo_safe(profiles, folder, wanted_s=wanted_s, wanted=effort.advised, draws_each=effort.draws_each))
         if "aa" in only:
             keep(tie_runs.measure(runs=effort.twins, budget_s=effort.twin_budget_s))
         if "speed" in only:

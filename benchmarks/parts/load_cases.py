@@ -33,7 +33,6 @@ TRACE = Path(__file__).parents[2] / "examples" / "data" / "azure_llm_2023_conv.c
 CALIBRATIONS = ("within", "same run", "carried", "before")
 FAST_CALL_S = 0.0005
 MAX_REQUESTS_PER_S = 1500.0  # more, and the generator, which shares the cores with the server, is what is measured
-MOST_DRAWS = 10  # for each configuration that is wanted: what is drawn may be beyond what any keeps, or the machine too busy
 
 
 class Case(NamedTuple):
@@ -269,10 +268,12 @@ def _run(
     return serve_for_real(site, predict(site, configuration, 1, today_replicas=1), folder, wanted_s=wanted_s)
 
 
-def slo_safe(profiles: dict[Path, Profile], folder: Path, *, wanted_s: float, wanted: int) -> Figures:
+def slo_safe(profiles: dict[Path, Profile], folder: Path, *, wanted_s: float, wanted: int, draws_each: int) -> Figures:
     """Return the share of advised configurations that keep their target when they are run, for random traffic and targets.
 
     What each load test teaches goes into the profile, as after `advisor verify`; the next question of the same model is answered with it.
+    At most `draws_each` questions are drawn for each configuration that is wanted: some no configuration keeps, and the machine may be
+    too busy.
     """
     print("\nadvised configurations for random targets")
     draw = random.Random(11)
@@ -282,7 +283,7 @@ def slo_safe(profiles: dict[Path, Profile], folder: Path, *, wanted_s: float, wa
     for number in range(wanted):
         model = list(profiles)[number % len(profiles)]
         place = folder / str(number % len(profiles))
-        for _ in range(MOST_DRAWS):
+        for _ in range(draws_each):
             draws += 1
             workload = _random_question(read_question(place / "workload.yaml"), profiles[model], draw)
             test = _advised_and_run(learnt[model], workload, place, wanted_s)
