@@ -268,28 +268,40 @@ cdef inline Py_ssize_t _list_point(
     """Write down those of one point, the first at place `count`; return the place after the last."""
     cdef _Point row = _point(space, point)
     cdef double price = space.price_usd_per_hour[point]
-    cdef Py_ssize_t delay, replicas, most, first = _first_above(price, fewest, above_usd)
+    cdef Py_ssize_t first = _first_above(price, fewest, above_usd), last = _last_up_to(price, row.max_replicas, up_to_usd)
+    cdef Py_ssize_t delay, replicas, most
     for delay in range(space.first_delay[point], space.first_delay[point] + space.delays[point]):
         most = _most(row, space.delay_s[delay], fewest)
         if most < fewest:
             break
-        for replicas in range(first, most + 1):
-            if price * replicas > up_to_usd:
-                break
-            if out.point != NULL:
+        most = min(most, last)
+        if out.point != NULL:
+            for replicas in range(first, most + 1):
                 out.point[count] = point
                 out.delay[count] = delay
                 out.replicas[count] = replicas
                 out.usd[count] = price * replicas
-            count += 1
+                count += 1
+        else:
+            count += max(most - first + 1, 0)
     return count
 
 
 cdef inline Py_ssize_t _first_above(double price, Py_ssize_t fewest, double above_usd) noexcept nogil:
-    """Return the least number of replicas, `fewest` or more, that costs more than `above_usd`; at some number they must."""
+    """Return the least number of replicas, `fewest` or more, that costs more than `above_usd`; some number must."""
     cdef Py_ssize_t first = fewest
     if price * first <= above_usd:
         first = max(first, <Py_ssize_t>(above_usd / price) - 1)
         while price * first <= above_usd:
             first += 1
     return first
+
+
+cdef inline Py_ssize_t _last_up_to(double price, Py_ssize_t most, double up_to_usd) noexcept nogil:
+    """Return the greatest number of replicas, `most` or fewer, that costs no more than `up_to_usd`; some number must."""
+    cdef Py_ssize_t last = most
+    if price * last > up_to_usd:
+        last = min(last, <Py_ssize_t>(up_to_usd / price) + 1)
+        while price * last > up_to_usd:
+            last -= 1
+    return last

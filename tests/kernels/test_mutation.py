@@ -29,7 +29,7 @@ MUTATIONS = {
     "search-queue-at-the-target-is-cut": ("row.queue_s <= (", "row.queue_s < ("),
     "search-one-replica-less-than-the-closed-form-says": ("high = <Py_ssize_t>enough", "high = <Py_ssize_t>enough - 1"),
     "search-equals-are-listed-backwards": ('np.argsort(usd, kind="stable")', 'np.argsort(-usd, kind="stable")[::-1]'),
-    "search-the-upper-end-of-a-range-is-left-out": ("if price * replicas > up_to_usd:", "if price * replicas >= up_to_usd:"),
+    "search-the-upper-end-of-a-range-is-left-out": ("while price * last > up_to_usd:", "while price * last >= up_to_usd:"),
     "search-the-lower-end-of-a-range-is-listed": ("while price * first <= above_usd:", "while price * first < above_usd:"),
     "pareto-equal-coordinates-protect": ("work.points[a, k] > work.points[b, k]", "work.points[a, k] >= work.points[b, k]"),
     "pareto-equals-stand-for-each-other": ("(ranked[1:] != ranked[:-1]).any(axis=1)", "(ranked[1:] != ranked[:-1]).all(axis=1)"),
