@@ -573,7 +573,7 @@ def test_a_profile_that_is_broken_off_goes_on_where_it_was(tmp_path, blow):
     assert len(kept) >= 5 and b"" == out
     if blow == signal.SIGINT:
         assert 130 == process.returncode
-        assert b"interrupted: what was measured is kept; the same command goes on from there" == err.splitlines()[-1]
+        assert b"interrupted: what was measured is kept; the same command resumes from there" == err.splitlines()[-1]
         assert b"Traceback" not in err
     assert 0 == again[0] and "Traceback" not in again[2]
     assert ["profile.json", "profile.variants"] == sorted(path.name for path in tmp_path.iterdir())
