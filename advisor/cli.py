@@ -64,7 +64,9 @@ def inspect(model: Path, inputs: Path | None, format_: str) -> None:
 @cli.command()
 @click.argument("model", type=PATH)
 @click.option("-o", "--output", type=PATH, default=Path("profile.json"), show_default=True)
-@click.option("-w", "--workload", type=PATH, help="Measure what this workload needs: its sequence lengths, its SLO, its quality data.")
+@click.option(
+    "-w", "--workload", type=PATH, help="Measure what this workload needs: its sequence lengths, its SLO, its quality data."
+)
 @profile_options
 @click.option("--hardware", default=USUAL.hardware, show_default=True, help="The catalog's id of this machine.")
 @NOW

@@ -76,7 +76,11 @@ PROFILE_OPTIONS = (
         help="The largest batch to measure.",
     ),
     click.option(
-        "--seed", type=click.IntRange(min=0), default=USUAL.seed, show_default=True, help="Random seed of the inputs and of the measuring order."
+        "--seed",
+        type=click.IntRange(min=0),
+        default=USUAL.seed,
+        show_default=True,
+        help="Random seed of the inputs and of the measuring order.",
     ),
     click.option("--fresh", is_flag=True, help="Measure again, even if there is a profile of the same model and machine."),
 )
