@@ -20,7 +20,7 @@ STANDARD_OUTPUT = Path("-")
 
 
 def finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
-    """Return a number of seconds that is one: a range without an upper end lets nan and inf through."""
+    """Return the seconds, refusing nan and inf: a range without an upper end lets them through."""
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value} is not a number of seconds")
     return value
@@ -33,15 +33,15 @@ def _moment(_: click.Context, __: click.Parameter, value: str) -> str:
         raise click.BadParameter(f"{error.fault}; {error.hint}") from error
 
 
-INPUTS = click.option("--inputs", type=PATH, help="Your own inputs (.npz, one array per model input, one item per row).")
-WORKLOAD = click.option("-w", "--workload", type=PATH, required=True, help="The workload file (YAML): traffic, target, price.")
-RULES = click.option("--rules", type=PATH, help="A folder of rules of your own, beside those of advisor.")
-OUTPUT = click.option("-o", "--output", type=PATH, help="Write it there instead of to standard output.")
+INPUTS = click.option("--inputs", type=PATH, help="Your own inputs: .npz with one array per model input, one item per row.")
+WORKLOAD = click.option("-w", "--workload", type=PATH, required=True, help="The workload file (YAML): traffic, SLO, price.")
+RULES = click.option("--rules", type=PATH, help="A folder of your own rules, in addition to the built-in ones.")
+OUTPUT = click.option("-o", "--output", type=PATH, help="Write there instead of to standard output.")
 NOW = click.option(
     "--now",
     default=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
     callback=_moment,
-    help="The time stamp to write.",
+    help="The timestamp to write; by default the current time.",
 )
 # All that `profile` and `recommend` both take, in the order in which help lists it.
 PROFILE_OPTIONS = (
@@ -51,14 +51,14 @@ PROFILE_OPTIONS = (
         "variants",
         type=PATH,
         multiple=True,
-        help="Another file of the same model, one that you quantized yourself for example; repeatable.",
+        help="Another file of the same model, such as one that you quantized yourself; repeatable.",
     ),
     click.option(
         "--scheme",
         "schemes",
         multiple=True,
         metavar="ID",
-        help="A scheme of the catalogue to measure whatever the pre-flight says of it, for example fp16; repeatable.",
+        help="A scheme of the catalog to measure even if the pre-flight check would leave it out, such as fp16; repeatable.",
     ),
     click.option(
         "--budget",
@@ -67,7 +67,7 @@ PROFILE_OPTIONS = (
         callback=finite,
         default=USUAL.budget_s,
         show_default=True,
-        help="Seconds to spend. Timing gets at least half of them; judging quality on many examples may take longer.",
+        help="Seconds to spend. Timing gets at least half of them; measuring quality on many examples may take longer.",
     ),
     click.option(
         "--max-batch-size",
@@ -77,9 +77,13 @@ PROFILE_OPTIONS = (
         help="The largest batch to measure.",
     ),
     click.option(
-        "--seed", type=click.IntRange(min=0), default=USUAL.seed, show_default=True, help="Seed of inputs and of the order."
+        "--seed",
+        type=click.IntRange(min=0),
+        default=USUAL.seed,
+        show_default=True,
+        help="Random seed of the inputs and of the measuring order.",
     ),
-    click.option("--fresh", is_flag=True, help="Measure again, even if a profile of the same model and machine is there."),
+    click.option("--fresh", is_flag=True, help="Measure again, even if there is a profile of the same model and machine."),
 )
 
 

@@ -39,7 +39,7 @@ from advisor.measure.variants import preflight
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id
 from advisor.measure.variants.screening import Lineup
 from advisor.measure.variants.settings import ScreeningSettings
-from advisor.quality_floor import METRICS, OWN, is_known, judge
+from advisor.quality_floor import METRICS, OWN, is_known, keeps_floor
 from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import QualityResult, Variant
 from advisor.steps.profile import plan_for, schemes
@@ -265,7 +265,7 @@ def _row(case: Case, variant: Variant, line: Lineup, said: dict[str, str | None]
         row[f"speedup_b{size}_low"], row[f"speedup_b{size}_high"] = _around_median(listed) if listed else (None, None)
     quality = variant.quality
     low, high = _ends(quality) if quality else (None, None)
-    holds, why = judge(quality, case.max_drop, None) if quality else (True if is_baseline else None, "")
+    holds, why = keeps_floor(quality, case.max_drop, None) if quality else (True if is_baseline else None, "")
     row |= {
         "metric": case.metric,
         "quality": quality.value if quality else None,

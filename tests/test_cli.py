@@ -139,7 +139,7 @@ def test_nothing_that_meets_the_target_is_status_1(advisor, profile_json, tmp_pa
     status, out, err = advisor("advise", profile_json, "-w", "strict.yaml", "-o", "advice.json")
 
     assert (1, "") == (status, err)
-    assert out.startswith("Nothing that was measured keeps p99 within 1 µs")
+    assert out.startswith("No measured configuration keeps p99 within 1 µs")
     assert msgspec.json.decode((tmp_path / "advice.json").read_bytes(), type=Advice).recommended is None
 
 
@@ -201,7 +201,7 @@ def test_a_batch_job_that_cannot_be_done_is_status_1_and_one_that_is_verified_is
     refused_status, _, err = advisor("verify", "advice.json")
 
     assert (1, 2) == (status, refused_status)
-    assert out.startswith("Nothing that was measured does 1,000,000,000,000 items within")
+    assert out.startswith("No measured configuration does 1,000,000,000,000 items within")
     assert "a batch job, which has no traffic" in err
     assert 0 == advisor("report", "advice.json")[0]
 
@@ -214,7 +214,9 @@ def test_a_fleet_is_planned_and_reported(advisor, profile_json, tmp_path):
     _, page, _ = advisor("report", "advice.json", "--format", "html")
 
     assert (0, "") == (status, err)
-    assert "## The fleet: one kind, as many all day" in text and "one kind, as many all day" in page
+    assert (
+        "## Fleet: one kind of hardware, constant over the day" in text and "one kind of hardware, constant over the day" in page
+    )
     (pool,) = msgspec.json.decode((tmp_path / "advice.json").read_bytes(), type=Advice).fleet.pools
     assert (pool.candidate.replicas + 2,) == pool.replicas_by_part
 
@@ -573,7 +575,7 @@ def test_a_profile_that_is_broken_off_goes_on_where_it_was(tmp_path, blow):
     assert len(kept) >= 5 and b"" == out
     if blow == signal.SIGINT:
         assert 130 == process.returncode
-        assert b"interrupted: what was measured is kept; the same command goes on from there" == err.splitlines()[-1]
+        assert b"interrupted: what was measured is kept; the same command resumes from there" == err.splitlines()[-1]
         assert b"Traceback" not in err
     assert 0 == again[0] and "Traceback" not in again[2]
     assert ["profile.json", "profile.variants"] == sorted(path.name for path in tmp_path.iterdir())

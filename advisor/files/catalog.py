@@ -210,7 +210,7 @@ def is_stale(day: str, now: str) -> bool:
 
 
 def _with_sources(name: str, record_type: type[R], folder: Path | None) -> tuple[R, ...]:
-    """Return the rows of a table of the catalogue, `source` told in words; raise InputError for a row without one."""
+    """Return the rows of a table of the catalog, `source` in words; raise InputError for a row without one."""
     with as_file(files("advisor.catalog")) as shipped:
         path = (folder or shipped) / name
         known = {row["id"]: row for _, row in csv_rows(path.parent / "sources.csv")}
@@ -232,10 +232,13 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             reader = csv.DictReader(file)
             for row in reader:
                 if None in row or None in row.values():
-                    raise InputError(f"{path}: line {reader.line_num}: not as many entries as columns", hint="check the commas")
+                    raise InputError(
+                        f"{path}: line {reader.line_num}: the number of entries differs from the number of columns",
+                        hint="check the commas",
+                    )
                 yield reader.line_num, row
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV file ({error})", hint="write a header line and a row a line") from error
+        raise InputError(f"{path}: not a CSV file ({error})", hint="write a header line, then one row per line") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", hint="name a file that you may read") from error
 

@@ -33,18 +33,18 @@ COUNTRY_OF_REGION = {
 
 
 class Places(NamedTuple):
-    """Where today's configuration runs, where the model may run, and what was asked for but cannot be judged."""
+    """Where today's configuration runs, where the model may run, and what was asked for but cannot be evaluated."""
 
     home: Place
-    offered: tuple[Place, ...]
+    allowed: tuple[Place, ...]
     exclusions: tuple[Exclusion, ...]
 
 
 def places(workload: OnlineWorkload, workload_path: Path | None, sites: Sequence[Site], *, now: str) -> Places:
-    """Return the places of a workload, each with what it costs; hardware without a price cannot be judged.
+    """Return the places of a workload, each with its price; hardware without a price cannot be evaluated.
 
-    To a workload `local` is the machine of the profile: the site of that id, or else the first. Raises InputError where today's
-    machine has no price.
+    In a workload `local` is the machine of the profile: the site of that id, or else the first. Raises InputError if today's machine
+    has no price.
     """
     measured = {site.hardware.id: site.hardware for site in sites}
     local = LOCAL if LOCAL in measured else sites[0].hardware.id
@@ -61,7 +61,7 @@ def places(workload: OnlineWorkload, workload_path: Path | None, sites: Sequence
             made[name] = place
         elif name == home:
             raise InputError(
-                f"hardware.price_usd_per_hour: no price for {name!r}, the machine that runs it today",
+                f"hardware.price_usd_per_hour: no price for {name!r}, the machine that runs the model today",
                 hint=f"add: price_usd_per_hour: {{{name}: 0.34}}",
             )
         else:
@@ -100,7 +100,7 @@ def _place(hardware: Hardware, workload: OnlineWorkload, prices: tuple[Price, ..
     if given is not None:
         return Place(
             hardware=hardware,
-            machine="the machine of the profile" if is_local else "at the price of the workload file",
+            machine="the profiled machine" if is_local else "at the price from the workload file",
             price_usd_per_hour=_as_given(given),
             price_date=None,
             price_is_stale=False,
@@ -145,7 +145,7 @@ def _rented(hardware: Hardware, offer: Offer, price: Price, workload: OnlineWork
         machine=machine,
         devices=offer.devices,
         price_usd_per_hour=Estimate(
-            value=usd, low=usd, high=usd, basis="list-price", source=f"{machine} of {price.date}{age}: {price.source}"
+            value=usd, low=usd, high=usd, basis="list-price", source=f"{machine}, {price.date}{age}: {price.source}"
         ),
         price_date=price.date,
         price_is_stale=stale,
@@ -157,6 +157,6 @@ def _no_price(hardware: Hardware, workload: OnlineWorkload) -> str:
     asked = workload.hardware
     wanted = ", ".join(filter(None, (asked.provider, asked.region, asked.term)))
     return (
-        f"no price of {hardware.name} ({wanted}); give hardware.price_usd_per_hour.{hardware.id}, "
+        f"no price for {hardware.name} ({wanted}); set hardware.price_usd_per_hour.{hardware.id}, "
         "or import one: advisor hardware prices --import FILE"
     )

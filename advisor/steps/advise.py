@@ -61,7 +61,7 @@ def advise_on(
 
 
 def alarm(limit_s: float | None) -> Callable[[], bool] | None:
-    """Return what says whether so many seconds from now are over, None without a limit."""
+    """Return a function that returns whether so many seconds from now have passed; None without a limit."""
     if limit_s is None:
         return None
     ends_s = time.monotonic() + limit_s
@@ -75,14 +75,14 @@ def read_profile(path: Path) -> Profile:
         as_given = {variant.id for variant in site.variants if variant.derived_from is None}
         if not any(entry.variant in as_given and entry.visits for entry in site.measurements):
             raise InputError(
-                f"{path}: holds no measurement of the model as it was given on {site.hardware.id}",
+                f"{path}: holds no measurement of the model as given on {site.hardware.id}",
                 hint="measure again: advisor profile --fresh",
             )
     return measured
 
 
 def with_quality_on(measured: Profile, data_sha256: set[str]) -> Profile:
-    """Return the profile without what any site measured on other data: it says nothing of the floor that the workload sets."""
+    """Return the profile without quality measured on other data, which does not count for the workload's floor."""
 
     def cleaned(site: Site) -> Site:
         variants = (
@@ -111,7 +111,7 @@ def request_of(
     """Return what is asked of the decision, with the hardware and prices that come with advisor, its rules and those of the user."""
     now = parse_moment(now)
     where = places(workload, workload_path, measured.sites, now=now)
-    are_measured = {site.hardware.id for site in measured.sites} >= {place.hardware.id for place in where.offered}
+    are_measured = {site.hardware.id for site in measured.sites} >= {place.hardware.id for place in where.allowed}
     return Request(
         workload=workload,
         rules=rules_with(rules_folder, now=now),
@@ -122,7 +122,7 @@ def request_of(
             workload.lifecycle or Lifecycle(), workload.hardware, beside=workload_path.parent if workload_path else None
         ),
         home=where.home,
-        places=where.offered,
+        places=where.allowed,
         exclusions=(*exclusions, *where.exclusions),
         public=NOTHING_PUBLIC if are_measured else read_public_measurements(),
         confidence=confidence,
@@ -140,7 +140,7 @@ def read_advice(path: Path) -> Advice:
     advice = read_any_advice(path)
     if isinstance(advice, OfflineAdvice):
         raise InputError(
-            f"{path}: advice on a batch job, which has no traffic to replay", hint="advisor report tells what it says"
+            f"{path}: advice on a batch job, which has no traffic to load-test", hint="read it with `advisor report`"
         )
     return advice
 

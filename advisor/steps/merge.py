@@ -39,6 +39,6 @@ def _checked(site: Site, first: str, path: Path, profile_path: Path) -> Site:
     if site.hardware.id == first:
         raise InputError(
             f"{path}: measured on {first!r}, as {profile_path} was",
-            hint="profile there with --hardware and the name that the catalogue has for that machine",
+            hint="profile there with --hardware and the catalog's id of that machine",
         )
     return site

@@ -134,7 +134,8 @@ def _other_sites(known: Profile, plan: Plan, output: Path) -> tuple[Site, ...]:
     if others and not are_alike:
         names = ", ".join(site.hardware.id for site in others)
         raise InputError(
-            f"{output}: holds what {names} measured of another model or at other lengths", hint="name another file with --output"
+            f"{output}: holds measurements by {names} of another model or at other lengths",
+            hint="name another file with --output",
         )
     return others
 
@@ -143,7 +144,7 @@ def _with_trial(measured: Profile, site: Site, folder: Path) -> Site:
     try:
         return msgspec.structs.replace(site, trial=trial(measured, site, folder))
     except AdvisorError as error:
-        # What is missing is told; the profile holds without it.
+        # The note reports what is missing; the profile holds without it.
         return msgspec.structs.replace(site, notes=(*site.notes, f"no trial inside a server: {error.fault}"))
 
 
@@ -172,10 +173,10 @@ def plan_for(
     catalogue = schemes_on(provider, schemes())
     wanted = _wanted(options, workload, catalogue)
     case = preflight.Case(facts=facts, machine=machine, providers=available, is_checkpoint=model.is_dir())
-    chosen, excluded = preflight.offered(catalogue, case, wanted)
-    is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are judged on them
+    chosen, excluded = preflight.select(catalogue, case, wanted)
+    is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are chosen on them
     asked = _examples(workload, options, facts, rows, scratch, is_calibrated=is_calibrated)
-    settings = _settings(workload, options, wanted, is_judged=asked.data is not None)
+    settings = _settings(workload, options, wanted, has_data=asked.data is not None)
     parts = (SCHEMA_VERSION, __version__, facts, settings, catalogue, machine, versions(), available)
     return Plan(
         baseline=baseline,
@@ -208,10 +209,10 @@ def provider_for(hardware: Hardware, available: tuple[str, ...]) -> str:
     provider = PROVIDER_OF_GPUS.get(hardware.vendor) if hardware.kind == "gpu" else None
     if provider in available:
         return provider
-    needed = f"{provider}, which is not among those here" if provider else "a provider that advisor does not know"
+    needed = f"{provider}, which is missing here" if provider else "a provider that advisor does not support"
     raise InputError(
-        f"--hardware: {hardware.id} is a {hardware.kind}, and ONNX Runtime would run it with {needed}: {', '.join(available)}",
-        hint="name the machine that this is, or install the build of ONNX Runtime for that device",
+        f"--hardware: {hardware.id} is a {hardware.kind}, which needs {needed}; ONNX Runtime has: {', '.join(available)}",
+        hint="give the id of this machine, or install the ONNX Runtime build for that device",
     )
 
 
@@ -239,11 +240,11 @@ def _wanted(
 
 
 def _settings(
-    workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions, wanted: frozenset[str], *, is_judged: bool
+    workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions, wanted: frozenset[str], *, has_data: bool
 ) -> ProfileSettings:
-    """Return the settings that a profile is told with; `is_judged` says whether there is data to judge quality by."""
+    """Return the settings that a profile records; `has_data`: whether there is data to measure quality on."""
     floor, base = workload.quality if workload else None, _base(options)
-    judged_by = floor if is_judged else None
+    measurable = floor if has_data else None
     return ProfileSettings(
         sequence_lengths=sequence_lengths(workload),
         max_batch_size=options.max_batch_size,
@@ -251,11 +252,11 @@ def _settings(
         budget_s=options.budget_s,
         seed=options.seed,
         inputs_sha256=sha256(options.inputs) if options.inputs else None,
-        quality_metric=judged_by.metric if judged_by else None,
+        quality_metric=measurable.metric if measurable else None,
         quality_data_sha256=examples_sha256(base, floor.data) if floor and floor.data else None,
         given_sha256=tuple(onnx_graph.read_graph(path).sha256 for path in options.variants),
-        quality_max_drop=judged_by.max_drop if judged_by else None,
-        quality_max_slice_drop=judged_by.max_slice_drop if judged_by else None,
+        quality_max_drop=measurable.max_drop if measurable else None,
+        quality_max_slice_drop=measurable.max_slice_drop if measurable else None,
         calibration_sha256=examples_sha256(base, floor.calibration) if floor and floor.calibration else None,
         wanted=tuple(sorted(wanted)),
     )
@@ -273,7 +274,7 @@ def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: Prof
 
 
 class _Asked(NamedTuple):
-    """The user's examples, as they are measured with: files, None where there are none, and what is to be said of them."""
+    """The user's examples: files, None where there are none, and the notes for the report."""
 
     data: str | None
     calibration: str | None
@@ -289,7 +290,7 @@ def _examples(
     *,
     is_calibrated: bool,
 ) -> _Asked:
-    """Write the items to judge by and those to calibrate on to `scratch`; without data to judge by, `rows` are calibrated on."""
+    """Write the evaluation items and the calibration items to `scratch`; without evaluation data, `rows` are calibrated on."""
     floor = workload.quality if workload else None
     if floor is not None and floor.data is not None:
         return _of_data(floor, _base(options), facts, scratch, options.seed, is_calibrated=is_calibrated)
@@ -297,31 +298,31 @@ def _examples(
 
 
 def _of_data(floor: Quality, base: Path, facts: ModelFacts, scratch: Path, seed: int, *, is_calibrated: bool) -> _Asked:
-    """Return the files of the items to judge by, in random order, and of those to calibrate on, none in both; and what to say of it."""
+    """Return the files of the evaluation items, in random order, and of the calibration items, none in both; and the notes on them."""
     assert floor.data is not None
     inputs = facts.inputs
-    judged = examples.read_examples(floor.data, base, inputs, "quality.data")
-    items = input_rows.check_rows(inputs, judged, base / floor.data)
-    evaluation.check(floor.metric, facts.outputs, judged, items)
+    evaluated = examples.read_examples(floor.data, base, inputs, "quality.data")
+    items = input_rows.check_rows(inputs, evaluated, base / floor.data)
+    evaluation.check(floor.metric, facts.outputs, evaluated, items)
     fitted: dict[str, np.ndarray] | None = None
     notes: tuple[str, ...] = ()
     if floor.calibration is not None:
         fitted = examples.read_examples(floor.calibration, base, inputs, "quality.calibration")
         input_rows.check_rows(inputs, fitted, base / floor.calibration)
-        examples.refuse_overlap(inputs, fitted, judged)
+        examples.refuse_overlap(inputs, fitted, evaluated)
     elif is_calibrated:
-        fitted, judged = examples.set_aside(inputs, judged, seed)
-        total, items = items, input_rows.check_rows(inputs, judged, base / floor.data)
+        fitted, evaluated = examples.set_aside(inputs, evaluated, seed)
+        total, items = items, input_rows.check_rows(inputs, evaluated, base / floor.data)
         notes = (
             f"{total - items} of the {total} items of quality.data were set aside to calibrate on; quality is that on the others",
         )
     # Files often have their items in the order of their classes, and the first of them may be all that is looked at.
-    judged = _shuffled(inputs, judged, items, seed)
+    evaluated = _shuffled(inputs, evaluated, items, seed)
     calibration = None
     if fitted is not None:
         count = input_rows.check_rows(inputs, fitted, base / (floor.calibration or floor.data))
         calibration = _written(scratch / "calibration.npz", _shuffled(inputs, fitted, count, seed))
-    return _Asked(_written(scratch / "data.npz", judged), calibration, notes)
+    return _Asked(_written(scratch / "data.npz", evaluated), calibration, notes)
 
 
 def _shuffled(inputs: tuple[ModelInput, ...], rows: dict[str, np.ndarray], items: int, seed: int) -> dict[str, np.ndarray]:
@@ -345,7 +346,7 @@ def _check_variant(path: Path, facts: ModelFacts) -> None:
         if sorted(ours) != sorted(theirs):
             raise InputError(
                 f"--variant: {path}: its {what} are {theirs}, the model's are {ours}",
-                hint="a variant is served in the model's place: it must take and give the same",
+                hint="a variant replaces the model: it must have the same inputs and outputs",
             )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from advisor.decide.advice.sites import Request, under_load
 from advisor.decide.load_test.calibration import Batches, own_way
-from advisor.decide.load_test.comparison import Observed, Offer, expected, expected_service_s, judge, offered
+from advisor.decide.load_test.comparison import Observed, OfferedLoad, compare, expected, expected_service_s, offered_load
 from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
@@ -33,37 +33,39 @@ LONGEST_TRIED_CALL_S = 0.1  # what a server adds is lost in the spread of longer
 
 
 def serve_for_real(site: SiteUnderLoad, prediction: Prediction, folder: Path, *, wanted_s: float) -> LoadTest:
-    """Run one replica of the predicted candidate under the workload's load and judge it; `folder` is that of the profile."""
+    """Load-test one replica of the predicted candidate and compare it with the prediction; `folder` is that of the profile."""
     candidate, slo = prediction.candidate, site.workload.slo
-    offer = offered(site, candidate, wanted_s=wanted_s)
-    said = expected(site, candidate, offer)
+    offer = offered_load(site, candidate, wanted_s=wanted_s)
+    replayed = expected(site, candidate, offer)
     noise = noise_floor(site.service, candidate.intra_op_num_threads, candidate.instances)
-    seen = observe(site, candidate, offer, folder)
-    return judge(prediction, said, seen, quantile=slo.quantile, target_s=slo.latency_s, noise_fraction=noise)
+    observed = observe(site, candidate, offer, folder)
+    return compare(prediction, replayed, observed, quantile=slo.quantile, target_s=slo.latency_s, noise_fraction=noise)
 
 
-def observe(site: SiteUnderLoad, candidate: Candidate, offer: Offer, folder: Path) -> Observed:
-    """Serve the requests by one replica of the candidate and return what was seen; `folder` is that of the profile."""
-    seen = load_test.replay(_serve(site, candidate, folder, len(offer.arrival_s)), offer.arrival_s, offer.lengths)
-    in_time = np.argsort(seen.ended_s)
+def observe(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, folder: Path) -> Observed:
+    """Serve the requests by one replica of the candidate and return what was observed; `folder` is that of the profile."""
+    replay = load_test.replay(_serve(site, candidate, folder, len(offer.arrival_s)), offer.arrival_s, offer.lengths)
+    in_time = np.argsort(replay.ended_s)
     batches = Batches(
-        wait_s=seen.wait_s[in_time],
-        assembly_s=seen.assembly_s[in_time],
-        call_s=seen.call_s[in_time],
-        was_idle=seen.was_idle[in_time],
-        by_timer=((seen.batch_size < candidate.max_batch_size) & (candidate.max_queue_delay_s > 0))[in_time],
-        size=seen.batch_size[in_time],
-        expected_s=expected_service_s(site, candidate, seen.batch_size, seen.batch_length)[in_time],
-        transit_s=seen.transit_s,
-        had_own_way=own_way(offer.arrival_s, seen.transit_s, seen.ended_s - seen.call_s - seen.assembly_s, seen.ended_s),
+        wait_s=replay.wait_s[in_time],
+        assembly_s=replay.assembly_s[in_time],
+        call_s=replay.call_s[in_time],
+        was_idle=replay.was_idle[in_time],
+        by_timer=((replay.batch_size < candidate.max_batch_size) & (candidate.max_queue_delay_s > 0))[in_time],
+        size=replay.batch_size[in_time],
+        expected_s=expected_service_s(site, candidate, replay.batch_size, replay.batch_length)[in_time],
+        transit_s=replay.transit_s,
+        had_own_way=own_way(
+            offer.arrival_s, replay.transit_s, replay.ended_s - replay.call_s - replay.assembly_s, replay.ended_s
+        ),
     )
     return Observed(
-        latency_s=seen.latency_s,
-        lag_s=seen.lag_s,
-        duration_s=seen.duration_s,
-        run_delay_s=seen.run_delay_s,
+        latency_s=replay.latency_s,
+        lag_s=replay.lag_s,
+        duration_s=replay.duration_s,
+        run_delay_s=replay.run_delay_s,
         batches=batches,
-        ended_s=seen.ended_s[in_time],
+        ended_s=replay.ended_s[in_time],
     )
 
 
@@ -118,7 +120,7 @@ def trial(measured: Profile, here: Site, folder: Path) -> Calibration | None:
     best = min(tests, key=attrgetter("generator_lag_p99_s"))
     if best.generator_lag_p99_s > LATEST_TRIAL_S:
         raise ModelError(
-            f"its generator was up to {seconds(best.generator_lag_p99_s)} late", hint="measure again on a quiet machine"
+            f"the load generator was up to {seconds(best.generator_lag_p99_s)} late", hint="measure again on a quiet machine"
         )
     return best.calibration
 

@@ -1,4 +1,4 @@
-"""The last step: what the advice says, served for real."""
+"""The last step: load tests of the recommendation and of the baseline."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from advisor.units import counted, parse_moment
 def verify(
     advice_path: Path, workload_path: Path | None, *, wanted_s: float, now: str, report: Report, rules_folder: Path | None = None
 ) -> Advice:
-    """Serve the recommendation and the baseline for real, and return the advice with what was seen, in the files too.
+    """Load-test the recommendation and the baseline; return the advice with what was observed, written to the files too.
 
     What is learned of service inside a server goes into the profile and the advice is made anew with it; a recommendation that changed
     is served in its turn. Each load test is on disk as soon as it has run: the same command goes on from there.
@@ -48,15 +48,15 @@ def verify(
 
     def serve(asked: Advice, known: Profile) -> tuple[LoadTest, ...]:
         sites = under_load(known, asked_of(known), trace)
-        site_of = {site.hardware: site for site in (sites.home, *sites.offered)}
-        told = {entry.candidate: entry for entry in _to_serve(asked) if entry.candidate.hardware in here}
-        for candidate, prediction in told.items():
+        site_of = {site.hardware: site for site in (sites.home, *sites.allowed)}
+        served = {entry.candidate: entry for entry in _to_serve(asked) if entry.candidate.hardware in here}
+        for candidate, prediction in served.items():
             if candidate not in kept:
                 report(0.0, wanted_s, f"serving {candidate.variant} for real")
                 site = site_of[candidate.hardware]
                 journal.add(serve_for_real(site, prediction, profile_path.parent, wanted_s=wanted_s))
                 kept[candidate] = journal.entries[-1]
-        return tuple(kept[candidate] for candidate in told)
+        return tuple(kept[candidate] for candidate in served)
 
     tests = serve(advice, measured)
     measured = _with_lessons(measured, tests)
@@ -82,9 +82,7 @@ def _read(advice_path: Path, workload_path: Path | None) -> tuple[Advice, Path, 
     profile_path = advice_path.parent / (advice.profile_path or "profile.json")
     measured = read_profile(profile_path)
     if sha256(profile_path) != advice.profile_sha256:
-        raise InputError(
-            f"{profile_path}: not the profile that {advice_path} was made from", hint="make the advice again: advisor advise"
-        )
+        raise InputError(f"{profile_path}: not the profile that {advice_path} was made from", hint="run `advisor advise` again")
     _check_files(advice, advice_path, workload_path)
     return advice, profile_path, measured
 
@@ -93,7 +91,7 @@ def _check_files(advice: Advice, advice_path: Path, workload_path: Path | None) 
     """Raise InputError where the advice stands on a file that it names and does not hold."""
     if advice.workload.traffic.trace is not None and workload_path is None:
         raise InputError(
-            f"{advice_path}: its traffic is a trace, which is not in the file", hint="name the workload file with -w"
+            f"{advice_path}: its traffic is a trace, which the file does not hold", hint="give the workload file with -w"
         )
     if advice.workload.hardware.prices is not None and workload_path is None:
         raise InputError(f"{advice_path}: its prices are in a file beside the workload", hint="name the workload file with -w")
@@ -111,14 +109,14 @@ def _here(measured: Profile, advice: Advice, advice_path: Path) -> set[str]:
         if (site.machine.cpu, site.machine.cores, site.machine.instruction_sets)
         == (machine.cpu, machine.cores, machine.instruction_sets)
     }
-    told = advice.recommended or advice.nearest_miss
-    if told is not None and told.candidate.hardware not in here:
-        known = next((site for site in measured.sites if site.hardware.id == told.candidate.hardware), None)
-        there = f"{known.machine.cpu} with {counted(known.machine.cores, 'core')}" if known else told.candidate.hardware
+    shown = advice.recommended or advice.nearest_miss
+    if shown is not None and shown.candidate.hardware not in here:
+        known = next((site for site in measured.sites if site.hardware.id == shown.candidate.hardware), None)
+        there = f"{known.machine.cpu} with {counted(known.machine.cores, 'core')}" if known else shown.candidate.hardware
         raise InputError(
-            f"{advice_path}: it is to run on {told.candidate.hardware} ({there}), and this is a {machine.cpu} with "
+            f"{advice_path}: to be served on {shown.candidate.hardware} ({there}), but this is a {machine.cpu} with "
             f"{counted(machine.cores, 'core')}",
-            hint=f"profile it there with --hardware {told.candidate.hardware}, merge, and verify there",
+            hint=f"profile it there with --hardware {shown.candidate.hardware}, merge, and verify there",
         )
     return here
 

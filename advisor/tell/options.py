@@ -14,7 +14,7 @@ class Option(Record, frozen=True, kw_only=True):
 
 
 def options(advice: Advice) -> tuple[Option, ...]:
-    """Return every configuration that the report speaks of, once, the cheapest first."""
+    """Return every configuration that the report names, once, the cheapest first."""
     parts = [("today", advice.baseline), ("recommended", advice.recommended), ("nearest miss", advice.nearest_miss)]
     parts += [("tie", prediction) for prediction in advice.ties]
     parts += [("quality not measured", advice.unproven)]
@@ -36,7 +36,7 @@ def options(advice: Advice) -> tuple[Option, ...]:
     )
 
 
-def curves_told(advice: Advice) -> tuple[ServiceCurve, ...]:
+def curves_shown(advice: Advice) -> tuple[ServiceCurve, ...]:
     """Return the measured curves of one machine: of the one that the advice is to run on, if it was measured, else of the first."""
     subject = advice.recommended or advice.nearest_miss or advice.baseline
     wanted = [curve for curve in advice.service_curves if curve.hardware == subject.candidate.hardware]

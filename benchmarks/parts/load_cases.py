@@ -11,7 +11,7 @@ import numpy as np
 
 from advisor.decide.advice.advise import advise
 from advisor.decide.load_test.calibration import Batches, calibrate
-from advisor.decide.load_test.comparison import Observed, expected, kept_up, learned, offered, quantile_estimate
+from advisor.decide.load_test.comparison import Observed, expected, kept_up, learned, offered_load, quantile_estimate
 from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import noise_floor
@@ -137,7 +137,7 @@ def _case(
     """Serve the load; calibrate on the batches of every other second and compare with the requests of the seconds between."""
     candidate = configuration.replicated(1, measured.sites[0].hardware.id)
     site = loaded(measured, measured.sites[0], *load)
-    offer = offered(site, candidate, wanted_s=wanted_s)
+    offer = offered_load(site, candidate, wanted_s=wanted_s)
     observed = observe(site, candidate, offer, folder)
     counted = (offer.arrival_s % 2) >= 1
     teaching = (observed.ended_s % 2) < 1

@@ -35,7 +35,7 @@ def allowing(*names: str, **more: object) -> HardwareChoice:
 def find(choice: HardwareChoice, folder: Path = Path(), sites: tuple[Site, ...] = SITES) -> tuple:  # type: ignore[type-arg]
     """Return the places that the workload allows beside the profiled machine, and what has no price."""
     found = places(msgspec.structs.replace(workload(), hardware=choice), folder / "w.yaml", sites, now=NOW)
-    return tuple(place for place in found.offered if place.hardware.id != "local"), found.exclusions
+    return tuple(place for place in found.allowed if place.hardware.id != "local"), found.exclusions
 
 
 def price(term: Term, usd: float, *, region: str = "r", instance: str = "m") -> Price:
@@ -88,7 +88,7 @@ def test_to_a_workload_local_is_the_machine_of_the_profile_whatever_it_is_called
     found = places(workload(), None, there, now=NOW)
 
     assert ("c7i.xlarge", 1.0) == (found.home.hardware.id, found.home.price_usd_per_hour.value)
-    assert (found.home,) == found.offered
+    assert (found.home,) == found.allowed
 
 
 def test_today_may_run_on_any_site_of_the_profile() -> None:
@@ -97,7 +97,7 @@ def test_today_may_run_on_any_site_of_the_profile() -> None:
 
     found = places(asked, None, sites, now=NOW)
 
-    assert ("c7i.xlarge", ["local"]) == (found.home.hardware.id, [place.hardware.id for place in found.offered])
+    assert ("c7i.xlarge", ["local"]) == (found.home.hardware.id, [place.hardware.id for place in found.allowed])
 
 
 def test_a_machine_of_today_without_a_price_is_refused_with_the_key() -> None:

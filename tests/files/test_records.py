@@ -289,10 +289,10 @@ def test_a_file_ends_in_a_newline_and_reads_line_by_line():
         ("not a file that this version of advisor wrote", to_json(MEASURED)[:-20]),
         ("not a file that this version of advisor wrote", to_json(MEASURED).replace(b'"created"', b'"creator"')),
         (
-            f"schema version 99, this advisor reads {SCHEMA_VERSION}",
+            f"schema version 99, but this advisor reads {SCHEMA_VERSION}",
             to_json(msgspec.structs.replace(MEASURED, schema_version=99)),
         ),
-        (f"schema version 0, this advisor reads {SCHEMA_VERSION}", b'{"schema_version": 0, "of": "another time"}'),
+        (f"schema version 0, but this advisor reads {SCHEMA_VERSION}", b'{"schema_version": 0, "of": "another time"}'),
     ],
 )
 def test_what_advisor_did_not_write_is_refused_with_the_command_that_would(tmp_path, said, content):
@@ -394,7 +394,7 @@ def test_a_place_that_can_be_written_is_left_as_it_is(tmp_path, name):
 
 
 def test_a_text_that_no_file_can_hold_is_refused():
-    with pytest.raises(InputError, match="is not text that a file can hold"):
+    with pytest.raises(InputError, match="cannot be encoded as text"):
         to_json(with_site(MEASURED, created="\udcff"))
 
 

@@ -514,9 +514,7 @@ def test_name_and_traffic_are_enough_to_be_classified(folder):
 def test_two_targets_in_one_file_are_not_chosen_between(folder, refusals):
     faults = refusals(EVERYTHING, *ADVISING)
 
-    assert {"w.yaml: slo, offline: two targets, and advisor advise, profile -w and recommend answer for one"} == set(
-        faults.values()
-    )
+    assert {"w.yaml: slo, offline: two targets, but advisor advise, profile -w and recommend take one"} == set(faults.values())
     assert classify_file(folder / "w.yaml", None, now=NOW)
 
 
@@ -544,7 +542,7 @@ def test_advice_in_its_file_says_on_what_it_is(folder):
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(1, 500), min_size=100, max_size=240))
-def test_the_lengths_of_a_trace_are_told_by_its_quantiles(folder, lengths):
+def test_the_lengths_of_a_trace_are_reported_by_its_quantiles(folder, lengths):
     rows = "".join(f"{index / 10},{length}\n" for index, length in enumerate(lengths))
     (folder / "lengths.csv").write_text(f"arrival_s,sequence_length\n{rows}")
     tree = having(without(instead("a trace"), "offline", "inputs", "lifecycle"), {"traffic.trace": "lengths.csv"})

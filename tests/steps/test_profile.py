@@ -63,7 +63,7 @@ def test_calibration_of_its_own_leaves_all_of_the_data_to_judge_by(folder):
     assert () == plan.notes
 
 
-def test_without_it_some_of_the_data_are_set_aside_and_that_is_told(folder):
+def test_without_it_some_of_the_data_are_set_aside_and_that_is_reported(folder):
     plan = plan_of(folder, "metric: accuracy, max_drop: 0.01, data: data.npz")
 
     judged, fitted = (read_npz(path)["x"] for path in (plan.data, plan.calibration))

@@ -336,7 +336,7 @@ def outlook() -> Outlook:
         not_judged=(Exclusion(what="Run on spare capacity", reason="give lifecycle.options.spot_discount"),),
         expires_when=(
             Expiry(what="the prices are older than 90 days", on="2027-02-20", because="prices have no date"),
-            Expiry(what="the runtime is another version", on=None, because="measured with onnxruntime 1.31.1"),
+            Expiry(what="the runtime's version changes", on=None, because="measured with onnxruntime 1.31.1"),
         ),
     )
 
@@ -683,7 +683,7 @@ def served() -> Advice:
 
     def test(told: Prediction, p50_s: float, p99_s: float, utilization: float, *, kept_up: bool = True) -> LoadTest:
         def seen(value: float) -> Estimate:
-            return about(value, "measured", "3,000 requests under real load", spread=0.07)
+            return about(value, "measured", "3,000 requests of the load test", spread=0.07)
 
         def said(value: float) -> Estimate:
             return about(value, "simulated", "simulation of the 3,000 requests of the load test with 8 seeds")
@@ -713,12 +713,12 @@ def served() -> Advice:
                 variant=candidate.variant,
                 intra_op_num_threads=candidate.intra_op_num_threads,
                 instances=candidate.instances,
-                call_ratio=about(1.04, "measured", "1,765 batches under real load", spread=0.05),
+                call_ratio=about(1.04, "measured", "1,765 batches of the load test", spread=0.05),
                 call_lengths_s=(0.004, 0.016),
                 call_factors=(1.02, 0.99),
-                per_batch_s=about(0.00007, "measured", "1,765 batches under real load"),
-                per_request_s=about(0.000011, "measured", "1,765 batches under real load"),
-                wake_s=about(0.00005, "measured", "1,765 batches under real load"),
+                per_batch_s=about(0.00007, "measured", "1,765 batches of the load test"),
+                per_request_s=about(0.000011, "measured", "1,765 batches of the load test"),
+                wake_s=about(0.00005, "measured", "1,765 batches of the load test"),
                 transit_s=(0.0001, 0.0002),
                 spread=(0.97, 1.0, 1.05),
                 batches=1765,
@@ -818,13 +818,13 @@ def fleet() -> Advice:
     return replace(
         base,
         fleet=FleetPlan(
-            name="short and long requests apart, as many all day",
+            name="short and long requests in separate pools, constant over the day",
             pools=(pool("c7i.xlarge", (1, 64), (2, 3)), pool("g6.xlarge", (65, 256), (1, 2))),
             usd_per_hour=1.8,
             peak_requests_per_s=120.0,
             spare_replicas=1,
             start_s=45.0,
-            options=(FleetOption(name="one kind, as many all day", usd_per_hour=2.1),),
+            options=(FleetOption(name="one kind of hardware, constant over the day", usd_per_hour=2.1),),
         ),
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from advisor.decide.advice import hardware_ranking, recommendation
-from advisor.decide.advice.decision import choose, weigh_effort
+from advisor.decide.advice.decision import decide, weigh_effort
 from advisor.decide.advice.description import describe
 from advisor.decide.advice.hardware_ranking import Searched
 from advisor.decide.advice.sites import Request, Sites, under_load
@@ -17,27 +17,27 @@ from advisor.schema.workload import Trace
 def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: Callable[[], bool] | None = None) -> Advice:
     """Return the advice; raise InputError if the workload asks for what the profile does not hold.
 
-    A search that `is_over` stops gives the best so far, and the certificate says how much it may cost too much.
+    A search that `is_over` stops gives the best so far; the certificate bounds how much cheaper the best could still be.
     """
     sites = under_load(profile, request, trace, is_over=is_over)
     _check(sites.home)
     baseline = recommendation.baseline_today(sites.home)
     searched = _search(sites, baseline, request)
-    decision = weigh_effort(choose(sites, searched, baseline), sites.home, request.market)
+    decision = weigh_effort(decide(sites, searched, baseline), sites.home, request.market)
     return describe(decision, sites, searched, profile, request)
 
 
 def _search(sites: Sites, baseline: Prediction, request: Request) -> list[Searched]:
-    """Return what was found at each site, the best first."""
-    found = [done for site in sites.offered if (done := hardware_ranking.search_site(site, baseline))]
+    """Return the result of each site's search, the best first."""
+    found = [done for site in sites.allowed if (done := hardware_ranking.search_site(site, baseline))]
     if not found:
         reasons = "; ".join(f"{entry.what}: {entry.reason}" for entry in (*request.exclusions, *sites.exclusions))
-        raise InputError(f"hardware.allowed: none of it can be judged ({reasons})", hint="allow `local` as well")
+        raise InputError(f"hardware.allowed: none of it can be evaluated ({reasons})", hint="allow `local` as well")
     searched = hardware_ranking.ordered(found, request.workload)
     if any(entry.found.regret_usd_per_hour is None for entry in searched):
         raise InputError(
-            "the time to search was over before any configuration was found to keep the target",
-            hint="give more with --time-limit, or leave it away",
+            "the time limit ended the search before any configuration was found that keeps the target",
+            hint="raise --time-limit, or leave it out",
         )
     return searched
 
@@ -46,24 +46,24 @@ def _check(home: SiteUnderLoad) -> None:
     today = home.today
     if today.variant not in home.variants:
         raise InputError(
-            f"baseline.variant: {today.variant!r} is not in the profile", hint=f"it holds: {', '.join(home.variants)}"
+            f"baseline.variant: {today.variant!r} is not in the profile", hint=f"the profile has: {', '.join(home.variants)}"
         )
     if (today.variant, today.intra_op_num_threads, today.instances) not in home.grids:
         measured = sorted({(threads, instances) for name, threads, instances in home.grids if name == today.variant})
-        said = ", ".join(f"{threads} x {instances}" for threads, instances in measured)
+        known = ", ".join(f"{threads} x {instances}" for threads, instances in measured)
         raise InputError(
             f"baseline.intra_op_num_threads x baseline.instances: {today.intra_op_num_threads} x {today.instances} "
-            f"was not measured of {today.variant}",
-            hint=f"settings that were: {said}",
+            f"was not measured for {today.variant}",
+            hint=f"measured settings: {known}",
         )
-    batching, asked_of_profile = home.model.batching, home.settings.max_batch_size
+    batching, largest = home.model.batching, home.settings.max_batch_size
     if today.max_batch_size > 1 and not batching.possible:
         raise InputError(
-            f"baseline.max_batch_size: the model takes one item a call ({batching.reason})", hint="write max_batch_size: 1"
+            f"baseline.max_batch_size: the model takes one item per call ({batching.reason})", hint="write max_batch_size: 1"
         )
-    if today.max_batch_size > asked_of_profile:
+    if today.max_batch_size > largest:
         raise InputError(
-            f"baseline.max_batch_size: {today.max_batch_size} is more than the {asked_of_profile} that the profile went up to",
+            f"baseline.max_batch_size: {today.max_batch_size} is more than {largest}, the largest of the profile",
             hint=f"measure again with: advisor profile --max-batch-size {today.max_batch_size}",
         )
     _check_lengths(home)
@@ -79,5 +79,5 @@ def _check_lengths(home: SiteUnderLoad) -> None:
         measured = ", ".join(map(str, home.measured_lengths))
         raise InputError(
             f"inputs.sequence_length: missing, and the profile was measured at lengths {measured}",
-            hint="say how long requests are, for example: inputs: {sequence_length: {p50: 32, p95: 128}}",
+            hint="give the length of requests, for example: inputs: {sequence_length: {p50: 32, p95: 128}}",
         )

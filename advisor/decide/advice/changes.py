@@ -1,4 +1,4 @@
-"""One thing of what runs today changed, and the rest searched anew: what batches, threads, a variant or fewer replicas would save."""
+"""Change one thing of what runs today and search the rest anew: what batching, threads, a variant or fewer replicas would save."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -59,11 +59,13 @@ def everything(recommended: Prediction, baseline: Prediction, market: Market) ->
     lever = next((entry for entry in market.model.levers if entry.id == ("switch-variant" if is_other else "configure")), None)
     if lever is None:
         return None
-    return Change("all of it", told(baseline.candidate), told(recommended.candidate), recommended.cost_usd_per_hour.value, lever)
+    return Change(
+        "all of it", describe(baseline.candidate), describe(recommended.candidate), recommended.cost_usd_per_hour.value, lever
+    )
 
 
 def gain_of(change: Change, costs_today: Costs, x: Values) -> Gain | None:
-    """Return what a change saves over the horizon, dearer hours and growth included; None where an engineer's day has no price."""
+    """Return what a change saves over the horizon, price changes and growth included; None if an engineer's day has no price."""
     if "engineer_usd_per_day" not in x:
         return None
     low, value, high = (usd - change.usd_per_hour for usd in costs_today)
@@ -91,11 +93,11 @@ def gain_of(change: Change, costs_today: Costs, x: Values) -> Gain | None:
     )
 
 
-def told(candidate: Candidate) -> str:
-    """Return a candidate in a few words."""
+def describe(candidate: Candidate) -> str:
+    """Describe a candidate in a few words."""
     cores = f"{units.counted(candidate.instances, 'instance')} of {units.counted(candidate.intra_op_num_threads, 'thread')}"
     replicas = units.counted(candidate.replicas, "replica")
-    return f"{candidate.variant}, {cores}, batches up to {candidate.max_batch_size}, {replicas}"
+    return f"{candidate.variant}, {cores}, batches of up to {candidate.max_batch_size}, {replicas}"
 
 
 def _cheapest(home: SiteUnderLoad, alike: list[Configuration], field: str, baseline: Prediction, lever: Lever) -> list[Change]:
@@ -107,7 +109,7 @@ def _cheapest(home: SiteUnderLoad, alike: list[Configuration], field: str, basel
     after = configuration.replicated(replicas, home.hardware)
     if after == baseline.candidate or replicas * home.price >= baseline.cost_usd_per_hour.value:
         return []
-    return [Change(field, told(baseline.candidate), told(after), replicas * home.price, lever)]
+    return [Change(field, describe(baseline.candidate), describe(after), replicas * home.price, lever)]
 
 
 def _following_the_day(home: SiteUnderLoad, baseline: Prediction, lever: Lever) -> list[Change]:

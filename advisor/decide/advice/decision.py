@@ -1,4 +1,4 @@
-"""What is recommended against what runs today: chosen among the sites that were searched, then weighed against its effort."""
+"""The recommendation against what runs today: the best of the sites that were searched, then weighed against its effort."""
 
 from typing import NamedTuple
 
@@ -15,15 +15,15 @@ from advisor.schema.workload import OnlineWorkload
 
 
 class Decision(NamedTuple):
-    """The answer, where it was found and in which space, and what it is compared with; `recommended` is None where nothing fits."""
+    """The recommendation, its site and search space, and what it is compared with; `recommended` is None if nothing fits."""
 
     at: SiteUnderLoad
     space: list[Configuration]
     baseline: Prediction
     recommended: Prediction | None
     ties: tuple[Prediction, ...] = ()
-    more_ties: bool = False  # there are others than those told
-    unproven: Prediction | None = None  # cheaper than the answer, but its quality was not measured
+    more_ties: bool = False  # there are more than these
+    unproven: Prediction | None = None  # cheaper than the recommendation, but its quality was not measured
     miss: Prediction | None = None
     binding_constraint: str | None = None
     costs_today: tuple[float, float, float] = (0.0, 0.0, 0.0)  # an hour: low, value and high
@@ -32,24 +32,24 @@ class Decision(NamedTuple):
 
     @property
     def is_kept(self) -> bool:
-        """Whether what runs today is the answer."""
+        """Whether the recommendation is what runs today."""
         return self.recommended is not None and self.recommended.candidate == self.baseline.candidate
 
 
-def choose(sites: Sites, searched: list[Searched], baseline: Prediction) -> Decision:
-    """Return the best of what was searched, beside what runs today."""
+def decide(sites: Sites, searched: list[Searched], baseline: Prediction) -> Decision:
+    """Return the best of what was searched, compared with what runs today."""
     best, workload = searched[0], sites.home.workload
     is_within = hardware_ranking.is_eligible(best, workload)
-    may_stay = sites.home in sites.offered and ((best.site is sites.home and is_within) or not _is_about_energy(workload))
+    may_stay = sites.home in sites.allowed and ((best.site is sites.home and is_within) or not _is_about_energy(workload))
     nothing = msgspec.structs.replace(best.found, cheapest=(), cost_usd_per_hour=None)
-    recommended, ties, more_ties = recommendation.choose(
+    recommended, ties, more_ties = recommendation.recommend(
         best.site, best.found if is_within else nothing, baseline, sites.home if may_stay else None
     )
     unproven = recommendation.unproven(best.site, recommended, baseline)
     miss, binding_constraint = (
         (None, None) if recommended is not None else recommendation.nearest_miss(best.site, best.space, baseline, unproven)
     )
-    chosen = Decision(
+    decision = Decision(
         at=best.site,
         space=best.space,
         baseline=baseline,
@@ -60,26 +60,26 @@ def choose(sites: Sites, searched: list[Searched], baseline: Prediction) -> Deci
         miss=miss,
         binding_constraint=binding_constraint,
     )
-    # Against a configuration that breaks its promise nothing can be saved: it would have to change anyway.
+    # A configuration that misses its SLO would have to change anyway: nothing is saved against it.
     keeps = recommendation.keeps_promises(sites.home, baseline)
-    is_compared = recommended is not None and not chosen.is_kept and keeps
+    is_compared = recommended is not None and not decision.is_kept and keeps
     costs = recommendation.costs_today(sites.home, baseline) if is_compared else (baseline.cost_usd_per_hour.value,) * 3
-    return chosen._replace(is_compared=is_compared, costs_today=costs)
+    return decision._replace(is_compared=is_compared, costs_today=costs)
 
 
-def weigh_effort(chosen: Decision, home: SiteUnderLoad, market: Market) -> Decision:
+def weigh_effort(decision: Decision, home: SiteUnderLoad, market: Market) -> Decision:
     """Return the decision to change nothing where the change takes more effort than it saves in the model's planned life."""
-    if not chosen.is_compared:
-        return chosen
+    if not decision.is_compared:
+        return decision
     effort = outlook.not_worth_it(
-        market, home.workload, home.demand.requests_per_s, chosen.recommended, chosen.baseline, chosen.costs_today
+        market, home.workload, home.demand.requests_per_s, decision.recommended, decision.baseline, decision.costs_today
     )
     if effort is None:
-        return chosen
-    return chosen._replace(
+        return decision
+    return decision._replace(
         at=home,
         space=home.space(home.admitted()),
-        recommended=chosen.baseline,
+        recommended=decision.baseline,
         ties=(),
         more_ties=False,
         effort=effort,

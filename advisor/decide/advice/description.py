@@ -60,11 +60,11 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         risks=wording.risks(decision.at, recommended),
         exclusions=(
             *wording.left_out(profile.sites),
-            *wording.not_admitted([home, *sites.offered]),
+            *wording.not_admitted([home, *sites.allowed]),
             *unjudged,
             *hardware_ranking.ruled_out(searched, request.workload),
         ),
-        places=hardware_ranking.answers(searched) if _is_ranked(sites, request) else (),
+        places=hardware_ranking.best_of_each(searched) if _is_ranked(sites, request) else (),
         notes=(
             *profile.model.notes,
             *wording.notes(profile.sites),
@@ -97,7 +97,7 @@ def _saving(decision: Decision) -> Saving | None:
     cost = decision.recommended.cost_usd_per_hour.value
     low, value, high = (today - cost for today in decision.costs_today)
     is_known = low == high
-    inferred = "difference of the costs; today's replicas are not said and taken to be as many as keep the target"
+    inferred = "difference of the costs; today's replicas are not given and assumed to be as many as keep the target"
     source = "difference of the two costs per hour, at today's traffic" if is_known else inferred
 
     def money(hours: float) -> Estimate:
@@ -133,7 +133,7 @@ def _verdict(
 
 
 def _certificate(searched: list[Searched], recommended: Prediction | None) -> Certificate:
-    # What runs today may be on more replicas than are searched; what lies between was not looked at.
+    # What runs today may use more replicas than are searched; numbers in between were not examined.
     unseen = recommended.candidate.replicas - MAX_REPLICAS - 1 if recommended is not None else 0
     by_tie = by_quality = 0
     for entry in searched:

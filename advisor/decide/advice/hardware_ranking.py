@@ -1,4 +1,4 @@
-"""Several kinds of hardware, each searched on its own: which of them answers best, and what each of them would do."""
+"""Several kinds of hardware, each searched on its own: their ranking, and the best configuration of each."""
 
 import math
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from advisor.units import number
 
 
 class Searched(NamedTuple):
-    """The space of one kind of hardware, what was found in it, and its best: the nearest miss where nothing keeps the target."""
+    """The space of one kind of hardware, the result of its search, and its best: the nearest miss if nothing keeps the target."""
 
     site: SiteUnderLoad
     found: Found
@@ -28,7 +28,7 @@ class Searched(NamedTuple):
 
 
 def search_site(site: SiteUnderLoad, baseline: Prediction) -> Searched | None:
-    """Return the cheapest of one kind of hardware, or its nearest miss; None where no variant may be advised there."""
+    """Return the cheapest of one kind of hardware, or its nearest miss; None if no variant may be recommended there."""
     space = site.space(site.admitted())
     if not space:
         return None
@@ -43,7 +43,7 @@ def search_site(site: SiteUnderLoad, baseline: Prediction) -> Searched | None:
 
 
 def ordered(searched: list[Searched], workload: OnlineWorkload) -> list[Searched]:
-    """Return the kinds of hardware, the best answer first: those that keep target and limits, then by the objective."""
+    """Return the kinds of hardware, the best first: those that keep target and limits, then by the objective."""
     by_energy = workload.energy is not None and workload.energy.objective == "energy"
 
     def rank(entry: Searched) -> tuple[bool, float, float]:
@@ -60,21 +60,21 @@ def is_eligible(entry: Searched, workload: OnlineWorkload) -> bool:
 
 
 def over_energy(entry: Searched, workload: OnlineWorkload) -> Exclusion | None:
-    """Return why energy rules the hardware out, None if it does not: what is not known keeps no limit."""
+    """Return why energy rules the hardware out, None if it does not. Unknown energy keeps no limit."""
     limit = workload.energy.max_joules_per_request if workload.energy else None
     joules = entry.best.energy_joules_per_request
     if limit is None or (joules is not None and joules.high <= limit):
         return None
-    told = "its power is not known" if joules is None else f"a request can take {number(joules.high)} J"
-    return Exclusion(what=entry.site.hardware, reason=f"energy: {told}, the limit is {number(limit)} J")
+    needed = "its power is not known" if joules is None else f"a request can take {number(joules.high)} J"
+    return Exclusion(what=entry.site.hardware, reason=f"energy: {needed}, and the limit is {number(limit)} J")
 
 
-def answers(searched: list[Searched]) -> tuple[PlaceAnswer, ...]:
-    """Return what each kind of hardware would do, in the order given."""
-    return tuple(_answer(entry.site, entry.best) for entry in searched)
+def best_of_each(searched: list[Searched]) -> tuple[PlaceAnswer, ...]:
+    """Return the best configuration of each kind of hardware, in the order given."""
+    return tuple(_best_of(entry.site, entry.best) for entry in searched)
 
 
-def _answer(site: SiteUnderLoad, best: Prediction) -> PlaceAnswer:
+def _best_of(site: SiteUnderLoad, best: Prediction) -> PlaceAnswer:
     place = site.place
     return PlaceAnswer(
         hardware=site.hardware,
@@ -101,22 +101,22 @@ def merged_frontier(front: tuple[Prediction, ...], searched: list[Searched]) -> 
 
 
 def ruled_out(searched: list[Searched], workload: OnlineWorkload) -> tuple[Exclusion, ...]:
-    """Return the hardware that the limit on energy leaves no chance."""
+    """Return the hardware that the limit on energy rules out."""
     return tuple(entry for each in searched if (entry := over_energy(each, workload)) is not None)
 
 
 def assumptions(searched: list[Searched]) -> tuple[str, ...]:
-    """Return what is assumed of hardware that was not measured, and how old its prices are."""
-    said = []
+    """Return the assumptions about hardware that was not measured, and how old its prices are."""
+    assumed = []
     if projected := [entry.site.hardware for entry in searched if entry.site.ground != "measured"]:
-        said.append(
-            f"projected, not measured: service times on {', '.join(projected)}; the target is judged at the upper end of their intervals, "
-            "inside a server they are taken to be slowed down as on the profiled machine, and quality to be what it was there"
+        assumed.append(
+            f"projected, not measured: service times on {', '.join(projected)}; the target has to hold at the upper end of their "
+            "intervals; the overhead inside a server and the quality are assumed to be those of the profiled machine"
         )
     for entry in searched:
         place = entry.site.place
         if place.price_is_stale:
-            said.append(
-                f"the price of {place.hardware.id} ({place.machine}) is of {place.price_date}, more than {STALE_DAYS} days old"
+            assumed.append(
+                f"the price of {place.hardware.id} ({place.machine}) is from {place.price_date}, more than {STALE_DAYS} days old"
             )
-    return tuple(said)
+    return tuple(assumed)

@@ -1,8 +1,8 @@
 """A volume of work and a deadline, no latency target: the cheapest way to finish.
 
-Batches are full and of requests of about equal length, for all the work is there from the beginning. A replica that takes w seconds for an
-item does it for w times its price however many share the work; each replica more costs what it takes to start. So of every configuration
-the fewest replicas that meet the deadline are the cheapest, and trying those of all configurations is exact.
+Batches are full and hold items of about equal length, because all the work is there from the beginning. An item that takes a replica w
+seconds costs w times its price, however many replicas share the work; each further replica costs its start-up time. So for every
+configuration the fewest replicas that meet the deadline are the cheapest, and trying these for all configurations is exact.
 """
 
 import math
@@ -27,15 +27,15 @@ ENDS = ("low", "value", "high")
 
 
 def advise_offline(profile: Profile, workload: OfflineWorkload, request: Request) -> OfflineAdvice:
-    """Return the cheapest way to do the volume by the deadline at the upper end of the service times, wherever it may run.
+    """Return the cheapest way to finish the job by the deadline at the upper end of the service times, on any allowed hardware.
 
-    `request` asks for the same in the words of a service, as `as_online` has them.
+    `request` holds the same job as an online workload, made by `as_online`.
     """
     sites = under_load(profile, request, None)
-    choices = [_Considered(site, _choice(site, workload, entry)) for site in sites.offered for entry in _space(site)]
+    choices = [_Considered(site, _choice(site, workload, entry)) for site in sites.allowed for entry in _space(site)]
     if not choices:
         reasons = "; ".join(f"{entry.what}: {entry.reason}" for entry in (*request.exclusions, *sites.exclusions))
-        raise InputError(f"hardware.allowed: none of it can be judged ({reasons})", hint="allow `local` as well")
+        raise InputError(f"hardware.allowed: none of it can be evaluated ({reasons})", hint="allow `local` as well")
     allowed = [each.choice for each in choices if each.is_admitted]
     meeting = sorted((choice for choice in allowed if choice.meets_deadline), key=lambda choice: choice.cost_usd.value)
     best = meeting[0] if meeting else None
@@ -55,18 +55,18 @@ def advise_offline(profile: Profile, workload: OfflineWorkload, request: Request
         headline=_headline(workload, best, miss, sites.home.hardware),
         recommended=best,
         nearest_miss=miss,
-        binding_constraint=None if miss is None else f"replicas: even {MAX_REPLICAS} of any configuration are not done in time",
+        binding_constraint=None if miss is None else f"replicas: even {MAX_REPLICAS} of any configuration do not finish in time",
         others=tuple(others.values()),
         certificate=_certificate(choices),
         exclusions=(
             *wording.left_out(profile.sites),
-            *wording.not_admitted(sites.offered),
+            *wording.not_admitted(sites.allowed),
             *request.exclusions,
             *sites.exclusions,
         ),
         notes=(
             *wording.notes(profile.sites),
-            "assumed: items are sorted by length before they are put into batches, and replicas share them evenly",
+            "assumed: items are sorted by length before batching, and replicas share them evenly",
         ),
     )
 
@@ -79,7 +79,7 @@ class _Considered(NamedTuple):
 
     @property
     def is_admitted(self) -> bool:
-        """Whether the variant may be advised there."""
+        """Whether the variant may be recommended there."""
         return self.choice.candidate.variant in self.site.admitted()
 
 
@@ -126,7 +126,7 @@ def _choice(site: SiteUnderLoad, workload: OfflineWorkload, entry: Configuration
     left_s = volume.deadline_s - start_s
     wanted = volume.items * item_s["high"] / left_s if left_s > 0 else math.inf
     replicas = max(1, math.ceil(wanted)) if wanted <= MAX_REPLICAS else MAX_REPLICAS
-    # What rounding lets through at the very deadline is not in time.
+    # Rounding may let a job end just past the deadline: that is not in time.
     if replicas < MAX_REPLICAS and start_s + volume.items * item_s["high"] / replicas > volume.deadline_s:
         replicas += 1
     projected = site.ground != "measured" or is_projected(site.simulator.grid(entry), entry.max_batch_size, site.asked_lengths)
@@ -155,8 +155,8 @@ def _headline(workload: OfflineWorkload, best: OfflineChoice | None, miss: Offli
     volume = workload.offline
     job = f"{volume.items:,} items within {seconds(volume.deadline_s)}"
     if best is None:
-        reached = f": the fastest way takes up to {seconds(miss.duration_s.high)}" if miss is not None else ""
-        return f"Nothing that was measured does {job}{reached}"
+        reached = f": the fastest takes up to {seconds(miss.duration_s.high)}" if miss is not None else ""
+        return f"No measured configuration does {job}{reached}"
     candidate = best.candidate
     where = "" if candidate.hardware == home else f" of {candidate.hardware}"
     replicas = f"{counted(candidate.replicas, 'replica')}{where}"

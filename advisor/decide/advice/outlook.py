@@ -1,4 +1,4 @@
-"""What the advice on a measured model says beside: opportunities with their effort, whether any is worth it, and when it expires."""
+"""The outlook of advice on a measured model: opportunities with their effort, whether any is worth it, and when the advice expires."""
 
 from advisor import units
 from advisor.decide.advice import changes as measured_changes
@@ -20,7 +20,7 @@ def not_worth_it(
     baseline: Prediction,
     costs_today: Costs,
 ) -> str | None:
-    """Return the headline that says so where the change takes more effort than it saves in the model's planned life, else None.
+    """Return the headline for a change that takes more effort than it saves in the model's planned life; None if it takes less.
 
     Without a planned life there is nothing to weigh the effort against.
     """
@@ -34,8 +34,8 @@ def not_worth_it(
     horizon = units.months(workload.lifecycle.horizon_months)
     saving = gain.saving_usd
     most = f", at most {units.usd(saving.high)}" if saving.high > saving.value else ""
-    saved = f"about {units.usd(max(0.0, saving.value))} would be saved in {horizon}{most}"
-    return f"Change nothing: {saved}, and the change takes about {units.usd(gain.once_usd.value)} of work"
+    saved = f"the change would save about {units.usd(max(0.0, saving.value))} in {horizon}{most}"
+    return f"Change nothing: {saved}, and take about {units.usd(gain.once_usd.value)} of work"
 
 
 def of_advice(
@@ -58,18 +58,18 @@ def of_advice(
     if recommended is not None and recommended.candidate != baseline.candidate and baseline.meets_slo:
         whole = measured_changes.everything(recommended, baseline, market)
         changes += [whole] if whole is not None else []
-    found = [entry for change in changes if (entry := _told(change, costs_today, life, created)) is not None]
+    found = [entry for change in changes if (entry := _opportunity(change, costs_today, life, created)) is not None]
     others, left, evens = opportunities.planned(life, planned, market, created=created)
     expires = _expiries(home, recommended or baseline, planned, verdict, created)
-    told = opportunities.outlook([*found, *others], left, expires, planned.horizon_months)
-    return (told, tuple(evens)) if home.workload.lifecycle is not None else (_without_a_plan(told), ())
+    whole_outlook = opportunities.outlook([*found, *others], left, expires, planned.horizon_months)
+    return (whole_outlook, tuple(evens)) if home.workload.lifecycle is not None else (_without_a_plan(whole_outlook), ())
 
 
 def _life(workload: OnlineWorkload, serving: Estimate, market: Market, requests_per_s: float) -> Life:
     return life_of(requests_per_s, workload.lifecycle or Lifecycle(), market, measured=serving)
 
 
-def _told(change: Change, costs_today: Costs, life: Life, created: str) -> Opportunity | None:
+def _opportunity(change: Change, costs_today: Costs, life: Life, created: str) -> Opportunity | None:
     x = life.values
     gain = measured_changes.gain_of(change, costs_today, x)
     if gain is None:
@@ -95,21 +95,21 @@ def _expiries(home: SiteUnderLoad, shown: Prediction, planned: Lifecycle, verdic
         *(opportunities.capacity_expiry(rate, capacity.low, growth, created) if capacity is not None and shown.meets_slo else []),
         *opportunities.traffic_expiries(verdict.flips_when),
         Expiry(
-            what=f"the model is no longer sha256 {home.model.sha256[:12]}",
+            what=f"the model file is no longer sha256 {home.model.sha256[:12]}",
             on=None,
-            because="another file has other speed and quality",
+            because="another file differs in speed and quality",
         ),
-        Expiry(what="the runtime is another version", on=None, because=f"measured with {runtime}"),
+        Expiry(what="the runtime's version changes", on=None, because=f"measured with {runtime}"),
     ]
 
 
-def _without_a_plan(told: Outlook) -> Outlook:
-    """Return the outlook of a workload that says nothing of the model's life: effort cannot be weighed against what is saved."""
-    answer = "Effort is not weighed against savings: the workload does not say how long the model lives (lifecycle)."
+def _without_a_plan(outlook: Outlook) -> Outlook:
+    """Return the outlook of a workload without `lifecycle`: effort cannot be weighed against savings."""
+    answer = "Effort is not weighed against savings: the workload does not give the model's planned life (lifecycle)."
     return Outlook(
         answer=answer,
         change_nothing=None,
-        opportunities=told.opportunities,
-        not_judged=told.not_judged,
-        expires_when=told.expires_when,
+        opportunities=outlook.opportunities,
+        not_judged=outlook.not_judged,
+        expires_when=outlook.expires_when,
     )

@@ -1,4 +1,4 @@
-"""The candidates that the advice speaks of: today's, the cheapest, those that tie with it, the nearest miss, the frontier."""
+"""The candidates of advice: today's, the cheapest, those that tie with it, the nearest miss, the frontier."""
 
 import math
 from typing import Literal
@@ -17,12 +17,12 @@ from advisor.units import seconds
 
 End = Literal["low", "value", "high"]
 
-# Today's replicas are not known: as many as keep the load here, if no number of them meets the target.
+# If today's replicas are not known and no number of them meets the target, they are as many as keep this utilization.
 STABLE_UTILIZATION = 0.8
 FRONTIER_LEVELS = 1  # numbers of replicas beyond the cheapest at which faster candidates are looked for
 SCREENING_REQUESTS = 2000  # enough to see which candidates are worth a full simulation for the frontier
 MAX_FRONTIER = 12
-MAX_TIES_TOLD = 5
+MAX_TIES = 5
 
 
 def baseline_today(site: SiteUnderLoad) -> Prediction:
@@ -33,7 +33,7 @@ def baseline_today(site: SiteUnderLoad) -> Prediction:
         found = search(site.simulator, [site.today], quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=site.price)
         work, _ = site.simulator.bounds(site.today, slo.quantile)
         stable = max(1, math.ceil(site.demand.busiest_requests_per_s * work / STABLE_UTILIZATION))
-        # Nobody is taken to run servers that idle nearly all the time: a target that takes so many is missed today.
+        # Nobody is assumed to run servers that idle nearly all the time: a target that takes so many is missed today.
         idle = math.ceil(site.demand.busiest_requests_per_s * work / LOWEST_UTILIZATION) + 1
         asked = found.cheapest[0][1] if found.cheapest and found.cheapest[0][1] <= idle else stable
     return predict(site, site.today, asked, today_replicas=asked, with_capacity=True)
@@ -71,18 +71,18 @@ def keeps_promises(site: SiteUnderLoad, baseline: Prediction) -> bool:
     return baseline.meets_slo and baseline.candidate.variant in site.admitted()
 
 
-def choose(
+def recommend(
     site: SiteUnderLoad, found: Found, baseline: Prediction, home: SiteUnderLoad | None
 ) -> tuple[Prediction | None, tuple[Prediction, ...], bool]:
-    """Return the recommendation, candidates that cannot be told from it (as cheap, latencies overlapping), and if there are more.
+    """Return the recommendation, the candidates that tie with it (as cheap, latencies overlapping), and whether there are more ties.
 
-    Of equally cheap candidates the one that changes least is taken; that is today's own if it keeps the target at that cost, judged by
-    `home`, the site of what runs today, None where that may not be kept.
+    Of equally cheap candidates it takes the one that changes least. That is today's own if it keeps the target at that cost on `home`,
+    the site of what runs today; `home` is None if what runs today may not stay.
     """
     if not found.cheapest:
-        # More replicas than are searched are believed of what really runs, not of what is only assumed to.
-        is_said = site.workload.baseline is not None and site.workload.baseline.replicas is not None
-        return (baseline if is_said and home is not None and keeps_promises(home, baseline) else None), (), False
+        # More replicas than are searched are believed only where the user gave their number.
+        is_given = site.workload.baseline is not None and site.workload.baseline.replicas is not None
+        return (baseline if is_given and home is not None and keeps_promises(home, baseline) else None), (), False
     if (
         home is not None
         and keeps_promises(home, baseline)
@@ -95,7 +95,7 @@ def choose(
     as_cheap = [predict(site, other, count, today_replicas=replicas_today) for other, count in others]
     target = recommended.latency_slo_s
     ties = [entry for entry in as_cheap if entry.latency_slo_s.low <= target.high and target.low <= entry.latency_slo_s.high]
-    return recommended, tuple(ties[:MAX_TIES_TOLD]), len(ties) > MAX_TIES_TOLD
+    return recommended, tuple(ties[:MAX_TIES]), len(ties) > MAX_TIES
 
 
 def nearest_miss(
@@ -123,23 +123,26 @@ def _nearest(site: SiteUnderLoad, space: list[Configuration]) -> tuple[Configura
 def _binding_constraint(site: SiteUnderLoad, nearest: Configuration, miss: Prediction, cheaper: Prediction | None) -> str:
     slo = site.workload.slo
     if miss.meets_slo:
-        return f"replicas: {miss.candidate.replicas} would keep the target, no more than {MAX_REPLICAS} are considered"
+        return f"replicas: {miss.candidate.replicas} would keep the target, but at most {MAX_REPLICAS} are considered"
     alone = site.simulator.table(nearest, "value")[0, site.demand.sure_class(slo.quantile)]
     if cheaper is not None:
         return (
             f"quality: {cheaper.candidate.variant} is predicted to keep the target, but its quality was not measured; "
-            "give quality.metric, quality.max_drop and quality.data"
+            "set quality.metric, quality.max_drop and quality.data"
         )
     if alone > slo.latency_s:
-        return f"service time: a single request takes {seconds(float(alone))} on an idle server, the target is {seconds(slo.latency_s)}"
+        return (
+            f"service time: a single request takes {seconds(float(alone))} on an idle server, and the target is "
+            f"{seconds(slo.latency_s)}"
+        )
     return (
-        f"margin: an idle server answers in {seconds(float(alone))}, but with queueing, spread and the uncertainty of the measurement "
-        f"p{100 * slo.quantile:g} can reach {seconds(miss.latency_slo_s.high)}, over the target of {seconds(slo.latency_s)}"
+        f"headroom: a request takes {seconds(float(alone))} on an idle server, but with queueing, spread and measurement uncertainty "
+        f"the p{100 * slo.quantile:g} can reach {seconds(miss.latency_slo_s.high)}, over the target of {seconds(slo.latency_s)}"
     )
 
 
 def unproven(site: SiteUnderLoad, recommended: Prediction | None, baseline: Prediction) -> Prediction | None:
-    """Return the cheapest candidate among variants whose quality is unknown, if it beats the answer."""
+    """Return the cheapest candidate among variants whose quality is unknown, if it beats the recommendation."""
     unknown = {name for name, entry in site.admissions.items() if entry.is_unknown} - {site.today.variant, *site.speed_ties}
     found = site.search(site.space(unknown))
     if not found.cheapest or (

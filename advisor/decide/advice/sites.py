@@ -1,4 +1,4 @@
-"""What is asked, and the sites to choose among: measured ones as they were measured, others projected from these."""
+"""The request, and the sites to search: measured ones as they were measured, others projected from these."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -22,7 +22,7 @@ NOTHING_PUBLIC = PublicMeasurements(series=(), errors=(), efficiency={}, sources
 
 
 class Request(Record, frozen=True, kw_only=True):
-    """What is asked, beside the profile: `profile_path` and the dates are told in the report."""
+    """What is asked, in addition to the profile; `profile_path` and the dates are shown in the report."""
 
     workload: OnlineWorkload
     rules: tuple[Rule, ...]
@@ -31,17 +31,17 @@ class Request(Record, frozen=True, kw_only=True):
     created: str
     home: Place  # where today's configuration runs, whether it may stay there or not
     places: tuple[Place, ...]  # where the model may run, with what it costs
-    exclusions: tuple[Exclusion, ...] = ()  # hardware that was asked for, but cannot be judged
+    exclusions: tuple[Exclusion, ...] = ()  # hardware that was asked for, but cannot be evaluated
     market: Market = NOTHING_KNOWN  # of prices and effort
     public: PublicMeasurements = NOTHING_PUBLIC  # what projections stand on
     confidence: float = USUAL_CONFIDENCE  # with which the recommendation has to keep the target, at least the usual one
 
 
 class Sites(NamedTuple):
-    """Where today's configuration runs, where the model may run and how fast it is there is known, and what cannot be judged."""
+    """Where today's configuration runs, where the model may run at a known speed, and what cannot be evaluated."""
 
     home: SiteUnderLoad
-    offered: tuple[SiteUnderLoad, ...]
+    allowed: tuple[SiteUnderLoad, ...]
     exclusions: tuple[Exclusion, ...]
 
 
@@ -54,7 +54,7 @@ def under_load(profile: Profile, request: Request, trace: Trace | None, *, is_ov
     measured = {site.hardware.id: Source(site, service_of(site)) for site in profile.sites}
     if home.hardware.id not in measured:
         raise InputError(
-            f"baseline.hardware: nothing was measured on {home.hardware.id!r}", hint=f"measured were: {', '.join(measured)}"
+            f"baseline.hardware: nothing was measured on {home.hardware.id!r}", hint=f"the profile has: {', '.join(measured)}"
         )
     first = measured[home.hardware.id]
     question = Question(
@@ -81,7 +81,7 @@ def under_load(profile: Profile, request: Request, trace: Trace | None, *, is_ov
     sites = [at_home if place.hardware.id == home.hardware.id else site_at(place) for place in request.places]
     return Sites(
         home=at_home,
-        offered=tuple(site for site in sites if site.grids),
+        allowed=tuple(site for site in sites if site.grids),
         exclusions=tuple(exclusion for site in sites for exclusion in site.exclusions),
     )
 

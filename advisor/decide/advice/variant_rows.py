@@ -1,4 +1,4 @@
-"""What the report tells of each variant and of the measured service times: reductions of the profile, nothing predicted."""
+"""What the report shows of each variant and of the measured service times: reductions of the profile, nothing predicted."""
 
 import math
 import statistics
@@ -13,7 +13,7 @@ from advisor.visits import is_clean
 
 
 def site_facts(site: Site) -> SiteFacts:
-    """Return what the report says of a machine that measured."""
+    """Return what the report shows of a site."""
     return SiteFacts(
         hardware=site.hardware.id,
         name=site.hardware.name,
@@ -138,7 +138,7 @@ def _throughput(site: Site, variant: Variant, length: int | None) -> Estimate | 
         items = entry.batch_size * entry.instances
         if best is None or items / call.value > best.value:
             setting = f"batch {entry.batch_size}, {entry.intra_op_num_threads} thread(s) x {entry.instances}"
-            source = f"{setting}; the best point, so a little optimistic"
+            source = f"{setting}; the best point, so slightly optimistic"
             best = Estimate(
                 value=items / call.value, low=items / call.high, high=items / call.low, basis="measured", source=source
             )

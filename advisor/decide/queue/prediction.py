@@ -79,7 +79,7 @@ def _shares(outcome: Outcome) -> np.ndarray:
 
 
 def _costs(site: SiteUnderLoad, replicas: int) -> tuple[Estimate, Estimate, Estimate, Estimate | None]:
-    """Return what the replicas cost by the hour, the million requests, the month, and the million tokens where requests have lengths."""
+    """Return the cost of the replicas per hour, million requests, month, and million tokens (if requests have lengths)."""
     cost = replicas * site.price
     per_million = cost / site.demand.requests_per_s * SECONDS_PER_MILLION
     paid = f"{replicas} x {usd(site.price)}/h: {site.rent.source}"
@@ -89,7 +89,7 @@ def _costs(site: SiteUnderLoad, replicas: int) -> tuple[Estimate, Estimate, Esti
         rent,
         energy.scaled(rent, per_million / cost, f"{paid}, idle and peak hours paid alike"),
         energy.scaled(rent, HOURS_PER_MONTH, f"{paid}, all hours of a month"),
-        None if tokens is None else energy.scaled(rent, per_million / cost / tokens, f"{paid}, {tokens:.4g} tokens a request"),
+        None if tokens is None else energy.scaled(rent, per_million / cost / tokens, f"{paid}, {tokens:.4g} tokens per request"),
     )
 
 
@@ -100,12 +100,12 @@ def _joules(site: SiteUnderLoad, replicas: int, utilization: Estimate) -> Estima
 
 
 def _changes(site: SiteUnderLoad, configuration: Configuration, replicas: int, today_replicas: int) -> tuple[str, ...]:
-    """Return in words what differs from what runs today, empty for the same."""
-    said = [] if site.is_home else [f"run on {site.hardware} ({site.place.machine})"]
-    said.extend(changes(site.today, configuration))
+    """Describe what differs from what runs today; empty if nothing does."""
+    found = [] if site.is_home else [f"run on {site.hardware} ({site.place.machine})"]
+    found.extend(changes(site.today, configuration))
     if replicas != today_replicas:
-        said.append(f"{counted(replicas, 'replica')} instead of {today_replicas}")
-    return tuple(said)
+        found.append(f"{counted(replicas, 'replica')} instead of {today_replicas}")
+    return tuple(found)
 
 
 def _capacity(site: SiteUnderLoad, configuration: Configuration, replicas: int, basis: Basis) -> Estimate | None:

@@ -23,7 +23,7 @@ AT_ONCE = 4096  # candidates to list: about so many points have their cheapest i
 RANGES = 8  # of costs at least, where there are fewer points
 
 # Whether a candidate, by point, delay and replicas, is feasible; asked at most once of each.
-Judge = Callable[[int, int, int], bool]
+IsFeasible = Callable[[int, int, int], bool]
 
 
 class Searchable(NamedTuple):
@@ -35,10 +35,10 @@ class Searchable(NamedTuple):
 
 
 class Walk(Record, frozen=True, kw_only=True):
-    """What a walk through a space found: the cheapest feasible candidates (point, delay, replicas), in order, and the account.
+    """The result of a walk through a space: the cheapest feasible candidates (point, delay, replicas), in order, and the account.
 
-    `regret_usd_per_hour` is 0 after a whole walk; a walk that was stopped proves that nothing costs less than its answer by more. It is
-    None where a stopped walk has no answer: nothing below `least_unseen_usd_per_hour` is feasible then.
+    `regret_usd_per_hour` is 0 after a whole walk. After a stopped walk it bounds how much cheaper the best could be; it is None if the
+    walk found nothing, and then nothing below `least_unseen_usd_per_hour` is feasible.
     """
 
     cheapest: tuple[tuple[int, int, int], ...]
@@ -47,14 +47,14 @@ class Walk(Record, frozen=True, kw_only=True):
     cut_by_bound: int
     simulated: int
     regret_usd_per_hour: float | None
-    least_unseen_usd_per_hour: float | None  # None: everything was seen that could be cheaper
+    least_unseen_usd_per_hour: float | None  # None: everything was tried that could be cheaper
 
 
 class Found(Record, frozen=True, kw_only=True):
     """The cheapest feasible candidates, all of one cost, simplest first, and the account of the whole space.
 
-    Of those only so many are sought as are told; `cut_by_cost` counts what could be no cheaper than they, and was not simulated. `places`
-    says, of each, at which of the places that were searched it is. What was stopped is told by the regret, as in Walk.
+    At most ENOUGH_CHEAPEST of them are sought; `cut_by_cost` counts candidates that could be no cheaper and were not simulated. `places`
+    holds, for each, the index of the searched place that it is at. The regret shows whether the search was stopped, as in Walk.
     """
 
     cheapest: tuple[tuple[Configuration, int], ...]
@@ -83,7 +83,7 @@ def search_places(
 ) -> Found:
     """Return the cheapest feasible candidates of all places together; of equally cheap ones those of the earlier place come first.
 
-    `is_over` is asked between simulations whether to stop; the answer then is the best so far, with a bound on its regret.
+    `is_over` is asked between simulations whether to stop; the result is then the best so far, with a bound on its regret.
     """
     entries = [(index, entry) for index, place in enumerate(places) for entry in place.space]
     if not entries:
@@ -94,24 +94,24 @@ def search_places(
         index, entry = entries[point]
         return places[index].simulator.meets(entry, replicas, quantile=quantile, target_s=target_s)
 
-    seen = walk(columns, delay_s, target_s, is_feasible, enough=ENOUGH_CHEAPEST, is_over=is_over)
+    result = walk(columns, delay_s, target_s, is_feasible, enough=ENOUGH_CHEAPEST, is_over=is_over)
     return Found(
-        cheapest=tuple((entries[point][1], replicas) for point, _, replicas in seen.cheapest),
-        cost_usd_per_hour=seen.cost_usd_per_hour,
-        candidates=seen.candidates,
-        cut_by_bound=seen.cut_by_bound,
-        cut_by_cost=seen.candidates - seen.cut_by_bound - seen.simulated,
-        simulated=seen.simulated,
-        regret_usd_per_hour=seen.regret_usd_per_hour,
-        least_unseen_usd_per_hour=seen.least_unseen_usd_per_hour,
-        places=tuple(entries[point][0] for point, _, _ in seen.cheapest),
+        cheapest=tuple((entries[point][1], replicas) for point, _, replicas in result.cheapest),
+        cost_usd_per_hour=result.cost_usd_per_hour,
+        candidates=result.candidates,
+        cut_by_bound=result.cut_by_bound,
+        cut_by_cost=result.candidates - result.cut_by_bound - result.simulated,
+        simulated=result.simulated,
+        regret_usd_per_hour=result.regret_usd_per_hour,
+        least_unseen_usd_per_hour=result.least_unseen_usd_per_hour,
+        places=tuple(entries[point][0] for point, _, _ in result.cheapest),
     )
 
 
 def count_candidates(simulator: Simulator, space: list[Configuration], quantile: float) -> int:
     """Return how many candidates a space has, each configuration on 1 replica up to the most: as many as `search` accounts for.
 
-    Nothing is searched or simulated, so this is the way to say how large a space is that nobody needs an answer from.
+    Nothing is searched or simulated: this counts spaces that are not searched.
     """
     return sum(most_replicas(simulator, entry, quantile) for entry in space)
 
@@ -152,7 +152,7 @@ def walk(
     columns: Columns,
     delay_s: np.ndarray,
     target_s: float,
-    is_feasible: Judge,
+    is_feasible: IsFeasible,
     *,
     enough: int = 1,
     is_over: Callable[[], bool] | None = None,
@@ -160,7 +160,7 @@ def walk(
     """Return the cheapest feasible candidates, up to `enough` of one cost, by asking of as few as the bounds allow.
 
     Candidates are asked in ascending cost, of equal ones by point, delay and replicas, and what a bound excludes is not asked. So when one
-    is found to be feasible, all that are cheaper have been excluded, by a bound or by the judge: there is no regret. If `is_over` says
+    is found to be feasible, all that are cheaper have been excluded, by a bound or by simulation: there is no regret. If `is_over` says
     stop before that, any feasible candidate is sought among dearer ones, at ever larger strides; the cheapest candidate that was not
     asked bounds from below what any better one costs.
     """
@@ -168,7 +168,7 @@ def walk(
     candidates = int(columns.max_replicas @ columns.delays)
     best: list[tuple[int, int, int]] = []
     simulated = 0
-    answer: float | None = None
+    best_usd: float | None = None
     unseen: float | None = None
     for usd, level in _levels(columns, delay_s, target_s, fewest):
         for candidate in level:
@@ -177,22 +177,22 @@ def walk(
                 break
             simulated += 1
             if is_feasible(*candidate):
-                answer = usd
+                best_usd = usd
                 best.append(candidate)
                 if len(best) == enough:
                     break
-        if answer is not None or unseen is not None:
+        if best_usd is not None or unseen is not None:
             break
     regret: float | None = 0.0
-    if unseen is not None and answer is None:
+    if unseen is not None and best_usd is None:
         chosen, tried = _any_feasible(columns, fewest, is_feasible)
         simulated += tried
         if chosen is not None:
-            best, answer = [chosen], float(columns.price_usd_per_hour[chosen[0]] * chosen[2])
-        regret = None if answer is None else answer - unseen
+            best, best_usd = [chosen], float(columns.price_usd_per_hour[chosen[0]] * chosen[2])
+        regret = None if best_usd is None else best_usd - unseen
     return Walk(
         cheapest=tuple(best),
-        cost_usd_per_hour=answer,
+        cost_usd_per_hour=best_usd,
         candidates=candidates,
         cut_by_bound=candidates - left,
         simulated=simulated,
@@ -230,7 +230,7 @@ def _levels(
         above = up_to
 
 
-def _any_feasible(columns: Columns, fewest: np.ndarray, is_feasible: Judge) -> tuple[tuple[int, int, int] | None, int]:
+def _any_feasible(columns: Columns, fewest: np.ndarray, is_feasible: IsFeasible) -> tuple[tuple[int, int, int] | None, int]:
     """Return a feasible candidate, if the most promising have one, and how many were asked: with twice the fewest replicas, or all."""
     asked = 0
     points = np.flatnonzero(fewest)

@@ -38,7 +38,7 @@ class SiteUnderLoad:
     """A machine, how fast variants run there, what it costs, and the requests that it would get."""
 
     def __init__(self, question: Question, place: Place, service: Service, speed_ties: dict[str, SpeedTie]) -> None:
-        """`speed_ties` tell which variants cannot be told from a simpler one where the service times are from."""
+        """`speed_ties` holds the variants that tie in speed with a simpler one on the site that the service times are from."""
         workload, trace = question.workload, question.trace
         self.question = question
         self.model, self.settings, self.workload = question.model, question.settings, workload
@@ -56,8 +56,8 @@ class SiteUnderLoad:
             trace_length=np.array(trace.sequence_length) if trace and trace.sequence_length else None,
         )
         self.simulator = Simulator(self.demand, self.grids, service.calibrations, service.trial)
-        # What is chosen may have to be surer than what is told of it.
-        self.judge = (
+        # The recommendation may have to hold with more confidence than the reported intervals have.
+        self.feasibility = (
             self.simulator
             if question.confidence == USUAL_CONFIDENCE
             else Simulator(self.demand, self.grids, service.calibrations, service.trial, confidence=question.confidence)
@@ -71,9 +71,9 @@ class SiteUnderLoad:
         self.asked_lengths = _asked_lengths(workload, trace)
 
     def admitted(self) -> set[str]:
-        """The variants that may be advised: today's own is among them unless its quality was measured and fell short.
+        """The variants that may be recommended: today's own is one unless its quality was measured and fell short.
 
-        Of variants that are equally fast only the simplest is, if that one may be advised itself.
+        Of equally fast variants only the simplest is one, if that one may be recommended itself.
         """
         allowed = {
             name for name, entry in self.admissions.items() if entry.admitted or (entry.is_unknown and name == self.today.variant)
@@ -88,12 +88,12 @@ class SiteUnderLoad:
 
     def count(self, variants: set[str]) -> int:
         """Return how many candidates these variants have here, replicas counted; nothing is simulated."""
-        return count_candidates(self.judge, self.space(variants), self.workload.slo.quantile)
+        return count_candidates(self.feasibility, self.space(variants), self.workload.slo.quantile)
 
     def search(self, space: list[Configuration]) -> Found:
         """Return the cheapest candidates of the space that keep the target."""
         slo = self.workload.slo
-        searchable = Searchable(self.judge, space, self.price)
+        searchable = Searchable(self.feasibility, space, self.price)
         return search_places([searchable], quantile=slo.quantile, target_s=slo.latency_s, is_over=self.question.is_over)
 
     def at(self, requests_per_s: float, classes: tuple[int, int] | None) -> Simulator:

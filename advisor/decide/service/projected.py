@@ -80,7 +80,7 @@ def memory_bytes(model: ModelFacts, variant: Variant, kind: DeviceClass, batch_s
 
 
 def projected(place: Place, model: ModelFacts, sources: Sequence[Source], public: PublicMeasurements) -> Service:
-    """Return service times on hardware that nobody measured the model on; what cannot be said is an Exclusion.
+    """Return service times on hardware that the model was not measured on; what cannot be projected is an Exclusion.
 
     Each variant is projected from the first of the sources that has it, those of the target's kind of device before the others.
     """
@@ -90,7 +90,7 @@ def projected(place: Place, model: ModelFacts, sources: Sequence[Source], public
     if not model.flop_per_item or not any(entry.flop_per_item for entry in model.operators):
         return _nothing("the operations of the model are not known", hardware, sources)
     if hardware.memory_bytes is None or hardware.memory_bandwidth_bytes_per_s is None:
-        return _nothing("the catalogue does not tell its memory", hardware, sources)
+        return _nothing("the catalog has no memory size for it", hardware, sources)
     found: dict[Setting, ServiceGrid] = {}
     exclusions: list[Exclusion] = []
     grounds: set[GroundOfService] = set()
@@ -122,7 +122,7 @@ def _service(target: _Target) -> tuple[dict[Setting, ServiceGrid], GroundOfServi
     fault = _fault(target)
     if fault is not None:
         return {}, "roofline", fault
-    unknown = f"nothing public tells how fast {target.precision} is there"
+    unknown = f"no public data shows how fast {target.precision} is there"
     if target.kind == "cpu":
         return (_from_another_cpu(target) if _is_cpu(target.source.site.hardware) else {}), "roofline", unknown
     anchored = _from_another_gpu(target)

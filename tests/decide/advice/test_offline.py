@@ -68,7 +68,7 @@ def test_the_account_adds_up():
     assert account.candidates == account.cut_by_bound + account.cut_by_quality + account.cut_by_cost + account.simulated
 
 
-def test_what_cannot_be_done_in_time_is_told_with_the_nearest_miss():
+def test_what_cannot_be_done_in_time_is_reported_with_the_nearest_miss():
     advice = advised(profile(power_law(0.01)), job(10**9, 60.0))
 
     assert advice.recommended is None

@@ -41,7 +41,7 @@ def test_a_small_bill_with_a_small_saving_is_answered_by_changing_nothing():
     advice = advice_at(0.01)
 
     assert ("keep", advice.baseline) == (advice.outcome, advice.recommended)
-    assert advice.headline.startswith("Change nothing: about $") and "of work" in advice.headline
+    assert advice.headline.startswith("Change nothing: the change would save about $") and "of work" in advice.headline
     assert advice.outlook.change_nothing and advice.outlook.answer.startswith("Change nothing")
     assert advice.outlook.opportunities and not any(entry.pays for entry in advice.outlook.opportunities)
 
@@ -97,7 +97,7 @@ def test_the_advice_says_when_it_ends():
 
     assert expires["the prices are older than 90 days"].on is not None
     assert any(what.startswith("traffic goes above") and entry.on for what, entry in expires.items())
-    assert any(what.startswith("the model is no longer sha256") for what in expires)
+    assert any(what.startswith("the model file is no longer sha256") for what in expires)
     assert any("onnxruntime" in entry.because for entry in expires.values())
 
 

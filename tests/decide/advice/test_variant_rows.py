@@ -83,7 +83,7 @@ def test_throughput_is_that_of_the_best_point_with_all_its_instances():
     assert actual.low < actual.value < actual.high
 
 
-def test_throughput_is_told_for_the_usual_length():
+def test_throughput_is_reported_for_the_usual_length():
     measured = profile(power_law(0.001), lengths=(32, 8, 128), batch_sizes=(1,))
 
     assert 1 / 0.032 == pytest.approx(summaries(measured)["fp32"].throughput_items_per_s.value)

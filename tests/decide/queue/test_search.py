@@ -157,7 +157,7 @@ def test_no_bound_excludes_what_a_simulation_lets_pass(measured, load, tight, cv
 
 @settings(deadline=None, max_examples=15)
 @given(seen_profiles(), loads, tightness)
-def test_what_a_server_was_seen_to_add_leaves_the_search_exact(measured, load, tight):
+def test_what_a_server_was_observed_to_add_leaves_the_search_exact(measured, load, tight):
     made = bench(measured, load, tight)
     found, space = found_in(made)
     expected = fewest_by_trying_everything(made, space)
@@ -329,11 +329,11 @@ def test_a_walk_finds_what_trying_every_candidate_finds_and_accounts_for_all(spa
     expected = [candidate for candidate in in_order if cost[candidate] == cost[in_order[0]]][:enough] if in_order else []
     asked = []
 
-    def judge(*candidate):
+    def is_feasible(*candidate):
         asked.append(candidate)
         return candidate in feasible
 
-    seen = walk(space["columns"], space["delay_s"], space["latency_target_s"], judge, enough=enough)
+    seen = walk(space["columns"], space["delay_s"], space["latency_target_s"], is_feasible, enough=enough)
 
     assert expected == list(seen.cheapest)
     assert left[: len(asked)] == asked and len(asked) == seen.simulated

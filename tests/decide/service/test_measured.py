@@ -86,7 +86,7 @@ def test_a_law_that_rises_at_least_in_proportion_goes_on_beyond_the_points(batch
 
 @settings(deadline=None)
 @given(st.floats(0.0, 0.9))
-def test_beyond_the_points_no_saving_is_assumed_that_was_not_seen(batch):
+def test_beyond_the_points_no_saving_is_assumed_that_was_not_observed(batch):
     grid = only_grid(profile(power_law(0.01, batch=batch)))
 
     table = service_table(grid, 64, (None,), end="value")

@@ -47,7 +47,7 @@ def measured(seconds: float = 0.02, *, flop: float = 1e9, variants: tuple[Varian
 
 def at(where: Place, of: Profile, public: PublicMeasurements = PUBLIC) -> SiteUnderLoad:
     """Return other hardware than the profile's first machine under a workload."""
-    (site,) = under_load(of, profiles.request(workload(), of, places=(where,), public=public), None).offered
+    (site,) = under_load(of, profiles.request(workload(), of, places=(where,), public=public), None).allowed
     return site
 
 
@@ -251,11 +251,11 @@ def test_a_month_and_a_million_requests_cost_what_the_hours_cost() -> None:
     assert told.cost_usd_per_million_requests.value == pytest.approx(told.cost_usd_per_hour.value / 3600 / 10 * 1e6)
 
 
-def test_only_hardware_that_cannot_be_judged_is_refused_with_the_reasons() -> None:
+def test_only_hardware_that_cannot_be_evaluated_is_refused_with_the_reasons() -> None:
     of = measured()
     request = profiles.request(workload(), of, places=(place("tpu_v5e"),), public=PUBLIC)
 
-    with pytest.raises(InputError, match="none of it can be judged"):
+    with pytest.raises(InputError, match="none of it can be evaluated"):
         advise(of, request, None)
 
 

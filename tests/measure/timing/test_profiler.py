@@ -170,7 +170,7 @@ def test_the_memory_told_of_a_variant_is_the_most_that_its_process_had_after_a_v
     }
 
 
-def test_the_distance_between_cores_is_told_of_visits_on_several_threads_alone(undisturbed):
+def test_the_distance_between_cores_is_reported_of_visits_on_several_threads_alone(undisturbed):
     _, profile = undisturbed
     alone = [visit for entry in profile.sites[0].measurements if entry.intra_op_num_threads == 1 for visit in entry.visits]
 

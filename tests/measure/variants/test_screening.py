@@ -136,7 +136,7 @@ def test_a_model_with_its_weights_in_a_second_file_is_mixed_like_one_in_one_file
 
 
 @pytest.mark.parametrize("name", [".trial-int8-dynamic-mixed.onnx", "int8-dynamic-mixed.onnx"])
-def test_a_file_that_cannot_be_made_is_told_as_that_and_not_as_lost_quality(tmp_path, name):
+def test_a_file_that_cannot_be_made_is_reported_as_that_and_not_as_lost_quality(tmp_path, name):
     plan = mixing_plan(tmp_path)
     (plan.folder / name).mkdir(parents=True)  # in the way of the file
 
@@ -193,7 +193,7 @@ def test_a_variant_that_lost_too_much_on_the_first_items_is_not_run_on_the_rest(
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "top1_agreement"])
-def test_a_variant_that_holds_is_judged_on_every_item(tmp_path, metric):
+def test_a_variant_that_holds_is_evaluated_on_every_item(tmp_path, metric):
     plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=1.0)
     plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, quality_metric=metric))
 
@@ -249,7 +249,7 @@ def test_a_class_missing_among_the_first_items_leaves_the_variant_to_be_judged_o
     assert ITEMS == variant.quality.items
 
 
-def test_a_variant_is_judged_on_as_many_items_as_there_is_time_for_and_says_so(tmp_path):
+def test_a_variant_is_evaluated_on_as_many_items_as_there_is_time_for_and_says_so(tmp_path):
     plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=1.0)
     plan = with_screening(plan, judging_share=0.0, least_judging_s=0.0)
 
@@ -259,7 +259,7 @@ def test_a_variant_is_judged_on_as_many_items_as_there_is_time_for_and_says_so(t
     assert f"of {ITEMS}: more would take too long" in variant.quality.drop.source
 
 
-def test_what_loses_nothing_is_judged_on_the_first_items_alone(tmp_path):
+def test_what_loses_nothing_is_evaluated_on_the_first_items_alone(tmp_path):
     plan = plan_with(tmp_path, "ort-optimized", quality_max_drop=1.0)
 
     profile = measured(plan)
