@@ -108,7 +108,7 @@ def parse_moment(text: str) -> str:
     try:
         return datetime.fromisoformat(text).isoformat()
     except ValueError as error:
-        said = repr(text if len(text) <= LONGEST_TOLD else f"{text[:LONGEST_TOLD]}…")
+        said = repr(text if len(text) <= LONGEST_QUOTED else f"{text[:LONGEST_QUOTED]}…")
         raise InputError(f"{said} is not a time", hint="write it as 2026-11-22T08:00:00+00:00") from error
 
 
