@@ -9,6 +9,7 @@ from advisor import __version__
 from advisor.errors import AdvisorError
 from advisor.hardware_commands import hardware
 from advisor.options import (
+    HELP_WITH_KEYS,
     INPUTS,
     NOW,
     OUTPUT,
@@ -224,12 +225,13 @@ def recommend(model: Path, output: Path, options: ProfileOptions, is_verified: b
     return int(advice.recommended is None)
 
 
-@cli.command()
+@cli.command(add_help_option=False)
 @click.argument("workload", type=PATH)
 @format_option(*formats("classification"), default="text")
 @OUTPUT
 @RULES
 @NOW
+@HELP_WITH_KEYS
 def classify(workload: Path, format_: str, output: Path | None, rules: Path | None, now: str) -> None:
     """Decide whether serving or training dominates the cost of WORKLOAD, and what to do about it. Needs no model file.
 

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import textwrap
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from advisor.units import parse_moment
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 USUAL = ProfileOptions()
+HELP_WIDTH = 100
 STANDARD_OUTPUT = Path("-")
 
 
@@ -33,6 +35,21 @@ def _moment(_: click.Context, __: click.Parameter, value: str) -> str:
         raise click.BadParameter(f"{error.fault}; {error.hint}") from error
 
 
+def _help_with_keys(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if not is_asked or context.resilient_parsing:
+        return
+    from advisor.files.keys import workload_keys
+
+    click.echo(f"{context.get_help()}\n\nKeys of the workload file (the README says what each means):")
+    for part, names in workload_keys():
+        told = f"{part}: {', '.join(names)}" if part else ", ".join(names)
+        click.echo(textwrap.fill(told, HELP_WIDTH, initial_indent="  ", subsequent_indent="      "))
+    context.exit()
+
+
+HELP_WITH_KEYS = click.option(
+    "-h", "--help", is_flag=True, is_eager=True, expose_value=False, callback=_help_with_keys, help="Show this message and exit."
+)
 INPUTS = click.option("--inputs", type=PATH, help="Your own inputs: .npz with one array per model input, one item per row.")
 WORKLOAD = click.option("-w", "--workload", type=PATH, required=True, help="The workload file (YAML): traffic, SLO, price.")
 RULES = click.option("--rules", type=PATH, help="A folder of your own rules, in addition to the built-in ones.")

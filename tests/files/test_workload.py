@@ -316,7 +316,7 @@ def test_advice_on_a_batch_job_says_what_it_has_no_use_for(folder):
 @settings(deadline=None, max_examples=60)
 @given(st.sets(st.sampled_from(sorted(OPTIONAL - {"traffic", "traffic.requests_per_s"}))))
 def test_whatever_is_left_out_of_a_workload_it_can_be_classified(tmp_path_factory, gone):
-    path = write(tmp_path_factory.mktemp("part"), without(pruned(EVERYTHING, gone), "hardware.prices"))
+    path = write(tmp_path_factory.mktemp("part"), pruned(without(EVERYTHING, "hardware.prices"), gone))
 
     assert "everything" == classify_file(path, None, now=NOW).workload
 
@@ -568,3 +568,15 @@ def keys_in_the_readme():
 
 def test_the_readme_has_a_row_for_every_key_and_for_no_other():
     assert sorted(LEAVES) == sorted(keys_in_the_readme())
+
+
+def keys_in_the_help():
+    """The keys that `advisor classify --help` lists: a part, then its keys, over lines that are indented further."""
+    text = CliRunner().invoke(cli, ["classify", "--help"]).output.split("Keys of the workload file")[1]
+    for line in re.sub(r",\n {6}", ", ", re.sub(r"\n {6}", " ", text)).splitlines()[1:]:
+        part, _, names = line.strip().rpartition(": ")
+        yield from (f"{part}.{name}".lstrip(".") for name in re.split(r",\s+", names))
+
+
+def test_the_help_of_classify_names_every_key():
+    assert sorted(LEAVES) == sorted(keys_in_the_help())
