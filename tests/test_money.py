@@ -122,6 +122,49 @@ def test_a_hint_leads_to_a_file_that_is_accepted():
     assert "inference" == told_of("noft3").verdict.dominated_by
 
 
+# --- the day -----------------------------------------------------------------------------------------------------------------
+
+DAY = """
+name: w
+traffic: {TRAFFIC}
+lifecycle:
+  fine_tunings_per_year: 0
+  labels_usd: 0
+  model: {parameters: 8 B}
+  request: {input_tokens: 1000, output_tokens: 200}
+  serving: {device_usd_per_hour: 4}
+"""
+RECORD = "arrival_s\n" + "".join(f"{second / 300:.4f}\n" for second in range(3000))
+BURSTS = "arrival_s\n" + "".join(f"{second // 100 / 3:.4f}\n" for second in range(3000))
+
+
+def served(folder, traffic):
+    (folder / "even.csv").write_text(RECORD)
+    (folder / "bursts.csv").write_text(BURSTS)
+    (folder / "w.yaml").write_text(DAY.replace("TRAFFIC", traffic))
+    return classify_file(folder / "w.yaml", None, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("calm", "uneven"),
+    [
+        ("requests_per_s: 300, diurnal: [1, 1]", "requests_per_s: 300, diurnal: [1, 3]"),
+        ("requests_per_s: 300", "requests_per_s: 300, burstiness_cv: 4"),
+        ("trace: even.csv", "trace: bursts.csv"),
+    ],
+)
+def test_the_workload_s_own_day_decides_how_many_devices_there_are(tmp_path, calm, uneven):
+    before, after = (line(served(tmp_path, traffic), "serving").value for traffic in (calm, uneven))
+
+    assert before < after
+
+
+def test_a_fleet_follows_a_day_that_is_uneven_and_none_other(tmp_path):
+    assert 0 < saving_of(served(tmp_path, "requests_per_s: 300, diurnal: [1, 3]"), "autoscale")
+    assert saving_of(served(tmp_path, "requests_per_s: 300, diurnal: [1, 1]"), "autoscale") is None
+    assert saving_of(served(tmp_path, "requests_per_s: 300"), "autoscale") is None
+
+
 # --- the cost once more ----------------------------------------------------------------------------------------------------------
 
 BASE = {

@@ -48,6 +48,8 @@ FORMATS = (
         (0.5, "12 /day", "usd_per_hour"),
         (18.0, "1.5 years", "months"),
         (2500.0, "2.5 k$", "usd"),
+        (1.2e6, "1.2 M$", "usd"),
+        (7e10, "70 B", "parameters"),
     ],
 )
 def test_a_quantity_is_read_in_base_units(expected, text, unit):
