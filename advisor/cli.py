@@ -9,6 +9,7 @@ from advisor import __version__
 from advisor.errors import AdvisorError
 from advisor.hardware_commands import hardware
 from advisor.options import (
+    HELP_WITH_KEYS,
     INPUTS,
     NOW,
     OUTPUT,
@@ -29,15 +30,15 @@ from advisor.tell.formats import formats
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="advisor")
 def cli() -> None:
-    """Measure a model, decide how to serve it at the lowest cost, and say how sure one can be.
+    """Measure a model, find the cheapest way to serve it within its SLO, and report how far each figure can be off.
 
     \b
     advisor recommend MODEL -w workload.yaml     all of it, into ./advice
     advisor profile   MODEL                      measure: slow, once, on the target machine
-    advisor merge     A.json B.json -o C.json    add what another machine measured
-    advisor advise    profile.json -w W.yaml     decide: repeatable, under a second
-    advisor report    advice.json                tell: a page, Markdown or another format
-    advisor verify    advice.json                serve it for real, under the workload's load
+    advisor merge     A.json B.json -o C.json    add measurements of other machines
+    advisor advise    profile.json -w W.yaml     decide: repeatable, about a second
+    advisor report    advice.json                report: HTML, Markdown, text or JSON
+    advisor verify    advice.json                load-test the recommendation
     advisor classify  W.yaml                     serving or training, without a model file
     advisor portfolio P.yaml                     many workloads, one budget
 
@@ -50,7 +51,7 @@ def cli() -> None:
 @INPUTS
 @format_option("text", "json", default="text")
 def inspect(model: Path, inputs: Path | None, format_: str) -> None:
-    """Say what MODEL is: family, weights, FLOPs, inputs, and whether items can share a call.
+    """Describe MODEL: family, weights, FLOPs, inputs, and whether it can be batched.
 
     \b
     advisor inspect model.onnx
@@ -64,12 +65,14 @@ def inspect(model: Path, inputs: Path | None, format_: str) -> None:
 @cli.command()
 @click.argument("model", type=PATH)
 @click.option("-o", "--output", type=PATH, default=Path("profile.json"), show_default=True)
-@click.option("-w", "--workload", type=PATH, help="Measure what this workload needs: its lengths, its target, its quality data.")
+@click.option(
+    "-w", "--workload", type=PATH, help="Measure what this workload needs: its sequence lengths, its SLO, its quality data."
+)
 @profile_options
-@click.option("--hardware", default=USUAL.hardware, show_default=True, help="What the catalogue calls this machine.")
+@click.option("--hardware", default=USUAL.hardware, show_default=True, help="The catalog's id of this machine.")
 @NOW
 def profile(model: Path, output: Path, options: ProfileOptions, now: str) -> None:
-    """Measure MODEL and its variants on this machine. Ctrl-C keeps what was measured; the same command goes on.
+    """Measure MODEL and its variants on this machine. Ctrl-C keeps what was measured; the same command resumes.
 
     \b
     advisor profile model.onnx -w workload.yaml -o profile.json
@@ -86,9 +89,9 @@ def profile(model: Path, output: Path, options: ProfileOptions, now: str) -> Non
 @cli.command()
 @click.argument("profile", type=PATH)
 @click.argument("others", type=PATH, nargs=-1, required=True)
-@click.option("-o", "--output", type=PATH, required=True, help="The profile of all of them.")
+@click.option("-o", "--output", type=PATH, required=True, help="Write the merged profile there.")
 def merge(profile: Path, others: tuple[Path, ...], output: Path) -> None:
-    """Add to PROFILE what OTHERS hold: profiles of the same model from other machines.
+    """Add to PROFILE the measurements of OTHERS: profiles of the same model from other machines.
 
     \b
     advisor merge here.json there.json -o both.json
@@ -110,14 +113,14 @@ def merge(profile: Path, others: tuple[Path, ...], output: Path) -> None:
     type=click.FloatRange(min=0.95, max=0.999),
     default=0.95,
     show_default=True,
-    help="How sure the service times have to be with which the target is kept; 0.95 is the upper end of what is told.",
+    help="Confidence of the service times at which the target has to hold; 0.95 is the upper end of the reported intervals.",
 )
 @click.option(
     "--time-limit",
     "limit_s",
     type=click.FloatRange(min=0),
     callback=finite,
-    help="Seconds to search; what may be lost is told.",
+    help="Stop the search after so many seconds and report how much cheaper the best could still be.",
 )
 @RULES
 @NOW
@@ -130,7 +133,7 @@ def advise(
     rules: Path | None,
     now: str,
 ) -> int:
-    """Find the cheapest configuration in PROFILE that keeps the workload's promises.
+    """Find the cheapest configuration in PROFILE that keeps the workload's SLO and quality floor.
 
     \b
     advisor advise profile.json -w workload.yaml -o advice.json
@@ -152,7 +155,7 @@ def advise(
 @format_option(*formats("advice", "offline"), default="md")
 @OUTPUT
 def report(advice: Path, format_: str, output: Path | None) -> None:
-    """Render the report on ADVICE.
+    """Render ADVICE as a report.
 
     \b
     advisor report advice.json --format html -o report.html
@@ -178,9 +181,9 @@ def report(advice: Path, format_: str, output: Path | None) -> None:
 @RULES
 @NOW
 def verify(advice: Path, workload: Path | None, wanted_s: float, rules: Path | None, now: str) -> int:
-    """Serve what ADVICE recommends, and what runs today, under real load, and compare with the prediction.
+    """Load-test what ADVICE recommends and what runs today, and compare with the prediction.
 
-    What is learned goes into the profile and the advice. Exit status 1 if the target was not kept.
+    The profile and the advice are updated with what the tests show. Exit status 1 if the target was missed.
 
     \b
     advisor verify advice/advice.json
@@ -201,7 +204,7 @@ def verify(advice: Path, workload: Path | None, wanted_s: float, rules: Path | N
 @click.option(
     "-o", "--output", type=PATH, default=Path("advice"), show_default=True, help="The folder for profile, advice and report."
 )
-@click.option("--verify", "is_verified", is_flag=True, help="Then serve it under real load, as `advisor verify` does.")
+@click.option("--verify", "is_verified", is_flag=True, help="Then load-test it, as `advisor verify` does.")
 @profile_options
 @RULES
 @NOW
@@ -222,14 +225,15 @@ def recommend(model: Path, output: Path, options: ProfileOptions, is_verified: b
     return int(advice.recommended is None)
 
 
-@cli.command()
+@cli.command(add_help_option=False)
 @click.argument("workload", type=PATH)
 @format_option(*formats("classification"), default="text")
 @OUTPUT
 @RULES
 @NOW
+@HELP_WITH_KEYS
 def classify(workload: Path, format_: str, output: Path | None, rules: Path | None, now: str) -> None:
-    """Say whether WORKLOAD is dominated by serving or by training, and what should be done about it. No model file is needed.
+    """Decide whether serving or training dominates the cost of WORKLOAD, and what to do about it. Needs no model file.
 
     \b
     advisor classify workload.yaml
@@ -246,7 +250,7 @@ def classify(workload: Path, format_: str, output: Path | None, rules: Path | No
 @OUTPUT
 @NOW
 def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> None:
-    """Say which levers to pull for which workload of PORTFOLIO within one budget.
+    """Choose the levers to pull for each workload of PORTFOLIO within one budget.
 
     \b
     advisor portfolio portfolio.yaml
@@ -262,7 +266,7 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
 @RULES
 @NOW
 def explain(rule: str, rules: Path | None, now: str) -> None:
-    """Print RULE as prose: when it fires, what it says then, and where it is from.
+    """Explain RULE: when it fires, its reason and its source.
 
     \b
     advisor explain inference-dominates
@@ -275,7 +279,7 @@ def explain(rule: str, rules: Path | None, now: str) -> None:
 
 @cli.group("rules")
 def own_rules() -> None:
-    """Rules of your own.
+    """Your own rules for the verdict.
 
     \b
     advisor rules test FOLDER
@@ -286,7 +290,7 @@ def own_rules() -> None:
 @click.argument("folder", type=PATH)
 @NOW
 def test(folder: Path, now: str) -> None:
-    """Check every rule in FOLDER: its condition, its reason, its source, and that its examples do what they say.
+    """Check every rule in FOLDER: its condition, its reason, its source, and that its examples fire or stay silent as stated.
 
     \b
     advisor rules test FOLDER
@@ -313,14 +317,14 @@ def main() -> None:
         command = error.ctx.command_path if error.ctx else "advisor"
         _fail(error.format_message(), f"see `{command} --help`")
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted: what was measured is kept; the same command goes on from there", err=True)
+        click.echo("interrupted: what was measured is kept; the same command resumes from there", err=True)
         sys.exit(130)
     except SystemExit as leaving:
         # click leaves with 1 when the reader of our output has gone, as `head` does; here 1 means that nothing meets the target.
         sys.exit(141 if leaving.code == 1 else leaving.code)
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
-        _fail(f"{what}{error.strerror}", "check the path, your permissions and the space on the disk")
+        _fail(f"{what}{error.strerror}", "check the path, your permissions and the free disk space")
     sys.exit(status)
 
 

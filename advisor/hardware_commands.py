@@ -1,4 +1,4 @@
-"""The commands of the catalogue: parse, call one function, print."""
+"""The commands of the catalog: parse, call one function, print."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from advisor.options import NOW, PATH
 
 @click.group()
 def hardware() -> None:
-    """Say what hardware is known, what it costs, and where the figures come from.
+    """Show the hardware of the catalog, its prices, and the source of each figure.
 
     \b
     advisor hardware list
@@ -19,7 +19,7 @@ def hardware() -> None:
 
 @hardware.command("list")
 def list_hardware() -> None:
-    """List the devices and machines of the catalogue, with their cheapest list price."""
+    """List the devices and machines of the catalog, with their cheapest list price."""
     from advisor.files.catalog import read_hardware
     from advisor.files.places import all_prices
     from advisor.tell.hardware import listing
@@ -31,7 +31,7 @@ def list_hardware() -> None:
 @click.argument("name", metavar="ID")
 @NOW
 def show_hardware(name: str, now: str) -> None:
-    """Show all that is known of ID, each figure with its source."""
+    """Show every figure of ID with its source."""
     from advisor.files.catalog import read_device, stale_days
     from advisor.files.places import all_prices
     from advisor.tell.hardware import details
@@ -41,19 +41,19 @@ def show_hardware(name: str, now: str) -> None:
 
 
 @hardware.command("prices")
-@click.option("--import", "file", type=PATH, help="Take over the prices of this file into your price book.")
+@click.option("--import", "file", type=PATH, help="Import the prices of this file into your price book.")
 @click.option(
     "--layout",
     type=click.Choice(("own", "karpenter", "skypilot", "gpuhunt", "neuron", "litellm", "openrouter")),
     default="own",
     show_default=True,
-    help="Whose table it is.",
+    help="The layout of that file.",
 )
-@click.option("--date", "day", help="The day of the prices, where the table does not tell it; by default today.")
-@click.option("-o", "--output", type=PATH, help="The price book; by default yours, which every command reads.")
+@click.option("--date", "day", help="The day of the prices, if the table has no dates; by default today.")
+@click.option("-o", "--output", type=PATH, help="The price book to write; by default your own, which every command reads.")
 @NOW
 def show_prices(file: Path | None, layout: str, day: str | None, output: Path | None, now: str) -> None:
-    """Show the prices that are known, or take over others with --import.
+    """Show all known prices, or import others with --import.
 
     \b
     advisor hardware prices --import mine.csv

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import textwrap
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,16 +10,19 @@ from typing import Any, TypeVar
 
 import click
 
+from advisor.errors import InputError
 from advisor.schema.options import ProfileOptions
+from advisor.units import parse_moment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 USUAL = ProfileOptions()
+HELP_WIDTH = 100
 STANDARD_OUTPUT = Path("-")
 
 
 def finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
-    """Return a number of seconds that is one: a range without an upper end lets nan and inf through."""
+    """Return the seconds, refusing nan and inf: a range without an upper end lets them through."""
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value} is not a number of seconds")
     return value
@@ -26,21 +30,35 @@ def finite(_: click.Context, __: click.Parameter, value: float | None) -> float 
 
 def _moment(_: click.Context, __: click.Parameter, value: str) -> str:
     try:
-        datetime.fromisoformat(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} is not a time such as 2026-11-22T08:00:00+00:00") from error
-    return value
+        return parse_moment(value)
+    except InputError as error:
+        raise click.BadParameter(f"{error.fault}; {error.hint}") from error
 
 
-INPUTS = click.option("--inputs", type=PATH, help="Your own inputs (.npz, one array per model input, one item per row).")
-WORKLOAD = click.option("-w", "--workload", type=PATH, required=True, help="The workload file (YAML): traffic, target, price.")
-RULES = click.option("--rules", type=PATH, help="A folder of rules of your own, beside those of advisor.")
-OUTPUT = click.option("-o", "--output", type=PATH, help="Write it there instead of to standard output.")
+def _help_with_keys(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if not is_asked or context.resilient_parsing:
+        return
+    from advisor.files.keys import workload_keys
+
+    click.echo(f"{context.get_help()}\n\nKeys of the workload file (the README says what each means):")
+    for part, names in workload_keys():
+        told = f"{part}: {', '.join(names)}" if part else ", ".join(names)
+        click.echo(textwrap.fill(told, HELP_WIDTH, initial_indent="  ", subsequent_indent="      "))
+    context.exit()
+
+
+HELP_WITH_KEYS = click.option(
+    "-h", "--help", is_flag=True, is_eager=True, expose_value=False, callback=_help_with_keys, help="Show this message and exit."
+)
+INPUTS = click.option("--inputs", type=PATH, help="Your own inputs: .npz with one array per model input, one item per row.")
+WORKLOAD = click.option("-w", "--workload", type=PATH, required=True, help="The workload file (YAML): traffic, SLO, price.")
+RULES = click.option("--rules", type=PATH, help="A folder of your own rules, in addition to the built-in ones.")
+OUTPUT = click.option("-o", "--output", type=PATH, help="Write there instead of to standard output.")
 NOW = click.option(
     "--now",
     default=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
     callback=_moment,
-    help="The time stamp to write.",
+    help="The timestamp to write; by default the current time.",
 )
 # All that `profile` and `recommend` both take, in the order in which help lists it.
 PROFILE_OPTIONS = (
@@ -50,14 +68,14 @@ PROFILE_OPTIONS = (
         "variants",
         type=PATH,
         multiple=True,
-        help="Another file of the same model, one that you quantized yourself for example; repeatable.",
+        help="Another file of the same model, such as one that you quantized yourself; repeatable.",
     ),
     click.option(
         "--scheme",
         "schemes",
         multiple=True,
         metavar="ID",
-        help="A scheme of the catalogue to measure whatever the pre-flight says of it, for example fp16; repeatable.",
+        help="A scheme of the catalog to measure even if the pre-flight check would leave it out, such as fp16; repeatable.",
     ),
     click.option(
         "--budget",
@@ -66,7 +84,7 @@ PROFILE_OPTIONS = (
         callback=finite,
         default=USUAL.budget_s,
         show_default=True,
-        help="Seconds to spend. Timing gets at least half of them; judging quality on many examples may take longer.",
+        help="Seconds to spend. Timing gets at least half of them; measuring quality on many examples may take longer.",
     ),
     click.option(
         "--max-batch-size",
@@ -76,9 +94,13 @@ PROFILE_OPTIONS = (
         help="The largest batch to measure.",
     ),
     click.option(
-        "--seed", type=click.IntRange(min=0), default=USUAL.seed, show_default=True, help="Seed of inputs and of the order."
+        "--seed",
+        type=click.IntRange(min=0),
+        default=USUAL.seed,
+        show_default=True,
+        help="Random seed of the inputs and of the measuring order.",
     ),
-    click.option("--fresh", is_flag=True, help="Measure again, even if a profile of the same model and machine is there."),
+    click.option("--fresh", is_flag=True, help="Measure again, even if there is a profile of the same model and machine."),
 )
 
 

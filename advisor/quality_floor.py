@@ -28,7 +28,7 @@ OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # module:function
 
 
 def is_known(metric: str) -> bool:
-    """Return whether there is such a metric; what a function of the user's computes is not looked into."""
+    """Return whether there is such a metric; a function of the user's counts as known."""
     return metric in METRICS or bool(TOP_K.fullmatch(metric)) or bool(OWN.fullmatch(metric))
 
 
@@ -37,28 +37,28 @@ def changes(metric: str) -> str:
     return "rises" if metric in RISING else "drops"
 
 
-def judge(quality: "QualityResult", max_drop: float, max_slice_drop: float | None) -> tuple[bool, str]:
-    """Return whether the floor is kept, and what was found in words.
+def keeps_floor(quality: "QualityResult", max_drop: float, max_slice_drop: float | None) -> tuple[bool, str]:
+    """Return whether the quality keeps the floor, and the reason in words.
 
-    Over all items the upper end of the interval has to be within `max_drop`: a loss is excluded, not only unseen. A single class or
-    slice has few items: without a floor of its own it fails only if it is shown to lose more than `max_drop`, with `max_slice_drop` if
-    it may lose more than that.
+    Over all items the upper end of the interval has to be within `max_drop`: a larger loss is excluded, not merely unobserved. A single
+    class or slice has few items. Without a floor of its own it fails only if it is shown to lose more than `max_drop`; with
+    `max_slice_drop` it fails if it may lose more than that.
     """
     drop = quality.drop
     word = changes(quality.metric)
-    said = f"{quality.metric} {word} by {percent(drop.value)}, at worst {percent(drop.high)} (allowed {percent(max_drop)})"
+    found = f"{quality.metric} {word} by {percent(drop.value)}, at worst {percent(drop.high)} (allowed {percent(max_drop)})"
     if drop.high > max_drop:
-        return False, said
+        return False, found
     if not quality.slices:
-        return True, said
+        return True, found
     if max_slice_drop is None:
         worst = max(quality.slices, key=lambda entry: entry.drop.low)
         if worst.drop.low > max_drop:
-            return False, f"{said}; but {worst.name} {word} by {percent(worst.drop.value)}, at least {percent(worst.drop.low)}"
-        return True, said
+            return False, f"{found}; but {worst.name} {word} by {percent(worst.drop.value)}, at least {percent(worst.drop.low)}"
+        return True, found
     widest = max(quality.slices, key=lambda entry: entry.drop.high)
     if widest.drop.high > max_slice_drop:
-        allowed = f"allowed for each part: {percent(max_slice_drop)}"
-        found = f"{widest.name} {word} by {percent(widest.drop.value)}, at worst {percent(widest.drop.high)}"
-        return False, f"{said}; but {found} ({allowed})"
-    return True, said
+        allowed = f"allowed for each class and slice: {percent(max_slice_drop)}"
+        part = f"{widest.name} {word} by {percent(widest.drop.value)}, at worst {percent(widest.drop.high)}"
+        return False, f"{found}; but {part} ({allowed})"
+    return True, found

@@ -68,7 +68,7 @@ LARGEST_OF = {
     "tokens": 1e21,
     "parameters": 1e21,
 }  # of what chips do in a second there is more
-LONGEST_TOLD = 40  # characters of a wrong text that an error repeats
+LONGEST_QUOTED = 40  # characters of a wrong text that an error repeats
 HOURS_PER_MONTH = 730.0  # 365 * 24 / 12
 HOURS_PER_YEAR = 8760.0
 SECONDS_PER_DAY = 86400.0
@@ -90,14 +90,26 @@ def parse_quantity(text: str, unit: str | None) -> float:
     scale = SCALES[unit] if unit else {}
     way_out = f"write a number, or a number and one of: {', '.join(scale)}" if scale else "write a plain number"
     match = _QUANTITY.match(text)
-    said = repr(text if len(text) <= LONGEST_TOLD else f"{text[:LONGEST_TOLD]}…")
+    quoted = repr(text if len(text) <= LONGEST_QUOTED else f"{text[:LONGEST_QUOTED]}…")
     if match is None or (match[2] and match[2] not in scale):
-        raise InputError(f"cannot read {said} as a quantity", hint=way_out)
+        raise InputError(f"cannot read {quoted} as a quantity", hint=way_out)
     value = float(re.sub("[_ ]", "", match[1])) * (scale[match[2]] if match[2] else 1.0)
     largest = LARGEST_OF.get(unit or "", LARGEST)
     if value != 0 and not 1 / LARGEST <= abs(value) <= largest:
-        raise InputError(f"{said} is beyond all that can be meant", hint=f"{way_out}; between {1 / LARGEST:g} and {largest:g}")
+        raise InputError(f"{quoted} is out of range", hint=f"{way_out}; between {1 / LARGEST:g} and {largest:g}")
     return value
+
+
+def parse_moment(text: str) -> str:
+    """Return an ISO 8601 time in its extended form, which is how records hold it; raise InputError for what is no time.
+
+    A date alone is its midnight.
+    """
+    try:
+        return datetime.fromisoformat(text).isoformat()
+    except ValueError as error:
+        said = repr(text if len(text) <= LONGEST_QUOTED else f"{text[:LONGEST_QUOTED]}…")
+        raise InputError(f"{said} is not a time", hint="write it as 2026-11-22T08:00:00+00:00") from error
 
 
 def _significant(value: float, digits: int = 3) -> str:

@@ -1,59 +1,82 @@
 """How long `advisor classify` takes from process start to its last line, beside a Python that does nothing and one that loads NumPy.
 
-    .venv/bin/python benchmarks/classify_speed.py --json classify.json     a minute; --quick for a few seconds
+    python benchmarks/classify_speed.py [--json FILE] [--quick]
 
-Runs are interleaved, so that a busy machine slows all of them down alike; the ratio to the empty Python says more than the seconds.
+Commands take turns, so that a busy machine slows all of them down alike; ratios to the empty Python say more than seconds.
+
+Keys: `classify_s` and `classify_over_python`, of the scenario that takes longest; `classify_scatter_fraction` (the middle half of its
+turns); `version_s` (`advisor --version`), `python_s` (that does nothing), `numpy_s` (that loads NumPy), all medians; `target_s`. Tables:
+`rows` has every command.
 """
 
-import argparse
-import json
+import functools
 import subprocess
 import sys
-import time
 from pathlib import Path
 from statistics import median
 
+from harness import Figures, Size, in_turns, parsed, parser_of, ratio, save, scatter, show
+
 SCENARIOS = Path(__file__).parents[1] / "examples" / "scenarios"
 TARGET_S = 0.3
-ROUNDS, QUICK_ROUNDS = 15, 3
-
-
-def seconds(command: list[str]) -> float:
-    start = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - start
+TURNS: dict[Size, int] = {"full": 15, "quick": 3, "tiny": 2}
+TINY_SCENARIOS = 2
+NOTHING, NUMPY, VERSION = "python that does nothing", "python that loads numpy", "advisor --version"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--quick", action="store_true")
-    asked = parser.parse_args()
-    advisor = str(Path(sys.executable).with_name("advisor"))
-    commands = {
-        "python that does nothing": [sys.executable, "-c", "pass"],
-        "python that loads numpy": [sys.executable, "-c", "import numpy"],
-        "advisor --version": [advisor, "--version"],
-        **{f"classify {path.stem}": [advisor, "classify", str(path)] for path in sorted(SCENARIOS.glob("*.yaml"))},
-    }
-    taken: dict[str, list[float]] = {name: [] for name in commands}
-    for command in commands.values():
-        seconds(command)  # the first reads from the disk
-    for _ in range(QUICK_ROUNDS if asked.quick else ROUNDS):
-        for name, command in commands.items():
-            taken[name].append(seconds(command))
-    nothing = median(taken["python that does nothing"])
+    arguments = parsed(parser_of(__doc__))
+    taken = _taken(arguments.size)
     rows = [
-        {"command": name, "median_s": median(times), "min_s": min(times), "max_s": max(times), "ratio": median(times) / nothing}
-        for name, times in taken.items()
+        {
+            "command": name,
+            "median_s": median(seconds),
+            "min_s": min(seconds),
+            "max_s": max(seconds),
+            "ratio": ratio(seconds, taken[NOTHING]),
+        }
+        for name, seconds in taken.items()
     ]
     print(f"{'command':<36}{'median':>9}{'least':>9}{'most':>9}{'ratio':>8}")
     for row in rows:
         print(f"{row['command']:<36}{row['median_s']:>8.3f}s{row['min_s']:>8.3f}s{row['max_s']:>8.3f}s{row['ratio']:>8.1f}")
-    worst = max(row["median_s"] for row in rows if row["command"].startswith("classify"))
-    print(f"the slowest scenario takes {worst:.3f} s; the target is {TARGET_S} s: {'kept' if worst < TARGET_S else 'missed'}")
-    if asked.json:
-        asked.json.write_text(json.dumps({"target_s": TARGET_S, "rows": rows}, indent=1) + "\n")
+    figures = _figures(taken)
+    show(figures)
+    save(arguments.json, arguments.size, figures, rows=rows)
+
+
+def _taken(size: Size) -> dict[str, list[float]]:
+    """Return the seconds of each command in each turn."""
+    advisor = Path(sys.executable).with_name("advisor")
+    if not advisor.is_file():
+        sys.exit(f"{advisor} is not there: install advisor beside this Python, `make dev` does")
+    scenarios = sorted(SCENARIOS.glob("*.yaml"))[: TINY_SCENARIOS if size == "tiny" else None]
+    commands = {
+        NOTHING: [sys.executable, "-c", "pass"],
+        NUMPY: [sys.executable, "-c", "import numpy"],
+        VERSION: [str(advisor), "--version"],
+        **{f"classify {path.stem}": [str(advisor), "classify", str(path)] for path in scenarios},
+    }
+    calls = {name: functools.partial(_run, command) for name, command in commands.items()}
+    in_turns(calls, 1)  # the first reads from the disk
+    return in_turns(calls, TURNS[size])
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+
+
+def _figures(taken: dict[str, list[float]]) -> Figures:
+    slowest = max((seconds for name, seconds in taken.items() if name.startswith("classify")), key=median)
+    return {
+        "classify_s": median(slowest),
+        "classify_over_python": ratio(slowest, taken[NOTHING]),
+        "classify_scatter_fraction": scatter(slowest),
+        "version_s": median(taken[VERSION]),
+        "python_s": median(taken[NOTHING]),
+        "numpy_s": median(taken[NUMPY]),
+        "target_s": TARGET_S,
+    }
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Write advisor/catalog/projection.json: what projections to other devices stand on.
 
-    python benchmarks/fit_projection.py [--rows FILE] [--data benchmarks/data/validation.csv.gz]
+    python benchmarks/fit_projection.py [--json FILE] [--quick] [--rows FILE] [--data FILE] [--output FILE]
 
-Without --rows the rows in benchmarks/data are taken; with it, those of FILE whose licence lets them be passed on, which are stored there
-first. Nothing is tuned per model: the constants of decide/project.py are the same for all, and errors are those of models held back.
+Without --rows the rows of --data are taken; with it, those of FILE whose licence lets them be passed on, which are stored in --data first.
+Nothing is tuned per model: the constants of advisor/decide/service/public_models.py are the same for all, and errors are those of
+models held back. A run that is not full takes a part of the models, and writes nothing unless --output says where.
+
+Keys: `series`, `models`, `bytes` (of the file); `<class>_<ground>_quantile` (of |error| over margin), `<class>_<ground>_rows` and
+`<class>_<ground>_models` of each kind of projection; `<class>_<precision>_efficiency` (share of the roofline that is reached).
 """
 
-import argparse
 import csv
 import gzip
 import io
@@ -14,14 +17,16 @@ from collections import defaultdict
 from pathlib import Path
 
 import msgspec
-from projection_errors import fit
-from validation_rows import DATA, MAY_BE_PASSED_ON, class_of, publisher, read_rows, read_series
 
 from advisor.files.records import write_atomically
 from advisor.schema.catalog import Evidence, Hardware, PublicMeasurements, PublicSeries
 from advisor.schema.record import Source
+from harness import Figures, Size, parsed, parser_of, save, show
+from parts.projection_errors import fit
+from parts.validation_rows import DATA, MAY_BE_PASSED_ON, class_of, publisher, read_rows, read_series
 
 OUTPUT = Path(__file__).parents[1] / "advisor" / "catalog" / "projection.json"
+EVERY: dict[Size, int] = {"full": 1, "quick": 4, "tiny": 8}  # of so many models one is taken
 COLUMNS = (
     "row_id family model params_b gflops_per_item precision hardware hardware_id n_accel framework scenario batch concurrency_or_qps "
     "isl_or_seqlen osl throughput throughput_unit source source_path source_commit_or_version source_date licence quality_flag"
@@ -83,22 +88,32 @@ def compact(fitted: PublicMeasurements) -> bytes:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Fit what projections stand on.")
+    parser = parser_of(__doc__)
     parser.add_argument("--rows", type=Path, help="a table of measurements to take over what may be passed on")
-    parser.add_argument("--data", type=Path, default=DATA)
-    arguments = parser.parse_args()
+    parser.add_argument("--data", type=Path, default=DATA, help="the table that is fitted")
+    parser.add_argument("--output", type=Path, help="what is written in place of advisor/catalog/projection.json")
+    arguments = parsed(parser)
     if arguments.rows is not None:
         taken = [row for row in read_rows(arguments.rows) if row["licence"] in MAY_BE_PASSED_ON]
         store([row for row in taken if class_of(row["hardware_id"] or row["hardware"].lower()) is not None], arguments.data)
     rows = read_rows(arguments.data)
     series = [entry for entry in read_series(rows) if usable(entry)]
+    models = set(sorted({entry.model for entry in series})[:: EVERY[arguments.size]])
+    series = [entry for entry in series if entry.model in models]
     used = {entry.family for entry in series}
     fitted = fit(series, MACHINES, sources_of([row for row in rows if publisher(row["family"]) in used]))
-    write_atomically(OUTPUT, compact(fitted))
-    print(f"{len(series)} series of {len({entry.model for entry in series})} models; {OUTPUT} {OUTPUT.stat().st_size:,} bytes")
+    content = compact(fitted)
+    output = arguments.output or (OUTPUT if arguments.size == "full" else None)
+    if output is not None:
+        write_atomically(output, content)
+    print(f"{len(series)} series of {len(models)} models; {'not written' if output is None else f'written to {output}'}")
+    figures: Figures = {"series": len(series), "models": len(models), "bytes": len(content)}
     for error in fitted.errors:
-        print(f"{error.device_class} {error.ground}: quantile {error.quantile:.2f} of {error.rows} rows, {error.models} models")
-    print({key: round(value, 3) for key, value in fitted.efficiency.items()})
+        kind = f"{error.device_class}_{error.ground}"
+        figures |= {f"{kind}_quantile": error.quantile, f"{kind}_rows": error.rows, f"{kind}_models": error.models}
+    figures |= {f"{key.replace('/', '_')}_efficiency": share for key, share in fitted.efficiency.items()}
+    show(figures)
+    save(arguments.json, arguments.size, figures)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,21 @@
 """Olive (olive-ai) and the advisor on the same sentence classifier: speed, drift and time taken of the best that each gives.
 
-    python benchmarks/olive_side_by_side.py --json olive.json [--venv DIR] [--folder DIR] [--made DIR] [--quick]
+    python benchmarks/olive_side_by_side.py [--json FILE] [--quick] [--venv DIR] [--folder DIR] [--made DIR]
 
 Olive is installed into an environment of its own at --venv (made anew if there is none), its commands run there, each for at most
 TIMEOUT_S. Beside what `olive optimize`, `quantize` and `run-pass` do by themselves stand workflows of `olive run` that combine its
 fusions for transformers with dynamic int8, by channel and in 7 bits too, and static ranges, found on the advisor's calibration items.
 The files that they leave are then measured by the same code as the advisor's own variants, in turn with them: visits on one thread,
-cosine of the logits of DRIFT_ITEMS sentences to those of the model as given, accuracy on labelled sentences with its interval. `seconds`
+cosine of the logits of 512 sentences to those of the model as given, accuracy on labelled sentences with its interval. `seconds`
 is what making the file took: of Olive a whole command, Python's start and imports included; the advisor has been running and makes the
 file alone. A command that fails is told with the error that it said last. With --made, Olive's files are kept there, and a second run
-only measures.
+only measures; it needs no Olive.
+
+Keys: `<who>_speedup_b1` and `<who>_speedup_b8` (over the model as given), `<who>_cosine`, `<who>_quality` and `<who>_seconds` of the best
+file of Olive and of the advisor, the fastest that holds, or the fastest at all; `advisor_over_olive_b1`, both measured in this run;
+`attempts`, `attempts_failed` and `attempts_s`, of Olive's. Tables: `rows` has every file, `failed` the errors, `best` which file it is.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -23,21 +26,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import quantization
-from quantization_models import Case, minilm
 
+import quantization
 from advisor.measure.runtime.machine import has_vnni, read_machine
 from advisor.measure.variants import quantize
 from advisor.measure.variants.settings import ScreeningSettings
+from harness import Figures, Size, Unknown, parsed, parser_of, save
+from harness import show as show_figures
+from parts.quantization_models import Case, case_of
 
 PINNED = "olive-ai==0.13.0"
 TIMEOUT_S = 150
-DRIFT_ITEMS = 512
 SHARED = {"onnx", "onnxruntime", "onnx_ir", "torch", "transformers"}
 CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
 OURS = [
@@ -121,6 +126,17 @@ def items_of(path, **kwargs):
 """
 
 
+class Effort(NamedTuple):
+    """How much of a run is made."""
+
+    model: str
+    drift_items: int
+
+
+EFFORTS: dict[Size, Effort] = {"full": Effort("minilm", 512), "quick": Effort("minilm", 512), "tiny": Effort("fashion", 32)}
+FIGURES = ("speedup_b1", "speedup_b8", "cosine", "quality", "seconds")
+
+
 class Made(NamedTuple):
     """What came of an attempt."""
 
@@ -131,49 +147,74 @@ class Made(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--venv", default="olive-venv", help="the environment that Olive is installed into")
     parser.add_argument("--folder", help="where the model is kept")
     parser.add_argument("--made", help="where Olive's files are kept")
-    parser.add_argument("--json", help="write the table there as well")
     parser.add_argument("--only", nargs="+", choices=list(ATTEMPTS), default=list(ATTEMPTS), help="these of Olive's alone")
     parser.add_argument("--scheme", nargs="+", default=OURS, help="these of the advisor's alone")
     parser.add_argument("--make-only", action="store_true", help="let Olive make its files and stop")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter visits")
-    arguments = parser.parse_args()
+    arguments = parsed(parser)
+    effort = EFFORTS[arguments.size]
     # What Olive made must not keep the advisor from mixing its own; judging takes as long as in a profile.
-    looks = quantization.screening(quick=arguments.quick)
-    looks = msgspec.structs.replace(looks, judging_share=ScreeningSettings().judging_share)
-    quantization.BUDGET_S /= 2 if arguments.quick else 1
+    usual, looking = ScreeningSettings(), quantization.EFFORTS[arguments.size]
+    looks = msgspec.structs.replace(quantization.screening(looking), judging_share=usual.judging_share)
     with tempfile.TemporaryDirectory(prefix="advisor-bench-") as name:
-        case = minilm(Path(arguments.folder or name).absolute() / "minilm")
-        olive = _olive(Path(arguments.venv).absolute())
+        case = case_of(effort.model, Path(arguments.folder or name).absolute())
+        if isinstance(case, Unknown):
+            sys.exit(f"{effort.model} cannot be made: it {case.reason}")
         kept = Path(arguments.made or Path(name) / "made").absolute()
-        made = {label: _made(olive, label, case, kept) for label in arguments.only}
+        made = {label: _made(Path(arguments.venv).absolute(), label, case, kept) for label in arguments.only}
         if arguments.make_only:
             return
-        rows = _measured(case, Path(name) / "measured", made, arguments.scheme, looks)
+        measure = partial(quantization.measure, only=arguments.scheme, budget_s=looking.budget_s, looks=looks)
+        rows = _measured(case, Path(name) / "measured", made, measure, effort.drift_items)
+    _show(case, rows)
     failed = {
         label: {"command": entry.command, "reason": entry.reason, "seconds": entry.seconds}
         for label, entry in made.items()
         if entry.reason is not None
     }
-    _show(case, rows)
     for label, entry in failed.items():
         print(f"{label}: failed after {entry['seconds']:.0f} s: {entry['reason']}")
-    print(
-        f"Olive's {len(made)} commands took {sum(entry.seconds for entry in made.values()):.0f} s together, {len(failed)} of them failed"
-    )
-    best = {who: _best(who, [row for row in rows[1:] if row["by"] == who]) for who in ("Olive", "advisor")}
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps({"rows": rows, "failed": failed, "best": best}, indent=1) + "\n")
+    best = {who: _best([row for row in rows[1:] if row["by"] == who]) for who in ("Olive", "advisor")}
+    for who, row in best.items():
+        said = f"{row['scheme']}{'' if row['holds'] else ', whose quality does not hold'}" if row else "nothing that runs"
+        print(f"{who}: {said}")
+    figures = _figures(best) | {
+        "attempts": len(made),
+        "attempts_failed": len(failed),
+        "attempts_s": sum(entry.seconds for entry in made.values()),
+    }
+    show_figures(figures)
+    names = {who: row and row["scheme"] for who, row in best.items()}
+    save(arguments.json, arguments.size, figures, rows=rows, failed=failed, best=names)
+
+
+def _best(rows: list[Row]) -> Row | None:
+    """Return the fastest at batch 1 of those that hold, or the fastest at all."""
+    timed = [row for row in rows if row["speedup_b1"]]
+    return max([row for row in timed if row["holds"]] or timed, key=lambda row: float(row["speedup_b1"]), default=None)
+
+
+def _figures(best: dict[str, Row | None]) -> Figures:
+    figures: Figures = {}
+    for who, row in best.items():
+        for name in FIGURES:
+            value = row[name] if row else None
+            missing = f"it is not known of {row['scheme']}" if row else "nothing that runs"
+            figures[f"{who.lower()}_{name}"] = Unknown(missing) if value is None else value
+    ours, theirs = (figures[f"{who}_speedup_b1"] for who in ("advisor", "olive"))
+    is_known = not isinstance(ours, Unknown) and not isinstance(theirs, Unknown)
+    figures["advisor_over_olive_b1"] = ours / theirs if is_known else Unknown("one of them has nothing that runs")
+    return figures
 
 
 # --- Olive -----------------------------------------------------------------------------------------------------------------
 
 
 def _olive(venv: Path) -> Path:
-    """Return Olive's command, installed if it is not there yet."""
+    """Return Olive's command in the environment, installed if it is not there yet."""
     command = venv / "bin" / "olive"
     if not command.is_file():
         python = venv / "bin" / "python"
@@ -188,7 +229,7 @@ def _olive(venv: Path) -> Path:
     return command
 
 
-def _made(olive: Path, label: str, case: Case, kept: Path) -> Made:
+def _made(venv: Path, label: str, case: Case, kept: Path) -> Made:
     """Return what the attempt came to, now or in an earlier run that asked the same of the same model."""
     attempt, folder = ATTEMPTS[label], kept / label
     asked = hashlib.sha256(f"{PINNED} {attempt}".encode() + case.model.read_bytes()).hexdigest()
@@ -198,6 +239,7 @@ def _made(olive: Path, label: str, case: Case, kept: Path) -> Made:
         said = json.loads(record.read_text())
         if said.pop("asked") == asked and (said["reason"] is not None or path.is_file()):
             return Made(path, **said)
+    olive = _olive(venv)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="olive-") as name:
@@ -275,22 +317,20 @@ def _keep(made: Path, target: Path) -> None:
 # --- both ------------------------------------------------------------------------------------------------------------------
 
 
-def _measured(case: Case, folder: Path, made: dict[str, Made], ours: list[str], looks: ScreeningSettings) -> list[Row]:
+def _measured(case: Case, folder: Path, made: dict[str, Made], measure: Callable[..., list[Row]], drift_items: int) -> list[Row]:
     """Return a row for each file, Olive's and ours, from the same code in the same run."""
     took_s = {label: entry.seconds for label, entry in made.items()}
     # The benchmark of schemes counts judging in, which Olive's commands do not do: here making alone is timed.
     quantize.make_variant = _timed(quantize.make_variant, took_s)
     files = tuple(entry.path for entry in made.values() if entry.reason is None)
-    rows = quantization.measure(case, folder, argparse.Namespace(scheme=ours, variants=files), looks)
+    rows = measure(case, folder, variants=files)
     names = {label for label, entry in made.items() if entry.reason is None}
-    seen = {row["scheme"] for row in rows}
-    rows += [_unusable(case, label, folder / "profile.journal") for label in sorted(names - seen)]
     vnni = has_vnni(read_machine())
-    before = _logits(case.model, case)
+    before = _logits(case.model, case, drift_items)
     for row in rows:
         label = row["scheme"]
         path = made[label].path if label in names else folder / "profile.variants" / f"{label}.onnx"
-        row["cosine"] = _cosine(before, _logits(path, case)) if row["bytes"] and path.is_file() else None
+        row["cosine"] = _cosine(before, _logits(path, case, drift_items)) if row["bytes"] and path.is_file() else None
         row["by"] = "Olive" if label in names else "advisor"
         row["seconds"] = took_s.get(label, row["seconds"])
         row["command"] = made[label].command if label in names else None
@@ -298,15 +338,15 @@ def _measured(case: Case, folder: Path, made: dict[str, Made], ours: list[str], 
     return rows
 
 
-def _logits(path: Path, case: Case) -> np.ndarray:
-    """Return what the file answers to the first DRIFT_ITEMS sentences, in batches as a server would make them."""
+def _logits(path: Path, case: Case, items: int) -> np.ndarray:
+    """Return what the file answers to the first `items` sentences, in batches as a server would make them."""
     import onnxruntime as ort  # here: its telemetry is off only once the advisor has been imported
 
     assert case.data is not None
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     with np.load(case.data) as archive:
-        rows = {entry.name: archive[entry.name][:DRIFT_ITEMS] for entry in session.get_inputs()}
-    batches = range(0, DRIFT_ITEMS, 8)
+        rows = {entry.name: archive[entry.name][:items] for entry in session.get_inputs()}
+    batches = range(0, items, 8)
     return np.concatenate([session.run(None, {name: rows[name][at : at + 8] for name in rows})[0] for at in batches])
 
 
@@ -324,21 +364,6 @@ def _timed(make: Callable[..., None], took_s: dict[str, float]) -> Callable[...,
     return timed
 
 
-def _unusable(case: Case, label: str, journal: Path) -> Row:
-    """Return the row of a file of Olive's that could not be measured, with the reason that the profiler wrote down."""
-    entries = [json.loads(line) for line in journal.read_text().splitlines()]
-    reasons = [entry["exclusion"]["reason"] for entry in entries if entry.get("exclusion", {}).get("what") == label]
-    nothing = dict.fromkeys(("bytes", "speedup_b1", "speedup_b8", "quality", "quality_low", "quality_high", "cosine"))
-    return {
-        "model": case.name,
-        "scheme": label,
-        **nothing,
-        "holds": False,
-        "why": (reasons or ["not measured"])[-1],
-        "seconds": None,
-    }
-
-
 def _show(case: Case, rows: list[Row]) -> None:
     print(f"\n{case.name}: {case.metric}, at most {case.max_drop:g} may be lost; speeds are ratios to the model as given")
     print(
@@ -349,28 +374,12 @@ def _show(case: Case, rows: list[Row]) -> None:
         cosine = "-" if row.get("cosine") is None else f"{row['cosine']:.4f}"
         holds = {True: "yes", False: "no", None: "?"}[row["holds"]]
         spent = f"{row['seconds']:.1f}" if row["seconds"] else "-"
-        speeds = [quantization._speed(row, size) for size in (1, 8)]
-        quality = quantization._quality(row)
+        speeds = [quantization.speed_cell(row, size) for size in (1, 8)]
+        quality = quantization.quality_cell(row)
         print(f"{row['scheme']:30} {size:>6} {speeds[0]:>17} {speeds[1]:>17} {cosine:>7} {quality:>22} {holds:>5} {spent:>5}")
         for said in (row["why"] if row["holds"] is False else None, row["note"] if row["holds"] is False else None):
             if said:
                 print(f"{'':6} {said}")
-
-
-def _best(who: str, rows: list[Row]) -> str | None:
-    """Print the fastest at batch 1 of those that hold, or the fastest at all, and return what it is called."""
-    timed = [row for row in rows if row["speedup_b1"]]
-    good = [row for row in timed if row["holds"]] or timed
-    if not good:
-        print(f"{who}: nothing that runs")
-        return None
-    best = max(good, key=lambda row: float(row["speedup_b1"]))
-    said = "holds" if best["holds"] else "quality does not hold"
-    print(
-        f"{who}: {best['scheme']}, {best['speedup_b1']:.2f} times as fast at batch 1, {best['speedup_b8']:.2f} at batch 8; "
-        f"cosine {best['cosine']:.4f}, accuracy {best['quality']:.4f} ({said}); made in {best['seconds'] or 0:.1f} s"
-    )
-    return str(best["scheme"])
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ the fit is projected without its own rows. --data takes another table than the s
 
 A GPU with anchors is projected from each other GPU that the same series was measured on; the rank correlation is that of devices in one
 series, the one measured and those projected, over series of three devices and more.
+
+Keys: `gpu_anchored_error_median`, `gpu_anchored_error_p90`, `gpu_rank_correlation`, `gpu_coverage`, `cpu_error_median` and `cpu_coverage`,
+medians over the splits, each with `<key>_least` and `<key>_most` of them; `splits`, 0 with --rows. Tables: `kinds` has the figures of
+every class and ground, `runs` those of every split.
 """
 
-import argparse
-import json
 import random
 import statistics
 from collections import defaultdict
@@ -19,14 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fit_projection import MACHINES, usable
-from projection_errors import Seen, anchored, by_roofline, fit
-from validation_rows import CATALOGUE, DATA, read_rows, read_series
 
 from advisor.files.catalog import read_public_measurements
 from advisor.schema.catalog import PublicMeasurements, PublicSeries
+from fit_projection import MACHINES, usable
+from harness import Figures, Size, Unknown, parsed, parser_of, save, show
+from parts.projection_errors import Seen, anchored, by_roofline, fit
+from parts.validation_rows import CATALOGUE, DATA, read_rows, read_series
 
-SPLITS = 5
+SPLITS: dict[Size, int] = {"full": 5, "quick": 1, "tiny": 1}
 MIN_DEVICES = 3
 
 
@@ -51,7 +54,8 @@ def rank_correlation(found: list[Seen]) -> float | None:
     for entries in together.values():
         said = np.array([0.0, *(entry.said for entry in entries)])
         true = np.array([0.0, *(entry.true for entry in entries)])
-        if len(said) >= MIN_DEVICES:
+        # Where all are equal there is no order to agree with.
+        if len(said) >= MIN_DEVICES and min(np.ptp(said), np.ptp(true)) > 0:
             correlations.append(float(np.corrcoef(_ranks(said), _ranks(true))[0, 1]))
     return statistics.fmean(correlations) if correlations else None
 
@@ -109,40 +113,45 @@ def table(kinds: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def headline(kinds: dict[str, dict[str, Any]]) -> dict[str, float | None]:
-    gpu: dict[str, Any] = kinds.get("gpu anchored", {})
-    cpu: dict[str, Any] = kinds.get("cpu anchored", kinds.get("cpu roofline", {}))
-    return {
-        "gpu_anchored_error_median": gpu.get("error_median"),
-        "gpu_anchored_error_p90": gpu.get("error_p90"),
-        "gpu_rank_correlation": gpu.get("rank_correlation"),
-        "gpu_coverage": gpu.get("coverage"),
-        "cpu_error_median": cpu.get("error_median"),
-        "cpu_coverage": cpu.get("coverage"),
+def headline(kinds: dict[str, dict[str, Any]], runs: list[dict[str, Any]]) -> Figures:
+    """Return the figures that count, each with the least and the most of the splits."""
+    cpu = "cpu anchored" if "cpu anchored" in kinds else "cpu roofline"
+    wanted = {
+        "gpu_anchored_error_median": ("gpu anchored", "error_median"),
+        "gpu_anchored_error_p90": ("gpu anchored", "error_p90"),
+        "gpu_rank_correlation": ("gpu anchored", "rank_correlation"),
+        "gpu_coverage": ("gpu anchored", "coverage"),
+        "cpu_error_median": (cpu, "error_median"),
+        "cpu_coverage": (cpu, "coverage"),
     }
+    figures: Figures = {"splits": len(runs)}
+    for key, (kind, name) in wanted.items():
+        value = kinds.get(kind, {}).get(name)
+        of_splits = [run[kind][name] for run in runs if kind in run and run[kind][name] is not None]
+        figures[key] = Unknown(f"no projection of the kind {kind} has it") if value is None else value
+        figures[f"{key}_least"] = min(of_splits) if of_splits else Unknown("no split has it")
+        figures[f"{key}_most"] = max(of_splits) if of_splits else Unknown("no split has it")
+    return figures
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Put projections to the test on public measurements.")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--quick", action="store_true", help="one split instead of several")
+    parser = parser_of(__doc__)
     parser.add_argument("--rows", type=Path, help="evaluate these rows with the shipped fit")
-    parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--splits", type=int, default=SPLITS)
-    arguments = parser.parse_args()
+    parser.add_argument("--data", type=Path, default=DATA, help="the table whose models are split")
+    parser.add_argument("--splits", type=int, help="how many")
+    arguments = parsed(parser)
+    runs: list[dict[str, Any]] = []
     if arguments.rows is not None:
         kinds = by_kind(evaluate(read_series(read_rows(arguments.rows)), read_public_measurements()))
-        result: dict[str, Any] = {"rows_file": str(arguments.rows), "kinds": kinds}
+        print(f"{arguments.rows}, with the fit that is shipped")
     else:
         series = [entry for entry in read_series(read_rows(arguments.data)) if usable(entry)]
-        kinds, runs = over_splits(series, 1 if arguments.quick else arguments.splits)
-        result = {"splits": len(runs), "kinds": kinds, "runs": runs}
-        print(f"medians over {len(runs)} splits by model")
+        kinds, runs = over_splits(series, arguments.splits or SPLITS[arguments.size])
+        print(f"medians over {len(runs)} split{'s' * (len(runs) > 1)} by model")
     print(table(kinds))
-    result |= headline(kinds)
-    print(json.dumps(headline(kinds), indent=1))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    figures = headline(kinds, runs)
+    show(figures)
+    save(arguments.json, arguments.size, figures, kinds=kinds, runs=runs)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,14 @@ visits the extremes); the first row of each model is the model itself
 measured as if it were a variant, which tells how far equal things differ. Quality is on examples that nothing was calibrated on; the ends
 of its interval are those of the paired difference. `holds` says whether the loss, at the worse end, is within what is allowed, in every
 class too. `seconds` is what making and judging the variant took. Models are kept in --folder and made anew only if they are missing.
+
+Keys: `ceiling_<operator>` (how many times as fast 8-bit integers are as floats in it alone: MatMul, Conv); `<model>_fastest_b1` and
+`<model>_fastest_b8`, of the fastest variant that holds and is faster than equal things differ; `<model>_equal_b1_low` and
+`<model>_equal_b1_high`, how far these differ; `refused` and `refused_wrongly`, what the pre-flight would leave out. Tables: `rows` has
+every variant of every model, `left_out` the models that need an absent package, by name.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -20,16 +24,13 @@ import time
 from contextlib import ExitStack
 from math import comb
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import yaml
-from integer_ceiling import ceilings
-from quantization_models import MAKERS, Case, cases
 
 import advisor  # noqa: F401 - first of all, so that ONNX Runtime is loaded without telemetry
 from advisor.errors import AdvisorError, InputError
-from advisor.files.records import check_writable
 from advisor.files.workload import read_question
 from advisor.measure.quality.metrics import loss_of
 from advisor.measure.runtime.ort_session import providers
@@ -38,12 +39,31 @@ from advisor.measure.variants import preflight
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id
 from advisor.measure.variants.screening import Lineup
 from advisor.measure.variants.settings import ScreeningSettings
-from advisor.quality_floor import METRICS, OWN, is_known, judge
+from advisor.quality_floor import METRICS, OWN, is_known, keeps_floor
 from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import QualityResult, Variant
 from advisor.steps.profile import plan_for, schemes
+from harness import Figures, Size, Unknown, now, parsed, parser_of, save
+from harness import show as show_figures
+from parts.integer_ceiling import ceilings
+from parts.quantization_models import MAKERS, Case, case_of
 
-BUDGET_S = 120.0  # of which the search for mixed precision may take its share
+
+class Effort(NamedTuple):
+    """How much of a run is made."""
+
+    looks: int
+    look_s: float
+    budget_s: float  # of which the search for mixed precision may take its share
+    ceiling_turns: int
+    models: tuple[str, ...]
+
+
+EFFORTS: dict[Size, Effort] = {
+    "full": Effort(11, 0.1, 120.0, 30, tuple(MAKERS)),
+    "quick": Effort(3, 0.03, 60.0, 30, tuple(MAKERS)),
+    "tiny": Effort(2, 0.01, 2.0, 2, ("fashion",)),
+}
 
 Row = dict[str, Any]
 
@@ -56,16 +76,13 @@ def main() -> None:
         sys.exit(f"error: {error.fault}\n  {error.hint}")
 
 
-def screening(*, quick: bool) -> ScreeningSettings:
+def screening(effort: Effort) -> ScreeningSettings:
     """Return settings under which even what is hopeless is measured, and mixed."""
-    usual = ScreeningSettings()
-    looks = usual.looks if quick else 11
-    return msgspec.structs.replace(
-        usual,
-        looks=looks,
-        look_s=usual.look_s if quick else 0.1,
-        long_looks=looks,
-        long_look_calls=usual.look_calls,
+    return ScreeningSettings(
+        looks=effort.looks,
+        look_s=effort.look_s,
+        long_looks=effort.looks,
+        long_look_calls=ScreeningSettings().look_calls,
         hopeless=0.0,
         worth_mixing=0.0,
         judging_share=float("inf"),
@@ -73,22 +90,24 @@ def screening(*, quick: bool) -> ScreeningSettings:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    if arguments.json:
-        check_writable(Path(arguments.json))
+    effort = EFFORTS[arguments.size]
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="advisor-bench-") as name:
-        folder = Path(arguments.folder or name)
-        limits = ceilings(Path(name) / "ceilings")
+        folder = Path(arguments.folder or name).absolute()
+        chosen, left_out = _cases(arguments, folder, effort)
+        if arguments.make_only:
+            return
+        limits = ceilings(Path(name) / "ceilings", turns=effort.ceiling_turns)
         listed = ", ".join(f"{limit:.2f} times as fast in a {operator}" for operator, limit in limits.items())
         print(f"8-bit integers alone against floats on this processor: {listed}; a whole network gains less")
-        if arguments.model:
-            chosen = [_own_case(arguments)]
-        else:
-            chosen = [case for only in (arguments.only or MAKERS) for case in cases(folder, [only])]
+        figures: Figures = {f"ceiling_{operator}": limit for operator, limit in limits.items()}
         for case in chosen:
-            found = measure(case, Path(name) / "variants" / case.name, arguments, screening(quick=arguments.quick))
+            place = Path(name) / "variants" / case.name
+            found = measure(case, place, only=arguments.scheme, budget_s=effort.budget_s, looks=screening(effort))
             show(case, found)
             rows += found
+            figures |= _figures(case, found)
+            save(arguments.json, arguments.size, figures, rows=rows, left_out=left_out)
     wrong = refused_wrongly(rows)
     refused = sum(row["pre_flight"] is not None and row["speedup_b1"] is not None for row in rows)
     print(
@@ -96,24 +115,45 @@ def _run(arguments: argparse.Namespace) -> None:
         end="",
     )
     print(", ".join(f"{row['scheme']} of {row['model']}" for row in wrong) or "none")
-    if arguments.json:
-        Path(arguments.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(arguments.json).write_text(json.dumps({"rows": rows, "ceilings": limits}, indent=1) + "\n")
+    figures |= {"refused": refused, "refused_wrongly": len(wrong)}
+    show_figures(figures)
+    save(arguments.json, arguments.size, figures, rows=rows, left_out=left_out)
+
+
+def _cases(arguments: argparse.Namespace, folder: Path, effort: Effort) -> tuple[list[Case], dict[str, str]]:
+    """Return the models with their examples, and those that are left out with the reason."""
+    if arguments.model:
+        return [_own_case(arguments)], {}
+    made = {name: case_of(name, folder) for name in arguments.only or effort.models}
+    left_out = {name: case.reason for name, case in made.items() if isinstance(case, Unknown)}
+    for name, reason in left_out.items():
+        print(f"{name} is left out: it {reason}")
+    return [case for case in made.values() if isinstance(case, Case)], left_out
+
+
+def _figures(case: Case, rows: list[Row]) -> Figures:
+    best = fastest(rows)
+    nothing = Unknown("nothing that holds is faster than equal things differ")
+    figures: Figures = {f"{case.name}_fastest_b{size}": best[f"speedup_b{size}"] if best else nothing for size in (1, 8)}
+    figures = {key: Unknown("it takes no such batch") if value is None else value for key, value in figures.items()}
+    for end in ("low", "high"):
+        value = rows[0][f"speedup_b1_{end}"]
+        figures[f"{case.name}_equal_b1_{end}"] = Unknown("the model was not measured twice") if value is None else value
+    return figures
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", help="write the table there as well")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter visits")
+    parser = parser_of(__doc__)
     parser.add_argument("--only", nargs="+", choices=list(MAKERS), help="these models alone")
     parser.add_argument("--scheme", nargs="+", help="these schemes alone")
     parser.add_argument("--folder", help="where the models are kept")
+    parser.add_argument("--make-only", action="store_true", help="make the models in --folder and stop")
     parser.add_argument("--model", help="another model: .onnx, or a checkpoint directory")
     parser.add_argument("--data", help="its examples: .npz, .csv, .parquet or module:function")
     parser.add_argument("--metric", default="top1_agreement", help="what quality is")
     parser.add_argument("--calibration", help="examples to find static ranges on, none of them in --data")
     parser.add_argument("--max-drop", type=float, default=0.01, help="what may be lost")
-    arguments = parser.parse_args()
+    arguments = parsed(parser)
     known = [scheme.id for scheme in schemes()]
     for name in arguments.scheme or ():
         if name not in known:
@@ -144,26 +184,32 @@ def _own_case(arguments: argparse.Namespace) -> Case:
     return Case(model.stem, model, data, calibration, metric, arguments.max_drop, model if model.is_dir() else None)
 
 
-def measure(case: Case, folder: Path, arguments: argparse.Namespace, looks: ScreeningSettings) -> list[Row]:
-    """Return a row for each scheme that could be tried on the model."""
+def measure(
+    case: Case,
+    folder: Path,
+    *,
+    only: list[str] | None,
+    budget_s: float,
+    looks: ScreeningSettings,
+    variants: tuple[Path, ...] = (),
+) -> list[Row]:
+    """Return a row for each scheme that could be tried on the model, of `only` these where they are named, and for each of `variants`."""
     folder.mkdir(parents=True)
     here = set(providers())
-    ids = [
-        scheme.id for scheme in schemes() if scheme.provider in here and (not arguments.scheme or scheme.id in arguments.scheme)
-    ]
+    ids = [scheme.id for scheme in schemes() if scheme.provider in here and (not only or scheme.id in only)]
     options = ProfileOptions(
         workload=_workload(case, folder),
         schemes=tuple(ids),
-        variants=getattr(arguments, "variants", ()),
-        budget_s=BUDGET_S,
+        variants=variants,
+        budget_s=budget_s,
         max_batch_size=8,
     )
     with tempfile.TemporaryDirectory(prefix="advisor-") as scratch, ExitStack() as stack:
         model = case.checkpoint or case.model
         workload = read_question(options.workload) if options.workload else None
-        plan = plan_for(model, folder / "profile.variants", options, workload, Path(scratch), now="")
-        chosen = tuple(scheme for scheme in plan.schemes if scheme.id in ids)
-        plan = msgspec.structs.replace(plan, schemes=chosen, screening=looks)
+        plan = plan_for(model, folder / "profile.variants", options, workload, Path(scratch), now=now())
+        wanted = tuple(scheme for scheme in plan.schemes if scheme.id in ids)
+        plan = msgspec.structs.replace(plan, schemes=wanted, screening=looks)
         journal = ProfileJournal(folder / "profile.journal", plan.fingerprint)
         line = Lineup(plan, journal, _progress, stack)
         line.assemble()
@@ -171,7 +217,10 @@ def measure(case: Case, folder: Path, arguments: argparse.Namespace, looks: Scre
         said = _said_before(plan)
         rows = [_row(case, variant, line, said) for variant in line.variants]
         excluded = {entry.what: entry.reason for entry in journal.exclusions}
-        rows += [_left_out(case, name, reason, said, line) for name, reason in excluded.items() if name in ids or "mixed" in name]
+        asked = {*ids, *(path.stem for path in variants)}
+        rows += [
+            _left_out(case, name, reason, said, line) for name, reason in excluded.items() if name in asked or "mixed" in name
+        ]
         return rows
 
 
@@ -216,7 +265,7 @@ def _row(case: Case, variant: Variant, line: Lineup, said: dict[str, str | None]
         row[f"speedup_b{size}_low"], row[f"speedup_b{size}_high"] = _around_median(listed) if listed else (None, None)
     quality = variant.quality
     low, high = _ends(quality) if quality else (None, None)
-    holds, why = judge(quality, case.max_drop, None) if quality else (True if is_baseline else None, "")
+    holds, why = keeps_floor(quality, case.max_drop, None) if quality else (True if is_baseline else None, "")
     row |= {
         "metric": case.metric,
         "quality": quality.value if quality else None,
@@ -277,7 +326,7 @@ def show(case: Case, rows: list[Row]) -> None:
     print(f"{'scheme':28} {'MB':>7} {'speed, batch 1':>21} {'speed, batch 8':>21} {'quality':>24} {'holds':>6} {'s':>6}")
     for row in rows:
         size = f"{row['bytes'] / 1e6:.2f}" if row["bytes"] else "-"
-        cells = [_speed(row, 1), _speed(row, 8), _quality(row)]
+        cells = [speed_cell(row, 1), speed_cell(row, 8), quality_cell(row)]
         holds = {True: "yes", False: "no", None: "?"}[row["holds"]]
         spent = f"{row['seconds']:.1f}" if row.get("seconds") else "-"
         print(f"{row['scheme']:28} {size:>7} {cells[0]:>21} {cells[1]:>21} {cells[2]:>24} {holds:>6} {spent:>6}")
@@ -291,8 +340,7 @@ def show(case: Case, rows: list[Row]) -> None:
         if row["pre_flight"]:
             print(f"{'':10} the pre-flight would leave it out: {row['pre_flight']}")
     is_known = case.metric is not None
-    good = [row for row in rows[1:] if row["holds"] is not False and any(_is_faster(row, rows[0], size) for size in (1, 8))]
-    best = max(good, key=lambda row: row["speedup_b1"], default=None)
+    best = fastest(rows)
     if best is not None:
         said = ", ".join(
             f"{best[f'speedup_b{size}']:.2f} times as fast at batch {size}" for size in (1, 8) if best[f"speedup_b{size}"]
@@ -300,6 +348,12 @@ def show(case: Case, rows: list[Row]) -> None:
         print(f"fastest{' that holds' if is_known else ', its quality unknown'}: {best['scheme']}, {said}")
     else:
         print(f"nothing{' that holds' if is_known else ''} is faster than equal things differ")
+
+
+def fastest(rows: list[Row]) -> Row | None:
+    """Return the fastest at batch 1 of those that may hold and are faster than equal things differ."""
+    good = [row for row in rows[1:] if row["holds"] is not False and any(_is_faster(row, rows[0], size) for size in (1, 8))]
+    return max(good, key=lambda row: row["speedup_b1"], default=None)
 
 
 def _is_faster(row: Row, baseline: Row, size: int) -> bool:
@@ -320,12 +374,12 @@ def refused_wrongly(rows: list[Row]) -> list[Row]:
     ]
 
 
-def _speed(row: Row, size: int) -> str:
+def speed_cell(row: Row, size: int) -> str:
     value = row.get(f"speedup_b{size}")
     return "-" if value is None else f"{value:.2f} ({row[f'speedup_b{size}_low']:.2f}-{row[f'speedup_b{size}_high']:.2f})"
 
 
-def _quality(row: Row) -> str:
+def quality_cell(row: Row) -> str:
     return "-" if row["quality"] is None else f"{row['quality']:.4f} ({row['quality_low']:.4f}-{row['quality_high']:.4f})"
 
 

@@ -3,12 +3,16 @@
     python benchmarks/queue_speed.py [--json FILE] [--quick]
 
 All simulate the same queue from the same input and have to answer with the same latencies before they are timed. They take turns, so
-that what else the machine does falls on all of them; each figure is the median of its turns. simpy and numba come with the extra
+that what else the machine does falls on all of them; speeds and ratios are medians over the turns. simpy and numba come with the extra
 `bench`; what cannot be imported is left out and said. Instructions are counted by valgrind and do not depend on the machine's load.
+
+Keys: `sim_requests_per_s`, `sim_over_<peer>` (how many times as fast as simpy, python, twin, numba) and `sim_scatter_fraction` (the middle
+half of the kernel's own turns), of a server that batches up to 8; `sim_requests_per_s_<workload>` and `sim_over_<peer>_<workload>` of each
+workload; `callgrind_instructions_per_request`.
 """
 
 import argparse
-import json
+import functools
 import math
 import os
 import re
@@ -16,19 +20,16 @@ import shutil
 import statistics
 import subprocess
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from advisor.kernels import queue_sim, reference
+from harness import Figure, Figures, Size, Unknown, in_turns, parsed, parser_of, ratio, save, scatter, show
 
 UTILIZATION = 0.7
-SLOW_REQUESTS = 10_000  # for what takes microseconds a request
-FAST_REQUESTS = 100_000  # a p99 is read off 12,000, a p99.9 off 120,000
 CLASSES = 4
 FACTORS = 4096  # as many as the advisor draws
 CALLGRIND_CALLS = (1, 5)
@@ -61,78 +62,87 @@ WORKLOADS = {
 }
 HEADLINE = "1_server_batch_8"
 
+
+class Effort(NamedTuple):
+    """How much of a run is made."""
+
+    turns: int
+    slow_requests: int  # for what takes microseconds a request
+    fast_requests: int  # a p99 is read off 12,000, a p99.9 off 120,000
+
+
+EFFORTS: dict[Size, Effort] = {
+    "full": Effort(25, 10_000, 100_000),
+    "quick": Effort(5, 10_000, 100_000),
+    "tiny": Effort(2, 500, 5_000),
+}
+FAST = ("kernel", "numba")
+PEERS = ("simpy", "python", "twin", "numba")
+
 # Latency of each request. Kernel and twin also count batches and busy seconds, which costs them a little.
 Simulate = Callable[[Queue], Any]
 
 
 def main() -> None:
-    arguments = _arguments()
+    parser = parser_of(__doc__)
+    parser.add_argument("--calls", type=int, nargs=2, help=argparse.SUPPRESS)  # and requests: what runs under callgrind
+    arguments = parsed(parser)
     if arguments.calls is not None:
-        queue = _queue(WORKLOADS[HEADLINE], FAST_REQUESTS)
-        for _ in range(arguments.calls):
+        calls, requests = arguments.calls
+        queue = _queue(WORKLOADS[HEADLINE], requests)
+        for _ in range(calls):
             _kernel(queue)
         return
-    figures = measure(arguments.quick)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    figures = measure(arguments.size)
+    show(figures)
+    save(arguments.json, arguments.size, figures)
 
 
-def measure(quick: bool) -> dict[str, float | None]:
+def measure(size: Size) -> Figures:
     """Print the table and return its figures: requests per second of the kernel, how often it is as fast as others, instructions."""
-    simulators = _simulators()
-    turns = 5 if quick else 25
-    requests_per_s = {name: _requests_per_s(workload, simulators, turns) for name, workload in WORKLOADS.items()}
+    simulators, effort = _simulators(), EFFORTS[size]
+    taken = {name: _seconds_per_request(workload, simulators, effort) for name, workload in WORKLOADS.items()}
     print(f"\n{'requests per second':<22}" + "".join(f"{name:>16}" for name in simulators))
-    for name, speeds in requests_per_s.items():
-        print(f"{name:<22}" + "".join(f"{'-' if speed is None else f'{speed:,.0f}':>16}" for speed in speeds.values()))
-    speeds = requests_per_s[HEADLINE]
-    figures: dict[str, float | None] = {"sim_requests_per_s": speeds["kernel"]}
-    for other in ("simpy", "python", "twin", "numba"):
-        figures[f"sim_over_{other}"] = _ratio(speeds["kernel"], speeds[other])
-    for name, speeds in requests_per_s.items():
-        figures[f"sim_requests_per_s_{name}"] = speeds["kernel"]
-        for other in ("simpy", "python", "twin", "numba"):
-            figures[f"sim_over_{other}_{name}"] = _ratio(speeds["kernel"], speeds[other])
-    figures["callgrind_instructions_per_request"] = _instructions_per_request()
-    print()
-    for name, value in figures.items():
-        print(f"{name:<40}{'not measured' if value is None else f'{value:,.4g}' if value < 1e6 else f'{value:,.0f}'}")
+    for name, seconds in taken.items():
+        cells = ("-" if isinstance(of, Unknown) else f"{1 / statistics.median(of):,.0f}" for of in seconds.values())
+        print(f"{name:<22}" + "".join(f"{cell:>16}" for cell in cells))
+    figures = _figures(taken[HEADLINE], "") | {"sim_scatter_fraction": scatter(taken[HEADLINE]["kernel"])}
+    for name, seconds in taken.items():
+        figures |= _figures(seconds, f"_{name}")
+    figures["callgrind_instructions_per_request"] = (
+        Unknown("a tiny run counts none") if size == "tiny" else _instructions_per_request(effort.fast_requests)
+    )
     return figures
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--quick", action="store_true", help="fewer turns: a smoke test")
-    parser.add_argument("--calls", type=int, help=argparse.SUPPRESS)  # what runs under callgrind
-    return parser.parse_args()
+def _figures(seconds: "dict[str, list[float] | Unknown]", suffix: str) -> Figures:
+    kernel_s = seconds["kernel"]
+    figures: Figures = {f"sim_requests_per_s{suffix}": 1 / statistics.median(kernel_s)}
+    for peer in PEERS:
+        taken = seconds[peer]
+        figures[f"sim_over_{peer}{suffix}"] = taken if isinstance(taken, Unknown) else ratio(taken, kernel_s)
+    return figures
 
 
-def _simulators() -> dict[str, Simulate | None]:
+def _simulators() -> "dict[str, Simulate | Unknown]":
     """Return all that can simulate here, the kernel first."""
     return {"kernel": _kernel, "numba": _compiled_by_numba(), "python": _python, "twin": _twin, "simpy": _simpy_if_installed()}
 
 
-def _requests_per_s(workload: Workload, simulators: dict[str, Simulate | None], turns: int) -> dict[str, float | None]:
-    """Return the median speed of each, once all agree."""
-    short, long = _queue(workload, SLOW_REQUESTS), _queue(workload, FAST_REQUESTS)
-    given = {name: long if name in ("kernel", "numba") else short for name in simulators}
-    present = {name: simulate for name, simulate in simulators.items() if simulate is not None}
+def _seconds_per_request(
+    workload: Workload, simulators: "dict[str, Simulate | Unknown]", effort: Effort
+) -> "dict[str, list[float] | Unknown]":
+    """Return what a request took in each turn, once all agree."""
+    short, long = _queue(workload, effort.slow_requests), _queue(workload, effort.fast_requests)
+    given = {name: long if name in FAST else short for name in simulators}
+    present = {name: simulate for name, simulate in simulators.items() if not isinstance(simulate, Unknown)}
     for name, simulate in present.items():
         np.testing.assert_allclose(_kernel(given[name]), simulate(given[name]), rtol=1e-9, err_msg=name)
-    seconds: dict[str, list[float]] = {name: [] for name in present}
-    for _ in range(turns):
-        for name, simulate in present.items():
-            started = time.perf_counter()
-            simulate(given[name])
-            seconds[name].append(time.perf_counter() - started)
+    seconds = in_turns({name: functools.partial(simulate, given[name]) for name, simulate in present.items()}, effort.turns)
     return {
-        name: len(given[name].arrival_s) / statistics.median(seconds[name]) if name in present else None for name in simulators
+        name: simulate if isinstance(simulate, Unknown) else [taken / len(given[name].arrival_s) for taken in seconds[name]]
+        for name, simulate in simulators.items()
     }
-
-
-def _ratio(speed: float | None, other: float | None) -> float | None:
-    return None if speed is None or other is None else speed / other
 
 
 def _queue(workload: Workload, requests: int) -> Queue:
@@ -197,12 +207,11 @@ def _python(queue: Queue) -> list[float]:
     return latency_s
 
 
-def _compiled_by_numba() -> Simulate | None:
+def _compiled_by_numba() -> Simulate | Unknown:
     try:
         import numba
     except ImportError as error:
-        print(f"numba is left out: {error}")
-        return None
+        return Unknown(str(error))
     compiled = numba.njit(_batch_by_batch)
 
     def simulate(queue: Queue) -> np.ndarray:
@@ -213,12 +222,11 @@ def _compiled_by_numba() -> Simulate | None:
     return simulate
 
 
-def _simpy_if_installed() -> Simulate | None:
+def _simpy_if_installed() -> Simulate | Unknown:
     try:
         import simpy
     except ImportError as error:
-        print(f"simpy is left out: {error}")
-        return None
+        return Unknown(str(error))
     return lambda queue: _Processes(simpy, queue).run()
 
 
@@ -276,20 +284,20 @@ class _Processes:
         self.servers.release(turn)
 
 
-def _instructions_per_request() -> float | None:
+def _instructions_per_request(requests: int) -> Figure:
     """Return the instructions of the kernel for a request, its checks included; the difference of two runs, so start-up cancels."""
     valgrind = shutil.which("valgrind")
     if valgrind is None:
-        print("instructions are not counted: valgrind is not installed")
-        return None
+        return Unknown("valgrind is not installed")
     few, many = CALLGRIND_CALLS
-    return (_instructions(valgrind, many) - _instructions(valgrind, few)) / ((many - few) * FAST_REQUESTS)
+    return (_instructions(valgrind, many, requests) - _instructions(valgrind, few, requests)) / ((many - few) * requests)
 
 
-def _instructions(valgrind: str, calls: int) -> int:
+def _instructions(valgrind: str, calls: int, requests: int) -> int:
     """Return what callgrind counts in a process that calls the kernel so often."""
+    command = [sys.executable, __file__, "--calls", str(calls), str(requests)]
     ran = subprocess.run(
-        [valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable, __file__, "--calls", str(calls)],
+        [valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null", *command],
         env=os.environ | {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -302,4 +310,4 @@ def _instructions(valgrind: str, calls: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -13,81 +13,21 @@ import numpy as np
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange
-from libc.string cimport memmove
 
-# One build for all processors: the compiler makes this for several instruction sets, and the loader takes the best that is there.
-cdef extern from *:
-    """
-    #include <stddef.h>
-
-    #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GLIBC__) && defined(__has_attribute)
-    #if __has_attribute(target_clones)
-    #define PARETO_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-    #endif
-    #endif
-    #ifndef PARETO_CLONES
-    #define PARETO_CLONES
-    #endif
-
-    #define PARETO_BLOCK 16
-
-    /* Mark with 1 which of the points (count, objectives) a guard dominates; the others are marked 0.
-
-       guards: blocks of 16, in each one objective after the other. A guard that is nowhere larger than the point is looked at again:
-       it dominates unless it is the same. */
-    #define PARETO_MARK(OBJECTIVES) \\
-        for (ptrdiff_t i = 0; i < count; i++) { \\
-            const double *point = points + i * OBJECTIVES; \\
-            unsigned char found = 0; \\
-            /* The first guards beat the most: alone, they are asked at less cost than in company. */ \\
-            for (int g = 0; g < 2 && !found; g++) { \\
-                int larger = 0, smaller = 0; \\
-                for (int k = 0; k < OBJECTIVES; k++) { \\
-                    larger |= guards[k * PARETO_BLOCK + g] > point[k]; \\
-                    smaller |= guards[k * PARETO_BLOCK + g] < point[k]; \\
-                } \\
-                found = !larger && smaller; \\
-            } \\
-            for (ptrdiff_t b = 0; b < blocks && !found; b++) { \\
-                const double *guard = guards + b * OBJECTIVES * PARETO_BLOCK; \\
-                double least = 1; \\
-                _Pragma("omp simd reduction(min : least)") \\
-                for (int g = 0; g < PARETO_BLOCK; g++) { \\
-                    double larger = 0; \\
-                    for (int k = 0; k < OBJECTIVES; k++) \\
-                        larger += guard[k * PARETO_BLOCK + g] <= point[k] ? 0.0 : 1.0; \\
-                    least = larger < least ? larger : least; \\
-                } \\
-                if (least == 0) \\
-                    for (int g = 0; g < PARETO_BLOCK && !found; g++) { \\
-                        int larger = 0, smaller = 0; \\
-                        for (int k = 0; k < OBJECTIVES; k++) { \\
-                            larger |= guard[k * PARETO_BLOCK + g] > point[k]; \\
-                            smaller |= guard[k * PARETO_BLOCK + g] < point[k]; \\
-                        } \\
-                        found = !larger && smaller; \\
-                    } \\
-            } \\
-            dominated[i] = found; \\
-        }
-
-    PARETO_CLONES
-    void pareto_mark(
-        const double *points, ptrdiff_t count, int objectives, const double *guards, ptrdiff_t blocks, unsigned char *dominated
-    ) {
-        switch (objectives) {
-        case 2: PARETO_MARK(2) break;
-        case 3: PARETO_MARK(3) break;
-        case 4: PARETO_MARK(4) break;
-        default: PARETO_MARK(5) break;
-        }
-    }
-    """
+cdef extern from "dominance.h" nogil:
     enum:
-        PARETO_BLOCK
-    void pareto_mark(
+        DOMINANCE_BLOCK
+    void dominance_mark(
         const double *points, Py_ssize_t count, int objectives, const double *guards, Py_ssize_t blocks, unsigned char *dominated
-    ) noexcept nogil
+    ) noexcept
+
+cdef extern from "staircase.h" nogil:
+    ctypedef struct staircase:
+        double *first
+        double *second
+    void staircase_clear(staircase *steps, Py_ssize_t size) noexcept
+    bint staircase_beats(const staircase *steps, double first, double second) noexcept
+    void staircase_insert(staircase *steps, double first, double second) noexcept
 
 cdef enum:
     AT_ONCE = 1 << 20  # points between two looks for Ctrl-C
@@ -163,13 +103,14 @@ def _guards(sample, front):
 def _dominated_by(points, guards, int threads):
     """Return which points (n,) one of the guards dominates."""
     cdef const double[:, ::1] all_points = points
-    cdef Py_ssize_t n = all_points.shape[0], blocks = (len(guards) + PARETO_BLOCK - 1) // PARETO_BLOCK, start, end, share, begin, finish
+    cdef Py_ssize_t n = all_points.shape[0], start, end, share, begin, finish
+    cdef Py_ssize_t blocks = (len(guards) + DOMINANCE_BLOCK - 1) // DOMINANCE_BLOCK
     cdef int objectives = all_points.shape[1], workers = threads
     # The last block is filled up with what dominates nothing.
-    padded = np.full((blocks * PARETO_BLOCK, objectives), np.inf)
+    padded = np.full((blocks * DOMINANCE_BLOCK, objectives), np.inf)
     padded[: len(guards)] = guards
     cdef const double[:, :, ::1] packed = np.ascontiguousarray(
-        padded.reshape(blocks, PARETO_BLOCK, objectives).transpose(0, 2, 1)
+        padded.reshape(blocks, DOMINANCE_BLOCK, objectives).transpose(0, 2, 1)
     )
     dominated = np.empty(n, dtype=np.bool_)
     cdef unsigned char[::1] out = dominated.view(np.uint8)
@@ -180,7 +121,7 @@ def _dominated_by(points, guards, int threads):
                 begin = start + share * (end - start) // SHARES
                 finish = start + (share + 1) * (end - start) // SHARES
                 if begin < finish:
-                    pareto_mark(&all_points[begin, 0], finish - begin, objectives, &packed[0, 0, 0], blocks, &out[begin])
+                    dominance_mark(&all_points[begin, 0], finish - begin, objectives, &packed[0, 0, 0], blocks, &out[begin])
         PyErr_CheckSignals()
     return dominated
 
@@ -232,8 +173,8 @@ cdef class _Scratch:
     cdef const double[:, ::1] points
     cdef unsigned char[::1] alive
     cdef Py_ssize_t[::1] order, merged, lists, turned
-    cdef double[::1] first, second  # a staircase: the first ascends, the second descends; a gap between `left` and `right`
-    cdef Py_ssize_t left, right, size
+    cdef double[::1] first, second  # of the steps
+    cdef staircase steps
     cdef int objectives
 
     def __init__(self, points):
@@ -243,6 +184,7 @@ cdef class _Scratch:
         self.objectives = points.shape[1]
         self.alive = np.ones(n, dtype=np.uint8)
         self.first, self.second = np.empty(n + 1), np.empty(n + 1)
+        self.steps.first, self.steps.second = &self.first[0], &self.second[0]
         # Two objectives need nothing else, three neither.
         spare = n if self.objectives > 3 else 0
         self.order, self.merged = np.empty(spare, dtype=np.intp), np.empty(spare, dtype=np.intp)
@@ -273,14 +215,14 @@ cdef int _signals() except -1 with gil:
 
 cdef int _sweep_all(_Scratch work, Py_ssize_t n) except -1 nogil:
     cdef Py_ssize_t i
-    _clear(work, n + 1)
+    staircase_clear(&work.steps, n + 1)
     for i in range(n):
         if i % AT_ONCE == AT_ONCE - 1:
             _signals()
-        if _beaten(work, work.points[i, 1], work.points[i, 2]):
+        if staircase_beats(&work.steps, work.points[i, 1], work.points[i, 2]):
             work.alive[i] = 0
         else:
-            _insert(work, work.points[i, 1], work.points[i, 2])
+            staircase_insert(&work.steps, work.points[i, 1], work.points[i, 2])
     return 0
 
 
@@ -335,30 +277,16 @@ cdef void _filter(
     _Scratch work, const Py_ssize_t *earlier, Py_ssize_t n, const Py_ssize_t *later, Py_ssize_t m, int objective
 ) noexcept nogil:
     """Mark what is dominated of the later by the earlier, in `objective` and those after it; both ascend in it."""
-    cdef Py_ssize_t i = 0, j, split_n, split_m
+    cdef Py_ssize_t split_n = 0, split_m = 0
     if n == 0 or m == 0:
         return
     if n <= 4 or m <= 4:
-        for j in range(m):
-            for i in range(n):
-                if work.points[earlier[i], objective] > work.points[later[j], objective]:
-                    break
-                if _no_larger(work, earlier[i], later[j], objective + 1):
-                    work.alive[later[j]] = 0
-                    break
+        _filter_few(work, earlier, n, later, m, objective)
         return
     if objective == work.objectives - 3:
-        _clear(work, n + 1)
-        for j in range(m):
-            while i < n and work.points[earlier[i], objective] <= work.points[later[j], objective]:
-                if not _beaten(work, work.points[earlier[i], objective + 1], work.points[earlier[i], objective + 2]):
-                    _insert(work, work.points[earlier[i], objective + 1], work.points[earlier[i], objective + 2])
-                i += 1
-            if work.alive[later[j]] and _beaten(work, work.points[later[j], objective + 1], work.points[later[j], objective + 2]):
-                work.alive[later[j]] = 0
+        _filter_by_sweep(work, earlier, n, later, m, objective)
         return
     # Half of all go to the front in this objective, of equal ones the earlier before the later: none of the back dominates any there.
-    split_n = split_m = 0
     while split_n + split_m < (n + m) // 2:
         if split_m == m or (
             split_n < n and work.points[earlier[split_n], objective] <= work.points[later[split_m], objective]
@@ -370,6 +298,38 @@ cdef void _filter(
     _filter(work, earlier + split_n, n - split_n, later + split_m, m - split_m, objective)
     # What is small here is small there: this objective is settled, the next one sorts.
     _filter_next(work, earlier, split_n, later + split_m, m - split_m, objective + 1)
+
+
+cdef void _filter_few(
+    _Scratch work, const Py_ssize_t *earlier, Py_ssize_t n, const Py_ssize_t *later, Py_ssize_t m, int objective
+) noexcept nogil:
+    """As `_filter`, by comparing each with each."""
+    cdef Py_ssize_t i, j
+    for j in range(m):
+        for i in range(n):
+            if work.points[earlier[i], objective] > work.points[later[j], objective]:
+                break
+            if _no_larger(work, earlier[i], later[j], objective + 1):
+                work.alive[later[j]] = 0
+                break
+
+
+cdef void _filter_by_sweep(
+    _Scratch work, const Py_ssize_t *earlier, Py_ssize_t n, const Py_ssize_t *later, Py_ssize_t m, int objective
+) noexcept nogil:
+    """As `_filter`, in the last three objectives: along the first of them, with the staircase of the earlier in the other two."""
+    cdef Py_ssize_t i = 0, j
+    cdef const double *values
+    staircase_clear(&work.steps, n + 1)
+    for j in range(m):
+        while i < n and work.points[earlier[i], objective] <= work.points[later[j], objective]:
+            values = &work.points[earlier[i], objective + 1]
+            if not staircase_beats(&work.steps, values[0], values[1]):
+                staircase_insert(&work.steps, values[0], values[1])
+            i += 1
+        values = &work.points[later[j], objective + 1]
+        if work.alive[later[j]] and staircase_beats(&work.steps, values[0], values[1]):
+            work.alive[later[j]] = 0
 
 
 cdef void _filter_next(
@@ -416,58 +376,3 @@ cdef void _sort(_Scratch work, Py_ssize_t *values, Py_ssize_t *spare, Py_ssize_t
         for k in range(n):
             values[k] = spare[k]
         run *= 2
-
-
-cdef inline void _clear(_Scratch work, Py_ssize_t size) noexcept nogil:
-    work.left = 0
-    work.right = work.size = size
-
-
-cdef inline bint _beaten(_Scratch work, double first, double second) noexcept nogil:
-    """Return whether a step of the staircase is nowhere larger: that of the largest first value which is not larger will do."""
-    cdef Py_ssize_t low = -1, high = work.left, middle
-    if work.right < work.size and work.first[work.right] <= first:
-        low, high = work.right, work.size
-    while high - low > 1:
-        middle = (low + high) >> 1
-        if work.first[middle] <= first:
-            low = middle
-        else:
-            high = middle
-    return low >= 0 and work.second[low] <= second
-
-
-cdef inline void _insert(_Scratch work, double first, double second) noexcept nogil:
-    """Put a step that is not beaten into the staircase, and take out those that it beats. The gap goes along: steps often come in turn."""
-    cdef Py_ssize_t low, high, middle, count
-    if work.left > 0 and work.first[work.left - 1] >= first:
-        low, high = -1, work.left - 1  # the first step that is not smaller is at `high`
-        while high - low > 1:
-            middle = (low + high) >> 1
-            if work.first[middle] < first:
-                low = middle
-            else:
-                high = middle
-        count = work.left - high
-        work.left -= count
-        work.right -= count
-        memmove(&work.first[work.right], &work.first[work.left], count * sizeof(double))
-        memmove(&work.second[work.right], &work.second[work.left], count * sizeof(double))
-    else:
-        low, high = work.right - 1, work.size
-        while high - low > 1:
-            middle = (low + high) >> 1
-            if work.first[middle] < first:
-                low = middle
-            else:
-                high = middle
-        count = high - work.right
-        memmove(&work.first[work.left], &work.first[work.right], count * sizeof(double))
-        memmove(&work.second[work.left], &work.second[work.right], count * sizeof(double))
-        work.left += count
-        work.right += count
-    while work.right < work.size and work.second[work.right] >= second:
-        work.right += 1
-    work.first[work.left] = first
-    work.second[work.left] = second
-    work.left += 1

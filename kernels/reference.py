@@ -9,6 +9,8 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from advisor.kernels.columns import Columns
+
 
 def simulate_queue(
     arrival_s: NDArray[np.float64],  # (requests,) ascending
@@ -84,55 +86,29 @@ def keeps_target(
     return int((latency_s + transit_s > target_s)[warm_up:].sum()) <= allowed
 
 
-Columns = tuple[
-    NDArray[np.float64],
-    NDArray[np.float64],
-    NDArray[np.float64],
-    NDArray[np.float64],
-    NDArray[np.float64],
-    NDArray[np.float64],
-    NDArray[np.float64],
-    NDArray[np.intp],
-    NDArray[np.intp],
-    NDArray[np.intp],
-]
-
-
 def _left(columns: Columns, delay_s: NDArray[np.float64], latency_target_s: float) -> list[tuple[float, int, int, int]]:
     """Try every candidate by itself: cost, point, delay and replicas of each that the bounds leave, in order."""
     left = []
-    for point, (price, load, busy, floor_s, queue_s, slack_s, fill_s, most, first, delays) in enumerate(
-        zip(*(column.tolist() for column in columns), strict=True)
-    ):
-        room = latency_target_s - floor_s
-        for delay in range(first, first + delays):
+    delays_s = delay_s.tolist()
+    for point, most in enumerate(columns.max_replicas.tolist()):
+        price_usd_per_hour, room_s = float(columns.price_usd_per_hour[point]), latency_target_s - float(columns.floor_s[point])
+        load, busy, queue_s = float(columns.load[point]), float(columns.busy[point]), float(columns.queue_s[point])
+        slack_s, fill_s = float(columns.slack_s[point]), float(columns.fill_s[point])
+        first = int(columns.first_delay[point])
+        for delay in range(first, first + int(columns.delays[point])):
             for replicas in range(1, most + 1):
                 rests = replicas > load
-                fills = min(float(delay_s[delay]), fill_s * replicas) <= room
-                serves = queue_s <= (room + slack_s * replicas) * (replicas - busy)
+                fills = min(delays_s[delay], fill_s * replicas) <= room_s
+                serves = queue_s <= (room_s + slack_s * replicas) * (replicas - busy)
                 if rests and fills and serves:
-                    left.append((price * replicas, point, delay, replicas))
+                    left.append((price_usd_per_hour * replicas, point, delay, replicas))
     return sorted(left)
-
-
-def scan_candidates(
-    columns: Columns, *, delay_s: NDArray[np.float64], latency_target_s: float, threads: int = 1
-) -> tuple[int, float, int, int, int]:
-    """Sort all that is left; `threads` change nothing. See search for the meaning."""
-    left = _left(columns, delay_s, latency_target_s)
-    return (len(left), *left[0]) if left else (0, np.inf, -1, -1, -1)
-
-
-def cheapest_candidate(columns: Columns, *, delay_s: NDArray[np.float64], latency_target_s: float) -> tuple[float, int, int, int]:
-    """Sort all that is left, where the kernel passes most points by; see search for the meaning."""
-    left = _left(columns, delay_s, latency_target_s)
-    return left[0] if left else (np.inf, -1, -1, -1)
 
 
 def fewest_replicas(columns: Columns, *, delay_s: NDArray[np.float64], latency_target_s: float) -> tuple[NDArray[np.intp], int]:
     """Count what is left, where the kernel solves for the replicas; see search for the meaning."""
     left = _left(columns, delay_s, latency_target_s)
-    fewest = [min((n for _, point, _, n in left if point == wanted), default=0) for wanted in range(len(columns[0]))]
+    fewest = [min((n for _, point, _, n in left if point == wanted), default=0) for wanted in range(len(columns.load))]
     return np.array(fewest, dtype=np.intp), len(left)
 
 

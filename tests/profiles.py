@@ -1,10 +1,17 @@
 """Profiles made by a law instead of by measuring: where the true service times are known, a wrong decision can be told from a right one."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from advisor.decide.advice.advise import Request
+from msgspec.structs import replace
+
+from advisor.decide.advice.sites import Request, under_load
+from advisor.decide.queue.site import SiteUnderLoad
+from advisor.files.catalog import machine_as_hardware, read_processors
+from advisor.schema.advice import Place
+from advisor.schema.catalog import LOCAL, Hardware
 from advisor.schema.model import Batching, ModelFacts, ModelInput, ModelOutput
-from advisor.schema.profile import Machine, Measurement, Profile, ProfileSettings, QualityResult, Variant, Visit
+from advisor.schema.profile import Machine, Measurement, Profile, ProfileSettings, QualityResult, Site, Variant, Visit
 from advisor.schema.record import SCHEMA_VERSION, Estimate, Metric
 from advisor.schema.workload import (
     Baseline,
@@ -15,12 +22,14 @@ from advisor.schema.workload import (
     Quality,
     SequenceLength,
     Slo,
+    Trace,
     Traffic,
 )
 
 # Seconds of a call from variant, batch size, sequence length, intra_op_num_threads and instances.
 Law = Callable[[str, int, int | None, int, int], float]
 
+PROCESSORS = read_processors()
 NOW = "2026-11-22T08:00:00+00:00"
 STEADY = (1.0,)  # every call takes as long as its point says
 UNSTEADY = (0.9, 0.95, 0.98, 1.0, 1.0, 1.02, 1.1, 1.4)  # a long tail to the right, as calls on a machine with other work have
@@ -159,16 +168,26 @@ def profile(
         for length in lengths
         for batch_size in batch_sizes
     )
-    return Profile(
-        schema_version=SCHEMA_VERSION,
+    machine = Machine(
+        cpu="a test", cores=max(threads for threads, _ in settings), memory_bytes=2**33, instruction_sets=(), system="Linux"
+    )
+    site = Site(
+        hardware=machine_as_hardware(machine, PROCESSORS),
+        machine=machine,
         created=NOW,
         advisor_version="0",
         fingerprint="0" * 64,
-        model=facts(has_length=has_length, can_batch=max(batch_sizes) > 1),
-        machine=Machine(
-            cpu="a test", cores=max(threads for threads, _ in settings), memory_bytes=2**33, instruction_sets=(), system="Linux"
-        ),
         versions={"onnxruntime": "1"},
+        measuring_s=1.0,
+        noise_fraction=noise_fraction,
+        variants=tuple(variants),
+        measurements=measurements,
+        exclusions=(),
+        notes=(),
+    )
+    return Profile(
+        schema_version=SCHEMA_VERSION,
+        model=facts(has_length=has_length, can_batch=max(batch_sizes) > 1),
         settings=ProfileSettings(
             sequence_lengths=tuple(length for length in lengths if length is not None),
             max_batch_size=max(batch_sizes),
@@ -179,13 +198,19 @@ def profile(
             quality_metric=None,
             quality_data_sha256=None,
         ),
-        measuring_s=1.0,
-        noise_fraction=noise_fraction,
-        variants=tuple(variants),
-        measurements=measurements,
-        exclusions=(),
-        notes=(),
+        sites=(site,),
     )
+
+
+def with_site(measured: Profile, **changed: Any) -> Profile:
+    """Return the profile with fields of its first site changed."""
+    first, *others = measured.sites
+    return replace(measured, sites=(replace(first, **changed), *others))
+
+
+def on(measured: Profile, hardware: Hardware, **changed: Any) -> Site:
+    """Return the first site as if it were other hardware, with fields of it changed."""
+    return replace(measured.sites[0], hardware=hardware, **changed)
 
 
 def workload(
@@ -214,5 +239,33 @@ def workload(
     )
 
 
-def request(asked: OnlineWorkload) -> Request:
-    return Request(workload=asked, rules=(), profile_sha256="0" * 64, profile_path="profile.json", created=NOW)
+def place(hardware: Hardware, usd_per_hour: float = 1.0) -> Place:
+    """Return hardware at a price that the user gave."""
+    price = Estimate(value=usd_per_hour, low=usd_per_hour, high=usd_per_hour, basis="list-price", source="the workload file")
+    machine = "the machine of the profile" if hardware.id == LOCAL else "at the price of the workload file"
+    return Place(hardware=hardware, machine=machine, price_usd_per_hour=price, price_date=None, price_is_stale=False, carbon=None)
+
+
+def home_of(measured: Profile, asked: OnlineWorkload) -> Place:
+    """Return the profile's first machine at the price that the workload has for it."""
+    hardware = measured.sites[0].hardware
+    return place(hardware, asked.hardware.price_usd_per_hour[hardware.id])
+
+
+def request(asked: OnlineWorkload, measured: Profile, **changed: Any) -> Request:
+    home = home_of(measured, asked)
+    made = Request(
+        workload=asked,
+        rules=(),
+        profile_sha256="0" * 64,
+        profile_path="profile.json",
+        created=NOW,
+        home=home,
+        places=(home,),
+    )
+    return replace(made, **changed)
+
+
+def under(asked: OnlineWorkload, measured: Profile, trace: Trace | None = None, **changed: Any) -> SiteUnderLoad:
+    """Return the profile's first machine under the workload's load."""
+    return under_load(measured, request(asked, measured, **changed), trace).home

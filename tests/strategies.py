@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from advisor.kernels.columns import Columns
+
 # Multiples of 1/8 s are exact in binary: arrivals, deadlines and completions then really fall on the same instant.
 _gap_s = st.sampled_from([0.0, 0.125, 0.5, 1.0]) | st.floats(0.0, 4.0, allow_subnormal=False)
 _duration_s = st.sampled_from([0.125, 0.5, 1.0]) | st.floats(1e-3, 8.0)
@@ -48,17 +50,17 @@ def spaces(draw: st.DrawFn) -> dict[str, Any]:
 
     first = draw(arrays(np.intp, points, elements=st.integers(0, len(delays) - 1)))
     load = column(st.sampled_from([0.0, 1.0, 4.0, 1e300]) | st.floats(0.0, 12.0))
-    columns = (
-        column(st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0.0, 9.0)),
-        load,
-        load * draw(st.sampled_from([0.0, 0.5, 1.0])),
-        column(st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0.0, 2.0)),
-        column(few),
-        column(few),
-        column(few),
-        draw(arrays(np.intp, points, elements=st.integers(1, 12) | st.just(40))),
-        first,
-        np.array([draw(st.integers(1, len(delays) - start)) for start in first], dtype=np.intp),
+    columns = Columns(
+        price_usd_per_hour=column(st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0.0, 9.0)),
+        load=load,
+        busy=load * draw(st.sampled_from([0.0, 0.5, 1.0])),
+        floor_s=column(st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0.0, 2.0)),
+        queue_s=column(few),
+        slack_s=column(few),
+        fill_s=column(few),
+        max_replicas=draw(arrays(np.intp, points, elements=st.integers(1, 12) | st.just(40))),
+        first_delay=first,
+        delays=np.array([draw(st.integers(1, len(delays) - start)) for start in first], dtype=np.intp),
     )
     return {
         "columns": columns,

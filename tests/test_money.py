@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from advisor.errors import InputError
 from advisor.steps.classify import classify_file
@@ -118,6 +120,49 @@ def test_tokens_fall_in_price_and_hardware_by_itself():
 def test_a_hint_leads_to_a_file_that_is_accepted():
     assert "lifecycle.fine_tuning_usd" in told_of("noft2").verdict.because
     assert "inference" == told_of("noft3").verdict.dominated_by
+
+
+# --- the day -----------------------------------------------------------------------------------------------------------------
+
+DAY = """
+name: w
+traffic: {TRAFFIC}
+lifecycle:
+  fine_tunings_per_year: 0
+  labels_usd: 0
+  model: {parameters: 8 B}
+  request: {input_tokens: 1000, output_tokens: 200}
+  serving: {device_usd_per_hour: 4}
+"""
+RECORD = "arrival_s\n" + "".join(f"{second / 300:.4f}\n" for second in range(3000))
+BURSTS = "arrival_s\n" + "".join(f"{second // 100 / 3:.4f}\n" for second in range(3000))
+
+
+def served(folder, traffic):
+    (folder / "even.csv").write_text(RECORD)
+    (folder / "bursts.csv").write_text(BURSTS)
+    (folder / "w.yaml").write_text(DAY.replace("TRAFFIC", traffic))
+    return classify_file(folder / "w.yaml", None, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("calm", "uneven"),
+    [
+        ("requests_per_s: 300, diurnal: [1, 1]", "requests_per_s: 300, diurnal: [1, 3]"),
+        ("requests_per_s: 300", "requests_per_s: 300, burstiness_cv: 4"),
+        ("trace: even.csv", "trace: bursts.csv"),
+    ],
+)
+def test_the_workload_s_own_day_decides_how_many_devices_there_are(tmp_path, calm, uneven):
+    before, after = (line(served(tmp_path, traffic), "serving").value for traffic in (calm, uneven))
+
+    assert before < after
+
+
+def test_a_fleet_follows_a_day_that_is_uneven_and_none_other(tmp_path):
+    assert 0 < saving_of(served(tmp_path, "requests_per_s: 300, diurnal: [1, 3]"), "autoscale")
+    assert saving_of(served(tmp_path, "requests_per_s: 300, diurnal: [1, 1]"), "autoscale") is None
+    assert saving_of(served(tmp_path, "requests_per_s: 300"), "autoscale") is None
 
 
 # --- the cost once more ----------------------------------------------------------------------------------------------------------
@@ -257,3 +302,94 @@ def test_the_lifetime_cost_is_what_a_second_way_of_working_it_out_gives(tmp_path
     found = {entry.what: entry.usd.value if entry.usd is not None else 0.0 for entry in told.verdict.lines}
     assert expected == pytest.approx({name: found[name] for name in expected}, rel=1e-9)
     assert sum(expected.values()) == pytest.approx(told.verdict.total_usd.value, rel=1e-9)
+
+
+# --- every figure at its border ----------------------------------------------------------------------------------------------
+
+EXTREMES = [0, 1e-12, 0.5, 1, 1.5, 1e3, 1e12]
+BORDERS = {
+    "horizon_months": [0, 1e-6, 0.5, 600, 601],
+    "growth_per_month": [-1, -0.999, 0, 0.2, 1],
+    "hardware_price_decline_per_year": EXTREMES,
+    "token_price_decline_per_year": EXTREMES,
+    "discount_per_year": EXTREMES,
+    "fine_tunings_per_year": EXTREMES,
+    "usd_per_quality_point_per_year": EXTREMES,
+    "quality_gap": EXTREMES,
+    "model.parameters": EXTREMES,
+    "model.bytes_per_parameter": EXTREMES,
+    "model.kv_bytes_per_token": EXTREMES,
+    "request.input_tokens": EXTREMES,
+    "request.output_tokens": EXTREMES,
+    "request.agent_multiplier": EXTREMES,
+    "request.reasoning_multiplier": EXTREMES,
+    "request.shared_prefix_tokens": EXTREMES,
+    "request.batch_fraction": EXTREMES,
+    "serving.minimum_replicas": [0, 1, 10**12],
+    "serving.devices_per_replica": [0, 1, 10**6],
+    "serving.concurrent_requests": EXTREMES,
+    "serving.fleet_utilization_fraction": EXTREMES,
+    "serving.serving_mfu_fraction": EXTREMES,
+    "serving.device_requests_per_s": EXTREMES,
+    "serving.device_usd_per_hour": EXTREMES,
+    "serving.scale_to_zero_after_s": EXTREMES,
+    "serving.batch_hours_per_day": [0, 1e-6, 24, 25],
+    "fine_tuning.fine_tuning_tokens": EXTREMES,
+    "data.usd_per_label": EXTREMES,
+    "data.labels_per_release": EXTREMES,
+    "data.validation_usd_per_release": EXTREMES,
+    "team.engineer_usd_per_day": EXTREMES,
+    "team.serving_engineer_days_per_month": EXTREMES,
+    "owned.device_price_usd": EXTREMES,
+    "owned.owned_years": EXTREMES,
+    "edge.unit_price_usd": EXTREMES,
+    "options.student_parameters": EXTREMES,
+    "options.reserved_discount": EXTREMES,
+    "options.spot_discount": EXTREMES,
+}
+WHOLE = {
+    "horizon_months": 24,
+    "fine_tunings_per_year": 2,
+    "model": {"parameters": 8e9},
+    "request": {"input_tokens": 1000, "output_tokens": 100},
+    "serving": {"device": "h100_sxm"},
+    "fine_tuning": {"fine_tuning_tokens": 1e7},
+    "data": {"labels_to_buy": 5000, "usd_per_label": 1},
+    "options": {
+        "alternative_api": "gpt-4.1-mini",
+        "alternative_devices": ["l4", "tpu_v6e"],
+        "student_parameters": 1e9,
+        "student_labels": 5,
+    },
+}
+REQUIRED = {
+    "team": {},
+    "owned": {"device_price_usd": 1e4, "owned_years": 3, "usd_per_kwh": 0.2},
+    "edge": {"edge_units": 3, "unit_price_usd": 5},
+}
+
+
+CHANGES = st.sampled_from(sorted(BORDERS)).flatmap(lambda key: st.tuples(st.just(key), st.sampled_from(BORDERS[key])))
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(CHANGES, min_size=1, max_size=3), st.sampled_from([1e-9, 2.0, 1e9]), st.sampled_from([None, [1, 0, 3], [1, 1]]))
+def test_every_figure_at_its_border_is_computed_or_refused_by_its_key(tmp_path_factory, settings_, rate, diurnal):
+    path = tmp_path_factory.mktemp("border") / "w.yaml"
+    tree = {**WHOLE, **{name: dict(part) for name, part in WHOLE.items() if isinstance(part, dict)}}
+    for key, value in settings_:
+        part, _, name = key.rpartition(".")
+        if part in REQUIRED:
+            tree.setdefault(part, dict(REQUIRED[part]))
+        (tree[part] if part else tree)[name] = value
+    traffic = {"requests_per_s": rate} | ({"diurnal": diurnal} if diurnal else {})
+    path.write_bytes(msgspec.yaml.encode({"name": "w", "traffic": traffic, "lifecycle": tree}))
+
+    try:
+        told = classify_file(path, None, now=NOW)
+    except InputError as error:
+        assert str(path) in error.fault and "lifecycle" in error.fault and error.hint
+    else:
+        # What is no number would be null in the answer, where there is a number or nothing at all.
+        assert told == msgspec.json.decode(msgspec.json.encode(told), type=type(told))
+        assert all(entry.usd is None or 0 <= entry.usd.low <= entry.usd.value <= entry.usd.high for entry in told.verdict.lines)

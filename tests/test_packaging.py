@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 KERNELS = {"core_ping", "pareto", "queue_sim", "search"}
-DATA_SUFFIXES = {".json", ".csv", ".j2", ".py", ".pyi", ".pyx", ".yaml"}
+DATA_SUFFIXES = {".json", ".csv", ".h", ".j2", ".py", ".pyi", ".pyx", ".yaml"}
 # Folder of the checkout -> where it installs.
 INSTALLED_AS = {"advisor": "advisor", "kernels": "advisor/kernels", "rules": "advisor/rules", "templates": "advisor/templates"}
 # What a checkout has and a release has not.

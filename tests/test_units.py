@@ -1,6 +1,7 @@
 """Units: what people write becomes base units, base units become what people say, and nothing in between is guessed."""
 
 import math
+from datetime import UTC
 
 import pytest
 from hypothesis import given, settings
@@ -47,6 +48,8 @@ FORMATS = (
         (0.5, "12 /day", "usd_per_hour"),
         (18.0, "1.5 years", "months"),
         (2500.0, "2.5 k$", "usd"),
+        (1.2e6, "1.2 M$", "usd"),
+        (7e10, "70 B", "parameters"),
     ],
 )
 def test_a_quantity_is_read_in_base_units(expected, text, unit):
@@ -102,7 +105,7 @@ def test_a_number_beyond_all_sense_is_refused_in_few_words(text):
     with pytest.raises(InputError) as refusal:
         units.parse_quantity(text, None)
 
-    assert "beyond all that can be meant" in refusal.value.fault and len(refusal.value.fault) < 100
+    assert "out of range" in refusal.value.fault and len(refusal.value.fault) < 100
 
 
 @settings(deadline=None)
@@ -200,3 +203,21 @@ def test_nothing_is_told_in_exponents(format_, value):
 )
 def test_figures_are_said_as_people_say_them(expected, actual):
     assert expected == actual
+
+
+@pytest.mark.parametrize("text", ["benchmark", "", "today", "2026-02-30", "2026-11-22T25:00", "x" * 1000])
+def test_what_is_no_time_is_refused_with_the_way_out(text):
+    with pytest.raises(InputError, match="is not a time") as caught:
+        units.parse_moment(text)
+
+    assert "2026-11-22T08:00:00+00:00" in caught.value.hint
+    assert len(caught.value.fault) < 100
+
+
+@given(st.datetimes(timezones=st.none() | st.just(UTC)))
+def test_a_time_is_the_same_time_in_every_form_of_iso_8601(when):
+    short = (
+        when.strftime("%Y%m%dT%H%M%S").rjust(15, "0") + (f".{when:%f}" if when.microsecond else "") + ("Z" if when.tzinfo else "")
+    )
+
+    assert when.isoformat() == units.parse_moment(when.isoformat()) == units.parse_moment(short)

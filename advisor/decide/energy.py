@@ -21,7 +21,7 @@ def lifetime_energy(figures: Mapping[str, Estimate], market: Market) -> Lifetime
         return LifetimeEnergy(kwh=None, carbon_kg=None, because=_reason(x))
     moved = [
         _kwh({**x, name: end})
-        for name, figure in (figures | _estimates(market)).items()
+        for name, figure in {**figures, **_estimates(market)}.items()
         for end in (figure.low, figure.high)
         if end != figure.value
     ]

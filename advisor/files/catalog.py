@@ -14,8 +14,20 @@ import msgspec
 
 from advisor.errors import InputError
 from advisor.files.records import read_yaml
-from advisor.schema.catalog import STALE_DAYS, CarbonIntensity, Hardware, Price, PublicMeasurements, TokenPrice
+from advisor.schema.catalog import (
+    LOCAL,
+    STALE_DAYS,
+    CarbonIntensity,
+    Evidence,
+    Hardware,
+    Price,
+    Processors,
+    PublicMeasurements,
+    TokenPrice,
+)
+from advisor.schema.profile import Machine
 from advisor.schema.record import Record
+from advisor.units import parse_moment
 
 R = TypeVar("R", bound=Record)
 
@@ -74,6 +86,48 @@ def numbers_of(device: Hardware) -> set[str]:
         *(f"peak_flop_per_s.{precision}" for precision in device.peak_flop_per_s),
         *(f"offers.{offer.instance}" for offer in device.offers),
     }
+
+
+def read_processors() -> Processors:
+    """Return how a machine that the catalogue does not name becomes a roofline."""
+    with as_file(files("advisor.catalog").joinpath("processors.yaml")) as path:
+        return read_yaml(path, Processors, is_ours=True)
+
+
+def machine_as_hardware(machine: Machine, processors: Processors) -> Hardware:
+    """Return the machine that measures under the id `local`: a roofline from its cores and its instruction sets."""
+    has, cpu = set(machine.instruction_sets), machine.cpu
+    rates = next(
+        entry
+        for entry in processors.cores
+        if has.issuperset(entry.instruction_sets) and has.isdisjoint(entry.without) and (entry.maker or "") in cpu
+    )
+    peaks = {name: rate * processors.clock_hz * machine.cores for name, rate in rates.operations_per_cycle.items()}
+    return Hardware(
+        id=LOCAL,
+        name=cpu or "the profiled machine",
+        vendor="unknown",
+        kind="cpu",
+        cores=machine.cores,
+        memory_bytes=float(machine.memory_bytes),
+        memory_bandwidth_bytes_per_s=processors.core_bandwidth_bytes_per_s * machine.cores,
+        peak_flop_per_s=peaks,
+        confidence="low",
+        sources=(
+            Evidence(
+                what=f"{rates.source.what}; clock: {processors.source.what}",
+                date=processors.source.date,
+                covers=tuple(f"peak_flop_per_s.{name}" for name in peaks),
+            ),
+            Evidence(what=processors.source.what, date=processors.source.date, covers=("memory_bandwidth_bytes_per_s",)),
+            Evidence(what="the operating system", date=processors.source.date, covers=("cores", "memory_bytes")),
+        ),
+    )
+
+
+def hardware_of(name: str, machine: Machine) -> Hardware:
+    """Return what a site is: the device of the catalogue that the user says it is, or under `local` the machine as it describes itself."""
+    return machine_as_hardware(machine, read_processors()) if name == LOCAL else read_device(name)
 
 
 def read_prices(folder: Path | None = None) -> tuple[Price, ...]:
@@ -142,7 +196,7 @@ def carbon_of(place: str, provider: str | None = None, folder: Path | None = Non
 def age_days(day: str, now: str) -> int:
     """Return how many days lie between an ISO date and an ISO time; of a month or a year alone its first day is taken."""
     year, month, last = (*day.split("-"), "1", "1")[:3]
-    return (date.fromisoformat(now[:10]) - date(int(year), int(month), int(last))).days
+    return (date.fromisoformat(parse_moment(now)[:10]) - date(int(year), int(month), int(last))).days
 
 
 def stale_days(prices: Iterable[Price], now: str) -> set[str]:
@@ -156,7 +210,7 @@ def is_stale(day: str, now: str) -> bool:
 
 
 def _with_sources(name: str, record_type: type[R], folder: Path | None) -> tuple[R, ...]:
-    """Return the rows of a table of the catalogue, `source` told in words; raise InputError for a row without one."""
+    """Return the rows of a table of the catalog, `source` in words; raise InputError for a row without one."""
     with as_file(files("advisor.catalog")) as shipped:
         path = (folder or shipped) / name
         known = {row["id"]: row for _, row in csv_rows(path.parent / "sources.csv")}
@@ -178,10 +232,13 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             reader = csv.DictReader(file)
             for row in reader:
                 if None in row or None in row.values():
-                    raise InputError(f"{path}: line {reader.line_num}: not as many entries as columns", hint="check the commas")
+                    raise InputError(
+                        f"{path}: line {reader.line_num}: the number of entries differs from the number of columns",
+                        hint="check the commas",
+                    )
                 yield reader.line_num, row
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV file ({error})", hint="write a header line and a row a line") from error
+        raise InputError(f"{path}: not a CSV file ({error})", hint="write a header line, then one row per line") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", hint="name a file that you may read") from error
 

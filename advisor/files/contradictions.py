@@ -1,4 +1,4 @@
-"""What a workload may not say, whichever command reads it: parts that contradict themselves or each other, and names that nobody knows."""
+"""What every command refuses in a workload: parts that contradict themselves or each other, and unknown names."""
 
 import difflib
 import sys

@@ -1,7 +1,10 @@
 """Where it may run: hardware that a workload allows, the machine to rent it in, its price with its age, and the grid that feeds it."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from advisor.errors import InputError
 from advisor.files.catalog import (
     age_days,
     carbon_of,
@@ -12,7 +15,8 @@ from advisor.files.catalog import (
 )
 from advisor.files.price_book import read_price_book
 from advisor.schema.advice import Place
-from advisor.schema.catalog import CarbonIntensity, Hardware, Offer, Price
+from advisor.schema.catalog import LOCAL, CarbonIntensity, Hardware, Offer, Price
+from advisor.schema.profile import Site
 from advisor.schema.record import Estimate, Exclusion
 from advisor.schema.workload import OnlineWorkload
 from advisor.units import counted
@@ -28,21 +32,45 @@ COUNTRY_OF_REGION = {
 }
 
 
-def places(workload: OnlineWorkload, workload_path: Path | None, *, now: str) -> tuple[tuple[Place, ...], tuple[Exclusion, ...]]:
-    """Return the hardware that the workload allows beside the profiled machine, and what cannot be judged for want of a price."""
-    asked = [name for name in workload.hardware.allowed if name != "local"]
-    if not asked:
-        return (), ()
+class Places(NamedTuple):
+    """Where today's configuration runs, where the model may run, and what was asked for but cannot be evaluated."""
+
+    home: Place
+    allowed: tuple[Place, ...]
+    exclusions: tuple[Exclusion, ...]
+
+
+def places(workload: OnlineWorkload, workload_path: Path | None, sites: Sequence[Site], *, now: str) -> Places:
+    """Return the places of a workload, each with its price; hardware without a price cannot be evaluated.
+
+    In a workload `local` is the machine of the profile: the site of that id, or else the first. Raises InputError if today's machine
+    has no price.
+    """
+    measured = {site.hardware.id: site.hardware for site in sites}
+    local = LOCAL if LOCAL in measured else sites[0].hardware.id
+    today = workload.baseline.hardware if workload.baseline else None
+    home = _resolved(today or LOCAL, local)
+    asked = list(dict.fromkeys(_resolved(name, local) for name in workload.hardware.allowed))
     prices = all_prices(workload, workload_path)
-    made, unknown = [], []
-    for name in asked:
-        device = read_device(name)
-        place = _place(device, workload, prices, now=now)
-        if place is None:
-            unknown.append(Exclusion(what=name, reason=_no_price(device, workload)))
+    made: dict[str, Place] = {}
+    unknown = []
+    for name in dict.fromkeys((home, *asked)):
+        device = measured.get(name) or read_device(name)
+        place = _place(device, workload, prices, is_local=name == local, now=now)
+        if place is not None:
+            made[name] = place
+        elif name == home:
+            raise InputError(
+                f"hardware.price_usd_per_hour: no price for {name!r}, the machine that runs the model today",
+                hint=f"add: price_usd_per_hour: {{{name}: 0.34}}",
+            )
         else:
-            made.append(place)
-    return tuple(made), tuple(unknown)
+            unknown.append(Exclusion(what=name, reason=_no_price(device, workload)))
+    return Places(made[home], tuple(made[name] for name in asked if name in made), tuple(unknown))
+
+
+def _resolved(name: str, local: str) -> str:
+    return local if name == LOCAL else name
 
 
 def all_prices(workload: OnlineWorkload | None, workload_path: Path | None) -> tuple[Price, ...]:
@@ -56,24 +84,28 @@ def all_prices(workload: OnlineWorkload | None, workload_path: Path | None) -> t
     return tuple(latest.values())
 
 
-def local_carbon(workload: OnlineWorkload) -> CarbonIntensity | None:
-    """Return the intensity of the grid that the workload names for the profiled machine."""
+def _local_carbon(workload: OnlineWorkload) -> CarbonIntensity | None:
+    """Return the intensity of the grid that the workload names."""
     grid = workload.energy.grid if workload.energy else None
     return None if grid is None else carbon_of(grid)
 
 
-def _place(hardware: Hardware, workload: OnlineWorkload, prices: tuple[Price, ...], *, now: str) -> Place | None:
-    """Return the cheapest offer by the price of a device in it; the user's own price beats any list."""
-    given = workload.hardware.price_usd_per_hour.get(hardware.id)
+def _place(hardware: Hardware, workload: OnlineWorkload, prices: tuple[Price, ...], *, is_local: bool, now: str) -> Place | None:
+    """Return the cheapest offer by the price of a device in it; the user's own price beats any list.
+
+    `is_local`: the workload may call this machine `local`, and what it says of `local` holds.
+    """
+    own = workload.hardware.price_usd_per_hour
+    given = own.get(hardware.id, own.get(LOCAL) if is_local else None)
     if given is not None:
-        estimate = Estimate(value=given, low=given, high=given, basis="list-price", source="the workload file")
         return Place(
             hardware=hardware,
-            machine="at the price of the workload file",
-            price_usd_per_hour=estimate,
+            machine="the profiled machine" if is_local else "at the price from the workload file",
+            price_usd_per_hour=_as_given(given),
             price_date=None,
             price_is_stale=False,
-            carbon=local_carbon(workload),
+            carbon=_local_carbon(workload),
+            busy_watts=_local_watts(workload) if is_local else None,
         )
     asked = workload.hardware
     offers = [
@@ -90,6 +122,15 @@ def _place(hardware: Hardware, workload: OnlineWorkload, prices: tuple[Price, ..
     return _rented(hardware, offer, price, workload, now=now)
 
 
+def _as_given(usd_per_hour: float) -> Estimate:
+    return Estimate(value=usd_per_hour, low=usd_per_hour, high=usd_per_hour, basis="list-price", source="the workload file")
+
+
+def _local_watts(workload: OnlineWorkload) -> Estimate | None:
+    watts = workload.energy.local_power_watts if workload.energy else None
+    return None if watts is None else Estimate(value=watts, low=watts, high=watts, basis="assumed", source="the workload file")
+
+
 def _rented(hardware: Hardware, offer: Offer, price: Price, workload: OnlineWorkload, *, now: str) -> Place:
     stale = is_stale(price.date, now)
     age = f", {age_days(price.date, now)} days old" if stale else ""
@@ -104,7 +145,7 @@ def _rented(hardware: Hardware, offer: Offer, price: Price, workload: OnlineWork
         machine=machine,
         devices=offer.devices,
         price_usd_per_hour=Estimate(
-            value=usd, low=usd, high=usd, basis="list-price", source=f"{machine} of {price.date}{age}: {price.source}"
+            value=usd, low=usd, high=usd, basis="list-price", source=f"{machine}, {price.date}{age}: {price.source}"
         ),
         price_date=price.date,
         price_is_stale=stale,
@@ -116,6 +157,6 @@ def _no_price(hardware: Hardware, workload: OnlineWorkload) -> str:
     asked = workload.hardware
     wanted = ", ".join(filter(None, (asked.provider, asked.region, asked.term)))
     return (
-        f"no price of {hardware.name} ({wanted}); give hardware.price_usd_per_hour.{hardware.id}, "
+        f"no price for {hardware.name} ({wanted}); set hardware.price_usd_per_hour.{hardware.id}, "
         "or import one: advisor hardware prices --import FILE"
     )

@@ -62,7 +62,7 @@ def import_prices(path: Path, *, layout: str, date: str, into: Path) -> Imported
     rows = list(LAYOUTS[layout](path, date))
     kept, left_out = guarded(rows)
     if not kept:
-        raise InputError(f"{path}: holds no price in the layout {layout!r}", hint=f"--layout takes: {', '.join(LAYOUTS)}")
+        raise InputError(f"{path}: holds no price in the layout {layout!r}", hint=f"--layout accepts: {', '.join(LAYOUTS)}")
     known = read_price_book(into) if into.is_file() else ()
     # A later entry of a dict takes the place of an earlier one, and sorting keeps the order within a day.
     book = {(entry.provider, entry.region, entry.instance, entry.term): entry for entry in sorted((*known, *kept), key=_day)}
@@ -123,7 +123,7 @@ def _own(path: Path, _: str) -> Iterator[Price]:
 def _karpenter(path: Path, date: str) -> Iterator[Price]:
     """Yield prices of karpenter's generated Go maps: region, then `"machine": price`."""
     if any(mark in path.name.lower() for mark in OTHER_PARTITIONS):
-        raise InputError(f"{path}: prices of another partition, not in dollars", hint="take the table of the public cloud")
+        raise InputError(f"{path}: prices of another partition, not in dollars", hint="use the table of the public cloud")
     provider = "azure" if "Standard_" in (text := _read(path)) else "aws"
     region = ""
     for line in text.splitlines():
@@ -193,11 +193,11 @@ def _price(path: Path, provider: str, region: str, machine: str, term: str, usd:
             Price,
         )
     except (msgspec.ValidationError, ValueError) as error:
-        raise InputError(f"{path}: {machine}: {error}", hint="--date takes the day of the prices, as 2026-11-22") from error
+        raise InputError(f"{path}: {machine}: {error}", hint="give the day of the prices with --date, as 2026-11-22") from error
 
 
 def _is_price(text: Any) -> bool:
-    """Return whether a table tells a price at all: empty and 0 mean that it is not known."""
+    """Return whether a table holds a price at all: empty and 0 mean that it is not known."""
     try:
         return float(text) > 0
     except (TypeError, ValueError):
@@ -215,4 +215,4 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(_read(path))
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not JSON ({error})", hint="--layout says what the file is") from error
+        raise InputError(f"{path}: not JSON ({error})", hint="choose the layout of the file with --layout") from error

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from advisor.decide.lifetime.given import SECTIONS
+from advisor.files.keys import record_in
 from advisor.schema.workload import Lifecycle, Traffic
 from advisor.units import LARGEST, plain
 
@@ -54,17 +55,13 @@ def _kinds() -> dict[str, Any]:
     """Return what each figure may be, by its key: of no two parts is one the same."""
     found: dict[str, Any] = {"requests_per_s": _kind_of(Traffic, "requests_per_s")}
     parts = {field.name: field.type for field in msgspec.structs.fields(Lifecycle)}
-    for kind in (Lifecycle, *(_record_in(parts[name]) for name in (*SECTIONS, "situation", "options"))):
-        found |= {field.name: field.type for field in msgspec.structs.fields(kind)}
+    for kind in (Lifecycle, *(record_in(parts[name]) for name in (*SECTIONS, "situation", "options"))):
+        found |= {field.name: field.type for field in msgspec.structs.fields(kind)} if kind is not None else {}
     return found
 
 
 def _kind_of(record: Any, name: str) -> Any:
     return next(field.type for field in msgspec.structs.fields(record) if field.name == name)
-
-
-def _record_in(kind: Any) -> Any:
-    return next(entry for entry in kind.__args__ if isinstance(entry, type) and issubclass(entry, msgspec.Struct))
 
 
 def _fault(end: float, kind: Any) -> str | None:

@@ -62,7 +62,7 @@ def to_json(record: Record) -> bytes:
     try:
         return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
     except UnicodeEncodeError as error:
-        raise InputError(f"{error.object!a} is not text that a file can hold", hint="give the file another name") from error
+        raise InputError(f"{error.object!a} cannot be encoded as text", hint="give the file another name") from error
 
 
 def digest(record: Record) -> str:
@@ -88,7 +88,8 @@ def read_json(path: Path, record_type: type[R], *, made_by: str) -> R:
             f"{path}: not a file that this version of advisor wrote ({error})", hint=f"make it with `{made_by}`"
         ) from error
     raise InputError(
-        f"{path}: written with schema version {version}, this advisor reads {SCHEMA_VERSION}", hint=f"make it with `{made_by}`"
+        f"{path}: written with schema version {version}, but this advisor reads {SCHEMA_VERSION}",
+        hint=f"make it again with `{made_by}`",
     )
 
 
@@ -117,9 +118,11 @@ def _tree(path: Path, *, is_ours: bool) -> dict[str, Any]:
         tree = None if document is None else _plain(document, path, (), {})
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         first = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not valid YAML ({first})", hint="see the example workload in the README") from error
+        raise InputError(f"{path}: not valid YAML ({first})", hint="see the example of a workload file in the README") from error
     if not isinstance(tree, dict):
-        raise InputError(f"{path}: holds no keys", hint="write `key: value` lines; see the example workload in the README")
+        raise InputError(
+            f"{path}: holds no keys", hint="write `key: value` lines; see the example of a workload file in the README"
+        )
     return tree
 
 
@@ -133,7 +136,7 @@ def _build(tree: dict[str, Any], record_type: type[R], path: Path) -> R:
         key = where.rstrip("`").lstrip(".")
         raise InputError(
             f"{path}: {key + ': ' if key else ''}{fault[:1].lower() + fault[1:]}",
-            hint="see the workload file in the README for each key and its meaning",
+            hint="the README lists each key of the workload file and its meaning",
         ) from error
 
 

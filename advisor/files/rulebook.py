@@ -64,7 +64,7 @@ def rule_named(name: str, folder: Path | None, *, now: str) -> Rule:
     if name not in rules:
         near = get_close_matches(name, rules, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the rules are: {', '.join(rules)}"
-        raise InputError(f"{name!r} is no rule", hint=hint)
+        raise InputError(f"there is no rule {name!r}", hint=hint)
     return rules[name]
 
 

@@ -39,7 +39,7 @@ def import_token_prices(path: Path, *, layout: str, date: str, into: Path) -> tu
         except msgspec.ValidationError as error:
             left_out.append(f"{row['provider']} {row['model']}: {error}")
     if not kept:
-        raise InputError(f"{path}: holds no token price in the layout {layout!r}", hint="give the table as it is published")
+        raise InputError(f"{path}: holds no token price in the layout {layout!r}", hint="give the table as published")
     known = read_token_book(into) if into.is_file() else ()
     # A later entry of a dict takes the place of an earlier one, and sorting keeps the order within a day.
     book = {(entry.provider, entry.model): entry for entry in sorted((*known, *kept), key=_day)}
@@ -104,7 +104,7 @@ def _openrouter(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _per_million(usd: Any) -> float | None:
-    """Return dollars for a million tokens; None where a table tells none: 0, or -1 for a price that varies."""
+    """Return dollars for a million tokens; None if the table has no price: 0, or -1 for a price that varies."""
     try:
         value = float(usd) * MILLION
     except (TypeError, ValueError):
@@ -118,4 +118,4 @@ def _json(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error})", hint="name a file that you may read") from error
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not JSON ({error})", hint="--layout says what the file is") from error
+        raise InputError(f"{path}: not JSON ({error})", hint="choose the layout of the file with --layout") from error

@@ -21,7 +21,7 @@ from advisor.schema.record import Exclusion
 from advisor.schema.workload import Inputs, OfflineWorkload, OnlineWorkload, SequenceLength, Trace, Workload
 from advisor.units import LARGEST
 
-MIN_TRACE_REQUESTS = 100  # fewer say nothing of a p99
+MIN_TRACE_REQUESTS = 100  # fewer have no p99
 # Those who read a workload, by what they make of it.
 ADVISING = "advisor advise, profile -w and recommend"
 CLASSIFYING = "advisor classify and portfolio"
@@ -56,24 +56,24 @@ def question_of(workload: Workload, path: Path) -> Question:
         return _with_lengths_of_trace(_parts(workload, OnlineWorkload, path), path)
     if workload.slo is not None:
         raise InputError(
-            f"{path}: slo, offline: two targets, and {ADVISING} answer for one",
-            hint="keep slo for live traffic or offline for a batch job, and give the other a file of its own",
+            f"{path}: slo, offline: two targets, but {ADVISING} take one",
+            hint="keep slo for live traffic or offline for a batch job, and put the other into a file of its own",
         )
     return _parts(workload, OfflineWorkload, path)
 
 
 def without_use(workload: Workload, question: Question) -> tuple[Exclusion, ...]:
-    """Return the parts of a workload that the answer to the question does not ask for, so that the report can say so."""
+    """Return the parts of a workload that this kind of advice does not use, for the report."""
     kind = "a batch job" if isinstance(question, OfflineWorkload) else "traffic"
     return tuple(
-        Exclusion(what=name, reason=f"of the workload file; advice on {kind} has no use for it")
+        Exclusion(what=name, reason=f"in the workload file, but not used by advice on {kind}")
         for name in workload.__struct_fields__
         if name not in question.__struct_fields__ and getattr(workload, name) is not None
     )
 
 
 def traffic_of(workload: Workload, path: Path) -> tuple[float, Course]:
-    """Return the mean traffic and the course of its day, those of the trace where there is one; InputError where nothing is said."""
+    """Return the mean traffic and the course of its day, those of the trace where there is one; InputError where it is not given."""
     traffic = workload.traffic
     if traffic is None:
         raise _missing(path, ["traffic"], CLASSIFYING)
@@ -94,7 +94,7 @@ def _parts(workload: Workload, kind: type[Q], path: Path) -> Q:
     question = msgspec.convert(workload, kind, from_attributes=True)
     if "local" not in question.hardware.price_usd_per_hour:
         raise InputError(
-            f"{path}: hardware.price_usd_per_hour: no price for 'local', the machine that runs it today; {ADVISING} need it",
+            f"{path}: hardware.price_usd_per_hour: no price for 'local', the machine that runs the model today; {ADVISING} need it",
             hint="add: price_usd_per_hour: {local: 0.34}",
         )
     quality = question.quality
@@ -122,7 +122,7 @@ def _missing(path: Path, parts: list[str], commands: str) -> InputError:
 
 
 def _with_lengths_of_trace(workload: OnlineWorkload, path: Path) -> OnlineWorkload:
-    """Return the workload with the lengths that its trace recorded, if it has any and the workload does not say them itself."""
+    """Return the workload with the lengths that its trace recorded, if it has any and the workload does not give them itself."""
     if workload.traffic.trace is None or workload.inputs is not None:
         return workload
     recorded = read_trace(path.parent / workload.traffic.trace).sequence_length
@@ -182,11 +182,11 @@ def read_trace(path: Path) -> Trace:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", hint="name a file that you may read") from error
     if len(arrival_s) < MIN_TRACE_REQUESTS:
-        raise InputError(f"{path}: {len(arrival_s)} requests, of which {MIN_TRACE_REQUESTS} are needed", hint="record for longer")
+        raise InputError(f"{path}: {len(arrival_s)} requests, but {MIN_TRACE_REQUESTS} are needed", hint="record a longer trace")
     if (arrival_s[-1] - arrival_s[0]) * LARGEST < len(arrival_s):
-        raise InputError(f"{path}: all requests arrive at one moment", hint=way_out)
+        raise InputError(f"{path}: all requests arrive at the same moment", hint=way_out)
     if lengths and not 1 <= min(lengths) <= max(lengths) <= MAX_SEQUENCE_LENGTH:
-        raise InputError(f"{path}: a sequence_length that is not within 1 and {MAX_SEQUENCE_LENGTH:,}", hint=way_out)
+        raise InputError(f"{path}: a sequence_length is not between 1 and {MAX_SEQUENCE_LENGTH:,}", hint=way_out)
     return Trace(arrival_s=tuple(arrival_s), sequence_length=tuple(lengths) or None)
 
 
@@ -196,5 +196,5 @@ def read_portfolio(path: Path) -> Portfolio:
     names = [entry.workload for entry in portfolio.workloads]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"{path}: workloads: {twice[0]!r} stands there twice", hint="name each file once")
+        raise InputError(f"{path}: workloads: {twice[0]!r} is listed twice", hint="list each file once")
     return portfolio

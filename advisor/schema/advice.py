@@ -35,6 +35,7 @@ class Place(Record, frozen=True, kw_only=True):
     price_date: str | None  # None: the user's own
     price_is_stale: bool
     carbon: CarbonIntensity | None
+    busy_watts: Estimate | None = None  # as the user knows it, of a machine that no meter tells it of
 
 
 class Prediction(Record, frozen=True, kw_only=True):
@@ -127,9 +128,23 @@ class LoadTest(Record, frozen=True, kw_only=True):
     prediction_held: bool  # the measured quantile lies within the expected interval, allowing for its own
 
 
-class VariantSummary(Record, frozen=True, kw_only=True):
-    """One variant as the report tells it: speed beside quality."""
+class SiteFacts(Record, frozen=True, kw_only=True):
+    """A machine that measured, as the report shows it."""
 
+    hardware: str  # its id
+    name: str
+    machine: Machine
+    versions: dict[str, str]
+    created: str
+    noise_fraction: float | None
+    measuring_s: float
+    samples: int
+
+
+class VariantSummary(Record, frozen=True, kw_only=True):
+    """One variant as one site measured it: speed beside quality."""
+
+    hardware: str  # the site's
     id: str
     title: str
     path: str  # as in Variant
@@ -150,6 +165,7 @@ class VariantSummary(Record, frozen=True, kw_only=True):
 class ServiceCurve(Record, frozen=True, kw_only=True):
     """Measured seconds per call over batch sizes, for a chart."""
 
+    hardware: str  # the site's
     variant: str
     intra_op_num_threads: int
     instances: int
@@ -222,7 +238,7 @@ class OfflineAdvice(Record, frozen=True, kw_only=True, tag_field="kind", tag="of
     profile_sha256: str
     workload: OfflineWorkload
     model: ModelFacts
-    machine: Machine
+    sites: tuple[SiteFacts, ...]
     headline: str
     recommended: OfflineChoice | None
     nearest_miss: OfflineChoice | None
@@ -240,11 +256,9 @@ class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     created: str
     advisor_version: str
     profile_sha256: str
-    profile_created: str
     profile_path: str | None
     model: ModelFacts
-    machine: Machine
-    versions: dict[str, str]
+    sites: tuple[SiteFacts, ...]  # the first is that of the command that made the profile
     workload: OnlineWorkload
     mean_requests_per_s: float
     outcome: Literal["change", "keep", "infeasible"]
@@ -262,10 +276,7 @@ class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     verdict: Verdict
     variants: tuple[VariantSummary, ...]
     service_curves: tuple[ServiceCurve, ...]
-    noise_fraction: float | None
     certificate: Certificate
-    samples: int
-    measuring_s: float
     risks: tuple[str, ...]
     exclusions: tuple[Exclusion, ...]
     notes: tuple[str, ...]

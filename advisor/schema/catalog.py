@@ -7,6 +7,7 @@ from msgspec import Meta
 from advisor.schema.record import Count, Name, Positive, Record, Source
 
 CPU = "CPUExecutionProvider"
+LOCAL = "local"  # the id of the machine that measured, where the user does not say which device of the catalogue it is
 STALE_DAYS = 90  # an older price is flagged wherever it is used
 Method = Literal[
     "graph-optimization",
@@ -83,6 +84,25 @@ class Hardware(Record, frozen=True, kw_only=True):
     confidence: Literal["high", "medium", "low"]
     doubts: tuple[str, ...] = ()
     sources: Annotated[tuple[Evidence, ...], Meta(min_length=1)]
+
+
+class CoreRates(Record, frozen=True, kw_only=True):
+    """What a core does in a cycle if its processor has some instruction sets and lacks others; dense operations, a fused one is two."""
+
+    instruction_sets: tuple[Name, ...] = ()  # all of them, as Linux spells them
+    without: tuple[Name, ...] = ()
+    maker: Name | None = None  # in the processor's name; None: anybody's
+    operations_per_cycle: dict[Precision, Positive]
+    source: Source
+
+
+class Processors(Record, frozen=True, kw_only=True):
+    """How a machine becomes a roofline; the first entry of `cores` that fits counts. Only ratios between machines are drawn from it."""
+
+    clock_hz: Positive
+    core_bandwidth_bytes_per_s: Positive  # of the memory's, a core's share in servers
+    source: Source  # of these two
+    cores: Annotated[tuple[CoreRates, ...], Meta(min_length=1)]
 
 
 class Price(Record, frozen=True, kw_only=True):

@@ -1,14 +1,16 @@
 """What was measured: the machine, the variants, every visit, and what load tests taught."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from advisor.schema.catalog import CPU, Provider
+from msgspec import Meta
+
+from advisor.schema.catalog import CPU, Hardware, Provider
 from advisor.schema.model import ModelFacts
-from advisor.schema.record import Estimate, Exclusion, Metric, Name, Record
+from advisor.schema.record import Estimate, Exclusion, Metric, Record
 
 
 class Machine(Record, frozen=True, kw_only=True):
-    """The machine that the profile speaks of."""
+    """A machine as its operating system describes it."""
 
     cpu: str
     cores: int  # those this process may use
@@ -139,21 +141,6 @@ class Power(Record, frozen=True, kw_only=True):
     meter: Literal["RAPL", "NVML"]
 
 
-class Elsewhere(Record, frozen=True, kw_only=True):
-    """What another machine measured of the same model."""
-
-    hardware: Name
-    machine: Machine
-    created: str
-    variants: tuple[Variant, ...]
-    measurements: tuple[Measurement, ...]
-    noise_fraction: float | None
-    noise_floors: tuple[NoiseFloor, ...]
-    calibrations: tuple[Calibration, ...]
-    trial: Calibration | None
-    power: Power | None
-
-
 class ProfileSettings(Record, frozen=True, kw_only=True):
     """What the user asked of `advisor profile`; a run is resumed only under equal settings."""
 
@@ -172,17 +159,19 @@ class ProfileSettings(Record, frozen=True, kw_only=True):
     wanted: tuple[str, ...] = ()  # schemes that are measured whatever the pre-flight says
 
 
-class Profile(Record, frozen=True, kw_only=True):
-    """Everything that was measured; `noise_fraction` is the difference of the baseline from itself measured twice (A/A)."""
+class Site(Record, frozen=True, kw_only=True):
+    """One machine, and all that was measured there of the model.
 
-    schema_version: int
+    `noise_fraction` is the difference of the baseline from itself measured twice (A/A). Advice calls the machine by the id of its
+    hardware: `local`, or that of the catalogue.
+    """
+
+    hardware: Hardware
+    machine: Machine
     created: str
     advisor_version: str
     fingerprint: str  # of model, settings, schemes, versions and machine: equal for runs that may go on from each other
-    model: ModelFacts
-    machine: Machine
     versions: dict[str, str]
-    settings: ProfileSettings
     measuring_s: float
     noise_fraction: float | None
     variants: tuple[Variant, ...]
@@ -191,7 +180,14 @@ class Profile(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     noise_floors: tuple[NoiseFloor, ...] = ()  # by setting; noise_fraction is of all of them
     calibrations: tuple[Calibration, ...] = ()  # what load tests have taught, by setting
-    hardware: Name = "local"  # what the user calls the machine that measured
-    elsewhere: tuple[Elsewhere, ...] = ()  # what other machines measured, merged by `advisor merge`
     power: Power | None = None  # None: no meter could be read
     trial: Calibration | None = None  # a short one of the model as given: what a server adds, where no load test has shown it
+
+
+class Profile(Record, frozen=True, kw_only=True):
+    """The model, what was asked, and what each machine measured; the first site is that of the command that made the profile."""
+
+    schema_version: int
+    model: ModelFacts
+    settings: ProfileSettings
+    sites: Annotated[tuple[Site, ...], Meta(min_length=1)]

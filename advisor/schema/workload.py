@@ -236,6 +236,7 @@ class EnergyChoice(Record, frozen=True, kw_only=True):
 class Baseline(Record, frozen=True, kw_only=True):
     """What runs today; None means the default of a plain ONNX Runtime server (one instance, all cores)."""
 
+    hardware: Name | None = None  # the site where it runs; None: the machine of the profile
     variant: Name | None = None  # None: the model as it was given
     max_batch_size: Count = 1
     max_queue_delay_s: NonNegative = 0.0

@@ -7,19 +7,22 @@ from typing import cast
 
 import msgspec
 
-from advisor.decide.advice.advise import Request, advise
-from advisor.decide.advice.offline import advise_offline
-from advisor.decide.queue.prediction import USUAL_CONFIDENCE
+from advisor.decide.advice.advise import advise
+from advisor.decide.advice.offline import advise_offline, as_online
+from advisor.decide.advice.sites import NOTHING_PUBLIC, Request
+from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.errors import InputError
 from advisor.files.catalog import read_public_measurements
 from advisor.files.market import market_of
-from advisor.files.places import local_carbon, places
+from advisor.files.places import places
 from advisor.files.records import read_json, sha256
 from advisor.files.rulebook import rules_with
 from advisor.files.workload import examples_sha256, question_of, read_trace, read_workload, without_use
 from advisor.schema.advice import Advice, OfflineAdvice
-from advisor.schema.profile import Profile
+from advisor.schema.profile import Profile, Site
+from advisor.schema.record import Exclusion
 from advisor.schema.workload import Lifecycle, OfflineWorkload, OnlineWorkload, Trace
+from advisor.units import parse_moment
 
 
 def advise_on(
@@ -32,34 +35,33 @@ def advise_on(
     rules_folder: Path | None = None,
 ) -> Advice | OfflineAdvice:
     """Return the advice on a saved profile; a search may be stopped by `is_over`."""
+    now = parse_moment(now)
     measured = read_profile(profile_path)
     workload = read_workload(workload_path)
     question = question_of(workload, workload_path)
     if question.quality is not None and question.quality.data is not None:
         measured = with_quality_on(measured, {examples_sha256(workload_path.parent, question.quality.data)})
-    identity = sha256(profile_path)
-    if isinstance(question, OfflineWorkload):
-        return advise_offline(
-            measured, question, profile_sha256=identity, created=now, exclusions=without_use(workload, question)
-        )
-    trace = recorded(question, workload_path)
     try:
         request = request_of(
-            question,
+            as_online(question) if isinstance(question, OfflineWorkload) else question,
+            measured,
             profile_path,
             workload_path=workload_path,
-            profile_sha256=identity,
+            profile_sha256=sha256(profile_path),
             now=now,
             rules_folder=rules_folder,
             confidence=confidence,
+            exclusions=without_use(workload, question),
         )
-        return advise(measured, request, trace, is_over=is_over)
+        if isinstance(question, OfflineWorkload):
+            return advise_offline(measured, question, request)
+        return advise(measured, request, recorded(question, workload_path), is_over=is_over)
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
 
 
 def alarm(limit_s: float | None) -> Callable[[], bool] | None:
-    """Return what says whether so many seconds from now are over, None without a limit."""
+    """Return a function that returns whether so many seconds from now have passed; None without a limit."""
     if limit_s is None:
         return None
     ends_s = time.monotonic() + limit_s
@@ -67,29 +69,36 @@ def alarm(limit_s: float | None) -> Callable[[], bool] | None:
 
 
 def read_profile(path: Path) -> Profile:
-    """Return the profile in a file; raise InputError for one that has nothing to compare with."""
+    """Return the profile in a file; raise InputError for a site that has nothing to compare with."""
     measured = read_json(path, Profile, made_by="advisor profile")
-    as_given = {variant.id for variant in measured.variants if variant.derived_from is None}
-    if not any(entry.variant in as_given and entry.visits for entry in measured.measurements):
-        raise InputError(
-            f"{path}: holds no measurement of the model as it was given", hint="measure again: advisor profile --fresh"
-        )
+    for site in measured.sites:
+        as_given = {variant.id for variant in site.variants if variant.derived_from is None}
+        if not any(entry.variant in as_given and entry.visits for entry in site.measurements):
+            raise InputError(
+                f"{path}: holds no measurement of the model as given on {site.hardware.id}",
+                hint="measure again: advisor profile --fresh",
+            )
     return measured
 
 
 def with_quality_on(measured: Profile, data_sha256: set[str]) -> Profile:
-    """Return the profile without what was measured on other data: it says nothing of the floor that the workload sets."""
-    variants = (
-        msgspec.structs.replace(
-            entry, quality=entry.quality if entry.quality and entry.quality.data_sha256 in data_sha256 else None
+    """Return the profile without quality measured on other data, which does not count for the workload's floor."""
+
+    def cleaned(site: Site) -> Site:
+        variants = (
+            msgspec.structs.replace(
+                entry, quality=entry.quality if entry.quality and entry.quality.data_sha256 in data_sha256 else None
+            )
+            for entry in site.variants
         )
-        for entry in measured.variants
-    )
-    return msgspec.structs.replace(measured, variants=tuple(variants))
+        return msgspec.structs.replace(site, variants=tuple(variants))
+
+    return msgspec.structs.replace(measured, sites=tuple(map(cleaned, measured.sites)))
 
 
 def request_of(
     workload: OnlineWorkload,
+    measured: Profile,
     profile_path: Path,
     *,
     workload_path: Path | None,
@@ -97,9 +106,12 @@ def request_of(
     now: str,
     rules_folder: Path | None = None,
     confidence: float = USUAL_CONFIDENCE,
+    exclusions: tuple[Exclusion, ...] = (),
 ) -> Request:
     """Return what is asked of the decision, with the hardware and prices that come with advisor, its rules and those of the user."""
-    where, unknown = places(workload, workload_path, now=now)
+    now = parse_moment(now)
+    where = places(workload, workload_path, measured.sites, now=now)
+    are_measured = {site.hardware.id for site in measured.sites} >= {place.hardware.id for place in where.allowed}
     return Request(
         workload=workload,
         rules=rules_with(rules_folder, now=now),
@@ -109,10 +121,10 @@ def request_of(
         market=market_of(
             workload.lifecycle or Lifecycle(), workload.hardware, beside=workload_path.parent if workload_path else None
         ),
-        places=where,
-        public=read_public_measurements() if where else None,
-        carbon=local_carbon(workload),
-        exclusions=unknown,
+        home=where.home,
+        places=where.allowed,
+        exclusions=(*exclusions, *where.exclusions),
+        public=NOTHING_PUBLIC if are_measured else read_public_measurements(),
         confidence=confidence,
     )
 
@@ -128,7 +140,7 @@ def read_advice(path: Path) -> Advice:
     advice = read_any_advice(path)
     if isinstance(advice, OfflineAdvice):
         raise InputError(
-            f"{path}: advice on a batch job, which has no traffic to replay", hint="advisor report tells what it says"
+            f"{path}: advice on a batch job, which has no traffic to load-test", hint="read it with `advisor report`"
         )
     return advice
 

@@ -13,11 +13,12 @@ from advisor.schema.catalog import Rule, RuleExplanation
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
 from advisor.schema.workload import Lifecycle
-from advisor.units import number
+from advisor.units import number, parse_moment
 
 
 def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classification:
     """Return the classification of the workload in a file."""
+    now = parse_moment(now)
     rules = Rulebook(rules_with(rules_folder, now=now))
     workload = read_workload(path)
     lifecycle = workload.lifecycle or Lifecycle()
@@ -42,6 +43,7 @@ def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
     """Return the plan for the portfolio in a file; its workloads lie beside it."""
     from advisor.decide.portfolio import Member, plan
 
+    created = parse_moment(now)
     portfolio = read_portfolio(path)
     members = []
     for entry in portfolio.workloads:
@@ -56,7 +58,7 @@ def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
             raise InputError(f"{place}: {error.fault}", hint=error.hint) from error
         members.append(Member(entry, workload.name, life, lifecycle, market))
     try:
-        return plan(portfolio, members, created=now)
+        return plan(portfolio, members, created=created)
     except InputError as error:
         raise InputError(f"{path}: {error.fault}", hint=error.hint) from error
 

@@ -1,4 +1,4 @@
-"""Profiles of one model from several machines, brought together into one file."""
+"""Profiles of one model from several machines -> one profile."""
 
 from pathlib import Path
 
@@ -6,34 +6,39 @@ import msgspec
 
 from advisor.errors import InputError
 from advisor.files.records import read_json, write_record
-from advisor.schema.profile import Elsewhere, Profile
+from advisor.schema.profile import Profile, Site
 
 
 def merge(profile_path: Path, others: tuple[Path, ...], output: Path) -> Profile:
-    """Write the profile with what other machines measured of the same model; what was measured anew takes the place of what was there."""
+    """Write the profile with the sites of the others; of a machine that both hold, what the later file says takes the other's place.
+
+    Raises InputError for another model, other lengths, or a site that goes by the name of the profile's own machine.
+    """
     base = read_json(profile_path, Profile, made_by="advisor profile")
-    elsewhere = {entry.hardware: entry for entry in base.elsewhere}
+    first = base.sites[0].hardware.id
+    sites = {site.hardware.id: site for site in base.sites}
     for path in others:
         other = read_json(path, Profile, made_by="advisor profile")
-        if other.model.sha256 != base.model.sha256:
-            raise InputError(f"{path}: measured another model than {profile_path}", hint="profile the same file on both machines")
-        if other.hardware == base.hardware:
-            raise InputError(
-                f"{path}: measured on {other.hardware!r}, as {profile_path} was",
-                hint="profile there with --hardware and the name that the catalogue has for that machine",
-            )
-        elsewhere[other.hardware] = Elsewhere(
-            hardware=other.hardware,
-            machine=other.machine,
-            created=other.created,
-            variants=other.variants,
-            measurements=other.measurements,
-            noise_fraction=other.noise_fraction,
-            noise_floors=other.noise_floors,
-            calibrations=other.calibrations,
-            trial=other.trial,
-            power=other.power,
-        )
-    merged = msgspec.structs.replace(base, elsewhere=tuple(elsewhere.values()))
+        _check(path, other, profile_path, base)
+        sites |= {site.hardware.id: _checked(site, first, path, profile_path) for site in other.sites}
+    merged = msgspec.structs.replace(base, sites=tuple(sites.values()))
     write_record(output, merged)
     return merged
+
+
+def _check(path: Path, other: Profile, profile_path: Path, base: Profile) -> None:
+    if other.model.sha256 != base.model.sha256:
+        raise InputError(f"{path}: measured another model than {profile_path}", hint="profile the same file on both machines")
+    if other.settings.sequence_lengths != base.settings.sequence_lengths:
+        raise InputError(
+            f"{path}: measured at other lengths than {profile_path}", hint="profile with the same workload file on both machines"
+        )
+
+
+def _checked(site: Site, first: str, path: Path, profile_path: Path) -> Site:
+    if site.hardware.id == first:
+        raise InputError(
+            f"{path}: measured on {first!r}, as {profile_path} was",
+            hint="profile there with --hardware and the catalog's id of that machine",
+        )
+    return site

@@ -12,7 +12,7 @@ import numpy as np
 
 from advisor import __version__
 from advisor.errors import AdvisorError, InputError
-from advisor.files.catalog import read_device
+from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
 from advisor.files.workload import examples_sha256, read_question, sequence_lengths
 from advisor.measure.model import checkpoint, input_rows, onnx_graph
@@ -27,16 +27,19 @@ from advisor.measure.variants import preflight
 from advisor.measure.variants.making import Plan, Report
 from advisor.measure.variants.quantize import QUANTIZING
 from advisor.quality_floor import OWN
-from advisor.schema.catalog import Scheme
+from advisor.schema.catalog import CPU, LOCAL, Hardware, Scheme
 from advisor.schema.model import ModelFacts, ModelInput
 from advisor.schema.options import ProfileOptions
-from advisor.schema.profile import Profile, ProfileSettings
+from advisor.schema.profile import Profile, ProfileSettings, Site
 from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Quality
 from advisor.steps.serve import trial
+from advisor.units import parse_moment
 
 # The trial takes some seconds beside the budget: who gives less for everything wants none of it.
 LEAST_BUDGET_FOR_TRIAL_S = 10.0
+# The maker of a GPU -> the execution provider that reaches it.
+PROVIDER_OF_GPUS = {"NVIDIA": "CUDAExecutionProvider"}
 
 
 def inspect(model: Path, inputs: Path | None) -> ModelFacts:
@@ -51,12 +54,10 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
 
     A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`.
     """
+    now = parse_moment(now)
     workload = read_question(options.workload) if options.workload else None
-    if options.hardware != "local" and (kind := read_device(options.hardware).kind) not in ("cpu", "edge"):
-        raise InputError(
-            f"--hardware: {options.hardware} is a {kind}, and advisor measures with ONNX Runtime on CPUs",
-            hint="name the machine that this is",
-        )
+    if options.hardware != LOCAL:
+        provider_for(read_device(options.hardware), providers())
     check_writable(output)
     with tempfile.TemporaryDirectory(prefix="advisor-") as scratch:
         return _profile(model, output, options, workload, Path(scratch), now=now, report=report)
@@ -77,10 +78,10 @@ def _profile(
     if (model / "config.json").is_file():
         report(0.0, options.budget_s, "reading the checkpoint")  # its export takes a while
     plan = plan_for(model, folder, options, workload, scratch, now=now)
-    if output.is_file() and not options.fresh:
-        known = read_json(output, Profile, made_by="advisor profile --fresh")
-        if known.fingerprint == plan.fingerprint and known.hardware == options.hardware:
-            return known
+    known = _known(output, fresh=options.fresh)
+    if known is not None and not options.fresh and _is_finished(known, plan):
+        return known
+    others = _other_sites(known, plan, output) if known is not None else ()
     journal_path = output.with_suffix(".journal")
     if options.fresh:
         journal_path.unlink(missing_ok=True)
@@ -92,10 +93,11 @@ def _profile(
 
     try:
         measured = profiler.measure(plan, journal, metered)
-        measured = msgspec.structs.replace(measured, hardware=options.hardware, power=meter.power())
+        site = msgspec.structs.replace(measured.sites[0], power=meter.power())
         if options.budget_s >= LEAST_BUDGET_FOR_TRIAL_S:
             report(options.budget_s, options.budget_s, "a short trial inside a server")
-            measured = _with_trial(measured, output.parent)
+            site = _with_trial(measured, site, output.parent)
+        measured = msgspec.structs.replace(measured, sites=(site, *others))
         write_record(output, measured)
     except BaseException:
         if not journal.visits:
@@ -105,12 +107,45 @@ def _profile(
     return measured
 
 
-def _with_trial(measured: Profile, folder: Path) -> Profile:
+def _known(output: Path, *, fresh: bool) -> Profile | None:
+    """Return the profile that is there already; None where there is none, or none that can be read and all is to be measured anew."""
+    if not output.is_file():
+        return None
     try:
-        return msgspec.structs.replace(measured, trial=trial(measured, folder))
+        return read_json(output, Profile, made_by="advisor profile --fresh")
+    except InputError:
+        if fresh:
+            return None
+        raise
+
+
+def _is_finished(known: Profile, plan: Plan) -> bool:
+    """Return whether this machine was measured by an equal run."""
+    return any((site.fingerprint, site.hardware.id) == (plan.fingerprint, plan.hardware.id) for site in known.sites)
+
+
+def _other_sites(known: Profile, plan: Plan, output: Path) -> tuple[Site, ...]:
+    """Return what other machines measured: measuring here must not lose it.
+
+    Raises InputError where it does not go together with what is to be measured.
+    """
+    others = tuple(site for site in known.sites if site.hardware.id != plan.hardware.id)
+    are_alike = (known.model.sha256, known.settings.sequence_lengths) == (plan.facts.sha256, plan.settings.sequence_lengths)
+    if others and not are_alike:
+        names = ", ".join(site.hardware.id for site in others)
+        raise InputError(
+            f"{output}: holds measurements by {names} of another model or at other lengths",
+            hint="name another file with --output",
+        )
+    return others
+
+
+def _with_trial(measured: Profile, site: Site, folder: Path) -> Site:
+    try:
+        return msgspec.structs.replace(site, trial=trial(measured, site, folder))
     except AdvisorError as error:
-        # What is missing is told; the profile holds without it.
-        return msgspec.structs.replace(measured, notes=(*measured.notes, f"no trial inside a server: {error.fault}"))
+        # The note reports what is missing; the profile holds without it.
+        return msgspec.structs.replace(site, notes=(*site.notes, f"no trial inside a server: {error.fault}"))
 
 
 def plan_for(
@@ -123,6 +158,7 @@ def plan_for(
     now: str,
 ) -> Plan:
     """Return what is to be measured of the model, variants in `folder`; the user's examples are copied to `scratch`."""
+    now = parse_moment(now)
     lengths, rows_path = sequence_lengths(workload), options.inputs
     rows = input_rows.read_npz(rows_path, "--inputs") if rows_path else None
     baseline = _onnx_file(model, folder)
@@ -131,13 +167,16 @@ def plan_for(
         input_rows.check_rows(facts.inputs, rows, rows_path)
     for path in options.variants:
         _check_variant(path, facts)
-    machine, catalogue, available = read_machine(), schemes(), providers()
+    machine, available = read_machine(), providers()
+    hardware = hardware_of(options.hardware, machine)
+    provider = provider_for(hardware, available)
+    catalogue = schemes_on(provider, schemes())
     wanted = _wanted(options, workload, catalogue)
     case = preflight.Case(facts=facts, machine=machine, providers=available, is_checkpoint=model.is_dir())
-    chosen, excluded = preflight.offered(catalogue, case, wanted)
-    is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are judged on them
+    chosen, excluded = preflight.select(catalogue, case, wanted)
+    is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are chosen on them
     asked = _examples(workload, options, facts, rows, scratch, is_calibrated=is_calibrated)
-    settings = _settings(workload, options, wanted, is_judged=asked.data is not None)
+    settings = _settings(workload, options, wanted, has_data=asked.data is not None)
     parts = (SCHEMA_VERSION, __version__, facts, settings, catalogue, machine, versions(), available)
     return Plan(
         baseline=baseline,
@@ -146,6 +185,8 @@ def plan_for(
         settings=settings,
         schemes=tuple(chosen),
         given=options.variants,
+        hardware=hardware,
+        provider=provider,
         machine=machine,
         rows=str(rows_path.resolve()) if rows_path else None,
         data=asked.data,
@@ -161,6 +202,31 @@ def plan_for(
     )
 
 
+def provider_for(hardware: Hardware, available: tuple[str, ...]) -> str:
+    """Return what runs the model as given on the hardware; raise InputError where ONNX Runtime has nothing here that does."""
+    if hardware.kind in ("cpu", "edge"):
+        return CPU
+    provider = PROVIDER_OF_GPUS.get(hardware.vendor) if hardware.kind == "gpu" else None
+    if provider in available:
+        return provider
+    needed = f"{provider}, which is missing here" if provider else "a provider that advisor does not support"
+    raise InputError(
+        f"--hardware: {hardware.id} is a {hardware.kind}, which needs {needed}; ONNX Runtime has: {', '.join(available)}",
+        hint="give the id of this machine, or install the ONNX Runtime build for that device",
+    )
+
+
+def schemes_on(provider: str, catalogue: tuple[Scheme, ...]) -> tuple[Scheme, ...]:
+    """Return the schemes for a machine whose model as given runs on the provider: what others ran on CPUs runs there too.
+
+    The model as given on that provider is no variant of itself.
+    """
+    if provider == CPU:
+        return catalogue
+    others = (scheme for scheme in catalogue if (scheme.method, scheme.provider) != ("provider", provider))
+    return tuple(msgspec.structs.replace(scheme, provider=provider) if scheme.provider == CPU else scheme for scheme in others)
+
+
 def _wanted(
     options: ProfileOptions, workload: OnlineWorkload | OfflineWorkload | None, catalogue: tuple[Scheme, ...]
 ) -> frozenset[str]:
@@ -174,11 +240,11 @@ def _wanted(
 
 
 def _settings(
-    workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions, wanted: frozenset[str], *, is_judged: bool
+    workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions, wanted: frozenset[str], *, has_data: bool
 ) -> ProfileSettings:
-    """Return the settings that a profile is told with; `is_judged` says whether there is data to judge quality by."""
+    """Return the settings that a profile records; `has_data`: whether there is data to measure quality on."""
     floor, base = workload.quality if workload else None, _base(options)
-    judged_by = floor if is_judged else None
+    measurable = floor if has_data else None
     return ProfileSettings(
         sequence_lengths=sequence_lengths(workload),
         max_batch_size=options.max_batch_size,
@@ -186,11 +252,11 @@ def _settings(
         budget_s=options.budget_s,
         seed=options.seed,
         inputs_sha256=sha256(options.inputs) if options.inputs else None,
-        quality_metric=judged_by.metric if judged_by else None,
+        quality_metric=measurable.metric if measurable else None,
         quality_data_sha256=examples_sha256(base, floor.data) if floor and floor.data else None,
         given_sha256=tuple(onnx_graph.read_graph(path).sha256 for path in options.variants),
-        quality_max_drop=judged_by.max_drop if judged_by else None,
-        quality_max_slice_drop=judged_by.max_slice_drop if judged_by else None,
+        quality_max_drop=measurable.max_drop if measurable else None,
+        quality_max_slice_drop=measurable.max_slice_drop if measurable else None,
         calibration_sha256=examples_sha256(base, floor.calibration) if floor and floor.calibration else None,
         wanted=tuple(sorted(wanted)),
     )
@@ -208,7 +274,7 @@ def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: Prof
 
 
 class _Asked(NamedTuple):
-    """The user's examples, as they are measured with: files, None where there are none, and what is to be said of them."""
+    """The user's examples: files, None where there are none, and the notes for the report."""
 
     data: str | None
     calibration: str | None
@@ -224,7 +290,7 @@ def _examples(
     *,
     is_calibrated: bool,
 ) -> _Asked:
-    """Write the items to judge by and those to calibrate on to `scratch`; without data to judge by, `rows` are calibrated on."""
+    """Write the evaluation items and the calibration items to `scratch`; without evaluation data, `rows` are calibrated on."""
     floor = workload.quality if workload else None
     if floor is not None and floor.data is not None:
         return _of_data(floor, _base(options), facts, scratch, options.seed, is_calibrated=is_calibrated)
@@ -232,31 +298,31 @@ def _examples(
 
 
 def _of_data(floor: Quality, base: Path, facts: ModelFacts, scratch: Path, seed: int, *, is_calibrated: bool) -> _Asked:
-    """Return the files of the items to judge by, in random order, and of those to calibrate on, none in both; and what to say of it."""
+    """Return the files of the evaluation items, in random order, and of the calibration items, none in both; and the notes on them."""
     assert floor.data is not None
     inputs = facts.inputs
-    judged = examples.read_examples(floor.data, base, inputs, "quality.data")
-    items = input_rows.check_rows(inputs, judged, base / floor.data)
-    evaluation.check(floor.metric, facts.outputs, judged, items)
+    evaluated = examples.read_examples(floor.data, base, inputs, "quality.data")
+    items = input_rows.check_rows(inputs, evaluated, base / floor.data)
+    evaluation.check(floor.metric, facts.outputs, evaluated, items)
     fitted: dict[str, np.ndarray] | None = None
     notes: tuple[str, ...] = ()
     if floor.calibration is not None:
         fitted = examples.read_examples(floor.calibration, base, inputs, "quality.calibration")
         input_rows.check_rows(inputs, fitted, base / floor.calibration)
-        examples.refuse_overlap(inputs, fitted, judged)
+        examples.refuse_overlap(inputs, fitted, evaluated)
     elif is_calibrated:
-        fitted, judged = examples.set_aside(inputs, judged, seed)
-        total, items = items, input_rows.check_rows(inputs, judged, base / floor.data)
+        fitted, evaluated = examples.set_aside(inputs, evaluated, seed)
+        total, items = items, input_rows.check_rows(inputs, evaluated, base / floor.data)
         notes = (
             f"{total - items} of the {total} items of quality.data were set aside to calibrate on; quality is that on the others",
         )
     # Files often have their items in the order of their classes, and the first of them may be all that is looked at.
-    judged = _shuffled(inputs, judged, items, seed)
+    evaluated = _shuffled(inputs, evaluated, items, seed)
     calibration = None
     if fitted is not None:
         count = input_rows.check_rows(inputs, fitted, base / (floor.calibration or floor.data))
         calibration = _written(scratch / "calibration.npz", _shuffled(inputs, fitted, count, seed))
-    return _Asked(_written(scratch / "data.npz", judged), calibration, notes)
+    return _Asked(_written(scratch / "data.npz", evaluated), calibration, notes)
 
 
 def _shuffled(inputs: tuple[ModelInput, ...], rows: dict[str, np.ndarray], items: int, seed: int) -> dict[str, np.ndarray]:
@@ -280,7 +346,7 @@ def _check_variant(path: Path, facts: ModelFacts) -> None:
         if sorted(ours) != sorted(theirs):
             raise InputError(
                 f"--variant: {path}: its {what} are {theirs}, the model's are {ours}",
-                hint="a variant is served in the model's place: it must take and give the same",
+                hint="a variant replaces the model: it must have the same inputs and outputs",
             )
 
 

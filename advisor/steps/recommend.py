@@ -8,6 +8,7 @@ from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.options import USUAL_LOAD_TEST_S, ProfileOptions
 from advisor.steps.advise import advise_on
 from advisor.steps.report import write_reports
+from advisor.units import parse_moment
 
 if TYPE_CHECKING:
     from advisor.measure.variants.making import Report
@@ -26,6 +27,7 @@ def recommend(
     """Profile, advise, report and, if asked, verify, all in the folder `output`; return the advice."""
     from advisor.steps.profile import profile
 
+    now = parse_moment(now)
     assert options.workload is not None
 
     profile(model, output / "profile.json", options, now=now, report=report)

@@ -6,18 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
+from advisor.decide.advice.sites import Request, under_load
 from advisor.decide.load_test.calibration import Batches, own_way
-from advisor.decide.load_test.comparison import Observed, Offer, expected, expected_service_s, judge, offered
-from advisor.decide.queue.site import Bench, predict
+from advisor.decide.load_test.comparison import Observed, OfferedLoad, compare, expected, expected_service_s, offered_load
+from advisor.decide.queue.prediction import predict
+from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import noise_floor
 from advisor.errors import InputError, ModelError
-from advisor.measure.runtime.ort_session import Place
+from advisor.measure.runtime.ort_session import Place as RunsOn
 from advisor.measure.serving import load_test
 from advisor.measure.serving.server import Serve
-from advisor.schema.advice import Candidate, LoadTest, Prediction
-from advisor.schema.profile import Calibration, Measurement, Profile
-from advisor.schema.workload import HardwareChoice, Inputs, OnlineWorkload, SequenceLength, Slo, Traffic
+from advisor.schema.advice import Candidate, LoadTest, Place, Prediction
+from advisor.schema.profile import Calibration, Measurement, Profile, Site
+from advisor.schema.record import Estimate
+from advisor.schema.workload import HardwareChoice, Inputs, OnlineWorkload, SequenceLength, Slo, Trace, Traffic
 from advisor.units import seconds
 
 TRIAL_S = 3.0
@@ -29,102 +32,117 @@ TRIAL_BATCH_SIZE = 4
 LONGEST_TRIED_CALL_S = 0.1  # what a server adds is lost in the spread of longer calls
 
 
-def serve_for_real(bench: Bench, prediction: Prediction, folder: Path, *, wanted_s: float) -> LoadTest:
-    """Run one replica of the predicted candidate under the workload's load and judge it; `folder` is that of the profile."""
-    candidate, slo = prediction.candidate, bench.workload.slo
-    offer = offered(bench, candidate, wanted_s=wanted_s)
-    said = expected(bench, candidate, offer)
-    noise = noise_floor(bench.profile, candidate.intra_op_num_threads, candidate.instances)
-    seen = observe(bench, candidate, offer, folder)
-    return judge(prediction, said, seen, quantile=slo.quantile, target_s=slo.latency_s, noise_fraction=noise)
+def serve_for_real(site: SiteUnderLoad, prediction: Prediction, folder: Path, *, wanted_s: float) -> LoadTest:
+    """Load-test one replica of the predicted candidate and compare it with the prediction; `folder` is that of the profile."""
+    candidate, slo = prediction.candidate, site.workload.slo
+    offer = offered_load(site, candidate, wanted_s=wanted_s)
+    replayed = expected(site, candidate, offer)
+    noise = noise_floor(site.service, candidate.intra_op_num_threads, candidate.instances)
+    observed = observe(site, candidate, offer, folder)
+    return compare(prediction, replayed, observed, quantile=slo.quantile, target_s=slo.latency_s, noise_fraction=noise)
 
 
-def observe(bench: Bench, candidate: Candidate, offer: Offer, folder: Path) -> Observed:
-    """Serve the requests by one replica of the candidate and return what was seen; `folder` is that of the profile."""
-    seen = load_test.replay(_serve(bench.profile, candidate, folder, len(offer.arrival_s)), offer.arrival_s, offer.lengths)
-    in_time = np.argsort(seen.ended_s)
+def observe(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, folder: Path) -> Observed:
+    """Serve the requests by one replica of the candidate and return what was observed; `folder` is that of the profile."""
+    replay = load_test.replay(_serve(site, candidate, folder, len(offer.arrival_s)), offer.arrival_s, offer.lengths)
+    in_time = np.argsort(replay.ended_s)
     batches = Batches(
-        wait_s=seen.wait_s[in_time],
-        assembly_s=seen.assembly_s[in_time],
-        call_s=seen.call_s[in_time],
-        was_idle=seen.was_idle[in_time],
-        by_timer=((seen.batch_size < candidate.max_batch_size) & (candidate.max_queue_delay_s > 0))[in_time],
-        size=seen.batch_size[in_time],
-        expected_s=expected_service_s(bench, candidate, seen.batch_size, seen.batch_length)[in_time],
-        transit_s=seen.transit_s,
-        had_own_way=own_way(offer.arrival_s, seen.transit_s, seen.ended_s - seen.call_s - seen.assembly_s, seen.ended_s),
+        wait_s=replay.wait_s[in_time],
+        assembly_s=replay.assembly_s[in_time],
+        call_s=replay.call_s[in_time],
+        was_idle=replay.was_idle[in_time],
+        by_timer=((replay.batch_size < candidate.max_batch_size) & (candidate.max_queue_delay_s > 0))[in_time],
+        size=replay.batch_size[in_time],
+        expected_s=expected_service_s(site, candidate, replay.batch_size, replay.batch_length)[in_time],
+        transit_s=replay.transit_s,
+        had_own_way=own_way(
+            offer.arrival_s, replay.transit_s, replay.ended_s - replay.call_s - replay.assembly_s, replay.ended_s
+        ),
     )
     return Observed(
-        latency_s=seen.latency_s,
-        lag_s=seen.lag_s,
-        duration_s=seen.duration_s,
-        run_delay_s=seen.run_delay_s,
+        latency_s=replay.latency_s,
+        lag_s=replay.lag_s,
+        duration_s=replay.duration_s,
+        run_delay_s=replay.run_delay_s,
         batches=batches,
-        ended_s=seen.ended_s[in_time],
+        ended_s=replay.ended_s[in_time],
     )
 
 
-def _serve(measured: Profile, candidate: Candidate, folder: Path, requests: int) -> Serve:
-    variant = next(variant for variant in measured.variants if variant.id == candidate.variant)
+def _serve(site: SiteUnderLoad, candidate: Candidate, folder: Path, requests: int) -> Serve:
+    variant = site.variants[candidate.variant]
     path = folder / variant.path
     if not path.is_file():
         raise InputError(f"{path}: no such file; the profile names it for {candidate.variant}", hint="run advisor profile again")
     return Serve(
         path=str(path),
-        inputs=measured.model.inputs,
+        inputs=site.model.inputs,
         intra_op_num_threads=candidate.intra_op_num_threads,
         instances=candidate.instances,
         max_batch_size=candidate.max_batch_size,
         max_queue_delay_s=candidate.max_queue_delay_s,
         requests=requests,
-        seed=measured.settings.seed,
-        place=Place(
+        seed=site.settings.seed,
+        place=RunsOn(
             provider=variant.provider, provider_options=variant.provider_options, session_options=variant.session_options
         ),
     )
 
 
-def trial(measured: Profile, folder: Path) -> Calibration | None:
+def trial(measured: Profile, here: Site, folder: Path) -> Calibration | None:
     """Return what a server adds to the calls of the model as given, from a few seconds of light load; None where it would not show.
 
-    `folder` is that of the profile.
+    `here` is the site of this machine, `folder` that of the profile.
     """
-    as_given = next(variant.id for variant in measured.variants if variant.derived_from is None)
-    alone = [entry for entry in measured.measurements if _point(entry) == (as_given, 1, 1, 1) and entry.visits]
+    as_given = next(variant.id for variant in here.variants if variant.derived_from is None)
+    alone = [entry for entry in here.measurements if _point(entry) == (as_given, 1, 1, 1) and entry.visits]
     if not alone:
         return None
     call_s = statistics.median(visit_s for visit in alone[0].visits for visit_s in visit.latency_s)
     if call_s > LONGEST_TRIED_CALL_S:
         return None
     length = alone[0].sequence_length if len(measured.settings.sequence_lengths) else None
-    workload = OnlineWorkload(
-        name="trial",
-        traffic=Traffic(requests_per_s=min(TRIAL_UTILIZATION / call_s, TRIAL_REQUESTS_PER_S)),
-        slo=Slo(latency_s=1.0, quantile=0.5),
-        hardware=HardwareChoice(price_usd_per_hour={"local": 1.0}),
-        inputs=None if length is None else Inputs(sequence_length=SequenceLength(p50=length)),
-    )
-    bench = Bench(measured, workload, None)
+    site = loaded(measured, here, _light(min(TRIAL_UTILIZATION / call_s, TRIAL_REQUESTS_PER_S), length))
     configuration = Configuration(
         variant=as_given,
         intra_op_num_threads=1,
         instances=1,
-        max_batch_size=min(TRIAL_BATCH_SIZE, bench.grids[as_given, 1, 1].max_batch_size),
+        max_batch_size=min(TRIAL_BATCH_SIZE, site.grids[as_given, 1, 1].max_batch_size),
         max_queue_delay_s=0.0,
     )
-    prediction = predict(bench, configuration, 1, today_replicas=1)
+    prediction = predict(site, configuration, 1, today_replicas=1)
     tests = []
     for _ in range(TRIALS):
-        tests.append(serve_for_real(bench, prediction, folder, wanted_s=TRIAL_S))
+        tests.append(serve_for_real(site, prediction, folder, wanted_s=TRIAL_S))
         if tests[-1].generator_kept_up:
             break
     # Stalls of the machine are in what a request takes to its place in the queue, and a server here has them too.
     best = min(tests, key=attrgetter("generator_lag_p99_s"))
     if best.generator_lag_p99_s > LATEST_TRIAL_S:
         raise ModelError(
-            f"its generator was up to {seconds(best.generator_lag_p99_s)} late", hint="measure again on a quiet machine"
+            f"the load generator was up to {seconds(best.generator_lag_p99_s)} late", hint="measure again on a quiet machine"
         )
     return best.calibration
+
+
+def loaded(measured: Profile, here: Site, workload: OnlineWorkload, trace: Trace | None = None) -> SiteUnderLoad:
+    """Return a site of the profile under a workload, where nobody asks what it costs."""
+    free = Estimate(value=1.0, low=1.0, high=1.0, basis="assumed", source="no price is asked for")
+    place = Place(hardware=here.hardware, machine="", price_usd_per_hour=free, price_date=None, price_is_stale=False, carbon=None)
+    request = Request(
+        workload=workload, rules=(), profile_sha256="", profile_path=None, created=here.created, home=place, places=(place,)
+    )
+    return under_load(measured, request, trace).home
+
+
+def _light(requests_per_s: float, length: int | None) -> OnlineWorkload:
+    return OnlineWorkload(
+        name="trial",
+        traffic=Traffic(requests_per_s=requests_per_s),
+        slo=Slo(latency_s=1.0, quantile=0.5),
+        hardware=HardwareChoice(),
+        inputs=None if length is None else Inputs(sequence_length=SequenceLength(p50=length)),
+    )
 
 
 def _point(entry: Measurement) -> tuple[str, int, int, int]:

@@ -1,76 +1,67 @@
-"""The last step: what the advice says, served for real."""
+"""The last step: load tests of the recommendation and of the baseline."""
 
 from pathlib import Path
 
 import msgspec
 
 from advisor.decide.advice.advise import advise
+from advisor.decide.advice.sites import Request, under_load
 from advisor.decide.advice.wording import with_load_tests
 from advisor.decide.load_test.comparison import learned
-from advisor.decide.queue.site import Bench
 from advisor.errors import InputError
 from advisor.files.records import digest, sha256, write_record
+from advisor.measure.runtime.machine import read_machine
 from advisor.measure.timing.journal import Journal
 from advisor.measure.variants.making import Report
-from advisor.schema.advice import Advice, Candidate, LoadTest
-from advisor.schema.profile import Profile
+from advisor.schema.advice import Advice, Candidate, LoadTest, Prediction
+from advisor.schema.profile import Profile, Site
 from advisor.steps.advise import read_advice, read_profile, recorded, request_of, with_quality_on
 from advisor.steps.report import write_reports
 from advisor.steps.serve import serve_for_real
+from advisor.units import counted, parse_moment
 
 
 def verify(
     advice_path: Path, workload_path: Path | None, *, wanted_s: float, now: str, report: Report, rules_folder: Path | None = None
 ) -> Advice:
-    """Serve the recommendation and the baseline for real, and return the advice with what was seen, in the files too.
+    """Load-test the recommendation and the baseline; return the advice with what was observed, written to the files too.
 
     What is learned of service inside a server goes into the profile and the advice is made anew with it; a recommendation that changed
     is served in its turn. Each load test is on disk as soon as it has run: the same command goes on from there.
     """
-    advice = read_advice(advice_path)
-    profile_path = advice_path.parent / (advice.profile_path or "profile.json")
-    measured = read_profile(profile_path)
-    if sha256(profile_path) != advice.profile_sha256:
-        raise InputError(
-            f"{profile_path}: not the profile that {advice_path} was made from", hint="make the advice again: advisor advise"
-        )
-    if advice.workload.traffic.trace is not None and workload_path is None:
-        raise InputError(
-            f"{advice_path}: its traffic is a trace, which is not in the file", hint="name the workload file with -w"
-        )
-    told = advice.recommended or advice.nearest_miss
-    if told is not None and told.candidate.hardware not in ("local", measured.hardware):
-        raise InputError(
-            f"{advice_path}: it is to run on {told.candidate.hardware}, and this is {measured.hardware}",
-            hint=f"profile it there with --hardware {told.candidate.hardware}, merge, and verify there",
-        )
-    if advice.workload.hardware.prices is not None and workload_path is None:
-        raise InputError(f"{advice_path}: its prices are in a file beside the workload", hint="name the workload file with -w")
+    now = parse_moment(now)
+    advice, profile_path, measured = _read(advice_path, workload_path)
+    here = _here(measured, advice, advice_path)
     trace = recorded(advice.workload, workload_path) if workload_path else None
     journal, kept = _begun(advice_path, wanted_s)
 
+    def asked_of(known: Profile) -> Request:
+        return request_of(
+            advice.workload,
+            known,
+            profile_path,
+            workload_path=workload_path,
+            profile_sha256=digest(known),
+            now=now,
+            rules_folder=rules_folder,
+        )
+
     def serve(asked: Advice, known: Profile) -> tuple[LoadTest, ...]:
-        bench = Bench(known, asked.workload, trace)
-        told = [asked.recommended or asked.nearest_miss, asked.baseline]
-        for prediction in (entry for entry in told if entry is not None and entry.candidate not in kept):
-            report(0.0, wanted_s, f"serving {prediction.candidate.variant} for real")
-            journal.add(serve_for_real(bench, prediction, profile_path.parent, wanted_s=wanted_s))
-            kept[prediction.candidate] = journal.entries[-1]
-        return tuple(kept[candidate] for candidate in {entry.candidate: None for entry in told if entry is not None})
+        sites = under_load(known, asked_of(known), trace)
+        site_of = {site.hardware: site for site in (sites.home, *sites.allowed)}
+        served = {entry.candidate: entry for entry in _to_serve(asked) if entry.candidate.hardware in here}
+        for candidate, prediction in served.items():
+            if candidate not in kept:
+                report(0.0, wanted_s, f"serving {candidate.variant} for real")
+                site = site_of[candidate.hardware]
+                journal.add(serve_for_real(site, prediction, profile_path.parent, wanted_s=wanted_s))
+                kept[candidate] = journal.entries[-1]
+        return tuple(kept[candidate] for candidate in served)
 
     tests = serve(advice, measured)
-    measured = msgspec.structs.replace(measured, calibrations=learned(measured.calibrations, tests))
+    measured = _with_lessons(measured, tests)
     judged_on = {entry.quality.data_sha256 for entry in advice.variants if entry.quality is not None}
-    measured_there = with_quality_on(measured, judged_on)
-    request = request_of(
-        advice.workload,
-        profile_path,
-        workload_path=workload_path,
-        profile_sha256=digest(measured),
-        now=now,
-        rules_folder=rules_folder,
-    )
-    again = advise(measured_there, request, trace)
+    again = advise(with_quality_on(measured, judged_on), asked_of(measured), trace)
     tests = tuple({test.candidate: test for test in (*tests, *serve(again, measured))}.values())
     verified = with_load_tests(again, tests, before=advice)
     write_record(profile_path, measured)
@@ -79,6 +70,65 @@ def verify(
     if (advice_path.parent / "report.html").is_file():
         write_reports(verified, advice_path.parent)
     return verified
+
+
+def _to_serve(advice: Advice) -> list[Prediction]:
+    return [entry for entry in (advice.recommended or advice.nearest_miss, advice.baseline) if entry is not None]
+
+
+def _read(advice_path: Path, workload_path: Path | None) -> tuple[Advice, Path, Profile]:
+    """Return the advice and the profile that it was made from, with its place; raise InputError where this machine cannot replay it."""
+    advice = read_advice(advice_path)
+    profile_path = advice_path.parent / (advice.profile_path or "profile.json")
+    measured = read_profile(profile_path)
+    if sha256(profile_path) != advice.profile_sha256:
+        raise InputError(f"{profile_path}: not the profile that {advice_path} was made from", hint="run `advisor advise` again")
+    _check_files(advice, advice_path, workload_path)
+    return advice, profile_path, measured
+
+
+def _check_files(advice: Advice, advice_path: Path, workload_path: Path | None) -> None:
+    """Raise InputError where the advice stands on a file that it names and does not hold."""
+    if advice.workload.traffic.trace is not None and workload_path is None:
+        raise InputError(
+            f"{advice_path}: its traffic is a trace, which the file does not hold", hint="give the workload file with -w"
+        )
+    if advice.workload.hardware.prices is not None and workload_path is None:
+        raise InputError(f"{advice_path}: its prices are in a file beside the workload", hint="name the workload file with -w")
+
+
+def _here(measured: Profile, advice: Advice, advice_path: Path) -> set[str]:
+    """Return the sites that this machine is: as many cores of the same processor as measured there.
+
+    Raises InputError where what is to be served runs at another.
+    """
+    machine = read_machine()
+    here = {
+        site.hardware.id
+        for site in measured.sites
+        if (site.machine.cpu, site.machine.cores, site.machine.instruction_sets)
+        == (machine.cpu, machine.cores, machine.instruction_sets)
+    }
+    shown = advice.recommended or advice.nearest_miss
+    if shown is not None and shown.candidate.hardware not in here:
+        known = next((site for site in measured.sites if site.hardware.id == shown.candidate.hardware), None)
+        there = f"{known.machine.cpu} with {counted(known.machine.cores, 'core')}" if known else shown.candidate.hardware
+        raise InputError(
+            f"{advice_path}: to be served on {shown.candidate.hardware} ({there}), but this is a {machine.cpu} with "
+            f"{counted(machine.cores, 'core')}",
+            hint=f"profile it there with --hardware {shown.candidate.hardware}, merge, and verify there",
+        )
+    return here
+
+
+def _with_lessons(measured: Profile, tests: tuple[LoadTest, ...]) -> Profile:
+    """Return the profile with what the load tests taught of service inside a server, each at its site."""
+
+    def taught(site: Site) -> Site:
+        mine = tuple(test for test in tests if test.candidate.hardware == site.hardware.id)
+        return msgspec.structs.replace(site, calibrations=learned(site.calibrations, mine))
+
+    return msgspec.structs.replace(measured, sites=tuple(map(taught, measured.sites)))
 
 
 def _begun(advice_path: Path, wanted_s: float) -> tuple[Journal[LoadTest], dict[Candidate, LoadTest]]:

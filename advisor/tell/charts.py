@@ -9,7 +9,7 @@ from advisor.schema.model import ModelFacts
 from advisor.schema.record import Estimate, Record
 from advisor.tell import axes
 from advisor.tell.axes import Box, Label, Point, Scale, Tick
-from advisor.tell.options import Option, options
+from advisor.tell.options import Option, curves_shown, options
 
 COLOURS = 8  # the palette in the style of the page; a ninth variant starts over, told apart by its label
 MAX_SETTINGS = 3  # panels in a row
@@ -214,8 +214,8 @@ def _stairs(corners: Sequence[tuple[float, float]]) -> tuple[tuple[float, float]
 
 def latency_strip(advice: Advice) -> Strip:
     """Lay out the latency quantiles of what runs today and of what is advised, or of the nearest miss."""
-    told = [option for option in options(advice) if {"today", "recommended", "nearest miss"} & set(option.roles)]
-    shown = sorted(told, key=_today_first)
+    compared = [option for option in options(advice) if {"today", "recommended", "nearest miss"} & set(option.roles)]
+    shown = sorted(compared, key=_today_first)
     rows_of = [_quantiles(option.prediction, advice.workload.slo.quantile) for option in shown]
     width, top, row_height, header_height = 480.0, 24.0, 18.0, 28.0
     bottom = top + sum(header_height + row_height * len(rows) for rows in rows_of)
@@ -252,13 +252,13 @@ def _today_first(option: Option) -> bool:
 
 
 def _quantiles(prediction: Prediction, target: float) -> dict[str, Estimate]:
-    told = {
+    shown = {
         0.5: prediction.latency_p50_s,
         0.95: prediction.latency_p95_s,
         0.99: prediction.latency_p99_s,
         target: prediction.latency_slo_s,
     }
-    return {units.quantile(quantile): told[quantile] for quantile in sorted(told)}
+    return {units.quantile(quantile): shown[quantile] for quantile in sorted(shown)}
 
 
 # --- seconds per call over batch sizes -------------------------------------------------------------------------------------
@@ -266,12 +266,12 @@ def _quantiles(prediction: Prediction, target: float) -> dict[str, Estimate]:
 
 def service_panels(advice: Advice) -> tuple[Panel, ...]:
     """Lay out the shortest and the longest sequence length, each for the threads and instances that matter most."""
-    lengths = sorted({curve.sequence_length for curve in advice.service_curves if curve.sequence_length is not None})
+    lengths = sorted({curve.sequence_length for curve in curves_shown(advice) if curve.sequence_length is not None})
     told_lengths: list[int | None] = [*dict.fromkeys((*lengths[:1], *lengths[-1:]))] or [None]
     told_settings = sorted(_settings(advice)[:MAX_SETTINGS], key=_instances_first)
     facets = {
         (length, setting): [
-            curve for curve in advice.service_curves if curve.sequence_length == length and _setting(curve) == setting
+            curve for curve in curves_shown(advice) if curve.sequence_length == length and _setting(curve) == setting
         ]
         for length in told_lengths
         for setting in told_settings
@@ -329,9 +329,9 @@ def _setting(of: ServiceCurve) -> Setting:
 
 def _settings(advice: Advice) -> list[Setting]:
     """Return the settings that were measured, those of the advice and of today first."""
-    measured = dict.fromkeys(_setting(curve) for curve in advice.service_curves)
-    told = [prediction.candidate for prediction in (advice.recommended, advice.nearest_miss, advice.baseline) if prediction]
-    first = dict.fromkeys((candidate.intra_op_num_threads, candidate.instances) for candidate in told)
+    measured = dict.fromkeys(_setting(curve) for curve in curves_shown(advice))
+    candidates = [prediction.candidate for prediction in (advice.recommended, advice.nearest_miss, advice.baseline) if prediction]
+    first = dict.fromkeys((candidate.intra_op_num_threads, candidate.instances) for candidate in candidates)
     return [*(setting for setting in first if setting in measured), *(setting for setting in measured if setting not in first)]
 
 
@@ -346,8 +346,8 @@ def _batch_axis(curves: Sequence[ServiceCurve], *, start: float, end: float) -> 
     low, high = (sizes[0], sizes[-1]) if len(sizes) > 1 else (sizes[0] / 2, sizes[0] * 2)
     scale = Scale(low=low, high=high, start=start, end=end, logarithmic=True)
     powers = [2.0**exponent for exponent in range(int(sizes[-1]).bit_length()) if 2**exponent >= low]
-    told = sizes if len(sizes) <= axes.MAX_TICKS else axes.thinned(powers)
-    return scale, tuple(Tick(at=axes.place(scale, size), label=units.number(size)) for size in told)
+    marked = sizes if len(sizes) <= axes.MAX_TICKS else axes.thinned(powers)
+    return scale, tuple(Tick(at=axes.place(scale, size), label=units.number(size)) for size in marked)
 
 
 def _path(curve: ServiceCurve, x_scale: Scale, y_scale: Scale) -> tuple[Point, ...]:

@@ -1,4 +1,4 @@
-"""What was found in a model, and what a profile holds, as plain text for a terminal."""
+"""The facts of a model, and what a profile holds, as plain text for a terminal."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import msgspec
 
 from advisor import units
 from advisor.schema.model import ModelFacts, ModelInput
-from advisor.schema.profile import Profile
+from advisor.schema.profile import Profile, Site
 
-OPERATORS_TOLD = 8
+MAX_OPERATORS = 8
 
 
 def render_facts(facts: ModelFacts, format_: str) -> str:
@@ -38,18 +38,22 @@ def render_facts(facts: ModelFacts, format_: str) -> str:
 
 
 def profile_line(profile: Profile, path: Path) -> str:
-    """Return one line on what a profile holds, ending in a newline."""
-    visits = [visit for entry in profile.measurements for visit in entry.visits]
-    calls = sum(len(visit.latency_s) for visit in visits)
-    noise = f", noise floor {units.percent(profile.noise_fraction)}" if profile.noise_fraction is not None else ""
+    """Describe what each site of a profile holds, a line each, ending in a newline."""
+    return "".join(f"{path}: {_site(site, is_only=len(profile.sites) == 1)}\n" for site in profile.sites)
+
+
+def _site(site: Site, *, is_only: bool) -> str:
+    calls = sum(len(visit.latency_s) for entry in site.measurements for visit in entry.visits)
+    noise = f", noise floor {units.percent(site.noise_fraction)}" if site.noise_fraction is not None else ""
+    where = "" if is_only else f"{site.hardware.id}, "
     return (
-        f"{path}: {len(profile.variants)} variants, {len(profile.measurements)} points, {calls:,} calls "
-        f"in {units.seconds(profile.measuring_s)}{noise}\n"
+        f"{where}{len(site.variants)} variants, {len(site.measurements)} points, {calls:,} calls "
+        f"in {units.seconds(site.measuring_s)}{noise}"
     )
 
 
 def _flop(value: float | None) -> str:
-    return "flop unknown" if value is None else f"{units.count(value)}flop"
+    return "FLOP unknown" if value is None else f"{units.count(value)}FLOP"
 
 
 def _activations(facts: ModelFacts) -> str:
@@ -74,11 +78,11 @@ def _input(entry: ModelInput) -> str:
 
 def _operators(facts: ModelFacts) -> list[str]:
     total = facts.flop_per_item or 0.0
-    lines = [f"{'operator':<24}{'count':>6}{'flop':>10}{'share':>11}{'activations':>14}{'weights':>11}"]
-    for entry in facts.operators[:OPERATORS_TOLD]:
+    lines = [f"{'operator':<24}{'count':>6}{'FLOP':>10}{'share':>11}{'activations':>14}{'weights':>11}"]
+    for entry in facts.operators[:MAX_OPERATORS]:
         share = units.percent(entry.flop_per_item / total) if entry.flop_per_item is not None and total > 0 else "?"
         flop = "unknown" if entry.flop_per_item is None else units.count(entry.flop_per_item)
         sizes = f"{units.size(entry.activation_bytes_per_item):>14}{units.size(entry.weight_bytes):>11}"
         lines.append(f"{entry.type[:23]:<24}{entry.count:>6}{flop:>10}{share:>11}{sizes}")
-    left = len(facts.operators) - OPERATORS_TOLD
+    left = len(facts.operators) - MAX_OPERATORS
     return [*lines, f"  and {left} more operator types (--format json lists all)"] if left > 0 else lines

@@ -1,11 +1,11 @@
-"""The catalogue and its prices, for a terminal."""
+"""The catalog and its prices, for a terminal."""
 
 from collections.abc import Callable
 
 from advisor import units
 from advisor.schema.catalog import Hardware, Price
 
-MOST_LEFT_OUT_TOLD = 5
+MAX_LEFT_OUT = 5
 
 
 def listing(devices: tuple[Hardware, ...], prices: tuple[Price, ...]) -> str:
@@ -22,7 +22,7 @@ def listing(devices: tuple[Hardware, ...], prices: tuple[Price, ...]) -> str:
 
 
 def details(device: Hardware, prices: tuple[Price, ...], stale: set[str]) -> str:
-    """Return all that is known of a device, each number with its source; prices of a `stale` day are marked."""
+    """Describe a device, each number with its source; prices of a `stale` day are marked."""
     source = {number: f"{entry.what}, {entry.date}" for entry in device.sources for number in entry.covers}
     numbers: dict[str, tuple[float | None, Callable[[float], str]]] = {
         "year": (device.year, _whole),
@@ -42,8 +42,8 @@ def details(device: Hardware, prices: tuple[Price, ...], stale: set[str]) -> str
     for usd, price in sorted(offers(device, prices), key=lambda entry: entry[0]):
         old = ", old" if price.date in stale else ""
         lines.append(
-            f"  {units.usd(usd)}/h a device: {price.instance}, {price.provider} {price.region}, {price.term} "
-            f"of {price.date}{old}  [{price.source}]"
+            f"  {units.usd(usd)}/h per device: {price.instance}, {price.provider} {price.region}, {price.term}, "
+            f"{price.date}{old}  [{price.source}]"
         )
     return "\n".join(lines)
 
@@ -68,11 +68,11 @@ def price_table(prices: tuple[Price, ...], stale: set[str]) -> str:
 
 
 def imported(count: int, left_out: tuple[str, ...], book: str) -> str:
-    """Return what was taken over, and the first of what was not."""
-    lines = [f"{units.counted(count, 'price')} taken over into {book}"]
+    """Describe what was imported, and the first of what was not."""
+    lines = [f"{units.counted(count, 'price')} imported into {book}"]
     if left_out:
         lines.append(f"{units.counted(len(left_out), 'price')} left out:")
-        lines.extend(f"  {entry}" for entry in left_out[:MOST_LEFT_OUT_TOLD])
+        lines.extend(f"  {entry}" for entry in left_out[:MAX_LEFT_OUT])
     return "\n".join(lines)
 
 

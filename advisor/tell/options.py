@@ -1,6 +1,6 @@
 """Which configurations the report compares, and the parts they play in it."""
 
-from advisor.schema.advice import Advice, Candidate, Prediction
+from advisor.schema.advice import Advice, Candidate, Prediction, ServiceCurve
 from advisor.schema.record import Record
 
 
@@ -14,7 +14,7 @@ class Option(Record, frozen=True, kw_only=True):
 
 
 def options(advice: Advice) -> tuple[Option, ...]:
-    """Return every configuration that the report speaks of, once, the cheapest first."""
+    """Return every configuration that the report names, once, the cheapest first."""
     parts = [("today", advice.baseline), ("recommended", advice.recommended), ("nearest miss", advice.nearest_miss)]
     parts += [("tie", prediction) for prediction in advice.ties]
     parts += [("quality not measured", advice.unproven)]
@@ -34,6 +34,13 @@ def options(advice: Advice) -> tuple[Option, ...]:
         )
         for number, prediction in enumerate(sorted(predictions.values(), key=_cost_then_latency), start=1)
     )
+
+
+def curves_shown(advice: Advice) -> tuple[ServiceCurve, ...]:
+    """Return the measured curves of one machine: of the one that the advice is to run on, if it was measured, else of the first."""
+    subject = advice.recommended or advice.nearest_miss or advice.baseline
+    wanted = [curve for curve in advice.service_curves if curve.hardware == subject.candidate.hardware]
+    return tuple(wanted or (curve for curve in advice.service_curves if curve.hardware == advice.sites[0].hardware))
 
 
 def _cost_then_latency(prediction: Prediction) -> tuple[float, float]:

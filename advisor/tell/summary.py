@@ -1,4 +1,4 @@
-"""The answer in five lines, for a terminal and the log of a pipeline."""
+"""The advice in five lines, for a terminal and the log of a pipeline."""
 
 from advisor import units
 from advisor.schema.advice import Advice, LoadTest, OfflineAdvice, Prediction
@@ -11,17 +11,17 @@ from advisor.tell.words.tables import ground
 def summary(advice: Advice | OfflineAdvice) -> str:
     """Return five lines: what to do, its cost, its latency against the target, its quality, its risk; no newline at the end.
 
-    A line more for each kind of hardware where there is a choice. Of a batch job it is three: what to do, its cost, its time against the
+    One more line for each kind of hardware if there is a choice. For a batch job three lines: what to do, its cost, its time against the
     deadline.
     """
     if isinstance(advice, OfflineAdvice):
         return _offline(advice)
-    told = advice.recommended or advice.nearest_miss
+    shown = advice.recommended or advice.nearest_miss
     lines = (
         advice.headline,
-        f"cost     {_cost(advice, told)}",
-        f"latency  {_latency(advice, told)}",
-        f"quality  {_quality(advice, told)}",
+        f"cost     {_cost(advice, shown)}",
+        f"latency  {_latency(advice, shown)}",
+        f"quality  {_quality(advice, shown)}",
         f"risk     {_risk(advice)}",
     )
     # A name from the user may hold a line break.
@@ -30,8 +30,8 @@ def summary(advice: Advice | OfflineAdvice) -> str:
 
 def full_summary(advice: Advice | OfflineAdvice) -> str:
     """Return the summary, and a paragraph for each load test where there were any; no newline at the end."""
-    seen = load_tests(advice) if isinstance(advice, Advice) else ""
-    return "\n".join(part for part in (summary(advice), seen) if part)
+    tests = load_tests(advice) if isinstance(advice, Advice) else ""
+    return "\n".join(part for part in (summary(advice), tests) if part)
 
 
 def _ranking(advice: Advice) -> list[str]:
@@ -42,62 +42,62 @@ def _ranking(advice: Advice) -> list[str]:
         kept = "kept" if best.meets_slo else "missed"
         lines.append(
             f"{rank:2}  {place.hardware:<14} {ground(place):<9} {best.candidate.replicas} x {best.candidate.variant}, "
-            f"{_told(best.cost_usd_per_hour, units.usd_per_hour)}{age}, "
-            f"{units.quantile(advice.workload.slo.quantile)} {_told(best.latency_slo_s, units.seconds)}: {kept}"
+            f"{_text(best.cost_usd_per_hour, units.usd_per_hour)}{age}, "
+            f"{units.quantile(advice.workload.slo.quantile)} {_text(best.latency_slo_s, units.seconds)}: {kept}"
         )
     return lines
 
 
 def _offline(advice: OfflineAdvice) -> str:
-    told = advice.recommended or advice.nearest_miss
+    shown = advice.recommended or advice.nearest_miss
     deadline = f"deadline {units.seconds(advice.workload.offline.deadline_s)}"
-    if told is None:
+    if shown is None:
         return f"{advice.headline}\ntime     not predicted, {deadline}"
-    kept = "kept" if told.meets_deadline else "missed"
+    kept = "kept" if shown.meets_deadline else "missed"
     lines = (
         advice.headline,
-        f"cost     {_told(told.cost_usd, units.usd)}",
-        f"time     {_told(told.duration_s, units.seconds)}, {deadline}: {kept}",
+        f"cost     {_text(shown.cost_usd, units.usd)}",
+        f"time     {_text(shown.duration_s, units.seconds)}, {deadline}: {kept}",
     )
     return "\n".join(" ".join(part for part in line.splitlines() if part) for line in lines)
 
 
-def _told(estimate: Estimate, format_: Format) -> str:
+def _text(estimate: Estimate, format_: Format) -> str:
     return as_text(figure(estimate, format_))
 
 
-def _cost(advice: Advice, told: Prediction | None) -> str:
-    if told is None:
-        return f"today {_told(advice.baseline.cost_usd_per_hour, units.usd_per_hour)}; nothing to compare it with"
-    cost = _told(told.cost_usd_per_hour, units.usd_per_hour)
+def _cost(advice: Advice, shown: Prediction | None) -> str:
+    if shown is None:
+        return f"today {_text(advice.baseline.cost_usd_per_hour, units.usd_per_hour)}; nothing to compare it with"
+    cost = _text(shown.cost_usd_per_hour, units.usd_per_hour)
     if advice.outcome == "keep":
         return f"{cost}, as today"
     if advice.saving is None:
         return cost
-    return f"{cost}, saves {_told(advice.saving.usd_per_year, units.usd_per_year)}"
+    return f"{cost}, saves {_text(advice.saving.usd_per_year, units.usd_per_year)}"
 
 
-def _latency(advice: Advice, told: Prediction | None) -> str:
+def _latency(advice: Advice, shown: Prediction | None) -> str:
     slo = advice.workload.slo
     target = f"target {units.seconds(slo.latency_s)}"
-    if told is None:
+    if shown is None:
         return f"{units.quantile(slo.quantile)} not predicted, {target}"
-    kept = "kept" if told.meets_slo else "missed"
-    return f"{units.quantile(slo.quantile)} {_tail(told.latency_slo_s, told.utilization_fraction)}, {target}: {kept}"
+    kept = "kept" if shown.meets_slo else "missed"
+    return f"{units.quantile(slo.quantile)} {_tail(shown.latency_slo_s, shown.utilization_fraction)}, {target}: {kept}"
 
 
 def _tail(latency_s: Estimate, utilization: Estimate) -> str:
     return as_text(tail(latency_s, units.seconds, utilization))
 
 
-def _quality(advice: Advice, told: Prediction | None) -> str:
+def _quality(advice: Advice, shown: Prediction | None) -> str:
     floor = advice.workload.quality
-    limit = f"at most {units.points(floor.max_drop)} of {floor.metric} allowed" if floor else "no floor set"
-    if told is not None and told.candidate.variant == advice.baseline.candidate.variant:
+    limit = f"allowed: at most {units.points(floor.max_drop)} of {floor.metric}" if floor else "no floor set"
+    if shown is not None and shown.candidate.variant == advice.baseline.candidate.variant:
         return f"as today, {limit}"
-    if told is None or told.quality_drop is None:
+    if shown is None or shown.quality_drop is None:
         return f"drop not measured, {limit}"
-    return f"drop {_told(told.quality_drop, units.points)}, {limit}"
+    return f"drop {_text(shown.quality_drop, units.points)}, {limit}"
 
 
 def _risk(advice: Advice) -> str:
@@ -110,7 +110,7 @@ def _risk(advice: Advice) -> str:
 
 
 def load_tests(advice: Advice) -> str:
-    """Return what the load tests saw beside what was predicted, a paragraph each; no newline at the end."""
+    """Return what the load tests observed and what was predicted, a paragraph each; no newline at the end."""
     return "\n".join(line for test in advice.load_tests for line in _load_test(test, advice))
 
 
@@ -119,20 +119,19 @@ def _load_test(test: LoadTest, advice: Advice) -> tuple[str, ...]:
     cores = setting(candidate.instances, candidate.intra_op_num_threads)
     load = f"{test.requests:,} requests at {units.rate(test.offered_requests_per_s)}"
     kept = "target kept" if test.meets_slo else "target MISSED"
-    valid = "" if test.generator_kept_up else "; NOT VALID, the generator could not keep up"
-    said = test.expected
+    valid = "" if test.generator_kept_up else "; NOT VALID, the load generator could not keep up"
+    expected = test.expected
     rows = (
-        ("p50", _told(said.latency_p50_s, units.seconds), test.latency_p50_s),
-        ("p95", _told(said.latency_p95_s, units.seconds), test.latency_p95_s),
-        ("p99", _tail(said.latency_p99_s, said.utilization_fraction), test.latency_p99_s),
+        ("p50", _text(expected.latency_p50_s, units.seconds), test.latency_p50_s),
+        ("p95", _text(expected.latency_p95_s, units.seconds), test.latency_p95_s),
+        ("p99", _tail(expected.latency_p99_s, expected.utilization_fraction), test.latency_p99_s),
     )
     return (
         f"served   {candidate.variant}, {cores}, batches of up to {candidate.max_batch_size}, 1 of {candidate.replicas}: {load}",
         *(
-            f"  {name}    {units.seconds(seen.value)} ({units.interval(seen.value, seen.low, seen.high, units.seconds)}), "
-            f"expected {expected}"
-            for name, expected, seen in rows
+            f"  {name}    {units.seconds(it.value)} ({units.interval(it.value, it.low, it.high, units.seconds)}), expected {before}"
+            for name, before, it in rows
         ),
-        f"  busy   {units.percent(test.utilization_fraction)}, expected {units.percent(said.utilization_fraction.value)}",
+        f"  busy   {units.percent(test.utilization_fraction)}, expected {units.percent(expected.utilization_fraction.value)}",
         f"  {units.quantile(slo.quantile)} within {units.seconds(slo.latency_s)}: {kept}{valid}",
     )

@@ -16,14 +16,17 @@ from advisor.files.catalog import (
     age_days,
     carbon_of,
     is_stale,
+    machine_as_hardware,
     numbers_of,
     read_carbon,
     read_hardware,
     read_prices,
+    read_processors,
     read_public_measurements,
     read_token_prices,
 )
 from advisor.schema.catalog import Hardware
+from advisor.schema.profile import Machine
 
 CATALOGUE = Path(__file__).parents[2] / "advisor" / "catalog"
 DEVICES = read_hardware()
@@ -177,9 +180,44 @@ def test_a_price_is_stale_after_ninety_days() -> None:
     assert 31 == age_days("2026-07", "2026-08-01")
 
 
+@pytest.mark.parametrize("now", ["20260801T000000", "2026-08-01T00:00:00+00:00", "2026-W31-6"])
+def test_the_age_of_a_price_does_not_depend_on_how_the_time_is_written(now: str) -> None:
+    assert 31 == age_days("2026-07-01", now)
+
+
 def test_carbon_is_known_of_countries_and_of_regions_of_a_cloud() -> None:
     country, region = carbon_of("FRA"), carbon_of("europe-west9", "gcp")
 
     assert country is not None and country.provider is None and 20 < country.grams_co2e_per_kwh < 120
     assert region is not None and 34 == region.grams_co2e_per_kwh
     assert carbon_of("europe-west9", "aws") is None
+
+
+def machine(cpu: str, *instruction_sets: str) -> Machine:
+    return Machine(cpu=cpu, cores=2, memory_bytes=2**33, instruction_sets=instruction_sets, system="Linux")
+
+
+def test_a_machine_has_rates_by_its_instruction_sets() -> None:
+    zen4 = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16")
+    cases = {
+        "nothing known": machine("a processor"),
+        "Haswell": machine("Intel", "avx2"),
+        "Zen 4": machine("AMD EPYC 9R14", *zen4),
+        "Zen 5": machine("AMD EPYC 9R45", *zen4, "avx_vnni"),
+        "Cooper Lake": machine("Intel", *zen4),
+        "Sapphire Rapids": machine("Intel", *zen4, "avx_vnni", "amx_bf16", "amx_int8"),
+    }
+
+    rates = {name: machine_as_hardware(it, read_processors()).peak_flop_per_s for name, it in cases.items()}
+
+    ascending = ("nothing known", "Haswell", "Cooper Lake")
+    assert sorted(rates[name]["fp32"] for name in ascending) == [rates[name]["fp32"] for name in ascending]
+    # AMD's Zen 4 takes two passes for 512 bits, its Zen 5 one, as Intel's processors do.
+    assert rates["Zen 5"] == rates["Cooper Lake"] == {name: 2 * rate for name, rate in rates["Zen 4"].items()}
+    assert rates["Sapphire Rapids"]["int8"] > rates["Zen 5"]["int8"]
+
+
+def test_every_number_of_a_machine_has_a_source() -> None:
+    made = machine_as_hardware(machine("Intel", "avx2"), read_processors())
+
+    assert numbers_of(made) == {name for source in made.sources for name in source.covers}

@@ -15,9 +15,11 @@ from advisor.files.places import all_prices, places
 from advisor.files.price_book import guarded, import_prices, read_price_book
 from advisor.files.token_book import import_token_prices
 from advisor.schema.catalog import Price, Term
-from advisor.schema.workload import HardwareChoice
-from tests.profiles import NOW, workload
+from advisor.schema.profile import Site
+from advisor.schema.workload import Baseline, HardwareChoice
+from tests.profiles import NOW, on, power_law, profile, workload
 
+SITES = profile(power_law(0.01)).sites
 OWN = "provider,region,instance,term,usd_per_hour,date,source\n"
 
 
@@ -30,8 +32,10 @@ def allowing(*names: str, **more: object) -> HardwareChoice:
     return HardwareChoice(allowed=names, price_usd_per_hour={"local": 1.0}, **more)  # type: ignore[arg-type]
 
 
-def find(choice: HardwareChoice, folder: Path = Path()) -> tuple:  # type: ignore[type-arg]
-    return places(msgspec.structs.replace(workload(), hardware=choice), folder / "w.yaml", now=NOW)
+def find(choice: HardwareChoice, folder: Path = Path(), sites: tuple[Site, ...] = SITES) -> tuple:  # type: ignore[type-arg]
+    """Return the places that the workload allows beside the profiled machine, and what has no price."""
+    found = places(msgspec.structs.replace(workload(), hardware=choice), folder / "w.yaml", sites, now=NOW)
+    return tuple(place for place in found.allowed if place.hardware.id != "local"), found.exclusions
 
 
 def price(term: Term, usd: float, *, region: str = "r", instance: str = "m") -> Price:
@@ -76,6 +80,31 @@ def test_the_users_own_price_of_a_device_beats_any_list() -> None:
     (found,), _ = find(choice)
 
     assert (0.1, None) == (found.price_usd_per_hour.value, found.price_date)
+
+
+def test_to_a_workload_local_is_the_machine_of_the_profile_whatever_it_is_called() -> None:
+    there = (on(profile(power_law(0.01)), read_device("c7i.xlarge")),)
+
+    found = places(workload(), None, there, now=NOW)
+
+    assert ("c7i.xlarge", 1.0) == (found.home.hardware.id, found.home.price_usd_per_hour.value)
+    assert (found.home,) == found.allowed
+
+
+def test_today_may_run_on_any_site_of_the_profile() -> None:
+    sites = (*SITES, on(profile(power_law(0.01)), read_device("c7i.xlarge")))
+    asked = msgspec.structs.replace(workload(), baseline=Baseline(hardware="c7i.xlarge"))
+
+    found = places(asked, None, sites, now=NOW)
+
+    assert ("c7i.xlarge", ["local"]) == (found.home.hardware.id, [place.hardware.id for place in found.allowed])
+
+
+def test_a_machine_of_today_without_a_price_is_refused_with_the_key() -> None:
+    asked = msgspec.structs.replace(workload(), hardware=HardwareChoice(price_usd_per_hour={"t4": 0.1}))
+
+    with pytest.raises(InputError, match=r"hardware.price_usd_per_hour: no price for 'local'"):
+        places(asked, None, SITES, now=NOW)
 
 
 def test_an_imported_price_is_known_to_every_command_and_replaces_an_earlier_one(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from advisor.files.records import check_writable, read_json, read_yaml, sha256, 
 from advisor.schema.advice import Advice
 from advisor.schema.catalog import Scheme
 from advisor.schema.profile import Profile
+from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.workload import Workload
-from tests.profiles import power_law, profile
+from tests.profiles import power_law, profile, with_site
 
 WORKLOAD = """
 name: a test
@@ -281,11 +282,17 @@ def test_a_file_ends_in_a_newline_and_reads_line_by_line():
         ("not a file that this version of advisor wrote", b"{}"),
         ("not a file that this version of advisor wrote", b"\xff\xfe"),
         ("not a file that this version of advisor wrote", b'{"schema_version": "1"}'),
-        ("not a file that this version of advisor wrote", b'{"schema_version": 2, "x": ' + b"[" * 100_000),
+        (
+            "not a file that this version of advisor wrote",
+            f'{{"schema_version": {SCHEMA_VERSION}, "x": '.encode() + b"[" * 100_000,
+        ),
         ("not a file that this version of advisor wrote", to_json(MEASURED)[:-20]),
         ("not a file that this version of advisor wrote", to_json(MEASURED).replace(b'"created"', b'"creator"')),
-        ("schema version 99, this advisor reads 2", to_json(MEASURED).replace(b'"schema_version": 2', b'"schema_version": 99')),
-        ("schema version 0, this advisor reads 2", b'{"schema_version": 0, "of": "another time"}'),
+        (
+            f"schema version 99, but this advisor reads {SCHEMA_VERSION}",
+            to_json(msgspec.structs.replace(MEASURED, schema_version=99)),
+        ),
+        (f"schema version 0, but this advisor reads {SCHEMA_VERSION}", b'{"schema_version": 0, "of": "another time"}'),
     ],
 )
 def test_what_advisor_did_not_write_is_refused_with_the_command_that_would(tmp_path, said, content):
@@ -387,8 +394,8 @@ def test_a_place_that_can_be_written_is_left_as_it_is(tmp_path, name):
 
 
 def test_a_text_that_no_file_can_hold_is_refused():
-    with pytest.raises(InputError, match="is not text that a file can hold"):
-        to_json(msgspec.structs.replace(MEASURED, created="\udcff"))
+    with pytest.raises(InputError, match="cannot be encoded as text"):
+        to_json(with_site(MEASURED, created="\udcff"))
 
 
 def test_the_digest_is_that_of_the_bytes(tmp_path):

@@ -48,6 +48,7 @@ EVERYTHING = {
     },
     "quality": {"max_drop": "1 %", "metric": "accuracy", "data": "data.npz", "max_slice_drop": "2 %", "calibration": "other.npz"},
     "baseline": {
+        "hardware": "local",
         "variant": "fp32",
         "max_batch_size": 1,
         "max_queue_delay_s": 0,
@@ -315,7 +316,7 @@ def test_advice_on_a_batch_job_says_what_it_has_no_use_for(folder):
 @settings(deadline=None, max_examples=60)
 @given(st.sets(st.sampled_from(sorted(OPTIONAL - {"traffic", "traffic.requests_per_s"}))))
 def test_whatever_is_left_out_of_a_workload_it_can_be_classified(tmp_path_factory, gone):
-    path = write(tmp_path_factory.mktemp("part"), without(pruned(EVERYTHING, gone), "hardware.prices"))
+    path = write(tmp_path_factory.mktemp("part"), pruned(without(EVERYTHING, "hardware.prices"), gone))
 
     assert "everything" == classify_file(path, None, now=NOW).workload
 
@@ -513,9 +514,7 @@ def test_name_and_traffic_are_enough_to_be_classified(folder):
 def test_two_targets_in_one_file_are_not_chosen_between(folder, refusals):
     faults = refusals(EVERYTHING, *ADVISING)
 
-    assert {"w.yaml: slo, offline: two targets, and advisor advise, profile -w and recommend answer for one"} == set(
-        faults.values()
-    )
+    assert {"w.yaml: slo, offline: two targets, but advisor advise, profile -w and recommend take one"} == set(faults.values())
     assert classify_file(folder / "w.yaml", None, now=NOW)
 
 
@@ -543,7 +542,7 @@ def test_advice_in_its_file_says_on_what_it_is(folder):
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(1, 500), min_size=100, max_size=240))
-def test_the_lengths_of_a_trace_are_told_by_its_quantiles(folder, lengths):
+def test_the_lengths_of_a_trace_are_reported_by_its_quantiles(folder, lengths):
     rows = "".join(f"{index / 10},{length}\n" for index, length in enumerate(lengths))
     (folder / "lengths.csv").write_text(f"arrival_s,sequence_length\n{rows}")
     tree = having(without(instead("a trace"), "offline", "inputs", "lifecycle"), {"traffic.trace": "lengths.csv"})
@@ -569,3 +568,15 @@ def keys_in_the_readme():
 
 def test_the_readme_has_a_row_for_every_key_and_for_no_other():
     assert sorted(LEAVES) == sorted(keys_in_the_readme())
+
+
+def keys_in_the_help():
+    """The keys that `advisor classify --help` lists: a part, then its keys, over lines that are indented further."""
+    text = CliRunner().invoke(cli, ["classify", "--help"]).output.split("Keys of the workload file")[1]
+    for line in re.sub(r",\n {6}", ", ", re.sub(r"\n {6}", " ", text)).splitlines()[1:]:
+        part, _, names = line.strip().rpartition(": ")
+        yield from (f"{part}.{name}".lstrip(".") for name in re.split(r",\s+", names))
+
+
+def test_the_help_of_classify_names_every_key():
+    assert sorted(LEAVES) == sorted(keys_in_the_help())

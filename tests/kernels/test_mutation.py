@@ -7,41 +7,45 @@ import importlib.util
 import os
 import subprocess
 import sys
+from functools import cache
 from importlib import resources
 
 import numpy as np
 import pytest
 
 from advisor.kernels import pareto, queue_sim, reference, search
+from advisor.kernels.columns import Columns
 
-FUNCTION = {"queue_sim": "simulate_queue", "search": "scan_candidates", "pareto": "non_dominated"}
 MUTATIONS = {
     "queue_sim-last-full-batch-waits": ("if full <= requests:", "if full < requests:"),
     "queue_sim-arrival-at-the-start-is-left-behind": ("arrival_s[end] <= start_s", "arrival_s[end] < start_s"),
     "queue_sim-last-request-sets-the-padding": ("max(largest, size_class[end])", "size_class[end]"),
     "queue_sim-a-later-server-is-taken": ("free_at_s[child + 1] < free_at_s[child]", "free_at_s[child + 1] > free_at_s[child]"),
-    "search-exactly-busy-is-stable": ("spare > 0 ? usd", "spare >= 0 ? usd"),
-    "search-waiting-until-the-target-is-cut": ("wait_s <= p.room", "wait_s < p.room"),
-    "search-the-last-of-equals-is-taken": ("if usd[share] < best_usd:", "if usd[share] <= best_usd:"),
-    "search-queue-at-the-target-is-cut": ("p.queue_s <= served", "p.queue_s < served"),
+    "queue_sim-late-is-at-the-target": ("+ watch.transit_s[i] > watch.target_s", "+ watch.transit_s[i] >= watch.target_s"),
+    "queue_sim-one-fewer-may-be-late": ("return watch.allowed >= 0", "return watch.allowed > 0"),
+    "queue_sim-the-warm-up-counts": ("range(max(oldest, watch.warm_up), end)", "range(oldest, end)"),
+    "search-exactly-busy-is-stable": ("low = <Py_ssize_t>row.load + 1", "low = <Py_ssize_t>ceil(row.load)"),
+    "search-waiting-until-the-target-is-cut": ("row.fill_s * replicas) <= row.room_s", "row.fill_s * replicas) < row.room_s"),
+    "search-queue-at-the-target-is-cut": ("row.queue_s <= (", "row.queue_s < ("),
+    "search-one-replica-less-than-the-closed-form-says": ("high = <Py_ssize_t>enough", "high = <Py_ssize_t>enough - 1"),
+    "search-equals-are-listed-backwards": ('np.argsort(usd, kind="stable")', 'np.argsort(-usd, kind="stable")[::-1]'),
+    "search-the-upper-end-of-a-range-is-left-out": ("while price * last > up_to_usd:", "while price * last >= up_to_usd:"),
+    "search-the-lower-end-of-a-range-is-listed": ("while price * first <= above_usd:", "while price * first < above_usd:"),
     "pareto-equal-coordinates-protect": ("work.points[a, k] > work.points[b, k]", "work.points[a, k] >= work.points[b, k]"),
     "pareto-equals-stand-for-each-other": ("(ranked[1:] != ranked[:-1]).any(axis=1)", "(ranked[1:] != ranked[:-1]).all(axis=1)"),
-    "pareto-a-step-at-the-same-place-protects": ("work.second[low] <= second", "work.second[low] < second"),
-    "pareto-steps-that-are-beaten-stay": ("work.second[work.right] >= second", "work.second[work.right] < second"),
+    "pareto-a-step-at-the-same-place-protects": ("steps->second[low] <= second", "steps->second[low] < second"),
+    "pareto-steps-that-are-beaten-stay": (
+        "steps->second[steps->right] >= second",
+        "steps->second[steps->right] < second",
+    ),
+    "pareto-a-guard-beats-its-equals": ("+ g] < point[k]", "+ g] <= point[k]"),
 }
 
 
-def random_input(kernel, rng):
-    """Return valid arguments of the kernel on a coarse grid, where ties are many."""
-    if kernel == "pareto":
-        return {"points": rng.integers(0, 4, (rng.integers(1, 40), rng.integers(2, 5))).astype(float)}
+def random_queue(rng):
+    """Return arguments of simulate_queue on a coarse grid, where ties are many, and what else keeps_target asks for."""
     n = rng.integers(1, 12)
-    if kernel == "search":
-        load = rng.integers(0, 9, n) / 2
-        columns = (rng.integers(0, 5, n) / 4, load, load, *(rng.integers(0, 5, (4, n)) / 4))
-        counts = (rng.integers(1, 9, n), np.zeros(n, dtype=np.intp), rng.integers(1, 3, n))
-        return {"columns": (*columns, *counts), "delay_s": np.array([0.25, 0.5]), "latency_target_s": 1.0}
-    return {
+    queue = {
         "arrival_s": np.cumsum(rng.integers(0, 4, n) / 8),
         "size_class": rng.integers(0, 3, n),
         "service_s": rng.integers(1, 9, (rng.integers(1, 4), 3)) / 8,
@@ -49,18 +53,71 @@ def random_input(kernel, rng):
         "instances": int(rng.integers(1, 5)),
         "max_queue_delay_s": rng.integers(0, 4) / 8,
     }
+    watch = {
+        "transit_s": rng.integers(0, 3, n) / 8,
+        "target_s": rng.integers(2, 16) / 8,
+        "warm_up": int(rng.integers(0, n)),
+        "allowed": int(rng.integers(0, 3)),
+    }
+    return {"queue": queue, "watch": watch}
 
 
-def answer(kernel, module, given):
-    result = getattr(module, FUNCTION[kernel])(**given)
-    return result if isinstance(result, tuple) else (result,)
+def answer_of_queue_sim(module, queue, watch):
+    return (*module.simulate_queue(**queue), module.keeps_target(**queue, **watch))
+
+
+def random_space(rng):
+    """Return columns on a coarse grid, and a range of costs, each end of it the cost of many candidates."""
+    n = rng.integers(1, 12)
+    load = rng.integers(0, 9, n) / 2
+    columns = Columns(
+        price_usd_per_hour=rng.integers(0, 5, n) / 4,
+        load=load,
+        busy=load,
+        floor_s=rng.integers(0, 5, n) / 4,
+        queue_s=rng.integers(0, 17, n) / 4,
+        slack_s=rng.integers(0, 3, n) / 4,
+        fill_s=rng.integers(0, 5, n) / 4,
+        max_replicas=rng.integers(1, 17, n),
+        first_delay=np.zeros(n, dtype=np.intp),
+        delays=rng.integers(1, 3, n),
+    )
+    bounds = {"delay_s": np.array([0.25, 0.5]), "latency_target_s": 1.0}
+    above_usd = rng.integers(-1, 8) / 4
+    costs = {"above_usd_per_hour": above_usd, "up_to_usd_per_hour": above_usd + rng.integers(0, 12) / 4}
+    return {"columns": columns, "bounds": bounds, "costs": costs}
+
+
+def answer_of_search(module, columns, bounds, costs):
+    fewest, left = module.fewest_replicas(columns, **bounds)
+    return (fewest, left, *module.enumerate_candidates(columns, fewest, **bounds, **costs))
+
+
+def random_points(rng):
+    """Return points on a coarse grid; now and then more than are settled without thinning them out."""
+    count = rng.integers(1, 40) if rng.random() < 0.98 else 4500
+    return {"points": rng.integers(0, 4, (count, rng.integers(2, 5))).astype(float)}
+
+
+def answer_of_pareto(module, points):
+    return (module.non_dominated(points),)
+
+
+RANDOM_INPUT = {"queue_sim": random_queue, "search": random_space, "pareto": random_points}
+ANSWER = {"queue_sim": answer_of_queue_sim, "search": answer_of_search, "pareto": answer_of_pareto}
+
+
+@cache
+def inputs_and_answers(kernel):
+    """Return 300 inputs, always the same, each with the answer of the twin."""
+    rng = np.random.default_rng(7)
+    inputs = [RANDOM_INPUT[kernel](rng) for _ in range(300)]
+    return [(given, ANSWER[kernel](reference, **given)) for given in inputs]
 
 
 def differences(kernel, module):
-    """Return on how many of 300 inputs, always the same, the module answers other than the twin."""
-    rng = np.random.default_rng(7)
-    inputs = [random_input(kernel, rng) for _ in range(300)]
-    pairs = [(answer(kernel, reference, given), answer(kernel, module, given)) for given in inputs]
+    """Return on how many inputs the module answers other than the twin."""
+    pairs = [(expected, ANSWER[kernel](module, **given)) for given, expected in inputs_and_answers(kernel)]
     return sum(not all(np.array_equal(*parts) for parts in zip(*pair, strict=True)) for pair in pairs)
 
 
@@ -69,12 +126,25 @@ def mutants(tmp_path_factory):
     """Build every mutant at once, unoptimised, and return the extension module of each by its name."""
     folder = tmp_path_factory.mktemp("mutants")
     for name, (old, new) in MUTATIONS.items():
-        source = resources.files("advisor.kernels").joinpath(f"{name.partition('-')[0]}.pyx").read_text()
-        assert old in source, f"{old!r} is no longer in the kernel: choose another mutation for {name}"
-        (folder / f"{name.replace('-', '_')}.pyx").write_text(source.replace(old, new))
+        # A folder each, since a mutation may be one of a header that the kernel includes.
+        home = folder / name
+        home.mkdir()
+        mutated = 0
+        for path in kernel_sources(name.partition("-")[0]):
+            source = path.read_text()
+            mutated += old in source
+            target = path.name if path.suffix == ".h" else f"{name.replace('-', '_')}.pyx"
+            (home / target).write_text(source.replace(old, new))
+        assert mutated == 1, f"{old!r} is in {mutated} sources of the kernel: choose another mutation for {name}"
     build = [sys.executable, "-m", "Cython.Build.Cythonize", "--inplace", "--quiet", "--parallel", "2"]
-    subprocess.run([*build, *folder.glob("*.pyx")], cwd=folder, env=os.environ | {"CFLAGS": "-O0 -g0"}, check=True)
-    return {name: load(name.replace("-", "_"), folder) for name in MUTATIONS}
+    subprocess.run([*build, *folder.glob("*/*.pyx")], cwd=folder, env=os.environ | {"CFLAGS": "-O0 -g0"}, check=True)
+    return {name: load(name.replace("-", "_"), folder / name) for name in MUTATIONS}
+
+
+def kernel_sources(kernel):
+    """Return the kernel's own source and all headers: a kernel includes those that it needs."""
+    files = list(resources.files("advisor.kernels").iterdir())
+    return [path for path in files if path.name == f"{kernel}.pyx" or path.suffix == ".h"]
 
 
 def load(name, folder):

@@ -1,4 +1,4 @@
-"""The space of candidates: nothing lost, nothing feasible cut, cheapest first, the same answer at any number of threads."""
+"""The space of candidates: nothing lost, nothing feasible cut, cheapest first."""
 
 import inspect
 import math
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,9 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.kernels import reference, search
+from advisor.kernels.columns import Columns
 from tests.strategies import spaces
-
-FUNCTIONS = ("scan_candidates", "cheapest_candidate", "fewest_replicas", "enumerate_candidates")
 
 
 def ranked(space, above=-1.0, up_to=math.inf, module=search):
@@ -32,38 +32,21 @@ def ranked(space, above=-1.0, up_to=math.inf, module=search):
 
 
 def space(**change):
-    columns = {
-        "price_usd_per_hour": np.ones(2),
-        "load": np.ones(2),
-        "busy": np.ones(2),
-        "floor_s": np.zeros(2),
-        "queue_s": np.zeros(2),
-        "slack_s": np.zeros(2),
-        "fill_s": np.zeros(2),
-        "max_replicas": np.array([4, 4]),
-        "first_delay": np.array([0, 0]),
-        "delays": np.array([1, 1]),
-    }
-    asked = {"delay_s": np.zeros(1), "latency_target_s": 1.0}
-    return {"columns": tuple((columns | {key: change[key] for key in change if key in columns}).values())} | (
-        asked | {key: change[key] for key in change if key in asked}
+    columns = Columns(
+        price_usd_per_hour=np.ones(2),
+        load=np.ones(2),
+        busy=np.ones(2),
+        floor_s=np.zeros(2),
+        queue_s=np.zeros(2),
+        slack_s=np.zeros(2),
+        fill_s=np.zeros(2),
+        max_replicas=np.array([4, 4]),
+        first_delay=np.array([0, 0]),
+        delays=np.array([1, 1]),
     )
-
-
-@settings(deadline=None, max_examples=500)
-@given(spaces())
-def test_the_scan_answers_as_its_twin_at_any_number_of_threads(space):
-    expected = reference.scan_candidates(**space)
-
-    assert [expected] * 3 == [search.scan_candidates(**space, threads=threads) for threads in (1, 2, 5)]
-
-
-@settings(deadline=None, max_examples=500)
-@given(spaces())
-def test_the_cheapest_is_found_as_by_its_twin_and_by_the_scan(space):
-    expected = reference.cheapest_candidate(**space)
-
-    assert expected == search.cheapest_candidate(**space) == search.scan_candidates(**space)[1:]
+    asked = {"delay_s": np.zeros(1), "latency_target_s": 1.0}
+    of_columns = {key: change[key] for key in change if key not in asked}
+    return {"columns": columns._replace(**of_columns)} | {key: change.get(key, asked[key]) for key in asked}
 
 
 @settings(deadline=None, max_examples=500)
@@ -74,7 +57,7 @@ def test_the_fewest_replicas_are_those_of_its_twin(space):
     fewest, counted = search.fewest_replicas(**space)
 
     np.testing.assert_array_equal(expected, fewest)
-    assert left == counted == search.scan_candidates(**space)[0]
+    assert left == counted
 
 
 @settings(deadline=None, max_examples=500)
@@ -86,7 +69,7 @@ def test_a_range_of_costs_is_listed_as_by_its_twin(space, above, width):
         np.testing.assert_array_equal(expected_part, actual_part)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", ["fewest_replicas", "enumerate_candidates"])
 def test_the_kernel_is_called_as_its_twin(name):
     expected = inspect.signature(getattr(reference, name)).parameters.values()
 
@@ -122,28 +105,32 @@ def test_replicas_that_are_exactly_busy_are_cut_for_their_queue_never_empties():
     np.testing.assert_array_equal([3, 4], replicas)
 
 
-def test_of_equally_cheap_candidates_the_first_point_delay_and_replicas_is_taken():
-    tied = space(price_usd_per_hour=np.zeros(2), delays=np.array([2, 2]), delay_s=np.array([0.0, 0.5]))
-
-    assert (0.0, 0, 0, 2) == search.cheapest_candidate(**tied)
-
-
-def test_an_empty_space_has_no_answer():
-    none = tuple(column[:0] for column in space()["columns"])
-
-    assert (0, math.inf, -1, -1, -1) == search.scan_candidates(none, delay_s=np.zeros(1), latency_target_s=1.0)
-
-
-def test_the_scan_lets_other_threads_run():
-    big = space(
-        **{
-            name: np.full(200_000, 0.5)
-            for name in ("price_usd_per_hour", "load", "busy", "floor_s", "queue_s", "slack_s", "fill_s")
-        },
-        max_replicas=np.full(200_000, 64),
-        first_delay=np.zeros(200_000, dtype=np.intp),
-        delays=np.ones(200_000, dtype=np.intp),
+def test_equally_cheap_candidates_come_by_point_delay_and_replicas():
+    tied = space(
+        price_usd_per_hour=np.zeros(2), max_replicas=np.array([3, 3]), delays=np.array([2, 2]), delay_s=np.array([0.0, 0.5])
     )
+
+    point, delay, replicas, _ = ranked(tied)
+
+    expected = [(0, 0, 2), (0, 0, 3), (0, 1, 2), (0, 1, 3), (1, 0, 2), (1, 0, 3), (1, 1, 2), (1, 1, 3)]
+    assert expected == list(zip(point.tolist(), delay.tolist(), replicas.tolist(), strict=True))
+
+
+def test_an_empty_space_leaves_nothing():
+    none = space(**{name: column[:0] for name, column in space()["columns"]._asdict().items()})
+
+    fewest, left = search.fewest_replicas(**none)
+
+    assert (0, 0) == (len(fewest), left)
+    assert [0] * 4 == [len(part) for part in ranked(none)]
+
+
+def test_counting_lets_other_threads_run():
+    points, delays = 20_000, 20
+    few = space(
+        fill_s=np.full(2, 0.001), max_replicas=np.full(2, 1 << 20), delays=np.full(2, delays), delay_s=np.full(delays, 2.0)
+    )
+    columns = Columns(*(np.tile(column, points // 2) for column in few["columns"]))
     counted, over = [0], threading.Event()
 
     def count():
@@ -155,7 +142,7 @@ def test_the_scan_lets_other_threads_run():
     beside.start()
     before = counted[0]
     for _ in range(5):
-        search.scan_candidates(**big)
+        search.fewest_replicas(**few | {"columns": columns})
     counted_meanwhile = counted[0] - before
     over.set()
     beside.join()
@@ -171,19 +158,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 INTERRUPTED = """
 import numpy as np, sys
 from advisor.kernels import search
-n = 400_000
-floats = [np.full(n, 0.5) for _ in range(7)]
-counts = [np.full(n, 1 << 16), np.zeros(n, dtype=np.intp), np.ones(n, dtype=np.intp)]
+from advisor.kernels.columns import Columns
+points, delays = 4_000, 100_000
+floats = [np.full(points, value) for value in (1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.001)]
+counts = [np.full(points, 1 << 20), np.zeros(points, dtype=np.intp), np.full(points, delays)]
 print("ready", flush=True)
 try:
-    search.scan_candidates((*floats, *counts), delay_s=np.zeros(1), latency_target_s=1.0)
+    search.fewest_replicas(Columns(*floats, *counts), delay_s=np.full(delays, 2.0), latency_target_s=1.0)
 except KeyboardInterrupt:
     sys.exit(130)
 """
 
 
-def test_ctrl_c_ends_a_long_scan():
-    # 2.6e10 candidates: some ten seconds or more, were it not interrupted.
+def test_ctrl_c_ends_a_long_count():
+    # 4e8 ranges whose ends are sought: some ten seconds or more, were it not interrupted.
     process = subprocess.Popen([sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE)
     process.stdout.readline()
     time.sleep(0.3)
@@ -192,6 +180,18 @@ def test_ctrl_c_ends_a_long_scan():
 
     with process.stdout:
         assert 130 == process.wait(timeout=60)
+
+
+def test_columns_are_read_by_name_and_not_by_place():
+    given = space(load=np.array([1.0, 2.0]), slack_s=np.array([0.5, 0.0]))
+    turned = NamedTuple("Turned", [(name, np.ndarray) for name in reversed(Columns._fields)])
+    same = turned(**given["columns"]._asdict())
+
+    expected, left = search.fewest_replicas(**given)
+    fewest, counted = search.fewest_replicas(**given | {"columns": same})
+
+    np.testing.assert_array_equal(expected, fewest)
+    assert left == counted
 
 
 @pytest.mark.parametrize(
@@ -213,6 +213,25 @@ def test_ctrl_c_ends_a_long_scan():
     ],
 )
 def test_input_that_makes_no_sense_is_refused(change, complaint):
-    for name in ("scan_candidates", "cheapest_candidate", "fewest_replicas"):
-        with pytest.raises(ValueError, match=complaint):
-            getattr(search, name)(**space(**change))
+    given = space(**change)
+    bounds = {name: given[name] for name in ("delay_s", "latency_target_s")}
+    with pytest.raises(ValueError, match=complaint):
+        search.fewest_replicas(**given)
+    with pytest.raises(ValueError, match=complaint):
+        search.enumerate_candidates(
+            given["columns"], np.ones(2, dtype=np.intp), **bounds, above_usd_per_hour=-1.0, up_to_usd_per_hour=math.inf
+        )
+
+
+def test_as_many_fewest_replicas_as_points_are_needed():
+    given = space()
+
+    with pytest.raises(ValueError, match="fewest has 3 entries for 2 points"):
+        search.enumerate_candidates(
+            given["columns"],
+            np.ones(3, dtype=np.intp),
+            delay_s=given["delay_s"],
+            latency_target_s=1.0,
+            above_usd_per_hour=-1.0,
+            up_to_usd_per_hour=math.inf,
+        )

@@ -36,6 +36,9 @@ def read_npz(path):
     return input_rows.read_npz(Path(path), "data")
 
 
+NOW = "2026-11-22T00:00:00+00:00"
+
+
 def plan_of(folder, quality, **options):
     path = folder / "workload.yaml"
     path.write_text(
@@ -45,7 +48,7 @@ def plan_of(folder, quality, **options):
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
     asked = ProfileOptions(workload=path, **options)
-    return plan_for(folder / "model.onnx", folder / "p.variants", asked, read_question(path), scratch, now="")
+    return plan_for(folder / "model.onnx", folder / "p.variants", asked, read_question(path), scratch, now=NOW)
 
 
 def test_calibration_that_overlaps_with_evaluation_is_refused(folder):
@@ -60,7 +63,7 @@ def test_calibration_of_its_own_leaves_all_of_the_data_to_judge_by(folder):
     assert () == plan.notes
 
 
-def test_without_it_some_of_the_data_are_set_aside_and_that_is_told(folder):
+def test_without_it_some_of_the_data_are_set_aside_and_that_is_reported(folder):
     plan = plan_of(folder, "metric: accuracy, max_drop: 0.01, data: data.npz")
 
     judged, fitted = (read_npz(path)["x"] for path in (plan.data, plan.calibration))

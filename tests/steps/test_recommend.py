@@ -24,7 +24,7 @@ from advisor.steps.profile import profile as measure
 from advisor.steps.recommend import recommend
 from advisor.steps.serve import trial
 from advisor.steps.verify import verify
-from tests.profiles import NOW, drop_of, fixed_cost_law, profile, variant, workload
+from tests.profiles import NOW, drop_of, fixed_cost_law, profile, variant, with_site, workload
 
 ROOT = Path(__file__).parents[2]
 SILERO = Path(find_spec("silero_vad").origin).parent / "data" / "silero_vad.onnx"
@@ -125,8 +125,9 @@ def test_another_question_of_the_profiler_is_measured_anew(forest, tmp_path):
 
     measured = measure(folder / "forest.onnx", tmp_path / "profile.json", options, now=NOW, report=silent)
 
-    assert {1} == {entry.batch_size for entry in measured.measurements}
-    assert measured.fingerprint != read_json(folder / "advice" / "profile.json", Profile, made_by="").fingerprint
+    assert {1} == {entry.batch_size for entry in measured.sites[0].measurements}
+    before = read_json(folder / "advice" / "profile.json", Profile, made_by="")
+    assert measured.sites[0].fingerprint != before.sites[0].fingerprint
 
 
 def test_a_network_with_state_and_a_scalar_input_is_advised_on(tmp_path):
@@ -281,9 +282,9 @@ def test_the_same_file_given_as_a_variant_is_measured_compared_and_found_to_be_a
 
     measured = measure(folder / "forest.onnx", tmp_path / "profile.json", options, now=NOW, report=silent)
 
-    given = next(entry for entry in measured.variants if entry.scheme == "given")
+    given = next(entry for entry in measured.sites[0].variants if entry.scheme == "given")
     assert ("forest", True, 1.0) == (given.id, given.lossless, given.agreement.top1_agreement)
-    assert any(entry.variant == "forest" for entry in measured.measurements)
+    assert any(entry.variant == "forest" for entry in measured.sites[0].measurements)
 
 
 @pytest.mark.parametrize("fault", ["no such file", "its inputs are"])
@@ -302,19 +303,21 @@ def test_a_profile_with_time_for_it_knows_what_a_server_adds(forest, tmp_path):
     folder, _ = forest
     measured = with_paths_of(folder / "advice", tmp_path)
 
-    seen = trial(measured, folder / "advice")
+    seen = trial(measured, measured.sites[0], folder / "advice")
 
-    assert seen is not None and measured.variants[0].id == seen.variant
+    assert seen is not None and measured.sites[0].variants[0].id == seen.variant
     assert 0 < seen.per_batch_s.value < 0.1 and min(seen.transit_s) >= 0
 
 
 def test_a_model_whose_calls_are_long_needs_no_trial():
-    assert trial(profile(fixed_cost_law(0.5, 0.5)), ROOT) is None
+    slow = profile(fixed_cost_law(0.5, 0.5))
+
+    assert trial(slow, slow.sites[0], ROOT) is None
 
 
 def with_paths_of(folder, other):
     """The profile in `folder`, its files found from another place."""
     measured = read_json(folder / "profile.json", Profile, made_by="")
-    variants = tuple(replace(entry, path=str((folder / entry.path).resolve())) for entry in measured.variants)
+    variants = tuple(replace(entry, path=str((folder / entry.path).resolve())) for entry in measured.sites[0].variants)
     assert all(Path(entry.path).is_file() for entry in variants) and other.is_dir()
-    return msgspec.structs.replace(measured, variants=variants)
+    return with_site(measured, variants=variants)

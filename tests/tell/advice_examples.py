@@ -17,6 +17,7 @@ from advisor.schema.advice import (
     Replayed,
     Saving,
     ServiceCurve,
+    SiteFacts,
     SpeedTie,
     VariantSummary,
 )
@@ -105,6 +106,7 @@ def service_curves() -> tuple[ServiceCurve, ...]:
     speed = {(1, 1): 1.0, (2, 1): 0.56, (1, 2): 1.09}
     return tuple(
         ServiceCurve(
+            hardware="local",
             variant=variant,
             intra_op_num_threads=setting[0],
             instances=setting[1],
@@ -201,6 +203,7 @@ def variants() -> tuple[VariantSummary, ...]:
     best = "batch 8, 1 thread, 2 instances"
     return (
         VariantSummary(
+            hardware="local",
             id="fp32",
             title="as given",
             path="profile.variants/model.onnx",
@@ -216,6 +219,7 @@ def variants() -> tuple[VariantSummary, ...]:
             admitted_because="the model as it was given",
         ),
         VariantSummary(
+            hardware="local",
             id="ort-extended",
             title="graph fusions of ONNX Runtime",
             path="profile.variants/model.onnx",
@@ -231,6 +235,7 @@ def variants() -> tuple[VariantSummary, ...]:
             admitted_because="lossless: only the order of arithmetic differs",
         ),
         VariantSummary(
+            hardware="local",
             id="int8-dynamic",
             title="8-bit weights per channel, activations quantized at run time",
             path="profile.variants/model.onnx",
@@ -331,7 +336,7 @@ def outlook() -> Outlook:
         not_judged=(Exclusion(what="Run on spare capacity", reason="give lifecycle.options.spot_discount"),),
         expires_when=(
             Expiry(what="the prices are older than 90 days", on="2027-02-20", because="prices have no date"),
-            Expiry(what="the runtime is another version", on=None, because="measured with onnxruntime 1.31.1"),
+            Expiry(what="the runtime's version changes", on=None, because="measured with onnxruntime 1.31.1"),
         ),
     )
 
@@ -370,6 +375,25 @@ def workload() -> OnlineWorkload:
     )
 
 
+def site() -> SiteFacts:
+    return SiteFacts(
+        hardware="local",
+        name="AMD EPYC 9R14",
+        machine=Machine(
+            cpu="AMD EPYC 9R14",
+            cores=2,
+            memory_bytes=8_200_000_000,
+            instruction_sets=("avx2", "avx512f", "avx512_vnni"),
+            system="Linux 6.8 x86_64",
+        ),
+        versions={"python": "3.11.9", "onnxruntime": "1.31.1", "numpy": "2.4.6"},
+        created="2026-11-22T06:58:02Z",
+        noise_fraction=0.021,
+        measuring_s=412.0,
+        samples=18_420,
+    )
+
+
 def change() -> Advice:
     """The cheapest way is not what runs today; one tie, one dearer option, one cheaper but unproven."""
     held = variants()[2].quality.drop
@@ -389,17 +413,9 @@ def change() -> Advice:
         created="2026-11-22T07:43:23Z",
         advisor_version="0.1.0",
         profile_sha256="9b0c4d51" * 8,
-        profile_created="2026-11-22T06:58:02Z",
         profile_path="profile.json",
         model=minilm(),
-        machine=Machine(
-            cpu="AMD EPYC 9R14",
-            cores=2,
-            memory_bytes=8_200_000_000,
-            instruction_sets=("avx2", "avx512f", "avx512_vnni"),
-            system="Linux 6.8 x86_64",
-        ),
-        versions={"python": "3.11.9", "onnxruntime": "1.31.1", "numpy": "2.4.6"},
+        sites=(site(),),
         workload=workload(),
         mean_requests_per_s=60.0,
         outcome="change",
@@ -446,7 +462,6 @@ def change() -> Advice:
         outlook=outlook(),
         variants=variants(),
         service_curves=service_curves(),
-        noise_fraction=0.021,
         certificate=Certificate(
             candidates=5376,
             cut_by_bound=3112,
@@ -456,8 +471,6 @@ def change() -> Advice:
             simulated=55,
             regret_usd_per_hour=0.0,
         ),
-        samples=18_420,
-        measuring_s=412.0,
         risks=(
             "int8-dynamic agrees with fp32 less on unusual inputs: lowest cosine 0.971 over 64 items",
             "one replica: a restart interrupts the service",
@@ -604,6 +617,7 @@ def minimal() -> Advice:
         ),
         variants=(
             VariantSummary(
+                hardware="local",
                 id=name,
                 title="as <given>",
                 path="profile.variants/model.onnx",
@@ -621,6 +635,7 @@ def minimal() -> Advice:
         ),
         service_curves=(
             ServiceCurve(
+                hardware="local",
                 variant=name,
                 intra_op_num_threads=1,
                 instances=1,
@@ -629,8 +644,7 @@ def minimal() -> Advice:
                 latency_s=(about(0.00003, "measured", "median of 500 calls"),),
             ),
         ),
-        noise_fraction=None,
-        versions={},
+        sites=(replace(site(), noise_fraction=None, versions={}),),
         risks=(),
         exclusions=(),
         notes=(),
@@ -669,7 +683,7 @@ def served() -> Advice:
 
     def test(told: Prediction, p50_s: float, p99_s: float, utilization: float, *, kept_up: bool = True) -> LoadTest:
         def seen(value: float) -> Estimate:
-            return about(value, "measured", "3,000 requests under real load", spread=0.07)
+            return about(value, "measured", "3,000 requests of the load test", spread=0.07)
 
         def said(value: float) -> Estimate:
             return about(value, "simulated", "simulation of the 3,000 requests of the load test with 8 seeds")
@@ -699,12 +713,12 @@ def served() -> Advice:
                 variant=candidate.variant,
                 intra_op_num_threads=candidate.intra_op_num_threads,
                 instances=candidate.instances,
-                call_ratio=about(1.04, "measured", "1,765 batches under real load", spread=0.05),
+                call_ratio=about(1.04, "measured", "1,765 batches of the load test", spread=0.05),
                 call_lengths_s=(0.004, 0.016),
                 call_factors=(1.02, 0.99),
-                per_batch_s=about(0.00007, "measured", "1,765 batches under real load"),
-                per_request_s=about(0.000011, "measured", "1,765 batches under real load"),
-                wake_s=about(0.00005, "measured", "1,765 batches under real load"),
+                per_batch_s=about(0.00007, "measured", "1,765 batches of the load test"),
+                per_request_s=about(0.000011, "measured", "1,765 batches of the load test"),
+                wake_s=about(0.00005, "measured", "1,765 batches of the load test"),
                 transit_s=(0.0001, 0.0002),
                 spread=(0.97, 1.0, 1.05),
                 batches=1765,
@@ -749,8 +763,22 @@ def elsewhere() -> Advice:
             prediction=prediction,
         )
 
+    machine = replace(site().machine, cpu="Intel Xeon Platinum 8488C", cores=4, instruction_sets=("avx2", "amx_int8"))
+    given, *_, int8 = variants()
     return replace(
         base,
+        sites=(
+            *base.sites,
+            replace(site(), hardware="c7i.xlarge", name="AWS c7i.xlarge", machine=machine, noise_fraction=None, samples=9_000),
+        ),
+        variants=(
+            *base.variants,
+            replace(given, hardware="c7i.xlarge"),
+            replace(
+                int8, hardware="c7i.xlarge", id="int8-amx", path="there.variants/int8-amx.onnx", sha256="fedcba9876543210" * 4
+            ),
+        ),
+        service_curves=(*base.service_curves, replace(base.service_curves[0], hardware="c7i.xlarge", variant="int8-amx")),
         headline="Serve int8-amx on c7i.xlarge: $0.18/h instead of $1.02/h",
         recommended=best,
         ties=(),
@@ -790,13 +818,13 @@ def fleet() -> Advice:
     return replace(
         base,
         fleet=FleetPlan(
-            name="short and long requests apart, as many all day",
+            name="short and long requests in separate pools, constant over the day",
             pools=(pool("c7i.xlarge", (1, 64), (2, 3)), pool("g6.xlarge", (65, 256), (1, 2))),
             usd_per_hour=1.8,
             peak_requests_per_s=120.0,
             spare_replicas=1,
             start_s=45.0,
-            options=(FleetOption(name="one kind, as many all day", usd_per_hour=2.1),),
+            options=(FleetOption(name="one kind of hardware, constant over the day", usd_per_hour=2.1),),
         ),
     )
 

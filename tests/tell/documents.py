@@ -36,7 +36,7 @@ def job() -> OfflineAdvice:
             hardware=HardwareChoice(price_usd_per_hour={"local": 0.34}),
         ),
         model=base.model,
-        machine=base.machine,
+        sites=base.sites,
         headline="Run int8-dynamic on 2 replicas: $0.09 for all",
         recommended=way(candidate("int8-dynamic", replicas=2), 0.09, 480.0),
         nearest_miss=None,

@@ -62,6 +62,7 @@ def advices(draw: st.DrawFn) -> Advice:
 def curves(draw: st.DrawFn) -> ServiceCurve:
     sizes = sorted(draw(st.sets(st.integers(1, 4096), min_size=1, max_size=12)))
     return ServiceCurve(
+        hardware="local",
         variant=draw(st.sampled_from(VARIANTS)),
         intra_op_num_threads=draw(st.integers(1, 4)),
         instances=draw(st.integers(1, 4)),

@@ -139,7 +139,7 @@ def test_every_estimate_on_the_page_has_its_interval_and_basis(advice: Advice) -
     assert all(" to " in figure for figure in re.findall(r'class="estimate"><b>([^<]+)</b> <span class="basis', text))
 
 
-def test_near_saturation_a_high_quantile_is_told_as_an_interval_alone() -> None:
+def test_near_saturation_a_high_quantile_is_reported_as_an_interval_alone() -> None:
     text = report.render(EXAMPLES["served"], "md")
 
     assert "| p99 latency | 87 ms (80.9–94.3, measured) | 61 ms to 160 ms (simulated) |" in text
@@ -274,10 +274,10 @@ def _tables(text: str) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("format_", ["html", "md"])
-def test_goodput_and_sizes_of_batches_are_told(format_: str) -> None:
+def test_goodput_and_sizes_of_batches_are_reported(format_: str) -> None:
     text = report.render(EXAMPLES["change"], format_)
 
-    assert "Requests within 50 ms" in text and "99.62 %" in text
+    assert "Goodput: requests within 50 ms" in text and "99.62 %" in text
     assert "62 % of 1 request, 20 % of 2, 14 % of 3 to 4, 4 % of 5 to 8; 1.7 on average" in text
 
 
@@ -299,12 +299,12 @@ def test_goodput_and_sizes_of_batches_are_told(format_: str) -> None:
         "no date is known",
     ],
 )
-def test_what_to_do_about_the_cost_and_until_when_is_told(format_: str, said: str) -> None:
+def test_what_to_do_about_the_cost_and_until_when_is_reported(format_: str, said: str) -> None:
     assert re.search(said.replace("$", r"\$"), report.render(EXAMPLES["change"], format_))
 
 
 @pytest.mark.parametrize("format_", ["html", "md"])
-def test_the_busiest_part_is_told_of_a_day_that_has_parts(format_: str) -> None:
+def test_the_busiest_part_is_reported_of_a_day_that_has_parts(format_: str) -> None:
     change, row = EXAMPLES["change"], "p99 in the busiest part"
     traffic = replace(change.workload.traffic, diurnal=(1.0, 2.0))
     at_peak = replace(change.recommended, latency_busiest_s=change.recommended.latency_p99_s)

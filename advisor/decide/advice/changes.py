@@ -1,4 +1,4 @@
-"""One thing of what runs today changed, and the rest searched anew: what batches, threads, a variant or fewer replicas would save."""
+"""Change one thing of what runs today and search the rest anew: what batching, threads, a variant or fewer replicas would save."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from advisor.decide.lifetime.payback import Gain
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.decide.queue.day import relative_rates
 from advisor.decide.queue.search import search
-from advisor.decide.queue.site import Bench
+from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration, configurations
 from advisor.schema.advice import Candidate, Prediction
 from advisor.schema.catalog import Lever
@@ -33,23 +33,23 @@ class Change(NamedTuple):
     lever: Lever
 
 
-def one_thing(bench: Bench, baseline: Prediction, market: Market) -> list[Change]:
+def one_thing(home: SiteUnderLoad, baseline: Prediction, market: Market) -> list[Change]:
     """Return the cheapest way to change each one thing and keep the target, all else as today."""
     levers = {lever.id: lever for lever in market.model.levers}
     if "configure" not in levers or "switch-variant" not in levers:
         return []
     found = []
-    admitted = bench.admitted()
-    today = bench.today
-    space = configurations(bench.grids, bench.workload, today, admitted | {today.variant})
+    admitted = home.admitted()
+    today = home.today
+    space = configurations(home.grids, home.workload, today, admitted | {today.variant})
     for field, is_same in IS_SAME.items():
-        found += _cheapest(bench, [entry for entry in space if is_same(entry, today)], field, baseline, levers["configure"])
+        found += _cheapest(home, [entry for entry in space if is_same(entry, today)], field, baseline, levers["configure"])
     for name in sorted(admitted - {today.variant}):
         alike = [entry for entry in space if entry.variant == name and _but_variant(entry) == _but_variant(today)]
-        found += _cheapest(bench, alike, "variant", baseline, levers["switch-variant"])
-    found += _cheapest(bench, [today], "replicas", baseline, levers["configure"])
+        found += _cheapest(home, alike, "variant", baseline, levers["switch-variant"])
+    found += _cheapest(home, [today], "replicas", baseline, levers["configure"])
     if "autoscale" in levers:
-        found += _following_the_day(bench, baseline, levers["autoscale"])
+        found += _following_the_day(home, baseline, levers["autoscale"])
     return found
 
 
@@ -59,11 +59,13 @@ def everything(recommended: Prediction, baseline: Prediction, market: Market) ->
     lever = next((entry for entry in market.model.levers if entry.id == ("switch-variant" if is_other else "configure")), None)
     if lever is None:
         return None
-    return Change("all of it", told(baseline.candidate), told(recommended.candidate), recommended.cost_usd_per_hour.value, lever)
+    return Change(
+        "all of it", describe(baseline.candidate), describe(recommended.candidate), recommended.cost_usd_per_hour.value, lever
+    )
 
 
 def gain_of(change: Change, costs_today: Costs, x: Values) -> Gain | None:
-    """Return what a change saves over the horizon, dearer hours and growth included; None where an engineer's day has no price."""
+    """Return what a change saves over the horizon, price changes and growth included; None if an engineer's day has no price."""
     if "engineer_usd_per_day" not in x:
         return None
     low, value, high = (usd - change.usd_per_hour for usd in costs_today)
@@ -91,38 +93,38 @@ def gain_of(change: Change, costs_today: Costs, x: Values) -> Gain | None:
     )
 
 
-def told(candidate: Candidate) -> str:
-    """Return a candidate in a few words."""
+def describe(candidate: Candidate) -> str:
+    """Describe a candidate in a few words."""
     cores = f"{units.counted(candidate.instances, 'instance')} of {units.counted(candidate.intra_op_num_threads, 'thread')}"
     replicas = units.counted(candidate.replicas, "replica")
-    return f"{candidate.variant}, {cores}, batches up to {candidate.max_batch_size}, {replicas}"
+    return f"{candidate.variant}, {cores}, batches of up to {candidate.max_batch_size}, {replicas}"
 
 
-def _cheapest(bench: Bench, alike: list[Configuration], field: str, baseline: Prediction, lever: Lever) -> list[Change]:
-    slo = bench.workload.slo
-    found = search(bench.simulator, alike, quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=bench.price)
+def _cheapest(home: SiteUnderLoad, alike: list[Configuration], field: str, baseline: Prediction, lever: Lever) -> list[Change]:
+    slo = home.workload.slo
+    found = search(home.simulator, alike, quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=home.price)
     if not found.cheapest:
         return []
     configuration, replicas = found.cheapest[0]
-    after = configuration.replicated(replicas)
-    if after == baseline.candidate or replicas * bench.price >= baseline.cost_usd_per_hour.value:
+    after = configuration.replicated(replicas, home.hardware)
+    if after == baseline.candidate or replicas * home.price >= baseline.cost_usd_per_hour.value:
         return []
-    return [Change(field, told(baseline.candidate), told(after), replicas * bench.price, lever)]
+    return [Change(field, describe(baseline.candidate), describe(after), replicas * home.price, lever)]
 
 
-def _following_the_day(bench: Bench, baseline: Prediction, lever: Lever) -> list[Change]:
+def _following_the_day(home: SiteUnderLoad, baseline: Prediction, lever: Lever) -> list[Change]:
     """Return what today's configuration costs with as many replicas in each part of the day as carry its traffic."""
-    diurnal, capacity = bench.workload.traffic.diurnal, baseline.capacity_requests_per_s
+    diurnal, capacity = home.workload.traffic.diurnal, baseline.capacity_requests_per_s
     if diurnal is None or capacity is None or capacity.low <= 0:
         return []
     each = capacity.low / baseline.candidate.replicas
-    needed = [max(1, -int(-rate * bench.demand.requests_per_s // each)) for rate in relative_rates(diurnal).tolist()]
+    needed = [max(1, -int(-rate * home.demand.requests_per_s // each)) for rate in relative_rates(diurnal).tolist()]
     mean = sum(needed) / len(needed)
     if mean >= baseline.candidate.replicas:
         return []
     after = f"{min(needed)} to {max(needed)} replicas over the day, {units.number(mean)} on average"
     return [
-        Change("replicas over the day", units.counted(baseline.candidate.replicas, "replica"), after, mean * bench.price, lever)
+        Change("replicas over the day", units.counted(baseline.candidate.replicas, "replica"), after, mean * home.price, lever)
     ]
 
 

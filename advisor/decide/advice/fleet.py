@@ -14,8 +14,8 @@ import numpy as np
 
 from advisor.decide.integer_program import cheapest_mix
 from advisor.decide.queue import day
-from advisor.decide.queue.prediction import Simulator
 from advisor.decide.queue.search import MAX_REPLICAS, Searchable, search_places
+from advisor.decide.queue.simulator import Simulator
 from advisor.decide.queue.space import Configuration
 from advisor.schema.advice import FleetOption, FleetPlan, FleetPool
 from advisor.schema.catalog import Term
@@ -34,7 +34,7 @@ class Kind(NamedTuple):
     at: Callable[[float, tuple[int, int] | None], Simulator]
     space: list[Configuration]
     price_usd_per_hour: float
-    load_s: float | None  # the longest that a variant was seen to load
+    load_s: float | None  # the longest measured load time of a variant
 
 
 class _Pool(NamedTuple):
@@ -54,17 +54,19 @@ def plan(kinds: Sequence[Kind], traffic: Traffic, slo: Slo, wish: Fleet) -> Flee
     one_kind = _cheapest(kinds, peak, slo, None)
     if one_kind is None:
         return None
-    plans = {"one kind, as many all day": [_fixed(one_kind, len(rates), wish)]}
+    plans = {"one kind of hardware, constant over the day": [_fixed(one_kind, len(rates), wish)]}
     mixed = _mixed(kinds, peak, slo, wish)
     if mixed is not None:
-        plans["several kinds, as many all day"] = [_fixed(pool, len(rates), wish, spare) for pool, spare in mixed]
+        plans["several kinds of hardware, constant over the day"] = [
+            _fixed(pool, len(rates), wish, spare) for pool, spare in mixed
+        ]
     split = _by_length(kinds, peak, slo)
     if split is not None:
-        plans["short and long requests apart, as many all day"] = [
+        plans["short and long requests in separate pools, constant over the day"] = [
             _fixed(pool, len(rates), wish, lengths=lengths) for pool, lengths in split
         ]
     if wish.autoscaling and len(rates) > 1:
-        plans["one kind, scaled over the day"] = [_scaled(one_kind, rates, slo, wish)]
+        plans["one kind of hardware, autoscaled over the day"] = [_scaled(one_kind, rates, slo, wish)]
     prices = {kind.hardware: kind.price_usd_per_hour for kind in kinds}
     priced = {name: [_with_price(pool, prices[pool.hardware], wish) for pool in pools] for name, pools in plans.items()}
     costs = {name: sum(pool.usd_per_hour for pool in pools) for name, pools in priced.items()}
@@ -95,7 +97,7 @@ def _fixed(
     """Return the pool with as many replicas in every part of the day; its price comes later."""
     spares = wish.spare_replicas if spare is None else spare
     return FleetPool(
-        candidate=pool.configuration.replicated(pool.replicas),
+        candidate=pool.configuration.replicated(pool.replicas, pool.kind.hardware),
         hardware=pool.kind.hardware,
         requests_per_s=pool.requests_per_s,
         lengths=lengths,
@@ -127,7 +129,7 @@ def _scaled(peak: _Pool, rates: np.ndarray, slo: Slo, wish: Fleet) -> FleetPool:
     running = np.max([np.roll(needed, -ahead) for ahead in range(whole + 1)], axis=0)
     rises = np.maximum(np.roll(running, -1) - running, 0)
     return FleetPool(
-        candidate=peak.configuration.replicated(peak.replicas),
+        candidate=peak.configuration.replicated(peak.replicas, peak.kind.hardware),
         hardware=peak.kind.hardware,
         requests_per_s=peak.requests_per_s,
         lengths=None,
@@ -155,7 +157,7 @@ def _fewest(simulator: Simulator, configuration: Configuration, enough: int, slo
 
 
 def _start_s(kind: Kind, wish: Fleet) -> float:
-    """Return the seconds from asking for a replica until it answers: the machine as the user says, the model as measured."""
+    """Return the seconds of a cold start: the machine's as given by the user, the model's as measured."""
     return wish.start_s + (kind.load_s or 0.0)
 
 
@@ -196,7 +198,7 @@ def _mixed(kinds: Sequence[Kind], rate: float, slo: Slo, wish: Fleet) -> list[tu
 
 
 def _capacity(kind: Kind, configuration: Configuration, slo: Slo) -> float:
-    """Return a rate that one replica was seen to carry, nearly the largest."""
+    """Return a rate that one replica carries in simulation, nearly the largest."""
     simulator = kind.at(1.0, None)
     work_s, _ = simulator.bounds(configuration, slo.quantile)
     low, high = 0.0, 1 / work_s

@@ -1,4 +1,4 @@
-"""Several kinds of hardware, each searched on its own: which of them answers best, and what each of them would do."""
+"""Several kinds of hardware, each searched on its own: their ranking, and the best configuration of each."""
 
 import math
 from typing import NamedTuple
@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from advisor.decide.advice import recommendation
+from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.search import Found
-from advisor.decide.queue.site import Bench, predict
+from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
 from advisor.kernels import pareto
 from advisor.schema.advice import PlaceAnswer, Prediction
@@ -16,34 +17,33 @@ from advisor.schema.record import Exclusion
 from advisor.schema.workload import OnlineWorkload
 from advisor.units import number
 
-LOCAL = "the machine of the profile"
-
 
 class Searched(NamedTuple):
-    """The space of one kind of hardware, what was found in it, and its best: the nearest miss where nothing keeps the target."""
+    """The space of one kind of hardware, the result of its search, and its best: the nearest miss if nothing keeps the target."""
 
-    bench: Bench
+    site: SiteUnderLoad
     found: Found
     space: list[Configuration]
     best: Prediction
 
 
-def search_place(bench: Bench, baseline: Prediction) -> Searched | None:
-    """Return the cheapest of one kind of hardware, or its nearest miss; None where no variant may be advised there."""
-    found, space = bench.find(bench.admitted())
+def search_site(site: SiteUnderLoad, baseline: Prediction) -> Searched | None:
+    """Return the cheapest of one kind of hardware, or its nearest miss; None if no variant may be recommended there."""
+    space = site.space(site.admitted())
     if not space:
         return None
+    found = site.search(space)
     replicas_today = baseline.candidate.replicas
     if found.cheapest:
         (configuration, replicas), *_ = found.cheapest
-        best = predict(bench, configuration, replicas, today_replicas=replicas_today)
+        best = predict(site, configuration, replicas, today_replicas=replicas_today)
     else:
-        best, _ = recommendation.nearest_miss(bench, space, baseline, None)
-    return Searched(bench, found, space, best)
+        best, _ = recommendation.nearest_miss(site, space, baseline, None)
+    return Searched(site, found, space, best)
 
 
 def ordered(searched: list[Searched], workload: OnlineWorkload) -> list[Searched]:
-    """Return the kinds of hardware, the best answer first: those that keep target and limits, then by the objective."""
+    """Return the kinds of hardware, the best first: those that keep target and limits, then by the objective."""
     by_energy = workload.energy is not None and workload.energy.objective == "energy"
 
     def rank(entry: Searched) -> tuple[bool, float, float]:
@@ -60,29 +60,29 @@ def is_eligible(entry: Searched, workload: OnlineWorkload) -> bool:
 
 
 def over_energy(entry: Searched, workload: OnlineWorkload) -> Exclusion | None:
-    """Return why energy rules the hardware out, None if it does not: what is not known keeps no limit."""
+    """Return why energy rules the hardware out, None if it does not. Unknown energy keeps no limit."""
     limit = workload.energy.max_joules_per_request if workload.energy else None
     joules = entry.best.energy_joules_per_request
     if limit is None or (joules is not None and joules.high <= limit):
         return None
-    told = "its power is not known" if joules is None else f"a request can take {number(joules.high)} J"
-    return Exclusion(what=entry.bench.hardware, reason=f"energy: {told}, the limit is {number(limit)} J")
+    needed = "its power is not known" if joules is None else f"a request can take {number(joules.high)} J"
+    return Exclusion(what=entry.site.hardware, reason=f"energy: {needed}, and the limit is {number(limit)} J")
 
 
-def answers(searched: list[Searched]) -> tuple[PlaceAnswer, ...]:
-    """Return what each kind of hardware would do, in the order given."""
-    return tuple(_answer(entry.bench, entry.best) for entry in searched)
+def best_of_each(searched: list[Searched]) -> tuple[PlaceAnswer, ...]:
+    """Return the best configuration of each kind of hardware, in the order given."""
+    return tuple(_best_of(entry.site, entry.best) for entry in searched)
 
 
-def _answer(bench: Bench, best: Prediction) -> PlaceAnswer:
-    place = bench.place
+def _best_of(site: SiteUnderLoad, best: Prediction) -> PlaceAnswer:
+    place = site.place
     return PlaceAnswer(
-        hardware=bench.hardware,
-        name=bench.profile.machine.cpu if place is None else place.hardware.name,
-        machine=LOCAL if place is None else place.machine,
-        ground=bench.ground,
-        price_date=place.price_date if place is not None else None,
-        price_is_stale=place is not None and place.price_is_stale,
+        hardware=site.hardware,
+        name=place.hardware.name,
+        machine=place.machine,
+        ground=site.ground,
+        price_date=place.price_date,
+        price_is_stale=place.price_is_stale,
         prediction=best,
     )
 
@@ -101,22 +101,22 @@ def merged_frontier(front: tuple[Prediction, ...], searched: list[Searched]) -> 
 
 
 def ruled_out(searched: list[Searched], workload: OnlineWorkload) -> tuple[Exclusion, ...]:
-    """Return the hardware that the limit on energy leaves no chance."""
+    """Return the hardware that the limit on energy rules out."""
     return tuple(entry for each in searched if (entry := over_energy(each, workload)) is not None)
 
 
 def assumptions(searched: list[Searched]) -> tuple[str, ...]:
-    """Return what is assumed of hardware that was not measured, and how old its prices are."""
-    said = []
-    if projected := [entry.bench.hardware for entry in searched if entry.bench.ground != "measured"]:
-        said.append(
-            f"projected, not measured: service times on {', '.join(projected)}; the target is judged at the upper end of their intervals, "
-            "inside a server they are taken to be slowed down as on the profiled machine, and quality to be what it was there"
+    """Return the assumptions about hardware that was not measured, and how old its prices are."""
+    assumed = []
+    if projected := [entry.site.hardware for entry in searched if entry.site.ground != "measured"]:
+        assumed.append(
+            f"projected, not measured: service times on {', '.join(projected)}; the target has to hold at the upper end of their "
+            "intervals; the overhead inside a server and the quality are assumed to be those of the profiled machine"
         )
     for entry in searched:
-        place = entry.bench.place
-        if place is not None and place.price_is_stale:
-            said.append(
-                f"the price of {place.hardware.id} ({place.machine}) is of {place.price_date}, more than {STALE_DAYS} days old"
+        place = entry.site.place
+        if place.price_is_stale:
+            assumed.append(
+                f"the price of {place.hardware.id} ({place.machine}) is from {place.price_date}, more than {STALE_DAYS} days old"
             )
-    return tuple(said)
+    return tuple(assumed)

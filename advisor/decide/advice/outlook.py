@@ -1,11 +1,11 @@
-"""What the advice on a measured model says beside: opportunities with their effort, whether any is worth it, and when it expires."""
+"""The outlook of advice on a measured model: opportunities with their effort, whether any is worth it, and when the advice expires."""
 
 from advisor import units
 from advisor.decide.advice import changes as measured_changes
 from advisor.decide.advice.changes import Change, Costs
 from advisor.decide.lifetime import opportunities
 from advisor.decide.lifetime.inputs import Life, Market, life_of
-from advisor.decide.queue.site import Bench
+from advisor.decide.queue.site import SiteUnderLoad
 from advisor.schema.advice import Prediction
 from advisor.schema.lifetime import BreakEven, Expiry, Opportunity, Outlook, Verdict
 from advisor.schema.record import Estimate
@@ -20,7 +20,7 @@ def not_worth_it(
     baseline: Prediction,
     costs_today: Costs,
 ) -> str | None:
-    """Return the headline that says so where the change takes more effort than it saves in the model's planned life, else None.
+    """Return the headline for a change that takes more effort than it saves in the model's planned life; None if it takes less.
 
     Without a planned life there is nothing to weigh the effort against.
     """
@@ -34,12 +34,12 @@ def not_worth_it(
     horizon = units.months(workload.lifecycle.horizon_months)
     saving = gain.saving_usd
     most = f", at most {units.usd(saving.high)}" if saving.high > saving.value else ""
-    saved = f"about {units.usd(max(0.0, saving.value))} would be saved in {horizon}{most}"
-    return f"Change nothing: {saved}, and the change takes about {units.usd(gain.once_usd.value)} of work"
+    saved = f"the change would save about {units.usd(max(0.0, saving.value))} in {horizon}{most}"
+    return f"Change nothing: {saved}, and take about {units.usd(gain.once_usd.value)} of work"
 
 
 def of_advice(
-    bench: Bench,
+    home: SiteUnderLoad,
     market: Market,
     recommended: Prediction | None,
     baseline: Prediction,
@@ -52,24 +52,24 @@ def of_advice(
 
     It holds every change of one thing, the recommendation as a whole, and the levers that the plan can judge.
     """
-    planned = bench.workload.lifecycle or Lifecycle()
-    life = _life(bench.workload, baseline.cost_usd_per_hour, market, bench.demand.requests_per_s)
-    changes = measured_changes.one_thing(bench, baseline, market) if baseline.meets_slo else []
+    planned = home.workload.lifecycle or Lifecycle()
+    life = _life(home.workload, baseline.cost_usd_per_hour, market, home.demand.requests_per_s)
+    changes = measured_changes.one_thing(home, baseline, market) if baseline.meets_slo else []
     if recommended is not None and recommended.candidate != baseline.candidate and baseline.meets_slo:
         whole = measured_changes.everything(recommended, baseline, market)
         changes += [whole] if whole is not None else []
-    found = [entry for change in changes if (entry := _told(change, costs_today, life, created)) is not None]
+    found = [entry for change in changes if (entry := _opportunity(change, costs_today, life, created)) is not None]
     others, left, evens = opportunities.planned(life, planned, market, created=created)
-    expires = _expiries(bench, recommended or baseline, planned, verdict, created)
-    told = opportunities.outlook([*found, *others], left, expires, planned.horizon_months)
-    return (told, tuple(evens)) if bench.workload.lifecycle is not None else (_without_a_plan(told), ())
+    expires = _expiries(home, recommended or baseline, planned, verdict, created)
+    whole_outlook = opportunities.outlook([*found, *others], left, expires, planned.horizon_months)
+    return (whole_outlook, tuple(evens)) if home.workload.lifecycle is not None else (_without_a_plan(whole_outlook), ())
 
 
 def _life(workload: OnlineWorkload, serving: Estimate, market: Market, requests_per_s: float) -> Life:
     return life_of(requests_per_s, workload.lifecycle or Lifecycle(), market, measured=serving)
 
 
-def _told(change: Change, costs_today: Costs, life: Life, created: str) -> Opportunity | None:
+def _opportunity(change: Change, costs_today: Costs, life: Life, created: str) -> Opportunity | None:
     x = life.values
     gain = measured_changes.gain_of(change, costs_today, x)
     if gain is None:
@@ -86,30 +86,30 @@ def _told(change: Change, costs_today: Costs, life: Life, created: str) -> Oppor
     )
 
 
-def _expiries(bench: Bench, shown: Prediction, planned: Lifecycle, verdict: Verdict, created: str) -> list[Expiry]:
-    rate, growth = bench.demand.requests_per_s, planned.growth_per_month
+def _expiries(home: SiteUnderLoad, shown: Prediction, planned: Lifecycle, verdict: Verdict, created: str) -> list[Expiry]:
+    rate, growth = home.demand.requests_per_s, planned.growth_per_month
     capacity = shown.capacity_requests_per_s
-    runtime = ", ".join(f"{name} {version}" for name, version in sorted(bench.profile.versions.items()))
+    runtime = ", ".join(f"{name} {version}" for name, version in sorted(home.service.versions.items()))
     return [
         opportunities.price_expiry(None, created),
         *(opportunities.capacity_expiry(rate, capacity.low, growth, created) if capacity is not None and shown.meets_slo else []),
         *opportunities.traffic_expiries(verdict.flips_when),
         Expiry(
-            what=f"the model is no longer sha256 {bench.profile.model.sha256[:12]}",
+            what=f"the model file is no longer sha256 {home.model.sha256[:12]}",
             on=None,
-            because="another file has other speed and quality",
+            because="another file differs in speed and quality",
         ),
-        Expiry(what="the runtime is another version", on=None, because=f"measured with {runtime}"),
+        Expiry(what="the runtime's version changes", on=None, because=f"measured with {runtime}"),
     ]
 
 
-def _without_a_plan(told: Outlook) -> Outlook:
-    """Return the outlook of a workload that says nothing of the model's life: effort cannot be weighed against what is saved."""
-    answer = "Effort is not weighed against savings: the workload does not say how long the model lives (lifecycle)."
+def _without_a_plan(outlook: Outlook) -> Outlook:
+    """Return the outlook of a workload without `lifecycle`: effort cannot be weighed against savings."""
+    answer = "Effort is not weighed against savings: the workload does not give the model's planned life (lifecycle)."
     return Outlook(
         answer=answer,
         change_nothing=None,
-        opportunities=told.opportunities,
-        not_judged=told.not_judged,
-        expires_when=told.expires_when,
+        opportunities=outlook.opportunities,
+        not_judged=outlook.not_judged,
+        expires_when=outlook.expires_when,
     )

@@ -233,7 +233,7 @@ def _student(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> M
     if missing is not None:
         return missing
     active = serving_cost.active_parameters(x)
-    if active is None or "flop_per_request" in x:
+    if active is None or "input_tokens" not in x:
         return "give lifecycle.model and the tokens of lifecycle.request: what a smaller model would save of them"
     if options.student_parameters >= active:
         return "the smaller model is not smaller"

@@ -90,6 +90,8 @@ def prefix_cache(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) 
     missing = None if "api_usd_per_cached_token" in x and "input_tokens" in x else plan_is_missing(x)
     if missing is not None:
         return missing
+    if "input_tokens" not in x:
+        return "give lifecycle.request.input_tokens: what a cache could keep"
     shared = x.get("shared_prefix_tokens")
     if shared is None:
         return "give lifecycle.request.shared_prefix_tokens: what is the same at the beginning of every request"

@@ -13,9 +13,9 @@ from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate, Record
 
 BLOCKS = 8  # stretches of the test that count as independent draws
-ENOUGH_BATCHES = 20  # to tell a median of
+ENOUGH_BATCHES = 20  # for a median
 ENOUGH_REQUESTS = 100  # to know how late they come to the queue, now and then too
-MOST_LENGTHS = 8  # of calls, at which their slow-down is told apart
+MOST_LENGTHS = 8  # of calls, each with a slowdown of its own
 # The same model in the same server, a minute later on the same machine: runs of a sentence encoder differed by 0.96 to 1.07 (2026-11).
 RUN_TO_RUN_FRACTION = 0.05
 OVERHEAD_FRACTION = 0.15  # the same of what is beside the call: waking up and locks depend on what else the machine does
@@ -50,7 +50,7 @@ class _Fit(NamedTuple):
     per_batch_s: float
     per_request_s: float
     wake_s: float
-    timer_late_s: float | None  # None: too few batches tell
+    timer_late_s: float | None  # None: too few batches
 
     def awake_s(self, expected_s: np.ndarray, size: np.ndarray) -> np.ndarray:
         """Seconds (batches,) on an instance that need not be woken up."""
@@ -58,7 +58,7 @@ class _Fit(NamedTuple):
 
 
 def calibrate(candidate: Candidate, batches: Batches, *, noise_fraction: float) -> Calibration:
-    """Return what the batches of a load test of the candidate teach, each figure with an interval from stretches of the test.
+    """Return the calibration from the batches of a load test of the candidate, each figure with an interval from stretches of the test.
 
     No interval is narrower than `noise_fraction`, by which equal things differ under the candidate's setting.
     """
@@ -73,7 +73,7 @@ def calibrate(candidate: Candidate, batches: Batches, *, noise_fraction: float) 
     awake_s = whole.awake_s(batches.expected_s, batches.size)
     late_s = (whole.timer_late_s or 0.0) * (batches.was_idle & batches.by_timer)
     residual = np.maximum((batches.busy_s - whole.wake_s * batches.was_idle - late_s) / awake_s, LEAST_FACTOR)
-    source = f"{count} batches under real load"
+    source = f"{count} batches of the load test"
 
     def estimate(name: str, floor: float) -> Estimate:
         value = getattr(whole, name)

@@ -6,7 +6,8 @@ import numpy as np
 
 from advisor.decide.load_test.calibration import Batches, calibrate
 from advisor.decide.queue.demand import quantiles
-from advisor.decide.queue.site import Bench, over_runs
+from advisor.decide.queue.prediction import over_runs
+from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import NORMAL_95, service_table
 from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed
@@ -21,12 +22,12 @@ UNSEEN_SEED = 97
 BEYOND_QUANTILE = 10  # requests beyond the quantile that make its measured interval worth having
 LONGEST_FACTOR = 3.0  # times the wanted duration, however rare the quantile
 LAST_REQUESTS = 100
-# Quantile of their latency. The generator ends with its last request, and its end may take a core from the last answer.
-LAST_ANSWER = {"low": 0.0, "value": 0.5, "high": 1.0}
+# Quantile of their latency. The generator ends with its last request, and its end may take a core from the last response.
+LAST_RESPONSE = {"low": 0.0, "value": 0.5, "high": 1.0}
 REPLAY_SEEDS = 8  # draws of service, for the one given stream of requests
 
 
-class Offer(Record, frozen=True, kw_only=True):
+class OfferedLoad(Record, frozen=True, kw_only=True):
     """The requests of one replica's load test, each array (requests,)."""
 
     arrival_s: np.ndarray  # ascending from 0
@@ -34,37 +35,37 @@ class Offer(Record, frozen=True, kw_only=True):
     lengths: np.ndarray | None  # None without a sequence axis
 
 
-def offered(bench: Bench, candidate: Candidate, *, wanted_s: float) -> Offer:
-    """Return the requests to test a candidate's one replica with.
+def offered_load(site: SiteUnderLoad, candidate: Candidate, *, wanted_s: float) -> OfferedLoad:
+    """Return the requests of the load test of one replica of a candidate.
 
-    The stream is one that no prediction was made with; it lasts `wanted_s`, or longer where the quantile needs more requests.
+    No prediction was made with this stream. It lasts `wanted_s`, or longer if the quantile needs more requests.
     """
-    arrival_s, size_class = bench.demand.busiest(UNSEEN_SEED, candidate.replicas)
-    quantile = bench.workload.slo.quantile
+    arrival_s, size_class = site.demand.busiest(UNSEEN_SEED, candidate.replicas)
+    quantile = site.workload.slo.quantile
     needed = math.ceil(BEYOND_QUANTILE / (1 - quantile))
     within = int(np.searchsorted(arrival_s - arrival_s[0], wanted_s))
     at_most = int(np.searchsorted(arrival_s - arrival_s[0], wanted_s * LONGEST_FACTOR))
     count = max(2, min(max(within, needed), at_most))
-    lengths = np.array([length or 0 for length in bench.demand.lengths])
-    return Offer(
+    lengths = np.array([length or 0 for length in site.demand.lengths])
+    return OfferedLoad(
         arrival_s=arrival_s[:count] - arrival_s[0],
         size_class=size_class[:count],
-        lengths=lengths[size_class[:count]] if bench.demand.lengths[0] is not None else None,
+        lengths=lengths[size_class[:count]] if site.demand.lengths[0] is not None else None,
     )
 
 
-def expected_service_s(bench: Bench, candidate: Candidate, batch_size: np.ndarray, batch_length: np.ndarray) -> np.ndarray:
-    """Return the seconds (batches,) that the profile says of the call of each batch, nothing added for running inside a server."""
-    grid = bench.grids[candidate.variant, candidate.intra_op_num_threads, candidate.instances]
-    table = service_table(grid, candidate.max_batch_size, bench.demand.lengths, end="value")
-    known = np.array([length or 0 for length in bench.demand.lengths])
+def expected_service_s(site: SiteUnderLoad, candidate: Candidate, batch_size: np.ndarray, batch_length: np.ndarray) -> np.ndarray:
+    """Return the seconds (batches,) that each batch's call takes by the profile, without the overhead of a server."""
+    grid = site.grids[candidate.variant, candidate.intra_op_num_threads, candidate.instances]
+    table = service_table(grid, candidate.max_batch_size, site.demand.lengths, end="value")
+    known = np.array([length or 0 for length in site.demand.lengths])
     return np.asarray(table[batch_size - 1, np.minimum(np.searchsorted(known, batch_length), len(known) - 1)])
 
 
-def expected(bench: Bench, candidate: Candidate, offer: Offer, *, counted: np.ndarray | None = None) -> Replayed:
-    """Return what the simulation says of these very requests: what is left to chance is service alone, not who arrived when.
+def expected(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, *, counted: np.ndarray | None = None) -> Replayed:
+    """Return the simulation of these same requests: only service times are random, not the arrivals.
 
-    All are served; the quantiles are of those that `counted` (requests,) marks, of all without it.
+    All are served. The quantiles are of those that `counted` (requests,) marks, or of all without it.
     """
     configuration = Configuration(
         variant=candidate.variant,
@@ -73,15 +74,15 @@ def expected(bench: Bench, candidate: Candidate, offer: Offer, *, counted: np.nd
         max_batch_size=candidate.max_batch_size,
         max_queue_delay_s=candidate.max_queue_delay_s,
     )
-    wanted = (0.5, 0.95, 0.99, bench.workload.slo.quantile)
+    wanted = (0.5, 0.95, 0.99, site.workload.slo.quantile)
     figures: dict[str, np.ndarray] = {}  # by end of the service interval: (seeds, quantiles and then throughput and utilization)
     for end in ("low", "value", "high"):
         rows = []
         for seed in range(REPLAY_SEEDS):
-            run = bench.simulator.replay(configuration, offer.arrival_s, offer.size_class, end, seed)
+            run = site.simulator.replay(configuration, offer.arrival_s, offer.size_class, end, seed)
             chosen_s = run.latency_s if counted is None else run.latency_s[counted]
             # When the last request is answered is left to chance: as long after it as the requests before it were.
-            late_s = quantiles(run.latency_s[-LAST_REQUESTS:], (LAST_ANSWER[end],))[0]
+            late_s = quantiles(run.latency_s[-LAST_REQUESTS:], (LAST_RESPONSE[end],))[0]
             rate = len(run.latency_s) / (offer.arrival_s[-1] - offer.arrival_s[0] + late_s)
             rows.append([*quantiles(chosen_s, wanted), rate, run.utilization])
         figures[end] = np.array(rows)
@@ -111,18 +112,24 @@ class Observed(Record, frozen=True, kw_only=True):
     ended_s: np.ndarray  # (batches,) ascending, from the first due time
 
 
-def judge(
-    prediction: Prediction, said: Replayed, observed: Observed, *, quantile: float, target_s: float, noise_fraction: float
+def compare(
+    prediction: Prediction,
+    replayed: Replayed,
+    observed: Observed,
+    *,
+    quantile: float,
+    target_s: float,
+    noise_fraction: float,
 ) -> LoadTest:
-    """Return the load test of the predicted candidate's one replica.
+    """Return the load test of one replica of the predicted candidate, observed against expected.
 
-    `said` is what was expected of these requests, `noise_fraction` how much equal things differ under the candidate's setting.
+    `replayed` is the simulation of these requests, `noise_fraction` the noise floor at the candidate's setting.
     """
     latency = {wanted: quantile_estimate(observed.latency_s, wanted) for wanted in (0.5, 0.95, 0.99, quantile)}
-    measured, predicted = latency[quantile], said.latency_slo_s
+    measured, predicted = latency[quantile], replayed.latency_slo_s
     requests = len(observed.latency_s)
     rate = requests / observed.duration_s
-    # Poisson noise of the count of answers: the offered stream has it too.
+    # Poisson noise of the number of completed requests: the offered load has it too.
     half = NORMAL_95 * math.sqrt(requests) / observed.duration_s
     waited_s, batches = observed.run_delay_s, observed.batches
     return LoadTest(
@@ -139,7 +146,7 @@ def judge(
             low=rate - half,
             high=rate + half,
             basis="measured",
-            source=f"{requests} answers in {observed.duration_s:.0f} s",
+            source=f"{requests} requests completed in {observed.duration_s:.0f} s",
         ),
         utilization_fraction=float(batches.busy_s.sum()) / observed.duration_s / prediction.candidate.instances,
         mean_batch_size=float(batches.size.mean()),
@@ -149,7 +156,7 @@ def judge(
         calibration=calibrate(prediction.candidate, batches, noise_fraction=noise_fraction),
         meets_slo=measured.value <= target_s,
         predicted=prediction,
-        expected=said,
+        expected=replayed,
         prediction_held=measured.low <= predicted.high and predicted.low <= measured.high,
     )
 
@@ -171,12 +178,12 @@ def quantile_estimate(latency_s: np.ndarray, quantile: float) -> Estimate:
         low=float(ordered[low]),
         high=float(ordered[high]),
         basis="measured",
-        source=f"{count} requests under real load, open loop, from the moment each was due",
+        source=f"{count} requests of the load test, open loop, each timed from the moment it was due",
     )
 
 
 def learned(known: tuple[Calibration, ...], tests: tuple[LoadTest, ...]) -> tuple[Calibration, ...]:
-    """Return what the profile knows with what the tests taught put in its place; a test whose generator lagged teaches nothing."""
+    """Return the calibrations, updated by the tests; a test whose generator lagged updates nothing."""
     found = {_setting(entry): entry for entry in known}
     for test in tests:
         if test.generator_kept_up:

@@ -37,7 +37,7 @@ from typing import NamedTuple
 import numpy as np
 
 from advisor.decide.queue.demand import SEEDS, Demand, rank, warm, warm_up
-from advisor.decide.queue.prediction import ROUNDING, Simulator
+from advisor.decide.queue.simulator import ROUNDING, Simulator
 from advisor.decide.queue.space import Configuration
 
 LOADS = (0.5, 0.6, 0.7, 0.8, 0.86, 0.9, 0.93, 0.96, 0.98)
@@ -45,7 +45,7 @@ OFFSETS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # of the curve, in g
 
 
 class Bound(NamedTuple):
-    """One row of the search kernel's columns; see kernels/search.pyx."""
+    """What the bounds say of one point: one row of the search kernel's `Columns`, where each field is explained."""
 
     load: float
     busy: float

@@ -6,7 +6,7 @@ from advisor.schema.profile import Power
 from advisor.schema.record import Estimate
 from advisor.schema.workload import EnergyChoice
 
-# What a device draws when it idles, as a share of what it draws at most: idle GPUs and servers are told to take a tenth to a half.
+# Idle power of a device as a share of its maximum: idle GPUs and servers are reported to draw a tenth to a half.
 IDLE_FRACTION = {"low": 0.1, "value": 0.3, "high": 0.5}
 # What it draws when it serves, as a share of its rating: few workloads reach the limit that the maker sets.
 BUSY_FRACTION_OF_RATING = {"low": 0.4, "value": 0.7, "high": 1.0}
@@ -38,7 +38,7 @@ def joules_per_request(
         watts = getattr(busy, end) * (idle + (1 - idle) * at_work) * replicas
         return float(watts * effectiveness[end] / requests_per_s)
 
-    source = f"{busy.source}; {IDLE_FRACTION['value']:.0%} of it when idle; times {effectiveness['value']:g} for the data centre"
+    source = f"{busy.source}; {IDLE_FRACTION['value']:.0%} of it when idle; times {effectiveness['value']:g} for the data center"
     return Estimate(value=at("value"), low=at("low"), high=at("high"), basis="projected", source=source)
 
 

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from advisor.decide.queue.bounds import Bounds
-from advisor.decide.queue.prediction import Simulator
+from advisor.decide.queue.simulator import Simulator
 from advisor.decide.queue.space import Configuration
 from advisor.kernels import search as kernel
+from advisor.kernels.columns import Columns
 from advisor.schema.record import Record
 
 MAX_REPLICAS = 512
@@ -21,11 +22,8 @@ LOWEST_UTILIZATION = 0.1
 AT_ONCE = 4096  # candidates to list: about so many points have their cheapest in a range of costs
 RANGES = 8  # of costs at least, where there are fewer points
 
-Columns = tuple[
-    np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray
-]
 # Whether a candidate, by point, delay and replicas, is feasible; asked at most once of each.
-Judge = Callable[[int, int, int], bool]
+IsFeasible = Callable[[int, int, int], bool]
 
 
 class Searchable(NamedTuple):
@@ -37,10 +35,10 @@ class Searchable(NamedTuple):
 
 
 class Walk(Record, frozen=True, kw_only=True):
-    """What a walk through a space found: the cheapest feasible candidates (point, delay, replicas), in order, and the account.
+    """The result of a walk through a space: the cheapest feasible candidates (point, delay, replicas), in order, and the account.
 
-    `regret_usd_per_hour` is 0 after a whole walk; a walk that was stopped proves that nothing costs less than its answer by more. It is
-    None where a stopped walk has no answer: nothing below `least_unseen_usd_per_hour` is feasible then.
+    `regret_usd_per_hour` is 0 after a whole walk. After a stopped walk it bounds how much cheaper the best could be; it is None if the
+    walk found nothing, and then nothing below `least_unseen_usd_per_hour` is feasible.
     """
 
     cheapest: tuple[tuple[int, int, int], ...]
@@ -49,14 +47,14 @@ class Walk(Record, frozen=True, kw_only=True):
     cut_by_bound: int
     simulated: int
     regret_usd_per_hour: float | None
-    least_unseen_usd_per_hour: float | None  # None: everything was seen that could be cheaper
+    least_unseen_usd_per_hour: float | None  # None: everything was tried that could be cheaper
 
 
 class Found(Record, frozen=True, kw_only=True):
     """The cheapest feasible candidates, all of one cost, simplest first, and the account of the whole space.
 
-    Of those only so many are sought as are told; `cut_by_cost` counts what could be no cheaper than they, and was not simulated. `places`
-    says, of each, at which of the places that were searched it is. What was stopped is told by the regret, as in Walk.
+    At most ENOUGH_CHEAPEST of them are sought; `cut_by_cost` counts candidates that could be no cheaper and were not simulated. `places`
+    holds, for each, the index of the searched place that it is at. The regret shows whether the search was stopped, as in Walk.
     """
 
     cheapest: tuple[tuple[Configuration, int], ...]
@@ -85,7 +83,7 @@ def search_places(
 ) -> Found:
     """Return the cheapest feasible candidates of all places together; of equally cheap ones those of the earlier place come first.
 
-    `is_over` is asked between simulations whether to stop; the answer then is the best so far, with a bound on its regret.
+    `is_over` is asked between simulations whether to stop; the result is then the best so far, with a bound on its regret.
     """
     entries = [(index, entry) for index, place in enumerate(places) for entry in place.space]
     if not entries:
@@ -96,18 +94,26 @@ def search_places(
         index, entry = entries[point]
         return places[index].simulator.meets(entry, replicas, quantile=quantile, target_s=target_s)
 
-    seen = walk(columns, delay_s, target_s, is_feasible, enough=ENOUGH_CHEAPEST, is_over=is_over)
+    result = walk(columns, delay_s, target_s, is_feasible, enough=ENOUGH_CHEAPEST, is_over=is_over)
     return Found(
-        cheapest=tuple((entries[point][1], replicas) for point, _, replicas in seen.cheapest),
-        cost_usd_per_hour=seen.cost_usd_per_hour,
-        candidates=seen.candidates,
-        cut_by_bound=seen.cut_by_bound,
-        cut_by_cost=seen.candidates - seen.cut_by_bound - seen.simulated,
-        simulated=seen.simulated,
-        regret_usd_per_hour=seen.regret_usd_per_hour,
-        least_unseen_usd_per_hour=seen.least_unseen_usd_per_hour,
-        places=tuple(entries[point][0] for point, _, _ in seen.cheapest),
+        cheapest=tuple((entries[point][1], replicas) for point, _, replicas in result.cheapest),
+        cost_usd_per_hour=result.cost_usd_per_hour,
+        candidates=result.candidates,
+        cut_by_bound=result.cut_by_bound,
+        cut_by_cost=result.candidates - result.cut_by_bound - result.simulated,
+        simulated=result.simulated,
+        regret_usd_per_hour=result.regret_usd_per_hour,
+        least_unseen_usd_per_hour=result.least_unseen_usd_per_hour,
+        places=tuple(entries[point][0] for point, _, _ in result.cheapest),
     )
+
+
+def count_candidates(simulator: Simulator, space: list[Configuration], quantile: float) -> int:
+    """Return how many candidates a space has, each configuration on 1 replica up to the most: as many as `search` accounts for.
+
+    Nothing is searched or simulated: this counts spaces that are not searched.
+    """
+    return sum(most_replicas(simulator, entry, quantile) for entry in space)
 
 
 def _columns(
@@ -115,22 +121,22 @@ def _columns(
 ) -> tuple[Columns, np.ndarray]:
     """Return the kernel's columns, one point for each configuration with its one delay, and the delays."""
     bounds = [Bounds(place.simulator, quantile=quantile, target_s=target_s) for place in places]
-    load, busy, floor_s, queue_s, slack_s, fill_s = (
-        np.array(column) for column in zip(*(bounds[index].of(entry) for index, entry in entries), strict=True)
-    )
+    found = [bounds[index].of(entry) for index, entry in entries]
     delay_s = sorted({entry.max_queue_delay_s for _, entry in entries})
     place_of_delay = {delay: place for place, delay in enumerate(delay_s)}
-    columns = (
-        np.array([places[index].price_usd_per_hour for index, _ in entries]),
-        load,
-        busy,
-        floor_s,
-        queue_s,
-        slack_s,
-        fill_s,
-        np.array([most_replicas(places[index].simulator, entry, quantile) for index, entry in entries], dtype=np.intp),
-        np.array([place_of_delay[entry.max_queue_delay_s] for _, entry in entries], dtype=np.intp),
-        np.ones(len(entries), dtype=np.intp),
+    columns = Columns(
+        price_usd_per_hour=np.array([places[index].price_usd_per_hour for index, _ in entries]),
+        load=np.array([bound.load for bound in found]),
+        busy=np.array([bound.busy for bound in found]),
+        floor_s=np.array([bound.floor_s for bound in found]),
+        queue_s=np.array([bound.queue_s for bound in found]),
+        slack_s=np.array([bound.slack_s for bound in found]),
+        fill_s=np.array([bound.fill_s for bound in found]),
+        max_replicas=np.array(
+            [most_replicas(places[index].simulator, entry, quantile) for index, entry in entries], dtype=np.intp
+        ),
+        first_delay=np.array([place_of_delay[entry.max_queue_delay_s] for _, entry in entries], dtype=np.intp),
+        delays=np.ones(len(entries), dtype=np.intp),
     )
     return columns, np.array(delay_s)
 
@@ -146,7 +152,7 @@ def walk(
     columns: Columns,
     delay_s: np.ndarray,
     target_s: float,
-    is_feasible: Judge,
+    is_feasible: IsFeasible,
     *,
     enough: int = 1,
     is_over: Callable[[], bool] | None = None,
@@ -154,15 +160,15 @@ def walk(
     """Return the cheapest feasible candidates, up to `enough` of one cost, by asking of as few as the bounds allow.
 
     Candidates are asked in ascending cost, of equal ones by point, delay and replicas, and what a bound excludes is not asked. So when one
-    is found to be feasible, all that are cheaper have been excluded, by a bound or by the judge: there is no regret. If `is_over` says
+    is found to be feasible, all that are cheaper have been excluded, by a bound or by simulation: there is no regret. If `is_over` says
     stop before that, any feasible candidate is sought among dearer ones, at ever larger strides; the cheapest candidate that was not
     asked bounds from below what any better one costs.
     """
     fewest, left = kernel.fewest_replicas(columns, delay_s=delay_s, latency_target_s=target_s)
-    candidates = int(columns[7] @ columns[9])
+    candidates = int(columns.max_replicas @ columns.delays)
     best: list[tuple[int, int, int]] = []
     simulated = 0
-    answer: float | None = None
+    best_usd: float | None = None
     unseen: float | None = None
     for usd, level in _levels(columns, delay_s, target_s, fewest):
         for candidate in level:
@@ -171,22 +177,22 @@ def walk(
                 break
             simulated += 1
             if is_feasible(*candidate):
-                answer = usd
+                best_usd = usd
                 best.append(candidate)
                 if len(best) == enough:
                     break
-        if answer is not None or unseen is not None:
+        if best_usd is not None or unseen is not None:
             break
     regret: float | None = 0.0
-    if unseen is not None and answer is None:
+    if unseen is not None and best_usd is None:
         chosen, tried = _any_feasible(columns, fewest, is_feasible)
         simulated += tried
         if chosen is not None:
-            best, answer = [chosen], float(columns[0][chosen[0]] * chosen[2])
-        regret = None if answer is None else answer - unseen
+            best, best_usd = [chosen], float(columns.price_usd_per_hour[chosen[0]] * chosen[2])
+        regret = None if best_usd is None else best_usd - unseen
     return Walk(
         cheapest=tuple(best),
-        cost_usd_per_hour=answer,
+        cost_usd_per_hour=best_usd,
         candidates=candidates,
         cut_by_bound=candidates - left,
         simulated=simulated,
@@ -200,10 +206,10 @@ def _levels(
 ) -> Iterator[tuple[float, Iterator[tuple[int, int, int]]]]:
     """Yield each cost with its candidates, ascending, listed a range of costs at a time."""
     has_any = fewest > 0
-    least_usd = np.sort((columns[0] * fewest)[has_any])
+    least_usd = np.sort((columns.price_usd_per_hour * fewest)[has_any])
     if not len(least_usd):
         return
-    most_usd = float((columns[0] * columns[7])[has_any].max())
+    most_usd = float((columns.price_usd_per_hour * columns.max_replicas)[has_any].max())
     above = -1.0
     stride = max(1, min(AT_ONCE, len(least_usd) // RANGES))
     while above < most_usd:
@@ -224,18 +230,19 @@ def _levels(
         above = up_to
 
 
-def _any_feasible(columns: Columns, fewest: np.ndarray, is_feasible: Judge) -> tuple[tuple[int, int, int] | None, int]:
+def _any_feasible(columns: Columns, fewest: np.ndarray, is_feasible: IsFeasible) -> tuple[tuple[int, int, int] | None, int]:
     """Return a feasible candidate, if the most promising have one, and how many were asked: with twice the fewest replicas, or all."""
     asked = 0
     points = np.flatnonzero(fewest)
-    cheapest_first = points[np.argsort((columns[0] * fewest)[points], kind="stable")]
+    cheapest_first = points[np.argsort((columns.price_usd_per_hour * fewest)[points], kind="stable")]
     stride = 1
     place = 0
     while place < len(cheapest_first):
         point = int(cheapest_first[place])
-        for replicas in sorted({min(2 * int(fewest[point]), int(columns[7][point])), int(columns[7][point])}):
+        most = int(columns.max_replicas[point])
+        for replicas in sorted({min(2 * int(fewest[point]), most), most}):
             asked += 1
-            candidate = (point, int(columns[8][point]), replicas)
+            candidate = (point, int(columns.first_delay[point]), replicas)
             if is_feasible(*candidate):
                 return candidate, asked
         place += stride

@@ -1,9 +1,9 @@
 """The space: every way to serve that the profile can speak of, simplest first, and what is kept out of it with the reason."""
 
 from advisor.decide.service.measured import ServiceGrid
-from advisor.quality_floor import judge
+from advisor.quality_floor import keeps_floor
 from advisor.schema.advice import Candidate
-from advisor.schema.profile import Profile, Variant
+from advisor.schema.profile import Site, Variant
 from advisor.schema.record import Record
 from advisor.schema.workload import Baseline, OnlineWorkload
 from advisor.units import seconds
@@ -22,7 +22,7 @@ class Configuration(Record, frozen=True, kw_only=True):
     max_batch_size: int
     max_queue_delay_s: float
 
-    def replicated(self, replicas: int, hardware: str = "local") -> Candidate:
+    def replicated(self, replicas: int, hardware: str) -> Candidate:
         """Return the candidate with so many replicas on that hardware."""
         return Candidate(
             variant=self.variant,
@@ -36,7 +36,7 @@ class Configuration(Record, frozen=True, kw_only=True):
 
 
 class Admission(Record, frozen=True, kw_only=True):
-    """Whether a variant may be advised; `is_unknown` if only for want of a quality measurement."""
+    """Whether a variant may be recommended; `is_unknown` if only a quality measurement is missing."""
 
     admitted: bool
     is_unknown: bool
@@ -48,25 +48,25 @@ def admission(variant: Variant, workload: OnlineWorkload) -> Admission:
     if variant.derived_from is None:
         return Admission(admitted=True, is_unknown=False, because="the baseline")
     if variant.lossless:
-        return Admission(admitted=True, is_unknown=False, because="only reorders arithmetic, no precision is given up")
+        return Admission(admitted=True, is_unknown=False, because="only reorders arithmetic, without loss of precision")
     floor, measured = workload.quality, variant.quality
     if floor is None or floor.data is None:
-        way_out = "name quality.metric, quality.max_drop and quality.data in the workload file"
+        way_out = "set quality.metric, quality.max_drop and quality.data in the workload file"
         return Admission(admitted=False, is_unknown=True, because=f"quality unknown: {way_out}")
     if measured is None or measured.metric != floor.metric:
         return Admission(
             admitted=False, is_unknown=True, because=f"quality unknown: profiled without {floor.metric} on {floor.data}"
         )
-    holds, said = judge(measured, floor.max_drop, floor.max_slice_drop)
-    return Admission(admitted=holds, is_unknown=False, because=said)
+    is_kept, reason = keeps_floor(measured, floor.max_drop, floor.max_slice_drop)
+    return Admission(admitted=is_kept, is_unknown=False, because=reason)
 
 
-def baseline_configuration(profile: Profile, baseline: Baseline) -> Configuration:
+def baseline_configuration(site: Site, baseline: Baseline) -> Configuration:
     """Return what runs today; by default what a plain ONNX Runtime server does: one instance with a thread on every core."""
-    as_given = next(variant.id for variant in profile.variants if variant.derived_from is None)
+    as_given = next(variant.id for variant in site.variants if variant.derived_from is None)
     return Configuration(
         variant=baseline.variant or as_given,
-        intra_op_num_threads=baseline.intra_op_num_threads or profile.machine.cores,
+        intra_op_num_threads=baseline.intra_op_num_threads or site.machine.cores,
         instances=baseline.instances or 1,
         max_batch_size=baseline.max_batch_size,
         max_queue_delay_s=baseline.max_queue_delay_s,
@@ -103,22 +103,20 @@ def _order(entry: Configuration) -> tuple[str, int, int, float, int]:
 
 
 def changes(today: Configuration, other: Configuration) -> tuple[str, ...]:
-    """Return in words what differs from what runs today; empty for the same."""
-    said = []
+    """Describe what differs from what runs today; empty if nothing does."""
+    found = []
     if other.variant != today.variant:
-        said.append(f"serve {other.variant} instead of {today.variant}")
+        found.append(f"serve {other.variant} instead of {today.variant}")
     if (other.intra_op_num_threads, other.instances) != (today.intra_op_num_threads, today.instances):
-        said.append(
+        found.append(
             f"{_plural(other.instances, 'instance')} of {_plural(other.intra_op_num_threads, 'thread')} "
             f"instead of {_plural(today.instances, 'instance')} of {_plural(today.intra_op_num_threads, 'thread')}"
         )
     if other.max_batch_size != today.max_batch_size:
-        said.append(f"batches of up to {other.max_batch_size} instead of {today.max_batch_size}")
+        found.append(f"batches of up to {other.max_batch_size} instead of {today.max_batch_size}")
     if other.max_queue_delay_s != today.max_queue_delay_s:
-        said.append(
-            f"wait up to {seconds(other.max_queue_delay_s)} for a batch to fill instead of {seconds(today.max_queue_delay_s)}"
-        )
-    return tuple(said)
+        found.append(f"a queue delay of up to {seconds(other.max_queue_delay_s)} instead of {seconds(today.max_queue_delay_s)}")
+    return tuple(found)
 
 
 def _plural(count: int, noun: str) -> str:

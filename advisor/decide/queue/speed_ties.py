@@ -5,7 +5,7 @@ import statistics
 
 from advisor.decide.service.measured import student_t_95
 from advisor.schema.advice import SpeedTie
-from advisor.schema.profile import Measurement, Profile
+from advisor.schema.profile import Measurement, Site
 from advisor.schema.record import Estimate
 from advisor.visits import is_clean
 
@@ -18,20 +18,20 @@ ENOUGH_PAIRS = 6
 FEWEST_PAIRS = 3
 
 
-def speed_ties(profile: Profile, today: str) -> dict[str, SpeedTie]:
+def speed_ties(site: Site, today: str) -> dict[str, SpeedTie]:
     """Return, for each variant that cannot be told from a simpler one, that one: today's is the simplest, then the model as given.
 
     Two are told apart if the ratio of their paired visits lies beyond the noise with all of its interval, over all points or at one
     batch size.
     """
-    variants = sorted(profile.variants, key=lambda entry: (entry.id != today, entry.derived_from is not None))
+    variants = sorted(site.variants, key=lambda entry: (entry.id != today, entry.derived_from is not None))
     points: dict[str, dict[Point, Measurement]] = {entry.id: {} for entry in variants}
-    for measured in profile.measurements:
+    for measured in site.measurements:
         if measured.variant in points:
             setting = (measured.intra_op_num_threads, measured.instances)
             points[measured.variant][(measured.batch_size, measured.sequence_length, *setting)] = measured
     ties: dict[str, SpeedTie] = {}
-    noise = max(PROCESS_FRACTION, profile.noise_fraction or 0.0)
+    noise = max(PROCESS_FRACTION, site.noise_fraction or 0.0)
     for place, variant in enumerate(variants):
         for simpler in variants[:place]:
             logs = _paired_log_ratios(points[simpler.id], points[variant.id])

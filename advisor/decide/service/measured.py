@@ -1,4 +1,4 @@
-"""Profile -> seconds per call at any batch size and length, with interval, and the spread of single calls around it.
+"""Site -> seconds per call at any batch size and length, with interval, and the spread of single calls around it.
 
 Medians are interpolated linearly between logarithms, first over batch sizes at each measured length, then over lengths: a power law
 between neighbours, which both a fixed cost and a cost per item look like locally. Beyond the measured range the last slope goes on.
@@ -8,12 +8,15 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 import numpy as np
 
-from advisor.schema.profile import Measurement, Profile, Visit
-from advisor.schema.record import Estimate, Record
+from advisor.schema.catalog import Ground
+from advisor.schema.profile import Calibration, Measurement, NoiseFloor, Power, Site, Variant, Visit
+from advisor.schema.record import Estimate, Exclusion, Record
+from advisor.visits import clean, slowdown_at_other_distance, usual_hop_s
 
 # 95th percentile of Student's t by degrees of freedom: a 90% interval of a mean of so few visits.
 STUDENT_T_95 = {
@@ -37,6 +40,8 @@ SINGLE_VISIT_FRACTION = 0.15
 # What a slope carried beyond the measured range may be off by, per factor of two.
 PROJECTION_FRACTION = 0.15
 SPREAD_POINTS = 1024
+Setting = tuple[str, int, int]  # variant, intra_op_num_threads, instances
+GroundOfService = Literal["measured"] | Ground
 SIDE = {"low": -1.0, "value": 0.0, "high": 1.0}  # of an interval, where its margin is taken
 
 
@@ -57,31 +62,74 @@ class ServiceGrid(Record, frozen=True, kw_only=True):
         return max(sizes[-1] for sizes in self.batch_sizes)
 
 
-def service_grids(
-    profile: Profile, slowdowns: Mapping[tuple[int, int], float] | None = None
-) -> dict[tuple[str, int, int], ServiceGrid]:
-    """Return the grid of each (variant, intra_op_num_threads, instances) of the profile, the repeated baseline left out.
+class Service(Record, frozen=True, kw_only=True):
+    """How fast variants run on a machine, by (variant, intra_op_num_threads, instances), and what is known of it beside."""
+
+    grids: dict[Setting, ServiceGrid]
+    variants: tuple[Variant, ...]
+    exclusions: tuple[Exclusion, ...] = ()  # variants that have no service times here, with the reason
+    ground: GroundOfService = "measured"
+    calibrations: tuple[Calibration, ...] = ()
+    trial: Calibration | None = None
+    noise_fraction: float | None = None
+    noise_floors: tuple[NoiseFloor, ...] = ()
+    power: Power | None = None
+    versions: dict[str, str]
+
+
+def service_of(site: Site) -> Service:
+    """Return the service times of the machine that was measured, from the visits that count."""
+    return Service(
+        grids=service_grids(undisturbed(site), slowdowns(site)),
+        variants=site.variants,
+        calibrations=site.calibrations,
+        trial=site.trial,
+        noise_fraction=site.noise_fraction,
+        noise_floors=site.noise_floors,
+        power=site.power,
+        versions=site.versions,
+    )
+
+
+def undisturbed(site: Site) -> Site:
+    """Return the site with those visits alone that count: in which the machine was not busy with something else."""
+    usual_s = usual_hop_s(visit for entry in site.measurements for visit in entry.visits)
+    measurements = tuple(msgspec.structs.replace(entry, visits=clean(entry.visits, usual_s)) for entry in site.measurements)
+    return msgspec.structs.replace(site, measurements=measurements)
+
+
+def slowdowns(site: Site) -> dict[tuple[int, int], float]:
+    """Return by setting, (intra_op_num_threads, instances), how much longer calls take in a state of the machine that will come back."""
+    usual_s = usual_hop_s(visit for entry in site.measurements for visit in entry.visits)
+    by_setting = defaultdict(list)
+    for entry in site.measurements:
+        by_setting[entry.intra_op_num_threads, entry.instances].append(entry)
+    return {setting: slowdown_at_other_distance(entries, usual_s) for setting, entries in by_setting.items()}
+
+
+def service_grids(site: Site, slowdowns: Mapping[tuple[int, int], float] | None = None) -> dict[Setting, ServiceGrid]:
+    """Return the grid of each (variant, intra_op_num_threads, instances) of the site, the repeated baseline left out.
 
     `slowdowns` tell by setting, (intra_op_num_threads, instances), how many times as long calls were seen to take in another state of
     the machine: intervals reach so far.
     """
-    known = {variant.id for variant in profile.variants}
-    settings: dict[tuple[str, int, int], list[Measurement]] = defaultdict(list)
-    for measurement in profile.measurements:
+    known = {variant.id for variant in site.variants}
+    settings: dict[Setting, list[Measurement]] = defaultdict(list)
+    for measurement in site.measurements:
         if measurement.variant in known:
             settings[measurement.variant, measurement.intra_op_num_threads, measurement.instances].append(measurement)
     return {
-        key: _grid(measured, noise_floor(profile, key[1], key[2]), (slowdowns or {}).get(key[1:], 1.0))
+        key: _grid(measured, noise_floor(site, key[1], key[2]), (slowdowns or {}).get(key[1:], 1.0))
         for key, measured in settings.items()
     }
 
 
-def noise_floor(profile: Profile, intra_op_num_threads: int, instances: int) -> float:
+def noise_floor(seen: Site | Service, intra_op_num_threads: int, instances: int) -> float:
     """Return how much equal things differ under a setting, as a fraction; over all settings where this one was not measured twice."""
-    for entry in profile.noise_floors:
+    for entry in seen.noise_floors:
         if (entry.intra_op_num_threads, entry.instances) == (intra_op_num_threads, instances):
             return entry.fraction
-    return profile.noise_fraction or 0.0
+    return seen.noise_fraction or 0.0
 
 
 def _grid(measured: list[Measurement], noise_fraction: float, slowdown: float) -> ServiceGrid:

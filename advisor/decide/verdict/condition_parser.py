@@ -48,8 +48,6 @@ TO_AN_ANSWER = "compare it with a number, such as: replicas > 1"
 TO_A_NUMBER = "ask for it as it is, such as: slo_is_met, or: not slo_is_met"
 TO_ITS_LIKE = "compare numbers with numbers, and ask for a yes or no as it is, such as: slo_is_met"
 
-_DIGITS = "[0-9]+(?:_[0-9]+)*"
-_NUMBER = re.compile(rf"(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?")
 # Whatever stands in a text is in some token. What people bring along from other languages is one token, so that it can be answered as one.
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+)
@@ -93,8 +91,7 @@ def read(text: str, kinds: Mapping[str, Kind]) -> Condition:
     Raises InputError, with the column, for a text that is not in the language, asks for anything but these facts or for none of them,
     has a number where a yes or no belongs or the other way round, or cannot be worked out.
     """
-    tree = _Reader(text, kinds).whole()
-    return Condition(tree=tree, facts=tuple(sorted(facts_in(tree))), ask=question(tree))
+    return _Reader(text, kinds).whole()
 
 
 def unknown_fact(name: str, known: Iterable[str]) -> InputError:
@@ -122,16 +119,17 @@ class _Reader:
         self._end = 0  # of what was taken
         self._depth = 0
 
-    def whole(self) -> Node:
-        """Return the tree of the whole text."""
+    def whole(self) -> Condition:
+        """Return the condition that the whole text is."""
         at = self._next.at
         tree = self._condition()
         if self._next.what != "end":
             raise self._out_of_place()
         self._check(tree, "yes or no", at)
-        if not facts_in(tree):
+        facts = tuple(sorted(facts_in(tree)))
+        if not facts:
             raise self._fault(at, "the condition asks for no fact", WAY_OUT)
-        return tree
+        return Condition(tree=tree, facts=facts, ask=question(tree))
 
     def _condition(self) -> Node:
         return self._joined("or", self._all)
@@ -206,7 +204,7 @@ class _Reader:
                 raise self._out_of_place()
             return inner
         token = self._next
-        if token.what == "number":
+        if token.what == "number" and token.text.isascii():
             return Constant(value=self._number(self._take()))
         if token.text in ("true", "false"):
             return Constant(value=self._take().text == "true")
@@ -218,9 +216,10 @@ class _Reader:
         return Fact(name=self._take().text)
 
     def _number(self, token: _Token) -> float:
-        if _NUMBER.fullmatch(token.text) is None:
-            raise self._fault(token.at, f"{_shown(token.text)} is not a number", NUMBERS)
-        value = float(token.text)
+        try:
+            value = float(token.text)  # as Python reads it: 1_000, .5, 1e-6
+        except ValueError as error:
+            raise self._fault(token.at, f"{_shown(token.text)} is not a number", NUMBERS) from error
         if not isfinite(value):
             raise self._fault(token.at, f"{_shown(token.text)} is too large a number", NUMBERS)
         return value

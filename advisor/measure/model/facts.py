@@ -74,7 +74,7 @@ def inspect_onnx(
 
 
 def _open(path: Path) -> ort_session.Session:
-    """Return a session: ONNX Runtime judges whether a graph is sound, before it is read."""
+    """Return a session: ONNX Runtime checks whether a graph is sound, before it is read."""
     try:
         return ort_session.open_session(path)
     except ModelError:
@@ -127,8 +127,8 @@ def _accepted_inputs(
             _check_length(session, inputs, rows, length)
         return inputs
     raise ModelError(
-        f"{path}: no {'generated' if rows is None else 'given'} input is accepted; the first try: {failure.fault if failure else 'none'}",
-        hint="give inputs that it accepts with --inputs FILE.npz, one array per model input",
+        f"{path}: the model accepts no {'generated' if rows is None else 'given'} input; first try: {failure.fault if failure else 'none'}",
+        hint="give valid inputs with --inputs FILE.npz, one array per model input",
     )
 
 
@@ -141,8 +141,8 @@ def _refuse_other_types(path: Path, inputs: tuple[GraphInput, ...]) -> None:
             )
         if entry.dtype not in FEEDABLE:
             raise ModelError(
-                f"{path}: input {entry.name!r} is of type {entry.dtype}, which ONNX Runtime does not take from outside",
-                hint="export the model with a Cast behind this input, from float32 or from an integer type",
+                f"{path}: input {entry.name!r} is of type {entry.dtype}, which ONNX Runtime does not accept as an input",
+                hint="export the model with a Cast after this input, from float32 or from an integer type",
             )
 
 
@@ -157,7 +157,7 @@ def _check_length(
 ) -> None:
     if all(entry.sequence_axis is None for entry in inputs):
         raise InputError(
-            f"inputs.sequence_length: the model has no sequence axis, {length} cannot be tried",
+            f"inputs.sequence_length: the model has no sequence axis, so {length} cannot be tried",
             hint="remove inputs.sequence_length from the workload file",
         )
     try:
@@ -165,7 +165,7 @@ def _check_length(
     except ModelError as error:
         raise InputError(
             f"inputs.sequence_length: the model does not accept length {length}: {error.fault}",
-            hint="give lengths that the model accepts; `advisor inspect` shows one that it does",
+            hint="give lengths that the model accepts; `advisor inspect` shows one",
         ) from error
 
 
@@ -181,7 +181,7 @@ def _prove_batching(
         pair |= _different_states(inputs, pair)
     alone = [_part(inputs, pair, item) for item in range(2)]
     if rows is not None and all(np.array_equal(alone[0][name], alone[1][name]) for name in pair):
-        return Batching(possible=False, reason="the first two of the given items are the same, which proves nothing"), ()
+        return Batching(possible=False, reason="the first two given items are identical, which proves nothing"), ()
     try:
         together = ort_session.run(session, pair)
     except ModelError as error:
@@ -199,7 +199,7 @@ def _prove_batching(
     axes = [f"axis {entry.batch_axis} of {entry.name}" for entry in inputs if entry.batch_axis is not None]
     named = ", ".join(axes[:3]) + (f" and {len(axes) - 3} more" if len(axes) > 3 else "")
     notes = ("outputs depend slightly on what else is in the batch, as dynamic quantization makes them",) if worst < 1.0 else ()
-    return Batching(possible=True, reason=f"two items run together as they do alone ({named})"), notes
+    return Batching(possible=True, reason=f"two items give the same outputs together as alone ({named})"), notes
 
 
 def _items(
@@ -211,7 +211,7 @@ def _items(
 
 
 def _different_states(inputs: tuple[ModelInput, ...], feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return random values for states: of zeros alone, one could not tell whether the states of two items are mixed up."""
+    """Return random values for states: zeros would not show whether the states of two items are mixed up."""
     random = np.random.default_rng(0)
     states = {entry.name: feeds[entry.name] for entry in inputs if entry.role == "state"}
     return {name: random.standard_normal(v.shape).astype(v.dtype) for name, v in states.items() if v.dtype.kind == "f"}
@@ -274,7 +274,7 @@ def _operators(path: Path, graph: Graph, feeds: Mapping[str, np.ndarray]) -> tup
 
 
 def _kv_bytes_per_token(inputs: tuple[ModelInput, ...]) -> int | None:
-    """Return the bytes that one more token adds to the caches, told by the inputs whose past is empty in the example."""
+    """Return the bytes that one more token adds to the KV caches, from the inputs whose past is empty in the example."""
     caches = [entry for entry in inputs if entry.role == "state" and 0 in entry.example_shape]
     sizes = [np.dtype(entry.dtype).itemsize * int(np.prod([s for s in entry.example_shape if s > 0])) for entry in caches]
     return sum(sizes) or None

@@ -1,4 +1,4 @@
-"""Valid inputs for a model: generated from what the graph tells of each input, or the user's own rows."""
+"""Valid inputs for a model: generated from what the graph declares of each input, or the user's own rows."""
 
 import re
 import zlib
@@ -24,7 +24,7 @@ SEGMENT_NAME = re.compile(r"token_type|segment", re.IGNORECASE)
 POSITION_NAME = re.compile(r"position", re.IGNORECASE)
 IDS_NAME = re.compile(r"(^|_)ids?$|tokens", re.IGNORECASE)
 
-# Tried in turn where the file does not say: common lengths of text and of audio windows, common image sides.
+# Tried in turn where the file leaves sizes open: common lengths of text and of audio windows, common image sides.
 SEQUENCE_LENGTHS = (128, 16, 512, 64, 256, 576, 1024, 1, 1600, 16000)
 IMAGE_SIDES = (224, 32, 64, 128, 256, 28, 299, 384, 640)
 DEFAULT_VOCABULARY = 100  # where ids are known by name only; small, so that no table is overrun
@@ -36,7 +36,7 @@ def possible_inputs(
 ) -> Iterator[tuple[ModelInput, ...]]:
     """Yield readings of the graph's inputs, likeliest first; the caller keeps the first that the model accepts.
 
-    Lengths that the user asked for come before the common ones. Where names do not tell, the first of three axes is that of items, or
+    Lengths that the user asked for come before the common ones. Where names do not decide, the first of three axes is that of items, or
     of time if `is_time_first`.
     """
     lengths = tuple(dict.fromkeys((*sequence_lengths, *SEQUENCE_LENGTHS)))
@@ -185,12 +185,12 @@ def check_rows(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray], p
         )
         if not fits:
             raise InputError(
-                f"{path}: {entry.name} has shape {list(given.shape)}, the model wants {list(entry.shape)}",
+                f"{path}: {entry.name} has shape {list(given.shape)}, but the model needs {list(entry.shape)}",
                 hint="store one item per row, in the model's own layout",
             )
         if not _holds(entry.dtype, given):
             raise InputError(
-                f"{path}: {entry.name} holds {given.dtype}, which the model's {entry.dtype} cannot take without loss",
+                f"{path}: {entry.name} holds {given.dtype}, which does not convert to the model's {entry.dtype} without loss",
                 hint=f"store it as {entry.dtype}, with values as in training",
             )
     counts = {entry.name: rows[entry.name].shape[axis] for entry in needed if (axis := axes[entry.name]) is not None}

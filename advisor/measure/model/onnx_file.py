@@ -148,7 +148,7 @@ def external_files(model: "ModelProto", path: Path) -> list[Path]:
     for file in files:
         if not file.is_file():
             raise ModelError(
-                f"{path}: its weights are in {file.name}, which is not beside it",
-                hint=f"put {file.name} into {path.parent}, under exactly this name",
+                f"{path}: its weights are in {file.name}, which is missing beside it",
+                hint=f"put {file.name} into {path.parent}, with exactly this name",
             )
     return files

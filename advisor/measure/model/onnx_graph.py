@@ -153,7 +153,7 @@ def _weights(model: "ModelProto", path: Path) -> Iterator[tuple[int, int, str]]:
                 except (ValueError, onnx.checker.ValidationError) as error:
                     raise ModelError(
                         f"{path}: the values of {name!r} cannot be read: {str(error).splitlines()[0]}",
-                        hint="export the model again; its files are cut short or do not belong together",
+                        hint="export the model again; its files are truncated or do not belong together",
                     ) from error
                 digest = hashlib.sha256(values.tobytes()).hexdigest()
                 yield elements, _size(tensor), f"{digest}{list(tensor.dims)}"
@@ -240,7 +240,7 @@ def _inputs(model: "ModelProto", path: Path) -> tuple[GraphInput, ...]:
             if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
                 raise ModelError(
                     f"{path}: input {value.name!r} declares no shape",
-                    hint="export the model with shapes; single sizes may be open",
+                    hint="export the model with shapes; single dimensions may be dynamic",
                 )
             vocabulary, is_state, compared_with = _clues(model, value.name)
             found.append(

@@ -14,7 +14,7 @@ from advisor.schema.profile import Agreement, QualityResult, SliceResult
 from advisor.schema.record import Estimate, Metric
 
 LABELS = ("label", "labels", "y", "target")  # names under which the data holds what is true
-SLICES = ("slice", "slices", "group")  # and parts of the items that are judged each for itself
+SLICES = ("slice", "slices", "group")  # and subsets of the items that are checked each on its own
 BOOTSTRAP_DRAWS = 1000
 FEWEST_IN_A_SLICE = 10  # of fewer items one that is lost is no evidence
 LEVEL = 0.05  # on either side of a 90 % interval
@@ -109,8 +109,8 @@ def quality(
     level = LEVEL / looks
     random = np.random.default_rng(seed)
     everything = np.arange(items)
-    said = f"{metric} on {items} items, paired bootstrap of {BOOTSTRAP_DRAWS} draws"
-    said += f", for {looks} looks together" if looks > 1 else ""
+    source = f"{metric} on {items} items, paired bootstrap of {BOOTSTRAP_DRAWS} draws"
+    source += f", for {looks} looks together" if looks > 1 else ""
     joint = f"paired bootstrap, for all {len(parts)} parts together"
     return QualityResult(
         metric=metric,
@@ -118,7 +118,7 @@ def quality(
         items=items,
         baseline=before(everything),
         value=after(everything),
-        drop=_drop(metric, before, after, everything, random, level, said),
+        drop=_drop(metric, before, after, everything, random, level, source),
         slices=tuple(
             SliceResult(
                 name=name,

@@ -1,4 +1,4 @@
-"""The user's examples -> one array per model input; those to calibrate on kept apart from those to judge by.
+"""The user's examples -> one array per model input; calibration items are kept apart from evaluation items.
 
 The one doorway to `pyarrow`.
 """
@@ -23,7 +23,7 @@ from advisor.quality_floor import OWN
 from advisor.schema.model import ModelInput
 
 NUMBERED = re.compile(r"(?P<name>.*?)[._\[ ]?(?P<place>\d+)\]?")  # x_0, x.1, x[2], pixel 3
-# Set aside of data that has labels to find ranges with: more change them little, and each is one less to judge by.
+# Set aside for finding ranges, from data with labels: more change the ranges little, and each is one less to measure quality on.
 CALIBRATION_ITEMS = 128
 CALIBRATION_SHARE = 0.25
 
@@ -65,10 +65,13 @@ def _from_function(function: Callable[..., object], source: str, inputs: tuple[M
         given = function()
         batches: list[Any] = [given] if isinstance(given, Mapping) else list(given)  # type: ignore[call-overload]
     except Exception as error:  # see function_of
-        raise InputError(f"{key}: {source} failed ({type(error).__name__}: {error})", hint="call it by itself") from error
+        raise InputError(
+            f"{key}: {source} failed ({type(error).__name__}: {error})", hint="try calling the function on its own"
+        ) from error
     if not batches or not all(isinstance(batch, Mapping) for batch in batches):
         raise InputError(
-            f"{key}: {source} did not give dictionaries of arrays", hint="return one, or yield one for each batch, by input name"
+            f"{key}: {source} did not give dictionaries of arrays",
+            hint="return one, or yield one per batch, with input names as keys",
         )
     axes = input_rows.item_axes(inputs)
     joined = {}
@@ -151,7 +154,7 @@ def _arrays(columns: dict[str, list[Any]], inputs: tuple[ModelInput, ...], path:
             values = [_array(rest.pop(name), name, path, key) for name in names]
             if any(value.dtype.kind not in "biuf" or value.ndim != 1 for value in values):
                 raise InputError(
-                    f"{key}: {path}: a column that is no input holds texts or lists", hint="name columns as the inputs"
+                    f"{key}: {path}: a column that is no input holds texts or lists", hint="name the columns after the inputs"
                 )
             found[entry.name] = _shaped(np.stack(values, axis=1), entry)
     return found
@@ -209,14 +212,14 @@ def item_digests(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray])
 
 
 def refuse_overlap(inputs: tuple[ModelInput, ...], calibration: Rows, evaluation: Rows) -> None:
-    """Raise InputError if an item is in both: a variant would be judged by what it was fitted to."""
-    judged = set(item_digests(inputs, evaluation))
+    """Raise InputError if an item is in both: quality would be measured on what the variant was fitted to."""
+    evaluated = set(item_digests(inputs, evaluation))
     fitted = item_digests(inputs, calibration)
-    common = sum(digest in judged for digest in fitted)
+    common = sum(digest in evaluated for digest in fitted)
     if common:
         raise InputError(
             f"quality.calibration: {common} of its {len(fitted)} items are in quality.data too",
-            hint="calibrate on items that quality is not measured on, or leave quality.calibration out: some of data are then set aside",
+            hint="use other items, or leave quality.calibration out: a part of quality.data is then set aside",
         )
 
 
@@ -231,7 +234,7 @@ def set_aside(inputs: tuple[ModelInput, ...], rows: Rows, seed: int) -> tuple[Ro
     fitted = {digests[item] for item in chosen}
     others = np.array([item for item in range(len(digests)) if digests[item] not in fitted], dtype=np.int64)
     if not len(others):
-        raise AdvisorError("all items are alike: none is left to judge by", hint="give quality.calibration")
+        raise AdvisorError("all items are alike: none is left to measure quality on", hint="give quality.calibration")
     return take_items(inputs, rows, chosen), take_items(inputs, rows, others)
 
 

@@ -49,7 +49,7 @@ def is_counted(metric: str) -> bool:
 
 
 def loss_of(metric: str) -> Loss:
-    """Return how a loss in this metric is told."""
+    """Return the unit in which a loss of this metric is reported."""
     if metric == "character_error_rate":
         return "rise"
     return "increase" if metric in ("mean_squared_error", "perplexity") else "difference"
@@ -64,8 +64,8 @@ def lost(metric: str, before: float, after: float) -> float:
         return after - before
     if before <= 0:
         raise AdvisorError(
-            f"quality.metric: the model as given has a {metric} of 0, of which no loss is a fraction",
-            hint="use labels that are not the model's own answers, or another metric",
+            f"quality.metric: the model as given has a {metric} of 0, so a loss cannot be expressed as a fraction of it",
+            hint="use labels that are not the model's own outputs, or another metric",
         )
     return after / before - 1
 
@@ -260,11 +260,14 @@ def _auc(case: Case, values: Outputs) -> Score:
         scores = None if name is None else values[name].reshape(len(values[name]), -1)
     labels = case.labels
     if scores is None or labels is None or labels.shape != (len(scores),) or scores.ndim != 2:
-        raise InputError("quality.metric: auc needs one label and one score (or one for each class) an item", hint="use accuracy")
+        raise InputError(
+            "quality.metric: auc needs one label and one score (or one per class) for each item", hint="use accuracy"
+        )
     classes = np.unique(labels)
     if len(classes) < 2 or (scores.shape[1] == 1 and len(classes) != 2) or (1 < scores.shape[1] < len(classes)):
         raise InputError(
-            f"quality.data: auc of {scores.shape[1]} scores finds labels {classes[:5].tolist()}", hint="give two classes or more"
+            f"quality.data: auc with {scores.shape[1]} scores found the labels {classes[:5].tolist()}",
+            hint="give two classes or more",
         )
     if scores.shape[1] <= 2:
         columns = [(scores[:, -1] - (scores[:, 0] if scores.shape[1] == 2 else 0.0), labels == classes[-1])]
@@ -347,12 +350,12 @@ def _text_score(metric: str, case: Case, values: Outputs) -> Score:
         )
     masks = case.masks if case.masks is not None and decided.shape == case.masks.shape else None
     pairs = [
-        (_symbols(answer, None if masks is None else masks[item] > 0), _symbols(truth, None))
-        for item, (answer, truth) in enumerate(zip(decided, case.labels, strict=True))
+        (_symbols(guess, None if masks is None else masks[item] > 0), _symbols(truth, None))
+        for item, (guess, truth) in enumerate(zip(decided, case.labels, strict=True))
     ]
     if metric == "exact_match":
-        return _mean(np.array([answer == truth for answer, truth in pairs], dtype=float))
-    edits = np.array([edit_distance(answer, truth) for answer, truth in pairs])
+        return _mean(np.array([guess == truth for guess, truth in pairs], dtype=float))
+    edits = np.array([edit_distance(guess, truth) for guess, truth in pairs])
     return _ratio(edits, np.array([len(truth) for _, truth in pairs]))
 
 

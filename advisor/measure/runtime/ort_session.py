@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions: open, run, and what a run was seen to do. The one doorway to `onnxruntime`."""
+"""ONNX Runtime sessions: open, run, and observe what a run does. The one doorway to `onnxruntime`."""
 
 import json
 import tempfile
@@ -87,12 +87,12 @@ def open_session(
     except Exception as error:  # ONNX Runtime raises a family of pybind exceptions whose only common base is Exception
         raise ModelError(
             f"{path}: ONNX Runtime cannot load it: {_first_line(error)}",
-            hint="check that onnxruntime runs this file by itself; a newer opset or a custom operator is the usual reason",
+            hint="check that onnxruntime runs this file on its own; the usual cause is a newer opset or a custom operator",
         ) from error
     if session.get_providers()[0] != place.provider:
         # A library that the provider needs is missing, as a rule: ONNX Runtime says so on stderr and goes on without it.
         raise ModelError(
-            f"{path}: {place.provider} does not start here, ONNX Runtime would use {session.get_providers()[0]} instead",
+            f"{path}: {place.provider} does not start here; ONNX Runtime would use {session.get_providers()[0]} instead",
             hint="check the driver and the libraries of that provider",
         )
     return session
@@ -122,7 +122,7 @@ def call(session: Session, feeds: Feeds) -> list[Any]:
     except Exception as error:  # see above
         raise ModelError(
             f"the model fails on the given inputs: {_first_line(error)}",
-            hint="give inputs that it accepts with --inputs FILE.npz",
+            hint="give valid inputs with --inputs FILE.npz",
         ) from error
 
 

@@ -31,7 +31,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     ended_s: np.ndarray  # (batches,) moments, in no order
     batch_size: np.ndarray  # (batches,)
     batch_length: np.ndarray  # (batches,) padded sequence length, 0 without a sequence axis
-    duration_s: float  # from the first due time to the last answer
+    duration_s: float  # from the first due time to the last response
     run_delay_s: float | None  # the server's threads waited so long for a core
 
 
@@ -61,7 +61,8 @@ def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> R
             done_s = served["done_s"] - start_s
             if np.isnan(done_s).any():
                 raise ModelError(
-                    f"the load test lost {int(np.isnan(done_s).sum())} requests", hint="report this: it is a fault of advisor"
+                    f"the load test lost {int(np.isnan(done_s).sum())} requests",
+                    hint="please report this: it is a bug of advisor",
                 )
             return Replay(
                 latency_s=done_s - arrival_s,
@@ -111,6 +112,6 @@ def _wait_until_ready(server: "subprocess.Popen[bytes]", log: Path) -> None:
 def _failure(log: Path) -> ModelError:
     words = log.read_text(errors="replace").strip().splitlines()
     return ModelError(
-        f"the load test's server stopped: {words[-1] if words else 'no word'}",
-        hint="run `advisor profile` again; it tells what fails",
+        f"the load test's server stopped: {words[-1] if words else 'without a message'}",
+        hint="run `advisor profile` again; it reports what fails",
     )

@@ -23,17 +23,17 @@ def _busy(visits: Mapping[Point, Sequence[Visit]], every: list[Visit]) -> str | 
     switches = _total(visit.involuntary_switches for visit in every)
     if max(waited or 0.0, stolen or 0.0) <= CONTAMINATED_FRACTION * calls_s:
         return None
-    seen = []
+    found = []
     if waited is not None:
-        seen.append(f"threads waited for a core {percent(waited / calls_s)} of the time of the calls")
+        found.append(f"threads waited for a core for {percent(waited / calls_s)} of the call time")
     if switches is not None:
-        seen.append(f"lost it {number(switches / calls_s)} times a second")
+        found.append(f"threads were preempted {number(switches / calls_s)} times per second")
     if stolen is not None:
-        seen.append(f"the host withheld cores for {percent(stolen / calls_s)} of that time")
+        found.append(f"the host withheld cores (steal) for {percent(stolen / calls_s)} of that time")
     spreads = [_spread(made) for made in visits.values() if len(made) > 1]
     if spreads:
-        seen.append(f"medians of one point scatter by {percent(statistics.median(spreads))} from visit to visit")
-    return f"the machine was busy: {', '.join(seen)}; measure again when it is quiet"
+        found.append(f"medians of one point vary by {percent(statistics.median(spreads))} from visit to visit")
+    return f"the machine was busy: {', '.join(found)}; measure again when it is quiet"
 
 
 def _moved(every: list[Visit]) -> str | None:

@@ -56,4 +56,4 @@ def _decoded(line: bytes, decoder: msgspec.json.Decoder[Entry]) -> Entry | None:
 
 
 def _cannot_write(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path}: cannot write there ({error.strerror})", hint="name a folder with room that you may write to")
+    return InputError(f"{path}: cannot write there ({error.strerror})", hint="name a writable folder with free space")

@@ -27,7 +27,7 @@ from advisor.measure.variants.making import AGAIN, Plan, Report, Workers, baseli
 from advisor.measure.variants.screening import Lineup
 from advisor.measure.worker.client import WorkerError
 from advisor.measure.worker.process import Loaded, Time, Timed
-from advisor.schema.profile import Measurement, NoiseFloor, Profile, Variant, Visit
+from advisor.schema.profile import Measurement, NoiseFloor, Profile, Site, Variant, Visit
 from advisor.schema.record import SCHEMA_VERSION, Exclusion
 from advisor.units import seconds
 
@@ -159,8 +159,8 @@ def _unmeasured(plan: Plan, journal: ProfileJournal, visits: dict[Point, Counted
         is_known = ladder_of(point) in failed or point.variant.endswith(AGAIN)
         if point.batch_size < largest and not is_known:
             took = visits[point].median_s
-            said = f"a call of batch {point.batch_size} takes {seconds(took)} already, more than {seconds(limit)}"
-            reason = said if took > limit else f"the budget of {seconds(plan.settings.budget_s)} was spent"
+            too_long = f"a call of batch size {point.batch_size} already takes {seconds(took)}, more than {seconds(limit)}"
+            reason = too_long if took > limit else f"the budget of {seconds(plan.settings.budget_s)} was spent"
             reason = "its quality does not hold, so more would be of no use" if point.variant in failing else reason
             found.append(Exclusion(what=f"{point.variant} above batch {point.batch_size}{_setting(point)}", reason=reason))
     return found
@@ -205,15 +205,13 @@ def _profile(plan: Plan, journal: ProfileJournal, failing: set[str]) -> Profile:
         for point, made in visits.items()
     ]
     differences = _differences(known, baseline_id(plan.facts))
-    return Profile(
-        schema_version=SCHEMA_VERSION,
+    site = Site(
+        hardware=plan.hardware,
+        machine=plan.machine,
         created=plan.created,
         advisor_version=__version__,
         fingerprint=plan.fingerprint,
-        model=plan.facts,
-        machine=plan.machine,
         versions=ort_session.versions(),
-        settings=plan.settings,
         measuring_s=journal.measured_s,
         noise_fraction=_noise_fraction(differences),
         variants=_measured_variants(journal),
@@ -222,3 +220,4 @@ def _profile(plan: Plan, journal: ProfileJournal, failing: set[str]) -> Profile:
         notes=(*plan.notes, *disturbance_notes(visits)),
         noise_floors=_noise_floors(differences),
     )
+    return Profile(schema_version=SCHEMA_VERSION, model=plan.facts, settings=plan.settings, sites=(site,))

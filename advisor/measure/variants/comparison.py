@@ -18,7 +18,7 @@ from advisor.measure.timing.schedule import longest_call_s
 from advisor.measure.variants.making import Plan, Workers, baseline_id
 from advisor.measure.worker.client import WorkerError
 from advisor.measure.worker.process import Predict, Predicted, Time, Timed
-from advisor.quality_floor import judge
+from advisor.quality_floor import keeps_floor
 from advisor.schema.profile import ProfileSettings, QualityResult, Variant
 from advisor.schema.record import Estimate
 
@@ -34,7 +34,7 @@ Outputs = dict[str, np.ndarray]
 
 
 class Comparison:
-    """Compares variants of one plan with its baseline, whose answers are worked out once."""
+    """Compares variants of one plan with its baseline, whose outputs are computed once."""
 
     def __init__(self, plan: Plan, workers: Workers, folder: Path) -> None:
         self.plan = plan
@@ -42,7 +42,7 @@ class Comparison:
         self.folder = folder
         self.baseline = baseline_id(plan.facts)
         self._given = 0  # items of the user's data
-        self._judged: int | None = None  # items of the user's data that there is time to judge by
+        self._affordable: int | None = None  # items of the user's data that there is time to measure quality on
         self._item_s: float | None = None  # of the baseline
 
     def with_agreement(self, variant: Variant) -> Variant:
@@ -59,7 +59,7 @@ class Comparison:
     def quality(self, name: str, *, looks: int = 1, briefly: bool = False) -> QualityResult | None:
         """Return the quality of a variant on the user's data, None without data or metric.
 
-        Of a variant that has lost too much on the first items alone, that is all that is said, and of one to be judged briefly.
+        If a variant has lost too much on the first items alone, the result is of these; so it is with `briefly`.
         """
         plan, metric, digest = self.plan, self.plan.settings.quality_metric, self.plan.settings.quality_data_sha256
         if plan.data is None or metric is None or digest is None:
@@ -84,18 +84,18 @@ class Comparison:
                     looks=looks,
                 )
             except AdvisorError as error:
-                if items != self._judged:  # a rare class may be missing among the first
+                if items != self._affordable:  # a rare class may be missing among the first
                     continue
                 raise WorkerError(error.fault, hint=error.hint) from error
             if briefly or (most is not None and result.drop.low > most):
                 break
-            if items == self._judged and items < self._given:
-                said = f"{result.drop.source}, of {self._given}: more would take too long"
-                result = msgspec.structs.replace(result, drop=msgspec.structs.replace(result.drop, source=said))
+            if items == self._affordable and items < self._given:
+                source = f"{result.drop.source}, of {self._given}: more would take too long"
+                result = msgspec.structs.replace(result, drop=msgspec.structs.replace(result.drop, source=source))
         return result
 
     def check_metric(self) -> None:
-        """Raise InputError if the metric cannot be taken of the baseline, before variants are made to be judged by it."""
+        """Raise InputError if the metric cannot be computed for the baseline, before variants are made."""
         plan, metric = self.plan, self.plan.settings.quality_metric
         if plan.data is None or metric is None:
             return
@@ -110,27 +110,27 @@ class Comparison:
                     plan.own_metric,
                 )
             except AdvisorError as error:
-                if items == self._judged:
+                if items == self._affordable:
                     raise InputError(error.fault, hint=error.hint) from error
             else:
                 return
 
     def _parts(self) -> Iterator[tuple[int, Outputs]]:
-        """Yield how many of the user's items to judge by, and these: a few where that may be enough, then all."""
+        """Yield how many of the user's items to measure quality on, and these: a few where that may be enough, then all."""
         plan = self.plan
         data = input_rows.read_npz(Path(str(plan.data)), "quality.data")
         count = self._given = self._items(data, plan.data)
         few = plan.screening.first_items
         first = count if plan.settings.quality_max_drop is None or count < 2 * few else few
-        self._judged = count if first == count else self._judged
+        self._affordable = count if first == count else self._affordable
         yield first, {key: _first(plan, key, values, first, count) for key, values in data.items()}
         if first == count:
             return
-        if self._judged is None:
+        if self._affordable is None:
             allowed_s = max(plan.screening.judging_share * plan.settings.budget_s, plan.screening.least_judging_s)
             affordable = allowed_s / (self._item_s or 1e-9)
-            self._judged = int(max(2 * first, min(count, affordable)))
-        items = self._judged
+            self._affordable = int(max(2 * first, min(count, affordable)))
+        items = self._affordable
         yield items, {key: _first(plan, key, values, items, count) for key, values in data.items()}
 
     def _items(self, rows: Outputs, path: str | None) -> int:
@@ -192,10 +192,10 @@ class Comparison:
         return found
 
 
-def judged(settings: ProfileSettings, quality: QualityResult) -> tuple[bool, str]:
-    """Return whether a variant lost no more than the workload allows, and what is said of it."""
+def holds(settings: ProfileSettings, quality: QualityResult) -> tuple[bool, str]:
+    """Return whether a variant lost no more than the workload allows, and the reason in words."""
     assert settings.quality_max_drop is not None
-    return judge(quality, settings.quality_max_drop, settings.quality_max_slice_drop)
+    return keeps_floor(quality, settings.quality_max_drop, settings.quality_max_slice_drop)
 
 
 def is_hopeless(plan: Plan, speeds: dict[int, list[float]]) -> bool:
@@ -204,7 +204,7 @@ def is_hopeless(plan: Plan, speeds: dict[int, list[float]]) -> bool:
 
 
 def in_words(speeds: dict[int, list[float]]) -> str:
-    """Return the speeds as the report tells them."""
+    """Describe the speeds for the report."""
     return ", ".join(f"{statistics.median(listed):.2f} times as fast at batch {size}" for size, listed in speeds.items())
 
 
@@ -216,7 +216,7 @@ def cost(speeds: dict[int, list[float]]) -> Estimate:
         low=math.exp(logs[0]),
         high=math.exp(logs[-1]),
         basis="measured",
-        source=f"batch 1, 1 thread, {len(logs)} visits in turn, of which the extremes are told",
+        source=f"batch 1, 1 thread, {len(logs)} interleaved visits; the interval is their range",
     )
 
 

@@ -20,7 +20,7 @@ from advisor.measure.variants.quantize import EVERY, Ingredients, Nodes
 from advisor.measure.variants.settings import ScreeningSettings
 from advisor.measure.worker.client import WorkerProcess
 from advisor.measure.worker.process import Load, Loaded
-from advisor.schema.catalog import Scheme
+from advisor.schema.catalog import CPU, Hardware, Provider, Scheme
 from advisor.schema.model import Graph, ModelFacts
 from advisor.schema.profile import Machine, ProfileSettings, Variant
 from advisor.schema.record import Exclusion
@@ -45,6 +45,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     settings: ProfileSettings
     schemes: tuple[Scheme, ...]
     given: tuple[Path, ...]  # files that the user named as variants
+    hardware: Hardware  # what the machine is to advice
+    provider: Provider = CPU  # what runs the model as given
     machine: Machine
     rows: str | None  # the user's inputs
     data: str | None  # the user's evaluation data, in random order
@@ -88,6 +90,7 @@ def given_variant(plan: Plan, path: Path, name: str, baseline: Graph) -> Variant
         peak_memory_bytes=None,
         agreement=None,
         quality=None,
+        provider=plan.provider,
     )
 
 
@@ -113,6 +116,7 @@ def baseline_variant(plan: Plan) -> Variant:
         peak_memory_bytes=None,
         agreement=None,
         quality=None,
+        provider=plan.provider,
     )
 
 
@@ -240,7 +244,7 @@ def load_of(plan: Plan, variant: Variant | None) -> Load:
     """Return what a worker has to open for the variant; None is the model as given."""
     path = plan.baseline if variant is None else variant_file(plan, variant)
     place = (
-        Place()
+        Place(provider=plan.provider)
         if variant is None
         else Place(provider=variant.provider, provider_options=variant.provider_options, session_options=variant.session_options)
     )

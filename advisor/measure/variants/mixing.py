@@ -10,7 +10,7 @@ import msgspec
 from advisor.errors import ModelError
 from advisor.measure.model import onnx_graph
 from advisor.measure.variants import mixed_precision, quantize
-from advisor.measure.variants.comparison import Comparison, judged
+from advisor.measure.variants.comparison import Comparison, holds
 from advisor.measure.variants.making import Plan, without_folders
 from advisor.measure.variants.processes import Processes
 from advisor.measure.variants.quantize import Nodes
@@ -50,7 +50,7 @@ def mixed(
     started, allowed_s = time.perf_counter(), MIXED_SHARE * plan.settings.budget_s
     with Errors(plan, scheme) as errors:
         if not errors.nodes:
-            raise ModelError("its weights are in branches, where no operator can be told from another", hint="use another scheme")
+            raise ModelError("its weights are in branches, where operators cannot be told apart", hint="use another scheme")
         ordered = mixed_precision.by_error(errors.nodes, errors.of, seconds=mixed_precision.SENSITIVITY_SHARE * allowed_s)
         trials = Trials(plan, full, errors, processes, comparison, say)
         try:
@@ -63,7 +63,7 @@ def mixed(
 
 
 class Trials:
-    """Files with some operators in full precision, each made, run and judged; the last one that held is kept at `target`."""
+    """Files with some operators in full precision, each made, run and compared; the last one that held is kept at `target`."""
 
     def __init__(self, plan: Plan, full: Variant, errors: Errors, processes: Processes, comparison: Comparison, say: Say) -> None:
         self.plan, self.full, self.errors, self.processes, self.comparison, self.say = (
@@ -78,7 +78,7 @@ class Trials:
         self.target = plan.folder / f"{self.name}.onnx"
         self.trial = self.target.with_name(f".trial-{self.target.name}")
         self.quality: QualityResult | None = None  # of what is at `target`
-        # How many operators were kept, and what was said of it.
+        # How many operators were kept, and why that failed.
         self.lost: list[tuple[int, str]] = []
         self.failed: list[tuple[int, str]] = []
 
@@ -87,7 +87,7 @@ class Trials:
         self.say(f"{self.name}: {len(kept)} of {len(self.errors.nodes)} operators in full precision")
         try:
             quality = self._quality_with(kept)
-            is_enough, said = judged(self.plan.settings, quality)
+            is_enough, reason = holds(self.plan.settings, quality)
             if is_enough:
                 quantize.copy(self.trial, self.target)
                 self.quality = quality
@@ -95,7 +95,7 @@ class Trials:
             self.failed.append((len(kept), without_folders(error.fault, self.trial, self.errors.made, self.target)))
             return False
         if not is_enough:
-            self.lost.append((len(kept), said))
+            self.lost.append((len(kept), reason))
         return is_enough
 
     def _quality_with(self, kept: tuple[str, ...]) -> QualityResult:
@@ -103,7 +103,7 @@ class Trials:
         variant = msgspec.structs.replace(self.full, id=self.name, path=str(self.trial.relative_to(self.plan.folder.parent)))
         self.processes.open(self.name, variant)
         try:
-            # Every look is told with the interval that holds for as many as there may be.
+            # Each interval holds for as many looks as there may be.
             quality = self.comparison.quality(self.name, looks=mixed_precision.MOST_LOOKS)
         finally:
             self.processes.close(self.name)
@@ -111,14 +111,14 @@ class Trials:
         return quality
 
     def why_none(self) -> str:
-        """Return why no file was good enough: what lost too much and what could not be made are two things."""
+        """Return why no file was good enough; files that lost too much and files that could not be made are reported apart."""
         operators = f"of {len(self.errors.nodes)} operators in full precision"
-        said = []
+        reasons = []
         if self.lost:
-            said.append(f"quality did not hold with {_counts(self.lost)} {operators}; with the last {self.lost[-1][1]}")
+            reasons.append(f"quality did not hold with {_counts(self.lost)} {operators}; the last: {self.lost[-1][1]}")
         if self.failed:
-            said.append(f"no file could be made and run with {_counts(self.failed)} {operators}: {self.failed[-1][1]}")
-        return "; ".join(said)
+            reasons.append(f"no file could be made and run with {_counts(self.failed)} {operators}: {self.failed[-1][1]}")
+        return "; ".join(reasons)
 
 
 def _counts(tried: list[tuple[int, str]]) -> str:

@@ -1,4 +1,4 @@
-"""Which schemes can help, told from the instruction set and the operators before any time is spent on them."""
+"""Which schemes can help, decided from the instruction set and the operators before any time is spent on them."""
 
 import msgspec
 
@@ -30,10 +30,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     is_checkpoint: bool
 
 
-def offered(schemes: tuple[Scheme, ...], case: Case, wanted: frozenset[str]) -> tuple[list[Scheme], list[Exclusion]]:
+def select(schemes: tuple[Scheme, ...], case: Case, wanted: frozenset[str]) -> tuple[list[Scheme], list[Exclusion]]:
     """Return the schemes that are worth trying here, in the order of the catalogue, and why the others are not.
 
-    Those in `wanted` were asked for by name and are tried whatever is said of them.
+    Those in `wanted` were asked for by name and are always tried.
     """
     chosen, excluded = [], []
     absent = []
@@ -68,6 +68,8 @@ def _against_place(scheme: Scheme, case: Case) -> str | None:
     flags = set(case.machine.instruction_sets)
     if scheme.provider not in case.providers:
         return "OpenVINO is not installed: pip install 'serving-advisor[openvino]'"
+    if scheme.method == "dynamic-quantization" and scheme.provider != CPU:
+        return "ranges found at run time take DynamicQuantizeLinear, which ONNX Runtime has for CPUs alone"
     if scheme.needs == "bf16" and not flags & BF16:
         return "this processor has no bf16 instructions, and falls back to 32-bit floats"
     if scheme.needs == "bf16-arm" and not BF16_ARM <= flags:

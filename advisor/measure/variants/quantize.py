@@ -114,7 +114,7 @@ def quantize(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, n
         reason = (str(error).strip().splitlines() or [""])[0][:200]
         raise ModelError(
             f"the quantizer fails on this graph ({type(error).__name__}: {reason})",
-            hint="quantize it by other means and profile that file",
+            hint="quantize it with another tool, and give that file with --variant",
         ) from error
 
 
@@ -340,7 +340,9 @@ def copy(source: Path, target: Path) -> None:
     try:
         onnx_file.copy(source, target)
     except OSError as error:
-        raise ModelError(f"{target}: cannot be written ({error.strerror})", hint="make room, or name another folder") from error
+        raise ModelError(
+            f"{target}: cannot be written ({error.strerror})", hint="free some space, or name another folder"
+        ) from error
 
 
 def changed_operators(baseline: Graph, variant: Graph) -> dict[str, int]:
@@ -356,10 +358,10 @@ def proof_of_difference(scheme: Scheme, baseline: Graph, variant: Graph) -> dict
     """Return the operators that changed, by difference in count, or the Exclusion of a variant that changed nothing."""
     changed = changed_operators(baseline, variant)
     if not changed and variant.weights_sha256 == baseline.weights_sha256:
-        return Exclusion(what=scheme.id, reason="the tools returned the model unchanged: same operators, same weights")
+        return Exclusion(what=scheme.id, reason="the tool returned the model unchanged: same operators, same weights")
     if scheme.method in QUANTIZING and not are_quantized(operator for operator, more in changed.items() if more > 0):
         return Exclusion(
             what=scheme.id,
-            reason=f"nothing was quantized: no {' or '.join(scheme.operators)} with stored weights in a form that the tool changes",
+            reason=f"nothing was quantized: no {' or '.join(scheme.operators)} has stored weights in a form that the tool handles",
         )
     return changed

@@ -143,8 +143,8 @@ class Lineup:
             variant = self.comparison.with_agreement(variant)
             speeds = self.comparison.speeds(variant.id)
             if comparison.is_hopeless(self.plan, speeds) and variant.id not in self.plan.kept:
-                said = f"{SLOWER}: {comparison.in_words(speeds)}, at a first look"
-                raise WorkerError(said, hint="serve the model as given")
+                fault = f"{SLOWER}: {comparison.in_words(speeds)}, in a brief first timing"
+                raise WorkerError(fault, hint="serve the model as given")
             self.looks[variant.id] = speeds
             quality = quality or self.comparison.quality(variant.id, looks=looks, briefly=variant.lossless)
         except WorkerError as error:
@@ -176,7 +176,7 @@ class Lineup:
         """Return whether the variant was measured to lose more than the workload allows."""
         if variant.quality is None or self.plan.settings.quality_max_drop is None or variant.lossless:
             return False
-        return not comparison.judged(self.plan.settings, variant.quality)[0]
+        return not comparison.holds(self.plan.settings, variant.quality)[0]
 
     def _take_instead(self, scheme: Scheme) -> None:
         """Take a scheme that is no faster than another, if that one lost too much."""
@@ -194,7 +194,11 @@ class Lineup:
         elif self.fails(other):
             self._take_scheme(scheme)
         else:
-            why = "held its quality" if other.quality is not None else "cannot be told apart without quality.data"
+            why = (
+                "held its quality"
+                if other.quality is not None
+                else "differs from it only in quality, not known without quality.data"
+            )
             self._leave_out(Exclusion(what=scheme.id, reason=f"no faster than {scheme.instead_of}, which {why}"))
 
     def _take_mixed(self, schemes: list[Scheme]) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from advisor.errors import AdvisorError
-from advisor.measure.worker.process import Answer, Failed, Request
+from advisor.measure.worker.process import Failed, Reply, Request
 
 # What a call may take before it counts as hung: far beyond any latency worth serving at.
 HANG_S = 120.0
@@ -62,7 +62,7 @@ class WorkerProcess:
                     pipe.close()
 
     def ask(self, request: Request, expect: type[A], *, patience_s: float = HANG_S) -> A:
-        """Return the child's answer; raise WorkerError if it fails, dies or says nothing for `patience_s`."""
+        """Return the child's reply; raise WorkerError if it fails, dies or is silent for `patience_s`."""
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.write(msgspec.json.encode(request) + b"\n")
@@ -70,15 +70,15 @@ class WorkerProcess:
         except BrokenPipeError:
             raise self._death() from None
         if not select.select([self._process.stdout], [], [], patience_s)[0]:
-            raise WorkerError(f"no answer within {patience_s:.0f} s", hint="the model hangs; try it alone in ONNX Runtime")
+            raise WorkerError(f"no reply within {patience_s:.0f} s", hint="the model hangs; try it alone in ONNX Runtime")
         line = self._process.stdout.readline()
         if not line:
             raise self._death()
-        said = msgspec.json.decode(line, type=Answer)
-        if isinstance(said, Failed):
-            raise WorkerError(said.fault, hint="try the file alone in ONNX Runtime")
-        assert isinstance(said, expect)
-        return said
+        reply = msgspec.json.decode(line, type=Reply)
+        if isinstance(reply, Failed):
+            raise WorkerError(reply.fault, hint="try the file alone in ONNX Runtime")
+        assert isinstance(reply, expect)
+        return reply
 
     def _death(self) -> WorkerError:
         deadline = time.monotonic() + 5.0

@@ -1,4 +1,4 @@
-"""The process that times one variant: reads a request a line on stdin, answers a line on stdout.
+"""The process that times one variant: reads a request a line on stdin, replies a line on stdout.
 
 A process of its own, so that a variant that crashes, hangs or eats the memory takes nothing else with it.
 """
@@ -78,7 +78,7 @@ class Failed(Record, frozen=True, kw_only=True, tag=True):
 
 
 Request = Load | Time | Predict
-Answer = Loaded | Timed | Predicted | Failed
+Reply = Loaded | Timed | Predicted | Failed
 
 # Different items in turn keep a model whose work depends on its input (a tree, an early exit) from being timed on one path alone.
 DISTINCT_FEEDS = 4
@@ -223,8 +223,8 @@ def _timed_calls(
     return latencies
 
 
-def answer(worker: Worker | None, request: Request) -> tuple[Worker | None, Answer]:
-    """Return the worker to go on with and what to say."""
+def respond(worker: Worker | None, request: Request) -> tuple[Worker | None, Reply]:
+    """Return the worker to go on with and the reply."""
     try:
         if isinstance(request, Load):
             worker = Worker(request)
@@ -243,15 +243,15 @@ def answer(worker: Worker | None, request: Request) -> tuple[Worker | None, Answ
 
 
 def main() -> None:
-    """Answer requests until stdin ends, as it does when the parent dies."""
+    """Reply requests until stdin ends, as it does when the parent dies."""
     decoder = msgspec.json.Decoder(Request)
     # Libraries that print would break the protocol: only this handle reaches the parent.
-    reply, sys.stdout = sys.stdout.buffer, sys.stderr
+    replies, sys.stdout = sys.stdout.buffer, sys.stderr
     worker: Worker | None = None
     for line in sys.stdin.buffer:
-        worker, said = answer(worker, decoder.decode(line))
-        reply.write(msgspec.json.encode(said) + b"\n")
-        reply.flush()
+        worker, reply = respond(worker, decoder.decode(line))
+        replies.write(msgspec.json.encode(reply) + b"\n")
+        replies.flush()
 
 
 if __name__ == "__main__":

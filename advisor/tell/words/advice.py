@@ -3,27 +3,28 @@
 from advisor import units
 from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, Prediction
 from advisor.schema.record import Estimate, Record
+from advisor.tell.options import curves_shown
 from advisor.tell.words.figures import Figure, Format, Sentence, configuration, figure, one_replica, setting, written
 
 NO_AXIS = "no such axis"
 RISK_FREE = "No risk was found beyond the intervals given below."
 RANKED_HARDWARE = (
-    "The best on each, in the order of the answer. On hardware where nobody measured the model, service times are projected, and the "
-    "target is judged at the upper end of the interval."
+    "The best configuration on each, ranked. Where the model was not measured on the hardware, service times are projected. The target "
+    "has to hold at the upper end of the interval."
 )
 SERVED = (
-    "Requests came from a process of their own at times fixed beforehand; latency counts from the moment each was due. Expected is what "
-    "the simulation, before the test, says of these very requests."
+    "Open loop: a separate process sent the requests at times fixed beforehand, and latency counts from the moment each was due. Expected "
+    "is the simulation of these same requests, made before the test."
 )
-TIED = "They cost the same, and the intervals of their latency overlap: any of them is as good a choice."
+TIED = "They cost the same, and the intervals of their latency overlap. Any of them is as good a choice."
 COMPARED = (
-    "Speed-up is over the first variant, at batch size 1. Agreement compares outputs, not answers: it is a proxy for quality, and never "
-    "admits a variant."
+    "Speed-up is over the first variant, at batch size 1. Agreement compares raw outputs with those of the model as given. It is a proxy "
+    "for quality and never admits a variant."
 )
 
 
 class AdviceWords(Record, frozen=True, kw_only=True):
-    """What a report on a service says in sentences; None and () where there is nothing to say."""
+    """The sentences of a report on a service; None and () where there is nothing to report."""
 
     about: str
     what_to_do: str
@@ -49,6 +50,7 @@ class AdviceWords(Record, frozen=True, kw_only=True):
     unproven_because: Sentence | None
     variants: str
     variants_because: str
+    calls: str | None
     curves: str | None
     model: str
     operators: str
@@ -66,7 +68,7 @@ def advice_words(advice: Advice) -> AdviceWords:
     return AdviceWords(
         about=f"Serving advice for {advice.model.name}, workload {advice.workload.name}",
         what_to_do=_what_to_do(advice),
-        what_binds=(advice.binding_constraint or "no single constraint could be named")
+        what_binds=(advice.binding_constraint or "no single constraint could be identified")
         if advice.outcome == "infeasible"
         else None,
         saves=_saves(advice),
@@ -88,22 +90,23 @@ def advice_words(advice: Advice) -> AdviceWords:
         alternatives=_alternatives(advice),
         unproven=_unproven(unproven) if unproven else None,
         unproven_because=_unproven_because(unproven, advice) if unproven else None,
-        variants=f"{sum(it.admitted for it in advice.variants)} of {units.counted(len(advice.variants), 'variant')} may be served",
+        variants=_variants(advice),
         variants_because=COMPARED,
-        curves=f"{units.counted(len(advice.service_curves), 'measured curve')} as figures" if advice.service_curves else None,
+        calls=f"Call time by batch size{_at(advice, curves_shown(advice)[0].hardware)}" if advice.service_curves else None,
+        curves=f"Figures of {units.counted(len(advice.service_curves), 'measured curve')}" if advice.service_curves else None,
         model=f"{advice.model.name}: {advice.model.family}, {units.count(advice.model.parameters)} parameters",
         operators=units.counted(len(advice.model.operators), "operator type"),
-        fleet=f"The fleet: {fleet.name}, {units.usd_per_hour(fleet.usd_per_hour)} on average" if fleet else None,
+        fleet=f"Fleet: {fleet.name}, {units.usd_per_hour(fleet.usd_per_hour)} on average" if fleet else None,
         fleet_because=_fleet_because(advice),
         pools=_pools(advice),
         evidence=_evidence(advice),
-        exclusions=f"{units.counted(len(advice.exclusions), 'thing')} not considered" if advice.exclusions else None,
+        exclusions=f"{units.counted(len(advice.exclusions), 'option')} not considered" if advice.exclusions else None,
         written=written(advice.advisor_version),
     )
 
 
 def tail(estimate: Estimate, format_: Format, utilization: Estimate | None) -> Figure:
-    """Return a high quantile; near saturation a small error in service time moves it a lot, and only its interval is honest."""
+    """Return a high quantile; near saturation only its interval, since a small error in service time moves it a lot."""
     if utilization is None or utilization.value <= BUSY_FRACTION:
         return figure(estimate, format_)
     shown = units.ends(estimate.low, estimate.high, format_)
@@ -133,25 +136,29 @@ def _what_to_do(advice: Advice) -> str:
         return f"Serve {configuration(advice.recommended.candidate)}."
     if advice.outcome == "keep":
         return f"Change nothing. Today: {configuration(advice.baseline.candidate)}."
-    return f"Nothing to sign: no configuration that was searched keeps {target_of(advice)} at {quantile_of(advice)}."
+    return f"Nothing to approve: no configuration that was searched keeps {quantile_of(advice)} within {target_of(advice)}."
 
 
 def _saves(advice: Advice) -> Sentence:
     if advice.outcome != "keep" and advice.saving is not None:
         return (figure(advice.saving.usd_per_year, units.usd_per_year),)
-    return ("The promise" if advice.outcome != "keep" and advice.recommended is not None else "Nothing",)
+    return ("The SLO" if advice.outcome != "keep" and advice.recommended is not None else "Nothing",)
 
 
 def _saves_because(advice: Advice) -> Sentence:
     today = figure(advice.baseline.cost_usd_per_hour, units.usd_per_hour)
     if advice.outcome == "keep":
-        return ("No candidate that keeps every promise costs so much less than today's ", today, " that it is worth the change.")
+        return (
+            "No candidate that keeps the SLO and the quality floor is cheap enough, against today's ",
+            today,
+            ", to be worth the change.",
+        )
     if advice.saving is not None:
         saved = figure(advice.saving.usd_per_hour, units.usd_per_hour)
         missed = "" if advice.baseline.meets_slo else "; today's configuration misses the target"
         return (saved, f", {units.percent(advice.saving.fraction)} of today's cost{missed}.")
     if advice.recommended is not None:
-        return ("Today's configuration, at ", today, ", misses the target: no saving is counted against it.")
+        return ("Today's configuration, at ", today, ", misses the target, so no saving is claimed against it.")
     return ("There is no configuration to compare with today's ", today, ".")
 
 
@@ -175,19 +182,19 @@ def _predicted(advice: Advice) -> Sentence:
 
 def _places(advice: Advice) -> str:
     kept = sum(place.prediction.meets_slo for place in advice.places)
-    return f"{units.counted(len(advice.places), 'kind')} of hardware compared, {kept} of them keep the target"
+    return f"{kept} of {units.counted(len(advice.places), 'kind')} of hardware keep{'s' if kept == 1 else ''} the target"
 
 
 def _served(advice: Advice) -> Sentence:
     mine = [test for test in advice.load_tests if test.candidate == subject(advice).candidate]
     if not mine:
-        return ("Under real load other configurations were served than this one",)
+        return ("Other configurations were load-tested, not this one",)
     latency = figure(mine[0].latency_slo_s, units.seconds)
-    return (f"Under real load the {quantile_of(advice)} was ", latency, f": target {'kept' if mine[0].meets_slo else 'missed'}")
+    return (f"In the load test the {quantile_of(advice)} was ", latency, f": target {'kept' if mine[0].meets_slo else 'missed'}")
 
 
 def _load_test(test: LoadTest) -> str:
-    late = f" Not valid: the generator was up to {units.seconds(test.generator_lag_p99_s)} late."
+    late = f" Not valid: the load generator was up to {units.seconds(test.generator_lag_p99_s)} late."
     return (
         f"{configuration(test.candidate)}: {test.requests:,} requests at {units.rate(test.offered_requests_per_s)} to one replica."
         f"{'' if test.generator_kept_up else late}"
@@ -205,7 +212,7 @@ def _tied(tie: Prediction, advice: Advice) -> Sentence:
 
 
 def _speed_ties(advice: Advice) -> str:
-    return f"{units.counted(len(advice.speed_ties), 'variant')} cannot be told from a simpler one in speed"
+    return f"{units.counted(len(advice.speed_ties), 'variant')} not measurably faster than a simpler one"
 
 
 def _speed_tied(advice: Advice) -> tuple[Sentence, ...]:
@@ -213,7 +220,7 @@ def _speed_tied(advice: Advice) -> tuple[Sentence, ...]:
         (
             f"{tie.variant} against {tie.simpler}: ",
             figure(tie.speedup, units.ratio),
-            f", and differences up to {units.percent(tie.noise_fraction)} are noise here; {tie.simpler} is kept.",
+            f". Differences up to {units.percent(tie.noise_fraction)} are noise on this machine, so {tie.simpler} is kept.",
         )
         for tie in advice.speed_ties
     )
@@ -225,10 +232,10 @@ def _speed_tied(advice: Advice) -> tuple[Sentence, ...]:
 def _alternatives(advice: Advice) -> str:
     if advice.frontier:
         found = units.counted(len(advice.frontier), "configuration")
-        return f"{found} unbeaten on cost, {quantile_of(advice)} and quality together"
+        return f"{found} on the Pareto frontier of cost, {quantile_of(advice)} and quality"
     if advice.recommended is not None:
         return "No alternative was found"
-    return f"No configuration keeps {target_of(advice)}, at any cost that was searched"
+    return f"No configuration that was searched keeps {target_of(advice)}, at any cost"
 
 
 def _unproven(unproven: Prediction) -> Sentence:
@@ -240,8 +247,8 @@ def _unproven_because(unproven: Prediction, advice: Advice) -> Sentence:
     return (
         f"{configuration(unproven.candidate)} is predicted at {quantile_of(advice)} ",
         figure(unproven.latency_slo_s, units.seconds),
-        ". To have it considered, name labelled examples (quality.data, quality.metric) and the loss that you accept (quality.max_drop) "
-        "in the workload, and profile again.",
+        ". To have it considered, add labeled examples (quality.data, quality.metric) and the drop that you accept (quality.max_drop) "
+        "to the workload file, and profile again.",
     )
 
 
@@ -253,8 +260,9 @@ def _fleet_because(advice: Advice) -> str | None:
     if fleet is None:
         return None
     return (
-        f"For {units.rate(fleet.peak_requests_per_s)} at the peak, with {units.counted(fleet.spare_replicas, 'spare replica')}; a replica "
-        f"takes {units.seconds(fleet.start_s)} to start, which is paid. Each pool was simulated without its spare replicas. List prices."
+        f"For {units.rate(fleet.peak_requests_per_s)} at the peak, with {units.counted(fleet.spare_replicas, 'spare replica')}. "
+        f"A replica's cold start takes {units.seconds(fleet.start_s)} and is paid for. "
+        "Each pool was simulated without its spare replicas. List prices."
     )
 
 
@@ -270,6 +278,17 @@ def _pools(advice: Advice) -> tuple[str, ...]:
     return tuple(words)
 
 
+def _variants(advice: Advice) -> str:
+    every, admitted = {it.id for it in advice.variants}, {it.id for it in advice.variants if it.admitted}
+    return f"{len(admitted)} of {units.counted(len(every), 'variant')} may be served"
+
+
+def _at(advice: Advice, hardware: str) -> str:
+    """Return where something was measured, nothing where one machine measured all."""
+    return f", on {hardware}" if len(advice.sites) > 1 else ""
+
+
 def _evidence(advice: Advice) -> str:
-    samples = units.counted(advice.samples, "sample")
-    return f"{samples}, measured for {units.seconds(advice.measuring_s)} on {advice.machine.cpu}"
+    samples = units.counted(sum(site.samples for site in advice.sites), "sample")
+    took = units.seconds(sum(site.measuring_s for site in advice.sites))
+    return f"{samples}, measured for {took} on {' and on '.join(site.machine.cpu for site in advice.sites)}"

@@ -1,14 +1,14 @@
-"""What advice stands on, in rows: the model, the machine and its noise, and how the search knows its answer."""
+"""The evidence of advice, in rows: the model, the machine and its noise, and what the search proved."""
 
 from advisor import units
-from advisor.schema.advice import Advice, Certificate
+from advisor.schema.advice import Advice, Certificate, SiteFacts
 from advisor.schema.model import ModelFacts
 from advisor.tell.words.advice import NO_AXIS
 from advisor.tell.words.figures import Part, Row, as_text, known, rows_of
 
 
 def model_rows(model: ModelFacts) -> tuple[Row, ...]:
-    """Return what was found in the model."""
+    """Return the facts of the model."""
     flop = f"{units.count(model.flop_per_item)} FLOP" if model.flop_per_item is not None else as_text(known(None, units.count))
     at = f" at sequence length {model.at_sequence_length}" if model.at_sequence_length is not None else ""
     rows: dict[str, Part] = {
@@ -18,7 +18,7 @@ def model_rows(model: ModelFacts) -> tuple[Row, ...]:
         "Activations per item": known(model.activation_bytes_per_item, units.size),
     }
     if model.kv_bytes_per_token is not None:
-        rows["Cache per token"] = units.size(model.kv_bytes_per_token)
+        rows["KV cache per token"] = units.size(model.kv_bytes_per_token)
     rows["Opset"] = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in model.opset.items())
     rows["Batching"] = f"{'possible' if model.batching.possible else 'not possible'}: {model.batching.reason}"
     return rows_of(rows)
@@ -41,35 +41,41 @@ def input_rows(model: ModelFacts) -> tuple[Row, ...]:
 
 
 def evidence_rows(advice: Advice) -> tuple[Row, ...]:
-    """Return where the measurements come from, and how the search knows its answer."""
-    machine = advice.machine
+    """Return where the measurements come from, and what the search proved."""
+    rows: dict[str, Part] = {}
+    for site in advice.sites:
+        # A single machine needs no name.
+        rows |= {f"{label} ({site.hardware})" if len(advice.sites) > 1 else label: part for label, part in _site(site).items()}
+    path = f", {advice.profile_path}" if advice.profile_path else ""
+    made = " and of ".join(units.moment(site.created) for site in advice.sites)
+    rows["Search"] = _search(advice.certificate)
+    rows["Profile"] = f"sha256 {advice.profile_sha256[:12]}, of {made}{path}"
+    return rows_of(rows)
+
+
+def _site(site: SiteFacts) -> dict[str, Part]:
+    machine = site.machine
     instructions = f"; {', '.join(machine.instruction_sets)}" if machine.instruction_sets else ""
-    versions = ", ".join(f"{name} {version}" for name, version in advice.versions.items())
     noise = (
-        f"{units.percent(advice.noise_fraction)}: the difference of the first variant from itself, measured twice"
-        if (advice.noise_fraction is not None)
+        f"{units.percent(site.noise_fraction)}: how far the first variant, measured twice, differs from itself"
+        if site.noise_fraction is not None
         else as_text(known(None, units.percent, "not measured"))
     )
-    path = f", {advice.profile_path}" if advice.profile_path else ""
-    return rows_of(
-        {
-            "Machine": f"{units.counted(machine.cores, 'core')}, {units.size(machine.memory_bytes)} memory, {machine.system}{instructions}",
-            "Versions": versions or "not recorded",
-            "Noise floor": noise,
-            "Search": _search(advice.certificate),
-            "Profile": f"sha256 {advice.profile_sha256[:12]}, of {units.moment(advice.profile_created)}{path}",
-        }
-    )
+    return {
+        "Machine": f"{units.counted(machine.cores, 'core')}, {units.size(machine.memory_bytes)} of memory, {machine.system}{instructions}",
+        "Versions": ", ".join(f"{name} {version}" for name, version in site.versions.items()) or "not recorded",
+        "Noise floor": noise,
+    }
 
 
 def _search(it: Certificate) -> str:
     lost = (
-        "regret 0, so no cheaper candidate was overlooked"
+        "regret 0, so there is no cheaper candidate"
         if it.regret_usd_per_hour == 0
-        else f"at most {units.usd_per_hour(it.regret_usd_per_hour)} is lost"
+        else f"regret at most {units.usd_per_hour(it.regret_usd_per_hour)}"
     )
     return (
         f"{units.counted(it.candidates, 'candidate')}: {it.cut_by_bound:,} cut by a bound on latency or capacity, {it.cut_by_quality:,} by "
-        f"quality, {it.cut_by_tie:,} as fast as a simpler variant, {it.cut_by_cost:,} dearer than the answer, {it.simulated:,} simulated; "
-        f"{lost}"
+        f"quality, {it.cut_by_tie:,} as fast as a simpler variant, {it.cut_by_cost:,} more expensive than the best, {it.simulated:,} "
+        f"simulated; {lost}"
     )

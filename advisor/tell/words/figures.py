@@ -1,4 +1,4 @@
-"""Figures inside sentences and tables: every format says the same, and each marks the figures up in its own way."""
+"""Figures inside sentences and tables: the same in every format, each with its own markup."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 Format = Callable[[float], str]
 
-# What stands beside a figure, explained to the reader of a report: the names of `Basis`, and what stands for an interval without spread.
+# The words beside a figure, explained to the reader of a report: the names of `Basis`, and `fixed` for an interval without spread.
 GLOSSARY = {
     "measured": "timed or counted here",
     "interpolated": "between measured points",
-    "simulated": "queue of measured calls",
-    "projected": "beyond what was measured: other batches, lengths or hardware",
+    "simulated": "a queue over measured call times",
+    "projected": "beyond what was measured: other batch sizes, lengths or hardware",
     "list-price": "a price as published or given",
     "assumed": "taken as given, not checked",
-    "fixed": "follows exactly, no spread",
+    "fixed": "exact, no spread",
 }
 
 
 class Figure(Record, frozen=True, kw_only=True):
-    """An estimate in words. Without a `basis` there is no estimate, and `shown` says what stands in its place."""
+    """An estimate in words. Without a `basis` there is no estimate, and `shown` is the text in its place."""
 
     shown: str
     interval: str | None = None  # None: `shown` is the interval itself
@@ -32,7 +32,7 @@ class Figure(Record, frozen=True, kw_only=True):
     source: str | None = None
 
 
-# A plain answer is a bool: each format has its own way to print yes and no.
+# A bool is a plain yes or no, which each format prints in its own way.
 Part = str | Figure | bool
 Sentence = tuple[Part, ...]
 
@@ -76,22 +76,22 @@ def as_text(words: Part | Sentence) -> str:
 
 
 def configuration(candidate: "Candidate") -> str:
-    """Return a candidate in words, its replicas last."""
+    """Describe a candidate, its replicas last."""
     return f"{one_replica(candidate, candidate.hardware)}, {units.counted(candidate.replicas, 'replica')}"
 
 
 def one_replica(candidate: "Candidate", hardware: str) -> str:
-    """Return what one replica of a candidate is on some hardware."""
+    """Describe one replica of a candidate on some hardware."""
     if candidate.max_batch_size == 1:
-        batches = "one request a call"
+        batching = "no batching"
     else:
-        wait = f"within {units.seconds(candidate.max_queue_delay_s)}" if candidate.max_queue_delay_s else "of what waits"
-        batches = f"batches up to {candidate.max_batch_size} {wait}"
-    return f"{candidate.variant} on {hardware}, {setting(candidate.instances, candidate.intra_op_num_threads)}, {batches}"
+        delay = f"queue delay {units.seconds(candidate.max_queue_delay_s)}" if candidate.max_queue_delay_s else "no queue delay"
+        batching = f"batches of up to {candidate.max_batch_size}, {delay}"
+    return f"{candidate.variant} on {hardware}, {setting(candidate.instances, candidate.intra_op_num_threads)}, {batching}"
 
 
 def setting(instances: int, threads: int) -> str:
-    """Return how the cores are used: "2 instances of 1 thread"."""
+    """Describe how the cores are used: "2 instances of 1 thread"."""
     return f"{units.counted(instances, 'instance')} of {units.counted(threads, 'thread')}"
 
 
@@ -101,5 +101,5 @@ def rows_of(cells: dict[str, Part]) -> tuple[Row, ...]:
 
 
 def written(version: str) -> str:
-    """Return what stands at the foot of every report."""
+    """Return the footer of every report."""
     return f"Written by serving-advisor {version}. Every estimate carries its 90 % interval and how it was obtained."

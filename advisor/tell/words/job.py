@@ -7,7 +7,7 @@ from advisor.tell.words.figures import Row, Sentence, configuration, figure, wri
 
 
 class JobWords(Record, frozen=True, kw_only=True):
-    """What a report on a batch job says in sentences; None and () where there is nothing to say."""
+    """The sentences of a report on a batch job; None and () where there is nothing to report."""
 
     about: str
     what_to_do: str | None
@@ -23,21 +23,21 @@ class JobWords(Record, frozen=True, kw_only=True):
 
 def job_words(advice: OfflineAdvice) -> JobWords:
     """Return the sentences of the report."""
-    told, certificate = advice.recommended or advice.nearest_miss, advice.certificate
+    shown, certificate = advice.recommended or advice.nearest_miss, advice.certificate
     deadline = units.seconds(advice.workload.offline.deadline_s)
-    done = "Done in time" if advice.recommended else "The nearest miss"
-    binds = None if advice.recommended else advice.binding_constraint or "no variant may be advised"
+    done = "Finishes in time" if advice.recommended else "The nearest miss"
+    binds = None if advice.recommended else advice.binding_constraint or "no variant may be recommended"
     return JobWords(
         about=f"Advice on a batch job for {advice.model.name}, {advice.workload.name}",
         what_to_do=f"Run {configuration(advice.recommended.candidate)}." if advice.recommended else None,
         what_binds=binds,
-        done=f"{done}, deadline {deadline}" if told else None,
-        others=f"{units.counted(len(advice.others), 'other variant')} would do it too" if advice.others else None,
+        done=f"{done}, deadline {deadline}" if shown else None,
+        others=f"{units.counted(len(advice.others), 'other variant')} would finish in time too" if advice.others else None,
         other_ways=tuple(_way(other) for other in advice.others),
         evidence=units.counted(certificate.candidates, "candidate"),
         search=(
-            f"{certificate.cut_by_bound:,} too few replicas for the deadline, {certificate.cut_by_quality:,} cut by quality, "
-            f"{certificate.cut_by_cost:,} dearer than fewer replicas, {certificate.simulated:,} compared."
+            f"{certificate.cut_by_bound:,} with too few replicas for the deadline, {certificate.cut_by_quality:,} cut by quality, "
+            f"{certificate.cut_by_cost:,} more expensive than fewer replicas, {certificate.simulated:,} compared."
         ),
         excluded=tuple(f"{entry.what} was not considered: {entry.reason}" for entry in advice.exclusions),
         written=written(advice.advisor_version),
@@ -46,13 +46,13 @@ def job_words(advice: OfflineAdvice) -> JobWords:
 
 def job_rows(advice: OfflineAdvice) -> tuple[Row, ...]:
     """Return the figures of what is recommended, or of the nearest miss."""
-    told, volume = advice.recommended or advice.nearest_miss, advice.workload.offline
-    if told is None:
+    shown, volume = advice.recommended or advice.nearest_miss, advice.workload.offline
+    if shown is None:
         return ()
     return (
-        Row(label="Time", cells=(figure(told.duration_s, units.seconds),), goal=f"at most {units.seconds(volume.deadline_s)}"),
-        Row(label="Throughput", cells=(figure(told.throughput_items_per_s, units.rate),)),
-        Row(label="Cost", cells=(figure(told.cost_usd, units.usd),)),
+        Row(label="Time", cells=(figure(shown.duration_s, units.seconds),), goal=f"at most {units.seconds(volume.deadline_s)}"),
+        Row(label="Throughput", cells=(figure(shown.throughput_items_per_s, units.rate),)),
+        Row(label="Cost", cells=(figure(shown.cost_usd, units.usd),)),
         Row(label="Items", cells=(f"{volume.items:,}",)),
     )
 

@@ -7,12 +7,12 @@ from advisor.schema.profile import Agreement, QualityResult
 from advisor.schema.record import Record
 from advisor.tell.options import Option, options
 from advisor.tell.words.advice import NO_AXIS, quantile_of, subject, tail, target_of
-from advisor.tell.words.batches import batches
+from advisor.tell.words.batch_sizes import batch_sizes
 from advisor.tell.words.figures import Figure, Format, Part, Row, Sentence, as_text, configuration, figure, known, rows_of
 
 NOT_KNOWN = "not known"
 POWER_NOT_KNOWN = "power not known"
-# Of what has no upper bound the loss is an increase, and the figure no share.
+# These metrics have no upper bound: their loss is an increase, and their value is no share.
 UNBOUNDED = {"perplexity", "mean_squared_error"}
 
 
@@ -65,7 +65,7 @@ class VariantRow(Record, frozen=True, kw_only=True):
 
 
 def columns(advice: Advice) -> dict[str, Prediction]:
-    """Return what the predictions are of: today beside the subject of the report, or both in one."""
+    """Return the predictions to compare: today's and that of the report's subject, or one if they are the same."""
     shown = subject(advice)
     if shown.candidate == advice.baseline.candidate:
         return {"Today and recommended" if advice.recommended else "Today": shown}
@@ -81,7 +81,7 @@ def setting_rows(advice: Advice) -> tuple[Row, ...]:
         "Threads": str(shown.intra_op_num_threads),
         "Instances": str(shown.instances),
         "Max batch size": str(shown.max_batch_size),
-        "Queue delay": delay,
+        "Max queue delay": delay,
         "Replicas": str(shown.replicas),
         "Hardware": shown.hardware,
     }
@@ -92,13 +92,14 @@ def origin_rows(advice: Advice) -> tuple[Row, ...]:
     """Return which file is served, and how that differs from today."""
     shown = subject(advice)
     rows: dict[str, Part] = {}
-    for it in advice.variants:
-        if it.id == shown.candidate.variant:
-            rows["File"] = f"{it.path}, {units.size(it.bytes)}, sha256 {it.sha256[:12]}: {it.title}"
+    made = [it for it in advice.variants if it.id == shown.candidate.variant]
+    # Hardware that was not measured gets the file of a machine that was.
+    for it in [it for it in made if it.hardware == shown.candidate.hardware] or made[:1]:
+        rows["File"] = f"{it.path}, {units.size(it.bytes)}, sha256 {it.sha256[:12]}: {it.title}"
     rows["Made from"] = f"{advice.model.name}, sha256 {advice.model.sha256[:12]}"
     if shown.candidate.max_batch_size > 1:
-        rows["Batches, simulated"] = batches(shown)
-    rows["Differs from today"] = "; ".join(shown.changes) or "in nothing"
+        rows["Batch sizes, simulated"] = batch_sizes(shown)
+    rows["Differs from today"] = "; ".join(shown.changes) or "no difference"
     return rows_of(rows)
 
 
@@ -119,22 +120,22 @@ def prediction_rows(advice: Advice) -> tuple[Row, ...]:
     rows += [
         _prediction_row(
             advice,
-            f"Requests within {target}",
+            f"Goodput: requests within {target}",
             "goodput_fraction",
             units.proportion,
             f"at least {units.proportion(slo.quantile)}",
         ),
-        _prediction_row(advice, "Utilisation", "utilization_fraction", units.percent),
-        _prediction_row(advice, "Capacity at the target", "capacity_requests_per_s", units.rate, enough, "not sought"),
-        _prediction_row(advice, "Cost an hour", "cost_usd_per_hour", units.usd_per_hour),
+        _prediction_row(advice, "Utilization", "utilization_fraction", units.percent),
+        _prediction_row(advice, "Capacity within the target", "capacity_requests_per_s", units.rate, enough, "not computed"),
+        _prediction_row(advice, "Cost per hour", "cost_usd_per_hour", units.usd_per_hour),
         _prediction_row(advice, "Cost per million requests", "cost_usd_per_million_requests", units.usd),
     ]
     most_joules = workload.energy.max_joules_per_request if workload.energy else None
     joules = f"at most {units.joules(most_joules)}" if most_joules else ""
     sought = (
-        ("Cost a month", "cost_usd_per_month", units.usd, "", NOT_KNOWN),
+        ("Cost per month", "cost_usd_per_month", units.usd, "", NOT_KNOWN),
         ("Cost per million tokens", "cost_usd_per_million_tokens", units.usd, "", NOT_KNOWN),
-        ("Energy a request", "energy_joules_per_request", units.joules, joules, POWER_NOT_KNOWN),
+        ("Energy per request", "energy_joules_per_request", units.joules, joules, POWER_NOT_KNOWN),
         ("Carbon per million requests", "carbon_grams_per_million_requests", units.grams, "", NOT_KNOWN),
     )
     rows += [_prediction_row(advice, *row) for row in sought if any(getattr(prediction, row[1]) for prediction in shown)]
@@ -155,7 +156,7 @@ def _quality_row(advice: Advice) -> Row:
     floor, drop = advice.workload.quality, subject(advice).quality_drop
     goal = f"at most {units.points(floor.max_drop)}" if floor else "no floor set"
     cells = tuple(quality_lost(it, advice) for it in columns(advice).values())
-    return Row(label="Quality lost", cells=cells, goal=goal, source=drop.source if drop else "")
+    return Row(label="Quality drop", cells=cells, goal=goal, source=drop.source if drop else "")
 
 
 def _kept_row(advice: Advice) -> Row:
@@ -165,7 +166,7 @@ def _kept_row(advice: Advice) -> Row:
 
 
 def quality_lost(prediction: Prediction, advice: Advice) -> Figure:
-    """Return the quality that a prediction loses against what runs today."""
+    """Return the quality drop of a prediction from what runs today."""
     absent = "as today" if prediction.candidate.variant == advice.baseline.candidate.variant else "not measured"
     return figure(prediction.quality_drop, units.points, absent)
 
@@ -201,31 +202,35 @@ def ground(place: PlaceAnswer) -> str:
 
 def _price(place: PlaceAnswer) -> str:
     if place.price_date is None:
-        return "price of the workload file"
+        return "price from the workload file"
     return f"price of {place.price_date}" + (f", older than {STALE_DAYS} days" if place.price_is_stale else "")
 
 
 def load_test_rows(test: LoadTest) -> tuple[Row, ...]:
-    """Return what a load test saw, and what was expected of it."""
-    said, learned = test.expected, test.calibration
-    p99 = tail(said.latency_p99_s, units.seconds, said.utilization_fraction)
+    """Return what a load test observed, and what was expected."""
+    expected, learned = test.expected, test.calibration
+    p99 = tail(expected.latency_p99_s, units.seconds, expected.utilization_fraction)
     rows = [
-        Row(label="p50 latency", cells=(figure(test.latency_p50_s, units.seconds), figure(said.latency_p50_s, units.seconds))),
-        Row(label="p95 latency", cells=(figure(test.latency_p95_s, units.seconds), figure(said.latency_p95_s, units.seconds))),
+        Row(
+            label="p50 latency", cells=(figure(test.latency_p50_s, units.seconds), figure(expected.latency_p50_s, units.seconds))
+        ),
+        Row(
+            label="p95 latency", cells=(figure(test.latency_p95_s, units.seconds), figure(expected.latency_p95_s, units.seconds))
+        ),
         Row(label="p99 latency", cells=(figure(test.latency_p99_s, units.seconds), p99)),
         Row(
             label="Throughput",
-            cells=(figure(test.throughput_requests_per_s, units.rate), figure(said.throughput_requests_per_s, units.rate)),
+            cells=(figure(test.throughput_requests_per_s, units.rate), figure(expected.throughput_requests_per_s, units.rate)),
         ),
         Row(
-            label="Utilisation",
-            cells=(units.percent(test.utilization_fraction), figure(said.utilization_fraction, units.percent)),
+            label="Utilization",
+            cells=(units.percent(test.utilization_fraction), figure(expected.utilization_fraction, units.percent)),
         ),
-        Row(label="A call, over the profile", cells=(figure(learned.call_ratio, units.ratio), "")),
-        Row(label="Beside the call, a batch", cells=(figure(learned.per_batch_s, units.seconds), "")),
+        Row(label="Call time, relative to the profile", cells=(figure(learned.call_ratio, units.ratio), "")),
+        Row(label="Server overhead per batch", cells=(figure(learned.per_batch_s, units.seconds), "")),
     ]
     if test.candidate.max_batch_size > 1:
-        rows.append(Row(label="Beside the call, a request", cells=(figure(learned.per_request_s, units.seconds), "")))
+        rows.append(Row(label="Server overhead per request", cells=(figure(learned.per_request_s, units.seconds), "")))
     return (*rows, Row(label="Keeps the target", cells=(test.meets_slo, test.predicted.meets_slo)))
 
 
@@ -246,18 +251,28 @@ def option_rows(advice: Advice) -> tuple[OptionRow, ...]:
 
 
 def variant_rows(advice: Advice) -> tuple[VariantRow, ...]:
-    """Return every variant, the one that the others are compared with first."""
-    return tuple(_variant_row(it, "not measured" if number else "itself") for number, it in enumerate(advice.variants))
+    """Return every variant of every machine, the one that the others there are compared with first."""
+    seen: set[str] = set()
+    rows = []
+    for it in advice.variants:
+        where = f", on {it.hardware}" if len(advice.sites) > 1 else ""
+        rows.append(_variant_row(it, where, "not measured" if it.hardware in seen else "itself"))
+        seen.add(it.hardware)
+    return tuple(rows)
 
 
-def _variant_row(it: VariantSummary, absent: str) -> VariantRow:
+def _variant_row(it: VariantSummary, where: str, absent: str) -> VariantRow:
     kept: Sentence | None = None
     if it.kept_operators:
         cost = figure(it.kept_cost, units.ratio)
-        kept = (f"Left in full precision in {it.id}, at ", cost, f" of the time without: {', '.join(it.kept_operators)}.")
+        kept = (
+            f"Left in full precision in {it.id}, for ",
+            cost,
+            f" the time of the fully quantized scheme: {', '.join(it.kept_operators)}.",
+        )
     return VariantRow(
         id=it.id,
-        title=it.title,
+        title=it.title + where,
         size=units.size(it.bytes),
         speedup=figure(it.speedup, units.ratio, absent),
         throughput=figure(it.throughput_items_per_s, units.rate),
@@ -307,7 +322,7 @@ def curve_rows(advice: Advice) -> tuple[Row, ...]:
     """Return every measured call: threads, instances, sequence length, batch size and its time."""
     return tuple(
         Row(
-            label=curve.variant,
+            label=curve.variant + (f", on {curve.hardware}" if len(advice.sites) > 1 else ""),
             cells=(
                 str(curve.intra_op_num_threads),
                 str(curve.instances),
@@ -322,6 +337,6 @@ def curve_rows(advice: Advice) -> tuple[Row, ...]:
 
 
 def fleet_rows(advice: Advice) -> tuple[Row, ...]:
-    """Return every plan for the fleet that was worked out, with its cost."""
+    """Return every fleet plan that was computed, with its cost."""
     plans = advice.fleet.options if advice.fleet else ()
     return tuple(Row(label=plan.name, cells=(units.usd_per_hour(plan.usd_per_hour),)) for plan in plans)

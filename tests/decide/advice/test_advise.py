@@ -23,6 +23,7 @@ from tests.profiles import (
     profile,
     request,
     variant,
+    with_site,
     workload,
 )
 
@@ -42,7 +43,7 @@ def faster_when_quantized(quality=None, *, by=0.2, **changes):
 
 
 def advice_on(measured, asked, trace=None):
-    return advise(measured, request(asked), trace)
+    return advise(measured, request(asked, measured), trace)
 
 
 def a_question(random):
@@ -140,7 +141,7 @@ def test_the_recommendation_is_no_dearer_than_what_runs_today_if_that_keeps_its_
 
 def test_a_quantized_variant_is_advised_only_if_its_quality_holds_or_it_runs_today_unmeasured(answers):
     for measured, asked, advice in answers:
-        quality = {entry.id: entry.quality for entry in measured.variants}.get("int8") if asked.quality else None
+        quality = {entry.id: entry.quality for entry in measured.sites[0].variants}.get("int8") if asked.quality else None
         today = asked.baseline.variant if asked.baseline else None
         advised = {entry.candidate.variant for entry in told(advice)}
         assert "int8" not in advised or quality == HELD or (quality is None and today == "int8")
@@ -252,17 +253,17 @@ def test_a_target_out_of_reach_is_answered_with_the_nearest_miss_and_what_is_in_
     assert "infeasible" == advice.outcome
     assert advice.nearest_miss.latency_slo_s.value > 0.005
     assert advice.binding_constraint.startswith("service time: a single request takes 10 ms")
-    assert advice.headline.startswith("Nothing that was measured keeps p90 within 5 ms at 10 /s, the nearest can take ")
+    assert advice.headline.startswith("No measured configuration keeps p90 within 5 ms at 10 /s; the nearest miss can take ")
 
 
-def test_a_target_that_only_the_uncertainty_misses_is_told_so():
+def test_a_target_that_only_the_uncertainty_misses_is_reported_as_such():
     advice = advice_on(profile(power_law(SECONDS)), workload(1.0, 0.0105))
 
     assert advice.nearest_miss.latency_slo_s.value <= 0.0105 < advice.nearest_miss.latency_slo_s.high
-    assert advice.binding_constraint.startswith("margin: an idle server answers in 10 ms")
+    assert advice.binding_constraint.startswith("headroom: a request takes 10 ms on an idle server")
 
 
-def test_more_traffic_than_the_replicas_that_are_searched_can_take_is_told_so():
+def test_more_traffic_than_the_replicas_that_are_searched_can_take_is_reported_as_such():
     advice = advice_on(profile(power_law(SECONDS)), workload(1e6, 0.1))
 
     assert "infeasible" == advice.outcome and advice.nearest_miss.meets_slo
@@ -350,7 +351,7 @@ def test_quality_that_is_not_known_betters_nothing_on_the_frontier():
 def test_a_busy_server_and_a_single_replica_are_risks():
     said = " ".join(advice_on(profile(power_law(SECONDS), batch_sizes=(1,)), workload(78.0, 1.0)).risks)
 
-    assert "busy" in said and "a single replica" in said and "not yet replayed under real load" in said
+    assert "utilization" in said and "a single replica" in said and "not yet load-tested" in said
 
 
 def test_the_room_above_the_traffic_is_never_less_than_nothing():
@@ -383,10 +384,10 @@ def test_a_promise_that_breaks_in_the_busiest_hour_is_a_risk_even_if_the_day_kee
         "in the busiest hour of the day, at 69.2 /s, p90 is" in risk and ": within the target" in risk for risk in loose.risks
     )
     assert tight.recommended.meets_slo and tight.recommended.latency_busiest_s.high > 0.03
-    assert any(": not surely within the target" in risk for risk in tight.risks)
+    assert any(": possibly over the target" in risk for risk in tight.risks)
 
 
-def test_a_trace_is_judged_by_its_own_arrivals():
+def test_a_trace_is_simulated_with_its_own_arrivals():
     calm = Trace(arrival_s=tuple(index / 50.0 for index in range(2000)), sequence_length=None)
     bursts = Trace(arrival_s=tuple(index // 40 * 0.8 for index in range(2000)), sequence_length=None)
     asked = workload(1.0, 0.1)
@@ -398,26 +399,26 @@ def test_a_trace_is_judged_by_its_own_arrivals():
     assert costs[0] == 1.0 < costs[1]
 
 
-def test_requests_longer_than_any_that_was_measured_are_projected_and_told():
+def test_requests_longer_than_any_that_was_measured_are_projected_and_reported():
     measured = profile(power_law(0.001), lengths=(8, 32))
 
     advice = advice_on(measured, workload(1.0, 1.0, sequence_length=SequenceLength(p50=32, p95=256)))
 
     assert "projected" == advice.recommended.latency_slo_s.basis
     assert advice.recommended.latency_slo_s.value > 0.1
-    assert any("longer or shorter than any length that was measured" in note for note in advice.notes)
+    assert any("longer or shorter than any measured length" in note for note in advice.notes)
 
 
 def test_one_measured_length_stands_for_all_requests_only_with_a_note():
     advice = advice_on(profile(power_law(0.001), lengths=(32,)), workload(1.0, 1.0))
 
-    assert any("every request is 32 long" in note for note in advice.notes)
+    assert any("every request has length 32" in note for note in advice.notes)
 
 
 def test_a_point_that_was_measured_of_no_variant_but_one_is_no_obstacle():
     measured = faster_when_quantized(lengths=(8, 32))
-    kept = [entry for entry in measured.measurements if (entry.variant, entry.sequence_length) != ("opt", 32)]
-    alone = replace(measured, measurements=(*kept, measurement("opt", 1, 0.2, sequence_length=32, setting=(4, 1))))
+    kept = [entry for entry in measured.sites[0].measurements if (entry.variant, entry.sequence_length) != ("opt", 32)]
+    alone = with_site(measured, measurements=(*kept, measurement("opt", 1, 0.2, sequence_length=32, setting=(4, 1))))
 
     assert advice_on(alone, workload(1.0, 5.0, sequence_length=SequenceLength(p50=8, p95=32))).recommended is not None
 
@@ -433,7 +434,7 @@ def test_a_point_that_was_measured_of_no_variant_but_one_is_no_obstacle():
         ),
         ("baseline.max_batch_size: 17 is more", profile(power_law(1.0)), workload(baseline=Baseline(max_batch_size=17))),
         (
-            "baseline.max_batch_size: the model takes one item a call",
+            "baseline.max_batch_size: the model takes one item per call",
             profile(power_law(1.0), batch_sizes=(1,)),
             workload(baseline=Baseline(max_batch_size=2)),
         ),

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from advisor.decide.advice import fleet
 from advisor.decide.integer_program import cheapest_mix
 from advisor.decide.queue import day
-from advisor.decide.queue.site import Bench
 from advisor.decide.queue.space import configurations
 from advisor.schema.workload import Fleet, SequenceLength
-from tests.profiles import fixed_cost_law, profile, workload
+from tests.profiles import fixed_cost_law, profile, under, workload
 
 SLO_QUANTILE = 0.9
 DAY = (1.0, 0.2, 0.4, 3.0, 2.0, 1.0)
@@ -54,14 +53,14 @@ def planned(load=4.0, diurnal=None, wish=None, lengths=None, **several):
     law = fixed_cost_law(0.004, 0.002 if lengths is None else 0.00005)
     measured = profile(law, batch_sizes=(1, 4, 16), lengths=(None,) if lengths is None else (16, 64, 256))
     asked = workload(load * 100, 0.05, quantile=SLO_QUANTILE, diurnal=diurnal, sequence_length=lengths)
-    made = Bench(measured, asked, None)
+    made = under(asked, measured)
     hardware = kinds(made, **several)
     return fleet.plan(hardware, asked.traffic, asked.slo, wish or Fleet()), {kind.hardware: kind for kind in hardware}, asked
 
 
 def keeps(kind, candidate, replicas, rate, asked, classes=None):
     simulator = kind.at(rate, classes)
-    entry = next(entry for entry in kind.space if entry.replicated(candidate.replicas) == candidate)
+    entry = next(entry for entry in kind.space if entry.replicated(candidate.replicas, candidate.hardware) == candidate)
     return simulator.meets(entry, replicas, quantile=SLO_QUANTILE, target_s=asked.slo.latency_s)
 
 
@@ -86,16 +85,17 @@ def test_a_mix_of_hardware_keeps_its_target_and_never_costs_more_than_one_kind(l
     plan, there, asked = planned(load, speeds=speeds, prices=(1.0, price))
     costs = {option.name: option.usd_per_hour for option in plan.options}
 
-    assert plan.usd_per_hour == min(costs.values()) <= costs["one kind, as many all day"]
+    assert plan.usd_per_hour == min(costs.values()) <= costs["one kind of hardware, constant over the day"]
     assert sum(pool.requests_per_s for pool in plan.pools) >= plan.peak_requests_per_s * (1 - 1e-9)
     for pool in plan.pools:
+        assert pool.candidate.hardware == pool.hardware
         assert keeps(there[pool.hardware], pool.candidate, pool.candidate.replicas, pool.requests_per_s, asked)
 
 
 def test_short_and_long_requests_have_pools_of_their_own_where_that_is_cheaper():
     plan, _, _ = planned(3.0, lengths=SequenceLength(p50=24, p95=200, max=256), wish=Fleet(spare_replicas=0))
 
-    assert "short and long requests apart, as many all day" in {option.name for option in plan.options}
+    assert "short and long requests in separate pools, constant over the day" in {option.name for option in plan.options}
 
 
 def test_fewer_replicas_run_in_the_trough_and_starting_them_again_is_paid():
@@ -103,7 +103,7 @@ def test_fewer_replicas_run_in_the_trough_and_starting_them_again_is_paid():
     slowly, _, _ = planned(6.0, DAY, Fleet(start_s=3000.0))
     fixed, _, _ = planned(6.0, DAY, Fleet(autoscaling=False))
 
-    assert "one kind, scaled over the day" == at_once.name
+    assert "one kind of hardware, autoscaled over the day" == at_once.name
     assert min(at_once.pools[0].replicas_by_part) < max(at_once.pools[0].replicas_by_part)
     assert 20.0 == at_once.start_s and 3020.0 == slowly.start_s
     assert at_once.usd_per_hour < slowly.usd_per_hour < fixed.usd_per_hour

@@ -2,14 +2,16 @@
 
 import math
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from advisor.decide.advice.offline import _as_online, advise_offline
-from advisor.decide.queue.site import Bench
+from advisor.decide.advice.offline import advise_offline, as_online
 from advisor.decide.queue.space import configurations
+from advisor.files.catalog import read_device
 from advisor.schema.workload import HardwareChoice, Inputs, OfflineWorkload, Quality, SequenceLength, Volume
-from tests.profiles import NOW, drop_of, fixed_cost_law, power_law, profile, variant
+from tests.profiles import drop_of, fixed_cost_law, on, place, power_law, profile, request, under, variant
 
 measured = st.builds(
     lambda fixed_s, item_s, opt: profile(
@@ -34,15 +36,15 @@ def job(items=100_000, deadline_s=600.0, *, start_s=0.0, **more):
     )
 
 
-def advised(profile_, asked):
-    return advise_offline(profile_, asked, profile_sha256="0" * 64, created=NOW)
+def advised(profile_, asked, **changed):
+    return advise_offline(profile_, asked, request(as_online(asked), profile_, **changed))
 
 
 @settings(deadline=None, max_examples=40)
 @given(measured, st.integers(1, 10**6), st.floats(30.0, 10_000.0), st.sampled_from([0.0, 20.0]))
 def test_no_way_that_is_done_in_time_costs_less(profile_, items, deadline_s, start_s):
     asked = job(items, deadline_s, start_s=start_s)
-    made = Bench(profile_, _as_online(asked), None)
+    made = under(as_online(asked), profile_)
     ways = []
     for entry in configurations(made.grids, made.workload, made.today, made.admitted()):
         item_s = {end: made.simulator.work_s(entry, end) / entry.instances for end in ("high", "value")}
@@ -66,7 +68,7 @@ def test_the_account_adds_up():
     assert account.candidates == account.cut_by_bound + account.cut_by_quality + account.cut_by_cost + account.simulated
 
 
-def test_what_cannot_be_done_in_time_is_told_with_the_nearest_miss():
+def test_what_cannot_be_done_in_time_is_reported_with_the_nearest_miss():
     advice = advised(profile(power_law(0.01)), job(10**9, 60.0))
 
     assert advice.recommended is None
@@ -94,3 +96,16 @@ def test_long_items_take_longer():
     )
 
     assert short.cost_usd.value < long.cost_usd.value
+
+
+def test_a_batch_job_runs_where_it_may_at_the_price_there():
+    here = profile(power_law(0.01))
+    device = read_device("c7i.xlarge")
+    both = replace(here, sites=(*here.sites, on(profile(power_law(0.02)), device)))
+
+    advice = advised(both, job(), places=(place(device, 0.5),))
+
+    assert "c7i.xlarge" == advice.recommended.candidate.hardware
+    assert "c7i.xlarge" in advice.headline
+    hours = advice.recommended.duration_s.value / 3600
+    assert advice.recommended.cost_usd.value == pytest.approx(0.5 * hours * advice.recommended.candidate.replicas)

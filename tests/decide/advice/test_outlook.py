@@ -25,11 +25,8 @@ def advice_at(usd_per_hour, *, lifecycle=LIFE, market=MARKET, requests_per_s=200
     asked = workload(
         requests_per_s, 0.2, usd_per_hour=usd_per_hour, quality=FLOOR, baseline=baseline, lifecycle=lifecycle, diurnal=diurnal
     )
-    return advise(
-        measured(),
-        msgspec.structs.replace(request(asked), market=market, rules=rules_with(None, now="2026-11-28T08:00:00+00:00")),
-        None,
-    )
+    rules = rules_with(None, now="2026-11-28T08:00:00+00:00")
+    return advise(measured(), request(asked, measured(), market=market, rules=rules), None)
 
 
 def test_a_change_that_saves_more_than_its_effort_is_advised_with_the_day_on_which_it_is_paid_back():
@@ -44,7 +41,7 @@ def test_a_small_bill_with_a_small_saving_is_answered_by_changing_nothing():
     advice = advice_at(0.01)
 
     assert ("keep", advice.baseline) == (advice.outcome, advice.recommended)
-    assert advice.headline.startswith("Change nothing: about $") and "of work" in advice.headline
+    assert advice.headline.startswith("Change nothing: the change would save about $") and "of work" in advice.headline
     assert advice.outlook.change_nothing and advice.outlook.answer.startswith("Change nothing")
     assert advice.outlook.opportunities and not any(entry.pays for entry in advice.outlook.opportunities)
 
@@ -100,12 +97,12 @@ def test_the_advice_says_when_it_ends():
 
     assert expires["the prices are older than 90 days"].on is not None
     assert any(what.startswith("traffic goes above") and entry.on for what, entry in expires.items())
-    assert any(what.startswith("the model is no longer sha256") for what in expires)
+    assert any(what.startswith("the model file is no longer sha256") for what in expires)
     assert any("onnxruntime" in entry.because for entry in expires.values())
 
 
 def test_what_the_catalogue_does_not_know_is_not_guessed():
-    from advisor.decide.advice.advise import NOTHING_KNOWN
+    from advisor.decide.advice.sites import NOTHING_KNOWN
 
     advice = advice_at(0.01, market=NOTHING_KNOWN)
 

@@ -5,19 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from advisor.decide.advice.variant_rows import service_curves, variant_summaries
-from advisor.decide.queue.site import Bench
-from advisor.decide.queue.space import admission
+from advisor.decide.advice.variant_rows import service_curves, variant_rows
+from advisor.decide.service.measured import undisturbed
 from advisor.schema.profile import Visit
-from tests.profiles import fixed_cost_law, measurement, power_law, profile, variant, workload
+from tests.profiles import fixed_cost_law, measurement, power_law, profile, under, variant, with_site, workload
 
 VARIANTS = (variant(), variant("opt"))
 TWICE_AS_FAST = fixed_cost_law(0.01, 0.01, of_variant={"opt": 0.5})
 
 
 def summaries(measured):
-    admissions = {entry.id: admission(entry, workload()) for entry in measured.variants}
-    return {entry.id: entry for entry in variant_summaries(measured, admissions)}
+    return {entry.id: entry for entry in variant_rows(measured, workload())}
 
 
 def speedup(measured):
@@ -49,9 +47,9 @@ def test_a_speedup_is_no_surer_than_the_noise_floor(noise_fraction):
 def test_visits_that_disagree_widen_the_speedup():
     measured = profile(TWICE_AS_FAST, variants=VARIANTS, visits=(1.0,) * 4)
     unsteady = measurement("opt", 1, 0.01, visits=(0.8, 1.2, 0.8, 1.2))
-    others = [entry for entry in measured.measurements if (entry.variant, entry.batch_size) != ("opt", 1)]
+    others = [entry for entry in measured.sites[0].measurements if (entry.variant, entry.batch_size) != ("opt", 1)]
 
-    actual = speedup(replace(measured, measurements=(*others, unsteady)))
+    actual = speedup(with_site(measured, measurements=(*others, unsteady)))
 
     assert actual.low < 1.8 < actual.value < 2.2 < actual.high
 
@@ -59,11 +57,11 @@ def test_visits_that_disagree_widen_the_speedup():
 def test_a_disturbed_pair_of_visits_is_left_out_of_the_speedup():
     measured = profile(TWICE_AS_FAST, variants=VARIANTS, visits=(1.0,) * 3)
     disturbed = Visit(order=0, latency_s=(10.0,), run_delay_s=9.0)
-    before = next(entry for entry in measured.measurements if (entry.variant, entry.batch_size) == ("opt", 1))
+    before = next(entry for entry in measured.sites[0].measurements if (entry.variant, entry.batch_size) == ("opt", 1))
     after = replace(before, visits=(disturbed, *before.visits[1:]))
-    others = [entry for entry in measured.measurements if entry is not before]
+    others = [entry for entry in measured.sites[0].measurements if entry is not before]
 
-    assert 2.0 == pytest.approx(speedup(replace(measured, measurements=(*others, after))).high)
+    assert 2.0 == pytest.approx(speedup(with_site(measured, measurements=(*others, after))).high)
 
 
 def test_the_baseline_has_no_speedup_over_itself():
@@ -85,7 +83,7 @@ def test_throughput_is_that_of_the_best_point_with_all_its_instances():
     assert actual.low < actual.value < actual.high
 
 
-def test_throughput_is_told_for_the_usual_length():
+def test_throughput_is_reported_for_the_usual_length():
     measured = profile(power_law(0.001), lengths=(32, 8, 128), batch_sizes=(1,))
 
     assert 1 / 0.032 == pytest.approx(summaries(measured)["fp32"].throughput_items_per_s.value)
@@ -101,7 +99,7 @@ def test_summaries_keep_the_order_of_the_profile_and_say_who_is_admitted():
 
 def test_a_curve_holds_each_measured_point_once_from_the_smallest_batch_on():
     measured = profile(power_law(0.01), variants=VARIANTS, lengths=(8, 32), settings=((1, 1), (2, 1)))
-    shuffled = replace(measured, measurements=tuple(reversed(measured.measurements)))
+    shuffled = with_site(measured, measurements=tuple(reversed(measured.sites[0].measurements)))
 
     curves = service_curves(shuffled)
 
@@ -115,21 +113,21 @@ def test_a_curve_holds_each_measured_point_once_from_the_smallest_batch_on():
 def test_visits_at_another_distance_between_cores_are_in_no_figure():
     measured = profile(power_law(0.01), settings=((2, 1),), batch_sizes=(1,))
     near, far = (Visit(order=0, latency_s=(s,), run_delay_s=0.0, core_hop_s=hop_s) for s, hop_s in ((0.01, 3e-8), (0.02, 2e-7)))
-    moved = replace(measured, measurements=(replace(measured.measurements[0], visits=(near, far, near, far, near)),))
+    moved = with_site(measured, measurements=(replace(measured.sites[0].measurements[0], visits=(near, far, near, far, near)),))
 
     (curve,) = service_curves(moved)
 
     assert 0.01 == pytest.approx(curve.latency_s[0].value)
     assert 100 == pytest.approx(summaries(moved)["fp32"].throughput_items_per_s.value)
-    assert {near} == {visit for entry in Bench(moved, workload(), None).profile.measurements for visit in entry.visits}
+    assert {near} == {visit for entry in undisturbed(moved.sites[0]).measurements for visit in entry.visits}
 
 
 def test_latencies_reach_as_high_as_calls_took_at_another_distance_between_cores():
     measured = profile(power_law(0.01), settings=((2, 1),), batch_sizes=(1,))
     near, far = (Visit(order=0, latency_s=(s,), run_delay_s=0.0, core_hop_s=hop_s) for s, hop_s in ((0.01, 3e-8), (0.02, 2e-7)))
-    moved = replace(measured, measurements=(replace(measured.measurements[0], visits=(near, far, near, far, near)),))
+    moved = with_site(measured, measurements=(replace(measured.sites[0].measurements[0], visits=(near, far, near, far, near)),))
 
-    median = Bench(moved, workload(), None).grids["fp32", 2, 1].medians[0][0]
+    median = under(workload(), moved).grids["fp32", 2, 1].medians[0][0]
 
     assert (0.01, 0.02) == pytest.approx((median.value, median.high))
     assert "2.00 times as long while the cores were not as far apart as usual" in median.source
@@ -140,5 +138,5 @@ def test_the_baseline_measured_again_has_no_curve():
     again = measurement("fp32~again", 1, 0.01)
 
     assert {"fp32"} == {
-        curve.variant for curve in service_curves(replace(measured, measurements=(*measured.measurements, again)))
+        curve.variant for curve in service_curves(with_site(measured, measurements=(*measured.sites[0].measurements, again)))
     }

@@ -54,7 +54,7 @@ def test_the_parts_of_a_batch_are_found_again() -> None:
     assert pytest.approx(WAKE_S, rel=0.1) == found.wake_s.value
 
 
-def test_what_is_found_says_the_same_of_a_batch_as_was_seen() -> None:
+def test_what_is_found_says_the_same_of_a_batch_as_was_observed() -> None:
     seen = batches(count=4000)
 
     found = calibrate_quietly(seen)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from advisor.decide.load_test.calibration import Batches
-from advisor.decide.load_test.comparison import Observed, judge, learned, quantile_estimate
+from advisor.decide.load_test.comparison import Observed, compare, learned, quantile_estimate
 from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate
@@ -43,7 +43,7 @@ def prediction(low_s: float, high_s: float) -> Prediction:
     )
 
 
-def said(low_s: float, high_s: float) -> Replayed:
+def replayed(low_s: float, high_s: float) -> Replayed:
     latency, share = estimate((low_s + high_s) / 2, low_s, high_s), estimate(0.3, 0.2, 0.4)
     return Replayed(
         latency_p50_s=latency,
@@ -78,10 +78,10 @@ def observed(*, latency_s: float, lag_s: float = 0.0, slowdown: float = 1.0) -> 
     )
 
 
-def judged(seen: Observed, *, variant: str = "fp32") -> LoadTest:
+def load_test(seen: Observed, *, variant: str = "fp32") -> LoadTest:
     predicted = prediction(0.01, 0.02)
     predicted = msgspec.structs.replace(predicted, candidate=msgspec.structs.replace(CANDIDATE, variant=variant))
-    return judge(predicted, said(0.01, 0.02), seen, quantile=0.99, target_s=0.05, noise_fraction=0.0)
+    return compare(predicted, replayed(0.01, 0.02), seen, quantile=0.99, target_s=0.05, noise_fraction=0.0)
 
 
 @pytest.mark.parametrize("quantile", [0.5, 0.95, 0.99])
@@ -96,35 +96,35 @@ def test_the_interval_of_a_quantile_covers_the_true_one_nine_times_in_ten(quanti
     assert 0.86 <= covered <= 0.94
 
 
-def test_the_target_is_judged_by_what_was_seen() -> None:
-    within = judged(observed(latency_s=0.049))
-    beyond = judged(observed(latency_s=0.051))
+def test_the_target_is_kept_or_missed_by_what_was_observed() -> None:
+    within = load_test(observed(latency_s=0.049))
+    beyond = load_test(observed(latency_s=0.051))
 
     assert (within.meets_slo, beyond.meets_slo) == (True, False)
 
 
 def test_a_prediction_holds_if_its_interval_meets_the_measured_one() -> None:
-    assert judged(observed(latency_s=0.02)).prediction_held
-    assert not judged(observed(latency_s=0.03)).prediction_held
+    assert load_test(observed(latency_s=0.02)).prediction_held
+    assert not load_test(observed(latency_s=0.03)).prediction_held
 
 
-def test_waiting_for_a_core_is_told_as_a_share_of_the_time() -> None:
-    assert 0.01 == pytest.approx(judged(observed(latency_s=0.02)).run_delay_fraction)
+def test_waiting_for_a_core_is_reported_as_a_share_of_the_time() -> None:
+    assert 0.01 == pytest.approx(load_test(observed(latency_s=0.02)).run_delay_fraction)
 
 
 def test_a_late_generator_voids_the_test() -> None:
-    assert judged(observed(latency_s=0.02)).generator_kept_up
-    assert not judged(observed(latency_s=0.02, lag_s=0.02)).generator_kept_up
+    assert load_test(observed(latency_s=0.02)).generator_kept_up
+    assert not load_test(observed(latency_s=0.02, lag_s=0.02)).generator_kept_up
 
 
 def test_utilization_is_busy_time_over_time_and_instances() -> None:
-    test = judged(observed(latency_s=0.02))
+    test = load_test(observed(latency_s=0.02))
 
     assert 0.25 == pytest.approx(test.utilization_fraction)
 
 
 def load_test_of(*, variant: str, slowdown: float, lag_s: float = 0.0) -> LoadTest:
-    return judged(observed(latency_s=0.02, lag_s=lag_s, slowdown=slowdown), variant=variant)
+    return load_test(observed(latency_s=0.02, lag_s=lag_s, slowdown=slowdown), variant=variant)
 
 
 def ratios(entries: tuple[Calibration, ...]) -> dict[str, float]:

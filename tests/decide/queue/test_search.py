@@ -3,7 +3,6 @@
 import math
 from itertools import product
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -11,14 +10,22 @@ from hypothesis import strategies as st
 
 from advisor.decide.queue.bounds import Bounds
 from advisor.decide.queue.demand import SEEDS, quantiles
-from advisor.decide.queue.prediction import Simulator
-from advisor.decide.queue.search import ENOUGH_CHEAPEST, LOWEST_UTILIZATION, MAX_REPLICAS, Searchable, search, search_places, walk
-from advisor.decide.queue.site import Bench
+from advisor.decide.queue.search import (
+    ENOUGH_CHEAPEST,
+    LOWEST_UTILIZATION,
+    MAX_REPLICAS,
+    Searchable,
+    count_candidates,
+    search,
+    search_places,
+    walk,
+)
+from advisor.decide.queue.simulator import Simulator
 from advisor.decide.queue.space import configurations
 from advisor.kernels import search as kernel
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate
-from tests.profiles import STEADY, UNSTEADY, fixed_cost_law, power_law, profile, variant, workload
+from tests.profiles import STEADY, UNSTEADY, fixed_cost_law, power_law, profile, under, variant, with_site, workload
 from tests.strategies import spaces
 
 REQUESTS = 300  # fewer than a promise needs: what is exact for many is exact for few
@@ -63,9 +70,9 @@ def seen_profiles(draw):
             batches=100,
         )
 
-    settings_ = sorted({(entry.intra_op_num_threads, entry.instances) for entry in measured.measurements})
+    settings_ = sorted({(entry.intra_op_num_threads, entry.instances) for entry in measured.sites[0].measurements})
     shown = draw(st.sampled_from([(), (settings_[0],)]))
-    return msgspec.structs.replace(
+    return with_site(
         measured,
         calibrations=tuple(map(calibration, shown)),
         trial=calibration((1, 1)) if not shown or draw(st.booleans()) else None,
@@ -83,15 +90,16 @@ days = st.none() | st.lists(st.sampled_from([0.0, 0.2, 1.0, 3.0]), min_size=2, m
 
 
 def bench(measured, load, tight, cv=1.0, diurnal=None):
-    alone_s = measured.measurements[0].visits[0].latency_s[0]
+    alone_s = measured.sites[0].measurements[0].visits[0].latency_s[0]
     asked = workload(load / alone_s, tight * alone_s, quantile=QUANTILE, burstiness_cv=cv, diurnal=diurnal)
-    made = Bench(measured, asked, None)
+    made = under(asked, measured)
     made.demand.requests = REQUESTS
     return made
 
 
 def found_in(made):
-    return made.find(set(made.variants))
+    space = made.space(set(made.variants))
+    return made.search(space), space
 
 
 def most_replicas(made, entry):
@@ -149,7 +157,7 @@ def test_no_bound_excludes_what_a_simulation_lets_pass(measured, load, tight, cv
 
 @settings(deadline=None, max_examples=15)
 @given(seen_profiles(), loads, tightness)
-def test_what_a_server_was_seen_to_add_leaves_the_search_exact(measured, load, tight):
+def test_what_a_server_was_observed_to_add_leaves_the_search_exact(measured, load, tight):
     made = bench(measured, load, tight)
     found, space = found_in(made)
     expected = fewest_by_trying_everything(made, space)
@@ -222,6 +230,18 @@ def test_every_candidate_is_accounted_for(measured, load, tight, diurnal):
 
 
 @settings(deadline=None, max_examples=30)
+@given(small_profiles, loads, tightness, days, st.sampled_from([{"fp32", "opt"}, {"fp32"}, {"opt"}, set()]))
+def test_candidates_are_counted_without_a_search_as_a_search_accounts_for_them(measured, load, tight, diurnal, variants):
+    made = bench(measured, load, tight, diurnal=diurnal)
+    space = configurations(made.grids, made.workload, made.today, variants)
+    slo = made.workload.slo
+
+    expected = search(made.simulator, space, quantile=QUANTILE, target_s=slo.latency_s, price_usd_per_hour=1.0).candidates
+
+    assert expected == count_candidates(made.simulator, space, QUANTILE)
+
+
+@settings(deadline=None, max_examples=30)
 @given(small_profiles, loads, tightness, st.floats(1.0, 4.0))
 def test_a_looser_target_never_costs_more(measured, load, tight, looser):
     strict, _ = found_in(bench(measured, load, tight))
@@ -261,7 +281,7 @@ def test_what_is_cut_by_throughput_falls_behind_for_ever(measured, load):
 
 def test_a_target_that_only_an_idle_server_keeps_is_bought_with_replicas():
     # Of requests that find the server busy, next to none keep a target so near to the time of one request alone.
-    made = Bench(profile(power_law(0.01), batch_sizes=(1,)), workload(20.0, 0.01151, quantile=0.99), None)
+    made = under(workload(20.0, 0.01151, quantile=0.99), profile(power_law(0.01), batch_sizes=(1,)))
 
     found, _ = found_in(made)
 
@@ -305,15 +325,15 @@ def test_a_walk_finds_what_trying_every_candidate_finds_and_accounts_for_all(spa
     lucky = np.random.default_rng(seed)
     feasible = {candidate for candidate in left if lucky.random() < 0.2}
     in_order = [candidate for candidate in left if candidate in feasible]
-    cost = {candidate: space["columns"][0][candidate[0]] * candidate[2] for candidate in left}
+    cost = {candidate: space["columns"].price_usd_per_hour[candidate[0]] * candidate[2] for candidate in left}
     expected = [candidate for candidate in in_order if cost[candidate] == cost[in_order[0]]][:enough] if in_order else []
     asked = []
 
-    def judge(*candidate):
+    def is_feasible(*candidate):
         asked.append(candidate)
         return candidate in feasible
 
-    seen = walk(space["columns"], space["delay_s"], space["latency_target_s"], judge, enough=enough)
+    seen = walk(space["columns"], space["delay_s"], space["latency_target_s"], is_feasible, enough=enough)
 
     assert expected == list(seen.cheapest)
     assert left[: len(asked)] == asked and len(asked) == seen.simulated
@@ -339,7 +359,7 @@ def test_a_walk_that_is_stopped_bounds_its_regret(space, seed, patience):
     left = [tuple(map(int, entry)) for entry in zip(*listed(space)[:3], strict=True)]
     lucky = np.random.default_rng(seed)
     feasible = {candidate for candidate in left if lucky.random() < 0.3}
-    cost = {candidate: float(space["columns"][0][candidate[0]] * candidate[2]) for candidate in left}
+    cost = {candidate: float(space["columns"].price_usd_per_hour[candidate[0]] * candidate[2]) for candidate in left}
     best = min((cost[candidate] for candidate in feasible), default=None)
     ticks = iter(range(10**9))
 
@@ -386,7 +406,7 @@ def test_over_several_kinds_of_hardware_the_answer_is_the_cheapest_of_any(measur
 def test_more_confidence_never_costs_less_and_keeps_the_target_at_slower_calls(measured, load, tight, confidence):
     made = bench(measured, load, tight)
     usual, _ = found_in(made)
-    surer = Simulator(made.demand, made.grids, made.profile.calibrations, made.profile.trial, confidence=confidence)
+    surer = Simulator(made.demand, made.grids, made.service.calibrations, made.service.trial, confidence=confidence)
     space = configurations(made.grids, made.workload, made.today, set(made.variants))
     slo = made.workload.slo
 

@@ -32,7 +32,7 @@ some_configurations = st.builds(
 
 
 def space(asked, variants=("fp32", "opt"), today=TODAY):
-    return configurations(service_grids(MEASURED), asked, today, set(variants))
+    return configurations(service_grids(MEASURED.sites[0]), asked, today, set(variants))
 
 
 def quantized(quality=None):
@@ -65,7 +65,7 @@ def test_a_quantized_variant_of_unknown_quality_is_kept_out_as_unknown(floor, qu
     ("expected", "value", "high"),
     [(True, 0.0, 0.0), (True, -0.01, 0.01), (True, 0.01, 0.02), (False, 0.01, 0.0201), (False, 0.03, 0.04)],
 )
-def test_a_measured_drop_is_judged_by_the_upper_end_of_its_interval(expected, value, high):
+def test_a_measured_drop_has_to_hold_at_the_upper_end_of_its_interval(expected, value, high):
     answer = admission(quantized(drop_of(value, high)), workload(quality=FLOOR))
 
     assert (expected, False) == (answer.admitted, answer.is_unknown)
@@ -133,19 +133,19 @@ def test_a_change_and_its_way_back_are_equally_long(one, other):
     assert len(changes(one, other)) == len(changes(other, one))
 
 
-def test_changes_are_told_in_words():
+def test_changes_are_described_in_words():
     other = Configuration(variant="opt", intra_op_num_threads=1, instances=2, max_batch_size=8, max_queue_delay_s=0.002)
 
     assert (
         "serve opt instead of fp32",
         "2 instances of 1 thread instead of 1 instance of 2 threads",
         "batches of up to 8 instead of 1",
-        "wait up to 2 ms for a batch to fill instead of 0 µs",
+        "a queue delay of up to 2 ms instead of 0 µs",
     ) == changes(TODAY, other)
 
 
 def test_what_runs_today_is_by_default_one_instance_with_a_thread_on_every_core():
-    assert TODAY == baseline_configuration(MEASURED, Baseline())
+    assert TODAY == baseline_configuration(MEASURED.sites[0], Baseline())
 
 
 def test_what_runs_today_is_what_the_user_says():
@@ -153,4 +153,4 @@ def test_what_runs_today_is_what_the_user_says():
 
     expected = Configuration(variant="opt", intra_op_num_threads=1, instances=2, max_batch_size=8, max_queue_delay_s=0.005)
 
-    assert expected == baseline_configuration(MEASURED, said)
+    assert expected == baseline_configuration(MEASURED.sites[0], said)

@@ -14,7 +14,7 @@ VARIANTS = (variant(), variant("opt"), variant("int8"))
 def ties(of_variant, *, today="fp32", noise=0.0, **asked):
     law = fixed_cost_law(0.001, 0.001, of_variant=of_variant)
     measured = profile(law, variants=VARIANTS, visits=(1 - noise, 1.0, 1 + noise), **asked)
-    return {name: tie.simpler for name, tie in speed_ties(measured, today).items()}
+    return {name: tie.simpler for name, tie in speed_ties(measured.sites[0], today).items()}
 
 
 def test_the_same_speed_is_a_tie_with_the_model_as_it_was_given():
@@ -55,14 +55,14 @@ def test_a_variant_that_is_faster_at_large_batches_only_is_told_apart():
 
     measured = profile(law, variants=VARIANTS[:2], batch_sizes=(1, 4, 16, 64), settings=((1, 1), (1, 2), (2, 1)))
 
-    assert {} == speed_ties(measured, "fp32")
+    assert {} == speed_ties(measured.sites[0], "fp32")
 
 
 def test_too_few_visits_tell_nothing_apart():
     law = fixed_cost_law(0.001, 0.001, of_variant={"opt": 0.5})
     measured = profile(law, variants=VARIANTS[:2], batch_sizes=(1,), visits=(1.0,))
 
-    assert ["opt"] == list(speed_ties(measured, "fp32"))
+    assert ["opt"] == list(speed_ties(measured.sites[0], "fp32"))
 
 
 @pytest.mark.parametrize("seed", range(5))

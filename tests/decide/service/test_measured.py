@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from advisor.decide.service.measured import (
     NORMAL_95,
@@ -18,7 +17,7 @@ from advisor.decide.service.measured import (
     student_t_95,
 )
 from advisor.schema.profile import NoiseFloor
-from tests.profiles import UNSTEADY, measurement, power_law, profile, variant, visit
+from tests.profiles import UNSTEADY, measurement, power_law, profile, variant, visit, with_site
 
 ENDS = ("low", "value", "high")
 BATCH_SIZES = (1, 4, 16)
@@ -38,12 +37,12 @@ def grids(draw):
         for length in lengths
         for batch_size in sorted({1, *draw(st.sets(st.sampled_from([2, 3, 4, 8])))})
     ]
-    measured = replace(profile(power_law(1.0)), measurements=tuple(measurements))
-    return service_grids(measured)["fp32", 1, 1]
+    measured = with_site(profile(power_law(1.0)), measurements=tuple(measurements))
+    return service_grids(measured.sites[0])["fp32", 1, 1]
 
 
 def only_grid(measured):
-    (grid,) = service_grids(measured).values()
+    (grid,) = service_grids(measured.sites[0]).values()
     return grid
 
 
@@ -87,7 +86,7 @@ def test_a_law_that_rises_at_least_in_proportion_goes_on_beyond_the_points(batch
 
 @settings(deadline=None)
 @given(st.floats(0.0, 0.9))
-def test_beyond_the_points_no_saving_is_assumed_that_was_not_seen(batch):
+def test_beyond_the_points_no_saving_is_assumed_that_was_not_observed(batch):
     grid = only_grid(profile(power_law(0.01, batch=batch)))
 
     table = service_table(grid, 64, (None,), end="value")
@@ -158,7 +157,7 @@ def test_projected_is_what_lies_outside_of_the_points(expected, max_batch_size, 
 def test_a_batch_that_was_not_measured_at_the_longest_items_is_projected():
     points = [(1, 8), (4, 8), (1, 32)]
     measurements = [measurement("fp32", size, size * length / 100, sequence_length=length) for size, length in points]
-    measured = replace(profile(power_law(0.01), lengths=(8, 32)), measurements=tuple(measurements))
+    measured = with_site(profile(power_law(0.01), lengths=(8, 32)), measurements=tuple(measurements))
 
     assert is_projected(only_grid(measured), 4, (8, 32))
 
@@ -167,7 +166,7 @@ def test_each_variant_and_setting_has_a_grid_of_its_own_and_the_repeated_baselin
     measured = profile(power_law(0.01), variants=(variant(), variant("opt")), settings=((1, 1), (2, 1)))
     again = measurement("fp32~again", 1, 0.01)
 
-    keys = service_grids(replace(measured, measurements=(*measured.measurements, again))).keys()
+    keys = service_grids(with_site(measured, measurements=(*measured.sites[0].measurements, again)).sites[0]).keys()
 
     assert {("fp32", 1, 1), ("fp32", 2, 1), ("opt", 1, 1), ("opt", 2, 1)} == keys
 
@@ -197,9 +196,9 @@ def test_a_single_visit_is_taken_to_be_unsure_however_steady_its_calls():
 
 def test_the_noise_floor_of_a_setting_comes_before_that_of_all():
     floors = (NoiseFloor(intra_op_num_threads=2, instances=1, fraction=0.3),)
-    measured = replace(profile(power_law(0.01), settings=((1, 1), (2, 1)), noise_fraction=0.1), noise_floors=floors)
+    measured = with_site(profile(power_law(0.01), settings=((1, 1), (2, 1)), noise_fraction=0.1), noise_floors=floors)
 
-    grids_ = service_grids(measured)
+    grids_ = service_grids(measured.sites[0])
 
     assert [1.1**2, 1.3**2] == pytest.approx([width(grids_["fp32", threads, 1].medians[0][0]) for threads in (1, 2)])
 

@@ -3,20 +3,22 @@
 import msgspec
 import pytest
 
-from advisor.decide.advice.advise import NOTHING_KNOWN, Request, advise
+from advisor.decide.advice.advise import advise
+from advisor.decide.advice.sites import NOTHING_KNOWN, under_load
 from advisor.decide.lifetime.inputs import Market
-from advisor.decide.queue.site import Bench
-from advisor.decide.service.projected import local_hardware, memory_bytes, precision_of
+from advisor.decide.queue.site import SiteUnderLoad
+from advisor.decide.service.projected import memory_bytes, precision_of
 from advisor.errors import InputError
-from advisor.files.catalog import read_hardware, read_public_measurements
+from advisor.files.catalog import machine_as_hardware, read_hardware, read_public_measurements
 from advisor.schema.advice import Advice, Place
+from advisor.schema.catalog import PublicMeasurements
 from advisor.schema.model import OperatorFacts
-from advisor.schema.profile import Elsewhere, Profile, Variant
+from advisor.schema.profile import Profile, Variant
 from advisor.schema.record import Estimate
 from advisor.schema.workload import EnergyChoice, HardwareChoice, Lifecycle, LifeTeam, OnlineWorkload
 from tests import profiles
 from tests.lives import MARKET
-from tests.profiles import fixed_cost_law, power_law, profile, variant, workload
+from tests.profiles import fixed_cost_law, power_law, profile, variant, with_site, workload
 
 DEVICES = read_hardware()
 PUBLIC = read_public_measurements()
@@ -37,9 +39,16 @@ def place(name: str, usd_per_hour: float = 0.5, *, devices: int = 1, stale: bool
 def measured(seconds: float = 0.02, *, flop: float = 1e9, variants: tuple[Variant, ...] = (variant(),)) -> Profile:
     made = profile(fixed_cost_law(seconds / 10, seconds), variants=variants, settings=((1, 1), (2, 1), (1, 2)))
     work = OperatorFacts(type="MatMul", count=50, flop_per_item=flop, activation_bytes_per_item=1e6, weight_bytes=4_000_000)
-    machine = msgspec.structs.replace(made.machine, cpu="Intel", instruction_sets=("avx2", "avx512f", "avx512_vnni"))
+    machine = msgspec.structs.replace(made.sites[0].machine, cpu="Intel", instruction_sets=("avx2", "avx512f", "avx512_vnni"))
     model = msgspec.structs.replace(made.model, operators=(work,), flop_per_item=flop, activation_bytes_per_item=1e6)
-    return msgspec.structs.replace(made, model=model, machine=machine)
+    made = msgspec.structs.replace(made, model=model)
+    return with_site(made, machine=machine, hardware=machine_as_hardware(machine, profiles.PROCESSORS))
+
+
+def at(where: Place, of: Profile, public: PublicMeasurements = PUBLIC) -> SiteUnderLoad:
+    """Return other hardware than the profile's first machine under a workload."""
+    (site,) = under_load(of, profiles.request(workload(), of, places=(where,), public=public), None).allowed
+    return site
 
 
 def ask(
@@ -48,17 +57,14 @@ def ask(
     allowed = ("local", *(entry.hardware.id for entry in places))
     choice = HardwareChoice(allowed=allowed, price_usd_per_hour=asked.hardware.price_usd_per_hour)
     asked = msgspec.structs.replace(asked, hardware=choice, **more)
-    request = Request(
-        workload=asked,
-        rules=(),
-        profile_sha256="0" * 64,
-        profile_path="profile.json",
-        created=profiles.NOW,
-        places=places,
-        public=PUBLIC,
-        market=market,
-    )
-    return advise(of or measured(), request, None)
+    of = of or measured()
+    home = profiles.home_of(of, asked)
+    if asked.energy is not None and asked.energy.local_power_watts is not None:
+        watts = asked.energy.local_power_watts
+        told = Estimate(value=watts, low=watts, high=watts, basis="assumed", source="a test")
+        home = msgspec.structs.replace(home, busy_watts=told)
+    request = profiles.request(asked, of, home=home, places=(home, *places), public=PUBLIC, market=market)
+    return advise(of, request, None)
 
 
 def test_every_figure_of_the_ranking_says_measured_or_projected() -> None:
@@ -104,24 +110,7 @@ def test_the_same_hardware_at_a_lower_price_is_never_the_worse_answer() -> None:
 
 def test_what_was_measured_there_beats_a_projection() -> None:
     base = measured()
-    there = measured(0.001)
-    merged = msgspec.structs.replace(
-        base,
-        elsewhere=(
-            Elsewhere(
-                hardware="c7i.xlarge",
-                machine=there.machine,
-                created=there.created,
-                variants=there.variants,
-                measurements=there.measurements,
-                noise_fraction=0.0,
-                noise_floors=(),
-                calibrations=(),
-                trial=None,
-                power=None,
-            ),
-        ),
-    )
+    merged = msgspec.structs.replace(base, sites=(*base.sites, profiles.on(measured(0.001), DEVICES["c7i.xlarge"])))
 
     advice = ask(workload(latency_s=1.0), place("c7i.xlarge", 0.2), of=merged)
 
@@ -131,9 +120,8 @@ def test_what_was_measured_there_beats_a_projection() -> None:
 
 
 def test_from_a_gpu_that_was_measured_another_is_projected_by_the_ratio_of_public_models_on_both() -> None:
-    base, there = measured(), measured(0.001)
-    names = ("machine", "created", "variants", "measurements", "noise_floors", "calibrations", "trial", "power")
-    of_t4 = Elsewhere(hardware="t4", noise_fraction=0.0, **{name: getattr(there, name) for name in names})
+    base = measured()
+    merged = msgspec.structs.replace(base, sites=(*base.sites, profiles.on(measured(0.001), DEVICES["t4"])))
     model = msgspec.structs.replace(
         PUBLIC.series[0], family="", framework="onnx runtime", precision="fp32", scenario="", devices=1
     )
@@ -153,10 +141,10 @@ def test_from_a_gpu_that_was_measured_another_is_projected_by_the_ratio_of_publi
     ]
     public = msgspec.structs.replace(PUBLIC, series=tuple(known))
 
-    bench = Bench(msgspec.structs.replace(base, elsewhere=(of_t4,)), workload(), None, place("l4"), public)
-    (grid,) = bench.grids.values()
+    site = at(place("l4"), merged, public)
+    (grid,) = site.grids.values()
 
-    assert "anchored" == bench.ground
+    assert "anchored" == site.ground
     assert (0.0001 + 0.001) / 2 == pytest.approx(grid.medians[0][0].value, rel=1e-6)
     assert grid.medians[0][0].low < grid.medians[0][0].value < grid.medians[0][0].high
 
@@ -166,7 +154,7 @@ def test_a_precision_that_the_device_lacks_is_an_exclusion() -> None:
 
     advice = ask(workload(latency_s=1.0), place("v100_16"), of=measured(variants=(variant(), int8)))
 
-    assert "int8" == precision_of(int8)
+    assert "int8" == precision_of(measured().model, int8)
     assert any(entry.what == "int8 on v100_16" and "no int8 rate" in entry.reason for entry in advice.exclusions)
 
 
@@ -174,7 +162,9 @@ def test_a_precision_that_the_device_lacks_is_an_exclusion() -> None:
     ("added", "precision"), [("QLinearAdd", "int8"), ("MatMulIntegerToFloat", "int8"), ("DequantizeLinear", "fp32")]
 )
 def test_a_variant_counts_as_int8_if_it_computes_in_bytes_and_not_if_it_only_stores_them(added: str, precision: str) -> None:
-    assert precision == precision_of(msgspec.structs.replace(variant("given"), changed_operators={added: 2}))
+    given = msgspec.structs.replace(variant("given"), changed_operators={added: 2})
+
+    assert precision == precision_of(measured().model, given)
 
 
 def test_memory_is_checked_before_speed() -> None:
@@ -190,17 +180,16 @@ def test_a_batch_that_does_not_fit_is_not_projected() -> None:
     of = measured()
     wide = msgspec.structs.replace(of, model=msgspec.structs.replace(of.model, activation_bytes_per_item=4e9))
 
-    bench = Bench(wide, workload(), None, place("t4"), PUBLIC)
+    (grid,) = at(place("t4"), wide).grids.values()
 
-    (grid,) = bench.grids.values()
     assert grid.max_batch_size == 4
-    assert memory_bytes(wide, wide.variants[0], "gpu", 8, None) > (DEVICES["t4"].memory_bytes or 0)
+    assert memory_bytes(wide.model, wide.sites[0].variants[0], "gpu", 8, None) > (DEVICES["t4"].memory_bytes or 0)
 
 
 def test_hardware_of_a_kind_that_nobody_held_back_is_an_exclusion_with_a_way_out() -> None:
     advice = ask(workload(latency_s=1.0), place("tpu_v5e"))
 
-    assert any(entry.what == "tpu_v5e" and "advisor merge" in entry.reason for entry in advice.exclusions)
+    assert any(entry.what == "tpu_v5e" and "cannot measure there" in entry.reason for entry in advice.exclusions)
 
 
 def test_a_model_whose_operations_are_not_known_is_not_projected() -> None:
@@ -211,9 +200,7 @@ def test_a_model_whose_operations_are_not_known_is_not_projected() -> None:
 
 
 def test_a_machine_with_eight_devices_serves_with_eight_instances() -> None:
-    bench = Bench(measured(), workload(), None, place("a100_40_sxm", 22.0, devices=8), PUBLIC)
-
-    assert {("fp32", 1, 8)} == set(bench.grids)
+    assert {("fp32", 1, 8)} == set(at(place("a100_40_sxm", 22.0, devices=8), measured()).grids)
 
 
 def test_an_old_price_is_flagged_in_the_advice() -> None:
@@ -264,19 +251,33 @@ def test_a_month_and_a_million_requests_cost_what_the_hours_cost() -> None:
     assert told.cost_usd_per_million_requests.value == pytest.approx(told.cost_usd_per_hour.value / 3600 / 10 * 1e6)
 
 
-def test_only_hardware_that_cannot_be_judged_is_refused_with_the_reasons() -> None:
-    asked = msgspec.structs.replace(workload(), hardware=HardwareChoice(allowed=("tpu_v5e",), price_usd_per_hour={"local": 1.0}))
-    request = msgspec.structs.replace(profiles.request(asked), places=(place("tpu_v5e"),), public=PUBLIC)
+def test_only_hardware_that_cannot_be_evaluated_is_refused_with_the_reasons() -> None:
+    of = measured()
+    request = profiles.request(workload(), of, places=(place("tpu_v5e"),), public=PUBLIC)
 
-    with pytest.raises(InputError, match="none of it can be judged"):
-        advise(measured(), request, None)
+    with pytest.raises(InputError, match="none of it can be evaluated"):
+        advise(of, request, None)
 
 
-def test_the_profiled_machine_has_rates_by_its_instruction_sets() -> None:
-    machine = profile(power_law(0.01)).machine
-    plain, wide = (local_hardware(msgspec.structs.replace(machine, instruction_sets=sets)) for sets in ((), ("avx512f",)))
+def test_a_model_that_was_given_in_8_bit_integers_is_not_projected_as_one_in_floats() -> None:
+    of = measured()
+    operators = (*of.model.operators, msgspec.structs.replace(of.model.operators[0], type="QLinearConv", count=3))
+    quantized = msgspec.structs.replace(of, model=msgspec.structs.replace(of.model, operators=operators, already_quantized=True))
 
-    assert plain.peak_flop_per_s["fp32"] < wide.peak_flop_per_s["fp32"]
+    advice = ask(workload(latency_s=1.0), place("v100_16"), of=quantized)
+
+    assert "int8" == precision_of(quantized.model, quantized.sites[0].variants[0])
+    assert any(entry.what == "fp32 on v100_16" and "no int8 rate" in entry.reason for entry in advice.exclusions)
+
+
+def test_a_variant_that_one_machine_alone_has_is_projected_from_there() -> None:
+    base = measured()
+    there = measured(0.01, variants=(variant(), variant("opt")))
+    merged = msgspec.structs.replace(base, sites=(*base.sites, profiles.on(there, DEVICES["c7i.xlarge"])))
+
+    found = at(place("c7g.xlarge"), merged)
+
+    assert {"fp32", "opt"} == {name for name, _, _ in found.grids}
 
 
 def test_where_a_move_takes_more_work_than_it_saves_nothing_is_changed_and_the_ranking_still_told() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.decide.service import public_models
+from advisor.decide.service import public_models, roofline
 from advisor.files.catalog import read_hardware, read_public_measurements
 from advisor.schema.catalog import ProjectionError, PublicMeasurements, PublicSeries
 
@@ -90,7 +90,7 @@ def test_there_and_back_is_where_one_began(times: float, speed: float) -> None:
 
 
 def test_models_like_it_on_the_device_come_before_its_class() -> None:
-    least = public_models.series_roofline_s(series(), DEVICES["t4"])
+    least = roofline.series_roofline_s(series(), DEVICES["t4"])
     assert least is not None
     known = public(*(series(name, t4=0.2 / least) for name in "abc"))
 
@@ -110,14 +110,14 @@ def test_without_held_back_errors_of_its_kind_nothing_is_projected() -> None:
 
 
 def test_a_precision_that_the_device_lacks_has_no_rate() -> None:
-    assert public_models.peak_flop_per_s(DEVICES["v100_16"], "int8") is None
-    assert public_models.peak_flop_per_s(DEVICES["t4"], "fp32") == DEVICES["t4"].peak_flop_per_s["fp32"]
-    assert public_models.peak_flop_per_s(DEVICES["l4"], "fp32") == DEVICES["l4"].peak_flop_per_s["tf32"]
+    assert roofline.peak_flop_per_s(DEVICES["v100_16"], "int8") is None
+    assert roofline.peak_flop_per_s(DEVICES["t4"], "fp32") == DEVICES["t4"].peak_flop_per_s["fp32"]
+    assert roofline.peak_flop_per_s(DEVICES["l4"], "fp32") == DEVICES["l4"].peak_flop_per_s["tf32"]
 
 
 def test_the_roofline_rises_with_the_batch_and_never_faster_than_in_proportion() -> None:
-    work = (public_models.Work(flop_per_item=1e9, bytes_per_item=1e6, weight_bytes=1e8, kernels=10),)
-    least = [public_models.roofline_s(work, DEVICES["t4"], "fp32", batch) or 0.0 for batch in (1, 2, 4, 64, 128)]
+    work = (roofline.Work(flop_per_item=1e9, bytes_per_item=1e6, weight_bytes=1e8, kernels=10),)
+    least = [roofline.roofline_s(work, DEVICES["t4"], "fp32", batch) or 0.0 for batch in (1, 2, 4, 64, 128)]
 
     assert all(first <= second <= 2 * first for first, second in pairwise(least[:3]))
     assert 2 * least[3] == pytest.approx(least[4])

@@ -381,7 +381,7 @@ def test_a_missing_second_file_is_named_as_such(tmp_path):
     path = models.save_with_external_data(models.mlp(), tmp_path / "model.onnx")
     (tmp_path / "model.onnx.data").unlink()
 
-    with pytest.raises(ModelError, match=r"its weights are in model\.onnx\.data, which is not beside it"):
+    with pytest.raises(ModelError, match=r"its weights are in model\.onnx\.data, which is missing beside it"):
         inspect_onnx(path, name="model")
 
 

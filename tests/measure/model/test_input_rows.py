@@ -217,14 +217,14 @@ def test_rows_that_fit_are_counted(tmp_path):
     ("change", "complaint"),
     [
         ({"x": None}, "no array named 'x'"),
-        ({"x": np.zeros(WIDTH)}, r"x has shape \[8\], the model wants \['batch', 8\]"),
-        ({"x": np.zeros((5, 3))}, r"x has shape \[5, 3\], the model wants \['batch', 8\]"),
+        ({"x": np.zeros(WIDTH)}, r"x has shape \[8\], but the model needs \['batch', 8\]"),
+        ({"x": np.zeros((5, 3))}, r"x has shape \[5, 3\], but the model needs \['batch', 8\]"),
         ({"x": np.zeros((4, WIDTH))}, r"arrays differ in their number of items: \{'x': 4, 'ids': 5\}"),
         ({"x": np.zeros((0, WIDTH)), "ids": np.zeros((0, 3))}, "x holds no items"),
         ({"x": np.full((5, WIDTH), "a")}, "x holds <U1"),
         ({"x": np.zeros((5, WIDTH), complex)}, "x holds complex128"),
-        ({"ids": np.full((5, 3), 0.5)}, "ids holds float64, which the model's int64 cannot take without loss"),
-        ({"ids": np.full((5, 3), np.nan)}, "ids holds float64, which the model's int64 cannot take without loss"),
+        ({"ids": np.full((5, 3), 0.5)}, "ids holds float64, which does not convert to the model's int64 without loss"),
+        ({"ids": np.full((5, 3), np.nan)}, "ids holds float64, which does not convert to the model's int64 without loss"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused_by_file_and_array(change, complaint, tmp_path):

@@ -70,7 +70,7 @@ def test_a_model_whose_weights_are_missing_is_not_copied(tmp_path):
     source = save_with_external_data(models.mlp(), tmp_path / "source" / "model.onnx")
     source.with_name("model.onnx.data").unlink()
 
-    with pytest.raises(ModelError, match=r"its weights are in model\.onnx\.data, which is not beside it"):
+    with pytest.raises(ModelError, match=r"its weights are in model\.onnx\.data, which is missing beside it"):
         onnx_file.copy(source, tmp_path / "copy.onnx")
     assert not (tmp_path / "copy.onnx").exists()
 

@@ -245,7 +245,7 @@ def test_of_two_tables_the_smaller_bounds_the_ids(tmp_path):
     assert 4 == only_input(model, tmp_path / "model.onnx").vocabulary
 
 
-def test_a_table_outside_is_seen_by_the_branch_that_reads_it(tmp_path):
+def test_a_table_outside_is_found_by_the_branch_that_reads_it(tmp_path):
     model = models.build(
         """(int64[n] ids) => (float[n, 2] y) <bool choose = {1}> {
             y = If (choose) <
@@ -259,7 +259,7 @@ def test_a_table_outside_is_seen_by_the_branch_that_reads_it(tmp_path):
     assert 9 == only_input(model, tmp_path / "model.onnx").vocabulary
 
 
-def test_a_table_inside_a_function_is_seen(tmp_path):
+def test_a_table_inside_a_function_is_found(tmp_path):
     model = models.in_function(models.with_constant_nodes(models.embedding(sequence_first=True)))
 
     assert VOCABULARY == only_input(model, tmp_path / "model.onnx").vocabulary

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from advisor.errors import InputError
 from advisor.measure.quality import evaluation, metrics, scores
-from advisor.quality_floor import METRICS, RISING, judge
+from advisor.quality_floor import METRICS, RISING, keeps_floor
 from advisor.schema.model import ModelInput, ModelOutput
 from advisor.schema.profile import QualityResult, SliceResult
 from advisor.schema.record import Estimate
@@ -302,14 +302,14 @@ def test_a_metric_that_can_be_taken_passes(metric, of, rows):
 
 
 @pytest.mark.parametrize(("metric", "word"), [("perplexity", "rises"), ("mean_squared_error", "rises"), ("accuracy", "drops")])
-def test_what_is_lost_is_told_in_the_direction_that_the_metric_goes(metric, word):
+def test_a_loss_is_reported_in_the_direction_that_the_metric_goes(metric, word):
     drop = Estimate(value=0.03, low=0.02, high=0.04, basis="measured", source="s")
     found = QualityResult(metric=metric, data_sha256="d", items=9, baseline=1.0, value=1.03, drop=drop, slices=())
 
-    assert (False, f"{metric} {word} by 3 %, at worst 4 % (allowed 1 %)") == judge(found, 0.01, None)
+    assert (False, f"{metric} {word} by 3 %, at worst 4 % (allowed 1 %)") == keeps_floor(found, 0.01, None)
 
 
-def test_a_loss_is_told_as_a_rise_wherever_it_is_reckoned_as_one():
+def test_a_loss_is_reported_as_a_rise_wherever_it_is_reckoned_as_one():
     assert {metric for metric in METRICS if metrics.loss_of(metric) != "difference"} == RISING
 
 
@@ -318,7 +318,7 @@ def test_a_loss_is_told_as_a_rise_wherever_it_is_reckoned_as_one():
     [
         (None, False, "but class 1 drops by 4 %, at least 3 %"),
         (0.08, True, "at worst 0.5 % (allowed 1 %)"),
-        (0.05, False, "but class 1 drops by 4 %, at worst 7 % (allowed for each part: 5 %)"),
+        (0.05, False, "but class 1 drops by 4 %, at worst 7 % (allowed for each class and slice: 5 %)"),
     ],
 )
 def test_a_floor_for_parts_takes_the_place_of_that_over_all(allowed, holds, complaint):
@@ -336,6 +336,6 @@ def test_a_floor_for_parts_takes_the_place_of_that_over_all(allowed, holds, comp
         slices=(part,),
     )
 
-    is_kept, said = judge(found, 0.01, allowed)
+    is_kept, said = keeps_floor(found, 0.01, allowed)
 
     assert (holds, True) == (is_kept, said.endswith(complaint))

@@ -177,7 +177,7 @@ def test_a_loss_is_positive_where_the_variant_is_worse(metric, before, after, lo
 
 
 def test_of_a_perfect_fit_no_loss_is_a_fraction():
-    with pytest.raises(AdvisorError, match="of which no loss is a fraction"):
+    with pytest.raises(AdvisorError, match="so a loss cannot be expressed as a fraction of it"):
         metrics.lost("mean_squared_error", 0.0, 1.0)
 
 

@@ -25,23 +25,23 @@ def test_nothing_is_said_where_nothing_is_known():
     assert () == disturbance_notes({})
 
 
-def test_a_busy_machine_is_told_by_all_that_was_seen_of_it():
+def test_a_note_on_a_busy_machine_lists_all_that_was_observed():
     (note,) = disturbance_notes({POINT: [visit(1.0, waited_s=0.5, switches=40), visit(1.0, waited_s=0.3, steal_s=0.2)]})
 
-    assert "threads waited for a core 40 % of the time of the calls" in note
-    assert "lost it 20 times a second" in note
-    assert "the host withheld cores for 10 % of that time" in note
-    assert "medians of one point scatter by 0 %" in note
+    assert "threads waited for a core for 40 % of the call time" in note
+    assert "threads were preempted 20 times per second" in note
+    assert "the host withheld cores (steal) for 10 % of that time" in note
+    assert "medians of one point vary by 0 %" in note
 
 
 def test_cores_taken_by_the_host_alone_make_a_busy_machine():
     (note,) = disturbance_notes({POINT: [visit(1.0, steal_s=0.2)]})
 
     assert note.startswith("the machine was busy")
-    assert "scatter" not in note
+    assert "vary" not in note
 
 
-def test_cores_that_moved_apart_are_told_with_both_distances():
+def test_cores_that_moved_apart_are_reported_with_both_distances():
     (note,) = disturbance_notes({POINT: [visit(), visit(hop_s=32e-9), visit(hop_s=FAR_S)]})
 
     assert "30 to 32 ns from core to core in 2 visits on several threads and 170 ns in 1" in note

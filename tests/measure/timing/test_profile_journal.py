@@ -93,7 +93,7 @@ def test_a_variant_that_was_made_again_is_known_once(tmp_path):
     assert ["new"] == [variant.sha256 for variant in journal.variants]
 
 
-def test_the_same_exclusion_is_told_once(tmp_path):
+def test_the_same_exclusion_is_reported_once(tmp_path):
     journal = ProfileJournal(written(tmp_path / "journal", [left_out("int8"), left_out("int8")]), "d")
 
     assert ["int8"] == [exclusion.what for exclusion in journal.exclusions]

@@ -9,6 +9,7 @@ import numpy as np
 import psutil
 import pytest
 
+from advisor.files.catalog import hardware_of
 from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import open_session, run
@@ -55,6 +56,7 @@ def plan_of(
         ),
         schemes=tuple(scheme for scheme in schemes() if scheme.id in VARIANTS),
         given=(),
+        hardware=hardware_of("local", ONE_CORE),
         machine=msgspec.structs.replace(ONE_CORE, cores=cores),
         rows=str(rows) if rows else None,
         data=str(data) if data else None,
@@ -78,11 +80,11 @@ def entries_of(plan):
 
 
 def points_of(profile):
-    return {(entry.variant, entry.batch_size) for entry in profile.measurements if not entry.variant.endswith(AGAIN)}
+    return {(entry.variant, entry.batch_size) for entry in profile.sites[0].measurements if not entry.variant.endswith(AGAIN)}
 
 
 def reason_of(profile, what):
-    return next(exclusion.reason for exclusion in profile.exclusions if exclusion.what == what)
+    return next(exclusion.reason for exclusion in profile.sites[0].exclusions if exclusion.what == what)
 
 
 def workers():
@@ -106,37 +108,39 @@ def test_every_promised_point_is_visited_in_every_round(undisturbed):
 
     visits = {
         (entry.variant, entry.batch_size, entry.intra_op_num_threads, entry.instances): len(entry.visits)
-        for entry in profile.measurements
+        for entry in profile.sites[0].measurements
         if not entry.variant.endswith(AGAIN)
     }
 
     assert dict.fromkeys(expected, 2) == visits
-    assert () == profile.exclusions
+    assert () == profile.sites[0].exclusions
 
 
 def test_every_visit_keeps_its_samples(undisturbed):
     _, profile = undisturbed
-    visits = [visit for entry in profile.measurements for visit in entry.visits]
+    visits = [visit for entry in profile.sites[0].measurements for visit in entry.visits]
 
     assert all(len(visit.latency_s) >= profiler.MIN_CALLS and min(visit.latency_s) > 0 for visit in visits)
     assert len(visits) == len({visit.order for visit in visits})
-    assert all(list(entry.visits) == sorted(entry.visits, key=lambda visit: visit.order) for entry in profile.measurements)
+    assert all(
+        list(entry.visits) == sorted(entry.visits, key=lambda visit: visit.order) for entry in profile.sites[0].measurements
+    )
 
 
 def test_the_baseline_is_measured_again_to_know_the_noise(undisturbed):
     _, profile = undisturbed
 
-    assert profile.noise_fraction >= 0
-    assert {(1, 1), (1, 2), (2, 1)} == {(floor.intra_op_num_threads, floor.instances) for floor in profile.noise_floors}
-    assert not any(variant.id.endswith(AGAIN) for variant in profile.variants)
+    assert profile.sites[0].noise_fraction >= 0
+    assert {(1, 1), (1, 2), (2, 1)} == {(floor.intra_op_num_threads, floor.instances) for floor in profile.sites[0].noise_floors}
+    assert not any(variant.id.endswith(AGAIN) for variant in profile.sites[0].variants)
 
 
 def test_every_variant_is_a_file_that_differs_and_nearly_agrees(undisturbed):
     plan, profile = undisturbed
 
-    assert VARIANTS == tuple(sorted(variant.id for variant in profile.variants))
-    assert len(profile.variants) == len({variant.sha256 for variant in profile.variants})
-    for variant in profile.variants:
+    assert VARIANTS == tuple(sorted(variant.id for variant in profile.sites[0].variants))
+    assert len(profile.sites[0].variants) == len({variant.sha256 for variant in profile.sites[0].variants})
+    for variant in profile.sites[0].variants:
         assert (plan.folder.parent / variant.path).is_file()
         assert variant.load_s > 0
         if variant.derived_from is not None:
@@ -161,12 +165,14 @@ def test_the_memory_told_of_a_variant_is_the_most_that_its_process_had_after_a_v
         if isinstance(entry, Visited):
             seen.setdefault(entry.point.variant, []).append(entry.peak_memory_bytes)
 
-    assert {name: max(seen[name]) for name in VARIANTS} == {variant.id: variant.peak_memory_bytes for variant in profile.variants}
+    assert {name: max(seen[name]) for name in VARIANTS} == {
+        variant.id: variant.peak_memory_bytes for variant in profile.sites[0].variants
+    }
 
 
-def test_the_distance_between_cores_is_told_of_visits_on_several_threads_alone(undisturbed):
+def test_the_distance_between_cores_is_reported_of_visits_on_several_threads_alone(undisturbed):
     _, profile = undisturbed
-    alone = [visit for entry in profile.measurements if entry.intra_op_num_threads == 1 for visit in entry.visits]
+    alone = [visit for entry in profile.sites[0].measurements if entry.intra_op_num_threads == 1 for visit in entry.visits]
 
     assert {None} == {visit.core_hop_s for visit in alone}
 
@@ -193,8 +199,8 @@ def test_an_interrupted_run_goes_on_without_measuring_again_what_it_has(tmp_path
 
     after = entries_of(plan)
     assert before == after[: len(before)]
-    assert set(VARIANTS) == {variant.id for variant in profile.variants}
-    visits = {visit.order: visit for entry in profile.measurements for visit in entry.visits}
+    assert set(VARIANTS) == {variant.id for variant in profile.sites[0].variants}
+    visits = {visit.order: visit for entry in profile.sites[0].measurements for visit in entry.visits}
     assert {number: entry.visit for number, entry in enumerate(after) if isinstance(entry, Visited)} == visits
     first_round = [entry.point for entry in after if isinstance(entry, Visited)][: 2 * (len(VARIANTS) + 1)]
     assert len(first_round) == len(set(first_round))
@@ -216,7 +222,7 @@ def test_a_variant_whose_file_was_deleted_is_made_again_and_known_once(tmp_path)
     again = measured(plan)
 
     assert (plan.folder / "int8-dynamic.onnx").is_file()
-    assert [v.id for v in first.variants] == [v.id for v in again.variants]
+    assert [v.id for v in first.sites[0].variants] == [v.id for v in again.sites[0].variants]
     assert points_of(first) == points_of(again)
 
 
@@ -245,10 +251,10 @@ def test_every_variant_is_measured_even_if_the_budget_is_spent_at_once(tmp_path)
 def test_a_batch_that_fails_is_left_out_with_the_reason_and_the_others_are_measured(tmp_path):
     profile = measured(plan_of(models.batch_limit(limit=3), tmp_path))
 
-    assert {(variant.id, 1) for variant in profile.variants} == points_of(profile)
-    for variant in profile.variants:
+    assert {(variant.id, 1) for variant in profile.sites[0].variants} == points_of(profile)
+    for variant in profile.sites[0].variants:
         assert "the model fails on the given inputs" in reason_of(profile, f"{variant.id} at batch 4, 1 thread")
-        assert not any(exclusion.what.startswith(f"{variant.id} above") for exclusion in profile.exclusions)
+        assert not any(exclusion.what.startswith(f"{variant.id} above") for exclusion in profile.sites[0].exclusions)
 
 
 def test_a_crash_costs_the_point_that_it_falls_into_and_no_other(tmp_path):
@@ -299,14 +305,14 @@ def test_a_variant_that_gives_infinities_is_left_out(tmp_path):
     profile = measured(plan_of(model, tmp_path))
 
     assert "its output y is not finite where the baseline's is" == reason_of(profile, "int8-dynamic")
-    assert "int8-dynamic" not in {variant.id for variant in profile.variants}
+    assert "int8-dynamic" not in {variant.id for variant in profile.sites[0].variants}
 
 
 def test_a_model_that_gives_nan_itself_is_compared_where_it_does_not(tmp_path):
     profile = measured(plan_of(models.logarithm(), tmp_path))
 
     assert profile == msgspec.json.decode(msgspec.json.encode(profile), type=Profile)
-    (variant,) = (variant for variant in profile.variants if variant.id == "int8-dynamic")
+    (variant,) = (variant for variant in profile.sites[0].variants if variant.id == "int8-dynamic")
     assert np.isfinite(variant.agreement.max_abs_difference)
 
 
@@ -320,7 +326,7 @@ def test_what_changes_nothing_and_what_is_quantized_already_is_left_out_with_the
 
     assert "as-given" == baseline_id(plan.facts)
     assert "the model is quantized already" == reason_of(profile, "int8-dynamic")
-    assert {"as-given", "ort-optimized"} == {variant.id for variant in profile.variants}
+    assert {"as-given", "ort-optimized"} == {variant.id for variant in profile.sites[0].variants}
 
 
 # --- quality on the user's data ------------------------------------------------------------------------------------------------
@@ -338,11 +344,11 @@ def test_quality_is_measured_on_every_item_of_the_data(tmp_path, batch):
 
     session = open_session(plan.baseline)
     decided = [run(session, {"x": values[[row]]})["logits"].argmax() for row in range(21)]
-    for variant in profile.variants[1:]:
+    for variant in profile.sites[0].variants[1:]:
         assert 21 == variant.quality.items
         assert np.mean(decided == labels) == pytest.approx(variant.quality.baseline)
         assert variant.quality.drop.low <= variant.quality.drop.value <= variant.quality.drop.high
-    assert profile.variants[0].quality is None
+    assert profile.sites[0].variants[0].quality is None
 
 
 def test_states_and_outputs_with_items_on_the_second_axis_are_compared_item_by_item(tmp_path):
@@ -351,7 +357,7 @@ def test_states_and_outputs_with_items_on_the_second_axis_are_compared_item_by_i
 
     profile = measured(plan_of(models.lstm(), tmp_path, data=data, metric="cosine"))
 
-    (variant,) = profile.variants[1:]
+    (variant,) = profile.sites[0].variants[1:]
     assert 19 == variant.quality.items
     assert 0.9 < variant.quality.value < variant.quality.baseline == 1.0
 
@@ -359,15 +365,15 @@ def test_states_and_outputs_with_items_on_the_second_axis_are_compared_item_by_i
 def test_lengths_that_were_asked_for_are_all_measured(tmp_path):
     profile = measured(plan_of(models.embedding(), tmp_path, lengths=(16, 4, 32), max_batch_size=1))
 
-    assert {4, 16, 32} == {entry.sequence_length for entry in profile.measurements if entry.variant == "fp32"}
-    assert {16} == {entry.sequence_length for entry in profile.measurements if entry.variant.endswith(AGAIN)}
+    assert {4, 16, 32} == {entry.sequence_length for entry in profile.sites[0].measurements if entry.variant == "fp32"}
+    assert {16} == {entry.sequence_length for entry in profile.sites[0].measurements if entry.variant.endswith(AGAIN)}
 
 
 # --- a run that has time for more points ----------------------------------------------------------------------------------------
 
 
 def added(profile, sizes):
-    return {entry.batch_size: len(entry.visits) for entry in profile.measurements if entry.batch_size not in sizes}
+    return {entry.batch_size: len(entry.visits) for entry in profile.sites[0].measurements if entry.batch_size not in sizes}
 
 
 def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path):
@@ -378,7 +384,7 @@ def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path):
     found = added(profile, batch_sizes(plan.facts, 16))
     assert {2, 8} == set(found)
     assert {MIN_ROUNDS} == set(found.values())
-    assert not any(entry.variant.endswith(AGAIN) for entry in profile.measurements if entry.batch_size in found)
+    assert not any(entry.variant.endswith(AGAIN) for entry in profile.sites[0].measurements if entry.batch_size in found)
 
 
 def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path):
@@ -404,7 +410,7 @@ def test_added_points_that_are_hardly_known_are_not_told(tmp_path):
 
     profile = measured(plan)
 
-    assert {1, 4} == {entry.batch_size for entry in profile.measurements}
+    assert {1, 4} == {entry.batch_size for entry in profile.sites[0].measurements}
     assert 2 in {entry.point.batch_size for entry in entries_of(plan) if isinstance(entry, Visited)}
 
 
@@ -420,4 +426,6 @@ def test_trees_are_measured_at_every_small_batch_size(tmp_path):
 
     profile = measured(plan)
 
-    assert {1, 2, 3, 4, 5, 6} == {entry.batch_size for entry in profile.measurements if entry.variant == profile.variants[0].id}
+    assert {1, 2, 3, 4, 5, 6} == {
+        entry.batch_size for entry in profile.sites[0].measurements if entry.variant == profile.sites[0].variants[0].id
+    }

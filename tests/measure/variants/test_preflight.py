@@ -53,13 +53,13 @@ FOREST = facts("tree", TreeEnsembleClassifier=1.0)
 
 def outcome(model, machine=WITH_VNNI, *, providers=(CPU,), is_checkpoint=False, wanted=()):
     case = preflight.Case(facts=model, machine=machine, providers=providers, is_checkpoint=is_checkpoint)
-    chosen, excluded = preflight.offered(schemes(), case, frozenset(wanted))
+    chosen, excluded = preflight.select(schemes(), case, frozenset(wanted))
     return {scheme.id for scheme in chosen}, {name: entry.reason for entry in excluded for name in entry.what.split(", ")}
 
 
 @pytest.mark.parametrize("machine", [WITH_VNNI, WITHOUT_VNNI, ANCIENT, SAPPHIRE, ARM])
 @pytest.mark.parametrize("model", [ENCODER, CNN, FOREST, facts("other", LSTM=0.6, Conv=0.4), facts("decoder", MatMul=1.0)])
-def test_every_scheme_is_offered_or_excluded_with_a_reason(model, machine):
+def test_every_scheme_is_selected_or_excluded_with_a_reason(model, machine):
     chosen, excluded = outcome(model, machine)
 
     assert {scheme.id for scheme in schemes()} == chosen | set(excluded)
@@ -101,7 +101,7 @@ def test_what_is_quantized_already_is_not_quantized_again():
     }
 
 
-def test_bf16_is_offered_where_the_processor_has_it():
+def test_bf16_is_selected_where_the_processor_has_it():
     assert "openvino-bf16" in outcome(ENCODER, SAPPHIRE, providers=(CPU, "openvino"))[0]
     assert "no bf16 instructions" in outcome(ENCODER, WITH_VNNI, providers=(CPU, "openvino"))[1]["openvino-bf16"]
     assert "bf16-arm" in outcome(ENCODER, ARM)[0]
@@ -117,7 +117,7 @@ def test_without_openvino_its_schemes_are_excluded_with_the_way_out():
     assert "pip install 'serving-advisor[openvino]'" in outcome(ENCODER)[1]["openvino-f32"]
 
 
-def test_a_device_that_is_listed_is_offered():
+def test_a_device_that_is_listed_is_selected():
     chosen, excluded = outcome(ENCODER, providers=("TensorrtExecutionProvider", "CUDAExecutionProvider", CPU))
 
     assert {"cuda", "cuda-fp16", "tensorrt-fp16"} <= chosen

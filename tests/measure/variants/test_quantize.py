@@ -177,7 +177,7 @@ def test_an_unchanged_model_is_no_variant(scheme, tmp_path):
 
     found = quantize.proof_of_difference(scheme, graph, graph)
 
-    assert Exclusion(what=scheme.id, reason="the tools returned the model unchanged: same operators, same weights") == found
+    assert Exclusion(what=scheme.id, reason="the tool returned the model unchanged: same operators, same weights") == found
 
 
 @pytest.mark.parametrize("build", [models.forest, models.batch_mean, partial(models.relu, "float[n, 8] x")])
@@ -351,7 +351,7 @@ def test_sessions_that_the_tools_open_write_nothing_to_the_terminal(tmp_path, ca
     assert ("", "") == capfd.readouterr()
 
 
-def test_ranges_of_least_lost_entropy_are_not_those_of_all_that_was_seen(tmp_path):
+def test_ranges_of_least_lost_entropy_are_not_those_of_all_that_was_observed(tmp_path):
     baseline = save(network("static-quantization"), tmp_path / "baseline.onnx")
     values = np.random.default_rng(0).standard_t(2, size=(64, 3, 8, 8)).astype(np.float32)
     ingredients = msgspec.structs.replace(

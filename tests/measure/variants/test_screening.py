@@ -88,19 +88,19 @@ def workload(**floor):
 def test_a_variant_that_breaks_one_class_is_refused_though_overall_it_loses_little(tmp_path):
     profile = measured(plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.06, budget_s=0.01))
 
-    (variant,) = (variant for variant in profile.variants if variant.id == "int8-dynamic")
+    (variant,) = (variant for variant in profile.sites[0].variants if variant.id == "int8-dynamic")
     broken = {part.name: part.drop for part in variant.quality.slices}["class 2"]
     assert variant.quality.drop.high < 0.06 < 0.5 < broken.low
     said = admission(variant, workload(max_drop=0.06))
     assert not said.admitted and not said.is_unknown
     assert "class 2 drops by" in said.because
-    assert {1} == {entry.batch_size for entry in profile.measurements if entry.variant == "int8-dynamic"}
+    assert {1} == {entry.batch_size for entry in profile.sites[0].measurements if entry.variant == "int8-dynamic"}
 
 
 def test_the_operator_that_does_harm_is_left_in_full_precision(tmp_path):
     profile = measured(mixing_plan(tmp_path))
 
-    (variant,) = (variant for variant in profile.variants if variant.id == "int8-dynamic-mixed")
+    (variant,) = (variant for variant in profile.sites[0].variants if variant.id == "int8-dynamic-mixed")
     assert 1 == len(variant.kept_operators)
     assert variant.changed_operators["MatMul"] == -3
     assert "1 of 4 operators left in full precision" in variant.title
@@ -125,7 +125,9 @@ def test_a_model_with_its_weights_in_a_second_file_is_mixed_like_one_in_one_file
         measured(mixing_plan(tmp_path / name, **given)) for name, given in (("one", {"width": 1024}), ("two", in_two))
     )
 
-    one, two = ({variant.id: variant for variant in profile.variants}["int8-dynamic-mixed"] for profile in (expected, actual))
+    one, two = (
+        {variant.id: variant for variant in profile.sites[0].variants}["int8-dynamic-mixed"] for profile in (expected, actual)
+    )
     assert one.kept_operators == two.kept_operators and one.changed_operators == two.changed_operators
     assert one.quality == two.quality
     assert {"int8-dynamic-mixed.onnx", "int8-dynamic-mixed.onnx.data"} == {
@@ -134,7 +136,7 @@ def test_a_model_with_its_weights_in_a_second_file_is_mixed_like_one_in_one_file
 
 
 @pytest.mark.parametrize("name", [".trial-int8-dynamic-mixed.onnx", "int8-dynamic-mixed.onnx"])
-def test_a_file_that_cannot_be_made_is_told_as_that_and_not_as_lost_quality(tmp_path, name):
+def test_a_file_that_cannot_be_made_is_reported_as_that_and_not_as_lost_quality(tmp_path, name):
     plan = mixing_plan(tmp_path)
     (plan.folder / name).mkdir(parents=True)  # in the way of the file
 
@@ -149,7 +151,7 @@ def test_a_variant_slower_than_the_baseline_goes_after_a_first_look(tmp_path):
 
     profile = measured(plan)
 
-    assert ["fp32"] == [variant.id for variant in profile.variants]
+    assert ["fp32"] == [variant.id for variant in profile.sites[0].variants]
     assert "slower than the model as given" in reason_of(profile, "int8-dynamic")
 
 
@@ -157,7 +159,7 @@ def test_what_the_user_named_is_measured_however_slow_it_is(tmp_path):
     plan = with_screening(plan_of(models.mlp(), tmp_path), hopeless=1e9)
     plan = msgspec.structs.replace(plan, kept=frozenset({"int8-dynamic"}))
 
-    assert ["fp32", "int8-dynamic"] == [variant.id for variant in measured(plan).variants]
+    assert ["fp32", "int8-dynamic"] == [variant.id for variant in measured(plan).sites[0].variants]
 
 
 def test_a_scheme_no_faster_than_one_that_holds_is_not_tried(tmp_path):
@@ -187,15 +189,15 @@ def test_a_variant_that_lost_too_much_on_the_first_items_is_not_run_on_the_rest(
 
     profile = measured(with_screening(plan, first_items=ITEMS // 2, worth_mixing=1e9))
 
-    assert {ITEMS // 2} == {variant.quality.items for variant in profile.variants if variant.quality}
+    assert {ITEMS // 2} == {variant.quality.items for variant in profile.sites[0].variants if variant.quality}
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "top1_agreement"])
-def test_a_variant_that_holds_is_judged_on_every_item(tmp_path, metric):
+def test_a_variant_that_holds_is_evaluated_on_every_item(tmp_path, metric):
     plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=1.0)
     plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, quality_metric=metric))
 
-    assert {ITEMS} == {variant.quality.items for variant in measured(plan).variants if variant.quality}
+    assert {ITEMS} == {variant.quality.items for variant in measured(plan).sites[0].variants if variant.quality}
 
 
 def test_static_ranges_of_what_is_inside_branches_are_refused_for_that_reason(tmp_path):
@@ -243,25 +245,25 @@ def test_a_class_missing_among_the_first_items_leaves_the_variant_to_be_judged_o
     np.savez(plan.data, **rows)
     plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, quality_metric="auc"))
 
-    (variant,) = (variant for variant in measured(plan).variants if variant.id == "int8-dynamic")
+    (variant,) = (variant for variant in measured(plan).sites[0].variants if variant.id == "int8-dynamic")
     assert ITEMS == variant.quality.items
 
 
-def test_a_variant_is_judged_on_as_many_items_as_there_is_time_for_and_says_so(tmp_path):
+def test_a_variant_is_evaluated_on_as_many_items_as_there_is_time_for_and_says_so(tmp_path):
     plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=1.0)
     plan = with_screening(plan, judging_share=0.0, least_judging_s=0.0)
 
-    (variant,) = (variant for variant in measured(plan).variants if variant.id == "int8-dynamic")
+    (variant,) = (variant for variant in measured(plan).sites[0].variants if variant.id == "int8-dynamic")
 
     assert 2 * plan.screening.first_items == variant.quality.items < ITEMS
     assert f"of {ITEMS}: more would take too long" in variant.quality.drop.source
 
 
-def test_what_loses_nothing_is_judged_on_the_first_items_alone(tmp_path):
+def test_what_loses_nothing_is_evaluated_on_the_first_items_alone(tmp_path):
     plan = plan_with(tmp_path, "ort-optimized", quality_max_drop=1.0)
 
     profile = measured(plan)
 
-    (variant,) = (variant for variant in profile.variants if variant.id == "ort-optimized")
+    (variant,) = (variant for variant in profile.sites[0].variants if variant.id == "ort-optimized")
     assert variant.lossless and plan.screening.first_items == variant.quality.items
     assert admission(variant, workload(max_drop=1.0)).admitted

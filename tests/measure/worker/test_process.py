@@ -90,7 +90,7 @@ def test_calls_go_on_for_as_long_as_they_were_asked_to(worker, tmp_path):
     assert 3 < len(worker.ask(timing(seconds=0.5), Timed).latency_s)
 
 
-def test_what_disturbed_a_visit_is_told_or_unknown(worker, tmp_path):
+def test_what_disturbed_a_visit_is_reported_or_unknown(worker, tmp_path):
     request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
     worker.ask(request, Loaded)
 
@@ -101,7 +101,7 @@ def test_what_disturbed_a_visit_is_told_or_unknown(worker, tmp_path):
     assert timed.peak_memory_bytes > 0
 
 
-def test_the_distance_between_cores_is_told_of_several_threads(worker, tmp_path):
+def test_the_distance_between_cores_is_reported_of_several_threads(worker, tmp_path):
     request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
     worker.ask(request, Loaded)
 

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from advisor.decide.queue.demand import REQUESTS_BEYOND_QUANTILE, SEEDS, WARM_UP_FRACTION, Demand, quantiles
-from advisor.decide.queue.prediction import SERVER_FACTOR
-from advisor.decide.queue.site import Bench, predict
+from advisor.decide.queue.prediction import predict
+from advisor.decide.queue.simulator import SERVER_FACTOR
 from advisor.decide.queue.space import Configuration
 from advisor.kernels import reference
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate
 from advisor.schema.workload import SequenceLength, Trace
-from tests.profiles import UNSTEADY, fixed_cost_law, power_law, profile, workload
+from tests.profiles import UNSTEADY, fixed_cost_law, power_law, profile, under, with_site, workload
 
 ENDS = ("low", "value", "high")
 SECONDS = 0.01
@@ -55,7 +54,7 @@ def sequence_lengths(draw):
 
 
 def bench(measured=STEADY_PROFILE, *, requests=None, trace=None, **asked):
-    made = Bench(measured, workload(**asked), trace)
+    made = under(workload(**asked), measured, trace)
     if requests is not None:
         made.demand.requests = requests  # fewer than a promise needs, for speed where any number shows it
     return made
@@ -167,7 +166,7 @@ def taught(*, ratio=1.0, per_batch_s=0.0, per_request_s=0.0, wake_s=0.0, timer_l
 
 def test_service_inside_a_server_is_as_a_load_test_found_it_where_there_was_one():
     learned = taught(ratio=1.3, per_batch_s=0.5 * SECONDS, per_request_s=0.25 * SECONDS)
-    simulator = bench(replace(STEADY_PROFILE, calibrations=(learned,))).simulator
+    simulator = bench(with_site(STEADY_PROFILE, calibrations=(learned,))).simulator
 
     tested, untested = (simulator.table(configuration(instances=instances), "value")[0, 0] for instances in (1, 4))
 
@@ -175,7 +174,7 @@ def test_service_inside_a_server_is_as_a_load_test_found_it_where_there_was_one(
 
 
 def test_where_no_load_test_was_service_is_as_the_trial_saw_it_with_the_assumption_within_its_interval():
-    simulator = bench(replace(STEADY_PROFILE, trial=taught(ratio=1.05, per_batch_s=0.5 * SECONDS))).simulator
+    simulator = bench(with_site(STEADY_PROFILE, trial=taught(ratio=1.05, per_batch_s=0.5 * SECONDS))).simulator
 
     low, value, high = (simulator.table(configuration(instances=4), end)[0, 0] / SECONDS for end in ENDS)
 
@@ -184,7 +183,7 @@ def test_where_no_load_test_was_service_is_as_the_trial_saw_it_with_the_assumpti
 
 def test_latency_counts_from_the_moment_a_request_was_meant_to_be_sent():
     plain, late = (
-        bench(replace(STEADY_PROFILE, calibrations=(taught(transit_s=transit_s),))).simulator for transit_s in (0.0, 0.3)
+        bench(with_site(STEADY_PROFILE, calibrations=(taught(transit_s=transit_s),))).simulator for transit_s in (0.0, 0.3)
     )
 
     before, after = (simulator.run(configuration(), 1, "value", 0) for simulator in (plain, late))
@@ -195,7 +194,7 @@ def test_latency_counts_from_the_moment_a_request_was_meant_to_be_sent():
 def test_a_timer_that_ends_late_makes_lone_requests_wait_so_much_longer():
     waiting = configuration(max_batch_size=4, max_queue_delay_s=0.5)
     punctual, late = (
-        bench(replace(STEADY_PROFILE, calibrations=(taught(timer_late_s=late_s),)), requests_per_s=0.01).simulator
+        bench(with_site(STEADY_PROFILE, calibrations=(taught(timer_late_s=late_s),)), requests_per_s=0.01).simulator
         for late_s in (0.0, 0.3)
     )
 
@@ -207,7 +206,7 @@ def test_a_timer_that_ends_late_makes_lone_requests_wait_so_much_longer():
 def test_a_late_timer_delays_nobody_where_no_timer_is_set():
     at_once = configuration(max_batch_size=4, max_queue_delay_s=0.0)
     punctual, late = (
-        bench(replace(STEADY_PROFILE, calibrations=(taught(timer_late_s=late_s),))).simulator for late_s in (0.0, 0.3)
+        bench(with_site(STEADY_PROFILE, calibrations=(taught(timer_late_s=late_s),))).simulator for late_s in (0.0, 0.3)
     )
 
     before, after = (simulator.run(at_once, 1, "value", 0).latency_s for simulator in (punctual, late))

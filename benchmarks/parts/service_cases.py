@@ -15,6 +15,7 @@ from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile
 from advisor.steps.profile import inspect
 from advisor.steps.profile import profile as measure
+from harness import now
 
 HELD_OUT = (2, 3, 6, 8, 12, 24, 32, 48)
 MAX_BATCH_SIZE = 32
@@ -33,7 +34,7 @@ class ServiceCase(NamedTuple):
     )
 
 
-def profile(model: Path, folder: Path, *, quick: bool) -> Profile:
+def profile(model: Path, folder: Path, *, budget_s: float) -> Profile:
     """Return a profile as `advisor profile` makes it, with a workload that has two lengths where the model takes them."""
     folder.mkdir()
     facts = inspect(model, None)
@@ -41,21 +42,23 @@ def profile(model: Path, folder: Path, *, quick: bool) -> Profile:
     slo = "200 ms" if lengths else "50 ms"
     head, price = "name: bench\ntraffic: {requests_per_s: 10}\n", "hardware: {price_usd_per_hour: {local: 1}}\n"
     (folder / "workload.yaml").write_text(f"{head}{lengths}slo: {{latency_s: {slo}}}\n{price}")
-    options = ProfileOptions(workload=folder / "workload.yaml", budget_s=10.0 if quick else 50.0, max_batch_size=MAX_BATCH_SIZE)
+    options = ProfileOptions(workload=folder / "workload.yaml", budget_s=budget_s, max_batch_size=MAX_BATCH_SIZE)
     started = time.monotonic()
-    measured = measure(model, folder / "profile.json", options, now="benchmark", report=lambda done, total, what: None)
-    points, took = len(measured.measurements), time.monotonic() - started
-    noise = "unknown" if measured.noise_fraction is None else f"{measured.noise_fraction:.1%}"
-    print(f"{model.name}: {points} points, {measured.measuring_s:.0f} s of measuring, {took:.0f} s in all, noise floor {noise}")
-    for note in measured.notes:
+    measured = measure(model, folder / "profile.json", options, now=now(), report=lambda done, total, what: None)
+    points, took = len(measured.sites[0].measurements), time.monotonic() - started
+    noise = "unknown" if measured.sites[0].noise_fraction is None else f"{measured.sites[0].noise_fraction:.1%}"
+    print(
+        f"{model.name}: {points} points, {measured.sites[0].measuring_s:.0f} s of measuring, {took:.0f} s in all, noise floor {noise}"
+    )
+    for note in measured.sites[0].notes:
         print(f"  {note}")
     return measured
 
 
-def hold_out(name: str, measured: Profile, folder: Path, *, quick: bool) -> list[ServiceCase]:
+def hold_out(name: str, measured: Profile, folder: Path, *, rounds: int) -> list[ServiceCase]:
     """Return a case for each variant, length and batch size, on 1 and on 2 threads: those in the profile, measured again, and others."""
-    grids, cases = service_grids(measured), []
-    for variant in measured.variants:
+    grids, cases = service_grids(measured.sites[0]), []
+    for variant in measured.sites[0].variants:
         for threads in (1, 2):
             grid = grids.get((variant.id, threads, 1))
             if grid is None:
@@ -67,7 +70,7 @@ def hold_out(name: str, measured: Profile, folder: Path, *, quick: bool) -> list
                 for size in sorted({*sizes, *(size for size in HELD_OUT if size < sizes[-1])})
             ]
             table = service_table(grid, grid.max_batch_size, grid.lengths, end="value")
-            samples = _measure(measured, folder / variant.path, points, threads, rounds=2 if quick else 4)
+            samples = _measure(measured, folder / variant.path, points, threads, rounds=rounds)
             seen = {point: statistics.median(medians) for point, medians in samples.items()}
             for (size, length), seconds in seen.items():
                 sizes = ladders[length]

@@ -8,6 +8,7 @@ import numpy as np
 from advisor.decide.queue.bounds import LOADS, Streams
 from advisor.decide.queue.demand import SEEDS, Demand, quantiles, rank, warm, warm_up
 from advisor.kernels import queue_sim
+from advisor.kernels.columns import Columns
 from advisor.schema.workload import HardwareChoice, OnlineWorkload, Slo, Traffic
 
 VARIANTS, THREADS, INSTANCES = 12, (1, 2, 3, 4, 6, 8, 12, 16), (1, 2, 3, 4, 6, 8, 12, 16)
@@ -20,7 +21,7 @@ SHIFTS = np.array([1, 2, 4, 8, 16, 32, 64, 128, 256, 512])  # a larger one is a 
 class Market(NamedTuple):
     """A space with its bounds; `service_s` (points, 2) are what a batch costs by itself and for each request in it."""
 
-    columns: tuple[np.ndarray, ...]
+    columns: Columns
     delay_s: np.ndarray
     target_s: float
     candidates: int
@@ -81,7 +82,7 @@ def bound_columns(
     instances: np.ndarray,
     replicas: int,
     delays: int,
-) -> tuple[np.ndarray, ...]:
+) -> Columns:
     """Return the columns of the kernel: the bounds of advisor.decide.queue.bounds where a batch of b takes call_s + b * item_s."""
     streams = Streams(demand, QUANTILE)
     largest = np.clip(np.floor((TARGET_S - call_s) / item_s), 0, batch)  # the largest good batch
@@ -101,17 +102,19 @@ def bound_columns(
     is_open = (beyond >= 1) & (alone_s + beyond / REQUESTS_PER_S * at_last <= TARGET_S)
     load = np.where(is_open, load, np.maximum(load, np.maximum(busy, beyond)))
     fills = np.array([streams.fill_s(size + 1) for size in range(int(batch.max()))])
-    counts = [np.full(len(batch), value, dtype=np.intp) for value in (replicas, 0, delays)]
+    points = len(batch)
     near = 1 - 1e-9  # bounds stay bounds when they are rounded
-    return (
-        usd,
-        load * near,
-        np.where(is_open, 0.0, busy) * near,
-        alone_s * near,
-        np.where(is_open, 0.0, steepness * busy**2 / REQUESTS_PER_S) * near * near,
-        np.where(is_open, 0.0, offset / REQUESTS_PER_S) / near,
-        fills[(batch - 1).astype(int)],
-        *counts,
+    return Columns(
+        price_usd_per_hour=usd,
+        load=load * near,
+        busy=np.where(is_open, 0.0, busy) * near,
+        floor_s=alone_s * near,
+        queue_s=np.where(is_open, 0.0, steepness * busy**2 / REQUESTS_PER_S) * near * near,
+        slack_s=np.where(is_open, 0.0, offset / REQUESTS_PER_S) / near,
+        fill_s=fills[(batch - 1).astype(int)],
+        max_replicas=np.full(points, replicas, dtype=np.intp),
+        first_delay=np.zeros(points, dtype=np.intp),
+        delays=np.full(points, delays, dtype=np.intp),
     )
 
 

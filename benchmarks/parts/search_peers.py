@@ -6,10 +6,13 @@ Each starts from several seeds and stops at 1 %, or at a limit; the median of th
 
 import statistics
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from search_spaces import (
+
+from advisor.decide.queue.search import walk
+from harness import Figures, Unknown
+from parts.search_spaces import (
     DELAYS_S,
     INSTANCES,
     QUANTILE,
@@ -22,12 +25,16 @@ from search_spaces import (
     simulated_quantile_s,
 )
 
-from advisor.decide.queue.search import walk
-
 HARDWARE, BATCHES, DELAYS, REPLICAS = 4, 4, 2, 40
 WITHIN = 1.01
-LIMIT_S, QUICK_LIMIT_S = 12.0, 4.0
-SEEDS = 3
+
+
+class PeerEffort(NamedTuple):
+    """How much of a run is made."""
+
+    turns: int  # of the search
+    seeds: int  # of each optimiser
+    limit_s: float  # of one seed
 
 
 class Reached(Exception):
@@ -53,20 +60,20 @@ class Task:
         self.asked += 1
         *axes, delay, replicas = (int(value) for value in chosen)
         point = int(np.ravel_multi_index(axes, self.sizes[:5]))
-        usd = float(self.space.columns[0][point] * (replicas + 1))
+        usd = float(self.space.columns.price_usd_per_hour[point] * (replicas + 1))
         over = simulated_quantile_s(self.space, point, delay, replicas + 1) / TARGET_S - 1
         if over <= 0 and usd <= self.goal_usd:
             raise Reached
         return usd, max(over, 0.0)
 
 
-def peer_figures(quick: bool) -> dict[str, Any]:
+def peer_figures(effort: PeerEffort) -> Figures:
     """Time each optimiser and the search."""
     began = time.perf_counter()
     space = market(hardware=HARDWARE, batches=BATCHES, delays=DELAYS, replicas=REPLICAS)
     seen = walk(space.columns, space.delay_s, space.target_s, space.judge)
     ours_s = [time.perf_counter() - began]
-    for _ in range(1 if quick else 4):
+    for _ in range(effort.turns - 1):
         began = time.perf_counter()
         again = market(hardware=HARDWARE, batches=BATCHES, delays=DELAYS, replicas=REPLICAS)
         assert walk(again.columns, again.delay_s, again.target_s, again.judge).cheapest == seen.cheapest
@@ -78,11 +85,11 @@ def peer_figures(quick: bool) -> dict[str, Any]:
         f"\n{space.candidates:,} candidates at {REQUESTS_PER_S:g} /s, p{100 * QUANTILE:g} within {TARGET_S:g} s, "
         f"{DELAYS} of {len(DELAYS_S)} delays: the optimum, {optimum_usd:.4f} $/h, in {1e3 * ours:.1f} ms"
     )
-    figures: dict[str, Any] = {"peer_candidates": space.candidates, "search_1e6_s": ours}
+    figures: Figures = {"peer_candidates": space.candidates, "search_1e6_s": ours}
     for name, optimise in (("optuna", _optuna), ("pymoo", _pymoo)):
         taken, reached, asked = [], 0, []
-        for seed in range(2 if quick else SEEDS):
-            task = Task(space, optimum_usd, QUICK_LIMIT_S if quick else LIMIT_S)
+        for seed in range(effort.seeds):
+            task = Task(space, optimum_usd, effort.limit_s)
             try:
                 optimise(task, seed)
             except ImportError:
@@ -100,9 +107,10 @@ def peer_figures(quick: bool) -> dict[str, Any]:
                 f"  {name:<8} {statistics.median(taken):6.2f} s, {statistics.median(asked):.0f} asked; within 1 % from {reached} of "
                 f"{len(taken)} seeds"
             )
-        figures[f"{name}_s"] = statistics.median(taken) if taken else None
-        figures[f"{name}_reached"] = f"{reached} of {len(taken)}"
-        figures[f"{name}_time_ratio"] = statistics.median(taken) / ours if taken else None
+        absent = Unknown(f"{name} is not installed")
+        figures[f"{name}_s"] = statistics.median(taken) if taken else absent
+        figures[f"{name}_reached"] = reached / len(taken) if taken else absent
+        figures[f"{name}_time_ratio"] = statistics.median(taken) / ours if taken else absent
     return figures
 
 

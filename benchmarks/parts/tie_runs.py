@@ -4,16 +4,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from models import EXAMPLES
-
 from advisor.schema.advice import Advice
 from advisor.schema.options import ProfileOptions
 from advisor.steps.advise import advise_on
 from advisor.steps.profile import profile
+from harness import Figures, now, rate
+from parts.models import EXAMPLES
 
-RUNS = 100
 MODEL = EXAMPLES / "fashion_dscnn.onnx"
-BUDGET_S = 3.0
 WORKLOAD = """
 name: the same file twice
 traffic: {requests_per_s: 3000}
@@ -22,29 +20,30 @@ hardware: {price_usd_per_hour: {local: 1}}
 """
 
 
-def measure(*, quick: bool) -> dict[str, float | None]:
+def measure(*, runs: int, budget_s: float) -> Figures:
     """Return the share of runs in which the twin was a tie, of whole profiles and advices, each in processes of its own."""
-    runs = 5 if quick else RUNS
-    tied = 0
+    tied = []
     print(f"\nthe same file twice, {runs} runs")
     for run in range(runs):
         with tempfile.TemporaryDirectory(prefix="advisor-bench-") as name:
-            advice = _advise(Path(name), run)
-        tied += _is_tie(advice)
-        if not _is_tie(advice):
-            print(f"  run {run}: told apart, noise floor {advice.noise_fraction}")
-    print(f"  a tie in {tied} of {runs}")
-    return {"aa_tie_rate": tied / runs, "aa_runs": runs}
+            advice = _advise(Path(name), run, budget_s)
+        tied.append(_is_tie(advice))
+        if not tied[-1]:
+            print(f"  run {run}: told apart, noise floor {advice.sites[0].noise_fraction}")
+    print(f"  a tie in {sum(tied)} of {runs}")
+    return {**rate("aa_tie_rate", tied, without="no run was asked for"), "aa_runs": runs}
 
 
-def _advise(folder: Path, seed: int) -> Advice:
+def _advise(folder: Path, seed: int, budget_s: float) -> Advice:
     twin = shutil.copy(MODEL, folder / "twin.onnx")
     (folder / "workload.yaml").write_text(WORKLOAD)
     options = ProfileOptions(
-        workload=folder / "workload.yaml", variants=(Path(twin),), budget_s=BUDGET_S, max_batch_size=4, seed=seed
+        workload=folder / "workload.yaml", variants=(Path(twin),), budget_s=budget_s, max_batch_size=4, seed=seed
     )
-    profile(MODEL, folder / "profile.json", options, now="benchmark", report=lambda done, total, what: None)
-    return advise_on(folder / "profile.json", folder / "workload.yaml", now="benchmark")
+    profile(MODEL, folder / "profile.json", options, now=now(), report=lambda done, total, what: None)
+    advice = advise_on(folder / "profile.json", folder / "workload.yaml", now=now())
+    assert isinstance(advice, Advice)
+    return advice
 
 
 def _is_tie(advice: Advice) -> bool:

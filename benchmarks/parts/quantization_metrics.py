@@ -1,4 +1,4 @@
-"""A metric of the benchmark's own, given to the advisor as `quantization_metrics:raw_pitch_accuracy`."""
+"""A metric of the benchmark's own, given to the advisor as `parts.quantization_metrics:raw_pitch_accuracy`."""
 
 import numpy as np
 

@@ -1,0 +1,326 @@
+"""Configuration + demand -> latency, utilization and capacity, by simulating the queue in front of measured service times."""
+
+from collections.abc import Sequence
+from itertools import product
+from statistics import NormalDist
+
+import msgspec
+import numpy as np
+
+from advisor.decide.queue.demand import SEEDS, Demand, quantiles, rank, warm, warm_up
+from advisor.decide.queue.space import Configuration
+from advisor.decide.service.measured import ServiceGrid, service_table
+from advisor.kernels import queue_sim
+from advisor.schema.profile import Calibration
+from advisor.schema.record import Estimate, Record
+
+# Service inside a server, beside a generator and a batcher, over service in the profile: runs of the same model differed by 0.91 to
+# 1.15 where the machine was quiet (prototype, 36 runs, 2026-11); the load test replaces this assumption by a measurement.
+SERVER_FACTOR = {"low": 0.95, "value": 1.0, "high": 1.15}
+USUAL_CONFIDENCE = 0.95  # of either end of a 90 % interval
+CAPACITY_STEPS = 8
+ROUNDING = 1e-9  # the clock of a simulation runs for hours, and differences of its times lose digits
+
+
+class Run(Record, frozen=True, kw_only=True):
+    """One simulated run; latencies (requests,) are those after its warm-up, batches (max_batch_size,) counts those of b at b - 1."""
+
+    latency_s: np.ndarray
+    batches: np.ndarray
+    utilization: float
+    throughput_requests_per_s: float  # of all replicas
+
+
+class Outcome(Record, frozen=True, kw_only=True):
+    """What the simulation says of one configuration at one end of the service interval; the first axis is that of the seeds."""
+
+    quantiles_s: np.ndarray  # (seeds, quantiles)
+    busiest_s: np.ndarray | None  # (seeds,) the target's quantile in the busiest part of the day
+    goodput: np.ndarray  # (seeds,) share of requests within the target
+    utilization: np.ndarray  # (seeds,)
+    throughput_requests_per_s: np.ndarray  # (seeds,)
+    batches: np.ndarray  # (max_batch_size,) of all seeds
+
+
+class Simulator:
+    """Runs configurations under one demand; service tables are computed once each."""
+
+    def __init__(
+        self,
+        demand: Demand,
+        grids: dict[tuple[str, int, int], ServiceGrid],
+        calibrations: tuple[Calibration, ...],
+        trial: Calibration | None,
+        *,
+        confidence: float = USUAL_CONFIDENCE,
+    ) -> None:
+        """`calibrations` are what load tests have taught of service inside a server. `confidence` is that of one end of the interval.
+
+        Elsewhere what the `trial` saw is taken, with SERVER_FACTOR within its interval; without a trial, SERVER_FACTOR alone.
+        """
+        self.demand = demand
+        self.grids = grids
+        # Margins are those of a normal law in logarithms.
+        self._stretch = NormalDist().inv_cdf(confidence) / NormalDist().inv_cdf(USUAL_CONFIDENCE)
+        self._calibrations = {(entry.variant, entry.intra_op_num_threads, entry.instances): entry for entry in calibrations}
+        self._trial = trial
+        self._tables: dict[tuple[str, int, int, int, str], np.ndarray] = {}
+        self._bounds: dict[tuple[str, int, int, int, float], tuple[float, float]] = {}
+        self._factors: dict[tuple[tuple[str, int, int], int], np.ndarray] = {}
+
+    def grid(self, configuration: Configuration) -> ServiceGrid:
+        """Return what was measured of the configuration's variant under its setting."""
+        return self.grids[configuration.variant, configuration.intra_op_num_threads, configuration.instances]
+
+    def table(self, configuration: Configuration, end: str) -> np.ndarray:
+        """Return seconds that a batch keeps an instance busy (max_batch_size, classes) at one end of the interval, inside a server."""
+        grid = self.grid(configuration)
+        key = (*_setting(grid), configuration.max_batch_size, end)
+        if key not in self._tables:
+            call_s = service_table(grid, configuration.max_batch_size, self.demand.lengths, end=end)
+            seen = self._overhead(grid)
+            ratio, beside_s = self._ratio(grid, call_s, end), 0.0
+            if seen is not None:
+                sizes = np.arange(1, configuration.max_batch_size + 1)[:, None]
+                beside_s = getattr(seen.per_batch_s, end) + getattr(seen.per_request_s, end) * sizes
+            table = call_s * ratio + beside_s
+            if end != "value" and self._stretch != 1.0:
+                middle = self.table(configuration, "value")
+                table = middle * (table / middle) ** self._stretch
+            # As in service_table: what the bounds of the search rely on.
+            self._tables[key] = np.ascontiguousarray(np.maximum.accumulate(np.maximum.accumulate(table, axis=0), axis=1))
+        return self._tables[key]
+
+    def _ratio(self, grid: ServiceGrid, call_s: np.ndarray, end: str) -> np.ndarray | float:
+        """Return how many times as long a call takes inside a server; of the trial, an end never nearer than SERVER_FACTOR has it."""
+        seen = self._overhead(grid)
+        if seen is None:
+            return SERVER_FACTOR[end]
+        factors = np.interp(np.log(call_s), np.log(seen.call_lengths_s), seen.call_factors)
+        ratio = np.asarray(getattr(seen.call_ratio, end) * factors)
+        if end == "value" or _setting(grid) in self._calibrations:
+            return ratio
+        return np.asarray(np.minimum(ratio, SERVER_FACTOR[end]) if end == "low" else np.maximum(ratio, SERVER_FACTOR[end]))
+
+    def _overhead(self, grid: ServiceGrid) -> Calibration | None:
+        return self._calibrations.get(_setting(grid), self._trial)
+
+    def _spread(self, grid: ServiceGrid) -> tuple[float, ...]:
+        """Return single batches over their median: as a server saw them, in their order, or else as the profile did, ascending."""
+        seen = self._overhead(grid)
+        return grid.spread if seen is None else seen.spread
+
+    def _queued_s(self, grid: ServiceGrid, arrival_s: np.ndarray, seed: int) -> np.ndarray:
+        """Return the moments (requests,) at which requests meant to be sent at `arrival_s` are in the queue: none overtakes another."""
+        seen = self._overhead(grid)
+        if seen is None:
+            return arrival_s
+        transit_s = np.resize(np.roll(seen.transit_s, -int(_beginning(seed) * len(seen.transit_s))), len(arrival_s))
+        return np.asarray(np.maximum.accumulate(arrival_s + transit_s))
+
+    def bounds(self, configuration: Configuration, quantile: float) -> tuple[float, float]:
+        """Return lower bounds of one replica's seconds per request and of the latency quantile.
+
+        A request in a batch costs at least its own class's least seconds per item, since tables rise with the class; its latency is at
+        least its own class's single call, since tables rise with the batch. Both hold at the upper end of the service interval, at
+        which feasibility is judged; the mean spread is taken for work and, with batches, the least for latency.
+        """
+        grid = self.grid(configuration)
+        key = (*_setting(grid), configuration.max_batch_size, quantile)
+        if key not in self._bounds:
+            work_s = self.work_s(configuration, "high") / configuration.instances
+            self._bounds[key] = (work_s, self._floor_s(configuration, quantile) * (1 - ROUNDING))
+        return self._bounds[key]
+
+    def _floor_s(self, configuration: Configuration, quantile: float) -> float:
+        """Return the least that the latency quantile can be, however many replicas share the load."""
+        grid = self.grid(configuration)
+        seen = self._overhead(grid)
+        alone_s = self.table(configuration, "high")[0]
+        transit_s = 0.0 if seen is None else min(seen.transit_s)
+        if configuration.max_batch_size > 1 or self.demand.trace_s is not None:
+            return float(alone_s[self.demand.sure_class(quantile)]) * min(self._spread(grid)) + transit_s
+        # Without batching the k-th request takes the k-th draw whoever serves it, so its time on an idle server is known.
+        floors = []
+        for seed in range(SEEDS):
+            _, size_class = self.demand.stream(seed, 1)
+            service_s = alone_s[size_class] * np.resize(self._service_factor(grid, seed), len(size_class))
+            floors.append(quantiles(warm(service_s), (quantile,))[0])
+        return float(min(floors)) + transit_s
+
+    def work_s(self, configuration: Configuration, end: str) -> float:
+        """Return the least seconds of service per request, each in the batch that suits its class best."""
+        table = self.table(configuration, end)
+        per_item = (table / np.arange(1, len(table) + 1)[:, None]).min(axis=0)
+        return float(per_item @ self.demand.class_shares) * float(np.mean(self._spread(self.grid(configuration))))
+
+    def _service_factor(self, grid: ServiceGrid, seed: int) -> np.ndarray:
+        key = (_setting(grid), seed)
+        if key not in self._factors:
+            spread, random = np.array(self._spread(grid)), np.random.default_rng((seed, 3))
+            if self._overhead(grid) is not None:
+                self._factors[key] = np.roll(spread, -int(_beginning(seed) * len(spread)))
+            else:
+                self._factors[key] = spread[random.integers(len(spread), size=4096)]
+        return self._factors[key]
+
+    def keeps_up(self, configuration: Configuration, replicas: int, end: str, *, scale: float = 1.0) -> bool:
+        """Return whether the busiest part of the day leaves the servers a rest, in the batches that suit them best.
+
+        Without one a queue grows as long as the part lasts, far longer than a simulated day shows.
+        """
+        work_s = self.work_s(configuration, end) / configuration.instances
+        return scale * self.demand.busiest_requests_per_s * work_s / replicas < 1
+
+    def run(
+        self, configuration: Configuration, replicas: int, end: str, seed: int, *, scale: float = 1.0, requests: int | None = None
+    ) -> Run:
+        """Return one run; `scale` makes the stream so many times as dense, `requests` takes only so many."""
+        arrival_s, size_class = self.demand.stream(seed, replicas, scale=scale, requests=requests)
+        run = self.replay(configuration, arrival_s, size_class, end, seed)
+        return msgspec.structs.replace(
+            run, latency_s=warm(run.latency_s), throughput_requests_per_s=replicas * run.throughput_requests_per_s
+        )
+
+    def replay(self, configuration: Configuration, arrival_s: np.ndarray, size_class: np.ndarray, end: str, seed: int) -> Run:
+        """Return the run of these very requests at one replica, its latencies those of all of them (requests,)."""
+        grid = self.grid(configuration)
+        seen = self._overhead(grid)
+        queued_s = self._queued_s(grid, arrival_s, seed)
+        after_s, histogram, busy_s = queue_sim.simulate_queue(
+            queued_s,
+            size_class,
+            self.table(configuration, end),
+            self._service_factor(grid, seed),
+            instances=configuration.instances,
+            max_queue_delay_s=_delay_s(configuration, seen, end),
+            wake_s=0.0 if seen is None else getattr(seen.wake_s, end),
+        )
+        # Who is on the way for long waits less for others to join: the way is part of the queue's arrivals, not of its latencies.
+        latency_s = after_s + (queued_s - arrival_s)
+        # The last batches leave last, but for those that overtake them on another instance.
+        last = configuration.max_batch_size * (configuration.instances + 1)
+        span = max(float((arrival_s[-last:] + latency_s[-last:]).max()) - float(arrival_s[0]), np.finfo(float).tiny)
+        return Run(
+            latency_s=latency_s,
+            batches=histogram,
+            # Rounding of sums may leave a server that never rests a hair more than fully busy.
+            utilization=min(busy_s / (configuration.instances * span), 1.0),
+            throughput_requests_per_s=len(latency_s) / span,
+        )
+
+    def meets(self, configuration: Configuration, replicas: int, *, quantile: float, target_s: float) -> bool:
+        """Return whether servers keep up, and the quantile is within the target at every end of the service interval in every run.
+
+        The upper end is what misses, if any: faster calls may form other batches, but seldom keep anybody waiting longer.
+        """
+        runs = product(("high", "value", "low"), range(SEEDS))
+        return self.keeps_up(configuration, replicas, "high") and all(
+            self._keeps(configuration, replicas, end, seed, quantile, target_s) for end, seed in runs
+        )
+
+    def _keeps(self, configuration: Configuration, replicas: int, end: str, seed: int, quantile: float, target_s: float) -> bool:
+        """Return whether the quantile of one run is within the target: as if all its latencies were asked for, and often sooner."""
+        grid = self.grid(configuration)
+        seen = self._overhead(grid)
+        arrival_s, size_class = self.demand.stream(seed, replicas)
+        queued_s = self._queued_s(grid, arrival_s, seed)
+        unwarmed = warm_up(len(arrival_s))
+        counted = len(arrival_s) - unwarmed
+        kept = queue_sim.keeps_target(
+            queued_s,
+            size_class,
+            self.table(configuration, end),
+            self._service_factor(grid, seed),
+            queued_s - arrival_s,
+            instances=configuration.instances,
+            max_queue_delay_s=_delay_s(configuration, seen, end),
+            target_s=target_s,
+            warm_up=unwarmed,
+            allowed=counted - 1 - rank(quantile, counted),
+            wake_s=0.0 if seen is None else getattr(seen.wake_s, end),
+        )
+        return bool(kept)
+
+    def least_factor(self, configuration: Configuration) -> float:
+        """Return the least that any batch takes over what is said of it, in any run."""
+        return float(min(self._spread(self.grid(configuration))))
+
+    def least_transit_s(self, configuration: Configuration) -> float:
+        """Return the least seconds that a request takes to its place in the queue."""
+        seen = self._overhead(self.grid(configuration))
+        return 0.0 if seen is None else min(seen.transit_s)
+
+    def _reaches(
+        self, configuration: Configuration, replicas: int, end: str, seed: int, quantile: float, *, scale: float = 1.0
+    ) -> float:
+        run = self.run(configuration, replicas, end, seed, scale=scale)
+        return float(quantiles(run.latency_s, (quantile,))[0])
+
+    def outcome(self, configuration: Configuration, replicas: int, end: str, wanted: Sequence[float]) -> Outcome:
+        """Return the wanted quantiles and what else the runs of all seeds say."""
+        runs = [self.run(configuration, replicas, end, seed) for seed in range(SEEDS)]
+        slo, busiest = self.demand.slo, self.demand.in_busiest(len(runs[0].latency_s))
+        return Outcome(
+            quantiles_s=np.array([quantiles(run.latency_s, wanted) for run in runs]),
+            busiest_s=None
+            if busiest is None
+            else np.array([quantiles(run.latency_s[busiest], (slo.quantile,))[0] for run in runs]),
+            goodput=np.array([np.mean(run.latency_s <= slo.latency_s) for run in runs]),
+            utilization=np.array([run.utilization for run in runs]),
+            throughput_requests_per_s=np.array([run.throughput_requests_per_s for run in runs]),
+            batches=np.sum([run.batches for run in runs], axis=0),
+        )
+
+    def capacity_requests_per_s(
+        self, configuration: Configuration, replicas: int, *, quantile: float, target_s: float
+    ) -> Estimate | None:
+        """Return the highest rate at which the quantile is within the target, by bisection over the density of the same draws.
+
+        None where not even the thinnest traffic meets it. The lower end holds in every run, as `meets` demands.
+        """
+        seeds = {"high": SEEDS, "value": 1, "low": 1}
+        found = {end: self._capacity(configuration, replicas, end, seeds[end], quantile, target_s) for end in seeds}
+        if found["value"] == 0.0:
+            return None
+        return Estimate(
+            value=found["value"],
+            low=min(found["high"], found["value"]),
+            high=max(found["low"], found["value"]),
+            basis="simulated",
+            source=f"bisection of the simulated rate at which p{100 * quantile:g} reaches {target_s:g} s",
+        )
+
+    def _capacity(
+        self, configuration: Configuration, replicas: int, end: str, seeds: int, quantile: float, target_s: float
+    ) -> float:
+        def holds(scale: float) -> bool:
+            reached = (self._reaches(configuration, replicas, end, seed, quantile, scale=scale) for seed in range(seeds))
+            return self.keeps_up(configuration, replicas, end, scale=scale) and all(
+                latency_s <= target_s for latency_s in reached
+            )
+
+        # Full utilization is an upper bound; how far below it the target holds is what is sought.
+        limit = replicas * configuration.instances / self.work_s(configuration, end) / self.demand.busiest_requests_per_s
+        # Today's traffic is asked first: where thinner traffic waits longer for batches to fill, halving would pass it by.
+        low, high = (1.0, max(limit, 1.0)) if holds(1.0) else (0.0, min(limit, 1.0))
+        for _ in range(CAPACITY_STEPS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if holds(middle) else (low, middle)
+        return float(low * self.demand.requests_per_s)
+
+
+def _setting(grid: ServiceGrid) -> tuple[str, int, int]:
+    return (grid.variant, grid.intra_op_num_threads, grid.instances)
+
+
+def _delay_s(configuration: Configuration, seen: Calibration | None, end: str) -> float:
+    """Return how long the oldest request really waits for others: a timer ends late, and meanwhile others join."""
+    if configuration.max_queue_delay_s == 0.0 or seen is None or seen.timer_late_s is None:
+        return configuration.max_queue_delay_s
+    return configuration.max_queue_delay_s + float(getattr(seen.timer_late_s, end))
+
+
+def _beginning(seed: int) -> float:
+    """Return where in the recorded disturbances a run begins, as a fraction: for batches and requests the same moment."""
+    return float(np.random.default_rng((seed, 4)).random())
