@@ -74,9 +74,15 @@ def test_a_year_at_today_s_traffic_is_what_serving_takes_of_it(planned, logarith
     ("planned", "reason"),
     [
         (Lifecycle(serving=LifeServing(serving_usd_per_hour=1.0)), "known only as a sum"),
-        (Lifecycle(request=LifeRequest(input_tokens=9.0), serving=LifeServing(api_model="gpt-4.1-mini")), "somebody else's devices"),
+        (
+            Lifecycle(request=LifeRequest(input_tokens=9.0), serving=LifeServing(api_model="gpt-4.1-mini")),
+            "somebody else's devices",
+        ),
         (Lifecycle(model=LifeModel(parameters=1e9)), "give lifecycle.model and lifecycle.request"),
-        (msgspec.structs.replace(CHATBOT, serving=LifeServing(device="c6i.xlarge", device_usd_per_hour=1.0)), "rate or the memory"),
+        (
+            msgspec.structs.replace(CHATBOT, serving=LifeServing(device="c6i.xlarge", device_usd_per_hour=1.0)),
+            "rate or the memory",
+        ),
     ],
 )
 def test_what_is_not_known_says_why(planned, reason):
