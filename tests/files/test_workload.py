@@ -127,6 +127,7 @@ EVERYTHING = {
             "knowledge_updates_per_year": 4,
             "data_must_stay": True,
             "is_regulated": False,
+            "models_of_one_base": 3,
             "budget_usd": 100000,
         },
         "options": {

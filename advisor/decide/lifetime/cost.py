@@ -6,6 +6,7 @@ to what a lever makes of it.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 from advisor.decide.lifetime import fleet, intervals, training_cost
@@ -240,9 +241,9 @@ class Costs(NamedTuple):
     known: dict[str, float | None]  # each line in usd
     read: dict[str, frozenset[str]]  # the inputs that each line hangs on
 
-    def with_input(self, x: Values, name: str) -> dict[str, float | None]:
-        """Return each line in usd at other inputs, of which none but this one has moved: what does not read it stays."""
-        return {line: LINES[line].compute(x) if name in self.read[line] else usd for line, usd in self.known.items()}
+    def at(self, x: Values, moved: AbstractSet[str]) -> dict[str, float | None]:
+        """Return each line in usd at other inputs, of which none but these have moved: what reads none of them stays."""
+        return {line: usd if moved.isdisjoint(self.read[line]) else LINES[line].compute(x) for line, usd in self.known.items()}
 
 
 def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> Costs:

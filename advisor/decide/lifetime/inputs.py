@@ -76,11 +76,15 @@ class Market(Record, frozen=True, kw_only=True):
 
 
 class Life(NamedTuple):
-    """The inputs: `figures` by name, `assumed` the names of those that nobody gave, `flags` what is a yes or a no."""
+    """The inputs: `figures` by name, `assumed` the names of those that nobody gave, `flags` what is a yes or a no.
+
+    `reached` is the share of the peak by what requests consist of; empty where it was given.
+    """
 
     figures: dict[str, Estimate]
     assumed: frozenset[str]
     flags: dict[str, bool]
+    reached: dict[Phase, float] = {}  # noqa: RUF012 - never written to
 
     @property
     def values(self) -> dict[str, float]:
@@ -113,11 +117,26 @@ def life_of(
     if load is not None and "fleet_utilization_fraction" not in figures and _has_work(lifecycle):
         assumed["fleet_utilization_fraction"] = load
     figures |= assumed
-    figures |= _as_given(figures)
+    as_given = _as_given({name: figure.value for name, figure in figures.items()})
+    figures |= {name: _exactly(value, GIVEN) for name, value in as_given.items()}
     if measured is None:
         _check_price(lifecycle, market, figures)
     _check_memory(lifecycle, figures)
-    return Life(figures=figures, assumed=frozenset(assumed), flags=_flags(lifecycle))
+    reached = _reached(market) if "serving_mfu_fraction" in assumed else {}
+    by_phase = {phase: constant.value for phase, constant in reached.items()}
+    return Life(figures=figures, assumed=frozenset(assumed), flags=_flags(lifecycle), reached=by_phase)
+
+
+def with_input(life: Life, x: serving_cost.Values, name: str, value: float) -> dict[str, float] | None:
+    """Return the values `x` of the inputs with one at another value, and what is worked out of it anew: as if the file had said so.
+
+    None where no such file would be accepted, for more bytes than were given devices to hold them.
+    """
+    moved = {**x, name: value}
+    if life.reached and name != "serving_mfu_fraction":
+        moved["serving_mfu_fraction"] = life.reached[phase_of(moved)]
+    moved |= _as_given(moved)
+    return moved if _held_beyond_memory(moved) is None else None
 
 
 def forbidden(life: Life) -> str | None:
@@ -158,11 +177,15 @@ def _is_needed(name: str, lifecycle: Lifecycle, measured: Estimate | None) -> bo
 
 def _constants(lifecycle: Lifecycle, market: Market, figures: dict[str, Estimate]) -> dict[str, Constant]:
     """Return the constants of the catalogue, with the share of the peak that such requests reach on such a device."""
-    reached = market.model.serving_mfu.get(phase_of({name: figure.value for name, figure in figures.items()}))
-    if reached is None:
-        return market.model.constants
+    reached = _reached(market).get(phase_of({name: figure.value for name, figure in figures.items()}))
+    return market.model.constants if reached is None else {**market.model.constants, "serving_mfu_fraction": reached}
+
+
+def _reached(market: Market) -> dict[Phase, Constant]:
+    """Return the share of the peak that the device reaches, by what requests consist of."""
     factor = device_factor(market.device, market.model) if market.device is not None else None
-    return {**market.model.constants, "serving_mfu_fraction": reached if factor is None else _product(reached, factor)}
+    by_phase = market.model.serving_mfu
+    return by_phase if factor is None else {phase: _product(constant, factor) for phase, constant in by_phase.items()}
 
 
 def phase_of(x: serving_cost.Values) -> Phase:
@@ -225,9 +248,8 @@ def _load(lifecycle: Lifecycle, market: Market, course: Course) -> Estimate | No
     return Estimate(value=value, low=low, high=high, basis="assumed", source=source)
 
 
-def _as_given(figures: dict[str, Estimate]) -> dict[str, Estimate]:
+def _as_given(x: serving_cost.Values) -> dict[str, float]:
     """Return what a count of devices and a measured throughput were given for, so that they can be carried over to something else."""
-    x = {name: figure.value for name, figure in figures.items()}
     found: dict[str, float | None] = {}
     if "devices_per_replica" in x and (weights := serving_cost.weight_bytes(x)) is not None and "device_memory_bytes" in x:
         found["weight_bytes_as_given"] = weights
@@ -236,7 +258,7 @@ def _as_given(figures: dict[str, Estimate]) -> dict[str, Estimate]:
     if "device_requests_per_s" in x or "device_tokens_per_s" in x:
         found["measured_flop_per_request"] = serving_cost.flop_per_request(x)
         found["measured_tokens_per_request"] = serving_cost.tokens_per_request(x)
-    return {name: _exactly(value, GIVEN) for name, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _exactly(value: float, source: str) -> Estimate:
@@ -262,15 +284,22 @@ def price_way_out(device: str) -> str:
 
 def _check_memory(lifecycle: Lifecycle, figures: dict[str, Estimate]) -> None:
     x = {name: figure.value for name, figure in figures.items()}
-    if "replica_bytes_as_given" not in x or "serving_usd_per_hour" in x or serving_cost.uses_api(x):
-        return
-    count, each, held = x["devices_per_replica"], x["device_memory_bytes"], x["replica_bytes_as_given"]
-    if held > count * each:
+    held = _held_beyond_memory(x)
+    if held is not None:
+        count, each = x["devices_per_replica"], x["device_memory_bytes"]
         named = lifecycle.serving.device if lifecycle.serving is not None else None
         raise InputError(
             f"lifecycle.serving.devices_per_replica: {size(held)} do not fit on {count:g} devices of {size(each)}",
             hint="leave it out for as few as are needed" + ("" if named else ", or name lifecycle.serving.device"),
         )
+
+
+def _held_beyond_memory(x: serving_cost.Values) -> float | None:
+    """Return the bytes of a replica where its devices were counted and do not hold them."""
+    if "replica_bytes_as_given" not in x or "serving_usd_per_hour" in x or serving_cost.uses_api(x):
+        return None
+    held = x["replica_bytes_as_given"]
+    return held if held > x["devices_per_replica"] * x["device_memory_bytes"] else None
 
 
 def _looked_up(lifecycle: Lifecycle, market: Market) -> dict[str, Estimate]:

@@ -3,7 +3,7 @@
 import msgspec
 
 from advisor.decide.lifetime import cost
-from advisor.decide.lifetime.inputs import Life, forbidden
+from advisor.decide.lifetime.inputs import Life, forbidden, with_input
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.decide.verdict import stability
 from advisor.decide.verdict.conditions import Facts
@@ -31,8 +31,11 @@ def judge(life: Life, rules: Rulebook, beside: Facts) -> Verdict:
     def ask(name: str, value: float) -> Class | None:
         if name not in hangs_on and facts_at is share_facts:
             return verdict.dominated_by
-        moved = {**x, name: value}
-        return rules.dominated_by({**facts_at(moved, costs.with_input(moved, name), life.flags), **beside})
+        moved = with_input(life, x, name, value)
+        if moved is None:
+            return None
+        others = {other for other in moved if moved[other] != x.get(other)}
+        return rules.dominated_by({**facts_at(moved, costs.at(moved, others), life.flags), **beside})
 
     verdict = classify(facts, rules, costs.shares)
     verdict = msgspec.structs.replace(verdict, lines=costs.lines, total_usd=costs.total_usd)

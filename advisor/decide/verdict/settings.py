@@ -86,6 +86,9 @@ SETTINGS = {
     "serving_engineer_days_per_month": Setting(
         "lifecycle.team.serving_engineer_days_per_month", "engineer days a month to keep it running", TENFOLD
     ),
+    "serving_mfu_fraction": Setting(
+        "lifecycle.serving.serving_mfu_fraction", "of the peak rate while serving", FOURFOLD, 0.0, 1.0
+    ),
     "serving_usd_per_hour": Setting("lifecycle.serving.serving_usd_per_hour", "an hour of serving", HUNDREDFOLD),
     "token_price_decline_per_year": Setting(
         "lifecycle.token_price_decline_per_year", "a year off a token", FOURFOLD, 0.0, MOST_DECLINE

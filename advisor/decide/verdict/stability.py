@@ -88,10 +88,12 @@ def _within(x: Values, name: str, setting: Setting, factors: tuple[float, float]
     while abs(turned - stands) > CLOSE * stands:
         middle = (stands + turned) / 2
         other = ask(name, middle)
+        if other is None:
+            return None  # between today and where it turns lies what cannot be
         if other == now:
             stands = middle
         else:
-            turned, becomes = middle, other or becomes
+            turned, becomes = middle, other
     direction: Literal["below", "above"] = "below" if turned < stands else "above"
     return Flip(
         input=name,

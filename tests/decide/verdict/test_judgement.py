@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advisor.decide.lifetime.inputs import with_input
 from advisor.decide.verdict.judgement import dominated_by, judge
 from advisor.decide.verdict.rules import Rulebook
 from advisor.decide.verdict.settings import SETTINGS, within_reach
@@ -28,7 +29,10 @@ situations = st.none() | st.builds(
 
 def class_of(planned, **moved):
     there = life(planned)
-    return dominated_by(there, RULES, {**there.values, **moved})
+    x = there.values
+    for name, value in moved.items():
+        x = with_input(there, x, name, value)
+    return dominated_by(there, RULES, x)
 
 
 def direction(planned, **moved):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.decide.lifetime.horizon import of_arrivals
-from advisor.decide.lifetime.inputs import life_of
+from advisor.decide.lifetime.inputs import life_of, with_input
 from advisor.decide.verdict.judgement import dominated_by, judge
 from advisor.decide.verdict.rules import Rulebook
 from advisor.decide.verdict.settings import SETTINGS, settable
@@ -129,14 +129,16 @@ def test_robust_says_what_was_moved_and_numbers_without_a_range_are_among_it(wor
     if verdict.dominated_by is None:
         return
 
-    bare = {name for name in SETTINGS if name in life.figures and life.figures[name].low == life.figures[name].high > 0}
+    bare = {name for name in settable(life.figures) if life.figures[name].low == life.figures[name].high}
     assert bare <= {name for name, entry in moved.items() if not entry.has_range}
     for name, entry in moved.items():
         now = life.values[name]
         assert (entry.low <= now <= entry.high and entry.low < entry.high) or now in (SETTINGS[name].least, SETTINGS[name].most)
         assert entry.has_range or entry.high <= now * USUAL_FACTOR * (1 + NEAR)
     classes = {
-        dominated_by(life, RULES, {**life.values, name: end}) for name, entry in moved.items() for end in (entry.low, entry.high)
+        dominated_by(life, RULES, with_input(life, life.values, name, end))
+        for name, entry in moved.items()
+        for end in (entry.low, entry.high)
     }
     if verdict.robust:
         assert classes <= {verdict.dominated_by}
@@ -159,7 +161,8 @@ def test_a_rate_that_is_recorded_is_no_key_to_set():
     workload = read_workload(next(path for path in SCENARIOS if path.stem == "medical-diagnosis"))
     recorded = of_arrivals([float(at) for at in range(100)], "trace.csv")
     market = market_of(workload.lifecycle)
-    said = life_of(1.0, workload.lifecycle, market)
-    traced = life_of(1.0, workload.lifecycle, market, course=recorded)
+    rate = workload.traffic.requests_per_s
+    said = life_of(rate, workload.lifecycle, market)
+    traced = life_of(rate, workload.lifecycle, market, course=recorded)
 
     assert "requests_per_s" in settable(said.figures) and "requests_per_s" not in settable(traced.figures)
