@@ -27,7 +27,7 @@ def verify(
     """Load-test the recommendation and the baseline; return the advice with what was observed, written to the files too.
 
     What is learned of service inside a server goes into the profile and the advice is made anew with it; a recommendation that changed
-    is served in its turn. Each load test is on disk as soon as it has run: the same command goes on from there.
+    is served in its turn. Each load test is on disk as soon as it has run: the same command resumes from there.
     """
     now = parse_moment(now)
     advice, profile_path, measured = _read(advice_path, workload_path)

@@ -180,7 +180,7 @@ def test_a_gpu_is_not_said_to_be_measured_by_what_runs_on_cpus(tmp_path: Path) -
         (["prices"], "g4dn.xlarge"),
     ],
 )
-def test_the_catalogue_can_be_read_at_the_terminal(
+def test_the_catalog_can_be_read_at_the_terminal(
     arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))

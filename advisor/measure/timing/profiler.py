@@ -145,7 +145,7 @@ def _noise_floors(differences: dict[tuple[int, int], list[float]]) -> tuple[Nois
 
 
 def _unmeasured(plan: Plan, journal: ProfileJournal, visits: dict[Point, Counted], failing: set[str]) -> list[Exclusion]:
-    """Return, per ladder that was left early, the batch sizes not measured and why; a point that failed has said so itself."""
+    """Return, per ladder that was left early, the batch sizes not measured and why; a point that failed is reported elsewhere."""
     limit = longest_call_s(plan)
     largest = batch_sizes(plan.facts, plan.settings.max_batch_size)[-1]
     failed = {ladder_of(point) for point in journal.points_left_out}
@@ -173,7 +173,7 @@ def _setting(point: Point) -> str:
 
 
 def _measured_variants(journal: ProfileJournal) -> tuple[Variant, ...]:
-    """Return the variants that were timed, each with the memory that it was seen to take by then."""
+    """Return the variants that were timed, each with its peak memory so far."""
     names = {point.variant for point in journal.visits}
     return tuple(
         msgspec.structs.replace(variant, peak_memory_bytes=journal.peak_memory_bytes(variant.id))
@@ -185,7 +185,7 @@ def _measured_variants(journal: ProfileJournal) -> tuple[Variant, ...]:
 def _visits_told(plan: Plan, journal: ProfileJournal) -> dict[Point, list[Visit]]:
     """Return the visits of all points but those added in between that the budget left with few of them.
 
-    Such a point is known less well than what its neighbours say of it.
+    Such a point is known less well than what its neighbors say of it.
     """
     first = batch_sizes(plan.facts, plan.settings.max_batch_size)
     return {point: made for point, made in journal.visits.items() if point.batch_size in first or len(made) >= MIN_ROUNDS}

@@ -153,7 +153,7 @@ def made(plan: Plan, scheme: Scheme, baseline: Graph, nodes: Nodes = EVERY, name
 
 
 def without_folders(fault: str, *files: Path) -> str:
-    """Return what was said of the files, each by its bare name: the reader knows which is meant, and some folders are gone by then."""
+    """Return the message with each file by its bare name: the reader knows which is meant, and some folders are gone by then."""
     for file in files:
         fault = fault.replace(str(file), file.name).removeprefix(f"{file.name}: ")
         # Variants are made in folders of passing names beside their own, and come there when they are whole.

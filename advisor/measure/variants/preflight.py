@@ -31,7 +31,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def select(schemes: tuple[Scheme, ...], case: Case, wanted: frozenset[str]) -> tuple[list[Scheme], list[Exclusion]]:
-    """Return the schemes that are worth trying here, in the order of the catalogue, and why the others are not.
+    """Return the schemes that are worth trying here, in the order of the catalog, and why the others are not.
 
     Those in `wanted` were asked for by name and are always tried.
     """
