@@ -466,7 +466,7 @@ def test_a_profile_that_holds_nothing_of_the_model_is_refused(advisor, measured,
 
     fault = refused(advisor("advise", "profile.json", "-w", "workload.yaml"), tmp_path, before)
 
-    assert "profile.json: holds no measurement of the model as it was given on local" == fault
+    assert "profile.json: holds no measurement of the model as given on local" == fault
 
 
 @pytest.mark.parametrize(

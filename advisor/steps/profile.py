@@ -314,7 +314,7 @@ def _of_data(floor: Quality, base: Path, facts: ModelFacts, scratch: Path, seed:
         fitted, evaluated = examples.set_aside(inputs, evaluated, seed)
         total, items = items, input_rows.check_rows(inputs, evaluated, base / floor.data)
         notes = (
-            f"{total - items} of the {total} items of quality.data were set aside to calibrate on; quality is that on the others",
+            f"{total - items} of the {total} items of quality.data were set aside for calibration; quality is measured on the others",
         )
     # Files often have their items in the order of their classes, and the first of them may be all that is looked at.
     evaluated = _shuffled(inputs, evaluated, items, seed)

@@ -90,7 +90,7 @@ def projected(place: Place, model: ModelFacts, sources: Sequence[Source], public
     if not model.flop_per_item or not any(entry.flop_per_item for entry in model.operators):
         return _nothing("the operations of the model are not known", hardware, sources)
     if hardware.memory_bytes is None or hardware.memory_bandwidth_bytes_per_s is None:
-        return _nothing("the catalog has no memory size for it", hardware, sources)
+        return _nothing("the catalog has no memory size or bandwidth for it", hardware, sources)
     found: dict[Setting, ServiceGrid] = {}
     exclusions: list[Exclusion] = []
     grounds: set[GroundOfService] = set()
@@ -118,7 +118,7 @@ def projected(place: Place, model: ModelFacts, sources: Sequence[Source], public
 
 
 def _service(target: _Target) -> tuple[dict[Setting, ServiceGrid], GroundOfService, str]:
-    """Return the grids of one variant and on what they stand, or no grids and the reason."""
+    """Return the grids of one variant and their ground, or no grids and the reason."""
     fault = _fault(target)
     if fault is not None:
         return {}, "roofline", fault
@@ -132,7 +132,7 @@ def _service(target: _Target) -> tuple[dict[Setting, ServiceGrid], GroundOfServi
 
 
 def measure_there(hardware: Hardware) -> str:
-    """Return how to know instead of projecting."""
+    """Return the hint to measure instead of projecting."""
     if hardware.kind in MEASURABLE:
         return f"profile it there (advisor profile --hardware {hardware.id}) and merge the two (advisor merge)"
     return f"try it on a {hardware.name}; advisor cannot measure there"
@@ -197,9 +197,9 @@ def _by_roofline(target: _Target) -> tuple[dict[Setting, ServiceGrid], GroundOfS
         value = roofline.launches_s(work, hardware) + least / math.exp(share.log_value)
         margin = math.exp(share.log_margin)
         source = (
-            f"{share.rows} public measurements of models like it on {hardware.name}"
+            f"{share.rows} public measurements of similar models on {hardware.name}"
             if share.ground == "similar"
-            else f"its roofline and the share of it that {share.rows} public measurements reach on GPUs"
+            else f"its roofline, and the share of it that {share.rows} public measurements reach on GPUs"
         )
         return Estimate(value=value, low=value / margin, high=value * margin, basis="projected", source=source)
 

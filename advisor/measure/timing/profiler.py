@@ -161,7 +161,7 @@ def _unmeasured(plan: Plan, journal: ProfileJournal, visits: dict[Point, Counted
             took = visits[point].median_s
             too_long = f"a call of batch size {point.batch_size} already takes {seconds(took)}, more than {seconds(limit)}"
             reason = too_long if took > limit else f"the budget of {seconds(plan.settings.budget_s)} was spent"
-            reason = "its quality does not hold, so more would be of no use" if point.variant in failing else reason
+            reason = "its quality does not hold, so more measurements are of no use" if point.variant in failing else reason
             found.append(Exclusion(what=f"{point.variant} above batch {point.batch_size}{_setting(point)}", reason=reason))
     return found
 
