@@ -265,4 +265,4 @@ def test_a_workload_that_stands_in_a_portfolio_twice_is_refused(advisor, tmp_pat
 
     status, _, err = advisor("portfolio", "p.yaml")
 
-    assert 2 == status and err.startswith("error: p.yaml: workloads: 'a.yaml' stands there twice")
+    assert 2 == status and err.startswith("error: p.yaml: workloads: 'a.yaml' is listed twice")
