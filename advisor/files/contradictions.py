@@ -87,7 +87,7 @@ def _of_lifecycle(life: Lifecycle, traffic: Traffic | None) -> Iterator[Fault]:
     if life.price_decline_per_year and life.token_price_decline_per_year is not None:
         yield _both("lifecycle", "price_decline_per_year", "token_price_decline_per_year")
     yield from _of_serving(life)
-    yield from _of_the_catalogue(life)
+    yield from _of_the_catalog(life)
     yield from (Fault(*fault) for fault in ranges.faults(life, traffic))
     try:
         given_figures(traffic.requests_per_s if traffic else None, life)
@@ -100,7 +100,7 @@ def _of_request(request: LifeRequest) -> Iterator[Fault]:
         yield _both("lifecycle.request", "input_tokens", "flop_per_request")
     for key, part in (("shared_prefix_tokens", request.shared_prefix_tokens), ("cached_tokens", request.cached_tokens)):
         if part is not None and request.input_tokens is not None and part > request.input_tokens:
-            yield Fault(f"lifecycle.request: {key} is more than input_tokens", "those are among the others")
+            yield Fault(f"lifecycle.request: {key} is more than input_tokens", "input_tokens include them")
 
 
 def _of_serving(life: Lifecycle) -> Iterator[Fault]:
@@ -127,7 +127,7 @@ def _both(part: str, first: str, second: str) -> Fault:
     return Fault(f"{part}: both {first} and {second} are given", "give one of the two")
 
 
-def _of_the_catalogue(life: Lifecycle) -> Iterator[Fault]:
+def _of_the_catalog(life: Lifecycle) -> Iterator[Fault]:
     serving, options = life.serving or LifeServing(), life.options or LifeOptions()
     known = hardware_names()
     for key, devices in (
