@@ -1,4 +1,4 @@
-"""Measure a model, decide how to serve it, and say how sure one can be."""
+"""Measure a model, decide how to serve it, and report how far each figure can be off."""
 
 import os
 

@@ -1,7 +1,7 @@
 """The operators of quantized models, as ONNX Runtime has them: in what each computes, and which operator of floats it stands for.
 
-The one table of them. A type of operator tells most, not all: MatMulNBits may multiply in bytes (its attribute accuracy_level), and
-QuantizeLinear may round to other types than bytes; both are taken for what they are in most files.
+The one table of them. The type of an operator decides most cases, not all: MatMulNBits may multiply in bytes (its attribute
+accuracy_level), and QuantizeLinear may round to other types than bytes; both are taken for what they are in most files.
 """
 
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ QUANTIZED: dict[str, Quantized] = {
     "DynamicQuantizeMatMul": Quantized("int8", "MatMul", scales_with_batch=True),
     "QGemm": Quantized("int8", "Gemm", weights_at=3),
     "GemmFloat8": Quantized("fp8", "Gemm"),
-    "MatMulInteger16": Quantized(None, "MatMul"),  # no catalogue has a rate of 16-bit integers
+    "MatMulInteger16": Quantized(None, "MatMul"),  # no catalog has a rate of 16-bit integers
     # Products with weights of few bits that are unpacked.
     "MatMulNBits": Quantized(None, "MatMul"),
     "MatMulBnb4": Quantized(None, "MatMul"),

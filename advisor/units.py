@@ -223,7 +223,7 @@ def points(value: float) -> str:
 
 
 def similarity(value: float) -> str:
-    """Return a cosine with the digits that tell near-equal outputs apart: "0.99312"."""
+    """Return a cosine with enough digits to distinguish near-equal outputs: "0.99312"."""
     return f"{value:.5f}"
 
 

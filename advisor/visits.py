@@ -7,7 +7,7 @@ from advisor.schema.profile import Measurement, Visit
 
 # Of the time of the calls; a quiet machine shows well under a hundredth, a shared one a half and more.
 CONTAMINATED_FRACTION = 0.05
-# Cores of one virtual machine were seen 30 and 50 ns apart while the host kept them together, and 160 to 240 ns while it did not.
+# Cores of one virtual machine were observed 30 and 50 ns apart while the host kept them together, and 160 to 240 ns while it did not.
 SAME_DISTANCE_FACTOR = 2.0
 ENOUGH_CLEAN = 2
 # A distance between the cores that this part of the visits saw comes back while the model is served.
@@ -15,7 +15,7 @@ RECURRING_FRACTION = 0.1
 
 
 def is_clean(visit: Visit) -> bool:
-    """Return whether the threads hardly waited for a core; where the system does not tell, a visit counts as clean."""
+    """Return whether the threads hardly waited for a core; where the system does not report it, a visit counts as clean."""
     allowed_s = CONTAMINATED_FRACTION * sum(visit.latency_s)
     return (visit.run_delay_s or 0.0) <= allowed_s and (visit.steal_s or 0.0) <= allowed_s
 
@@ -46,7 +46,7 @@ def clean(visits: Sequence[Visit], usual_s: float | None) -> tuple[Visit, ...]:
 def slowdown_at_other_distance(measurements: Iterable[Measurement], usual_s: float | None) -> float:
     """Return how many times as long calls take while the cores are not at their usual distance, never less than 1.
 
-    1 where that was seen too seldom to come back, or of no point together with the usual distance.
+    1 where that was observed too seldom to recur, or of no point together with the usual distance.
     """
     usual, other, ratios = 0, 0, []
     for entry in measurements:

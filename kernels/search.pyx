@@ -3,7 +3,7 @@
 """The whole space of points, delays and replicas, less what lower bounds prove hopeless: counted, and listed cheapest first.
 
 A candidate is (point, delay, replicas). It may be feasible only if all of this holds, every number a proven lower bound of what happens;
-columns.py says what the columns are:
+columns.py explains the columns:
 
     replicas > load[point]                                                   servers rest at times
     min(delay_s, fill_s[point] * replicas) <= room[point]                    room = latency_target_s - floor_s[point]

@@ -340,7 +340,7 @@ BAD_WORKLOADS = [
     ("traffic.diurnal: no part of the day has any requests", WORKLOAD.replace("100", "100, diurnal: [0, 0]")),
     ("slo.quantile: 0.99999 is more than 0.9999", WORKLOAD.replace("500 ms", "500 ms, quantile: 0.99999")),
     ("hardware.price_usd_per_hour: no price for 'local'", WORKLOAD.replace("local", "t4")),
-    ("hardware.allowed: 'h100' is neither `local` nor in the catalogue", WORKLOAD.replace("{price", "{allowed: [h100], price")),
+    ("hardware.allowed: 'h100' is neither `local` nor in the catalog", WORKLOAD.replace("{price", "{allowed: [h100], price")),
     ("hardware.price_usd_per_hour: 't5' is neither", WORKLOAD.replace("local:", "t5: 1, local:")),
     ("hardware.prices: mine.csv: no such file", WORKLOAD.replace("{price", "{prices: mine.csv, price")),
     ("energy.grid: 'XYZ' is not known", WORKLOAD + "energy: {grid: XYZ}\n"),
@@ -372,7 +372,7 @@ def test_what_is_no_workload_is_refused_before_anything_is_measured(advisor, tmp
         ("inputs.sequence_length: the model has no sequence axis", WORKLOAD + "inputs: {sequence_length: {p50: 32}}\n"),
         ("baseline.variant: 'int4' is not in the profile", WORKLOAD + "baseline: {variant: int4}\n"),
         ("baseline.intra_op_num_threads", WORKLOAD + "baseline: {intra_op_num_threads: 1000}\n"),
-        ("baseline.max_batch_size: 8 is more than the 4", WORKLOAD + "baseline: {max_batch_size: 8}\n"),
+        ("baseline.max_batch_size: 8 is more than 4, the largest of the profile", WORKLOAD + "baseline: {max_batch_size: 8}\n"),
     ],
 )
 def test_a_workload_that_the_profile_cannot_answer_is_refused(advisor, profile_json, tmp_path, said, content):
@@ -393,10 +393,10 @@ def test_a_workload_that_the_profile_cannot_answer_is_refused(advisor, profile_j
         ("line 202: arrival_s does not ascend: 1.99 inf", f"arrival_s\n{TIMES}inf\n"),
         ("line 2: not a number", f"arrival_s,sequence_length\n{TIMES}"),
         ("line 2: not a number", "arrival_s,sequence_length\n1.0,2.5\n"),
-        ("a sequence_length that is not within", "arrival_s,sequence_length\n" + TIMES.replace("\n", ",0\n")),
-        ("a sequence_length that is not within", "arrival_s,sequence_length\n" + TIMES.replace("\n", f",{10**30}\n")),
-        ("99 requests, of which 100 are needed", "arrival_s\n" + "".join(f"{index}\n" for index in range(99))),
-        ("all requests arrive at one moment", "arrival_s\n" + "1.0\n" * 200),
+        ("a sequence_length is not between 1 and", "arrival_s,sequence_length\n" + TIMES.replace("\n", ",0\n")),
+        ("a sequence_length is not between 1 and", "arrival_s,sequence_length\n" + TIMES.replace("\n", f",{10**30}\n")),
+        ("99 requests, but 100 are needed", "arrival_s\n" + "".join(f"{index}\n" for index in range(99))),
+        ("all requests arrive at the same moment", "arrival_s\n" + "1.0\n" * 200),
         ("no column arrival_s", "time\n1.0\n"),
         ("no column arrival_s", ""),
         ("not a CSV file", b"\x00\xff"),
@@ -467,7 +467,7 @@ def test_a_profile_that_holds_nothing_of_the_model_is_refused(advisor, measured,
 
     fault = refused(advisor("advise", "profile.json", "-w", "workload.yaml"), tmp_path, before)
 
-    assert "profile.json: holds no measurement of the model as it was given on local" == fault
+    assert "profile.json: holds no measurement of the model as given on local" == fault
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # Room -> the rooms it may import from; a room is a folder of modules, or a module that stands alone. A module in a room may import its
-# neighbours there. GROUND is open to all.
+# neighbors there. GROUND is open to all.
 GROUND = {
     "advisor",
     *(

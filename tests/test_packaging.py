@@ -83,9 +83,9 @@ def wheel(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.Z
 
 
 @pytest.fixture(scope="session")
-def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def neighbors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all that is installed here but us: what an install without network can build on."""
-    folder = tmp_path_factory.mktemp("neighbours")
+    folder = tmp_path_factory.mktemp("neighbors")
     for site in {path for path in sys.path if Path(path).name == "site-packages"}:
         for entry in Path(site).iterdir():
             ours = entry.name.startswith(("advisor", "serving_advisor", "__editable__"))
@@ -95,13 +95,13 @@ def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def editable_python(unpacked: Path, neighbours: Path, wheel: zipfile.ZipFile) -> Path:
+def editable_python(unpacked: Path, neighbors: Path, wheel: zipfile.ZipFile) -> Path:
     """The interpreter of a fresh environment with an editable install; after the wheel, to find its kernels translated."""
     home = unpacked.parent / "editable"
     venv.create(home, with_pip=False, symlinks=True)
     python = home / "bin" / "python"
-    (home / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages" / "neighbours.pth").write_text(
-        f"{neighbours}\n", encoding="utf-8"
+    (home / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages" / "neighbors.pth").write_text(
+        f"{neighbors}\n", encoding="utf-8"
     )
     install = ("install", "--no-deps", "--no-build-isolation", "--editable", unpacked)
     _run(sys.executable, "-m", "pip", "--python", python, *install, cwd=home)

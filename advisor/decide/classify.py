@@ -16,7 +16,7 @@ from advisor.schema.lifetime import Classification, Expiry, Outlook, Verdict
 from advisor.schema.record import SCHEMA_VERSION, Estimate
 from advisor.schema.workload import Lifecycle
 
-# Facts of the chip and of the method, which are told in the formulas and not among what was assumed.
+# Facts of the chip and of the method: the formulas show them, so they are not listed among the assumptions.
 NOT_TOLD = (
     *("fine_tuning_flop_per_parameter_token", "fine_tuning_bytes_per_parameter"),
     *("measured_flop_per_request", "measured_tokens_per_request"),
@@ -73,5 +73,5 @@ def _beside_training(outlook: Outlook, verdict: Verdict) -> Outlook:
     if verdict.dominated_by in (None, "inference") or not known:
         return outlook
     usd, what = max((line.usd.value, line.what) for line in known if line.usd is not None)
-    said = f"The largest line of training is {what}, about {opportunities.about(usd)}, which no change judged here touches."
-    return msgspec.structs.replace(outlook, answer=f"{said} {outlook.answer}")
+    largest = f"The largest line of training is {what}, about {opportunities.about(usd)}, which no change judged here touches."
+    return msgspec.structs.replace(outlook, answer=f"{largest} {outlook.answer}")

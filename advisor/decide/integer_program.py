@@ -37,7 +37,7 @@ def choose(gain: Sequence[float], limits: Sequence[Limit], one_of: Sequence[Sequ
         for row, members in enumerate(one_of):
             groups[row, list(members)] = 1.0
         constraints.append(LinearConstraint(groups, 1.0, 1.0))
-    # The solver minimizes, and stops at its own tolerance unless it is told to go on to the end.
+    # The solver minimizes, and stops at its own tolerance unless asked to continue to the end.
     found = milp(
         -worth, integrality=np.ones(len(worth)), bounds=Bounds(0, 1), constraints=constraints, options={"mip_rel_gap": 0.0}
     )

@@ -1,4 +1,4 @@
-"""The catalogue: devices, prices by the hour and by the token, carbon; each number with the source and the date it was read with."""
+"""The catalog: devices, prices by the hour and by the token, carbon; each number with the source and the date it was read with."""
 
 import csv
 import difflib
@@ -33,19 +33,19 @@ R = TypeVar("R", bound=Record)
 
 
 def read_hardware(folder: Path | None = None) -> dict[str, Hardware]:
-    """Return every device of the catalogue by its id; raise InputError where a number has no source."""
+    """Return every device of the catalog by its id; raise InputError where a number has no source."""
     with as_file(files("advisor.catalog.hardware")) as shipped:
         found = [_device(path) for path in sorted((folder or shipped).glob("*.yaml"))]
     return {device.id: device for device in found}
 
 
 def hardware_names() -> tuple[str, ...]:
-    """Return the ids of the catalogue, without reading what is behind them."""
+    """Return the ids of the catalog, without reading what is behind them."""
     return tuple(sorted(entry.name.removesuffix(".yaml") for entry in _shipped_hardware() if entry.name.endswith(".yaml")))
 
 
 def read_device(name: str) -> Hardware:
-    """Return one device of the catalogue; raise InputError for a name that is not in it."""
+    """Return one device of the catalog; raise InputError for a name that is not in it."""
     if name not in (known := hardware_names()):
         near = difflib.get_close_matches(name, known, n=1)
         hint = (
@@ -53,7 +53,7 @@ def read_device(name: str) -> Hardware:
             if near
             else "`advisor hardware list` names all that are known; `local` is the profiled machine"
         )
-        raise InputError(f"{name!r} is neither `local` nor in the catalogue", hint=hint)
+        raise InputError(f"{name!r} is neither `local` nor in the catalog", hint=hint)
     with as_file(files("advisor.catalog.hardware").joinpath(f"{name}.yaml")) as path:
         return _device(path, is_ours=True)
 
@@ -89,7 +89,7 @@ def numbers_of(device: Hardware) -> set[str]:
 
 
 def read_processors() -> Processors:
-    """Return how a machine that the catalogue does not name becomes a roofline."""
+    """Return how a machine that the catalog does not name becomes a roofline."""
     with as_file(files("advisor.catalog").joinpath("processors.yaml")) as path:
         return read_yaml(path, Processors, is_ours=True)
 
@@ -126,7 +126,7 @@ def machine_as_hardware(machine: Machine, processors: Processors) -> Hardware:
 
 
 def hardware_of(name: str, machine: Machine) -> Hardware:
-    """Return what a site is: the device of the catalogue that the user says it is, or under `local` the machine as it describes itself."""
+    """Return the hardware of a site: the device of the catalog that the user named, or under `local` the machine as it describes itself."""
     return machine_as_hardware(machine, read_processors()) if name == LOCAL else read_device(name)
 
 

@@ -25,15 +25,15 @@ class Fault(NamedTuple):
 
 
 def contradictions(workload: Workload) -> Iterator[Fault]:
-    """Yield the faults of a workload by itself: no file that it names is opened, and nothing is asked for that it does not say."""
+    """Yield the faults of a workload by itself: no file that it names is opened, and nothing is required of it."""
     if workload.traffic is not None:
         yield from _of_traffic(workload.traffic)
         if workload.fleet is not None and workload.traffic.trace is not None:
-            yield Fault("fleet: needs traffic.requests_per_s", "give the mean rate and, with diurnal, its course")
+            yield Fault("fleet: needs traffic.requests_per_s", "give the mean rate and, with diurnal, its course over the day")
     if workload.inputs is not None and workload.inputs.sequence_length is not None:
         yield from _of_lengths(workload.inputs.sequence_length)
     if workload.slo is not None and workload.slo.quantile > MAX_QUANTILE:
-        yield _too_much("slo.quantile", workload.slo.quantile, MAX_QUANTILE, "no simulation is long enough to see it")
+        yield _too_much("slo.quantile", workload.slo.quantile, MAX_QUANTILE, "no simulation is long enough for it")
     if workload.quality is not None and not is_known(metric := workload.quality.metric):
         near = difflib.get_close_matches(metric, METRICS, n=1)
         way_out = f"did you mean {near[0]}?" if near else f"known: {', '.join(METRICS)}, top5_accuracy, module:function"
@@ -81,13 +81,13 @@ def _of_names(workload: Workload) -> Iterator[Fault]:
 def _of_lifecycle(life: Lifecycle, traffic: Traffic | None) -> Iterator[Fault]:
     model, request = life.model, life.request
     if model is not None and model.active_parameters is not None and model.active_parameters > model.parameters:
-        yield Fault("lifecycle.model: more parameters are active than there are", "parameters are all of them")
+        yield Fault("lifecycle.model: more parameters are active than there are", "parameters counts all of them")
     if request is not None:
         yield from _of_request(request)
     if life.price_decline_per_year and life.token_price_decline_per_year is not None:
         yield _both("lifecycle", "price_decline_per_year", "token_price_decline_per_year")
     yield from _of_serving(life)
-    yield from _of_the_catalogue(life)
+    yield from _of_the_catalog(life)
     yield from (Fault(*fault) for fault in ranges.faults(life, traffic))
     try:
         given_figures(traffic.requests_per_s if traffic else None, life)
@@ -100,7 +100,7 @@ def _of_request(request: LifeRequest) -> Iterator[Fault]:
         yield _both("lifecycle.request", "input_tokens", "flop_per_request")
     for key, part in (("shared_prefix_tokens", request.shared_prefix_tokens), ("cached_tokens", request.cached_tokens)):
         if part is not None and request.input_tokens is not None and part > request.input_tokens:
-            yield Fault(f"lifecycle.request: {key} is more than input_tokens", "those are among the others")
+            yield Fault(f"lifecycle.request: {key} is more than input_tokens", "input_tokens include them")
 
 
 def _of_serving(life: Lifecycle) -> Iterator[Fault]:
@@ -127,7 +127,7 @@ def _both(part: str, first: str, second: str) -> Fault:
     return Fault(f"{part}: both {first} and {second} are given", "give one of the two")
 
 
-def _of_the_catalogue(life: Lifecycle) -> Iterator[Fault]:
+def _of_the_catalog(life: Lifecycle) -> Iterator[Fault]:
     serving, options = life.serving or LifeServing(), life.options or LifeOptions()
     known = hardware_names()
     for key, devices in (

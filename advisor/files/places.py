@@ -93,7 +93,7 @@ def _local_carbon(workload: OnlineWorkload) -> CarbonIntensity | None:
 def _place(hardware: Hardware, workload: OnlineWorkload, prices: tuple[Price, ...], *, is_local: bool, now: str) -> Place | None:
     """Return the cheapest offer by the price of a device in it; the user's own price beats any list.
 
-    `is_local`: the workload may call this machine `local`, and what it says of `local` holds.
+    `is_local`: the workload may call this machine `local`, and its price of `local` holds.
     """
     own = workload.hardware.price_usd_per_hour
     given = own.get(hardware.id, own.get(LOCAL) if is_local else None)

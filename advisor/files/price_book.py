@@ -135,7 +135,7 @@ def _karpenter(path: Path, date: str) -> Iterator[Price]:
 
 
 def _skypilot(path: Path, date: str) -> Iterator[Price]:
-    """Yield prices of a skypilot catalogue; the file of a provider does not name it, its folder does."""
+    """Yield prices of a skypilot catalog; the file of a provider does not name it, its folder does."""
     provider = path.parent.name.lower()
     for line, row in csv_rows(path):
         machine = row.get("InstanceType") or row.get("AcceleratorName")
@@ -147,7 +147,7 @@ def _skypilot(path: Path, date: str) -> Iterator[Price]:
 
 
 def _gpuhunt(path: Path, date: str) -> Iterator[Price]:
-    """Yield prices of a catalogue of gpuhunt, CSV or JSON."""
+    """Yield prices of a catalog of gpuhunt, CSV or JSON."""
     if path.suffix == ".json":
         rows: Any = _json(path)
     else:

@@ -1,4 +1,4 @@
-"""The rulebook: one argument a file, each refused unless it does what it says."""
+"""The rulebook: one argument per file, each refused unless its examples do as stated."""
 
 import re
 import string
@@ -20,7 +20,7 @@ def read_rules(folder: Path, *, now: str) -> tuple[Rule, ...]:
     """Return the rules of a folder of YAML files, in order of their ids.
 
     Raises InputError, naming file and key, for a file that is not a rule, a condition that cannot be read or asks for an unknown
-    fact, a reason that quotes a fact the condition does not ask for, an example that does not do what it says, and a source whose
+    fact, a reason that quotes a fact the condition does not ask for, an example that does not do as stated, and a source whose
     date is none or lies after `now`.
     """
     return tuple(_read(path, now) for path in _files(folder))
@@ -69,7 +69,7 @@ def rule_named(name: str, folder: Path | None, *, now: str) -> Rule:
 
 
 def explained(rule: Rule) -> RuleExplanation:
-    """Return a rule with the meaning of its facts, and what it says of its own example."""
+    """Return a rule with the meaning of its facts, and its reason for its own example."""
     fires, silent = rule.examples.fires, rule.examples.silent
     return RuleExplanation(
         rule=rule,

@@ -87,7 +87,7 @@ def traffic_of(workload: Workload, path: Path) -> tuple[float, Course]:
 
 
 def _parts(workload: Workload, kind: type[Q], path: Path) -> Q:
-    """Return the parts of a workload that such a question is made of, checked for what an answer needs."""
+    """Return the parts of a workload that this kind of advice needs, checked to be complete."""
     lacking = [entry.name for entry in msgspec.structs.fields(kind) if entry.required and getattr(workload, entry.name) is None]
     if lacking:
         raise _missing(path, lacking, ADVISING)

@@ -35,7 +35,7 @@ class Place(Record, frozen=True, kw_only=True):
     price_date: str | None  # None: the user's own
     price_is_stale: bool
     carbon: CarbonIntensity | None
-    busy_watts: Estimate | None = None  # as the user knows it, of a machine that no meter tells it of
+    busy_watts: Estimate | None = None  # as given by the user, of a machine without a meter
 
 
 class Prediction(Record, frozen=True, kw_only=True):
@@ -65,7 +65,7 @@ class Prediction(Record, frozen=True, kw_only=True):
 
 
 class SpeedTie(Record, frozen=True, kw_only=True):
-    """A variant whose speed cannot be told from a simpler one's: the simpler is kept, and nothing is claimed of the difference."""
+    """A variant that ties in speed with a simpler one: the simpler is kept, and no difference is claimed."""
 
     variant: str
     simpler: str
@@ -74,13 +74,13 @@ class SpeedTie(Record, frozen=True, kw_only=True):
 
 
 class Certificate(Record, frozen=True, kw_only=True):
-    """How the search knows its answer: every candidate of the space is accounted for."""
+    """The proof of the search: every candidate of the space is accounted for."""
 
     candidates: int
     cut_by_bound: int
     cut_by_quality: int
     cut_by_tie: int  # of variants as fast as a simpler one
-    cut_by_cost: int  # dearer than the answer, so never simulated
+    cut_by_cost: int  # more expensive than the best, so never simulated
     simulated: int
     regret_usd_per_hour: float
 
@@ -94,7 +94,7 @@ class Saving(Record, frozen=True, kw_only=True):
 
 
 class Replayed(Record, frozen=True, kw_only=True):
-    """What the simulation says of the very requests of a load test, from what was known before it."""
+    """The simulation of the same requests as in a load test, from what was known before it."""
 
     latency_p50_s: Estimate
     latency_p95_s: Estimate
@@ -212,7 +212,7 @@ class FleetPlan(Record, frozen=True, kw_only=True):
 
     name: str
     pools: tuple[FleetPool, ...]
-    usd_per_hour: float  # list prices as the workload says
+    usd_per_hour: float  # list prices as in the workload
     peak_requests_per_s: float
     spare_replicas: int
     start_s: float
@@ -267,12 +267,12 @@ class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     baseline: Prediction
     saving: Saving | None
     ties: tuple[Prediction, ...]
-    more_ties: bool  # there are others than those told
+    more_ties: bool  # there are more than these
     speed_ties: tuple[SpeedTie, ...]
     frontier: tuple[Prediction, ...]
     nearest_miss: Prediction | None
     binding_constraint: str | None
-    unproven: Prediction | None  # cheaper than the answer, but its quality was not measured
+    unproven: Prediction | None  # cheaper than the recommendation, but its quality was not measured
     verdict: Verdict
     variants: tuple[VariantSummary, ...]
     service_curves: tuple[ServiceCurve, ...]

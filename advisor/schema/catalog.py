@@ -1,4 +1,4 @@
-"""What the catalogue and the rulebook hold: schemes, hardware, prices, public measurements, rules, effort; each with its source."""
+"""What the catalog and the rulebook hold: schemes, hardware, prices, public measurements, rules, effort; each with its source."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,7 @@ from msgspec import Meta
 from advisor.schema.record import Count, Name, Positive, Record, Source
 
 CPU = "CPUExecutionProvider"
-LOCAL = "local"  # the id of the machine that measured, where the user does not say which device of the catalogue it is
+LOCAL = "local"  # the id of the machine that measured, where the user does not say which device of the catalog it is
 STALE_DAYS = 90  # an older price is flagged wherever it is used
 Method = Literal[
     "graph-optimization",
@@ -24,7 +24,7 @@ Class = Literal["inference", "fine-tuning", "pre-training", "mixed"]
 
 
 class Scheme(Record, frozen=True, kw_only=True):
-    """One way to turn the baseline into another file; a YAML file in the catalogue each."""
+    """One way to turn the baseline into another file; a YAML file in the catalog each."""
 
     id: Name
     title: Name
@@ -118,7 +118,7 @@ class Price(Record, frozen=True, kw_only=True):
 
 
 class TokenPrice(Record, frozen=True, kw_only=True):
-    """What a provider asks for a model behind its API; None: not told."""
+    """The price of a model behind an API; None: not published."""
 
     provider: Name
     model: Name
@@ -145,12 +145,12 @@ class CarbonIntensity(Record, frozen=True, kw_only=True):
     source: Name
 
 
-DeviceClass = Literal["gpu", "cpu"]  # of device that public measurements suffice to judge errors of
+DeviceClass = Literal["gpu", "cpu"]  # of device with enough public measurements to estimate errors
 Ground = Literal["anchored", "similar", "roofline"]
 
 
 class PublicSeries(Record, frozen=True, kw_only=True):
-    """One public model under one setting, and how fast devices ran it; what is None is not told."""
+    """One public model under one setting, and how fast devices ran it; None: not published."""
 
     model: Name
     family: str  # of measurements: one publisher, one way to measure; empty for a user's own model
@@ -183,7 +183,7 @@ class PublicMeasurements(Record, frozen=True, kw_only=True):
     series: tuple[PublicSeries, ...]
     errors: tuple[ProjectionError, ...]
     efficiency: dict[str, Positive]  # "class/precision" -> share of the roofline that is reached, at the median
-    machines: tuple[Hardware, ...] = ()  # of those measurements, where the catalogue has none: not offered anywhere
+    machines: tuple[Hardware, ...] = ()  # of those measurements, where the catalog has none: not offered anywhere
     sources: dict[str, tuple[Source, ...]]  # by family of measurements
 
 
@@ -208,7 +208,7 @@ class Rule(Record, frozen=True, kw_only=True):
 
 
 class RuleExplanation(Record, frozen=True, kw_only=True):
-    """A rule as `advisor explain` tells it."""
+    """A rule as `advisor explain` prints it."""
 
     rule: Rule
     facts: dict[str, str]  # those that it asks for, and their meaning
@@ -246,7 +246,7 @@ Phase = Literal["prefill-heavy", "balanced", "decode-heavy"]
 
 
 class LifetimeModel(Record, frozen=True, kw_only=True):
-    """The catalogue of the lifetime cost."""
+    """The catalog of the lifetime cost."""
 
     constants: dict[str, Constant]
     levers: tuple[Lever, ...]

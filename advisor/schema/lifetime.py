@@ -116,7 +116,7 @@ class Opportunity(Record, frozen=True, kw_only=True):
     payback_on: str | None
     net_usd: float  # saved over the horizon, less what it costs once
     pays: bool  # it saves more within the horizon than it costs
-    surely: bool  # at the unfavourable ends of all intervals, too
+    surely: bool  # at the unfavorable ends of all intervals, too
     risk: str
     because: str
 

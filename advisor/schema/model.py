@@ -14,11 +14,11 @@ class ModelInput(Record, frozen=True, kw_only=True):
     name: str
     dtype: str
     shape: tuple[int | str | None, ...]
-    example_shape: tuple[int, ...]  # one item that the model was seen to accept
+    example_shape: tuple[int, ...]  # one item that the model accepted
     role: Role
     batch_axis: int | None
     sequence_axis: int | None
-    upper_bound: int | None  # exclusive bound of valid integers, where the graph tells it (vocabulary size)
+    upper_bound: int | None  # exclusive bound of valid integers, where the graph declares it (vocabulary size)
     scalar_value: int | None = None  # what a scalar is set to: a constant that the graph compares it with
 
 
@@ -87,7 +87,7 @@ class Batching(Record, frozen=True, kw_only=True):
 
 
 class ModelFacts(Record, frozen=True, kw_only=True):
-    """What the model file says about itself; `at_sequence_length` is None where there is no sequence axis."""
+    """The facts of a model file; `at_sequence_length` is None where there is no sequence axis."""
 
     name: str
     format: Literal["onnx", "checkpoint"]

@@ -7,12 +7,12 @@ USUAL_LOAD_TEST_S = 30.0
 
 
 class ProfileOptions(NamedTuple):
-    """How to measure a model; None leaves the workload or the default to say it."""
+    """How to measure a model; None takes the workload's value or the default."""
 
     workload: Path | None = None
     inputs: Path | None = None
     variants: tuple[Path, ...] = ()
-    schemes: tuple[str, ...] = ()  # tried whatever the pre-flight says of them
+    schemes: tuple[str, ...] = ()  # tried even if the pre-flight check would leave them out
     budget_s: float = 60.0
     max_batch_size: int = 64
     seed: int = 0

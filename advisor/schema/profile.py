@@ -81,7 +81,7 @@ class Variant(Record, frozen=True, kw_only=True):
 
 
 class Visit(Record, frozen=True, kw_only=True):
-    """Consecutive calls in one round, and what disturbed them meanwhile; None where the system does not tell."""
+    """Consecutive calls in one round, and what disturbed them meanwhile; None where the system does not report it."""
 
     order: int
     latency_s: tuple[float, ...]
@@ -156,14 +156,14 @@ class ProfileSettings(Record, frozen=True, kw_only=True):
     quality_max_drop: float | None = None
     quality_max_slice_drop: float | None = None
     calibration_sha256: str | None = None
-    wanted: tuple[str, ...] = ()  # schemes that are measured whatever the pre-flight says
+    wanted: tuple[str, ...] = ()  # schemes that are measured even if the pre-flight check would leave them out
 
 
 class Site(Record, frozen=True, kw_only=True):
     """One machine, and all that was measured there of the model.
 
     `noise_fraction` is the difference of the baseline from itself measured twice (A/A). Advice calls the machine by the id of its
-    hardware: `local`, or that of the catalogue.
+    hardware: `local`, or that of the catalog.
     """
 
     hardware: Hardware

@@ -147,6 +147,6 @@ def read_advice(path: Path) -> Advice:
 
 def read_any_advice(path: Path) -> Advice | OfflineAdvice:
     """Return the advice in a file, on traffic or on a batch job."""
-    # A record or another: the file says which by its `kind`.
+    # Its `kind` decides which record the file holds.
     kinds = cast("type[Advice | OfflineAdvice]", Advice | OfflineAdvice)
     return read_json(path, kinds, made_by="advisor advise")

@@ -64,7 +64,7 @@ def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
 
 
 def checked_rules(folder: Path, *, now: str) -> tuple[str, ...]:
-    """Return a line on each rule of a folder, which does what it says; raise InputError for the first that does not."""
+    """Return a line on each rule of a folder, whose examples do as stated; raise InputError for the first that does not."""
     rules = read_rules(folder, now=now)
     least = weight_that_turns(rules)
     return tuple(f"{rule.id}: fires and stays silent as its examples say{_effect(rule, least)}" for rule in rules)

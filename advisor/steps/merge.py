@@ -10,7 +10,7 @@ from advisor.schema.profile import Profile, Site
 
 
 def merge(profile_path: Path, others: tuple[Path, ...], output: Path) -> Profile:
-    """Write the profile with the sites of the others; of a machine that both hold, what the later file says takes the other's place.
+    """Write the profile with the sites of the others; of a machine that both hold, the later file's site replaces the other.
 
     Raises InputError for another model, other lengths, or a site that goes by the name of the profile's own machine.
     """

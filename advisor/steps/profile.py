@@ -170,14 +170,14 @@ def plan_for(
     machine, available = read_machine(), providers()
     hardware = hardware_of(options.hardware, machine)
     provider = provider_for(hardware, available)
-    catalogue = schemes_on(provider, schemes())
-    wanted = _wanted(options, workload, catalogue)
+    catalog = schemes_on(provider, schemes())
+    wanted = _wanted(options, workload, catalog)
     case = preflight.Case(facts=facts, machine=machine, providers=available, is_checkpoint=model.is_dir())
-    chosen, excluded = preflight.select(catalogue, case, wanted)
+    chosen, excluded = preflight.select(catalog, case, wanted)
     is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are chosen on them
     asked = _examples(workload, options, facts, rows, scratch, is_calibrated=is_calibrated)
     settings = _settings(workload, options, wanted, has_data=asked.data is not None)
-    parts = (SCHEMA_VERSION, __version__, facts, settings, catalogue, machine, versions(), available)
+    parts = (SCHEMA_VERSION, __version__, facts, settings, catalog, machine, versions(), available)
     return Plan(
         baseline=baseline,
         folder=folder,
@@ -216,25 +216,25 @@ def provider_for(hardware: Hardware, available: tuple[str, ...]) -> str:
     )
 
 
-def schemes_on(provider: str, catalogue: tuple[Scheme, ...]) -> tuple[Scheme, ...]:
+def schemes_on(provider: str, catalog: tuple[Scheme, ...]) -> tuple[Scheme, ...]:
     """Return the schemes for a machine whose model as given runs on the provider: what others ran on CPUs runs there too.
 
     The model as given on that provider is no variant of itself.
     """
     if provider == CPU:
-        return catalogue
-    others = (scheme for scheme in catalogue if (scheme.method, scheme.provider) != ("provider", provider))
+        return catalog
+    others = (scheme for scheme in catalog if (scheme.method, scheme.provider) != ("provider", provider))
     return tuple(msgspec.structs.replace(scheme, provider=provider) if scheme.provider == CPU else scheme for scheme in others)
 
 
 def _wanted(
-    options: ProfileOptions, workload: OnlineWorkload | OfflineWorkload | None, catalogue: tuple[Scheme, ...]
+    options: ProfileOptions, workload: OnlineWorkload | OfflineWorkload | None, catalog: tuple[Scheme, ...]
 ) -> frozenset[str]:
     """Return the schemes that the user named, as options or as what is served today."""
-    known = [scheme.id for scheme in catalogue]
+    known = [scheme.id for scheme in catalog]
     for name in options.schemes:
         if name not in known:
-            raise InputError(f"--scheme: there is no {name!r}", hint=f"the catalogue has: {', '.join(known)}")
+            raise InputError(f"--scheme: there is no {name!r}", hint=f"the catalog has: {', '.join(known)}")
     today = workload.baseline.variant if isinstance(workload, OnlineWorkload) and workload.baseline else None
     return frozenset(name for name in known if name in options.schemes or name == today)
 
@@ -314,7 +314,7 @@ def _of_data(floor: Quality, base: Path, facts: ModelFacts, scratch: Path, seed:
         fitted, evaluated = examples.set_aside(inputs, evaluated, seed)
         total, items = items, input_rows.check_rows(inputs, evaluated, base / floor.data)
         notes = (
-            f"{total - items} of the {total} items of quality.data were set aside to calibrate on; quality is that on the others",
+            f"{total - items} of the {total} items of quality.data were set aside for calibration; quality is measured on the others",
         )
     # Files often have their items in the order of their classes, and the first of them may be all that is looked at.
     evaluated = _shuffled(inputs, evaluated, items, seed)
@@ -371,7 +371,7 @@ def _onnx_file(model: Path, folder: Path) -> Path:
 
 
 def schemes() -> tuple[Scheme, ...]:
-    """Return the schemes of the catalogue, in the order of their file names."""
+    """Return the schemes of the catalog, in the order of their file names."""
     found = []
     for entry in sorted(files("advisor.catalog.schemes").iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".yaml"):

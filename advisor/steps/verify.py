@@ -27,7 +27,7 @@ def verify(
     """Load-test the recommendation and the baseline; return the advice with what was observed, written to the files too.
 
     What is learned of service inside a server goes into the profile and the advice is made anew with it; a recommendation that changed
-    is served in its turn. Each load test is on disk as soon as it has run: the same command goes on from there.
+    is served in its turn. Each load test is on disk as soon as it has run: the same command resumes from there.
     """
     now = parse_moment(now)
     advice, profile_path, measured = _read(advice_path, workload_path)
@@ -52,7 +52,7 @@ def verify(
         served = {entry.candidate: entry for entry in _to_serve(asked) if entry.candidate.hardware in here}
         for candidate, prediction in served.items():
             if candidate not in kept:
-                report(0.0, wanted_s, f"serving {candidate.variant} for real")
+                report(0.0, wanted_s, f"load-testing {candidate.variant}")
                 site = site_of[candidate.hardware]
                 journal.add(serve_for_real(site, prediction, profile_path.parent, wanted_s=wanted_s))
                 kept[candidate] = journal.entries[-1]
@@ -94,7 +94,7 @@ def _check_files(advice: Advice, advice_path: Path, workload_path: Path | None) 
             f"{advice_path}: its traffic is a trace, which the file does not hold", hint="give the workload file with -w"
         )
     if advice.workload.hardware.prices is not None and workload_path is None:
-        raise InputError(f"{advice_path}: its prices are in a file beside the workload", hint="name the workload file with -w")
+        raise InputError(f"{advice_path}: its prices are in a file beside the workload", hint="give the workload file with -w")
 
 
 def _here(measured: Profile, advice: Advice, advice_path: Path) -> set[str]:

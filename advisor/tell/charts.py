@@ -11,7 +11,7 @@ from advisor.tell import axes
 from advisor.tell.axes import Box, Label, Point, Scale, Tick
 from advisor.tell.options import Option, curves_shown, options
 
-COLOURS = 8  # the palette in the style of the page; a ninth variant starts over, told apart by its label
+COLORS = 8  # the palette in the style of the page; a ninth variant starts over and differs by its label
 MAX_SETTINGS = 3  # panels in a row
 MAX_NAME = 30  # characters of a variant beside its mark
 MAX_NAME_IN_PANEL = 16
@@ -118,9 +118,9 @@ class OperatorBar(Record, frozen=True, kw_only=True):
     width: float
 
 
-def colours(advice: Advice) -> dict[str, int]:
-    """Return the number of each variant's colour in the palette, the same in every chart: of every variant that the advice names."""
-    return {variant: number % COLOURS for number, variant in enumerate(dict.fromkeys(_variants_in(advice)))}
+def colors(advice: Advice) -> dict[str, int]:
+    """Return the number of each variant's color in the palette, the same in every chart: of every variant that the advice names."""
+    return {variant: number % COLORS for number, variant in enumerate(dict.fromkeys(_variants_in(advice)))}
 
 
 def _variants_in(part: object) -> Iterator[str]:

@@ -25,7 +25,7 @@ def formats(*kinds: str) -> tuple[str, ...]:
 def template(format_: str, kind: str) -> Path:
     """Return the template that lays out a document of that kind: FORMAT/KIND.SUFFIX.j2.
 
-    The suffix is that of the files it makes, and says how what it prints is escaped.
+    The suffix is that of the files it makes, and decides how the text is escaped.
     """
     entries = _folders().get(format_, {})
     if kind not in entries:

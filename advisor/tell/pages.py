@@ -58,7 +58,7 @@ FORMATTERS = (
     units.usd_per_hour,
     units.usd_per_year,
 )
-# What a document says, for a template to lay out.
+# The sentences and rows of a document, for a template to lay out.
 WORDS = (
     advice_words,
     classification_words,
@@ -98,7 +98,7 @@ def laid_out(document: Record, path: Path) -> str:
 
 
 def _environment(path: Path) -> "Environment":
-    """Return what the templates of a folder are rendered in; the suffix of a name says how what is printed is escaped."""
+    """Return what the templates of a folder are rendered in; the suffix of a name decides how text is escaped."""
     import jinja2
 
     escaped = suffix(path)
@@ -119,7 +119,7 @@ def _environment(path: Path) -> "Environment":
 def _words(printed: object) -> object:
     """Return what a template prints in words, unless it is what no reader should see."""
     if printed is None or (isinstance(printed, float) and not math.isfinite(printed)):
-        raise TypeError(f"a template prints {printed}: what is unknown is said in words")
+        raise TypeError(f"a template prints {printed}: an unknown is described in words")
     return as_text(printed) if isinstance(printed, Figure | tuple | bool) else printed
 
 

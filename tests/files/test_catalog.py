@@ -1,4 +1,4 @@
-"""Claims about the catalogue that comes with advisor, and about reading it."""
+"""Claims about the catalog that comes with advisor, and about reading it."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ from advisor.files.catalog import (
 from advisor.schema.catalog import Hardware
 from advisor.schema.profile import Machine
 
-CATALOGUE = Path(__file__).parents[2] / "advisor" / "catalog"
+CATALOG = Path(__file__).parents[2] / "advisor" / "catalog"
 DEVICES = read_hardware()
 TABLES = {"prices.csv": read_prices, "token_prices.csv": read_token_prices, "carbon.csv": read_carbon}
 # From the coarser precision to the finer one, on chips that have both. Not int8 against the rest: the B300 cut it down.
@@ -44,19 +44,19 @@ FASTER = (
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path) -> Path:
-    """Return a copy of the catalogue that may be spoilt."""
-    return Path(shutil.copytree(CATALOGUE, tmp_path / "catalog"))
+def catalog(tmp_path: Path) -> Path:
+    """Return a copy of the catalog that may be spoilt."""
+    return Path(shutil.copytree(CATALOG, tmp_path / "catalog"))
 
 
-def test_the_catalogue_has_devices_of_every_kind() -> None:
+def test_the_catalog_has_devices_of_every_kind() -> None:
     assert len(DEVICES) >= 45
     assert {"gpu", "tpu", "accelerator", "cpu", "edge"} == {device.kind for device in DEVICES.values()}
 
 
 @pytest.mark.parametrize("device", DEVICES.values(), ids=lambda device: device.id)
 def test_without_the_source_of_any_one_number_a_device_is_refused(device: Hardware, tmp_path: Path) -> None:
-    tree = yaml.safe_load((CATALOGUE / "hardware" / f"{device.id}.yaml").read_text(encoding="utf-8"))
+    tree = yaml.safe_load((CATALOG / "hardware" / f"{device.id}.yaml").read_text(encoding="utf-8"))
 
     for number in numbers_of(device):
         kept = [entry | {"covers": [name for name in entry["covers"] if name != number]} for entry in tree["sources"]]
@@ -69,7 +69,7 @@ def test_without_the_source_of_any_one_number_a_device_is_refused(device: Hardwa
 
 @pytest.mark.parametrize("field", ["what", "date"])
 def test_a_source_without_a_name_or_a_date_is_refused(field: str, tmp_path: Path) -> None:
-    tree = yaml.safe_load((CATALOGUE / "hardware" / "t4.yaml").read_text(encoding="utf-8"))
+    tree = yaml.safe_load((CATALOG / "hardware" / "t4.yaml").read_text(encoding="utf-8"))
     del tree["sources"][0][field]
     (tmp_path / "t4.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
 
@@ -78,8 +78,8 @@ def test_a_source_without_a_name_or_a_date_is_refused(field: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_without_the_source_of_any_one_row_a_table_is_refused(name: str, catalogue: Path) -> None:
-    path = catalogue / name
+def test_without_the_source_of_any_one_row_a_table_is_refused(name: str, catalog: Path) -> None:
+    path = catalog / name
     lines = path.read_text(encoding="utf-8").splitlines()
 
     for line in range(1, len(lines), 7):
@@ -87,22 +87,22 @@ def test_without_the_source_of_any_one_row_a_table_is_refused(name: str, catalog
         path.write_text("\n".join(spoilt) + "\n", encoding="utf-8")
 
         with pytest.raises(InputError, match=f"line {line + 1}: no source"):
-            TABLES[name](catalogue)
+            TABLES[name](catalog)
 
 
-def test_without_an_entry_in_the_list_of_sources_every_table_that_leans_on_it_is_refused(catalogue: Path) -> None:
-    path = catalogue / "sources.csv"
+def test_without_an_entry_in_the_list_of_sources_every_table_that_leans_on_it_is_refused(catalog: Path) -> None:
+    path = catalog / "sources.csv"
     lines = path.read_text(encoding="utf-8").splitlines()
     for line in range(1, len(lines)):
         path.write_text("\n".join([*lines[:line], *lines[line + 1 :]]) + "\n", encoding="utf-8")
 
-        refused = [name for name, read in TABLES.items() if _is_refused(read, catalogue)]
+        refused = [name for name, read in TABLES.items() if _is_refused(read, catalog)]
 
         assert len(refused) == 1
 
 
 def test_without_the_source_of_any_one_publisher_public_measurements_are_refused(tmp_path: Path) -> None:
-    tree = json.loads((CATALOGUE / "projection.json").read_text(encoding="utf-8"))
+    tree = json.loads((CATALOG / "projection.json").read_text(encoding="utf-8"))
 
     for family in tree["sources"]:
         spoilt = tree | {"sources": {name: of for name, of in tree["sources"].items() if name != family}}
@@ -113,7 +113,7 @@ def test_without_the_source_of_any_one_publisher_public_measurements_are_refused
 
 
 def test_without_the_source_of_a_machine_of_theirs_public_measurements_are_refused(tmp_path: Path) -> None:
-    tree = json.loads((CATALOGUE / "projection.json").read_text(encoding="utf-8"))
+    tree = json.loads((CATALOG / "projection.json").read_text(encoding="utf-8"))
     tree["machines"][0]["sources"][0]["covers"].pop()
     (tmp_path / "projection.json").write_text(json.dumps(tree), encoding="utf-8")
 
@@ -162,7 +162,7 @@ def test_every_machine_that_is_offered_has_a_price_and_every_price_is_of_a_machi
 
 
 def test_tables_hold_nothing_whose_licence_forbids_to_pass_it_on() -> None:
-    with (CATALOGUE / "sources.csv").open(encoding="utf-8") as file:
+    with (CATALOG / "sources.csv").open(encoding="utf-8") as file:
         licences = [row["licence"] for row in csv.DictReader(file)]
 
     assert {"Apache-2.0", "MIT", "MIT; CC-BY-4.0"} == set(licences)

@@ -123,7 +123,7 @@ def differences(kernel, module):
 
 @pytest.fixture(scope="module")
 def mutants(tmp_path_factory):
-    """Build every mutant at once, unoptimised, and return the extension module of each by its name."""
+    """Build every mutant at once, unoptimized, and return the extension module of each by its name."""
     folder = tmp_path_factory.mktemp("mutants")
     for name, (old, new) in MUTATIONS.items():
         # A folder each, since a mutation may be one of a header that the kernel includes.

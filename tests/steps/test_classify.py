@@ -140,7 +140,7 @@ def test_a_small_bill_is_answered_by_doing_nothing(advisor, tmp_path):
         ),
         ("lifecycle.sources.inputs: no such figure", "  serving:", "  sources: {inputs: guess}\n  serving:"),
         (
-            "lifecycle.serving.device: 'h100' is neither `local` nor in the catalogue",
+            "lifecycle.serving.device: 'h100' is neither `local` nor in the catalog",
             "{serving_usd_per_hour: 0.02}",
             "{device: h100}",
         ),

@@ -95,9 +95,9 @@ def test_the_report_says_of_each_hardware_whether_it_was_measured_or_projected(t
     html, markdown = render(advice, "html"), render(advice, "md")
     rows = [line for line in markdown.splitlines() if line.startswith("| ") and " on " in line and "older than 90 days" in line]
 
-    assert "3 kinds of hardware compared" in html and "3 kinds of hardware compared" in markdown
+    assert "3 of 3 kinds of hardware keep the target" in html and "3 of 3 kinds of hardware keep the target" in markdown
     assert 2 == len(rows) and all("| projected |" in row for row in rows)
-    assert "the machine of the profile) | measured |" in markdown
+    assert "the profiled machine) | measured |" in markdown
     assert "older than 90 days" in html
 
 
@@ -180,7 +180,7 @@ def test_a_gpu_is_not_said_to_be_measured_by_what_runs_on_cpus(tmp_path: Path) -
         (["prices"], "g4dn.xlarge"),
     ],
 )
-def test_the_catalogue_can_be_read_at_the_terminal(
+def test_the_catalog_can_be_read_at_the_terminal(
     arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
@@ -199,7 +199,7 @@ def test_prices_are_imported_into_the_users_book(tmp_path: Path, monkeypatch: py
     taken = CliRunner().invoke(cli, ["hardware", "prices", "--import", str(tmp_path / "mine.csv")])
     shown = CliRunner().invoke(cli, ["hardware", "prices"])
 
-    assert 0 == taken.exit_code and "1 price taken over" in taken.output
+    assert 0 == taken.exit_code and "1 price imported" in taken.output
     assert any("g6.xlarge" in line and "reserved" in line and "$0.50/h" in line for line in shown.output.splitlines())
 
 

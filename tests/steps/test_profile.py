@@ -115,7 +115,7 @@ def test_what_cannot_be_judged_is_refused_before_anything_is_measured(folder, qu
         plan_of(folder, quality)
 
 
-def test_a_scheme_that_the_catalogue_does_not_have_is_refused(folder):
+def test_a_scheme_that_the_catalog_does_not_have_is_refused(folder):
     with pytest.raises(InputError, match="there is no 'int3'"):
         plan_of(folder, "metric: accuracy, max_drop: 0.01, data: data.npz", schemes=("int3",))
 

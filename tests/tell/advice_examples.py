@@ -216,7 +216,7 @@ def variants() -> tuple[VariantSummary, ...]:
             agreement=None,
             quality=quality(0.895, drop(0.0, 0.0, 0.0)),
             admitted=True,
-            admitted_because="the model as it was given",
+            admitted_because="the model as given",
         ),
         VariantSummary(
             hardware="local",
@@ -630,7 +630,7 @@ def minimal() -> Advice:
                 agreement=None,
                 quality=None,
                 admitted=True,
-                admitted_because="the model as it was given",
+                admitted_because="the model as given",
             ),
         ),
         service_curves=(

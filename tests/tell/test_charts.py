@@ -231,10 +231,10 @@ FOREIGN_PREDICTION = prediction(FOREIGN, p99_s=0.03, utilization=0.4)
     ],
     ids="recommended baseline miss unproven tie frontier place served pool speed-tie simpler curve".split(),
 )
-def test_a_variant_has_a_colour_wherever_the_advice_names_it(advice: Advice) -> None:
-    ours = charts.colours(CHANGE)
+def test_a_variant_has_a_color_wherever_the_advice_names_it(advice: Advice) -> None:
+    ours = charts.colors(CHANGE)
 
-    colours = charts.colours(advice)
+    colors = charts.colors(advice)
 
-    assert FOREIGN.variant in colours and ours == {variant: colours[variant] for variant in ours}
+    assert FOREIGN.variant in colors and ours == {variant: colors[variant] for variant in ours}
     assert FOREIGN.variant in render(advice, "html") and FOREIGN.variant in render(advice, "md")

@@ -23,7 +23,7 @@ def test_a_misspelt_field_fails(text: str, format_: str) -> None:
 def test_a_template_cannot_print_an_unknown(text: str, format_: str) -> None:
     made = pages._environment(template(format_, "advice")).from_string(text)
 
-    with pytest.raises(TypeError, match="said in words"):
+    with pytest.raises(TypeError, match="described in words"):
         made.render(unknown=None, overflown=float("inf"))
 
 

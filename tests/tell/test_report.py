@@ -341,14 +341,14 @@ def test_the_report_of_saved_advice_is_the_golden_one(format_: str) -> None:
 def test_text_stands_out_from_its_background(theme: str) -> None:
     style = report.render(EXAMPLES["change"], "html").split("</style>", 1)[0]
     light, dark = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
-    colours = dict(re.findall(r"--(\w+): (#\w+);", light if theme == "light" else dark))
-    texts = [name for name in colours if name not in {"paper", "wash", "line"}]
+    colors = dict(re.findall(r"--(\w+): (#\w+);", light if theme == "light" else dark))
+    texts = [name for name in colors if name not in {"paper", "wash", "line"}]
 
     faint = {
         (name, ground)
         for name in texts
         for ground in ("paper", "wash")
-        if _contrast(colours[name], colours[ground]) < LEAST_CONTRAST
+        if _contrast(colors[name], colors[ground]) < LEAST_CONTRAST
     }
 
     assert set() == faint
@@ -359,8 +359,8 @@ def _contrast(one: str, other: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def _luminance(colour: str) -> float:
-    digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+def _luminance(color: str) -> float:
+    digits = color[1:] if len(color) == 7 else "".join(digit * 2 for digit in color[1:])
     parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

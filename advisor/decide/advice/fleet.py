@@ -142,7 +142,7 @@ def _scaled(peak: _Pool, rates: np.ndarray, slo: Slo, wish: Fleet) -> FleetPool:
 
 
 def _fewest(simulator: Simulator, configuration: Configuration, enough: int, slo: Slo) -> int:
-    """Return how few replicas, of at most `enough`, keep the target with the rate of the simulator; `enough` if none is seen to."""
+    """Return how few replicas, of at most `enough`, keep the target with the rate of the simulator; `enough` if none does."""
     low, high = 0, enough
     while high - low > 1:
         middle = (low + high) // 2

@@ -54,7 +54,7 @@ def fewest_replicas_today(site: SiteUnderLoad, end: End, most: int) -> int:
 
 
 def costs_today(site: SiteUnderLoad, baseline: Prediction) -> tuple[float, float, float]:
-    """Return what today's configuration costs per hour: low, value and high; one figure if the user has said how many replicas run.
+    """Return what today's configuration costs per hour: low, value and high; one figure if the user gave the number of replicas.
 
     Otherwise as many are inferred as keep the target at each end of the service times, so that no saving comes out of uncertainty.
     """

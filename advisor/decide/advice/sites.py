@@ -46,7 +46,7 @@ class Sites(NamedTuple):
 
 
 def under_load(profile: Profile, request: Request, trace: Trace | None, *, is_over: Callable[[], bool] | None = None) -> Sites:
-    """Return the sites of the request's places under its workload; a search there ends as soon as `is_over` says so.
+    """Return the sites of the request's places under its workload; a search there ends as soon as `is_over()`.
 
     Raises InputError where nothing was measured at home.
     """

@@ -33,7 +33,7 @@ class Batches(Record, frozen=True, kw_only=True):
     was_idle: np.ndarray  # bool: the instance had to be woken up
     by_timer: np.ndarray  # bool: due because its oldest request had waited long enough, not because it was full
     size: np.ndarray
-    expected_s: np.ndarray  # the call as the profile says
+    expected_s: np.ndarray  # the call time by the profile
     transit_s: np.ndarray  # from the moment a request was meant to be sent to its place in the queue
     had_own_way: np.ndarray  # bool (requests,): when it was meant to be sent, no other was on its way and no batch was running
 
@@ -69,7 +69,7 @@ def calibrate(candidate: Candidate, batches: Batches, *, noise_fraction: float) 
     count = len(batches.size)
     blocks = [_fit(batches, part) for part in _stretches(count)]
     # Waking up varies by itself: were its time a factor's, the slow moments of awake instances would be counted twice. No batch is
-    # quicker than a tenth of what is said of it.
+    # quicker than a tenth of what is expected of it.
     awake_s = whole.awake_s(batches.expected_s, batches.size)
     late_s = (whole.timer_late_s or 0.0) * (batches.was_idle & batches.by_timer)
     residual = np.maximum((batches.busy_s - whole.wake_s * batches.was_idle - late_s) / awake_s, LEAST_FACTOR)

@@ -1,4 +1,4 @@
-"""Lower bounds of what a configuration needs, proved of the very runs that judge it: what they exclude, no simulation would let pass.
+"""Lower bounds of what a configuration needs, proved for the runs that decide feasibility: what they exclude fails in simulation too.
 
 A run is one stream of requests at one replica with one end of the service interval; a candidate is feasible only if it keeps the target in
 every run, so a bound that one run breaks excludes it. Written down here for the upper end. Let a batch of b requests, the largest of
@@ -45,7 +45,7 @@ OFFSETS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # of the curve, in g
 
 
 class Bound(NamedTuple):
-    """What the bounds say of one point: one row of the search kernel's `Columns`, where each field is explained."""
+    """The bounds of one point: one row of the search kernel's `Columns`, where each field is explained."""
 
     load: float
     busy: float

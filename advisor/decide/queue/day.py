@@ -1,7 +1,7 @@
 """The course of a day: each part of it sampled in proportion to its requests, one after the other, in minutes instead of hours.
 
 A queue settles in seconds while the rate changes over hours, so each part's latencies are those of its own rate, and a sample of it
-says what all of it would. It says nothing of a part that is overloaded: its queue grows as long as the part lasts in truth.
+says what all of it would. It does not hold for an overloaded part: its queue grows as long as the part lasts in truth.
 """
 
 import numpy as np

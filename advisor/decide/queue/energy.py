@@ -43,7 +43,7 @@ def joules_per_request(
 
 
 def busy_watts(place: Place, power: Power | None) -> Estimate | None:
-    """Return what a machine draws when it serves all the time: by its meter, as the user says, or by its rating; None: none is known."""
+    """Return the power of a machine at full utilization: by its meter, as given by the user, or by its rating; None: not known."""
     if power is not None:
         return power.watts
     if place.busy_watts is not None:

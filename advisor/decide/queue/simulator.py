@@ -32,7 +32,7 @@ class Run(Record, frozen=True, kw_only=True):
 
 
 class Outcome(Record, frozen=True, kw_only=True):
-    """What the simulation says of one configuration at one end of the service interval; the first axis is that of the seeds."""
+    """The simulation of one configuration at one end of the service interval; the first axis is that of the seeds."""
 
     quantiles_s: np.ndarray  # (seeds, quantiles)
     busiest_s: np.ndarray | None  # (seeds,) the target's quantile in the busiest part of the day
@@ -78,11 +78,11 @@ class Simulator:
         key = (*_setting(grid), configuration.max_batch_size, end)
         if key not in self._tables:
             call_s = service_table(grid, configuration.max_batch_size, self.demand.lengths, end=end)
-            seen = self._overhead(grid)
+            overhead = self._overhead(grid)
             ratio, beside_s = self._ratio(grid, call_s, end), 0.0
-            if seen is not None:
+            if overhead is not None:
                 sizes = np.arange(1, configuration.max_batch_size + 1)[:, None]
-                beside_s = getattr(seen.per_batch_s, end) + getattr(seen.per_request_s, end) * sizes
+                beside_s = getattr(overhead.per_batch_s, end) + getattr(overhead.per_request_s, end) * sizes
             table = call_s * ratio + beside_s
             if end != "value" and self._stretch != 1.0:
                 middle = self.table(configuration, "value")
@@ -93,11 +93,11 @@ class Simulator:
 
     def _ratio(self, grid: ServiceGrid, call_s: np.ndarray, end: str) -> np.ndarray | float:
         """Return how many times as long a call takes inside a server; of the trial, an end never nearer than SERVER_FACTOR has it."""
-        seen = self._overhead(grid)
-        if seen is None:
+        overhead = self._overhead(grid)
+        if overhead is None:
             return SERVER_FACTOR[end]
-        factors = np.interp(np.log(call_s), np.log(seen.call_lengths_s), seen.call_factors)
-        ratio = np.asarray(getattr(seen.call_ratio, end) * factors)
+        factors = np.interp(np.log(call_s), np.log(overhead.call_lengths_s), overhead.call_factors)
+        ratio = np.asarray(getattr(overhead.call_ratio, end) * factors)
         if end == "value" or _setting(grid) in self._calibrations:
             return ratio
         return np.asarray(np.minimum(ratio, SERVER_FACTOR[end]) if end == "low" else np.maximum(ratio, SERVER_FACTOR[end]))
@@ -106,16 +106,16 @@ class Simulator:
         return self._calibrations.get(_setting(grid), self._trial)
 
     def _spread(self, grid: ServiceGrid) -> tuple[float, ...]:
-        """Return single batches over their median: as a server saw them, in their order, or else as the profile did, ascending."""
-        seen = self._overhead(grid)
-        return grid.spread if seen is None else seen.spread
+        """Return single batches over their median: as observed in a server, in their order, or else as in the profile, ascending."""
+        overhead = self._overhead(grid)
+        return grid.spread if overhead is None else overhead.spread
 
     def _queued_s(self, grid: ServiceGrid, arrival_s: np.ndarray, seed: int) -> np.ndarray:
         """Return the moments (requests,) at which requests meant to be sent at `arrival_s` are in the queue: none overtakes another."""
-        seen = self._overhead(grid)
-        if seen is None:
+        overhead = self._overhead(grid)
+        if overhead is None:
             return arrival_s
-        transit_s = np.resize(np.roll(seen.transit_s, -int(_beginning(seed) * len(seen.transit_s))), len(arrival_s))
+        transit_s = np.resize(np.roll(overhead.transit_s, -int(_beginning(seed) * len(overhead.transit_s))), len(arrival_s))
         return np.asarray(np.maximum.accumulate(arrival_s + transit_s))
 
     def bounds(self, configuration: Configuration, quantile: float) -> tuple[float, float]:
@@ -135,9 +135,9 @@ class Simulator:
     def _floor_s(self, configuration: Configuration, quantile: float) -> float:
         """Return the least that the latency quantile can be, however many replicas share the load."""
         grid = self.grid(configuration)
-        seen = self._overhead(grid)
+        overhead = self._overhead(grid)
         alone_s = self.table(configuration, "high")[0]
-        transit_s = 0.0 if seen is None else min(seen.transit_s)
+        transit_s = 0.0 if overhead is None else min(overhead.transit_s)
         if configuration.max_batch_size > 1 or self.demand.trace_s is not None:
             return float(alone_s[self.demand.sure_class(quantile)]) * min(self._spread(grid)) + transit_s
         # Without batching the k-th request takes the k-th draw whoever serves it, so its time on an idle server is known.
@@ -185,7 +185,7 @@ class Simulator:
     def replay(self, configuration: Configuration, arrival_s: np.ndarray, size_class: np.ndarray, end: str, seed: int) -> Run:
         """Return the run of these very requests at one replica, its latencies those of all of them (requests,)."""
         grid = self.grid(configuration)
-        seen = self._overhead(grid)
+        overhead = self._overhead(grid)
         queued_s = self._queued_s(grid, arrival_s, seed)
         after_s, histogram, busy_s = queue_sim.simulate_queue(
             queued_s,
@@ -193,8 +193,8 @@ class Simulator:
             self.table(configuration, end),
             self._service_factor(grid, seed),
             instances=configuration.instances,
-            max_queue_delay_s=_delay_s(configuration, seen, end),
-            wake_s=0.0 if seen is None else getattr(seen.wake_s, end),
+            max_queue_delay_s=_delay_s(configuration, overhead, end),
+            wake_s=0.0 if overhead is None else getattr(overhead.wake_s, end),
         )
         # Who is on the way for long waits less for others to join: the way is part of the queue's arrivals, not of its latencies.
         latency_s = after_s + (queued_s - arrival_s)
@@ -222,7 +222,7 @@ class Simulator:
     def _keeps(self, configuration: Configuration, replicas: int, end: str, seed: int, quantile: float, target_s: float) -> bool:
         """Return whether the quantile of one run is within the target: as if all its latencies were asked for, and often sooner."""
         grid = self.grid(configuration)
-        seen = self._overhead(grid)
+        overhead = self._overhead(grid)
         arrival_s, size_class = self.demand.stream(seed, replicas)
         queued_s = self._queued_s(grid, arrival_s, seed)
         unwarmed = warm_up(len(arrival_s))
@@ -234,22 +234,22 @@ class Simulator:
             self._service_factor(grid, seed),
             queued_s - arrival_s,
             instances=configuration.instances,
-            max_queue_delay_s=_delay_s(configuration, seen, end),
+            max_queue_delay_s=_delay_s(configuration, overhead, end),
             target_s=target_s,
             warm_up=unwarmed,
             allowed=counted - 1 - rank(quantile, counted),
-            wake_s=0.0 if seen is None else getattr(seen.wake_s, end),
+            wake_s=0.0 if overhead is None else getattr(overhead.wake_s, end),
         )
         return bool(kept)
 
     def least_factor(self, configuration: Configuration) -> float:
-        """Return the least that any batch takes over what is said of it, in any run."""
+        """Return the least ratio of a batch's time to its median, in any run."""
         return float(min(self._spread(self.grid(configuration))))
 
     def least_transit_s(self, configuration: Configuration) -> float:
         """Return the least seconds that a request takes to its place in the queue."""
-        seen = self._overhead(self.grid(configuration))
-        return 0.0 if seen is None else min(seen.transit_s)
+        overhead = self._overhead(self.grid(configuration))
+        return 0.0 if overhead is None else min(overhead.transit_s)
 
     def _reaches(
         self, configuration: Configuration, replicas: int, end: str, seed: int, quantile: float, *, scale: float = 1.0
@@ -258,7 +258,7 @@ class Simulator:
         return float(quantiles(run.latency_s, (quantile,))[0])
 
     def outcome(self, configuration: Configuration, replicas: int, end: str, wanted: Sequence[float]) -> Outcome:
-        """Return the wanted quantiles and what else the runs of all seeds say."""
+        """Return the wanted quantiles and the other results of the runs of all seeds."""
         runs = [self.run(configuration, replicas, end, seed) for seed in range(SEEDS)]
         slo, busiest = self.demand.slo, self.demand.in_busiest(len(runs[0].latency_s))
         return Outcome(
@@ -314,11 +314,11 @@ def _setting(grid: ServiceGrid) -> tuple[str, int, int]:
     return (grid.variant, grid.intra_op_num_threads, grid.instances)
 
 
-def _delay_s(configuration: Configuration, seen: Calibration | None, end: str) -> float:
+def _delay_s(configuration: Configuration, overhead: Calibration | None, end: str) -> float:
     """Return how long the oldest request really waits for others: a timer ends late, and meanwhile others join."""
-    if configuration.max_queue_delay_s == 0.0 or seen is None or seen.timer_late_s is None:
+    if configuration.max_queue_delay_s == 0.0 or overhead is None or overhead.timer_late_s is None:
         return configuration.max_queue_delay_s
-    return configuration.max_queue_delay_s + float(getattr(seen.timer_late_s, end))
+    return configuration.max_queue_delay_s + float(getattr(overhead.timer_late_s, end))
 
 
 def _beginning(seed: int) -> float:

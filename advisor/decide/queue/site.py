@@ -21,7 +21,7 @@ from advisor.schema.workload import OnlineWorkload, Trace, Traffic
 class Question(Record, frozen=True, kw_only=True):
     """What is asked of every site alike.
 
-    `confidence` is what a candidate has to keep the target with; a search ends as soon as `is_over` says so.
+    A candidate has to keep the target with `confidence`; a search ends as soon as `is_over()`.
     """
 
     model: ModelFacts

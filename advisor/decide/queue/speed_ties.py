@@ -1,4 +1,4 @@
-"""Which variants run as fast as a simpler one, so far as was measured: to choose one for its speed would be to choose noise."""
+"""Which variants run as fast as a simpler one, as far as was measured: selecting one for its speed would be selecting noise."""
 
 import math
 import statistics
@@ -19,7 +19,7 @@ FEWEST_PAIRS = 3
 
 
 def speed_ties(site: Site, today: str) -> dict[str, SpeedTie]:
-    """Return, for each variant that cannot be told from a simpler one, that one: today's is the simplest, then the model as given.
+    """Return, for each variant that ties in speed with a simpler one, that one: today's is the simplest, then the model as given.
 
     Two are told apart if the ratio of their paired visits lies beyond the noise with all of its interval, over all points or at one
     batch size.

@@ -1,7 +1,7 @@
 """Site -> seconds per call at any batch size and length, with interval, and the spread of single calls around it.
 
 Medians are interpolated linearly between logarithms, first over batch sizes at each measured length, then over lengths: a power law
-between neighbours, which both a fixed cost and a cost per item look like locally. Beyond the measured range the last slope goes on.
+between neighbors, which both a fixed cost and a cost per item look like locally. Beyond the measured range the last slope goes on.
 """
 
 import math
@@ -35,7 +35,7 @@ STUDENT_T_95 = {
     30: 1.70,
 }
 NORMAL_95 = 1.645
-# One visit tells nothing of its own spread: its interval is taken this wide.
+# A single visit shows no spread: its interval is assumed this wide.
 SINGLE_VISIT_FRACTION = 0.15
 # What a slope carried beyond the measured range may be off by, per factor of two.
 PROJECTION_FRACTION = 0.15
@@ -110,7 +110,7 @@ def slowdowns(site: Site) -> dict[tuple[int, int], float]:
 def service_grids(site: Site, slowdowns: Mapping[tuple[int, int], float] | None = None) -> dict[Setting, ServiceGrid]:
     """Return the grid of each (variant, intra_op_num_threads, instances) of the site, the repeated baseline left out.
 
-    `slowdowns` tell by setting, (intra_op_num_threads, instances), how many times as long calls were seen to take in another state of
+    `slowdowns` holds by setting, (intra_op_num_threads, instances), how many times as long calls took in another state of
     the machine: intervals reach so far.
     """
     known = {variant.id for variant in site.variants}
@@ -124,12 +124,12 @@ def service_grids(site: Site, slowdowns: Mapping[tuple[int, int], float] | None 
     }
 
 
-def noise_floor(seen: Site | Service, intra_op_num_threads: int, instances: int) -> float:
+def noise_floor(measured: Site | Service, intra_op_num_threads: int, instances: int) -> float:
     """Return how much equal things differ under a setting, as a fraction; over all settings where this one was not measured twice."""
-    for entry in seen.noise_floors:
+    for entry in measured.noise_floors:
         if (entry.intra_op_num_threads, entry.instances) == (intra_op_num_threads, instances):
             return entry.fraction
-    return seen.noise_fraction or 0.0
+    return measured.noise_fraction or 0.0
 
 
 def _grid(measured: list[Measurement], noise_fraction: float, slowdown: float) -> ServiceGrid:

@@ -90,7 +90,7 @@ def projected(place: Place, model: ModelFacts, sources: Sequence[Source], public
     if not model.flop_per_item or not any(entry.flop_per_item for entry in model.operators):
         return _nothing("the operations of the model are not known", hardware, sources)
     if hardware.memory_bytes is None or hardware.memory_bandwidth_bytes_per_s is None:
-        return _nothing("the catalog has no memory size for it", hardware, sources)
+        return _nothing("the catalog has no memory size or bandwidth for it", hardware, sources)
     found: dict[Setting, ServiceGrid] = {}
     exclusions: list[Exclusion] = []
     grounds: set[GroundOfService] = set()
@@ -118,7 +118,7 @@ def projected(place: Place, model: ModelFacts, sources: Sequence[Source], public
 
 
 def _service(target: _Target) -> tuple[dict[Setting, ServiceGrid], GroundOfService, str]:
-    """Return the grids of one variant and on what they stand, or no grids and the reason."""
+    """Return the grids of one variant and their ground, or no grids and the reason."""
     fault = _fault(target)
     if fault is not None:
         return {}, "roofline", fault
@@ -132,7 +132,7 @@ def _service(target: _Target) -> tuple[dict[Setting, ServiceGrid], GroundOfServi
 
 
 def measure_there(hardware: Hardware) -> str:
-    """Return how to know instead of projecting."""
+    """Return the hint to measure instead of projecting."""
     if hardware.kind in MEASURABLE:
         return f"profile it there (advisor profile --hardware {hardware.id}) and merge the two (advisor merge)"
     return f"try it on a {hardware.name}; advisor cannot measure there"
@@ -196,12 +196,12 @@ def _by_roofline(target: _Target) -> tuple[dict[Setting, ServiceGrid], GroundOfS
         grounds.add(share.ground)
         value = roofline.launches_s(work, hardware) + least / math.exp(share.log_value)
         margin = math.exp(share.log_margin)
-        said = (
-            f"{share.rows} public measurements of models like it on {hardware.name}"
+        source = (
+            f"{share.rows} public measurements of similar models on {hardware.name}"
             if share.ground == "similar"
-            else f"its roofline and the share of it that {share.rows} public measurements reach on GPUs"
+            else f"its roofline, and the share of it that {share.rows} public measurements reach on GPUs"
         )
-        return Estimate(value=value, low=value / margin, high=value * margin, basis="projected", source=said)
+        return Estimate(value=value, low=value / margin, high=value * margin, basis="projected", source=source)
 
     grid = _grid(target, (1, target.place.devices), pattern, _batches(target, MAX_PROJECTED_BATCH), call)
     ground: GroundOfService = "similar" if grounds == {"similar"} else "roofline"
@@ -222,16 +222,16 @@ def _from_another_gpu(target: _Target) -> dict[Setting, ServiceGrid]:
         query = msgspec.structs.replace(
             _query(target, batch_size, length), items_per_s={measured_on.id: batch_size / known.value}
         )
-        said = public_models.ratio(query, measured_on.id, target.place.hardware.id, target.public)
-        if said is None:
+        found = public_models.ratio(query, measured_on.id, target.place.hardware.id, target.public)
+        if found is None:
             return None
-        times, margin = math.exp(said.log_value), math.exp(said.log_margin)
+        times, margin = math.exp(found.log_value), math.exp(found.log_margin)
         return Estimate(
             value=known.value / times,
             low=known.low / times / margin,
             high=known.high / times * margin,
             basis="projected",
-            source=f"measured on {measured_on.id}, times the ratio of {said.rows} public measurements on both",
+            source=f"measured on {measured_on.id}, times the ratio of {found.rows} public measurements on both",
         )
 
     sizes = sorted({each for sizes in grid.batch_sizes for each in sizes})
@@ -288,9 +288,9 @@ def _from_another_cpu(target: _Target) -> dict[Setting, ServiceGrid]:
 
 
 def _by_ratio(target: _Target, grid: ServiceGrid, margin: float) -> Callable[[int, int | None], Estimate | None]:
-    """Return what says how long a call takes on the target, by the ratio of the two rooflines; `margin` is a factor either way."""
+    """Return the function that gives the call time on the target, by the ratio of the two rooflines; `margin` is a factor either way."""
     site, there, precision = target.source.site, target.place.hardware, target.precision
-    # Of a precision that no CPU was seen in, nobody knows how much of its higher rate is reached: perhaps no more than of fp32.
+    # For a precision that was measured on no CPU, how much of its higher rate is reached is unknown: perhaps no more than of fp32.
     ways: list[Precision] = [precision] if f"cpu/{precision}" in target.public.efficiency else [precision, "fp32"]
 
     def call(batch_size: int, length: int | None) -> Estimate | None:
@@ -327,17 +327,17 @@ def _grid(
     batches: tuple[int, ...],
     call: Callable[[int, int | None], Estimate | None],
 ) -> ServiceGrid | None:
-    """Return the grid of what `call` says at each length of the pattern and each batch; single calls spread as they do there.
+    """Return the grid of `call` at each length of the pattern and each batch size; single calls spread as they do there.
 
     `setting` is (intra_op_num_threads, instances).
     """
     sizes, medians = [], []
     for length in pattern.lengths:
-        said = {batch: made for batch in batches if (made := call(batch, length)) is not None}
-        if not said:
+        calls = {batch: made for batch in batches if (made := call(batch, length)) is not None}
+        if not calls:
             return None
-        sizes.append(tuple(said))
-        medians.append(tuple(said.values()))
+        sizes.append(tuple(calls))
+        medians.append(tuple(calls.values()))
     return ServiceGrid(
         variant=target.variant.id,
         intra_op_num_threads=setting[0],

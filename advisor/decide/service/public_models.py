@@ -1,6 +1,6 @@
 """Service on a device that was not measured, from public measurements: never a figure without an interval from held-back errors.
 
-Three grounds, told apart in every answer. `anchored`: the model was measured on one device, and public models like it were measured on
+Three grounds, named in every result. `anchored`: the model was measured on one device, and public models like it were measured on
 that device and on the target: their ratio is taken. `similar`: public models like it were measured on the target: their share of the
 roofline is taken. `roofline`: the share that devices of the class reach at the median. An interval is split conformal: the quantile of
 |log error| over a scale, on models that took no part in the fit.
@@ -32,7 +32,7 @@ DEGREES = {
 FARTHEST = 4.0  # no single difference counts for more
 # Public models have to be worth half a model that is alike in everything; fewer are no ground to stand on.
 ENOUGH_WEIGHT = 0.5
-LEAST_SCALE = 0.05  # neighbours that agree perfectly are not known better than measurements repeat
+LEAST_SCALE = 0.05  # neighbors that agree perfectly are not known better than measurements repeat
 
 
 class Projection(Record, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ def ratio(query: PublicSeries, source: str, target: str, public: PublicMeasureme
     known = [entry for entry in public.series if source in entry.items_per_s and target in entry.items_per_s]
     known = [entry for entry in known if entry.model != query.model]
     values = [math.log(entry.items_per_s[target] / entry.items_per_s[source]) for entry in known]
-    return _from_neighbours(query, known, values, source, public, _class_of(target), "anchored")
+    return _from_neighbors(query, known, values, source, public, _class_of(target), "anchored")
 
 
 def share_of_roofline(query: PublicSeries, target: Hardware, public: PublicMeasurements) -> Projection | None:
@@ -69,7 +69,7 @@ def share_of_roofline(query: PublicSeries, target: Hardware, public: PublicMeasu
         if least is not None:
             known.append(entry)
             values.append(math.log(least * entry.items_per_s[target.id]))
-    near = _from_neighbours(query, known, values, target.id, public, kind, "similar")
+    near = _from_neighbors(query, known, values, target.id, public, kind, "similar")
     if near is not None:
         return near
     error, reached = error_of(public, kind, "roofline"), public.efficiency.get(f"{kind}/{query.precision}")
@@ -83,7 +83,7 @@ def error_of(public: PublicMeasurements, kind: DeviceClass, ground: Ground) -> P
     return next((entry for entry in public.errors if (entry.device_class, entry.ground) == (kind, ground)), None)
 
 
-def _from_neighbours(
+def _from_neighbors(
     query: PublicSeries,
     known: list[PublicSeries],
     values: list[float],
@@ -103,7 +103,7 @@ def _from_neighbours(
 def weighted(
     query: PublicSeries, known: list[PublicSeries], values: list[float], measured_on: str
 ) -> tuple[float, float, int] | None:
-    """Return mean, scale of its error and number of the values of neighbours, by how like the query they are; None of too few."""
+    """Return mean, scale of its error and number of the values of neighbors, by how like the query they are; None of too few."""
     if not known:
         return None
     weights = np.exp(-_distances(query, known, measured_on))
@@ -136,7 +136,7 @@ def _distances(query: PublicSeries, known: list[PublicSeries], measured_on: str)
 
 
 def _degrees(entry: PublicSeries, measured_on: str) -> tuple[float, ...]:
-    """Return logarithms in the order of DEGREES, NaN for what is not told."""
+    """Return logarithms in the order of DEGREES, NaN for what is not known."""
     speed = entry.items_per_s.get(measured_on)
     return _logs(
         entry.batch_size,

@@ -8,7 +8,7 @@ from advisor.schema.model import ModelFacts
 from advisor.schema.record import Record
 
 ITEM_BYTES = {"fp32": 4.0, "tf32": 4.0, "fp16": 2.0, "bf16": 2.0, "fp8": 1.0, "int8": 1.0, "int4": 0.5, "fp4": 0.5}
-# What one kernel costs before it does anything: assumed. Launches of CUDA kernels are told to take 2 to 10 us, calls on a CPU one or two.
+# Cost of launching one kernel: assumed. Launches of CUDA kernels are reported to take 2 to 10 us, calls on a CPU one or two.
 LAUNCH_S: dict[DeviceClass, float] = {"gpu": 5e-6, "cpu": 1e-6}
 # A rate that does the work of the first: fp32 runs as tf32 where there is tf32, and half precision in either of its forms.
 RUNS_AS = {"fp32": ("tf32", "fp32"), "tf32": ("tf32", "fp32"), "fp16": ("fp16", "bf16"), "bf16": ("bf16", "fp16")}

@@ -78,7 +78,7 @@ def _open(path: Path) -> ort_session.Session:
     try:
         return ort_session.open_session(path)
     except ModelError:
-        onnx_file.load(path)  # says it better where this is no ONNX file, or a part of it is missing
+        onnx_file.load(path)  # reports it better if this is no ONNX file, or a part of it is missing
         raise
 
 

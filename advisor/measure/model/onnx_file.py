@@ -20,7 +20,7 @@ def load(path: Path) -> "ModelProto":
     import onnx
     from google.protobuf.message import DecodeError
 
-    way_out = "give an .onnx file that onnx.load can read; export or download it again if it was cut short"
+    way_out = "give an .onnx file that onnx.load can read; export or download it again if it is truncated"
     if not path.is_file():
         raise InputError(f"{path}: no such file", hint="give the path of an .onnx file or of a Hugging Face checkpoint directory")
     try:

@@ -1,4 +1,4 @@
-"""Floating-point operations of one executed node, from the shapes it was seen to have.
+"""Floating-point operations of one executed node, from the observed shapes.
 
 A multiply-add counts as 2 flop. A node that computes element by element counts 1 flop per element, whatever the function; a node
 that only moves, reshapes or compares data counts 0. Operators without a formula here return None: their cost is unknown. One of a

@@ -17,7 +17,7 @@ Score = Callable[[np.ndarray], float]  # indices of items (with repetitions) -> 
 
 
 class Case(Record, frozen=True, kw_only=True):
-    """What a metric is taken of: the user's items, and what the model as given says of them."""
+    """The input of a metric: the user's items, and the outputs of the model as given for them."""
 
     outputs: tuple[ModelOutput, ...]
     baseline: Outputs
@@ -27,7 +27,7 @@ class Case(Record, frozen=True, kw_only=True):
     inputs: tuple[ModelInput, ...]
 
 
-# Where most items score exactly alike before and after, resampling shows no spread of losses too rare to have been seen.
+# Where most items score exactly alike before and after, resampling shows no spread of losses too rare to have been observed.
 COUNTED = {"accuracy", "top1_agreement", "exact_match", "f1", "character_error_rate"}
 NEEDS_LABELS = {
     "accuracy",

@@ -85,7 +85,7 @@ def involuntary_switches() -> int | None:
 def steal_s() -> float | None:
     """Return the seconds in which the host ran something else although a core of this machine had work, summed over cores.
 
-    Read in ticks of 10 ms as a rule. None where the kernel hides it; a machine that is not virtual tells 0.
+    Read in ticks of 10 ms as a rule. None where the kernel hides it; 0 on a machine that is not virtual.
     """
     try:
         fields = Path("/proc/stat").read_text().partition("\n")[0].split()
@@ -99,7 +99,7 @@ def peak_memory_bytes() -> int:
     import resource
 
     try:
-        # What getrusage tells of a child is never less than what its parent had when it was started.
+        # getrusage never reports less for a child than what its parent had when the child was started.
         return int(_status(Path("/proc/self/status"))["VmHWM"].split()[0]) * 1024
     except (OSError, ValueError, KeyError):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -18,7 +18,7 @@ Session = Any
 Feeds = Mapping[str, np.ndarray]
 Optimization = Literal["all", "extended", "basic", "disabled"]
 
-# The name under which the catalogue knows OpenVINO's own runtime, beside the execution providers of ONNX Runtime: its plug-in for ONNX
+# The name under which the catalog knows OpenVINO's own runtime, beside the execution providers of ONNX Runtime: its plug-in for ONNX
 # Runtime offers the processors of one maker alone (onnxruntime-ep-openvino 1.8.1, 2026-11).
 OPENVINO = "openvino"
 
@@ -141,7 +141,7 @@ def growing_axis(single: tuple[int, ...], double: tuple[int, ...]) -> int | None
 
 
 def executed_nodes(path: Path, feeds: Feeds) -> list[dict[str, Any]]:
-    """Return the nodes that a call of the unoptimised graph really executed.
+    """Return the nodes that a call of the unoptimized graph really executed.
 
     Each has `name`, `operator`, `inputs` and `outputs` (tuples of shapes) and `output_bytes`; nodes inside If and Loop count as often as
     they ran.

@@ -12,7 +12,7 @@ from advisor.schema.profile import Power
 from advisor.schema.record import Estimate
 
 RAPL = Path("/sys/class/powercap")
-LEAST_S = 0.05  # counters are renewed every millisecond or so; a shorter span says little
+LEAST_S = 0.05  # counters are renewed every millisecond or so; a shorter span is inaccurate
 LEAST_SPANS = 5
 NVML = "libnvidia-ml.so.1"
 
@@ -26,7 +26,7 @@ class Reading(NamedTuple):
 
 
 class Meter:
-    """Reads a meter whenever it is told to, and says in the end what was drawn between."""
+    """Reads a meter on request, and returns the mean power between the first and the last reading."""
 
     def __init__(self, folder: Path = RAPL, clock: Callable[[], float] = time.perf_counter, nvml: str = NVML) -> None:
         self._clock = clock

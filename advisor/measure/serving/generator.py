@@ -13,7 +13,7 @@ from advisor.measure.runtime import machine
 
 
 def main() -> None:
-    """Send as `argv` says: file of due times (requests,) in seconds after the start, file for the times sent, start on time.monotonic."""
+    """Send as `argv` asks: file of due times (requests,) in seconds after the start, file for the times sent, start on time.monotonic."""
     machine.wake_punctually()
     due_s = np.load(sys.argv[1])
     start_s = float(sys.argv[3])

@@ -179,7 +179,7 @@ class Server:
 
 
 def main() -> None:
-    """Serve as argv says: JSON file of Serve, .npy file of lengths or "-", .npz file to write; say "ready" when warm."""
+    """Serve as `argv` asks: JSON file of Serve, .npy file of lengths or "-", .npz file to write; print "ready" after the warm-up."""
     description, lengths, target = sys.argv[1:4]
     machine.wake_punctually()
     serve = msgspec.json.decode(Path(description).read_bytes(), type=Serve)

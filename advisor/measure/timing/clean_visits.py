@@ -20,7 +20,7 @@ class Counted(NamedTuple):
 
     @property
     def standard_error(self) -> float:
-        """Of the mean of the medians, as a fraction of it; a single visit tells of none."""
+        """Of the mean of the medians, as a fraction of it; a single visit has none."""
         if len(self.medians_s) < 2:
             return 0.0
         return statistics.stdev(self.medians_s) / math.sqrt(len(self.medians_s)) / statistics.mean(self.medians_s)

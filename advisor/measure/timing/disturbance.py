@@ -47,7 +47,7 @@ def _moved(every: list[Visit]) -> str | None:
     return (
         f"the machine changed under the measurement: a cache line took {_range_ns(usual)} from core to core in "
         f"{counted(len(usual), 'visit')} on several threads and {_range_ns(other)} in {len(other):,}; figures on 2 or more threads are "
-        f"not comparable, and the {len(other):,} are left out where enough others were made"
+        f"not comparable, and the {len(other):,} are left out if enough others remain"
     )
 
 

@@ -12,13 +12,13 @@ Entry = TypeVar("Entry")
 
 
 class Journal(Generic[Entry]):
-    """Entries of one kind on disk, one JSON line each, under a first line that says what question they answer.
+    """Entries of one kind on disk, one JSON line each, under a first line that identifies the question.
 
     An entry that a kill cut short is dropped, a line that is damaged is passed over, and neither costs any other entry.
     """
 
     def __init__(self, path: Path, question: str, decoder: msgspec.json.Decoder[Entry]) -> None:
-        """Take in what an interrupted run with the same question left at `path`; the answers to another are deleted."""
+        """Take in what an interrupted run with the same question left at `path`; entries of another question are deleted."""
         self.path = path
         head = msgspec.json.encode({"type": "Key", "digest": question})
         try:

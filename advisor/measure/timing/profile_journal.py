@@ -1,4 +1,4 @@
-"""The journal of a profile in the making: every variant made and every visit, and what can be told from them."""
+"""The journal of a profile in progress: every variant made and every visit, and what follows from them."""
 
 from pathlib import Path
 
@@ -97,7 +97,7 @@ class ProfileJournal:
         return list({entry.variant.id: entry.variant for entry in self.entries if isinstance(entry, MadeVariant)}.values())
 
     def peak_memory_bytes(self, variant: str) -> int | None:
-        """Return the largest size that the process of the variant was seen to have after a visit, None before the first."""
+        """Return the largest memory that the variant's process had after any visit, None before the first."""
         visits = (entry for entry in self.entries if isinstance(entry, Visited) and entry.point.variant == variant)
         return max((entry.peak_memory_bytes for entry in visits if entry.peak_memory_bytes is not None), default=None)
 

@@ -145,7 +145,7 @@ def _noise_floors(differences: dict[tuple[int, int], list[float]]) -> tuple[Nois
 
 
 def _unmeasured(plan: Plan, journal: ProfileJournal, visits: dict[Point, Counted], failing: set[str]) -> list[Exclusion]:
-    """Return, per ladder that was left early, the batch sizes not measured and why; a point that failed has said so itself."""
+    """Return, per ladder that was left early, the batch sizes not measured and why; a point that failed is reported elsewhere."""
     limit = longest_call_s(plan)
     largest = batch_sizes(plan.facts, plan.settings.max_batch_size)[-1]
     failed = {ladder_of(point) for point in journal.points_left_out}
@@ -161,7 +161,7 @@ def _unmeasured(plan: Plan, journal: ProfileJournal, visits: dict[Point, Counted
             took = visits[point].median_s
             too_long = f"a call of batch size {point.batch_size} already takes {seconds(took)}, more than {seconds(limit)}"
             reason = too_long if took > limit else f"the budget of {seconds(plan.settings.budget_s)} was spent"
-            reason = "its quality does not hold, so more would be of no use" if point.variant in failing else reason
+            reason = "its quality does not hold, so more measurements are of no use" if point.variant in failing else reason
             found.append(Exclusion(what=f"{point.variant} above batch {point.batch_size}{_setting(point)}", reason=reason))
     return found
 
@@ -173,7 +173,7 @@ def _setting(point: Point) -> str:
 
 
 def _measured_variants(journal: ProfileJournal) -> tuple[Variant, ...]:
-    """Return the variants that were timed, each with the memory that it was seen to take by then."""
+    """Return the variants that were timed, each with its peak memory so far."""
     names = {point.variant for point in journal.visits}
     return tuple(
         msgspec.structs.replace(variant, peak_memory_bytes=journal.peak_memory_bytes(variant.id))
@@ -185,7 +185,7 @@ def _measured_variants(journal: ProfileJournal) -> tuple[Variant, ...]:
 def _visits_told(plan: Plan, journal: ProfileJournal) -> dict[Point, list[Visit]]:
     """Return the visits of all points but those added in between that the budget left with few of them.
 
-    Such a point is known less well than what its neighbours say of it.
+    Such a point is known less well than what its neighbors say of it.
     """
     first = batch_sizes(plan.facts, plan.settings.max_batch_size)
     return {point: made for point, made in journal.visits.items() if point.batch_size in first or len(made) >= MIN_ROUNDS}

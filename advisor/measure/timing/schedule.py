@@ -54,7 +54,7 @@ def budget_s(plan: Plan, journal: ProfileJournal) -> float:
 def ladders(plan: Plan, names: list[str], brief: frozenset[str] | set[str] = frozenset()) -> list[list[Point]]:
     """Return ladders of points that differ in batch size alone, ascending, shortest sequences first.
 
-    Those of the variants in `brief`, which cannot be advised, have one rung: how fast they are is told, no more is needed of them.
+    Those of the variants in `brief`, which cannot be recommended, have one rung: only their speed is reported.
     """
     sizes = batch_sizes(plan.facts, plan.settings.max_batch_size)
     lengths: tuple[int | None, ...] = tuple(sorted(plan.settings.sequence_lengths)) or (plan.facts.at_sequence_length,)
@@ -113,9 +113,9 @@ def later_round(plan: Plan, journal: ProfileJournal, shuffle: random.Random, *, 
 
 
 def refinements(visits_of: Mapping[Point, Counted], timing: TimingSettings, *, limit_s: float) -> list[Point]:
-    """Return new points between measured neighbours where ways to interpolate differ by more than is allowed, widest first.
+    """Return new points between measured neighbors where ways to interpolate differ by more than is allowed, widest first.
 
-    They must differ by more than the neighbours' own visits do: on a busy machine a point measured later than its neighbours was seen
+    They must differ by more than the neighbors' own visits do: on a busy machine a point measured later than its neighbors was seen
     to differ from them by what the machine did meanwhile, and told nothing of its batch size.
     """
     found: dict[Point, list[tuple[int, Counted]]] = {}
@@ -158,8 +158,8 @@ def midpoint(below: int, above: int) -> int | None:
 def predictions_s(sizes: Sequence[int], medians_s: Sequence[float], gap: int, batch_size: int) -> tuple[float, ...]:
     """Return what a call of `batch_size` would take, between the measured sizes[gap] and sizes[gap + 1], after several laws.
 
-    A power law through both neighbours, a fixed cost and a cost per item through both, and where there are three points or more a
-    cubic in logarithms (Hermite's) whose slopes at the neighbours are the means of those on either side of each.
+    A power law through both neighbors, a fixed cost and a cost per item through both, and where there are three points or more a
+    cubic in logarithms (Hermite's) whose slopes at the neighbors are the means of those on either side of each.
     """
     x, y = [math.log(size) for size in sizes], [math.log(median) for median in medians_s]
     width, share = x[gap + 1] - x[gap], (math.log(batch_size) - x[gap]) / (x[gap + 1] - x[gap])

@@ -9,6 +9,6 @@ class TimingSettings(msgspec.Struct, frozen=True, kw_only=True):
     visit_s: float = 0.05
     tree_visit_s: float = 0.01  # at more batch sizes; hundreds of calls all the same
     max_rounds: int = 12
-    # Where ways to interpolate agree this well, a measurement in between would tell little beyond its own noise.
+    # Where ways to interpolate agree this well, a measurement in between would add little beyond its own noise.
     unsure_fraction: float = 0.03
-    errors_to_exceed: float = 2.0  # standard errors of the neighbours
+    errors_to_exceed: float = 2.0  # standard errors of the neighbors

@@ -78,7 +78,7 @@ def given_variant(plan: Plan, path: Path, name: str, baseline: Graph) -> Variant
     return Variant(
         id=name,
         scheme="given",
-        title=f"{path.name}, as it was given",
+        title=f"{path.name}, as given",
         path=os.path.relpath(path, plan.folder.parent),
         sha256=graph.sha256,
         bytes=graph.file_bytes,
@@ -104,7 +104,7 @@ def baseline_variant(plan: Plan) -> Variant:
     return Variant(
         id=baseline_id(plan.facts),
         scheme="none",
-        title="the model as it was given",
+        title="the model as given",
         path=os.path.relpath(plan.baseline, plan.folder.parent),
         sha256=plan.facts.sha256,
         bytes=plan.facts.file_bytes,
@@ -127,7 +127,7 @@ def made(plan: Plan, scheme: Scheme, baseline: Graph, nodes: Nodes = EVERY, name
     if scheme.method == "provider":
         return _elsewhere(plan, scheme)
     if plan.facts.already_quantized and scheme.method in quantize.QUANTIZING:
-        return Exclusion(what=name, reason="the model is quantized already")
+        return Exclusion(what=name, reason="the model is already quantized")
     try:
         quantize.make_variant(plan.baseline, scheme, path, ingredients(plan), nodes)
         graph = onnx_graph.read_graph(path)
@@ -153,7 +153,7 @@ def made(plan: Plan, scheme: Scheme, baseline: Graph, nodes: Nodes = EVERY, name
 
 
 def without_folders(fault: str, *files: Path) -> str:
-    """Return what was said of the files, each by its bare name: the reader knows which is meant, and some folders are gone by then."""
+    """Return the message with each file by its bare name: the reader knows which is meant, and some folders are gone by then."""
     for file in files:
         fault = fault.replace(str(file), file.name).removeprefix(f"{file.name}: ")
         # Variants are made in folders of passing names beside their own, and come there when they are whole.

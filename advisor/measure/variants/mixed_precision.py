@@ -23,8 +23,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 def by_error(nodes: Sequence[str], error_of: Callable[[frozenset[str]], float], *, seconds: float) -> list[str]:
     """Return the nodes, the one whose quantization alone does most harm first.
 
-    `error_of` says how far the outputs are off with only these nodes quantized. Where one at a time would take longer than `seconds`,
-    neighbours are judged together.
+    `error_of` returns how far the outputs are off with only these nodes quantized. Where one at a time would take longer than `seconds`,
+    neighbors are tried together.
     """
     started = time.perf_counter()
     errors: dict[str, float] = {}
@@ -45,7 +45,7 @@ def by_error(nodes: Sequence[str], error_of: Callable[[frozenset[str]], float], 
 def with_those_between(kept: Sequence[str], readers: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
     """Return the nodes with all that read nothing but kept nodes and are read by nothing else.
 
-    `readers` says by node which others read what it gives. Such a node would cost more than it saves: its inputs have to be
+    `readers` maps a node to those that read its outputs. Such a node would cost more than it saves: its inputs have to be
     quantized for it alone, and its outputs turned back.
     """
     found = list(kept)
@@ -75,7 +75,7 @@ def fewest(
 ) -> Found:
     """Return the fewest of the first nodes that are enough, by halving the ratio of what is and what is not, a few looks in all.
 
-    `holds` gets the nodes to keep, with those between them as `readers` says, and the number of the look. Time ends the search at
+    `holds` gets the nodes to keep, with those between them by `readers`, and the number of the look. Time ends the search at
     `until_s` on time.perf_counter, and the best so far stands.
     """
     most = max(1, int(len(ordered) * LARGEST_KEPT))

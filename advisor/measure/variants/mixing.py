@@ -46,7 +46,7 @@ def mixed(
 
     Raise ModelError or WorkerError if the search cannot begin.
     """
-    say(f"looking for the operators that cost {full.id} its quality")
+    say(f"searching for the operators that cost {full.id} its quality")
     started, allowed_s = time.perf_counter(), MIXED_SHARE * plan.settings.budget_s
     with Errors(plan, scheme) as errors:
         if not errors.nodes:

@@ -31,7 +31,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def select(schemes: tuple[Scheme, ...], case: Case, wanted: frozenset[str]) -> tuple[list[Scheme], list[Exclusion]]:
-    """Return the schemes that are worth trying here, in the order of the catalogue, and why the others are not.
+    """Return the schemes that are worth trying here, in the order of the catalog, and why the others are not.
 
     Those in `wanted` were asked for by name and are always tried.
     """
@@ -56,7 +56,7 @@ def reason_against(scheme: Scheme, case: Case) -> str | None:
     """Return why the scheme cannot be faster here, or not better than another; None if it may be."""
     changes_numbers = scheme.method in QUANTIZING or scheme.method == "half-precision"
     if case.facts.already_quantized and changes_numbers:
-        return "the model is quantized already"
+        return "the model is already quantized"
     return (
         _against_place(scheme, case)
         or _against_operators(scheme, case)
@@ -69,11 +69,11 @@ def _against_place(scheme: Scheme, case: Case) -> str | None:
     if scheme.provider not in case.providers:
         return "OpenVINO is not installed: pip install 'serving-advisor[openvino]'"
     if scheme.method == "dynamic-quantization" and scheme.provider != CPU:
-        return "ranges found at run time take DynamicQuantizeLinear, which ONNX Runtime has for CPUs alone"
+        return "ranges found at run time need DynamicQuantizeLinear, which ONNX Runtime has only for CPUs"
     if scheme.needs == "bf16" and not flags & BF16:
-        return "this processor has no bf16 instructions, and falls back to 32-bit floats"
+        return "this processor has no bf16 instructions and falls back to 32-bit floats"
     if scheme.needs == "bf16-arm" and not BF16_ARM <= flags:
-        return "ONNX Runtime's CPU kernels multiply in bf16 on ARM alone"
+        return "ONNX Runtime's CPU kernels multiply in bf16 only on ARM"
     if scheme.needs == "fp16" and not flags & FP16:
         return "ONNX Runtime's CPU kernels have no 16-bit arithmetic on this processor: values are converted back and forth"
     return None
@@ -85,7 +85,7 @@ def _against_operators(scheme: Scheme, case: Case) -> str | None:
             return "ORTOptimizer needs the checkpoint; ONNX Runtime's own fusions are in ort-optimized"
         return None if case.facts.family in ("encoder", "decoder", "encoder-decoder") else "the model is no transformer"
     if scheme.provider != CPU and case.facts.family == "tree":
-        return "tree ensembles run on ONNX Runtime's CPU provider alone"
+        return "tree ensembles run only on ONNX Runtime's CPU provider"
     if scheme.method not in QUANTIZING:
         return None
     weights = sum(entry.weight_bytes for entry in case.facts.operators if entry.type in scheme.operators)
@@ -101,24 +101,24 @@ def _against_integers(scheme: Scheme, case: Case) -> str | None:
     facts, machine = case.facts, case.machine
     conv, recurrent = _share(facts, set(CONVOLUTIONS)) or 0.0, _share(facts, RECURRENT) or 0.0
     if not {"avx2", "asimd"} & set(machine.instruction_sets):
-        return "this processor has no vector instructions on bytes that ONNX Runtime has kernels for"
+        return "this processor lacks the 8-bit vector instructions that ONNX Runtime's kernels need"
     if scheme.method == "dynamic-quantization" and "Conv" in scheme.operators and conv > LEAST_SHARE:
         return (
             f"{percent(conv)} of the arithmetic is in convolutions, whose dynamic int8 form is several times slower than floats"
         )
     if scheme.id == "int8-dynamic-tensor":
-        return "as fast as int8-dynamic, whose scales for each channel lose less"
+        return "as fast as int8-dynamic, whose scales per channel lose less"
     if scheme.method == "static-quantization":
         if scheme.activation_type == "int8" and "asimd" not in machine.instruction_sets:
             return (
                 "signed activations have fast kernels on ARM and GPUs; on x86 the unsigned ones of int8-static-minmax are faster"
             )
         if conv + recurrent < LEAST_SHARE:
-            return "in matrix products ranges found at run time (int8-dynamic) are as fast and lose less"
+            return "for matrix products, ranges found at run time (int8-dynamic) are as fast and lose less"
     if scheme.method == "weight-only" and scheme.weight_bits < 8 and facts.weight_bytes < CACHED_WEIGHT_BYTES:
         return "the weights stay in the caches, so reading fewer of their bits saves nothing"
     if scheme.method == "weight-only" and not has_vnni(machine):
-        return "without VNNI unpacking the weights takes longer than multiplying by them"
+        return "without VNNI, unpacking the weights takes longer than multiplying by them"
     return None
 
 

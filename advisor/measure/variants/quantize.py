@@ -59,7 +59,7 @@ EVERY = Nodes()
 
 def make_variant(baseline: Path, scheme: Scheme, target: Path, given: Ingredients, nodes: Nodes = EVERY) -> None:
     """Write the baseline under `scheme` to `target`; raise ModelError if the tools cannot do it."""
-    # ONNX Runtime leaves weights where they are unless told otherwise, and beside the variant there is no such file.
+    # ONNX Runtime leaves weights where they are unless asked otherwise, and beside the variant there is no such file.
     apart = is_apart(baseline, given)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".variant-", dir=target.parent) as folder:
@@ -248,7 +248,7 @@ def _static(prepared: Path, scheme: Scheme, target: Path, given: Ingredients, no
 def _find_entropy_ranges(source: Path, types: list[str], reader: Any, ranges: Path, apart: bool) -> None:
     """Write the ranges of least lost entropy to `ranges`.
 
-    With the number of bins that quantize_static asks for there is one range to choose from, the whole of what was seen.
+    With the number of bins that quantize_static asks for there is one range to choose from, the whole of what was observed.
     """
     from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator, save_tensors_data
 

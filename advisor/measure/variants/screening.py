@@ -78,7 +78,7 @@ class Lineup:
         try:
             self.processes.open(name, None)
         except WorkerError as error:
-            fault = f"{self.plan.baseline}: cannot be loaded by a process of its own: {error.fault}"
+            fault = f"{self.plan.baseline}: cannot be loaded in its own process: {error.fault}"
             raise ModelError(fault, hint=error.hint) from error
         self._keep(msgspec.structs.replace(variant, load_s=self.workers[name][1].load_s))
 
@@ -197,7 +197,7 @@ class Lineup:
             why = (
                 "held its quality"
                 if other.quality is not None
-                else "differs from it only in quality, not known without quality.data"
+                else "differs from it only in quality, which is not known without quality.data"
             )
             self._leave_out(Exclusion(what=scheme.id, reason=f"no faster than {scheme.instead_of}, which {why}"))
 

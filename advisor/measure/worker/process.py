@@ -141,7 +141,7 @@ class Worker:
 
         def calls_of_another(index: int) -> None:
             calls(index)
-            together.wait()  # threads that have ended no longer show in what the kernel tells of a process
+            together.wait()  # threads that have ended no longer show in the kernel's figures of a process
 
         hops_s = [cores.hop_s(places[0])] if count > 1 else []
         before = _disturbances()
@@ -172,7 +172,7 @@ class Worker:
         rows = input_rows.read_npz(Path(request.rows), "data") if request.rows else None
         usable = machine.usable_cores()
         session = self._session(threads=len(usable), instance=0, place=usable)
-        # Where an output has its items is seen from its shapes; recurrent networks often have them along the second axis.
+        # The shapes show along which axis an output has its items; in recurrent networks it is often the second.
         one, two = (ort_session.run(session, self._items(request, rows, 0, size)) for size in (1, min(2, request.batch_size)))
         axis_of = {name: ort_session.growing_axis(one[name].shape, two[name].shape) for name in one}
         parts: dict[str, list[np.ndarray]] = {name: [] for name in one}
@@ -184,7 +184,7 @@ class Worker:
             whole = {name: np.concatenate(listed) for name, listed in parts.items()}
         except ValueError as error:
             raise ModelError("an output differs in shape from item to item", hint="compare it by a metric of your own") from error
-        # An object array (labels that are texts) would need pickling; its text says the same.
+        # An object array (labels that are texts) would need pickling; its text holds the same.
         texts = {name: values.astype(str) if values.dtype == object else values for name, values in whole.items()}
         np.savez(request.target, allow_pickle=False, **texts)
 

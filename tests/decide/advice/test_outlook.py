@@ -101,7 +101,7 @@ def test_the_advice_says_when_it_ends():
     assert any("onnxruntime" in entry.because for entry in expires.values())
 
 
-def test_what_the_catalogue_does_not_know_is_not_guessed():
+def test_what_the_catalog_does_not_know_is_not_guessed():
     from advisor.decide.advice.sites import NOTHING_KNOWN
 
     advice = advice_at(0.01, market=NOTHING_KNOWN)

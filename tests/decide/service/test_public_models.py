@@ -70,7 +70,7 @@ def test_too_few_models_like_it_are_no_anchors() -> None:
     assert public_models.ratio(series("mine", t4=100.0), "t4", "l4", public(unlike)) is None
 
 
-def test_neighbours_that_disagree_make_the_interval_wide() -> None:
+def test_neighbors_that_disagree_make_the_interval_wide() -> None:
     agreeing = [series(name, t4=100.0, l4=200.0) for name in "abcd"]
     differing = [series(name, t4=100.0, l4=speed) for name, speed in zip("abcd", (100.0, 150.0, 300.0, 500.0), strict=True)]
     margins = [public_models.ratio(series("mine", t4=100.0), "t4", "l4", public(*known)) for known in (agreeing, differing)]

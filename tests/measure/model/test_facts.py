@@ -191,7 +191,7 @@ def test_a_recurrent_network_with_time_first_is_not_taken_for_one_with_items_fir
     assert facts.batching.possible
 
 
-def test_a_small_influence_of_the_neighbours_is_an_influence(inspect):
+def test_a_small_influence_of_the_neighbors_is_an_influence(inspect):
     model = models.build(
         f"""(float[n, {WIDTH}] x) => (float[n, {WIDTH}] y) {{
             mean = ReduceMean(x, axis)

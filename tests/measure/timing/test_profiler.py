@@ -325,7 +325,7 @@ def test_what_changes_nothing_and_what_is_quantized_already_is_left_out_with_the
     profile = measured(plan)
 
     assert "as-given" == baseline_id(plan.facts)
-    assert "the model is quantized already" == reason_of(profile, "int8-dynamic")
+    assert "the model is already quantized" == reason_of(profile, "int8-dynamic")
     assert {"as-given", "ort-optimized"} == {variant.id for variant in profile.sites[0].variants}
 
 

@@ -87,7 +87,7 @@ def ladders(draw):
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**6))
-def test_a_midpoint_lies_strictly_between_its_neighbours(below, step):
+def test_a_midpoint_lies_strictly_between_its_neighbors(below, step):
     middle = schedule.midpoint(below, below + step)
 
     assert (middle is None) == (step == 1)

@@ -23,7 +23,7 @@ def test_the_nodes_that_do_harm_come_first(guilty):
     assert sorted(NODES) == sorted(ordered)
 
 
-def test_where_time_is_short_neighbours_are_judged_together():
+def test_where_time_is_short_neighbors_are_tried_together():
     calls = []
 
     def slow(only):

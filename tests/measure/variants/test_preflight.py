@@ -96,7 +96,7 @@ def test_trees_are_not_quantized_at_all():
 def test_what_is_quantized_already_is_not_quantized_again():
     _, excluded = outcome(facts(quantized=True, MatMul=1.0))
 
-    assert {"the model is quantized already"} == {
+    assert {"the model is already quantized"} == {
         excluded[name] for name in ("int8-dynamic", "int8-static-minmax", "int4-weight-only", "fp16")
     }
 

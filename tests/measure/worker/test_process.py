@@ -255,7 +255,7 @@ def test_a_model_that_never_answers_is_given_up(worker, tmp_path):
     save(models.endless(), tmp_path / "model.onnx")
     worker.ask(request, Loaded)
 
-    with pytest.raises(WorkerError, match="no answer within 1 s"):
+    with pytest.raises(WorkerError, match="no reply within 1 s"):
         worker.ask(timing(), Timed, patience_s=1.0)
 
 
