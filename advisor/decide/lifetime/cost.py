@@ -207,7 +207,7 @@ def shares_of(by_kind: Mapping[Kind, float]) -> dict[Kind, float]:
     return {kind: usd / whole for kind, usd in by_kind.items()}
 
 
-class _Watched(Mapping[str, float]):
+class Watched(Mapping[str, float]):
     """Inputs that remember which of them were read."""
 
     def __init__(self, x: Values) -> None:
@@ -228,6 +228,7 @@ class _Watched(Mapping[str, float]):
         return len(self.x)
 
     def get(self, name: str, default: Any = None) -> Any:
+        """Return an input, or the default where it is not known: only what is there counts as read."""
         return self[name] if name in self.x else default
 
 
@@ -243,19 +244,27 @@ class Costs(NamedTuple):
 
     def at(self, x: Values, moved: AbstractSet[str]) -> dict[str, float | None]:
         """Return each line in usd at other inputs, of which none but these have moved: what reads none of them stays."""
-        return {line: usd if moved.isdisjoint(self.read[line]) else LINES[line].compute(x) for line, usd in self.known.items()}
+        return _at(self.known, self.read, x, moved)
+
+
+def _at(
+    known: Mapping[str, float | None], read: Mapping[str, frozenset[str]], x: Values, moved: AbstractSet[str]
+) -> dict[str, float | None]:
+    return {line: usd_ if moved.isdisjoint(read[line]) else LINES[line].compute(x) for line, usd_ in known.items()}
 
 
 def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> Costs:
     """Return the lifetime cost of these inputs, each with its interval; `assumed` names those that nobody gave."""
     x = {name: figure.value for name, figure in figures.items()}
-    watched = {name: _Watched(x) for name in LINES}
+    watched = {name: Watched(x) for name in LINES}
     known = {name: line.compute(watched[name]) for name, line in LINES.items()}
+    read = {name: frozenset(entry.read) for name, entry in watched.items()}
+    hang_on = frozenset().union(*read.values())
     moved = [
-        costs({**x, name: end})
+        _at(known, read, {**x, name: end}, {name})
         for name, figure in figures.items()
         for end in (figure.low, figure.high)
-        if end != figure.value and any(name in entry.read for entry in watched.values())
+        if end != figure.value and name in hang_on
     ]
     ends = {
         name: intervals.of_cost(value, [end for entry in moved if (end := entry[name]) is not None])
@@ -264,11 +273,10 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
     }
     lines = tuple(_line(name, _formula(name, x), ends.get(name), watched[name].read & assumed) for name in LINES)
     by_kind = totals(known)
-    read = {name: frozenset(entry.read) for name, entry in watched.items()}
     if by_kind is None:
         return Costs(lines=lines, total_usd=None, shares={}, by_kind=None, known=known, read=read)
     at_ends = [sums for entry in moved if (sums := totals(entry)) is not None]
-    used = frozenset().union(*(entry.read for entry in watched.values())) & assumed
+    used = hang_on & assumed
     total = intervals.of_sum(math.fsum(by_kind.values()), [math.fsum(entry.values()) for entry in at_ends], ends.values())
     basis: Basis = "assumed" if used else "projected"
     shares: dict[str, Estimate] = {

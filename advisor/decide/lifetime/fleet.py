@@ -177,7 +177,7 @@ def _devices_by_month(found: Fleet, x: Values, course: tuple[Month, ...]) -> lis
     if "reserved_fraction" not in x:
         return [count * usd * weight for count, weight in zip(counts, _weights(course), strict=True)]
     # What is on at every hour of every month that is committed: anything more may stand idle while it is paid.
-    always = min((found.always_on(month.growth) for month in course[: _committed_months(x)]), default=0.0)
+    always = found.always_on(min((month.growth for month in course[: _committed_months(x)]), default=1.0))
     spared = _reserved(always * usd, x, course)
     return _discounted(
         [count * usd * month.price - saved for count, month, saved in zip(counts, course, spared, strict=True)], course

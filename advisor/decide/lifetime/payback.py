@@ -13,11 +13,11 @@ from advisor.decide.lifetime.serving_cost import Values
 from advisor.schema.lifetime import BreakEven
 from advisor.schema.record import Estimate
 
-LARGEST_STEP = 20  # 2^20 times today's traffic
-CLOSE = 1e-7
+LARGEST_STEP = 14  # 2^14 times: traffic sixteen thousand times as large will not come
+CLOSE = 1e-6
 POINTS = 100  # of quality, where the whole is 1
 TRAINING = ("fine-tuning runs", "engineers who fine-tune", "labels", "validation")
-CLEARLY = 1e-6  # beyond a step
+CLEARLY = 1e-5  # beyond a step
 SOURCE = "what it changes as it is less what it is with the lever, month by month, over the horizon"
 
 
@@ -49,18 +49,40 @@ def gains_of(moves: Sequence[Move], figures: Mapping[str, Estimate]) -> list[Gai
     """Return what each lever saves and costs; what is paid without them is worked out once for all."""
     x = {name: figure.value for name, figure in figures.items()}
     ends = [(name, end) for name, figure in figures.items() for end in (figure.low, figure.high) if end != figure.value]
-    at_ends = [{**x, name: end} for name, end in ends]
-    paid = {lines: (_sum(x, lines), [_sum(at, lines) for at in at_ends]) for lines in {move.lines for move in moves}}
-    return [_gain_of(move, x, list(zip(ends, at_ends, paid[move.lines][1], strict=True)), paid[move.lines][0]) for move in moves]
+    paid = {lines: _paid(lines, x, ends) for lines in {move.lines for move in moves}}
+    return [_gain_of(move, x, ends, paid[move.lines]) for move in moves]
 
 
-def _gain_of(move: Move, x: Values, at_ends: list[tuple[tuple[str, float], dict[str, float], float]], paid: float) -> Gain:
+class _Paid(NamedTuple):
+    """What lines cost without a lever: today, and with one input at an end each, where they hang on it at all."""
+
+    usd: float
+    at_ends: dict[tuple[str, float], float]
+    read: frozenset[str]
+
+
+def _paid(lines: tuple[str, ...], x: Values, ends: list[tuple[str, float]]) -> _Paid:
+    watched = cost.Watched(x)
+    usd = _sum(watched, lines)
+    at_ends = {(name, end): _sum({**x, name: end}, lines) for name, end in ends if name in watched.read}
+    return _Paid(usd, at_ends, frozenset(watched.read))
+
+
+def _gain_of(move: Move, x: Values, ends: list[tuple[str, float]], paid: _Paid) -> Gain:
     monthly = saved_by_month(move, x)
     value = math.fsum(monthly)
-    saved = [usd - _sum(move.changed(at), move.lines) for _, at, usd in at_ends]
+    left = move.changed(x)
+    watched = cost.Watched(left)
+    _sum(watched, move.lines)
+    saved = []
     worst: dict[str, tuple[float, float]] = {}
     best: dict[str, tuple[float, float]] = {}
-    for ((name, end), _, _), usd in zip(at_ends, saved, strict=True):
+    for name, end in ends:
+        after = move.changed({**x, name: end})
+        if name not in paid.read | watched.read and all(after.get(other) == was for other, was in left.items() if other != name):
+            continue  # neither what is paid nor what the lever leaves hangs on it
+        usd = paid.at_ends.get((name, end), paid.usd) - _sum(after, move.lines)
+        saved.append(usd)
         worst[name] = min(worst.get(name, (value, x[name])), (usd, end))
         best[name] = max(best.get(name, (value, x[name])), (usd, end))
     effects = (move.effect.low, move.effect.high) if move.effect is not None else (None,)
@@ -73,7 +95,7 @@ def _gain_of(move: Move, x: Values, at_ends: list[tuple[tuple[str, float], dict[
         value,
         [*saved, *(_saved(move, x, effect) for effect in effects if effect is not None)],
         (min(together), max(together)),
-        intervals.of_cost(paid, [usd for _, _, usd in at_ends]).high,
+        intervals.of_cost(paid.usd, list(paid.at_ends.values())).high,
     )
     usd_once, low, high = once_usd(move, x)
     days = effort_days(move, x)

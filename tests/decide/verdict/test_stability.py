@@ -18,7 +18,7 @@ from advisor.files.rulebook import rules_with
 from advisor.files.workload import read_workload
 from advisor.schema.lifetime import USUAL_FACTOR
 from advisor.schema.workload import LifeOptions, LifePreTraining, LifeServing, LifeSituation, LifeTeam, Traffic, Workload
-from tests.lives import plans
+from tests.lives import choices, plans
 
 NOW = "2026-11-28T08:00:00+00:00"
 RULES = Rulebook(rules_with(None, now=NOW))
@@ -98,6 +98,23 @@ def workloads(draw):
 @given(workloads())
 def test_every_flip_is_a_key_that_turns_the_verdict_where_it_is_told_to(workload):
     check_flips(workload)
+
+
+@settings(deadline=None, max_examples=60)
+@given(choices())
+def test_every_flip_turns_the_verdict_on_owned_measured_and_waiting_devices_too(choice):
+    planned, market, course, rate = choice
+    verdict = judge(life_of(rate, planned, market, course=course), RULES, {})
+
+    def class_with(key, value):
+        workload = Workload(name="a test", traffic=Traffic(requests_per_s=rate), lifecycle=planned)
+        changed = with_key(workload, key, value)
+        life = life_of(changed.traffic.requests_per_s, changed.lifecycle, market, course=course)
+        return dominated_by(life, RULES, life.values)
+
+    for flip in verdict.flips_when:
+        beyond = flip.at * (1 + NEAR if flip.direction == "above" else 1 - NEAR)
+        assert (verdict.dominated_by, flip.becomes) == (class_with(flip.key, flip.at), class_with(flip.key, beyond)), flip
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=[path.stem for path in SCENARIOS])
