@@ -65,7 +65,7 @@ def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
 
 def checked_rules(folder: Path, *, now: str) -> tuple[str, ...]:
     """Return a line on each rule of a folder, whose examples do as stated; raise InputError for the first that does not."""
-    rules = read_rules(folder, now=now)
+    rules = read_rules(folder, now=parse_moment(now))
     least = weight_that_turns(rules)
     return tuple(f"{rule.id}: fires and stays silent as its examples say{_effect(rule, least)}" for rule in rules)
 
@@ -80,4 +80,4 @@ def _effect(rule: Rule, least: float | None) -> str:
 
 def rule_explained(name: str, folder: Path | None, *, now: str) -> RuleExplanation:
     """Return one of the rules, of advisor's or of the folder's, in words."""
-    return explained(rule_named(name, folder, now=now))
+    return explained(rule_named(name, folder, now=parse_moment(now)))

@@ -234,7 +234,7 @@ def test_no_ladder_climbs_above_a_call_that_takes_too_long(tmp_path):
 
     assert set(product(VARIANTS, (1,))) == points_of(profile)
     for variant in VARIANTS:
-        assert "a call of batch 1 takes" in reason_of(profile, f"{variant} above batch 1, 1 thread")
+        assert "a call of batch size 1 already takes" in reason_of(profile, f"{variant} above batch 1, 1 thread")
 
 
 def test_every_variant_is_measured_even_if_the_budget_is_spent_at_once(tmp_path):
