@@ -41,6 +41,7 @@ def advise_on(
     question = question_of(workload, workload_path)
     if question.quality is not None and question.quality.data is not None:
         measured = with_quality_on(measured, {examples_sha256(workload_path.parent, question.quality.data)})
+    trace = None if isinstance(question, OfflineWorkload) else recorded(question, workload_path)
     try:
         request = request_of(
             as_online(question) if isinstance(question, OfflineWorkload) else question,
@@ -55,7 +56,7 @@ def advise_on(
         )
         if isinstance(question, OfflineWorkload):
             return advise_offline(measured, question, request)
-        return advise(measured, request, recorded(question, workload_path), is_over=is_over)
+        return advise(measured, request, trace, is_over=is_over)
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
 

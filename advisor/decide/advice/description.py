@@ -54,8 +54,8 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         binding_constraint=decision.binding_constraint,
         unproven=decision.unproven,
         verdict=msgspec.structs.replace(judged, break_evens=evens),
-        variants=variant_rows.variant_rows(profile, request.workload),
-        service_curves=variant_rows.service_curves(profile),
+        variants=variant_rows.variant_rows(profile, sites.cleaned, request.workload),
+        service_curves=variant_rows.service_curves(sites.cleaned),
         certificate=_certificate(searched, recommended),
         risks=wording.risks(decision.at, recommended),
         exclusions=(

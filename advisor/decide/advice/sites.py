@@ -8,12 +8,12 @@ from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.decide.queue.site import Question, SiteUnderLoad
 from advisor.decide.queue.space import baseline_configuration
 from advisor.decide.queue.speed_ties import speed_ties
-from advisor.decide.service.measured import service_of
+from advisor.decide.service.measured import service_of, undisturbed
 from advisor.decide.service.projected import Source, projected
 from advisor.errors import InputError
 from advisor.schema.advice import Place, SpeedTie
 from advisor.schema.catalog import LifetimeModel, PublicMeasurements, Rule
-from advisor.schema.profile import Profile
+from advisor.schema.profile import Profile, Site
 from advisor.schema.record import Exclusion, Record
 from advisor.schema.workload import Baseline, OnlineWorkload, Trace
 
@@ -43,6 +43,7 @@ class Sites(NamedTuple):
     home: SiteUnderLoad
     allowed: tuple[SiteUnderLoad, ...]
     exclusions: tuple[Exclusion, ...]
+    cleaned: tuple[Site, ...]  # those of the profile, in its order, with the visits that count
 
 
 def under_load(profile: Profile, request: Request, trace: Trace | None, *, is_over: Callable[[], bool] | None = None) -> Sites:
@@ -51,7 +52,9 @@ def under_load(profile: Profile, request: Request, trace: Trace | None, *, is_ov
     Raises InputError where nothing was measured at home.
     """
     workload, home = request.workload, request.home
-    measured = {site.hardware.id: Source(site, service_of(site)) for site in profile.sites}
+    cleaned = tuple(map(undisturbed, profile.sites))
+    pairs = zip(profile.sites, cleaned, strict=True)
+    measured = {site.hardware.id: Source(site, service_of(site, counted)) for site, counted in pairs}
     if home.hardware.id not in measured:
         raise InputError(
             f"baseline.hardware: nothing was measured on {home.hardware.id!r}", hint=f"the profile has: {', '.join(measured)}"
@@ -83,6 +86,7 @@ def under_load(profile: Profile, request: Request, trace: Trace | None, *, is_ov
         home=at_home,
         allowed=tuple(site for site in sites if site.grids),
         exclusions=tuple(exclusion for site in sites for exclusion in site.exclusions),
+        cleaned=cleaned,
     )
 
 

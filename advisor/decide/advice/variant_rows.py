@@ -2,9 +2,10 @@
 
 import math
 import statistics
+from collections.abc import Sequence
 
 from advisor.decide.queue.space import admission
-from advisor.decide.service.measured import median_estimate, noise_floor, student_t_95, undisturbed
+from advisor.decide.service.measured import median_estimate, noise_floor, student_t_95
 from advisor.schema.advice import ServiceCurve, SiteFacts, VariantSummary
 from advisor.schema.profile import Measurement, Profile, Site, Variant
 from advisor.schema.record import Estimate
@@ -26,13 +27,14 @@ def site_facts(site: Site) -> SiteFacts:
     )
 
 
-def variant_rows(profile: Profile, workload: OnlineWorkload) -> tuple[VariantSummary, ...]:
-    """Return a row for each variant of each site, the baseline of a site first."""
-    return tuple(row for site in profile.sites for row in _rows(site, profile, workload))
+def variant_rows(profile: Profile, cleaned: Sequence[Site], workload: OnlineWorkload) -> tuple[VariantSummary, ...]:
+    """Return a row for each variant of each site, the baseline of a site first; `cleaned` are the sites with the visits that count."""
+    length = _usual_length(profile)
+    pairs = zip(profile.sites, cleaned, strict=True)
+    return tuple(row for site, counted in pairs for row in _rows(site, counted, length, workload))
 
 
-def _rows(site: Site, profile: Profile, workload: OnlineWorkload) -> list[VariantSummary]:
-    cleaned, length = undisturbed(site), _usual_length(profile)
+def _rows(site: Site, cleaned: Site, length: int | None, workload: OnlineWorkload) -> list[VariantSummary]:
     rows = []
     for variant in site.variants:
         admitted = admission(variant, workload)
@@ -63,9 +65,9 @@ def _usual_length(profile: Profile) -> int | None:
     return profile.settings.sequence_lengths[0] if profile.settings.sequence_lengths else profile.model.at_sequence_length
 
 
-def service_curves(profile: Profile) -> tuple[ServiceCurve, ...]:
+def service_curves(cleaned: Sequence[Site]) -> tuple[ServiceCurve, ...]:
     """Return the measured seconds per call over batch sizes, one curve per site, variant, setting and length."""
-    return tuple(curve for site in profile.sites for curve in _curves(undisturbed(site)))
+    return tuple(curve for site in cleaned for curve in _curves(site))
 
 
 def _curves(site: Site) -> list[ServiceCurve]:

@@ -77,10 +77,10 @@ class Service(Record, frozen=True, kw_only=True):
     versions: dict[str, str]
 
 
-def service_of(site: Site) -> Service:
-    """Return the service times of the machine that was measured, from the visits that count."""
+def service_of(site: Site, cleaned: Site) -> Service:
+    """Return the service times of the machine that was measured, from the visits that count: those of `cleaned`."""
     return Service(
-        grids=service_grids(undisturbed(site), slowdowns(site)),
+        grids=service_grids(cleaned, slowdowns(site)),
         variants=site.variants,
         calibrations=site.calibrations,
         trial=site.trial,
