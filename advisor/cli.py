@@ -229,19 +229,25 @@ def recommend(model: Path, output: Path, options: ProfileOptions, is_verified: b
 @click.argument("workload", type=PATH)
 @format_option(*formats("classification"), default="text")
 @OUTPUT
+@click.option(
+    "--profile",
+    type=PATH,
+    help="A profile of the model: count devices by what one of them was measured to serve within the workload's slo.",
+)
 @RULES
 @NOW
 @HELP_WITH_KEYS
-def classify(workload: Path, format_: str, output: Path | None, rules: Path | None, now: str) -> None:
+def classify(workload: Path, format_: str, output: Path | None, profile: Path | None, rules: Path | None, now: str) -> None:
     """Decide whether serving or training dominates the cost of WORKLOAD, and what to do about it. Needs no model file.
 
     \b
     advisor classify workload.yaml
+    advisor classify workload.yaml --profile profile.json
     """
     from advisor.steps.classify import classify_file
     from advisor.tell.report import render
 
-    put(render(classify_file(workload, rules, now=now), format_), output)
+    put(render(classify_file(workload, rules, now=now, profile_path=profile), format_), output)
 
 
 @cli.command()

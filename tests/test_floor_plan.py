@@ -37,7 +37,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("advisor.files", "advisor.tell"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
-        *("advisor.decide.classify", "advisor.decide.portfolio"),
+        *("advisor.decide.classify", "advisor.decide.portfolio", "advisor.decide.throughput"),
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
     "advisor.files": {"advisor.decide.lifetime", "advisor.decide.verdict"},
@@ -60,6 +60,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *(f"advisor.decide.{room}" for room in ("service", "queue", "lifetime", "verdict", "integer_program")),
         "advisor.kernels",
     },
+    "advisor.decide.throughput": {f"advisor.decide.{room}" for room in ("service", "queue", "advice")},
     "advisor.decide.classify": {"advisor.decide.lifetime", "advisor.decide.verdict", "advisor.decide.energy"},
     "advisor.decide.portfolio": {"advisor.decide.lifetime", "advisor.decide.combining", "advisor.decide.integer_program"},
     "advisor.decide.integer_program": set(),

@@ -33,10 +33,13 @@ def classify_workload(
     created: str,
     course: Course = EVEN,
     latency_target_s: float | None = None,
-    measured: Estimate | None = None,
+    throughput: Estimate | None = None,
 ) -> Classification:
-    """Return the classification; raise InputError for inputs that contradict each other."""
-    life = life_of(requests_per_s, lifecycle, market, measured=measured, course=course)
+    """Return the classification; raise InputError for inputs that contradict each other.
+
+    `throughput` is what one device was measured to serve within the latency target.
+    """
+    life = life_of(requests_per_s, lifecycle, market, throughput=throughput, course=course)
     if latency_target_s is not None:
         # Rules compare it with the fastest that a device can answer.
         life = with_figures(life, GIVEN, latency_target_s=latency_target_s)

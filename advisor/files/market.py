@@ -25,16 +25,20 @@ def market_of(
     energy: EnergyChoice | None = None,
     *,
     beside: Path | None = None,
+    measured_on: Hardware | None = None,
 ) -> Market:
     """Return what is known of the devices, the APIs and the grid that the workload names; only these are read.
 
-    `beside` is the folder of the workload file, where the price book lies that it names.
+    `beside` is the folder of the workload file, where the price book lies that it names; `measured_on` is the hardware of a profile,
+    which the catalog need not have.
     """
     serving, options = lifecycle.serving, lifecycle.options
     own, training = serving.device if serving else None, lifecycle.training_device
     names = [name for name in (own, training, *(options.alternative_devices if options else ())) if name]
     books = _books(hardware, beside) if names else ()
-    devices = {name: _device(catalog.read_device(name), hardware or HardwareChoice(), books) for name in names}
+    known = {measured_on.id: measured_on} if measured_on is not None else {}
+    read = {name: known.get(name) or catalog.read_device(name) for name in names}
+    devices = {name: _device(entry, hardware or HardwareChoice(), books) for name, entry in read.items()}
     apis = (serving.api_model if serving else None, options.alternative_api if options else None)
     tokens = [_token_prices(name) if name else None for name in apis]
     # A price that the user gives has no date of ours.

@@ -47,7 +47,7 @@ def places(workload: OnlineWorkload, workload_path: Path | None, sites: Sequence
     has no price.
     """
     measured = {site.hardware.id: site.hardware for site in sites}
-    local = LOCAL if LOCAL in measured else sites[0].hardware.id
+    local = local_of(sites)
     today = workload.baseline.hardware if workload.baseline else None
     home = _resolved(today or LOCAL, local)
     asked = list(dict.fromkeys(_resolved(name, local) for name in workload.hardware.allowed))
@@ -67,6 +67,11 @@ def places(workload: OnlineWorkload, workload_path: Path | None, sites: Sequence
         else:
             unknown.append(Exclusion(what=name, reason=_no_price(device, workload)))
     return Places(made[home], tuple(made[name] for name in asked if name in made), tuple(unknown))
+
+
+def local_of(sites: Sequence[Site]) -> str:
+    """Return the hardware that a workload calls `local`: the site of that id, or else the first of the profile."""
+    return LOCAL if any(site.hardware.id == LOCAL for site in sites) else sites[0].hardware.id
 
 
 def _resolved(name: str, local: str) -> str:

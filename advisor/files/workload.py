@@ -53,7 +53,7 @@ def read_question(path: Path) -> Question:
 def question_of(workload: Workload, path: Path) -> Question:
     """Return the parts of a workload, read from `path`, that advice is about; the files that it names are there."""
     if workload.offline is None:
-        return _with_lengths_of_trace(_parts(workload, OnlineWorkload, path), path)
+        return with_lengths_of_trace(_parts(workload, OnlineWorkload, path), path)
     if workload.slo is not None:
         raise InputError(
             f"{path}: slo, offline: two targets, but {ADVISING} take one",
@@ -121,7 +121,7 @@ def _missing(path: Path, parts: list[str], commands: str) -> InputError:
     )
 
 
-def _with_lengths_of_trace(workload: OnlineWorkload, path: Path) -> OnlineWorkload:
+def with_lengths_of_trace(workload: OnlineWorkload, path: Path) -> OnlineWorkload:
     """Return the workload with the lengths that its trace recorded, if it has any and the workload does not give them itself."""
     if workload.traffic.trace is None or workload.inputs is not None:
         return workload

@@ -40,6 +40,7 @@ class CostLine(Record, frozen=True, kw_only=True):
     usd: Estimate | None
     formula: str
     because: str
+    measured: str = ""  # what of it was measured, and how; empty: nothing
 
 
 class Flip(Record, frozen=True, kw_only=True):

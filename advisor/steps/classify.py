@@ -1,30 +1,58 @@
 """The straight line of what needs no model: workload file -> classification, and portfolio file -> plan."""
 
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from advisor.decide.classify import classify_workload
+from advisor.decide.lifetime.horizon import Course
 from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.verdict.rules import Rulebook
 from advisor.errors import InputError
 from advisor.files.market import market_of
 from advisor.files.rulebook import explained, read_rules, rule_named, rules_with, weight_that_turns
-from advisor.files.workload import read_portfolio, read_workload, traffic_of
-from advisor.schema.catalog import Rule, RuleExplanation
+from advisor.files.workload import EXAMPLES, read_portfolio, read_workload, traffic_of, with_lengths_of_trace
+from advisor.schema.catalog import LOCAL, Hardware, Rule, RuleExplanation
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
-from advisor.schema.workload import Lifecycle
+from advisor.schema.record import Estimate
+from advisor.schema.workload import HardwareChoice, Lifecycle, LifeServing, OnlineWorkload, Traffic, Workload
 from advisor.units import number, parse_moment
 
+# What says how much a device serves, or that none of one's own does: beside a measurement it can only contradict it.
+NOT_BESIDE_A_PROFILE = (
+    *("device_requests_per_s", "device_tokens_per_s", "serving_mfu_fraction"),
+    *("api_model", "serving_usd_per_hour"),
+)
 
-def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classification:
-    """Return the classification of the workload in a file."""
+
+class Measured(NamedTuple):
+    """A device of a profile, what one of them serves within the target, and what the hardware of the workload costs."""
+
+    hardware: Hardware
+    throughput: Estimate
+    choice: HardwareChoice
+
+
+def classify_file(path: Path, rules_folder: Path | None, *, now: str, profile_path: Path | None = None) -> Classification:
+    """Return the classification of the workload in a file; with a profile, devices serve as much as was measured."""
     now = parse_moment(now)
     rules = Rulebook(rules_with(rules_folder, now=now))
     workload = read_workload(path)
     lifecycle = workload.lifecycle or Lifecycle()
     rate, course = traffic_of(workload, path)
     try:
-        market = market_of(lifecycle, workload.hardware, workload.energy, beside=path.parent)
+        measured = _measured(profile_path, workload, path, rate, course) if profile_path is not None else None
+        if measured is not None:
+            lifecycle = _served_by(measured, lifecycle)
+        market = market_of(
+            lifecycle,
+            measured.choice if measured else workload.hardware,
+            workload.energy,
+            beside=path.parent,
+            measured_on=measured.hardware if measured else None,
+        )
         return classify_workload(
             workload.name,
             rate,
@@ -34,9 +62,65 @@ def classify_file(path: Path, rules_folder: Path | None, *, now: str) -> Classif
             created=now,
             course=course,
             latency_target_s=workload.slo.latency_s if workload.slo else None,
+            throughput=measured.throughput if measured else None,
         )
     except InputError as error:
         raise InputError(f"{path}: {error.fault}", hint=error.hint) from error
+
+
+def _measured(profile_path: Path, workload: Workload, path: Path, rate: float, course: Course) -> Measured:
+    # All that simulates comes with NumPy, for which no other classification has to wait.
+    from advisor.decide.throughput import throughput_at_target
+    from advisor.files.places import local_of
+    from advisor.steps.advise import read_profile
+
+    profile = read_profile(profile_path)
+    serving = (workload.lifecycle or Lifecycle()).serving or LifeServing()
+    given = next((name for name in NOT_BESIDE_A_PROFILE if getattr(serving, name) is not None), None)
+    if given is not None:
+        raise InputError(
+            f"lifecycle.serving.{given}: given, while --profile says what a device serves", hint="leave out one of the two"
+        )
+    if workload.slo is None:
+        raise InputError(
+            "slo: missing; what a device of the profile serves depends on how fast it has to answer",
+            hint=f"add, for example, {EXAMPLES['slo']}, or leave --profile out",
+        )
+    local, choice = local_of(profile.sites), workload.hardware or HardwareChoice()
+    today = workload.baseline.hardware if workload.baseline else None
+    name = serving.device or today or LOCAL
+    name = local if name == LOCAL else name
+    site = next((entry for entry in profile.sites if entry.hardware.id == name), None)
+    if site is None:
+        raise InputError(
+            f"{'lifecycle.serving.device' if serving.device else 'baseline.hardware'}: nothing was measured on {name!r}",
+            hint=f"{profile_path} has: {', '.join(entry.hardware.id for entry in profile.sites)}; measure there and "
+            "`advisor merge` the profiles, or leave --profile out",
+        )
+    prices = choice.price_usd_per_hour
+    if name == local and LOCAL in prices:
+        choice = msgspec.structs.replace(choice, price_usd_per_hour={name: prices[LOCAL], **prices})
+    asked = OnlineWorkload(
+        name=workload.name,
+        traffic=msgspec.structs.replace(workload.traffic, burstiness_cv=course.burstiness_cv) if workload.traffic else Traffic(),
+        slo=workload.slo,
+        hardware=choice,
+        inputs=workload.inputs,
+        baseline=workload.baseline,
+    )
+    asked = with_lengths_of_trace(asked, path)
+    throughput = throughput_at_target(profile, site, asked, requests_per_s=rate, where=profile_path.name)
+    return Measured(site.hardware, throughput, choice)
+
+
+def _served_by(measured: Measured, lifecycle: Lifecycle) -> Lifecycle:
+    """Return the planned life on the device that was measured."""
+    serving = msgspec.structs.replace(
+        lifecycle.serving or LifeServing(),
+        device=measured.hardware.id,
+        device_requests_per_s=measured.throughput.value,
+    )
+    return msgspec.structs.replace(lifecycle, serving=serving)
 
 
 def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:

@@ -52,15 +52,18 @@ def _said(sentence: Sentence) -> str:
 def _costs(told: Classification) -> str:
     verdict = told.verdict
     lines = [f"cost over {units.months(told.horizon_months)}"]
-    lines += [f"  {entry.what:<32}{_line(entry)}" for entry in verdict.lines]
+    lines += [line for entry in verdict.lines for line in _line(entry)]
     if verdict.total_usd is not None:
         lines.append(f"  {'all of it':<32}{as_text(figure(verdict.total_usd, units.usd))}")
     lines += [f"  {f'share of {kind}':<32}{as_text(figure(share, units.percent))}" for kind, share in verdict.shares.items()]
     return "\n".join(lines)
 
 
-def _line(entry: CostLine) -> str:
-    return entry.because if entry.usd is None else as_text(figure(entry.usd, units.usd))
+def _line(entry: CostLine) -> list[str]:
+    """Return a line of the cost, and below it what of it was measured."""
+    cost = entry.because if entry.usd is None else as_text(figure(entry.usd, units.usd))
+    below = _filled(f"    {entry.measured}", "    ") if entry.measured else None
+    return [f"  {entry.what:<32}{cost}", *([f"    {below}"] if below else [])]
 
 
 def _opportunities(found: tuple[Opportunity, ...]) -> str:

@@ -1,5 +1,6 @@
 """`advisor classify`, `portfolio`, `explain` and `rules test`: from a file to the answer, without a model and without what takes long."""
 
+import math
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -9,8 +10,10 @@ import msgspec
 import pytest
 
 from advisor import cli
+from advisor.files.records import write_record
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
+from tests import profiles
 
 ROOT = Path(__file__).parents[2]
 SCENARIO = ROOT / "examples" / "scenarios" / "content-moderation.yaml"
@@ -266,3 +269,103 @@ def test_a_workload_that_stands_in_a_portfolio_twice_is_refused(advisor, tmp_pat
     status, _, err = advisor("portfolio", "p.yaml")
 
     assert 2 == status and err.startswith("error: p.yaml: workloads: 'a.yaml' is listed twice")
+
+
+# --- with a profile ------------------------------------------------------------------------------------------------------------
+
+MEASURED = """name: tagger
+traffic: {requests_per_s: 400, diurnal: [1, 3]}
+slo: {latency_s: 50 ms}
+hardware: {price_usd_per_hour: {local: 0.34}}
+lifecycle: {fine_tunings_per_year: 0, labels_usd: 1000}
+"""
+
+
+@pytest.fixture
+def measured(tmp_path, advisor):
+    """A folder with a profile of 12 ms a request, and a workload for it."""
+    made = profiles.profile(profiles.fixed_cost_law(0.002, 0.010), calls=profiles.UNSTEADY)
+    write_record(tmp_path / "p.json", made)
+    (tmp_path / "w.yaml").write_text(MEASURED)
+    return advisor
+
+
+def classified(advisor, *options):
+    status, out, err = advisor("classify", "w.yaml", "--format", "json", "--now", NOW, *options)
+    assert (0, "") == (status, err)
+    return msgspec.json.decode(out, type=Classification)
+
+
+def test_what_was_measured_says_how_many_devices_there_are(measured):
+    told = classified(measured, "--profile", "p.json")
+
+    inputs = {entry.input: entry.estimate for entry in told.assumed}
+    throughput, serving = inputs["device_requests_per_s"], told.verdict.lines[0]
+    devices = {end: math.ceil(400 * 1.5 / getattr(throughput, end)) for end in ("low", "value", "high")}
+    hours = 0.34 * 730 * 12
+    assert "measured" == throughput.basis and throughput.low < throughput.value < throughput.high
+    assert devices["value"] * hours == pytest.approx(serving.usd.value)
+    assert (devices["high"] * hours, devices["low"] * hours) == pytest.approx((serving.usd.low, serving.usd.high))
+    assert "device_requests_per_s measured, p.json: " in serving.measured and serving.measured in serving.usd.source
+    assert "serving_mfu_fraction" not in inputs
+
+
+@pytest.mark.parametrize("format_", ["text", "md", "html"])
+def test_every_format_says_that_it_was_measured(measured, format_):
+    _, out, _ = measured("classify", "w.yaml", "--profile", "p.json", "--format", format_)
+
+    assert "device_requests_per_s measured, p.json: " in out
+
+
+@pytest.mark.parametrize(
+    ("said", "old", "new"),
+    [
+        ("w.yaml: slo: missing", "slo: {latency_s: 50 ms}\n", ""),
+        ("lifecycle.serving.device: nothing was measured on 'l4'", "lifecycle: {", "lifecycle: {serving: {device: l4}, "),
+        ("baseline.hardware: nothing was measured on 'l4'", "lifecycle: {", "baseline: {hardware: l4}\nlifecycle: {"),
+        ("lifecycle.serving.device: no list has a price of local", "hardware: {price_usd_per_hour: {local: 0.34}}\n", ""),
+        *(
+            (
+                f"lifecycle.serving.{key}: given, while --profile says",
+                "lifecycle: {",
+                f"lifecycle: {{serving: {{{key}: {value}}}, ",
+            )
+            for key, value in (
+                ("device_requests_per_s", 30),
+                ("device_tokens_per_s", 3000),
+                ("serving_mfu_fraction", 0.3),
+                ("serving_usd_per_hour", 2),
+                ("api_model", "gpt-4.1-mini"),
+            )
+        ),
+    ],
+)
+def test_what_a_profile_cannot_speak_of_or_contradicts_is_refused(measured, tmp_path, said, old, new):
+    (tmp_path / "w.yaml").write_text(MEASURED.replace(old, new))
+
+    status, out, err = measured("classify", "w.yaml", "--profile", "p.json")
+
+    error, hint = err.splitlines()
+    assert (2, "") == (status, out)
+    assert error.startswith("error: w.yaml: ") and said in error and len(hint) > len("hint: ")
+
+
+def test_a_device_of_the_catalog_beside_one_whose_rate_it_lacks_is_not_judged(measured, tmp_path):
+    (tmp_path / "w.yaml").write_text(MEASURED.replace("lifecycle: {", "lifecycle: {options: {alternative_devices: [l4]}, "))
+
+    told = classified(measured, "--profile", "p.json")
+
+    assert "other-device" not in {entry.lever for entry in told.outlook.opportunities}
+    reason = next(entry.reason for entry in told.outlook.not_judged if entry.what == "Move to another device: l4")
+    assert reason.startswith("how fast it is beside the device that was measured is not known")
+
+
+def test_a_trace_has_the_lengths_and_the_day_that_a_profile_is_asked_for(measured, tmp_path):
+    rows = "".join(f"{second / 20},{32 if second % 2 else 64}\n" for second in range(2000))
+    (tmp_path / "t.csv").write_text(f"arrival_s,sequence_length\n{rows}")
+    (tmp_path / "w.yaml").write_text(MEASURED.replace("requests_per_s: 400, diurnal: [1, 3]", "trace: t.csv"))
+    write_record(tmp_path / "p.json", profiles.profile(profiles.power_law(0.0002, length=1.0), lengths=(32, 64)))
+
+    inputs = {entry.input: entry.estimate for entry in classified(measured, "--profile", "p.json").assumed}
+
+    assert 1 / (0.0002 * 64) < inputs["device_requests_per_s"].value < 1 / (0.0002 * 32)

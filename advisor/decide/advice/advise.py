@@ -20,7 +20,7 @@ def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: 
     A search that `is_over` stops gives the best so far; the certificate bounds how much cheaper the best could still be.
     """
     sites = under_load(profile, request, trace, is_over=is_over)
-    _check(sites.home)
+    check_today(sites.home)
     baseline = recommendation.baseline_today(sites.home)
     searched = _search(sites, baseline, request)
     decision = weigh_effort(decide(sites, searched, baseline), sites.home, request.market)
@@ -42,7 +42,8 @@ def _search(sites: Sites, baseline: Prediction, request: Request) -> list[Search
     return searched
 
 
-def _check(home: SiteUnderLoad) -> None:
+def check_today(home: SiteUnderLoad) -> None:
+    """Raise InputError where what runs today, or the lengths that are asked for, were not measured."""
     today = home.today
     if today.variant not in home.variants:
         raise InputError(

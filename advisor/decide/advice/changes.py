@@ -1,10 +1,12 @@
 """Change one thing of what runs today and search the rest anew: what batching, threads, a variant or fewer replicas would save."""
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from advisor import units
-from advisor.decide.lifetime import horizon
+from advisor.decide.lifetime import fleet, horizon
 from advisor.decide.lifetime.inputs import Market
 from advisor.decide.lifetime.payback import Gain
 from advisor.decide.lifetime.serving_cost import Values
@@ -24,13 +26,38 @@ IS_SAME: dict[str, Callable[[Configuration, Configuration], bool]] = {
 
 
 class Change(NamedTuple):
-    """What changes, in words, what it costs an hour afterwards, and the effort it takes."""
+    """What changes, in words, what an hour costs afterwards at so many times today's traffic, and the effort it takes."""
 
     field: str
     before: str
     after: str
-    usd_per_hour: float
+    usd_per_hour: Callable[[float], float]
     lever: Lever
+
+
+def bill(usd_per_hour: float, replicas: int, carried_requests_per_s: float, requests_per_s: float) -> dict[str, float]:
+    """Return what an hour costs as inputs of the lifetime cost: of replicas, bought whole as traffic outgrows what they carry."""
+    return {
+        "serving_usd_per_hour": usd_per_hour,
+        "measured_at_requests_per_s": requests_per_s,
+        "replica_usd_per_hour": usd_per_hour / replicas,
+        "replica_requests_per_s": carried_requests_per_s / replicas,
+    }
+
+
+def carried_requests_per_s(shown: Prediction, requests_per_s: float) -> float:
+    """Return the traffic up to which a configuration surely keeps its target; what misses it at any load carries no more than today's."""
+    capacity = shown.capacity_requests_per_s
+    return capacity.low if capacity is not None and capacity.low > requests_per_s else requests_per_s
+
+
+def of_replicas(usd_per_hour: float, replicas: int, carried: float, requests_per_s: float) -> Callable[[float], float]:
+    """Return what an hour costs at so many times today's traffic, in whole replicas."""
+    return partial(_grown, {**bill(usd_per_hour, replicas, carried, requests_per_s), "requests_per_s": requests_per_s})
+
+
+def _grown(bill_: Values, growth: float) -> float:
+    return fleet.bill_usd_per_hour(bill_, growth)
 
 
 def one_thing(home: SiteUnderLoad, baseline: Prediction, market: Market) -> list[Change]:
@@ -53,32 +80,41 @@ def one_thing(home: SiteUnderLoad, baseline: Prediction, market: Market) -> list
     return found
 
 
-def everything(recommended: Prediction, baseline: Prediction, market: Market) -> Change | None:
+def everything(recommended: Prediction, baseline: Prediction, market: Market, requests_per_s: float) -> Change | None:
     """Return the change to the recommendation as a whole; None where its effort is not known."""
     is_other = recommended.candidate.variant != baseline.candidate.variant
     lever = next((entry for entry in market.model.levers if entry.id == ("switch-variant" if is_other else "configure")), None)
     if lever is None:
         return None
-    return Change(
-        "all of it", describe(baseline.candidate), describe(recommended.candidate), recommended.cost_usd_per_hour.value, lever
-    )
+    carried = carried_requests_per_s(recommended, requests_per_s)
+    after = of_replicas(recommended.cost_usd_per_hour.value, recommended.candidate.replicas, carried, requests_per_s)
+    return Change("all of it", describe(baseline.candidate), describe(recommended.candidate), after, lever)
 
 
-def gain_of(change: Change, costs_today: Costs, x: Values) -> Gain | None:
-    """Return what a change saves over the horizon, price changes and growth included; None if an engineer's day has no price."""
+def gain_of(change: Change, costs_today: Costs, baseline: Prediction, x: Values) -> Gain | None:
+    """Return what a change saves over the horizon, at each month's prices and traffic; None if an engineer's day has no price.
+
+    `costs_today` are the ends of what today's configuration costs an hour: of the fewer replicas each carries the more.
+    """
     if "engineer_usd_per_day" not in x:
         return None
-    low, value, high = (usd - change.usd_per_hour for usd in costs_today)
-    hours = [
-        units.HOURS_PER_MONTH * month.part * month.price * month.worth * max(1.0, month.growth) for month in horizon.months(x)
-    ]
+    rate, replicas = x["requests_per_s"], baseline.candidate.replicas
+    carried, usd_each = carried_requests_per_s(baseline, rate), baseline.cost_usd_per_hour.value / replicas
+    course = horizon.months(x)
+    hours = [units.HOURS_PER_MONTH * month.part * month.price * month.worth for month in course]
+    after = [change.usd_per_hour(month.growth) for month in course]
+
+    def saved(usd_today: float) -> list[float]:
+        before = of_replicas(usd_today, round(usd_today / usd_each), carried, rate)
+        return [(before(month.growth) - left) * part for month, left, part in zip(course, after, hours, strict=True)]
+
+    low, monthly, high = map(saved, costs_today)
     days, each = change.lever.effort_engineer_days, x["engineer_usd_per_day"]
-    whole = sum(hours)
     return Gain(
         saving_usd=Estimate(
-            value=value * whole,
-            low=low * whole,
-            high=high * whole,
+            value=math.fsum(monthly),
+            low=math.fsum(low),
+            high=math.fsum(high),
             basis="simulated",
             source="today's cost less that of the change",
         ),
@@ -89,7 +125,7 @@ def gain_of(change: Change, costs_today: Costs, x: Values) -> Gain | None:
             basis="assumed",
             source=f"{days.value:g} engineer days ({days.low:g} to {days.high:g}) at {units.usd(each)}",
         ),
-        by_month=[value * part for part in hours],
+        by_month=monthly,
     )
 
 
@@ -109,7 +145,17 @@ def _cheapest(home: SiteUnderLoad, alike: list[Configuration], field: str, basel
     after = configuration.replicated(replicas, home.hardware)
     if after == baseline.candidate or replicas * home.price >= baseline.cost_usd_per_hour.value:
         return []
-    return [Change(field, describe(baseline.candidate), describe(after), replicas * home.price, lever)]
+    paid = of_replicas(replicas * home.price, replicas, _carried(home, configuration, replicas), home.demand.requests_per_s)
+    return [Change(field, describe(baseline.candidate), describe(after), paid, lever)]
+
+
+def _carried(home: SiteUnderLoad, configuration: Configuration, replicas: int) -> float:
+    """Return the traffic up to which replicas surely keep the target: today's, which nothing outgrows that does not grow."""
+    rate, slo, planned = home.demand.requests_per_s, home.workload.slo, home.workload.lifecycle
+    if planned is None or planned.growth_per_month <= 0:
+        return rate
+    found = home.simulator.capacity_requests_per_s(configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s)
+    return max(rate, found.low) if found is not None else rate
 
 
 def _following_the_day(home: SiteUnderLoad, baseline: Prediction, lever: Lever) -> list[Change]:
@@ -117,15 +163,21 @@ def _following_the_day(home: SiteUnderLoad, baseline: Prediction, lever: Lever) 
     diurnal, capacity = home.workload.traffic.diurnal, baseline.capacity_requests_per_s
     if diurnal is None or capacity is None or capacity.low <= 0:
         return []
-    each = capacity.low / baseline.candidate.replicas
-    needed = [max(1, -int(-rate * home.demand.requests_per_s // each)) for rate in relative_rates(diurnal).tolist()]
-    mean = sum(needed) / len(needed)
+    each, rates = capacity.low / baseline.candidate.replicas, relative_rates(diurnal).tolist()
+    today = home.demand.requests_per_s
+
+    def needed(growth: float) -> list[int]:
+        return [max(1, math.ceil(rate * today * max(1.0, growth) / each)) for rate in rates]
+
+    def paid(growth: float) -> float:
+        return home.price * sum(needed(growth)) / len(rates)
+
+    now = needed(1.0)
+    mean = sum(now) / len(now)
     if mean >= baseline.candidate.replicas:
         return []
-    after = f"{min(needed)} to {max(needed)} replicas over the day, {units.number(mean)} on average"
-    return [
-        Change("replicas over the day", units.counted(baseline.candidate.replicas, "replica"), after, mean * home.price, lever)
-    ]
+    after = f"{min(now)} to {max(now)} replicas over the day, {units.number(mean)} on average"
+    return [Change("replicas over the day", units.counted(baseline.candidate.replicas, "replica"), after, paid, lever)]
 
 
 def _but_batch(entry: Configuration) -> tuple[str, int, int]:

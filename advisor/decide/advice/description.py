@@ -9,7 +9,6 @@ from advisor.decide.advice import fleet, hardware_ranking, outlook, recommendati
 from advisor.decide.advice.decision import Decision
 from advisor.decide.advice.hardware_ranking import Searched
 from advisor.decide.advice.sites import Request, Sites
-from advisor.decide.lifetime.inputs import life_of, with_figures
 from advisor.decide.queue.search import MAX_REPLICAS
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.verdict.judgement import judge
@@ -18,7 +17,6 @@ from advisor.schema.advice import Advice, Certificate, FleetPlan, Prediction, Sa
 from advisor.schema.lifetime import Verdict
 from advisor.schema.profile import Profile
 from advisor.schema.record import SCHEMA_VERSION, Basis, Estimate
-from advisor.schema.workload import Lifecycle
 from advisor.units import HOURS_PER_YEAR
 
 
@@ -111,17 +109,7 @@ def _verdict(
     home: SiteUnderLoad, request: Request, recommended: Prediction | None, baseline: Prediction, saving: Saving | None
 ) -> Verdict:
     shown = recommended or baseline
-    serving, capacity, rate_now = shown.cost_usd_per_hour, shown.capacity_requests_per_s, home.demand.requests_per_s
-    # What misses its target at any load carries no more than it does today.
-    carried = capacity.low if capacity is not None and capacity.low > rate_now else rate_now
-    planned = home.workload.lifecycle or Lifecycle()
-    life = with_figures(
-        life_of(rate_now, planned, request.market, measured=serving),
-        "the simulated configuration, at today's traffic",
-        measured_at_requests_per_s=rate_now,
-        replica_usd_per_hour=serving.value / shown.candidate.replicas,
-        replica_requests_per_s=carried / shown.candidate.replicas,
-    )
+    life = outlook.life_served_by(shown, home.workload, request.market, home.demand.requests_per_s)
     beside = {
         "serving_saving_fraction": saving.fraction if saving else None,
         "utilization_fraction": recommended.utilization_fraction.value if recommended else None,

@@ -4,11 +4,10 @@ from advisor import units
 from advisor.decide.advice import changes as measured_changes
 from advisor.decide.advice.changes import Change, Costs
 from advisor.decide.lifetime import opportunities
-from advisor.decide.lifetime.inputs import Life, Market, life_of
+from advisor.decide.lifetime.inputs import Life, Market, life_of, with_figures
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.schema.advice import Prediction
 from advisor.schema.lifetime import BreakEven, Expiry, Opportunity, Outlook, Verdict
-from advisor.schema.record import Estimate
 from advisor.schema.workload import Lifecycle, OnlineWorkload
 
 
@@ -26,9 +25,9 @@ def not_worth_it(
     """
     if workload.lifecycle is None or recommended is None:
         return None
-    change = measured_changes.everything(recommended, baseline, market)
-    life = _life(workload, baseline.cost_usd_per_hour, market, requests_per_s)
-    gain = measured_changes.gain_of(change, costs_today, life.values) if change is not None else None
+    change = measured_changes.everything(recommended, baseline, market, requests_per_s)
+    life = life_served_by(baseline, workload, market, requests_per_s)
+    gain = measured_changes.gain_of(change, costs_today, baseline, life.values) if change is not None else None
     if gain is None or gain.net_usd > 0:
         return None
     horizon = units.months(workload.lifecycle.horizon_months)
@@ -53,25 +52,33 @@ def of_advice(
     It holds every change of one thing, the recommendation as a whole, and the levers that the plan can judge.
     """
     planned = home.workload.lifecycle or Lifecycle()
-    life = _life(home.workload, baseline.cost_usd_per_hour, market, home.demand.requests_per_s)
+    rate = home.demand.requests_per_s
+    life = life_served_by(baseline, home.workload, market, rate)
     changes = measured_changes.one_thing(home, baseline, market) if baseline.meets_slo else []
     if recommended is not None and recommended.candidate != baseline.candidate and baseline.meets_slo:
-        whole = measured_changes.everything(recommended, baseline, market)
+        whole = measured_changes.everything(recommended, baseline, market, rate)
         changes += [whole] if whole is not None else []
-    found = [entry for change in changes if (entry := _opportunity(change, costs_today, life, created)) is not None]
+    found = [entry for change in changes if (entry := _opportunity(change, costs_today, baseline, life, created)) is not None]
     others, left, evens = opportunities.planned(life, planned, market, created=created)
     expires = _expiries(home, recommended or baseline, planned, verdict, created)
     whole_outlook = opportunities.outlook([*found, *others], left, expires, planned.horizon_months)
     return (whole_outlook, tuple(evens)) if home.workload.lifecycle is not None else (_without_a_plan(whole_outlook), ())
 
 
-def _life(workload: OnlineWorkload, serving: Estimate, market: Market, requests_per_s: float) -> Life:
-    return life_of(requests_per_s, workload.lifecycle or Lifecycle(), market, measured=serving)
+def life_served_by(shown: Prediction, workload: OnlineWorkload, market: Market, requests_per_s: float) -> Life:
+    """Return the inputs of the lifetime cost where this configuration serves: its replicas today, whole ones more as traffic grows."""
+    paid, planned = shown.cost_usd_per_hour, workload.lifecycle or Lifecycle()
+    carried = measured_changes.carried_requests_per_s(shown, requests_per_s)
+    figures = measured_changes.bill(paid.value, shown.candidate.replicas, carried, requests_per_s)
+    del figures["serving_usd_per_hour"]  # has its own interval and source
+    return with_figures(
+        life_of(requests_per_s, planned, market, measured=paid), "the simulated configuration, at today's traffic", **figures
+    )
 
 
-def _opportunity(change: Change, costs_today: Costs, life: Life, created: str) -> Opportunity | None:
+def _opportunity(change: Change, costs_today: Costs, baseline: Prediction, life: Life, created: str) -> Opportunity | None:
     x = life.values
-    gain = measured_changes.gain_of(change, costs_today, x)
+    gain = measured_changes.gain_of(change, costs_today, baseline, x)
     if gain is None:
         return None
     return opportunities.opportunity(

@@ -163,6 +163,8 @@ def _serving_formula(x: Values) -> str:
     hours, traffic, price = "730 h a month", "(1 + growth)^month", "(1 - price decline)^(month/12)"
     if "edge_units" in x:
         return f"units x (price / hours that one lasts + power x usd a kWh) x {hours}"
+    if "replica_usd_per_hour" in x:
+        return f"replicas, as many as carry the traffic x {traffic} and no fewer than today, x usd an hour x {hours} x {price} of hardware"
     if "serving_usd_per_hour" in x:
         return f"usd an hour, as measured or given, x {hours} x {traffic} x {price} of hardware, growth below 1 counts as 1"
     if uses_api(x):
@@ -271,7 +273,10 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
         for name, value in known.items()
         if value is not None
     }
-    lines = tuple(_line(name, _formula(name, x), ends.get(name), watched[name].read & assumed) for name in LINES)
+    lines = tuple(
+        _line(name, _formula(name, x), ends.get(name), watched[name].read & assumed, _measured(figures, watched[name].read))
+        for name in LINES
+    )
     by_kind = totals(known)
     if by_kind is None:
         return Costs(lines=lines, total_usd=None, shares={}, by_kind=None, known=known, read=read)
@@ -296,7 +301,13 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
     )
 
 
-def _line(name: str, formula: str, ends: intervals.Ends | None, assumed: set[str]) -> CostLine:
+def _measured(figures: Mapping[str, Estimate], read: AbstractSet[str]) -> str:
+    """Describe the inputs of a line that were measured."""
+    found = sorted(name for name in read if name in figures and figures[name].basis == "measured")
+    return "; ".join(f"{name} measured, {figures[name].source}" for name in found)
+
+
+def _line(name: str, formula: str, ends: intervals.Ends | None, assumed: set[str], measured: str) -> CostLine:
     line = LINES[name]
     if ends is None:
         missing = "not known" if line.is_required else "not counted"
@@ -305,9 +316,10 @@ def _line(name: str, formula: str, ends: intervals.Ends | None, assumed: set[str
     return CostLine(
         what=name,
         kind=line.kind,
-        usd=intervals.estimate(ends, basis, f"{formula}; {_said(assumed)}"),
+        usd=intervals.estimate(ends, basis, "; ".join(filter(None, (formula, _said(assumed), measured)))),
         formula=formula,
         because="",
+        measured=measured,
     )
 
 

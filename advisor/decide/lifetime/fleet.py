@@ -96,7 +96,7 @@ def usd_per_hour(x: Values) -> tuple[float, float] | None:
         return None if paid is None else (paid, paid)
     if "serving_usd_per_hour" in x:
         # Traffic that falls saves nothing by itself: the replicas of today stay on until somebody asks again.
-        return _by_replicas(x), _by_replicas(x)
+        return bill_usd_per_hour(x), bill_usd_per_hour(x)
     if serving_cost.uses_api(x):
         per_request = serving_cost.usd_per_request(x)
         return None if per_request is None else (0.0, per_request * x["requests_per_s"] * SECONDS_PER_HOUR)
@@ -113,9 +113,9 @@ def serving_by_month(x: Values) -> list[float] | None:
     if "edge_units" in x:
         return _discounted([_edge_usd_per_hour(x, month.growth) for month in course], course)
     if "serving_usd_per_hour" in x:
-        paid = _by_replicas(x)
-        by_month = [paid * max(1.0, month.growth) * month.price for month in course]
-        return _discounted([cost - saved for cost, saved in zip(by_month, _reserved(paid, x, course), strict=True)], course)
+        by_month = [bill_usd_per_hour(x, month.growth) * month.price for month in course]
+        saved = _reserved(bill_usd_per_hour(x), x, course)
+        return _discounted([cost - less for cost, less in zip(by_month, saved, strict=True)], course)
     if serving_cost.uses_api(x):
         per_request = serving_cost.usd_per_request(x)
         if per_request is None:
@@ -232,10 +232,18 @@ def _edge_usd_per_hour(x: Values, growth: float) -> float | None:
     return units * usd
 
 
-def _by_replicas(x: Values) -> float:
-    """Return what an hour costs as it was measured; at other traffic than that, of as many replicas as carry it."""
+def bill_usd_per_hour(x: Values, growth: float = 1.0) -> float:
+    """Return what an hour of a known bill costs at so many times its traffic: of as many replicas as carry it, where they are known.
+
+    Traffic that falls month by month saves nothing by itself: the replicas of today stay on.
+    """
     paid = x["serving_usd_per_hour"]
     if "measured_at_requests_per_s" not in x:
-        return paid
-    needed = x["replica_usd_per_hour"] * max(1, math.ceil(x["requests_per_s"] / x["replica_requests_per_s"]))
-    return max(paid, needed) if x["requests_per_s"] >= x["measured_at_requests_per_s"] else min(paid, needed)
+        return paid * max(1.0, growth)
+    needed = _replicas_usd_per_hour(x, x["requests_per_s"])
+    today = max(paid, needed) if x["requests_per_s"] >= x["measured_at_requests_per_s"] else min(paid, needed)
+    return today if growth <= 1 else max(today, _replicas_usd_per_hour(x, x["requests_per_s"] * growth))
+
+
+def _replicas_usd_per_hour(x: Values, requests_per_s: float) -> float:
+    return x["replica_usd_per_hour"] * max(1.0, whole(requests_per_s / x["replica_requests_per_s"]))

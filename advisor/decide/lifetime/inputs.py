@@ -93,14 +93,24 @@ class Life(NamedTuple):
 
 
 def life_of(
-    requests_per_s: float, lifecycle: Lifecycle, market: Market, *, measured: Estimate | None = None, course: Course = EVEN
+    requests_per_s: float,
+    lifecycle: Lifecycle,
+    market: Market,
+    *,
+    measured: Estimate | None = None,
+    throughput: Estimate | None = None,
+    course: Course = EVEN,
 ) -> Life:
     """Return the inputs; `measured` is what an hour of serving costs, where that is known better than from a plan.
+
+    `throughput` is what one device was measured to serve within the latency target, in requests a second.
 
     Raises InputError for a range or a source of what is no input, for an interval that its figure lies outside of, for a device
     whose price nobody knows, and for more bytes than were given devices to hold them.
     """
     figures = given_figures(requests_per_s, lifecycle)
+    if throughput is not None:
+        figures["device_requests_per_s"] = throughput
     figures |= {name: figure for name, figure in _looked_up(lifecycle, market).items() if name not in figures}
     figures |= _of_the_day(course)
     if course.is_recorded:
@@ -113,9 +123,10 @@ def life_of(
     }
     if measured is not None:
         figures["serving_usd_per_hour"] = measured
-    load = _load(lifecycle, market, course)
+    load = _load(lifecycle, market, course) if throughput is None else _load_at_target(lifecycle, market, course)
     if load is not None and "fleet_utilization_fraction" not in figures and _has_work(lifecycle):
-        assumed["fleet_utilization_fraction"] = load
+        assumed.pop("fleet_utilization_fraction", None)
+        (assumed if load.basis == "assumed" else figures)["fleet_utilization_fraction"] = load
     figures |= assumed
     as_given = _as_given({name: figure.value for name, figure in figures.items()})
     figures |= {name: _exactly(value, GIVEN) for name, value in as_given.items()}
@@ -159,9 +170,15 @@ def _assumed(constant: Constant) -> Estimate:
 
 def _has_work(lifecycle: Lifecycle) -> bool:
     """Return whether anything is said from which what a device has to do can be counted."""
-    serving, request = lifecycle.serving, lifecycle.request
-    is_measured = serving is not None and (serving.device_requests_per_s is not None or serving.device_tokens_per_s is not None)
-    return lifecycle.model is not None or is_measured or (request is not None and request.flop_per_request is not None)
+    request = lifecycle.request
+    has_flop = request is not None and request.flop_per_request is not None
+    return lifecycle.model is not None or has_flop or _has_throughput(lifecycle)
+
+
+def _has_throughput(lifecycle: Lifecycle) -> bool:
+    """Return whether what a device serves is known otherwise than by a share of its peak."""
+    serving = lifecycle.serving
+    return serving is not None and (serving.device_requests_per_s is not None or serving.device_tokens_per_s is not None)
 
 
 def _is_needed(name: str, lifecycle: Lifecycle, measured: Estimate | None) -> bool:
@@ -170,7 +187,7 @@ def _is_needed(name: str, lifecycle: Lifecycle, measured: Estimate | None) -> bo
     if name.startswith("device_"):
         return _has_work(lifecycle) and (lifecycle.serving is None or lifecycle.serving.device is None)
     if name == "serving_mfu_fraction":
-        return _has_work(lifecycle)
+        return _has_work(lifecycle) and not _has_throughput(lifecycle)
     section = NEEDED_FOR.get(name)
     return section is None or getattr(lifecycle, section) is not None
 
@@ -248,6 +265,17 @@ def _load(lifecycle: Lifecycle, market: Market, course: Course) -> Estimate | No
     return Estimate(value=value, low=low, high=high, basis="assumed", source=source)
 
 
+def _load_at_target(lifecycle: Lifecycle, market: Market, course: Course) -> Estimate | None:
+    """Return the mean load of a fleet whose devices serve as much as they keep the target at: that leaves room for bursts already."""
+    if course.peak_over_mean is not None and (lifecycle.serving is None or lifecycle.serving.batch_hours_per_day is None):
+        load, source = (
+            1.0 / course.peak_over_mean,
+            f"{course.source}: devices serve in the busiest part of the day what keeps the target",
+        )
+        return Estimate(value=load, low=load, high=load, basis="projected", source=source)
+    return _load(lifecycle, market, course._replace(burstiness_cv=1.0))
+
+
 def _as_given(x: serving_cost.Values) -> dict[str, float]:
     """Return what a count of devices and a measured throughput were given for, so that they can be carried over to something else."""
     found: dict[str, float | None] = {}
@@ -269,7 +297,9 @@ def _check_price(lifecycle: Lifecycle, market: Market, figures: dict[str, Estima
     serving = lifecycle.serving
     if serving is None or market.device is None or "device_usd_per_hour" in figures or not _has_work(lifecycle):
         return
-    if serving.api_model or serving.serving_usd_per_hour or lifecycle.owned or lifecycle.edge or lifecycle.request is None:
+    if serving.api_model or serving.serving_usd_per_hour or lifecycle.owned or lifecycle.edge:
+        return
+    if lifecycle.request is None and serving.device_requests_per_s is None:
         return
     raise InputError(f"lifecycle.serving.device: no list has a price of {market.device.id}", hint=price_way_out(market.device.id))
 

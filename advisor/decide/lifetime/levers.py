@@ -135,12 +135,17 @@ def _on_device(x: Values, device: Device, market: Market) -> dict[str, float]:
     changes = {name: value for name, value in found.items() if value is not None}
     ratio = (there.value if there else 1.0) / (here.value if here else 1.0)
     # What was measured here is faster there as the rates are; the share of the peak cannot exceed the whole.
-    if ("device_requests_per_s" in x or "device_tokens_per_s" in x) and device.serving_flop_per_s is not None:
-        faster = ratio * device.serving_flop_per_s / x["device_serving_flop_per_s"] if "device_serving_flop_per_s" in x else ratio
+    if _is_measured(x) and device.serving_flop_per_s is not None:
+        faster = ratio * device.serving_flop_per_s / x["device_serving_flop_per_s"]
         changes |= {name: x[name] * faster for name in ("device_requests_per_s", "device_tokens_per_s") if name in x}
     elif "serving_mfu_fraction" in x:
         changes["serving_mfu_fraction"] = min(1.0, x["serving_mfu_fraction"] * ratio)
     return changes
+
+
+def _is_measured(x: Values) -> bool:
+    """Return whether what a device serves is known otherwise than by its rate."""
+    return "device_requests_per_s" in x or "device_tokens_per_s" in x
 
 
 def _unfit(x: Values, market: Market) -> Iterator[tuple[str, str]]:
@@ -157,7 +162,9 @@ def _unfit_because(x: Values, device: Device, market: Market) -> str | None:
     if device.usd_per_hour is None:
         return f"no list has its price: give hardware.price_usd_per_hour.{device.id}"
     if device.serving_flop_per_s is None or device.memory_bytes is None:
-        return "the catalogue has no 8 or 16 bit rate of it, or not its memory"
+        return "the catalog has no 8 or 16 bit rate of it, or not its memory"
+    if _is_measured(x) and "device_serving_flop_per_s" not in x:
+        return "how fast it is beside the device that was measured is not known: the catalog has no 8 or 16 bit rate of that one"
     each = serving_cost.devices_per_replica({**x, **_on_device(x, device, market)})
     today = serving_cost.devices_per_replica(x)
     if each is not None and today is not None and each > max(MOST_DEVICES_OF_A_REPLICA, today):

@@ -45,8 +45,8 @@ def headline(life: Life, lifecycle: Lifecycle, market: Market, verdict: Verdict,
     most = 1 if training is not None else 2
     actions = _actions(judged(life, lifecycle, market)[0], outlook, life.values, most)
     if verdict.dominated_by is None:
-        what = f"not known whether serving or training dominates. {verdict.because}"
-        return f"{what} Meanwhile {_joined(actions)}" if actions else what
+        what = f"not known whether serving or training dominates. {verdict.because.rstrip('.')}"
+        return f"{what}. Meanwhile {_joined(actions)}" if actions else what
     if training is not None:
         return f"{training}; on serving, {_joined(actions)}" if actions else f"{training}; {_nothing(outlook, life)}"
     return _joined(actions) if actions else _nothing(outlook, life)
