@@ -160,11 +160,14 @@ def _carried(home: SiteUnderLoad, configuration: Configuration, replicas: int) -
 
 def _following_the_day(home: SiteUnderLoad, baseline: Prediction, lever: Lever) -> list[Change]:
     """Return what today's configuration costs with as many replicas in each part of the day as carry its traffic."""
-    diurnal, capacity = home.workload.traffic.diurnal, baseline.capacity_requests_per_s
-    if diurnal is None or capacity is None or capacity.low <= 0:
+    diurnal, slo, today = home.workload.traffic.diurnal, home.workload.slo, home.demand.requests_per_s
+    if diurnal is None:
         return []
-    each, rates = capacity.low / baseline.candidate.replicas, relative_rates(diurnal).tolist()
-    today = home.demand.requests_per_s
+    # At a steady rate: the capacity of a fixed fleet is a mean over the day, to which the quiet parts contribute.
+    one = home.at(today, None).capacity_requests_per_s(home.today, 1, quantile=slo.quantile, target_s=slo.latency_s)
+    if one is None or one.low <= 0:
+        return []
+    each, rates = one.low, relative_rates(diurnal).tolist()
 
     def needed(growth: float) -> list[int]:
         return [max(1, math.ceil(rate * today * max(1.0, growth) / each)) for rate in rates]

@@ -1,5 +1,7 @@
 """Beside the advice on a measured model: what each single change saves, whether it is worth its effort, and when the advice ends."""
 
+import math
+
 import msgspec
 import pytest
 
@@ -116,3 +118,70 @@ def test_a_verdict_on_what_was_measured_turns_with_traffic_and_its_levers_have_a
 
     assert any(flip.input == "requests_per_s" for flip in verdict.flips_when)
     assert ["reserve"] == [even.lever for even in verdict.break_evens]
+
+
+# --- growth ----------------------------------------------------------------------------------------------------------------
+
+
+def grown(requests_per_s, growth, months, carried_by_one, usd_per_hour, *, least):
+    """What replicas cost that are bought whole, month by month, in plain sums."""
+    counts = (max(least, math.ceil(requests_per_s * (1 + growth) ** month / carried_by_one)) for month in range(months))
+    return 730 * usd_per_hour * sum(counts)
+
+
+def serving(advice):
+    return next(line.usd for line in advice.verdict.lines if line.what == "serving")
+
+
+@pytest.mark.parametrize("growth", [0.0, 0.01, 0.06, 0.3, -0.1])
+def test_growth_buys_whole_replicas_at_the_capacity_of_one_and_none_while_the_headroom_lasts(growth):
+    advice = advice_at(3.0, lifecycle=msgspec.structs.replace(LIFE, growth_per_month=growth))
+    shown = advice.recommended
+    each = shown.capacity_requests_per_s.low / shown.candidate.replicas
+
+    expected = grown(200.0, growth, 12, each, 3.0, least=shown.candidate.replicas)
+
+    assert expected == pytest.approx(serving(advice).value)
+
+
+def test_without_growth_the_lifetime_cost_is_the_bill_of_today_and_headroom_keeps_it_so():
+    still, slow = (advice_at(3.0, lifecycle=msgspec.structs.replace(LIFE, growth_per_month=growth)) for growth in (0.0, 0.001))
+
+    assert still.recommended.cost_usd_per_hour.value * 8760 == pytest.approx(serving(still).value)
+    assert serving(still).value == serving(slow).value
+
+
+def test_what_a_change_saves_of_growing_traffic_is_the_difference_of_the_two_lifetime_costs():
+    growing = msgspec.structs.replace(LIFE, growth_per_month=0.1)
+    advice = advice_at(3.0, lifecycle=growing)
+    saved = {entry.field: entry.saving_usd_per_year.value for entry in advice.outlook.opportunities}
+
+    before = grown(200.0, 0.1, 12, advice.baseline.capacity_requests_per_s.low / 4, 3.0, least=4)
+
+    assert before - serving(advice).value == pytest.approx(saved["all of it"])
+    assert all(0 < saved[field] < before for field in ("batching", "variant"))
+
+
+def test_headroom_that_is_paid_for_already_is_not_saved_twice():
+    """Four replicas have room to grow, which a leaner configuration has to buy anew: growth makes the change worth less."""
+    still, slow = (advice_at(3.0, lifecycle=msgspec.structs.replace(LIFE, growth_per_month=growth)) for growth in (0.0, 0.04))
+
+    first, then = (
+        next(entry for entry in advice.outlook.opportunities if entry.field == "batching").saving_usd_per_year.value
+        for advice in (still, slow)
+    )
+    assert then <= first
+
+
+def test_a_fleet_that_follows_the_day_has_in_each_part_as_many_replicas_as_carry_it():
+    asked = {"diurnal": (0.2, 0.2, 0.2, 3.4), "requests_per_s": 60.0, "baseline": Baseline(replicas=8)}
+    saved = {}
+    for growth in (0.0, 0.2):
+        advice = advice_at(3.0, lifecycle=msgspec.structs.replace(LIFE, growth_per_month=growth), **asked)
+        entry = next(entry for entry in advice.outlook.opportunities if entry.lever == "autoscale")
+        saved[growth] = entry.saving_usd_per_year.value
+        least, most = (int(word) for word in entry.after.split() if word.isdecimal())
+        # 100 a second are all that a replica has time for.
+        assert (1, True) == (least, math.ceil(60 * 3.4 / 100) <= most)
+
+    assert 0 < saved[0.0] and 0 < saved[0.2]

@@ -229,3 +229,33 @@ def test_traffic_other_than_measured_takes_as_many_replicas_as_carry_it(rate, us
     }
 
     assert usd == max(fleet.usd_per_hour({**x, "requests_per_s": rate}))
+
+
+@pytest.mark.parametrize(
+    ("growth", "usd"),
+    [(0.5, 6), (1.0, 6), (1.19, 6), (1.21, 8), (4.0, 20)],
+    ids=["less", "today", "headroom", "one more", "many"],
+)
+def test_a_known_bill_grows_by_whole_replicas_once_the_headroom_is_gone(growth, usd):
+    bill = {
+        "requests_per_s": 10.0,
+        "serving_usd_per_hour": 6.0,
+        "measured_at_requests_per_s": 10.0,
+        "replica_usd_per_hour": 2.0,
+        "replica_requests_per_s": 4.0,
+    }
+
+    assert usd == fleet.bill_usd_per_hour(bill, growth)
+
+
+def test_replicas_that_carry_just_the_traffic_of_today_are_not_one_more_by_rounding():
+    for replicas in range(1, 50):
+        bill = {
+            "requests_per_s": 0.1,
+            "serving_usd_per_hour": float(replicas),
+            "measured_at_requests_per_s": 0.1,
+            "replica_usd_per_hour": 1.0,
+            "replica_requests_per_s": 0.1 / replicas,
+        }
+
+        assert replicas == fleet.bill_usd_per_hour(bill)
