@@ -54,6 +54,7 @@ UNIT_OF_FIELD = {
     "reserved_discount": "fraction",
     "spot_discount": "fraction",
     "token_price_decline_per_year": "fraction",
+    "unit_growth_per_month": "fraction",
     "usd_per_kwh": "usd",
     "usd_per_label": "usd",
     "usd_per_quality_point_per_year": "usd",

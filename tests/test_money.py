@@ -343,6 +343,7 @@ BORDERS = {
     "owned.device_price_usd": EXTREMES,
     "owned.owned_years": EXTREMES,
     "edge.unit_price_usd": EXTREMES,
+    "edge.unit_growth_per_month": EXTREMES,
     "options.student_parameters": EXTREMES,
     "options.reserved_discount": EXTREMES,
     "options.spot_discount": EXTREMES,

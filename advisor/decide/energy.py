@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from advisor.decide.lifetime import fleet, intervals, training_cost
 from advisor.decide.lifetime.inputs import Market
-from advisor.decide.lifetime.serving_cost import WATTS_PER_KILOWATT, Values, uses_api
+from advisor.decide.lifetime.serving_cost import WATTS_PER_KILOWATT, Values, is_in_the_field, uses_api
 from advisor.schema.lifetime import LifetimeEnergy
 from advisor.schema.record import Estimate
 
@@ -73,7 +73,7 @@ def _reason(x: Values) -> str:
         return "what serving costs is known only as a sum: give lifecycle.model and lifecycle.request instead"
     if uses_api(x):
         return "somebody else's devices serve the tokens: what they draw is not known"
-    if "edge_units" in x:
+    if is_in_the_field(x):
         return "what units in the field draw is counted with them (lifecycle.edge.unit_watts)"
     if fleet.device_hours(x) is None:
         has_work = "parameters" in x and "input_tokens" in x
@@ -90,7 +90,7 @@ def _kwh(x: Values) -> float | None:
 
 
 def _serving_kwh(x: Values) -> float | None:
-    if "serving_usd_per_hour" in x or "edge_units" in x or uses_api(x):
+    if "serving_usd_per_hour" in x or is_in_the_field(x) or uses_api(x):
         return None
     hours = fleet.device_hours(x)
     if hours is None or "device_watts" not in x or any(name not in x for name in POWER):

@@ -10,6 +10,7 @@ from advisor.errors import InputError
 from advisor.files import ranges
 from advisor.files.catalog import carbon_of, hardware_names, read_device, read_token_price
 from advisor.quality_floor import METRICS, is_known
+from advisor.schema.catalog import LOCAL
 from advisor.schema.workload import Lifecycle, LifeOptions, LifeRequest, LifeServing, SequenceLength, Traffic, Workload
 
 MAX_SEQUENCE_LENGTH = 10_000_000  # ten minutes of audio at 16 kHz; more is a slip, and would not fit into memory
@@ -112,6 +113,11 @@ def _of_serving(life: Lifecycle) -> Iterator[Fault]:
     ):
         if getattr(serving, first) is not None and getattr(serving, second) is not None:
             yield _both("lifecycle.serving", first, second)
+    if life.edge is not None and life.edge.edge_units is None and life.edge.unit_growth_per_month:
+        yield Fault(
+            "lifecycle.edge.unit_growth_per_month: grows what edge_units gives, and that is missing",
+            "give edge_units, or leave the growth to lifecycle.growth_per_month",
+        )
     served = {
         "serving.api_model": serving.api_model,
         "serving.serving_usd_per_hour": serving.serving_usd_per_hour,
@@ -135,8 +141,13 @@ def _of_the_catalog(life: Lifecycle) -> Iterator[Fault]:
         ("lifecycle.training_device", (life.training_device,)),
         ("lifecycle.options.alternative_devices", options.alternative_devices),
     ):
-        unknown = (name for name in devices if name is not None and name not in known)
-        yield from (fault for name in unknown for fault in _looked_up(read_device, key, name))
+        if LOCAL in devices:
+            yield Fault(
+                f"{key}: {LOCAL!r} is the machine of a profile, which no list has",
+                "leave it out, and give the profile: --profile",
+            )
+        unknown = (name for name in devices if name not in (None, LOCAL) and name not in known)
+        yield from (fault for name in unknown if name for fault in _looked_up(read_device, key, name))
     for key, api in (
         ("lifecycle.serving.api_model", serving.api_model),
         ("lifecycle.options.alternative_api", options.alternative_api),

@@ -116,9 +116,10 @@ class LifeOwned(Record, frozen=True, kw_only=True):
 
 
 class LifeEdge(Record, frozen=True, kw_only=True):
-    """Units in the field, each with its own device: bought once each."""
+    """Units in the field, each with its own device: bought once each, and kept when traffic falls."""
 
-    edge_units: Count
+    edge_units: Count | None = None  # None: as many as the traffic takes at what one was measured to serve
+    unit_growth_per_month: Fraction = 0.0  # of the units that are given; where traffic takes more than these, there are more
     unit_price_usd: NonNegative
     unit_years: Positive | None = None  # that one lasts; None: as long as the model
     unit_watts: Positive | None = None

@@ -173,6 +173,7 @@ INSTEAD = {
         {
             "lifecycle.edge": {
                 "edge_units": 500,
+                "unit_growth_per_month": "2 %",
                 "unit_price_usd": 250,
                 "unit_years": 3,
                 "unit_watts": 15,

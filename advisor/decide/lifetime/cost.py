@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from advisor.decide.lifetime import fleet, intervals, training_cost
 from advisor.decide.lifetime.horizon import months, worth_of_a_month
-from advisor.decide.lifetime.serving_cost import Values, uses_api
+from advisor.decide.lifetime.serving_cost import Values, is_in_the_field, uses_api
 from advisor.schema.lifetime import CostLine, Kind
 from advisor.schema.record import Basis, Estimate
 from advisor.units import counted, number, usd
@@ -161,8 +161,8 @@ def _formula(name: str, x: Values) -> str:
 
 def _serving_formula(x: Values) -> str:
     hours, traffic, price = "730 h a month", "(1 + growth)^month", "(1 - price decline)^(month/12)"
-    if "edge_units" in x:
-        return f"units x (price / hours that one lasts + power x usd a kWh) x {hours}"
+    if is_in_the_field(x):
+        return f"units of each month x (price / hours that one lasts + power x usd a kWh) x {hours}"
     if "replica_usd_per_hour" in x:
         return f"replicas, as many as carry the traffic x {traffic} and no fewer than today, x usd an hour x {hours} x {price} of hardware"
     if "serving_usd_per_hour" in x:

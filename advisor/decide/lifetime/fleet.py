@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple
 
 from advisor.decide.lifetime import serving_cost
@@ -91,9 +92,9 @@ def fleet_of(x: Values) -> Fleet | None:
 
 def usd_per_hour(x: Values) -> tuple[float, float] | None:
     """Return what an hour costs today: of what is always on, and of all that is paid; None where an input is missing."""
-    if "edge_units" in x:
-        paid = _edge_usd_per_hour(x, 1.0)
-        return None if paid is None else (paid, paid)
+    if serving_cost.is_in_the_field(x):
+        paid = _field_usd_per_hour(x, months(x)[:1])[0]
+        return paid, paid
     if "serving_usd_per_hour" in x:
         # Traffic that falls saves nothing by itself: the replicas of today stay on until somebody asks again.
         return bill_usd_per_hour(x), bill_usd_per_hour(x)
@@ -110,8 +111,8 @@ def usd_per_hour(x: Values) -> tuple[float, float] | None:
 def serving_by_month(x: Values) -> list[float] | None:
     """Return what serving costs in each month, discounted; None where an input is missing."""
     course = months(x)
-    if "edge_units" in x:
-        return _discounted([_edge_usd_per_hour(x, month.growth) for month in course], course)
+    if serving_cost.is_in_the_field(x):
+        return _discounted(_field_usd_per_hour(x, course), course)
     if "serving_usd_per_hour" in x:
         by_month = [bill_usd_per_hour(x, month.growth) * month.price for month in course]
         saved = _reserved(bill_usd_per_hour(x), x, course)
@@ -220,16 +221,32 @@ def _paid(devices: float, x: Values) -> float | None:
     return max(devices, x.get("owned_devices", 0.0)) * serving_cost.owned_usd_per_hour(x) + devices * power
 
 
-def _edge_usd_per_hour(x: Values, growth: float) -> float | None:
-    """Return what an hour of all units in the field costs: each is bought once for as long as it lasts, and draws its power."""
-    units = x["edge_units"]
-    if "device_requests_per_s" in x:
-        units = max(units, whole(x["requests_per_s"] * growth / x["device_requests_per_s"]))
-    lasts_months = x["unit_years"] * 12 if "unit_years" in x else x["horizon_months"]
-    usd = x["unit_price_usd"] / (lasts_months * HOURS_PER_MONTH)
+def field_units(x: Values, course: Sequence[Month]) -> list[float]:
+    """Return the units that are in the field in each month: those of the plan, more where traffic takes more, and none taken back."""
+    planned, growth = x.get("edge_units", 0.0), 1.0 + x.get("unit_growth_per_month", 0.0)
+    demand = serving_cost.demand_devices(x) if "device_requests_per_s" in x else None
+    counts = (
+        max(whole(planned * growth**at), 0.0 if demand is None else max(1.0, whole(demand * month.growth)))
+        for at, month in enumerate(course)
+    )
+    return list(accumulate(counts, max))
+
+
+def _field_usd_per_hour(x: Values, course: Sequence[Month]) -> list[float]:
+    """Return what an hour of all units in the field costs in each month: each is bought once, paid over its life, and draws its power.
+
+    One that is bought in the midst of the model's life, and lasts as long as the model, is paid in what is left of it.
+    """
+    drawn = 0.0
     if "unit_watts" in x and "unit_usd_per_kwh" in x:
-        usd += x["unit_watts"] / serving_cost.WATTS_PER_KILOWATT * x["unit_usd_per_kwh"]
-    return units * usd
+        drawn = x["unit_watts"] / serving_cost.WATTS_PER_KILOWATT * x["unit_usd_per_kwh"]
+    found, bought, written_off = [], 0.0, 0.0
+    for at, units in enumerate(field_units(x, course)):
+        lasts_months = x["unit_years"] * MONTHS_PER_YEAR if "unit_years" in x else x["horizon_months"] - at
+        written_off += (units - bought) * x["unit_price_usd"] / (lasts_months * HOURS_PER_MONTH)
+        bought = units
+        found.append(written_off + units * drawn)
+    return found
 
 
 def bill_usd_per_hour(x: Values, growth: float = 1.0) -> float:

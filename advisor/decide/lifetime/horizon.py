@@ -6,6 +6,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
+from advisor.schema.catalog import Constant
+from advisor.schema.record import Estimate
 from advisor.units import SECONDS_PER_DAY
 
 HOURS_PER_DAY = 24
@@ -113,3 +115,41 @@ def _cv(arrival_s: Sequence[float]) -> float:
     gaps = [after - before for before, after in pairwise(arrival_s)]
     mean = sum(gaps) / len(gaps)
     return math.sqrt(sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) / mean
+
+
+def exactly(value: float, source: str) -> Estimate:
+    """Return a figure without an interval."""
+    return Estimate(value=value, low=value, high=value, basis="assumed", source=source)
+
+
+def figures_of_day(course: Course) -> dict[str, Estimate]:
+    """Return what is known of the day as inputs of the lifetime cost."""
+    found = {}
+    if course.hours is not None:
+        found = {name: exactly(rate, course.source) for name, rate in zip(HOURS, course.hours, strict=True)}
+    if course.peak_over_mean is not None:
+        found["peak_over_mean"] = exactly(course.peak_over_mean, course.source)
+    return found
+
+
+def mean_load(course: Course, constants: Mapping[str, Constant], *, has_window: bool, is_at_target: bool) -> Estimate | None:
+    """Return the mean load of the fleet: as assumed where the day is not known, else what its busiest part leaves.
+
+    Bursts leave less: the wait of a queue grows with (cv^2 + 1) / 2 x load / (1 - load) (Kingman 1961), and is not to grow. Where the
+    load is over what keeps the latency target (`is_at_target`), room for bursts is left already. `has_window`: work waits for one.
+    """
+    if has_window:
+        return exactly(1.0, "work that waits for its window keeps devices busy all of it")
+    peak = course.peak_over_mean
+    if is_at_target and peak is not None:
+        source = f"{course.source}: in the busiest part of the day devices serve as much as keeps the target"
+        return Estimate(value=1 / peak, low=1 / peak, high=1 / peak, basis="projected", source=source)
+    constant = constants.get("fleet_utilization_fraction" if peak is None else "peak_load_fraction")
+    if constant is None:
+        return None
+    ends = (constant.low, constant.value, constant.high)
+    low, value, high = (load if is_at_target else course.with_bursts(load) / (peak or 1.0) for load in ends)
+    source = f"{constant.source.what} ({constant.source.date})"
+    if peak is not None and peak > 1:
+        source = f"{course.source}: the busiest part of the day has {peak:.3g} times the mean; in it, {source}"
+    return Estimate(value=value, low=low, high=high, basis="assumed", source=source)

@@ -7,7 +7,7 @@ import msgspec
 
 from advisor.decide.lifetime import serving_cost
 from advisor.decide.lifetime.given import GIVEN, given_figures
-from advisor.decide.lifetime.horizon import EVEN, HOURS, Course
+from advisor.decide.lifetime.horizon import EVEN, HOURS, Course, exactly, figures_of_day, mean_load
 from advisor.errors import InputError
 from advisor.schema.catalog import Constant, LifetimeModel, Phase
 from advisor.schema.lifetime import Assumption
@@ -112,7 +112,7 @@ def life_of(
     if throughput is not None:
         figures["device_requests_per_s"] = throughput
     figures |= {name: figure for name, figure in _looked_up(lifecycle, market).items() if name not in figures}
-    figures |= _of_the_day(course)
+    figures |= figures_of_day(course)
     if course.is_recorded:
         rate = figures["requests_per_s"]
         figures["requests_per_s"] = msgspec.structs.replace(rate, basis="measured", source=course.source)
@@ -121,17 +121,22 @@ def life_of(
         for name, constant in _constants(lifecycle, market, figures).items()
         if name not in figures and _is_needed(name, lifecycle, measured)
     }
+    if throughput is not None:
+        assumed.pop("serving_mfu_fraction", None)
     if measured is not None:
         figures["serving_usd_per_hour"] = measured
-    load = _load(lifecycle, market, course) if throughput is None else _load_at_target(lifecycle, market, course)
+    load = mean_load(
+        course, market.model.constants, has_window="batch_hours_per_day" in figures, is_at_target=throughput is not None
+    )
     if load is not None and "fleet_utilization_fraction" not in figures and _has_work(lifecycle):
         assumed.pop("fleet_utilization_fraction", None)
         (assumed if load.basis == "assumed" else figures)["fleet_utilization_fraction"] = load
     figures |= assumed
     as_given = _as_given({name: figure.value for name, figure in figures.items()})
-    figures |= {name: _exactly(value, GIVEN) for name, value in as_given.items()}
+    figures |= {name: exactly(value, GIVEN) for name, value in as_given.items()}
     if measured is None:
         _check_price(lifecycle, market, figures)
+        _check_units(lifecycle)
     _check_memory(lifecycle, figures)
     reached = _reached(market) if "serving_mfu_fraction" in assumed else {}
     by_phase = {phase: constant.value for phase, constant in reached.items()}
@@ -170,15 +175,9 @@ def _assumed(constant: Constant) -> Estimate:
 
 def _has_work(lifecycle: Lifecycle) -> bool:
     """Return whether anything is said from which what a device has to do can be counted."""
-    request = lifecycle.request
-    has_flop = request is not None and request.flop_per_request is not None
-    return lifecycle.model is not None or has_flop or _has_throughput(lifecycle)
-
-
-def _has_throughput(lifecycle: Lifecycle) -> bool:
-    """Return whether what a device serves is known otherwise than by a share of its peak."""
-    serving = lifecycle.serving
-    return serving is not None and (serving.device_requests_per_s is not None or serving.device_tokens_per_s is not None)
+    serving, request = lifecycle.serving, lifecycle.request
+    is_measured = serving is not None and (serving.device_requests_per_s is not None or serving.device_tokens_per_s is not None)
+    return lifecycle.model is not None or is_measured or (request is not None and request.flop_per_request is not None)
 
 
 def _is_needed(name: str, lifecycle: Lifecycle, measured: Estimate | None) -> bool:
@@ -187,7 +186,7 @@ def _is_needed(name: str, lifecycle: Lifecycle, measured: Estimate | None) -> bo
     if name.startswith("device_"):
         return _has_work(lifecycle) and (lifecycle.serving is None or lifecycle.serving.device is None)
     if name == "serving_mfu_fraction":
-        return _has_work(lifecycle) and not _has_throughput(lifecycle)
+        return _has_work(lifecycle)
     section = NEEDED_FOR.get(name)
     return section is None or getattr(lifecycle, section) is not None
 
@@ -235,47 +234,6 @@ def _product(left: Constant, right: Constant) -> Constant:
     return Constant(value=value, low=low, high=high, source=Source(what=both, date=min(left.source.date, right.source.date)))
 
 
-def _of_the_day(course: Course) -> dict[str, Estimate]:
-    found = {}
-    if course.hours is not None:
-        found = {name: _exactly(rate, course.source) for name, rate in zip(HOURS, course.hours, strict=True)}
-    if course.peak_over_mean is not None:
-        found["peak_over_mean"] = _exactly(course.peak_over_mean, course.source)
-    return found
-
-
-def _load(lifecycle: Lifecycle, market: Market, course: Course) -> Estimate | None:
-    """Return the mean load of the fleet: as assumed where the day is not known, else what its busiest part leaves.
-
-    Bursts leave less: the wait of a queue grows with (cv^2 + 1) / 2 x load / (1 - load) (Kingman 1961), and is not to grow.
-    """
-    constants = market.model.constants
-    if lifecycle.serving is not None and lifecycle.serving.batch_hours_per_day is not None:
-        return _exactly(1.0, "work that waits for its window keeps devices busy all of it")
-    if course.peak_over_mean is None:
-        constant, peak = constants.get("fleet_utilization_fraction"), 1.0
-    else:
-        constant, peak = constants.get("peak_load_fraction"), course.peak_over_mean
-    if constant is None:
-        return None
-    low, value, high = (course.with_bursts(load) / peak for load in (constant.low, constant.value, constant.high))
-    source = f"{constant.source.what} ({constant.source.date})"
-    if peak > 1:
-        source = f"{course.source}: the busiest part of the day has {peak:.3g} times the mean; in it, {source}"
-    return Estimate(value=value, low=low, high=high, basis="assumed", source=source)
-
-
-def _load_at_target(lifecycle: Lifecycle, market: Market, course: Course) -> Estimate | None:
-    """Return the mean load of a fleet whose devices serve as much as they keep the target at: that leaves room for bursts already."""
-    if course.peak_over_mean is not None and (lifecycle.serving is None or lifecycle.serving.batch_hours_per_day is None):
-        load, source = (
-            1.0 / course.peak_over_mean,
-            f"{course.source}: devices serve in the busiest part of the day what keeps the target",
-        )
-        return Estimate(value=load, low=load, high=load, basis="projected", source=source)
-    return _load(lifecycle, market, course._replace(burstiness_cv=1.0))
-
-
 def _as_given(x: serving_cost.Values) -> dict[str, float]:
     """Return what a count of devices and a measured throughput were given for, so that they can be carried over to something else."""
     found: dict[str, float | None] = {}
@@ -289,10 +247,6 @@ def _as_given(x: serving_cost.Values) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _exactly(value: float, source: str) -> Estimate:
-    return Estimate(value=value, low=value, high=value, basis="assumed", source=source)
-
-
 def _check_price(lifecycle: Lifecycle, market: Market, figures: dict[str, Estimate]) -> None:
     serving = lifecycle.serving
     if serving is None or market.device is None or "device_usd_per_hour" in figures or not _has_work(lifecycle):
@@ -302,6 +256,16 @@ def _check_price(lifecycle: Lifecycle, market: Market, figures: dict[str, Estima
     if lifecycle.request is None and serving.device_requests_per_s is None:
         return
     raise InputError(f"lifecycle.serving.device: no list has a price of {market.device.id}", hint=price_way_out(market.device.id))
+
+
+def _check_units(lifecycle: Lifecycle) -> None:
+    edge, serving = lifecycle.edge, lifecycle.serving
+    if edge is None or edge.edge_units is not None or (serving is not None and serving.device_requests_per_s is not None):
+        return
+    raise InputError(
+        "lifecycle.edge.edge_units: missing, and how many the traffic takes is not known",
+        hint="give edge_units, or what one of them serves: lifecycle.serving.device_requests_per_s, or classify --profile",
+    )
 
 
 def price_way_out(device: str) -> str:
@@ -346,7 +310,7 @@ def _looked_up(lifecycle: Lifecycle, market: Market) -> dict[str, Estimate]:
             if (rate := found.pop("training_device_training_flop_per_s", None)) is not None:
                 found["training_device_flop_per_s"] = rate
     if market.power_usage_effectiveness is not None and lifecycle.owned is not None:
-        found["power_usage_effectiveness"] = _exactly(market.power_usage_effectiveness, GIVEN)
+        found["power_usage_effectiveness"] = exactly(market.power_usage_effectiveness, GIVEN)
     for prefix, prices in (("api", market.api), ("other_api", market.alternative_api)):
         if prices is not None:
             found |= {name: _listed(usd, prices) for name, usd in api_figures(prices, prefix).items()}

@@ -200,7 +200,7 @@ def _to_api(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Mo
 
 def _bought(x: Values, _: float, *, prices: dict[str, float]) -> dict[str, float]:
     # A cache of one's own stays behind; the vendor's is one that was said to be there.
-    kept = {name: value for name, value in x.items() if name not in ("serving_usd_per_hour", "edge_units")}
+    kept = {name: value for name, value in x.items() if name not in ("serving_usd_per_hour", "unit_price_usd")}
     needless = {"fine_tunings_per_year": 0.0, "labels_usd": 0.0}
     return {**kept, **prices, **{name: none for name, none in needless.items() if name in x or name == "labels_usd"}}
 

@@ -44,7 +44,7 @@ class Move(NamedTuple):
 
 def plan_is_missing(x: Values) -> str | None:
     """Return why the devices behind serving cannot be changed, None where they can."""
-    if "edge_units" in x:
+    if serving_cost.is_in_the_field(x):
         return "units in the field are bought by the piece, each with its own device"
     if "serving_usd_per_hour" in x:
         return "what serving costs is known only as a sum: the tokens and devices behind it are not"
@@ -57,7 +57,7 @@ def not_rented(x: Values) -> str | None:
     """Return why hours of devices are not bought at all."""
     if serving_cost.uses_api(x):
         return "tokens are bought, no devices"
-    return "the devices are owned, not rented" if "device_price_usd" in x or "edge_units" in x else None
+    return "the devices are owned, not rented" if "device_price_usd" in x or serving_cost.is_in_the_field(x) else None
 
 
 def quantize(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:

@@ -25,6 +25,11 @@ def uses_api(x: Values) -> bool:
     return "api_usd_per_input_token" in x
 
 
+def is_in_the_field(x: Values) -> bool:
+    """Return whether units in the field serve, each with its own device."""
+    return "unit_price_usd" in x and "serving_usd_per_hour" not in x
+
+
 def usd_per_request(x: Values) -> float | None:
     """Return what one request costs at an API, None where its tokens or their prices are not known.
 

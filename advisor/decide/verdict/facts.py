@@ -69,7 +69,7 @@ def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str,
     """Return the facts by the names of verdict.FACTS, with those on devices and their load; `known` are the lines of the cost."""
     paid = fleet.usd_per_hour(x)
     hourly_usd = None if paid is None else max(paid)
-    runs_devices = "serving_usd_per_hour" not in x and "edge_units" not in x and not serving_cost.uses_api(x)
+    runs_devices = "serving_usd_per_hour" not in x and not serving_cost.is_in_the_field(x) and not serving_cost.uses_api(x)
     target_s, fastest_s = x.get("latency_target_s"), serving_cost.fastest_answer_s(x)
     return {
         **share_facts(x, known, flags),

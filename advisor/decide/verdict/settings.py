@@ -96,6 +96,9 @@ SETTINGS = {
     "training_device_usd_per_hour": Setting(
         "lifecycle.training_device_usd_per_hour", "an hour of the device that trains", FOURFOLD
     ),
+    "unit_growth_per_month": Setting(
+        "lifecycle.edge.unit_growth_per_month", "more units in the field every month", FOURFOLD, 0.0, 1.0
+    ),
     "unit_price_usd": Setting("lifecycle.edge.unit_price_usd", "for a unit in the field", FOURFOLD),
     "unit_usd_per_kwh": Setting("lifecycle.edge.unit_usd_per_kwh", "a kWh in the field", FOURFOLD),
     "unit_watts": Setting("lifecycle.edge.unit_watts", "watts of a unit in the field", FOURFOLD),

@@ -92,6 +92,63 @@ def test_units_in_the_field_are_bought_for_as_long_as_they_last(years, share):
     assert 500 * 250 * share == pytest.approx(serving(msgspec.structs.replace(CHATBOT, edge=edge, serving=None)))
 
 
+FIELD = LifeEdge(edge_units=500, unit_price_usd=250.0)
+
+
+def in_the_field(edge=FIELD, requests_per_s=10.0, *, serves=None, **changes):
+    """What the units of a year cost; `serves` is what one of them was measured to serve."""
+    planned = msgspec.structs.replace(
+        CHATBOT,
+        horizon_months=12.0,
+        edge=edge,
+        serving=None if serves is None else LifeServing(device_requests_per_s=serves, fleet_utilization_fraction=1.0),
+        **changes,
+    )
+    return serving(planned, requests_per_s)
+
+
+@pytest.mark.parametrize("growth", [0.0, 0.02, 0.5])
+def test_units_are_bought_as_their_number_grows_and_each_is_paid_whole_where_it_lasts_as_long_as_the_model(growth):
+    units = math.ceil(500 * (1 + growth) ** 11 * (1 - 1e-9))
+
+    assert units * 250 == pytest.approx(in_the_field(msgspec.structs.replace(FIELD, unit_growth_per_month=growth)))
+
+
+def test_units_that_outlast_the_model_are_paid_for_the_months_that_they_serve():
+    edge = msgspec.structs.replace(FIELD, unit_growth_per_month=0.1, unit_years=5.0)
+    served = sum(math.ceil(500 * 1.1**month * (1 - 1e-9)) for month in range(12))
+
+    assert served * 250 / 60 == pytest.approx(in_the_field(edge))
+
+
+@pytest.mark.parametrize(("growth", "units"), [(0.0, 20), (0.1, math.ceil(10 * 1.1**11 / 0.5)), (-0.1, 20)])
+def test_units_that_traffic_counts_grow_with_it_and_stay_when_it_falls(growth, units):
+    edge = LifeEdge(unit_price_usd=250.0)
+
+    assert units * 250 == pytest.approx(in_the_field(edge, serves=0.5, growth_per_month=growth))
+
+
+def test_traffic_that_the_planned_units_cannot_serve_buys_more_of_them():
+    assert 500 * 250 == pytest.approx(in_the_field(serves=1.0, requests_per_s=499.5))
+    assert 501 * 250 == pytest.approx(in_the_field(serves=1.0, requests_per_s=500.5))
+
+
+def test_traffic_alone_buys_no_unit_of_a_number_that_was_given():
+    assert 500 * 250 == pytest.approx(in_the_field(growth_per_month=0.5))
+
+
+def test_units_that_nothing_counts_are_refused_by_their_key():
+    with pytest.raises(InputError, match=r"lifecycle\.edge\.edge_units: missing"):
+        in_the_field(LifeEdge(unit_price_usd=250.0))
+
+
+def test_the_electricity_of_units_grows_with_them():
+    edge = msgspec.structs.replace(FIELD, unit_price_usd=0.0, unit_watts=10.0, unit_usd_per_kwh=0.2, unit_growth_per_month=0.1)
+    served = sum(math.ceil(500 * 1.1**month * (1 - 1e-9)) for month in range(12))
+
+    assert served * 730 * 0.01 * 0.2 == pytest.approx(in_the_field(edge))
+
+
 def test_the_cache_of_the_requests_that_are_held_at_once_takes_devices():
     model = LifeModel(parameters=8e9, kv_bytes_per_token=131072.0)
     alone, many = (
