@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from advisor.decide.lifetime.horizon import EVEN, Course, of_rates
 from advisor.decide.lifetime.inputs import Device, Life, Market, TokenPrices, life_of
-from advisor.files.market import lifetime_model
+from advisor.files.market import market_of
 from advisor.schema.catalog import Constant
 from advisor.schema.record import Source
 from advisor.schema.workload import (
@@ -20,7 +20,7 @@ from advisor.schema.workload import (
     LifeSituation,
 )
 
-MARKET = Market(model=lifetime_model())
+MARKET = market_of(Lifecycle(model=LifeModel(parameters=8e9)))
 CHATBOT = Lifecycle(
     horizon_months=24.0,
     fine_tunings_per_year=2.0,
@@ -109,5 +109,5 @@ def choices(draw: st.DrawFn) -> tuple[Lifecycle, Market, Course, float]:
         ranges=draw(st.sampled_from([{}, {"parameters": (1e7, 1e11), "input_tokens": (1.0, 1e4)}])),
     )
     others = (device("cheap", 0.4), device("large", 9.0, flop_per_s=2e15, memory_bytes=2e11))
-    market = Market(model=MARKET.model, others=others, alternative_api=API, api=API if serving.api_model else None)
+    market = msgspec.structs.replace(MARKET, others=others, alternative_api=API, api=API if serving.api_model else None)
     return planned, market, draw(COURSES), draw(st.floats(1e-4, 1e4))

@@ -122,6 +122,42 @@ def test_a_hint_leads_to_a_file_that_is_accepted():
     assert "inference" == told_of("noft3").verdict.dominated_by
 
 
+def figures_of(part):
+    """All numbers of a document, by where they stand in it; what is told of them, and whether somebody gave them, left out."""
+    if isinstance(part, dict):
+        return {key: figures_of(value) for key, value in part.items() if key not in ("source", "basis", "is_given", "because")}
+    return [figures_of(entry) for entry in part] if isinstance(part, list) else part
+
+
+@pytest.mark.parametrize("serving", ["{}", "{minimum_replicas: 2}", "{api_model: gpt-4.1-mini}", "{device_usd_per_hour: 2}"])
+@pytest.mark.parametrize(
+    "rest", ["", "fine_tuning: {fine_tuning_tokens: 10 M}", "options: {alternative_devices: [l4, h100_sxm]}"]
+)
+def test_to_name_the_device_that_is_assumed_changes_no_figure(tmp_path, serving, rest):
+    told = []
+    for device in ("", "device: h100_sxm_8x, "):
+        (tmp_path / "w.yaml").write_text(UNNAMED.format(serving=serving.replace("{", f"{{{device}", 1), rest=rest))
+        told.append(figures_of(msgspec.to_builtins(classify_file(tmp_path / "w.yaml", None, now=NOW))))
+        by_name = sorted(told[-1].pop("assumed"), key=lambda entry: entry["input"])
+        told[-1]["inputs"] = by_name
+
+    assert told[0] == told[1]
+    assert any(entry["input"] == "device_memory_bytes" for entry in told[0]["inputs"])
+
+
+UNNAMED = """
+name: w
+traffic: {{requests_per_s: 20}}
+lifecycle:
+  fine_tunings_per_year: 2
+  labels_usd: 100
+  model: {{parameters: 8 B}}
+  request: {{input_tokens: 1000, output_tokens: 200}}
+  serving: {serving}
+  {rest}
+"""
+
+
 # --- the day -----------------------------------------------------------------------------------------------------------------
 
 DAY = """

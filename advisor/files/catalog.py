@@ -1,14 +1,14 @@
 """The catalog: devices, prices by the hour and by the token, carbon; each number with the source and the date it was read with."""
 
 import csv
-import difflib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date
+from functools import cache
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -25,9 +25,11 @@ from advisor.schema.catalog import (
     PublicMeasurements,
     TokenPrice,
 )
-from advisor.schema.profile import Machine
 from advisor.schema.record import Record
 from advisor.units import parse_moment
+
+if TYPE_CHECKING:
+    from advisor.schema.profile import Machine
 
 R = TypeVar("R", bound=Record)
 
@@ -39,6 +41,7 @@ def read_hardware(folder: Path | None = None) -> dict[str, Hardware]:
     return {device.id: device for device in found}
 
 
+@cache
 def hardware_names() -> tuple[str, ...]:
     """Return the ids of the catalog, without reading what is behind them."""
     return tuple(sorted(entry.name.removesuffix(".yaml") for entry in _shipped_hardware() if entry.name.endswith(".yaml")))
@@ -47,6 +50,8 @@ def hardware_names() -> tuple[str, ...]:
 def read_device(name: str) -> Hardware:
     """Return one device of the catalog; raise InputError for a name that is not in it."""
     if name not in (known := hardware_names()):
+        import difflib
+
         near = difflib.get_close_matches(name, known, n=1)
         hint = (
             f"did you mean {near[0]}?"
@@ -94,7 +99,7 @@ def read_processors() -> Processors:
         return read_yaml(path, Processors, is_ours=True)
 
 
-def machine_as_hardware(machine: Machine, processors: Processors) -> Hardware:
+def machine_as_hardware(machine: "Machine", processors: Processors) -> Hardware:
     """Return the machine that measures under the id `local`: a roofline from its cores and its instruction sets."""
     has, cpu = set(machine.instruction_sets), machine.cpu
     rates = next(
@@ -125,30 +130,35 @@ def machine_as_hardware(machine: Machine, processors: Processors) -> Hardware:
     )
 
 
-def hardware_of(name: str, machine: Machine) -> Hardware:
+def hardware_of(name: str, machine: "Machine") -> Hardware:
     """Return the hardware of a site: the device of the catalog that the user named, or under `local` the machine as it describes itself."""
     return machine_as_hardware(machine, read_processors()) if name == LOCAL else read_device(name)
 
 
-def read_prices(folder: Path | None = None) -> tuple[Price, ...]:
-    """Return the list prices by the hour that come with advisor."""
-    return _with_sources("prices.csv", Price, folder)
+def read_prices(folder: Path | None = None, *, instances: Collection[str] | None = None) -> tuple[Price, ...]:
+    """Return the list prices by the hour that come with advisor; `instances` asks for those of some machines alone."""
+    return _with_sources("prices.csv", Price, folder, column="instance", only=instances)
 
 
-def read_token_prices(folder: Path | None = None) -> tuple[TokenPrice, ...]:
-    """Return what models behind APIs cost by the token, those of the user's own book in the place of what comes with advisor."""
-    shipped = _with_sources("token_prices.csv", TokenPrice, folder)
+def read_token_prices(folder: Path | None = None, *, models: Collection[str] | None = None) -> tuple[TokenPrice, ...]:
+    """Return what models behind APIs cost by the token, those of the user's own book in the place of what comes with advisor.
+
+    `models` asks for some of them alone.
+    """
+    shipped = _with_sources("token_prices.csv", TokenPrice, folder, column="model", only=models)
     book = user_folder() / "token_prices.csv"
     own = read_token_book(book) if folder is None and book.is_file() else ()
-    return tuple({(entry.provider, entry.model): entry for entry in (*shipped, *own)}.values())
+    asked = (entry for entry in (*shipped, *own) if models is None or entry.model in models)
+    return tuple({(entry.provider, entry.model): entry for entry in asked}.values())
 
 
 def read_token_price(name: str) -> TokenPrice:
     """Return what a model behind an API costs by the token; raise InputError for a name that is not in the price list."""
-    known = read_token_prices()
-    found = next((entry for entry in known if entry.model == name), None)
+    found = next(iter(read_token_prices(models=(name,))), None)
     if found is None:
-        names = [entry.model for entry in known]
+        names = [entry.model for entry in read_token_prices()]
+        import difflib
+
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.3) or names[:3]
         raise InputError(f"{name!r} is not in the price list of APIs", hint=f"for example: {', '.join(near)}")
     return found
@@ -170,9 +180,9 @@ def user_price_book() -> Path:
     return user_folder() / "prices.csv"
 
 
-def read_carbon(folder: Path | None = None) -> tuple[CarbonIntensity, ...]:
-    """Return the carbon intensity of the grid, by country and by region of a cloud."""
-    return _with_sources("carbon.csv", CarbonIntensity, folder)
+def read_carbon(folder: Path | None = None, *, places: Collection[str] | None = None) -> tuple[CarbonIntensity, ...]:
+    """Return the carbon intensity of the grid, by country and by region of a cloud; `places` asks for some of them alone."""
+    return _with_sources("carbon.csv", CarbonIntensity, folder, column="place", only=places)
 
 
 def read_public_measurements(path: Path | None = None) -> PublicMeasurements:
@@ -189,8 +199,9 @@ def read_public_measurements(path: Path | None = None) -> PublicMeasurements:
 
 def carbon_of(place: str, provider: str | None = None, folder: Path | None = None) -> CarbonIntensity | None:
     """Return the intensity of a provider's region or of a country; None where it is not known."""
-    known = [entry for entry in read_carbon(folder) if entry.place == place]
-    return next((entry for entry in known if provider is None or entry.provider in (None, provider)), None)
+    return next(
+        (entry for entry in read_carbon(folder, places=(place,)) if provider is None or entry.provider in (None, provider)), None
+    )
 
 
 def age_days(day: str, now: str) -> int:
@@ -209,13 +220,20 @@ def is_stale(day: str, now: str) -> bool:
     return age_days(day, now) > STALE_DAYS
 
 
-def _with_sources(name: str, record_type: type[R], folder: Path | None) -> tuple[R, ...]:
-    """Return the rows of a table of the catalog, `source` in words; raise InputError for a row without one."""
+def _with_sources(
+    name: str, record_type: type[R], folder: Path | None, *, column: str, only: Collection[str] | None
+) -> tuple[R, ...]:
+    """Return the rows of a table of the catalog, `source` in words; raise InputError for a row without one.
+
+    Where `only` some values of a column are asked for, no other row is looked at.
+    """
     with as_file(files("advisor.catalog")) as shipped:
         path = (folder or shipped) / name
         known = {row["id"]: row for _, row in csv_rows(path.parent / "sources.csv")}
         found = []
         for line, row in csv_rows(path):
+            if only is not None and row[column] not in only:
+                continue
             source = known.get(row.get("source", ""))
             if source is None or not source["what"] or not source["date"]:
                 raise InputError(f"{path}: line {line}: no source", hint="name one of sources.csv, with what it is and its date")

@@ -1,6 +1,5 @@
 """What every command refuses in a workload: parts that contradict themselves or each other, and unknown names."""
 
-import difflib
 import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -36,6 +35,8 @@ def contradictions(workload: Workload) -> Iterator[Fault]:
     if workload.slo is not None and workload.slo.quantile > MAX_QUANTILE:
         yield _too_much("slo.quantile", workload.slo.quantile, MAX_QUANTILE, "no simulation is long enough for it")
     if workload.quality is not None and not is_known(metric := workload.quality.metric):
+        import difflib
+
         near = difflib.get_close_matches(metric, METRICS, n=1)
         way_out = f"did you mean {near[0]}?" if near else f"known: {', '.join(METRICS)}, top5_accuracy, module:function"
         yield Fault(f"quality.metric: there is no {metric!r}", way_out)

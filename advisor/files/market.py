@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from advisor.decide.lifetime.given import GIVEN
-from advisor.decide.lifetime.inputs import Device, Market, TokenPrices
+from advisor.decide.lifetime.inputs import Device, Market, TokenPrices, has_work
 from advisor.errors import InputError
 from advisor.files import catalog
 from advisor.schema.catalog import Constant, Hardware, LifetimeModel, Price
@@ -32,13 +32,19 @@ def market_of(
     `beside` is the folder of the workload file, where the price book lies that it names; `measured_on` is the hardware of a profile,
     which the catalog need not have.
     """
-    serving, options = lifecycle.serving, lifecycle.options
-    own, training = serving.device if serving else None, lifecycle.training_device
+    serving, options, model = lifecycle.serving, lifecycle.options, lifetime_model()
+    named, training = serving.device if serving else None, lifecycle.training_device
+    own = named or (model.default_device if has_work(lifecycle) else None)
     names = [name for name in (own, training, *(options.alternative_devices if options else ())) if name]
-    books = _books(hardware, beside) if names else ()
     known = {measured_on.id: measured_on} if measured_on is not None else {}
     read = {name: known.get(name) or catalog.read_device(name) for name in names}
-    devices = {name: _device(entry, hardware or HardwareChoice(), books) for name, entry in read.items()}
+    choice = hardware or HardwareChoice()
+    rented = {*read, *(offer.instance for entry in read.values() for offer in entry.offers)}
+    books = _books(hardware, beside, rented) if names else ()
+    devices = {name: _device(entry, choice, books) for name, entry in read.items()}
+    if named is None and own is not None and devices[own].usd_per_hour is None:
+        # Nobody asked for it: where it is not for rent on the terms that were asked for, it is taken from where it is.
+        devices[own] = _device(read[own], HardwareChoice(), books)
     apis = (serving.api_model if serving else None, options.alternative_api if options else None)
     tokens = [_token_prices(name) if name else None for name in apis]
     # A price that the user gives has no date of ours.
@@ -47,8 +53,9 @@ def market_of(
     dates = [constant.source.date for constant in priced if constant.source.what != GIVEN]
     dates += [entry.date for entry in tokens if entry is not None]
     return Market(
-        model=lifetime_model(),
+        model=model,
         device=devices[own] if own else None,
+        is_device_assumed=named is None,
         training_device=devices[training] if training else None,
         others=tuple(devices[name] for name in (options.alternative_devices if options else ())),
         api=tokens[0],
@@ -65,17 +72,18 @@ def lifetime_model() -> LifetimeModel:
     return msgspec.json.decode(content, type=LifetimeModel)
 
 
-def _books(hardware: HardwareChoice | None, beside: Path | None) -> Books:
+def _books(hardware: HardwareChoice | None, beside: Path | None, instances: set[str]) -> Books:
+    """Return the user's books whole, and of the list the prices of these machines."""
     named = beside / hardware.prices if beside is not None and hardware is not None and hardware.prices is not None else None
     if named is not None and not named.is_file():
         raise InputError(f"hardware.prices: {named}: no such file", hint="give a path relative to the workload file")
     paths = [path for path in (named, catalog.user_price_book()) if path is not None and path.is_file()]
     if not paths:
-        return (catalog.read_prices(),)
+        return (catalog.read_prices(instances=instances),)
     # Most have no book of their own, and what reads the tables of others takes as long to load as all of this does.
     from advisor.files.price_book import read_price_book
 
-    return (*(read_price_book(path) for path in paths), catalog.read_prices())
+    return (*(read_price_book(path) for path in paths), catalog.read_prices(instances=instances))
 
 
 def _device(hardware: Hardware, asked: HardwareChoice, books: Books) -> Device:

@@ -1,7 +1,5 @@
 """Records to files and back. Files appear whole or not at all; what cannot be read is refused with file, key, fault and way out."""
 
-import difflib
-import hashlib
 import os
 import tempfile
 from functools import cache
@@ -67,6 +65,8 @@ def to_json(record: Record) -> bytes:
 
 def digest(record: Record) -> str:
     """Return the SHA-256 of the file that `write_record` makes of a record."""
+    import hashlib
+
     return hashlib.sha256(to_json(record)).hexdigest()
 
 
@@ -142,6 +142,8 @@ def _build(tree: dict[str, Any], record_type: type[R], path: Path) -> R:
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
+    import hashlib
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -231,5 +233,7 @@ def _mentions(expected: Any, kind: type) -> bool:
 
 
 def _nearest(name: str, known: list[str]) -> str:
+    import difflib
+
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"known keys here: {', '.join(known)}"

@@ -4,7 +4,6 @@ import re
 import string
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
@@ -62,6 +61,8 @@ def rule_named(name: str, folder: Path | None, *, now: str) -> Rule:
     """Return one rule; raise InputError for a name that none of them has."""
     rules = {rule.id: rule for rule in rules_with(folder, now=now)}
     if name not in rules:
+        from difflib import get_close_matches
+
         near = get_close_matches(name, rules, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the rules are: {', '.join(rules)}"
         raise InputError(f"there is no rule {name!r}", hint=hint)

@@ -4,7 +4,6 @@ What contradicts itself is refused for every command alike; what is missing, onl
 """
 
 import csv
-import hashlib
 import math
 from pathlib import Path
 from typing import TypeVar
@@ -153,6 +152,8 @@ def examples_sha256(folder: Path, source: str) -> str:
         return sha256(folder / source)
     path = folder.joinpath(*module.split(".")).with_suffix(".py")
     text = path.read_bytes() if path.is_file() else module.encode()
+    import hashlib
+
     return hashlib.sha256(text + function.encode()).hexdigest()
 
 

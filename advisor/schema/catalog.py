@@ -250,5 +250,6 @@ class LifetimeModel(Record, frozen=True, kw_only=True):
 
     constants: dict[str, Constant]
     levers: tuple[Lever, ...]
+    default_device: Name | None = None  # of the catalog: what serves where the workload names no device
     serving_mfu: dict[Phase, Constant] = {}  # share of the peak that serving reaches at full load, by what requests consist of
     device_mfu: dict[str, Constant] = {}  # what a device reaches of it over what an H100 does

@@ -12,7 +12,6 @@ from advisor.decide import combining
 from advisor.decide.combining import fit_together
 from advisor.decide.integer_program import Limit, choose
 from advisor.decide.lifetime.fleet import serving_by_month
-from advisor.decide.lifetime.inputs import Market
 from advisor.decide.lifetime.levers import judged
 from advisor.decide.portfolio import Member, _bundle, plan
 from advisor.errors import InputError
@@ -179,7 +178,7 @@ def test_every_lever_has_its_place_in_the_order():
 
 def test_a_workload_that_may_not_be_served_as_planned_is_told_so():
     api = msgspec.structs.replace(EVERYTHING, serving=LifeServing(api_model="api"), situation=LifeSituation(data_must_stay=True))
-    market = Market(model=MARKET.model, api=API)
+    market = msgspec.structs.replace(MARKET, api=API)
     entry = Member(PortfolioEntry(workload="one"), "one", life(api, 1.0, market), api, market)
 
     found = plan(Portfolio(name="a test", budget_usd=1e4, workloads=(entry.entry,)), [entry], created=NOW)

@@ -1,5 +1,6 @@
 """What a device costs: the user's price before a book of the user's, and any book before the list."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from advisor.errors import InputError
 from advisor.files import catalog
 from advisor.files.market import lifetime_model, market_of
-from advisor.schema.workload import HardwareChoice, Lifecycle, LifeOptions, LifeServing
+from advisor.schema.workload import HardwareChoice, Lifecycle, LifeModel, LifeOptions, LifeRequest, LifeServing
 
 HEADER = "provider,region,instance,term,usd_per_hour,date,source\n"
 PLANNED = Lifecycle(serving=LifeServing(device="h100_sxm"), options=LifeOptions(alternative_devices=("l4", "tpu_v6e")))
@@ -78,3 +79,45 @@ def test_an_unmeasured_device_is_taken_to_reach_what_is_measured_of_none():
 
     assert set(model.device_mfu) - {"unmeasured"} <= set(catalog.hardware_names())
     assert all(0 < share.low <= share.value <= share.high <= 1 for share in model.serving_mfu.values())
+
+
+# --- the device that nobody named ------------------------------------------------------------------------------------------
+
+UNNAMED = Lifecycle(model=LifeModel(parameters=8e9), request=LifeRequest(input_tokens=1000.0))
+
+
+def test_what_shares_of_the_peak_are_compared_with_is_the_device_of_the_catalog():
+    constants, h100 = lifetime_model().constants, catalog.read_device("h100_sxm")
+
+    assert constants["reference_serving_flop_per_s"].value == h100.peak_flop_per_s["fp8"]
+    assert constants["reference_bandwidth_bytes_per_s"].value == h100.memory_bandwidth_bytes_per_s
+
+
+@pytest.mark.parametrize(
+    ("asked", "usd"),
+    [
+        (HardwareChoice(), 3.99),
+        (HardwareChoice(provider="azure", region="eastus"), 98.32 / 8),
+        (HardwareChoice(price_usd_per_hour={"h100_sxm_8x": 2.5}), 2.5),
+        (HardwareChoice(prices="own.csv"), 1.25),
+    ],
+)
+def test_a_device_that_is_not_named_costs_what_it_costs_when_it_is(folder, asked, usd):
+    book(folder / "own.csv", h100_sxm_8x=1.25)
+    name = lifetime_model().default_device
+    named = msgspec.structs.replace(UNNAMED, serving=LifeServing(device=name))
+
+    unnamed, there = (market_of(planned, asked, beside=folder) for planned in (UNNAMED, named))
+
+    assert usd == pytest.approx(unnamed.device.usd_per_hour.value)
+    assert unnamed == msgspec.structs.replace(there, is_device_assumed=True)
+
+
+def test_a_device_that_nobody_named_is_taken_from_where_it_is_for_rent():
+    found = market_of(UNNAMED, HardwareChoice(provider="aws", region="eu-west-9", term="spot")).device
+
+    assert (3.99, "lambda") == (found.usd_per_hour.value, found.usd_per_hour.source.what.split()[0])
+
+
+def test_what_needs_no_device_reads_none():
+    assert market_of(Lifecycle(serving=LifeServing(serving_usd_per_hour=1.0))).device is None

@@ -29,7 +29,10 @@ NEEDED_FOR = {
     "busy_power_fraction": "owned",
 }
 # Constants that something else is made of.
-PARTS = ("peak_load_fraction", "idle_power_fraction", "effort_exponent")
+PARTS = (
+    *("peak_load_fraction", "idle_power_fraction", "effort_exponent"),
+    *("reference_bandwidth_bytes_per_s", "reference_serving_flop_per_s"),
+)
 # Requests that read so many times as many tokens as they generate are heavy on reading; as heavy on generating the other way round.
 HEAVY = 2.0
 
@@ -66,6 +69,7 @@ class Market(Record, frozen=True, kw_only=True):
 
     model: LifetimeModel
     device: Device | None = None
+    is_device_assumed: bool = False  # the workload names none
     training_device: Device | None = None
     others: tuple[Device, ...] = ()
     api: TokenPrices | None = None
@@ -111,7 +115,9 @@ def life_of(
     figures = given_figures(requests_per_s, lifecycle)
     if throughput is not None:
         figures["device_requests_per_s"] = throughput
-    figures |= {name: figure for name, figure in _looked_up(lifecycle, market).items() if name not in figures}
+    found = {name: figure for name, figure in _looked_up(lifecycle, market).items() if name not in figures}
+    figures |= found
+    nobody_s = {name for name in found if market.is_device_assumed and name.startswith("device_")}
     figures |= figures_of_day(course)
     if course.is_recorded:
         rate = figures["requests_per_s"]
@@ -128,7 +134,7 @@ def life_of(
     load = mean_load(
         course, market.model.constants, has_window="batch_hours_per_day" in figures, is_at_target=throughput is not None
     )
-    if load is not None and "fleet_utilization_fraction" not in figures and _has_work(lifecycle):
+    if load is not None and "fleet_utilization_fraction" not in figures and has_work(lifecycle):
         assumed.pop("fleet_utilization_fraction", None)
         (assumed if load.basis == "assumed" else figures)["fleet_utilization_fraction"] = load
     figures |= assumed
@@ -140,7 +146,7 @@ def life_of(
     _check_memory(lifecycle, figures)
     reached = _reached(market) if "serving_mfu_fraction" in assumed else {}
     by_phase = {phase: constant.value for phase, constant in reached.items()}
-    return Life(figures=figures, assumed=frozenset(assumed), flags=_flags(lifecycle), reached=by_phase)
+    return Life(figures=figures, assumed=frozenset(nobody_s | assumed.keys()), flags=_flags(lifecycle), reached=by_phase)
 
 
 def with_input(life: Life, x: serving_cost.Values, name: str, value: float) -> dict[str, float] | None:
@@ -173,7 +179,7 @@ def _assumed(constant: Constant) -> Estimate:
     return Estimate(value=constant.value, low=constant.low, high=constant.high, basis="assumed", source=source)
 
 
-def _has_work(lifecycle: Lifecycle) -> bool:
+def has_work(lifecycle: Lifecycle) -> bool:
     """Return whether anything is said from which what a device has to do can be counted."""
     serving, request = lifecycle.serving, lifecycle.request
     is_measured = serving is not None and (serving.device_requests_per_s is not None or serving.device_tokens_per_s is not None)
@@ -183,10 +189,8 @@ def _has_work(lifecycle: Lifecycle) -> bool:
 def _is_needed(name: str, lifecycle: Lifecycle, measured: Estimate | None) -> bool:
     if name in PARTS:
         return False
-    if name.startswith("device_"):
-        return _has_work(lifecycle) and (lifecycle.serving is None or lifecycle.serving.device is None)
     if name == "serving_mfu_fraction":
-        return _has_work(lifecycle)
+        return has_work(lifecycle)
     section = NEEDED_FOR.get(name)
     return section is None or getattr(lifecycle, section) is not None
 
@@ -219,7 +223,7 @@ def device_factor(device: Device, model: LifetimeModel) -> Constant | None:
     """Return what a device reaches of its peak over what an H100 does: as measured, else by the bandwidth that feeds it."""
     if device.id in model.device_mfu:
         return model.device_mfu[device.id]
-    bandwidth, peak = (model.constants.get(f"device_{name}") for name in ("bandwidth_bytes_per_s", "serving_flop_per_s"))
+    bandwidth, peak = (model.constants.get(f"reference_{name}") for name in ("bandwidth_bytes_per_s", "serving_flop_per_s"))
     if bandwidth is None or peak is None or device.bandwidth_bytes_per_s is None or device.serving_flop_per_s is None:
         return None
     fed = min(1.0, device.bandwidth_bytes_per_s / device.serving_flop_per_s / (bandwidth.value / peak.value))
@@ -249,7 +253,7 @@ def _as_given(x: serving_cost.Values) -> dict[str, float]:
 
 def _check_price(lifecycle: Lifecycle, market: Market, figures: dict[str, Estimate]) -> None:
     serving = lifecycle.serving
-    if serving is None or market.device is None or "device_usd_per_hour" in figures or not _has_work(lifecycle):
+    if serving is None or market.device is None or "device_usd_per_hour" in figures or not has_work(lifecycle):
         return
     if serving.api_model or serving.serving_usd_per_hour or lifecycle.owned or lifecycle.edge:
         return
@@ -298,7 +302,7 @@ def _held_beyond_memory(x: serving_cost.Values) -> float | None:
 
 def _looked_up(lifecycle: Lifecycle, market: Market) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
-    if _has_work(lifecycle):
+    if has_work(lifecycle):
         if market.device is not None:
             found |= dict(_of_device("device", market.device))
         if market.training_device is not None:

@@ -52,19 +52,23 @@ def _validated(move: Move, life: Life) -> Move:
     return move._replace(beside=beside, because="; ".join(filter(None, (move.because, said))))
 
 
-def once_usd(move: Move, x: Values) -> tuple[float, float, float]:
-    """Return what a lever costs once: value, low and high of its effort, with what it costs beside."""
-    effort, beside = effort_days(move, x), move.beside(x) if move.beside is not None else 0.0
+def once_usd(move: Move, x: Values, left: Values | None = None) -> tuple[float, float, float]:
+    """Return what a lever costs once: value, low and high of its effort, with what it costs beside.
+
+    `left` are the inputs as the lever leaves them, where they are known already.
+    """
+    effort, beside = effort_days(move, x, left), move.beside(x) if move.beside is not None else 0.0
     value, low, high = (days * x["engineer_usd_per_day"] + beside for days in (effort.value, effort.low, effort.high))
     return value, low, high
 
 
-def effort_days(move: Move, x: Values) -> Estimate:
+def effort_days(move: Move, x: Values, left: Values | None = None) -> Estimate:
     """Return the effort of a lever: that of one deployment, and more where there are more replicas to change."""
     days, grows = move.lever.effort_engineer_days, move.exponent if move.lever.effort_grows else None
     replicas = 1.0
     if grows is not None:
-        replicas = max(1.0, fleet.mean_replicas(x) or 1.0, fleet.mean_replicas(move.changed(x)) or 1.0)
+        left = move.changed(x) if left is None else left
+        replicas = max(1.0, fleet.mean_replicas(x) or 1.0, fleet.mean_replicas(left) or 1.0)
     if grows is None or replicas == 1:
         return Estimate(value=days.value, low=days.low, high=days.high, basis="assumed", source=days.source.what)
     return Estimate(

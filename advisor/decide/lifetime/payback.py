@@ -69,9 +69,9 @@ def _paid(lines: tuple[str, ...], x: Values, ends: list[tuple[str, float]]) -> _
 
 
 def _gain_of(move: Move, x: Values, ends: list[tuple[str, float]], paid: _Paid) -> Gain:
-    monthly = saved_by_month(move, x)
-    value = math.fsum(monthly)
     left = move.changed(x)
+    monthly = _less_by_month(move, x, left)
+    value = math.fsum(monthly)
     watched = cost.Watched(left)
     _sum(watched, move.lines)
     saved = []
@@ -97,8 +97,8 @@ def _gain_of(move: Move, x: Values, ends: list[tuple[str, float]], paid: _Paid) 
         (min(together), max(together)),
         intervals.of_cost(paid.usd, list(paid.at_ends.values())).high,
     )
-    usd_once, low, high = once_usd(move, x)
-    days = effort_days(move, x)
+    usd_once, low, high = once_usd(move, x, left)
+    days = effort_days(move, x, left)
     beside = f", and {move.because}" if move.beside is not None else ""
     each = units.usd(x["engineer_usd_per_day"])
     return Gain(
@@ -117,7 +117,11 @@ def _gain_of(move: Move, x: Values, ends: list[tuple[str, float]], paid: _Paid) 
 
 def saved_by_month(move: Move, x: Values, effect: float | None = None) -> list[float]:
     """Return what the lines that a lever changes cost less with it, month by month."""
-    before, after = (cost.by_month(values, move.lines) for values in (x, move.changed(x, effect)))
+    return _less_by_month(move, x, move.changed(x, effect))
+
+
+def _less_by_month(move: Move, x: Values, left: Values) -> list[float]:
+    before, after = (cost.by_month(values, move.lines) for values in (x, left))
     assert before is not None and after is not None  # a lever is judged only where its cost is known before and after
     return [was - is_ for was, is_ in zip(before, after, strict=True)]
 
@@ -233,7 +237,8 @@ def _training(x: Values) -> float | None:
 
 
 def _net(move: Move, x: Values) -> float:
-    return _saved(move, x) - once_usd(move, x)[0]
+    left = move.changed(x)
+    return math.fsum(_less_by_month(move, x, left)) - once_usd(move, x, left)[0]
 
 
 def _traffic_at_zero(move: Move, x: Values) -> float | None:

@@ -14,7 +14,6 @@ The grammar; all operators but `not` and the minus sign are read from left to ri
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from math import isfinite
 from typing import Literal, NamedTuple
 
@@ -96,6 +95,8 @@ def read(text: str, kinds: Mapping[str, Kind]) -> Condition:
 
 def unknown_fact(name: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that is no fact, with the nearest name that is one."""
+    from difflib import get_close_matches
+
     nearest = get_close_matches(name, known, n=1)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"the known facts are: {', '.join(known)}"
     return InputError(f"{_shown(name)} is not a known fact", hint=hint)

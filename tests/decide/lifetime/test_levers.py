@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.decide.lifetime import cost, payback, serving_cost
-from advisor.decide.lifetime.inputs import Market, life_of
+from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.lifetime.levers import judged, once_usd
 from advisor.schema.workload import LifeOptions, LifeOwned, LifeServing, LifeSituation
 from tests.lives import API, CHATBOT, MARKET, choices, device, life
@@ -92,7 +92,7 @@ def test_a_device_that_was_named_is_judged_or_has_a_reason(choice):
 def test_a_device_without_a_price_is_not_judged_with_the_key_of_its_price():
     unpriced = msgspec.structs.replace(device("tpu_v6e", 1.0), usd_per_hour=None)
 
-    moves, _, left = moves_of(CHATBOT, Market(model=MARKET.model, others=(unpriced, device("cheap", 0.4))))
+    moves, _, left = moves_of(CHATBOT, msgspec.structs.replace(MARKET, others=(unpriced, device("cheap", 0.4))))
 
     assert "other-device" in moves
     assert "hardware.price_usd_per_hour.tpu_v6e" in left["Move to another device: tpu_v6e"]
@@ -138,7 +138,7 @@ def test_labels_of_a_student_cost_what_a_label_costs():
 
 def test_an_api_credits_the_training_that_it_makes_needless_and_those_who_operate():
     team = msgspec.structs.replace(CHATBOT, team=None)
-    moves, there, _ = moves_of(team, Market(model=MARKET.model, alternative_api=API))
+    moves, there, _ = moves_of(team, msgspec.structs.replace(MARKET, alternative_api=API))
     lines = {entry.what: entry.usd for entry in cost.lifetime_costs(there.figures, there.assumed).lines}
     after = moves["to-api"].changed(there.values)
 
@@ -149,10 +149,10 @@ def test_an_api_credits_the_training_that_it_makes_needless_and_those_who_operat
 
 def test_a_model_that_its_vendor_retires_is_flagged():
     gone = msgspec.structs.replace(API, retired_on="2027-01-31")
-    to_api = moves_of(CHATBOT, Market(model=MARKET.model, alternative_api=gone))[0]["to-api"]
-    home = moves_of(msgspec.structs.replace(CHATBOT, serving=LifeServing(api_model="api")), Market(model=MARKET.model, api=gone))[
-        0
-    ]["self-host"]
+    to_api = moves_of(CHATBOT, msgspec.structs.replace(MARKET, alternative_api=gone))[0]["to-api"]
+    home = moves_of(
+        msgspec.structs.replace(CHATBOT, serving=LifeServing(api_model="api")), msgspec.structs.replace(MARKET, api=gone)
+    )[0]["self-host"]
 
     assert "2027-01-31" in to_api.because and "2027-01-31" in home.because
 

@@ -12,7 +12,7 @@ from advisor import units
 from advisor.decide.classify import classify_workload
 from advisor.decide.lifetime import opportunities, payback
 from advisor.decide.lifetime.horizon import of_rates
-from advisor.decide.lifetime.inputs import Device, Market, TokenPrices, life_of
+from advisor.decide.lifetime.inputs import Device, TokenPrices, life_of
 from advisor.decide.lifetime.levers import effort_days, judged, once_usd
 from advisor.decide.verdict.rules import Rulebook
 from advisor.files.rulebook import rules_with
@@ -41,7 +41,7 @@ EVERYTHING = msgspec.structs.replace(
         student_parameters=1e9, student_input_tokens=300.0, student_tokens=1e8, student_labels=1000.0, spot_discount=0.6
     ),
 )
-WITH_ALL = Market(model=MARKET.model, others=(CHEAP,), alternative_api=API)
+WITH_ALL = msgspec.structs.replace(MARKET, others=(CHEAP,), alternative_api=API)
 
 
 DAY = of_rates([1.0, 1.0, 3.0, 1.0], 1.0, "a test")
@@ -112,7 +112,7 @@ def test_a_gain_lies_within_its_interval_and_effort_is_paid_for(name):
 def test_an_api_pays_below_and_own_devices_above_the_same_traffic():
     api = msgspec.structs.replace(EVERYTHING, serving=LifeServing(minimum_replicas=2, api_model="api"))
     to_api, there, _ = move_of("to-api", requests_per_s=0.01)
-    home, from_api, _ = move_of("self-host", planned=api, market=Market(model=MARKET.model, api=API), requests_per_s=0.01)
+    home, from_api, _ = move_of("self-host", planned=api, market=msgspec.structs.replace(MARKET, api=API), requests_per_s=0.01)
 
     evens = [
         payback.break_even(move, payback.gain_of(move, who.figures), who.values, created=NOW)
@@ -182,7 +182,7 @@ def test_the_advice_ends_with_its_prices_and_with_the_traffic_that_turns_it():
     told = classified(
         msgspec.structs.replace(CHATBOT, growth_per_month=0.05, labels_usd=4e5, data=None),
         30.0,
-        Market(model=MARKET.model, price_date="2026-09-20"),
+        msgspec.structs.replace(MARKET, price_date="2026-09-20"),
     )
 
     by_what = {entry.what: entry for entry in told.outlook.expires_when}
@@ -203,7 +203,7 @@ def test_advice_never_ends_in_the_past_nor_with_what_was_planned(planned, logari
     planned = msgspec.structs.replace(
         planned, model=None, serving=LifeServing(api_model="api"), fine_tuning=None, fine_tuning_usd=9.0
     )
-    market = Market(model=MARKET.model, api=msgspec.structs.replace(API, retired_on=retired), price_date=priced)
+    market = msgspec.structs.replace(MARKET, api=msgspec.structs.replace(API, retired_on=retired), price_date=priced)
 
     told = classify_workload("a test", 10**logarithm, planned, market, RULES, created=now)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from advisor.decide.lifetime import cost
 from advisor.decide.lifetime.horizon import EVEN, of_rates
-from advisor.decide.lifetime.inputs import Market, life_of
+from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.verdict.facts import ACCEPTED, DRAFTED, beside_the_cost, life_facts, share_facts, speculation_gain
 from advisor.decide.verdict.rules import FACTS
 from advisor.schema.workload import LifeOptions, LifeServing, LifeSituation, LifeTeam
@@ -46,7 +46,7 @@ def test_drafting_gains_at_idle_and_costs_at_full_load(load):
 
 def test_what_devices_of_one_s_own_do_is_no_fact_of_an_api():
     api = msgspec.structs.replace(CHATBOT, serving=LifeServing(api_model="api"))
-    found = facts(api, market=Market(model=MARKET.model, api=API))
+    found = facts(api, market=msgspec.structs.replace(MARKET, api=API))
 
     assert found["uses_api"] is True
     assert {found[name] for name in ("floor_load", "demand_over_floor", "speculation_gain", "weights_over_memory")} == {None}
@@ -55,7 +55,7 @@ def test_what_devices_of_one_s_own_do_is_no_fact_of_an_api():
 @pytest.mark.parametrize(("retired_on", "months"), [(None, None), ("2027-11-28", 12.0), ("2026-01-01", 0.0)])
 def test_the_months_that_a_vendor_serves_its_model_are_counted_from_now(retired_on, months):
     api = msgspec.structs.replace(CHATBOT, serving=LifeServing(api_model="api"))
-    market = Market(model=MARKET.model, api=msgspec.structs.replace(API, retired_on=retired_on))
+    market = msgspec.structs.replace(MARKET, api=msgspec.structs.replace(API, retired_on=retired_on))
 
     found = facts(api, market=market)["api_months_left"]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from advisor.decide import combining
 from advisor.decide.classify import classify_workload
-from advisor.decide.lifetime.inputs import Market, life_of
+from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.lifetime.levers import judged
 from advisor.decide.verdict.rules import Rulebook
 from advisor.files.rulebook import rules_with
@@ -97,14 +97,14 @@ def test_an_api_that_is_allowed_is_no_contradiction(situation):
         CHATBOT, serving=ON_API, situation=situation, model=None, fine_tuning=None, fine_tuning_usd=0.0
     )
 
-    assert "not allowed" not in told(planned, market=Market(model=MARKET.model, api=API)).headline
+    assert "not allowed" not in told(planned, market=msgspec.structs.replace(MARKET, api=API)).headline
 
 
 def test_a_model_that_its_vendor_has_retired_is_the_headline():
     planned = msgspec.structs.replace(CHATBOT, serving=ON_API, model=None, fine_tuning=None, fine_tuning_usd=0.0)
     retired = msgspec.structs.replace(API, retired_on="2026-11-27")
 
-    found = told(planned, market=Market(model=MARKET.model, api=retired))
+    found = told(planned, market=msgspec.structs.replace(MARKET, api=retired))
 
     assert found.headline.startswith("choose another model: by the price list its vendor has not served api since 2026-11-27")
 
