@@ -1,13 +1,16 @@
 """A workload without a model file -> Classification: its lifetime cost, the verdict on it, what to do, and until when that holds."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from advisor import __version__
 from advisor.decide.energy import lifetime_energy
-from advisor.decide.lifetime import opportunities
+from advisor.decide.lifetime import fleet, opportunities
 from advisor.decide.lifetime.given import GIVEN
 from advisor.decide.lifetime.horizon import EVEN, Course
 from advisor.decide.lifetime.inputs import Market, assumptions, life_of, with_figures
+from advisor.decide.lifetime.serving_cost import Values
 from advisor.decide.verdict.facts import beside_the_cost
 from advisor.decide.verdict.headline import headline
 from advisor.decide.verdict.judgement import judge
@@ -58,7 +61,17 @@ def classify_workload(
         outlook=_beside_training(outlook, verdict),
         energy=lifetime_energy(life.figures, market),
         assumed=tuple(entry for entry in assumptions(life) if entry.input not in NOT_TOLD),
+        notes=tuple(_notes(life.values)),
     )
+
+
+def _notes(x: Values) -> Iterator[str]:
+    """Yield what a reader of the workload file may take amiss."""
+    if x.get("price_decline_per_year") and not x.get("hardware_price_decline_per_year") and fleet.is_rented(x):
+        yield (
+            "lifecycle.price_decline_per_year is the decline of token prices alone, and the devices are rented at an unchanged price: "
+            "for these, give lifecycle.hardware_price_decline_per_year"
+        )
 
 
 def _expiries(market: Market, verdict: Verdict, created: str) -> list[Expiry]:

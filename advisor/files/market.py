@@ -100,6 +100,7 @@ def _device(hardware: Hardware, asked: HardwareChoice, books: Books) -> Device:
         memory_bytes=hardware.memory_bytes,
         bandwidth_bytes_per_s=hardware.memory_bandwidth_bytes_per_s,
         power_watts=hardware.power_watts,
+        in_a_machine=max((offer.devices for offer in hardware.offers), default=1),
         source=f"{hardware.name}: {hardware.sources[0].what} ({hardware.sources[0].date})",
     )
 

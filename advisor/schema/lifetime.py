@@ -154,3 +154,4 @@ class Classification(Record, frozen=True, kw_only=True):
     outlook: Outlook
     energy: LifetimeEnergy
     assumed: tuple[Assumption, ...]
+    notes: tuple[str, ...] = ()  # keys of the workload that do not mean what their name may suggest

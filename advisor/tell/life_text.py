@@ -22,6 +22,7 @@ def classification_text(told: Classification) -> str:
         _filled(f"{answer(told)[0].upper()}{answer(told)[1:]}. {verdict.because}"),
         _firmness(told),
         _costs(told),
+        *(_filled(f"Note: {note}.") for note in told.notes),
         _filled(_said(energy(told))),
         _filled(told.outlook.answer),
         _opportunities(told.outlook.opportunities),

@@ -369,3 +369,38 @@ def test_a_trace_has_the_lengths_and_the_day_that_a_profile_is_asked_for(measure
     inputs = {entry.input: entry.estimate for entry in classified(measured, "--profile", "p.json").assumed}
 
     assert 1 / (0.0002 * 64) < inputs["device_requests_per_s"].value < 1 / (0.0002 * 32)
+
+
+RENTED = """name: rented
+traffic: {requests_per_s: 20}
+lifecycle:
+  fine_tunings_per_year: 0
+  labels_usd: 1000
+  price_decline_per_year: 50 %
+  model: {parameters: 8 B}
+  request: {input_tokens: 1000, output_tokens: 200}
+"""
+
+
+@pytest.mark.parametrize("format_", ["text", "md", "html"])
+def test_a_decline_of_prices_that_rented_hardware_does_not_share_is_told_with_the_key_that_does_it(advisor, tmp_path, format_):
+    (tmp_path / "w.yaml").write_text(RENTED)
+
+    out = " ".join(advisor("classify", "w.yaml", "--format", format_)[1].split())
+
+    assert "lifecycle.price_decline_per_year is the decline of token prices alone" in out
+    assert "lifecycle.hardware_price_decline_per_year" in out
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "  hardware_price_decline_per_year: 5 %\n",
+        "  serving: {api_model: gpt-4.1-mini}\n",
+        "  owned: {device_price_usd: 30 k$, owned_years: 4, usd_per_kwh: 0.2}\n",
+    ],
+)
+def test_no_note_is_made_where_nothing_is_rented_or_hardware_has_its_own_decline(advisor, tmp_path, said):
+    (tmp_path / "w.yaml").write_text(RENTED + said)
+
+    assert () == classified(advisor).notes

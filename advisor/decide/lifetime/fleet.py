@@ -90,6 +90,12 @@ def fleet_of(x: Values) -> Fleet | None:
     )
 
 
+def is_rented(x: Values) -> bool:
+    """Return whether serving is paid by the hour of hardware that is rented, as a bill or as a plan."""
+    elsewhere = serving_cost.uses_api(x) or serving_cost.is_in_the_field(x) or "device_price_usd" in x
+    return not elsewhere and ("serving_usd_per_hour" in x or fleet_of(x) is not None)
+
+
 def usd_per_hour(x: Values) -> tuple[float, float] | None:
     """Return what an hour costs today: of what is always on, and of all that is paid; None where an input is missing."""
     if serving_cost.is_in_the_field(x):

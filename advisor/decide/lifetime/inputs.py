@@ -31,7 +31,7 @@ NEEDED_FOR = {
 # Constants that something else is made of.
 PARTS = (
     *("peak_load_fraction", "idle_power_fraction", "effort_exponent"),
-    *("reference_bandwidth_bytes_per_s", "reference_serving_flop_per_s"),
+    *("reference_bandwidth_bytes_per_s", "reference_serving_flop_per_s", "devices_per_machine"),
 )
 # Requests that read so many times as many tokens as they generate are heavy on reading; as heavy on generating the other way round.
 HEAVY = 2.0
@@ -47,6 +47,7 @@ class Device(Record, frozen=True, kw_only=True):
     memory_bytes: float | None
     bandwidth_bytes_per_s: float | None
     power_watts: float | None = None  # at most, by its maker
+    in_a_machine: int = 1  # in the largest machine for rent that has it
     source: str
 
 

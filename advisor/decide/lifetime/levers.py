@@ -12,9 +12,6 @@ from advisor.schema.catalog import Constant, Lever
 from advisor.schema.record import Estimate, Exclusion, Source
 from advisor.schema.workload import Lifecycle
 
-# Devices beyond this are in several machines, and what joins these is neither in the price nor in the measurements.
-MOST_DEVICES_OF_A_REPLICA = 8
-
 
 def judged(life: Life, lifecycle: Lifecycle, market: Market) -> tuple[list[Move], list[Exclusion]]:
     """Return the levers that the inputs suffice for, and the others with the reason."""
@@ -171,7 +168,9 @@ def _unfit_because(x: Values, device: Device, market: Market) -> str | None:
         return "how fast it is beside the device that was measured is not known: the catalog has no 8 or 16 bit rate of that one"
     each = serving_cost.devices_per_replica({**x, **_on_device(x, device, market)})
     today = serving_cost.devices_per_replica(x)
-    if each is not None and today is not None and each > max(MOST_DEVICES_OF_A_REPLICA, today):
+    machine = market.model.constants.get("devices_per_machine")
+    most = max(device.in_a_machine, machine.value if machine is not None else 0.0, today or 0.0)
+    if each is not None and today is not None and each > most:
         return (
             f"a replica takes {each:g} of them ({units.size(device.memory_bytes)} each), which are in more than one machine: "
             "what joins these is not in the price"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from advisor.decide.lifetime import cost, payback, serving_cost
 from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.lifetime.levers import judged, once_usd
-from advisor.schema.workload import LifeOptions, LifeOwned, LifeServing, LifeSituation
+from advisor.schema.workload import LifeModel, LifeOptions, LifeOwned, LifeServing, LifeSituation
 from tests.lives import API, CHATBOT, MARKET, choices, device, life
 
 RENTED = {"reserve", "spot", "autoscale", "other-device"}
@@ -169,3 +169,15 @@ def test_owned_devices_have_the_reason(name):
     title = next(lever.title for lever in MARKET.model.levers if lever.id == name)
 
     assert "the devices are owned, not rented" == moves_of(planned)[2][title]
+
+
+@pytest.mark.parametrize(("in_a_machine", "is_judged"), [(1, False), (8, False), (12, True), (72, True)])
+def test_a_replica_may_take_as_many_devices_as_the_largest_machine_for_rent_holds(in_a_machine, is_judged):
+    """70 B parameters of 2 bytes take 12 devices of 16 GB at 0.8 of their memory."""
+    small = msgspec.structs.replace(device("small", 0.1, memory_bytes=16e9), in_a_machine=in_a_machine)
+    planned = msgspec.structs.replace(CHATBOT, model=LifeModel(parameters=7e10), serving=LifeServing())
+
+    moves, _, left = moves_of(planned, msgspec.structs.replace(MARKET, others=(small,)))
+
+    assert is_judged == ("other-device" in moves)
+    assert is_judged != ("Move to another device: small" in left)
