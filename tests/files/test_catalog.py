@@ -163,9 +163,14 @@ def test_every_machine_that_is_offered_has_a_price_and_every_price_is_of_a_machi
 
 def test_tables_hold_nothing_whose_licence_forbids_to_pass_it_on() -> None:
     with (CATALOG / "sources.csv").open(encoding="utf-8") as file:
-        licences = [row["licence"] for row in csv.DictReader(file)]
+        licences = {row["id"]: row["licence"] for row in csv.DictReader(file)}
+    # A single price is a fact that anybody may cite; a table of them is somebody's work.
+    cited = {id_ for id_, licence in licences.items() if licence == "one figure cited"}
+    with (CATALOG / "prices.csv").open(encoding="utf-8") as file:
+        sources = [row["source"] for row in csv.DictReader(file)]
 
-    assert {"Apache-2.0", "MIT", "MIT; CC-BY-4.0"} == set(licences)
+    assert {"Apache-2.0", "MIT", "MIT; CC-BY-4.0", "one figure cited"} == set(licences.values())
+    assert dict.fromkeys(cited, 1) == {id_: sources.count(id_) for id_ in cited}
 
 
 def test_no_price_has_a_date_that_is_none() -> None:
