@@ -24,7 +24,7 @@ def line(told, what):
 
 
 def saving_of(told, lever):
-    """What a lever saves over the horizon; None where it is not judged."""
+    """What a lever saves over the horizon; None where it is not evaluated."""
     found = next((entry for entry in told.outlook.opportunities if entry.lever == lever), None)
     return None if found is None else found.saving_usd_per_year.value * told.horizon_months / 12
 

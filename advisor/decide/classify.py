@@ -89,5 +89,5 @@ def _beside_training(outlook: Outlook, verdict: Verdict) -> Outlook:
     if verdict.dominated_by in (None, "inference") or not known:
         return outlook
     usd, what = max((line.usd.value, line.what) for line in known if line.usd is not None)
-    largest = f"The largest line of training is {what}, about {opportunities.about(usd)}, which no change judged here touches."
+    largest = f"The largest line of training is {what}, about {opportunities.about(usd)}, which no change evaluated here affects."
     return msgspec.structs.replace(outlook, answer=f"{largest} {outlook.answer}")

@@ -9,7 +9,7 @@ from advisor.schema.lifetime import LifetimeEnergy
 from advisor.schema.record import Estimate
 
 GRAMS_PER_KILOGRAM = 1000.0
-# Of a rating what is drawn at work, of that what is drawn when idle, and what the data centre draws beside.
+# Of a rating what is drawn at work, of that what is drawn when idle, and what the data center draws beside.
 POWER = ("busy_power_fraction", "idle_power_fraction", "power_usage_effectiveness")
 
 
@@ -28,12 +28,12 @@ def lifetime_energy(figures: Mapping[str, Estimate], market: Market) -> Lifetime
     ends = intervals.of_cost(value, [end for end in moved if end is not None])
     source = (
         f"device hours x {x['device_watts']:g} W x {x['busy_power_fraction']:g} of it at work, {x['idle_power_fraction']:g} of that when "
-        f"idle, x {x['power_usage_effectiveness']:g} for the data centre; hosts and networks are not counted"
+        f"idle, x {x['power_usage_effectiveness']:g} for the data center; hosts and networks are not counted"
     )
     kwh = intervals.estimate(ends, "assumed", source)
     grid = market.grams_co2e_per_kwh
     if grid is None:
-        return LifetimeEnergy(kwh=kwh, carbon_kg=None, because="what it emits hangs on the grid: give energy.grid")
+        return LifetimeEnergy(kwh=kwh, carbon_kg=None, because="what it emits depends on the grid: give energy.grid")
     low, middle, high = (each / GRAMS_PER_KILOGRAM for each in (grid.low, grid.value, grid.high))
     emitted = Estimate(
         value=kwh.value * middle,
@@ -78,7 +78,7 @@ def _reason(x: Values) -> str:
     if fleet.device_hours(x) is None:
         has_work = "parameters" in x and "input_tokens" in x
         return "the rate or the memory of the device is not known" if has_work else "give lifecycle.model and lifecycle.request"
-    return "the catalogue does not tell what the device draws"
+    return "the catalog has no power rating of the device"
 
 
 def _kwh(x: Values) -> float | None:

@@ -9,7 +9,7 @@ from advisor import __version__, units
 from advisor.decide import combining, integer_program
 from advisor.decide.integer_program import Limit
 from advisor.decide.lifetime.inputs import Life, Market, forbidden
-from advisor.decide.lifetime.levers import effort_days, judged, once_usd
+from advisor.decide.lifetime.levers import effort_days, evaluated, once_usd
 from advisor.decide.lifetime.moves import Move
 from advisor.errors import InputError
 from advisor.schema.portfolio import Choice, Portfolio, PortfolioEntry, PortfolioPlan
@@ -45,7 +45,7 @@ def plan(portfolio: Portfolio, members: Sequence[Member], *, created: str) -> Po
     bundles: list[Bundle] = []
     left: list[Exclusion] = []
     for index, member in enumerate(members):
-        moves, excluded = judged(member.life, member.lifecycle, member.market)
+        moves, excluded = evaluated(member.life, member.lifecycle, member.market)
         left += [Exclusion(what=f"{member.name}: {entry.what}", reason=entry.reason) for entry in excluded]
         _check(member, moves, excluded)
         bundles += _bundles(index, member, moves)
@@ -84,15 +84,15 @@ def plan(portfolio: Portfolio, members: Sequence[Member], *, created: str) -> Po
 
 
 def _check(member: Member, moves: Sequence[Move], excluded: Sequence[Exclusion]) -> None:
-    judged_ids, titles = {move.lever.id for move in moves}, {entry.what: entry.reason for entry in excluded}
+    evaluated_ids, titles = {move.lever.id for move in moves}, {entry.what: entry.reason for entry in excluded}
     known = {lever.id: lever.title for lever in member.market.model.levers}
     for name in (*member.entry.must, *member.entry.never):
         if name not in known:
             raise InputError(f"{member.entry.workload}: {name!r} is no lever", hint=f"the levers are: {', '.join(known)}")
     for name in member.entry.must:
-        if name not in judged_ids:
+        if name not in evaluated_ids:
             reason = titles.get(known[name], "it changes nothing here")
-            raise InputError(f"{member.entry.workload}: must: {name!r} cannot be judged", hint=reason)
+            raise InputError(f"{member.entry.workload}: must: {name!r} cannot be evaluated", hint=reason)
 
 
 def _bundles(index: int, member: Member, moves: Sequence[Move]) -> list[Bundle]:
@@ -125,7 +125,7 @@ def _choice(bundle: Bundle, member: Member, bundles: Sequence[Bundle]) -> Choice
     best = max((other for other in bundles if other.member == bundle.member), key=_net)
     if not bundle.moves:
         because = (
-            "nothing that could be judged saves more than it costs"
+            "nothing that could be evaluated saves more than it costs"
             if not best.moves
             else f"the budget does not reach for {_named(best)}"
         )

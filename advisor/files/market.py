@@ -1,4 +1,4 @@
-"""What the lifetime cost asks of the catalogue: its constants, and the devices, the APIs and the grid that a workload names.
+"""What the lifetime cost asks of the catalog: its constants, and the devices, the APIs and the grid that a workload names.
 
 The user's own price of a device beats that of a book of the user's, and any book beats the list that comes with advisor.
 """

@@ -232,8 +232,7 @@ class Lever(Record, frozen=True, kw_only=True):
     id: Name
     title: Name
     side: Literal["inference", "training"]
-    effort_engineer_days: Constant
-    effort_grows: bool = True  # with the replicas that there are
+    effort_engineer_days: Constant  # of the least fleet; it grows with the replicas beyond
     changes_answers: bool = (
         False  # another model answers, or the same with other weights: where that is regulated, it is validated
     )

@@ -134,7 +134,7 @@ class Outlook(Record, frozen=True, kw_only=True):
     """What could be done beside, whether any of it is worth its effort, and until when that holds."""
 
     answer: str
-    change_nothing: bool | None  # True: nothing that was judged pays for its effort; None: nothing could be judged
+    change_nothing: bool | None  # True: nothing that was judged pays for its effort; None: nothing could be evaluated
     opportunities: tuple[Opportunity, ...]
     not_judged: tuple[Exclusion, ...]
     expires_when: tuple[Expiry, ...]

@@ -14,30 +14,30 @@ WIDTH = 110
 MOST_TURNS = 4
 
 
-def classification_text(told: Classification) -> str:
+def classification_text(classification: Classification) -> str:
     """Return the classification as paragraphs and aligned lines, ending in a newline."""
-    verdict = told.verdict
+    verdict = classification.verdict
     parts = [
-        _filled(f"{told.workload}: {told.headline}."),
-        _filled(f"{answer(told)[0].upper()}{answer(told)[1:]}. {verdict.because}"),
-        _firmness(told),
-        _costs(told),
-        *(_filled(f"Note: {note}.") for note in told.notes),
-        _filled(_said(energy(told))),
-        _filled(told.outlook.answer),
-        _opportunities(told.outlook.opportunities),
+        _filled(f"{classification.workload}: {classification.headline}."),
+        _filled(f"{answer(classification)[0].upper()}{answer(classification)[1:]}. {verdict.because}"),
+        _firmness(classification),
+        _costs(classification),
+        *(_filled(f"Note: {note}.") for note in classification.notes),
+        _filled(_plain(energy(classification))),
+        _filled(classification.outlook.answer),
+        _opportunities(classification.outlook.opportunities),
         _filled(
             "Until when: "
-            + "; ".join(f"{entry.what}{f' ({entry.on})' if entry.on else ''}" for entry in told.outlook.expires_when)
+            + "; ".join(f"{entry.what}{f' ({entry.on})' if entry.on else ''}" for entry in classification.outlook.expires_when)
             + "."
         ),
-        _findings(told),
+        _findings(classification),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _firmness(told: Classification) -> str:
-    verdict = told.verdict
+def _firmness(classification: Classification) -> str:
+    verdict = classification.verdict
     if verdict.robust is None:
         return ""
     ends = f" At {'; at '.join(verdict.turned_by[:MOST_TURNS])}{'; and more' if len(verdict.turned_by) > MOST_TURNS else ''}."
@@ -46,13 +46,13 @@ def _firmness(told: Classification) -> str:
     )
 
 
-def _said(sentence: Sentence) -> str:
+def _plain(sentence: Sentence) -> str:
     return "".join(as_text(part) if isinstance(part, Figure) else str(part) for part in sentence)
 
 
-def _costs(told: Classification) -> str:
-    verdict = told.verdict
-    lines = [f"cost over {units.months(told.horizon_months)}"]
+def _costs(classification: Classification) -> str:
+    verdict = classification.verdict
+    lines = [f"cost over {units.months(classification.horizon_months)}"]
     lines += [line for entry in verdict.lines for line in _line(entry)]
     if verdict.total_usd is not None:
         lines.append(f"  {'all of it':<32}{as_text(figure(verdict.total_usd, units.usd))}")
@@ -86,20 +86,22 @@ def _paid_back(entry: Opportunity) -> str:
     return entry.payback_on + ("" if entry.surely else ", not surely")
 
 
-def _findings(told: Classification) -> str:
-    firing = [entry for entry in told.verdict.findings if entry.outcome == "fires"]
-    silent, unknown = (sum(entry.outcome == outcome for entry in told.verdict.findings) for outcome in ("silent", "unknown"))
+def _findings(classification: Classification) -> str:
+    firing = [entry for entry in classification.verdict.findings if entry.outcome == "fires"]
+    silent, unknown = (
+        sum(entry.outcome == outcome for entry in classification.verdict.findings) for outcome in ("silent", "unknown")
+    )
     lines = [_filled(f"- {entry.title} ({spoken_for(entry)}, {entry.rule}). {entry.why}", "  ") for entry in firing]
-    return "\n".join((*lines, f"{silent} rules are silent, {unknown} ask for what is not known (--format md tells all)."))
+    return "\n".join((*lines, f"{silent} rules are silent, {unknown} ask for what is not known (--format md lists them)."))
 
 
-def explanation_text(told: RuleExplanation) -> str:
+def explanation_text(explained: RuleExplanation) -> str:
     """Return a rule as prose, ending in a newline."""
-    rule = told.rule
+    rule = explained.rule
     weighs = (
         "as context, which the verdict does not weigh" if rule.weight is None else f"with a weight of {units.number(rule.weight)}"
     )
-    facts = "; ".join(f"{name}, {meaning}" for name, meaning in told.facts.items())
+    facts = "; ".join(f"{name}, {meaning}" for name, meaning in explained.facts.items())
     return "\n".join(
         (
             f"{rule.title} ({rule.id})",
@@ -109,8 +111,8 @@ def explanation_text(told: RuleExplanation) -> str:
                 f"{facts}. Where one that is not known could turn it, the rule is unknown, which is neither a yes nor a no."
             ),
             "",
-            _filled(f"It fires, for example, where {told.example}, and then says: {told.says}"),
-            _filled(f"It is silent where {told.counterexample}."),
+            _filled(f"It fires, for example, where {explained.example}, and then says: {explained.says}"),
+            _filled(f"It is silent where {explained.counterexample}."),
             "",
             _filled(f"Source: {rule.source.what} ({rule.source.date})."),
             "",
@@ -120,10 +122,10 @@ def explanation_text(told: RuleExplanation) -> str:
 
 def portfolio_text(plan: PortfolioPlan) -> str:
     """Return the plan as aligned lines, ending in a newline."""
-    said = portfolio_words(plan)
-    lines = [said.headline, said.saves, said.proof, "", *(_filled(choice, "  ") for choice in said.choices)]
-    if said.left_out is not None:
-        lines += ["", f"{said.left_out} (--format json says why)."]
+    words = portfolio_words(plan)
+    lines = [words.headline, words.saves, words.proof, "", *(_filled(choice, "  ") for choice in words.choices)]
+    if words.left_out is not None:
+        lines += ["", f"{words.left_out} (--format json says why)."]
     return "\n".join(lines) + "\n"
 
 

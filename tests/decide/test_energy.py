@@ -22,7 +22,7 @@ def energy_of(planned, requests_per_s=10.0, energy=None):
 def test_what_is_always_on_and_idle_draws_what_is_drawn_when_idle():
     found = energy_of(NAMED, 1e-6)
 
-    # Two H100 of 700 W, of which 0.7 when busy and 0.3 of that when idle, at 1.5 for the data centre.
+    # Two H100 of 700 W, of which 0.7 when busy and 0.3 of that when idle, at 1.5 for the data center.
     assert 2 * HOURS * 0.7 * 0.7 * 0.3 * 1.5 == pytest.approx(found.kwh.value, rel=1e-4)
 
 

@@ -12,7 +12,7 @@ from advisor.decide import combining
 from advisor.decide.combining import fit_together
 from advisor.decide.integer_program import Limit, choose
 from advisor.decide.lifetime.fleet import serving_by_month
-from advisor.decide.lifetime.levers import judged
+from advisor.decide.lifetime.levers import evaluated
 from advisor.decide.portfolio import Member, _bundle, plan
 from advisor.errors import InputError
 from advisor.schema.portfolio import Portfolio, PortfolioEntry
@@ -70,7 +70,7 @@ def test_no_set_of_levers_within_the_budget_is_left_more_of(budget_usd):
     members = [member("busy", 500.0), member("idle", 0.01)]
     every = []
     for entry in members:
-        moves, _ = judged(entry.life, entry.lifecycle, entry.market)
+        moves, _ = evaluated(entry.life, entry.lifecycle, entry.market)
         sets = [picked for size in range(len(moves) + 1) for picked in combinations(moves, size)]
         every.append([_bundle(0, entry, picked) for picked in sets if fit_together({move.lever.id for move in picked})])
     best = max(
@@ -120,7 +120,7 @@ def test_days_of_engineers_are_a_limit_of_their_own():
     [
         (("distil",), (), 100.0, "budget_usd: what must be done costs"),
         (("distill",), (), 1e6, "'distill' is no lever"),
-        (("speculate",), (), 1e6, "'speculate' cannot be judged"),
+        (("speculate",), (), 1e6, "'speculate' cannot be evaluated"),
         (("distil",), ("distil",), 1e6, "what must be done cannot be done together"),
         (("distil", "fine-tune-small"), (), 1e6, "what must be done cannot be done together"),
     ],
@@ -145,7 +145,7 @@ PRICES_LAST = {"reserve", "spot"}
 @given(st.permutations(range(9)), st.floats(-2, 4))
 def test_the_order_in_which_levers_are_named_changes_no_saving(order, logarithm):
     there = life(EVERYTHING, 10**logarithm, WITH_ALL)
-    moves, _ = judged(there, EVERYTHING, WITH_ALL)
+    moves, _ = evaluated(there, EVERYTHING, WITH_ALL)
     shuffled = [moves[at] for at in order if at < len(moves)]
     together = [
         move for at, move in enumerate(shuffled) if combining.fit_together({entry.lever.id for entry in shuffled[: at + 1]})
@@ -160,7 +160,7 @@ def test_the_order_in_which_levers_are_named_changes_no_saving(order, logarithm)
 @given(st.floats(-2, 4))
 def test_a_reserved_price_is_that_of_the_devices_that_were_chosen(logarithm):
     there = life(EVERYTHING, 10**logarithm, WITH_ALL)
-    moves = {move.lever.id: move for move in judged(there, EVERYTHING, WITH_ALL)[0]}
+    moves = {move.lever.id: move for move in evaluated(there, EVERYTHING, WITH_ALL)[0]}
     moved = moves["other-device"].changed(there.values)
 
     chosen_first = math.fsum(serving_by_month(there.values)) - math.fsum(serving_by_month(moves["reserve"].changed(moved)))
@@ -183,4 +183,4 @@ def test_a_workload_that_may_not_be_served_as_planned_is_told_so():
 
     found = plan(Portfolio(name="a test", budget_usd=1e4, workloads=(entry.entry,)), [entry], created=NOW)
 
-    assert found.choices[0].because.startswith("Not allowed as planned: requests may not leave the house")
+    assert found.choices[0].because.startswith("Not allowed as planned: requests may not leave the company")

@@ -60,7 +60,7 @@ def test_the_answer_comes_first_and_says_how_firm_it_is(advisor):
     status, out, err = advisor("classify", SCENARIO, "--now", NOW)
 
     assert (0, "", "content-moderation: ") == (status, err, out[:20])
-    assert "Dominated by inference. " in out and "Not robust" in out and "It turns " in out and "Until when: " in out
+    assert "Dominated by inference. " in out and "Not robust" in out and "The verdict becomes " in out and "Until when: " in out
 
 
 def test_nothing_that_takes_long_to_load_is_loaded():

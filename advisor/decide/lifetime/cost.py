@@ -94,7 +94,7 @@ LINES: dict[str, Line] = {
         "what serves the requests, for every hour of the horizon",
         _serving,
         "lifecycle.model, lifecycle.request and lifecycle.serving (with device_usd_per_hour where no list has a price, and "
-        "device_requests_per_s where the catalogue has no rate), or lifecycle.serving.serving_usd_per_hour",
+        "device_requests_per_s where the catalog has no rate), or lifecycle.serving.serving_usd_per_hour",
     ),
     "engineers who keep it running": Line(
         "inference",
@@ -242,7 +242,7 @@ class Costs(NamedTuple):
     shares: dict[str, Estimate]  # by kind, empty where a required line is not known
     by_kind: dict[Kind, float] | None
     known: dict[str, float | None]  # each line in usd
-    read: dict[str, frozenset[str]]  # the inputs that each line hangs on
+    read: dict[str, frozenset[str]]  # the inputs that each line depends on
 
     def at(self, x: Values, moved: AbstractSet[str]) -> dict[str, float | None]:
         """Return each line in usd at other inputs, of which none but these have moved: what reads none of them stays."""
@@ -290,10 +290,10 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
         )
         for kind, share in shares_of(by_kind).items()
     }
-    told = f"sum of all lines; {_said(used)}"
+    source = f"sum of all lines; {_assumed_inputs(used)}"
     return Costs(
         lines=lines,
-        total_usd=intervals.estimate(total, basis, told),
+        total_usd=intervals.estimate(total, basis, source),
         shares=shares,
         by_kind=by_kind,
         known=known,
@@ -316,14 +316,14 @@ def _line(name: str, formula: str, ends: intervals.Ends | None, assumed: set[str
     return CostLine(
         what=name,
         kind=line.kind,
-        usd=intervals.estimate(ends, basis, "; ".join(filter(None, (formula, _said(assumed), measured)))),
+        usd=intervals.estimate(ends, basis, "; ".join(filter(None, (formula, _assumed_inputs(assumed), measured)))),
         formula=formula,
         because="",
         measured=measured,
     )
 
 
-def _said(assumed: frozenset[str] | set[str]) -> str:
+def _assumed_inputs(assumed: frozenset[str] | set[str]) -> str:
     return f"assumed by advisor: {', '.join(sorted(assumed))}" if assumed else "all inputs as given"
 
 

@@ -35,12 +35,16 @@ def given_figures(requests_per_s: float | None, lifecycle: Lifecycle) -> dict[st
         count = _releases_of(lifecycle.sources.get(whole, ""))
         if whole in figures and each not in figures and count is not None:
             # The source says that the sum is of so many releases: each of them, planned or not, takes its part.
-            said = figures.pop(whole)
+            total = figures.pop(whole)
             figures[each] = msgspec.structs.replace(
-                said, value=said.value / count, low=said.low / count, high=said.high / count, source=f"{said.source}, of {count}"
+                total,
+                value=total.value / count,
+                low=total.low / count,
+                high=total.high / count,
+                source=f"{total.source}, of {count}",
             )
             if whole == "labels_to_buy":
-                figures[whole] = Estimate(value=0.0, low=0.0, high=0.0, basis="assumed", source=said.source)
+                figures[whole] = Estimate(value=0.0, low=0.0, high=0.0, basis="assumed", source=total.source)
     return figures
 
 

@@ -63,7 +63,7 @@ def _worth(horizon: float, discount: float) -> float:
 class Course(NamedTuple):
     """Traffic over a day: of each hour over the mean, of the busiest part over the mean, and how bursty it is within them.
 
-    None where nobody said: the same rate all day is then one possibility among others.
+    None where nobody gave: the same rate all day is then one possibility among others.
     """
 
     hours: tuple[float, ...] | None = None

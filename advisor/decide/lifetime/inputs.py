@@ -38,7 +38,7 @@ HEAVY = 2.0
 
 
 class Device(Record, frozen=True, kw_only=True):
-    """What the lifetime cost asks of a device; None where the catalogue does not tell."""
+    """What the lifetime cost asks of a device; None where the catalog has none."""
 
     id: str
     usd_per_hour: Constant | None
@@ -165,7 +165,7 @@ def with_input(life: Life, x: serving_cost.Values, name: str, value: float) -> d
 def forbidden(life: Life) -> str | None:
     """Return why the plan may not be carried out as it is written, whatever it costs; None where it may."""
     if life.flags.get("data_must_stay") and serving_cost.uses_api(life.values):
-        return "requests may not leave the house (lifecycle.situation.data_must_stay), and an API is sent all of them"
+        return "requests may not leave the company (lifecycle.situation.data_must_stay), and an API is sent all of them"
     return None
 
 
@@ -181,7 +181,7 @@ def _assumed(constant: Constant) -> Estimate:
 
 
 def has_work(lifecycle: Lifecycle) -> bool:
-    """Return whether anything is said from which what a device has to do can be counted."""
+    """Return whether anything is given from which what a device has to do can be counted."""
     serving, request = lifecycle.serving, lifecycle.request
     is_measured = serving is not None and (serving.device_requests_per_s is not None or serving.device_tokens_per_s is not None)
     return lifecycle.model is not None or is_measured or (request is not None and request.flop_per_request is not None)
@@ -197,7 +197,7 @@ def _is_needed(name: str, lifecycle: Lifecycle, measured: Estimate | None) -> bo
 
 
 def _constants(lifecycle: Lifecycle, market: Market, figures: dict[str, Estimate]) -> dict[str, Constant]:
-    """Return the constants of the catalogue, with the share of the peak that such requests reach on such a device."""
+    """Return the constants of the catalog, with the share of the peak that such requests reach on such a device."""
     reached = _reached(market).get(phase_of({name: figure.value for name, figure in figures.items()}))
     return market.model.constants if reached is None else {**market.model.constants, "serving_mfu_fraction": reached}
 
@@ -366,8 +366,8 @@ def _flags(lifecycle: Lifecycle) -> dict[str, bool]:
 
 def assumptions(life: Life) -> tuple[Assumption, ...]:
     """Return all inputs, those that nobody gave first."""
-    told = (name for name in life.figures if name not in HOURS and not name.endswith("_as_given"))
-    names = sorted(told, key=lambda name: (name not in life.assumed, name))
+    shown = (name for name in life.figures if name not in HOURS and not name.endswith("_as_given"))
+    names = sorted(shown, key=lambda name: (name not in life.assumed, name))
     return tuple(
         Assumption(input=name, unit=unit_of(name) or "", is_given=name not in life.assumed, estimate=life.figures[name])
         for name in names

@@ -40,7 +40,7 @@ def of_sum(value: float, at_ends: Sequence[float], parts: Iterable[Ends]) -> End
 def of_saving(value: float, at_ends: Sequence[float], together: tuple[float, float], most: float) -> Ends:
     """Return the interval of a saving, which may be negative.
 
-    `together` are the savings with all inputs at their unfavourable and at their favourable ends: nothing lies beyond these. No more
+    `together` are the savings with all inputs at their unfavorable and at their favorable ends: nothing lies beyond these. No more
     is saved than `most`, the upper end of what is paid today.
     """
     up, down = (math.hypot(*(end - value for end in at_ends if (end > value) == is_up)) for is_up in (True, False))
@@ -56,13 +56,13 @@ def estimate(ends: Ends, basis: Basis, source: str) -> Estimate:
 def _spread(value: float, at_ends: Sequence[float], to_scale: Callable[[float], float], back: Callable[[float], float]) -> Ends:
     if not _is_inside(value, to_scale):
         return Ends(value, min((value, *at_ends)), max((value, *at_ends)))
-    centre = to_scale(value)
-    differences = [to_scale(end) - centre for end in at_ends if _is_inside(end, to_scale)]
+    center = to_scale(value)
+    differences = [to_scale(end) - center for end in at_ends if _is_inside(end, to_scale)]
     up, down = (math.hypot(*(part for part in differences if part * sign > 0)) for sign in (1, -1))
     # There and back a figure may change in its last digit: one that nothing moves is exact. An end at which it is 0, or all, has no
     # place on the scale, and is an end of the interval.
     beyond = [value, *(end for end in at_ends if not _is_inside(end, to_scale))]
-    low, high = (back(centre - down) if down else value), (back(centre + up) if up else value)
+    low, high = (back(center - down) if down else value), (back(center + up) if up else value)
     return Ends(value, min(low, *beyond), max(high, *beyond))
 
 

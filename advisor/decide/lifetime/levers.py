@@ -1,4 +1,4 @@
-"""What can be done about the cost of serving: where it can be judged, what it takes; and what else could serve: device, API, student."""
+"""What can be done about the cost of serving: where it can be evaluated, what it takes; and what else could serve: device, API, student."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -6,14 +6,14 @@ from functools import partial
 from advisor import units
 from advisor.decide.lifetime import cost, fleet, moves, serving_cost, training_cost
 from advisor.decide.lifetime.inputs import Device, Life, Market, TokenPrices, api_figures, device_factor, price_way_out
-from advisor.decide.lifetime.moves import OPERATED, SERVING, TRAINED, Move, devices_told, not_rented, plan_is_missing
+from advisor.decide.lifetime.moves import OPERATED, SERVING, TRAINED, Move, devices_saved, not_rented, plan_is_missing
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.schema.catalog import Constant, Lever
 from advisor.schema.record import Estimate, Exclusion, Source
 from advisor.schema.workload import Lifecycle
 
 
-def judged(life: Life, lifecycle: Lifecycle, market: Market) -> tuple[list[Move], list[Exclusion]]:
+def evaluated(life: Life, lifecycle: Lifecycle, market: Market) -> tuple[list[Move], list[Exclusion]]:
     """Return the levers that the inputs suffice for, and the others with the reason."""
     found_: list[Move] = []
     left: list[Exclusion] = []
@@ -38,15 +38,15 @@ def _validated(move: Move, life: Life) -> Move:
         return move
     each = training_cost.validation_of_a_change_usd(life.values)
     if each is None:
-        said = "its validation is not counted: give lifecycle.data.validation_usd_per_release"
-        return move._replace(because="; ".join(filter(None, (move.because, said))))
+        remarks = "its validation is not counted: give lifecycle.data.validation_usd_per_release"
+        return move._replace(because="; ".join(filter(None, (move.because, remarks))))
     already = move.beside
 
     def beside(x: Values) -> float:
         return (already(x) if already is not None else 0.0) + (training_cost.validation_of_a_change_usd(x) or 0.0)
 
-    said = f"{units.usd(each)} to validate it"
-    return move._replace(beside=beside, because="; ".join(filter(None, (move.because, said))))
+    remarks = f"{units.usd(each)} to validate it"
+    return move._replace(beside=beside, because="; ".join(filter(None, (move.because, remarks))))
 
 
 def once_usd(move: Move, x: Values, left: Values | None = None) -> tuple[float, float, float]:
@@ -61,7 +61,7 @@ def once_usd(move: Move, x: Values, left: Values | None = None) -> tuple[float, 
 
 def effort_days(move: Move, x: Values, left: Values | None = None) -> Estimate:
     """Return the effort of a lever: that of one deployment, and more where there are more replicas to change."""
-    days, grows = move.lever.effort_engineer_days, move.exponent if move.lever.effort_grows else None
+    days, grows = move.lever.effort_engineer_days, move.exponent
     replicas = 1.0
     if grows is not None:
         left = move.changed(x) if left is None else left
@@ -82,7 +82,7 @@ def _other_device(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market)
     if missing is not None:
         return missing
     if not market.others:
-        return "give lifecycle.options.alternative_devices: names of the catalogue to compare with"
+        return "give lifecycle.options.alternative_devices: names of the catalog to compare with"
     priced = []
     for device in market.others:
         after = {**x, **_on_device(x, device, market)} if _unfit_because(x, device, market) is None else None
@@ -90,7 +90,7 @@ def _other_device(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market)
         if after is not None and paid is not None:
             priced.append((sum(paid), device, after))
     if not priced:
-        return "none of those that were named can be judged, each for its own reason"
+        return "none of those that were named can be evaluated, each for its own reason"
     _, best, after = min(priced, key=_first)
     each = serving_cost.devices_per_replica(after) or 1.0
     others = ", ".join(device.id for _, device, _ in sorted(priced, key=_first))
@@ -102,7 +102,7 @@ def _other_device(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market)
         best.id if each == 1 else f"{each:g} x {best.id} a replica",
         partial(_moved, device=best, market=market),
         effect=factor,
-        because=f"the cheapest of {len(priced)} that can be judged: {others}",
+        because=f"the cheapest of {len(priced)} that can be evaluated: {others}",
     )
 
 
@@ -150,7 +150,7 @@ def _is_measured(x: Values) -> bool:
 
 
 def _unfit(x: Values, market: Market) -> Iterator[tuple[str, str]]:
-    """Yield the devices that were named and cannot be judged, each with the reason."""
+    """Yield the devices that were named and cannot be evaluated, each with the reason."""
     if plan_is_missing(x) or not_rented(x):
         return
     for device in market.others:
@@ -182,7 +182,7 @@ def _to_api(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Mo
     if serving_cost.uses_api(x):
         return "the tokens are bought already"
     if lifecycle.situation is not None and lifecycle.situation.data_must_stay:
-        return "requests may not leave the house"
+        return "requests may not leave the company"
     if market.alternative_api is None:
         return "give lifecycle.options.alternative_api: a model of the price list that would do"
     if any(name not in x for name in serving_cost.REQUEST):
@@ -191,18 +191,18 @@ def _to_api(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Mo
     if x["output_tokens"] > 0 and prices.output_usd is None:
         return f"the list has no price of a token that {prices.id} generates"
     change = partial(_bought, prices=api_figures(prices))
-    said = [f"{prices.source}, {prices.date}", *_retired(prices)]
+    remarks = [f"{prices.source}, {prices.date}", *_retired(prices)]
     if prices.cached_usd is not None and x.get("shared_prefix_tokens") and "cached_tokens" not in x:
-        said.append(
+        remarks.append(
             f"cached input at {prices.cached_usd / prices.input_usd:.0%} of its price counts with lifecycle.request.cached_tokens"
         )
     if prices.batch_input_usd is not None and "batch_fraction" not in x:
-        said.append("its batch prices count with lifecycle.request.batch_fraction")
-    return Move(lever, "served by", "own devices", prices.id, change, because="; ".join(said), lines=TRAINED)
+        remarks.append("its batch prices count with lifecycle.request.batch_fraction")
+    return Move(lever, "served by", "own devices", prices.id, change, because="; ".join(remarks), lines=TRAINED)
 
 
 def _bought(x: Values, _: float, *, prices: dict[str, float]) -> dict[str, float]:
-    # A cache of one's own stays behind; the vendor's is one that was said to be there.
+    # A cache of one's own stays behind; the vendor's is one that was remarks to be there.
     kept = {name: value for name, value in x.items() if name not in ("serving_usd_per_hour", "unit_price_usd")}
     needless = {"fine_tunings_per_year": 0.0, "labels_usd": 0.0}
     return {**kept, **prices, **{name: none for name, none in needless.items() if name in x or name == "labels_usd"}}
@@ -220,15 +220,15 @@ def _self_host(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) ->
         return "give lifecycle.model: the open-weight model that would do"
     if market.device is not None and "device_usd_per_hour" not in x and "device_price_usd" not in x:
         return price_way_out(market.device.id)
-    told = f"{units.count(x['parameters'])} parameters on own devices"
+    after = f"{units.count(x['parameters'])} parameters on own devices"
     before = market.api.id if market.api else "an API"
     because = (
         ""
         if "serving_engineer_days_per_month" in x
         else ("whoever runs it is not counted: give lifecycle.team.serving_engineer_days_per_month")
     )
-    said = [*(_retired(market.api) if market.api else ()), *([because] if because else [])]
-    return Move(lever, "served by", before, told, _self_hosted, because="; ".join(said), lines=OPERATED)
+    remarks = [*(_retired(market.api) if market.api else ()), *([because] if because else [])]
+    return Move(lever, "served by", before, after, _self_hosted, because="; ".join(remarks), lines=OPERATED)
 
 
 def _self_hosted(x: Values, _: float) -> dict[str, float]:
@@ -259,7 +259,7 @@ def _student(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> M
         student["input_tokens"] = options.student_input_tokens
     beside = partial(_student_usd, tokens=options.student_tokens or 0.0, parameters=options.student_parameters, labels=labels)
     change = partial(_replaced, changes=student)
-    said = (f"{units.usd(beside(x))} of compute and labels, once", devices_told(x, change))
+    remarks = (f"{units.usd(beside(x))} of compute and labels, once", devices_saved(x, change))
     return Move(
         lever,
         "lifecycle.model.parameters",
@@ -267,7 +267,7 @@ def _student(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> M
         after,
         change,
         beside=beside,
-        because="; ".join(filter(None, said)),
+        because="; ".join(filter(None, remarks)),
     )
 
 
@@ -279,7 +279,7 @@ def _student_usd(x: Values, *, tokens: float, parameters: float, labels: float) 
 
 
 def _replaced(x: Values, _: float, *, changes: dict[str, float]) -> dict[str, float]:
-    # What the cache of another model takes, and that it has one, nobody said.
+    # What the cache of another model takes, and that it has one, nobody gave.
     return {**{name: value for name, value in x.items() if name != "kv_bytes_per_token"}, **changes}
 
 

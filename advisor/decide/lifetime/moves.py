@@ -19,7 +19,7 @@ TRAINED = (*OPERATED, "fine-tuning runs", "engineers who fine-tune", "labels")
 
 
 class Move(NamedTuple):
-    """A lever that can be judged.
+    """A lever that can be evaluated.
 
     `change` takes the inputs and the size of the effect and returns them as the lever leaves them; `lines` are those of the lifetime
     cost that it changes, `beside` is what it costs once, beside effort.
@@ -61,7 +61,7 @@ def not_rented(x: Values) -> str | None:
 
 
 def quantize(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
-    """Return the weights at half their bytes; or why that cannot be judged."""
+    """Return the weights at half their bytes; or why that cannot be evaluated."""
     missing = plan_is_missing(x)
     if missing is not None:
         return missing
@@ -71,7 +71,13 @@ def quantize(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> M
         return "the weights take one byte or less each already"
     before, after = (units.number(each) for each in (x["bytes_per_parameter"], x["bytes_per_parameter"] / 2))
     return Move(
-        lever, "lifecycle.model.bytes_per_parameter", before, after, _quantized, lever.effect, because=devices_told(x, _quantized)
+        lever,
+        "lifecycle.model.bytes_per_parameter",
+        before,
+        after,
+        _quantized,
+        lever.effect,
+        because=devices_saved(x, _quantized),
     )
 
 
@@ -79,14 +85,14 @@ def _quantized(x: Values, effect: float) -> dict[str, float]:
     return {**x, "bytes_per_parameter": x["bytes_per_parameter"] / 2, "device_speed": x.get("device_speed", 1.0) * effect}
 
 
-def devices_told(x: Values, change: Callable[[Values, float], dict[str, float]]) -> str:
+def devices_saved(x: Values, change: Callable[[Values, float], dict[str, float]]) -> str:
     """Return how many devices a replica takes before and after, where that is another number."""
     before, after = serving_cost.devices_per_replica(x), serving_cost.devices_per_replica(change(x, 1.0))
     return "" if before == after or before is None or after is None else f"{after:g} instead of {before:g} devices hold a replica"
 
 
 def prefix_cache(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
-    """Return a cache for what is the same at the beginning of every request; or why that cannot be judged."""
+    """Return a cache for what is the same at the beginning of every request; or why that cannot be evaluated."""
     missing = None if "api_usd_per_cached_token" in x and "input_tokens" in x else plan_is_missing(x)
     if missing is not None:
         return missing
@@ -100,8 +106,8 @@ def prefix_cache(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) 
     hit = lever.effect.value if lever.effect else 1.0
     if x.get("cached_tokens", 0.0) >= shared * hit:
         return "so many tokens come from a cache already (lifecycle.request.cached_tokens)"
-    told = f"{units.number(shared)} of {units.number(x['input_tokens'])} tokens kept, found {units.percent(hit)} of the time"
-    return Move(lever, "prefix cache", "off", told, _prefix_cached, lever.effect)
+    after = f"{units.number(shared)} of {units.number(x['input_tokens'])} tokens kept, found {units.percent(hit)} of the time"
+    return Move(lever, "prefix cache", "off", after, _prefix_cached, lever.effect)
 
 
 def _prefix_cached(x: Values, effect: float) -> dict[str, float]:
@@ -110,7 +116,7 @@ def _prefix_cached(x: Values, effect: float) -> dict[str, float]:
 
 
 def speculate(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
-    """Return why speculation is not judged: it saves no device."""
+    """Return why speculation is not evaluated: it saves no device."""
     if x.get("output_tokens", 0.0) == 0:
         return "nothing is generated token by token"
     missing = plan_is_missing(x)
@@ -120,7 +126,7 @@ def speculate(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> 
 
 
 def autoscale(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
-    """Return a fleet that follows the day; or why that cannot be judged."""
+    """Return a fleet that follows the day; or why that cannot be evaluated."""
     missing = plan_is_missing(x) or not_rented(x)
     if missing is not None:
         return missing
@@ -131,8 +137,8 @@ def autoscale(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> 
     least, most = min(x[hour] for hour in HOURS), x["peak_over_mean"]
     if least == most:
         return "the traffic is the same all day: there is nothing to follow"
-    told = f"follows {units.number(least)} to {units.number(most)} times the mean traffic"
-    return Move(lever, "replicas over the day", "as the busiest part takes", told, _autoscaled)
+    after = f"follows {units.number(least)} to {units.number(most)} times the mean traffic"
+    return Move(lever, "replicas over the day", "as the busiest part takes", after, _autoscaled)
 
 
 def _autoscaled(x: Values, _: float) -> dict[str, float]:
@@ -140,7 +146,7 @@ def _autoscaled(x: Values, _: float) -> dict[str, float]:
 
 
 def reserve(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
-    """Return a commitment by the year for what is always on; or why that cannot be judged."""
+    """Return a commitment by the year for what is always on; or why that cannot be evaluated."""
     missing = not_rented(x)
     if missing is not None:
         return missing
@@ -156,8 +162,8 @@ def reserve(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Mo
     assert effect is not None
     committed = horizon // MONTHS_PER_YEAR * MONTHS_PER_YEAR
     because = f"of what is on at every hour of {units.months(committed)}, a year at a time, paid whether it is used or not"
-    told = f"reserved, {units.percent(effect.value)} less"
-    return Move(lever, "price", "on demand", told, _reserved, effect, because=because)
+    after = f"reserved, {units.percent(effect.value)} less"
+    return Move(lever, "price", "on demand", after, _reserved, effect, because=because)
 
 
 def _reserved(x: Values, effect: float) -> dict[str, float]:
@@ -165,7 +171,7 @@ def _reserved(x: Values, effect: float) -> dict[str, float]:
 
 
 def spot(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str:
-    """Return spare capacity beyond what is always on; or why that cannot be judged."""
+    """Return spare capacity beyond what is always on; or why that cannot be evaluated."""
     given = lifecycle.options.spot_discount if lifecycle.options else None
     missing = not_rented(x)
     if missing is not None:
@@ -175,8 +181,8 @@ def spot(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move 
     missing = plan_is_missing(x)
     if missing is not None:
         return missing
-    told = f"spot beyond the least that is always on, {units.percent(given)} less"
-    return Move(lever, "price", "on demand", told, _on_spot, exactly(given))
+    after = f"spot beyond the least that is always on, {units.percent(given)} less"
+    return Move(lever, "price", "on demand", after, _on_spot, exactly(given))
 
 
 def _on_spot(x: Values, effect: float) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from advisor import units
 from advisor.decide.lifetime import payback
 from advisor.decide.lifetime.inputs import Life, Market
-from advisor.decide.lifetime.levers import judged
+from advisor.decide.lifetime.levers import evaluated
 from advisor.decide.lifetime.payback import Gain
 from advisor.schema.catalog import Lever
 from advisor.schema.lifetime import BreakEven, Expiry, Flip, Opportunity, Outlook
@@ -20,9 +20,9 @@ MONTHS_LOOKED_AHEAD = 120
 def planned(
     life: Life, lifecycle: Lifecycle, market: Market, *, created: str
 ) -> tuple[list[Opportunity], list[Exclusion], list[BreakEven]]:
-    """Return what changes of the plan would save, those that cannot be judged, and when and from which traffic on each pays."""
+    """Return what changes of the plan would save, those that cannot be evaluated, and when and from which traffic on each pays."""
     x = life.values
-    moves, left = judged(life, lifecycle, market)
+    moves, left = evaluated(life, lifecycle, market)
     gains = list(zip(moves, payback.gains_of(moves, life.figures), strict=True))
     found = [
         opportunity(
@@ -45,19 +45,19 @@ def planned(
 def opportunity(
     lever: Lever, gain: Gain, horizon_months: float, *, field: str, before: str, after: str, because: str, created: str
 ) -> Opportunity:
-    """Return a gain as it is told; it pays if it saves more within the horizon than it costs once."""
+    """Return a gain in words; it pays if it saves more within the horizon than it costs once."""
     months = payback.payback(gain, horizon_months)
     yearly, saving = 12 / horizon_months, gain.saving_usd
     pays = gain.net_usd > 0
-    said = [because] if because else []
+    remarks = [because] if because else []
     if saving.value > 0 and not pays:
-        said.insert(
+        remarks.insert(
             0, f"costs {units.usd(gain.once_usd.value)} and saves {units.usd(saving.value)} in {units.months(horizon_months)}"
         )
     elif saving.value <= 0:
-        said.insert(0, "saves nothing" if saving.value == 0 else f"costs {units.usd(-saving.value * yearly)} a year more")
+        remarks.insert(0, "saves nothing" if saving.value == 0 else f"costs {units.usd(-saving.value * yearly)} a year more")
     elif not gain.is_sure:
-        said.insert(0, "at the unfavourable ends of the intervals it costs more than it saves")
+        remarks.insert(0, "at the unfavorable ends of the intervals it costs more than it saves")
     return Opportunity(
         lever=lever.id,
         title=lever.title,
@@ -79,7 +79,7 @@ def opportunity(
         pays=pays,
         surely=gain.is_sure,
         risk=lever.risk,
-        because="; ".join(said),
+        because="; ".join(remarks),
     )
 
 
@@ -107,28 +107,28 @@ def _best_first(entry: Opportunity) -> tuple[float, str]:
 
 def _answer(ranked: tuple[Opportunity, ...], horizon_months: float) -> str:
     if not ranked:
-        return "No change could be judged: too little is known of what serving consists of."
+        return "No change could be evaluated: too little is known of what serving consists of."
     best, horizon = ranked[0], units.months(horizon_months)
-    judged_ = units.counted(len(ranked), "change")
+    count = units.counted(len(ranked), "change")
     if best.pays:
         saved = f"saves about {about(best.saving_usd_per_year.value)} a year and costs {about(best.once_usd.value)} once"
         others = sum(entry.pays for entry in ranked) - 1
         more = (
-            f" {units.counted(others, 'other change')} of {len(ranked)} judged would pay as well; savings do not add up."
+            f" {units.counted(others, 'other change')} of {len(ranked)} evaluated would pay as well; savings do not add up."
             if others
             else ""
         )
-        doubt = "" if best.surely else ", though not at the unfavourable ends"
+        doubt = "" if best.surely else ", though not at the unfavorable ends"
         return f"{best.title}: {saved}, paid back by {best.payback_on}{doubt}.{more}"
     saving = max(ranked, key=_largest_saving)
     if saving.saving_usd_per_year.value <= 0:
         return (
-            f"Change nothing: none of the {judged_} saves anything."
+            f"Change nothing: none of the {count} saves anything."
             if len(ranked) > 1
-            else "Change nothing: the one change judged saves nothing."
+            else "Change nothing: the one change evaluated saves nothing."
         )
     return (
-        f"Change nothing: none of {judged_} saves in {horizon} what it costs. The most would be saved by this one: "
+        f"Change nothing: none of {count} saves in {horizon} what it costs. The most would be saved by this one: "
         f"{saving.title.lower()}, about {about(saving.saving_usd_per_year.value)} a year for {about(saving.once_usd.value)} once."
     )
 

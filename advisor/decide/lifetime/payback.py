@@ -36,7 +36,7 @@ class Gain(NamedTuple):
 
     @property
     def is_sure(self) -> bool:
-        """Whether something is left at the unfavourable ends, too."""
+        """Whether something is left at the unfavorable ends, too."""
         return self.saving_usd.low > self.once_usd.high
 
 
@@ -54,7 +54,7 @@ def gains_of(moves: Sequence[Move], figures: Mapping[str, Estimate]) -> list[Gai
 
 
 class _Paid(NamedTuple):
-    """What lines cost without a lever: today, and with one input at an end each, where they hang on it at all."""
+    """What lines cost without a lever: today, and with one input at an end each, where they depend on it at all."""
 
     usd: float
     at_ends: dict[tuple[str, float], float]
@@ -80,7 +80,7 @@ def _gain_of(move: Move, x: Values, ends: list[tuple[str, float]], paid: _Paid) 
     for name, end in ends:
         after = move.changed({**x, name: end})
         if name not in paid.read | watched.read and all(after.get(other) == was for other, was in left.items() if other != name):
-            continue  # neither what is paid nor what the lever leaves hangs on it
+            continue  # neither what is paid nor what the lever leaves depends on it
         usd = paid.at_ends.get((name, end), paid.usd) - _sum(after, move.lines)
         saved.append(usd)
         worst[name] = min(worst.get(name, (value, x[name])), (usd, end))
@@ -122,7 +122,7 @@ def saved_by_month(move: Move, x: Values, effect: float | None = None) -> list[f
 
 def _less_by_month(move: Move, x: Values, left: Values) -> list[float]:
     before, after = (cost.by_month(values, move.lines) for values in (x, left))
-    assert before is not None and after is not None  # a lever is judged only where its cost is known before and after
+    assert before is not None and after is not None  # a lever is evaluated only where its cost is known before and after
     return [was - is_ for was, is_ in zip(before, after, strict=True)]
 
 
@@ -155,7 +155,7 @@ def payback(gain: Gain, horizon_months: float) -> Estimate | None:
         return None
     early = months_until(once.low, _scaled(gain.by_month, saving.high / saving.value), horizon_months)
     late = months_until(once.high, _scaled(gain.by_month, max(0.0, saving.low) / saving.value), horizon_months)
-    sure = "" if late is not None else "; at the unfavourable ends not within the horizon, at which the interval is cut"
+    sure = "" if late is not None else "; at the unfavorable ends not within the horizon, at which the interval is cut"
     return Estimate(
         value=value,
         low=min(value, value if early is None else early),
@@ -194,7 +194,7 @@ def break_even(move: Move, gain: Gain, x: Values, *, created: str) -> BreakEven:
 
 
 def of_quality(figures: Mapping[str, Estimate], *, created: str) -> BreakEven | None:
-    """Return what closing the quality gap is worth beside what training costs; None where nobody said what a point is worth."""
+    """Return what closing the quality gap is worth beside what training costs; None where nobody gave what a point is worth."""
     x = {name: figure.value for name, figure in figures.items()}
     once = _training(x)
     if "usd_per_quality_point_per_year" not in x or "quality_gap" not in x or once is None:
@@ -210,7 +210,7 @@ def of_quality(figures: Mapping[str, Estimate], *, created: str) -> BreakEven | 
         by_month=monthly,
     )
     months = payback(gain, x["horizon_months"])
-    told = f"{units.usd(saving.value)} is worth the gap of {units.percent(x['quality_gap'])}, {units.usd(paid.value)} costs its training"
+    because = f"{units.usd(saving.value)} is worth the gap of {units.percent(x['quality_gap'])}, {units.usd(paid.value)} costs its training"
     return BreakEven(
         lever="close-the-gap",
         title="Fine-tune until the quality gap is closed",
@@ -220,7 +220,7 @@ def of_quality(figures: Mapping[str, Estimate], *, created: str) -> BreakEven | 
         on=units.date_after(created, months.value * units.DAYS_PER_MONTH) if months is not None else None,
         requests_per_s=None,
         pays=None,
-        because=told,
+        because=because,
     )
 
 

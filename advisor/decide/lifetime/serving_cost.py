@@ -51,7 +51,7 @@ def usd_per_request(x: Values) -> float | None:
 
 
 def active_parameters(x: Values) -> float | None:
-    """Return the parameters that a token uses: all of them, unless fewer are said to be."""
+    """Return the parameters that a token uses: all of them, unless fewer are given."""
     every = x.get("parameters")
     return every if every is None or "active_parameters" not in x else min(every, x["active_parameters"])
 

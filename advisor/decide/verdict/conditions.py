@@ -111,7 +111,7 @@ def facts_in(node: Node) -> frozenset[str]:
 
 
 def open_facts(node: Node, facts: Facts) -> frozenset[str]:
-    """Return the facts that leave a node unknown, for one that is: what nobody said, or what no number comes of.
+    """Return the facts that leave a node unknown, for one that is: what nobody gave, or what no number comes of.
 
     A part that is known does not matter, nor do the facts in it: were it the one that decides, the node would be known.
     """
@@ -187,10 +187,10 @@ def _joined(parts: list[Question], *, decides: bool) -> Question:
     def ask(facts: Facts) -> Value:
         answer: bool | None = not decides
         for part in parts:
-            said = part(facts)
-            if said is None:
+            value = part(facts)
+            if value is None:
                 answer = None
-            elif bool(said) is decides:
+            elif bool(value) is decides:
                 return decides
         return answer
 

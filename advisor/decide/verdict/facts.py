@@ -88,7 +88,7 @@ def life_facts(x: Values, known: Mapping[str, float | None], flags: Mapping[str,
 
 
 def beside_the_cost(x: Values, course: Course, market: Market, created: str) -> dict[str, float | bool | None]:
-    """Return the facts that no cost hangs on: bursts, energy, and how long its vendor serves the model."""
+    """Return the facts that no cost depends on: bursts, energy, and how long its vendor serves the model."""
     retired_on = market.api.retired_on if market.api is not None else None
     return {
         "burstiness_cv": course.burstiness_cv,

@@ -7,7 +7,7 @@ from advisor import units
 from advisor.decide import combining
 from advisor.decide.lifetime import cost
 from advisor.decide.lifetime.inputs import Life, Market, forbidden
-from advisor.decide.lifetime.levers import judged
+from advisor.decide.lifetime.levers import evaluated
 from advisor.decide.lifetime.moves import Move
 from advisor.decide.lifetime.opportunities import about
 from advisor.decide.lifetime.serving_cost import Values
@@ -16,18 +16,18 @@ from advisor.schema.record import Estimate
 from advisor.schema.workload import Lifecycle
 
 TENTH = 0.9
-# What drives the lines of training, and what a little less of it is; the first that moves the line most is told.
+# What drives the lines of training, and what a little less of it is; the first that moves the line most is named.
 LESS: tuple[tuple[str, str, Callable[[float], float]], ...] = (
-    ("fine_tunings_per_year", "one release a year fewer", lambda value: max(0.0, value - 1.0)),
-    ("labels_to_buy", "a tenth fewer labels", lambda value: value * TENTH),
-    ("labels_usd", "a tenth less", lambda value: value * TENTH),
-    ("labels_per_release", "a tenth fewer labels", lambda value: value * TENTH),
-    ("validation_usd", "a tenth less", lambda value: value * TENTH),
-    ("validation_usd_per_release", "a tenth less of each", lambda value: value * TENTH),
-    ("engineer_days_per_release", "a tenth fewer days", lambda value: value * TENTH),
-    ("pre_training_engineer_days", "a tenth fewer days", lambda value: value * TENTH),
-    ("pre_training_tokens", "a tenth fewer tokens", lambda value: value * TENTH),
-    ("pre_training_usd", "a tenth less", lambda value: value * TENTH),
+    ("fine_tunings_per_year", "one release fewer a year", lambda value: max(0.0, value - 1.0)),
+    ("labels_to_buy", "buying a tenth fewer labels", lambda value: value * TENTH),
+    ("labels_usd", "a label budget a tenth smaller", lambda value: value * TENTH),
+    ("labels_per_release", "buying a tenth fewer labels for each release", lambda value: value * TENTH),
+    ("validation_usd", "a validation plan a tenth smaller", lambda value: value * TENTH),
+    ("validation_usd_per_release", "validation of each release a tenth smaller", lambda value: value * TENTH),
+    ("engineer_days_per_release", "releases that take a tenth fewer engineer days", lambda value: value * TENTH),
+    ("pre_training_engineer_days", "a tenth fewer engineer days", lambda value: value * TENTH),
+    ("pre_training_tokens", "pre-training on a tenth fewer tokens", lambda value: value * TENTH),
+    ("pre_training_usd", "a pre-training budget a tenth smaller", lambda value: value * TENTH),
 )
 
 
@@ -43,7 +43,7 @@ def headline(life: Life, lifecycle: Lifecycle, market: Market, verdict: Verdict,
         )
     training = _training(life.values, verdict) if verdict.dominated_by not in (None, "inference") else None
     most = 1 if training is not None else 2
-    actions = _actions(judged(life, lifecycle, market)[0], outlook, life.values, most)
+    actions = _actions(evaluated(life, lifecycle, market)[0], outlook, life.values, most)
     if verdict.dominated_by is None:
         what = f"not known whether serving or training dominates. {verdict.because.rstrip('.')}"
         return f"{what}. Meanwhile {_joined(actions)}" if actions else what
@@ -67,13 +67,13 @@ def _way_out(outlook: Outlook) -> str:
 
 
 def _nothing(outlook: Outlook, life: Life) -> str:
-    judged_ = units.counted(len(outlook.opportunities), "change")
+    count = units.counted(len(outlook.opportunities), "change")
     if not outlook.opportunities:
         # What can be given helps; why something makes no sense here does not.
         ways_out = [f"{entry.what.lower()}: {entry.reason}" for entry in outlook.not_judged if entry.reason.startswith("give ")]
-        said = f" ({'; '.join(ways_out[:2])})" if ways_out else ""
-        return f"no change of serving could be judged{said}"
-    return f"change nothing: none of {judged_} judged saves in {units.months(life.values['horizon_months'])} what it costs"
+        hints = f" ({'; '.join(ways_out[:2])})" if ways_out else ""
+        return f"no change of serving could be evaluated{hints}"
+    return f"change nothing: none of {count} saves in {units.months(life.values['horizon_months'])} what it costs"
 
 
 def _joined(actions: Sequence[str]) -> str:
@@ -87,10 +87,10 @@ def _actions(moves: Sequence[Move], outlook: Outlook, x: Values, most: int) -> l
         return []
     by_id = {move.lever.id: move for move in moves}
     best = paying[0]
-    told = [_action(best)]
+    found = [_action(best)]
     first = by_id.get(best.lever)
     if most == 1 or first is None:
-        return told
+        return found
     alone = combining.saved_usd((first,), x)
     more = [
         (combining.saved_usd((first, by_id[entry.lever]), x), entry)
@@ -101,8 +101,8 @@ def _actions(moves: Sequence[Move], outlook: Outlook, x: Values, most: int) -> l
     if worth_it:
         both, entry = max(worth_it, key=_left_of_it)
         yearly = both * 12 / x["horizon_months"]
-        told.append(f"{_action(entry)}: with both, about {about(yearly)} a year less")
-    return told
+        found.append(f"{_action(entry)}: with both, about {about(yearly)} a year less")
+    return found
 
 
 def _left_of_it(entry: tuple[float, Opportunity]) -> float:
@@ -112,7 +112,7 @@ def _left_of_it(entry: tuple[float, Opportunity]) -> float:
 
 def _action(entry: Opportunity) -> str:
     saving = entry.saving_usd_per_year
-    doubt = "" if entry.surely else ", though not at the unfavourable ends"
+    doubt = "" if entry.surely else ", though not at the unfavorable ends"
     title = f"{entry.title[0].lower()}{entry.title[1:]}"
     interval = f", {about(saving.low)} to {about(saving.high)}" if about(saving.low) != about(saving.high) else ""
     return (
@@ -129,7 +129,7 @@ def _training(x: Values, verdict: Verdict) -> str | None:
         return None
     usd = largest.usd
     share = units.percent(usd.value / verdict.total_usd.value)
-    what = f"look at {largest.what} first, about {_with_interval(usd, 1.0)} or {share} of it all"
+    what = f"start with {largest.what}, about {_with_interval(usd, 1.0)} or {share} of the total"
     saved, words = max((_less(largest.what, x, name, change), words) for name, words, change in LESS)
     if saved <= 0:
         return what
@@ -147,7 +147,7 @@ def _largest(line: CostLine) -> tuple[float, str]:
 
 
 def _less(line: str, x: Values, name: str, change: Callable[[float], float]) -> float:
-    """Return what a line costs less with less of an input, 0 where it does not hang on it."""
+    """Return what a line costs less with less of an input, 0 where it does not depend on it."""
     if not x.get(name):
         return 0.0
     compute = cost.LINES[line].compute

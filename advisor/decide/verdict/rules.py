@@ -29,10 +29,10 @@ FACTS: dict[str, tuple[str, str]] = {
     "fine_tuning_usd": ("cost of one fine-tuning run", "usd"),
     "fine_tuning_runs_usd": ("compute of all fine-tuning runs over the horizon", "usd"),
     "fine_tunings_per_year": ("fine-tuning runs in a year", "count"),
-    "labels_usd": ("cost of labels, review and data licences over the horizon", "usd"),
+    "labels_usd": ("cost of labels, review and data licenses over the horizon", "usd"),
     "data_usd": ("cost of labels and of validation over the horizon", "usd"),
     "validation_usd": ("cost of clinical, regulatory or safety evaluation over the horizon", "usd"),
-    "labels_available": ("labelled examples at hand", "count"),
+    "labels_available": ("labeled examples at hand", "count"),
     "labels_to_buy": ("labels still to be bought", "count"),
     "quality_gap": ("how far quality falls short of what the product needs", "fraction"),
     "prompting_exhausted": ("whether better prompts were tried to the end", "yes or no"),
@@ -55,7 +55,7 @@ FACTS: dict[str, tuple[str, str]] = {
     "parameters_per_daily_request": ("parameters of the model over requests a day", "count"),
     "uses_api": ("whether somebody else's model is paid by the token", "yes or no"),
     "api_months_left": ("months until its vendor serves the model no more", "count"),
-    "data_must_stay": ("whether requests may not leave the house", "yes or no"),
+    "data_must_stay": ("whether requests may not leave the company", "yes or no"),
     "is_regulated": ("whether every release has to be validated", "yes or no"),
     "latency_target_s": ("the latency target", "s"),
     "speculation_gain": ("speed of an answer with drafted tokens over that without, at today's load", "ratio"),
@@ -126,20 +126,20 @@ class _Weighed:
     def outcome(self, whole: Facts) -> Outcome:
         """Return what the rule says of facts among which all are that it asks for, be they None."""
         key = tuple([whole[fact] for fact in self._facts])
-        said = self._known.get(key)
-        if said is None:
-            said = self._known[key] = _outcome(self._asked, whole)
-        return said
+        result = self._known.get(key)
+        if result is None:
+            result = self._known[key] = _outcome(self._asked, whole)
+        return result
 
 
 class Rulebook:
-    """The rules: those with a weight decide, the others are told beside it."""
+    """The rules: those with a weight decide, the others are reported beside it."""
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         """Take the rules in any order; raise InputError for one whose condition cannot be read."""
         self.rules = rules
         self._conditions = [condition(rule.when) for rule in rules]
-        # What the class hangs on: it may be asked for with these alone.
+        # What the class depends on: it may be asked for with these alone.
         self.decisive = frozenset(fact for rule in rules if rule.weight is not None for fact in condition(rule.when).facts)
         self._weighed = [_Weighed(rule.favours, rule.weight, condition(rule.when)) for rule in rules if rule.weight is not None]
 
@@ -210,15 +210,15 @@ def reason(rule: Rule, facts: Facts) -> str:
 
 
 def _left_open(asked: Condition, facts: Facts) -> str:
-    """Return why a condition is unknown: what nobody said, and what no number comes of."""
+    """Return why a condition is unknown: what nobody gave, and what no number comes of."""
     between = sorted(open_facts(asked.tree, facts))
     missing = [fact for fact in between if facts.get(fact) is None]
-    said = []
+    parts = []
     if missing:
-        said.append("Not known: " + "; ".join(f"{fact}, {FACTS[fact][0]}" for fact in missing) + ".")
+        parts.append("Not known: " + "; ".join(f"{fact}, {FACTS[fact][0]}" for fact in missing) + ".")
     if len(missing) < len(between):
-        said.append(f"A division by zero, or a number out of range: {listed(between, facts)}.")
-    return " ".join(said)
+        parts.append(f"A division by zero, or a number out of range: {listed(between, facts)}.")
+    return " ".join(parts)
 
 
 def listed(names: Iterable[str], facts: Facts) -> str:

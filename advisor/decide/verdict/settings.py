@@ -11,7 +11,7 @@ from advisor.schema.record import Estimate
 
 
 class Setting(NamedTuple):
-    """An input, told as "41,000 requests a day"; within reach is what lies within `times` of today's value, `least` and `most`."""
+    """An input, written as "41,000 requests a day"; within reach is what lies within `times` of today's value, `least` and `most`."""
 
     key: str
     words: str
@@ -144,7 +144,7 @@ def within_reach(name: str, setting: Setting, x: Values) -> tuple[float, float]:
     return min(now, least), max(now, most)
 
 
-def told(name: str, value: float) -> str:
+def in_words(name: str, value: float) -> str:
     """Return an input's value as people say it: "41,000 requests a day"."""
     words = SETTINGS[name].words if name in SETTINGS else name.replace("_", " ")
     if name == "requests_per_s":

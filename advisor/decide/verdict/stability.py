@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from advisor.decide.lifetime.serving_cost import Values
-from advisor.decide.verdict.settings import Setting, settable, told, within_reach
+from advisor.decide.verdict.settings import Setting, in_words, settable, within_reach
 from advisor.schema.catalog import Class
 from advisor.schema.lifetime import USUAL_FACTOR, Flip, Moved
 from advisor.schema.record import Estimate
@@ -42,7 +42,7 @@ def turned_by(x: Values, moved: Sequence[Moved], ask: Ask, now: Class) -> tuple[
         for end in dict.fromkeys((entry.low, entry.high)):
             other = ask(entry.input, end) if end != x[entry.input] else now
             if other is not None and other != now:
-                found.append(f"{told(entry.input, end)}{'' if entry.has_range else ' (no range is given)'}: {other}")
+                found.append(f"{in_words(entry.input, end)}{'' if entry.has_range else ' (no range is given)'}: {other}")
     return tuple(found)
 
 
@@ -102,5 +102,5 @@ def _within(x: Values, name: str, setting: Setting, factors: tuple[float, float]
         at=stands,
         direction=direction,
         becomes=becomes,
-        told=f"{direction} {told(name, stands)}",
+        told=f"{direction} {in_words(name, stands)}",
     )

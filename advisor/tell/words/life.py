@@ -24,7 +24,7 @@ MOST_FLIPS = 6
 DEFAULT_MONTHS = 12.0  # where the workload says nothing of its life
 NOT_PAID_BACK = "not within the horizon"
 NO_SHARES = "No shares can be given: the costs under lifecycle in the workload are not known."
-NO_FLIP = "Within reach, no change of a single input that can be set turns it."
+NO_FLIP = "No single input that can be set, changed within reach, changes the verdict."
 
 
 class OpportunityRow(Record, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ class BreakEvenRow(Record, frozen=True, kw_only=True):
 
 
 class LifeWords(Record, frozen=True, kw_only=True):
-    """What is said of the life of a model; None and () where there is nothing to say."""
+    """What is reported of the life of a model; None and () where there is nothing to say."""
 
     horizon: str
     verdict: Sentence
@@ -88,7 +88,7 @@ def life_of_advice(advice: "Advice") -> LifeWords:
 
 
 def life_words(verdict: Verdict, outlook: Outlook | None, horizon_months: float) -> LifeWords:
-    """Return what is said of the life of a model over so many months."""
+    """Return what is reported of the life of a model over so many months."""
     horizon = units.months(horizon_months)
     found = outlook.opportunities if outlook else ()
     firing = tuple(entry for entry in verdict.findings if entry.outcome == "fires")
@@ -114,7 +114,9 @@ def life_words(verdict: Verdict, outlook: Outlook | None, horizon_months: float)
         answer=outlook.answer if outlook else None,
         ranked=ranked if found else None,
         opportunities=tuple(_opportunity(entry) for entry in found),
-        not_judged=f"{units.counted(len(outlook.not_judged), 'change')} not judged" if outlook and outlook.not_judged else None,
+        not_judged=f"{units.counted(len(outlook.not_judged), 'change')} not evaluated"
+        if outlook and outlook.not_judged
+        else None,
         break_even="When each lever has paid for itself, and from which traffic on" if verdict.break_evens else None,
         break_evens=tuple(_break_even(entry) for entry in verdict.break_evens),
         expiry="Ask again when any of this comes true" if outlook else None,
@@ -127,14 +129,14 @@ def life_words(verdict: Verdict, outlook: Outlook | None, horizon_months: float)
 
 def _verdict(verdict: Verdict, horizon: str) -> Sentence:
     if verdict.dominated_by is None:
-        said = "Whether serving or fine-tuning dominates the cost is not known"
+        sentence = "Whether serving or fine-tuning dominates the cost is not known"
     elif verdict.dominated_by == "mixed":
-        said = "Neither serving nor training dominates the cost"
+        sentence = "Neither serving nor training dominates the cost"
     else:
-        said = f"The cost is dominated by {verdict.dominated_by}"
+        sentence = f"The cost is dominated by {verdict.dominated_by}"
     if verdict.total_usd is None:
-        return (said,)
-    return (f"{said}: ", figure(verdict.total_usd, units.usd), f" over {horizon}")
+        return (sentence,)
+    return (f"{sentence}: ", figure(verdict.total_usd, units.usd), f" over {horizon}")
 
 
 def _share_of_serving(verdict: Verdict, horizon: str) -> Sentence:
@@ -156,15 +158,15 @@ def firmness(verdict: Verdict) -> str:
         if bare
         else []
     )
-    moved = f" Moved were, each by itself, {' and '.join(how)}." if how else ""
-    return f"Robust: nothing that was moved turns it.{moved}" if verdict.robust else f"Not robust.{moved}"
+    moved = f" Moved one at a time: {' and '.join(how)}." if how else ""
+    return f"Robust: no input that was moved changes the verdict.{moved}" if verdict.robust else f"Not robust.{moved}"
 
 
 def flips(verdict: Verdict, most: int) -> tuple[str, ...]:
     """Return what turns the verdict, the nearest first; () where there is none."""
     if verdict.robust is None:
         return ()
-    return tuple(f"It turns {flip.told}: {flip.becomes}." for flip in verdict.flips_when[:most]) or (NO_FLIP,)
+    return tuple(f"The verdict becomes {flip.becomes} {flip.told}." for flip in verdict.flips_when[:most]) or (NO_FLIP,)
 
 
 def spoken_for(finding: Finding) -> str:
@@ -241,29 +243,29 @@ class ClassificationWords(Record, frozen=True, kw_only=True):
     written: str
 
 
-def classification_words(told: Classification) -> ClassificationWords:
+def classification_words(classification: Classification) -> ClassificationWords:
     """Return the sentences of a classification."""
-    assumed, given = (_inputs(told, is_given=is_given) for is_given in (False, True))
-    dominated_by = told.verdict.dominated_by
-    per_day = f"{units.per_day(told.requests_per_s)} requests a day"
+    assumed, given = (_inputs(classification, is_given=is_given) for is_given in (False, True))
+    dominated_by = classification.verdict.dominated_by
+    per_day = f"{units.per_day(classification.requests_per_s)} requests a day"
     return ClassificationWords(
-        about=f"Lifetime cost of {told.workload}, {per_day}, {units.months(told.horizon_months)}",
-        headline=f"{told.workload}: {told.headline}",
+        about=f"Lifetime cost of {classification.workload}, {per_day}, {units.months(classification.horizon_months)}",
+        headline=f"{classification.workload}: {classification.headline}",
         dominates=dominated_by.capitalize() if dominated_by else "Not known",
-        energy=energy(told),
+        energy=energy(classification),
         inputs=(
             f"{units.counted(len(assumed), 'input')} assumed by advisor, {units.counted(len(given), 'input')} given or from the price list"
         ),
         assumed=assumed,
         given=given,
         given_inputs=f"{units.counted(len(given), 'input')} given or from the price list",
-        written=written(told.advisor_version),
+        written=written(classification.advisor_version),
     )
 
 
-def answer(told: Classification) -> str:
+def answer(classification: Classification) -> str:
     """Return the verdict in a sentence."""
-    dominated_by = told.verdict.dominated_by
+    dominated_by = classification.verdict.dominated_by
     if dominated_by is None:
         return "not known whether serving or training dominates"
     if dominated_by == "mixed":
@@ -271,9 +273,9 @@ def answer(told: Classification) -> str:
     return "dominated by fine-tuning and its data" if dominated_by == "fine-tuning" else f"dominated by {dominated_by}"
 
 
-def energy(told: Classification) -> Sentence:
+def energy(classification: Classification) -> Sentence:
     """Return what the life of the model takes and emits, or why it is not known."""
-    life, over = told.energy, f"Energy over {units.months(told.horizon_months)}: "
+    life, over = classification.energy, f"Energy over {units.months(classification.horizon_months)}: "
     if life.kwh is None:
         return (f"{over}not known, {life.because}.",)
     if life.carbon_kg is None:
@@ -281,9 +283,9 @@ def energy(told: Classification) -> Sentence:
     return (over, figure(life.kwh, units.kilowatt_hours), ", and ", figure(life.carbon_kg, units.kilograms), " of CO2e.")
 
 
-def _inputs(told: Classification, *, is_given: bool) -> tuple[Row, ...]:
+def _inputs(classification: Classification, *, is_given: bool) -> tuple[Row, ...]:
     return tuple(
         Row(label=entry.input, cells=(figure(entry.estimate, units.plain),), source=entry.estimate.source)
-        for entry in told.assumed
+        for entry in classification.assumed
         if entry.is_given == is_given
     )

@@ -112,9 +112,9 @@ def test_what_the_catalog_does_not_know_is_not_guessed():
 
 
 def test_a_verdict_on_what_was_measured_turns_with_traffic_and_its_levers_have_a_break_even():
-    labelled = msgspec.structs.replace(LIFE, labels_usd=2e4)
+    labeled = msgspec.structs.replace(LIFE, labels_usd=2e4)
 
-    verdict = advice_at(3.0, lifecycle=labelled).verdict
+    verdict = advice_at(3.0, lifecycle=labeled).verdict
 
     assert any(flip.input == "requests_per_s" for flip in verdict.flips_when)
     assert ["reserve"] == [even.lever for even in verdict.break_evens]

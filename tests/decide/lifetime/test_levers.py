@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from advisor.decide.lifetime import cost, payback, serving_cost
 from advisor.decide.lifetime.inputs import life_of
-from advisor.decide.lifetime.levers import judged, once_usd
+from advisor.decide.lifetime.levers import evaluated, once_usd
 from advisor.schema.workload import LifeModel, LifeOptions, LifeOwned, LifeServing, LifeSituation
 from tests.lives import API, CHATBOT, MARKET, choices, device, life
 
@@ -19,7 +19,7 @@ OWNED = LifeOwned(device_price_usd=3e4, owned_years=4.0, usd_per_kwh=0.2)
 
 def moves_of(planned, market=MARKET, requests_per_s=10.0):
     there = life(planned, requests_per_s, market)
-    moves, left = judged(there, planned, market)
+    moves, left = evaluated(there, planned, market)
     return {move.lever.id: move for move in moves}, there, {entry.what: entry.reason for entry in left}
 
 
@@ -30,7 +30,7 @@ def test_a_saving_lies_within_what_its_lines_cost_before_and_after(choice):
     there = life_of(rate, planned, market, course=course)
     lines = {entry.what: entry.usd for entry in cost.lifetime_costs(there.figures, there.assumed).lines}
 
-    for move in judged(there, planned, market)[0]:
+    for move in evaluated(there, planned, market)[0]:
         gain = payback.gain_of(move, there.figures)
         paid = [lines[name] for name in move.lines if lines[name] is not None]
         assert gain.saving_usd.value <= math.fsum(usd.value for usd in paid) * (1 + 1e-9)
@@ -44,7 +44,7 @@ def test_no_interval_of_a_lever_that_only_removes_work_reaches_below_nothing(cho
     planned, market, course, rate = choice
     there = life_of(rate, planned, market, course=course)
 
-    for move in judged(there, planned, market)[0]:
+    for move in evaluated(there, planned, market)[0]:
         if move.lever.id in ("prefix-cache", "autoscale", "spot"):
             assert payback.gain_of(move, there.figures).saving_usd.low >= -1e-9 * abs(
                 payback.gain_of(move, there.figures).saving_usd.high
@@ -57,7 +57,7 @@ def test_nothing_advised_exceeds_the_memory_of_its_devices(choice):
     planned, market, course, rate = choice
     there = life_of(rate, planned, market, course=course)
 
-    for move in judged(there, planned, market)[0]:
+    for move in evaluated(there, planned, market)[0]:
         after = move.changed(there.values)
         if not serving_cost.uses_api(after):
             each = serving_cost.devices_per_replica(after)
@@ -69,7 +69,7 @@ def test_nothing_advised_exceeds_the_memory_of_its_devices(choice):
 def test_what_is_owned_is_neither_rented_nor_reserved(choice):
     planned, market, course, rate = choice
     there = life_of(rate, planned, market, course=course)
-    ids = {move.lever.id for move in judged(there, planned, market)[0]}
+    ids = {move.lever.id for move in evaluated(there, planned, market)[0]}
 
     assert planned.owned is None or not ids & RENTED
     assert planned.serving.api_model is None or not ids & (RENTED | {"quantize", "distil", "fine-tune-small"})
@@ -78,10 +78,10 @@ def test_what_is_owned_is_neither_rented_nor_reserved(choice):
 
 @settings(deadline=None, max_examples=60)
 @given(choices())
-def test_a_device_that_was_named_is_judged_or_has_a_reason(choice):
+def test_a_device_that_was_named_is_evaluated_or_has_a_reason(choice):
     planned, market, course, rate = choice
     there = life_of(rate, planned, market, course=course)
-    moves, left = judged(there, planned, market)
+    moves, left = evaluated(there, planned, market)
 
     named = {entry.what for entry in left}
     if planned.owned is None and planned.serving.api_model is None:
@@ -171,13 +171,13 @@ def test_owned_devices_have_the_reason(name):
     assert "the devices are owned, not rented" == moves_of(planned)[2][title]
 
 
-@pytest.mark.parametrize(("in_a_machine", "is_judged"), [(1, False), (8, False), (12, True), (72, True)])
-def test_a_replica_may_take_as_many_devices_as_the_largest_machine_for_rent_holds(in_a_machine, is_judged):
+@pytest.mark.parametrize(("in_a_machine", "is_evaluated"), [(1, False), (8, False), (12, True), (72, True)])
+def test_a_replica_may_take_as_many_devices_as_the_largest_machine_for_rent_holds(in_a_machine, is_evaluated):
     """70 B parameters of 2 bytes take 12 devices of 16 GB at 0.8 of their memory."""
     small = msgspec.structs.replace(device("small", 0.1, memory_bytes=16e9), in_a_machine=in_a_machine)
     planned = msgspec.structs.replace(CHATBOT, model=LifeModel(parameters=7e10), serving=LifeServing())
 
     moves, _, left = moves_of(planned, msgspec.structs.replace(MARKET, others=(small,)))
 
-    assert is_judged == ("other-device" in moves)
-    assert is_judged != ("Move to another device: small" in left)
+    assert is_evaluated == ("other-device" in moves)
+    assert is_evaluated != ("Move to another device: small" in left)

@@ -13,7 +13,7 @@ from advisor.decide.classify import classify_workload
 from advisor.decide.lifetime import opportunities, payback
 from advisor.decide.lifetime.horizon import of_rates
 from advisor.decide.lifetime.inputs import Device, TokenPrices, life_of
-from advisor.decide.lifetime.levers import effort_days, judged, once_usd
+from advisor.decide.lifetime.levers import effort_days, evaluated, once_usd
 from advisor.decide.verdict.rules import Rulebook
 from advisor.files.rulebook import rules_with
 from advisor.schema.catalog import Constant
@@ -49,7 +49,7 @@ DAY = of_rates([1.0, 1.0, 3.0, 1.0], 1.0, "a test")
 
 def move_of(name, planned=EVERYTHING, market=WITH_ALL, requests_per_s=100.0):
     there = life_of(requests_per_s, planned, market, course=DAY)
-    moves, left = judged(there, planned, market)
+    moves, left = evaluated(there, planned, market)
     return next((move for move in moves if move.lever.id == name), None), there, left
 
 
@@ -126,7 +126,7 @@ def test_an_api_pays_below_and_own_devices_above_the_same_traffic():
 @pytest.mark.parametrize(
     ("change", "name", "reason"),
     [
-        ({"situation": LifeSituation(data_must_stay=True)}, "to-api", "may not leave the house"),
+        ({"situation": LifeSituation(data_must_stay=True)}, "to-api", "may not leave the company"),
         ({"horizon_months": 6.0}, "reserve", "longer than"),
         ({"options": None}, "spot", "give lifecycle.options.spot_discount"),
         ({"options": None}, "distil", "give lifecycle.options.student_parameters"),

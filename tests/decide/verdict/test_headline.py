@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from advisor.decide import combining
 from advisor.decide.classify import classify_workload
 from advisor.decide.lifetime.inputs import life_of
-from advisor.decide.lifetime.levers import judged
+from advisor.decide.lifetime.levers import evaluated
 from advisor.decide.verdict.rules import Rulebook
 from advisor.files.rulebook import rules_with
 from advisor.schema.workload import Lifecycle, LifeModel, LifeServing, LifeSituation
@@ -53,7 +53,7 @@ def test_the_headline_advises_what_pays_and_nothing_else(planned, logarithm, has
     paying = {entry.lever for entry in found.outlook.opportunities if entry.pays}
     assert named <= paying and len(named) <= 2 and combining.fit_together(named)
     assert bool(named) == bool(paying)
-    assert named or "change nothing" in found.headline or "could be judged" in found.headline
+    assert named or "change nothing" in found.headline or "could be evaluated" in found.headline
 
 
 @settings(deadline=None, max_examples=30)
@@ -62,7 +62,7 @@ def test_two_things_are_advised_only_where_the_second_adds_more_than_it_costs(lo
     rate = 10**logarithm
     found = told(EVERYTHING, rate, WITH_ALL)
     life = life_of(rate, EVERYTHING, WITH_ALL)
-    moves = {move.lever.id: move for move in judged(life, EVERYTHING, WITH_ALL)[0]}
+    moves = {move.lever.id: move for move in evaluated(life, EVERYTHING, WITH_ALL)[0]}
     by_place = sorted(
         (found.headline.index(words), entry)
         for entry in found.outlook.opportunities
@@ -85,7 +85,7 @@ def test_an_api_for_requests_that_may_not_leave_the_house_is_the_headline_and_no
 
     found = told(planned, market=msgspec.structs.replace(MARKET, api=API))
 
-    assert found.headline.startswith("not allowed as planned: requests may not leave the house")
+    assert found.headline.startswith("not allowed as planned: requests may not leave the company")
     assert found.verdict.robust is False and found.verdict.because.startswith("Not allowed as planned: requests may not leave")
     assert ("give lifecycle.model" in found.headline) == (model is None)
     assert (re.search(rf"than the API \({MONEY} to {MONEY} more\)", found.headline) is not None) == (model is not None)
@@ -114,7 +114,7 @@ def test_where_nothing_pays_the_headline_says_so_and_where_nothing_is_known_what
         horizon_months=12.0, fine_tunings_per_year=0.0, labels_usd=0.0, serving=LifeServing(serving_usd_per_hour=0.02)
     )
 
-    assert told(small, 0.5).headline == "change nothing: none of 1 change judged saves in 12 months what it costs"
+    assert told(small, 0.5).headline == "change nothing: none of 1 change saves in 12 months what it costs"
     assert told(Lifecycle()).headline.startswith("not known whether serving or training dominates")
     assert "lifecycle.labels_usd" in told(Lifecycle()).headline
 
@@ -128,4 +128,4 @@ def test_where_training_dominates_its_largest_line_and_what_a_little_less_saves_
 
     lines = [line for line in found.verdict.lines if line.usd is not None and line.kind != "inference"]
     largest = max(lines, key=lambda line: line.usd.value)
-    assert found.headline.startswith(f"look at {largest.what} first, about $")
+    assert found.headline.startswith(f"start with {largest.what}, about $")
