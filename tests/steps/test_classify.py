@@ -350,6 +350,15 @@ def test_what_a_profile_cannot_speak_of_or_contradicts_is_refused(measured, tmp_
     assert error.startswith("error: w.yaml: ") and said in error and len(hint) > len("hint: ")
 
 
+def test_units_in_the_field_are_as_many_as_the_traffic_takes_of_what_one_was_measured_to_serve(measured, tmp_path):
+    (tmp_path / "w.yaml").write_text(MEASURED.replace("lifecycle: {", "lifecycle: {edge: {unit_price_usd: 200}, "))
+
+    told = classified(measured, "--profile", "p.json")
+
+    each = next(entry.estimate.value for entry in told.assumed if entry.input == "device_requests_per_s")
+    assert math.ceil(400 * 1.5 / each) * 200 == pytest.approx(told.verdict.lines[0].usd.value)
+
+
 def test_a_device_of_the_catalog_beside_one_whose_rate_it_lacks_is_not_judged(measured, tmp_path):
     (tmp_path / "w.yaml").write_text(MEASURED.replace("lifecycle: {", "lifecycle: {options: {alternative_devices: [l4]}, "))
 

@@ -99,8 +99,8 @@ def is_rented(x: Values) -> bool:
 def usd_per_hour(x: Values) -> tuple[float, float] | None:
     """Return what an hour costs today: of what is always on, and of all that is paid; None where an input is missing."""
     if serving_cost.is_in_the_field(x):
-        paid = _field_usd_per_hour(x, months(x)[:1])[0]
-        return paid, paid
+        in_the_field = _field_usd_per_hour(x, months(x)[:1])[0]
+        return in_the_field, in_the_field
     if "serving_usd_per_hour" in x:
         # Traffic that falls saves nothing by itself: the replicas of today stay on until somebody asks again.
         return bill_usd_per_hour(x), bill_usd_per_hour(x)

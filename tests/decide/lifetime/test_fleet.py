@@ -137,6 +137,12 @@ def test_traffic_alone_buys_no_unit_of_a_number_that_was_given():
     assert 500 * 250 == pytest.approx(in_the_field(growth_per_month=0.5))
 
 
+def test_a_bill_that_was_measured_counts_and_not_the_units_of_the_plan():
+    x = life(msgspec.structs.replace(CHATBOT, edge=FIELD, serving=None)).values
+
+    assert (3.0, 3.0) == fleet.usd_per_hour({**x, "serving_usd_per_hour": 3.0})
+
+
 def test_units_that_nothing_counts_are_refused_by_their_key():
     with pytest.raises(InputError, match=r"lifecycle\.edge\.edge_units: missing"):
         in_the_field(LifeEdge(unit_price_usd=250.0))
