@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
 from advisor.decide.lifetime import serving_cost
-from advisor.decide.lifetime.horizon import HOURS, HOURS_PER_DAY, MONTHS_PER_YEAR, Month, months
+from advisor.decide.lifetime.horizon import HOURS, HOURS_PER_DAY, MONTHS_PER_YEAR, Month, growths, months, rented_hours
 from advisor.decide.lifetime.serving_cost import ROUNDING, SECONDS_PER_HOUR, Values, whole
 from advisor.units import HOURS_PER_MONTH
 
@@ -152,7 +151,7 @@ def mean_replicas(x: Values) -> float | None:
     course = months(x)
     if not x.get("growth_per_month"):
         return max(found.replicas(1.0)) / found.least
-    counts = found.fixed_replicas(_growths(course))
+    counts = found.fixed_replicas(growths(x))
     parts = [month.part for month in course]
     return _product(parts, counts) / math.fsum(parts) / found.least
 
@@ -175,31 +174,20 @@ def _devices_by_month(found: Fleet, x: Values, course: tuple[Month, ...]) -> lis
     usd = _paid(1.0, x)
     if usd is None:
         return None
-    counts = found.devices_at(_growths(course)) if x.get("growth_per_month") else found.devices_at((1.0,)) * len(course)
+    counts = found.devices_at(growths(x)) if x.get("growth_per_month") else found.devices_at((1.0,)) * len(course)
     if "device_price_usd" in x:
         return _discounted([_paid(count, x) for count in counts], course)
     if "spot_fraction" in x:
         floor, beyond = found.each * found.least, x["spot_fraction"]
         counts = [count - beyond * max(0.0, count - floor) for count in counts]
     if "reserved_fraction" not in x:
-        return [count * usd * weight for count, weight in zip(counts, _weights(course), strict=True)]
+        return [count * usd * weight for count, weight in zip(counts, rented_hours(x), strict=True)]
     # What is on at every hour of every month that is committed: anything more may stand idle while it is paid.
     always = found.always_on(min((month.growth for month in course[: _committed_months(x)]), default=1.0))
     spared = _reserved(always * usd, x, course)
     return _discounted(
         [count * usd * month.price - saved for count, month, saved in zip(counts, course, spared, strict=True)], course
     )
-
-
-@lru_cache(maxsize=64)
-def _growths(course: tuple[Month, ...]) -> tuple[float, ...]:
-    return tuple(month.growth for month in course)
-
-
-@lru_cache(maxsize=64)
-def _weights(course: tuple[Month, ...]) -> tuple[float, ...]:
-    """Return each month's hours of rented hardware, as many as they are worth at today's price."""
-    return tuple(HOURS_PER_MONTH * month.part * month.worth * month.price for month in course)
 
 
 def _committed_months(x: Values) -> int:

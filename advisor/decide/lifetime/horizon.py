@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from advisor.schema.catalog import Constant
 from advisor.schema.record import Estimate
-from advisor.units import SECONDS_PER_DAY
+from advisor.units import HOURS_PER_MONTH, SECONDS_PER_DAY
 
 HOURS_PER_DAY = 24
 HOURS = tuple(f"traffic_in_hour_{hour:02d}" for hour in range(HOURS_PER_DAY))  # over the mean of the day, where it is known
@@ -48,6 +48,28 @@ def _months(horizon: float, growth: float, hardware: float, tokens: float, disco
         )
         for month in range(math.ceil(horizon))
     )
+
+
+def growths(x: Mapping[str, float]) -> tuple[float, ...]:
+    """Return each month's traffic over that of today."""
+    return _growths(x["horizon_months"], x.get("growth_per_month", 0.0))
+
+
+# Kept by what they are made of: to look for them by the months themselves takes longer than to make them.
+@lru_cache(maxsize=64)
+def _growths(horizon: float, growth: float) -> tuple[float, ...]:
+    return tuple(month.growth for month in _months(horizon, growth, 0.0, 0.0, 0.0))
+
+
+def rented_hours(x: Mapping[str, float]) -> tuple[float, ...]:
+    """Return each month's hours of rented hardware, as many as they are worth at today's price."""
+    return _rented_hours(x["horizon_months"], x.get("hardware_price_decline_per_year", 0.0), x.get("discount_per_year", 0.0))
+
+
+@lru_cache(maxsize=64)
+def _rented_hours(horizon: float, hardware: float, discount: float) -> tuple[float, ...]:
+    months_ = _months(horizon, 0.0, hardware, 0.0, discount)
+    return tuple(HOURS_PER_MONTH * month.part * month.worth * month.price for month in months_)
 
 
 def worth_of_a_month(x: Mapping[str, float]) -> float:
