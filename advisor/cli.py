@@ -240,6 +240,8 @@ def recommend(model: Path, output: Path, options: ProfileOptions, is_verified: b
 def classify(workload: Path, format_: str, output: Path | None, profile: Path | None, rules: Path | None, now: str) -> None:
     """Decide whether serving or training dominates the cost of WORKLOAD, and what to do about it. Needs no model file.
 
+    Prices: price_decline_per_year is of an API's tokens alone; rented hardware has hardware_price_decline_per_year.
+
     \b
     advisor classify workload.yaml
     advisor classify workload.yaml --profile profile.json
