@@ -1,6 +1,7 @@
 """ONNX Runtime sessions: open, run, and observe what a run does. The one doorway to `onnxruntime`."""
 
 import json
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,6 +54,7 @@ def open_session(
         from advisor.measure.runtime import openvino_session
 
         return openvino_session.open_session(path, intra_op_num_threads=intra_op_num_threads, options=place.provider_options)
+    _refuse_other_encodings(path)
     import onnxruntime as ort
 
     # The environment variable set by `advisor` is what stops telemetry. In a process that imported onnxruntime before advisor it comes
@@ -96,6 +98,17 @@ def open_session(
             hint="check the driver and the libraries of that provider",
         )
     return session
+
+
+def _refuse_other_encodings(path: Path) -> None:
+    """Raise ModelError if the name is no UTF-8: the runtime would look for another file."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        name = os.fsencode(path).decode(errors="replace")
+        raise ModelError(
+            f"{name}: its name or a folder's is not written in UTF-8, which ONNX Runtime needs", hint="rename it, or link to it"
+        ) from error
 
 
 def silence() -> None:
