@@ -30,6 +30,13 @@ LEARNED_ATTRIBUTES = {
 # TensorProto.DataType values.
 INTEGERS = {2, 3, 4, 5, 6, 7, 12, 13}
 PASSED_THROUGH = {"Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape"}
+TAKEN_FROM = {
+    "Flatten",
+    "Gather",
+    "Slice",
+    "Split",
+    "Transpose",
+}  # hand on a part of their first input, or the same in another order
 
 
 def read_graph(path: Path) -> Graph:
@@ -287,7 +294,7 @@ def _clues(model: "ModelProto", name: str) -> tuple[int | None, bool, tuple[int,
             read = [position for position, read_name in enumerate(node.input) if read_name in names]
             if not read:
                 continue
-            if node.op_type in PASSED_THROUGH and read == [0]:
+            if node.op_type in PASSED_THROUGH | TAKEN_FROM and read == [0]:
                 names.update(node.output)
             elif node.op_type == "Gather" and read == [1] and node.input[0] in tables:
                 sizes, axis = tables[node.input[0]].dims, attributes(node).get("axis", 0)

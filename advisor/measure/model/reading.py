@@ -25,7 +25,8 @@ BATCH_SIZES = (*range(2, 65), 96, 100, 128, 200, 256, 512, 1000, 1024)
 READINGS_OF_BATCHES, BATCH_TRIALS_S = 3, 10.0
 # Values of a count that are tried to find out whether the cost depends on it; never what is measured.
 COUNTS = (1, 2, 8)
-MEMORY_SHARE = 0.5  # of the machine's, for the inputs of one call
+# Of the machine's memory, for one item of an input: it is made in double precision, twice for a batch, and the outputs come to it.
+MEMORY_SHARE = 1 / 16
 
 
 class Reading(NamedTuple):
@@ -124,17 +125,26 @@ def _accepted(model: Model, *, is_time_first: bool) -> tuple[ModelInput, ...] | 
 def _in_batches(model: Model) -> Iterator[tuple[ModelInput, ...]]:
     """Yield inputs of the least number of items that the model takes, where it does not take one."""
     ends = time.monotonic() + BATCH_TRIALS_S
-    for reading in islice(input_rows.possible_inputs(model.graph.inputs, model.sequence_lengths), READINGS_OF_BATCHES):
+    readings = input_rows.possible_inputs(model.graph.inputs, model.sequence_lengths)
+    # Where an input has a free axis that is not read as that of items, the number that fits is its size, and says nothing about items.
+    readings = (reading for reading in readings if all(_holds_items(entry) for entry in reading))
+    for reading in islice(readings, READINGS_OF_BATCHES):
         for count in BATCH_SIZES:
             if time.monotonic() > ends:
                 return
             try:
                 inputs = input_rows.with_multiple(_shaped(model, reading), count)
+                if input_rows.multiple(inputs) == 1:  # there is no axis of items
+                    return
                 ort_session.run(model.session, batching.items(inputs, model.rows, batch_size=count))
             except AdvisorError:
                 continue
-            if input_rows.multiple(inputs) > 1:  # there is an axis of items
-                yield inputs
+            yield inputs
+
+
+def _holds_items(entry: ModelInput) -> bool:
+    is_set = entry.role in input_rows.SET_ROLES or all(isinstance(size, int) for size in entry.shape)
+    return is_set or entry.batch_axis is not None
 
 
 def _with_fixed_batch(graph: Graph, inputs: tuple[ModelInput, ...]) -> Iterator[tuple[ModelInput, ...]]:
