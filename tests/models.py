@@ -424,12 +424,10 @@ def random(draw: str = "RandomNormalLike", *, mixes: bool = False) -> ModelProto
         "RandomNormal": f"noise = RandomNormal <shape = [{CLASSES}]> ()",
         "RandomUniform": f"noise = RandomUniform <shape = [{CLASSES}]> ()",
         "Bernoulli": "share = Sigmoid(product) noise = Bernoulli(share)",
-        "Multinomial": "drawn = Multinomial <sample_size = 3> (product) wide = Cast <to = 1> (drawn) "
-        "noise = ReduceMean <keepdims = 1> (wide, last)",
+        "Multinomial": f"drawn = Multinomial <sample_size = {CLASSES}> (product) noise = Cast <to = 1> (drawn)",
     }
     mean = "before = ReduceMean(x, first) centered = Sub(x, before)" if mixes else "centered = Identity(x)"
     axes = {"first": np.array([0])} if mixes else {}
-    axes |= {"last": np.array([1])} if draw == "Multinomial" else {}
     return build(
         f"""(float[n, {WIDTH}] x) => (float[n, {CLASSES}] y) {{
             {mean} product = MatMul(centered, w) {draws[draw]} y = Add(product, noise)
