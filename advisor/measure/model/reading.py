@@ -22,7 +22,8 @@ from advisor.units import size as size_in_words
 FEEDABLE = set("bool float16 float32 float64 int8 int16 int32 int64 string uint8 uint16 uint32 uint64".split())
 # Tried in turn where the model does not take one item.
 BATCH_SIZES = (*range(2, 65), 96, 100, 128, 200, 256, 512, 1000, 1024)
-READINGS_OF_BATCHES, BATCH_TRIALS_S = 3, 10.0
+READINGS_OF_BATCHES = 3
+TRIALS_S = 10.0  # for each kind of unusual reading
 # Values of a count that are tried to find out whether the cost depends on it; never what is measured.
 COUNTS = (1, 2, 8)
 # Of the machine's memory, for one item of an input: it is made in double precision, twice for a batch, and the outputs come to it.
@@ -94,7 +95,10 @@ def _readings(model: Model) -> Iterator[tuple[ModelInput, ...] | AdvisorError]:
     if operator_cost.RECURRENT & model.graph.operators.keys():
         yield _accepted(model, is_time_first=True)
     base = usual if not isinstance(usual, AdvisorError) else next(input_rows.possible_inputs(model.graph.inputs, ()))
+    ends = time.monotonic() + TRIALS_S
     for other in (*_with_fixed_batch(model.graph, base), *input_rows.other_batch_axes(base)):
+        if time.monotonic() > ends:
+            return
         try:
             inputs = _shaped(model, other)
             ort_session.run(model.session, batching.items(inputs, model.rows, batch_size=1))
@@ -124,7 +128,7 @@ def _accepted(model: Model, *, is_time_first: bool) -> tuple[ModelInput, ...] | 
 
 def _in_batches(model: Model) -> Iterator[tuple[ModelInput, ...]]:
     """Yield inputs of the least number of items that the model takes, where it does not take one."""
-    ends = time.monotonic() + BATCH_TRIALS_S
+    ends = time.monotonic() + TRIALS_S
     readings = input_rows.possible_inputs(model.graph.inputs, model.sequence_lengths)
     # Where an input has a free axis that is not read as that of items, the number that fits is its size, and says nothing about items.
     readings = (reading for reading in readings if all(_holds_items(entry) for entry in reading))
