@@ -1,5 +1,7 @@
 """The command line: parse, call one function, print. No logic."""
 
+import io
+import os
 import sys
 from pathlib import Path
 
@@ -314,6 +316,7 @@ cli.add_command(hardware)
 
 def main() -> None:
     """Run the command line and exit: 0 advice found, 1 nothing meets the target, 2 the input is wrong, 130 interrupted."""
+    _in_utf8()
     try:
         status = cli(prog_name="advisor", standalone_mode=False) or 0
     except AdvisorError as error:
@@ -334,6 +337,19 @@ def main() -> None:
         what = f"{error.filename}: " if error.filename else ""
         _fail(f"{what}{error.strerror}", "check the path, your permissions and the free disk space")
     sys.exit(status)
+
+
+def _in_utf8() -> None:
+    """Start again in Python's UTF-8 mode where the locale would have names of files in another encoding.
+
+    ONNX Runtime and JSON know names in UTF-8 alone. What a terminal of another encoding cannot show is written as an escape.
+    """
+    if sys.getfilesystemencoding().lower() != "utf-8" and not sys.flags.utf8_mode and sys.executable:
+        os.environ["PYTHONUTF8"] = "1"  # for the workers too
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(fault: str, hint: str) -> None:

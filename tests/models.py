@@ -298,13 +298,161 @@ def encoder_of_texts() -> ModelProto:
     )
 
 
+# --- how items lie in inputs and outputs ---------------------------------------------------------------------------------
+
+
+def only_in_batches_of(size: int, *, multiples: bool = False) -> ModelProto:
+    """Declares a free batch, and takes `size` items: no other number, or multiples of it."""
+    shape = [-1, size, CLASSES] if multiples else [size, CLASSES]
+    return build(
+        f"""(float[n, {WIDTH}] x) => (float[n, {CLASSES}] y) {{
+            product = MatMul(x, w)
+            shaped = Reshape(product, shape)
+            y = Reshape(shaped, flat)
+        }}""",
+        weights(w=(WIDTH, CLASSES)) | {"shape": np.array(shape), "flat": np.array([-1, CLASSES])},
+    )
+
+
+def tables_first(tables: int = 3) -> ModelProto:
+    """Numbers (items, features) beside ids (tables, items), and no name for any axis."""
+    parts = "".join(
+        f"id{number} = Gather <axis = 0> (ids, at{number}) row{number} = Gather(table, id{number}) " for number in range(tables)
+    )
+    rows = ", ".join(f"row{number}" for number in range(tables))
+    return build(
+        f"""(float[?, {WIDTH}] x, int64[{tables}, ?] ids) => (float[?, {CLASSES}] y) {{
+            {parts} whole = Concat <axis = 1> (x, {rows}) y = MatMul(whole, w)
+        }}""",
+        weights(table=(VOCABULARY, 4), w=(WIDTH + 4 * tables, CLASSES))
+        | {f"at{number}": np.array(number) for number in range(tables)},
+    )
+
+
+def rows_joined() -> ModelProto:
+    """A class for each token, the tokens of all items one after the other in the first axis."""
+    return build(
+        f"""(int64[batch, seq] input_ids) => (float[rows, {CLASSES}] logits) {{
+            vectors = Gather(table, input_ids) flat = Reshape(vectors, shape) logits = MatMul(flat, w)
+        }}""",
+        weights(table=(VOCABULARY, 4), w=(4, CLASSES)) | {"shape": np.array([-1, 4])},
+    )
+
+
+def rows_in_turn() -> ModelProto:
+    """As rows_joined, but the first token of every item first."""
+    return build(
+        f"""(int64[batch, seq] input_ids) => (float[rows, {CLASSES}] logits) {{
+            vectors = Gather(table, input_ids) turned = Transpose <perm = [1, 0, 2]> (vectors)
+            flat = Reshape(turned, shape) logits = MatMul(flat, w)
+        }}""",
+        weights(table=(VOCABULARY, 4), w=(4, CLASSES)) | {"shape": np.array([-1, 4])},
+    )
+
+
+def detector() -> ModelProto:
+    """The positive ones of the numbers of an item, as many as there are, two in a row: (found, 2)."""
+    return build(
+        f"""(float[1, {WIDTH}] x) => (float[found, 2] detections) {{
+            product = MatMul(x, w) flat = Reshape(product, shape) first = Gather <axis = 1> (flat, zero)
+            positive = Greater(first, nothing) detections = Compress <axis = 0> (flat, positive)
+        }}""",
+        weights(w=(WIDTH, 2 * WIDTH)) | {"shape": np.array([WIDTH, 2]), "zero": np.array(0), "nothing": np.array(0, np.float32)},
+    )
+
+
+# --- values that decide how much is computed -----------------------------------------------------------------------------
+
+
+def counted_loop(declared: str = "int64[1] max_length", *, by_condition: bool = False) -> ModelProto:
+    """A product for each turn of a loop, whose count is an input: as the count itself, or in the condition to go on."""
+    step = "next = MatMul(state, w)"
+    count, goes_on = ("most", "again = Less(turn, trips)") if by_condition else ("trips", "again = Identity(go)")
+    return build(
+        f"""(float[n, {WIDTH}] x, {declared}) => (float[n, {WIDTH}] y) {{
+            one = Reshape({declared.rsplit(maxsplit=1)[-1]}, scalar) trips = Cast <to = 7> (one)
+            y = Loop({count}, yes, x) <body = body (int64 turn, bool go, float[n, {WIDTH}] state)
+                => (bool again, float[n, {WIDTH}] next) {{ {goes_on} {step} }}>
+        }}""",
+        weights(w=(WIDTH, WIDTH)) | {"yes": np.array(True), "most": np.array(1000), "scalar": np.array([], np.int64)},
+    )
+
+
+def counted(operator: str) -> ModelProto:
+    """A model whose input `count` decides by this operator how much is computed."""
+    uses = {
+        "Range": "z = Range(zero, one, step) wide = Unsqueeze(z, first) y = Cast <to = 1> (wide)",
+        "TopK": "k = Reshape(one, first_shape) y, at = TopK(x, k)",
+        "Tile": "c = Reshape(one, first_shape) times = Concat <axis = 0> (c, ones) y = Tile(x, times)",
+        "Expand": "c = Reshape(one, first_shape) to = Concat <axis = 0> (c, ones, ones) y = Expand(x, to)",
+        "ConstantOfShape": "c = Reshape(one, first_shape) y = ConstantOfShape(c)",
+        "Slice": "c = Reshape(one, first_shape) part = Slice(x, zeros, c, ones) y = Exp(part)",
+    }
+    return build(
+        f"""(float[n, {WIDTH}] x, int64 count) => (float[a, b] y, float[n, {WIDTH}] same) {{
+            one = Mul(count, step) same = Relu(x) {uses[operator]}
+        }}""",
+        {
+            "zero": np.array(0),
+            "step": np.array(1),
+            "first": np.array([0]),
+            "first_shape": np.array([1]),
+            "ones": np.array([1]),
+            "zeros": np.array([0]),
+        },
+    )
+
+
+def shifted() -> ModelProto:
+    """Positions from an offset on: a range between two values that move together, which costs the same wherever it begins."""
+    return build(
+        """(int64[n, 4] ids, int64 offset) => (float[n, 4] y) {
+            end = Add(offset, four) positions = Range(offset, end, one) moved = Add(ids, positions) y = Cast <to = 1> (moved)
+        }""",
+        {"four": np.array(4), "one": np.array(1)},
+    )
+
+
+# --- models that are no function of their input --------------------------------------------------------------------------
+
+
+def random(draw: str = "RandomNormalLike", *, mixes: bool = False) -> ModelProto:
+    """A product with a random draw added; the items of a batch get on with each other, or do not."""
+    draws = {
+        "RandomNormalLike": "noise = RandomNormalLike(product)",
+        "RandomUniformLike": "noise = RandomUniformLike <dtype = 1> (product)",
+        "RandomNormal": f"noise = RandomNormal <shape = [{CLASSES}]> ()",
+        "RandomUniform": f"noise = RandomUniform <shape = [{CLASSES}]> ()",
+        "Bernoulli": "share = Sigmoid(product) noise = Bernoulli(share)",
+        "Multinomial": f"drawn = Multinomial <sample_size = {CLASSES}> (product) noise = Cast <to = 1> (drawn)",
+    }
+    mean = "before = ReduceMean(x, first) centered = Sub(x, before)" if mixes else "centered = Identity(x)"
+    axes = {"first": np.array([0])} if mixes else {}
+    return build(
+        f"""(float[n, {WIDTH}] x) => (float[n, {CLASSES}] y) {{
+            {mean} product = MatMul(centered, w) {draws[draw]} y = Add(product, noise)
+        }}""",
+        weights(w=(WIDTH, CLASSES)) | axes,
+    )
+
+
+def with_subnormal_weights(share: float, model: ModelProto) -> ModelProto:
+    """Make this share of each weight of two axes subnormal."""
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor).copy()
+        if values.ndim == 2:
+            values.ravel()[: round(share * values.size)] = 1e-40
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    return model
+
+
 # --- items that do not get on with each other ----------------------------------------------------------------------------
 
 
-def batch_mean() -> ModelProto:
+def batch_mean(batch: str = "n") -> ModelProto:
     """Each item less the mean of its batch."""
     return build(
-        f"(float[n, {WIDTH}] x) => (float[n, {WIDTH}] y) {{ mean = ReduceMean(x, axis) y = Sub(x, mean) }}",
+        f"(float[{batch}, {WIDTH}] x) => (float[{batch}, {WIDTH}] y) {{ mean = ReduceMean(x, axis) y = Sub(x, mean) }}",
         {"axis": np.array([0])},
     )
 

@@ -1,5 +1,6 @@
 """The command line: each exit status means one thing, every fault is two lines, and an interrupt loses nothing."""
 
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from advisor import __version__, cli
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.profile import Profile
 from advisor.schema.record import SCHEMA_VERSION
+from tests import models
 from tests.profiles import with_site
 
 ROOT = Path(__file__).parents[1]
@@ -243,6 +245,29 @@ def test_a_model_is_inspected_without_leaving_anything_behind(advisor, tmp_path)
     status, out, err = advisor("inspect", MODEL)
 
     assert (0, True, "", []) == (status, out.startswith("model "), err, names(tmp_path))
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize("environment", [ASCII, {"LC_ALL": "POSIX", "PYTHONUTF8": "0"}, {}])
+@pytest.mark.parametrize("name", ["modèle.onnx", "模型.onnx"])
+def test_a_model_of_any_name_is_inspected_in_any_locale(tmp_path, name, environment):
+    models.save(models.mlp(), tmp_path / name)
+
+    status, out, err = finished("inspect", name, "--format", "json", cwd=tmp_path, **environment)
+
+    assert (0, "") == (status, err)
+    assert name == json.loads(out)["name"]
+
+
+def test_a_profile_is_measured_in_a_locale_that_knows_no_such_name(tmp_path):
+    models.save(models.mlp(), tmp_path / "modèle.onnx")
+
+    status, _, err = finished("profile", "modèle.onnx", "-o", "é.json", "--budget", "1", cwd=tmp_path, **ASCII)
+
+    assert 0 == status, err
+    assert "modèle.onnx" == json.loads((tmp_path / "é.json").read_text(encoding="utf-8"))["model"]["name"]
 
 
 def test_help_waits_for_nothing_but_the_command_line_itself():

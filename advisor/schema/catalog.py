@@ -16,6 +16,7 @@ Method = Literal[
     "static-quantization",
     "weight-only",
     "half-precision",
+    "full-precision",
     "provider",
 ]
 Term = Literal["on-demand", "reserved", "spot"]
@@ -45,7 +46,8 @@ class Scheme(Record, frozen=True, kw_only=True):
     provider_options: dict[str, str] = {}
     session_options: dict[str, str] = {}  # configuration entries of the session
     instead_of: Name | None = None  # tried only where that scheme lost too much quality
-    needs: Literal["bf16", "bf16-arm", "fp16"] | None = None  # instructions without which it cannot be faster
+    # Instructions of the processor, or a kind of weights, without which it cannot be faster.
+    needs: Literal["bf16", "bf16-arm", "fp16", "half-precision-weights", "subnormal-weights"] | None = None
 
 
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "int8", "int4", "fp4"]

@@ -5,7 +5,7 @@ from typing import Literal
 from advisor.schema.record import Record
 
 Family = Literal["cnn", "encoder", "decoder", "encoder-decoder", "tree", "other"]
-Role = Literal["ids", "mask", "segment", "position", "state", "scalar", "features"]
+Role = Literal["ids", "mask", "segment", "position", "state", "scalar", "count", "features"]
 
 
 class ModelInput(Record, frozen=True, kw_only=True):
@@ -20,6 +20,8 @@ class ModelInput(Record, frozen=True, kw_only=True):
     sequence_axis: int | None
     upper_bound: int | None  # exclusive bound of valid integers, where the graph declares it (vocabulary size)
     scalar_value: int | None = None  # what a scalar is set to: a constant that the graph compares it with
+    given_values: tuple[int | float, ...] | None = None  # of a count: what the user gave, since the cost depends on it
+    batch_multiple: int = 1  # the batch axis takes multiples of it alone: fewer items are filled up with copies of the last
 
 
 class ModelOutput(Record, frozen=True, kw_only=True):
@@ -40,6 +42,7 @@ class GraphInput(Record, frozen=True, kw_only=True):
     vocabulary: int | None  # rows of the table that it indexes
     is_state: bool  # initial state of a recurrent operator
     compared_with: tuple[int, ...]  # constants it is tested against, as a sample rate is
+    may_set_cost: bool = False  # its value reaches the count of a loop, a length or a shape
 
 
 class GraphOutput(Record, frozen=True, kw_only=True):
@@ -63,6 +66,7 @@ class Graph(Record, frozen=True, kw_only=True):
     weight_bytes: int
     weight_bytes_of: dict[str, int]  # operator type -> bytes of the weights it reads
     weights_sha256: str  # of the values alone, wherever they are stored
+    subnormal_weights: int = 0  # too small for a full mantissa: some processors compute with them many times more slowly
     classical_flop: dict[str, float]  # operations per item of each ai.onnx.ml operator that learned something
     einsum_equations: dict[str, str]  # node name -> equation
     inputs: tuple[GraphInput, ...]
@@ -84,6 +88,7 @@ class Batching(Record, frozen=True, kw_only=True):
 
     possible: bool
     reason: str
+    largest: int | None = None  # items that a call takes at most; None: no bound was found
 
 
 class ModelFacts(Record, frozen=True, kw_only=True):
@@ -107,3 +112,5 @@ class ModelFacts(Record, frozen=True, kw_only=True):
     at_sequence_length: int | None
     kv_bytes_per_token: int | None
     notes: tuple[str, ...]
+    subnormal_fraction: float = 0.0  # of the weights
+    random_operators: tuple[str, ...] = ()  # by which it answers the same question differently each time

@@ -9,6 +9,7 @@ from advisor.schema.model import ModelFacts, ModelInput
 from advisor.schema.profile import Profile, Site
 
 MAX_OPERATORS = 8
+MAX_VALUES = 4  # of a count that differs from item to item
 
 
 def render_facts(facts: ModelFacts, format_: str) -> str:
@@ -73,6 +74,9 @@ def _input(entry: ModelInput) -> str:
     ]
     bound = [f"below {entry.upper_bound}"] if entry.upper_bound is not None and entry.role == "ids" else []
     scalar = [f"set to {entry.scalar_value}"] if entry.scalar_value is not None else []
+    given = ", ".join(f"{value:g}" for value in (entry.given_values or ())[:MAX_VALUES])
+    more = " ..." if len(entry.given_values or ()) > MAX_VALUES else ""
+    scalar += [f"set to {given}{more}, as given: the cost depends on it"] if given else []
     return f"{entry.name}  {entry.dtype} {_shape(entry.shape)}  {', '.join([entry.role, *axes, *bound, *scalar])}"
 
 

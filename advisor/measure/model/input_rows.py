@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 from zipfile import BadZipFile
 
+import msgspec
 import numpy as np
 
 from advisor.errors import InputError
@@ -29,6 +30,9 @@ SEQUENCE_LENGTHS = (128, 16, 512, 64, 256, 576, 1024, 1, 1600, 16000)
 IMAGE_SIDES = (224, 32, 64, 128, 256, 28, 299, 384, 640)
 DEFAULT_VOCABULARY = 100  # where ids are known by name only; small, so that no table is overrun
 MAX_TRIALS = 60
+# What is set once for a whole call, and holds no items.
+SET_ROLES = ("scalar", "state", "count")
+MOST_GIVEN_VALUES = 64  # of a count that differs from item to item
 
 
 def possible_inputs(
@@ -65,13 +69,15 @@ def _read(entry: GraphInput, *, length: int, side: int, switch: int, is_time_fir
         batch_axis=axes.index("batch") if "batch" in axes else None,
         sequence_axis=axes.index("sequence") if "sequence" in axes else None,
         upper_bound=upper_bound,
-        scalar_value=(switch if entry.compared_with else 1) if role == "scalar" else None,
+        scalar_value=(switch if entry.compared_with else 1) if role in ("scalar", "count") else None,
     )
 
 
 def _role(entry: GraphInput) -> tuple[Role, int | None]:
     """Return the role of an input and, for integers, the exclusive bound of its values."""
     integer = entry.dtype.startswith(("int", "uint"))
+    if entry.may_set_cost and not MASK_NAME.search(entry.name):
+        return "count", None
     if len(entry.shape) == 0 or (entry.shape == (1,) and integer and entry.compared_with):
         return "scalar", None
     if MASK_NAME.search(entry.name):
@@ -126,6 +132,59 @@ def shape_at(entry: ModelInput, batch_size: int, sequence_length: int | None) ->
     return tuple(shape)
 
 
+def padded(inputs: tuple[ModelInput, ...], feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the feeds with the last item repeated until the model takes as many: some take multiples of a number alone."""
+    filled = dict(feeds)
+    for entry in inputs:
+        if entry.batch_axis is not None and entry.batch_multiple > 1:
+            values = feeds[entry.name]
+            items = values.shape[entry.batch_axis]
+            wanted = -(-items // entry.batch_multiple) * entry.batch_multiple
+            filled[entry.name] = values.take(np.minimum(np.arange(wanted), items - 1), axis=entry.batch_axis)
+    return filled
+
+
+def multiple(inputs: tuple[ModelInput, ...]) -> int:
+    """Return the number of items of which a call takes multiples alone, 1 where it takes any number."""
+    return max((entry.batch_multiple for entry in inputs if entry.batch_axis is not None), default=1)
+
+
+def with_multiple(inputs: tuple[ModelInput, ...], multiple: int) -> tuple[ModelInput, ...]:
+    """Return the inputs with a batch axis that takes multiples of a number alone."""
+    return tuple(
+        msgspec.structs.replace(entry, batch_multiple=multiple) if entry.batch_axis is not None else entry for entry in inputs
+    )
+
+
+def other_batch_axes(inputs: tuple[ModelInput, ...]) -> Iterator[tuple[ModelInput, ...]]:
+    """Yield readings in which items lie along other free axes, where no name says along which; those nearest to this one first."""
+    choices = [_with_other_axes(entry) for entry in inputs]
+    readings = sorted(product(*(range(len(listed)) for listed in choices)), key=sum)
+    for picked in islice(readings, 1, MAX_TRIALS):
+        yield tuple(listed[number] for listed, number in zip(choices, picked, strict=True))
+
+
+def _with_other_axes(entry: ModelInput) -> list[ModelInput]:
+    """Return the input as it is read, and with items along each other free axis."""
+    axis = entry.batch_axis
+    named = entry.shape[axis] if axis is not None else None
+    if entry.role in SET_ROLES or (isinstance(named, str) and BATCH_NAME.search(named)):
+        return [entry]
+    free = [other for other, size in enumerate(entry.shape) if not isinstance(size, int) and other != axis]
+    found = [entry]
+    for other in free:
+        name = entry.shape[other]
+        if isinstance(name, str) and SEQUENCE_NAME.search(name):
+            continue
+        shape = list(entry.example_shape)
+        sequence_axis = entry.sequence_axis if entry.sequence_axis != other else axis
+        if axis is not None and sequence_axis == axis:
+            shape[axis] = entry.example_shape[other]
+        shape[other] = 1
+        found.append(msgspec.structs.replace(entry, batch_axis=other, sequence_axis=sequence_axis, example_shape=tuple(shape)))
+    return found
+
+
 def generate(inputs: tuple[ModelInput, ...], *, batch_size: int, sequence_length: int | None, seed: int) -> dict[str, np.ndarray]:
     """Return valid random inputs by name: ids inside the vocabulary, masks of ones, states of zeros, the same for the same seed."""
     random = np.random.default_rng(seed)
@@ -136,7 +195,9 @@ def _values(entry: ModelInput, shape: tuple[int, ...], random: np.random.Generat
     if entry.dtype == "string":
         return np.array([f"text {number}" for number in random.integers(0, 10, size=prod(shape))], dtype=object).reshape(shape)
     dtype = np.dtype(entry.dtype)
-    if entry.role == "scalar":
+    if entry.role == "count" and entry.given_values:
+        return np.resize(np.array(entry.given_values, dtype=dtype), shape)
+    if entry.role in ("scalar", "count"):
         return np.full(shape, 1 if entry.scalar_value is None else entry.scalar_value, dtype=dtype)
     if entry.role == "mask" or dtype == np.bool_:
         return np.ones(shape, dtype=dtype)
@@ -171,7 +232,7 @@ def read_npz(path: Path, key: str) -> dict[str, np.ndarray]:
 def check_rows(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray], path: Path) -> int:
     """Return the number of items in the user's arrays; raise InputError if they do not fit the model's inputs."""
     axes = item_axes(inputs)
-    needed = [entry for entry in inputs if entry.role not in ("scalar", "state") or entry.name in rows]
+    needed = [entry for entry in inputs if not (entry.role in SET_ROLES or 0 in entry.shape) or entry.name in rows]
     for entry in needed:
         if entry.name not in rows:
             raise InputError(
@@ -219,7 +280,7 @@ def item_axes(inputs: tuple[ModelInput, ...]) -> dict[str, int | None]:
     """
     if any(entry.batch_axis is not None for entry in inputs):
         return {entry.name: entry.batch_axis for entry in inputs}
-    return {entry.name: 0 if entry.shape[:1] == (1,) and entry.role not in ("scalar", "state") else None for entry in inputs}
+    return {entry.name: 0 if entry.shape[:1] == (1,) and entry.role not in SET_ROLES else None for entry in inputs}
 
 
 def take(

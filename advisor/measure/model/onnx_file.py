@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advisor.errors import InputError, ModelError
+from advisor.measure.model import file_kinds
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
@@ -20,20 +21,35 @@ def load(path: Path) -> "ModelProto":
     import onnx
     from google.protobuf.message import DecodeError
 
-    way_out = "give an .onnx file that onnx.load can read; export or download it again if it is truncated"
     if not path.is_file():
         raise InputError(f"{path}: no such file", hint="give the path of an .onnx file or of a Hugging Face checkpoint directory")
     try:
         # By default the format is guessed from the suffix, and a binary file called model.json is then read as JSON.
         model = onnx.load(path, format="protobuf", load_external_data=False)
     except DecodeError as error:
-        raise InputError(f"{path}: not a readable ONNX file (truncated or another format)", hint=way_out) from error
+        raise _other_format(path, "not a readable ONNX file (truncated or another format)") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", hint="make the file readable") from error
     if not model.graph.node or not model.opset_import:
-        raise InputError(f"{path}: parses as ONNX but holds no operators", hint=way_out)
+        raise _other_format(path, "parses as ONNX but holds no operators")
     external_files(model, path)
     return model
+
+
+def _other_format(path: Path, unknown: str) -> InputError:
+    """Return the complaint about a file that is no model in ONNX: what it is, or `unknown`."""
+    kind = file_kinds.kind_of(path)
+    if kind is None:
+        way_out = "give an .onnx file that onnx.load can read; export or download it again if it is truncated"
+        return InputError(f"{path}: {unknown}", hint=way_out)
+    return InputError(f"{path}: not an ONNX file: it is {kind.what}", hint=kind.way_out)
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise InputError if the folder is a model of another format than a Hugging Face checkpoint."""
+    kind = file_kinds.kind_of(path)
+    if kind is not None:
+        raise InputError(f"{path}: not an ONNX file: it is {kind.what}", hint=kind.way_out)
 
 
 def load_whole(path: Path) -> "ModelProto":
@@ -95,7 +111,7 @@ def name_nodes(path: Path) -> None:
     model = load(path)
     taken: set[str] = set()
     renamed = False
-    for graph in _graphs(model):
+    for graph in graphs(model):
         for number, node in enumerate(graph.node):
             if not node.name or node.name in taken:
                 node.name = next(name for name in (f"{node.op_type}_{number}_{turn}" for turn in count()) if name not in taken)
@@ -110,7 +126,7 @@ def inner_graphs(attribute: "AttributeProto") -> "list[GraphProto]":
     return [attribute.g, *attribute.graphs] if attribute.HasField("g") else list(attribute.graphs)
 
 
-def _graphs(model: "ModelProto") -> Iterator[Any]:
+def graphs(model: "ModelProto") -> Iterator[Any]:
     """Yield every graph and local function."""
     for graph in (model.graph, *model.functions):
         yield from _with_inner(graph)
@@ -126,7 +142,7 @@ def _with_inner(graph: Any) -> Iterator[Any]:
 
 def _tensors(model: "ModelProto") -> "Iterator[TensorProto]":
     """Yield every tensor that the file holds, in whatever graph or attribute."""
-    for graph in _graphs(model):
+    for graph in graphs(model):
         yield from getattr(graph, "initializer", ())
         sparse = [*getattr(graph, "sparse_initializer", ())]
         for node in graph.node:

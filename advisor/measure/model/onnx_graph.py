@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from advisor.errors import ModelError
+from advisor.measure.model import cost_inputs
 from advisor.measure.model.onnx_file import external_files, inner_graphs, load
 from advisor.measure.model.operator_cost import RECURRENT, mean_leaf_depths
 from advisor.schema.model import Graph, GraphInput, GraphOutput
@@ -29,6 +30,13 @@ LEARNED_ATTRIBUTES = {
 # TensorProto.DataType values.
 INTEGERS = {2, 3, 4, 5, 6, 7, 12, 13}
 PASSED_THROUGH = {"Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape"}
+TAKEN_FROM = {
+    "Flatten",
+    "Gather",
+    "Slice",
+    "Split",
+    "Transpose",
+}  # hand on a part of their first input, or the same in another order
 
 
 def read_graph(path: Path) -> Graph:
@@ -37,8 +45,8 @@ def read_graph(path: Path) -> Graph:
     files = [path, *external_files(model, path)]
     weights = list(_weights(model, path))
     # Weights are counted as they are stored, operators as they are run: a local function at each of its calls.
-    inlined = _inlined(model)
-    nodes = [(node, initializers) for graph, initializers in _graphs(inlined) for node in graph.node]
+    whole = inlined(model)
+    nodes = [(node, initializers) for graph, initializers in _graphs(whole) for node in graph.node]
     learned, classical_flop = _learned_attributes(node for node, _ in nodes)
     return Graph(
         sha256=_digest(files),
@@ -46,14 +54,15 @@ def read_graph(path: Path) -> Graph:
         opset={entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
         operators=dict(sorted(Counter(node.op_type for node, _ in nodes if node.op_type != "Constant").items())),
         domains={node.op_type: node.domain or "ai.onnx" for node, _ in nodes},
-        parameters=sum(elements for elements, _, _ in weights) + learned,
-        weight_bytes=sum(size for _, size, _ in weights) + 4 * learned,
+        parameters=sum(elements for elements, *_ in weights) + learned,
+        weight_bytes=sum(size for _, size, *_ in weights) + 4 * learned,
         weight_bytes_of=_weight_bytes_of(nodes),
-        weights_sha256=hashlib.sha256("".join(sorted(digest for _, _, digest in weights)).encode()).hexdigest(),
+        weights_sha256=hashlib.sha256("".join(sorted(digest for _, _, digest, _ in weights)).encode()).hexdigest(),
+        subnormal_weights=sum(count for *_, count in weights),
         classical_flop=classical_flop,
         einsum_equations=_einsum_equations(node for node, _ in nodes),
-        inputs=_inputs(inlined, path),
-        outputs=_outputs(inlined),
+        inputs=_inputs(whole, path),
+        outputs=_outputs(whole),
     )
 
 
@@ -79,7 +88,8 @@ def readers_of(path: Path, names: list[str]) -> dict[str, frozenset[str]]:
     return {name: frozenset(found) for name, found in readers.items()}
 
 
-def _inlined(model: "ModelProto") -> "ModelProto":
+def inlined(model: "ModelProto") -> "ModelProto":
+    """Return the model with each call of a local function replaced by its nodes."""
     from onnx import inliner
 
     return inliner.inline_local_functions(model) if model.functions else model
@@ -141,8 +151,8 @@ def _size(tensor: "TensorProto") -> int:
     return (_elements(tensor) * WEIGHT_BITS.get(tensor.data_type, 0) + 7) // 8
 
 
-def _weights(model: "ModelProto", path: Path) -> Iterator[tuple[int, int, str]]:
-    """Yield elements, bytes and digest of each stored weight, in initializers and in Constant nodes alike."""
+def _weights(model: "ModelProto", path: Path) -> Iterator[tuple[int, int, str, int]]:
+    """Yield elements, bytes, digest and subnormal elements of each stored weight, in initializers and in Constant nodes alike."""
     import onnx
 
     for graph, _ in _graphs(model):
@@ -156,7 +166,14 @@ def _weights(model: "ModelProto", path: Path) -> Iterator[tuple[int, int, str]]:
                         hint="export the model again; its files are truncated or do not belong together",
                     ) from error
                 digest = hashlib.sha256(values.tobytes()).hexdigest()
-                yield elements, _size(tensor), f"{digest}{list(tensor.dims)}"
+                yield elements, _size(tensor), f"{digest}{list(tensor.dims)}", _subnormal(values)
+
+
+def _subnormal(values: np.ndarray) -> int:
+    """Return how many of the values are too small for a full mantissa, in the 32- or 64-bit floats that they are computed in."""
+    if values.dtype not in (np.float32, np.float64):
+        return 0
+    return int(np.count_nonzero((values != 0) & (np.abs(values) < np.finfo(values.dtype).tiny)))
 
 
 def _weight_bytes_of(nodes: "list[tuple[NodeProto, dict[str, int]]]") -> dict[str, int]:
@@ -223,7 +240,8 @@ def _type_and_shape(value: "ValueInfoProto") -> tuple[str, tuple[int | str | Non
 
 
 def _axis_size(dimension: Any) -> int | str | None:
-    if dimension.dim_value > 0:
+    # A size below zero is how some tools spell a free one, as ONNX Runtime reads it too; zero is a size like any other.
+    if dimension.HasField("dim_value") and dimension.dim_value >= 0:
         return int(dimension.dim_value)
     # A name that is no text comes as bytes.
     return dimension.dim_param if dimension.dim_param and isinstance(dimension.dim_param, str) else None
@@ -251,9 +269,17 @@ def _inputs(model: "ModelProto", path: Path) -> tuple[GraphInput, ...]:
                     vocabulary=vocabulary,
                     is_state=is_state,
                     compared_with=compared_with,
+                    may_set_cost=_may_set_cost(model, value.name, dtype, shape) and not compared_with,
                 )
             )
     return tuple(found)
+
+
+def _may_set_cost(model: "ModelProto", name: str, dtype: str, shape: tuple[int | str | None, ...]) -> bool:
+    """Return whether it is a number or a list of them whose value, not its size, may decide how much is computed."""
+    if len(shape) > 1 or not dtype.startswith(("int", "uint", "float")):
+        return False
+    return cost_inputs.sets_cost((graph for graph, _ in _graphs(model)), name)
 
 
 def _clues(model: "ModelProto", name: str) -> tuple[int | None, bool, tuple[int, ...]]:
@@ -268,7 +294,7 @@ def _clues(model: "ModelProto", name: str) -> tuple[int | None, bool, tuple[int,
             read = [position for position, read_name in enumerate(node.input) if read_name in names]
             if not read:
                 continue
-            if node.op_type in PASSED_THROUGH and read == [0]:
+            if node.op_type in PASSED_THROUGH | TAKEN_FROM and read == [0]:
                 names.update(node.output)
             elif node.op_type == "Gather" and read == [1] and node.input[0] in tables:
                 sizes, axis = tables[node.input[0]].dims, attributes(node).get("axis", 0)

@@ -7,7 +7,7 @@ import numpy as np
 from advisor.errors import InputError
 from advisor.measure.quality import metrics
 from advisor.measure.quality.metrics import Case, Outputs, Score
-from advisor.measure.quality.scores import item_cosines
+from advisor.measure.quality.scores import is_list, item_cosines, list_cosines, pairs_of_one_shape
 from advisor.quality_floor import OWN, TOP_K
 from advisor.schema.model import ModelInput, ModelOutput
 from advisor.schema.profile import Agreement, QualityResult, SliceResult
@@ -55,6 +55,7 @@ def agreement(
     """Return how near the variant's outputs are; `masks` (items, length) leaves padded positions out, None keeps all.
 
     Cosine is per item over the first floating-point output of more than one number; the difference is the largest over all of them.
+    Of an output whose items differ in shape, one that has another shape than the baseline's has a cosine of 0, and no difference.
     The scores of two classes are in truth one number, the other its mirror image, and have a cosine of 1 or -1.
     """
     floats = [output.name for output in outputs if output.name in baseline and baseline[output.name].dtype.kind == "f"]
@@ -64,9 +65,16 @@ def agreement(
     cosines = (
         item_cosines(metrics.masked(baseline[vectors[0]], masks), metrics.masked(variant[vectors[0]], masks)) if vectors else None
     )
+    lists = [output.name for output in outputs if output.name in baseline and is_list(baseline[output.name])]
+    lists = [name for name in lists if all(values.dtype.kind == "f" for values in baseline[name])]
+    if cosines is None and lists:
+        cosines = list_cosines(baseline[lists[0]], variant[lists[0]])
     classes = metrics.class_decisions(outputs, baseline, masks), metrics.class_decisions(outputs, variant, masks)
     differences = [
         _largest_difference(metrics.masked(baseline[name], masks), metrics.masked(variant[name], masks)) for name in floats
+    ]
+    differences += [
+        _largest_difference(*pair) for name in lists for pair in pairs_of_one_shape(baseline[name], variant[name]) if pair
     ]
     counted = None if masks is None else masks > 0
     return Agreement(
@@ -184,9 +192,16 @@ def _parts(metric: Metric, case: Case, items: int) -> dict[str, np.ndarray]:
 def first_not_finite(baseline: Outputs, variant: Outputs) -> str | None:
     """Return the name of the first output that is not finite somewhere although the baseline's is everywhere."""
     for name, values in variant.items():
-        if values.dtype.kind == "f" and not np.isfinite(values).all() and np.isfinite(baseline[name]).all():
+        if not _is_finite(values) and _is_finite(baseline[name]):
             return name
     return None
+
+
+def _is_finite(values: np.ndarray) -> bool:
+    """Return whether floats are finite everywhere; what is no float is."""
+    if is_list(values):
+        return all(_is_finite(item) for item in values)
+    return values.dtype.kind != "f" or bool(np.isfinite(values).all())
 
 
 def _largest_difference(expected: np.ndarray, actual: np.ndarray) -> float:
@@ -194,6 +209,12 @@ def _largest_difference(expected: np.ndarray, actual: np.ndarray) -> float:
     a, b = expected.astype(np.float64), actual.astype(np.float64)
     finite = np.isfinite(a) & np.isfinite(b)
     return float(np.abs(a[finite] - b[finite]).max(initial=0.0))
+
+
+def are_close(expected: np.ndarray, actual: np.ndarray, fraction: float) -> bool:
+    """Return whether two outputs differ nowhere by more than this fraction of the largest value, where they are finite."""
+    finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
+    return _largest_difference(expected, actual) <= fraction * float(finite.max(initial=0.0))
 
 
 def masks_of(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray] | None) -> np.ndarray | None:

@@ -263,6 +263,7 @@ def batches(
     for start in range(0, items, size):
         count = min(size, items - start)
         if rows is None:
-            yield input_rows.generate(inputs, batch_size=count, sequence_length=length, seed=seed + start)
+            feeds = input_rows.generate(inputs, batch_size=count, sequence_length=length, seed=seed + start)
         else:
-            yield input_rows.take(inputs, rows, start=start, batch_size=count)
+            feeds = input_rows.take(inputs, rows, start=start, batch_size=count)
+        yield input_rows.padded(inputs, feeds)

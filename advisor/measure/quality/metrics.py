@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from advisor.errors import AdvisorError, InputError
-from advisor.measure.quality.scores import area_under_curve, edit_distance, item_cosines, ranks
+from advisor.measure.quality.scores import area_under_curve, edit_distance, is_list, item_cosines, ranks
 from advisor.quality_floor import OWN, TOP_K
 from advisor.schema.model import ModelInput, ModelOutput
 from advisor.schema.record import Record
@@ -76,6 +76,12 @@ def scorer(metric: str, case: Case, values: Outputs, own: Callable[..., object] 
     if OWN.fullmatch(metric):
         assert own is not None
         return _own(own, case, values)
+    lists = [name for name, value in values.items() if is_list(value)]
+    if len(lists) == len(values):
+        raise InputError(
+            f"quality.metric: {metric} needs an output of one shape, and {lists[0]} differs in shape from item to item",
+            hint="name a function of your own, 'module:function': it gets a list of arrays, one for each item",
+        )
     if metric == "cosine":
         return _mean(_cosines(case, values))
     if metric == "perplexity":

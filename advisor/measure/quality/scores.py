@@ -17,6 +17,22 @@ def item_cosines(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(np.nan_to_num(cosines, nan=0.0), -1.0, 1.0))
 
 
+def is_list(values: np.ndarray) -> bool:
+    """Return whether an output is a list of arrays, since its items differ in shape, and not one array of all items."""
+    return values.dtype == object
+
+
+def pairs_of_one_shape(expected: np.ndarray, actual: np.ndarray) -> list[tuple[np.ndarray, np.ndarray] | None]:
+    """Return both values of each item of two outputs, None where they differ in shape; one item a pair, whatever the shapes of others."""
+    pairs = zip(expected, actual, strict=True)
+    return [(one[np.newaxis], other[np.newaxis]) if one.shape == other.shape else None for one, other in pairs]
+
+
+def list_cosines(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    """Return the cosine similarity (items,) of two lists of arrays; one that differs in shape counts as 0."""
+    return np.array([0.0 if pair is None else item_cosines(*pair)[0] for pair in pairs_of_one_shape(expected, actual)])
+
+
 def area_under_curve(scores: np.ndarray, positive: np.ndarray) -> float | None:
     """Return the share of pairs in which the positive item scores higher, equal ones half; None without a pair."""
     count = int(positive.sum())

@@ -1,6 +1,7 @@
 """ONNX Runtime sessions: open, run, and observe what a run does. The one doorway to `onnxruntime`."""
 
 import json
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from advisor.errors import ModelError
+from advisor.measure.runtime import ort_errors
 from advisor.schema.catalog import CPU
 from advisor.schema.record import Record
 
@@ -22,6 +24,7 @@ Optimization = Literal["all", "extended", "basic", "disabled"]
 # Runtime offers the processors of one maker alone (onnxruntime-ep-openvino 1.8.1, 2026-11).
 OPENVINO = "openvino"
 
+FAILED = "the model fails on the given inputs: "  # what the fault of a call begins with
 _FATAL_ONLY = 4  # failed calls raise; ONNX Runtime's own copy of the message on stderr would only break the progress bar
 
 
@@ -51,6 +54,7 @@ def open_session(
         from advisor.measure.runtime import openvino_session
 
         return openvino_session.open_session(path, intra_op_num_threads=intra_op_num_threads, options=place.provider_options)
+    _refuse_other_encodings(path)
     import onnxruntime as ort
 
     # The environment variable set by `advisor` is what stops telemetry. In a process that imported onnxruntime before advisor it comes
@@ -85,10 +89,8 @@ def open_session(
         wanted: list[Any] = [CPU] if place.provider == CPU else [(place.provider, place.provider_options), CPU]
         session = ort.InferenceSession(str(path), options, providers=wanted, enable_fallback=0)
     except Exception as error:  # ONNX Runtime raises a family of pybind exceptions whose only common base is Exception
-        raise ModelError(
-            f"{path}: ONNX Runtime cannot load it: {_first_line(error)}",
-            hint="check that onnxruntime runs this file on its own; the usual cause is a newer opset or a custom operator",
-        ) from error
+        fault, hint = ort_errors.refusal(error, ort.__version__)
+        raise ModelError(f"{path}: {fault}", hint=hint) from error
     if session.get_providers()[0] != place.provider:
         # A library that the provider needs is missing, as a rule: ONNX Runtime says so on stderr and goes on without it.
         raise ModelError(
@@ -96,6 +98,17 @@ def open_session(
             hint="check the driver and the libraries of that provider",
         )
     return session
+
+
+def _refuse_other_encodings(path: Path) -> None:
+    """Raise ModelError if the name is no UTF-8: the runtime would look for another file."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        name = os.fsencode(path).decode(errors="replace")
+        raise ModelError(
+            f"{name}: its name or a folder's is not written in UTF-8, which ONNX Runtime needs", hint="rename it, or link to it"
+        ) from error
 
 
 def silence() -> None:
@@ -121,7 +134,7 @@ def call(session: Session, feeds: Feeds) -> list[Any]:
         return session.run(None, feeds)  # type: ignore[no-any-return]
     except Exception as error:  # see above
         raise ModelError(
-            f"the model fails on the given inputs: {_first_line(error)}",
+            f"{FAILED}{ort_errors.in_words(error)}",
             hint="give valid inputs with --inputs FILE.npz",
         ) from error
 
@@ -138,6 +151,16 @@ def growing_axis(single: tuple[int, ...], double: tuple[int, ...]) -> int | None
         return None
     changed = [axis for axis, (one, two) in enumerate(zip(single, double, strict=True)) if one != two]
     return changed[0] if len(changed) == 1 and double[changed[0]] == 2 * single[changed[0]] else None
+
+
+def items_axis(one: tuple[int, ...], many: tuple[int, ...], multiple: int = 1) -> int | None:
+    """Return the axis of an output along which items lie, from its shape for one item and for two, None if there is none.
+
+    Where the model takes multiples of a number of items alone both may be of one call; the first axis that it divides is taken.
+    """
+    if multiple == 1 or one != many:
+        return growing_axis(one, many)
+    return next((axis for axis, size in enumerate(one) if size and size % multiple == 0), None)
 
 
 def executed_nodes(path: Path, feeds: Feeds) -> list[dict[str, Any]]:
@@ -189,7 +212,3 @@ def _as_array(value: Any) -> np.ndarray:
         raise ModelError(
             "an output is a sequence of tensors of different shapes", hint="export the model with one tensor for each output"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -88,7 +88,7 @@ class Items:
             for row, length in enumerate(lengths):
                 rows[row, length:] = 0
             feeds[entry.name] = stacked
-        return feeds
+        return input_rows.padded(self.serve.inputs, feeds)
 
 
 class Server:

@@ -8,6 +8,7 @@ from itertools import product
 
 import msgspec
 
+from advisor.measure.model import input_rows
 from advisor.measure.timing.clean_visits import Counted, counted, counted_of
 from advisor.measure.timing.profile_journal import Point, ProfileJournal
 from advisor.measure.timing.settings import TimingSettings
@@ -31,7 +32,12 @@ def batch_sizes(facts: ModelFacts, max_batch_size: int) -> tuple[int, ...]:
     if not facts.batching.possible:
         return (1,)
     sizes = {1, max_batch_size}
-    if facts.family == "tree":
+    multiple = input_rows.multiple(facts.inputs)
+    if multiple > 1:
+        # A call costs the same until it has to take as many more: both sides of such a step, and one item, which fills up to the first.
+        steps = {multiple << power for power in range(0, max_batch_size.bit_length(), 2)}
+        sizes |= steps | {size + 1 for size in steps}
+    elif facts.family == "tree":
         sizes |= set(range(1, EVERY_TREE_BATCH + 1))
         sizes |= {1 << power for power in range(max_batch_size.bit_length())}
         sizes |= {3 << power for power in range(max_batch_size.bit_length())}

@@ -16,6 +16,7 @@ from advisor.measure.model import input_rows
 from advisor.measure.quality import evaluation as quality
 from advisor.measure.timing.schedule import longest_call_s
 from advisor.measure.variants.making import Plan, Workers, baseline_id
+from advisor.measure.worker import output_file
 from advisor.measure.worker.client import WorkerError
 from advisor.measure.worker.process import Predict, Predicted, Time, Timed
 from advisor.quality_floor import keeps_floor
@@ -24,6 +25,7 @@ from advisor.schema.record import Estimate
 
 COMPARED_ITEMS = 16
 PREDICT_BATCH_SIZE = 8  # as a server would batch: what shares a batch can matter to a dynamically quantized model
+CHANGED_FRACTION = 0.01  # of the largest value of an output: arithmetic in another order changes less
 PREDICT_PATIENCE_S = 3600.0
 
 # The first look at speed.
@@ -53,8 +55,19 @@ class Comparison:
         before, after = self._both(variant.id, plan.rows, items, plan.facts.at_sequence_length)
         masks = quality.masks_of(plan.facts.inputs, rows)
         masks = None if masks is None else masks[:items]
+        self._check_lossless(variant, before, after)
         agreed = quality.agreement(plan.facts.outputs, before, after, masks, given=rows is not None)
         return msgspec.structs.replace(variant, load_s=self.workers[variant.id][1].load_s, agreement=agreed)
+
+    def _check_lossless(self, variant: Variant, before: Outputs, after: Outputs) -> None:
+        """Raise WorkerError if what should only reorder arithmetic changes the answers: nobody would look at its quality."""
+        facts = self.plan.facts
+        if not variant.lossless or facts.random_operators or facts.already_quantized:
+            return
+        for name, values in before.items():
+            if values.dtype.kind == "f" and not quality.are_close(values, after[name], CHANGED_FRACTION):
+                fault = f"changes the answers (output {name}), where it should only reorder arithmetic"
+                raise WorkerError(fault, hint="serve the model as given")
 
     def quality(self, name: str, *, looks: int = 1, briefly: bool = False) -> QualityResult | None:
         """Return the quality of a variant on the user's data, None without data or metric.
@@ -104,7 +117,7 @@ class Comparison:
                 quality.check_outputs(
                     metric,
                     plan.facts.outputs,
-                    _read(self._before(plan.data, items, None)),
+                    output_file.read(self._before(plan.data, items, None)),
                     part,
                     plan.facts.inputs,
                     plan.own_metric,
@@ -141,7 +154,9 @@ class Comparison:
         kept = self._before(rows, items, length)
         target = self.folder / "variant.npz"
         self._predict(name, rows, items, length, target)
-        before, after = _read(kept), _read(target)
+        before, after = output_file.alike(
+            output_file.read(kept), output_file.read(target), {output.name: output.shape for output in self.plan.facts.outputs}
+        )
         for output, values in before.items():
             if values.shape != after[output].shape:
                 fault = f"its output {output} has shape {list(after[output].shape)} where the baseline's has {list(values.shape)}"
@@ -232,8 +247,3 @@ def _first(plan: Plan, name: str, values: np.ndarray, items: int, count: int) ->
     if axis is None or values.ndim <= axis or values.shape[axis] != count:
         return values
     return values.take(np.arange(items), axis=axis)
-
-
-def _read(path: Path) -> Outputs:
-    with np.load(path) as archive:
-        return {key: archive[key] for key in archive.files}

@@ -54,8 +54,9 @@ def mean_inputs(prepared: Path, calibration: Callable[[], Iterable[Feeds]]) -> M
     passes = 0
     for feeds in calibration():
         passes += 1
-        for name, values in ort_session.run(session, feeds).items():
-            sums[name] = sums.get(name, 0.0) + values.astype(np.float64)
+        outputs = ort_session.run(session, feeds)
+        for name in means.values():  # the model's own outputs may differ in shape from item to item
+            sums[name] = sums.get(name, 0.0) + outputs[name].astype(np.float64)
     watched.unlink()
     return {node: sums[means[name]] / passes for node, name in read.items() if name in means} if passes else {}
 

@@ -13,6 +13,7 @@ from advisor.units import percent
 
 # Arithmetic in the operators that a scheme changes, as a share of all: below, even work done in no time would hardly show.
 LEAST_SHARE = 0.2
+LEAST_SUBNORMAL = 0.001  # of the weights
 # Weights that stay in the caches are not what a call waits for.
 CACHED_WEIGHT_BYTES = 64_000_000
 # Instruction sets by what they can do, as Linux spells them.
@@ -70,6 +71,10 @@ def _against_place(scheme: Scheme, case: Case) -> str | None:
         return "OpenVINO is not installed: pip install 'serving-advisor[openvino]'"
     if scheme.method == "dynamic-quantization" and scheme.provider != CPU:
         return "ranges found at run time need DynamicQuantizeLinear, which ONNX Runtime has only for CPUs"
+    if scheme.needs == "half-precision-weights" and not is_half(case.facts):
+        return "the weights are in 32-bit floats as they are"
+    if scheme.needs == "subnormal-weights" and case.facts.subnormal_fraction < LEAST_SUBNORMAL:
+        return "hardly any weight is a subnormal number"
     if scheme.needs == "bf16" and not flags & BF16:
         return "this processor has no bf16 instructions and falls back to 32-bit floats"
     if scheme.needs == "bf16-arm" and not BF16_ARM <= flags:
@@ -77,6 +82,11 @@ def _against_place(scheme: Scheme, case: Case) -> str | None:
     if scheme.needs == "fp16" and not flags & FP16:
         return "ONNX Runtime's CPU kernels have no 16-bit arithmetic on this processor: values are converted back and forth"
     return None
+
+
+def is_half(facts: ModelFacts) -> bool:
+    """Return whether most weights are stored in 16-bit floats."""
+    return not facts.already_quantized and facts.parameters > 0 and facts.weight_bytes < 3 * facts.parameters
 
 
 def _against_operators(scheme: Scheme, case: Case) -> str | None:

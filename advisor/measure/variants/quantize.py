@@ -14,7 +14,7 @@ from advisor.errors import MissingDependencyError, ModelError
 from advisor.measure.model import checkpoint, onnx_file, onnx_graph
 from advisor.measure.runtime import ort_session
 from advisor.measure.runtime.quiet import quiet
-from advisor.measure.variants import int8_file
+from advisor.measure.variants import full_precision, int8_file
 from advisor.quantized_operators import are_quantized
 from advisor.schema.catalog import Scheme
 from advisor.schema.model import Graph
@@ -72,6 +72,8 @@ def make_variant(baseline: Path, scheme: Scheme, target: Path, given: Ingredient
                     "transformer fusions need the checkpoint", hint="give the checkpoint directory instead of its ONNX file"
                 )
             checkpoint.fuse(given.checkpoint, baseline, made)
+        elif scheme.method == "full-precision":
+            full_precision.write(baseline, made, apart=apart or 2 * given.file_bytes > EXTERNAL_DATA_BYTES)
         else:
             with tempfile.TemporaryDirectory(prefix=".prepared-", dir=target.parent) as other:
                 prepared = prepare(baseline, Path(other), apart=apart)

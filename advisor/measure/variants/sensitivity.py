@@ -11,6 +11,7 @@ from advisor.measure.model import onnx_graph
 from advisor.measure.variants import quantize
 from advisor.measure.variants.making import Plan, ingredients
 from advisor.measure.variants.quantize import Nodes
+from advisor.measure.worker import output_file
 from advisor.measure.worker.client import WorkerError, WorkerProcess
 from advisor.measure.worker.process import Load, Loaded, Predict, Predicted
 from advisor.schema.catalog import Scheme
@@ -82,8 +83,7 @@ class Errors:
             target=str(target),
         )
         self.worker.ask(request, Predicted)
-        with np.load(target) as archive:
-            return {key: archive[key] for key in archive.files}
+        return output_file.read(target)
 
 
 def _relative_error(expected: np.ndarray, actual: np.ndarray) -> float:

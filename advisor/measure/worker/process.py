@@ -3,6 +3,7 @@
 A process of its own, so that a variant that crashes, hangs or eats the memory takes nothing else with it.
 """
 
+import contextlib
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ import numpy as np
 from advisor.errors import AdvisorError, ModelError
 from advisor.measure.model import input_rows
 from advisor.measure.runtime import cores, machine, ort_session
+from advisor.measure.worker import output_file
 from advisor.schema.model import ModelInput
 from advisor.schema.record import Record
 
@@ -110,12 +112,14 @@ class Worker:
         load = self.load
         if self.rows is not None:
             start = offset * request.batch_size
-            return input_rows.take(
+            feeds = input_rows.take(
                 load.inputs, self.rows, start=start, batch_size=request.batch_size, sequence_length=request.sequence_length
             )
-        return input_rows.generate(
-            load.inputs, batch_size=request.batch_size, sequence_length=request.sequence_length, seed=load.seed + offset
-        )
+        else:
+            feeds = input_rows.generate(
+                load.inputs, batch_size=request.batch_size, sequence_length=request.sequence_length, seed=load.seed + offset
+            )
+        return input_rows.padded(load.inputs, feeds)
 
     def time(self, request: Time) -> Timed:
         """Return the latencies of one visit; instances start together and each runs in a thread of its own."""
@@ -168,39 +172,44 @@ class Worker:
         )
 
     def predict(self, request: Predict) -> None:
-        """Write the outputs of the items to `request.target`, items along the first axis of each."""
+        """Write the outputs of the items to `request.target`, item by item."""
         rows = input_rows.read_npz(Path(request.rows), "data") if request.rows else None
         usable = machine.usable_cores()
         session = self._session(threads=len(usable), instance=0, place=usable)
-        # The shapes show along which axis an output has its items; in recurrent networks it is often the second.
-        one, two = (ort_session.run(session, self._items(request, rows, 0, size)) for size in (1, min(2, request.batch_size)))
-        axis_of = {name: ort_session.growing_axis(one[name].shape, two[name].shape) for name in one}
-        parts: dict[str, list[np.ndarray]] = {name: [] for name in one}
+        layout = self._layout(session, request, rows)
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in layout}
         for start in range(0, request.items, request.batch_size):
             count = min(request.batch_size, request.items - start)
             for name, values in ort_session.run(session, self._items(request, rows, start, count)).items():
-                parts[name].append(_items_first(values, axis_of[name]))
-        try:
-            whole = {name: np.concatenate(listed) for name, listed in parts.items()}
-        except ValueError as error:
-            raise ModelError("an output differs in shape from item to item", hint="compare it by a metric of your own") from error
-        # An object array (labels that are texts) would need pickling; its text holds the same.
-        texts = {name: values.astype(str) if values.dtype == object else values for name, values in whole.items()}
-        np.savez(request.target, allow_pickle=False, **texts)
+                parts[name] += layout[name].split(values, count)
+        output_file.write(Path(request.target), {name: layout[name].items(listed) for name, listed in parts.items()})
+
+    def _layout(
+        self, session: ort_session.Session, request: Predict, rows: dict[str, np.ndarray] | None
+    ) -> dict[str, output_file.Layout]:
+        """Return how each output holds the items of a call.
+
+        Shapes show along which axis they lie; in recurrent networks it is often the second.
+        """
+        multiple = input_rows.multiple(self.load.inputs)
+        one = two = ort_session.run(session, self._items(request, rows, 0, 1))
+        # A model that takes one item, or so many and no other number, refuses this; both calls then have the same shapes.
+        with contextlib.suppress(ModelError):
+            two = ort_session.run(session, self._items(request, rows, 0, 2 * multiple))
+        layout = {}
+        for name, values in one.items():
+            axis = ort_session.items_axis(values.shape, two[name].shape, multiple)
+            size = values.shape[axis] // multiple if axis is not None else 0
+            layout[name] = output_file.Layout(axis=axis, rows=size)
+        return layout
 
     def _items(self, request: Predict, rows: dict[str, np.ndarray] | None, start: int, count: int) -> dict[str, np.ndarray]:
         inputs = self.load.inputs
         if rows is not None:
-            return input_rows.take(inputs, rows, start=start, batch_size=count)
+            return input_rows.padded(inputs, input_rows.take(inputs, rows, start=start, batch_size=count))
         seed = self.load.seed + start
-        return input_rows.generate(inputs, batch_size=count, sequence_length=request.sequence_length, seed=seed)
-
-
-def _items_first(values: np.ndarray, axis: int | None) -> np.ndarray:
-    """Return one call's output with items along the first axis; without such an axis, the call is one item."""
-    if axis is not None:
-        return np.moveaxis(values, axis, 0)
-    return values if values.shape[:1] == (1,) else values[np.newaxis]
+        feeds = input_rows.generate(inputs, batch_size=count, sequence_length=request.sequence_length, seed=seed)
+        return input_rows.padded(inputs, feeds)
 
 
 def _disturbances() -> tuple[float | None, int | None, float | None]:

@@ -5,6 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from advisor.errors import InputError, ModelError
@@ -222,12 +224,16 @@ def test_sizes_are_numbers_names_or_unknown(sizes, tmp_path):
     assert sizes == only_input(model, tmp_path / "model.onnx").shape
 
 
-@pytest.mark.parametrize("size", [0, -1])
-def test_a_size_below_one_is_unknown(size, tmp_path):
+@given(st.lists(st.one_of(st.sampled_from([0, -1, 1 << 40]), st.integers(-(1 << 63), (1 << 63) - 1)), max_size=6))
+def test_a_size_below_zero_is_free_and_any_other_is_that_size(tmp_path_factory, sizes):
     model = models.mlp()
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = size
+    del model.graph.input[0].type.tensor_type.shape.dim[:]
+    for size in sizes:
+        model.graph.input[0].type.tensor_type.shape.dim.add().dim_value = size
 
-    assert (None, WIDTH) == only_input(model, tmp_path / "model.onnx").shape
+    expected = tuple(None if size < 0 else size for size in sizes)
+
+    assert expected == only_input(model, tmp_path_factory.mktemp("sizes") / "model.onnx").shape
 
 
 def test_the_vocabulary_is_that_of_the_table_which_the_input_indexes(tmp_path):

@@ -35,6 +35,17 @@ def test_batch_sizes_ascend_from_one_to_the_largest(facts, max_batch_size, famil
     assert all(above <= 4 * below for below, above in pairwise(sizes))
 
 
+@given(max_batch_size=st.integers(1, 4096), multiple=st.integers(2, 64))
+def test_where_calls_take_multiples_both_sides_of_a_step_are_timed(facts, max_batch_size, multiple):
+    inputs = tuple(msgspec.structs.replace(entry, batch_multiple=multiple) for entry in facts.inputs)
+
+    sizes = schedule.batch_sizes(msgspec.structs.replace(facts, inputs=inputs), max_batch_size)
+
+    assert (1, max_batch_size) == (sizes[0], sizes[-1])
+    assert all(size + 1 in sizes for size in sizes if size < max_batch_size and size % multiple == 0)
+    assert not any(1 < size < multiple for size in sizes[:-1])
+
+
 @given(max_batch_size=st.integers(1, 4096))
 def test_a_model_whose_items_cannot_share_a_call_has_one_batch_size(facts, max_batch_size):
     alone = msgspec.structs.replace(facts, batching=Batching(possible=False, reason="it fails"))

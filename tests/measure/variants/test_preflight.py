@@ -85,6 +85,20 @@ def test_a_convolutional_network_is_quantized_statically_and_not_at_run_time(mac
     assert "only 2 % of the arithmetic" in excluded["int8-dynamic-matmul"]
 
 
+def test_a_copy_in_32_bits_is_for_models_in_16_bits_alone():
+    half = msgspec.structs.replace(ENCODER, weight_bytes=200_000)
+
+    assert "float32" in outcome(half)[0]
+    assert "in 32-bit floats as they are" in outcome(ENCODER)[1]["float32"]
+
+
+@pytest.mark.parametrize(("share", "is_tried"), [(0.0, False), (1e-5, False), (0.01, True), (0.6, True)])
+def test_subnormal_numbers_are_flushed_where_there_are_some(share, is_tried):
+    chosen, _ = outcome(msgspec.structs.replace(ENCODER, subnormal_fraction=share))
+
+    assert is_tried == ("flush-subnormals" in chosen)
+
+
 def test_trees_are_not_quantized_at_all():
     chosen, excluded = outcome(FOREST, providers=(CPU, "openvino"))
 

@@ -4,6 +4,7 @@ import re
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 
 from advisor.decide.queue.space import admission
@@ -267,3 +268,70 @@ def test_what_loses_nothing_is_evaluated_on_the_first_items_alone(tmp_path):
     (variant,) = (variant for variant in profile.sites[0].variants if variant.id == "ort-optimized")
     assert variant.lossless and plan.screening.first_items == variant.quality.items
     assert admission(variant, workload(max_drop=1.0)).admitted
+
+
+def found_as_before(outputs, rows):
+    """Share of items with as many detections as before: wants a list with an array for each item."""
+    return np.array([float(len(found) == count) for found, count in zip(outputs["detections"], rows["count"], strict=True)])
+
+
+def test_a_metric_of_ones_own_gets_a_list_of_outputs_where_items_differ_in_shape(tmp_path):
+    x = np.random.default_rng(0).standard_normal((60, WIDTH)).astype(np.float32)
+    model = models.detector()
+    weights = onnx.numpy_helper.to_array(model.graph.initializer[0])
+    count = ((x @ weights).reshape(60, WIDTH, 2)[:, :, 0] > 0).sum(axis=1)
+    np.savez(tmp_path / "own.npz", x=x, count=count)
+    plan = plan_of(model, tmp_path, data=tmp_path / "own.npz", metric="own:found", quality_max_drop=1.0)
+    plan = msgspec.structs.replace(plan, own_metric=found_as_before, kept=frozenset({"int8-dynamic"}))
+    plan = with_schemes(plan, "int8-dynamic")
+
+    site = measured(plan).sites[0]
+
+    judged = {variant.id: variant.quality for variant in site.variants if variant.quality is not None}
+    assert {"int8-dynamic"} <= judged.keys()
+    assert all(quality.baseline == 1.0 for quality in judged.values())
+    assert judged["int8-dynamic"].value < 1.0
+
+
+def test_another_metric_of_such_outputs_is_refused_with_the_way_out(tmp_path):
+    np.savez(tmp_path / "own.npz", x=np.random.default_rng(0).standard_normal((20, WIDTH)).astype(np.float32))
+    plan = plan_of(models.detector(), tmp_path, data=tmp_path / "own.npz", metric="cosine", quality_max_drop=0.1)
+
+    with pytest.raises(InputError, match="differs in shape from item to item") as caught:
+        measured(plan)
+    assert "module:function" in caught.value.hint
+
+
+def test_what_should_lose_nothing_and_changes_the_answers_is_left_out(tmp_path):
+    tiny = models.build(
+        f"(float[n, {WIDTH}] x) => (float[n, {CLASSES}] y) {{ small = MatMul(x, w) y = Mul(small, huge) }}",
+        {"w": models.weights(w=(WIDTH, CLASSES))["w"] * np.float32(1e-39), "huge": np.array(1e38, np.float32)},
+    )
+    plan = with_schemes(plan_of(tiny, tmp_path), "flush-subnormals")
+
+    assert "changes the answers (output y)" in reason_of(measured(plan), "flush-subnormals")
+
+
+def test_flushing_subnormal_numbers_is_a_variant_of_the_same_file(tmp_path):
+    model = models.with_subnormal_weights(0.6, models.mlp())
+    plan = with_schemes(plan_of(model, tmp_path), "flush-subnormals")
+    plan = msgspec.structs.replace(plan, kept=frozenset({"flush-subnormals"}))
+
+    variants = {variant.id: variant for variant in measured(plan).sites[0].variants}
+
+    assert {"session.set_denormal_as_zero": "1"} == variants["flush-subnormals"].session_options
+    assert variants["fp32"].sha256 == variants["flush-subnormals"].sha256
+
+
+def test_a_model_in_16_bits_has_a_copy_in_32_that_is_judged_like_any_other(tmp_path):
+    x = np.random.default_rng(0).standard_normal((60, WIDTH)).astype(np.float16)
+    model = models.mlp(dtype="float16")
+    np.savez(tmp_path / "own.npz", x=x, label=np.zeros(60, np.int64))
+    plan = plan_of(model, tmp_path, data=tmp_path / "own.npz", metric="accuracy", quality_max_drop=0.5)
+    plan = msgspec.structs.replace(plan, kept=frozenset({"float32"}))
+
+    variants = {variant.id: variant for variant in measured(with_schemes(plan, "float32")).sites[0].variants}
+
+    quality = variants["float32"].quality
+    assert quality is not None and quality.baseline == quality.value
+    assert variants["float32"].bytes > variants["as-given"].bytes

@@ -5,12 +5,14 @@ import signal
 import threading
 
 import numpy as np
+import onnx
 import psutil
 import pytest
 
 from advisor.measure.model import input_rows
 from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.runtime import ort_session
+from advisor.measure.worker import output_file
 from advisor.measure.worker.client import WorkerError, WorkerProcess
 from advisor.measure.worker.process import Load, Loaded, Predict, Predicted, Time, Timed
 from tests import models
@@ -58,7 +60,7 @@ def predicted(worker, request, folder, *, items, batch_size, rows=None, sequence
         ),
         Predicted,
     )
-    return dict(np.load(target))
+    return output_file.read(target)
 
 
 # --- timing ----------------------------------------------------------------------------------------------------------------
@@ -192,15 +194,48 @@ def test_labels_that_are_texts_stay_texts(worker, tmp_path):
     assert (9, 3) == outputs["output_probability"].shape
 
 
-def test_outputs_that_differ_in_shape_are_an_error_that_says_so(worker, tmp_path):
-    model = models.build(
-        f"(float[1, {WIDTH}] x) => (int64[2, k] y) {{ a = MatMul(x, w) b = Relu(a) y = NonZero(b) }}",
-        models.weights(w=(WIDTH, WIDTH)),
-    )
-    request, _ = load(save(model, tmp_path / "model.onnx"))
+def test_outputs_that_differ_in_shape_are_a_list_with_an_array_for_each_item(worker, tmp_path):
+    path, rows = save(models.detector(), tmp_path / "model.onnx"), tmp_path / "rows.npz"
+    values = np.random.default_rng(0).standard_normal((9, WIDTH)).astype(np.float32)
+    np.savez(rows, x=values)
+    request, _ = load(path)
 
-    with pytest.raises(WorkerError, match="differs in shape from item to item"):
-        predicted(worker, request, tmp_path, items=9, batch_size=1)
+    outputs = predicted(worker, request, tmp_path, items=9, batch_size=1, rows=rows)["detections"]
+
+    session = ort_session.open_session(path)
+    expected = [ort_session.run(session, {"x": values[[row]]})["detections"] for row in range(9)]
+    assert len({len(found) for found in expected}) > 1
+    for one, other in zip(expected, outputs, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("multiples", [True, False])
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_a_model_that_takes_so_many_items_gives_each_its_own_output(worker, tmp_path, multiples, batch_size):
+    path = save(models.only_in_batches_of(4, multiples=multiples), tmp_path / "model.onnx")
+    rows, values = tmp_path / "rows.npz", np.random.default_rng(0).standard_normal((11, WIDTH)).astype(np.float32)
+    np.savez(rows, x=values)
+    request, facts = load(path)
+
+    outputs = predicted(
+        worker, request, tmp_path, items=11, batch_size=min(batch_size, facts.batching.largest or batch_size), rows=rows
+    )
+
+    weights = onnx.numpy_helper.to_array(onnx.load(path).graph.initializer[0])
+    np.testing.assert_allclose(values @ weights, outputs["y"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_rows_of_all_items_joined_are_parted_again(worker, tmp_path, batch_size):
+    request, _ = load(save(models.rows_joined(), tmp_path / "model.onnx"))
+    rows, ids = tmp_path / "rows.npz", np.random.default_rng(0).integers(0, 50, size=(6, 5))
+    np.savez(rows, input_ids=ids)
+
+    outputs = predicted(worker, request, tmp_path, items=6, batch_size=batch_size, rows=rows)
+
+    session = ort_session.open_session(tmp_path / "model.onnx")
+    expected = [ort_session.run(session, {"input_ids": ids[[row]]})["logits"] for row in range(6)]
+    np.testing.assert_allclose(expected, outputs["logits"], rtol=1e-4, atol=1e-5)
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------------------------
