@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.schema.profile import Measurement, Visit
-from advisor.visits import clean, is_at_usual_distance, is_clean, slowdown_at_other_distance, usual_hop_s
+from advisor.visits import counting, is_at_usual_distance, is_clean, slowdown_at_other_distance, usual_hop_s
 
 NEAR_S, FAR_S = 30e-9, 170e-9
 
@@ -36,11 +36,11 @@ def test_a_system_that_does_not_tell_leaves_every_visit_clean() -> None:
 
 
 def test_only_clean_visits_count_where_there_are_enough() -> None:
-    assert (QUIET, QUIET) == clean([QUIET, DISTURBED, QUIET], None)
+    assert (QUIET, QUIET) == counting([QUIET, DISTURBED, QUIET], None)
 
 
 def test_all_visits_count_where_too_few_are_clean() -> None:
-    assert (QUIET, DISTURBED, DISTURBED) == clean([QUIET, DISTURBED, DISTURBED], None)
+    assert (QUIET, DISTURBED, DISTURBED) == counting([QUIET, DISTURBED, DISTURBED], None)
 
 
 def test_the_usual_distance_is_one_that_was_seen_in_most_visits() -> None:
@@ -50,10 +50,10 @@ def test_the_usual_distance_is_one_that_was_seen_in_most_visits() -> None:
 
 
 def test_visits_at_another_distance_do_not_count_where_there_are_enough_at_the_usual_one() -> None:
-    assert (NEAR, NEAR) == clean([NEAR, FAR, NEAR], NEAR_S)
-    assert (FAR, FAR) == clean([FAR, FAR, NEAR], FAR_S)
-    assert (NEAR, FAR) == clean([NEAR, FAR], NEAR_S)
-    assert (FAR, FAR) == clean([FAR, FAR], NEAR_S)
+    assert (NEAR, NEAR) == counting([NEAR, FAR, NEAR], NEAR_S)
+    assert (FAR, FAR) == counting([FAR, FAR, NEAR], FAR_S)
+    assert (NEAR, FAR) == counting([NEAR, FAR], NEAR_S)
+    assert (FAR, FAR) == counting([FAR, FAR], NEAR_S)
 
 
 def test_an_unknown_distance_counts_as_usual() -> None:
@@ -63,7 +63,7 @@ def test_an_unknown_distance_counts_as_usual() -> None:
 
 @given(any_visits)
 def test_some_visits_always_count_and_all_were_made(visits: list[Visit]) -> None:
-    kept = clean(visits, usual_hop_s(visits))
+    kept = counting(visits, usual_hop_s(visits))
 
     assert min(len(visits), 2) <= len(kept)
     assert all(entry in visits for entry in kept)
