@@ -39,7 +39,7 @@ AGAIN = "~again"  # behind the name of the baseline: the same file in another pr
 UNREPEATED_FRACTION = 0.15
 # The same file in another process, on a quiet machine, one thread: 2 to 4 % (2026-11). Few profiles have enough pairs to know better,
 # so this counts beside them, as if it had been seen at so many points.
-PROCESS_SIGMA = 0.025
+PROCESS_SIGMA = 0.02
 PROCESS_PRIOR_FREEDOM = 2.0
 # What one thread's calls take less waiting, beside what they take on a quiet machine: the busy one leaves caches cold, and warms the
 # processor. Standard deviation of the logarithm of the ratio of medians, by benchmarks/busy_machine.py.
@@ -85,9 +85,9 @@ class Noise(NamedTuple):
         freedom = whole**2 / max(sampling**2 / self.visit_freedom + process**2 / self.process_freedom, 1e-300)
         return student_t_95(max(1.0, freedom)) * math.sqrt(whole)
 
-    def difference(self, visits: int, *, more: float = 0.0) -> float:
+    def difference(self, visits: int) -> float:
         """Return what 90 % of the differences between the medians of two equal things stay below, as a logarithm."""
-        return math.sqrt(2.0) * self.half_width(visits, more=more)
+        return math.sqrt(2.0) * self.half_width(visits)
 
     @property
     def process_difference(self) -> float:
@@ -245,11 +245,17 @@ def _own_spread(logs: Sequence[float], noise: Noise) -> float | None:
     return own if own > OUT_OF_LINE * noise.between_visits else None
 
 
+class PairNoise(NamedTuple):
+    """How much the ratios of one point differ from round to round: what the machine does to both of a round is not in it."""
+
+    between_pairs: float  # standard deviation of their logarithms
+    freedom: float
+
+
 class Ratios(NamedTuple):
-    """Logarithms of how many times as long one thing takes as another, of visits of the same round, and the noise that each has."""
+    """Logarithms of how many times as long one thing takes as another, each of two visits of the same round."""
 
     logs: tuple[float, ...]
-    noises: tuple[Noise, ...]
     disturbed: tuple[bool, ...]
 
     @property
@@ -257,24 +263,29 @@ class Ratios(NamedTuple):
         """The typical one."""
         return statistics.median(self.logs)
 
-    def half_width(self) -> float:
-        """Return half of the 90 % interval of the typical ratio, if both were measured in these two processes for ever.
+    def half_width(self, noise: PairNoise) -> float:
+        """Return half of the 90 % interval of the typical ratio of these two processes, however long they were measured.
 
         By the pooled noise, and never less than by how much the ratios themselves differ: those of several points need not be equal.
         """
         count = len(self.logs)
-        efficiency = MEDIAN_OVER_MEAN if count > 2 else 1.0
-        pooled = math.sqrt(2.0 * sum(noise.between_visits**2 for noise in self.noises)) / count
-        pooled *= student_t_95(min(noise.visit_freedom for noise in self.noises))
+        pooled = student_t_95(noise.freedom) * noise.between_pairs
         if count < 3:
-            return efficiency * pooled
+            return pooled / math.sqrt(count)
         own = statistics.median(abs(log - self.center) for log in self.logs) / MAD_OF_NORMAL
-        return efficiency * max(pooled, student_t_95(count - 1) * own / math.sqrt(count))
+        return MEDIAN_OVER_MEAN * max(pooled, student_t_95(count - 1) * own) / math.sqrt(count)
 
     @property
     def doubt(self) -> float:
-        """The standard deviation of what taking the waiting out of both may be off by."""
-        return CORRECTED_SIGMA * math.sqrt(statistics.fmean(self.disturbed))
+        """Half of the 90 % interval of what taking the waiting out of both may be off by."""
+        return NORMAL_95 * math.sqrt(2.0) * CORRECTED_SIGMA * math.sqrt(statistics.fmean(self.disturbed))
+
+
+def ratios(before: Measurement, after: Measurement) -> Ratios:
+    """Return how many times as long the first takes as the second; their visits are as they were made, for the rounds to meet."""
+    found = pairs(before.visits, after.visits)
+    logs = tuple(math.log(statistics.median(one.latency_s) / statistics.median(other.latency_s)) for one, other in found)
+    return Ratios(logs, tuple(not (is_clean(one) and is_clean(other)) for one, other in found))
 
 
 def together(found: Iterable[Ratios]) -> Ratios:
@@ -282,12 +293,17 @@ def together(found: Iterable[Ratios]) -> Ratios:
     return Ratios(*(tuple(itertools.chain.from_iterable(parts)) for parts in zip(*found, strict=True)))
 
 
-def ratios(before: Measurement, after: Measurement, noise: Noise) -> Ratios:
-    """Return how many times as long the first takes as the second, by visits as they were made."""
-    found = pairs(before.visits, after.visits)
-    logs = tuple(math.log(statistics.median(one.latency_s) / statistics.median(other.latency_s)) for one, other in found)
-    disturbed = tuple(not (is_clean(one) and is_clean(other)) for one, other in found)
-    return Ratios(logs, (noise,) * len(found), disturbed)
+def pair_noise(site: Site) -> PairNoise:
+    """Return the noise of ratios to the model as given, pooled over all points of the site, whose visits are as they were made."""
+    as_given = {variant.id for variant in site.variants if variant.derived_from is None}
+    before = {_point(entry)[1:]: entry for entry in site.measurements if entry.variant in as_given}
+    others = [entry for entry in site.measurements if entry.variant not in as_given and _point(entry)[1:] in before]
+    found = [ratios(before[_point(entry)[1:]], entry).logs for entry in others]
+    residuals = [residual for logs in found if logs for residual in _residuals(logs)]
+    if not residuals:
+        spread, freedom = _between_visits(())
+        return PairNoise(math.sqrt(2.0) * spread, freedom)
+    return PairNoise(*_between_visits(residuals))
 
 
 def _between_visits(residuals: Sequence[float]) -> tuple[float, float]:

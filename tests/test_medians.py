@@ -17,24 +17,27 @@ from advisor.medians import (
     SCALE_EFFICIENCY,
     UNREPEATED_FRACTION,
     Noise,
+    PairNoise,
+    Ratios,
     bounded_scale,
     median_estimate,
     medians_among,
     medians_of,
     noise_floors,
+    pair_noise,
     ratios,
     student_t_95,
 )
 from advisor.schema.profile import Measurement, Visit
 from advisor.visits import counting
-from tests.profiles import measurement, power_law, profile, visit, with_site
+from tests.profiles import fixed_cost_law, measurement, power_law, profile, variant, visit, with_site
 
 SETTINGS = ((1, 1), (1, 2), (2, 1))
 NOISE = Noise(between_visits=0.05, visit_freedom=20.0, between_processes=0.02, process_freedom=6.0)
 
 
-def point(variant="fp32", batch_size=1, *, visits=(1.0,), setting=(1, 1)):
-    return measurement(variant, batch_size, 1.0, setting=setting, visits=visits)
+def point(name="fp32", batch_size=1, *, visits=(1.0,), setting=(1, 1)):
+    return measurement(name, batch_size, 1.0, setting=setting, visits=visits)
 
 
 def drawn(random, visits_of_point, *, of_visit, of_process, odd=0.0):
@@ -76,18 +79,17 @@ def test_ninety_percent_intervals_cover_in_about_ninety_of_a_hundred_cases_howev
     assert 0.85 <= np.mean(np.concatenate(list(hits.values()))) <= 0.95
 
 
-@given(st.integers(0, 1000))
-def test_one_odd_visit_changes_the_pooled_noise_little(seed):
-    random = np.random.default_rng(seed)
-    points = drawn(random, lambda _: 2, of_visit=0.03, of_process=0.02)
+@given(st.integers(0, 1000), st.integers(0, 1))
+def test_one_odd_visit_changes_the_pooled_noise_little(seed, place):
+    points = drawn(np.random.default_rng(seed), lambda _: 3, of_visit=0.03, of_process=0.02)
     before = medians_among(points).noise
-    first = points[0].visits
-    odd = point(points[0].variant, 1, visits=(2 * first[0].latency_s[0], first[1].latency_s[0]))
+    levels = [made.latency_s[0] for made in points[0].visits]
+    levels[place] *= 2
+    odd = point(points[0].variant, 1, visits=levels)
 
     after = medians_among([odd, *points[1:]]).noise
 
     assert 1 / 1.3 < after.between_visits / before.between_visits < 1.3
-    assert 1 / 1.3 < after.between_processes / before.between_processes < 1.3
 
 
 @pytest.mark.parametrize("sigma", [0.01, 0.1])
@@ -282,18 +284,32 @@ def test_ratios_pair_visits_of_the_same_round_without_their_waiting():
         for name, made in (("fp32", (busy(2.0, 5.0), busy(2.2, 1.0))), ("opt", (busy(1.0, 3.0), busy(1.1, 0.0, run_delay_s=0.0))))
     )
 
-    found = ratios(before, after, NOISE)
+    found = ratios(before, after)
 
     assert [math.log(2)] * 2 == pytest.approx(list(found.logs))
     assert found.doubt > 0
 
 
-def test_a_ratio_is_no_surer_than_the_visits_allow_even_where_few_of_them_agree_by_chance():
-    found = ratios(point(visits=(2.0, 2.0, 2.0)), point("opt"), NOISE)
-    single = ratios(point(visits=(2.0,)), point("opt", visits=(1.0,)), NOISE)
+def noise_of_pairs(levels):
+    law = fixed_cost_law(0.0, 1.0, of_variant={"opt": 0.5})
+    return pair_noise(profile(law, variants=(variant(), variant("opt")), visits=levels).sites[0])
 
-    assert math.log(2) == pytest.approx(found.center)
-    assert 0 < found.half_width() < single.half_width()
+
+@given(st.lists(st.floats(0.2, 5.0), min_size=2, max_size=8))
+def test_what_the_machine_does_to_both_of_a_round_is_no_noise_of_their_ratio(levels):
+    assert 0.0 == pytest.approx(noise_of_pairs(levels).between_pairs, abs=1e-9)
+
+
+def test_without_a_second_round_the_noise_of_a_ratio_is_assumed():
+    assert math.sqrt(2) * math.log1p(UNREPEATED_FRACTION) / NORMAL_95 == pytest.approx(noise_of_pairs([1.0]).between_pairs)
+
+
+def test_a_ratio_is_no_surer_than_all_pairs_are_even_where_its_own_agree_by_chance():
+    noise = PairNoise(between_pairs=0.1, freedom=20.0)
+    agreeing, scattered = (Ratios(logs, (False,) * 4) for logs in ((0.5,) * 4, (0.1, 0.4, 0.6, 0.9)))
+
+    assert NORMAL_95 * 0.1 / 2 < agreeing.half_width(noise) < scattered.half_width(noise)
+    assert agreeing.half_width(noise) < Ratios((0.5,), (False,)).half_width(noise)
 
 
 # --- Student's law ---------------------------------------------------------------------------------------------------------

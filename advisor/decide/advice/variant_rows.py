@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from advisor.decide.queue.space import admission
-from advisor.medians import Medians, medians_of, ratios
+from advisor.medians import Medians, Noise, PairNoise, medians_of, pair_noise, ratios
 from advisor.schema.advice import ServiceCurve, SiteFacts, VariantSummary
 from advisor.schema.profile import Measurement, Profile, Site, Variant
 from advisor.schema.record import Estimate
@@ -33,7 +33,7 @@ def variant_rows(profile: Profile, cleaned: Sequence[Site], workload: OnlineWork
 
 
 def _rows(site: Site, cleaned: Site, length: int | None, workload: OnlineWorkload) -> list[VariantSummary]:
-    rows, known = [], medians_of(cleaned)
+    rows, known, noise = [], medians_of(cleaned), pair_noise(site)
     for variant in site.variants:
         admitted = admission(variant, workload)
         rows.append(
@@ -46,7 +46,7 @@ def _rows(site: Site, cleaned: Site, length: int | None, workload: OnlineWorkloa
                 bytes=variant.bytes,
                 load_s=variant.load_s,
                 peak_memory_bytes=variant.peak_memory_bytes,
-                speedup=_speedup(site, variant, length, known),
+                speedup=_speedup(site, variant, length, known.noise_of(1, 1), noise),
                 throughput_items_per_s=_throughput(cleaned, variant, length, known),
                 agreement=variant.agreement,
                 quality=variant.quality,
@@ -93,7 +93,7 @@ def _batch_size(entry: Measurement) -> int:
     return entry.batch_size
 
 
-def _speedup(site: Site, variant: Variant, length: int | None, known: Medians) -> Estimate | None:
+def _speedup(site: Site, variant: Variant, length: int | None, single: Noise, paired: PairNoise) -> Estimate | None:
     """Return how many times faster than the baseline a single item is on one thread, from visits of the same round.
 
     Both were measured in the same minute, so what the machine did to both cancels in each ratio.
@@ -103,16 +103,14 @@ def _speedup(site: Site, variant: Variant, length: int | None, known: Medians) -
     ours, theirs = (_single(site, name, length) for name in (variant.id, variant.derived_from))
     if ours is None or theirs is None:
         return None
-    noise = known.noise_of(1, 1)
-    found = ratios(theirs, ours, noise)
-    count = len(found.logs)
-    half = max(found.half_width(), noise.difference(count, more=found.doubt))
+    found = ratios(theirs, ours)
+    half = math.hypot(found.half_width(paired), single.process_difference, found.doubt)
     return Estimate(
         value=math.exp(found.center),
         low=math.exp(found.center - half),
         high=math.exp(found.center + half),
         basis="measured",
-        source=f"batch 1, 1 thread, {count} interleaved visits each",
+        source=f"batch 1, 1 thread, {len(found.logs)} interleaved visits each",
     )
 
 

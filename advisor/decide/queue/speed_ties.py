@@ -4,7 +4,7 @@ import math
 
 import msgspec
 
-from advisor.medians import NORMAL_95, Medians, Ratios, medians_of, ratios, together
+from advisor.medians import PairNoise, Ratios, medians_of, pair_noise, ratios, together
 from advisor.schema.advice import SpeedTie
 from advisor.schema.profile import Measurement, Site
 from advisor.schema.record import Estimate
@@ -29,41 +29,42 @@ def speed_ties(site: Site, today: str) -> dict[str, SpeedTie]:
         if measured.variant in points:
             setting = (measured.intra_op_num_threads, measured.instances)
             points[measured.variant][(measured.batch_size, measured.sequence_length, *setting)] = measured
-    known = medians_of(msgspec.structs.replace(site, measurements=counting_of_all(site.measurements)))
+    counted = msgspec.structs.replace(site, measurements=counting_of_all(site.measurements))
+    processes, noise = medians_of(counted).noise.process_difference, pair_noise(site)
     ties: dict[str, SpeedTie] = {}
     for place, variant in enumerate(variants):
         for simpler in variants[:place]:
-            found = _by_batch_size(points[simpler.id], points[variant.id], known)
+            found = _by_batch_size(points[simpler.id], points[variant.id])
             if simpler.id in ties or not found:
                 continue
             every = together(found.values())
-            noise = max(math.log1p(PROCESS_FRACTION), math.hypot(known.noise.process_difference, NORMAL_95 * every.doubt))
-            if not any(_is_beyond(listed, noise) for listed in (every, *found.values())):
+            least = max(math.log1p(PROCESS_FRACTION), math.hypot(processes, every.doubt))
+            if not any(_is_beyond(listed, noise, least) for listed in (every, *found.values())):
                 ties[variant.id] = SpeedTie(
-                    variant=variant.id, simpler=simpler.id, speedup=_speedup(every, noise), noise_fraction=math.expm1(noise)
+                    variant=variant.id, simpler=simpler.id, speedup=_speedup(every, least), noise_fraction=math.expm1(least)
                 )
                 break
     return ties
 
 
-def _by_batch_size(before: dict[Point, Measurement], after: dict[Point, Measurement], known: Medians) -> dict[int, Ratios]:
+def _by_batch_size(before: dict[Point, Measurement], after: dict[Point, Measurement]) -> dict[int, Ratios]:
     found: dict[int, Ratios] = {}
     for point in sorted(before.keys() & after.keys(), key=str):
-        made = ratios(before[point], after[point], known.noise_of(*point[2:]))
+        made = ratios(before[point], after[point])
         found[point[0]] = together((found[point[0]], made)) if point[0] in found else made
     return found
 
 
-def _is_beyond(found: Ratios, noise: float) -> bool:
-    """Return whether the whole interval of the typical ratio lies beyond the noise on one side; of very few pairs none does."""
-    return len(found.logs) >= FEWEST_PAIRS and abs(found.center) - found.half_width() > noise
+def _is_beyond(found: Ratios, noise: PairNoise, least: float) -> bool:
+    """Return whether the whole interval of the typical ratio lies beyond the least difference; of very few pairs none does."""
+    return len(found.logs) >= FEWEST_PAIRS and abs(found.center) - found.half_width(noise) > least
 
 
-def _speedup(found: Ratios, noise: float) -> Estimate:
+def _speedup(found: Ratios, least: float) -> Estimate:
     return Estimate(
         value=math.exp(found.center),
-        low=math.exp(found.center - noise),
-        high=math.exp(found.center + noise),
+        low=math.exp(found.center - least),
+        high=math.exp(found.center + least),
         basis="measured",
         source=f"median of {len(found.logs)} pairs of visits of the same round",
     )
