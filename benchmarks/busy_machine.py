@@ -13,8 +13,8 @@ these), `busy_bias_median` (the same with its sign), `raw_service_error_median` 
 advisor.medians.CORRECTED_SIGMA is), `busy_coverage` (share of points whose interval covers the quiet value), `busy_wrong_advice`
 (share of runs whose advice is neither the quiet one nor inconclusive), `busy_inconclusive`, the last three with `<key>_low` and
 `<key>_high`, the ends of their 90 % interval; `quiet_error_median`, `busy_waited_fraction` (of the time of the calls, median over busy
-profiles), `runs` (of all models together). Tables: `points` and `advices` have what they were taken from, `left_out` the models that need an
-absent package.
+profiles), `runs` (of all models together). Tables: `points` and `advices` have what they were taken from, `left_out` the models that
+need an absent package.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +34,7 @@ from advisor.measure.runtime.machine import usable_cores
 from advisor.medians import MAD_OF_NORMAL, medians_of
 from advisor.schema.advice import Advice
 from advisor.schema.options import ProfileOptions
-from advisor.schema.profile import Profile
+from advisor.schema.profile import Profile, Visit
 from advisor.schema.record import Estimate
 from advisor.steps.advise import advise_on
 from advisor.steps.profile import inspect, profile
@@ -158,10 +158,19 @@ def _compared(model: Path, folder: Path, effort: Effort) -> tuple[list[dict[str,
             estimate = seen.estimates[shape]
             points.append(
                 {
-                    "model": model.name, "run": run, "variant": shape[0], "batch_size": shape[1],
-                    "sequence_length": shape[2], "instances": shape[3], "quiet_s": truth, "busy_s": estimate.value,
-                    "low_s": estimate.low, "high_s": estimate.high, "raw_s": seen.raw_s[shape],
-                    "is_disturbed": seen.is_disturbed[shape], "quiet_spread": max(known) / min(known) - 1,
+                    "model": model.name,
+                    "run": run,
+                    "variant": shape[0],
+                    "batch_size": shape[1],
+                    "sequence_length": shape[2],
+                    "instances": shape[3],
+                    "quiet_s": truth,
+                    "busy_s": estimate.value,
+                    "low_s": estimate.low,
+                    "high_s": estimate.high,
+                    "raw_s": seen.raw_s[shape],
+                    "is_disturbed": seen.is_disturbed[shape],
+                    "quiet_spread": max(known) / min(known) - 1,
                 }
             )
     advices = []
@@ -174,8 +183,14 @@ def _compared(model: Path, folder: Path, effort: Effort) -> tuple[list[dict[str,
         )
         advices.append(
             {
-                "model": model.name, "run": run, "waited_fraction": seen.waited_fraction, "outcome": outcome,
-                "variant": variant, "replicas": replicas, "is_wrong": is_wrong, "is_inconclusive": is_inconclusive,
+                "model": model.name,
+                "run": run,
+                "waited_fraction": seen.waited_fraction,
+                "outcome": outcome,
+                "variant": variant,
+                "replicas": replicas,
+                "is_wrong": is_wrong,
+                "is_inconclusive": is_inconclusive,
             }
         )
     print(
@@ -219,7 +234,7 @@ def _as_seen(measured: Profile, advice: Advice) -> Seen:
     )
 
 
-def _raw_s(visits: Any) -> float:
+def _raw_s(visits: Sequence[Visit]) -> float:
     return statistics.median(statistics.median(visit.latency_s) for visit in visits)
 
 

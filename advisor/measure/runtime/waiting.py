@@ -11,6 +11,7 @@ LONGEST_LINE = 128  # three numbers of 64 bits
 # Of the time that a thread computes, a call never takes less than this part, whatever the kernel counts as waiting: its count goes on
 # between two calls too, in which a thread may lose its core as well as in one.
 LEAST_OF_CPU_TIME = 0.8
+LEAST_CPU_TIME_S = 1e-6  # where the clock of the processor time is coarser than a call
 
 
 class Reading(NamedTuple):
@@ -52,11 +53,10 @@ class WaitingClock:
         return Reading(tuple(map(_line, self._files)), time.thread_time())
 
 
-def waited_s(latency_s: Sequence[float], readings: Sequence[Reading], *, is_alone: bool) -> tuple[float, ...]:
+def waited_s(latency_s: Sequence[float], readings: Sequence[Reading]) -> tuple[float, ...]:
     """Return of each call the longest that one of its threads waited; `readings` are one before the first call and one after each.
 
-    Empty where no thread waited at all. `is_alone`: all of a call is computed by the thread that took the readings, so that no call can
-    have taken less than that thread computed.
+    Empty where no thread waited at all. What the waiting leaves of a call is positive, and hardly less than its caller computed.
     """
     if not readings or _waits_ns(readings[0]) == _waits_ns(readings[-1]):
         return ()
@@ -65,7 +65,7 @@ def waited_s(latency_s: Sequence[float], readings: Sequence[Reading], *, is_alon
     for call, latency in enumerate(latency_s):
         more = zip(counts[call], counts[call + 1], strict=True)
         waited = max(max(0, after - before) for before, after in more) / NANOSECONDS_PER_S
-        computed_s = LEAST_OF_CPU_TIME * (readings[call + 1].cpu_s - readings[call].cpu_s) if is_alone else 0.0
+        computed_s = max(LEAST_OF_CPU_TIME * (readings[call + 1].cpu_s - readings[call].cpu_s), LEAST_CPU_TIME_S)
         found.append(min(waited, max(0.0, latency - computed_s)))
     return tuple(found) if any(found) else ()
 

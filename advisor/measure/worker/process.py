@@ -264,7 +264,7 @@ def _timed_calls(session: ort_session.Session, feeds: list[dict[str, np.ndarray]
             latencies.append(time.perf_counter() - started)
             readings.append(clock.read())
         is_known = clock.is_known
-    return _Calls(latencies, waited_s(latencies, readings, is_alone=len(at_work) == 1) if is_known else None)
+    return _Calls(latencies, waited_s(latencies, readings) if is_known else None)
 
 
 def respond(worker: Worker | None, request: Request) -> tuple[Worker | None, Reply]:
