@@ -35,14 +35,15 @@ STUDENT_T_95 = {
 }
 NORMAL_95 = 1.645
 AGAIN = "~again"  # behind the name of the baseline: the same file in another process
-# Where nothing was visited twice, medians of single visits are assumed to lie within so much, in 90 of 100 cases.
+# Where nothing at all was measured twice, medians of single visits are assumed to lie within so much, in 90 of 100 cases.
 UNREPEATED_FRACTION = 0.15
 # The same file in another process, on a quiet machine, one thread: 2 to 4 % (2026-11). Few profiles have enough pairs to know better,
 # so this counts beside them, as if it had been seen at so many points.
 PROCESS_SIGMA = 0.02
 PROCESS_PRIOR_FREEDOM = 2.0
-# What one thread's calls take less waiting, beside what they take on a quiet machine: the busy one leaves caches cold, and warms the
-# processor. Standard deviation of the logarithm of the ratio of medians, by benchmarks/busy_machine.py.
+# What one thread's calls take less waiting, beside what they take on a quiet machine: the busy one leaves caches cold. Standard deviation
+# of the logarithm of the ratio of medians. A loop on the same core that stopped and went on every quarter of a second moved corrected
+# medians by 0.1 % and single calls of 17 ms by up to 5 % (2026-11), while the clock was off by 40 to 100 %.
 CORRECTED_SIGMA = 0.04
 ENOUGH_REPEATS = 8  # of a setting, as degrees of freedom, to speak for itself
 # Huber's bound, in standard deviations, beyond which a residual counts no more than at it; what the squares so bounded are of a normal
@@ -146,7 +147,8 @@ def medians_among(measurements: Sequence[Measurement]) -> Medians:
     for (*_, threads, instances), logs in logs_of.items():
         residuals.setdefault((threads, instances), []).extend(_residuals(logs))
     every = [residual for listed in residuals.values() for residual in listed]
-    between = _between_visits(every)
+    # Where no point was visited again, the baseline was at least elsewhere: single visits in two processes.
+    between = _between_visits(every or [difference for *_, difference in _elsewhere(logs_of)])
     alone = {
         setting: _between_visits(listed)
         for setting, listed in residuals.items()
@@ -312,6 +314,20 @@ def _between_visits(residuals: Sequence[float]) -> tuple[float, float]:
     return bounded_scale(residuals), SCALE_EFFICIENCY * len(residuals)
 
 
+def _elsewhere(logs_of: Mapping[_Point, Sequence[float]]) -> list[tuple[_Point, int, int, float]]:
+    """Return of each point that the baseline was measured at in another process too: how often here, how often there, and the difference.
+
+    That is of logarithms, on the scale of one of the two.
+    """
+    found = []
+    for point, again in logs_of.items():
+        first = logs_of.get((point[0].removesuffix(AGAIN), *point[1:]))
+        if point[0].endswith(AGAIN) and first is not None:
+            difference = abs(statistics.median(first) - statistics.median(again)) / math.sqrt(2.0)
+            found.append((point, len(first), len(again), difference))
+    return found
+
+
 def _between_processes(
     logs_of: Mapping[_Point, Sequence[float]], by_setting: Mapping[Setting, float], between_visits: float
 ) -> tuple[float, float]:
@@ -319,15 +335,14 @@ def _between_processes(
 
     Of the difference between the baseline and itself elsewhere, what their visits' own spread does not explain.
     """
-    differences, explained = [], []
-    for point, again in logs_of.items():
-        first = logs_of.get((point[0].removesuffix(AGAIN), *point[1:]))
-        if point[0].endswith(AGAIN) and first is not None:
-            visit = by_setting.get(point[3:], between_visits)
-            differences.append((statistics.median(first) - statistics.median(again)) / math.sqrt(2.0))
-            explained.append(statistics.fmean(_sampling(visit, len(logs)) for logs in (first, again)))
-    freedom = SCALE_EFFICIENCY * len(differences)
-    seen = max(0.0, bounded_scale(differences) ** 2 - statistics.fmean(explained)) if differences else 0.0
+    found = _elsewhere(logs_of)
+    freedom, seen = SCALE_EFFICIENCY * len(found), 0.0
+    if found:
+        explained = [
+            statistics.fmean(_sampling(by_setting.get(point[3:], between_visits), visits) for visits in (here, there))
+            for point, here, there, _ in found
+        ]
+        seen = max(0.0, bounded_scale([difference for *_, difference in found]) ** 2 - statistics.fmean(explained))
     variance = (PROCESS_PRIOR_FREEDOM * PROCESS_SIGMA**2 + freedom * seen) / (PROCESS_PRIOR_FREEDOM + freedom)
     return math.sqrt(variance), PROCESS_PRIOR_FREEDOM + freedom
 

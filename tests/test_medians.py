@@ -128,6 +128,15 @@ def test_a_single_visit_is_as_sure_as_those_that_others_had_repeated():
     assert estimate.value**2 == pytest.approx(estimate.low * estimate.high)
 
 
+def test_where_no_point_was_visited_again_the_baseline_elsewhere_tells_the_noise():
+    single = [point(name, size, visits=(level,)) for name, level in (("fp32", 1.0), (f"fp32{AGAIN}", 1.5)) for size in range(8)]
+
+    found = medians_among(single).noise
+
+    assert math.log(1.5) / math.sqrt(2) == pytest.approx(found.between_visits, rel=0.2)
+    assert 8 * SCALE_EFFICIENCY == pytest.approx(found.visit_freedom)
+
+
 def test_where_nothing_was_repeated_a_flat_uncertainty_is_assumed_however_steady_the_calls_were():
     alone = measurement("fp32", 1, 1.0, calls=(1.0,) * 1000, visits=(1.0,))
 
