@@ -1,7 +1,13 @@
-"""Which visits count: those in which the machine was the measured process's own, and the same as in most others."""
+"""What counts of the visits: the undisturbed ones as they are, or all of them with the waiting taken out, and how sure each is.
 
+`counting` is the one door to what was timed: advice, the schedule of a profile and its notes see visits through it.
+"""
+
+import math
 import statistics
 from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from advisor.schema.profile import Measurement, Visit
 
@@ -12,12 +18,83 @@ SAME_DISTANCE_FACTOR = 2.0
 ENOUGH_CLEAN = 2
 # A distance between the cores that this part of the visits saw comes back while the model is served.
 RECURRING_FRACTION = 0.1
+# The least that is left of a call, whatever is said to have disturbed it.
+LEAST_LEFT = 0.1
 
 
 def is_clean(visit: Visit) -> bool:
-    """Return whether the threads hardly waited for a core; where the system does not report it, a visit counts as clean."""
+    """Return whether the threads hardly waited for a core; where the system does not report it, a visit counts as clean.
+
+    What a quota withheld is no disturbance: it comes back while the model is served.
+    """
     allowed_s = CONTAMINATED_FRACTION * sum(visit.latency_s)
-    return (visit.run_delay_s or 0.0) <= allowed_s and (visit.steal_s or 0.0) <= allowed_s
+    return _waiting_s(visit) <= allowed_s and (visit.steal_s or 0.0) <= allowed_s
+
+
+def _waiting_s(visit: Visit) -> float:
+    """Return what all threads together waited because of something else that ran, 0 where that is not known."""
+    return max(0.0, (visit.run_delay_s or 0.0) - (visit.throttled_s or 0.0))
+
+
+def without_waiting(visit: Visit) -> Visit:
+    """Return the visit with calls as long as they take with a core for each of their threads; its record of disturbances stays.
+
+    Exact within a few percent on one thread. On several, whose waits overlap only in part, still too long: the longest wait of a thread
+    is taken out, not what all the others lost by it. What a quota withheld stays in.
+    """
+    waits = visit.waited_s
+    if not waits:
+        return visit
+    throttled = visit.throttled_s or 0.0
+    share = max(0.0, 1.0 - throttled / sum(waits)) if throttled else 1.0
+    latency_s = tuple(latency - share * waited for latency, waited in zip(visit.latency_s, waits, strict=True))
+    return msgspec.structs.replace(visit, latency_s=latency_s, waited_s=())
+
+
+def counting(visits: Sequence[Visit], usual_s: float | None) -> tuple[Visit, ...]:
+    """Return the visits that count, disturbed ones without their waiting; `usual_s` is the usual hop between cores in the whole profile.
+
+    Undisturbed ones alone, and of those the ones at the usual distance, wherever a choice leaves enough to speak for themselves;
+    else all that it chose from.
+    """
+    undisturbed = _enough([visit for visit in visits if is_clean(visit)], visits)
+    chosen = _enough([visit for visit in undisturbed if is_at_usual_distance(visit, usual_s)], undisturbed)
+    return tuple(map(_as_it_counts, chosen))
+
+
+def counting_of_all(measurements: Sequence[Measurement]) -> tuple[Measurement, ...]:
+    """Return the measurements with the visits that count, judged by how far apart the cores were in most visits of all of them."""
+    usual_s = usual_hop_s(visit for entry in measurements for visit in entry.visits)
+    return tuple(msgspec.structs.replace(entry, visits=counting(entry.visits, usual_s)) for entry in measurements)
+
+
+def pairs(before: Sequence[Visit], after: Sequence[Visit]) -> list[tuple[Visit, Visit]]:
+    """Return the visits of two points that were made in the same round, disturbed ones without their waiting.
+
+    Those that are undisturbed on both sides alone, where there are enough of them. `before` and `after` are as they were made: where one
+    was left out, the rounds would no longer meet.
+    """
+    made = list(zip(before, after, strict=False))
+    undisturbed = [pair for pair in made if all(map(is_clean, pair))]
+    chosen = undisturbed if len(undisturbed) >= ENOUGH_CLEAN else made
+    return [(_as_it_counts(one), _as_it_counts(other)) for one, other in chosen]
+
+
+def disturbed_fraction(visits: Iterable[Visit]) -> float:
+    """Return which part of the visits is disturbed."""
+    return statistics.fmean(not is_clean(visit) for visit in visits)
+
+
+def unexplained(visit: Visit, threads: int) -> float:
+    """Return the part of a visit's calls that may be no work of theirs and could not be taken out, as a negative logarithm.
+
+    0 for a clean visit. Steal is told of the whole machine and not call by call; so is waiting, in profiles of earlier versions.
+    """
+    if is_clean(visit):
+        return 0.0
+    calls_s = sum(visit.latency_s)
+    unknown_s = (visit.steal_s or 0.0) + (_waiting_s(visit) if visit.waited_s is None else 0.0)
+    return -math.log(max(LEAST_LEFT, 1.0 - unknown_s / (threads * calls_s)))
 
 
 def usual_hop_s(visits: Iterable[Visit]) -> float | None:
@@ -31,16 +108,6 @@ def is_at_usual_distance(visit: Visit, usual_s: float | None) -> bool:
     if visit.core_hop_s is None or usual_s is None:
         return True
     return usual_s / SAME_DISTANCE_FACTOR <= visit.core_hop_s <= usual_s * SAME_DISTANCE_FACTOR
-
-
-def clean(visits: Sequence[Visit], usual_s: float | None) -> tuple[Visit, ...]:
-    """Return the visits that count; `usual_s` is the usual hop between cores in the whole profile.
-
-    Those at the usual distance are kept of the clean ones, and wherever a choice would leave too few to speak for themselves, all
-    that it chose from.
-    """
-    undisturbed = _enough([visit for visit in visits if is_clean(visit)], visits)
-    return tuple(_enough([visit for visit in undisturbed if is_at_usual_distance(visit, usual_s)], undisturbed))
 
 
 def slowdown_at_other_distance(measurements: Iterable[Measurement], usual_s: float | None) -> float:
@@ -59,6 +126,10 @@ def slowdown_at_other_distance(measurements: Iterable[Measurement], usual_s: flo
     if not ratios or other < RECURRING_FRACTION * (usual + other):
         return 1.0
     return max(1.0, statistics.median(ratios))
+
+
+def _as_it_counts(visit: Visit) -> Visit:
+    return visit if is_clean(visit) else without_waiting(visit)
 
 
 def _enough(chosen: Sequence[Visit], among: Sequence[Visit]) -> Sequence[Visit]:

@@ -89,6 +89,8 @@ class Visit(Record, frozen=True, kw_only=True):
     involuntary_switches: int | None = None  # how often a core was taken from one of its threads
     steal_s: float | None = None  # that the host ran something else on a core of this machine, summed over cores
     core_hop_s: float | None = None  # of a cache line between its cores, just before or after; of visits on several threads
+    waited_s: tuple[float, ...] | None = None  # of each call, that a thread at work on it waited, the longest; empty: none waited
+    throttled_s: float | None = None  # that a quota on processor time kept its threads off the cores, summed over them
 
 
 class Measurement(Record, frozen=True, kw_only=True):
@@ -127,11 +129,19 @@ class Calibration(Record, frozen=True, kw_only=True):
 
 
 class NoiseFloor(Record, frozen=True, kw_only=True):
-    """How much the baseline differs from itself under one setting: side by side and on several threads it is more than alone."""
+    """How much equal things differ under one setting: side by side and on several threads it is more than alone.
+
+    `fraction` is what 90 % of the differences between the medians of two equal points stay below. The parts that make it up are
+    standard deviations of logarithms, and None in profiles of earlier versions.
+    """
 
     intra_op_num_threads: int
     instances: int
     fraction: float
+    between_visits: float | None = None  # of the medians of single visits of one point
+    visit_freedom: float | None = None  # degrees of freedom that this is known with
+    between_processes: float | None = None  # of one file's medians, from process to process
+    process_freedom: float | None = None
 
 
 class Power(Record, frozen=True, kw_only=True):
@@ -162,7 +172,7 @@ class ProfileSettings(Record, frozen=True, kw_only=True):
 class Site(Record, frozen=True, kw_only=True):
     """One machine, and all that was measured there of the model.
 
-    `noise_fraction` is the difference of the baseline from itself measured twice (A/A). Advice calls the machine by the id of its
+    `noise_fraction` is how much equal things differ, as in NoiseFloor, over all settings. Advice calls the machine by the id of its
     hardware: `local`, or that of the catalog.
     """
 

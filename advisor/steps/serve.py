@@ -12,7 +12,7 @@ from advisor.decide.load_test.comparison import Observed, OfferedLoad, compare, 
 from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
-from advisor.decide.service.measured import noise_floor
+from advisor.decide.service.measured import noise_floor, undisturbed
 from advisor.errors import InputError, ModelError
 from advisor.measure.runtime.ort_session import Place as RunsOn
 from advisor.measure.serving import load_test
@@ -95,7 +95,7 @@ def trial(measured: Profile, here: Site, folder: Path) -> Calibration | None:
     `here` is the site of this machine, `folder` that of the profile.
     """
     as_given = next(variant.id for variant in here.variants if variant.derived_from is None)
-    alone = [entry for entry in here.measurements if _point(entry) == (as_given, 1, 1, 1) and entry.visits]
+    alone = [entry for entry in undisturbed(here).measurements if _point(entry) == (as_given, 1, 1, 1) and entry.visits]
     if not alone:
         return None
     call_s = statistics.median(visit_s for visit in alone[0].visits for visit_s in visit.latency_s)

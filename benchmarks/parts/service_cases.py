@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advisor.decide.service.measured import service_grids, service_table
+from advisor.decide.service.measured import service_grids, service_table, undisturbed
 from advisor.measure.worker.client import WorkerProcess
 from advisor.measure.worker.process import Load, Loaded, Time, Timed
 from advisor.schema.options import ProfileOptions
@@ -57,7 +57,7 @@ def profile(model: Path, folder: Path, *, budget_s: float) -> Profile:
 
 def hold_out(name: str, measured: Profile, folder: Path, *, rounds: int) -> list[ServiceCase]:
     """Return a case for each variant, length and batch size, on 1 and on 2 threads: those in the profile, measured again, and others."""
-    grids, cases = service_grids(measured.sites[0]), []
+    grids, cases = service_grids(undisturbed(measured.sites[0])), []
     for variant in measured.sites[0].variants:
         for threads in (1, 2):
             grid = grids.get((variant.id, threads, 1))

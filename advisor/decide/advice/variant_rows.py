@@ -1,16 +1,14 @@
 """What the report shows of each variant and of the measured service times: reductions of the profile, nothing predicted."""
 
 import math
-import statistics
 from collections.abc import Sequence
 
 from advisor.decide.queue.space import admission
-from advisor.decide.service.measured import median_estimate, noise_floor, student_t_95
+from advisor.medians import Medians, Noise, PairNoise, medians_of, pair_noise, ratios
 from advisor.schema.advice import ServiceCurve, SiteFacts, VariantSummary
 from advisor.schema.profile import Measurement, Profile, Site, Variant
 from advisor.schema.record import Estimate
 from advisor.schema.workload import OnlineWorkload
-from advisor.visits import is_clean
 
 
 def site_facts(site: Site) -> SiteFacts:
@@ -35,7 +33,7 @@ def variant_rows(profile: Profile, cleaned: Sequence[Site], workload: OnlineWork
 
 
 def _rows(site: Site, cleaned: Site, length: int | None, workload: OnlineWorkload) -> list[VariantSummary]:
-    rows = []
+    rows, known, noise = [], medians_of(cleaned), pair_noise(site)
     for variant in site.variants:
         admitted = admission(variant, workload)
         rows.append(
@@ -48,8 +46,8 @@ def _rows(site: Site, cleaned: Site, length: int | None, workload: OnlineWorkloa
                 bytes=variant.bytes,
                 load_s=variant.load_s,
                 peak_memory_bytes=variant.peak_memory_bytes,
-                speedup=_speedup(site, variant, length),
-                throughput_items_per_s=_throughput(cleaned, variant, length),
+                speedup=_speedup(site, variant, length, known.noise_of(1, 1), noise),
+                throughput_items_per_s=_throughput(cleaned, variant, length, known),
                 agreement=variant.agreement,
                 quality=variant.quality,
                 admitted=admitted.admitted,
@@ -71,7 +69,7 @@ def service_curves(cleaned: Sequence[Site]) -> tuple[ServiceCurve, ...]:
 
 
 def _curves(site: Site) -> list[ServiceCurve]:
-    known = {variant.id for variant in site.variants}
+    known, medians = {variant.id for variant in site.variants}, medians_of(site)
     curves: dict[tuple[str, int, int, int | None], list[Measurement]] = {}
     for entry in site.measurements:
         if entry.variant in known:
@@ -85,9 +83,7 @@ def _curves(site: Site) -> list[ServiceCurve]:
             instances=instances,
             sequence_length=length,
             batch_size=tuple(entry.batch_size for entry in sorted(ladder, key=_batch_size)),
-            latency_s=tuple(
-                median_estimate(entry.visits, noise_floor(site, threads, instances)) for entry in sorted(ladder, key=_batch_size)
-            ),
+            latency_s=tuple(medians.estimate(entry) for entry in sorted(ladder, key=_batch_size)),
         )
         for (variant, threads, instances, length), ladder in curves.items()
     ]
@@ -97,7 +93,7 @@ def _batch_size(entry: Measurement) -> int:
     return entry.batch_size
 
 
-def _speedup(site: Site, variant: Variant, length: int | None) -> Estimate | None:
+def _speedup(site: Site, variant: Variant, length: int | None, single: Noise, paired: PairNoise) -> Estimate | None:
     """Return how many times faster than the baseline a single item is on one thread, from visits of the same round.
 
     Both were measured in the same minute, so what the machine did to both cancels in each ratio.
@@ -107,18 +103,14 @@ def _speedup(site: Site, variant: Variant, length: int | None) -> Estimate | Non
     ours, theirs = (_single(site, name, length) for name in (variant.id, variant.derived_from))
     if ours is None or theirs is None:
         return None
-    pairs = [(before, after) for before, after in zip(theirs.visits, ours.visits, strict=False)]
-    undisturbed = [pair for pair in pairs if all(map(is_clean, pair))] or pairs
-    logs = [math.log(statistics.median(before.latency_s) / statistics.median(after.latency_s)) for before, after in undisturbed]
-    center = statistics.median(logs)
-    sampling = student_t_95(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else math.log(2.0)
-    half = max(sampling, math.log1p(noise_floor(site, 1, 1)))
+    found = ratios(theirs, ours)
+    half = math.hypot(found.half_width(paired), single.process_difference, found.doubt)
     return Estimate(
-        value=math.exp(center),
-        low=math.exp(center - half),
-        high=math.exp(center + half),
+        value=math.exp(found.center),
+        low=math.exp(found.center - half),
+        high=math.exp(found.center + half),
         basis="measured",
-        source=f"batch 1, 1 thread, {len(logs)} interleaved visits each",
+        source=f"batch 1, 1 thread, {len(found.logs)} interleaved visits each",
     )
 
 
@@ -130,13 +122,13 @@ def _single(site: Site, variant: str, length: int | None) -> Measurement | None:
     return None
 
 
-def _throughput(site: Site, variant: Variant, length: int | None) -> Estimate | None:
+def _throughput(site: Site, variant: Variant, length: int | None, known: Medians) -> Estimate | None:
     """Return the most items a second of any measured point at the usual length, all instances together."""
     best: Estimate | None = None
     for entry in site.measurements:
         if entry.variant != variant.id or entry.sequence_length != length:
             continue
-        call = median_estimate(entry.visits, noise_floor(site, entry.intra_op_num_threads, entry.instances))
+        call = known.estimate(entry)
         items = entry.batch_size * entry.instances
         if best is None or items / call.value > best.value:
             setting = f"batch {entry.batch_size}, {entry.intra_op_num_threads} thread(s) x {entry.instances}"

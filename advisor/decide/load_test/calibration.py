@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from advisor.decide.service.measured import student_t_95
+from advisor.medians import student_t_95
 from advisor.schema.advice import Candidate
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate, Record

@@ -9,7 +9,8 @@ from advisor.decide.queue.demand import quantiles
 from advisor.decide.queue.prediction import over_runs
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
-from advisor.decide.service.measured import NORMAL_95, service_table
+from advisor.decide.service.measured import service_table
+from advisor.medians import NORMAL_95
 from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate, Record

@@ -1,28 +1,27 @@
 """Which variants run as fast as a simpler one, as far as was measured: selecting one for its speed would be selecting noise."""
 
 import math
-import statistics
 
-from advisor.decide.service.measured import student_t_95
+import msgspec
+
+from advisor.medians import PairNoise, Ratios, medians_of, pair_noise, ratios, together
 from advisor.schema.advice import SpeedTie
 from advisor.schema.profile import Measurement, Site
 from advisor.schema.record import Estimate
-from advisor.visits import is_clean
+from advisor.visits import counting_of_all
 
 Point = tuple[int, int | None, int, int]  # batch_size, sequence_length, intra_op_num_threads, instances
 
 # The same file in another process, on a quiet machine: medians on one thread differed by 2 to 4 % (2026-11), so by more between two.
 PROCESS_FRACTION = 0.05
-# Of fewer pairs of visits the median has no 95 % interval: the smallest and the largest of six enclose it in 97 of 100 cases.
-ENOUGH_PAIRS = 6
 FEWEST_PAIRS = 3
 
 
 def speed_ties(site: Site, today: str) -> dict[str, SpeedTie]:
     """Return, for each variant that ties in speed with a simpler one, that one: today's is the simplest, then the model as given.
 
-    Two are told apart if the ratio of their paired visits lies beyond the noise with all of its interval, over all points or at one
-    batch size.
+    Two are told apart if the ratio of their paired visits lies with all of its interval beyond what one file differs by between two
+    processes, over all points or at one batch size. `site` is as it was measured.
     """
     variants = sorted(site.variants, key=lambda entry: (entry.id != today, entry.derived_from is not None))
     points: dict[str, dict[Point, Measurement]] = {entry.id: {} for entry in variants}
@@ -30,61 +29,42 @@ def speed_ties(site: Site, today: str) -> dict[str, SpeedTie]:
         if measured.variant in points:
             setting = (measured.intra_op_num_threads, measured.instances)
             points[measured.variant][(measured.batch_size, measured.sequence_length, *setting)] = measured
+    counted = msgspec.structs.replace(site, measurements=counting_of_all(site.measurements))
+    processes, noise = medians_of(counted).noise.process_difference, pair_noise(site)
     ties: dict[str, SpeedTie] = {}
-    noise = max(PROCESS_FRACTION, site.noise_fraction or 0.0)
     for place, variant in enumerate(variants):
         for simpler in variants[:place]:
-            logs = _paired_log_ratios(points[simpler.id], points[variant.id])
-            if simpler.id not in ties and logs and not _are_apart(logs, math.log1p(noise)):
+            found = _by_batch_size(points[simpler.id], points[variant.id])
+            if simpler.id in ties or not found:
+                continue
+            every = together(found.values())
+            least = max(math.log1p(PROCESS_FRACTION), math.hypot(processes, every.doubt))
+            if not any(_is_beyond(listed, noise, least) for listed in (every, *found.values())):
                 ties[variant.id] = SpeedTie(
-                    variant=variant.id,
-                    simpler=simpler.id,
-                    speedup=_speedup([log for listed in logs.values() for log in listed], math.log1p(noise)),
-                    noise_fraction=noise,
+                    variant=variant.id, simpler=simpler.id, speedup=_speedup(every, least), noise_fraction=math.expm1(least)
                 )
                 break
     return ties
 
 
-def _paired_log_ratios(before: dict[Point, Measurement], after: dict[Point, Measurement]) -> dict[int, list[float]]:
-    """Return, by batch size, the logarithms of ratios of visits of the same round, those of a busy machine left out if possible."""
-    found: dict[int, list[float]] = {}
+def _by_batch_size(before: dict[Point, Measurement], after: dict[Point, Measurement]) -> dict[int, Ratios]:
+    found: dict[int, Ratios] = {}
     for point in sorted(before.keys() & after.keys(), key=str):
-        pairs = list(zip(before[point].visits, after[point].visits, strict=False))
-        pairs = [pair for pair in pairs if all(map(is_clean, pair))] or pairs
-        logs = [math.log(statistics.median(one.latency_s) / statistics.median(other.latency_s)) for one, other in pairs]
-        found.setdefault(point[0], []).extend(logs)
+        made = ratios(before[point], after[point])
+        found[point[0]] = together((found[point[0]], made)) if point[0] in found else made
     return found
 
 
-def _are_apart(logs: dict[int, list[float]], noise: float) -> bool:
-    everything = [log for listed in logs.values() for log in listed]
-    return any(_is_beyond(listed, noise) for listed in (everything, *logs.values()))
+def _is_beyond(found: Ratios, noise: PairNoise, least: float) -> bool:
+    """Return whether the whole interval of the typical ratio lies beyond the least difference; of very few pairs none does."""
+    return len(found.logs) >= FEWEST_PAIRS and abs(found.center) - found.half_width(noise) > least
 
 
-def _is_beyond(logs: list[float], noise: float) -> bool:
-    """Return whether the whole interval of the typical ratio lies beyond the noise on one side.
-
-    Of many pairs it is that of the median, by the binomial law of its rank, which single disturbed visits do not widen; of few,
-    Student's of the mean.
-    """
-    count = len(logs)
-    if count < FEWEST_PAIRS:
-        return False
-    if count < ENOUGH_PAIRS:
-        center, half = statistics.mean(logs), student_t_95(count - 1) * statistics.stdev(logs) / math.sqrt(count)
-        return abs(center) - half > noise
-    ordered = sorted(logs)
-    rank = max(0, math.floor(count / 2 - 0.98 * math.sqrt(count)))
-    return ordered[rank] > noise or ordered[count - 1 - rank] < -noise
-
-
-def _speedup(logs: list[float], noise: float) -> Estimate:
-    center = statistics.median(logs)
+def _speedup(found: Ratios, least: float) -> Estimate:
     return Estimate(
-        value=math.exp(center),
-        low=math.exp(center - noise),
-        high=math.exp(center + noise),
+        value=math.exp(found.center),
+        low=math.exp(found.center - least),
+        high=math.exp(found.center + least),
         basis="measured",
-        source=f"median of {len(logs)} pairs of visits of the same round",
+        source=f"median of {len(found.logs)} pairs of visits of the same round",
     )

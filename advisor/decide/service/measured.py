@@ -5,7 +5,6 @@ between neighbors, which both a fixed cost and a cost per item look like locally
 """
 
 import math
-import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -13,30 +12,12 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from advisor.medians import Medians, medians_of
 from advisor.schema.catalog import Ground
-from advisor.schema.profile import Calibration, Measurement, NoiseFloor, Power, Site, Variant, Visit
+from advisor.schema.profile import Calibration, Measurement, NoiseFloor, Power, Site, Variant
 from advisor.schema.record import Estimate, Exclusion, Record
-from advisor.visits import clean, slowdown_at_other_distance, usual_hop_s
+from advisor.visits import counting_of_all, slowdown_at_other_distance, usual_hop_s
 
-# 95th percentile of Student's t by degrees of freedom: a 90% interval of a mean of so few visits.
-STUDENT_T_95 = {
-    1: 6.31,
-    2: 2.92,
-    3: 2.35,
-    4: 2.13,
-    5: 2.02,
-    6: 1.94,
-    7: 1.89,
-    8: 1.86,
-    9: 1.83,
-    10: 1.81,
-    15: 1.75,
-    20: 1.72,
-    30: 1.70,
-}
-NORMAL_95 = 1.645
-# A single visit shows no spread: its interval is assumed this wide.
-SINGLE_VISIT_FRACTION = 0.15
 # What a slope carried beyond the measured range may be off by, per factor of two.
 PROJECTION_FRACTION = 0.15
 SPREAD_POINTS = 1024
@@ -92,10 +73,8 @@ def service_of(site: Site, cleaned: Site) -> Service:
 
 
 def undisturbed(site: Site) -> Site:
-    """Return the site with those visits alone that count: in which the machine was not busy with something else."""
-    usual_s = usual_hop_s(visit for entry in site.measurements for visit in entry.visits)
-    measurements = tuple(msgspec.structs.replace(entry, visits=clean(entry.visits, usual_s)) for entry in site.measurements)
-    return msgspec.structs.replace(site, measurements=measurements)
+    """Return the site with the visits that count, as they would have been had the machine done nothing else."""
+    return msgspec.structs.replace(site, measurements=counting_of_all(site.measurements))
 
 
 def slowdowns(site: Site) -> dict[tuple[int, int], float]:
@@ -110,18 +89,16 @@ def slowdowns(site: Site) -> dict[tuple[int, int], float]:
 def service_grids(site: Site, slowdowns: Mapping[tuple[int, int], float] | None = None) -> dict[Setting, ServiceGrid]:
     """Return the grid of each (variant, intra_op_num_threads, instances) of the site, the repeated baseline left out.
 
+    Its visits are those that count, `undisturbed`.
     `slowdowns` holds by setting, (intra_op_num_threads, instances), how many times as long calls took in another state of
     the machine: intervals reach so far.
     """
-    known = {variant.id for variant in site.variants}
+    known, medians = {variant.id for variant in site.variants}, medians_of(site)
     settings: dict[Setting, list[Measurement]] = defaultdict(list)
     for measurement in site.measurements:
         if measurement.variant in known:
             settings[measurement.variant, measurement.intra_op_num_threads, measurement.instances].append(measurement)
-    return {
-        key: _grid(measured, noise_floor(site, key[1], key[2]), (slowdowns or {}).get(key[1:], 1.0))
-        for key, measured in settings.items()
-    }
+    return {key: _grid(measured, medians, (slowdowns or {}).get(key[1:], 1.0)) for key, measured in settings.items()}
 
 
 def noise_floor(measured: Site | Service, intra_op_num_threads: int, instances: int) -> float:
@@ -132,7 +109,7 @@ def noise_floor(measured: Site | Service, intra_op_num_threads: int, instances: 
     return measured.noise_fraction or 0.0
 
 
-def _grid(measured: list[Measurement], noise_fraction: float, slowdown: float) -> ServiceGrid:
+def _grid(measured: list[Measurement], known: Medians, slowdown: float) -> ServiceGrid:
     lengths = sorted({entry.sequence_length for entry in measured}, key=lambda length: length or 0)
     ladders = [
         sorted((entry for entry in measured if entry.sequence_length == length), key=lambda entry: entry.batch_size)
@@ -144,33 +121,8 @@ def _grid(measured: list[Measurement], noise_fraction: float, slowdown: float) -
         instances=measured[0].instances,
         lengths=tuple(lengths),
         batch_sizes=tuple(tuple(entry.batch_size for entry in ladder) for ladder in ladders),
-        medians=tuple(
-            tuple(_reaching(median_estimate(entry.visits, noise_fraction), slowdown) for entry in ladder) for ladder in ladders
-        ),
+        medians=tuple(tuple(_reaching(known.estimate(entry), slowdown) for entry in ladder) for ladder in ladders),
         spread=_spread(measured),
-    )
-
-
-def median_estimate(visits: Sequence[Visit], noise_fraction: float) -> Estimate:
-    """Return the median seconds per call with its 90% interval.
-
-    Calls of one visit share whatever the machine was doing, so visits count as the independent draws: the interval is Student's over
-    the medians of the visits, and never narrower than the noise floor.
-    """
-    medians = [statistics.median(visit.latency_s) for visit in visits]
-    value = statistics.median(medians)
-    if len(medians) == 1:
-        fraction = SINGLE_VISIT_FRACTION
-    else:
-        fraction = student_t_95(len(medians) - 1) * statistics.stdev(medians) / math.sqrt(len(medians)) / value
-    fraction = max(fraction, noise_fraction)
-    calls = sum(len(visit.latency_s) for visit in visits)
-    return Estimate(
-        value=value,
-        low=value / (1 + fraction),
-        high=value * (1 + fraction),
-        basis="measured",
-        source=f"median of {calls} calls in {len(visits)} visits",
     )
 
 
@@ -180,13 +132,6 @@ def _reaching(median: Estimate, slowdown: float) -> Estimate:
         return median
     source = f"{median.source}; {slowdown:.2f} times as long while the cores were not as far apart as usual"
     return msgspec.structs.replace(median, high=high, source=source)
-
-
-def student_t_95(freedom: int) -> float:
-    """Return the 95th percentile of Student's t; between the tabled degrees of freedom the next lower, which is the wider."""
-    return (
-        STUDENT_T_95[max(tabled for tabled in STUDENT_T_95 if tabled <= freedom)] if freedom <= max(STUDENT_T_95) else NORMAL_95
-    )
 
 
 def _spread(measured: list[Measurement]) -> tuple[float, ...]:

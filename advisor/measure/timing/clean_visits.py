@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from advisor.measure.timing.profile_journal import Point
 from advisor.schema.profile import Visit
-from advisor.visits import clean, is_at_usual_distance, is_clean, usual_hop_s
+from advisor.visits import counting, is_at_usual_distance, is_clean, usual_hop_s
 
 
 class Counted(NamedTuple):
@@ -34,7 +34,7 @@ def counted(visits_of: Mapping[Point, Sequence[Visit]]) -> dict[Point, Counted]:
 
 def counted_of(visits: Sequence[Visit], usual_s: float | None) -> Counted:
     """Return what counts of the visits of one point; `usual_s` is the usual hop between cores, None where it is not known yet."""
-    kept = clean(visits, usual_s)
+    kept = counting(visits, usual_s)
     return Counted(
         made=len(visits),
         undisturbed=sum(is_clean(visit) and is_at_usual_distance(visit, usual_s) for visit in kept),

@@ -1,12 +1,10 @@
 """Time the points in interleaved rounds, whatever goes wrong on the way -> Profile."""
 
 import contextlib
-import math
 import random
 import time
 
 import msgspec
-import numpy as np
 
 from advisor import __version__
 from advisor.measure.runtime import ort_session
@@ -27,7 +25,8 @@ from advisor.measure.variants.making import AGAIN, Plan, Report, Workers, baseli
 from advisor.measure.variants.screening import Lineup
 from advisor.measure.worker.client import WorkerError
 from advisor.measure.worker.process import Loaded, Time, Timed
-from advisor.schema.profile import Measurement, NoiseFloor, Profile, Site, Variant, Visit
+from advisor.medians import noise_floors
+from advisor.schema.profile import Measurement, Profile, Site, Variant, Visit
 from advisor.schema.record import SCHEMA_VERSION, Exclusion
 from advisor.units import seconds
 
@@ -101,6 +100,7 @@ def _visit(plan: Plan, point: Point, workers: Workers, journal: ProfileJournal, 
         involuntary_switches=timed.involuntary_switches,
         steal_s=timed.steal_s,
         core_hop_s=timed.core_hop_s,
+        waited_s=timed.waited_s,
     )
     journal.add(Visited(point=point, visit=visit, elapsed_s=elapsed_s, peak_memory_bytes=timed.peak_memory_bytes))
 
@@ -117,31 +117,6 @@ def _revive(plan: Plan, name: str, workers: Workers, journal: ProfileJournal) ->
         journal.add(
             LeftOut(exclusion=Exclusion(what=name, reason=f"its process cannot be started again: {error.fault}"), point=None)
         )
-
-
-def _differences(visits: dict[Point, Counted], baseline: str) -> dict[tuple[int, int], list[float]]:
-    """Return by (intra_op_num_threads, instances) how far the baseline's medians are from those of itself measured again, as logarithms."""
-    found: dict[tuple[int, int], list[float]] = {}
-    for point, first in visits.items():
-        second = visits.get(msgspec.structs.replace(point, variant=baseline + AGAIN))
-        if point.variant == baseline and second is not None:
-            difference = abs(math.log(first.median_s / second.median_s))
-            found.setdefault((point.intra_op_num_threads, point.instances), []).append(difference)
-    return found
-
-
-def _noise_fraction(differences: dict[tuple[int, int], list[float]]) -> float | None:
-    """Return the 90th percentile over all points, as a fraction."""
-    every = [difference for listed in differences.values() for difference in listed]
-    return math.expm1(float(np.quantile(every, 0.9))) if every else None
-
-
-def _noise_floors(differences: dict[tuple[int, int], list[float]]) -> tuple[NoiseFloor, ...]:
-    """Return the largest difference under each setting: there are too few points for a percentile."""
-    return tuple(
-        NoiseFloor(intra_op_num_threads=threads, instances=instances, fraction=math.expm1(max(listed)))
-        for (threads, instances), listed in sorted(differences.items())
-    )
 
 
 def _unmeasured(plan: Plan, journal: ProfileJournal, visits: dict[Point, Counted], failing: set[str]) -> list[Exclusion]:
@@ -204,7 +179,7 @@ def _profile(plan: Plan, journal: ProfileJournal, failing: set[str]) -> Profile:
         )
         for point, made in visits.items()
     ]
-    differences = _differences(known, baseline_id(plan.facts))
+    noise_fraction, floors = noise_floors(measurements)
     site = Site(
         hardware=plan.hardware,
         machine=plan.machine,
@@ -213,11 +188,11 @@ def _profile(plan: Plan, journal: ProfileJournal, failing: set[str]) -> Profile:
         fingerprint=plan.fingerprint,
         versions=ort_session.versions(),
         measuring_s=journal.measured_s,
-        noise_fraction=_noise_fraction(differences),
+        noise_fraction=noise_fraction,
         variants=_measured_variants(journal),
         measurements=tuple(measurements),
         exclusions=(*journal.exclusions, *_unmeasured(plan, journal, known, failing)),
         notes=(*plan.notes, *disturbance_notes(visits)),
-        noise_floors=_noise_floors(differences),
+        noise_floors=floors,
     )
     return Profile(schema_version=SCHEMA_VERSION, model=plan.facts, settings=plan.settings, sites=(site,))

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from advisor import medians
 from advisor.errors import AdvisorError
 from advisor.measure.model import input_rows, onnx_graph
 from advisor.measure.quality import examples
@@ -26,7 +27,7 @@ from advisor.schema.profile import Machine, ProfileSettings, Variant
 from advisor.schema.record import Exclusion
 
 # The baseline under another name: measured as if it were a variant, so that the difference of equal things is known.
-AGAIN = "~again"
+AGAIN = medians.AGAIN
 # Histograms of ranges keep every activation of every item until the end.
 HISTOGRAM_BYTES, FEWEST_HISTOGRAM_ITEMS = 500_000_000, 8
 MOST_CALIBRATION_ITEMS = 128

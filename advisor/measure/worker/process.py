@@ -4,10 +4,12 @@ A process of its own, so that a variant that crashes, hangs or eats the memory t
 """
 
 import contextlib
+import os
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,6 +18,7 @@ from advisor.errors import AdvisorError, ModelError
 from advisor.measure.model import input_rows
 from advisor.measure.runtime import cores, machine, ort_session
 from advisor.measure.worker import output_file
+from advisor.measure.runtime.waiting import WaitingClock, waited_s
 from advisor.schema.model import ModelInput
 from advisor.schema.record import Record
 
@@ -66,6 +69,7 @@ class Timed(Record, frozen=True, kw_only=True, tag=True):
     """Seconds of each call, instances pooled, in order of completion within each; the disturbances as in Visit."""
 
     latency_s: tuple[float, ...]
+    waited_s: tuple[float, ...] | None
     run_delay_s: float | None
     involuntary_switches: int | None
     steal_s: float | None
@@ -86,6 +90,13 @@ Reply = Loaded | Timed | Predicted | Failed
 DISTINCT_FEEDS = 4
 
 
+class _Calls(NamedTuple):
+    """What one instance's calls took, and how long of that it waited, as in Timed."""
+
+    latency_s: list[float]
+    waited_s: tuple[float, ...] | None
+
+
 class Worker:
     """The sessions of one variant, opened as they are first needed and kept."""
 
@@ -93,6 +104,7 @@ class Worker:
         self.load = load
         self.rows = input_rows.read_npz(Path(load.rows), "--inputs") if load.rows else None
         self.sessions: dict[tuple[int, int, tuple[int, ...]], ort_session.Session] = {}
+        self.pools: dict[int, set[int]] = {}  # by id of the session, the threads that it started
         started = time.perf_counter()
         self._session(threads=1, instance=0, place=machine.usable_cores())
         self.load_s = time.perf_counter() - started
@@ -102,11 +114,19 @@ class Worker:
         key = (threads, instance, tuple(place) if threads > 1 else ())
         if key not in self.sessions:
             # The threads that a session starts stay on the cores of the one that opens it.
+            before = _thread_ids()
             with cores.pinned(place):
-                self.sessions[key] = ort_session.open_session(
-                    Path(self.load.path), intra_op_num_threads=threads, place=self.load.place
-                )
+                session = ort_session.open_session(Path(self.load.path), intra_op_num_threads=threads, place=self.load.place)
+            self.sessions[key], self.pools[id(session)] = session, _thread_ids() - before
         return self.sessions[key]
+
+    def _threads_of(self, session: ort_session.Session, threads: int) -> set[int]:
+        """Return the threads that a call of the session from this thread keeps at work, this one among them.
+
+        A runtime whose sessions share their threads starts none for the second: then they are any of the process.
+        """
+        pool = self.pools[id(session)]
+        return {threading.get_native_id()} | (pool if pool or threads == 1 else _thread_ids())
 
     def _feeds(self, request: Time, offset: int) -> dict[str, np.ndarray]:
         load = self.load
@@ -132,13 +152,14 @@ class Worker:
                 for call in range(request.warm_up_calls):
                     ort_session.run(session, feeds[call % DISTINCT_FEEDS])
         together = threading.Barrier(len(sessions))
-        results: list[list[float] | AdvisorError | MemoryError] = [[] for _ in sessions]
+        results: list[_Calls | AdvisorError | MemoryError] = [_Calls([], None) for _ in sessions]
 
         def calls(index: int) -> None:
             with cores.pinned(places[index]):
                 together.wait()
                 try:
-                    results[index] = _timed_calls(sessions[index], feeds, seconds=request.seconds, min_calls=request.min_calls)
+                    at_work = self._threads_of(sessions[index], count)
+                    results[index] = _timed_calls(sessions[index], feeds, request, at_work)
                 except (AdvisorError, MemoryError) as error:
                     results[index] = error
                 together.wait()
@@ -158,11 +179,14 @@ class Worker:
         for thread in threads:
             thread.join()
         hops_s += [cores.hop_s(places[0])] if count > 1 else []
+        made: list[_Calls] = []
         for result in results:
             if isinstance(result, Exception):
                 raise result
+            made.append(result)
         return Timed(
-            latency_s=tuple(latency for result in results if isinstance(result, list) for latency in result),
+            latency_s=tuple(latency for one in made for latency in one.latency_s),
+            waited_s=_waits(made),
             run_delay_s=run_delay_s,
             involuntary_switches=None if switches is None else int(switches),
             steal_s=steal_s,
@@ -220,16 +244,36 @@ def _increase(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else max(0.0, after - before)
 
 
-def _timed_calls(
-    session: ort_session.Session, feeds: list[dict[str, np.ndarray]], *, seconds: float, min_calls: int
-) -> list[float]:
+def _thread_ids() -> set[int]:
+    """Return the threads of this process, empty where the system does not list them."""
+    try:
+        return {int(name) for name in os.listdir("/proc/self/task")}
+    except (OSError, ValueError):
+        return set()
+
+
+def _waits(made: list[_Calls]) -> tuple[float, ...] | None:
+    """Return the waits of all instances' calls, in the order of their latencies; empty where none waited, None where one is not known."""
+    found: list[float] = []
+    for calls in made:
+        if calls.waited_s is None:
+            return None
+        found += calls.waited_s or [0.0] * len(calls.latency_s)
+    return tuple(found) if any(found) else ()
+
+
+def _timed_calls(session: ort_session.Session, feeds: list[dict[str, np.ndarray]], request: Time, at_work: set[int]) -> _Calls:
     latencies: list[float] = []
-    ends = time.perf_counter() + seconds
-    while len(latencies) < min_calls or time.perf_counter() < ends:
-        started = time.perf_counter()
-        ort_session.call(session, feeds[len(latencies) % len(feeds)])
-        latencies.append(time.perf_counter() - started)
-    return latencies
+    with WaitingClock(at_work) as clock:
+        readings = [clock.read()]
+        ends = time.perf_counter() + request.seconds
+        while len(latencies) < request.min_calls or time.perf_counter() < ends:
+            started = time.perf_counter()
+            ort_session.call(session, feeds[len(latencies) % len(feeds)])
+            latencies.append(time.perf_counter() - started)
+            readings.append(clock.read())
+        is_known = clock.is_known
+    return _Calls(latencies, waited_s(latencies, readings) if is_known else None)
 
 
 def respond(worker: Worker | None, request: Request) -> tuple[Worker | None, Reply]:

@@ -103,6 +103,18 @@ def test_what_disturbed_a_visit_is_reported_or_unknown(worker, tmp_path):
     assert timed.peak_memory_bytes > 0
 
 
+@pytest.mark.parametrize(("threads", "instances"), [(1, 1), (1, 2), (2, 1)])
+def test_the_waiting_of_each_call_is_shorter_than_the_call_and_left_out_where_none_waited(worker, tmp_path, threads, instances):
+    request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
+    worker.ask(request, Loaded)
+
+    timed = worker.ask(timing(threads=threads, instances=instances, seconds=0.05), Timed)
+
+    assert not timed.waited_s or len(timed.latency_s) == len(timed.waited_s)
+    assert all(0 <= waited < latency for latency, waited in zip(timed.latency_s, timed.waited_s or (), strict=False))
+    assert (timed.waited_s is None) == (not os.access("/proc/thread-self/schedstat", os.R_OK))
+
+
 def test_the_distance_between_cores_is_reported_of_several_threads(worker, tmp_path):
     request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
     worker.ask(request, Loaded)
