@@ -53,7 +53,7 @@ def simulate_queue(
     cdef _Stalls stalls
     cdef bint is_stalled = _begin(&stalls, stall_gap_s, stall_length_s, until_s, upcoming)
     with nogil:
-        busy_s = _simulate(
+        busy_s = _run(
             arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, free_at_s, latency_s,
             batch_size_histogram, NULL, &stalls if is_stalled else NULL,
         )
@@ -98,7 +98,7 @@ def keeps_target(
     cdef _Stalls stalls
     cdef bint is_stalled = _begin(&stalls, stall_gap_s, stall_length_s, until_s, upcoming)
     with nogil:
-        _simulate(
+        _run(
             arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, free_at_s, latency_s,
             batch_size_histogram, &watch, &stalls if is_stalled else NULL,
         )
@@ -189,7 +189,32 @@ cdef bint _is_ascending(const double[::1] values) noexcept nogil:
     return last < 0 or (isfinite(values[0]) and isfinite(values[last]))
 
 
-cdef double _simulate(
+cdef double _run(
+    const double[::1] arrival_s,
+    const Py_ssize_t[::1] size_class,
+    const double[:, ::1] service_s,
+    const double[::1] service_factor,
+    double max_queue_delay_s,
+    double wake_s,
+    double[::1] free_at_s,
+    double[::1] latency_s,
+    long long[::1] batch_size_histogram,
+    _Watch *watch,
+    _Stalls *stalls,
+) noexcept nogil:
+    # Two calls, so that the compiler makes two loops: one without stalls pays nothing for them.
+    if stalls == NULL:
+        return _simulate(
+            arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, free_at_s, latency_s,
+            batch_size_histogram, watch, NULL,
+        )
+    return _simulate(
+        arrival_s, size_class, service_s, service_factor, max_queue_delay_s, wake_s, free_at_s, latency_s,
+        batch_size_histogram, watch, stalls,
+    )
+
+
+cdef inline double _simulate(
     const double[::1] arrival_s,
     const Py_ssize_t[::1] size_class,
     const double[:, ::1] service_s,
