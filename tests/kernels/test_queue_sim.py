@@ -193,7 +193,7 @@ def test_stalls_take_the_part_of_a_server_that_they_are_of_the_time(instances):
     gap_s, length_s = rng.exponential(20.0, 2000), rng.exponential(1.0, 2000)
     covered = 1 - math.exp(-length_s.mean() / gap_s.mean())  # of M/G/infinity: somebody is there
 
-    latency_s, _, busy_s = queue_sim.simulate_queue(
+    _, _, busy_s = queue_sim.simulate_queue(
         np.cumsum(rng.exponential(30.0 / instances, requests)),
         np.zeros(requests, np.intp),
         np.full((1, 1), 3.0),
@@ -306,7 +306,10 @@ def test_random_arrivals_and_random_service_wait_as_erlang_says(load, instances)
         ({"stall_gap_s": np.full(1, np.nan), "stall_length_s": np.zeros(1)}, "stall_gap_s must be finite and at least 1e-06 s"),
         ({"stall_gap_s": np.ones(1), "stall_length_s": np.full(1, -0.1)}, "stall_length_s must be finite and not negative"),
         ({"stall_gap_s": np.ones(1), "stall_length_s": np.full(1, np.inf)}, "stall_length_s must be finite and not negative"),
-        ({"stall_gap_s": np.ones(1), "stall_length_s": np.full(1, 0.6)}, "stalls take 60% of the time: more than 50% is no service"),
+        (
+            {"stall_gap_s": np.ones(1), "stall_length_s": np.full(1, 0.6)},
+            "stalls take 60% of the time: more than 50% is no service",
+        ),
         ({"max_queue_delay_s": math.inf}, "max_queue_delay_s must be finite and not negative, not inf"),
     ],
 )
@@ -334,11 +337,15 @@ def test_input_that_makes_no_sense_is_refused(change, complaint):
     st.sampled_from([0.0, 0.125]),
 )
 def test_stopping_at_the_first_request_too_many_changes_no_answer(queue, stalled, warm_up, allowed, target_s, transit_s):
-    asked = queue | stalled | {
-        "transit_s": np.full(len(queue["arrival_s"]), transit_s),
-        "target_s": target_s,
-        "warm_up": warm_up,
-        "allowed": allowed,
-    }
+    asked = (
+        queue
+        | stalled
+        | {
+            "transit_s": np.full(len(queue["arrival_s"]), transit_s),
+            "target_s": target_s,
+            "warm_up": warm_up,
+            "allowed": allowed,
+        }
+    )
 
     assert reference.keeps_target(**asked) == queue_sim.keeps_target(**asked)

@@ -31,6 +31,7 @@ class Question(Record, frozen=True, kw_only=True):
     home: str  # the hardware on which today's configuration runs
     today: Configuration
     confidence: float = USUAL_CONFIDENCE
+    with_stalls: bool = True  # predict what a candidate does with those of the machine
     is_over: Callable[[], bool] | None = None
 
 
@@ -55,7 +56,8 @@ class SiteUnderLoad:
             trace_s=np.array(trace.arrival_s) if trace else None,
             trace_length=np.array(trace.sequence_length) if trace and trace.sequence_length else None,
         )
-        self.simulator = Simulator(self.demand, self.grids, service.calibrations, service.trial)
+        self.stalls = service.stalls if question.with_stalls else None
+        self.simulator = Simulator(self.demand, self.grids, service.calibrations, service.trial, stalls=self.stalls)
         # The recommendation may have to hold with more confidence than the reported intervals have.
         self.feasibility = (
             self.simulator

@@ -13,8 +13,9 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from advisor.decide.service.stalls import StallProcess, is_stalled, process_of, robust_deviation
 from advisor.schema.catalog import Ground
-from advisor.schema.profile import Calibration, Measurement, NoiseFloor, Power, Site, Variant, Visit
+from advisor.schema.profile import Calibration, Measurement, NoiseFloor, Power, Site, Stalls, Variant, Visit
 from advisor.schema.record import Estimate, Exclusion, Record
 from advisor.visits import clean, slowdown_at_other_distance, usual_hop_s
 
@@ -74,6 +75,8 @@ class Service(Record, frozen=True, kw_only=True):
     noise_fraction: float | None = None
     noise_floors: tuple[NoiseFloor, ...] = ()
     power: Power | None = None
+    stalls: StallProcess | None = None  # of each of the machine's cores; None: nobody watched
+    watches: tuple[Stalls, ...] = ()  # that `stalls` are from
     versions: dict[str, str]
 
 
@@ -87,6 +90,8 @@ def service_of(site: Site, cleaned: Site) -> Service:
         noise_fraction=site.noise_fraction,
         noise_floors=site.noise_floors,
         power=site.power,
+        stalls=process_of(site.stalls),
+        watches=site.stalls,
         versions=site.versions,
     )
 
@@ -119,7 +124,7 @@ def service_grids(site: Site, slowdowns: Mapping[tuple[int, int], float] | None 
         if measurement.variant in known:
             settings[measurement.variant, measurement.intra_op_num_threads, measurement.instances].append(measurement)
     return {
-        key: _grid(measured, noise_floor(site, key[1], key[2]), (slowdowns or {}).get(key[1:], 1.0))
+        key: _grid(measured, noise_floor(site, key[1], key[2]), (slowdowns or {}).get(key[1:], 1.0), process_of(site.stalls))
         for key, measured in settings.items()
     }
 
@@ -132,7 +137,7 @@ def noise_floor(measured: Site | Service, intra_op_num_threads: int, instances: 
     return measured.noise_fraction or 0.0
 
 
-def _grid(measured: list[Measurement], noise_fraction: float, slowdown: float) -> ServiceGrid:
+def _grid(measured: list[Measurement], noise_fraction: float, slowdown: float, stalls: StallProcess | None = None) -> ServiceGrid:
     lengths = sorted({entry.sequence_length for entry in measured}, key=lambda length: length or 0)
     ladders = [
         sorted((entry for entry in measured if entry.sequence_length == length), key=lambda entry: entry.batch_size)
@@ -147,7 +152,7 @@ def _grid(measured: list[Measurement], noise_fraction: float, slowdown: float) -
         medians=tuple(
             tuple(_reaching(median_estimate(entry.visits, noise_fraction), slowdown) for entry in ladder) for ladder in ladders
         ),
-        spread=_spread(measured),
+        spread=_spread(measured, stalls),
     )
 
 
@@ -189,12 +194,17 @@ def student_t_95(freedom: int) -> float:
     )
 
 
-def _spread(measured: list[Measurement]) -> tuple[float, ...]:
-    factors = []
-    for entry in measured:
-        calls = np.concatenate([visit.latency_s for visit in entry.visits])
-        factors.append(calls / np.median(calls))
-    return _thinned(np.concatenate(factors))
+def _spread(measured: list[Measurement], stalls: StallProcess | None) -> tuple[float, ...]:
+    """Return single calls over the median of their point, without those that stalls account for, which are simulated by themselves."""
+    every = [np.concatenate([visit.latency_s for visit in entry.visits]) for entry in measured]
+    medians_s = np.concatenate([np.full(len(calls), np.median(calls)) for calls in every])
+    deviations_s = np.concatenate([np.full(len(calls), robust_deviation(calls)) for calls in every])
+    calls_s = np.concatenate(every)
+    expected = 0.0
+    if stalls is not None:
+        expected = stalls.rate_per_s["value"] * measured[0].intra_op_num_threads * float(calls_s.sum())
+    kept = ~is_stalled(calls_s - medians_s, deviations_s, stalls, expected)
+    return _thinned((calls_s / medians_s)[kept])
 
 
 def _thinned(values: np.ndarray) -> tuple[float, ...]:

@@ -9,10 +9,11 @@ import msgspec
 import numpy as np
 
 from advisor import __version__
-from advisor.measure.runtime import ort_session
+from advisor.measure.runtime import machine, ort_session
+from advisor.measure.runtime.stalls import watch
 from advisor.measure.timing.clean_visits import Counted, counted
 from advisor.measure.timing.disturbance import disturbance_notes
-from advisor.measure.timing.profile_journal import LeftOut, Point, ProfileJournal, Visited
+from advisor.measure.timing.profile_journal import LeftOut, Point, ProfileJournal, Visited, Watched
 from advisor.measure.timing.schedule import (
     MIN_ROUNDS,
     batch_sizes,
@@ -56,6 +57,7 @@ def _time_all(plan: Plan, names: list[str], failing: set[str], workers: Workers,
     shuffle = random.Random(plan.settings.seed)
     for round_number in range(plan.timing.max_rounds):
         # The first round asks after every call whether to climb on, so its points must not be listed beforehand.
+        _watch(plan, journal, round_number)
         points = (
             climb(plan, rungs, journal)
             if round_number == 0
@@ -69,6 +71,15 @@ def _time_all(plan: Plan, names: list[str], failing: set[str], workers: Workers,
                 return
             if point.variant in workers:
                 _visit(plan, point, workers, journal, report)
+
+
+def _watch(plan: Plan, journal: ProfileJournal, round_number: int) -> None:
+    """Watch one core for stalls, before each of the first rounds: nothing else runs, so what is seen comes from outside."""
+    if not len(journal.watches) <= round_number < plan.timing.watches:
+        return
+    started, usable = time.perf_counter(), machine.usable_cores()
+    stalls = watch(plan.timing.watch_fraction * plan.settings.budget_s, usable[round_number % len(usable)])
+    journal.add(Watched(stalls=stalls, elapsed_s=time.perf_counter() - started))
 
 
 def _visit(plan: Plan, point: Point, workers: Workers, journal: ProfileJournal, report: Report) -> None:
@@ -219,5 +230,6 @@ def _profile(plan: Plan, journal: ProfileJournal, failing: set[str]) -> Profile:
         exclusions=(*journal.exclusions, *_unmeasured(plan, journal, known, failing)),
         notes=(*plan.notes, *disturbance_notes(visits)),
         noise_floors=_noise_floors(differences),
+        stalls=tuple(entry for entry in journal.watches if entry is not None),
     )
     return Profile(schema_version=SCHEMA_VERSION, model=plan.facts, settings=plan.settings, sites=(site,))
