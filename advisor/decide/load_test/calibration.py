@@ -120,7 +120,7 @@ def _unstalled_transit_s(transit_s: np.ndarray, stalls: StallProcess | None) -> 
     # Who comes to a core that stands still is late; of those on their way, few are stalled in their midst.
     expected = 0.0 if stalls is None else len(transit_s) * CORES_OF_WAY * stalls.fraction
     excess_s = transit_s - np.median(transit_s)
-    return transit_s[~is_stalled(excess_s, robust_deviation(excess_s), stalls, expected)]
+    return np.asarray(transit_s[~is_stalled(excess_s, robust_deviation(excess_s), stalls, expected)])
 
 
 def own_way(arrival_s: np.ndarray, transit_s: np.ndarray, started_s: np.ndarray, ended_s: np.ndarray) -> np.ndarray:

@@ -171,7 +171,7 @@ class Worker:
         """Write the outputs of the items to `request.target`, items along the first axis of each."""
         rows = input_rows.read_npz(Path(request.rows), "data") if request.rows else None
         usable = machine.usable_cores()
-        session = self._session(threads=len(usable), instance=0, place=usable)
+        session = self._session(threads=machine.core_count(), instance=0, place=usable)
         # The shapes show along which axis an output has its items; in recurrent networks it is often the second.
         one, two = (ort_session.run(session, self._items(request, rows, 0, size)) for size in (1, min(2, request.batch_size)))
         axis_of = {name: ort_session.growing_axis(one[name].shape, two[name].shape) for name in one}
