@@ -15,9 +15,17 @@ RECURRING_FRACTION = 0.1
 
 
 def is_clean(visit: Visit) -> bool:
-    """Return whether the threads hardly waited for a core; where the system does not report it, a visit counts as clean."""
+    """Return whether the threads hardly waited for a core; where the system does not report it, a visit counts as clean.
+
+    What a quota withheld is no disturbance: it comes back while the model is served.
+    """
     allowed_s = CONTAMINATED_FRACTION * sum(visit.latency_s)
-    return (visit.run_delay_s or 0.0) <= allowed_s and (visit.steal_s or 0.0) <= allowed_s
+    return _waiting_s(visit) <= allowed_s and (visit.steal_s or 0.0) <= allowed_s
+
+
+def _waiting_s(visit: Visit) -> float:
+    """Return what all threads together waited because of something else that ran, 0 where that is not known."""
+    return max(0.0, (visit.run_delay_s or 0.0) - (visit.throttled_s or 0.0))
 
 
 def usual_hop_s(visits: Iterable[Visit]) -> float | None:

@@ -34,7 +34,9 @@ def quota_cores(root: Path = ROOT) -> float | None:
 def memory_limit_bytes(root: Path = ROOT) -> int | None:
     """Return the tightest limit of memory above this process; None where there is none."""
     # Without a limit version 1 holds a number larger than any memory, which a caller takes the smaller of anyway.
-    found = (_integer(group.folder / ("memory.max" if group.is_v2 else "memory.limit_in_bytes")) for group in _groups(root, "memory"))
+    found = (
+        _integer(group.folder / ("memory.max" if group.is_v2 else "memory.limit_in_bytes")) for group in _groups(root, "memory")
+    )
     return min((limit for limit in found if limit is not None and limit > 0), default=None)
 
 
@@ -105,7 +107,12 @@ def _mounts(root: Path) -> Iterator[tuple[PurePosixPath, bool, set[str], PurePos
         fields, _, system = line.partition(" - ")
         where, what = fields.split(), system.split()
         if len(where) >= 5 and len(what) >= 3 and what[0] in ("cgroup", "cgroup2") and where[4].startswith("/"):
-            yield PurePosixPath(_unescaped(where[4])), what[0] == "cgroup2", set(what[2].split(",")), PurePosixPath(_unescaped(where[3]))
+            yield (
+                PurePosixPath(_unescaped(where[4])),
+                what[0] == "cgroup2",
+                set(what[2].split(",")),
+                PurePosixPath(_unescaped(where[3])),
+            )
 
 
 def _unescaped(name: str) -> str:

@@ -25,6 +25,7 @@ from advisor.measure.timing.schedule import (
     longest_call_s,
 )
 from advisor.measure.variants.making import AGAIN, Plan, Report, Workers, baseline_id, load_of
+from advisor.measure.variants.preflight import does_not_fit
 from advisor.measure.variants.screening import Lineup
 from advisor.measure.worker.client import WorkerError
 from advisor.measure.worker.process import Loaded, Time, Timed
@@ -85,6 +86,12 @@ def _watch(plan: Plan, journal: ProfileJournal, round_number: int) -> None:
 def _visit(plan: Plan, point: Point, workers: Workers, journal: ProfileJournal, report: Report) -> None:
     if point in journal.points_left_out:
         return
+    variant = next((entry for entry in journal.variants if entry.id == point.variant), None)
+    reason = does_not_fit(plan.machine, plan.facts.file_bytes if variant is None else variant.bytes, point.instances)
+    if reason is not None:
+        what = f"{point.variant} at batch {point.batch_size}{_setting(point)}"
+        journal.add(LeftOut(exclusion=Exclusion(what=what, reason=reason), point=point))
+        return
     report(journal.measured_s, plan.settings.budget_s, f"{point.variant}, batch {point.batch_size}{_setting(point)}")
     timing = plan.timing
     request = Time(
@@ -112,6 +119,7 @@ def _visit(plan: Plan, point: Point, workers: Workers, journal: ProfileJournal, 
         involuntary_switches=timed.involuntary_switches,
         steal_s=timed.steal_s,
         core_hop_s=timed.core_hop_s,
+        throttled_s=timed.throttled_s,
     )
     journal.add(Visited(point=point, visit=visit, elapsed_s=elapsed_s, peak_memory_bytes=timed.peak_memory_bytes))
 

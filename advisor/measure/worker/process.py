@@ -13,7 +13,7 @@ import numpy as np
 
 from advisor.errors import AdvisorError, ModelError
 from advisor.measure.model import input_rows
-from advisor.measure.runtime import cores, machine, ort_session
+from advisor.measure.runtime import control_groups, cores, machine, ort_session
 from advisor.schema.model import ModelInput
 from advisor.schema.record import Record
 
@@ -68,6 +68,7 @@ class Timed(Record, frozen=True, kw_only=True, tag=True):
     involuntary_switches: int | None
     steal_s: float | None
     core_hop_s: float | None
+    throttled_s: float | None
     peak_memory_bytes: int
 
 
@@ -149,7 +150,7 @@ class Worker:
         for thread in threads:
             thread.start()
         calls(0)
-        run_delay_s, switches, steal_s = (_increase(*pair) for pair in zip(before, _disturbances(), strict=True))
+        run_delay_s, switches, steal_s, throttled_s = (_increase(*pair) for pair in zip(before, _disturbances(), strict=True))
         together.wait()
         for thread in threads:
             thread.join()
@@ -162,6 +163,7 @@ class Worker:
             run_delay_s=run_delay_s,
             involuntary_switches=None if switches is None else int(switches),
             steal_s=steal_s,
+            throttled_s=throttled_s,
             # Cores that were apart at either end were apart for a part of the visit.
             core_hop_s=max((hop_s for hop_s in hops_s if hop_s is not None), default=None),
             peak_memory_bytes=machine.peak_memory_bytes(),
@@ -203,8 +205,8 @@ def _items_first(values: np.ndarray, axis: int | None) -> np.ndarray:
     return values if values.shape[:1] == (1,) else values[np.newaxis]
 
 
-def _disturbances() -> tuple[float | None, int | None, float | None]:
-    return machine.run_delay_s(), machine.involuntary_switches(), machine.steal_s()
+def _disturbances() -> tuple[float | None, int | None, float | None, float | None]:
+    return machine.run_delay_s(), machine.involuntary_switches(), machine.steal_s(), control_groups.throttled_s()
 
 
 def _increase(before: float | None, after: float | None) -> float | None:
