@@ -58,8 +58,11 @@ class Simulator:
         *,
         confidence: float = USUAL_CONFIDENCE,
         stalls: StallProcess | None = None,
+        quota_cores: float | None = None,
     ) -> None:
         """`stalls` are those of each core: runs that are asked for `with_stalls` have them. A search has none.
+
+        `quota_cores` is the processor time that a replica may use, in cores.
 
         `calibrations` are what load tests have taught of service inside a server. `confidence` is that of one end of the interval.
 
@@ -72,6 +75,7 @@ class Simulator:
         self._calibrations = {(entry.variant, entry.intra_op_num_threads, entry.instances): entry for entry in calibrations}
         self._trial = trial
         self.stalls = stalls
+        self.quota_cores = quota_cores
         self._tables: dict[tuple[str, int, int, int, str], np.ndarray] = {}
         self._bounds: dict[tuple[str, int, int, int, float], tuple[float, float]] = {}
         self._factors: dict[tuple[tuple[str, int, int], int], np.ndarray] = {}
@@ -188,12 +192,15 @@ class Simulator:
         return self._factors[key]
 
     def keeps_up(self, configuration: Configuration, replicas: int, end: str, *, scale: float = 1.0) -> bool:
-        """Return whether the busiest part of the day leaves the servers a rest, in the batches that suit them best.
+        """Return whether the busiest part of the day leaves the servers a rest, in the batches that suit them best, and keeps the quota.
 
-        Without one a queue grows as long as the part lasts, far longer than a simulated day shows.
+        Without a rest a queue grows as long as the part lasts, far longer than a simulated day shows; beyond its quota a server is
+        held back as if it had less than its cores.
         """
         work_s = self.work_s(configuration, end) / configuration.instances
-        return scale * self.demand.busiest_requests_per_s * work_s / replicas < 1
+        busy = scale * self.demand.busiest_requests_per_s * work_s / replicas
+        cores = configuration.instances * configuration.intra_op_num_threads
+        return busy < 1 and (self.quota_cores is None or busy * cores < self.quota_cores)
 
     def run(
         self,

@@ -77,6 +77,7 @@ class Service(Record, frozen=True, kw_only=True):
     power: Power | None = None
     stalls: StallProcess | None = None  # of each of the machine's cores; None: nobody watched
     watches: tuple[Stalls, ...] = ()  # that `stalls` are from
+    quota_cores: float | None = None  # of processor time that a replica has; None: all of its cores
     versions: dict[str, str]
 
 
@@ -92,6 +93,7 @@ def service_of(site: Site, cleaned: Site) -> Service:
         power=site.power,
         stalls=process_of(site.stalls),
         watches=site.stalls,
+        quota_cores=site.machine.quota_cores,
         versions=site.versions,
     )
 

@@ -79,7 +79,8 @@ def _watch(plan: Plan, journal: ProfileJournal, round_number: int) -> None:
     if not len(journal.watches) <= round_number < plan.timing.watches:
         return
     started, usable = time.perf_counter(), machine.usable_cores()
-    stalls = watch(plan.timing.watch_fraction * plan.settings.budget_s, usable[round_number % len(usable)])
+    watch_s = min(plan.timing.watch_fraction * plan.settings.budget_s, plan.timing.longest_watch_s)
+    stalls = watch(watch_s, usable[round_number % len(usable)])
     journal.add(Watched(stalls=stalls, elapsed_s=time.perf_counter() - started))
 
 

@@ -15,3 +15,4 @@ class TimingSettings(msgspec.Struct, frozen=True, kw_only=True):
     # Between the rounds, a core at a time, while nothing else runs: what the host does to the machine. In all a tenth of the budget.
     watches: int = 4
     watch_fraction: float = 0.025  # of the budget, each
+    longest_watch_s: float = 2.0

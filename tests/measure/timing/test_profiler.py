@@ -29,7 +29,7 @@ BUDGET_S = 3600.0
 # Weights for a processor without VNNI saturate on none, so that every instruction set comes to the same integers.
 ONE_CORE = msgspec.structs.replace(read_machine(), cores=1, instruction_sets=("avx2",))
 VARIANTS = ("fp32", "int8-dynamic", "ort-optimized")
-TWO_SHORT_ROUNDS = TimingSettings(max_rounds=2, visit_s=0.005)
+TWO_SHORT_ROUNDS = TimingSettings(max_rounds=2, visit_s=0.005, longest_watch_s=0.01)
 SIX_ROUNDS = msgspec.structs.replace(TWO_SHORT_ROUNDS, max_rounds=2 * MIN_ROUNDS)
 IN_DOUBT = {"unsure_fraction": 0.0, "errors_to_exceed": 0.0}  # whatever the visits show
 # On networks this small int8 is always slower; and no machine is too slow to judge by all items.
