@@ -1,5 +1,6 @@
 """Visits that were disturbed, or made while the cores were unusually far apart, do not count, unless there are too few others."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,3 +90,10 @@ def test_a_state_that_was_hardly_seen_or_that_is_faster_widens_nothing() -> None
     elsewhere = [point(at(NEAR_S, 1.0)), point(at(FAR_S, 1.4))]
 
     assert [1.0, 1.0, 1.0] == [slowdown_at_other_distance(measured, NEAR_S) for measured in (seldom, faster, elsewhere)]
+
+
+def test_what_a_quota_withheld_does_not_make_a_visit_a_disturbed_one():
+    withheld = Visit(order=0, latency_s=(1.0,), run_delay_s=0.5, throttled_s=0.49)
+
+    assert is_clean(withheld)
+    assert not is_clean(msgspec.structs.replace(withheld, throttled_s=None))

@@ -73,7 +73,10 @@ def tightest(values):
 def test_the_tightest_quota_of_all_groups_above_counts(tmp_path_factory, given_quotas, is_v2):
     root = tmp_path_factory.mktemp("root")
     if is_v2:
-        v2(root, [{"cpu.max": f"{'max' if quota is None else quota[0]} {quota[1] if quota else 100000}\n"} for quota in given_quotas])
+        v2(
+            root,
+            [{"cpu.max": f"{'max' if quota is None else quota[0]} {quota[1] if quota else 100000}\n"} for quota in given_quotas],
+        )
     else:
         v1(
             root,
@@ -113,7 +116,13 @@ def test_throttled_time_is_that_of_all_groups_above_in_seconds(tmp_path):
     v2(tmp_path / "2", [{}, half, one])
     v1(
         tmp_path / "1",
-        [{"cpu.cfs_quota_us": "50000\n", "cpu.cfs_period_us": "100000\n", "cpu.stat": "nr_throttled 4\nthrottled_time 1500000000\n"}],
+        [
+            {
+                "cpu.cfs_quota_us": "50000\n",
+                "cpu.cfs_period_us": "100000\n",
+                "cpu.stat": "nr_throttled 4\nthrottled_time 1500000000\n",
+            }
+        ],
     )
 
     assert 1.75 == throttled_s(tmp_path / "2")
