@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, binding=True
-"""One side of a cache line bouncing between two cores."""
+"""What a clock tells of the cores: how long a cache line takes from one to another, and when one of them stands still."""
 
 # Atomic, or the compiler might read the cell once and wait for ever. On x86 these are plain moves, on ARM instructions of their own.
 cdef extern from *:
@@ -14,11 +14,16 @@ cdef extern from *:
         clock_gettime(CLOCK_MONOTONIC, &now);
         return now.tv_sec + 1e-9 * now.tv_nsec;
     }
+    static inline void ping_sleep(double seconds) {
+        struct timespec left = {(time_t)seconds, (long)(1e9 * (seconds - (time_t)seconds))};
+        nanosleep(&left, NULL);  /* a signal ends it early, and the next look finds nothing late */
+    }
     """
     ctypedef long long int64_t
     int64_t ping_load(const int64_t *cell) noexcept nogil
     void ping_store(int64_t *cell, int64_t value) noexcept nogil
     double ping_now_s() noexcept nogil
+    void ping_sleep(double seconds) noexcept nogil
 
 # Between two looks at the clock: some microseconds.
 cdef enum:
@@ -44,6 +49,29 @@ def bounce(
     with nogil:
         finished = _bounce(&cell[cell.shape[0] // 2], hop_s, side, hops, limit_s)
     return finished
+
+
+def stand_still(*, double shortest_s, double limit_s, double sleep_s=0.0):
+    """Look at the clock again and again until it went on by more than shortest_s too much; return by how much, and the seconds watched.
+
+    Between two looks the thread does nothing, or sleeps for sleep_s. 0.0 if limit_s went by without that. Raises ValueError for
+    arguments that mean nothing.
+    """
+    if not (shortest_s > 0 and sleep_s >= 0 and 0 <= limit_s < 1e9):
+        raise ValueError("shortest_s must be above 0, sleep_s and limit_s at least 0, and limit_s finite")
+    cdef double began_s, last_s, now_s, late_s = 0.0
+    with nogil:
+        began_s = last_s = now_s = ping_now_s()
+        while now_s - began_s < limit_s:
+            if sleep_s > 0:
+                ping_sleep(sleep_s)
+            now_s = ping_now_s()
+            late_s = now_s - last_s - sleep_s
+            if late_s > shortest_s:
+                break
+            late_s = 0.0
+            last_s = now_s
+    return late_s, now_s - began_s
 
 
 cdef Py_ssize_t _bounce(int64_t *cell, double[::1] hop_s, int side, int hops, double limit_s) noexcept nogil:

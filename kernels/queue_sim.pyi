@@ -10,6 +10,8 @@ def simulate_queue(
     instances: int,
     max_queue_delay_s: float,
     wake_s: float = 0.0,
+    stall_gap_s: NDArray[np.float64] | None = None,
+    stall_length_s: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]: ...
 def keeps_target(
     arrival_s: NDArray[np.float64],
@@ -24,4 +26,6 @@ def keeps_target(
     warm_up: int,
     allowed: int,
     wake_s: float = 0.0,
+    stall_gap_s: NDArray[np.float64] | None = None,
+    stall_length_s: NDArray[np.float64] | None = None,
 ) -> bool: ...

@@ -4,7 +4,9 @@ The twins take valid input and check nothing.
 """
 
 import heapq
+import math
 from collections import deque
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,8 @@ def simulate_queue(
     instances: int,
     max_queue_delay_s: float,
     wake_s: float = 0.0,
+    stall_gap_s: NDArray[np.float64] | None = None,
+    stall_length_s: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
     """Simulate event by event, where the kernel computes the start of each batch; see queue_sim for the meaning."""
     max_batch_size = len(service_s)
@@ -33,7 +37,9 @@ def simulate_queue(
     heapq.heapify(events)
     waiting: deque[int] = deque()
     has_waited_enough: set[int] = set()
-    idle_since_s = [-np.inf] * instances  # of the idle servers, a heap
+    idle = [(-np.inf, server) for server in range(instances)]  # since when, a heap
+    stalls = None if stall_gap_s is None or stall_length_s is None else _Stalls(instances, stall_gap_s, stall_length_s)
+    busy: dict[int, int] = {}  # batch -> server
     batches = 0
     while events:
         now_s = events[0][0]
@@ -45,18 +51,48 @@ def simulate_queue(
             elif event == "waited enough":
                 has_waited_enough.add(request)
             else:
-                heapq.heappush(idle_since_s, now_s)
-        while idle_since_s and waiting and (len(waiting) >= max_batch_size or waiting[0] in has_waited_enough):
+                heapq.heappush(idle, (now_s, busy.pop(request)))
+        while idle and waiting and (len(waiting) >= max_batch_size or waiting[0] in has_waited_enough):
             batch = [waiting.popleft() for _ in range(min(len(waiting), max_batch_size))]
             duration_s = float(service_s[len(batch) - 1, size_class[batch].max()] * service_factor[batches % len(service_factor)])
-            if heapq.heappop(idle_since_s) < now_s:
+            since_s, server = heapq.heappop(idle)
+            if since_s < now_s:
                 duration_s += wake_s
+            if stalls is not None:
+                duration_s = stalls.lengthened_s(server, now_s - max(since_s, arrivals[0]), duration_s)
             latency_s[batch] = now_s + duration_s - arrival_s[batch]
             batch_size_histogram[len(batch) - 1] += 1
             busy_s += duration_s
             batches += 1
+            busy[batches] = server
             heapq.heappush(events, (now_s + duration_s, "completes", batches))
     return latency_s, batch_size_histogram, busy_s
+
+
+class _Stalls:
+    """The stalls of all servers, drawn in turn from one sequence."""
+
+    def __init__(self, servers: int, gap_s: NDArray[np.float64], length_s: NDArray[np.float64]) -> None:
+        self.draws = cycle(zip(gap_s.tolist(), length_s.tolist(), strict=True))
+        self.cycle_s = sum(gap_s.tolist())
+        self.next = [next(self.draws) for _ in range(servers)]  # of each server, its gap before it and its length
+        self.until_s = [gap_s for gap_s, _ in self.next]  # from the end of each server's last batch
+
+    def lengthened_s(self, server: int, idle_s: float, duration_s: float) -> float:
+        """Go from stall to stall; what they cover together of the time since the batch's start is added to its own."""
+        begins_s, end_s, over_s = self.until_s[server] - idle_s, duration_s, 0.0
+        if begins_s < -self.cycle_s:
+            begins_s += math.floor(-begins_s / self.cycle_s) * self.cycle_s
+        while begins_s < end_s:
+            _, length_s = self.next[server]
+            added_s = begins_s + length_s - max(begins_s, over_s)
+            if added_s > 0:
+                end_s += added_s
+                over_s = begins_s + length_s
+            self.next[server] = next(self.draws)
+            begins_s += self.next[server][0]
+        self.until_s[server] = begins_s - end_s
+        return end_s
 
 
 def keeps_target(
@@ -72,6 +108,8 @@ def keeps_target(
     warm_up: int,
     allowed: int,
     wake_s: float = 0.0,
+    stall_gap_s: NDArray[np.float64] | None = None,
+    stall_length_s: NDArray[np.float64] | None = None,
 ) -> bool:
     """Count the late of a whole simulation, where the kernel stops early; see queue_sim for the meaning."""
     latency_s, _, _ = simulate_queue(
@@ -82,6 +120,8 @@ def keeps_target(
         instances=instances,
         max_queue_delay_s=max_queue_delay_s,
         wake_s=wake_s,
+        stall_gap_s=stall_gap_s,
+        stall_length_s=stall_length_s,
     )
     return int((latency_s + transit_s > target_s)[warm_up:].sum()) <= allowed
 

@@ -14,6 +14,8 @@ _gap_s = st.sampled_from([0.0, 0.125, 0.5, 1.0]) | st.floats(0.0, 4.0, allow_sub
 _duration_s = st.sampled_from([0.125, 0.5, 1.0]) | st.floats(1e-3, 8.0)
 _factor = st.sampled_from([0.5, 1.0, 2.0]) | st.floats(0.1, 3.0)
 _delay_s = st.sampled_from([0.0, 0.125, 1.0, 1e6]) | st.floats(0.0, 8.0, allow_subnormal=False)
+_length_s = st.sampled_from([0.0, 0.125, 0.5, 2.0]) | st.floats(0.0, 4.0, allow_subnormal=False)
+_stall_gap_s = st.sampled_from([0.125, 0.5, 1.0, 4.0]) | st.floats(0.01, 8.0)
 _max_batch_size = st.integers(1, 5)
 _coordinate = st.sampled_from([-1.0, 0.0, 1.0, 2.0]) | st.floats(allow_nan=False)
 
@@ -36,6 +38,15 @@ def queues(
         "max_queue_delay_s": draw(_delay_s),
         "wake_s": draw(st.sampled_from([0.0, 0.0, 0.125, 1.0]) | st.floats(0.0, 2.0, allow_subnormal=False)),
     }
+
+
+@st.composite
+def stalls(draw: st.DrawFn, lengths: st.SearchStrategy[float] = _length_s) -> dict[str, Any]:
+    """Arguments that stall the servers of simulate_queue: often and seldom, overlapping, of no length, less than half of the time."""
+    count = draw(st.integers(1, 6))
+    length_s = draw(arrays(np.float64, count, elements=lengths))
+    gap_s = draw(arrays(np.float64, count, elements=_stall_gap_s))
+    return {"stall_gap_s": gap_s * max(1.0, 4 * length_s.sum() / gap_s.sum()), "stall_length_s": length_s}
 
 
 @st.composite

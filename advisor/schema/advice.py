@@ -5,7 +5,7 @@ from typing import Literal
 from advisor.schema.catalog import CarbonIntensity, Hardware, Term
 from advisor.schema.lifetime import Outlook, Verdict
 from advisor.schema.model import ModelFacts
-from advisor.schema.profile import Agreement, Calibration, Machine, QualityResult
+from advisor.schema.profile import Agreement, Calibration, Machine, QualityResult, Stalls
 from advisor.schema.record import Count, Estimate, Exclusion, Record
 from advisor.schema.workload import OfflineWorkload, OnlineWorkload
 
@@ -56,12 +56,17 @@ class Prediction(Record, frozen=True, kw_only=True):
     cost_usd_per_hour: Estimate
     cost_usd_per_million_requests: Estimate
     quality_drop: Estimate | None  # None: not measured
-    meets_slo: bool  # servers keep up all day, and the upper end of latency_slo_s is within the target
+    meets_slo: (
+        bool  # servers keep up all day, and the upper end of latency_slo_s is within the target: with stalls, as they were seen
+    )
     changes: tuple[str, ...]  # what differs from the baseline, in words, empty for "change nothing"
     cost_usd_per_month: Estimate | None = None
     cost_usd_per_million_tokens: Estimate | None = None  # None: requests have no lengths
     energy_joules_per_request: Estimate | None = None  # None: the power of the hardware is not known
     carbon_grams_per_million_requests: Estimate | None = None
+    latency_without_stalls_s: Estimate | None = (
+        None  # latency_slo_s if no core ever stood still; None: nobody watched whether they do
+    )
 
 
 class SpeedTie(Record, frozen=True, kw_only=True):
@@ -126,6 +131,7 @@ class LoadTest(Record, frozen=True, kw_only=True):
     predicted: Prediction  # under the workload's traffic, of which these requests are a sample
     expected: Replayed
     prediction_held: bool  # the measured quantile lies within the expected interval, allowing for its own
+    stalls: tuple[Stalls, ...] = ()  # of the machine, as watched meanwhile
 
 
 class SiteFacts(Record, frozen=True, kw_only=True):

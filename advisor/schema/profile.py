@@ -13,10 +13,11 @@ class Machine(Record, frozen=True, kw_only=True):
     """A machine as its operating system describes it."""
 
     cpu: str
-    cores: int  # those this process may use
-    memory_bytes: int
+    cores: int  # those this process may use; under a quota no more than it keeps busy, rounded up
+    memory_bytes: int  # the machine's, or less where a limit is set
     instruction_sets: tuple[str, ...]
     system: str
+    quota_cores: float | None = None  # of processor time that a container may use, in cores; None: no quota
 
 
 class Agreement(Record, frozen=True, kw_only=True):
@@ -128,6 +129,14 @@ class Calibration(Record, frozen=True, kw_only=True):
     batches: int
 
 
+class Stalls(Record, frozen=True, kw_only=True):
+    """How often and how long a core stood still, as a watcher of the clock saw it; waiting for other processes is no stall."""
+
+    watched_s: float
+    gaps_s: tuple[float, ...]  # each stall longer than shortest_s
+    shortest_s: float
+
+
 class NoiseFloor(Record, frozen=True, kw_only=True):
     """How much equal things differ under one setting: side by side and on several threads it is more than alone.
 
@@ -192,6 +201,7 @@ class Site(Record, frozen=True, kw_only=True):
     calibrations: tuple[Calibration, ...] = ()  # what load tests have taught, by setting
     power: Power | None = None  # None: no meter could be read
     trial: Calibration | None = None  # a short one of the model as given: what a server adds, where no load test has shown it
+    stalls: tuple[Stalls, ...] = ()  # of every watch, in the profile and beside load tests; none: nobody watched
 
 
 class Profile(Record, frozen=True, kw_only=True):

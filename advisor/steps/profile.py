@@ -142,7 +142,10 @@ def _other_sites(known: Profile, plan: Plan, output: Path) -> tuple[Site, ...]:
 
 def _with_trial(measured: Profile, site: Site, folder: Path) -> Site:
     try:
-        return msgspec.structs.replace(site, trial=trial(measured, site, folder))
+        test = trial(measured, site, folder)
+        if test is None:
+            return site
+        return msgspec.structs.replace(site, trial=test.calibration, stalls=(*site.stalls, *test.stalls))
     except AdvisorError as error:
         # The note reports what is missing; the profile holds without it.
         return msgspec.structs.replace(site, notes=(*site.notes, f"no trial inside a server: {error.fault}"))

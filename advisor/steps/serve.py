@@ -18,7 +18,7 @@ from advisor.measure.runtime.ort_session import Place as RunsOn
 from advisor.measure.serving import load_test
 from advisor.measure.serving.server import Serve
 from advisor.schema.advice import Candidate, LoadTest, Place, Prediction
-from advisor.schema.profile import Calibration, Measurement, Profile, Site
+from advisor.schema.profile import Measurement, Profile, Site
 from advisor.schema.record import Estimate
 from advisor.schema.workload import HardwareChoice, Inputs, OnlineWorkload, SequenceLength, Slo, Trace, Traffic
 from advisor.units import seconds
@@ -39,7 +39,15 @@ def serve_for_real(site: SiteUnderLoad, prediction: Prediction, folder: Path, *,
     replayed = expected(site, candidate, offer)
     noise = noise_floor(site.service, candidate.intra_op_num_threads, candidate.instances)
     observed = observe(site, candidate, offer, folder)
-    return compare(prediction, replayed, observed, quantile=slo.quantile, target_s=slo.latency_s, noise_fraction=noise)
+    return compare(
+        prediction,
+        replayed,
+        observed,
+        quantile=slo.quantile,
+        target_s=slo.latency_s,
+        noise_fraction=noise,
+        stalls=site.service.watches,
+    )
 
 
 def observe(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, folder: Path) -> Observed:
@@ -66,6 +74,7 @@ def observe(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, folde
         run_delay_s=replay.run_delay_s,
         batches=batches,
         ended_s=replay.ended_s[in_time],
+        stalls=replay.stalls,
     )
 
 
@@ -89,8 +98,8 @@ def _serve(site: SiteUnderLoad, candidate: Candidate, folder: Path, requests: in
     )
 
 
-def trial(measured: Profile, here: Site, folder: Path) -> Calibration | None:
-    """Return what a server adds to the calls of the model as given, from a few seconds of light load; None where it would not show.
+def trial(measured: Profile, here: Site, folder: Path) -> LoadTest | None:
+    """Return a load test of the model as given, some seconds of light load: what a server adds; None where it would not show.
 
     `here` is the site of this machine, `folder` that of the profile.
     """
@@ -122,7 +131,7 @@ def trial(measured: Profile, here: Site, folder: Path) -> Calibration | None:
         raise ModelError(
             f"the load generator was up to {seconds(best.generator_lag_p99_s)} late", hint="measure again on a quiet machine"
         )
-    return best.calibration
+    return best
 
 
 def loaded(measured: Profile, here: Site, workload: OnlineWorkload, trace: Trace | None = None) -> SiteUnderLoad:

@@ -126,7 +126,8 @@ def _with_lessons(measured: Profile, tests: tuple[LoadTest, ...]) -> Profile:
 
     def taught(site: Site) -> Site:
         mine = tuple(test for test in tests if test.candidate.hardware == site.hardware.id)
-        return msgspec.structs.replace(site, calibrations=learned(site.calibrations, mine))
+        watched = (*site.stalls, *(entry for test in mine for entry in test.stalls))
+        return msgspec.structs.replace(site, calibrations=learned(site.calibrations, mine), stalls=watched)
 
     return msgspec.structs.replace(measured, sites=tuple(map(taught, measured.sites)))
 

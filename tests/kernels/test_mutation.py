@@ -24,6 +24,9 @@ MUTATIONS = {
     "queue_sim-late-is-at-the-target": ("+ watch.transit_s[i] > watch.target_s", "+ watch.transit_s[i] >= watch.target_s"),
     "queue_sim-one-fewer-may-be-late": ("return watch.allowed >= 0", "return watch.allowed > 0"),
     "queue_sim-the-warm-up-counts": ("range(max(oldest, watch.warm_up), end)", "range(oldest, end)"),
+    "queue_sim-overlapping-stalls-both-take-time": ("stall_end_s - max(begins_s, over_s)", "stall_end_s - begins_s"),
+    "queue_sim-a-stall-at-the-end-lengthens": ("while begins_s < end_s:", "while begins_s <= end_s:"),
+    "queue_sim-idle-time-holds-no-stalls": ("stalls.until_s[server] - idle_s, end_s", "stalls.until_s[server], end_s"),
     "search-exactly-busy-is-stable": ("low = <Py_ssize_t>row.load + 1", "low = <Py_ssize_t>ceil(row.load)"),
     "search-waiting-until-the-target-is-cut": ("row.fill_s * replicas) <= row.room_s", "row.fill_s * replicas) < row.room_s"),
     "search-queue-at-the-target-is-cut": ("row.queue_s <= (", "row.queue_s < ("),
@@ -53,6 +56,8 @@ def random_queue(rng):
         "instances": int(rng.integers(1, 5)),
         "max_queue_delay_s": rng.integers(0, 4) / 8,
     }
+    if rng.random() < 0.5:
+        queue |= {"stall_gap_s": rng.integers(2, 9, 3) / 8, "stall_length_s": rng.integers(0, 3, 3) / 24}
     watch = {
         "transit_s": rng.integers(0, 3, n) / 8,
         "target_s": rng.integers(2, 16) / 8,

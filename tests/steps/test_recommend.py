@@ -303,7 +303,9 @@ def test_a_profile_with_time_for_it_knows_what_a_server_adds(forest, tmp_path):
     folder, _ = forest
     measured = with_paths_of(folder / "advice", tmp_path)
 
-    seen = trial(measured, measured.sites[0], folder / "advice")
+    test = trial(measured, measured.sites[0], folder / "advice")
+    assert test is not None
+    seen = test.calibration
 
     assert seen is not None and measured.sites[0].variants[0].id == seen.variant
     assert 0 < seen.per_batch_s.value < 0.1 and min(seen.transit_s) >= 0

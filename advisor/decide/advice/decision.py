@@ -47,7 +47,9 @@ def decide(sites: Sites, searched: list[Searched], baseline: Prediction) -> Deci
     )
     unproven = recommendation.unproven(best.site, recommended, baseline)
     miss, binding_constraint = (
-        (None, None) if recommended is not None else recommendation.nearest_miss(best.site, best.space, baseline, unproven)
+        (None, None)
+        if recommended is not None
+        else recommendation.nearest_miss(best.site, best.space, best.found if is_within else nothing, baseline, unproven)
     )
     decision = Decision(
         at=best.site,

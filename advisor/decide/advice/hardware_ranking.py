@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from advisor.decide.advice import recommendation
-from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.search import Found
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
@@ -35,10 +34,9 @@ def search_site(site: SiteUnderLoad, baseline: Prediction) -> Searched | None:
     found = site.search(space)
     replicas_today = baseline.candidate.replicas
     if found.cheapest:
-        (configuration, replicas), *_ = found.cheapest
-        best = predict(site, configuration, replicas, today_replicas=replicas_today)
+        _, best = recommendation.first_to_keep(site, found, replicas_today)
     else:
-        best, _ = recommendation.nearest_miss(site, space, baseline, None)
+        best, _ = recommendation.nearest_miss(site, space, found, baseline, None)
     return Searched(site, found, space, best)
 
 
@@ -46,10 +44,11 @@ def ordered(searched: list[Searched], workload: OnlineWorkload) -> list[Searched
     """Return the kinds of hardware, the best first: those that keep target and limits, then by the objective."""
     by_energy = workload.energy is not None and workload.energy.objective == "energy"
 
-    def rank(entry: Searched) -> tuple[bool, float, float]:
+    def rank(entry: Searched) -> tuple[bool, bool, float, float]:
         joules, usd = entry.best.energy_joules_per_request, entry.best.cost_usd_per_hour.value
         first = (math.inf if joules is None else joules.value) if by_energy else usd
-        return (not is_eligible(entry, workload), first, usd)
+        # What was found may still miss the target through the stalls of its machine.
+        return (not is_eligible(entry, workload), not entry.best.meets_slo, first, usd)
 
     return sorted(searched, key=rank)
 

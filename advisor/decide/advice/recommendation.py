@@ -6,14 +6,14 @@ from typing import Literal
 import numpy as np
 
 from advisor.decide.queue.demand import quantiles
-from advisor.decide.queue.prediction import predict, quality_drop
+from advisor.decide.queue.prediction import lone_request, predict, quality_drop, stalls_bind
 from advisor.decide.queue.search import LOWEST_UTILIZATION, MAX_REPLICAS, Found, search
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
 from advisor.kernels import pareto
 from advisor.schema.advice import Prediction
 from advisor.schema.record import Estimate
-from advisor.units import seconds
+from advisor.units import number, seconds
 
 End = Literal["low", "value", "high"]
 
@@ -90,19 +90,36 @@ def recommend(
     ):
         return baseline, (), False
     replicas_today = baseline.candidate.replicas
-    (configuration, replicas), *others = found.cheapest
-    recommended = predict(site, configuration, replicas, today_replicas=replicas_today, with_capacity=True)
+    place, recommended = first_to_keep(site, found, replicas_today, with_capacity=True)
+    if not recommended.meets_slo:
+        return None, (), False
+    others = [entry for index, entry in enumerate(found.cheapest) if index != place]
     as_cheap = [predict(site, other, count, today_replicas=replicas_today) for other, count in others]
     target = recommended.latency_slo_s
     ties = [entry for entry in as_cheap if entry.latency_slo_s.low <= target.high and target.low <= entry.latency_slo_s.high]
     return recommended, tuple(ties[:MAX_TIES]), len(ties) > MAX_TIES
 
 
+def first_to_keep(
+    site: SiteUnderLoad, found: Found, replicas_today: int, *, with_capacity: bool = False
+) -> tuple[int, Prediction]:
+    """Return the first of what was found, all equally cheap, that keeps the target with stalls too, and its place; else the very first.
+
+    The search knows no stalls, and what is dearer is not sought for them.
+    """
+    made = []
+    for place, (configuration, replicas) in enumerate(found.cheapest):
+        made.append(predict(site, configuration, replicas, today_replicas=replicas_today, with_capacity=with_capacity))
+        if made[-1].meets_slo:
+            return place, made[-1]
+    return 0, made[0]
+
+
 def nearest_miss(
-    site: SiteUnderLoad, space: list[Configuration], baseline: Prediction, cheaper: Prediction | None
+    site: SiteUnderLoad, space: list[Configuration], found: Found, baseline: Prediction, cheaper: Prediction | None
 ) -> tuple[Prediction, str]:
-    """Return the nearest miss, and what keeps it from the target."""
-    nearest, replicas = _nearest(site, space)
+    """Return the nearest miss, and what keeps it from the target: of what was found, which only stalls keep from it, the first."""
+    nearest, replicas = found.cheapest[0] if found.cheapest else _nearest(site, space)
     miss = predict(site, nearest, replicas, today_replicas=baseline.candidate.replicas, with_capacity=True)
     return miss, _binding_constraint(site, nearest, miss, cheaper)
 
@@ -124,6 +141,9 @@ def _binding_constraint(site: SiteUnderLoad, nearest: Configuration, miss: Predi
     slo = site.workload.slo
     if miss.meets_slo:
         return f"replicas: {miss.candidate.replicas} would keep the target, but at most {MAX_REPLICAS} are considered"
+    without_stalls = miss.latency_without_stalls_s
+    if without_stalls is not None and without_stalls.high <= slo.latency_s:
+        return _stalls_in_words(site, nearest, miss)
     alone = site.simulator.table(nearest, "value")[0, site.demand.sure_class(slo.quantile)]
     if cheaper is not None:
         return (
@@ -138,6 +158,28 @@ def _binding_constraint(site: SiteUnderLoad, nearest: Configuration, miss: Predi
     return (
         f"headroom: a request takes {seconds(float(alone))} on an idle server, but with queueing, spread and measurement uncertainty "
         f"the p{100 * slo.quantile:g} can reach {seconds(miss.latency_slo_s.high)}, over the target of {seconds(slo.latency_s)}"
+    )
+
+
+def _stalls_in_words(site: SiteUnderLoad, nearest: Configuration, miss: Prediction) -> str:
+    """Return what keeps from the target a candidate that keeps it as long as no core stands still."""
+    slo, alone = site.workload.slo, lone_request(site, nearest)
+    assert alone is not None and miss.latency_without_stalls_s is not None and site.stalls is not None
+    level = f"p{100 * slo.quantile:g}"
+    host = (
+        f"cores of {site.hardware} stand still {number(site.stalls.rate_per_s['value'])} times a second, "
+        f"for up to {seconds(max(site.stalls.lengths_s))}"
+    )
+    if stalls_bind(site, nearest):
+        return (
+            f"stalls: {host}; with them the {level} of a lone request on an idle server is {seconds(alone.latency_s.value)}, without "
+            f"them {seconds(alone.latency_without_stalls_s.value)}, and the target is {seconds(slo.latency_s)}: no number of replicas "
+            "helps; serve on a machine whose cores are its own, or allow a longer latency"
+        )
+    return (
+        f"stalls: {host}; with them the {level} can reach {seconds(miss.latency_slo_s.high)}, without them "
+        f"{seconds(miss.latency_without_stalls_s.high)}, and the target is {seconds(slo.latency_s)}; more replicas are not bought "
+        "against stalls: serve on a machine whose cores are its own, or allow a longer latency"
     )
 
 

@@ -35,6 +35,7 @@ class Request(Record, frozen=True, kw_only=True):
     market: Market = NOTHING_KNOWN  # of prices and effort
     public: PublicMeasurements = NOTHING_PUBLIC  # what projections stand on
     confidence: float = USUAL_CONFIDENCE  # with which the recommendation has to keep the target, at least the usual one
+    with_stalls: bool = True  # predict what the machine's stalls do to a candidate
 
 
 class Sites(NamedTuple):
@@ -68,6 +69,7 @@ def under_load(profile: Profile, request: Request, trace: Trace | None, *, is_ov
         home=home.hardware.id,
         today=baseline_configuration(first.site, workload.baseline or Baseline()),
         confidence=request.confidence,
+        with_stalls=request.with_stalls,
         is_over=is_over,
     )
     ties = {id_: speed_ties(source.site, question.today.variant) for id_, source in measured.items()}

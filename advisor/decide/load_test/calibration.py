@@ -7,6 +7,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from advisor.decide.queue.simulator import CORES_OF_WAY
+from advisor.decide.service.stalls import StallProcess, is_stalled, robust_deviation
 from advisor.medians import student_t_95
 from advisor.schema.advice import Candidate
 from advisor.schema.profile import Calibration
@@ -57,10 +59,13 @@ class _Fit(NamedTuple):
         return np.asarray(self.call_ratio * expected_s + self.per_batch_s + self.per_request_s * size)
 
 
-def calibrate(candidate: Candidate, batches: Batches, *, noise_fraction: float) -> Calibration:
+def calibrate(
+    candidate: Candidate, batches: Batches, *, noise_fraction: float, stalls: StallProcess | None = None
+) -> Calibration:
     """Return the calibration from the batches of a load test of the candidate, each figure with an interval from stretches of the test.
 
-    No interval is narrower than `noise_fraction`, by which equal things differ under the candidate's setting.
+    No interval is narrower than `noise_fraction`, by which equal things differ under the candidate's setting. What `stalls` account
+    for, which are simulated by themselves, is neither in the spread nor in what requests take to the queue.
     """
     lengths_s, factors = _call_factors(batches)
     corrected_s = batches.expected_s * np.interp(np.log(batches.expected_s), np.log(lengths_s), factors)
@@ -73,6 +78,7 @@ def calibrate(candidate: Candidate, batches: Batches, *, noise_fraction: float) 
     awake_s = whole.awake_s(batches.expected_s, batches.size)
     late_s = (whole.timer_late_s or 0.0) * (batches.was_idle & batches.by_timer)
     residual = np.maximum((batches.busy_s - whole.wake_s * batches.was_idle - late_s) / awake_s, LEAST_FACTOR)
+    residual = residual[~_stalled(residual, awake_s, candidate, stalls)]
     source = f"{count} batches of the load test"
 
     def estimate(name: str, floor: float) -> Estimate:
@@ -96,10 +102,25 @@ def calibrate(candidate: Candidate, batches: Batches, *, noise_fraction: float) 
         per_request_s=estimate("per_request_s", max(OVERHEAD_FRACTION, noise_fraction)),
         wake_s=estimate("wake_s", max(OVERHEAD_FRACTION, noise_fraction)),
         timer_late_s=None if whole.timer_late_s is None else estimate("timer_late_s", max(OVERHEAD_FRACTION, noise_fraction)),
-        transit_s=_stretch(_own_transit_s(batches)),
+        transit_s=_stretch(_unstalled_transit_s(_own_transit_s(batches), stalls)),
         spread=_stretch(residual),
         batches=count,
     )
+
+
+def _stalled(residual: np.ndarray, awake_s: np.ndarray, candidate: Candidate, stalls: StallProcess | None) -> np.ndarray:
+    """Return of each batch (batches,) whether it is taken for one that was stalled on one of its cores."""
+    excess_s = (residual - np.median(residual)) * awake_s
+    time_s = candidate.intra_op_num_threads * float((residual * awake_s).sum())
+    expected = 0.0 if stalls is None else stalls.rate_per_s["value"] * time_s
+    return is_stalled(excess_s, robust_deviation(excess_s), stalls, expected)
+
+
+def _unstalled_transit_s(transit_s: np.ndarray, stalls: StallProcess | None) -> np.ndarray:
+    # Who comes to a core that stands still is late; of those on their way, few are stalled in their midst.
+    expected = 0.0 if stalls is None else len(transit_s) * CORES_OF_WAY * stalls.fraction
+    excess_s = transit_s - np.median(transit_s)
+    return np.asarray(transit_s[~is_stalled(excess_s, robust_deviation(excess_s), stalls, expected)])
 
 
 def own_way(arrival_s: np.ndarray, transit_s: np.ndarray, started_s: np.ndarray, ended_s: np.ndarray) -> np.ndarray:

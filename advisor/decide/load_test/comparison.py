@@ -10,9 +10,10 @@ from advisor.decide.queue.prediction import over_runs
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import service_table
+from advisor.decide.service.stalls import process_of
 from advisor.medians import NORMAL_95
 from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed
-from advisor.schema.profile import Calibration
+from advisor.schema.profile import Calibration, Stalls
 from advisor.schema.record import Estimate, Record
 
 # A generator later than this, for one request in a hundred, did not offer the load that it was asked for; of long latencies it may be
@@ -80,7 +81,7 @@ def expected(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, *, c
     for end in ("low", "value", "high"):
         rows = []
         for seed in range(REPLAY_SEEDS):
-            run = site.simulator.replay(configuration, offer.arrival_s, offer.size_class, end, seed)
+            run = site.simulator.replay(configuration, offer.arrival_s, offer.size_class, end, seed, with_stalls=True)
             chosen_s = run.latency_s if counted is None else run.latency_s[counted]
             # When the last request is answered is left to chance: as long after it as the requests before it were.
             late_s = quantiles(run.latency_s[-LAST_REQUESTS:], (LAST_RESPONSE[end],))[0]
@@ -111,6 +112,7 @@ class Observed(Record, frozen=True, kw_only=True):
     run_delay_s: float | None
     batches: Batches
     ended_s: np.ndarray  # (batches,) ascending, from the first due time
+    stalls: tuple[Stalls, ...] = ()  # of the machine, as watched meanwhile
 
 
 def compare(
@@ -121,10 +123,12 @@ def compare(
     quantile: float,
     target_s: float,
     noise_fraction: float,
+    stalls: tuple[Stalls, ...] = (),
 ) -> LoadTest:
     """Return the load test of one replica of the predicted candidate, observed against expected.
 
     `replayed` is the simulation of these requests, `noise_fraction` the noise floor at the candidate's setting.
+    `stalls` are those that were watched before.
     """
     latency = {wanted: quantile_estimate(observed.latency_s, wanted) for wanted in (0.5, 0.95, 0.99, quantile)}
     measured, predicted = latency[quantile], replayed.latency_slo_s
@@ -154,11 +158,17 @@ def compare(
         generator_lag_p99_s=float(np.quantile(observed.lag_s, 0.99)),
         generator_kept_up=kept_up(observed),
         run_delay_fraction=None if waited_s is None else waited_s / observed.duration_s,
-        calibration=calibrate(prediction.candidate, batches, noise_fraction=noise_fraction),
+        calibration=calibrate(
+            prediction.candidate,
+            batches,
+            noise_fraction=noise_fraction,
+            stalls=process_of((*stalls, *observed.stalls)),
+        ),
         meets_slo=measured.value <= target_s,
         predicted=prediction,
         expected=replayed,
         prediction_held=measured.low <= predicted.high and predicted.low <= measured.high,
+        stalls=observed.stalls,
     )
 
 

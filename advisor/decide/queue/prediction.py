@@ -4,16 +4,18 @@ import msgspec
 import numpy as np
 
 from advisor.decide.queue import energy
+from advisor.decide.queue.demand import SEEDS, quantiles
 from advisor.decide.queue.simulator import Outcome
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration, changes
 from advisor.decide.service.measured import is_projected
 from advisor.schema.advice import Prediction
 from advisor.schema.profile import Variant
-from advisor.schema.record import Basis, Estimate
+from advisor.schema.record import Basis, Estimate, Record
 from advisor.units import HOURS_PER_MONTH, counted, usd
 
 QUANTILES = (0.5, 0.95, 0.99)
+ENDS = ("low", "value", "high")  # of the service interval
 SECONDS_PER_MILLION = 1e6 / 3600
 
 
@@ -23,7 +25,7 @@ def predict(
     """Return what is expected of the configuration on so many replicas."""
     slo = site.workload.slo
     wanted = (*QUANTILES, slo.quantile)
-    ends = {end: site.simulator.outcome(configuration, replicas, end, wanted) for end in ("low", "value", "high")}
+    ends = {end: site.simulator.outcome(configuration, replicas, end, wanted, with_stalls=True) for end in ENDS}
     basis, source = _ground(site, configuration, len(ends["value"].utilization))
 
     def estimate(runs: dict[str, np.ndarray]) -> Estimate:
@@ -36,6 +38,7 @@ def predict(
     utilization = estimate({end: outcome.utilization for end, outcome in ends.items()})
     at_target = latency(len(QUANTILES))
     shares = _shares(ends["value"])
+    smooth = _without_stalls(site, configuration, replicas)
     rent, per_million, per_month, per_million_tokens = _costs(site, replicas)
     joules = _joules(site, replicas, utilization)
     return Prediction(
@@ -60,7 +63,50 @@ def predict(
         quality_drop=quality_drop(site.variants[configuration.variant]),
         meets_slo=site.simulator.keeps_up(configuration, replicas, "high") and at_target.high <= slo.latency_s,
         changes=_changes(site, configuration, replicas, today_replicas),
+        latency_without_stalls_s=None if smooth is None else estimate(smooth),
     )
+
+
+def _without_stalls(site: SiteUnderLoad, configuration: Configuration, replicas: int) -> dict[str, np.ndarray] | None:
+    """Return the target's quantile by end (seeds,) if no core ever stood still; None where it is not known whether they do."""
+    if site.stalls is None:
+        return None
+    wanted = (site.workload.slo.quantile,)
+    return {end: site.simulator.outcome(configuration, replicas, end, wanted).quantiles_s[:, 0] for end in ENDS}
+
+
+class LoneRequest(Record, frozen=True, kw_only=True):
+    """The target's quantile of requests that find an idle server, each by itself."""
+
+    latency_s: Estimate  # with the stalls of the machine
+    latency_without_stalls_s: Estimate
+
+
+def lone_request(site: SiteUnderLoad, configuration: Configuration) -> LoneRequest | None:
+    """Return what stalls alone leave of the target, which no number of replicas changes; None where nobody watched for stalls."""
+    if site.stalls is None:
+        return None
+    quantile = site.workload.slo.quantile
+
+    def reached(*, with_stalls: bool) -> Estimate:
+        runs = {
+            end: np.array(
+                [
+                    quantiles(site.simulator.alone_s(configuration, end, seed, with_stalls=with_stalls), (quantile,))[0]
+                    for seed in range(SEEDS)
+                ]
+            )
+            for end in ENDS
+        }
+        return over_runs(runs, "simulated", f"simulation of requests that each find an idle server, p{100 * quantile:g}")
+
+    return LoneRequest(latency_s=reached(with_stalls=True), latency_without_stalls_s=reached(with_stalls=False))
+
+
+def stalls_bind(site: SiteUnderLoad, configuration: Configuration) -> bool:
+    """Return whether even a lone request misses the target with the machine's stalls, as surely as is known, and keeps it without."""
+    alone, target_s = lone_request(site, configuration), site.workload.slo.latency_s
+    return alone is not None and alone.latency_without_stalls_s.high <= target_s < alone.latency_s.low
 
 
 def _ground(site: SiteUnderLoad, configuration: Configuration, seeds: int) -> tuple[Basis, str]:

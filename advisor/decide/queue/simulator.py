@@ -10,6 +10,7 @@ import numpy as np
 from advisor.decide.queue.demand import SEEDS, Demand, quantiles, rank, warm, warm_up
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import ServiceGrid, service_table
+from advisor.decide.service.stalls import StallProcess, delay_s, draws
 from advisor.kernels import queue_sim
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate, Record
@@ -19,6 +20,9 @@ from advisor.schema.record import Estimate, Record
 SERVER_FACTOR = {"low": 0.95, "value": 1.0, "high": 1.15}
 USUAL_CONFIDENCE = 0.95  # of either end of a 90 % interval
 CAPACITY_STEPS = 8
+ALONE_FACTOR = 5.0  # times the longest that a request may take: by then nobody is left of those before it
+CORES_OF_WAY = 2  # that send a request and that put it into the queue
+SERVER_STREAM, WAY_STREAM = 5, 6  # of random numbers
 ROUNDING = 1e-9  # the clock of a simulation runs for hours, and differences of its times lose digits
 
 
@@ -53,8 +57,14 @@ class Simulator:
         trial: Calibration | None,
         *,
         confidence: float = USUAL_CONFIDENCE,
+        stalls: StallProcess | None = None,
+        quota_cores: float | None = None,
     ) -> None:
-        """`calibrations` are what load tests have taught of service inside a server. `confidence` is that of one end of the interval.
+        """`stalls` are those of each core: runs that are asked for `with_stalls` have them. A search has none.
+
+        `quota_cores` is the processor time that a replica may use, in cores.
+
+        `calibrations` are what load tests have taught of service inside a server. `confidence` is that of one end of the interval.
 
         Elsewhere what the `trial` saw is taken, with SERVER_FACTOR within its interval; without a trial, SERVER_FACTOR alone.
         """
@@ -64,9 +74,12 @@ class Simulator:
         self._stretch = NormalDist().inv_cdf(confidence) / NormalDist().inv_cdf(USUAL_CONFIDENCE)
         self._calibrations = {(entry.variant, entry.intra_op_num_threads, entry.instances): entry for entry in calibrations}
         self._trial = trial
+        self.stalls = stalls
+        self.quota_cores = quota_cores
         self._tables: dict[tuple[str, int, int, int, str], np.ndarray] = {}
         self._bounds: dict[tuple[str, int, int, int, float], tuple[float, float]] = {}
         self._factors: dict[tuple[tuple[str, int, int], int], np.ndarray] = {}
+        self._stall_draws: dict[tuple[int, int, int, str], tuple[np.ndarray, np.ndarray] | None] = {}
 
     def grid(self, configuration: Configuration) -> ServiceGrid:
         """Return what was measured of the configuration's variant under its setting."""
@@ -110,13 +123,27 @@ class Simulator:
         overhead = self._overhead(grid)
         return grid.spread if overhead is None else overhead.spread
 
-    def _queued_s(self, grid: ServiceGrid, arrival_s: np.ndarray, seed: int) -> np.ndarray:
-        """Return the moments (requests,) at which requests meant to be sent at `arrival_s` are in the queue: none overtakes another."""
+    def _stalled(self, cores: int, seed: int, end: str, stream: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the draws of the stalls of what needs so many cores; each stream has draws of its own."""
+        key = (cores, seed, stream, end)
+        if key not in self._stall_draws:
+            self._stall_draws[key] = draws(self.stalls, cores=cores, seed=(seed, stream), end=end)
+        return self._stall_draws[key]
+
+    def _queued_s(self, grid: ServiceGrid, arrival_s: np.ndarray, seed: int, stalled_end: str | None = None) -> np.ndarray:
+        """Return the moments (requests,) at which requests meant to be sent at `arrival_s` are in the queue: none overtakes another.
+
+        On their way they meet stalls as well, with their rate at `stalled_end` of its interval; None: without stalls.
+        """
         overhead = self._overhead(grid)
         if overhead is None:
             return arrival_s
         transit_s = np.resize(np.roll(overhead.transit_s, -int(_beginning(seed) * len(overhead.transit_s))), len(arrival_s))
-        return np.asarray(np.maximum.accumulate(arrival_s + transit_s))
+        queued_s = arrival_s + transit_s
+        stalls = None if stalled_end is None else self._stalled(CORES_OF_WAY, seed, stalled_end, WAY_STREAM)
+        if stalls is not None:
+            queued_s = queued_s + delay_s(queued_s, stalls)
+        return np.asarray(np.maximum.accumulate(queued_s))
 
     def bounds(self, configuration: Configuration, quantile: float) -> tuple[float, float]:
         """Return lower bounds of one replica's seconds per request and of the latency quantile.
@@ -165,28 +192,50 @@ class Simulator:
         return self._factors[key]
 
     def keeps_up(self, configuration: Configuration, replicas: int, end: str, *, scale: float = 1.0) -> bool:
-        """Return whether the busiest part of the day leaves the servers a rest, in the batches that suit them best.
+        """Return whether the busiest part of the day leaves the servers a rest, in the batches that suit them best, and keeps the quota.
 
-        Without one a queue grows as long as the part lasts, far longer than a simulated day shows.
+        Without a rest a queue grows as long as the part lasts, far longer than a simulated day shows; beyond its quota a server is
+        held back as if it had less than its cores.
         """
         work_s = self.work_s(configuration, end) / configuration.instances
-        return scale * self.demand.busiest_requests_per_s * work_s / replicas < 1
+        busy = scale * self.demand.busiest_requests_per_s * work_s / replicas
+        cores = configuration.instances * configuration.intra_op_num_threads
+        return busy < 1 and (self.quota_cores is None or busy * cores < self.quota_cores)
 
     def run(
-        self, configuration: Configuration, replicas: int, end: str, seed: int, *, scale: float = 1.0, requests: int | None = None
+        self,
+        configuration: Configuration,
+        replicas: int,
+        end: str,
+        seed: int,
+        *,
+        scale: float = 1.0,
+        requests: int | None = None,
+        with_stalls: bool = False,
     ) -> Run:
         """Return one run; `scale` makes the stream so many times as dense, `requests` takes only so many."""
         arrival_s, size_class = self.demand.stream(seed, replicas, scale=scale, requests=requests)
-        run = self.replay(configuration, arrival_s, size_class, end, seed)
+        run = self.replay(configuration, arrival_s, size_class, end, seed, with_stalls=with_stalls)
         return msgspec.structs.replace(
             run, latency_s=warm(run.latency_s), throughput_requests_per_s=replicas * run.throughput_requests_per_s
         )
 
-    def replay(self, configuration: Configuration, arrival_s: np.ndarray, size_class: np.ndarray, end: str, seed: int) -> Run:
+    def replay(
+        self,
+        configuration: Configuration,
+        arrival_s: np.ndarray,
+        size_class: np.ndarray,
+        end: str,
+        seed: int,
+        *,
+        with_stalls: bool = False,
+    ) -> Run:
         """Return the run of these very requests at one replica, its latencies those of all of them (requests,)."""
         grid = self.grid(configuration)
         overhead = self._overhead(grid)
-        queued_s = self._queued_s(grid, arrival_s, seed)
+        queued_s = self._queued_s(grid, arrival_s, seed, end if with_stalls else None)
+        stalls = self._stalled(configuration.intra_op_num_threads, seed, end, SERVER_STREAM) if with_stalls else None
+        gap_s, length_s = (None, None) if stalls is None else stalls
         after_s, histogram, busy_s = queue_sim.simulate_queue(
             queued_s,
             size_class,
@@ -195,6 +244,8 @@ class Simulator:
             instances=configuration.instances,
             max_queue_delay_s=_delay_s(configuration, overhead, end),
             wake_s=0.0 if overhead is None else getattr(overhead.wake_s, end),
+            stall_gap_s=gap_s,
+            stall_length_s=length_s,
         )
         # Who is on the way for long waits less for others to join: the way is part of the queue's arrivals, not of its latencies.
         latency_s = after_s + (queued_s - arrival_s)
@@ -254,12 +305,24 @@ class Simulator:
     def _reaches(
         self, configuration: Configuration, replicas: int, end: str, seed: int, quantile: float, *, scale: float = 1.0
     ) -> float:
-        run = self.run(configuration, replicas, end, seed, scale=scale)
+        run = self.run(configuration, replicas, end, seed, scale=scale, with_stalls=True)
         return float(quantiles(run.latency_s, (quantile,))[0])
 
-    def outcome(self, configuration: Configuration, replicas: int, end: str, wanted: Sequence[float]) -> Outcome:
+    def alone_s(self, configuration: Configuration, end: str, seed: int, *, with_stalls: bool) -> np.ndarray:
+        """Return the latencies (requests,) of requests that each find the servers idle and wait for nobody."""
+        alone = msgspec.structs.replace(configuration, max_batch_size=1, max_queue_delay_s=0.0)
+        _, size_class = self.demand.stream(seed, 1)
+        longest_s = float(self.table(alone, end).max()) * float(max(self._spread(self.grid(alone))))
+        if self.stalls is not None:
+            longest_s += max(self.stalls.lengths_s, default=0.0)
+        gap_s = np.random.default_rng((seed, 7)).uniform(1.0, 2.0, len(size_class)) * ALONE_FACTOR * longest_s
+        return self.replay(alone, np.cumsum(gap_s), size_class, end, seed, with_stalls=with_stalls).latency_s
+
+    def outcome(
+        self, configuration: Configuration, replicas: int, end: str, wanted: Sequence[float], *, with_stalls: bool = False
+    ) -> Outcome:
         """Return the wanted quantiles and the other results of the runs of all seeds."""
-        runs = [self.run(configuration, replicas, end, seed) for seed in range(SEEDS)]
+        runs = [self.run(configuration, replicas, end, seed, with_stalls=with_stalls) for seed in range(SEEDS)]
         slo, busiest = self.demand.slo, self.demand.in_busiest(len(runs[0].latency_s))
         return Outcome(
             quantiles_s=np.array([quantiles(run.latency_s, wanted) for run in runs]),

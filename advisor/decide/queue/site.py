@@ -31,6 +31,7 @@ class Question(Record, frozen=True, kw_only=True):
     home: str  # the hardware on which today's configuration runs
     today: Configuration
     confidence: float = USUAL_CONFIDENCE
+    with_stalls: bool = True  # predict what a candidate does with those of the machine
     is_over: Callable[[], bool] | None = None
 
 
@@ -55,12 +56,11 @@ class SiteUnderLoad:
             trace_s=np.array(trace.arrival_s) if trace else None,
             trace_length=np.array(trace.sequence_length) if trace and trace.sequence_length else None,
         )
-        self.simulator = Simulator(self.demand, self.grids, service.calibrations, service.trial)
+        self.stalls = service.stalls if question.with_stalls else None
+        self.simulator = self._simulator(self.demand, USUAL_CONFIDENCE)
         # The recommendation may have to hold with more confidence than the reported intervals have.
         self.feasibility = (
-            self.simulator
-            if question.confidence == USUAL_CONFIDENCE
-            else Simulator(self.demand, self.grids, service.calibrations, service.trial, confidence=question.confidence)
+            self.simulator if question.confidence == USUAL_CONFIDENCE else self._simulator(self.demand, question.confidence)
         )
         self.rent = place.price_usd_per_hour
         self.price = self.rent.value
@@ -69,6 +69,17 @@ class SiteUnderLoad:
         self.variants = {variant.id: variant for variant in service.variants}
         self.admissions = {variant.id: admission(variant, workload) for variant in service.variants}
         self.asked_lengths = _asked_lengths(workload, trace)
+
+    def _simulator(self, demand: Demand, confidence: float) -> Simulator:
+        return Simulator(
+            demand,
+            self.grids,
+            self.service.calibrations,
+            self.service.trial,
+            confidence=confidence,
+            stalls=self.stalls,
+            quota_cores=self.service.quota_cores,
+        )
 
     def admitted(self) -> set[str]:
         """The variants that may be recommended: today's own is one unless its quality was measured and fell short.
@@ -106,7 +117,7 @@ class SiteUnderLoad:
             trace_length=None,
         )
         asked = demand if classes is None else demand.only(*classes)
-        return Simulator(asked, self.grids, self.service.calibrations, self.service.trial)
+        return self._simulator(asked, USUAL_CONFIDENCE)
 
 
 def _asked_lengths(workload: OnlineWorkload, trace: Trace | None) -> tuple[int, ...]:

@@ -12,9 +12,10 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from advisor.decide.service.stalls import StallProcess, is_stalled, process_of, robust_deviation
 from advisor.medians import Medians, medians_of
 from advisor.schema.catalog import Ground
-from advisor.schema.profile import Calibration, Measurement, NoiseFloor, Power, Site, Variant
+from advisor.schema.profile import Calibration, Measurement, NoiseFloor, Power, Site, Stalls, Variant
 from advisor.schema.record import Estimate, Exclusion, Record
 from advisor.visits import counting_of_all, slowdown_at_other_distance, usual_hop_s
 
@@ -55,6 +56,9 @@ class Service(Record, frozen=True, kw_only=True):
     noise_fraction: float | None = None
     noise_floors: tuple[NoiseFloor, ...] = ()
     power: Power | None = None
+    stalls: StallProcess | None = None  # of each of the machine's cores; None: nobody watched
+    watches: tuple[Stalls, ...] = ()  # that `stalls` are from
+    quota_cores: float | None = None  # of processor time that a replica has; None: all of its cores
     versions: dict[str, str]
 
 
@@ -68,6 +72,9 @@ def service_of(site: Site, cleaned: Site) -> Service:
         noise_fraction=site.noise_fraction,
         noise_floors=site.noise_floors,
         power=site.power,
+        stalls=process_of(site.stalls),
+        watches=site.stalls,
+        quota_cores=site.machine.quota_cores,
         versions=site.versions,
     )
 
@@ -98,7 +105,10 @@ def service_grids(site: Site, slowdowns: Mapping[tuple[int, int], float] | None 
     for measurement in site.measurements:
         if measurement.variant in known:
             settings[measurement.variant, measurement.intra_op_num_threads, measurement.instances].append(measurement)
-    return {key: _grid(measured, medians, (slowdowns or {}).get(key[1:], 1.0)) for key, measured in settings.items()}
+    stalls = process_of(site.stalls)
+    return {
+        key: _grid(measured, medians, (slowdowns or {}).get(key[1:], 1.0), stalls) for key, measured in settings.items()
+    }
 
 
 def noise_floor(measured: Site | Service, intra_op_num_threads: int, instances: int) -> float:
@@ -109,7 +119,7 @@ def noise_floor(measured: Site | Service, intra_op_num_threads: int, instances: 
     return measured.noise_fraction or 0.0
 
 
-def _grid(measured: list[Measurement], known: Medians, slowdown: float) -> ServiceGrid:
+def _grid(measured: list[Measurement], known: Medians, slowdown: float, stalls: StallProcess | None = None) -> ServiceGrid:
     lengths = sorted({entry.sequence_length for entry in measured}, key=lambda length: length or 0)
     ladders = [
         sorted((entry for entry in measured if entry.sequence_length == length), key=lambda entry: entry.batch_size)
@@ -122,7 +132,7 @@ def _grid(measured: list[Measurement], known: Medians, slowdown: float) -> Servi
         lengths=tuple(lengths),
         batch_sizes=tuple(tuple(entry.batch_size for entry in ladder) for ladder in ladders),
         medians=tuple(tuple(_reaching(known.estimate(entry), slowdown) for entry in ladder) for ladder in ladders),
-        spread=_spread(measured),
+        spread=_spread(measured, stalls),
     )
 
 
@@ -134,12 +144,17 @@ def _reaching(median: Estimate, slowdown: float) -> Estimate:
     return msgspec.structs.replace(median, high=high, source=source)
 
 
-def _spread(measured: list[Measurement]) -> tuple[float, ...]:
-    factors = []
-    for entry in measured:
-        calls = np.concatenate([visit.latency_s for visit in entry.visits])
-        factors.append(calls / np.median(calls))
-    return _thinned(np.concatenate(factors))
+def _spread(measured: list[Measurement], stalls: StallProcess | None) -> tuple[float, ...]:
+    """Return single calls over the median of their point, without those that stalls account for, which are simulated by themselves."""
+    every = [np.concatenate([visit.latency_s for visit in entry.visits]) for entry in measured]
+    medians_s = np.concatenate([np.full(len(calls), np.median(calls)) for calls in every])
+    deviations_s = np.concatenate([np.full(len(calls), robust_deviation(calls)) for calls in every])
+    calls_s = np.concatenate(every)
+    expected = 0.0
+    if stalls is not None:
+        expected = stalls.rate_per_s["value"] * measured[0].intra_op_num_threads * float(calls_s.sum())
+    kept = ~is_stalled(calls_s - medians_s, deviations_s, stalls, expected)
+    return _thinned((calls_s / medians_s)[kept])
 
 
 def _thinned(values: np.ndarray) -> tuple[float, ...]:

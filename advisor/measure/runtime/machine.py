@@ -2,10 +2,12 @@
 
 import contextlib
 import ctypes
+import math
 import os
 import platform
 from pathlib import Path
 
+from advisor.measure.runtime import control_groups
 from advisor.schema.profile import Machine
 
 # Instruction sets that decide which precision is fast in ONNX Runtime's CPU kernels, as Linux spells them.
@@ -28,17 +30,18 @@ VNNI_FLAGS = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
 
 
 def read_machine() -> Machine:
-    """Return the description of this machine, cores counted as this process may use them."""
+    """Return the description of this machine, cores and memory counted as this process may use them."""
     import psutil
 
-    fields = _cpuinfo()
+    fields, physical_bytes = _cpuinfo(), psutil.virtual_memory().total
     flags = set(fields.get("flags", fields.get("Features", "")).split())
     return Machine(
         cpu=fields.get("model name") or platform.processor() or platform.machine(),
-        cores=len(usable_cores()),
-        memory_bytes=psutil.virtual_memory().total,
+        cores=core_count(),
+        memory_bytes=min(physical_bytes, control_groups.memory_limit_bytes() or physical_bytes),
         instruction_sets=tuple(flag for flag in DECISIVE_FLAGS if flag in flags),
         system=f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}",
+        quota_cores=control_groups.quota_cores(),
     )
 
 
@@ -47,6 +50,17 @@ def usable_cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
+
+
+def core_count(root: Path = Path("/")) -> int:
+    """Return how many threads this process can keep busy: its cores, and under a quota no more than its time, rounded up.
+
+    With half a core one thread stands still half of the time; two would stand still three quarters of it and wait for one another. With
+    one and a half, a second thread gets the half that the first cannot use.
+    """
+    quota = control_groups.quota_cores(root)
+    usable = len(usable_cores())
+    return usable if quota is None else max(1, min(usable, math.ceil(quota)))
 
 
 def has_vnni(machine: Machine) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from advisor.errors import ModelError
 from advisor.measure.serving.server import Serve
+from advisor.schema.profile import Stalls
 
 READY_S = 300.0
 LEAD_S = 0.5  # between the start of the generator's process and its first request
@@ -33,6 +34,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     batch_length: np.ndarray  # (batches,) padded sequence length, 0 without a sequence axis
     duration_s: float  # from the first due time to the last response
     run_delay_s: float | None  # the server's threads waited so long for a core
+    stalls: tuple[Stalls, ...] = ()  # as seen beside it; none where the kernel hides what waiting is
 
 
 def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> Replay:
@@ -77,6 +79,7 @@ def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> R
                 batch_length=served["length"].astype(np.intp),
                 duration_s=float(done_s.max() - arrival_s[0]),
                 run_delay_s=None if np.isnan(served["run_delay_s"]) else float(served["run_delay_s"]),
+                stalls=msgspec.json.decode((folder / "stalls.json").read_bytes(), type=tuple[Stalls, ...]),
             )
 
 
@@ -85,7 +88,9 @@ def _run(server: "subprocess.Popen[bytes]", folder: Path, last_due_s: float) -> 
     _wait_until_ready(server, folder / "server.log")
     assert server.stdin is not None
     start_s = time.monotonic() + LEAD_S
-    with _module("generator", folder / "due.npy", folder / "sent.npy", start_s, stdout=server.stdin) as generator:
+    with _module(
+        "generator", folder / "due.npy", folder / "sent.npy", start_s, folder / "stalls.json", stdout=server.stdin
+    ) as generator:
         # The generator holds the other copy: the server sees the end of its input when the generator ends.
         server.stdin.close()
         try:

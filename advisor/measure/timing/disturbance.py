@@ -12,14 +12,26 @@ NANOSECONDS_PER_S = 1e9
 
 
 def disturbance_notes(visits: Mapping[Point, Sequence[Visit]]) -> tuple[str, ...]:
-    """Return a note on a busy machine and one on cores that moved under the measurement, as far as there is reason for them."""
+    """Return notes on a busy machine, on a quota, and on cores that moved under the measurement, as far as there is reason for them."""
     every = [visit for made in visits.values() for visit in made]
-    return tuple(note for note in (_busy(visits, every), _moved(every)) if note is not None)
+    return tuple(note for note in (_busy(visits, every), _throttled(visits), _moved(every)) if note is not None)
+
+
+def _throttled(visits: Mapping[Point, Sequence[Visit]]) -> str | None:
+    throttled_s = sum(visit.throttled_s or 0.0 for made in visits.values() for visit in made)
+    if throttled_s == 0.0:
+        return None
+    calls_s = sum(point.intra_op_num_threads * sum(visit.latency_s) for point, made in visits.items() for visit in made)
+    # A visit that ends while it is throttled pays for what comes after it.
+    part = min(throttled_s / calls_s, 1.0)
+    return f"throttled by its quota of processor time for {percent(part)} of the call time: that is how it will serve, too"
 
 
 def _busy(visits: Mapping[Point, Sequence[Visit]], every: list[Visit]) -> str | None:
     calls_s = sum(sum(visit.latency_s) for visit in every)
-    waited, stolen = _total(visit.run_delay_s for visit in every), _total(visit.steal_s for visit in every)
+    # The kernel counts what a quota withheld as waiting.
+    waits = (None if visit.run_delay_s is None else max(0.0, visit.run_delay_s - (visit.throttled_s or 0.0)) for visit in every)
+    waited, stolen = _total(waits), _total(visit.steal_s for visit in every)
     switches = _total(visit.involuntary_switches for visit in every)
     if max(waited or 0.0, stolen or 0.0) <= CONTAMINATED_FRACTION * calls_s:
         return None

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from advisor.measure.timing.journal import Journal
-from advisor.schema.profile import Variant, Visit
+from advisor.schema.profile import Stalls, Variant, Visit
 from advisor.schema.record import Exclusion, Record
 
 
@@ -47,7 +47,14 @@ class Visited(Record, frozen=True, kw_only=True, tag=True):
     peak_memory_bytes: int | None = None
 
 
-Entry = MadeVariant | LeftOut | Prepared | Visited
+class Watched(Record, frozen=True, kw_only=True, tag=True):
+    """A watch for stalls, and the seconds it took; `stalls` is None where the kernel hides what waiting is."""
+
+    stalls: Stalls | None
+    elapsed_s: float
+
+
+Entry = MadeVariant | LeftOut | Prepared | Visited | Watched
 DECODER: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 
@@ -58,6 +65,7 @@ class ProfileJournal:
         """`digest` is of what must be equal for a journal to be gone on with: model, settings, versions and machine."""
         self._journal = Journal(path, digest, DECODER)
         self.visits: dict[Point, list[Visit]] = {}  # of each point, in the order in which they were made
+        self.watches: list[Stalls | None] = []  # for stalls, in their order
         self.measured_s = 0.0  # seconds spent measuring so far
         self.prepared_s = 0.0  # seconds spent before that on making and comparing the variants
         for entry in self.entries:
@@ -71,6 +79,9 @@ class ProfileJournal:
     def _take_in(self, entry: Entry) -> None:
         if isinstance(entry, Visited):
             self.visits.setdefault(entry.point, []).append(entry.visit)
+            self.measured_s += entry.elapsed_s
+        elif isinstance(entry, Watched):
+            self.watches.append(entry.stalls)
             self.measured_s += entry.elapsed_s
         elif isinstance(entry, Prepared):
             self.prepared_s += entry.elapsed_s

@@ -7,10 +7,11 @@ import time
 import msgspec
 
 from advisor import __version__
-from advisor.measure.runtime import ort_session
+from advisor.measure.runtime import machine, ort_session
+from advisor.measure.runtime.stalls import watch
 from advisor.measure.timing.clean_visits import Counted, counted
 from advisor.measure.timing.disturbance import disturbance_notes
-from advisor.measure.timing.profile_journal import LeftOut, Point, ProfileJournal, Visited
+from advisor.measure.timing.profile_journal import LeftOut, Point, ProfileJournal, Visited, Watched
 from advisor.measure.timing.schedule import (
     MIN_ROUNDS,
     batch_sizes,
@@ -22,6 +23,7 @@ from advisor.measure.timing.schedule import (
     longest_call_s,
 )
 from advisor.measure.variants.making import AGAIN, Plan, Report, Workers, baseline_id, load_of
+from advisor.measure.variants.preflight import does_not_fit
 from advisor.measure.variants.screening import Lineup
 from advisor.measure.worker.client import WorkerError
 from advisor.measure.worker.process import Loaded, Time, Timed
@@ -55,6 +57,7 @@ def _time_all(plan: Plan, names: list[str], failing: set[str], workers: Workers,
     shuffle = random.Random(plan.settings.seed)
     for round_number in range(plan.timing.max_rounds):
         # The first round asks after every call whether to climb on, so its points must not be listed beforehand.
+        _watch(plan, journal, round_number)
         points = (
             climb(plan, rungs, journal)
             if round_number == 0
@@ -70,8 +73,24 @@ def _time_all(plan: Plan, names: list[str], failing: set[str], workers: Workers,
                 _visit(plan, point, workers, journal, report)
 
 
+def _watch(plan: Plan, journal: ProfileJournal, round_number: int) -> None:
+    """Watch one core for stalls, before each of the first rounds: nothing else runs, so what is seen comes from outside."""
+    if not len(journal.watches) <= round_number < plan.timing.watches:
+        return
+    started, usable = time.perf_counter(), machine.usable_cores()
+    watch_s = min(plan.timing.watch_fraction * plan.settings.budget_s, plan.timing.longest_watch_s)
+    stalls = watch(watch_s, usable[round_number % len(usable)])
+    journal.add(Watched(stalls=stalls, elapsed_s=time.perf_counter() - started))
+
+
 def _visit(plan: Plan, point: Point, workers: Workers, journal: ProfileJournal, report: Report) -> None:
     if point in journal.points_left_out:
+        return
+    variant = next((entry for entry in journal.variants if entry.id == point.variant), None)
+    reason = does_not_fit(plan.machine, plan.facts.file_bytes if variant is None else variant.bytes, point.instances)
+    if reason is not None:
+        what = f"{point.variant} at batch {point.batch_size}{_setting(point)}"
+        journal.add(LeftOut(exclusion=Exclusion(what=what, reason=reason), point=point))
         return
     report(journal.measured_s, plan.settings.budget_s, f"{point.variant}, batch {point.batch_size}{_setting(point)}")
     timing = plan.timing
@@ -101,6 +120,7 @@ def _visit(plan: Plan, point: Point, workers: Workers, journal: ProfileJournal, 
         steal_s=timed.steal_s,
         core_hop_s=timed.core_hop_s,
         waited_s=timed.waited_s,
+        throttled_s=timed.throttled_s,
     )
     journal.add(Visited(point=point, visit=visit, elapsed_s=elapsed_s, peak_memory_bytes=timed.peak_memory_bytes))
 
@@ -194,5 +214,6 @@ def _profile(plan: Plan, journal: ProfileJournal, failing: set[str]) -> Profile:
         exclusions=(*journal.exclusions, *_unmeasured(plan, journal, known, failing)),
         notes=(*plan.notes, *disturbance_notes(visits)),
         noise_floors=floors,
+        stalls=tuple(entry for entry in journal.watches if entry is not None),
     )
     return Profile(schema_version=SCHEMA_VERSION, model=plan.facts, settings=plan.settings, sites=(site,))

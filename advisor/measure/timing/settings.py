@@ -12,3 +12,7 @@ class TimingSettings(msgspec.Struct, frozen=True, kw_only=True):
     # Where ways to interpolate agree this well, a measurement in between would add little beyond its own noise.
     unsure_fraction: float = 0.03
     errors_to_exceed: float = 2.0  # standard errors of the neighbors
+    # Between the rounds, a core at a time, while nothing else runs: what the host does to the machine. In all a tenth of the budget.
+    watches: int = 4
+    watch_fraction: float = 0.025  # of the budget, each
+    longest_watch_s: float = 2.0

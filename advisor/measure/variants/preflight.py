@@ -9,7 +9,7 @@ from advisor.schema.catalog import CPU, Scheme
 from advisor.schema.model import ModelFacts
 from advisor.schema.profile import Machine
 from advisor.schema.record import Exclusion
-from advisor.units import percent
+from advisor.units import percent, size
 
 # Arithmetic in the operators that a scheme changes, as a share of all: below, even work done in no time would hardly show.
 LEAST_SHARE = 0.2
@@ -29,6 +29,15 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine
     providers: tuple[str, ...]
     is_checkpoint: bool
+
+
+def does_not_fit(machine: Machine, file_bytes: int, instances: int = 1) -> str | None:
+    """Return why the weights of so many instances, each of which holds its own, do not fit in the memory here; None if they may."""
+    needed_bytes = instances * file_bytes
+    if needed_bytes <= machine.memory_bytes:
+        return None
+    each = f"{instances} instances of {size(file_bytes)}" if instances > 1 else f"its {size(file_bytes)}"
+    return f"{each} do not fit in the {size(machine.memory_bytes)} of memory that this process may use"
 
 
 def select(schemes: tuple[Scheme, ...], case: Case, wanted: frozenset[str]) -> tuple[list[Scheme], list[Exclusion]]:

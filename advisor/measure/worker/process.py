@@ -16,9 +16,9 @@ import numpy as np
 
 from advisor.errors import AdvisorError, ModelError
 from advisor.measure.model import input_rows
-from advisor.measure.runtime import cores, machine, ort_session
-from advisor.measure.worker import output_file
+from advisor.measure.runtime import control_groups, cores, machine, ort_session
 from advisor.measure.runtime.waiting import WaitingClock, waited_s
+from advisor.measure.worker import output_file
 from advisor.schema.model import ModelInput
 from advisor.schema.record import Record
 
@@ -74,6 +74,7 @@ class Timed(Record, frozen=True, kw_only=True, tag=True):
     involuntary_switches: int | None
     steal_s: float | None
     core_hop_s: float | None
+    throttled_s: float | None
     peak_memory_bytes: int
 
 
@@ -174,7 +175,7 @@ class Worker:
         for thread in threads:
             thread.start()
         calls(0)
-        run_delay_s, switches, steal_s = (_increase(*pair) for pair in zip(before, _disturbances(), strict=True))
+        run_delay_s, switches, steal_s, throttled_s = (_increase(*pair) for pair in zip(before, _disturbances(), strict=True))
         together.wait()
         for thread in threads:
             thread.join()
@@ -190,6 +191,7 @@ class Worker:
             run_delay_s=run_delay_s,
             involuntary_switches=None if switches is None else int(switches),
             steal_s=steal_s,
+            throttled_s=throttled_s,
             # Cores that were apart at either end were apart for a part of the visit.
             core_hop_s=max((hop_s for hop_s in hops_s if hop_s is not None), default=None),
             peak_memory_bytes=machine.peak_memory_bytes(),
@@ -199,7 +201,7 @@ class Worker:
         """Write the outputs of the items to `request.target`, item by item."""
         rows = input_rows.read_npz(Path(request.rows), "data") if request.rows else None
         usable = machine.usable_cores()
-        session = self._session(threads=len(usable), instance=0, place=usable)
+        session = self._session(threads=machine.core_count(), instance=0, place=usable)
         layout = self._layout(session, request, rows)
         parts: dict[str, list[np.ndarray]] = {name: [] for name in layout}
         for start in range(0, request.items, request.batch_size):
@@ -236,8 +238,8 @@ class Worker:
         return input_rows.padded(inputs, feeds)
 
 
-def _disturbances() -> tuple[float | None, int | None, float | None]:
-    return machine.run_delay_s(), machine.involuntary_switches(), machine.steal_s()
+def _disturbances() -> tuple[float | None, int | None, float | None, float | None]:
+    return machine.run_delay_s(), machine.involuntary_switches(), machine.steal_s(), control_groups.throttled_s()
 
 
 def _increase(before: float | None, after: float | None) -> float | None:

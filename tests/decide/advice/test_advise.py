@@ -11,6 +11,7 @@ from advisor.decide.advice.advise import advise
 from advisor.errors import InputError
 from advisor.files.records import to_json
 from advisor.schema.advice import Advice
+from advisor.schema.profile import Stalls
 from advisor.schema.record import Estimate
 from advisor.schema.workload import Baseline, Lifecycle, Quality, SequenceLength, Slo, Trace
 from tests.profiles import (
@@ -463,3 +464,58 @@ def test_absurd_questions_are_answered_too(slo, requests_per_s):
     asked = replace(workload(requests_per_s), slo=slo)
 
     assert advice_on(profile(power_law(SECONDS)), asked).headline
+
+
+# --- a machine whose cores stand still now and then ------------------------------------------------------------------------------
+
+
+def stalled(measured, gap_s, *, each_s):
+    """Return the profile as if a core had stood still for gap_s once in each_s seconds."""
+    return with_site(measured, stalls=(Stalls(watched_s=40 * each_s, gaps_s=(gap_s,) * 40, shortest_s=2e-4),))
+
+
+def test_no_replicas_are_bought_to_outrun_stalls():
+    measured, asked = profile(power_law(0.01)), workload(150.0, 0.05, quantile=0.9)
+    quiet = advice_on(measured, asked)
+
+    for gap_s in (0.002, 0.01):
+        advice = advice_on(stalled(measured, gap_s, each_s=0.5), asked)
+        assert advice.recommended is None or quiet.recommended.candidate == advice.recommended.candidate
+
+
+def test_stalls_that_break_the_target_by_themselves_are_what_binds():
+    measured, asked = profile(power_law(0.01)), workload(20.0, 0.05, quantile=0.99)
+    assert advice_on(measured, asked).recommended is not None
+
+    # One request in six meets a stall of 60 ms, whoever serves it.
+    advice = advice_on(stalled(measured, 0.06, each_s=0.4), asked)
+
+    assert ("infeasible", None) == (advice.outcome, advice.recommended)
+    assert advice.binding_constraint.startswith(
+        "stalls: cores of local stand still 2.5 times a second, for up to 60 ms; with them the p99"
+    )
+    assert "no number of replicas helps" in advice.binding_constraint
+    assert advice.nearest_miss.latency_without_stalls_s.high <= 0.05 < advice.nearest_miss.latency_slo_s.low
+
+
+def test_a_target_that_stalls_and_queueing_break_together_is_not_bought_with_replicas():
+    measured, asked = profile(power_law(0.01)), workload(35.0, 0.031, quantile=0.9)
+    assert advice_on(measured, asked).recommended is not None
+
+    advice = advice_on(stalled(measured, 0.015, each_s=0.3), asked)
+
+    assert advice.recommended is None
+    assert advice.binding_constraint.startswith("stalls: ") and "more replicas are not bought" in advice.binding_constraint
+
+
+def test_of_equally_cheap_candidates_one_that_keeps_the_target_with_the_stalls_is_advised():
+    # The optimized graph takes half the time: beside stalls of 8 ms it leaves enough of the target, the model as given does not.
+    law = fixed_cost_law(0.009, 0.0, of_variant={"opt": 0.5})
+    measured = profile(law, variants=(variant(), variant("opt")), batch_sizes=(1,))
+    asked = workload(1.0, 0.014, quantile=0.9)
+
+    quiet, held_up = advice_on(measured, asked), advice_on(stalled(measured, 0.008, each_s=0.05), asked)
+
+    assert quiet.recommended.cost_usd_per_hour == held_up.recommended.cost_usd_per_hour
+    assert ("fp32", "opt") == (quiet.recommended.candidate.variant, held_up.recommended.candidate.variant)
+    assert held_up.recommended.meets_slo

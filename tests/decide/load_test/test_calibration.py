@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.decide.load_test.calibration import Batches, calibrate, own_way
+from advisor.decide.service.stalls import process_of
 from advisor.schema.advice import Candidate
-from advisor.schema.profile import Calibration
+from advisor.schema.profile import Calibration, Stalls
 
 CANDIDATE = Candidate(
     variant="fp32", hardware="local", intra_op_num_threads=1, instances=1, max_batch_size=4, max_queue_delay_s=0.0, replicas=1
@@ -161,3 +162,25 @@ def test_where_hardly_a_request_had_the_way_to_itself_that_of_all_is_kept() -> N
     seen = msgspec.structs.replace(batches(count=100), transit_s=np.where(had_own_way, 0.1, 2.5), had_own_way=had_own_way)
 
     assert {0.1, 2.5} == set(calibrate_quietly(seen).transit_s)
+
+
+def test_what_the_watches_account_for_is_simulated_by_itself_and_not_a_part_of_the_spread() -> None:
+    seen, random = batches(count=4000), np.random.default_rng(2)
+    held_up = random.random(4000) < 0.01
+    late = random.random(8000) < 0.01
+    stalled = msgspec.structs.replace(seen, call_s=seen.call_s + 5e-3 * held_up, transit_s=seen.transit_s + 5e-3 * late)
+    # Batches take some 9.6 s in all, and 40 of them were held up; 4 stalls a second of 5 ms.
+    watched = process_of((Stalls(watched_s=100.0, gaps_s=(5e-3,) * 400, shortest_s=2e-4),))
+
+    plain, smooth = calibrate_quietly(stalled), calibrate(CANDIDATE, stalled, noise_fraction=0.0, stalls=watched)
+
+    assert max(plain.spread) > 2.0 > 1.3 > max(smooth.spread)
+    assert max(plain.transit_s) > 5e-3 > max(smooth.transit_s)
+    assert len(smooth.spread) > 0.98 * len(plain.spread)
+    assert plain.call_ratio == smooth.call_ratio
+
+
+def test_without_a_watch_every_batch_counts() -> None:
+    seen = batches(count=500)
+
+    assert 500 == len(calibrate_quietly(seen).spread) == len(calibrate(CANDIDATE, seen, noise_fraction=0.0, stalls=None).spread)

@@ -7,7 +7,7 @@ import pytest
 from advisor.decide.load_test.calibration import Batches
 from advisor.decide.load_test.comparison import Observed, compare, learned, quantile_estimate
 from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed
-from advisor.schema.profile import Calibration
+from advisor.schema.profile import Calibration, Stalls
 from advisor.schema.record import Estimate
 
 CANDIDATE = Candidate(
@@ -141,3 +141,9 @@ def test_what_is_learned_takes_the_place_of_what_was_known_under_the_same_settin
 
 def test_a_void_test_teaches_nothing() -> None:
     assert () == learned((), (load_test_of(variant="fp32", slowdown=3.0, lag_s=0.05),))
+
+
+def test_what_was_watched_beside_a_test_is_kept_with_it() -> None:
+    seen = msgspec.structs.replace(observed(latency_s=0.02), stalls=(Stalls(watched_s=20.0, gaps_s=(0.003,), shortest_s=0.001),))
+
+    assert seen.stalls == load_test(seen).stalls

@@ -21,7 +21,8 @@ def test_the_machine_has_a_name_and_its_memory():
     found = machine.read_machine()
 
     assert found.cpu
-    assert psutil.virtual_memory().total == found.memory_bytes
+    # A container may have less.
+    assert 0 < found.memory_bytes <= psutil.virtual_memory().total
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")
@@ -88,3 +89,14 @@ def test_the_peak_of_memory_never_falls():
 
     # Linux counts pages in batches per core, and tells the sum to within some of them.
     assert 0 < before < during < machine.peak_memory_bytes() + BATCHES_BYTES
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("50000", 1), ("100000", 1), ("150000", 2), ("9900000", 99), ("max", 99)])
+def test_no_more_threads_are_counted_than_a_quota_rounded_up_keeps_busy(tmp_path, quota, expected):
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/\n")
+    (tmp_path / "proc/self/mountinfo").write_text("31 24 0:27 / /groups rw - cgroup2 cgroup2 rw\n")
+    (tmp_path / "groups").mkdir()
+    (tmp_path / "groups/cpu.max").write_text(f"{quota} 100000\n")
+
+    assert min(expected, len(machine.usable_cores())) == machine.core_count(tmp_path)

@@ -1,5 +1,6 @@
 """Serving for real: every request is answered, in batches as asked, and lateness shows in latency."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -44,6 +45,13 @@ def test_every_request_is_answered_after_it_was_due(seen: Replay) -> None:
 def test_batches_hold_each_request_once_and_are_no_larger_than_asked(seen: Replay) -> None:
     assert seen.batch_size.sum() == REQUESTS
     assert 1 <= seen.batch_size.min() <= seen.batch_size.max() <= 4
+
+
+def test_the_clock_is_watched_as_long_as_requests_are_sent(seen: Replay) -> None:
+    for watch in seen.stalls:  # none where the kernel hides what waiting is
+        assert 0 < watch.watched_s <= seen.duration_s + 5.0
+        assert all(gap_s >= watch.shortest_s for gap_s in watch.gaps_s)
+    assert len(seen.stalls) == os.path.exists("/proc/thread-self/schedstat")
 
 
 def test_no_request_is_sent_before_it_is_due(seen: Replay) -> None:

@@ -50,3 +50,12 @@ def test_cores_that_moved_apart_are_reported_with_both_distances():
 
 def test_one_odd_reading_in_many_is_no_news():
     assert () == disturbance_notes({POINT: [visit()] * 30 + [visit(hop_s=FAR_S)]})
+
+
+def test_what_a_quota_withholds_is_told_apart_from_a_busy_machine():
+    # The kernel counts the time that the quota withheld as waiting, too.
+    withheld = Visit(order=0, latency_s=(1.0,), run_delay_s=1.02, involuntary_switches=0, steal_s=0.0, throttled_s=1.0)
+
+    (note,) = disturbance_notes({POINT: [withheld] * 3})
+
+    assert "throttled by its quota of processor time for 50 % of the call time: that is how it will serve, too" == note

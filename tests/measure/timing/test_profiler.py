@@ -14,7 +14,7 @@ from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import open_session, run
 from advisor.measure.timing import profiler
-from advisor.measure.timing.profile_journal import ProfileJournal, Visited
+from advisor.measure.timing.profile_journal import ProfileJournal, Visited, Watched
 from advisor.measure.timing.schedule import MIN_ROUNDS, batch_sizes, thread_settings
 from advisor.measure.timing.settings import TimingSettings
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id
@@ -29,7 +29,7 @@ BUDGET_S = 3600.0
 # Weights for a processor without VNNI saturate on none, so that every instruction set comes to the same integers.
 ONE_CORE = msgspec.structs.replace(read_machine(), cores=1, instruction_sets=("avx2",))
 VARIANTS = ("fp32", "int8-dynamic", "ort-optimized")
-TWO_SHORT_ROUNDS = TimingSettings(max_rounds=2, visit_s=0.005)
+TWO_SHORT_ROUNDS = TimingSettings(max_rounds=2, visit_s=0.005, longest_watch_s=0.01)
 SIX_ROUNDS = msgspec.structs.replace(TWO_SHORT_ROUNDS, max_rounds=2 * MIN_ROUNDS)
 IN_DOUBT = {"unsure_fraction": 0.0, "errors_to_exceed": 0.0}  # whatever the visits show
 # On networks this small int8 is always slower; and no machine is too slow to judge by all items.
@@ -204,6 +204,39 @@ def test_an_interrupted_run_goes_on_without_measuring_again_what_it_has(tmp_path
     assert {number: entry.visit for number, entry in enumerate(after) if isinstance(entry, Visited)} == visits
     first_round = [entry.point for entry in after if isinstance(entry, Visited)][: 2 * (len(VARIANTS) + 1)]
     assert len(first_round) == len(set(first_round))
+
+
+def test_cores_are_watched_between_rounds_and_a_watch_is_not_made_again(tmp_path):
+    plan = plan_of(models.mlp(), tmp_path, timing=SIX_ROUNDS)
+    calls = []
+
+    def interrupting(done_s, total_s, what):
+        calls.append(what)
+        if "fp32, batch 1" in what and calls.count(what) == 2:  # in the second round
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measured(plan, interrupting)
+    before = [entry for entry in entries_of(plan) if isinstance(entry, Watched)]
+    assert 2 == len(before)
+
+    profile = measured(plan)
+
+    watches = [entry for entry in entries_of(plan) if isinstance(entry, Watched)]
+    assert before == watches[:2] and len(watches) == plan.timing.watches
+    assert tuple(entry.stalls for entry in watches if entry.stalls is not None) == profile.sites[0].stalls
+    assert all(entry.elapsed_s >= plan.timing.longest_watch_s for entry in watches if entry.stalls is not None)
+
+
+def test_what_does_not_fit_in_memory_is_left_out_before_it_is_tried(tmp_path):
+    plan = plan_of(models.mlp(), tmp_path, cores=2)
+    weights = plan.facts.file_bytes
+    tight = msgspec.structs.replace(plan, machine=msgspec.structs.replace(plan.machine, memory_bytes=int(1.5 * weights)))
+
+    profile = measured(tight)
+
+    assert {1} == {entry.instances for entry in profile.sites[0].measurements if entry.variant == "fp32"}
+    assert "do not fit in the" in reason_of(profile, "fp32 at batch 1, 1 thread × 2 instances")
 
 
 def test_a_finished_run_measures_nothing_again(undisturbed):

@@ -153,3 +153,13 @@ def test_weights_of_four_bits_are_for_models_larger_than_the_caches():
 
 def test_what_was_asked_for_by_name_is_tried_whatever_is_said_of_it():
     assert "int8-dynamic" in outcome(CNN, wanted=("int8-dynamic",))[0]
+
+
+@pytest.mark.parametrize(("file_bytes", "instances", "fits"), [(600, 1, True), (601, 1, False), (300, 2, True), (300, 3, False)])
+def test_weights_of_which_each_instance_has_its_own_fit_in_memory_or_the_reason_is_named(file_bytes, instances, fits):
+    machine = msgspec.structs.replace(WITH_VNNI, memory_bytes=600_000_000)
+
+    reason = preflight.does_not_fit(machine, file_bytes * 1_000_000, instances)
+
+    assert fits == (reason is None)
+    assert fits or "do not fit in the 600 MB of memory that this process may use" in reason
