@@ -13,7 +13,7 @@ import numpy as np
 from advisor import __version__
 from advisor.errors import AdvisorError, InputError
 from advisor.files.catalog import hardware_of, read_device
-from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
+from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_record
 from advisor.files.workload import examples_sha256, read_question, sequence_lengths
 from advisor.measure.model import checkpoint, input_rows, onnx_graph
 from advisor.measure.model import facts as model_facts
@@ -22,8 +22,9 @@ from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import providers, versions
 from advisor.measure.runtime.power import Meter
 from advisor.measure.timing import profiler
+from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.profile_journal import ProfileJournal
-from advisor.measure.variants import preflight
+from advisor.measure.variants import kept_files, preflight
 from advisor.measure.variants.making import Plan, Report
 from advisor.measure.variants.quantize import QUANTIZING
 from advisor.quality_floor import OWN
@@ -36,8 +37,6 @@ from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Quality
 from advisor.steps.serve import trial
 from advisor.units import parse_moment
 
-# The trial takes some seconds beside the budget: who gives less for everything wants none of it.
-LEAST_BUDGET_FOR_TRIAL_S = 10.0
 # The maker of a GPU -> the execution provider that reaches it.
 PROVIDER_OF_GPUS = {"NVIDIA": "CUDAExecutionProvider"}
 
@@ -75,9 +74,12 @@ def _profile(
 ) -> Profile:
     """Measure, the user's examples kept in `scratch` meanwhile."""
     folder = output.with_suffix(".variants")
-    if (model / "config.json").is_file():
-        report(0.0, options.budget_s, "reading the checkpoint")  # its export takes a while
-    plan = plan_for(model, folder, options, workload, scratch, now=now)
+    ledger = Ledger(options.budget_s)
+    is_checkpoint = (model / "config.json").is_file()
+    report(0.0, options.budget_s, "reading the checkpoint" if is_checkpoint else "looking at the model", line=ledger.promise)
+    with ledger.loading():
+        baseline = _onnx_file(model, folder)  # the export of a checkpoint takes a while
+    plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline)
     known = _known(output, fresh=options.fresh)
     if known is not None and not options.fresh and _is_finished(known, plan):
         return known
@@ -87,16 +89,17 @@ def _profile(
         journal_path.unlink(missing_ok=True)
     journal, meter = ProfileJournal(journal_path, plan.fingerprint), Meter()
 
-    def metered(done_s: float, of_s: float, what: str) -> None:
+    def metered(done_s: float, of_s: float, what: str, *, line: str | None = None) -> None:
         meter.read()
-        report(done_s, of_s, what)
+        report(done_s, of_s, what, line=line)
 
     try:
-        measured = profiler.measure(plan, journal, metered)
+        measured = profiler.measure(plan, journal, ledger, metered)
         site = msgspec.structs.replace(measured.sites[0], power=meter.power())
-        if options.budget_s >= LEAST_BUDGET_FOR_TRIAL_S:
-            report(options.budget_s, options.budget_s, "a short trial inside a server")
-            site = _with_trial(measured, site, output.parent)
+        if ledger.trial_s > 0:
+            report(ledger.spent_s, ledger.expected_s, "trying the model inside a server")
+            site = _with_trial(measured, site, output.parent, ledger)
+        report(ledger.spent_s, ledger.spent_s, "writing the profile")
         measured = msgspec.structs.replace(measured, sites=(site, *others))
         write_record(output, measured)
     except BaseException:
@@ -140,9 +143,9 @@ def _other_sites(known: Profile, plan: Plan, output: Path) -> tuple[Site, ...]:
     return others
 
 
-def _with_trial(measured: Profile, site: Site, folder: Path) -> Site:
+def _with_trial(measured: Profile, site: Site, folder: Path, ledger: Ledger) -> Site:
     try:
-        return msgspec.structs.replace(site, trial=trial(measured, site, folder))
+        return msgspec.structs.replace(site, trial=trial(measured, site, folder, ledger))
     except AdvisorError as error:
         # The note reports what is missing; the profile holds without it.
         return msgspec.structs.replace(site, notes=(*site.notes, f"no trial inside a server: {error.fault}"))
@@ -156,12 +159,16 @@ def plan_for(
     scratch: Path,
     *,
     now: str,
+    baseline: Path | None = None,
 ) -> Plan:
-    """Return what is to be measured of the model, variants in `folder`; the user's examples are copied to `scratch`."""
+    """Return what is to be measured of the model, variants in `folder`; the user's examples are copied to `scratch`.
+
+    `baseline` is its ONNX file, if it was exported before.
+    """
     now = parse_moment(now)
     lengths, rows_path = sequence_lengths(workload), options.inputs
     rows = input_rows.read_npz(rows_path, "--inputs") if rows_path else None
-    baseline = _onnx_file(model, folder)
+    baseline = baseline or _onnx_file(model, folder)
     facts = _facts(model, baseline, lengths, rows)
     if rows_path is not None and rows is not None:
         input_rows.check_rows(facts.inputs, rows, rows_path)
@@ -362,11 +369,11 @@ def _onnx_file(model: Path, folder: Path) -> Path:
         raise InputError(f"{model}: no such file or directory", hint="give an .onnx file or a Hugging Face checkpoint directory")
     if not model.is_dir():
         return model
-    exported, mark = folder / "exported.onnx", folder / "exported.sha256"
-    digest = checkpoint.digest(model)
-    if not (exported.is_file() and mark.is_file() and mark.read_text() == digest):
+    exported = folder / "exported.onnx"
+    recipe = kept_files.recipe((checkpoint.digest(model), kept_files.versions_of(*kept_files.TOOLS), __version__))
+    if not kept_files.is_kept(exported, recipe):
         checkpoint.export(model, exported)
-        write_atomically(mark, digest.encode())
+        kept_files.keep(exported, recipe)
     return exported
 
 
