@@ -15,7 +15,7 @@ from advisor.errors import AdvisorError, InputError
 from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_record
 from advisor.files.workload import examples_sha256, read_question, sequence_lengths
-from advisor.measure.model import checkpoint, input_rows, onnx_graph
+from advisor.measure.model import checkpoint, input_rows, kept_files, onnx_graph
 from advisor.measure.model import facts as model_facts
 from advisor.measure.quality import evaluation, examples
 from advisor.measure.runtime.machine import read_machine
@@ -24,7 +24,7 @@ from advisor.measure.runtime.power import Meter
 from advisor.measure.timing import profiler
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.profile_journal import ProfileJournal
-from advisor.measure.variants import kept_files, preflight
+from advisor.measure.variants import preflight
 from advisor.measure.variants.making import Plan, Report
 from advisor.measure.variants.quantize import QUANTIZING
 from advisor.quality_floor import OWN
@@ -79,7 +79,8 @@ def _profile(
     report(0.0, options.budget_s, "reading the checkpoint" if is_checkpoint else "looking at the model", line=ledger.promise)
     with ledger.loading():
         baseline = _onnx_file(model, folder)  # the export of a checkpoint takes a while
-    plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline)
+    with ledger.looking():
+        plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline)
     known = _known(output, fresh=options.fresh)
     if known is not None and not options.fresh and _is_finished(known, plan):
         return known

@@ -38,8 +38,8 @@ class Session:
 
 def _name_in_file(port: Any) -> str:
     """Return what the file calls an output: where it only passes a value on, OpenVINO knows it by that value's name as well."""
-    name = port.node.friendly_name.partition("/sink_port_")[0]
-    return name if name in port.get_names() else port.get_any_name()
+    name: str = port.node.friendly_name.partition("/sink_port_")[0]
+    return name if name in port.get_names() else str(port.get_any_name())
 
 
 def open_session(path: Path, *, intra_op_num_threads: int, options: Mapping[str, str]) -> Session:

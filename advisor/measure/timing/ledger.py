@@ -10,6 +10,9 @@ from advisor.units import seconds
 TIMING_SHARE = 0.5
 # Nothing is begun that would end beyond so many budgets; what is promised leaves room for the step that ends late.
 LAST_START, PROMISED = 1.3, 1.5
+# Looking at a model takes about so many calls of it: what it accepts, whether items can share a call, what its nodes do. The rest of
+# looking is reading and opening the file.
+CALLS_TO_LOOK = 7.0
 # A trial inside a server takes this part, if the budget is long enough for one and calls are so short that it would show anything.
 TRIAL_SHARE = 0.15
 LEAST_BUDGET_FOR_TRIAL_S = 10.0
@@ -30,6 +33,7 @@ class Ledger:
         self._loading_s = 0.0
         self._depth = 0
         self._before_s = 0.0
+        self._looking_s = 0.0
         self._timing_ends_s: float | None = None  # in seconds spent
 
     @contextlib.contextmanager
@@ -48,8 +52,17 @@ class Ledger:
         """Count what the run spent that this one goes on from."""
         self._before_s = before_s
 
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[None]:
+        """Count what happens inside as looking at the model: calls of it, and loading."""
+        started_s = self.spent_s
+        yield
+        self._looking_s += self.spent_s - started_s
+
     def know_call(self, call_s: float) -> None:
-        """Take in what a call of the baseline takes: no trial is made of long ones."""
+        """Take in what a call of the baseline takes: how much of looking at it was loading, and that no trial is made of long ones."""
+        self._loading_s += max(0.0, self._looking_s - CALLS_TO_LOOK * call_s)
+        self._looking_s = 0.0
         if call_s > LONGEST_TRIED_CALL_S:
             self.trial_s = 0.0
 

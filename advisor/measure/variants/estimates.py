@@ -41,6 +41,7 @@ FEWEST_CALIBRATION_ITEMS = 8
 FEWEST_JUDGED_ITEMS = 10
 # What is left beside making goes so much of it into each; the rest is for what takes longer than was thought.
 CALIBRATING_SHARE, AGREEING_SHARE, LOOKING_SHARE = 0.25, 0.1, 0.2
+JUDGED_PART = 0.2  # of the time beside making is for the answers of one variant, where the baseline and one other are judged
 PAIR = 2  # the baseline takes turns with the variant
 
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from advisor import __version__
 from advisor.errors import AdvisorError
-from advisor.measure.model import checkpoint, input_rows, onnx_graph
+from advisor.measure.model import checkpoint, input_rows, kept_files, onnx_graph
 from advisor.measure.quality import examples
 from advisor.measure.runtime import machine
 from advisor.measure.runtime.ort_session import Place
 from advisor.measure.timing.settings import TimingSettings
-from advisor.measure.variants import kept_files, quantize
+from advisor.measure.variants import quantize
 from advisor.measure.variants.quantize import EVERY, Ingredients, Nodes
 from advisor.measure.variants.settings import ScreeningSettings
 from advisor.measure.worker.client import WorkerProcess

@@ -21,6 +21,9 @@ from advisor.schema.model import Graph
 from advisor.schema.profile import QualityResult, Variant
 from advisor.schema.record import Exclusion
 
+# A search takes this part of the budget at the most, whatever is left.
+MIXED_SHARE = 0.75
+
 Say = Callable[[str], None]
 
 
@@ -51,7 +54,7 @@ def mixed(
     `left_s` is what making and comparing may still take. Raise ModelError or WorkerError if the search cannot begin.
     """
     say(f"searching for the operators that cost {full.id} its quality")
-    started, allowed_s = time.perf_counter(), max(left_s, 0.0)
+    started, allowed_s = time.perf_counter(), max(0.0, min(left_s, MIXED_SHARE * plan.settings.budget_s))
     with Errors(plan, scheme) as errors:
         if not errors.nodes:
             raise ModelError("its weights are in branches, where operators cannot be told apart", hint="use another scheme")

@@ -57,7 +57,8 @@ class Lineup:
         self.graph: Graph = onnx_graph.read_graph(plan.baseline)
         self.comparison: Comparison = stack.enter_context(comparison.comparing(plan, self.workers))
         self.costs = Costs(call_s=0.0, item_s=0.0)  # until a call of the baseline was timed
-        self.pace = 1.0  # how many times as long as was thought the files took to make
+        # Seconds that files were thought to take to make, and that they took, from a second each on: one short file proves little.
+        self.thought_s, self.took_s = 1.0, 1.0
 
     def assemble(self) -> None:
         """Open the baseline and every variant that is worth it; once more the baseline, to be measured as if it were a variant.
@@ -122,12 +123,11 @@ class Lineup:
             judged_s = estimates.FEWEST_JUDGED_ITEMS * self.costs.item_s
             reason = "too few items to say anything of its quality could be judged"
         elif cost_s > self.ledger.preparing_left_s:
-            judged_s, reason = 0.0, f"making and comparing it would take about {seconds(cost_s)}"
+            spent_s = self.ledger.spent_s
+            judged_s, reason = 0.0, f"making and comparing it would take about {seconds(cost_s)}, after {seconds(spent_s)} so far"
         else:
             return True
-        # The baseline has to answer them too, and no more than a part of the time is for judging.
-        needed_s = cost_s + 2 * judged_s / min(1.0, self.plan.screening.judging_share)
-        enough_s = _rounded_up(self.ledger.sufficient_s(needed_s))
+        enough_s = _rounded_up(self.ledger.sufficient_s(cost_s + judged_s / estimates.JUDGED_PART))
         fault = f"{OVER_BUDGET} {seconds(self.ledger.budget_s)}: {reason}; a budget of {seconds(enough_s)} would do"
         self._leave_out(Exclusion(what=scheme.id, reason=fault))
         return False
@@ -135,7 +135,7 @@ class Lineup:
     def _cost_s(self, scheme: Scheme) -> float:
         making_s = estimates.making_s(scheme, self.plan.facts, self.costs, self.plan.screening.calibration_items)
         judging_s = self.comparison.judging_s if not scheme.lossless else 0.0
-        return self.pace * making_s + estimates.comparing_s(self.costs, self.plan.screening) + judging_s
+        return self.took_s / self.thought_s * making_s + estimates.comparing_s(self.costs, self.plan.screening) + judging_s
 
     @property
     def _needs_quality(self) -> bool:
@@ -197,10 +197,9 @@ class Lineup:
                 quantize.load_tools()
             started_s = self.ledger.spent_s
             found = made(self.plan, scheme, self.graph)
-            took_s = self.ledger.spent_s - started_s
-            # A file that is there already, or is made in no time, says nothing of the others.
-            if thought_s > 0 and took_s > self.pace * thought_s:
-                self.pace = took_s / thought_s
+            if thought_s > 0:
+                self.thought_s += thought_s
+                self.took_s += self.ledger.spent_s - started_s
             if isinstance(found, Exclusion):
                 self._leave_out(found)
             else:

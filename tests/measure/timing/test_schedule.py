@@ -2,7 +2,6 @@
 
 import math
 from itertools import pairwise
-from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -165,10 +164,3 @@ def test_nothing_is_added_that_takes_too_long_by_any_law():
 
 def test_the_baseline_measured_again_gets_no_further_points():
     assert [] == refined(measured({1: 0.01, 4: 0.02}, variant=f"fp32{AGAIN}"))
-
-
-@pytest.mark.parametrize(("prepared_s", "left_s"), [(0.0, 60.0), (20.0, 40.0), (30.0, 30.0), (500.0, 30.0)])
-def test_making_and_comparing_takes_at_most_half_of_the_budget_from_timing(prepared_s, left_s):
-    plan, journal = SimpleNamespace(settings=SimpleNamespace(budget_s=60.0)), SimpleNamespace(prepared_s=prepared_s)
-
-    assert left_s == schedule.budget_s(plan, journal)
