@@ -22,7 +22,7 @@ Clock = Callable[[], float]
 
 
 class Ledger:
-    """Seconds spent and left. Loading a model into a process is not counted: no budget makes it shorter."""
+    """Seconds spent and left. Starting a process and loading a model into it is not counted: no budget makes it shorter."""
 
     def __init__(self, budget_s: float, *, clock: Clock = time.perf_counter) -> None:
         self.budget_s = budget_s
@@ -48,9 +48,9 @@ class Ledger:
             if self._depth == 0:
                 self._loading_s += self._clock() - started
 
-    def resume(self, before_s: float) -> None:
-        """Count what the run spent that this one goes on from."""
-        self._before_s = before_s
+    def count(self, more_s: float) -> None:
+        """Count seconds that this ledger did not see: those of a run that this one goes on from, or of a part of what was loading."""
+        self._before_s += more_s
 
     @contextlib.contextmanager
     def looking(self) -> Iterator[None]:
@@ -85,6 +85,11 @@ class Ledger:
     def preparing_left_s(self) -> float:
         """Seconds that making and comparing variants may still take."""
         return (1 - TIMING_SHARE) * self.planned_s - self.trial_s - self.spent_s
+
+    @property
+    def stretched_left_s(self) -> float:
+        """Seconds that making and comparing may still take where it is worth a longer run, of which timing has its half all the same."""
+        return (1 - TIMING_SHARE) * LAST_START * self.planned_s - self.trial_s - self.spent_s
 
     def begin_timing(self, measured_s: float) -> None:
         """Give timing what is left, and at least as long as all else takes; `measured_s` of it is spent already."""

@@ -41,7 +41,7 @@ def measure(plan: Plan, journal: ProfileJournal, ledger: Ledger, report: Report)
 
     What is measured is in the journal at once, so an interrupt loses at most the visit that it falls into.
     """
-    ledger.resume(journal.prepared_s + journal.measured_s)
+    ledger.count(journal.prepared_s + journal.measured_s)
     with contextlib.ExitStack() as stack:
         lineup = Lineup(plan, journal, ledger, report, stack)
         lineup.assemble()

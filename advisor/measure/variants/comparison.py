@@ -155,7 +155,8 @@ class Comparison:
         plan = self.plan
         data, count = input_rows.read_npz(Path(str(plan.data)), "quality.data"), self._count()
         if self._parts_of is None:
-            # What few take says about how many there is time for; what more take, better.
+            # The first item finds its session closed. What few take then says about how many there is time for; what more take, better.
+            self._predict(self.baseline, plan.data, 1, None, self.folder / "first.npz")
             self._before(plan.data, min(FEWEST_JUDGED_ITEMS, count), None)
             first, _ = self._sizes()
             self._before(plan.data, first, None)

@@ -163,6 +163,14 @@ def made(plan: Plan, scheme: Scheme, baseline: Graph, nodes: Nodes = EVERY, name
     )
 
 
+def is_made(plan: Plan, scheme: Scheme) -> bool:
+    """Return whether the file of a scheme is there already, from an earlier run."""
+    if scheme.method == "provider":
+        return True
+    items = ingredients(plan).calibration_items
+    return kept_files.is_kept(plan.folder / f"{scheme.id}.onnx", kept_files.recipe(_made_of(plan, scheme, EVERY)), items)
+
+
 def _made_of(plan: Plan, scheme: Scheme, nodes: Nodes) -> tuple[object, ...]:
     """Return all that decides what the tools write, but for the number of items to calibrate on."""
     rows = input_rows.read_npz(Path(plan.calibration), "quality.calibration") if plan.calibration else None

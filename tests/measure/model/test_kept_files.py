@@ -64,6 +64,13 @@ def test_a_file_is_not_made_again_of_the_same_things(plan):
     assert first == made(plan)
 
 
+def test_a_file_that_is_there_is_known_beforehand(plan):
+    before = making.is_made(plan, scheme_of(plan))
+    made(plan)
+
+    assert (False, True) == (before, making.is_made(plan, scheme_of(plan)))
+
+
 def test_a_file_that_was_calibrated_on_more_items_serves_for_fewer(plan):
     made(with_items(plan, 32))
 

@@ -66,6 +66,17 @@ def test_timing_has_as_long_as_all_else_took_until_nothing_more_may_begin(budget
     assert ledger.spent_s + max(ledger.timing_left_s, 0.0) + ledger.trial_s <= PROMISED * budget_s
 
 
+@given(budget_s=BUDGETS)
+def test_what_is_worth_a_longer_run_leaves_timing_half_of_that(budget_s):
+    clock = Clock()
+    ledger = Ledger(budget_s, clock=clock)
+    clock.passes(ledger.stretched_left_s)
+    ledger.begin_timing(0.0)
+
+    assert ledger.timing_left_s == pytest.approx(ledger.spent_s + ledger.trial_s)
+    assert budget_s < ledger.expected_s < ledger.promised_s
+
+
 @given(budget_s=BUDGETS, named=SHARES)
 def test_what_the_user_named_has_its_time_and_timing_half_of_the_whole_all_the_same(budget_s, named):
     clock = Clock()
@@ -142,7 +153,7 @@ def test_time_for_a_trial_is_kept_where_there_will_be_one(clock, budget_s, call_
 def test_a_run_that_goes_on_has_what_the_one_before_left(clock):
     ledger = Ledger(20.0, clock=clock)
     ledger.know_call(1.0)
-    ledger.resume(16.0)  # 6 s of them timing
+    ledger.count(16.0)  # 6 s of them timing
     ledger.begin_timing(6.0)
 
     assert 4.0 == pytest.approx(ledger.timing_left_s)

@@ -280,7 +280,7 @@ def test_what_there_was_no_time_to_time_is_named(tmp_path):
 
     def spending(done_s, of_s, what, *, line=None):
         if what.startswith("timing"):
-            ledger.resume(2 * BUDGET_S)
+            ledger.count(2 * BUDGET_S)
 
     journal = ProfileJournal(tmp_path / "journal", plan.fingerprint)
     profile = profiler.measure(plan, journal, ledger, spending)
