@@ -25,15 +25,15 @@ from advisor.measure.timing import profiler
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.profile_journal import ProfileJournal
 from advisor.measure.variants import preflight
-from advisor.measure.variants.making import Plan, Report
+from advisor.measure.variants.making import Plan, Report, Today, baseline_id
 from advisor.measure.variants.quantize import QUANTIZING
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import CPU, LOCAL, Hardware, Scheme
 from advisor.schema.model import ModelFacts, ModelInput
 from advisor.schema.options import ProfileOptions
-from advisor.schema.profile import Profile, ProfileSettings, Site
+from advisor.schema.profile import Machine, Profile, ProfileSettings, Site
 from advisor.schema.record import SCHEMA_VERSION
-from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Quality
+from advisor.schema.workload import Baseline, OfflineWorkload, OnlineWorkload, Quality
 from advisor.steps.serve import trial
 from advisor.units import parse_moment
 
@@ -75,8 +75,8 @@ def _profile(
     """Measure, the user's examples kept in `scratch` meanwhile."""
     folder = output.with_suffix(".variants")
     ledger = Ledger(options.budget_s)
-    is_checkpoint = (model / "config.json").is_file()
-    report(0.0, options.budget_s, "reading the checkpoint" if is_checkpoint else "looking at the model", line=ledger.promise)
+    if (model / "config.json").is_file():
+        report(0.0, options.budget_s, "reading the checkpoint", line=ledger.promise)
     with ledger.loading():
         baseline = _onnx_file(model, folder)  # the export of a checkpoint takes a while
     with ledger.looking():
@@ -89,6 +89,8 @@ def _profile(
     if options.fresh:
         journal_path.unlink(missing_ok=True)
     journal, meter = ProfileJournal(journal_path, plan.fingerprint), Meter()
+
+    report(ledger.spent_s, ledger.expected_s, "loading the model", line=ledger.promise)
 
     def metered(done_s: float, of_s: float, what: str, *, line: str | None = None) -> None:
         meter.read()
@@ -206,8 +208,14 @@ def plan_for(
         own_metric=_own_metric(workload, options),
         excluded=tuple(excluded),
         notes=asked.notes,
+        today=_today(workload, facts, machine),
         kept=wanted | {path.stem for path in options.variants},
     )
+
+
+def _today(workload: OnlineWorkload | OfflineWorkload | None, facts: ModelFacts, machine: Machine) -> Today:
+    today = (workload.baseline if isinstance(workload, OnlineWorkload) else None) or Baseline()
+    return Today(today.variant or baseline_id(facts), today.intra_op_num_threads or machine.cores, today.instances or 1)
 
 
 def provider_for(hardware: Hardware, available: tuple[str, ...]) -> str:

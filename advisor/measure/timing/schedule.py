@@ -103,7 +103,9 @@ def ladders(plan: Plan, names: list[str], brief: frozenset[str] | set[str] = fro
     lengths: tuple[int | None, ...] = tuple(sorted(plan.settings.sequence_lengths)) or (plan.facts.at_sequence_length,)
     found = []
     # Every variant under one setting, then under the next: where time is short, all are known under the first.
-    for (threads, instances), name in product(thread_settings(plan.machine.cores), names):
+    settings = list(product(thread_settings(plan.machine.cores), names))
+    settings.sort(key=lambda entry: (entry != settings[0], (entry[1], *entry[0]) != plan.today))
+    for (threads, instances), name in settings:
         # The noise floor needs a few points, not all of them again.
         is_again = name.endswith(AGAIN)
         for length in lengths[len(lengths) // 2 :][:1] if is_again else lengths:
@@ -128,7 +130,7 @@ def climb(
 ) -> Iterator[Point]:
     """Yield the points of the first round, climbing each ladder only as long as a call stays short enough to serve with.
 
-    What is not affordable is passed over, but for the first of all points, without which there is no profile.
+    What is not affordable is passed over, but for the first of all points and what runs today, without which there is no advice.
     """
     limit_s = longest_call_s(plan)
     # All ladders a rung at a time, so that variants are interleaved in time from the start.
@@ -136,8 +138,10 @@ def climb(
         for ladder in rungs:
             if rung >= len(ladder) or not _may_climb(ladder[:rung], journal, limit_s):
                 continue
-            if ladder[rung] in journal.visits or not journal.visits or is_affordable(ladder[rung]):
-                yield ladder[rung]
+            point = ladder[rung]
+            runs_today = rung == 0 and (point.variant, point.intra_op_num_threads, point.instances) == plan.today
+            if point in journal.visits or not journal.visits or runs_today or is_affordable(point):
+                yield point
 
 
 def _may_climb(below: list[Point], journal: ProfileJournal, limit_s: float) -> bool:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -44,6 +44,14 @@ class Report(Protocol):
 Workers = dict[str, tuple[WorkerProcess, Loaded]]
 
 
+class Today(NamedTuple):
+    """What runs today, or would by default: without its calls there is nothing to compare with."""
+
+    variant: str
+    intra_op_num_threads: int
+    instances: int
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the profiler needs to know."""
 
@@ -66,6 +74,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     own_metric: Callable[..., object] | None = None  # the user's function, where the metric is one
     excluded: tuple[Exclusion, ...] = ()  # schemes that the pre-flight left out
     notes: tuple[str, ...] = ()  # on the data
+    today: Today | None = None
     kept: frozenset[str] = frozenset()  # variants that are measured to the end, however slow: the user named them
     screening: ScreeningSettings = ScreeningSettings()
     timing: TimingSettings = TimingSettings()

@@ -156,7 +156,6 @@ class Lineup:
 
     def _open_baseline(self) -> None:
         name = baseline_id(self.plan.facts)
-        self._say("loading the model")
         variant = self.done.get(name) or baseline_variant(self.plan)
         try:
             self.processes.open(name, None)

@@ -220,7 +220,7 @@ def test_where_calls_are_long_a_visit_is_one_call_and_only_the_first_warms_up():
 
 
 def test_what_there_is_no_time_for_is_passed_over_but_for_the_first_point_of_all():
-    plan = SimpleNamespace(settings=SimpleNamespace(max_latency_s=None), timing=TimingSettings())
+    plan = SimpleNamespace(settings=SimpleNamespace(max_latency_s=None), timing=TimingSettings(), today=None)
     ladders = [[point(variant=name), point(variant=name, batch_size=4)] for name in ("fp32", "int8", "fp16")]
     known = Visits({})
     climbed = []
@@ -233,9 +233,26 @@ def test_what_there_is_no_time_for_is_passed_over_but_for_the_first_point_of_all
 
 def test_all_variants_are_known_under_one_setting_before_the_next(facts):
     plan = SimpleNamespace(
-        facts=facts, machine=SimpleNamespace(cores=2), settings=SimpleNamespace(max_batch_size=4, sequence_lengths=())
+        facts=facts, machine=SimpleNamespace(cores=2), settings=SimpleNamespace(max_batch_size=4, sequence_lengths=()), today=None
     )
 
     first = [(ladder[0].intra_op_num_threads, ladder[0].instances) for ladder in schedule.ladders(plan, ["fp32", "int8"])]
 
     assert [(1, 1), (1, 1), (1, 2), (1, 2), (2, 1), (2, 1)] == first
+
+
+def test_what_runs_today_is_timed_whatever_the_time_and_right_after_the_first_point(facts):
+    plan = SimpleNamespace(
+        facts=facts,
+        machine=SimpleNamespace(cores=2),
+        settings=SimpleNamespace(max_batch_size=4, sequence_lengths=(), max_latency_s=None),
+        timing=TimingSettings(),
+        today=("int8", 2, 1),
+    )
+    known = Visits({})
+    climbed = []
+    for reached in schedule.climb(plan, schedule.ladders(plan, ["fp32", "int8"]), known, lambda asked: False):
+        climbed.append((reached.variant, reached.batch_size, reached.intra_op_num_threads, reached.instances))
+        known.visits[reached] = [Visit(order=0, latency_s=(0.01, 0.01), run_delay_s=None)]
+
+    assert [("fp32", 1, 1, 1), ("int8", 1, 2, 1)] == climbed
