@@ -84,7 +84,7 @@ PROFILE_OPTIONS = (
         callback=finite,
         default=USUAL.budget_s,
         show_default=True,
-        help="Seconds to spend. Timing gets at least half of them; measuring quality on many examples may take longer.",
+        help="Seconds to spend on everything but loading and exporting. Timing gets at least half of them.",
     ),
     click.option(
         "--max-batch-size",

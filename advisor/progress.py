@@ -1,43 +1,65 @@
-"""A progress bar on stderr: what is being measured and the time left. The one doorway to `rich`."""
+"""Progress on stderr: what is being done and the time left over all stages. The one doorway to `rich`."""
 
 import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
-Report = Callable[[float, float, str], None]
 PLAIN_EVERY_S = 10.0
+
+
+class Report(Protocol):
+    """Takes seconds spent, seconds that all stages take, what is being done, and now and then a sentence to be read by itself."""
+
+    def __call__(self, done_s: float, of_s: float, what: str, *, line: str | None = None) -> None:
+        """Report where the run stands."""
 
 
 @contextlib.contextmanager
 def progress() -> Iterator[Report]:
-    """Yield report(done_s, total_s, what); a bar in a terminal, a line every few seconds in a log."""
+    """Yield report(done_s, of_s, what); a bar in a terminal, a line every few seconds in a log."""
     if not sys.stderr.isatty():
-        yield _plain()
+        yield plain(sys.stderr.write, time.monotonic)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(compact=True))
+    # What is being done may name a file of the user's, which must not be taken for markup.
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[left]}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
+        task = bar.add_task("starting", total=None, left="")
 
-        def report(done_s: float, total_s: float, what: str) -> None:
-            # The last round is finished even when it ends a little late, so the bar may be full for a moment.
-            bar.update(task, completed=min(done_s, total_s), total=total_s, description=what)
+        def report(done_s: float, of_s: float, what: str, *, line: str | None = None) -> None:
+            if line is not None:
+                bar.console.print(printable(line), markup=False, highlight=False)
+            # The last visit is finished even when it ends a little late, so the bar may be full for a moment.
+            bar.update(task, completed=min(done_s, of_s), total=of_s, description=printable(what), left=_left(done_s, of_s))
 
         yield report
 
 
-def _plain() -> Report:
-    last = -PLAIN_EVERY_S
+def plain(write: Callable[[str], object], clock: Callable[[], float]) -> Report:
+    """Return a report for a log: a line at most every PLAIN_EVERY_S, a sentence before what is being done, nothing but printable text."""
+    last: float | None = None
+    waiting: str | None = None
 
-    def report(done_s: float, total_s: float, what: str) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= PLAIN_EVERY_S:
-            last = now
-            sys.stderr.write(f"advisor: {what} ({done_s:.0f} of about {total_s:.0f} s measured)\n")
-            sys.stderr.flush()
+    def report(done_s: float, of_s: float, what: str, *, line: str | None = None) -> None:
+        nonlocal last, waiting
+        waiting = line or waiting  # a newer sentence replaces one that was not due yet
+        now = clock()
+        if last is None or now - last >= PLAIN_EVERY_S:
+            text = f"{waiting}; {what}" if waiting else what
+            write(f"advisor: {printable(text)} ({_left(done_s, of_s)})\n")
+            last, waiting = now, None
 
     return report
+
+
+def _left(done_s: float, of_s: float) -> str:
+    return f"about {max(of_s - done_s, 0.0):.0f} s left"
+
+
+def printable(text: str) -> str:
+    """Return the text with a question mark for each control character: names of files may hold any."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -60,6 +60,10 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def silent(done_s: float, of_s: float, what: str, *, line: str | None = None) -> None:
+    """Report to nobody how far a profile has come."""
+
+
 def show(figures: Figures) -> None:
     print()
     for key, figure in figures.items():

@@ -34,6 +34,7 @@ from advisor.errors import AdvisorError, InputError
 from advisor.files.workload import read_question
 from advisor.measure.quality.metrics import loss_of
 from advisor.measure.runtime.ort_session import providers
+from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.profile_journal import ProfileJournal
 from advisor.measure.variants import preflight
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id
@@ -64,6 +65,8 @@ EFFORTS: dict[Size, Effort] = {
     "quick": Effort(3, 0.03, 60.0, 30, tuple(MAKERS)),
     "tiny": Effort(2, 0.01, 2.0, 2, ("fashion",)),
 }
+
+PLENTY = 100.0  # of the budget is on the ledger: every scheme is to be looked at as long as was asked for
 
 Row = dict[str, Any]
 
@@ -211,7 +214,7 @@ def measure(
         wanted = tuple(scheme for scheme in plan.schemes if scheme.id in ids)
         plan = msgspec.structs.replace(plan, schemes=wanted, screening=looks)
         journal = ProfileJournal(folder / "profile.journal", plan.fingerprint)
-        line = Lineup(plan, journal, _progress, stack)
+        line = Lineup(plan, journal, Ledger(PLENTY * budget_s), _progress, stack)
         line.assemble()
         line.looks[baseline_id(plan.facts) + AGAIN] = line.comparison.speeds(baseline_id(plan.facts) + AGAIN)
         said = _said_before(plan)
@@ -224,7 +227,7 @@ def measure(
         return rows
 
 
-def _progress(done_s: float, total_s: float, what: str) -> None:
+def _progress(done_s: float, of_s: float, what: str, *, line: str | None = None) -> None:
     print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
 
 

@@ -28,6 +28,7 @@ SCHEME = ("--scheme", "int8-static-minmax")
 OLIVES = ("olive-optimize-fp32", "olive-quantize-hqq-int4", "olive-quantize-kquant-int4", "olive-run-static")
 # What each program is run with, one run after the other in one folder. Together they go through all that needs no absent package.
 RUNS: dict[str, list[tuple[str | Path, ...]]] = {
+    "budgets": [(), ("--model", MODEL)],
     "busy_machine": [("--model", MODEL)],
     "classify_speed": [()],
     "fit_projection": [(), ("--rows", ROWS, "--data", "rows.csv.gz", "--output", "projection.json")],

@@ -613,7 +613,7 @@ def test_a_profile_that_is_broken_off_goes_on_where_it_was(tmp_path, blow):
 
 def test_an_interrupt_before_anything_was_measured_leaves_no_journal(tmp_path):
     process = started("profile", MODEL, "--budget", 3, cwd=tmp_path)
-    assert process.stderr.readline().startswith(b"advisor: making ")
+    assert process.stderr.readline().startswith(b"advisor: about 3 s in all, at most 4.5 s, besides loading; loading the model ")
 
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

@@ -13,31 +13,30 @@ import numpy as np
 from advisor import __version__
 from advisor.errors import AdvisorError, InputError
 from advisor.files.catalog import hardware_of, read_device
-from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
+from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_record
 from advisor.files.workload import examples_sha256, read_question, sequence_lengths
-from advisor.measure.model import checkpoint, input_rows, onnx_file, onnx_graph
+from advisor.measure.model import checkpoint, input_rows, kept_files, onnx_file, onnx_graph
 from advisor.measure.model import facts as model_facts
 from advisor.measure.quality import evaluation, examples
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import providers, versions
 from advisor.measure.runtime.power import Meter
 from advisor.measure.timing import profiler
+from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.profile_journal import ProfileJournal
 from advisor.measure.variants import preflight
-from advisor.measure.variants.making import Plan, Report
+from advisor.measure.variants.making import Plan, Report, Today, baseline_id
 from advisor.measure.variants.quantize import QUANTIZING
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import CPU, LOCAL, Hardware, Scheme
 from advisor.schema.model import ModelFacts, ModelInput
 from advisor.schema.options import ProfileOptions
-from advisor.schema.profile import Profile, ProfileSettings, Site
+from advisor.schema.profile import Machine, Profile, ProfileSettings, Site
 from advisor.schema.record import SCHEMA_VERSION
-from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Quality
+from advisor.schema.workload import Baseline, OfflineWorkload, OnlineWorkload, Quality
 from advisor.steps.serve import trial
 from advisor.units import parse_moment
 
-# The trial takes some seconds beside the budget: who gives less for everything wants none of it.
-LEAST_BUDGET_FOR_TRIAL_S = 10.0
 # The maker of a GPU -> the execution provider that reaches it.
 PROVIDER_OF_GPUS = {"NVIDIA": "CUDAExecutionProvider"}
 
@@ -75,9 +74,13 @@ def _profile(
 ) -> Profile:
     """Measure, the user's examples kept in `scratch` meanwhile."""
     folder = output.with_suffix(".variants")
+    ledger = Ledger(options.budget_s)
     if (model / "config.json").is_file():
-        report(0.0, options.budget_s, "reading the checkpoint")  # its export takes a while
-    plan = plan_for(model, folder, options, workload, scratch, now=now)
+        report(0.0, options.budget_s, "reading the checkpoint", line=ledger.promise)
+    with ledger.loading():
+        baseline = _onnx_file(model, folder)  # the export of a checkpoint takes a while
+    with ledger.looking():
+        plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline)
     known = _known(output, fresh=options.fresh)
     if known is not None and not options.fresh and _is_finished(known, plan):
         return known
@@ -87,16 +90,19 @@ def _profile(
         journal_path.unlink(missing_ok=True)
     journal, meter = ProfileJournal(journal_path, plan.fingerprint), Meter()
 
-    def metered(done_s: float, of_s: float, what: str) -> None:
+    report(ledger.spent_s, ledger.expected_s, "loading the model", line=ledger.promise)
+
+    def metered(done_s: float, of_s: float, what: str, *, line: str | None = None) -> None:
         meter.read()
-        report(done_s, of_s, what)
+        report(done_s, of_s, what, line=line)
 
     try:
-        measured = profiler.measure(plan, journal, metered)
+        measured = profiler.measure(plan, journal, ledger, metered)
         site = msgspec.structs.replace(measured.sites[0], power=meter.power())
-        if options.budget_s >= LEAST_BUDGET_FOR_TRIAL_S:
-            report(options.budget_s, options.budget_s, "a short trial inside a server")
-            site = _with_trial(measured, site, output.parent)
+        if ledger.trial_s > 0:
+            report(ledger.spent_s, ledger.expected_s, "trying the model inside a server")
+            site = _with_trial(measured, site, output.parent, ledger)
+        report(ledger.spent_s, ledger.spent_s, "writing the profile")
         measured = msgspec.structs.replace(measured, sites=(site, *others))
         write_record(output, measured)
     except BaseException:
@@ -140,9 +146,9 @@ def _other_sites(known: Profile, plan: Plan, output: Path) -> tuple[Site, ...]:
     return others
 
 
-def _with_trial(measured: Profile, site: Site, folder: Path) -> Site:
+def _with_trial(measured: Profile, site: Site, folder: Path, ledger: Ledger) -> Site:
     try:
-        test = trial(measured, site, folder)
+        test = trial(measured, site, folder, ledger)
         if test is None:
             return site
         return msgspec.structs.replace(site, trial=test.calibration, stalls=(*site.stalls, *test.stalls))
@@ -159,12 +165,16 @@ def plan_for(
     scratch: Path,
     *,
     now: str,
+    baseline: Path | None = None,
 ) -> Plan:
-    """Return what is to be measured of the model, variants in `folder`; the user's examples are copied to `scratch`."""
+    """Return what is to be measured of the model, variants in `folder`; the user's examples are copied to `scratch`.
+
+    `baseline` is its ONNX file, if it was exported before.
+    """
     now = parse_moment(now)
     lengths, rows_path = sequence_lengths(workload), options.inputs
     rows = input_rows.read_npz(rows_path, "--inputs") if rows_path else None
-    baseline = _onnx_file(model, folder)
+    baseline = baseline or _onnx_file(model, folder)
     facts = _facts(model, baseline, lengths, rows)
     if rows_path is not None and rows is not None:
         input_rows.check_rows(facts.inputs, rows, rows_path)
@@ -201,8 +211,14 @@ def plan_for(
         own_metric=_own_metric(workload, options),
         excluded=tuple(excluded),
         notes=asked.notes,
+        today=_today(workload, facts, machine),
         kept=wanted | {path.stem for path in options.variants},
     )
+
+
+def _today(workload: OnlineWorkload | OfflineWorkload | None, facts: ModelFacts, machine: Machine) -> Today:
+    today = (workload.baseline if isinstance(workload, OnlineWorkload) else None) or Baseline()
+    return Today(today.variant or baseline_id(facts), today.intra_op_num_threads or machine.cores, today.instances or 1)
 
 
 def provider_for(hardware: Hardware, available: tuple[str, ...]) -> str:
@@ -372,11 +388,11 @@ def _onnx_file(model: Path, folder: Path) -> Path:
         return model
     if not (model / "config.json").is_file():
         onnx_file.refuse_folder(model)
-    exported, mark = folder / "exported.onnx", folder / "exported.sha256"
-    digest = checkpoint.digest(model)
-    if not (exported.is_file() and mark.is_file() and mark.read_text() == digest):
+    exported = folder / "exported.onnx"
+    recipe = kept_files.recipe((checkpoint.digest(model), kept_files.versions_of(*kept_files.TOOLS), __version__))
+    if not kept_files.is_kept(exported, recipe):
         checkpoint.export(model, exported)
-        write_atomically(mark, digest.encode())
+        kept_files.keep(exported, recipe)
     return exported
 
 

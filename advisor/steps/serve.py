@@ -17,6 +17,7 @@ from advisor.errors import InputError, ModelError
 from advisor.measure.runtime.ort_session import Place as RunsOn
 from advisor.measure.serving import load_test
 from advisor.measure.serving.server import Serve
+from advisor.measure.timing.ledger import LONGEST_TRIED_CALL_S, Ledger
 from advisor.schema.advice import Candidate, LoadTest, Place, Prediction
 from advisor.schema.profile import Measurement, Profile, Site
 from advisor.schema.record import Estimate
@@ -24,12 +25,12 @@ from advisor.schema.workload import HardwareChoice, Inputs, OnlineWorkload, Sequ
 from advisor.units import seconds
 
 TRIAL_S = 3.0
+TRIAL_PART = 0.8  # of the time for trials; requests go on a little longer than was wanted
 TRIALS = 3  # unless one has the machine to itself before
 LATEST_TRIAL_S = 0.05
 TRIAL_UTILIZATION = 0.4
 TRIAL_REQUESTS_PER_S = 400.0
 TRIAL_BATCH_SIZE = 4
-LONGEST_TRIED_CALL_S = 0.1  # what a server adds is lost in the spread of longer calls
 
 
 def serve_for_real(site: SiteUnderLoad, prediction: Prediction, folder: Path, *, wanted_s: float) -> LoadTest:
@@ -98,10 +99,10 @@ def _serve(site: SiteUnderLoad, candidate: Candidate, folder: Path, requests: in
     )
 
 
-def trial(measured: Profile, here: Site, folder: Path) -> LoadTest | None:
+def trial(measured: Profile, here: Site, folder: Path, ledger: Ledger) -> LoadTest | None:
     """Return a load test of the model as given, some seconds of light load: what a server adds; None where it would not show.
 
-    `here` is the site of this machine, `folder` that of the profile.
+    `here` is the site of this machine, `folder` that of the profile. There is one trial at least, and others as the ledger has time.
     """
     as_given = next(variant.id for variant in here.variants if variant.derived_from is None)
     alone = [entry for entry in undisturbed(here).measurements if _point(entry) == (as_given, 1, 1, 1) and entry.visits]
@@ -120,9 +121,12 @@ def trial(measured: Profile, here: Site, folder: Path) -> LoadTest | None:
         max_queue_delay_s=0.0,
     )
     prediction = predict(site, configuration, 1, today_replicas=1)
-    tests = []
-    for _ in range(TRIALS):
-        tests.append(serve_for_real(site, prediction, folder, wanted_s=TRIAL_S))
+    tests: list[LoadTest] = []
+    wanted_s = min(TRIAL_S, TRIAL_PART * ledger.trial_s)
+    while len(tests) < TRIALS and (not tests or ledger.has_time_for(wanted_s)):
+        with ledger.loading():  # most of it starts the server; the requests are counted
+            tests.append(serve_for_real(site, prediction, folder, wanted_s=wanted_s))
+        ledger.count(tests[-1].duration_s)
         if tests[-1].generator_kept_up:
             break
     # Stalls of the machine are in what a request takes to its place in the queue, and a server here has them too.

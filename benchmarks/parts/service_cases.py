@@ -15,7 +15,7 @@ from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile
 from advisor.steps.profile import inspect
 from advisor.steps.profile import profile as measure
-from harness import now
+from harness import now, silent
 
 HELD_OUT = (2, 3, 6, 8, 12, 24, 32, 48)
 MAX_BATCH_SIZE = 32
@@ -44,7 +44,7 @@ def profile(model: Path, folder: Path, *, budget_s: float) -> Profile:
     (folder / "workload.yaml").write_text(f"{head}{lengths}slo: {{latency_s: {slo}}}\n{price}")
     options = ProfileOptions(workload=folder / "workload.yaml", budget_s=budget_s, max_batch_size=MAX_BATCH_SIZE)
     started = time.monotonic()
-    measured = measure(model, folder / "profile.json", options, now=now(), report=lambda done, total, what: None)
+    measured = measure(model, folder / "profile.json", options, now=now(), report=silent)
     points, took = len(measured.sites[0].measurements), time.monotonic() - started
     noise = "unknown" if measured.sites[0].noise_fraction is None else f"{measured.sites[0].noise_fraction:.1%}"
     print(

@@ -8,7 +8,7 @@ from advisor.schema.advice import Advice
 from advisor.schema.options import ProfileOptions
 from advisor.steps.advise import advise_on
 from advisor.steps.profile import profile
-from harness import Figures, now, rate
+from harness import Figures, now, rate, silent
 from parts.models import EXAMPLES
 
 MODEL = EXAMPLES / "fashion_dscnn.onnx"
@@ -40,7 +40,7 @@ def _advise(folder: Path, seed: int, budget_s: float) -> Advice:
     options = ProfileOptions(
         workload=folder / "workload.yaml", variants=(Path(twin),), budget_s=budget_s, max_batch_size=4, seed=seed
     )
-    profile(MODEL, folder / "profile.json", options, now=now(), report=lambda done, total, what: None)
+    profile(MODEL, folder / "profile.json", options, now=now(), report=silent)
     advice = advise_on(folder / "profile.json", folder / "workload.yaml", now=now())
     assert isinstance(advice, Advice)
     return advice

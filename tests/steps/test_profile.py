@@ -120,6 +120,12 @@ def test_a_scheme_that_the_catalog_does_not_have_is_refused(folder):
         plan_of(folder, "metric: accuracy, max_drop: 0.01, data: data.npz", schemes=("int3",))
 
 
+def test_what_runs_today_is_known_by_default_and_as_the_workload_says(folder):
+    plan = plan_of(folder, "metric: accuracy, max_drop: 0.01, data: data.npz")
+
+    assert ("fp32", plan.machine.cores, 1) == plan.today
+
+
 def test_a_scheme_that_was_asked_for_is_tried_and_kept(folder):
     plan = plan_of(folder, "metric: accuracy, max_drop: 0.01, data: data.npz", schemes=("fp16",))
 

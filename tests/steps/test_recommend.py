@@ -15,6 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 from advisor.errors import InputError
 from advisor.files.records import read_json, sha256, write_record
 from advisor.files.workload import read_question, read_trace, sequence_lengths
+from advisor.measure.timing.ledger import Ledger
 from advisor.schema.advice import Advice, LoadTest
 from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile
@@ -37,7 +38,7 @@ hardware: {price_usd_per_hour: {local: 0.17}}
 WITH_FLOOR = WORKLOAD + "quality: {metric: accuracy, max_drop: 3 %, data: eval.npz}\n"
 
 
-def silent(*_):
+def silent(*_, line=None):
     pass
 
 
@@ -303,7 +304,7 @@ def test_a_profile_with_time_for_it_knows_what_a_server_adds(forest, tmp_path):
     folder, _ = forest
     measured = with_paths_of(folder / "advice", tmp_path)
 
-    test = trial(measured, measured.sites[0], folder / "advice")
+    test = trial(measured, measured.sites[0], folder / "advice", Ledger(60.0))
     assert test is not None
     seen = test.calibration
 
@@ -314,7 +315,7 @@ def test_a_profile_with_time_for_it_knows_what_a_server_adds(forest, tmp_path):
 def test_a_model_whose_calls_are_long_needs_no_trial():
     slow = profile(fixed_cost_law(0.5, 0.5))
 
-    assert trial(slow, slow.sites[0], ROOT) is None
+    assert trial(slow, slow.sites[0], ROOT, Ledger(60.0)) is None
 
 
 def with_paths_of(folder, other):

@@ -10,7 +10,7 @@ import numpy as np
 from advisor import quantized_operators
 from advisor.errors import ModelError
 from advisor.measure.model import batching, input_rows, onnx_file, onnx_graph, operator_cost, reading
-from advisor.measure.runtime import ort_session
+from advisor.measure.runtime import machine, ort_session
 from advisor.schema.model import Family, Graph, ModelFacts, ModelInput, ModelOutput, OperatorFacts
 from advisor.units import percent
 
@@ -79,7 +79,8 @@ def inspect_onnx(
 def _open(path: Path) -> ort_session.Session:
     """Return a session: ONNX Runtime checks whether a graph is sound, before it is read."""
     try:
-        return ort_session.open_session(path)
+        # On all cores: nothing is timed here, and a call may take seconds.
+        return ort_session.open_session(path, intra_op_num_threads=len(machine.usable_cores()))
     except ModelError:
         onnx_file.load(path)  # reports it better if this is no ONNX file, or a part of it is missing
         raise

@@ -26,7 +26,7 @@ class Session:
 
     def get_outputs(self) -> list[Output]:
         """Return the outputs in the order of the file."""
-        return [Output(port.get_any_name()) for port in self._outputs]
+        return [Output(_name_in_file(port)) for port in self._outputs]
 
     def run(self, names: None, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Return all outputs; `names` is None, as everywhere here."""
@@ -34,6 +34,12 @@ class Session:
         found = self._request.infer(given, share_inputs=True)
         # The request keeps the memory of its outputs and writes the next ones there.
         return [np.array(found[port]) for port in self._outputs]
+
+
+def _name_in_file(port: Any) -> str:
+    """Return what the file calls an output: where it only passes a value on, OpenVINO knows it by that value's name as well."""
+    name: str = port.node.friendly_name.partition("/sink_port_")[0]
+    return name if name in port.get_names() else str(port.get_any_name())
 
 
 def open_session(path: Path, *, intra_op_num_threads: int, options: Mapping[str, str]) -> Session:

@@ -11,16 +11,20 @@ from advisor.measure.runtime import machine, ort_session
 from advisor.measure.runtime.stalls import watch
 from advisor.measure.timing.clean_visits import Counted, counted
 from advisor.measure.timing.disturbance import disturbance_notes
+from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.profile_journal import LeftOut, Point, ProfileJournal, Visited, Watched
 from advisor.measure.timing.schedule import (
     MIN_ROUNDS,
+    WARM_UP_CALLS,
     batch_sizes,
-    budget_s,
     climb,
+    expected_call_s,
     ladder_of,
     ladders,
     later_round,
     longest_call_s,
+    pace_of,
+    visit_s,
 )
 from advisor.measure.variants.making import AGAIN, Plan, Report, Workers, baseline_id, load_of
 from advisor.measure.variants.preflight import does_not_fit
@@ -32,45 +36,92 @@ from advisor.schema.profile import Measurement, Profile, Site, Variant, Visit
 from advisor.schema.record import SCHEMA_VERSION, Exclusion
 from advisor.units import seconds
 
-WARM_UP_CALLS = 1
-MIN_CALLS = 2
 
-
-def measure(plan: Plan, journal: ProfileJournal, report: Report) -> Profile:
+def measure(plan: Plan, journal: ProfileJournal, ledger: Ledger, report: Report) -> Profile:
     """Make the variants, compare them with the baseline, and time all of them in interleaved rounds; return the profile.
 
     What is measured is in the journal at once, so an interrupt loses at most the visit that it falls into.
     """
+    ledger.count(journal.prepared_s + journal.measured_s)
     with contextlib.ExitStack() as stack:
-        lineup = Lineup(plan, journal, report, stack)
+        lineup = Lineup(plan, journal, ledger, report, stack)
         lineup.assemble()
         names = [variant.id for variant in lineup.variants if variant.id in lineup.workers]
         failing = {variant.id for variant in lineup.variants if lineup.fails(variant)} - plan.kept
-        _time_all(plan, names, failing, lineup.workers, journal, report)
-    return _profile(plan, journal, failing)
+        again = baseline_id(plan.facts) + AGAIN
+        rungs = ladders(plan, names + ([again] if again in lineup.workers else []), brief=failing)
+        ledger.begin_timing(journal.measured_s)
+        _Timing(plan, journal, ledger, report, lineup).in_rounds(rungs)
+    return _profile(plan, journal, failing, rungs)
 
 
-def _time_all(plan: Plan, names: list[str], failing: set[str], workers: Workers, journal: ProfileJournal, report: Report) -> None:
-    again = baseline_id(plan.facts) + AGAIN
-    rungs = ladders(plan, names + ([again] if again in workers else []), brief=failing)
-    first = batch_sizes(plan.facts, plan.settings.max_batch_size)
-    shuffle = random.Random(plan.settings.seed)
-    for round_number in range(plan.timing.max_rounds):
-        # The first round asks after every call whether to climb on, so its points must not be listed beforehand.
-        _watch(plan, journal, round_number)
-        points = (
-            climb(plan, rungs, journal)
-            if round_number == 0
-            else later_round(plan, journal, shuffle, with_refinements=round_number >= MIN_ROUNDS)
+class _Timing:
+    """The timing of one line-up, until the time for it is over."""
+
+    def __init__(self, plan: Plan, journal: ProfileJournal, ledger: Ledger, report: Report, lineup: Lineup) -> None:
+        self.plan, self.journal, self.ledger, self.report, self.lineup = plan, journal, ledger, report, lineup
+        self.workers = lineup.workers
+        self.timing_s = max(ledger.timing_left_s, 0.0)
+
+    def in_rounds(self, rungs: list[list[Point]]) -> None:
+        """Visit the points of the ladders round after round."""
+        plan, journal = self.plan, self.journal
+        first = batch_sizes(plan.facts, plan.settings.max_batch_size)
+        shuffle = random.Random(plan.settings.seed)
+        for round_number in range(plan.timing.max_rounds):
+            _watch(plan, journal, round_number)
+            # The first round asks after every call whether to climb on, so its points must not be listed beforehand.
+            points = (
+                climb(plan, rungs, journal, self._is_affordable)
+                if round_number == 0
+                else later_round(plan, journal, shuffle, with_refinements=round_number >= MIN_ROUNDS)
+            )
+            for point in points:
+                rounds_missed = 0 if point.batch_size in first else MIN_ROUNDS
+                if len(journal.visits.get(point, [])) + rounds_missed > round_number:
+                    continue  # measured in this round by the run that was interrupted
+                if round_number > 0 and self.ledger.timing_left_s <= 0:
+                    return
+                if point.variant in self.workers and (round_number == 0 or self._is_affordable(point)):
+                    self._visit(point)
+
+    def _expected_call_s(self, point: Point) -> float:
+        return expected_call_s(point, self.journal, self.lineup.call_s(point.variant))
+
+    def _is_affordable(self, point: Point) -> bool:
+        """Return whether there is time left for a visit of the point."""
+        expected_s = self._expected_call_s(point)
+        pace = pace_of(expected_s, self.timing_s)
+        return visit_s(pace, expected_s, self.plan, is_first=point not in self.journal.visits) <= self.ledger.timing_left_s
+
+    def _fits(self, point: Point) -> bool:
+        """Return whether the memory holds as many sessions as the point has instances; where it does not, leave the point out."""
+        variant = next((entry for entry in self.journal.variants if entry.id == point.variant), None)
+        file_bytes = self.plan.facts.file_bytes if variant is None else variant.bytes
+        reason = does_not_fit(self.plan.machine, file_bytes, point.instances)
+        if reason is not None:
+            what = f"{point.variant} at batch {point.batch_size}{_setting(point)}"
+            self.journal.add(LeftOut(exclusion=Exclusion(what=what, reason=reason), point=point))
+        return reason is None
+
+    def _visit(self, point: Point) -> None:
+        plan, journal, timing = self.plan, self.journal, self.plan.timing
+        if point in journal.points_left_out or not self._fits(point):
+            return
+        what = f"timing {point.variant}, batch {point.batch_size}{_setting(point)}"
+        self.report(self.ledger.spent_s, self.ledger.expected_s, what)
+        pace = pace_of(self._expected_call_s(point), self.timing_s)
+        is_cold = point not in journal.visits or pace.warms_up_every_visit
+        request = Time(
+            batch_size=point.batch_size,
+            sequence_length=point.sequence_length,
+            intra_op_num_threads=point.intra_op_num_threads,
+            instances=point.instances,
+            seconds=min(timing.visit_s, timing.tree_visit_s) if plan.facts.family == "tree" else timing.visit_s,
+            min_calls=pace.min_calls,
+            warm_up_calls=WARM_UP_CALLS if is_cold else 0,
         )
-        for point in points:
-            rounds_missed = 0 if point.batch_size in first else MIN_ROUNDS
-            if len(journal.visits.get(point, [])) + rounds_missed > round_number:
-                continue  # measured in this round by the run that was interrupted
-            if round_number > 0 and journal.measured_s >= budget_s(plan, journal):
-                return
-            if point.variant in workers:
-                _visit(plan, point, workers, journal, report)
+        _visit(plan, point, request, self.workers, journal)
 
 
 def _watch(plan: Plan, journal: ProfileJournal, round_number: int) -> None:
@@ -83,26 +134,7 @@ def _watch(plan: Plan, journal: ProfileJournal, round_number: int) -> None:
     journal.add(Watched(stalls=stalls, elapsed_s=time.perf_counter() - started))
 
 
-def _visit(plan: Plan, point: Point, workers: Workers, journal: ProfileJournal, report: Report) -> None:
-    if point in journal.points_left_out:
-        return
-    variant = next((entry for entry in journal.variants if entry.id == point.variant), None)
-    reason = does_not_fit(plan.machine, plan.facts.file_bytes if variant is None else variant.bytes, point.instances)
-    if reason is not None:
-        what = f"{point.variant} at batch {point.batch_size}{_setting(point)}"
-        journal.add(LeftOut(exclusion=Exclusion(what=what, reason=reason), point=point))
-        return
-    report(journal.measured_s, plan.settings.budget_s, f"{point.variant}, batch {point.batch_size}{_setting(point)}")
-    timing = plan.timing
-    request = Time(
-        batch_size=point.batch_size,
-        sequence_length=point.sequence_length,
-        intra_op_num_threads=point.intra_op_num_threads,
-        instances=point.instances,
-        seconds=min(timing.visit_s, timing.tree_visit_s) if plan.facts.family == "tree" else timing.visit_s,
-        min_calls=MIN_CALLS,
-        warm_up_calls=WARM_UP_CALLS,
-    )
+def _visit(plan: Plan, point: Point, request: Time, workers: Workers, journal: ProfileJournal) -> None:
     started = time.perf_counter()
     try:
         timed = workers[point.variant][0].ask(request, Timed)
@@ -137,6 +169,24 @@ def _revive(plan: Plan, name: str, workers: Workers, journal: ProfileJournal) ->
         journal.add(
             LeftOut(exclusion=Exclusion(what=name, reason=f"its process cannot be started again: {error.fault}"), point=None)
         )
+
+
+def _passed_over(plan: Plan, journal: ProfileJournal, rungs: list[list[Point]]) -> list[Exclusion]:
+    """Return what the budget left no time for at all: whole variants by their name, else the settings of one."""
+    failed = {ladder_of(point) for point in journal.points_left_out}
+    visited = {ladder_of(point) for point in journal.visits}
+    timed = {point.variant for point in journal.visits}
+    given_up = {exclusion.what for exclusion in journal.exclusions}
+    found: dict[str, Exclusion] = {}
+    for ladder in rungs:
+        point = ladder[0]
+        if point.variant.endswith(AGAIN) or point.variant in given_up or ladder_of(point) in visited | failed:
+            continue
+        what = f"{point.variant}{_setting(point)}" if point.variant in timed else point.variant
+        found[what] = Exclusion(
+            what=what, reason=f"no time was left to time it within the budget of {seconds(plan.settings.budget_s)}"
+        )
+    return list(found.values())
 
 
 def _unmeasured(plan: Plan, journal: ProfileJournal, visits: dict[Point, Counted], failing: set[str]) -> list[Exclusion]:
@@ -186,7 +236,7 @@ def _visits_told(plan: Plan, journal: ProfileJournal) -> dict[Point, list[Visit]
     return {point: made for point, made in journal.visits.items() if point.batch_size in first or len(made) >= MIN_ROUNDS}
 
 
-def _profile(plan: Plan, journal: ProfileJournal, failing: set[str]) -> Profile:
+def _profile(plan: Plan, journal: ProfileJournal, failing: set[str], rungs: list[list[Point]]) -> Profile:
     visits, known = _visits_told(plan, journal), counted(journal.visits)
     measurements = [
         Measurement(
@@ -211,7 +261,11 @@ def _profile(plan: Plan, journal: ProfileJournal, failing: set[str]) -> Profile:
         noise_fraction=noise_fraction,
         variants=_measured_variants(journal),
         measurements=tuple(measurements),
-        exclusions=(*journal.exclusions, *_unmeasured(plan, journal, known, failing)),
+        exclusions=(
+            *journal.exclusions,
+            *_passed_over(plan, journal, rungs),
+            *_unmeasured(plan, journal, known, failing),
+        ),
         notes=(*plan.notes, *disturbance_notes(visits)),
         noise_floors=floors,
         stalls=tuple(entry for entry in journal.watches if entry is not None),

@@ -3,8 +3,9 @@
 import math
 import random
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,9 +20,17 @@ MIN_ROUNDS = 3
 ENOUGH_FRACTION = 0.02  # of the median: visits that agree this well need no further round
 # Tree ensembles step at batch sizes of their own; up to here each is measured.
 EVERY_TREE_BATCH = 32
-LEAST_TIMING_SHARE = 0.5
+WARM_UP_CALLS, MIN_CALLS = 1, 2
+SHORT_PART = 0.01  # of the time for timing
 # Without a latency target, a call longer than this is no serving configuration.
 LONGEST_CALL_S = 2.0
+
+
+class Pace(NamedTuple):
+    """How a point is visited."""
+
+    min_calls: int
+    warms_up_every_visit: bool
 
 
 def batch_sizes(facts: ModelFacts, max_batch_size: int) -> tuple[int, ...]:
@@ -52,9 +61,43 @@ def thread_settings(cores: int) -> tuple[tuple[int, int], ...]:
     return tuple((count, instances) for count in threads for instances in sorted({1, cores // count}))
 
 
-def budget_s(plan: Plan, journal: ProfileJournal) -> float:
-    """Return the seconds for timing: what making and comparing the variants left of the user's, half of them at least."""
-    return max(plan.settings.budget_s - journal.prepared_s, LEAST_TIMING_SHARE * plan.settings.budget_s)
+def pace_of(expected_s: float, timing_s: float) -> Pace:
+    """Return how a point is visited whose calls are expected to take so long, where timing has so many seconds in all.
+
+    Of calls so long that few visits fit in, one is a visit, and only the first visit of a point has one beforehand to warm up.
+    """
+    if expected_s > SHORT_PART * timing_s:
+        return Pace(min_calls=1, warms_up_every_visit=False)
+    return Pace(min_calls=MIN_CALLS, warms_up_every_visit=True)
+
+
+def visit_s(pace: Pace, expected_s: float, plan: Plan, *, is_first: bool) -> float:
+    """Return how long a visit of calls that are expected to take so long lasts."""
+    warm_up_calls = WARM_UP_CALLS if is_first or pace.warms_up_every_visit else 0
+    return warm_up_calls * expected_s + max(pace.min_calls * expected_s, plan.timing.visit_s)
+
+
+def expected_call_s(point: Point, journal: ProfileJournal, one_item_s: float) -> float:
+    """Return about how long a call at the point takes: by the nearest one that was visited, else by a call of one item on one thread.
+
+    Larger batches are taken to cost as much per item, other settings as much per call: no less than the truth, as a rule.
+    """
+    visited = [known for known in journal.visits if known.variant == point.variant]
+    if not visited:
+        return one_item_s * point.batch_size
+
+    def distance(known: Point) -> tuple[bool, float, bool]:
+        return (
+            known.sequence_length != point.sequence_length,
+            abs(math.log(known.batch_size / point.batch_size)),
+            ladder_of(known) != ladder_of(point),
+        )
+
+    nearest = min(visited, key=distance)
+    scale = point.batch_size / nearest.batch_size
+    if point.sequence_length is not None and nearest.sequence_length is not None:
+        scale *= point.sequence_length / nearest.sequence_length
+    return scale * counted_of(journal.visits[nearest], None).median_s
 
 
 def ladders(plan: Plan, names: list[str], brief: frozenset[str] | set[str] = frozenset()) -> list[list[Point]]:
@@ -65,7 +108,10 @@ def ladders(plan: Plan, names: list[str], brief: frozenset[str] | set[str] = fro
     sizes = batch_sizes(plan.facts, plan.settings.max_batch_size)
     lengths: tuple[int | None, ...] = tuple(sorted(plan.settings.sequence_lengths)) or (plan.facts.at_sequence_length,)
     found = []
-    for name, (threads, instances) in product(names, thread_settings(plan.machine.cores)):
+    # Every variant under one setting, then under the next: where time is short, all are known under the first.
+    settings = list(product(thread_settings(plan.machine.cores), names))
+    settings.sort(key=lambda entry: (entry != settings[0], (entry[1], *entry[0]) != plan.today))
+    for (threads, instances), name in settings:
         # The noise floor needs a few points, not all of them again.
         is_again = name.endswith(AGAIN)
         for length in lengths[len(lengths) // 2 :][:1] if is_again else lengths:
@@ -85,16 +131,23 @@ def longest_call_s(plan: Plan) -> float:
     return plan.settings.max_latency_s or LONGEST_CALL_S
 
 
-def climb(plan: Plan, rungs: list[list[Point]], journal: ProfileJournal) -> Iterator[Point]:
-    """Yield the points of the first round, climbing each ladder only as long as a call stays short enough to serve with."""
+def climb(
+    plan: Plan, rungs: list[list[Point]], journal: ProfileJournal, is_affordable: Callable[[Point], bool]
+) -> Iterator[Point]:
+    """Yield the points of the first round, climbing each ladder only as long as a call stays short enough to serve with.
+
+    What is not affordable is passed over, but for the first of all points and what runs today, without which there is no advice.
+    """
     limit_s = longest_call_s(plan)
     # All ladders a rung at a time, so that variants are interleaved in time from the start.
     for rung in range(max(map(len, rungs), default=0)):
         for ladder in rungs:
-            if rung > 0 and journal.measured_s >= budget_s(plan, journal):
-                return
-            if rung < len(ladder) and _may_climb(ladder[:rung], journal, limit_s):
-                yield ladder[rung]
+            if rung >= len(ladder) or not _may_climb(ladder[:rung], journal, limit_s):
+                continue
+            point = ladder[rung]
+            runs_today = rung == 0 and (point.variant, point.intra_op_num_threads, point.instances) == plan.today
+            if point in journal.visits or not journal.visits or runs_today or is_affordable(point):
+                yield point
 
 
 def _may_climb(below: list[Point], journal: ProfileJournal, limit_s: float) -> bool:

@@ -15,6 +15,7 @@ from advisor.errors import AdvisorError, InputError
 from advisor.measure.model import input_rows
 from advisor.measure.quality import evaluation as quality
 from advisor.measure.timing.schedule import longest_call_s
+from advisor.measure.variants.estimates import FEWEST_JUDGED_ITEMS
 from advisor.measure.variants.making import Plan, Workers, baseline_id
 from advisor.measure.worker import output_file
 from advisor.measure.worker.client import WorkerError
@@ -23,14 +24,13 @@ from advisor.quality_floor import keeps_floor
 from advisor.schema.profile import ProfileSettings, QualityResult, Variant
 from advisor.schema.record import Estimate
 
-COMPARED_ITEMS = 16
 PREDICT_BATCH_SIZE = 8  # as a server would batch: what shares a batch can matter to a dynamically quantized model
 CHANGED_FRACTION = 0.01  # of the largest value of an output: arithmetic in another order changes less
 PREDICT_PATIENCE_S = 3600.0
 
-# The first look at speed.
-LOOK_BATCH_SIZE = 8
-LONG_CALL_S = 0.25  # batches of which would take seconds to look at
+# Calls of one item until its seconds are known: the first ones find everything cold.
+FIRST_CALLS = 5
+SHORT_CALL_S = 0.05
 
 Outputs = dict[str, np.ndarray]
 
@@ -39,19 +39,19 @@ class Comparison:
     """Compares variants of one plan with its baseline, whose outputs are computed once."""
 
     def __init__(self, plan: Plan, workers: Workers, folder: Path) -> None:
-        self.plan = plan
+        self.plan = plan  # with the settings of screening cut down to the time there is, once that is known
         self.workers = workers
         self.folder = folder
         self.baseline = baseline_id(plan.facts)
         self._given = 0  # items of the user's data
-        self._affordable: int | None = None  # items of the user's data that there is time to measure quality on
-        self._item_s: float | None = None  # of the baseline
+        self._parts_of: tuple[int, int] | None = None  # items to measure quality on: the first, all that there is time for
+        self.item_s: float | None = None  # of the user's data, by the baseline
 
     def with_agreement(self, variant: Variant) -> Variant:
         """Return the variant with its agreement on a few items; raise WorkerError if it fails, or gives what is not finite."""
         plan = self.plan
-        rows = input_rows.read_npz(Path(plan.rows), "--inputs") if plan.rows else None
-        items = COMPARED_ITEMS if rows is None else min(self._items(rows, plan.rows), 4 * COMPARED_ITEMS)
+        rows, compared = input_rows.read_npz(Path(plan.rows), "--inputs") if plan.rows else None, plan.screening.compared_items
+        items = compared if rows is None else min(self._items(rows, plan.rows), 4 * compared)
         before, after = self._both(variant.id, plan.rows, items, plan.facts.at_sequence_length)
         masks = quality.masks_of(plan.facts.inputs, rows)
         masks = None if masks is None else masks[:items]
@@ -72,10 +72,11 @@ class Comparison:
     def quality(self, name: str, *, looks: int = 1, briefly: bool = False) -> QualityResult | None:
         """Return the quality of a variant on the user's data, None without data or metric.
 
-        If a variant has lost too much on the first items alone, the result is of these; so it is with `briefly`.
+        If a variant has lost too much on the first items alone, the result is of these; so it is with `briefly`. None, too, where there
+        is no time for as many items as would say anything.
         """
         plan, metric, digest = self.plan, self.plan.settings.quality_metric, self.plan.settings.quality_data_sha256
-        if plan.data is None or metric is None or digest is None:
+        if plan.data is None or metric is None or digest is None or not self.can_judge:
             return None
         most = plan.settings.quality_max_drop
         result = None
@@ -97,12 +98,12 @@ class Comparison:
                     looks=looks,
                 )
             except AdvisorError as error:
-                if items != self._affordable:  # a rare class may be missing among the first
+                if items != self._most_items:  # a rare class may be missing among the first
                     continue
                 raise WorkerError(error.fault, hint=error.hint) from error
             if briefly or (most is not None and result.drop.low > most):
                 break
-            if items == self._affordable and items < self._given:
+            if items == self._most_items and items < self._given:
                 source = f"{result.drop.source}, of {self._given}: more would take too long"
                 result = msgspec.structs.replace(result, drop=msgspec.structs.replace(result.drop, source=source))
         return result
@@ -110,7 +111,7 @@ class Comparison:
     def check_metric(self) -> None:
         """Raise InputError if the metric cannot be computed for the baseline, before variants are made."""
         plan, metric = self.plan, self.plan.settings.quality_metric
-        if plan.data is None or metric is None:
+        if plan.data is None or metric is None or not self.can_judge:
             return
         for items, part in self._parts():
             try:
@@ -123,28 +124,58 @@ class Comparison:
                     plan.own_metric,
                 )
             except AdvisorError as error:
-                if items == self._affordable:
+                if items == self._most_items:
                     raise InputError(error.fault, hint=error.hint) from error
             else:
                 return
 
+    @property
+    def can_judge(self) -> bool:
+        """Return whether there is data to measure quality on, and time for as many of its items as would say anything."""
+        if self.plan.data is None or self._parts_of is not None:
+            return self.plan.data is not None
+        fewest_s = FEWEST_JUDGED_ITEMS * (self.item_s or 0.0)
+        return fewest_s <= self.plan.screening.judging_s or self._count() <= FEWEST_JUDGED_ITEMS
+
+    def _count(self) -> int:
+        self._given = self._given or self._items(input_rows.read_npz(Path(str(self.plan.data)), "quality.data"), self.plan.data)
+        return self._given
+
+    @property
+    def judging_s(self) -> float:
+        """The seconds that judging a variant as fast as the baseline is expected to take."""
+        return self._most_items * (self.item_s or 0.0) if self.can_judge else 0.0
+
+    @property
+    def _most_items(self) -> int:
+        return self._sizes()[1]
+
+    def _sizes(self) -> tuple[int, int]:
+        """Return how many items to begin with, and how many at the most: as many as there is time for, by what is known of an item so far.
+
+        The numbers stay once the baseline has answered: its outputs and those of all variants are of the same items.
+        """
+        if self._parts_of is not None:
+            return self._parts_of
+        count, screening = self._count(), self.plan.screening
+        affordable = min(count, int(max(FEWEST_JUDGED_ITEMS, min(count, screening.judging_s / max(self.item_s or 0.0, 1e-9)))))
+        if affordable == count < 2 * screening.first_items:
+            return count, count
+        return min(screening.first_items, affordable, max(FEWEST_JUDGED_ITEMS, affordable // 2)), affordable
+
     def _parts(self) -> Iterator[tuple[int, Outputs]]:
         """Yield how many of the user's items to measure quality on, and these: a few where that may be enough, then all."""
         plan = self.plan
-        data = input_rows.read_npz(Path(str(plan.data)), "quality.data")
-        count = self._given = self._items(data, plan.data)
-        few = plan.screening.first_items
-        first = count if plan.settings.quality_max_drop is None or count < 2 * few else few
-        self._affordable = count if first == count else self._affordable
-        yield first, {key: _first(plan, key, values, first, count) for key, values in data.items()}
-        if first == count:
-            return
-        if self._affordable is None:
-            allowed_s = max(plan.screening.judging_share * plan.settings.budget_s, plan.screening.least_judging_s)
-            affordable = allowed_s / (self._item_s or 1e-9)
-            self._affordable = int(max(2 * first, min(count, affordable)))
-        items = self._affordable
-        yield items, {key: _first(plan, key, values, items, count) for key, values in data.items()}
+        data, count = input_rows.read_npz(Path(str(plan.data)), "quality.data"), self._count()
+        if self._parts_of is None:
+            # The first item finds its session closed. What few take then says about how many there is time for; what more take, better.
+            self._predict(self.baseline, plan.data, 1, None, self.folder / "first.npz")
+            self._before(plan.data, min(FEWEST_JUDGED_ITEMS, count), None)
+            first, _ = self._sizes()
+            self._before(plan.data, first, None)
+            self._parts_of = (first, max(first, self._sizes()[1]))
+        for items in sorted(set(self._parts_of)):
+            yield items, {key: _first(plan, key, values, items, count) for key, values in data.items()}
 
     def _items(self, rows: Outputs, path: str | None) -> int:
         return input_rows.check_rows(self.plan.facts.inputs, rows, Path(str(path)))
@@ -158,6 +189,8 @@ class Comparison:
             output_file.read(kept), output_file.read(target), {output.name: output.shape for output in self.plan.facts.outputs}
         )
         for output, values in before.items():
+            if output not in after:
+                raise WorkerError(f"it does not give the output {output}", hint="use another scheme")
             if values.shape != after[output].shape:
                 fault = f"its output {output} has shape {list(after[output].shape)} where the baseline's has {list(values.shape)}"
                 raise WorkerError(fault, hint="use another scheme")
@@ -173,7 +206,7 @@ class Comparison:
             started = time.perf_counter()
             self._predict(self.baseline, rows, items, length, kept)
             if rows is not None and rows == self.plan.data:
-                self._item_s = (time.perf_counter() - started) / items
+                self.item_s = (time.perf_counter() - started) / items
         return kept
 
     def _predict(self, name: str, rows: str | None, items: int, length: int | None, target: Path) -> None:
@@ -181,28 +214,48 @@ class Comparison:
         request = Predict(rows=rows, items=items, batch_size=size, sequence_length=length, target=str(target))
         self.workers[name][0].ask(request, Predicted, patience_s=PREDICT_PATIENCE_S)
 
+    def first_call_s(self) -> float:
+        """Return about how long a call of a single item takes the baseline on one thread."""
+        once = self._call_s(self.baseline, 1, calls=1, warm_up_calls=0, at_least_s=0.0)
+        if once > SHORT_CALL_S:
+            return once
+        return min(once, self._call_s(self.baseline, 1, calls=FIRST_CALLS, warm_up_calls=1, at_least_s=0.0))
+
+    def _call_s(self, name: str, size: int, *, calls: int, warm_up_calls: int, at_least_s: float) -> float:
+        lengths = self.plan.settings.sequence_lengths
+        request = Time(
+            batch_size=size,
+            sequence_length=lengths[0] if lengths else self.plan.facts.at_sequence_length,
+            intra_op_num_threads=1,
+            instances=1,
+            seconds=at_least_s,
+            min_calls=calls,
+            warm_up_calls=warm_up_calls,
+        )
+        return statistics.median(self.workers[name][0].ask(request, Timed).latency_s)
+
     def speeds(self, name: str, other: str | None = None) -> dict[int, list[float]]:
         """Return how many times faster than the other (the baseline) a variant is, by batch size, from a few short visits in turn."""
         plan, other = self.plan, other or self.baseline
-        lengths, screening = plan.settings.sequence_lengths, plan.screening
-        sizes = [1] if not plan.facts.batching.possible else sorted({1, min(LOOK_BATCH_SIZE, plan.settings.max_batch_size)})
+        screening = plan.screening
+        most = plan.settings.max_batch_size if plan.facts.batching.possible else 1
         found: dict[int, list[float]] = {}
         before = 0.0  # seconds of a call of the size before
-        for size in sizes:
-            is_long = before * size > LONG_CALL_S
-            request = Time(
-                batch_size=size,
-                sequence_length=lengths[0] if lengths else plan.facts.at_sequence_length,
-                intra_op_num_threads=1,
-                instances=1,
-                seconds=screening.look_s,
-                min_calls=screening.long_look_calls if is_long else screening.look_calls,
-                warm_up_calls=1,
-            )
-            for _ in range(screening.long_looks if is_long else screening.looks):
-                before, after = (statistics.median(self.workers[who][0].ask(request, Timed).latency_s) for who in (other, name))
+        for size in sorted({min(size, most) for size in screening.look_batch_sizes}):
+            is_long = before * size > screening.long_call_s
+            for look in range(screening.long_looks if is_long else screening.looks):
+                before, after = (
+                    self._call_s(
+                        who,
+                        size,
+                        calls=screening.long_look_calls if is_long else screening.look_calls,
+                        warm_up_calls=1 if look == 0 or before <= screening.long_call_s else 0,
+                        at_least_s=screening.look_s,
+                    )
+                    for who in (other, name)
+                )
                 found.setdefault(size, []).append(before / after)
-            if before > min(LONG_CALL_S, longest_call_s(plan)):
+            if before > min(screening.long_call_s, longest_call_s(plan)):
                 break
         return found
 
@@ -215,7 +268,9 @@ def holds(settings: ProfileSettings, quality: QualityResult) -> tuple[bool, str]
 
 def is_hopeless(plan: Plan, speeds: dict[int, list[float]]) -> bool:
     """Return whether the variant was slower at every look, by more than two looks at equal things differ."""
-    return all(speed < plan.screening.hopeless for listed in speeds.values() for speed in listed)
+    listed = [speed for looks in speeds.values() for speed in looks]
+    limit = plan.screening.hopeless if len(listed) > 1 else min(plan.screening.hopeless, plan.screening.hopeless_at_one_look)
+    return all(speed < limit for speed in listed)
 
 
 def in_words(speeds: dict[int, list[float]]) -> str:

@@ -5,13 +5,14 @@ import re
 from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import msgspec
 import numpy as np
 
-from advisor import medians
+from advisor import __version__, medians
 from advisor.errors import AdvisorError
-from advisor.measure.model import input_rows, onnx_graph
+from advisor.measure.model import checkpoint, input_rows, kept_files, onnx_graph
 from advisor.measure.quality import examples
 from advisor.measure.runtime import machine
 from advisor.measure.runtime.ort_session import Place
@@ -30,11 +31,25 @@ from advisor.schema.record import Exclusion
 AGAIN = medians.AGAIN
 # Histograms of ranges keep every activation of every item until the end.
 HISTOGRAM_BYTES, FEWEST_HISTOGRAM_ITEMS = 500_000_000, 8
-MOST_CALIBRATION_ITEMS = 128
 CALIBRATION_BATCH_SIZE = 8
 
-Report = Callable[[float, float, str], None]  # seconds done, seconds in all, what is being done
+
+class Report(Protocol):
+    """Where a run stands: seconds spent, seconds that all stages take, what is being done; `line` is a sentence to be read by itself."""
+
+    def __call__(self, done_s: float, of_s: float, what: str, *, line: str | None = None) -> None:
+        """Report where the run stands."""
+
+
 Workers = dict[str, tuple[WorkerProcess, Loaded]]
+
+
+class Today(NamedTuple):
+    """What runs today, or would by default: without its calls there is nothing to compare with."""
+
+    variant: str
+    intra_op_num_threads: int
+    instances: int
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +74,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     own_metric: Callable[..., object] | None = None  # the user's function, where the metric is one
     excluded: tuple[Exclusion, ...] = ()  # schemes that the pre-flight left out
     notes: tuple[str, ...] = ()  # on the data
+    today: Today | None = None
     kept: frozenset[str] = frozenset()  # variants that are measured to the end, however slow: the user named them
     screening: ScreeningSettings = ScreeningSettings()
     timing: TimingSettings = TimingSettings()
@@ -129,8 +145,11 @@ def made(plan: Plan, scheme: Scheme, baseline: Graph, nodes: Nodes = EVERY, name
         return _elsewhere(plan, scheme)
     if plan.facts.already_quantized and scheme.method in quantize.QUANTIZING:
         return Exclusion(what=name, reason="the model is already quantized")
+    given, recipe = ingredients(plan), kept_files.recipe(_made_of(plan, scheme, nodes))
     try:
-        quantize.make_variant(plan.baseline, scheme, path, ingredients(plan), nodes)
+        if not kept_files.is_kept(path, recipe, given.calibration_items):
+            quantize.make_variant(plan.baseline, scheme, path, given, nodes)
+            kept_files.keep(path, recipe, given.calibration_items)
         graph = onnx_graph.read_graph(path)
     except AdvisorError as error:
         quantize.discard(path)
@@ -150,6 +169,31 @@ def made(plan: Plan, scheme: Scheme, baseline: Graph, nodes: Nodes = EVERY, name
         bytes=graph.file_bytes,
         changed_operators=changed,
         changed_weight_bytes=graph.weight_bytes - baseline.weight_bytes,
+    )
+
+
+def is_made(plan: Plan, scheme: Scheme) -> bool:
+    """Return whether the file of a scheme is there already, from an earlier run."""
+    if scheme.method == "provider":
+        return True
+    items = ingredients(plan).calibration_items
+    return kept_files.is_kept(plan.folder / f"{scheme.id}.onnx", kept_files.recipe(_made_of(plan, scheme, EVERY)), items)
+
+
+def _made_of(plan: Plan, scheme: Scheme, nodes: Nodes) -> tuple[object, ...]:
+    """Return all that decides what the tools write, but for the number of items to calibrate on."""
+    rows = input_rows.read_npz(Path(plan.calibration), "quality.calibration") if plan.calibration else None
+    facts, lengths = plan.facts, plan.settings.sequence_lengths
+    return (
+        facts.sha256,
+        scheme,
+        sorted(nodes.kept),
+        None if nodes.only is None else sorted(nodes.only),
+        kept_files.digest_of(rows) if rows is not None else (plan.settings.seed, lengths[:1], facts.at_sequence_length),
+        machine.has_vnni(plan.machine),
+        checkpoint.digest(plan.checkpoint) if plan.checkpoint is not None and scheme.method == "transformer-fusion" else None,
+        kept_files.versions_of(*kept_files.TOOLS),
+        __version__,
     )
 
 
@@ -213,7 +257,7 @@ def ingredients(plan: Plan) -> Ingredients:
     """Return what the variants of the plan are made of."""
     rows = input_rows.read_npz(Path(plan.calibration), "quality.calibration") if plan.calibration else None
     inputs, facts = plan.facts.inputs, plan.facts
-    items = MOST_CALIBRATION_ITEMS
+    items = plan.screening.calibration_items
     if rows is not None:
         items = min(items, input_rows.check_rows(inputs, rows, Path("quality.calibration")))
     size = CALIBRATION_BATCH_SIZE if facts.batching.possible else 1

@@ -21,7 +21,7 @@ from advisor.schema.model import Graph
 from advisor.schema.profile import QualityResult, Variant
 from advisor.schema.record import Exclusion
 
-# A search may take as long as this part of the time for measuring.
+# A search takes this part of the budget at the most, whatever is left.
 MIXED_SHARE = 0.75
 
 Say = Callable[[str], None]
@@ -40,14 +40,21 @@ def mixed_id(full: Variant) -> str:
 
 
 def mixed(
-    plan: Plan, scheme: Scheme, full: Variant, baseline: Graph, processes: Processes, comparison: Comparison, say: Say
+    plan: Plan,
+    scheme: Scheme,
+    full: Variant,
+    baseline: Graph,
+    processes: Processes,
+    comparison: Comparison,
+    say: Say,
+    left_s: float,
 ) -> Mixed | Exclusion:
     """Return the variant with as few operators in full precision as were found to be enough, or why there is none.
 
-    Raise ModelError or WorkerError if the search cannot begin.
+    `left_s` is what making and comparing may still take. Raise ModelError or WorkerError if the search cannot begin.
     """
     say(f"searching for the operators that cost {full.id} its quality")
-    started, allowed_s = time.perf_counter(), MIXED_SHARE * plan.settings.budget_s
+    started, allowed_s = time.perf_counter(), max(0.0, min(left_s, MIXED_SHARE * plan.settings.budget_s))
     with Errors(plan, scheme) as errors:
         if not errors.nodes:
             raise ModelError("its weights are in branches, where operators cannot be told apart", hint="use another scheme")

@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+from advisor.measure.timing.ledger import Ledger
 from advisor.measure.variants.making import Plan, Workers, load_of, without_folders
 from advisor.measure.variants.preflight import does_not_fit
 from advisor.measure.worker.client import WorkerError, WorkerProcess
@@ -13,8 +14,8 @@ from advisor.schema.profile import Variant
 class Processes:
     """The processes of a plan's variants, by the name of each; all end with the stack that they are opened on."""
 
-    def __init__(self, plan: Plan, stack: contextlib.ExitStack) -> None:
-        self.plan, self.stack = plan, stack
+    def __init__(self, plan: Plan, stack: contextlib.ExitStack, ledger: Ledger) -> None:
+        self.plan, self.stack, self.ledger = plan, stack, ledger
         self.workers: Workers = {}
 
     def open(self, name: str, variant: Variant | None) -> None:
@@ -23,10 +24,11 @@ class Processes:
         # The kernel would end the process, or another of ours, without a word.
         if (reason := does_not_fit(self.plan.machine, self._bytes(variant))) is not None:
             raise WorkerError(reason, hint="raise the limit of the container, or use a machine with more memory")
-        worker = WorkerProcess()
-        self.stack.enter_context(worker)
         try:
-            self.workers[name] = (worker, worker.ask(load, Loaded))
+            with self.ledger.loading():
+                worker = WorkerProcess()
+                self.stack.enter_context(worker)
+                self.workers[name] = (worker, worker.ask(load, Loaded))
         except WorkerError as error:
             worker.__exit__()
             raise WorkerError(without_folders(error.fault, Path(load.path)), hint=error.hint) from error

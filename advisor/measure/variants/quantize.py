@@ -82,6 +82,11 @@ def make_variant(baseline: Path, scheme: Scheme, target: Path, given: Ingredient
             path.replace(target.parent / path.name)
 
 
+def load_tools() -> None:
+    """Import the tools, which takes a second or so, once."""
+    import onnxruntime.quantization  # noqa: F401
+
+
 def is_apart(baseline: Path, given: Ingredients) -> bool:
     """Return whether a variant keeps its weights in a file of their own."""
     return given.file_bytes > min(EXTERNAL_DATA_BYTES, baseline.stat().st_size)

@@ -1,17 +1,20 @@
 """Which variants are worth measuring to the end: each is made, opened, compared and looked at; what is hopeless goes early."""
 
 import contextlib
+import math
 import shutil
 import statistics
-import time
+from collections.abc import Iterator
 
 import msgspec
 
 from advisor.errors import ModelError
 from advisor.measure.model import onnx_graph
+from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.profile_journal import LeftOut, MadeVariant, Prepared, ProfileJournal
-from advisor.measure.variants import comparison, mixing, quantize
+from advisor.measure.variants import comparison, estimates, mixing, quantize
 from advisor.measure.variants.comparison import Comparison
+from advisor.measure.variants.estimates import Costs
 from advisor.measure.variants.making import (
     AGAIN,
     Plan,
@@ -21,6 +24,7 @@ from advisor.measure.variants.making import (
     baseline_variant,
     given_ids,
     given_variant,
+    is_made,
     made,
     ranges_folder,
     variant_file,
@@ -31,17 +35,21 @@ from advisor.schema.catalog import Scheme
 from advisor.schema.model import Graph
 from advisor.schema.profile import QualityResult, Variant
 from advisor.schema.record import Exclusion
+from advisor.units import seconds
 
 AS_FAST = 1.1  # of those that are as fast as each other the one that lost least is mixed
 SLOWER = "slower than the model as given"
+OVER_BUDGET = "left out to keep the budget of"
+WORTH_STRETCHING = 1.3  # times as fast as the model as given, by what is hoped: the first such scheme may make the run longer
+FEWEST_TRIALS = 3  # of a search for the operators to blame: below, nothing is found
 
 
 class Lineup:
     """The variants of a profile in the making, with their processes."""
 
-    def __init__(self, plan: Plan, journal: ProfileJournal, report: Report, stack: contextlib.ExitStack) -> None:
-        self.plan, self.journal, self.report = plan, journal, report
-        self.processes = Processes(plan, stack)
+    def __init__(self, plan: Plan, journal: ProfileJournal, ledger: Ledger, report: Report, stack: contextlib.ExitStack) -> None:
+        self.plan, self.journal, self.ledger, self.report = plan, journal, ledger, report
+        self.processes = Processes(plan, stack, ledger)
         self.workers: Workers = self.processes.workers
         self.variants: list[Variant] = []
         self.looks: dict[str, dict[int, list[float]]] = {}  # speeds over the baseline at a first look, by batch size
@@ -50,27 +58,101 @@ class Lineup:
         self.left_out = {exclusion.what for exclusion in journal.exclusions}
         self.graph: Graph = onnx_graph.read_graph(plan.baseline)
         self.comparison: Comparison = stack.enter_context(comparison.comparing(plan, self.workers))
+        self.costs = Costs(call_s=0.0, item_s=0.0)  # until a call of the baseline was timed
+        self.best_hope: str | None = None
+        # Seconds that files were thought to take to make, and that they took, from a second each on: one short file proves little.
+        self.thought_s, self.took_s = 1.0, 1.0
 
     def assemble(self) -> None:
-        """Open the baseline and every variant that is worth it; once more the baseline, to be measured as if it were a variant."""
-        started = time.perf_counter()
+        """Open the baseline and every variant that is worth it; once more the baseline, to be measured as if it were a variant.
+
+        First comes what the user named, then the schemes of which most is hoped; what there is no time for is left out.
+        """
         for exclusion in self.plan.excluded:
             self._leave_out(exclusion)
         self._open_baseline()
+        schemes = self._planned([scheme for scheme in self.plan.schemes if scheme.id not in self.left_out])
         self.comparison.check_metric()
-        schemes = [scheme for scheme in self.plan.schemes if scheme.id not in self.left_out]
+        self._take_given()
         for scheme in schemes:
             if scheme.instead_of is None:
                 self._take_scheme(scheme)
         for scheme in schemes:
             if scheme.instead_of is not None:
                 self._take_instead(scheme)
-        self._take_given()
         self._take_mixed(schemes)
         shutil.rmtree(ranges_folder(self.plan), ignore_errors=True)
         self._open_again()
-        if not self.done:  # a run that goes on has paid for this before
-            self.journal.add(Prepared(elapsed_s=time.perf_counter() - started))
+
+    def call_s(self, name: str) -> float:
+        """Return about how long a call of a single item takes the variant on one thread."""
+        return self.costs.call_s / self._speed(name)
+
+    # --- within the budget -----------------------------------------------------------------------------------------------
+
+    def _planned(self, schemes: list[Scheme]) -> list[Scheme]:
+        """Return the schemes in the order in which to try them, with the time for looks and items cut down to what there is."""
+        call_s = self.comparison.first_call_s()
+        self.costs = Costs(call_s=call_s, item_s=call_s, are_items_given=self.plan.calibration is not None)
+        self.comparison.item_s = call_s
+        self.ledger.know_call(call_s)
+        facts, screening = self.plan.facts, self.plan.screening
+        schemes = sorted(schemes, key=lambda scheme: (not self._is_named(scheme), -estimates.hope(scheme, facts)))
+        named = [scheme for scheme in schemes if self._is_named(scheme) and scheme.id not in self.done]
+        given = len(self.plan.given)
+        if named or given:
+            self.ledger.require(
+                sum(estimates.least_s(scheme, facts, self.costs, screening) for scheme in named)
+                + given * estimates.comparing_s(self.costs, screening)
+            )
+        # What is no faster than another is tried where that one fails: most often it is not.
+        likely = [scheme for scheme in schemes if scheme.instead_of is None or self._is_named(scheme)]
+        tried = estimates.affordable(likely, facts, self.costs, screening, self.ledger.preparing_left_s)
+        if likely and estimates.hope(likely[0], facts) >= WORTH_STRETCHING:
+            self.best_hope = likely[0].id
+        screening = estimates.paced(screening, tried, given, facts, self.costs, self.ledger.preparing_left_s)
+        self.plan = self.comparison.plan = msgspec.structs.replace(self.plan, screening=screening)
+        if self.ledger.planned_s > self.ledger.budget_s:
+            self.report(self.ledger.spent_s, self.ledger.expected_s, "looking at the model", line=self.ledger.promise)
+        return schemes
+
+    def _is_named(self, scheme: Scheme) -> bool:
+        return scheme.id in self.plan.settings.wanted
+
+    def _is_affordable(self, scheme: Scheme) -> bool:
+        """Return whether there is time to try the scheme; leave it out, with the budget that would do, where there is not."""
+        if self._is_named(scheme):
+            return True
+        cost_s = self._cost_s(scheme)
+        if not scheme.lossless and self._needs_quality and not self.comparison.can_judge:
+            judged_s = estimates.FEWEST_JUDGED_ITEMS * self.costs.item_s
+            reason = "too few items to say anything of its quality could be judged"
+        elif cost_s > (self.ledger.stretched_left_s if scheme.id == self.best_hope else self.ledger.preparing_left_s):
+            spent_s = self.ledger.spent_s
+            judged_s, reason = 0.0, f"making and comparing it would take about {seconds(cost_s)}, after {seconds(spent_s)} so far"
+        else:
+            return True
+        enough_s = _rounded_up(self.ledger.sufficient_s(cost_s + judged_s / estimates.JUDGED_PART))
+        fault = f"{OVER_BUDGET} {seconds(self.ledger.budget_s)}: {reason}; a budget of {seconds(enough_s)} would do"
+        self._leave_out(Exclusion(what=scheme.id, reason=fault))
+        return False
+
+    def _cost_s(self, scheme: Scheme) -> float:
+        making_s = self._making_s(scheme)
+        judging_s = self.comparison.judging_s if not scheme.lossless else 0.0
+        return self.took_s / self.thought_s * making_s + estimates.comparing_s(self.costs, self.plan.screening) + judging_s
+
+    def _making_s(self, scheme: Scheme) -> float:
+        if is_made(self.plan, scheme):
+            return 0.0
+        return estimates.making_s(scheme, self.plan.facts, self.costs, self.plan.screening.calibration_items)
+
+    @property
+    def _needs_quality(self) -> bool:
+        settings = self.plan.settings
+        return settings.quality_metric is not None and settings.quality_max_drop is not None
+
+    # --- opening, making, comparing --------------------------------------------------------------------------------------
 
     def _open_baseline(self) -> None:
         name = baseline_id(self.plan.facts)
@@ -100,21 +182,37 @@ class Lineup:
             self.left_out.add(exclusion.what)
 
     def _say(self, what: str) -> None:
-        self.report(self.journal.measured_s, self.plan.settings.budget_s, what)
+        self.report(self.ledger.spent_s, self.ledger.expected_s, what)
+
+    @contextlib.contextmanager
+    def _on_account(self, name: str) -> Iterator[None]:
+        """Keep what the variant takes in the journal, for a run that goes on from this one."""
+        started_s = self.ledger.spent_s
+        yield
+        self.spent_s[name] = self.ledger.spent_s - started_s
+        self.journal.add(Prepared(elapsed_s=self.spent_s[name]))
 
     def _take_scheme(self, scheme: Scheme) -> None:
-        self._say(f"making {scheme.id}")
         known = self._known(scheme.id)
         if known is not None:
             self._reopen(known)
             return
-        started = time.perf_counter()
-        found = made(self.plan, scheme, self.graph)
-        if isinstance(found, Exclusion):
-            self._leave_out(found)
-        else:
-            self._take(found)
-        self.spent_s[scheme.id] = time.perf_counter() - started
+        if not self._is_affordable(scheme):
+            return
+        self._say(f"making {scheme.id}")
+        with self._on_account(scheme.id):
+            thought_s = self._making_s(scheme)
+            with self.ledger.loading():
+                quantize.load_tools()
+            started_s = self.ledger.spent_s
+            found = made(self.plan, scheme, self.graph)
+            if thought_s > 0:
+                self.thought_s += thought_s
+                self.took_s += self.ledger.spent_s - started_s
+            if isinstance(found, Exclusion):
+                self._leave_out(found)
+            else:
+                self._take(found)
 
     def _known(self, name: str) -> Variant | None:
         """Return the variant that an interrupted run made, if its file is still what it was."""
@@ -161,7 +259,8 @@ class Lineup:
             if name not in self.left_out:
                 known = self._known(name)
                 if known is None:
-                    self._take(given_variant(self.plan, path, name, self.graph))
+                    with self._on_account(name):
+                        self._take(given_variant(self.plan, path, name, self.graph))
                 else:
                     self._reopen(known)
 
@@ -218,23 +317,40 @@ class Lineup:
                     self.looks[variant.id] = self.comparison.speeds(variant.id)
         best = max((self._speed(entry.id) for entry in self.variants if not self.fails(entry)), default=1.0)
         worth = [variant for variant in failed if self._speed(variant.id) > self.plan.screening.worth_mixing * max(best, 1.0)]
-        if worth:
+        if worth and self._has_time_to_mix(worth):
+            worth = [variant for variant in worth if mixing.mixed_id(variant) not in self.left_out]
             fastest = max(self._speed(variant.id) for variant in worth)
             near = [variant for variant in worth if self._speed(variant.id) > fastest / AS_FAST]
             chosen = min(near, key=_dropped)
             self._mix(chosen, by_id[chosen.id])
 
+    def _has_time_to_mix(self, worth: list[Variant]) -> bool:
+        """Return whether there is time for a few trials; leave all of them out, with the budget that would do, where there is not."""
+        for variant in worth:
+            scheme = next(entry for entry in self.plan.schemes if entry.id == variant.scheme)
+            needed_s = FEWEST_TRIALS * self.spent_s.get(variant.id, self._cost_s(scheme))
+            if needed_s > self.ledger.preparing_left_s and not self._is_named(scheme):
+                enough_s = _rounded_up(self.ledger.sufficient_s(needed_s))
+                fault = (
+                    f"searching for the operators to leave in full precision would take about {seconds(needed_s)} at the least"
+                )
+                reason = f"{OVER_BUDGET} {seconds(self.ledger.budget_s)}: {fault}; a budget of {seconds(enough_s)} would do"
+                self._leave_out(Exclusion(what=mixing.mixed_id(variant), reason=reason))
+        return any(mixing.mixed_id(variant) not in self.left_out for variant in worth)
+
     def _mix(self, full: Variant, scheme: Scheme) -> None:
-        started, name = time.perf_counter(), mixing.mixed_id(full)
-        try:
-            found = mixing.mixed(self.plan, scheme, full, self.graph, self.processes, self.comparison, self._say)
-        except (ModelError, WorkerError) as error:
-            found = Exclusion(what=name, reason=error.fault)
-        if isinstance(found, Exclusion):
-            self._leave_out(found)
-        else:
-            self._take_with_cost(found.variant, full, found.quality)
-        self.spent_s[name] = time.perf_counter() - started
+        name = mixing.mixed_id(full)
+        with self._on_account(name):
+            try:
+                found = mixing.mixed(
+                    self.plan, scheme, full, self.graph, self.processes, self.comparison, self._say, self.ledger.preparing_left_s
+                )
+            except (ModelError, WorkerError) as error:
+                found = Exclusion(what=name, reason=error.fault)
+            if isinstance(found, Exclusion):
+                self._leave_out(found)
+            else:
+                self._take_with_cost(found.variant, full, found.quality)
 
     def _take_with_cost(self, variant: Variant, full: Variant, quality: QualityResult) -> None:
         try:
@@ -253,3 +369,9 @@ class Lineup:
 def _dropped(variant: Variant) -> float:
     assert variant.quality is not None
     return variant.quality.drop.value
+
+
+def _rounded_up(budget_s: float) -> float:
+    """Return the budget to two figures: it is an estimate, and to be typed."""
+    unit = 10.0 ** max(0, math.floor(math.log10(max(budget_s, 1.0))) - 1)
+    return unit * math.ceil(budget_s / unit)

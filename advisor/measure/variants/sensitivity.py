@@ -16,7 +16,6 @@ from advisor.measure.worker.client import WorkerError, WorkerProcess
 from advisor.measure.worker.process import Load, Loaded, Predict, Predicted
 from advisor.schema.catalog import Scheme
 
-ITEMS = 16
 BATCH_SIZE = 8
 
 
@@ -36,7 +35,7 @@ class Errors:
         self.readers = onnx_graph.readers_of(self.prepared, self.nodes)
         self.worker = WorkerProcess().__enter__()
         # Ranges and harm are found on the items to calibrate on, never on those to judge by.
-        self.items = min(ITEMS, self.given.calibration_items)
+        self.items = min(self.plan.screening.compared_items, self.given.calibration_items)
         try:
             self.expected = self._outputs(self.prepared)
         except WorkerError:

@@ -33,6 +33,13 @@ def test_it_gives_what_onnx_runtime_gives_at_every_batch_size(build, tmp_path):
             np.testing.assert_allclose(values, actual[name], rtol=1e-4, atol=1e-5)
 
 
+def test_an_output_that_only_passes_a_value_on_keeps_its_name(tmp_path):
+    text = "(float[n, 4] x) => (float[n, 4] y) { hidden = Relu(x) \n y = Identity(hidden) }"
+    session = ort_session.open_session(save(models.build(text, {}), tmp_path / "model.onnx"), place=IN_FLOATS)
+
+    assert ["y"] == [output.name for output in session.get_outputs()]
+
+
 def test_outputs_of_one_call_outlast_the_next(tmp_path):
     path = save(models.mlp(), tmp_path / "model.onnx")
     inputs = inspect_onnx(path, name="m").inputs

@@ -1,6 +1,7 @@
 """The profiler: every promised point is visited, whatever happens on the way, and an interrupted run goes on where it was."""
 
 import os
+import re
 import signal
 from itertools import product
 
@@ -14,8 +15,9 @@ from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import open_session, run
 from advisor.measure.timing import profiler
+from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.profile_journal import ProfileJournal, Visited, Watched
-from advisor.measure.timing.schedule import MIN_ROUNDS, batch_sizes, thread_settings
+from advisor.measure.timing.schedule import MIN_CALLS, MIN_ROUNDS, batch_sizes, thread_settings
 from advisor.measure.timing.settings import TimingSettings
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id
 from advisor.measure.variants.settings import ScreeningSettings
@@ -67,12 +69,14 @@ def plan_of(
     )
 
 
-def silent(done_s, total_s, what):
+def silent(done_s, of_s, what, *, line=None):
     """Report to nobody."""
 
 
 def measured(plan, report=silent):
-    return profiler.measure(plan, ProfileJournal(plan.folder.parent / "journal", plan.fingerprint), report)
+    return profiler.measure(
+        plan, ProfileJournal(plan.folder.parent / "journal", plan.fingerprint), Ledger(plan.settings.budget_s), report
+    )
 
 
 def entries_of(plan):
@@ -120,7 +124,7 @@ def test_every_visit_keeps_its_samples(undisturbed):
     _, profile = undisturbed
     visits = [visit for entry in profile.sites[0].measurements for visit in entry.visits]
 
-    assert all(len(visit.latency_s) >= profiler.MIN_CALLS and min(visit.latency_s) > 0 for visit in visits)
+    assert all(len(visit.latency_s) >= MIN_CALLS and min(visit.latency_s) > 0 for visit in visits)
     assert len(visits) == len({visit.order for visit in visits})
     assert all(
         list(entry.visits) == sorted(entry.visits, key=lambda visit: visit.order) for entry in profile.sites[0].measurements
@@ -185,7 +189,7 @@ def test_an_interrupted_run_goes_on_without_measuring_again_what_it_has(tmp_path
     plan = plan_of(models.mlp(), tmp_path)
     calls = []
 
-    def interrupting(done_s, total_s, what):
+    def interrupting(done_s, of_s, what, *, line=None):
         calls.append(what)
         if len(calls) == interrupted_at:
             raise KeyboardInterrupt
@@ -270,12 +274,53 @@ def test_no_ladder_climbs_above_a_call_that_takes_too_long(tmp_path):
         assert "a call of batch size 1 already takes" in reason_of(profile, f"{variant} above batch 1, 1 thread")
 
 
-def test_every_variant_is_measured_even_if_the_budget_is_spent_at_once(tmp_path):
+def test_the_model_as_given_is_measured_even_if_the_budget_is_spent_at_once(tmp_path):
     profile = measured(plan_of(models.mlp(), tmp_path, budget_s=1e-6))
 
-    assert set(product(VARIANTS, (1,))) == points_of(profile)
-    for variant in VARIANTS:
-        assert "budget" in reason_of(profile, f"{variant} above batch 1, 1 thread")
+    assert {("fp32", 1)} == points_of(profile)
+    assert "the budget of" in reason_of(profile, "fp32 above batch 1, 1 thread")
+    for variant in ("int8-dynamic", "ort-optimized"):
+        assert re.fullmatch(r"left out to keep the budget of .*; a budget of .* s would do", reason_of(profile, variant))
+
+
+def test_the_budget_that_is_said_to_do_does(tmp_path):
+    plan = plan_of(models.mlp(), tmp_path, budget_s=0.05)
+    said = re.search(r"a budget of ([\d.]+) s would do", reason_of(measured(plan), "int8-dynamic"))
+    (tmp_path / "journal").unlink()
+
+    enough = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, budget_s=5 * float(said[1])))
+
+    assert "int8-dynamic" in {variant.id for variant in measured(enough).sites[0].variants}
+
+
+def test_what_the_user_named_is_tried_whatever_the_budget_says_and_the_overrun_is_told(tmp_path):
+    plan = plan_of(models.mlp(), tmp_path, budget_s=0.05)
+    plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, wanted=("int8-dynamic",)))
+    lines = []
+
+    def reading(done_s, of_s, what, *, line=None):
+        lines.append(line or "")
+
+    profile = measured(plan, reading)
+
+    assert "int8-dynamic" not in {exclusion.what for exclusion in profile.sites[0].exclusions}
+    assert [line for line in lines if "more than 50 ms for what was named takes longer" in line]
+
+
+def test_what_there_was_no_time_to_time_is_named(tmp_path):
+    plan = plan_of(models.mlp(), tmp_path, cores=2)
+    ledger = Ledger(BUDGET_S)
+
+    def spending(done_s, of_s, what, *, line=None):
+        if what.startswith("timing"):
+            ledger.count(2 * BUDGET_S)
+
+    journal = ProfileJournal(tmp_path / "journal", plan.fingerprint)
+    profile = profiler.measure(plan, journal, ledger, spending)
+
+    assert {("fp32", 1)} == points_of(profile)
+    named = {exclusion.what for exclusion in profile.sites[0].exclusions if "no time was left" in exclusion.reason}
+    assert {"fp32, 2 threads", "fp32, 1 thread × 2 instances", "int8-dynamic", "ort-optimized"} == named
 
 
 # --- a run on which something goes wrong -----------------------------------------------------------------------------------------
@@ -291,10 +336,10 @@ def test_a_batch_that_fails_is_left_out_with_the_reason_and_the_others_are_measu
 
 
 def test_a_crash_costs_the_point_that_it_falls_into_and_no_other(tmp_path):
-    plan, fatal = plan_of(models.mlp(), tmp_path), f"fp32{AGAIN}, batch 1, 1 thread"
+    plan, fatal = plan_of(models.mlp(), tmp_path), f"timing fp32{AGAIN}, batch 1, 1 thread"
     crashes = []
 
-    def killing(done_s, total_s, what):
+    def killing(done_s, of_s, what, *, line=None):
         # The worker that was started last is that of the baseline measured again.
         if what == fatal and not crashes:
             crashes.append(what)
@@ -310,8 +355,8 @@ def test_a_crash_costs_the_point_that_it_falls_into_and_no_other(tmp_path):
 def test_a_variant_whose_process_does_not_come_back_is_given_up_and_the_others_go_on(tmp_path):
     plan = plan_of(models.mlp(), tmp_path)
 
-    def destroying(done_s, total_s, what):
-        if what == "int8-dynamic, batch 4, 1 thread":
+    def destroying(done_s, of_s, what, *, line=None):
+        if what == "timing int8-dynamic, batch 4, 1 thread":
             (plan.folder / "int8-dynamic.onnx").write_bytes(b"no model")
             os.kill(workers()[1].pid, signal.SIGKILL)  # that of the first variant after the baseline
 
@@ -423,7 +468,7 @@ def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path):
 def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path):
     plan = plan_of(models.mlp(), tmp_path, max_batch_size=16, timing=msgspec.structs.replace(SIX_ROUNDS, **IN_DOUBT))
 
-    def interrupting(done_s, total_s, what):
+    def interrupting(done_s, of_s, what, *, line=None):
         if "batch 8" in what:
             raise KeyboardInterrupt
 

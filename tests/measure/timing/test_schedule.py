@@ -178,8 +178,92 @@ def test_the_baseline_measured_again_gets_no_further_points():
     assert [] == refined(measured({1: 0.01, 4: 0.02}, variant=f"fp32{AGAIN}"))
 
 
-@pytest.mark.parametrize(("prepared_s", "left_s"), [(0.0, 60.0), (20.0, 40.0), (30.0, 30.0), (500.0, 30.0)])
-def test_making_and_comparing_takes_at_most_half_of_the_budget_from_timing(prepared_s, left_s):
-    plan, journal = SimpleNamespace(settings=SimpleNamespace(budget_s=60.0)), SimpleNamespace(prepared_s=prepared_s)
+# --- within the time there is -------------------------------------------------------------------------------------------------
 
-    assert left_s == schedule.budget_s(plan, journal)
+
+def point(**changes):
+    known = {"variant": "fp32", "batch_size": 1, "sequence_length": None, "intra_op_num_threads": 1, "instances": 1}
+    return Point(**known | changes)
+
+
+class Visits:
+    """A journal that holds visits of calls of equal length."""
+
+    def __init__(self, call_s_of):
+        self.visits = {
+            where: [Visit(order=0, latency_s=(call_s, call_s), run_delay_s=None)] for where, call_s in call_s_of.items()
+        }
+
+
+@given(call_s=st.floats(1e-6, 10.0), size=st.integers(1, 64))
+def test_a_point_that_nothing_is_known_of_is_taken_to_cost_as_much_per_item_as_a_single_one(call_s, size):
+    assert call_s * size == schedule.expected_call_s(point(batch_size=size), Visits({}), call_s)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected_s"),
+    [
+        ({"batch_size": 16}, 0.8),  # four times the rung below
+        ({"batch_size": 4, "intra_op_num_threads": 2}, 0.2),
+        ({"batch_size": 1, "instances": 2}, 0.1),
+        ({"variant": "int8"}, 0.03),
+    ],
+)
+def test_the_nearest_point_that_was_visited_says_what_a_call_takes(changes, expected_s):
+    known = Visits({point(): 0.1, point(batch_size=4): 0.2})
+
+    assert expected_s == pytest.approx(schedule.expected_call_s(point(**changes), known, 0.03))
+
+
+def test_a_longer_sequence_is_taken_to_cost_more_than_a_shorter_one_that_was_visited():
+    known = Visits({point(sequence_length=32): 0.1})
+
+    assert 0.4 == pytest.approx(schedule.expected_call_s(point(sequence_length=128), known, 0.1))
+
+
+def test_where_calls_are_long_a_visit_is_one_call_and_only_the_first_warms_up():
+    plan = SimpleNamespace(timing=TimingSettings())
+    short, long = schedule.pace_of(0.001, 7.5), schedule.pace_of(2.0, 7.5)
+
+    assert (schedule.MIN_CALLS, 1) == (short.min_calls, long.min_calls)
+    assert (4.0, 2.0) == tuple(schedule.visit_s(long, 2.0, plan, is_first=is_first) for is_first in (True, False))
+    assert schedule.visit_s(short, 0.001, plan, is_first=False) == schedule.visit_s(short, 0.001, plan, is_first=True)
+
+
+def test_what_there_is_no_time_for_is_passed_over_but_for_the_first_point_of_all():
+    plan = SimpleNamespace(settings=SimpleNamespace(max_latency_s=None), timing=TimingSettings(), today=None)
+    ladders = [[point(variant=name), point(variant=name, batch_size=4)] for name in ("fp32", "int8", "fp16")]
+    known = Visits({})
+    climbed = []
+    for reached in schedule.climb(plan, ladders, known, lambda asked: asked.variant == "fp16"):
+        climbed.append((reached.variant, reached.batch_size))
+        known.visits[reached] = [Visit(order=0, latency_s=(0.01, 0.01), run_delay_s=None)]
+
+    assert [("fp32", 1), ("fp16", 1), ("fp16", 4)] == climbed
+
+
+def test_all_variants_are_known_under_one_setting_before_the_next(facts):
+    plan = SimpleNamespace(
+        facts=facts, machine=SimpleNamespace(cores=2), settings=SimpleNamespace(max_batch_size=4, sequence_lengths=()), today=None
+    )
+
+    first = [(ladder[0].intra_op_num_threads, ladder[0].instances) for ladder in schedule.ladders(plan, ["fp32", "int8"])]
+
+    assert [(1, 1), (1, 1), (1, 2), (1, 2), (2, 1), (2, 1)] == first
+
+
+def test_what_runs_today_is_timed_whatever_the_time_and_right_after_the_first_point(facts):
+    plan = SimpleNamespace(
+        facts=facts,
+        machine=SimpleNamespace(cores=2),
+        settings=SimpleNamespace(max_batch_size=4, sequence_lengths=(), max_latency_s=None),
+        timing=TimingSettings(),
+        today=("int8", 2, 1),
+    )
+    known = Visits({})
+    climbed = []
+    for reached in schedule.climb(plan, schedule.ladders(plan, ["fp32", "int8"]), known, lambda asked: False):
+        climbed.append((reached.variant, reached.batch_size, reached.intra_op_num_threads, reached.instances))
+        known.visits[reached] = [Visit(order=0, latency_s=(0.01, 0.01), run_delay_s=None)]
+
+    assert [("fp32", 1, 1, 1), ("int8", 1, 2, 1)] == climbed

@@ -9,12 +9,16 @@ import pytest
 
 from advisor.decide.queue.space import admission
 from advisor.errors import InputError
+from advisor.measure.timing import profiler
+from advisor.measure.timing.ledger import Ledger
+from advisor.measure.timing.profile_journal import ProfileJournal
 from advisor.measure.timing.settings import TimingSettings
+from advisor.measure.variants.estimates import FEWEST_JUDGED_ITEMS
 from advisor.measure.variants.making import without_folders
 from advisor.schema.workload import HardwareChoice, OnlineWorkload, Quality, Slo, Traffic
 from advisor.steps.profile import schemes
 from tests import models
-from tests.measure.timing.test_profiler import measured, reason_of
+from tests.measure.timing.test_profiler import BUDGET_S, measured, reason_of
 from tests.measure.timing.test_profiler import plan_of as profiler_plan_of
 from tests.models import CLASSES, WIDTH
 
@@ -87,7 +91,7 @@ def workload(**floor):
 
 
 def test_a_variant_that_breaks_one_class_is_refused_though_overall_it_loses_little(tmp_path):
-    profile = measured(plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.06, budget_s=0.01))
+    profile = measured(plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.06))
 
     (variant,) = (variant for variant in profile.sites[0].variants if variant.id == "int8-dynamic")
     broken = {part.name: part.drop for part in variant.quality.slices}["class 2"]
@@ -252,11 +256,11 @@ def test_a_class_missing_among_the_first_items_leaves_the_variant_to_be_judged_o
 
 def test_a_variant_is_evaluated_on_as_many_items_as_there_is_time_for_and_says_so(tmp_path):
     plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=1.0)
-    plan = with_screening(plan, judging_share=0.0, least_judging_s=0.0)
+    plan = with_screening(plan, judging_share=1.0, judging_s=0.02)
 
     (variant,) = (variant for variant in measured(plan).sites[0].variants if variant.id == "int8-dynamic")
 
-    assert 2 * plan.screening.first_items == variant.quality.items < ITEMS
+    assert FEWEST_JUDGED_ITEMS <= variant.quality.items < ITEMS
     assert f"of {ITEMS}: more would take too long" in variant.quality.drop.source
 
 
@@ -335,3 +339,49 @@ def test_a_model_in_16_bits_has_a_copy_in_32_that_is_judged_like_any_other(tmp_p
     quality = variants["float32"].quality
     assert quality is not None and quality.baseline == quality.value
     assert variants["float32"].bytes > variants["as-given"].bytes
+def test_where_too_few_items_could_be_judged_what_loses_something_is_left_out_and_no_quality_is_made_up(tmp_path):
+    plan = plan_with(tmp_path, "int8-dynamic", "ort-optimized", quality_max_drop=1.0)
+    plan = with_screening(plan, judging_share=1.0, judging_s=0.0)
+
+    profile = measured(plan)
+
+    said = reason_of(profile, "int8-dynamic")
+    assert "too few items to say anything of its quality could be judged" in said and "a budget of " in said
+    assert {None} == {variant.quality for variant in profile.sites[0].variants}
+
+
+def test_data_of_few_items_are_judged_however_long_they_take(tmp_path):
+    plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=1.0)
+    with np.load(plan.data) as archive:
+        np.savez(plan.data, **{name: values[:FEWEST_JUDGED_ITEMS] for name, values in archive.items()})
+
+    profile = measured(with_screening(plan, judging_share=1.0, judging_s=0.0))
+
+    (variant,) = (variant for variant in profile.sites[0].variants if variant.id == "int8-dynamic")
+    assert FEWEST_JUDGED_ITEMS == variant.quality.items
+
+
+def test_a_search_that_there_is_no_time_for_is_left_out_with_the_budget_that_would_do(tmp_path):
+    plan = mixing_plan(tmp_path)
+    slow_ledger = Ledger(BUDGET_S)
+
+    def spending(done_s, of_s, what, *, line=None):
+        if what == "comparing int8-dynamic":
+            slow_ledger.count(slow_ledger.preparing_left_s)
+
+    journal = ProfileJournal(tmp_path / "journal", plan.fingerprint)
+    profile = profiler.measure(plan, journal, slow_ledger, spending)
+
+    said = reason_of(profile, "int8-dynamic-mixed")
+    assert "searching for the operators to leave in full precision would take about" in said and "would do" in said
+
+
+def test_what_the_user_named_and_what_is_hoped_most_of_come_first(tmp_path):
+    names = ("int8-dynamic", "ort-optimized", "fp16")
+    plan = with_schemes(plan_of(models.mlp(), tmp_path), *names)
+    plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, wanted=("fp16",)))
+    said = []
+
+    measured(plan, lambda done_s, of_s, what, *, line=None: said.append(what))
+
+    assert ["making fp16", "making int8-dynamic", "making ort-optimized"] == [what for what in said if what.startswith("making")]
