@@ -49,7 +49,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.measure.worker": {"advisor.measure.model", "advisor.measure.runtime"},
     "advisor.measure.serving": {"advisor.measure.model", "advisor.measure.runtime"},
     "advisor.measure.variants": {f"advisor.measure.{room}" for room in ("model", "quality", "runtime", "timing", "worker")},
-    "advisor.measure.timing": {"advisor.measure.runtime", "advisor.measure.variants", "advisor.measure.worker"},
+    "advisor.measure.timing": {f"advisor.measure.{room}" for room in ("model", "runtime", "variants", "worker")},
     "advisor.decide.service": set(),
     "advisor.decide.queue": {"advisor.decide.service", "advisor.kernels"},
     "advisor.decide.load_test": {"advisor.decide.queue", "advisor.decide.service"},

@@ -160,6 +160,8 @@ def test_only_what_could_not_be_taken_out_is_unexplained() -> None:
     assert [0.0, 0.0] == [unexplained(entry, 1) for entry in (QUIET, without_waiting(LATE))]
     assert 0.69 == pytest.approx(unexplained(waiting((1.0, 1.0), None), 1), abs=0.01)
     assert unexplained(visit(steal_s=0.4), 2) < unexplained(visit(steal_s=0.4), 1)
+
+
 def test_what_a_quota_withheld_does_not_make_a_visit_a_disturbed_one():
     withheld = Visit(order=0, latency_s=(1.0,), run_delay_s=0.5, throttled_s=0.49)
 

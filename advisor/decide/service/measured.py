@@ -106,9 +106,7 @@ def service_grids(site: Site, slowdowns: Mapping[tuple[int, int], float] | None 
         if measurement.variant in known:
             settings[measurement.variant, measurement.intra_op_num_threads, measurement.instances].append(measurement)
     stalls = process_of(site.stalls)
-    return {
-        key: _grid(measured, medians, (slowdowns or {}).get(key[1:], 1.0), stalls) for key, measured in settings.items()
-    }
+    return {key: _grid(measured, medians, (slowdowns or {}).get(key[1:], 1.0), stalls) for key, measured in settings.items()}
 
 
 def noise_floor(measured: Site | Service, intra_op_num_threads: int, instances: int) -> float:

@@ -339,6 +339,8 @@ def test_a_model_in_16_bits_has_a_copy_in_32_that_is_judged_like_any_other(tmp_p
     quality = variants["float32"].quality
     assert quality is not None and quality.baseline == quality.value
     assert variants["float32"].bytes > variants["as-given"].bytes
+
+
 def test_where_too_few_items_could_be_judged_what_loses_something_is_left_out_and_no_quality_is_made_up(tmp_path):
     plan = plan_with(tmp_path, "int8-dynamic", "ort-optimized", quality_max_drop=1.0)
     plan = with_screening(plan, judging_share=1.0, judging_s=0.0)
