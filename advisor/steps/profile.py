@@ -33,6 +33,7 @@ from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile, ProfileSettings, Site
 from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Quality
+from advisor.steps.deciding import decider
 from advisor.steps.serve import trial
 from advisor.units import parse_moment
 
@@ -91,12 +92,18 @@ def _profile(
         meter.read()
         report(done_s, of_s, what)
 
+    with_trial = options.budget_s >= LEAST_BUDGET_FOR_TRIAL_S
+    decide = decider(options.workload, output.parent, now=now, with_trial=with_trial)
     try:
-        measured = profiler.measure(plan, journal, metered)
-        site = msgspec.structs.replace(measured.sites[0], power=meter.power())
-        if options.budget_s >= LEAST_BUDGET_FOR_TRIAL_S:
+        measured = profiler.measure(msgspec.structs.replace(plan, ask=decide), journal, metered)
+        if decide is not None:
+            measured = decide.tried(measured)
+        elif with_trial:
             report(options.budget_s, options.budget_s, "a short trial inside a server")
-            site = _with_trial(measured, site, output.parent)
+            measured = _with_trial(measured, output.parent)
+        if decide is not None and with_trial:
+            measured = decide.served(measured, lambda what: report(options.budget_s, options.budget_s, what))
+        site = msgspec.structs.replace(measured.sites[0], power=meter.power())
         measured = msgspec.structs.replace(measured, sites=(site, *others))
         write_record(output, measured)
     except BaseException:
@@ -140,12 +147,14 @@ def _other_sites(known: Profile, plan: Plan, output: Path) -> tuple[Site, ...]:
     return others
 
 
-def _with_trial(measured: Profile, site: Site, folder: Path) -> Site:
+def _with_trial(measured: Profile, folder: Path) -> Profile:
+    site = measured.sites[0]
     try:
-        return msgspec.structs.replace(site, trial=trial(measured, site, folder))
+        site = msgspec.structs.replace(site, trial=trial(measured, site, folder))
     except AdvisorError as error:
         # The note reports what is missing; the profile holds without it.
-        return msgspec.structs.replace(site, notes=(*site.notes, f"no trial inside a server: {error.fault}"))
+        site = msgspec.structs.replace(site, notes=(*site.notes, f"no trial inside a server: {error.fault}"))
+    return msgspec.structs.replace(measured, sites=(site,))
 
 
 def plan_for(

@@ -10,6 +10,7 @@ import numpy as np
 
 from advisor import __version__
 from advisor.measure.runtime import ort_session
+from advisor.measure.timing.adaptive import next_points
 from advisor.measure.timing.clean_visits import Counted, counted
 from advisor.measure.timing.disturbance import disturbance_notes
 from advisor.measure.timing.profile_journal import LeftOut, Point, ProfileJournal, Visited
@@ -18,6 +19,7 @@ from advisor.measure.timing.schedule import (
     batch_sizes,
     budget_s,
     climb,
+    first_sizes,
     ladder_of,
     ladders,
     later_round,
@@ -52,29 +54,54 @@ def measure(plan: Plan, journal: ProfileJournal, report: Report) -> Profile:
 def _time_all(plan: Plan, names: list[str], failing: set[str], workers: Workers, journal: ProfileJournal, report: Report) -> None:
     again = baseline_id(plan.facts) + AGAIN
     rungs = ladders(plan, names + ([again] if again in workers else []), brief=failing)
-    first = batch_sizes(plan.facts, plan.settings.max_batch_size)
     shuffle = random.Random(plan.settings.seed)
-    for round_number in range(plan.timing.max_rounds):
-        # The first round asks after every call whether to climb on, so its points must not be listed beforehand.
-        points = (
-            climb(plan, rungs, journal)
-            if round_number == 0
-            else later_round(plan, journal, shuffle, with_refinements=round_number >= MIN_ROUNDS)
-        )
+    # The first round asks after every call whether to climb on, so its points must not be listed beforehand.
+    for point in climb(plan, rungs, journal):
+        if point not in journal.visits and point.variant in workers:
+            _visit(plan, point, workers, journal, report)
+    if plan.ask is None or not _decide_what_to_time(plan, failing, workers, journal, shuffle, report):
+        _time_alike(plan, workers, journal, shuffle, report)
+
+
+def _decide_what_to_time(
+    plan: Plan, failing: set[str], workers: Workers, journal: ProfileJournal, shuffle: random.Random, report: Report
+) -> bool:
+    """Time what the answer rests on until it stands; return whether there was a decision to ask."""
+    assert plan.ask is not None
+    while True:
+        opinion = plan.ask(_profile(plan, journal, failing))
+        if opinion is None:
+            return False
+        points = [point for point in next_points(plan, journal, opinion, shuffle) if point.variant in workers]
+        if not points:
+            return True
         for point in points:
+            if journal.measured_s >= budget_s(plan, journal):
+                return True
+            _visit(plan, point, workers, journal, report, answer=opinion.answer)
+
+
+def _time_alike(plan: Plan, workers: Workers, journal: ProfileJournal, shuffle: random.Random, report: Report) -> None:
+    """Time every point in further rounds, those that are known least and new ones between them."""
+    first = first_sizes(plan)
+    for round_number in range(1, plan.timing.max_rounds):
+        for point in later_round(plan, journal, shuffle, with_refinements=round_number >= MIN_ROUNDS):
             rounds_missed = 0 if point.batch_size in first else MIN_ROUNDS
             if len(journal.visits.get(point, [])) + rounds_missed > round_number:
                 continue  # measured in this round by the run that was interrupted
-            if round_number > 0 and journal.measured_s >= budget_s(plan, journal):
+            if journal.measured_s >= budget_s(plan, journal):
                 return
             if point.variant in workers:
                 _visit(plan, point, workers, journal, report)
 
 
-def _visit(plan: Plan, point: Point, workers: Workers, journal: ProfileJournal, report: Report) -> None:
+def _visit(
+    plan: Plan, point: Point, workers: Workers, journal: ProfileJournal, report: Report, *, answer: str | None = None
+) -> None:
     if point in journal.points_left_out:
         return
-    report(journal.measured_s, plan.settings.budget_s, f"{point.variant}, batch {point.batch_size}{_setting(point)}")
+    what = f"{point.variant}, batch {point.batch_size}{_setting(point)}"
+    report(journal.measured_s, plan.settings.budget_s, what if answer is None else f"so far: {answer}; timing {what}")
     timing = plan.timing
     request = Time(
         batch_size=point.batch_size,

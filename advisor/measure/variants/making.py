@@ -14,6 +14,7 @@ from advisor.measure.model import input_rows, onnx_graph
 from advisor.measure.quality import examples
 from advisor.measure.runtime import machine
 from advisor.measure.runtime.ort_session import Place
+from advisor.measure.timing.opinion import Ask
 from advisor.measure.timing.settings import TimingSettings
 from advisor.measure.variants import quantize
 from advisor.measure.variants.quantize import EVERY, Ingredients, Nodes
@@ -60,6 +61,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()  # on the data
     kept: frozenset[str] = frozenset()  # variants that are measured to the end, however slow: the user named them
     screening: ScreeningSettings = ScreeningSettings()
+    ask: Ask | None = None  # the decision, where it is known what is to be decided; None: every point is measured alike
     timing: TimingSettings = TimingSettings()
 
 
