@@ -184,8 +184,10 @@ def _unmeasured(plan: Plan, journal: ProfileJournal, visits: dict[Point, Counted
     found = []
     for point in tops.values():
         is_known = ladder_of(point) in failed or point.variant.endswith(AGAIN)
-        if point.batch_size < largest and not is_known:
-            took = visits[point].median_s
+        took = visits[point].median_s
+        # Where a decision chose the points, no answer rests on what it left out, unless the time was over.
+        is_of_no_use = plan.ask is not None and took <= limit and journal.measured_s < budget_s(plan, journal)
+        if point.batch_size < largest and not is_known and not is_of_no_use:
             too_long = f"a call of batch size {point.batch_size} already takes {seconds(took)}, more than {seconds(limit)}"
             reason = too_long if took > limit else f"the budget of {seconds(plan.settings.budget_s)} was spent"
             reason = "its quality does not hold, so more measurements are of no use" if point.variant in failing else reason
