@@ -34,7 +34,7 @@ from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Machine, Profile, ProfileSettings, Site
 from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.workload import Baseline, OfflineWorkload, OnlineWorkload, Quality
-from advisor.steps.serve import trial
+from advisor.steps.deciding import decider, with_trial
 from advisor.units import parse_moment
 
 # The maker of a GPU -> the execution provider that reaches it.
@@ -96,12 +96,15 @@ def _profile(
         meter.read()
         report(done_s, of_s, what, line=line)
 
+    decide = decider(options.workload, output.parent, ledger, now=now)
     try:
-        measured = profiler.measure(plan, journal, ledger, metered)
-        site = msgspec.structs.replace(measured.sites[0], power=meter.power())
-        if ledger.trial_s > 0:
+        measured = profiler.measure(msgspec.structs.replace(plan, ask=decide), journal, ledger, metered)
+        if decide is not None:
+            measured = decide.served(decide.tried(measured), metered)
+        elif ledger.trial_s > 0:
             report(ledger.spent_s, ledger.expected_s, "trying the model inside a server")
-            site = _with_trial(measured, site, output.parent, ledger)
+            measured = with_trial(measured, output.parent, ledger)
+        site = msgspec.structs.replace(measured.sites[0], power=meter.power())
         report(ledger.spent_s, ledger.spent_s, "writing the profile")
         measured = msgspec.structs.replace(measured, sites=(site, *others))
         write_record(output, measured)
@@ -146,15 +149,10 @@ def _other_sites(known: Profile, plan: Plan, output: Path) -> tuple[Site, ...]:
     return others
 
 
-def _with_trial(measured: Profile, site: Site, folder: Path, ledger: Ledger) -> Site:
-    try:
-        test = trial(measured, site, folder, ledger)
-        if test is None:
-            return site
-        return msgspec.structs.replace(site, trial=test.calibration, stalls=(*site.stalls, *test.stalls))
     except AdvisorError as error:
         # The note reports what is missing; the profile holds without it.
-        return msgspec.structs.replace(site, notes=(*site.notes, f"no trial inside a server: {error.fault}"))
+        site = msgspec.structs.replace(site, notes=(*site.notes, f"no trial inside a server: {error.fault}"))
+    return msgspec.structs.replace(measured, sites=(site,))
 
 
 def plan_for(

@@ -122,11 +122,12 @@ def trial(measured: Profile, here: Site, folder: Path, ledger: Ledger) -> LoadTe
     )
     prediction = predict(site, configuration, 1, today_replicas=1)
     tests: list[LoadTest] = []
-    wanted_s = min(TRIAL_S, TRIAL_PART * ledger.trial_s)
+    # Half of the time is for the answer, once it is known.
+    wanted_s = min(TRIAL_S, TRIAL_PART * ledger.trial_s / 2)
     while len(tests) < TRIALS and (not tests or ledger.has_time_for(wanted_s)):
         with ledger.loading():  # most of it starts the server; the requests are counted
             tests.append(serve_for_real(site, prediction, folder, wanted_s=wanted_s))
-        ledger.count(tests[-1].duration_s)
+        ledger.tried(tests[-1].duration_s)
         if tests[-1].generator_kept_up:
             break
     # Stalls of the machine are in what a request takes to its place in the queue, and a server here has them too.

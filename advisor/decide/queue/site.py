@@ -81,14 +81,18 @@ class SiteUnderLoad:
             quota_cores=self.service.quota_cores,
         )
 
+    def eligible(self) -> set[str]:
+        """The variants whose quality lets them be recommended, those that tie in speed with a simpler one among them."""
+        return {
+            name for name, entry in self.admissions.items() if entry.admitted or (entry.is_unknown and name == self.today.variant)
+        }
+
     def admitted(self) -> set[str]:
         """The variants that may be recommended: today's own is one unless its quality was measured and fell short.
 
         Of equally fast variants only the simplest is one, if that one may be recommended itself.
         """
-        allowed = {
-            name for name, entry in self.admissions.items() if entry.admitted or (entry.is_unknown and name == self.today.variant)
-        }
+        allowed = self.eligible()
         return {name for name in allowed if name not in self.speed_ties or self.speed_ties[name].simpler not in allowed}
 
     def space(self, variants: set[str]) -> list[Configuration]:

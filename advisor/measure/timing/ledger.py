@@ -13,8 +13,8 @@ LAST_START, PROMISED = 1.3, 1.5
 # Looking at a model takes about so many calls of it: what it accepts, whether items can share a call, what its nodes do. The rest of
 # looking is reading and opening the file.
 CALLS_TO_LOOK = 7.0
-# A trial inside a server takes this part, if the budget is long enough for one and calls are so short that it would show anything.
-TRIAL_SHARE = 0.15
+# Trials inside a server take this part, if the budget is long enough for one and calls are so short that it would show anything.
+TRIAL_SHARE = 0.2
 LEAST_BUDGET_FOR_TRIAL_S = 10.0
 LONGEST_TRIED_CALL_S = 0.1  # what a server adds is lost in the spread of longer calls
 
@@ -65,6 +65,11 @@ class Ledger:
         self._looking_s = 0.0
         if call_s > LONGEST_TRIED_CALL_S:
             self.trial_s = 0.0
+
+    def tried(self, served_s: float) -> None:
+        """Count seconds of requests to a server, which were set aside for that."""
+        self.count(served_s)
+        self.trial_s = max(0.0, self.trial_s - served_s)
 
     def require(self, preparing_s: float) -> None:
         """Plan for so many more seconds of making and comparing, whatever the budget says: the user named what takes them."""

@@ -1,6 +1,7 @@
 """Time the points in interleaved rounds, whatever goes wrong on the way -> Profile."""
 
 import contextlib
+import itertools
 import random
 import time
 
@@ -9,9 +10,11 @@ import msgspec
 from advisor import __version__
 from advisor.measure.runtime import machine, ort_session
 from advisor.measure.runtime.stalls import watch
+from advisor.measure.timing.adaptive import next_points
 from advisor.measure.timing.clean_visits import Counted, counted
 from advisor.measure.timing.disturbance import disturbance_notes
 from advisor.measure.timing.ledger import Ledger
+from advisor.measure.timing.opinion import Ask
 from advisor.measure.timing.profile_journal import LeftOut, Point, ProfileJournal, Visited, Watched
 from advisor.measure.timing.schedule import (
     MIN_ROUNDS,
@@ -19,6 +22,7 @@ from advisor.measure.timing.schedule import (
     batch_sizes,
     climb,
     expected_call_s,
+    first_sizes,
     ladder_of,
     ladders,
     later_round,
@@ -36,6 +40,9 @@ from advisor.schema.profile import Measurement, Profile, Site, Variant, Visit
 from advisor.schema.record import SCHEMA_VERSION, Exclusion
 from advisor.units import seconds
 
+# Times as long as a decision takes, what it asks for is timed before it is asked again.
+TIMED_PER_ASKED = 4.0
+
 
 def measure(plan: Plan, journal: ProfileJournal, ledger: Ledger, report: Report) -> Profile:
     """Make the variants, compare them with the baseline, and time all of them in interleaved rounds; return the profile.
@@ -51,7 +58,7 @@ def measure(plan: Plan, journal: ProfileJournal, ledger: Ledger, report: Report)
         again = baseline_id(plan.facts) + AGAIN
         rungs = ladders(plan, names + ([again] if again in lineup.workers else []), brief=failing)
         ledger.begin_timing(journal.measured_s)
-        _Timing(plan, journal, ledger, report, lineup).in_rounds(rungs)
+        _Timing(plan, journal, ledger, report, lineup).all_of_it(rungs, failing)
     return _profile(plan, journal, failing, rungs)
 
 
@@ -63,26 +70,53 @@ class _Timing:
         self.workers = lineup.workers
         self.timing_s = max(ledger.timing_left_s, 0.0)
 
-    def in_rounds(self, rungs: list[list[Point]]) -> None:
-        """Visit the points of the ladders round after round."""
-        plan, journal = self.plan, self.journal
-        first = batch_sizes(plan.facts, plan.settings.max_batch_size)
-        shuffle = random.Random(plan.settings.seed)
-        for round_number in range(plan.timing.max_rounds):
+    def all_of_it(self, rungs: list[list[Point]], failing: set[str]) -> None:
+        """Visit the points of the ladders once, then those on which the answer rests; without a decision all of them, round after round."""
+        plan, journal, shuffle = self.plan, self.journal, random.Random(self.plan.settings.seed)
+        _watch(plan, journal, 0)
+        # The first round asks after every call whether to climb on, so its points must not be listed beforehand.
+        for point in climb(plan, rungs, journal, self._is_affordable):
+            if point not in journal.visits and point.variant in self.workers:
+                self._visit(point)
+        if plan.ask is None or not self._as_the_decision_asks(plan.ask, rungs, failing, shuffle):
+            self._alike(shuffle)
+
+    def _as_the_decision_asks(self, ask: Ask, rungs: list[list[Point]], failing: set[str], shuffle: random.Random) -> bool:
+        """Time what the answer rests on until it stands; return whether there was a decision to ask."""
+        plan, journal, told = self.plan, self.journal, ""
+        for round_number in itertools.count(1):
+            asked_s = time.perf_counter()
+            opinion = ask(_profile(plan, journal, failing, rungs))
+            if opinion is None:
+                return False
+            self.report(self.ledger.spent_s, self.ledger.expected_s, "timing", line=_news(opinion.answer, told))
+            told = opinion.answer
+            # Deciding takes a core from nobody, but time from the budget: no more than a part of it.
+            until_s = time.perf_counter() + TIMED_PER_ASKED * (time.perf_counter() - asked_s)
             _watch(plan, journal, round_number)
-            # The first round asks after every call whether to climb on, so its points must not be listed beforehand.
-            points = (
-                climb(plan, rungs, journal, self._is_affordable)
-                if round_number == 0
-                else later_round(plan, journal, shuffle, with_refinements=round_number >= MIN_ROUNDS)
-            )
-            for point in points:
+            while True:
+                points = [point for point in next_points(plan, journal, opinion, shuffle) if point.variant in self.workers]
+                points = [point for point in points if self._is_affordable(point)]
+                if not points or self.ledger.timing_left_s <= 0:
+                    return True
+                for point in points:
+                    self._visit(point)
+                if time.perf_counter() >= until_s:
+                    break
+        return True
+
+    def _alike(self, shuffle: random.Random) -> None:
+        """Visit every point in further rounds, those that are known least and new ones between them."""
+        plan, journal, first = self.plan, self.journal, first_sizes(self.plan)
+        for round_number in range(1, plan.timing.max_rounds):
+            _watch(plan, journal, round_number)
+            for point in later_round(plan, journal, shuffle, with_refinements=round_number >= MIN_ROUNDS):
                 rounds_missed = 0 if point.batch_size in first else MIN_ROUNDS
                 if len(journal.visits.get(point, [])) + rounds_missed > round_number:
                     continue  # measured in this round by the run that was interrupted
-                if round_number > 0 and self.ledger.timing_left_s <= 0:
+                if self.ledger.timing_left_s <= 0:
                     return
-                if point.variant in self.workers and (round_number == 0 or self._is_affordable(point)):
+                if point.variant in self.workers and self._is_affordable(point):
                     self._visit(point)
 
     def _expected_call_s(self, point: Point) -> float:
@@ -122,6 +156,10 @@ class _Timing:
             warm_up_calls=WARM_UP_CALLS if is_cold else 0,
         )
         _visit(plan, point, request, self.workers, journal)
+
+
+def _news(answer: str, told: str) -> str | None:
+    return None if answer == told else f"so far: {answer}"
 
 
 def _watch(plan: Plan, journal: ProfileJournal, round_number: int) -> None:
@@ -202,8 +240,10 @@ def _unmeasured(plan: Plan, journal: ProfileJournal, visits: dict[Point, Counted
     found = []
     for point in tops.values():
         is_known = ladder_of(point) in failed or point.variant.endswith(AGAIN)
-        if point.batch_size < largest and not is_known:
-            took = visits[point].median_s
+        took = visits[point].median_s
+        # Where a decision chose the points, no answer rests on what it left out, unless the time was over.
+        is_of_no_use = plan.ask is not None and took <= limit and journal.measured_s < budget_s(plan, journal)
+        if point.batch_size < largest and not is_known and not is_of_no_use:
             too_long = f"a call of batch size {point.batch_size} already takes {seconds(took)}, more than {seconds(limit)}"
             reason = too_long if took > limit else f"the budget of {seconds(plan.settings.budget_s)} was spent"
             reason = "its quality does not hold, so more measurements are of no use" if point.variant in failing else reason

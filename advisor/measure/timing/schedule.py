@@ -24,6 +24,8 @@ WARM_UP_CALLS, MIN_CALLS = 1, 2
 SHORT_PART = 0.01  # of the time for timing
 # Without a latency target, a call longer than this is no serving configuration.
 LONGEST_CALL_S = 2.0
+# Two batch sizes show what a further item costs; which others matter, the decision says.
+FIRST_LARGER_BATCH = 16
 
 
 class Pace(NamedTuple):
@@ -100,12 +102,23 @@ def expected_call_s(point: Point, journal: ProfileJournal, one_item_s: float) ->
     return scale * counted_of(journal.visits[nearest], None).median_s
 
 
+def first_sizes(plan: Plan) -> tuple[int, ...]:
+    """Return the batch sizes of the first pass: all where no decision chooses among them, else one item and one larger batch.
+
+    Tree ensembles cost next to nothing to time, and step at batch sizes of their own: theirs are all timed.
+    """
+    sizes = batch_sizes(plan.facts, plan.settings.max_batch_size)
+    if plan.ask is None or plan.facts.family == "tree":
+        return sizes
+    return tuple(sorted({sizes[0], max(size for size in sizes if size <= FIRST_LARGER_BATCH)}))
+
+
 def ladders(plan: Plan, names: list[str], brief: frozenset[str] | set[str] = frozenset()) -> list[list[Point]]:
     """Return ladders of points that differ in batch size alone, ascending, shortest sequences first.
 
     Those of the variants in `brief`, which cannot be recommended, have one rung: only their speed is reported.
     """
-    sizes = batch_sizes(plan.facts, plan.settings.max_batch_size)
+    sizes = first_sizes(plan)
     lengths: tuple[int | None, ...] = tuple(sorted(plan.settings.sequence_lengths)) or (plan.facts.at_sequence_length,)
     found = []
     # Every variant under one setting, then under the next: where time is short, all are known under the first.

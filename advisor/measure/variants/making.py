@@ -16,6 +16,7 @@ from advisor.measure.model import checkpoint, input_rows, kept_files, onnx_graph
 from advisor.measure.quality import examples
 from advisor.measure.runtime import machine
 from advisor.measure.runtime.ort_session import Place
+from advisor.measure.timing.opinion import Ask
 from advisor.measure.timing.settings import TimingSettings
 from advisor.measure.variants import quantize
 from advisor.measure.variants.quantize import EVERY, Ingredients, Nodes
@@ -77,6 +78,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     today: Today | None = None
     kept: frozenset[str] = frozenset()  # variants that are measured to the end, however slow: the user named them
     screening: ScreeningSettings = ScreeningSettings()
+    ask: Ask | None = None  # the decision, where it is known what is to be decided; None: every point is measured alike
     timing: TimingSettings = TimingSettings()
 
 

@@ -15,7 +15,9 @@ from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import open_session, run
 from advisor.measure.timing import profiler
+from advisor.measure.timing.adaptive import ENOUGH_VISITS
 from advisor.measure.timing.ledger import Ledger
+from advisor.measure.timing.opinion import Opinion, Wanted
 from advisor.measure.timing.profile_journal import ProfileJournal, Visited, Watched
 from advisor.measure.timing.schedule import MIN_CALLS, MIN_ROUNDS, batch_sizes, thread_settings
 from advisor.measure.timing.settings import TimingSettings
@@ -118,6 +120,34 @@ def test_every_promised_point_is_visited_in_every_round(undisturbed):
 
     assert dict.fromkeys(expected, 2) == visits
     assert () == profile.sites[0].exclusions
+
+
+# --- with a decision to ask ------------------------------------------------------------------------------------------------------
+
+
+def visits_by_point(profile):
+    return {(entry.variant, entry.batch_size): len(entry.visits) for entry in profile.sites[0].measurements}
+
+
+def test_what_the_answer_rests_on_is_timed_and_nothing_else_again(tmp_path):
+    asked = []
+
+    def ask(measured):
+        asked.append(measured)
+        return Opinion((Wanted("int8-dynamic", 1, 1, (1,)),), stands=True, answer="int8-dynamic")
+
+    profile = measured(msgspec.structs.replace(plan_of(models.mlp(), tmp_path), ask=ask))
+
+    visits = visits_by_point(profile)
+    assert ENOUGH_VISITS == visits["int8-dynamic", 1]
+    assert {1} == {made for (variant, _), made in visits.items() if variant != "int8-dynamic"}
+    assert all(before.sites[0].measurements for before in asked)
+
+
+def test_without_an_opinion_every_point_is_timed_alike(tmp_path):
+    plan = msgspec.structs.replace(plan_of(models.mlp(), tmp_path), ask=lambda measured: None)
+
+    assert {2} == set(visits_by_point(measured(plan)).values())
 
 
 def test_every_visit_keeps_its_samples(undisturbed):

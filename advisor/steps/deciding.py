@@ -1,0 +1,141 @@
+"""The decision in the middle of measuring: it is asked what the measurements leave open, and what a server adds is tried beside them."""
+
+from pathlib import Path
+
+import msgspec
+
+from advisor.decide.advice.sites import Request, under_load
+from advisor.decide.load_test.comparison import learned
+from advisor.decide.queue.openness import openness
+from advisor.decide.queue.prediction import predict
+from advisor.decide.queue.site import SiteUnderLoad
+from advisor.errors import AdvisorError
+from advisor.files.workload import examples_sha256, read_question
+from advisor.measure.timing.ledger import Ledger
+from advisor.measure.timing.opinion import Opinion, Wanted
+from advisor.measure.variants.making import Report
+from advisor.schema.advice import Candidate, LoadTest
+from advisor.schema.profile import Calibration, Profile
+from advisor.schema.workload import OnlineWorkload, Trace
+from advisor.steps.advise import recorded, request_of, with_quality_on
+from advisor.steps.serve import TRIAL_PART, serve_for_real, trial
+from advisor.units import parse_moment
+
+MOST_SERVED = 2  # what a server teaches of the answer may make another configuration the answer
+LEAST_SERVED_S = 1.0
+
+
+class Decider:
+    """Answers a profile in the making for one workload.
+
+    What a server adds is tried before the first answer: it moves every answer, and timing calls does not show it. At the end the answer
+    itself is served for a moment, which narrows its interval more than further calls would.
+    """
+
+    def __init__(self, workload: OnlineWorkload, path: Path, folder: Path, ledger: Ledger, *, now: str) -> None:
+        """`path` is that of the workload file, `folder` that of the profile."""
+        self.workload, self.path, self.folder, self.ledger, self.now = workload, path, folder, ledger, now
+        self.trace: Trace | None = recorded(workload, path)
+        self._trial: LoadTest | None = None
+        self._note: tuple[str, ...] = ()
+        self._is_tried = ledger.trial_s <= 0
+        self._request: Request | None = None
+
+    def __call__(self, measured: Profile) -> Opinion | None:
+        """Return what the measurements leave open; None where they do not suffice to decide anything."""
+        try:
+            site = self._site(self.tried(measured))
+            found = openness(site) if site is not None else None
+        except AdvisorError:
+            return None
+        if found is None:
+            return None
+        wanted = tuple(Wanted(*entry.setting, entry.batch_sizes) for entry in found.settings)
+        return Opinion(wanted, found.stands, found.answer)
+
+    def tried(self, measured: Profile) -> Profile:
+        """Return the profile with the trial in a server, which is made where it has not been."""
+        if not self._is_tried:
+            self._is_tried = True
+            self._trial, self._note = _trial(measured, self.folder, self.ledger)
+        return _with_lessons(measured, self._trial, self._note)
+
+    def served(self, measured: Profile, report: Report) -> Profile:
+        """Return the profile with what a short load test of the answer teaches of service inside a server, and of what it leads to."""
+        for _ in range(MOST_SERVED):
+            wanted_s = TRIAL_PART * self.ledger.trial_s
+            if wanted_s < LEAST_SERVED_S:
+                break
+            report(self.ledger.spent_s, self.ledger.expected_s, "serving the answer")
+            test = self._serve_answer(measured, wanted_s)
+            if test is None:
+                break
+            here = measured.sites[0]
+            here = msgspec.structs.replace(
+                here, calibrations=learned(here.calibrations, (test,)), stalls=(*here.stalls, *test.stalls)
+            )
+            measured = msgspec.structs.replace(measured, sites=(here, *measured.sites[1:]))
+        return measured
+
+    def _serve_answer(self, measured: Profile, wanted_s: float) -> LoadTest | None:
+        """Return a load test of the answer; None where there is none, where its setting was served before, or where it was not valid."""
+        try:
+            site = self._site(measured)
+            found = site.search(site.space(site.admitted())) if site is not None else None
+            if site is None or found is None or not found.cheapest:
+                return None
+            configuration, replicas = found.cheapest[0]
+            candidate = configuration.replicated(replicas, site.hardware)
+            if any(_setting(entry) == _setting(candidate) for entry in site.service.calibrations):
+                return None
+            prediction = predict(site, configuration, replicas, today_replicas=replicas)
+            with self.ledger.loading():  # most of it starts the server; the requests are counted
+                test = serve_for_real(site, prediction, self.folder, wanted_s=wanted_s)
+        except AdvisorError:
+            return None
+        self.ledger.tried(test.duration_s)
+        return test if test.generator_kept_up else None
+
+    def _site(self, measured: Profile) -> SiteUnderLoad | None:
+        """Return the measured machine under the workload; None where today's configuration runs elsewhere."""
+        floor = self.workload.quality
+        if floor is not None and floor.data is not None:
+            measured = with_quality_on(measured, {examples_sha256(self.path.parent, floor.data)})
+        if self._request is None:
+            name = self.folder / "profile.json"
+            self._request = request_of(self.workload, measured, name, workload_path=self.path, profile_sha256="", now=self.now)
+        home = under_load(measured, self._request, self.trace).home
+        return home if home.hardware == measured.sites[0].hardware.id else None
+
+
+def decider(path: Path | None, folder: Path, ledger: Ledger, *, now: str) -> Decider | None:
+    """Return the decision for the workload in the file; None without one, and for a batch job, which has no queue to decide on."""
+    now = parse_moment(now)
+    workload = read_question(path) if path is not None else None
+    if path is None or not isinstance(workload, OnlineWorkload):
+        return None
+    return Decider(workload, path, folder, ledger, now=now)
+
+
+def with_trial(measured: Profile, folder: Path, ledger: Ledger) -> Profile:
+    """Return the profile with a trial of the model as given in a server; a note says why there is none."""
+    return _with_lessons(measured, *_trial(measured, folder, ledger))
+
+
+def _trial(measured: Profile, folder: Path, ledger: Ledger) -> tuple[LoadTest | None, tuple[str, ...]]:
+    try:
+        return trial(measured, measured.sites[0], folder, ledger), ()
+    except AdvisorError as error:
+        # The note reports what is missing; the profile holds without it.
+        return None, (f"no trial inside a server: {error.fault}",)
+
+
+def _with_lessons(measured: Profile, test: LoadTest | None, notes: tuple[str, ...]) -> Profile:
+    here = measured.sites[0]
+    stalls, calibration = ((), here.trial) if test is None else (test.stalls, test.calibration)
+    here = msgspec.structs.replace(here, trial=calibration, notes=(*here.notes, *notes), stalls=(*here.stalls, *stalls))
+    return msgspec.structs.replace(measured, sites=(here, *measured.sites[1:]))
+
+
+def _setting(entry: Calibration | Candidate) -> tuple[str, int, int]:
+    return entry.variant, entry.intra_op_num_threads, entry.instances
