@@ -7,9 +7,9 @@ with a seed and processes of its own. Two runs have the same advice if they woul
 or configurations that either calls a tie; an inconclusive run contradicts none.
 
 Keys: `advice_repeat_rate` (runs whose advice is that of most of their model's runs, or inconclusive, of all), `advice_repeat_rate_low` and
-`advice_repeat_rate_high` (ends of its 90 % interval), `inconclusive_rate`, `wrong_headlines` (runs with another answer than most),
-`<model>_repeat_rate`, `<model>_inconclusive`, `<model>_replicas_low` and `<model>_replicas_high`, `<model>_p99_spread` (largest over smallest
-predicted p99), `runs_each`. Tables: `answers` (a row for each run), `left_out` (models that need an absent package).
+`advice_repeat_rate_high` (ends of its 90 % interval), `inconclusive_rate`, `wrong_headlines` (runs with another answer than most), and of
+each model `<model>_repeat_rate`, `<model>_inconclusive`, `<model>_replicas_low`, `<model>_replicas_high` and `<model>_p99_spread` (largest
+over smallest predicted p99), `runs_each`. Tables: `answers` (a row for each run), `left_out` (models that need an absent package).
 """
 
 import argparse

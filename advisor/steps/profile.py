@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from advisor import __version__
-from advisor.errors import AdvisorError, InputError
+from advisor.errors import InputError
 from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_record
 from advisor.files.workload import examples_sha256, read_question, sequence_lengths
@@ -147,12 +147,6 @@ def _other_sites(known: Profile, plan: Plan, output: Path) -> tuple[Site, ...]:
             hint="name another file with --output",
         )
     return others
-
-
-    except AdvisorError as error:
-        # The note reports what is missing; the profile holds without it.
-        site = msgspec.structs.replace(site, notes=(*site.notes, f"no trial inside a server: {error.fault}"))
-    return msgspec.structs.replace(measured, sites=(site,))
 
 
 def plan_for(

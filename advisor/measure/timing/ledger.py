@@ -70,6 +70,8 @@ class Ledger:
         """Count seconds of requests to a server, which were set aside for that."""
         self.count(served_s)
         self.trial_s = max(0.0, self.trial_s - served_s)
+        if self._timing_ends_s is not None:
+            self._timing_ends_s += served_s
 
     def require(self, preparing_s: float) -> None:
         """Plan for so many more seconds of making and comparing, whatever the budget says: the user named what takes them."""

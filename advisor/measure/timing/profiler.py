@@ -241,8 +241,8 @@ def _unmeasured(plan: Plan, journal: ProfileJournal, visits: dict[Point, Counted
     for point in tops.values():
         is_known = ladder_of(point) in failed or point.variant.endswith(AGAIN)
         took = visits[point].median_s
-        # Where a decision chose the points, no answer rests on what it left out, unless the time was over.
-        is_of_no_use = plan.ask is not None and took <= limit and journal.measured_s < budget_s(plan, journal)
+        # Where a decision chose the points, the answer rests on none that it left out.
+        is_of_no_use = plan.ask is not None and took <= limit
         if point.batch_size < largest and not is_known and not is_of_no_use:
             too_long = f"a call of batch size {point.batch_size} already takes {seconds(took)}, more than {seconds(limit)}"
             reason = too_long if took > limit else f"the budget of {seconds(plan.settings.budget_s)} was spent"
