@@ -308,10 +308,11 @@ def pair_noise(site: Site) -> PairNoise:
     found = [(entry.variant, ratios(before[_point(entry)[1:]], entry)) for entry in others]
     found = [(name, made) for name, made in found if made.logs]
     residuals = [residual for _, made in found for residual in _residuals(made.logs)]
+    elsewhere = [made for name, made in found if name.endswith(AGAIN)]
+    residuals = residuals or [made.center for made in elsewhere]
     spread, freedom = _between_visits(residuals)
     if not residuals:
         spread *= math.sqrt(2.0)
-    elsewhere = [made for name, made in found if name.endswith(AGAIN)]
     if not elsewhere and site.noise_fraction is not None:
         return PairNoise(spread, freedom, _of_one(site.noise_fraction), math.inf)
     explained = [_sampling(spread, len(made.logs)) / 2 for made in elsewhere]
