@@ -90,11 +90,6 @@ class Noise(NamedTuple):
         """Return what 90 % of the differences between the medians of two equal things stay below, as a logarithm."""
         return math.sqrt(2.0) * self.half_width(visits)
 
-    @property
-    def process_difference(self) -> float:
-        """What 90 % of the differences of one file between two processes stay below, however often each is visited."""
-        return math.sqrt(2.0) * student_t_95(self.process_freedom) * self.between_processes
-
 
 class Medians(NamedTuple):
     """What the points of one site are known by together: the noise, by setting where it has enough, and one thread's medians."""
@@ -248,10 +243,20 @@ def _own_spread(logs: Sequence[float], noise: Noise) -> float | None:
 
 
 class PairNoise(NamedTuple):
-    """How much the ratios of one point differ from round to round: what the machine does to both of a round is not in it."""
+    """How much the ratios of one point differ from round to round: what the machine does to both of a round is not in it.
 
-    between_pairs: float  # standard deviation of their logarithms
+    Standard deviations of logarithms, `between_processes` that of each of the two, with their degrees of freedom.
+    """
+
+    between_pairs: float
     freedom: float
+    between_processes: float
+    process_freedom: float
+
+    @property
+    def process_difference(self) -> float:
+        """What 90 % of the differences of one file between two processes stay below, however often each is visited."""
+        return math.sqrt(2.0) * student_t_95(self.process_freedom) * self.between_processes
 
 
 class Ratios(NamedTuple):
@@ -300,12 +305,29 @@ def pair_noise(site: Site) -> PairNoise:
     as_given = {variant.id for variant in site.variants if variant.derived_from is None}
     before = {_point(entry)[1:]: entry for entry in site.measurements if entry.variant in as_given}
     others = [entry for entry in site.measurements if entry.variant not in as_given and _point(entry)[1:] in before]
-    found = [ratios(before[_point(entry)[1:]], entry).logs for entry in others]
-    residuals = [residual for logs in found if logs for residual in _residuals(logs)]
+    found = [(entry.variant, ratios(before[_point(entry)[1:]], entry)) for entry in others]
+    found = [(name, made) for name, made in found if made.logs]
+    residuals = [residual for _, made in found for residual in _residuals(made.logs)]
+    elsewhere = [made for name, made in found if name.endswith(AGAIN)]
+    residuals = residuals or [made.center for made in elsewhere]
+    spread, freedom = _between_visits(residuals)
     if not residuals:
-        spread, freedom = _between_visits(())
-        return PairNoise(math.sqrt(2.0) * spread, freedom)
-    return PairNoise(*_between_visits(residuals))
+        spread *= math.sqrt(2.0)
+    if not elsewhere and site.noise_fraction is not None:
+        return PairNoise(spread, freedom, _of_one(site.noise_fraction), math.inf)
+    explained = [_sampling(spread, len(made.logs)) / 2 for made in elsewhere]
+    return PairNoise(spread, freedom, *_with_prior([made.center / math.sqrt(2.0) for made in elsewhere], explained))
+
+
+def _with_prior(differences: Sequence[float], explained: Sequence[float]) -> tuple[float, float]:
+    """Return the standard deviation from process to process and its degrees of freedom, from differences on the scale of one of the two.
+
+    `explained` holds the variances that visits alone give them.
+    """
+    freedom = SCALE_EFFICIENCY * len(differences)
+    seen = max(0.0, bounded_scale(differences) ** 2 - statistics.fmean(explained)) if differences else 0.0
+    variance = (PROCESS_PRIOR_FREEDOM * PROCESS_SIGMA**2 + freedom * seen) / (PROCESS_PRIOR_FREEDOM + freedom)
+    return math.sqrt(variance), PROCESS_PRIOR_FREEDOM + freedom
 
 
 def _between_visits(residuals: Sequence[float]) -> tuple[float, float]:
@@ -336,15 +358,11 @@ def _between_processes(
     Of the difference between the baseline and itself elsewhere, what their visits' own spread does not explain.
     """
     found = _elsewhere(logs_of)
-    freedom, seen = SCALE_EFFICIENCY * len(found), 0.0
-    if found:
-        explained = [
-            statistics.fmean(_sampling(by_setting.get(point[3:], between_visits), visits) for visits in (here, there))
-            for point, here, there, _ in found
-        ]
-        seen = max(0.0, bounded_scale([difference for *_, difference in found]) ** 2 - statistics.fmean(explained))
-    variance = (PROCESS_PRIOR_FREEDOM * PROCESS_SIGMA**2 + freedom * seen) / (PROCESS_PRIOR_FREEDOM + freedom)
-    return math.sqrt(variance), PROCESS_PRIOR_FREEDOM + freedom
+    explained = [
+        statistics.fmean(_sampling(by_setting.get(point[3:], between_visits), visits) for visits in (here, there))
+        for point, here, there, _ in found
+    ]
+    return _with_prior([difference for *_, difference in found], explained)
 
 
 def _sampling(between_visits: float, visits: int) -> float:

@@ -191,7 +191,8 @@ def test_a_site_without_the_baseline_in_another_process_is_taken_at_its_word():
 
     (site,) = measured.sites
 
-    assert math.log(1.3) == pytest.approx(medians_of(site).noise.process_difference)
+    assert math.log(1.3) == pytest.approx(pair_noise(site).process_difference)
+    assert math.log(1.3) == pytest.approx(medians_of(site).noise.difference(10**9))
 
 
 def test_noise_floors_say_what_equal_things_differ_by_and_how_well_that_is_known():
@@ -309,12 +310,20 @@ def test_what_the_machine_does_to_both_of_a_round_is_no_noise_of_their_ratio(lev
     assert 0.0 == pytest.approx(noise_of_pairs(levels).between_pairs, abs=1e-9)
 
 
+def test_what_a_machine_does_to_both_of_a_round_hides_no_difference_between_processes():
+    drift = np.exp(np.random.default_rng(0).normal(0, 0.5, 4))
+    law = fixed_cost_law(0.0, 1.0, of_variant={f"fp32{AGAIN}": 1.2})
+    made = profile(law, variants=(variant(), variant(f"fp32{AGAIN}")), visits=drift, batch_sizes=tuple(range(1, 13)))
+
+    assert math.log(1.2) / math.sqrt(2) == pytest.approx(pair_noise(made.sites[0]).between_processes, rel=0.15)
+
+
 def test_without_a_second_round_the_noise_of_a_ratio_is_assumed():
     assert math.sqrt(2) * math.log1p(UNREPEATED_FRACTION) / NORMAL_95 == pytest.approx(noise_of_pairs([1.0]).between_pairs)
 
 
 def test_a_ratio_is_no_surer_than_all_pairs_are_even_where_its_own_agree_by_chance():
-    noise = PairNoise(between_pairs=0.1, freedom=20.0)
+    noise = PairNoise(between_pairs=0.1, freedom=20.0, between_processes=0.02, process_freedom=6.0)
     agreeing, scattered = (Ratios(logs, (False,) * 4) for logs in ((0.5,) * 4, (0.1, 0.4, 0.6, 0.9)))
 
     assert NORMAL_95 * 0.1 / 2 < agreeing.half_width(noise) < scattered.half_width(noise)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from advisor.decide.queue.space import admission
-from advisor.medians import Medians, Noise, PairNoise, medians_of, pair_noise, ratios
+from advisor.medians import Medians, PairNoise, medians_of, pair_noise, ratios
 from advisor.schema.advice import ServiceCurve, SiteFacts, VariantSummary
 from advisor.schema.profile import Measurement, Profile, Site, Variant
 from advisor.schema.record import Estimate
@@ -46,7 +46,7 @@ def _rows(site: Site, cleaned: Site, length: int | None, workload: OnlineWorkloa
                 bytes=variant.bytes,
                 load_s=variant.load_s,
                 peak_memory_bytes=variant.peak_memory_bytes,
-                speedup=_speedup(site, variant, length, known.noise_of(1, 1), noise),
+                speedup=_speedup(site, variant, length, noise),
                 throughput_items_per_s=_throughput(cleaned, variant, length, known),
                 agreement=variant.agreement,
                 quality=variant.quality,
@@ -93,7 +93,7 @@ def _batch_size(entry: Measurement) -> int:
     return entry.batch_size
 
 
-def _speedup(site: Site, variant: Variant, length: int | None, single: Noise, paired: PairNoise) -> Estimate | None:
+def _speedup(site: Site, variant: Variant, length: int | None, noise: PairNoise) -> Estimate | None:
     """Return how many times faster than the baseline a single item is on one thread, from visits of the same round.
 
     Both were measured in the same minute, so what the machine did to both cancels in each ratio.
@@ -104,7 +104,7 @@ def _speedup(site: Site, variant: Variant, length: int | None, single: Noise, pa
     if ours is None or theirs is None:
         return None
     found = ratios(theirs, ours)
-    half = math.hypot(found.half_width(paired), single.process_difference, found.doubt)
+    half = math.hypot(found.half_width(noise), noise.process_difference, found.doubt)
     return Estimate(
         value=math.exp(found.center),
         low=math.exp(found.center - half),

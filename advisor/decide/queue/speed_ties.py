@@ -2,19 +2,18 @@
 
 import math
 
-import msgspec
-
-from advisor.medians import PairNoise, Ratios, medians_of, pair_noise, ratios, together
+from advisor.medians import PairNoise, Ratios, pair_noise, ratios, together
 from advisor.schema.advice import SpeedTie
 from advisor.schema.profile import Measurement, Site
 from advisor.schema.record import Estimate
-from advisor.visits import counting_of_all
 
 Point = tuple[int, int | None, int, int]  # batch_size, sequence_length, intra_op_num_threads, instances
 
 # The same file in another process, on a quiet machine: medians on one thread differed by 2 to 4 % (2026-11), so by more between two.
 PROCESS_FRACTION = 0.05
 FEWEST_PAIRS = 3
+# Equal files are to be a tie in 95 cases of 100, not in 90: Student's quantiles of 5 to 10 degrees of freedom are so much further apart.
+SURER = 1.25
 
 
 def speed_ties(site: Site, today: str) -> dict[str, SpeedTie]:
@@ -29,8 +28,7 @@ def speed_ties(site: Site, today: str) -> dict[str, SpeedTie]:
         if measured.variant in points:
             setting = (measured.intra_op_num_threads, measured.instances)
             points[measured.variant][(measured.batch_size, measured.sequence_length, *setting)] = measured
-    counted = msgspec.structs.replace(site, measurements=counting_of_all(site.measurements))
-    processes, noise = medians_of(counted).noise.process_difference, pair_noise(site)
+    noise = pair_noise(site)
     ties: dict[str, SpeedTie] = {}
     for place, variant in enumerate(variants):
         for simpler in variants[:place]:
@@ -38,7 +36,7 @@ def speed_ties(site: Site, today: str) -> dict[str, SpeedTie]:
             if simpler.id in ties or not found:
                 continue
             every = together(found.values())
-            least = max(math.log1p(PROCESS_FRACTION), math.hypot(processes, every.doubt))
+            least = max(math.log1p(PROCESS_FRACTION), math.hypot(SURER * noise.process_difference, every.doubt))
             if not any(_is_beyond(listed, noise, least) for listed in (every, *found.values())):
                 ties[variant.id] = SpeedTie(
                     variant=variant.id, simpler=simpler.id, speedup=_speedup(every, least), noise_fraction=math.expm1(least)

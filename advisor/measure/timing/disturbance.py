@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from advisor.measure.timing.profile_journal import Point
 from advisor.schema.profile import Visit
 from advisor.units import counted, number, percent
-from advisor.visits import CONTAMINATED_FRACTION, is_at_usual_distance, usual_hop_s
+from advisor.visits import CONTAMINATED_FRACTION, counting, is_at_usual_distance, usual_hop_s
 
 NANOSECONDS_PER_S = 1e9
 
@@ -42,9 +42,12 @@ def _busy(visits: Mapping[Point, Sequence[Visit]], every: list[Visit]) -> str | 
         found.append(f"threads were preempted {number(switches / calls_s)} times per second")
     if stolen is not None:
         found.append(f"the host withheld cores (steal) for {percent(stolen / calls_s)} of that time")
-    spreads = [_spread(made) for made in visits.values() if len(made) > 1]
+    usual_s = usual_hop_s(every)
+    counted_visits = [counting(made, usual_s) for made in visits.values() if len(made) > 1]
+    spreads = [_spread(made) for made in counted_visits]
     if spreads:
-        found.append(f"medians of one point vary by {percent(statistics.median(spreads))} from visit to visit")
+        left = " without that waiting" if any(visit.waited_s for visit in every) else ""
+        found.append(f"medians of one point vary by {percent(statistics.median(spreads))} from visit to visit{left}")
     return f"the machine was busy: {', '.join(found)}; measure again when it is quiet"
 
 

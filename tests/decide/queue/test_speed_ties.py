@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.decide.queue.speed_ties import PROCESS_FRACTION, speed_ties
-from tests.profiles import fixed_cost_law, profile, variant
+from tests.profiles import fixed_cost_law, measurement, power_law, profile, variant, with_site
 
 VARIANTS = (variant(), variant("opt"), variant("int8"))
 
@@ -71,3 +71,32 @@ def test_the_same_file_twice_is_a_tie_under_the_noise_of_processes(seed):
     process = {name: float(random.lognormal(0.0, 0.015)) for name in ("opt", "int8")}
 
     assert {"opt", "int8"} == set(ties(process, noise=0.05))
+
+
+def rounds(seed, *, rounds, of_round, of_visit, of_process, of_variant=None):
+    """A site of drawn visits: what a round does to all variants alike, what it does to each, and what each process has of its own."""
+    random = np.random.default_rng(seed)
+    shape = [(setting, size) for setting in ((1, 1), (1, 2), (2, 1)) for size in (1, 4, 16)]
+    together = {point: random.normal(0, of_round, rounds) for point in shape}
+    points = []
+    for name in ("fp32", "opt", "fp32~again"):
+        process = random.normal(0, of_process)
+        for setting, size in shape:
+            logs = process + together[setting, size] + random.normal(0, of_visit, rounds)
+            seconds = 0.001 * size * (of_variant or {}).get(name, 1.0)
+            points.append(measurement(name, size, seconds, setting=setting, visits=tuple(np.exp(logs))))
+    return with_site(profile(power_law(0.001), variants=VARIANTS[:2]), measurements=tuple(points)).sites[0]
+
+
+@pytest.mark.parametrize(("count", "of_visit"), [(1, 0.05), (2, 0.02), (3, 0.1), (6, 0.03)])
+def test_the_same_file_twice_is_a_tie_in_ninety_five_of_a_hundred_profiles(count, of_visit):
+    sites = (rounds(seed, rounds=count, of_round=0.3, of_visit=of_visit, of_process=0.02) for seed in range(100))
+
+    assert sum("opt" in speed_ties(site, "fp32") for site in sites) >= 95
+
+
+def test_a_variant_a_quarter_faster_is_told_apart_on_a_machine_that_drifts_more_than_that():
+    faster = {"opt": 0.75}
+    sites = [rounds(seed, rounds=4, of_round=0.3, of_visit=0.03, of_process=0.02, of_variant=faster) for seed in range(20)]
+
+    assert sum("opt" in speed_ties(site, "fp32") for site in sites) <= 1

@@ -34,6 +34,14 @@ def test_a_note_on_a_busy_machine_lists_all_that_was_observed():
     assert "medians of one point vary by 0 %" in note
 
 
+def test_the_spread_that_is_reported_is_that_of_calls_without_their_waiting():
+    waited = [Visit(order=0, latency_s=(1.0 + wait,) * 2, run_delay_s=2 * wait, waited_s=(wait,) * 2) for wait in (0.5, 3.0)]
+
+    (note,) = disturbance_notes({POINT: waited})
+
+    assert "medians of one point vary by 0 % from visit to visit without that waiting" in note
+
+
 def test_cores_taken_by_the_host_alone_make_a_busy_machine():
     (note,) = disturbance_notes({POINT: [visit(1.0, steal_s=0.2)]})
 
