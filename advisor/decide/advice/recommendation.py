@@ -161,15 +161,19 @@ def _binding_constraint(site: SiteUnderLoad, nearest: Configuration, miss: Predi
     )
 
 
+def how_cores_stall(site: SiteUnderLoad) -> str:
+    """Return how often and how long the cores of a watched machine stand still."""
+    assert site.stalls is not None
+    often, longest_s = number(site.stalls.rate_per_s["value"]), max(site.stalls.lengths_s, default=0.0)
+    return f"cores of {site.hardware} stand still {often} times a second, for up to {seconds(longest_s)}"
+
+
 def _stalls_in_words(site: SiteUnderLoad, nearest: Configuration, miss: Prediction) -> str:
     """Return what keeps from the target a candidate that keeps it as long as no core stands still."""
     slo, alone = site.workload.slo, lone_request(site, nearest)
-    assert alone is not None and miss.latency_without_stalls_s is not None and site.stalls is not None
+    assert alone is not None and miss.latency_without_stalls_s is not None
     level = f"p{100 * slo.quantile:g}"
-    host = (
-        f"cores of {site.hardware} stand still {number(site.stalls.rate_per_s['value'])} times a second, "
-        f"for up to {seconds(max(site.stalls.lengths_s))}"
-    )
+    host = how_cores_stall(site)
     if stalls_bind(site, nearest):
         return (
             f"stalls: {host}; with them the {level} of a lone request on an idle server is {seconds(alone.latency_s.value)}, without "

@@ -19,6 +19,7 @@ from advisor.schema.record import Estimate, Exclusion
 from advisor.units import percent, rate, seconds, usd
 
 NOISY_FRACTION = 0.1
+SHOWN_FRACTION = 0.05  # what stalls add to the latency; less is not worth a word
 UNTRIED = "predicted from single calls and a simulated queue, not yet load-tested"
 
 
@@ -72,6 +73,12 @@ def risks(site: SiteUnderLoad, recommended: Prediction | None) -> tuple[str, ...
             room = capacity.low / site.demand.requests_per_s - 1
             found.append(
                 f"headroom: the target holds up to {rate(capacity.low)}, {percent(max(room, 0.0))} above the stated traffic"
+            )
+        smooth = recommended.latency_without_stalls_s
+        if smooth is not None and recommended.latency_slo_s.value > (1 + SHOWN_FRACTION) * smooth.value:
+            found.append(
+                f"stalls: {recommendation.how_cores_stall(site)}; with them p{100 * site.workload.slo.quantile:g} is "
+                f"{seconds(recommended.latency_slo_s.value)}, without them {seconds(smooth.value)}"
             )
         if recommended.candidate.replicas == 1:
             found.append("a single replica: its failure is an outage")

@@ -508,6 +508,19 @@ def test_a_target_that_stalls_and_queueing_break_together_is_not_bought_with_rep
     assert advice.binding_constraint.startswith("stalls: ") and "more replicas are not bought" in advice.binding_constraint
 
 
+def test_what_stalls_add_to_a_target_that_is_kept_is_named_as_a_risk():
+    measured, asked = profile(power_law(0.01)), workload(20.0, 0.2, quantile=0.99)
+
+    quiet, held_up = (
+        advice_on(stalled(measured, 3e-4, each_s=1000.0), asked),
+        advice_on(stalled(measured, 0.03, each_s=0.5), asked),
+    )
+
+    assert not any(risk.startswith("stalls: ") for risk in quiet.risks)
+    (risk,) = [risk for risk in held_up.risks if risk.startswith("stalls: ")]
+    assert risk.startswith("stalls: cores of local stand still 2 times a second, for up to 30 ms; with them p99 is ")
+
+
 def test_of_equally_cheap_candidates_one_that_keeps_the_target_with_the_stalls_is_advised():
     # The optimized graph takes half the time: beside stalls of 8 ms it leaves enough of the target, the model as given does not.
     law = fixed_cost_law(0.009, 0.0, of_variant={"opt": 0.5})
