@@ -121,7 +121,7 @@ class _Timing:
             min_calls=pace.min_calls,
             warm_up_calls=WARM_UP_CALLS if is_cold else 0,
         )
-        _visit(plan, point, request, self.workers, journal)
+        _visit(plan, point, request, self.workers, journal, self.ledger)
 
 
 def _watch(plan: Plan, journal: ProfileJournal, round_number: int) -> None:
@@ -134,7 +134,7 @@ def _watch(plan: Plan, journal: ProfileJournal, round_number: int) -> None:
     journal.add(Watched(stalls=stalls, elapsed_s=time.perf_counter() - started))
 
 
-def _visit(plan: Plan, point: Point, request: Time, workers: Workers, journal: ProfileJournal) -> None:
+def _visit(plan: Plan, point: Point, request: Time, workers: Workers, journal: ProfileJournal, ledger: Ledger) -> None:
     started = time.perf_counter()
     try:
         timed = workers[point.variant][0].ask(request, Timed)
@@ -143,7 +143,8 @@ def _visit(plan: Plan, point: Point, request: Time, workers: Workers, journal: P
         journal.add(LeftOut(exclusion=Exclusion(what=what, reason=error.fault), point=point))
         _revive(plan, point.variant, workers, journal)
         return
-    elapsed_s = time.perf_counter() - started
+    ledger.count(-timed.opened_s)  # loading, whoever asked for it
+    elapsed_s = time.perf_counter() - started - timed.opened_s
     visit = Visit(
         order=journal.next_order,
         latency_s=timed.latency_s,

@@ -110,7 +110,8 @@ def ladders(plan: Plan, names: list[str], brief: frozenset[str] | set[str] = fro
     found = []
     # Every variant under one setting, then under the next: where time is short, all are known under the first.
     settings = list(product(thread_settings(plan.machine.cores), names))
-    settings.sort(key=lambda entry: (entry != settings[0], (entry[1], *entry[0]) != plan.today))
+    # What runs today comes right after the very first.
+    settings[1:] = sorted(settings[1:], key=lambda entry: (entry[1], *entry[0]) != plan.today)
     for (threads, instances), name in settings:
         # The noise floor needs a few points, not all of them again.
         is_again = name.endswith(AGAIN)
