@@ -90,13 +90,12 @@ def _profile(
         journal_path.unlink(missing_ok=True)
     journal, meter = ProfileJournal(journal_path, plan.fingerprint), Meter()
 
-    report(ledger.spent_s, ledger.expected_s, "loading the model", line=ledger.promise)
-
     def metered(done_s: float, of_s: float, what: str, *, line: str | None = None) -> None:
         meter.read()
         report(done_s, of_s, what, line=line)
 
     try:
+        report(ledger.spent_s, ledger.expected_s, "loading the model", line=ledger.promise)
         measured = profiler.measure(plan, journal, ledger, metered)
         site = msgspec.structs.replace(measured.sites[0], power=meter.power())
         if ledger.trial_s > 0:
