@@ -69,6 +69,8 @@ class _Timing:
         first = batch_sizes(plan.facts, plan.settings.max_batch_size)
         shuffle = random.Random(plan.settings.seed)
         for round_number in range(plan.timing.max_rounds):
+            if round_number > 0 and self.ledger.timing_left_s <= 0:
+                return
             _watch(plan, journal, round_number)
             # The first round asks after every call whether to climb on, so its points must not be listed beforehand.
             points = (
