@@ -90,14 +90,13 @@ def _profile(
         journal_path.unlink(missing_ok=True)
     journal, meter = ProfileJournal(journal_path, plan.fingerprint), Meter()
 
-    report(ledger.spent_s, ledger.expected_s, "loading the model", line=ledger.promise)
-
     def metered(done_s: float, of_s: float, what: str, *, line: str | None = None) -> None:
         meter.read()
         report(done_s, of_s, what, line=line)
 
     decide = decider(options.workload, output.parent, ledger, now=now)
     try:
+        report(ledger.spent_s, ledger.expected_s, "loading the model", line=ledger.promise)
         measured = profiler.measure(msgspec.structs.replace(plan, ask=decide), journal, ledger, metered)
         if decide is not None:
             measured = decide.served(decide.tried(measured), metered)

@@ -93,7 +93,8 @@ class _Timing:
             told = opinion.answer
             # Deciding takes a core from nobody, but time from the budget: no more than a part of it.
             until_s = time.perf_counter() + TIMED_PER_ASKED * (time.perf_counter() - asked_s)
-            _watch(plan, journal, round_number)
+            if self.ledger.timing_left_s > 0:
+                _watch(plan, journal, round_number)
             while True:
                 points = [point for point in next_points(plan, journal, opinion, shuffle) if point.variant in self.workers]
                 points = [point for point in points if self._is_affordable(point)]
@@ -109,6 +110,8 @@ class _Timing:
         """Visit every point in further rounds, those that are known least and new ones between them."""
         plan, journal, first = self.plan, self.journal, first_sizes(self.plan)
         for round_number in range(1, plan.timing.max_rounds):
+            if self.ledger.timing_left_s <= 0:
+                return
             _watch(plan, journal, round_number)
             for point in later_round(plan, journal, shuffle, with_refinements=round_number >= MIN_ROUNDS):
                 rounds_missed = 0 if point.batch_size in first else MIN_ROUNDS
@@ -155,7 +158,7 @@ class _Timing:
             min_calls=pace.min_calls,
             warm_up_calls=WARM_UP_CALLS if is_cold else 0,
         )
-        _visit(plan, point, request, self.workers, journal)
+        _visit(plan, point, request, self.workers, journal, self.ledger)
 
 
 def _news(answer: str, told: str) -> str | None:
@@ -172,7 +175,7 @@ def _watch(plan: Plan, journal: ProfileJournal, round_number: int) -> None:
     journal.add(Watched(stalls=stalls, elapsed_s=time.perf_counter() - started))
 
 
-def _visit(plan: Plan, point: Point, request: Time, workers: Workers, journal: ProfileJournal) -> None:
+def _visit(plan: Plan, point: Point, request: Time, workers: Workers, journal: ProfileJournal, ledger: Ledger) -> None:
     started = time.perf_counter()
     try:
         timed = workers[point.variant][0].ask(request, Timed)
@@ -181,7 +184,8 @@ def _visit(plan: Plan, point: Point, request: Time, workers: Workers, journal: P
         journal.add(LeftOut(exclusion=Exclusion(what=what, reason=error.fault), point=point))
         _revive(plan, point.variant, workers, journal)
         return
-    elapsed_s = time.perf_counter() - started
+    ledger.count(-timed.opened_s)  # loading, whoever asked for it
+    elapsed_s = time.perf_counter() - started - timed.opened_s
     visit = Visit(
         order=journal.next_order,
         latency_s=timed.latency_s,

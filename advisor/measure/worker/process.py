@@ -76,6 +76,7 @@ class Timed(Record, frozen=True, kw_only=True, tag=True):
     core_hop_s: float | None
     throttled_s: float | None
     peak_memory_bytes: int
+    opened_s: float  # that it took to open sessions which were not open yet
 
 
 class Failed(Record, frozen=True, kw_only=True, tag=True):
@@ -146,7 +147,9 @@ class Worker:
         """Return the latencies of one visit; instances start together and each runs in a thread of its own."""
         count = request.intra_op_num_threads
         places = cores.places(machine.usable_cores(), threads=count, instances=request.instances)
+        began_s = time.perf_counter()
         sessions = [self._session(threads=count, instance=index, place=place) for index, place in enumerate(places)]
+        opened_s = time.perf_counter() - began_s
         feeds = [self._feeds(request, offset) for offset in range(DISTINCT_FEEDS)]
         for session, place in zip(sessions, places, strict=True):
             with cores.pinned(place):
@@ -195,6 +198,7 @@ class Worker:
             # Cores that were apart at either end were apart for a part of the visit.
             core_hop_s=max((hop_s for hop_s in hops_s if hop_s is not None), default=None),
             peak_memory_bytes=machine.peak_memory_bytes(),
+            opened_s=opened_s,
         )
 
     def predict(self, request: Predict) -> None:
