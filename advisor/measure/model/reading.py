@@ -267,7 +267,8 @@ def _prove(model: Model, steady: _Steady, inputs: tuple[ModelInput, ...]) -> tup
     if found.possible and (multiple := input_rows.multiple(inputs)) > 1:
         is_bound = not _takes(model, inputs, 2 * multiple)
         how = f"runs with {'' if is_bound else 'multiples of '}{multiple} items a call, found by trying; fewer are filled up with copies; "
-        found = msgspec.structs.replace(found, reason=how + found.reason, largest=multiple if is_bound else None)
+        largest = multiple if is_bound else None
+        found = msgspec.structs.replace(found, reason=how + found.reason, multiple=multiple, largest=largest)
     return found, notes + more
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from advisor.measure.model import onnx_file
 from advisor.measure.runtime import ort_session
@@ -11,23 +11,7 @@ from advisor.measure.variants import full_precision
 from tests import models
 from tests.models import CLASSES, WIDTH, save
 
-HALF = {"float16": TensorProto.FLOAT16, "bfloat16": TensorProto.BFLOAT16}
-
-
-def halved(build, dtype="float16"):
-    """Return a model of floats with every type and weight of the main graph and of inner ones in 16 bits."""
-    model, kind = build(), HALF[dtype]
-    for graph in onnx_file.graphs(model):
-        for tensor in graph.initializer:
-            if tensor.data_type == TensorProto.FLOAT:
-                values = numpy_helper.to_array(tensor).astype(helper.tensor_dtype_to_np_dtype(kind))
-                tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-        for attribute in (attribute for node in graph.node for attribute in node.attribute if attribute.name == "to"):
-            attribute.i = kind
-        for value in (*graph.input, *graph.output):
-            if value.type.tensor_type.elem_type == TensorProto.FLOAT:
-                value.type.tensor_type.elem_type = kind
-    return model
+HALVES = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
 
 
 def unused():
@@ -42,11 +26,11 @@ def unused():
 
 BUILDS = {
     "network": lambda: models.mlp(dtype="float16"),
-    "branches": lambda: halved(models.branches),
-    "loop": lambda: halved(models.loop),
+    "branches": lambda: models.halved(models.branches()),
+    "loop": lambda: models.halved(models.loop()),
     "constants": lambda: models.with_constant_nodes(models.mlp(dtype="float16")),
     "function": lambda: models.in_function(models.mlp(dtype="float16")),
-    "convolution": lambda: halved(lambda: models.convolution("n, 3, 8, 8")),
+    "convolution": lambda: models.halved(models.convolution("n, 3, 8, 8")),
     "types named in attributes": unused,
 }
 
@@ -86,11 +70,11 @@ def test_nothing_but_its_ends_is_in_16_bits(build, tmp_path):
     model = onnx.load(wide)
     onnx.checker.check_model(model, full_check=True)
     stored = [tensor for graph in onnx_file.graphs(model) for tensor in graph.initializer]
-    assert not {tensor.data_type for tensor in stored} & set(HALF.values())
+    assert not {tensor.data_type for tensor in stored} & HALVES
     inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
     ends = {value.name for value in (*model.graph.input, *model.graph.output)}
     inside = {value.type.tensor_type.elem_type for value in inferred.graph.value_info if value.name not in ends}
-    assert not inside & set(HALF.values())
+    assert not inside & HALVES
 
 
 def test_weights_in_a_second_file_stay_in_one(tmp_path):
@@ -104,7 +88,7 @@ def test_weights_in_a_second_file_stay_in_one(tmp_path):
 
 
 def test_bfloat16_weights_are_widened_too(tmp_path):
-    model = halved(models.mlp, "bfloat16")
+    model = models.halved(models.mlp(), TensorProto.BFLOAT16)
     for value, name in ((model.graph.input[0], "x"), (model.graph.output[0], "logits")):
         value.CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", WIDTH if name == "x" else CLASSES]))
     nodes = list(model.graph.node)
