@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from advisor.errors import AdvisorError, InputError, ModelError
-from advisor.measure.model import batching, input_rows, operator_cost, random_nodes
+from advisor.measure.model import batching, input_rows, operator_cost, rewriting
 from advisor.measure.model.batching import Rows
 from advisor.measure.runtime import machine, ort_session
 from advisor.schema.model import Batching, Graph, GraphInput, ModelInput
@@ -234,12 +234,12 @@ def _steady(model: Model, inputs: tuple[ModelInput, ...], folder: Path) -> _Stea
     feeds = batching.items(inputs, model.rows, batch_size=1)
     if _answers_alike(model.session, feeds):
         return _Steady(model.session, ())
-    operators = sorted(random_nodes.RANDOM & model.graph.operators.keys())
+    operators = sorted(rewriting.RANDOM & model.graph.operators.keys())
     # Dropout draws in training alone, and files for serving have it too.
     named = tuple(operator for operator in operators if operator != "Dropout" or len(operators) == 1)
     try:
         path = folder / "steady.onnx"
-        random_nodes.write_without(model.path, path)
+        rewriting.without_draws(model.path, path)
         session = ort_session.open_session(path)
         return _Steady(session if _answers_alike(session, feeds) else None, named)
     except ModelError:

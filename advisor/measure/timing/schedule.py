@@ -109,7 +109,8 @@ def ladders(plan: Plan, names: list[str], brief: frozenset[str] | set[str] = fro
     found = []
     # Every variant under one setting, then under the next: where time is short, all are known under the first.
     settings = list(product(thread_settings(plan.machine.cores), names))
-    settings.sort(key=lambda entry: (entry != settings[0], (entry[1], *entry[0]) != plan.today))
+    first = settings[0]  # a list is empty while it is sorted
+    settings.sort(key=lambda entry: (entry != first, (entry[1], *entry[0]) != plan.today))
     for (threads, instances), name in settings:
         # The noise floor needs a few points, not all of them again.
         is_again = name.endswith(AGAIN)
