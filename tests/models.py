@@ -9,6 +9,8 @@ import onnx
 import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from advisor.measure.model import onnx_file
+
 OPSET = 18
 IR_VERSION = 9  # old enough for every ONNX Runtime that knows opset 18
 
@@ -434,6 +436,21 @@ def random(draw: str = "RandomNormalLike", *, mixes: bool = False) -> ModelProto
         }}""",
         weights(w=(WIDTH, CLASSES)) | axes,
     )
+
+
+def halved(model: ModelProto, kind: int = TensorProto.FLOAT16) -> ModelProto:
+    """Turn every type and weight of a model of floats, in inner graphs too, to 16 bits."""
+    for graph in onnx_file.graphs(model):
+        for tensor in (*graph.initializer, *(attribute.t for node in graph.node for attribute in node.attribute)):
+            if tensor.data_type == TensorProto.FLOAT:
+                values = numpy_helper.to_array(tensor).astype(helper.tensor_dtype_to_np_dtype(kind))
+                tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+        for attribute in (attribute for node in graph.node for attribute in node.attribute if attribute.name == "to"):
+            attribute.i = kind
+        for value in (*graph.input, *graph.output):
+            if value.type.tensor_type.elem_type == TensorProto.FLOAT:
+                value.type.tensor_type.elem_type = kind
+    return model
 
 
 def with_subnormal_weights(share: float, model: ModelProto) -> ModelProto:

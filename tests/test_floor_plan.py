@@ -83,8 +83,8 @@ DOORWAYS: dict[str, str] = {
     "click": "advisor.cli advisor.hardware_commands advisor.options",
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
-    "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.random_nodes "
-    "advisor.measure.variants.full_precision advisor.measure.variants.int8_file",
+    "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "
+    "advisor.measure.variants.int8_file",
     "onnxruntime": "advisor.measure.runtime.ort_session",
     "onnxruntime.quantization": "advisor.measure.variants.quantize",
     "onnxruntime.transformers": "advisor.measure.variants.quantize",

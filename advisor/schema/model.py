@@ -88,6 +88,7 @@ class Batching(Record, frozen=True, kw_only=True):
 
     possible: bool
     reason: str
+    multiple: int = 1  # a call takes multiples of so many items; fewer are filled up with copies of the last
     largest: int | None = None  # items that a call takes at most; None: no bound was found
 
 

@@ -15,7 +15,7 @@ from advisor.errors import InputError
 from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_record
 from advisor.files.workload import examples_sha256, read_question, sequence_lengths
-from advisor.measure.model import checkpoint, input_rows, kept_files, onnx_file, onnx_graph
+from advisor.measure.model import checkpoint, input_rows, kept_files, onnx_graph
 from advisor.measure.model import facts as model_facts
 from advisor.measure.quality import evaluation, examples
 from advisor.measure.runtime.machine import read_machine
@@ -169,6 +169,7 @@ def plan_for(
     facts = _facts(model, baseline, lengths, rows)
     if rows_path is not None and rows is not None:
         input_rows.check_rows(facts.inputs, rows, rows_path)
+    options = msgspec.structs.replace(options, max_batch_size=min(filter(None, (options.max_batch_size, facts.batching.largest))))
     for path in options.variants:
         _check_variant(path, facts)
     machine, available = read_machine(), providers()
@@ -180,7 +181,7 @@ def plan_for(
     chosen, excluded = preflight.select(catalog, case, wanted)
     is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are chosen on them
     asked = _examples(workload, options, facts, rows, scratch, is_calibrated=is_calibrated)
-    settings = _settings(workload, options, wanted, facts, has_data=asked.data is not None)
+    settings = _settings(workload, options, wanted, has_data=asked.data is not None)
     parts = (SCHEMA_VERSION, __version__, facts, settings, catalog, machine, versions(), available)
     return Plan(
         baseline=baseline,
@@ -250,19 +251,14 @@ def _wanted(
 
 
 def _settings(
-    workload: OnlineWorkload | OfflineWorkload | None,
-    options: ProfileOptions,
-    wanted: frozenset[str],
-    facts: ModelFacts,
-    *,
-    has_data: bool,
+    workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions, wanted: frozenset[str], *, has_data: bool
 ) -> ProfileSettings:
     """Return the settings that a profile records; `has_data`: whether there is data to measure quality on."""
     floor, base = workload.quality if workload else None, _base(options)
     measurable = floor if has_data else None
     return ProfileSettings(
         sequence_lengths=sequence_lengths(workload),
-        max_batch_size=min(options.max_batch_size, facts.batching.largest or options.max_batch_size),
+        max_batch_size=options.max_batch_size,
         max_latency_s=workload.slo.latency_s if isinstance(workload, OnlineWorkload) else None,  # of a batch job, any
         budget_s=options.budget_s,
         seed=options.seed,
@@ -377,8 +373,6 @@ def _onnx_file(model: Path, folder: Path) -> Path:
         raise InputError(f"{model}: no such file or directory", hint="give an .onnx file or a Hugging Face checkpoint directory")
     if not model.is_dir():
         return model
-    if not (model / "config.json").is_file():
-        onnx_file.refuse_folder(model)
     exported = folder / "exported.onnx"
     recipe = kept_files.recipe((checkpoint.digest(model), kept_files.versions_of(*kept_files.TOOLS), __version__))
     if not kept_files.is_kept(exported, recipe):

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from advisor.errors import InputError, MissingDependencyError, ModelError
+from advisor.measure.model import onnx_file
 from advisor.measure.runtime.quiet import quiet
 
 # Tasks whose graph, for serving, keeps what was computed for earlier tokens.
@@ -62,6 +63,7 @@ def export(checkpoint: Path, target: Path) -> None:
 def _config(checkpoint: Path) -> dict[str, object]:
     path = checkpoint / "config.json"
     if not path.is_file():
+        onnx_file.refuse_folder(checkpoint)
         raise InputError(
             f"{checkpoint}: a directory without config.json is no Hugging Face checkpoint",
             hint="give the directory that save_pretrained wrote, or an .onnx file",

@@ -268,11 +268,18 @@ def _inputs(model: "ModelProto", path: Path) -> tuple[GraphInput, ...]:
                     shape=shape,
                     vocabulary=vocabulary,
                     is_state=is_state,
-                    compared_with=compared_with,
+                    compared_with=tuple(number for number in compared_with if _fits(number, dtype)),
                     may_set_cost=_may_set_cost(model, value.name, dtype, shape) and not compared_with,
                 )
             )
     return tuple(found)
+
+
+def _fits(number: int, dtype: str) -> bool:
+    """Return whether an input of this type can be given the number."""
+    if not dtype.startswith(("int", "uint")):
+        return True
+    return np.iinfo(dtype).min <= number <= np.iinfo(dtype).max
 
 
 def _may_set_cost(model: "ModelProto", name: str, dtype: str, shape: tuple[int | str | None, ...]) -> bool:

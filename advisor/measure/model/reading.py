@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from advisor.errors import AdvisorError, InputError, ModelError
-from advisor.measure.model import batching, input_rows, operator_cost, random_nodes
+from advisor.measure.model import batching, input_rows, operator_cost, rewriting
 from advisor.measure.model.batching import Rows
 from advisor.measure.runtime import machine, ort_session
 from advisor.schema.model import Batching, Graph, GraphInput, ModelInput
@@ -234,12 +234,12 @@ def _steady(model: Model, inputs: tuple[ModelInput, ...], folder: Path) -> _Stea
     feeds = batching.items(inputs, model.rows, batch_size=1)
     if _answers_alike(model.session, feeds):
         return _Steady(model.session, ())
-    operators = sorted(random_nodes.RANDOM & model.graph.operators.keys())
+    operators = sorted(rewriting.RANDOM & model.graph.operators.keys())
     # Dropout draws in training alone, and files for serving have it too.
     named = tuple(operator for operator in operators if operator != "Dropout" or len(operators) == 1)
     try:
         path = folder / "steady.onnx"
-        random_nodes.write_without(model.path, path)
+        rewriting.without_draws(model.path, path)
         session = ort_session.open_session(path)
         return _Steady(session if _answers_alike(session, feeds) else None, named)
     except ModelError:
@@ -267,7 +267,8 @@ def _prove(model: Model, steady: _Steady, inputs: tuple[ModelInput, ...]) -> tup
     if found.possible and (multiple := input_rows.multiple(inputs)) > 1:
         is_bound = not _takes(model, inputs, 2 * multiple)
         how = f"runs with {'' if is_bound else 'multiples of '}{multiple} items a call, found by trying; fewer are filled up with copies; "
-        found = msgspec.structs.replace(found, reason=how + found.reason, largest=multiple if is_bound else None)
+        largest = multiple if is_bound else None
+        found = msgspec.structs.replace(found, reason=how + found.reason, multiple=multiple, largest=largest)
     return found, notes + more
 
 

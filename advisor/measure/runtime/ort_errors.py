@@ -5,7 +5,7 @@ import re
 LONGEST = 300
 REFUSED = "ONNX Runtime cannot load it: "
 
-CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
 LOADING = re.compile(r"^Load model from .*? failed: ?", re.DOTALL)
 NODE = re.compile(r"^Non-zero status code returned while running (\w+) node\. Name:'(.*?)' Status Message: ?")
 PLACE = re.compile(r"(?:^|(?<=\s))[\w./\\-]+\.(?:h|hpp|cc|cpp|cxx|cu|cuh|inc):\d+:? ")
@@ -56,7 +56,8 @@ def _reason(text: str) -> str:
     before, found = text[: place.start()], _without_function(text[place.end() :])
     # The condition that did not hold is a line of their code; what follows says it in words, as a rule.
     condition = CONDITION.match(found)
-    return before + (found[condition.end() :] if condition is not None and condition.end() < len(found) else found)
+    # What follows may be the message of a call inside, with a place of its own.
+    return before + _reason(found[condition.end() :] if condition is not None and condition.end() < len(found) else found)
 
 
 def _without_function(text: str) -> str:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from advisor.measure.model import input_rows
 from advisor.measure.timing.clean_visits import Counted, counted, counted_of
 from advisor.measure.timing.profile_journal import Point, ProfileJournal
 from advisor.measure.timing.settings import TimingSettings
@@ -43,7 +42,7 @@ def batch_sizes(facts: ModelFacts, max_batch_size: int) -> tuple[int, ...]:
     if not facts.batching.possible:
         return (1,)
     sizes = {1, max_batch_size}
-    multiple = input_rows.multiple(facts.inputs)
+    multiple = facts.batching.multiple
     if multiple > 1:
         # A call costs the same until it has to take as many more: both sides of such a step, and one item, which fills up to the first.
         steps = {multiple << power for power in range(0, max_batch_size.bit_length(), 2)}

@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 
 from advisor.errors import MissingDependencyError, ModelError
-from advisor.measure.model import checkpoint, onnx_file, onnx_graph
+from advisor.measure.model import checkpoint, onnx_file, onnx_graph, rewriting
 from advisor.measure.runtime import ort_session
 from advisor.measure.runtime.quiet import quiet
-from advisor.measure.variants import full_precision, int8_file
+from advisor.measure.variants import int8_file
 from advisor.quantized_operators import are_quantized
 from advisor.schema.catalog import Scheme
 from advisor.schema.model import Graph
@@ -73,7 +73,7 @@ def make_variant(baseline: Path, scheme: Scheme, target: Path, given: Ingredient
                 )
             checkpoint.fuse(given.checkpoint, baseline, made)
         elif scheme.method == "full-precision":
-            full_precision.write(baseline, made, apart=apart or 2 * given.file_bytes > EXTERNAL_DATA_BYTES)
+            rewriting.in_float32(baseline, made, apart=apart or 2 * given.file_bytes > EXTERNAL_DATA_BYTES)
         else:
             with tempfile.TemporaryDirectory(prefix=".prepared-", dir=target.parent) as other:
                 prepared = prepare(baseline, Path(other), apart=apart)

@@ -23,10 +23,9 @@ class Layout(NamedTuple):
         if self.axis is None:
             return [values]
         first = np.moveaxis(values, self.axis, 0)
-        return [
-            first[item * self.rows] if self.rows == 1 else first[item * self.rows : (item + 1) * self.rows]
-            for item in range(count)
-        ]
+        if self.rows == 1:
+            return [np.asarray(first[item], dtype=first.dtype) for item in range(count)]  # a text alone is no array
+        return [first[item * self.rows : (item + 1) * self.rows] for item in range(count)]
 
     def items(self, listed: list[np.ndarray]) -> list[np.ndarray]:
         """Return the items of all calls, without an axis that is 1 since a call has one item."""

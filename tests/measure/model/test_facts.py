@@ -397,3 +397,14 @@ def test_a_damaged_file_is_refused_or_read_but_never_a_traceback(tmp_path, build
             inspect_onnx(path, name="model")
         except AdvisorError as error:
             assert str(path) in error.fault
+
+
+def test_a_setting_that_an_input_cannot_hold_is_not_tried(inspect):
+    model = models.build(
+        f"""(float[n, {WIDTH}] x, uint8 mode) => (float[n, {WIDTH}] y, bool is_set) {{
+            y = Relu(x) wide = Cast <to = 7> (mode) is_set = Equal(wide, five)
+        }}""",
+        {"five": np.array(-5)},
+    )
+
+    assert 1 == inspect(model).inputs[1].scalar_value

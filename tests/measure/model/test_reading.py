@@ -41,7 +41,8 @@ def test_the_number_of_items_that_a_model_takes_is_found_by_trying(inspect, size
     facts = inspect(models.only_in_batches_of(size, multiples=multiples))
 
     assert facts.batching.possible
-    assert (size, None if multiples else size) == (facts.inputs[0].batch_multiple, facts.batching.largest)
+    assert size == facts.inputs[0].batch_multiple == facts.batching.multiple
+    assert facts.batching.largest == (None if multiples else size)
     assert facts.batching.reason.startswith(
         f"runs with {'multiples of ' if multiples else ''}{size} items a call, found by trying"
     )

@@ -37,9 +37,9 @@ def test_batch_sizes_ascend_from_one_to_the_largest(facts, max_batch_size, famil
 
 @given(max_batch_size=st.integers(1, 4096), multiple=st.integers(2, 64))
 def test_where_calls_take_multiples_both_sides_of_a_step_are_timed(facts, max_batch_size, multiple):
-    inputs = tuple(msgspec.structs.replace(entry, batch_multiple=multiple) for entry in facts.inputs)
+    batching = msgspec.structs.replace(facts.batching, multiple=multiple)
 
-    sizes = schedule.batch_sizes(msgspec.structs.replace(facts, inputs=inputs), max_batch_size)
+    sizes = schedule.batch_sizes(msgspec.structs.replace(facts, batching=batching), max_batch_size)
 
     assert (1, max_batch_size) == (sizes[0], sizes[-1])
     assert all(size + 1 in sizes for size in sizes if size < max_batch_size and size % multiple == 0)

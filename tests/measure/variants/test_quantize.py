@@ -240,7 +240,7 @@ def network(method, *, opset=models.OPSET, channels=16):
         text = "(float[n, t, 256] x) => (float[n, t, 32] y) { a = MatMul(x, w) b = Relu(a) y = MatMul(b, v) }"
         return models.build(text, values, opset=opset)
     mean = "m = ReduceMean<keepdims = 0>(r, axes)" if opset >= 18 else "m = ReduceMean<axes = [2, 3], keepdims = 0>(r)"
-    return models.build(
+    model = models.build(
         f"""(float[n, 3, 8, 8] x) => (float[n, 5] y) {{
             c = Conv <pads = [1, 1, 1, 1]> (x, w)
             r = Relu(c)
@@ -251,6 +251,7 @@ def network(method, *, opset=models.OPSET, channels=16):
         opset=opset,
         ir_version=8,
     )
+    return models.halved(model) if method == "full-precision" else model
 
 
 @pytest.mark.parametrize("scheme", FILES, ids=lambda scheme: scheme.id)

@@ -1,33 +1,53 @@
-"""A copy in 32-bit floats of a model in 16-bit ones: the same inputs, outputs and answers, no arithmetic in 16 bits left."""
+"""A model rewritten is the same model: without its draws steady, and in 32-bit floats with the ends and the answers that it had."""
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
-from advisor.measure.model import onnx_file
+from advisor.measure.model import onnx_file, rewriting
 from advisor.measure.runtime import ort_session
-from advisor.measure.variants import full_precision
 from tests import models
 from tests.models import CLASSES, WIDTH, save
 
-HALF = {"float16": TensorProto.FLOAT16, "bfloat16": TensorProto.BFLOAT16}
+DRAWS = ("RandomNormalLike", "RandomUniformLike", "RandomNormal", "RandomUniform", "Bernoulli", "Multinomial")
 
 
-def halved(build, dtype="float16"):
-    """Return a model of floats with every type and weight of the main graph and of inner ones in 16 bits."""
-    model, kind = build(), HALF[dtype]
-    for graph in onnx_file.graphs(model):
-        for tensor in graph.initializer:
-            if tensor.data_type == TensorProto.FLOAT:
-                values = numpy_helper.to_array(tensor).astype(helper.tensor_dtype_to_np_dtype(kind))
-                tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-        for attribute in (attribute for node in graph.node for attribute in node.attribute if attribute.name == "to"):
-            attribute.i = kind
-        for value in (*graph.input, *graph.output):
-            if value.type.tensor_type.elem_type == TensorProto.FLOAT:
-                value.type.tensor_type.elem_type = kind
-    return model
+@pytest.mark.parametrize("store", [save, models.save_with_external_data])
+@pytest.mark.parametrize("wrap", [lambda model: model, models.in_function])
+@pytest.mark.parametrize("draw", DRAWS)
+def test_what_is_left_answers_alike_with_outputs_as_before(tmp_path, draw, wrap, store):
+    source, target = store(wrap(models.random(draw)), tmp_path / "random.onnx"), tmp_path / "steady" / "steady.onnx"
+    target.parent.mkdir()
+    feeds = {"x": np.random.default_rng(0).standard_normal((5, WIDTH)).astype(np.float32)}
+
+    rewriting.without_draws(source, target)
+
+    before, session = ort_session.run(ort_session.open_session(source), feeds)["y"], ort_session.open_session(target)
+    first, second = (ort_session.run(session, feeds)["y"] for _ in range(2))
+    assert (before.shape, before.dtype) == (first.shape, first.dtype)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_draw_inside_a_loop_is_held_fixed_too(tmp_path):
+    model = models.build(
+        f"""(float[n, {WIDTH}] x) => (float[n, {WIDTH}] y) {{
+            y = Loop(three, yes, x) <body = body (int64 turn, bool go, float[n, {WIDTH}] state)
+                => (bool again, float[n, {WIDTH}] next) {{
+                    again = Identity(go) noise = RandomNormalLike(state) next = Add(state, noise) }}>
+        }}""",
+        {"yes": np.array(True), "three": np.array(3)},
+    )
+
+    rewriting.without_draws(save(model, tmp_path / "random.onnx"), tmp_path / "steady.onnx")
+
+    x = np.ones((2, WIDTH), np.float32)
+    np.testing.assert_array_equal(x, ort_session.run(ort_session.open_session(tmp_path / "steady.onnx"), {"x": x})["y"])
+
+
+# --- 32-bit floats ------------------------------------------------------------------------------------------------------------
+
+HALVES = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
 
 
 def unused():
@@ -42,18 +62,18 @@ def unused():
 
 BUILDS = {
     "network": lambda: models.mlp(dtype="float16"),
-    "branches": lambda: halved(models.branches),
-    "loop": lambda: halved(models.loop),
+    "branches": lambda: models.halved(models.branches()),
+    "loop": lambda: models.halved(models.loop()),
     "constants": lambda: models.with_constant_nodes(models.mlp(dtype="float16")),
     "function": lambda: models.in_function(models.mlp(dtype="float16")),
-    "convolution": lambda: halved(lambda: models.convolution("n, 3, 8, 8")),
+    "convolution": lambda: models.halved(models.convolution("n, 3, 8, 8")),
     "types named in attributes": unused,
 }
 
 
 def made(model, folder, *, store=save, apart=False):
     baseline = store(model, folder / "half.onnx")
-    full_precision.write(baseline, folder / "wide.onnx", apart=apart)
+    rewriting.in_float32(baseline, folder / "wide.onnx", apart=apart)
     return baseline, folder / "wide.onnx"
 
 
@@ -86,11 +106,11 @@ def test_nothing_but_its_ends_is_in_16_bits(build, tmp_path):
     model = onnx.load(wide)
     onnx.checker.check_model(model, full_check=True)
     stored = [tensor for graph in onnx_file.graphs(model) for tensor in graph.initializer]
-    assert not {tensor.data_type for tensor in stored} & set(HALF.values())
+    assert not {tensor.data_type for tensor in stored} & HALVES
     inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
     ends = {value.name for value in (*model.graph.input, *model.graph.output)}
     inside = {value.type.tensor_type.elem_type for value in inferred.graph.value_info if value.name not in ends}
-    assert not inside & set(HALF.values())
+    assert not inside & HALVES
 
 
 def test_weights_in_a_second_file_stay_in_one(tmp_path):
@@ -104,7 +124,7 @@ def test_weights_in_a_second_file_stay_in_one(tmp_path):
 
 
 def test_bfloat16_weights_are_widened_too(tmp_path):
-    model = halved(models.mlp, "bfloat16")
+    model = models.halved(models.mlp(), TensorProto.BFLOAT16)
     for value, name in ((model.graph.input[0], "x"), (model.graph.output[0], "logits")):
         value.CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", WIDTH if name == "x" else CLASSES]))
     nodes = list(model.graph.node)
