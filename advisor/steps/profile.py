@@ -162,14 +162,12 @@ def plan_for(
 
     `baseline` is its ONNX file, if it was exported before.
     """
-    now = parse_moment(now)
-    lengths, rows_path = sequence_lengths(workload), options.inputs
+    now, lengths, rows_path = parse_moment(now), sequence_lengths(workload), options.inputs
     rows = input_rows.read_npz(rows_path, "--inputs") if rows_path else None
     baseline = baseline or _onnx_file(model, folder)
     facts = _facts(model, baseline, lengths, rows)
     if rows_path is not None and rows is not None:
         input_rows.check_rows(facts.inputs, rows, rows_path)
-    options = msgspec.structs.replace(options, max_batch_size=min(filter(None, (options.max_batch_size, facts.batching.largest))))
     for path in options.variants:
         _check_variant(path, facts)
     machine, available = read_machine(), providers()
@@ -182,6 +180,8 @@ def plan_for(
     is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are chosen on them
     asked = _examples(workload, options, facts, rows, scratch, is_calibrated=is_calibrated)
     settings = _settings(workload, options, wanted, has_data=asked.data is not None)
+    most = min(filter(None, (options.max_batch_size, facts.batching.largest)))
+    settings = msgspec.structs.replace(settings, max_batch_size=most)
     parts = (SCHEMA_VERSION, __version__, facts, settings, catalog, machine, versions(), available)
     return Plan(
         baseline=baseline,
