@@ -244,7 +244,11 @@ def test_what_there_is_no_time_for_is_passed_over_but_for_the_first_point_of_all
 
 def test_all_variants_are_known_under_one_setting_before_the_next(facts):
     plan = SimpleNamespace(
-        facts=facts, machine=SimpleNamespace(cores=2), settings=SimpleNamespace(max_batch_size=4, sequence_lengths=()), today=None
+        facts=facts,
+        machine=SimpleNamespace(cores=2),
+        settings=SimpleNamespace(max_batch_size=4, sequence_lengths=()),
+        today=None,
+        ask=None,
     )
 
     first = [(ladder[0].intra_op_num_threads, ladder[0].instances) for ladder in schedule.ladders(plan, ["fp32", "int8"])]
@@ -256,6 +260,7 @@ def test_what_runs_today_is_timed_whatever_the_time_and_right_after_the_first_po
     plan = SimpleNamespace(
         facts=facts,
         machine=SimpleNamespace(cores=2),
+        ask=None,
         settings=SimpleNamespace(max_batch_size=4, sequence_lengths=(), max_latency_s=None),
         timing=TimingSettings(),
         today=("int8", 2, 1),
