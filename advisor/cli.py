@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from advisor import __version__
-from advisor.errors import AdvisorError
+from advisor.errors import AdvisorError, ExitStatus
 from advisor.hardware_commands import hardware
 from advisor.options import (
     HELP_WITH_KEYS,
     INPUTS,
+    MAX_UNCERTAINTY,
     NOW,
     OUTPUT,
     PATH,
@@ -44,7 +45,10 @@ def cli() -> None:
     advisor classify  W.yaml                     serving or training, without a model file
     advisor portfolio P.yaml                     many workloads, one budget
 
-    Exit status: 0 advice found, 1 nothing meets the target, 2 the input is wrong.
+    \b
+    Exit status: 0 advice found, 1 nothing meets the target (shown), 2 the input is wrong,
+    3 inconclusive (the answer is not known well enough), 4 a load test missed the target,
+    5 a load test was not valid, 70 a fault of advisor itself, 130 interrupted.
     """
 
 
@@ -124,6 +128,7 @@ def merge(profile: Path, others: tuple[Path, ...], output: Path) -> None:
     callback=finite,
     help="Stop the search after so many seconds and report how much cheaper the best could still be.",
 )
+@MAX_UNCERTAINTY
 @RULES
 @NOW
 def advise(
@@ -132,6 +137,7 @@ def advise(
     output: Path | None,
     confidence: float,
     limit_s: float | None,
+    max_uncertainty: float,
     rules: Path | None,
     now: str,
 ) -> int:
@@ -141,15 +147,23 @@ def advise(
     advisor advise profile.json -w workload.yaml -o advice.json
     """
     from advisor.files.records import to_json
-    from advisor.steps.advise import advise_on, alarm
+    from advisor.steps.advise import advise_on, alarm, exit_status
     from advisor.tell.summary import summary
 
-    advice = advise_on(profile, workload, now=now, confidence=confidence, is_over=alarm(limit_s), rules_folder=rules)
+    advice = advise_on(
+        profile,
+        workload,
+        now=now,
+        confidence=confidence,
+        max_uncertainty=max_uncertainty,
+        is_over=alarm(limit_s),
+        rules_folder=rules,
+    )
     if output is not None:
         put(to_json(advice).decode(), output)
     if output != STANDARD_OUTPUT:
         click.echo(summary(advice))
-    return int(advice.recommended is None)
+    return exit_status(advice)
 
 
 @cli.command()
@@ -185,19 +199,20 @@ def report(advice: Path, format_: str, output: Path | None) -> None:
 def verify(advice: Path, workload: Path | None, wanted_s: float, rules: Path | None, now: str) -> int:
     """Load-test what ADVICE recommends and what runs today, and compare with the prediction.
 
-    The profile and the advice are updated with what the tests show. Exit status 1 if the target was missed.
+    The profile and the advice are updated with what the tests show. Exit status 4 if the target was missed, 5 if the load generator was
+    late.
 
     \b
     advisor verify advice/advice.json
     """
     from advisor.progress import progress
-    from advisor.steps.verify import held, verify
+    from advisor.steps.verify import exit_status, verify
     from advisor.tell.summary import full_summary
 
     with progress() as report:
         verified = verify(advice, workload, wanted_s=wanted_s, now=now, report=report, rules_folder=rules)
     click.echo(full_summary(verified))
-    return int(not held(verified))
+    return exit_status(verified)
 
 
 @cli.command()
@@ -208,23 +223,41 @@ def verify(advice: Path, workload: Path | None, wanted_s: float, rules: Path | N
 )
 @click.option("--verify", "is_verified", is_flag=True, help="Then load-test it, as `advisor verify` does.")
 @profile_options
+@MAX_UNCERTAINTY
 @RULES
 @NOW
-def recommend(model: Path, output: Path, options: ProfileOptions, is_verified: bool, rules: Path | None, now: str) -> int:
+def recommend(
+    model: Path,
+    output: Path,
+    options: ProfileOptions,
+    is_verified: bool,
+    max_uncertainty: float,
+    rules: Path | None,
+    now: str,
+) -> int:
     """Profile MODEL, advise and report, all into one folder.
 
     \b
     advisor recommend model.onnx -w workload.yaml
     """
     from advisor.progress import progress
-    from advisor.steps.recommend import recommend
+    from advisor.steps.recommend import exit_status, recommend
     from advisor.tell.summary import full_summary
 
     with progress() as report:
-        advice = recommend(model, output, options, is_verified=is_verified, now=now, report=report, rules_folder=rules)
+        advice = recommend(
+            model,
+            output,
+            options,
+            is_verified=is_verified,
+            now=now,
+            report=report,
+            max_uncertainty=max_uncertainty,
+            rules_folder=rules,
+        )
     click.echo(full_summary(advice))
     click.echo(f"report: {output / 'report.html'}")
-    return int(advice.recommended is None)
+    return exit_status(advice, is_verified=is_verified)
 
 
 @cli.command(add_help_option=False)
@@ -315,7 +348,7 @@ cli.add_command(hardware)
 
 
 def main() -> None:
-    """Run the command line and exit: 0 advice found, 1 nothing meets the target, 2 the input is wrong, 130 interrupted."""
+    """Run the command line and exit with an `ExitStatus`, or 130 interrupted, 141 nobody reads the output."""
     _in_utf8()
     try:
         status = cli(prog_name="advisor", standalone_mode=False) or 0
@@ -323,7 +356,7 @@ def main() -> None:
         _fail(error.fault, error.hint)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
-        sys.exit(2)
+        sys.exit(ExitStatus.WRONG_INPUT)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "advisor"
         _fail(error.format_message(), f"see `{command} --help`")
@@ -335,7 +368,9 @@ def main() -> None:
         sys.exit(141 if leaving.code == 1 else leaving.code)
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
-        _fail(f"{what}{error.strerror}", "check the path, your permissions and the free disk space")
+        _fail(f"{what}{error.strerror or error}", "check the path, your permissions and the free disk space")
+    except Exception as error:  # noqa: BLE001  nothing goes on after it: this is where a fault of ours becomes two lines
+        _fail(f"a fault of advisor itself: {type(error).__name__}: {error}", _kept_traceback(), ExitStatus.FAULT)
     sys.exit(status)
 
 
@@ -352,11 +387,24 @@ def _in_utf8() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _fail(fault: str, hint: str) -> None:
+def _fail(fault: str, hint: str, status: ExitStatus = ExitStatus.WRONG_INPUT) -> None:
     # One line each, whatever names and other people's messages hold.
     click.echo(f"error: {' '.join(fault.split())}", err=True)
     click.echo(f"hint: {' '.join(hint.split())}", err=True)
-    sys.exit(2)
+    sys.exit(status)
+
+
+def _kept_traceback() -> str:
+    """Write the traceback of the exception at hand into a file of its own; return the hint that names it."""
+    import tempfile
+    import traceback
+
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="advisor-fault-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            file.write(f"advisor {__version__}: {' '.join(sys.argv)}\n\n{traceback.format_exc()}")
+    except OSError as error:
+        return f"please report it; its traceback could not be written: {error.strerror}"
+    return f"please report it with its traceback, which is in {file.name}"
 
 
 if __name__ == "__main__":

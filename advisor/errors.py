@@ -1,4 +1,18 @@
-"""The few ways in which advisor refuses to go on, each with a way out for the user."""
+"""The few ways in which advisor refuses to go on, each with a way out for the user; and what each exit status of a command means."""
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """How a command ended, for what called it; beside these, what is usual: 130 interrupted, 141 nobody reads the output."""
+
+    ADVICE = 0  # found, or whatever else was asked for
+    INFEASIBLE = 1  # shown: nothing meets the target
+    WRONG_INPUT = 2
+    INCONCLUSIVE = 3  # the answer is not known well enough
+    MISSED = 4  # the target, in a load test of the recommendation
+    NOT_VALID = 5  # the load test of the recommendation: the generator was late, or there was none
+    FAULT = 70  # of advisor itself; EX_SOFTWARE of sysexits.h
 
 
 class AdvisorError(Exception):

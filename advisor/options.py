@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from advisor.errors import InputError
-from advisor.schema.options import ProfileOptions
+from advisor.schema.options import USUAL_MAX_UNCERTAINTY, ProfileOptions
 from advisor.units import parse_moment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -22,9 +22,9 @@ STANDARD_OUTPUT = Path("-")
 
 
 def finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
-    """Return the seconds, refusing nan and inf: a range without an upper end lets them through."""
+    """Return the number, refusing nan and inf: a range without an upper end lets them through."""
     if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"{value} is not a number of seconds")
+        raise click.BadParameter(f"{value} is not a finite number")
     return value
 
 
@@ -52,6 +52,14 @@ HELP_WITH_KEYS = click.option(
 )
 INPUTS = click.option("--inputs", type=PATH, help="Your own inputs: .npz with one array per model input, one item per row.")
 WORKLOAD = click.option("-w", "--workload", type=PATH, required=True, help="The workload file (YAML): traffic, SLO, price.")
+MAX_UNCERTAINTY = click.option(
+    "--max-uncertainty",
+    type=click.FloatRange(min=1),
+    callback=finite,
+    default=USUAL_MAX_UNCERTAINTY,
+    show_default=True,
+    help="Factor by which the cost may be uncertain; beyond it the answer is inconclusive (exit status 3).",
+)
 RULES = click.option("--rules", type=PATH, help="A folder of your own rules, in addition to the built-in ones.")
 OUTPUT = click.option("-o", "--output", type=PATH, help="Write there instead of to standard output.")
 NOW = click.option(

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from advisor import __version__, cli
+from advisor.errors import ExitStatus
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.profile import Profile
 from advisor.schema.record import SCHEMA_VERSION
@@ -85,6 +86,17 @@ def advisor(tmp_path, monkeypatch, capsys):
     return run
 
 
+STATUSES = {
+    "advice": 0,
+    "infeasible": 1,
+    "wrong input": 2,
+    "inconclusive": 3,
+    "missed": 4,
+    "not valid": 5,
+    "fault": 70,
+}
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """A folder with a model, its real profile, a workload and the advice on them."""
@@ -143,6 +155,57 @@ def test_nothing_that_meets_the_target_is_status_1(advisor, profile_json, tmp_pa
     assert (1, "") == (status, err)
     assert out.startswith("No measured configuration keeps p99 within 1 µs")
     assert msgspec.json.decode((tmp_path / "advice.json").read_bytes(), type=Advice).recommended is None
+
+
+def noisy(profile):
+    """The profile as a machine that was busy all the time would have had it."""
+    return with_site(profile, noise_fraction=9.0, noise_floors=())
+
+
+def test_what_is_not_known_well_enough_is_status_3_and_accepted_if_the_user_says_so(advisor, measured, tmp_path):
+    profile = msgspec.json.decode((measured / "profile.json").read_bytes(), type=Profile)
+    put(
+        tmp_path,
+        profile__json=msgspec.json.encode(noisy(profile)),
+        workload__yaml=WORKLOAD.replace("requests_per_s: 100", "requests_per_s: 20000"),
+    )
+    common = ("advise", "profile.json", "-w", "workload.yaml", "-o", "advice.json")
+
+    status, out, err = advisor(*common)
+    accepted, _, _ = advisor(*common, "--max-uncertainty", 1000)
+
+    assert (STATUSES["inconclusive"], "") == (status, err)
+    assert out.startswith("Not known yet: ") and "the noise floor is 900 %" in out
+    assert STATUSES["advice"] == accepted
+    known = msgspec.json.decode((tmp_path / "advice.json").read_bytes(), type=Advice).certainty
+    assert 1000 == known.max_uncertainty
+
+
+def test_a_fault_of_ours_is_status_70_and_two_lines_its_traceback_in_the_file_that_they_name(
+    advisor, measured, monkeypatch, tmp_path
+):
+    def fault(*_, **__):
+        raise KeyError("a\nfault")
+
+    monkeypatch.setattr("advisor.steps.advise.advise_on", fault)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    status, out, err = advisor("advise", measured / "profile.json", "-w", measured / "workload.yaml")
+
+    lines = err.splitlines()
+    assert (STATUSES["fault"], "", 2) == (status, out, len(lines))
+    assert lines[0].startswith("error: a fault of advisor itself: KeyError") and "Traceback" not in err
+    kept = Path(lines[1].rsplit(" ", 1)[1])
+    assert kept.parent == tmp_path and "Traceback (most recent call last)" in kept.read_text() and "a\\nfault" in kept.read_text()
+
+
+def test_the_exit_statuses_of_the_readme_and_the_help_are_those_of_the_code(advisor):
+    _, told, _ = advisor("--help")
+    rows = re.findall(r"^\| `(\d+)` \| ", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+    assert set(STATUSES.values()) == {int(status) for status in ExitStatus}
+    assert {*map(str, STATUSES.values()), "130"} <= set(rows)
+    assert all(re.search(rf"\b{status} ", told.partition("Exit status")[2]) for status in STATUSES.values())
 
 
 def test_advice_on_standard_output_is_the_file_and_nothing_else(advisor, measured):

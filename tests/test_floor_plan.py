@@ -38,7 +38,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("advisor.files", "advisor.tell"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
-        *("advisor.decide.classify", "advisor.decide.portfolio", "advisor.decide.throughput"),
+        *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
     "advisor.files": {"advisor.decide.lifetime", "advisor.decide.verdict"},
@@ -62,6 +62,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
         "advisor.kernels",
     },
     "advisor.decide.throughput": {f"advisor.decide.{room}" for room in ("service", "queue", "advice")},
+    "advisor.decide.offline": {f"advisor.decide.{room}" for room in ("advice", "queue", "service")},
     "advisor.decide.classify": {"advisor.decide.lifetime", "advisor.decide.verdict", "advisor.decide.energy"},
     "advisor.decide.portfolio": {"advisor.decide.lifetime", "advisor.decide.combining", "advisor.decide.integer_program"},
     "advisor.decide.integer_program": set(),

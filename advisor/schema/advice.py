@@ -59,6 +59,7 @@ class Prediction(Record, frozen=True, kw_only=True):
     meets_slo: (
         bool  # servers keep up all day, and the upper end of latency_slo_s is within the target: with stalls, as they were seen
     )
+    misses_slo: bool = False  # shown: even at the lower end servers do not keep up, or latency_slo_s is beyond the target
     changes: tuple[str, ...]  # what differs from the baseline, in words, empty for "change nothing"
     cost_usd_per_month: Estimate | None = None
     cost_usd_per_million_tokens: Estimate | None = None  # None: requests have no lengths
@@ -91,7 +92,7 @@ class Certificate(Record, frozen=True, kw_only=True):
 
 
 class Saving(Record, frozen=True, kw_only=True):
-    """What the recommendation saves against the baseline."""
+    """What the recommendation saves against the baseline, whose replicas the user gave: without them there is no cost today."""
 
     usd_per_hour: Estimate
     usd_per_year: Estimate
@@ -255,6 +256,52 @@ class OfflineAdvice(Record, frozen=True, kw_only=True, tag_field="kind", tag="of
     notes: tuple[str, ...]
 
 
+class AtEnd(Record, frozen=True, kw_only=True):
+    """The cheapest that keeps the target if service times are those of one end of their intervals, or those of the middle."""
+
+    candidate: Candidate
+    usd_per_hour: float
+
+
+class OpenPoint(Record, frozen=True, kw_only=True):
+    """A setting of a variant that leaves the answer open: at the quick end of its interval it would be the better answer."""
+
+    hardware: str
+    variant: str
+    intra_op_num_threads: int
+    instances: int
+    batch_sizes: tuple[int, ...]  # measured ones that its candidates hang on; () where nothing was measured on the hardware
+    usd_per_hour_low: float  # of its cheapest at the quick end
+    leaves_open: float | None  # the cost of what is sure over that; None where nothing is sure
+    visits: int  # that its least visited point has
+    wanted_s: float  # of timing, for each point to have visits enough
+
+
+class Certainty(Record, frozen=True, kw_only=True):
+    """How far the answer is known: the cheapest at both ends of the intervals of service times, and what leaves it open.
+
+    Each of the three is None where nothing keeps the target there. `factor` is the cost at the slow end over that at the quick end.
+    """
+
+    quick: AtEnd | None
+    likely: AtEnd | None
+    slow: AtEnd | None
+    factor: float | None
+    max_uncertainty: float  # the factor that the user accepts
+    is_settled: bool
+    open_points: tuple[OpenPoint, ...] = ()  # what leaves most open first
+    because: tuple[str, ...] = ()  # why it is not known
+    settled_by: tuple[str, ...] = ()  # what would settle it
+
+
+class OneReplica(Record, frozen=True, kw_only=True):
+    """What one replica carries within the target: of the recommended configuration beside today's, where today's number is not known."""
+
+    recommended_requests_per_s: Estimate
+    baseline_requests_per_s: Estimate
+    ratio: Estimate
+
+
 class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     """Everything the report shows."""
 
@@ -267,7 +314,7 @@ class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     sites: tuple[SiteFacts, ...]  # the first is that of the command that made the profile
     workload: OnlineWorkload
     mean_requests_per_s: float
-    outcome: Literal["change", "keep", "infeasible"]
+    outcome: Literal["change", "keep", "infeasible", "inconclusive"]
     headline: str
     recommended: Prediction | None
     baseline: Prediction
@@ -290,3 +337,8 @@ class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     load_tests: tuple[LoadTest, ...] = ()  # the recommendation and the baseline, served for real
     outlook: Outlook | None = None  # None: made before advisor looked at opportunities
     fleet: FleetPlan | None = None  # None: not asked for, or nothing keeps the target at the peak
+    likely: Prediction | None = (
+        None  # the most likely answer where the outcome is inconclusive; None: most likely nothing keeps it
+    )
+    certainty: Certainty | None = None  # None: made before advisor looked at it
+    one_replica: OneReplica | None = None  # None: today's replicas are given, or either carries nothing within the target

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 USUAL_LOAD_TEST_S = 30.0
+USUAL_MAX_UNCERTAINTY = 1.5  # of the cost, as a factor: one replica or two is a different answer
 
 
 class ProfileOptions(NamedTuple):

@@ -8,10 +8,10 @@ from typing import cast
 import msgspec
 
 from advisor.decide.advice.advise import advise
-from advisor.decide.advice.offline import advise_offline, as_online
 from advisor.decide.advice.sites import NOTHING_PUBLIC, Request
+from advisor.decide.offline import advise_offline, as_online
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
-from advisor.errors import InputError
+from advisor.errors import ExitStatus, InputError
 from advisor.files.catalog import read_public_measurements
 from advisor.files.market import market_of
 from advisor.files.places import places
@@ -19,6 +19,7 @@ from advisor.files.records import read_json, sha256
 from advisor.files.rulebook import rules_with
 from advisor.files.workload import examples_sha256, question_of, read_trace, read_workload, without_use
 from advisor.schema.advice import Advice, OfflineAdvice
+from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile, Site
 from advisor.schema.record import Exclusion
 from advisor.schema.workload import Lifecycle, OfflineWorkload, OnlineWorkload, Trace
@@ -31,6 +32,7 @@ def advise_on(
     *,
     now: str,
     confidence: float = USUAL_CONFIDENCE,
+    max_uncertainty: float = USUAL_MAX_UNCERTAINTY,
     is_over: Callable[[], bool] | None = None,
     rules_folder: Path | None = None,
 ) -> Advice | OfflineAdvice:
@@ -52,6 +54,7 @@ def advise_on(
             now=now,
             rules_folder=rules_folder,
             confidence=confidence,
+            max_uncertainty=max_uncertainty,
             exclusions=without_use(workload, question),
         )
         if isinstance(question, OfflineWorkload):
@@ -59,6 +62,18 @@ def advise_on(
         return advise(measured, request, trace, is_over=is_over)
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
+
+
+def exit_status(advice: Advice | OfflineAdvice) -> ExitStatus:
+    """Return what advice without a load test means to the caller."""
+    if isinstance(advice, Advice):
+        is_open = advice.outcome == "inconclusive"
+    else:
+        miss = advice.nearest_miss
+        is_open = miss is not None and miss.duration_s.low <= advice.workload.offline.deadline_s
+    if is_open:
+        return ExitStatus.INCONCLUSIVE
+    return ExitStatus.INFEASIBLE if advice.recommended is None else ExitStatus.ADVICE
 
 
 def alarm(limit_s: float | None) -> Callable[[], bool] | None:
@@ -107,6 +122,7 @@ def request_of(
     now: str,
     rules_folder: Path | None = None,
     confidence: float = USUAL_CONFIDENCE,
+    max_uncertainty: float = USUAL_MAX_UNCERTAINTY,
     exclusions: tuple[Exclusion, ...] = (),
 ) -> Request:
     """Return what is asked of the decision, with the hardware and prices that come with advisor, its rules and those of the user."""
@@ -127,6 +143,7 @@ def request_of(
         exclusions=(*exclusions, *where.exclusions),
         public=NOTHING_PUBLIC if are_measured else read_public_measurements(),
         confidence=confidence,
+        max_uncertainty=max_uncertainty,
     )
 
 

@@ -8,13 +8,15 @@ from advisor.decide.advice.advise import advise
 from advisor.decide.advice.sites import Request, under_load
 from advisor.decide.advice.wording import with_load_tests
 from advisor.decide.load_test.comparison import learned
-from advisor.errors import InputError
+from advisor.errors import ExitStatus, InputError
 from advisor.files.records import digest, sha256, write_record
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.timing.journal import Journal
 from advisor.measure.variants.making import Report
 from advisor.schema.advice import Advice, Candidate, LoadTest, Prediction
+from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile, Site
+from advisor.steps.advise import exit_status as exit_status_of_advice
 from advisor.steps.advise import read_advice, read_profile, recorded, request_of, with_quality_on
 from advisor.steps.report import write_reports
 from advisor.steps.serve import serve_for_real
@@ -44,6 +46,7 @@ def verify(
             profile_sha256=digest(known),
             now=now,
             rules_folder=rules_folder,
+            max_uncertainty=advice.certainty.max_uncertainty if advice.certainty else USUAL_MAX_UNCERTAINTY,
         )
 
     def serve(asked: Advice, known: Profile) -> tuple[LoadTest, ...]:
@@ -73,7 +76,11 @@ def verify(
 
 
 def _to_serve(advice: Advice) -> list[Prediction]:
-    return [entry for entry in (advice.recommended or advice.nearest_miss, advice.baseline) if entry is not None]
+    return [entry for entry in (_subject(advice), advice.baseline) if entry is not None]
+
+
+def _subject(advice: Advice) -> Prediction | None:
+    return advice.recommended or advice.likely or advice.nearest_miss
 
 
 def _read(advice_path: Path, workload_path: Path | None) -> tuple[Advice, Path, Profile]:
@@ -109,7 +116,7 @@ def _here(measured: Profile, advice: Advice, advice_path: Path) -> set[str]:
         if (site.machine.cpu, site.machine.cores, site.machine.instruction_sets)
         == (machine.cpu, machine.cores, machine.instruction_sets)
     }
-    shown = advice.recommended or advice.nearest_miss
+    shown = _subject(advice)
     if shown is not None and shown.candidate.hardware not in here:
         known = next((site for site in measured.sites if site.hardware.id == shown.candidate.hardware), None)
         there = f"{known.machine.cpu} with {counted(known.machine.cores, 'core')}" if known else shown.candidate.hardware
@@ -139,7 +146,17 @@ def _begun(advice_path: Path, wanted_s: float) -> tuple[Journal[LoadTest], dict[
     return journal, {test.candidate: test for test in journal.entries}
 
 
-def held(advice: Advice) -> bool:
-    """Return whether the recommendation kept its target in a load test whose generator kept up."""
-    recommended = advice.recommended.candidate if advice.recommended else None
-    return any(test.candidate == recommended and test.meets_slo and test.generator_kept_up for test in advice.load_tests)
+def exit_status(advice: Advice) -> ExitStatus:
+    """Return what verified advice means to the caller.
+
+    A load test of what the advice is about counts for more than the advice, unless it was not valid or nothing is recommended.
+    """
+    shown = _subject(advice)
+    test = next((test for test in advice.load_tests if shown is not None and test.candidate == shown.candidate), None)
+    if test is not None and not test.generator_kept_up:
+        return ExitStatus.NOT_VALID
+    if advice.recommended is None:
+        return exit_status_of_advice(advice)
+    if test is None:
+        return ExitStatus.NOT_VALID
+    return ExitStatus.ADVICE if test.meets_slo else ExitStatus.MISSED

@@ -9,7 +9,7 @@ from advisor.schema.model import ModelFacts
 from advisor.schema.record import Estimate, Record
 from advisor.tell import axes
 from advisor.tell.axes import Box, Label, Point, Scale, Tick
-from advisor.tell.options import Option, curves_shown, options
+from advisor.tell.options import NEEDED_TODAY, TODAY, Option, curves_shown, options, subject
 
 COLORS = 8  # the palette in the style of the page; a ninth variant starts over and differs by its label
 MAX_SETTINGS = 3  # panels in a row
@@ -248,7 +248,7 @@ def latency_strip(advice: Advice) -> Strip:
 
 
 def _today_first(option: Option) -> bool:
-    return "today" not in option.roles
+    return not {TODAY, NEEDED_TODAY} & set(option.roles)
 
 
 def _quantiles(prediction: Prediction, target: float) -> dict[str, Estimate]:
@@ -330,7 +330,7 @@ def _setting(of: ServiceCurve) -> Setting:
 def _settings(advice: Advice) -> list[Setting]:
     """Return the settings that were measured, those of the advice and of today first."""
     measured = dict.fromkeys(_setting(curve) for curve in curves_shown(advice))
-    candidates = [prediction.candidate for prediction in (advice.recommended, advice.nearest_miss, advice.baseline) if prediction]
+    candidates = [prediction.candidate for prediction in (subject(advice), advice.baseline)]
     first = dict.fromkeys((candidate.intra_op_num_threads, candidate.instances) for candidate in candidates)
     return [*(setting for setting in first if setting in measured), *(setting for setting in measured if setting not in first)]
 

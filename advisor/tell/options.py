@@ -13,9 +13,25 @@ class Option(Record, frozen=True, kw_only=True):
     prediction: Prediction
 
 
+TODAY = "today"
+NEEDED_TODAY = "today's configuration, as many as it would need"
+
+
+def today_is_given(advice: Advice) -> bool:
+    """Return whether the user said how many replicas run today; without that there is no cost today."""
+    return advice.workload.baseline is not None and advice.workload.baseline.replicas is not None
+
+
+def has_cost(prediction: Prediction, advice: Advice) -> bool:
+    """Return whether anything is known of the cost: of today's configuration, its replicas, or how many of them would be enough."""
+    return prediction.candidate != advice.baseline.candidate or today_is_given(advice) or prediction.meets_slo
+
+
 def options(advice: Advice) -> tuple[Option, ...]:
     """Return every configuration that the report names, once, the cheapest first."""
-    parts = [("today", advice.baseline), ("recommended", advice.recommended), ("nearest miss", advice.nearest_miss)]
+    today = advice.baseline if has_cost(advice.baseline, advice) else None
+    parts = [(TODAY if today_is_given(advice) else NEEDED_TODAY, today), ("recommended", advice.recommended)]
+    parts += [("most likely", advice.likely), ("nearest miss", advice.nearest_miss)]
     parts += [("tie", prediction) for prediction in advice.ties]
     parts += [("quality not measured", advice.unproven)]
     roles: dict[Candidate, tuple[str, ...]] = {}
@@ -36,10 +52,15 @@ def options(advice: Advice) -> tuple[Option, ...]:
     )
 
 
+def subject(advice: Advice) -> Prediction:
+    """Return the prediction that the report is about: what is recommended, most likely or the nearest miss, or what runs today."""
+    return advice.recommended or advice.likely or advice.nearest_miss or advice.baseline
+
+
 def curves_shown(advice: Advice) -> tuple[ServiceCurve, ...]:
     """Return the measured curves of one machine: of the one that the advice is to run on, if it was measured, else of the first."""
-    subject = advice.recommended or advice.nearest_miss or advice.baseline
-    wanted = [curve for curve in advice.service_curves if curve.hardware == subject.candidate.hardware]
+    shown = subject(advice)
+    wanted = [curve for curve in advice.service_curves if curve.hardware == shown.candidate.hardware]
     return tuple(wanted or (curve for curve in advice.service_curves if curve.hardware == advice.sites[0].hardware))
 
 

@@ -16,6 +16,7 @@ from advisor.tell.words.job import job_rows, job_words
 from advisor.tell.words.life import classification_words, life_of_advice, life_words, share_rows, spoken_for
 from advisor.tell.words.portfolio import portfolio_words
 from advisor.tell.words.tables import (
+    certainty_rows,
     columns,
     curve_rows,
     fleet_rows,
@@ -61,6 +62,7 @@ FORMATTERS = (
 # The sentences and rows of a document, for a template to lay out.
 WORDS = (
     advice_words,
+    certainty_rows,
     classification_words,
     columns,
     curve_rows,

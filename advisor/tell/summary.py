@@ -3,6 +3,7 @@
 from advisor import units
 from advisor.schema.advice import Advice, LoadTest, OfflineAdvice, Prediction
 from advisor.schema.record import Estimate
+from advisor.tell.options import today_is_given
 from advisor.tell.words.advice import tail
 from advisor.tell.words.figures import Format, as_text, figure, setting
 from advisor.tell.words.tables import ground
@@ -16,7 +17,7 @@ def summary(advice: Advice | OfflineAdvice) -> str:
     """
     if isinstance(advice, OfflineAdvice):
         return _offline(advice)
-    shown = advice.recommended or advice.nearest_miss
+    shown = advice.recommended or advice.likely or advice.nearest_miss
     lines = (
         advice.headline,
         f"cost     {_cost(advice, shown)}",
@@ -39,7 +40,7 @@ def _ranking(advice: Advice) -> list[str]:
     for rank, place in enumerate(advice.places, start=1):
         best = place.prediction
         age = f", price of {place.price_date}{' (old)' if place.price_is_stale else ''}" if place.price_date else ""
-        kept = "kept" if best.meets_slo else "missed"
+        kept = _kept(best)
         lines.append(
             f"{rank:2}  {place.hardware:<14} {ground(place):<9} {best.candidate.replicas} x {best.candidate.variant}, "
             f"{_text(best.cost_usd_per_hour, units.usd_per_hour)}{age}, "
@@ -53,7 +54,8 @@ def _offline(advice: OfflineAdvice) -> str:
     deadline = f"deadline {units.seconds(advice.workload.offline.deadline_s)}"
     if shown is None:
         return f"{advice.headline}\ntime     not predicted, {deadline}"
-    kept = "kept" if shown.meets_deadline else "missed"
+    is_open = shown.duration_s.low <= advice.workload.offline.deadline_s
+    kept = "kept" if shown.meets_deadline else "not shown to be kept" if is_open else "missed"
     lines = (
         advice.headline,
         f"cost     {_text(shown.cost_usd, units.usd)}",
@@ -68,8 +70,13 @@ def _text(estimate: Estimate, format_: Format) -> str:
 
 def _cost(advice: Advice, shown: Prediction | None) -> str:
     if shown is None:
-        return f"today {_text(advice.baseline.cost_usd_per_hour, units.usd_per_hour)}; nothing to compare it with"
+        today = _text(advice.baseline.cost_usd_per_hour, units.usd_per_hour) if today_is_given(advice) else "not known"
+        return f"today {today}; nothing to compare it with"
     cost = _text(shown.cost_usd_per_hour, units.usd_per_hour)
+    if advice.outcome == "inconclusive":
+        return f"most likely {cost}"
+    if not today_is_given(advice):
+        return cost
     if advice.outcome == "keep":
         return f"{cost}, as today"
     if advice.saving is None:
@@ -82,8 +89,12 @@ def _latency(advice: Advice, shown: Prediction | None) -> str:
     target = f"target {units.seconds(slo.latency_s)}"
     if shown is None:
         return f"{units.quantile(slo.quantile)} not predicted, {target}"
-    kept = "kept" if shown.meets_slo else "missed"
+    kept = _kept(shown)
     return f"{units.quantile(slo.quantile)} {_tail(shown.latency_slo_s, shown.utilization_fraction)}, {target}: {kept}"
+
+
+def _kept(prediction: Prediction) -> str:
+    return "kept" if prediction.meets_slo else "missed" if prediction.misses_slo else "not shown to be kept"
 
 
 def _tail(latency_s: Estimate, utilization: Estimate) -> str:
@@ -101,6 +112,8 @@ def _quality(advice: Advice, shown: Prediction | None) -> str:
 
 
 def _risk(advice: Advice) -> str:
+    if advice.outcome == "inconclusive" and advice.certainty is not None:
+        return "; ".join((*advice.certainty.because[:1], *(f"settled by {way}" for way in advice.certainty.settled_by[:1])))
     if advice.binding_constraint is not None:
         return f"nothing meets the target: {advice.binding_constraint}"
     if not advice.risks:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from skl2onnx import to_onnx
 from sklearn.ensemble import RandomForestClassifier
 
-from advisor.errors import InputError
+from advisor.errors import ExitStatus, InputError
 from advisor.files.records import read_json, sha256, write_record
 from advisor.files.workload import read_question, read_trace, sequence_lengths
 from advisor.measure.timing.ledger import Ledger
@@ -22,8 +22,9 @@ from advisor.schema.profile import Profile
 from advisor.schema.workload import Inputs, SequenceLength
 from advisor.steps.advise import advise_on, read_advice
 from advisor.steps.profile import profile as measure
-from advisor.steps.recommend import recommend
+from advisor.steps.recommend import exit_status, recommend
 from advisor.steps.serve import trial
+from advisor.steps.verify import exit_status as exit_status_of_test
 from advisor.steps.verify import verify
 from tests.profiles import NOW, drop_of, fixed_cost_law, profile, variant, with_site, workload
 
@@ -264,14 +265,73 @@ def test_a_verification_that_was_interrupted_goes_on_after_the_load_tests_that_h
     assert not (tmp_path / "advice.load-tests").exists()
 
 
-def advised(forest, place, asked=WORKLOAD):
+@pytest.fixture(scope="module")
+def verified(forest, tmp_path_factory):
+    """Advice that was load-tested for real."""
+    place = tmp_path_factory.mktemp("verified")
+    advised(forest, place)
+    return verify(place / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
+
+
+def with_test(advice, **changes):
+    """The advice with the load test of what it recommends changed."""
+    tests = [replace(test, **changes) if test.candidate == advice.recommended.candidate else test for test in advice.load_tests]
+    return replace(advice, load_tests=tuple(tests))
+
+
+@pytest.mark.parametrize(
+    ("status", "changes"),
+    [
+        (ExitStatus.ADVICE, {"meets_slo": True, "generator_kept_up": True}),
+        (ExitStatus.MISSED, {"meets_slo": False, "generator_kept_up": True}),
+        (ExitStatus.NOT_VALID, {"meets_slo": True, "generator_kept_up": False}),
+        (ExitStatus.NOT_VALID, {"meets_slo": False, "generator_kept_up": False}),
+    ],
+)
+def test_the_load_test_of_the_recommendation_decides_the_exit_status(verified, status, changes):
+    tested = with_test(verified, **changes)
+
+    assert status == exit_status_of_test(tested) == exit_status(tested, is_verified=True)
+    assert ExitStatus.ADVICE == exit_status(tested, is_verified=False)
+
+
+def test_a_recommendation_that_was_not_load_tested_is_not_verified(verified):
+    assert ExitStatus.NOT_VALID == exit_status_of_test(replace(verified, load_tests=()))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"), [("infeasible", ExitStatus.INFEASIBLE), ("inconclusive", ExitStatus.INCONCLUSIVE)]
+)
+def test_where_nothing_is_recommended_the_exit_status_is_that_of_the_advice(verified, outcome, status):
+    advice = replace(verified, outcome=outcome, recommended=None)
+
+    assert (
+        status == exit_status_of_test(advice) == exit_status(advice, is_verified=True) == exit_status(advice, is_verified=False)
+    )
+
+
+def test_a_load_test_with_a_late_generator_is_not_valid_though_nothing_is_recommended(verified):
+    likely = with_test(verified, generator_kept_up=False)
+
+    advice = replace(likely, outcome="inconclusive", recommended=None, likely=verified.recommended)
+
+    assert ExitStatus.NOT_VALID == exit_status_of_test(advice)
+
+
+def test_the_uncertainty_that_was_accepted_is_accepted_when_it_is_verified(forest, tmp_path):
+    advised(forest, tmp_path, max_uncertainty=7.0)
+
+    assert 7.0 == verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent).certainty.max_uncertainty
+
+
+def advised(forest, place, asked=WORKLOAD, **options):
     """Put the profile of the forest, advice on it and reports into the folder `place`."""
     folder, _ = forest
     (folder / "asked.yaml").write_text(asked)
     for name in ("report.html", "report.md"):
         (place / name).write_bytes((folder / "advice" / name).read_bytes())
     write_record(place / "profile.json", with_paths_of(folder / "advice", place))
-    write_record(place / "advice.json", advise_on(place / "profile.json", folder / "asked.yaml", now=NOW))
+    write_record(place / "advice.json", advise_on(place / "profile.json", folder / "asked.yaml", now=NOW, **options))
 
 
 # --- files that the user brings ------------------------------------------------------------------------------------------

@@ -6,12 +6,16 @@ from msgspec.structs import replace
 
 from advisor.schema.advice import (
     Advice,
+    AtEnd,
     Candidate,
+    Certainty,
     Certificate,
     FleetOption,
     FleetPlan,
     FleetPool,
     LoadTest,
+    OneReplica,
+    OpenPoint,
     PlaceAnswer,
     Prediction,
     Replayed,
@@ -86,6 +90,7 @@ def prediction(
         cost_usd_per_million_requests=about(usd_per_hour / 0.216, "list-price", price, spread=0.0),
         quality_drop=quality_drop,
         meets_slo=slo.high <= target_s,
+        misses_slo=slo.low > target_s,
         changes=changes,
     )
 
@@ -371,7 +376,7 @@ def workload() -> OnlineWorkload:
         inputs=Inputs(sequence_length=SequenceLength(p50=32, p95=128, max=256)),
         quality=Quality(max_drop=0.01, metric="accuracy", data="tweets.csv"),
         lifecycle=Lifecycle(growth_per_month=0.05, fine_tunings_per_year=4.0, fine_tuning_usd=100.0, labels_usd=220.0),
-        baseline=Baseline(),
+        baseline=Baseline(replicas=3),
     )
 
 
@@ -498,7 +503,7 @@ def keep() -> Advice:
     fp32, fused, int8 = base.variants
     return replace(
         base,
-        workload=replace(base.workload, quality=None, lifecycle=None, baseline=None),
+        workload=replace(base.workload, quality=None, lifecycle=None, baseline=Baseline(replicas=1)),
         outcome="keep",
         headline="Keep fp32 as it is: nothing cheaper meets 50 ms at p99",
         recommended=today,
@@ -521,6 +526,102 @@ def keep() -> Advice:
             replace(int8, quality=None, admitted=False, admitted_because="loses precision, and its quality was not measured"),
         ),
         risks=(),
+    )
+
+
+def at_end(prediction: Prediction, *, replicas: int) -> AtEnd:
+    usd_per_hour = prediction.cost_usd_per_hour.value / prediction.candidate.replicas * replicas
+    return AtEnd(candidate=replace(prediction.candidate, replicas=replicas), usd_per_hour=usd_per_hour)
+
+
+def unstated() -> Advice:
+    """Nobody said how many replicas run today: no cost today, a replica is compared with a replica."""
+    base = change()
+    carried = (about(74.0, "simulated", SIMULATED, spread=0.06), about(24.0, "simulated", SIMULATED, spread=0.05))
+    assert base.recommended is not None
+    return replace(
+        base,
+        workload=replace(base.workload, baseline=None),
+        headline="Serve int8-dynamic, 1 replica: $0.34/h keeps p99 within 50 ms",
+        saving=None,
+        recommended=replace(base.recommended, cost_usd_per_hour=needed(0.34, 0.34)),
+        baseline=replace(base.baseline, cost_usd_per_hour=needed(1.02, 0.68)),
+        one_replica=OneReplica(
+            recommended_requests_per_s=carried[0],
+            baseline_requests_per_s=carried[1],
+            ratio=about(3.1, "simulated", "one capacity over the other"),
+        ),
+        certainty=Certainty(
+            quick=at_end(base.recommended, replicas=1),
+            likely=at_end(base.recommended, replicas=1),
+            slow=at_end(base.recommended, replicas=1),
+            factor=1.0,
+            max_uncertainty=1.5,
+            is_settled=True,
+        ),
+    )
+
+
+def needed(usd_per_hour: float, low: float) -> Estimate:
+    return Estimate(
+        value=usd_per_hour, low=low, high=usd_per_hour, basis="simulated", source="replicas x price, as many as needed"
+    )
+
+
+def inconclusive() -> Advice:
+    """One replica or three: the machine was busy."""
+    base = unstated()
+    assert base.recommended is not None
+    likely = replace(
+        base.recommended,
+        candidate=replace(base.recommended.candidate, replicas=2),
+        cost_usd_per_hour=replace(needed(0.68, 0.34), high=1.02),
+    )
+    return replace(
+        base,
+        outcome="inconclusive",
+        headline="Not known yet: 1 to 3 replicas of int8-dynamic ($0.34 to $1.02/h) keep p99 within 50 ms; most likely 2 ($0.68/h)",
+        recommended=None,
+        likely=likely,
+        ties=(),
+        frontier=(),
+        certainty=Certainty(
+            quick=at_end(likely, replicas=1),
+            likely=at_end(likely, replicas=2),
+            slow=at_end(likely, replicas=3),
+            factor=3.0,
+            max_uncertainty=1.5,
+            is_settled=False,
+            open_points=(
+                OpenPoint(
+                    hardware="local",
+                    variant="int8-dynamic",
+                    intra_op_num_threads=1,
+                    instances=2,
+                    batch_sizes=(1, 8),
+                    usd_per_hour_low=0.34,
+                    leaves_open=3.0,
+                    visits=1,
+                    wanted_s=12.0,
+                ),
+            ),
+            because=("the noise floor is 129 %: the machine was busy", "few visits: 1 setting with 1 visit"),
+            settled_by=("about 12 s more of timing", "a quiet machine", "a load test of the most likely answer: advisor verify"),
+        ),
+    )
+
+
+def undecidable() -> Advice:
+    """Not known whether anything keeps the target; most likely nothing does, nor does today's configuration."""
+    base, missed = inconclusive(), infeasible()
+    assert base.certainty is not None
+    return replace(
+        missed,
+        workload=replace(missed.workload, baseline=None),
+        outcome="inconclusive",
+        headline="Not known yet whether anything keeps p95 within 5 ms at 60 /s: most likely nothing does",
+        binding_constraint=None,
+        certainty=replace(base.certainty, likely=None, slow=None, factor=None),
     )
 
 
@@ -829,4 +930,17 @@ def fleet() -> Advice:
     )
 
 
-BUILDERS: tuple[Callable[[], Advice], ...] = (change, keep, infeasible, minimal, stranded, crowded, served, elsewhere, fleet)
+BUILDERS: tuple[Callable[[], Advice], ...] = (
+    change,
+    keep,
+    unstated,
+    inconclusive,
+    undecidable,
+    infeasible,
+    minimal,
+    stranded,
+    crowded,
+    served,
+    elsewhere,
+    fleet,
+)

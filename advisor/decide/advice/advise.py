@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from advisor.decide.advice import hardware_ranking, recommendation
-from advisor.decide.advice.decision import decide, weigh_effort
+from advisor.decide.advice.decision import decide, weigh_certainty, weigh_effort
 from advisor.decide.advice.description import describe
 from advisor.decide.advice.hardware_ranking import Searched
 from advisor.decide.advice.sites import Request, Sites, under_load
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.errors import InputError
-from advisor.schema.advice import Advice, Prediction
+from advisor.schema.advice import Advice
 from advisor.schema.profile import Profile
 from advisor.schema.workload import Trace
 
@@ -22,14 +22,15 @@ def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: 
     sites = under_load(profile, request, trace, is_over=is_over)
     check_today(sites.home)
     baseline = recommendation.baseline_today(sites.home)
-    searched = _search(sites, baseline, request)
+    searched = _search(sites, request)
     decision = weigh_effort(decide(sites, searched, baseline), sites.home, request.market)
+    decision = weigh_certainty(decision, sites, searched, request)
     return describe(decision, sites, searched, profile, request)
 
 
-def _search(sites: Sites, baseline: Prediction, request: Request) -> list[Searched]:
+def _search(sites: Sites, request: Request) -> list[Searched]:
     """Return the result of each site's search, the best first."""
-    found = [done for site in sites.allowed if (done := hardware_ranking.search_site(site, baseline))]
+    found = [done for site in sites.allowed if (done := hardware_ranking.search_site(site))]
     if not found:
         reasons = "; ".join(f"{entry.what}: {entry.reason}" for entry in (*request.exclusions, *sites.exclusions))
         raise InputError(f"hardware.allowed: none of it can be evaluated ({reasons})", hint="allow `local` as well")

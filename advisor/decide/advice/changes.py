@@ -12,12 +12,15 @@ from advisor.decide.lifetime.payback import Gain
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.decide.queue.day import relative_rates
 from advisor.decide.queue.search import search
+from advisor.decide.queue.simulator import LEAST_CONFIDENCE
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration, configurations
 from advisor.schema.advice import Candidate, Prediction
 from advisor.schema.catalog import Lever
 from advisor.schema.record import Estimate
 
+Bill = Callable[[float], float]  # usd an hour at so many times today's traffic
+Bills = tuple[Bill, Bill, Bill]  # low, value, high
 Costs = tuple[float, float, float]  # usd an hour: low, value, high
 IS_SAME: dict[str, Callable[[Configuration, Configuration], bool]] = {
     "batching": lambda entry, today: _but_batch(entry) == _but_batch(today),
@@ -26,13 +29,14 @@ IS_SAME: dict[str, Callable[[Configuration, Configuration], bool]] = {
 
 
 class Change(NamedTuple):
-    """What changes, in words, what an hour costs afterwards at so many times today's traffic, and the effort it takes."""
+    """What changes, in words, what an hour costs afterwards, the effort it takes, and to what; None: to no single configuration."""
 
     field: str
     before: str
     after: str
-    usd_per_hour: Callable[[float], float]
+    usd_per_hour: Bills
     lever: Lever
+    candidate: Candidate | None = None
 
 
 def bill(usd_per_hour: float, replicas: int, carried_requests_per_s: float, requests_per_s: float) -> dict[str, float]:
@@ -54,6 +58,15 @@ def carried_requests_per_s(shown: Prediction, requests_per_s: float) -> float:
 def of_replicas(usd_per_hour: float, replicas: int, carried: float, requests_per_s: float) -> Callable[[float], float]:
     """Return what an hour costs at so many times today's traffic, in whole replicas."""
     return partial(_grown, {**bill(usd_per_hour, replicas, carried, requests_per_s), "requests_per_s": requests_per_s})
+
+
+def _bills(cost: Estimate, replicas: int, carried: float, requests_per_s: float) -> Bills:
+    """Return what an hour costs of replicas that are so many at either end of their cost."""
+    each = cost.value / replicas
+    low, value, high = (
+        of_replicas(usd, max(1, round(usd / each)), carried, requests_per_s) for usd in (cost.low, cost.value, cost.high)
+    )
+    return low, value, high
 
 
 def _grown(bill_: Values, growth: float) -> float:
@@ -87,8 +100,8 @@ def everything(recommended: Prediction, baseline: Prediction, market: Market, re
     if lever is None:
         return None
     carried = carried_requests_per_s(recommended, requests_per_s)
-    after = of_replicas(recommended.cost_usd_per_hour.value, recommended.candidate.replicas, carried, requests_per_s)
-    return Change("all of it", describe(baseline.candidate), describe(recommended.candidate), after, lever)
+    after = _bills(recommended.cost_usd_per_hour, recommended.candidate.replicas, carried, requests_per_s)
+    return Change("all of it", describe(baseline.candidate), describe(recommended.candidate), after, lever, recommended.candidate)
 
 
 def gain_of(change: Change, costs_today: Costs, baseline: Prediction, x: Values) -> Gain | None:
@@ -102,13 +115,13 @@ def gain_of(change: Change, costs_today: Costs, baseline: Prediction, x: Values)
     carried, usd_each = carried_requests_per_s(baseline, rate), baseline.cost_usd_per_hour.value / replicas
     course = horizon.months(x)
     hours = [units.HOURS_PER_MONTH * month.part * month.price * month.worth for month in course]
-    after = [change.usd_per_hour(month.growth) for month in course]
 
-    def saved(usd_today: float) -> list[float]:
+    def saved(usd_today: float, after: Bill) -> list[float]:
         before = of_replicas(usd_today, round(usd_today / usd_each), carried, rate)
-        return [(before(month.growth) - left) * part for month, left, part in zip(course, after, hours, strict=True)]
+        return [(before(month.growth) - after(month.growth)) * part for month, part in zip(course, hours, strict=True)]
 
-    low, monthly, high = map(saved, costs_today)
+    # Dearest after least before, and the other way round: how slow calls are moves both costs, but not in step.
+    low, monthly, high = map(saved, costs_today, reversed(change.usd_per_hour))
     days, each = change.lever.effort_engineer_days, x["engineer_usd_per_day"]
     return Gain(
         saving_usd=Estimate(
@@ -138,15 +151,17 @@ def describe(candidate: Candidate) -> str:
 
 def _cheapest(home: SiteUnderLoad, alike: list[Configuration], field: str, baseline: Prediction, lever: Lever) -> list[Change]:
     slo = home.workload.slo
-    found = search(home.simulator, alike, quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=home.price)
+    found = search(home.feasibility, alike, quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=home.price)
     if not found.cheapest:
         return []
     configuration, replicas = found.cheapest[0]
     after = configuration.replicated(replicas, home.hardware)
     if after == baseline.candidate or replicas * home.price >= baseline.cost_usd_per_hour.value:
         return []
-    paid = of_replicas(replicas * home.price, replicas, _carried(home, configuration, replicas), home.demand.requests_per_s)
-    return [Change(field, describe(baseline.candidate), describe(after), paid, lever)]
+    carried, rate = _carried(home, configuration, replicas), home.demand.requests_per_s
+    fewest = home.fewest_replicas(configuration, LEAST_CONFIDENCE, most=replicas) or replicas
+    least, paid = (of_replicas(count * home.price, count, carried, rate) for count in (fewest, replicas))
+    return [Change(field, describe(baseline.candidate), describe(after), (least, paid, paid), lever, after)]
 
 
 def _carried(home: SiteUnderLoad, configuration: Configuration, replicas: int) -> float:
@@ -167,20 +182,22 @@ def _following_the_day(home: SiteUnderLoad, baseline: Prediction, lever: Lever) 
     one = home.at(today, None).capacity_requests_per_s(home.today, 1, quantile=slo.quantile, target_s=slo.latency_s)
     if one is None or one.low <= 0:
         return []
-    each, rates = one.low, relative_rates(diurnal).tolist()
+    rates = relative_rates(diurnal).tolist()
 
-    def needed(growth: float) -> list[int]:
+    def needed(each: float, growth: float) -> list[int]:
         return [max(1, math.ceil(rate * today * max(1.0, growth) / each)) for rate in rates]
 
-    def paid(growth: float) -> float:
-        return home.price * sum(needed(growth)) / len(rates)
+    def paid(each: float, growth: float) -> float:
+        return home.price * sum(needed(each, growth)) / len(rates)
 
-    now = needed(1.0)
+    now = needed(one.low, 1.0)
     mean = sum(now) / len(now)
     if mean >= baseline.candidate.replicas:
         return []
     after = f"{min(now)} to {max(now)} replicas over the day, {units.number(mean)} on average"
-    return [Change("replicas over the day", units.counted(baseline.candidate.replicas, "replica"), after, paid, lever)]
+    least, most = partial(paid, one.high), partial(paid, one.low)
+    before = units.counted(baseline.candidate.replicas, "replica")
+    return [Change("replicas over the day", before, after, (least, most, most), lever)]
 
 
 def _but_batch(entry: Configuration) -> tuple[str, int, int]:

@@ -9,14 +9,16 @@ from advisor.decide.advice import fleet, hardware_ranking, outlook, recommendati
 from advisor.decide.advice.decision import Decision
 from advisor.decide.advice.hardware_ranking import Searched
 from advisor.decide.advice.sites import Request, Sites
+from advisor.decide.lifetime.inputs import Life
+from advisor.decide.queue.energy import scaled
 from advisor.decide.queue.search import MAX_REPLICAS
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.verdict.judgement import judge
 from advisor.decide.verdict.rules import Rulebook
-from advisor.schema.advice import Advice, Certificate, FleetPlan, Prediction, Saving
+from advisor.schema.advice import Advice, Certificate, FleetPlan, OneReplica, Prediction, Saving
 from advisor.schema.lifetime import Verdict
 from advisor.schema.profile import Profile
-from advisor.schema.record import SCHEMA_VERSION, Basis, Estimate
+from advisor.schema.record import SCHEMA_VERSION, Estimate, Exclusion
 from advisor.units import HOURS_PER_YEAR
 
 
@@ -24,11 +26,19 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
     """Return the advice that the decision leads to."""
     home, baseline, recommended = sites.home, decision.baseline, decision.recommended
     saving = _saving(decision)
-    judged = _verdict(home, request, recommended, baseline, saving)
+    life = _life(home, request, decision)
+    judged = _verdict(home, request, life, decision, saving)
     beside, evens = outlook.of_advice(
-        home, request.market, recommended, baseline, decision.costs_today, judged, created=request.created
+        home,
+        request.market,
+        life,
+        recommended,
+        baseline,
+        judged,
+        is_given=decision.today_is_given,
+        is_kept=decision.is_kept,
+        created=request.created,
     )
-    unjudged = (*request.exclusions, *sites.exclusions)
     return Advice(
         schema_version=SCHEMA_VERSION,
         created=request.created,
@@ -40,7 +50,7 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         workload=request.workload,
         mean_requests_per_s=home.demand.requests_per_s,
         outcome=_outcome(decision),
-        headline=decision.effort or wording.headline(decision, home),
+        headline=wording.beside_levers(decision.effort or wording.headline(decision, home), decision, beside),
         recommended=recommended,
         baseline=baseline,
         saving=saving,
@@ -55,13 +65,8 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         variants=variant_rows.variant_rows(profile, sites.cleaned, request.workload),
         service_curves=variant_rows.service_curves(sites.cleaned),
         certificate=_certificate(searched, recommended),
-        risks=wording.risks(decision.at, recommended),
-        exclusions=(
-            *wording.left_out(profile.sites),
-            *wording.not_admitted([home, *sites.allowed]),
-            *unjudged,
-            *hardware_ranking.ruled_out(searched, request.workload),
-        ),
+        risks=wording.risks(decision.at, recommended or decision.likely),
+        exclusions=_exclusions(sites, searched, profile, request),
         places=hardware_ranking.best_of_each(searched) if _is_ranked(sites, request) else (),
         notes=(
             *profile.model.notes,
@@ -71,11 +76,51 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         ),
         outlook=beside,
         fleet=_fleet([entry.site for entry in searched]),
+        likely=decision.likely,
+        certainty=decision.known,
+        one_replica=_one_replica(decision),
     )
 
 
-def _outcome(decision: Decision) -> Literal["change", "keep", "infeasible"]:
+def _exclusions(sites: Sites, searched: list[Searched], profile: Profile, request: Request) -> tuple[Exclusion, ...]:
+    return (
+        *wording.left_out(profile.sites),
+        *wording.not_admitted([sites.home, *sites.allowed]),
+        *request.exclusions,
+        *sites.exclusions,
+        *hardware_ranking.ruled_out(searched, request.workload),
+    )
+
+
+def _outcome(decision: Decision) -> Literal["change", "keep", "infeasible", "inconclusive"]:
+    if decision.is_open:
+        return "inconclusive"
     return "infeasible" if decision.recommended is None else "keep" if decision.is_kept else "change"
+
+
+def _one_replica(decision: Decision) -> OneReplica | None:
+    """Return what one replica of the recommended and of today's configuration carry; None where today's cost says it better."""
+    shown = decision.recommended or decision.likely
+    if decision.today_is_given or shown is None:
+        return None
+    ours, theirs = (_of_one(prediction) for prediction in (shown, decision.baseline))
+    if ours is None or theirs is None or theirs.low <= 0:
+        return None
+    ratio = Estimate(
+        value=ours.value / theirs.value,
+        low=ours.low / theirs.high,
+        high=ours.high / theirs.low,
+        basis="simulated",
+        source="one capacity over the other",
+    )
+    return OneReplica(recommended_requests_per_s=ours, baseline_requests_per_s=theirs, ratio=ratio)
+
+
+def _of_one(prediction: Prediction) -> Estimate | None:
+    capacity, replicas = prediction.capacity_requests_per_s, prediction.candidate.replicas
+    if capacity is None:
+        return None
+    return scaled(capacity, 1 / replicas, f"{capacity.source}; of one replica")
 
 
 def _is_ranked(sites: Sites, request: Request) -> bool:
@@ -84,37 +129,37 @@ def _is_ranked(sites: Sites, request: Request) -> bool:
 
 
 def _frontier(decision: Decision, searched: list[Searched]) -> tuple[Prediction, ...]:
-    front = recommendation.frontier(decision.at, decision.space, decision.recommended, decision.baseline)
+    front = recommendation.frontier(decision.at, decision.space, decision.recommended)
     return hardware_ranking.merged_frontier(front, searched)
 
 
 def _saving(decision: Decision) -> Saving | None:
-    """Return what the recommendation saves; None where there is none, or what runs today breaks its promises."""
-    if decision.recommended is None or not (decision.is_kept or decision.is_compared):
+    """Return what the recommendation saves; None where there is none, today's cost is not known, or what runs today breaks its promises."""
+    if decision.recommended is None or not decision.today_is_given or not (decision.is_kept or decision.is_compared):
         return None
-    cost = decision.recommended.cost_usd_per_hour.value
-    low, value, high = (today - cost for today in decision.costs_today)
-    is_known = low == high
-    inferred = "difference of the costs; today's replicas are not given and assumed to be as many as keep the target"
-    source = "difference of the two costs per hour, at today's traffic" if is_known else inferred
+    before, after = decision.baseline.cost_usd_per_hour, decision.recommended.cost_usd_per_hour
+    low, value, high = before.low - after.high, before.value - after.value, before.high - after.low
 
     def money(hours: float) -> Estimate:
-        basis: Basis = "list-price" if is_known else "assumed"
-        return Estimate(value=value * hours, low=low * hours, high=high * hours, basis=basis, source=source)
+        source = "difference of the two costs per hour, at today's traffic"
+        return Estimate(value=value * hours, low=low * hours, high=high * hours, basis=after.basis, source=source)
 
-    return Saving(usd_per_hour=money(1.0), usd_per_year=money(HOURS_PER_YEAR), fraction=value / decision.costs_today[1])
+    return Saving(usd_per_hour=money(1.0), usd_per_year=money(HOURS_PER_YEAR), fraction=value / before.value)
 
 
-def _verdict(
-    home: SiteUnderLoad, request: Request, recommended: Prediction | None, baseline: Prediction, saving: Saving | None
-) -> Verdict:
-    shown = recommended or baseline
-    life = outlook.life_served_by(shown, home.workload, request.market, home.demand.requests_per_s)
+def _life(home: SiteUnderLoad, request: Request, decision: Decision) -> Life:
+    """Return the life of the model as it is served from now on: its cost of serving is the one that verdict and levers stand on."""
+    shown = decision.recommended or decision.likely or decision.baseline
+    return outlook.life_served_by(shown, home.workload, request.market, home.demand.requests_per_s)
+
+
+def _verdict(home: SiteUnderLoad, request: Request, life: Life, decision: Decision, saving: Saving | None) -> Verdict:
+    recommended = decision.recommended
     beside = {
         "serving_saving_fraction": saving.fraction if saving else None,
         "utilization_fraction": recommended.utilization_fraction.value if recommended else None,
         "replicas": float(recommended.candidate.replicas) if recommended else None,
-        "slo_is_met": recommended is not None,
+        "slo_is_met": None if decision.is_open else recommended is not None,
     }
     judged = judge(life, Rulebook(request.rules), beside)
     return judged if home.workload.lifecycle is not None else msgspec.structs.replace(judged, lines=(), total_usd=None)

@@ -26,17 +26,16 @@ class Searched(NamedTuple):
     best: Prediction
 
 
-def search_site(site: SiteUnderLoad, baseline: Prediction) -> Searched | None:
+def search_site(site: SiteUnderLoad) -> Searched | None:
     """Return the cheapest of one kind of hardware, or its nearest miss; None if no variant may be recommended there."""
     space = site.space(site.admitted())
     if not space:
         return None
     found = site.search(space)
-    replicas_today = baseline.candidate.replicas
     if found.cheapest:
-        _, best = recommendation.first_to_keep(site, found, replicas_today)
+        _, best = recommendation.first_to_keep(site, found)
     else:
-        best, _ = recommendation.nearest_miss(site, space, found, baseline, None)
+        best, _ = recommendation.nearest_miss(site, space, found, None)
     return Searched(site, found, space, best)
 
 

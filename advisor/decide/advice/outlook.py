@@ -1,14 +1,24 @@
 """The outlook of advice on a measured model: opportunities with their effort, whether any is worth it, and when the advice expires."""
 
+import msgspec
+
 from advisor import units
 from advisor.decide.advice import changes as measured_changes
 from advisor.decide.advice.changes import Change, Costs
 from advisor.decide.lifetime import opportunities
 from advisor.decide.lifetime.inputs import Life, Market, life_of, with_figures
 from advisor.decide.queue.site import SiteUnderLoad
-from advisor.schema.advice import Prediction
+from advisor.schema.advice import Candidate, Prediction
 from advisor.schema.lifetime import BreakEven, Expiry, Opportunity, Outlook, Verdict
+from advisor.schema.record import Exclusion
 from advisor.schema.workload import Lifecycle, OnlineWorkload
+
+NO_COST_TODAY = Exclusion(
+    what="Change one thing of today's configuration",
+    reason="give baseline.replicas: without them nobody knows what is paid today",
+)
+
+NO_PLAN = "give lifecycle: what is paid differently pays, if at all, over the model's planned life"
 
 
 def not_worth_it(
@@ -18,10 +28,13 @@ def not_worth_it(
     recommended: Prediction | None,
     baseline: Prediction,
     costs_today: Costs,
+    *,
+    is_given: bool,
 ) -> str | None:
     """Return the headline for a change that takes more effort than it saves in the model's planned life; None if it takes less.
 
-    Without a planned life there is nothing to weigh the effort against.
+    Without a planned life there is nothing to weigh the effort against. Unless today's replicas are given (`is_given`), the cost today is
+    what today's configuration would need: what is weighed then is no saving, and no figure of it is named.
     """
     if workload.lifecycle is None or recommended is None:
         return None
@@ -30,39 +43,70 @@ def not_worth_it(
     gain = measured_changes.gain_of(change, costs_today, baseline, life.values) if change is not None else None
     if gain is None or gain.net_usd > 0:
         return None
-    horizon = units.months(workload.lifecycle.horizon_months)
-    saving = gain.saving_usd
+    horizon, saving = units.months(workload.lifecycle.horizon_months), gain.saving_usd
+    work = units.usd(gain.once_usd.value)
+    if not is_given:
+        return (
+            f"Keep today's configuration: what another would be cheaper by in {horizon} does not pay for about {work} of work, "
+            "as far as can be said without today's replicas (baseline.replicas)"
+        )
     most = f", at most {units.usd(saving.high)}" if saving.high > saving.value else ""
     saved = f"the change would save about {units.usd(max(0.0, saving.value))} in {horizon}{most}"
-    return f"Change nothing: {saved}, and take about {units.usd(gain.once_usd.value)} of work"
+    return f"Change nothing: {saved}, and take about {work} of work"
+
+
+def best_single_change(home: SiteUnderLoad, market: Market, baseline: Prediction) -> Candidate | None:
+    """Return what today's configuration becomes by the one change that leaves most of its saving; None where none pays its effort."""
+    life = life_served_by(baseline, home.workload, market, home.demand.requests_per_s)
+    cost = baseline.cost_usd_per_hour
+    nets: list[tuple[float, Candidate]] = []
+    for change in measured_changes.one_thing(home, baseline, market):
+        gain = measured_changes.gain_of(change, (cost.low, cost.value, cost.high), baseline, life.values)
+        if gain is not None and change.candidate is not None and gain.net_usd > 0:
+            nets.append((gain.net_usd, change.candidate))
+    return max(nets, key=_net)[1] if nets else None
+
+
+def _net(entry: tuple[float, Candidate]) -> float:
+    return entry[0]
 
 
 def of_advice(
     home: SiteUnderLoad,
     market: Market,
+    life: Life,
     recommended: Prediction | None,
     baseline: Prediction,
-    costs_today: Costs,
     verdict: Verdict,
     *,
+    is_given: bool,
+    is_kept: bool,
     created: str,
 ) -> tuple[Outlook, tuple[BreakEven, ...]]:
     """Return the outlook, and the break-evens of its levers.
 
-    It holds every change of one thing, the recommendation as a whole, and the levers that the plan can judge.
+    It holds every change of one thing, the recommendation as a whole, and the levers that the plan can judge: these on `life`, which is the
+    lifetime cost that the advice shows. What changes of today's configuration save is known only if today's replicas are given. To
+    change nothing is the answer only where what runs today `is_kept`.
     """
     planned = home.workload.lifecycle or Lifecycle()
-    rate = home.demand.requests_per_s
-    life = life_served_by(baseline, home.workload, market, rate)
-    changes = measured_changes.one_thing(home, baseline, market) if baseline.meets_slo else []
-    if recommended is not None and recommended.candidate != baseline.candidate and baseline.meets_slo:
+    rate, shown = home.demand.requests_per_s, recommended or baseline
+    changes = measured_changes.one_thing(home, baseline, market) if baseline.meets_slo and is_given else []
+    if recommended is not None and recommended.candidate != baseline.candidate and baseline.meets_slo and is_given:
         whole = measured_changes.everything(recommended, baseline, market, rate)
         changes += [whole] if whole is not None else []
-    found = [entry for change in changes if (entry := _opportunity(change, costs_today, baseline, life, created)) is not None]
+    cost = baseline.cost_usd_per_hour
+    costs_today = (cost.low, cost.value, cost.high)
+    today = life_served_by(baseline, home.workload, market, rate)
+    found = [entry for change in changes if (entry := _opportunity(change, costs_today, baseline, today, created)) is not None]
     others, left, evens = opportunities.planned(life, planned, market, created=created)
-    expires = _expiries(home, recommended or baseline, planned, verdict, created)
-    whole_outlook = opportunities.outlook([*found, *others], left, expires, planned.horizon_months)
-    return (whole_outlook, tuple(evens)) if home.workload.lifecycle is not None else (_without_a_plan(whole_outlook), ())
+    left = left if is_given else [NO_COST_TODAY, *left]
+    expires = _expiries(home, shown, planned, verdict, created)
+    if home.workload.lifecycle is None:
+        left = [*left, *(Exclusion(what=entry.title, reason=NO_PLAN) for entry in others)]
+        return _without_a_plan(opportunities.outlook(found, left, expires, planned.horizon_months)), ()
+    whole_life = opportunities.outlook([*found, *others], left, expires, planned.horizon_months)
+    return whole_life if is_kept else _beside_a_change(whole_life), tuple(evens)
 
 
 def life_served_by(shown: Prediction, workload: OnlineWorkload, market: Market, requests_per_s: float) -> Life:
@@ -108,6 +152,15 @@ def _expiries(home: SiteUnderLoad, shown: Prediction, planned: Lifecycle, verdic
         ),
         Expiry(what="the runtime's version changes", on=None, because=f"measured with {runtime}"),
     ]
+
+
+def _beside_a_change(outlook: Outlook) -> Outlook:
+    """Return the outlook beside another answer than to change nothing: that nothing else pays is no contradiction to it."""
+    if not outlook.change_nothing:
+        return outlook
+    return msgspec.structs.replace(
+        outlook, change_nothing=False, answer=outlook.answer.replace("Change nothing:", "Beside that, nothing else pays:", 1)
+    )
 
 
 def _without_a_plan(outlook: Outlook) -> Outlook:

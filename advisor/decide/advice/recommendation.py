@@ -1,21 +1,19 @@
 """The candidates of advice: today's, the cheapest, those that tie with it, the nearest miss, the frontier."""
 
 import math
-from typing import Literal
 
 import numpy as np
 
 from advisor.decide.queue.demand import quantiles
 from advisor.decide.queue.prediction import lone_request, predict, quality_drop, stalls_bind
-from advisor.decide.queue.search import LOWEST_UTILIZATION, MAX_REPLICAS, Found, search
+from advisor.decide.queue.search import MAX_REPLICAS, Found, search
+from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
 from advisor.kernels import pareto
 from advisor.schema.advice import Prediction
 from advisor.schema.record import Estimate
 from advisor.units import number, seconds
-
-End = Literal["low", "value", "high"]
 
 # If today's replicas are not known and no number of them meets the target, they are as many as keep this utilization.
 STABLE_UTILIZATION = 0.8
@@ -26,44 +24,27 @@ MAX_TIES = 5
 
 
 def baseline_today(site: SiteUnderLoad) -> Prediction:
-    """Return what runs today, with the user's replicas or else as many as it takes to keep the target, or at least to keep up."""
-    asked = site.workload.baseline.replicas if site.workload.baseline else None
-    if asked is None:
-        slo = site.workload.slo
-        found = search(site.simulator, [site.today], quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=site.price)
-        work, _ = site.simulator.bounds(site.today, slo.quantile)
-        stable = max(1, math.ceil(site.demand.busiest_requests_per_s * work / STABLE_UTILIZATION))
-        # Nobody is assumed to run servers that idle nearly all the time: a target that takes so many is missed today.
-        idle = math.ceil(site.demand.busiest_requests_per_s * work / LOWEST_UTILIZATION) + 1
-        asked = found.cheapest[0][1] if found.cheapest and found.cheapest[0][1] <= idle else stable
-    return predict(site, site.today, asked, today_replicas=asked, with_capacity=True)
+    """Return what runs today, with the user's replicas or else as many as it would need to keep the target, or at least to keep up."""
+    asked = given_replicas(site)
+    replicas = _needed_today(site) if asked is None else asked
+    return predict(site, site.today, replicas, today_replicas=asked, with_capacity=True, is_given=asked is not None)
 
 
-def fewest_replicas_today(site: SiteUnderLoad, end: End, most: int) -> int:
-    """Return how few replicas keep today's configuration within the target at one end of its service time, up to `most`.
-
-    By bisection: with more replicas each is less busy, and today's configuration seldom waits for a batch to fill.
-    """
-    slo, low, high = site.workload.slo, 0, most
-    while high - low > 1:
-        middle = (low + high) // 2
-        reached_s = site.simulator.outcome(site.today, middle, end, (slo.quantile,)).quantiles_s.max()
-        is_enough = site.simulator.keeps_up(site.today, middle, end) and reached_s <= slo.latency_s
-        low, high = (low, middle) if is_enough else (middle, high)
-    return high
+def _needed_today(site: SiteUnderLoad) -> int:
+    """Return how few replicas keep today's configuration within the target, at the slow end of its service times where any do there."""
+    slo = site.workload.slo
+    for confidence in (site.question.confidence, MIDDLE_CONFIDENCE, LEAST_CONFIDENCE):
+        simulator = site.supposing(confidence)
+        found = search(simulator, [site.today], quantile=slo.quantile, target_s=slo.latency_s, price_usd_per_hour=site.price)
+        if found.cheapest:
+            return found.cheapest[0][1]
+    work, _ = site.simulator.bounds(site.today, slo.quantile)
+    return max(1, math.ceil(site.demand.busiest_requests_per_s * work / STABLE_UTILIZATION))
 
 
-def costs_today(site: SiteUnderLoad, baseline: Prediction) -> tuple[float, float, float]:
-    """Return what today's configuration costs per hour: low, value and high; one figure if the user gave the number of replicas.
-
-    Otherwise as many are inferred as keep the target at each end of the service times, so that no saving comes out of uncertainty.
-    """
-    asked, replicas = site.workload.baseline, baseline.candidate.replicas
-    if asked is not None and asked.replicas is not None:
-        low, value = replicas, replicas
-    else:
-        low, value = (fewest_replicas_today(site, end, replicas) for end in ("low", "value"))
-    return low * site.price, value * site.price, replicas * site.price
+def given_replicas(site: SiteUnderLoad) -> int | None:
+    """Return how many replicas run today, None where the user did not say."""
+    return site.workload.baseline.replicas if site.workload.baseline else None
 
 
 def keeps_promises(site: SiteUnderLoad, baseline: Prediction) -> bool:
@@ -81,7 +62,7 @@ def recommend(
     """
     if not found.cheapest:
         # More replicas than are searched are believed only where the user gave their number.
-        is_given = site.workload.baseline is not None and site.workload.baseline.replicas is not None
+        is_given = given_replicas(site) is not None
         return (baseline if is_given and home is not None and keeps_promises(home, baseline) else None), (), False
     if (
         home is not None
@@ -89,8 +70,8 @@ def recommend(
         and baseline.cost_usd_per_hour.value <= (found.cost_usd_per_hour or 0.0)
     ):
         return baseline, (), False
-    replicas_today = baseline.candidate.replicas
-    place, recommended = first_to_keep(site, found, replicas_today, with_capacity=True)
+    replicas_today = given_replicas(site)
+    place, recommended = first_to_keep(site, found, with_capacity=True)
     if not recommended.meets_slo:
         return None, (), False
     others = [entry for index, entry in enumerate(found.cheapest) if index != place]
@@ -100,27 +81,25 @@ def recommend(
     return recommended, tuple(ties[:MAX_TIES]), len(ties) > MAX_TIES
 
 
-def first_to_keep(
-    site: SiteUnderLoad, found: Found, replicas_today: int, *, with_capacity: bool = False
-) -> tuple[int, Prediction]:
+def first_to_keep(site: SiteUnderLoad, found: Found, *, with_capacity: bool = False) -> tuple[int, Prediction]:
     """Return the first of what was found, all equally cheap, that keeps the target with stalls too, and its place; else the very first.
 
     The search knows no stalls, and what is dearer is not sought for them.
     """
     made = []
     for place, (configuration, replicas) in enumerate(found.cheapest):
-        made.append(predict(site, configuration, replicas, today_replicas=replicas_today, with_capacity=with_capacity))
+        made.append(predict(site, configuration, replicas, today_replicas=given_replicas(site), with_capacity=with_capacity))
         if made[-1].meets_slo:
             return place, made[-1]
     return 0, made[0]
 
 
 def nearest_miss(
-    site: SiteUnderLoad, space: list[Configuration], found: Found, baseline: Prediction, cheaper: Prediction | None
+    site: SiteUnderLoad, space: list[Configuration], found: Found, cheaper: Prediction | None
 ) -> tuple[Prediction, str]:
     """Return the nearest miss, and what keeps it from the target: of what was found, which only stalls keep from it, the first."""
     nearest, replicas = found.cheapest[0] if found.cheapest else _nearest(site, space)
-    miss = predict(site, nearest, replicas, today_replicas=baseline.candidate.replicas, with_capacity=True)
+    miss = predict(site, nearest, replicas, today_replicas=given_replicas(site), with_capacity=True)
     return miss, _binding_constraint(site, nearest, miss, cheaper)
 
 
@@ -187,7 +166,7 @@ def _stalls_in_words(site: SiteUnderLoad, nearest: Configuration, miss: Predicti
     )
 
 
-def unproven(site: SiteUnderLoad, recommended: Prediction | None, baseline: Prediction) -> Prediction | None:
+def unproven(site: SiteUnderLoad, recommended: Prediction | None) -> Prediction | None:
     """Return the cheapest candidate among variants whose quality is unknown, if it beats the recommendation."""
     unknown = {name for name, entry in site.admissions.items() if entry.is_unknown} - {site.today.variant, *site.speed_ties}
     found = site.search(site.space(unknown))
@@ -196,18 +175,17 @@ def unproven(site: SiteUnderLoad, recommended: Prediction | None, baseline: Pred
     ):
         return None
     configuration, replicas = found.cheapest[0]
-    return predict(site, configuration, replicas, today_replicas=baseline.candidate.replicas)
+    return predict(site, configuration, replicas, today_replicas=given_replicas(site))
 
 
-def frontier(
-    site: SiteUnderLoad, space: list[Configuration], recommended: Prediction | None, baseline: Prediction
-) -> tuple[Prediction, ...]:
+def frontier(site: SiteUnderLoad, space: list[Configuration], recommended: Prediction | None) -> tuple[Prediction, ...]:
     """Return the non-dominated candidates in cost, latency at the target's quantile and quality, at the replicas worth looking at."""
     if recommended is None:
         return ()
     slo = site.workload.slo
     least = recommended.candidate.replicas
-    levels = sorted({*range(least, least + FRONTIER_LEVELS + 1), baseline.candidate.replicas})
+    today = given_replicas(site)
+    levels = sorted({*range(least, least + FRONTIER_LEVELS + 1), *(() if today is None else (today,))})
     entries, points = [], []
     for entry in space:
         work, floor = site.simulator.bounds(entry, slo.quantile)
@@ -221,7 +199,6 @@ def frontier(
     if not points:
         return ()
     kept = [entry for entry, keep in zip(entries, pareto.non_dominated(np.array(points)), strict=True) if keep]
-    today = baseline.candidate.replicas
     predicted = [predict(site, entry, replicas, today_replicas=today) for entry, replicas in kept]
     feasible = [entry for entry in (*predicted, recommended) if entry.meets_slo]
     if not feasible:

@@ -13,6 +13,7 @@ from advisor.decide.service.projected import Source, projected
 from advisor.errors import InputError
 from advisor.schema.advice import Place, SpeedTie
 from advisor.schema.catalog import LifetimeModel, PublicMeasurements, Rule
+from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile, Site
 from advisor.schema.record import Exclusion, Record
 from advisor.schema.workload import Baseline, OnlineWorkload, Trace
@@ -34,6 +35,7 @@ class Request(Record, frozen=True, kw_only=True):
     exclusions: tuple[Exclusion, ...] = ()  # hardware that was asked for, but cannot be evaluated
     market: Market = NOTHING_KNOWN  # of prices and effort
     public: PublicMeasurements = NOTHING_PUBLIC  # what projections stand on
+    max_uncertainty: float = USUAL_MAX_UNCERTAINTY  # factor by which the cost may be uncertain for the answer to count as known
     confidence: float = USUAL_CONFIDENCE  # with which the recommendation has to keep the target, at least the usual one
     with_stalls: bool = True  # predict what the machine's stalls do to a candidate
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from advisor.decide.advice import recommendation
+from advisor.decide.advice.certainty import NOISY_FRACTION
 from advisor.decide.advice.decision import Decision
 from advisor.decide.queue.day import HOURS_PER_DAY, SECONDS_PER_DAY
 from advisor.decide.queue.search import MAX_REPLICAS
@@ -13,12 +14,12 @@ from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.service.measured import is_projected
 from advisor.decide.service.projected import measure_there
 from advisor.quality_floor import changes
-from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, Prediction
+from advisor.schema.advice import BUSY_FRACTION, Advice, Certainty, LoadTest, Prediction
+from advisor.schema.lifetime import Outlook
 from advisor.schema.profile import Site
 from advisor.schema.record import Estimate, Exclusion
-from advisor.units import percent, rate, seconds, usd
+from advisor.units import counted, percent, rate, seconds, usd
 
-NOISY_FRACTION = 0.1
 SHOWN_FRACTION = 0.05  # what stalls add to the latency; less is not worth a word
 UNTRIED = "predicted from single calls and a simulated queue, not yet load-tested"
 
@@ -29,33 +30,91 @@ def headline(decision: Decision, home: SiteUnderLoad) -> str:
     slo = home.workload.slo
     promise = f"p{100 * slo.quantile:g} within {seconds(slo.latency_s)}"
     asked = rate(home.demand.requests_per_s)
+    if decision.known is not None and decision.is_open:
+        return _not_known(decision, decision.known, f"{promise} at {asked}")
     if miss is not None and miss.meets_slo:
         return f"{promise} at {asked} takes more than {MAX_REPLICAS} replicas of any measured configuration"
     if recommended is None:
         reached = f"; the nearest miss can take {seconds(miss.latency_slo_s.high)}" if miss else ""
         return f"No measured configuration keeps {promise} at {asked}{reached}"
     if decision.is_kept:
-        searched = "cheaper" if recommended.candidate.replicas <= MAX_REPLICAS else f"on up to {MAX_REPLICAS} replicas"
+        return _kept(decision, recommended, promise)
+    what, cost = _what(decision, recommended), usd(recommended.cost_usd_per_hour.value)
+    today = _today(decision, home)
+    if not decision.today_is_given:
+        return f"{what}: {cost}/h keeps {promise}" + (f"; {today}" if today else "")
+    return f"{what}: {cost}/h keeps {promise}; {today}" if today else f"{what}: {cost}/h instead of {_paid(baseline)}"
+
+
+def beside_levers(headline: str, decision: Decision, outlook: Outlook) -> str:
+    """Return the headline; where the configuration stays but something else pays, such as how it is paid, it says so."""
+    if not decision.is_kept or outlook.change_nothing is not False:
+        return headline
+    return f"{headline}. What does pay: {outlook.opportunities[0].title}"
+
+
+def _kept(decision: Decision, recommended: Prediction, promise: str) -> str:
+    searched = "cheaper" if recommended.candidate.replicas <= MAX_REPLICAS else f"on up to {MAX_REPLICAS} replicas"
+    if decision.today_is_given:
         return f"Change nothing: today's configuration keeps {promise}, and nothing {searched} does"
-    what = _what(decision.at, recommended, baseline)
-    cost, before = recommended.cost_usd_per_hour.value, baseline.cost_usd_per_hour.value
+    replicas = recommended.candidate.replicas
+    on = f"{counted(replicas, 'replica')} of it keep{'' if replicas > 1 else 's'} {promise}"
+    return f"Keep today's configuration: {on}, and nothing {searched} does"
+
+
+def _paid(baseline: Prediction) -> str:
+    return f"{usd(baseline.cost_usd_per_hour.value)}/h"
+
+
+def _today(decision: Decision, home: SiteUnderLoad) -> str | None:
+    """Return what today's configuration does not keep, as far as that is shown; None where it keeps its promises."""
+    baseline = decision.baseline
+    paid = f", at {_paid(baseline)}," if decision.today_is_given else ""
     if not baseline.meets_slo:
-        return f"{what}: {usd(cost)}/h keeps {promise}; today's configuration, at {usd(before)}/h, does not"
+        does_not = "does not" if baseline.misses_slo else "is not shown to"
+        return f"today's configuration{paid} {does_not}"
     if not recommendation.keeps_promises(home, baseline):
-        return f"{what}: {usd(cost)}/h; today's {baseline.candidate.variant}, at {usd(before)}/h, loses more quality than allowed"
-    least, _, most = decision.costs_today
-    if least < most:
-        return f"{what}: {usd(cost)}/h; today's configuration would need {usd(least)} to {usd(most)}/h"
-    return f"{what}: {usd(cost)}/h instead of {usd(before)}/h"
+        return f"today's {baseline.candidate.variant}{paid} loses more quality than allowed"
+    return None
 
 
-def _what(at: SiteUnderLoad, recommended: Prediction, baseline: Prediction) -> str:
-    """Return what to do: which variant to serve, where, and in which batches."""
-    is_other = recommended.candidate.variant != baseline.candidate.variant
-    what = f"Serve {recommended.candidate.variant}" if is_other else "Serve the model as it is"
+def _not_known(decision: Decision, known: Certainty, promise: str) -> str:
+    """Return between which answers it is open, and the most likely one."""
+    quick, slow, likely = known.quick, known.slow, decision.likely
+    if likely is None:
+        return f"Not known yet whether anything keeps {promise}: most likely nothing does"
+    cost, replicas = usd(likely.cost_usd_per_hour.value), likely.candidate.replicas
+    if decision.stalled is not None:
+        on = f"{counted(replicas, 'replica')} of {likely.candidate.variant} ({cost}/h)"
+        return f"Not known yet whether anything keeps {promise}: {on} would, as long as no core of the machine stands still"
+    if quick is None or slow is None:
+        on = counted(replicas, "replica")
+        return (
+            f"Not known yet whether anything keeps {promise}; most likely {on} of {likely.candidate.variant} would, for {cost}/h"
+        )
+    between = f"{usd(quick.usd_per_hour)} to {usd(slow.usd_per_hour)}/h"
+    alike = {msgspec.structs.replace(end.candidate, replicas=1) for end in (quick, slow)}
+    if {each.variant for each in alike} == {likely.candidate.variant} and len({each.hardware for each in alike}) == 1:
+        least, most = quick.candidate.replicas, slow.candidate.replicas
+        numbers = f"{least} to {most} replicas" if least < most else counted(least, "replica")
+        return (
+            f"Not known yet: {numbers} of {likely.candidate.variant} ({between}) keep {promise}; "
+            f"most likely {replicas} ({cost}/h)"
+        )
+    on = counted(replicas, "replica")
+    return f"Not known yet: {between} keep {promise}; most likely {on} of {likely.candidate.variant} ({cost}/h)"
+
+
+def _what(decision: Decision, recommended: Prediction) -> str:
+    """Return what to do: which variant to serve, where, in which batches, and on how many replicas where that alone changes."""
+    at, today, advised = decision.at, decision.baseline.candidate, recommended.candidate
+    if decision.today_is_given and msgspec.structs.replace(today, replicas=advised.replicas) == advised:
+        return f"Run today's configuration on {counted(advised.replicas, 'replica')} instead of {today.replicas}"
+    what = f"Serve {advised.variant}" if advised.variant != today.variant else "Serve the model as it is"
     where = "" if at.is_home else f" on {at.hardware} ({at.place.machine})"
-    size = recommended.candidate.max_batch_size
-    return what + where + (f" in batches of up to {size}" if size > 1 else "")
+    size = advised.max_batch_size
+    batches = f" in batches of up to {size}" if size > 1 else ""
+    return what + where + batches + ("" if decision.today_is_given else f", {counted(advised.replicas, 'replica')}")
 
 
 def risks(site: SiteUnderLoad, recommended: Prediction | None) -> tuple[str, ...]:
@@ -71,9 +130,9 @@ def risks(site: SiteUnderLoad, recommended: Prediction | None) -> tuple[str, ...
         capacity = recommended.capacity_requests_per_s
         if capacity is not None:
             room = capacity.low / site.demand.requests_per_s - 1
-            found.append(
-                f"headroom: the target holds up to {rate(capacity.low)}, {percent(max(room, 0.0))} above the stated traffic"
-            )
+            holds = f"headroom: the target holds up to {rate(capacity.low)}, {percent(room)} above the stated traffic"
+            may_not = f"no headroom is shown: the target may hold only up to {rate(capacity.low)}, below the stated traffic"
+            found.append(holds if room >= 0 else may_not)
         smooth = recommended.latency_without_stalls_s
         if smooth is not None and recommended.latency_slo_s.value > (1 + SHOWN_FRACTION) * smooth.value:
             found.append(
@@ -195,7 +254,11 @@ def with_load_tests(advice: Advice, tests: tuple[LoadTest, ...], *, before: Advi
                 f"the load test of {test.candidate.variant} is not valid: the load generator was up to {lag} late; "
                 "repeat it on a quiet machine"
             )
-        elif advice.recommended is not None and test.candidate == advice.recommended.candidate and not test.meets_slo:
+        elif (
+            (shown := advice.recommended or advice.likely) is not None
+            and test.candidate == shown.candidate
+            and not test.meets_slo
+        ):
             found.insert(0, f"in the load test the {promise} was {seconds(test.latency_slo_s.value)}: the target was missed")
     return msgspec.structs.replace(
         advice, load_tests=tests, risks=tuple(found), notes=(*advice.notes, *_lessons(advice, tests, before))
@@ -214,6 +277,8 @@ def _lessons(advice: Advice, tests: tuple[LoadTest, ...], before: Advice) -> tup
                 "the advice was recomputed with this"
             )
     asked, now = (entry.recommended.candidate if entry.recommended else None for entry in (before, advice))
-    if asked != now:
+    if before.outcome == "inconclusive" != advice.outcome:
+        lessons.append("the load tests settled what was not known before")
+    elif asked != now:
         lessons.append("the load tests changed the recommendation")
     return tuple(lessons)

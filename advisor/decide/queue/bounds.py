@@ -66,12 +66,15 @@ class Curve(NamedTuple):
 class Bounds:
     """The bounds of configurations under one demand and target; each is worked out once, for they do not depend on the delay."""
 
-    def __init__(self, simulator: Simulator, *, quantile: float, target_s: float) -> None:
-        """Streams that are not stretched by the replicas (traces, bursts) have the first bound and the least latency alone."""
+    def __init__(self, simulator: Simulator, *, quantile: float, target_s: float, streams: "Streams | None" = None) -> None:
+        """Streams that are not stretched by the replicas (traces, bursts) have the first bound and the least latency alone.
+
+        `streams` are those of this demand and quantile, if somebody has them already.
+        """
         self.simulator = simulator
         self.quantile = quantile
         self.target_s = target_s
-        self.streams = Streams(simulator.demand, quantile) if simulator.demand.is_stretched else None
+        self.streams = streams or streams_of(simulator.demand, quantile)
         self._known: dict[tuple[str, int, int, int], Bound] = {}
 
     def of(self, configuration: Configuration) -> Bound:
@@ -138,6 +141,11 @@ def _good_batches(streams: "Streams", table_s: np.ndarray, instances: int, targe
         if span_s > 0:
             needed = max(needed, (work_s / instances - target_s) / span_s)
     return min(needed, sys.float_info.max)
+
+
+def streams_of(demand: Demand, quantile: float) -> "Streams | None":
+    """Return the streams of a demand, None if they are not stretched by the replicas."""
+    return Streams(demand, quantile) if demand.is_stretched else None
 
 
 class Streams:

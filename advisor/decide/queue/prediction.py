@@ -5,7 +5,8 @@ import numpy as np
 
 from advisor.decide.queue import energy
 from advisor.decide.queue.demand import SEEDS, quantiles
-from advisor.decide.queue.simulator import Outcome
+from advisor.decide.queue.search import most_replicas
+from advisor.decide.queue.simulator import LEAST_CONFIDENCE, USUAL_CONFIDENCE, Outcome
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration, changes
 from advisor.decide.service.measured import is_projected
@@ -20,9 +21,19 @@ SECONDS_PER_MILLION = 1e6 / 3600
 
 
 def predict(
-    site: SiteUnderLoad, configuration: Configuration, replicas: int, *, today_replicas: int, with_capacity: bool = False
+    site: SiteUnderLoad,
+    configuration: Configuration,
+    replicas: int,
+    *,
+    today_replicas: int | None,
+    with_capacity: bool = False,
+    is_given: bool = False,
 ) -> Prediction:
-    """Return what is expected of the configuration on so many replicas."""
+    """Return what is expected of the configuration on so many replicas.
+
+    If their number `is_given` by the user, the cost follows from the price alone; else it has the interval of the number that is needed.
+    `today_replicas` is None where nobody knows it.
+    """
     slo = site.workload.slo
     wanted = (*QUANTILES, slo.quantile)
     ends = {end: site.simulator.outcome(configuration, replicas, end, wanted, with_stalls=True) for end in ENDS}
@@ -39,7 +50,10 @@ def predict(
     at_target = latency(len(QUANTILES))
     shares = _shares(ends["value"])
     smooth = _without_stalls(site, configuration, replicas)
-    rent, per_million, per_month, per_million_tokens = _costs(site, replicas)
+    keeps_up = {end: site.simulator.keeps_up(configuration, replicas, end) for end in ("low", "high")}
+    meets = keeps_up["high"] and at_target.high <= slo.latency_s
+    rent = _price(site, replicas) if is_given else _needed(site, configuration, replicas, basis)
+    per_million, per_month, per_million_tokens = _costs(site, rent)
     joules = _joules(site, replicas, utilization)
     return Prediction(
         candidate=configuration.replicated(replicas, site.hardware),
@@ -61,7 +75,8 @@ def predict(
         energy_joules_per_request=joules,
         carbon_grams_per_million_requests=energy.grams_per_million_requests(joules, site.carbon),
         quality_drop=quality_drop(site.variants[configuration.variant]),
-        meets_slo=site.simulator.keeps_up(configuration, replicas, "high") and at_target.high <= slo.latency_s,
+        meets_slo=meets,
+        misses_slo=not keeps_up["low"] or at_target.low > slo.latency_s,
         changes=_changes(site, configuration, replicas, today_replicas),
         latency_without_stalls_s=None if smooth is None else estimate(smooth),
     )
@@ -124,18 +139,49 @@ def _shares(outcome: Outcome) -> np.ndarray:
     return np.asarray(outcome.batches / outcome.batches.sum())
 
 
-def _costs(site: SiteUnderLoad, replicas: int) -> tuple[Estimate, Estimate, Estimate, Estimate | None]:
-    """Return the cost of the replicas per hour, million requests, month, and million tokens (if requests have lengths)."""
+def _price(site: SiteUnderLoad, replicas: int) -> Estimate:
+    """Return the cost per hour of replicas whose number is given."""
     cost = replicas * site.price
-    per_million = cost / site.demand.requests_per_s * SECONDS_PER_MILLION
-    paid = f"{replicas} x {usd(site.price)}/h: {site.rent.source}"
-    rent = Estimate(value=cost, low=cost, high=cost, basis="list-price", source=paid)
+    return Estimate(value=cost, low=cost, high=cost, basis="list-price", source=_paid(site, replicas))
+
+
+def _paid(site: SiteUnderLoad, replicas: int) -> str:
+    return f"{replicas} x {usd(site.price)}/h: {site.rent.source}"
+
+
+def _needed(site: SiteUnderLoad, configuration: Configuration, replicas: int, basis: Basis) -> Estimate:
+    """Return the cost per hour of replicas that are so many because of the service times: as many as either end of these needs.
+
+    Stalls are left out, as in the search: no replicas are bought against them.
+    """
+    fewest = site.fewest_replicas(configuration, LEAST_CONFIDENCE, most=replicas) or replicas
+    slo = site.workload.slo
+    most: int | None = replicas
+    if not site.simulator.meets(configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s):
+        limit = most_replicas(site.simulator, configuration, slo.quantile)
+        most = site.fewest_replicas(configuration, USUAL_CONFIDENCE, above=replicas, most=limit)
+    if most is None:
+        needed = "; at the slow end of the service times no number of them keeps the target"
+    else:
+        needed = f"; {counted(fewest, 'replica')} if calls are quick" if fewest < replicas else ""
+        needed += f"; {counted(most, 'replica')} if calls are slow" if most > replicas else ""
+    return Estimate(
+        value=replicas * site.price,
+        low=fewest * site.price,
+        high=(most or replicas) * site.price,
+        basis=basis,
+        source=_paid(site, replicas) + needed,
+    )
+
+
+def _costs(site: SiteUnderLoad, rent: Estimate) -> tuple[Estimate, Estimate, Estimate | None]:
+    """Return the cost per million requests, month, and million tokens (if requests have lengths) at a cost per hour."""
+    per_million = SECONDS_PER_MILLION / site.demand.requests_per_s
     tokens = site.demand.mean_length
     return (
-        rent,
-        energy.scaled(rent, per_million / cost, f"{paid}, idle and peak hours paid alike"),
-        energy.scaled(rent, HOURS_PER_MONTH, f"{paid}, all hours of a month"),
-        None if tokens is None else energy.scaled(rent, per_million / cost / tokens, f"{paid}, {tokens:.4g} tokens per request"),
+        energy.scaled(rent, per_million, f"{rent.source}, idle and peak hours paid alike"),
+        energy.scaled(rent, HOURS_PER_MONTH, f"{rent.source}, all hours of a month"),
+        None if tokens is None else energy.scaled(rent, per_million / tokens, f"{rent.source}, {tokens:.4g} tokens per request"),
     )
 
 
@@ -145,11 +191,11 @@ def _joules(site: SiteUnderLoad, replicas: int, utilization: Estimate) -> Estima
     return energy.joules_per_request(site.busy_watts, replicas, utilization, site.demand.requests_per_s, site.workload.energy)
 
 
-def _changes(site: SiteUnderLoad, configuration: Configuration, replicas: int, today_replicas: int) -> tuple[str, ...]:
+def _changes(site: SiteUnderLoad, configuration: Configuration, replicas: int, today_replicas: int | None) -> tuple[str, ...]:
     """Describe what differs from what runs today; empty if nothing does."""
     found = [] if site.is_home else [f"run on {site.hardware} ({site.place.machine})"]
     found.extend(changes(site.today, configuration))
-    if replicas != today_replicas:
+    if today_replicas is not None and replicas != today_replicas:
         found.append(f"{counted(replicas, 'replica')} instead of {today_replicas}")
     return tuple(found)
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advisor.decide.queue.bounds import Bounds
-from advisor.decide.queue.simulator import Simulator
+from advisor.decide.queue.bounds import Bounds, Streams
+from advisor.decide.queue.simulator import ROUNDING, Simulator
 from advisor.decide.queue.space import Configuration
 from advisor.kernels import search as kernel
 from advisor.kernels.columns import Columns
@@ -27,11 +27,25 @@ IsFeasible = Callable[[int, int, int], bool]
 
 
 class Searchable(NamedTuple):
-    """One kind of hardware: what runs there how fast, what could run there (simplest first), and what an hour of it costs."""
+    """One kind of hardware: what runs there how fast, what could run there (simplest first), and what an hour of it costs.
+
+    `streams` are those of its demand, where several searches share them; no more than `most_replicas` are tried.
+    """
 
     simulator: Simulator
     space: list[Configuration]
     price_usd_per_hour: float
+    streams: Streams | None = None
+    most_replicas: int = MAX_REPLICAS
+
+    def below(self, usd_per_hour: float) -> "Searchable":
+        """Return what can carry the load for less than this cost, as far as the work alone tells."""
+        if math.isinf(usd_per_hour):
+            return self
+        most = min(math.ceil(usd_per_hour / self.price_usd_per_hour * (1 - ROUNDING)) - 1, self.most_replicas)
+        rate = self.simulator.demand.busiest_requests_per_s
+        carried = (entry for entry in self.space if rate * self.simulator.work_s(entry, "high") / entry.instances < most)
+        return self._replace(space=list(carried), most_replicas=most)
 
 
 class Walk(Record, frozen=True, kw_only=True):
@@ -79,11 +93,17 @@ def search(
 
 
 def search_places(
-    places: list[Searchable], *, quantile: float, target_s: float, is_over: Callable[[], bool] | None = None
+    places: list[Searchable],
+    *,
+    quantile: float,
+    target_s: float,
+    enough: int = ENOUGH_CHEAPEST,
+    is_over: Callable[[], bool] | None = None,
 ) -> Found:
     """Return the cheapest feasible candidates of all places together; of equally cheap ones those of the earlier place come first.
 
-    `is_over` is asked between simulations whether to stop; the result is then the best so far, with a bound on its regret.
+    `enough` of one cost are sought. `is_over` is asked between simulations whether to stop; the result is then the best so far, with a
+    bound on its regret.
     """
     entries = [(index, entry) for index, place in enumerate(places) for entry in place.space]
     if not entries:
@@ -94,7 +114,7 @@ def search_places(
         index, entry = entries[point]
         return places[index].simulator.meets(entry, replicas, quantile=quantile, target_s=target_s)
 
-    result = walk(columns, delay_s, target_s, is_feasible, enough=ENOUGH_CHEAPEST, is_over=is_over)
+    result = walk(columns, delay_s, target_s, is_feasible, enough=enough, is_over=is_over)
     return Found(
         cheapest=tuple((entries[point][1], replicas) for point, _, replicas in result.cheapest),
         cost_usd_per_hour=result.cost_usd_per_hour,
@@ -120,7 +140,7 @@ def _columns(
     places: list[Searchable], entries: list[tuple[int, Configuration]], quantile: float, target_s: float
 ) -> tuple[Columns, np.ndarray]:
     """Return the kernel's columns, one point for each configuration with its one delay, and the delays."""
-    bounds = [Bounds(place.simulator, quantile=quantile, target_s=target_s) for place in places]
+    bounds = [Bounds(place.simulator, quantile=quantile, target_s=target_s, streams=place.streams) for place in places]
     found = [bounds[index].of(entry) for index, entry in entries]
     delay_s = sorted({entry.max_queue_delay_s for _, entry in entries})
     place_of_delay = {delay: place for place, delay in enumerate(delay_s)}
@@ -133,7 +153,11 @@ def _columns(
         slack_s=np.array([bound.slack_s for bound in found]),
         fill_s=np.array([bound.fill_s for bound in found]),
         max_replicas=np.array(
-            [most_replicas(places[index].simulator, entry, quantile) for index, entry in entries], dtype=np.intp
+            [
+                min(most_replicas(places[index].simulator, entry, quantile), places[index].most_replicas)
+                for index, entry in entries
+            ],
+            dtype=np.intp,
         ),
         first_delay=np.array([place_of_delay[entry.max_queue_delay_s] for _, entry in entries], dtype=np.intp),
         delays=np.ones(len(entries), dtype=np.intp),
@@ -228,6 +252,37 @@ def _levels(
         for cost, level in groupby(listed, key=lambda entry: entry[0]):
             yield cost, ((point, delay, replicas) for _, point, delay, replicas in level)
         above = up_to
+
+
+def cheapest_of_each(
+    place: Searchable, *, quantile: float, target_s: float, most_asked: int
+) -> dict[tuple[str, int, int], tuple[Configuration, float]]:
+    """Return the cheapest candidate of each setting (variant, threads, instances), and its cost, cheapest first.
+
+    At most so many candidates are simulated. A setting of which no answer is known by then stands with what its bound leaves.
+    """
+    if not place.space:
+        return {}
+    columns, delay_s = _columns([place], [(0, entry) for entry in place.space], quantile, target_s)
+    fewest, _ = kernel.fewest_replicas(columns, delay_s=delay_s, latency_target_s=target_s)
+    found: dict[tuple[str, int, int], tuple[Configuration, float]] = {}
+    settings = len({_setting(entry) for entry in place.space})
+    asked = 0
+    for usd, level in _levels(columns, delay_s, target_s, fewest):
+        for point, _, replicas in level:
+            entry = place.space[point]
+            if _setting(entry) in found:
+                continue
+            asked += 1
+            if asked > most_asked or place.simulator.meets(entry, replicas, quantile=quantile, target_s=target_s):
+                found[_setting(entry)] = (entry, usd)
+        if len(found) == settings:
+            break
+    return found
+
+
+def _setting(entry: Configuration) -> tuple[str, int, int]:
+    return entry.variant, entry.intra_op_num_threads, entry.instances
 
 
 def _any_feasible(columns: Columns, fewest: np.ndarray, is_feasible: IsFeasible) -> tuple[tuple[int, int, int] | None, int]:

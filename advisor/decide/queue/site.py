@@ -1,11 +1,14 @@
 """One site under the workload's load: what every question about a candidate there needs, made once."""
 
+import math
 from collections.abc import Callable
+from functools import cached_property
 
 import msgspec
 import numpy as np
 
 from advisor.decide.queue import energy
+from advisor.decide.queue.bounds import Streams, streams_of
 from advisor.decide.queue.demand import Demand
 from advisor.decide.queue.search import Found, Searchable, count_candidates, search_places
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE, Simulator
@@ -58,10 +61,9 @@ class SiteUnderLoad:
         )
         self.stalls = service.stalls if question.with_stalls else None
         self.simulator = self._simulator(self.demand, USUAL_CONFIDENCE)
+        self._supposing = {USUAL_CONFIDENCE: self.simulator}
         # The recommendation may have to hold with more confidence than the reported intervals have.
-        self.feasibility = (
-            self.simulator if question.confidence == USUAL_CONFIDENCE else self._simulator(self.demand, question.confidence)
-        )
+        self.feasibility = self.supposing(question.confidence)
         self.rent = place.price_usd_per_hour
         self.price = self.rent.value
         self.carbon = place.carbon
@@ -80,6 +82,11 @@ class SiteUnderLoad:
             stalls=self.stalls,
             quota_cores=self.service.quota_cores,
         )
+
+    @cached_property
+    def streams(self) -> Streams | None:
+        """What the streams of the demand prove by themselves: the same for all searches here."""
+        return streams_of(self.demand, self.workload.slo.quantile)
 
     def eligible(self) -> set[str]:
         """The variants whose quality lets them be recommended, those that tie in speed with a simpler one among them."""
@@ -105,11 +112,52 @@ class SiteUnderLoad:
         """Return how many candidates these variants have here, replicas counted; nothing is simulated."""
         return count_candidates(self.feasibility, self.space(variants), self.workload.slo.quantile)
 
+    def supposing(self, confidence: float) -> Simulator:
+        """Return the simulator of calls that are no slower than with this confidence."""
+        if confidence not in self._supposing:
+            self._supposing[confidence] = self._simulator(self.demand, confidence)
+        return self._supposing[confidence]
+
     def search(self, space: list[Configuration]) -> Found:
         """Return the cheapest candidates of the space that keep the target."""
         slo = self.workload.slo
-        searchable = Searchable(self.feasibility, space, self.price)
-        return search_places([searchable], quantile=slo.quantile, target_s=slo.latency_s, is_over=self.question.is_over)
+        return search_places(
+            [self.searchable(space, self.question.confidence)],
+            quantile=slo.quantile,
+            target_s=slo.latency_s,
+            is_over=self.question.is_over,
+        )
+
+    def searchable(self, space: list[Configuration], confidence: float) -> Searchable:
+        """Return what is searched here of calls that are no slower than with this confidence."""
+        return Searchable(self.supposing(confidence), space, self.price, self.streams)
+
+    def cheapest(
+        self, space: list[Configuration], confidence: float, *, below_usd_per_hour: float = math.inf
+    ) -> tuple[Configuration, int] | None:
+        """Return the cheapest candidate that keeps the target if calls are no slower than with this confidence."""
+        slo = self.workload.slo
+        place = self.searchable(space, confidence).below(below_usd_per_hour)
+        found = search_places([place], quantile=slo.quantile, target_s=slo.latency_s, enough=1, is_over=self.question.is_over)
+        return found.cheapest[0] if found.cheapest else None
+
+    def fewest_replicas(self, configuration: Configuration, confidence: float, *, above: int = 0, most: int) -> int | None:
+        """Return the fewest replicas, more than `above` and up to `most`, that keep the target with this confidence.
+
+        By bisection: with more replicas each is less busy, and seldom waits longer for a batch to fill. None where `most` do not.
+        """
+        simulator, slo = self.supposing(confidence), self.workload.slo
+
+        def is_enough(replicas: int) -> bool:
+            return simulator.meets(configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s)
+
+        if most <= above or not is_enough(most):
+            return None
+        low, high = above, most
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if is_enough(middle) else (middle, high)
+        return high
 
     def at(self, requests_per_s: float, classes: tuple[int, int] | None) -> Simulator:
         """Return the simulator at a rate that does not change, with all requests or those of some size classes (first, end) alone."""

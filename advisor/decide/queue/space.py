@@ -35,6 +35,17 @@ class Configuration(Record, frozen=True, kw_only=True):
         )
 
 
+def of_candidate(candidate: Candidate) -> Configuration:
+    """Return the configuration of a candidate."""
+    return Configuration(
+        variant=candidate.variant,
+        intra_op_num_threads=candidate.intra_op_num_threads,
+        instances=candidate.instances,
+        max_batch_size=candidate.max_batch_size,
+        max_queue_delay_s=candidate.max_queue_delay_s,
+    )
+
+
 class Admission(Record, frozen=True, kw_only=True):
     """Whether a variant may be recommended; `is_unknown` if only a quality measurement is missing."""
 

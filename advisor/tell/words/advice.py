@@ -2,8 +2,9 @@
 
 from advisor import units
 from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, Prediction
+from advisor.schema.lifetime import Opportunity
 from advisor.schema.record import Estimate, Record
-from advisor.tell.options import curves_shown
+from advisor.tell.options import curves_shown, subject, today_is_given
 from advisor.tell.words.figures import Figure, Format, Sentence, configuration, figure, one_replica, setting, written
 
 NO_AXIS = "no such axis"
@@ -28,7 +29,11 @@ class AdviceWords(Record, frozen=True, kw_only=True):
 
     about: str
     what_to_do: str
+    not_known: tuple[str, ...]  # why, where the outcome is inconclusive
     what_binds: str | None
+    certainty: str | None
+    certainty_because: str | None
+    settled_by: tuple[str, ...]
     saves: Sentence  # the figure
     saves_because: Sentence
     risks: tuple[str, ...]
@@ -68,6 +73,10 @@ def advice_words(advice: Advice) -> AdviceWords:
     return AdviceWords(
         about=f"Serving advice for {advice.model.name}, workload {advice.workload.name}",
         what_to_do=_what_to_do(advice),
+        not_known=_not_known(advice),
+        certainty=_certainty(advice),
+        certainty_because=_certainty_because(advice),
+        settled_by=advice.certainty.settled_by if advice.certainty else (),
         what_binds=(advice.binding_constraint or "no single constraint could be identified")
         if advice.outcome == "infeasible"
         else None,
@@ -78,7 +87,7 @@ def advice_words(advice: Advice) -> AdviceWords:
         predicted=_predicted(advice),
         load=f"At {units.rate(advice.mean_requests_per_s)} on average; 90 % intervals in parentheses.",
         places=_places(advice) if advice.places else None,
-        places_because=RANKED_HARDWARE if advice.places else None,
+        places_because=_places_because(advice) if advice.places else None,
         served=_served(advice) if advice.load_tests else None,
         served_because=SERVED if advice.load_tests else None,
         load_tests=tuple(_load_test(test) for test in advice.load_tests),
@@ -113,11 +122,6 @@ def tail(estimate: Estimate, format_: Format, utilization: Estimate | None) -> F
     return Figure(shown=shown, basis=estimate.basis, source=estimate.source)
 
 
-def subject(advice: Advice) -> Prediction:
-    """Return the prediction that the report is about: what is recommended, the nearest miss, or what runs today."""
-    return advice.recommended or advice.nearest_miss or advice.baseline
-
-
 def target_of(advice: Advice) -> str:
     """Return the target of the latency: "50 ms"."""
     return units.seconds(advice.workload.slo.latency_s)
@@ -134,37 +138,117 @@ def quantile_of(advice: Advice) -> str:
 def _what_to_do(advice: Advice) -> str:
     if advice.outcome == "change" and advice.recommended is not None:
         return f"Serve {configuration(advice.recommended.candidate)}."
-    if advice.outcome == "keep":
-        return f"Change nothing. Today: {configuration(advice.baseline.candidate)}."
+    if advice.outcome == "keep" and advice.recommended is not None:
+        kept = configuration(advice.recommended.candidate)
+        return f"Change nothing. Today: {kept}." if today_is_given(advice) else f"Keep today's configuration: {kept}."
+    if advice.outcome == "inconclusive":
+        likely = (
+            f"most likely, {configuration(advice.likely.candidate)}" if advice.likely else "most likely, nothing keeps the target"
+        )
+        return f"Nothing to approve yet: {likely}."
     return f"Nothing to approve: no configuration that was searched keeps {quantile_of(advice)} within {target_of(advice)}."
 
 
+def _not_known(advice: Advice) -> tuple[str, ...]:
+    if advice.outcome != "inconclusive" or advice.certainty is None:
+        return ()
+    return tuple(f"{reason[0].upper()}{reason[1:]}." for reason in advice.certainty.because)
+
+
+def _certainty(advice: Advice) -> str | None:
+    known = advice.certainty
+    if known is None or known.quick is None:
+        return None
+    if known.factor is None:
+        return "Whether anything keeps the target depends on how long calls really take"
+    if known.factor == 1.0:
+        return "The cost is the same at both ends of the service times"
+    within = "within" if known.factor <= known.max_uncertainty else "beyond"
+    return f"The cost is known to a factor of {known.factor:.3g}, {within} the {known.max_uncertainty:.3g} that is accepted"
+
+
+def _certainty_because(advice: Advice) -> str | None:
+    known = advice.certainty
+    if known is None or known.quick is None:
+        return None
+    if not known.is_settled:
+        return "A recommendation has to keep the target at the slow end. It is made once the ends agree well enough. This would settle it:"
+    if known.factor is not None and known.factor > known.max_uncertainty:
+        return "At neither end would a change be worth its effort."
+    return "The recommendation keeps the target at the slow end."
+
+
 def _saves(advice: Advice) -> Sentence:
-    if advice.outcome != "keep" and advice.saving is not None:
-        return (figure(advice.saving.usd_per_year, units.usd_per_year),)
-    return ("The SLO" if advice.outcome != "keep" and advice.recommended is not None else "Nothing",)
+    if advice.outcome == "inconclusive":
+        return ("Not known yet",)
+    if advice.recommended is None:
+        return ("Nothing",)
+    if not today_is_given(advice):
+        return ("Not known: the workload does not give today's replicas (baseline.replicas)",)
+    if advice.outcome == "keep":
+        return ("Nothing by another configuration",) if _best_lever(advice) else ("Nothing",)
+    return (figure(advice.saving.usd_per_year, units.usd_per_year),) if advice.saving is not None else ("The SLO",)
+
+
+def _best_lever(advice: Advice) -> Opportunity | None:
+    """Return the change of what is paid that is worth most, where one is weighed against its effort and pays."""
+    outlook = advice.outlook
+    if outlook is None or outlook.change_nothing is not False or not outlook.opportunities[0].pays:
+        return None
+    return outlook.opportunities[0]
 
 
 def _saves_because(advice: Advice) -> Sentence:
+    if advice.recommended is None or advice.outcome == "inconclusive":
+        return _nothing_to_compare(advice)
+    if not today_is_given(advice):
+        return _one_replica(advice)
     today = figure(advice.baseline.cost_usd_per_hour, units.usd_per_hour)
     if advice.outcome == "keep":
+        best = _best_lever(advice)
+        beside = f" One other thing pays, below: {best.title}." if best else ""
         return (
             "No candidate that keeps the SLO and the quality floor is cheap enough, against today's ",
             today,
-            ", to be worth the change.",
+            f", to be worth the change.{beside}",
         )
     if advice.saving is not None:
         saved = figure(advice.saving.usd_per_hour, units.usd_per_hour)
-        missed = "" if advice.baseline.meets_slo else "; today's configuration misses the target"
-        return (saved, f", {units.percent(advice.saving.fraction)} of today's cost{missed}.")
-    if advice.recommended is not None:
-        return ("Today's configuration, at ", today, ", misses the target, so no saving is claimed against it.")
-    return ("There is no configuration to compare with today's ", today, ".")
+        return (saved, f", {units.percent(advice.saving.fraction)} of today's cost.")
+    if advice.baseline.meets_slo:
+        return ("Today's configuration, at ", today, ", loses more quality than allowed, so no saving is claimed against it.")
+    missed = "misses the target" if advice.baseline.misses_slo else "is not shown to keep the target"
+    return ("Today's configuration, at ", today, f", {missed}, so no saving is claimed against it.")
+
+
+def _nothing_to_compare(advice: Advice) -> Sentence:
+    if not today_is_given(advice):
+        return ("What is paid today is not known: the workload does not give today's replicas (baseline.replicas).",)
+    today = figure(advice.baseline.cost_usd_per_hour, units.usd_per_hour)
+    what = "There is no configuration to compare with today's " if advice.recommended is None else "Today's is "
+    return (what, today, ".")
+
+
+def _one_replica(advice: Advice) -> Sentence:
+    """Return what one replica carries beside one of today's configuration, and what that would need: today's number is not known."""
+    said: Sentence = ()
+    each = advice.one_replica
+    if each is not None and advice.outcome == "change":
+        ours, theirs = (figure(it, units.rate) for it in (each.recommended_requests_per_s, each.baseline_requests_per_s))
+        said = ("Within the target, one replica carries ", ours, "; one of today's configuration ", theirs, ". ")
+    if not advice.baseline.meets_slo:
+        missed = (
+            "misses the target on any number of replicas" if advice.baseline.misses_slo else "is not shown to keep the target"
+        )
+        return (*said, f"Today's configuration {missed}.")
+    needed = figure(advice.baseline.cost_usd_per_hour, units.usd_per_hour)
+    replicas = units.counted(advice.baseline.candidate.replicas, "replica")
+    return (*said, f"Today's configuration would need {replicas}, an estimate: ", needed, ".")
 
 
 def _run(advice: Advice) -> str:
     shown = subject(advice).candidate
-    verb = {"change": "Run", "keep": "Keep running"}.get(
+    verb = {"change": "Run", "keep": "Keep running", "inconclusive": "Most likely: run" if advice.likely else "Today runs"}.get(
         advice.outcome, "The nearest miss runs" if advice.nearest_miss else "Today runs"
     )
     return f"{verb} {shown.variant} with {setting(shown.instances, shown.intra_op_num_threads)}"
@@ -172,7 +256,8 @@ def _run(advice: Advice) -> str:
 
 def _predicted(advice: Advice) -> Sentence:
     shown = subject(advice)
-    whose = "The" if advice.recommended else "Nearest miss: the" if advice.nearest_miss else "Today: the"
+    whose = "The" if advice.recommended else "Most likely: the" if advice.likely else None
+    whose = whose or ("Nearest miss: the" if advice.nearest_miss else "Today: the")
     latency = tail(shown.latency_slo_s, units.seconds, shown.utilization_fraction)
     return (f"{whose} {quantile_of(advice)} is predicted at ", latency, f", target {target_of(advice)}")
 
@@ -183,6 +268,16 @@ def _predicted(advice: Advice) -> Sentence:
 def _places(advice: Advice) -> str:
     kept = sum(place.prediction.meets_slo for place in advice.places)
     return f"{kept} of {units.counted(len(advice.places), 'kind')} of hardware keep{'s' if kept == 1 else ''} the target"
+
+
+def _places_because(advice: Advice) -> str:
+    is_cheaper = any(
+        place.prediction.meets_slo and place.prediction.cost_usd_per_hour.value < advice.baseline.cost_usd_per_hour.value
+        for place in advice.places
+    )
+    if advice.outcome != "keep" or not today_is_given(advice) or not is_cheaper:
+        return RANKED_HARDWARE
+    return f"{RANKED_HARDWARE} What is cheaper than today's is a change, fewer replicas too, and takes more work than it saves."
 
 
 def _served(advice: Advice) -> Sentence:

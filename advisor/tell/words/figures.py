@@ -19,8 +19,13 @@ GLOSSARY = {
     "projected": "beyond what was measured: other batch sizes, lengths or hardware",
     "list-price": "a price as published or given",
     "assumed": "taken as given, not checked",
-    "fixed": "exact, no spread",
+    "fixed": "follows from the price alone, no spread",
+    "same at both ends": "the interval of the service times makes no difference",
 }
+
+
+# What follows from service times, which have an interval.
+UNCERTAIN = ("simulated", "projected")
 
 
 class Figure(Record, frozen=True, kw_only=True):
@@ -50,9 +55,11 @@ def figure(estimate: Estimate | None, format_: Format, absent: str = "not measur
     """Return an estimate with its interval, its basis and its source."""
     if estimate is None:
         return Figure(shown=absent)
+    # What was simulated or projected is never exact: a number of replicas may be the same at both ends.
+    is_exact = estimate.basis not in UNCERTAIN or estimate.low < estimate.high
     return Figure(
         shown=format_(estimate.value),
-        interval=units.interval(estimate.value, estimate.low, estimate.high, format_),
+        interval=units.interval(estimate.value, estimate.low, estimate.high, format_) if is_exact else "same at both ends",
         basis=estimate.basis,
         source=estimate.source,
     )

@@ -113,7 +113,9 @@ def life_words(verdict: Verdict, outlook: Outlook | None, horizon_months: float)
         others=others,
         answer=outlook.answer if outlook else None,
         ranked=ranked if found else None,
-        opportunities=tuple(_opportunity(entry) for entry in found),
+        opportunities=tuple(
+            _opportunity(entry, is_weighed=outlook is not None and outlook.change_nothing is not None) for entry in found
+        ),
         not_judged=f"{units.counted(len(outlook.not_judged), 'change')} not evaluated"
         if outlook and outlook.not_judged
         else None,
@@ -190,7 +192,8 @@ def share_rows(verdict: Verdict) -> tuple[Row, ...]:
 # --- what to do about it ---------------------------------------------------------------------------------------------------
 
 
-def _opportunity(entry: Opportunity) -> OpportunityRow:
+def _opportunity(entry: Opportunity, *, is_weighed: bool) -> OpportunityRow:
+    worth = ("yes" if entry.surely else "likely, not surely") if entry.pays else "no"
     return OpportunityRow(
         title=entry.title,
         change=f"{entry.field}, {entry.before} → {entry.after}",
@@ -198,8 +201,8 @@ def _opportunity(entry: Opportunity) -> OpportunityRow:
         once=figure(entry.once_usd, units.usd),
         payback=figure(entry.payback_months, units.months, NOT_PAID_BACK),
         by=f"by {entry.payback_on}" if entry.payback_on else "",
-        pays=entry.pays,
-        worth=("yes" if entry.surely else "likely, not surely") if entry.pays else "no",
+        pays=entry.pays and is_weighed,
+        worth=worth if is_weighed else "not weighed",
         note=entry.because,
         effort=figure(entry.effort_engineer_days, units.engineer_days),
         risk=entry.risk,

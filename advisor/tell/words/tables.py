@@ -5,8 +5,8 @@ from advisor.schema.advice import Advice, LoadTest, PlaceAnswer, Prediction, Var
 from advisor.schema.catalog import STALE_DAYS
 from advisor.schema.profile import Agreement, QualityResult
 from advisor.schema.record import Record
-from advisor.tell.options import Option, options
-from advisor.tell.words.advice import NO_AXIS, quantile_of, subject, tail, target_of
+from advisor.tell.options import Option, has_cost, options, subject, today_is_given
+from advisor.tell.words.advice import NO_AXIS, quantile_of, tail, target_of
 from advisor.tell.words.batch_sizes import batch_sizes
 from advisor.tell.words.figures import Figure, Format, Part, Row, Sentence, as_text, configuration, figure, known, rows_of
 
@@ -30,7 +30,7 @@ class PlaceRow(Record, frozen=True, kw_only=True):
     per_million: Figure
     energy: Figure
     price: str
-    keeps: bool
+    keeps: Part
 
 
 class OptionRow(Record, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class OptionRow(Record, frozen=True, kw_only=True):
     cost: Figure
     per_million: Figure
     quality: Figure
-    keeps: bool
+    keeps: Part
 
 
 class VariantRow(Record, frozen=True, kw_only=True):
@@ -66,10 +66,18 @@ class VariantRow(Record, frozen=True, kw_only=True):
 
 def columns(advice: Advice) -> dict[str, Prediction]:
     """Return the predictions to compare: today's and that of the report's subject, or one if they are the same."""
-    shown = subject(advice)
-    if shown.candidate == advice.baseline.candidate:
-        return {"Today and recommended" if advice.recommended else "Today": shown}
-    return {"Today": advice.baseline, "Recommended" if advice.recommended else "Nearest miss": shown}
+    shown, is_given = subject(advice), today_is_given(advice)
+    ours = "Recommended" if advice.recommended else "Most likely" if advice.likely else "Nearest miss"
+    today = (
+        "Today"
+        if is_given
+        else f"Today's configuration, {units.counted(advice.baseline.candidate.replicas, 'replica')} estimated"
+    )
+    if shown.candidate != advice.baseline.candidate:
+        return {today: advice.baseline, ours: shown}
+    if shown is advice.baseline and advice.recommended is None:
+        return {today: shown}
+    return {f"Today and {ours.lower()}" if is_given else f"{ours}, in today's configuration": shown}
 
 
 def setting_rows(advice: Advice) -> tuple[Row, ...]:
@@ -99,7 +107,8 @@ def origin_rows(advice: Advice) -> tuple[Row, ...]:
     rows["Made from"] = f"{advice.model.name}, sha256 {advice.model.sha256[:12]}"
     if shown.candidate.max_batch_size > 1:
         rows["Batch sizes, simulated"] = batch_sizes(shown)
-    rows["Differs from today"] = "; ".join(shown.changes) or "no difference"
+    same = "no difference" if today_is_given(advice) else "no difference but for the replicas, which are not given"
+    rows["Differs from today"] = "; ".join(shown.changes) or same
     return rows_of(rows)
 
 
@@ -144,11 +153,16 @@ def prediction_rows(advice: Advice) -> tuple[Row, ...]:
 
 def _prediction_row(advice: Advice, label: str, field: str, format_: Format, goal: str = "", absent: str = "not measured") -> Row:
     estimate = getattr(subject(advice), field)
-    is_tail = field in {"latency_p99_s", "latency_slo_s"}
-    cells = [
-        tail(getattr(it, field), format_, it.utilization_fraction) if is_tail else figure(getattr(it, field), format_, absent)
-        for it in columns(advice).values()
-    ]
+    is_tail, is_cost = field in {"latency_p99_s", "latency_slo_s"}, field.startswith("cost_")
+
+    def cell(it: Prediction) -> Figure:
+        if is_tail:
+            return tail(getattr(it, field), format_, it.utilization_fraction)
+        if is_cost and not has_cost(it, advice):
+            return Figure(shown="no number is shown to be enough")
+        return figure(getattr(it, field), format_, absent)
+
+    cells = [cell(it) for it in columns(advice).values()]
     return Row(label=label, cells=tuple(cells), goal=goal, source=estimate.source if estimate else "")
 
 
@@ -160,9 +174,28 @@ def _quality_row(advice: Advice) -> Row:
 
 
 def _kept_row(advice: Advice) -> Row:
-    cells = tuple(it.meets_slo for it in columns(advice).values())
+    cells = tuple(keeps(it) for it in columns(advice).values())
     source = f"the upper end of the {quantile_of(advice)} interval; servers must keep up all day"
     return Row(label="Keeps the target", cells=cells, source=source)
+
+
+def keeps(it: Prediction) -> Part:
+    """Return whether a configuration keeps the target, as far as that is shown."""
+    return it.meets_slo if it.meets_slo or it.misses_slo else "not shown"
+
+
+def certainty_rows(advice: Advice) -> tuple[Row, ...]:
+    """Return the cheapest that keeps the target at either end of the service times, and in the middle."""
+    known = advice.certainty
+    if known is None:
+        return ()
+    ends = {"Cheapest if calls are quick": known.quick, "Most likely": known.likely, "Cheapest if calls are slow": known.slow}
+    return rows_of(
+        {
+            label: f"{configuration(end.candidate)}: {units.usd_per_hour(end.usd_per_hour)}" if end else "nothing"
+            for label, end in ends.items()
+        }
+    )
 
 
 def quality_lost(prediction: Prediction, advice: Advice) -> Figure:
@@ -189,7 +222,7 @@ def place_rows(advice: Advice) -> tuple[PlaceRow, ...]:
             per_million=figure(place.prediction.cost_usd_per_million_requests, units.usd),
             energy=figure(place.prediction.energy_joules_per_request, units.joules, POWER_NOT_KNOWN),
             price=_price(place),
-            keeps=place.prediction.meets_slo,
+            keeps=keeps(place.prediction),
         )
         for place in advice.places
     )
@@ -244,7 +277,7 @@ def option_rows(advice: Advice) -> tuple[OptionRow, ...]:
             cost=figure(option.prediction.cost_usd_per_hour, units.usd_per_hour),
             per_million=figure(option.prediction.cost_usd_per_million_requests, units.usd),
             quality=quality_lost(option.prediction, advice),
-            keeps=option.prediction.meets_slo,
+            keeps=keeps(option.prediction),
         )
         for option in options(advice)
     )

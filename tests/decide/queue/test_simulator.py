@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from advisor.decide.queue.demand import REQUESTS_BEYOND_QUANTILE, SEEDS, WARM_UP_FRACTION, Demand, quantiles
 from advisor.decide.queue.prediction import predict
-from advisor.decide.queue.simulator import SERVER_FACTOR
+from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, SERVER_FACTOR, USUAL_CONFIDENCE
 from advisor.decide.queue.space import Configuration
 from advisor.kernels import reference
 from advisor.schema.profile import Calibration
@@ -554,3 +555,90 @@ def test_a_demand_is_the_same_for_the_same_question():
     one, other = (Demand(workload(), lengths=(None,), trace_s=None, trace_length=None) for _ in range(2))
 
     np.testing.assert_array_equal(one.stream(0, 3)[0], other.stream(0, 3)[0])
+
+
+# --- other confidences ---------------------------------------------------------------------------------------------------
+
+
+confidences = st.floats(0.01, 0.999)
+
+
+@settings(deadline=None, max_examples=40)
+@given(configurations, confidences)
+def test_tables_rise_with_batches_and_lengths_at_every_confidence(candidate, confidence):
+    measured = profile(fixed_cost_law(0.002, 1e-4), settings=((1, 1), (1, 4)), lengths=(16, 64), calls=UNSTEADY)
+    made = bench(measured, sequence_length=SequenceLength(p50=16, p95=64))
+
+    table = made.supposing(confidence).table(candidate, "high")
+
+    assert (np.diff(table, axis=0) >= 0).all() and (np.diff(table, axis=1) >= 0).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(configurations, confidences, confidences)
+def test_more_confidence_supposes_no_quicker_calls(candidate, one, other):
+    made = bench(TIRED_PROFILE)
+
+    less, more = (made.supposing(confidence).table(candidate, "high") for confidence in sorted((one, other)))
+
+    assert (less <= more * (1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize(
+    ("confidence", "end"), [(LEAST_CONFIDENCE, "low"), (MIDDLE_CONFIDENCE, "value"), (USUAL_CONFIDENCE, "high")]
+)
+def test_the_confidences_of_the_interval_are_its_ends_and_its_middle(confidence, end):
+    made = bench(with_site(TIRED_PROFILE, trial=taught(ratio=1.05, per_batch_s=0.5 * SECONDS, wake_s=0.1 * SECONDS)))
+    waiting = configuration(max_batch_size=8, max_queue_delay_s=0.002)
+
+    supposed, reported = made.supposing(confidence), made.simulator
+
+    np.testing.assert_allclose(reported.table(waiting, end), supposed.table(waiting, "high"), rtol=1e-12)
+    np.testing.assert_allclose(
+        reported.run(waiting, 1, end, 0).latency_s, supposed.run(waiting, 1, "high", 0).latency_s, rtol=1e-9
+    )
+
+
+@settings(deadline=None, max_examples=25)
+@given(configurations, rates, targets, st.integers(1, 4), confidences)
+def test_what_the_bounds_exclude_is_not_feasible_at_any_confidence(candidate, requests_per_s, target_s, replicas, confidence):
+    made = bench(TIRED_PROFILE, requests=1000, requests_per_s=requests_per_s, latency_s=target_s)
+    simulator = made.supposing(confidence)
+    work_s, floor_s = simulator.bounds(candidate, 0.9)
+
+    is_excluded = requests_per_s * work_s >= replicas or floor_s > target_s
+
+    assert not (is_excluded and simulator.meets(candidate, replicas, quantile=0.9, target_s=target_s))
+
+
+def test_of_calls_that_a_load_test_saw_the_interval_is_that_of_the_load_test():
+    seen = replace(taught(ratio=1.1), call_lengths_s=(SECONDS,))
+    made = bench(with_site(profile(power_law(SECONDS), visits=(0.7, 1.0, 1.3)), calibrations=(seen,)))
+
+    low, value, high = (made.simulator.table(configuration(max_batch_size=4), end)[:, 0] / SECONDS for end in ENDS)
+
+    assert [1.1, 1.1, 1.1] == pytest.approx([low[0], value[0], high[0]])
+    assert low[3] < value[3] < high[3]  # longer calls were not seen
+
+
+@settings(deadline=None, max_examples=25)
+@given(configurations, rates, targets, st.integers(1, 4))
+def test_a_cost_that_follows_from_service_times_has_the_replicas_of_both_ends_in_its_interval(
+    candidate, requests_per_s, target_s, replicas
+):
+    made = bench(TIRED_PROFILE, requests=1000, requests_per_s=requests_per_s, latency_s=target_s)
+
+    needed, given_ = (
+        predict(made, candidate, replicas, today_replicas=1, is_given=is_given).cost_usd_per_hour for is_given in (False, True)
+    )
+
+    assert (replicas, replicas, replicas, "list-price") == (given_.low, given_.value, given_.high, given_.basis)
+    assert needed.low <= needed.value == replicas <= needed.high and "simulated" == needed.basis
+    # At either end its number of replicas keeps the target there, and one fewer does not.
+    quick = made.supposing(LEAST_CONFIDENCE)
+    if needed.low < replicas:
+        assert quick.meets(candidate, int(needed.low), quantile=0.9, target_s=target_s)
+        assert needed.low == 1 or not quick.meets(candidate, int(needed.low) - 1, quantile=0.9, target_s=target_s)
+    if needed.high > replicas:
+        assert made.simulator.meets(candidate, int(needed.high), quantile=0.9, target_s=target_s)
+        assert not made.simulator.meets(candidate, replicas, quantile=0.9, target_s=target_s)

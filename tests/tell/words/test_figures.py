@@ -9,7 +9,7 @@ from tests.tell.advice_examples import about
 
 
 def test_every_basis_is_explained() -> None:
-    assert {*get_args(Basis), "fixed"} == set(GLOSSARY)
+    assert {*get_args(Basis), "fixed", "same at both ends"} == set(GLOSSARY)
 
 
 @pytest.mark.parametrize(("spread", "expected"), [(0.1, "p99: 50 ms (45–56, measured)"), (0.0, "p99: 50 ms (fixed, measured)")])

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from advisor.decide.advice.offline import advise_offline, as_online
+from advisor.decide.offline import advise_offline, as_online
 from advisor.decide.queue.space import configurations
+from advisor.errors import ExitStatus
 from advisor.files.catalog import read_device
 from advisor.schema.workload import HardwareChoice, Inputs, OfflineWorkload, Quality, SequenceLength, Volume
+from advisor.steps.advise import exit_status
 from tests.profiles import drop_of, fixed_cost_law, on, place, power_law, profile, request, under, variant
 
 measured = st.builds(
@@ -109,3 +111,14 @@ def test_a_batch_job_runs_where_it_may_at_the_price_there():
     assert "c7i.xlarge" in advice.headline
     hours = advice.recommended.duration_s.value / 3600
     assert advice.recommended.cost_usd.value == pytest.approx(0.5 * hours * advice.recommended.candidate.replicas)
+
+
+def test_a_deadline_that_only_quick_calls_keep_is_not_shown_to_be_missed():
+    made = profile(power_law(0.01, batch=1.0), batch_sizes=(1, 4), visits=(0.7, 1.0, 1.3))
+    needed_s = 10**6 * 0.01 / 512
+
+    open_, shown = (advised(made, job(10**6, deadline_s)) for deadline_s in (needed_s + 0.1, needed_s / 4))
+
+    assert (None, None) == (open_.recommended, shown.recommended)
+    assert open_.headline.startswith("Not known yet whether") and shown.headline.startswith("No measured configuration does")
+    assert (ExitStatus.INCONCLUSIVE, ExitStatus.INFEASIBLE) == (exit_status(open_), exit_status(shown))
