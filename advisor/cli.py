@@ -1,13 +1,12 @@
 """The command line: parse, call one function, print. No logic."""
 
-import io
-import os
 import sys
 from pathlib import Path
 
 import click
 
 from advisor import __version__
+from advisor.console import in_utf8, kept_traceback
 from advisor.errors import AdvisorError, ExitStatus
 from advisor.hardware_commands import hardware
 from advisor.options import (
@@ -349,7 +348,7 @@ cli.add_command(hardware)
 
 def main() -> None:
     """Run the command line and exit with an `ExitStatus`, or 130 interrupted, 141 nobody reads the output."""
-    _in_utf8()
+    in_utf8()
     try:
         status = cli(prog_name="advisor", standalone_mode=False) or 0
     except AdvisorError as error:
@@ -370,21 +369,8 @@ def main() -> None:
         what = f"{error.filename}: " if error.filename else ""
         _fail(f"{what}{error.strerror or error}", "check the path, your permissions and the free disk space")
     except Exception as error:  # noqa: BLE001  nothing goes on after it: this is where a fault of ours becomes two lines
-        _fail(f"a fault of advisor itself: {type(error).__name__}: {error}", _kept_traceback(), ExitStatus.FAULT)
+        _fail(f"a fault of advisor itself: {type(error).__name__}: {error}", kept_traceback(), ExitStatus.FAULT)
     sys.exit(status)
-
-
-def _in_utf8() -> None:
-    """Start again in Python's UTF-8 mode where the locale would have names of files in another encoding.
-
-    ONNX Runtime and JSON know names in UTF-8 alone. What a terminal of another encoding cannot show is written as an escape.
-    """
-    if sys.getfilesystemencoding().lower() != "utf-8" and not sys.flags.utf8_mode and sys.executable:
-        os.environ["PYTHONUTF8"] = "1"  # for the workers too
-        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(fault: str, hint: str, status: ExitStatus = ExitStatus.WRONG_INPUT) -> None:
@@ -392,19 +378,6 @@ def _fail(fault: str, hint: str, status: ExitStatus = ExitStatus.WRONG_INPUT) ->
     click.echo(f"error: {' '.join(fault.split())}", err=True)
     click.echo(f"hint: {' '.join(hint.split())}", err=True)
     sys.exit(status)
-
-
-def _kept_traceback() -> str:
-    """Write the traceback of the exception at hand into a file of its own; return the hint that names it."""
-    import tempfile
-    import traceback
-
-    try:
-        with tempfile.NamedTemporaryFile("w", prefix="advisor-fault-", suffix=".txt", delete=False, encoding="utf-8") as file:
-            file.write(f"advisor {__version__}: {' '.join(sys.argv)}\n\n{traceback.format_exc()}")
-    except OSError as error:
-        return f"please report it; its traceback could not be written: {error.strerror}"
-    return f"please report it with its traceback, which is in {file.name}"
 
 
 if __name__ == "__main__":

@@ -148,7 +148,14 @@ def weigh_certainty(decision: Decision, sites: Sites, searched: list[Searched], 
     likely = _predicted(known.likely, decision, sites)
     at = next((site for site in sites.allowed if likely and site.hardware == likely.candidate.hardware), decision.at)
     return decision._replace(
-        at=at, recommended=None, ties=(), more_ties=False, is_compared=False, effort=None, likely=likely, binding_constraint=None
+        at=at,
+        recommended=None,
+        ties=(),
+        more_ties=False,
+        is_compared=False,
+        effort=None,
+        likely=likely,
+        binding_constraint=stalled,
     )
 
 

@@ -8,12 +8,13 @@ import msgspec
 import numpy as np
 
 from advisor.decide.queue.demand import SEEDS, Demand, quantiles, rank, warm, warm_up
+from advisor.decide.queue.runs import Outcome, Run
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import ServiceGrid, service_table
 from advisor.decide.service.stalls import StallProcess, delay_s, draws
 from advisor.kernels import queue_sim
 from advisor.schema.profile import Calibration
-from advisor.schema.record import Estimate, Record
+from advisor.schema.record import Estimate
 
 # Service inside a server, beside a generator and a batcher, over service in the profile: runs of the same model differed by 0.91 to
 # 1.15 where the machine was quiet (prototype, 36 runs, 2026-11); the load test replaces this assumption by a measurement.
@@ -27,26 +28,6 @@ ALONE_FACTOR = 5.0  # times the longest that a request may take: by then nobody 
 CORES_OF_WAY = 2  # that send a request and that put it into the queue
 SERVER_STREAM, WAY_STREAM = 5, 6  # of random numbers
 ROUNDING = 1e-9  # the clock of a simulation runs for hours, and differences of its times lose digits
-
-
-class Run(Record, frozen=True, kw_only=True):
-    """One simulated run; latencies (requests,) are those after its warm-up, batches (max_batch_size,) counts those of b at b - 1."""
-
-    latency_s: np.ndarray
-    batches: np.ndarray
-    utilization: float
-    throughput_requests_per_s: float  # of all replicas
-
-
-class Outcome(Record, frozen=True, kw_only=True):
-    """The simulation of one configuration at one end of the service interval; the first axis is that of the seeds."""
-
-    quantiles_s: np.ndarray  # (seeds, quantiles)
-    busiest_s: np.ndarray | None  # (seeds,) the target's quantile in the busiest part of the day
-    goodput: np.ndarray  # (seeds,) share of requests within the target
-    utilization: np.ndarray  # (seeds,)
-    throughput_requests_per_s: np.ndarray  # (seeds,)
-    batches: np.ndarray  # (max_batch_size,) of all seeds
 
 
 class Simulator:
@@ -126,17 +107,14 @@ class Simulator:
     def _call_s(self, configuration: Configuration, side: str) -> np.ndarray:
         """Return seconds of a call (max_batch_size, classes) in the profile, on one side of its interval.
 
-        Of calls as long as a load test saw, the interval is that of the load test: what they take in a server was observed there, so that
-        of the profile is not counted beside it.
+        Calls as long as a load test saw have the interval that was observed there: that of the profile is not counted beside it.
         """
-        grid = self.grid(configuration)
-        call_s = service_table(grid, configuration.max_batch_size, self.demand.lengths, end=side)
-        observed = self._calibrations.get(_setting(grid))
+        grid, size, lengths = self.grid(configuration), configuration.max_batch_size, self.demand.lengths
+        call_s, observed = service_table(grid, size, lengths, end=side), self._calibrations.get(_setting(grid))
         if side == "value" or observed is None:
             return call_s
-        middle_s = service_table(grid, configuration.max_batch_size, self.demand.lengths, end="value")
-        shortest_s, longest_s = min(observed.call_lengths_s), max(observed.call_lengths_s)
-        was_seen = (middle_s >= shortest_s * (1 - ROUNDING)) & (middle_s <= longest_s * (1 + ROUNDING))
+        middle_s, seen_s = service_table(grid, size, lengths, end="value"), observed.call_lengths_s
+        was_seen = (middle_s >= min(seen_s) * (1 - ROUNDING)) & (middle_s <= max(seen_s) * (1 + ROUNDING))
         return np.where(was_seen, middle_s, call_s)
 
     def _ratio(self, grid: ServiceGrid, call_s: np.ndarray, end: str) -> np.ndarray | float:

@@ -573,7 +573,8 @@ def test_a_target_that_stalls_and_queueing_break_together_is_not_bought_with_rep
 
     advice = advice_on(stalled(measured, 0.015, each_s=0.3), asked)
 
-    assert advice.recommended is None
+    assert ("inconclusive", None) == (advice.outcome, advice.recommended)
+    assert advice.certainty.because[0] == advice.binding_constraint and "advisor verify" in advice.certainty.settled_by[0]
     assert advice.binding_constraint.startswith("stalls: ") and "more replicas are not bought" in advice.binding_constraint
 
 
