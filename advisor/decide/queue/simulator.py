@@ -99,10 +99,8 @@ class Simulator:
 
     def _at(self, estimate: Estimate, end: str) -> float:
         """Return a figure that is added to a call at this end."""
-        at = float(getattr(estimate, self._side(end)))
-        if end == "value" or abs(self._stretch) == 1.0:
-            return at
-        return max(0.0, estimate.value + (at - estimate.value) * abs(self._stretch))
+        at, stretch = float(getattr(estimate, self._side(end))), 1.0 if end == "value" else abs(self._stretch)
+        return at if stretch == 1.0 else max(0.0, estimate.value + (at - estimate.value) * stretch)
 
     def _call_s(self, configuration: Configuration, side: str) -> np.ndarray:
         """Return seconds of a call (max_batch_size, classes) in the profile, on one side of its interval.
