@@ -48,12 +48,9 @@ class Simulator:
         """`stalls` are those of each core: runs that are asked for `with_stalls` have them. A search has none.
 
         `quota_cores` is the processor time that a replica may use, in cores. `calibrations` are what load tests have taught of service
-        inside a server; `confidence` is that of the upper end of its interval.
-
-        With less than a half, the upper end lies on the side of the quick calls; at LEAST_CONFIDENCE it is what the lower end usually is.
-        `is_server_known`: intervals are those of the calls alone, and what a server adds is taken at its value.
-
-        Elsewhere what the `trial` saw is taken, with SERVER_FACTOR within its interval; without a trial, SERVER_FACTOR alone.
+        inside a server; elsewhere the `trial` is taken, with SERVER_FACTOR within its interval; without one, SERVER_FACTOR alone.
+        `confidence` is that of the upper end. With less than a half that lies on the side of the quick calls: at LEAST_CONFIDENCE it is
+        what the lower end usually is. If `is_server_known`, intervals are those of calls alone, what a server adds is at its value.
         """
         self.demand = demand
         self.grids = grids
