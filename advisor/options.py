@@ -108,6 +108,11 @@ PROFILE_OPTIONS = (
         show_default=True,
         help="Random seed of the inputs and of the measuring order.",
     ),
+    click.option(
+        "--general",
+        is_flag=True,
+        help="Time every point alike, also where this workload's answer does not rest on it: for advice on other workloads too.",
+    ),
     click.option("--fresh", is_flag=True, help="Measure again, even if there is a profile of the same model and machine."),
 )
 

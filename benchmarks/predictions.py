@@ -5,8 +5,8 @@
 The parts: `service` compares interpolated with measured service times at batch sizes that the profile has not seen. `load` serves
 configurations at several loads and compares the requests of every other second with the simulation of these very requests: calibrated by
 the seconds between, by the whole run ("same run": what is left is the error of the model of a server), by a run before ("carried"), and
-by no load test. `slo` has configurations advised for random traffic and targets and
-runs them; `aa` gives the same file twice as two variants; `speed` simulates.
+by no load test. `slo` has configurations advised for random traffic and targets and runs them; `aa` gives the same file twice as two
+variants; `speed` simulates.
 Every figure is a ratio of what was seen to what was said in the same run. Run it on a machine that does nothing else: what the machine
 was doing meanwhile stands beside each case (waited: share of the time in which the server's threads waited for a core). Figures are
 written after each part.
@@ -16,9 +16,11 @@ Keys: `profile_s` (measuring the first model). Of service: `service_time_error_m
 `service_time_interpolation_error_p95` (beside points of the same minute), each with `<key>_2_threads` too. Of load: `cases`,
 `cases_valid`, `cases_moderate` (at most 70 % busy, what the next are of), `<figure>_error_median<how>` and `<figure>_bias_median<how>` of
 p50, p99 and throughput, `<figure>_error_median<how>_busier`, `coverage_<figure><how>`, where how is nothing, _same_run, _carried or
-_uncalibrated. Of slo: `slo_safe_rate`, `slo_safe_runs`, `slo_draws`. Of aa: `aa_tie_rate`, `aa_runs`. Both rates with `<key>_low` and
-`<key>_high`, the ends of their 90 % interval. Of speed: those of queue_speed.py, `sim_<figure>` and
-`callgrind_instructions_per_request`. Tables: `load_cases` has the rows of --csv, `left_out` the models that need an absent package.
+_uncalibrated. Of slo: `slo_safe_rate`, `slo_safe_runs`, `slo_draws`, `slo_inconclusive_rate`, and of the same runs `slo_coverage_<figure>`,
+`slo_p50_error_median`, `slo_p99_error_median` and `slo_p99_error_median_short_calls`, each with `<key>_without_stalls` too: with stalls
+switched off in the simulation. Of aa: `aa_tie_rate`, `aa_runs`. Rates with `<key>_low` and `<key>_high`, the ends of their 90 % interval.
+Of speed: those of queue_speed.py, `sim_<figure>` and `callgrind_instructions_per_request`. Tables: `load_cases` has the rows of --csv,
+`advised_cases` a row for each question, `left_out` the models that need an absent package.
 """
 
 import argparse
@@ -59,8 +61,8 @@ class Effort(NamedTuple):
 
 
 EFFORTS: dict[Size, Effort] = {
-    "full": Effort(1000, None, 50.0, 4, 15.0, 30, 10, 100, 3.0),
-    "quick": Effort(1000, None, 10.0, 2, 3.0, 4, 10, 5, 3.0),
+    "full": Effort(1000, None, 50.0, 4, 20.0, 60, 10, 100, 3.0),
+    "quick": Effort(1000, None, 10.0, 2, 3.0, 6, 10, 5, 3.0),
     "tiny": Effort(5, 1, 1.0, 1, 2.0, 1, 2, 1, 1.0),
 }
 Profiles = dict[Path, Profile]
@@ -93,7 +95,12 @@ def main() -> None:
             keep(_load_figures(cases), load_cases=[case.row() for case in cases])
         if "slo" in only:
             wanted_s = arguments.seconds or effort.load_test_s
-            keep(load_cases.slo_safe(profiles, folder, wanted_s=wanted_s, wanted=effort.advised, draws_each=effort.draws_each))
+            found: list[load_cases.AdvisedCase] = []
+            for case in load_cases.advised_cases(
+                profiles, folder, wanted_s=wanted_s, wanted=effort.advised, draws_each=effort.draws_each
+            ):
+                found.append(case)
+                keep(load_cases.advised_figures(found), advised_cases=[entry.row() for entry in found])
         if "aa" in only:
             keep(tie_runs.measure(runs=effort.twins, budget_s=effort.twin_budget_s))
         if "speed" in only:

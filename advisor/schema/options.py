@@ -19,3 +19,4 @@ class ProfileOptions(NamedTuple):
     seed: int = 0
     fresh: bool = False
     hardware: str = "local"
+    general: bool = False  # time every point alike, for other workloads too

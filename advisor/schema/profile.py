@@ -176,6 +176,9 @@ class ProfileSettings(Record, frozen=True, kw_only=True):
     quality_max_slice_drop: float | None = None
     calibration_sha256: str | None = None
     wanted: tuple[str, ...] = ()  # schemes that are measured even if the pre-flight check would leave them out
+    asked_sha256: str | None = (
+        None  # of the traffic, target and present service that decided what was timed; None: all points alike
+    )
 
 
 class Site(Record, frozen=True, kw_only=True):

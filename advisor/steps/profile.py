@@ -94,7 +94,7 @@ def _profile(
         meter.read()
         report(done_s, of_s, what, line=line)
 
-    decide = decider(options.workload, output.parent, ledger, now=now)
+    decide = None if options.general else decider(options.workload, output.parent, ledger, now=now)
     try:
         report(ledger.spent_s, ledger.expected_s, "loading the model", line=ledger.promise)
         measured = profiler.measure(msgspec.structs.replace(plan, ask=decide), journal, ledger, metered)
@@ -270,7 +270,16 @@ def _settings(
         quality_max_slice_drop=measurable.max_slice_drop if measurable else None,
         calibration_sha256=examples_sha256(base, floor.calibration) if floor and floor.calibration else None,
         wanted=tuple(sorted(wanted)),
+        asked_sha256=_asked_sha256(workload, options),
     )
+
+
+def _asked_sha256(workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions) -> str | None:
+    """Return the digest of what decides which points are timed: another question rests on others."""
+    if options.general or not isinstance(workload, OnlineWorkload):
+        return None
+    asked = (workload.traffic, workload.slo, workload.inputs, workload.baseline)
+    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
 
 
 def _base(options: ProfileOptions) -> Path:

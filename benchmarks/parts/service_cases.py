@@ -35,14 +35,14 @@ class ServiceCase(NamedTuple):
 
 
 def profile(model: Path, folder: Path, *, budget_s: float) -> Profile:
-    """Return a profile as `advisor profile` makes it, with a workload that has two lengths where the model takes them."""
+    """Return a profile as `advisor profile --general` makes it, with a workload that has two lengths where the model takes them."""
     folder.mkdir()
     facts = inspect(model, None)
     lengths = "inputs: {sequence_length: {p50: 32, p95: 128}}\n" if facts.family == "encoder" else ""
     slo = "200 ms" if lengths else "50 ms"
     head, price = "name: bench\ntraffic: {requests_per_s: 10}\n", "hardware: {price_usd_per_hour: {local: 1}}\n"
     (folder / "workload.yaml").write_text(f"{head}{lengths}slo: {{latency_s: {slo}}}\n{price}")
-    options = ProfileOptions(workload=folder / "workload.yaml", budget_s=budget_s, max_batch_size=MAX_BATCH_SIZE)
+    options = ProfileOptions(workload=folder / "workload.yaml", budget_s=budget_s, max_batch_size=MAX_BATCH_SIZE, general=True)
     started = time.monotonic()
     measured = measure(model, folder / "profile.json", options, now=now(), report=silent)
     points, took = len(measured.sites[0].measurements), time.monotonic() - started
