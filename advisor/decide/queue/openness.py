@@ -6,8 +6,8 @@ A server's overhead is not settled by timing calls, so it is taken as it is know
 from collections import defaultdict
 from typing import NamedTuple
 
-from advisor.decide.queue.search import Found, Searchable, search_places
-from advisor.decide.queue.simulator import USUAL_CONFIDENCE, Simulator
+from advisor.decide.queue.search import Found, search_places
+from advisor.decide.queue.simulator import LEAST_CONFIDENCE, USUAL_CONFIDENCE
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import Setting
@@ -29,13 +29,6 @@ class Openness(NamedTuple):
     answer: str
 
 
-class _Ends(NamedTuple):
-    """The cheapest of one setting where calls take as long as they may, and where they are as short as they may be."""
-
-    slow: Found
-    fast: Found
-
-
 def openness(site: SiteUnderLoad) -> Openness | None:
     """Return what is open at one site; None where no variant may be recommended there.
 
@@ -44,13 +37,12 @@ def openness(site: SiteUnderLoad) -> Openness | None:
     space = site.space(site.eligible())
     if not space:
         return None
-    slow, fast = (_simulator(site, confidence) for confidence in (USUAL_CONFIDENCE, 1 - USUAL_CONFIDENCE))
     place_of = {entry: place for place, entry in enumerate(space)}
     by_setting: dict[Setting, list[Configuration]] = defaultdict(list)
     for entry in space:
         by_setting[entry.variant, entry.intra_op_num_threads, entry.instances].append(entry)
-    chosen = _search(site, slow, space)
-    at_best = {setting: _search(site, fast, entries) for setting, entries in by_setting.items()}
+    chosen = _search(site, USUAL_CONFIDENCE, space)
+    at_best = {setting: _search(site, LEAST_CONFIDENCE, entries) for setting, entries in by_setting.items()}
     winner = chosen.cheapest[0] if chosen.cheapest else None
     rivals = []
     for setting, found in at_best.items():
@@ -77,14 +69,9 @@ def _could_win(replicas: int, place: int, winner: tuple[Configuration, int], pla
     return (replicas, place) < (winner[1], place_of[winner[0]])
 
 
-def _simulator(site: SiteUnderLoad, confidence: float) -> Simulator:
-    service = site.service
-    return Simulator(site.demand, site.grids, service.calibrations, service.trial, confidence=confidence, is_server_known=True)
-
-
-def _search(site: SiteUnderLoad, simulator: Simulator, space: list[Configuration]) -> Found:
-    slo = site.workload.slo
-    return search_places([Searchable(simulator, space, site.price)], quantile=slo.quantile, target_s=slo.latency_s)
+def _search(site: SiteUnderLoad, confidence: float, space: list[Configuration]) -> Found:
+    slo, place = site.workload.slo, site.searchable(space, confidence, is_server_known=True)
+    return search_places([place], quantile=slo.quantile, target_s=slo.latency_s, enough=1)
 
 
 def _setting_of(entry: Configuration) -> Setting:

@@ -61,7 +61,7 @@ class SiteUnderLoad:
         )
         self.stalls = service.stalls if question.with_stalls else None
         self.simulator = self._simulator(self.demand, USUAL_CONFIDENCE)
-        self._supposing = {USUAL_CONFIDENCE: self.simulator}
+        self._supposing = {(USUAL_CONFIDENCE, False): self.simulator}
         # The recommendation may have to hold with more confidence than the reported intervals have.
         self.feasibility = self.supposing(question.confidence)
         self.rent = place.price_usd_per_hour
@@ -72,7 +72,7 @@ class SiteUnderLoad:
         self.admissions = {variant.id: admission(variant, workload) for variant in service.variants}
         self.asked_lengths = _asked_lengths(workload, trace)
 
-    def _simulator(self, demand: Demand, confidence: float) -> Simulator:
+    def _simulator(self, demand: Demand, confidence: float, *, is_server_known: bool = False) -> Simulator:
         return Simulator(
             demand,
             self.grids,
@@ -81,6 +81,7 @@ class SiteUnderLoad:
             confidence=confidence,
             stalls=self.stalls,
             quota_cores=self.service.quota_cores,
+            is_server_known=is_server_known,
         )
 
     @cached_property
@@ -112,11 +113,12 @@ class SiteUnderLoad:
         """Return how many candidates these variants have here, replicas counted; nothing is simulated."""
         return count_candidates(self.feasibility, self.space(variants), self.workload.slo.quantile)
 
-    def supposing(self, confidence: float) -> Simulator:
-        """Return the simulator of calls that are no slower than with this confidence."""
-        if confidence not in self._supposing:
-            self._supposing[confidence] = self._simulator(self.demand, confidence)
-        return self._supposing[confidence]
+    def supposing(self, confidence: float, *, is_server_known: bool = False) -> Simulator:
+        """Return the simulator of calls that are no slower than with this confidence; what a server adds may be taken as known."""
+        key = (confidence, is_server_known)
+        if key not in self._supposing:
+            self._supposing[key] = self._simulator(self.demand, confidence, is_server_known=is_server_known)
+        return self._supposing[key]
 
     def search(self, space: list[Configuration]) -> Found:
         """Return the cheapest candidates of the space that keep the target."""
@@ -128,9 +130,10 @@ class SiteUnderLoad:
             is_over=self.question.is_over,
         )
 
-    def searchable(self, space: list[Configuration], confidence: float) -> Searchable:
+    def searchable(self, space: list[Configuration], confidence: float, *, is_server_known: bool = False) -> Searchable:
         """Return what is searched here of calls that are no slower than with this confidence."""
-        return Searchable(self.supposing(confidence), space, self.price, self.streams)
+        simulator = self.supposing(confidence, is_server_known=is_server_known)
+        return Searchable(simulator, space, self.price, self.streams)
 
     def cheapest(
         self, space: list[Configuration], confidence: float, *, below_usd_per_hour: float = math.inf
