@@ -290,3 +290,5 @@ class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     load_tests: tuple[LoadTest, ...] = ()  # the recommendation and the baseline, served for real
     outlook: Outlook | None = None  # None: made before advisor looked at opportunities
     fleet: FleetPlan | None = None  # None: not asked for, or nothing keeps the target at the peak
+    confidence: float = 0.95  # of the service times at which the recommendation keeps the target
+    questions: tuple[str, ...] = ()  # about what the user may have meant otherwise; asked on the terminal too

@@ -64,6 +64,7 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         ),
         places=hardware_ranking.best_of_each(searched) if _is_ranked(sites, request) else (),
         notes=(
+            *request.notes,
             *profile.model.notes,
             *wording.notes(profile.sites),
             *wording.assumptions(home),
@@ -71,6 +72,8 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         ),
         outlook=beside,
         fleet=_fleet([entry.site for entry in searched]),
+        confidence=request.confidence,
+        questions=wording.questions(home),
     )
 
 

@@ -34,6 +34,7 @@ class Request(Record, frozen=True, kw_only=True):
     exclusions: tuple[Exclusion, ...] = ()  # hardware that was asked for, but cannot be evaluated
     market: Market = NOTHING_KNOWN  # of prices and effort
     public: PublicMeasurements = NOTHING_PUBLIC  # what projections stand on
+    notes: tuple[str, ...] = ()  # on how the workload was read
     confidence: float = USUAL_CONFIDENCE  # with which the recommendation has to keep the target, at least the usual one
     with_stalls: bool = True  # predict what the machine's stalls do to a candidate
 
