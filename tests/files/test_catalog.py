@@ -199,7 +199,7 @@ def test_a_price_is_stale_after_ninety_days() -> None:
     [
         *(("t4", "t4"), ("T4", "t4"), ("Tesla T4", "t4"), ("NVIDIA L4", "l4"), ("A10", "a10"), ("h100 sxm", "h100_sxm")),
         *(("NVIDIA A100-SXM4-80GB", "a100_80_sxm"), ("A100 40GB", "a100_40_sxm"), ("RTX 4090", "rtx4090"), ("M4", "m4")),
-        *(("g4dn.xlarge", "t4"), ("g4dn.12xlarge", "t4"), ("g2-standard-4", "l4"), ("p5.48xlarge", "h100_sxm")),
+        *(("g4dn.xlarge", "t4"), ("g4dn.12xlarge", "t4"), ("g2-standard-4", "l4"), ("p5.48xlarge", "h100_sxm_8x")),
         *(("standard_nc4as_t4_v3", "t4"), ("a2-ultragpu-1g", "a100_80_sxm"), ("C7I.XLARGE", "c7i.xlarge"), ("MI300X", "mi300x")),
     ],
 )

@@ -17,7 +17,7 @@ from tests.models import WIDTH, build, forest, mlp, save, two_tables, weights
 from tests.profiles import NOW
 
 
-def silent(*_):
+def silent(*_, **__):
     pass
 
 

@@ -31,7 +31,7 @@ hardware: {price_usd_per_hour: {local: 0.17}}
 """
 
 
-def silent(*_):
+def silent(*_, **__):
     pass
 
 

@@ -214,7 +214,7 @@ def test_the_same_question_has_the_same_answer_to_the_byte(answers):
     ("latency_s", "asked"),
     [
         (50.0, "slo.latency_s: 50 s, but a call takes 400 µs: did you mean 50 ms?"),
-        (0.04, "slo.latency_s: 40 ms, but a call takes 400 µs: is the target meant to be that loose?"),
+        (0.05, "slo.latency_s: 50 ms, but a call takes 400 µs: is the target meant to be that loose?"),
         (4e-6, "slo.latency_s: 4 µs, but a call takes 400 µs: did you mean 4 ms?"),
     ],
 )

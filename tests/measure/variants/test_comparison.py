@@ -13,7 +13,7 @@ from tests.models import mlp, save
 from tests.profiles import NOW
 
 
-def silent(*_):
+def silent(*_, **__):
     pass
 
 
