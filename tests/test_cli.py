@@ -87,7 +87,7 @@ def advisor(tmp_path, monkeypatch, capsys):
 
 def besides_questions(err):
     """What stands on stderr beside the question whether a target so much longer than a call is meant."""
-    return "".join(line for line in err.splitlines(keepends=True) if not line.startswith("note: slo.latency_s: 500 ms, but"))
+    return "".join(line for line in err.splitlines(keepends=True) if not line.startswith("note: slo.latency_s: "))
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_nothing_that_meets_the_target_is_status_1(advisor, profile_json, tmp_pa
 
     status, out, err = advisor("advise", profile_json, "-w", "strict.yaml", "-o", "advice.json")
 
-    assert 1 == status and err.startswith("note: slo.latency_s: 1 µs, but a call takes ")
+    assert (1, "") == (status, besides_questions(err))
     assert out.startswith("No measured configuration keeps p99 within 1 µs")
     assert msgspec.json.decode((tmp_path / "advice.json").read_bytes(), type=Advice).recommended is None
 
