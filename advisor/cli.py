@@ -20,10 +20,11 @@ from advisor.options import (
     STANDARD_OUTPUT,
     USUAL,
     WORKLOAD,
-    finite,
+    duration,
     format_option,
     profile_options,
     put,
+    tell_first,
 )
 from advisor.schema.options import USUAL_LOAD_TEST_S, ProfileOptions
 from advisor.tell.formats import formats
@@ -35,6 +36,7 @@ def cli() -> None:
     """Measure a model, find the cheapest way to serve it within its SLO, and report how far each figure can be off.
 
     \b
+    advisor init      MODEL                      write a workload file to start from
     advisor recommend MODEL -w workload.yaml     all of it, into ./advice
     advisor profile   MODEL                      measure: slow, once, on the target machine
     advisor merge     A.json B.json -o C.json    add measurements of other machines
@@ -69,6 +71,22 @@ def inspect(model: Path, inputs: Path | None, format_: str) -> None:
 
 @cli.command()
 @click.argument("model", type=PATH)
+@click.option("-o", "--output", type=PATH, default=Path("workload.yaml"), show_default=True, help="The workload file to write.")
+def init(model: Path, output: Path) -> None:
+    """Look at MODEL and write a workload file with what has to be filled in, and a script that makes the data for its quality.
+
+    \b
+    advisor init model.onnx -o workload.yaml
+    """
+    from advisor.steps.init import init
+    from advisor.tell.facts import init_lines
+
+    written = init(model, output)
+    click.echo(init_lines(written.workload, written.script, model), nl=False)
+
+
+@cli.command()
+@click.argument("model", type=PATH)
 @click.option("-o", "--output", type=PATH, default=Path("profile.json"), show_default=True)
 @click.option(
     "-w", "--workload", type=PATH, help="Measure what this workload needs: its sequence lengths, its SLO, its quality data."
@@ -82,10 +100,12 @@ def profile(model: Path, output: Path, options: ProfileOptions, now: str) -> Non
     \b
     advisor profile model.onnx -w workload.yaml -o profile.json
     """
+    from advisor.files.workload import notes_on
     from advisor.progress import progress
     from advisor.steps.profile import profile
     from advisor.tell.facts import profile_line
 
+    tell_first(notes_on(options.workload))
     with progress() as report:
         measured = profile(model, output, options, now=now, report=report)
     click.echo(profile_line(measured, output), nl=False)
@@ -123,8 +143,9 @@ def merge(profile: Path, others: tuple[Path, ...], output: Path) -> None:
 @click.option(
     "--time-limit",
     "limit_s",
-    type=click.FloatRange(min=0),
-    callback=finite,
+    type=str,
+    metavar="TIME",
+    callback=duration(0.0),
     help="Stop the search after so many seconds and report how much cheaper the best could still be.",
 )
 @MAX_UNCERTAINTY
@@ -146,9 +167,11 @@ def advise(
     advisor advise profile.json -w workload.yaml -o advice.json
     """
     from advisor.files.records import to_json
+    from advisor.files.workload import notes_on
     from advisor.steps.advise import advise_on, alarm, exit_status
-    from advisor.tell.summary import summary
+    from advisor.tell.summary import questions, summary
 
+    tell_first(notes_on(workload))
     advice = advise_on(
         profile,
         workload,
@@ -160,6 +183,7 @@ def advise(
     )
     if output is not None:
         put(to_json(advice).decode(), output)
+    tell_first(questions(advice))
     if output != STANDARD_OUTPUT:
         click.echo(summary(advice))
     return exit_status(advice)
@@ -187,8 +211,9 @@ def report(advice: Path, format_: str, output: Path | None) -> None:
 @click.option(
     "--seconds",
     "wanted_s",
-    type=click.FloatRange(min=1),
-    callback=finite,
+    type=str,
+    metavar="TIME",
+    callback=duration(1.0),
     default=USUAL_LOAD_TEST_S,
     show_default=True,
     help="Length of each load test.",
@@ -239,10 +264,12 @@ def recommend(
     \b
     advisor recommend model.onnx -w workload.yaml
     """
+    from advisor.files.workload import notes_on
     from advisor.progress import progress
     from advisor.steps.recommend import exit_status, recommend
-    from advisor.tell.summary import full_summary
+    from advisor.tell.summary import full_summary, questions
 
+    tell_first(notes_on(options.workload))
     with progress() as report:
         advice = recommend(
             model,
@@ -254,6 +281,7 @@ def recommend(
             max_uncertainty=max_uncertainty,
             rules_folder=rules,
         )
+    tell_first(questions(advice))
     click.echo(full_summary(advice))
     click.echo(f"report: {output / 'report.html'}")
     return exit_status(advice, is_verified=is_verified)

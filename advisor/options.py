@@ -3,7 +3,7 @@
 import functools
 import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ import click
 
 from advisor.errors import InputError
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY, ProfileOptions
-from advisor.units import parse_moment
+from advisor.units import parse_moment, parse_quantity
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -26,6 +26,23 @@ def finite(_: click.Context, __: click.Parameter, value: float | None) -> float 
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value} is not a finite number")
     return value
+
+
+def duration(least_s: float) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
+    """Return the callback of an option that takes seconds as the workload file does: a number, or `90 s` or `2 min`."""
+
+    def seconds(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+        if value is None:
+            return None
+        try:
+            given = parse_quantity(str(value), "s")
+        except InputError as error:
+            raise click.BadParameter(f"{error.fault}; {error.hint}") from error
+        if given < least_s:
+            raise click.BadParameter(f"{value} is less than {least_s:g} s")
+        return given
+
+    return seconds
 
 
 def _moment(_: click.Context, __: click.Parameter, value: str) -> str:
@@ -88,11 +105,12 @@ PROFILE_OPTIONS = (
     click.option(
         "--budget",
         "budget_s",
-        type=click.FloatRange(min=1),
-        callback=finite,
+        type=str,
+        metavar="TIME",
+        callback=duration(1.0),
         default=USUAL.budget_s,
         show_default=True,
-        help="Seconds to spend on everything but loading and exporting. Timing gets at least half of them.",
+        help="Time to spend on everything but loading and exporting: seconds, or 90s, 2min. Timing gets at least half of it.",
     ),
     click.option(
         "--max-batch-size",
@@ -131,6 +149,12 @@ def profile_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def format_option(*names: str, default: str) -> Callable[[Command], Command]:
     """Return the option `--format` with these choices."""
     return click.option("--format", "format_", type=click.Choice(names), default=default, show_default=True)
+
+
+def tell_first(lines: Iterable[str]) -> None:
+    """Print what a user should know first, a line each, beside the output."""
+    for line in lines:
+        click.echo(f"note: {' '.join(line.split())}", err=True)
 
 
 def put(text: str, output: Path | None) -> None:

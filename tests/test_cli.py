@@ -97,6 +97,11 @@ STATUSES = {
 }
 
 
+def besides_questions(err):
+    """What stands on stderr beside the question whether a target so much longer than a call is meant."""
+    return "".join(line for line in err.splitlines(keepends=True) if not line.startswith("note: slo.latency_s: "))
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """A folder with a model, its real profile, a workload and the advice on them."""
@@ -144,7 +149,8 @@ def test_a_profile_that_is_there_is_not_measured_again(advisor, measured, tmp_pa
 def test_advice_found_is_status_0_and_five_lines(advisor, measured):
     status, out, err = advisor("advise", measured / "profile.json", "-w", measured / "workload.yaml")
 
-    assert (0, 5, "") == (status, len(out.splitlines()), err)
+    assert (0, 5) == (status, len(out.splitlines()))
+    assert err.startswith("note: slo.latency_s: 500 ms, but a call takes ") and 1 == len(err.splitlines())
 
 
 def test_nothing_that_meets_the_target_is_status_1(advisor, profile_json, tmp_path):
@@ -152,7 +158,7 @@ def test_nothing_that_meets_the_target_is_status_1(advisor, profile_json, tmp_pa
 
     status, out, err = advisor("advise", profile_json, "-w", "strict.yaml", "-o", "advice.json")
 
-    assert (1, "") == (status, err)
+    assert (1, "") == (status, besides_questions(err))
     assert out.startswith("No measured configuration keeps p99 within 1 µs")
     assert msgspec.json.decode((tmp_path / "advice.json").read_bytes(), type=Advice).recommended is None
 
@@ -211,7 +217,7 @@ def test_the_exit_statuses_of_the_readme_and_the_help_are_those_of_the_code(advi
 def test_advice_on_standard_output_is_the_file_and_nothing_else(advisor, measured):
     status, out, err = advisor("advise", measured / "profile.json", "-w", measured / "workload.yaml", "-o", "-", "--now", NOW)
 
-    assert (0, (measured / "advice.json").read_text(), "") == (status, out, err)
+    assert (0, (measured / "advice.json").read_text(), "") == (status, out, besides_questions(err))
 
 
 @pytest.mark.parametrize("seed", ["0", "1", "2"])
@@ -278,7 +284,7 @@ def test_a_fleet_is_planned_and_reported(advisor, profile_json, tmp_path):
     _, text, _ = advisor("report", "advice.json")
     _, page, _ = advisor("report", "advice.json", "--format", "html")
 
-    assert (0, "") == (status, err)
+    assert (0, "") == (status, besides_questions(err))
     assert (
         "## Fleet: one kind of hardware, constant over the day" in text and "one kind of hardware, constant over the day" in page
     )
@@ -291,7 +297,7 @@ def test_a_search_that_may_take_no_time_says_what_may_be_lost(advisor, measured,
 
     status, _, err = advisor(*common, "--time-limit", 0)
 
-    assert (0, "") == (status, err)
+    assert (0, "") == (status, besides_questions(err))
     told = msgspec.json.decode((tmp_path / "advice.json").read_bytes(), type=Advice)
     exact = msgspec.json.decode((measured / "advice.json").read_bytes(), type=Advice)
     lost = told.recommended.cost_usd_per_hour.value - exact.recommended.cost_usd_per_hour.value
@@ -428,7 +434,7 @@ BAD_WORKLOADS = [
     ("traffic.diurnal: no part of the day has any requests", WORKLOAD.replace("100", "100, diurnal: [0, 0]")),
     ("slo.quantile: 0.99999 is more than 0.9999", WORKLOAD.replace("500 ms", "500 ms, quantile: 0.99999")),
     ("hardware.price_usd_per_hour: no price for 'local'", WORKLOAD.replace("local", "t4")),
-    ("hardware.allowed: 'h100' is neither `local` nor in the catalog", WORKLOAD.replace("{price", "{allowed: [h100], price")),
+    ("hardware.allowed: 'h99' is neither `local` nor in the catalog", WORKLOAD.replace("{price", "{allowed: [h99], price")),
     ("hardware.price_usd_per_hour: 't5' is neither", WORKLOAD.replace("local:", "t5: 1, local:")),
     ("hardware.prices: mine.csv: no such file", WORKLOAD.replace("{price", "{prices: mine.csv, price")),
     ("energy.grid: 'XYZ' is not known", WORKLOAD + "energy: {grid: XYZ}\n"),
@@ -475,17 +481,14 @@ def test_a_workload_that_the_profile_cannot_answer_is_refused(advisor, profile_j
 @pytest.mark.parametrize(
     ("said", "content"),
     [
-        ("line 202: not a number", f"arrival_s\n{TIMES}fast\n"),
-        ("line 202: arrival_s does not ascend: 1.99 1.0", f"arrival_s\n{TIMES}1.0\n"),
-        ("line 202: arrival_s does not ascend: 1.99 nan", f"arrival_s\n{TIMES}nan\n"),
-        ("line 202: arrival_s does not ascend: 1.99 inf", f"arrival_s\n{TIMES}inf\n"),
-        ("line 2: not a number", f"arrival_s,sequence_length\n{TIMES}"),
-        ("line 2: not a number", "arrival_s,sequence_length\n1.0,2.5\n"),
-        ("a sequence_length is not between 1 and", "arrival_s,sequence_length\n" + TIMES.replace("\n", ",0\n")),
-        ("a sequence_length is not between 1 and", "arrival_s,sequence_length\n" + TIMES.replace("\n", f",{10**30}\n")),
+        ("line 202: 'fast' is not a time", f"arrival_s\n{TIMES}fast\n"),
+        ("line 202: 'inf' is not a time", f"arrival_s\n{TIMES}inf\n"),
+        ("line 2: has 1 column, the header 2", f"arrival_s,sequence_length\n{TIMES}"),
+        ("a length in sequence_length is not between 1 and", "arrival_s,sequence_length\n" + TIMES.replace("\n", ",0\n")),
+        ("a length in sequence_length is not between 1 and", "arrival_s,sequence_length\n" + TIMES.replace("\n", f",{10**30}\n")),
         ("99 requests, but 100 are needed", "arrival_s\n" + "".join(f"{index}\n" for index in range(99))),
         ("all requests arrive at the same moment", "arrival_s\n" + "1.0\n" * 200),
-        ("no column arrival_s", "time\n1.0\n"),
+        ("no column arrival_s", "when\n1.0\n"),
         ("no column arrival_s", ""),
         ("not a CSV file", b"\x00\xff"),
     ],
@@ -590,11 +593,14 @@ def test_a_place_that_cannot_be_written_is_refused_and_nothing_in_it_is_lost(adv
         ("Missing option '-w'", ("advise", "profile.json")),
         ("Missing argument 'OTHERS...'", ("merge", "here.json", "-o", "both.json")),
         ("Missing option '-o'", ("merge", "here.json", "there.json")),
-        ("Invalid value for '--budget': 'long'", ("profile", MODEL, "--budget", "long")),
-        ("Invalid value for '--budget': -3", ("profile", MODEL, "--budget", "-3")),
-        ("Invalid value for '--budget': nan", ("profile", MODEL, "--budget", "nan")),
-        ("Invalid value for '--budget': inf", ("recommend", MODEL, "-w", "w.yaml", "--budget", "inf")),
-        ("Invalid value for '--seconds': nan", ("verify", "advice.json", "--seconds", "nan")),
+        ("Invalid value for '--budget': cannot read 'long' as a quantity", ("profile", MODEL, "--budget", "long")),
+        ("Invalid value for '--budget': -3 is less than 1 s", ("profile", MODEL, "--budget", "-3")),
+        ("Invalid value for '--budget': cannot read 'nan' as a quantity", ("profile", MODEL, "--budget", "nan")),
+        (
+            "Invalid value for '--budget': cannot read 'inf' as a quantity",
+            ("recommend", MODEL, "-w", "w.yaml", "--budget", "inf"),
+        ),
+        ("Invalid value for '--seconds': cannot read 'nan' as a quantity", ("verify", "advice.json", "--seconds", "nan")),
         ("Invalid value for '--max-batch-size': 0", ("profile", MODEL, "--max-batch-size", "0")),
         ("Invalid value for '--seed': -1", ("profile", MODEL, "--seed", "-1")),
         ("Invalid value for '--format': 'pdf'", ("report", "advice.json", "--format", "pdf")),
@@ -630,7 +636,7 @@ def test_a_reader_who_has_read_enough_is_no_error_and_no_verdict(measured, argum
     with os.fdopen(writing, "wb") as pipe:
         ended = subprocess.run([*COMMAND, *arguments], cwd=measured, stdout=pipe, stderr=subprocess.PIPE, check=False)
 
-    assert (141, b"") == (ended.returncode, ended.stderr)
+    assert (141, "") == (ended.returncode, besides_questions(ended.stderr.decode()))
 
 
 def test_a_full_disk_is_told_in_two_lines(measured):

@@ -56,6 +56,17 @@ def test_what_is_given_arrives_in_one_record():
     )
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90.0), ("90 s", 90.0), ("2 min", 120.0), ("1500ms", 1.5), ("1 h", 3600.0)])
+def test_a_budget_is_a_quantity_like_every_other(text, seconds):
+    assert seconds == given("--budget", text).budget_s
+
+
+@pytest.mark.parametrize("text", ["0.5", "900 ms", "2 eggs", "nan", "inf"])
+def test_what_is_no_budget_is_a_usage_error(text):
+    with pytest.raises(click.UsageError):
+        given("--budget", text)
+
+
 @pytest.mark.parametrize("output", [None, Path("-")])
 def test_a_text_without_a_file_is_printed(output, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

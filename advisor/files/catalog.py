@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 from functools import cache
@@ -20,6 +21,7 @@ from advisor.schema.catalog import (
     CarbonIntensity,
     Evidence,
     Hardware,
+    Instances,
     Price,
     Processors,
     PublicMeasurements,
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from advisor.schema.profile import Machine
 
 R = TypeVar("R", bound=Record)
+_COMMON_WORDS = frozenset(
+    "nvidia tesla amd intel google aws apple instinct geforce gpu tensor core hbm2 hbm2e hbm3 hbm3e".split()
+)
+_SPELLINGS = re.compile(r"^(\d+)gi?b$|^(sxm)\d$")  # 80GB is 80, and there is one SXM form of each
 
 
 def read_hardware(folder: Path | None = None) -> dict[str, Hardware]:
@@ -48,19 +54,78 @@ def hardware_names() -> tuple[str, ...]:
 
 
 def read_device(name: str) -> Hardware:
-    """Return one device of the catalog; raise InputError for a name that is not in it."""
-    if name not in (known := hardware_names()):
+    """Return one device of the catalog, by its id or by what people and clouds call it.
+
+    Raises InputError for a name that is not in it, and for one that several devices have, with their ids.
+    """
+    found = device_ids(name)
+    if len(found) > 1:
+        raise InputError(
+            f"{name!r} may be {', '.join(found[:-1])} or {found[-1]}", hint=f"write the one that you mean, as {found[0]}"
+        )
+    if not found:
         import difflib
 
-        near = difflib.get_close_matches(name, known, n=1)
+        near = difflib.get_close_matches(name, hardware_names(), n=1)
         hint = (
             f"did you mean {near[0]}?"
             if near
             else "`advisor hardware list` names all that are known; `local` is the profiled machine"
         )
         raise InputError(f"{name!r} is neither `local` nor in the catalog", hint=hint)
-    with as_file(files("advisor.catalog.hardware").joinpath(f"{name}.yaml")) as path:
+    with as_file(files("advisor.catalog.hardware").joinpath(f"{found[0]}.yaml")) as path:
         return _device(path, is_ours=True)
+
+
+def device_ids(name: str) -> tuple[str, ...]:
+    """Return the ids of the devices that a name may stand for: that of the catalog, a machine to rent, or words of its id and name."""
+    if name in hardware_names():
+        return (name,)
+    rented = _devices_in(name)
+    if rented:
+        return tuple(sorted(rented))
+    asked = _words(name)
+    if not asked:
+        return ()
+    known = {device.id: (_words(device.id), _words(device.name)) for device in read_hardware().values()}
+    exact = tuple(id_ for id_, names in known.items() if asked in names)
+    return exact or tuple(id_ for id_, names in known.items() if asked <= names[0] | names[1])
+
+
+def read_priced_device(name: str) -> Hardware:
+    """Return the device that a price is of; InputError for a machine that may have several of them: prices are of one."""
+    device = read_device(name)
+    if not device_is_named(name) and (name.lower(), 1) not in {
+        (offer.instance.lower(), offer.devices) for offer in device.offers
+    }:
+        raise InputError(
+            f"{name!r} is a machine that may have several {device.id}, and prices are of one",
+            hint=f"write {device.id}: the price of the machine over the number of its devices",
+        )
+    return device
+
+
+def device_is_named(name: str) -> bool:
+    """Return whether a name is that of a device, and not of a machine that has some."""
+    return name in hardware_names() or not _devices_in(name)
+
+
+def _devices_in(machine: str) -> set[str]:
+    """Return the ids of the devices that a machine to rent has, none where its name is not that of one."""
+    from fnmatch import fnmatchcase
+
+    return {entry.device for entry in read_instances() if fnmatchcase(machine.lower(), entry.instances.lower())}
+
+
+def _words(name: str) -> frozenset[str]:
+    """Return the words of a device's name by which it is told from others: "NVIDIA A100-SXM4-80GB" is a100, sxm and 80."""
+    words = re.findall(r"[a-z0-9]+", name.lower())
+    return frozenset(_SPELLINGS.sub(lambda found: found[1] or found[2], word) for word in words) - _COMMON_WORDS
+
+
+def read_instances(folder: Path | None = None) -> tuple[Instances, ...]:
+    """Return which machines to rent have which device."""
+    return _with_sources("instances.csv", Instances, folder, column="device", only=None)
 
 
 def _shipped_hardware() -> Iterator[Traversable]:

@@ -7,14 +7,24 @@ from typing import NamedTuple
 from advisor.decide.lifetime.given import given_figures
 from advisor.errors import InputError
 from advisor.files import ranges
-from advisor.files.catalog import carbon_of, hardware_names, read_device, read_token_price
+from advisor.files.catalog import carbon_of, hardware_names, read_device, read_priced_device, read_token_price
 from advisor.quality_floor import METRICS, is_known
 from advisor.schema.catalog import LOCAL
-from advisor.schema.workload import Lifecycle, LifeOptions, LifeRequest, LifeServing, SequenceLength, Traffic, Workload
+from advisor.schema.workload import (
+    ItemsPerRequest,
+    Lifecycle,
+    LifeOptions,
+    LifeRequest,
+    LifeServing,
+    SequenceLength,
+    Traffic,
+    Workload,
+)
 
 MAX_SEQUENCE_LENGTH = 10_000_000  # ten minutes of audio at 16 kHz; more is a slip, and would not fit into memory
 MAX_BURSTINESS_CV = 10.0  # beyond, even the mean rate of a whole simulated run is left to chance
 MAX_QUANTILE = 0.9999
+MAX_ITEMS_PER_REQUEST = 10_000  # more are a batch job
 
 
 class Fault(NamedTuple):
@@ -48,6 +58,9 @@ def contradictions(workload: Workload) -> Iterator[Fault]:
 def _of_traffic(traffic: Traffic) -> Iterator[Fault]:
     if (traffic.requests_per_s is None) == (traffic.trace is None):
         yield Fault("traffic: give either requests_per_s or trace", "for example: traffic: {requests_per_s: 40}")
+    if traffic.columns is not None and traffic.trace is None:
+        yield Fault("traffic.columns: there is no trace that they are of", "give traffic.trace, or remove columns")
+    yield from _of_items(traffic.items_per_request)
     if traffic.diurnal is not None and traffic.trace is not None:
         yield Fault("traffic.diurnal: a trace has its own course of the day", "remove diurnal, or give requests_per_s instead")
     if traffic.diurnal is not None and not any(traffic.diurnal):
@@ -55,6 +68,14 @@ def _of_traffic(traffic: Traffic) -> Iterator[Fault]:
     if traffic.burstiness_cv > MAX_BURSTINESS_CV:
         way_out = "record a trace of such traffic instead"
         yield _too_much("traffic.burstiness_cv", traffic.burstiness_cv, MAX_BURSTINESS_CV, way_out)
+
+
+def _of_items(asked: int | ItemsPerRequest) -> Iterator[Fault]:
+    most = asked if isinstance(asked, int) else asked.p95
+    if not isinstance(asked, int) and asked.p50 > asked.p95:
+        yield Fault("traffic.items_per_request: p50 and p95 must ascend", "for example: {p50: 8, p95: 32}")
+    if most > MAX_ITEMS_PER_REQUEST:
+        yield _too_much("traffic.items_per_request", most, MAX_ITEMS_PER_REQUEST, "describe a batch job: offline: {items: ...}")
 
 
 def _of_lengths(lengths: SequenceLength) -> Iterator[Fault]:
@@ -68,13 +89,13 @@ def _of_lengths(lengths: SequenceLength) -> Iterator[Fault]:
 def _of_names(workload: Workload) -> Iterator[Fault]:
     hardware, fleet = workload.hardware, workload.fleet
     known = {"local", *hardware_names()}
-    for key, names in (
-        ("hardware.allowed", hardware.allowed if hardware else ()),
-        ("hardware.price_usd_per_hour", hardware.price_usd_per_hour if hardware else ()),
-        ("fleet.reserved_usd_per_hour", fleet.reserved_usd_per_hour if fleet else ()),
-        ("fleet.spot_usd_per_hour", fleet.spot_usd_per_hour if fleet else ()),
+    for key, names, read in (
+        ("hardware.allowed", hardware.allowed if hardware else (), read_device),
+        ("hardware.price_usd_per_hour", hardware.price_usd_per_hour if hardware else (), read_priced_device),
+        ("fleet.reserved_usd_per_hour", fleet.reserved_usd_per_hour if fleet else (), read_priced_device),
+        ("fleet.spot_usd_per_hour", fleet.spot_usd_per_hour if fleet else (), read_priced_device),
     ):
-        yield from (fault for name in names if name not in known for fault in _looked_up(read_device, key, name))
+        yield from (fault for name in names if name not in known for fault in _looked_up(read, key, name))
     grid = workload.energy.grid if workload.energy else None
     if grid is not None and carbon_of(grid) is None:
         yield Fault(f"energy.grid: {grid!r} is not known", "name a country as FRA or USA, or a region of Google's cloud")

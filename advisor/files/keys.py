@@ -20,9 +20,14 @@ def record_in(kind: Any) -> type[msgspec.Struct] | None:
 
 def _keys(record: type[msgspec.Struct], path: str) -> Iterator[tuple[str, list[str]]]:
     parts = {field.name: record_in(field.type) for field in msgspec.structs.fields(record)}
-    plain = [name for name, inner in parts.items() if inner is None]
+    # What may be a number or a part, as items_per_request, is both.
+    plain = [field.name for field in msgspec.structs.fields(record) if parts[field.name] is None or _mentions_number(field.type)]
     if plain:
         yield path, plain
     for name, inner in parts.items():
         if inner is not None:
             yield from _keys(inner, f"{path}.{name}".lstrip("."))
+
+
+def _mentions_number(kind: Any) -> bool:
+    return kind in (int, float) or any(_mentions_number(inner) for inner in get_args(kind))

@@ -3,7 +3,6 @@
 What contradicts itself is refused for every command alike; what is missing, only by the command that needs it.
 """
 
-import csv
 import math
 from pathlib import Path
 from typing import TypeVar
@@ -12,15 +11,16 @@ import msgspec
 
 from advisor.decide.lifetime.horizon import Course, of_arrivals, of_rates
 from advisor.errors import InputError
-from advisor.files.contradictions import MAX_SEQUENCE_LENGTH, contradictions
+from advisor.files.catalog import device_ids
+from advisor.files.contradictions import contradictions
 from advisor.files.records import read_yaml, sha256
 from advisor.quality_floor import OWN
+from advisor.schema.catalog import LOCAL
+from advisor.schema.model import ModelFacts
 from advisor.schema.portfolio import Portfolio
 from advisor.schema.record import Exclusion
-from advisor.schema.workload import Inputs, OfflineWorkload, OnlineWorkload, SequenceLength, Trace, Workload
-from advisor.units import LARGEST
+from advisor.schema.workload import Inputs, OfflineWorkload, OnlineWorkload, SequenceLength, Trace, Traffic, Workload
 
-MIN_TRACE_REQUESTS = 100  # fewer have no p99
 # Those who read a workload, by what they make of it.
 ADVISING = "advisor advise, profile -w and recommend"
 CLASSIFYING = "advisor classify and portfolio"
@@ -41,7 +41,50 @@ def read_workload(path: Path) -> Workload:
     fault = next(contradictions(workload), None)
     if fault is not None:
         raise InputError(f"{path}: {fault.what}", hint=fault.way_out)
-    return workload
+    return _with_ids(workload, path)
+
+
+def _with_ids(workload: Workload, path: Path) -> Workload:
+    """Return the workload with the id of each device that it calls otherwise; contradictions has refused what is not one device."""
+
+    def id_of(name: str) -> str:
+        return name if name == LOCAL else (device_ids(name) or (name,))[0]
+
+    def by_id(prices: dict[str, float], key: str) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name, usd in prices.items():
+            if id_of(name) in found:
+                raise InputError(
+                    f"{path}: {key}: {name!r} is {id_of(name)}, which has a price already", hint="keep one of the two"
+                )
+            found[id_of(name)] = usd
+        return found
+
+    def one(name: str | None) -> str | None:
+        return None if name is None else id_of(name)
+
+    replace = msgspec.structs.replace
+    hardware, fleet, baseline, life = workload.hardware, workload.fleet, workload.baseline, workload.lifecycle
+    if hardware is not None:
+        prices = by_id(hardware.price_usd_per_hour, "hardware.price_usd_per_hour")
+        hardware = replace(hardware, allowed=tuple(dict.fromkeys(map(id_of, hardware.allowed))), price_usd_per_hour=prices)
+    if fleet is not None:
+        reserved = by_id(fleet.reserved_usd_per_hour, "fleet.reserved_usd_per_hour")
+        fleet = replace(
+            fleet, reserved_usd_per_hour=reserved, spot_usd_per_hour=by_id(fleet.spot_usd_per_hour, "fleet.spot_usd_per_hour")
+        )
+    if baseline is not None:
+        baseline = replace(baseline, hardware=one(baseline.hardware))
+    if life is not None:
+        serving, options = life.serving, life.options
+        others = tuple(dict.fromkeys(map(id_of, options.alternative_devices))) if options else ()
+        life = replace(
+            life,
+            training_device=one(life.training_device),
+            serving=serving and replace(serving, device=one(serving.device)),
+            options=options and replace(options, alternative_devices=others),
+        )
+    return replace(workload, hardware=hardware, fleet=fleet, baseline=baseline, lifecycle=life)
 
 
 def read_question(path: Path) -> Question:
@@ -80,9 +123,24 @@ def traffic_of(workload: Workload, path: Path) -> tuple[float, Course]:
         if traffic.diurnal is None:
             return traffic.requests_per_s, Course(burstiness_cv=traffic.burstiness_cv)
         return traffic.requests_per_s, of_rates(traffic.diurnal, traffic.burstiness_cv, "traffic.diurnal")
-    assert traffic.trace is not None  # one of the two is there: contradictions
-    arrival_s = read_trace(path.parent / traffic.trace).arrival_s
-    return (len(arrival_s) - 1) / (arrival_s[-1] - arrival_s[0]), of_arrivals(arrival_s, traffic.trace)
+    arrival_s = trace_of(traffic, path).arrival_s
+    return (len(arrival_s) - 1) / (arrival_s[-1] - arrival_s[0]), of_arrivals(arrival_s, traffic.trace or "")
+
+
+def trace_of(traffic: Traffic, path: Path) -> Trace:
+    """Return the recorded requests that a workload, read from `path`, names."""
+    from advisor.files.trace import read_trace  # `advisor classify` waits for what it loads, and seldom needs it
+
+    assert traffic.trace is not None  # that or a rate is there: contradictions
+    return read_trace(path.parent / traffic.trace, traffic.columns)
+
+
+def notes_on(path: Path | None) -> tuple[str, ...]:
+    """Return what a user should know first of how the workload was read: the mean rate that its trace holds."""
+    traffic = read_workload(path).traffic if path is not None and path.is_file() else None
+    if path is None or traffic is None or traffic.trace is None or not (path.parent / traffic.trace).is_file():
+        return ()  # what is missing is refused by those who need it
+    return trace_of(traffic, path).notes
 
 
 def _parts(workload: Workload, kind: type[Q], path: Path) -> Q:
@@ -104,7 +162,9 @@ def _parts(workload: Workload, kind: type[Q], path: Path) -> Q:
         ("hardware.prices", question.hardware.prices),
     ):
         is_function = key.startswith("quality.") and name is not None and OWN.fullmatch(name)
-        if name is not None and not is_function and not (path.parent / name).is_file():
+        # Examples may be a folder: a data set that was saved to disk.
+        is_there = Path.exists if key.startswith("quality.") else Path.is_file
+        if name is not None and not is_function and not is_there(path.parent / name):
             raise InputError(
                 f"{path}: {key}: {path.parent / name}: no such file", hint="give a path relative to the workload file"
             )
@@ -124,7 +184,7 @@ def with_lengths_of_trace(workload: OnlineWorkload, path: Path) -> OnlineWorkloa
     """Return the workload with the lengths that its trace recorded, if it has any and the workload does not give them itself."""
     if workload.traffic.trace is None or workload.inputs is not None:
         return workload
-    recorded = read_trace(path.parent / workload.traffic.trace).sequence_length
+    recorded = trace_of(workload.traffic, path).sequence_length
     if recorded is None:
         return workload
     ascending = sorted(recorded)
@@ -132,6 +192,17 @@ def with_lengths_of_trace(workload: OnlineWorkload, path: Path) -> OnlineWorkloa
     p50, p95 = (ascending[max(math.ceil(len(ascending) * quantile - 1), 0)] for quantile in (0.5, 0.95))
     lengths = SequenceLength(p50=p50, p95=p95, max=ascending[-1])
     return msgspec.structs.replace(workload, inputs=Inputs(sequence_length=lengths))
+
+
+def lengths_are_recorded(question: OnlineWorkload, path: Path) -> bool:
+    """Return whether the lengths of requests are from the trace, and not from the workload file itself at `path`."""
+    return question.inputs is not None and read_workload(path).inputs is None
+
+
+def fitting(question: OnlineWorkload, model: ModelFacts) -> OnlineWorkload:
+    """Return the workload without lengths where the model does not read any."""
+    has_length = any(entry.sequence_axis is not None for entry in model.inputs)
+    return question if has_length else msgspec.structs.replace(question, inputs=None)
 
 
 def sequence_lengths(workload: Question | None) -> tuple[int, ...]:
@@ -146,10 +217,11 @@ def sequence_lengths(workload: Question | None) -> tuple[int, ...]:
 
 
 def examples_sha256(folder: Path, source: str) -> str:
-    """Return what the user's examples are known by: the digest of their file, or of the source of the function that gives them."""
+    """Return what the user's examples are known by: the digest of their file or folder, or of the source of their function."""
     module, _, function = source.partition(":")
     if not OWN.fullmatch(source):
-        return sha256(folder / source)
+        path = folder / source
+        return _sha256_of_folder(path) if path.is_dir() else sha256(path)
     path = folder.joinpath(*module.split(".")).with_suffix(".py")
     text = path.read_bytes() if path.is_file() else module.encode()
     import hashlib
@@ -157,38 +229,13 @@ def examples_sha256(folder: Path, source: str) -> str:
     return hashlib.sha256(text + function.encode()).hexdigest()
 
 
-def read_trace(path: Path) -> Trace:
-    """Return the requests of a CSV file with the columns arrival_s and, optionally, sequence_length."""
-    way_out = (
-        "write a CSV file with a header line and the columns arrival_s (seconds, ascending) and, if lengths vary, sequence_length"
-    )
-    arrival_s, lengths = [], []
-    try:
-        with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            if "arrival_s" not in (reader.fieldnames or ()):
-                raise InputError(f"{path}: no column arrival_s", hint=way_out)
-            for row in reader:
-                try:
-                    arrival_s.append(float(row["arrival_s"]))
-                    if "sequence_length" in row:
-                        lengths.append(int(row["sequence_length"]))
-                except (TypeError, ValueError):
-                    raise InputError(f"{path}: line {reader.line_num}: not a number: {dict(row)}", hint=way_out) from None
-                before, now = arrival_s[-2:][0], arrival_s[-1]
-                if not abs(now) <= LARGEST or now < before:
-                    raise InputError(f"{path}: line {reader.line_num}: arrival_s does not ascend: {before} {now}", hint=way_out)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV file ({error})", hint=way_out) from error
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", hint="name a file that you may read") from error
-    if len(arrival_s) < MIN_TRACE_REQUESTS:
-        raise InputError(f"{path}: {len(arrival_s)} requests, but {MIN_TRACE_REQUESTS} are needed", hint="record a longer trace")
-    if (arrival_s[-1] - arrival_s[0]) * LARGEST < len(arrival_s):
-        raise InputError(f"{path}: all requests arrive at the same moment", hint=way_out)
-    if lengths and not 1 <= min(lengths) <= max(lengths) <= MAX_SEQUENCE_LENGTH:
-        raise InputError(f"{path}: a sequence_length is not between 1 and {MAX_SEQUENCE_LENGTH:,}", hint=way_out)
-    return Trace(arrival_s=tuple(arrival_s), sequence_length=tuple(lengths) or None)
+def _sha256_of_folder(folder: Path) -> str:
+    import hashlib
+
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        total.update(f"{path.relative_to(folder)} {sha256(path)}\n".encode())
+    return total.hexdigest()
 
 
 def read_portfolio(path: Path) -> Portfolio:

@@ -342,3 +342,5 @@ class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     )
     certainty: Certainty | None = None  # None: made before advisor looked at it
     one_replica: OneReplica | None = None  # None: today's replicas are given, or either carries nothing within the target
+    confidence: float = 0.95  # of the service times at which the recommendation keeps the target
+    questions: tuple[str, ...] = ()  # about what the user may have meant otherwise; asked on the terminal too

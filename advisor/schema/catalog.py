@@ -107,6 +107,16 @@ class Processors(Record, frozen=True, kw_only=True):
     cores: Annotated[tuple[CoreRates, ...], Meta(min_length=1)]
 
 
+class Instances(Record, frozen=True, kw_only=True):
+    """Machines to rent that have one kind of device in them, however many; `instances` is a pattern with * for anything."""
+
+    provider: Name
+    instances: Name
+    device: Name  # its id
+    date: Annotated[str, Meta(pattern=r"^\d{4}(-\d\d){0,2}$")]
+    source: Name
+
+
 class Price(Record, frozen=True, kw_only=True):
     """What a provider asks for an hour of a machine."""
 

@@ -203,6 +203,7 @@ class Site(Record, frozen=True, kw_only=True):
     noise_floors: tuple[NoiseFloor, ...] = ()  # by setting; noise_fraction is of all of them
     calibrations: tuple[Calibration, ...] = ()  # what load tests have taught, by setting
     power: Power | None = None  # None: no meter could be read
+    inputs_path: str | None = None  # the user's own inputs, from the folder of the profile; None: they were generated
     trial: Calibration | None = None  # a short one of the model as given: what a server adds, where no load test has shown it
     stalls: tuple[Stalls, ...] = ()  # of every watch, in the profile and beside load tests; none: nobody watched
 

@@ -10,13 +10,33 @@ from advisor.schema.record import AtLeastOne, Count, Fraction, Metric, Name, Non
 RelativeRates = Annotated[tuple[NonNegative, ...], Meta(min_length=2, max_length=1440)]
 
 
+TimeUnit = Literal["s", "ms", "us", "ns"]
+
+
+class TraceColumns(Record, frozen=True, kw_only=True):
+    """What the columns of a recorded trace are called there; None: by their usual names."""
+
+    arrival: Name | None = None
+    sequence_length: Name | None = None
+    unit: TimeUnit | None = None  # of times that are numbers; None: told by the name of the column, or by how large they are
+
+
+class ItemsPerRequest(Record, frozen=True, kw_only=True):
+    """How many items a request brings, by two quantiles (lognormal between them)."""
+
+    p50: Count
+    p95: Count
+
+
 class Traffic(Record, frozen=True, kw_only=True):
     """Load: a mean rate with the coefficient of variation of inter-arrival times (1 = Poisson), or a recorded trace."""
 
     requests_per_s: Positive | None = None  # the mean of the day
     burstiness_cv: Positive = 1.0
     diurnal: RelativeRates | None = None  # of equal parts of the day: 24 are hours; None: the same all day
-    trace: Name | None = None  # CSV with arrival_s and, optionally, sequence_length
+    trace: Name | None = None  # CSV or JSON lines: times and, optionally, lengths
+    columns: TraceColumns | None = None  # of the trace
+    items_per_request: Count | ItemsPerRequest = 1  # as passages to rank: a request is answered when its last item is
 
 
 class SequenceLength(Record, frozen=True, kw_only=True):
@@ -45,7 +65,7 @@ class Quality(Record, frozen=True, kw_only=True):
 
     max_drop: NonNegative
     metric: Metric
-    data: Name | None = None  # .npz, .csv, .parquet, or module:function
+    data: Name | None = None  # .npz, a table (CSV, JSON lines, parquet, a saved data set), or module:function
     max_slice_drop: NonNegative | None = None  # None: no class or slice may be shown to lose more than max_drop
     calibration: Name | None = None  # items for static ranges, none of them in data; None: some of data are set aside
 
@@ -307,7 +327,8 @@ class OfflineWorkload(Record, frozen=True, kw_only=True):
 
 
 class Trace(Record, frozen=True, kw_only=True):
-    """Recorded requests: ascending arrival times, and lengths if they were recorded."""
+    """Recorded requests: ascending arrival times, and lengths if they were recorded; `notes` say how the file was read."""
 
     arrival_s: tuple[float, ...]
     sequence_length: tuple[int, ...] | None
+    notes: tuple[str, ...] = ()

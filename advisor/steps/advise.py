@@ -17,8 +17,17 @@ from advisor.files.market import market_of
 from advisor.files.places import places
 from advisor.files.records import read_json, sha256
 from advisor.files.rulebook import rules_with
-from advisor.files.workload import examples_sha256, question_of, read_trace, read_workload, without_use
+from advisor.files.workload import (
+    examples_sha256,
+    fitting,
+    lengths_are_recorded,
+    question_of,
+    read_workload,
+    trace_of,
+    without_use,
+)
 from advisor.schema.advice import Advice, OfflineAdvice
+from advisor.schema.model import ModelFacts
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile, Site
 from advisor.schema.record import Exclusion
@@ -43,7 +52,11 @@ def advise_on(
     question = question_of(workload, workload_path)
     if question.quality is not None and question.quality.data is not None:
         measured = with_quality_on(measured, {examples_sha256(workload_path.parent, question.quality.data)})
-    trace = None if isinstance(question, OfflineWorkload) else recorded(question, workload_path)
+    trace = None
+    if isinstance(question, OnlineWorkload):
+        if lengths_are_recorded(question, workload_path):
+            question = fitting(question, measured.model)
+        trace = recorded(question, workload_path, measured.model)
     try:
         request = request_of(
             as_online(question) if isinstance(question, OfflineWorkload) else question,
@@ -56,6 +69,7 @@ def advise_on(
             confidence=confidence,
             max_uncertainty=max_uncertainty,
             exclusions=without_use(workload, question),
+            notes=() if isinstance(question, OfflineWorkload) else notes_of(question, trace),
         )
         if isinstance(question, OfflineWorkload):
             return advise_offline(measured, question, request)
@@ -124,6 +138,7 @@ def request_of(
     confidence: float = USUAL_CONFIDENCE,
     max_uncertainty: float = USUAL_MAX_UNCERTAINTY,
     exclusions: tuple[Exclusion, ...] = (),
+    notes: tuple[str, ...] = (),
 ) -> Request:
     """Return what is asked of the decision, with the hardware and prices that come with advisor, its rules and those of the user."""
     now = parse_moment(now)
@@ -144,13 +159,31 @@ def request_of(
         public=NOTHING_PUBLIC if are_measured else read_public_measurements(),
         confidence=confidence,
         max_uncertainty=max_uncertainty,
+        notes=notes,
     )
 
 
-def recorded(workload: OnlineWorkload, workload_path: Path) -> Trace | None:
-    """Return the trace that a workload names, None if it names none."""
-    name = workload.traffic.trace
-    return read_trace(workload_path.parent / name) if name is not None else None
+def recorded(workload: OnlineWorkload, workload_path: Path, model: ModelFacts) -> Trace | None:
+    """Return the trace that a workload names, without its lengths if the model reads none; None if it names none."""
+    if workload.traffic.trace is None:
+        return None
+    trace = trace_of(workload.traffic, workload_path)
+    if trace.sequence_length is None or any(entry.sequence_axis is not None for entry in model.inputs):
+        return trace
+    note = "traffic.trace: its lengths are not used: the model has no sequence axis"
+    return msgspec.structs.replace(trace, sequence_length=None, notes=(*trace.notes, note))
+
+
+def notes_of(workload: OnlineWorkload, trace: Trace | None) -> tuple[str, ...]:
+    """Return how the workload was read, for the report: its trace, and what its rates count."""
+    items = workload.traffic.items_per_request
+    if items == 1:
+        return trace.notes if trace is not None else ()
+    many = f"{items} items" if isinstance(items, int) else f"{items.p50} items (p50), {items.p95} (p95)"
+    return (
+        *(trace.notes if trace is not None else ()),
+        f"a request brings {many} and is answered when its last is; batch sizes count items",
+    )
 
 
 def read_advice(path: Path) -> Advice:

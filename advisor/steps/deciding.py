@@ -10,15 +10,16 @@ from advisor.decide.queue.openness import openness
 from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.errors import AdvisorError
-from advisor.files.workload import examples_sha256, read_question
+from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.opinion import Opinion, Wanted
 from advisor.measure.variants.making import Report
 from advisor.schema.advice import Candidate, LoadTest
+from advisor.schema.model import ModelFacts
 from advisor.schema.profile import Calibration, Profile
 from advisor.schema.workload import OnlineWorkload, Trace
 from advisor.steps.advise import recorded, request_of, with_quality_on
-from advisor.steps.serve import TRIAL_PART, serve_for_real, trial
+from advisor.steps.serve import TRIAL_PART, inputs_of, serve_for_real, trial
 from advisor.units import parse_moment
 
 MOST_SERVED = 2  # what a server teaches of the answer may make another configuration the answer
@@ -32,10 +33,12 @@ class Decider:
     itself is served for a moment, which narrows its interval more than further calls would.
     """
 
-    def __init__(self, workload: OnlineWorkload, path: Path, folder: Path, ledger: Ledger, *, now: str) -> None:
+    def __init__(
+        self, workload: OnlineWorkload, path: Path, model: ModelFacts, folder: Path, ledger: Ledger, *, now: str
+    ) -> None:
         """`path` is that of the workload file, `folder` that of the profile."""
         self.workload, self.path, self.folder, self.ledger, self.now = workload, path, folder, ledger, now
-        self.trace: Trace | None = recorded(workload, path)
+        self.trace: Trace | None = recorded(workload, path, model)
         self._trial: LoadTest | None = None
         self._note: tuple[str, ...] = ()
         self._is_tried = ledger.trial_s <= 0
@@ -90,7 +93,8 @@ class Decider:
                 return None
             prediction = predict(site, configuration, replicas, today_replicas=replicas)
             with self.ledger.loading():  # most of it starts the server; the requests are counted
-                test = serve_for_real(site, prediction, self.folder, wanted_s=wanted_s)
+                rows = inputs_of(measured, candidate.hardware, self.folder)
+                test = serve_for_real(site, prediction, self.folder, wanted_s=wanted_s, rows=rows)
         except AdvisorError:
             return None
         self.ledger.tried(test.duration_s)
@@ -108,13 +112,15 @@ class Decider:
         return home if home.hardware == measured.sites[0].hardware.id else None
 
 
-def decider(path: Path | None, folder: Path, ledger: Ledger, *, now: str) -> Decider | None:
+def decider(path: Path | None, model: ModelFacts, folder: Path, ledger: Ledger, *, now: str) -> Decider | None:
     """Return the decision for the workload in the file; None without one, and for a batch job, which has no queue to decide on."""
     now = parse_moment(now)
     workload = read_question(path) if path is not None else None
     if path is None or not isinstance(workload, OnlineWorkload):
         return None
-    return Decider(workload, path, folder, ledger, now=now)
+    if lengths_are_recorded(workload, path):
+        workload = fitting(workload, model)
+    return Decider(workload, path, model, folder, ledger, now=now)
 
 
 def with_trial(measured: Profile, folder: Path, ledger: Ledger) -> Profile:

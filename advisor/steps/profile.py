@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -13,11 +12,11 @@ import numpy as np
 from advisor import __version__
 from advisor.errors import InputError
 from advisor.files.catalog import hardware_of, read_device
-from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_record
-from advisor.files.workload import examples_sha256, read_question, sequence_lengths
+from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
+from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question, sequence_lengths
 from advisor.measure.model import checkpoint, input_rows, kept_files, onnx_graph
 from advisor.measure.model import facts as model_facts
-from advisor.measure.quality import evaluation, examples
+from advisor.measure.quality import examples
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import providers, versions
 from advisor.measure.runtime.power import Meter
@@ -29,14 +28,17 @@ from advisor.measure.variants.making import Plan, Report, Today, baseline_id
 from advisor.measure.variants.quantize import QUANTIZING
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import CPU, LOCAL, Hardware, Scheme
-from advisor.schema.model import ModelFacts, ModelInput
+from advisor.schema.model import ModelFacts
 from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Machine, Profile, ProfileSettings, Site
 from advisor.schema.record import SCHEMA_VERSION
-from advisor.schema.workload import Baseline, OfflineWorkload, OnlineWorkload, Quality
+from advisor.schema.workload import Baseline, OfflineWorkload, OnlineWorkload
+from advisor.steps import model_folder
 from advisor.steps.deciding import decider, with_trial
+from advisor.steps.examples import GivenModel, asked_examples, base_of
 from advisor.units import parse_moment
 
+KEPT_INPUTS = "inputs.npz"
 # The maker of a GPU -> the execution provider that reaches it.
 PROVIDER_OF_GPUS = {"NVIDIA": "CUDAExecutionProvider"}
 
@@ -44,6 +46,7 @@ PROVIDER_OF_GPUS = {"NVIDIA": "CUDAExecutionProvider"}
 def inspect(model: Path, inputs: Path | None) -> ModelFacts:
     """Return the facts of an ONNX file, or of a checkpoint, which is exported for that and not kept."""
     rows = input_rows.read_npz(inputs, "--inputs") if inputs else None
+    model = model_folder.chosen(model)
     with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
         return _facts(model, _onnx_file(model, Path(folder)), (), rows)
 
@@ -55,8 +58,11 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
     """
     now = parse_moment(now)
     workload = read_question(options.workload) if options.workload else None
+    model = model_folder.chosen(model)
     if options.hardware != LOCAL:
-        provider_for(read_device(options.hardware), providers())
+        device = read_device(options.hardware)
+        provider_for(device, providers())
+        options = options._replace(hardware=device.id)
     check_writable(output)
     with tempfile.TemporaryDirectory(prefix="advisor-") as scratch:
         return _profile(model, output, options, workload, Path(scratch), now=now, report=report)
@@ -94,7 +100,7 @@ def _profile(
         meter.read()
         report(done_s, of_s, what, line=line)
 
-    decide = None if options.general else decider(options.workload, output.parent, ledger, now=now)
+    decide = None if options.general else decider(options.workload, plan.facts, output.parent, ledger, now=now)
     try:
         report(ledger.spent_s, ledger.expected_s, "loading the model", line=ledger.promise)
         measured = profiler.measure(msgspec.structs.replace(plan, ask=decide), journal, ledger, metered)
@@ -113,6 +119,14 @@ def _profile(
         raise
     journal.remove()
     return measured
+
+
+def _kept_inputs(rows: Path | None, folder: Path) -> str | None:
+    """Return where a copy of the user's own inputs lies, from the folder of the profile: load tests serve them too."""
+    if rows is None:
+        return None
+    write_atomically(folder / KEPT_INPUTS, rows.read_bytes())
+    return f"{folder.name}/{KEPT_INPUTS}"
 
 
 def _known(output: Path, *, fresh: bool) -> Profile | None:
@@ -162,14 +176,16 @@ def plan_for(
 
     `baseline` is its ONNX file, if it was exported before.
     """
-    now, lengths, rows_path = parse_moment(now), sequence_lengths(workload), options.inputs
+    now, rows_path = parse_moment(now), options.inputs
     rows = input_rows.read_npz(rows_path, "--inputs") if rows_path else None
     baseline = baseline or _onnx_file(model, folder)
-    facts = _facts(model, baseline, lengths, rows)
+    if isinstance(workload, OnlineWorkload) and options.workload and lengths_are_recorded(workload, options.workload):
+        # Those who log requests log their lengths, whether this model reads them or not.
+        workload = fitting(workload, _facts(model, baseline, (), rows))
+    facts = _facts(model, baseline, sequence_lengths(workload), rows)
     if rows_path is not None and rows is not None:
         input_rows.check_rows(facts.inputs, rows, rows_path)
-    for path in options.variants:
-        _check_variant(path, facts)
+    given = _given(options.variants, folder, facts)
     machine, available = read_machine(), providers()
     hardware = hardware_of(options.hardware, machine)
     provider = provider_for(hardware, available)
@@ -178,8 +194,8 @@ def plan_for(
     case = preflight.Case(facts=facts, machine=machine, providers=available, is_checkpoint=model.is_dir())
     chosen, excluded = preflight.select(catalog, case, wanted)
     is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are chosen on them
-    asked = _examples(workload, options, facts, rows, scratch, is_calibrated=is_calibrated)
-    settings = _settings(workload, options, wanted, has_data=asked.data is not None)
+    asked = asked_examples(workload, options, GivenModel(model, facts), rows, scratch, is_calibrated=is_calibrated)
+    settings = _settings(workload, options._replace(variants=given), wanted, has_data=asked.data is not None)
     most = min(filter(None, (options.max_batch_size, facts.batching.largest)))
     settings = msgspec.structs.replace(settings, max_batch_size=most)
     parts = (SCHEMA_VERSION, __version__, facts, settings, catalog, machine, versions(), available)
@@ -189,11 +205,12 @@ def plan_for(
         facts=facts,
         settings=settings,
         schemes=tuple(chosen),
-        given=options.variants,
+        given=given,
         hardware=hardware,
         provider=provider,
         machine=machine,
         rows=str(rows_path.resolve()) if rows_path else None,
+        inputs_path=_kept_inputs(rows_path, folder),
         data=asked.data,
         created=now,
         fingerprint=hashlib.sha256(msgspec.json.encode(parts)).hexdigest(),
@@ -206,6 +223,14 @@ def plan_for(
         today=_today(workload, facts, machine),
         kept=wanted | {path.stem for path in options.variants},
     )
+
+
+def _given(variants: tuple[Path, ...], folder: Path, facts: ModelFacts) -> tuple[Path, ...]:
+    """Return the files that the user named as variants, links followed, each checked to take the model's place."""
+    found = tuple(model_folder.without_links(path, folder / "given" / str(number)) for number, path in enumerate(variants))
+    for path in found:
+        _check_variant(path, facts)
+    return found
 
 
 def _today(workload: OnlineWorkload | OfflineWorkload | None, facts: ModelFacts, machine: Machine) -> Today:
@@ -254,7 +279,7 @@ def _settings(
     workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions, wanted: frozenset[str], *, has_data: bool
 ) -> ProfileSettings:
     """Return the settings that a profile records; `has_data`: whether there is data to measure quality on."""
-    floor, base = workload.quality if workload else None, _base(options)
+    floor, base = workload.quality if workload else None, base_of(options)
     measurable = floor if has_data else None
     return ProfileSettings(
         sequence_lengths=sequence_lengths(workload),
@@ -282,76 +307,12 @@ def _asked_sha256(workload: OnlineWorkload | OfflineWorkload | None, options: Pr
     return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
 
 
-def _base(options: ProfileOptions) -> Path:
-    """Return the folder that names of files in the workload start from."""
-    return options.workload.parent if options.workload else Path()
-
-
 def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions) -> Callable[..., object] | None:
     """Return the user's function, where the metric is one."""
     floor = workload.quality if workload else None
-    return examples.function_of(floor.metric, _base(options), "quality.metric") if floor and OWN.fullmatch(floor.metric) else None
-
-
-class _Asked(NamedTuple):
-    """The user's examples: files, None where there are none, and the notes for the report."""
-
-    data: str | None
-    calibration: str | None
-    notes: tuple[str, ...]
-
-
-def _examples(
-    workload: OnlineWorkload | OfflineWorkload | None,
-    options: ProfileOptions,
-    facts: ModelFacts,
-    rows: dict[str, np.ndarray] | None,
-    scratch: Path,
-    *,
-    is_calibrated: bool,
-) -> _Asked:
-    """Write the evaluation items and the calibration items to `scratch`; without evaluation data, `rows` are calibrated on."""
-    floor = workload.quality if workload else None
-    if floor is not None and floor.data is not None:
-        return _of_data(floor, _base(options), facts, scratch, options.seed, is_calibrated=is_calibrated)
-    return _Asked(None, _written(scratch / "calibration.npz", rows) if rows is not None else None, ())
-
-
-def _of_data(floor: Quality, base: Path, facts: ModelFacts, scratch: Path, seed: int, *, is_calibrated: bool) -> _Asked:
-    """Return the files of the evaluation items, in random order, and of the calibration items, none in both; and the notes on them."""
-    assert floor.data is not None
-    inputs = facts.inputs
-    evaluated = examples.read_examples(floor.data, base, inputs, "quality.data")
-    items = input_rows.check_rows(inputs, evaluated, base / floor.data)
-    evaluation.check(floor.metric, facts.outputs, evaluated, items)
-    fitted: dict[str, np.ndarray] | None = None
-    notes: tuple[str, ...] = ()
-    if floor.calibration is not None:
-        fitted = examples.read_examples(floor.calibration, base, inputs, "quality.calibration")
-        input_rows.check_rows(inputs, fitted, base / floor.calibration)
-        examples.refuse_overlap(inputs, fitted, evaluated)
-    elif is_calibrated:
-        fitted, evaluated = examples.set_aside(inputs, evaluated, seed)
-        total, items = items, input_rows.check_rows(inputs, evaluated, base / floor.data)
-        notes = (
-            f"{total - items} of the {total} items of quality.data were set aside for calibration; quality is measured on the others",
-        )
-    # Files often have their items in the order of their classes, and the first of them may be all that is looked at.
-    evaluated = _shuffled(inputs, evaluated, items, seed)
-    calibration = None
-    if fitted is not None:
-        count = input_rows.check_rows(inputs, fitted, base / (floor.calibration or floor.data))
-        calibration = _written(scratch / "calibration.npz", _shuffled(inputs, fitted, count, seed))
-    return _Asked(_written(scratch / "data.npz", evaluated), calibration, notes)
-
-
-def _shuffled(inputs: tuple[ModelInput, ...], rows: dict[str, np.ndarray], items: int, seed: int) -> dict[str, np.ndarray]:
-    return examples.take_items(inputs, rows, np.random.default_rng(seed).permutation(items))
-
-
-def _written(path: Path, rows: dict[str, np.ndarray]) -> str:
-    np.savez(path, allow_pickle=False, **rows)
-    return str(path)
+    return (
+        examples.function_of(floor.metric, base_of(options), "quality.metric") if floor and OWN.fullmatch(floor.metric) else None
+    )
 
 
 def _check_variant(path: Path, facts: ModelFacts) -> None:
@@ -381,7 +342,7 @@ def _onnx_file(model: Path, folder: Path) -> Path:
     if not model.exists():
         raise InputError(f"{model}: no such file or directory", hint="give an .onnx file or a Hugging Face checkpoint directory")
     if not model.is_dir():
-        return model
+        return model_folder.without_links(model, folder)
     exported = folder / "exported.onnx"
     recipe = kept_files.recipe((checkpoint.digest(model), kept_files.versions_of(*kept_files.TOOLS), __version__))
     if not kept_files.is_kept(exported, recipe):

@@ -14,6 +14,7 @@ from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import noise_floor, undisturbed
 from advisor.errors import InputError, ModelError
+from advisor.files.records import sha256
 from advisor.measure.runtime.ort_session import Place as RunsOn
 from advisor.measure.serving import load_test
 from advisor.measure.serving.server import Serve
@@ -33,13 +34,18 @@ TRIAL_REQUESTS_PER_S = 400.0
 TRIAL_BATCH_SIZE = 4
 
 
-def serve_for_real(site: SiteUnderLoad, prediction: Prediction, folder: Path, *, wanted_s: float) -> LoadTest:
-    """Load-test one replica of the predicted candidate and compare it with the prediction; `folder` is that of the profile."""
+def serve_for_real(
+    site: SiteUnderLoad, prediction: Prediction, folder: Path, *, wanted_s: float, rows: Path | None = None
+) -> LoadTest:
+    """Load-test one replica of the predicted candidate and compare it with the prediction; `folder` is that of the profile.
+
+    `rows` is the file with the user's own inputs, None for generated ones.
+    """
     candidate, slo = prediction.candidate, site.workload.slo
     offer = offered_load(site, candidate, wanted_s=wanted_s)
     replayed = expected(site, candidate, offer)
     noise = noise_floor(site.service, candidate.intra_op_num_threads, candidate.instances)
-    observed = observe(site, candidate, offer, folder)
+    observed = observe(site, candidate, offer, folder, rows)
     return compare(
         prediction,
         replayed,
@@ -51,9 +57,10 @@ def serve_for_real(site: SiteUnderLoad, prediction: Prediction, folder: Path, *,
     )
 
 
-def observe(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, folder: Path) -> Observed:
-    """Serve the requests by one replica of the candidate and return what was observed; `folder` is that of the profile."""
-    replay = load_test.replay(_serve(site, candidate, folder, len(offer.arrival_s)), offer.arrival_s, offer.lengths)
+def observe(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, folder: Path, rows: Path | None = None) -> Observed:
+    """Serve the requests by one replica of the candidate and return what was observed; `folder` and `rows` as for `serve_for_real`."""
+    arrival_s = offer.requests.arrival_s
+    replay = load_test.replay(_serve(site, candidate, folder, len(arrival_s), rows), arrival_s, offer.lengths)
     in_time = np.argsort(replay.ended_s)
     batches = Batches(
         wait_s=replay.wait_s[in_time],
@@ -64,13 +71,12 @@ def observe(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, folde
         size=replay.batch_size[in_time],
         expected_s=expected_service_s(site, candidate, replay.batch_size, replay.batch_length)[in_time],
         transit_s=replay.transit_s,
-        had_own_way=own_way(
-            offer.arrival_s, replay.transit_s, replay.ended_s - replay.call_s - replay.assembly_s, replay.ended_s
-        ),
+        had_own_way=own_way(arrival_s, replay.transit_s, replay.ended_s - replay.call_s - replay.assembly_s, replay.ended_s),
     )
     return Observed(
-        latency_s=replay.latency_s,
-        lag_s=replay.lag_s,
+        latency_s=offer.requests.each(replay.latency_s),
+        lag_s=offer.requests.each(replay.lag_s),
+        offered_requests_per_s=offer.requests_per_s,
         duration_s=replay.duration_s,
         run_delay_s=replay.run_delay_s,
         batches=batches,
@@ -79,7 +85,21 @@ def observe(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, folde
     )
 
 
-def _serve(site: SiteUnderLoad, candidate: Candidate, folder: Path, requests: int) -> Serve:
+def inputs_of(measured: Profile, hardware: str, folder: Path) -> Path | None:
+    """Return the file with the user's own inputs that a site was measured with, None where they were generated.
+
+    Raises InputError where it is gone, or another.
+    """
+    site = next(entry for entry in measured.sites if entry.hardware.id == hardware)
+    if site.inputs_path is None:
+        return None
+    path = folder / site.inputs_path
+    if not path.is_file() or sha256(path) != measured.settings.inputs_sha256:
+        raise InputError(f"{path}: not the inputs that the profile was measured with", hint="run advisor profile again")
+    return path
+
+
+def _serve(site: SiteUnderLoad, candidate: Candidate, folder: Path, requests: int, rows: Path | None) -> Serve:
     variant = site.variants[candidate.variant]
     path = folder / variant.path
     if not path.is_file():
@@ -93,6 +113,7 @@ def _serve(site: SiteUnderLoad, candidate: Candidate, folder: Path, requests: in
         max_queue_delay_s=candidate.max_queue_delay_s,
         requests=requests,
         seed=site.settings.seed,
+        rows=str(rows.resolve()) if rows is not None else None,
         place=RunsOn(
             provider=variant.provider, provider_options=variant.provider_options, session_options=variant.session_options
         ),
@@ -124,9 +145,10 @@ def trial(measured: Profile, here: Site, folder: Path, ledger: Ledger) -> LoadTe
     tests: list[LoadTest] = []
     # Half of the time is for the answer, once it is known.
     wanted_s = min(TRIAL_S, TRIAL_PART * ledger.trial_s / 2)
+    rows = inputs_of(measured, here.hardware.id, folder)
     while len(tests) < TRIALS and (not tests or ledger.has_time_for(wanted_s)):
         with ledger.loading():  # most of it starts the server; the requests are counted
-            tests.append(serve_for_real(site, prediction, folder, wanted_s=wanted_s))
+            tests.append(serve_for_real(site, prediction, folder, wanted_s=wanted_s, rows=rows))
         ledger.tried(tests[-1].duration_s)
         if tests[-1].generator_kept_up:
             break

@@ -17,9 +17,9 @@ from advisor.schema.advice import Advice, Candidate, LoadTest, Prediction
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile, Site
 from advisor.steps.advise import exit_status as exit_status_of_advice
-from advisor.steps.advise import read_advice, read_profile, recorded, request_of, with_quality_on
+from advisor.steps.advise import notes_of, read_advice, read_profile, recorded, request_of, with_quality_on
 from advisor.steps.report import write_reports
-from advisor.steps.serve import serve_for_real
+from advisor.steps.serve import inputs_of, serve_for_real
 from advisor.units import counted, parse_moment
 
 
@@ -34,7 +34,7 @@ def verify(
     now = parse_moment(now)
     advice, profile_path, measured = _read(advice_path, workload_path)
     here = _here(measured, advice, advice_path)
-    trace = recorded(advice.workload, workload_path) if workload_path else None
+    trace = recorded(advice.workload, workload_path, measured.model) if workload_path else None
     journal, kept = _begun(advice_path, wanted_s)
 
     def asked_of(known: Profile) -> Request:
@@ -47,6 +47,8 @@ def verify(
             now=now,
             rules_folder=rules_folder,
             max_uncertainty=advice.certainty.max_uncertainty if advice.certainty else USUAL_MAX_UNCERTAINTY,
+            confidence=advice.confidence,
+            notes=notes_of(advice.workload, trace),
         )
 
     def serve(asked: Advice, known: Profile) -> tuple[LoadTest, ...]:
@@ -57,7 +59,8 @@ def verify(
             if candidate not in kept:
                 report(0.0, wanted_s, f"load-testing {candidate.variant}")
                 site = site_of[candidate.hardware]
-                journal.add(serve_for_real(site, prediction, profile_path.parent, wanted_s=wanted_s))
+                rows = inputs_of(known, candidate.hardware, profile_path.parent)
+                journal.add(serve_for_real(site, prediction, profile_path.parent, wanted_s=wanted_s, rows=rows))
                 kept[candidate] = journal.entries[-1]
         return tuple(kept[candidate] for candidate in served)
 

@@ -90,3 +90,11 @@ def _operators(facts: ModelFacts) -> list[str]:
         lines.append(f"{entry.type[:23]:<24}{entry.count:>6}{flop:>10}{share:>11}{sizes}")
     left = len(facts.operators) - MAX_OPERATORS
     return [*lines, f"  and {left} more operator types (--format json lists all)"] if left > 0 else lines
+
+
+def init_lines(workload: Path, script: Path | None, model: Path) -> str:
+    """Return what was written to start from, and what to do with it."""
+    lines = [f"{workload}: fill in every FILL_IN, then run: advisor recommend {model} -w {workload}"]
+    if script is not None:
+        lines.append(f"{script}: to measure quality, fill in examples(), run it, and remove the # before quality in {workload}")
+    return "\n".join(lines) + "\n"

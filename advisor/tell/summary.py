@@ -29,6 +29,11 @@ def summary(advice: Advice | OfflineAdvice) -> str:
     return "\n".join([*(" ".join(part for part in line.splitlines() if part) for line in lines), *_ranking(advice)])
 
 
+def questions(advice: Advice | OfflineAdvice) -> tuple[str, ...]:
+    """Return what advice asks back, a line each."""
+    return advice.questions if isinstance(advice, Advice) else ()
+
+
 def full_summary(advice: Advice | OfflineAdvice) -> str:
     """Return the summary, and a paragraph for each load test where there were any; no newline at the end."""
     tests = load_tests(advice) if isinstance(advice, Advice) else ""

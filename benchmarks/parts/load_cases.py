@@ -15,7 +15,8 @@ from advisor.decide.load_test.comparison import Observed, expected, kept_up, lea
 from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import noise_floor
-from advisor.files.workload import read_question, read_trace
+from advisor.files.trace import read_trace
+from advisor.files.workload import read_question
 from advisor.schema.advice import LoadTest, Replayed
 from advisor.schema.profile import Calibration, Profile
 from advisor.schema.record import Estimate
@@ -141,7 +142,7 @@ def _case(
     site = loaded(measured, measured.sites[0], *load)
     offer = offered_load(site, candidate, wanted_s=wanted_s)
     observed = observe(site, candidate, offer, folder)
-    counted = (offer.arrival_s % 2) >= 1
+    counted = (offer.requests.sent_s % 2) >= 1
     teaching = (observed.ended_s % 2) < 1
     columns = {field: getattr(observed.batches, field) for field in observed.batches.__struct_fields__}
     requests = {field: columns.pop(field)[~counted] for field in ("transit_s", "had_own_way")}
@@ -166,7 +167,7 @@ def _case(
             how: expected(loaded(profile, profile.sites[0], *load), candidate, offer, counted=counted)
             for how, profile in known.items()
         },
-        requests=len(offer.arrival_s),
+        requests=offer.requests.total,
         valid=kept_up(observed),
         waited=(observed.run_delay_s or 0.0) / observed.duration_s,
         lag_p99_s=lag_p99_s,

@@ -128,7 +128,7 @@ def _judge(demand: Demand, service_s: np.ndarray, batch: np.ndarray, instances: 
         if REQUESTS_PER_S * table[-1, 0] / size / instances[point] >= replicas:
             return False
         for seed in range(SEEDS):
-            arrival_s, classes = demand.stream(seed, replicas)
+            arrival_s, classes, _ = demand.stream(seed, replicas)
             first = warm_up(len(arrival_s))
             counted = len(arrival_s) - first
             if not queue_sim.keeps_target(
@@ -157,7 +157,7 @@ def simulated_quantile_s(space: Market, point: int, delay: int, replicas: int) -
         return 100 * TARGET_S
     found = []
     for seed in range(SEEDS):
-        arrival_s, classes = demand.stream(seed, replicas)
+        arrival_s, classes, _ = demand.stream(seed, replicas)
         latency_s, _, _ = queue_sim.simulate_queue(
             arrival_s, classes, table, np.ones(1), instances=int(space.instances[point]), max_queue_delay_s=float(DELAYS_S[delay])
         )

@@ -15,11 +15,15 @@ from advisor.errors import InputError
 from advisor.files.catalog import (
     age_days,
     carbon_of,
+    device_ids,
     is_stale,
     machine_as_hardware,
     numbers_of,
     read_carbon,
+    read_device,
     read_hardware,
+    read_instances,
+    read_priced_device,
     read_prices,
     read_processors,
     read_public_measurements,
@@ -30,7 +34,12 @@ from advisor.schema.profile import Machine
 
 CATALOG = Path(__file__).parents[2] / "advisor" / "catalog"
 DEVICES = read_hardware()
-TABLES = {"prices.csv": read_prices, "token_prices.csv": read_token_prices, "carbon.csv": read_carbon}
+TABLES = {
+    "instances.csv": read_instances,
+    "prices.csv": read_prices,
+    "token_prices.csv": read_token_prices,
+    "carbon.csv": read_carbon,
+}
 # From the coarser precision to the finer one, on chips that have both. Not int8 against the rest: the B300 cut it down.
 FASTER = (
     ("fp16", "fp32"),
@@ -169,7 +178,7 @@ def test_tables_hold_nothing_whose_licence_forbids_to_pass_it_on() -> None:
     with (CATALOG / "prices.csv").open(encoding="utf-8") as file:
         sources = [row["source"] for row in csv.DictReader(file)]
 
-    assert {"Apache-2.0", "MIT", "MIT; CC-BY-4.0", "one figure cited"} == set(licences.values())
+    assert {"Apache-2.0", "CC-BY-4.0", "MIT", "MIT; CC-BY-4.0", "one figure cited"} == set(licences.values())
     assert dict.fromkeys(cited, 1) == {id_: sources.count(id_) for id_ in cited}
 
 
@@ -183,6 +192,57 @@ def test_a_price_is_stale_after_ninety_days() -> None:
     assert not is_stale("2026-06-01", "2026-08-30T00:00:00+00:00")
     assert is_stale("2026-06-01", "2026-08-31T00:00:00+00:00")
     assert 31 == age_days("2026-07", "2026-08-01")
+
+
+@pytest.mark.parametrize(
+    ("name", "device"),
+    [
+        *(("t4", "t4"), ("T4", "t4"), ("Tesla T4", "t4"), ("NVIDIA L4", "l4"), ("A10", "a10"), ("h100 sxm", "h100_sxm")),
+        *(("NVIDIA A100-SXM4-80GB", "a100_80_sxm"), ("A100 40GB", "a100_40_sxm"), ("RTX 4090", "rtx4090"), ("M4", "m4")),
+        *(("g4dn.xlarge", "t4"), ("g4dn.12xlarge", "t4"), ("g2-standard-4", "l4"), ("p5.48xlarge", "h100_sxm_8x")),
+        *(("standard_nc4as_t4_v3", "t4"), ("a2-ultragpu-1g", "a100_80_sxm"), ("C7I.XLARGE", "c7i.xlarge"), ("MI300X", "mi300x")),
+    ],
+)
+def test_a_device_is_found_by_what_people_and_clouds_call_it(name: str, device: str) -> None:
+    assert device == read_device(name).id
+
+
+@pytest.mark.parametrize("name", ["A100", "A100 80GB", "h100", "V100", "RTX 6000"])
+def test_a_name_of_several_devices_is_refused_with_their_ids(name: str) -> None:
+    with pytest.raises(InputError, match="may be") as refusal:
+        read_device(name)
+
+    assert len(device_ids(name)) > 1 and all(id_ in refusal.value.fault for id_ in device_ids(name))
+
+
+@pytest.mark.parametrize("name", ["", "nvidia", "c7i.9xlarge", "g4dn", "abacus", "*", "g*.xlarge"])
+def test_a_name_that_says_nothing_finds_nothing(name: str) -> None:
+    with pytest.raises(InputError, match="neither `local` nor in the catalog"):
+        read_device(name)
+
+
+def test_every_machine_that_is_offered_has_the_device_that_the_table_says() -> None:
+    offering: dict[str, set[str]] = {}
+    for device in DEVICES.values():
+        for offer in device.offers:
+            offering.setdefault(offer.instance, set()).add(device.id)
+
+    assert {} == {name: ids for name, ids in offering.items() if len(device_ids(name)) != 1 or not ids & set(device_ids(name))}
+
+
+def test_the_table_of_machines_knows_devices_of_the_catalog_alone() -> None:
+    assert {entry.device for entry in read_instances()} <= DEVICES.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_priced"), [("T4", True), ("g4dn.xlarge", True), ("g4dn.12xlarge", False), ("p4d.24xlarge", False)]
+)
+def test_a_price_is_of_one_device_and_not_of_a_machine_that_may_have_several(name: str, is_priced: bool) -> None:
+    if is_priced:
+        assert "t4" == read_priced_device(name).id
+    else:
+        with pytest.raises(InputError, match="prices are of one"):
+            read_priced_device(name)
 
 
 @pytest.mark.parametrize("now", ["20260801T000000", "2026-08-01T00:00:00+00:00", "2026-W31-6"])

@@ -35,7 +35,7 @@ ADVISING = ("advise", "profile", "recommend")
 # Every key that can stand beside the others; what excludes others is below.
 EVERYTHING = {
     "name": "everything",
-    "traffic": {"requests_per_s": 20, "burstiness_cv": 1.5, "diurnal": [1, 2, 1]},
+    "traffic": {"requests_per_s": 20, "burstiness_cv": 1.5, "diurnal": [1, 2, 1], "items_per_request": {"p50": 1, "p95": 2}},
     "inputs": {"sequence_length": {"p50": 8, "p95": 16, "max": 32}},
     "slo": {"latency_s": "500 ms", "quantile": "90 %"},
     "hardware": {
@@ -147,7 +147,10 @@ EVERYTHING = {
 }
 # What takes the place of other keys: what is set, and what has to go.
 INSTEAD = {
-    "a trace": ({"traffic.trace": "trace.csv"}, ("traffic.requests_per_s", "traffic.diurnal", "fleet")),
+    "a trace": (
+        {"traffic.trace": "trace.csv", "traffic.columns": {"arrival": "arrival_s", "sequence_length": None, "unit": "s"}},
+        ("traffic.requests_per_s", "traffic.diurnal", "fleet"),
+    ),
     "known costs": (
         {"lifecycle.fine_tuning_usd": 5000, "lifecycle.labels_usd": 1000, "lifecycle.pre_training_usd": 0},
         (),
@@ -194,6 +197,10 @@ def record_in(kind):
     return next((each for each in kinds if isinstance(each, type) and issubclass(each, Record)), None)
 
 
+def may_be_count(kind):
+    return kind is int or any(map(may_be_count, get_args(kind)))
+
+
 def fields(kind, path=()):
     """Yield path, field and the record it is in, for every key at any depth."""
     for field in msgspec.structs.fields(kind):
@@ -202,7 +209,7 @@ def fields(kind, path=()):
             yield from fields(inner, (*path, field.name))
 
 
-LEAVES = {".".join(path) for path, field in fields(Workload) if record_in(field.type) is None}
+LEAVES = {".".join(path) for path, field in fields(Workload) if record_in(field.type) is None or may_be_count(field.type)}
 OPTIONAL = {".".join(path) for path, field in fields(Workload) if not field.required}
 
 
@@ -358,16 +365,16 @@ def test_every_command_refuses_a_key_that_nobody_knows_at_any_depth(refusals, pa
 @pytest.mark.parametrize(
     ("key", "said", "value"),
     [
-        ("hardware.allowed", "hardware.allowed: 'h100' is neither", ["local", "h100"]),
+        ("hardware.allowed", "hardware.allowed: 'h99' is neither", ["local", "h99"]),
         ("hardware.price_usd_per_hour", "hardware.price_usd_per_hour: 't5' is neither", {"local": 1, "t5": 1}),
         ("fleet.reserved_usd_per_hour", "fleet.reserved_usd_per_hour: 't5' is neither", {"t5": 1}),
         ("fleet.spot_usd_per_hour", "fleet.spot_usd_per_hour: 't5' is neither", {"t5": 1}),
         ("energy.grid", "energy.grid: 'XYZ' is not known", "XYZ"),
         ("quality.metric", "quality.metric: there is no 'acuracy'", "acuracy"),
-        ("lifecycle.serving.device", "lifecycle.serving.device: 'h100' is neither", "h100"),
+        ("lifecycle.serving.device", "lifecycle.serving.device: 'h99' is neither", "h99"),
         ("lifecycle.serving.api_model", "lifecycle.serving.api_model: 'gpt-9' is not in the price list", "gpt-9"),
         ("lifecycle.options.alternative_api", "lifecycle.options.alternative_api: 'gpt-9' is not in", "gpt-9"),
-        ("lifecycle.options.alternative_devices", "lifecycle.options.alternative_devices: 'h100' is neither", ["h100"]),
+        ("lifecycle.options.alternative_devices", "lifecycle.options.alternative_devices: 'h99' is neither", ["h99"]),
         ("lifecycle.ranges", "lifecycle.ranges.tokens: no such figure is given", {"tokens": [1, 2]}),
         ("lifecycle.sources", "lifecycle.sources.tokens: no such figure is given", {"tokens": "a guess"}),
     ],
@@ -376,6 +383,33 @@ def test_every_command_refuses_a_name_that_nobody_knows(refusals, key, said, val
     faults = refusals(having(without(EVERYTHING, "offline"), {key: value}))
 
     assert 1 == len(set(faults.values())) and faults["classify"].startswith(f"w.yaml: {said}")
+
+
+@pytest.mark.parametrize("name", ["T4", "tesla t4", "g4dn.xlarge"])
+def test_a_device_may_have_any_of_its_names_wherever_the_workload_names_one(folder, name):
+    values = {
+        "hardware.allowed": ["local", name, "t4"],
+        "hardware.price_usd_per_hour": {"local": 0.3, name: 0.5},
+        "fleet.spot_usd_per_hour": {name: 0.1},
+        "baseline.hardware": name,
+        "lifecycle.training_device": name,
+        "lifecycle.options.alternative_devices": [name],
+        "lifecycle.serving.device": name,
+    }
+
+    read = read_workload(write(folder, having(EVERYTHING, values)))
+
+    assert ("local", "t4") == read.hardware.allowed and {"local": 0.3, "t4": 0.5} == read.hardware.price_usd_per_hour
+    assert {"t4": 0.1} == read.fleet.spot_usd_per_hour
+    life = read.lifecycle
+    found = (read.baseline.hardware, life.training_device, *life.options.alternative_devices, life.serving.device)
+    assert {"t4"} == set(found) and 4 == len(found)
+
+
+def test_one_device_with_two_prices_under_two_names_is_refused(refusals):
+    tree = having(without(EVERYTHING, "offline"), {"hardware.price_usd_per_hour": {"local": 0.3, "t4": 0.5, "T4": 0.6}})
+
+    assert "hardware.price_usd_per_hour: 'T4' is t4, which has a price already" in refusals(tree, "classify")["classify"]
 
 
 # --- what contradicts itself ---------------------------------------------------------------------------------------------
@@ -388,6 +422,9 @@ def test_every_command_refuses_a_name_that_nobody_knows(refusals, key, said, val
         ("traffic: give either requests_per_s or trace", {"traffic": {}}),
         ("traffic.diurnal: a trace has its own course", {"traffic": {"trace": "trace.csv", "diurnal": [1, 2]}}),
         ("traffic.diurnal: no part of the day has any requests", {"traffic.diurnal": [0, 0]}),
+        ("traffic.columns: there is no trace", {"traffic.columns": {"arrival": "t"}}),
+        ("traffic.items_per_request: p50 and p95 must ascend", {"traffic.items_per_request": {"p50": 9, "p95": 8}}),
+        ("traffic.items_per_request: 10,001 is more than", {"traffic.items_per_request": 10_001}),
         ("traffic.burstiness_cv: 11.0 is more than", {"traffic.burstiness_cv": 11}),
         ("fleet: needs traffic.requests_per_s", {"traffic": {"trace": "trace.csv"}}),
         ("inputs.sequence_length: p50, p95 and max must ascend", {"inputs.sequence_length.p95": 4}),

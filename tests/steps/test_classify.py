@@ -143,9 +143,9 @@ def test_a_small_bill_is_answered_by_doing_nothing(advisor, tmp_path):
         ),
         ("lifecycle.sources.inputs: no such figure", "  serving:", "  sources: {inputs: guess}\n  serving:"),
         (
-            "lifecycle.serving.device: 'h100' is neither `local` nor in the catalog",
+            "lifecycle.serving.device: 'h99' is neither `local` nor in the catalog",
             "{serving_usd_per_hour: 0.02}",
-            "{device: h100}",
+            "{device: h99}",
         ),
         (
             "lifecycle.serving.api_model: 'gpt-4.1-mega' is not in the price list",

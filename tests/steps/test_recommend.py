@@ -14,7 +14,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from advisor.errors import ExitStatus, InputError
 from advisor.files.records import read_json, sha256, write_record
-from advisor.files.workload import read_question, read_trace, sequence_lengths
+from advisor.files.trace import read_trace
+from advisor.files.workload import read_question, sequence_lengths
 from advisor.measure.timing.ledger import Ledger
 from advisor.schema.advice import Advice, LoadTest
 from advisor.schema.options import ProfileOptions
@@ -176,6 +177,19 @@ def trace_file(folder, *, lengths=None, count=200):
     (folder / "trace.csv").write_text("\n".join([header, *rows]) + "\n")
     (folder / "workload.yaml").write_text(WORKLOAD.replace("requests_per_s: 50", "trace: trace.csv"))
     return folder / "workload.yaml"
+
+
+def test_lengths_that_a_trace_recorded_are_passed_over_where_the_model_reads_none(tmp_path, forest):
+    folder, _ = forest
+    workload = trace_file(tmp_path, lengths=[8, 32])
+    options = ProfileOptions(workload=workload, budget_s=1.0, max_batch_size=1)
+
+    measured = measure(folder / "forest.onnx", tmp_path / "profile.json", options, now=NOW, report=silent)
+    advice = advise_on(tmp_path / "profile.json", workload, now=NOW)
+
+    assert () == measured.settings.sequence_lengths
+    assert advice.workload.inputs is None and "its lengths are not used" in " ".join(advice.notes)
+    assert advice.notes[0].startswith("traffic.trace: trace.csv: 10 /s on average")
 
 
 def test_a_trace_is_read_in_seconds(tmp_path):

@@ -10,9 +10,9 @@ from advisor.decide.advice.decision import Decision
 from advisor.decide.advice.hardware_ranking import Searched
 from advisor.decide.advice.sites import Request, Sites
 from advisor.decide.lifetime.inputs import Life
-from advisor.decide.queue.energy import scaled
 from advisor.decide.queue.search import MAX_REPLICAS
 from advisor.decide.queue.site import SiteUnderLoad
+from advisor.decide.service.energy import scaled
 from advisor.decide.verdict.judgement import judge
 from advisor.decide.verdict.rules import Rulebook
 from advisor.schema.advice import Advice, Certificate, FleetPlan, OneReplica, Prediction, Saving
@@ -69,6 +69,7 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         exclusions=_exclusions(sites, searched, profile, request),
         places=hardware_ranking.best_of_each(searched) if _is_ranked(sites, request) else (),
         notes=(
+            *request.notes,
             *profile.model.notes,
             *wording.notes(profile.sites),
             *wording.assumptions(home),
@@ -79,6 +80,8 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         likely=decision.likely,
         certainty=decision.known,
         one_replica=_one_replica(decision),
+        confidence=request.confidence,
+        questions=wording.questions(home),
     )
 
 

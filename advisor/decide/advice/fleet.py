@@ -213,8 +213,10 @@ def _holds(kind: Kind, configuration: Configuration, rate: float, slo: Slo) -> b
 
 
 def _by_length(kinds: Sequence[Kind], rate: float, slo: Slo) -> list[tuple[_Pool, tuple[int, int]]] | None:
-    """Return the cheapest pair of pools for short and for long requests, None where requests do not differ in length."""
+    """Return the cheapest pair of pools for short and for long requests, None where requests do not differ in length, or have several."""
     demand = kinds[0].at(rate, None).demand
+    if demand.items_per_request != 1:
+        return None
     lengths = [length for length in demand.lengths if length is not None]
     best: list[tuple[_Pool, tuple[int, int]]] | None = None
     least = math.inf

@@ -36,6 +36,7 @@ class Request(Record, frozen=True, kw_only=True):
     market: Market = NOTHING_KNOWN  # of prices and effort
     public: PublicMeasurements = NOTHING_PUBLIC  # what projections stand on
     max_uncertainty: float = USUAL_MAX_UNCERTAINTY  # factor by which the cost may be uncertain for the answer to count as known
+    notes: tuple[str, ...] = ()  # on how the workload was read
     confidence: float = USUAL_CONFIDENCE  # with which the recommendation has to keep the target, at least the usual one
     with_stalls: bool = True  # predict what the machine's stalls do to a candidate
 

@@ -21,6 +21,9 @@ from advisor.schema.record import Estimate, Exclusion
 from advisor.units import counted, percent, rate, seconds, usd
 
 SHOWN_FRACTION = 0.05  # what stalls add to the latency; less is not worth a word
+DOUBTED_RATIO = 100.0  # of the target and a single call, either way: then it may be in another unit than was meant
+NEXT_UNIT = 1000.0  # s, ms and µs
+LEAST_MEANT_S = 1e-3  # nobody promises microseconds
 UNTRIED = "predicted from single calls and a simulated queue, not yet load-tested"
 
 
@@ -165,6 +168,19 @@ def risks(site: SiteUnderLoad, recommended: Prediction | None) -> tuple[str, ...
         found.append(f"its price is from {site.place.price_date}: check it before buying")
     found.append(UNTRIED)
     return tuple(found)
+
+
+def questions(home: SiteUnderLoad) -> tuple[str, ...]:
+    """Return what to ask back where the target and a call of the model have hardly to do with each other."""
+    target_s = home.workload.slo.latency_s
+    call_s = float(home.simulator.table(home.today, "value")[0, home.demand.sure_class(0.5)])
+    if 1 / DOUBTED_RATIO < target_s / call_s < DOUBTED_RATIO:
+        return ()
+    meant_s = target_s * NEXT_UNIT if target_s < call_s else target_s / NEXT_UNIT
+    way_out = (
+        f"did you mean {seconds(meant_s)}?" if meant_s >= max(call_s, LEAST_MEANT_S) else "is the target meant to be that loose?"
+    )
+    return (f"slo.latency_s: {seconds(target_s)}, but a call takes {seconds(call_s)}: {way_out}",)
 
 
 def _in_busiest(site: SiteUnderLoad, at_target: Estimate, *, breaks: bool) -> str:

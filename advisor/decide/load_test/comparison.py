@@ -6,6 +6,7 @@ import numpy as np
 
 from advisor.decide.load_test.calibration import Batches, calibrate
 from advisor.decide.queue.demand import quantiles
+from advisor.decide.queue.items import Requests
 from advisor.decide.queue.prediction import over_runs
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
@@ -30,11 +31,16 @@ REPLAY_SEEDS = 8  # draws of service, for the one given stream of requests
 
 
 class OfferedLoad(Record, frozen=True, kw_only=True):
-    """The requests of one replica's load test, each array (requests,)."""
+    """The requests of one replica's load test, sent from 0 on, and the lengths of their items."""
 
-    arrival_s: np.ndarray  # ascending from 0
-    size_class: np.ndarray
-    lengths: np.ndarray | None  # None without a sequence axis
+    requests: Requests
+    lengths: np.ndarray | None  # (items,), None without a sequence axis
+
+    @property
+    def requests_per_s(self) -> float:
+        """The rate at which they are meant to be sent."""
+        sent_s = self.requests.sent_s
+        return float((len(sent_s) - 1) / max(sent_s[-1] - sent_s[0], np.finfo(float).tiny))
 
 
 def offered_load(site: SiteUnderLoad, candidate: Candidate, *, wanted_s: float) -> OfferedLoad:
@@ -42,17 +48,17 @@ def offered_load(site: SiteUnderLoad, candidate: Candidate, *, wanted_s: float) 
 
     No prediction was made with this stream. It lasts `wanted_s`, or longer if the quantile needs more requests.
     """
-    arrival_s, size_class = site.demand.busiest(UNSEEN_SEED, candidate.replicas)
+    stream = site.demand.busiest(UNSEEN_SEED, candidate.replicas)
     quantile = site.workload.slo.quantile
     needed = math.ceil(BEYOND_QUANTILE / (1 - quantile))
-    within = int(np.searchsorted(arrival_s - arrival_s[0], wanted_s))
-    at_most = int(np.searchsorted(arrival_s - arrival_s[0], wanted_s * LONGEST_FACTOR))
-    count = max(2, min(max(within, needed), at_most))
+    since_s = stream.sent_s - stream.sent_s[0]
+    within = int(np.searchsorted(since_s, wanted_s))
+    at_most = int(np.searchsorted(since_s, wanted_s * LONGEST_FACTOR))
+    chosen = stream.begun(max(2, min(max(within, needed), at_most)))
     lengths = np.array([length or 0 for length in site.demand.lengths])
     return OfferedLoad(
-        arrival_s=arrival_s[:count] - arrival_s[0],
-        size_class=size_class[:count],
-        lengths=lengths[size_class[:count]] if site.demand.lengths[0] is not None else None,
+        requests=chosen._replace(arrival_s=chosen.arrival_s - chosen.arrival_s[0]),
+        lengths=lengths[chosen.size_class] if site.demand.lengths[0] is not None else None,
     )
 
 
@@ -77,18 +83,19 @@ def expected(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, *, c
         max_queue_delay_s=candidate.max_queue_delay_s,
     )
     wanted = (0.5, 0.95, 0.99, site.workload.slo.quantile)
+    sent_s = offer.requests.sent_s
     figures: dict[str, np.ndarray] = {}  # by end of the service interval: (seeds, quantiles and then throughput and utilization)
     for end in ("low", "value", "high"):
         rows = []
         for seed in range(REPLAY_SEEDS):
-            run = site.simulator.replay(configuration, offer.arrival_s, offer.size_class, end, seed, with_stalls=True)
+            run = site.simulator.replay(configuration, offer.requests, end, seed, with_stalls=True)
             chosen_s = run.latency_s if counted is None else run.latency_s[counted]
             # When the last request is answered is left to chance: as long after it as the requests before it were.
             late_s = quantiles(run.latency_s[-LAST_REQUESTS:], (LAST_RESPONSE[end],))[0]
-            rate = len(run.latency_s) / (offer.arrival_s[-1] - offer.arrival_s[0] + late_s)
+            rate = len(run.latency_s) / (sent_s[-1] - sent_s[0] + late_s)
             rows.append([*quantiles(chosen_s, wanted), rate, run.utilization])
         figures[end] = np.array(rows)
-    source = f"simulation of the {len(offer.arrival_s):,} requests of the load test with {REPLAY_SEEDS} seeds"
+    source = f"simulation of the {offer.requests.total:,} requests of the load test with {REPLAY_SEEDS} seeds"
     estimates = [
         over_runs({end: rows[:, column] for end, rows in figures.items()}, "simulated", source)
         for column in range(len(wanted) + 2)
@@ -108,6 +115,7 @@ class Observed(Record, frozen=True, kw_only=True):
 
     latency_s: np.ndarray
     lag_s: np.ndarray
+    offered_requests_per_s: float
     duration_s: float
     run_delay_s: float | None
     batches: Batches
@@ -140,7 +148,7 @@ def compare(
     return LoadTest(
         candidate=prediction.candidate,
         requests=requests,
-        offered_requests_per_s=rate,
+        offered_requests_per_s=observed.offered_requests_per_s,
         duration_s=observed.duration_s,
         latency_p50_s=latency[0.5],
         latency_p95_s=latency[0.95],

@@ -67,7 +67,7 @@ class Bounds:
     """The bounds of configurations under one demand and target; each is worked out once, for they do not depend on the delay."""
 
     def __init__(self, simulator: Simulator, *, quantile: float, target_s: float, streams: "Streams | None" = None) -> None:
-        """Streams that are not stretched by the replicas (traces, bursts) have the first bound and the least latency alone.
+        """Streams that are not stretched by the replicas (traces, bursts, many items) have the first bound and the least latency alone.
 
         `streams` are those of this demand and quantile, if somebody has them already.
         """
@@ -130,7 +130,7 @@ def _good_batches(streams: "Streams", table_s: np.ndarray, instances: int, targe
     per_item_s = table_s / np.arange(1, len(table_s) + 1)[:, None]
     least_s = np.where(table_s <= target_s, per_item_s, np.inf).min(axis=0)
     needed = 0.0
-    for arrival_s, size_class in streams.runs:
+    for arrival_s, size_class, _ in streams.runs:
         counted = np.bincount(warm(size_class), minlength=len(least_s))
         good = rank(streams.quantile, int(counted.sum())) + 1
         cheapest_first = np.argsort(least_s, kind="stable")
@@ -163,7 +163,7 @@ class Streams:
         """Return y of one replica."""
         if max_batch_size not in self._fills:
             found = 0.0
-            for arrival_s, _ in self.runs if max_batch_size > 1 else []:
+            for arrival_s, _, _ in self.runs if max_batch_size > 1 else []:
                 first = warm_up(len(arrival_s))
                 counted = len(arrival_s) - first
                 batches = -(-(counted - max_batch_size + 1) // max_batch_size)
@@ -180,7 +180,7 @@ class Streams:
     def curve(self, shift: int) -> Curve:
         """Return F from below for requests that may be as many as `shift` behind."""
         if shift not in self._curves:
-            waits = np.array([max(self._wait(load, shift, *stream) for stream in self.runs) for load in LOADS])
+            waits = np.array([max(self._wait(load, shift, stream.arrival_s) for stream in self.runs) for load in LOADS])
             loads = np.array(LOADS)
             shape = loads[1:] ** 2 / (1 - loads[1:])
             # Below the first of LOADS the curve has to be below 0.
@@ -194,7 +194,7 @@ class Streams:
             self._curves[shift] = Curve(steepness=steepness, offset=offset, at_last=float(waits[-1]))
         return self._curves[shift]
 
-    def _wait(self, load: float, shift: int, arrival_s: np.ndarray, _: np.ndarray) -> float:
+    def _wait(self, load: float, shift: int, arrival_s: np.ndarray) -> float:
         """Return the quantile, in gaps, of the wait that no request of the run can be without at a load."""
         arrival = arrival_s * self.requests_per_s
         if len(arrival) <= shift:

@@ -4,11 +4,11 @@ import copy
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from statistics import NormalDist
 
 import numpy as np
 
-from advisor.decide.queue import day
+from advisor.decide.queue import day, items
+from advisor.decide.queue.items import Z_95, Requests
 from advisor.schema.workload import OnlineWorkload, SequenceLength
 
 SEEDS = 4
@@ -17,11 +17,11 @@ SEEDS = 4
 REQUESTS_BEYOND_QUANTILE = 120
 MIN_REQUESTS = 10_000
 MAX_REQUESTS = 400_000
+MAX_ITEMS = 2_000_000  # of all requests of a run together
 WARM_UP_FRACTION = 0.05  # the queue starts empty, which no server in service does
 # Requests are rounded to the nearest class: with so many, no quantile of latency is off by more than a few percent.
 LENGTH_CLASSES = 64
 MAX_STREAMS = 32  # kept for the next candidate: of all seeds, at a few numbers of replicas
-Z_95 = NormalDist().inv_cdf(0.95)
 
 
 class Demand:
@@ -43,7 +43,9 @@ class Demand:
         beyond = REQUESTS_BEYOND_QUANTILE / (1 - workload.slo.quantile)
         if self.rates is not None:
             beyond = max(beyond, beyond / SEEDS / day.busiest_share(self.rates))
-        self.requests = int(min(max(beyond, MIN_REQUESTS), MAX_REQUESTS))
+        self.items_per_request = workload.traffic.items_per_request
+        most = min(MAX_REQUESTS, MAX_ITEMS / items.about(self.items_per_request))
+        self.requests = int(max(min(max(beyond, MIN_REQUESTS), most), 1))
         if trace_s is not None:
             self.requests = len(trace_s)
             self.requests_per_s = (len(trace_s) - 1) / float(trace_s[-1] - trace_s[0])
@@ -57,31 +59,29 @@ class Demand:
         self._asked = asked
         self._arrivals: dict[tuple[int, int, int], np.ndarray] = {}  # those in use: a search goes through hundreds of replicas
         self._classes: dict[int, np.ndarray] = {}
+        self._counts: dict[int, np.ndarray | None] = {}
         self._only: tuple[int, int] | None = None
 
     def only(self, first: int, end: int) -> "Demand":
         """Return the same demand with requests of the size classes first..end alone, as many a second as there are of all here."""
         part = copy.copy(self)
-        part._arrivals, part._classes, part._only = {}, {}, (first, end)
+        part._arrivals, part._classes, part._counts, part._only = {}, {}, {}, (first, end)
         return part
 
     @property
     def is_stretched(self) -> bool:
         """Whether the gaps of a stream are the same draws at any number of replicas, times their number."""
-        return self.trace_s is None and self.cv == 1.0
+        return self.trace_s is None and self.cv == 1.0 and self.items_per_request == 1
 
-    def stream(
-        self, seed: int, replicas: int, *, scale: float = 1.0, requests: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return arrival_s and size_class (requests,) at one of `replicas`, the whole stream `scale` times as dense.
+    def stream(self, seed: int, replicas: int, *, scale: float = 1.0, requests: int | None = None) -> Requests:
+        """Return the requests at one of `replicas`, the whole stream `scale` times as dense.
 
         `requests` takes only so many from the beginning, or a whole day of only so many.
 
         Requests go to a replica drawn at random, so of a renewal process each replica sees every k-th gap sum, k geometric.
         """
         if self.trace_s is not None:
-            arrival_s, classes = self._trace(seed, replicas)
-            return arrival_s[:requests] / scale, classes[:requests]
+            return self._trace(seed, replicas).begun(requests).scaled(scale)
         drawn = self.requests if requests is None or self.rates is None else min(requests, self.requests)
         key = (seed, replicas, drawn)
         if key not in self._arrivals:
@@ -91,15 +91,29 @@ class Demand:
             if len(self._arrivals) == MAX_STREAMS:
                 del self._arrivals[next(iter(self._arrivals))]
             self._arrivals[key] = np.cumsum(gaps) / self.requests_per_s
-        arrival_s = self._arrivals[key][:requests]
-        return arrival_s if scale == 1.0 else arrival_s / scale, self._size_classes(seed)[: len(arrival_s)]
+        return self._bringing(self._arrivals[key][:requests], seed).scaled(scale)
 
-    def busiest(self, seed: int, replicas: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return arrival_s and size_class (requests,) at one of `replicas` as if the busiest part of the day did not end."""
+    def busiest(self, seed: int, replicas: int) -> Requests:
+        """Return the requests at one of `replicas` as if the busiest part of the day did not end."""
         if self.rates is None:
             return self.stream(seed, replicas)
         arrival_s = np.cumsum(self._gaps(seed, replicas, self.requests)) / self.busiest_requests_per_s
-        return arrival_s, self._size_classes(seed)
+        return self._bringing(arrival_s, seed)
+
+    def _bringing(self, sent_s: np.ndarray, seed: int) -> Requests:
+        """Return the first requests of the run, sent at `sent_s` (requests,), with the items that they bring."""
+        counts = self._item_counts(seed)
+        classes = self._size_classes(seed)
+        if counts is None:
+            return Requests(sent_s, classes[: len(sent_s)])
+        begun = counts[: len(sent_s)]
+        return items.together(sent_s, classes[: int(begun.sum())], begun)
+
+    def _item_counts(self, seed: int) -> np.ndarray | None:
+        if seed not in self._counts:
+            random = np.random.default_rng((seed, 5))
+            self._counts[seed] = items.drawn_counts(self.items_per_request, self.requests, random)
+        return self._counts[seed]
 
     def in_busiest(self, requests: int) -> np.ndarray | None:
         """Return which of the requests after the warm-up (requests,) come in the busiest part of the day, None without parts."""
@@ -117,41 +131,65 @@ class Demand:
 
     def _size_classes(self, seed: int) -> np.ndarray:
         if seed not in self._classes:
-            drawn = _drawn_classes(self._asked, self.lengths, self.requests, np.random.default_rng((seed, 2)))
+            if self._fixed_class is not None:
+                return self._recorded_classes(seed, self._fixed_class)
+            counts = self._item_counts(seed)
+            total = self.requests if counts is None else int(counts.sum())
+            drawn = _drawn_classes(self._asked, self.lengths, total, np.random.default_rng((seed, 2)))
             if self._only is not None:
                 kept = drawn[(drawn >= self._only[0]) & (drawn < self._only[1])]
                 drawn = np.resize(kept if len(kept) else np.array([self._only[1] - 1]), len(drawn))
             self._classes[seed] = drawn
         return self._classes[seed]
 
-    def _trace(self, seed: int, replicas: int) -> tuple[np.ndarray, np.ndarray]:
+    def _recorded_classes(self, seed: int, recorded: np.ndarray) -> np.ndarray:
+        """Return the classes of a trace's lengths: where requests bring several items, all of one are as long as it was recorded."""
+        counts = self._item_counts(seed)
+        return recorded if counts is None else np.repeat(recorded, counts)
+
+    def _trace(self, seed: int, replicas: int) -> Requests:
         assert self.trace_s is not None
         mine = np.random.default_rng((seed, 1, replicas)).integers(replicas, size=len(self.trace_s)) == 0
         mine[0] = True  # a stream is never empty
-        classes = self._size_classes(seed) if self._fixed_class is None else self._fixed_class
-        return self.trace_s[mine] - self.trace_s[0], classes[mine]
+        sent_s = self.trace_s[mine] - self.trace_s[0]
+        counts, classes = self._item_counts(seed), self._size_classes(seed)
+        if counts is None:
+            return Requests(sent_s, classes[mine])
+        return items.together(sent_s, classes[np.repeat(mine, counts)], counts[mine])
 
     def sure_class(self, quantile: float) -> int:
         """Return the class that more than 1 - quantile of the requests reach in every run: the quantile is at least their latency.
 
         Requests of the warm-up do not count, as they do not count in the quantile.
         """
-        return int(min(quantiles(warm(run), (quantile,))[0] for run in self._class_runs()))
+        return int(min(quantiles(warm(run.each(run.size_class)), (quantile,))[0] for run in self.runs()))
+
+    def runs(self) -> list[Requests]:
+        """Return what the requests of each run bring, as if all came at one replica and at once."""
+        return [self._bringing(np.zeros(self.requests), seed) for seed in range(SEEDS if self._is_drawn else 1)]
+
+    @property
+    def _is_drawn(self) -> bool:
+        """Whether runs differ in what requests bring, and not only in when they come."""
+        return self._fixed_class is None or self.items_per_request != 1
 
     @cached_property
     def class_shares(self) -> np.ndarray:
-        """The share of requests in each class (classes,)."""
-        runs = self._class_runs()
-        return np.bincount(np.concatenate(runs), minlength=len(self.lengths)) / sum(map(len, runs))
+        """The share of items in each class (classes,)."""
+        classes = np.concatenate([run.size_class for run in self.runs()])
+        return np.bincount(classes, minlength=len(self.lengths)) / len(classes)
+
+    @cached_property
+    def mean_items(self) -> float:
+        """The mean number of items of a request."""
+        runs = self.runs()
+        return sum(len(run.size_class) for run in runs) / sum(run.total for run in runs)
 
     @property
     def mean_length(self) -> float | None:
-        """The mean length of requests, None where they have none."""
+        """The mean length of requests, that of all their items together; None where they have none."""
         known = [length for length in self.lengths if length is not None]
-        return float(self.class_shares @ np.array(known)) if known else None
-
-    def _class_runs(self) -> list[np.ndarray]:
-        return [self._fixed_class] if self._fixed_class is not None else [self._size_classes(seed) for seed in range(SEEDS)]
+        return float(self.class_shares @ np.array(known)) * self.mean_items if known else None
 
 
 def _longest(asked: SequenceLength) -> int:

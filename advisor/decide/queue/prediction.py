@@ -3,13 +3,13 @@
 import msgspec
 import numpy as np
 
-from advisor.decide.queue import energy
 from advisor.decide.queue.demand import SEEDS, quantiles
 from advisor.decide.queue.runs import Outcome
 from advisor.decide.queue.search import most_replicas
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE, USUAL_CONFIDENCE
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration, changes
+from advisor.decide.service import energy
 from advisor.decide.service.measured import is_projected
 from advisor.schema.advice import Prediction
 from advisor.schema.profile import Variant

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from advisor.decide.queue.demand import SEEDS, Demand, quantiles, rank, warm, warm_up
+from advisor.decide.queue.items import Requests, least_s, per_item_s
 from advisor.decide.queue.runs import Outcome, Run
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import ServiceGrid, service_table
@@ -138,20 +139,20 @@ class Simulator:
             self._stall_draws[key] = draws(self.stalls, cores=cores, seed=(seed, stream), end=end)
         return self._stall_draws[key]
 
-    def _queued_s(self, grid: ServiceGrid, arrival_s: np.ndarray, seed: int, stalled_end: str | None = None) -> np.ndarray:
-        """Return the moments (requests,) at which requests meant to be sent at `arrival_s` are in the queue: none overtakes another.
+    def _queued_s(self, grid: ServiceGrid, requests: Requests, seed: int, stalled_end: str | None = None) -> np.ndarray:
+        """Return the moments (items,) at which items are in the queue: no request overtakes another, and its items come together.
 
         On their way they meet stalls as well, with their rate at `stalled_end` of its interval; None: without stalls.
         """
         overhead = self._overhead(grid)
         if overhead is None:
-            return arrival_s
-        transit_s = np.resize(np.roll(overhead.transit_s, -int(_beginning(seed) * len(overhead.transit_s))), len(arrival_s))
-        queued_s = arrival_s + transit_s
+            return requests.arrival_s
+        transit_s = np.resize(np.roll(overhead.transit_s, -int(_beginning(seed) * len(overhead.transit_s))), requests.total)
+        queued_s = requests.sent_s + transit_s
         stalls = None if stalled_end is None else self._stalled(CORES_OF_WAY, seed, stalled_end, WAY_STREAM)
         if stalls is not None:
             queued_s = queued_s + delay_s(queued_s, stalls)
-        return np.asarray(np.maximum.accumulate(queued_s))
+        return requests.spread_out(np.asarray(np.maximum.accumulate(queued_s)))
 
     def bounds(self, configuration: Configuration, quantile: float) -> tuple[float, float]:
         """Return lower bounds of one replica's seconds per request and of the latency quantile.
@@ -173,21 +174,23 @@ class Simulator:
         overhead = self._overhead(grid)
         alone_s = self.table(configuration, "high")[0]
         transit_s = 0.0 if overhead is None else min(overhead.transit_s)
+        if self.demand.items_per_request != 1:
+            runs = [warm(least_s(run, self.table(configuration, "high"), configuration.instances)) for run in self.demand.runs()]
+            return min(float(quantiles(run, (quantile,))[0]) for run in runs) * min(self._spread(grid)) + transit_s
         if configuration.max_batch_size > 1 or self.demand.trace_s is not None:
             return float(alone_s[self.demand.sure_class(quantile)]) * min(self._spread(grid)) + transit_s
         # Without batching the k-th request takes the k-th draw whoever serves it, so its time on an idle server is known.
         floors = []
         for seed in range(SEEDS):
-            _, size_class = self.demand.stream(seed, 1)
+            size_class = self.demand.stream(seed, 1).size_class
             service_s = alone_s[size_class] * np.resize(self._service_factor(grid, seed), len(size_class))
             floors.append(quantiles(warm(service_s), (quantile,))[0])
         return float(min(floors)) + transit_s
 
     def work_s(self, configuration: Configuration, end: str) -> float:
-        """Return the least seconds of service per request, each in the batch that suits its class best."""
-        table = self.table(configuration, end)
-        per_item = (table / np.arange(1, len(table) + 1)[:, None]).min(axis=0)
-        return float(per_item @ self.demand.class_shares) * float(np.mean(self._spread(self.grid(configuration))))
+        """Return the least seconds of service per request, each of its items in the batch that suits its class best."""
+        mean_s = float(per_item_s(self.table(configuration, end)) @ self.demand.class_shares)
+        return mean_s * self.demand.mean_items * float(np.mean(self._spread(self.grid(configuration))))
 
     def _service_factor(self, grid: ServiceGrid, seed: int) -> np.ndarray:
         key = (_setting(grid), seed)
@@ -229,31 +232,23 @@ class Simulator:
         with_stalls: bool = False,
     ) -> Run:
         """Return one run; `scale` makes the stream so many times as dense, `requests` takes only so many."""
-        arrival_s, size_class = self.demand.stream(seed, replicas, scale=scale, requests=requests)
-        run = self.replay(configuration, arrival_s, size_class, end, seed, with_stalls=with_stalls)
+        stream = self.demand.stream(seed, replicas, scale=scale, requests=requests)
+        run = self.replay(configuration, stream, end, seed, with_stalls=with_stalls)
         return msgspec.structs.replace(
             run, latency_s=warm(run.latency_s), throughput_requests_per_s=replicas * run.throughput_requests_per_s
         )
 
-    def replay(
-        self,
-        configuration: Configuration,
-        arrival_s: np.ndarray,
-        size_class: np.ndarray,
-        end: str,
-        seed: int,
-        *,
-        with_stalls: bool = False,
-    ) -> Run:
+    def replay(self, configuration: Configuration, requests: Requests, end: str, seed: int, *, with_stalls: bool = False) -> Run:
         """Return the run of these very requests at one replica, its latencies those of all of them (requests,)."""
         grid = self.grid(configuration)
         overhead = self._overhead(grid)
-        queued_s = self._queued_s(grid, arrival_s, seed, end if with_stalls else None)
+        arrival_s = requests.arrival_s
+        queued_s = self._queued_s(grid, requests, seed, end if with_stalls else None)
         stalls = self._stalled(configuration.intra_op_num_threads, seed, end, SERVER_STREAM) if with_stalls else None
         gap_s, length_s = (None, None) if stalls is None else stalls
         after_s, histogram, busy_s = queue_sim.simulate_queue(
             queued_s,
-            size_class,
+            requests.size_class,
             self.table(configuration, end),
             self._service_factor(grid, seed),
             instances=configuration.instances,
@@ -268,11 +263,11 @@ class Simulator:
         last = configuration.max_batch_size * (configuration.instances + 1)
         span = max(float((arrival_s[-last:] + latency_s[-last:]).max()) - float(arrival_s[0]), np.finfo(float).tiny)
         return Run(
-            latency_s=latency_s,
+            latency_s=requests.each(latency_s),
             batches=histogram,
             # Rounding of sums may leave a server that never rests a hair more than fully busy.
             utilization=min(busy_s / (configuration.instances * span), 1.0),
-            throughput_requests_per_s=len(latency_s) / span,
+            throughput_requests_per_s=requests.total / span,
         )
 
     def meets(self, configuration: Configuration, replicas: int, *, quantile: float, target_s: float) -> bool:
@@ -291,16 +286,19 @@ class Simulator:
         """Return whether the quantile of one run is within the target: as if all its latencies were asked for, and often sooner."""
         grid = self.grid(configuration)
         overhead = self._overhead(grid)
-        arrival_s, size_class = self.demand.stream(seed, replicas)
-        queued_s = self._queued_s(grid, arrival_s, seed)
-        unwarmed = warm_up(len(arrival_s))
-        counted = len(arrival_s) - unwarmed
+        stream = self.demand.stream(seed, replicas)
+        unwarmed = warm_up(stream.total)
+        counted = stream.total - unwarmed
+        if stream.first is not None:  # the kernel counts items that are late, not requests
+            late = warm(self.replay(configuration, stream, end, seed).latency_s) > target_s
+            return int(late.sum()) <= counted - 1 - rank(quantile, counted)
+        queued_s = self._queued_s(grid, stream, seed)
         kept = queue_sim.keeps_target(
             queued_s,
-            size_class,
+            stream.size_class,
             self.table(configuration, end),
             self._service_factor(grid, seed),
-            queued_s - arrival_s,
+            queued_s - stream.arrival_s,
             instances=configuration.instances,
             max_queue_delay_s=self._delay_s(configuration, end),
             target_s=target_s,
@@ -328,12 +326,14 @@ class Simulator:
     def alone_s(self, configuration: Configuration, end: str, seed: int, *, with_stalls: bool) -> np.ndarray:
         """Return the latencies (requests,) of requests that each find the servers idle and wait for nobody."""
         alone = msgspec.structs.replace(configuration, max_batch_size=1, max_queue_delay_s=0.0)
-        _, size_class = self.demand.stream(seed, 1)
-        longest_s = float(self.table(alone, end).max()) * float(max(self._spread(self.grid(alone))))
+        stream = self.demand.stream(seed, 1)
+        items = float(stream.summed(np.ones(len(stream.size_class))).max())
+        longest_s = items * float(self.table(alone, end).max()) * float(max(self._spread(self.grid(alone))))
         if self.stalls is not None:
             longest_s += max(self.stalls.lengths_s, default=0.0)
-        gap_s = np.random.default_rng((seed, 7)).uniform(1.0, 2.0, len(size_class)) * ALONE_FACTOR * longest_s
-        return self.replay(alone, np.cumsum(gap_s), size_class, end, seed, with_stalls=with_stalls).latency_s
+        gap_s = np.random.default_rng((seed, 7)).uniform(1.0, 2.0, stream.total) * ALONE_FACTOR * longest_s
+        apart = stream._replace(arrival_s=stream.spread_out(np.cumsum(gap_s)))
+        return self.replay(alone, apart, end, seed, with_stalls=with_stalls).latency_s
 
     def outcome(
         self, configuration: Configuration, replicas: int, end: str, wanted: Sequence[float], *, with_stalls: bool = False

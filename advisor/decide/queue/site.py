@@ -7,12 +7,12 @@ from functools import cached_property
 import msgspec
 import numpy as np
 
-from advisor.decide.queue import energy
 from advisor.decide.queue.bounds import Streams, streams_of
 from advisor.decide.queue.demand import Demand
 from advisor.decide.queue.search import Found, Searchable, count_candidates, search_places
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE, Simulator
 from advisor.decide.queue.space import Configuration, admission, configurations
+from advisor.decide.service import energy
 from advisor.decide.service.measured import Service
 from advisor.schema.advice import Place, SpeedTie
 from advisor.schema.model import ModelFacts
@@ -164,15 +164,18 @@ class SiteUnderLoad:
 
     def at(self, requests_per_s: float, classes: tuple[int, int] | None) -> Simulator:
         """Return the simulator at a rate that does not change, with all requests or those of some size classes (first, end) alone."""
-        steady = Traffic(requests_per_s=requests_per_s, burstiness_cv=self.workload.traffic.burstiness_cv)
+        asked = self.workload.traffic
+        steady = Traffic(
+            requests_per_s=requests_per_s, burstiness_cv=asked.burstiness_cv, items_per_request=asked.items_per_request
+        )
         demand = Demand(
             msgspec.structs.replace(self.workload, traffic=steady),
             lengths=self.measured_lengths or (None,),
             trace_s=None,
             trace_length=None,
         )
-        asked = demand if classes is None else demand.only(*classes)
-        return self._simulator(asked, USUAL_CONFIDENCE)
+        chosen = demand if classes is None else demand.only(*classes)
+        return self._simulator(chosen, USUAL_CONFIDENCE)
 
 
 def _asked_lengths(workload: OnlineWorkload, trace: Trace | None) -> tuple[int, ...]:

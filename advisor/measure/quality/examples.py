@@ -1,12 +1,7 @@
-"""The user's examples -> one array per model input; calibration items are kept apart from evaluation items.
+"""The user's examples -> one array per model input; calibration items are kept apart from evaluation items."""
 
-The one doorway to `pyarrow`.
-"""
-
-import csv
 import hashlib
 import importlib
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from advisor.errors import AdvisorError, InputError, MissingDependencyError
+from advisor.errors import AdvisorError, InputError
 from advisor.measure.model import input_rows
+from advisor.measure.quality import texts
 from advisor.measure.quality.evaluation import LABELS, SLICES
+from advisor.measure.quality.tables import read_table
 from advisor.quality_floor import OWN
 from advisor.schema.model import ModelInput
 
@@ -30,16 +27,29 @@ CALIBRATION_SHARE = 0.25
 Rows = dict[str, np.ndarray]
 
 
-def read_examples(source: str, folder: Path, inputs: tuple[ModelInput, ...], key: str) -> Rows:
-    """Return the arrays that `source` holds (.npz, .csv, .parquet, or module:function), paths and modules relative to `folder`."""
+def read_examples(source: str, folder: Path, inputs: tuple[ModelInput, ...], key: str, *, model: Path) -> Rows:
+    """Return the arrays that `source` holds (an .npz file, a table, or module:function), paths and modules relative to `folder`.
+
+    A column of texts becomes what the model reads by the tokenizer beside `model`.
+    """
     if OWN.fullmatch(source):
         return _from_function(function_of(source, folder, key), source, inputs, key)
     path = folder / source
-    if path.suffix == ".csv":
-        return _arrays(_read_csv(path, key), inputs, path, key)
-    if path.suffix == ".parquet":
-        return _arrays(_read_parquet(path, key), inputs, path, key)
-    return input_rows.read_npz(path, key)
+    if path.suffix == ".npz":
+        return input_rows.read_npz(path, key)
+    return _arrays(_with_ids(read_table(path, key), inputs, model, key), inputs, path, key)
+
+
+def _with_ids(columns: dict[str, list[Any]], inputs: tuple[ModelInput, ...], model: Path, key: str) -> dict[str, list[Any]]:
+    """Return the columns with what a tokenizer makes of the texts in the place of these, where the model reads ids that are not there."""
+    if not texts.reads_ids(inputs) or any(entry.role == "ids" and entry.name in columns for entry in inputs):
+        return columns
+    found = texts.columns_of_text(columns, {*LABELS, *SLICES, *(entry.name for entry in inputs)})
+    if not found:
+        return columns
+    made = texts.tokenize(list(zip(*(columns[name] for name in found), strict=True)), model, inputs, key)
+    kept = {name: values for name, values in columns.items() if name in (*LABELS, *SLICES)}
+    return kept | {name: list(values) for name, values in made.items()}
 
 
 def function_of(source: str, folder: Path, key: str) -> Callable[..., object]:
@@ -78,58 +88,18 @@ def _from_function(function: Callable[..., object], source: str, inputs: tuple[M
     for name in batches[0]:
         axis = axes.get(name, 0)
         parts = [np.asarray(batch[name]) for batch in batches]
-        joined[name] = parts[0] if axis is None or parts[0].ndim == 0 else np.concatenate(parts, axis=axis)
+        whole = parts[0] if axis is None or parts[0].ndim == 0 else np.concatenate(parts, axis=axis)
+        joined[name] = _storable(whole, name, f"{key}: {source}")
     return joined
 
 
-def _read_csv(path: Path, key: str) -> dict[str, list[Any]]:
-    way_out = "write a header line, then one line for each item"
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            lines = [line for line in reader if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{key}: {path}: cannot be read ({error})", hint=way_out) from error
-    wrong = next((number for number, line in enumerate(lines, 2) if len(line) != len(header)), None)
-    if not lines or wrong is not None or len(set(header)) < len(header):
-        fault = (
-            "holds no items" if not lines else f"line {wrong} has another number of columns" if wrong else "names a column twice"
-        )
-        raise InputError(f"{key}: {path}: {fault}", hint=way_out)
-    return {name: [_cell(line[place]) for line in lines] for place, name in enumerate(header)}
-
-
-def _cell(text: str) -> Any:
-    """Return a CSV cell as number or list of numbers where it is one, else as text."""
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    if text.startswith("["):
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError:
-            return text
-    return text
-
-
-def _read_parquet(path: Path, key: str) -> dict[str, list[Any]]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{key}: {path}: reading parquet needs pyarrow", hint="pip install 'serving-advisor[parquet]', or write an .npz file"
-        ) from error
-    try:
-        with path.open("rb") as file:
-            table = parquet.read_table(file)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(
-            f"{key}: {path}: not a readable parquet file ({error})", hint="write it with pyarrow or pandas"
-        ) from error
-    return {name: table.column(name).to_pylist() for name in table.column_names}
+def _storable(values: np.ndarray, name: str, where: str) -> np.ndarray:
+    """Return an array that can be stored: texts that pandas keeps as objects as texts; raise InputError for any other objects."""
+    if values.dtype != object:
+        return values
+    if not all(isinstance(value, str) for value in values.flat):
+        raise InputError(f"{where}: {name} holds Python objects", hint="give arrays of numbers or texts, all rows of one length")
+    return values.astype(str)
 
 
 def _arrays(columns: dict[str, list[Any]], inputs: tuple[ModelInput, ...], path: Path, key: str) -> Rows:
@@ -169,6 +139,7 @@ def _array(values: Sequence[Any], name: str, path: Path, key: str) -> np.ndarray
         raise InputError(
             f"{key}: {path}: column {name!r} holds lists of different lengths", hint="pad them, or use .npz with a mask"
         ) from error
+    array = _storable(array, f"column {name!r}", f"{key}: {path}")
     whole = (
         array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.round(array)).all() and (abs(array) < 2**53).all()
     )

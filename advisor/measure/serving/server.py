@@ -22,7 +22,7 @@ from advisor.schema.model import ModelInput
 from advisor.schema.record import Record
 
 WARM_UP_CALLS = 3
-DISTINCT_ITEMS = 16
+DISTINCT_ITEMS = 16  # where they are generated
 
 
 class Serve(Record, frozen=True, kw_only=True):
@@ -36,6 +36,7 @@ class Serve(Record, frozen=True, kw_only=True):
     max_queue_delay_s: float
     requests: int
     seed: int
+    rows: str | None = None  # the user's own inputs (.npz); None: generated
     place: ort_session.Place = ort_session.ON_CPU
 
 
@@ -52,17 +53,14 @@ class Batch(NamedTuple):
 
 
 class Items:
-    """The payloads: a few distinct items of the longest length, made before the clock starts and cut as requests need."""
+    """The payloads: the user's own inputs, or a few generated ones, of the longest length, made before the clock starts and cut."""
 
     def __init__(self, serve: Serve, lengths: np.ndarray | None) -> None:
         """`lengths` (requests,) is the sequence length of each request, None without a sequence axis."""
         self.serve = serve
         self.lengths = lengths
         longest = None if lengths is None else int(lengths.max())
-        self.items = [
-            input_rows.generate(serve.inputs, batch_size=1, sequence_length=longest, seed=serve.seed + number)
-            for number in range(DISTINCT_ITEMS)
-        ]
+        self.items = _given(serve, longest) if serve.rows is not None else _generated(serve, longest)
 
     def length(self, number: int) -> int | None:
         """Return the sequence length of a request."""
@@ -74,7 +72,7 @@ class Items:
         longest = max((length for length in lengths if length is not None), default=None)
         feeds = {}
         for entry in self.serve.inputs:
-            parts = [self.items[number % DISTINCT_ITEMS][entry.name] for number in numbers]
+            parts = [self.items[number % len(self.items)][entry.name] for number in numbers]
             if entry.batch_axis is None:
                 feeds[entry.name] = parts[0]
                 continue
@@ -89,6 +87,21 @@ class Items:
                 rows[row, length:] = 0
             feeds[entry.name] = stacked
         return input_rows.padded(self.serve.inputs, feeds)
+
+
+def _generated(serve: Serve, longest: int | None) -> list[dict[str, np.ndarray]]:
+    return [
+        input_rows.generate(serve.inputs, batch_size=1, sequence_length=longest, seed=serve.seed + number)
+        for number in range(DISTINCT_ITEMS)
+    ]
+
+
+def _given(serve: Serve, longest: int | None) -> list[dict[str, np.ndarray]]:
+    """Return the user's items, as the profile was measured with them, as many of them as there are requests."""
+    path = Path(serve.rows or "")
+    rows = input_rows.read_npz(path, "--inputs")
+    count = min(input_rows.check_rows(serve.inputs, rows, path), serve.requests)
+    return [input_rows.take(serve.inputs, rows, start=number, batch_size=1, sequence_length=longest) for number in range(count)]
 
 
 class Server:

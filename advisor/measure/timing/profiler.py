@@ -303,6 +303,7 @@ def _profile(plan: Plan, journal: ProfileJournal, failing: set[str], rungs: list
         versions=ort_session.versions(),
         measuring_s=journal.measured_s,
         noise_fraction=noise_fraction,
+        inputs_path=plan.inputs_path,
         variants=_measured_variants(journal),
         measurements=tuple(measurements),
         exclusions=(

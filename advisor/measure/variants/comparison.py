@@ -21,18 +21,36 @@ from advisor.measure.worker import output_file
 from advisor.measure.worker.client import WorkerError
 from advisor.measure.worker.process import Predict, Predicted, Time, Timed
 from advisor.quality_floor import keeps_floor
-from advisor.schema.profile import ProfileSettings, QualityResult, Variant
+from advisor.schema.profile import Agreement, ProfileSettings, QualityResult, Variant
 from advisor.schema.record import Estimate
+from advisor.units import percent
 
 PREDICT_BATCH_SIZE = 8  # as a server would batch: what shares a batch can matter to a dynamically quantized model
 CHANGED_FRACTION = 0.01  # of the largest value of an output: arithmetic in another order changes less
 PREDICT_PATIENCE_S = 3600.0
+# Of a file of the user's, the mean cosine with the model's outputs and the share of equal top classes below which it is no version of
+# the model: two unrelated models of ten classes reach about 0 of logits, 0.7 of probabilities, and 0.1 of the classes.
+UNLIKE_COSINE, UNLIKE_CLASSES_COSINE, UNLIKE_CLASSES = 0.5, 0.9, 0.5
 
 # Calls of one item until its seconds are known: the first ones find everything cold.
 FIRST_CALLS = 5
 SHORT_CALL_S = 0.05
 
 Outputs = dict[str, np.ndarray]
+
+
+def unlike(agreement: Agreement | None) -> str | None:
+    """Return why outputs have nothing to do with the model's, None where they have, or where that cannot be told."""
+    if agreement is None or agreement.cosine_mean is None:
+        return None
+    cosine, alike = agreement.cosine_mean, agreement.top1_agreement
+    # Values that no softmax has seen may point elsewhere and still have the same largest.
+    if alike is not None and (alike >= UNLIKE_CLASSES or cosine >= UNLIKE_CLASSES_COSINE):
+        return None
+    if alike is None and cosine >= UNLIKE_COSINE:
+        return None
+    classes = "" if alike is None else f" and the same class of {percent(alike)}"
+    return f"its answers have nothing to do with the model's: a mean cosine of {cosine:.2f}{classes} on {agreement.items} items"
 
 
 class Comparison:

@@ -66,6 +66,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     provider: Provider = CPU  # what runs the model as given
     machine: Machine
     rows: str | None  # the user's inputs
+    inputs_path: str | None = None  # as in Site
     data: str | None  # the user's evaluation data, in random order
     created: str
     fingerprint: str

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from advisor.errors import MissingDependencyError, ModelError
-from advisor.measure.model import checkpoint, onnx_file, onnx_graph, rewriting
+from advisor.measure.model import checkpoint, input_rows, onnx_file, onnx_graph, rewriting
 from advisor.measure.runtime import ort_session
 from advisor.measure.runtime.quiet import quiet
 from advisor.measure.variants import int8_file
@@ -279,7 +279,7 @@ def _means(source: Path, given: Ingredients) -> int8_file.Means:
     if not path.is_file():
         means = int8_file.mean_inputs(source, given.calibration)
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, allow_pickle=False, **means)
+        input_rows.write_npz(path, means)
         return means
     with np.load(path) as archive:
         return dict(archive)

@@ -239,6 +239,8 @@ class Lineup:
         try:
             self.processes.open(variant.id, variant)
             variant = self.comparison.with_agreement(variant)
+            if variant.scheme == "given" and (fault := comparison.unlike(variant.agreement)) is not None:
+                raise WorkerError(fault, hint="give a file that was made from this model")
             speeds = self.comparison.speeds(variant.id)
             if comparison.is_hopeless(self.plan, speeds) and variant.id not in self.plan.kept:
                 fault = f"{SLOWER}: {comparison.in_words(speeds)}, in a brief first timing"

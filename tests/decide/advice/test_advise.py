@@ -268,6 +268,25 @@ def test_the_same_question_has_the_same_answer_to_the_byte(answers):
 # --- single questions ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("latency_s", "asked"),
+    [
+        (50.0, "slo.latency_s: 50 s, but a call takes 400 µs: did you mean 50 ms?"),
+        (0.05, "slo.latency_s: 50 ms, but a call takes 400 µs: is the target meant to be that loose?"),
+        (4e-6, "slo.latency_s: 4 µs, but a call takes 400 µs: did you mean 4 ms?"),
+    ],
+)
+def test_a_target_a_hundred_times_or_a_hundredth_of_a_call_is_questioned(latency_s, asked):
+    advice = advice_on(profile(power_law(0.0004)), workload(1.0, latency_s))
+
+    assert (asked,) == advice.questions
+
+
+@pytest.mark.parametrize("latency_s", [0.0001, 0.0004, 0.039])
+def test_a_target_of_the_order_of_a_call_is_not(latency_s):
+    assert () == advice_on(profile(power_law(0.0004)), workload(1.0, latency_s)).questions
+
+
 def test_nothing_is_changed_where_nothing_is_cheaper():
     advice = advice_on(profile(power_law(SECONDS)), workload(10.0, 0.1, baseline=Baseline(replicas=1)))
 

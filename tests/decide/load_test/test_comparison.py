@@ -71,6 +71,7 @@ def observed(*, latency_s: float, lag_s: float = 0.0, slowdown: float = 1.0) -> 
     return Observed(
         latency_s=np.full(1000, latency_s),
         lag_s=np.full(1000, lag_s),
+        offered_requests_per_s=50.0,
         duration_s=20.0,
         run_delay_s=0.2,
         batches=batches,

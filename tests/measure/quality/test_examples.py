@@ -34,7 +34,7 @@ def write_csv(path, header, rows):
 
 
 def read(source, folder, inputs=X):
-    return examples.read_examples(source, folder, inputs, "quality.data")
+    return examples.read_examples(source, folder, inputs, "quality.data", model=folder / "model.onnx")
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,17 @@ def test_a_function_yields_batches_that_are_put_together(tmp_path):
 
     assert ((6, 3), [0, 0, 1, 1, 2, 2]) == (found["x"].shape, found["label"].tolist())
     assert str(tmp_path) not in sys.path
+
+
+def test_texts_that_pandas_keeps_as_objects_are_texts_and_arrays_may_have_any_name(tmp_path):
+    module = (
+        "import numpy as np\ndef rows():\n    return {'x': np.ones((2, 3), np.float32), 'file': np.array(['a', 'bc'], object)}\n"
+    )
+    (tmp_path / "naming_items.py").write_text(module)
+
+    found = read("naming_items:rows", tmp_path)
+
+    assert ("U2", ["a", "bc"]) == (found["file"].dtype.str[1:], found["file"].tolist())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,143 @@
+"""A model -> the workload file to start from, and a script that makes the data on which its quality is measured."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from advisor.errors import InputError
+from advisor.files.records import check_writable, write_atomically
+from advisor.measure.quality.evaluation import LABELS
+from advisor.measure.quality.texts import tokenizer_beside
+from advisor.schema.model import ModelFacts, ModelInput
+from advisor.steps.profile import inspect
+
+FILL_IN = "FILL_IN"  # no number: a file in which one is left is refused with its key
+SET_ONCE = ("scalar", "state", "count")  # roles of inputs that hold no items of the user's
+
+WORKLOAD = """\
+# How {model} is served: what `advisor recommend {path} -w {file}` asks for.
+# REQUIRED: fill in every {fill_in}. All else is optional, an example, or a default: keep it, change it or delete it.
+# Numbers are in seconds, USD and fractions, or have a unit: 50 ms, 40 /s, 5 %. Paths are relative to this file.
+# All keys: the README, or `advisor classify --help`.
+
+name: {name}
+
+# REQUIRED. Requests a second, on average over the day. Or recorded requests: traffic: {{trace: requests.csv}}
+traffic: {{requests_per_s: {fill_in}}}
+
+# REQUIRED. How soon a request has to be answered, and which part of them: 0.99 is the p99.
+slo: {{latency_s: {fill_in}, quantile: 0.99}}
+
+# REQUIRED. What an hour of this machine costs, in USD; 0.34 is an example of a small cloud machine.
+hardware: {{allowed: [local], price_usd_per_hour: {{local: {fill_in}}}}}
+{lengths}
+{quality}
+# What runs today, to know what a change saves (an example).
+# baseline: {{max_batch_size: 1, replicas: 2}}
+
+# How long it will run and how traffic grows, to weigh serving against training (an example).
+# lifecycle: {{horizon_months: 12, growth_per_month: 0.05}}
+"""
+
+LENGTHS = """
+# REQUIRED. How long requests are, in tokens or frames: the median, and what 95 % of them stay below, as {p50: 32, p95: 128}
+inputs: {sequence_length: {p50: FILL_IN, p95: FILL_IN}}
+"""
+
+QUALITY = """
+# The quality floor: a faster variant may lose at most max_drop. Without it only what loses nothing is advised.
+# {way}
+# quality: {{metric: {metric}, max_drop: 0.01, data: {data}}}
+"""
+
+SCRIPT = '''\
+"""Make {data}: the examples on which advisor measures what a variant of {model} loses. Fill in `examples`."""
+
+import zipfile
+
+import numpy as np
+
+
+def examples():
+    """Yield the inputs of one item, as the model gets them when it serves, and what is true of it: the number of its class."""
+    raise SystemExit("fill in examples() first: yield inputs and label of some hundreds of items that no training has seen")
+    yield {{
+{inputs}
+    }}, 0
+
+
+rows, labels = zip(*examples())
+arrays = {{name: np.stack([row[name] for row in rows], axis=AXIS[name]) for name in rows[0]}} | {{"{label}": np.array(labels)}}
+with zipfile.ZipFile("{data}", "w") as archive:  # as numpy.savez does, whatever the inputs are called
+    for name, values in arrays.items():
+        with archive.open(f"{{name}}.npy", "w") as member:
+            np.lib.format.write_array(member, values, allow_pickle=False)
+print(f"{data}: {{len(labels)}} items")
+'''
+
+
+class Written(NamedTuple):
+    """What was written; `script` is None where no labels are needed."""
+
+    workload: Path
+    script: Path | None
+
+
+def init(model: Path, workload: Path) -> Written:
+    """Write the workload file and, for a model that tells classes apart, the script for its data; refuse to overwrite either."""
+    script = workload.with_name(f"make_{workload.stem}_data.py")
+    for path in (workload, script):
+        if path.exists():
+            raise InputError(f"{path}: is there already", hint="name another file with -o; nothing is ever overwritten")
+        check_writable(path)
+    facts = inspect(model, None)
+    has_classes = any(output.has_classes for output in facts.outputs)
+    data = f"{workload.stem}-data.npz"
+    quality = _quality(model, facts, script, data) if has_classes else _agreement(data)
+    text = WORKLOAD.format(
+        model=facts.name,
+        path=model,
+        file=workload,
+        name=_as_yaml(Path(facts.name).stem),
+        fill_in=FILL_IN,
+        lengths=LENGTHS if any(entry.sequence_axis is not None for entry in facts.inputs) else "",
+        quality=quality,
+    )
+    write_atomically(workload, text.encode())
+    if has_classes:
+        write_atomically(script, _script(facts, data).encode())
+    return Written(workload, script if has_classes else None)
+
+
+def _quality(model: Path, facts: ModelFacts, script: Path, data: str) -> str:
+    way = f"Fill in {script.name}, run it beside this file, and remove the # of the line below."
+    if any(entry.role == "ids" for entry in facts.inputs) and tokenizer_beside(model) is not None:
+        way += " Or name a table of texts: columns text and label."
+    return QUALITY.format(way=way, metric="accuracy", data=data)
+
+
+def _agreement(data: str) -> str:
+    way = "Store some hundreds of items, an array for each input of the model, with numpy.savez, and remove the # of the line below."
+    return QUALITY.format(way=way, metric="cosine", data=data)
+
+
+def _script(facts: ModelFacts, data: str) -> str:
+    asked = [entry for entry in facts.inputs if entry.role not in SET_ONCE]
+    label = next((name for name in LABELS if name not in {entry.name for entry in facts.inputs}), LABELS[0])
+    text = SCRIPT.format(data=data, model=facts.name, inputs="\n".join(f"        {_line(entry)}" for entry in asked), label=label)
+    axes = {entry.name: entry.batch_axis or 0 for entry in asked}
+    return text.replace("rows, labels = zip", f"AXIS = {axes!r}  # along which each input holds its items\nrows, labels = zip", 1)
+
+
+def _line(entry: ModelInput) -> str:
+    """Return the line of an example: the name of the input, and zeros in the shape and type that one item has."""
+    axis = entry.batch_axis if entry.batch_axis is not None or entry.shape[:1] != (1,) else 0
+    shape = tuple(size for place, size in enumerate(entry.example_shape) if place != axis)
+    values = f"np.full({shape}, 'a text')" if entry.dtype == "string" else f"np.zeros({shape}, np.{entry.dtype})"
+    ranges = f", whole numbers below {entry.upper_bound}" if entry.role == "ids" and entry.upper_bound else ""
+    free = ", all items of one length" if entry.sequence_axis is not None else ""
+    return f"{entry.name!r}: {values},  # {entry.role}{ranges}{free}"
+
+
+def _as_yaml(name: str) -> str:
+    """Return a name as YAML reads it as that text, whatever characters a file's name has."""
+    return "'" + name.replace("'", "''") + "'"

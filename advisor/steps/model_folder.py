@@ -1,0 +1,82 @@
+"""Which file is the model: the only ONNX file of a folder, and files that are links, as the cache of a model hub lays them."""
+
+import os
+import shutil
+from pathlib import Path
+
+from advisor.errors import InputError
+from advisor.measure.model import onnx_file
+
+WEIGHT_SUFFIXES = (".safetensors", ".bin")
+DEEPEST = 3  # folders below the one that is named
+MOST_LISTED = 12
+
+
+def chosen(model: Path) -> Path:
+    """Return the model itself, or the only ONNX file in a folder that is no checkpoint; raise InputError that lists several."""
+    if not model.is_dir() or any(path.suffix in WEIGHT_SUFFIXES for path in model.iterdir()):
+        return model
+    files = onnx_files(model)
+    if len(files) < 2:
+        return files[0] if files else model
+    listed = ", ".join(str(path.relative_to(model)) for path in files[:MOST_LISTED])
+    more = f", and {len(files) - MOST_LISTED} more" if len(files) > MOST_LISTED else ""
+    first, other = files[0], files[1]
+    raise InputError(
+        f"{model}: a folder with {len(files)} ONNX files: {listed}{more}",
+        hint=f"name one, such as '{first}'; another file of the same model can be measured beside it: --variant '{other}'",
+    )
+
+
+def onnx_files(folder: Path) -> list[Path]:
+    """Return the ONNX files of a folder and of those in it, that with the plainest name first."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        depth = len(Path(place).relative_to(folder).parts)
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if depth < DEEPEST else []
+        found += [Path(place) / name for name in names if name.endswith(".onnx")]
+    return sorted(found, key=lambda path: (path.name != "model.onnx", len(path.name), str(path)))
+
+
+def without_links(model: Path, folder: Path) -> Path:
+    """Return an ONNX file whose weights lie beside it as files: the model, or a copy in `folder` where these are links.
+
+    ONNX refuses links, for a file that comes from elsewhere could so name any file of the machine. Those of a model hub lead into the
+    model's own tree, and are followed there. Raises InputError for one that leads out of it.
+    """
+    if not model.is_file():
+        return model
+    weights = onnx_file.external_files(onnx_file.load(model), model)
+    if not any(path.is_symlink() or path.stat().st_nlink > 1 for path in weights):
+        return model
+    trees = _own_trees(model)
+    for path in weights:
+        target = path.resolve()
+        if not any(target.is_relative_to(tree) for tree in trees):
+            raise InputError(
+                f"{model}: its weights in {path.name} are a symbolic link that leads out of the model's own folder, to {target}",
+                hint="if that is meant, put a copy of that file in the place of the link",
+            )
+    copy = folder / "files" / model.name
+    for source in (model, *weights):
+        _copy(source.resolve(), copy.parent / source.relative_to(model.parent))
+    return copy
+
+
+def _own_trees(model: Path) -> list[Path]:
+    """Return the folders that a model's links may lead into: its own, and in the cache of a hub the files of its repository."""
+    own = model.parent.resolve()
+    snapshot = next((place for place in (own, *own.parents) if place.parent.name == "snapshots"), None)
+    if snapshot is None or not (blobs := snapshot.parent.parent / "blobs").is_dir():
+        return [own]
+    return [snapshot, blobs.resolve()]
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, unless that was done before."""
+    there, wanted = target.stat() if target.is_file() else None, source.stat()
+    if there is None or (there.st_size, there.st_mtime_ns) != (wanted.st_size, wanted.st_mtime_ns):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        shutil.copyfile(source, target)
+        os.utime(target, ns=(wanted.st_atime_ns, wanted.st_mtime_ns))
