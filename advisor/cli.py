@@ -26,6 +26,7 @@ from advisor.options import (
     put,
     tell_first,
 )
+from advisor.rule_commands import explain, own_rules
 from advisor.schema.options import USUAL_LOAD_TEST_S, ProfileOptions
 from advisor.tell.formats import formats
 
@@ -331,46 +332,8 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
     put(render(plan_portfolio(portfolio, now=now), format_), output)
 
 
-@cli.command()
-@click.argument("rule")
-@RULES
-@NOW
-def explain(rule: str, rules: Path | None, now: str) -> None:
-    """Explain RULE: when it fires, its reason and its source.
-
-    \b
-    advisor explain inference-dominates
-    """
-    from advisor.steps.classify import rule_explained
-    from advisor.tell.life_text import explanation_text
-
-    click.echo(explanation_text(rule_explained(rule, rules, now=now)), nl=False)
-
-
-@cli.group("rules")
-def own_rules() -> None:
-    """Your own rules for the verdict.
-
-    \b
-    advisor rules test FOLDER
-    """
-
-
-@own_rules.command()
-@click.argument("folder", type=PATH)
-@NOW
-def test(folder: Path, now: str) -> None:
-    """Check every rule in FOLDER: its condition, its reason, its source, and that its examples fire or stay silent as stated.
-
-    \b
-    advisor rules test FOLDER
-    """
-    from advisor.steps.classify import checked_rules
-
-    for line in checked_rules(folder, now=now):
-        click.echo(line)
-
-
+cli.add_command(explain)
+cli.add_command(own_rules)
 cli.add_command(hardware)
 
 

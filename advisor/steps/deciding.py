@@ -123,8 +123,13 @@ def decider(path: Path | None, model: ModelFacts, folder: Path, ledger: Ledger, 
     return Decider(workload, path, model, folder, ledger, now=now)
 
 
-def with_trial(measured: Profile, folder: Path, ledger: Ledger) -> Profile:
-    """Return the profile with a trial of the model as given in a server; a note says why there is none."""
+def served(measured: Profile, folder: Path, decide: Decider | None, ledger: Ledger, report: Report) -> Profile:
+    """Return the profile with what servers teach: of the model as given, and of the answer where there is a decision; notes say what is missing."""
+    if decide is not None:
+        return decide.served(decide.tried(measured), report)
+    if ledger.trial_s <= 0:
+        return measured
+    report(ledger.spent_s, ledger.expected_s, "trying the model inside a server")
     return _with_lessons(measured, *_trial(measured, folder, ledger))
 
 

@@ -34,7 +34,7 @@ from advisor.schema.profile import Machine, Profile, ProfileSettings, Site
 from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.workload import Baseline, OfflineWorkload, OnlineWorkload
 from advisor.steps import model_folder
-from advisor.steps.deciding import decider, with_trial
+from advisor.steps.deciding import decider, served
 from advisor.steps.examples import GivenModel, asked_examples, base_of
 from advisor.units import parse_moment
 
@@ -104,11 +104,7 @@ def _profile(
     try:
         report(ledger.spent_s, ledger.expected_s, "loading the model", line=ledger.promise)
         measured = profiler.measure(msgspec.structs.replace(plan, ask=decide), journal, ledger, metered)
-        if decide is not None:
-            measured = decide.served(decide.tried(measured), metered)
-        elif ledger.trial_s > 0:
-            report(ledger.spent_s, ledger.expected_s, "trying the model inside a server")
-            measured = with_trial(measured, output.parent, ledger)
+        measured = served(measured, output.parent, decide, ledger, metered)
         site = msgspec.structs.replace(measured.sites[0], power=meter.power())
         report(ledger.spent_s, ledger.spent_s, "writing the profile")
         measured = msgspec.structs.replace(measured, sites=(site, *others))

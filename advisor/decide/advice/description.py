@@ -68,13 +68,7 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         risks=wording.risks(decision.at, recommended or decision.likely),
         exclusions=_exclusions(sites, searched, profile, request),
         places=hardware_ranking.best_of_each(searched) if _is_ranked(sites, request) else (),
-        notes=(
-            *request.notes,
-            *profile.model.notes,
-            *wording.notes(profile.sites),
-            *wording.assumptions(home),
-            *hardware_ranking.assumptions(searched),
-        ),
+        notes=_notes(home, searched, profile, request),
         outlook=beside,
         fleet=_fleet([entry.site for entry in searched]),
         likely=decision.likely,
@@ -82,6 +76,16 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         one_replica=_one_replica(decision),
         confidence=request.confidence,
         questions=wording.questions(home),
+    )
+
+
+def _notes(home: SiteUnderLoad, searched: list[Searched], profile: Profile, request: Request) -> tuple[str, ...]:
+    return (
+        *request.notes,
+        *profile.model.notes,
+        *wording.notes(profile.sites),
+        *wording.assumptions(home),
+        *hardware_ranking.assumptions(searched),
     )
 
 
