@@ -30,9 +30,10 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {
         *("advisor.steps", "advisor.tell", "advisor.files"),
-        *("advisor.console", "advisor.hardware_commands", "advisor.options", "advisor.progress"),
+        *("advisor.console", "advisor.hardware_commands", "advisor.options", "advisor.progress", "advisor.rule_commands"),
     },
     "advisor.hardware_commands": {"advisor.tell", "advisor.files", "advisor.options"},
+    "advisor.rule_commands": {"advisor.options", "advisor.steps", "advisor.tell"},
     "advisor.options": {"advisor.files"},
     "advisor.steps": {
         *("advisor.files", "advisor.tell"),
@@ -82,7 +83,7 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # Dependency -> the one module that may import it, inside a function so that a command loads only what it uses; the longest name
 # wins.
 DOORWAYS: dict[str, str] = {
-    "click": "advisor.cli advisor.hardware_commands advisor.options",
+    "click": "advisor.cli advisor.hardware_commands advisor.options advisor.rule_commands",
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "

@@ -124,7 +124,7 @@ def decider(path: Path | None, model: ModelFacts, folder: Path, ledger: Ledger, 
 
 
 def served(measured: Profile, folder: Path, decide: Decider | None, ledger: Ledger, report: Report) -> Profile:
-    """Return the profile with what servers teach: of the model as given, and of the answer where there is a decision; notes say what is missing."""
+    """Return the profile with what servers teach: of the model as given, and of the answer where there is a decision."""
     if decide is not None:
         return decide.served(decide.tried(measured), report)
     if ledger.trial_s <= 0:

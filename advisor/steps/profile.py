@@ -79,8 +79,7 @@ def _profile(
     report: Report,
 ) -> Profile:
     """Measure, the user's examples kept in `scratch` meanwhile."""
-    folder = output.with_suffix(".variants")
-    ledger = Ledger(options.budget_s)
+    folder, ledger = output.with_suffix(".variants"), Ledger(options.budget_s)
     if (model / "config.json").is_file():
         report(0.0, options.budget_s, "reading the checkpoint", line=ledger.promise)
     with ledger.loading():
