@@ -211,9 +211,14 @@ def median_estimate(visits: Sequence[Visit], noise: Noise, *, threads: int = 1, 
 
 
 def student_t_95(freedom: float) -> float:
-    """Return the 95th percentile of Student's t; between the tabled degrees of freedom the next lower, which is the wider."""
+    """Return the 95th percentile of Student's t; between the tabled degrees of freedom the next lower, which is the wider.
+
+    Less than one degree, as unequal groups of visits may have, is taken for one.
+    """
     return (
-        STUDENT_T_95[max(tabled for tabled in STUDENT_T_95 if tabled <= freedom)] if freedom <= max(STUDENT_T_95) else NORMAL_95
+        STUDENT_T_95[max(tabled for tabled in STUDENT_T_95 if tabled <= max(freedom, 1.0))]
+        if freedom <= max(STUDENT_T_95)
+        else NORMAL_95
     )
 
 

@@ -178,7 +178,7 @@ def plan_for(
         # Those who log requests log their lengths, whether this model reads them or not.
         workload = fitting(workload, _facts(model, baseline, (), rows))
     facts = _facts(model, baseline, sequence_lengths(workload), rows)
-    if rows_path is not None and rows is not None:
+    if rows_path and rows is not None:
         input_rows.check_rows(facts.inputs, rows, rows_path)
     given = _given(options.variants, folder, facts)
     machine, available = read_machine(), providers()
@@ -191,8 +191,7 @@ def plan_for(
     is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are chosen on them
     asked = asked_examples(workload, options, GivenModel(model, facts), rows, scratch, is_calibrated=is_calibrated)
     settings = _settings(workload, options._replace(variants=given), wanted, has_data=asked.data is not None)
-    most = min(filter(None, (options.max_batch_size, facts.batching.largest)))
-    settings = msgspec.structs.replace(settings, max_batch_size=most)
+    settings = msgspec.structs.replace(settings, max_batch_size=_largest(options, facts))
     parts = (SCHEMA_VERSION, __version__, facts, settings, catalog, machine, versions(), available)
     return Plan(
         baseline=baseline,
@@ -218,6 +217,10 @@ def plan_for(
         today=_today(workload, facts, machine),
         kept=wanted | {path.stem for path in options.variants},
     )
+
+
+def _largest(options: ProfileOptions, facts: ModelFacts) -> int:
+    return min(filter(None, (options.max_batch_size, facts.batching.largest)))
 
 
 def _given(variants: tuple[Path, ...], folder: Path, facts: ModelFacts) -> tuple[Path, ...]:
