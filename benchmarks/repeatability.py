@@ -122,7 +122,7 @@ def _subjects(folder: Path) -> tuple[list[Subject], list[str]]:
 def _answer(subject: Subject, folder: Path, *, seed: int, budget_s: float) -> Answer:
     folder.mkdir()
     options = ProfileOptions(workload=subject.workload, budget_s=budget_s, seed=seed)
-    profile(subject.model, folder / "profile.json", options, now=now(), report=lambda done, total, what: None)
+    profile(subject.model, folder / "profile.json", options, now=now(), report=lambda *_, **__: None)
     advice = advise_on(folder / "profile.json", subject.workload, now=now())
     assert isinstance(advice, Advice)
     tied = {tie.candidate.variant for tie in advice.ties} | {tie.variant for tie in advice.speed_ties}

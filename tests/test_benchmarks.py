@@ -43,6 +43,7 @@ RUNS: dict[str, list[tuple[str | Path, ...]]] = {
         ("--model", MODEL, "--data", "models/fashion/calibration.npz", "--metric", "accuracy", *SCHEME),
         ("--folder", "models", "--make-only", "--only", "llama", "mlp", "resnet18", "silero"),
     ],
+    "repeatability": [()],
     "queue_speed": [("--calls", "1", "100"), ()],
     "search": [()],
 }

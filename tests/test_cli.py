@@ -180,7 +180,7 @@ def test_what_is_not_known_well_enough_is_status_3_and_accepted_if_the_user_says
     status, out, err = advisor(*common)
     accepted, _, _ = advisor(*common, "--max-uncertainty", 1000)
 
-    assert (STATUSES["inconclusive"], "") == (status, err)
+    assert (STATUSES["inconclusive"], "") == (status, besides_questions(err))
     assert out.startswith("Not known yet: ") and "the noise floor is 900 %" in out
     assert STATUSES["advice"] == accepted
     known = msgspec.json.decode((tmp_path / "advice.json").read_bytes(), type=Advice).certainty
@@ -404,7 +404,7 @@ def refused(outcome, folder, before):
         ("model.onnx: not a readable ONNX file", MODEL.read_bytes()[:500]),
         ("model.onnx: not a readable ONNX file", MODEL.read_bytes()[:-500]),
         ("model.onnx: not a readable ONNX file", "hello"),
-        ("model.onnx: parses as ONNX but holds no operators", ""),
+        ("model.onnx: not an ONNX file: it is empty", ""),
         ("model.onnx: a directory without config.json is no Hugging Face checkpoint", {}),
         ("model.onnx: no such file or directory", None),
     ],

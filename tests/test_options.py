@@ -10,7 +10,7 @@ from advisor.cli import cli
 from advisor.options import PROFILE_OPTIONS, profile_options, put
 from advisor.schema.options import ProfileOptions
 
-SHARED = {"inputs", "variants", "schemes", "budget_s", "max_batch_size", "seed", "fresh"}
+SHARED = {"inputs", "variants", "schemes", "budget_s", "max_batch_size", "seed", "general", "fresh"}
 
 
 def parameters(command):

@@ -167,10 +167,7 @@ def plan_for(
     now: str,
     baseline: Path | None = None,
 ) -> Plan:
-    """Return what is to be measured of the model, variants in `folder`; the user's examples are copied to `scratch`.
-
-    `baseline` is its ONNX file, if it was exported before.
-    """
+    """Return what is to be measured, variants in `folder`, examples in `scratch`; `baseline` is the model's ONNX file, if there is one."""
     now, rows_path = parse_moment(now), options.inputs
     rows = input_rows.read_npz(rows_path, "--inputs") if rows_path else None
     baseline = baseline or _onnx_file(model, folder)

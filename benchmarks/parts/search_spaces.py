@@ -90,7 +90,7 @@ def bound_columns(
     least_s = call_s / batch + item_s
     good_s = np.where(largest > 0, call_s / np.maximum(largest, 1) + item_s, 1e30)
     load = REQUESTS_PER_S * least_s / instances
-    for arrival_s, _ in streams.runs:
+    for arrival_s in (run.arrival_s for run in streams.runs):
         first = warm_up(len(arrival_s))
         good = rank(QUANTILE, len(arrival_s) - first) + 1
         load = np.maximum(load, (good * good_s / instances - TARGET_S) / (arrival_s[-1] - arrival_s[first]))
