@@ -88,9 +88,10 @@ def disturbed_fraction(visits: Iterable[Visit]) -> float:
 def unexplained(visit: Visit, threads: int) -> float:
     """Return the part of a visit's calls that may be no work of theirs and could not be taken out, as a negative logarithm.
 
-    0 for a clean visit. Steal is told of the whole machine and not call by call; so is waiting, in profiles of earlier versions.
+    0 for a clean visit, and for one on one thread whose calls are told from their waiting. On several, steal is known of the whole machine
+    and not call by call; so is waiting, in profiles of earlier versions.
     """
-    if is_clean(visit):
+    if is_clean(visit) or (threads == 1 and visit.waited_s is not None):
         return 0.0
     calls_s = sum(visit.latency_s)
     unknown_s = (visit.steal_s or 0.0) + (_waiting_s(visit) if visit.waited_s is None else 0.0)

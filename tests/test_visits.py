@@ -160,6 +160,11 @@ def test_only_what_could_not_be_taken_out_is_unexplained() -> None:
     assert [0.0, 0.0] == [unexplained(entry, 1) for entry in (QUIET, without_waiting(LATE))]
     assert 0.69 == pytest.approx(unexplained(waiting((1.0, 1.0), None), 1), abs=0.01)
     assert unexplained(visit(steal_s=0.4), 2) < unexplained(visit(steal_s=0.4), 1)
+    assert (
+        0.0
+        == unexplained(msgspec.structs.replace(LATE, steal_s=0.4), 1)
+        < unexplained(msgspec.structs.replace(LATE, steal_s=0.4), 2)
+    )
 
 
 def test_what_a_quota_withheld_does_not_make_a_visit_a_disturbed_one():

@@ -11,6 +11,8 @@ LONGEST_LINE = 128  # three numbers of 64 bits
 # Of the time that a thread computes, a call never takes less than this part, whatever the kernel counts as waiting: its count goes on
 # between two calls too, in which a thread may lose its core as well as in one.
 LEAST_OF_CPU_TIME = 0.8
+# Less than this part of a call, and the two clocks may differ by themselves.
+WITHHELD_FRACTION = 0.01
 LEAST_CPU_TIME_S = 1e-6  # where the clock of the processor time is coarser than a call
 
 
@@ -53,20 +55,24 @@ class WaitingClock:
         return Reading(tuple(map(_line, self._files)), time.thread_time())
 
 
-def waited_s(latency_s: Sequence[float], readings: Sequence[Reading]) -> tuple[float, ...]:
+def waited_s(latency_s: Sequence[float], readings: Sequence[Reading], *, computes_alone: bool = False) -> tuple[float, ...]:
     """Return of each call the longest that one of its threads waited; `readings` are one before the first call and one after each.
 
-    Empty where no thread waited at all. What the waiting leaves of a call is positive, and hardly less than its caller computed.
+    Where the caller `computes_alone`, whatever it did not compute in it waited, also for a core that the host withheld: of that the kernel
+    tells no thread, but it does not count it as computing. Empty where no thread waited at all. What the waiting leaves of a call is
+    positive, and hardly less than its caller computed.
     """
-    if not readings or _waits_ns(readings[0]) == _waits_ns(readings[-1]):
+    if not readings or (not computes_alone and _waits_ns(readings[0]) == _waits_ns(readings[-1])):
         return ()
     counts = [_waits_ns(reading) for reading in readings]
     found = []
     for call, latency in enumerate(latency_s):
         more = zip(counts[call], counts[call + 1], strict=True)
         waited = max(max(0, after - before) for before, after in more) / NANOSECONDS_PER_S
-        computed_s = max(LEAST_OF_CPU_TIME * (readings[call + 1].cpu_s - readings[call].cpu_s), LEAST_CPU_TIME_S)
-        found.append(min(waited, max(0.0, latency - computed_s)))
+        cpu_s = max(readings[call + 1].cpu_s - readings[call].cpu_s, LEAST_CPU_TIME_S)
+        if computes_alone and latency - cpu_s > WITHHELD_FRACTION * latency:
+            waited = max(waited, latency - cpu_s)
+        found.append(min(waited, max(0.0, latency - max(LEAST_OF_CPU_TIME * cpu_s, LEAST_CPU_TIME_S))))
     return tuple(found) if any(found) else ()
 
 

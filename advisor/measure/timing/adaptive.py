@@ -8,7 +8,7 @@ import msgspec
 from advisor.measure.timing.clean_visits import Counted, counted
 from advisor.measure.timing.opinion import Opinion, Wanted
 from advisor.measure.timing.profile_journal import Point, ProfileJournal
-from advisor.measure.timing.schedule import batch_sizes, is_settled, ladder_of, longest_call_s
+from advisor.measure.timing.schedule import MIN_ROUNDS, batch_sizes, is_settled, ladder_of, longest_call_s
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id
 
 ENOUGH_VISITS = 5
@@ -20,7 +20,8 @@ POINTS_AT_ONCE = 12  # before the decision is asked again
 def next_points(plan: Plan, journal: ProfileJournal, opinion: Opinion, shuffle: random.Random) -> list[Point]:
     """Return the points of the next round, in an order of its own; none where nothing is left to learn.
 
-    Each is visited ENOUGH_VISITS times, in as many rounds; what leaves the answer open, up to MOST_VISITS times.
+    Each is visited ENOUGH_VISITS times, in as many rounds; what leaves the answer open, up to MOST_VISITS times. Then come all others that
+    have fewer than MIN_ROUNDS: what they differ by from visit to visit is what the noise is pooled from.
     """
     known, limit_s = counted(journal.visits), longest_call_s(plan)
     enough = ENOUGH_VISITS if opinion.stands else MOST_VISITS
@@ -29,6 +30,8 @@ def next_points(plan: Plan, journal: ProfileJournal, opinion: Opinion, shuffle: 
         for point in _points(plan, known, opinion.wanted)
         if point not in journal.points_left_out and _is_worth(known.get(point), enough, limit_s)
     ]
+    if not points:
+        points = [point for point, visits in known.items() if visits.made < MIN_ROUNDS and visits.median_s <= limit_s]
     # Those that are known least come first, and of these the most open.
     chosen = sorted(points, key=lambda point: known[point].made if point in known else 0)[:POINTS_AT_ONCE]
     chosen += _again(plan, chosen, known)
@@ -69,4 +72,4 @@ def _again(plan: Plan, chosen: list[Point], known: dict[Point, Counted]) -> list
     """Return the points of the repeated baseline beside those of the baseline: what equal things differ by in two processes."""
     as_given = baseline_id(plan.facts)
     partners = [msgspec.structs.replace(point, variant=as_given + AGAIN) for point in chosen if point.variant == as_given]
-    return [point for point in partners if point in known]
+    return [point for point in partners if point in known and point not in chosen]

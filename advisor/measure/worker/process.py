@@ -19,6 +19,7 @@ from advisor.measure.model import input_rows
 from advisor.measure.runtime import control_groups, cores, machine, ort_session
 from advisor.measure.runtime.waiting import WaitingClock, waited_s
 from advisor.measure.worker import output_file
+from advisor.schema.catalog import CPU
 from advisor.schema.model import ModelInput
 from advisor.schema.record import Record
 
@@ -163,7 +164,8 @@ class Worker:
                 together.wait()
                 try:
                     at_work = self._threads_of(sessions[index], count)
-                    results[index] = _timed_calls(sessions[index], feeds, request, at_work)
+                    is_on_cpu = self.load.place.provider == CPU
+                    results[index] = _timed_calls(sessions[index], feeds, request, at_work, is_on_cpu=is_on_cpu)
                 except (AdvisorError, MemoryError) as error:
                     results[index] = error
                 together.wait()
@@ -268,7 +270,9 @@ def _waits(made: list[_Calls]) -> tuple[float, ...] | None:
     return tuple(found) if any(found) else ()
 
 
-def _timed_calls(session: ort_session.Session, feeds: list[dict[str, np.ndarray]], request: Time, at_work: set[int]) -> _Calls:
+def _timed_calls(
+    session: ort_session.Session, feeds: list[dict[str, np.ndarray]], request: Time, at_work: set[int], *, is_on_cpu: bool
+) -> _Calls:
     latencies: list[float] = []
     with WaitingClock(at_work) as clock:
         readings = [clock.read()]
@@ -279,7 +283,9 @@ def _timed_calls(session: ort_session.Session, feeds: list[dict[str, np.ndarray]
             latencies.append(time.perf_counter() - started)
             readings.append(clock.read())
         is_known = clock.is_known
-    return _Calls(latencies, waited_s(latencies, readings) if is_known else None)
+    # On other devices the caller waits for the result, and that is no waiting for a core.
+    is_alone = is_on_cpu and len(at_work) == 1
+    return _Calls(latencies, waited_s(latencies, readings, computes_alone=is_alone) if is_known else None)
 
 
 def respond(worker: Worker | None, request: Request) -> tuple[Worker | None, Reply]:

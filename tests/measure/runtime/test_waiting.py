@@ -30,6 +30,18 @@ def test_of_several_threads_the_one_that_waited_longest_counts() -> None:
     assert (0.02, 0.03) == pytest.approx(waited_s([0.05, 0.05], readings((0, 0), (10, 20), (40, 25))))
 
 
+def test_who_computes_alone_waited_for_all_that_it_did_not_compute() -> None:
+    """A core that the host withholds is no waiting that the kernel counts, nor computing."""
+    made = readings((5,), (5,), (5,), cpu_s=0.01)
+
+    assert () == waited_s([0.03, 0.01], made)
+    assert (0.02, 0.0) == pytest.approx(waited_s([0.03, 0.01], made, computes_alone=True))
+
+
+def test_clocks_that_differ_by_a_hair_are_no_waiting() -> None:
+    assert () == waited_s([0.01005], readings((5,), (5,), cpu_s=0.01), computes_alone=True)
+
+
 def test_a_thread_that_has_ended_waits_no_longer() -> None:
     before, after = readings((5, 7), (15, 9))
 

@@ -68,11 +68,19 @@ def test_nothing_is_left_to_time_once_the_answer_stands_and_each_point_has_its_v
 
 
 def test_visits_that_agree_need_no_more_of_them_and_none_is_made_without_end(facts):
-    agreed = journal_of({point(): adaptive.ENOUGH_VISITS, point(size=16): 1}, spread=0.0)
-    many = journal_of({point(): adaptive.MOST_VISITS, point(size=16): 1})
+    agreed = journal_of({point(): adaptive.ENOUGH_VISITS, point(size=16): schedule.MIN_ROUNDS}, spread=0.0)
+    many = journal_of({point(): adaptive.MOST_VISITS, point(size=16): schedule.MIN_ROUNDS})
 
     assert [] == asked_for(plan_of(facts), agreed, FP32)
     assert [] == asked_for(plan_of(facts), many, FP32)
+
+
+def test_what_the_answer_does_not_rest_on_has_its_rounds_at_the_end(facts):
+    journal = journal_of({point(): 1, point(size=16): 1, point(variant="other"): 2})
+
+    assert [point()] == asked_for(plan_of(facts), journal, FP32, stands=True)
+    journal.visits[point()] *= adaptive.ENOUGH_VISITS
+    assert {point(size=16), point(variant="other")} == set(asked_for(plan_of(facts), journal, FP32, stands=True))
 
 
 def test_what_is_known_least_comes_first(facts):
