@@ -1,6 +1,7 @@
 """What measurements in progress leave open: the settings on which the answer rests, and those that could still change it.
 
-A server's overhead is not settled by timing calls, so it is taken as it is known best: only service times have ends here.
+A server's overhead is not settled by timing calls, so it is taken as it is known best: only service times have ends here. What would be
+recommended with all that is not known of servers is looked at beside it.
 """
 
 from collections import defaultdict
@@ -53,8 +54,9 @@ def openness(site: SiteUnderLoad) -> Openness | None:
             rivals.append((replicas, place_of[entry], setting, entry))
     rivals.sort()
     named = [(setting, entry) for _, _, setting, entry in rivals]
-    if winner is not None:
-        named.insert(0, (_setting_of(winner[0]), winner[0]))
+    # As far as is known of servers, another may be recommended for sure.
+    sure = site.search(site.space(site.admitted())).cheapest[:1]
+    named = [(_setting_of(entry), entry) for entry, _ in (*chosen.cheapest[:1], *sure)] + named
     if not named:
         named = [(_setting_of(site.today), site.today)]
     return Openness(

@@ -25,6 +25,7 @@ SHORT_PART = 0.01  # of the time for timing
 LONGEST_CALL_S = 2.0
 # Two batch sizes show what a further item costs; which others matter, the decision says.
 FIRST_LARGER_BATCH = 16
+FIRST_CALL_S = 0.1
 
 
 class Pace(NamedTuple):
@@ -102,14 +103,18 @@ def expected_call_s(point: Point, journal: ProfileJournal, one_item_s: float) ->
 
 
 def first_sizes(plan: Plan) -> tuple[int, ...]:
-    """Return the batch sizes of the first pass: all where no decision chooses among them, else one item and one larger batch.
+    """Return the batch sizes of the first pass: all where no decision chooses among them, else one item and some larger batches.
 
-    Tree ensembles cost next to nothing to time, and step at batch sizes of their own: theirs are all timed.
+    Of these each ladder has at most one. Tree ensembles cost next to nothing to time, and step at batch sizes of their own: all are timed.
     """
     sizes = batch_sizes(plan.facts, plan.settings.max_batch_size)
-    if plan.ask is None or plan.facts.family == "tree":
+    if not _is_brief(plan):
         return sizes
-    return tuple(sorted({sizes[0], max(size for size in sizes if size <= FIRST_LARGER_BATCH)}))
+    return (sizes[0], *(size for size in sizes[1:] if size <= FIRST_LARGER_BATCH))
+
+
+def _is_brief(plan: Plan) -> bool:
+    return plan.ask is not None and plan.facts.family != "tree"
 
 
 def ladders(plan: Plan, names: list[str], brief: frozenset[str] | set[str] = frozenset()) -> list[list[Point]]:
@@ -157,6 +162,8 @@ def climb(
         for ladder in rungs:
             if rung >= len(ladder) or not _may_climb(ladder[:rung], journal, limit_s):
                 continue
+            if _is_brief(plan) and rung > 0 and rung != _second_rung(ladder, journal):
+                continue
             point = ladder[rung]
             runs_today = rung == 0 and (point.variant, point.intra_op_num_threads, point.instances) == plan.today
             if point in journal.visits or not journal.visits or runs_today or is_affordable(point):
@@ -166,8 +173,18 @@ def climb(
 def _may_climb(below: list[Point], journal: ProfileJournal, limit_s: float) -> bool:
     if not below:
         return True
-    visits = journal.visits.get(below[-1])
-    return visits is not None and counted_of(visits, None).median_s <= limit_s
+    visited = [journal.visits[point] for point in below if point in journal.visits]
+    return bool(visited) and counted_of(visited[-1], None).median_s <= limit_s
+
+
+def _second_rung(ladder: list[Point], journal: ProfileJournal) -> int | None:
+    """Return the place of the largest batch whose call is expected to be short; None where even the smallest would take long.
+
+    What longer calls of batches take is asked for by the decision, of what could be the answer.
+    """
+    item_s = counted_of(journal.visits[ladder[0]], None).median_s / ladder[0].batch_size
+    short = [place for place in range(1, len(ladder)) if item_s * ladder[place].batch_size <= FIRST_CALL_S]
+    return short[-1] if short else None
 
 
 def later_round(plan: Plan, journal: ProfileJournal, shuffle: random.Random, *, with_refinements: bool) -> list[Point]:

@@ -124,6 +124,18 @@ def test_a_point_that_failed_is_not_tried_again(facts):
 def test_the_first_pass_takes_one_item_and_one_larger_batch_where_a_decision_follows(facts):
     tree = msgspec.structs.replace(facts, family="tree")
 
-    assert (1, schedule.FIRST_LARGER_BATCH) == schedule.first_sizes(plan_of(facts))
+    assert (1, 4, schedule.FIRST_LARGER_BATCH) == schedule.first_sizes(plan_of(facts))
     assert schedule.batch_sizes(facts, 64) == schedule.first_sizes(plan_of(facts, ask=False))
     assert schedule.batch_sizes(tree, 64) == schedule.first_sizes(plan_of(tree))
+
+
+@pytest.mark.parametrize(("seconds", "sizes"), [(0.001, [1, 16]), (0.02, [1, 4]), (0.06, [1])])
+def test_the_larger_batch_of_the_first_pass_is_one_whose_call_is_short(facts, seconds, sizes):
+    plan, journal, reached = plan_of(facts), journal_of({}), []
+    plan.today = None
+
+    for asked in schedule.climb(plan, [[point(size=size) for size in schedule.first_sizes(plan)]], journal, lambda _: True):
+        reached.append(asked.batch_size)
+        journal.visits[asked] = [Visit(order=0, latency_s=(seconds * asked.batch_size,), run_delay_s=0.0)]
+
+    assert sizes == reached

@@ -231,7 +231,7 @@ def test_where_calls_are_long_a_visit_is_one_call_and_only_the_first_warms_up():
 
 
 def test_what_there_is_no_time_for_is_passed_over_but_for_the_first_point_of_all():
-    plan = SimpleNamespace(settings=SimpleNamespace(max_latency_s=None), timing=TimingSettings(), today=None)
+    plan = SimpleNamespace(settings=SimpleNamespace(max_latency_s=None), timing=TimingSettings(), today=None, ask=None)
     ladders = [[point(variant=name), point(variant=name, batch_size=4)] for name in ("fp32", "int8", "fp16")]
     known = Visits({})
     climbed = []
