@@ -23,7 +23,8 @@ def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: 
     check_today(sites.home)
     baseline = recommendation.baseline_today(sites.home)
     searched = _search(sites, request)
-    decision = weigh_effort(decide(sites, searched, baseline), sites.home, request.market)
+    decision = decide(sites, searched, baseline)
+    decision = weigh_effort(decision, sites.home, request.market, max_uncertainty=request.max_uncertainty)
     decision = weigh_certainty(decision, sites, searched, request)
     return describe(decision, sites, searched, profile, request)
 

@@ -94,12 +94,13 @@ def decide(sites: Sites, searched: list[Searched], baseline: Prediction) -> Deci
     return decision._replace(is_compared=recommended is not None and not decision.is_kept and keeps)
 
 
-def weigh_effort(decision: Decision, home: SiteUnderLoad, market: Market) -> Decision:
+def weigh_effort(decision: Decision, home: SiteUnderLoad, market: Market, *, max_uncertainty: float) -> Decision:
     """Return the decision to change nothing where the change takes more effort than it saves in the model's planned life.
 
-    A change of one thing, such as fewer replicas of today's configuration, may pay where all of it does not.
+    A change of one thing, such as fewer replicas of today's configuration, may pay where all of it does not. Effort is not weighed against
+    a saving that nobody knows: where today's replicas are not given, and what today's configuration needs is not known well enough.
     """
-    if not decision.is_compared or not decision.may_stay:
+    if not decision.is_compared or not decision.may_stay or not _is_cost_today_known(decision, max_uncertainty):
         return decision
     effort = _effort(decision, home, market, decision.recommended)
     if effort is None:
@@ -111,6 +112,11 @@ def weigh_effort(decision: Decision, home: SiteUnderLoad, market: Market) -> Dec
         changed = predict(home, of_candidate(single), single.replicas, today_replicas=today, with_capacity=True)
         return stays._replace(recommended=changed)
     return stays._replace(recommended=decision.baseline, effort=effort)
+
+
+def _is_cost_today_known(decision: Decision, max_uncertainty: float) -> bool:
+    cost = decision.baseline.cost_usd_per_hour
+    return decision.today_is_given or cost.high <= max_uncertainty * cost.low
 
 
 def _effort(decision: Decision, home: SiteUnderLoad, market: Market, change: Prediction | None) -> str | None:
