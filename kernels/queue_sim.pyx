@@ -288,8 +288,9 @@ cdef double _stalled_s(_Stalls *stalls, Py_ssize_t server, double idle_s, double
     """Return the seconds that a batch takes with its stalls, on a server that was idle for idle_s before it."""
     # Times count from the batch's start: a stall that began before it still holds it up until it is over.
     cdef double begins_s = stalls.until_s[server] - idle_s, end_s = duration_s, over_s = 0.0, stall_end_s
-    if begins_s < -stalls.cycle_s:
-        begins_s += floor(-begins_s / stalls.cycle_s) * stalls.cycle_s  # so long idle that all draws come round again
+    if begins_s < -2 * stalls.cycle_s:
+        # So long idle that all draws come round again. No stall is as long as all gaps: the last round holds whatever is not over yet.
+        begins_s += floor(-begins_s / stalls.cycle_s - 1) * stalls.cycle_s
     while begins_s < end_s:
         stall_end_s = begins_s + stalls.length_s[stalls.upcoming[server]]
         # Stalls may overlap: only what none before it covers takes time.

@@ -81,8 +81,8 @@ class _Stalls:
     def lengthened_s(self, server: int, idle_s: float, duration_s: float) -> float:
         """Go from stall to stall; what they cover together of the time since the batch's start is added to its own."""
         begins_s, end_s, over_s = self.until_s[server] - idle_s, duration_s, 0.0
-        if begins_s < -self.cycle_s:
-            begins_s += math.floor(-begins_s / self.cycle_s) * self.cycle_s
+        if begins_s < -2 * self.cycle_s:
+            begins_s += math.floor(-begins_s / self.cycle_s - 1) * self.cycle_s
         while begins_s < end_s:
             _, length_s = self.next[server]
             added_s = begins_s + length_s - max(begins_s, over_s)

@@ -130,6 +130,15 @@ def test_stalls_of_no_length_change_nothing(queue, stalled):
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_stall_that_began_before_the_last_round_of_draws_still_holds_up_a_late_batch():
+    # A stall of 9 s begins every 20 s, with one of no length a second after it, and the batch starts 5 s into one of them.
+    waits = {"max_queue_delay_s": 1e6 + 5.0, "wake_s": 0.0}
+    queue = {"service_s": np.ones((2, 1)), "service_factor": np.ones(1)} | waits
+    stalled = {"stall_gap_s": np.array([1.0, 19.0]), "stall_length_s": np.array([0.0, 9.0])}
+
+    assert 1e6 + 5.0 + 4.0 + 1.0 == pytest.approx(latency_alone_s(queue, stalled), abs=1e-6)
+
+
 def latency_alone_s(queue, stalled):
     alone = {"arrival_s": np.array([0.125]), "size_class": np.zeros(1, np.intp), "instances": 1}
     return queue_sim.simulate_queue(**queue | alone | stalled)[0][0]
