@@ -18,7 +18,7 @@ import pytest
 from advisor import __version__, cli
 from advisor.errors import ExitStatus
 from advisor.schema.advice import Advice, OfflineAdvice
-from advisor.schema.profile import Profile
+from advisor.schema.profile import Profile, Visit
 from advisor.schema.record import SCHEMA_VERSION
 from tests import models
 from tests.profiles import with_site
@@ -164,16 +164,28 @@ def test_nothing_that_meets_the_target_is_status_1(advisor, profile_json, tmp_pa
 
 
 def noisy(profile):
-    """The profile as a machine that was busy all the time would have had it."""
-    return with_site(profile, noise_fraction=9.0, noise_floors=())
+    """The profile as a machine that was busy all the time would have had it: calls as quick as before, and ten times as long, by turns."""
+    measurements = tuple(
+        msgspec.structs.replace(
+            entry,
+            visits=tuple(
+                Visit(order=order, latency_s=tuple(factor * call_s for call_s in entry.visits[0].latency_s), run_delay_s=0.0)
+                for order, factor in enumerate((1.0, 10.0, 1.0, 10.0))
+            ),
+        )
+        for entry in profile.sites[0].measurements
+    )
+    return with_site(profile, noise_fraction=9.0, noise_floors=(), measurements=measurements, calibrations=(), trial=None)
 
 
 def test_what_is_not_known_well_enough_is_status_3_and_accepted_if_the_user_says_so(advisor, measured, tmp_path):
     profile = msgspec.json.decode((measured / "profile.json").read_bytes(), type=Profile)
+    call_s = max(call_s for entry in profile.sites[0].measurements for visit in entry.visits for call_s in visit.latency_s)
     put(
         tmp_path,
         profile__json=msgspec.json.encode(noisy(profile)),
-        workload__yaml=WORKLOAD.replace("requests_per_s: 100", "requests_per_s: 20000"),
+        # As many as keep several machines busy, however quick this one is.
+        workload__yaml=WORKLOAD.replace("requests_per_s: 100", f"requests_per_s: {100 / call_s:.0f}"),
     )
     common = ("advise", "profile.json", "-w", "workload.yaml", "-o", "advice.json")
 
