@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from advisor.decide.advice.sites import Request, under_load
 from advisor.decide.queue.site import SiteUnderLoad
+from advisor.decide.queue.space import Configuration
 from advisor.files.catalog import machine_as_hardware, read_processors
 from advisor.schema.advice import Place
 from advisor.schema.catalog import LOCAL, Hardware
@@ -96,6 +97,17 @@ def variant(id_: str = "fp32", *, lossless: bool = True, quality: QualityResult 
         peak_memory_bytes=None,
         agreement=None,
         quality=quality,
+    )
+
+
+def configuration(*, instances: int = 1, max_batch_size: int = 1, max_queue_delay_s: float = 0.0) -> Configuration:
+    """Return a way to serve the model as given on one thread an instance."""
+    return Configuration(
+        variant="fp32",
+        intra_op_num_threads=1,
+        instances=instances,
+        max_batch_size=max_batch_size,
+        max_queue_delay_s=max_queue_delay_s,
     )
 
 

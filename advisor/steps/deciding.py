@@ -5,19 +5,20 @@ from pathlib import Path
 import msgspec
 
 from advisor.decide.advice.sites import Request, under_load
-from advisor.decide.load_test.comparison import learned
+from advisor.decide.load_test.comparison import taught
 from advisor.decide.queue.openness import openness
 from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.site import SiteUnderLoad
+from advisor.decide.service.measured import setting_of
 from advisor.errors import AdvisorError
-from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question
+from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.opinion import Opinion, Wanted
 from advisor.measure.variants.making import Report
-from advisor.schema.advice import Candidate, LoadTest
+from advisor.schema.advice import LoadTest
 from advisor.schema.model import ModelFacts
-from advisor.schema.profile import Calibration, Profile
-from advisor.schema.workload import OnlineWorkload, Trace
+from advisor.schema.profile import Profile, Site
+from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Trace
 from advisor.steps.advise import recorded, request_of, with_quality_on
 from advisor.steps.serve import TRIAL_PART, inputs_of, serve_for_real, trial
 from advisor.units import parse_moment
@@ -39,6 +40,8 @@ class Decider:
         """`path` is that of the workload file, `folder` that of the profile."""
         self.workload, self.path, self.folder, self.ledger, self.now = workload, path, folder, ledger, now
         self.trace: Trace | None = recorded(workload, path, model)
+        data = workload.quality.data if workload.quality is not None else None
+        self._data_sha256 = None if data is None else examples_sha256(path.parent, data)
         self._trial: LoadTest | None = None
         self._note: tuple[str, ...] = ()
         self._is_tried = ledger.trial_s <= 0
@@ -73,11 +76,7 @@ class Decider:
             test = self._serve_answer(measured, wanted_s)
             if test is None:
                 break
-            here = measured.sites[0]
-            here = msgspec.structs.replace(
-                here, calibrations=learned(here.calibrations, (test,)), stalls=(*here.stalls, *test.stalls)
-            )
-            measured = msgspec.structs.replace(measured, sites=(here, *measured.sites[1:]))
+            measured = _with_site(measured, taught(measured.sites[0], (test,)))
         return measured
 
     def _serve_answer(self, measured: Profile, wanted_s: float) -> LoadTest | None:
@@ -88,12 +87,11 @@ class Decider:
             if site is None or found is None or not found.cheapest:
                 return None
             configuration, replicas = found.cheapest[0]
-            candidate = configuration.replicated(replicas, site.hardware)
-            if any(_setting(entry) == _setting(candidate) for entry in site.service.calibrations):
+            if setting_of(configuration) in map(setting_of, site.service.calibrations):
                 return None
             prediction = predict(site, configuration, replicas, today_replicas=replicas)
             with self.ledger.loading():  # most of it starts the server; the requests are counted
-                rows = inputs_of(measured, candidate.hardware, self.folder)
+                rows = inputs_of(measured, site.hardware, self.folder)
                 test = serve_for_real(site, prediction, self.folder, wanted_s=wanted_s, rows=rows)
         except AdvisorError:
             return None
@@ -102,9 +100,8 @@ class Decider:
 
     def _site(self, measured: Profile) -> SiteUnderLoad | None:
         """Return the measured machine under the workload; None where today's configuration runs elsewhere."""
-        floor = self.workload.quality
-        if floor is not None and floor.data is not None:
-            measured = with_quality_on(measured, {examples_sha256(self.path.parent, floor.data)})
+        if self._data_sha256 is not None:
+            measured = with_quality_on(measured, {self._data_sha256})
         if self._request is None:
             name = self.folder / "profile.json"
             self._request = request_of(self.workload, measured, name, workload_path=self.path, profile_sha256="", now=self.now)
@@ -112,10 +109,17 @@ class Decider:
         return home if home.hardware == measured.sites[0].hardware.id else None
 
 
-def decider(path: Path | None, model: ModelFacts, folder: Path, ledger: Ledger, *, now: str) -> Decider | None:
-    """Return the decision for the workload in the file; None without one, and for a batch job, which has no queue to decide on."""
+def decider(
+    workload: OnlineWorkload | OfflineWorkload | None,
+    path: Path | None,
+    model: ModelFacts,
+    folder: Path,
+    ledger: Ledger,
+    *,
+    now: str,
+) -> Decider | None:
+    """Return the decision for the workload of the file; None without one, and for a batch job, which has no queue to decide on."""
     now = parse_moment(now)
-    workload = read_question(path) if path is not None else None
     if path is None or not isinstance(workload, OnlineWorkload):
         return None
     if lengths_are_recorded(workload, path):
@@ -145,8 +149,8 @@ def _with_lessons(measured: Profile, test: LoadTest | None, notes: tuple[str, ..
     here = measured.sites[0]
     stalls, calibration = ((), here.trial) if test is None else (test.stalls, test.calibration)
     here = msgspec.structs.replace(here, trial=calibration, notes=(*here.notes, *notes), stalls=(*here.stalls, *stalls))
+    return _with_site(measured, here)
+
+
+def _with_site(measured: Profile, here: Site) -> Profile:
     return msgspec.structs.replace(measured, sites=(here, *measured.sites[1:]))
-
-
-def _setting(entry: Calibration | Candidate) -> tuple[str, int, int]:
-    return entry.variant, entry.intra_op_num_threads, entry.instances

@@ -99,7 +99,7 @@ def _profile(
         meter.read()
         report(done_s, of_s, what, line=line)
 
-    decide = None if options.general else decider(options.workload, plan.facts, output.parent, ledger, now=now)
+    decide = None if options.general else decider(workload, options.workload, plan.facts, output.parent, ledger, now=now)
     try:
         report(ledger.spent_s, ledger.expected_s, "loading the model", line=ledger.promise)
         measured = profiler.measure(msgspec.structs.replace(plan, ask=decide), journal, ledger, metered)

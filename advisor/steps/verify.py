@@ -7,7 +7,7 @@ import msgspec
 from advisor.decide.advice.advise import advise
 from advisor.decide.advice.sites import Request, under_load
 from advisor.decide.advice.wording import with_load_tests
-from advisor.decide.load_test.comparison import learned
+from advisor.decide.load_test.comparison import taught
 from advisor.errors import ExitStatus, InputError
 from advisor.files.records import digest, sha256, write_record
 from advisor.measure.runtime.machine import read_machine
@@ -15,7 +15,7 @@ from advisor.measure.timing.journal import Journal
 from advisor.measure.variants.making import Report
 from advisor.schema.advice import Advice, Candidate, LoadTest, Prediction
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
-from advisor.schema.profile import Profile, Site
+from advisor.schema.profile import Profile
 from advisor.steps.advise import exit_status as exit_status_of_advice
 from advisor.steps.advise import notes_of, read_advice, read_profile, recorded, request_of, with_quality_on
 from advisor.steps.report import write_reports
@@ -133,13 +133,10 @@ def _here(measured: Profile, advice: Advice, advice_path: Path) -> set[str]:
 
 def _with_lessons(measured: Profile, tests: tuple[LoadTest, ...]) -> Profile:
     """Return the profile with what the load tests taught of service inside a server, each at its site."""
-
-    def taught(site: Site) -> Site:
-        mine = tuple(test for test in tests if test.candidate.hardware == site.hardware.id)
-        watched = (*site.stalls, *(entry for test in mine for entry in test.stalls))
-        return msgspec.structs.replace(site, calibrations=learned(site.calibrations, mine), stalls=watched)
-
-    return msgspec.structs.replace(measured, sites=tuple(map(taught, measured.sites)))
+    sites = (
+        taught(site, tuple(test for test in tests if test.candidate.hardware == site.hardware.id)) for site in measured.sites
+    )
+    return msgspec.structs.replace(measured, sites=tuple(sites))
 
 
 def _begun(advice_path: Path, wanted_s: float) -> tuple[Journal[LoadTest], dict[Candidate, LoadTest]]:

@@ -8,6 +8,7 @@ from advisor.decide.advice.description import describe
 from advisor.decide.advice.hardware_ranking import Searched
 from advisor.decide.advice.sites import Request, Sites, under_load
 from advisor.decide.queue.site import SiteUnderLoad
+from advisor.decide.service.measured import setting_of
 from advisor.errors import InputError
 from advisor.schema.advice import Advice
 from advisor.schema.profile import Profile
@@ -51,7 +52,7 @@ def check_today(home: SiteUnderLoad) -> None:
         raise InputError(
             f"baseline.variant: {today.variant!r} is not in the profile", hint=f"the profile has: {', '.join(home.variants)}"
         )
-    if (today.variant, today.intra_op_num_threads, today.instances) not in home.grids:
+    if setting_of(today) not in home.grids:
         measured = sorted({(threads, instances) for name, threads, instances in home.grids if name == today.variant})
         known = ", ".join(f"{threads} x {instances}" for threads, instances in measured)
         raise InputError(

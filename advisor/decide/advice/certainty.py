@@ -10,6 +10,7 @@ from advisor.decide.queue.search import cheapest_of_each
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
+from advisor.decide.service.measured import setting_of
 from advisor.decide.service.projected import measure_there
 from advisor.schema.advice import AtEnd, Certainty, OpenPoint, Prediction
 from advisor.schema.profile import Measurement, Site
@@ -110,7 +111,7 @@ def _points(site: Site | None, variant: str, threads: int, instances: int, max_b
     if site is None:
         return []
     setting = (variant, threads, instances)
-    ladder = [entry for entry in site.measurements if (entry.variant, entry.intra_op_num_threads, entry.instances) == setting]
+    ladder = [entry for entry in site.measurements if setting_of(entry) == setting]
     above = min((entry.batch_size for entry in ladder if entry.batch_size >= max_batch_size), default=math.inf)
     return [entry for entry in ladder if entry.batch_size <= above]
 
@@ -150,7 +151,7 @@ def _because(looked_at: Sequence[Searched], sites: Sites, found: Sequence[OpenPo
 def _interval_of(point: OpenPoint, sites: Sites, looked_at: Sequence[Searched]) -> str:
     """Return between what the calls of a setting lie, the shortest one named."""
     site = next(entry.site for entry in looked_at if entry.site.hardware == point.hardware)
-    call = site.grids[point.variant, point.intra_op_num_threads, point.instances].medians[0][0]
+    call = site.grids[setting_of(point)].medians[0][0]
     return f"a call of {point.variant} takes {seconds(call.low)} to {seconds(call.high)} ({call.source})"
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 
 from advisor.decide.load_test.calibration import Batches, calibrate
@@ -10,11 +11,11 @@ from advisor.decide.queue.items import Requests
 from advisor.decide.queue.prediction import over_runs
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
-from advisor.decide.service.measured import service_table
+from advisor.decide.service.measured import service_table, setting_of
 from advisor.decide.service.stalls import process_of
 from advisor.medians import NORMAL_95
 from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed
-from advisor.schema.profile import Calibration, Stalls
+from advisor.schema.profile import Calibration, Site, Stalls
 from advisor.schema.record import Estimate, Record
 
 # A generator later than this, for one request in a hundred, did not offer the load that it was asked for; of long latencies it may be
@@ -64,7 +65,7 @@ def offered_load(site: SiteUnderLoad, candidate: Candidate, *, wanted_s: float) 
 
 def expected_service_s(site: SiteUnderLoad, candidate: Candidate, batch_size: np.ndarray, batch_length: np.ndarray) -> np.ndarray:
     """Return the seconds (batches,) that each batch's call takes by the profile, without the overhead of a server."""
-    grid = site.grids[candidate.variant, candidate.intra_op_num_threads, candidate.instances]
+    grid = site.grids[setting_of(candidate)]
     table = service_table(grid, candidate.max_batch_size, site.demand.lengths, end="value")
     known = np.array([length or 0 for length in site.demand.lengths])
     return np.asarray(table[batch_size - 1, np.minimum(np.searchsorted(known, batch_length), len(known) - 1)])
@@ -203,12 +204,14 @@ def quantile_estimate(latency_s: np.ndarray, quantile: float) -> Estimate:
 
 def learned(known: tuple[Calibration, ...], tests: tuple[LoadTest, ...]) -> tuple[Calibration, ...]:
     """Return the calibrations, updated by the tests; a test whose generator lagged updates nothing."""
-    found = {_setting(entry): entry for entry in known}
+    found = {setting_of(entry): entry for entry in known}
     for test in tests:
         if test.generator_kept_up:
-            found[_setting(test.calibration)] = test.calibration
+            found[setting_of(test.calibration)] = test.calibration
     return tuple(found[key] for key in sorted(found))
 
 
-def _setting(entry: Calibration) -> tuple[str, int, int]:
-    return (entry.variant, entry.intra_op_num_threads, entry.instances)
+def taught(site: Site, tests: tuple[LoadTest, ...]) -> Site:
+    """Return the site with what load tests there showed: what a server adds, and how the machine stood still meanwhile."""
+    watched = (*site.stalls, *(entry for test in tests for entry in test.stalls))
+    return msgspec.structs.replace(site, calibrations=learned(site.calibrations, tests), stalls=watched)

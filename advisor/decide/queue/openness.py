@@ -11,7 +11,7 @@ from advisor.decide.queue.search import Found, search_places
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE, USUAL_CONFIDENCE
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
-from advisor.decide.service.measured import Setting
+from advisor.decide.service.measured import Setting, setting_of
 from advisor.units import counted, usd
 
 
@@ -41,7 +41,7 @@ def openness(site: SiteUnderLoad) -> Openness | None:
     place_of = {entry: place for place, entry in enumerate(space)}
     by_setting: dict[Setting, list[Configuration]] = defaultdict(list)
     for entry in space:
-        by_setting[entry.variant, entry.intra_op_num_threads, entry.instances].append(entry)
+        by_setting[setting_of(entry)].append(entry)
     chosen = _search(site, USUAL_CONFIDENCE, space)
     at_best = {setting: _search(site, LEAST_CONFIDENCE, entries) for setting, entries in by_setting.items()}
     winner = chosen.cheapest[0] if chosen.cheapest else None
@@ -56,9 +56,9 @@ def openness(site: SiteUnderLoad) -> Openness | None:
     named = [(setting, entry) for _, _, setting, entry in rivals]
     # As far as is known of servers, another may be recommended for sure.
     sure = site.search(site.space(site.admitted())).cheapest[:1]
-    named = [(_setting_of(entry), entry) for entry, _ in (*chosen.cheapest[:1], *sure)] + named
+    named = [(setting_of(entry), entry) for entry, _ in (*chosen.cheapest[:1], *sure)] + named
     if not named:
-        named = [(_setting_of(site.today), site.today)]
+        named = [(setting_of(site.today), site.today)]
     return Openness(
         stands=not rivals,
         settings=_merged(named),
@@ -74,10 +74,6 @@ def _could_win(replicas: int, place: int, winner: tuple[Configuration, int], pla
 def _search(site: SiteUnderLoad, confidence: float, space: list[Configuration]) -> Found:
     slo, place = site.workload.slo, site.searchable(space, confidence, is_server_known=True)
     return search_places([place], quantile=slo.quantile, target_s=slo.latency_s, enough=1)
-
-
-def _setting_of(entry: Configuration) -> Setting:
-    return entry.variant, entry.intra_op_num_threads, entry.instances
 
 
 def _merged(named: list[tuple[Setting, Configuration]]) -> tuple[OpenSetting, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from advisor.decide.queue.bounds import Bounds, Streams
 from advisor.decide.queue.simulator import ROUNDING, Simulator
 from advisor.decide.queue.space import Configuration
+from advisor.decide.service.measured import Setting, setting_of
 from advisor.kernels import search as kernel
 from advisor.kernels.columns import Columns
 from advisor.schema.record import Record
@@ -256,7 +257,7 @@ def _levels(
 
 def cheapest_of_each(
     place: Searchable, *, quantile: float, target_s: float, most_asked: int
-) -> dict[tuple[str, int, int], tuple[Configuration, float]]:
+) -> dict[Setting, tuple[Configuration, float]]:
     """Return the cheapest candidate of each setting (variant, threads, instances), and its cost, cheapest first.
 
     At most so many candidates are simulated. A setting of which no answer is known by then stands with what its bound leaves.
@@ -265,24 +266,20 @@ def cheapest_of_each(
         return {}
     columns, delay_s = _columns([place], [(0, entry) for entry in place.space], quantile, target_s)
     fewest, _ = kernel.fewest_replicas(columns, delay_s=delay_s, latency_target_s=target_s)
-    found: dict[tuple[str, int, int], tuple[Configuration, float]] = {}
-    settings = len({_setting(entry) for entry in place.space})
+    found: dict[Setting, tuple[Configuration, float]] = {}
+    settings = len({setting_of(entry) for entry in place.space})
     asked = 0
     for usd, level in _levels(columns, delay_s, target_s, fewest):
         for point, _, replicas in level:
             entry = place.space[point]
-            if _setting(entry) in found:
+            if setting_of(entry) in found:
                 continue
             asked += 1
             if asked > most_asked or place.simulator.meets(entry, replicas, quantile=quantile, target_s=target_s):
-                found[_setting(entry)] = (entry, usd)
+                found[setting_of(entry)] = (entry, usd)
         if len(found) == settings:
             break
     return found
-
-
-def _setting(entry: Configuration) -> tuple[str, int, int]:
-    return entry.variant, entry.intra_op_num_threads, entry.instances
 
 
 def _any_feasible(columns: Columns, fewest: np.ndarray, is_feasible: IsFeasible) -> tuple[tuple[int, int, int] | None, int]:

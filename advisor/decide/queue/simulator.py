@@ -11,7 +11,7 @@ from advisor.decide.queue.demand import SEEDS, Demand, quantiles, rank, warm, wa
 from advisor.decide.queue.items import Requests, least_s, per_item_s
 from advisor.decide.queue.runs import Outcome, Run
 from advisor.decide.queue.space import Configuration
-from advisor.decide.service.measured import ServiceGrid, service_table
+from advisor.decide.service.measured import ServiceGrid, service_table, setting_of
 from advisor.decide.service.stalls import StallProcess, delay_s, draws
 from advisor.kernels import queue_sim
 from advisor.schema.profile import Calibration
@@ -57,7 +57,7 @@ class Simulator:
         self.grids = grids
         # Margins are those of a normal law in logarithms.
         self._stretch = NormalDist().inv_cdf(confidence) / NormalDist().inv_cdf(USUAL_CONFIDENCE)
-        self._calibrations = {(entry.variant, entry.intra_op_num_threads, entry.instances): entry for entry in calibrations}
+        self._calibrations = {setting_of(entry): entry for entry in calibrations}
         self._trial = trial
         self.stalls = stalls
         self.quota_cores = quota_cores
@@ -69,12 +69,12 @@ class Simulator:
 
     def grid(self, configuration: Configuration) -> ServiceGrid:
         """Return what was measured of the configuration's variant under its setting."""
-        return self.grids[configuration.variant, configuration.intra_op_num_threads, configuration.instances]
+        return self.grids[setting_of(configuration)]
 
     def table(self, configuration: Configuration, end: str) -> np.ndarray:
         """Return seconds that a batch keeps an instance busy (max_batch_size, classes) at one end of the interval, inside a server."""
         grid = self.grid(configuration)
-        key = (*_setting(grid), configuration.max_batch_size, end)
+        key = (*setting_of(grid), configuration.max_batch_size, end)
         if key not in self._tables:
             side = self._side(end)
             call_s = self._call_s(configuration, side)
@@ -106,7 +106,7 @@ class Simulator:
         Calls as long as a load test saw have the interval that was observed there: that of the profile is not counted beside it.
         """
         grid, size, lengths = self.grid(configuration), configuration.max_batch_size, self.demand.lengths
-        call_s, observed = service_table(grid, size, lengths, end=side), self._calibrations.get(_setting(grid))
+        call_s, observed = service_table(grid, size, lengths, end=side), self._calibrations.get(setting_of(grid))
         if side == "value" or observed is None:
             return call_s
         middle_s, seen_s = service_table(grid, size, lengths, end="value"), observed.call_lengths_s
@@ -120,12 +120,12 @@ class Simulator:
             return SERVER_FACTOR[end]
         factors = np.interp(np.log(call_s), np.log(overhead.call_lengths_s), overhead.call_factors)
         ratio = np.asarray(getattr(overhead.call_ratio, end) * factors)
-        if end == "value" or _setting(grid) in self._calibrations:
+        if end == "value" or setting_of(grid) in self._calibrations:
             return ratio
         return np.asarray(np.minimum(ratio, SERVER_FACTOR[end]) if end == "low" else np.maximum(ratio, SERVER_FACTOR[end]))
 
     def _overhead(self, grid: ServiceGrid) -> Calibration | None:
-        return self._calibrations.get(_setting(grid), self._trial)
+        return self._calibrations.get(setting_of(grid), self._trial)
 
     def _spread(self, grid: ServiceGrid) -> tuple[float, ...]:
         """Return single batches over their median: as observed in a server, in their order, or else as in the profile, ascending."""
@@ -162,7 +162,7 @@ class Simulator:
         which feasibility is judged; the mean spread is taken for work and, with batches, the least for latency.
         """
         grid = self.grid(configuration)
-        key = (*_setting(grid), configuration.max_batch_size, quantile)
+        key = (*setting_of(grid), configuration.max_batch_size, quantile)
         if key not in self._bounds:
             work_s = self.work_s(configuration, "high") / configuration.instances
             self._bounds[key] = (work_s, self._floor_s(configuration, quantile) * (1 - ROUNDING))
@@ -193,7 +193,7 @@ class Simulator:
         return mean_s * self.demand.mean_items * float(np.mean(self._spread(self.grid(configuration))))
 
     def _service_factor(self, grid: ServiceGrid, seed: int) -> np.ndarray:
-        key = (_setting(grid), seed)
+        key = (setting_of(grid), seed)
         if key not in self._factors:
             spread, random = np.array(self._spread(grid)), np.random.default_rng((seed, 3))
             if self._overhead(grid) is not None:
@@ -388,10 +388,6 @@ class Simulator:
             middle = (low + high) / 2
             low, high = (middle, high) if holds(middle) else (low, middle)
         return float(low * self.demand.requests_per_s)
-
-
-def _setting(grid: ServiceGrid) -> tuple[str, int, int]:
-    return (grid.variant, grid.intra_op_num_threads, grid.instances)
 
 
 def _beginning(seed: int) -> float:

@@ -13,7 +13,7 @@ from advisor.decide.queue.search import Found, Searchable, count_candidates, sea
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE, Simulator
 from advisor.decide.queue.space import Configuration, admission, configurations
 from advisor.decide.service import energy
-from advisor.decide.service.measured import Service
+from advisor.decide.service.measured import Service, setting_of
 from advisor.schema.advice import Place, SpeedTie
 from advisor.schema.model import ModelFacts
 from advisor.schema.profile import ProfileSettings
@@ -107,7 +107,7 @@ class SiteUnderLoad:
         """Return every configuration of these variants that can run here, simplest first."""
         space = configurations(self.grids, self.workload, self.today, variants)
         # Other hardware may not have the setting that runs today.
-        return [entry for entry in space if (entry.variant, entry.intra_op_num_threads, entry.instances) in self.grids]
+        return [entry for entry in space if setting_of(entry) in self.grids]
 
     def count(self, variants: set[str]) -> int:
         """Return how many candidates these variants have here, replicas counted; nothing is simulated."""

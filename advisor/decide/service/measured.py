@@ -7,7 +7,7 @@ between neighbors, which both a fixed cost and a cost per item look like locally
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -25,6 +25,27 @@ SPREAD_POINTS = 1024
 Setting = tuple[str, int, int]  # variant, intra_op_num_threads, instances
 GroundOfService = Literal["measured"] | Ground
 SIDE = {"low": -1.0, "value": 0.0, "high": 1.0}  # of an interval, where its margin is taken
+
+
+class HasSetting(Protocol):
+    """Whatever is of one variant under one setting: a grid, a configuration, a candidate, a calibration, a measurement."""
+
+    @property
+    def variant(self) -> str:
+        """The id of the variant."""
+
+    @property
+    def intra_op_num_threads(self) -> int:
+        """Threads of each instance."""
+
+    @property
+    def instances(self) -> int:
+        """Instances side by side."""
+
+
+def setting_of(entry: HasSetting) -> Setting:
+    """Return by what service times are kept."""
+    return entry.variant, entry.intra_op_num_threads, entry.instances
 
 
 class ServiceGrid(Record, frozen=True, kw_only=True):
@@ -104,7 +125,7 @@ def service_grids(site: Site, slowdowns: Mapping[tuple[int, int], float] | None 
     settings: dict[Setting, list[Measurement]] = defaultdict(list)
     for measurement in site.measurements:
         if measurement.variant in known:
-            settings[measurement.variant, measurement.intra_op_num_threads, measurement.instances].append(measurement)
+            settings[setting_of(measurement)].append(measurement)
     stalls = process_of(site.stalls)
     return {key: _grid(measured, medians, (slowdowns or {}).get(key[1:], 1.0), stalls) for key, measured in settings.items()}
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from advisor.decide.service import public_models, roofline
-from advisor.decide.service.measured import GroundOfService, Service, ServiceGrid, Setting
+from advisor.decide.service.measured import GroundOfService, Service, ServiceGrid, Setting, setting_of
 from advisor.quantized_operators import computing_precision
 from advisor.schema.advice import Place
 from advisor.schema.catalog import CPU, DeviceClass, Hardware, Precision, PublicMeasurements, PublicSeries
@@ -205,7 +205,7 @@ def _by_roofline(target: _Target) -> tuple[dict[Setting, ServiceGrid], GroundOfS
 
     grid = _grid(target, (1, target.place.devices), pattern, _batches(target, MAX_PROJECTED_BATCH), call)
     ground: GroundOfService = "similar" if grounds == {"similar"} else "roofline"
-    return ({} if grid is None else {_key(grid): grid}), ground
+    return ({} if grid is None else {setting_of(grid): grid}), ground
 
 
 def _from_another_gpu(target: _Target) -> dict[Setting, ServiceGrid]:
@@ -237,7 +237,7 @@ def _from_another_gpu(target: _Target) -> dict[Setting, ServiceGrid]:
     sizes = sorted({each for sizes in grid.batch_sizes for each in sizes})
     room = max(_batches(target, sizes[-1]), default=1)
     made = _grid(target, (1, target.place.devices), grid, tuple(each for each in sizes if each <= room), call)
-    return {} if made is None else {_key(made): made}
+    return {} if made is None else {setting_of(made): made}
 
 
 def _known(grid: ServiceGrid, batch_size: int, length: int | None) -> Estimate | None:
@@ -283,7 +283,7 @@ def _from_another_cpu(target: _Target) -> dict[Setting, ServiceGrid]:
         measured = sorted({each for sizes in grid.batch_sizes for each in sizes if each <= max(room, default=1)})
         made = _grid(target, setting, grid, tuple(measured), _by_ratio(target, grid, math.exp(error.quantile)))
         if made is not None:
-            found[_key(made)] = made
+            found[setting_of(made)] = made
     return found
 
 
@@ -314,10 +314,6 @@ def _by_ratio(target: _Target, grid: ServiceGrid, margin: float) -> Callable[[in
         )
 
     return call
-
-
-def _key(grid: ServiceGrid) -> Setting:
-    return grid.variant, grid.intra_op_num_threads, grid.instances
 
 
 def _grid(

@@ -12,11 +12,11 @@ from advisor.decide.load_test.comparison import offered_load
 from advisor.decide.queue.bounds import Bounds
 from advisor.decide.queue.demand import SEEDS, WARM_UP_FRACTION, quantiles
 from advisor.decide.queue.prediction import predict
-from advisor.decide.queue.space import Configuration, configurations
+from advisor.decide.queue.space import configurations
 from advisor.kernels import reference
 from advisor.schema.workload import ItemsPerRequest, SequenceLength, Trace
 from tests.decide.queue.test_search import allows, most_replicas, small_profiles
-from tests.profiles import UNSTEADY, fixed_cost_law, power_law, profile, under, workload
+from tests.profiles import UNSTEADY, configuration, fixed_cost_law, power_law, profile, under, workload
 
 SECONDS = 0.001
 STEADY = profile(power_law(SECONDS), settings=((1, 1), (1, 4)))
@@ -33,16 +33,6 @@ def bench(measured, items, requests_per_s=20.0, *, requests=REQUESTS, trace=None
     if requests is not None and trace is None:
         made.demand.requests = requests
     return made
-
-
-def configuration(*, instances=1, max_batch_size=1, max_queue_delay_s=0.0):
-    return Configuration(
-        variant="fp32",
-        intra_op_num_threads=1,
-        instances=instances,
-        max_batch_size=max_batch_size,
-        max_queue_delay_s=max_queue_delay_s,
-    )
 
 
 setups = st.builds(

@@ -11,12 +11,11 @@ from msgspec.structs import replace
 from advisor.decide.queue.demand import REQUESTS_BEYOND_QUANTILE, SEEDS, WARM_UP_FRACTION, Demand, quantiles
 from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, SERVER_FACTOR, USUAL_CONFIDENCE
-from advisor.decide.queue.space import Configuration
 from advisor.kernels import reference
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate
 from advisor.schema.workload import SequenceLength, Trace
-from tests.profiles import UNSTEADY, fixed_cost_law, power_law, profile, under, with_site, workload
+from tests.profiles import UNSTEADY, configuration, fixed_cost_law, power_law, profile, under, with_site, workload
 
 ENDS = ("low", "value", "high")
 SECONDS = 0.01
@@ -27,16 +26,6 @@ rates = st.floats(1.0, 2000.0)
 targets = st.floats(0.005, 0.5)
 burstiness = st.sampled_from([0.5, 1.0, 2.0])
 days = st.none() | st.lists(st.sampled_from([0.0, 0.2, 1.0, 3.0]), min_size=2, max_size=24).filter(any).map(tuple)
-
-
-def configuration(*, instances=1, max_batch_size=1, max_queue_delay_s=0.0):
-    return Configuration(
-        variant="fp32",
-        intra_op_num_threads=1,
-        instances=instances,
-        max_batch_size=max_batch_size,
-        max_queue_delay_s=max_queue_delay_s,
-    )
 
 
 configurations = st.builds(
