@@ -16,6 +16,8 @@ CONTAMINATED_FRACTION = 0.05
 # Cores of one virtual machine were observed 30 and 50 ns apart while the host kept them together, and 160 to 240 ns while it did not.
 SAME_DISTANCE_FACTOR = 2.0
 ENOUGH_CLEAN = 2
+# Of a point, each in another round, to know its spread: what measuring aims at and advice asks for.
+ENOUGH_VISITS = 5
 # A distance between the cores that this part of the visits saw comes back while the model is served.
 RECURRING_FRACTION = 0.1
 # The least that is left of a call, whatever is said to have disturbed it.

@@ -16,9 +16,9 @@ from advisor.schema.advice import AtEnd, Certainty, OpenPoint, Prediction
 from advisor.schema.profile import Measurement, Site
 from advisor.schema.workload import OnlineWorkload
 from advisor.units import counted, percent, seconds
+from advisor.visits import ENOUGH_VISITS
 
 NOISY_FRACTION = 0.1
-ENOUGH_VISITS = 5  # of a point, each in another round, to know its spread
 MOST_ASKED = 200  # candidates simulated to find which settings leave the answer open
 LOAD_TEST = "a load test of the most likely answer: advisor verify"
 MOST_NAMED = 3  # points in a sentence; the record has them all

@@ -10,8 +10,8 @@ from advisor.measure.timing.opinion import Opinion, Wanted
 from advisor.measure.timing.profile_journal import Point, ProfileJournal
 from advisor.measure.timing.schedule import MIN_ROUNDS, batch_sizes, is_settled, ladder_of, longest_call_s
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id
+from advisor.visits import ENOUGH_VISITS
 
-ENOUGH_VISITS = 5
 # Beyond so many, what is left open lies in what the machine does from minute to minute, and a further visit moves no interval.
 MOST_VISITS = 20
 POINTS_AT_ONCE = 12  # before the decision is asked again

@@ -137,7 +137,7 @@ class _Timing:
         file_bytes = self.plan.facts.file_bytes if variant is None else variant.bytes
         reason = does_not_fit(self.plan.machine, file_bytes, point.instances)
         if reason is not None:
-            what = f"{point.variant} at batch {point.batch_size}{_setting(point)}"
+            what = _named(point)
             self.journal.add(LeftOut(exclusion=Exclusion(what=what, reason=reason), point=point))
         return reason is None
 
@@ -180,7 +180,7 @@ def _visit(plan: Plan, point: Point, request: Time, workers: Workers, journal: P
     try:
         timed = workers[point.variant][0].ask(request, Timed)
     except WorkerError as error:
-        what = f"{point.variant} at batch {point.batch_size}{_setting(point)}"
+        what = _named(point)
         journal.add(LeftOut(exclusion=Exclusion(what=what, reason=error.fault), point=point))
         _revive(plan, point.variant, workers, journal)
         return
@@ -253,6 +253,10 @@ def _unmeasured(plan: Plan, journal: ProfileJournal, visits: dict[Point, Counted
             reason = "its quality does not hold, so more measurements are of no use" if point.variant in failing else reason
             found.append(Exclusion(what=f"{point.variant} above batch {point.batch_size}{_setting(point)}", reason=reason))
     return found
+
+
+def _named(point: Point) -> str:
+    return f"{point.variant} at batch {point.batch_size}{_setting(point)}"
 
 
 def _setting(point: Point) -> str:

@@ -13,6 +13,7 @@ from advisor.measure.timing import adaptive, schedule
 from advisor.measure.timing.opinion import Opinion, Wanted
 from advisor.measure.timing.profile_journal import Point
 from advisor.schema.profile import Visit
+from advisor.visits import ENOUGH_VISITS
 from tests import models
 from tests.models import save
 
@@ -61,14 +62,14 @@ def test_every_length_of_every_batch_size_that_is_wanted_is_timed(facts, sizes, 
 
 
 def test_nothing_is_left_to_time_once_the_answer_stands_and_each_point_has_its_visits(facts):
-    enough = journal_of({point(): adaptive.ENOUGH_VISITS, point(size=16): adaptive.ENOUGH_VISITS})
+    enough = journal_of({point(): ENOUGH_VISITS, point(size=16): ENOUGH_VISITS})
 
     assert [] == asked_for(plan_of(facts), enough, FP32, stands=True)
     assert [point()] == asked_for(plan_of(facts), enough, FP32, stands=False)
 
 
 def test_visits_that_agree_need_no_more_of_them_and_none_is_made_without_end(facts):
-    agreed = journal_of({point(): adaptive.ENOUGH_VISITS, point(size=16): schedule.MIN_ROUNDS}, spread=0.0)
+    agreed = journal_of({point(): ENOUGH_VISITS, point(size=16): schedule.MIN_ROUNDS}, spread=0.0)
     many = journal_of({point(): adaptive.MOST_VISITS, point(size=16): schedule.MIN_ROUNDS})
 
     assert [] == asked_for(plan_of(facts), agreed, FP32)
@@ -79,7 +80,7 @@ def test_what_the_answer_does_not_rest_on_has_its_rounds_at_the_end(facts):
     journal = journal_of({point(): 1, point(size=16): 1, point(variant="other"): 2})
 
     assert [point()] == asked_for(plan_of(facts), journal, FP32, stands=True)
-    journal.visits[point()] *= adaptive.ENOUGH_VISITS
+    journal.visits[point()] *= ENOUGH_VISITS
     assert {point(size=16), point(variant="other")} == set(asked_for(plan_of(facts), journal, FP32, stands=True))
 
 

@@ -15,7 +15,6 @@ from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import open_session, run
 from advisor.measure.timing import profiler
-from advisor.measure.timing.adaptive import ENOUGH_VISITS
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.opinion import Opinion, Wanted
 from advisor.measure.timing.profile_journal import ProfileJournal, Visited, Watched
@@ -25,6 +24,7 @@ from advisor.measure.variants.making import AGAIN, Plan, baseline_id
 from advisor.measure.variants.settings import ScreeningSettings
 from advisor.schema.profile import Profile, ProfileSettings
 from advisor.steps.profile import schemes
+from advisor.visits import ENOUGH_VISITS
 from tests import models
 from tests.models import CLASSES, WIDTH, save
 
