@@ -47,10 +47,14 @@ def without_waiting(visit: Visit) -> Visit:
     waits = visit.waited_s
     if not waits:
         return visit
-    throttled = visit.throttled_s or 0.0
-    share = max(0.0, 1.0 - throttled / sum(waits)) if throttled else 1.0
+    share = waited_for_others(sum(waits), visit.throttled_s)
     latency_s = tuple(latency - share * waited for latency, waited in zip(visit.latency_s, waits, strict=True))
     return msgspec.structs.replace(visit, latency_s=latency_s, waited_s=())
+
+
+def waited_for_others(waited_s: float, throttled_s: float | None) -> float:
+    """Return the part of the waiting that is no quota's doing: what a quota withholds comes back while the model is served."""
+    return max(0.0, 1.0 - throttled_s / waited_s) if throttled_s and waited_s else 1.0
 
 
 def counting(visits: Sequence[Visit], usual_s: float | None) -> tuple[Visit, ...]:

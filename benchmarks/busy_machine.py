@@ -3,9 +3,10 @@
     python benchmarks/busy_machine.py [--json FILE] [--quick] [--model PATH ...] [--runs N] [--budget SECONDS]
 
 A busy loop is a process of its own, held on its core, at the usual priority: it takes half of that core from whatever runs there. The
-quiet reference is profiled before, halfway and after, each time with twice the budget of a busy run, and is the geometric mean of these;
-the advice counts as quiet if any of them gave it, a tie for it. What is compared are points on one thread (any number of instances) that
-all have in common. A machine that is not quiet by itself shows in `quiet_error_median`: how far the quiet profiles are from each other.
+quiet reference is profiled before, halfway and after, each time with twice the budget of a busy run, and is the median of these, for one
+of them may meet a minute in which the host is busy; the advice counts as quiet if any of them gave it, a tie for it. What is compared
+are points on one thread (any number of instances) that all have in common. A machine that is not quiet by itself shows in
+`quiet_error_median`: how far the quiet profiles are from each other.
 
 Keys: `busy_service_error_median` and `busy_service_error_p95` (how far the busy profiles' values are from the quiet ones, as a fraction of
 these), `busy_bias_median` (the same with its sign), `raw_service_error_median` (of the medians as the clock had them, nothing taken out),
@@ -47,7 +48,7 @@ NO_POINT = "no point on one thread is in the quiet and in the busy profiles"
 NOT_BUSY = "the system does not let a process choose its core, so no core was made busy"
 QUIET_SHARE = 2.0  # of a quiet profile's budget, in those of a busy one
 # Requests a second and target: some replicas on a small machine, so that a wrong service time shows in their number.
-TRAFFIC = {"encoder": (120, "200 ms", "inputs: {sequence_length: {p50: 32, p95: 64}}\n"), "other": (1500, "50 ms", "")}
+TRAFFIC = {"encoder": (240, "200 ms", "inputs: {sequence_length: {p50: 32, p95: 64}}\n"), "other": (1500, "50 ms", "")}
 
 
 class Effort(NamedTuple):
@@ -154,7 +155,7 @@ def _compared(model: Path, folder: Path, effort: Effort) -> tuple[list[dict[str,
             known = [other.estimates[shape].value for other in quiet if shape in other.estimates]
             if len(known) < len(quiet):
                 continue
-            truth = statistics.geometric_mean(known)
+            truth = statistics.median(known)
             estimate = seen.estimates[shape]
             points.append(
                 {

@@ -5,8 +5,8 @@
 The parts: `service` compares interpolated with measured service times at batch sizes that the profile has not seen. `load` serves
 configurations at several loads and compares the requests of every other second with the simulation of these very requests: calibrated by
 the seconds between, by the whole run ("same run": what is left is the error of the model of a server), by a run before ("carried"), and
-by no load test. `slo` has configurations advised for random traffic and targets and runs them; `aa` gives the same file twice as two
-variants; `speed` simulates.
+by no load test. `slo` profiles each of many random questions by itself, advises on it and runs what is advised; `aa` gives the same file
+twice as two variants; `speed` simulates.
 Every figure is a ratio of what was seen to what was said in the same run. Run it on a machine that does nothing else: what the machine
 was doing meanwhile stands beside each case (waited: share of the time in which the server's threads waited for a core). Figures are
 written after each part.
@@ -16,11 +16,12 @@ Keys: `profile_s` (measuring the first model). Of service: `service_time_error_m
 `service_time_interpolation_error_p95` (beside points of the same minute), each with `<key>_2_threads` too. Of load: `cases`,
 `cases_valid`, `cases_moderate` (at most 70 % busy, what the next are of), `<figure>_error_median<how>` and `<figure>_bias_median<how>` of
 p50, p99 and throughput, `<figure>_error_median<how>_busier`, `coverage_<figure><how>`, where how is nothing, _same_run, _carried or
-_uncalibrated. Of slo: `slo_safe_rate`, `slo_safe_runs`, `slo_draws`, `slo_inconclusive_rate`, and of the same runs `slo_coverage_<figure>`,
-`slo_p50_error_median`, `slo_p99_error_median` and `slo_p99_error_median_short_calls`, each with `<key>_without_stalls` too: with stalls
-switched off in the simulation. Of aa: `aa_tie_rate`, `aa_runs`. Rates with `<key>_low` and `<key>_high`, the ends of their 90 % interval.
-Of speed: those of queue_speed.py, `sim_<figure>` and `callgrind_instructions_per_request`. Tables: `load_cases` has the rows of --csv,
-`advised_cases` a row for each question, `left_out` the models that need an absent package.
+_uncalibrated. Of slo: `slo_safe_rate`, `slo_safe_runs`, `slo_questions`, `slo_inconclusive_rate`, and of the same runs
+`slo_coverage_<figure>`, `slo_p50_error_median`, `slo_p99_error_median` and `slo_p99_error_median_short_calls`, each with
+`<key>_without_stalls` too: with stalls switched off in the simulation. Of aa: `aa_tie_rate`, `aa_runs`. Rates with
+`<key>_low` and `<key>_high`, the ends of their 90 % interval. Of speed: those of queue_speed.py, `sim_<figure>` and
+`callgrind_instructions_per_request`. Tables: `load_cases` has the rows of --csv, `advised_cases` a row for each
+question, `left_out` the models that need an absent package.
 """
 
 import argparse
@@ -34,13 +35,14 @@ from typing import Any, NamedTuple
 from advisor.files.records import write_atomically
 from advisor.schema.profile import Profile
 from harness import Figures, Size, Unknown, high, middle, parsed, parser_of, save, show
-from parts import load_cases, service_cases, tie_runs
+from parts import load_cases, service_cases, slo_cases, tie_runs
 from parts.load_cases import Case
 from parts.models import default_models
 from parts.service_cases import ServiceCase
 
 PARTS = ("service", "load", "slo", "aa", "speed")
 MODERATE_UTILIZATION = 0.7
+LOOK_S = 5.0
 HOWS = (("within", ""), ("same run", "_same_run"), ("carried", "_carried"), ("before", "_uncalibrated"))
 NOT_HELD_OUT = "the profile has every batch size that was tried"
 NOT_SO_BUSY = "no load test was valid and so busy"
@@ -54,16 +56,15 @@ class Effort(NamedTuple):
     budget_s: float  # of a profile
     rounds: int  # of measuring what is held out
     load_test_s: float
-    advised: int  # configurations that are run
-    draws_each: int  # targets drawn at most for each of them
+    asked: slo_cases.Asked
     twins: int  # runs with the same file twice
     twin_budget_s: float
 
 
 EFFORTS: dict[Size, Effort] = {
-    "full": Effort(1000, None, 50.0, 4, 20.0, 60, 10, 100, 3.0),
-    "quick": Effort(1000, None, 10.0, 2, 3.0, 6, 10, 5, 3.0),
-    "tiny": Effort(5, 1, 1.0, 1, 2.0, 1, 2, 1, 1.0),
+    "full": Effort(1000, None, 50.0, 4, 20.0, slo_cases.Asked(60, 25.0, 20.0), 100, 3.0),
+    "quick": Effort(1000, None, 10.0, 2, 3.0, slo_cases.Asked(6, 10.0, 3.0), 5, 3.0),
+    "tiny": Effort(5, 1, 1.0, 1, 2.0, slo_cases.Asked(1, 1.0, 2.0), 1, 1.0),
 }
 Profiles = dict[Path, Profile]
 
@@ -85,8 +86,10 @@ def main() -> None:
         profiles: Profiles = {}
         if {"service", "load", "slo"} & set(only):
             models, left_out = _models(arguments, folder, effort)
+            # For the questions alone, what a call takes is all that has to be known.
+            budget_s = effort.budget_s if {"service", "load"} & set(only) else min(effort.budget_s, LOOK_S)
             for number, model in enumerate(models):
-                profiles[model] = service_cases.profile(model, folder / str(number), budget_s=effort.budget_s)
+                profiles[model] = service_cases.profile(model, folder / str(number), budget_s=budget_s)
             keep({"profile_s": profiles[models[0]].sites[0].measuring_s}, left_out=left_out)
         if "service" in only:
             keep(_service_figures(_service(profiles, folder, effort.rounds)))
@@ -94,13 +97,12 @@ def main() -> None:
             cases = _load(profiles, folder, arguments)
             keep(_load_figures(cases), load_cases=[case.row() for case in cases])
         if "slo" in only:
-            wanted_s = arguments.seconds or effort.load_test_s
-            found: list[load_cases.AdvisedCase] = []
-            for case in load_cases.advised_cases(
-                profiles, folder, wanted_s=wanted_s, wanted=effort.advised, draws_each=effort.draws_each
-            ):
+            asked = effort.asked._replace(load_test_s=arguments.seconds or effort.asked.load_test_s)
+            asked = asked._replace(questions=arguments.questions or asked.questions)
+            found: list[slo_cases.AdvisedCase] = []
+            for case in slo_cases.advised_cases(profiles, folder, asked):
                 found.append(case)
-                keep(load_cases.advised_figures(found), advised_cases=[entry.row() for entry in found])
+                keep(slo_cases.advised_figures(found), advised_cases=[entry.row() for entry in found])
         if "aa" in only:
             keep(tie_runs.measure(runs=effort.twins, budget_s=effort.twin_budget_s))
         if "speed" in only:
@@ -115,6 +117,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="the case table of the load tests")
     parser.add_argument("--model", action="append", default=[], help="replaces the default models; repeatable")
     parser.add_argument("--seconds", type=float, help="length of each load test")
+    parser.add_argument("--questions", type=int, help="of the part slo")
     parser.add_argument("--only", action="append", choices=PARTS, help="a part to run, repeatable; all parts if none is named")
     return parsed(parser)
 

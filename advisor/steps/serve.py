@@ -66,6 +66,7 @@ def observe(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, folde
         wait_s=replay.wait_s[in_time],
         assembly_s=replay.assembly_s[in_time],
         call_s=replay.call_s[in_time],
+        waited_s=replay.waited_s[in_time],
         was_idle=replay.was_idle[in_time],
         by_timer=((replay.batch_size < candidate.max_batch_size) & (candidate.max_queue_delay_s > 0))[in_time],
         size=replay.batch_size[in_time],

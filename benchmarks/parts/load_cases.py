@@ -1,6 +1,5 @@
-"""Configurations served for real beside the simulation of the very same requests, and advised ones beside their target."""
+"""Configurations served for real beside the simulation of the very same requests."""
 
-import random
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from advisor.decide.advice.advise import advise
 from advisor.decide.load_test.calibration import Batches, calibrate
 from advisor.decide.load_test.comparison import Observed, expected, kept_up, learned, offered_load, quantile_estimate
 from advisor.decide.queue.prediction import predict
@@ -21,9 +19,7 @@ from advisor.schema.advice import LoadTest, Replayed
 from advisor.schema.profile import Calibration, Profile
 from advisor.schema.record import Estimate
 from advisor.schema.workload import OnlineWorkload, Trace
-from advisor.steps.advise import request_of
 from advisor.steps.serve import loaded, observe, serve_for_real
-from harness import Figures, Unknown, middle, now, rate
 
 UTILIZATIONS = (0.3, 0.5, 0.7, 0.9)
 FEW_UTILIZATIONS = (0.5,)
@@ -33,8 +29,6 @@ TRACE = Path(__file__).parents[2] / "examples" / "data" / "azure_llm_2023_conv.c
 # before it, from the trial in the profile alone.
 CALIBRATIONS = ("within", "same run", "carried", "before")
 FAST_CALL_S = 0.0005
-ENOUGH_BEYOND = 30  # requests beyond a quantile, to know it
-SHORT_CALL_S = 0.002
 MAX_REQUESTS_PER_S = 1500.0  # more, and the generator, which shares the cores with the server, is what is measured
 
 
@@ -197,7 +191,7 @@ def _configurations(measured: Profile) -> list[tuple[Configuration, str]]:
     """Return configurations whose capacity the generator can offer: a model that answers in microseconds gets small batches."""
     first = measured.sites[0].variants[0].id
     other = "int8-dynamic" if any(variant.id == "int8-dynamic" for variant in measured.sites[0].variants) else first
-    most = 1 if not measured.model.batching.possible else 2 if _alone_s(measured) < FAST_CALL_S else 8
+    most = 1 if not measured.model.batching.possible else 2 if alone_s(measured) < FAST_CALL_S else 8
 
     def one(variant: str, *, instances: int, batch: int, delay_s: float) -> Configuration:
         return Configuration(
@@ -216,7 +210,7 @@ def _configurations(measured: Profile) -> list[tuple[Configuration, str]]:
     ]
 
 
-def _alone_s(measured: Profile, variant: str | None = None) -> float:
+def alone_s(measured: Profile, variant: str | None = None) -> float:
     """Return the shortest median of a single item on one thread, of the variant or of all."""
     return min(
         statistics.median(visit.latency_s)
@@ -271,140 +265,8 @@ def _run(
     return serve_for_real(site, predict(site, configuration, 1, today_replicas=1), folder, wanted_s=wanted_s)
 
 
-class AdvisedCase(NamedTuple):
-    """One question, what was advised on it, and the load test of that; without the latter where nothing was advised for sure."""
-
-    model: str
-    question: str
-    outcome: str
-    call_s: float  # of a single item
-    test: LoadTest | None = None
-    without_stalls: Replayed | None = None  # what would have been expected of the same requests without stalls
-
-    def error(self, figure: str, *, with_stalls: bool) -> float:
-        said, seen = self._figures(figure, with_stalls=with_stalls)
-        return said.value / seen.value - 1
-
-    def covers(self, figure: str, *, with_stalls: bool) -> bool:
-        said, seen = self._figures(figure, with_stalls=with_stalls)
-        return said.low <= seen.high and seen.low <= said.high
-
-    def _figures(self, figure: str, *, with_stalls: bool) -> tuple[Estimate, Estimate]:
-        assert self.test is not None and self.without_stalls is not None
-        return getattr(self.test.expected if with_stalls else self.without_stalls, figure), getattr(self.test, figure)
-
-    def row(self) -> dict[str, Any]:
-        """Return the case for the table."""
-        found: dict[str, Any] = {"model": self.model, "question": self.question, "outcome": self.outcome, "call_s": self.call_s}
-        if self.test is not None:
-            found |= {"kept": self.test.meets_slo, "setting": _setting(self.test), "requests": self.test.requests}
-            for figure in ("latency_p50_s", "latency_p99_s", "throughput_requests_per_s"):
-                found[f"{figure}_error"] = self.error(figure, with_stalls=True)
-                found[f"{figure}_error_without_stalls"] = self.error(figure, with_stalls=False)
-        return found
-
-
-def advised_cases(
-    profiles: dict[Path, Profile], folder: Path, *, wanted_s: float, wanted: int, draws_each: int
-) -> Iterator[AdvisedCase]:
-    """Yield what is advised for random traffic and targets, `wanted` of them run, the models in turn.
-
-    What each load test teaches goes into the profile, as after `advisor verify`; the next question of the same model is answered with it.
-    At most `draws_each` questions are drawn for each configuration that is wanted: some no configuration keeps, and the machine may be
-    too busy.
-    """
-    print("\nadvised configurations for random targets")
-    draw = random.Random(11)
-    learnt = dict(profiles)
-    for number in range(wanted):
-        model = list(profiles)[number % len(profiles)]
-        place = folder / str(number % len(profiles))
-        for _ in range(draws_each):
-            workload = _random_question(read_question(place / "workload.yaml"), profiles[model], draw)
-            case = _advised_and_run(model.name, learnt[model], workload, place, wanted_s)
-            told = case.outcome if case.test is None else _setting(case.test)
-            print(f"  {case.model}: {case.question}: {told}", flush=True)
-            yield case
-            if case.test is not None:
-                learnt[model] = _taught(learnt[model], case.test)
-            if case.test is not None or case.outcome == "inconclusive":
-                break
-
-
-def _advised_and_run(name: str, measured: Profile, workload: OnlineWorkload, folder: Path, wanted_s: float) -> AdvisedCase:
-    """Return what is advised and its load test: without one if nothing is, or if the generator did not offer what it was asked for."""
-    request = request_of(workload, measured, folder / "profile.json", workload_path=None, profile_sha256="", now=now())
-    advice = advise(measured, request, None)
-    case = AdvisedCase(name, _told(workload), advice.outcome, _alone_s(measured, measured.sites[0].variants[0].id))
-    if advice.outcome not in ("change", "keep") or advice.recommended is None:
-        return case
-    site = loaded(measured, measured.sites[0], workload)
-    test = serve_for_real(site, advice.recommended, folder, wanted_s=wanted_s)
-    if not test.generator_kept_up:
-        return case._replace(outcome="late generator")
-    offer = offered_load(site, test.candidate, wanted_s=wanted_s)
-    calm = loaded(without_stalls(measured), without_stalls(measured).sites[0], workload)
-    return case._replace(test=test, without_stalls=expected(calm, test.candidate, offer))
-
-
-def without_stalls(measured: Profile) -> Profile:
-    """Return the profile as if nobody had watched for stalls."""
-    return msgspec.structs.replace(measured, sites=tuple(msgspec.structs.replace(site, stalls=()) for site in measured.sites))
-
-
-def advised_figures(cases: list[AdvisedCase]) -> Figures:
-    """Return how often what is advised keeps its target, how often nothing is said for sure, and how far predictions were off.
-
-    Of p99, runs of ENOUGH_BEYOND requests beyond it are looked at, those of calls shorter than SHORT_CALL_S apart: on these, waking up and
-    a stall of a fraction of a millisecond are a large part.
-    """
-    run = [case for case in cases if case.test is not None]
-    answered = [case for case in cases if case.outcome != "late generator" and case.outcome != "infeasible"]
-    reason = "nothing was run"
-    figures: Figures = {
-        **rate("slo_safe_rate", [case.test.meets_slo for case in run if case.test is not None], without=reason),
-        "slo_safe_runs": len(run),
-        "slo_draws": len(cases),
-        **rate("slo_inconclusive_rate", [case.outcome == "inconclusive" for case in answered], without="nothing was answered"),
-    }
-    enough = [case for case in run if case.test is not None and case.test.requests >= ENOUGH_BEYOND / 0.01]
-    for suffix, with_stalls in (("", True), ("_without_stalls", False)):
-        for figure, short in (("latency_p50_s", "p50"), ("latency_p99_s", "p99"), ("throughput_requests_per_s", "throughput")):
-            covered = [float(case.covers(figure, with_stalls=with_stalls)) for case in run]
-            figures[f"slo_coverage_{short}{suffix}"] = statistics.mean(covered) if covered else Unknown(reason)
-        off = [abs(case.error("latency_p50_s", with_stalls=with_stalls)) for case in run]
-        figures[f"slo_p50_error_median{suffix}"] = middle(off, without=reason)
-        for which, chosen in (
-            ("", [case for case in enough if case.call_s >= SHORT_CALL_S]),
-            ("_short_calls", [case for case in enough if case.call_s < SHORT_CALL_S]),
-        ):
-            off = [abs(case.error("latency_p99_s", with_stalls=with_stalls)) for case in chosen]
-            figures[f"slo_p99_error_median{which}{suffix}"] = middle(off, without="no run had requests enough")
-    return figures
-
-
 def _taught(measured: Profile, test: LoadTest) -> Profile:
     return with_calibrations(measured, learned(measured.sites[0].calibrations, (test,)))
-
-
-def _setting(test: LoadTest) -> str:
-    one, seen = test.candidate, 1e3 * test.latency_slo_s.value
-    setting = f"{one.variant} {one.intra_op_num_threads}x{one.instances} b{one.max_batch_size} d{one.max_queue_delay_s:g}"
-    return f"{setting}, {one.replicas} replica(s): {seen:.2f} ms, {'kept' if test.meets_slo else 'MISSED'}"
-
-
-def _random_question(base: OnlineWorkload, measured: Profile, draw: random.Random) -> OnlineWorkload:
-    """Return the workload with traffic and a target drawn around what the model can do: from tight to generous."""
-    alone_s = _alone_s(measured, measured.sites[0].variants[0].id)
-    # Times a call from tight to generous; below a millisecond, waking up is what takes the time.
-    target_s = max(alone_s * draw.uniform(3.0, 20.0), 0.002 * draw.uniform(1.0, 5.0))
-    rate = min(draw.uniform(0.2, 3.0) / alone_s, MAX_REQUESTS_PER_S / 2)
-    slo = msgspec.structs.replace(base.slo, latency_s=target_s, quantile=draw.choice((0.9, 0.95, 0.99)))
-    return msgspec.structs.replace(base, traffic=msgspec.structs.replace(base.traffic, requests_per_s=rate), slo=slo)
-
-
-def _told(workload: OnlineWorkload) -> str:
-    return f"p{100 * workload.slo.quantile:g} within {1e3 * workload.slo.latency_s:.1f} ms at {workload.traffic.requests_per_s:.0f}/s"
 
 
 def with_calibrations(measured: Profile, calibrations: tuple[Calibration, ...]) -> Profile:

@@ -322,7 +322,7 @@ def test_advice_on_a_batch_job_says_what_it_has_no_use_for(folder):
     assert ["traffic", "lifecycle", "baseline", "energy", "fleet"] == [entry.what for entry in advice.exclusions[:5]]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(st.sets(st.sampled_from(sorted(OPTIONAL - {"traffic", "traffic.requests_per_s"}))))
 def test_whatever_is_left_out_of_a_workload_it_can_be_classified(tmp_path_factory, gone):
     path = write(tmp_path_factory.mktemp("part"), pruned(without(EVERYTHING, "hardware.prices"), gone))
@@ -330,7 +330,7 @@ def test_whatever_is_left_out_of_a_workload_it_can_be_classified(tmp_path_factor
     assert "everything" == classify_file(path, None, now=NOW).workload
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(st.sets(st.sampled_from(sorted(OPTIONAL))), st.sampled_from(["slo", "offline"]))
 def test_whatever_is_left_out_of_a_workload_no_known_key_is_held_against_it(folder, gone, other):
     path = write(folder, pruned(EVERYTHING, gone | {other}))
@@ -579,7 +579,7 @@ def test_advice_in_its_file_says_on_what_it_is(folder):
         assert advice == read_json(folder / "advice.json", record, made_by="")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.integers(1, 500), min_size=100, max_size=240))
 def test_the_lengths_of_a_trace_are_reported_by_its_quantiles(folder, lengths):
     rows = "".join(f"{index / 10},{length}\n" for index, length in enumerate(lengths))

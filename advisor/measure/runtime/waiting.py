@@ -76,6 +76,14 @@ def waited_s(latency_s: Sequence[float], readings: Sequence[Reading], *, compute
     return tuple(found) if any(found) else ()
 
 
+def thread_ids() -> set[int]:
+    """Return the threads of this process, empty where the system does not list them."""
+    try:
+        return {int(name) for name in os.listdir("/proc/self/task")}
+    except (OSError, ValueError):
+        return set()
+
+
 def _line(file: int) -> bytes:
     try:
         return os.pread(file, LONGEST_LINE, 0)

@@ -13,6 +13,7 @@ import numpy as np
 from advisor.errors import ModelError
 from advisor.measure.serving.server import Serve
 from advisor.schema.profile import Stalls
+from advisor.visits import waited_for_others
 
 READY_S = 300.0
 LEAD_S = 0.5  # between the start of the generator's process and its first request
@@ -28,6 +29,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     wait_s: np.ndarray  # (batches,) from the moment a batch was due and an instance free until that took it
     assembly_s: np.ndarray  # (batches,) gathering and padding
     call_s: np.ndarray  # (batches,) the model
+    waited_s: np.ndarray  # (batches,) of that, waiting for a core that no quota withheld; 0 where the system does not report it
     was_idle: np.ndarray  # (batches,) bool: the instance had to be woken up
     ended_s: np.ndarray  # (batches,) moments, in no order
     batch_size: np.ndarray  # (batches,)
@@ -73,6 +75,7 @@ def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> R
                 wait_s=served["taken_s"] - served["ready_s"],
                 assembly_s=served["assembled_s"] - served["taken_s"],
                 call_s=served["ended_s"] - served["assembled_s"],
+                waited_s=_waited_s(served["waited_s"], float(served["throttled_s"])),
                 was_idle=served["was_idle"],
                 ended_s=served["ended_s"] - start_s,
                 batch_size=served["size"].astype(np.intp),
@@ -81,6 +84,12 @@ def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> R
                 run_delay_s=None if np.isnan(served["run_delay_s"]) else float(served["run_delay_s"]),
                 stalls=msgspec.json.decode((folder / "stalls.json").read_bytes(), type=tuple[Stalls, ...]),
             )
+
+
+def _waited_s(waited_s: np.ndarray, throttled_s: float) -> np.ndarray:
+    """Return the waiting of calls (batches,) that is no quota's doing."""
+    known_s = np.nan_to_num(waited_s)
+    return np.asarray(known_s * waited_for_others(float(known_s.sum()), None if np.isnan(throttled_s) else throttled_s))
 
 
 def _run(server: "subprocess.Popen[bytes]", folder: Path, last_due_s: float) -> float:

@@ -1,8 +1,8 @@
 """The process that serves a configuration for real: a queue, a dynamic batcher, and sessions that share the cores.
 
 Reads request numbers from stdin, eight bytes little-endian, until it ends; then writes when each request came and was done, and the
-moments of each batch: due, taken, assembled, ended. The payload of a request is known beforehand by its number, so what is timed is
-queueing, batching, padding and the model.
+moments of each batch: due, taken, assembled, ended, and how long its call waited for a core. The payload of a request is known
+beforehand by its number, so what is timed is queueing, batching, padding and the model.
 """
 
 import gc
@@ -17,7 +17,9 @@ import msgspec
 import numpy as np
 
 from advisor.measure.model import input_rows
-from advisor.measure.runtime import cores, machine, ort_session
+from advisor.measure.runtime import control_groups, cores, machine, ort_session
+from advisor.measure.runtime.waiting import Reading, WaitingClock, thread_ids, waited_s
+from advisor.schema.catalog import CPU
 from advisor.schema.model import ModelInput
 from advisor.schema.record import Record
 
@@ -50,6 +52,9 @@ class Batch(NamedTuple):
     size: int
     length: int  # padded; 0 without a sequence axis
     was_idle: bool  # the instance had to be woken up for it
+    waited_s: (
+        float  # of the call, that a thread at work on it waited for a core, the longest; NaN where the system does not report it
+    )
 
 
 class Items:
@@ -112,7 +117,12 @@ class Server:
         self.items = Items(serve, lengths)
         # As in the profile: instances side by side have cores of their own, which their sessions' threads take over.
         self.places = cores.places(machine.usable_cores(), threads=serve.intra_op_num_threads, instances=serve.instances)
-        self.sessions = [self._open(place) for place in self.places]
+        self.sessions: list[ort_session.Session] = []
+        self.pools: list[set[int]] = []  # of each session, the threads that it started
+        for place in self.places:
+            before = thread_ids()
+            self.sessions.append(self._open(place))
+            self.pools.append(thread_ids() - before)
         self.queue: deque[tuple[int, float]] = deque()  # number, time of arrival
         self.due = threading.Condition()
         self.is_closed = False
@@ -149,22 +159,34 @@ class Server:
 
     def work(self, instance: int) -> None:
         """Take batches and run them until the queue is closed and empty."""
-        with cores.pinned(self.places[instance]):
-            self._work(instance)
+        with cores.pinned(self.places[instance]), WaitingClock(self._at_work(instance)) as clock:
+            self._work(instance, clock)
 
-    def _work(self, instance: int) -> None:
+    def _at_work(self, instance: int) -> set[int]:
+        """Return the threads that a call of the instance from this thread keeps at work; of a shared pool, any of the process."""
+        pool = self.pools[instance]
+        return {threading.get_native_id()} | (pool if pool or self.serve.intra_op_num_threads == 1 else thread_ids())
+
+    def _work(self, instance: int, clock: WaitingClock) -> None:
         free_s = time.monotonic()
         while taken := self._next_batch():
             numbers, due_s, taken_s = taken
             feeds = self.items.batch(numbers)
+            before = clock.read()
             assembled_s = time.monotonic()
             ort_session.call(self.sessions[instance], feeds)
             ended_s = time.monotonic()
+            after = clock.read()
             self.done_s[numbers] = ended_s
             length = max(self.items.length(number) or 0 for number in numbers)
-            ready_s = max(due_s, free_s)
-            self.batches.append(Batch(ready_s, taken_s, assembled_s, ended_s, len(numbers), length, free_s < due_s))
+            waited = self._waited_s(ended_s - assembled_s, before, after) if clock.is_known else np.nan
+            batch = Batch(max(due_s, free_s), taken_s, assembled_s, ended_s, len(numbers), length, free_s < due_s, waited)
+            self.batches.append(batch)
             free_s = ended_s
+
+    def _waited_s(self, call_s: float, before: Reading, after: Reading) -> float:
+        is_alone = self.serve.place.provider == CPU and self.serve.intra_op_num_threads == 1
+        return sum(waited_s([call_s], [before, after], computes_alone=is_alone))
 
     def _next_batch(self) -> tuple[list[int], float, float] | None:
         """Wait until a batch is due: full, or its oldest request has waited long enough, or nothing more will come.
@@ -203,20 +225,25 @@ def main() -> None:
     threads = [threading.Thread(target=server.work, args=(instance,)) for instance in range(serve.instances)]
     for thread in threads:
         thread.start()
-    waited_before_s = machine.run_delay_s()
+    delayed_before_s, throttled_before_s = machine.run_delay_s(), control_groups.throttled_s()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     source = sys.stdin.buffer
     while number := source.read(8):
         server.arrive(int.from_bytes(number, "little"))
     # Threads that have ended no longer show in the kernel's list, so their waiting is read while they still live.
-    waited_s = machine.run_delay_s()
+    delayed_s, throttled_s = machine.run_delay_s(), control_groups.throttled_s()
     server.close()
     for thread in threads:
         thread.join()
     columns = dict(zip(Batch._fields, map(np.array, zip(*server.batches, strict=True)), strict=True))
-    waited = np.nan if waited_s is None or waited_before_s is None else max(0.0, waited_s - waited_before_s)
-    np.savez(target, arrived_s=server.arrived_s, done_s=server.done_s, run_delay_s=waited, allow_pickle=False, **columns)
+    totals = {"run_delay_s": _increase(delayed_before_s, delayed_s), "throttled_s": _increase(throttled_before_s, throttled_s)}
+    np.savez(target, arrived_s=server.arrived_s, done_s=server.done_s, allow_pickle=False, **totals, **columns)
+
+
+def _increase(before: float | None, after: float | None) -> float:
+    """Return by how much a count went up, NaN where it is not known."""
+    return np.nan if before is None or after is None else max(0.0, after - before)
 
 
 if __name__ == "__main__":

@@ -17,20 +17,23 @@ MOST_VISITS = 20
 POINTS_AT_ONCE = 12  # before the decision is asked again
 
 
-def next_points(plan: Plan, journal: ProfileJournal, opinion: Opinion, shuffle: random.Random) -> list[Point]:
+def next_points(
+    plan: Plan, journal: ProfileJournal, opinion: Opinion, shuffle: random.Random, *, with_others: bool = True
+) -> list[Point]:
     """Return the points of the next round, in an order of its own; none where nothing is left to learn.
 
-    Each is visited ENOUGH_VISITS times, in as many rounds; what leaves the answer open, up to MOST_VISITS times. Then come all others that
-    have fewer than MIN_ROUNDS: what they differ by from visit to visit is what the noise is pooled from.
+    Each is visited ENOUGH_VISITS times, in as many rounds; what leaves the answer open, up to MOST_VISITS times. Then, `with_others`, come
+    all that have fewer than MIN_ROUNDS: what they differ by from visit to visit is what the noise is pooled from.
     """
     known, limit_s = counted(journal.visits), longest_call_s(plan)
-    enough = ENOUGH_VISITS if opinion.stands else MOST_VISITS
+    # What nobody looked at yet may be the better answer: it comes before the last doubts of what is known.
+    enough = ENOUGH_VISITS if opinion.stands or not with_others else MOST_VISITS
     points = [
         point
         for point in _points(plan, known, opinion.wanted)
         if point not in journal.points_left_out and _is_worth(known.get(point), enough, limit_s)
     ]
-    if not points:
+    if not points and with_others:
         points = [point for point, visits in known.items() if visits.made < MIN_ROUNDS and visits.median_s <= limit_s]
     # Those that are known least come first, and of these the most open.
     chosen = sorted(points, key=lambda point: known[point].made if point in known else 0)[:POINTS_AT_ONCE]

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import random
 import time
+from collections.abc import Iterator
 
 import msgspec
 
@@ -42,6 +43,9 @@ from advisor.units import seconds
 
 # Times as long as a decision takes, what it asks for is timed before it is asked again.
 TIMED_PER_ASKED = 4.0
+# Of the time for timing, that the first pass may take before the decision is asked for the first time: an answer among what is known by
+# then is worth more than one visit of everything. What it has not reached is looked at as soon as nothing else is open.
+FIRST_PASS_SHARE = 0.5
 
 
 def measure(plan: Plan, journal: ProfileJournal, ledger: Ledger, report: Report) -> Profile:
@@ -75,20 +79,35 @@ class _Timing:
         plan, journal, shuffle = self.plan, self.journal, random.Random(self.plan.settings.seed)
         _watch(plan, journal, 0)
         # The first round asks after every call whether to climb on, so its points must not be listed beforehand.
-        for point in climb(plan, rungs, journal, self._is_affordable):
-            if point not in journal.visits and point.variant in self.workers:
-                self._visit(point)
-        if plan.ask is None or not self._as_the_decision_asks(plan.ask, rungs, failing, shuffle):
+        points = climb(plan, rungs, journal, self._is_affordable)
+        first = (point for point in points if point not in journal.visits and point.variant in self.workers)
+        if plan.ask is None or not self._as_the_decision_asks(plan.ask, first, rungs, failing, shuffle):
+            self._first_pass(first)
             self._alike(shuffle)
 
-    def _as_the_decision_asks(self, ask: Ask, rungs: list[list[Point]], failing: set[str], shuffle: random.Random) -> bool:
+    def _first_pass(self, first: Iterator[Point], *, share: float = 1.0) -> bool:
+        """Visit the points of the first pass, until this share of the time for timing is over; return whether that was all of them."""
+        ends_s = (1.0 - share) * self.timing_s
+        for point in first:
+            self._visit(point)
+            if share < 1.0 and self.ledger.timing_left_s <= ends_s:
+                return False
+        return True
+
+    def _as_the_decision_asks(
+        self, ask: Ask, first: Iterator[Point], rungs: list[list[Point]], failing: set[str], shuffle: random.Random
+    ) -> bool:
         """Time what the answer rests on until it stands; return whether there was a decision to ask."""
         plan, journal, told = self.plan, self.journal, ""
+        is_whole = self._first_pass(first, share=FIRST_PASS_SHARE)
         for round_number in itertools.count(1):
             asked_s = time.perf_counter()
             opinion = ask(_profile(plan, journal, failing, rungs))
-            if opinion is None:
+            if opinion is None and is_whole:
                 return False
+            if opinion is None:
+                is_whole = self._first_pass(first)
+                continue
             self.report(self.ledger.spent_s, self.ledger.expected_s, "timing", line=_news(opinion.answer, told))
             told = opinion.answer
             # Deciding takes a core from nobody, but time from the budget: no more than a part of it.
@@ -96,10 +115,13 @@ class _Timing:
             if self.ledger.timing_left_s > 0:
                 _watch(plan, journal, round_number)
             while True:
-                points = [point for point in next_points(plan, journal, opinion, shuffle) if point.variant in self.workers]
-                points = [point for point in points if self._is_affordable(point)]
-                if not points or self.ledger.timing_left_s <= 0:
+                points = next_points(plan, journal, opinion, shuffle, with_others=is_whole)
+                points = [point for point in points if point.variant in self.workers and self._is_affordable(point)]
+                if (not points and is_whole) or self.ledger.timing_left_s <= 0:
                     return True
+                if not points:
+                    is_whole = self._first_pass(first)
+                    break
                 for point in points:
                     self._visit(point)
                 if time.perf_counter() >= until_s:

@@ -4,7 +4,6 @@ A process of its own, so that a variant that crashes, hangs or eats the memory t
 """
 
 import contextlib
-import os
 import sys
 import threading
 import time
@@ -17,7 +16,7 @@ import numpy as np
 from advisor.errors import AdvisorError, ModelError
 from advisor.measure.model import input_rows
 from advisor.measure.runtime import control_groups, cores, machine, ort_session
-from advisor.measure.runtime.waiting import WaitingClock, waited_s
+from advisor.measure.runtime.waiting import WaitingClock, thread_ids, waited_s
 from advisor.measure.worker import output_file
 from advisor.schema.catalog import CPU
 from advisor.schema.model import ModelInput
@@ -117,10 +116,10 @@ class Worker:
         key = (threads, instance, tuple(place) if threads > 1 else ())
         if key not in self.sessions:
             # The threads that a session starts stay on the cores of the one that opens it.
-            before = _thread_ids()
+            before = thread_ids()
             with cores.pinned(place):
                 session = ort_session.open_session(Path(self.load.path), intra_op_num_threads=threads, place=self.load.place)
-            self.sessions[key], self.pools[id(session)] = session, _thread_ids() - before
+            self.sessions[key], self.pools[id(session)] = session, thread_ids() - before
         return self.sessions[key]
 
     def _threads_of(self, session: ort_session.Session, threads: int) -> set[int]:
@@ -129,7 +128,7 @@ class Worker:
         A runtime whose sessions share their threads starts none for the second: then they are any of the process.
         """
         pool = self.pools[id(session)]
-        return {threading.get_native_id()} | (pool if pool or threads == 1 else _thread_ids())
+        return {threading.get_native_id()} | (pool if pool or threads == 1 else thread_ids())
 
     def _feeds(self, request: Time, offset: int) -> dict[str, np.ndarray]:
         load = self.load
@@ -250,14 +249,6 @@ def _disturbances() -> tuple[float | None, int | None, float | None, float | Non
 
 def _increase(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else max(0.0, after - before)
-
-
-def _thread_ids() -> set[int]:
-    """Return the threads of this process, empty where the system does not list them."""
-    try:
-        return {int(name) for name in os.listdir("/proc/self/task")}
-    except (OSError, ValueError):
-        return set()
 
 
 def _waits(made: list[_Calls]) -> tuple[float, ...] | None:

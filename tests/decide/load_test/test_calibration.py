@@ -33,6 +33,7 @@ def batches(
         wait_s=noisy(AWAKE_S + (WAKE_S + LATE_S * by_timer) * was_idle),
         assembly_s=noisy(ASSEMBLY_S + PER_REQUEST_S * size),
         call_s=noisy(RATIO * expected_s),
+        waited_s=np.zeros(count),
         was_idle=was_idle,
         by_timer=by_timer,
         size=size,
@@ -53,6 +54,16 @@ def test_the_parts_of_a_batch_are_found_again() -> None:
     assert pytest.approx(AWAKE_S + ASSEMBLY_S, rel=0.05) == found.per_batch_s.value
     assert pytest.approx(PER_REQUEST_S, rel=0.1) == found.per_request_s.value
     assert pytest.approx(WAKE_S, rel=0.1) == found.wake_s.value
+
+
+def test_beside_other_work_a_call_counts_without_what_it_waited_for_a_core() -> None:
+    quiet = batches(count=4000)
+    waited_s = np.where(np.arange(4000) % 2, 2.0, 0.0) * quiet.expected_s
+    busy = msgspec.structs.replace(quiet, call_s=quiet.call_s + waited_s, waited_s=waited_s)
+
+    known, found = calibrate_quietly(quiet), calibrate_quietly(busy)
+    assert pytest.approx(known.call_ratio.value) == found.call_ratio.value
+    assert pytest.approx(known.spread) == found.spread
 
 
 def test_what_is_found_says_the_same_of_a_batch_as_was_observed() -> None:

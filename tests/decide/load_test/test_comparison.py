@@ -61,6 +61,7 @@ def observed(*, latency_s: float, lag_s: float = 0.0, slowdown: float = 1.0) -> 
         wait_s=nothing,
         assembly_s=nothing,
         call_s=np.full(500, 0.01 * slowdown),
+        waited_s=nothing,
         was_idle=np.zeros(500, dtype=bool),
         by_timer=np.zeros(500, dtype=bool),
         size=np.full(500, 2),

@@ -54,6 +54,12 @@ def test_the_clock_is_watched_as_long_as_requests_are_sent(seen: Replay) -> None
     assert len(seen.stalls) == os.path.exists("/proc/thread-self/schedstat")
 
 
+def test_no_call_waits_longer_than_it_takes(seen: Replay) -> None:
+    assert seen.waited_s.shape == seen.call_s.shape
+    assert (seen.waited_s >= 0).all()
+    assert (seen.waited_s < seen.call_s).all()
+
+
 def test_no_request_is_sent_before_it_is_due(seen: Replay) -> None:
     assert (seen.lag_s >= 0).all()
 

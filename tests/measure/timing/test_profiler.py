@@ -144,6 +144,23 @@ def test_what_the_answer_rests_on_is_timed_most(tmp_path):
     assert all(before.sites[0].measurements for before in asked)
 
 
+def test_where_time_is_short_the_decision_is_asked_before_everything_was_looked_at_and_all_of_it_is_in_the_end(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("advisor.measure.timing.profiler.FIRST_PASS_SHARE", 0.0)
+    asked = []
+
+    def ask(measured):
+        asked.append(visits_by_point(measured))
+        return Opinion((Wanted("fp32", 1, 1, (1,)),), stands=True, answer="fp32")
+
+    profile = measured(msgspec.structs.replace(plan_of(models.mlp(), tmp_path), ask=ask))
+
+    assert asked[0].keys() < visits_by_point(profile).keys()
+    assert ENOUGH_VISITS == asked[1]["fp32", 1]  # before anything else is looked at
+    assert set(VARIANTS) == {entry.variant for entry in profile.sites[0].measurements} - {"fp32" + AGAIN}
+
+
 def test_without_an_opinion_every_point_is_timed_alike(tmp_path):
     plan = msgspec.structs.replace(plan_of(models.mlp(), tmp_path), ask=lambda measured: None)
 
