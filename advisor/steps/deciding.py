@@ -25,6 +25,7 @@ from advisor.units import parse_moment
 
 MOST_SERVED = 2  # what a server teaches of the answer may make another configuration the answer
 LEAST_SERVED_S = 1.0
+LONGEST_SERVED_S = 20.0
 
 
 class Decider:
@@ -68,8 +69,10 @@ class Decider:
 
     def served(self, measured: Profile, report: Report) -> Profile:
         """Return the profile with what a short load test of the answer teaches of service inside a server, and of what it leads to."""
+        if self.ledger.trial_s <= 0:  # the budget is too short for it, or calls so long that nothing would show
+            return measured
         for _ in range(MOST_SERVED):
-            wanted_s = TRIAL_PART * self.ledger.trial_s
+            wanted_s = min(TRIAL_PART * self.ledger.serving_left_s, LONGEST_SERVED_S)
             if wanted_s < LEAST_SERVED_S:
                 break
             report(self.ledger.spent_s, self.ledger.expected_s, "serving the answer")

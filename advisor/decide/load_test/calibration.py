@@ -13,7 +13,6 @@ from advisor.medians import student_t_95
 from advisor.schema.advice import Candidate
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate, Record
-from advisor.visits import CONTAMINATED_FRACTION
 
 BLOCKS = 8  # stretches of the test that count as independent draws
 ENOUGH_BATCHES = 20  # for a median
@@ -33,7 +32,7 @@ class Batches(Record, frozen=True, kw_only=True):
     wait_s: np.ndarray  # from the moment it was due and an instance free until that took it
     assembly_s: np.ndarray
     call_s: np.ndarray
-    waited_s: np.ndarray  # of call_s, that its threads waited for a core
+    waited_s: np.ndarray  # of call_s, that its threads waited for a core which other work had
     was_idle: np.ndarray  # bool: the instance had to be woken up
     by_timer: np.ndarray  # bool: due because its oldest request had waited long enough, not because it was full
     size: np.ndarray
@@ -70,8 +69,7 @@ def calibrate(
     for, which are simulated by themselves, is neither in the spread nor in what requests take to the queue. On a busy machine calls
     count without their waiting, as in the profile: what else ran there is no part of serving.
     """
-    if batches.waited_s.sum() > CONTAMINATED_FRACTION * batches.call_s.sum():
-        batches = msgspec.structs.replace(batches, call_s=batches.call_s - batches.waited_s)
+    batches = msgspec.structs.replace(batches, call_s=batches.call_s - batches.waited_s)
     lengths_s, factors = _call_factors(batches)
     corrected_s = batches.expected_s * np.interp(np.log(batches.expected_s), np.log(lengths_s), factors)
     batches = msgspec.structs.replace(batches, expected_s=corrected_s)

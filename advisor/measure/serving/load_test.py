@@ -1,21 +1,28 @@
 """Run a configuration for real under an open-loop generator -> when each request was done and what each batch took."""
 
+import math
+import resource
 import select
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from advisor.errors import ModelError
+from advisor.measure.runtime import machine
 from advisor.measure.serving.server import Serve
 from advisor.schema.profile import Stalls
 from advisor.visits import waited_for_others
 
 READY_S = 300.0
+# Of the cores' time, what other processes must have had for waiting to be their doing: server and generator wait for each other too, and
+# that is a part of serving.
+OTHERS_FRACTION = 0.1
 LEAD_S = 0.5  # between the start of the generator's process and its first request
 DRAIN_S = 600.0
 
@@ -29,7 +36,9 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     wait_s: np.ndarray  # (batches,) from the moment a batch was due and an instance free until that took it
     assembly_s: np.ndarray  # (batches,) gathering and padding
     call_s: np.ndarray  # (batches,) the model
-    waited_s: np.ndarray  # (batches,) of that, waiting for a core that no quota withheld; 0 where the system does not report it
+    waited_s: (
+        np.ndarray
+    )  # (batches,) of that, waiting for a core which other work had; 0 where there was none, or it is not known
     was_idle: np.ndarray  # (batches,) bool: the instance had to be woken up
     ended_s: np.ndarray  # (batches,) moments, in no order
     batch_size: np.ndarray  # (batches,)
@@ -56,7 +65,7 @@ def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> R
             arguments = (folder / "serve.json", length_file, target)
             with _module("server", *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log) as server:
                 try:
-                    start_s = _run(server, folder, float(arrival_s[-1]))
+                    start_s, generator_s = _run(server, folder, float(arrival_s[-1]))
                 finally:
                     server.kill()
         if server.returncode != 0 or not target.is_file():
@@ -75,7 +84,7 @@ def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> R
                 wait_s=served["taken_s"] - served["ready_s"],
                 assembly_s=served["assembled_s"] - served["taken_s"],
                 call_s=served["ended_s"] - served["assembled_s"],
-                waited_s=_waited_s(served["waited_s"], float(served["throttled_s"])),
+                waited_s=_waited_for_others_s(served, generator_s),
                 was_idle=served["was_idle"],
                 ended_s=served["ended_s"] - start_s,
                 batch_size=served["size"].astype(np.intp),
@@ -86,17 +95,27 @@ def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> R
             )
 
 
-def _waited_s(waited_s: np.ndarray, throttled_s: float) -> np.ndarray:
-    """Return the waiting of calls (batches,) that is no quota's doing."""
-    known_s = np.nan_to_num(waited_s)
-    return np.asarray(known_s * waited_for_others(float(known_s.sum()), None if np.isnan(throttled_s) else throttled_s))
+def _waited_for_others_s(served: Mapping[str, np.ndarray], generator_s: float) -> np.ndarray:
+    """Return the waiting of calls (batches,) that is the doing of other processes than server and generator, and of no quota.
+
+    The generator has computed for `generator_s`.
+    """
+    waited_s, throttled_s = np.nan_to_num(served["waited_s"]), float(served["throttled_s"])
+    others_s = float(served["all_computed_s"] - served["own_computed_s"]) - generator_s
+    if not others_s > OTHERS_FRACTION * len(machine.usable_cores()) * float(served["passed_s"]):
+        return np.zeros_like(waited_s)
+    share = waited_for_others(float(waited_s.sum()), None if math.isnan(throttled_s) else throttled_s)
+    return np.asarray(share * waited_s)
 
 
-def _run(server: "subprocess.Popen[bytes]", folder: Path, last_due_s: float) -> float:
-    """Send the requests of due.npy once the server is ready; return the time.monotonic that they count from."""
+def _run(server: "subprocess.Popen[bytes]", folder: Path, last_due_s: float) -> tuple[float, float]:
+    """Send the requests of due.npy once the server is ready.
+
+    Return the time.monotonic that they count from, and the seconds that the generator computed.
+    """
     _wait_until_ready(server, folder / "server.log")
     assert server.stdin is not None
-    start_s = time.monotonic() + LEAD_S
+    start_s, before_s = time.monotonic() + LEAD_S, _children_s()
     with _module(
         "generator", folder / "due.npy", folder / "sent.npy", start_s, folder / "stalls.json", stdout=server.stdin
     ) as generator:
@@ -104,12 +123,19 @@ def _run(server: "subprocess.Popen[bytes]", folder: Path, last_due_s: float) -> 
         server.stdin.close()
         try:
             generator.wait(timeout=last_due_s + DRAIN_S)
+            generator_s = _children_s() - before_s
             server.wait(timeout=DRAIN_S)
         except subprocess.TimeoutExpired:
             raise _failure(folder / "server.log") from None
         finally:
             generator.kill()
-    return start_s
+    return start_s, generator_s
+
+
+def _children_s() -> float:
+    """Return the seconds that the children of this process have computed which have ended by now."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _module(name: str, *arguments: object, **pipes: object) -> "subprocess.Popen[bytes]":

@@ -6,6 +6,7 @@ beforehand by its number, so what is timed is queueing, batching, padding and th
 """
 
 import gc
+import math
 import sys
 import threading
 import time
@@ -213,6 +214,26 @@ class Server:
                     self.due.wait()
 
 
+class _Counts(NamedTuple):
+    """What went on while requests came, in seconds; NaN where the system does not report it."""
+
+    passed_s: float
+    run_delay_s: float  # the threads of this process waited for a core
+    throttled_s: float  # a quota kept them off the cores
+    own_computed_s: float
+    all_computed_s: float  # by all processes, on the cores that this one may use
+
+    @staticmethod
+    def read() -> "_Counts":
+        """Return the counts so far."""
+        known = (machine.run_delay_s(), control_groups.throttled_s(), time.process_time(), machine.computed_s())
+        return _Counts(time.monotonic(), *(np.nan if count is None else count for count in known))
+
+    def since(self, before: "_Counts") -> "_Counts":
+        """Return by how much the counts went up."""
+        return _Counts(*(max(now - then, 0.0) if not math.isnan(now) else now for now, then in zip(self, before, strict=True)))
+
+
 def main() -> None:
     """Serve as `argv` asks: JSON file of Serve, .npy file of lengths or "-", .npz file to write; print "ready" after the warm-up."""
     description, lengths, target = sys.argv[1:4]
@@ -225,25 +246,19 @@ def main() -> None:
     threads = [threading.Thread(target=server.work, args=(instance,)) for instance in range(serve.instances)]
     for thread in threads:
         thread.start()
-    delayed_before_s, throttled_before_s = machine.run_delay_s(), control_groups.throttled_s()
+    before = _Counts.read()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     source = sys.stdin.buffer
     while number := source.read(8):
         server.arrive(int.from_bytes(number, "little"))
     # Threads that have ended no longer show in the kernel's list, so their waiting is read while they still live.
-    delayed_s, throttled_s = machine.run_delay_s(), control_groups.throttled_s()
+    counted = _Counts.read().since(before)
     server.close()
     for thread in threads:
         thread.join()
     columns = dict(zip(Batch._fields, map(np.array, zip(*server.batches, strict=True)), strict=True))
-    totals = {"run_delay_s": _increase(delayed_before_s, delayed_s), "throttled_s": _increase(throttled_before_s, throttled_s)}
-    np.savez(target, arrived_s=server.arrived_s, done_s=server.done_s, allow_pickle=False, **totals, **columns)
-
-
-def _increase(before: float | None, after: float | None) -> float:
-    """Return by how much a count went up, NaN where it is not known."""
-    return np.nan if before is None or after is None else max(0.0, after - before)
+    np.savez(target, arrived_s=server.arrived_s, done_s=server.done_s, allow_pickle=False, **counted._asdict(), **columns)
 
 
 if __name__ == "__main__":

@@ -67,11 +67,12 @@ class Ledger:
             self.trial_s = 0.0
 
     def tried(self, served_s: float) -> None:
-        """Count seconds of requests to a server, which were set aside for that."""
+        """Count seconds of requests to a server: of those set aside for that, and beyond them of what timing has left."""
         self.count(served_s)
-        self.trial_s = max(0.0, self.trial_s - served_s)
+        set_aside_s = min(served_s, self.trial_s)
+        self.trial_s -= set_aside_s
         if self._timing_ends_s is not None:
-            self._timing_ends_s += served_s
+            self._timing_ends_s += set_aside_s
 
     def require(self, preparing_s: float) -> None:
         """Plan for so many more seconds of making and comparing, whatever the budget says: the user named what takes them."""
@@ -110,6 +111,11 @@ class Ledger:
         """Seconds that timing may still take, negative once they are over."""
         ends_s = self.planned_s - self.trial_s if self._timing_ends_s is None else self._timing_ends_s
         return ends_s - self.spent_s
+
+    @property
+    def serving_left_s(self) -> float:
+        """Seconds that the answer may be served: what is set aside for that, and what timing has left once nothing is open."""
+        return self.trial_s + max(self.timing_left_s, 0.0)
 
     @property
     def expected_s(self) -> float:

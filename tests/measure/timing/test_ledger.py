@@ -150,6 +150,18 @@ def test_time_for_a_trial_is_kept_where_there_will_be_one(clock, budget_s, call_
     assert is_tried == (ledger.trial_s > 0)
 
 
+def test_what_timing_leaves_over_is_for_serving_the_answer(clock):
+    ledger = Ledger(20.0, clock=clock)
+    ledger.know_call(0.01)
+    ledger.begin_timing(0.0)
+    timing_s, aside_s = ledger.timing_left_s, ledger.trial_s
+
+    assert timing_s + aside_s == pytest.approx(ledger.serving_left_s)
+    ledger.tried(aside_s + 2.0)
+    assert timing_s - 2.0 == pytest.approx(ledger.serving_left_s)
+    assert timing_s - 2.0 == pytest.approx(ledger.timing_left_s)
+
+
 def test_a_run_that_goes_on_has_what_the_one_before_left(clock):
     ledger = Ledger(20.0, clock=clock)
     ledger.know_call(1.0)
