@@ -1,13 +1,11 @@
 """The command line: parse, call one function, print. No logic."""
 
-import sys
 from pathlib import Path
 
 import click
 
 from advisor import __version__
-from advisor.console import in_utf8, kept_traceback
-from advisor.errors import AdvisorError, ExitStatus
+from advisor.console import run
 from advisor.hardware_commands import hardware
 from advisor.options import (
     HELP_WITH_KEYS,
@@ -50,7 +48,8 @@ def cli() -> None:
     \b
     Exit status: 0 advice found, 1 nothing meets the target (shown), 2 the input is wrong,
     3 inconclusive (the answer is not known well enough), 4 a load test missed the target,
-    5 a load test was not valid, 70 a fault of advisor itself, 130 interrupted.
+    5 a load test was not valid, 70 a fault of advisor itself, 74 standard output is full,
+    130 interrupted (143 SIGTERM, 129 SIGHUP), 141 nobody reads the output.
     """
 
 
@@ -183,7 +182,7 @@ def advise(
         rules_folder=rules,
     )
     if output is not None:
-        put(to_json(advice).decode(), output)
+        put(to_json(advice).decode(), output, of=advice, format_="json", inputs=(profile, workload))
     tell_first(questions(advice))
     if output != STANDARD_OUTPUT:
         click.echo(summary(advice))
@@ -203,7 +202,8 @@ def report(advice: Path, format_: str, output: Path | None) -> None:
     from advisor.steps.advise import read_any_advice
     from advisor.tell.report import render
 
-    put(render(read_any_advice(advice), format_), output)
+    document = read_any_advice(advice)
+    put(render(document, format_), output, of=document, format_=format_, inputs=(advice,))
 
 
 @cli.command()
@@ -312,7 +312,9 @@ def classify(workload: Path, format_: str, output: Path | None, profile: Path | 
     from advisor.steps.classify import classify_file
     from advisor.tell.report import render
 
-    put(render(classify_file(workload, rules, now=now, profile_path=profile), format_), output)
+    document = classify_file(workload, rules, now=now, profile_path=profile)
+    inputs = (workload,) if profile is None else (workload, profile)
+    put(render(document, format_), output, of=document, format_=format_, inputs=inputs)
 
 
 @cli.command()
@@ -329,7 +331,8 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
     from advisor.steps.classify import plan_portfolio
     from advisor.tell.report import render
 
-    put(render(plan_portfolio(portfolio, now=now), format_), output)
+    document = plan_portfolio(portfolio, now=now)
+    put(render(document, format_), output, of=document, format_=format_, inputs=(portfolio,))
 
 
 cli.add_command(explain)
@@ -338,37 +341,8 @@ cli.add_command(hardware)
 
 
 def main() -> None:
-    """Run the command line and exit with an `ExitStatus`, or 130 interrupted, 141 nobody reads the output."""
-    in_utf8()
-    try:
-        status = cli(prog_name="advisor", standalone_mode=False) or 0
-    except AdvisorError as error:
-        _fail(error.fault, error.hint)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        sys.exit(ExitStatus.WRONG_INPUT)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "advisor"
-        _fail(error.format_message(), f"see `{command} --help`")
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted: what was measured is kept; the same command resumes from there", err=True)
-        sys.exit(130)
-    except SystemExit as leaving:
-        # click leaves with 1 when the reader of our output has gone, as `head` does; here 1 means that nothing meets the target.
-        sys.exit(141 if leaving.code == 1 else leaving.code)
-    except OSError as error:
-        what = f"{error.filename}: " if error.filename else ""
-        _fail(f"{what}{error.strerror or error}", "check the path, your permissions and the free disk space")
-    except Exception as error:  # noqa: BLE001  nothing goes on after it: this is where a fault of ours becomes two lines
-        _fail(f"a fault of advisor itself: {type(error).__name__}: {error}", kept_traceback(), ExitStatus.FAULT)
-    sys.exit(status)
-
-
-def _fail(fault: str, hint: str, status: ExitStatus = ExitStatus.WRONG_INPUT) -> None:
-    # One line each, whatever names and other people's messages hold.
-    click.echo(f"error: {' '.join(fault.split())}", err=True)
-    click.echo(f"hint: {' '.join(hint.split())}", err=True)
-    sys.exit(status)
+    """Run the command line and exit with an `ExitStatus`, or what is usual: 128 and a signal's number, 141 nobody reads the output."""
+    run(cli)
 
 
 if __name__ == "__main__":

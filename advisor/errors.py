@@ -4,7 +4,11 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """How a command ended, for what called it; beside these, what is usual: 130 interrupted, 141 nobody reads the output."""
+    """How a command ended, for what called it.
+
+    Beside these, what is usual: 128 and the number of the signal that ended it (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP), 141 where the reader
+    of its output went away. A stream that is closed from the start is taken as /dev/null, and standard error may be lost without a word.
+    """
 
     ADVICE = 0  # found, or whatever else was asked for
     INFEASIBLE = 1  # shown: nothing meets the target
@@ -13,6 +17,7 @@ class ExitStatus(IntEnum):
     MISSED = 4  # the target, in a load test of the recommendation
     NOT_VALID = 5  # the load test of the recommendation: the generator was late, or there was none
     FAULT = 70  # of advisor itself; EX_SOFTWARE of sysexits.h
+    NOT_PRINTED = 74  # standard output could not be written: a full disk; EX_IOERR
 
 
 class AdvisorError(Exception):
@@ -34,3 +39,11 @@ class ModelError(AdvisorError):
 
 class MissingDependencyError(AdvisorError):
     """A package of an optional extra is needed and absent."""
+
+
+class OutputLostError(AdvisorError):
+    """Standard output cannot be written, for another reason than that nobody reads it; files are complete."""
+
+
+class NobodyReads(Exception):
+    """The reader of an output has gone away, as `head` does when it has read enough: no fault, and nobody to be told."""

@@ -157,11 +157,12 @@ def tell_first(lines: Iterable[str]) -> None:
         click.echo(f"note: {' '.join(line.split())}", err=True)
 
 
-def put(text: str, output: Path | None) -> None:
-    """Print a text, or write it into a file; `-` is standard output."""
-    from advisor.files.records import write_atomically
+def put(text: str, output: Path | None, *, of: object, format_: str, inputs: Iterable[Path]) -> None:
+    """Print the text of a document, or write it into a file that is none of the inputs; `-` is standard output."""
+    from advisor.disk.kinds import rendered
+    from advisor.disk.writing import write_output
 
-    if output in (None, STANDARD_OUTPUT):
+    if output is None or output == STANDARD_OUTPUT:
         click.echo(text, nl=False)
     else:
-        write_atomically(output, text.encode())
+        write_output(output, text.encode(errors="backslashreplace"), rendered(of, format_), inputs=inputs)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from advisor.files.records import write_atomically
+from advisor.disk.writing import write_atomically
 from advisor.schema.catalog import Evidence, Hardware, PublicMeasurements, PublicSeries
 from advisor.schema.record import Source
 from harness import Figures, Size, parsed, parser_of, save, show

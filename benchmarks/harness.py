@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from advisor.errors import InputError
-from advisor.files.records import check_writable, write_atomically
+from advisor.disk.writing import check_writable, write_atomically
 
 Z_90 = 1.6449  # of a normal distribution 90 % lie within so many standard deviations
 Size = Literal["full", "quick", "tiny"]

@@ -32,7 +32,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from advisor.files.records import write_atomically
+from advisor.disk.writing import write_atomically
 from advisor.schema.profile import Profile
 from harness import Figures, Size, Unknown, high, middle, parsed, parser_of, save, show
 from parts import load_cases, service_cases, slo_cases, tie_runs

@@ -1,6 +1,19 @@
-"""What holds for every test: none fails because the machine that it runs on is slow or busy."""
+"""What holds for every test: none fails because the machine that it runs on is slow or busy, and none changes how signals are met."""
 
+import signal
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before():
+    """A command that was run in this process leaves it deaf to what ends processes, for it was about to end."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)

@@ -34,24 +34,32 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     "advisor.hardware_commands": {"advisor.tell", "advisor.files", "advisor.options"},
     "advisor.rule_commands": {"advisor.options", "advisor.steps", "advisor.tell"},
-    "advisor.options": {"advisor.files"},
+    "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
-        *("advisor.files", "advisor.tell"),
+        *("advisor.files", "advisor.disk", "advisor.tell"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
-    "advisor.files": {"advisor.decide.lifetime", "advisor.decide.verdict"},
+    "advisor.files": {"advisor.disk", "advisor.decide.lifetime", "advisor.decide.verdict"},
+    # What may be read and written, by whom, and what is left behind.
+    "advisor.disk": set(),
     "advisor.console": set(),
     "advisor.progress": set(),
-    "advisor.measure.runtime": {"advisor.kernels.core_ping"},
-    "advisor.measure.model": {"advisor.measure.runtime"},
-    "advisor.measure.quality": {"advisor.measure.model"},
-    "advisor.measure.worker": {"advisor.measure.model", "advisor.measure.runtime"},
-    "advisor.measure.serving": {"advisor.measure.model", "advisor.measure.runtime"},
-    "advisor.measure.variants": {f"advisor.measure.{room}" for room in ("model", "quality", "runtime", "timing", "worker")},
-    "advisor.measure.timing": {f"advisor.measure.{room}" for room in ("model", "runtime", "variants", "worker")},
+    "advisor.measure.runtime": {"advisor.disk", "advisor.kernels.core_ping"},
+    "advisor.measure.model": {"advisor.disk", "advisor.measure.runtime"},
+    "advisor.measure.quality": {"advisor.disk", "advisor.measure.model"},
+    "advisor.measure.worker": {"advisor.disk", "advisor.measure.model", "advisor.measure.runtime"},
+    "advisor.measure.serving": {"advisor.disk", "advisor.measure.model", "advisor.measure.runtime"},
+    "advisor.measure.variants": {
+        "advisor.disk",
+        *(f"advisor.measure.{room}" for room in ("model", "quality", "runtime", "timing", "worker")),
+    },
+    "advisor.measure.timing": {
+        "advisor.disk",
+        *(f"advisor.measure.{room}" for room in ("model", "runtime", "variants", "worker")),
+    },
     "advisor.decide.service": set(),
     "advisor.decide.queue": {"advisor.decide.service", "advisor.kernels"},
     "advisor.decide.load_test": {"advisor.decide.queue", "advisor.decide.service"},
@@ -83,7 +91,7 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # Dependency -> the one module that may import it, inside a function so that a command loads only what it uses; the longest name
 # wins.
 DOORWAYS: dict[str, str] = {
-    "click": "advisor.cli advisor.hardware_commands advisor.options advisor.rule_commands",
+    "click": "advisor.cli advisor.console advisor.hardware_commands advisor.options advisor.rule_commands",
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "

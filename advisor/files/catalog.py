@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
 from advisor.files.records import read_yaml
 from advisor.schema.catalog import (
@@ -310,6 +311,7 @@ def _with_sources(
 
 def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each line number and row of a CSV file with a header."""
+    refuse_special(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)

@@ -10,15 +10,18 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from advisor.disk import kinds, locks
+from advisor.disk.reading import refuse_special
+from advisor.disk.writing import check_output, write_output
 from advisor.errors import InputError
 from advisor.files.catalog import csv_rows, row_record, user_folder, user_price_book
-from advisor.files.records import write_atomically
 from advisor.files.token_book import import_token_prices
 from advisor.schema.catalog import Price
 
 TOKEN_LAYOUTS = ("litellm", "openrouter")
 COLUMNS = ("provider", "region", "instance", "term", "usd_per_hour", "date", "source")
 WAY_OUT = f"write a CSV file with the columns {', '.join(COLUMNS)}"
+BOOK = kinds.table("price book", COLUMNS)
 # A table that says this has no price for the machine: skypilot's catalogue writes it for TPUs in regions that have none.
 SENTINELS = {700.0}
 MOST_USD_PER_HOUR = 1000.0  # eight of the dearest devices cost 142 $/h; a pod of thousands is not one machine
@@ -63,10 +66,13 @@ def import_prices(path: Path, *, layout: str, date: str, into: Path) -> Imported
     kept, left_out = guarded(rows)
     if not kept:
         raise InputError(f"{path}: holds no price in the layout {layout!r}", hint=f"--layout accepts: {', '.join(LAYOUTS)}")
-    known = read_price_book(into) if into.is_file() else ()
-    # A later entry of a dict takes the place of an earlier one, and sorting keeps the order within a day.
-    book = {(entry.provider, entry.region, entry.instance, entry.term): entry for entry in sorted((*known, *kept), key=_day)}
-    write_atomically(into, _text(book.values()).encode())
+    check_output(into, BOOK, inputs=(path,))
+    with locks.held(into, patience_s=locks.MOMENT_S):
+        known = read_price_book(into) if into.is_file() else ()
+        # A later entry of a dict takes the place of an earlier one, and sorting keeps the order within a day.
+        entries = sorted((*known, *kept), key=_day)
+        book = {(entry.provider, entry.region, entry.instance, entry.term): entry for entry in entries}
+        write_output(into, _text(book.values()).encode(), BOOK, inputs=(path,))
     standing = [book[entry.provider, entry.region, entry.instance, entry.term] for entry in kept]
     stay = tuple(entry for entry, stands in zip(kept, standing, strict=True) if stands is entry)
     older = tuple(
@@ -205,6 +211,7 @@ def _is_price(text: Any) -> bool:
 
 
 def _read(path: Path) -> str:
+    refuse_special(path)
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,13 +1,15 @@
-"""Records to files and back. Files appear whole or not at all; what cannot be read is refused with file, key, fault and way out."""
+"""Records to files and back; what cannot be read is refused with file, key, fault and way out."""
 
-import os
-import tempfile
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
+from advisor.disk import kinds
+from advisor.disk.reading import refuse_special
+from advisor.disk.writing import write_output
 from advisor.errors import AdvisorError, InputError
 from advisor.schema.record import SCHEMA_VERSION, Record
 from advisor.units import parse_quantity, unit_of
@@ -16,43 +18,11 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 R = TypeVar("R", bound=Record)
-WRITABLE = "name a file in a folder that you may write to"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write the file under a temporary name beside it, then move it into place."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_and_move(path, content)
-    except OSError as error:
-        raise InputError(f"{path}: cannot write there ({error.strerror})", hint=WRITABLE) from error
-
-
-def check_writable(path: Path) -> None:
-    """Raise InputError where a file could not be written, before time is spent on what goes into it."""
-    folder = next(parent for parent in path.absolute().parents if os.path.exists(parent))
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: cannot write there", hint=WRITABLE)
-
-
-def _write_and_move(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=".advisor-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        # mkstemp makes files private; results are as readable as anything else the user writes.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def write_record(path: Path, record: Record) -> None:
-    """Write a record as indented JSON that ends in a newline."""
-    write_atomically(path, to_json(record))
+def write_record(path: Path, record: Record, *, inputs: Iterable[Path] = ()) -> None:
+    """Write a record as indented JSON that ends in a newline; raise InputError where that would overwrite anything but an older one."""
+    write_output(path, to_json(record), kinds.rendered(record, "json"), inputs=inputs)
 
 
 def to_json(record: Record) -> bytes:
@@ -144,11 +114,13 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
     import hashlib
 
+    refuse_special(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(path: "Path | Traversable") -> bytes:
+    refuse_special(path)
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -9,12 +9,15 @@ from typing import Any
 
 import msgspec
 
+from advisor.disk import kinds, locks
+from advisor.disk.reading import refuse_special
+from advisor.disk.writing import check_output, write_output
 from advisor.errors import InputError
 from advisor.files.catalog import read_token_book
-from advisor.files.records import write_atomically
 from advisor.schema.catalog import TokenPrice
 
 COLUMNS = tuple(TokenPrice.__struct_fields__)
+BOOK = kinds.table("token price book", COLUMNS)
 MODES = ("chat", "responses", "completion", "embedding")
 MILLION = 1e6
 MOST_USD_PER_MILLION = (
@@ -40,16 +43,12 @@ def import_token_prices(path: Path, *, layout: str, date: str, into: Path) -> tu
             left_out.append(f"{row['provider']} {row['model']}: {error}")
     if not kept:
         raise InputError(f"{path}: holds no token price in the layout {layout!r}", hint="give the table as published")
-    known = read_token_book(into) if into.is_file() else ()
-    # A later entry of a dict takes the place of an earlier one, and sorting keeps the order within a day.
-    book = {(entry.provider, entry.model): entry for entry in sorted((*known, *kept), key=_day)}
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(
-        ["" if (value := getattr(entry, name)) is None else value for name in COLUMNS] for _, entry in sorted(book.items())
-    )
-    write_atomically(into, out.getvalue().encode())
+    check_output(into, BOOK, inputs=(path,))
+    with locks.held(into, patience_s=locks.MOMENT_S):
+        known = read_token_book(into) if into.is_file() else ()
+        # A later entry of a dict takes the place of an earlier one, and sorting keeps the order within a day.
+        book = {(entry.provider, entry.model): entry for entry in sorted((*known, *kept), key=_day)}
+        write_output(into, _text(book).encode(), BOOK, inputs=(path,))
     stay = tuple(entry for entry in kept if book[entry.provider, entry.model] is entry)
     older = [
         f"{entry.provider} {entry.model}: of {entry.date}, and the book has a newer one"
@@ -57,6 +56,16 @@ def import_token_prices(path: Path, *, layout: str, date: str, into: Path) -> tu
         if book[entry.provider, entry.model] is not entry and book[entry.provider, entry.model].date > entry.date
     ]
     return stay, (*left_out, *older)
+
+
+def _text(book: dict[tuple[str, str], TokenPrice]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(
+        ["" if (value := getattr(entry, name)) is None else value for name in COLUMNS] for _, entry in sorted(book.items())
+    )
+    return out.getvalue()
 
 
 def _day(entry: TokenPrice) -> str:
@@ -113,6 +122,7 @@ def _per_million(usd: Any) -> float | None:
 
 
 def _json(path: Path) -> Any:
+    refuse_special(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

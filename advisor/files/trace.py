@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
 from advisor.files.contradictions import MAX_SEQUENCE_LENGTH
 from advisor.schema.workload import TimeUnit, Trace, TraceColumns
@@ -98,6 +99,7 @@ def read_trace(path: Path, columns: TraceColumns | None = None) -> Trace:
 
 
 def _rows(path: Path, asked: TraceColumns) -> _Read:
+    refuse_special(path)
     try:
         with path.open("rb") as raw, _unpacked(raw) as content, io.TextIOWrapper(content, _encoding(content), newline="") as text:
             first = text.readline()

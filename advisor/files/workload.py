@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from advisor.decide.lifetime.horizon import Course, of_arrivals, of_rates
+from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
 from advisor.files.catalog import device_ids
 from advisor.files.contradictions import contradictions
@@ -164,7 +165,10 @@ def _parts(workload: Workload, kind: type[Q], path: Path) -> Q:
         is_function = key.startswith("quality.") and name is not None and OWN.fullmatch(name)
         # Examples may be a folder: a data set that was saved to disk.
         is_there = Path.exists if key.startswith("quality.") else Path.is_file
-        if name is not None and not is_function and not is_there(path.parent / name):
+        if name is None or is_function:
+            continue
+        refuse_special(path.parent / name, f"{path}: {key}")
+        if not is_there(path.parent / name):
             raise InputError(
                 f"{path}: {key}: {path.parent / name}: no such file", hint="give a path relative to the workload file"
             )

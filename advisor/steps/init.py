@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from advisor.errors import InputError
-from advisor.files.records import check_writable, write_atomically
+from advisor.disk.writing import check_new, write_new
 from advisor.measure.quality.evaluation import LABELS
 from advisor.measure.quality.texts import tokenizer_beside
 from advisor.schema.model import ModelFacts, ModelInput
@@ -86,9 +85,7 @@ def init(model: Path, workload: Path) -> Written:
     """Write the workload file and, for a model that tells classes apart, the script for its data; refuse to overwrite either."""
     script = workload.with_name(f"make_{workload.stem}_data.py")
     for path in (workload, script):
-        if path.exists():
-            raise InputError(f"{path}: is there already", hint="name another file with -o; nothing is ever overwritten")
-        check_writable(path)
+        check_new(path)
     facts = inspect(model, None)
     has_classes = any(output.has_classes for output in facts.outputs)
     data = f"{workload.stem}-data.npz"
@@ -102,9 +99,9 @@ def init(model: Path, workload: Path) -> Written:
         lengths=LENGTHS if any(entry.sequence_axis is not None for entry in facts.inputs) else "",
         quality=quality,
     )
-    write_atomically(workload, text.encode())
+    write_new(workload, text.encode())
     if has_classes:
-        write_atomically(script, _script(facts, data).encode())
+        write_new(script, _script(facts, data).encode())
     return Written(workload, script if has_classes else None)
 
 

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import msgspec
 
+from advisor.disk import locks
+from advisor.disk.kinds import PROFILE
+from advisor.disk.writing import check_output
 from advisor.errors import InputError
 from advisor.files.records import read_json, write_record
 from advisor.schema.profile import Profile, Site
@@ -14,6 +17,7 @@ def merge(profile_path: Path, others: tuple[Path, ...], output: Path) -> Profile
 
     Raises InputError for another model, other lengths, or a site that goes by the name of the profile's own machine.
     """
+    check_output(output, PROFILE, inputs=(profile_path, *others))
     base = read_json(profile_path, Profile, made_by="advisor profile")
     first = base.sites[0].hardware.id
     sites = {site.hardware.id: site for site in base.sites}
@@ -22,7 +26,8 @@ def merge(profile_path: Path, others: tuple[Path, ...], output: Path) -> Profile
         _check(path, other, profile_path, base)
         sites |= {site.hardware.id: _checked(site, first, path, profile_path) for site in other.sites}
     merged = msgspec.structs.replace(base, sites=tuple(sites.values()))
-    write_record(output, merged)
+    with locks.held(output, patience_s=locks.MOMENT_S):
+        write_record(output, merged, inputs=(profile_path, *others))
     return merged
 
 

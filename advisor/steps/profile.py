@@ -1,7 +1,6 @@
 """The measuring third of the pipeline: model file to profile.json, with the variant files beside it."""
 
 import hashlib
-import tempfile
 from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -10,9 +9,13 @@ import msgspec
 import numpy as np
 
 from advisor import __version__
+from advisor.disk import locks, temporary
+from advisor.disk.beside import check_places, owned
+from advisor.disk.reading import refuse_special
+from advisor.disk.writing import write_atomically
 from advisor.errors import InputError
 from advisor.files.catalog import hardware_of, read_device
-from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
+from advisor.files.records import read_json, read_yaml, sha256, write_record
 from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question, sequence_lengths
 from advisor.measure.model import checkpoint, input_rows, kept_files, onnx_graph
 from advisor.measure.model import facts as model_facts
@@ -21,6 +24,7 @@ from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import providers, versions
 from advisor.measure.runtime.power import Meter
 from advisor.measure.timing import profiler
+from advisor.measure.timing.journal import noting_what_is_kept
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.profile_journal import ProfileJournal
 from advisor.measure.variants import preflight
@@ -47,15 +51,23 @@ def inspect(model: Path, inputs: Path | None) -> ModelFacts:
     """Return the facts of an ONNX file, or of a checkpoint, which is exported for that and not kept."""
     rows = input_rows.read_npz(inputs, "--inputs") if inputs else None
     model = model_folder.chosen(model)
-    with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
-        return _facts(model, _onnx_file(model, Path(folder)), (), rows)
+    with temporary.home() as folder:
+        return _facts(model, _onnx_file(model, folder), (), rows)
 
 
 def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> Profile:
     """Measure the model and write the profile to `output`; go on where an interrupted run of the same command stopped.
 
-    A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`.
+    A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`. Raises InputError
+    while another process writes the same output.
     """
+    check_places(model, output, options)
+    with locks.held(output):
+        return measured_into(model, output, options, now=now, report=report)
+
+
+def measured_into(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> Profile:
+    """Do what `profile` does, where the caller holds the lock of the output."""
     now = parse_moment(now)
     workload = read_question(options.workload) if options.workload else None
     model = model_folder.chosen(model)
@@ -63,9 +75,10 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
         device = read_device(options.hardware)
         provider_for(device, providers())
         options = options._replace(hardware=device.id)
-    check_writable(output)
-    with tempfile.TemporaryDirectory(prefix="advisor-") as scratch:
-        return _profile(model, output, options, workload, Path(scratch), now=now, report=report)
+    variants = output.with_suffix(".variants")
+    with owned(variants, inputs=(model, *options.variants)), temporary.home() as place:
+        temporary.remove_abandoned(variants)
+        return _profile(model, output, options, workload, place, now=now, report=report)
 
 
 def _profile(
@@ -101,13 +114,14 @@ def _profile(
 
     decide = None if options.general else decider(workload, options.workload, plan.facts, output.parent, ledger, now=now)
     try:
-        report(ledger.spent_s, ledger.expected_s, "loading the model", line=ledger.promise)
-        measured = profiler.measure(msgspec.structs.replace(plan, ask=decide), journal, ledger, metered)
-        measured = served(measured, output.parent, decide, ledger, metered)
-        site = msgspec.structs.replace(measured.sites[0], power=meter.power())
-        report(ledger.spent_s, ledger.spent_s, "writing the profile")
-        measured = msgspec.structs.replace(measured, sites=(site, *others))
-        write_record(output, measured)
+        with noting_what_is_kept(journal.visits):
+            report(ledger.spent_s, ledger.expected_s, "loading the model", line=ledger.promise)
+            measured = profiler.measure(msgspec.structs.replace(plan, ask=decide), journal, ledger, metered)
+            measured = served(measured, output.parent, decide, ledger, metered)
+            site = msgspec.structs.replace(measured.sites[0], power=meter.power())
+            report(ledger.spent_s, ledger.spent_s, "writing the profile")
+            measured = msgspec.structs.replace(measured, sites=(site, *others))
+            write_record(output, measured)
     except BaseException:
         if not journal.visits:
             journal.remove()
@@ -120,7 +134,11 @@ def _kept_inputs(rows: Path | None, folder: Path) -> str | None:
     """Return where a copy of the user's own inputs lies, from the folder of the profile: load tests serve them too."""
     if rows is None:
         return None
-    write_atomically(folder / KEPT_INPUTS, rows.read_bytes())
+    kept = folder / KEPT_INPUTS
+    if kept.is_symlink():
+        kept.unlink()  # a copy is ours; what a link leads to is not
+    if not (kept.exists() and kept.samefile(rows)):
+        write_atomically(kept, rows.read_bytes())
     return f"{folder.name}/{KEPT_INPUTS}"
 
 
@@ -312,6 +330,7 @@ def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: Prof
 
 def _check_variant(path: Path, facts: ModelFacts) -> None:
     """Raise InputError unless the file takes the same inputs and gives the same outputs as the model."""
+    refuse_special(path, "--variant")
     if not path.is_file():
         raise InputError(f"--variant: {path}: no such file", hint="give an .onnx file made from the same model")
     graph = onnx_graph.read_graph(path)

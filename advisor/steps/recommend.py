@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from advisor.disk import kinds, locks
+from advisor.disk.beside import check_places
+from advisor.disk.writing import check_output
 from advisor.errors import ExitStatus
 from advisor.files.records import write_record
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.options import USUAL_LOAD_TEST_S, USUAL_MAX_UNCERTAINTY, ProfileOptions
 from advisor.steps.advise import advise_on
 from advisor.steps.advise import exit_status as exit_status_of_advice
-from advisor.steps.report import write_reports
+from advisor.steps.report import check_reports, write_reports
 from advisor.units import parse_moment
 
 if TYPE_CHECKING:
@@ -37,27 +40,30 @@ def recommend(
     rules_folder: Path | None = None,
 ) -> Advice | OfflineAdvice:
     """Profile, advise, report and, if asked, verify, all in the folder `output`; return the advice."""
-    from advisor.steps.profile import profile
+    from advisor.steps.profile import measured_into
 
     now = parse_moment(now)
     assert options.workload is not None
+    profile_path, advice_path = output / "profile.json", output / "advice.json"
+    check_places(model, profile_path, options)
+    check_output(advice_path, kinds.ADVICE, inputs=(options.workload,))
+    check_reports(output)
 
-    profile(model, output / "profile.json", options, now=now, report=report)
-    report(options.budget_s, options.budget_s, "simulating and searching")
-    advice = advise_on(
-        output / "profile.json", options.workload, now=now, max_uncertainty=max_uncertainty, rules_folder=rules_folder
-    )
-    write_record(output / "advice.json", advice)
-    write_reports(advice, output)
-    if is_verified and isinstance(advice, Advice):
-        from advisor.steps.verify import verify
+    with locks.held(profile_path, advice_path):
+        measured_into(model, profile_path, options, now=now, report=report)
+        report(options.budget_s, options.budget_s, "simulating and searching")
+        advice = advise_on(profile_path, options.workload, now=now, max_uncertainty=max_uncertainty, rules_folder=rules_folder)
+        write_record(advice_path, advice)
+        write_reports(advice, output)
+        if is_verified and isinstance(advice, Advice):
+            from advisor.steps.verify import load_tested
 
-        return verify(
-            output / "advice.json",
-            options.workload,
-            wanted_s=USUAL_LOAD_TEST_S,
-            now=now,
-            report=report,
-            rules_folder=rules_folder,
-        )
-    return advice
+            return load_tested(
+                advice_path,
+                options.workload,
+                wanted_s=USUAL_LOAD_TEST_S,
+                now=now,
+                report=report,
+                rules_folder=rules_folder,
+            )
+        return advice

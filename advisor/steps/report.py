@@ -2,13 +2,21 @@
 
 from pathlib import Path
 
-from advisor.files.records import write_atomically
+from advisor.disk.kinds import of_format
+from advisor.disk.writing import check_output, write_output
 from advisor.schema.advice import Advice, OfflineAdvice
+from advisor.tell.formats import suffix, templates_of
+
+
+def check_reports(folder: Path) -> None:
+    """Raise InputError where the reports of advice could not be written, before time is spent on the advice."""
+    for path in templates_of("advice"):
+        check_output(folder / f"report.{suffix(path)}", of_format(suffix(path)))
 
 
 def write_reports(advice: Advice | OfflineAdvice, folder: Path) -> None:
     """Write a report into the folder in every format that has templates for this advice: report.html, report.md."""
     from advisor.tell.report import reports
 
-    for suffix, text in reports(advice).items():
-        write_atomically(folder / f"report.{suffix}", text.encode())
+    for ending, text in reports(advice).items():
+        write_output(folder / f"report.{ending}", text.encode(), of_format(ending))

@@ -8,17 +8,19 @@ from advisor.decide.advice.advise import advise
 from advisor.decide.advice.sites import Request, under_load
 from advisor.decide.advice.wording import with_load_tests
 from advisor.decide.load_test.comparison import taught
+from advisor.disk import locks
+from advisor.disk.kinds import HTML
 from advisor.errors import ExitStatus, InputError
 from advisor.files.records import digest, sha256, write_record
 from advisor.measure.runtime.machine import read_machine
-from advisor.measure.timing.journal import Journal
+from advisor.measure.timing.journal import Journal, noting_what_is_kept
 from advisor.measure.variants.making import Report
 from advisor.schema.advice import Advice, Candidate, LoadTest, Prediction
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile
 from advisor.steps.advise import exit_status as exit_status_of_advice
 from advisor.steps.advise import notes_of, read_advice, read_profile, recorded, request_of, with_quality_on
-from advisor.steps.report import write_reports
+from advisor.steps.report import check_reports, write_reports
 from advisor.steps.serve import inputs_of, serve_for_real
 from advisor.units import counted, parse_moment
 
@@ -31,10 +33,20 @@ def verify(
     What is learned of service inside a server goes into the profile and the advice is made anew with it; a recommendation that changed
     is served in its turn. Each load test is on disk as soon as it has run: the same command resumes from there.
     """
+    profile_path = advice_path.parent / (read_advice(advice_path).profile_path or "profile.json")
+    with locks.held(advice_path, profile_path):
+        return load_tested(advice_path, workload_path, wanted_s=wanted_s, now=now, report=report, rules_folder=rules_folder)
+
+
+def load_tested(
+    advice_path: Path, workload_path: Path | None, *, wanted_s: float, now: str, report: Report, rules_folder: Path | None = None
+) -> Advice:
+    """Do what `verify` does, where the caller holds the locks of advice and profile."""
     now = parse_moment(now)
     advice, profile_path, measured = _read(advice_path, workload_path)
     here = _here(measured, advice, advice_path)
     trace = recorded(advice.workload, workload_path, measured.model) if workload_path else None
+    is_reported = _is_reported(advice_path.parent)
     journal, kept = _begun(advice_path, wanted_s)
 
     def asked_of(known: Profile) -> Request:
@@ -60,7 +72,8 @@ def verify(
                 report(0.0, wanted_s, f"load-testing {candidate.variant}")
                 site = site_of[candidate.hardware]
                 rows = inputs_of(known, candidate.hardware, profile_path.parent)
-                journal.add(serve_for_real(site, prediction, profile_path.parent, wanted_s=wanted_s, rows=rows))
+                with noting_what_is_kept(journal.entries):
+                    journal.add(serve_for_real(site, prediction, profile_path.parent, wanted_s=wanted_s, rows=rows))
                 kept[candidate] = journal.entries[-1]
         return tuple(kept[candidate] for candidate in served)
 
@@ -73,9 +86,18 @@ def verify(
     write_record(profile_path, measured)
     write_record(advice_path, verified)
     journal.remove()
-    if (advice_path.parent / "report.html").is_file():
+    if is_reported:
         write_reports(verified, advice_path.parent)
     return verified
+
+
+def _is_reported(folder: Path) -> bool:
+    """Return whether the reports of the advice lie beside it, to be written anew; raise InputError where they cannot be."""
+    report = folder / "report.html"
+    if not report.is_file() or not HTML.is_at(report):
+        return False
+    check_reports(folder)
+    return True
 
 
 def _to_serve(advice: Advice) -> list[Prediction]:

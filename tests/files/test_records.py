@@ -1,8 +1,7 @@
-"""Files: what is read is refused with file, key and way out or understood; what is written appears whole or not at all."""
+"""Files: what is read is refused with file, key and way out or understood, and what is written reads as what it was."""
 
 import math
 import os
-import stat
 
 import msgspec
 import pytest
@@ -10,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.errors import AdvisorError, InputError
-from advisor.files import records
-from advisor.files.records import check_writable, read_json, read_yaml, sha256, to_json, write_atomically, write_record
+from advisor.files.records import read_json, read_yaml, sha256, to_json, write_record
 from advisor.schema.advice import Advice
 from advisor.schema.catalog import Scheme
 from advisor.schema.profile import Profile
@@ -325,72 +323,6 @@ def test_a_file_that_may_not_be_read_is_refused_by_path(tmp_path):
         pytest.skip("this user may read everything")
 
     assert "Permission denied" in refusal_of(path).fault
-
-
-def test_a_file_appears_with_its_folders_and_nothing_beside_it(tmp_path):
-    write_atomically(tmp_path / "a" / "b" / "file.txt", b"whole")
-
-    assert ["file.txt"] == [path.name for path in (tmp_path / "a" / "b").iterdir()]
-    assert b"whole" == (tmp_path / "a" / "b" / "file.txt").read_bytes()
-
-
-@pytest.mark.parametrize("mask", [0o022, 0o077, 0o000])
-def test_a_file_is_as_readable_as_the_umask_says(tmp_path, mask):
-    before = os.umask(mask)
-    try:
-        write_atomically(tmp_path / "file.txt", b"")
-        assert mask == os.umask(mask)
-    finally:
-        os.umask(before)
-
-    assert 0o666 & ~mask == stat.S_IMODE((tmp_path / "file.txt").stat().st_mode)
-
-
-def test_a_name_as_long_as_a_name_can_be_is_written(tmp_path):
-    path = tmp_path / ("n" * 255)
-
-    write_atomically(path, b"whole")
-
-    assert b"whole" == path.read_bytes()
-
-
-@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-@pytest.mark.parametrize("step", ["chmod", "replace"])
-def test_a_write_that_is_cut_short_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, step, fault):
-    path = tmp_path / "file.txt"
-    write_atomically(path, b"old")
-
-    def fail(*_):
-        raise fault
-
-    monkeypatch.setattr(records.os, step, fail)
-    with pytest.raises((InputError, KeyboardInterrupt)):
-        write_atomically(path, b"new")
-
-    assert ["file.txt"] == [each.name for each in tmp_path.iterdir()]
-    assert b"old" == path.read_bytes()
-
-
-@pytest.mark.parametrize("name", ["file/profile.json", "file/deeper/profile.json", "folder"])
-def test_a_place_that_cannot_be_written_is_refused_beforehand_and_when_it_comes_to_it(tmp_path, name):
-    (tmp_path / "file").write_text("in the way")
-    (tmp_path / "folder").mkdir()
-    before = sorted(tmp_path.rglob("*"))
-
-    for attempt in (check_writable, lambda path: write_atomically(path, b"new")):
-        with pytest.raises(InputError, match="cannot write there"):
-            attempt(tmp_path / name)
-
-    assert before == sorted(tmp_path.rglob("*"))
-
-
-@pytest.mark.parametrize("name", ["profile.json", "new/folders/profile.json", "file"])
-def test_a_place_that_can_be_written_is_left_as_it_is(tmp_path, name):
-    (tmp_path / "file").write_text("to be replaced")
-
-    check_writable(tmp_path / name)
-
-    assert ["file"] == [path.name for path in tmp_path.iterdir()]
 
 
 def test_a_text_that_no_file_can_hold_is_refused():

@@ -4,9 +4,10 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
+from advisor.disk import temporary
+from advisor.disk.reading import refuse_special
 from advisor.errors import InputError, MissingDependencyError, ModelError
 from advisor.measure.model import onnx_file
 from advisor.measure.runtime.quiet import quiet
@@ -21,6 +22,7 @@ def digest(checkpoint: Path) -> str:
     _config(checkpoint)
     total = hashlib.sha256()
     for path in sorted(path for path in checkpoint.iterdir() if path.suffix in WEIGHT_SUFFIXES):
+        refuse_special(path)
         with path.open("rb") as file:
             total.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()
@@ -46,15 +48,15 @@ def export(checkpoint: Path, target: Path) -> None:
     task = _task(checkpoint, config, transformers, TasksManager)
     transformers.logging.set_verbosity_error()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
-        _export_into(Path(folder), checkpoint, task, main_export)
-        files = sorted(Path(folder).glob("*.onnx"))
+    with temporary.folder(target.parent) as folder:
+        _export_into(folder, checkpoint, task, main_export)
+        files = sorted(folder.glob("*.onnx"))
         if len(files) != 1:
             raise ModelError(
                 f"{checkpoint}: task {task} exports to {len(files)} files ({', '.join(file.name for file in files)}), not to one",
                 hint="export it with optimum-cli and give advisor one of the files",
             )
-        for path in Path(folder).iterdir():
+        for path in folder.iterdir():
             if path.name.startswith(files[0].name) and path != files[0]:
                 shutil.move(path, target.parent / path.name)
         shutil.move(files[0], target)
@@ -123,8 +125,7 @@ def fuse(checkpoint: Path, exported: Path, target: Path) -> None:
         raise MissingDependencyError(
             f"transformer fusions need optimum-onnx ({error.name} is missing)", hint="pip install 'serving-advisor[hf]'"
         ) from error
-    with tempfile.TemporaryDirectory(prefix=".fusing-", dir=target.parent.parent) as name:
-        folder = Path(name)
+    with temporary.folder(target.parent.parent) as folder:
         shutil.copy2(checkpoint / "config.json", folder / "config.json")
         for path in exported.parent.glob(f"{exported.name}*"):
             (folder / path.name).symlink_to(path.resolve())

@@ -11,6 +11,7 @@ from zipfile import BadZipFile, ZipFile
 import msgspec
 import numpy as np
 
+from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
 from advisor.schema.model import GraphInput, ModelInput, Role
 
@@ -217,6 +218,7 @@ def _values(entry: ModelInput, shape: tuple[int, ...], random: np.random.Generat
 
 def read_npz(path: Path, key: str) -> dict[str, np.ndarray]:
     """Return the arrays of the user's .npz file; raise InputError that names `key`, the option or field that gave the path."""
+    refuse_special(path, key)
     if not path.is_file():
         raise InputError(f"{key}: {path}: no such file", hint="give an .npz file written by numpy.savez")
     try:

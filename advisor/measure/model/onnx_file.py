@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from advisor.disk.reading import refuse_special
 from advisor.errors import InputError, ModelError
 from advisor.measure.model import file_kinds
 
@@ -21,6 +22,7 @@ def load(path: Path) -> "ModelProto":
     import onnx
     from google.protobuf.message import DecodeError
 
+    refuse_special(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file", hint="give the path of an .onnx file or of a Hugging Face checkpoint directory")
     try:

@@ -1,6 +1,5 @@
 """How a model is fed: which inputs it takes, along which axes items lie and how many at a time, found by trying."""
 
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from advisor.disk import temporary
 from advisor.errors import AdvisorError, InputError, ModelError
 from advisor.measure.model import batching, input_rows, operator_cost, rewriting
 from advisor.measure.model.batching import Rows
@@ -53,11 +53,11 @@ def read(model: Model) -> Reading:
     """Return how the model is fed; raise InputError or ModelError if nothing that was generated or given works."""
     _refuse_other_types(model.path, model.graph.inputs)
     _refuse_empty(model.path, model.graph.inputs)
-    with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
+    with temporary.folder() as folder:
         # The number of items that it takes is asked only of a model that takes no single one, however it is read.
-        found, failure = _best(model, _readings(model), Path(folder))
+        found, failure = _best(model, _readings(model), folder)
         if found is None:
-            found, _ = _best(model, _in_batches(model), Path(folder))
+            found, _ = _best(model, _in_batches(model), folder)
     if found is None:
         _refuse_unknown_counts(model.path, [entry for entry in model.graph.inputs if entry.may_set_cost], model.rows)
         raise failure or ModelError(f"{model.path}: the model accepts no input", hint="give valid inputs with --inputs FILE.npz")

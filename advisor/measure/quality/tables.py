@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from advisor.disk.reading import refuse_special
 from advisor.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ Columns = dict[str, list[Any]]
 
 def read_table(path: Path, key: str) -> Columns:
     """Return the columns of a table; raise InputError that names `key` for what is none."""
+    refuse_special(path, key)
     suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
     if path.is_dir():
         return _read_dataset(path, key)
@@ -125,6 +127,7 @@ def _read_arrow(path: Path, key: str) -> "Table":
             f"{key}: {path}: reading {path.suffix.lstrip('.')} needs pyarrow",
             hint="pip install 'serving-advisor[parquet]', or write a .csv or .npz file",
         ) from error
+    refuse_special(path, key)
     try:
         with path.open("rb") as file:
             if path.suffix == ".parquet":

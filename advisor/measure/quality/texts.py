@@ -126,6 +126,8 @@ def _pad_id(path: Path, tokenizer: "Tokenizer") -> int:
 
 def _told(path: Path) -> dict[str, Any]:
     """Return what a JSON file of the checkpoint says; it is asked for hints alone, so what cannot be read says nothing."""
+    if not path.is_file():
+        return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

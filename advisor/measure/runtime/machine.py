@@ -5,6 +5,7 @@ import ctypes
 import math
 import os
 import platform
+import signal
 from pathlib import Path
 
 from advisor.measure.runtime import control_groups
@@ -25,7 +26,7 @@ DECISIVE_FLAGS = (
     "bf16",
     "sve",
 )
-_PR_SET_TIMERSLACK = 29  # linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_TIMERSLACK = 1, 29  # linux/prctl.h
 VNNI_FLAGS = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
 
 
@@ -77,6 +78,15 @@ def run_delay_s() -> float | None:
     except (OSError, ValueError, IndexError):
         return None
     return total / 1e9
+
+
+def end_with_parent() -> None:
+    """Ask the kernel to kill this process when the thread that started it ends, be it killed itself.
+
+    Who reads a pipe of the parent's notices that only when it reads, and a model that hangs never does.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # another system, or another C library
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def wake_punctually() -> None:

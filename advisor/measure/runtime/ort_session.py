@@ -2,13 +2,13 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from advisor.disk import temporary
 from advisor.errors import ModelError
 from advisor.measure.runtime import ort_errors
 from advisor.schema.catalog import CPU
@@ -169,8 +169,8 @@ def executed_nodes(path: Path, feeds: Feeds) -> list[dict[str, Any]]:
     Each has `name`, `operator`, `inputs` and `outputs` (tuples of shapes) and `output_bytes`; nodes inside If and Loop count as often as
     they ran.
     """
-    with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
-        session = open_session(path, optimization="disabled", profile_prefix=Path(folder) / "nodes")
+    with temporary.folder() as folder:
+        session = open_session(path, optimization="disabled", profile_prefix=folder / "nodes")
         run(session, feeds)
         events = json.loads(Path(session.end_profiling()).read_text(errors="replace"))
     return [_executed(event) for event in events if event["name"].endswith("_kernel_time")]

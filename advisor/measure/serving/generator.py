@@ -18,6 +18,7 @@ def main() -> None:
 
     The last argument is the file for what a watcher of the clock saw meanwhile, in JSON.
     """
+    machine.end_with_parent()
     machine.wake_punctually()
     due_s = np.load(sys.argv[1])
     start_s = float(sys.argv[3])

@@ -5,7 +5,6 @@ import resource
 import select
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from advisor.disk import temporary
 from advisor.errors import ModelError
 from advisor.measure.runtime import machine
 from advisor.measure.serving.server import Serve
@@ -53,8 +53,7 @@ def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> R
 
     Raise ModelError if the server does not come up, dies, or loses a request.
     """
-    with tempfile.TemporaryDirectory(prefix="advisor-") as name:
-        folder = Path(name)
+    with temporary.folder() as folder:
         target = folder / "served.npz"
         (folder / "serve.json").write_bytes(msgspec.json.encode(serve))
         np.save(folder / "due.npy", arrival_s)

@@ -236,6 +236,7 @@ class _Counts(NamedTuple):
 
 def main() -> None:
     """Serve as `argv` asks: JSON file of Serve, .npy file of lengths or "-", .npz file to write; print "ready" after the warm-up."""
+    machine.end_with_parent()
     description, lengths, target = sys.argv[1:4]
     machine.wake_punctually()
     serve = msgspec.json.decode(Path(description).read_bytes(), type=Serve)

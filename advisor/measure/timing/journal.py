@@ -1,14 +1,29 @@
 """A journal: what takes long to find out is on disk as soon as it is known, and the same question goes on from there."""
 
+import contextlib
 import os
+from collections.abc import Iterator, Sized
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
 
+from advisor.disk.beside import check_journal
 from advisor.errors import InputError
 
 Entry = TypeVar("Entry")
+KEPT = "what was measured is kept; the same command resumes from there"
+
+
+@contextlib.contextmanager
+def noting_what_is_kept(entries: Sized) -> Iterator[None]:
+    """Say so with an interrupt of the body where there are entries by then."""
+    try:
+        yield
+    except KeyboardInterrupt as end:
+        if len(entries):
+            end.add_note(KEPT)
+        raise
 
 
 class Journal(Generic[Entry]):
@@ -18,8 +33,12 @@ class Journal(Generic[Entry]):
     """
 
     def __init__(self, path: Path, question: str, decoder: msgspec.json.Decoder[Entry]) -> None:
-        """Take in what an interrupted run with the same question left at `path`; entries of another question are deleted."""
+        """Take in what an interrupted run with the same question left at `path`; entries of another question are deleted.
+
+        Raises InputError where something else lies there.
+        """
         self.path = path
+        check_journal(path)
         head = msgspec.json.encode({"type": "Key", "digest": question})
         try:
             # What follows the last newline was cut short, and what is added would go on in the same line.

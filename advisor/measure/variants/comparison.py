@@ -3,7 +3,6 @@
 import contextlib
 import math
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from advisor.disk import temporary
 from advisor.errors import AdvisorError, InputError
 from advisor.measure.model import input_rows
 from advisor.measure.quality import evaluation as quality
@@ -311,8 +311,8 @@ def cost(speeds: dict[int, list[float]]) -> Estimate:
 @contextlib.contextmanager
 def comparing(plan: Plan, workers: Workers) -> Iterator[Comparison]:
     """Yield a comparison with a folder for the outputs."""
-    with tempfile.TemporaryDirectory(prefix="advisor-") as name:
-        yield Comparison(plan, workers, Path(name))
+    with temporary.folder() as folder:
+        yield Comparison(plan, workers, folder)
 
 
 def _first(plan: Plan, name: str, values: np.ndarray, items: int, count: int) -> np.ndarray:

@@ -33,6 +33,7 @@ AGAIN = medians.AGAIN
 # Histograms of ranges keep every activation of every item until the end.
 HISTOGRAM_BYTES, FEWEST_HISTOGRAM_ITEMS = 500_000_000, 8
 CALIBRATION_BATCH_SIZE = 8
+RANGES = ".ranges-"  # how the names of folders begin that ranges are kept in
 
 
 class Report(Protocol):
@@ -285,7 +286,7 @@ def ingredients(plan: Plan) -> Ingredients:
 
 def ranges_folder(plan: Plan) -> Path:
     """Return where ranges are kept until all variants are made: those of other items would not do."""
-    return plan.folder / f".ranges-{plan.fingerprint[:16]}"
+    return plan.folder / f"{RANGES}{plan.fingerprint[:16]}"
 
 
 def load_of(plan: Plan, variant: Variant | None) -> Load:

@@ -1,7 +1,6 @@
 """Baseline file -> variant files, one per scheme. The one doorway to `onnxruntime.quantization` and `onnxruntime.transformers`."""
 
 import importlib.util
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from advisor.disk import temporary
 from advisor.errors import MissingDependencyError, ModelError
 from advisor.measure.model import checkpoint, input_rows, onnx_file, onnx_graph, rewriting
 from advisor.measure.runtime import ort_session
@@ -62,8 +62,8 @@ def make_variant(baseline: Path, scheme: Scheme, target: Path, given: Ingredient
     # ONNX Runtime leaves weights where they are unless asked otherwise, and beside the variant there is no such file.
     apart = is_apart(baseline, given)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".variant-", dir=target.parent) as folder:
-        made = Path(folder) / target.name
+    with temporary.folder(target.parent) as folder:
+        made = folder / target.name
         if scheme.method == "graph-optimization":
             ort_session.open_session(baseline, optimization="extended", save_as=made, save_weights_apart=apart)
         elif scheme.method == "transformer-fusion":
@@ -75,10 +75,10 @@ def make_variant(baseline: Path, scheme: Scheme, target: Path, given: Ingredient
         elif scheme.method == "full-precision":
             rewriting.in_float32(baseline, made, apart=apart or 2 * given.file_bytes > EXTERNAL_DATA_BYTES)
         else:
-            with tempfile.TemporaryDirectory(prefix=".prepared-", dir=target.parent) as other:
-                prepared = prepare(baseline, Path(other), apart=apart)
+            with temporary.folder(target.parent) as other:
+                prepared = prepare(baseline, other, apart=apart)
                 quantize(prepared, scheme, made, given, nodes, apart=apart)
-        for path in Path(folder).iterdir():
+        for path in folder.iterdir():
             path.replace(target.parent / path.name)
 
 
@@ -259,11 +259,11 @@ def _find_entropy_ranges(source: Path, types: list[str], reader: Any, ranges: Pa
     """
     from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator, save_tensors_data
 
-    with tempfile.TemporaryDirectory(prefix=".histograms-", dir=source.parent) as folder:
+    with temporary.folder(source.parent) as folder:
         calibrator = create_calibrator(
             source,
             types,
-            augmented_model_path=str(Path(folder) / "augmented.onnx"),
+            augmented_model_path=str(folder / "augmented.onnx"),
             calibrate_method=CalibrationMethod.Entropy,
             use_external_data_format=apart,
             extra_options={"num_bins": ENTROPY_BINS},

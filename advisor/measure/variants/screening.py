@@ -17,6 +17,7 @@ from advisor.measure.variants.comparison import Comparison
 from advisor.measure.variants.estimates import Costs
 from advisor.measure.variants.making import (
     AGAIN,
+    RANGES,
     Plan,
     Report,
     Workers,
@@ -26,7 +27,6 @@ from advisor.measure.variants.making import (
     given_variant,
     is_made,
     made,
-    ranges_folder,
     variant_file,
 )
 from advisor.measure.variants.processes import Processes
@@ -81,7 +81,9 @@ class Lineup:
             if scheme.instead_of is not None:
                 self._take_instead(scheme)
         self._take_mixed(schemes)
-        shutil.rmtree(ranges_folder(self.plan), ignore_errors=True)
+        # Those of runs that were killed as well: nobody else writes here meanwhile.
+        for ranges in self.plan.folder.glob(f"{RANGES}*"):
+            shutil.rmtree(ranges, ignore_errors=True)
         self._open_again()
 
     def call_s(self, name: str) -> float:

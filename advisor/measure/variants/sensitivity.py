@@ -1,11 +1,12 @@
 """How far off a model is with single nodes quantized: the files, made from one preparation, and a process that runs them."""
 
-import tempfile
+import contextlib
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
+from advisor.disk import temporary
 from advisor.errors import ModelError
 from advisor.measure.model import onnx_graph
 from advisor.measure.variants import quantize
@@ -26,26 +27,23 @@ class Errors:
         self.plan, self.scheme = plan, scheme
 
     def __enter__(self) -> "Errors":
-        self.folder = tempfile.TemporaryDirectory(prefix=".mixing-", dir=self.plan.folder)
-        self.made = Path(self.folder.name) / "made.onnx"
-        self.given = ingredients(self.plan)
-        self.apart = quantize.is_apart(self.plan.baseline, self.given)
-        self.prepared = quantize.prepare(self.plan.baseline, Path(self.folder.name), apart=self.apart)
-        self.nodes = quantize.quantizable(self.prepared, self.scheme)
-        self.readers = onnx_graph.readers_of(self.prepared, self.nodes)
-        self.worker = WorkerProcess().__enter__()
-        # Ranges and harm are found on the items to calibrate on, never on those to judge by.
-        self.items = min(self.plan.screening.compared_items, self.given.calibration_items)
-        try:
+        with contextlib.ExitStack() as stack:
+            self.folder = stack.enter_context(temporary.folder(self.plan.folder))
+            self.made = self.folder / "made.onnx"
+            self.given = ingredients(self.plan)
+            self.apart = quantize.is_apart(self.plan.baseline, self.given)
+            self.prepared = quantize.prepare(self.plan.baseline, self.folder, apart=self.apart)
+            self.nodes = quantize.quantizable(self.prepared, self.scheme)
+            self.readers = onnx_graph.readers_of(self.prepared, self.nodes)
+            self.worker = stack.enter_context(WorkerProcess())
+            # Ranges and harm are found on the items to calibrate on, never on those to judge by.
+            self.items = min(self.plan.screening.compared_items, self.given.calibration_items)
             self.expected = self._outputs(self.prepared)
-        except WorkerError:
-            self.__exit__(None, None, None)
-            raise
+            self.stack = stack.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.worker.__exit__()
-        self.folder.cleanup()
+        self.stack.close()
 
     def make(self, nodes: Nodes) -> Path:
         """Return the file with these nodes quantized; it lasts until the next one is made."""
@@ -70,7 +68,7 @@ class Errors:
         return max(errors, default=0.0)
 
     def _outputs(self, path: Path) -> dict[str, np.ndarray]:
-        plan, target = self.plan, Path(self.folder.name) / "outputs.npz"
+        plan, target = self.plan, self.folder / "outputs.npz"
         load = Load(path=str(path), inputs=plan.facts.inputs, rows=None, seed=plan.settings.seed)
         self.worker.ask(load, Loaded)
         size = BATCH_SIZE if plan.facts.batching.possible else 1

@@ -4,12 +4,12 @@ import contextlib
 import select
 import subprocess
 import sys
-import tempfile
 import time
 from typing import TypeVar
 
 import msgspec
 
+from advisor.disk import temporary
 from advisor.errors import AdvisorError
 from advisor.measure.worker.process import Failed, Reply, Request
 
@@ -33,7 +33,7 @@ class WorkerProcess:
     def _spawn(self) -> None:
         # -P: a folder named advisor where the user stands must not be taken for this package. A session of its own keeps the user's
         # Ctrl-C from the child: the parent decides what is kept, then ends it.
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child; closed with it in _end
+        self._stderr = temporary.nameless_file()  # lives as long as the child; closed with it in _end
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "advisor.measure.worker.process"],
             stdin=subprocess.PIPE,

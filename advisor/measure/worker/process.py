@@ -300,6 +300,7 @@ def respond(worker: Worker | None, request: Request) -> tuple[Worker | None, Rep
 
 def main() -> None:
     """Reply requests until stdin ends, as it does when the parent dies."""
+    machine.end_with_parent()
     decoder = msgspec.json.Decoder(Request)
     # Libraries that print would break the protocol: only this handle reaches the parent.
     replies, sys.stdout = sys.stdout.buffer, sys.stderr

@@ -1,0 +1,82 @@
+"""The kinds of files that commands write, each known by its content: an output takes the place of an older one of its kind alone."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from advisor import __version__
+
+LOOKED_AT_BYTES = 8192  # of the beginning, and as many of the end
+NAME = b"serving-advisor"
+
+
+class Kind(NamedTuple):
+    """A kind of output: what it is called, how it is recognized, and what is put at the end of a file so that it is."""
+
+    what: str
+    is_begun_by: Callable[[bytes], bool]
+    ends: str = ""
+
+    def is_at(self, path: Path) -> bool:
+        """Return whether the file is of this kind; however much of it was damaged since, its beginning says so."""
+        with path.open("rb") as file:
+            head = file.read(LOOKED_AT_BYTES)
+            if not self.ends:
+                return self.is_begun_by(head)
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LOOKED_AT_BYTES))
+            return self.is_begun_by(file.read())
+
+
+def _beginning(pattern: bytes) -> Callable[[bytes], bool]:
+    return lambda head: re.match(pattern, head) is not None
+
+
+def _anywhere(pattern: bytes) -> Callable[[bytes], bool]:
+    return lambda part: re.search(pattern, part) is not None
+
+
+def _nothing(_: bytes) -> bool:
+    return False
+
+
+def table(what: str, columns: tuple[str, ...]) -> Kind:
+    """Return the kind of a CSV file with these columns and no others, in any order."""
+
+    def is_begun_by(head: bytes) -> bool:
+        first = head.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode(errors="replace")
+        return sorted(name.strip().strip('"') for name in first.split(",")) == sorted(columns)
+
+    return Kind(what, is_begun_by)
+
+
+_VERSION = rb'\s*\{\s*"schema_version":\s*\d+,\s*'
+_MADE = _VERSION + rb'"created":\s*"[^"]*",\s*"advisor_version":\s*"[^"]*",\s*'
+# The first of them is how profiles began until schema version 2.
+PROFILE = Kind("profile", _beginning(b"(?:" + _MADE + rb'"fingerprint":|' + _VERSION + rb'"model":)'))
+ADVICE = Kind("advice", _beginning(rb'\s*\{\s*"kind":\s*"\w+",\s*"schema_version":'))
+CLASSIFICATION = Kind("classification", _beginning(_MADE + rb'"workload":'))
+PORTFOLIO = Kind("plan of a portfolio", _beginning(_MADE + rb'"name":'))
+HTML = Kind("HTML report", _anywhere(rb'<meta name="generator" content="' + NAME))
+MARKDOWN = Kind("Markdown report", _beginning(rb"# .*\n\n<!-- " + NAME + rb"\b"))
+TEXT = Kind("text report", _anywhere(rb"(?:\A|\n)\(" + NAME + rb" [\w.+-]+\)\s*\Z"), f"({NAME.decode()} {__version__})\n")
+# A record by its name -> the JSON file of it: none of the records is loaded for that.
+OF_RECORDS = {
+    "Profile": PROFILE,
+    "Advice": ADVICE,
+    "OfflineAdvice": ADVICE,
+    "Classification": CLASSIFICATION,
+    "PortfolioPlan": PORTFOLIO,
+}
+OF_FORMATS = {"html": HTML, "md": MARKDOWN, "text": TEXT}
+
+
+def rendered(document: object, format_: str) -> Kind:
+    """Return the kind of a document in a format."""
+    return OF_RECORDS[type(document).__name__] if format_ == "json" else of_format(format_)
+
+
+def of_format(format_: str) -> Kind:
+    """Return the kind of reports in a format of templates or in text; one that has no mark takes the place of nothing."""
+    return OF_FORMATS.get(format_) or Kind(f"{format_} report", _nothing)
