@@ -94,6 +94,7 @@ STATUSES = {
     "missed": 4,
     "not valid": 5,
     "fault": 70,
+    "not printed": 74,
 }
 
 
@@ -222,7 +223,7 @@ def test_the_exit_statuses_of_the_readme_and_the_help_are_those_of_the_code(advi
     rows = re.findall(r"^\| `(\d+)` \| ", (ROOT / "README.md").read_text(), re.MULTILINE)
 
     assert set(STATUSES.values()) == {int(status) for status in ExitStatus}
-    assert {*map(str, STATUSES.values()), "130"} <= set(rows)
+    assert {*map(str, STATUSES.values()), "129", "130", "141", "143"} <= set(rows)
     assert all(re.search(rf"\b{status} ", told.partition("Exit status")[2]) for status in STATUSES.values())
 
 
@@ -579,8 +580,16 @@ def test_a_profile_that_holds_nothing_of_the_model_is_refused(advisor, measured,
         ("file/profile.json: cannot write there", ("profile", "model.onnx", "-o", "file/profile.json", *QUICK)),
         ("folder: cannot write there", ("profile", "model.onnx", "-o", "folder", *QUICK)),
         (".: cannot write there", ("profile", "model.onnx", "-o", ".", *QUICK)),
-        ("file: not a file that this version", ("profile", "model.onnx", "-o", "file", *QUICK)),
-        ("model.onnx: not a file that this version", ("profile", "model.onnx", "-o", "model.onnx", *QUICK)),
+        ("file: holds something else than an older profile", ("profile", "model.onnx", "-o", "file", *QUICK)),
+        ("model.onnx: is an input of this command", ("profile", "model.onnx", "-o", "model.onnx", *QUICK)),
+        ("model.onnx: is an input of this command", ("profile", "model.onnx", "-o", "model.onnx", "--fresh", *QUICK)),
+        ("x.journal: names that end in .journal", ("profile", "model.onnx", "-o", "x.journal", *QUICK)),
+        ("profile.json: is an input of this command", ("merge", "profile.json", "profile.json", "-o", "profile.json")),
+        ("profile.json: is an input of this command", ("advise", "profile.json", "-w", "workload.yaml", "-o", "profile.json")),
+        ("advice.json: is an input of this command", ("report", "advice.json", "--format", "json", "-o", "advice.json")),
+        ("profile.json: holds something else than an older HTML", ("report", "advice.json", "--format", "html", "-o", "profile.json")),
+        ("workload.yaml: is an input of this command", ("classify", "workload.yaml", "-o", "workload.yaml")),
+        ("file: holds something else than an older text", ("classify", "workload.yaml", "-o", "file")),
         ("file/profile.json: cannot write there", ("recommend", "model.onnx", "-w", "workload.yaml", "-o", "file", *QUICK)),
         ("file/advice.json: cannot write there", ("advise", "profile.json", "-w", "workload.yaml", "-o", "file/advice.json")),
         ("folder: cannot write there", ("advise", "profile.json", "-w", "workload.yaml", "-o", "folder")),
@@ -658,34 +667,40 @@ def test_a_full_disk_is_told_in_two_lines(measured):
         )
 
     error, hint = ended.stderr.decode().splitlines()
-    assert (2, "error: No space left on device") == (ended.returncode, error) and hint.startswith("hint: ")
+    assert (74, "error: standard output cannot be written (No space left on device)") == (ended.returncode, error)
+    assert hint.startswith("hint: ")
 
 
 def visits_in(path):
     return [line for line in path.read_bytes().splitlines() if b'"Visited"' in line] if path.exists() else []
 
 
-@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
-def test_a_profile_that_is_broken_off_goes_on_where_it_was(tmp_path, blow):
+ENDS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "interrupted by SIGTERM"), signal.SIGKILL: (-9, None)}
+
+
+@pytest.mark.parametrize("blow", ENDS)
+def test_a_profile_that_is_broken_off_goes_on_where_it_was(tmp_path, tmp_path_factory, blow):
     arguments = ("profile", MODEL, "--budget", 3, "--max-batch-size", 4, "-o", "profile.json")
-    journal = tmp_path / "profile.journal"
-    process = started(*arguments, cwd=tmp_path)
+    journal, temporary = tmp_path / "profile.journal", tmp_path_factory.mktemp("temporary")
+    process = started(*arguments, cwd=tmp_path, TMPDIR=str(temporary))
     deadline = time.monotonic() + 60
     while len(visits_in(journal)) < 5 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
 
     process.send_signal(blow)
     out, err = process.communicate(timeout=60)
-    kept = visits_in(journal)
-    again = finished(*arguments, cwd=tmp_path)
+    kept, left = visits_in(journal), names(temporary)
+    again = finished(*arguments, cwd=tmp_path, TMPDIR=str(temporary))
 
-    assert len(kept) >= 5 and b"" == out
-    if blow == signal.SIGINT:
-        assert 130 == process.returncode
-        assert b"interrupted: what was measured is kept; the same command resumes from there" == err.splitlines()[-1]
-        assert b"Traceback" not in err
+    status, said = ENDS[blow]
+    assert len(kept) >= 5 and (b"", status) == (out, process.returncode)
+    if said is not None:
+        assert f"{said}: what was measured is kept; the same command resumes from there" == err.decode().splitlines()[-1]
+        assert b"Traceback" not in err and [] == left
     assert 0 == again[0] and "Traceback" not in again[2]
     assert ["profile.json", "profile.variants"] == sorted(path.name for path in tmp_path.iterdir())
+    assert [] == names(temporary)
+    assert [] == [path.name for path in (tmp_path / "profile.variants").iterdir() if path.name[0] == "." and path.is_dir()]
     profile = msgspec.json.decode((tmp_path / "profile.json").read_bytes(), type=Profile)
     made = {visit.latency_s for entry in profile.sites[0].measurements for visit in entry.visits}
     before = {tuple(msgspec.json.decode(line)["visit"]["latency_s"]) for line in kept if line.endswith(b"}")}
@@ -699,7 +714,7 @@ def test_an_interrupt_before_anything_was_measured_leaves_no_journal(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
 
-    assert 130 == process.returncode and b"Traceback" not in err
+    assert 130 == process.returncode and b"Traceback" not in err and b"kept" not in err
     assert {"profile.variants"} >= {path.name for path in tmp_path.iterdir()}
 
 
@@ -708,3 +723,65 @@ def test_rounds_go_on_in_order_after_an_interrupt(measured):
 
     for entry in profile.sites[0].measurements:
         assert all(earlier.order < later.order for earlier, later in pairwise(entry.visits))
+
+
+def test_two_runs_into_one_place_are_one_run_and_a_refusal_that_names_it(tmp_path):
+    arguments = ("profile", MODEL, "--budget", 2, "--max-batch-size", 1)
+    first = started(*arguments, cwd=tmp_path)
+    assert first.stderr.readline().startswith(b"advisor: about 2 s in all")
+
+    status, out, err = finished(*arguments, cwd=tmp_path)
+
+    error, hint = err.splitlines()
+    assert (2, "", True) == (status, out, hint.startswith("hint: "))
+    assert f"error: profile.json: process {first.pid} of advisor is writing it and what lies beside it" == error
+    first.communicate(timeout=60)
+    assert 0 == first.returncode
+    assert ["profile.json", "profile.variants"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_streams_that_are_full_change_nothing_of_what_is_measured(tmp_path):
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([*COMMAND, "profile", MODEL, *QUICK], cwd=tmp_path, stdout=full, stderr=full, check=False)
+
+    assert STATUSES["not printed"] == ended.returncode
+    assert msgspec.json.decode((tmp_path / "profile.json").read_bytes(), type=Profile).sites[0].measurements
+    assert ["profile.json", "profile.variants"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+# --- what is written over ------------------------------------------------------------------------------------------------
+
+
+def test_a_report_goes_through_a_link_and_keeps_the_mode_of_what_was_there(advisor, measured, tmp_path):
+    (tmp_path / "shown").mkdir()
+    (tmp_path / "report.html").symlink_to("shown/report.html")
+    common = ("report", measured / "advice.json", "--format", "html", "-o")
+    assert 0 == advisor(*common, "shown/report.html")[0]
+    (tmp_path / "shown" / "report.html").chmod(0o600)
+
+    assert (0, "", "") == advisor(*common, "report.html")
+    assert (0, "", "") == advisor(*common, "/dev/null")
+
+    assert (tmp_path / "report.html").is_symlink()
+    assert 0o600 == (tmp_path / "shown" / "report.html").stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("format_", ["html", "md", "text", "json"])
+def test_what_a_command_has_written_it_writes_again(advisor, measured, format_):
+    for arguments in (
+        ("report", measured / "advice.json", "--format", format_, "-o", "report"),
+        ("classify", measured / "workload.yaml", "--format", format_, "-o", "classification"),
+    ):
+        assert [(0, "")] * 2 == [advisor(*arguments)[:2] for _ in range(2)]
+
+
+def test_prices_are_imported_into_nothing_but_a_price_book(advisor, tmp_path):
+    row = "provider,region,instance,term,usd_per_hour,date,source\naws,us-east-1,c7i.large,on-demand,0.09,2026-11-01,me\n"
+    put(tmp_path, mine__csv=row, other__csv="name,price\nx,1\n", book__csv=row)
+    before = names(tmp_path)
+    common = ("hardware", "prices", "--import", "mine.csv", "-o")
+
+    assert "mine.csv: is an input of this command" == refused(advisor(*common, "mine.csv"), tmp_path, before)
+    assert refused(advisor(*common, "other.csv"), tmp_path, before).startswith("other.csv: holds something else")
+    assert 0 == advisor(*common, "book.csv")[0]
+    assert before == names(tmp_path)

@@ -145,6 +145,14 @@ ACROSS = {
     "test_second_generator",  # the server under another load generator than ours
 }
 
+# Who may name temporary files, and who may write bytes by himself: into journals, marks, folders of passing names and the kernel's files. All
+# that a user is to find is written by advisor.disk.writing.
+TEMPORARY = {"advisor.console", "advisor.disk.temporary", "advisor.disk.writing"}
+WRITERS = {
+    *("advisor.measure.model.kept_files", "advisor.measure.runtime.machine", "advisor.measure.serving.generator"),
+    *("advisor.measure.serving.load_test", "advisor.measure.timing.journal"),
+}
+
 
 class Import(NamedTuple):
     """One imported name in full; `lazy` when inside a function or for type checkers only."""
@@ -314,6 +322,16 @@ def test_decisions_touch_no_file_and_no_clock(module: str) -> None:
 @pytest.mark.parametrize("module", PYTHON_MODULES)
 def test_no_module_can_open_a_connection(module: str) -> None:
     assert [] == [name for name, _, _ in _imports_of(module) if name.partition(".")[0] in NETWORK]
+
+
+@pytest.mark.parametrize("module", PYTHON_MODULES)
+def test_files_are_written_in_one_place(module: str) -> None:
+    tree = ast.parse(SOURCES[module].read_text(encoding="utf-8"))
+    writes = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in {"write_text", "write_bytes"}]
+    temporary = [name for name, _, _ in _imports_of(module) if name.partition(".")[0] == "tempfile"]
+
+    assert not writes or module in WRITERS
+    assert not temporary or module in TEMPORARY
 
 
 @pytest.mark.parametrize("kernel", sorted(module for module, path in SOURCES.items() if path.suffix == ".pyx"))

@@ -6,6 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from advisor import __version__
 from advisor.cli import cli
 from advisor.options import PROFILE_OPTIONS, profile_options, put
 from advisor.schema.options import ProfileOptions
@@ -71,15 +72,15 @@ def test_what_is_no_budget_is_a_usage_error(text):
 def test_a_text_without_a_file_is_printed(output, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    put("a text\n", output)
+    put("a text\n", output, of=None, format_="text", inputs=())
 
     assert "a text\n" == capsys.readouterr().out and [] == list(tmp_path.iterdir())
 
 
 def test_a_text_with_a_file_is_written_there(capsys, tmp_path):
-    put("a text\n", tmp_path / "new" / "file")
+    put("a text\n", tmp_path / "new" / "file", of=None, format_="text", inputs=())
 
-    assert ("", "a text\n") == (capsys.readouterr().out, (tmp_path / "new" / "file").read_text())
+    assert ("", f"a text\n(serving-advisor {__version__})\n") == (capsys.readouterr().out, (tmp_path / "new" / "file").read_text())
 
 
 def test_there_is_one_way_to_merge():

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from advisor.disk.kinds import PROFILE
-from advisor.disk.writing import ANOTHER, WRITABLE, check_output
+from advisor.disk.writing import ANOTHER, WRITABLE, check_output, is_stream
 from advisor.errors import InputError
 from advisor.schema.options import ProfileOptions
 
@@ -20,7 +20,7 @@ def check_places(model: Path, output: Path, options: ProfileOptions) -> None:
     """Raise InputError where a profile or its journal would take the place of anything but an older one, or of an input."""
     inputs = tuple(path for path in (model, options.workload, options.inputs, *options.variants) if path is not None)
     check_output(output, PROFILE, inputs=inputs)
-    if output.exists() and not output.is_file():
+    if is_stream(output):
         raise InputError(f"{output}: not a file, and the variants of a profile have to lie beside it", hint=ANOTHER)
     check_journal(output.with_suffix(".journal"), inputs=inputs)
 

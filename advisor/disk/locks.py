@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from advisor.disk import claims
-from advisor.disk.writing import WRITABLE
+from advisor.disk.writing import WRITABLE, is_stream
 from advisor.errors import InputError
 
 OWNER = re.compile(rb"serving-advisor (\d+)\n")
@@ -28,7 +28,7 @@ def held(*outputs: Path, patience_s: float = 0.0) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         # Nothing lies beside a device or a pipe; outputs that differ in what follows the last dot alone share what lies beside them.
-        for output in {_place(path): path for path in outputs if path.is_file() or not path.exists()}.values():
+        for output in {_place(path): path for path in outputs if not is_stream(path)}.values():
             stack.enter_context(_one(output, patience_s))
         yield
 

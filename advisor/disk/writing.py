@@ -68,6 +68,11 @@ def check_writable(path: Path) -> None:
         raise InputError(f"{path}: cannot write there{f' ({fault})' if fault else ''}", hint=WRITABLE)
 
 
+def is_stream(path: Path) -> bool:
+    """Return whether what is written there goes into a device, a pipe or an open descriptor: nothing can lie beside it."""
+    return _descriptor(path) is not None or (path.exists() and not path.is_file() and not path.is_dir())
+
+
 def write_output(path: Path, content: bytes, kind: Kind, *, inputs: Iterable[Path] = ()) -> None:
     """Write the file; raise InputError for what `check_output` refuses."""
     check_output(path, kind, inputs=inputs)
@@ -102,7 +107,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             if sys.stdout is not None:
                 sys.stdout.flush()  # what was printed before comes before
             _pour(os.dup(descriptor), content)
-        elif path.exists() and not path.is_file() and not path.is_dir():
+        elif is_stream(path):
             _pour(os.open(path, os.O_WRONLY | os.O_NOCTTY), content)
         else:
             _refuse_dangling(path)

@@ -95,8 +95,5 @@ def test_no_input_is_an_output_or_its_journal(tmp_path, role, name):
 
 @pytest.mark.parametrize("output", ["/dev/null", "/dev/stdout"])
 def test_a_profile_is_a_file(output):
-    if Path(output).is_file():
-        pytest.skip("standard output goes into a file here")
-
     with pytest.raises(InputError, match="the variants of a profile have to lie beside it"):
         check_places(Path("m.onnx"), Path(output), ProfileOptions())

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from advisor.errors import InputError
-from advisor.measure.timing.journal import Journal
+from advisor.measure.timing.journal import KEPT, Journal, noting_what_is_kept
 from advisor.schema.record import Exclusion
 
 # The folder is shared by the examples of one property; every example begins with a file of its own.
@@ -75,15 +75,25 @@ def test_a_damaged_line_costs_its_own_entry_and_no_other(tmp_path, number, damag
     assert [*rest, ENTRIES[0]] == journal.entries == opened(path).entries
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe\n", b"[]\n", b"a letter\n", b'q\n{"what": "w", "reason": "r"}\n'])
-def test_a_file_that_is_no_journal_is_begun_afresh(content, tmp_path):
+@pytest.mark.parametrize("content", [b"\n", b"\xff\xfe\n", b"[]\n", b"a letter\n", b'q\n{"what": "w", "reason": "r"}\n'])
+def test_a_file_that_is_no_journal_is_refused_and_stays(content, tmp_path):
     path = tmp_path / "journal"
     path.write_bytes(content)
 
-    journal = opened(path)
-    journal.add(ENTRIES[0])
+    with pytest.raises(InputError, match="not a journal of advisor"):
+        opened(path)
 
-    assert ENTRIES[:1] == journal.entries == opened(path).entries
+    assert content == path.read_bytes()
+
+
+@pytest.mark.parametrize("entries", [ENTRIES, []])
+def test_an_interrupt_says_that_something_is_kept_where_something_is(entries, tmp_path):
+    journal = opened(written(tmp_path / "journal", entries))
+
+    with pytest.raises(KeyboardInterrupt) as raised, noting_what_is_kept(journal.entries):
+        raise KeyboardInterrupt
+
+    assert ([KEPT] if entries else []) == getattr(raised.value, "__notes__", [])
 
 
 def test_another_question_starts_afresh(tmp_path):
