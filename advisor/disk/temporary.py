@@ -29,7 +29,7 @@ def folder(beside: Path | None = None) -> Iterator[Path]:
     try:
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        _remove(path)
         os.close(handle)
 
 
@@ -43,7 +43,7 @@ def home() -> Iterator[Path]:
             yield path
         finally:
             tempfile.tempdir = before
-            os.environ.pop("TMPDIR")
+            os.environ.pop("TMPDIR", None)
             if variable is not None:
                 os.environ["TMPDIR"] = variable
 
@@ -60,6 +60,14 @@ def nameless_file() -> IO[bytes]:
         return tempfile.TemporaryFile(dir=place)
     except OSError as error:
         raise _cannot_make(str(place), error) from error
+
+
+def _remove(path: Path) -> None:
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+    except KeyboardInterrupt:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def _temporary() -> Path:
