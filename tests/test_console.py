@@ -30,8 +30,10 @@ def ran(body):
 
 
 @pytest.fixture(autouse=True)
-def no_arguments(monkeypatch):
+def called_without_arguments_at_a_terminal(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["advisor"])
+    for number in console.ENDING:  # who puts the tests into the background may have them ignored
+        signal.signal(number, signal.SIG_DFL)
 
 
 def end_by(number):

@@ -16,7 +16,7 @@ from advisor.files.records import to_json
 from advisor.tell.report import render
 from tests.profiles import power_law, profile
 from tests.tell.advice_examples import change
-from tests.tell.documents import classification
+from tests.tell.documents import classification, portfolio
 
 PROFILED, ADVISED = to_json(profile(power_law(0.01))), to_json(change())
 
@@ -230,6 +230,7 @@ OURS = {
     "a classification": (kinds.CLASSIFICATION, render(classification(), "json").encode()),
     "a classification in HTML": (HTML, render(classification(), "html").encode()),
     "a classification in Markdown": (MARKDOWN, render(classification(), "md").encode()),
+    "a plan of a portfolio": (kinds.PORTFOLIO, render(portfolio(), "json").encode()),
     "a table": (kinds.table("table", ("a", "b")), b"b,a\r\n1,2\r\n"),
     "an empty file": (PROFILE, b""),
 }
