@@ -101,7 +101,7 @@ def open_streams() -> None:
 
 def _text(raw: io.FileIO, before: Any) -> io.TextIOWrapper:
     encoding = before.encoding if before is not None else "utf-8"
-    return io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", write_through=True)  # type: ignore[arg-type, type-var]
+    return io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", write_through=True)
 
 
 # --- signals --------------------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from advisor.errors import InputError
 from advisor.disk.writing import check_writable, write_atomically
+from advisor.errors import InputError
 
 Z_90 = 1.6449  # of a normal distribution 90 % lie within so many standard deviations
 Size = Literal["full", "quick", "tiny"]

@@ -145,7 +145,7 @@ ACROSS = {
     "test_second_generator",  # the server under another load generator than ours
 }
 
-# Who may name temporary files, and who may write bytes by himself: into journals, marks, folders of passing names and the kernel's files. All
+# Who may name temporary files, and who may write bytes by himself: into journals, marks, temporary folders and /proc. All
 # that a user is to find is written by advisor.disk.writing.
 TEMPORARY = {"advisor.console", "advisor.disk.temporary", "advisor.disk.writing"}
 WRITERS = {
@@ -327,7 +327,9 @@ def test_no_module_can_open_a_connection(module: str) -> None:
 @pytest.mark.parametrize("module", PYTHON_MODULES)
 def test_files_are_written_in_one_place(module: str) -> None:
     tree = ast.parse(SOURCES[module].read_text(encoding="utf-8"))
-    writes = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in {"write_text", "write_bytes"}]
+    writes = [
+        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in {"write_text", "write_bytes"}
+    ]
     temporary = [name for name, _, _ in _imports_of(module) if name.partition(".")[0] == "tempfile"]
 
     assert not writes or module in WRITERS

@@ -80,7 +80,10 @@ def test_a_text_without_a_file_is_printed(output, capsys, tmp_path, monkeypatch)
 def test_a_text_with_a_file_is_written_there(capsys, tmp_path):
     put("a text\n", tmp_path / "new" / "file", of=None, format_="text", inputs=())
 
-    assert ("", f"a text\n(serving-advisor {__version__})\n") == (capsys.readouterr().out, (tmp_path / "new" / "file").read_text())
+    assert ("", f"a text\n(serving-advisor {__version__})\n") == (
+        capsys.readouterr().out,
+        (tmp_path / "new" / "file").read_text(),
+    )
 
 
 def test_there_is_one_way_to_merge():

@@ -1,4 +1,4 @@
-"""What lies beside a profile under its name: the journal, and the folder of variants, advisor's own, where nothing of the user's is lost."""
+"""What lies beside a profile under its name: the journal, and the folder of variants, in which all is advisor's own."""
 
 import contextlib
 import os

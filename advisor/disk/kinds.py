@@ -55,9 +55,7 @@ _VERSION = rb'\s*\{\s*"schema_version":\s*\d+,\s*'
 _MADE = _VERSION + rb'"created":\s*"[^"]*",\s*"advisor_version":\s*"[^"]*",\s*'
 # The first way is how they began until schema version 2.
 PROFILE = Kind("profile", _beginning(b"(?:" + _MADE + rb'"fingerprint":|' + _VERSION + rb'"model":)'))
-ADVICE = Kind(
-    "advice", _beginning(b"(?:" + _MADE + rb'"profile_sha256":|\s*\{\s*"kind":\s*"\w+",\s*"schema_version":)')
-)
+ADVICE = Kind("advice", _beginning(b"(?:" + _MADE + rb'"profile_sha256":|\s*\{\s*"kind":\s*"\w+",\s*"schema_version":)'))
 CLASSIFICATION = Kind("classification", _beginning(_MADE + rb'"workload":'))
 PORTFOLIO = Kind("plan of a portfolio", _beginning(_MADE + rb'"name":'))
 HTML = Kind("HTML report", _anywhere(rb'<meta name="generator" content="' + NAME))

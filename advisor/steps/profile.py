@@ -355,6 +355,7 @@ def _onnx_file(model: Path, folder: Path) -> Path:
     """Return the ONNX file of the model; a checkpoint is exported once and the file kept as long as the checkpoint is the same."""
     if not model.exists():
         raise InputError(f"{model}: no such file or directory", hint="give an .onnx file or a Hugging Face checkpoint directory")
+    refuse_special(model)
     if not model.is_dir():
         return model_folder.without_links(model, folder)
     exported = folder / "exported.onnx"

@@ -93,7 +93,7 @@ def test_no_input_is_an_output_or_its_journal(tmp_path, role, name):
         check_places(roles["model"], tmp_path / "p.json", options)
 
 
-@pytest.mark.parametrize("output", ["/dev/null", "/dev/stdout"])
+@pytest.mark.parametrize("output", ["/dev/tty", "/dev/stdout"])
 def test_a_profile_is_a_file(output):
     with pytest.raises(InputError, match="the variants of a profile have to lie beside it"):
         check_places(Path("m.onnx"), Path(output), ProfileOptions())

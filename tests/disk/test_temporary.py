@@ -83,7 +83,8 @@ def test_what_nobody_holds_is_removed_by_the_next_command(place, beside):
 
 
 @pytest.mark.parametrize(
-    "name", ["advisor-training", "advisor-scratch", "advisor-scratch-old", "advisor-scratch-0123abcd.bak", "my-advisor-scratch-0123abcd"]
+    "name",
+    ["advisor-training", "advisor-scratch", "advisor-scratch-old", "advisor-scratch-0123abcd.bak", "my-advisor-scratch-0123abcd"],
 )
 def test_folders_of_other_names_are_left_alone(place, name):
     folder = abandoned(place, name)
@@ -142,5 +143,8 @@ def test_at_home_the_temporary_files_of_everybody_lie_in_one_folder(place, monke
 def test_where_none_can_be_made_the_place_is_told(tmp_path):
     (tmp_path / "file").touch()
 
-    with pytest.raises(InputError, match=f"{tmp_path}/file: temporary files cannot be made there"), temporary.folder(tmp_path / "file"):
+    with (
+        pytest.raises(InputError, match=f"{tmp_path}/file: temporary files cannot be made there"),
+        temporary.folder(tmp_path / "file"),
+    ):
         pass

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pty
 import stat
 import threading
 from pathlib import Path
@@ -130,17 +131,32 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
     assert {"file.txt"} == set(content_of(tmp_path / "elsewhere"))
 
 
-def test_a_device_is_written_into_and_stays_one(tmp_path):
-    (tmp_path / "nothing").symlink_to("/dev/null")
+@pytest.fixture
+def device():
+    """A device that nobody can put a file in the place of, however wrong the code."""
+    ours, terminal = pty.openpty()
+    yield Path(os.ttyname(terminal)), ours
+    os.close(ours)
+    os.close(terminal)
 
-    write_output(tmp_path / "nothing", b"gone", PROFILE)
 
-    assert stat.S_ISCHR((tmp_path / "nothing").stat().st_mode) and stat.S_ISCHR(os.stat("/dev/null").st_mode)
+def test_a_device_is_written_into_and_stays_one(device):
+    path, other_end = device
+
+    write_output(path, b"shown", PROFILE)
+
+    assert (b"shown", True) == (os.read(other_end, 100), stat.S_ISCHR(path.stat().st_mode))
 
 
-def test_a_device_that_is_full_is_told_by_name():
-    with pytest.raises(InputError, match=r"/dev/full: cannot write there \(No space left on device\)"):
-        write_output(Path("/dev/full"), b"more", PROFILE)
+def test_a_device_that_is_full_is_told_by_name(device, monkeypatch):
+    def fail(handle, _):
+        os.close(handle)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writing, "_pour", fail)
+
+    with pytest.raises(InputError, match=rf"{device[0]}: cannot write there \(No space left on device\)"):
+        write_output(device[0], b"more", PROFILE)
 
 
 def test_a_pipe_is_written_into(tmp_path):

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from advisor import quantized_operators
+from advisor.disk.reading import refuse_special
 from advisor.errors import ModelError
 from advisor.measure.model import batching, input_rows, onnx_file, onnx_graph, operator_cost, reading
 from advisor.measure.runtime import machine, ort_session
@@ -32,6 +33,7 @@ def inspect_onnx(
 
     Raise InputError or ModelError if the file, the rows or the lengths do not work.
     """
+    refuse_special(path)
     session = _open(path)
     graph = onnx_graph.read_graph(path)
     inputs, can_batch, notes, random_operators = reading.read(reading.Model(path, session, graph, sequence_lengths, rows))
