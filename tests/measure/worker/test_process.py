@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -333,3 +335,29 @@ def test_an_interrupt_from_the_keyboard_does_not_reach_the_worker(worker):
     (child,) = children()
 
     assert os.getsid(0) != os.getsid(child.pid)
+
+
+# Starts a worker whose pipe another process holds open as well, says both numbers, and waits to be killed.
+PARENT = """\
+import os, subprocess, sys, time
+from advisor.measure.worker.client import WorkerError, WorkerProcess
+from advisor.measure.worker.process import Time, Timed
+worker = WorkerProcess()
+holder = subprocess.Popen(["sleep", "100"], stdin=subprocess.DEVNULL, pass_fds=[worker._process.stdin.fileno()])
+asked = dict(batch_size=1, sequence_length=None, intra_op_num_threads=1, instances=1)
+try:
+    worker.ask(Time(**asked, seconds=0, min_calls=1, warm_up_calls=0), Timed)
+except WorkerError:  # it has begun to listen, and nothing is loaded
+    print(worker._process.pid, holder.pid, flush=True)
+time.sleep(100)
+"""
+
+
+def test_a_worker_ends_with_a_parent_that_is_killed_though_nothing_says_so_to_it():
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        worker, holder = map(psutil.Process, map(int, parent.stdout.readline().split()))
+        parent.kill()
+
+    _, left = psutil.wait_procs([worker], timeout=60)
+    holder.kill()
+    assert [] == [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
