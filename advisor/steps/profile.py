@@ -61,6 +61,7 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
     A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`. Raises InputError
     while another process writes the same output.
     """
+    now = parse_moment(now)
     check_places(model, output, options)
     with locks.held(output):
         return measured_into(model, output, options, now=now, report=report)

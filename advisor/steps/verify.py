@@ -33,6 +33,7 @@ def verify(
     What is learned of service inside a server goes into the profile and the advice is made anew with it; a recommendation that changed
     is served in its turn. Each load test is on disk as soon as it has run: the same command resumes from there.
     """
+    now = parse_moment(now)
     profile_path = advice_path.parent / (read_advice(advice_path).profile_path or "profile.json")
     with locks.held(advice_path, profile_path):
         return load_tested(advice_path, workload_path, wanted_s=wanted_s, now=now, report=report, rules_folder=rules_folder)
