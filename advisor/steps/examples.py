@@ -36,16 +36,17 @@ def asked_examples(
     workload: OnlineWorkload | OfflineWorkload | None,
     options: ProfileOptions,
     model: GivenModel,
-    rows: dict[str, np.ndarray] | None,
     scratch: Path,
     *,
     is_calibrated: bool,
 ) -> Asked:
-    """Write the evaluation items and the calibration items to `scratch`; without evaluation data, `rows` are calibrated on."""
+    """Write the evaluation items and the calibration items to `scratch`; without evaluation data, --inputs are calibrated on."""
     floor = workload.quality if workload else None
     if floor is not None and floor.data is not None:
         return _of_data(floor, base_of(options), model, scratch, options.seed, is_calibrated=is_calibrated)
-    return Asked(None, _written(scratch / "calibration.npz", rows) if rows is not None else None, ())
+    if options.inputs is None:
+        return Asked(None, None, ())
+    return Asked(None, _written(scratch / "calibration.npz", input_rows.read_npz(options.inputs, "--inputs")), ())
 
 
 def _of_data(floor: Quality, base: Path, model: GivenModel, scratch: Path, seed: int, *, is_calibrated: bool) -> Asked:

@@ -4,8 +4,10 @@ import os
 import shutil
 from pathlib import Path
 
+from advisor import __version__
 from advisor.errors import InputError
-from advisor.measure.model import onnx_file
+from advisor.measure.model import checkpoint, kept_files
+from advisor.measure.model.onnx_file import external_files, load
 
 WEIGHT_SUFFIXES = (".safetensors", ".bin")
 DEEPEST = 3  # folders below the one that is named
@@ -46,7 +48,7 @@ def without_links(model: Path, folder: Path) -> Path:
     """
     if not model.is_file():
         return model
-    weights = onnx_file.external_files(onnx_file.load(model), model)
+    weights = external_files(load(model), model)
     if not any(path.is_symlink() or path.stat().st_nlink > 1 for path in weights):
         return model
     trees = _own_trees(model)
@@ -80,3 +82,15 @@ def _copy(source: Path, target: Path) -> None:
         target.unlink(missing_ok=True)
         shutil.copyfile(source, target)
         os.utime(target, ns=(wanted.st_atime_ns, wanted.st_mtime_ns))
+
+
+def onnx_file(model: Path, folder: Path) -> Path:
+    """Return the ONNX file of a model, in `folder` where it has to be made; a checkpoint is exported once, and again when it changed."""
+    if not model.is_dir():
+        return without_links(model, folder)
+    exported = folder / "exported.onnx"
+    recipe = kept_files.recipe((checkpoint.digest(model), kept_files.versions_of(*kept_files.TOOLS), __version__))
+    if not kept_files.is_kept(exported, recipe):
+        checkpoint.export(model, exported)
+        kept_files.keep(exported, recipe)
+    return exported

@@ -5,6 +5,8 @@ import ctypes
 import math
 import os
 import platform
+import signal
+import sys
 from pathlib import Path
 
 from advisor.measure.runtime import control_groups
@@ -25,7 +27,7 @@ DECISIVE_FLAGS = (
     "bf16",
     "sve",
 )
-_PR_SET_TIMERSLACK = 29  # linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_TIMERSLACK = 1, 29  # linux/prctl.h
 VNNI_FLAGS = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
 
 
@@ -83,6 +85,14 @@ def wake_punctually() -> None:
     """Ask the kernel to end this thread's sleeps, and those of the threads it starts, on time: by default it may be 50 us late."""
     with contextlib.suppress(AttributeError, OSError):  # another system, or another C library
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+
+
+def die_with_parent(parent: int) -> None:
+    """Let the kernel end this process when the parent that started it ends, however that happens; end it now if that was before."""
+    with contextlib.suppress(AttributeError, OSError):  # another system, or another C library
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(1)
 
 
 def involuntary_switches() -> int | None:

@@ -3,9 +3,9 @@
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -25,6 +25,8 @@ Optimization = Literal["all", "extended", "basic", "disabled"]
 OPENVINO = "openvino"
 
 FAILED = "the model fails on the given inputs: "  # what the fault of a call begins with
+SLOW_BYTES_PER_S = 20e6
+MOST_NAMED = 3  # inputs of a call
 _FATAL_ONLY = 4  # failed calls raise; ONNX Runtime's own copy of the message on stderr would only break the progress bar
 
 
@@ -48,8 +50,12 @@ def open_session(
     save_as: Path | None = None,
     save_weights_apart: bool = False,
     profile_prefix: Path | None = None,
+    keeps_memory: bool = True,
 ) -> Session:
-    """Return a session on the file; raise ModelError if the runtime refuses it, or would run it elsewhere than asked."""
+    """Return a session on the file; raise ModelError if the runtime refuses it, or would run it elsewhere than asked.
+
+    With `keeps_memory` it holds on to what calls took, as a server does; without, each call takes and gives back its own.
+    """
     if place.provider == OPENVINO:
         from advisor.measure.runtime import openvino_session
 
@@ -65,6 +71,7 @@ def open_session(
     options.intra_op_num_threads = intra_op_num_threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = keeps_memory
     options.graph_optimization_level = {
         "all": levels.ORT_ENABLE_ALL,
         "extended": levels.ORT_ENABLE_EXTENDED,
@@ -98,6 +105,41 @@ def open_session(
             hint="check the driver and the libraries of that provider",
         )
     return session
+
+
+class Say(Protocol):
+    """Takes what is begun, in words, and the seconds that it may take beyond the usual: who waits tells so what takes too long."""
+
+    def __call__(self, what: str, allowed_s: float = 0.0) -> None:
+        """Say that it begins."""
+
+
+def unsaid(what: str, allowed_s: float = 0.0) -> None:
+    """Say it to nobody."""
+
+
+def loading_s(path: Path) -> float:
+    """Return the seconds in which the slowest of disks gives a file, as far as it is in one piece."""
+    return path.stat().st_size / SLOW_BYTES_PER_S if path.is_file() else 0.0
+
+
+class _Told:
+    """A session that says of each call that it begins."""
+
+    def __init__(self, session: Session, say: Say, how: str) -> None:
+        self._session, self._say, self._how = session, say, how
+        self.get_outputs = session.get_outputs
+
+    def run(self, names: list[str] | None, feeds: Feeds) -> list[Any]:
+        listed = [f"{name} {list(values.shape)}" for name, values in feeds.items()]
+        more = f" and {len(listed) - MOST_NAMED} more" if len(listed) > MOST_NAMED else ""
+        self._say(f"a call {self._how}".rstrip() + f" with {', '.join(listed[:MOST_NAMED])}{more}")
+        return self._session.run(names, feeds)  # type: ignore[no-any-return]
+
+
+def told(session: Session, say: Say, how: str = "") -> Session:
+    """Return the session, saying of each call that it begins, and with what; `how` tells it from those of other sessions."""
+    return _Told(session, say, how)
 
 
 def _refuse_other_encodings(path: Path) -> None:
@@ -163,17 +205,37 @@ def items_axis(one: tuple[int, ...], many: tuple[int, ...], multiple: int = 1) -
     return next((axis for axis, size in enumerate(one) if size and size % multiple == 0), None)
 
 
-def executed_nodes(path: Path, feeds: Feeds) -> list[dict[str, Any]]:
-    """Return the nodes that a call of the unoptimized graph really executed.
+def executed_nodes(path: Path, feeds: Feeds, say: Say = unsaid) -> Iterator[dict[str, Any]]:
+    """Yield the nodes that a call of the unoptimized graph really executed; raise ModelError, before the first of them, if it fails.
 
     Each has `name`, `operator`, `inputs` and `outputs` (tuples of shapes) and `output_bytes`; nodes inside If and Loop count as often as
-    they ran.
+    they ran, so that there may be a million: they are read one at a time.
     """
     with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
-        session = open_session(path, optimization="disabled", profile_prefix=Path(folder) / "nodes")
-        run(session, feeds)
-        events = json.loads(Path(session.end_profiling()).read_text(errors="replace"))
-    return [_executed(event) for event in events if event["name"].endswith("_kernel_time")]
+        say("opening it without optimization", loading_s(path))
+        session = open_session(path, optimization="disabled", profile_prefix=Path(folder) / "nodes", keeps_memory=False)
+        run(told(session, say, "without optimization"), feeds)
+        written = Path(session.end_profiling())
+        del session  # and its weights
+        say("reading what was executed")
+        with written.open(errors="replace") as file:
+            for line in file:  # an array of JSON, one event a line
+                event = _event(line, path)
+                if event.get("name", "").endswith("_kernel_time"):
+                    yield _executed(event)
+
+
+def _event(line: str, path: Path) -> dict[str, Any]:
+    if not line.startswith("{"):
+        return {}
+    try:
+        event: dict[str, Any] = json.loads(line.rstrip().rstrip(","))
+    except ValueError as error:
+        raise ModelError(
+            f"{path}: a node's name holds quotes or line breaks, with which ONNX Runtime does not report what ran",
+            hint="give its nodes names of letters and digits",
+        ) from error
+    return event
 
 
 def versions() -> dict[str, str]:
