@@ -37,7 +37,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.options": {"advisor.files"},
     "advisor.steps": {
         *("advisor.files", "advisor.tell"),
-        *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime")),
+        *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
     },
@@ -46,8 +46,10 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.console": set(),
     "advisor.progress": set(),
     "advisor.measure.runtime": {"advisor.kernels.core_ping"},
-    "advisor.measure.model": {"advisor.measure.runtime"},
-    "advisor.measure.quality": {"advisor.measure.model"},
+    # What will be allocated, known before it is.
+    "advisor.measure.sizes": {"advisor.measure.runtime"},
+    "advisor.measure.model": {"advisor.measure.runtime", "advisor.measure.sizes"},
+    "advisor.measure.quality": {"advisor.measure.model", "advisor.measure.sizes"},
     "advisor.measure.worker": {"advisor.measure.model", "advisor.measure.runtime"},
     "advisor.measure.serving": {"advisor.measure.model", "advisor.measure.runtime"},
     "advisor.measure.variants": {f"advisor.measure.{room}" for room in ("model", "quality", "runtime", "timing", "worker")},
@@ -87,6 +89,7 @@ DOORWAYS: dict[str, str] = {
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "
+    "advisor.measure.sizes.graph_values "
     "advisor.measure.variants.int8_file",
     "onnxruntime": "advisor.measure.runtime.ort_session",
     "onnxruntime.quantization": "advisor.measure.variants.quantize",

@@ -169,11 +169,11 @@ class Worker:
         count = request.intra_op_num_threads
         places = cores.places(machine.usable_cores(), threads=count, instances=request.instances)
         began_s = time.perf_counter()
-        before = set(self.sessions)
+        open_before = set(self.sessions)
         sessions = self._sessions(count, places)
         opened_s = time.perf_counter() - began_s
         # The first call of a session that was closed meanwhile finds everything cold, whatever was timed of the point before.
-        warm_up_calls = max(request.warm_up_calls, int(set(self.sessions) > before))
+        warm_up_calls = max(request.warm_up_calls, int(bool(self.sessions.keys() - open_before)))
         feeds = self._distinct(request)
         for session, place in zip(sessions, places, strict=True):
             with cores.pinned(place):
