@@ -14,7 +14,6 @@ from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
 from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question, sequence_lengths
 from advisor.measure.model import onnx_graph
-from advisor.measure.model import facts as model_facts
 from advisor.measure.quality import examples
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import providers, versions
@@ -25,7 +24,7 @@ from advisor.measure.timing.profile_journal import ProfileJournal
 from advisor.measure.variants import preflight
 from advisor.measure.variants.making import Plan, Report, Today, baseline_id
 from advisor.measure.variants.quantize import QUANTIZING
-from advisor.measure.worker.apart import Apart, Limit
+from advisor.measure.worker.apart import Apart
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import CPU, LOCAL, Hardware, Scheme
 from advisor.schema.model import Graph, ModelFacts
@@ -39,18 +38,8 @@ from advisor.steps.examples import GivenModel, asked_examples, base_of
 from advisor.units import parse_moment
 
 KEPT_INPUTS = "inputs.npz"
-# Of a first look at a model, each step and all of them, unless its calls are long: about twenty calls, of which the first shows how long.
-LOOK_STEP_S, LOOK_S = 40.0, 240.0
-LONGEST_S = 3600.0  # of reading, exporting and copying, which end by themselves
 # The maker of a GPU -> the execution provider that reaches it.
 PROVIDER_OF_GPUS = {"NVIDIA": "CUDAExecutionProvider"}
-
-
-def inspect(model: Path, inputs: Path | None) -> ModelFacts:
-    """Return the facts of an ONNX file, or of a checkpoint, which is exported for that and not kept."""
-    model = model_folder.chosen(model)
-    with tempfile.TemporaryDirectory(prefix="advisor-") as folder, Apart() as apart:
-        return _facts(apart, model, _onnx_file(apart, model, Path(folder)), (), inputs)
 
 
 def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> Profile:
@@ -86,7 +75,7 @@ def _profile(
         report(0.0, options.budget_s, "reading the checkpoint", line=ledger.promise)
     with Apart() as apart:  # which ends before anything is measured
         with ledger.loading():
-            baseline = _onnx_file(apart, model, folder)  # the export of a checkpoint takes a while
+            baseline = model_folder.file_of(apart, model, folder)  # the export of a checkpoint takes a while
         with ledger.looking():
             plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline, apart=apart)
     known = _known(output, fresh=options.fresh)
@@ -178,11 +167,11 @@ def plan_for(
     if apart is None:
         with Apart() as own:
             return plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline, apart=own)
-    baseline = baseline or _onnx_file(apart, model, folder)
+    baseline = baseline or model_folder.file_of(apart, model, folder)
     if isinstance(workload, OnlineWorkload) and options.workload and lengths_are_recorded(workload, options.workload):
         # Those who log requests log their lengths, whether this model reads them or not.
-        workload = fitting(workload, _facts(apart, model, baseline, (), options.inputs))
-    facts = _facts(apart, model, baseline, sequence_lengths(workload), options.inputs)
+        workload = fitting(workload, model_folder.facts_of(apart, model, baseline, (), options.inputs))
+    facts = model_folder.facts_of(apart, model, baseline, sequence_lengths(workload), options.inputs)
     given = _given(apart, options.variants, folder, facts)
     return _plan(apart, GivenModel(model, facts), baseline, given, folder, options, workload, scratch, now=parse_moment(now))
 
@@ -210,7 +199,7 @@ def _plan(
     chosen, excluded = preflight.select(catalog, case, wanted)
     is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are chosen on them
     asked = apart.call(
-        Limit("the examples", "reading them", LONGEST_S, LONGEST_S),
+        model_folder.reading("the examples"),
         asked_examples,
         workload,
         options,
@@ -255,7 +244,7 @@ def _given(apart: Apart, variants: tuple[Path, ...], folder: Path, facts: ModelF
     """Return the files that the user named as variants, links followed, each checked to take the model's place, and what they hold."""
     found = []
     for number, path in enumerate(variants):
-        limit = Limit(str(path), "reading it", LONGEST_S, LONGEST_S)
+        limit = model_folder.reading(str(path))
         file = apart.call(limit, model_folder.without_links, path, folder / "given" / str(number))
         found.append((file, _check_variant(apart, file, facts)))
     return tuple(found)
@@ -352,7 +341,7 @@ def _check_variant(apart: Apart, path: Path, facts: ModelFacts) -> Graph:
     """Return what the file holds; raise InputError unless it takes the same inputs and gives the same outputs as the model."""
     if not path.is_file():
         raise InputError(f"--variant: {path}: no such file", hint="give an .onnx file made from the same model")
-    graph = apart.call(Limit(str(path), "reading it", LONGEST_S, LONGEST_S), onnx_graph.read_graph, path)
+    graph = apart.call(model_folder.reading(str(path)), onnx_graph.read_graph, path)
     for what, ours, theirs in (
         ("inputs", [(entry.name, entry.dtype) for entry in facts.inputs], [(entry.name, entry.dtype) for entry in graph.inputs]),
         ("outputs", [entry.name for entry in facts.outputs], [entry.name for entry in graph.outputs]),
@@ -363,25 +352,6 @@ def _check_variant(apart: Apart, path: Path, facts: ModelFacts) -> Graph:
                 hint="a variant replaces the model: it must have the same inputs and outputs",
             )
     return graph
-
-
-def _facts(apart: Apart, model: Path, baseline: Path, lengths: tuple[int, ...], rows: Path | None) -> ModelFacts:
-    return apart.call(
-        Limit(str(baseline), "starting", LOOK_STEP_S, LOOK_S),
-        model_facts.look,
-        baseline,
-        name=model.name,
-        format_="checkpoint" if model.is_dir() else "onnx",
-        sequence_lengths=lengths,
-        rows=rows,
-    )
-
-
-def _onnx_file(apart: Apart, model: Path, folder: Path) -> Path:
-    """Return the ONNX file of the model; a checkpoint is exported once and the file kept as long as the checkpoint is the same."""
-    if not model.exists():
-        raise InputError(f"{model}: no such file or directory", hint="give an .onnx file or a Hugging Face checkpoint directory")
-    return apart.call(Limit(str(model), "reading or exporting it", LONGEST_S, LONGEST_S), model_folder.onnx_file, model, folder)
 
 
 def schemes() -> tuple[Scheme, ...]:

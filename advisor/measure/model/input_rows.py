@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import partial
 from itertools import islice, product
 from math import prod
 from pathlib import Path
@@ -247,9 +246,10 @@ def _values(entry: ModelInput, shape: tuple[int, ...], random: np.random.Generat
     if entry.role == "ids":
         # The first ids of a vocabulary are often padding and other special tokens.
         bound = entry.upper_bound or DEFAULT_VOCABULARY
-        return _drawn(partial(random.integers, min(bound // 2, 5), bound), shape, dtype)
+        return _drawn(lambda count: random.integers(min(bound // 2, 5), bound, count), shape, dtype)
     if dtype.kind in "iu":
-        return _drawn(partial(random.integers, 0, 256 if dtype.itemsize == 1 and dtype.kind == "u" else 2), shape, dtype)
+        most = 256 if dtype.itemsize == 1 and dtype.kind == "u" else 2
+        return _drawn(lambda count: random.integers(0, most, count), shape, dtype)
     return _drawn(random.standard_normal, shape, dtype)
 
 

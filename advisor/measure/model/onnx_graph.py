@@ -182,7 +182,7 @@ def _weights(model: "ModelProto", path: Path) -> Iterator[tuple[int, int, str, i
                         f"{path}: the values of {name!r} cannot be read: {str(error).splitlines()[0]}",
                         hint="export the model again; its files are truncated or do not belong together",
                     ) from error
-                digest = hashlib.sha256(values.reshape(-1).view(np.uint8)).hexdigest()
+                digest = hashlib.sha256(values.reshape(-1).view(np.uint8).data).hexdigest()
                 yield elements, _size(tensor), f"{digest}{list(tensor.dims)}", _subnormal(values)
                 if tensor.external_data:
                     tensor.ClearField("raw_data")  # where reading has put the values: the weights together would stay in memory

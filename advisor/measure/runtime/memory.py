@@ -6,8 +6,8 @@ from pathlib import Path
 from advisor.measure.runtime import control_groups
 
 KIB = 1024
-# A value of a call may take a sixteenth of what is free, and where that is little, up to a quarter.
-PARTS, FEW_PARTS, SMALL_BYTES = 16, 4, 256_000_000
+# A value of a call may take a thirty-second of what is free, and where that is little, up to a quarter.
+PARTS, FEW_PARTS, SMALL_BYTES = 32, 4, 256_000_000
 # Of OOM killers: 1000 is the first to go. Our children hold the models; the parent holds what was measured.
 FIRST_TO_GO = "1000"
 

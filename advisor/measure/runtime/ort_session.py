@@ -50,12 +50,9 @@ def open_session(
     save_as: Path | None = None,
     save_weights_apart: bool = False,
     profile_prefix: Path | None = None,
-    keeps_memory: bool = True,
+    keeps_memory: bool = True,  # that calls took, for the next one, as a server does
 ) -> Session:
-    """Return a session on the file; raise ModelError if the runtime refuses it, or would run it elsewhere than asked.
-
-    With `keeps_memory` it holds on to what calls took, as a server does; without, each call takes and gives back its own.
-    """
+    """Return a session on the file; raise ModelError if the runtime refuses it, or would run it elsewhere than asked."""
     if place.provider == OPENVINO:
         from advisor.measure.runtime import openvino_session
 
@@ -68,8 +65,7 @@ def open_session(
     ort.disable_telemetry_events()
     levels = ort.GraphOptimizationLevel
     options = ort.SessionOptions()
-    options.intra_op_num_threads = intra_op_num_threads
-    options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = intra_op_num_threads, 1
     options.log_severity_level = _FATAL_ONLY
     options.enable_cpu_mem_arena = options.enable_mem_pattern = keeps_memory
     options.graph_optimization_level = {

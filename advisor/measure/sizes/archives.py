@@ -52,7 +52,7 @@ def read(path: Path, key: str) -> dict[str, np.ndarray]:
 
 
 def read_items(path: Path, key: str, axes: Mapping[str, int | None], chosen: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the chosen items of each array, in their order: along the axis by its name, the first where it has none there; None: all of it.
+    """Return the chosen items of each array, in their order: along its axis, the first where none is given; where that is None, all of it.
 
     Of what lies item by item in the file no more is in memory at a time than a piece. Raises InputError as `read` does.
     """

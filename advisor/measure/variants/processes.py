@@ -1,4 +1,4 @@
-"""The processes of a profile: one for the tools that make files, and one for each variant, opened to be looked at, closed if that is all."""
+"""The processes of a profile: one for the tools that make files, one for each variant, opened to be looked at, closed if that is all."""
 
 import contextlib
 from collections.abc import Callable

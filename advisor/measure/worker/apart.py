@@ -127,7 +127,8 @@ class _Waiting:
         took_s = time.monotonic() - started_s
         self.spent_s += took_s
         self.longest_s = max(self.longest_s, took_s - self.step.allowed_s)
-        return msgspec.msgpack.decode(content, type=Answer)
+        answer: Answer = msgspec.msgpack.decode(content, type=Answer)
+        return answer
 
     def error(self, fault: str, hint: str) -> ModelError:
         """Return what is to be said of the step at hand."""

@@ -53,7 +53,11 @@ class WorkerProcess:
                     self._ask(loaded, Loaded, HANG_S)
                 return self._ask(again or request, expect, patience_s)
             except ChildError as second:
-                twice = f"{second.fault}, as it did before" if second.fault == first.fault else f"{second.fault}; before: {first.fault}"
+                twice = (
+                    f"{second.fault}, as it did before"
+                    if second.fault == first.fault
+                    else f"{second.fault}; before: {first.fault}"
+                )
                 raise WorkerError(twice, hint=second.hint) from second
         except ChildError as error:
             raise WorkerError(error.fault, hint=error.hint) from error

@@ -175,10 +175,7 @@ class Worker:
         # The first call of a session that was closed meanwhile finds everything cold, whatever was timed of the point before.
         warm_up_calls = max(request.warm_up_calls, int(bool(self.sessions.keys() - open_before)))
         feeds = self._distinct(request)
-        for session, place in zip(sessions, places, strict=True):
-            with cores.pinned(place):
-                for call in range(warm_up_calls):
-                    ort_session.run(session, feeds[call % len(feeds)])
+        _warm_up(sessions, places, feeds, warm_up_calls)
         together = threading.Barrier(len(sessions))
         results: list[_Calls | AdvisorError | MemoryError] = [_Calls([], None) for _ in sessions]
 
@@ -270,6 +267,15 @@ class Worker:
 def _key(threads: int, instance: int, place: list[int]) -> tuple[int, int, tuple[int, ...]]:
     # On one thread a session has none of its own and runs wherever it is called.
     return threads, instance, tuple(place) if threads > 1 else ()
+
+
+def _warm_up(
+    sessions: list[ort_session.Session], places: list[list[int]], feeds: list[dict[str, np.ndarray]], calls: int
+) -> None:
+    for session, place in zip(sessions, places, strict=True):
+        with cores.pinned(place):
+            for call in range(calls):
+                ort_session.run(session, feeds[call % len(feeds)])
 
 
 def _disturbances() -> tuple[float | None, int | None, float | None, float | None]:

@@ -345,7 +345,11 @@ def test_values_drawn_in_pieces_are_those_drawn_at_once(dtype):
     size = 2 * PIECE + 7
     read = (entry("x", (None, size), dtype, batch_axis=0),)
     random = np.random.default_rng(5)
-    expected = random.standard_normal((1, size)) if dtype.startswith("float") else random.integers(0, 256 if dtype == "uint8" else 2, (1, size))
+    expected = (
+        random.standard_normal((1, size))
+        if dtype.startswith("float")
+        else random.integers(0, 256 if dtype == "uint8" else 2, (1, size))
+    )
 
     np.testing.assert_array_equal(expected.astype(dtype), generate(read, batch_size=1, sequence_length=None, seed=5)["x"])
 

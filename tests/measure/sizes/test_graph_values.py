@@ -18,7 +18,9 @@ def largest(model):
 
 
 def of_constants(operator, inputs, weights, shape="n, 4"):
-    return models.build(f"(float[{shape}] x) => (float[n] y) {{ v = {operator}({inputs}) r = Identity(v) y = Add(x, r) }}", weights)
+    return models.build(
+        f"(float[{shape}] x) => (float[n] y) {{ v = {operator}({inputs}) r = Identity(v) y = Add(x, r) }}", weights
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,9 @@ def test_a_shape_that_is_computed_from_a_shape_is_followed():
 
 
 def test_stored_weights_are_no_values_and_open_sizes_count_as_one():
-    model = models.build("(float[n, 1000] x) => (float[n, 1000] y) { y = MatMul(x, w) }", {"w": np.ones((1000, 1000), np.float32)})
+    model = models.build(
+        "(float[n, 1000] x) => (float[n, 1000] y) { y = MatMul(x, w) }", {"w": np.ones((1000, 1000), np.float32)}
+    )
 
     assert 4000 == largest(model).least_bytes
 
@@ -73,6 +77,8 @@ def test_a_value_for_which_there_is_no_memory_is_refused_with_both_sizes(tmp_pat
     room = memory.available_bytes()
     model = of_constants("ConstantOfShape", "s", {"s": np.array([room])})
 
-    with pytest.raises(ModelError, match=r"m\.onnx: 'v', which ConstantOfShape makes, takes .* one value may take .* are free here"):
+    with pytest.raises(
+        ModelError, match=r"m\.onnx: 'v', which ConstantOfShape makes, takes .* one value may take .* are free here"
+    ):
         graph_values.refuse_large(model, tmp_path / "m.onnx")
     graph_values.refuse_large(onnx.ModelProto.FromString(models.mlp().SerializeToString()), tmp_path / "m.onnx")

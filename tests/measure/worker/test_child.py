@@ -26,7 +26,7 @@ def test_a_signal_has_its_name_and_what_it_means(number, expected):
 
 
 def test_a_process_that_takes_more_memory_than_is_free_is_an_error_with_both_sizes(child):
-    with pytest.raises(ChildError, match=r"it took \d.* of memory, and 1000 B were free for it here"):
+    with pytest.raises(ChildError, match=r"it took \d.* of memory, and 1 kB were free for it here"):
         for _ in range(1000):  # it is started first
             assert not child.wait(0.0, every_s=0.01, limit_bytes=10**15)
             child.wait(0.02, every_s=0.01, limit_bytes=1000)
