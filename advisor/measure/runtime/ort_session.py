@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -27,6 +28,7 @@ OPENVINO = "openvino"
 FAILED = "the model fails on the given inputs: "  # what the fault of a call begins with
 SLOW_BYTES_PER_S = 20e6
 MOST_NAMED = 3  # inputs of a call
+SLOWER = 4.0  # than in proportion to its inputs a call may be before it counts as hung
 _FATAL_ONLY = 4  # failed calls raise; ONNX Runtime's own copy of the message on stderr would only break the progress bar
 
 
@@ -125,12 +127,21 @@ class _Told:
     def __init__(self, session: Session, say: Say, how: str) -> None:
         self._session, self._say, self._how = session, say, how
         self.get_outputs = session.get_outputs
+        self._largest, self._took_s = 0, 0.0  # elements of the largest inputs so far, and what their call took
 
     def run(self, names: list[str] | None, feeds: Feeds) -> list[Any]:
         listed = [f"{name} {list(values.shape)}" for name, values in feeds.items()]
         more = f" and {len(listed) - MOST_NAMED} more" if len(listed) > MOST_NAMED else ""
-        self._say(f"a call {self._how}".rstrip() + f" with {', '.join(listed[:MOST_NAMED])}{more}")
-        return self._session.run(names, feeds)  # type: ignore[no-any-return]
+        elements = sum(values.size for values in feeds.values())
+        is_larger = elements > self._largest
+        # A longer text takes longer, by as much as it is longer and more.
+        allowed_s = SLOWER * self._took_s * elements / self._largest if is_larger and self._largest else 0.0
+        self._say(f"a call {self._how}".rstrip() + f" with {', '.join(listed[:MOST_NAMED])}{more}", allowed_s)
+        started_s = time.monotonic()
+        outputs: list[Any] = self._session.run(names, feeds)
+        if is_larger:
+            self._largest, self._took_s = elements, time.monotonic() - started_s
+        return outputs
 
 
 def told(session: Session, say: Say, how: str = "") -> Session:

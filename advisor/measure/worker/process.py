@@ -226,8 +226,7 @@ class Worker:
     def predict(self, request: Predict) -> None:
         """Write the outputs of the items to `request.target`, item by item."""
         rows = input_rows.read_npz(Path(request.rows), "data") if request.rows else None
-        usable = machine.usable_cores()
-        session = self._session(threads=machine.core_count(), instance=0, place=usable)
+        (session,) = self._sessions(machine.core_count(), [machine.usable_cores()])
         layout = self._layout(session, request, rows)
         parts: dict[str, list[np.ndarray]] = {name: [] for name in layout}
         for start in range(0, request.items, request.batch_size):
