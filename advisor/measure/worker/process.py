@@ -4,6 +4,7 @@ A process of its own, so that a variant that crashes, hangs or eats the memory t
 """
 
 import contextlib
+import os
 import sys
 import threading
 import time

@@ -92,7 +92,7 @@ def test_a_model_that_never_ends_is_given_up_with_what_took_how_long(apart, tmp_
     look(apart, save(models.loop(), tmp_path / "other.onnx"))  # so that starting is no part of it
     process = process_of(apart)
 
-    with pytest.raises(ModelError, match=r"^the model: a call with x \[1, 8\]: it did not end within 2 s"):
+    with pytest.raises(ModelError, match=r"^the model: .+: it did not end within [\d.]+ s"):
         look(apart, path, USUAL._replace(step_s=2.0))
     assert not process.is_running()
 
