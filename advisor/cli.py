@@ -63,7 +63,7 @@ def inspect(model: Path, inputs: Path | None, format_: str) -> None:
     \b
     advisor inspect model.onnx
     """
-    from advisor.steps.profile import inspect
+    from advisor.steps.model_folder import inspect
     from advisor.tell.facts import render_facts
 
     click.echo(render_facts(inspect(model, inputs), format_), nl=False)

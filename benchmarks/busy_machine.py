@@ -38,7 +38,8 @@ from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile, Visit
 from advisor.schema.record import Estimate
 from advisor.steps.advise import advise_on
-from advisor.steps.profile import inspect, profile
+from advisor.steps.model_folder import inspect
+from advisor.steps.profile import profile
 from advisor.visits import is_clean
 from harness import Figures, Size, Unknown, high, middle, now, parsed, parser_of, rate, save, show
 from parts.models import EXAMPLES, package_file

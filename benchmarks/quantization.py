@@ -40,6 +40,7 @@ from advisor.measure.variants import preflight
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id
 from advisor.measure.variants.screening import Lineup
 from advisor.measure.variants.settings import ScreeningSettings
+from advisor.measure.worker.apart import Apart
 from advisor.quality_floor import METRICS, OWN, is_known, keeps_floor
 from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import QualityResult, Variant
@@ -214,7 +215,7 @@ def measure(
         wanted = tuple(scheme for scheme in plan.schemes if scheme.id in ids)
         plan = msgspec.structs.replace(plan, schemes=wanted, screening=looks)
         journal = ProfileJournal(folder / "profile.journal", plan.fingerprint)
-        line = Lineup(plan, journal, Ledger(PLENTY * budget_s), _progress, stack)
+        line = Lineup(plan, journal, Ledger(PLENTY * budget_s), _progress, stack, stack.enter_context(Apart()))
         line.assemble()
         line.looks[baseline_id(plan.facts) + AGAIN] = line.comparison.speeds(baseline_id(plan.facts) + AGAIN)
         said = _said_before(plan)

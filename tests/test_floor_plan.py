@@ -37,7 +37,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
         *("advisor.files", "advisor.disk", "advisor.tell"),
-        *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime")),
+        *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
     },
@@ -48,8 +48,10 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.console": set(),
     "advisor.progress": set(),
     "advisor.measure.runtime": {"advisor.disk", "advisor.kernels.core_ping"},
-    "advisor.measure.model": {"advisor.disk", "advisor.measure.runtime"},
-    "advisor.measure.quality": {"advisor.disk", "advisor.measure.model"},
+    # What will be allocated, known before it is.
+    "advisor.measure.sizes": {"advisor.measure.runtime"},
+    "advisor.measure.model": {"advisor.disk", "advisor.measure.runtime", "advisor.measure.sizes"},
+    "advisor.measure.quality": {"advisor.disk", "advisor.measure.model", "advisor.measure.sizes"},
     "advisor.measure.worker": {"advisor.disk", "advisor.measure.model", "advisor.measure.runtime"},
     "advisor.measure.serving": {"advisor.disk", "advisor.measure.model", "advisor.measure.runtime"},
     "advisor.measure.variants": {
@@ -95,6 +97,7 @@ DOORWAYS: dict[str, str] = {
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "
+    "advisor.measure.sizes.graph_values "
     "advisor.measure.variants.int8_file",
     "onnxruntime": "advisor.measure.runtime.ort_session",
     "onnxruntime.quantization": "advisor.measure.variants.quantize",

@@ -7,7 +7,7 @@ from advisor.disk.writing import check_new, write_new
 from advisor.measure.quality.evaluation import LABELS
 from advisor.measure.quality.texts import tokenizer_beside
 from advisor.schema.model import ModelFacts, ModelInput
-from advisor.steps.profile import inspect
+from advisor.steps.model_folder import inspect
 
 FILL_IN = "FILL_IN"  # no number: a file in which one is left is refused with its key
 SET_ONCE = ("scalar", "state", "count")  # roles of inputs that hold no items of the user's

@@ -1,15 +1,25 @@
-"""Which file is the model: the only ONNX file of a folder, and files that are links, as the cache of a model hub lays them."""
+"""The model: which file it is (the only one of a folder; links, as the cache of a hub lays them; an export), and a first look at it."""
 
 import os
 import shutil
 from pathlib import Path
 
+from advisor import __version__
+from advisor.disk import temporary
+from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
-from advisor.measure.model import onnx_file
+from advisor.measure.model import checkpoint, kept_files
+from advisor.measure.model import facts as model_facts
+from advisor.measure.model.onnx_file import external_files, load
+from advisor.measure.worker.apart import Apart, Limit
+from advisor.schema.model import ModelFacts
 
 WEIGHT_SUFFIXES = (".safetensors", ".bin")
 DEEPEST = 3  # folders below the one that is named
 MOST_LISTED = 12
+# Of a first look at a model, each step and all of them, unless its calls are long: about twenty calls, of which the first shows how long.
+LOOK_STEP_S, LOOK_S = 40.0, 240.0
+LONGEST_S = 3600.0  # of reading, exporting and copying, which end by themselves
 
 
 def chosen(model: Path) -> Path:
@@ -46,7 +56,7 @@ def without_links(model: Path, folder: Path) -> Path:
     """
     if not model.is_file():
         return model
-    weights = onnx_file.external_files(onnx_file.load(model), model)
+    weights = external_files(load(model), model)
     if not any(path.is_symlink() or path.stat().st_nlink > 1 for path in weights):
         return model
     trees = _own_trees(model)
@@ -80,3 +90,48 @@ def _copy(source: Path, target: Path) -> None:
         target.unlink(missing_ok=True)
         shutil.copyfile(source, target)
         os.utime(target, ns=(wanted.st_atime_ns, wanted.st_mtime_ns))
+
+
+def onnx_file(model: Path, folder: Path) -> Path:
+    """Return the ONNX file of a model, in `folder` where it has to be made; a checkpoint is exported once, and again when it changed."""
+    if not model.is_dir():
+        return without_links(model, folder)
+    exported = folder / "exported.onnx"
+    recipe = kept_files.recipe((checkpoint.digest(model), kept_files.versions_of(*kept_files.TOOLS), __version__))
+    if not kept_files.is_kept(exported, recipe):
+        checkpoint.export(model, exported)
+        kept_files.keep(exported, recipe)
+    return exported
+
+
+def reading(subject: str) -> Limit:
+    """Return the limit for what reads, copies or exports files."""
+    return Limit(subject, "reading it", LONGEST_S, LONGEST_S)
+
+
+def file_of(apart: Apart, model: Path, folder: Path) -> Path:
+    """Return the ONNX file of the model; a checkpoint is exported once and the file kept as long as the checkpoint is the same."""
+    if not model.exists():
+        raise InputError(f"{model}: no such file or directory", hint="give an .onnx file or a Hugging Face checkpoint directory")
+    refuse_special(model)
+    return apart.call(reading(str(model)), onnx_file, model, folder)
+
+
+def facts_of(apart: Apart, model: Path, baseline: Path, lengths: tuple[int, ...], rows: Path | None) -> ModelFacts:
+    """Return the facts of the ONNX file of a model; raise InputError or ModelError if it, the inputs or the lengths do not work."""
+    return apart.call(
+        Limit(str(baseline), "starting", LOOK_STEP_S, LOOK_S),
+        model_facts.look,
+        baseline,
+        name=model.name,
+        format_="checkpoint" if model.is_dir() else "onnx",
+        sequence_lengths=lengths,
+        rows=rows,
+    )
+
+
+def inspect(model: Path, inputs: Path | None) -> ModelFacts:
+    """Return the facts of an ONNX file, or of a checkpoint, which is exported for that and not kept."""
+    model = chosen(model)
+    with temporary.home() as folder, Apart() as apart:
+        return facts_of(apart, model, file_of(apart, model, folder), (), inputs)

@@ -6,7 +6,6 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from advisor import __version__
 from advisor.disk import locks, temporary
@@ -17,8 +16,7 @@ from advisor.errors import InputError
 from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import read_json, read_yaml, sha256, write_record
 from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question, sequence_lengths
-from advisor.measure.model import checkpoint, input_rows, kept_files, onnx_graph
-from advisor.measure.model import facts as model_facts
+from advisor.measure.model import onnx_graph
 from advisor.measure.quality import examples
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import providers, versions
@@ -30,9 +28,10 @@ from advisor.measure.timing.profile_journal import ProfileJournal
 from advisor.measure.variants import preflight
 from advisor.measure.variants.making import Plan, Report, Today, baseline_id
 from advisor.measure.variants.quantize import QUANTIZING
+from advisor.measure.worker.apart import Apart
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import CPU, LOCAL, Hardware, Scheme
-from advisor.schema.model import ModelFacts
+from advisor.schema.model import Graph, ModelFacts
 from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Machine, Profile, ProfileSettings, Site
 from advisor.schema.record import SCHEMA_VERSION
@@ -45,14 +44,6 @@ from advisor.units import parse_moment
 KEPT_INPUTS = "inputs.npz"
 # The maker of a GPU -> the execution provider that reaches it.
 PROVIDER_OF_GPUS = {"NVIDIA": "CUDAExecutionProvider"}
-
-
-def inspect(model: Path, inputs: Path | None) -> ModelFacts:
-    """Return the facts of an ONNX file, or of a checkpoint, which is exported for that and not kept."""
-    rows = input_rows.read_npz(inputs, "--inputs") if inputs else None
-    model = model_folder.chosen(model)
-    with temporary.home() as folder:
-        return _facts(model, _onnx_file(model, folder), (), rows)
 
 
 def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> Profile:
@@ -96,10 +87,11 @@ def _profile(
     folder, ledger = output.with_suffix(".variants"), Ledger(options.budget_s)
     if (model / "config.json").is_file():
         report(0.0, options.budget_s, "reading the checkpoint", line=ledger.promise)
-    with ledger.loading():
-        baseline = _onnx_file(model, folder)  # the export of a checkpoint takes a while
-    with ledger.looking():
-        plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline)
+    with Apart() as apart:  # which ends before anything is measured
+        with ledger.loading():
+            baseline = model_folder.file_of(apart, model, folder)  # the export of a checkpoint takes a while
+        with ledger.looking():
+            plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline, apart=apart)
     known = _known(output, fresh=options.fresh)
     if known is not None and not options.fresh and _is_finished(known, plan):
         return known
@@ -185,28 +177,56 @@ def plan_for(
     *,
     now: str,
     baseline: Path | None = None,
+    apart: Apart | None = None,
 ) -> Plan:
-    """Return what is to be measured, variants in `folder`, examples in `scratch`; `baseline` is the model's ONNX file, if there is one."""
-    now, rows_path = parse_moment(now), options.inputs
-    rows = input_rows.read_npz(rows_path, "--inputs") if rows_path else None
-    baseline = baseline or _onnx_file(model, folder)
+    """Return what is to be measured, variants in `folder`, examples in `scratch`; `baseline` is the model's ONNX file, if there is one.
+
+    The model and the user's arrays are looked at in `apart`, a process of their own.
+    """
+    if apart is None:
+        with Apart() as own:
+            return plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline, apart=own)
+    baseline = baseline or model_folder.file_of(apart, model, folder)
     if isinstance(workload, OnlineWorkload) and options.workload and lengths_are_recorded(workload, options.workload):
         # Those who log requests log their lengths, whether this model reads them or not.
-        workload = fitting(workload, _facts(model, baseline, (), rows))
-    facts = _facts(model, baseline, sequence_lengths(workload), rows)
-    if rows_path and rows is not None:
-        input_rows.check_rows(facts.inputs, rows, rows_path)
-    given = _given(options.variants, folder, facts)
+        workload = fitting(workload, model_folder.facts_of(apart, model, baseline, (), options.inputs))
+    facts = model_folder.facts_of(apart, model, baseline, sequence_lengths(workload), options.inputs)
+    given = _given(apart, options.variants, folder, facts)
+    return _plan(apart, GivenModel(model, facts), baseline, given, folder, options, workload, scratch, now=parse_moment(now))
+
+
+def _plan(
+    apart: Apart,
+    model: GivenModel,
+    baseline: Path,
+    given: tuple[tuple[Path, Graph], ...],
+    folder: Path,
+    options: ProfileOptions,
+    workload: OnlineWorkload | OfflineWorkload | None,
+    scratch: Path,
+    *,
+    now: str,
+) -> Plan:
+    """Return the plan for a model whose facts are known, and those of the variants that the user gave."""
+    facts, is_checkpoint = model.facts, model.path.is_dir()
     machine, available = read_machine(), providers()
     hardware = hardware_of(options.hardware, machine)
     provider = provider_for(hardware, available)
     catalog = schemes_on(provider, schemes())
     wanted = _wanted(options, workload, catalog)
-    case = preflight.Case(facts=facts, machine=machine, providers=available, is_checkpoint=model.is_dir())
+    case = preflight.Case(facts=facts, machine=machine, providers=available, is_checkpoint=is_checkpoint)
     chosen, excluded = preflight.select(catalog, case, wanted)
     is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are chosen on them
-    asked = asked_examples(workload, options, GivenModel(model, facts), rows, scratch, is_calibrated=is_calibrated)
-    settings = _settings(workload, options._replace(variants=given), wanted, has_data=asked.data is not None)
+    asked = apart.call(
+        model_folder.reading("the examples"),
+        asked_examples,
+        workload,
+        options,
+        model,
+        scratch,
+        is_calibrated=is_calibrated,
+    )
+    settings = _settings(workload, options, [graph.sha256 for _, graph in given], wanted, has_data=asked.data is not None)
     settings = msgspec.structs.replace(settings, max_batch_size=_largest(options, facts))
     parts = (SCHEMA_VERSION, __version__, facts, settings, catalog, machine, versions(), available)
     return Plan(
@@ -215,16 +235,16 @@ def plan_for(
         facts=facts,
         settings=settings,
         schemes=tuple(chosen),
-        given=given,
+        given=tuple(path for path, _ in given),
         hardware=hardware,
         provider=provider,
         machine=machine,
-        rows=str(rows_path.resolve()) if rows_path else None,
-        inputs_path=_kept_inputs(rows_path, folder),
+        rows=str(options.inputs.resolve()) if options.inputs else None,
+        inputs_path=_kept_inputs(options.inputs, folder),
         data=asked.data,
         created=now,
         fingerprint=hashlib.sha256(msgspec.json.encode(parts)).hexdigest(),
-        checkpoint=model if model.is_dir() else None,
+        checkpoint=model.path if is_checkpoint else None,
         calibration=asked.calibration,
         providers=available,
         own_metric=_own_metric(workload, options),
@@ -239,12 +259,14 @@ def _largest(options: ProfileOptions, facts: ModelFacts) -> int:
     return min(filter(None, (options.max_batch_size, facts.batching.largest)))
 
 
-def _given(variants: tuple[Path, ...], folder: Path, facts: ModelFacts) -> tuple[Path, ...]:
-    """Return the files that the user named as variants, links followed, each checked to take the model's place."""
-    found = tuple(model_folder.without_links(path, folder / "given" / str(number)) for number, path in enumerate(variants))
-    for path in found:
-        _check_variant(path, facts)
-    return found
+def _given(apart: Apart, variants: tuple[Path, ...], folder: Path, facts: ModelFacts) -> tuple[tuple[Path, Graph], ...]:
+    """Return the files that the user named as variants, links followed, each checked to take the model's place, and what they hold."""
+    found = []
+    for number, path in enumerate(variants):
+        limit = model_folder.reading(str(path))
+        file = apart.call(limit, model_folder.without_links, path, folder / "given" / str(number))
+        found.append((file, _check_variant(apart, file, facts)))
+    return tuple(found)
 
 
 def _today(workload: OnlineWorkload | OfflineWorkload | None, facts: ModelFacts, machine: Machine) -> Today:
@@ -290,7 +312,12 @@ def _wanted(
 
 
 def _settings(
-    workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions, wanted: frozenset[str], *, has_data: bool
+    workload: OnlineWorkload | OfflineWorkload | None,
+    options: ProfileOptions,
+    given_sha256: list[str],
+    wanted: frozenset[str],
+    *,
+    has_data: bool,
 ) -> ProfileSettings:
     """Return the settings that a profile records; `has_data`: whether there is data to measure quality on."""
     floor, base = workload.quality if workload else None, base_of(options)
@@ -304,7 +331,7 @@ def _settings(
         inputs_sha256=sha256(options.inputs) if options.inputs else None,
         quality_metric=measurable.metric if measurable else None,
         quality_data_sha256=examples_sha256(base, floor.data) if floor and floor.data else None,
-        given_sha256=tuple(onnx_graph.read_graph(path).sha256 for path in options.variants),
+        given_sha256=tuple(given_sha256),
         quality_max_drop=measurable.max_drop if measurable else None,
         quality_max_slice_drop=measurable.max_slice_drop if measurable else None,
         calibration_sha256=examples_sha256(base, floor.calibration) if floor and floor.calibration else None,
@@ -329,12 +356,12 @@ def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: Prof
     )
 
 
-def _check_variant(path: Path, facts: ModelFacts) -> None:
-    """Raise InputError unless the file takes the same inputs and gives the same outputs as the model."""
+def _check_variant(apart: Apart, path: Path, facts: ModelFacts) -> Graph:
+    """Return what the file holds; raise InputError unless it takes the same inputs and gives the same outputs as the model."""
     refuse_special(path, "--variant")
     if not path.is_file():
         raise InputError(f"--variant: {path}: no such file", hint="give an .onnx file made from the same model")
-    graph = onnx_graph.read_graph(path)
+    graph = apart.call(model_folder.reading(str(path)), onnx_graph.read_graph, path)
     for what, ours, theirs in (
         ("inputs", [(entry.name, entry.dtype) for entry in facts.inputs], [(entry.name, entry.dtype) for entry in graph.inputs]),
         ("outputs", [entry.name for entry in facts.outputs], [entry.name for entry in graph.outputs]),
@@ -344,27 +371,7 @@ def _check_variant(path: Path, facts: ModelFacts) -> None:
                 f"--variant: {path}: its {what} are {theirs}, the model's are {ours}",
                 hint="a variant replaces the model: it must have the same inputs and outputs",
             )
-
-
-def _facts(model: Path, baseline: Path, lengths: tuple[int, ...], rows: dict[str, np.ndarray] | None) -> ModelFacts:
-    return model_facts.inspect_onnx(
-        baseline, name=model.name, format_="checkpoint" if model.is_dir() else "onnx", sequence_lengths=lengths, rows=rows
-    )
-
-
-def _onnx_file(model: Path, folder: Path) -> Path:
-    """Return the ONNX file of the model; a checkpoint is exported once and the file kept as long as the checkpoint is the same."""
-    if not model.exists():
-        raise InputError(f"{model}: no such file or directory", hint="give an .onnx file or a Hugging Face checkpoint directory")
-    refuse_special(model)
-    if not model.is_dir():
-        return model_folder.without_links(model, folder)
-    exported = folder / "exported.onnx"
-    recipe = kept_files.recipe((checkpoint.digest(model), kept_files.versions_of(*kept_files.TOOLS), __version__))
-    if not kept_files.is_kept(exported, recipe):
-        checkpoint.export(model, exported)
-        kept_files.keep(exported, recipe)
-    return exported
+    return graph
 
 
 def schemes() -> tuple[Scheme, ...]:

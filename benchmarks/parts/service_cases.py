@@ -13,7 +13,7 @@ from advisor.measure.worker.client import WorkerProcess
 from advisor.measure.worker.process import Load, Loaded, Time, Timed
 from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile
-from advisor.steps.profile import inspect
+from advisor.steps.model_folder import inspect
 from advisor.steps.profile import profile as measure
 from harness import now, silent
 

@@ -7,8 +7,7 @@ import pytest
 
 from advisor.errors import InputError
 from advisor.measure.model.onnx_graph import read_graph
-from advisor.steps.model_folder import chosen, without_links
-from advisor.steps.profile import inspect
+from advisor.steps.model_folder import chosen, inspect, without_links
 from tests.models import MLP_PARAMETERS, mlp, save, save_with_external_data
 
 

@@ -1,14 +1,20 @@
 """What is to be measured: the user's examples split or refused, schemes left out before any time is spent on them."""
 
 import csv
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from advisor.errors import InputError
 from advisor.files.workload import read_question
 from advisor.measure.model import input_rows
+from advisor.measure.variants.settings import ScreeningSettings
 from advisor.schema.options import ProfileOptions
 from advisor.steps.profile import plan_for
 from tests import models
@@ -59,7 +65,7 @@ def test_calibration_that_overlaps_with_evaluation_is_refused(folder):
 def test_calibration_of_its_own_leaves_all_of_the_data_to_judge_by(folder):
     plan = plan_of(folder, "metric: accuracy, max_drop: 0.01, data: data.npz, calibration: other.npz")
 
-    assert (ITEMS, ITEMS) == (len(read_npz(plan.data)["x"]), len(read_npz(plan.calibration)["x"]))
+    assert (ITEMS, ScreeningSettings().calibration_items) == (len(read_npz(plan.data)["x"]), len(read_npz(plan.calibration)["x"]))
     assert () == plan.notes
 
 
@@ -132,3 +138,27 @@ def test_a_scheme_that_was_asked_for_is_tried_and_kept(folder):
     assert "fp16" in {scheme.id for scheme in plan.schemes}
     assert "fp16" in plan.kept
     assert {"int8-dynamic-tensor", "cuda"} <= {name for entry in plan.excluded for name in entry.what.split(", ")}
+
+
+# --- the first look at a model ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("blow", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_look_that_never_ends_is_broken_off_at_once_and_leaves_no_process(tmp_path, blow, status):
+    save(models.endless(), tmp_path / "endless.onnx")
+    ready = "import signal, runpy, sys; signal.signal(signal.SIGINT, signal.default_int_handler); sys.argv = sys.argv[1:]; "
+    ready += "runpy.run_module('advisor.cli', run_name='__main__')"
+    command = [sys.executable, "-c", ready, "advisor", "inspect", "endless.onnx"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        parent = psutil.Process(process.pid)
+        while not (children := parent.children()):
+            time.sleep(0.01)
+        while children[0].cpu_times().user < 2.0:  # it runs the model by then
+            time.sleep(0.01)
+
+        process.send_signal(blow)
+        _, err = process.communicate(timeout=60)
+
+    assert status == process.returncode and b"Traceback" not in err
+    gone, alive = psutil.wait_procs(children, timeout=10)
+    assert (1, []) == (len(gone), alive)

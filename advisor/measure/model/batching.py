@@ -94,8 +94,11 @@ def _different_states(inputs: tuple[ModelInput, ...], feeds: Rows) -> dict[str, 
 
 
 def _part(inputs: tuple[ModelInput, ...], feeds: Rows, item: int) -> dict[str, np.ndarray]:
+    """Return one item of a batch, as views."""
     return {
-        entry.name: feeds[entry.name] if entry.batch_axis is None else feeds[entry.name].take([item], axis=entry.batch_axis)
+        entry.name: feeds[entry.name][(slice(None),) * (entry.batch_axis or 0) + (slice(item, item + 1),)]
+        if entry.batch_axis is not None
+        else feeds[entry.name]
         for entry in inputs
     }
 

@@ -1,19 +1,22 @@
 """Valid inputs for a model: generated from what the graph declares of each input, or the user's own rows."""
 
 import re
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice, product
 from math import prod
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from typing import Any
+from zipfile import ZipFile
 
 import msgspec
 import numpy as np
 
 from advisor.disk.reading import refuse_special
-from advisor.errors import InputError
+from advisor.errors import InputError, ModelError
+from advisor.measure.runtime import memory
+from advisor.measure.sizes import archives
 from advisor.schema.model import GraphInput, ModelInput, Role
+from advisor.units import size as size_in_words
 
 BATCH_NAME = re.compile(r"batch|^n$|^b$|^bs$|^bsz$", re.IGNORECASE)
 SIDE_NAME = re.compile(r"height|width|^h$|^w$", re.IGNORECASE)
@@ -34,7 +37,10 @@ MAX_TRIALS = 60
 # What is set once for a whole call, and holds no items.
 SET_ROLES = ("scalar", "state", "count")
 MOST_GIVEN_VALUES = 64  # of a count that differs from item to item
-WAY_OUT_OF_NPZ = "write it with numpy.savez, arrays of numbers or texts only"
+# Of inputs: so little is not asked for, since asking takes longer. Beside the inputs of a call there are its outputs, as large perhaps.
+ALWAYS_FREE_BYTES, ANSWERED = 64_000_000, 2
+TEXT_BYTES = 64  # of a generated one: the object, and the pointer to it
+PIECE = 1 << 20  # numbers drawn at a time
 
 
 def possible_inputs(
@@ -188,9 +194,40 @@ def _with_other_axes(entry: ModelInput) -> list[ModelInput]:
 
 
 def generate(inputs: tuple[ModelInput, ...], *, batch_size: int, sequence_length: int | None, seed: int) -> dict[str, np.ndarray]:
-    """Return valid random inputs by name: ids inside the vocabulary, masks of ones, states of zeros, the same for the same seed."""
+    """Return valid random inputs by name: ids inside the vocabulary, masks of ones, states of zeros, the same for the same seed.
+
+    Raise ModelError where they do not fit in the memory that is free.
+    """
+    _refuse_large(inputs, batch_size, sequence_length)
     random = np.random.default_rng(seed)
     return {entry.name: _values(entry, shape_at(entry, batch_size, sequence_length), random) for entry in inputs}
+
+
+def item_bytes(dtype: str, shape: tuple[int, ...]) -> int:
+    """Return the bytes of an input of this type and shape, of texts as they are generated."""
+    return prod(shape) * (TEXT_BYTES if dtype == "string" else np.dtype(dtype).itemsize)
+
+
+def _refuse_large(inputs: tuple[ModelInput, ...], batch_size: int, sequence_length: int | None) -> None:
+    """Raise ModelError where a call with so many items of that length takes more memory than there is, looked at before it is taken."""
+    needed = sum(item_bytes(entry.dtype, shape_at(entry, batch_size, sequence_length)) for entry in inputs)
+    if needed <= ALWAYS_FREE_BYTES or (room := memory.available_bytes()) is None or ANSWERED * needed <= room:
+        return
+    items = f"{batch_size} items" if batch_size > 1 else "one item"
+    length = f" of length {sequence_length}" if sequence_length is not None else ""
+    raise ModelError(
+        f"the inputs of a call with {items}{length} take {size_in_words(needed)}; {size_in_words(room)} of memory are free here",
+        hint="give smaller batches or shorter lengths, or use a machine with more memory",
+    )
+
+
+def _drawn(draw: Callable[[int], np.ndarray], shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """Return the numbers that `draw` gives, a piece at a time: it draws them in 64 bits, whatever the type."""
+    values = np.empty(prod(shape), dtype)
+    for start in range(0, len(values), PIECE):
+        piece = values[start : start + PIECE]
+        piece[:] = draw(len(piece))
+    return values.reshape(shape)
 
 
 def _values(entry: ModelInput, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
@@ -210,30 +247,17 @@ def _values(entry: ModelInput, shape: tuple[int, ...], random: np.random.Generat
     if entry.role == "ids":
         # The first ids of a vocabulary are often padding and other special tokens.
         bound = entry.upper_bound or DEFAULT_VOCABULARY
-        return random.integers(min(bound // 2, 5), bound, size=shape).astype(dtype)
+        return _drawn(lambda count: random.integers(min(bound // 2, 5), bound, count), shape, dtype)
     if dtype.kind in "iu":
-        return random.integers(0, 256 if dtype.itemsize == 1 and dtype.kind == "u" else 2, size=shape).astype(dtype)
-    return random.standard_normal(shape).astype(dtype)
+        most = 256 if dtype.itemsize == 1 and dtype.kind == "u" else 2
+        return _drawn(lambda count: random.integers(0, most, count), shape, dtype)
+    return _drawn(random.standard_normal, shape, dtype)
 
 
 def read_npz(path: Path, key: str) -> dict[str, np.ndarray]:
     """Return the arrays of the user's .npz file; raise InputError that names `key`, the option or field that gave the path."""
     refuse_special(path, key)
-    if not path.is_file():
-        raise InputError(f"{key}: {path}: no such file", hint="give an .npz file written by numpy.savez")
-    try:
-        with ZipFile(path) as archive:
-            return {name.removesuffix(".npy"): _array_in(archive, name) for name in archive.namelist()}
-    except BadZipFile as error:
-        raise InputError(f"{key}: {path}: not a readable .npz file ({error})", hint=WAY_OUT_OF_NPZ) from error
-    except (ValueError, OSError, EOFError, KeyError, NotImplementedError, zlib.error) as error:
-        fault = "holds Python objects, not numbers or texts" if "allow_pickle" in str(error) else str(error)
-        raise InputError(f"{key}: {path}: not a readable .npz file ({fault})", hint=WAY_OUT_OF_NPZ) from error
-
-
-def _array_in(archive: ZipFile, name: str) -> np.ndarray:
-    with archive.open(name) as member:
-        return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+    return archives.read(path, key)
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -246,36 +270,46 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 def check_rows(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray], path: Path) -> int:
     """Return the number of items in the user's arrays; raise InputError if they do not fit the model's inputs."""
-    axes = item_axes(inputs)
-    needed = [entry for entry in inputs if not (entry.role in SET_ROLES or 0 in entry.shape) or entry.name in rows]
+    items = check_shapes(inputs, {name: values.shape for name, values in rows.items()}, path)
+    for entry in _needed(inputs, rows):
+        if not _holds(entry.dtype, rows[entry.name]):
+            raise InputError(
+                f"{path}: {entry.name} holds {rows[entry.name].dtype}, which does not convert to the model's {entry.dtype} without loss",
+                hint=f"store it as {entry.dtype}, with values as in training",
+            )
+    return items
+
+
+def check_shapes(inputs: tuple[ModelInput, ...], shapes: Mapping[str, tuple[int, ...]], path: Path) -> int:
+    """Return the number of items in arrays of these shapes; raise InputError if they do not fit the model's inputs."""
+    axes, needed = item_axes(inputs), _needed(inputs, shapes)
     for entry in needed:
-        if entry.name not in rows:
+        if entry.name not in shapes:
             raise InputError(
                 f"{path}: no array named {entry.name!r}",
                 hint=f"the model's inputs are: {', '.join(f'{other.name} {list(other.shape)}' for other in inputs)}",
             )
-        given = rows[entry.name]
-        fits = given.ndim == len(entry.shape) and all(
-            not isinstance(size, int) or axis == axes[entry.name] or size == given.shape[axis]
-            for axis, size in enumerate(entry.shape)
+        given = shapes[entry.name]
+        fits = len(given) == len(entry.shape) and all(
+            not isinstance(size, int) or axis == axes[entry.name] or size == given[axis] for axis, size in enumerate(entry.shape)
         )
         if not fits:
             raise InputError(
-                f"{path}: {entry.name} has shape {list(given.shape)}, but the model needs {list(entry.shape)}",
+                f"{path}: {entry.name} has shape {list(given)}, but the model needs {list(entry.shape)}",
                 hint="store one item per row, in the model's own layout",
             )
-        if not _holds(entry.dtype, given):
-            raise InputError(
-                f"{path}: {entry.name} holds {given.dtype}, which does not convert to the model's {entry.dtype} without loss",
-                hint=f"store it as {entry.dtype}, with values as in training",
-            )
-    counts = {entry.name: rows[entry.name].shape[axis] for entry in needed if (axis := axes[entry.name]) is not None}
+    counts = {entry.name: shapes[entry.name][axis] for entry in needed if (axis := axes[entry.name]) is not None}
     if len(set(counts.values())) > 1:
         raise InputError(f"{path}: arrays differ in their number of items: {counts}", hint="give every input the same items")
     items = next(iter(counts.values()), 1)
     if items == 0:
         raise InputError(f"{path}: {next(iter(counts))} holds no items", hint="store at least one item")
     return items
+
+
+def _needed(inputs: tuple[ModelInput, ...], given: Collection[str]) -> list[ModelInput]:
+    """Return the inputs that the user's arrays have to hold, and those that they do hold."""
+    return [entry for entry in inputs if not (entry.role in SET_ROLES or 0 in entry.shape) or entry.name in given]
 
 
 def _holds(dtype: str, given: np.ndarray) -> bool:
@@ -313,10 +347,10 @@ def take(
         if entry.name not in rows:
             feeds[entry.name] = _values(entry, shape_at(entry, batch_size, sequence_length), np.random.default_rng(0))
             continue
-        values = rows[entry.name].astype(entry.dtype if entry.dtype != "string" else object)
+        values, dtype = rows[entry.name], entry.dtype if entry.dtype != "string" else object
         if axis is not None:
             values = values.take(np.arange(start, start + batch_size), axis=axis, mode="wrap")
         if entry.sequence_axis is not None and sequence_length is not None:
             values = values.take(np.arange(sequence_length), axis=entry.sequence_axis, mode="wrap")
-        feeds[entry.name] = np.asarray(values, order="C")  # np.ascontiguousarray would make an array of a scalar
+        feeds[entry.name] = np.asarray(values, dtype=dtype, order="C")  # np.ascontiguousarray would make an array of a scalar
     return feeds

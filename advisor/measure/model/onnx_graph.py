@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,11 @@ LEARNED_ATTRIBUTES = {
     ).split()
     for suffix in ("", "_as_tensor")
 }
+# What reading a graph comes to where that is not what ONNX says a graph is: ONNX Runtime lets some of it pass.
+SENSELESS = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+LONGEST_REASON = 200
+MOST_COMPARED = 256  # values that an input is tested against: a table of more is no setting
+PIECE = 1 << 20  # values looked at at a time
 # TensorProto.DataType values.
 INTEGERS = {2, 3, 4, 5, 6, 7, 12, 13}
 PASSED_THROUGH = {"Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape"}
@@ -40,8 +46,19 @@ TAKEN_FROM = {
 
 
 def read_graph(path: Path) -> Graph:
-    """Return what the ONNX file at `path` holds; raise InputError if it is no ONNX file, ModelError if a part of it is missing."""
+    """Return what the ONNX file at `path` holds; raise InputError if it is no ONNX file, ModelError if a part is missing or senseless."""
     model = load(path)
+    try:
+        return _graph(model, path)
+    except SENSELESS as error:
+        reason = (str(error).splitlines() or [""])[0][:LONGEST_REASON]
+        raise ModelError(
+            f"{path}: its graph contradicts itself ({type(error).__name__}: {reason})",
+            hint="export the model again; the file is damaged, or was not written by an exporter",
+        ) from error
+
+
+def _graph(model: "ModelProto", path: Path) -> Graph:
     files = [path, *external_files(model, path)]
     weights = list(_weights(model, path))
     # Weights are counted as they are stored, operators as they are run: a local function at each of its calls.
@@ -123,7 +140,7 @@ def _stored(graph: Any) -> "Iterator[tuple[str, TensorProto]]":
     """Yield name and values of all that a graph stores: initializers, dense or sparse, and constants."""
     yield from ((tensor.name, tensor) for tensor in getattr(graph, "initializer", ()))
     yield from ((sparse.values.name, sparse.values) for sparse in getattr(graph, "sparse_initializer", ()))
-    yield from ((node.output[0], tensor) for node in graph.node for tensor in _constant_tensors(node))
+    yield from ((node.output[0], tensor) for node in graph.node if node.output for tensor in _constant_tensors(node))
 
 
 def _constant_tensors(node: "NodeProto") -> "list[TensorProto]":
@@ -165,15 +182,19 @@ def _weights(model: "ModelProto", path: Path) -> Iterator[tuple[int, int, str, i
                         f"{path}: the values of {name!r} cannot be read: {str(error).splitlines()[0]}",
                         hint="export the model again; its files are truncated or do not belong together",
                     ) from error
-                digest = hashlib.sha256(values.tobytes()).hexdigest()
+                digest = hashlib.sha256(values.reshape(-1).view(np.uint8).data).hexdigest()
                 yield elements, _size(tensor), f"{digest}{list(tensor.dims)}", _subnormal(values)
+                if tensor.external_data:
+                    tensor.ClearField("raw_data")  # where reading has put the values: the weights together would stay in memory
 
 
 def _subnormal(values: np.ndarray) -> int:
     """Return how many of the values are too small for a full mantissa, in the 32- or 64-bit floats that they are computed in."""
     if values.dtype not in (np.float32, np.float64):
         return 0
-    return int(np.count_nonzero((values != 0) & (np.abs(values) < np.finfo(values.dtype).tiny)))
+    flat, tiny = values.reshape(-1), np.finfo(values.dtype).tiny
+    pieces = (flat[start : start + PIECE] for start in range(0, flat.size, PIECE))
+    return sum(int(np.count_nonzero((piece != 0) & (np.abs(piece) < tiny))) for piece in pieces)
 
 
 def _weight_bytes_of(nodes: "list[tuple[NodeProto, dict[str, int]]]") -> dict[str, int]:
@@ -311,7 +332,7 @@ def _clues(model: "ModelProto", name: str) -> tuple[int | None, bool, tuple[int,
                 is_state = True
             elif node.op_type == "Equal":
                 # Whole numbers only: a text, an infinity or a NaN is no setting that an input would be given.
-                stored = (tables[other] for other in node.input if other in tables)
+                stored = (tables[other] for other in node.input if other in tables and prod(tables[other].dims) <= MOST_COMPARED)
                 compared += [numpy_helper.to_array(t) for t in stored if t.data_type in INTEGERS and not t.external_data]
     return vocabulary, is_state, tuple(int(value) for values in compared for value in values.ravel())
 
@@ -322,7 +343,9 @@ def _outputs(model: "ModelProto") -> tuple[GraphOutput, ...]:
     for value in model.graph.output:
         dtype, shape = _type_and_shape(value)
         maker = makers.get(value.name)
-        while maker is not None and maker.op_type in PASSED_THROUGH:
+        passed: set[str] = set()  # no more than once, whatever the file connects
+        while maker is not None and maker.op_type in PASSED_THROUGH and maker.input and maker.input[0] not in passed:
+            passed.add(maker.input[0])
             maker = makers.get(maker.input[0])
         found.append(GraphOutput(name=value.name, dtype=dtype, shape=shape, producer=maker.op_type if maker is not None else ""))
     return tuple(found)

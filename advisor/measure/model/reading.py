@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,8 @@ from advisor.disk import temporary
 from advisor.errors import AdvisorError, InputError, ModelError
 from advisor.measure.model import batching, input_rows, operator_cost, rewriting
 from advisor.measure.model.batching import Rows
-from advisor.measure.runtime import machine, ort_session
+from advisor.measure.runtime import memory, ort_session
+from advisor.measure.runtime.ort_session import Say, unsaid
 from advisor.schema.model import Batching, Graph, GraphInput, ModelInput
 from advisor.units import size as size_in_words
 
@@ -26,8 +26,6 @@ READINGS_OF_BATCHES = 3
 TRIALS_S = 10.0  # for each kind of unusual reading
 # Values of a count that are tried to find out whether the cost depends on it; never what is measured.
 COUNTS = (1, 2, 8)
-# Of the machine's memory, for one item of an input: it is made in double precision, twice for a batch, and the outputs come to it.
-MEMORY_SHARE = 1 / 16
 
 
 class Reading(NamedTuple):
@@ -47,6 +45,7 @@ class Model(NamedTuple):
     graph: Graph
     sequence_lengths: tuple[int, ...]
     rows: Rows | None
+    say: Say = unsaid
 
 
 def read(model: Model) -> Reading:
@@ -172,11 +171,14 @@ def _shaped(model: Model, reading: tuple[ModelInput, ...]) -> tuple[ModelInput, 
         input_rows.check_rows(reading, model.rows, Path("--inputs"))
         one = input_rows.take(reading, model.rows, start=0, batch_size=1)
         return tuple(msgspec.structs.replace(entry, example_shape=one[entry.name].shape) for entry in reading)
-    memory = machine.read_machine().memory_bytes
+    room = memory.available_bytes()
     for entry in reading:
-        needed = prod(entry.example_shape) * (8 if entry.dtype == "string" else np.dtype(entry.dtype).itemsize)
-        if needed > MEMORY_SHARE * memory:
-            fault = f"one item of input {entry.name!r} takes {size_in_words(needed)}, this machine has {size_in_words(memory)}"
+        needed = input_rows.item_bytes(entry.dtype, entry.example_shape)
+        if room is not None and needed > memory.most_for_one(room):
+            fault = (
+                f"one item of input {entry.name!r} takes {size_in_words(needed)}; one value may take "
+                f"{size_in_words(memory.most_for_one(room))} of the {size_in_words(room)} of memory that are free here"
+            )
             raise ModelError(f"{model.path}: {fault}", hint="export the model for smaller inputs")
     return reading
 
@@ -245,7 +247,8 @@ def _steady(model: Model, inputs: tuple[ModelInput, ...], folder: Path) -> _Stea
     try:
         path = folder / "steady.onnx"
         rewriting.without_draws(model.path, path)
-        session = ort_session.open_session(path)
+        model.say("opening it without its random draws", ort_session.loading_s(path))
+        session = ort_session.told(ort_session.open_session(path, keeps_memory=False), model.say, "without random draws")
         return _Steady(session if _answers_alike(session, feeds) else None, named)
     except ModelError:
         return _Steady(None, named)
@@ -324,8 +327,9 @@ def _changes_work(model: Model, inputs: tuple[ModelInput, ...], count: ModelInpu
     for value in COUNTS:
         tried = tuple(msgspec.structs.replace(entry, scalar_value=value) if entry == count else entry for entry in inputs)
         try:
-            nodes = ort_session.executed_nodes(model.path, batching.items(tried, model.rows, batch_size=1))
+            feeds = batching.items(tried, model.rows, batch_size=1)
+            written = [node["output_bytes"] for node in ort_session.executed_nodes(model.path, feeds, model.say)]
         except ModelError:
             continue
-        work.add((len(nodes), sum(node["output_bytes"] for node in nodes)))
+        work.add((len(written), sum(written)))
     return len(work) != 1

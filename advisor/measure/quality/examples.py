@@ -16,6 +16,7 @@ from advisor.measure.model import input_rows
 from advisor.measure.quality import texts
 from advisor.measure.quality.evaluation import LABELS, SLICES
 from advisor.measure.quality.tables import read_table
+from advisor.measure.sizes import archives
 from advisor.quality_floor import OWN
 from advisor.schema.model import ModelInput
 
@@ -25,19 +26,36 @@ CALIBRATION_ITEMS = 128
 CALIBRATION_SHARE = 0.25
 
 Rows = dict[str, np.ndarray]
+Pick = Callable[[int], np.ndarray]  # items, by how many there are
 
 
-def read_examples(source: str, folder: Path, inputs: tuple[ModelInput, ...], key: str, *, model: Path) -> Rows:
+def read_examples(
+    source: str, folder: Path, inputs: tuple[ModelInput, ...], key: str, *, model: Path, pick: Pick | None = None
+) -> Rows:
     """Return the arrays that `source` holds (an .npz file, a table, or module:function), paths and modules relative to `folder`.
 
-    A column of texts becomes what the model reads by the tokenizer beside `model`.
+    A column of texts becomes what the model reads by the tokenizer beside `model`. `pick` chooses among the items by their number: of
+    arrays no others are read.
     """
     if OWN.fullmatch(source):
-        return _from_function(function_of(source, folder, key), source, inputs, key)
+        return _picked(_from_function(function_of(source, folder, key), source, inputs, key), inputs, Path(source), pick)
     path = folder / source
     if path.suffix == ".npz":
-        return input_rows.read_npz(path, key)
-    return _arrays(_with_ids(read_table(path, key), inputs, model, key), inputs, path, key)
+        return _from_npz(path, key, inputs, pick)
+    return _picked(_arrays(_with_ids(read_table(path, key), inputs, model, key), inputs, path, key), inputs, path, pick)
+
+
+def _from_npz(path: Path, key: str, inputs: tuple[ModelInput, ...], pick: Pick | None) -> Rows:
+    """Return the arrays of a file, their shapes looked at before anything is read."""
+    headers = archives.read_headers(path, key)
+    items = input_rows.check_shapes(inputs, {name: header.shape for name, header in headers.items()}, path)
+    if pick is None:
+        return archives.read(path, key)
+    return archives.read_items(path, key, input_rows.item_axes(inputs), pick(items))
+
+
+def _picked(rows: Rows, inputs: tuple[ModelInput, ...], path: Path, pick: Pick | None) -> Rows:
+    return rows if pick is None else take_items(inputs, rows, pick(input_rows.check_rows(inputs, rows, path)))
 
 
 def _with_ids(columns: dict[str, list[Any]], inputs: tuple[ModelInput, ...], model: Path, key: str) -> dict[str, list[Any]]:

@@ -4,7 +4,6 @@ The one doorway to `pyarrow`.
 """
 
 import csv
-import gzip
 import io
 import json
 import zlib
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError, MissingDependencyError
+from advisor.measure.sizes import archives
 
 if TYPE_CHECKING:
     from pyarrow import Table
@@ -23,6 +23,7 @@ JSON_LINES = (".jsonl", ".ndjson", ".json")
 KINDS = ".npz, .csv, .tsv, .jsonl, .parquet, .arrow, the folder of a saved data set, or module:function"
 LINES = "write one JSON object a line, all with the same keys"
 TABLE = "write a header line, then one line for each item"
+CELL_BYTES = 8  # of a table that is packed: a number
 SAVED = "save it with save_to_disk of the package datasets"
 
 Columns = dict[str, list[Any]]
@@ -45,8 +46,7 @@ def read_table(path: Path, key: str) -> Columns:
 
 def _text(path: Path, key: str, way_out: str) -> str:
     try:
-        content = path.read_bytes()
-        return (gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content).decode("utf-8-sig")
+        return archives.unpacked(path, key).decode("utf-8-sig")
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise InputError(f"{key}: {path}: cannot be read ({error})", hint=way_out) from error
 
@@ -131,6 +131,12 @@ def _read_arrow(path: Path, key: str) -> "Table":
     try:
         with path.open("rb") as file:
             if path.suffix == ".parquet":
+                held = parquet.read_metadata(file)
+                groups = (held.row_group(number) for number in range(held.num_row_groups))
+                cells = CELL_BYTES * held.num_rows * held.num_columns
+                needed = max(cells, sum(group.total_byte_size for group in groups))
+                archives.refuse_large(needed, path, key, copies=archives.TABLE_COPIES)
+                file.seek(0)
                 return parquet.read_table(file)
             # An arrow file begins with its name; a data set is saved as the stream without it.
             is_file = file.read(6) == b"ARROW1"

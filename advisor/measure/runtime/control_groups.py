@@ -40,6 +40,26 @@ def memory_limit_bytes(root: Path = ROOT) -> int | None:
     return min((limit for limit in found if limit is not None and limit > 0), default=None)
 
 
+def memory_room_bytes(root: Path = ROOT) -> int | None:
+    """Return how much more the groups above this process let it take, by the tightest of them; None where there is no limit.
+
+    Pages of files count as room: the kernel drops them before it ends a process.
+    """
+    found = []
+    for group in _groups(root, "memory"):
+        limit, used = (
+            _integer(group.folder / (v2 if group.is_v2 else v1))
+            for v1, v2 in (("memory.limit_in_bytes", "memory.max"), ("memory.usage_in_bytes", "memory.current"))
+        )
+        if limit is None or limit <= 0 or used is None:
+            continue
+        fields = _fields(group.folder / "memory.stat")
+        prefix = "" if group.is_v2 else "total_"
+        of_files = fields.get(f"{prefix}inactive_file", 0) + fields.get(f"{prefix}active_file", 0)
+        found.append(max(0, limit - max(0, used - of_files)))
+    return min(found, default=None)
+
+
 def throttled_s(root: Path = ROOT) -> float | None:
     """Return the seconds for which quotas have kept the group's threads from running, summed over cores; None without a quota."""
     if quota_cores(root) is None:

@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import signal
+import sys
 from pathlib import Path
 
 from advisor.measure.runtime import control_groups
@@ -80,13 +81,15 @@ def run_delay_s() -> float | None:
     return total / 1e9
 
 
-def end_with_parent() -> None:
-    """Ask the kernel to kill this process when the thread that started it ends, be it killed itself.
+def end_with_parent(parent: int | None = None) -> None:
+    """Ask the kernel to kill this process when the thread that started it ends, be it killed itself; end now if `parent` ended before.
 
     Who reads a pipe of the parent's notices that only when it reads, and a model that hangs never does.
     """
     with contextlib.suppress(AttributeError, OSError):  # another system, or another C library
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if parent is not None and os.getppid() != parent:
+        sys.exit(1)
 
 
 def wake_punctually() -> None:

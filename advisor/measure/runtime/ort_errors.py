@@ -4,6 +4,7 @@ import re
 
 LONGEST = 300
 REFUSED = "ONNX Runtime cannot load it: "
+OUT_OF_MEMORY = "it asks for more memory than there is"
 
 CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
 LOADING = re.compile(r"^Load model from .*? failed: ?", re.DOTALL)
@@ -21,6 +22,8 @@ KERNEL = re.compile(r"Could not find an implementation for (\w+)\(\d+\) node")
 def in_words(error: Exception) -> str:
     """Return the reason of a failed call, the operator that found it first; cut only at its end."""
     text = _reason(" ".join(str(error).split())) or type(error).__name__
+    if isinstance(error, MemoryError) or "bad_alloc" in text:
+        return OUT_OF_MEMORY
     return text if len(text) <= LONGEST else text[:LONGEST].rsplit(" ", 1)[0] + " ..."
 
 

@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -25,6 +26,9 @@ Optimization = Literal["all", "extended", "basic", "disabled"]
 OPENVINO = "openvino"
 
 FAILED = "the model fails on the given inputs: "  # what the fault of a call begins with
+SLOW_BYTES_PER_S = 20e6
+MOST_NAMED = 3  # inputs of a call
+SLOWER = 4.0  # than in proportion to its inputs a call may be before it counts as hung
 _FATAL_ONLY = 4  # failed calls raise; ONNX Runtime's own copy of the message on stderr would only break the progress bar
 
 
@@ -48,6 +52,7 @@ def open_session(
     save_as: Path | None = None,
     save_weights_apart: bool = False,
     profile_prefix: Path | None = None,
+    keeps_memory: bool = True,  # that calls took, for the next one, as a server does
 ) -> Session:
     """Return a session on the file; raise ModelError if the runtime refuses it, or would run it elsewhere than asked."""
     if place.provider == OPENVINO:
@@ -62,9 +67,9 @@ def open_session(
     ort.disable_telemetry_events()
     levels = ort.GraphOptimizationLevel
     options = ort.SessionOptions()
-    options.intra_op_num_threads = intra_op_num_threads
-    options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = intra_op_num_threads, 1
     options.log_severity_level = _FATAL_ONLY
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = keeps_memory
     options.graph_optimization_level = {
         "all": levels.ORT_ENABLE_ALL,
         "extended": levels.ORT_ENABLE_EXTENDED,
@@ -98,6 +103,50 @@ def open_session(
             hint="check the driver and the libraries of that provider",
         )
     return session
+
+
+class Say(Protocol):
+    """Takes what is begun, in words, and the seconds that it may take beyond the usual: who waits tells so what takes too long."""
+
+    def __call__(self, what: str, allowed_s: float = 0.0) -> None:
+        """Say that it begins."""
+
+
+def unsaid(what: str, allowed_s: float = 0.0) -> None:
+    """Say it to nobody."""
+
+
+def loading_s(path: Path) -> float:
+    """Return the seconds in which the slowest of disks gives a file, as far as it is in one piece."""
+    return path.stat().st_size / SLOW_BYTES_PER_S if path.is_file() else 0.0
+
+
+class _Told:
+    """A session that says of each call that it begins."""
+
+    def __init__(self, session: Session, say: Say, how: str) -> None:
+        self._session, self._say, self._how = session, say, how
+        self.get_outputs = session.get_outputs
+        self._largest, self._took_s = 0, 0.0  # elements of the largest inputs so far, and what their call took
+
+    def run(self, names: list[str] | None, feeds: Feeds) -> list[Any]:
+        listed = [f"{name} {list(values.shape)}" for name, values in feeds.items()]
+        more = f" and {len(listed) - MOST_NAMED} more" if len(listed) > MOST_NAMED else ""
+        elements = sum(values.size for values in feeds.values())
+        is_larger = elements > self._largest
+        # A longer text takes longer, by as much as it is longer and more.
+        allowed_s = SLOWER * self._took_s * elements / self._largest if is_larger and self._largest else 0.0
+        self._say(f"a call {self._how}".rstrip() + f" with {', '.join(listed[:MOST_NAMED])}{more}", allowed_s)
+        started_s = time.monotonic()
+        outputs: list[Any] = self._session.run(names, feeds)
+        if is_larger:
+            self._largest, self._took_s = elements, time.monotonic() - started_s
+        return outputs
+
+
+def told(session: Session, say: Say, how: str = "") -> Session:
+    """Return the session, saying of each call that it begins, and with what; `how` tells it from those of other sessions."""
+    return _Told(session, say, how)
 
 
 def _refuse_other_encodings(path: Path) -> None:
@@ -163,17 +212,37 @@ def items_axis(one: tuple[int, ...], many: tuple[int, ...], multiple: int = 1) -
     return next((axis for axis, size in enumerate(one) if size and size % multiple == 0), None)
 
 
-def executed_nodes(path: Path, feeds: Feeds) -> list[dict[str, Any]]:
-    """Return the nodes that a call of the unoptimized graph really executed.
+def executed_nodes(path: Path, feeds: Feeds, say: Say = unsaid) -> Iterator[dict[str, Any]]:
+    """Yield the nodes that a call of the unoptimized graph really executed; raise ModelError, before the first of them, if it fails.
 
     Each has `name`, `operator`, `inputs` and `outputs` (tuples of shapes) and `output_bytes`; nodes inside If and Loop count as often as
-    they ran.
+    they ran, so that there may be a million: they are read one at a time.
     """
     with temporary.folder() as folder:
-        session = open_session(path, optimization="disabled", profile_prefix=folder / "nodes")
-        run(session, feeds)
-        events = json.loads(Path(session.end_profiling()).read_text(errors="replace"))
-    return [_executed(event) for event in events if event["name"].endswith("_kernel_time")]
+        say("opening it without optimization", loading_s(path))
+        session = open_session(path, optimization="disabled", profile_prefix=folder / "nodes", keeps_memory=False)
+        run(told(session, say, "without optimization"), feeds)
+        written = Path(session.end_profiling())
+        del session  # and its weights
+        say("reading what was executed")
+        with written.open(errors="replace") as file:
+            for line in file:  # an array of JSON, one event a line
+                event = _event(line, path)
+                if event.get("name", "").endswith("_kernel_time"):
+                    yield _executed(event)
+
+
+def _event(line: str, path: Path) -> dict[str, Any]:
+    if not line.startswith("{"):
+        return {}
+    try:
+        event: dict[str, Any] = json.loads(line.rstrip().rstrip(","))
+    except ValueError as error:
+        raise ModelError(
+            f"{path}: a node's name holds quotes or line breaks, with which ONNX Runtime does not report what ran",
+            hint="give its nodes names of letters and digits",
+        ) from error
+    return event
 
 
 def versions() -> dict[str, str]:

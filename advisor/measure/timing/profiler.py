@@ -34,6 +34,7 @@ from advisor.measure.timing.schedule import (
 from advisor.measure.variants.making import AGAIN, Plan, Report, Workers, baseline_id, load_of
 from advisor.measure.variants.preflight import does_not_fit
 from advisor.measure.variants.screening import Lineup
+from advisor.measure.worker.apart import Apart
 from advisor.measure.worker.client import WorkerError
 from advisor.measure.worker.process import Loaded, Time, Timed
 from advisor.medians import noise_floors
@@ -48,15 +49,19 @@ TIMED_PER_ASKED = 4.0
 FIRST_PASS_SHARE = 0.5
 
 
-def measure(plan: Plan, journal: ProfileJournal, ledger: Ledger, report: Report) -> Profile:
+def measure(plan: Plan, journal: ProfileJournal, ledger: Ledger, report: Report, apart: Apart | None = None) -> Profile:
     """Make the variants, compare them with the baseline, and time all of them in interleaved rounds; return the profile.
 
-    What is measured is in the journal at once, so an interrupt loses at most the visit that it falls into.
+    What is measured is in the journal at once, so an interrupt loses at most the visit that it falls into. Files are made in `apart`, which
+    goes on afterwards; without it, in a process that ends before anything is timed.
     """
     ledger.count(journal.prepared_s + journal.measured_s)
     with contextlib.ExitStack() as stack:
-        lineup = Lineup(plan, journal, ledger, report, stack)
+        making = apart or stack.enter_context(Apart())
+        lineup = Lineup(plan, journal, ledger, report, stack, making)
         lineup.assemble()
+        if apart is None:
+            making.end()  # it would hold memory
         names = [variant.id for variant in lineup.variants if variant.id in lineup.workers]
         failing = {variant.id for variant in lineup.variants if lineup.fails(variant)} - plan.kept
         again = baseline_id(plan.facts) + AGAIN
@@ -200,7 +205,9 @@ def _watch(plan: Plan, journal: ProfileJournal, round_number: int) -> None:
 def _visit(plan: Plan, point: Point, request: Time, workers: Workers, journal: ProfileJournal, ledger: Ledger) -> None:
     started = time.perf_counter()
     try:
-        timed = workers[point.variant][0].ask(request, Timed)
+        # A process that was started anew in the middle finds everything cold.
+        again = msgspec.structs.replace(request, warm_up_calls=WARM_UP_CALLS)
+        timed = workers[point.variant][0].ask(request, Timed, again=again)
     except WorkerError as error:
         what = _named(point)
         journal.add(LeftOut(exclusion=Exclusion(what=what, reason=error.fault), point=point))

@@ -14,6 +14,7 @@ from advisor.disk import temporary
 from advisor.errors import AdvisorError, InputError
 from advisor.measure.model import input_rows
 from advisor.measure.quality import evaluation as quality
+from advisor.measure.runtime import memory
 from advisor.measure.timing.schedule import longest_call_s
 from advisor.measure.variants.estimates import FEWEST_JUDGED_ITEMS
 from advisor.measure.variants.making import Plan, Workers, baseline_id
@@ -64,6 +65,7 @@ class Comparison:
         self._given = 0  # items of the user's data
         self._parts_of: tuple[int, int] | None = None  # items to measure quality on: the first, all that there is time for
         self.item_s: float | None = None  # of the user's data, by the baseline
+        self._most_in_memory: int | None = None  # items whose answers there is room for, once one has been answered
 
     def with_agreement(self, variant: Variant) -> Variant:
         """Return the variant with its agreement on a few items; raise WorkerError if it fails, or gives what is not finite."""
@@ -122,7 +124,8 @@ class Comparison:
             if briefly or (most is not None and result.drop.low > most):
                 break
             if items == self._most_items and items < self._given:
-                source = f"{result.drop.source}, of {self._given}: more would take too long"
+                too_much = "much memory" if items == self._most_in_memory else "long"
+                source = f"{result.drop.source}, of {self._given}: more would take too {too_much}"
                 result = msgspec.structs.replace(result, drop=msgspec.structs.replace(result.drop, source=source))
         return result
 
@@ -176,7 +179,8 @@ class Comparison:
         if self._parts_of is not None:
             return self._parts_of
         count, screening = self._count(), self.plan.screening
-        affordable = min(count, int(max(FEWEST_JUDGED_ITEMS, min(count, screening.judging_s / max(self.item_s or 0.0, 1e-9)))))
+        in_time = min(count, screening.judging_s / max(self.item_s or 0.0, 1e-9), self._most_in_memory or count)
+        affordable = min(count, int(max(FEWEST_JUDGED_ITEMS, in_time)))
         if affordable == count < 2 * screening.first_items:
             return count, count
         return min(screening.first_items, affordable, max(FEWEST_JUDGED_ITEMS, affordable // 2)), affordable
@@ -188,6 +192,7 @@ class Comparison:
         if self._parts_of is None:
             # The first item finds its session closed. What few take then says about how many there is time for; what more take, better.
             self._predict(self.baseline, plan.data, 1, None, self.folder / "first.npz")
+            self._most_in_memory = _most_in_memory((self.folder / "first.npz").stat().st_size)
             self._before(plan.data, min(FEWEST_JUDGED_ITEMS, count), None)
             first, _ = self._sizes()
             self._before(plan.data, first, None)
@@ -313,6 +318,12 @@ def comparing(plan: Plan, workers: Workers) -> Iterator[Comparison]:
     """Yield a comparison with a folder for the outputs."""
     with temporary.folder() as folder:
         yield Comparison(plan, workers, folder)
+
+
+def _most_in_memory(item_bytes: int) -> int | None:
+    """Return for how many items the answers of two files and what is computed of them fit in the memory; None where that is not known."""
+    room = memory.available_bytes()
+    return None if room is None else max(FEWEST_JUDGED_ITEMS, memory.most_for_one(room) // max(1, 2 * item_bytes))
 
 
 def _first(plan: Plan, name: str, values: np.ndarray, items: int, count: int) -> np.ndarray:

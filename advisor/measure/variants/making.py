@@ -26,7 +26,7 @@ from advisor.measure.worker.process import Load, Loaded
 from advisor.schema.catalog import CPU, Hardware, Provider, Scheme
 from advisor.schema.model import Graph, ModelFacts
 from advisor.schema.profile import Machine, ProfileSettings, Variant
-from advisor.schema.record import Exclusion
+from advisor.schema.record import Exclusion, Record
 
 # The baseline under another name: measured as if it were a variant, so that the difference of equal things is known.
 AGAIN = medians.AGAIN
@@ -82,6 +82,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     screening: ScreeningSettings = ScreeningSettings()
     ask: Ask | None = None  # the decision, where it is known what is to be decided; None: every point is measured alike
     timing: TimingSettings = TimingSettings()
+
+
+class Made(Record, frozen=True, kw_only=True):
+    """What a scheme came to: the variant, or why there is none."""
+
+    variant: Variant | None
+    exclusion: Exclusion | None
+
+
+def portable(plan: Plan) -> Plan:
+    """Return the plan for another process: without functions, of which none makes files."""
+    return msgspec.structs.replace(plan, own_metric=None, ask=None)
 
 
 def given_ids(paths: tuple[Path, ...], taken: set[str]) -> list[str]:
@@ -174,6 +186,14 @@ def made(plan: Plan, scheme: Scheme, baseline: Graph, nodes: Nodes = EVERY, name
         changed_operators=changed,
         changed_weight_bytes=graph.weight_bytes - baseline.weight_bytes,
     )
+
+
+def made_of(plan: Plan, scheme: Scheme, baseline: Graph) -> Made:
+    """Return what the scheme comes to on all nodes, as `made` does, in a form that goes from process to process."""
+    found = made(plan, scheme, baseline)
+    if isinstance(found, Exclusion):
+        return Made(variant=None, exclusion=found)
+    return Made(variant=found, exclusion=None)
 
 
 def is_made(plan: Plan, scheme: Scheme) -> bool:

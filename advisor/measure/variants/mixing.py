@@ -8,11 +8,10 @@ from typing import NamedTuple
 import msgspec
 
 from advisor.errors import ModelError
-from advisor.measure.model import onnx_graph
 from advisor.measure.variants import mixed_precision, quantize
 from advisor.measure.variants.comparison import Comparison, holds
 from advisor.measure.variants.making import Plan, without_folders
-from advisor.measure.variants.processes import Processes
+from advisor.measure.variants.processes import Processes, Tools
 from advisor.measure.variants.quantize import Nodes
 from advisor.measure.variants.sensitivity import Errors
 from advisor.measure.worker.client import WorkerError
@@ -40,7 +39,7 @@ def mixed_id(full: Variant) -> str:
 
 
 def mixed(
-    plan: Plan,
+    tools: Tools,
     scheme: Scheme,
     full: Variant,
     baseline: Graph,
@@ -54,8 +53,9 @@ def mixed(
     `left_s` is what making and comparing may still take. Raise ModelError or WorkerError if the search cannot begin.
     """
     say(f"searching for the operators that cost {full.id} its quality")
+    plan = tools.plan
     started, allowed_s = time.perf_counter(), max(0.0, min(left_s, MIXED_SHARE * plan.settings.budget_s))
-    with Errors(plan, scheme) as errors:
+    with Errors(tools, scheme) as errors:
         if not errors.nodes:
             raise ModelError("its weights are in branches, where operators cannot be told apart", hint="use another scheme")
         ordered = mixed_precision.by_error(errors.nodes, errors.of, seconds=mixed_precision.SENSITIVITY_SHARE * allowed_s)
@@ -66,7 +66,8 @@ def mixed(
             quantize.discard(trials.trial)
     if found.kept is None or trials.quality is None:
         return Exclusion(what=mixed_id(full), reason=trials.why_none())
-    return Mixed(_variant(plan, full, trials.target, baseline, found.kept, len(ordered)), trials.quality)
+    graph = tools.graph(trials.target)
+    return Mixed(_variant(plan, full, graph, trials.target, baseline, found.kept, len(ordered)), trials.quality)
 
 
 class Trials:
@@ -96,7 +97,7 @@ class Trials:
             quality = self._quality_with(kept)
             is_enough, reason = holds(self.plan.settings, quality)
             if is_enough:
-                quantize.copy(self.trial, self.target)
+                self.errors.copy(self.trial, self.target)
                 self.quality = quality
         except (ModelError, WorkerError) as error:
             self.failed.append((len(kept), without_folders(error.fault, self.trial, self.errors.made, self.target)))
@@ -106,7 +107,7 @@ class Trials:
         return is_enough
 
     def _quality_with(self, kept: tuple[str, ...]) -> QualityResult:
-        quantize.copy(self.errors.make(Nodes(kept=frozenset(kept))), self.trial)
+        self.errors.copy(self.errors.make(Nodes(kept=frozenset(kept))), self.trial)
         variant = msgspec.structs.replace(self.full, id=self.name, path=str(self.trial.relative_to(self.plan.folder.parent)))
         self.processes.open(self.name, variant)
         try:
@@ -132,8 +133,9 @@ def _counts(tried: list[tuple[int, str]]) -> str:
     return ", ".join(str(kept) for kept, _ in tried)
 
 
-def _variant(plan: Plan, full: Variant, target: Path, baseline: Graph, kept: tuple[str, ...], operators: int) -> Variant:
-    graph = onnx_graph.read_graph(target)
+def _variant(
+    plan: Plan, full: Variant, graph: Graph, target: Path, baseline: Graph, kept: tuple[str, ...], operators: int
+) -> Variant:
     return msgspec.structs.replace(
         full,
         id=mixed_id(full),

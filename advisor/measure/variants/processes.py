@@ -1,14 +1,67 @@
-"""The processes of the variants, one each: opened to be looked at, and closed if that is all."""
+"""The processes of a profile: one for the tools that make files, one for each variant, opened to be looked at, closed if that is all."""
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
+from advisor.errors import ModelError
+from advisor.measure.model import onnx_graph
 from advisor.measure.timing.ledger import Ledger
+from advisor.measure.variants import making, quantize
 from advisor.measure.variants.making import Plan, Workers, load_of, without_folders
 from advisor.measure.variants.preflight import does_not_fit
+from advisor.measure.worker.apart import Apart, Limit
 from advisor.measure.worker.client import WorkerError, WorkerProcess
 from advisor.measure.worker.process import Loaded
+from advisor.schema.catalog import Scheme
+from advisor.schema.model import Graph
 from advisor.schema.profile import Variant
+from advisor.schema.record import Exclusion
+
+LONGEST_S = 3600.0  # of making a file: the tools run the model on every item to calibrate on
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Tools:
+    """What makes and reads the files of variants, in a process of its own: the tools open the user's model, and run it."""
+
+    def __init__(self, plan: Plan, apart: Apart) -> None:
+        self.plan = plan  # that with the settings for the time there is, once that is known
+        self._apart = apart
+
+    def call(self, name: str, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
+        """Return what the function returns there; raise ModelError where the process dies, about the file of that name."""
+        limit = Limit(subject=name, begins="making or reading its file", step_s=LONGEST_S, total_s=LONGEST_S)
+        return self._apart.call(limit, function, *arguments, **named)
+
+    def load(self) -> None:
+        """Import the tools, which takes a second or so, once."""
+        self.call("the tools", quantize.load_tools)
+
+    def graph(self, path: Path) -> Graph:
+        """Return what an ONNX file holds."""
+        return self.call(path.name, onnx_graph.read_graph, path)
+
+    def is_made(self, scheme: Scheme) -> bool:
+        """Return whether the file of a scheme is there already, from an earlier run."""
+        return self.call(scheme.id, making.is_made, making.portable(self.plan), scheme)
+
+    def given(self, path: Path, name: str, baseline: Graph) -> Variant:
+        """Return a file of the user's as a variant."""
+        return self.call(name, making.given_variant, making.portable(self.plan), path, name, baseline)
+
+    def made(self, scheme: Scheme, baseline: Graph) -> Variant | Exclusion:
+        """Return the variant of a scheme, its file written, or why there is none: that the tools died or hung, too."""
+        try:
+            found = self.call(scheme.id, making.made_of, making.portable(self.plan), scheme, baseline)
+        except ModelError as error:
+            return Exclusion(what=scheme.id, reason=error.fault.removeprefix(f"{scheme.id}: "))
+        made = found.variant or found.exclusion
+        assert made is not None
+        return made
 
 
 class Processes:

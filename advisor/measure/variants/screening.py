@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import msgspec
 
 from advisor.errors import ModelError
-from advisor.measure.model import onnx_graph
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.profile_journal import LeftOut, MadeVariant, Prepared, ProfileJournal
 from advisor.measure.variants import comparison, estimates, mixing, quantize
@@ -24,15 +23,12 @@ from advisor.measure.variants.making import (
     baseline_id,
     baseline_variant,
     given_ids,
-    given_variant,
-    is_made,
-    made,
     variant_file,
 )
-from advisor.measure.variants.processes import Processes
+from advisor.measure.variants.processes import Processes, Tools
+from advisor.measure.worker.apart import Apart
 from advisor.measure.worker.client import WorkerError
 from advisor.schema.catalog import Scheme
-from advisor.schema.model import Graph
 from advisor.schema.profile import QualityResult, Variant
 from advisor.schema.record import Exclusion
 from advisor.units import seconds
@@ -47,16 +43,26 @@ FEWEST_TRIALS = 3  # of a search for the operators to blame: below, nothing is f
 class Lineup:
     """The variants of a profile in the making, with their processes."""
 
-    def __init__(self, plan: Plan, journal: ProfileJournal, ledger: Ledger, report: Report, stack: contextlib.ExitStack) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        journal: ProfileJournal,
+        ledger: Ledger,
+        report: Report,
+        stack: contextlib.ExitStack,
+        apart: Apart,
+    ) -> None:
+        """`apart` is where files are made and read; all processes of the variants end with the stack."""
         self.plan, self.journal, self.ledger, self.report = plan, journal, ledger, report
-        self.processes = Processes(plan, stack, ledger)
+        self.processes, self.tools = Processes(plan, stack, ledger), Tools(plan, apart)
         self.workers: Workers = self.processes.workers
         self.variants: list[Variant] = []
         self.looks: dict[str, dict[int, list[float]]] = {}  # speeds over the baseline at a first look, by batch size
         self.spent_s: dict[str, float] = {}  # on making and comparing each
         self.done = {variant.id: variant for variant in journal.variants}
         self.left_out = {exclusion.what for exclusion in journal.exclusions}
-        self.graph: Graph = onnx_graph.read_graph(plan.baseline)
+        with ledger.loading():
+            self.graph = self.tools.graph(plan.baseline)
         self.comparison: Comparison = stack.enter_context(comparison.comparing(plan, self.workers))
         self.costs = Costs(call_s=0.0, item_s=0.0)  # until a call of the baseline was timed
         self.best_hope: str | None = None
@@ -113,7 +119,7 @@ class Lineup:
         if likely and estimates.hope(likely[0], facts) >= WORTH_STRETCHING:
             self.best_hope = likely[0].id
         screening = estimates.paced(screening, tried, given, facts, self.costs, self.ledger.preparing_left_s)
-        self.plan = self.comparison.plan = msgspec.structs.replace(self.plan, screening=screening)
+        self.plan = self.comparison.plan = self.tools.plan = msgspec.structs.replace(self.plan, screening=screening)
         if self.ledger.planned_s > self.ledger.budget_s:
             self.report(self.ledger.spent_s, self.ledger.expected_s, "looking at the model", line=self.ledger.promise)
         return schemes
@@ -145,7 +151,7 @@ class Lineup:
         return self.took_s / self.thought_s * making_s + estimates.comparing_s(self.costs, self.plan.screening) + judging_s
 
     def _making_s(self, scheme: Scheme) -> float:
-        if is_made(self.plan, scheme):
+        if self.tools.is_made(scheme):
             return 0.0
         return estimates.making_s(scheme, self.plan.facts, self.costs, self.plan.screening.calibration_items)
 
@@ -205,9 +211,9 @@ class Lineup:
         with self._on_account(scheme.id):
             thought_s = self._making_s(scheme)
             with self.ledger.loading():
-                quantize.load_tools()
+                self.tools.load()
             started_s = self.ledger.spent_s
-            found = made(self.plan, scheme, self.graph)
+            found = self.tools.made(scheme, self.graph)
             if thought_s > 0:
                 self.thought_s += thought_s
                 self.took_s += self.ledger.spent_s - started_s
@@ -222,7 +228,7 @@ class Lineup:
         if known is None:
             return None
         path = variant_file(self.plan, known)
-        if path.is_file() and onnx_graph.read_graph(path).sha256 == known.sha256:
+        if path.is_file() and self.tools.graph(path).sha256 == known.sha256:
             return known
         del self.done[name]
         return None
@@ -264,7 +270,7 @@ class Lineup:
                 known = self._known(name)
                 if known is None:
                     with self._on_account(name):
-                        self._take(given_variant(self.plan, path, name, self.graph))
+                        self._take(self.tools.given(path, name, self.graph))
                 else:
                     self._reopen(known)
 
@@ -347,7 +353,7 @@ class Lineup:
         with self._on_account(name):
             try:
                 found = mixing.mixed(
-                    self.plan, scheme, full, self.graph, self.processes, self.comparison, self._say, self.ledger.preparing_left_s
+                    self.tools, scheme, full, self.graph, self.processes, self.comparison, self._say, self.ledger.preparing_left_s
                 )
             except (ModelError, WorkerError) as error:
                 found = Exclusion(what=name, reason=error.fault)

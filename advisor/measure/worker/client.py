@@ -1,21 +1,16 @@
-"""The parent's end of a worker: start it, ask it, notice when it dies or hangs, end it."""
+"""The parent's end of a worker: start it, ask it, notice when it dies or hangs, start it again once, end it."""
 
-import contextlib
-import select
-import subprocess
-import sys
-import time
 from typing import TypeVar
 
 import msgspec
 
-from advisor.disk import temporary
 from advisor.errors import AdvisorError
-from advisor.measure.worker.process import Failed, Reply, Request
+from advisor.measure.worker.child import Child, ChildError, Died
+from advisor.measure.worker.process import Failed, Load, Loaded, Reply, Request
 
 # What a call may take before it counts as hung: far beyond any latency worth serving at.
 HANG_S = 120.0
-LONGEST_STDERR = 300
+PROCESS = "advisor.measure.worker.process"
 
 A = TypeVar("A", bound=msgspec.Struct)
 
@@ -28,67 +23,56 @@ class WorkerProcess:
     """One child that times one variant. Use as a context manager: the child never outlives it."""
 
     def __init__(self) -> None:
-        self._spawn()
-
-    def _spawn(self) -> None:
-        # -P: a folder named advisor where the user stands must not be taken for this package. A session of its own keeps the user's
-        # Ctrl-C from the child: the parent decides what is kept, then ends it.
-        self._stderr = temporary.nameless_file()  # lives as long as the child; closed with it in _end
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "advisor.measure.worker.process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            start_new_session=True,
-        )
+        self._child = Child(PROCESS)
+        self._loaded: Load | None = None  # what the child has opened
 
     def restart(self) -> None:
         """Replace the child, dead or hanging, by a new one that has nothing loaded."""
-        self._end()
-        self._spawn()
+        self._child.end()
+        self._child, self._loaded = Child(PROCESS), None
 
     def __enter__(self) -> "WorkerProcess":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        self._child.end()
 
-    def _end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._stderr):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+    def ask(self, request: Request, expect: type[A], *, again: Request | None = None, patience_s: float = HANG_S) -> A:
+        """Return the child's reply; raise WorkerError if it fails, dies twice or is silent for `patience_s`.
 
-    def ask(self, request: Request, expect: type[A], *, patience_s: float = HANG_S) -> A:
-        """Return the child's reply; raise WorkerError if it fails, dies or is silent for `patience_s`."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        A child that died is started again once and asked the same, or `again`: a stranger's kill, or a moment without memory, is no
+        property of the model.
+        """
+        loaded = self._loaded
         try:
-            self._process.stdin.write(msgspec.json.encode(request) + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._death() from None
-        if not select.select([self._process.stdout], [], [], patience_s)[0]:
+            return self._ask(request, expect, patience_s)
+        except Died as first:
+            try:
+                self.restart()
+                if loaded is not None and not isinstance(request, Load):
+                    self._ask(loaded, Loaded, HANG_S)
+                return self._ask(again or request, expect, patience_s)
+            except ChildError as second:
+                twice = (
+                    f"{second.fault}, as it did before"
+                    if second.fault == first.fault
+                    else f"{second.fault}; before: {first.fault}"
+                )
+                raise WorkerError(twice, hint=second.hint) from second
+        except ChildError as error:
+            raise WorkerError(error.fault, hint=error.hint) from error
+
+    def _ask(self, request: Request, expect: type[A], patience_s: float) -> A:
+        self._child.send(msgspec.json.encode(request) + b"\n")
+        if not self._child.wait(patience_s, every_s=patience_s):
             raise WorkerError(f"no reply within {patience_s:.0f} s", hint="the model hangs; try it alone in ONNX Runtime")
-        line = self._process.stdout.readline()
-        if not line:
-            raise self._death()
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            line += self._child.read_some()
         reply = msgspec.json.decode(line, type=Reply)
         if isinstance(reply, Failed):
             raise WorkerError(reply.fault, hint="try the file alone in ONNX Runtime")
         assert isinstance(reply, expect)
+        if isinstance(request, Load):
+            self._loaded = request
         return reply
-
-    def _death(self) -> WorkerError:
-        deadline = time.monotonic() + 5.0
-        while self._process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        code = self._process.poll()
-        self._stderr.seek(0)
-        words = self._stderr.read().decode(errors="replace").strip()[-LONGEST_STDERR:]
-        reason = f"killed by signal {-code}" if code is not None and code < 0 else f"exit status {code}"
-        memory = ", out of memory perhaps" if code == -9 else ""
-        return WorkerError(
-            f"its process died ({reason}{memory})" + (f": {words}" if words else ""), hint="the other variants go on"
-        )

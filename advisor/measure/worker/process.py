@@ -4,6 +4,7 @@ A process of its own, so that a variant that crashes, hangs or eats the memory t
 """
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -15,9 +16,9 @@ import numpy as np
 
 from advisor.errors import AdvisorError, ModelError
 from advisor.measure.model import input_rows
-from advisor.measure.runtime import control_groups, cores, machine, ort_session
+from advisor.measure.runtime import control_groups, cores, machine, memory, ort_session
 from advisor.measure.runtime.waiting import WaitingClock, thread_ids, waited_s
-from advisor.measure.worker import output_file
+from advisor.measure.worker import child, output_file
 from advisor.schema.catalog import CPU
 from advisor.schema.model import ModelInput
 from advisor.schema.record import Record
@@ -90,6 +91,11 @@ Reply = Loaded | Timed | Predicted | Failed
 
 # Different items in turn keep a model whose work depends on its input (a tree, an early exit) from being timed on one path alone.
 DISTINCT_FEEDS = 4
+# Of all of them: of larger ones there are fewer, and one at the least.
+FEED_BYTES = 256_000_000
+# Of a process: as long as it holds less, sessions stay open for the next visit of their setting. Each has weights of its own, and what
+# its largest call took.
+KEPT_BYTES = 400_000_000
 
 
 class _Calls(NamedTuple):
@@ -112,8 +118,7 @@ class Worker:
         self.load_s = time.perf_counter() - started
 
     def _session(self, *, threads: int, instance: int, place: list[int]) -> ort_session.Session:
-        # On one thread a session has none of its own and runs wherever it is called.
-        key = (threads, instance, tuple(place) if threads > 1 else ())
+        key = _key(threads, instance, place)
         if key not in self.sessions:
             # The threads that a session starts stay on the cores of the one that opens it.
             before = thread_ids()
@@ -121,6 +126,23 @@ class Worker:
                 session = ort_session.open_session(Path(self.load.path), intra_op_num_threads=threads, place=self.load.place)
             self.sessions[key], self.pools[id(session)] = session, thread_ids() - before
         return self.sessions[key]
+
+    def _sessions(self, threads: int, places: list[list[int]]) -> list[ort_session.Session]:
+        """Return a session for each place, opened where there is none; others are closed where this process holds much memory."""
+        if memory.held_bytes(os.getpid()) > KEPT_BYTES:
+            wanted = {_key(threads, instance, place) for instance, place in enumerate(places)}
+            for key in self.sessions.keys() - wanted:
+                del self.pools[id(self.sessions[key])]
+                del self.sessions[key]
+        return [self._session(threads=threads, instance=instance, place=place) for instance, place in enumerate(places)]
+
+    def _distinct(self, request: Time) -> list[dict[str, np.ndarray]]:
+        """Return the inputs of calls that take turns."""
+        feeds = [self._feeds(request, 0)]
+        each = sum(values.nbytes for values in feeds[0].values())
+        while len(feeds) < DISTINCT_FEEDS and (len(feeds) + 1) * each <= FEED_BYTES:
+            feeds.append(self._feeds(request, len(feeds)))
+        return feeds
 
     def _threads_of(self, session: ort_session.Session, threads: int) -> set[int]:
         """Return the threads that a call of the session from this thread keeps at work, this one among them.
@@ -148,13 +170,13 @@ class Worker:
         count = request.intra_op_num_threads
         places = cores.places(machine.usable_cores(), threads=count, instances=request.instances)
         began_s = time.perf_counter()
-        sessions = [self._session(threads=count, instance=index, place=place) for index, place in enumerate(places)]
+        open_before = set(self.sessions)
+        sessions = self._sessions(count, places)
         opened_s = time.perf_counter() - began_s
-        feeds = [self._feeds(request, offset) for offset in range(DISTINCT_FEEDS)]
-        for session, place in zip(sessions, places, strict=True):
-            with cores.pinned(place):
-                for call in range(request.warm_up_calls):
-                    ort_session.run(session, feeds[call % DISTINCT_FEEDS])
+        # The first call of a session that was closed meanwhile finds everything cold, whatever was timed of the point before.
+        warm_up_calls = max(request.warm_up_calls, int(bool(self.sessions.keys() - open_before)))
+        feeds = self._distinct(request)
+        _warm_up(sessions, places, feeds, warm_up_calls)
         together = threading.Barrier(len(sessions))
         results: list[_Calls | AdvisorError | MemoryError] = [_Calls([], None) for _ in sessions]
 
@@ -205,8 +227,7 @@ class Worker:
     def predict(self, request: Predict) -> None:
         """Write the outputs of the items to `request.target`, item by item."""
         rows = input_rows.read_npz(Path(request.rows), "data") if request.rows else None
-        usable = machine.usable_cores()
-        session = self._session(threads=machine.core_count(), instance=0, place=usable)
+        (session,) = self._sessions(machine.core_count(), [machine.usable_cores()])
         layout = self._layout(session, request, rows)
         parts: dict[str, list[np.ndarray]] = {name: [] for name in layout}
         for start in range(0, request.items, request.batch_size):
@@ -241,6 +262,20 @@ class Worker:
         seed = self.load.seed + start
         feeds = input_rows.generate(inputs, batch_size=count, sequence_length=request.sequence_length, seed=seed)
         return input_rows.padded(inputs, feeds)
+
+
+def _key(threads: int, instance: int, place: list[int]) -> tuple[int, int, tuple[int, ...]]:
+    # On one thread a session has none of its own and runs wherever it is called.
+    return threads, instance, tuple(place) if threads > 1 else ()
+
+
+def _warm_up(
+    sessions: list[ort_session.Session], places: list[list[int]], feeds: list[dict[str, np.ndarray]], calls: int
+) -> None:
+    for session, place in zip(sessions, places, strict=True):
+        with cores.pinned(place):
+            for call in range(calls):
+                ort_session.run(session, feeds[call % len(feeds)])
 
 
 def _disturbances() -> tuple[float | None, int | None, float | None, float | None]:
@@ -299,13 +334,11 @@ def respond(worker: Worker | None, request: Request) -> tuple[Worker | None, Rep
 
 
 def main() -> None:
-    """Reply requests until stdin ends, as it does when the parent dies."""
-    machine.end_with_parent()
+    """Reply requests until there are no more, as there are not when the parent has closed its end."""
     decoder = msgspec.json.Decoder(Request)
-    # Libraries that print would break the protocol: only this handle reaches the parent.
-    replies, sys.stdout = sys.stdout.buffer, sys.stderr
+    requests, replies = child.begin(sys.argv)
     worker: Worker | None = None
-    for line in sys.stdin.buffer:
+    for line in requests:
         worker, reply = respond(worker, decoder.decode(line))
         replies.write(msgspec.json.encode(reply) + b"\n")
         replies.flush()

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from advisor.errors import InputError
+from advisor.errors import InputError, ModelError
 from advisor.measure.model.input_rows import (
     IMAGE_SIDES,
+    PIECE,
     SEQUENCE_LENGTHS,
     check_rows,
     generate,
@@ -337,3 +338,22 @@ def test_a_file_that_is_no_npz_is_refused_by_option_and_path(damage, tmp_path):
 
     with pytest.raises(InputError, match=f"^--inputs: {re.escape(str(path))}: "):
         read_npz(path, "--inputs")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "uint8"])
+def test_values_drawn_in_pieces_are_those_drawn_at_once(dtype):
+    size = 2 * PIECE + 7
+    read = (entry("x", (None, size), dtype, batch_axis=0),)
+    random = np.random.default_rng(5)
+    expected = (
+        random.standard_normal((1, size))
+        if dtype.startswith("float")
+        else random.integers(0, 256 if dtype == "uint8" else 2, (1, size))
+    )
+
+    np.testing.assert_array_equal(expected.astype(dtype), generate(read, batch_size=1, sequence_length=None, seed=5)["x"])
+
+
+def test_inputs_for_which_there_is_no_memory_are_refused_before_they_are_made():
+    with pytest.raises(ModelError, match=r"the inputs of a call with 1000000000000 items take .*; .* of memory are free here"):
+        generate((entry("x", (None, 8)),), batch_size=10**12, sequence_length=None, seed=0)

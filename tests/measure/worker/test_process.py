@@ -1,10 +1,12 @@
 """The process that times a variant: what it measures is the model, and what goes wrong in it stays in it."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import onnx
@@ -14,7 +16,7 @@ import pytest
 from advisor.measure.model import input_rows
 from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.runtime import ort_session
-from advisor.measure.worker import output_file
+from advisor.measure.worker import output_file, process
 from advisor.measure.worker.client import WorkerError, WorkerProcess
 from advisor.measure.worker.process import Load, Loaded, Predict, Predicted, Time, Timed
 from tests import models
@@ -28,7 +30,11 @@ def worker():
 
 
 def children():
-    return psutil.Process().children()
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # one that has just ended
+            found += [child] if "advisor.measure.worker.process" in child.cmdline() else []
+    return found
 
 
 def load(path, *, rows=None):
@@ -146,6 +152,28 @@ def test_a_model_is_timed_on_the_users_own_items(worker, tmp_path):
 
     for length in (None, 5, 40):
         assert worker.ask(timing(batch_size=4, sequence_length=length), Timed).latency_s
+
+
+def test_a_model_that_holds_much_memory_keeps_no_sessions_but_those_at_work(tmp_path):
+    request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
+    inside = process.Worker(request)
+    inside.time(timing(threads=1, instances=2, seconds=0.0))
+    small = len(inside.sessions)
+
+    held = np.ones(process.KEPT_BYTES, np.uint8)  # by this process, as weights would be
+    inside.time(timing(threads=2, seconds=0.0))
+
+    assert (2, 1) == (small, len(inside.sessions)) and held[0]
+    assert {id(session) for session in inside.sessions.values()} == set(inside.pools)
+
+
+def test_large_inputs_are_not_made_four_times(tmp_path):
+    model = models.build(f"(float[n, {WIDTH}] mask) => (float[n, {WIDTH}] y) {{ y = Relu(mask) }}")
+    request, _ = load(save(model, tmp_path / "model.onnx"))
+    inside = process.Worker(request)
+    most = process.FEED_BYTES // (4 * WIDTH)
+
+    assert [4, 2, 1] == [len(inside._distinct(timing(batch_size=size))) for size in (1, most // 2, most)]
 
 
 # --- predicting ------------------------------------------------------------------------------------------------------------
@@ -278,25 +306,40 @@ def test_nothing_can_be_timed_before_something_is_loaded(worker):
         worker.ask(timing(), Timed)
 
 
-def test_a_worker_that_was_killed_is_an_error_that_says_so(worker, tmp_path):
+def killing(times, signal_, seen):
+    """Kill so many of the children, one after the other, each some time after it was started."""
+    for _ in range(times):
+        while not (new := [child.pid for child in children() if child.pid not in seen]):
+            time.sleep(0.01)
+        time.sleep(0.3)
+        seen += new
+        os.kill(new[0], signal_)
+
+
+def test_a_worker_that_was_killed_once_is_started_again_and_asked_the_same(worker, tmp_path):
     request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
     worker.ask(request, Loaded)
     (child,) = children()
     os.kill(child.pid, signal.SIGKILL)
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, but left for its parent to notice
 
-    with pytest.raises(WorkerError, match="its process died \\(killed by signal 9, out of memory perhaps\\)"):
-        worker.ask(timing(), Timed)
+    assert worker.ask(timing(), Timed).latency_s
+    assert child.pid not in {other.pid for other in children()}
 
 
-def test_a_worker_that_is_killed_in_the_middle_of_a_call_is_an_error_at_once(worker, tmp_path):
+@pytest.mark.parametrize(
+    ("signal_", "words"),
+    [(signal.SIGKILL, "killed by SIGKILL, out of memory perhaps"), (signal.SIGSEGV, "killed by SIGSEGV, an access to memory")],
+)
+def test_a_worker_that_dies_twice_in_the_middle_of_a_call_is_an_error_at_once(worker, tmp_path, signal_, words):
     request, _ = load(save(models.mlp(), tmp_path / "model.onnx"))
     worker.ask(request, Loaded)
-    (child,) = children()
-    threading.Timer(0.3, os.kill, (child.pid, signal.SIGSEGV)).start()
+    killer = threading.Thread(target=killing, args=(2, signal_, []))
+    killer.start()
 
-    with pytest.raises(WorkerError, match="its process died \\(killed by signal 11\\)"):
+    with pytest.raises(WorkerError, match=rf"its process died \({words}.*\), as it did before"):
         worker.ask(timing(seconds=3600.0), Timed)
+    killer.join()
 
 
 def test_a_model_that_never_answers_is_given_up(worker, tmp_path):
