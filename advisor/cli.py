@@ -9,6 +9,7 @@ from advisor import __version__
 from advisor.console import in_utf8, kept_traceback
 from advisor.errors import AdvisorError, ExitStatus
 from advisor.hardware_commands import hardware
+from advisor.inert.text import inert
 from advisor.options import (
     HELP_WITH_KEYS,
     INPUTS,
@@ -284,7 +285,7 @@ def recommend(
         )
     tell_first(questions(advice))
     click.echo(full_summary(advice))
-    click.echo(f"report: {output / 'report.html'}")
+    click.echo(f"report: {inert(str(output / 'report.html'))}")
     return exit_status(advice, is_verified=is_verified)
 
 
@@ -365,9 +366,9 @@ def main() -> None:
 
 
 def _fail(fault: str, hint: str, status: ExitStatus = ExitStatus.WRONG_INPUT) -> None:
-    # One line each, whatever names and other people's messages hold.
-    click.echo(f"error: {' '.join(fault.split())}", err=True)
-    click.echo(f"hint: {' '.join(hint.split())}", err=True)
+    # One line each, and nothing unseen in it, whatever names and other people's messages hold.
+    click.echo(f"error: {inert(' '.join(fault.split()))}", err=True)
+    click.echo(f"hint: {inert(' '.join(hint.split()))}", err=True)
     sys.exit(status)
 
 

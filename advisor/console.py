@@ -7,6 +7,7 @@ import tempfile
 import traceback
 
 from advisor import __version__
+from advisor.inert.text import inert_lines
 
 
 def in_utf8() -> None:
@@ -26,7 +27,7 @@ def kept_traceback() -> str:
     """Write the traceback of the exception at hand into a file of its own; return the hint that names it."""
     try:
         with tempfile.NamedTemporaryFile("w", prefix="advisor-fault-", suffix=".txt", delete=False, encoding="utf-8") as file:
-            file.write(f"advisor {__version__}: {' '.join(sys.argv)}\n\n{traceback.format_exc()}")
+            file.write(inert_lines(f"advisor {__version__}: {' '.join(sys.argv)}\n\n{traceback.format_exc()}"))
     except OSError as error:
         return f"please report it; its traceback could not be written: {error.strerror}"
     return f"please report it with its traceback, which is in {file.name}"

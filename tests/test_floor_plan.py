@@ -18,6 +18,7 @@ GROUND = {
     "advisor",
     *(
         "advisor.errors",
+        "advisor.inert",
         "advisor.medians",
         "advisor.quality_floor",
         "advisor.quantized_operators",

@@ -16,7 +16,7 @@ from advisor.files.records import check_writable, read_json, read_yaml, sha256, 
 from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question, sequence_lengths
 from advisor.measure.model import checkpoint, input_rows, kept_files, onnx_graph
 from advisor.measure.model import facts as model_facts
-from advisor.measure.quality import examples
+from advisor.measure.quality import own_code
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import providers, versions
 from advisor.measure.runtime.power import Meter
@@ -35,7 +35,7 @@ from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.workload import Baseline, OfflineWorkload, OnlineWorkload
 from advisor.steps import model_folder
 from advisor.steps.deciding import decider, served
-from advisor.steps.examples import GivenModel, asked_examples, base_of
+from advisor.steps.examples import GivenModel, asked_examples, base_of, with_consent
 from advisor.units import parse_moment
 
 KEPT_INPUTS = "inputs.npz"
@@ -58,6 +58,7 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
     """
     now = parse_moment(now)
     workload = read_question(options.workload) if options.workload else None
+    options = with_consent(workload, options)
     model = model_folder.chosen(model)
     if options.hardware != LOCAL:
         device = read_device(options.hardware)
@@ -305,9 +306,9 @@ def _asked_sha256(workload: OnlineWorkload | OfflineWorkload | None, options: Pr
 def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions) -> Callable[..., object] | None:
     """Return the user's function, where the metric is one."""
     floor = workload.quality if workload else None
-    return (
-        examples.function_of(floor.metric, base_of(options), "quality.metric") if floor and OWN.fullmatch(floor.metric) else None
-    )
+    if floor is None or not OWN.fullmatch(floor.metric):
+        return None
+    return own_code.load(floor.metric, base_of(options), "quality.metric", is_allowed=options.allow_code)
 
 
 def _check_variant(path: Path, facts: ModelFacts) -> None:
