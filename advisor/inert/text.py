@@ -1,10 +1,11 @@
 """Text that others wrote, made harmless where it leaves: names of files, models and rules may hold any character.
 
-A control character, an escape sequence, a line break, a mark that turns the direction of writing or has no width is shown as an escape,
+A control character, a line break, a space of another width, a mark that turns the direction of writing or has no width is shown as an escape,
 so that no name forges a line or looks like another. What a format needs beside that (tags, table cells, formulas) is here too.
 """
 
 import re
+
 # What spreadsheets take for the beginning of a formula.
 FORMULA = ("=", "+", "-", "@")
 # What would begin a cell, code, emphasis, a link or an address anywhere in a line of Markdown, and what would make something else of the
@@ -17,17 +18,12 @@ def inert(text: str) -> str:
     """Return the text in one line, each character that no reader sees as such as an escape: a line break as "\\n", a bell as "\\x07"."""
     if text.isprintable():
         return text
-    return text.translate({ord(character): _escape(character) for character in set(text) if _is_unseen(character)})
+    return text.translate({ord(character): _escape(character) for character in set(text) if not character.isprintable()})
 
 
 def inert_lines(text: str) -> str:
     """Return a text of several lines, each of them inert."""
     return "\n".join(map(inert, text.split("\n")))
-
-
-def _is_unseen(character: str) -> bool:
-    # To Python spaces other than the usual one are not printable; they do no harm.
-    return not character.isprintable() and not (character.isspace() and character > "\x85" and character not in "\u2028\u2029")
 
 
 def _escape(character: str) -> str:
@@ -39,7 +35,7 @@ def inert_json(content: bytes) -> bytes:
     if content.isascii():  # control characters are escaped by every encoder
         return content
     text = content.decode()
-    unseen = {character for character in set(text) if character > "\x7f" and _is_unseen(character)}
+    unseen = {character for character in set(text) if character > "\x7f" and not character.isprintable()}
     return text.translate({ord(character): _json_escape(character) for character in unseen}).encode()
 
 
