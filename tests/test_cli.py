@@ -462,7 +462,11 @@ OWN = WORKLOAD + "quality: {metric: 'own:score', max_drop: 2 %, data: 'own:rows'
 
 @pytest.mark.parametrize("command", ["profile", "recommend"])
 def test_code_that_a_workload_names_is_not_run_unless_it_is_allowed(advisor, tmp_path, command):
-    put(tmp_path, workload__yaml=OWN, own__py="open('trace', 'w')\nimport sys\ndef score(*_): return 1.0\ndef rows(): sys.exit(0)\n")
+    put(
+        tmp_path,
+        workload__yaml=OWN,
+        own__py="open('trace', 'w')\nimport sys\ndef score(*_): return 1.0\ndef rows(): sys.exit(0)\n",
+    )
     shutil.copy(MODEL, tmp_path / "model.onnx")
     before = names(tmp_path)
 

@@ -201,7 +201,9 @@ def _price(path: Path, provider: str, region: str, machine: str, term: str, usd:
             Price,
         )
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
-        raise InputError(f"{path}: {machine}: {error}", hint="correct the price or the name of that machine, or leave it out") from error
+        raise InputError(
+            f"{path}: {machine}: {error}", hint="correct the price or the name of that machine, or leave it out"
+        ) from error
 
 
 def _is_price(text: Any) -> bool:

@@ -48,9 +48,7 @@ def import_token_prices(path: Path, *, layout: str, date: str, into: Path) -> tu
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(
-        [_cell(getattr(entry, name)) for name in COLUMNS] for _, entry in sorted(book.items())
-    )
+    writer.writerows([_cell(getattr(entry, name)) for name in COLUMNS] for _, entry in sorted(book.items()))
     write_atomically(into, out.getvalue().encode())
     stay = tuple(entry for entry in kept if book[entry.provider, entry.model] is entry)
     older = [

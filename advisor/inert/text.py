@@ -1,7 +1,7 @@
 """Text that others wrote, made harmless where it leaves: names of files, models and rules may hold any character.
 
-A control character, a line break, a space of another width, a mark that turns the direction of writing or has no width is shown as an escape,
-so that no name forges a line or looks like another. What a format needs beside that (tags, table cells, formulas) is here too.
+A control character, a line break, a space of another width, a mark that turns the direction of writing or has no width is shown as an
+escape, so that no name forges a line or looks like another. What a format needs beside that (tags, table cells, formulas) is here too.
 """
 
 import re
@@ -32,10 +32,10 @@ def _escape(character: str) -> str:
 
 def inert_json(content: bytes) -> bytes:
     """Return JSON that says the same, each character that no reader sees as such written as its escape."""
-    if content.isascii():  # control characters are escaped by every encoder
+    if content.isascii() and b"\x7f" not in content:  # other control characters are escaped by every encoder
         return content
     text = content.decode()
-    unseen = {character for character in set(text) if character > "\x7f" and not character.isprintable()}
+    unseen = {character for character in set(text) if character > "\x7e" and not character.isprintable()}
     return text.translate({ord(character): _json_escape(character) for character in unseen}).encode()
 
 

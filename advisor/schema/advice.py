@@ -147,7 +147,9 @@ class LoadTest(Record, frozen=True, kw_only=True):
     mean_batch_size: NonNegative
     generator_lag_p99_s: Shown
     generator_kept_up: bool
-    run_delay_fraction: NonNegative | None  # of the time, that the server's threads waited for a core; None where the kernel hides it
+    run_delay_fraction: (
+        NonNegative | None
+    )  # of the time, that the server's threads waited for a core; None where the kernel hides it
     calibration: Calibration
     meets_slo: bool  # the measured quantile is within the target
     predicted: Prediction  # under the workload's traffic, of which these requests are a sample

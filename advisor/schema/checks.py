@@ -69,7 +69,9 @@ def _fields_to_check(kind: type) -> tuple[str, ...]:
     if not issubclass(kind, msgspec.Struct):
         return ()
     fields = msgspec.structs.fields(kind)
-    return tuple(field.name for field in fields if any(inner in CHECKS or _fields_to_check(inner) for inner in _records(field.type)))
+    return tuple(
+        field.name for field in fields if any(inner in CHECKS or _fields_to_check(inner) for inner in _records(field.type))
+    )
 
 
 def _records(kind: Any) -> Iterator[type[msgspec.Struct]]:

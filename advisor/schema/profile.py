@@ -113,7 +113,9 @@ class Visit(Record, frozen=True, kw_only=True):
     involuntary_switches: Whole | None = None  # how often a core was taken from one of its threads
     steal_s: Seconds | None = None  # that the host ran something else on a core of this machine, summed over cores
     core_hop_s: Seconds | None = None  # of a cache line between its cores, just before or after; of visits on several threads
-    waited_s: tuple[Seconds, ...] | None = None  # of each call, that a thread at work on it waited, the longest; empty: none waited
+    waited_s: tuple[Seconds, ...] | None = (
+        None  # of each call, that a thread at work on it waited, the longest; empty: none waited
+    )
     throttled_s: Seconds | None = None  # that a quota on processor time kept its threads off the cores, summed over them
 
 
@@ -141,14 +143,18 @@ class Calibration(Record, frozen=True, kw_only=True):
     intra_op_num_threads: Cores
     instances: Cores
     call_ratio: Estimate
-    call_lengths_s: Annotated[tuple[CallSeconds, ...], Meta(min_length=1)]  # profiled calls, ascending, between whose logarithms the factors are interpolated
+    call_lengths_s: Annotated[
+        tuple[CallSeconds, ...], Meta(min_length=1)
+    ]  # profiled calls, ascending, between whose logarithms the factors are interpolated
     call_factors: Annotated[tuple[CallFactor, ...], Meta(min_length=1)]
     per_batch_s: Estimate
     per_request_s: Estimate
     wake_s: Estimate
     timer_late_s: Estimate | None = None  # None: no batch was due by its timer, or all that came to idle instances were
     transit_s: Annotated[tuple[Seconds, ...], Meta(min_length=1)]  # of single requests, in their order
-    spread: Annotated[tuple[CallFactor, ...], Meta(min_length=1)]  # single batches over what the figures above say of them, in their order
+    spread: Annotated[
+        tuple[CallFactor, ...], Meta(min_length=1)
+    ]  # single batches over what the figures above say of them, in their order
     batches: Count
 
 

@@ -25,7 +25,9 @@ def with_consent(workload: OnlineWorkload | OfflineWorkload | None, options: Pro
     They are asked only where that code stands in the folder that they are in. Raises InputError where it may not run.
     """
     floor, base = workload.quality if workload else None, base_of(options)
-    asked = {"quality.data": floor.data, "quality.calibration": floor.calibration, "quality.metric": floor.metric} if floor else {}
+    asked = (
+        {"quality.data": floor.data, "quality.calibration": floor.calibration, "quality.metric": floor.metric} if floor else {}
+    )
     code = {key: source for key, source in asked.items() if source is not None and OWN.fullmatch(source)}
     if not code or options.allow_code:
         return options

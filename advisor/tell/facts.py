@@ -98,5 +98,7 @@ def init_lines(workload: Path, script: Path | None, model: Path) -> str:
     file = inert(str(workload))
     lines = [f"{file}: fill in every FILL_IN, then run: advisor recommend {inert(str(model))} -w {file}"]
     if script is not None:
-        lines.append(f"{inert(str(script))}: to measure quality, fill in examples(), run it, and remove the # before quality in {file}")
+        lines.append(
+            f"{inert(str(script))}: to measure quality, fill in examples(), run it, and remove the # before quality in {file}"
+        )
     return "\n".join(lines) + "\n"

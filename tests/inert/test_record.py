@@ -32,7 +32,7 @@ HOSTILE = (
 
 
 def with_texts(part, text):
-    """The record with the text behind every text of it that is free, as names, titles and reasons are."""
+    """The record with the text behind every text of it that is free and not empty, as names, titles and reasons are."""
     if isinstance(part, msgspec.Struct):
         fields = {
             field.name: with_texts(getattr(part, field.name), text)
@@ -44,14 +44,27 @@ def with_texts(part, text):
         return tuple(with_texts(entry, text) for entry in part)
     if isinstance(part, dict):
         return {key: with_texts(value, text) for key, value in part.items()}
-    return f"{part}{text}" if isinstance(part, str) else part
+    return f"{part}{text}" if isinstance(part, str) and part else part
 
 
 # Words out of a few that the report compares, and what is parsed.
 FIXED = {
     *("basis", "outcome", "favours", "kind", "format", "family", "role", "dtype", "ground", "metric", "created", "date", "on"),
-    *("dominated_by", "becomes", "direction", "pays", "term", "meter", "confidence", "price_date", "payback_on", "inputs", "objective"),
+    *(
+        "dominated_by",
+        "becomes",
+        "direction",
+        "pays",
+        "term",
+        "meter",
+        "confidence",
+        "price_date",
+        "payback_on",
+        "inputs",
+        "objective",
+    ),
     *("variant", "hardware", "id", "unit", "input"),  # by which parts of a report find each other
+    *("sha256", "profile_sha256", "data_sha256", "fingerprint"),
 }
 
 

@@ -11,7 +11,9 @@ from advisor.inert.text import inert, inert_cell, inert_json, inert_lines, inert
 
 # Cc, Cf: control characters and marks that have no width or turn the direction; Cs: half characters; Zl, Zp: they end a line.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-hostile = st.text(st.characters() | st.sampled_from("\0\a\b\t\n\r\x1b\x7f\x85\xad\u200b\u200e\u200f\u202a\u202e\u2028\u2066\u2069\ufeff"))
+hostile = st.text(
+    st.characters() | st.sampled_from("\0\a\b\t\n\r\x1b\x7f\x85\xad\u200b\u200e\u200f\u202a\u202e\u2028\u2066\u2069\ufeff")
+)
 
 
 @given(st.text(st.characters(exclude_categories=[])) | hostile)
@@ -34,7 +36,14 @@ def test_what_everybody_sees_stays(text):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("a\nb", r"a\nb"), ("\x1b[31mred", r"\x1b[31mred"), ("\u202eexe.onnx", r"\u202eexe.onnx"), ("\udcff", r"\udcff"), ("a\0", r"a\x00"), ("a\xa0b", r"a\xa0b")],
+    [
+        ("a\nb", r"a\nb"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("\u202eexe.onnx", r"\u202eexe.onnx"),
+        ("\udcff", r"\udcff"),
+        ("a\0", r"a\x00"),
+        ("a\xa0b", r"a\xa0b"),
+    ],
 )
 def test_what_nobody_sees_is_its_escape(text, expected):
     assert expected == inert(text)

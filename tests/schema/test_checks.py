@@ -75,7 +75,7 @@ def test_two_sites_of_one_name_are_refused(tmp_path):
         (("created",), "yesterday", "created: 'yesterday': no time"),
         (("recommended",), None, "outcome: 'change': but nothing is recommended"),
         (("sites",), [], "sites: "),
-        (("service_curves", 0, "batch_size"), [1], "service_curves[0].latency_s: 3: entries, where batch_size has 1"),
+        (("service_curves", 0, "batch_size"), [1], "service_curves[0].latency_s: 6: entries, where batch_size has 1"),
         (("service_curves", 0, "latency_s", 0, "low"), 0.0, "service_curves[0].latency_s[0].low: 0.0: not above 0"),
         (("recommended", "latency_slo_s", "low"), -1.0, "recommended.latency_slo_s.low: -1.0: less than 0"),
         (("recommended", "candidate", "replicas"), 0, "recommended.candidate.replicas: 0: expected `int` >= 1"),

@@ -42,7 +42,8 @@ def kept(metric: Metric, facts: ModelFacts, rows: dict[str, np.ndarray], items: 
     found = f"{len(lost):,} of {items:,} items have a label that is no {kind}, the first of them item {lost[0] + 1}: {first:g}"
     if len(lost) > MOST_LEFT_OUT * items:
         raise InputError(
-            f"{where}: {found}", hint=f"correct these labels, or leave the items out; up to {MOST_LEFT_OUT:.0%} are left out by themselves"
+            f"{where}: {found}",
+            hint=f"correct these labels, or leave the items out; up to {MOST_LEFT_OUT:.0%} are left out by themselves",
         )
     chosen = np.setdiff1d(np.arange(items), lost)
     return Kept(take_items(facts.inputs, rows, chosen, items), len(chosen), (f"quality.data: {found}; these were left out",))

@@ -355,8 +355,12 @@ def _perplexity(case: Case, values: Outputs) -> Score:
     counted = counted[:, 1:] & counted[:, :-1]
     wrong = counted & ((ids[:, 1:] < 0) | (ids[:, 1:] >= logits.shape[2]))
     if wrong.any():
-        raise InputError(f"quality.data: {ids[:, 1:][wrong][0]} is none of the {logits.shape[2]} tokens", hint="use the model's own tokens")
-    following = np.clip(ids[:, 1:, np.newaxis], 0, logits.shape[2] - 1).astype(np.int64)  # those that do not count may be any number
+        raise InputError(
+            f"quality.data: {ids[:, 1:][wrong][0]} is none of the {logits.shape[2]} tokens", hint="use the model's own tokens"
+        )
+    following = np.clip(ids[:, 1:, np.newaxis], 0, logits.shape[2] - 1).astype(
+        np.int64
+    )  # those that do not count may be any number
     surprise = np.empty(counted.shape)
     for item in range(len(ids)):  # one at a time: all logits in double precision would take twice the memory of the outputs
         scores = logits[item, :-1].astype(np.float64)

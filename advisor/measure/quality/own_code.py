@@ -73,7 +73,8 @@ def figures(source: str, key: str, given: object) -> np.ndarray:
         found = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise InputError(
-            f"{key}: {source} returned {type(given).__name__}, which is no figure", hint="return one score for each item, or one number"
+            f"{key}: {source} returned {type(given).__name__}, which is no figure",
+            hint="return one score for each item, or one number",
         ) from None
     if not np.isfinite(found).all():
         place = int(np.flatnonzero(~np.isfinite(found.ravel()))[0])

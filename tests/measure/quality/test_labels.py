@@ -36,9 +36,9 @@ def test_a_label_that_is_no_class_is_left_out_with_its_item_and_counted(wrong):
 
     assert (ITEMS - 1, ITEMS - 1, ITEMS - 1) == (found.items, len(found.rows["x"]), len(found.rows["label"]))
     assert np.isin(found.rows["label"], range(CLASSES)).all() and 15.0 not in found.rows["x"]
-    assert (f"quality.data: 1 of 200 items have a label that is no class, the first of them item 6: {wrong:g}; these were left out",) == (
-        found.notes
-    )
+    assert (
+        f"quality.data: 1 of 200 items have a label that is no class, the first of them item 6: {wrong:g}; these were left out",
+    ) == (found.notes)
     assert 7 == len(found.rows["other"])  # what is no item of the data is none of it
 
 
@@ -50,11 +50,15 @@ def test_more_than_one_in_a_hundred_are_refused(count, wrong):
     if count <= ITEMS * labels.MOST_LEFT_OUT:
         assert ITEMS - count == kept(values).items
     else:
-        with pytest.raises(InputError, match=rf"{WHERE}: {count} of 200 items have a label that is no class, the first of them item 1"):
+        with pytest.raises(
+            InputError, match=rf"{WHERE}: {count} of 200 items have a label that is no class, the first of them item 1"
+        ):
             kept(values)
 
 
-@pytest.mark.parametrize("values", [np.arange(ITEMS) % CLASSES, (np.arange(ITEMS) % CLASSES).astype(np.float32), np.ones(ITEMS, bool)])
+@pytest.mark.parametrize(
+    "values", [np.arange(ITEMS) % CLASSES, (np.arange(ITEMS) % CLASSES).astype(np.float32), np.ones(ITEMS, bool)]
+)
 def test_labels_that_are_classes_stay_as_they_are(values):
     found = kept(values)
 
@@ -102,7 +106,7 @@ def test_a_metric_that_asks_for_no_labels_keeps_all_items(metric):
     [np.array(1), np.zeros(3, [("a", int)]), np.array(["2026-11-22"], "datetime64[D]"), np.array([1j]), np.array([b"x"], object)],
 )
 def test_labels_of_a_kind_that_no_metric_takes_are_refused(values):
-    with pytest.raises(InputError, match="quality.data: the labels are"):
+    with pytest.raises(InputError, match=r"quality\.data: the labels are"):
         labels.check_kind("accuracy", {"label": values})
 
     labels.check_kind("cosine", {"label": values})
