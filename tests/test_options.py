@@ -1,16 +1,19 @@
 """Options that commands share: declared once, the same wherever they are offered."""
 
+import io
+import sys
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from advisor import options
 from advisor.cli import cli
 from advisor.options import PROFILE_OPTIONS, profile_options, put
 from advisor.schema.options import ProfileOptions
 
-SHARED = {"inputs", "variants", "schemes", "budget_s", "max_batch_size", "seed", "general", "fresh"}
+SHARED = {"inputs", "variants", "schemes", "budget_s", "max_batch_size", "seed", "general", "fresh", "allow_code"}
 
 
 def parameters(command):
@@ -27,7 +30,7 @@ def test_profile_and_recommend_offer_the_same_options():
 def test_every_option_of_a_profile_can_be_given_and_defaults_to_that_of_the_record():
     offered = {entry.name: entry for entry in cli.commands["profile"].params}
 
-    assert set(ProfileOptions._fields) <= offered.keys()
+    assert set(ProfileOptions._fields) - {"asks"} <= offered.keys()
     assert ProfileOptions() == given()
 
 
@@ -40,19 +43,20 @@ def given(*arguments):
     @click.argument("model")
     def command(model, options):
         assert "m.onnx" == model
-        return options
+        assert options.asks is not None
+        return options._replace(asks=None)
 
     return command.main(["m.onnx", *arguments], standalone_mode=False)
 
 
 def test_what_is_given_arrives_in_one_record():
-    options = given(
+    found = given(
         "--variant", "a", "--variant", "b", "--scheme", "fp16", "--budget", "3", "--seed", "4", "--fresh", "--hardware", "t4"
     )
 
     assert (
         ProfileOptions(variants=(Path("a"), Path("b")), schemes=("fp16",), budget_s=3.0, seed=4, fresh=True, hardware="t4")
-        == options
+        == found
     )
 
 
@@ -86,3 +90,20 @@ def test_there_is_one_way_to_merge():
     ended = CliRunner().invoke(cli, ["profile", "here.json", "--merge", "there.json"])
 
     assert 2 == ended.exit_code and "No such option" in ended.output
+
+
+@pytest.mark.parametrize(("typed", "answer"), [("y\n", True), ("n\n", False), ("\n", False)])
+def test_who_sits_at_a_terminal_is_asked_and_nobody_else(typed, answer, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    assert not options._asked("really?\x1b[2J")  # nobody reads the question: stderr is none
+    monkeypatch.setattr(sys, "stderr", Terminal())
+
+    assert answer is options._asked("really?\x1b[2J")
+    assert "\x1b" not in sys.stderr.getvalue() and "really?" in sys.stderr.getvalue()
+
+    monkeypatch.setattr(sys, "stdin", None)
+    assert not options._asked("really?")
