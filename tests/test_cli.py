@@ -465,7 +465,7 @@ def test_code_that_a_workload_names_is_not_run_unless_it_is_allowed(advisor, tmp
     put(
         tmp_path,
         workload__yaml=OWN,
-        own__py="open('trace', 'w')\nimport sys\ndef score(*_): return 1.0\ndef rows(): sys.exit(0)\n",
+        own__py="open('trace', 'w').close()\nimport sys\ndef score(*_): return 1.0\ndef rows(): sys.exit(0)\n",
     )
     shutil.copy(MODEL, tmp_path / "model.onnx")
     before = names(tmp_path)
@@ -520,6 +520,18 @@ def test_a_price_book_of_senseless_values_is_refused_by_line_and_column(advisor,
     before = names(tmp_path)
 
     assert said in refused(advisor("advise", "profile.json", "-w", "workload.yaml"), tmp_path, before)
+
+
+def test_a_price_book_that_is_written_holds_no_formula_and_no_line_that_a_name_forged(advisor, tmp_path):
+    put(tmp_path, a__json=json.dumps([{"instance_name": "=1+1", "location": "b\nc,d", "price": 1, "provider": "\u202ep"}]))
+
+    status, out, _ = advisor(
+        "hardware", "prices", "--import", "a.json", "--layout", "gpuhunt", "--date", "2026-11-22", "-o", "b.csv"
+    )
+
+    assert (0, "1 price imported into b.csv\n") == (status, out)
+    _, line = (tmp_path / "b.csv").read_text().splitlines()
+    assert r'\u202ep,"b\nc,d",' in line and ",'=1+1," in line
 
 
 def test_a_name_forges_no_line_and_sends_nothing_to_the_terminal(advisor, tmp_path):

@@ -50,7 +50,7 @@ def first_fault(record: Record) -> Fault | None:
 
 
 def _faults(part: Any, key: str) -> Iterator[Fault]:
-    kind = type(part)
+    kind: type = type(part)
     for fault in CHECKS[kind](part) if kind in CHECKS else ():
         yield fault._replace(key=f"{key}.{fault.key}".strip("."))
     for name in _fields_to_check(kind):
@@ -64,7 +64,7 @@ def _faults(part: Any, key: str) -> Iterator[Fault]:
 
 
 @cache
-def _fields_to_check(kind: type) -> tuple[str, ...]:
+def _fields_to_check(kind: type[object]) -> tuple[str, ...]:
     """Return the fields of a record in which others may lie that are looked at."""
     if not issubclass(kind, msgspec.Struct):
         return ()
@@ -90,12 +90,12 @@ def _of_estimate(it: Estimate) -> Iterator[Fault]:
         yield Fault("value", it.value, f"outside of its interval, {it.low:g} to {it.high:g}")
 
 
-def _negative(record: Record, *, least: float = 0.0, but: tuple[str, ...] = ()) -> Iterator[Fault]:
-    """Yield the estimates of a record, immediate fields alone, that begin below the least."""
+def _negative(record: Record, *, but: tuple[str, ...] = ()) -> Iterator[Fault]:
+    """Yield the estimates of a record, those in its own fields, that begin below 0."""
     for name in record.__struct_fields__:
         value = getattr(record, name)
-        if isinstance(value, Estimate) and value.low < least and name not in but:
-            yield Fault(f"{name}.low", value.low, f"less than {least:g}")
+        if isinstance(value, Estimate) and value.low < 0 and name not in but:
+            yield Fault(f"{name}.low", value.low, "less than 0")
 
 
 def _no_moment(record: Advice | OfflineAdvice | Site | SiteFacts) -> Iterator[Fault]:

@@ -60,11 +60,11 @@ def _no_class(labels: np.ndarray, outputs: tuple[ModelOutput, ...]) -> np.ndarra
         with np.errstate(invalid="ignore"):
             wrong |= labels != np.round(labels)
     if _names_classes(outputs):
-        return wrong
+        return np.asarray(wrong)
     if labels.ndim == 1 or labels.dtype.kind == "f":
         wrong |= labels < 0
     count = _classes(outputs)
-    return wrong if count is None else wrong | (labels >= count)
+    return np.asarray(wrong if count is None else wrong | (labels >= count))
 
 
 def _names_classes(outputs: tuple[ModelOutput, ...]) -> bool:
