@@ -2,14 +2,22 @@
 
 import unicodedata
 from html.parser import HTMLParser
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advisor.files.rulebook import explained, rule_named
 from advisor.inert.record import as_json, inert_parts
+from advisor.schema.catalog import Price
 from advisor.tell import report
+from advisor.tell.facts import init_lines, profile_line, render_facts
+from advisor.tell.hardware import imported, listing, price_table
+from advisor.tell.life_text import explanation_text
+from tests.damage import measured
+from tests.profiles import facts
 from tests.tell.documents import DOCUMENTS
 from tests.tell.test_report import Page
 
@@ -123,3 +131,35 @@ def test_json_keeps_names_as_they_are_and_shows_no_character_that_nobody_sees(te
 
     assert document == msgspec.json.decode(content, type=type(document))
     assert set() == unseen(content.decode(), "\n")
+
+
+PRICE = Price(
+    provider="aws",
+    region="us-east-1",
+    instance="g6.xlarge",
+    term="on-demand",
+    usd_per_hour=0.8,
+    date="2026-11-22",
+    source="me",
+)
+PRINTED = {
+    "facts": lambda text: render_facts(with_texts(facts(has_length=True), text), "text"),
+    "facts as JSON": lambda text: render_facts(with_texts(facts(has_length=True), text), "json"),
+    "a profile": lambda text: profile_line(measured(), Path(f"{text.replace('/', '')}.json")),
+    "what init wrote": lambda text: init_lines(Path(f"w{text}"), Path(f"s{text}"), Path(f"m{text}")),
+    "prices": lambda text: price_table((with_texts(PRICE, text),), set()),
+    "the catalog": lambda text: listing((with_texts(measured().sites[0].hardware, text),), (with_texts(PRICE, text),)),
+    "what was imported": lambda text: imported(1, (f"a{text}",), f"b{text}"),
+    "a rule": lambda text: explanation_text(
+        with_texts(explained(rule_named("inference-dominates", None, now="2026-11-28T00:00:00")), text)
+    ),
+}
+
+
+@pytest.mark.parametrize("what", PRINTED)
+@pytest.mark.parametrize("text", ["\nerror: forged", "\x1b[31m", "\u202e\u200b"])
+def test_nothing_that_is_printed_holds_what_nobody_sees(what, text):
+    plain, shown = PRINTED[what]("x"), PRINTED[what](text)
+
+    assert set() == unseen(shown, "\n")
+    assert what == "a rule" or len(plain.splitlines()) == len(shown.splitlines())
