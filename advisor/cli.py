@@ -21,6 +21,7 @@ from advisor.options import (
     STANDARD_OUTPUT,
     USUAL,
     WORKLOAD,
+    confirmed,
     duration,
     format_option,
     profile_options,
@@ -104,10 +105,12 @@ def profile(model: Path, output: Path, options: ProfileOptions, now: str) -> Non
     """
     from advisor.files.workload import notes_on
     from advisor.progress import progress
+    from advisor.steps.examples import consented
     from advisor.steps.profile import profile
     from advisor.tell.facts import profile_line
 
     tell_first(notes_on(options.workload))
+    options = consented(options, confirmed)
     with progress() as report:
         measured = profile(model, output, options, now=now, report=report)
     click.echo(profile_line(measured, output), nl=False)
@@ -268,10 +271,12 @@ def recommend(
     """
     from advisor.files.workload import notes_on
     from advisor.progress import progress
+    from advisor.steps.examples import consented
     from advisor.steps.recommend import exit_status, recommend
     from advisor.tell.summary import full_summary, questions
 
     tell_first(notes_on(options.workload))
+    options = consented(options, confirmed)
     with progress() as report:
         advice = recommend(
             model,

@@ -143,11 +143,16 @@ PROFILE_OPTIONS = (
 )
 
 
-def _asked(question: str) -> bool:
+def confirmed(question: str) -> bool:
     """Return whether who sits at the terminal says yes; no where nobody does."""
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
         return False
-    return click.confirm(inert(question), err=True)
+    try:
+        return click.confirm(inert(question), err=True)
+    except click.Abort as end:  # Ctrl-C, or the end of what is typed, which is no yes
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise end.__context__ from None
+        return False
 
 
 def profile_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -156,7 +161,7 @@ def profile_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def gathered(**values: Any) -> Any:
         asked = {name: values.pop(name) for name in ProfileOptions._fields if name in values}
-        return command(options=ProfileOptions(**asked, asks=_asked), **values)
+        return command(options=ProfileOptions(**asked), **values)
 
     return functools.reduce(lambda made, option: option(made), reversed(PROFILE_OPTIONS), gathered)
 

@@ -30,7 +30,7 @@ def test_profile_and_recommend_offer_the_same_options():
 def test_every_option_of_a_profile_can_be_given_and_defaults_to_that_of_the_record():
     offered = {entry.name: entry for entry in cli.commands["profile"].params}
 
-    assert set(ProfileOptions._fields) - {"asks"} <= offered.keys()
+    assert set(ProfileOptions._fields) <= offered.keys()
     assert ProfileOptions() == given()
 
 
@@ -43,8 +43,7 @@ def given(*arguments):
     @click.argument("model")
     def command(model, options):
         assert "m.onnx" == model
-        assert options.asks is not None
-        return options._replace(asks=None)
+        return options
 
     return command.main(["m.onnx", *arguments], standalone_mode=False)
 
@@ -92,18 +91,33 @@ def test_there_is_one_way_to_merge():
     assert 2 == ended.exit_code and "No such option" in ended.output
 
 
-@pytest.mark.parametrize(("typed", "answer"), [("y\n", True), ("n\n", False), ("\n", False)])
+@pytest.mark.parametrize(("typed", "answer"), [("y\n", True), ("n\n", False), ("\n", False), ("", False)])
 def test_who_sits_at_a_terminal_is_asked_and_nobody_else(typed, answer, monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
             return True
 
     monkeypatch.setattr(sys, "stdin", Terminal(typed))
-    assert not options._asked("really?\x1b[2J")  # nobody reads the question: stderr is none
+    assert not options.confirmed("really?\x1b[2J")  # nobody reads the question: stderr is none
     monkeypatch.setattr(sys, "stderr", Terminal())
 
-    assert answer is options._asked("really?\x1b[2J")
+    assert answer is options.confirmed("really?\x1b[2J")
     assert "\x1b" not in sys.stderr.getvalue() and "really?" in sys.stderr.getvalue()
 
     monkeypatch.setattr(sys, "stdin", None)
-    assert not options._asked("really?")
+    assert not options.confirmed("really?")
+
+
+def test_an_interrupt_in_the_place_of_an_answer_stays_one(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+        def readline(self, *_):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "stderr", Terminal())
+
+    with pytest.raises(KeyboardInterrupt):
+        options.confirmed("really?")

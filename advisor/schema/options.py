@@ -1,6 +1,5 @@
 """What the command line asks of a step beside its files. Plain tuples: `advisor --help` would wait for the library of the records."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,4 +22,3 @@ class ProfileOptions(NamedTuple):
     hardware: str = "local"
     general: bool = False  # time every point alike, for other workloads too
     allow_code: bool = False  # run the functions that the workload file names
-    asks: Callable[[str], bool] | None = None  # whoever sits at a terminal, whether such a function may run; None: nobody

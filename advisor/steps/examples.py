@@ -1,11 +1,13 @@
 """The user's examples, read, checked and put into the files that measuring takes: those to judge by, and those to calibrate on."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from advisor.files.workload import read_question
 from advisor.measure.model import input_rows
 from advisor.measure.quality import evaluation, examples, labels, own_code
 from advisor.quality_floor import OWN
@@ -19,7 +21,14 @@ def base_of(options: ProfileOptions) -> Path:
     return options.workload.parent if options.workload else Path()
 
 
-def with_consent(workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions) -> ProfileOptions:
+def consented(options: ProfileOptions, asks: Callable[[str], bool]) -> ProfileOptions:
+    """Return the options as `with_consent` does; `asks` whoever sits at a terminal, which has to be before anything is drawn there."""
+    return with_consent(read_question(options.workload) if options.workload else None, options, asks)
+
+
+def with_consent(
+    workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions, asks: Callable[[str], bool] | None = None
+) -> ProfileOptions:
     """Return the options, code of the user's own allowed if the workload names any and whoever sits at the terminal says yes.
 
     They are asked only where that code stands in the folder that they are in. Raises InputError where it may not run.
@@ -35,7 +44,7 @@ def with_consent(workload: OnlineWorkload | OfflineWorkload | None, options: Pro
     here = Path.cwd().resolve()
     is_here = base.resolve() == here and all(file is not None and file.resolve().is_relative_to(here) for file in found.values())
     named = ", ".join(f"{source} ({file})" for source, file in found.items())
-    if is_here and options.asks is not None and options.asks(f"{options.workload} names code of its own: {named}. Run it?"):
+    if is_here and asks is not None and asks(f"{options.workload} names code of its own: {named}. Run it?"):
         return options._replace(allow_code=True)
     key, source = next(iter(code.items()))
     raise own_code.not_allowed(source, base, f"{options.workload}: {key}")

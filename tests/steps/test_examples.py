@@ -27,8 +27,8 @@ def asked(folder, *, answer=None, allow_code=False, floor=FLOOR):
         questions.append(question)
         return answer
 
-    options = ProfileOptions(workload=folder / "w.yaml", allow_code=allow_code, asks=None if answer is None else asks)
-    return with_consent(workload(quality=floor), options), questions
+    options = ProfileOptions(workload=folder / "w.yaml", allow_code=allow_code)
+    return with_consent(workload(quality=floor), options, None if answer is None else asks), questions
 
 
 def test_who_allows_code_is_not_asked(folder):
