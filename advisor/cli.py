@@ -7,6 +7,7 @@ import click
 from advisor import __version__
 from advisor.console import run
 from advisor.hardware_commands import hardware
+from advisor.inert.text import inert
 from advisor.options import (
     HELP_WITH_KEYS,
     INPUTS,
@@ -18,6 +19,7 @@ from advisor.options import (
     STANDARD_OUTPUT,
     USUAL,
     WORKLOAD,
+    confirmed,
     duration,
     format_option,
     profile_options,
@@ -102,10 +104,12 @@ def profile(model: Path, output: Path, options: ProfileOptions, now: str) -> Non
     """
     from advisor.files.workload import notes_on
     from advisor.progress import progress
+    from advisor.steps.examples import consented
     from advisor.steps.profile import profile
     from advisor.tell.facts import profile_line
 
     tell_first(notes_on(options.workload))
+    options = consented(options, confirmed)
     with progress() as report:
         measured = profile(model, output, options, now=now, report=report)
     click.echo(profile_line(measured, output), nl=False)
@@ -267,10 +271,12 @@ def recommend(
     """
     from advisor.files.workload import notes_on
     from advisor.progress import progress
+    from advisor.steps.examples import consented
     from advisor.steps.recommend import exit_status, recommend
     from advisor.tell.summary import full_summary, questions
 
     tell_first(notes_on(options.workload))
+    options = consented(options, confirmed)
     with progress() as report:
         advice = recommend(
             model,
@@ -284,7 +290,7 @@ def recommend(
         )
     tell_first(questions(advice))
     click.echo(full_summary(advice))
-    click.echo(f"report: {output / 'report.html'}")
+    click.echo(f"report: {inert(str(output / 'report.html'))}")
     return exit_status(advice, is_verified=is_verified)
 
 

@@ -17,6 +17,7 @@ import click
 
 from advisor import __version__
 from advisor.errors import AdvisorError, ExitStatus, NobodyReads, OutputLostError
+from advisor.inert.text import inert_lines
 
 NOBODY_READS = 141  # 128 and the number of SIGPIPE, as a shell has it
 # What ends a process, and its exit status is 128 more.
@@ -148,7 +149,7 @@ def kept_traceback() -> str:
         with tempfile.NamedTemporaryFile(
             "w", prefix="advisor-fault-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
         ) as file:
-            file.write(f"advisor {__version__}: {' '.join(sys.argv)}\n\n{traceback.format_exc()}")
+            file.write(inert_lines(f"advisor {__version__}: {' '.join(sys.argv)}\n\n{traceback.format_exc()}"))
     except OSError as error:
         return f"please report it; its traceback could not be written: {error.strerror}"
     return f"please report it with its traceback, which is in {file.name}"
@@ -217,6 +218,7 @@ def _fault(error: BaseException) -> int:
 
 def _fail(fault: str, hint: str, status: ExitStatus = ExitStatus.WRONG_INPUT) -> int:
     # One line each, whatever names and other people's messages hold.
-    click.echo(f"error: {' '.join(fault.split())}", err=True)
-    click.echo(f"hint: {' '.join(hint.split())}", err=True)
+    # One line each, and nothing unseen in it, whatever names and other people's messages hold.
+    click.echo(f"error: {inert(' '.join(fault.split()))}", err=True)
+    click.echo(f"hint: {inert(' '.join(hint.split()))}", err=True)
     return status

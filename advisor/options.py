@@ -2,6 +2,7 @@
 
 import functools
 import math
+import sys
 import textwrap
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -11,13 +12,15 @@ from typing import Any, TypeVar
 import click
 
 from advisor.errors import InputError
-from advisor.schema.options import USUAL_MAX_UNCERTAINTY, ProfileOptions
+from advisor.inert.text import inert
+from advisor.schema.options import MOST_BATCH_SIZE, USUAL_MAX_UNCERTAINTY, ProfileOptions
 from advisor.units import parse_moment, parse_quantity
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 USUAL = ProfileOptions()
 HELP_WIDTH = 100
+MOST_SEED = 2**53  # what a profile holds of it
 STANDARD_OUTPUT = Path("-")
 
 
@@ -114,14 +117,14 @@ PROFILE_OPTIONS = (
     ),
     click.option(
         "--max-batch-size",
-        type=click.IntRange(1, 4096),
+        type=click.IntRange(1, MOST_BATCH_SIZE),
         default=USUAL.max_batch_size,
         show_default=True,
         help="The largest batch to measure.",
     ),
     click.option(
         "--seed",
-        type=click.IntRange(min=0),
+        type=click.IntRange(0, MOST_SEED),
         default=USUAL.seed,
         show_default=True,
         help="Random seed of the inputs and of the measuring order.",
@@ -132,7 +135,24 @@ PROFILE_OPTIONS = (
         help="Time every point alike, also where this workload's answer does not rest on it: for advice on other workloads too.",
     ),
     click.option("--fresh", is_flag=True, help="Measure again, even if there is a profile of the same model and machine."),
+    click.option(
+        "--allow-code",
+        is_flag=True,
+        help="Run the Python functions that the workload file names (module:function); without it they are asked about or refused.",
+    ),
 )
+
+
+def confirmed(question: str) -> bool:
+    """Return whether who sits at the terminal says yes; no where nobody does."""
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
+        return False
+    try:
+        return click.confirm(inert(question), err=True)
+    except click.Abort as end:  # Ctrl-C, or the end of what is typed, which is no yes
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise end.__context__ from None
+        return False
 
 
 def profile_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -154,7 +174,7 @@ def format_option(*names: str, default: str) -> Callable[[Command], Command]:
 def tell_first(lines: Iterable[str]) -> None:
     """Print what a user should know first, a line each, beside the output."""
     for line in lines:
-        click.echo(f"note: {' '.join(line.split())}", err=True)
+        click.echo(f"note: {inert(' '.join(line.split()))}", err=True)
 
 
 def put(text: str, output: Path | None, *, of: object, format_: str, inputs: Iterable[Path]) -> None:

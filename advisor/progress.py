@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from advisor.inert.text import inert
+
 PLAIN_EVERY_S = 10.0
 
 
@@ -32,9 +34,9 @@ def progress() -> Iterator[Report]:
 
         def report(done_s: float, of_s: float, what: str, *, line: str | None = None) -> None:
             if line is not None:
-                bar.console.print(printable(line), markup=False, highlight=False)
+                bar.console.print(inert(line), markup=False, highlight=False)
             # The last visit is finished even when it ends a little late, so the bar may be full for a moment.
-            bar.update(task, completed=min(done_s, of_s), total=of_s, description=printable(what), left=_left(done_s, of_s))
+            bar.update(task, completed=min(done_s, of_s), total=of_s, description=inert(what), left=_left(done_s, of_s))
 
         yield report
 
@@ -50,7 +52,7 @@ def plain(write: Callable[[str], object], clock: Callable[[], float]) -> Report:
         now = clock()
         if last is None or now - last >= PLAIN_EVERY_S:
             text = f"{waiting}; {what}" if waiting else what
-            write(f"advisor: {printable(text)} ({_left(done_s, of_s)})\n")
+            write(f"advisor: {inert(text)} ({_left(done_s, of_s)})\n")
             last, waiting = now, None
 
     return report
@@ -58,8 +60,3 @@ def plain(write: Callable[[str], object], clock: Callable[[], float]) -> Report:
 
 def _left(done_s: float, of_s: float) -> str:
     return f"about {max(of_s - done_s, 0.0):.0f} s left"
-
-
-def printable(text: str) -> str:
-    """Return the text with a question mark for each control character: names of files may hold any."""
-    return "".join(character if character.isprintable() else "?" for character in text)

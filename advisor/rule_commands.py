@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from advisor.inert.text import inert
 from advisor.options import NOW, PATH, RULES
 
 
@@ -44,4 +45,4 @@ def test(folder: Path, now: str) -> None:
     from advisor.steps.classify import checked_rules
 
     for line in checked_rules(folder, now=now):
-        click.echo(line)
+        click.echo(inert(line))

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from advisor.errors import InputError
 
@@ -111,6 +111,14 @@ def parse_moment(text: str) -> str:
     except ValueError as error:
         said = repr(text if len(text) <= LONGEST_QUOTED else f"{text[:LONGEST_QUOTED]}…")
         raise InputError(f"{said} is not a time", hint="write it as 2026-11-22T08:00:00+00:00") from error
+
+
+def is_day(text: str) -> bool:
+    """Return whether a text is a day of the calendar, as 2026-11-22 is."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _significant(value: float, digits: int = 3) -> str:

@@ -44,8 +44,8 @@ def without_waiting(visit: Visit) -> Visit:
     Exact within a few percent on one thread. On several, whose waits overlap only in part, still too long: the longest wait of a thread
     is taken out, not what all the others lost by it. What a quota withheld stays in.
     """
-    waits = visit.waited_s
-    if not waits:
+    waits = visit.waited_s or ()
+    if not any(waits):
         return visit
     share = waited_for_others(sum(waits), visit.throttled_s)
     latency_s = tuple(latency - share * waited for latency, waited in zip(visit.latency_s, waits, strict=True))

@@ -431,6 +431,135 @@ def test_what_is_no_model_is_refused(advisor, tmp_path, command, said, content):
     assert refused(advisor(command, "model.onnx", *options), tmp_path, before).startswith(said)
 
 
+JUDGED = WORKLOAD + "quality: {metric: accuracy, max_drop: 2 %, data: data.npz}\n"
+IMAGES = np.zeros((200, 1, 28, 28), np.float32)
+DATA = {
+    "158 of 200 items have a label that is no class, the first of them item 41: nan": {
+        "image": IMAGES,
+        "label": np.array([*[3.0] * 40, *[np.nan] * 157, 3.0, 10.0, 3.0]),
+    },
+    "the labels are a single value": {"image": IMAGES, "label": np.array(3)},
+    "the labels are of type": {"image": IMAGES, "label": np.zeros(200, [("a", int)])},
+    "0 labels for 200 items": {"image": IMAGES, "label": np.array([])},
+    "image has shape [], but the model needs": {"image": np.float32(1), "label": np.zeros(200)},
+    "image holds no items": {"image": IMAGES[:0], "label": np.array([])},
+    "image holds [('a', '<f4')]": {"image": np.zeros((200, 1, 28, 28), [("a", np.float32)]), "label": np.zeros(200)},
+}
+
+
+@pytest.mark.parametrize("said", DATA)
+def test_data_that_says_nothing_is_refused_before_anything_is_measured(advisor, tmp_path, said):
+    put(tmp_path, workload__yaml=JUDGED)
+    shutil.copy(MODEL, tmp_path / "model.onnx")
+    np.savez(tmp_path / "data.npz", **DATA[said])
+
+    status, _, err = advisor("recommend", "model.onnx", "-w", "workload.yaml", *QUICK)
+
+    assert 2 == status and said in err and 2 == len([line for line in err.splitlines() if not line.startswith("advisor: ")])
+
+
+OWN = WORKLOAD + "quality: {metric: 'own:score', max_drop: 2 %, data: 'own:rows'}\n"
+
+
+@pytest.mark.parametrize("command", ["profile", "recommend"])
+def test_code_that_a_workload_names_is_not_run_unless_it_is_allowed(advisor, tmp_path, command):
+    put(
+        tmp_path,
+        workload__yaml=OWN,
+        own__py="open('trace', 'w').close()\nimport sys\ndef score(*_): return 1.0\ndef rows(): sys.exit(0)\n",
+    )
+    shutil.copy(MODEL, tmp_path / "model.onnx")
+    before = names(tmp_path)
+
+    fault = refused(advisor(command, "model.onnx", "-w", "workload.yaml", *QUICK), tmp_path, before)
+    status, _, err = advisor(command, "model.onnx", "-w", "workload.yaml", "--allow-code", *QUICK)
+
+    assert "workload.yaml: quality.data: own:rows is code, which runs only where that is allowed" == fault
+    assert (tmp_path / "trace").exists() and 2 == status
+    assert f"error: quality.data: own:rows failed (SystemExit: 0; {tmp_path / 'own.py'}, line 4)" in err
+    sys.modules.pop("own")
+
+
+@pytest.mark.parametrize(
+    ("said", "content"),
+    [
+        ("gpuhunt.json: row 2: 'x' is no price", '[{"instance_name":"a","location":"b","price":1,"provider":"p"},"x"]'),
+        ("gpuhunt.json: no list of prices", '{"price": 1}'),
+        ("gpuhunt.json: not JSON (", "[" * 100_000),
+        ("gpuhunt.json: not JSON (", "[" + "9" * 5000 + "]"),
+        ("gpuhunt.json: 7: ", '[{"instance_name":7,"location":"b","price":1}]'),
+        ("gpuhunt.json: a: ", '[{"instance_name":"a","location":"b","price":1e400}]'),
+        ("gpuhunt.json: a: ", '[{"instance_name":"a","location":["b"],"price":1}]'),
+    ],
+)
+def test_a_table_of_prices_that_makes_no_sense_is_refused_by_its_row(advisor, tmp_path, said, content):
+    put(tmp_path, gpuhunt__json=content)
+    before = names(tmp_path)
+
+    outcome = advisor("hardware", "prices", "--import", "gpuhunt.json", "--layout", "gpuhunt", "-o", "book.csv")
+
+    assert refused(outcome, tmp_path, before).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("line 2: date: '2026-13-45' is no day of the calendar", "aws,us-east-1,g6.xlarge,on-demand,0.8,2026-13-45,me"),
+        ("line 2: usd_per_hour: 'nan': ", "aws,us-east-1,g6.xlarge,on-demand,nan,2026-11-22,me"),
+        ("line 2: usd_per_hour: 'inf': ", "aws,us-east-1,g6.xlarge,on-demand,inf,2026-11-22,me"),
+        ("line 2: usd_per_hour: '-1': ", "aws,us-east-1,g6.xlarge,on-demand,-1,2026-11-22,me"),
+        ("line 2: term: 'never': ", "aws,us-east-1,g6.xlarge,never,0.8,2026-11-22,me"),
+    ],
+)
+def test_a_price_book_of_senseless_values_is_refused_by_line_and_column(advisor, measured, tmp_path, said, line):
+    shutil.copytree(measured, tmp_path, dirs_exist_ok=True)
+    put(
+        tmp_path,
+        book__csv=f"provider,region,instance,term,usd_per_hour,date,source\n{line}\n",
+        workload__yaml=WORKLOAD.replace("{price", "{prices: book.csv, price"),
+    )
+    before = names(tmp_path)
+
+    assert said in refused(advisor("advise", "profile.json", "-w", "workload.yaml"), tmp_path, before)
+
+
+def test_a_price_book_that_is_written_holds_no_formula_and_no_line_that_a_name_forged(advisor, tmp_path):
+    put(tmp_path, a__json=json.dumps([{"instance_name": "=1+1", "location": "b\nc,d", "price": 1, "provider": "\u202ep"}]))
+
+    status, out, _ = advisor(
+        "hardware", "prices", "--import", "a.json", "--layout", "gpuhunt", "--date", "2026-11-22", "-o", "b.csv"
+    )
+
+    assert (0, "1 price imported into b.csv\n") == (status, out)
+    _, line = (tmp_path / "b.csv").read_text().splitlines()
+    assert r'\u202ep,"b\nc,d",' in line and ",'=1+1," in line
+
+
+def test_a_name_forges_no_line_and_sends_nothing_to_the_terminal(advisor, tmp_path):
+    status, out, err = advisor("advise", "a\nerror: b\x1b[31m\u202e.json", "-w", "w\t\x07.yaml")
+
+    assert (2, "") == (status, out)
+    assert 2 == len(err.splitlines()) and all(line.isprintable() for line in err.splitlines())
+
+
+WITHOUT_A_MODEL = """
+name: n
+traffic: {requests_per_s: 1}
+lifecycle:
+  serving: {device: l4}
+  options: {alternative_api: gpt-4.1-mini}
+  request: {input_tokens: 100, output_tokens: 100}
+"""
+
+
+def test_a_lifetime_without_a_model_is_classified_as_far_as_it_is_known(advisor, tmp_path):
+    put(tmp_path, w__yaml=WITHOUT_A_MODEL)
+
+    status, out, err = advisor("classify", "w.yaml")
+
+    assert (0, "") == (status, err) and "not known" in out
+
+
 BAD_WORKLOADS = [
     ("budget: unknown key", WORKLOAD + "budget: 3\n"),
     ("slo.latency: unknown key", WORKLOAD.replace("latency_s", "latency")),

@@ -18,6 +18,7 @@ GROUND = {
     "advisor",
     *(
         "advisor.errors",
+        "advisor.inert",
         "advisor.medians",
         "advisor.quality_floor",
         "advisor.quantized_operators",
@@ -142,6 +143,7 @@ MAX_MODULES = 12  # in a folder: more, and a stranger no longer finds the right 
 # Tests of no single module: of the design, the package, the command line as a whole, the examples.
 ACROSS = {
     *("test_benchmarks", "test_claims", "test_cli", "test_floor_plan", "test_money", "test_packaging", "test_scenarios"),
+    "test_damaged_records",  # what every command that reads records does with them
     *("test_telemetry", "test_rules_at_work"),  # the last one: the rulebook, on many workloads
     "test_moments",  # the times that all steps take
     "test_mutation",  # the kernels changed, one operator at a time

@@ -1,17 +1,19 @@
 """Options that commands share: declared once, the same wherever they are offered."""
 
+import io
+import sys
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from advisor import __version__
+from advisor import __version__, options
 from advisor.cli import cli
 from advisor.options import PROFILE_OPTIONS, profile_options, put
 from advisor.schema.options import ProfileOptions
 
-SHARED = {"inputs", "variants", "schemes", "budget_s", "max_batch_size", "seed", "general", "fresh"}
+SHARED = {"inputs", "variants", "schemes", "budget_s", "max_batch_size", "seed", "general", "fresh", "allow_code"}
 
 
 def parameters(command):
@@ -47,13 +49,13 @@ def given(*arguments):
 
 
 def test_what_is_given_arrives_in_one_record():
-    options = given(
+    found = given(
         "--variant", "a", "--variant", "b", "--scheme", "fp16", "--budget", "3", "--seed", "4", "--fresh", "--hardware", "t4"
     )
 
     assert (
         ProfileOptions(variants=(Path("a"), Path("b")), schemes=("fp16",), budget_s=3.0, seed=4, fresh=True, hardware="t4")
-        == options
+        == found
     )
 
 
@@ -90,3 +92,35 @@ def test_there_is_one_way_to_merge():
     ended = CliRunner().invoke(cli, ["profile", "here.json", "--merge", "there.json"])
 
     assert 2 == ended.exit_code and "No such option" in ended.output
+
+
+@pytest.mark.parametrize(("typed", "answer"), [("y\n", True), ("n\n", False), ("\n", False), ("", False)])
+def test_who_sits_at_a_terminal_is_asked_and_nobody_else(typed, answer, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    assert not options.confirmed("really?\x1b[2J")  # nobody reads the question: stderr is none
+    monkeypatch.setattr(sys, "stderr", Terminal())
+
+    assert answer is options.confirmed("really?\x1b[2J")
+    assert "\x1b" not in sys.stderr.getvalue() and "really?" in sys.stderr.getvalue()
+
+    monkeypatch.setattr(sys, "stdin", None)
+    assert not options.confirmed("really?")
+
+
+def test_an_interrupt_in_the_place_of_an_answer_stays_one(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+        def readline(self, *_):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "stderr", Terminal())
+
+    with pytest.raises(KeyboardInterrupt):
+        options.confirmed("really?")

@@ -29,7 +29,7 @@ from advisor.schema.catalog import (
     TokenPrice,
 )
 from advisor.schema.record import Record
-from advisor.units import parse_moment
+from advisor.units import is_day, parse_moment
 
 if TYPE_CHECKING:
     from advisor.schema.profile import Machine
@@ -233,7 +233,7 @@ def read_token_price(name: str) -> TokenPrice:
 def read_token_book(path: Path) -> tuple[TokenPrice, ...]:
     """Return the prices of a book that `advisor hardware prices --import` wrote."""
     names = TokenPrice.__struct_fields__
-    return tuple(row_record({name: row.get(name) for name in names}, TokenPrice, path, line) for line, row in csv_rows(path))
+    return tuple(own_record({name: row.get(name) for name in names}, TokenPrice, path, line) for line, row in csv_rows(path))
 
 
 def user_folder() -> Path:
@@ -315,6 +315,8 @@ def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
+            if not reader.fieldnames:
+                raise InputError(f"{path}: holds no header line", hint="write a header line, then one row per line")
             for row in reader:
                 if None in row or None in row.values():
                     raise InputError(
@@ -333,5 +335,17 @@ def row_record(row: dict[str, Any], record_type: type[R], path: Path, line: int)
     try:
         return msgspec.convert({key: value or None for key, value in row.items()}, record_type, strict=False)
     except msgspec.ValidationError as error:
-        fault = str(error).replace("$.", "")
-        raise InputError(f"{path}: line {line}: {fault[:1].lower()}{fault[1:]}", hint="correct that line") from error
+        fault, _, where = str(error).partition(" - at `$.")
+        name = where.rstrip("`")
+        value = f"{name}: {row[name]!r}: " if row.get(name) else f"{name}: " if name else ""
+        raise InputError(f"{path}: line {line}: {value}{fault[:1].lower()}{fault[1:]}", hint="correct that line") from error
+
+
+def own_record(row: dict[str, Any], record_type: type[R], path: Path, line: int) -> R:
+    """Return a row of the user's as a record; beside what row_record refuses, its dates are days of the calendar."""
+    made = row_record(row, record_type, path, line)
+    for name in ("date", "deprecated"):
+        day = getattr(made, name, None)
+        if day is not None and not is_day(day):
+            raise InputError(f"{path}: line {line}: {name}: {day!r} is no day of the calendar", hint="write it as 2026-11-22")
+    return made

@@ -14,9 +14,11 @@ from advisor.disk import kinds, locks
 from advisor.disk.reading import refuse_special
 from advisor.disk.writing import check_output, write_output
 from advisor.errors import InputError
-from advisor.files.catalog import csv_rows, row_record, user_folder, user_price_book
+from advisor.files.catalog import csv_rows, own_record, user_folder, user_price_book
 from advisor.files.token_book import import_token_prices
+from advisor.inert.text import inert, inert_cell
 from advisor.schema.catalog import Price
+from advisor.units import LONGEST_QUOTED, is_day
 
 TOKEN_LAYOUTS = ("litellm", "openrouter")
 COLUMNS = ("provider", "region", "instance", "term", "usd_per_hour", "date", "source")
@@ -42,12 +44,14 @@ def read_price_book(path: Path) -> tuple[Price, ...]:
     for line, row in csv_rows(path):
         if missing := [name for name in COLUMNS if name not in row]:
             raise InputError(f"{path}: no column {', '.join(missing)}", hint=WAY_OUT)
-        found.append(row_record({name: row[name] for name in COLUMNS}, Price, path, line))
+        found.append(own_record({name: row[name] for name in COLUMNS}, Price, path, line))
     return tuple(found)
 
 
 def import_any(path: Path, *, layout: str, date: str, into: Path | None) -> tuple[int, tuple[str, ...], str]:
     """Add the prices of a file, by the hour or by the token, to a book, by default the user's; return how many, what not, and where."""
+    if not is_day(date):
+        raise InputError(f"--date: {date!r} is no day of the calendar", hint="give the day of the prices, as 2026-11-22")
     if layout in TOKEN_LAYOUTS:
         book = into or user_folder() / "token_prices.csv"
         taken, left_out = import_token_prices(path, layout=layout, date=date, into=book)
@@ -115,8 +119,12 @@ def _text(prices: Iterable[Price]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(sorted(tuple(getattr(entry, name) for name in COLUMNS) for entry in prices))
+    writer.writerows(sorted(tuple(_cell(getattr(entry, name)) for name in COLUMNS) for entry in prices))
     return out.getvalue()
+
+
+def _cell(value: str | float) -> str | float:
+    return inert_cell(value) if isinstance(value, str) else value
 
 
 # --- layouts of tables that others publish --------------------------------------------------------------------------------
@@ -154,17 +162,17 @@ def _skypilot(path: Path, date: str) -> Iterator[Price]:
 
 def _gpuhunt(path: Path, date: str) -> Iterator[Price]:
     """Yield prices of a catalog of gpuhunt, CSV or JSON."""
-    if path.suffix == ".json":
-        rows: Any = _json(path)
-    else:
-        rows = [row for _, row in csv_rows(path)]
-    for row in rows if isinstance(rows, list) else []:
+    rows: Any = _json(path) if path.suffix == ".json" else [row for _, row in csv_rows(path)]
+    if not isinstance(rows, list):
+        raise InputError(f"{path}: no list of prices", hint="choose the layout of the file with --layout")
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise InputError(f"{path}: row {number}: {str(row)[:LONGEST_QUOTED]!r} is no price", hint="leave that row out")
         machine = row.get("instance_name") or row.get("instance_type")
         provider, region, price = row.get("provider") or path.stem, row.get("location") or row.get("region"), row.get("price")
         if machine and region and _is_price(price):
-            yield _price(
-                path, provider, region, machine, "spot" if str(row.get("spot")).lower() == "true" else "on-demand", price, date
-            )
+            term = "spot" if str(row.get("spot")).lower() == "true" else "on-demand"
+            yield _price(path, provider, region, machine, term, price, date)
 
 
 def _neuron(path: Path, date: str) -> Iterator[Price]:
@@ -194,19 +202,21 @@ def _price(path: Path, provider: str, region: str, machine: str, term: str, usd:
                 "term": term,
                 "usd_per_hour": float(usd),
                 "date": date,
-                "source": f"imported from {path.name}",
+                "source": f"imported from {inert(path.name)}",
             },
             Price,
         )
-    except (msgspec.ValidationError, ValueError) as error:
-        raise InputError(f"{path}: {machine}: {error}", hint="give the day of the prices with --date, as 2026-11-22") from error
+    except (msgspec.ValidationError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path}: {machine}: {error}", hint="correct the price or the name of that machine, or leave it out"
+        ) from error
 
 
 def _is_price(text: Any) -> bool:
     """Return whether a table holds a price at all: empty and 0 mean that it is not known."""
     try:
         return float(text) > 0
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 
@@ -221,5 +231,5 @@ def _read(path: Path) -> str:
 def _json(path: Path) -> Any:
     try:
         return json.loads(_read(path))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits is no JSONDecodeError
         raise InputError(f"{path}: not JSON ({error})", hint="choose the layout of the file with --layout") from error

@@ -1,5 +1,6 @@
 """Records to files and back; what cannot be read is refused with file, key, fault and way out."""
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -11,8 +12,9 @@ from advisor.disk import kinds
 from advisor.disk.reading import refuse_special
 from advisor.disk.writing import write_output
 from advisor.errors import AdvisorError, InputError
+from advisor.inert.text import inert_json
 from advisor.schema.record import SCHEMA_VERSION, Record
-from advisor.units import parse_quantity, unit_of
+from advisor.units import LONGEST_QUOTED, parse_quantity, unit_of
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -28,7 +30,7 @@ def write_record(path: Path, record: Record, *, inputs: Iterable[Path] = ()) -> 
 def to_json(record: Record) -> bytes:
     """Return a record as indented JSON that ends in a newline."""
     try:
-        return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+        return inert_json(msgspec.json.format(msgspec.json.encode(record), indent=1)) + b"\n"
     except UnicodeEncodeError as error:
         raise InputError(f"{error.object!a} cannot be encoded as text", hint="give the file another name") from error
 
@@ -47,20 +49,85 @@ class _Versioned(msgspec.Struct):
 
 
 def read_json(path: Path, record_type: type[R], *, made_by: str) -> R:
-    """Return the record in a JSON file that advisor wrote; `made_by` is the command that writes such a file."""
+    """Return the record in a JSON file that advisor wrote; `made_by` is the command that writes such a file.
+
+    Raises InputError that names the key and its value for what no such file holds.
+    """
     content = _read(path)
     try:
         version = msgspec.json.decode(content, type=_Versioned).schema_version
-        if version == SCHEMA_VERSION:
-            return msgspec.json.decode(content, type=record_type)
+        record = msgspec.json.decode(content, type=record_type) if version == SCHEMA_VERSION else None
+    except msgspec.ValidationError as error:
+        raise _not_ours(path, _told(error, _tree_of(content)), made_by) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _not_ours(path, str(error), made_by) from error
+    if record is None:
         raise InputError(
-            f"{path}: not a file that this version of advisor wrote ({error})", hint=f"make it with `{made_by}`"
-        ) from error
-    raise InputError(
-        f"{path}: written with schema version {version}, but this advisor reads {SCHEMA_VERSION}",
-        hint=f"make it again with `{made_by}`",
-    )
+            f"{path}: written with schema version {version}, but this advisor reads {SCHEMA_VERSION}",
+            hint=f"make it again with `{made_by}`",
+        )
+    why = _what_ranges_leave(record, content)
+    if why is not None:
+        raise _not_ours(path, why, made_by)
+    return record
+
+
+def _not_ours(path: Path, why: str, made_by: str) -> InputError:
+    return InputError(f"{path}: not a file that this version of advisor wrote ({why})", hint=f"make it with `{made_by}`")
+
+
+def _what_ranges_leave(record: Record, content: bytes) -> str | None:
+    """Return what is wrong with a record beside the ranges of its fields, a key that is there twice among it; None: nothing."""
+    from advisor.schema.checks import first_fault
+
+    fault = first_fault(record)
+    if fault is not None:
+        return f"{fault.key}: {_quoted(fault.value)}: {fault.what}"
+    twice = _key_given_twice(content)
+    return None if twice is None else f"{twice}: given twice"
+
+
+def _key_given_twice(content: bytes) -> str | None:
+    """Return a key that an object of the file holds twice, of which a decoder keeps one."""
+    # What was read and is written again has as many keys, as a rule: to count them is by far the quickest way to know.
+    if content.count(b'":') == msgspec.json.encode(msgspec.json.decode(content)).count(b'":'):
+        return None
+    import json
+
+    found: list[str] = []
+
+    def noted(pairs: list[tuple[str, object]]) -> None:
+        names = [name for name, _ in pairs]
+        found.extend(name for name in names if names.count(name) > 1)
+
+    json.loads(content, object_pairs_hook=noted, parse_int=str)
+    return next(iter(found), None)
+
+
+def _told(error: msgspec.ValidationError, tree: Any) -> str:
+    """Return the key at fault, its value in the tree that was read, and what is wrong with it."""
+    fault, _, where = str(error).partition(" - at `")
+    keys, fault = where.rstrip("`").removeprefix("$").lstrip("."), f"{fault[:1].lower()}{fault[1:]}"
+    if not keys or "`" in keys:  # the file as a whole, or a key of a mapping
+        return f"{keys.replace('` in `$.', ' of ')}: {fault}" if keys else fault
+    try:
+        for key in re.findall(r"[^.\[\]]+", keys):
+            tree = tree[int(key) if isinstance(tree, list) else key]
+    except (LookupError, TypeError, ValueError):
+        return f"{keys}: {fault}"
+    return f"{keys}: {fault}" if isinstance(tree, dict | list) else f"{keys}: {_quoted(tree)}: {fault}"
+
+
+def _tree_of(content: bytes) -> Any:
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _quoted(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_QUOTED else f"{text[:LONGEST_QUOTED]}…"
 
 
 def read_own_yaml(path: "Path | Traversable", record_type: type[R]) -> R:
@@ -102,11 +169,8 @@ def _build(tree: dict[str, Any], record_type: type[R], path: Path) -> R:
     try:
         return msgspec.convert(converted, record_type)
     except msgspec.ValidationError as error:
-        fault, _, where = str(error).partition(" - at `$")
-        key = where.rstrip("`").lstrip(".")
         raise InputError(
-            f"{path}: {key + ': ' if key else ''}{fault[:1].lower() + fault[1:]}",
-            hint="the README lists each key of the workload file and its meaning",
+            f"{path}: {_told(error, converted)}", hint="the README lists each key of the workload file and its meaning"
         ) from error
 
 

@@ -14,7 +14,9 @@ from advisor.disk.reading import refuse_special
 from advisor.disk.writing import check_output, write_output
 from advisor.errors import InputError
 from advisor.files.catalog import read_token_book
+from advisor.inert.text import inert, inert_cell
 from advisor.schema.catalog import TokenPrice
+from advisor.units import LONGEST_QUOTED, is_day
 
 COLUMNS = tuple(TokenPrice.__struct_fields__)
 BOOK = kinds.table("token price book", COLUMNS)
@@ -38,7 +40,7 @@ def import_token_prices(path: Path, *, layout: str, date: str, into: Path) -> tu
             left_out.append(f"{row['provider']} {row['model']}: {fault}")
             continue
         try:
-            kept.append(msgspec.convert(row | {"date": date, "source": f"imported from {path.name}"}, TokenPrice))
+            kept.append(msgspec.convert(row | {"date": date, "source": f"imported from {inert(path.name)}"}, TokenPrice))
         except msgspec.ValidationError as error:
             left_out.append(f"{row['provider']} {row['model']}: {error}")
     if not kept:
@@ -62,10 +64,12 @@ def _text(book: dict[tuple[str, str], TokenPrice]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(
-        ["" if (value := getattr(entry, name)) is None else value for name in COLUMNS] for _, entry in sorted(book.items())
-    )
+    writer.writerows([_cell(getattr(entry, name)) for name in COLUMNS] for _, entry in sorted(book.items()))
     return out.getvalue()
+
+
+def _cell(value: str | float | None) -> str | float:
+    return "" if value is None else inert_cell(value) if isinstance(value, str) else value
 
 
 def _day(entry: TokenPrice) -> str:
@@ -78,6 +82,9 @@ def _fault(row: dict[str, Any]) -> str | None:
         return "no price, or 0, which means that it is not known"
     if max(cost_in, cost_out or 0.0) > MOST_USD_PER_MILLION:
         return "no model costs that"
+    retired_on = row["deprecated"]
+    if retired_on is not None and not is_day(str(retired_on)):
+        return f"{str(retired_on)[:LONGEST_QUOTED]!r} is no day on which it is retired"
     return None
 
 
@@ -116,7 +123,7 @@ def _per_million(usd: Any) -> float | None:
     """Return dollars for a million tokens; None if the table has no price: 0, or -1 for a price that varies."""
     try:
         value = float(usd) * MILLION
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return value if value > 0 else None
 
@@ -127,5 +134,5 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error})", hint="name a file that you may read") from error
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits is no JSONDecodeError
         raise InputError(f"{path}: not JSON ({error})", hint="choose the layout of the file with --layout") from error

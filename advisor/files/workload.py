@@ -45,6 +45,14 @@ def read_workload(path: Path) -> Workload:
     return _with_ids(workload, path)
 
 
+def check_again(question: Question, path: Path) -> None:
+    """Raise InputError where the workload inside of a file that advisor wrote, at `path`, contradicts itself: the file was damaged."""
+    parts = {name: getattr(question, name) for name in question.__struct_fields__}
+    fault = next(contradictions(Workload(**parts)), None)
+    if fault is not None:
+        raise InputError(f"{path}: workload.{fault.what}", hint="make it again with `advisor advise`")
+
+
 def _with_ids(workload: Workload, path: Path) -> Workload:
     """Return the workload with the id of each device that it calls otherwise; contradictions has refused what is not one device."""
 

@@ -1,28 +1,49 @@
 """What was decided: candidates, predictions, load tests, and everything that a report shows."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from advisor.schema.catalog import CarbonIntensity, Hardware, Term
 from advisor.schema.lifetime import Outlook, Verdict
 from advisor.schema.model import ModelFacts
 from advisor.schema.profile import Agreement, Calibration, Machine, QualityResult, Stalls
-from advisor.schema.record import Count, Estimate, Exclusion, Record
+from advisor.schema.record import (
+    AtLeastOne,
+    BatchSize,
+    Cores,
+    Count,
+    Estimate,
+    Exclusion,
+    Fraction,
+    Length,
+    Name,
+    NonNegative,
+    Positive,
+    Record,
+    Seconds,
+    Sha256,
+    Shown,
+    Whole,
+)
 from advisor.schema.workload import OfflineWorkload, OnlineWorkload
 
 # A server that is busy more than this has no headroom for what the simulation does not know: 2 % of service time are 18 % of p99 at 0.9.
 BUSY_FRACTION = 0.75
+Confidence = Annotated[float, Meta(gt=0, lt=1)]
+Tally = Annotated[int, Meta(ge=0)]  # of candidates, of which extreme traffic has more than any other count
 
 
 class Candidate(Record, frozen=True, kw_only=True):
     """One way to serve the model."""
 
-    variant: str
-    hardware: str
-    intra_op_num_threads: int
-    instances: int
-    max_batch_size: int
-    max_queue_delay_s: float
-    replicas: int
+    variant: Name
+    hardware: Name
+    intra_op_num_threads: Cores
+    instances: Cores
+    max_batch_size: BatchSize
+    max_queue_delay_s: Seconds
+    replicas: Count
 
 
 class Place(Record, frozen=True, kw_only=True):
@@ -51,8 +72,8 @@ class Prediction(Record, frozen=True, kw_only=True):
     throughput_requests_per_s: Estimate  # completed, of all replicas
     capacity_requests_per_s: Estimate | None  # None: not sought for this candidate
     utilization_fraction: Estimate
-    mean_batch_size: float
-    batch_size_shares: tuple[float, ...]  # entry b - 1: the share of batches that hold b requests
+    mean_batch_size: NonNegative
+    batch_size_shares: tuple[Fraction, ...]  # entry b - 1: the share of batches that hold b requests
     cost_usd_per_hour: Estimate
     cost_usd_per_million_requests: Estimate
     quality_drop: Estimate | None  # None: not measured
@@ -73,22 +94,22 @@ class Prediction(Record, frozen=True, kw_only=True):
 class SpeedTie(Record, frozen=True, kw_only=True):
     """A variant that ties in speed with a simpler one: the simpler is kept, and no difference is claimed."""
 
-    variant: str
+    variant: Name
     simpler: str
     speedup: Estimate  # over the simpler one
-    noise_fraction: float  # a difference smaller than this is none
+    noise_fraction: NonNegative  # a difference smaller than this is none
 
 
 class Certificate(Record, frozen=True, kw_only=True):
     """The proof of the search: every candidate of the space is accounted for."""
 
-    candidates: int
-    cut_by_bound: int
-    cut_by_quality: int
-    cut_by_tie: int  # of variants as fast as a simpler one
-    cut_by_cost: int  # more expensive than the best, so never simulated
-    simulated: int
-    regret_usd_per_hour: float
+    candidates: Tally
+    cut_by_bound: Tally
+    cut_by_quality: Tally
+    cut_by_tie: Tally  # of variants as fast as a simpler one
+    cut_by_cost: Tally  # more expensive than the best, so never simulated
+    simulated: Tally
+    regret_usd_per_hour: NonNegative
 
 
 class Saving(Record, frozen=True, kw_only=True):
@@ -96,7 +117,7 @@ class Saving(Record, frozen=True, kw_only=True):
 
     usd_per_hour: Estimate
     usd_per_year: Estimate
-    fraction: float
+    fraction: Shown
 
 
 class Replayed(Record, frozen=True, kw_only=True):
@@ -114,19 +135,21 @@ class LoadTest(Record, frozen=True, kw_only=True):
     """One candidate replica served for real under an open-loop generator, beside what was predicted of it."""
 
     candidate: Candidate
-    requests: int
-    offered_requests_per_s: float  # to the one replica that was run
-    duration_s: float
+    requests: Count
+    offered_requests_per_s: Positive  # to the one replica that was run
+    duration_s: Seconds
     latency_p50_s: Estimate
     latency_p95_s: Estimate
     latency_p99_s: Estimate
     latency_slo_s: Estimate
     throughput_requests_per_s: Estimate
-    utilization_fraction: float
-    mean_batch_size: float
-    generator_lag_p99_s: float
+    utilization_fraction: NonNegative
+    mean_batch_size: NonNegative
+    generator_lag_p99_s: Shown
     generator_kept_up: bool
-    run_delay_fraction: float | None  # of the time, that the server's threads waited for a core; None where the kernel hides it
+    run_delay_fraction: (
+        NonNegative | None
+    )  # of the time, that the server's threads waited for a core; None where the kernel hides it
     calibration: Calibration
     meets_slo: bool  # the measured quantile is within the target
     predicted: Prediction  # under the workload's traffic, of which these requests are a sample
@@ -143,22 +166,22 @@ class SiteFacts(Record, frozen=True, kw_only=True):
     machine: Machine
     versions: dict[str, str]
     created: str
-    noise_fraction: float | None
-    measuring_s: float
-    samples: int
+    noise_fraction: NonNegative | None
+    measuring_s: Seconds
+    samples: Whole
 
 
 class VariantSummary(Record, frozen=True, kw_only=True):
     """One variant as one site measured it: speed beside quality."""
 
     hardware: str  # the site's
-    id: str
+    id: Name
     title: str
     path: str  # as in Variant
-    sha256: str
-    bytes: int
-    load_s: float | None
-    peak_memory_bytes: int | None
+    sha256: Sha256
+    bytes: Whole
+    load_s: Seconds | None
+    peak_memory_bytes: Whole | None
     speedup: Estimate | None  # over the baseline at batch 1, paired in time
     throughput_items_per_s: Estimate | None  # the best of its measured points
     agreement: Agreement | None
@@ -173,18 +196,18 @@ class ServiceCurve(Record, frozen=True, kw_only=True):
     """Measured seconds per call over batch sizes, for a chart."""
 
     hardware: str  # the site's
-    variant: str
-    intra_op_num_threads: int
-    instances: int
-    sequence_length: int | None
-    batch_size: tuple[int, ...]
+    variant: Name
+    intra_op_num_threads: Cores
+    instances: Cores
+    sequence_length: Length | None
+    batch_size: Annotated[tuple[BatchSize, ...], Meta(min_length=1)]
     latency_s: tuple[Estimate, ...]
 
 
 class PlaceAnswer(Record, frozen=True, kw_only=True):
     """The best that was found on one kind of hardware; in the advice cheapest first, those that miss the target last."""
 
-    hardware: str
+    hardware: Name
     name: str
     machine: str
     ground: Literal["measured", "anchored", "similar", "roofline"]  # of its service times
@@ -197,21 +220,21 @@ class FleetPool(Record, frozen=True, kw_only=True):
     """Equal replicas, and what they cost on average over the day."""
 
     candidate: Candidate  # without the spare replicas
-    hardware: str
-    requests_per_s: float  # of the pool at the peak
-    lengths: tuple[int, int] | None  # shortest and longest request that it gets, None: all
-    spare_replicas: int
-    replicas_by_part: tuple[int, ...]  # of the day, spare ones counted
-    starting_replica_hours_per_day: float  # paid while replicas start
-    terms: dict[Term, float]  # replicas on average by how they are paid
-    usd_per_hour: float
+    hardware: Name
+    requests_per_s: NonNegative  # of the pool at the peak
+    lengths: tuple[Length, Length] | None  # shortest and longest request that it gets, None: all
+    spare_replicas: Whole
+    replicas_by_part: tuple[Whole, ...]  # of the day, spare ones counted
+    starting_replica_hours_per_day: NonNegative  # paid while replicas start
+    terms: dict[Term, NonNegative]  # replicas on average by how they are paid
+    usd_per_hour: NonNegative
 
 
 class FleetOption(Record, frozen=True, kw_only=True):
     """A plan that was worked out, and its cost."""
 
     name: str
-    usd_per_hour: float
+    usd_per_hour: NonNegative
 
 
 class FleetPlan(Record, frozen=True, kw_only=True):
@@ -219,10 +242,10 @@ class FleetPlan(Record, frozen=True, kw_only=True):
 
     name: str
     pools: tuple[FleetPool, ...]
-    usd_per_hour: float  # list prices as in the workload
-    peak_requests_per_s: float
-    spare_replicas: int
-    start_s: float
+    usd_per_hour: NonNegative  # list prices as in the workload
+    peak_requests_per_s: NonNegative
+    spare_replicas: Whole
+    start_s: Seconds
     options: tuple[FleetOption, ...]
 
 
@@ -242,10 +265,10 @@ class OfflineAdvice(Record, frozen=True, kw_only=True, tag_field="kind", tag="of
     schema_version: int
     created: str
     advisor_version: str
-    profile_sha256: str
+    profile_sha256: Sha256
     workload: OfflineWorkload
     model: ModelFacts
-    sites: tuple[SiteFacts, ...]
+    sites: Annotated[tuple[SiteFacts, ...], Meta(min_length=1)]
     headline: str
     recommended: OfflineChoice | None
     nearest_miss: OfflineChoice | None
@@ -260,21 +283,21 @@ class AtEnd(Record, frozen=True, kw_only=True):
     """The cheapest that keeps the target if service times are those of one end of their intervals, or those of the middle."""
 
     candidate: Candidate
-    usd_per_hour: float
+    usd_per_hour: NonNegative
 
 
 class OpenPoint(Record, frozen=True, kw_only=True):
     """A setting of a variant that leaves the answer open: at the quick end of its interval it would be the better answer."""
 
-    hardware: str
-    variant: str
-    intra_op_num_threads: int
-    instances: int
-    batch_sizes: tuple[int, ...]  # measured ones that its candidates hang on; () where nothing was measured on the hardware
-    usd_per_hour_low: float  # of its cheapest at the quick end
-    leaves_open: float | None  # the cost of what is sure over that; None where nothing is sure
-    visits: int  # that its least visited point has
-    wanted_s: float  # of timing, for each point to have visits enough
+    hardware: Name
+    variant: Name
+    intra_op_num_threads: Cores
+    instances: Cores
+    batch_sizes: tuple[BatchSize, ...]  # measured ones that its candidates hang on; () where nothing was measured on the hardware
+    usd_per_hour_low: NonNegative  # of its cheapest at the quick end
+    leaves_open: NonNegative | None  # the cost of what is sure over that; None where nothing is sure
+    visits: Whole  # that its least visited point has
+    wanted_s: Seconds  # of timing, for each point to have visits enough
 
 
 class Certainty(Record, frozen=True, kw_only=True):
@@ -286,8 +309,8 @@ class Certainty(Record, frozen=True, kw_only=True):
     quick: AtEnd | None
     likely: AtEnd | None
     slow: AtEnd | None
-    factor: float | None
-    max_uncertainty: float  # the factor that the user accepts
+    factor: NonNegative | None
+    max_uncertainty: AtLeastOne  # the factor that the user accepts
     is_settled: bool
     open_points: tuple[OpenPoint, ...] = ()  # what leaves most open first
     because: tuple[str, ...] = ()  # why it is not known
@@ -308,12 +331,12 @@ class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     schema_version: int
     created: str
     advisor_version: str
-    profile_sha256: str
+    profile_sha256: Sha256
     profile_path: str | None
     model: ModelFacts
-    sites: tuple[SiteFacts, ...]  # the first is that of the command that made the profile
+    sites: Annotated[tuple[SiteFacts, ...], Meta(min_length=1)]  # the first is that of the command that made the profile
     workload: OnlineWorkload
-    mean_requests_per_s: float
+    mean_requests_per_s: Positive
     outcome: Literal["change", "keep", "infeasible", "inconclusive"]
     headline: str
     recommended: Prediction | None
@@ -342,5 +365,5 @@ class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     )
     certainty: Certainty | None = None  # None: made before advisor looked at it
     one_replica: OneReplica | None = None  # None: today's replicas are given, or either carries nothing within the target
-    confidence: float = 0.95  # of the service times at which the recommendation keeps the target
+    confidence: Confidence = 0.95  # of the service times at which the recommendation keeps the target
     questions: tuple[str, ...] = ()  # about what the user may have meant otherwise; asked on the terminal too

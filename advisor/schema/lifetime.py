@@ -3,7 +3,7 @@
 from typing import Literal
 
 from advisor.schema.catalog import Class
-from advisor.schema.record import Estimate, Exclusion, Record
+from advisor.schema.record import Estimate, Exclusion, NonNegative, Record, Shown
 
 # What nobody gave a range for is moved by as much as traffic and utilization are usually known to, at the narrower end of a factor of
 # 1.5 to 2 (the rules on the share of serving say so, too).
@@ -28,7 +28,7 @@ class Finding(Record, frozen=True, kw_only=True):
     title: str
     outcome: Literal["fires", "silent", "unknown"]
     favours: Class
-    weight: float | None  # None: context, which the verdict does not weigh
+    weight: Shown | None  # None: context, which the verdict does not weigh
     why: str  # for an unknown outcome: the facts that are missing
 
 
@@ -48,8 +48,8 @@ class Flip(Record, frozen=True, kw_only=True):
 
     input: str
     key: str  # of the workload file
-    now: float
-    at: float  # on this side of it the verdict stands, beyond it does not
+    now: Shown
+    at: Shown  # on this side of it the verdict stands, beyond it does not
     direction: Literal["below", "above"]
     becomes: Class
     told: str  # "below 41,000 requests a day"
@@ -64,7 +64,7 @@ class BreakEven(Record, frozen=True, kw_only=True):
     once_usd: Estimate  # effort, labels and compute
     months: Estimate | None
     on: str | None  # the date
-    requests_per_s: float | None  # the traffic at which saving and cost are equal over the horizon
+    requests_per_s: NonNegative | None  # the traffic at which saving and cost are equal over the horizon
     pays: Literal["above", "below"] | None  # that traffic
     because: str
 
@@ -73,8 +73,8 @@ class Moved(Record, frozen=True, kw_only=True):
     """An input that was moved by itself to see whether the verdict stands: to the ends of its interval, or by as much as is usual."""
 
     input: str
-    low: float
-    high: float
+    low: Shown
+    high: Shown
     has_range: bool  # False: nobody gave an interval, and it was moved by a factor
 
 
@@ -115,7 +115,7 @@ class Opportunity(Record, frozen=True, kw_only=True):
     once_usd: Estimate  # effort, labels and compute together
     payback_months: Estimate | None  # None: not within the horizon
     payback_on: str | None
-    net_usd: float  # saved over the horizon, less what it costs once
+    net_usd: Shown  # saved over the horizon, less what it costs once
     pays: bool  # it saves more within the horizon than it costs
     surely: bool  # at the unfavorable ends of all intervals, too
     risk: str
@@ -147,8 +147,8 @@ class Classification(Record, frozen=True, kw_only=True):
     created: str
     advisor_version: str
     workload: str
-    requests_per_s: float
-    horizon_months: float
+    requests_per_s: Shown
+    horizon_months: Shown
     headline: str  # what to do, with the money; what contradicts itself; or what is missing
     verdict: Verdict
     outlook: Outlook

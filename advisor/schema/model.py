@@ -1,27 +1,32 @@
 """What a model file is: its graph as declared, and its facts as proved by running it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from advisor.schema.record import Record
+from msgspec import Meta
+
+from advisor.schema.record import Count, Fraction, Length, NonNegative, Record, Sha256, Whole
 
 Family = Literal["cnn", "encoder", "decoder", "encoder-decoder", "tree", "other"]
 Role = Literal["ids", "mask", "segment", "position", "state", "scalar", "count", "features"]
+# Of an element, as NumPy calls it.
+Element = Annotated[str, Meta(pattern=r"^(string|bool|u?int[0-9]{1,2}|b?float[0-9a-z_]+|complex(64|128))\Z")]
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class ModelInput(Record, frozen=True, kw_only=True):
     """One graph input; `shape` holds an int where fixed, a symbol where named, None where unknown."""
 
     name: str
-    dtype: str
+    dtype: Element
     shape: tuple[int | str | None, ...]
-    example_shape: tuple[int, ...]  # one item that the model accepted
+    example_shape: tuple[Whole, ...]  # one item that the model accepted
     role: Role
-    batch_axis: int | None
-    sequence_axis: int | None
-    upper_bound: int | None  # exclusive bound of valid integers, where the graph declares it (vocabulary size)
-    scalar_value: int | None = None  # what a scalar is set to: a constant that the graph compares it with
-    given_values: tuple[int | float, ...] | None = None  # of a count: what the user gave, since the cost depends on it
-    batch_multiple: int = 1  # the batch axis takes multiples of it alone: fewer items are filled up with copies of the last
+    batch_axis: Whole | None
+    sequence_axis: Whole | None
+    upper_bound: Whole | None  # exclusive bound of valid integers, where the graph declares it (vocabulary size)
+    scalar_value: Integer | None = None  # what a scalar is set to: a constant that the graph compares it with
+    given_values: tuple[Integer | float, ...] | None = None  # of a count: what the user gave, since the cost depends on it
+    batch_multiple: Count = 1  # the batch axis takes multiples of it alone: fewer items are filled up with copies of the last
 
 
 class ModelOutput(Record, frozen=True, kw_only=True):
@@ -77,10 +82,10 @@ class OperatorFacts(Record, frozen=True, kw_only=True):
     """What one operator type contributes at batch 1; flop is None where no formula is known for the operator."""
 
     type: str
-    count: int
-    flop_per_item: float | None
-    activation_bytes_per_item: float
-    weight_bytes: int
+    count: Whole
+    flop_per_item: NonNegative | None
+    activation_bytes_per_item: NonNegative
+    weight_bytes: Whole
 
 
 class Batching(Record, frozen=True, kw_only=True):
@@ -88,8 +93,8 @@ class Batching(Record, frozen=True, kw_only=True):
 
     possible: bool
     reason: str
-    multiple: int = 1  # a call takes multiples of so many items; fewer are filled up with copies of the last
-    largest: int | None = None  # items that a call takes at most; None: no bound was found
+    multiple: Count = 1  # a call takes multiples of so many items; fewer are filled up with copies of the last
+    largest: Count | None = None  # items that a call takes at most; None: no bound was found
 
 
 class ModelFacts(Record, frozen=True, kw_only=True):
@@ -97,21 +102,21 @@ class ModelFacts(Record, frozen=True, kw_only=True):
 
     name: str
     format: Literal["onnx", "checkpoint"]
-    sha256: str
+    sha256: Sha256
     family: Family
-    parameters: int
-    weight_bytes: int
-    file_bytes: int
-    opset: dict[str, int]
+    parameters: Whole
+    weight_bytes: Whole
+    file_bytes: Whole
+    opset: dict[str, Whole]
     already_quantized: bool
     inputs: tuple[ModelInput, ...]
     outputs: tuple[ModelOutput, ...]
     batching: Batching
     operators: tuple[OperatorFacts, ...]
-    flop_per_item: float | None
-    activation_bytes_per_item: float | None
-    at_sequence_length: int | None
-    kv_bytes_per_token: int | None
+    flop_per_item: NonNegative | None
+    activation_bytes_per_item: NonNegative | None
+    at_sequence_length: Length | None
+    kv_bytes_per_token: Whole | None
     notes: tuple[str, ...]
-    subnormal_fraction: float = 0.0  # of the weights
+    subnormal_fraction: Fraction = 0.0  # of the weights
     random_operators: tuple[str, ...] = ()  # by which it answers the same question differently each time

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+MOST_BATCH_SIZE = 4096  # that is measured
 USUAL_LOAD_TEST_S = 30.0
 USUAL_MAX_UNCERTAINTY = 1.5  # of the cost, as a factor: one replica or two is a different answer
 
@@ -20,3 +21,4 @@ class ProfileOptions(NamedTuple):
     fresh: bool = False
     hardware: str = "local"
     general: bool = False  # time every point alike, for other workloads too
+    allow_code: bool = False  # run the functions that the workload file names

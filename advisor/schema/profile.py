@@ -6,38 +6,61 @@ from msgspec import Meta
 
 from advisor.schema.catalog import CPU, Hardware, Provider
 from advisor.schema.model import ModelFacts
-from advisor.schema.record import Estimate, Exclusion, Metric, Record
+from advisor.schema.record import (
+    BatchSize,
+    CallSeconds,
+    Cores,
+    Count,
+    Difference,
+    Estimate,
+    Exclusion,
+    Fraction,
+    Length,
+    Metric,
+    Name,
+    NonNegative,
+    Positive,
+    Record,
+    Seconds,
+    Sha256,
+    Shown,
+    Whole,
+)
+
+Cosine = Annotated[float, Meta(ge=-1, le=1)]
+Magnitude = Annotated[float, Meta(ge=0)]  # of what models give, which may be any float
+CallFactor = Annotated[float, Meta(ge=1e-6, le=1e6)]  # one duration over another of the same thing
 
 
 class Machine(Record, frozen=True, kw_only=True):
     """A machine as its operating system describes it."""
 
     cpu: str
-    cores: int  # those this process may use; under a quota no more than it keeps busy, rounded up
-    memory_bytes: int  # the machine's, or less where a limit is set
+    cores: Cores  # those this process may use; under a quota no more than it keeps busy, rounded up
+    memory_bytes: Count  # the machine's, or less where a limit is set
     instruction_sets: tuple[str, ...]
     system: str
-    quota_cores: float | None = None  # of processor time that a container may use, in cores; None: no quota
+    quota_cores: Positive | None = None  # of processor time that a container may use, in cores; None: no quota
 
 
 class Agreement(Record, frozen=True, kw_only=True):
     """How near a variant's outputs are to the baseline's on the same inputs; a proxy for quality, never quality itself."""
 
-    items: int
+    items: Count
     inputs: Literal["generated", "given"]
-    cosine_mean: float | None
-    cosine_min: float | None
-    max_abs_difference: float
-    top1_agreement: float | None  # None where the model has no classes
+    cosine_mean: Cosine | None
+    cosine_min: Cosine | None
+    max_abs_difference: Magnitude
+    top1_agreement: Fraction | None  # None where the model has no classes
 
 
 class SliceResult(Record, frozen=True, kw_only=True):
     """The metric on a part of the items: one class, or what the user's data calls a slice; the intervals hold for all parts together."""
 
     name: str
-    items: int
-    baseline: float
-    value: float
+    items: Count
+    baseline: Shown
+    value: Shown
     drop: Estimate
 
 
@@ -49,10 +72,10 @@ class QualityResult(Record, frozen=True, kw_only=True):
     """
 
     metric: Metric
-    data_sha256: str
-    items: int
-    baseline: float
-    value: float
+    data_sha256: Sha256
+    items: Count
+    baseline: Shown
+    value: Shown
     drop: Estimate
     slices: tuple[SliceResult, ...] = ()
 
@@ -60,18 +83,18 @@ class QualityResult(Record, frozen=True, kw_only=True):
 class Variant(Record, frozen=True, kw_only=True):
     """One file that could be served; `path` is relative to the folder of the profile."""
 
-    id: str
+    id: Name
     scheme: str
     title: str
-    path: str
-    sha256: str
-    bytes: int
+    path: Name
+    sha256: Sha256
+    bytes: Whole
     derived_from: str | None  # None for the baseline
-    changed_operators: dict[str, int]  # operator type -> difference in count from the file it was derived from
-    changed_weight_bytes: int  # difference in stored weight bytes
+    changed_operators: dict[str, Difference]  # operator type -> difference in count from the file it was derived from
+    changed_weight_bytes: Difference  # difference in stored weight bytes
     lossless: bool  # the scheme only reorders arithmetic: no weight or activation loses precision
-    load_s: float | None
-    peak_memory_bytes: int | None  # of the process that timed all its points, sessions of every setting side by side
+    load_s: Seconds | None
+    peak_memory_bytes: Whole | None  # of the process that timed all its points, sessions of every setting side by side
     agreement: Agreement | None
     quality: QualityResult | None
     provider: Provider = CPU
@@ -84,25 +107,27 @@ class Variant(Record, frozen=True, kw_only=True):
 class Visit(Record, frozen=True, kw_only=True):
     """Consecutive calls in one round, and what disturbed them meanwhile; None where the system does not report it."""
 
-    order: int
-    latency_s: tuple[float, ...]
-    run_delay_s: float | None  # that its threads waited for a core, summed over them
-    involuntary_switches: int | None = None  # how often a core was taken from one of its threads
-    steal_s: float | None = None  # that the host ran something else on a core of this machine, summed over cores
-    core_hop_s: float | None = None  # of a cache line between its cores, just before or after; of visits on several threads
-    waited_s: tuple[float, ...] | None = None  # of each call, that a thread at work on it waited, the longest; empty: none waited
-    throttled_s: float | None = None  # that a quota on processor time kept its threads off the cores, summed over them
+    order: Whole
+    latency_s: Annotated[tuple[CallSeconds, ...], Meta(min_length=1)]
+    run_delay_s: Seconds | None  # that its threads waited for a core, summed over them
+    involuntary_switches: Whole | None = None  # how often a core was taken from one of its threads
+    steal_s: Seconds | None = None  # that the host ran something else on a core of this machine, summed over cores
+    core_hop_s: Seconds | None = None  # of a cache line between its cores, just before or after; of visits on several threads
+    waited_s: tuple[Seconds, ...] | None = (
+        None  # of each call, that a thread at work on it waited, the longest; empty: none waited
+    )
+    throttled_s: Seconds | None = None  # that a quota on processor time kept its threads off the cores, summed over them
 
 
 class Measurement(Record, frozen=True, kw_only=True):
     """All samples of seconds per call at one point; with several instances they ran side by side and samples are pooled."""
 
     variant: str
-    batch_size: int
-    sequence_length: int | None
-    intra_op_num_threads: int
-    instances: int
-    visits: tuple[Visit, ...]
+    batch_size: BatchSize
+    sequence_length: Length | None
+    intra_op_num_threads: Cores
+    instances: Cores
+    visits: Annotated[tuple[Visit, ...], Meta(min_length=1)]
 
 
 class Calibration(Record, frozen=True, kw_only=True):
@@ -115,26 +140,30 @@ class Calibration(Record, frozen=True, kw_only=True):
     """
 
     variant: str
-    intra_op_num_threads: int
-    instances: int
+    intra_op_num_threads: Cores
+    instances: Cores
     call_ratio: Estimate
-    call_lengths_s: tuple[float, ...]  # profiled calls, ascending, between whose logarithms the factors are interpolated
-    call_factors: tuple[float, ...]
+    call_lengths_s: Annotated[
+        tuple[CallSeconds, ...], Meta(min_length=1)
+    ]  # profiled calls, ascending, between whose logarithms the factors are interpolated
+    call_factors: Annotated[tuple[CallFactor, ...], Meta(min_length=1)]
     per_batch_s: Estimate
     per_request_s: Estimate
     wake_s: Estimate
     timer_late_s: Estimate | None = None  # None: no batch was due by its timer, or all that came to idle instances were
-    transit_s: tuple[float, ...]  # of single requests, in their order
-    spread: tuple[float, ...]  # single batches over what the figures above say of them, in their order
-    batches: int
+    transit_s: Annotated[tuple[Seconds, ...], Meta(min_length=1)]  # of single requests, in their order
+    spread: Annotated[
+        tuple[CallFactor, ...], Meta(min_length=1)
+    ]  # single batches over what the figures above say of them, in their order
+    batches: Count
 
 
 class Stalls(Record, frozen=True, kw_only=True):
     """How often and how long a core stood still, as a watcher of the clock saw it; waiting for other processes is no stall."""
 
-    watched_s: float
-    gaps_s: tuple[float, ...]  # each stall longer than shortest_s
-    shortest_s: float
+    watched_s: Seconds
+    gaps_s: tuple[CallSeconds, ...]  # each stall longer than shortest_s
+    shortest_s: Seconds
 
 
 class NoiseFloor(Record, frozen=True, kw_only=True):
@@ -144,13 +173,13 @@ class NoiseFloor(Record, frozen=True, kw_only=True):
     standard deviations of logarithms, and None in profiles of earlier versions.
     """
 
-    intra_op_num_threads: int
-    instances: int
-    fraction: float
-    between_visits: float | None = None  # of the medians of single visits of one point
-    visit_freedom: float | None = None  # degrees of freedom that this is known with
-    between_processes: float | None = None  # of one file's medians, from process to process
-    process_freedom: float | None = None
+    intra_op_num_threads: Cores
+    instances: Cores
+    fraction: NonNegative
+    between_visits: NonNegative | None = None  # of the medians of single visits of one point
+    visit_freedom: NonNegative | None = None  # degrees of freedom that this is known with
+    between_processes: NonNegative | None = None  # of one file's medians, from process to process
+    process_freedom: NonNegative | None = None
 
 
 class Power(Record, frozen=True, kw_only=True):
@@ -163,20 +192,20 @@ class Power(Record, frozen=True, kw_only=True):
 class ProfileSettings(Record, frozen=True, kw_only=True):
     """What the user asked of `advisor profile`; a run is resumed only under equal settings."""
 
-    sequence_lengths: tuple[int, ...]
-    max_batch_size: int
-    max_latency_s: float | None
-    budget_s: float
-    seed: int
-    inputs_sha256: str | None
+    sequence_lengths: tuple[Length, ...]
+    max_batch_size: BatchSize
+    max_latency_s: Positive | None
+    budget_s: Seconds
+    seed: Whole
+    inputs_sha256: Sha256 | None
     quality_metric: Metric | None
-    quality_data_sha256: str | None
-    given_sha256: tuple[str, ...] = ()  # of files that the user named as variants
-    quality_max_drop: float | None = None
-    quality_max_slice_drop: float | None = None
-    calibration_sha256: str | None = None
+    quality_data_sha256: Sha256 | None
+    given_sha256: tuple[Sha256, ...] = ()  # of files that the user named as variants
+    quality_max_drop: NonNegative | None = None
+    quality_max_slice_drop: NonNegative | None = None
+    calibration_sha256: Sha256 | None = None
     wanted: tuple[str, ...] = ()  # schemes that are measured even if the pre-flight check would leave them out
-    asked_sha256: str | None = (
+    asked_sha256: Sha256 | None = (
         None  # of the traffic, target and present service that decided what was timed; None: all points alike
     )
 
@@ -192,10 +221,10 @@ class Site(Record, frozen=True, kw_only=True):
     machine: Machine
     created: str
     advisor_version: str
-    fingerprint: str  # of model, settings, schemes, versions and machine: equal for runs that may go on from each other
+    fingerprint: Sha256  # of model, settings, schemes, versions and machine: equal for runs that may go on from each other
     versions: dict[str, str]
-    measuring_s: float
-    noise_fraction: float | None
+    measuring_s: Seconds
+    noise_fraction: NonNegative | None
     variants: tuple[Variant, ...]
     measurements: tuple[Measurement, ...]
     exclusions: tuple[Exclusion, ...]

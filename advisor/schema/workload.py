@@ -5,7 +5,19 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from advisor.schema.catalog import Term
-from advisor.schema.record import AtLeastOne, Count, Fraction, Metric, Name, NonNegative, Positive, Record
+from advisor.schema.record import (
+    AtLeastOne,
+    BatchSize,
+    Cores,
+    Count,
+    Fraction,
+    Metric,
+    Name,
+    NonNegative,
+    Positive,
+    Record,
+    Whole,
+)
 
 RelativeRates = Annotated[tuple[NonNegative, ...], Meta(min_length=2, max_length=1440)]
 
@@ -249,7 +261,7 @@ class EnergyChoice(Record, frozen=True, kw_only=True):
 
     objective: Literal["cost", "energy"] = "cost"
     max_joules_per_request: Positive | None = None
-    power_usage_effectiveness: Annotated[float, Meta(ge=1)] | None = None  # of the data centre; None: an industry's range
+    power_usage_effectiveness: AtLeastOne | None = None  # of the data centre; None: an industry's range
     grid: Name | None = None  # a country (ISO 3166 alpha-3) or a region of a cloud; None: that of the offer
     local_power_watts: Positive | None = None  # of the profiled machine when busy, where no meter could be read
 
@@ -259,17 +271,17 @@ class Baseline(Record, frozen=True, kw_only=True):
 
     hardware: Name | None = None  # the site where it runs; None: the machine of the profile
     variant: Name | None = None  # None: the model as it was given
-    max_batch_size: Count = 1
+    max_batch_size: BatchSize = 1
     max_queue_delay_s: NonNegative = 0.0
-    intra_op_num_threads: Count | None = None
-    instances: Count | None = None
+    intra_op_num_threads: Cores | None = None
+    instances: Cores | None = None
     replicas: Count | None = None  # None: as many as keep up with the traffic
 
 
 class Fleet(Record, frozen=True, kw_only=True):
     """How many machines there may be, and on what terms."""
 
-    spare_replicas: Annotated[int, Meta(ge=0)] = 1  # that may be lost at the peak without breaking the promise
+    spare_replicas: Whole = 1  # that may be lost at the peak without breaking the promise
     autoscaling: bool = True
     start_s: NonNegative = 0.0  # from asking for a machine until it begins to load the model, which is measured
     reserved_usd_per_hour: dict[str, Positive] = {}  # of what runs all day, by hardware

@@ -18,6 +18,7 @@ from advisor.files.places import places
 from advisor.files.records import read_json, sha256
 from advisor.files.rulebook import rules_with
 from advisor.files.workload import (
+    check_again,
     examples_sha256,
     fitting,
     lengths_are_recorded,
@@ -200,4 +201,6 @@ def read_any_advice(path: Path) -> Advice | OfflineAdvice:
     """Return the advice in a file, on traffic or on a batch job."""
     # Its `kind` decides which record the file holds.
     kinds = cast("type[Advice | OfflineAdvice]", Advice | OfflineAdvice)
-    return read_json(path, kinds, made_by="advisor advise")
+    advice = read_json(path, kinds, made_by="advisor advise")
+    check_again(advice.workload, path)
+    return advice

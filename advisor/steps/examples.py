@@ -1,14 +1,17 @@
 """The user's examples, read, checked and put into the files that measuring takes: those to judge by, and those to calibrate on."""
 
-from functools import partial
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from advisor.files.workload import read_question
 from advisor.measure.model import input_rows
-from advisor.measure.quality import evaluation, examples
+from advisor.measure.quality import evaluation, examples, labels, own_code
 from advisor.measure.variants.settings import ScreeningSettings
+from advisor.quality_floor import OWN
 from advisor.schema.model import ModelFacts, ModelInput
 from advisor.schema.options import ProfileOptions
 from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Quality
@@ -17,6 +20,35 @@ from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Quality
 def base_of(options: ProfileOptions) -> Path:
     """Return the folder that names of files in the workload start from."""
     return options.workload.parent if options.workload else Path()
+
+
+def consented(options: ProfileOptions, asks: Callable[[str], bool]) -> ProfileOptions:
+    """Return the options as `with_consent` does; `asks` whoever sits at a terminal, which has to be before anything is drawn there."""
+    return with_consent(read_question(options.workload) if options.workload else None, options, asks)
+
+
+def with_consent(
+    workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions, asks: Callable[[str], bool] | None = None
+) -> ProfileOptions:
+    """Return the options, code of the user's own allowed if the workload names any and whoever sits at the terminal says yes.
+
+    They are asked only where that code stands in the folder that they are in. Raises InputError where it may not run.
+    """
+    floor, base = workload.quality if workload else None, base_of(options)
+    asked = (
+        {"quality.data": floor.data, "quality.calibration": floor.calibration, "quality.metric": floor.metric} if floor else {}
+    )
+    code = {key: source for key, source in asked.items() if source is not None and OWN.fullmatch(source)}
+    if not code or options.allow_code:
+        return options
+    found = {source: own_code.file_of(source, base) for source in code.values()}
+    here = Path.cwd().resolve()
+    is_here = base.resolve() == here and all(file is not None and file.resolve().is_relative_to(here) for file in found.values())
+    named = ", ".join(f"{source} ({file})" for source, file in found.items())
+    if is_here and asks is not None and asks(f"{options.workload} names code of its own: {named}. Run it?"):
+        return options._replace(allow_code=True)
+    key, source = next(iter(code.items()))
+    raise own_code.not_allowed(source, base, f"{options.workload}: {key}")
 
 
 class GivenModel(NamedTuple):
@@ -45,24 +77,25 @@ def asked_examples(
     """Write the evaluation items and the calibration items to `scratch`; without evaluation data, --inputs are calibrated on."""
     floor = workload.quality if workload else None
     if floor is not None and floor.data is not None:
-        return _of_data(floor, base_of(options), model, scratch, options.seed, is_calibrated=is_calibrated)
+        return _of_data(floor, options, model, scratch, is_calibrated=is_calibrated)
     if options.inputs is None:
         return Asked(None, None, ())
     return Asked(None, _written(scratch / "calibration.npz", input_rows.read_npz(options.inputs, "--inputs")), ())
 
 
-def _of_data(floor: Quality, base: Path, model: GivenModel, scratch: Path, seed: int, *, is_calibrated: bool) -> Asked:
+def _of_data(floor: Quality, options: ProfileOptions, model: GivenModel, scratch: Path, *, is_calibrated: bool) -> Asked:
     """Return the files of the evaluation items, in random order, and of the calibration items, none in both; and the notes on them."""
     assert floor.data is not None
-    facts, inputs = model.facts, model.facts.inputs
-    evaluated = examples.read_examples(floor.data, base, inputs, "quality.data", model=model.path)
+    facts, inputs, base, seed = model.facts, model.facts.inputs, base_of(options), options.seed
+    read = functools.partial(examples.read_examples, folder=base, inputs=inputs, model=model.path, allow_code=options.allow_code)
+    evaluated = read(floor.data, key="quality.data")
     items = input_rows.check_rows(inputs, evaluated, base / floor.data)
+    labels.check_kind(floor.metric, evaluated)
     evaluation.check(floor.metric, facts.outputs, evaluated, items)
+    evaluated, items, notes = labels.kept(floor.metric, facts, evaluated, items, f"quality.data: {base / floor.data}")
     fitted: dict[str, np.ndarray] | None = None
-    notes: tuple[str, ...] = ()
     if floor.calibration is not None:
-        pick = partial(_some, seed=seed)
-        fitted = examples.read_examples(floor.calibration, base, inputs, "quality.calibration", model=model.path, pick=pick)
+        fitted = read(floor.calibration, key="quality.calibration", pick=functools.partial(_some, seed=seed))
         input_rows.check_rows(inputs, fitted, base / floor.calibration)
         examples.refuse_overlap(inputs, fitted, evaluated)
     elif is_calibrated:
@@ -70,6 +103,7 @@ def _of_data(floor: Quality, base: Path, model: GivenModel, scratch: Path, seed:
         fitted = _shuffled(inputs, fitted, input_rows.check_rows(inputs, fitted, base / floor.data), seed)
         total, items = items, input_rows.check_rows(inputs, evaluated, base / floor.data)
         notes = (
+            *notes,
             f"{total - items} of the {total} items of quality.data were set aside for calibration; quality is measured on the others",
         )
     # Files often have their items in the order of their classes, and the first of them may be all that is looked at.
@@ -84,7 +118,7 @@ def _some(items: int, *, seed: int) -> np.ndarray:
 
 
 def _shuffled(inputs: tuple[ModelInput, ...], rows: dict[str, np.ndarray], items: int, seed: int) -> dict[str, np.ndarray]:
-    return examples.take_items(inputs, rows, np.random.default_rng(seed).permutation(items))
+    return examples.take_items(inputs, rows, np.random.default_rng(seed).permutation(items), items)
 
 
 def _written(path: Path, rows: dict[str, np.ndarray]) -> str:

@@ -1,9 +1,12 @@
 """A model -> the workload file to start from, and a script that makes the data on which its quality is measured."""
 
+import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from advisor.disk.writing import check_new, write_new
+from advisor.inert.text import inert
 from advisor.measure.quality.evaluation import LABELS
 from advisor.measure.quality.texts import tokenizer_beside
 from advisor.schema.model import ModelFacts, ModelInput
@@ -11,6 +14,7 @@ from advisor.steps.model_folder import inspect
 
 FILL_IN = "FILL_IN"  # no number: a file in which one is left is refused with its key
 SET_ONCE = ("scalar", "state", "count")  # roles of inputs that hold no items of the user's
+PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*\.npz")  # what YAML takes for a text without quotes
 
 WORKLOAD = """\
 # How {model} is served: what `advisor recommend {path} -w {file}` asks for.
@@ -49,7 +53,7 @@ QUALITY = """
 """
 
 SCRIPT = '''\
-"""Make {data}: the examples on which advisor measures what a variant of {model} loses. Fill in `examples`."""
+"""Make {named}: the examples on which advisor measures what a variant of {model} loses. Fill in `examples`."""
 
 import zipfile
 
@@ -64,13 +68,14 @@ def examples():
     }}, 0
 
 
+{constants}
 rows, labels = zip(*examples())
 arrays = {{name: np.stack([row[name] for row in rows], axis=AXIS[name]) for name in rows[0]}} | {{"{label}": np.array(labels)}}
-with zipfile.ZipFile("{data}", "w") as archive:  # as numpy.savez does, whatever the inputs are called
+with zipfile.ZipFile(DATA, "w") as archive:  # as numpy.savez does, whatever the inputs are called
     for name, values in arrays.items():
         with archive.open(f"{{name}}.npy", "w") as member:
             np.lib.format.write_array(member, values, allow_pickle=False)
-print(f"{data}: {{len(labels)}} items")
+print(f"{{DATA}}: {{len(labels)}} items")
 '''
 
 
@@ -91,9 +96,9 @@ def init(model: Path, workload: Path) -> Written:
     data = f"{workload.stem}-data.npz"
     quality = _quality(model, facts, script, data) if has_classes else _agreement(data)
     text = WORKLOAD.format(
-        model=facts.name,
-        path=model,
-        file=workload,
+        model=inert(facts.name),
+        path=inert(str(model)),
+        file=inert(str(workload)),
         name=_as_yaml(Path(facts.name).stem),
         fill_in=FILL_IN,
         lengths=LENGTHS if any(entry.sequence_axis is not None for entry in facts.inputs) else "",
@@ -106,23 +111,28 @@ def init(model: Path, workload: Path) -> Written:
 
 
 def _quality(model: Path, facts: ModelFacts, script: Path, data: str) -> str:
-    way = f"Fill in {script.name}, run it beside this file, and remove the # of the line below."
+    way = f"Fill in {inert(script.name)}, run it beside this file, and remove the # of the line below."
     if any(entry.role == "ids" for entry in facts.inputs) and tokenizer_beside(model) is not None:
         way += " Or name a table of texts: columns text and label."
-    return QUALITY.format(way=way, metric="accuracy", data=data)
+    return QUALITY.format(way=way, metric="accuracy", data=_as_yaml(data))
 
 
 def _agreement(data: str) -> str:
     way = "Store some hundreds of items, an array for each input of the model, with numpy.savez, and remove the # of the line below."
-    return QUALITY.format(way=way, metric="cosine", data=data)
+    return QUALITY.format(way=way, metric="cosine", data=_as_yaml(data))
 
 
 def _script(facts: ModelFacts, data: str) -> str:
     asked = [entry for entry in facts.inputs if entry.role not in SET_ONCE]
     label = next((name for name in LABELS if name not in {entry.name for entry in facts.inputs}), LABELS[0])
-    text = SCRIPT.format(data=data, model=facts.name, inputs="\n".join(f"        {_line(entry)}" for entry in asked), label=label)
     axes = {entry.name: entry.batch_axis or 0 for entry in asked}
-    return text.replace("rows, labels = zip", f"AXIS = {axes!r}  # along which each input holds its items\nrows, labels = zip", 1)
+    return SCRIPT.format(
+        named=_in_docstring(data),
+        model=_in_docstring(facts.name),
+        inputs="\n".join(f"        {_line(entry)}" for entry in asked),
+        label=label,
+        constants=f"DATA = {data!r}\nAXIS = {axes!r}  # along which each input holds its items",
+    )
 
 
 def _line(entry: ModelInput) -> str:
@@ -137,4 +147,11 @@ def _line(entry: ModelInput) -> str:
 
 def _as_yaml(name: str) -> str:
     """Return a name as YAML reads it as that text, whatever characters a file's name has."""
-    return "'" + name.replace("'", "''") + "'"
+    shown = inert(name)
+    if shown != name:
+        return json.dumps(name)  # which YAML reads, too, and has an escape for everything
+    return name if PLAIN.fullmatch(name) else "'" + name.replace("'", "''") + "'"
+
+
+def _in_docstring(name: str) -> str:
+    return inert(name).replace("\\", "\\\\").replace('"', '\\"')

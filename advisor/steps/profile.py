@@ -17,7 +17,7 @@ from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import read_json, read_yaml, sha256, write_record
 from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question, sequence_lengths
 from advisor.measure.model import onnx_graph
-from advisor.measure.quality import examples
+from advisor.measure.quality import own_code
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import providers, versions
 from advisor.measure.runtime.power import Meter
@@ -38,7 +38,7 @@ from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.workload import Baseline, OfflineWorkload, OnlineWorkload
 from advisor.steps import model_folder
 from advisor.steps.deciding import decider, served
-from advisor.steps.examples import GivenModel, asked_examples, base_of
+from advisor.steps.examples import GivenModel, asked_examples, base_of, with_consent
 from advisor.units import parse_moment
 
 KEPT_INPUTS = "inputs.npz"
@@ -62,6 +62,7 @@ def measured_into(model: Path, output: Path, options: ProfileOptions, *, now: st
     """Do what `profile` does, where the caller holds the lock of the output."""
     now = parse_moment(now)
     workload = read_question(options.workload) if options.workload else None
+    options = with_consent(workload, options)
     model = model_folder.chosen(model)
     if options.hardware != LOCAL:
         device = read_device(options.hardware)
@@ -351,9 +352,9 @@ def _asked_sha256(workload: OnlineWorkload | OfflineWorkload | None, options: Pr
 def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions) -> Callable[..., object] | None:
     """Return the user's function, where the metric is one."""
     floor = workload.quality if workload else None
-    return (
-        examples.function_of(floor.metric, base_of(options), "quality.metric") if floor and OWN.fullmatch(floor.metric) else None
-    )
+    if floor is None or not OWN.fullmatch(floor.metric):
+        return None
+    return own_code.load(floor.metric, base_of(options), "quality.metric", is_allowed=options.allow_code)
 
 
 def _check_variant(apart: Apart, path: Path, facts: ModelFacts) -> Graph:

@@ -8,6 +8,7 @@ from advisor.decide.advice.advise import advise
 from advisor.decide.advice.sites import Request, under_load
 from advisor.decide.advice.wording import with_load_tests
 from advisor.decide.load_test.comparison import taught
+from advisor.decide.service.measured import setting_of
 from advisor.disk import locks
 from advisor.disk.kinds import HTML
 from advisor.errors import ExitStatus, InputError
@@ -117,6 +118,7 @@ def _read(advice_path: Path, workload_path: Path | None) -> tuple[Advice, Path, 
     if sha256(profile_path) != advice.profile_sha256:
         raise InputError(f"{profile_path}: not the profile that {advice_path} was made from", hint="run `advisor advise` again")
     _check_files(advice, advice_path, workload_path)
+    _check_served(advice, measured, advice_path)
     return advice, profile_path, measured
 
 
@@ -128,6 +130,18 @@ def _check_files(advice: Advice, advice_path: Path, workload_path: Path | None) 
         )
     if advice.workload.hardware.prices is not None and workload_path is None:
         raise InputError(f"{advice_path}: its prices are in a file beside the workload", hint="give the workload file with -w")
+
+
+def _check_served(advice: Advice, measured: Profile, advice_path: Path) -> None:
+    """Raise InputError where the advice names what its profile has nothing of."""
+    points = {(site.hardware.id, *setting_of(entry)) for site in measured.sites for entry in site.measurements}
+    sites = {site.hardware.id for site in measured.sites}
+    for candidate in (prediction.candidate for prediction in _to_serve(advice)):
+        if candidate.hardware in sites and (candidate.hardware, *setting_of(candidate)) not in points:
+            raise InputError(
+                f"{advice_path}: {candidate.variant} on {candidate.hardware}: nothing was measured of it in this setting",
+                hint="run `advisor advise` again",
+            )
 
 
 def _here(measured: Profile, advice: Advice, advice_path: Path) -> set[str]:

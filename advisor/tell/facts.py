@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import msgspec
-
 from advisor import units
+from advisor.inert.record import as_json, inert_parts
+from advisor.inert.text import inert
 from advisor.schema.model import ModelFacts, ModelInput
 from advisor.schema.profile import Profile, Site
 
@@ -15,7 +15,8 @@ MAX_VALUES = 4  # of a count that differs from item to item
 def render_facts(facts: ModelFacts, format_: str) -> str:
     """Return the facts as "text" or "json", ending in a newline."""
     if format_ == "json":
-        return msgspec.json.format(msgspec.json.encode(facts), indent=1).decode() + "\n"
+        return as_json(facts, indent=1).decode()
+    facts = inert_parts(facts)
     at = f" at sequence length {facts.at_sequence_length}" if facts.at_sequence_length is not None else ""
     rows = [
         ("model", f"{facts.name} ({facts.format}, sha256 {facts.sha256[:12]})"),
@@ -40,13 +41,13 @@ def render_facts(facts: ModelFacts, format_: str) -> str:
 
 def profile_line(profile: Profile, path: Path) -> str:
     """Describe what each site of a profile holds, a line each, ending in a newline."""
-    return "".join(f"{path}: {_site(site, is_only=len(profile.sites) == 1)}\n" for site in profile.sites)
+    return "".join(f"{inert(str(path))}: {_site(site, is_only=len(profile.sites) == 1)}\n" for site in profile.sites)
 
 
 def _site(site: Site, *, is_only: bool) -> str:
     calls = sum(len(visit.latency_s) for entry in site.measurements for visit in entry.visits)
     noise = f", noise floor {units.percent(site.noise_fraction)}" if site.noise_fraction is not None else ""
-    where = "" if is_only else f"{site.hardware.id}, "
+    where = "" if is_only else f"{inert(site.hardware.id)}, "
     return (
         f"{where}{len(site.variants)} variants, {len(site.measurements)} points, {calls:,} calls "
         f"in {units.seconds(site.measuring_s)}{noise}"
@@ -94,7 +95,10 @@ def _operators(facts: ModelFacts) -> list[str]:
 
 def init_lines(workload: Path, script: Path | None, model: Path) -> str:
     """Return what was written to start from, and what to do with it."""
-    lines = [f"{workload}: fill in every FILL_IN, then run: advisor recommend {model} -w {workload}"]
+    file = inert(str(workload))
+    lines = [f"{file}: fill in every FILL_IN, then run: advisor recommend {inert(str(model))} -w {file}"]
     if script is not None:
-        lines.append(f"{script}: to measure quality, fill in examples(), run it, and remove the # before quality in {workload}")
+        lines.append(
+            f"{inert(str(script))}: to measure quality, fill in examples(), run it, and remove the # before quality in {file}"
+        )
     return "\n".join(lines) + "\n"

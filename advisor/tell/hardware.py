@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from advisor import units
+from advisor.inert.record import inert_parts
+from advisor.inert.text import inert
 from advisor.schema.catalog import Hardware, Price
 
 MAX_LEFT_OUT = 5
@@ -10,6 +12,7 @@ MAX_LEFT_OUT = 5
 
 def listing(devices: tuple[Hardware, ...], prices: tuple[Price, ...]) -> str:
     """Return a line for each device: what it is, its memory, its bandwidth and the cheapest list price of one; no newline at the end."""
+    devices, prices = inert_parts(devices), inert_parts(prices)
     lines = [f"{'id':<16} {'kind':<12} {'memory':>9} {'bandwidth':>12} {'$/h':>9}  name"]
     for device in devices:
         cheapest = min((usd for usd, _ in offers(device, prices)), default=None)
@@ -23,6 +26,7 @@ def listing(devices: tuple[Hardware, ...], prices: tuple[Price, ...]) -> str:
 
 def details(device: Hardware, prices: tuple[Price, ...], stale: set[str]) -> str:
     """Describe a device, each number with its source; prices of a `stale` day are marked."""
+    device, prices = inert_parts(device), inert_parts(prices)
     source = {number: f"{entry.what}, {entry.date}" for entry in device.sources for number in entry.covers}
     numbers: dict[str, tuple[float | None, Callable[[float], str]]] = {
         "year": (device.year, _whole),
@@ -63,16 +67,16 @@ def price_table(prices: tuple[Price, ...], stale: set[str]) -> str:
     return "\n".join(
         f"{price.provider:<8} {price.region:<14} {price.instance:<36} {price.term:<10} {units.usd(price.usd_per_hour):>9}/h  "
         f"{price.date}{' old' if price.date in stale else ''}"
-        for price in prices
+        for price in inert_parts(prices)
     )
 
 
 def imported(count: int, left_out: tuple[str, ...], book: str) -> str:
     """Describe what was imported, and the first of what was not."""
-    lines = [f"{units.counted(count, 'price')} imported into {book}"]
+    lines = [f"{units.counted(count, 'price')} imported into {inert(book)}"]
     if left_out:
         lines.append(f"{units.counted(len(left_out), 'price')} left out:")
-        lines.extend(f"  {entry}" for entry in left_out[:MAX_LEFT_OUT])
+        lines.extend(f"  {inert(entry)}" for entry in left_out[:MAX_LEFT_OUT])
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 import textwrap
 
 from advisor import units
+from advisor.inert.record import inert_parts
 from advisor.schema.catalog import RuleExplanation
 from advisor.schema.lifetime import Classification, CostLine, Opportunity
 from advisor.schema.portfolio import PortfolioPlan
@@ -97,6 +98,7 @@ def _findings(classification: Classification) -> str:
 
 def explanation_text(explained: RuleExplanation) -> str:
     """Return a rule as prose, ending in a newline."""
+    explained = inert_parts(explained)
     rule = explained.rule
     weighs = (
         "as context, which the verdict does not weigh" if rule.weight is None else f"with a weight of {units.number(rule.weight)}"

@@ -1,11 +1,11 @@
 """Documents laid out by the templates of a folder."""
 
 import math
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor import units
+from advisor.inert.text import inert_markdown
 from advisor.schema.record import Record
 from advisor.tell import charts
 from advisor.tell.formats import suffix
@@ -90,8 +90,6 @@ WORDS = (
 )
 # What ends a file that is escaped; all else is plain text.
 ESCAPED = {"html", "md"}
-# What would start a table cell, a link, an emphasis, code or a tag.
-MARKDOWN = re.compile(r"([\\|`*\[\]<])")
 
 
 def laid_out(document: Record, path: Path) -> str:
@@ -126,9 +124,9 @@ def _words(printed: object) -> object:
 
 
 def _markdown(printed: object) -> object:
-    """Return what a template prints, escaped for a table cell unless a macro has done so before."""
+    """Return what a template prints, as Markdown shows it letter by letter, unless a macro has done so before."""
     from jinja2.filters import do_mark_safe
 
     if hasattr(printed, "__html__"):
         return printed
-    return do_mark_safe(MARKDOWN.sub(r"\\\1", " ".join(str(_words(printed)).splitlines())))
+    return do_mark_safe(inert_markdown(str(_words(printed))))

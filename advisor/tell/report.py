@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Union
 
-import msgspec
-
+from advisor.inert.record import as_json, inert_parts
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
 from advisor.tell.formats import suffix, template, templates_of
@@ -21,7 +20,8 @@ KINDS = {"Advice": "advice", "OfflineAdvice": "offline", "Classification": "clas
 def render(document: Document, format_: str) -> str:
     """Return the document as text in one of the formats, with a newline at the end."""
     if format_ == "json":
-        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+        return as_json(document, indent=2).decode()
+    document = inert_parts(document)
     if format_ == "text":
         return _text(document)
     from advisor.tell.pages import laid_out
@@ -33,7 +33,8 @@ def reports(document: Document) -> dict[str, str]:
     """Return the document in every format that has templates for it, by what the name of its file ends in."""
     from advisor.tell.pages import laid_out
 
-    return {suffix(path): laid_out(document, path) for path in templates_of(_kind(document))}
+    shown = inert_parts(document)
+    return {suffix(path): laid_out(shown, path) for path in templates_of(_kind(document))}
 
 
 def _kind(document: Document) -> str:

@@ -1,6 +1,7 @@
 """The advice in five lines, for a terminal and the log of a pipeline."""
 
 from advisor import units
+from advisor.inert.record import inert_parts
 from advisor.schema.advice import Advice, LoadTest, OfflineAdvice, Prediction
 from advisor.schema.record import Estimate
 from advisor.tell.options import today_is_given
@@ -15,6 +16,7 @@ def summary(advice: Advice | OfflineAdvice) -> str:
     One more line for each kind of hardware if there is a choice. For a batch job three lines: what to do, its cost, its time against the
     deadline.
     """
+    advice = inert_parts(advice)
     if isinstance(advice, OfflineAdvice):
         return _offline(advice)
     shown = advice.recommended or advice.likely or advice.nearest_miss
@@ -25,8 +27,7 @@ def summary(advice: Advice | OfflineAdvice) -> str:
         f"quality  {_quality(advice, shown)}",
         f"risk     {_risk(advice)}",
     )
-    # A name from the user may hold a line break.
-    return "\n".join([*(" ".join(part for part in line.splitlines() if part) for line in lines), *_ranking(advice)])
+    return "\n".join([*lines, *_ranking(advice)])
 
 
 def questions(advice: Advice | OfflineAdvice) -> tuple[str, ...]:
@@ -36,6 +37,7 @@ def questions(advice: Advice | OfflineAdvice) -> tuple[str, ...]:
 
 def full_summary(advice: Advice | OfflineAdvice) -> str:
     """Return the summary, and a paragraph for each load test where there were any; no newline at the end."""
+    advice = inert_parts(advice)
     tests = load_tests(advice) if isinstance(advice, Advice) else ""
     return "\n".join(part for part in (summary(advice), tests) if part)
 
@@ -66,7 +68,7 @@ def _offline(advice: OfflineAdvice) -> str:
         f"cost     {_text(shown.cost_usd, units.usd)}",
         f"time     {_text(shown.duration_s, units.seconds)}, {deadline}: {kept}",
     )
-    return "\n".join(" ".join(part for part in line.splitlines() if part) for line in lines)
+    return "\n".join(lines)
 
 
 def _text(estimate: Estimate, format_: Format) -> str:

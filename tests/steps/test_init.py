@@ -1,5 +1,6 @@
 """The files to start from: accepted once they are filled in, refused with the key until then, and never written over anything."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -143,3 +144,21 @@ def test_until_it_is_filled_in_the_script_says_so(tmp_path):
     ended = subprocess.run([sys.executable, written.script.name], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert 1 == ended.returncode and "fill in examples() first" in ended.stderr and "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ['"""; raise SystemExit(7)\nx = """', "a\nslo: {latency_s: 1}", "\x1b[31m{0}\\", "'quoted' #: 1", "\u202exnno"]
+)
+def test_a_name_forges_no_line_of_either_file(tmp_path, name):
+    model = save(mlp(), tmp_path / f"{name}.onnx".replace("/", ""))
+
+    written = init(model, tmp_path / f"{name}.yaml")
+    filled_in(written.workload)
+    module = ast.parse(written.script.read_text())
+
+    assert name == read_workload(written.workload).name
+    assert [ast.Expr, ast.Import, ast.Import, ast.FunctionDef] == [type(part) for part in module.body[:4]]
+    assert all(line.isprintable() for path in written for line in path.read_text().split("\n"))
+    plain = init(save(mlp(), tmp_path / "plain.onnx"), tmp_path / "plain.yaml")
+    assert len(plain.script.read_text().splitlines()) == len(written.script.read_text().splitlines())
+    assert len(plain.workload.read_text().splitlines()) == len(written.workload.read_text().splitlines())

@@ -53,7 +53,7 @@ def plan_of(folder, quality, **options):
     )
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
-    asked = ProfileOptions(workload=path, **options)
+    asked = ProfileOptions(workload=path, allow_code=True, **options)
     return plan_for(folder / "model.onnx", folder / "p.variants", asked, read_question(path), scratch, now=NOW)
 
 

@@ -1,3 +1,4 @@
+import html
 import os
 import re
 from collections.abc import Iterator
@@ -201,6 +202,11 @@ def _as_markdown(page: str) -> str:
     return re.sub(rf"( to [^ ]+ [^ ]+) ({bases})(?!\w)", r"\1 (\2)", text)
 
 
+def _read(markdown: str) -> str:
+    """Return Markdown as its reader sees it, what is escaped in it."""
+    return html.unescape(re.sub(r"\\(.)", r"\1", markdown))
+
+
 def _words_of(document: Record) -> tuple[Record, ...]:
     if isinstance(document, Advice):
         return advice_words(document), life_of_advice(document)
@@ -214,7 +220,7 @@ def _words_of(document: Record) -> tuple[Record, ...]:
 
 def test_the_same_sentences_stand_in_every_format(document: Record) -> None:
     page = _as_markdown(report.render(document, "html"))
-    markdown = re.sub(r"\\(.)", r"\1", report.render(document, "md"))
+    markdown = _read(report.render(document, "md"))
     said = {" ".join(sentence.split()) for words in _words_of(document) for sentence in _sentences(words)} - {""}
 
     in_page, in_markdown = ({sentence for sentence in said if sentence in text} for text in (page, markdown))
@@ -226,7 +232,7 @@ def test_the_same_sentences_stand_in_every_format(document: Record) -> None:
 
 def test_every_cell_of_a_table_stands_in_every_format(advice: Advice) -> None:
     page = _as_markdown(report.render(advice, "html"))
-    markdown = re.sub(r"\\(.)", r"\1", report.render(advice, "md"))
+    markdown = _read(report.render(advice, "md"))
     tables = (
         *(setting_rows(advice), origin_rows(advice), prediction_rows(advice), evidence_rows(advice), fleet_rows(advice)),
         *(model_rows(advice.model), input_rows(advice.model), curve_rows(advice), share_rows(advice.verdict)),

@@ -18,7 +18,7 @@ def test_a_line_break_from_a_user_does_not_add_a_line() -> None:
 
     lines = summary(advice).splitlines()
 
-    assert ["one two three", "risk     a b"] == [lines[0], lines[4]]
+    assert [r"one\ntwo\rthree", r"risk     a\n\nb"] == [lines[0], lines[4]]
 
 
 def test_change_says_what_to_do_what_it_saves_and_what_it_promises() -> None:

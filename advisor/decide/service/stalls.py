@@ -44,7 +44,8 @@ def process_of(watches: Sequence[Stalls]) -> StallProcess | None:
     """
     if not sum(entry.watched_s for entry in watches) > 0:
         return None
-    lengths_s = np.sort([gap_s for entry in watches for gap_s in entry.gaps_s])
+    # What was rounded to just below the shortest is not shorter than what its own watch could see.
+    lengths_s = np.sort([max(gap_s, entry.shortest_s) for entry in watches for gap_s in entry.gaps_s])
     watched_s = np.array([sum(entry.watched_s for entry in watches if entry.shortest_s <= length_s) for length_s in lengths_s])
     per_s = 1 / watched_s
     rate = float(per_s.sum())

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from advisor.errors import InputError
+from advisor.errors import AdvisorError, InputError
 from advisor.measure.quality import metrics
 from advisor.measure.quality.metrics import Case, Outputs, Score
 from advisor.measure.quality.scores import is_list, item_cosines, list_cosines, pairs_of_one_shape
@@ -124,8 +124,8 @@ def quality(
         metric=metric,
         data_sha256=data_sha256,
         items=items,
-        baseline=before(everything),
-        value=after(everything),
+        baseline=_level(metric, before, everything),
+        value=_level(metric, after, everything),
         drop=_drop(metric, before, after, everything, random, level, source),
         slices=tuple(
             SliceResult(
@@ -150,7 +150,15 @@ def check_outputs(
 ) -> None:
     """Raise InputError if the metric cannot be taken of these outputs of the baseline."""
     case = Case(outputs=outputs, baseline=values, labels=labels_of(rows), masks=masks_of(inputs, rows), rows=rows, inputs=inputs)
-    metrics.scorer(metric, case, values, own)(np.arange(len(next(iter(values.values())))))
+    _level(metric, metrics.scorer(metric, case, values, own), np.arange(len(next(iter(values.values())))))
+
+
+def _level(metric: Metric, score: Score, chosen: np.ndarray) -> float:
+    """Return the metric of the chosen items; raise AdvisorError where it is no figure, as an error of outputs that are not finite."""
+    level = score(chosen)
+    if not np.isfinite(level):
+        raise AdvisorError(f"quality.metric: {metric} of these outputs is {level}, which is no figure", hint="use another metric")
+    return level
 
 
 def _drop(

@@ -1,9 +1,7 @@
 """The user's examples -> one array per model input; calibration items are kept apart from evaluation items."""
 
 import hashlib
-import importlib
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -13,7 +11,7 @@ import numpy as np
 
 from advisor.errors import AdvisorError, InputError
 from advisor.measure.model import input_rows
-from advisor.measure.quality import texts
+from advisor.measure.quality import own_code, texts
 from advisor.measure.quality.evaluation import LABELS, SLICES
 from advisor.measure.quality.tables import read_table
 from advisor.measure.sizes import archives
@@ -30,15 +28,23 @@ Pick = Callable[[int], np.ndarray]  # items, by how many there are
 
 
 def read_examples(
-    source: str, folder: Path, inputs: tuple[ModelInput, ...], key: str, *, model: Path, pick: Pick | None = None
+    source: str,
+    folder: Path,
+    inputs: tuple[ModelInput, ...],
+    key: str,
+    *,
+    model: Path,
+    pick: Pick | None = None,
+    allow_code: bool = False,
 ) -> Rows:
     """Return the arrays that `source` holds (an .npz file, a table, or module:function), paths and modules relative to `folder`.
 
     A column of texts becomes what the model reads by the tokenizer beside `model`. `pick` chooses among the items by their number: of
-    arrays no others are read.
+    arrays no others are read. Raises InputError for a function without `allow_code`.
     """
     if OWN.fullmatch(source):
-        return _picked(_from_function(function_of(source, folder, key), source, inputs, key), inputs, Path(source), pick)
+        function = own_code.load(source, folder, key, is_allowed=allow_code)
+        return _picked(own_code.run(source, key, _from_function, function, source, inputs, key), inputs, Path(source), pick)
     path = folder / source
     if path.suffix == ".npz":
         return _from_npz(path, key, inputs, pick)
@@ -70,33 +76,10 @@ def _with_ids(columns: dict[str, list[Any]], inputs: tuple[ModelInput, ...], mod
     return kept | {name: list(values) for name, values in made.items()}
 
 
-def function_of(source: str, folder: Path, key: str) -> Callable[..., object]:
-    """Return the user's function `module:function`, the module looked for beside the workload file first."""
-    module, _, name = source.partition(":")
-    sys.path.insert(0, str(folder.resolve()))
-    try:
-        function = getattr(importlib.import_module(module), name, None)
-    except Exception as error:  # a user's module may raise whatever it likes while it is imported
-        raise InputError(
-            f"{key}: {module} cannot be imported ({type(error).__name__}: {error})",
-            hint=f"put {module}.py beside the workload file",
-        ) from error
-    finally:
-        sys.path.remove(str(folder.resolve()))
-    if not callable(function):
-        raise InputError(f"{key}: {module} has no function {name!r}", hint="name it as module:function")
-    return function  # type: ignore[no-any-return]
-
-
 def _from_function(function: Callable[..., object], source: str, inputs: tuple[ModelInput, ...], key: str) -> Rows:
-    try:
-        given = function()
-        batches: list[Any] = [given] if isinstance(given, Mapping) else list(given)  # type: ignore[call-overload]
-    except Exception as error:  # see function_of
-        raise InputError(
-            f"{key}: {source} failed ({type(error).__name__}: {error})", hint="try calling the function on its own"
-        ) from error
-    if not batches or not all(isinstance(batch, Mapping) for batch in batches):
+    given = function()
+    batches: list[Any] = [given] if isinstance(given, Mapping) else list(given)  # type: ignore[call-overload]
+    if not batches or not all(isinstance(batch, Mapping) and all(isinstance(name, str) for name in batch) for batch in batches):
         raise InputError(
             f"{key}: {source} did not give dictionaries of arrays",
             hint="return one, or yield one per batch, with input names as keys",
@@ -224,15 +207,16 @@ def set_aside(inputs: tuple[ModelInput, ...], rows: Rows, seed: int) -> tuple[Ro
     others = np.array([item for item in range(len(digests)) if digests[item] not in fitted], dtype=np.int64)
     if not len(others):
         raise AdvisorError("all items are alike: none is left to measure quality on", hint="give quality.calibration")
-    return take_items(inputs, rows, chosen), take_items(inputs, rows, others)
+    return take_items(inputs, rows, chosen, len(digests)), take_items(inputs, rows, others, len(digests))
 
 
-def take_items(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray], chosen: np.ndarray) -> Rows:
-    """Return these items of every array that has items: inputs along their own axis, anything else along the first."""
+def take_items(inputs: tuple[ModelInput, ...], rows: Mapping[str, np.ndarray], chosen: np.ndarray, items: int) -> Rows:
+    """Return these of all items of every array that has items: inputs along their own axis, anything else along the first."""
     axes: dict[str, int | None] = dict(input_rows.item_axes(inputs))
     return {
-        name: values if values.ndim == 0 or axes.get(name, 0) is None else values.take(chosen, axis=axes.get(name, 0) or 0)
+        name: values.take(chosen, axis=axis) if axis is not None and values.shape[axis : axis + 1] == (items,) else values
         for name, values in rows.items()
+        for axis in (axes.get(name, 0),)
     }
 
 

@@ -1,11 +1,13 @@
 """Metrics by their usual names: what a model gives and what is true -> a figure over any selection of items."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
 
 from advisor.errors import AdvisorError, InputError
+from advisor.measure.quality import own_code
 from advisor.measure.quality.scores import area_under_curve, edit_distance, is_list, item_cosines, ranks
 from advisor.quality_floor import OWN, TOP_K
 from advisor.schema.model import ModelInput, ModelOutput
@@ -67,7 +69,12 @@ def lost(metric: str, before: float, after: float) -> float:
             f"quality.metric: the model as given has a {metric} of 0, so a loss cannot be expressed as a fraction of it",
             hint="use labels that are not the model's own outputs, or another metric",
         )
-    return after / before - 1
+    increase = after / before - 1
+    if not math.isfinite(increase):
+        raise AdvisorError(
+            f"quality.metric: {metric} rises from {before:g} to {after:g}, which is no figure", hint="use another metric"
+        )
+    return increase
 
 
 def scorer(metric: str, case: Case, values: Outputs, own: Callable[..., object] | None) -> Score:
@@ -75,7 +82,7 @@ def scorer(metric: str, case: Case, values: Outputs, own: Callable[..., object] 
     top = TOP_K.fullmatch(metric)
     if OWN.fullmatch(metric):
         assert own is not None
-        return _own(own, case, values)
+        return _own(metric, own, case, values)
     lists = [name for name, value in values.items() if is_list(value)]
     if len(lists) == len(values):
         raise InputError(
@@ -105,23 +112,34 @@ def _ratio(parts: np.ndarray, wholes: np.ndarray) -> Score:
     return lambda chosen: float(parts[chosen].sum() / max(wholes[chosen].sum(), 1))
 
 
-def _own(function: Callable[..., object], case: Case, values: Outputs) -> Score:
+def _own(source: str, function: Callable[..., object], case: Case, values: Outputs) -> Score:
     """Score by the user's function of outputs and rows: a score for each item, or one figure for those it is given; higher is better."""
-    items = len(next(iter(values.values())))
-    whole = np.asarray(function(dict(values), dict(case.rows)), dtype=np.float64)
+    key, items = "quality.metric", len(next(iter(values.values())))
+
+    def figures(outputs: Outputs, rows: Mapping[str, np.ndarray]) -> np.ndarray:
+        return own_code.figures(source, key, own_code.run(source, key, function, dict(outputs), dict(rows)))
+
+    whole = figures(values, case.rows)
     if whole.shape == (items,):
         return _mean(whole)
     if whole.shape != ():
-        raise InputError(
-            f"quality.metric: the function returned shape {list(whole.shape)} for {items} items",
-            hint="return one score for each item, or one number; higher is better",
-        )
+        raise _wrong_shape(source, whole, items)
 
     def score(chosen: np.ndarray) -> float:
-        rows = {name: rows[chosen] if len(rows) == items else rows for name, rows in case.rows.items() if rows.ndim}
-        return float(np.asarray(function({name: value[chosen] for name, value in values.items()}, rows)))
+        rows = {name: rows[chosen] if rows.ndim and len(rows) == items else rows for name, rows in case.rows.items()}
+        found = figures({name: value[chosen] for name, value in values.items()}, rows)
+        if found.shape != ():
+            raise _wrong_shape(source, found, len(chosen))
+        return float(found)
 
     return score
+
+
+def _wrong_shape(source: str, found: np.ndarray, items: int) -> InputError:
+    return InputError(
+        f"quality.metric: {source} returned shape {list(found.shape)} for {items} items",
+        hint="return one score for each item, or one number; higher is better",
+    )
 
 
 # --- directions ----------------------------------------------------------------------------------------------------------
@@ -335,11 +353,19 @@ def _perplexity(case: Case, values: Outputs) -> Score:
         )
     counted = np.ones(ids.shape, bool) if case.masks is None else case.masks > 0
     counted = counted[:, 1:] & counted[:, :-1]
+    wrong = counted & ((ids[:, 1:] < 0) | (ids[:, 1:] >= logits.shape[2]))
+    if wrong.any():
+        raise InputError(
+            f"quality.data: {ids[:, 1:][wrong][0]} is none of the {logits.shape[2]} tokens", hint="use the model's own tokens"
+        )
+    following = np.clip(ids[:, 1:, np.newaxis], 0, logits.shape[2] - 1).astype(
+        np.int64
+    )  # those that do not count may be any number
     surprise = np.empty(counted.shape)
     for item in range(len(ids)):  # one at a time: all logits in double precision would take twice the memory of the outputs
         scores = logits[item, :-1].astype(np.float64)
         top = scores.max(axis=-1, keepdims=True)
-        chosen = np.take_along_axis(scores, ids[item, 1:, np.newaxis].astype(np.int64), axis=-1)
+        chosen = np.take_along_axis(scores, following[item], axis=-1)
         surprise[item] = (np.log(np.exp(scores - top).sum(axis=-1, keepdims=True)) + top - chosen)[..., 0]
     sums, tokens = np.where(counted, surprise, 0.0).sum(axis=1), counted.sum(axis=1)
     mean = _ratio(sums, tokens)

@@ -109,9 +109,10 @@ def _parsed(lines: Iterable[tuple[int, str]], path: Path, key: str) -> Iterable[
             continue
         try:
             yield number, json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            fault = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "nested too deep"
-            line_number = number - 1 + (error.lineno if isinstance(error, json.JSONDecodeError) else 1)
+        except (ValueError, RecursionError) as error:  # a number of too many digits is no JSONDecodeError
+            line_number, fault = number, "nested too deep" if isinstance(error, RecursionError) else str(error)
+            if isinstance(error, json.JSONDecodeError):
+                line_number, fault = number - 1 + error.lineno, f"{error.msg}, column {error.colno}"
             raise InputError(f"{key}: {path}: line {line_number}: not valid JSON ({fault})", hint=LINES) from error
 
 
@@ -174,7 +175,7 @@ def _described(path: Path, key: str) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{key}: {path}: not valid JSON ({error})", hint=SAVED) from error
     return found if isinstance(found, dict) else {}
 

@@ -305,12 +305,16 @@ def _measured_variants(journal: ProfileJournal) -> tuple[Variant, ...]:
 
 
 def _visits_told(plan: Plan, journal: ProfileJournal) -> dict[Point, list[Visit]]:
-    """Return the visits of all points but those added in between that the budget left with few of them.
+    """Return the visits of all points of known variants, but those added in between that the budget left with few of them.
 
-    Such a point is known less well than what its neighbors say of it.
+    Such a point is known less well than what its neighbors say of it. A variant is not known whose line in the journal was damaged.
     """
-    first = batch_sizes(plan.facts, plan.settings.max_batch_size)
-    return {point: made for point, made in journal.visits.items() if point.batch_size in first or len(made) >= MIN_ROUNDS}
+    first, variants = batch_sizes(plan.facts, plan.settings.max_batch_size), {variant.id for variant in journal.variants}
+    return {
+        point: made
+        for point, made in journal.visits.items()
+        if point.variant.removesuffix(AGAIN) in variants and (point.batch_size in first or len(made) >= MIN_ROUNDS)
+    }
 
 
 def _profile(plan: Plan, journal: ProfileJournal, failing: set[str], rungs: list[list[Point]]) -> Profile:

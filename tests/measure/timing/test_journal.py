@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from advisor.errors import InputError
 from advisor.measure.timing.journal import KEPT, Journal, noting_what_is_kept
-from advisor.schema.record import Exclusion
+from advisor.schema.record import Estimate, Exclusion
 
 # The folder is shared by the examples of one property; every example begins with a file of its own.
 one_folder = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
@@ -139,3 +139,50 @@ def test_a_disk_that_is_full_is_an_error_that_names_the_file(tmp_path):
     path.symlink_to("/dev/full")
     with pytest.raises(InputError, match=rf"{path}: cannot write there \(No space left"):
         journal.add(ENTRIES[0])
+
+
+@one_folder
+@given(st.data())
+def test_a_byte_that_changed_costs_its_own_line_and_no_other(tmp_path, data):
+    path = written(tmp_path / "journal")
+    content = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    lost = bytes(written(tmp_path / "whole").read_bytes()[:place]).count(b"\n") - 1  # -1: the first line, which holds no entry
+
+    entries = opened(path).entries
+
+    # A newline that is gone joins two lines, one that is new parts one.
+    assert all(entry in ENTRIES for entry in entries)
+    assert [entry for number, entry in enumerate(ENTRIES) if number not in (lost, lost + 1)] == [
+        entry for number, entry in enumerate(ENTRIES) if number not in (lost, lost + 1) and entry in entries
+    ]
+
+
+def test_a_line_of_another_run_is_passed_over(tmp_path):
+    path, other = written(tmp_path / "journal"), written(tmp_path / "other", ENTRIES[:0])
+    Journal(other, "another", msgspec.json.Decoder(Exclusion)).add(Exclusion(what="foreign", reason="r"))
+    path.write_bytes(path.read_bytes() + other.read_bytes())
+
+    assert ENTRIES == opened(path).entries
+
+
+def test_a_first_line_that_is_damaged_costs_no_entry(tmp_path):
+    path = written(tmp_path / "journal")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"digest"', b'"d\xff"'))
+
+    assert ENTRIES == opened(path).entries
+    assert content == path.read_bytes()
+
+
+def test_an_entry_of_senseless_values_is_passed_over(tmp_path):
+    path = tmp_path / "journal"
+    decoder = msgspec.json.Decoder(Estimate)
+    journal = Journal(path, "q", decoder)
+    good = Estimate(value=1.0, low=0.5, high=2.0, basis="measured", source="a test")
+    for entry in (good, msgspec.structs.replace(good, low=1.5), msgspec.structs.replace(good, value=1e305)):
+        journal.add(entry)
+
+    assert [good] == Journal(path, "q", decoder).entries
