@@ -11,6 +11,7 @@ from advisor.files.catalog import carbon_of, hardware_names, read_device, read_p
 from advisor.quality_floor import METRICS, is_known
 from advisor.schema.catalog import LOCAL
 from advisor.schema.workload import (
+    MAX_SEQUENCE_LENGTH,
     ItemsPerRequest,
     Lifecycle,
     LifeOptions,
@@ -21,7 +22,6 @@ from advisor.schema.workload import (
     Workload,
 )
 
-MAX_SEQUENCE_LENGTH = 10_000_000  # ten minutes of audio at 16 kHz; more is a slip, and would not fit into memory
 MAX_BURSTINESS_CV = 10.0  # beyond, even the mean rate of a whole simulated run is left to chance
 MAX_QUANTILE = 0.9999
 MAX_ITEMS_PER_REQUEST = 10_000  # more are a batch job

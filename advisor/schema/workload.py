@@ -7,9 +7,8 @@ from msgspec import Meta
 from advisor.schema.catalog import Term
 from advisor.schema.record import AtLeastOne, Count, Fraction, Metric, Name, NonNegative, Positive, Record
 
+MAX_SEQUENCE_LENGTH = 10_000_000  # ten minutes of audio at 16 kHz; more is a slip, and would not fit into memory
 RelativeRates = Annotated[tuple[NonNegative, ...], Meta(min_length=2, max_length=1440)]
-
-
 TimeUnit = Literal["s", "ms", "us", "ns"]
 
 
@@ -324,11 +323,3 @@ class OfflineWorkload(Record, frozen=True, kw_only=True):
     hardware: HardwareChoice
     inputs: Inputs | None = None
     quality: Quality | None = None
-
-
-class Trace(Record, frozen=True, kw_only=True):
-    """Recorded requests: ascending arrival times, and lengths if they were recorded; `notes` say how the file was read."""
-
-    arrival_s: tuple[float, ...]
-    sequence_length: tuple[int, ...] | None
-    notes: tuple[str, ...] = ()

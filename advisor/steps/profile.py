@@ -13,7 +13,7 @@ from advisor import __version__
 from advisor.errors import InputError
 from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import check_writable, read_json, read_yaml, sha256, write_atomically, write_record
-from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question, sequence_lengths
+from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question, sequence_lengths, trace_of
 from advisor.measure.model import checkpoint, input_rows, kept_files, onnx_graph
 from advisor.measure.model import facts as model_facts
 from advisor.measure.quality import examples
@@ -298,8 +298,9 @@ def _asked_sha256(workload: OnlineWorkload | OfflineWorkload | None, options: Pr
     """Return the digest of what decides which points are timed: another question rests on others."""
     if options.general or not isinstance(workload, OnlineWorkload):
         return None
+    recorded = trace_of(workload.traffic, options.workload).sha256 if workload.traffic.trace and options.workload else ""
     asked = (workload.traffic, workload.slo, workload.inputs, workload.baseline)
-    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(asked) + recorded.encode()).hexdigest()
 
 
 def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions) -> Callable[..., object] | None:

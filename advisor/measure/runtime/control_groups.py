@@ -5,6 +5,7 @@ the root of the file system, so that tests lay out one of their own.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -38,6 +39,20 @@ def memory_limit_bytes(root: Path = ROOT) -> int | None:
         _integer(group.folder / ("memory.max" if group.is_v2 else "memory.limit_in_bytes")) for group in _groups(root, "memory")
     )
     return min((limit for limit in found if limit is not None and limit > 0), default=None)
+
+
+def available_bytes(root: Path = ROOT) -> int | None:
+    """Return how much memory this process can still get, on the machine and in every group above it; None where nobody says."""
+    machine = re.search(r"^MemAvailable:\s*(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
+    found = [int(machine[1]) * 1024] if machine else []
+    for group in _groups(root, "memory"):
+        limit = _integer(group.folder / ("memory.max" if group.is_v2 else "memory.limit_in_bytes"))
+        used = _integer(group.folder / ("memory.current" if group.is_v2 else "memory.usage_in_bytes"))
+        if limit is not None and used is not None and limit > 0:
+            # What was read from files and not looked at since makes way.
+            idle = _fields(group.folder / "memory.stat").get("inactive_file" if group.is_v2 else "total_inactive_file", 0)
+            found.append(max(limit - used + idle, 0))
+    return min(found, default=None)
 
 
 def throttled_s(root: Path = ROOT) -> float | None:

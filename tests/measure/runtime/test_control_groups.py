@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from advisor.measure.runtime.control_groups import memory_limit_bytes, quota_cores, throttled_s
+from advisor.measure.runtime.control_groups import available_bytes, memory_limit_bytes, quota_cores, throttled_s
 
 NAMES = ("kubepods", "pod-1", "box")
 UNLIMITED_V1 = 9223372036854771712  # what version 1 holds without a limit
@@ -152,3 +152,25 @@ def test_a_quota_that_makes_no_sense_is_none(tmp_path, text):
     v2(tmp_path, [{"cpu.max": text}])
 
     assert quota_cores(tmp_path) is None
+
+
+def test_what_can_still_be_had_is_the_least_that_the_machine_and_a_group_leave(tmp_path):
+    half = {"memory.max": "1000000\n", "memory.current": "900000\n", "memory.stat": "anon 1\ninactive_file 300000\n"}
+    v2(tmp_path / "2", [{}, half, {"memory.max": "max\n", "memory.current": "5\n"}])
+    v1(
+        tmp_path / "1",
+        [
+            {
+                "memory.limit_in_bytes": "1000000\n",
+                "memory.usage_in_bytes": "950000\n",
+                "memory.stat": "total_inactive_file 0\n",
+            }
+        ],
+    )
+    (tmp_path / "machine" / "proc").mkdir(parents=True)
+
+    for root in ("2", "1", "machine"):
+        (tmp_path / root / "proc" / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    4000 kB\n")
+
+    assert [400_000, 50_000, 4_096_000] == [available_bytes(tmp_path / root) for root in ("2", "1", "machine")]
+    assert available_bytes(tmp_path / "nowhere") is None
