@@ -55,7 +55,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.measure.model": {"advisor.measure.runtime"},
     "advisor.measure.quality": {"advisor.measure.model"},
     "advisor.measure.worker": {"advisor.measure.model", "advisor.measure.runtime", "advisor.measure.runtime.control_groups"},
-    "advisor.measure.serving": {"advisor.measure.model", "advisor.measure.runtime"},
+    "advisor.measure.serving": {"advisor.measure.model", "advisor.measure.runtime", "advisor.measure.runtime.control_groups"},
     "advisor.measure.variants": {f"advisor.measure.{room}" for room in ("model", "quality", "runtime", "timing", "worker")},
     "advisor.measure.timing": {f"advisor.measure.{room}" for room in ("model", "runtime", "variants", "worker")},
     "advisor.decide.service": set(),
