@@ -8,7 +8,8 @@ that what else the machine does falls on all of them; speeds and ratios are medi
 
 Keys: `sim_requests_per_s`, `sim_over_<peer>` (how many times as fast as simpy, python, twin, numba) and `sim_scatter_fraction` (the middle
 half of the kernel's own turns), of a server that batches up to 8; `sim_requests_per_s_<workload>` and `sim_over_<peer>_<workload>` of each
-workload; `callgrind_instructions_per_request`.
+workload; `callgrind_instructions_per_request`; `advise_trace_s` and `advise_trace_peak_bytes` of `advisor advise`, from process start,
+on a trace of `advise_trace_requests` recorded requests, a file of `advise_trace_bytes`.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import numpy as np
 
 from advisor.kernels import queue_sim, reference
 from harness import Figure, Figures, Size, Unknown, in_turns, parsed, parser_of, ratio, save, scatter, show
+from parts.trace_advice import trace_figures
 
 UTILIZATION = 0.7
 CLASSES = 4
@@ -69,12 +71,14 @@ class Effort(NamedTuple):
     turns: int
     slow_requests: int  # for what takes microseconds a request
     fast_requests: int  # a p99 is read off 12,000, a p99.9 off 120,000
+    trace_requests: int  # recorded ones that are advised on
+    profile_s: float  # budget of the profile that the advice is on
 
 
 EFFORTS: dict[Size, Effort] = {
-    "full": Effort(25, 10_000, 100_000),
-    "quick": Effort(5, 10_000, 100_000),
-    "tiny": Effort(2, 500, 5_000),
+    "full": Effort(25, 10_000, 100_000, 5_000_000, 20.0),
+    "quick": Effort(5, 10_000, 100_000, 1_000_000, 10.0),
+    "tiny": Effort(2, 500, 5_000, 2_000, 1.0),
 }
 FAST = ("kernel", "numba")
 PEERS = ("simpy", "python", "twin", "numba")
@@ -112,7 +116,7 @@ def measure(size: Size) -> Figures:
     figures["callgrind_instructions_per_request"] = (
         Unknown("a tiny run counts none") if size == "tiny" else _instructions_per_request(effort.fast_requests)
     )
-    return figures
+    return figures | trace_figures(effort.trace_requests, budget_s=effort.profile_s)
 
 
 def _figures(seconds: "dict[str, list[float] | Unknown]", suffix: str) -> Figures:

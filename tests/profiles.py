@@ -14,6 +14,7 @@ from advisor.schema.catalog import LOCAL, Hardware
 from advisor.schema.model import Batching, ModelFacts, ModelInput, ModelOutput
 from advisor.schema.profile import Machine, Measurement, Profile, ProfileSettings, QualityResult, Site, Variant, Visit
 from advisor.schema.record import SCHEMA_VERSION, Estimate, Metric
+from advisor.schema.trace import Trace
 from advisor.schema.workload import (
     Baseline,
     HardwareChoice,
@@ -23,7 +24,6 @@ from advisor.schema.workload import (
     Quality,
     SequenceLength,
     Slo,
-    Trace,
     Traffic,
 )
 

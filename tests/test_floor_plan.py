@@ -27,6 +27,7 @@ GROUND = {
         "advisor.visits",
     ),
 }
+FREE = {"advisor.measure.runtime.control_groups", "advisor.measure.runtime.memory"}
 FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {
@@ -37,34 +38,44 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.rule_commands": {"advisor.options", "advisor.steps", "advisor.tell"},
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
-        *("advisor.files", "advisor.disk", "advisor.tell"),
+        *("advisor.files", "advisor.disk", "advisor.tell", "advisor.decide.long_trace"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
-    "advisor.files": {"advisor.disk", "advisor.decide.lifetime", "advisor.decide.verdict"},
+    "advisor.files": {
+        *("advisor.disk", "advisor.decide.lifetime", "advisor.decide.verdict", "advisor.traces"),
+        "advisor.measure.runtime.memory",
+    },
+    "advisor.traces": set(),
     # What may be read and written, by whom, and what is left behind.
     "advisor.disk": set(),
     "advisor.console": set(),
     "advisor.progress": set(),
-    "advisor.measure.runtime": {"advisor.disk", "advisor.kernels.core_ping"},
+    "advisor.measure.runtime": {"advisor.disk", "advisor.kernels.core_ping", *FREE},
+    # What a container may use, and what memory is free: they stand by themselves, for those who read large files have to know as well.
+    "advisor.measure.runtime.control_groups": set(),
+    "advisor.measure.runtime.memory": {"advisor.measure.runtime.control_groups"},
     # What will be allocated, known before it is.
-    "advisor.measure.sizes": {"advisor.measure.runtime"},
-    "advisor.measure.model": {"advisor.disk", "advisor.measure.runtime", "advisor.measure.sizes"},
-    "advisor.measure.quality": {"advisor.disk", "advisor.measure.model", "advisor.measure.sizes"},
-    "advisor.measure.worker": {"advisor.disk", "advisor.measure.model", "advisor.measure.runtime"},
-    "advisor.measure.serving": {"advisor.disk", "advisor.measure.model", "advisor.measure.runtime"},
+    "advisor.measure.sizes": {"advisor.measure.runtime", *FREE},
+    "advisor.measure.model": {"advisor.disk", "advisor.measure.runtime", "advisor.measure.sizes", *FREE},
+    "advisor.measure.quality": {"advisor.disk", "advisor.measure.model", "advisor.measure.sizes", *FREE},
+    "advisor.measure.worker": {"advisor.disk", "advisor.measure.model", "advisor.measure.runtime", *FREE},
+    "advisor.measure.serving": {"advisor.disk", "advisor.measure.model", "advisor.measure.runtime", *FREE},
     "advisor.measure.variants": {
         "advisor.disk",
         *(f"advisor.measure.{room}" for room in ("model", "quality", "runtime", "timing", "worker")),
+        *FREE,
     },
     "advisor.measure.timing": {
         "advisor.disk",
         *(f"advisor.measure.{room}" for room in ("model", "runtime", "variants", "worker")),
+        *FREE,
     },
     "advisor.decide.service": set(),
-    "advisor.decide.queue": {"advisor.decide.service", "advisor.kernels"},
+    "advisor.decide.long_trace": set(),
+    "advisor.decide.queue": {"advisor.decide.service", "advisor.decide.long_trace", "advisor.kernels"},
     "advisor.decide.load_test": {"advisor.decide.queue", "advisor.decide.service"},
     "advisor.decide.lifetime": set(),
     "advisor.decide.combining": {"advisor.decide.lifetime"},

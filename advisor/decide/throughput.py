@@ -3,6 +3,7 @@
 import msgspec
 
 from advisor.decide.advice.advise import check_today
+from advisor.decide.queue.prediction import capacity_requests_per_s
 from advisor.decide.queue.site import Question, SiteUnderLoad
 from advisor.decide.queue.space import baseline_configuration
 from advisor.decide.service.measured import is_projected, service_of, undisturbed
@@ -42,7 +43,7 @@ def throughput_at_target(
     loaded = SiteUnderLoad(question, place, service_of(site, undisturbed(site)), {})
     check_today(loaded)
     slo = workload.slo
-    found = loaded.simulator.capacity_requests_per_s(today, 1, quantile=slo.quantile, target_s=slo.latency_s)
+    found = capacity_requests_per_s(loaded.simulator, today, 1, quantile=slo.quantile, target_s=slo.latency_s)
     target = f"p{100 * slo.quantile:g} within {seconds(slo.latency_s)}"
     setting = (
         f"{today.variant}, {counted(today.instances, 'instance')} of {counted(today.intra_op_num_threads, 'thread')}, "

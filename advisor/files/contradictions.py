@@ -22,7 +22,6 @@ from advisor.schema.workload import (
     Workload,
 )
 
-MAX_SEQUENCE_LENGTH = LONGEST_SEQUENCE
 MAX_BURSTINESS_CV = 10.0  # beyond, even the mean rate of a whole simulated run is left to chance
 MAX_QUANTILE = 0.9999
 MAX_ITEMS_PER_REQUEST = 10_000  # more are a batch job
@@ -83,8 +82,8 @@ def _of_lengths(lengths: SequenceLength) -> Iterator[Fault]:
     if not lengths.p50 <= (lengths.p95 or lengths.p50) <= (lengths.max or sys.maxsize):
         yield Fault("inputs.sequence_length: p50, p95 and max must ascend", "for example: {p50: 32, p95: 128, max: 256}")
     longest = lengths.max or lengths.p95 or lengths.p50
-    if longest > MAX_SEQUENCE_LENGTH:
-        yield _too_much("inputs.sequence_length", longest, MAX_SEQUENCE_LENGTH, "give lengths in tokens or frames")
+    if longest > LONGEST_SEQUENCE:
+        yield _too_much("inputs.sequence_length", longest, LONGEST_SEQUENCE, "give lengths in tokens or frames")
 
 
 def _of_names(workload: Workload) -> Iterator[Fault]:

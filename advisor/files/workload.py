@@ -5,7 +5,7 @@ What contradicts itself is refused for every command alike; what is missing, onl
 
 import math
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -20,7 +20,10 @@ from advisor.schema.catalog import LOCAL
 from advisor.schema.model import ModelFacts
 from advisor.schema.portfolio import Portfolio
 from advisor.schema.record import Exclusion
-from advisor.schema.workload import Inputs, OfflineWorkload, OnlineWorkload, SequenceLength, Trace, Traffic, Workload
+from advisor.schema.workload import Inputs, OfflineWorkload, OnlineWorkload, SequenceLength, Traffic, Workload
+
+if TYPE_CHECKING:
+    from advisor.schema.trace import Trace
 
 # Those who read a workload, by what they make of it.
 ADVISING = "advisor advise, profile -w and recommend"
@@ -133,10 +136,10 @@ def traffic_of(workload: Workload, path: Path) -> tuple[float, Course]:
             return traffic.requests_per_s, Course(burstiness_cv=traffic.burstiness_cv)
         return traffic.requests_per_s, of_rates(traffic.diurnal, traffic.burstiness_cv, "traffic.diurnal")
     arrival_s = trace_of(traffic, path).arrival_s
-    return (len(arrival_s) - 1) / (arrival_s[-1] - arrival_s[0]), of_arrivals(arrival_s, traffic.trace or "")
+    return (len(arrival_s) - 1) / float(arrival_s[-1] - arrival_s[0]), of_arrivals(arrival_s, traffic.trace or "")
 
 
-def trace_of(traffic: Traffic, path: Path) -> Trace:
+def trace_of(traffic: Traffic, path: Path) -> "Trace":
     """Return the recorded requests that a workload, read from `path`, names."""
     from advisor.files.trace import read_trace  # `advisor classify` waits for what it loads, and seldom needs it
 
@@ -199,10 +202,12 @@ def with_lengths_of_trace(workload: OnlineWorkload, path: Path) -> OnlineWorkloa
     recorded = trace_of(workload.traffic, path).sequence_length
     if recorded is None:
         return workload
-    ascending = sorted(recorded)
-    # The least length that so many requests do not exceed. Without NumPy: `advisor classify` would wait for it to load.
-    p50, p95 = (ascending[max(math.ceil(len(ascending) * quantile - 1), 0)] for quantile in (0.5, 0.95))
-    lengths = SequenceLength(p50=p50, p95=p95, max=ascending[-1])
+    import numpy as np  # it is there by now: the trace is made of it
+
+    # The least length that so many requests do not exceed.
+    places = [max(math.ceil(len(recorded) * quantile - 1), 0) for quantile in (0.5, 0.95)]
+    p50, p95, longest = (int(length) for length in np.partition(recorded, [*places, -1])[[*places, -1]])
+    lengths = SequenceLength(p50=p50, p95=p95, max=longest)
     return msgspec.structs.replace(workload, inputs=Inputs(sequence_length=lengths))
 
 

@@ -20,8 +20,6 @@ from advisor.schema.record import (
 )
 
 RelativeRates = Annotated[tuple[NonNegative, ...], Meta(min_length=2, max_length=1440)]
-
-
 TimeUnit = Literal["s", "ms", "us", "ns"]
 
 
@@ -336,11 +334,3 @@ class OfflineWorkload(Record, frozen=True, kw_only=True):
     hardware: HardwareChoice
     inputs: Inputs | None = None
     quality: Quality | None = None
-
-
-class Trace(Record, frozen=True, kw_only=True):
-    """Recorded requests: ascending arrival times, and lengths if they were recorded; `notes` say how the file was read."""
-
-    arrival_s: tuple[float, ...]
-    sequence_length: tuple[int, ...] | None
-    notes: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from typing import cast
 
 import msgspec
 
+from advisor.decide import long_trace
 from advisor.decide.advice.advise import advise
 from advisor.decide.advice.sites import NOTHING_PUBLIC, Request
 from advisor.decide.offline import advise_offline, as_online
@@ -32,7 +33,8 @@ from advisor.schema.model import ModelFacts
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile, Site
 from advisor.schema.record import Exclusion
-from advisor.schema.workload import Lifecycle, OfflineWorkload, OnlineWorkload, Trace
+from advisor.schema.trace import Trace
+from advisor.schema.workload import Lifecycle, OfflineWorkload, OnlineWorkload
 from advisor.units import parse_moment
 
 
@@ -178,13 +180,13 @@ def recorded(workload: OnlineWorkload, workload_path: Path, model: ModelFacts) -
 def notes_of(workload: OnlineWorkload, trace: Trace | None) -> tuple[str, ...]:
     """Return how the workload was read, for the report: its trace, and what its rates count."""
     items = workload.traffic.items_per_request
+    read = trace.notes if trace is not None else ()
+    taken = long_trace.note(len(trace.arrival_s)) if trace is not None else ""
+    found = (*read, taken) if taken else read
     if items == 1:
-        return trace.notes if trace is not None else ()
+        return found
     many = f"{items} items" if isinstance(items, int) else f"{items.p50} items (p50), {items.p95} (p95)"
-    return (
-        *(trace.notes if trace is not None else ()),
-        f"a request brings {many} and is answered when its last is; batch sizes count items",
-    )
+    return (*found, f"a request brings {many} and is answered when its last is; batch sizes count items")
 
 
 def read_advice(path: Path) -> Advice:

@@ -15,7 +15,7 @@ from advisor.disk.writing import write_atomically
 from advisor.errors import InputError
 from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import read_json, read_yaml, sha256, write_record
-from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question, sequence_lengths
+from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question, sequence_lengths, trace_of
 from advisor.measure.model import onnx_graph
 from advisor.measure.quality import own_code
 from advisor.measure.runtime.machine import read_machine
@@ -345,8 +345,9 @@ def _asked_sha256(workload: OnlineWorkload | OfflineWorkload | None, options: Pr
     """Return the digest of what decides which points are timed: another question rests on others."""
     if options.general or not isinstance(workload, OnlineWorkload):
         return None
+    recorded = trace_of(workload.traffic, options.workload).sha256 if workload.traffic.trace and options.workload else ""
     asked = (workload.traffic, workload.slo, workload.inputs, workload.baseline)
-    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(asked) + recorded.encode()).hexdigest()
 
 
 def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: ProfileOptions) -> Callable[..., object] | None:

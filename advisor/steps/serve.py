@@ -22,7 +22,8 @@ from advisor.measure.timing.ledger import LONGEST_TRIED_CALL_S, Ledger
 from advisor.schema.advice import Candidate, LoadTest, Place, Prediction
 from advisor.schema.profile import Measurement, Profile, Site
 from advisor.schema.record import Estimate
-from advisor.schema.workload import HardwareChoice, Inputs, OnlineWorkload, SequenceLength, Slo, Trace, Traffic
+from advisor.schema.trace import Trace
+from advisor.schema.workload import HardwareChoice, Inputs, OnlineWorkload, SequenceLength, Slo, Traffic
 from advisor.units import seconds
 
 TRIAL_S = 3.0

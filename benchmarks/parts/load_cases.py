@@ -18,7 +18,8 @@ from advisor.files.workload import read_question
 from advisor.schema.advice import LoadTest, Replayed
 from advisor.schema.profile import Calibration, Profile
 from advisor.schema.record import Estimate
-from advisor.schema.workload import OnlineWorkload, Trace
+from advisor.schema.trace import Trace
+from advisor.schema.workload import OnlineWorkload
 from advisor.steps.serve import loaded, observe, serve_for_real
 
 UTILIZATIONS = (0.3, 0.5, 0.7, 0.9)
@@ -226,7 +227,7 @@ def _with_traffic(base: OnlineWorkload, traffic: str) -> tuple[OnlineWorkload, T
         return msgspec.structs.replace(base, traffic=msgspec.structs.replace(base.traffic, burstiness_cv=cv)), None
     recorded = read_trace(TRACE)
     longest = max(base.inputs.sequence_length.p95 or 1, 1) if base.inputs and base.inputs.sequence_length else None
-    lengths = None if longest is None else tuple(min(length, longest) for length in recorded.sequence_length or ())
+    lengths = None if longest is None or recorded.sequence_length is None else np.minimum(recorded.sequence_length, longest)
     replayed = msgspec.structs.replace(base.traffic, requests_per_s=None, trace=TRACE.name)
     return msgspec.structs.replace(base, traffic=replayed), Trace(arrival_s=recorded.arrival_s, sequence_length=lengths)
 
@@ -252,9 +253,7 @@ def _at(
     rate = rate_of(utilization) if most <= MAX_REQUESTS_PER_S else MAX_REQUESTS_PER_S * utilization / UTILIZATIONS[-1]
     if trace is not None:
         stretch = site.demand.requests_per_s / rate
-        return workload, Trace(
-            arrival_s=tuple(arrival * stretch for arrival in trace.arrival_s), sequence_length=trace.sequence_length
-        )
+        return workload, Trace(arrival_s=trace.arrival_s * stretch, sequence_length=trace.sequence_length)
     return msgspec.structs.replace(workload, traffic=msgspec.structs.replace(workload.traffic, requests_per_s=rate)), None
 
 

@@ -1,7 +1,10 @@
 """Traces as people have them: whatever the columns, the clock and the packing, the same requests; what has two readings is refused."""
 
 import gzip
+import hashlib
 import json
+import os
+import tracemalloc
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -40,7 +43,7 @@ def by_the_clock(format_, zone=UTC):
 
 def assert_as_sent(trace, lengths=None):
     np.testing.assert_allclose(np.array(trace.arrival_s) - trace.arrival_s[0], SENT_MS / 1e3, atol=2e-6)
-    assert trace.sequence_length == (None if lengths is None else tuple(lengths))
+    assert lengths == (None if trace.sequence_length is None else trace.sequence_length.tolist())
 
 
 @pytest.mark.parametrize(
@@ -149,6 +152,51 @@ def test_the_first_note_is_the_mean_rate_and_how_the_times_were_read(tmp_path):
     (note,) = read_trace(path).notes
 
     assert note.startswith("traffic.trace: t.csv: 4 /s on average: 101 requests in 25 s, times from arrival_s (ms since 1970)")
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path):
+    path = table(tmp_path / "t.csv", "arrival_s,tokens", SENT_MS / 1e3, LENGTHS)
+    first = read_trace(path)
+
+    assert first is read_trace(path)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == first.sha256
+    assert read_trace(path, TraceColumns(arrival="arrival_s", sequence_length="tokens", unit="ms")) is not first
+
+    table(path, "arrival_s,tokens", SENT_MS / 1e3 * 2, LENGTHS)
+    assert 2 * first.arrival_s[-1] == pytest.approx(read_trace(path).arrival_s[-1])
+
+
+def test_nobody_can_change_a_trace_that_others_have_as_well(tmp_path):
+    trace = read_trace(table(tmp_path / "t.csv", "arrival_s,tokens", SENT_MS / 1e3, LENGTHS))
+
+    for column in (trace.arrival_s, trace.sequence_length):
+        with pytest.raises(ValueError, match="read-only"):
+            column[0] = 1
+
+
+def test_a_million_requests_are_two_columns_and_not_a_million_objects(tmp_path):
+    count = 300_000
+    path = table(tmp_path / "t.csv", "arrival_s,tokens", np.arange(count) * 0.0123, np.arange(count) % 900 + 1)
+
+    tracemalloc.start()
+    read_trace(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 60_000_000 + 50 * count  # of a piece of the file, and of the columns
+
+
+def test_a_file_that_is_none_is_refused_before_it_is_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+
+    assert f"{tmp_path / 'pipe'}: not a regular file" == refused(tmp_path / "pipe")
+    assert "No such file" in refused(tmp_path / "gone.csv")
+
+
+def test_one_column_cannot_be_both_time_and_length(tmp_path):
+    path = table(tmp_path / "t.csv", "arrival_s,tokens", SENT_MS / 1e3, LENGTHS)
+
+    assert "arrival_s cannot hold both" in refused(path, TraceColumns(sequence_length="arrival_s"))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from advisor.decide.lifetime.inputs import Market
 from advisor.decide.lifetime.payback import Gain
 from advisor.decide.lifetime.serving_cost import Values
 from advisor.decide.queue.day import relative_rates
+from advisor.decide.queue.prediction import capacity_requests_per_s
 from advisor.decide.queue.search import search
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE
 from advisor.decide.queue.site import SiteUnderLoad
@@ -169,7 +170,7 @@ def _carried(home: SiteUnderLoad, configuration: Configuration, replicas: int) -
     rate, slo, planned = home.demand.requests_per_s, home.workload.slo, home.workload.lifecycle
     if planned is None or planned.growth_per_month <= 0:
         return rate
-    found = home.simulator.capacity_requests_per_s(configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s)
+    found = capacity_requests_per_s(home.simulator, configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s)
     return max(rate, found.low) if found is not None else rate
 
 
@@ -179,7 +180,7 @@ def _following_the_day(home: SiteUnderLoad, baseline: Prediction, lever: Lever) 
     if diurnal is None:
         return []
     # At a steady rate: the capacity of a fixed fleet is a mean over the day, to which the quiet parts contribute.
-    one = home.at(today, None).capacity_requests_per_s(home.today, 1, quantile=slo.quantile, target_s=slo.latency_s)
+    one = capacity_requests_per_s(home.at(today, None), home.today, 1, quantile=slo.quantile, target_s=slo.latency_s)
     if one is None or one.low <= 0:
         return []
     rates = relative_rates(diurnal).tolist()

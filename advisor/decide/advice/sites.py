@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from advisor.decide.lifetime.inputs import Market
+from advisor.decide.queue.demand import Demand
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.decide.queue.site import Question, SiteUnderLoad
 from advisor.decide.queue.space import baseline_configuration
@@ -16,7 +17,8 @@ from advisor.schema.catalog import LifetimeModel, PublicMeasurements, Rule
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile, Site
 from advisor.schema.record import Exclusion, Record
-from advisor.schema.workload import Baseline, OnlineWorkload, Trace
+from advisor.schema.trace import Trace
+from advisor.schema.workload import Baseline, OnlineWorkload
 
 NOTHING_KNOWN = Market(model=LifetimeModel(constants={}, levers=()))
 NOTHING_PUBLIC = PublicMeasurements(series=(), errors=(), efficiency={}, sources={})
@@ -77,13 +79,14 @@ def under_load(profile: Profile, request: Request, trace: Trace | None, *, is_ov
     )
     ties = {id_: speed_ties(source.site, question.today.variant) for id_, source in measured.items()}
     sources = [first, *(source for source in measured.values() if source is not first)]
+    demands: dict[tuple[int, ...], Demand] = {}
 
     def site_at(place: Place) -> SiteUnderLoad:
         known = measured.get(place.hardware.id)
         if known is not None:
-            return SiteUnderLoad(question, place, known.service, ties[place.hardware.id])
+            return SiteUnderLoad(question, place, known.service, ties[place.hardware.id], demands)
         service = projected(place, profile.model, sources, request.public)
-        return SiteUnderLoad(question, place, service, _ties_of([ties[source.site.hardware.id] for source in sources]))
+        return SiteUnderLoad(question, place, service, _ties_of([ties[source.site.hardware.id] for source in sources]), demands)
 
     at_home = site_at(home)
     sites = [at_home if place.hardware.id == home.hardware.id else site_at(place) for place in request.places]

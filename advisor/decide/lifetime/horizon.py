@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from advisor.schema.catalog import Constant
 from advisor.schema.record import Estimate
 from advisor.units import HOURS_PER_MONTH, SECONDS_PER_DAY
+
+if TYPE_CHECKING:
+    import numpy as np
 
 HOURS_PER_DAY = 24
 HOURS = tuple(f"traffic_in_hour_{hour:02d}" for hour in range(HOURS_PER_DAY))  # over the mean of the day, where it is known
@@ -110,17 +112,22 @@ def of_rates(rates: Sequence[float], burstiness_cv: float, source: str) -> Cours
     return Course(hours=hours, peak_over_mean=max(rates) / mean, burstiness_cv=burstiness_cv, source=source)
 
 
-def of_arrivals(arrival_s: Sequence[float], source: str) -> Course:
-    """Return the course of recorded requests: by the hour of the day where they are of a day or more, else the record repeats."""
-    span = arrival_s[-1] - arrival_s[0]
+def of_arrivals(arrival_s: "np.ndarray | Sequence[float]", source: str) -> Course:
+    """Return the course of recorded requests (requests,), ascending: by the hour of the day where they are of a day or more.
+
+    Of less than a day, the record repeats.
+    """
+    import numpy as np  # whoever has no trace does without
+
+    since_s = np.asarray(arrival_s, dtype=float) - arrival_s[0]
+    span = float(since_s[-1])
     whole = span if span < SECONDS_PER_DAY else SECONDS_PER_DAY * (span // SECONDS_PER_DAY)
     period = min(span, SECONDS_PER_DAY)
-    counts = [0.0] * HOURS_PER_DAY
-    for moment in arrival_s:
-        since = moment - arrival_s[0]
-        if since < whole:
-            counts[min(HOURS_PER_DAY - 1, int(since % period / period * HOURS_PER_DAY))] += 1
-    return of_rates(counts, _cv(arrival_s), source)._replace(is_recorded=True)
+    within = since_s[: int(np.searchsorted(since_s, whole))]
+    hours = np.minimum((within % period / period * HOURS_PER_DAY).astype(np.int64), HOURS_PER_DAY - 1)
+    counts = np.bincount(hours, minlength=HOURS_PER_DAY).astype(float).tolist()
+    gaps_s = np.diff(since_s)
+    return of_rates(counts, float(gaps_s.std() / gaps_s.mean()), source)._replace(is_recorded=True)
 
 
 def _mean_within(rates: Sequence[float], start: float, end: float) -> float:
@@ -130,13 +137,6 @@ def _mean_within(rates: Sequence[float], start: float, end: float) -> float:
     for at in range(int(start * parts), min(parts, int(end * parts) + 1)):
         found += rates[at] * max(0.0, min(end, (at + 1) / parts) - max(start, at / parts))
     return found / (end - start)
-
-
-def _cv(arrival_s: Sequence[float]) -> float:
-    """Return the coefficient of variation of the time between requests."""
-    gaps = [after - before for before, after in pairwise(arrival_s)]
-    mean = sum(gaps) / len(gaps)
-    return math.sqrt(sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) / mean
 
 
 def exactly(value: float, source: str) -> Estimate:

@@ -94,7 +94,7 @@ class Bounds:
         load = self.simulator.demand.busiest_requests_per_s * work_s
         if floor_s > self.target_s or self.streams is None:
             return Bound(load=load, busy=0.0, floor_s=floor_s, queue_s=0.0, slack_s=0.0, fill_s=0.0)
-        table_s = self.simulator.table(configuration, "high") * self.simulator.least_factor(configuration) * (1 - ROUNDING)
+        table_s = self.simulator.table(configuration, "high") * self.simulator.factors(configuration)[0] * (1 - ROUNDING)
         transit_s = self.simulator.least_transit_s(configuration)
         target_s = (self.target_s - transit_s) * (1 + ROUNDING)
         load = max(load, _good_batches(self.streams, table_s, configuration.instances, target_s) * (1 - ROUNDING))

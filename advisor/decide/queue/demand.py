@@ -2,11 +2,13 @@
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
+from advisor.decide import long_trace
 from advisor.decide.queue import day, items
 from advisor.decide.queue.items import Z_95, Requests
 from advisor.schema.workload import OnlineWorkload, SequenceLength
@@ -22,6 +24,37 @@ WARM_UP_FRACTION = 0.05  # the queue starts empty, which no server in service do
 # Requests are rounded to the nearest class: with so many, no quantile of latency is off by more than a few percent.
 LENGTH_CLASSES = 64
 MAX_STREAMS = 32  # kept for the next candidate: of all seeds, at a few numbers of replicas
+MAX_TRACE_STREAMS = 8  # as long as a part of a trace may be
+
+
+SHELF_BYTES = 100_000_000  # in which the queue of 5 million requests stands with those of many stretches
+
+
+class Shelf:
+    """Arrays that many candidates need: the latest, as many as fit."""
+
+    def __init__(self, most_bytes: int) -> None:
+        """One array is kept even where it is larger."""
+        self._most_bytes = most_bytes
+        self._arrays: dict[Hashable, np.ndarray] = {}
+
+    def array(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return the array of this key, made where nobody asked for it lately."""
+        if key not in self._arrays:
+            made = make()
+            while self._arrays and made.nbytes + sum(kept.nbytes for kept in self._arrays.values()) > self._most_bytes:
+                del self._arrays[next(iter(self._arrays))]
+            self._arrays[key] = made
+        return self._arrays[key]
+
+
+class Stretched(NamedTuple):
+    """A stream of stretches of a trace, which of its requests count, and the share of all requests that these stand for."""
+
+    requests: Requests
+    is_counted: np.ndarray  # (requests,)
+    share: float
+    name: Hashable  # None: not as dense as it was recorded
 
 
 class Demand:
@@ -37,6 +70,7 @@ class Demand:
     ) -> None:
         """`lengths` are the measured ones, ascending; `trace_s` (requests,) ascending arrival times, `trace_length` (requests,)."""
         self.trace_s = trace_s
+        self.most_whole = long_trace.MOST_WHOLE
         self.cv = workload.traffic.burstiness_cv
         self.slo = workload.slo
         self.rates = day.relative_rates(workload.traffic.diurnal) if workload.traffic.diurnal is not None else None
@@ -55,8 +89,12 @@ class Demand:
         asked = workload.inputs.sequence_length if workload.inputs else None
         longest = int(trace_length.max()) if trace_length is not None else _longest(asked) if asked else 0
         self.lengths = _class_lengths(lengths, longest)
-        self._fixed_class = _nearest_class(self.lengths, trace_length) if trace_length is not None else None
+        # A class is a small number, and traces have millions of them.
+        self._fixed_class = _nearest_class(self.lengths, trace_length).astype(np.int16) if trace_length is not None else None
         self._asked = asked
+        self._sure_classes: dict[float, int] = {}
+        self._of_trace: dict[tuple[int, int], Requests | list[Stretched]] = {}
+        self.shelf = Shelf(SHELF_BYTES)  # of the queues of a long trace
         self._arrivals: dict[tuple[int, int, int], np.ndarray] = {}  # those in use: a search goes through hundreds of replicas
         self._classes: dict[int, np.ndarray] = {}
         self._counts: dict[int, np.ndarray | None] = {}
@@ -66,6 +104,7 @@ class Demand:
         """Return the same demand with requests of the size classes first..end alone, as many a second as there are of all here."""
         part = copy.copy(self)
         part._arrivals, part._classes, part._counts, part._only = {}, {}, {}, (first, end)
+        part._sure_classes, part._of_trace, part.shelf = {}, {}, Shelf(SHELF_BYTES)
         return part
 
     @property
@@ -81,7 +120,7 @@ class Demand:
         Requests go to a replica drawn at random, so of a renewal process each replica sees every k-th gap sum, k geometric.
         """
         if self.trace_s is not None:
-            return self._trace(seed, replicas).begun(requests).scaled(scale)
+            return self._trace(seed, replicas, requests).scaled(scale)
         drawn = self.requests if requests is None or self.rates is None else min(requests, self.requests)
         key = (seed, replicas, drawn)
         if key not in self._arrivals:
@@ -136,6 +175,8 @@ class Demand:
             counts = self._item_counts(seed)
             total = self.requests if counts is None else int(counts.sum())
             drawn = _drawn_classes(self._asked, self.lengths, total, np.random.default_rng((seed, 2)))
+            if self.trace_s is not None:
+                drawn = drawn.astype(np.int16)
             if self._only is not None:
                 kept = drawn[(drawn >= self._only[0]) & (drawn < self._only[1])]
                 drawn = np.resize(kept if len(kept) else np.array([self._only[1] - 1]), len(drawn))
@@ -147,22 +188,104 @@ class Demand:
         counts = self._item_counts(seed)
         return recorded if counts is None else np.repeat(recorded, counts)
 
-    def _trace(self, seed: int, replicas: int) -> Requests:
+    # --- recorded requests -------------------------------------------------------------------------------------------------
+
+    def is_long(self, replicas: int) -> bool:
+        """Return whether a trace has more requests for one of `replicas` than can be simulated for every candidate."""
+        return self.trace_s is not None and self.requests > self.most_whole * replicas
+
+    def stretches(self, seed: int, replicas: int, *, scale: float = 1.0) -> list[Stretched]:
+        """Return the stretches that stand for a long trace at one of `replicas`, the busiest first; `scale` is that of `stream`."""
+        if (seed, replicas) not in self._of_trace:
+            random = np.random.default_rng((seed, 9, replicas))
+            whole = self._recorded(seed)
+            found: list[Stretched] = []
+            for part in long_trace.stretches(self._sent_s, replicas=replicas, seed=seed):
+                mine = np.flatnonzero(random.integers(replicas, size=len(part.place)) == 0)
+                chosen = _for_the_kernel(whole.chosen(part.place[mine]))
+                arrival_s = chosen.arrival_s - chosen.spread_out(part.begins_s[mine])
+                name = (replicas, len(found))
+                found.append(Stretched(chosen._replace(arrival_s=arrival_s), part.is_counted[mine], part.share, name))
+            self._keep((seed, replicas), found)
+        kept = self._of_trace[seed, replicas]
+        assert isinstance(kept, list)
+        if scale == 1.0:
+            return kept
+        return [part._replace(requests=part.requests.scaled(scale), name=None) for part in kept]
+
+    def spread(self, seed: int) -> Requests:
+        """Return the requests at one replica, of a long trace so many, evenly taken, as are simulated for every candidate."""
+        if not self.is_long(1):
+            return self.stream(seed, 1)
+        return _for_the_kernel(self._recorded(seed).chosen(np.arange(0, self.requests, -(-self.requests // self.most_whole))))
+
+    def is_sampled(self, work_s: float, replicas: int, *, scale: float = 1.0) -> bool:
+        """Return whether stretches stand for a long trace whose requests take one of `replicas` so long.
+
+        They do where it never falls behind for longer than the requests before a stretch show.
+        """
+        return bool(self._backlog_s(work_s, replicas, scale).max() <= long_trace.FORGETTABLE * work_s)
+
+    def is_overrun(self, work_s: float, replicas: int, *, late: float, target_s: float, scale: float = 1.0) -> bool:
+        """Return whether the work of those before alone keeps more than a part `late` of a long trace waiting beyond the target."""
+        return self.is_long(replicas) and bool((self._backlog_s(work_s, replicas, scale) > target_s).mean() > late)
+
+    def _backlog_s(self, work_s: float, replicas: int, scale: float) -> np.ndarray:
+        return long_trace.backlog_s(self._block_s / scale, work_s / replicas)
+
+    @cached_property
+    def _block_s(self) -> np.ndarray:
+        return np.diff(self._sent_s[:: long_trace.STRETCH])
+
+    @cached_property
+    def _sent_s(self) -> np.ndarray:
         assert self.trace_s is not None
-        mine = np.random.default_rng((seed, 1, replicas)).integers(replicas, size=len(self.trace_s)) == 0
-        mine[0] = True  # a stream is never empty
-        sent_s = self.trace_s[mine] - self.trace_s[0]
-        counts, classes = self._item_counts(seed), self._size_classes(seed)
-        if counts is None:
-            return Requests(sent_s, classes[mine])
-        return items.together(sent_s, classes[np.repeat(mine, counts)], counts[mine])
+        return self.trace_s if self.trace_s[0] == 0.0 else self.trace_s - self.trace_s[0]
+
+    def _recorded(self, seed: int) -> Requests:
+        return items.together(self._sent_s, self._size_classes(seed), self._item_counts(seed))
+
+    def _trace(self, seed: int, replicas: int, requests: int | None = None) -> Requests:
+        """Return the recorded requests at one of `replicas`, or only so many from the beginning."""
+        if replicas == 1:
+            return _for_the_kernel(self._recorded(seed).begun(requests))
+        if self.is_long(replicas):
+            return _for_the_kernel(self._recorded(seed).chosen(self._mine(seed, replicas, requests)))
+        if (seed, replicas) not in self._of_trace:
+            self._keep((seed, replicas), _for_the_kernel(self._recorded(seed).chosen(self._mine(seed, replicas))))
+        kept = self._of_trace[seed, replicas]
+        assert isinstance(kept, Requests)
+        return kept.begun(requests)
+
+    def _mine(self, seed: int, replicas: int, most: int | None = None) -> np.ndarray:
+        """Return the places of the requests that one of `replicas` gets, the first `most` of them.
+
+        The first of the trace is always one of them, for a stream is never empty.
+        """
+        random, many = np.random.default_rng((seed, 1, replicas)), self.requests if most is None else most
+        places = np.zeros(1, dtype=np.intp)
+        while places[-1] < self.requests and len(places) < many:
+            # Between two that go to the same of k replicas lie as many as a draw from the geometric law says.
+            gaps = random.geometric(1.0 / replicas, min(many, self.requests // replicas) + MIN_REQUESTS)
+            places = np.concatenate((places, places[-1] + np.cumsum(gaps)))
+        return places[: int(np.searchsorted(places, self.requests))][:most]
+
+    def _keep(self, key: tuple[int, int], made: Requests | list[Stretched]) -> None:
+        if len(self._of_trace) == MAX_TRACE_STREAMS:
+            del self._of_trace[next(iter(self._of_trace))]
+        self._of_trace[key] = made
+
+    # --- what requests bring -----------------------------------------------------------------------------------------------
 
     def sure_class(self, quantile: float) -> int:
         """Return the class that more than 1 - quantile of the requests reach in every run: the quantile is at least their latency.
 
         Requests of the warm-up do not count, as they do not count in the quantile.
         """
-        return int(min(quantiles(warm(run.each(run.size_class)), (quantile,))[0] for run in self.runs()))
+        if quantile not in self._sure_classes:
+            reached = (quantiles(warm(run.each(run.size_class)), (quantile,))[0] for run in self.runs())
+            self._sure_classes[quantile] = int(min(reached))
+        return self._sure_classes[quantile]
 
     def runs(self) -> list[Requests]:
         """Return what the requests of each run bring, as if all came at one replica and at once."""
@@ -190,6 +313,10 @@ class Demand:
         """The mean length of requests, that of all their items together; None where they have none."""
         known = [length for length in self.lengths if length is not None]
         return float(self.class_shares @ np.array(known)) * self.mean_items if known else None
+
+
+def _for_the_kernel(requests: Requests) -> Requests:
+    return requests._replace(size_class=requests.size_class.astype(np.intp))
 
 
 def _longest(asked: SequenceLength) -> int:

@@ -37,6 +37,15 @@ class Requests(NamedTuple):
         first = None if self.first is None else self.first[:count]
         return Requests(self.arrival_s[:items], self.size_class[:items], first)
 
+    def chosen(self, places: np.ndarray) -> "Requests":
+        """Return the requests at these places (chosen,), in that order, whenever they come."""
+        if self.first is None:
+            return Requests(self.arrival_s[places], self.size_class[places])
+        counts = np.diff(self.first, append=len(self.arrival_s))[places]
+        first = np.cumsum(counts) - counts
+        of_items = np.arange(int(counts.sum())) - np.repeat(first - self.first[places], counts)
+        return Requests(self.arrival_s[of_items], self.size_class[of_items], first)
+
     def scaled(self, scale: float) -> "Requests":
         """Return the same requests, so many times as dense."""
         return self if scale == 1.0 else self._replace(arrival_s=self.arrival_s / scale)

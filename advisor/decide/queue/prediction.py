@@ -6,7 +6,7 @@ import numpy as np
 from advisor.decide.queue.demand import SEEDS, quantiles
 from advisor.decide.queue.runs import Outcome
 from advisor.decide.queue.search import most_replicas
-from advisor.decide.queue.simulator import LEAST_CONFIDENCE, USUAL_CONFIDENCE
+from advisor.decide.queue.simulator import LEAST_CONFIDENCE, USUAL_CONFIDENCE, Simulator
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration, changes
 from advisor.decide.service import energy
@@ -18,6 +18,8 @@ from advisor.units import HOURS_PER_MONTH, counted, usd
 
 QUANTILES = (0.5, 0.95, 0.99)
 ENDS = ("low", "value", "high")  # of the service interval
+ALONE_FACTOR = 5.0  # times the longest that a request may take: by then nobody is left of those before it
+CAPACITY_STEPS = 8
 SECONDS_PER_MILLION = 1e6 / 3600
 
 
@@ -38,7 +40,7 @@ def predict(
     slo = site.workload.slo
     wanted = (*QUANTILES, slo.quantile)
     ends = {end: site.simulator.outcome(configuration, replicas, end, wanted, with_stalls=True) for end in ENDS}
-    basis, source = _ground(site, configuration, len(ends["value"].utilization))
+    basis, source = _ground(site, configuration, ends["value"])
 
     def estimate(runs: dict[str, np.ndarray]) -> Estimate:
         return over_runs(runs, basis, source)
@@ -108,7 +110,7 @@ def lone_request(site: SiteUnderLoad, configuration: Configuration) -> LoneReque
         runs = {
             end: np.array(
                 [
-                    quantiles(site.simulator.alone_s(configuration, end, seed, with_stalls=with_stalls), (quantile,))[0]
+                    quantiles(_alone_s(site.simulator, configuration, end, seed, with_stalls=with_stalls), (quantile,))[0]
                     for seed in range(SEEDS)
                 ]
             )
@@ -119,16 +121,30 @@ def lone_request(site: SiteUnderLoad, configuration: Configuration) -> LoneReque
     return LoneRequest(latency_s=reached(with_stalls=True), latency_without_stalls_s=reached(with_stalls=False))
 
 
+def _alone_s(simulator: Simulator, configuration: Configuration, end: str, seed: int, *, with_stalls: bool) -> np.ndarray:
+    """Return the latencies (requests,) of requests that each find the servers idle and wait for nobody."""
+    alone = msgspec.structs.replace(configuration, max_batch_size=1, max_queue_delay_s=0.0)
+    stream = simulator.demand.spread(seed)
+    items = float(stream.summed(np.ones(len(stream.size_class))).max())
+    longest_s = items * float(simulator.table(alone, end).max()) * float(simulator.factors(alone)[1])
+    if simulator.stalls is not None:
+        longest_s += max(simulator.stalls.lengths_s, default=0.0)
+    gap_s = np.random.default_rng((seed, 7)).uniform(1.0, 2.0, stream.total) * ALONE_FACTOR * longest_s
+    apart = stream._replace(arrival_s=stream.spread_out(np.cumsum(gap_s)))
+    return simulator.replay(alone, apart, end, seed, with_stalls=with_stalls).latency_s
+
+
 def stalls_bind(site: SiteUnderLoad, configuration: Configuration) -> bool:
     """Return whether even a lone request misses the target with the machine's stalls, as surely as is known, and keeps it without."""
     alone, target_s = lone_request(site, configuration), site.workload.slo.latency_s
     return alone is not None and alone.latency_without_stalls_s.high <= target_s < alone.latency_s.low
 
 
-def _ground(site: SiteUnderLoad, configuration: Configuration, seeds: int) -> tuple[Basis, str]:
+def _ground(site: SiteUnderLoad, configuration: Configuration, outcome: Outcome) -> tuple[Basis, str]:
     """Return how the figures were obtained, and from what."""
     grid = site.simulator.grid(configuration)
-    runs = f"simulation of {site.demand.requests:,} requests with {seeds} seeds over"
+    part = "" if outcome.sampled is None else f"{outcome.sampled:,} of "
+    runs = f"simulation of {part}{site.demand.requests:,} requests with {counted(len(outcome.utilization), 'seed')} over"
     if site.ground != "measured":
         return "projected", f"{runs} service times projected: {grid.medians[0][0].source}"
     beyond = is_projected(grid, configuration.max_batch_size, site.asked_lengths)
@@ -203,8 +219,66 @@ def _changes(site: SiteUnderLoad, configuration: Configuration, replicas: int, t
 
 def _capacity(site: SiteUnderLoad, configuration: Configuration, replicas: int, basis: Basis) -> Estimate | None:
     slo = site.workload.slo
-    found = site.simulator.capacity_requests_per_s(configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s)
+    found = capacity_requests_per_s(site.simulator, configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s)
     return found if found is None else msgspec.structs.replace(found, basis=basis)
+
+
+def capacity_requests_per_s(
+    simulator: Simulator, configuration: Configuration, replicas: int, *, quantile: float, target_s: float
+) -> Estimate | None:
+    """Return the highest rate at which the quantile is within the target, by bisection over the density of the same draws.
+
+    None where not even the thinnest traffic meets it. The lower end holds in every run, as `meets` demands.
+    """
+    seeds = {"high": SEEDS, "value": 1, "low": 1}
+    found = {
+        end: _capacity_at(simulator, configuration, replicas, end, seeds[end], quantile=quantile, target_s=target_s)
+        for end in seeds
+    }
+    if found["value"] == 0.0:
+        return None
+    return Estimate(
+        value=found["value"],
+        low=min(found["high"], found["value"]),
+        high=max(found["low"], found["value"]),
+        basis="simulated",
+        source=f"bisection of the simulated rate at which p{100 * quantile:g} reaches {target_s:g} s",
+    )
+
+
+def _capacity_at(
+    simulator: Simulator,
+    configuration: Configuration,
+    replicas: int,
+    end: str,
+    seeds: int,
+    *,
+    quantile: float,
+    target_s: float,
+) -> float:
+    demand = simulator.demand
+
+    def holds(scale: float) -> bool:
+        if not simulator.keeps_up(configuration, replicas, end, scale=scale):
+            return False
+        # A long trace whose queue grows for longer than stretches show is lost when the work says so.
+        work_s = simulator.busiest_work_s(configuration, replicas, end, scale=scale)
+        if demand.is_overrun(work_s, replicas, late=1 - quantile, target_s=target_s, scale=scale):
+            return False
+        reached = (
+            simulator.run(configuration, replicas, end, seed, scale=scale, with_stalls=True, by_stretches=True)
+            for seed in range(seeds)
+        )
+        return all(run.quantiles_s((quantile,))[0] <= target_s for run in reached)
+
+    # Full utilization is an upper bound; how far below it the target holds is what is sought.
+    limit = replicas * configuration.instances / simulator.work_s(configuration, end) / demand.busiest_requests_per_s
+    # Today's traffic is asked first: where thinner traffic waits longer for batches to fill, halving would pass it by.
+    low, high = (1.0, max(limit, 1.0)) if holds(1.0) else (0.0, min(limit, 1.0))
+    for _ in range(CAPACITY_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return float(low * demand.requests_per_s)
 
 
 def over_runs(runs: dict[str, np.ndarray], basis: Basis, source: str) -> Estimate:

@@ -1,7 +1,6 @@
 """Configuration + demand -> latency, utilization and capacity, by simulating the queue in front of measured service times."""
 
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Hashable, Sequence
 from statistics import NormalDist
 
 import msgspec
@@ -9,10 +8,10 @@ import numpy as np
 
 from advisor.decide.queue.demand import SEEDS, Demand, quantiles, rank, warm, warm_up
 from advisor.decide.queue.items import Requests, least_s, per_item_s
-from advisor.decide.queue.runs import Outcome, Run
+from advisor.decide.queue.runs import Outcome, Run, of_stretches
 from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import ServiceGrid, service_table, setting_of
-from advisor.decide.service.stalls import StallProcess, delay_s, draws
+from advisor.decide.service.stalls import StallProcess, beginning, delay_s, draws
 from advisor.kernels import queue_sim
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate
@@ -22,10 +21,9 @@ from advisor.schema.record import Estimate
 SERVER_FACTOR = {"low": 0.95, "value": 1.0, "high": 1.15}
 USUAL_CONFIDENCE = 0.95  # of either end of a 90 % interval
 MIDDLE_CONFIDENCE = 0.5  # calls take what is most likely
+FAR_MORE = 2.0  # late requests than may be, so that work alone settles it
 LEAST_CONFIDENCE = 1 - USUAL_CONFIDENCE  # calls are as quick as the interval allows
 OTHER_SIDE = {"low": "high", "value": "value", "high": "low"}
-CAPACITY_STEPS = 8
-ALONE_FACTOR = 5.0  # times the longest that a request may take: by then nobody is left of those before it
 CORES_OF_WAY = 2  # that send a request and that put it into the queue
 SERVER_STREAM, WAY_STREAM = 5, 6  # of random numbers
 ROUNDING = 1e-9  # the clock of a simulation runs for hours, and differences of its times lose digits
@@ -66,6 +64,7 @@ class Simulator:
         self._bounds: dict[tuple[str, int, int, int, float], tuple[float, float]] = {}
         self._factors: dict[tuple[tuple[str, int, int], int], np.ndarray] = {}
         self._stall_draws: dict[tuple[int, int, int, str], tuple[np.ndarray, np.ndarray] | None] = {}
+        self._busiest: dict[tuple[Configuration, int, str, float], float] = {}
 
     def grid(self, configuration: Configuration) -> ServiceGrid:
         """Return what was measured of the configuration's variant under its setting."""
@@ -139,15 +138,21 @@ class Simulator:
             self._stall_draws[key] = draws(self.stalls, cores=cores, seed=(seed, stream), end=end)
         return self._stall_draws[key]
 
-    def _queued_s(self, grid: ServiceGrid, requests: Requests, seed: int, stalled_end: str | None = None) -> np.ndarray:
+    def _queued_s(
+        self, grid: ServiceGrid, requests: Requests, seed: int, stalled_end: str | None = None, *, stretch: Hashable = None
+    ) -> np.ndarray:
         """Return the moments (items,) at which items are in the queue: no request overtakes another, and its items come together.
 
-        On their way they meet stalls as well, with their rate at `stalled_end` of its interval; None: without stalls.
+        On their way they meet stalls as well, with their rate at `stalled_end` of its interval; None: without stalls. What has the name
+        `stretch` is the same for all candidates.
         """
         overhead = self._overhead(grid)
         if overhead is None:
             return requests.arrival_s
-        transit_s = np.resize(np.roll(overhead.transit_s, -int(_beginning(seed) * len(overhead.transit_s))), requests.total)
+        if stretch is not None:
+            known = (stretch, id(overhead), id(self.stalls), seed, stalled_end)
+            return self.demand.shelf.array(known, lambda: self._queued_s(grid, requests, seed, stalled_end))
+        transit_s = np.resize(np.roll(overhead.transit_s, -int(beginning(seed) * len(overhead.transit_s))), requests.total)
         queued_s = requests.sent_s + transit_s
         stalls = None if stalled_end is None else self._stalled(CORES_OF_WAY, seed, stalled_end, WAY_STREAM)
         if stalls is not None:
@@ -197,7 +202,7 @@ class Simulator:
         if key not in self._factors:
             spread, random = np.array(self._spread(grid)), np.random.default_rng((seed, 3))
             if self._overhead(grid) is not None:
-                self._factors[key] = np.roll(spread, -int(_beginning(seed) * len(spread)))
+                self._factors[key] = np.roll(spread, -int(beginning(seed) * len(spread)))
             else:
                 self._factors[key] = spread[random.integers(len(spread), size=4096)]
         return self._factors[key]
@@ -230,20 +235,57 @@ class Simulator:
         scale: float = 1.0,
         requests: int | None = None,
         with_stalls: bool = False,
+        by_stretches: bool = False,
     ) -> Run:
-        """Return one run; `scale` makes the stream so many times as dense, `requests` takes only so many."""
+        """Return one run; `scale` makes the stream so many times as dense, `requests` takes only so many, `by_stretches` stretches."""
+        is_long = requests is None and self.demand.is_long(replicas)
+        if is_long and (by_stretches or self._is_sampled(configuration, replicas, end, scale)):
+            parts = self.demand.stretches(seed, replicas, scale=scale)
+            runs = [
+                self.replay(configuration, part.requests, end, seed, with_stalls=with_stalls, stretch=part.name) for part in parts
+            ]
+            rate, servers = scale * self.demand.requests_per_s, replicas * configuration.instances
+            return of_stretches(runs, parts, requests_per_s=rate, servers=servers)
         stream = self.demand.stream(seed, replicas, scale=scale, requests=requests)
         run = self.replay(configuration, stream, end, seed, with_stalls=with_stalls)
         return msgspec.structs.replace(
             run, latency_s=warm(run.latency_s), throughput_requests_per_s=replicas * run.throughput_requests_per_s
         )
 
-    def replay(self, configuration: Configuration, requests: Requests, end: str, seed: int, *, with_stalls: bool = False) -> Run:
+    def _is_sampled(self, configuration: Configuration, replicas: int, end: str, scale: float = 1.0) -> bool:
+        work_s = self.busiest_work_s(configuration, replicas, end, scale=scale)
+        return self.demand.is_long(replicas) and self.demand.is_sampled(work_s, replicas, scale=scale)
+
+    def busiest_work_s(self, configuration: Configuration, replicas: int, end: str, *, scale: float = 1.0) -> float:
+        """Return what a request of a long trace takes one replica in the busiest stretches, in the batches of there."""
+        if not self.demand.is_long(replicas):
+            return 0.0
+        key = (configuration, replicas, end, scale)
+        if key not in self._busiest:
+            busiest = self.demand.stretches(0, replicas, scale=scale)[0]
+            observed_s = self.replay(configuration, busiest.requests, end, 0, stretch=busiest.name).work_s
+            self._busiest[key] = max(observed_s, self.work_s(configuration, end)) / configuration.instances
+        return self._busiest[key]
+
+    def seeds(self, configuration: Configuration, replicas: int, end: str) -> range:
+        """Return the seeds of the runs: of a long trace that is simulated whole, one shows what several of others do."""
+        return range(1 if self.demand.is_long(replicas) and not self._is_sampled(configuration, replicas, end) else SEEDS)
+
+    def replay(
+        self,
+        configuration: Configuration,
+        requests: Requests,
+        end: str,
+        seed: int,
+        *,
+        with_stalls: bool = False,
+        stretch: Hashable = None,
+    ) -> Run:
         """Return the run of these very requests at one replica, its latencies those of all of them (requests,)."""
         grid = self.grid(configuration)
         overhead = self._overhead(grid)
         arrival_s = requests.arrival_s
-        queued_s = self._queued_s(grid, requests, seed, end if with_stalls else None)
+        queued_s = self._queued_s(grid, requests, seed, end if with_stalls else None, stretch=stretch)
         stalls = self._stalled(configuration.intra_op_num_threads, seed, end, SERVER_STREAM) if with_stalls else None
         gap_s, length_s = (None, None) if stalls is None else stalls
         after_s, histogram, busy_s = queue_sim.simulate_queue(
@@ -268,22 +310,42 @@ class Simulator:
             # Rounding of sums may leave a server that never rests a hair more than fully busy.
             utilization=min(busy_s / (configuration.instances * span), 1.0),
             throughput_requests_per_s=requests.total / span,
+            work_s=busy_s / requests.total,
         )
 
-    def meets(self, configuration: Configuration, replicas: int, *, quantile: float, target_s: float) -> bool:
+    def meets(
+        self, configuration: Configuration, replicas: int, *, quantile: float, target_s: float, by_stretches: bool = False
+    ) -> bool:
         """Return whether servers keep up, and the quantile is within the target at every end of the service interval in every run.
 
         The upper end is what misses, if any: faster calls may form other batches, but seldom keep anybody waiting longer. With no more
-        than MIDDLE_CONFIDENCE it alone is asked: then calls are supposed to be no slower than that.
+        than MIDDLE_CONFIDENCE it alone is asked: then calls are supposed to be no slower than that. Of a long trace all requests have to
+        keep the target as stretches do, or only these, `by_stretches`.
         """
         ends = ("high", "value", "low") if self._stretch > 0 else ("high",)
-        runs = product(ends, range(SEEDS))
-        return self.keeps_up(configuration, replicas, "high") and all(
-            self._keeps(configuration, replicas, end, seed, quantile, target_s) for end, seed in runs
+        runs = ((end, seed) for end in ends for seed in self.seeds(configuration, replicas, end))
+        work_s, late = self.busiest_work_s(configuration, replicas, "high"), FAR_MORE * (1 - quantile)
+        return (
+            self.keeps_up(configuration, replicas, "high")
+            and not self.demand.is_overrun(work_s, replicas, late=late, target_s=target_s)
+            and all(self._keeps(configuration, replicas, run, quantile, target_s) for run in runs)
+            and (by_stretches or self._keeps(configuration, replicas, ("high", 0), quantile, target_s, on_all=True))
         )
 
-    def _keeps(self, configuration: Configuration, replicas: int, end: str, seed: int, quantile: float, target_s: float) -> bool:
+    def _keeps(
+        self,
+        configuration: Configuration,
+        replicas: int,
+        run: tuple[str, int],
+        quantile: float,
+        target_s: float,
+        on_all: bool = False,
+    ) -> bool:
         """Return whether the quantile of one run is within the target: as if all its latencies were asked for, and often sooner."""
+        end, seed = run
+        if self._is_sampled(configuration, replicas, end) != on_all:
+            # Stretches say it; or all requests were asked already, where there are no stretches to confirm.
+            return on_all or self.run(configuration, replicas, end, seed).kept_fraction(target_s) >= quantile
         grid = self.grid(configuration)
         overhead = self._overhead(grid)
         stream = self.demand.stream(seed, replicas)
@@ -292,7 +354,7 @@ class Simulator:
         if stream.first is not None:  # the kernel counts items that are late, not requests
             late = warm(self.replay(configuration, stream, end, seed).latency_s) > target_s
             return int(late.sum()) <= counted - 1 - rank(quantile, counted)
-        queued_s = self._queued_s(grid, stream, seed)
+        queued_s = self._queued_s(grid, stream, seed, stretch=replicas if self.demand.is_long(replicas) else None)
         kept = queue_sim.keeps_target(
             queued_s,
             stream.size_class,
@@ -308,88 +370,31 @@ class Simulator:
         )
         return bool(kept)
 
-    def least_factor(self, configuration: Configuration) -> float:
-        """Return the least ratio of a batch's time to its median, in any run."""
-        return float(min(self._spread(self.grid(configuration))))
+    def factors(self, configuration: Configuration) -> tuple[float, float]:
+        """Return the least and the largest ratio of a batch's time to its median, in any run."""
+        spread = self._spread(self.grid(configuration))
+        return min(spread), max(spread)
 
     def least_transit_s(self, configuration: Configuration) -> float:
         """Return the least seconds that a request takes to its place in the queue."""
         overhead = self._overhead(self.grid(configuration))
         return 0.0 if overhead is None else min(overhead.transit_s)
 
-    def _reaches(
-        self, configuration: Configuration, replicas: int, end: str, seed: int, quantile: float, *, scale: float = 1.0
-    ) -> float:
-        run = self.run(configuration, replicas, end, seed, scale=scale, with_stalls=True)
-        return float(quantiles(run.latency_s, (quantile,))[0])
-
-    def alone_s(self, configuration: Configuration, end: str, seed: int, *, with_stalls: bool) -> np.ndarray:
-        """Return the latencies (requests,) of requests that each find the servers idle and wait for nobody."""
-        alone = msgspec.structs.replace(configuration, max_batch_size=1, max_queue_delay_s=0.0)
-        stream = self.demand.stream(seed, 1)
-        items = float(stream.summed(np.ones(len(stream.size_class))).max())
-        longest_s = items * float(self.table(alone, end).max()) * float(max(self._spread(self.grid(alone))))
-        if self.stalls is not None:
-            longest_s += max(self.stalls.lengths_s, default=0.0)
-        gap_s = np.random.default_rng((seed, 7)).uniform(1.0, 2.0, stream.total) * ALONE_FACTOR * longest_s
-        apart = stream._replace(arrival_s=stream.spread_out(np.cumsum(gap_s)))
-        return self.replay(alone, apart, end, seed, with_stalls=with_stalls).latency_s
-
     def outcome(
         self, configuration: Configuration, replicas: int, end: str, wanted: Sequence[float], *, with_stalls: bool = False
     ) -> Outcome:
         """Return the wanted quantiles and the other results of the runs of all seeds."""
-        runs = [self.run(configuration, replicas, end, seed, with_stalls=with_stalls) for seed in range(SEEDS)]
+        seeds = self.seeds(configuration, replicas, end)
+        runs = [self.run(configuration, replicas, end, seed, with_stalls=with_stalls) for seed in seeds]
         slo, busiest = self.demand.slo, self.demand.in_busiest(len(runs[0].latency_s))
         return Outcome(
-            quantiles_s=np.array([quantiles(run.latency_s, wanted) for run in runs]),
+            quantiles_s=np.array([run.quantiles_s(wanted) for run in runs]),
             busiest_s=None
             if busiest is None
             else np.array([quantiles(run.latency_s[busiest], (slo.quantile,))[0] for run in runs]),
-            goodput=np.array([np.mean(run.latency_s <= slo.latency_s) for run in runs]),
+            goodput=np.array([run.kept_fraction(slo.latency_s) for run in runs]),
             utilization=np.array([run.utilization for run in runs]),
             throughput_requests_per_s=np.array([run.throughput_requests_per_s for run in runs]),
             batches=np.sum([run.batches for run in runs], axis=0),
+            sampled=None if runs[0].share is None else len(runs[0].share),
         )
-
-    def capacity_requests_per_s(
-        self, configuration: Configuration, replicas: int, *, quantile: float, target_s: float
-    ) -> Estimate | None:
-        """Return the highest rate at which the quantile is within the target, by bisection over the density of the same draws.
-
-        None where not even the thinnest traffic meets it. The lower end holds in every run, as `meets` demands.
-        """
-        seeds = {"high": SEEDS, "value": 1, "low": 1}
-        found = {end: self._capacity(configuration, replicas, end, seeds[end], quantile, target_s) for end in seeds}
-        if found["value"] == 0.0:
-            return None
-        return Estimate(
-            value=found["value"],
-            low=min(found["high"], found["value"]),
-            high=max(found["low"], found["value"]),
-            basis="simulated",
-            source=f"bisection of the simulated rate at which p{100 * quantile:g} reaches {target_s:g} s",
-        )
-
-    def _capacity(
-        self, configuration: Configuration, replicas: int, end: str, seeds: int, quantile: float, target_s: float
-    ) -> float:
-        def holds(scale: float) -> bool:
-            reached = (self._reaches(configuration, replicas, end, seed, quantile, scale=scale) for seed in range(seeds))
-            return self.keeps_up(configuration, replicas, end, scale=scale) and all(
-                latency_s <= target_s for latency_s in reached
-            )
-
-        # Full utilization is an upper bound; how far below it the target holds is what is sought.
-        limit = replicas * configuration.instances / self.work_s(configuration, end) / self.demand.busiest_requests_per_s
-        # Today's traffic is asked first: where thinner traffic waits longer for batches to fill, halving would pass it by.
-        low, high = (1.0, max(limit, 1.0)) if holds(1.0) else (0.0, min(limit, 1.0))
-        for _ in range(CAPACITY_STEPS):
-            middle = (low + high) / 2
-            low, high = (middle, high) if holds(middle) else (low, middle)
-        return float(low * self.demand.requests_per_s)
-
-
-def _beginning(seed: int) -> float:
-    """Return where in the recorded disturbances a run begins, as a fraction: for batches and requests the same moment."""
-    return float(np.random.default_rng((seed, 4)).random())

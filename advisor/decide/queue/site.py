@@ -18,7 +18,8 @@ from advisor.schema.advice import Place, SpeedTie
 from advisor.schema.model import ModelFacts
 from advisor.schema.profile import ProfileSettings
 from advisor.schema.record import Record
-from advisor.schema.workload import OnlineWorkload, Trace, Traffic
+from advisor.schema.trace import Trace
+from advisor.schema.workload import OnlineWorkload, Traffic
 
 
 class Question(Record, frozen=True, kw_only=True):
@@ -41,8 +42,18 @@ class Question(Record, frozen=True, kw_only=True):
 class SiteUnderLoad:
     """A machine, how fast variants run there, what it costs, and the requests that it would get."""
 
-    def __init__(self, question: Question, place: Place, service: Service, speed_ties: dict[str, SpeedTie]) -> None:
-        """`speed_ties` holds the variants that tie in speed with a simpler one on the site that the service times are from."""
+    def __init__(
+        self,
+        question: Question,
+        place: Place,
+        service: Service,
+        speed_ties: dict[str, SpeedTie],
+        demands: dict[tuple[int, ...], Demand] | None = None,
+    ) -> None:
+        """`speed_ties` holds the variants that tie in speed with a simpler one on the site that the service times are from.
+
+        `demands` are those of sites of the same question, by the measured lengths: a trace of millions is sorted into them once.
+        """
         workload, trace = question.workload, question.trace
         self.question = question
         self.model, self.settings, self.workload = question.model, question.settings, workload
@@ -53,12 +64,15 @@ class SiteUnderLoad:
         self.grids, self.ground, self.exclusions = service.grids, service.ground, service.exclusions
         known = {length for grid in self.grids.values() for length in grid.lengths if length is not None}
         self.measured_lengths = tuple(sorted(known))
-        self.demand = Demand(
-            workload,
-            lengths=self.measured_lengths or (None,),
-            trace_s=np.array(trace.arrival_s) if trace else None,
-            trace_length=np.array(trace.sequence_length) if trace and trace.sequence_length else None,
-        )
+        demands = {} if demands is None else demands
+        if self.measured_lengths not in demands:
+            demands[self.measured_lengths] = Demand(
+                workload,
+                lengths=self.measured_lengths or (None,),
+                trace_s=None if trace is None else np.asarray(trace.arrival_s, dtype=float),
+                trace_length=None if trace is None or trace.sequence_length is None else np.asarray(trace.sequence_length),
+            )
+        self.demand = demands[self.measured_lengths]
         self.stalls = service.stalls if question.with_stalls else None
         self.simulator = self._simulator(self.demand, USUAL_CONFIDENCE)
         self._supposing = {(USUAL_CONFIDENCE, False): self.simulator}
@@ -152,7 +166,7 @@ class SiteUnderLoad:
         simulator, slo = self.supposing(confidence), self.workload.slo
 
         def is_enough(replicas: int) -> bool:
-            return simulator.meets(configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s)
+            return simulator.meets(configuration, replicas, quantile=slo.quantile, target_s=slo.latency_s, by_stretches=True)
 
         if most <= above or not is_enough(most):
             return None
@@ -180,6 +194,6 @@ class SiteUnderLoad:
 
 def _asked_lengths(workload: OnlineWorkload, trace: Trace | None) -> tuple[int, ...]:
     if trace is not None and trace.sequence_length is not None:
-        return (min(trace.sequence_length), max(trace.sequence_length))
+        return (int(np.min(trace.sequence_length)), int(np.max(trace.sequence_length)))
     asked = workload.inputs.sequence_length if workload.inputs else None
     return () if asked is None else (asked.p50, asked.max or asked.p95 or asked.p50)

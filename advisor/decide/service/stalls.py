@@ -9,6 +9,7 @@ from advisor.schema.profile import Stalls
 from advisor.schema.record import Record
 
 DRAWS = 4096
+AT_ONCE = 1 << 18  # moments, of which a long trace has millions
 # An instance of many threads waits for whichever of its cores stands still; with more of them than that, its work moves to the others.
 MOST_STALLED_FRACTION = 0.25
 # Robust standard deviations above the median: what is farther out is not spread.
@@ -82,9 +83,17 @@ def delay_s(moments_s: np.ndarray, stalls: tuple[np.ndarray, np.ndarray]) -> np.
     cycle_s = float(gap_s.sum())
     begins_s = np.cumsum(gap_s)
     over_s = np.maximum.accumulate(begins_s + length_s)
-    at_s = moments_s % cycle_s
-    last = np.searchsorted(begins_s, at_s, side="right") - 1
-    return np.where(last < 0, 0.0, np.maximum(over_s[last] - at_s, 0.0))
+    found = np.empty(len(moments_s))
+    for first in range(0, len(moments_s), AT_ONCE):
+        at_s = moments_s[first : first + AT_ONCE] % cycle_s
+        last = np.searchsorted(begins_s, at_s, side="right") - 1
+        found[first : first + AT_ONCE] = np.where(last < 0, 0.0, np.maximum(over_s[last] - at_s, 0.0))
+    return found
+
+
+def beginning(seed: int) -> float:
+    """Return where in the recorded disturbances a run begins, as a fraction: for batches and requests the same moment."""
+    return float(np.random.default_rng((seed, 4)).random())
 
 
 def robust_deviation(values: np.ndarray) -> float:

@@ -13,7 +13,8 @@ from advisor.files.records import to_json
 from advisor.schema.advice import Advice
 from advisor.schema.profile import Stalls
 from advisor.schema.record import Estimate
-from advisor.schema.workload import Baseline, Lifecycle, Quality, SequenceLength, Slo, Trace
+from advisor.schema.trace import Trace
+from advisor.schema.workload import Baseline, Lifecycle, Quality, SequenceLength, Slo
 from tests.profiles import (
     STEADY,
     UNSTEADY,

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from advisor.decide.queue.demand import REQUESTS_BEYOND_QUANTILE, SEEDS, WARM_UP_FRACTION, Demand, quantiles
-from advisor.decide.queue.prediction import predict
+from advisor.decide.queue.prediction import capacity_requests_per_s, predict
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, SERVER_FACTOR, USUAL_CONFIDENCE
 from advisor.kernels import reference
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate
-from advisor.schema.workload import SequenceLength, Trace
+from advisor.schema.trace import Trace
+from advisor.schema.workload import SequenceLength
 from tests.profiles import UNSTEADY, configuration, fixed_cost_law, power_law, profile, under, with_site, workload
 
 ENDS = ("low", "value", "high")
@@ -505,7 +506,7 @@ def test_a_target_that_only_a_short_run_keeps_is_not_kept(diurnal):
 @pytest.mark.parametrize("candidate", [configuration(), configuration(instances=4, max_batch_size=16, max_queue_delay_s=0.002)])
 def test_at_its_capacity_a_configuration_keeps_the_target_and_well_above_it_does_not(candidate):
     simulator = bench(TIRED_PROFILE, requests_per_s=100.0).simulator
-    capacity = simulator.capacity_requests_per_s(candidate, 2, quantile=0.9, target_s=0.03)
+    capacity = capacity_requests_per_s(simulator, candidate, 2, quantile=0.9, target_s=0.03)
 
     reached = [
         quantiles(simulator.run(candidate, 2, "value", 0, scale=times * capacity.value / 100.0).latency_s, (0.9,))[0]
@@ -530,7 +531,7 @@ def test_the_capacity_of_what_keeps_the_target_is_at_least_the_traffic(candidate
 def test_there_is_no_capacity_where_a_single_request_takes_longer_than_the_target():
     simulator = bench(requests_per_s=1.0).simulator
 
-    assert simulator.capacity_requests_per_s(configuration(), 1, quantile=0.9, target_s=SECONDS / 2) is None
+    assert capacity_requests_per_s(simulator, configuration(), 1, quantile=0.9, target_s=SECONDS / 2) is None
 
 
 def test_cost_is_that_of_the_replicas_and_of_a_million_requests():
