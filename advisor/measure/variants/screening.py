@@ -22,6 +22,7 @@ from advisor.measure.variants.making import (
     Workers,
     baseline_id,
     baseline_variant,
+    clear_unfinished,
     given_ids,
     given_variant,
     is_made,
@@ -68,6 +69,7 @@ class Lineup:
 
         First comes what the user named, then the schemes of which most is hoped; what there is no time for is left out.
         """
+        clear_unfinished(self.plan.folder)
         for exclusion in self.plan.excluded:
             self._leave_out(exclusion)
         self._open_baseline()
@@ -219,8 +221,7 @@ class Lineup:
         known = self.done.get(name)
         if known is None:
             return None
-        path = variant_file(self.plan, known)
-        if path.is_file() and onnx_graph.read_graph(path).sha256 == known.sha256:
+        if onnx_graph.is_still(variant_file(self.plan, known), known.sha256):
             return known
         del self.done[name]
         return None
@@ -305,9 +306,8 @@ class Lineup:
     def _take_mixed(self, schemes: list[Scheme]) -> None:
         """Take the fastest scheme that failed on its quality once more, with the nodes to blame left in full precision."""
         known = next((variant for variant in self.done.values() if variant.kept_operators), None)
-        if known is not None:
-            if self._known(known.id) is not None:
-                self._reopen(known)
+        if known is not None and self._known(known.id) is not None:
+            self._reopen(known)
             return
         by_id = {scheme.id: scheme for scheme in schemes if scheme.method in quantize.QUANTIZING}
         failed = [variant for variant in self.variants if variant.id in by_id and self.fails(variant)]
