@@ -34,14 +34,14 @@ from hypothesis import strategies as st
 
 from advisor.measure.runtime.machine import usable_cores
 from harness import Figures, Size, parsed, parser_of, save, show
-from parts.fuzz import growing
+from parts.fuzz import growing, ring
 from parts.fuzz.case import FIGURES, Case, Seen, findings, keep, kept
 from parts.fuzz.corpora import CORPORA
 from parts.fuzz.seeds import Seeds
 
 SECONDS: dict[Size, float] = {"full": 3600.0, "quick": 60.0, "tiny": 0.0}
 GROWING_SHARE = 0.1  # of the time, where atheris is installed
-RING = "import sys; sys.path.insert(0, sys.argv[1]); from parts.fuzz import ring; ring.serve()"
+RING = f"import sys; sys.path.insert(0, sys.argv[1]); from {ring.__name__} import serve; serve()"
 # In a ring nothing but the case may start a thread, and names of files are UTF-8, or the command would start itself again.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "PYTHONUTF8": "1", "ORT_DISABLE_TELEMETRY": "1"}
 Sink = Callable[[Case], None]

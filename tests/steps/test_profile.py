@@ -10,7 +10,7 @@ from advisor.errors import InputError
 from advisor.files.workload import read_question
 from advisor.measure.model import input_rows
 from advisor.schema.options import ProfileOptions
-from advisor.steps.profile import plan_for
+from advisor.steps.profile import plan_for, profile
 from tests import models
 from tests.models import CLASSES, WIDTH, save
 
@@ -132,3 +132,16 @@ def test_a_scheme_that_was_asked_for_is_tried_and_kept(folder):
     assert "fp16" in {scheme.id for scheme in plan.schemes}
     assert "fp16" in plan.kept
     assert {"int8-dynamic-tensor", "cuda"} <= {name for entry in plan.excluded for name in entry.what.split(", ")}
+
+
+def test_a_finished_profile_whose_variant_was_damaged_is_whole_again_and_not_measured_again(folder):
+    asked = ProfileOptions(schemes=("int8-dynamic",), budget_s=1.0, max_batch_size=1)
+    first = profile(folder / "model.onnx", folder / "p.json", asked, now=NOW, report=lambda *_, **__: None)
+    path = folder / "p.variants" / "int8-dynamic.onnx"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
+
+    again = profile(folder / "model.onnx", folder / "p.json", asked, now=NOW, report=lambda *_, **__: None)
+
+    assert first == again
+    assert whole == path.read_bytes()

@@ -64,9 +64,9 @@ def findings(seen: Seen) -> Iterator[Finding]:
         return
     if seen.status < 0:
         yield Finding("crashes", f"signal {-seen.status}")
-    if TRACEBACK in seen.fault + seen.stderr + seen.stdout:
+    elif TRACEBACK in seen.fault + seen.stderr + seen.stdout:
         yield Finding("tracebacks", _place(seen.fault or seen.stderr or seen.stdout))
-    elif seen.status >= 0 and seen.status not in DOCUMENTED:
+    elif seen.status not in DOCUMENTED:
         yield Finding("undocumented_statuses", f"status {seen.status}: {seen.stderr[-200:]!r}")
     elif (wrong := _wrong_lines(seen)) is not None:
         yield Finding("wrong_stderr", wrong)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness import now
 from parts.fuzz.case import Case
 from parts.fuzz.seeds import NOW, WORKLOAD, Seeds
 
-GROW = "import sys; sys.path.insert(0, sys.argv[1]); from parts.fuzz import growing; growing.grow(*sys.argv[2:])"
+GROW = "import sys; sys.path.insert(0, sys.argv[1]); from parts.fuzz.growing import grow; grow(*sys.argv[2:])"
 STARTING_S = 60.0  # that a process may take beside the time that is asked for
 LONGEST_BYTES = 20_000
 TRACE = b"arrival_s,sequence_length\n" + b"".join(b"%d.5,%d\n" % (number, 1 + number % 9) for number in range(120))
@@ -85,7 +86,7 @@ def _workload(path: Path) -> Any:
 def _rule(path: Path) -> Any:
     from advisor.files.rulebook import read_rules
 
-    return read_rules(path.parent, now=NOW)
+    return read_rules(path.parent, now=now())
 
 
 def _profile(path: Path) -> Any:
