@@ -83,7 +83,7 @@ def _yaml(random: Random, content: bytes) -> bytes:
     made = mutation.tree(random, yaml.safe_load(content))
     try:
         return yaml.safe_dump(made, allow_unicode=True, sort_keys=False).encode(errors="surrogatepass")
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return mutation.as_json(random, made)
 
 

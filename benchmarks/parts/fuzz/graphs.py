@@ -168,13 +168,11 @@ def _twist(random: Random, model: ModelProto) -> None:
     elif kind == 2 and model.graph.input and model.graph.output:
         model.graph.output[0].name = model.graph.input[0].name
     elif kind == 3:
-        inner = copy_of(model.graph)
-        for _ in range(random.choice((1, 3, 90))):
+        leaf = inner = copy_of(model.graph)
+        for _ in range(random.choice((1, 3, 25, 90))):
             outer = onnx.GraphProto(name="outer")
-            outer.node.append(helper.make_node("If", ["which"], ["y"], then_branch=inner, else_branch=inner))
+            outer.node.append(helper.make_node("If", ["which"], ["y"], then_branch=inner, else_branch=leaf))
             inner = outer
-            if len(inner.SerializeToString()) > 1_000_000:
-                break
         model.graph.node.extend(inner.node)
     elif kind == 4 and model.graph.initializer:
         model.graph.initializer.extend([model.graph.initializer[0]])

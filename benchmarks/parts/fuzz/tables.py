@@ -35,7 +35,7 @@ def _array(random: Random) -> np.ndarray:
     shape, dtype = random.choice(SHAPES), np.dtype(random.choice(DTYPES))
     if dtype == object:
         return np.array([None, {"a": 1}, "x"], dtype=object)
-    values = np.random.default_rng(random.randrange(100)).standard_normal(shape)
+    values = np.asarray(np.random.default_rng(random.randrange(100)).standard_normal(shape))
     if random.random() < 0.2 and values.size:
         values.flat[random.randrange(values.size)] = random.choice(mutation.FLOATS)
     with np.errstate(all="ignore"):

@@ -9,6 +9,7 @@ import pytest
 
 from advisor.decide.queue.space import admission
 from advisor.errors import InputError
+from advisor.measure.model.onnx_graph import is_still
 from advisor.measure.timing import profiler
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.profile_journal import ProfileJournal
@@ -112,6 +113,19 @@ def test_the_operator_that_does_harm_is_left_in_full_precision(tmp_path):
     assert admission(variant, workload(max_drop=0.03)).admitted
     assert variant.kept_cost.low <= variant.kept_cost.value <= variant.kept_cost.high
     assert not [path for path in (tmp_path / "profile.variants").iterdir() if "trial" in path.name or "mixing" in path.name]
+
+
+def test_a_mixed_variant_whose_file_was_damaged_is_searched_for_again(tmp_path):
+    plan = mixing_plan(tmp_path)
+    first = measured(plan)
+    path = plan.folder / "int8-dynamic-mixed.onnx"
+    path.write_bytes(path.read_bytes()[:-40])
+
+    again = measured(plan)
+
+    assert [variant.id for variant in first.sites[0].variants] == [variant.id for variant in again.sites[0].variants]
+    (mixed,) = (variant for variant in again.sites[0].variants if variant.kept_operators)
+    assert is_still(path, mixed.sha256)
 
 
 def mixing_plan(folder, *, width=WIDTH, **settings):
