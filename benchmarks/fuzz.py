@@ -113,21 +113,21 @@ class Rings:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for ring in self.all:
-            assert ring.stdin is not None
-            ring.stdin.close()
-        for ring in self.all:
-            ring.wait()
+        for process in self.all:
+            assert process.stdin is not None
+            process.stdin.close()
+        for process in self.all:
+            process.wait()
 
     def run(self, case: Case) -> None:
         """Run a case as soon as a ring is free; what comes of it is taken later."""
         while not self.free:
             self._collect()
-        ring = self.free.pop()
-        assert ring.stdin is not None and ring.stdout is not None
-        pickle.dump(case, ring.stdin)
-        ring.stdin.flush()
-        self.busy[ring.stdout] = (ring, case)
+        free = self.free.pop()
+        assert free.stdin is not None and free.stdout is not None
+        pickle.dump(case, free.stdin)
+        free.stdin.flush()
+        self.busy[free.stdout] = (free, case)
 
     def finish(self) -> None:
         """Take what comes of all cases that run."""
@@ -136,8 +136,8 @@ class Rings:
 
     def _collect(self) -> None:
         for answers in select.select(list(self.busy), [], [])[0]:
-            ring, case = self.busy.pop(answers)
-            self.free.append(ring)
+            again_free, case = self.busy.pop(answers)
+            self.free.append(again_free)
             self.take(case, pickle.load(answers))
 
 
@@ -187,7 +187,9 @@ def _replay(paths: list[Path], rings: Rings, tally: Tally) -> None:
     """Run kept cases again and show what each command wrote."""
 
     def told(case: Case, seen: Seen) -> None:
-        print(f"advisor {' '.join(case.arguments)}: status {seen.status}, {seen.seconds:.1f} s, {seen.peak_bytes / 2**20:.0f} MiB")
+        print(
+            f"advisor {' '.join(case.arguments)}: status {seen.status}, {seen.seconds:.1f} s, {seen.peak_bytes / 2**20:.0f} MiB"
+        )
         print(seen.stdout[-2000:] + seen.stderr[-4000:] + seen.fault)
         tally.take(case, seen)
 

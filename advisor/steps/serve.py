@@ -108,7 +108,8 @@ def _serve(site: SiteUnderLoad, candidate: Candidate, folder: Path, requests: in
         raise InputError(f"{path}: no such file; the profile names it for {candidate.variant}", hint="run advisor profile again")
     if not onnx_graph.is_still(path, variant.sha256):
         raise InputError(
-            f"{path}: no longer the file that was measured as {candidate.variant}", hint="run advisor profile again: it makes it anew"
+            f"{path}: no longer the file that was measured as {candidate.variant}",
+            hint="run advisor profile again: it makes it anew",
         )
     return Serve(
         path=str(path),

@@ -92,7 +92,9 @@ def _workload(random: Random, seeds: Seeds) -> Case:
     files = {"w.yaml": content}
     if random.random() < 0.5:
         return Case("yaml_workload", ("classify", "w.yaml", "--now", NOW, "--format", random.choice(FORMATS)), files)
-    return Case("yaml_workload", ("advise", "profile.json", "-w", "w.yaml", "--now", NOW), files | {"profile.json": seeds.profile})
+    return Case(
+        "yaml_workload", ("advise", "profile.json", "-w", "w.yaml", "--now", NOW), files | {"profile.json": seeds.profile}
+    )
 
 
 def _portfolio(random: Random, seeds: Seeds) -> Case:

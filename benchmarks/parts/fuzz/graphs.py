@@ -231,7 +231,9 @@ def _attribute(random: Random, wanted: Any) -> AttributeProto | None:
     if wanted.type == kinds.INT:
         return helper.make_attribute(name, random.choice(numbers))
     if wanted.type == kinds.INTS:
-        return helper.make_attribute(name, [random.choice(numbers) for _ in range(random.randint(0, 4))], attr_type=AttributeProto.INTS)
+        return helper.make_attribute(
+            name, [random.choice(numbers) for _ in range(random.randint(0, 4))], attr_type=AttributeProto.INTS
+        )
     if wanted.type == kinds.FLOAT:
         return helper.make_attribute(name, random.choice(mutation.FLOATS))
     if wanted.type == kinds.FLOATS:
@@ -258,7 +260,9 @@ def _tensor(random: Random, name: str) -> TensorProto:
 
 
 def _element(random: Random) -> int:
-    return random.choice((*(TensorProto.FLOAT,) * 6, TensorProto.INT64, TensorProto.STRING, TensorProto.BOOL, TensorProto.DOUBLE, 99))
+    return random.choice(
+        (*(TensorProto.FLOAT,) * 6, TensorProto.INT64, TensorProto.STRING, TensorProto.BOOL, TensorProto.DOUBLE, 99)
+    )
 
 
 def _shape(random: Random) -> list[int | str] | None:

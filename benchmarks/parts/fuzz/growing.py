@@ -72,7 +72,13 @@ def grow(kind: str, corpus: str, seconds: str, seed: str) -> None:
         except Exception:  # noqa: BLE001  what it is, the command will show
             return
 
-    limits = (f"-max_total_time={seconds}", f"-seed={int(seed) + 1}", f"-max_len={LONGEST_BYTES}", "-timeout=30", "-rss_limit_mb=2048")
+    limits = (
+        f"-max_total_time={seconds}",
+        f"-seed={int(seed) + 1}",
+        f"-max_len={LONGEST_BYTES}",
+        "-timeout=30",
+        "-rss_limit_mb=2048",
+    )
     atheris.Setup([sys.argv[0], corpus, *limits, f"-artifact_prefix={corpus}/"], once)
     atheris.Fuzz()
 
@@ -116,7 +122,9 @@ def _case_of_trace(content: bytes, seeds: Seeds) -> Case:
 
 def _case_of_profile(content: bytes, seeds: Seeds) -> Case:
     del seeds
-    return Case("grown_profile", ("advise", "profile.json", "-w", "w.yaml", "--now", NOW), {"profile.json": content, "w.yaml": WORKLOAD})
+    return Case(
+        "grown_profile", ("advise", "profile.json", "-w", "w.yaml", "--now", NOW), {"profile.json": content, "w.yaml": WORKLOAD}
+    )
 
 
 KINDS = {
@@ -130,7 +138,9 @@ KINDS = {
         _rule,
         "inference-dominates.yaml",
         lambda seeds: seeds.rules,
-        lambda content, _: Case("grown_rule", ("rules", "test", "rules", "--now", NOW), {"rules/inference-dominates.yaml": content}),
+        lambda content, _: Case(
+            "grown_rule", ("rules", "test", "rules", "--now", NOW), {"rules/inference-dominates.yaml": content}
+        ),
     ),
     "profile": Grown(_profile, "profile.json", lambda seeds: (seeds.profile[:LONGEST_BYTES],), _case_of_profile),
     "trace": Grown(_trace, "trace.csv", lambda _: (TRACE,), _case_of_trace),
@@ -138,6 +148,8 @@ KINDS = {
         _book,
         "prices.csv",
         lambda _: (BOOK,),
-        lambda content, _: Case("grown_book", ("hardware", "prices", "--import", "prices.csv", "--now", NOW), {"prices.csv": content}),
+        lambda content, _: Case(
+            "grown_book", ("hardware", "prices", "--import", "prices.csv", "--now", NOW), {"prices.csv": content}
+        ),
     ),
 }

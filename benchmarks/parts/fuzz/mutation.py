@@ -11,12 +11,73 @@ from typing import Any
 INTEGERS = (0, 1, -1, 2, 3, 7, 63, 255, 65536, 2**31 - 1, 2**31, -(2**31), 2**40, 2**53 + 1, 2**62, 2**63 - 1, -(2**63))
 FLOATS = (0.0, -0.0, 0.5, -1.0, 1e-320, 1e-9, 1e9, 1e18, 1e308, -1e308, float("nan"), float("inf"), float("-inf"))
 TEXTS = (
-    *("", " ", "0", "-1", "nan", "inf", "1e999", "null", "true", "x" * 5000, "a\nb", "a\tb", "\x00", "\x1b[31mred", "\u202egnp", "\u200b"),
-    *("../../etc/passwd", "/dev/zero", "/dev/stdin", ".", "..", "~", "-", "--help", "%s%n", "{0}", "{{7*7}}", "<script>alert(1)</script>"),
-    *("=1+1", "| a | b |", "\ufeff", "\U0001f600", "é" * 300, "1 km", "50 ms", "-5 ms", "1e400 s", "99999999999999999999 h", "2026-02-30"),
+    *(
+        "",
+        " ",
+        "0",
+        "-1",
+        "nan",
+        "inf",
+        "1e999",
+        "null",
+        "true",
+        "x" * 5000,
+        "a\nb",
+        "a\tb",
+        "\x00",
+        "\x1b[31mred",
+        "\u202egnp",
+        "\u200b",
+    ),
+    *(
+        "../../etc/passwd",
+        "/dev/zero",
+        "/dev/stdin",
+        ".",
+        "..",
+        "~",
+        "-",
+        "--help",
+        "%s%n",
+        "{0}",
+        "{{7*7}}",
+        "<script>alert(1)</script>",
+    ),
+    *(
+        "=1+1",
+        "| a | b |",
+        "\ufeff",
+        "\U0001f600",
+        "é" * 300,
+        "1 km",
+        "50 ms",
+        "-5 ms",
+        "1e400 s",
+        "99999999999999999999 h",
+        "2026-02-30",
+    ),
     *("os:getcwd", "local", "t4", "l4", "usa", "9999-12-31", "[" * 200),
 )
-BYTES = (b"\x00", b"\xff", b"\n", b"\r\n", b"\xef\xbb\xbf", b"\xff\xfe", b'"', b"'", b",", b";", b":", b"{", b"[", b"&a ", b"*a", b"!!python/", b"-", b"e999")
+BYTES = (
+    b"\x00",
+    b"\xff",
+    b"\n",
+    b"\r\n",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b'"',
+    b"'",
+    b",",
+    b";",
+    b":",
+    b"{",
+    b"[",
+    b"&a ",
+    b"*a",
+    b"!!python/",
+    b"-",
+    b"e999",
+)
 HUGE = 10**400
 DEEP = 300
 MOST_BYTES = 4_000_000
@@ -41,7 +102,9 @@ def value(random: Random) -> Any:
         return _nested(random)
     if kind == 7:
         return random.randint(-(10**6), 10**6) / random.choice((1, 10, 1000))
-    return "".join(chr(random.choice((random.randrange(32, 127), random.randrange(1, 0xD800)))) for _ in range(random.randrange(12)))
+    return "".join(
+        chr(random.choice((random.randrange(32, 127), random.randrange(1, 0xD800)))) for _ in range(random.randrange(12))
+    )
 
 
 def _nested(random: Random) -> Any:

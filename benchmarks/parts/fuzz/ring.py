@@ -214,7 +214,9 @@ def _settle(case: Case, folder: Path) -> None:
     os.chdir(folder / WORK)
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONUTF8", "OPENBLAS_NUM_THREADS") if name in os.environ}
     os.environ.clear()
-    os.environ.update(kept, HOME=str(folder / HOME), TMPDIR=str(folder / TEMPORARY), ORT_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1")
+    os.environ.update(
+        kept, HOME=str(folder / HOME), TMPDIR=str(folder / TEMPORARY), ORT_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1"
+    )
     tempfile.tempdir = None
     sys.argv = ["advisor", *case.arguments]
 

@@ -14,7 +14,18 @@ from parts.fuzz.graphs import CLASSES, WIDTH
 
 ITEMS = 24
 DTYPES = ("<f4", "<f4", "<f4", "<f8", "<i8", "<i4", "|u1", "|b1", "<f2", ">f4", "<c8", "<U3", "|S2", "<M8[s]", "|O")
-SHAPES = ((ITEMS, WIDTH), (ITEMS, WIDTH), (ITEMS,), (ITEMS, WIDTH, 1), (WIDTH, ITEMS), (), (0,), (0, WIDTH), (1, WIDTH), (ITEMS, 0))
+SHAPES = (
+    (ITEMS, WIDTH),
+    (ITEMS, WIDTH),
+    (ITEMS,),
+    (ITEMS, WIDTH, 1),
+    (WIDTH, ITEMS),
+    (),
+    (0,),
+    (0, WIDTH),
+    (1, WIDTH),
+    (ITEMS, 0),
+)
 # What a header may claim; no such array is in the file.
 CLAIMS = ("(1099511627776,)", "(-1, 8)", "(8", "()", "(2.5, 8)", "(4611686018427387904, 4)", "('a',)", "None", f"({'1, ' * 40})")
 PRICES = "provider,region,instance,term,usd_per_hour,date,source\n"
@@ -33,13 +44,19 @@ def examples(random: Random) -> dict[str, np.ndarray]:
 
 def _array(random: Random) -> np.ndarray:
     shape, dtype = random.choice(SHAPES), np.dtype(random.choice(DTYPES))
-    if dtype == object:
+    if dtype.hasobject:
         return np.array([None, {"a": 1}, "x"], dtype=object)
     values = np.asarray(np.random.default_rng(random.randrange(100)).standard_normal(shape))
     if random.random() < 0.2 and values.size:
         values.flat[random.randrange(values.size)] = random.choice(mutation.FLOATS)
     with np.errstate(all="ignore"):
-        return values.astype(dtype) if dtype.kind in "fiubc" else np.full(shape, "a", dtype) if dtype.kind in "US" else np.zeros(shape, dtype)
+        return (
+            values.astype(dtype)
+            if dtype.kind in "fiubc"
+            else np.full(shape, "a", dtype)
+            if dtype.kind in "US"
+            else np.zeros(shape, dtype)
+        )
 
 
 def _labels(random: Random) -> np.ndarray:
@@ -112,7 +129,9 @@ def table(random: Random) -> dict[str, bytes]:
         text = "\n".join(json.dumps(row) for row in listed).encode(errors="surrogatepass")
         return {"data.jsonl": mutation.raw(random, text) if random.random() < 0.4 else text}
     if kind == 1:
-        return {random.choice(("data.csv", "data.tsv")): _csv(random, [[*(f"x_{n}" for n in range(WIDTH)), "label"], *_cells(random)])}
+        return {
+            random.choice(("data.csv", "data.tsv")): _csv(random, [[*(f"x_{n}" for n in range(WIDTH)), "label"], *_cells(random)])
+        }
     if kind == 2:
         text = "\n".join(json.dumps(row) for row in listed).encode(errors="surrogatepass")
         packed = gzip.compress(text, mtime=0)
@@ -143,7 +162,15 @@ def _parquet(random: Random) -> bytes:
     import pyarrow as pa
     from pyarrow import parquet
 
-    kinds = (pa.float32(), pa.float32(), pa.int64(), pa.string(), pa.bool_(), pa.list_(pa.float32()), pa.list_(pa.float32(), WIDTH))
+    kinds = (
+        pa.float32(),
+        pa.float32(),
+        pa.int64(),
+        pa.string(),
+        pa.bool_(),
+        pa.list_(pa.float32()),
+        pa.list_(pa.float32(), WIDTH),
+    )
     columns: dict[str, Any] = {}
     for name in random.choice((("x", "label"), ("x", "label"), ("x",), tuple(f"x_{n}" for n in range(WIDTH)), ("label",), ())):
         kind = random.choice(kinds)
@@ -169,7 +196,9 @@ def _value_of(pa: Any, kind: Any, number: int) -> Any:
 
 def trace(random: Random) -> bytes:
     """Return recorded requests: times counted or by the clock, lengths or none, some lines out of place."""
-    names = random.choice((["arrival_s"], ["arrival_s", "sequence_length"], ["timestamp", "tokens"], ["TIMESTAMP", "ContextTokens"], ["a"]))
+    names = random.choice(
+        (["arrival_s"], ["arrival_s", "sequence_length"], ["timestamp", "tokens"], ["TIMESTAMP", "ContextTokens"], ["a"])
+    )
     start = random.choice((0.0, 0.0, 1_764_000_000.0, 1_764_000_000_000.0, -5.0))
     step = random.choice((0.01, 1.0, 0.0, 1e-9, 1e6))
     by_clock = random.random() < 0.2
@@ -197,16 +226,22 @@ def price_table(random: Random, layout: str) -> bytes:
     if layout == "own":
         return price_book(random)
     if layout == "karpenter":
-        text = b'var prices = map[string]map[string]float64{\n\t"us-east-1": {\n\t\t"g6.xlarge": 0.8, "g5.xlarge": 1.006,\n\t},\n}\n'
+        text = (
+            b'var prices = map[string]map[string]float64{\n\t"us-east-1": {\n\t\t"g6.xlarge": 0.8, "g5.xlarge": 1.006,\n\t},\n}\n'
+        )
         return mutation.raw(random, text, PRICES.encode())
     if layout == "skypilot":
         names = "InstanceType AcceleratorName AcceleratorCount vCPUs MemoryGiB Price SpotPrice Region".split()
-        return _csv(random, [names, ["g6.xlarge", "L4", 1, 4, 16, 0.8, 0.3, "us-east-1"], ["g5.xlarge", "A10G", 1, 4, 16, 1.0, "", "eu"]])
+        return _csv(
+            random, [names, ["g6.xlarge", "L4", 1, 4, 16, 0.8, 0.3, "us-east-1"], ["g5.xlarge", "A10G", 1, 4, 16, 1.0, "", "eu"]]
+        )
     if layout == "neuron":
         return _csv(random, [["Inst. Type", "On-Demand hourly rate"], ["Inf2.xlarge", 0.76], ["Trn1.2xlarge", 1.34]])
     trees: dict[str, Any] = {
         "gpuhunt": [{"instance_name": "g6.xlarge", "location": "us-east-1", "price": 0.8, "provider": "aws", "spot": False}],
-        "litellm": {"gpt-x": {"input_cost_per_token": 1e-6, "output_cost_per_token": 4e-6, "mode": "chat", "litellm_provider": "a"}},
+        "litellm": {
+            "gpt-x": {"input_cost_per_token": 1e-6, "output_cost_per_token": 4e-6, "mode": "chat", "litellm_provider": "a"}
+        },
         "openrouter": {"data": [{"id": "a/b", "pricing": {"prompt": "0.000001", "completion": "0.000004"}}]},
     }
     return mutation.as_json(random, mutation.tree(random, trees[layout]))
