@@ -169,7 +169,7 @@ def _twist(random: Random, model: ModelProto) -> None:
         model.graph.output[0].name = model.graph.input[0].name
     elif kind == 3:
         leaf = inner = copy_of(model.graph)
-        for _ in range(random.choice((1, 3, 25, 90))):
+        for _ in range(random.choice((1, 3, 20))):
             outer = onnx.GraphProto(name="outer")
             outer.node.append(helper.make_node("If", ["which"], ["y"], then_branch=inner, else_branch=leaf))
             inner = outer

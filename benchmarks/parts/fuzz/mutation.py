@@ -151,7 +151,7 @@ def _change(random: Random, holder: Any, key: Any, root: Any) -> None:
         holder[random.choice(TEXTS)] = holder.pop(key)
     elif kind == 2 and isinstance(old, list) and old:
         holder[key] = old[: random.randrange(len(old))] if random.random() < 0.5 else old * 2
-    elif kind == 3 and isinstance(old, int | float) and not isinstance(old, bool):
+    elif kind == 3 and isinstance(old, int | float) and not isinstance(old, bool) and abs(old) < HUGE:
         holder[key] = random.choice((-old, 0, old * 1e6, old * 1e-6, old + 1, type(old)(0), str(old), [old]))
     elif kind == 4:
         other = _way_down(random, root)
