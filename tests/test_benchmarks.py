@@ -32,8 +32,8 @@ RUNS: dict[str, list[tuple[str | Path, ...]]] = {
     "busy_machine": [("--model", MODEL)],
     "classify_speed": [()],
     "fit_projection": [(), ("--rows", ROWS, "--data", "rows.csv.gz", "--output", "projection.json")],
-    "fuzz": [("--only", "onnx_changed", "npz_inputs", "yaml_workload", "yaml_portfolio", "yaml_rules", "csv_trace", "prices")],
-    "kills": [()],
+    "fuzz": [("--rings", "1", "--only", "onnx_changed", "yaml_workload", "yaml_portfolio", "yaml_rules", "csv_trace", "prices")],
+    "kills": [("--only", "SIGINT")],
     "olive_side_by_side": [
         ("--venv", "olive", "--made", "made", "--only", *OLIVES, "--make-only"),
         ("--venv", "nowhere", "--made", "made", "--only", *OLIVES, *SCHEME),
@@ -297,7 +297,7 @@ def test_a_kept_case_is_run_again_as_it_was_and_a_changed_input_counts(tmp_path:
         case.keep(one, REFUSED, tmp_path / name)
         assert one == case.kept(tmp_path / name)
 
-    ran = run("fuzz", ("--replay", *(tmp_path / name for name in cases)), tmp_path)
+    ran = run("fuzz", ("--rings", "1", "--replay", *(tmp_path / name for name in cases)), tmp_path)
 
     assert 1 == ran.returncode, ran.stderr
     assert "error: absent.yaml: no such file" in ran.stdout

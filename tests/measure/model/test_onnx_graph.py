@@ -451,6 +451,10 @@ def test_a_model_is_no_longer_what_it_was_once_it_or_its_weights_are_harmed(tmp_
     if harm == "gone":
         file.unlink()
     else:
-        file.write_bytes({"cut short": content[:-9], "another byte": content[:-9] + b"?" + content[-8:], "empty": b""}[harm])
+        file.write_bytes(
+            {"cut short": content[:-9], "another byte": content[:-9] + bytes([content[-9] ^ 1]) + content[-8:], "empty": b""}[
+                harm
+            ]
+        )
 
     assert (True, False) == (before, is_still(path, known))
