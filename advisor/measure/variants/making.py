@@ -34,8 +34,9 @@ AGAIN = medians.AGAIN
 # Histograms of ranges keep every activation of every item until the end.
 HISTOGRAM_BYTES, FEWEST_HISTOGRAM_ITEMS = 500_000_000, 8
 CALIBRATION_BATCH_SIZE = 8
-# What is made in the folder of the variants under a passing name begins with one of these.
-UNFINISHED = (".variant-", ".prepared-", ".fusing-", ".mixing-", ".trial-", ".export-", ".ranges-")
+# What is made in the folder of the variants under a passing name: folders that begin with one of these, and the file of a trial.
+UNFINISHED = (".variant-", ".prepared-", ".fusing-", ".mixing-", ".export-", ".ranges-")
+TRIAL = ".trial-"
 
 
 class Report(Protocol):
@@ -314,10 +315,10 @@ def ranges_folder(plan: Plan) -> Path:
 
 def clear_unfinished(folder: Path) -> None:
     """Delete what a run that was killed left in the folder of the variants: half-made files, and ranges that may be cut short."""
-    for path in (path for prefix in UNFINISHED for path in folder.glob(f"{prefix}*")):
-        if path.is_dir():
+    for path in folder.glob(".*"):
+        if path.name.startswith(UNFINISHED):
             shutil.rmtree(path, ignore_errors=True)
-        else:
+        elif path.name.startswith(TRIAL) and path.is_file():
             path.unlink(missing_ok=True)
 
 

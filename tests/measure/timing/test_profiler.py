@@ -310,12 +310,11 @@ def test_a_variant_whose_file_was_deleted_is_made_again_and_known_once(tmp_path)
     assert points_of(first) == points_of(again)
 
 
-@pytest.mark.parametrize("damage", [lambda whole: whole[:-40], lambda whole: b"no model", lambda whole: b""])
-def test_a_variant_whose_file_was_damaged_is_made_again_and_what_was_half_made_is_gone(tmp_path, damage):
+def test_a_variant_whose_file_was_damaged_is_made_again_and_what_was_half_made_is_gone(tmp_path):
     plan = plan_of(models.mlp(), tmp_path)
     first = measured(plan)
     path = plan.folder / "int8-dynamic.onnx"
-    path.write_bytes(damage(path.read_bytes()))
+    path.write_bytes(path.read_bytes()[:-40])
     (plan.folder / ".variant-killed").mkdir()
     (plan.folder / ".ranges-killed").mkdir()
     (plan.folder / ".trial-int8-dynamic-mixed.onnx").write_bytes(b"half")
