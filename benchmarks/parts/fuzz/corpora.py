@@ -116,14 +116,18 @@ def _rules(random: Random, seeds: Seeds) -> Case:
 def _json(random: Random, content: bytes) -> bytes:
     if random.random() < 0.2:
         return mutation.raw(random, content)
-    return mutation.as_json(random, mutation.tree(random, json.loads(content)))
+    known = json.loads(content)
+    made = mutation.tree(random, known)
+    if isinstance(made, dict) and random.random() < 0.95 and "schema_version" in known:
+        made["schema_version"] = known["schema_version"]  # without it nothing else is looked at
+    return mutation.as_json(random, made)
 
 
 def _json_profile(random: Random, seeds: Seeds) -> Case:
     files = {"profile.json": _json(random, seeds.profile), "w.yaml": WORKLOAD}
     kind = random.randrange(4)
     if kind == 0:
-        files["other.json"] = seeds.profile
+        files["other.json"] = _of_another_machine(seeds.profile)
         return Case("json_profile", ("merge", "profile.json", "other.json", "-o", "out.json"), files)
     if kind == 1:
         files["w.yaml"] = random.choice(seeds.workloads)
@@ -131,6 +135,12 @@ def _json_profile(random: Random, seeds: Seeds) -> Case:
     if kind == 2:
         files["w.yaml"] = seeds.workloads[1]
     return Case("json_profile", ("advise", "profile.json", "-w", "w.yaml", "--now", NOW), files)
+
+
+def _of_another_machine(profile: bytes) -> bytes:
+    known = json.loads(profile)
+    known["sites"][0]["hardware"]["id"] = "another"
+    return json.dumps(known).encode()
 
 
 def _json_advice(random: Random, seeds: Seeds) -> Case:
@@ -155,7 +165,7 @@ def _journal(random: Random, seeds: Seeds) -> Case:
 
 def _trace(random: Random, seeds: Seeds) -> Case:
     traffic = "traffic: {trace: trace.csv}\n"
-    if random.random() < 0.3:
+    if random.random() < 0.1:
         columns = f"{{arrival: {random.choice(('arrival_s', 'a', 'timestamp'))}, unit: {random.choice(('s', 'ms', 'ns'))}}}"
         traffic = f"traffic: {{trace: trace.csv, columns: {columns}}}\n"
     workload = WORKLOAD.replace(b"traffic: {requests_per_s: 40, burstiness_cv: 1.5}\n", traffic.encode())

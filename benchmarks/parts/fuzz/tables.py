@@ -43,7 +43,8 @@ def examples(random: Random) -> dict[str, np.ndarray]:
 
 
 def _array(random: Random) -> np.ndarray:
-    shape, dtype = random.choice(SHAPES), np.dtype(random.choice(DTYPES))
+    is_shaped, is_typed = random.random() < 0.5, random.random() < 0.5
+    shape, dtype = SHAPES[0] if is_shaped else random.choice(SHAPES), np.dtype(DTYPES[0] if is_typed else random.choice(DTYPES))
     if dtype.hasobject:
         return np.array([None, {"a": 1}, "x"], dtype=object)
     values = np.asarray(np.random.default_rng(random.randrange(100)).standard_normal(shape))
