@@ -74,7 +74,7 @@ def _branches() -> ModelProto:
 def _loop() -> ModelProto:
     return _model(
         """(float[1, 8] x) => (float[1, 8] y) {
-            n = Constant<value_int = 3>()  yes = Constant<value = bool[1] {1}>()
+            n = Constant<value_int = 3>()  yes = Constant<value = bool {1}>()
             y = Loop(n, yes, x) <body = b (int64 i, bool go, float[1, 8] s) => (bool again, float[1, 8] r) {
                 again = Identity(go)  r = Add(s, x) }>
         }"""
