@@ -17,7 +17,7 @@ import click
 
 from advisor import __version__
 from advisor.errors import AdvisorError, ExitStatus, NobodyReads, OutputLostError
-from advisor.inert.text import inert_lines
+from advisor.inert.text import inert, inert_lines
 
 NOBODY_READS = 141  # 128 and the number of SIGPIPE, as a shell has it
 # What ends a process, and its exit status is 128 more.
@@ -217,7 +217,6 @@ def _fault(error: BaseException) -> int:
 
 
 def _fail(fault: str, hint: str, status: ExitStatus = ExitStatus.WRONG_INPUT) -> int:
-    # One line each, whatever names and other people's messages hold.
     # One line each, and nothing unseen in it, whatever names and other people's messages hold.
     click.echo(f"error: {inert(' '.join(fault.split()))}", err=True)
     click.echo(f"hint: {inert(' '.join(hint.split()))}", err=True)

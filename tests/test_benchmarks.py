@@ -32,6 +32,8 @@ RUNS: dict[str, list[tuple[str | Path, ...]]] = {
     "busy_machine": [("--model", MODEL)],
     "classify_speed": [()],
     "fit_projection": [(), ("--rows", ROWS, "--data", "rows.csv.gz", "--output", "projection.json")],
+    "fuzz": [("--rings", "1", "--only", "onnx_changed", "yaml_workload", "yaml_portfolio", "yaml_rules", "csv_trace", "prices")],
+    "kills": [("--only", "SIGINT")],
     "olive_side_by_side": [
         ("--venv", "olive", "--made", "made", "--only", *OLIVES, "--make-only"),
         ("--venv", "nowhere", "--made", "made", "--only", *OLIVES, *SCHEME),
@@ -98,6 +100,9 @@ def module(name: str) -> ModuleType:
 
 
 harness = module("harness")
+
+case = module("parts/fuzz/case")
+REFUSED = case.Seen(status=2, seconds=1.0, peak_bytes=1, stdout="", stderr="note: n\nerror: e\nhint: h\n")
 
 
 def test_every_program_is_run_here() -> None:
@@ -255,3 +260,45 @@ def test_a_rate_of_few_runs_has_a_wide_interval(hits: tuple[bool, ...], low: flo
 
 def test_a_rate_of_no_runs_is_unknown() -> None:
     assert {harness.Unknown("no run")} == set(harness.rate("tied", (), without="no run").values())
+
+
+@pytest.mark.parametrize(
+    ("seen", "counts"),
+    [
+        ({}, set()),
+        ({"status": 0, "stderr": "advisor: looking at the model (about 3 s left)\n"}, set()),
+        ({"status": 3, "stdout": "inconclusive", "stderr": ""}, set()),
+        ({"stderr": "error: e\nhint: h\nand more\n"}, {"wrong_stderr"}),
+        ({"stderr": "[W:onnxruntime:, graph.cc:118] unused\nerror: e\nhint: h\n"}, {"wrong_stderr"}),
+        ({"stderr": "error: e\n"}, {"wrong_stderr"}),
+        ({"status": 0, "stderr": "RuntimeWarning: overflow\n"}, {"wrong_stderr"}),
+        ({"status": 70, "fault": "Traceback (most recent call last):\nKeyError: 1\n"}, {"tracebacks"}),
+        ({"status": 1, "stderr": "Traceback (most recent call last):\nKeyError: 1\n"}, {"tracebacks"}),
+        ({"status": 6}, {"undocumented_statuses"}),
+        ({"status": -8}, {"crashes"}),
+        ({"status": -9, "is_hung": True}, {"hangs"}),
+        ({"status": -9, "is_over_memory": True}, {"over_memory"}),
+        ({"changed": ("w.yaml",), "leftovers": ("advisor-x",), "orphans": 1}, {"changed_inputs", "leftovers", "orphans"}),
+    ],
+)
+def test_what_counts_against_the_advisor(seen: dict[str, Any], counts: set[str]) -> None:
+    assert counts <= set(case.FIGURES)
+    assert counts == {finding.what for finding in case.findings(REFUSED._replace(**seen))}
+
+
+def test_a_kept_case_is_run_again_as_it_was_and_a_changed_input_counts(tmp_path: Path) -> None:
+    book = b"provider,region,instance,term,usd_per_hour,date,source\nown,here,l4,on-demand,0.7,2026-11-01,mine\n"
+    added = ("hardware", "prices", "--import", "p.csv", "-o", "book.csv", "--now", "2026-11-28")
+    cases = {
+        "refused.zip": case.Case("yaml", ("classify", "absent.yaml"), {"w.yaml": b"name: w\n"}),
+        "added.zip": case.Case("prices", added, {"p.csv": book.replace(b"0.7", b"0.8"), "book.csv": book}),
+    }
+    for name, one in cases.items():
+        case.keep(one, REFUSED, tmp_path / name)
+        assert one == case.kept(tmp_path / name)
+
+    ran = run("fuzz", ("--rings", "1", "--replay", *(tmp_path / name for name in cases)), tmp_path)
+
+    assert 1 == ran.returncode, ran.stderr
+    assert "error: absent.yaml: no such file" in ran.stdout
+    assert ["changed_inputs: prices: book.csv"] == [line for line in ran.stdout.splitlines() if line.startswith("changed_inputs")]

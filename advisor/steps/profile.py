@@ -27,6 +27,7 @@ from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.profile_journal import ProfileJournal
 from advisor.measure.variants import preflight
 from advisor.measure.variants.making import Plan, Report, Today, baseline_id
+from advisor.measure.variants.processes import Tools
 from advisor.measure.variants.quantize import QUANTIZING
 from advisor.measure.worker.apart import Apart
 from advisor.quality_floor import OWN
@@ -93,9 +94,12 @@ def _profile(
             baseline = model_folder.file_of(apart, model, folder)  # the export of a checkpoint takes a while
         with ledger.looking():
             plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline, apart=apart)
-    known = _known(output, fresh=options.fresh)
-    if known is not None and not options.fresh and _is_finished(known, plan):
-        return known
+        known = _known(output, fresh=options.fresh)
+        if known is not None and not options.fresh and (site := _finished(known, plan)) is not None:
+            if Tools(plan, apart).restored(site.variants):
+                return known
+            line = f"{folder.name} no longer holds what was measured: the model is measured again"
+            report(0.0, options.budget_s, "measuring again", line=line)
     others = _other_sites(known, plan, output) if known is not None else ()
     journal_path = output.with_suffix(".journal")
     if options.fresh:
@@ -148,9 +152,10 @@ def _known(output: Path, *, fresh: bool) -> Profile | None:
         raise
 
 
-def _is_finished(known: Profile, plan: Plan) -> bool:
-    """Return whether this machine was measured by an equal run."""
-    return any((site.fingerprint, site.hardware.id) == (plan.fingerprint, plan.hardware.id) for site in known.sites)
+def _finished(known: Profile, plan: Plan) -> Site | None:
+    """Return what an equal run measured on this machine, None where there was none."""
+    asked = (plan.fingerprint, plan.hardware.id)
+    return next((site for site in known.sites if (site.fingerprint, site.hardware.id) == asked), None)
 
 
 def _other_sites(known: Profile, plan: Plan, output: Path) -> tuple[Site, ...]:

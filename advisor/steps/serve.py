@@ -15,6 +15,7 @@ from advisor.decide.queue.space import Configuration
 from advisor.decide.service.measured import noise_floor, undisturbed
 from advisor.errors import InputError, ModelError
 from advisor.files.records import sha256
+from advisor.measure.model import onnx_graph
 from advisor.measure.runtime.ort_session import Place as RunsOn
 from advisor.measure.serving import load_test
 from advisor.measure.serving.server import Serve
@@ -106,6 +107,11 @@ def _serve(site: SiteUnderLoad, candidate: Candidate, folder: Path, requests: in
     path = folder / variant.path
     if not path.is_file():
         raise InputError(f"{path}: no such file; the profile names it for {candidate.variant}", hint="run advisor profile again")
+    if not onnx_graph.is_still(path, variant.sha256):
+        raise InputError(
+            f"{path}: no longer the file that was measured as {candidate.variant}",
+            hint="run advisor profile again: it makes it anew",
+        )
     return Serve(
         path=str(path),
         inputs=site.model.inputs,

@@ -16,7 +16,7 @@ from advisor.files.workload import read_question
 from advisor.measure.model import input_rows
 from advisor.measure.variants.settings import ScreeningSettings
 from advisor.schema.options import ProfileOptions
-from advisor.steps.profile import plan_for
+from advisor.steps.profile import plan_for, profile
 from tests import models
 from tests.models import CLASSES, WIDTH, save
 
@@ -162,3 +162,16 @@ def test_a_look_that_never_ends_is_broken_off_at_once_and_leaves_no_process(tmp_
     assert status == process.returncode and b"Traceback" not in err
     gone, alive = psutil.wait_procs(children, timeout=10)
     assert (1, []) == (len(gone), alive)
+
+
+def test_a_finished_profile_whose_variant_was_damaged_is_whole_again_and_not_measured_again(folder):
+    asked = ProfileOptions(schemes=("int8-dynamic",), budget_s=1.0, max_batch_size=1)
+    first = profile(folder / "model.onnx", folder / "p.json", asked, now=NOW, report=lambda *_, **__: None)
+    path = folder / "p.variants" / "int8-dynamic.onnx"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
+
+    again = profile(folder / "model.onnx", folder / "p.json", asked, now=NOW, report=lambda *_, **__: None)
+
+    assert first == again
+    assert whole == path.read_bytes()

@@ -112,6 +112,17 @@ def test_each_request_of_several_items_is_answered_once_after_all_of_them(measur
     assert observed.offered_requests_per_s == offer.requests_per_s
 
 
+def test_another_file_than_the_one_that_was_measured_is_not_served(measured, tmp_path):
+    site = loaded(read(measured), read(measured).sites[0], workload(20.0))
+    candidate = Configuration(
+        variant="fp32", intra_op_num_threads=1, instances=1, max_batch_size=1, max_queue_delay_s=0.0
+    ).replicated(1, "local")
+    save(mlp(opset=13), tmp_path / "model.onnx")
+
+    with pytest.raises(InputError, match=r"model\.onnx: no longer the file that was measured as fp32"):
+        observe(site, candidate, offered_load(site, candidate, wanted_s=1.0), tmp_path)
+
+
 def test_verify_keeps_the_confidence_and_what_was_noted_of_the_workload(measured, tmp_path):
     (tmp_path / "w.yaml").write_text(WORKLOAD.replace("50}", "50, items_per_request: 2}"))
     known = read(measured)

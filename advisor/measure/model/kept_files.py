@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from advisor.errors import AdvisorError
 from advisor.measure.model import onnx_graph
 from advisor.schema.record import Record
 
@@ -67,9 +66,4 @@ def is_kept(path: Path, recipe: str, items: int = 0) -> bool:
         mark = msgspec.json.decode(mark_of(path).read_bytes(), type=Mark)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return False
-    if mark.recipe != recipe or mark.items < items or not path.is_file():
-        return False
-    try:
-        return onnx_graph.read_graph(path).sha256 == mark.sha256
-    except AdvisorError:  # no model any more
-        return False
+    return mark.recipe == recipe and mark.items >= items and onnx_graph.is_still(path, mark.sha256)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from advisor.errors import ModelError
+from advisor.errors import AdvisorError, ModelError
 from advisor.measure.model import cost_inputs
 from advisor.measure.model.onnx_file import external_files, inner_graphs, load
 from advisor.measure.model.operator_cost import RECURRENT, mean_leaf_depths
@@ -81,6 +81,14 @@ def _graph(model: "ModelProto", path: Path) -> Graph:
         inputs=_inputs(whole, path),
         outputs=_outputs(whole),
     )
+
+
+def is_still(path: Path, sha256: str) -> bool:
+    """Return whether a model is, with its weights beside it, still what has this digest; a file that is no model any more is not."""
+    try:
+        return _digest([path, *external_files(load(path), path)]) == sha256
+    except (AdvisorError, OSError):
+        return False
 
 
 def nodes_with_weights(path: Path, operators: set[str]) -> list[str]:

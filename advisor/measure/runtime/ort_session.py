@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -12,6 +13,7 @@ import numpy as np
 from advisor.disk import temporary
 from advisor.errors import ModelError
 from advisor.measure.runtime import ort_errors
+from advisor.measure.runtime.quiet import without_native_words
 from advisor.schema.catalog import CPU
 from advisor.schema.record import Record
 
@@ -60,11 +62,7 @@ def open_session(
 
         return openvino_session.open_session(path, intra_op_num_threads=intra_op_num_threads, options=place.provider_options)
     _refuse_other_encodings(path)
-    import onnxruntime as ort
-
-    # The environment variable set by `advisor` is what stops telemetry. In a process that imported onnxruntime before advisor it comes
-    # too late; this call then still keeps the names of models out of it.
-    ort.disable_telemetry_events()
+    ort = _runtime()
     levels = ort.GraphOptimizationLevel
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = intra_op_num_threads, 1
@@ -160,20 +158,31 @@ def _refuse_other_encodings(path: Path) -> None:
         ) from error
 
 
+@cache
+def _runtime() -> Any:
+    """Return the package, told once to write nothing to the terminal below fatal errors: failed calls raise."""
+    # What it finds wrong with devices it writes while it is imported, before anybody can tell it not to (onnxruntime issue 27092).
+    with without_native_words():
+        import onnxruntime as ort
+
+    # The level of a session is its own; its tools, and what belongs to no session, write at this one.
+    ort.set_default_logger_severity(_FATAL_ONLY)
+    # The environment variable set by `advisor` is what stops telemetry. In a process that imported onnxruntime before advisor it comes
+    # too late; this call then still keeps the names of models out of it.
+    ort.disable_telemetry_events()
+    return ort
+
+
 def silence() -> None:
     """Drop what ONNX Runtime would write to the terminal below fatal errors, in sessions too that its own tools open."""
-    import onnxruntime as ort
-
-    ort.set_default_logger_severity(_FATAL_ONLY)
+    _runtime()
 
 
 def providers() -> tuple[str, ...]:
     """Return the execution providers that can be asked for here, and OPENVINO where that is installed."""
     import importlib.util
 
-    import onnxruntime as ort
-
-    found = tuple(ort.get_available_providers())
+    found = tuple(_runtime().get_available_providers())
     return (*found, OPENVINO) if importlib.util.find_spec("openvino") is not None else found
 
 
@@ -250,9 +259,7 @@ def versions() -> dict[str, str]:
     import importlib.metadata
     import importlib.util
 
-    import onnxruntime as ort
-
-    found = {"onnxruntime": ort.__version__, "numpy": np.__version__}
+    found = {"onnxruntime": _runtime().__version__, "numpy": np.__version__}
     return found | {OPENVINO: importlib.metadata.version(OPENVINO)} if importlib.util.find_spec(OPENVINO) is not None else found
 
 

@@ -3,8 +3,11 @@
 import contextlib
 import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator
+
+STDERR = 2  # where libraries in C write, whatever Python has made of sys.stderr
 
 
 @contextlib.contextmanager
@@ -19,3 +22,20 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+@contextlib.contextmanager
+def without_native_words() -> Iterator[None]:
+    """Drop what is written to stderr below Python while the body runs; what Python itself would write meanwhile goes with it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            kept = os.dup(STDERR)
+        except OSError:  # closed by who started us: nothing can be written there
+            kept = None
+        if kept is not None:
+            stack.callback(os.close, kept)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, STDERR)
+            os.close(nowhere)
+            stack.callback(os.dup2, kept, STDERR)
+        yield

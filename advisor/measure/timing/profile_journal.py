@@ -65,6 +65,7 @@ class ProfileJournal:
         """`digest` is of what must be equal for a journal to be gone on with: model, settings, versions and machine."""
         self._journal = Journal(path, digest, DECODER)
         self.visits: dict[Point, list[Visit]] = {}  # of each point, in the order in which they were made
+        self._sha256_of: dict[str, str] = {}  # by variant, of the file that was made last
         self.watches: list[Stalls | None] = []  # for stalls, in their order
         self.measured_s = 0.0  # seconds spent measuring so far
         self.prepared_s = 0.0  # seconds spent before that on making and comparing the variants
@@ -77,7 +78,9 @@ class ProfileJournal:
         self._take_in(entry)
 
     def _take_in(self, entry: Entry) -> None:
-        if isinstance(entry, Visited):
+        if isinstance(entry, MadeVariant):
+            self._forget_another(entry.variant)
+        elif isinstance(entry, Visited):
             self.visits.setdefault(entry.point, []).append(entry.visit)
             self.measured_s += entry.elapsed_s
         elif isinstance(entry, Watched):
@@ -85,6 +88,13 @@ class ProfileJournal:
             self.measured_s += entry.elapsed_s
         elif isinstance(entry, Prepared):
             self.prepared_s += entry.elapsed_s
+
+    def _forget_another(self, variant: Variant) -> None:
+        """Drop the visits of a file in whose place another was made under the same name."""
+        if self._sha256_of.setdefault(variant.id, variant.sha256) != variant.sha256:
+            self._sha256_of[variant.id] = variant.sha256
+            for point in [point for point in self.visits if point.variant == variant.id]:
+                del self.visits[point]
 
     def remove(self) -> None:
         """Delete the file: the profile is written."""

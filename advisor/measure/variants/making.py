@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
@@ -33,7 +34,8 @@ AGAIN = medians.AGAIN
 # Histograms of ranges keep every activation of every item until the end.
 HISTOGRAM_BYTES, FEWEST_HISTOGRAM_ITEMS = 500_000_000, 8
 CALIBRATION_BATCH_SIZE = 8
-RANGES = ".ranges-"  # how the names of folders begin that ranges are kept in
+# What is made in the folder of the variants under a passing name: how those of folders that ranges are kept in begin, and those of trials.
+RANGES, TRIAL = ".ranges-", ".trial-"
 
 
 class Report(Protocol):
@@ -204,6 +206,27 @@ def is_made(plan: Plan, scheme: Scheme) -> bool:
     return kept_files.is_kept(plan.folder / f"{scheme.id}.onnx", kept_files.recipe(_made_of(plan, scheme, EVERY)), items)
 
 
+def restored(plan: Plan, variants: Iterable[Variant]) -> bool:
+    """Return whether the file of every variant is what was measured; one that is not is made again, which may come to another."""
+    by_id = {scheme.id: scheme for scheme in plan.schemes}
+    damaged = [
+        variant
+        for variant in variants
+        if variant.scheme in by_id
+        and variant.sha256 != plan.facts.sha256
+        and not onnx_graph.is_still(variant_file(plan, variant), variant.sha256)
+    ]
+    if not damaged:
+        return True
+    baseline = onnx_graph.read_graph(plan.baseline)
+    for variant in damaged:
+        nodes = Nodes(kept=frozenset(variant.kept_operators))
+        again = made(plan, by_id[variant.scheme], baseline, nodes, variant.id)
+        if isinstance(again, Exclusion) or again.sha256 != variant.sha256:
+            return False
+    return True
+
+
 def _made_of(plan: Plan, scheme: Scheme, nodes: Nodes) -> tuple[object, ...]:
     """Return all that decides what the tools write, but for the number of items to calibrate on."""
     rows = input_rows.read_npz(Path(plan.calibration), "quality.calibration") if plan.calibration else None
@@ -307,6 +330,14 @@ def ingredients(plan: Plan) -> Ingredients:
 def ranges_folder(plan: Plan) -> Path:
     """Return where ranges are kept until all variants are made: those of other items would not do."""
     return plan.folder / f"{RANGES}{plan.fingerprint[:16]}"
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Delete what has a passing name in the folder of the variants, that of killed runs as well: nobody else writes there meanwhile."""
+    for path in folder.glob(f"{RANGES}*"):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in folder.glob(f"{TRIAL}*"):
+        path.unlink(missing_ok=True)
 
 
 def load_of(plan: Plan, variant: Variant | None) -> Load:

@@ -10,7 +10,7 @@ import msgspec
 from advisor.errors import ModelError
 from advisor.measure.variants import mixed_precision, quantize
 from advisor.measure.variants.comparison import Comparison, holds
-from advisor.measure.variants.making import Plan, without_folders
+from advisor.measure.variants.making import TRIAL, Plan, without_folders
 from advisor.measure.variants.processes import Processes, Tools
 from advisor.measure.variants.quantize import Nodes
 from advisor.measure.variants.sensitivity import Errors
@@ -84,7 +84,7 @@ class Trials:
         )
         self.name = mixed_id(full)
         self.target = plan.folder / f"{self.name}.onnx"
-        self.trial = self.target.with_name(f".trial-{self.target.name}")
+        self.trial = self.target.with_name(f"{TRIAL}{self.target.name}")
         self.quality: QualityResult | None = None  # of what is at `target`
         # How many operators were kept, and why that failed.
         self.lost: list[tuple[int, str]] = []

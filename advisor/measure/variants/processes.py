@@ -45,9 +45,17 @@ class Tools:
         """Return what an ONNX file holds."""
         return self.call(path.name, onnx_graph.read_graph, path)
 
+    def is_still(self, path: Path, sha256: str) -> bool:
+        """Return whether a file, with its weights beside it, is still what has this digest."""
+        return self.call(path.name, onnx_graph.is_still, path, sha256)
+
     def is_made(self, scheme: Scheme) -> bool:
         """Return whether the file of a scheme is there already, from an earlier run."""
         return self.call(scheme.id, making.is_made, making.portable(self.plan), scheme)
+
+    def restored(self, variants: tuple[Variant, ...]) -> bool:
+        """Return whether the files of all variants are what was measured, made again where they are not."""
+        return self.call("the variants", making.restored, making.portable(self.plan), variants)
 
     def given(self, path: Path, name: str, baseline: Graph) -> Variant:
         """Return a file of the user's as a variant."""

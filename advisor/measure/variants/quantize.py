@@ -84,6 +84,7 @@ def make_variant(baseline: Path, scheme: Scheme, target: Path, given: Ingredient
 
 def load_tools() -> None:
     """Import the tools, which takes a second or so, once."""
+    ort_session.silence()
     import onnxruntime.quantization  # noqa: F401
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import shutil
 import statistics
 from collections.abc import Iterator
 
@@ -16,12 +15,12 @@ from advisor.measure.variants.comparison import Comparison
 from advisor.measure.variants.estimates import Costs
 from advisor.measure.variants.making import (
     AGAIN,
-    RANGES,
     Plan,
     Report,
     Workers,
     baseline_id,
     baseline_variant,
+    clear_unfinished,
     given_ids,
     variant_file,
 )
@@ -74,6 +73,7 @@ class Lineup:
 
         First comes what the user named, then the schemes of which most is hoped; what there is no time for is left out.
         """
+        clear_unfinished(self.plan.folder)
         for exclusion in self.plan.excluded:
             self._leave_out(exclusion)
         self._open_baseline()
@@ -87,9 +87,7 @@ class Lineup:
             if scheme.instead_of is not None:
                 self._take_instead(scheme)
         self._take_mixed(schemes)
-        # Those of runs that were killed as well: nobody else writes here meanwhile.
-        for ranges in self.plan.folder.glob(f"{RANGES}*"):
-            shutil.rmtree(ranges, ignore_errors=True)
+        clear_unfinished(self.plan.folder)
         self._open_again()
 
     def call_s(self, name: str) -> float:
@@ -227,8 +225,7 @@ class Lineup:
         known = self.done.get(name)
         if known is None:
             return None
-        path = variant_file(self.plan, known)
-        if path.is_file() and self.tools.graph(path).sha256 == known.sha256:
+        if self.tools.is_still(variant_file(self.plan, known), known.sha256):
             return known
         del self.done[name]
         return None
@@ -313,9 +310,8 @@ class Lineup:
     def _take_mixed(self, schemes: list[Scheme]) -> None:
         """Take the fastest scheme that failed on its quality once more, with the nodes to blame left in full precision."""
         known = next((variant for variant in self.done.values() if variant.kept_operators), None)
-        if known is not None:
-            if self._known(known.id) is not None:
-                self._reopen(known)
+        if known is not None and self._known(known.id) is not None:
+            self._reopen(known)
             return
         by_id = {scheme.id: scheme for scheme in schemes if scheme.method in quantize.QUANTIZING}
         failed = [variant for variant in self.variants if variant.id in by_id and self.fails(variant)]

@@ -139,3 +139,17 @@ def test_arrays_have_one_digest_whatever_their_order_in_the_file():
     assert kept_files.digest_of({"a": one, "b": two}) == kept_files.digest_of({"b": two, "a": one})
     assert kept_files.digest_of({"a": one}) != kept_files.digest_of({"a": one.astype(np.float32)})
     assert kept_files.digest_of({"a": one}) != kept_files.digest_of({"a": one.reshape(3, 1)})
+
+
+def test_a_damaged_file_of_a_finished_profile_is_had_again(plan):
+    variant = made(plan)
+    file_of(plan).write_bytes(file_of(plan).read_bytes()[:-40])
+
+    assert making.restored(plan, [variant])
+    assert variant.sha256 == onnx_graph.read_graph(file_of(plan)).sha256
+
+
+def test_a_file_that_comes_out_otherwise_than_it_was_measured_is_told(plan):
+    variant = msgspec.structs.replace(made(plan), sha256="another")
+
+    assert not making.restored(plan, [variant])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from advisor.errors import InputError, ModelError
-from advisor.measure.model.onnx_graph import read_graph, readers_of
+from advisor.measure.model.onnx_graph import is_still, read_graph, readers_of
 from tests import models
 from tests.models import CLASSES, MLP_PARAMETERS, VOCABULARY, WIDTH, save
 
@@ -438,3 +438,23 @@ def test_readers_are_found_through_what_lies_between(tmp_path):
     found = readers_of(path, ["first", "second", "third"])
 
     assert {"first": {"second", "third"}, "second": {"third"}, "third": set()} == found
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data"])
+@pytest.mark.parametrize("harm", ["cut short", "another byte", "gone", "empty"])
+def test_a_model_is_no_longer_what_it_was_once_it_or_its_weights_are_harmed(tmp_path, name, harm):
+    path = models.save_with_external_data(models.mlp(), tmp_path / "model.onnx")
+    known = read_graph(path).sha256
+    before = is_still(path, known)
+    file = tmp_path / name
+    content = file.read_bytes()
+    if harm == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(
+            {"cut short": content[:-9], "another byte": content[:-9] + bytes([content[-9] ^ 1]) + content[-8:], "empty": b""}[
+                harm
+            ]
+        )
+
+    assert (True, False) == (before, is_still(path, known))

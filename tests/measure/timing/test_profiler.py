@@ -311,6 +311,22 @@ def test_a_variant_whose_file_was_deleted_is_made_again_and_known_once(tmp_path)
     assert points_of(first) == points_of(again)
 
 
+def test_a_variant_whose_file_was_damaged_is_made_again_and_what_was_half_made_is_gone(tmp_path):
+    plan = plan_of(models.mlp(), tmp_path)
+    first = measured(plan)
+    path = plan.folder / "int8-dynamic.onnx"
+    path.write_bytes(path.read_bytes()[:-40])
+    (plan.folder / ".variant-killed").mkdir()
+    (plan.folder / ".ranges-killed").mkdir()
+    (plan.folder / ".trial-int8-dynamic-mixed.onnx").write_bytes(b"half")
+
+    again = measured(plan)
+
+    assert [(v.id, v.sha256) for v in first.sites[0].variants] == [(v.id, v.sha256) for v in again.sites[0].variants]
+    assert first.sites[0].measurements == again.sites[0].measurements
+    assert [] == list(plan.folder.glob(".*"))
+
+
 # --- a run that ends early -------------------------------------------------------------------------------------------------------
 
 

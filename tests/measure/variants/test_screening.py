@@ -9,6 +9,7 @@ import pytest
 
 from advisor.decide.queue.space import admission
 from advisor.errors import InputError
+from advisor.measure.model.onnx_graph import is_still
 from advisor.measure.timing import profiler
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.profile_journal import ProfileJournal
@@ -103,8 +104,14 @@ def test_a_variant_that_breaks_one_class_is_refused_though_overall_it_loses_litt
     assert {1} == {entry.batch_size for entry in profile.sites[0].measurements if entry.variant == "int8-dynamic"}
 
 
-def test_the_operator_that_does_harm_is_left_in_full_precision(tmp_path):
-    profile = measured(mixing_plan(tmp_path))
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    plan = mixing_plan(tmp_path_factory.mktemp("mixed"))
+    return plan, measured(plan)
+
+
+def test_the_operator_that_does_harm_is_left_in_full_precision(mixed):
+    plan, profile = mixed
 
     (variant,) = (variant for variant in profile.sites[0].variants if variant.id == "int8-dynamic-mixed")
     assert 1 == len(variant.kept_operators)
@@ -112,7 +119,19 @@ def test_the_operator_that_does_harm_is_left_in_full_precision(tmp_path):
     assert "1 of 4 operators left in full precision" in variant.title
     assert admission(variant, workload(max_drop=0.03)).admitted
     assert variant.kept_cost.low <= variant.kept_cost.value <= variant.kept_cost.high
-    assert not [path for path in (tmp_path / "profile.variants").iterdir() if "trial" in path.name or "mixing" in path.name]
+    assert not [path for path in plan.folder.iterdir() if "trial" in path.name or "mixing" in path.name]
+
+
+def test_a_mixed_variant_whose_file_was_damaged_is_searched_for_again(mixed):
+    plan, first = mixed
+    path = plan.folder / "int8-dynamic-mixed.onnx"
+    path.write_bytes(path.read_bytes()[:-40])
+
+    again = measured(plan)
+
+    assert [variant.id for variant in first.sites[0].variants] == [variant.id for variant in again.sites[0].variants]
+    (known,) = (variant for variant in again.sites[0].variants if variant.kept_operators)
+    assert is_still(path, known.sha256)
 
 
 def mixing_plan(folder, *, width=WIDTH, **settings):
