@@ -23,6 +23,7 @@ NOBODY_READS = 141  # 128 and the number of SIGPIPE, as a shell has it
 # What ends a process, and its exit status is 128 more.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE_S = 10.0  # what is left to do after the first of them: later ones must not cut that short
+IMPORT_PAUSE_S = 0.01  # until it is seen again whether a module is still being loaded
 
 
 class Ended(KeyboardInterrupt):
@@ -112,21 +113,37 @@ def listen() -> None:
     """Have the signals that end a process raise `Ended`; what the parent has told us to ignore, as nohup does, stays ignored."""
     if threading.current_thread() is not threading.main_thread():
         return
-    deaf_until_s = 0.0
+    deaf_until_s, asked = 0.0, signal.SIGINT
 
-    def end(number: int, _: FrameType | None) -> None:
-        nonlocal deaf_until_s
-        if time.monotonic() >= deaf_until_s:
-            deaf_until_s = time.monotonic() + GRACE_S
-            raise Ended(number)
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal deaf_until_s, asked
+        if time.monotonic() < deaf_until_s:
+            return
+        if _is_importing(frame):
+            asked = signal.Signals(number)
+            signal.setitimer(signal.ITIMER_REAL, IMPORT_PAUSE_S)
+            return
+        deaf_until_s = time.monotonic() + GRACE_S
+        raise Ended(number)
 
     _handle(end)
+    signal.signal(signal.SIGALRM, lambda _, frame: end(asked, frame))
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Return whether a module is being loaded: one in C that an exception meets there may end the process, or be left half made."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def stop_listening() -> None:
     """Pass over these signals from now on: the outcome is known, and all that is left is to say it."""
     if threading.current_thread() is threading.main_thread():
         _handle(_pass_over)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 def _pass_over(_: int, __: FrameType | None) -> None:

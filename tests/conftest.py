@@ -14,7 +14,7 @@ settings.load_profile("any machine")
 @pytest.fixture(autouse=True)
 def signals_as_before():
     """A command that was run in this process leaves it deaf to what ends processes, for it was about to end."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)}
     yield
     for number, handler in before.items():
         if signal.getsignal(number) is not handler:

@@ -1,5 +1,6 @@
 """The process: signals end it as Ctrl-C does, and streams that are closed, full or unread change nothing but what is read of them."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -83,6 +84,20 @@ def test_a_second_signal_does_not_cut_short_what_is_left_to_do():
             done.append("tidied up")
 
     assert (143, ["tidied up"]) == (ran(body), done)
+
+
+def test_a_module_that_is_being_loaded_is_loaded_to_its_end_first(tmp_path, monkeypatch):
+    (tmp_path / "loaded_to_the_end.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0.05)\nEND = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def body():
+        importlib.import_module("loaded_to_the_end")
+        time.sleep(10.0)
+
+    assert 143 == ran(body)
+    assert sys.modules.pop("loaded_to_the_end").END
 
 
 def test_what_the_parent_has_us_ignore_stays_ignored():
