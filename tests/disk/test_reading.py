@@ -20,7 +20,7 @@ from advisor.measure.quality.tables import read_table
 from advisor.schema.profile import Profile
 from advisor.schema.workload import Workload
 from advisor.steps.init import init
-from advisor.steps.profile import inspect
+from advisor.steps.model_folder import inspect
 
 
 def pipe(path):
