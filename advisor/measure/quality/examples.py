@@ -61,7 +61,10 @@ def _from_npz(path: Path, key: str, inputs: tuple[ModelInput, ...], pick: Pick |
 
 
 def _picked(rows: Rows, inputs: tuple[ModelInput, ...], path: Path, pick: Pick | None) -> Rows:
-    return rows if pick is None else take_items(inputs, rows, pick(input_rows.check_rows(inputs, rows, path)))
+    if pick is None:
+        return rows
+    items = input_rows.check_rows(inputs, rows, path)
+    return take_items(inputs, rows, pick(items), items)
 
 
 def _with_ids(columns: dict[str, list[Any]], inputs: tuple[ModelInput, ...], model: Path, key: str) -> dict[str, list[Any]]:
