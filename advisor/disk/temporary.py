@@ -15,6 +15,7 @@ from advisor.errors import InputError
 IN_TEMP, HIDDEN = "advisor-scratch-", ".advisor-scratch-"
 NAMES = re.compile(rf"\.?{IN_TEMP}[a-z0-9_]{{8}}")  # as tempfile completes them
 TRIES = 10
+WAY_OUT = "free some space, or name a folder that you may write to in TMPDIR"
 
 
 @contextlib.contextmanager
@@ -71,10 +72,17 @@ def _remove(path: Path) -> None:
 
 
 def _temporary() -> Path:
-    try:
-        return Path(tempfile.gettempdir())
-    except OSError as error:  # it tries to write in all the usual places
-        raise _cannot_make("no usable folder for temporary files", error) from error
+    """Return the folder of temporary files, as tempfile finds it but for the file that it writes to see whether it can.
+
+    A process that is killed just then leaves that file behind, under a name that nobody knows for ours.
+    """
+    if tempfile.tempdir is not None:
+        return Path(tempfile.tempdir)
+    named = [found for name in ("TMPDIR", "TEMP", "TMP") if (found := os.environ.get(name))]
+    for place in (*named, "/tmp", "/var/tmp", "/usr/tmp", os.curdir):
+        if os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK):
+            return Path(os.path.abspath(place))
+    raise InputError("no folder for temporary files can be written", hint=WAY_OUT)
 
 
 def _made(place: Path, prefix: str) -> tuple[Path, int]:
@@ -98,5 +106,5 @@ def _made(place: Path, prefix: str) -> tuple[Path, int]:
 def _cannot_make(where: str, error: OSError) -> InputError:
     return InputError(
         f"{where}: temporary files cannot be made there ({error.strerror})",
-        hint="free some space, or name a folder that you may write to in TMPDIR",
+        hint=WAY_OUT,
     )

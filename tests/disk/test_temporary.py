@@ -140,6 +140,17 @@ def test_at_home_the_temporary_files_of_everybody_lie_in_one_folder(place, monke
     assert ([], str(place), str(place)) == (os.listdir(place), tempfile.gettempdir(), os.environ["TMPDIR"])
 
 
+def test_the_folder_of_temporary_files_is_the_one_that_python_finds(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    for name, value in (("TMPDIR", tmp_path / "nowhere"), ("TEMP", tmp_path), ("TMP", "/")):
+        monkeypatch.setenv(name, str(value))
+
+    with temporary.folder() as folder:
+        assert tmp_path == folder.parent
+        assert [folder.name] == os.listdir(tmp_path)  # asked of Python only now: it would have written there
+        assert str(tmp_path) == tempfile.gettempdir()
+
+
 def test_where_none_can_be_made_the_place_is_told(tmp_path):
     (tmp_path / "file").touch()
 
