@@ -55,8 +55,8 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
         provider_for(device, providers())
         options = options._replace(hardware=device.id)
     check_writable(output)
-    with tempfile.TemporaryDirectory(prefix="advisor-") as scratch:
-        return _profile(model, output, options, workload, Path(scratch), now=now, report=report)
+    with tempfile.TemporaryDirectory(prefix="advisor-") as scratch, Apart() as apart:
+        return _profile(model, output, options, workload, Path(scratch), apart, now=now, report=report)
 
 
 def _profile(
@@ -65,6 +65,7 @@ def _profile(
     options: ProfileOptions,
     workload: OnlineWorkload | OfflineWorkload | None,
     scratch: Path,
+    apart: Apart,
     *,
     now: str,
     report: Report,
@@ -73,11 +74,10 @@ def _profile(
     folder, ledger = output.with_suffix(".variants"), Ledger(options.budget_s)
     if (model / "config.json").is_file():
         report(0.0, options.budget_s, "reading the checkpoint", line=ledger.promise)
-    with Apart() as apart:  # which ends before anything is measured
-        with ledger.loading():
-            baseline = model_folder.file_of(apart, model, folder)  # the export of a checkpoint takes a while
-        with ledger.looking():
-            plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline, apart=apart)
+    with ledger.loading():
+        baseline = model_folder.file_of(apart, model, folder)  # the export of a checkpoint takes a while
+    with ledger.looking():
+        plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline, apart=apart)
     known = _known(output, fresh=options.fresh)
     if known is not None and not options.fresh and _is_finished(known, plan):
         return known
@@ -94,7 +94,7 @@ def _profile(
     decide = None if options.general else decider(workload, options.workload, plan.facts, output.parent, ledger, now=now)
     try:
         report(ledger.spent_s, ledger.expected_s, "loading the model", line=ledger.promise)
-        measured = profiler.measure(msgspec.structs.replace(plan, ask=decide), journal, ledger, metered)
+        measured = profiler.measure(msgspec.structs.replace(plan, ask=decide), journal, ledger, metered, apart)
         measured = served(measured, output.parent, decide, ledger, metered)
         site = msgspec.structs.replace(measured.sites[0], power=meter.power())
         report(ledger.spent_s, ledger.spent_s, "writing the profile")
