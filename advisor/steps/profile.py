@@ -70,9 +70,9 @@ def measured_into(model: Path, output: Path, options: ProfileOptions, *, now: st
         provider_for(device, providers())
         options = options._replace(hardware=device.id)
     variants = output.with_suffix(".variants")
-    with owned(variants, inputs=(model, *options.variants)), temporary.home() as place:
+    with owned(variants, inputs=(model, *options.variants)), temporary.home() as place, Apart() as apart:
         temporary.remove_abandoned(variants)
-        return _profile(model, output, options, workload, place, now=now, report=report)
+        return _profile(model, output, options, workload, place, apart, now=now, report=report)
 
 
 def _profile(
@@ -81,6 +81,7 @@ def _profile(
     options: ProfileOptions,
     workload: OnlineWorkload | OfflineWorkload | None,
     scratch: Path,
+    apart: Apart,
     *,
     now: str,
     report: Report,
@@ -89,17 +90,16 @@ def _profile(
     folder, ledger = output.with_suffix(".variants"), Ledger(options.budget_s)
     if (model / "config.json").is_file():
         report(0.0, options.budget_s, "reading the checkpoint", line=ledger.promise)
-    with Apart() as apart:  # which ends before anything is measured
-        with ledger.loading():
-            baseline = model_folder.file_of(apart, model, folder)  # the export of a checkpoint takes a while
-        with ledger.looking():
-            plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline, apart=apart)
-        known = _known(output, fresh=options.fresh)
-        if known is not None and not options.fresh and (site := _finished(known, plan)) is not None:
-            if Tools(plan, apart).restored(site.variants):
-                return known
-            line = f"{folder.name} no longer holds what was measured: the model is measured again"
-            report(0.0, options.budget_s, "measuring again", line=line)
+    with ledger.loading():
+        baseline = model_folder.file_of(apart, model, folder)  # the export of a checkpoint takes a while
+    with ledger.looking():
+        plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline, apart=apart)
+    known = _known(output, fresh=options.fresh)
+    if known is not None and not options.fresh and (site := _finished(known, plan)) is not None:
+        if Tools(plan, apart).restored(site.variants):
+            return known
+        line = f"{folder.name} no longer holds what was measured: the model is measured again"
+        report(0.0, options.budget_s, "measuring again", line=line)
     others = _other_sites(known, plan, output) if known is not None else ()
     journal_path = output.with_suffix(".journal")
     if options.fresh:
@@ -114,7 +114,7 @@ def _profile(
     try:
         with noting_what_is_kept(journal.visits):
             report(ledger.spent_s, ledger.expected_s, "loading the model", line=ledger.promise)
-            measured = profiler.measure(msgspec.structs.replace(plan, ask=decide), journal, ledger, metered)
+            measured = profiler.measure(msgspec.structs.replace(plan, ask=decide), journal, ledger, metered, apart)
             measured = served(measured, output.parent, decide, ledger, metered)
             site = msgspec.structs.replace(measured.sites[0], power=meter.power())
             report(ledger.spent_s, ledger.spent_s, "writing the profile")

@@ -49,19 +49,20 @@ TIMED_PER_ASKED = 4.0
 FIRST_PASS_SHARE = 0.5
 
 
-def measure(plan: Plan, journal: ProfileJournal, ledger: Ledger, report: Report, apart: Apart | None = None) -> Profile:
+def measure(
+    plan: Plan, journal: ProfileJournal, ledger: Ledger, report: Report, apart: Apart, *, keeps_apart: bool = False
+) -> Profile:
     """Make the variants, compare them with the baseline, and time all of them in interleaved rounds; return the profile.
 
-    What is measured is in the journal at once, so an interrupt loses at most the visit that it falls into. Files are made in `apart`, which
-    goes on afterwards; without it, in a process that ends before anything is timed.
+    What is measured is in the journal at once, so an interrupt loses at most the visit that it falls into. Files are made in `apart`, whose
+    process ends before anything is timed unless `keeps_apart`: it would hold memory.
     """
     ledger.count(journal.prepared_s + journal.measured_s)
     with contextlib.ExitStack() as stack:
-        making = apart or stack.enter_context(Apart())
-        lineup = Lineup(plan, journal, ledger, report, stack, making)
+        lineup = Lineup(plan, journal, ledger, report, stack, apart)
         lineup.assemble()
-        if apart is None:
-            making.end()  # it would hold memory
+        if not keeps_apart:
+            apart.end()
         names = [variant.id for variant in lineup.variants if variant.id in lineup.workers]
         failing = {variant.id for variant in lineup.variants if lineup.fails(variant)} - plan.kept
         again = baseline_id(plan.facts) + AGAIN

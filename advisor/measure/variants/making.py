@@ -93,6 +93,10 @@ class Made(Record, frozen=True, kw_only=True):
     exclusion: Exclusion | None
 
 
+def imported() -> None:
+    """Do nothing: who asks another process for this has it import what files are made with."""
+
+
 def portable(plan: Plan) -> Plan:
     """Return the plan for another process: without functions, of which none makes files."""
     return msgspec.structs.replace(plan, own_metric=None, ask=None)

@@ -61,6 +61,7 @@ class Lineup:
         self.done = {variant.id: variant for variant in journal.variants}
         self.left_out = {exclusion.what for exclusion in journal.exclusions}
         with ledger.loading():
+            self.tools.begin()
             self.graph = self.tools.graph(plan.baseline)
         self.comparison: Comparison = stack.enter_context(comparison.comparing(plan, self.workers))
         self.costs = Costs(call_s=0.0, item_s=0.0)  # until a call of the baseline was timed
@@ -149,8 +150,9 @@ class Lineup:
         return self.took_s / self.thought_s * making_s + estimates.comparing_s(self.costs, self.plan.screening) + judging_s
 
     def _making_s(self, scheme: Scheme) -> float:
-        if self.tools.is_made(scheme):
-            return 0.0
+        with self.ledger.loading():
+            if self.tools.is_made(scheme):
+                return 0.0
         return estimates.making_s(scheme, self.plan.facts, self.costs, self.plan.screening.calibration_items)
 
     @property

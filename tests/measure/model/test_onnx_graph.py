@@ -458,3 +458,32 @@ def test_a_model_is_no_longer_what_it_was_once_it_or_its_weights_are_harmed(tmp_
         )
 
     assert (True, False) == (before, is_still(path, known))
+
+
+# --- files that nobody has opened yet, as those of --variant -----------------------------------------------------------------
+
+
+def test_a_constant_without_an_output_is_no_weight(tmp_path):
+    model = models.mlp()
+    nameless = helper.make_node("Constant", [], [], value=helper.make_tensor("v", 1, [2], [1.0, 2.0]))
+    model.graph.node.insert(0, nameless)
+
+    assert (
+        read_graph(save(models.mlp(), tmp_path / "a.onnx")).parameters == read_graph(save(model, tmp_path / "b.onnx")).parameters
+    )
+
+
+def test_values_that_come_from_themselves_come_to_an_end(tmp_path):
+    model = models.build("(float[n] x) => (float[n] y) { y = Identity(z) z = Identity(y) }")
+
+    assert "Identity" == read_graph(save(model, tmp_path / "model.onnx")).outputs[0].producer
+
+
+def test_a_graph_that_contradicts_itself_is_refused_by_name(tmp_path):
+    model = models.build("(float[n] x) => (float[n] y) { y = Relu(x) }")
+    for value in model.graph.node[0], model.graph.node.add(op_type="TreeEnsembleRegressor", domain="ai.onnx.ml", output=["t"]):
+        value.name = "odd"
+    model.graph.node[1].attribute.append(helper.make_attribute("nodes_treeids", [1, 2, 3]))
+
+    with pytest.raises(ModelError, match=r"model\.onnx: its graph contradicts itself \(KeyError"):
+        read_graph(save(model, tmp_path / "model.onnx"))

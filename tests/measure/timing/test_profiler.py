@@ -78,7 +78,7 @@ def silent(done_s, of_s, what, *, line=None):
 
 def measured(plan, report=silent):
     journal = ProfileJournal(plan.folder.parent / "journal", plan.fingerprint)
-    return profiler.measure(plan, journal, Ledger(plan.settings.budget_s), report, SHARED)
+    return profiler.measure(plan, journal, Ledger(plan.settings.budget_s), report, SHARED, keeps_apart=True)
 
 
 def entries_of(plan):
@@ -380,7 +380,7 @@ def test_what_there_was_no_time_to_time_is_named(tmp_path):
             ledger.count(2 * BUDGET_S)
 
     journal = ProfileJournal(tmp_path / "journal", plan.fingerprint)
-    profile = profiler.measure(plan, journal, ledger, spending, SHARED)
+    profile = profiler.measure(plan, journal, ledger, spending, SHARED, keeps_apart=True)
 
     assert {("fp32", 1)} == points_of(profile)
     named = {exclusion.what for exclusion in profile.sites[0].exclusions if "no time was left" in exclusion.reason}

@@ -392,7 +392,7 @@ def test_a_search_that_there_is_no_time_for_is_left_out_with_the_budget_that_wou
             slow_ledger.count(slow_ledger.preparing_left_s)
 
     journal = ProfileJournal(tmp_path / "journal", plan.fingerprint)
-    profile = profiler.measure(plan, journal, slow_ledger, spending, SHARED)
+    profile = profiler.measure(plan, journal, slow_ledger, spending, SHARED, keeps_apart=True)
 
     said = reason_of(profile, "int8-dynamic-mixed")
     assert "searching for the operators to leave in full precision would take about" in said and "would do" in said
