@@ -72,6 +72,11 @@ class Run(NamedTuple):
         """Where its temporary files are."""
         return Path(self.environment["TMPDIR"])
 
+    def is_at_stake(self) -> bool:
+        """Return whether there is something to lose: the interpreter itself answers to signals before and after our code."""
+        last = self.profile.with_name("report.html") if self.command[0] == "recommend" else self.profile
+        return self.profile.with_suffix(".journal").exists() or (self.profile.exists() and not last.exists())
+
     def start(self) -> "subprocess.Popen[bytes]":
         """Start it, in a session of its own."""
         command = [sys.executable, "-P", "-m", "advisor.cli", *self.command]
@@ -171,6 +176,8 @@ def _end_and_go_on(run: Run, way: str, after_s: float, tally: Tally) -> None:
         first.wait(after_s)
     first.send_signal(signal.SIGKILL if way == BESIDE else getattr(signal, way))
     statuses = {first.wait(PATIENCE_S)} - DONE - {WAYS[way]}
+    if way != BESIDE and not run.is_at_stake():
+        statuses -= {-getattr(signal, way)}
     if beside is not None:
         # It may be refused since the other is at work, or it waits for its turn.
         statuses |= {beside.wait(PATIENCE_S)} - DONE - {int(ExitStatus.WRONG_INPUT)}
