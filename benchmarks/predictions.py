@@ -19,8 +19,8 @@ p50, p99 and throughput, `<figure>_error_median<how>_busier`, `coverage_<figure>
 _uncalibrated. Of slo: `slo_safe_rate`, `slo_safe_runs`, `slo_questions`, `slo_inconclusive_rate`, and of the same runs
 `slo_coverage_<figure>`, `slo_p50_error_median`, `slo_p99_error_median` and `slo_p99_error_median_short_calls`, each with
 `<key>_without_stalls` too: with stalls switched off in the simulation. Of aa: `aa_tie_rate`, `aa_runs`. Rates with
-`<key>_low` and `<key>_high`, the ends of their 90 % interval. Of speed: those of queue_speed.py, `sim_<figure>` and
-`callgrind_instructions_per_request`. Tables: `load_cases` has the rows of --csv, `advised_cases` a row for each
+`<key>_low` and `<key>_high`, the ends of their 90 % interval. Of speed: those of queue_speed.py, `sim_<figure>`,
+`advise_trace_<figure>` and `callgrind_instructions_per_request`. Tables: `load_cases` has the rows of --csv, `advised_cases` a row for each
 question, `left_out` the models that need an absent package.
 """
 

@@ -477,7 +477,7 @@ def test_code_that_a_workload_names_is_not_run_unless_it_is_allowed(advisor, tmp
     assert "workload.yaml: quality.data: own:rows is code, which runs only where that is allowed" == fault
     assert (tmp_path / "trace").exists() and 2 == status
     assert f"error: quality.data: own:rows failed (SystemExit: 0; {tmp_path / 'own.py'}, line 4)" in err
-    sys.modules.pop("own")
+    sys.modules.pop("own", None)
 
 
 @pytest.mark.parametrize(
@@ -626,8 +626,8 @@ def test_a_workload_that_the_profile_cannot_answer_is_refused(advisor, profile_j
         ("line 202: 'fast' is not a time", f"arrival_s\n{TIMES}fast\n"),
         ("line 202: 'inf' is not a time", f"arrival_s\n{TIMES}inf\n"),
         ("line 2: has 1 column, the header 2", f"arrival_s,sequence_length\n{TIMES}"),
-        ("a length in sequence_length is not between 1 and", "arrival_s,sequence_length\n" + TIMES.replace("\n", ",0\n")),
-        ("a length in sequence_length is not between 1 and", "arrival_s,sequence_length\n" + TIMES.replace("\n", f",{10**30}\n")),
+        ("line 2: a length in sequence_length is not between 1 and", "arrival_s,sequence_length\n" + TIMES.replace("\n", ",0\n")),
+        ("line 2: '1000000", "arrival_s,sequence_length\n" + TIMES.replace("\n", f",{10**30}\n")),
         ("99 requests, but 100 are needed", "arrival_s\n" + "".join(f"{index}\n" for index in range(99))),
         ("all requests arrive at the same moment", "arrival_s\n" + "1.0\n" * 200),
         ("no column arrival_s", "when\n1.0\n"),

@@ -166,7 +166,7 @@ ACROSS = {
 TEMPORARY = {"advisor.console", "advisor.disk.temporary", "advisor.disk.writing"}
 WRITERS = {
     *("advisor.measure.model.kept_files", "advisor.measure.runtime.machine", "advisor.measure.serving.generator"),
-    *("advisor.measure.serving.load_test", "advisor.measure.timing.journal"),
+    *("advisor.measure.runtime.memory", "advisor.measure.serving.load_test", "advisor.measure.timing.journal"),
 }
 
 

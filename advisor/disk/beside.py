@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from advisor.schema.options import ProfileOptions
 MARK = ".serving-advisor"
 MOVE = "move it away, or name another file with -o"
 JOURNAL_HEAD = b'{"type":"Key","digest":"'  # how the first line of every journal begins
+JOURNAL_LINE = re.compile(rb',"crc":"[0-9a-f]{8}"\}\n')  # how every other ends: the first may be damaged
 
 
 def check_places(model: Path, output: Path, options: ProfileOptions) -> None:
@@ -31,15 +33,16 @@ def check_journal(journal: Path, *, inputs: Iterable[Path] = ()) -> None:
         mode = journal.stat().st_mode
         if stat.S_ISFIFO(mode):
             raise InputError(f"{journal}: a pipe, and the journal has to lie there", hint=MOVE)
-        begins = b""
+        begins, is_marked = b"", False
         if stat.S_ISREG(mode):
             with journal.open("rb") as file:
                 begins = file.read(len(JOURNAL_HEAD))
+                is_marked = any(JOURNAL_LINE.search(line) for line in file)
     except FileNotFoundError:
         return
     except OSError as error:
         raise InputError(f"{journal}: cannot write there ({error.strerror})", hint=WRITABLE) from error
-    if not JOURNAL_HEAD.startswith(begins):
+    if not (JOURNAL_HEAD.startswith(begins) or is_marked):
         raise InputError(f"{journal}: not a journal of advisor, which has to lie there", hint=MOVE)
     if any(path.exists() and path.samefile(journal) for path in inputs):
         raise InputError(f"{journal}: is an input of this command, and the journal has to lie there", hint=ANOTHER)

@@ -189,6 +189,7 @@ def plan_for(
 
     The model and the user's arrays are looked at in `apart`, a process of their own.
     """
+    now = parse_moment(now)
     if apart is None:
         with Apart() as own:
             return plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline, apart=own)

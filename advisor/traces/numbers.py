@@ -66,7 +66,7 @@ def numbers(texts: Texts, *, decimal_comma: bool = False) -> np.ndarray | None:
     digits_of, count, behind, points, is_usual = _digits(texts, width, decimal_comma)
     is_whole = points == 0
     values, is_sure = _quotients(digits_of, TENS[np.minimum(behind, MOST_DIGITS)])
-    is_usual &= np.where(is_whole, digits_of < 2**63, is_sure) & (count > 0)
+    is_usual &= np.where(is_whole, digits_of < LARGEST_SPLIT, is_sure) & (count > 0)
     is_negative = texts.at(0) == MINUS
     values[is_negative] *= -1
     wholes = digits_of.astype(np.int64)

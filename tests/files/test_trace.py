@@ -189,7 +189,7 @@ def test_a_million_requests_are_two_columns_and_not_a_million_objects(tmp_path):
 def test_a_file_that_is_none_is_refused_before_it_is_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe")
 
-    assert f"{tmp_path / 'pipe'}: not a regular file" == refused(tmp_path / "pipe")
+    assert f"{tmp_path / 'pipe'}: a pipe, not a file" == refused(tmp_path / "pipe")
     assert "No such file" in refused(tmp_path / "gone.csv")
 
 

@@ -92,13 +92,22 @@ class _Timing:
             self._alike(shuffle)
 
     def _first_pass(self, first: Iterator[Point], *, share: float = 1.0) -> bool:
-        """Visit the points of the first pass, until this share of the time for timing is over; return whether that was all of them."""
+        """Visit the points of the first pass, until this share of the time for timing is over; return whether that was all of them.
+
+        It goes on until what runs today was visited, without which there is no advice.
+        """
         ends_s = (1.0 - share) * self.timing_s
         for point in first:
             self._visit(point)
-            if share < 1.0 and self.ledger.timing_left_s <= ends_s:
+            if share < 1.0 and self.ledger.timing_left_s <= ends_s and self._knows_today():
                 return False
         return True
+
+    def _knows_today(self) -> bool:
+        """Return whether what runs today was visited, or will not be: its process does not open."""
+        today = self.plan.today
+        known = {(point.variant, point.intra_op_num_threads, point.instances) for point in self.journal.visits}
+        return today is None or today.variant not in self.workers or tuple(today) in known
 
     def _as_the_decision_asks(
         self, ask: Ask, first: Iterator[Point], rungs: list[list[Point]], failing: set[str], shuffle: random.Random

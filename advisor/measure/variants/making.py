@@ -341,7 +341,8 @@ def clear_unfinished(folder: Path) -> None:
     for path in folder.glob(f"{RANGES}*"):
         shutil.rmtree(path, ignore_errors=True)
     for path in folder.glob(f"{TRIAL}*"):
-        path.unlink(missing_ok=True)
+        if path.is_file():
+            path.unlink()
 
 
 def load_of(plan: Plan, variant: Variant | None) -> Load:

@@ -101,7 +101,9 @@ def test_the_same_exclusion_is_reported_once(tmp_path):
 
 def test_visits_of_a_file_in_whose_place_another_was_made_do_not_count(tmp_path):
     again = ProfileJournal(written(tmp_path / "again", [made("fp32"), visited(1), made("fp32"), visited(2)]), "d")
-    other = ProfileJournal(written(tmp_path / "other", [made("fp32", "old"), visited(1), made("fp32", "new"), visited(2)]), "d")
+    other = ProfileJournal(
+        written(tmp_path / "other", [made("fp32", "0" * 64), visited(1), made("fp32", "1" * 64), visited(2)]), "d"
+    )
 
     assert [1, 2] == [visit.order for visit in again.visits[point()]]
     assert [2] == [visit.order for visit in other.visits[point()]]

@@ -386,12 +386,12 @@ import os, subprocess, sys, time
 from advisor.measure.worker.client import WorkerError, WorkerProcess
 from advisor.measure.worker.process import Time, Timed
 worker = WorkerProcess()
-holder = subprocess.Popen(["sleep", "100"], stdin=subprocess.DEVNULL, pass_fds=[worker._process.stdin.fileno()])
+holder = subprocess.Popen(["sleep", "100"], stdin=subprocess.DEVNULL, pass_fds=[worker._child._requests.fileno()])
 asked = dict(batch_size=1, sequence_length=None, intra_op_num_threads=1, instances=1)
 try:
     worker.ask(Time(**asked, seconds=0, min_calls=1, warm_up_calls=0), Timed)
 except WorkerError:  # it has begun to listen, and nothing is loaded
-    print(worker._process.pid, holder.pid, flush=True)
+    print(worker._child._process.pid, holder.pid, flush=True)
 time.sleep(100)
 """
 
