@@ -27,7 +27,7 @@ PIECE_BYTES = 16_000_000
 # What zipfile and numpy raise for members and headers that are damaged, encrypted or made up.
 UNREADABLE = (
     *(ValueError, TypeError, SyntaxError, OverflowError, OSError, EOFError, KeyError, NotImplementedError, RuntimeError),
-    *(lzma.LZMAError, struct.error, tokenize.TokenError, zlib.error),
+    *(lzma.LZMAError, struct.error, zlib.error),
 )
 
 
@@ -143,6 +143,8 @@ def _opened(path: Path, key: str, read_member: Callable[[IO[bytes], str], Any]) 
                     found[name.removesuffix(".npy")] = read_member(member, name.removesuffix(".npy"))
     except BadZipFile as error:
         raise InputError(f"{key}: {path}: not a readable .npz file ({error})", hint=WAY_OUT) from error
+    except tokenize.TokenError as error:
+        raise InputError(f"{key}: {path}: not a readable .npz file (an array's header is damaged)", hint=WAY_OUT) from error
     except UNREADABLE as error:
         fault = "holds Python objects, not numbers or texts" if "allow_pickle" in str(error) else str(error)
         raise InputError(f"{key}: {path}: not a readable .npz file ({fault})", hint=WAY_OUT) from error
