@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.errors import InputError
+from advisor.errors import InputError, ModelError
 from advisor.measure.model.onnx_graph import read_graph
 from advisor.steps.model_folder import chosen, inspect, without_links
 from tests.models import MLP_PARAMETERS, mlp, save, save_with_external_data
@@ -95,3 +95,11 @@ def test_a_checkpoint_with_weights_stays_a_checkpoint(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"")
 
     assert tmp_path == chosen(tmp_path)
+
+
+def test_a_figure_of_a_file_that_no_record_takes_is_said_to_make_no_sense(tmp_path):
+    model = mlp()
+    model.opset_import.add(domain="odd", version=2**60)
+
+    with pytest.raises(ModelError, match=r"model\.onnx: .*: what was found in it makes no sense \(.*opset"):
+        inspect(save(model, tmp_path / "model.onnx"), None)

@@ -87,7 +87,10 @@ class Apart:
             error.add_note(as_text(answer.traceback))
             raise error
         kind = typing.get_type_hints(function)["return"]
-        found: T = msgspec.msgpack.decode(answer.value, type=kind, dec_hook=to_path)
+        try:
+            found: T = msgspec.msgpack.decode(answer.value, type=kind, dec_hook=to_path)
+        except msgspec.ValidationError as error:  # a figure of the file that no record takes
+            raise waiting.error(f"what was found in it makes no sense ({error})", "export it again") from error
         return found
 
 
