@@ -157,7 +157,7 @@ def compare(
         latency_slo_s=measured,
         throughput_requests_per_s=Estimate(
             value=rate,
-            low=rate - half,
+            low=max(rate - half, 0.0),  # of two requests, the noise is more than they are
             high=rate + half,
             basis="measured",
             source=f"{requests} requests completed in {observed.duration_s:.0f} s",

@@ -7,6 +7,7 @@ import pytest
 from advisor.decide.load_test.calibration import Batches
 from advisor.decide.load_test.comparison import Observed, compare, learned, quantile_estimate
 from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed
+from advisor.schema.checks import first_fault
 from advisor.schema.profile import Calibration, Stalls
 from advisor.schema.record import Estimate
 
@@ -108,6 +109,15 @@ def test_the_target_is_kept_or_missed_by_what_was_observed() -> None:
 def test_a_prediction_holds_if_its_interval_meets_the_measured_one() -> None:
     assert load_test(observed(latency_s=0.02)).prediction_held
     assert not load_test(observed(latency_s=0.03)).prediction_held
+
+
+def test_of_two_requests_the_rate_is_known_to_be_no_less_than_nothing() -> None:
+    seen = observed(latency_s=0.02)
+
+    test = load_test(msgspec.structs.replace(seen, latency_s=seen.latency_s[:2], lag_s=seen.lag_s[:2]))
+
+    assert 0.0 == test.throughput_requests_per_s.low
+    assert None is first_fault(test)
 
 
 def test_waiting_for_a_core_is_reported_as_a_share_of_the_time() -> None:
