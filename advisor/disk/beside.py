@@ -33,16 +33,15 @@ def check_journal(journal: Path, *, inputs: Iterable[Path] = ()) -> None:
         mode = journal.stat().st_mode
         if stat.S_ISFIFO(mode):
             raise InputError(f"{journal}: a pipe, and the journal has to lie there", hint=MOVE)
-        begins, is_marked = b"", False
+        is_ours = True
         if stat.S_ISREG(mode):
             with journal.open("rb") as file:
-                begins = file.read(len(JOURNAL_HEAD))
-                is_marked = any(JOURNAL_LINE.search(line) for line in file)
+                is_ours = JOURNAL_HEAD.startswith(file.read(len(JOURNAL_HEAD))) or any(map(JOURNAL_LINE.search, file))
     except FileNotFoundError:
         return
     except OSError as error:
         raise InputError(f"{journal}: cannot write there ({error.strerror})", hint=WRITABLE) from error
-    if not (JOURNAL_HEAD.startswith(begins) or is_marked):
+    if not is_ours:
         raise InputError(f"{journal}: not a journal of advisor, which has to lie there", hint=MOVE)
     if any(path.exists() and path.samefile(journal) for path in inputs):
         raise InputError(f"{journal}: is an input of this command, and the journal has to lie there", hint=ANOTHER)

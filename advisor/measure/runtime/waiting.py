@@ -1,6 +1,7 @@
 """How long threads of this process waited for a core, call by call: the kernel's own count, through files kept open."""
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
@@ -82,6 +83,14 @@ def thread_ids() -> set[int]:
         return {int(name) for name in os.listdir("/proc/self/task")}
     except (OSError, ValueError):
         return set()
+
+
+def at_work(pool: set[int], threads: int) -> set[int]:
+    """Return the threads that a call from this one keeps at work, this one among them; `pool` are those that its session started.
+
+    A runtime whose sessions share their threads starts none for the second: then they are any of the process.
+    """
+    return {threading.get_native_id()} | (pool if pool or threads == 1 else thread_ids())
 
 
 def _line(file: int) -> bytes:

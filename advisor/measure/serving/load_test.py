@@ -36,9 +36,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     wait_s: np.ndarray  # (batches,) from the moment a batch was due and an instance free until that took it
     assembly_s: np.ndarray  # (batches,) gathering and padding
     call_s: np.ndarray  # (batches,) the model
-    waited_s: (
-        np.ndarray
-    )  # (batches,) of that, waiting for a core which other work had; 0 where there was none, or it is not known
+    waited_s: np.ndarray  # (batches,) of that, waiting for a core which other work had; 0 where none is known of
     was_idle: np.ndarray  # (batches,) bool: the instance had to be woken up
     ended_s: np.ndarray  # (batches,) moments, in no order
     batch_size: np.ndarray  # (batches,)

@@ -19,7 +19,7 @@ import numpy as np
 
 from advisor.measure.model import input_rows
 from advisor.measure.runtime import control_groups, cores, machine, ort_session
-from advisor.measure.runtime.waiting import Reading, WaitingClock, thread_ids, waited_s
+from advisor.measure.runtime.waiting import Reading, WaitingClock, at_work, thread_ids, waited_s
 from advisor.schema.catalog import CPU
 from advisor.schema.model import ModelInput
 from advisor.schema.record import Record
@@ -53,9 +53,7 @@ class Batch(NamedTuple):
     size: int
     length: int  # padded; 0 without a sequence axis
     was_idle: bool  # the instance had to be woken up for it
-    waited_s: (
-        float  # of the call, that a thread at work on it waited for a core, the longest; NaN where the system does not report it
-    )
+    waited_s: float  # of the call, that a thread at work on it waited for a core, the longest; NaN where it is not known
 
 
 class Items:
@@ -160,13 +158,10 @@ class Server:
 
     def work(self, instance: int) -> None:
         """Take batches and run them until the queue is closed and empty."""
-        with cores.pinned(self.places[instance]), WaitingClock(self._at_work(instance)) as clock:
-            self._work(instance, clock)
-
-    def _at_work(self, instance: int) -> set[int]:
-        """Return the threads that a call of the instance from this thread keeps at work; of a shared pool, any of the process."""
-        pool = self.pools[instance]
-        return {threading.get_native_id()} | (pool if pool or self.serve.intra_op_num_threads == 1 else thread_ids())
+        with cores.pinned(self.places[instance]):
+            working = at_work(self.pools[instance], self.serve.intra_op_num_threads)
+            with WaitingClock(working) as clock:
+                self._work(instance, clock)
 
     def _work(self, instance: int, clock: WaitingClock) -> None:
         free_s = time.monotonic()

@@ -17,7 +17,7 @@ import numpy as np
 from advisor.errors import AdvisorError, ModelError
 from advisor.measure.model import input_rows
 from advisor.measure.runtime import control_groups, cores, machine, memory, ort_session
-from advisor.measure.runtime.waiting import WaitingClock, thread_ids, waited_s
+from advisor.measure.runtime.waiting import WaitingClock, at_work, thread_ids, waited_s
 from advisor.measure.worker import child, output_file
 from advisor.schema.catalog import CPU
 from advisor.schema.model import ModelInput
@@ -144,14 +144,6 @@ class Worker:
             feeds.append(self._feeds(request, len(feeds)))
         return feeds
 
-    def _threads_of(self, session: ort_session.Session, threads: int) -> set[int]:
-        """Return the threads that a call of the session from this thread keeps at work, this one among them.
-
-        A runtime whose sessions share their threads starts none for the second: then they are any of the process.
-        """
-        pool = self.pools[id(session)]
-        return {threading.get_native_id()} | (pool if pool or threads == 1 else thread_ids())
-
     def _feeds(self, request: Time, offset: int) -> dict[str, np.ndarray]:
         load = self.load
         if self.rows is not None:
@@ -184,9 +176,9 @@ class Worker:
             with cores.pinned(places[index]):
                 together.wait()
                 try:
-                    at_work = self._threads_of(sessions[index], count)
+                    working = at_work(self.pools[id(sessions[index])], count)
                     is_on_cpu = self.load.place.provider == CPU
-                    results[index] = _timed_calls(sessions[index], feeds, request, at_work, is_on_cpu=is_on_cpu)
+                    results[index] = _timed_calls(sessions[index], feeds, request, working, is_on_cpu=is_on_cpu)
                 except (AdvisorError, MemoryError) as error:
                     results[index] = error
                 together.wait()
@@ -297,10 +289,10 @@ def _waits(made: list[_Calls]) -> tuple[float, ...] | None:
 
 
 def _timed_calls(
-    session: ort_session.Session, feeds: list[dict[str, np.ndarray]], request: Time, at_work: set[int], *, is_on_cpu: bool
+    session: ort_session.Session, feeds: list[dict[str, np.ndarray]], request: Time, working: set[int], *, is_on_cpu: bool
 ) -> _Calls:
     latencies: list[float] = []
-    with WaitingClock(at_work) as clock:
+    with WaitingClock(working) as clock:
         readings = [clock.read()]
         ends = time.perf_counter() + request.seconds
         while len(latencies) < request.min_calls or time.perf_counter() < ends:
@@ -310,7 +302,7 @@ def _timed_calls(
             readings.append(clock.read())
         is_known = clock.is_known
     # On other devices the caller waits for the result, and that is no waiting for a core.
-    is_alone = is_on_cpu and len(at_work) == 1
+    is_alone = is_on_cpu and len(working) == 1
     return _Calls(latencies, waited_s(latencies, readings, computes_alone=is_alone) if is_known else None)
 
 
