@@ -175,12 +175,13 @@ def _end_and_go_on(run: Run, way: str, after_s: float, tally: Tally) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         first.wait(after_s)
     first.send_signal(signal.SIGKILL if way == BESIDE else getattr(signal, way))
-    statuses = {first.wait(PATIENCE_S)} - DONE - {WAYS[way]}
+    ended = {first.wait(PATIENCE_S)} - {WAYS[way]}
     if way != BESIDE and not run.is_at_stake():
-        statuses -= {-getattr(signal, way)}
+        ended -= {-getattr(signal, way)}
     if beside is not None:
-        # It may be refused since the other is at work, or it waits for its turn.
-        statuses |= {beside.wait(PATIENCE_S)} - DONE - {int(ExitStatus.WRONG_INPUT)}
+        # Whichever comes second is refused while the other is at work, or finds it done.
+        ended = (ended | {beside.wait(PATIENCE_S)}) - {int(ExitStatus.WRONG_INPUT)}
+    statuses = ended - DONE
     tally.count("wrong_statuses", run, way, [f"{status}: {_last_line(run)}" for status in statuses])
     tally.count("orphans", run, way, _orphans(run))
     tally.count("damaged_files", run, way, list(_damaged(run)))
