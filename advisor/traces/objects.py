@@ -1,4 +1,4 @@
-"""JSON lines -> the texts of two keys: all lines of a block at once, or one by one."""
+"""JSON lines -> the texts of those keys that count: all lines of a block at once, or one by one."""
 
 import io
 import json
@@ -18,20 +18,20 @@ NUMBER_BEGINS = tuple(b"-0123456789"[place : place + 1] for place in range(11))
 
 
 class Objects:
-    """A file with a JSON object for each request, of which two keys count."""
+    """A file with a JSON object for each request, of which a few keys count."""
 
     decimal_comma = False
 
     def __init__(self, path: Path, chosen: Chosen) -> None:
         """`chosen` are the keys."""
         self.path, self.chosen = path, chosen
-        keys = {f"value_{place}": name for place, name in enumerate(chosen) if name is not None}
+        keys = {f"value_{place}": name for place, name in enumerate((chosen.arrival, *chosen.lengths))}
         self._fields = tuple(keys)
         try:
             # Values stay as they are written: a count of nanoseconds since 1970 has more digits than a float.
             line = msgspec.defstruct("Line", [(field, msgspec.Raw, msgspec.Raw(b"")) for field in keys], rename=keys, gc=False)
         except ValueError as error:
-            raise InputError(f"{path}: a key of {chosen} cannot be read ({error})", hint="give it a plain name") from error
+            raise InputError(f"{path}: one of the keys {', '.join(keys.values())} cannot be read ({error})", hint="give it a plain name") from error
         self._decoder = msgspec.json.Decoder(line)
 
     def goes_beyond(self, block: Block) -> bool:
@@ -56,11 +56,11 @@ class Objects:
         """Yield the requests of the blocks, of which the first begins with this line; InputError for a line that is no such object."""
         for number, line in _lines(blocks, first_line):
             values = self._values(number, line)
-            if any(value is None for value in values):
-                names = " or no ".join(name for name in self.chosen if name is not None)
+            found = tuple(value for value in values if value is not None)
+            if len(found) < len(values):
+                names = " or no ".join((self.chosen.arrival, *self.chosen.lengths))
                 raise InputError(f"{self.path}: line {number}: no {names}", hint=WAY_OUT)
-            arrival, length = (*values, None)[:2]
-            yield Row(number, arrival or "", length)
+            yield Row(number, found[0], found[1:])
 
     def _values(self, number: int, line: str) -> list[str | None]:
         try:
