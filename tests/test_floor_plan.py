@@ -59,6 +59,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.measure.runtime.memory": {"advisor.measure.runtime.control_groups"},
     # What will be allocated, known before it is.
     "advisor.measure.sizes": {"advisor.measure.runtime", *FREE},
+    # Generation has a cache of its own, and steps instead of calls.
+    "advisor.measure.generation": {"advisor.disk", *(f"advisor.measure.{room}" for room in ("model", "runtime", "sizes")), *FREE},
     "advisor.measure.model": {"advisor.disk", "advisor.measure.runtime", "advisor.measure.sizes", *FREE},
     "advisor.measure.quality": {"advisor.disk", "advisor.measure.model", "advisor.measure.sizes", *FREE},
     "advisor.measure.worker": {"advisor.disk", "advisor.measure.model", "advisor.measure.runtime", *FREE},
@@ -109,6 +111,7 @@ DOORWAYS: dict[str, str] = {
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "
+    "advisor.measure.generation.decoder_folder advisor.measure.generation.graph advisor.measure.generation.quantization "
     "advisor.measure.sizes.graph_values "
     "advisor.measure.variants.int8_file",
     "onnxruntime": "advisor.measure.runtime.ort_session",

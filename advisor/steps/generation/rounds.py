@@ -1,0 +1,139 @@
+"""The points of all variants, timed in rounds: those first that take least, what takes too long left out, and then each as often as time allows."""
+
+import itertools
+import random
+import statistics
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from advisor.errors import AdvisorError
+from advisor.measure.generation.step_timing import Decode, Point, Prefill, Step, by_cost, expected_call_s
+from advisor.measure.generation.variant_process import Timed
+from advisor.schema.generation import StepVisit
+from advisor.schema.record import Exclusion
+from advisor.steps.generation.journal import GenerationJournal, LeftOut, Visited
+from advisor.units import counted, seconds
+
+# Visits of a point: as many are aimed at; more are made where time is left, up to the most, which more would hardly add to.
+AIMED_ROUNDS, MOST_ROUNDS = 6, 8
+FEWEST_ROUNDS = 2  # for which what is begun has to leave time: of one visit nobody knows how much the next differs
+LONGEST_VISIT_S = 0.25
+
+# Makes a visit of a point, of so many seconds after so many calls to warm up, with this order.
+Visit = Callable[[Point, float, int, int], Timed]
+
+class Rounds:
+    """Visits of points until the time for them is over."""
+
+    def __init__(
+        self,
+        journal: GenerationJournal,
+        visit: Visit,
+        sha256: Mapping[str, str],
+        *,
+        left_s: Callable[[], float],
+        spent_s: Callable[[], float],
+        say: Callable[[str], None],
+        seed: int,
+
+    ) -> None:
+        """`sha256` is of each variant's files; `left_s` is left for timing, `spent_s` is spent in all, loading left out; `say` takes what is done."""
+        self._journal, self._visit, self._sha256 = journal, visit, sha256
+        self._left_s, self._spent_s, self._say = left_s, spent_s, say
+        self._shuffle = random.Random(seed)
+        self._known: dict[tuple[str, int], dict[Step, float]] = {}
+        self._is_warm: set[Point] = set()
+        for point, made in journal.visits.items():
+            self._know(point, made)
+
+    def time(self, points: Sequence[Point], brief: Sequence[Point], *, together: bool) -> None:
+        """Visit all points once, then the first of them again and again; `brief` are those for which one visit is enough.
+
+        Where variants do not fit into memory `together`, each has its turn in a round, and the others are closed meanwhile.
+        """
+        began_s, listed = self._left_s(), [*points, *brief]
+        visit_s = min(LONGEST_VISIT_S, max(began_s, 0.0) / max(1, AIMED_ROUNDS * len(points) + len(brief)))
+        for point in self._first(listed, together=together):
+            if self._journal.visits.get(point) or point in self._journal.points_left_out:
+                continue
+            # What the first round takes has to be there once more, or nothing is known of how much visits differ.
+            spent_s = began_s - self._left_s()
+            if (spent_s + self._expected_s(point, visit_s)) * FEWEST_ROUNDS > began_s and self._known:
+                self._leave_out(point, f"a visit takes about {seconds(self._expected_s(point, visit_s))}, too long for the budget")
+                continue
+            self._make(point, visit_s)
+        for number in range(1, MOST_ROUNDS):
+            for point in self._later(points, together=together):
+                visits = self._journal.visits.get(point, [])
+                if not visits or len(visits) > number or point in self._journal.points_left_out:
+                    continue
+                if self._left_s() <= 0:
+                    return
+                if self._expected_s(point, visit_s) <= self._left_s():
+                    self._make(point, visit_s)
+
+    def _first(self, points: Sequence[Point], *, together: bool) -> Iterator[Point]:
+        """Yield the points, those first that take least; of each step all variants, for they are compared."""
+        places = {step: place for place, step in enumerate(by_cost({point.step for point in points}))}
+        groups = _groups(points)
+        if together:
+            yield from sorted(points, key=lambda point: (places[point.step], groups.index(_group(point))))
+            return
+        yield from sorted(points, key=lambda point: (groups.index(_group(point)), places[point.step]))
+
+    def _later(self, points: Sequence[Point], *, together: bool) -> list[Point]:
+        """Return the points in another order: what disturbs a part of a round falls on other points each time."""
+        listed = list(points)
+        self._shuffle.shuffle(listed)
+        if together:
+            return listed
+        groups = _groups(listed)
+        return sorted(listed, key=lambda point: groups.index(_group(point)))
+
+    def _expected_s(self, point: Point, visit_s: float) -> float:
+        known = self._known.get(_group(point), {})
+        call_s = expected_call_s(point.step, known)
+        if point in self._is_warm:
+            return max(call_s, visit_s)
+        return max(call_s, visit_s) + call_s
+
+    def _make(self, point: Point, visit_s: float) -> None:
+        self._say(f"timing {named(point)}")
+        began_s = self._spent_s()
+        try:
+            timed = self._visit(point, visit_s, 0 if point in self._is_warm else 1, self._journal.next_order)
+        except AdvisorError as error:
+            self._leave_out(point, error.fault)
+            return
+        self._is_warm.add(point)
+        entry = Visited(
+            point=point,
+            sha256=self._sha256[point.variant],
+            visit=timed.visit,
+            elapsed_s=max(0.0, self._spent_s() - began_s),
+            peak_memory_bytes=timed.peak_memory_bytes,
+        )
+        self._journal.add(entry)
+        self._know(point, self._journal.visits[point])
+
+    def _know(self, point: Point, made: Sequence[StepVisit]) -> None:
+        calls = itertools.chain.from_iterable(visit.wall_s for visit in made)
+        self._known.setdefault(_group(point), {})[point.step] = statistics.median(calls)
+
+    def _leave_out(self, point: Point, reason: str) -> None:
+        self._journal.add(LeftOut(exclusion=Exclusion(what=named(point), reason=reason), point=point))
+
+def named(point: Point) -> str:
+    """Return what is timed, in words."""
+    threads, step = counted(point.intra_op_num_threads, "thread"), point.step
+    if isinstance(step, Prefill):
+        behind = f" behind {step.past_tokens:,}" if step.past_tokens else ""
+        return f"{point.variant}, a prompt of {counted(step.tokens, 'token')}{behind}, {threads}"
+    assert isinstance(step, Decode)
+    return f"{point.variant}, a token for each of {counted(step.batch_size, 'request')} at {step.context_tokens:,} cached, {threads}"
+
+def _group(point: Point) -> tuple[str, int]:
+    return point.variant, point.intra_op_num_threads
+
+def _groups(points: Sequence[Point]) -> list[tuple[str, int]]:
+    return list(dict.fromkeys(map(_group, points)))
