@@ -40,6 +40,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.steps": {
         *("advisor.files", "advisor.disk", "advisor.tell", "advisor.decide.long_trace"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
+        *(f"advisor.{part}.generation" for part in ("measure", "decide")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
     },

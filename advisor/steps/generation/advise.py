@@ -17,6 +17,7 @@ from advisor.schema.record import Exclusion
 from advisor.schema.trace import Requests
 from advisor.schema.workload import GenerationWorkload, Workload
 from advisor.steps.generation.reading import read_generation
+from advisor.units import parse_moment
 
 LENGTHS_GIVEN = "traffic.trace: lengths are those of `tokens` in the workload; of the trace its times alone count"
 
@@ -32,6 +33,7 @@ def advise_on_tokens(
     max_uncertainty: float = USUAL_MAX_UNCERTAINTY,
 ) -> GenerationAdvice:
     """Return the advice on a saved profile of a decoder; `question` is the parts of the workload that it is about."""
+    now = parse_moment(now)
     measured = read_generation(profile_path, f"but {workload_path} asks about tokens one by one")
     if question.quality is not None and question.quality.data is not None:
         measured = with_quality_on(measured, {examples_sha256(workload_path.parent, question.quality.data)})
@@ -73,6 +75,7 @@ def request_of(
     exclusions: tuple[Exclusion, ...] = (),
 ) -> GenerationRequest:
     """Return what is asked of the decision, with the hardware and prices that come with advisor and those of the user."""
+    now = parse_moment(now)
     where = places(question, workload_path, measured.sites, now=now)
     read = recorded.notes if recorded is not None else ()
     return GenerationRequest(

@@ -16,7 +16,7 @@ from advisor.steps.generation.advise import recorded_of, request_of, with_qualit
 from advisor.steps.generation.reading import read_generation
 from advisor.steps.generation.replaying import Asked, replayed
 from advisor.steps.report import are_written, check_reports, write_reports
-from advisor.units import counted
+from advisor.units import counted, parse_moment
 from advisor.visits import CONTAMINATED_FRACTION
 
 MOST_REPLAYS = 2  # what is learned of one may make another configuration the answer
@@ -30,6 +30,7 @@ def load_tested(
 
     The caller holds the locks of both. The advice is made anew with what was seen, and where it changed that is served in its turn.
     """
+    now = parse_moment(now)
     profile_path = advice_path.parent / (advice.profile_path or "profile.json")
     measured = read_generation(profile_path, f"but {advice_path} is about a generative model")
     if sha256(profile_path) != advice.profile_sha256:
