@@ -101,11 +101,12 @@ static inline void replica_arrive(replica *sim) {
     }
 }
 
-/* Return all tokens of the next prompt, and how many of them have to be read. */
+/* Return the tokens of a request that is not decoded: what its prompt is. */
 static inline long long replica_prompt(const replica *sim, ptrdiff_t request) {
     return sim->input_tokens[request] + sim->requests[request].generated;
 }
 
+/* Return those that no prefix hit spares. */
 static inline long long replica_own_prompt(const replica *sim, ptrdiff_t request) {
     return replica_prompt(sim, request) - sim->hit_tokens[request];
 }

@@ -229,9 +229,12 @@ cdef class _Replica:
         if (at_s is None) != (length_s is None):
             raise ValueError("stall_at_s and stall_s must both be given, or both be None")
         self.sim.next_stall_s = INFINITY
-        if at_s is not None and len(_ascending("stall_at_s", _seconds("stall_at_s", at_s, len(at_s)))):
-            self.stall_at_s, self.stall_s = at_s, _seconds("stall_s", length_s, len(at_s))
-            self.sim.stall_at_s, self.sim.stall_s, self.sim.stall_count = &self.stall_at_s[0], &self.stall_s[0], self.stall_s.shape[0]
+        if at_s is None:
+            return
+        self.stall_at_s = _ascending("stall_at_s", _seconds("stall_at_s", at_s, len(at_s)))
+        self.stall_s = _seconds("stall_s", length_s, len(at_s))
+        if len(at_s):
+            self.sim.stall_at_s, self.sim.stall_s, self.sim.stall_count = &self.stall_at_s[0], &self.stall_s[0], len(at_s)
             self.sim.next_stall_s = at_s[0]
 
     def expect(self, arrival_s, clients, think_s):

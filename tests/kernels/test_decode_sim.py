@@ -421,6 +421,7 @@ WRONG = [
     ({"stall_at_s": np.zeros(1)}, "stall_at_s and stall_s must both be given, or both be None"),
     ({"stall_s": np.zeros(1)}, "stall_at_s and stall_s must both be given, or both be None"),
     ({"stall_at_s": np.zeros(1), "stall_s": np.zeros(2)}, "stall_s has 2 entries instead of 1"),
+    ({"stall_at_s": np.empty(0), "stall_s": np.zeros(2)}, "stall_s has 2 entries instead of 0"),
     ({"stall_at_s": np.array([1.0, 0.0]), "stall_s": np.zeros(2)}, "stall_at_s must be ascending"),
     ({"stall_at_s": np.array([np.nan]), "stall_s": np.zeros(1)}, "stall_at_s must be finite, not negative"),
     ({"stall_at_s": np.zeros(1), "stall_s": np.array([-1.0])}, "stall_s must be finite, not negative"),
