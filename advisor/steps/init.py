@@ -52,16 +52,15 @@ TOKENS = """\
 
 name: {name}
 
-# REQUIRED. Requests a second, on average over the day. Or recorded requests, with the tokens of prompts and answers:
-# traffic: {{trace: requests.csv, columns: {{input_tokens: ContextTokens, output_tokens: GeneratedTokens}}}}
+# REQUIRED. Requests a second, on average over the day. Or recorded requests with their tokens: traffic: {{trace: requests.csv}}
 traffic: {{requests_per_s: {fill_in}}}
 
-# REQUIRED, unless a trace has them. Tokens of prompts and of answers: the median, and what 95 % of them stay below.
-# shared_prefix: how many of a prompt are the same in every request.
+# shared_prefix: how many tokens of a prompt are the same in every request. A trace that has the tokens takes the place of all this.
+# REQUIRED. Tokens of prompts and of answers: the median, and what 95 % of them stay below.
 tokens: {{input: {{p50: {fill_in}, p95: {fill_in}}}, output: {{p50: {fill_in}, p95: {fill_in}}}, shared_prefix: 0}}
 
-# REQUIRED, one of them at least. How soon the first token has to be there (ttft_s), each later one (tpot_s), all of them (latency_s); and
-# which part of the requests has to keep that: 0.9 is the p90.
+# One of the times is enough: for the first token (ttft_s), for each later one (tpot_s), for all of them (latency_s).
+# REQUIRED. How soon tokens have to be there, and which part of the requests has to keep that: 0.9 is the p90.
 slo: {{ttft_s: {fill_in}, tpot_s: {fill_in}, quantile: 0.9}}
 
 # REQUIRED. What an hour of this machine costs, in USD; 0.34 is an example of a small cloud machine.

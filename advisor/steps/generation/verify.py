@@ -9,7 +9,14 @@ from advisor.errors import ExitStatus, InputError
 from advisor.files.records import digest, sha256, write_record
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.variants.making import Report
-from advisor.schema.generation import GenerationAdvice, GenerationPrediction, GenerationProfile, GenerationSite, Replay
+from advisor.schema.generation import (
+    GenerationAdvice,
+    GenerationCandidate,
+    GenerationPrediction,
+    GenerationProfile,
+    GenerationSite,
+    Replay,
+)
 from advisor.schema.trace import Requests
 from advisor.steps.advise import exit_status as exit_status_of_advice
 from advisor.steps.generation.advise import recorded_of, request_of, with_quality_on
@@ -42,13 +49,11 @@ def load_tested(
         check_reports(advice_path.parent)
     judged_on = {it.quality.perplexity.data_sha256 for it in advice.variants if it.quality is not None}
     known = with_quality_on(measured, judged_on)
-    for _ in range(MOST_REPLAYS):
-        shown = subject(advice)
-        if shown is None or _replay_of(advice, shown) is not None:
-            break
+    served: set[GenerationCandidate] = set()
+    while (shown := subject(advice)) is not None and shown.candidate not in served and len(served) < MOST_REPLAYS:
+        served.add(shown.candidate)
         site = _site_of(shown, measured, advice_path)
-        wanted = f"serving requests on {shown.candidate.variant}"
-        report(0.0, wanted_s or 0.0, wanted)
+        report(0.0, wanted_s or 0.0, f"serving requests on {shown.candidate.variant}")
         asked = Asked(known, next(it for it in known.sites if it.hardware.id == site.hardware.id), shown, profile_path.parent)
         replay = replayed(asked, advice.workload, recorded, wanted_s=wanted_s)
         measured, known = (_with_replay(it, replay) for it in (measured, known))
