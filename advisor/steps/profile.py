@@ -45,7 +45,7 @@ from advisor.steps.generation import dispatch
 from advisor.steps.generation.reading import read_one_pass
 from advisor.units import parse_moment
 
-KEPT_INPUTS = "inputs.npz"
+KEPT_INPUTS, FRESH = "inputs.npz", "advisor profile --fresh"
 # The maker of a GPU -> the execution provider that reaches it.
 PROVIDER_OF_GPUS = {"NVIDIA": "CUDAExecutionProvider"}
 
@@ -153,7 +153,7 @@ def _known(output: Path, *, fresh: bool) -> Profile | None:
     if not output.is_file():
         return None
     try:
-        return read_one_pass(output, "in whose place that of a pass cannot be put", made_by="advisor profile --fresh")
+        return read_one_pass(output, "and this one is measured as one pass", made_by=FRESH, hint=f"name another file, or {FRESH}")
     except InputError:
         if fresh:
             return None

@@ -9,6 +9,8 @@ from advisor.schema.generation import GenerationProfile
 from advisor.schema.profile import Profile
 from advisor.schema.record import Record
 
+ADVISE_WITH_TOKENS = "advise on it with a workload that has tokens: advisor advise profile.json -w workload.yaml"
+
 
 def check_advising(rules_folder: Path | None, *, has_time_limit: bool = False) -> None:
     """Raise InputError for options of advising that mean nothing where a model generates."""
@@ -32,13 +34,13 @@ def read_any_profile(path: Path, *, made_by: str = "advisor profile") -> Profile
     return read
 
 
-def read_one_pass(path: Path, what: str, *, made_by: str = "advisor profile") -> Profile:
+def read_one_pass(path: Path, what: str, *, made_by: str = "advisor profile", hint: str = ADVISE_WITH_TOKENS) -> Profile:
     """Return the profile of a model that answers in one pass; `what` cannot be done with that of a generative one, which is refused."""
     read = read_any_profile(path, made_by=made_by)
     if isinstance(read, GenerationProfile):
         raise InputError(
             f"{path}: the profile of a generative model, {what}",
-            hint="advise on it with a workload that has tokens: advisor advise profile.json -w workload.yaml",
+            hint=hint,
         )
     return read
 
