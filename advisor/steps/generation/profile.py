@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -28,29 +29,33 @@ from advisor.schema.workload import GenerationWorkload
 from advisor.steps import model_folder
 from advisor.steps.generation.asked import Asked, asked_of
 from advisor.steps.generation.journal import GenerationJournal
-from advisor.steps.generation.measuring import Measuring, Plan
+from advisor.steps.generation.measuring import Measuring, Plan, Stage
 from advisor.steps.generation.measuring import are_still as variants_are_still
 from advisor.units import parse_moment
 
 
-def profile_generation(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> GenerationProfile:
+def profile_generation(
+    model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report, start: Callable[[], Apart] = Apart
+) -> GenerationProfile:
     """Measure the decoder and write the profile to `output`; go on where an interrupted run of the same command stopped.
 
     A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`. Raises InputError
-    while another process writes the same output.
+    while another process writes the same output. `start` makes what calls functions in processes of their own.
     """
     now = parse_moment(now)
     check_places(model, output, options)
     with locks.held(output):
-        return measured_into(model, output, options, now=now, report=report)
+        return measured_into(model, output, options, now=now, report=report, start=start)
 
 
-def measured_into(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> GenerationProfile:
+def measured_into(
+    model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report, start: Callable[[], Apart] = Apart
+) -> GenerationProfile:
     """Do what `profile_generation` does, where the caller holds the lock of the output."""
     now = parse_moment(now)
     workload = _asked_for_tokens(options)
     variants = output.with_suffix(".variants")
-    with owned(variants, inputs=(model,)), temporary.home(), Apart() as apart:
+    with owned(variants, inputs=(model,)), temporary.home(), start() as apart:
         temporary.remove_abandoned(variants)
         ledger = Ledger(options.budget_s)
         ledger.trial_s = 0.0  # what a server adds is seen where requests are replayed
@@ -61,23 +66,16 @@ def measured_into(model: Path, output: Path, options: ProfileOptions, *, now: st
         plan = _plan(model, variants, facts, asked, workload, options, now=now)
         known = None if options.fresh else _known(output)
         if known is not None and (site := _finished(known, plan)) is not None:
-            if variants_are_still(site.variants, output.parent):
+            if variants_are_still(site.variants, output.parent, apart):
                 return known
             line = f"{variants.name} no longer holds what was measured: the model is measured again"
             report(0.0, options.budget_s, "measuring again", line=line)
         others = _other_sites(known, plan, output) if known is not None else ()
-        return _measured(plan, output, others, ledger, report, apart, fresh=options.fresh)
+        return _measured(plan, output, others, Stage(ledger, report, apart, start), fresh=options.fresh)
 
 
 def _measured(
-    plan: Plan,
-    output: Path,
-    others: tuple[GenerationSite, ...],
-    ledger: Ledger,
-    report: Report,
-    apart: Apart,
-    *,
-    fresh: bool,
+    plan: Plan, output: Path, others: tuple[GenerationSite, ...], stage: Stage, *, fresh: bool
 ) -> GenerationProfile:
     journal_path = output.with_suffix(".journal")
     if fresh:
@@ -85,8 +83,8 @@ def _measured(
     journal = GenerationJournal(journal_path, plan.fingerprint)
     try:
         with noting_what_is_kept(journal.entries):
-            site = Measuring(plan, journal, ledger, report, apart).site()
-            report(ledger.spent_s, ledger.spent_s, "writing the profile")
+            site = Measuring(plan, journal, stage).site()
+            stage.report(stage.ledger.spent_s, stage.ledger.spent_s, "writing the profile")
             measured = GenerationProfile(
                 schema_version=SCHEMA_VERSION, model=plan.facts, settings=plan.settings, sites=(site, *others)
             )
