@@ -11,7 +11,7 @@ from advisor import __version__
 from advisor.disk import locks, temporary
 from advisor.disk.beside import check_places, owned
 from advisor.errors import InputError
-from advisor.files.catalog import hardware_of
+from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import read_json, sha256, write_record
 from advisor.files.workload import read_question
 from advisor.measure.generation.making import SCHEMES, described
@@ -22,6 +22,7 @@ from advisor.measure.timing.journal import noting_what_is_kept
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.variants.making import Report
 from advisor.measure.worker.apart import Apart
+from advisor.schema.catalog import LOCAL
 from advisor.schema.generation import DecoderFacts, GenerationProfile, GenerationSettings, GenerationSite
 from advisor.schema.options import ProfileOptions
 from advisor.schema.record import SCHEMA_VERSION
@@ -53,6 +54,7 @@ def measured_into(
 ) -> GenerationProfile:
     """Do what `profile_generation` does, where the caller holds the lock of the output."""
     now = parse_moment(now)
+    options = _checked(options)
     workload = _asked_for_tokens(options)
     variants = output.with_suffix(".variants")
     with owned(variants, inputs=(model,)), temporary.home(), start() as apart:
@@ -95,6 +97,29 @@ def _measured(
         raise
     journal.remove()
     return measured
+
+
+def _checked(options: ProfileOptions) -> ProfileOptions:
+    """Return the options with the id of the hardware; raise InputError for those that a generative model has no use for."""
+    if options.inputs is not None:
+        raise InputError(
+            f"--inputs: {options.inputs}: a generative model is timed on prompts of the workload's lengths, whatever is in them",
+            hint="leave it out; a text to judge quality on is quality.data of the workload",
+        )
+    if options.variants:
+        raise InputError(
+            f"--variant: {options.variants[0]}: files of one pass cannot take the place of a generative model",
+            hint="leave it out; variants are made of the checkpoint",
+        )
+    if options.hardware == LOCAL:
+        return options
+    device = read_device(options.hardware)
+    if device.kind not in ("cpu", "edge"):
+        raise InputError(
+            f"--hardware: {device.id} is a {device.kind}, and generative models are measured on processors alone",
+            hint="give the id of this machine, or leave it out",
+        )
+    return options._replace(hardware=device.id)
 
 
 def _asked_for_tokens(options: ProfileOptions) -> GenerationWorkload | None:

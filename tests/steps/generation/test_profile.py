@@ -224,3 +224,12 @@ def test_no_file_of_a_variant_is_left_from_an_interrupt(model, tmp_path):
 
     names = {path.name for path in Path(tmp_path / "profile.variants").iterdir()}
     assert {"fp32", "int8-weight-only", ".serving-advisor"} == names
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"inputs": Path("rows.npz")}, "--inputs: rows.npz"), ({"variants": (Path("other.onnx"),)}, "--variant: other.onnx")],
+)
+def test_options_of_models_of_one_pass_are_refused(model, tmp_path, options, named):
+    with pytest.raises(InputError, match=named):
+        measured(model, tmp_path, **options)
