@@ -97,6 +97,11 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     "advisor.decide.throughput": {f"advisor.decide.{room}" for room in ("service", "queue", "advice")},
     "advisor.decide.offline": {f"advisor.decide.{room}" for room in ("advice", "queue", "service")},
+    "advisor.decide.generation.service": {"advisor.decide.service"},  # seconds of a step
+    "advisor.decide.generation": {
+        *(f"advisor.decide.{room}" for room in ("generation.service", "service", "queue")),
+        "advisor.kernels",
+    },
     "advisor.decide.classify": {"advisor.decide.lifetime", "advisor.decide.verdict", "advisor.decide.energy"},
     "advisor.decide.portfolio": {"advisor.decide.lifetime", "advisor.decide.combining", "advisor.decide.integer_program"},
     "advisor.decide.integer_program": set(),

@@ -13,7 +13,7 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from advisor.kernels import pareto, queue_sim, reference, search
+from advisor.kernels import decode_reference, decode_sim, pareto, queue_sim, reference, search
 from advisor.kernels.columns import Columns
 
 MUTATIONS = {
@@ -27,6 +27,10 @@ MUTATIONS = {
     "queue_sim-overlapping-stalls-both-take-time": ("stall_end_s - max(begins_s, over_s)", "stall_end_s - begins_s"),
     "queue_sim-a-stall-at-the-end-lengthens": ("while begins_s < end_s:", "while begins_s <= end_s:"),
     "queue_sim-idle-time-holds-no-stalls": ("stalls.until_s[server] - idle_s, end_s", "stalls.until_s[server], end_s"),
+    "decode_sim-a-cache-that-is-just-large-enough-is-full": ("sim->head]) + 1 <= sim->kv_tokens", "sim->head]) + 1 < sim->kv_tokens"),
+    "decode_sim-a-mixed-step-promises-no-room": ("replica_can_admit(sim, sim->decoded)", "replica_can_admit(sim, 0)"),
+    "decode_sim-a-gap-is-left-out": ("&sim->gaps, first + 1, last", "&sim->gaps, first + 2, last"),
+    "decode_sim-no-gap-while-preempted": ("longest_gap_s[request], sim->at.now_s -", "longest_gap_s[request], 0.0 * sim->at.now_s -"),
     "search-exactly-busy-is-stable": ("low = <Py_ssize_t>row.load + 1", "low = <Py_ssize_t>ceil(row.load)"),
     "search-waiting-until-the-target-is-cut": ("row.fill_s * replicas) <= row.room_s", "row.fill_s * replicas) < row.room_s"),
     "search-queue-at-the-target-is-cut": ("row.queue_s <= (", "row.queue_s < ("),
@@ -71,6 +75,31 @@ def answer_of_queue_sim(module, queue, watch):
     return (*module.simulate_queue(**queue), module.keeps_target(**queue, **watch))
 
 
+def random_load(rng):
+    """Return arguments of simulate on a coarse grid, in a cache that holds two or three requests, and a little more than the largest."""
+    n = rng.integers(2, 8)
+    inputs, outputs = rng.integers(1, 8, n), rng.integers(1, 8, n)
+    load = {
+        "arrival_s": np.cumsum(rng.integers(0, 8, n) / 8),
+        "input_tokens": inputs,
+        "output_tokens": outputs,
+        "prefix_hit_tokens": np.zeros(n, np.int64),
+        "prefill_cost": rng.integers(0, 9, 3) / 8,
+        "decode_cost": rng.integers(0, 9, 3) / 8,
+        "mixed_cost": rng.integers(0, 9, 5) / 8,
+        "policy": int(rng.integers(3)),
+        "max_running_requests": int(rng.integers(2, 6)),
+        "chunk_tokens": int(rng.integers(1, 8)),
+        "kv_tokens": int((inputs + outputs).max() + rng.integers(1, 12)),
+        "step_factors": rng.integers(1, 4, 3) / 2,
+    }
+    return {"load": load}
+
+
+def answer_of_decode_sim(module, load):
+    return module.simulate(**load)
+
+
 def random_space(rng):
     """Return columns on a coarse grid, and a range of costs, each end of it the cost of many candidates."""
     n = rng.integers(1, 12)
@@ -108,8 +137,9 @@ def answer_of_pareto(module, points):
     return (module.non_dominated(points),)
 
 
-RANDOM_INPUT = {"queue_sim": random_queue, "search": random_space, "pareto": random_points}
-ANSWER = {"queue_sim": answer_of_queue_sim, "search": answer_of_search, "pareto": answer_of_pareto}
+TWINS = {"decode_sim": decode_reference}  # of the others the twin is in `reference`
+RANDOM_INPUT = {"decode_sim": random_load, "queue_sim": random_queue, "search": random_space, "pareto": random_points}
+ANSWER = {"decode_sim": answer_of_decode_sim, "queue_sim": answer_of_queue_sim, "search": answer_of_search, "pareto": answer_of_pareto}
 
 
 @cache
@@ -117,7 +147,8 @@ def inputs_and_answers(kernel):
     """Return 300 inputs, always the same, each with the answer of the twin."""
     rng = np.random.default_rng(7)
     inputs = [RANDOM_INPUT[kernel](rng) for _ in range(300)]
-    return [(given, ANSWER[kernel](reference, **given)) for given in inputs]
+    twin = TWINS.get(kernel, reference)
+    return [(given, ANSWER[kernel](twin, **given)) for given in inputs]
 
 
 def differences(kernel, module):
@@ -160,7 +191,7 @@ def load(name, folder):
     return module
 
 
-@pytest.mark.parametrize("module", [queue_sim, search, pareto])
+@pytest.mark.parametrize("module", [queue_sim, decode_sim, search, pareto])
 def test_the_kernel_as_it_is_differs_on_no_input(module):
     assert differences(module.__name__.rpartition(".")[2], module) == 0
 

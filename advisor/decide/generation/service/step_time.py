@@ -1,0 +1,251 @@
+"""Measured steps of a decoder -> laws of their seconds by variant and threads, and the spread of single steps around them.
+
+Reading n tokens behind `past` cached ones takes a + b n + c n (past + n/2): something by itself, something a token, and something for every
+pair of tokens that attention looks at. A decode step of B requests with S tokens cached in all of them takes a + b B + c S, a mixed step
+a + b B + c S + d n + e n (past + n/2). No coefficient is below zero, for no step is quicker when it has more to do.
+"""
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from advisor.decide.generation.service.laws import Law, Points, Spread, fitted, law_of, normal_scores, spread_of
+from advisor.decide.service.stalls import is_stalled, process_of, robust_deviation
+from advisor.medians import NORMAL_95, PROCESS_PRIOR_FREEDOM, PROCESS_SIGMA, student_t_95
+from advisor.schema.generation import Clock, DecodePoint, GenerationSite, MixedPoint, PrefillPoint, StepVisit
+from advisor.schema.record import Estimate
+
+DRAWS = 20  # of what the laws may be: one in twenty is beyond either end of a 90 % interval
+SPREAD_STEPS = 1024
+# What a step takes inside a server over the same step by itself, where no replay has shown it: other work of the loop, colder caches.
+SERVER_FACTOR = {"low": 0.95, "high": 1.10}
+Point = PrefillPoint | DecodePoint | MixedPoint
+Setting = tuple[str, int]  # variant, intra_op_num_threads
+
+
+class Costs(NamedTuple):
+    """The laws in the kernel's form, in seconds."""
+
+    prefill: np.ndarray  # (3,) a, b, c
+    decode: np.ndarray  # (3,) a, b, c
+    mixed: np.ndarray  # (5,) a, b, c, d, e
+
+
+class StepTimes:
+    """The laws of one variant on so many threads."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        points: dict[type, list[Point]],
+        clock: Clock,
+        factors: np.ndarray,
+        inside: "Inside",
+    ) -> None:
+        """`factors` (SPREAD_STEPS at most,) are single steps over the median of their visit."""
+        self.variant, self.intra_op_num_threads = setting
+        self.step_factors = factors
+        self._decoded = [entry for entry in points[DecodePoint] if isinstance(entry, DecodePoint)]
+        self._read = [entry for entry in points[PrefillPoint] if isinstance(entry, PrefillPoint)]
+        kinds = {kind: _points_of(entries, clock) for kind, entries in points.items() if entries}
+        spread = spread_of(list(kinds.values()))
+        random = np.random.default_rng(0)
+        self.prefill = _levelled(law_of(kinds[PrefillPoint], spread, DRAWS, random), inside.prefill)
+        self.decode = _levelled(law_of(kinds[DecodePoint], spread, DRAWS, random), inside.decode)
+        self.mixed = self._mixed_law(kinds, spread, random, inside) if MixedPoint in kinds else None
+
+    @staticmethod
+    def _mixed_law(kinds: dict[type, Points], spread: Spread, random: np.random.Generator, inside: "Inside") -> Law:
+        """Return the law of mixed steps, of which those that only read or only decode are the simplest."""
+        every = kinds[MixedPoint]
+        for kind, columns in ((PrefillPoint, (0, 3, 4)), (DecodePoint, (0, 1, 2))):
+            wide = np.zeros((len(kinds[kind].visits_s), 5))
+            wide[:, columns] = kinds[kind].features
+            every = every.and_also(Points(wide, kinds[kind].visits_s))
+        return _levelled(law_of(every, spread, DRAWS, random), np.sqrt(inside.prefill * inside.decode))
+
+    @property
+    def largest_batch(self) -> int:
+        """The most requests of a decode step that was measured."""
+        return max(entry.batch_size for entry in self._decoded)
+
+    @property
+    def largest_context(self) -> int:
+        """The most tokens that were cached for one request of a measured decode step, and read in a measured prefill."""
+        read = max(entry.tokens + entry.past_tokens for entry in self._read)
+        return max(read, *(entry.context_tokens // entry.batch_size for entry in self._decoded))
+
+    def costs(self, draw: int | None) -> Costs:
+        """Return the laws as they most likely are, or one of the DRAWS of what they may be."""
+        prefill, decode = (law.cost if draw is None else law.draws[draw] for law in (self.prefill, self.decode))
+        if self.mixed is not None:
+            return Costs(prefill, decode, self.mixed.cost if draw is None else self.mixed.draws[draw])
+        # A step of both reads the weights once; what is done for each token is done for each.
+        return Costs(prefill, decode, np.array([max(prefill[0], decode[0]), *decode[1:], *prefill[1:]]))
+
+    def prefill_s(self, tokens: int, past_tokens: int = 0) -> Estimate:
+        """Return the seconds of reading so many tokens."""
+        wanted = np.array([1.0, tokens, tokens * (past_tokens + tokens / 2)])
+        off = _between([entry.tokens for entry in self._read], self.prefill.residuals(), tokens) if self.prefill.is_off else 0.0
+        return _estimate(self.prefill, wanted, math.exp(off) * float(self.prefill.cost @ wanted), "prompts")
+
+    def decode_s(self, batch_size: int, context_tokens: int) -> Estimate:
+        """Return the seconds of a step of so many requests that have so many tokens cached together."""
+        wanted = np.array([1.0, batch_size, context_tokens])
+        value = self._by_batch(batch_size, context_tokens) if self.decode.is_off else float(self.decode.cost @ wanted)
+        return _estimate(self.decode, wanted, value, "decode steps")
+
+    def _by_batch(self, batch_size: int, context_tokens: int) -> float:
+        """Return the seconds by laws of their own for each measured batch, a + c S, linear between these.
+
+        Where the one law of all batches is off: kernels of libraries change with the batch.
+        """
+        sizes = sorted(self._own_laws)
+        each = context_tokens / batch_size
+        seconds = [float(self._own_laws[size] @ (1.0, each * size)) for size in sizes]
+        if batch_size > sizes[-1]:
+            wanted, last = (float(self.decode.cost @ (1.0, size, each * size)) for size in (batch_size, sizes[-1]))
+            return seconds[-1] * wanted / last
+        return float(np.interp(batch_size, sizes, seconds))
+
+    @cached_property
+    def _own_laws(self) -> dict[int, np.ndarray]:
+        """The law a + c S (2,) of each measured batch size; where it was measured at one context alone, c is that of all."""
+        seconds, residuals = self.decode.points.seconds, self.decode.residuals()
+        found = {}
+        for size in {entry.batch_size for entry in self._decoded}:
+            places = [place for place, entry in enumerate(self._decoded) if entry.batch_size == size]
+            contexts = np.array([self._decoded[place].context_tokens for place in places], dtype=float)
+            if len(set(contexts.tolist())) > 1:
+                found[size] = fitted(np.stack([np.ones(len(places)), contexts], axis=1), seconds[places][None])[0]
+            else:
+                a, b, c = self.decode.cost * math.exp(float(residuals[places].mean()))
+                found[size] = np.array([a + b * size, c])
+        return found
+
+
+def _between(measured: Sequence[int], residuals: np.ndarray, wanted: int) -> float:
+    """Return the residual at a size, linear between the logarithms of those that were measured."""
+    sizes = sorted(set(measured))
+    means = [float(np.mean([off for size, off in zip(measured, residuals, strict=True) if size == each])) for each in sizes]
+    return float(np.interp(math.log(wanted), np.log(sizes), means))
+
+
+def _estimate(law: Law, wanted: np.ndarray, value: float, of: str) -> Estimate:
+    ratios = np.sort(law.draws @ wanted) / float(law.cost @ wanted)
+    # One draw in twenty lies beyond either end.
+    low, high = float(ratios[len(ratios) // DRAWS]), float(ratios[-1 - len(ratios) // DRAWS])
+    count = len(law.points.visits_s)
+    source = f"law of {count} measured {of}, off by {math.expm1(law.misfit_sigma):.1%} beyond the noise of their visits"
+    return Estimate(value=value, low=value * min(low, 1.0), high=value * max(high, 1.0), basis="interpolated", source=source)
+
+
+def _points_of(entries: Sequence[Point], clock: Clock) -> Points:
+    features, visits = [], []
+    for entry in entries:
+        features.append(_features(entry))
+        visits.append(np.array([statistics.median(steps_of(visit, clock)) for visit in entry.visits]))
+    return Points(np.array(features, dtype=float), tuple(visits))
+
+
+def _features(entry: Point) -> tuple[float, ...]:
+    if isinstance(entry, DecodePoint):
+        return (1.0, entry.batch_size, entry.context_tokens)
+    read = (entry.tokens, entry.tokens * (entry.past_tokens + entry.tokens / 2))
+    return (1.0, *read) if isinstance(entry, PrefillPoint) else (1.0, entry.batch_size, entry.context_tokens, *read)
+
+
+def steps_of(visit: StepVisit, clock: Clock) -> tuple[float, ...]:
+    """Return the seconds of each step of a visit by the clock that counts."""
+    return visit.cpu_s if clock == "cpu" else visit.wall_s
+
+
+class Inside(NamedTuple):
+    """How many times as long steps take in a server, over those of the profile, at each of the draws (DRAWS,), from quick to slow."""
+
+    prefill: np.ndarray
+    decode: np.ndarray
+
+
+def _levelled(law: Law, factor: np.ndarray) -> Law:
+    """Return the law with its draws in a server, where the machine is as quick or as slow as it may be."""
+    return law._replace(draws=law.draws * factor[:, None])
+
+
+def inside(site: GenerationSite, setting: Setting) -> Inside:
+    """Return what steps of a setting take inside a server over what the profile says of them, from quick to slow.
+
+    The draws of all settings are at the same levels, so variants differ by themselves alone. A replay that showed it is believed.
+    """
+    freedom = PROCESS_PRIOR_FREEDOM
+    process = max(PROCESS_SIGMA, math.log1p(site.noise_fraction or 0.0) / (math.sqrt(2.0) * NORMAL_95))
+    half = student_t_95(freedom) * process
+    level = normal_scores(DRAWS) / NORMAL_95
+    parts = []
+    for kind in ("prefill", "decode"):
+        shown = _shown(site, setting, kind)
+        if shown is None:
+            ends = (math.hypot(-math.log(SERVER_FACTOR["low"]), half), math.hypot(math.log(SERVER_FACTOR["high"]), half))
+            middle = 0.0
+        else:
+            middle = math.log(shown.value)
+            ends = (math.hypot(middle - math.log(shown.low), half), math.hypot(math.log(shown.high) - middle, half))
+        parts.append(np.exp(middle + np.where(level < 0, level * ends[0], level * ends[1])))
+    return Inside(*parts)
+
+
+def _shown(site: GenerationSite, setting: Setting, kind: str) -> Estimate | None:
+    """Return what the latest replay of a setting showed of steps in the server over the profile's; None where none did."""
+    for replay in reversed(site.replays):
+        if (replay.candidate.variant, replay.candidate.intra_op_num_threads) == setting:
+            shown = replay.step_ratio_prefill if kind == "prefill" else replay.step_ratio_decode
+            if shown is not None and shown.low > 0:
+                return shown
+    return None
+
+
+def step_times(site: GenerationSite) -> dict[Setting, StepTimes]:
+    """Return the laws of each setting of which both prompts and decode steps were measured, in the order of the variants."""
+    known = {variant.id for variant in site.variants}
+    found: dict[Setting, dict[type, list[Point]]] = {}
+    for entry in (*site.prefill, *site.decode, *site.mixed):
+        if entry.variant in known:
+            kinds = found.setdefault((entry.variant, entry.intra_op_num_threads), {PrefillPoint: [], DecodePoint: [], MixedPoint: []})
+            kinds[type(entry)].append(entry)
+    order = [variant.id for variant in site.variants]
+    settings = sorted(
+        (setting for setting, kinds in found.items() if kinds[PrefillPoint] and kinds[DecodePoint]),
+        key=lambda setting: (order.index(setting[0]), setting[1]),
+    )
+    return {
+        setting: StepTimes(
+            setting,
+            found[setting],
+            site.clock,
+            step_factors(site, [entry for kind in found[setting].values() for entry in kind]),
+            inside(site, setting),
+        )
+        for setting in settings
+    }
+
+
+def step_factors(site: GenerationSite, entries: Iterable[Point]) -> np.ndarray:
+    """Return single steps over the median of their visit (SPREAD_STEPS at most,), in an order that repeats nothing.
+
+    Without those that the watches of the machine account for, which are simulated by themselves.
+    """
+    visits = [np.array(steps_of(visit, site.clock)) for entry in entries for visit in entry.visits]
+    medians_s = np.concatenate([np.full(len(steps), np.median(steps)) for steps in visits])
+    deviations_s = np.concatenate([np.full(len(steps), robust_deviation(steps)) for steps in visits])
+    steps_s = np.concatenate(visits)
+    watched = process_of(site.stalls) if site.clock == "wall" else None
+    expected = watched.rate_per_s["value"] * float(steps_s.sum()) if watched is not None else 0.0
+    kept = ~is_stalled(steps_s - medians_s, deviations_s, watched, expected)
+    factors = np.sort((steps_s / medians_s)[kept])
+    if len(factors) > SPREAD_STEPS:
+        factors = np.quantile(factors, (np.arange(SPREAD_STEPS) + 0.5) / SPREAD_STEPS)
+    return np.asarray(np.random.default_rng(1).permutation(factors))
