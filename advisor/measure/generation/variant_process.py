@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from advisor.measure.generation.clock import loop_clock
-from advisor.measure.generation.decoder import Decoder
-from advisor.measure.generation.making import difference
+from advisor.measure.generation.making import difference, open_decoder
 from advisor.measure.generation.replay import Replayed, Requests, check, replay, sample_equals_alone
 from advisor.measure.generation.step_timing import Bench, Prefill, Step, timed
 from advisor.measure.generation.text_quality import Scored
@@ -73,7 +72,9 @@ class Served(Record, frozen=True, kw_only=True):
 @lru_cache(maxsize=OPEN_DECODERS)
 def _bench(folder: Path, setting: Setting) -> Bench:
     """Return the bench of a variant in this process, which keeps it for the next call."""
-    decoder = Decoder.open(folder, threads=setting.intra_op_num_threads, slots=setting.slots, max_tokens=setting.max_tokens)
+    decoder = open_decoder(
+        folder, threads=setting.intra_op_num_threads, slots=setting.slots, max_tokens=setting.max_tokens
+    )
     return Bench(decoder, setting.intra_op_num_threads)
 
 

@@ -16,7 +16,7 @@ from advisor.measure.generation.step_timing import (
     prefill_steps,
     timed,
 )
-from tests.decoders import Costs, FakeClock, FakeDecoder
+from tests.fake_decoder import Costs, FakeClock, FakeDecoder
 
 LENGTHS = Lengths(shortest=16, usual=64, longest=400, context=480, chunk=128)
 
