@@ -64,8 +64,9 @@ def described(model: Path) -> DecoderFacts:
 
 def open_decoder(folder: Path, *, threads: int, slots: int, max_tokens: int) -> Decoder | PlainDecoder:
     """Return the decoder in a folder, whoever wrote it; raise InputError where it does not fit into the memory."""
-    kind = PlainDecoder if _is_export(folder) else Decoder
-    return kind.open(folder, threads=threads, slots=slots, max_tokens=max_tokens)
+    if _is_export(folder):
+        return PlainDecoder.open(folder, threads=threads, slots=slots, max_tokens=max_tokens)
+    return Decoder.open(folder, threads=threads, slots=slots, max_tokens=max_tokens)
 
 
 def _is_export(folder: Path) -> bool:
