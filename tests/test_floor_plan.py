@@ -44,6 +44,11 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
     },
+    "advisor.steps.generation": {
+        *("advisor.steps", "advisor.files", "advisor.disk"),
+        *(f"advisor.measure.{room}" for room in ("generation", "variants", "timing", "runtime", "worker")),
+        *FREE,
+    },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
     "advisor.files": {
         *("advisor.disk", "advisor.decide.lifetime", "advisor.decide.verdict", "advisor.traces"),
@@ -61,7 +66,10 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # What will be allocated, known before it is.
     "advisor.measure.sizes": {"advisor.measure.runtime", *FREE},
     # Generation has a cache of its own, and steps instead of calls.
-    "advisor.measure.generation": {"advisor.disk", *(f"advisor.measure.{room}" for room in ("model", "runtime", "sizes")), *FREE},
+    "advisor.measure.generation": {
+        *("advisor.disk", "advisor.measure.model", "advisor.measure.quality", "advisor.measure.runtime", "advisor.measure.sizes"),
+        *FREE,
+    },
     "advisor.measure.model": {"advisor.disk", "advisor.measure.runtime", "advisor.measure.sizes", *FREE},
     "advisor.measure.quality": {"advisor.disk", "advisor.measure.model", "advisor.measure.sizes", *FREE},
     "advisor.measure.worker": {"advisor.disk", "advisor.measure.model", "advisor.measure.runtime", *FREE},

@@ -7,10 +7,11 @@ import numpy as np
 
 from advisor import __version__
 from advisor.disk.writing import write_atomically
-from advisor.errors import InputError
-from advisor.measure.generation import decoder_folder, genai_folder, numpy_decoder, quantization
+from advisor.errors import AdvisorError, InputError
+from advisor.measure.generation import decoder_folder, genai_folder, numpy_decoder, plain_export, quantization
 from advisor.measure.generation.decoder import Decoder
 from advisor.measure.generation.graph import FULL_PRECISION, write_decoder
+from advisor.measure.generation.plain_export import PlainDecoder
 from advisor.measure.generation.shape import facts_of, read_shape
 from advisor.measure.model import kept_files
 from advisor.schema.generation import DecoderFacts
@@ -47,12 +48,31 @@ class Mark(Record, frozen=True, kw_only=True):
 
 
 def described(model: Path) -> DecoderFacts:
-    """Return the facts of a checkpoint, or of a folder of onnxruntime-genai; raise InputError for one that is wrong or not modeled."""
+    """Return the facts of a checkpoint, a folder of onnxruntime-genai, or one that optimum exported with its cache.
+
+    Raises InputError for one that is wrong or not modeled.
+    """
     if not model.exists():
         raise InputError(f"{model}: no such file or directory", hint="give a Hugging Face checkpoint directory")
     if (model / genai_folder.CONFIG).is_file():
         return genai_folder.read(model)[0]
+    if _is_export(model):
+        with PlainDecoder.open(model, threads=1, slots=1, max_tokens=1) as decoder:
+            return decoder.facts
     return facts_of(model, read_shape(model))
+
+
+def open_decoder(folder: Path, *, threads: int, slots: int, max_tokens: int) -> Decoder | PlainDecoder:
+    """Return the decoder in a folder, whoever wrote it; raise InputError where it does not fit into the memory."""
+    if _is_export(folder):
+        return PlainDecoder.open(folder, threads=threads, slots=slots, max_tokens=max_tokens)
+    return Decoder.open(folder, threads=threads, slots=slots, max_tokens=max_tokens)
+
+
+def _is_export(folder: Path) -> bool:
+    """Return whether the folder holds a graph that optimum exported, and no weights that a graph of ours could be made of."""
+    is_known = any((folder / name).is_file() for name in (decoder_folder.LABEL, genai_folder.CONFIG))
+    return not is_known and (folder / plain_export.MODEL).is_file() and not any(folder.glob("*.safetensors"))
 
 
 def made(checkpoint: Path, folder: Path, scheme: str, *, sha256: str, max_tokens: int, has_vnni: bool) -> Made:
@@ -93,13 +113,13 @@ def given(model: Path) -> Made:
 def is_still(folder: Path, sha256: str) -> bool:
     """Return whether graph and weights in a folder are what has this digest."""
     try:
-        is_given = (folder / genai_folder.CONFIG).is_file()
-        return (described(folder).sha256 if is_given else decoder_folder.digest(folder)) == sha256
-    except (OSError, InputError):
+        is_ours = (folder / decoder_folder.LABEL).is_file()
+        return (decoder_folder.digest(folder) if is_ours else described(folder).sha256) == sha256
+    except (OSError, AdvisorError):
         return False
 
 
-def difference(decoder: Decoder, checkpoint: Path, *, is_exact: bool, seed: int) -> float:
+def difference(decoder: Decoder | PlainDecoder, checkpoint: Path, *, is_exact: bool, seed: int) -> float:
     """Return the largest difference of the decoder's logits from the checkpoint's own over their range, on some tokens.
 
     Raises ModelError where it is to be exact and is another decoder.

@@ -122,7 +122,7 @@ def check(decoder: Steps, requests: Requests, policy: Policy, *, max_running: in
             )
 
 
-class _Arrivals:
+class Arrivals:
     """Requests by when they come; those of a closed loop come as others are answered."""
 
     def __init__(self, requests: Requests) -> None:
@@ -163,7 +163,7 @@ class _Loop:
         self, decoder: Steps, requests: Requests, chunk_tokens: int | None, max_running: int, clock: LoopClock
     ) -> None:
         self._requests, self._chunk_tokens, self._clock = requests, chunk_tokens, clock
-        self._arrivals, self._slots = _Arrivals(requests), Slots(decoder, max_running)
+        self._arrivals, self._slots = Arrivals(requests), Slots(decoder, max_running)
         self._waiting: deque[int] = deque()
         self._arrival_s = [0.0] * len(requests.prompts)
         self._token_s: list[list[float]] = [[] for _ in requests.prompts]

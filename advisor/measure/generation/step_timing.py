@@ -150,17 +150,10 @@ def _shared(total: int, parts: int) -> np.ndarray:
 
 
 def timed(
-    decoder: Steps,
-    steps: Sequence[Step],
-    *,
-    threads: int,
-    rounds: int,
-    seconds: float,
-    seed: int = 0,
-    laps: Callable[[int], Laps] = Laps,
+    bench: Bench, steps: Sequence[Step], *, rounds: int, seconds: float, seed: int = 0, first_order: int = 0
 ) -> dict[Step, tuple[StepVisit, ...]]:
     """Return the visits of the steps, made in rounds, each in another order: what disturbs the machine falls on all of them."""
-    bench, shuffle, orders = Bench(decoder, threads, seed=seed, laps=laps), np.random.default_rng(seed), itertools.count()
+    shuffle, orders = np.random.default_rng(seed), itertools.count(first_order)
     listed = by_cost(steps)
     visits: dict[Step, list[StepVisit]] = {step: [] for step in listed}
     for number in range(rounds):

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from advisor.measure.generation.clock import loop_clock
-from advisor.measure.generation.decoder import Decoder
-from advisor.measure.generation.making import difference
-from advisor.measure.generation.replay import Replayed, Requests, replay, sample_equals_alone
-from advisor.measure.generation.step_timing import Bench, Prefill, Step, by_cost
+from advisor.measure.generation.making import difference, open_decoder
+from advisor.measure.generation.replay import Replayed, Requests, check, replay, sample_equals_alone
+from advisor.measure.generation.step_timing import Bench, Prefill, Step, timed
 from advisor.measure.generation.text_quality import Scored
 from advisor.measure.generation.text_quality import scored as scored_by
 from advisor.measure.generation.tokenizing import Windows
@@ -73,7 +72,9 @@ class Served(Record, frozen=True, kw_only=True):
 @lru_cache(maxsize=OPEN_DECODERS)
 def _bench(folder: Path, setting: Setting) -> Bench:
     """Return the bench of a variant in this process, which keeps it for the next call."""
-    decoder = Decoder.open(folder, threads=setting.intra_op_num_threads, slots=setting.slots, max_tokens=setting.max_tokens)
+    decoder = open_decoder(
+        folder, threads=setting.intra_op_num_threads, slots=setting.slots, max_tokens=setting.max_tokens
+    )
     return Bench(decoder, setting.intra_op_num_threads)
 
 
@@ -101,9 +102,20 @@ def scored(folder: Path, setting: Setting, windows: Windows, seconds: float) -> 
 
 
 def served(
-    folder: Path, setting: Setting, load: Load, *, around: tuple[Step, ...] = (), seconds: float = 0.0, sample: int = 0, seed: int = 0
+    folder: Path,
+    setting: Setting,
+    load: Load,
+    *,
+    around: tuple[Step, ...] = (),
+    rounds: int = 1,
+    seconds: float = 0.0,
+    sample: int = 0,
+    seed: int = 0,
 ) -> Served:
-    """Serve the requests; make a visit of each step of `around` before and after, of so many seconds; compare a sample with those alone."""
+    """Serve the requests; visit each step of `around` before and after, in so many rounds; compare a sample of them with those alone.
+
+    What is timed around the requests met the same machine as these.
+    """
     bench = _bench(folder, setting)
     requests = Requests(
         prompts=[np.array(prompt, dtype=np.int64) for prompt in load.prompts],
@@ -112,9 +124,9 @@ def served(
         clients=load.clients,
         think_s=load.think_s,
     )
-    steps = by_cost(around)
+    check(bench.decoder, requests, load.policy, max_running=load.max_running_requests, chunk_tokens=load.chunk_tokens)
     bench.visit(Prefill(tokens=1), 0, seconds=0.0, warm_up_calls=WARM_UP_STEPS)  # the first calls of all take longer
-    before = [bench.visit(step, order, seconds=seconds, warm_up_calls=1) for order, step in enumerate(steps)]
+    before = timed(bench, around, rounds=rounds, seconds=seconds, seed=seed)
     machine.wake_punctually()
     clock = loop_clock(load.clock, setting.intra_op_num_threads)
     began_s, delay_s = time.perf_counter(), machine.run_delay_s()
@@ -128,11 +140,11 @@ def served(
             clock=clock,
         )
     wall_s, after_s = time.perf_counter() - began_s, machine.run_delay_s()
-    after = [bench.visit(step, len(steps) + order, seconds=seconds, warm_up_calls=1) for order, step in enumerate(steps)]
+    after = timed(bench, around, rounds=rounds, seconds=seconds, seed=seed + 1, first_order=rounds * len(around))
     return Served(
         replayed=replayed,
         tokens_equal=sample_equals_alone(bench.decoder, requests, replayed, sample=sample, seed=seed) if sample else None,
-        around=tuple(TimedStep(step=step, visits=pair) for step, pair in zip(steps, zip(before, after, strict=True), strict=True)),
+        around=tuple(TimedStep(step=step, visits=(*made, *after[step])) for step, made in before.items()),
         stalls=tuple(seen),
         wall_s=wall_s,
         run_delay_s=None if delay_s is None or after_s is None else max(0.0, after_s - delay_s),

@@ -5,8 +5,9 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -70,11 +71,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
 
 
+class Stage(NamedTuple):
+    """What a run has at hand: its account, who is told, the process for the user's files, and what starts another."""
+
+    ledger: Ledger
+    report: Report
+    apart: Apart
+    start: Callable[[], Apart]
+
+
 class Measuring:
     """One run, or the rest of one that was interrupted."""
 
-    def __init__(self, plan: Plan, journal: GenerationJournal, ledger: Ledger, report: Report, apart: Apart) -> None:
-        self.plan, self.journal, self.ledger, self.report, self.apart = plan, journal, ledger, report, apart
+    def __init__(self, plan: Plan, journal: GenerationJournal, stage: Stage) -> None:
+        self.plan, self.journal = plan, journal
+        self.ledger, self.report, self.apart, self._start = stage
         self.notes: list[str] = []
         self.exclusions: list[Exclusion] = []
         self.threads = tuple(dict.fromkeys((1, plan.machine.cores)))
@@ -92,7 +103,9 @@ class Measuring:
             journal.knows(name, entry.sha256)
         folders = {name: entry.folder for name, entry in made.items()}
         slots, max_tokens = self.plan.settings.max_running_requests, self.plan.settings.max_context_tokens
-        with Variants(folders, ledger, slots=slots, max_tokens=max_tokens, threads=self.threads) as processes:
+        with Variants(
+            folders, ledger, slots=slots, max_tokens=max_tokens, threads=self.threads, start=self._start
+        ) as processes:
             processes.fit_together(self.plan.facts)
             agreement = self._agreement(processes, made)
             variants = [self._variant(name, made[name], agreement[name]) for name in agreement]
@@ -324,9 +337,11 @@ class Measuring:
         self.report(self.ledger.spent_s, self.ledger.expected_s, what, line=line)
 
 
-def are_still(variants: Iterable[GenerationVariant], folder: Path) -> bool:
+def are_still(variants: Iterable[GenerationVariant], folder: Path, apart: Apart) -> bool:
     """Return whether the folders of all variants, whose paths are relative to `folder`, hold what was measured."""
-    return all(is_still(folder / variant.path, variant.sha256) for variant in variants)
+    return all(
+        apart.call(model_folder.reading(variant.id), is_still, folder / variant.path, variant.sha256) for variant in variants
+    )
 
 
 def noise_of(visits: Iterable[Sequence[StepVisit]], clock: Clock) -> float | None:

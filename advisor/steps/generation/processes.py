@@ -24,9 +24,18 @@ T = TypeVar("T")
 class Variants:
     """Asks the process of each variant. Use as a context manager: no process outlives it."""
 
-    def __init__(self, folders: Mapping[str, Path], ledger: Ledger, *, slots: int, max_tokens: int, threads: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        folders: Mapping[str, Path],
+        ledger: Ledger,
+        *,
+        slots: int,
+        max_tokens: int,
+        threads: tuple[int, ...],
+        start: Callable[[], Apart] = Apart,
+    ) -> None:
         """`folders` are of the variants by their names; `threads` are those on which each is going to be opened."""
-        self._folders, self._ledger = folders, ledger
+        self._folders, self._ledger, self._start = folders, ledger, start
         self._slots, self._max_tokens, self._threads = slots, max_tokens, threads
         self._stack = contextlib.ExitStack()
         self._apart: dict[str, Apart] = {}
@@ -85,7 +94,7 @@ class Variants:
                 self._close(other)
         with self._ledger.loading():
             if name not in self._apart:
-                self._apart[name] = self._stack.enter_context(Apart())
+                self._apart[name] = self._stack.enter_context(self._start())
             limit = Limit(name, "loading it", LOADING_S, LOADING_S)
             load_s = self._apart[name].call(limit, opened, self._folders[name], self.setting(threads))
         self._opened.add((name, threads))

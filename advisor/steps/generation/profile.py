@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ from advisor import __version__
 from advisor.disk import locks, temporary
 from advisor.disk.beside import check_places, owned
 from advisor.errors import InputError
-from advisor.files.catalog import hardware_of
+from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import read_json, sha256, write_record
 from advisor.files.workload import read_question
 from advisor.measure.generation.making import SCHEMES, described
@@ -21,6 +22,7 @@ from advisor.measure.timing.journal import noting_what_is_kept
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.variants.making import Report
 from advisor.measure.worker.apart import Apart
+from advisor.schema.catalog import LOCAL
 from advisor.schema.generation import DecoderFacts, GenerationProfile, GenerationSettings, GenerationSite
 from advisor.schema.options import ProfileOptions
 from advisor.schema.record import SCHEMA_VERSION
@@ -28,29 +30,34 @@ from advisor.schema.workload import GenerationWorkload
 from advisor.steps import model_folder
 from advisor.steps.generation.asked import Asked, asked_of
 from advisor.steps.generation.journal import GenerationJournal
-from advisor.steps.generation.measuring import Measuring, Plan
+from advisor.steps.generation.measuring import Measuring, Plan, Stage
 from advisor.steps.generation.measuring import are_still as variants_are_still
 from advisor.units import parse_moment
 
 
-def profile_generation(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> GenerationProfile:
+def profile_generation(
+    model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report, start: Callable[[], Apart] = Apart
+) -> GenerationProfile:
     """Measure the decoder and write the profile to `output`; go on where an interrupted run of the same command stopped.
 
     A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`. Raises InputError
-    while another process writes the same output.
+    while another process writes the same output. `start` makes what calls functions in processes of their own.
     """
     now = parse_moment(now)
     check_places(model, output, options)
     with locks.held(output):
-        return measured_into(model, output, options, now=now, report=report)
+        return measured_into(model, output, options, now=now, report=report, start=start)
 
 
-def measured_into(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> GenerationProfile:
+def measured_into(
+    model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report, start: Callable[[], Apart] = Apart
+) -> GenerationProfile:
     """Do what `profile_generation` does, where the caller holds the lock of the output."""
     now = parse_moment(now)
+    options = _checked(options)
     workload = _asked_for_tokens(options)
     variants = output.with_suffix(".variants")
-    with owned(variants, inputs=(model,)), temporary.home(), Apart() as apart:
+    with owned(variants, inputs=(model,)), temporary.home(), start() as apart:
         temporary.remove_abandoned(variants)
         ledger = Ledger(options.budget_s)
         ledger.trial_s = 0.0  # what a server adds is seen where requests are replayed
@@ -61,23 +68,16 @@ def measured_into(model: Path, output: Path, options: ProfileOptions, *, now: st
         plan = _plan(model, variants, facts, asked, workload, options, now=now)
         known = None if options.fresh else _known(output)
         if known is not None and (site := _finished(known, plan)) is not None:
-            if variants_are_still(site.variants, output.parent):
+            if variants_are_still(site.variants, output.parent, apart):
                 return known
             line = f"{variants.name} no longer holds what was measured: the model is measured again"
             report(0.0, options.budget_s, "measuring again", line=line)
         others = _other_sites(known, plan, output) if known is not None else ()
-        return _measured(plan, output, others, ledger, report, apart, fresh=options.fresh)
+        return _measured(plan, output, others, Stage(ledger, report, apart, start), fresh=options.fresh)
 
 
 def _measured(
-    plan: Plan,
-    output: Path,
-    others: tuple[GenerationSite, ...],
-    ledger: Ledger,
-    report: Report,
-    apart: Apart,
-    *,
-    fresh: bool,
+    plan: Plan, output: Path, others: tuple[GenerationSite, ...], stage: Stage, *, fresh: bool
 ) -> GenerationProfile:
     journal_path = output.with_suffix(".journal")
     if fresh:
@@ -85,8 +85,8 @@ def _measured(
     journal = GenerationJournal(journal_path, plan.fingerprint)
     try:
         with noting_what_is_kept(journal.entries):
-            site = Measuring(plan, journal, ledger, report, apart).site()
-            report(ledger.spent_s, ledger.spent_s, "writing the profile")
+            site = Measuring(plan, journal, stage).site()
+            stage.report(stage.ledger.spent_s, stage.ledger.spent_s, "writing the profile")
             measured = GenerationProfile(
                 schema_version=SCHEMA_VERSION, model=plan.facts, settings=plan.settings, sites=(site, *others)
             )
@@ -97,6 +97,29 @@ def _measured(
         raise
     journal.remove()
     return measured
+
+
+def _checked(options: ProfileOptions) -> ProfileOptions:
+    """Return the options with the id of the hardware; raise InputError for those that a generative model has no use for."""
+    if options.inputs is not None:
+        raise InputError(
+            f"--inputs: {options.inputs}: a generative model is timed on prompts of the workload's lengths, whatever is in them",
+            hint="leave it out; a text to judge quality on is quality.data of the workload",
+        )
+    if options.variants:
+        raise InputError(
+            f"--variant: {options.variants[0]}: files of one pass cannot take the place of a generative model",
+            hint="leave it out; variants are made of the checkpoint",
+        )
+    if options.hardware == LOCAL:
+        return options
+    device = read_device(options.hardware)
+    if device.kind not in ("cpu", "edge"):
+        raise InputError(
+            f"--hardware: {device.id} is a {device.kind}, and generative models are measured on processors alone",
+            hint="give the id of this machine, or leave it out",
+        )
+    return options._replace(hardware=device.id)
 
 
 def _asked_for_tokens(options: ProfileOptions) -> GenerationWorkload | None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from advisor.errors import InputError
 from advisor.kernels import decode_sim
 from advisor.measure.generation.replay import Requests, equals_alone, replay, sample_equals_alone, tokens_alone
-from tests.decoders import Costs, FakeClock, FakeDecoder
+from tests.fake_decoder import Costs, FakeClock, FakeDecoder
 
 POLICIES = {"prefill_first": decode_sim.PREFILL_FIRST, "chunked": decode_sim.CHUNKED}
 MOST_TOKENS = 64

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from advisor.measure.generation.slots import Slots
-from tests.decoders import FakeDecoder
+from tests.fake_decoder import FakeDecoder
 
 
 def prompt(*tokens):

@@ -16,7 +16,7 @@ from advisor.measure.generation.step_timing import (
     prefill_steps,
     timed,
 )
-from tests.decoders import Costs, FakeClock, FakeDecoder
+from tests.fake_decoder import Costs, FakeClock, FakeDecoder
 
 LENGTHS = Lengths(shortest=16, usual=64, longest=400, context=480, chunk=128)
 
@@ -101,10 +101,10 @@ def test_requests_of_a_step_share_the_context():
 
 
 def test_visits_of_a_point_lie_in_different_rounds():
-    clock = FakeClock()
     steps = [Prefill(tokens=4), Prefill(tokens=8), Decode(batch_size=1, context_tokens=8), Decode(batch_size=2, context_tokens=8)]
+    subject, _ = bench()
 
-    visits = timed(FakeDecoder(clock=clock), steps, threads=1, rounds=5, seconds=0.0, laps=laps_of(clock))
+    visits = timed(subject, steps, rounds=5, seconds=0.0)
 
     assert set(steps) == set(visits)
     assert [5] * 4 == [len(made) for made in visits.values()]

@@ -8,7 +8,7 @@ import pytest
 from advisor.errors import AdvisorError
 from advisor.measure.generation.text_quality import Scored, scored, text_quality
 from advisor.measure.generation.tokenizing import Windows
-from tests.decoders import FakeDecoder
+from tests.fake_decoder import FakeDecoder
 
 SHA256 = "a" * 64
 
