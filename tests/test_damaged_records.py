@@ -21,7 +21,10 @@ NOW = ("--now", "2026-11-22T08:00:00+00:00")
 WORKS = {0, 1, 3}  # advice, nothing that keeps the target, inconclusive
 PROFILE = msgspec.json.decode(to_json(measured()))
 # Of all that a report can show, those that show most of it.
-ADVICE = {name: msgspec.json.decode(to_json(DOCUMENTS[name])) for name in ("served", "elsewhere", "fleet", "inconclusive", "job", "chat")}
+ADVICE = {
+    name: msgspec.json.decode(to_json(DOCUMENTS[name]))
+    for name in ("served", "elsewhere", "fleet", "inconclusive", "job", "chat")
+}
 TOKENS = """
 name: a test
 traffic: {requests_per_s: 2}

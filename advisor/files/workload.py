@@ -231,7 +231,9 @@ def _of_tokens(workload: Workload, path: Path) -> GenerationWorkload:
             hint="write quality: {metric: perplexity, max_drop: 0.05, data: text.txt}, the drop being the increase as a fraction",
         )
     if quality is not None and quality.data is not None and OWN.fullmatch(quality.data):
-        raise InputError(f"{path}: quality.data: {quality.data}: no file of text", hint="name a text file beside the workload file")
+        raise InputError(
+            f"{path}: quality.data: {quality.data}: no file of text", hint="name a text file beside the workload file"
+        )
     if question.traffic.trace is not None:
         requests_of(question, path)
     return question

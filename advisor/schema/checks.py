@@ -270,13 +270,20 @@ def _of_generation_site(it: GenerationSite) -> Iterator[Fault]:
                 yield Fault(f"{name}[{place}].variant", entry.variant, "no variant of this site")
         yield from _twice(name, map(_step_point, points))
     for place, replay in enumerate(it.replays):
-        for key, named, there in (("variant", replay.candidate.variant, known), ("hardware", replay.candidate.hardware, {it.hardware.id})):
+        for key, named, there in (
+            ("variant", replay.candidate.variant, known),
+            ("hardware", replay.candidate.hardware, {it.hardware.id}),
+        ):
             if named not in there:
                 yield Fault(f"replays[{place}].candidate.{key}", named, f"no {key} of this site")
 
 
 def _step_point(entry: PrefillPoint | DecodePoint | MixedPoint) -> str:
-    lengths = (f"{name} {value}" for name in ("batch_size", "context_tokens", "tokens", "past_tokens") if (value := getattr(entry, name, 0)))
+    lengths = (
+        f"{name} {value}"
+        for name in ("batch_size", "context_tokens", "tokens", "past_tokens")
+        if (value := getattr(entry, name, 0))
+    )
     return ", ".join((entry.variant, f"{entry.intra_op_num_threads} threads", *lengths))
 
 

@@ -57,7 +57,9 @@ def advise_on(
     workload = read_workload(workload_path)
     question = question_of(workload, workload_path)
     if isinstance(question, GenerationWorkload):
-        from advisor.steps.generation.advise import advise_on_tokens  # with all that simulates tokens, for which no other advice waits
+        from advisor.steps.generation.advise import (
+            advise_on_tokens,  # with all that simulates tokens, for which no other advice waits
+        )
 
         check_advising(rules_folder, has_time_limit=is_over is not None)
         return advise_on_tokens(

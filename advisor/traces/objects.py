@@ -31,7 +31,9 @@ class Objects:
             # Values stay as they are written: a count of nanoseconds since 1970 has more digits than a float.
             line = msgspec.defstruct("Line", [(field, msgspec.Raw, msgspec.Raw(b"")) for field in keys], rename=keys, gc=False)
         except ValueError as error:
-            raise InputError(f"{path}: one of the keys {', '.join(keys.values())} cannot be read ({error})", hint="give it a plain name") from error
+            raise InputError(
+                f"{path}: one of the keys {', '.join(keys.values())} cannot be read ({error})", hint="give it a plain name"
+            ) from error
         self._decoder = msgspec.json.Decoder(line)
 
     def goes_beyond(self, block: Block) -> bool:

@@ -325,7 +325,9 @@ def test_a_trace_without_its_tokens_is_refused_by_the_columns_that_it_has(tmp_pa
     assert said in refused_tokens(table(tmp_path / "t.csv", header, *values), columns)
 
 
-@pytest.mark.parametrize(("answer", "said"), [("0", "got no token (output_tokens is 0)"), ("-1", "not between 1"), ("x", "whole number")])
+@pytest.mark.parametrize(
+    ("answer", "said"), [("0", "got no token (output_tokens is 0)"), ("-1", "not between 1"), ("x", "whole number")]
+)
 def test_an_answer_that_is_none_is_named_by_its_line(tmp_path, answer, said):
     answers = [*ANSWERS[:-1], answer]
     path = table(tmp_path / "t.csv", "arrival_s,input_tokens,output_tokens", SENT_MS / 1e3, LENGTHS, answers)

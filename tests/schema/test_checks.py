@@ -117,7 +117,11 @@ def test_a_profile_of_a_generative_model_is_looked_at_as_any_other(tmp_path, pat
     [
         (("outcome",), "infeasible", "outcome: 'infeasible': but something is recommended"),
         (("recommended", "times", "ttft_s", "p90", "low"), 9.0, "recommended.times.ttft_s.p90.value: "),
-        (("recommended", "times", "ttft_s", "p90"), CHAT["recommended"]["times"]["ttft_s"]["p50"] | {"value": 0.29}, "p90.value: 0.29: below p50"),
+        (
+            ("recommended", "times", "ttft_s", "p90"),
+            CHAT["recommended"]["times"]["ttft_s"]["p50"] | {"value": 0.29},
+            "p90.value: 0.29: below p50",
+        ),
         (("recommended", "goodput_fraction", "low"), -0.5, "goodput_fraction.low: -0.5: less than 0"),
         (("ties", 0, "candidate", "chunk_tokens"), None, "ties[0].candidate.chunk_tokens: None: the policy chunked reads"),
         (("load_curve", 1, "requests_per_s"), 0.05, "load_curve[1].requests_per_s: 0.05: not more than the one before"),

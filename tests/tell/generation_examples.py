@@ -30,8 +30,8 @@ from advisor.schema.workload import (
     SequenceLength,
     Tokens,
     TokenSlo,
-    Traffic,
     TraceColumns,
+    Traffic,
 )
 from tests.tell.advice_examples import about, site
 
@@ -153,12 +153,18 @@ def variants() -> tuple[GenerationVariantSummary, ...]:
         )
 
     return (
-        summary("fp32", "32-bit floats, the cache in place", 538_000_000, 0.032, text_quality(0.0), "it is the model as given", True),
+        summary(
+            "fp32", "32-bit floats, the cache in place", 538_000_000, 0.032, text_quality(0.0), "it is the model as given", True
+        ),
         replace(
-            summary("int8-weight-only", "weights in 8 bits", 142_000_000, 0.0093, text_quality(0.013), "the increase is small", True),
+            summary(
+                "int8-weight-only", "weights in 8 bits", 142_000_000, 0.0093, text_quality(0.013), "the increase is small", True
+            ),
             speculation=(speculation("copying", 1, 0.0335, 0.0147), speculation("free", 8, 0.0061, 0.0137)),
         ),
-        summary("int4-weight-only", "weights in 4 bits", 92_000_000, 0.0086, text_quality(0.78), "perplexity rises too far", False),
+        summary(
+            "int4-weight-only", "weights in 4 bits", 92_000_000, 0.0086, text_quality(0.78), "perplexity rises too far", False
+        ),
         replace(
             summary("int8-dynamic", "activations in 8 bits too", 141_000_000, 0.0133, None, "quality was not measured", False),
             decode_tokens_per_s=None,
@@ -256,7 +262,13 @@ def chat() -> GenerationAdvice:
             ),
         ),
         certificate=Certificate(
-            candidates=5_184, cut_by_bound=4_100, cut_by_quality=640, cut_by_tie=0, cut_by_cost=420, simulated=24, regret_usd_per_hour=0.0
+            candidates=5_184,
+            cut_by_bound=4_100,
+            cut_by_quality=640,
+            cut_by_tie=0,
+            cut_by_cost=420,
+            simulated=24,
+            regret_usd_per_hour=0.0,
         ),
         candidates_simulated=24,
         replays=(replay(),),
@@ -302,7 +314,9 @@ def kept_chat() -> GenerationAdvice:
         recommended=best,
         baseline=best,
         saving=None,
-        one_replica=OneReplica(recommended_requests_per_s=each, baseline_requests_per_s=each, ratio=about(1.0, "simulated", "equal")),
+        one_replica=OneReplica(
+            recommended_requests_per_s=each, baseline_requests_per_s=each, ratio=about(1.0, "simulated", "equal")
+        ),
         workload=replace(made.workload, baseline=None, quality=None, slo=TokenSlo(latency_s=6.0, quantile=0.95)),
         ties=(),
         unproven=None,
@@ -332,7 +346,9 @@ def missed_chat() -> GenerationAdvice:
         saving=None,
         binding_constraint="a prompt of 400 tokens by itself takes longer than ttft_s",
         workload=replace(made.workload, traffic=traffic, tokens=None),
-        replays=(replace(replay(meets=False), candidate=miss.candidate, tokens_equal=False, before=None, offered_requests_per_s=None),),
+        replays=(
+            replace(replay(meets=False), candidate=miss.candidate, tokens_equal=False, before=None, offered_requests_per_s=None),
+        ),
     )
 
 

@@ -374,7 +374,9 @@ def test_a_report_ends_in_one_newline(document: Record) -> None:
 
 
 @pytest.mark.parametrize("format_", ["html", "md"])
-@pytest.mark.parametrize("saved", [("advice", "report", Advice), ("generation", "generation", GenerationAdvice)], ids=lambda it: it[0])
+@pytest.mark.parametrize(
+    "saved", [("advice", "report", Advice), ("generation", "generation", GenerationAdvice)], ids=lambda it: it[0]
+)
 def test_the_report_of_saved_advice_is_the_golden_one(format_: str, saved: tuple[str, str, type]) -> None:
     source, name, kind = saved
     advice = msgspec.json.decode((GOLDEN / f"{source}.json").read_bytes(), type=kind)

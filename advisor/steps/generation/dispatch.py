@@ -100,7 +100,6 @@ def facts_of(model: Path) -> DecoderFacts | None:
             return None  # as one pass it can be looked at all the same, and what is wrong with it is said there
 
 
-
 def inspect(model: Path, inputs: Path | None) -> ModelFacts | DecoderFacts:
     """Return the facts of a decoder, or of what answers in one pass; with inputs of the user's, what that pass does with them."""
     found = facts_of(model) if inputs is None else None

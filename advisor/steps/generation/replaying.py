@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -30,6 +30,7 @@ from advisor.schema.trace import Requests
 from advisor.schema.workload import GenerationWorkload
 from advisor.units import counted
 
+AnyPoint = TypeVar("AnyPoint", PrefillPoint, DecodePoint)
 # Without a wish: as long as so many requests take, within these ends. Beyond the most a replay would show nothing new.
 USUAL_REQUESTS, SHORTEST_S, LONGEST_S = 100, 30.0, 180.0
 FEWEST_REQUESTS, MOST_REQUESTS = 5, 5_000
@@ -68,7 +69,7 @@ def replayed(asked: Asked, workload: GenerationWorkload, recorded: Requests | No
     requests = Requests(arrival_s=load.arrival_s, input_tokens=load.input_tokens, output_tokens=load.output_tokens)
     served = _served(asked, load, folder)
     profile, quantile = asked.profile, workload.slo.quantile
-    around = msgspec.structs.replace(site, **_points_around(candidate, served.around))
+    around = _around(site, served.around, candidate)
     before, expected = (
         comparing.expected_of(
             profile, it, candidate, requests, quantile=quantile, clients=load.clients, think_s=load.think_s, shared_prefix=0
@@ -139,7 +140,9 @@ def _served(asked: Asked, load: Load, folder: Path) -> Served:
     """Serve the requests in a process of their own, with prompts of random tokens: what a step takes does not depend on them."""
     candidate, profile = asked.candidate, asked.profile
     random = np.random.default_rng(SEED)
-    prompts = tuple(tuple(random.integers(0, profile.model.vocabulary, size=count).tolist()) for count in load.input_tokens.tolist())
+    prompts = tuple(
+        tuple(random.integers(0, profile.model.vocabulary, size=count).tolist()) for count in load.input_tokens.tolist()
+    )
     given = variant_process.Load(
         prompts=prompts,
         output_tokens=tuple(load.output_tokens.tolist()),
@@ -180,44 +183,39 @@ def _expected_s(prediction: GenerationPrediction, load: Load) -> float:
 
 def _steps(asked: Asked) -> tuple[Step, ...]:
     """Return the steps that the profile has of the setting: they are timed again, just before and just after."""
-    ours = (asked.candidate.variant, asked.candidate.intra_op_num_threads)
-    prefill = [it for it in asked.site.prefill if (it.variant, it.intra_op_num_threads) == ours]
-    decode = [it for it in asked.site.decode if (it.variant, it.intra_op_num_threads) == ours]
-    most = asked.candidate.max_running_requests
-    return (
-        *(Prefill(tokens=it.tokens, past_tokens=it.past_tokens) for it in prefill),
-        *(Decode(batch_size=it.batch_size, context_tokens=it.context_tokens) for it in decode if it.batch_size <= most),
-    )
+    candidate, room = asked.candidate, asked.profile.settings.max_context_tokens
+    points = (*asked.site.prefill, *asked.site.decode)
+    steps = (_step_of(it) for it in points if _setting(it) == (candidate.variant, candidate.intra_op_num_threads))
+    return tuple(step for step in steps if _fits(step, candidate.max_running_requests, room))
 
 
-def _points_around(
-    candidate: GenerationCandidate, around: tuple[TimedStep, ...]
-) -> dict[str, tuple[PrefillPoint, ...] | tuple[DecodePoint, ...]]:
-    """Return the points of a site that has nothing but what was timed around the requests."""
-    name, threads = candidate.variant, candidate.intra_op_num_threads
-    prefill, decode = [], []
-    for timed in around:
-        if isinstance(timed.step, Prefill):
-            prefill.append(
-                PrefillPoint(
-                    variant=name,
-                    intra_op_num_threads=threads,
-                    tokens=timed.step.tokens,
-                    past_tokens=timed.step.past_tokens,
-                    visits=timed.visits,
-                )
-            )
-        else:
-            decode.append(
-                DecodePoint(
-                    variant=name,
-                    intra_op_num_threads=threads,
-                    batch_size=timed.step.batch_size,
-                    context_tokens=timed.step.context_tokens,
-                    visits=timed.visits,
-                )
-            )
-    return {"prefill": tuple(prefill), "decode": tuple(decode)}
+def _setting(point: PrefillPoint | DecodePoint) -> tuple[str, int]:
+    return point.variant, point.intra_op_num_threads
+
+
+def _step_of(point: PrefillPoint | DecodePoint) -> Step:
+    if isinstance(point, PrefillPoint):
+        return Prefill(tokens=point.tokens, past_tokens=point.past_tokens)
+    return Decode(batch_size=point.batch_size, context_tokens=point.context_tokens)
+
+
+def _fits(step: Step, slots: int, room: int) -> bool:
+    """Return whether a cache of so many rows, each of so many tokens, is large enough for a step."""
+    if isinstance(step, Prefill):
+        return step.tokens + step.past_tokens <= room
+    return step.batch_size <= slots and math.ceil(step.context_tokens / step.batch_size) < room
+
+
+def _around(site: GenerationSite, timed: tuple[TimedStep, ...], candidate: GenerationCandidate) -> GenerationSite:
+    """Return the site with its points of the setting as they were timed around the requests, where they were."""
+    seen = {it.step: it.visits for it in timed}
+    ours = (candidate.variant, candidate.intra_op_num_threads)
+
+    def anew(point: AnyPoint) -> AnyPoint:
+        visits = seen.get(_step_of(point)) if _setting(point) == ours else None
+        return point if visits is None else msgspec.structs.replace(point, visits=visits)
+
+    return msgspec.structs.replace(site, prefill=tuple(map(anew, site.prefill)), decode=tuple(map(anew, site.decode)))
 
 
 def _log(seen: Replayed) -> comparing.StepLog:

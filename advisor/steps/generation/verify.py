@@ -99,7 +99,10 @@ def _replay_of(advice: GenerationAdvice, shown: GenerationPrediction) -> Replay 
 
 def _check_files(advice: GenerationAdvice, advice_path: Path, workload_path: Path | None) -> None:
     """Raise InputError where the advice stands on a file that it names and does not hold."""
-    for what, name in (("traffic is a trace", advice.workload.traffic.trace), ("prices are in a file", advice.workload.hardware.prices)):
+    for what, name in (
+        ("traffic is a trace", advice.workload.traffic.trace),
+        ("prices are in a file", advice.workload.hardware.prices),
+    ):
         if name is not None and workload_path is None:
             raise InputError(f"{advice_path}: its {what} ({name}), which it does not hold", hint="give the workload file with -w")
 
@@ -110,7 +113,8 @@ def _site_of(shown: GenerationPrediction, measured: GenerationProfile, advice_pa
     site = next((it for it in measured.sites if it.hardware.id == candidate.hardware), None)
     if site is None or candidate.variant not in {it.id for it in site.variants}:
         raise InputError(
-            f"{advice_path}: {candidate.variant} on {candidate.hardware}: nothing was measured of it", hint="run `advisor advise` again"
+            f"{advice_path}: {candidate.variant} on {candidate.hardware}: nothing was measured of it",
+            hint="run `advisor advise` again",
         )
     machine, there = read_machine(), site.machine
     if (there.cpu, there.cores, there.instruction_sets) != (machine.cpu, machine.cores, machine.instruction_sets):

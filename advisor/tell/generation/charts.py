@@ -42,7 +42,15 @@ class Panel(Record, frozen=True, kw_only=True):
 def generation_colors(advice: GenerationAdvice) -> dict[str, int]:
     """Return the number of each variant's color in the palette, the same in every chart and table."""
     named = [*(it.id for it in advice.variants), *(it.candidate.variant for it in advice.replays)]
-    others = (advice.recommended, advice.likely, advice.nearest_miss, advice.unproven, advice.baseline, *advice.ties, *advice.others)
+    others = (
+        advice.recommended,
+        advice.likely,
+        advice.nearest_miss,
+        advice.unproven,
+        advice.baseline,
+        *advice.ties,
+        *advice.others,
+    )
     named += [it.candidate.variant for it in others if it is not None]
     return {variant: number % COLORS for number, variant in enumerate(dict.fromkeys(named))}
 
@@ -83,7 +91,9 @@ def _load_panel(time: Time, at: str, found: Sequence[tuple[float, Estimate]], li
         x_ticks=_thinned(x_scale, units.number),
         y_ticks=axes.ticks(y_scale, units.seconds),
         points=points,
-        limit=_limit(axes.place(y_scale, limit_s), f"target {units.seconds(limit_s)}", points, area) if limit_s is not None else None,
+        limit=_limit(axes.place(y_scale, limit_s), f"target {units.seconds(limit_s)}", points, area)
+        if limit_s is not None
+        else None,
         here=_here(axes.place(x_scale, each), "this workload", area),
     )
 

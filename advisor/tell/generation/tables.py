@@ -19,8 +19,8 @@ from advisor.tell.generation.naming import (
     TIMES,
     Time,
     at_slo,
-    generation_columns,
     configuration,
+    generation_columns,
     of_time,
     policy,
     roles,
@@ -29,7 +29,7 @@ from advisor.tell.generation.naming import (
 )
 from advisor.tell.generation.words import TEXTS, kv_bytes_per_token
 from advisor.tell.options import today_is_given
-from advisor.tell.words.figures import Figure, Format, Part, Row, Sentence, figure, known, rows_of
+from advisor.tell.words.figures import Figure, Format, Part, Row, figure, known, rows_of
 
 Words = Callable[[GenerationPrediction], str]
 QUANTILES = {0.5: "p50", 0.9: "p90", 0.99: "p99"}
@@ -108,7 +108,13 @@ def generation_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
     slo = advice.workload.slo
     enough = f"at least {units.rate(advice.mean_requests_per_s)}"
     rows += [
-        _row(advice, "Goodput: requests within all targets", "goodput_fraction", units.proportion, f"at least {units.proportion(slo.quantile)}"),
+        _row(
+            advice,
+            "Goodput: requests within all targets",
+            "goodput_fraction",
+            units.proportion,
+            f"at least {units.proportion(slo.quantile)}",
+        ),
         _row(advice, "Capacity within the targets", "capacity_requests_per_s", units.rate, enough, "not computed"),
         _row(advice, "Utilization", "utilization_fraction", units.percent),
         _times_row(advice, "Output tokens", "output_tokens_per_s"),
@@ -169,7 +175,9 @@ def _times_row(advice: GenerationAdvice, label: str, field: str) -> Row:
 
 
 def _plain(advice: GenerationAdvice, label: str, words: Words) -> Row:
-    return Row(label=label, cells=tuple(words(it) for it in generation_columns(advice).values()), source="counted in the simulation")
+    return Row(
+        label=label, cells=tuple(words(it) for it in generation_columns(advice).values()), source="counted in the simulation"
+    )
 
 
 def _quality_row(advice: GenerationAdvice) -> Row:
@@ -311,7 +319,9 @@ def way_rows(advice: GenerationAdvice) -> tuple[WayRow, ...]:
             role=", ".join(parts),
             variant=it.candidate.variant,
             configuration=words,
-            times=tuple(figure(at_slo(it.times, target.time), units.seconds, NO_SECOND_TOKEN) for target in targets(advice.workload.slo)),
+            times=tuple(
+                figure(at_slo(it.times, target.time), units.seconds, NO_SECOND_TOKEN) for target in targets(advice.workload.slo)
+            ),
             cost=figure(it.cost_usd_per_hour, units.usd_per_hour),
             input_cost=figure(it.cost_usd_per_million_input_tokens, units.usd),
             output_cost=figure(it.cost_usd_per_million_output_tokens, units.usd),
@@ -337,7 +347,7 @@ def decoder_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
         "Given as": f"{GIVEN_AS[model.given_as]}, sha256 {model.sha256[:12]}",
         "Parameters": units.count(model.parameters),
         "Layers": f"{model.layers:,}, hidden size {model.hidden_size:,}, vocabulary {model.vocabulary:,}",
-        "Attention": f"{model.attention_heads} heads of {model.head_dimension}, {model.kv_heads} of keys and values; looks back over {window}",
+        "Attention": f"{model.attention_heads} heads of {model.head_dimension}, {model.kv_heads} of keys and values, over {window}",
         "Context": f"{model.context_tokens:,} tokens, prompt and answer together",
         "KV cache per token": units.size(model.kv_bytes_per_token),
     }

@@ -88,7 +88,8 @@ class GenerationWords(Record, frozen=True, kw_only=True):
 def generation_words(advice: GenerationAdvice) -> GenerationWords:
     """Return the sentences of the report."""
     shown, unproven = subject(advice), advice.unproven
-    split = f"{units.percent(shown.prefill_fraction)} of the busy time reads prompts, {units.percent(1 - shown.prefill_fraction)} generates."
+    reads, generates = (units.percent(part) for part in (shown.prefill_fraction, 1 - shown.prefill_fraction))
+    split = f"{reads} of the busy time reads prompts, {generates} generates."
     return GenerationWords(
         about=f"Advice on serving a generative model ({advice.model.architecture}), workload {advice.workload.name}",
         what_to_do=_what_to_do(advice),
@@ -170,11 +171,19 @@ def _saves_because(advice: GenerationAdvice) -> Sentence:
     if advice.recommended is None or advice.outcome == "inconclusive":
         return ("Today's is ", today, ".")
     if advice.outcome == "keep":
-        return ("No candidate that keeps the targets and the quality floor is cheap enough, against today's ", today, ", to be worth it.")
+        return (
+            "No candidate that keeps the targets and the quality floor is cheap enough, against today's ",
+            today,
+            ", to be worth it.",
+        )
     if advice.saving is not None:
         saved = figure(advice.saving.usd_per_hour, units.usd_per_hour)
         return (saved, f", {units.percent(advice.saving.fraction)} of today's cost.")
-    return ("Today's configuration, at ", today, f": its targets are {kept(advice.baseline)}, so no saving is claimed against it.")
+    return (
+        "Today's configuration, at ",
+        today,
+        f": its targets are {kept(advice.baseline)}, so no saving is claimed against it.",
+    )
 
 
 def _one_replica(advice: GenerationAdvice) -> Sentence:
@@ -197,7 +206,9 @@ def _run(advice: GenerationAdvice) -> str:
 
 def _predicted(advice: GenerationAdvice) -> Sentence:
     shown, slo = subject(advice), advice.workload.slo
-    whose = "" if advice.recommended else "Most likely: " if advice.likely else "Nearest miss: " if advice.nearest_miss else "Today: "
+    whose = (
+        "" if advice.recommended else "Most likely: " if advice.likely else "Nearest miss: " if advice.nearest_miss else "Today: "
+    )
     parts: list[Sentence] = []
     for target in targets(slo):
         estimate = at_slo(shown.times, target.time)
@@ -300,7 +311,11 @@ def _speculated(entry: SpeculationAdvice) -> Sentence:
     upto = entry.advised_up_to_running_requests
     when = "not advised at any load" if upto is None else f"advised up to {units.number(upto)} running requests"
     speedup = figure(entry.speedup_at_one, units.ratio)
-    return (f"{TEXTS[entry.text]}, on {ENGINES[entry.engine]}: {when}; a request alone gets ", speedup, f" the speed: {entry.because}")
+    return (
+        f"{TEXTS[entry.text]}, on {ENGINES[entry.engine]}: {when}; a request alone gets ",
+        speedup,
+        f" the speed: {entry.because}",
+    )
 
 
 def _evidence(advice: GenerationAdvice) -> str:

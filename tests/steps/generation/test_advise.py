@@ -46,7 +46,9 @@ def test_a_profile_of_a_decoder_and_tokens_give_advice_that_is_read_again_and_re
     written(folder, WORKLOAD)
     paths = {name: str(folder / name) for name in ("profile.json", "w.yaml", "advice.json", "report.html")}
 
-    advised = CliRunner().invoke(cli, ["advise", paths["profile.json"], "-w", paths["w.yaml"], "-o", paths["advice.json"], "--now", NOW])
+    advised = CliRunner().invoke(
+        cli, ["advise", paths["profile.json"], "-w", paths["w.yaml"], "-o", paths["advice.json"], "--now", NOW]
+    )
     reported = CliRunner().invoke(cli, ["report", paths["advice.json"], "--format", "html", "-o", paths["report.html"]])
 
     assert (0, 0) == (advised.exit_code, reported.exit_code), advised.output + reported.output
@@ -80,7 +82,9 @@ def test_how_a_trace_was_read_and_what_was_not_used_is_in_the_report(folder):
     assert "t.csv: 2 /s on average" in with_own.notes[0] and "prompts from input_tokens" in without.notes[0]
     assert any("lengths are those of `tokens`" in note for note in with_own.notes)
     assert not any("lengths are those of `tokens`" in note for note in without.notes)
-    assert ["energy"] == [entry.what for entry in with_own.exclusions if "not used by advice on a generative model" in entry.reason]
+    assert ["energy"] == [
+        entry.what for entry in with_own.exclusions if "not used by advice on a generative model" in entry.reason
+    ]
 
 
 def test_a_profile_of_the_other_kind_is_refused_with_both_files(folder):
@@ -89,13 +93,19 @@ def test_a_profile_of_the_other_kind_is_refused_with_both_files(folder):
     with pytest.raises(InputError, match="profile.json: the profile of a generative model, but .*w.yaml has no tokens"):
         advise_on(folder / "profile.json", written(folder, one_pass), now=NOW)
     write_record(folder / "profile.json", profile(power_law(0.01)))
-    with pytest.raises(InputError, match="profile.json: the profile of a model that answers in one pass, but .*w.yaml asks about tokens"):
+    with pytest.raises(
+        InputError, match="profile.json: the profile of a model that answers in one pass, but .*w.yaml asks about tokens"
+    ):
         advise_on(folder / "profile.json", written(folder, WORKLOAD), now=NOW)
 
 
 def test_requests_beyond_the_context_are_refused_with_the_workload_file(folder):
     with pytest.raises(InputError, match=r"w.yaml: .*context"):
-        advise_on(folder / "profile.json", written(folder, WORKLOAD | {"tokens": {"input": {"p50": 90_000}, "output": {"p50": 8}}}), now=NOW)
+        advise_on(
+            folder / "profile.json",
+            written(folder, WORKLOAD | {"tokens": {"input": {"p50": 90_000}, "output": {"p50": 8}}}),
+            now=NOW,
+        )
 
 
 @pytest.mark.parametrize("option", ["--rules", "--time-limit"])

@@ -72,7 +72,9 @@ def test_a_folder_of_genai_is_a_decoder(tmp_path):
 def test_tokens_of_a_model_that_answers_in_one_pass_are_refused_by_its_class(tmp_path, workload):
     encoder = configured(tmp_path / "encoder", architectures=["BertForSequenceClassification"])
 
-    with pytest.raises(InputError, match="encoder: BertForSequenceClassification answers in one pass, but .*w.yaml asks about tokens") as refused:
+    with pytest.raises(
+        InputError, match="encoder: BertForSequenceClassification answers in one pass, but .*w.yaml asks about tokens"
+    ) as refused:
         profiled(encoder, tmp_path / "p.json", ProfileOptions(workload=workload), now=NOW, report=silent)
 
     assert "slo.latency_s" in refused.value.hint
@@ -86,7 +88,8 @@ def test_tokens_of_a_graph_without_a_past_are_refused(tmp_path, workload):
 
 
 @pytest.mark.parametrize(
-    ("option", "said"), [({"inputs": "x.npz"}, "--inputs"), ({"variants": ("a.onnx",)}, "--variant"), ({"allow_code": True}, "--allow-code")]
+    ("option", "said"),
+    [({"inputs": "x.npz"}, "--inputs"), ({"variants": ("a.onnx",)}, "--variant"), ({"allow_code": True}, "--allow-code")],
 )
 def test_options_that_mean_nothing_of_a_decoder_are_refused_by_name(tmp_path, workload, option, said):
     with pytest.raises(InputError, match=f"^{said}: "):

@@ -32,7 +32,9 @@ def test_a_profile_of_the_other_kind_is_refused_by_name(folder):
         read_generation(folder / "pass.json", "which cannot be")
 
 
-@pytest.mark.parametrize("content", [b'{"schema_version": 3, "kind": "other"}', b'{"schema_version": 3, "kind": 5}', b"{}", b"[]"])
+@pytest.mark.parametrize(
+    "content", [b'{"schema_version": 3, "kind": "other"}', b'{"schema_version": 3, "kind": 5}', b"{}", b"[]"]
+)
 def test_what_is_no_profile_is_refused(tmp_path, content):
     (tmp_path / "p.json").write_bytes(content)
 
@@ -49,7 +51,9 @@ def test_profiles_of_both_kinds_take_the_place_of_each_other_and_of_no_advice(fo
         write_record(folder / "advice.json", generation_profiles.profile())
 
 
-@pytest.mark.parametrize(("options", "said"), [({"rules_folder": "r"}, "--rules"), ({"rules_folder": None, "has_time_limit": True}, "--time-limit")])
+@pytest.mark.parametrize(
+    ("options", "said"), [({"rules_folder": "r"}, "--rules"), ({"rules_folder": None, "has_time_limit": True}, "--time-limit")]
+)
 def test_options_that_advice_on_tokens_has_no_use_for_are_refused_by_name(options, said):
     with pytest.raises(InputError, match=f"^{said}: "):
         check_advising(**options)

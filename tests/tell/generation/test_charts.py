@@ -94,5 +94,7 @@ def test_every_variant_that_the_report_names_has_a_color(builder):
     advice = builder()
     colors = generation_colors(advice)
 
-    named = {it.candidate.variant for it in (advice.baseline, advice.recommended, advice.likely, *advice.others) if it is not None}
+    named = {
+        it.candidate.variant for it in (advice.baseline, advice.recommended, advice.likely, *advice.others) if it is not None
+    }
     assert named <= set(colors) and set(colors.values()) <= set(range(8))

@@ -44,5 +44,7 @@ def test_what_was_served_stands_beside_what_was_expected():
     assert "100 requests at 0.52 /s" in text
     assert "TTFT p99     986 ms" in text and "expected 1.05 s" in text
     assert "tokens equal those of the request alone: yes" in text and "targets kept" in text
-    assert "tokens equal those of the request alone: NO" in full_summary(missed_chat()) and "targets MISSED" in full_summary(missed_chat())
+    assert "tokens equal those of the request alone: NO" in full_summary(missed_chat()) and "targets MISSED" in full_summary(
+        missed_chat()
+    )
     assert () == questions(chat())
