@@ -19,6 +19,7 @@ from advisor.options import (
     STANDARD_OUTPUT,
     USUAL,
     WORKLOAD,
+    Number,
     confirmed,
     duration,
     format_option,
@@ -139,7 +140,7 @@ def merge(profile: Path, others: tuple[Path, ...], output: Path) -> None:
 )
 @click.option(
     "--confidence",
-    type=click.FloatRange(min=0.95, max=0.999),
+    type=Number(min=0.95, max=0.999),
     default=0.95,
     show_default=True,
     help="Confidence of the service times at which the target has to hold; 0.95 is the upper end of the reported intervals.",
