@@ -174,7 +174,12 @@ def answer_of_pareto(module, points):
 
 TWINS = {"decode_sim": decode_reference}  # of the others the twin is in `reference`
 RANDOM_INPUT = {"decode_sim": random_load, "queue_sim": random_queue, "search": random_space, "pareto": random_points}
-ANSWER = {"decode_sim": answer_of_decode_sim, "queue_sim": answer_of_queue_sim, "search": answer_of_search, "pareto": answer_of_pareto}
+ANSWER = {
+    "decode_sim": answer_of_decode_sim,
+    "queue_sim": answer_of_queue_sim,
+    "search": answer_of_search,
+    "pareto": answer_of_pareto,
+}
 
 
 @cache
