@@ -31,22 +31,22 @@ FREE = {"advisor.measure.runtime.control_groups", "advisor.measure.runtime.memor
 FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {
-        *("advisor.steps", "advisor.tell", "advisor.files"),
+        *("advisor.steps", "advisor.steps.generation", "advisor.tell", "advisor.files"),
         *("advisor.console", "advisor.hardware_commands", "advisor.options", "advisor.progress", "advisor.rule_commands"),
     },
     "advisor.hardware_commands": {"advisor.tell", "advisor.files", "advisor.options"},
     "advisor.rule_commands": {"advisor.options", "advisor.steps", "advisor.tell"},
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
-        *("advisor.files", "advisor.disk", "advisor.tell", "advisor.decide.long_trace"),
+        *("advisor.steps.generation", "advisor.files", "advisor.disk", "advisor.tell", "advisor.decide.long_trace"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
-        *(f"advisor.{part}.generation" for part in ("measure", "decide")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
     },
     "advisor.steps.generation": {
         *("advisor.steps", "advisor.files", "advisor.disk"),
-        *(f"advisor.measure.{room}" for room in ("generation", "variants", "timing", "runtime", "worker")),
+        *(f"advisor.measure.{room}" for room in ("generation", "model", "variants", "timing", "runtime", "worker")),
+        *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
         *FREE,
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.

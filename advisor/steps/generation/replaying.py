@@ -184,7 +184,7 @@ def _expected_s(prediction: GenerationPrediction, load: Load) -> float:
 def _steps(asked: Asked) -> tuple[Step, ...]:
     """Return the steps that the profile has of the setting: they are timed again, just before and just after."""
     candidate, room = asked.candidate, asked.profile.settings.max_context_tokens
-    points = (*asked.site.prefill, *asked.site.decode)
+    points: list[PrefillPoint | DecodePoint] = [*asked.site.prefill, *asked.site.decode]
     steps = (_step_of(it) for it in points if _setting(it) == (candidate.variant, candidate.intra_op_num_threads))
     return tuple(step for step in steps if _fits(step, candidate.max_running_requests, room))
 
