@@ -62,6 +62,11 @@ def replayed(asked: Asked, workload: GenerationWorkload, recorded: Requests | No
     """
     candidate, site = asked.candidate, asked.site
     variant = next(it for it in site.variants if it.id == candidate.variant)
+    if variant.engine != "onnxruntime":
+        raise InputError(
+            f"{candidate.variant}: runs on {variant.engine}, and requests are replayed on ONNX Runtime alone",
+            hint="name a variant of ONNX Runtime under baseline.variant, or serve this one yourself",
+        )
     folder = asked.folder / variant.path
     if not is_still(folder, variant.sha256):
         raise InputError(f"{folder}: no longer what was measured", hint="run the same `advisor profile` again: it is made anew")
