@@ -82,9 +82,7 @@ def _needed_today(home: GenerationUnderLoad, confidence: float) -> int:
     return max(1, math.ceil(home.load_of_one(home.today, 0) / STABLE_UTILIZATION))
 
 
-def decide(
-    sites: Sites, spaces: list[Searchable], found: Found, baseline: GenerationPrediction, confidence: float
-) -> Decision:
+def decide(sites: Sites, spaces: list[Searchable], found: Found, baseline: GenerationPrediction, confidence: float) -> Decision:
     """Return the best of what was searched, compared with what runs today."""
     home, given = sites.home, given_replicas(sites.home)
     start = Decision(at=home, baseline=baseline, today_is_given=given is not None, recommended=None)
@@ -159,7 +157,6 @@ def weigh(decision: Decision, spaces: list[Searchable], request: GenerationReque
         quick_usd=quick_usd,
         slow_usd=None if slow is None else slow_usd,
     )
-
 
 
 def _at_target(times: TokenTimes, key: str) -> Estimate | None:

@@ -20,8 +20,8 @@ DRAWN_TO_TELL = 20_000
 class Effort(NamedTuple):
     """How much is simulated: requests of a run beyond the quantile of the target, between the least and the most that a run has."""
 
-    beyond_quantile: int = 120
-    least_requests: int = 4_000
+    beyond_quantile: int = 60
+    least_requests: int = 3_000
     most_requests: int = 40_000
     seeds: int = 4  # draws of requests
 
@@ -47,7 +47,7 @@ class Load(NamedTuple):
     @property
     def read_tokens(self) -> np.ndarray:
         """The tokens of each prompt that have to be read (requests,)."""
-        return self.input_tokens - self.prefix_hit_tokens
+        return np.asarray(self.input_tokens - self.prefix_hit_tokens)
 
     @property
     def largest_tokens(self) -> int:
@@ -281,7 +281,8 @@ def _arrivals(workload: GenerationWorkload) -> Demand:
     traffic = workload.traffic
     if traffic.requests_per_s is None:
         raise InputError(
-            "traffic: no requests_per_s, no trace and no clients", hint="give one of them, for example: traffic: {requests_per_s: 2}"
+            "traffic: no requests_per_s, no trace and no clients",
+            hint="give one of them, for example: traffic: {requests_per_s: 2}",
         )
     alone = OnlineWorkload(
         name=workload.name,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from advisor.decide.generation.decision import NAMES, Decision, worst
-from advisor.decide.generation.service.step_time import SERVER_FACTOR
+from advisor.decide.generation.service.step_time import SERVER_FACTOR, every_point
 from advisor.decide.generation.site import GenerationUnderLoad
 from advisor.decide.generation.space import MARGIN_FRACTION, describe_policy
 from advisor.quality_floor import changes
@@ -112,7 +112,7 @@ def because(decision: Decision, sites: Sequence[GenerationUnderLoad]) -> tuple[s
                 f"the noise floor is {percent(noise)}, by which the same step, measured twice, differs from itself: "
                 "the machine was busy with other work, or is uneven"
             )
-        visits = [len(entry.visits) for entry in (*site.site.prefill, *site.site.decode, *site.site.mixed)]
+        visits = [len(entry.visits) for entry in every_point(site.site)]
         if few := [count for count in visits if count < ENOUGH_VISITS]:
             reasons.append(f"few visits: {counted(len(few), 'point')}, with {counted(min(few), 'visit')} of a point at the least")
     shown = decision.likely or decision.miss
@@ -122,7 +122,9 @@ def because(decision: Decision, sites: Sequence[GenerationUnderLoad]) -> tuple[s
         if times is not None:
             inputs, outputs = site.demand.median_tokens
             step = times.decode_s(1, inputs + outputs // 2)
-            reasons.append(f"a decode step of {shown.candidate.variant} takes {seconds(step.low)} to {seconds(step.high)} ({step.source})")
+            reasons.append(
+                f"a decode step of {shown.candidate.variant} takes {seconds(step.low)} to {seconds(step.high)} ({step.source})"
+            )
     return tuple(reasons)
 
 
@@ -208,7 +210,7 @@ def assumptions(site: GenerationUnderLoad) -> tuple[str, ...]:
         )
     if site.demand.shared_prefix:
         assumed.append(
-            f"assumed: the server keeps the {site.demand.shared_prefix:,} tokens that all prompts begin with, so only the first is read whole"
+            f"assumed: the server keeps the {site.demand.shared_prefix:,} tokens that all prompts begin with: only the first is read whole"
         )
     if site.workload.traffic.diurnal is not None:
         assumed.append("assumed: a queue settles within a part of the day, so a short sample of each part stands for all of it")

@@ -62,9 +62,7 @@ def test_long_prompts_are_bound_by_reading_and_long_answers_by_decoding():
 
 def test_a_cache_that_runs_full_is_called_kv():
     brings = tokens(300, 150, spread=1.2)
-    roomy, tight = (
-        carried(2.0, None, measured=profile(memory_bytes=memory), brings=brings) for memory in (2**33, 12_800_000)
-    )
+    roomy, tight = (carried(2.0, None, measured=profile(memory_bytes=memory), brings=brings) for memory in (2**33, 12_800_000))
 
     assert "decode" == roomy.binding
     assert "kv" == tight.binding

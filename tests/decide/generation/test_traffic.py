@@ -62,7 +62,9 @@ def test_the_share_that_the_context_cuts_is_named():
 
 
 def test_prompts_beyond_the_context_are_refused_with_the_numbers():
-    with pytest.raises(InputError, match=r"4,000 tokens and an answer of 30 \(p50\) take 4,030, and the context of the model is 2,048"):
+    with pytest.raises(
+        InputError, match=r"4,000 tokens and an answer of 30 \(p50\) take 4,030, and the context of the model is 2,048"
+    ):
         demand(workload(brings=tokens(4000)))
 
 

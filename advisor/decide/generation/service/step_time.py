@@ -181,9 +181,8 @@ def inside(site: GenerationSite, setting: Setting) -> Inside:
 
     The draws of all settings are at the same levels, so variants differ by themselves alone. A replay that showed it is believed.
     """
-    freedom = PROCESS_PRIOR_FREEDOM
-    process = max(PROCESS_SIGMA, math.log1p(site.noise_fraction or 0.0) / (math.sqrt(2.0) * NORMAL_95))
-    half = student_t_95(freedom) * process
+    # What one process differs from another by: as it usually does, or by what this machine showed of a step that was measured twice.
+    half = max(student_t_95(PROCESS_PRIOR_FREEDOM) * PROCESS_SIGMA, math.log1p(site.noise_fraction or 0.0) / math.sqrt(2.0))
     level = normal_scores(DRAWS) / NORMAL_95
     parts = []
     for kind in ("prefill", "decode"):
@@ -208,13 +207,20 @@ def _shown(site: GenerationSite, setting: Setting, kind: str) -> Estimate | None
     return None
 
 
+def every_point(site: GenerationSite) -> list[Point]:
+    """Return all steps that were measured at a site, of whatever kind."""
+    return [*site.prefill, *site.decode, *site.mixed]
+
+
 def step_times(site: GenerationSite) -> dict[Setting, StepTimes]:
     """Return the laws of each setting of which both prompts and decode steps were measured, in the order of the variants."""
     known = {variant.id for variant in site.variants}
     found: dict[Setting, dict[type, list[Point]]] = {}
-    for entry in (*site.prefill, *site.decode, *site.mixed):
+    for entry in every_point(site):
         if entry.variant in known:
-            kinds = found.setdefault((entry.variant, entry.intra_op_num_threads), {PrefillPoint: [], DecodePoint: [], MixedPoint: []})
+            kinds = found.setdefault(
+                (entry.variant, entry.intra_op_num_threads), {PrefillPoint: [], DecodePoint: [], MixedPoint: []}
+            )
             kinds[type(entry)].append(entry)
     order = [variant.id for variant in site.variants]
     settings = sorted(
