@@ -48,7 +48,7 @@ def _of_rate(site: GenerationUnderLoad, way: Way, replicas: int) -> Capacity | N
             low=found["low"] * rate,
             high=found["high"] * rate,
             basis="simulated",
-            source=f"bisection of the simulated rate at which {counted(replicas, 'replica')} just keep every target",
+            source=f"bisection of the simulated rate at which every target is just kept, of {counted(replicas, 'replica')}",
         ),
         scale=found["value"],
         clients=None,
@@ -97,7 +97,7 @@ def _of_clients(site: GenerationUnderLoad, way: Way, replicas: int) -> Capacity 
         ),
         scale=clients * replicas / (site.demand.clients or 1),
         clients=clients,
-        binding=binding(site, way, replicas, clients=clients + 1),
+        binding="nothing" if clients >= MOST_CLIENTS else binding(site, way, replicas, clients=clients + 1),
     )
 
 

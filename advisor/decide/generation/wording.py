@@ -201,6 +201,8 @@ def assumptions(site: GenerationUnderLoad) -> tuple[str, ...]:
         "costs of tokens of prompts and of answers are split as the time goes that replicas spend on reading and on writing",
         f"the cache gets what {percent(1 - MARGIN_FRACTION)} of the memory leave beside the weights, and no more than the requests "
         "that run side by side can use",
+        f"no more than {max(times.largest_batch for times in site.times.values())} requests side by side are considered, the most of a "
+        "measured step",
         "ITL is the longest gap between two tokens of a request; TPOT is their mean",
     ]
     if site.site.clock == "cpu":
