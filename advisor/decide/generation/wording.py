@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from advisor.decide.generation.decision import NAMES, Decision, worst
+from advisor.decide.generation.decision import NAMES, Decision, takes_too_many, worst
 from advisor.decide.generation.service.step_time import SERVER_FACTOR, every_point
-from advisor.decide.generation.site import GenerationUnderLoad
+from advisor.decide.generation.site import MAX_REPLICAS, GenerationUnderLoad
 from advisor.decide.generation.space import MARGIN_FRACTION, describe_policy
 from advisor.quality_floor import changes
 from advisor.schema.advice import BUSY_FRACTION
@@ -42,8 +42,10 @@ def headline(decision: Decision, home: GenerationUnderLoad) -> str:
     kept, load = promise(home.slo), asked(home)
     if decision.is_open:
         return _not_known(decision, f"{kept} at {load}")
+    if miss is not None and takes_too_many(decision.at, miss):
+        return f"{kept} at {load} takes more than {MAX_REPLICAS} replicas of any measured configuration"
     if recommended is None:
-        reached = f"; the nearest miss can take {worst(miss.times, home.slo)}" if miss else ""
+        reached = f"; the nearest miss can have {worst(miss.times, home.slo)}" if miss else ""
         return f"No measured configuration keeps {kept} at {load}{reached}"
     if decision.is_kept:
         return _kept(decision, recommended, kept)

@@ -241,3 +241,11 @@ def test_risks_name_what_a_lossy_variant_loses_and_requests_beyond_what_was_meas
 
     assert any("perplexity rises by 1 %" in risk for risk in found.risks) == (found.recommended.candidate.variant == "int8")
     assert any("steps were measured with up to 1,024" in risk for risk in found.risks)
+
+
+def test_traffic_for_more_replicas_than_are_considered_is_called_that():
+    found = advised(workload(1e5, quality=FLOOR, brings=tokens(100, 20)))
+
+    assert "infeasible" == found.outcome
+    assert "takes more than 512 replicas of any measured configuration" in found.headline
+    assert found.binding_constraint.startswith("replicas: the work alone keeps ")

@@ -18,6 +18,7 @@ from advisor.decide.service.stalls import is_stalled, process_of, robust_deviati
 from advisor.medians import NORMAL_95, PROCESS_PRIOR_FREEDOM, PROCESS_SIGMA, student_t_95
 from advisor.schema.generation import Clock, DecodePoint, GenerationSite, MixedPoint, PrefillPoint, StepVisit
 from advisor.schema.record import Estimate
+from advisor.units import percent
 
 DRAWS = 20  # of what the laws may be: one in twenty is beyond either end of a 90 % interval
 SPREAD_STEPS = 1024
@@ -140,7 +141,7 @@ def _estimate(law: Law, wanted: np.ndarray, value: float, of: str) -> Estimate:
     # One draw in twenty lies beyond either end.
     low, high = float(ratios[len(ratios) // DRAWS]), float(ratios[-1 - len(ratios) // DRAWS])
     count = len(law.points.visits_s)
-    source = f"law of {count} measured {of}, off by {math.expm1(law.misfit_sigma):.1%} beyond the noise of their visits"
+    source = f"law of {count} measured {of}, off by {percent(math.expm1(law.misfit_sigma))} beyond the noise of their visits"
     return Estimate(value=value, low=value * min(low, 1.0), high=value * max(high, 1.0), basis="interpolated", source=source)
 
 
