@@ -159,9 +159,11 @@ def _exclusions(sites: Sites, profile: GenerationProfile, request: GenerationReq
     return (
         *(entry for site in profile.sites for entry in site.exclusions),
         *wording.not_admitted(every),
+        *wording.as_fast_as_simpler(every),
         *(entry for site in every for entry in site.exclusions),
         *request.exclusions,
         *sites.exclusions,
+        *wording.without_use(request.workload),
     )
 
 

@@ -13,7 +13,7 @@ from advisor.quality_floor import changes
 from advisor.schema.advice import BUSY_FRACTION
 from advisor.schema.generation import GenerationPrediction
 from advisor.schema.record import Exclusion
-from advisor.schema.workload import TokenSlo
+from advisor.schema.workload import GenerationWorkload, TokenSlo
 from advisor.units import counted, percent, quantile, rate, seconds, usd
 from advisor.visits import ENOUGH_VISITS
 
@@ -234,4 +234,33 @@ def not_admitted(sites: Sequence[GenerationUnderLoad]) -> tuple[Exclusion, ...]:
             found.append(Exclusion(what=name, reason=next(iter(by_site.values()))))
         else:
             found.extend(Exclusion(what=f"{name} on {hardware}", reason=reason) for hardware, reason in by_site.items())
+    return tuple(found)
+
+
+def as_fast_as_simpler(sites: Sequence[GenerationUnderLoad]) -> tuple[Exclusion, ...]:
+    """Return the variants that could be recommended but are no faster than a simpler one, as far as was measured."""
+    found: dict[str, str] = {}
+    for site in sites:
+        for name in site.eligible() - site.admitted():
+            found.setdefault(name, site.speed_ties[name])
+    return tuple(
+        Exclusion(what=name, reason=f"as fast as {simpler}, as far as was measured: the simpler one is kept")
+        for name, simpler in sorted(found.items())
+    )
+
+
+def without_use(workload: GenerationWorkload) -> tuple[Exclusion, ...]:
+    """Return the keys of the workload that this advice makes no use of."""
+    found = []
+    if workload.lifecycle is not None:
+        found.append(Exclusion(what="lifecycle", reason="the effort of a change is not weighed against its saving here"))
+    today = workload.baseline
+    if today is not None and (today.instances or 1) > 1:
+        found.append(
+            Exclusion(what="baseline.instances", reason="a replica serves one model, with all requests side by side in it")
+        )
+    if today is not None and today.max_queue_delay_s > 0:
+        found.append(
+            Exclusion(what="baseline.max_queue_delay_s", reason="requests join the next step: none waits for a batch to fill")
+        )
     return tuple(found)

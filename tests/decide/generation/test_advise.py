@@ -249,3 +249,20 @@ def test_traffic_for_more_replicas_than_are_considered_is_called_that():
     assert "infeasible" == found.outcome
     assert "takes more than 512 replicas of any measured configuration" in found.headline
     assert found.binding_constraint.startswith("replicas: the work alone keeps ")
+
+
+def test_a_variant_that_is_no_faster_than_a_simpler_one_is_left_out_as_that():
+    alike = profile({"fp32": Law(), "opt": Law()}, variants=(variant(), variant("opt", lossless=True)), batches=(1, 4))
+
+    found = advised(workload(), alike)
+
+    assert "as fast as fp32, as far as was measured: the simpler one is kept" in {entry.reason for entry in found.exclusions}
+    assert found.certificate.cut_by_tie > 0
+
+
+def test_keys_of_the_workload_that_are_not_used_are_named():
+    asked = workload(baseline=Baseline(instances=2, max_queue_delay_s=0.1))
+
+    found = advised(asked, profile(batches=(1, 4)))
+
+    assert {"baseline.instances", "baseline.max_queue_delay_s"} <= {entry.what for entry in found.exclusions}
