@@ -5,6 +5,7 @@ It takes valid input and checks nothing; decode_sim.pyx has the rules.
 
 import heapq
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle, pairwise
 from typing import NamedTuple
@@ -137,7 +138,7 @@ class _Clock:
         self, factors: NDArray[np.float64], stall_at_s: NDArray[np.float64] | None, stall_s: NDArray[np.float64] | None
     ) -> None:
         self.now_s, self.steps = 0.0, 0
-        self.factors = cycle(factors.tolist())
+        self.factors: Iterator[float] = cycle(factors.tolist())
         self.stalls: deque[tuple[float, float]] = deque()
         if stall_at_s is not None and stall_s is not None:
             self.stalls.extend(zip(stall_at_s.tolist(), stall_s.tolist(), strict=True))

