@@ -98,7 +98,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     "advisor.decide.throughput": {f"advisor.decide.{room}" for room in ("service", "queue", "advice")},
     "advisor.decide.offline": {f"advisor.decide.{room}" for room in ("advice", "queue", "service")},
-    "advisor.decide.generation.service": {"advisor.decide.service"},  # seconds of a step
+    "advisor.decide.generation.service": {"advisor.decide.service", "advisor.decide.queue"},  # seconds of a step
     "advisor.decide.generation": {
         *(f"advisor.decide.{room}" for room in ("generation.service", "service", "queue")),
         "advisor.kernels",

@@ -197,7 +197,11 @@ def _ratio(ratios: np.ndarray) -> Estimate | None:
         return None
     found = _quantile(np.sort(ratios), 0.5)
     return Estimate(
-        value=found.value, low=found.low, high=found.high, basis="measured", source=f"median of {len(ratios):,} steps in the server"
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        basis="measured",
+        source=f"median of {len(ratios):,} steps in the server",
     )
 
 

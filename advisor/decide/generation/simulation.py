@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advisor.decide.generation.space import Way
 from advisor.decide.generation.service.step_time import DRAWS, Costs
+from advisor.decide.generation.space import Way
 from advisor.decide.generation.traffic import Load
 from advisor.decide.queue.demand import quantiles
 from advisor.decide.service.stalls import StallProcess, draws
@@ -196,7 +196,9 @@ def over_runs(values: Sequence[float], basis: Basis, source: str) -> Estimate:
     """Return the median run with the 90 % interval over runs."""
     ordered = sorted(values)
     low, high = place_of(0.05, len(ordered)), place_of(0.95, len(ordered))
-    return Estimate(value=float(np.median(ordered)), low=float(ordered[low]), high=float(ordered[high]), basis=basis, source=source)
+    return Estimate(
+        value=float(np.median(ordered)), low=float(ordered[low]), high=float(ordered[high]), basis=basis, source=source
+    )
 
 
 def token_times(runs: Sequence[Run], quantile: float, *, replicas: int, basis: Basis, source: str) -> TokenTimes:

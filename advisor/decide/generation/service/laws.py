@@ -44,7 +44,7 @@ class Points(NamedTuple):
 
     @property
     def deviations(self) -> np.ndarray:
-        """Logarithms of visits over the mean of their point, as far apart as single visits are from the truth; those of lone visits left out."""
+        """Logarithms of visits over the mean of their point, as far apart as single ones are from the truth; lone ones left out."""
         found = [
             (np.log(visits) - np.log(visits).mean()) * math.sqrt(len(visits) / (len(visits) - 1))
             for visits in self.visits_s

@@ -18,6 +18,7 @@ from advisor.decide.service.stalls import is_stalled, process_of, robust_deviati
 from advisor.medians import NORMAL_95, PROCESS_PRIOR_FREEDOM, PROCESS_SIGMA, student_t_95
 from advisor.schema.generation import Clock, DecodePoint, GenerationSite, MixedPoint, PrefillPoint, StepVisit
 from advisor.schema.record import Estimate
+from advisor.units import percent
 
 DRAWS = 20  # of what the laws may be: one in twenty is beyond either end of a 90 % interval
 SPREAD_STEPS = 1024
@@ -140,7 +141,7 @@ def _estimate(law: Law, wanted: np.ndarray, value: float, of: str) -> Estimate:
     # One draw in twenty lies beyond either end.
     low, high = float(ratios[len(ratios) // DRAWS]), float(ratios[-1 - len(ratios) // DRAWS])
     count = len(law.points.visits_s)
-    source = f"law of {count} measured {of}, off by {math.expm1(law.misfit_sigma):.1%} beyond the noise of their visits"
+    source = f"law of {count} measured {of}, off by {percent(math.expm1(law.misfit_sigma))} beyond the noise of their visits"
     return Estimate(value=value, low=value * min(low, 1.0), high=value * max(high, 1.0), basis="interpolated", source=source)
 
 
@@ -181,9 +182,8 @@ def inside(site: GenerationSite, setting: Setting) -> Inside:
 
     The draws of all settings are at the same levels, so variants differ by themselves alone. A replay that showed it is believed.
     """
-    freedom = PROCESS_PRIOR_FREEDOM
-    process = max(PROCESS_SIGMA, math.log1p(site.noise_fraction or 0.0) / (math.sqrt(2.0) * NORMAL_95))
-    half = student_t_95(freedom) * process
+    # What one process differs from another by: as it usually does, or by what this machine showed of a step that was measured twice.
+    half = max(student_t_95(PROCESS_PRIOR_FREEDOM) * PROCESS_SIGMA, math.log1p(site.noise_fraction or 0.0) / math.sqrt(2.0))
     level = normal_scores(DRAWS) / NORMAL_95
     parts = []
     for kind in ("prefill", "decode"):
@@ -208,13 +208,20 @@ def _shown(site: GenerationSite, setting: Setting, kind: str) -> Estimate | None
     return None
 
 
+def every_point(site: GenerationSite) -> list[Point]:
+    """Return all steps that were measured at a site, of whatever kind."""
+    return [*site.prefill, *site.decode, *site.mixed]
+
+
 def step_times(site: GenerationSite) -> dict[Setting, StepTimes]:
     """Return the laws of each setting of which both prompts and decode steps were measured, in the order of the variants."""
     known = {variant.id for variant in site.variants}
     found: dict[Setting, dict[type, list[Point]]] = {}
-    for entry in (*site.prefill, *site.decode, *site.mixed):
+    for entry in every_point(site):
         if entry.variant in known:
-            kinds = found.setdefault((entry.variant, entry.intra_op_num_threads), {PrefillPoint: [], DecodePoint: [], MixedPoint: []})
+            kinds = found.setdefault(
+                (entry.variant, entry.intra_op_num_threads), {PrefillPoint: [], DecodePoint: [], MixedPoint: []}
+            )
             kinds[type(entry)].append(entry)
     order = [variant.id for variant in site.variants]
     settings = sorted(
