@@ -81,7 +81,9 @@ def _print_steps(model: str, case: Case, steps: Iterable[HeldOut]) -> None:
     for exclusion in case.site.exclusions:
         print(f"    {exclusion.what}: {exclusion.reason}")
     for step in steps:
-        print(f"    {step.variant:<18} {step.step:<44} {1e3 * step.took_s:8.2f} ms, predicted {step.predicted_s / step.took_s - 1:+.1%}")
+        print(
+            f"    {step.variant:<18} {step.step:<44} {1e3 * step.took_s:8.2f} ms, predicted {step.predicted_s / step.took_s - 1:+.1%}"
+        )
 
 
 def _save(

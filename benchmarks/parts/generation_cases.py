@@ -194,9 +194,7 @@ class Case:
             clock=CLOCK,
         )
         around = tuple(_step(point) for point in (*self.site.prefill, *self.site.decode) if _is_served(point))
-        seen = processes.ask(
-            SERVED, THREADS, "serving", served, asked, around=around, rounds=self.effort.rounds, sample=COMPARED
-        )
+        seen = processes.ask(SERVED, THREADS, "serving", served, asked, around=around, rounds=self.effort.rounds, sample=COMPARED)
         site = _as_around(self.site, seen)
         replayed = seen.replayed
         measured = measured_times(

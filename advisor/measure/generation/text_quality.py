@@ -26,9 +26,7 @@ class Scored(Record, frozen=True, kw_only=True):
     greedy: tuple[tuple[Whole, ...], ...]  # of each token that is to be predicted, the likeliest one in its place
 
 
-def scored(
-    decoder: Steps, windows: Windows, *, seconds: float, now: Callable[[], float] = time.perf_counter
-) -> Scored:
+def scored(decoder: Steps, windows: Windows, *, seconds: float, now: Callable[[], float] = time.perf_counter) -> Scored:
     """Return what the decoder says of the windows until the time is over, of the first one always.
 
     Raises AdvisorError for logits that are no numbers.
@@ -74,9 +72,7 @@ def text_quality(windows: Windows, baseline: Scored, variant: Scored, *, data_sh
     )
 
 
-def _agreement(
-    baseline: Scored, variant: Scored, tokens: np.ndarray, random: np.random.Generator, source: str
-) -> Estimate:
+def _agreement(baseline: Scored, variant: Scored, tokens: np.ndarray, random: np.random.Generator, source: str) -> Estimate:
     """Return the share of places in the text where both expect the same next token."""
     pairs = zip(baseline.greedy, variant.greedy, strict=False)
     equal = np.array([sum(a == b for a, b in zip(*pair, strict=True)) for pair, _ in zip(pairs, tokens, strict=False)])

@@ -91,9 +91,7 @@ def _texts(data: Path) -> Sequence[str]:
 
 def _pieces(texts: Sequence[str], characters: int, seed: int) -> Iterator[str]:
     """Yield pieces of about so many characters, in random order; a longer text is cut where there is a space."""
-    places = [
-        (number, begin) for number, text in enumerate(texts) for begin in range(0, max(len(text), 1), characters)
-    ]
+    places = [(number, begin) for number, text in enumerate(texts) for begin in range(0, max(len(text), 1), characters)]
     for place in np.random.default_rng(seed).permutation(len(places)).tolist():
         number, begin = places[place]
         piece = texts[number][begin : begin + characters].encode(errors="replace").decode()  # half a character has no tokens

@@ -72,9 +72,7 @@ class Served(Record, frozen=True, kw_only=True):
 @lru_cache(maxsize=OPEN_DECODERS)
 def _bench(folder: Path, setting: Setting) -> Bench:
     """Return the bench of a variant in this process, which keeps it for the next call."""
-    decoder = open_decoder(
-        folder, threads=setting.intra_op_num_threads, slots=setting.slots, max_tokens=setting.max_tokens
-    )
+    decoder = open_decoder(folder, threads=setting.intra_op_num_threads, slots=setting.slots, max_tokens=setting.max_tokens)
     return Bench(decoder, setting.intra_op_num_threads)
 
 

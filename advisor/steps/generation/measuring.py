@@ -103,9 +103,7 @@ class Measuring:
             journal.knows(name, entry.sha256)
         folders = {name: entry.folder for name, entry in made.items()}
         slots, max_tokens = self.plan.settings.max_running_requests, self.plan.settings.max_context_tokens
-        with Variants(
-            folders, ledger, slots=slots, max_tokens=max_tokens, threads=self.threads, start=self._start
-        ) as processes:
+        with Variants(folders, ledger, slots=slots, max_tokens=max_tokens, threads=self.threads, start=self._start) as processes:
             processes.fit_together(self.plan.facts)
             agreement = self._agreement(processes, made)
             variants = [self._variant(name, made[name], agreement[name]) for name in agreement]
@@ -235,9 +233,7 @@ class Measuring:
                 self._exclude(variant.id, error.fault)
                 continue
             baseline = baseline or said
-            quality = text_quality(
-                windows, baseline, said, data_sha256=plan.settings.text_sha256, seed=plan.settings.seed
-            )
+            quality = text_quality(windows, baseline, said, data_sha256=plan.settings.text_sha256, seed=plan.settings.seed)
             found.append(msgspec.structs.replace(variant, quality=quality))
         return found
 

@@ -76,9 +76,7 @@ def measured_into(
         return _measured(plan, output, others, Stage(ledger, report, apart, start), fresh=options.fresh)
 
 
-def _measured(
-    plan: Plan, output: Path, others: tuple[GenerationSite, ...], stage: Stage, *, fresh: bool
-) -> GenerationProfile:
+def _measured(plan: Plan, output: Path, others: tuple[GenerationSite, ...], stage: Stage, *, fresh: bool) -> GenerationProfile:
     journal_path = output.with_suffix(".journal")
     if fresh:
         journal_path.unlink(missing_ok=True)
@@ -199,6 +197,7 @@ def _other_sites(known: GenerationProfile, plan: Plan, output: Path) -> tuple[Ge
     if others and known.model.sha256 != plan.facts.sha256:
         names = ", ".join(site.hardware.id for site in others)
         raise InputError(
-            f"{output}: holds measurements by {names} of another model", hint=f"name another file than {os.fspath(output)} with --output"
+            f"{output}: holds measurements by {names} of another model",
+            hint=f"name another file than {os.fspath(output)} with --output",
         )
     return others

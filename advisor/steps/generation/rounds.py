@@ -22,6 +22,7 @@ LONGEST_VISIT_S = 0.25
 # Makes a visit of a point, of so many seconds after so many calls to warm up, with this order.
 Visit = Callable[[Point, float, int, int], Timed]
 
+
 class Rounds:
     """Visits of points until the time for them is over."""
 
@@ -35,7 +36,6 @@ class Rounds:
         spent_s: Callable[[], float],
         say: Callable[[str], None],
         seed: int,
-
     ) -> None:
         """`sha256` is of each variant's files; `left_s` is left for timing, `spent_s` is spent in all, loading left out; `say` takes what is done."""
         self._journal, self._visit, self._sha256 = journal, visit, sha256
@@ -59,7 +59,9 @@ class Rounds:
             # What the first round takes has to be there once more, or nothing is known of how much visits differ.
             spent_s = began_s - self._left_s()
             if (spent_s + self._expected_s(point, visit_s)) * FEWEST_ROUNDS > began_s and self._known:
-                self._leave_out(point, f"a visit takes about {seconds(self._expected_s(point, visit_s))}, too long for the budget")
+                self._leave_out(
+                    point, f"a visit takes about {seconds(self._expected_s(point, visit_s))}, too long for the budget"
+                )
                 continue
             self._make(point, visit_s)
         for number in range(1, MOST_ROUNDS):
@@ -123,6 +125,7 @@ class Rounds:
     def _leave_out(self, point: Point, reason: str) -> None:
         self._journal.add(LeftOut(exclusion=Exclusion(what=named(point), reason=reason), point=point))
 
+
 def named(point: Point) -> str:
     """Return what is timed, in words."""
     threads, step = counted(point.intra_op_num_threads, "thread"), point.step
@@ -130,10 +133,14 @@ def named(point: Point) -> str:
         behind = f" behind {step.past_tokens:,}" if step.past_tokens else ""
         return f"{point.variant}, a prompt of {counted(step.tokens, 'token')}{behind}, {threads}"
     assert isinstance(step, Decode)
-    return f"{point.variant}, a token for each of {counted(step.batch_size, 'request')} at {step.context_tokens:,} cached, {threads}"
+    return (
+        f"{point.variant}, a token for each of {counted(step.batch_size, 'request')} at {step.context_tokens:,} cached, {threads}"
+    )
+
 
 def _group(point: Point) -> tuple[str, int]:
     return point.variant, point.intra_op_num_threads
+
 
 def _groups(points: Sequence[Point]) -> list[tuple[str, int]]:
     return list(dict.fromkeys(map(_group, points)))

@@ -113,13 +113,24 @@ def test_visits_of_a_point_lie_in_different_rounds():
 
 
 def test_cheap_steps_are_made_first():
-    listed = by_cost([Prefill(tokens=400), Decode(batch_size=8, context_tokens=3840), Prefill(tokens=16), Decode(batch_size=1, context_tokens=16)])
+    listed = by_cost(
+        [
+            Prefill(tokens=400),
+            Decode(batch_size=8, context_tokens=3840),
+            Prefill(tokens=16),
+            Decode(batch_size=1, context_tokens=16),
+        ]
+    )
 
     assert [Prefill(tokens=16), Decode(batch_size=1, context_tokens=16)] == listed[:2]
 
 
 def test_what_a_step_takes_is_expected_from_those_of_its_kind():
-    known = {Prefill(tokens=16): 0.5, Decode(batch_size=1, context_tokens=16): 0.01, Decode(batch_size=1, context_tokens=480): 0.02}
+    known = {
+        Prefill(tokens=16): 0.5,
+        Decode(batch_size=1, context_tokens=16): 0.01,
+        Decode(batch_size=1, context_tokens=480): 0.02,
+    }
 
     assert 0.5 * 400 / 16 == expected_call_s(Prefill(tokens=400), known)
     assert 4 * 0.02 == expected_call_s(Decode(batch_size=4, context_tokens=64), known)

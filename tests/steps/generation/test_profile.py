@@ -134,7 +134,13 @@ def test_an_equal_command_measures_nothing_again(profiled, model):
     profile, folder, _ = profiled
     stages = []
 
-    again = measured(model, folder, workload=folder / "workload.yaml", budget_s=BUDGET_S, report=lambda done_s, of_s, what, *, line=None: stages.append(what))
+    again = measured(
+        model,
+        folder,
+        workload=folder / "workload.yaml",
+        budget_s=BUDGET_S,
+        report=lambda done_s, of_s, what, *, line=None: stages.append(what),
+    )
 
     assert profile == again
     assert ["reading the model"] == stages

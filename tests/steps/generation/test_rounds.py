@@ -45,9 +45,7 @@ class Machine:
 
 
 def points(*names, threads=(1, 2)):
-    return [
-        Point(variant=name, intra_op_num_threads=count, step=step) for name in names for count in threads for step in STEPS
-    ]
+    return [Point(variant=name, intra_op_num_threads=count, step=step) for name in names for count in threads for step in STEPS]
 
 
 def journal_in(tmp_path, name="j.journal"):
