@@ -100,8 +100,8 @@ def _save(
         figures |= _of_steps(kind, [step for step in steps if step.kind == kind and step.took_s >= SHORTEST_S])
     figures |= _of_steps("short", [step for step in steps if step.took_s < SHORTEST_S])
     figures |= _of_runs(runs)
-    for model in profile_s:
-        figures[f"{model}_profile_s"] = profile_s[model]
+    for model, took_s in profile_s.items():
+        figures[f"{model}_profile_s"] = took_s
         for kind in ("prefill", "decode"):
             errors = [step.error for step in held_out.get(model, ()) if step.kind == kind]
             figures[f"{model}_{kind}_error_median"] = middle(errors, without=NO_STEPS)

@@ -59,7 +59,7 @@ class TimedStep(Record, frozen=True, kw_only=True):
 
 
 class Served(Record, frozen=True, kw_only=True):
-    """What was observed of requests that were served, and of the machine meanwhile; steps before and after them, as the profile has them."""
+    """What was observed of requests that were served, of the machine meanwhile, and of steps before and after them."""
 
     replayed: Replayed
     tokens_equal: bool | None  # those of a sample to what they get alone; None: not compared

@@ -1,4 +1,4 @@
-"""The processes of a decoder's variants: one each, opened when it is first asked for something, all at once only where memory holds them."""
+"""The processes of a decoder's variants: one each, opened when it is first asked; all at once only where memory holds them."""
 
 import contextlib
 from collections.abc import Callable, Mapping

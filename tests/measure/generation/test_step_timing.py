@@ -36,7 +36,7 @@ def laps_of(clock):
 def test_ten_to_twenty_points_tell_a_setting(running):
     prefills, decodes = prefill_steps(LENGTHS), decode_steps(running, LENGTHS)
 
-    assert len(set((*prefills, *decodes))) == len(prefills) + len(decodes) <= 20
+    assert len({*prefills, *decodes}) == len(prefills) + len(decodes) <= 20
     assert len(prefills) + len(decodes) >= (10 if running > 3 else 7)
 
 
