@@ -8,7 +8,7 @@ import numpy as np
 
 from advisor.errors import AdvisorError
 from advisor.measure.generation.slots import Steps
-from advisor.measure.generation.tokenizing import Windows
+from advisor.measure.generation.tokenizing import FEWEST_PIECES, Windows
 from advisor.measure.quality.evaluation import BOOTSTRAP_DRAWS, LEVEL, drop_of
 from advisor.measure.quality.metrics import perplexity_of
 from advisor.measure.quality.scores import surprise
@@ -26,8 +26,15 @@ class Scored(Record, frozen=True, kw_only=True):
     greedy: tuple[tuple[Whole, ...], ...]  # of each token that is to be predicted, the likeliest one in its place
 
 
-def scored(decoder: Steps, windows: Windows, *, seconds: float, now: Callable[[], float] = time.perf_counter) -> Scored:
-    """Return what the decoder says of the windows until the time is over, of the first one always.
+def scored(
+    decoder: Steps,
+    windows: Windows,
+    *,
+    seconds: float,
+    fewest: int = FEWEST_PIECES,
+    now: Callable[[], float] = time.perf_counter,
+) -> Scored:
+    """Return what the decoder says of the windows until the time is over, of `fewest` always.
 
     Raises AdvisorError for logits that are no numbers.
     """
@@ -35,7 +42,7 @@ def scored(decoder: Steps, windows: Windows, *, seconds: float, now: Callable[[]
     sums: list[float] = []
     greedy: list[tuple[int, ...]] = []
     for tokens in windows.tokens:
-        if sums and now() >= ends_s:
+        if len(sums) >= fewest and now() >= ends_s:
             break
         ids = np.array(tokens, dtype=np.int64)
         logits = decoder.logits(ids[:-1])[windows.given - 1 :]

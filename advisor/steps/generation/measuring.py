@@ -43,7 +43,7 @@ from advisor.steps.generation.rounds import USUAL_PACE, Pace, Rounds
 
 # Of the budget: scoring text has the least share with which losses show, timing the rest.
 QUALITY_SHARE = 0.3
-WINDOW_TOKENS = 256  # of text, or as many as a request may have
+WINDOW_TOKENS = 128  # of text, or as many as a request may have: of longer ones there would be too few for an interval
 MOST_TEXT_TOKENS = 50_000  # beyond it intervals hardly become narrower
 WATCHES, WATCH_SHARE = 3, 0.01  # for stalls, of the budget each
 NO_TEXT = "quality could not be measured: no text was given (quality.data of the workload)"

@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from advisor.errors import AdvisorError
-from advisor.measure.generation.step_timing import Decode, Point, Prefill, Step, by_cost, expected_call_s
+from advisor.measure.generation.step_timing import Decode, Point, Prefill, Step, by_cost, expected_call_s, is_between
 from advisor.measure.generation.variant_process import Timed
 from advisor.schema.generation import StepVisit
 from advisor.schema.record import Exclusion
 from advisor.steps.generation.journal import GenerationJournal, LeftOut, Visited
 from advisor.units import counted, seconds
 
-# Visits of a point that are aimed at; and for which what is begun has to leave time, for of one nobody knows how much the next differs.
-AIMED_ROUNDS, FEWEST_ROUNDS = 6, 2
+# Visits of a point that are aimed at; and the part of the time that the first round, with its calls to warm up, may take: of one visit
+# nobody knows how much the next differs.
+AIMED_ROUNDS, FIRST_SHARE = 6, 0.6
 
 
 class Pace(NamedTuple):
@@ -65,9 +66,9 @@ class Rounds:
         for point in self._first(listed, together=together):
             if self._journal.visits.get(point) or point in self._journal.points_left_out:
                 continue
-            # What the first round takes has to be there once more, or nothing is known of how much visits differ.
+            # There has to be time for a second round.
             spent_s = began_s - self._left_s()
-            if (spent_s + self._expected_s(point, visit_s)) * FEWEST_ROUNDS > began_s and self._known:
+            if spent_s + self._expected_s(point, visit_s) > FIRST_SHARE * began_s and self._known:
                 self._leave_out(
                     point, f"a visit takes about {seconds(self._expected_s(point, visit_s))}, too long for the budget"
                 )
@@ -84,8 +85,12 @@ class Rounds:
                     self._make(point, visit_s)
 
     def _first(self, points: Sequence[Point], *, together: bool) -> Iterator[Point]:
-        """Yield the points, those first that take least; of each step all variants, for they are compared."""
-        places = {step: place for place, step in enumerate(by_cost({point.step for point in points}))}
+        """Yield the points, those that lie between others last, and else those first that take least.
+
+        Of each step all variants have their turn, for they are compared.
+        """
+        steps = {point.step for point in points}
+        places = {step: (is_between(step, steps), place) for place, step in enumerate(by_cost(steps))}
         groups = _groups(points)
         if together:
             yield from sorted(points, key=lambda point: (places[point.step], groups.index(_group(point))))

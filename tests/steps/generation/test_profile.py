@@ -61,7 +61,7 @@ class Here(Apart):
 
 
 def measured(model, folder, *, report=silent, start=Here, **options):
-    given = ProfileOptions(**({"budget_s": BUDGET_S} | options))
+    given = ProfileOptions(**({"budget_s": BUDGET_S, "max_batch_size": 1} | options))
     return profile_generation(model, folder / "profile.json", given, now=NOW, report=report, how=How(start, PACE))
 
 
@@ -74,7 +74,7 @@ def profiled(model, tmp_path_factory):
         said.append((done_s, of_s, what, line))
 
     workload = workload_in(folder, max_drop="10")
-    profile = measured(model, folder, workload=workload, report=report, start=Apart)
+    profile = measured(model, folder, workload=workload, report=report, start=Apart, max_batch_size=8)
     return profile, folder, said
 
 
@@ -139,7 +139,7 @@ def test_an_equal_command_measures_nothing_again(profiled, model):
         model,
         folder,
         workload=folder / "workload.yaml",
-        budget_s=BUDGET_S,
+        max_batch_size=8,
         report=lambda done_s, of_s, what, *, line=None: stages.append(what),
     )
 
