@@ -28,8 +28,10 @@ from advisor.schema.generation import (
 from advisor.schema.options import ProfileOptions
 from advisor.schema.record import Estimate
 from advisor.schema.trace import Requests
+from advisor.steps.generation.measuring import How
 from advisor.steps.generation.processes import Variants
 from advisor.steps.generation.profile import profile_generation
+from advisor.steps.generation.rounds import USUAL_PACE, Pace
 from harness import now, silent
 
 TRACE = Path(__file__).parents[1] / "data" / "azure_llm_2023_conv_tokens.csv"
@@ -58,6 +60,7 @@ class Effort(NamedTuple):
     requests: int
     loads: tuple[float, ...]
     policies: tuple[Policy, ...]
+    pace: Pace = USUAL_PACE
 
 
 class HeldOut(NamedTuple):
@@ -113,16 +116,18 @@ class Case:
     def __init__(self, model: Path, folder: Path, effort: Effort) -> None:
         self.folder, self.effort = folder, effort
         folder.mkdir(parents=True)
-        self.requests = _trace(effort.requests, _context_of(model))
+        recorded = _trace(_context_of(model))
+        self.requests = _first(recorded, effort.requests)
         (folder / "workload.yaml").write_text(WORKLOAD)
-        columns = (self.requests.arrival_s, self.requests.input_tokens, self.requests.output_tokens)
+        columns = (recorded.arrival_s, recorded.input_tokens, recorded.output_tokens)
         with (folder / "trace.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("arrival_s", "input_tokens", "output_tokens"), *zip(*columns, strict=True)])
         options = ProfileOptions(
             workload=folder / "workload.yaml", budget_s=effort.budget_s, schemes=VARIANTS[1:], max_batch_size=RUNNING
         )
         began_s = time.perf_counter()
-        self.profile = profile_generation(model, folder / "profile.json", options, now=now(), report=silent)
+        how = How(pace=effort.pace)
+        self.profile = profile_generation(model, folder / "profile.json", options, now=now(), report=silent, how=how)
         self.profile_s = time.perf_counter() - began_s
         self.site = msgspec.structs.replace(self.profile.sites[0], clock=CLOCK)
 
@@ -222,16 +227,22 @@ def _context_of(model: Path) -> int:
     return int(msgspec.json.decode((model / "config.json").read_bytes())["max_position_embeddings"])
 
 
-def _trace(count: int, context_tokens: int) -> Requests:
-    """Return the first requests of the trace, their lengths divided so that hardly any is longer than the context."""
+def _trace(context_tokens: int) -> Requests:
+    """Return the requests of the trace, their lengths divided so that hardly any is longer than the context."""
     with TRACE.open(newline="") as file:
-        rows = list(csv.DictReader(file))[:count]
+        rows = list(csv.DictReader(file))
     columns = {name: np.array([float(row[name]) for row in rows]) for name in ("arrival_s", "input_tokens", "output_tokens")}
     scale = 8 * max(1, 1024 // context_tokens)
     most = min(context_tokens, 1024)
     inputs = np.clip(columns["input_tokens"] // scale, 4, 2 * most // 3).astype(np.int64)
     outputs = np.clip(columns["output_tokens"] // scale, 2, most // 12).astype(np.int64)
     return Requests(arrival_s=columns["arrival_s"], input_tokens=inputs, output_tokens=outputs)
+
+
+def _first(requests: Requests, count: int) -> Requests:
+    columns = (requests.arrival_s, requests.input_tokens, requests.output_tokens)
+    arrival_s, inputs, outputs = (column[:count] for column in columns if column is not None)
+    return Requests(arrival_s=arrival_s, input_tokens=inputs, output_tokens=outputs)
 
 
 def _unmeasured(site: GenerationSite, count: int, random: np.random.Generator) -> list[Step]:

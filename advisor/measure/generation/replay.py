@@ -66,11 +66,11 @@ class Replayed(Record, frozen=True, kw_only=True):
 
     def ttft_s(self) -> np.ndarray:
         """Return the seconds from arrival to the first token (requests,)."""
-        return self.first_s() - np.array(self.arrival_s)
+        return np.asarray(self.first_s() - np.array(self.arrival_s))
 
     def latency_s(self) -> np.ndarray:
         """Return the seconds from arrival to the last token (requests,)."""
-        return self.last_s() - np.array(self.arrival_s)
+        return np.asarray(self.last_s() - np.array(self.arrival_s))
 
     def tpot_s(self) -> np.ndarray:
         """Return the mean seconds of each later token, of the requests that have any."""
