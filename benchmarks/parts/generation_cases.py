@@ -94,6 +94,18 @@ class Replayed(NamedTuple):
         expected = self.before if before else self.around
         return [abs(said.value / seen.value - 1) for seen, said in _pairs(self.measured, expected, level)]
 
+    def line(self) -> str:
+        """Return the case in words."""
+        parts = []
+        for level in LEVELS:
+            both = zip(("TTFT", "TPOT"), _pairs(self.measured, self.around, level), strict=False)
+            parts += [
+                f"{name} {level} {1e3 * seen.value:.4g} ms, said {said.value / seen.value - 1:+.1%}"
+                for name, (seen, said) in both
+            ]
+        equal = "tokens as alone" if self.tokens_equal else "OTHER TOKENS than alone"
+        return f"{self.policy} at {self.load}, {self.requests} requests in {self.wall_s:.0f} s: {'; '.join(parts)}; {equal}"
+
     def row(self) -> dict[str, Any]:
         """Return the case as a line of a table."""
         row: dict[str, Any] = {"policy": self.policy, "load": self.load, "requests": self.requests, "wall_s": self.wall_s}
