@@ -1,7 +1,7 @@
 """Runs a decoder on ONNX Runtime with the cache of keys and values in place: prefill of one request, decode steps of several at once.
 
-The cache is one array (slots, heads, max_tokens, dimension) for each layer and side, and a request is a slot of it, whatever its length: what a
-call reads and what it writes lie at the same place.
+The cache is one array (slots, heads, max_tokens, dimension) for each layer and side, and a request is a slot of it, whatever its length:
+what a call reads and what it writes lie at the same place.
 """
 
 from pathlib import Path
@@ -35,7 +35,9 @@ class _Step(NamedTuple):
 class Decoder:
     """A session and its cache; a slot holds one request."""
 
-    def __init__(self, session: Any, facts: DecoderFacts, scheme: str, names: Names | None, *, slots: int, max_tokens: int) -> None:
+    def __init__(
+        self, session: Any, facts: DecoderFacts, scheme: str, names: Names | None, *, slots: int, max_tokens: int
+    ) -> None:
         self.facts, self.vocabulary, self.slots, self.max_tokens = facts, facts.vocabulary, slots, max_tokens
         self.scheme = scheme  # under which it was written
         self._session, self._names = session, names  # None: a graph of ours
@@ -89,12 +91,13 @@ class Decoder:
         self._session = None
 
     def prefill(self, tokens: np.ndarray, slot: int, past_tokens: int = 0) -> np.ndarray:
-        """Read a prompt, or a chunk of it behind `past_tokens` that are cached, into a slot; return logits (vocabulary,) of its last token."""
+        """Read a prompt into a slot, or a chunk behind `past_tokens` that are cached; return logits (vocabulary,) of its last token."""
         step = self._prompt(tokens, slot, past_tokens)
-        return self._run(step._replace(kept=step.kept[-1:]))[0]
+        last: np.ndarray = self._run(step._replace(kept=step.kept[-1:]))[0]
+        return last
 
     def decode(self, tokens: np.ndarray, cached: np.ndarray) -> np.ndarray:
-        """Give one more token to the requests in the first slots, behind `cached` tokens of each; return logits (requests, vocabulary)."""
+        """Give one token to each of the first slots, behind the `cached` tokens of each; return logits (requests, vocabulary)."""
         tokens, cached = np.asarray(tokens, np.int64), np.asarray(cached, np.int64)
         if tokens.ndim != 1 or tokens.shape != cached.shape or not 1 <= len(tokens) <= self.slots:
             raise ValueError(f"a token and its place for 1 to {self.slots} requests, not {tokens.shape} and {cached.shape}")
@@ -146,6 +149,8 @@ class Decoder:
         found = np.empty((len(step.kept), self.vocabulary), np.float32)
         if self._names is None:
             binding.bind_output(graph.LOGITS, CPU, 0, np.float32, found.shape, found.ctypes.data)
+        else:
+            binding.bind_output(self._names.logits, CPU)  # again: it would have the size that it had in the call before
         try:
             self._session.run_with_iobinding(binding)
         except Exception as error:  # ONNX Runtime raises a family of pybind exceptions whose only common base is Exception
@@ -222,15 +227,23 @@ def _check_values(session: Any, model: Path, names: Names | None, facts: Decoder
     logits_axes = next(value.shape for value in session.get_outputs() if value.name == logits)
     if isinstance(logits_axes[-1], int) and logits_axes[-1] != facts.vocabulary:
         raise InputError(
-            f"{model}: its graph gives logits of {logits_axes[-1]} tokens, its folder says {facts.vocabulary}", hint="make the folder again"
+            f"{model}: its graph gives logits of {logits_axes[-1]} tokens, its folder says {facts.vocabulary}",
+            hint="make the folder again",
         )
     for past, _ in cache:
         value, expected = inputs[past], (facts.kv_heads, facts.head_dimension)
         if value.type not in ELEMENTS:
-            raise InputError(f"{model}: {past} is of {value.type}, which is not run here", hint="build it for the CPU in fp32, int8 or int4")
-        found = tuple(value.shape[axis] if isinstance(value.shape[axis], int) else size_ for axis, size_ in zip((1, 3), expected, strict=True))
+            raise InputError(
+                f"{model}: {past} is of {value.type}, which is not run here", hint="build it for the CPU in fp32, int8 or int4"
+            )
+        found = tuple(
+            value.shape[axis] if isinstance(value.shape[axis], int) else size_
+            for axis, size_ in zip((1, 3), expected, strict=True)
+        )
         if found != expected:
-            raise InputError(f"{model}: {past} has {found} heads and numbers in each, its folder says {expected}", hint="make the folder again")
+            raise InputError(
+                f"{model}: {past} has {found} heads and numbers in each, its folder says {expected}", hint="make the folder again"
+            )
 
 
 def _refuse_large(folder: Path, facts: DecoderFacts, slots: int, max_tokens: int) -> None:

@@ -63,7 +63,9 @@ def being_made(folder: Path) -> Iterator[Path]:
             for path in sorted(place.iterdir(), key=lambda path: path.name == LABEL):
                 path.replace(folder / path.name)
     except OSError as error:
-        raise ModelError(f"{folder}: cannot be written ({error.strerror})", hint="free some space, or name another folder") from error
+        raise ModelError(
+            f"{folder}: cannot be written ({error.strerror})", hint="free some space, or name another folder"
+        ) from error
 
 
 def write_label(folder: Path, label: Label) -> None:

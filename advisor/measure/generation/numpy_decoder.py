@@ -26,7 +26,7 @@ class GivesLogits(Protocol):
 
 
 def agreement(decoder: GivesLogits, checkpoint: Path, tokens: np.ndarray) -> float:
-    """Return the largest difference of a decoder's logits from the checkpoint's own, over the range of these; inf where one is no number."""
+    """Return the largest difference of logits from the checkpoint's own, over the range of these; inf where one is no number."""
     truth = logits(checkpoint, tokens)
     difference = float(np.max(np.abs(decoder.logits(tokens) - truth)) / np.ptp(truth))
     return difference if math.isfinite(difference) else math.inf
@@ -38,7 +38,7 @@ def check(decoder: GivesLogits, checkpoint: Path, tokens: np.ndarray) -> float:
     if difference > TOLERANCE:
         by = percent(difference) if math.isfinite(difference) else "more than can be said"
         raise ModelError(
-            f"{checkpoint}: the graph that advisor wrote does not compute what the checkpoint does: logits are off by {by} of their range",
+            f"{checkpoint}: the graph that advisor wrote does not compute what the checkpoint does: logits are off by {by}",
             hint="report it with the config.json: it is a fault of advisor; an export by optimum-cli is measured meanwhile",
         )
     return difference
@@ -75,7 +75,8 @@ class _Part:
 
 def _norm(given: np.ndarray, weight: np.ndarray, epsilon: float) -> np.ndarray:
     squares = np.mean(given.astype(np.float64) ** 2, axis=-1, keepdims=True)
-    return (given / np.sqrt(squares + epsilon) * weight).astype(np.float32)
+    normed: np.ndarray = (given / np.sqrt(squares + epsilon) * weight).astype(np.float32)
+    return normed
 
 
 def _mlp(part: _Part, given: np.ndarray) -> np.ndarray:
@@ -123,7 +124,7 @@ def _rotated(heads: np.ndarray, rope: Rope) -> np.ndarray:
 
 def _frequency(rope: Rope, pair: int, half: int) -> float:
     """Return the angle, in radians, by which a pair turns from one position to the next."""
-    plain = rope.theta ** (-pair / half)
+    plain = math.pow(rope.theta, -pair / half)
     if rope.kind == "default":
         return plain
     if rope.kind == "linear":

@@ -70,8 +70,9 @@ class PlainDecoder:
         self._session = None
 
     def prefill(self, tokens: np.ndarray, slot: int, past_tokens: int = 0) -> np.ndarray:
-        """Read a prompt, or a chunk of it behind `past_tokens` that are cached, into a slot; return logits (vocabulary,) of its last token."""
-        return self._read(np.asarray(tokens, np.int64), slot, past_tokens)[-1]
+        """Read a prompt into a slot, or a chunk behind `past_tokens` that are cached; return logits (vocabulary,) of its last token."""
+        last: np.ndarray = self._read(np.asarray(tokens, np.int64), slot, past_tokens)[-1]
+        return last
 
     def decode(self, tokens: np.ndarray, cached: np.ndarray) -> np.ndarray:
         """Give one more token to the requests in the first slots, behind `cached` tokens of each, one request after the other."""

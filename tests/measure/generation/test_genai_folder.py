@@ -20,11 +20,17 @@ CONFIG = {
         "vocab_size": 160,
         "context_length": 128,
         "decoder": {
-            **{"filename": "model.onnx", "head_size": 16, "hidden_size": 64, "num_hidden_layers": 2},
-            **{"num_attention_heads": 4, "num_key_value_heads": 2},
+            "filename": "model.onnx",
+            "head_size": 16,
+            "hidden_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
             "inputs": {
-                **{"input_ids": "input_ids", "attention_mask": "attention_mask"},
-                **{"past_key_names": "past_key_values.%d.key", "past_value_names": "past_key_values.%d.value"},
+                "input_ids": "input_ids",
+                "attention_mask": "attention_mask",
+                "past_key_names": "past_key_values.%d.key",
+                "past_value_names": "past_key_values.%d.value",
             },
             "outputs": {"logits": "logits", "present_key_names": "present.%d.key", "present_value_names": "present.%d.value"},
         },
@@ -61,7 +67,9 @@ def as_built(made, folder, *, gives_last_alone=False, has_positions=False):
     inputs = [value for value in graph.input if value.name.startswith(("input_ids", "past_key_values"))]
     names = ["attention_mask", *(["position_ids"] if has_positions else [])]
     inputs += [helper.make_tensor_value_info(name, TensorProto.INT64, ["requests_", f"{name}_"]) for name in names]
-    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["requests_", 1 if gives_last_alone else "tokens_", 160])]
+    outputs = [
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["requests_", 1 if gives_last_alone else "tokens_", 160])
+    ]
     outputs += [value for value in graph.output if value.name != "logits"]
     del graph.node[:], graph.input[:], graph.output[:]
     graph.node.extend([*before, *nodes, node("Reshape", ["all_logits", "by_request"], ["logits"])])
