@@ -8,7 +8,7 @@ import numpy as np
 
 from advisor.errors import AdvisorError
 from advisor.measure.generation.slots import Steps
-from advisor.measure.generation.tokenizing import Windows
+from advisor.measure.generation.tokenizing import FEWEST_PIECES, Windows
 from advisor.measure.quality.evaluation import BOOTSTRAP_DRAWS, LEVEL, drop_of
 from advisor.measure.quality.metrics import perplexity_of
 from advisor.measure.quality.scores import surprise
@@ -27,9 +27,14 @@ class Scored(Record, frozen=True, kw_only=True):
 
 
 def scored(
-    decoder: Steps, windows: Windows, *, seconds: float, now: Callable[[], float] = time.perf_counter
+    decoder: Steps,
+    windows: Windows,
+    *,
+    seconds: float,
+    fewest: int = FEWEST_PIECES,
+    now: Callable[[], float] = time.perf_counter,
 ) -> Scored:
-    """Return what the decoder says of the windows until the time is over, of the first one always.
+    """Return what the decoder says of the windows until the time is over, of `fewest` always.
 
     Raises AdvisorError for logits that are no numbers.
     """
@@ -37,7 +42,7 @@ def scored(
     sums: list[float] = []
     greedy: list[tuple[int, ...]] = []
     for tokens in windows.tokens:
-        if sums and now() >= ends_s:
+        if len(sums) >= fewest and now() >= ends_s:
             break
         ids = np.array(tokens, dtype=np.int64)
         logits = decoder.logits(ids[:-1])[windows.given - 1 :]
@@ -74,9 +79,7 @@ def text_quality(windows: Windows, baseline: Scored, variant: Scored, *, data_sh
     )
 
 
-def _agreement(
-    baseline: Scored, variant: Scored, tokens: np.ndarray, random: np.random.Generator, source: str
-) -> Estimate:
+def _agreement(baseline: Scored, variant: Scored, tokens: np.ndarray, random: np.random.Generator, source: str) -> Estimate:
     """Return the share of places in the text where both expect the same next token."""
     pairs = zip(baseline.greedy, variant.greedy, strict=False)
     equal = np.array([sum(a == b for a, b in zip(*pair, strict=True)) for pair, _ in zip(pairs, tokens, strict=False)])

@@ -3,14 +3,12 @@
 import itertools
 import math
 import os
-import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import msgspec
-import numpy as np
 
 from advisor import __version__
 from advisor.errors import AdvisorError, ModelError
@@ -29,31 +27,29 @@ from advisor.measure.worker.apart import Apart
 from advisor.quality_floor import keeps_floor
 from advisor.schema.catalog import Hardware
 from advisor.schema.generation import (
-    Clock,
-    DecodePoint,
     DecoderFacts,
     GenerationSettings,
     GenerationSite,
     GenerationVariant,
-    PrefillPoint,
-    StepVisit,
 )
 from advisor.schema.profile import Machine
 from advisor.schema.record import Exclusion
 from advisor.steps import model_folder
 from advisor.steps.generation.asked import Asked, in_words
 from advisor.steps.generation.journal import GenerationJournal, ScoredText, Watched
+from advisor.steps.generation.points import decode_point, disturbance, noise_of, prefill_point
 from advisor.steps.generation.processes import Variants
-from advisor.steps.generation.rounds import Rounds
-from advisor.units import percent, seconds
+from advisor.steps.generation.rounds import USUAL_PACE, Pace, Rounds
 
 # Of the budget: scoring text has the least share with which losses show, timing the rest.
 QUALITY_SHARE = 0.3
-WINDOW_TOKENS = 256  # of text, or as many as a request may have
+WINDOW_TOKENS = 128  # of text, or as many as a request may have: of longer ones there would be too few for an interval
 MOST_TEXT_TOKENS = 50_000  # beyond it intervals hardly become narrower
-WATCHES, WATCH_SHARE, LONGEST_WATCH_S = 3, 0.01, 1.0  # for stalls, of the budget each
-QUIET_FRACTION = 0.9  # of the differences between halves of the visits lie below what is called the noise
+WATCHES, WATCH_SHARE = 3, 0.01  # for stalls, of the budget each
 NO_TEXT = "quality could not be measured: no text was given (quality.data of the workload)"
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,13 +67,23 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
 
 
+class How(NamedTuple):
+    """What starts the processes that functions are called in, and how long is timed."""
+
+    start: Callable[[], Apart] = Apart
+    pace: Pace = USUAL_PACE
+
+
+USUALLY = How()
+
+
 class Stage(NamedTuple):
-    """What a run has at hand: its account, who is told, the process for the user's files, and what starts another."""
+    """What a run has at hand: its account, who is told, and the process for the user's files."""
 
     ledger: Ledger
     report: Report
     apart: Apart
-    start: Callable[[], Apart]
+    how: How
 
 
 class Measuring:
@@ -85,7 +91,7 @@ class Measuring:
 
     def __init__(self, plan: Plan, journal: GenerationJournal, stage: Stage) -> None:
         self.plan, self.journal = plan, journal
-        self.ledger, self.report, self.apart, self._start = stage
+        self.ledger, self.report, self.apart, self.how = stage
         self.notes: list[str] = []
         self.exclusions: list[Exclusion] = []
         self.threads = tuple(dict.fromkeys((1, plan.machine.cores)))
@@ -95,16 +101,15 @@ class Measuring:
         journal, ledger = self.journal, self.ledger
         ledger.count(journal.scoring_s + journal.timing_s)
         self._say("making variants", line=f"{ledger.promise} and making variants: {in_words(self.plan.asked)}")
-        with ledger.loading():
-            made = self._made()
-            windows = self._windows()
-            self.apart.end()  # it would hold memory
+        made = self._made()
+        windows = self._windows()
+        self.apart.end()  # it would hold memory
         for name, entry in made.items():
             journal.knows(name, entry.sha256)
         folders = {name: entry.folder for name, entry in made.items()}
         slots, max_tokens = self.plan.settings.max_running_requests, self.plan.settings.max_context_tokens
         with Variants(
-            folders, ledger, slots=slots, max_tokens=max_tokens, threads=self.threads, start=self._start
+            folders, ledger, slots=slots, max_tokens=max_tokens, threads=self.threads, start=self.how.start
         ) as processes:
             processes.fit_together(self.plan.facts)
             agreement = self._agreement(processes, made)
@@ -127,13 +132,13 @@ class Measuring:
         """Return the forms by their names, the model in full precision first; what cannot be made is excluded."""
         plan = self.plan
         if plan.facts.given_as != "checkpoint":
-            return {AS_GIVEN: self.apart.call(model_folder.reading(str(plan.model)), given, plan.model)}
+            return {AS_GIVEN: self._ask("reading the model", str(plan.model), given, plan.model)}
         found: dict[str, Made] = {}
         for scheme in SCHEMES:
-            self._say(f"making {scheme}")
             try:
-                found[scheme] = self.apart.call(
-                    model_folder.reading(scheme),
+                found[scheme] = self._ask(
+                    f"making {scheme}",
+                    scheme,
                     made,
                     plan.model,
                     plan.folder,
@@ -153,9 +158,9 @@ class Measuring:
         plan, text = self.plan, self.plan.asked.text
         if text is None:
             return None
-        self._say("reading the text")
-        return self.apart.call(
-            model_folder.reading(str(text)),
+        return self._ask(
+            "reading the text",
+            str(text),
             read_windows,
             plan.model,
             text,
@@ -164,6 +169,12 @@ class Measuring:
             vocabulary=plan.facts.vocabulary,
             seed=plan.settings.seed,
         )
+
+    def _ask(self, what: str, subject: str, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
+        """Return what a function returns that reads or writes files, in the process for that; no budget makes it shorter."""
+        self._say(what)
+        with self.ledger.loading():
+            return self.apart.call(model_folder.reading(subject), function, *arguments, **named)
 
     def _agreement(self, processes: Variants, made: dict[str, Made]) -> dict[str, float | None]:
         """Return how far each form's logits are from the checkpoint's own; the baseline has to be that decoder, and has to run."""
@@ -235,9 +246,7 @@ class Measuring:
                 self._exclude(variant.id, error.fault)
                 continue
             baseline = baseline or said
-            quality = text_quality(
-                windows, baseline, said, data_sha256=plan.settings.text_sha256, seed=plan.settings.seed
-            )
+            quality = text_quality(windows, baseline, said, data_sha256=plan.settings.text_sha256, seed=plan.settings.seed)
             found.append(msgspec.structs.replace(variant, quality=quality))
         return found
 
@@ -280,6 +289,7 @@ class Measuring:
             spent_s=lambda: ledger.spent_s,
             say=self._say,
             seed=plan.settings.seed,
+            pace=self.how.pace,
         )
         worth = [variant.id for variant in variants if self._is_worth_timing(variant)]
         others = [variant.id for variant in variants if variant.id not in worth]
@@ -297,7 +307,7 @@ class Measuring:
     def _watch(self) -> None:
         """Watch one core after the other for stalls: nothing else runs, so what is seen comes from outside."""
         usable = machines.usable_cores()
-        watch_s = min(WATCH_SHARE * self.plan.settings.budget_s, LONGEST_WATCH_S)
+        watch_s = min(WATCH_SHARE * self.plan.settings.budget_s, self.how.pace.longest_watch_s)
         for number in range(len(self.journal.watches), WATCHES):
             self._say("watching for stalls")
             began_s = time.perf_counter()
@@ -323,11 +333,15 @@ class Measuring:
             measuring_s=journal.timing_s,
             noise_fraction=noise_of(visits.values(), clock),
             variants=tuple(variants),
-            prefill=tuple(_prefill(point, point.step, made) for point, made in visits.items() if isinstance(point.step, Prefill)),
-            decode=tuple(_decode(point, point.step, made) for point, made in visits.items() if isinstance(point.step, Decode)),
+            prefill=tuple(
+                prefill_point(point, point.step, made) for point, made in visits.items() if isinstance(point.step, Prefill)
+            ),
+            decode=tuple(
+                decode_point(point, point.step, made) for point, made in visits.items() if isinstance(point.step, Decode)
+            ),
             stalls=tuple(entry for entry in journal.watches if entry is not None),
             exclusions=(*self.exclusions, *journal.exclusions),
-            notes=(*self.notes, *_disturbance(every, clock)),
+            notes=(*self.notes, *disturbance(every, clock)),
         )
 
     def _exclude(self, what: str, reason: str) -> None:
@@ -341,52 +355,4 @@ def are_still(variants: Iterable[GenerationVariant], folder: Path, apart: Apart)
     """Return whether the folders of all variants, whose paths are relative to `folder`, hold what was measured."""
     return all(
         apart.call(model_folder.reading(variant.id), is_still, folder / variant.path, variant.sha256) for variant in variants
-    )
-
-
-def noise_of(visits: Iterable[Sequence[StepVisit]], clock: Clock) -> float | None:
-    """Return what 90 % of the differences between equal things stay below: the medians of every other visit, and of those between.
-
-    None where no point was visited twice.
-    """
-    ratios = []
-    for made in visits:
-        if len(made) > 1:
-            halves = [[seconds for visit in made[first::2] for seconds in _times(visit, clock)] for first in (0, 1)]
-            ratios.append(abs(math.log(statistics.median(halves[0]) / statistics.median(halves[1]))))
-    return float(np.expm1(np.quantile(ratios, QUIET_FRACTION))) if ratios else None
-
-
-def _times(visit: StepVisit, clock: Clock) -> tuple[float, ...]:
-    return visit.cpu_s if clock == "cpu" else visit.wall_s
-
-
-def _prefill(point: Point, step: Prefill, made: tuple[StepVisit, ...]) -> PrefillPoint:
-    return PrefillPoint(
-        variant=point.variant,
-        intra_op_num_threads=point.intra_op_num_threads,
-        tokens=step.tokens,
-        past_tokens=step.past_tokens,
-        visits=made,
-    )
-
-
-def _decode(point: Point, step: Decode, made: tuple[StepVisit, ...]) -> DecodePoint:
-    return DecodePoint(
-        variant=point.variant,
-        intra_op_num_threads=point.intra_op_num_threads,
-        batch_size=step.batch_size,
-        context_tokens=step.context_tokens,
-        visits=made,
-    )
-
-
-def _disturbance(visits: Sequence[StepVisit], clock: Clock) -> tuple[str, ...]:
-    if clock == "wall":
-        return ()
-    steps_s = sum(sum(visit.wall_s) for visit in visits)
-    waited = sum(visit.waited_s or 0.0 for visit in visits) / steps_s
-    return (
-        f"the machine was busy: threads waited for a core for {percent(waited)} of {seconds(steps_s)} of steps; their processor time "
-        "counts instead, and users of this machine, as busy as that, wait longer",
     )

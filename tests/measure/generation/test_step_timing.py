@@ -13,6 +13,7 @@ from advisor.measure.generation.step_timing import (
     by_cost,
     decode_steps,
     expected_call_s,
+    is_between,
     prefill_steps,
     timed,
 )
@@ -36,7 +37,7 @@ def laps_of(clock):
 def test_ten_to_twenty_points_tell_a_setting(running):
     prefills, decodes = prefill_steps(LENGTHS), decode_steps(running, LENGTHS)
 
-    assert len(set((*prefills, *decodes))) == len(prefills) + len(decodes) <= 20
+    assert len({*prefills, *decodes}) == len(prefills) + len(decodes) <= 20
     assert len(prefills) + len(decodes) >= (10 if running > 3 else 7)
 
 
@@ -113,13 +114,25 @@ def test_visits_of_a_point_lie_in_different_rounds():
 
 
 def test_cheap_steps_are_made_first():
-    listed = by_cost([Prefill(tokens=400), Decode(batch_size=8, context_tokens=3840), Prefill(tokens=16), Decode(batch_size=1, context_tokens=16)])
+    listed = by_cost(
+        [
+            Prefill(tokens=400),
+            Decode(batch_size=8, context_tokens=3840),
+            Prefill(tokens=16),
+            Decode(batch_size=1, context_tokens=16),
+        ]
+    )
 
-    assert [Prefill(tokens=16), Decode(batch_size=1, context_tokens=16)] == listed[:2]
+    assert Decode(batch_size=1, context_tokens=16) == listed[0]
+    assert [Prefill(tokens=16), Prefill(tokens=400)] == listed[2:]
 
 
 def test_what_a_step_takes_is_expected_from_those_of_its_kind():
-    known = {Prefill(tokens=16): 0.5, Decode(batch_size=1, context_tokens=16): 0.01, Decode(batch_size=1, context_tokens=480): 0.02}
+    known = {
+        Prefill(tokens=16): 0.5,
+        Decode(batch_size=1, context_tokens=16): 0.01,
+        Decode(batch_size=1, context_tokens=480): 0.02,
+    }
 
     assert 0.5 * 400 / 16 == expected_call_s(Prefill(tokens=400), known)
     assert 4 * 0.02 == expected_call_s(Decode(batch_size=4, context_tokens=64), known)
@@ -131,3 +144,13 @@ def test_requests_of_one_length_are_timed_at_three():
     prefills = prefill_steps(Lengths(shortest=64, usual=64, longest=64, context=80, chunk=128))
 
     assert [16, 32, 64] == [step.tokens for step in prefills if not step.past_tokens]
+
+
+def test_what_lies_between_others_is_told_from_what_they_span():
+    steps = (*prefill_steps(LENGTHS), *decode_steps(8, LENGTHS))
+
+    between = {step for step in steps if is_between(step, steps)}
+
+    assert {64, 160} == {step.tokens for step in between if isinstance(step, Prefill)}
+    assert {2, 4} == {step.batch_size for step in between if isinstance(step, Decode)}
+    assert not any(is_between(step, [step]) for step in steps)

@@ -66,11 +66,12 @@ def test_only_pieces_that_both_have_scored_are_compared():
     assert pytest.approx(3.0 / math.log(2) / 12) == quality.bits_per_byte
 
 
-def test_scoring_ends_with_its_time_but_never_before_the_first_piece():
+def test_scoring_ends_with_its_time_but_never_before_the_fewest_pieces():
     moments = iter([0.0, 1.0, 5.0, 9.0])
 
-    assert 2 == len(scored(Uniform(), WINDOWS, seconds=4.0, now=lambda: next(moments)).surprise)
-    assert 1 == len(scored(Uniform(), WINDOWS, seconds=0.0, now=lambda: 0.0).surprise)
+    assert 2 == len(scored(Uniform(), WINDOWS, seconds=4.0, fewest=1, now=lambda: next(moments)).surprise)
+    assert 1 == len(scored(Uniform(), WINDOWS, seconds=0.0, fewest=1, now=lambda: 0.0).surprise)
+    assert 3 == len(scored(Uniform(), WINDOWS, seconds=0.0, fewest=9, now=lambda: 0.0).surprise)
 
 
 def test_tokens_that_are_told_are_not_predicted():

@@ -1,5 +1,7 @@
 """Rounds of visits: every variant by turns, as often as the budget allows, and what is too slow is left out with its reason."""
 
+from itertools import pairwise
+
 from advisor.errors import ModelError
 from advisor.measure.generation.step_timing import Decode, Point, Prefill
 from advisor.measure.generation.variant_process import Timed
@@ -45,9 +47,7 @@ class Machine:
 
 
 def points(*names, threads=(1, 2)):
-    return [
-        Point(variant=name, intra_op_num_threads=count, step=step) for name in names for count in threads for step in STEPS
-    ]
+    return [Point(variant=name, intra_op_num_threads=count, step=step) for name in names for count in threads for step in STEPS]
 
 
 def journal_in(tmp_path, name="j.journal"):
@@ -81,7 +81,7 @@ def test_where_memory_is_short_variants_come_one_after_the_other(tmp_path):
     machine.rounds().time(points("fp32", "int8", threads=(1,)), [], together=False)
 
     names = [point.variant for point in machine.made]
-    changes = sum(one != other for one, other in zip(names, names[1:], strict=False))
+    changes = sum(one != other for one, other in pairwise(names))
     assert changes <= 2 * (len(names) // 8)
 
 
