@@ -12,6 +12,7 @@ import numpy as np
 
 from advisor.errors import InputError, ModelError
 from advisor.measure.generation import decoder_folder, genai_folder, graph
+from advisor.measure.generation.config_values import quoted
 from advisor.measure.generation.genai_folder import Names
 from advisor.measure.runtime import memory, ort_errors, ort_session
 from advisor.schema.generation import DecoderFacts
@@ -220,9 +221,11 @@ def _check_values(session: Any, model: Path, names: Names | None, facts: Decoder
     wanted = plain | {past for past, _ in cache}
     missing = sorted(wanted - inputs.keys()) + sorted({logits, *(present for _, present in cache)} - outputs.keys())
     if missing:
-        raise InputError(f"{model}: its graph has no {missing[0]!r}, which its folder names", hint="make the folder again")
+        raise InputError(f"{model}: its graph has no {quoted(missing[0])}, which its folder names", hint="make the folder again")
     if more := sorted(inputs.keys() - wanted):
-        raise InputError(f"{model}: its graph asks for {more[0]!r}, which is not known here", hint="give a model of text alone")
+        raise InputError(
+            f"{model}: its graph asks for {quoted(more[0])}, which is not known here", hint="give a model of text alone"
+        )
     if not _fits(outputs[logits].shape, (None, facts.vocabulary) if names is None else (None, None, facts.vocabulary)):
         raise InputError(
             f"{model}: its logits have sizes {outputs[logits].shape}, and its folder says {facts.vocabulary} tokens",

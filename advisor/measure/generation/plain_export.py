@@ -140,6 +140,10 @@ def _facts(folder: Path, model: Path, session: Any) -> DecoderFacts:
     if len(shape) != 4 or not isinstance(shape[1], int) or not isinstance(shape[3], int) or kind != "tensor(float)":
         raise InputError(f"{model}: its past is {kind} of sizes {shape}, not heads of 32-bit floats", hint=EXPORT_AGAIN)
     config = Values(folder / CONFIG, read_object(folder / CONFIG, "the configuration of the export", EXPORT_AGAIN))
+    vocabulary = config.count("vocab_size", MOST_VOCABULARY)
+    sizes = outputs[LOGITS].shape
+    if len(sizes) != 3 or (isinstance(sizes[2], int) and sizes[2] != vocabulary):
+        raise config.wrong("vocab_size", f"the graph gives logits of sizes {sizes}", hint=EXPORT_AGAIN)
     graph = onnx_graph.read_graph(model)
     architectures = config.given("architectures")
     name = architectures[0] if isinstance(architectures, list) and architectures else None
@@ -153,7 +157,7 @@ def _facts(folder: Path, model: Path, session: Any) -> DecoderFacts:
         kv_heads=shape[1],
         head_dimension=shape[3],
         hidden_size=_one_of(config, WIDTH, MOST_WIDTH),
-        vocabulary=config.count("vocab_size", MOST_VOCABULARY),
+        vocabulary=vocabulary,
         context_tokens=_one_of(config, CONTEXT, LONGEST_SEQUENCE, MOST_TOKENS),
         kv_bytes_per_token=len(past) * shape[1] * shape[3] * FLOAT_BYTES,
     )
