@@ -47,13 +47,16 @@ class Weights:
         return name in self._stored
 
     def array(self, name: str) -> np.ndarray:
-        """Return a tensor in 32-bit floats, as the file has it: matrices (outputs, inputs)."""
+        """Return a tensor in 32-bit floats, as the file has it: matrices (outputs, inputs); raise InputError where it holds no numbers."""
         path, start, dtype, shape = self._stored[name]
         raw = np.memmap(path, dtype=STORED_AS[dtype], mode="r", offset=start, shape=shape)
-        if dtype == "BF16":
-            whole: np.ndarray = (raw.astype(np.uint32) << HALF_BITS).view(np.float32)
-            return whole
-        return np.array(raw, dtype=np.float32)
+        values: np.ndarray = (
+            (raw.astype(np.uint32) << HALF_BITS).view(np.float32) if dtype == "BF16" else np.array(raw, np.float32)
+        )
+        # One such weight, and every logit is one: the file is damaged, or training had failed.
+        if not np.isfinite(values).all():
+            raise InputError(f"{path}: {name} holds values that are no numbers", hint=SAVE_AGAIN)
+        return values
 
 
 def open_weights(folder: Path, shape: DecoderShape) -> Weights:

@@ -141,11 +141,11 @@ def decoder_key(**changes):
         (decoder_key(num_hidden_layers=-1), r"model\.decoder\.num_hidden_layers: -1: outside"),
         (decoder_key(num_hidden_layers=3), r"its graph has no 'past_key_values\.2\.key'"),
         (decoder_key(head_size=None), r"model\.decoder\.head_size is missing"),
-        (decoder_key(num_key_value_heads=4), "has .* heads and numbers in each"),
+        (decoder_key(num_key_value_heads=4), "has sizes .*, and its folder says 4 heads of 16"),
         (decoder_key(inputs={"attention_mask": "mask"}), "its graph has no 'mask'"),
         (decoder_key(inputs=[1]), r"model\.decoder\.inputs: a list of 1: holds no keys"),
         (decoder_key(outputs={"logits": 3}), r"model\.decoder\.outputs\.logits: 3: not a text"),
-        (lambda config: config["model"].update(vocab_size=50), "gives logits of 160 tokens, its folder says 50"),
+        (lambda config: config["model"].update(vocab_size=50), "its logits have sizes .*, and its folder says 50 tokens"),
         (lambda config: config["model"].update(context_length=4), "its positions reach to 4"),
     ],
 )
