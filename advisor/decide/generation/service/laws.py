@@ -88,9 +88,13 @@ class Law(NamedTuple):
 
     cost: np.ndarray  # (coefficients,) in seconds, none below 0
     draws: np.ndarray  # (draws, coefficients)
-    misfit_sigma: float  # of logarithms: how far points are off the law beyond what their visits explain
+    misfit_sigma: float  # of logarithms: how far points are off what is made of them beyond what their visits explain
     noise_sigma: float  # of logarithms: how far visits alone put them off
     points: Points
+    by_size: np.ndarray | None = (
+        None  # (largest + 1,) seconds over the law, by how many requests are decoded; None: the law holds
+    )
+    draws_by_size: np.ndarray | None = None  # (draws, largest + 1)
 
     @property
     def is_off(self) -> bool:
@@ -99,29 +103,51 @@ class Law(NamedTuple):
 
     def residuals(self) -> np.ndarray:
         """Return the logarithms of points over the law (points,)."""
-        return _logs_over(self.points, self.cost)
+        return _logs_over(self.points.features, self.points.seconds, self.cost)
 
 
-def _logs_over(points: Points, cost: np.ndarray) -> np.ndarray:
+def _logs_over(features: np.ndarray, seconds: np.ndarray, cost: np.ndarray) -> np.ndarray:
     # A law may give nothing where points lie far off it.
-    return np.asarray(np.log(points.seconds / np.maximum(points.features @ cost, ROUNDING * points.seconds)))
+    return np.asarray(np.log(seconds / np.maximum(features @ cost, ROUNDING * seconds)))
 
 
-def law_of(points: Points, spread: Spread, draws: int, random: np.random.Generator) -> Law:
-    """Return the law of measured points, drawn `draws` times with visits drawn anew from those that were made."""
+def law_of(points: Points, spread: Spread, draws: int, random: np.random.Generator, sizes: np.ndarray | None = None) -> Law:
+    """Return the law of measured points, drawn `draws` times with visits drawn anew from those that were made.
+
+    `sizes` (points,) say how many requests each point decodes, 0 for those that do anything else. Where points are off one law of all
+    sizes, for libraries change their ways with the size, each size keeps its own distance from it.
+    """
     seconds = points.seconds
     cost = fitted(points.features, seconds[None])[0]
     noise = np.array([spread.of_median(len(visits)) for visits in points.visits_s])
     noise_sigma = math.sqrt(float(np.mean(noise**2)))
     freedom = len(seconds) - int(np.count_nonzero(cost))
-    misfit = UNCHECKED_SIGMA
-    if freedom > 0:
-        residuals = _logs_over(points, cost)
-        misfit = math.sqrt(max(0.0, float(residuals @ residuals) / freedom - noise_sigma**2))
-    moved = np.stack([_median_noise(spread, len(visits), draws, random) for visits in points.visits_s], axis=1)
-    drawn = fitted(points.features, seconds * np.exp(moved))
-    off = random.permutation(normal_scores(draws)) * misfit
-    return Law(cost, drawn * np.exp(off)[:, None], misfit, noise_sigma, points)
+    residuals = _logs_over(points.features, seconds, cost)
+    moved = seconds * np.exp(np.stack([_median_noise(spread, len(made), draws, random) for made in points.visits_s], axis=1))
+    drawn = fitted(points.features, moved)
+    found = Law(cost, drawn, _misfit(residuals, freedom, noise_sigma), noise_sigma, points)
+    if sizes is not None and found.is_off and len(known := np.unique(sizes[sizes > 0])) > 1:
+        every = [_logs_over(points.features, *pair) for pair in zip(moved, drawn, strict=True)]
+        left = residuals - np.where(sizes > 0, np.log(_by_size(residuals, sizes))[sizes], 0.0)
+        found = found._replace(
+            misfit_sigma=_misfit(left, freedom - len(known) + 1, noise_sigma),
+            by_size=_by_size(residuals, sizes),
+            draws_by_size=np.stack([_by_size(logs, sizes) for logs in every]),
+        )
+    off = random.permutation(normal_scores(draws)) * found.misfit_sigma
+    return found._replace(draws=drawn * np.exp(off)[:, None])
+
+
+def _misfit(residuals: np.ndarray, freedom: int, noise_sigma: float) -> float:
+    """Return the standard deviation of logarithms (points,) beyond the noise of their visits."""
+    return math.sqrt(max(0.0, float(residuals @ residuals) / freedom - noise_sigma**2)) if freedom > 0 else UNCHECKED_SIGMA
+
+
+def _by_size(residuals: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return the seconds over the law by size (largest + 1,), between measured sizes linear in logarithms; 1 for none."""
+    known = np.unique(sizes[sizes > 0])
+    means = [float(residuals[sizes == size].mean()) for size in known]
+    return np.append(1.0, np.exp(np.interp(np.arange(1, int(known[-1]) + 1), known, means)))
 
 
 def normal_scores(count: int) -> np.ndarray:

@@ -73,6 +73,7 @@ def test_points_off_the_law_widen_what_it_may_be():
     on, off = laws
 
     assert [False, True] == [on.is_off, off.is_off]
+    assert on.by_size is off.by_size is None
     assert np.ptp(np.log(off.draws @ STEPS[0])) > np.ptp(np.log(on.draws @ STEPS[0])) + 0.1
 
 
@@ -86,3 +87,15 @@ def test_a_law_of_points_that_were_visited_once_is_less_sure_than_one_of_many_vi
         widths.append(np.ptp(np.log(law.draws @ STEPS[4])))
 
     assert widths[0] > widths[1]
+
+
+def test_of_sizes_that_each_lie_off_one_law_each_keeps_its_own_distance():
+    over = np.array([1.0, 0.7, 1.3, 1.0, 1.0, 1.0, 1.0, 1.0, 0.9])
+    sizes = STEPS[:, 1].astype(int)
+    points = Points(STEPS, visited(STEPS @ np.array([5e-3, 1e-3, 1e-6]) * over[sizes], np.ones((len(STEPS), 3))))
+
+    law = law_of(points, spread_of([points]), 20, np.random.default_rng(0), sizes)
+
+    assert law.misfit_sigma < 0.03
+    np.testing.assert_allclose((STEPS @ law.cost) * law.by_size[sizes], points.seconds, rtol=0.03)
+    assert law.by_size[2] > law.by_size[3] > law.by_size[4]
