@@ -25,6 +25,8 @@ from advisor.medians import (
 UNCHECKED_SIGMA = 0.05
 # Points nearer to a law than this, as a logarithm, are on it.
 ON_THE_LAW = 1e-3
+# Points that tell what a round has in common.
+FEWEST_OF_ROUND = 3
 # A smaller sum of squares by less than this part is rounding: then fewer coefficients say as much.
 SAME_FIT = 1e-9
 # A coefficient below zero by no more than this part of the whole is rounding.
@@ -187,3 +189,22 @@ def fitted(features: np.ndarray, seconds: np.ndarray) -> np.ndarray:
         best[better] = 0.0
         best[np.ix_(better, list(chosen))] = np.maximum(found[better], 0.0)
     return best / scale
+
+
+def shared_by_round(kinds: Sequence[Points], spread: Spread) -> tuple[float, int]:
+    """Return the standard deviation of what all points of a round have in common, over all rounds together, and how many rounds there are.
+
+    The machine is quicker for some minutes and slower for others: that does not average out over points. (0, 1) where nothing shows it.
+    """
+    by_round: dict[int, list[float]] = {}
+    for points in kinds:
+        for visits in points.visits_s:
+            logs = np.log(visits)
+            for number, off in enumerate(logs - logs.mean() if len(logs) > 1 else ()):
+                by_round.setdefault(number, []).append(float(off))
+    rounds = [listed for listed in by_round.values() if len(listed) >= FEWEST_OF_ROUND]
+    if len(rounds) < 2:
+        return 0.0, 1
+    between = float(np.var([np.mean(listed) for listed in rounds], ddof=1))
+    explained = spread.scale**2 * float(np.mean([1 / len(listed) for listed in rounds]))
+    return math.sqrt(max(0.0, between - explained) / len(rounds)), len(rounds)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advisor.decide.generation.service.laws import Law, Points, Spread, fitted, law_of, normal_scores, spread_of
+from advisor.decide.generation.service.laws import Law, Points, Spread, fitted, law_of, normal_scores, shared_by_round, spread_of
 from advisor.decide.service.stalls import is_stalled, process_of, robust_deviation
 from advisor.medians import NORMAL_95, PROCESS_PRIOR_FREEDOM, PROCESS_SIGMA, student_t_95
 from advisor.schema.generation import Clock, DecodePoint, GenerationSite, MixedPoint, Policy, PrefillPoint, StepVisit
@@ -59,7 +59,7 @@ class StepTimes:
         points: dict[type, list[Point]],
         clock: Clock,
         factors: np.ndarray,
-        inside: "Inside",
+        shown: "Shown",
     ) -> None:
         """`factors` (SPREAD_STEPS at most,) are single steps over the median of their visit."""
         self.variant, self.intra_op_num_threads = setting
@@ -68,6 +68,7 @@ class StepTimes:
         self._read = [entry for entry in points[PrefillPoint] if isinstance(entry, PrefillPoint)]
         kinds = {kind: _points_of(entries, clock) for kind, entries in points.items() if entries}
         spread = spread_of(list(kinds.values()))
+        inside = _inside(shown, *shared_by_round(list(kinds.values()), spread))
         random = np.random.default_rng(0)
         self.prefill = _levelled(law_of(kinds[PrefillPoint], spread, DRAWS, random), inside.prefill)
         sizes = np.array([entry.batch_size for entry in self._decoded])
@@ -219,35 +220,40 @@ def _levelled(law: Law, factor: np.ndarray) -> Law:
     return law._replace(draws=law.draws * factor[:, None])
 
 
-def inside(site: GenerationSite, setting: Setting) -> Inside:
-    """Return what steps of a setting take inside a server over what the profile says of them, from quick to slow.
+def _inside(shown: "Shown", shared_sigma: float, rounds: int) -> Inside:
+    """Return what steps take inside a server over what the profile says of them, from quick to slow.
 
     The draws of all settings are at the same levels, so variants differ by themselves alone. A replay that showed it is believed.
+    `shared_sigma` is what all points may be off by together, as the rounds of the profile show.
     """
-    # What one process differs from another by; how visits of one differ is in the laws already.
-    half = student_t_95(PROCESS_PRIOR_FREEDOM) * PROCESS_SIGMA
+    # What one process differs from another by is known from elsewhere, and counts as so many rounds.
+    sigma = math.hypot(PROCESS_SIGMA, shared_sigma)
+    half = student_t_95(PROCESS_PRIOR_FREEDOM + rounds - 1) * sigma
     level = normal_scores(DRAWS) / NORMAL_95
     parts = []
-    for kind in ("prefill", "decode"):
-        shown = _shown(site, setting, kind)
-        if shown is None:
+    for ratio in shown:
+        if ratio is None:
             ends = (math.hypot(-math.log(SERVER_FACTOR["low"]), half), math.hypot(math.log(SERVER_FACTOR["high"]), half))
             middle = 0.0
         else:
-            middle = math.log(shown.value)
-            ends = (math.hypot(middle - math.log(shown.low), half), math.hypot(math.log(shown.high) - middle, half))
+            middle = math.log(ratio.value)
+            ends = (math.hypot(middle - math.log(ratio.low), half), math.hypot(math.log(ratio.high) - middle, half))
         parts.append(np.exp(middle + np.where(level < 0, level * ends[0], level * ends[1])))
     return Inside(*parts)
 
 
-def _shown(site: GenerationSite, setting: Setting, kind: str) -> Estimate | None:
-    """Return what the latest replay of a setting showed of steps in the server over the profile's; None where none did."""
-    for replay in reversed(site.replays):
-        if (replay.candidate.variant, replay.candidate.intra_op_num_threads) == setting:
-            shown = replay.step_ratio_prefill if kind == "prefill" else replay.step_ratio_decode
-            if shown is not None and shown.low > 0:
-                return shown
-    return None
+class Shown(NamedTuple):
+    """How many times as long steps took in the server of the latest replay; None: no replay showed it."""
+
+    prefill: Estimate | None
+    decode: Estimate | None
+
+
+def _shown(site: GenerationSite, setting: Setting) -> Shown:
+    replays = [each for each in site.replays if (each.candidate.variant, each.candidate.intra_op_num_threads) == setting]
+    by_kind = ([each.step_ratio_prefill for each in replays], [each.step_ratio_decode for each in replays])
+    prefill, decode = (next((ratio for ratio in reversed(ratios) if ratio and ratio.low > 0), None) for ratios in by_kind)
+    return Shown(prefill, decode)
 
 
 def every_point(site: GenerationSite) -> list[Point]:
@@ -276,7 +282,7 @@ def step_times(site: GenerationSite) -> dict[Setting, StepTimes]:
             found[setting],
             site.clock,
             step_factors(site, [entry for kind in found[setting].values() for entry in kind]),
-            inside(site, setting),
+            _shown(site, setting),
         )
         for setting in settings
     }
