@@ -12,7 +12,7 @@ from advisor.kernels import decode_reference, decode_sim
 from advisor.kernels.decode_sim import CHUNKED, MIXED, PREFILL_FIRST
 
 POLICIES = [PREFILL_FIRST, CHUNKED, MIXED]
-TIMES = ("arrival_s", "prefill_cost", "decode_cost", "mixed_cost", "stall_at_s", "stall_s", "think_s")
+TIMES = ("arrival_s", "prefill_cost", "decode_cost", "mixed_cost", "decode_extra_s", "stall_at_s", "stall_s", "think_s")
 OF_TIMES = ("first_token_s", "last_token_s", "arrived_s", "longest_gap_s", "prefill_s", "decode_s", "idle_s")
 OF_TIMES += ("running_integral", "waiting_integral", "end_s")
 # Multiples of 1/8 s are exact in binary: arrivals, ends of steps and stalls then really fall on the same instant.
@@ -53,6 +53,8 @@ def loads(draw, stalled=_either):
         "shared_prefix_tokens": shared,
         "step_factors": floats(draw, _factor, draw(st.integers(1, 4))),
     }
+    if draw(st.booleans()):
+        load["decode_extra_s"] = np.append(0.0, floats(draw, _time_s, min(load["max_running_requests"], requests)))
     if draw(stalled):
         stalls = draw(st.integers(0, 5))
         load |= {"stall_at_s": np.cumsum(floats(draw, _time_s, stalls)), "stall_s": floats(draw, _time_s, stalls)}
@@ -75,6 +77,7 @@ def long_load(seed):
         "prefill_cost": rng.random(3) / [1, 50, 1000],
         "decode_cost": rng.random(3) / [1, 10, 1000],
         "mixed_cost": rng.random(5) / [1, 10, 1000, 50, 1000],
+        "decode_extra_s": np.append(0.0, rng.random(20) / 10),
         "max_running_requests": int(rng.integers(4, 20)),
         "chunk_tokens": int(rng.integers(1, 40)),
         "kv_tokens": shared + 260 + int(rng.integers(0, 500)),
@@ -414,6 +417,10 @@ WRONG = [
     ({"policy": MIXED}, "mixed_cost is None, but the policy is MIXED"),
     ({"policy": MIXED, "mixed_cost": np.zeros(3)}, "mixed_cost has 3 entries instead of 5"),
     ({"policy": MIXED, "mixed_cost": np.full(5, np.inf)}, "mixed_cost must be finite, not negative"),
+    ({"decode_extra_s": np.zeros(2)}, "decode_extra_s has 2 entries, and up to 2 requests are decoded"),
+    ({"decode_extra_s": np.array([0.0, -2.5, 0.0])}, "no step take less than nothing with it"),
+    ({"decode_extra_s": np.ones(3)}, r"decode_extra_s\[0\] must be 0"),
+    ({"decode_extra_s": np.array([0.0, np.nan, 0.0])}, "decode_extra_s must be finite"),
     ({"policy": 3}, "policy must be PREFILL_FIRST, CHUNKED or MIXED, not 3"),
     ({"policy": -1}, "policy must be PREFILL_FIRST, CHUNKED or MIXED, not -1"),
     ({"max_running_requests": 0}, "max_running_requests must be at least 1, not 0"),

@@ -188,7 +188,7 @@ def _of_variant(site: GenerationUnderLoad, shown: GenerationPrediction) -> list[
     for law, name in ((times.decode, "decode steps"), (times.prefill, "prompts")):
         if law.is_off:
             found.append(
-                f"{name} of {variant.id} lie {percent(math.expm1(law.misfit_sigma))} off the law that is simulated, beyond their noise; "
+                f"{name} of {variant.id} lie {percent(math.expm1(law.misfit_sigma))} off what is simulated, beyond their noise; "
                 "the intervals are that much wider"
             )
     return found

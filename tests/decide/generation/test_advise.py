@@ -116,7 +116,8 @@ def test_targets_that_nothing_keeps_are_infeasible_with_what_binds():
 
 
 def test_a_cost_that_the_noise_leaves_open_is_inconclusive_with_what_would_settle_it():
-    found = advised(profile_=measured(levels=NOISY, noise_fraction=0.4))
+    asked = workload(40.0, quality=FLOOR, brings=tokens(100, 20))
+    found = advised(asked, measured(levels=NOISY, noise_fraction=0.4))
 
     assert "inconclusive" == found.outcome
     assert found.recommended is None
