@@ -14,7 +14,7 @@ from advisor import __version__
 from advisor.errors import AdvisorError, ModelError
 from advisor.measure.generation.clock import clock_of
 from advisor.measure.generation.making import AS_GIVEN, BASELINE, SCHEMES, TITLES, Made, given, is_still, made
-from advisor.measure.generation.step_timing import Decode, Point, Prefill, decode_steps, prefill_steps
+from advisor.measure.generation.step_timing import Decode, Point, Prefill, decode_steps, prefill_steps, tell_all
 from advisor.measure.generation.text_quality import Scored, text_quality
 from advisor.measure.generation.tokenizing import Windows, read_windows
 from advisor.measure.generation.variant_process import Timed, compared, scored, visited
@@ -40,12 +40,14 @@ from advisor.steps.generation.journal import GenerationJournal, ScoredText, Watc
 from advisor.steps.generation.points import decode_point, disturbance, noise_of, prefill_point
 from advisor.steps.generation.processes import Variants
 from advisor.steps.generation.rounds import USUAL_PACE, Pace, Rounds
+from advisor.units import counted, seconds
 
 # Of the budget: scoring text has the least share with which losses show, timing the rest.
 QUALITY_SHARE = 0.3
 WINDOW_TOKENS = 128  # of text, or as many as a request may have: of longer ones there would be too few for an interval
 MOST_TEXT_TOKENS = 50_000  # beyond it intervals hardly become narrower
 WATCHES, WATCH_SHARE = 3, 0.01  # for stalls, of the budget each
+LONGER_BUDGET = 3  # times as long is what is proposed where one was too short
 NO_TEXT = "quality could not be measured: no text was given (quality.data of the workload)"
 
 P = ParamSpec("P")
@@ -94,6 +96,7 @@ class Measuring:
         self.ledger, self.report, self.apart, self.how = stage
         self.notes: list[str] = []
         self.exclusions: list[Exclusion] = []
+        self.untold: set[Point] = set()
         self.threads = tuple(dict.fromkeys((1, plan.machine.cores)))
 
     def site(self) -> GenerationSite:
@@ -303,6 +306,28 @@ class Measuring:
         ]
         brief = [Point(variant=name, intra_op_num_threads=1, step=step) for name in others for step in shown]
         rounds.time(points, brief, together=processes.are_together)
+        self.exclusions += rounds.passed_over()
+        self._refuse_untold(points)
+
+    def _refuse_untold(self, points: Sequence[Point]) -> None:
+        """Drop the settings of which too few steps could be timed to tell what others take; raise ModelError where none is left."""
+        visits, told = self.journal.visits, False
+        for name, threads in dict.fromkeys((point.variant, point.intra_op_num_threads) for point in points):
+            own = [point for point in points if (point.variant, point.intra_op_num_threads) == (name, threads)]
+            if tell_all([point.step for point in own if point in visits], [point.step for point in own]):
+                told = True
+                continue
+            self.untold.update(own)
+            budget = seconds(self.plan.settings.budget_s)
+            self._exclude(
+                f"{name} on {counted(threads, 'thread')}", f"too few of its steps could be timed within the budget of {budget}"
+            )
+        if not told:
+            why = "; ".join(f"{entry.what}: {entry.reason}" for entry in (*self.journal.exclusions, *self.exclusions)[:2])
+            raise ModelError(
+                f"{self.plan.model}: its steps could not be timed within the budget of {seconds(self.plan.settings.budget_s)} ({why})",
+                hint=f"give it more time, such as --budget {LONGER_BUDGET * self.plan.settings.budget_s:g}; what was measured is kept",
+            )
 
     def _watch(self) -> None:
         """Watch one core after the other for stalls: nothing else runs, so what is seen comes from outside."""
@@ -319,7 +344,9 @@ class Measuring:
     def _site(self, variants: Sequence[GenerationVariant]) -> GenerationSite:
         plan, journal = self.plan, self.journal
         known = {variant.id for variant in variants}
-        visits = {point: tuple(made) for point, made in journal.visits.items() if point.variant in known}
+        visits = {
+            point: tuple(made) for point, made in journal.visits.items() if point.variant in known and point not in self.untold
+        }
         every = [visit for made in visits.values() for visit in made]
         clock = clock_of(every)
         return GenerationSite(
