@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from advisor.steps.generation.rounds import Pace
+from advisor.measure.generation.timing.rounds import Pace
 from harness import Figures, Size, Unknown, high, middle, parsed, parser_of, rate, save, show
 from parts import generation_models
 from parts.decode_speed import decode_speed

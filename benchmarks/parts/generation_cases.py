@@ -13,6 +13,8 @@ import numpy as np
 from advisor.decide.generation.replay import covered, expected_of, load_of, measured_times, observed
 from advisor.decide.generation.service.step_time import StepTimes, step_times, steps_of
 from advisor.measure.generation.step_timing import Decode, Prefill, Step
+from advisor.measure.generation.timing.processes import Variants
+from advisor.measure.generation.timing.rounds import USUAL_PACE, Pace
 from advisor.measure.generation.variant_process import Load, Served, served, visited
 from advisor.measure.timing.ledger import Ledger
 from advisor.schema.generation import (
@@ -28,10 +30,8 @@ from advisor.schema.generation import (
 from advisor.schema.options import ProfileOptions
 from advisor.schema.record import Estimate
 from advisor.schema.trace import Requests
-from advisor.steps.generation.measuring import How
-from advisor.steps.generation.processes import Variants
+from advisor.steps.generation.plan import How
 from advisor.steps.generation.profile import profile_generation
-from advisor.steps.generation.rounds import USUAL_PACE, Pace
 from harness import now, silent
 
 TRACE = Path(__file__).parents[1] / "data" / "azure_llm_2023_conv_tokens.csv"

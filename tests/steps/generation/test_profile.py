@@ -10,13 +10,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from advisor.errors import InputError, ModelError
 from advisor.files.records import read_json
 from advisor.measure.generation.graph import write_decoder
+from advisor.measure.generation.timing.rounds import Pace
 from advisor.measure.worker.apart import Apart
 from advisor.schema.generation import GenerationProfile
 from advisor.schema.options import ProfileOptions
 from advisor.steps.generation import profile as subject
-from advisor.steps.generation.measuring import NO_TEXT, How
+from advisor.steps.generation.measuring import NO_TEXT
+from advisor.steps.generation.plan import How
 from advisor.steps.generation.profile import profile_generation
-from advisor.steps.generation.rounds import Pace
 from tests import checkpoints
 from tests.measure.generation.test_genai_folder import as_built
 

@@ -4,10 +4,10 @@ from itertools import pairwise
 
 from advisor.errors import ModelError
 from advisor.measure.generation.step_timing import Decode, Point, Prefill
+from advisor.measure.generation.timing.journal import GenerationJournal
+from advisor.measure.generation.timing.rounds import Rounds, named
 from advisor.measure.generation.variant_process import Timed
 from advisor.schema.generation import StepVisit
-from advisor.steps.generation.journal import GenerationJournal
-from advisor.steps.generation.rounds import Rounds, named
 
 STEPS = (Prefill(tokens=8), Prefill(tokens=64), Decode(batch_size=1, context_tokens=8), Decode(batch_size=4, context_tokens=256))
 SHA256 = {"fp32": "f" * 64, "int8": "8" * 64}

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from advisor.errors import AdvisorError
 from advisor.measure.generation.step_timing import Decode, Point, Prefill, Step, by_cost, expected_call_s, rank
+from advisor.measure.generation.timing.journal import GenerationJournal, LeftOut, Visited
 from advisor.measure.generation.variant_process import Timed
 from advisor.schema.generation import StepVisit
 from advisor.schema.record import Exclusion
-from advisor.steps.generation.journal import GenerationJournal, LeftOut, Visited
 from advisor.units import counted, seconds
 
 # Visits of a point that are aimed at; and the part of the time that the first round, with its calls to warm up, may take: of one visit
@@ -91,9 +91,10 @@ class Rounds:
             steps = [point.step for point in self._passed_over if _group(point) == (name, threads)]
             longest = max(steps, key=lambda step: expected_call_s(step, self._known.get((name, threads), {})))
             point = Point(variant=name, intra_op_num_threads=threads, step=longest)
-            takes = seconds(self._expected_s(point, 0.0))
+            call_s = self._expected_s(point, 0.0)
+            reason = f"too long for the budget: a visit takes about {seconds(call_s)}" if call_s else "the budget was spent"
             more = f", and {counted(len(steps) - 1, 'other step')}" if len(steps) > 1 else ""
-            yield Exclusion(what=f"{named(point)}{more}", reason=f"too long for the budget: a visit takes about {takes}")
+            yield Exclusion(what=f"{named(point)}{more}", reason=reason)
 
     def _first(self, points: Sequence[Point], *, together: bool) -> Iterator[Point]:
         """Yield first the points that tell most, of these first those on all cores, which is how servers run by default.
