@@ -45,7 +45,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     "advisor.steps.generation": {
         *("advisor.steps", "advisor.files", "advisor.disk"),
-        *(f"advisor.measure.{room}" for room in ("generation", "model", "variants", "timing", "runtime", "worker")),
+        *(f"advisor.measure.{room}" for room in ("generation", "generation.timing", "model", "variants", "timing", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
         *FREE,
     },
@@ -68,6 +68,11 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # Generation has a cache of its own, and steps instead of calls.
     "advisor.measure.generation": {
         *("advisor.disk", "advisor.measure.model", "advisor.measure.quality", "advisor.measure.runtime", "advisor.measure.sizes"),
+        *FREE,
+    },
+    # The rounds of a profile, what they leave in the journal, and the processes that they ask.
+    "advisor.measure.generation.timing": {
+        *(f"advisor.measure.{room}" for room in ("generation", "timing", "worker", "runtime")),
         *FREE,
     },
     "advisor.measure.model": {"advisor.disk", "advisor.measure.runtime", "advisor.measure.sizes", *FREE},

@@ -3,7 +3,7 @@
 import csv
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +11,10 @@ import msgspec
 import numpy as np
 
 from advisor.decide.generation.replay import covered, expected_of, load_of, measured_times, observed
-from advisor.decide.generation.service.step_time import step_times, steps_of
+from advisor.decide.generation.service.step_time import StepTimes, step_times, steps_of
 from advisor.measure.generation.step_timing import Decode, Prefill, Step
+from advisor.measure.generation.timing.processes import Variants
+from advisor.measure.generation.timing.rounds import USUAL_PACE, Pace
 from advisor.measure.generation.variant_process import Load, Served, served, visited
 from advisor.measure.timing.ledger import Ledger
 from advisor.schema.generation import (
@@ -28,10 +30,8 @@ from advisor.schema.generation import (
 from advisor.schema.options import ProfileOptions
 from advisor.schema.record import Estimate
 from advisor.schema.trace import Requests
-from advisor.steps.generation.measuring import How
-from advisor.steps.generation.processes import Variants
+from advisor.steps.generation.plan import How
 from advisor.steps.generation.profile import profile_generation
-from advisor.steps.generation.rounds import USUAL_PACE, Pace
 from harness import now, silent
 
 TRACE = Path(__file__).parents[1] / "data" / "azure_llm_2023_conv_tokens.csv"
@@ -155,11 +155,15 @@ class Case:
             threads=(THREADS,),
         )
 
+    def told(self, times: Mapping[tuple[str, int], StepTimes]) -> list[str]:
+        """Return the variants whose steps on one thread the budget was long enough for."""
+        return [variant for variant in VARIANTS if (variant, THREADS) in times]
+
     def held_out(self, processes: Variants, seed: int = 0) -> list[HeldOut]:
         """Return steps between those of the profile, on one thread."""
         times, found = step_times(self.site), []
         steps = _unmeasured(self.site, self.effort.held_out, np.random.default_rng(seed))
-        for variant in VARIANTS:
+        for variant in self.told(times):
             law = times[variant, THREADS]
             took: dict[Step, list[float]] = {step: [] for step in steps}
             for number in range(self.effort.rounds):
@@ -176,6 +180,8 @@ class Case:
 
     def replays(self, processes: Variants) -> Iterator[Replayed]:
         """Yield the requests of the trace served at each load of what the variant carries, on one thread."""
+        if SERVED not in self.told(step_times(self.site)):
+            return
         for policy in self.effort.policies:
             candidate = self._candidate(policy)
             together = msgspec.structs.replace(self.requests, arrival_s=np.zeros(len(self.requests.arrival_s)))

@@ -1,7 +1,7 @@
 """Steps of a decoder, timed: which points tell all others, how long a visit of one is, and the bench on which it is made."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -80,13 +80,25 @@ def by_cost(steps: Iterable[Step]) -> list[Step]:
     return sorted(steps, key=lambda step: (_size(step) + _cached(step) / CACHED_OF_A_TOKEN, isinstance(step, Decode)))
 
 
-def is_between(step: Step, steps: Iterable[Step]) -> bool:
-    """Return whether a step lies between others that are there: where there is no time for it, these tell what it takes."""
+def rank(step: Step, steps: Iterable[Step]) -> int:
+    """Return how soon a step is to be timed among others of its setting: 0 without these nothing is told, 1 long ones, 2 those between.
+
+    Of the last kind the others tell what they take, where there is no time for them.
+    """
     if isinstance(step, Prefill):
-        lengths = [other.tokens for other in steps if isinstance(other, Prefill) and not other.past_tokens]
-        return not step.past_tokens and min(lengths) < step.tokens < max(lengths)
+        lengths = sorted(other.tokens for other in steps if isinstance(other, Prefill) and not other.past_tokens)
+        if step.past_tokens or step.tokens == lengths[-1]:
+            return 1
+        return 0 if step.tokens in lengths[:2] else 2
     sizes = [other.batch_size for other in steps if isinstance(other, Decode)]
-    return min(sizes) < step.batch_size < max(sizes)
+    return 0 if step.batch_size in (min(sizes), max(sizes)) else 2
+
+
+def tell_all(timed: Collection[Step], steps: Collection[Step]) -> bool:
+    """Return whether those of the steps that were timed tell what all of them take, and others: three prompts, and what has rank 0."""
+    wanted = {step for step in steps if rank(step, steps) == 0}
+    prompts = [sum(isinstance(step, Prefill) for step in listed) for listed in (timed, steps)]
+    return wanted <= set(timed) and prompts[0] >= min(3, prompts[1])
 
 
 def expected_call_s(step: Step, known: Mapping[Step, float]) -> float:

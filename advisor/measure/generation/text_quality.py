@@ -17,6 +17,7 @@ from advisor.schema.profile import QualityResult
 from advisor.schema.record import Estimate, NonNegative, Record, Whole
 
 PERPLEXITY = "perplexity"
+MOST_OVER = 2.0
 
 
 class Scored(Record, frozen=True, kw_only=True):
@@ -34,15 +35,17 @@ def scored(
     fewest: int = FEWEST_PIECES,
     now: Callable[[], float] = time.perf_counter,
 ) -> Scored:
-    """Return what the decoder says of the windows until the time is over, of `fewest` always.
+    """Return what the decoder says of the windows until the time is over, of the first one always.
 
+    Of `fewest` it may take MOST_OVER times as long.
     Raises AdvisorError for logits that are no numbers.
     """
-    ends_s = now() + seconds
+    began_s = now()
     sums: list[float] = []
     greedy: list[tuple[int, ...]] = []
     for tokens in windows.tokens:
-        if len(sums) >= fewest and now() >= ends_s:
+        took_s = now() - began_s if sums else 0.0
+        if (len(sums) >= fewest and took_s >= seconds) or (sums and took_s >= MOST_OVER * seconds):
             break
         ids = np.array(tokens, dtype=np.int64)
         logits = decoder.logits(ids[:-1])[windows.given - 1 :]

@@ -11,9 +11,10 @@ from advisor.disk import locks, temporary
 from advisor.disk.beside import check_places, owned
 from advisor.errors import InputError
 from advisor.files.catalog import hardware_of, read_device
-from advisor.files.records import read_json, sha256, write_record
-from advisor.files.workload import read_question
+from advisor.files.records import read_json, write_record
+from advisor.files.workload import examples_sha256, read_question
 from advisor.measure.generation.making import SCHEMES, described
+from advisor.measure.generation.timing.journal import GenerationJournal
 from advisor.measure.runtime import memory
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import versions
@@ -27,9 +28,9 @@ from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.workload import GenerationWorkload
 from advisor.steps import model_folder
 from advisor.steps.generation.asked import Asked, asked_of
-from advisor.steps.generation.journal import GenerationJournal
-from advisor.steps.generation.measuring import USUALLY, How, Measuring, Plan, Stage
+from advisor.steps.generation.measuring import Measuring
 from advisor.steps.generation.measuring import are_still as variants_are_still
+from advisor.steps.generation.plan import USUALLY, How, Plan, Stage
 from advisor.units import parse_moment
 
 
@@ -148,7 +149,7 @@ def _plan(
         seed=options.seed,
         max_context_tokens=asked.max_context_tokens,
         max_running_requests=asked.max_running,
-        text_sha256=sha256(asked.text) if asked.text is not None and asked.text.is_file() else None,
+        text_sha256=None if asked.text is None else examples_sha256(asked.text.parent, asked.text.name),
         wanted=wanted,
         asked_sha256=hashlib.sha256(msgspec.json.encode((asked.lengths, asked.max_drop))).hexdigest(),
     )

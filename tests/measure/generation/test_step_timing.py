@@ -13,8 +13,9 @@ from advisor.measure.generation.step_timing import (
     by_cost,
     decode_steps,
     expected_call_s,
-    is_between,
     prefill_steps,
+    rank,
+    tell_all,
     timed,
 )
 from tests.fake_decoder import Costs, FakeClock, FakeDecoder
@@ -146,11 +147,23 @@ def test_requests_of_one_length_are_timed_at_three():
     assert [16, 32, 64] == [step.tokens for step in prefills if not step.past_tokens]
 
 
-def test_what_lies_between_others_is_told_from_what_they_span():
+def test_what_tells_most_is_timed_first_and_what_lies_between_last():
     steps = (*prefill_steps(LENGTHS), *decode_steps(8, LENGTHS))
 
-    between = {step for step in steps if is_between(step, steps)}
+    ranks = {step: rank(step, steps) for step in steps}
 
-    assert {64, 160} == {step.tokens for step in between if isinstance(step, Prefill)}
-    assert {2, 4} == {step.batch_size for step in between if isinstance(step, Decode)}
-    assert not any(is_between(step, [step]) for step in steps)
+    assert {16: 0, 64: 0, 160: 2, 400: 1} == {step.tokens: ranks[step] for step in prefill_steps(LENGTHS)[:-1]}
+    assert 1 == ranks[Prefill(tokens=128, past_tokens=352)]
+    assert {1: 0, 2: 2, 4: 2, 8: 0} == {step.batch_size: ranks[step] for step in decode_steps(8, LENGTHS)}
+
+
+@pytest.mark.parametrize("running", [1, 2, 8])
+def test_a_setting_is_told_by_three_prompts_and_the_ends_of_decode_steps(running):
+    steps = (*prefill_steps(LENGTHS), *decode_steps(running, LENGTHS))
+    first = [step for step in steps if rank(step, steps) == 0]
+
+    assert tell_all(steps, steps)
+    assert tell_all([*first, Prefill(tokens=400)], steps)
+    assert not tell_all(first, steps)
+    assert not tell_all([step for step in steps if step != first[-1]], steps)
+    assert not tell_all([], steps)

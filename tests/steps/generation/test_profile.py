@@ -7,16 +7,19 @@ import pytest
 from msgspec.structs import replace
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from advisor.errors import InputError
+from advisor.errors import InputError, ModelError
 from advisor.files.records import read_json
+from advisor.measure.generation.graph import write_decoder
+from advisor.measure.generation.timing.rounds import Pace
 from advisor.measure.worker.apart import Apart
 from advisor.schema.generation import GenerationProfile
 from advisor.schema.options import ProfileOptions
 from advisor.steps.generation import profile as subject
-from advisor.steps.generation.measuring import NO_TEXT, How
+from advisor.steps.generation.measuring import NO_TEXT
+from advisor.steps.generation.plan import How
 from advisor.steps.generation.profile import profile_generation
-from advisor.steps.generation.rounds import Pace
 from tests import checkpoints
+from tests.measure.generation.test_genai_folder import as_built
 
 NOW = "2026-11-28T08:00:00+00:00"
 # Enough for every point on a busy machine, and little of it used.
@@ -240,3 +243,26 @@ def test_no_file_of_a_variant_is_left_from_an_interrupt(model, tmp_path):
 def test_options_of_models_of_one_pass_are_refused(model, tmp_path, options, named):
     with pytest.raises(InputError, match=named):
         measured(model, tmp_path, **options)
+
+
+def test_a_folder_of_onnxruntime_genai_is_measured_as_it_is(model, tmp_path):
+    write_decoder(checkpoints.save(tmp_path / "checkpoint"), tmp_path / "ours")
+    folder = as_built(tmp_path / "ours", tmp_path / "theirs")
+
+    profile = measured(folder, tmp_path / "out")
+
+    site = profile.sites[0]
+    assert "onnxruntime-genai" == profile.model.given_as
+    assert ["as-given"] == [variant.id for variant in site.variants]
+    assert site.variants[0].lossless
+    assert folder.samefile(tmp_path / "out" / site.variants[0].path)
+    assert site.variants[0].agrees_with_checkpoint is None
+    assert site.prefill and site.decode
+    assert not any(NO_TEXT in note for note in site.notes)
+
+
+def test_a_budget_in_which_nothing_can_be_timed_is_refused_with_a_longer_one(model, tmp_path):
+    with pytest.raises(ModelError, match=r"could not be timed within the budget of 1 ms") as refused:
+        measured(model, tmp_path, budget_s=0.001)
+
+    assert "--budget 0.003" in refused.value.hint

@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from advisor.errors import AdvisorError
-from advisor.measure.generation.step_timing import Decode, Point, Prefill, Step, by_cost, expected_call_s, is_between
+from advisor.measure.generation.step_timing import Decode, Point, Prefill, Step, by_cost, expected_call_s, rank
+from advisor.measure.generation.timing.journal import GenerationJournal, LeftOut, Visited
 from advisor.measure.generation.variant_process import Timed
 from advisor.schema.generation import StepVisit
 from advisor.schema.record import Exclusion
-from advisor.steps.generation.journal import GenerationJournal, LeftOut, Visited
 from advisor.units import counted, seconds
 
 # Visits of a point that are aimed at; and the part of the time that the first round, with its calls to warm up, may take: of one visit
 # nobody knows how much the next differs.
 AIMED_ROUNDS, FIRST_SHARE = 6, 0.6
+BETWEEN = 2  # the rank of steps that others tell
+WARM_UP_S = 0.5  # calls that take longer find nothing cold that would show
 
 
 class Pace(NamedTuple):
@@ -53,6 +55,7 @@ class Rounds:
         self._pace, self._shuffle = pace, random.Random(seed)
         self._known: dict[tuple[str, int], dict[Step, float]] = {}
         self._is_warm: set[Point] = set()
+        self._passed_over: list[Point] = []
         for point, made in journal.visits.items():
             self._know(point, made)
 
@@ -68,12 +71,10 @@ class Rounds:
                 continue
             # There has to be time for a second round.
             spent_s = began_s - self._left_s()
-            if spent_s + self._expected_s(point, visit_s) > FIRST_SHARE * began_s and self._known:
-                self._leave_out(
-                    point, f"a visit takes about {seconds(self._expected_s(point, visit_s))}, too long for the budget"
-                )
-                continue
-            self._make(point, visit_s)
+            if spent_s + self._expected_s(point, visit_s) <= FIRST_SHARE * began_s or not self._known:
+                self._make(point, visit_s)
+            else:
+                self._passed_over.append(point)
         for number in range(1, self._pace.most_rounds):
             for point in self._later(points, together=together):
                 visits = self._journal.visits.get(point, [])
@@ -84,18 +85,34 @@ class Rounds:
                 if self._expected_s(point, visit_s) <= self._left_s():
                     self._make(point, visit_s)
 
-    def _first(self, points: Sequence[Point], *, together: bool) -> Iterator[Point]:
-        """Yield the points, those that lie between others last, and else those first that take least.
+    def passed_over(self) -> Iterator[Exclusion]:
+        """Yield what there was no time for: of each variant and number of threads how many steps, and the longest of them."""
+        for name, threads in _groups(self._passed_over):
+            steps = [point.step for point in self._passed_over if _group(point) == (name, threads)]
+            longest = max(steps, key=lambda step: expected_call_s(step, self._known.get((name, threads), {})))
+            point = Point(variant=name, intra_op_num_threads=threads, step=longest)
+            call_s = self._expected_s(point, 0.0)
+            reason = f"too long for the budget: a visit takes about {seconds(call_s)}" if call_s else "the budget was spent"
+            more = f", and {counted(len(steps) - 1, 'other step')}" if len(steps) > 1 else ""
+            yield Exclusion(what=f"{named(point)}{more}", reason=reason)
 
-        Of each step all variants have their turn, for they are compared.
+    def _first(self, points: Sequence[Point], *, together: bool) -> Iterator[Point]:
+        """Yield first the points that tell most, of these first those on all cores, which is how servers run by default.
+
+        Then those that take least; of each step all variants have their turn, for they are compared.
         """
         steps = {point.step for point in points}
-        places = {step: (is_between(step, steps), place) for place, step in enumerate(by_cost(steps))}
-        groups = _groups(points)
-        if together:
-            yield from sorted(points, key=lambda point: (places[point.step], groups.index(_group(point))))
-            return
-        yield from sorted(points, key=lambda point: (groups.index(_group(point)), places[point.step]))
+        places = {step: (rank(step, steps), place) for place, step in enumerate(by_cost(steps))}
+        groups, most = _groups(points), max((point.intra_op_num_threads for point in points), default=1)
+
+        def turn(point: Point) -> tuple[int, ...]:
+            first, place = places[point.step]
+            group = groups.index(_group(point))
+            if not together:
+                return group, first, place
+            return first if first == BETWEEN else 0, int(point.intra_op_num_threads < most), first, place, group
+
+        yield from sorted(points, key=turn)
 
     def _later(self, points: Sequence[Point], *, together: bool) -> list[Point]:
         """Return the points in another order: what disturbs a part of a round falls on other points each time."""
@@ -106,18 +123,19 @@ class Rounds:
         groups = _groups(listed)
         return sorted(listed, key=lambda point: groups.index(_group(point)))
 
-    def _expected_s(self, point: Point, visit_s: float) -> float:
+    def _warm_up_calls(self, point: Point) -> int:
         known = self._known.get(_group(point), {})
-        call_s = expected_call_s(point.step, known)
-        if point in self._is_warm:
-            return max(call_s, visit_s)
-        return max(call_s, visit_s) + call_s
+        return int(point not in self._is_warm and expected_call_s(point.step, known) < WARM_UP_S)
+
+    def _expected_s(self, point: Point, visit_s: float) -> float:
+        call_s = expected_call_s(point.step, self._known.get(_group(point), {}))
+        return max(call_s, visit_s) + self._warm_up_calls(point) * call_s
 
     def _make(self, point: Point, visit_s: float) -> None:
         self._say(f"timing {named(point)}")
         began_s = self._spent_s()
         try:
-            timed = self._visit(point, visit_s, 0 if point in self._is_warm else 1, self._journal.next_order)
+            timed = self._visit(point, visit_s, self._warm_up_calls(point), self._journal.next_order)
         except AdvisorError as error:
             self._leave_out(point, error.fault)
             return
