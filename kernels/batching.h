@@ -37,6 +37,7 @@ typedef struct {
 typedef struct {
     const long long *input_tokens, *output_tokens, *hit_tokens;
     const double *prefill_cost, *decode_cost, *mixed_cost; /* (3,), (3,), (5,) */
+    const double *decode_extra_s; /* by how many requests are decoded, from 0 to all that may run */
     const double *factors, *stall_at_s, *stall_s;          /* (factor_count,), (stall_count,), (stall_count,) */
     double *first_token_s, *last_token_s, *longest_gap_s;
     long long *preemptions;
@@ -274,7 +275,7 @@ static void replica_decode(replica *sim, int once) {
     long long most_tokens;
     progress at;
     replica_make_room(sim);
-    fixed_s = sim->decode_cost[0] + sim->decode_cost[1] * (double)sim->decoded;
+    fixed_s = sim->decode_cost[0] + sim->decode_cost[1] * (double)sim->decoded + sim->decode_extra_s[sim->decoded];
     most_tokens = sim->kv_tokens - sim->decoded;
     /* Whoever arrives behind others, or when all places are taken, changes nothing until somebody finishes. */
     if (sim->head != sim->tail || sim->running == sim->max_running)
@@ -306,8 +307,9 @@ static inline void replica_mix(replica *sim, long long most) {
     prefill_s = cost[3] * n + cost[4] * attention;
     if (sim->decoded && decode_s + prefill_s > 0)
         share = prefill_s / (decode_s + prefill_s);
-    passed_s =
-        replica_pass(sim, &sim->at, cost[0] + cost[1] * decoded + cost[2] * context + cost[3] * n + cost[4] * attention);
+    passed_s = replica_pass(sim, &sim->at,
+                            cost[0] + cost[1] * decoded + sim->decode_extra_s[sim->decoded] + cost[2] * context + cost[3] * n +
+                                cost[4] * attention);
     sim->prefill_s += passed_s * share;
     sim->at.decode_s += passed_s - passed_s * share;
     if (sim->decoded) {

@@ -5,6 +5,7 @@ It takes valid input and checks nothing; decode_sim.pyx has the rules.
 
 import heapq
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle, pairwise
 from typing import NamedTuple
@@ -42,6 +43,7 @@ def simulate(
     prefill_cost: NDArray[np.float64],  # (3,)
     decode_cost: NDArray[np.float64],  # (3,)
     mixed_cost: NDArray[np.float64] | None = None,  # (5,)
+    decode_extra_s: NDArray[np.float64] | None = None,  # (max_running_requests + 1,) at least
     policy: int,
     max_running_requests: int,
     chunk_tokens: int = 0,
@@ -56,7 +58,8 @@ def simulate(
     """Serve request by request, where the kernel keeps sums over all that run; see decode_sim for the meaning."""
     lengths = zip(input_tokens.tolist(), output_tokens.tolist(), prefix_hit_tokens.tolist(), strict=True)
     requests = [_Request(number, *tokens) for number, tokens in enumerate(lengths)]
-    costs = _Costs(*(() if cost is None else tuple(cost.tolist()) for cost in (prefill_cost, decode_cost, mixed_cost)))
+    every = (prefill_cost, decode_cost, mixed_cost, decode_extra_s)
+    costs = _Costs(*(() if cost is None else tuple(cost.tolist()) for cost in every))
     clock = _Clock(step_factors, stall_at_s, stall_s)
     thinking_s = think_s.tolist() if clients and think_s is not None else None
     sends = _Sends(arrival_s.tolist(), thinking_s, clients)
@@ -119,6 +122,11 @@ class _Costs(NamedTuple):
     prefill: tuple[float, ...]
     decode: tuple[float, ...]
     mixed: tuple[float, ...]
+    extra: tuple[float, ...]  # by number of decoded requests; (): none
+
+    def of_decoded(self, law: tuple[float, ...], count: int) -> float:
+        """Return what a step that decodes so many costs, however much the cache holds of them."""
+        return law[0] + law[1] * count + (self.extra[count] if self.extra else 0.0)
 
 
 class _Limits(NamedTuple):
@@ -137,7 +145,7 @@ class _Clock:
         self, factors: NDArray[np.float64], stall_at_s: NDArray[np.float64] | None, stall_s: NDArray[np.float64] | None
     ) -> None:
         self.now_s, self.steps = 0.0, 0
-        self.factors = cycle(factors.tolist())
+        self.factors: Iterator[float] = cycle(factors.tolist())
         self.stalls: deque[tuple[float, float]] = deque()
         if stall_at_s is not None and stall_s is not None:
             self.stalls.extend(zip(stall_at_s.tolist(), stall_s.tolist(), strict=True))
@@ -230,14 +238,15 @@ class _Replica:
             room -= part
             if part:
                 parts.append((request, part))
-        a, b, c, d, e = self.costs.mixed
+        _, b, c, d, e = self.costs.mixed
         context = sum(request.cached_tokens for request in decoded)
         tokens = sum(part for _, part in parts)
         attention = 0.0
         for request, part in parts:
             attention += part * (request.cached_tokens + part / 2)
         decode_s, prefill_s = b * len(decoded) + c * context, d * tokens + e * attention
-        passed_s = self.clock.step(a + b * len(decoded) + c * context + d * tokens + e * attention)
+        fixed_s = self.costs.of_decoded(self.costs.mixed, len(decoded))
+        passed_s = self.clock.step(fixed_s + c * context + d * tokens + e * attention)
         share = _share(bool(parts), bool(decoded), prefill_s, decode_s)
         self.prefill_s += passed_s * share
         self.decode_s += passed_s - passed_s * share
@@ -288,10 +297,10 @@ class _Replica:
 
     def decode(self) -> None:
         self.make_room()
-        a, b, c = self.costs.decode
         decoded = self.decoded
         context = sum(request.cached_tokens for request in decoded)
-        self.decode_s += self.clock.step(a + b * len(decoded) + c * context)
+        fixed_s = self.costs.of_decoded(self.costs.decode, len(decoded))
+        self.decode_s += self.clock.step(fixed_s + self.costs.decode[2] * context)
         self.give_tokens(decoded)
 
     def give_tokens(self, decoded: list[_Request]) -> None:

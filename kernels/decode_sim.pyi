@@ -31,6 +31,7 @@ def simulate(
     prefill_cost: NDArray[np.float64],
     decode_cost: NDArray[np.float64],
     mixed_cost: NDArray[np.float64] | None = None,
+    decode_extra_s: NDArray[np.float64] | None = None,
     policy: int,
     max_running_requests: int,
     chunk_tokens: int = 0,

@@ -21,7 +21,8 @@ Seconds of a step that decodes B requests with S tokens in the cache before it, 
     decode   a + b B + c S
     mixed    a + b B + c S + d n + e (n (past + n / 2)), n and what stands behind e summed over the prompts
 
-each times step_factors[i % factors] in the i-th step. From stall_at_s[i] on the replica stands still for stall_s[i]: that lengthens the
+and decode_extra_s[B] more, where steps of some numbers of requests lie off these laws; all of it
+times step_factors[i % factors] in the i-th step. From stall_at_s[i] on the replica stands still for stall_s[i]: that lengthens the
 step that is under way, or holds up one that begins before it is over; stalls that overlap take the time that they cover together.
 """
 # No fused multiply-add (line 2): its unrounded product would part from the reference in the last bit on some processors.
@@ -70,6 +71,7 @@ cdef extern from "batching.h" nogil:
         const double *prefill_cost
         const double *decode_cost
         const double *mixed_cost
+        const double *decode_extra_s
         const double *factors
         const double *stall_at_s
         const double *stall_s
@@ -115,6 +117,7 @@ def simulate(
     const double[::1] prefill_cost not None,  # (3,)
     const double[::1] decode_cost not None,  # (3,)
     const double[::1] mixed_cost=None,  # (5,), of the policy MIXED
+    const double[::1] decode_extra_s=None,  # (max_running_requests + 1,) at least; None: all 0
     Py_ssize_t policy,
     Py_ssize_t max_running_requests,
     Py_ssize_t chunk_tokens=0,  # not of the policy PREFILL_FIRST
@@ -137,7 +140,7 @@ def simulate(
     """
     cdef _Replica work = _Replica(input_tokens, output_tokens, prefix_hit_tokens)
     work.limit(policy, max_running_requests, chunk_tokens, kv_tokens, shared_prefix_tokens)
-    work.price(prefill_cost, decode_cost, mixed_cost, step_factors)
+    work.price(prefill_cost, decode_cost, mixed_cost, decode_extra_s, step_factors)
     work.stall(stall_at_s, stall_s)
     work.expect(arrival_s, clients, think_s)
     cdef replica *sim = &work.sim
@@ -155,7 +158,7 @@ cdef class _Replica:
 
     cdef replica sim
     cdef const long long[::1] input_tokens, output_tokens, hit_tokens
-    cdef const double[::1] prefill_cost, decode_cost, mixed_cost, factors, stall_at_s, stall_s, think_s
+    cdef const double[::1] prefill_cost, decode_cost, mixed_cost, decode_extra_s, factors, stall_at_s, stall_s, think_s
     cdef double[:, ::1] times_s  # (4, requests) first token, last token, arrival, longest gap
     cdef long long[::1] preemptions
     cdef unsigned char[::1] requests
@@ -207,7 +210,7 @@ cdef class _Replica:
         self.sim.kv_tokens = kv_tokens
         self.sim.at.used_tokens = self.sim.kv_peak_tokens = shared_prefix_tokens
 
-    def price(self, prefill_cost, decode_cost, mixed_cost, step_factors):
+    def price(self, prefill_cost, decode_cost, mixed_cost, decode_extra_s, step_factors):
         """Take what steps cost."""
         self.prefill_cost, self.decode_cost = _seconds("prefill_cost", prefill_cost, 3), _seconds("decode_cost", decode_cost, 3)
         if self.sim.policy == BATCHING_MIXED:
@@ -217,6 +220,8 @@ cdef class _Replica:
             self.mixed_cost = self.decode_cost = _seconds("mixed_cost", mixed_cost, 5)
             self.sim.mixed_cost = &self.mixed_cost[0]
         self.sim.prefill_cost, self.sim.decode_cost = &self.prefill_cost[0], &self.decode_cost[0]
+        self.decode_extra_s = _extra(decode_extra_s, self.decode_cost, min(self.sim.max_running, self.sim.count) + 1)
+        self.sim.decode_extra_s = &self.decode_extra_s[0]
         if not len(step_factors):
             raise ValueError("step_factors is empty: write 1.0 for steps that take what they cost")
         self.factors = _seconds("step_factors", step_factors, len(step_factors))
@@ -275,6 +280,20 @@ def _seconds(name, values, count):
     # Written so that NaN, of which no comparison is true, does not pass.
     if not (np.greater_equal(values, 0) & np.less_equal(values, LARGEST)).all():
         raise ValueError(f"{name} must be finite, not negative and at most {LARGEST:g}")
+    return values
+
+
+def _extra(values, decode_cost, count):
+    """Return what decoded requests cost beside the law, by their number: at least as many entries as there may be."""
+    if values is None:
+        return np.zeros(count)
+    if len(values) < count:
+        raise ValueError(f"decode_extra_s has {len(values)} entries, and up to {count - 1} requests are decoded")
+    if values[0] != 0:
+        raise ValueError("decode_extra_s[0] must be 0: a step that decodes nobody costs nothing more")
+    least_s = decode_cost[0] + decode_cost[1] * np.arange(len(values)) + values
+    if not (np.greater_equal(least_s, 0) & np.less_equal(least_s, LARGEST)).all():
+        raise ValueError("decode_extra_s must be finite, and no step take less than nothing with it")
     return values
 
 

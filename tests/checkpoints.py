@@ -7,12 +7,23 @@ from pathlib import Path
 import numpy as np
 
 SIZES = {
-    **{"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "vocab_size": 160},
-    **{"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128},
-    **{"hidden_act": "silu", "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": False},
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "vocab_size": 160,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": False,
 }
 LLAMA3 = {
-    **{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0},
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,
 }
 # Class and configuration of each kind of decoder that is modeled; windows and contexts are short, so that a few tokens are beyond them.
@@ -26,13 +37,20 @@ KINDS: dict[str, dict[str, object]] = {
     "mistral without": {"architectures": ["MistralForCausalLM"], "sliding_window": None, "head_dim": 32},
     "qwen2": {"architectures": ["Qwen2ForCausalLM"]},
     "qwen2, a layer with a window": {
-        **{"architectures": ["Qwen2ForCausalLM"], "use_sliding_window": True},
-        **{"sliding_window": 5, "max_window_layers": 1},
+        "architectures": ["Qwen2ForCausalLM"],
+        "use_sliding_window": True,
+        "sliding_window": 5,
+        "max_window_layers": 1,
     },
     "qwen3": {"architectures": ["Qwen3ForCausalLM"], "head_dim": 32, "tie_word_embeddings": True},
     "qwen3 with biases": {"architectures": ["Qwen3ForCausalLM"], "head_dim": 16, "attention_bias": True},
 }
-MODEL_TYPES = {"LlamaForCausalLM": "llama", "MistralForCausalLM": "mistral", "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3"}
+MODEL_TYPES = {
+    "LlamaForCausalLM": "llama",
+    "MistralForCausalLM": "mistral",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+}
 
 
 def config_of(kind: str = "llama", **changes: object) -> dict[str, object]:
@@ -73,7 +91,10 @@ def weights(config: Mapping[str, object], seed: int = 0) -> dict[str, np.ndarray
     name = config["architectures"][0]
     attention_bias, mlp_bias = bool(config.get("attention_bias")), bool(config.get("mlp_bias"))
     linear = {
-        **{f"self_attn.{part}_proj": (rows, hidden, attention_bias or name == "Qwen2ForCausalLM") for part, rows in (("q", queries), ("k", keys))},
+        **{
+            f"self_attn.{part}_proj": (rows, hidden, attention_bias or name == "Qwen2ForCausalLM")
+            for part, rows in (("q", queries), ("k", keys))
+        },
         "self_attn.v_proj": (keys, hidden, attention_bias or name == "Qwen2ForCausalLM"),
         "self_attn.o_proj": (hidden, queries, attention_bias),
         "mlp.gate_proj": (inner, hidden, mlp_bias),

@@ -1,4 +1,4 @@
-"""Profiles of generative models made by a law instead of by measuring: where steps are known, a wrong decision can be told from a right one."""
+"""Profiles of generative models made by a law instead of by measuring: a wrong decision can be told from a right one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -74,7 +74,9 @@ def visits(seconds: float, levels: Sequence[float], steps: Sequence[float], cpu_
     )
 
 
-def variant(id_: str = "fp32", *, engine: str = "onnxruntime", quality: TextQuality | None = None, **changed: Any) -> GenerationVariant:
+def variant(
+    id_: str = "fp32", *, engine: str = "onnxruntime", quality: TextQuality | None = None, **changed: Any
+) -> GenerationVariant:
     """Return the model as given under the name fp32, anything else as losing precision."""
     made = GenerationVariant(
         id=id_,
@@ -100,9 +102,7 @@ def perplexity(drop: float, high: float) -> TextQuality:
     lost = Estimate(value=drop, low=2 * drop - high, high=high, basis="measured", source="a test")
     agreement = Estimate(value=0.9, low=0.85, high=0.95, basis="measured", source="a test")
     result = QualityResult(metric="perplexity", data_sha256="0" * 64, items=50, baseline=20.0, value=20.0 * (1 + drop), drop=lost)
-    return TextQuality(
-        perplexity=result, bits_per_byte=1.0, baseline_bits_per_byte=1.0, tokens=5000, greedy_agreement=agreement
-    )
+    return TextQuality(perplexity=result, bits_per_byte=1.0, baseline_bits_per_byte=1.0, tokens=5000, greedy_agreement=agreement)
 
 
 def profile(
@@ -128,9 +128,7 @@ def profile(
     def seen(seconds: float) -> tuple[StepVisit, ...]:
         return visits(seconds, levels, steps, cpu_over_wall)
 
-    machine = Machine(
-        cpu="a test", cores=max(threads), memory_bytes=memory_bytes, instruction_sets=(), system="Linux"
-    )
+    machine = Machine(cpu="a test", cores=max(threads), memory_bytes=memory_bytes, instruction_sets=(), system="Linux")
     site = GenerationSite(
         hardware=machine_as_hardware(machine, PROCESSORS),
         machine=machine,
@@ -144,7 +142,11 @@ def profile(
         variants=made,
         prefill=tuple(
             PrefillPoint(
-                variant=name, intra_op_num_threads=count, tokens=tokens, past_tokens=past, visits=seen(law.prefill_s(tokens, past))
+                variant=name,
+                intra_op_num_threads=count,
+                tokens=tokens,
+                past_tokens=past,
+                visits=seen(law.prefill_s(tokens, past)),
             )
             for name, count, law in pairs
             for tokens, past in ((16, 0), (64, 0), (256, 0), (768, 0), (128, 640))

@@ -31,22 +31,22 @@ FREE = {"advisor.measure.runtime.control_groups", "advisor.measure.runtime.memor
 FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {
-        *("advisor.steps", "advisor.tell", "advisor.files"),
+        *("advisor.steps", "advisor.steps.generation", "advisor.tell", "advisor.files"),
         *("advisor.console", "advisor.hardware_commands", "advisor.options", "advisor.progress", "advisor.rule_commands"),
     },
     "advisor.hardware_commands": {"advisor.tell", "advisor.files", "advisor.options"},
     "advisor.rule_commands": {"advisor.options", "advisor.steps", "advisor.tell"},
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
-        *("advisor.files", "advisor.disk", "advisor.tell", "advisor.decide.long_trace"),
+        *("advisor.steps.generation", "advisor.files", "advisor.disk", "advisor.tell", "advisor.decide.long_trace"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
-        *(f"advisor.{part}.generation" for part in ("measure", "decide")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
     },
     "advisor.steps.generation": {
         *("advisor.steps", "advisor.files", "advisor.disk"),
-        *(f"advisor.measure.{room}" for room in ("generation", "variants", "timing", "runtime", "worker")),
+        *(f"advisor.measure.{room}" for room in ("generation", "generation.timing", "model", "variants", "timing", "runtime", "worker")),
+        *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
         *FREE,
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
@@ -68,6 +68,11 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # Generation has a cache of its own, and steps instead of calls.
     "advisor.measure.generation": {
         *("advisor.disk", "advisor.measure.model", "advisor.measure.quality", "advisor.measure.runtime", "advisor.measure.sizes"),
+        *FREE,
+    },
+    # The rounds of a profile, what they leave in the journal, and the processes that they ask.
+    "advisor.measure.generation.timing": {
+        *(f"advisor.measure.{room}" for room in ("generation", "timing", "worker", "runtime")),
         *FREE,
     },
     "advisor.measure.model": {"advisor.disk", "advisor.measure.runtime", "advisor.measure.sizes", *FREE},
@@ -98,7 +103,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     "advisor.decide.throughput": {f"advisor.decide.{room}" for room in ("service", "queue", "advice")},
     "advisor.decide.offline": {f"advisor.decide.{room}" for room in ("advice", "queue", "service")},
-    "advisor.decide.generation.service": {"advisor.decide.service"},  # seconds of a step
+    "advisor.decide.generation.service": {"advisor.decide.service", "advisor.decide.queue"},  # seconds of a step
     "advisor.decide.generation": {
         *(f"advisor.decide.{room}" for room in ("generation.service", "service", "queue")),
         "advisor.kernels",

@@ -3,7 +3,7 @@
 import csv
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +11,10 @@ import msgspec
 import numpy as np
 
 from advisor.decide.generation.replay import covered, expected_of, load_of, measured_times, observed
-from advisor.decide.generation.service.step_time import step_times, steps_of
+from advisor.decide.generation.service.step_time import StepTimes, step_times, steps_of
 from advisor.measure.generation.step_timing import Decode, Prefill, Step
+from advisor.measure.generation.timing.processes import Variants
+from advisor.measure.generation.timing.rounds import USUAL_PACE, Pace
 from advisor.measure.generation.variant_process import Load, Served, served, visited
 from advisor.measure.timing.ledger import Ledger
 from advisor.schema.generation import (
@@ -28,7 +30,7 @@ from advisor.schema.generation import (
 from advisor.schema.options import ProfileOptions
 from advisor.schema.record import Estimate
 from advisor.schema.trace import Requests
-from advisor.steps.generation.processes import Variants
+from advisor.steps.generation.plan import How
 from advisor.steps.generation.profile import profile_generation
 from harness import now, silent
 
@@ -58,6 +60,7 @@ class Effort(NamedTuple):
     requests: int
     loads: tuple[float, ...]
     policies: tuple[Policy, ...]
+    pace: Pace = USUAL_PACE
 
 
 class HeldOut(NamedTuple):
@@ -91,6 +94,18 @@ class Replayed(NamedTuple):
         expected = self.before if before else self.around
         return [abs(said.value / seen.value - 1) for seen, said in _pairs(self.measured, expected, level)]
 
+    def line(self) -> str:
+        """Return the case in words."""
+        parts = []
+        for level in LEVELS:
+            both = zip(("TTFT", "TPOT"), _pairs(self.measured, self.around, level), strict=False)
+            parts += [
+                f"{name} {level} {1e3 * seen.value:.4g} ms, said {said.value / seen.value - 1:+.1%}"
+                for name, (seen, said) in both
+            ]
+        equal = "tokens as alone" if self.tokens_equal else "OTHER TOKENS than alone"
+        return f"{self.policy} at {self.load}, {self.requests} requests in {self.wall_s:.0f} s: {'; '.join(parts)}; {equal}"
+
     def row(self) -> dict[str, Any]:
         """Return the case as a line of a table."""
         row: dict[str, Any] = {"policy": self.policy, "load": self.load, "requests": self.requests, "wall_s": self.wall_s}
@@ -113,16 +128,18 @@ class Case:
     def __init__(self, model: Path, folder: Path, effort: Effort) -> None:
         self.folder, self.effort = folder, effort
         folder.mkdir(parents=True)
-        self.requests = _trace(effort.requests, _context_of(model))
+        recorded = _trace(_context_of(model))
+        self.requests = _first(recorded, effort.requests)
         (folder / "workload.yaml").write_text(WORKLOAD)
-        columns = (self.requests.arrival_s, self.requests.input_tokens, self.requests.output_tokens)
+        columns = (recorded.arrival_s, recorded.input_tokens, recorded.output_tokens)
         with (folder / "trace.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("arrival_s", "input_tokens", "output_tokens"), *zip(*columns, strict=True)])
         options = ProfileOptions(
             workload=folder / "workload.yaml", budget_s=effort.budget_s, schemes=VARIANTS[1:], max_batch_size=RUNNING
         )
         began_s = time.perf_counter()
-        self.profile = profile_generation(model, folder / "profile.json", options, now=now(), report=silent)
+        how = How(pace=effort.pace)
+        self.profile = profile_generation(model, folder / "profile.json", options, now=now(), report=silent, how=how)
         self.profile_s = time.perf_counter() - began_s
         self.site = msgspec.structs.replace(self.profile.sites[0], clock=CLOCK)
 
@@ -138,11 +155,15 @@ class Case:
             threads=(THREADS,),
         )
 
+    def told(self, times: Mapping[tuple[str, int], StepTimes]) -> list[str]:
+        """Return the variants whose steps on one thread the budget was long enough for."""
+        return [variant for variant in VARIANTS if (variant, THREADS) in times]
+
     def held_out(self, processes: Variants, seed: int = 0) -> list[HeldOut]:
         """Return steps between those of the profile, on one thread."""
         times, found = step_times(self.site), []
         steps = _unmeasured(self.site, self.effort.held_out, np.random.default_rng(seed))
-        for variant in VARIANTS:
+        for variant in self.told(times):
             law = times[variant, THREADS]
             took: dict[Step, list[float]] = {step: [] for step in steps}
             for number in range(self.effort.rounds):
@@ -159,6 +180,8 @@ class Case:
 
     def replays(self, processes: Variants) -> Iterator[Replayed]:
         """Yield the requests of the trace served at each load of what the variant carries, on one thread."""
+        if SERVED not in self.told(step_times(self.site)):
+            return
         for policy in self.effort.policies:
             candidate = self._candidate(policy)
             together = msgspec.structs.replace(self.requests, arrival_s=np.zeros(len(self.requests.arrival_s)))
@@ -194,9 +217,7 @@ class Case:
             clock=CLOCK,
         )
         around = tuple(_step(point) for point in (*self.site.prefill, *self.site.decode) if _is_served(point))
-        seen = processes.ask(
-            SERVED, THREADS, "serving", served, asked, around=around, rounds=self.effort.rounds, sample=COMPARED
-        )
+        seen = processes.ask(SERVED, THREADS, "serving", served, asked, around=around, rounds=self.effort.rounds, sample=COMPARED)
         site = _as_around(self.site, seen)
         replayed = seen.replayed
         measured = measured_times(
@@ -224,16 +245,22 @@ def _context_of(model: Path) -> int:
     return int(msgspec.json.decode((model / "config.json").read_bytes())["max_position_embeddings"])
 
 
-def _trace(count: int, context_tokens: int) -> Requests:
-    """Return the first requests of the trace, their lengths divided so that hardly any is longer than the context."""
+def _trace(context_tokens: int) -> Requests:
+    """Return the requests of the trace, their lengths divided so that hardly any is longer than the context."""
     with TRACE.open(newline="") as file:
-        rows = list(csv.DictReader(file))[:count]
+        rows = list(csv.DictReader(file))
     columns = {name: np.array([float(row[name]) for row in rows]) for name in ("arrival_s", "input_tokens", "output_tokens")}
     scale = 8 * max(1, 1024 // context_tokens)
     most = min(context_tokens, 1024)
     inputs = np.clip(columns["input_tokens"] // scale, 4, 2 * most // 3).astype(np.int64)
     outputs = np.clip(columns["output_tokens"] // scale, 2, most // 12).astype(np.int64)
     return Requests(arrival_s=columns["arrival_s"], input_tokens=inputs, output_tokens=outputs)
+
+
+def _first(requests: Requests, count: int) -> Requests:
+    columns = (requests.arrival_s, requests.input_tokens, requests.output_tokens)
+    arrival_s, inputs, outputs = (column[:count] for column in columns if column is not None)
+    return Requests(arrival_s=arrival_s, input_tokens=inputs, output_tokens=outputs)
 
 
 def _unmeasured(site: GenerationSite, count: int, random: np.random.Generator) -> list[Step]:

@@ -1,4 +1,4 @@
-"""Checkpoints of decoders for benchmarks: one that talks, from a package; one that knows glosses; one of random weights to be timed alone."""
+"""Checkpoints of decoders for benchmarks: one that talks, from a package; one that knows glosses; and one of random weights."""
 
 import json
 from pathlib import Path
@@ -56,19 +56,34 @@ def random_llama(folder: Path, sizes: tuple[int, int, int, int, int, int]) -> Pa
     hidden, inner, layers, heads, kv_heads, vocabulary = sizes
     folder.mkdir(parents=True, exist_ok=True)
     config = {
-        **{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "rms_norm_eps": 1e-5},
-        **{"hidden_size": hidden, "intermediate_size": inner, "num_hidden_layers": layers, "vocab_size": vocabulary},
-        **{"num_attention_heads": heads, "num_key_value_heads": kv_heads, "max_position_embeddings": CONTEXT_TOKENS},
-        **{"rope_theta": 10_000.0, "tie_word_embeddings": True},
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-5,
+        "hidden_size": hidden,
+        "intermediate_size": inner,
+        "num_hidden_layers": layers,
+        "vocab_size": vocabulary,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "max_position_embeddings": CONTEXT_TOKENS,
+        "rope_theta": 10_000.0,
+        "tie_word_embeddings": True,
     }
     (folder / "config.json").write_text(json.dumps(config))
     keys = kv_heads * hidden // heads
     shapes = {"model.embed_tokens.weight": (vocabulary, hidden), "model.norm.weight": (hidden,)}
     for layer in range(layers):
         parts = {
-            **{"self_attn.q_proj": (hidden, hidden), "self_attn.k_proj": (keys, hidden), "self_attn.v_proj": (keys, hidden)},
-            **{"self_attn.o_proj": (hidden, hidden), "mlp.gate_proj": (inner, hidden), "mlp.up_proj": (inner, hidden)},
-            **{"mlp.down_proj": (hidden, inner), "input_layernorm": (hidden,), "post_attention_layernorm": (hidden,)},
+            "self_attn.q_proj": (hidden, hidden),
+            "self_attn.k_proj": (keys, hidden),
+            "self_attn.v_proj": (keys, hidden),
+            "self_attn.o_proj": (hidden, hidden),
+            "mlp.gate_proj": (inner, hidden),
+            "mlp.up_proj": (inner, hidden),
+            "mlp.down_proj": (hidden, inner),
+            "input_layernorm": (hidden,),
+            "post_attention_layernorm": (hidden,),
         }
         shapes |= {f"model.layers.{layer}.{part}.weight": shape for part, shape in parts.items()}
     _write(folder / "model.safetensors", shapes)

@@ -12,11 +12,12 @@ from advisor.kernels import decode_reference, decode_sim
 from advisor.kernels.decode_sim import CHUNKED, MIXED, PREFILL_FIRST
 
 POLICIES = [PREFILL_FIRST, CHUNKED, MIXED]
-TIMES = ("arrival_s", "prefill_cost", "decode_cost", "mixed_cost", "stall_at_s", "stall_s", "think_s")
+TIMES = ("arrival_s", "prefill_cost", "decode_cost", "mixed_cost", "decode_extra_s", "stall_at_s", "stall_s", "think_s")
 OF_TIMES = ("first_token_s", "last_token_s", "arrived_s", "longest_gap_s", "prefill_s", "decode_s", "idle_s")
 OF_TIMES += ("running_integral", "waiting_integral", "end_s")
 # Multiples of 1/8 s are exact in binary: arrivals, ends of steps and stalls then really fall on the same instant.
 _time_s = st.sampled_from([0.0, 0.125, 0.5, 1.0]) | st.floats(0.0, 4.0, allow_subnormal=False)
+_either = st.booleans()
 _factor = st.sampled_from([0.5, 1.0, 2.0]) | st.floats(0.1, 3.0)
 
 
@@ -29,7 +30,7 @@ def whole(draw, elements, size):
 
 
 @st.composite
-def loads(draw, policies=st.sampled_from(POLICIES), stalled=st.booleans(), closed=st.booleans()):
+def loads(draw, stalled=_either):
     """Arguments of simulate: bursts and idle spells, short answers and long ones, from a cache that holds one request to ample."""
     requests = draw(st.integers(0, 12))
     shared = draw(st.integers(0, 5))
@@ -45,17 +46,19 @@ def loads(draw, policies=st.sampled_from(POLICIES), stalled=st.booleans(), close
         "prefill_cost": floats(draw, _time_s, 3),
         "decode_cost": floats(draw, _time_s, 3),
         "mixed_cost": floats(draw, _time_s, 5),
-        "policy": draw(policies),
+        "policy": draw(st.sampled_from(POLICIES)),
         "max_running_requests": draw(st.integers(1, 6) | st.just(64)),
         "chunk_tokens": draw(st.integers(1, 8) | st.just(64)),
         "kv_tokens": fewest + draw(st.integers(0, 8) | st.integers(0, 60) | st.just(10_000)),
         "shared_prefix_tokens": shared,
         "step_factors": floats(draw, _factor, draw(st.integers(1, 4))),
     }
+    if draw(st.booleans()):
+        load["decode_extra_s"] = np.append(0.0, floats(draw, _time_s, min(load["max_running_requests"], requests)))
     if draw(stalled):
         stalls = draw(st.integers(0, 5))
         load |= {"stall_at_s": np.cumsum(floats(draw, _time_s, stalls)), "stall_s": floats(draw, _time_s, stalls)}
-    if draw(closed):
+    if draw(_either):
         load |= {"clients": draw(st.integers(1, 5)), "think_s": floats(draw, _time_s, requests)}
     return load
 
@@ -74,6 +77,7 @@ def long_load(seed):
         "prefill_cost": rng.random(3) / [1, 50, 1000],
         "decode_cost": rng.random(3) / [1, 10, 1000],
         "mixed_cost": rng.random(5) / [1, 10, 1000, 50, 1000],
+        "decode_extra_s": np.append(0.0, rng.random(20) / 10),
         "max_running_requests": int(rng.integers(4, 20)),
         "chunk_tokens": int(rng.integers(1, 40)),
         "kv_tokens": shared + 260 + int(rng.integers(0, 500)),
@@ -117,6 +121,7 @@ def test_the_kernel_is_called_as_its_twin_and_names_the_policies_alike():
     assert POLICIES == [decode_reference.PREFILL_FIRST, decode_reference.CHUNKED, decode_reference.MIXED]
 
 
+@settings(max_examples=50)
 @given(loads(), st.sampled_from([0.25, 2.0, 1024.0]))
 def test_changing_the_unit_of_time_changes_nothing_else(load, factor):
     served = decode_sim.simulate(**load)
@@ -126,6 +131,7 @@ def test_changing_the_unit_of_time_changes_nothing_else(load, factor):
     assert_equal(served._replace(**{name: getattr(served, name) * factor for name in OF_TIMES}), scaled)
 
 
+@settings(max_examples=50)
 @given(loads())
 def test_time_tokens_and_requests_are_kept_account_of(load):
     served = decode_sim.simulate(**load)
@@ -144,6 +150,7 @@ def test_time_tokens_and_requests_are_kept_account_of(load):
     assert served.running_integral <= load["max_running_requests"] * served.end_s * (1 + 1e-9)
 
 
+@settings(max_examples=50)
 @given(loads())
 def test_nobody_is_preempted_in_a_cache_that_holds_everybody(load):
     own = load["input_tokens"] + load["output_tokens"] - load["prefix_hit_tokens"]
@@ -156,6 +163,7 @@ def test_nobody_is_preempted_in_a_cache_that_holds_everybody(load):
     assert_equal(served, decode_sim.simulate(**ample | {"kv_tokens": 2 * ample["kv_tokens"]}))
 
 
+@settings(max_examples=50)
 @given(loads(stalled=st.just(False)))
 def test_stalls_of_no_length_change_nothing(load):
     stalled = load | {"stall_at_s": np.array([0.0, 0.5, 0.5, 3.0]), "stall_s": np.zeros(4)}
@@ -163,6 +171,7 @@ def test_stalls_of_no_length_change_nothing(load):
     assert_equal(decode_sim.simulate(**load), decode_sim.simulate(**stalled))
 
 
+@settings(max_examples=50)
 @given(loads())
 def test_one_at_a_time_is_served_alike_by_all_policies(load):
     a, b, c = load["decode_cost"]
@@ -178,6 +187,7 @@ def test_one_at_a_time_is_served_alike_by_all_policies(load):
         assert_equal(expected, decode_sim.simulate(**load | {"policy": policy}))
 
 
+@settings(max_examples=50)
 @given(loads(), st.integers(2, 50))
 def test_a_prefix_that_nobody_hits_only_takes_room(load, tokens):
     load |= {"prefix_hit_tokens": np.zeros_like(load["prefix_hit_tokens"])}
@@ -407,6 +417,10 @@ WRONG = [
     ({"policy": MIXED}, "mixed_cost is None, but the policy is MIXED"),
     ({"policy": MIXED, "mixed_cost": np.zeros(3)}, "mixed_cost has 3 entries instead of 5"),
     ({"policy": MIXED, "mixed_cost": np.full(5, np.inf)}, "mixed_cost must be finite, not negative"),
+    ({"decode_extra_s": np.zeros(2)}, "decode_extra_s has 2 entries, and up to 2 requests are decoded"),
+    ({"decode_extra_s": np.array([0.0, -2.5, 0.0])}, "no step take less than nothing with it"),
+    ({"decode_extra_s": np.ones(3)}, r"decode_extra_s\[0\] must be 0"),
+    ({"decode_extra_s": np.array([0.0, np.nan, 0.0])}, "decode_extra_s must be finite"),
     ({"policy": 3}, "policy must be PREFILL_FIRST, CHUNKED or MIXED, not 3"),
     ({"policy": -1}, "policy must be PREFILL_FIRST, CHUNKED or MIXED, not -1"),
     ({"max_running_requests": 0}, "max_running_requests must be at least 1, not 0"),
@@ -442,6 +456,7 @@ def test_input_that_makes_no_sense_is_refused(change, complaint):
         "prefill_cost": np.ones(3),
         "decode_cost": np.ones(3),
         "policy": PREFILL_FIRST,
+        "chunk_tokens": 1,
         "max_running_requests": 2,
         "kv_tokens": 9,
         "shared_prefix_tokens": 2,

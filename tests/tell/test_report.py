@@ -278,7 +278,8 @@ def test_every_cell_of_advice_on_a_generative_model_stands_in_every_format(build
 def test_every_estimate_of_advice_on_a_generative_model_has_its_interval_and_basis(builder) -> None:
     text = report.render(builder(), "html")
     estimate = re.compile(
-        r'<span class="estimate"><b>[^<]+</b> <span class="interval">\([^<]+\)</span> <span class="basis (\w[\w-]+)" title="[^"]+">\1</span>'
+        r'<span class="estimate"><b>[^<]+</b> <span class="interval">\([^<]+\)</span> '
+        r'<span class="basis (\w[\w-]+)" title="[^"]+">\1</span>'
     )
 
     assert 8 < text.count('class="estimate"') == len(estimate.findall(text))

@@ -41,7 +41,8 @@ def _check_targets(request: GenerationRequest) -> None:
     slo = request.workload.slo
     if slo.ttft_s is None and slo.tpot_s is None and slo.latency_s is None:
         raise InputError(
-            "slo: no target: none of ttft_s, tpot_s and latency_s is given", hint="for example: slo: {ttft_s: 2 s, tpot_s: 150 ms}"
+            "slo: no target: none of ttft_s, tpot_s and latency_s is given",
+            hint="for example: slo: {ttft_s: 2 s, tpot_s: 150 ms}",
         )
 
 
@@ -49,11 +50,10 @@ def _sites(profile: GenerationProfile, request: GenerationRequest) -> Sites:
     measured = {site.hardware.id: site for site in profile.sites}
     if request.home.hardware.id not in measured:
         raise InputError(
-            f"baseline.hardware: nothing was measured on {request.home.hardware.id!r}", hint=f"the profile has: {', '.join(measured)}"
+            f"baseline.hardware: nothing was measured on {request.home.hardware.id!r}",
+            hint=f"the profile has: {', '.join(measured)}",
         )
-    demand = TokenDemand(
-        request.workload, request.recorded, context_tokens=profile.model.context_tokens, effort=request.effort
-    )
+    demand = TokenDemand(request.workload, request.recorded, context_tokens=profile.model.context_tokens, effort=request.effort)
     home = GenerationUnderLoad(measured[request.home.hardware.id], request.home, request.workload, demand)
     if not home.times:
         raise InputError(
@@ -89,7 +89,7 @@ def _check_today(home: GenerationUnderLoad) -> None:
     largest = home.times[today.setting].largest_batch
     if today.max_running_requests > largest:
         raise InputError(
-            f"baseline.max_batch_size: {today.max_running_requests} requests side by side are more than {largest}, the most that was measured",
+            f"baseline.max_batch_size: {today.max_running_requests} requests side by side are more than {largest}, the most measured",
             hint="measure again with more running requests, or write at most that many",
         )
     too_small = {entry.what: entry.reason for entry in home.exclusions}
@@ -159,9 +159,11 @@ def _exclusions(sites: Sites, profile: GenerationProfile, request: GenerationReq
     return (
         *(entry for site in profile.sites for entry in site.exclusions),
         *wording.not_admitted(every),
+        *wording.as_fast_as_simpler(every),
         *(entry for site in every for entry in site.exclusions),
         *request.exclusions,
         *sites.exclusions,
+        *wording.without_use(request.workload),
     )
 
 

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from advisor.decide.generation.service.step_time import DRAWS
 from advisor.decide.generation.simulation import Run, work_s
 from advisor.decide.generation.site import GenerationUnderLoad
-from advisor.decide.generation.service.step_time import DRAWS
 from advisor.decide.generation.space import Way
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, USUAL_CONFIDENCE
 from advisor.schema.generation import Binding
@@ -48,7 +48,7 @@ def _of_rate(site: GenerationUnderLoad, way: Way, replicas: int) -> Capacity | N
             low=found["low"] * rate,
             high=found["high"] * rate,
             basis="simulated",
-            source=f"bisection of the simulated rate at which {counted(replicas, 'replica')} just keep every target",
+            source=f"bisection of the simulated rate at which every target is just kept, of {counted(replicas, 'replica')}",
         ),
         scale=found["value"],
         clients=None,
@@ -91,13 +91,13 @@ def _of_clients(site: GenerationUnderLoad, way: Way, replicas: int) -> Capacity 
             high=max(rates["high"], rates["value"]),
             basis="simulated",
             source=(
-                f"what {counted(clients, 'client')} of a replica ask for ({found['low']:,} to {found['high']:,}), the most with which every "
+                f"what {counted(clients, 'client')} of a replica ask for ({found['low']:,} to {found['high']:,}): with more, not every "
                 "target is kept"
             ),
         ),
         scale=clients * replicas / (site.demand.clients or 1),
         clients=clients,
-        binding=binding(site, way, replicas, clients=clients + 1),
+        binding="nothing" if clients >= MOST_CLIENTS else binding(site, way, replicas, clients=clients + 1),
     )
 
 
@@ -112,9 +112,7 @@ def most_clients(site: GenerationUnderLoad, way: Way, confidence: float, *, at_l
     return low
 
 
-def binding(
-    site: GenerationUnderLoad, way: Way, replicas: int, *, scale: float = 1.0, clients: int | None = None
-) -> Binding:
+def binding(site: GenerationUnderLoad, way: Way, replicas: int, *, scale: float = 1.0, clients: int | None = None) -> Binding:
     """Return what keeps more from being served at this load: the cache, or the work that takes most of the time.
 
     The cache, where it is full and a larger one would keep the targets, or would lose no time to reading prompts a second time.

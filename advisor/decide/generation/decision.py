@@ -8,6 +8,7 @@ import msgspec
 
 from advisor.decide.generation.prediction import predict
 from advisor.decide.generation.search import Chosen, Found, Searchable, fewest_replicas, search
+from advisor.decide.generation.service.step_time import DRAWS
 from advisor.decide.generation.simulation import Reached, place_of
 from advisor.decide.generation.site import MAX_REPLICAS, GenerationRequest, GenerationUnderLoad
 from advisor.decide.generation.space import Way, of_candidate
@@ -15,7 +16,7 @@ from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, 
 from advisor.schema.generation import GenerationPrediction, TokenTimes
 from advisor.schema.record import Estimate, Exclusion
 from advisor.schema.workload import TokenSlo
-from advisor.units import quantile, seconds
+from advisor.units import number, quantile, seconds
 
 # If today's replicas are not known and no number of them keeps the targets, they are as many as keep this utilization.
 STABLE_UTILIZATION = 0.8
@@ -82,9 +83,7 @@ def _needed_today(home: GenerationUnderLoad, confidence: float) -> int:
     return max(1, math.ceil(home.load_of_one(home.today, 0) / STABLE_UTILIZATION))
 
 
-def decide(
-    sites: Sites, spaces: list[Searchable], found: Found, baseline: GenerationPrediction, confidence: float
-) -> Decision:
+def decide(sites: Sites, spaces: list[Searchable], found: Found, baseline: GenerationPrediction, confidence: float) -> Decision:
     """Return the best of what was searched, compared with what runs today."""
     home, given = sites.home, given_replicas(sites.home)
     start = Decision(at=home, baseline=baseline, today_is_given=given is not None, recommended=None)
@@ -125,14 +124,14 @@ def _unproven(sites: Sites, recommended: GenerationPrediction | None, confidence
 
 
 def _nearest(spaces: list[Searchable]) -> tuple[GenerationUnderLoad, Way, int]:
-    """Return what comes closest to the targets when load plays no part: requests alone, by the target that is missed by most."""
+    """Return what comes closest to the targets when requests are alone, by the target that is missed by most; then what carries most."""
     rated = []
     for site, space in spaces:
         for place, way in enumerate(space):
             slow = site.floors(way)[-1]
             targets = (site.slo.ttft_s, site.slo.tpot_s, site.slo.latency_s)
             off = max(reached / target for reached, target in zip(slow, targets, strict=True) if target is not None)
-            rated.append((off, site.price, place, site, way))
+            rated.append((max(off, 1.0), site.price * site.load_of_one(way, DRAWS - 1), place, site, way))
     _, _, _, site, way = min(rated, key=lambda entry: entry[:3])
     return site, way, site.most(way)
 
@@ -161,7 +160,6 @@ def weigh(decision: Decision, spaces: list[Searchable], request: GenerationReque
     )
 
 
-
 def _at_target(times: TokenTimes, key: str) -> Estimate | None:
     """Return a time at the quantile of the target, None where no request has it."""
     found = getattr(times, key)
@@ -170,8 +168,9 @@ def _at_target(times: TokenTimes, key: str) -> Estimate | None:
 
 def binding_constraint(site: GenerationUnderLoad, miss: GenerationPrediction, unproven: GenerationPrediction | None) -> str:
     """Return what keeps the nearest miss from the targets."""
-    if miss.meets_slo:
-        return f"replicas: {miss.candidate.replicas} would keep the targets, but at most {MAX_REPLICAS} are considered"
+    if takes_too_many(site, miss):
+        busy = site.load_of_one(of_candidate(miss.candidate), DRAWS // 2)
+        return f"replicas: the work alone keeps {number(busy)} of them busy, and at most {MAX_REPLICAS} are considered"
     if unproven is not None:
         return (
             f"quality: {unproven.candidate.variant} is predicted to keep the targets, but its quality was not measured; "
@@ -186,9 +185,16 @@ def binding_constraint(site: GenerationUnderLoad, miss: GenerationPrediction, un
                 f"{seconds(target)}"
             )
     return (
-        f"headroom: alone on an idle replica requests keep the targets, but with other requests and measurement uncertainty the {level} "
-        f"can reach {worst(miss.times, site.slo)}"
+        f"headroom: alone on an idle replica requests keep the targets, but with others, and with measurement uncertainty, they can have "
+        f"{worst(miss.times, site.slo)} ({level})"
     )
+
+
+def takes_too_many(site: GenerationUnderLoad, miss: GenerationPrediction) -> bool:
+    """Return whether the work alone keeps more replicas busy than are considered, though requests by themselves would keep the targets."""
+    way = of_candidate(miss.candidate)
+    is_kept_alone = not any(_slow_end(site.floors(way)).late(site.slo))
+    return is_kept_alone and site.load_of_one(way, DRAWS - 1) >= MAX_REPLICAS
 
 
 def _slow_end(floors: Sequence[Reached]) -> Reached:
@@ -197,9 +203,9 @@ def _slow_end(floors: Sequence[Reached]) -> Reached:
 
 
 def worst(times: TokenTimes, slo: TokenSlo) -> str:
-    """Return the upper end of the time that misses its target by most, in words."""
+    """Return the upper end of the time that misses its target by most, in words: "a TTFT of 3.1 s"."""
     found = [
-        (reached.high / target, f"{seconds(reached.high)} {name}")
+        (reached.high / target, f"a {name} of {seconds(reached.high)}")
         for key, name in NAMES.items()
         if (target := getattr(slo, key)) is not None and (reached := _at_target(times, key)) is not None
     ]

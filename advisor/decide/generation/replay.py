@@ -182,10 +182,14 @@ def step_ratios(times: StepTimes, log: StepLog) -> tuple[Estimate | None, Estima
     every = np.ones(len(log.took_s))
     around = log.tokens * (log.past_tokens + log.tokens / 2)
     reads, decodes = log.tokens > 0, log.batch_size > 0
-    expected_s = costs.mixed @ np.stack([every, log.batch_size, log.context_tokens, log.tokens, around])
+    decoded = log.batch_size.astype(int)
+    most = int(decoded.max(initial=0))
+    expected_s = costs.mixed @ np.stack([every, decoded, log.context_tokens, log.tokens, around])
+    expected_s += costs.extra("mixed", most)[decoded]
     if times.mixed is None:
         reading_s = costs.prefill @ np.stack([every, log.tokens, around])
-        decoding_s = costs.decode @ np.stack([every, log.batch_size, log.context_tokens])
+        decoding_s = costs.decode @ np.stack([every, decoded, log.context_tokens])
+        decoding_s += costs.extra("prefill_first", most)[decoded]
         expected_s = np.where(reads & decodes, expected_s, np.where(reads, reading_s, decoding_s))
     ratios = log.took_s / expected_s
     return _ratio(ratios[reads]), _ratio(ratios[decodes & ~reads])
@@ -197,7 +201,11 @@ def _ratio(ratios: np.ndarray) -> Estimate | None:
         return None
     found = _quantile(np.sort(ratios), 0.5)
     return Estimate(
-        value=found.value, low=found.low, high=found.high, basis="measured", source=f"median of {len(ratios):,} steps in the server"
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        basis="measured",
+        source=f"median of {len(ratios):,} steps in the server",
     )
 
 

@@ -79,7 +79,9 @@ def search(
     Of equally cheap ones those of the earlier place come first.
     """
     entries = [
-        _Entry(place.site, way, place.site.fewest(way, confidence), place.site.most(way)) for place in places for way in place.space
+        _Entry(place.site, way, place.site.fewest(way, confidence), place.site.most(way))
+        for place in places
+        for way in place.space
     ]
     candidates = sum(entry.most for entry in entries)
     alive = [entry for entry in entries if entry.fewest <= entry.most and not entry.site.is_hopeless(entry.way, confidence)]

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advisor.decide.generation.space import Way
 from advisor.decide.generation.service.step_time import DRAWS, Costs
+from advisor.decide.generation.space import Way
 from advisor.decide.generation.traffic import Load
 from advisor.decide.queue.demand import quantiles
 from advisor.decide.service.stalls import StallProcess, draws
@@ -97,6 +97,7 @@ def simulate(load: Load, way: Way, costs: Costs, machine: Machine, seed: int) ->
         prefill_cost=np.ascontiguousarray(costs.prefill),
         decode_cost=np.ascontiguousarray(costs.decode),
         mixed_cost=np.ascontiguousarray(costs.mixed) if way.policy == "mixed" else None,
+        decode_extra_s=costs.extra(way.policy, way.max_running_requests),
         policy=POLICY[way.policy],
         max_running_requests=way.max_running_requests,
         chunk_tokens=way.chunk_tokens or 0,
@@ -156,14 +157,18 @@ class Alone(NamedTuple):
 def alone(load: Load, way: Way | None, costs: Costs) -> Alone:
     """Return what requests take that find an idle replica; without a way, with prompts that are read whole."""
     is_mixed = way is not None and way.policy == "mixed"
-    prefill = costs.mixed[[0, 3, 4]] if is_mixed else costs.prefill
-    decode = costs.mixed[:3] if is_mixed else costs.decode
+    a, b, c = costs.mixed[[0, 3, 4]] if is_mixed else costs.prefill
+    token_s = costs.mixed[2] if is_mixed else costs.decode[2]
+    # No step is quicker than one that decodes a single request.
+    fixed_s = float(costs.fixed_s("mixed" if is_mixed else "prefill_first", 1)[0])
     read, past = load.read_tokens.astype(float), load.prefix_hit_tokens
     steps = np.ceil(read / way.chunk_tokens) if way is not None and way.chunk_tokens else 1.0
-    ttft_s = prefill[0] * steps + prefill[1] * read + prefill[2] * read * (past + read / 2)
+    # A mixed step may read beside what it decodes.
+    a = min(a, fixed_s) if is_mixed else a
+    ttft_s = a * steps + b * read + c * read * (past + read / 2)
     later = load.output_tokens - 1.0
     # The cache grows by a token a step: on average by half of them.
-    tpot_s = decode[0] + decode[1] + decode[2] * (load.input_tokens + np.maximum(later - 1, 0) / 2)
+    tpot_s = fixed_s + token_s * (load.input_tokens + np.maximum(later - 1, 0) / 2)
     return Alone(ttft_s, tpot_s, ttft_s + later * tpot_s, later > 0)
 
 
@@ -172,16 +177,18 @@ def work_s(load: Load, way: Way, costs: Costs) -> float:
     read, past = load.read_tokens.astype(float), load.prefix_hit_tokens
     later = load.output_tokens - 1.0
     context = float((later * (load.input_tokens + np.maximum(later - 1, 0) / 2)).mean())
-    pairs, steps = float((read * (past + read / 2)).mean()), float(later.mean()) / way.max_running_requests
+    pairs = float((read * (past + read / 2)).mean())
+    # Of a decode step each of its requests bears its part, however many these are.
+    fixed_s = costs.fixed_s(way.policy, way.max_running_requests)
+    decoding = float((fixed_s / np.arange(1, len(fixed_s) + 1)).min() * later.mean())
     if way.policy == "mixed":
-        a, b, c, d, e = costs.mixed
-        steps = max(steps, float(read.mean()) / (way.chunk_tokens or 1))
-        return float(a * steps + b * later.mean() + c * context + d * read.mean() + e * pairs)
+        a, _, c, d, e = costs.mixed
+        reading = min(a, float(fixed_s[0])) * float(read.mean()) / (way.chunk_tokens or 1)
+        return float(max(decoding, reading) + c * context + d * read.mean() + e * pairs)
     calls = float(np.ceil(read / way.chunk_tokens).mean()) if way.chunk_tokens else 1.0
     a, b, c = costs.prefill
     reading = a * calls + b * read.mean() + c * pairs
-    a, b, c = costs.decode
-    return float(reading + a * steps + b * later.mean() + c * context)
+    return float(reading + decoding + costs.decode[2] * context)
 
 
 # --- over all runs -------------------------------------------------------------------------------------------------------------
@@ -196,7 +203,9 @@ def over_runs(values: Sequence[float], basis: Basis, source: str) -> Estimate:
     """Return the median run with the 90 % interval over runs."""
     ordered = sorted(values)
     low, high = place_of(0.05, len(ordered)), place_of(0.95, len(ordered))
-    return Estimate(value=float(np.median(ordered)), low=float(ordered[low]), high=float(ordered[high]), basis=basis, source=source)
+    return Estimate(
+        value=float(np.median(ordered)), low=float(ordered[low]), high=float(ordered[high]), basis=basis, source=source
+    )
 
 
 def token_times(runs: Sequence[Run], quantile: float, *, replicas: int, basis: Basis, source: str) -> TokenTimes:

@@ -5,10 +5,10 @@ import math
 import numpy as np
 
 from advisor.decide.generation import simulation, space
+from advisor.decide.generation.service.speed_ties import speed_ties
+from advisor.decide.generation.service.step_time import DRAWS, Costs, Setting, StepTimes, step_times
 from advisor.decide.generation.simulation import Machine, Reached, Run
 from advisor.decide.generation.space import Way
-from advisor.decide.generation.service.speed_ties import speed_ties
-from advisor.decide.generation.service.step_time import DRAWS, Costs, StepTimes, step_times
 from advisor.decide.generation.traffic import Effort, Load, TokenDemand
 from advisor.decide.queue.demand import quantiles
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
@@ -61,16 +61,16 @@ class GenerationUnderLoad:
         self.rent = place.price_usd_per_hour
         self.price = self.rent.value
         self.variants = {variant.id: variant for variant in site.variants}
-        self.times: dict[space.Setting, StepTimes] = step_times(site)
+        self.times: dict[Setting, StepTimes] = step_times(site)
         self.admissions = {variant.id: space.admission(variant, site, workload) for variant in site.variants}
         self.is_home = home is None
-        self.today = space.today_way(site, self.times, workload.baseline, demand) if home is None else home.today
+        self.today: Way = space.today_way(site, self.times, workload.baseline, demand) if home is None else home.today
         self.speed_ties = speed_ties(site, self.today.variant, space.as_given(site).id)
         self.stalls = process_of(site.stalls) if site.clock == "wall" else None
         found = (space.too_small(site, variant, demand) for variant in site.variants)
         self.exclusions = tuple(entry for entry in found if entry is not None)
         self._reached: dict[tuple[Way, int, int, float, int | None], Reached | None] = {}
-        self._floors: dict[tuple[space.Setting, bool, int | None], list[Reached]] = {}
+        self._floors: dict[tuple[Setting, bool, int | None], list[Reached]] = {}
         self._load_of_one: dict[tuple[Way, int], float] = {}
 
     # --- what may be served ------------------------------------------------------------------------------------------------
@@ -120,9 +120,7 @@ class GenerationUnderLoad:
 
     # --- does it keep the targets? -----------------------------------------------------------------------------------------
 
-    def meets(
-        self, way: Way, replicas: int, confidence: float, *, scale: float = 1.0, clients: int | None = None
-    ) -> bool:
+    def meets(self, way: Way, replicas: int, confidence: float, *, scale: float = 1.0, clients: int | None = None) -> bool:
         """Return whether every target is kept in as many of the runs as the confidence asks for.
 
         Of each target by itself: that is to say, whether the end of its interval that stands for this confidence is within it.

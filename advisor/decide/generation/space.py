@@ -212,7 +212,9 @@ def changes(today: Way, other: Way) -> tuple[str, ...]:
     if other.intra_op_num_threads != today.intra_op_num_threads:
         found.append(f"{counted(other.intra_op_num_threads, 'thread')} instead of {today.intra_op_num_threads}")
     if other.max_running_requests != today.max_running_requests:
-        found.append(f"up to {counted(other.max_running_requests, 'request')} side by side instead of {today.max_running_requests}")
+        found.append(
+            f"up to {counted(other.max_running_requests, 'request')} side by side instead of {today.max_running_requests}"
+        )
     if (other.policy, other.chunk_tokens) != (today.policy, today.chunk_tokens):
         found.append(f"{describe_policy(other)} instead of {describe_policy(today)}")
     return tuple(found)

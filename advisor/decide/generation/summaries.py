@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from advisor.decide.generation.capacity import Capacity, capacity
-from advisor.decide.generation.search import Searchable, count_candidates, search
 from advisor.decide.generation.prediction import predict
+from advisor.decide.generation.search import Searchable, count_candidates, search
+from advisor.decide.generation.service.step_time import every_point
 from advisor.decide.generation.simulation import token_times
 from advisor.decide.generation.site import GenerationUnderLoad
 from advisor.decide.generation.space import Way
@@ -36,9 +37,7 @@ def site_facts(site: GenerationSite) -> SiteFacts:
         created=site.created,
         noise_fraction=site.noise_fraction,
         measuring_s=site.measuring_s,
-        samples=sum(
-            len(visit.wall_s) for entry in (*site.prefill, *site.decode, *site.mixed) for visit in entry.visits
-        ),
+        samples=sum(len(visit.wall_s) for entry in every_point(site) for visit in entry.visits),
     )
 
 
@@ -82,7 +81,12 @@ def load_curve(site: GenerationUnderLoad, way: Way, replicas: int) -> tuple[Load
     carried = capacity(site, way, replicas)
     if carried is None:
         return ()
-    return tuple(_points(site, way, replicas, carried))
+    found: list[LoadPoint] = []
+    for point in _points(site, way, replicas, carried):
+        # Clients that only wait for each other ask for no more than fewer of them.
+        if not found or point.requests_per_s > found[-1].requests_per_s:
+            found.append(point)
+    return tuple(found)
 
 
 def _points(site: GenerationUnderLoad, way: Way, replicas: int, carried: Capacity) -> Iterator[LoadPoint]:
@@ -124,7 +128,7 @@ def others(
     sites: Sequence[GenerationUnderLoad], shown: GenerationPrediction | None, confidence: float, today_replicas: int | None
 ) -> tuple[GenerationPrediction, ...]:
     """Return the cheapest that keeps the targets of each other variant and policy that may be recommended, cheapest first."""
-    found = []
+    found: list[GenerationPrediction] = []
     for site in sites:
         space = site.ways(site.admitted())
         kinds = dict.fromkeys((way.variant, way.policy) for way in space)
@@ -163,7 +167,9 @@ def speculation(sites: Sequence[GenerationUnderLoad], shown: GenerationPredictio
     return tuple(found)
 
 
-def _advised(records: Sequence[Speculation], variant: str, engine: Engine, shown: GenerationPrediction | None) -> SpeculationAdvice:
+def _advised(
+    records: Sequence[Speculation], variant: str, engine: Engine, shown: GenerationPrediction | None
+) -> SpeculationAdvice:
     """Return up to how many running requests it is shown to be faster, and what was measured beyond that."""
     up_to: int | None = None
     beyond = None

@@ -1,6 +1,7 @@
 """The requests to one replica of a generative model: when they come, and how many tokens each brings and gets."""
 
 import math
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +19,16 @@ DRAWN_TO_TELL = 20_000
 
 
 class Effort(NamedTuple):
-    """How much is simulated: requests of a run beyond the quantile of the target, between the least and the most that a run has."""
+    """How much is simulated: requests of a run beyond the quantile of the target, between the least and the most that a run has.
 
-    beyond_quantile: int = 120
-    least_requests: int = 4_000
+    A run whose answers have more tokens together has fewer requests, down to those that its quantile needs.
+    """
+
+    beyond_quantile: int = 60
+    needed_beyond: int = 20
+    least_requests: int = 3_000
     most_requests: int = 40_000
+    most_tokens: int = 1_000_000
     seeds: int = 4  # draws of requests
 
 
@@ -47,7 +53,7 @@ class Load(NamedTuple):
     @property
     def read_tokens(self) -> np.ndarray:
         """The tokens of each prompt that have to be read (requests,)."""
-        return self.input_tokens - self.prefix_hit_tokens
+        return np.asarray(self.input_tokens - self.prefix_hit_tokens)
 
     @property
     def largest_tokens(self) -> int:
@@ -68,9 +74,7 @@ class TokenDemand:
         self.clients, self.think_s = traffic.clients, traffic.think_s
         self._tokens, self._recorded = workload.tokens, recorded
         self.shared_prefix = workload.tokens.shared_prefix if workload.tokens else 0
-        beyond = effort.beyond_quantile / (1 - workload.slo.quantile)
-        self.requests = int(min(max(beyond, effort.least_requests), effort.most_requests))
-        self._most = effort.most_requests
+        self._effort = effort
         self._arrivals: Demand | None = None
         self.requests_per_s: float | None = None  # None: as many as clients get answers
         self.busiest_requests_per_s: float | None = None
@@ -85,6 +89,7 @@ class TokenDemand:
         self._loads: dict[tuple[int, int], Load] = {}
         self._drawn: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
         self.notes = self._checked()
+        self.requests = self._count(workload.slo.quantile)
 
     @property
     def is_closed(self) -> bool:
@@ -95,6 +100,15 @@ class TokenDemand:
     def counts_by_replicas(self) -> bool:
         """Whether the requests of a run that count are others at another number of replicas."""
         return self.is_closed or self._recorded is not None
+
+    def _count(self, quantile: float) -> int:
+        """Return how many requests a run has."""
+        effort, beyond = self._effort, 1 / (1 - quantile)
+        count = min(max(effort.beyond_quantile * beyond, effort.least_requests), effort.most_requests)
+        if self._tokens is not None:
+            needed = min(effort.needed_beyond * beyond, count)
+            count = max(min(count, effort.most_tokens / about(self._tokens.output)), needed)
+        return round(count)
 
     @staticmethod
     def _check_times(recorded: Requests) -> None:
@@ -143,7 +157,7 @@ class TokenDemand:
             mine = np.random.default_rng((seed, 1, replicas)).integers(replicas, size=len(arrival_s)) == 0
             mine[0] = True  # a stream is never empty
             places = np.flatnonzero(mine)
-        places = places[: self._most]
+        places = places[: self._effort.most_requests]
         return self._made(arrival_s[places], inputs[places], outputs[places])
 
     def _made(self, arrival_s: np.ndarray, inputs: np.ndarray, outputs: np.ndarray) -> Load:
@@ -153,18 +167,26 @@ class TokenDemand:
 
     def _lengths(self, seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the tokens that requests bring and get (count,), within the context."""
-        if (seed, count) not in self._drawn:
+        # What was recorded is the same in every run.
+        key = (seed if self._recorded_lengths is None else 0, count)
+        if key not in self._drawn:
             if len(self._drawn) == MAX_LOADS:
                 del self._drawn[next(iter(self._drawn))]
-            self._drawn[seed, count] = _within(*self._wanted(seed, count), self.context_tokens)
-        return self._drawn[seed, count]
+            self._drawn[key] = _within(*self._wanted(seed, count), self.context_tokens)
+        return self._drawn[key]
+
+    @property
+    def _recorded_lengths(self) -> tuple[np.ndarray, np.ndarray] | None:
+        recorded = self._recorded
+        if recorded is None or recorded.input_tokens is None or recorded.output_tokens is None:
+            return None
+        return np.asarray(recorded.input_tokens, dtype=np.int64), np.asarray(recorded.output_tokens, dtype=np.int64)
 
     def _wanted(self, seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return what requests would bring and get, whatever the context."""
-        recorded = self._recorded
-        if recorded is not None and recorded.input_tokens is not None and recorded.output_tokens is not None:
+        if self._recorded_lengths is not None:
             # Clients ask for what was recorded again and again.
-            inputs, outputs = (np.asarray(each, dtype=np.int64) for each in (recorded.input_tokens, recorded.output_tokens))
+            inputs, outputs = self._recorded_lengths
             return np.resize(inputs, count), np.resize(outputs, count)
         assert self._tokens is not None
         inputs = drawn(self._tokens.input, count, np.random.default_rng((seed, 2)))
@@ -172,26 +194,32 @@ class TokenDemand:
 
     def _checked(self) -> tuple[str, ...]:
         """Return what has to be said of the lengths; raise InputError where they are lacking, are none, or fit no context."""
-        recorded, tokens = self._recorded, self._tokens
-        if recorded is not None and recorded.input_tokens is not None and recorded.output_tokens is not None:
-            self._check_recorded(recorded.input_tokens, recorded.output_tokens)
-            count = len(recorded.arrival_s)
-        elif tokens is None:
+        if self._recorded_lengths is not None:
+            self._check_recorded(*self._recorded_lengths)
+            count = len(self._recorded_lengths[0])
+        elif self._tokens is None:
             raise InputError(
                 "traffic.trace: its requests have no lengths in tokens, and the workload gives none",
                 hint="record input_tokens and output_tokens, or give tokens: {input: {p50: 500, p95: 2000}, output: {p50: 100, p95: 400}}",
             )
         else:
-            self._check_law(tokens)
+            self._check_law(self._tokens)
             count = DRAWN_TO_TELL
         inputs, outputs = self._wanted(0, count)
         cut = float(np.mean(inputs + outputs > self.context_tokens))
-        if not cut:
-            return ()
-        return (
-            f"{percent(cut)} of the requests are longer than the context of {self.context_tokens:,} tokens and were cut to it: "
-            "a server refuses such prompts, and ends such answers",
-        )
+        found = []
+        if cut:
+            found.append(
+                f"{percent(cut)} of the requests are longer than the context of {self.context_tokens:,} tokens and were cut to it: "
+                "a server refuses such prompts, and ends such answers"
+            )
+        recorded, most = self._recorded, self._effort.most_requests
+        if recorded is not None and not self.is_closed and len(recorded.arrival_s) > most:
+            found.append(
+                f"of the {len(recorded.arrival_s):,} recorded requests the first {most:,} that come to a replica are simulated; "
+                "the rate is that of all"
+            )
+        return tuple(found)
 
     def _check_recorded(self, inputs: np.ndarray, outputs: np.ndarray) -> None:
         for name, what, values in (("input_tokens", "read", inputs), ("output_tokens", "write", outputs)):
@@ -221,24 +249,24 @@ class TokenDemand:
                 hint="serve a model with a longer context, or shorten prompts and answers",
             )
 
-    @property
+    @cached_property
     def mean_tokens(self) -> tuple[float, float]:
         """The mean tokens of a prompt and of an answer."""
         load = self.load(0, 1)
         return float(load.input_tokens.mean()), float(load.output_tokens.mean())
 
-    @property
+    @cached_property
     def median_tokens(self) -> tuple[int, int]:
         """The median tokens of a prompt and of an answer."""
         load = self.load(0, 1)
         return int(np.median(load.input_tokens)), int(np.median(load.output_tokens))
 
-    @property
+    @cached_property
     def longest_tokens(self) -> int:
         """The tokens of the longest request, prompt and answer together."""
         return max(int((load.input_tokens + load.output_tokens).max()) for load in self._of_one)
 
-    @property
+    @cached_property
     def largest_tokens(self) -> int:
         """The tokens that a cache has to hold for the largest request to run alone."""
         return max(load.largest_tokens for load in self._of_one)
@@ -270,6 +298,11 @@ def drawn(law: SequenceLength, count: int, random: np.random.Generator) -> np.nd
     return np.asarray(np.clip(lengths, 1, law.max or np.inf), dtype=np.int64)
 
 
+def about(law: SequenceLength) -> float:
+    """Return the mean length by the law that lengths are drawn from, whatever cuts it."""
+    return law.p50 * math.exp((math.log((law.p95 or law.p50) / law.p50) / Z_95) ** 2 / 2)
+
+
 def _within(inputs: np.ndarray, outputs: np.ndarray, context_tokens: int) -> tuple[np.ndarray, np.ndarray]:
     """Return lengths (requests,) that fit the context together: prompts with room for one token, answers in what they leave."""
     inputs = np.minimum(inputs, context_tokens - 1)
@@ -281,7 +314,8 @@ def _arrivals(workload: GenerationWorkload) -> Demand:
     traffic = workload.traffic
     if traffic.requests_per_s is None:
         raise InputError(
-            "traffic: no requests_per_s, no trace and no clients", hint="give one of them, for example: traffic: {requests_per_s: 2}"
+            "traffic: no requests_per_s, no trace and no clients",
+            hint="give one of them, for example: traffic: {requests_per_s: 2}",
         )
     alone = OnlineWorkload(
         name=workload.name,

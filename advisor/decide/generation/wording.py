@@ -5,15 +5,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from advisor.decide.generation.decision import NAMES, Decision, worst
-from advisor.decide.generation.service.step_time import SERVER_FACTOR
-from advisor.decide.generation.site import GenerationUnderLoad
+from advisor.decide.generation.decision import NAMES, Decision, takes_too_many, worst
+from advisor.decide.generation.service.step_time import SERVER_FACTOR, every_point
+from advisor.decide.generation.site import MAX_REPLICAS, GenerationUnderLoad
 from advisor.decide.generation.space import MARGIN_FRACTION, describe_policy
 from advisor.quality_floor import changes
 from advisor.schema.advice import BUSY_FRACTION
 from advisor.schema.generation import GenerationPrediction
 from advisor.schema.record import Exclusion
-from advisor.schema.workload import TokenSlo
+from advisor.schema.workload import GenerationWorkload, TokenSlo
 from advisor.units import counted, percent, quantile, rate, seconds, usd
 from advisor.visits import ENOUGH_VISITS
 
@@ -42,8 +42,10 @@ def headline(decision: Decision, home: GenerationUnderLoad) -> str:
     kept, load = promise(home.slo), asked(home)
     if decision.is_open:
         return _not_known(decision, f"{kept} at {load}")
+    if miss is not None and takes_too_many(decision.at, miss):
+        return f"{kept} at {load} takes more than {MAX_REPLICAS} replicas of any measured configuration"
     if recommended is None:
-        reached = f"; the nearest miss can take {worst(miss.times, home.slo)}" if miss else ""
+        reached = f"; the nearest miss can have {worst(miss.times, home.slo)}" if miss else ""
         return f"No measured configuration keeps {kept} at {load}{reached}"
     if decision.is_kept:
         return _kept(decision, recommended, kept)
@@ -112,7 +114,7 @@ def because(decision: Decision, sites: Sequence[GenerationUnderLoad]) -> tuple[s
                 f"the noise floor is {percent(noise)}, by which the same step, measured twice, differs from itself: "
                 "the machine was busy with other work, or is uneven"
             )
-        visits = [len(entry.visits) for entry in (*site.site.prefill, *site.site.decode, *site.site.mixed)]
+        visits = [len(entry.visits) for entry in every_point(site.site)]
         if few := [count for count in visits if count < ENOUGH_VISITS]:
             reasons.append(f"few visits: {counted(len(few), 'point')}, with {counted(min(few), 'visit')} of a point at the least")
     shown = decision.likely or decision.miss
@@ -122,7 +124,9 @@ def because(decision: Decision, sites: Sequence[GenerationUnderLoad]) -> tuple[s
         if times is not None:
             inputs, outputs = site.demand.median_tokens
             step = times.decode_s(1, inputs + outputs // 2)
-            reasons.append(f"a decode step of {shown.candidate.variant} takes {seconds(step.low)} to {seconds(step.high)} ({step.source})")
+            reasons.append(
+                f"a decode step of {shown.candidate.variant} takes {seconds(step.low)} to {seconds(step.high)} ({step.source})"
+            )
     return tuple(reasons)
 
 
@@ -184,7 +188,7 @@ def _of_variant(site: GenerationUnderLoad, shown: GenerationPrediction) -> list[
     for law, name in ((times.decode, "decode steps"), (times.prefill, "prompts")):
         if law.is_off:
             found.append(
-                f"{name} of {variant.id} lie {percent(math.expm1(law.misfit_sigma))} off the law that is simulated, beyond their noise; "
+                f"{name} of {variant.id} lie {percent(math.expm1(law.misfit_sigma))} off what is simulated, beyond their noise; "
                 "the intervals are that much wider"
             )
     return found
@@ -199,6 +203,8 @@ def assumptions(site: GenerationUnderLoad) -> tuple[str, ...]:
         "costs of tokens of prompts and of answers are split as the time goes that replicas spend on reading and on writing",
         f"the cache gets what {percent(1 - MARGIN_FRACTION)} of the memory leave beside the weights, and no more than the requests "
         "that run side by side can use",
+        f"no more than {max(times.largest_batch for times in site.times.values())} requests side by side are considered, the most of a "
+        "measured step",
         "ITL is the longest gap between two tokens of a request; TPOT is their mean",
     ]
     if site.site.clock == "cpu":
@@ -208,7 +214,7 @@ def assumptions(site: GenerationUnderLoad) -> tuple[str, ...]:
         )
     if site.demand.shared_prefix:
         assumed.append(
-            f"assumed: the server keeps the {site.demand.shared_prefix:,} tokens that all prompts begin with, so only the first is read whole"
+            f"assumed: the server keeps the {site.demand.shared_prefix:,} tokens that all prompts begin with: only the first is read whole"
         )
     if site.workload.traffic.diurnal is not None:
         assumed.append("assumed: a queue settles within a part of the day, so a short sample of each part stands for all of it")
@@ -228,4 +234,33 @@ def not_admitted(sites: Sequence[GenerationUnderLoad]) -> tuple[Exclusion, ...]:
             found.append(Exclusion(what=name, reason=next(iter(by_site.values()))))
         else:
             found.extend(Exclusion(what=f"{name} on {hardware}", reason=reason) for hardware, reason in by_site.items())
+    return tuple(found)
+
+
+def as_fast_as_simpler(sites: Sequence[GenerationUnderLoad]) -> tuple[Exclusion, ...]:
+    """Return the variants that could be recommended but are no faster than a simpler one, as far as was measured."""
+    found: dict[str, str] = {}
+    for site in sites:
+        for name in site.eligible() - site.admitted():
+            found.setdefault(name, site.speed_ties[name])
+    return tuple(
+        Exclusion(what=name, reason=f"as fast as {simpler}, as far as was measured: the simpler one is kept")
+        for name, simpler in sorted(found.items())
+    )
+
+
+def without_use(workload: GenerationWorkload) -> tuple[Exclusion, ...]:
+    """Return the keys of the workload that this advice makes no use of."""
+    found = []
+    if workload.lifecycle is not None:
+        found.append(Exclusion(what="lifecycle", reason="the effort of a change is not weighed against its saving here"))
+    today = workload.baseline
+    if today is not None and (today.instances or 1) > 1:
+        found.append(
+            Exclusion(what="baseline.instances", reason="a replica serves one model, with all requests side by side in it")
+        )
+    if today is not None and today.max_queue_delay_s > 0:
+        found.append(
+            Exclusion(what="baseline.max_queue_delay_s", reason="requests join the next step: none waits for a batch to fill")
+        )
     return tuple(found)

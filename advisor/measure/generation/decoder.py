@@ -1,7 +1,7 @@
 """Runs a decoder on ONNX Runtime with the cache of keys and values in place: prefill of one request, decode steps of several at once.
 
-The cache is one array (slots, heads, max_tokens, dimension) for each layer and side, and a request is a slot of it, whatever its length: what a
-call reads and what it writes lie at the same place.
+The cache is one array (slots, heads, max_tokens, dimension) for each layer and side, and a request is a slot of it, whatever its length:
+what a call reads and what it writes lie at the same place.
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from advisor.errors import InputError, ModelError
 from advisor.measure.generation import decoder_folder, genai_folder, graph
+from advisor.measure.generation.config_values import quoted
 from advisor.measure.generation.genai_folder import Names
 from advisor.measure.runtime import memory, ort_errors, ort_session
 from advisor.schema.generation import DecoderFacts
@@ -35,7 +36,9 @@ class _Step(NamedTuple):
 class Decoder:
     """A session and its cache; a slot holds one request."""
 
-    def __init__(self, session: Any, facts: DecoderFacts, scheme: str, names: Names | None, *, slots: int, max_tokens: int) -> None:
+    def __init__(
+        self, session: Any, facts: DecoderFacts, scheme: str, names: Names | None, *, slots: int, max_tokens: int
+    ) -> None:
         self.facts, self.vocabulary, self.slots, self.max_tokens = facts, facts.vocabulary, slots, max_tokens
         self.scheme = scheme  # under which it was written
         self._session, self._names = session, names  # None: a graph of ours
@@ -89,12 +92,13 @@ class Decoder:
         self._session = None
 
     def prefill(self, tokens: np.ndarray, slot: int, past_tokens: int = 0) -> np.ndarray:
-        """Read a prompt, or a chunk of it behind `past_tokens` that are cached, into a slot; return logits (vocabulary,) of its last token."""
+        """Read a prompt into a slot, or a chunk behind `past_tokens` that are cached; return logits (vocabulary,) of its last token."""
         step = self._prompt(tokens, slot, past_tokens)
-        return self._run(step._replace(kept=step.kept[-1:]))[0]
+        last: np.ndarray = self._run(step._replace(kept=step.kept[-1:]))[0]
+        return last
 
     def decode(self, tokens: np.ndarray, cached: np.ndarray) -> np.ndarray:
-        """Give one more token to the requests in the first slots, behind `cached` tokens of each; return logits (requests, vocabulary)."""
+        """Give one token to each of the first slots, behind the `cached` tokens of each; return logits (requests, vocabulary)."""
         tokens, cached = np.asarray(tokens, np.int64), np.asarray(cached, np.int64)
         if tokens.ndim != 1 or tokens.shape != cached.shape or not 1 <= len(tokens) <= self.slots:
             raise ValueError(f"a token and its place for 1 to {self.slots} requests, not {tokens.shape} and {cached.shape}")
@@ -146,6 +150,8 @@ class Decoder:
         found = np.empty((len(step.kept), self.vocabulary), np.float32)
         if self._names is None:
             binding.bind_output(graph.LOGITS, CPU, 0, np.float32, found.shape, found.ctypes.data)
+        else:
+            binding.bind_output(self._names.logits, CPU)  # again: it would have the size that it had in the call before
         try:
             self._session.run_with_iobinding(binding)
         except Exception as error:  # ONNX Runtime raises a family of pybind exceptions whose only common base is Exception
@@ -206,31 +212,40 @@ def _masked_feeds(step: _Step, names: Names) -> dict[str, np.ndarray]:
 
 def _check_values(session: Any, model: Path, names: Names | None, facts: DecoderFacts) -> None:
     """Raise InputError unless the graph has the inputs and outputs that its folder says, with a cache that is known here."""
-    inputs = {value.name: value for value in session.get_inputs()}
-    outputs = {value.name for value in session.get_outputs()}
+    inputs, outputs = decoder_folder.declared(session, model)
     cache = _cache_names(names, facts)
     if names is None:
         plain, logits = {graph.INPUT_IDS, graph.SEQLENS, graph.TOTAL, graph.KEPT}, graph.LOGITS
     else:
         plain, logits = {names.ids, names.mask} | ({names.positions} if names.positions is not None else set()), names.logits
     wanted = plain | {past for past, _ in cache}
-    missing = sorted(wanted - inputs.keys()) + sorted({logits, *(present for _, present in cache)} - outputs)
+    missing = sorted(wanted - inputs.keys()) + sorted({logits, *(present for _, present in cache)} - outputs.keys())
     if missing:
-        raise InputError(f"{model}: its graph has no {missing[0]!r}, which its folder names", hint="make the folder again")
+        raise InputError(f"{model}: its graph has no {quoted(missing[0])}, which its folder names", hint="make the folder again")
     if more := sorted(inputs.keys() - wanted):
-        raise InputError(f"{model}: its graph asks for {more[0]!r}, which is not known here", hint="give a model of text alone")
-    logits_axes = next(value.shape for value in session.get_outputs() if value.name == logits)
-    if isinstance(logits_axes[-1], int) and logits_axes[-1] != facts.vocabulary:
         raise InputError(
-            f"{model}: its graph gives logits of {logits_axes[-1]} tokens, its folder says {facts.vocabulary}", hint="make the folder again"
+            f"{model}: its graph asks for {quoted(more[0])}, which is not known here", hint="give a model of text alone"
+        )
+    if not _fits(outputs[logits].shape, (None, facts.vocabulary) if names is None else (None, None, facts.vocabulary)):
+        raise InputError(
+            f"{model}: its logits have sizes {outputs[logits].shape}, and its folder says {facts.vocabulary} tokens",
+            hint="make the folder again",
         )
     for past, _ in cache:
-        value, expected = inputs[past], (facts.kv_heads, facts.head_dimension)
-        if value.type not in ELEMENTS:
-            raise InputError(f"{model}: {past} is of {value.type}, which is not run here", hint="build it for the CPU in fp32, int8 or int4")
-        found = tuple(value.shape[axis] if isinstance(value.shape[axis], int) else size_ for axis, size_ in zip((1, 3), expected, strict=True))
-        if found != expected:
-            raise InputError(f"{model}: {past} has {found} heads and numbers in each, its folder says {expected}", hint="make the folder again")
+        found = inputs[past]
+        if found.type not in ELEMENTS:
+            raise InputError(f"{model}: {past} is of {found.type}, which is not run here", hint="build it for the CPU, in fp32")
+        if not _fits(found.shape, (None, facts.kv_heads, None, facts.head_dimension)):
+            raise InputError(
+                f"{model}: {past} has sizes {found.shape}, and its folder says {facts.kv_heads} heads of {facts.head_dimension}",
+                hint="make the folder again",
+            )
+
+
+def _fits(shape: tuple[int | str | None, ...], expected: tuple[int | None, ...]) -> bool:
+    """Return whether sizes may be the expected ones: either side may leave one open."""
+    pairs = zip(shape, expected, strict=False)
+    return len(shape) == len(expected) and all(not isinstance(one, int) or other in (None, one) for one, other in pairs)
 
 
 def _refuse_large(folder: Path, facts: DecoderFacts, slots: int, max_tokens: int) -> None:

@@ -1,6 +1,7 @@
 """A folder that the model builder of onnxruntime-genai wrote: what decoder is in it, and what its graph calls its inputs and outputs."""
 
 import hashlib
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +39,9 @@ def read(folder: Path) -> tuple[DecoderFacts, Names, Path]:
     if whole is None or decoder is None:
         raise InputError(f"{path}: model.decoder is missing: it describes no decoder", hint=BUILD_AGAIN)
     if whole.part("encoder") is not None or whole.part("vision") is not None:
-        raise InputError(f"{path}: a model of several parts, of which only a decoder alone is measured", hint="give a model of text")
+        raise InputError(
+            f"{path}: a model of several parts, of which only a decoder alone is measured", hint="give a model of text"
+        )
     name = decoder.text("filename", "model.onnx")
     if Path(name).name != name:
         raise decoder.wrong("filename", "not a file of this folder", hint=BUILD_AGAIN)
@@ -96,14 +99,14 @@ def _parameters(model: Any) -> int:
     packed = [node for node in model.graph.node if node.op_type == "MatMulNBits"]
     of_packed = {name for node in packed for name in node.input[1:4]}
     sizes = [onnx_graph.attributes(node) for node in packed]
-    plain = (prod(tensor.dims) for tensor in model.graph.initializer if tensor.name not in of_packed)
-    return max(1, sum(plain) + sum(size["K"] * size["N"] for size in sizes))
+    plain: Iterator[int] = (prod(tensor.dims) for tensor in model.graph.initializer if tensor.name not in of_packed)
+    return max(1, sum(plain) + sum(int(size["K"] * size["N"]) for size in sizes))
 
 
 def _window(model: Any) -> int | None:
     """Return how many tokens attention looks back, None where layers differ or look back to the first."""
     nodes = [onnx_graph.attributes(node) for node in model.graph.node if node.op_type == "GroupQueryAttention"]
-    windows = {max(0, int(given.get("local_window_size", -1))) for given in nodes}
+    windows: set[int] = {max(0, int(given.get("local_window_size", -1))) for given in nodes}
     return next(iter(windows)) or None if len(windows) == 1 else None
 
 

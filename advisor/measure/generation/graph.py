@@ -1,9 +1,9 @@
 """A checkpoint -> a decoder as ONNX Runtime serves it: attention over a cache that is kept in place (GroupQueryAttention).
 
-Inputs: `input_ids` (requests, tokens); `seqlens_k` (requests), what is cached of each after this step less one;
-`total_sequence_length` (1), the largest of these and one; `kept_positions` (kept), which tokens, counted over all requests, logits are
-wanted of; `past_key_values.LAYER.key` and `.value` (requests, heads, room, dimension). Outputs: `logits` (kept, vocabulary) and `present.*`,
-which may lie where the past lies. A doorway to `onnx`.
+Inputs: `input_ids` (requests, tokens); `seqlens_k` (requests), what is cached of each after this step less one; `total_sequence_length`
+(1), the largest of these and one; `kept_positions` (kept), which tokens, counted over all requests, logits are wanted of; and
+`past_key_values.LAYER.key` and `.value` (requests, heads, room, dimension). Outputs: `logits` (kept, vocabulary) and `present.*`, which may
+lie where the past lies. A doorway to `onnx`.
 """
 
 from collections.abc import Sequence
@@ -96,7 +96,8 @@ def _stretched(frequencies: np.ndarray, rope: Rope) -> np.ndarray:
     turns = rope.original_context_tokens * frequencies / np.float32(2 * np.pi)
     span = rope.high_frequency_factor - rope.low_frequency_factor
     kept = np.clip((turns - rope.low_frequency_factor) / span, 0.0, 1.0)
-    return ((1 - kept) * frequencies / rope.factor + kept * frequencies).astype(np.float32)
+    blended: np.ndarray = (1 - kept) * frequencies / np.float32(rope.factor) + kept * frequencies
+    return blended.astype(np.float32)
 
 
 class _Graph:
@@ -117,7 +118,9 @@ class _Graph:
         normed = self._norm(stream, "input_norm.0", "model.layers.0.input_layernorm.weight")
         for layer in range(shape.layers):
             attended = self._attention(layer, normed)
-            normed, stream = self._joined(stream, attended, f"mlp_norm.{layer}", f"model.layers.{layer}.post_attention_layernorm.weight")
+            normed, stream = self._joined(
+                stream, attended, f"mlp_norm.{layer}", f"model.layers.{layer}.post_attention_layernorm.weight"
+            )
             mixed = self._mlp(layer, normed)
             is_last = layer == shape.layers - 1
             following = "model.norm.weight" if is_last else f"model.layers.{layer + 1}.input_layernorm.weight"
@@ -141,8 +144,12 @@ class _Graph:
         """Add attention of one layer and return what is to be added to the stream."""
         shape, prefix = self._shape, f"model.layers.{layer}.self_attn"
         if shape.has_head_norms:
-            queries = self._head_norm(f"query.{layer}", self._product(f"query.{layer}", normed, [f"{prefix}.q_proj"]), f"{prefix}.q_norm")
-            keys = self._head_norm(f"key.{layer}", self._product(f"key.{layer}", normed, [f"{prefix}.k_proj"]), f"{prefix}.k_norm")
+            queries = self._head_norm(
+                f"query.{layer}", self._product(f"query.{layer}", normed, [f"{prefix}.q_proj"]), f"{prefix}.q_norm"
+            )
+            keys = self._head_norm(
+                f"key.{layer}", self._product(f"key.{layer}", normed, [f"{prefix}.k_proj"]), f"{prefix}.k_norm"
+            )
             given = [queries, keys, self._product(f"value.{layer}", normed, [f"{prefix}.v_proj"])]
         else:
             # One product for all three: the operator takes them packed, too.
@@ -188,7 +195,9 @@ class _Graph:
         """Add to the stream, and return the norm of the sum and the sum."""
         kept = self._writer.add(f"{name}.weight", self._weights.array(weight))
         outputs = [name, "", "", f"{name}.stream"]
-        self._add("SkipSimplifiedLayerNormalization", [stream, more, kept], outputs, CONTRIBUTED, epsilon=self._shape.norm_epsilon)
+        self._add(
+            "SkipSimplifiedLayerNormalization", [stream, more, kept], outputs, CONTRIBUTED, epsilon=self._shape.norm_epsilon
+        )
         return name, outputs[3]
 
     def _head_norm(self, name: str, given: str, norm: str) -> str:
@@ -202,7 +211,7 @@ class _Graph:
         from onnx import TensorProto, helper, numpy_helper
 
         shape, value = self._shape, helper.make_tensor_value_info
-        room = ["requests", shape.kv_heads, "room", shape.head_dimension]
+        room: list[str | int | None] = ["requests", shape.kv_heads, "room", shape.head_dimension]
         names = [(layer, side) for layer in range(shape.layers) for side in ("key", "value")]
         inputs = [
             value(INPUT_IDS, TensorProto.INT64, ["requests", "tokens"]),

@@ -13,6 +13,7 @@ from advisor.measure.generation.decoder import Decoder
 from advisor.measure.generation.graph import FULL_PRECISION, write_decoder
 from advisor.measure.generation.plain_export import PlainDecoder
 from advisor.measure.generation.shape import facts_of, read_shape
+from advisor.measure.generation.slots import Steps
 from advisor.measure.model import kept_files
 from advisor.schema.generation import DecoderFacts
 from advisor.schema.record import Count, Record, Sha256
@@ -119,7 +120,7 @@ def is_still(folder: Path, sha256: str) -> bool:
         return False
 
 
-def difference(decoder: Decoder | PlainDecoder, checkpoint: Path, *, is_exact: bool, seed: int) -> float:
+def difference(decoder: Steps, checkpoint: Path, *, is_exact: bool, seed: int) -> float:
     """Return the largest difference of the decoder's logits from the checkpoint's own over their range, on some tokens.
 
     Raises ModelError where it is to be exact and is another decoder.

@@ -1,4 +1,4 @@
-"""The graph of a decoder -> the same with its products quantized, layer norms, embeddings and attention left in floats. A doorway to `onnx`.
+"""The graph of a decoder -> the same with its products quantized; norms, embeddings and attention stay in floats. A doorway to `onnx`.
 
 The packing is our own, so that no other tool is needed and one tensor at a time is in memory.
 """
@@ -70,7 +70,7 @@ def _made(folder: Path) -> Made:
 
 
 def quantize(source: Path, folder: Path, scheme: str, *, has_vnni: bool = False) -> None:
-    """Write the decoder of `source`, in 32-bit floats, under another scheme; raise ModelError if it has no product with stored weights."""
+    """Write the decoder of `source`, in 32-bit floats, under another scheme; raise ModelError if it has no stored products."""
     label = decoder_folder.read_label(source)
     model = onnx_file.load(source / MODEL)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -149,8 +149,8 @@ class _WeightOnly:
 def in_blocks(rows: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a matrix (outputs, inputs) as codes (outputs, blocks, bytes) and scales (outputs, blocks).
 
-    A weight is its code less half of the range, times the scale of its block. The weight farthest from zero has the lowest code: on that side
-    there is one code more.
+    A weight is its code less half of the range, times the scale of its block. The weight farthest from zero has the lowest code: on that
+    side there is one code more.
     """
     outputs, inputs = rows.shape
     blocks = -(-inputs // BLOCK)
@@ -160,7 +160,9 @@ def in_blocks(rows: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
     middle = 2 ** (bits - 1)
     farthest = np.take_along_axis(padded, np.abs(padded).argmax(axis=-1, keepdims=True), axis=-1)
     scales = farthest / np.float32(-middle)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # of a block of zeros, or of nothing that a float could divide by
+    with np.errstate(
+        divide="ignore", invalid="ignore", over="ignore"
+    ):  # of a block of zeros, or of nothing that a float could divide by
         steps = np.where(scales == 0, 0.0, np.rint(padded / scales))
     codes = np.clip(np.nan_to_num(steps) + middle, 0, 2**bits - 1).astype(np.uint8)
     if bits < BYTE_BITS:

@@ -66,11 +66,11 @@ class Replayed(Record, frozen=True, kw_only=True):
 
     def ttft_s(self) -> np.ndarray:
         """Return the seconds from arrival to the first token (requests,)."""
-        return self.first_s() - np.array(self.arrival_s)
+        return np.asarray(self.first_s() - np.array(self.arrival_s))
 
     def latency_s(self) -> np.ndarray:
         """Return the seconds from arrival to the last token (requests,)."""
-        return self.last_s() - np.array(self.arrival_s)
+        return np.asarray(self.last_s() - np.array(self.arrival_s))
 
     def tpot_s(self) -> np.ndarray:
         """Return the mean seconds of each later token, of the requests that have any."""
@@ -159,9 +159,7 @@ class Arrivals:
 class _Loop:
     """The loop of one replay."""
 
-    def __init__(
-        self, decoder: Steps, requests: Requests, chunk_tokens: int | None, max_running: int, clock: LoopClock
-    ) -> None:
+    def __init__(self, decoder: Steps, requests: Requests, chunk_tokens: int | None, max_running: int, clock: LoopClock) -> None:
         self._requests, self._chunk_tokens, self._clock = requests, chunk_tokens, clock
         self._arrivals, self._slots = Arrivals(requests), Slots(decoder, max_running)
         self._waiting: deque[int] = deque()
@@ -221,9 +219,7 @@ class _Loop:
     def _log(
         self, kind: Literal["prefill", "decode"], batch: int, tokens: int, context: int, began_s: float, now_s: float
     ) -> None:
-        step = Step(
-            kind=kind, batch_size=batch, tokens=tokens, context_tokens=context, began_s=began_s, took_s=now_s - began_s
-        )
+        step = Step(kind=kind, batch_size=batch, tokens=tokens, context_tokens=context, began_s=began_s, took_s=now_s - began_s)
         self._steps.append(step)
 
     def _emit(self, number: int, token: int, now_s: float) -> None:
@@ -257,9 +253,7 @@ def equals_alone(decoder: Steps, prompt: np.ndarray, tokens: Sequence[int]) -> b
     return apart <= TIE_FRACTION * float(np.ptp(logits))
 
 
-def sample_equals_alone(
-    decoder: Steps, requests: Requests, replayed: Replayed, *, sample: int, seed: int
-) -> bool:
+def sample_equals_alone(decoder: Steps, requests: Requests, replayed: Replayed, *, sample: int, seed: int) -> bool:
     """Return whether as many requests, drawn at random, got the tokens that each of them gets alone."""
     count = len(requests.prompts)
     drawn = np.random.default_rng(seed).permutation(count)[:sample]

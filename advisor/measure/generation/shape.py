@@ -1,4 +1,4 @@
-"""What a Hugging Face decoder computes, by its config.json: all that the graph needs. Others are refused, with what of them is not modeled."""
+"""What a Hugging Face decoder computes, by its config.json; others are refused, with what of them is not modeled."""
 
 from collections.abc import Iterator
 from math import prod
@@ -29,13 +29,17 @@ MODELED = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3F
 # What of others is not in the graph, by the names of their classes in transformers.
 NOT_MODELED = {
     **dict.fromkeys(("BloomForCausalLM", "MptForCausalLM"), "positions as biases of attention"),
-    **dict.fromkeys(("CohereForCausalLM", "GPTJForCausalLM", "GPTNeoXForCausalLM", "PhiForCausalLM"), "attention and MLP side by side"),
+    **dict.fromkeys(
+        ("CohereForCausalLM", "GPTJForCausalLM", "GPTNeoXForCausalLM", "PhiForCausalLM"), "attention and MLP side by side"
+    ),
     **dict.fromkeys(("DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM"), "experts and latent attention"),
     **dict.fromkeys(("DbrxForCausalLM", "MixtralForCausalLM", "OlmoeForCausalLM", "PhimoeForCausalLM"), "experts"),
     **dict.fromkeys(("Qwen2MoeForCausalLM", "Qwen3MoeForCausalLM", "Llama4ForCausalLM"), "experts"),
     **dict.fromkeys(("GPT2LMHeadModel", "GPTBigCodeForCausalLM", "GPTNeoForCausalLM", "OPTForCausalLM"), "learned positions"),
     **dict.fromkeys(("GemmaForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM"), "norms and embeddings of other scales"),
-    **dict.fromkeys(("JambaForCausalLM", "MambaForCausalLM", "Mamba2ForCausalLM", "RwkvForCausalLM"), "states in place of attention"),
+    **dict.fromkeys(
+        ("JambaForCausalLM", "MambaForCausalLM", "Mamba2ForCausalLM", "RwkvForCausalLM"), "states in place of attention"
+    ),
     "FalconForCausalLM": "attention and MLP side by side",
     "GptOssForCausalLM": "experts and attention sinks",
     "GraniteForCausalLM": "multipliers of its own",
@@ -45,7 +49,9 @@ NOT_MODELED = {
     "StableLmForCausalLM": "norms with a mean",
 }
 EXPORT_IT = "export it with `optimum-cli export onnx --task text-generation-with-past`, and give that folder"
-EXPORT_PARTS = "export it with optimum-cli, and give one of the ONNX files: it is measured as a model of one pass, without generation"
+EXPORT_PARTS = (
+    "export it with optimum-cli, and give one of the ONNX files: it is measured as a model of one pass, without generation"
+)
 
 
 class Rope(Record, frozen=True, kw_only=True):
@@ -157,7 +163,10 @@ def tensors_of_layer(shape: DecoderShape) -> Iterator[tuple[str, tuple[int, ...]
     hidden, inner = shape.hidden_size, shape.intermediate_size
     queries, keys = shape.attention_heads * shape.head_dimension, shape.kv_heads * shape.head_dimension
     products = (
-        *((f"self_attn.{part}_proj", outputs, hidden, shape.has_input_biases) for part, outputs in (("q", queries), ("k", keys), ("v", keys))),
+        *(
+            (f"self_attn.{part}_proj", outputs, hidden, shape.has_input_biases)
+            for part, outputs in (("q", queries), ("k", keys), ("v", keys))
+        ),
         ("self_attn.o_proj", hidden, queries, shape.has_output_bias),
         ("mlp.gate_proj", inner, hidden, shape.has_mlp_biases),
         ("mlp.up_proj", inner, hidden, shape.has_mlp_biases),
@@ -228,13 +237,17 @@ def _head_dimension(config: Values, architecture: str, heads: int, hidden_size: 
 def _rope(config: Values) -> Rope:
     """Return the rotary positions: transformers 5 writes all of them into rope_parameters, earlier ones rope_theta and rope_scaling."""
     parameters, scaling = config.part("rope_parameters"), config.part("rope_scaling")
-    if parameters is not None and any(isinstance(config.given("rope_parameters")[key], dict) for key in config.given("rope_parameters")):
+    if parameters is not None and any(
+        isinstance(config.given("rope_parameters")[key], dict) for key in config.given("rope_parameters")
+    ):
         raise config.wrong("rope_parameters", "other positions for each kind of layer are not modeled here", hint=EXPORT_IT)
     theta = config.number("rope_theta", 1.0, LARGEST_THETA, ROPE_THETA)
     if parameters is not None and parameters.given("rope_theta") is not None:
         inner = parameters.number("rope_theta", 1.0, LARGEST_THETA)
         if config.given("rope_theta") is not None and inner != theta:
-            raise config.wrong("rope_theta", f"rope_parameters has another one, {inner:g}", hint="take out the wrong one of the two")
+            raise config.wrong(
+                "rope_theta", f"rope_parameters has another one, {inner:g}", hint="take out the wrong one of the two"
+            )
         theta = inner
     if parameters is not None and scaling is not None and _kind(parameters) != _kind(scaling):
         raise config.wrong("rope_scaling", "rope_parameters says otherwise", hint="take out the wrong one of the two")
@@ -282,6 +295,10 @@ def _windows(config: Values, architecture: str, layers: int) -> tuple[int | None
         # Zero is a number of layers, too: then every layer has the window.
         full = 0 if config.given("max_window_layers") == 0 else config.count("max_window_layers", MOST_LAYERS, QWEN_FULL_LAYERS)
         return tuple(window if layer >= full else None for layer in range(layers))
-    if not isinstance(kinds, list) or len(kinds) != layers or any(kind not in ("full_attention", "sliding_attention") for kind in kinds):
+    if (
+        not isinstance(kinds, list)
+        or len(kinds) != layers
+        or any(kind not in ("full_attention", "sliding_attention") for kind in kinds)
+    ):
         raise config.wrong("layer_types", f"not a list of full_attention and sliding_attention for {layers} layers")
     return tuple(window if kind == "sliding_attention" else None for kind in kinds)

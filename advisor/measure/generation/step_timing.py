@@ -1,7 +1,7 @@
 """Steps of a decoder, timed: which points tell all others, how long a visit of one is, and the bench on which it is made."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,8 @@ from advisor.schema.record import Cores, Count, Length, Record, Whole
 
 DISTINCT_TOKENS = 4  # inputs that take turns, so that none finds all it needs in the caches of the processor
 MOST_CALLS = 64  # of a visit
+# To look back at so many tokens takes about as long as to read one (a Llama of 135 M parameters: 300 to 600).
+CACHED_OF_A_TOKEN = 500
 
 
 class Prefill(Record, frozen=True, kw_only=True, tag=True):
@@ -75,7 +77,28 @@ def decode_steps(max_running: int, lengths: Lengths) -> tuple[Decode, ...]:
 
 def by_cost(steps: Iterable[Step]) -> list[Step]:
     """Return the steps with those first that take least: what is known of them tells what the others will take."""
-    return sorted(steps, key=lambda step: (_depth(step) + _size(step), _size(step), isinstance(step, Decode)))
+    return sorted(steps, key=lambda step: (_size(step) + _cached(step) / CACHED_OF_A_TOKEN, isinstance(step, Decode)))
+
+
+def rank(step: Step, steps: Iterable[Step]) -> int:
+    """Return how soon a step is to be timed among others of its setting: 0 without these nothing is told, 1 long ones, 2 those between.
+
+    Of the last kind the others tell what they take, where there is no time for them.
+    """
+    if isinstance(step, Prefill):
+        lengths = sorted(other.tokens for other in steps if isinstance(other, Prefill) and not other.past_tokens)
+        if step.past_tokens or step.tokens == lengths[-1]:
+            return 1
+        return 0 if step.tokens in lengths[:2] else 2
+    sizes = [other.batch_size for other in steps if isinstance(other, Decode)]
+    return 0 if step.batch_size in (min(sizes), max(sizes)) else 2
+
+
+def tell_all(timed: Collection[Step], steps: Collection[Step]) -> bool:
+    """Return whether those of the steps that were timed tell what all of them take, and others: three prompts, and what has rank 0."""
+    wanted = {step for step in steps if rank(step, steps) == 0}
+    prompts = [sum(isinstance(step, Prefill) for step in listed) for listed in (timed, steps)]
+    return wanted <= set(timed) and prompts[0] >= min(3, prompts[1])
 
 
 def expected_call_s(step: Step, known: Mapping[Step, float]) -> float:
@@ -95,9 +118,9 @@ def _size(step: Step) -> int:
     return step.tokens if isinstance(step, Prefill) else step.batch_size
 
 
-def _depth(step: Step) -> int:
-    """Return the tokens that have to be in a row of the cache before."""
-    return step.past_tokens if isinstance(step, Prefill) else -(-step.context_tokens // step.batch_size)
+def _cached(step: Step) -> int:
+    """Return the tokens that it looks back at."""
+    return step.past_tokens if isinstance(step, Prefill) else step.context_tokens
 
 
 class Bench:

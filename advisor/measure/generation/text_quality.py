@@ -8,7 +8,7 @@ import numpy as np
 
 from advisor.errors import AdvisorError
 from advisor.measure.generation.slots import Steps
-from advisor.measure.generation.tokenizing import Windows
+from advisor.measure.generation.tokenizing import FEWEST_PIECES, Windows
 from advisor.measure.quality.evaluation import BOOTSTRAP_DRAWS, LEVEL, drop_of
 from advisor.measure.quality.metrics import perplexity_of
 from advisor.measure.quality.scores import surprise
@@ -17,6 +17,7 @@ from advisor.schema.profile import QualityResult
 from advisor.schema.record import Estimate, NonNegative, Record, Whole
 
 PERPLEXITY = "perplexity"
+MOST_OVER = 2.0
 
 
 class Scored(Record, frozen=True, kw_only=True):
@@ -27,17 +28,24 @@ class Scored(Record, frozen=True, kw_only=True):
 
 
 def scored(
-    decoder: Steps, windows: Windows, *, seconds: float, now: Callable[[], float] = time.perf_counter
+    decoder: Steps,
+    windows: Windows,
+    *,
+    seconds: float,
+    fewest: int = FEWEST_PIECES,
+    now: Callable[[], float] = time.perf_counter,
 ) -> Scored:
     """Return what the decoder says of the windows until the time is over, of the first one always.
 
+    Of `fewest` it may take MOST_OVER times as long.
     Raises AdvisorError for logits that are no numbers.
     """
-    ends_s = now() + seconds
+    began_s = now()
     sums: list[float] = []
     greedy: list[tuple[int, ...]] = []
     for tokens in windows.tokens:
-        if sums and now() >= ends_s:
+        took_s = now() - began_s if sums else 0.0
+        if (len(sums) >= fewest and took_s >= seconds) or (sums and took_s >= MOST_OVER * seconds):
             break
         ids = np.array(tokens, dtype=np.int64)
         logits = decoder.logits(ids[:-1])[windows.given - 1 :]
@@ -74,9 +82,7 @@ def text_quality(windows: Windows, baseline: Scored, variant: Scored, *, data_sh
     )
 
 
-def _agreement(
-    baseline: Scored, variant: Scored, tokens: np.ndarray, random: np.random.Generator, source: str
-) -> Estimate:
+def _agreement(baseline: Scored, variant: Scored, tokens: np.ndarray, random: np.random.Generator, source: str) -> Estimate:
     """Return the share of places in the text where both expect the same next token."""
     pairs = zip(baseline.greedy, variant.greedy, strict=False)
     equal = np.array([sum(a == b for a, b in zip(*pair, strict=True)) for pair, _ in zip(pairs, tokens, strict=False)])

@@ -20,6 +20,8 @@ TABLES = {".csv", ".tsv", ".parquet", ".arrow", *JSON_LINES}
 # A token is about four bytes of English, and up to eight of a text that the tokenizer knows well: more are cut off, fewer cost a little.
 CHARACTERS_PER_TOKEN = 8
 FEWEST_SCORED = 2  # of a window; of one token alone nothing can be said
+# Of fewer pieces the interval of what is lost says nothing.
+FEWEST_PIECES = 6
 
 
 class Windows(Record, frozen=True, kw_only=True):
@@ -30,8 +32,17 @@ class Windows(Record, frozen=True, kw_only=True):
     scored_bytes: tuple[Whole, ...]  # of the text of those that are predicted
 
 
-def read_windows(model: Path, data: Path, *, window_tokens: int, most_tokens: int, vocabulary: int, seed: int) -> Windows:
-    """Return windows of at most `window_tokens`, `most_tokens` in all, by the tokenizer of the model.
+def read_windows(
+    model: Path,
+    data: Path,
+    *,
+    window_tokens: int,
+    most_tokens: int,
+    vocabulary: int,
+    seed: int,
+    fewest: int = FEWEST_PIECES,
+) -> Windows:
+    """Return `fewest` windows or more of at most `window_tokens`, `most_tokens` in all, by the tokenizer of the model.
 
     Raises InputError where there is no tokenizer, no text, or where the tokenizer is that of another model: it has tokens that this one
     lacks.
@@ -64,8 +75,12 @@ def read_windows(model: Path, data: Path, *, window_tokens: int, most_tokens: in
         found.append(tuple(ids))
         scored.append(len(text[begins : offsets[-1][1]].encode()))
         total += len(ids)
-    if not found:
-        raise InputError(f"{KEY}: {data}: holds too little text to measure quality on", hint="give some thousand words")
+    if len(found) < fewest:
+        raise InputError(
+            f"{KEY}: {data}: holds too little text to measure quality on: {len(found)} pieces of up to {window_tokens} tokens, and "
+            f"{fewest} are needed",
+            hint="give some thousand words",
+        )
     return Windows(tokens=tuple(found), given=given, scored_bytes=tuple(scored))
 
 
@@ -91,9 +106,7 @@ def _texts(data: Path) -> Sequence[str]:
 
 def _pieces(texts: Sequence[str], characters: int, seed: int) -> Iterator[str]:
     """Yield pieces of about so many characters, in random order; a longer text is cut where there is a space."""
-    places = [
-        (number, begin) for number, text in enumerate(texts) for begin in range(0, max(len(text), 1), characters)
-    ]
+    places = [(number, begin) for number, text in enumerate(texts) for begin in range(0, max(len(text), 1), characters)]
     for place in np.random.default_rng(seed).permutation(len(places)).tolist():
         number, begin = places[place]
         piece = texts[number][begin : begin + characters].encode(errors="replace").decode()  # half a character has no tokens

@@ -59,7 +59,7 @@ class TimedStep(Record, frozen=True, kw_only=True):
 
 
 class Served(Record, frozen=True, kw_only=True):
-    """What was observed of requests that were served, and of the machine meanwhile; steps before and after them, as the profile has them."""
+    """What was observed of requests that were served, of the machine meanwhile, and of steps before and after them."""
 
     replayed: Replayed
     tokens_equal: bool | None  # those of a sample to what they get alone; None: not compared
@@ -72,9 +72,7 @@ class Served(Record, frozen=True, kw_only=True):
 @lru_cache(maxsize=OPEN_DECODERS)
 def _bench(folder: Path, setting: Setting) -> Bench:
     """Return the bench of a variant in this process, which keeps it for the next call."""
-    decoder = open_decoder(
-        folder, threads=setting.intra_op_num_threads, slots=setting.slots, max_tokens=setting.max_tokens
-    )
+    decoder = open_decoder(folder, threads=setting.intra_op_num_threads, slots=setting.slots, max_tokens=setting.max_tokens)
     return Bench(decoder, setting.intra_op_num_threads)
 
 

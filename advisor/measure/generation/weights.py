@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint: safetensors files, in one piece or several, read by memory map and turned into 32-bit floats one at a time."""
+"""The tensors of a checkpoint: safetensors files, read by memory map and turned into 32-bit floats one at a time."""
 
 from collections.abc import Iterator
 from math import prod
@@ -20,7 +20,7 @@ SAVE_AGAIN = "save the checkpoint again with save_pretrained, or download it aga
 LENGTH_BYTES = 8  # of the number before the header, as the format has it
 MOST_HEADER_BYTES = 100_000_000  # as above
 # NumPy knows no bfloat16: its bits are the upper half of a 32-bit float.
-STORED_AS = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+STORED_AS: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 HALF_BITS = 16
 COPIES = 3  # of one tensor: as it is stored, in 32 bits, and turned round
 # Older checkpoints hold what is worked out of the configuration.
@@ -47,12 +47,16 @@ class Weights:
         return name in self._stored
 
     def array(self, name: str) -> np.ndarray:
-        """Return a tensor in 32-bit floats, as the file has it: matrices (outputs, inputs)."""
+        """Return a tensor in 32-bit floats, as the file has it: matrices (outputs, inputs); raise InputError where it holds no numbers."""
         path, start, dtype, shape = self._stored[name]
         raw = np.memmap(path, dtype=STORED_AS[dtype], mode="r", offset=start, shape=shape)
-        if dtype == "BF16":
-            return (raw.astype(np.uint32) << HALF_BITS).view(np.float32)
-        return np.array(raw, dtype=np.float32)
+        values: np.ndarray = (
+            (raw.astype(np.uint32) << HALF_BITS).view(np.float32) if dtype == "BF16" else np.array(raw, np.float32)
+        )
+        # One such weight, and every logit is one: the file is damaged, or training had failed.
+        if not np.isfinite(values).all():
+            raise InputError(f"{path}: {name} holds values that are no numbers", hint=SAVE_AGAIN)
+        return values
 
 
 def open_weights(folder: Path, shape: DecoderShape) -> Weights:
@@ -106,7 +110,9 @@ def _header(path: Path) -> tuple[int, dict[str, Any]]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(LENGTH_BYTES), "little")
             if length > min(MOST_HEADER_BYTES, file_bytes - LENGTH_BYTES):
-                raise InputError(f"{path}: not a safetensors file, or cut short: its header would have {size(length)}", hint=SAVE_AGAIN)
+                raise InputError(
+                    f"{path}: not a safetensors file, or cut short: its header would have {size(length)}", hint=SAVE_AGAIN
+                )
             content = file.read(length)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", hint="make the file readable") from error
@@ -142,7 +148,7 @@ def _refuse_others(folder: Path, shape: DecoderShape, names: set[str]) -> None:
     for name in sorted(names - ignored):
         if not name.endswith(WORKED_OUT):
             raise InputError(
-                f"{folder}: its weights have {quoted(name)}, which config.json does not describe",
+                f"{folder}: its weights have {name[:200]!r}, which config.json does not describe",
                 hint="give configuration and weights of the same checkpoint",
             )
 

@@ -44,7 +44,9 @@ def asked_of(
         tokens = tokens_of(workload, options.workload)
     context = _context_tokens(facts, tokens, is_given=workload is not None)
     rows = _rows(facts, context, free_bytes)
-    running = min(rows, options.max_batch_size, MOST_RUNNING, max(USUAL_RUNNING, _overlapping(workload, options.workload, tokens)))
+    running = min(
+        rows, options.max_batch_size, MOST_RUNNING, max(USUAL_RUNNING, _overlapping(workload, options.workload, tokens))
+    )
     return Asked(
         lengths=_lengths(tokens, context),
         max_running=running,

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,16 +11,16 @@ from advisor.disk import locks, temporary
 from advisor.disk.beside import check_places, owned
 from advisor.errors import InputError
 from advisor.files.catalog import hardware_of, read_device
-from advisor.files.records import read_json, sha256, write_record
-from advisor.files.workload import read_question
+from advisor.files.records import read_json, write_record
+from advisor.files.workload import examples_sha256, read_question
 from advisor.measure.generation.making import SCHEMES, described
+from advisor.measure.generation.timing.journal import GenerationJournal
 from advisor.measure.runtime import memory
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import versions
 from advisor.measure.timing.journal import noting_what_is_kept
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.variants.making import Report
-from advisor.measure.worker.apart import Apart
 from advisor.schema.catalog import LOCAL
 from advisor.schema.generation import DecoderFacts, GenerationProfile, GenerationSettings, GenerationSite
 from advisor.schema.options import ProfileOptions
@@ -29,35 +28,35 @@ from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.workload import GenerationWorkload
 from advisor.steps import model_folder
 from advisor.steps.generation.asked import Asked, asked_of
-from advisor.steps.generation.journal import GenerationJournal
-from advisor.steps.generation.measuring import Measuring, Plan, Stage
+from advisor.steps.generation.measuring import Measuring
 from advisor.steps.generation.measuring import are_still as variants_are_still
+from advisor.steps.generation.plan import USUALLY, How, Plan, Stage
 from advisor.units import parse_moment
 
 
 def profile_generation(
-    model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report, start: Callable[[], Apart] = Apart
+    model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report, how: How = USUALLY
 ) -> GenerationProfile:
     """Measure the decoder and write the profile to `output`; go on where an interrupted run of the same command stopped.
 
     A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`. Raises InputError
-    while another process writes the same output. `start` makes what calls functions in processes of their own.
+    while another process writes the same output..
     """
     now = parse_moment(now)
     check_places(model, output, options)
     with locks.held(output):
-        return measured_into(model, output, options, now=now, report=report, start=start)
+        return measured_into(model, output, options, now=now, report=report, how=how)
 
 
 def measured_into(
-    model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report, start: Callable[[], Apart] = Apart
+    model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report, how: How = USUALLY
 ) -> GenerationProfile:
     """Do what `profile_generation` does, where the caller holds the lock of the output."""
     now = parse_moment(now)
     options = _checked(options)
     workload = _asked_for_tokens(options)
     variants = output.with_suffix(".variants")
-    with owned(variants, inputs=(model,)), temporary.home(), start() as apart:
+    with owned(variants, inputs=(model,)), temporary.home(), how.start() as apart:
         temporary.remove_abandoned(variants)
         ledger = Ledger(options.budget_s)
         ledger.trial_s = 0.0  # what a server adds is seen where requests are replayed
@@ -73,12 +72,10 @@ def measured_into(
             line = f"{variants.name} no longer holds what was measured: the model is measured again"
             report(0.0, options.budget_s, "measuring again", line=line)
         others = _other_sites(known, plan, output) if known is not None else ()
-        return _measured(plan, output, others, Stage(ledger, report, apart, start), fresh=options.fresh)
+        return _measured(plan, output, others, Stage(ledger, report, apart, how), fresh=options.fresh)
 
 
-def _measured(
-    plan: Plan, output: Path, others: tuple[GenerationSite, ...], stage: Stage, *, fresh: bool
-) -> GenerationProfile:
+def _measured(plan: Plan, output: Path, others: tuple[GenerationSite, ...], stage: Stage, *, fresh: bool) -> GenerationProfile:
     journal_path = output.with_suffix(".journal")
     if fresh:
         journal_path.unlink(missing_ok=True)
@@ -152,7 +149,7 @@ def _plan(
         seed=options.seed,
         max_context_tokens=asked.max_context_tokens,
         max_running_requests=asked.max_running,
-        text_sha256=sha256(asked.text) if asked.text is not None and asked.text.is_file() else None,
+        text_sha256=None if asked.text is None else examples_sha256(asked.text.parent, asked.text.name),
         wanted=wanted,
         asked_sha256=hashlib.sha256(msgspec.json.encode((asked.lengths, asked.max_drop))).hexdigest(),
     )
@@ -199,6 +196,7 @@ def _other_sites(known: GenerationProfile, plan: Plan, output: Path) -> tuple[Ge
     if others and known.model.sha256 != plan.facts.sha256:
         names = ", ".join(site.hardware.id for site in others)
         raise InputError(
-            f"{output}: holds measurements by {names} of another model", hint=f"name another file than {os.fspath(output)} with --output"
+            f"{output}: holds measurements by {names} of another model",
+            hint=f"name another file than {os.fspath(output)} with --output",
         )
     return others

@@ -62,6 +62,11 @@ def replayed(asked: Asked, workload: GenerationWorkload, recorded: Requests | No
     """
     candidate, site = asked.candidate, asked.site
     variant = next(it for it in site.variants if it.id == candidate.variant)
+    if variant.engine != "onnxruntime":
+        raise InputError(
+            f"{candidate.variant}: runs on {variant.engine}, and requests are replayed on ONNX Runtime alone",
+            hint="name a variant of ONNX Runtime under baseline.variant, or serve this one yourself",
+        )
     folder = asked.folder / variant.path
     if not is_still(folder, variant.sha256):
         raise InputError(f"{folder}: no longer what was measured", hint="run the same `advisor profile` again: it is made anew")
@@ -184,7 +189,7 @@ def _expected_s(prediction: GenerationPrediction, load: Load) -> float:
 def _steps(asked: Asked) -> tuple[Step, ...]:
     """Return the steps that the profile has of the setting: they are timed again, just before and just after."""
     candidate, room = asked.candidate, asked.profile.settings.max_context_tokens
-    points = (*asked.site.prefill, *asked.site.decode)
+    points: list[PrefillPoint | DecodePoint] = [*asked.site.prefill, *asked.site.decode]
     steps = (_step_of(it) for it in points if _setting(it) == (candidate.variant, candidate.intra_op_num_threads))
     return tuple(step for step in steps if _fits(step, candidate.max_running_requests, room))
 

@@ -2,7 +2,7 @@
 
 from advisor import units
 from advisor.inert.text import inert
-from advisor.schema.generation import DecoderFacts, GenerationSite
+from advisor.schema.generation import DecodePoint, DecoderFacts, GenerationSite, MixedPoint, PrefillPoint
 from advisor.tell.generation.tables import GIVEN_AS
 
 
@@ -29,7 +29,7 @@ def decoder_lines(facts: DecoderFacts) -> list[str]:
 
 def site_words(site: GenerationSite, *, is_only: bool) -> str:
     """Describe what one machine measured of a decoder."""
-    points = (*site.prefill, *site.decode, *site.mixed)
+    points: list[PrefillPoint | DecodePoint | MixedPoint] = [*site.prefill, *site.decode, *site.mixed]
     steps = sum(len(visit.wall_s) for point in points for visit in point.visits)
     noise = f", noise floor {units.percent(site.noise_fraction)}" if site.noise_fraction is not None else ""
     where = "" if is_only else f"{inert(site.hardware.id)}, "

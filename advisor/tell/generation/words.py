@@ -222,7 +222,8 @@ def _predicted(advice: GenerationAdvice) -> Sentence:
 
 
 def _curve(advice: GenerationAdvice) -> str:
-    return f"One replica at {units.ends(advice.load_curve[0].requests_per_s, advice.load_curve[-1].requests_per_s, units.rate)}"
+    first, last = advice.load_curve[0].requests_per_s, advice.load_curve[-1].requests_per_s
+    return f"TTFT and TPOT against load: one replica at {units.ends(first, last, units.rate)}"
 
 
 def _curve_because(shown: GenerationPrediction) -> str:

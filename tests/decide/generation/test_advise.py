@@ -1,5 +1,7 @@
 """Advice on generative models: what pays, what does not, and what is refused."""
 
+from functools import cache
+
 import msgspec
 import pytest
 from msgspec.structs import replace
@@ -17,7 +19,10 @@ STEADY = (0.99, 1.0, 1.01, 1.0, 0.995)
 NOISY = (0.5, 0.8, 1.0, 1.5, 2.2)
 
 
-def measured(*, int8=perplexity(0.01, 0.02), int4=perplexity(0.4, 0.6), levels=STEADY, **more):
+HOLDS, LOSES = perplexity(0.01, 0.02), perplexity(0.4, 0.6)
+
+
+def measured(*, int8=HOLDS, int4=LOSES, levels=STEADY, **more):
     """Return a profile in which int8 takes a third of the time and int4 a fifth."""
     return profile(
         {"fp32": Law(), "int8": Law().times(0.33), "int4": Law().times(0.2)},
@@ -28,14 +33,21 @@ def measured(*, int8=perplexity(0.01, 0.02), int4=perplexity(0.4, 0.6), levels=S
     )
 
 
-def advised(asked=None, profile_=None, **changed) -> GenerationAdvice:
-    asked = asked or workload(40.0, quality=FLOOR, brings=tokens(100, 20))
+USUAL = workload(80.0, quality=FLOOR, brings=tokens(100, 20))
+
+
+def advised(asked=USUAL, profile_=None, **changed) -> GenerationAdvice:
     profile_ = profile_ or measured()
     return advise_generation(profile_, request(asked, profile_, **changed))
 
 
+@cache
+def usual_advice() -> GenerationAdvice:
+    return advised()
+
+
 def test_the_cheapest_that_keeps_quality_and_targets_is_recommended():
-    found = advised()
+    found = usual_advice()
 
     assert "change" == found.outcome
     assert "int8" == found.recommended.candidate.variant
@@ -46,7 +58,7 @@ def test_the_cheapest_that_keeps_quality_and_targets_is_recommended():
 
 
 def test_int4_that_loses_is_not_advised_however_fast_it_is():
-    found = advised()
+    found = usual_advice()
 
     assert "int4" not in {entry.candidate.variant for entry in (found.recommended, *found.ties, *found.others)}
     reasons = {entry.what: entry.reason for entry in found.exclusions}
@@ -85,7 +97,7 @@ def test_what_is_saved_is_told_where_today_is_given():
 
 
 def test_without_a_number_today_one_replica_is_compared_with_one():
-    found = advised()
+    found = usual_advice()
 
     assert found.saving is None
     assert found.one_replica.ratio.value > 1.5
@@ -104,7 +116,8 @@ def test_targets_that_nothing_keeps_are_infeasible_with_what_binds():
 
 
 def test_a_cost_that_the_noise_leaves_open_is_inconclusive_with_what_would_settle_it():
-    found = advised(profile_=measured(levels=NOISY, noise_fraction=0.4))
+    asked = workload(40.0, quality=FLOOR, brings=tokens(100, 20))
+    found = advised(asked, measured(levels=NOISY, noise_fraction=0.4))
 
     assert "inconclusive" == found.outcome
     assert found.recommended is None
@@ -116,7 +129,7 @@ def test_a_cost_that_the_noise_leaves_open_is_inconclusive_with_what_would_settl
 
 def test_an_uncertainty_that_is_accepted_settles_the_answer():
     noisy = measured(levels=NOISY, noise_fraction=0.4)
-    asked = workload(20.0, ttft_s=3.0, tpot_s=0.3, quality=FLOOR, brings=tokens(100, 20))
+    asked = USUAL
 
     assert "inconclusive" == advised(asked, noisy, max_uncertainty=1.0).outcome
     assert "change" == advised(asked, noisy, max_uncertainty=100.0).outcome
@@ -131,14 +144,14 @@ def test_equally_cheap_candidates_whose_times_overlap_are_ties():
 
 
 def test_every_candidate_is_accounted_for():
-    certificate = advised().certificate
+    certificate = usual_advice().certificate
 
     counted = certificate.cut_by_bound + certificate.cut_by_quality + certificate.cut_by_tie + certificate.cut_by_cost
     assert certificate.candidates == counted + certificate.simulated
 
 
 def test_the_same_records_give_the_same_advice_to_the_byte():
-    first, second = (msgspec.json.encode(advised()) for _ in range(2))
+    first, second = (msgspec.json.encode(advice) for advice in (usual_advice(), advised()))
 
     assert first == second
     assert msgspec.json.decode(first, type=GenerationAdvice).outcome == "change"
@@ -153,7 +166,7 @@ def test_clients_are_advised_on_as_rates_are():
 
 
 def test_a_cache_that_cannot_hold_one_request_is_refused_with_the_numbers():
-    tiny = measured(memory_bytes=11_800_000)
+    tiny = measured(memory_bytes=11_801_000)
 
     with pytest.raises(InputError, match=r"leaves room for 30 tokens of the cache, and the largest request needs \d{3}"):
         advised(profile_=tiny)
@@ -198,7 +211,7 @@ def test_a_cheaper_machine_that_was_measured_is_recommended():
     profile_ = measured()
     other = replace(profile_.sites[0], hardware=replace(profile_.sites[0].hardware, id="other"))
     profile_ = replace(profile_, sites=(*profile_.sites, other))
-    asked = workload(40.0, quality=FLOOR, brings=tokens(100, 20))
+    asked = USUAL
     home = request(asked, profile_).home
     price = replace(home.price_usd_per_hour, value=0.3, low=0.3, high=0.3)
     cheaper = replace(home, hardware=other.hardware, price_usd_per_hour=price, machine="a test")
@@ -210,9 +223,7 @@ def test_a_cheaper_machine_that_was_measured_is_recommended():
 
 
 def test_a_day_with_a_busy_part_needs_more_than_a_steady_one():
-    steady, uneven = (
-        advised(workload(40.0, quality=FLOOR, brings=tokens(100, 20), diurnal=day)) for day in (None, (0.2, 1.0, 3.0))
-    )
+    steady, uneven = (advised(replace(USUAL, traffic=replace(USUAL.traffic, diurnal=day))) for day in (None, (0.2, 1.0, 3.0)))
 
     assert steady.recommended.cost_usd_per_hour.value < uneven.recommended.cost_usd_per_hour.value
     assert any("part of the day" in note for note in uneven.notes)
@@ -231,3 +242,28 @@ def test_risks_name_what_a_lossy_variant_loses_and_requests_beyond_what_was_meas
 
     assert any("perplexity rises by 1 %" in risk for risk in found.risks) == (found.recommended.candidate.variant == "int8")
     assert any("steps were measured with up to 1,024" in risk for risk in found.risks)
+
+
+def test_traffic_for_more_replicas_than_are_considered_is_called_that():
+    found = advised(workload(1e5, quality=FLOOR, brings=tokens(100, 20)))
+
+    assert "infeasible" == found.outcome
+    assert "takes more than 512 replicas of any measured configuration" in found.headline
+    assert found.binding_constraint.startswith("replicas: the work alone keeps ")
+
+
+def test_a_variant_that_is_no_faster_than_a_simpler_one_is_left_out_as_that():
+    alike = profile({"fp32": Law(), "opt": Law()}, variants=(variant(), variant("opt", lossless=True)), batches=(1, 4))
+
+    found = advised(workload(), alike)
+
+    assert "as fast as fp32, as far as was measured: the simpler one is kept" in {entry.reason for entry in found.exclusions}
+    assert found.certificate.cut_by_tie > 0
+
+
+def test_keys_of_the_workload_that_are_not_used_are_named():
+    asked = workload(baseline=Baseline(instances=2, max_queue_delay_s=0.1))
+
+    found = advised(asked, profile(batches=(1, 4)))
+
+    assert {"baseline.instances", "baseline.max_queue_delay_s"} <= {entry.what for entry in found.exclusions}

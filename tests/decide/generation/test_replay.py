@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from advisor.decide.generation.replay import StepLog, compare, covered, expected_of, load_of, measured_times, observed, step_ratios
+from advisor.decide.generation.replay import (
+    StepLog,
+    compare,
+    covered,
+    expected_of,
+    load_of,
+    measured_times,
+    observed,
+    step_ratios,
+)
 from advisor.decide.generation.service.step_time import Costs, step_times
 from advisor.decide.generation.traffic import Load
 from advisor.errors import InputError
@@ -47,7 +56,9 @@ def served(asked, law=None):
         step_factors=np.ones(1),
     )
     tokens = []
-    for first, last, gap, count in zip(done.first_token_s, done.last_token_s, done.longest_gap_s, load.output_tokens, strict=True):
+    for first, last, gap, count in zip(
+        done.first_token_s, done.last_token_s, done.longest_gap_s, load.output_tokens, strict=True
+    ):
         if count < 3:
             tokens.append([first, last][:count])
         else:
@@ -130,7 +141,7 @@ def test_a_log_without_prompts_says_nothing_of_reading_them():
     [
         ({"input_tokens": None}, "no lengths in tokens"),
         ({"output_tokens": np.zeros(120, dtype=int)}, "at least one token"),
-        ({"input_tokens": np.full(120, 3000)}, r"a request of 3,\d{3} tokens .* context of 2,048"),
+        ({"input_tokens": np.full(120, 3000)}, r"a request of 3,\d{3} tokens.* context of 2,048"),
     ],
 )
 def test_requests_that_cannot_be_served_are_refused_with_the_numbers(changed, says):

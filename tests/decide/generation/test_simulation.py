@@ -4,15 +4,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from advisor.decide.generation.service.step_time import Costs
+from advisor.decide.generation.service.step_time import Costs, step_times
 from advisor.decide.generation.simulation import Machine, alone, over_runs, place_of, simulate, token_times, work_s
 from advisor.decide.generation.space import Way
 from advisor.decide.generation.traffic import made
 from advisor.schema.workload import TokenSlo
-from tests.generation_profiles import DECODE, PREFILL, Law
+from tests.generation_profiles import DECODE, PREFILL, Law, profile, visits, with_site
 
 COSTS = Costs(np.array(PREFILL), np.array(DECODE), np.array([*DECODE, *PREFILL[1:]]))
+# Two at once take less than twice one, and so do five: libraries change their ways with the batch.
+UNEVEN = COSTS._replace(
+    decode_extra=np.array([0.0, 0.0, 4e-3, 4e-3, 3e-3, -1e-3]), mixed_extra=np.array([0.0, -2e-3, 4e-3, 4e-3, 3e-3])
+)
 STEADY = Machine(np.ones(1), None, 1)
 LAW = Law()
 
@@ -48,16 +53,16 @@ def test_a_request_that_is_alone_takes_what_the_law_says():
 
 
 @settings(max_examples=40)
-@given(WAYS, st.integers(0, 1000), st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0, 20]))
-def test_no_request_is_served_sooner_than_alone_and_no_replica_works_less_than_the_bound(which, seed, gap_s, prefix):
+@given(WAYS, st.integers(0, 1000), st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0, 20]), st.sampled_from([COSTS, UNEVEN]))
+def test_no_request_is_served_sooner_than_alone_and_no_replica_works_less_than_the_bound(which, seed, gap_s, prefix, costs):
     load = load_of(40, gap_s, seed=seed, prefix=prefix)
-    run, least = simulate(load, which, COSTS, STEADY, 0), alone(load, which, COSTS)
+    run, least = simulate(load, which, costs, STEADY, 0), alone(load, which, costs)
 
     assert (run.ttft_s >= least.ttft_s * (1 - 1e-9)).all()
     assert (run.tpot_s[run.has_later] >= least.tpot_s[run.has_later] * (1 - 1e-9)).all()
     assert (run.latency_s >= least.latency_s * (1 - 1e-9)).all()
     span_s = len(load.input_tokens) / run.requests_per_s
-    assert run.utilization * span_s >= work_s(load, which, COSTS) * 40 * (1 - 1e-9)
+    assert run.utilization * span_s >= work_s(load, which, costs) * 40 * (1 - 1e-9)
 
 
 def test_a_cached_prefix_is_not_read_again():
@@ -106,3 +111,22 @@ def test_requests_of_one_token_each_have_no_tpot():
     assert found.tpot_s is None
     assert found.itl_s is None
     assert found.latency_s == found.ttft_s
+
+
+def test_steps_of_some_batches_that_lie_off_the_law_are_simulated_as_they_were_measured():
+    measured = profile()
+    quick_alone = tuple(
+        replace(point, visits=visits(0.6 * LAW.decode_s(1, point.context_tokens), (1.0, 1.0, 1.0), (1.0,)))
+        if point.batch_size == 1
+        else point
+        for point in measured.sites[0].decode
+    )
+    times = step_times(with_site(measured, decode=quick_alone).sites[0])["fp32", 1]
+    load = made(np.array([0.0, 100.0]), np.array([500, 500]), np.array([41, 41]), shared_prefix=0)
+
+    alone_s = simulate(load, way(), times.costs(None), STEADY, 0).tpot_s
+    together_s = simulate(load._replace(arrival_s=np.zeros(2)), way(2), times.costs(None), STEADY, 0).tpot_s
+
+    assert 0.6 * LAW.decode_s(1, 520) == pytest.approx(alone_s[0], rel=0.02)
+    assert LAW.decode_s(2, 1040) == pytest.approx(together_s[1], rel=0.05)
+    assert (times.costs(None).fixed_s("chunked", 8) == np.maximum.accumulate(times.costs(None).fixed_s("chunked", 8))).all()

@@ -52,7 +52,10 @@ def test_the_cache_holds_the_largest_request_in_every_way_to_serve():
     found = site.ways(set(site.variants))
 
     assert found
-    assert all(site.demand.largest_tokens <= way.kv_tokens <= cache_tokens(measured.sites[0].machine, site.site.variants[0]) for way in found)
+    assert all(
+        site.demand.largest_tokens <= way.kv_tokens <= cache_tokens(measured.sites[0].machine, site.site.variants[0])
+        for way in found
+    )
 
 
 def test_a_variant_that_leaves_no_room_for_one_request_is_kept_out_with_the_numbers():
@@ -97,7 +100,9 @@ def test_today_is_what_fits_where_the_user_did_not_say():
 
 
 def test_changes_are_described_and_none_where_nothing_changes():
-    today = Way(variant="fp32", intra_op_num_threads=1, max_running_requests=1, policy="prefill_first", chunk_tokens=None, kv_tokens=9)
+    today = Way(
+        variant="fp32", intra_op_num_threads=1, max_running_requests=1, policy="prefill_first", chunk_tokens=None, kv_tokens=9
+    )
     other = replace(today, variant="int8", intra_op_num_threads=2, max_running_requests=8, policy="chunked", chunk_tokens=128)
 
     assert () == changes(today, today)

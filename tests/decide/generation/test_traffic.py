@@ -62,7 +62,9 @@ def test_the_share_that_the_context_cuts_is_named():
 
 
 def test_prompts_beyond_the_context_are_refused_with_the_numbers():
-    with pytest.raises(InputError, match=r"4,000 tokens and an answer of 30 \(p50\) take 4,030, and the context of the model is 2,048"):
+    with pytest.raises(
+        InputError, match=r"4,000 tokens and an answer of 30 \(p50\) take 4,030, and the context of the model is 2,048"
+    ):
         demand(workload(brings=tokens(4000)))
 
 
@@ -154,3 +156,23 @@ def test_the_same_seed_gives_the_same_requests():
 
     for ours, theirs in zip(first[:4], second[:4], strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_of_a_long_trace_the_first_requests_are_simulated_and_that_is_said():
+    asked = demand(workload(None), recorded(500))
+
+    assert 400 == len(asked.load(0, 1).input_tokens)
+    assert any("of the 500 recorded requests the first 400" in note for note in asked.notes)
+    assert () == demand(workload(None), recorded(300)).notes
+
+
+def test_runs_of_long_answers_have_fewer_requests_but_as_many_as_the_quantile_needs():
+    effort = Effort(beyond_quantile=200, needed_beyond=20, least_requests=100, most_requests=4000, most_tokens=20_000)
+
+    short, long, longest = (
+        demand(workload(brings=tokens(50, output)), context=10_000, effort=effort).requests for output in (2, 30, 1000)
+    )
+
+    assert 2000 == short
+    assert 200 < long < 800
+    assert 200 == longest

@@ -20,11 +20,17 @@ CONFIG = {
         "vocab_size": 160,
         "context_length": 128,
         "decoder": {
-            **{"filename": "model.onnx", "head_size": 16, "hidden_size": 64, "num_hidden_layers": 2},
-            **{"num_attention_heads": 4, "num_key_value_heads": 2},
+            "filename": "model.onnx",
+            "head_size": 16,
+            "hidden_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
             "inputs": {
-                **{"input_ids": "input_ids", "attention_mask": "attention_mask"},
-                **{"past_key_names": "past_key_values.%d.key", "past_value_names": "past_key_values.%d.value"},
+                "input_ids": "input_ids",
+                "attention_mask": "attention_mask",
+                "past_key_names": "past_key_values.%d.key",
+                "past_value_names": "past_key_values.%d.value",
             },
             "outputs": {"logits": "logits", "present_key_names": "present.%d.key", "present_value_names": "present.%d.value"},
         },
@@ -61,7 +67,9 @@ def as_built(made, folder, *, gives_last_alone=False, has_positions=False):
     inputs = [value for value in graph.input if value.name.startswith(("input_ids", "past_key_values"))]
     names = ["attention_mask", *(["position_ids"] if has_positions else [])]
     inputs += [helper.make_tensor_value_info(name, TensorProto.INT64, ["requests_", f"{name}_"]) for name in names]
-    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["requests_", 1 if gives_last_alone else "tokens_", 160])]
+    outputs = [
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["requests_", 1 if gives_last_alone else "tokens_", 160])
+    ]
     outputs += [value for value in graph.output if value.name != "logits"]
     del graph.node[:], graph.input[:], graph.output[:]
     graph.node.extend([*before, *nodes, node("Reshape", ["all_logits", "by_request"], ["logits"])])
@@ -133,11 +141,11 @@ def decoder_key(**changes):
         (decoder_key(num_hidden_layers=-1), r"model\.decoder\.num_hidden_layers: -1: outside"),
         (decoder_key(num_hidden_layers=3), r"its graph has no 'past_key_values\.2\.key'"),
         (decoder_key(head_size=None), r"model\.decoder\.head_size is missing"),
-        (decoder_key(num_key_value_heads=4), "has .* heads and numbers in each"),
+        (decoder_key(num_key_value_heads=4), "has sizes .*, and its folder says 4 heads of 16"),
         (decoder_key(inputs={"attention_mask": "mask"}), "its graph has no 'mask'"),
         (decoder_key(inputs=[1]), r"model\.decoder\.inputs: a list of 1: holds no keys"),
         (decoder_key(outputs={"logits": 3}), r"model\.decoder\.outputs\.logits: 3: not a text"),
-        (lambda config: config["model"].update(vocab_size=50), "gives logits of 160 tokens, its folder says 50"),
+        (lambda config: config["model"].update(vocab_size=50), "its logits have sizes .*, and its folder says 50 tokens"),
         (lambda config: config["model"].update(context_length=4), "its positions reach to 4"),
     ],
 )

@@ -74,7 +74,9 @@ def test_embeddings_that_are_the_head_as_well_are_stored_once(tmp_path):
 def test_a_folder_holds_graph_weights_and_label_and_nothing_else_is_left(tmp_path):
     write_decoder(checkpoints.save(tmp_path / "checkpoint"), tmp_path / "place" / "made")
 
-    assert ["decoder.json", "model.onnx", "model.onnx.data"] == sorted(path.name for path in (tmp_path / "place" / "made").iterdir())
+    assert ["decoder.json", "model.onnx", "model.onnx.data"] == sorted(
+        path.name for path in (tmp_path / "place" / "made").iterdir()
+    )
     assert ["made"] == [path.name for path in (tmp_path / "place").iterdir()]
 
 

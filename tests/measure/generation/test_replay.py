@@ -30,7 +30,13 @@ def served(requests, policy, *, max_running=3, chunk_tokens=8, costs=Costs()):  
     return decoder, replay(decoder, requests, policy, max_running=max_running, chunk_tokens=chunk, clock=clock)
 
 
-@given(lengths, st.lists(st.integers(0, 40), min_size=24, max_size=24), st.sampled_from(sorted(POLICIES)), st.integers(1, 5), st.integers(1, 9))
+@given(
+    lengths,
+    st.lists(st.integers(0, 40), min_size=24, max_size=24),
+    st.sampled_from(sorted(POLICIES)),
+    st.integers(1, 5),
+    st.integers(1, 9),
+)
 def test_a_replayed_request_gets_the_tokens_that_it_gets_alone(shapes, gaps, policy, max_running, chunk_tokens):
     arrival_s = (np.cumsum(gaps[: len(shapes)]) / 256).tolist()
     requests = requests_of(shapes, arrival_s)
@@ -41,7 +47,13 @@ def test_a_replayed_request_gets_the_tokens_that_it_gets_alone(shapes, gaps, pol
     assert alone == list(replayed.tokens)
 
 
-@given(lengths, st.lists(st.integers(0, 40), min_size=24, max_size=24), st.sampled_from(sorted(POLICIES)), st.integers(1, 5), st.integers(1, 9))
+@given(
+    lengths,
+    st.lists(st.integers(0, 40), min_size=24, max_size=24),
+    st.sampled_from(sorted(POLICIES)),
+    st.integers(1, 5),
+    st.integers(1, 9),
+)
 def test_a_replay_takes_the_seconds_of_the_simulation(shapes, gaps, policy, max_running, chunk_tokens):
     arrival_s = np.cumsum(gaps[: len(shapes)]) / 256.0
     costs = Costs()

@@ -78,7 +78,11 @@ STRETCHED = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "or
         (
             {"rope_theta": None, "rope_parameters": {"rope_theta": 500.0, **checkpoints.LLAMA3}},
             Rope(
-                **{"theta": 500.0, "kind": "llama3", "factor": 8.0, "low_frequency_factor": 1.0, "high_frequency_factor": 4.0},
+                theta=500.0,
+                kind="llama3",
+                factor=8.0,
+                low_frequency_factor=1.0,
+                high_frequency_factor=4.0,
                 original_context_tokens=32,
             ),
         ),

@@ -14,6 +14,8 @@ from advisor.measure.generation.step_timing import (
     decode_steps,
     expected_call_s,
     prefill_steps,
+    rank,
+    tell_all,
     timed,
 )
 from tests.fake_decoder import Costs, FakeClock, FakeDecoder
@@ -36,7 +38,7 @@ def laps_of(clock):
 def test_ten_to_twenty_points_tell_a_setting(running):
     prefills, decodes = prefill_steps(LENGTHS), decode_steps(running, LENGTHS)
 
-    assert len(set((*prefills, *decodes))) == len(prefills) + len(decodes) <= 20
+    assert len({*prefills, *decodes}) == len(prefills) + len(decodes) <= 20
     assert len(prefills) + len(decodes) >= (10 if running > 3 else 7)
 
 
@@ -113,13 +115,25 @@ def test_visits_of_a_point_lie_in_different_rounds():
 
 
 def test_cheap_steps_are_made_first():
-    listed = by_cost([Prefill(tokens=400), Decode(batch_size=8, context_tokens=3840), Prefill(tokens=16), Decode(batch_size=1, context_tokens=16)])
+    listed = by_cost(
+        [
+            Prefill(tokens=400),
+            Decode(batch_size=8, context_tokens=3840),
+            Prefill(tokens=16),
+            Decode(batch_size=1, context_tokens=16),
+        ]
+    )
 
-    assert [Prefill(tokens=16), Decode(batch_size=1, context_tokens=16)] == listed[:2]
+    assert Decode(batch_size=1, context_tokens=16) == listed[0]
+    assert [Prefill(tokens=16), Prefill(tokens=400)] == listed[2:]
 
 
 def test_what_a_step_takes_is_expected_from_those_of_its_kind():
-    known = {Prefill(tokens=16): 0.5, Decode(batch_size=1, context_tokens=16): 0.01, Decode(batch_size=1, context_tokens=480): 0.02}
+    known = {
+        Prefill(tokens=16): 0.5,
+        Decode(batch_size=1, context_tokens=16): 0.01,
+        Decode(batch_size=1, context_tokens=480): 0.02,
+    }
 
     assert 0.5 * 400 / 16 == expected_call_s(Prefill(tokens=400), known)
     assert 4 * 0.02 == expected_call_s(Decode(batch_size=4, context_tokens=64), known)
@@ -131,3 +145,25 @@ def test_requests_of_one_length_are_timed_at_three():
     prefills = prefill_steps(Lengths(shortest=64, usual=64, longest=64, context=80, chunk=128))
 
     assert [16, 32, 64] == [step.tokens for step in prefills if not step.past_tokens]
+
+
+def test_what_tells_most_is_timed_first_and_what_lies_between_last():
+    steps = (*prefill_steps(LENGTHS), *decode_steps(8, LENGTHS))
+
+    ranks = {step: rank(step, steps) for step in steps}
+
+    assert {16: 0, 64: 0, 160: 2, 400: 1} == {step.tokens: ranks[step] for step in prefill_steps(LENGTHS)[:-1]}
+    assert 1 == ranks[Prefill(tokens=128, past_tokens=352)]
+    assert {1: 0, 2: 2, 4: 2, 8: 0} == {step.batch_size: ranks[step] for step in decode_steps(8, LENGTHS)}
+
+
+@pytest.mark.parametrize("running", [1, 2, 8])
+def test_a_setting_is_told_by_three_prompts_and_the_ends_of_decode_steps(running):
+    steps = (*prefill_steps(LENGTHS), *decode_steps(running, LENGTHS))
+    first = [step for step in steps if rank(step, steps) == 0]
+
+    assert tell_all(steps, steps)
+    assert tell_all([*first, Prefill(tokens=400)], steps)
+    assert not tell_all(first, steps)
+    assert not tell_all([step for step in steps if step != first[-1]], steps)
+    assert not tell_all([], steps)

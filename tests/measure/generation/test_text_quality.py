@@ -66,11 +66,12 @@ def test_only_pieces_that_both_have_scored_are_compared():
     assert pytest.approx(3.0 / math.log(2) / 12) == quality.bits_per_byte
 
 
-def test_scoring_ends_with_its_time_but_never_before_the_first_piece():
+def test_scoring_ends_with_its_time_but_never_before_the_fewest_pieces():
     moments = iter([0.0, 1.0, 5.0, 9.0])
 
-    assert 2 == len(scored(Uniform(), WINDOWS, seconds=4.0, now=lambda: next(moments)).surprise)
-    assert 1 == len(scored(Uniform(), WINDOWS, seconds=0.0, now=lambda: 0.0).surprise)
+    assert 2 == len(scored(Uniform(), WINDOWS, seconds=4.0, fewest=1, now=lambda: next(moments)).surprise)
+    assert 1 == len(scored(Uniform(), WINDOWS, seconds=0.0, fewest=1, now=lambda: 0.0).surprise)
+    assert 3 == len(scored(Uniform(), WINDOWS, seconds=1.0, fewest=9, now=lambda: 1.5).surprise)
 
 
 def test_tokens_that_are_told_are_not_predicted():
@@ -98,3 +99,9 @@ def test_logits_that_are_no_numbers_are_a_fault_of_the_variant():
 
     with pytest.raises(AdvisorError, match="not finite"):
         scored(Broken(), WINDOWS, seconds=1.0)
+
+
+def test_pieces_that_an_interval_needs_may_take_longer_but_not_without_end():
+    moments = iter([0.0, 1.9, 2.1])
+
+    assert 2 == len(scored(Uniform(), WINDOWS, seconds=1.0, fewest=3, now=lambda: next(moments)).surprise)

@@ -35,8 +35,9 @@ def written(tmp_path, text, name="text.txt"):
     return path
 
 
-def windows(model, data, *, window_tokens=16, most_tokens=1000, vocabulary=53, seed=0):
-    return read_windows(model, data, window_tokens=window_tokens, most_tokens=most_tokens, vocabulary=vocabulary, seed=seed)
+def windows(model, data, *, window_tokens=16, most_tokens=1000, vocabulary=53, seed=0, fewest=1):
+    given = {"window_tokens": window_tokens, "most_tokens": most_tokens, "vocabulary": vocabulary}
+    return read_windows(model, data, seed=seed, fewest=fewest, **given)
 
 
 def test_each_piece_begins_as_the_tokenizer_begins_texts(model, tmp_path):
@@ -122,3 +123,8 @@ def test_a_model_without_tokenizer_says_that_quality_could_not_be_measured(tmp_p
 
     with pytest.raises(InputError, match="quality could not be measured"):
         windows(tmp_path / "bare", written(tmp_path, TEXT))
+
+
+def test_a_text_of_which_no_interval_can_be_had_is_refused(model, tmp_path):
+    with pytest.raises(InputError, match="2 pieces of up to 16 tokens, and 6 are needed"):
+        windows(model, written(tmp_path, " ".join(TEXT.split()[:50])), fewest=6)

@@ -36,7 +36,10 @@ def test_tensors_are_those_that_were_saved(tmp_path, dtype, files):
 def test_what_is_worked_out_of_the_configuration_may_lie_among_the_weights(tmp_path):
     folder = checkpoints.save(tmp_path, tie_word_embeddings=True)
     tensors = checkpoints.weights(checkpoints.config_of(tie_word_embeddings=True))
-    more = {"model.layers.0.self_attn.rotary_emb.inv_freq": np.ones(8, np.float32), "lm_head.weight": np.ones((160, 64), np.float32)}
+    more = {
+        "model.layers.0.self_attn.rotary_emb.inv_freq": np.ones(8, np.float32),
+        "lm_head.weight": np.ones((160, 64), np.float32),
+    }
 
     checkpoints.write_safetensors(folder / "model.safetensors", tensors | more)
 
@@ -69,7 +72,10 @@ FAULTS = [
     (rewritten(without=["lm_head.weight"]), r"lm_head.weight is missing .*tie_word_embeddings is false"),
     (rewritten(more={NORM: np.ones(65, np.float32)}), rf"{NORM} has shape \[65\], and by config.json it has \[64\]"),
     (rewritten(more={QUERY: np.ones(64 * 64, np.float32)}), rf"{QUERY} has shape \[4096\]"),
-    (rewritten(more={"model.layers.1.self_attn.q_proj.bias": np.ones(64, np.float32)}), "q_proj.*, which config.json does not describe"),
+    (
+        rewritten(more={"model.layers.1.self_attn.q_proj.bias": np.ones(64, np.float32)}),
+        "q_proj.*, which config.json does not describe",
+    ),
     (rewritten(dtype="F64"), "is stored as 'F64'"),
     (rewritten(**{NORM: ENTRY | {"dtype": "F8_E4M3"}}), f"{NORM} is stored as 'F8_E4M3'"),
     (rewritten(**{NORM: ENTRY | {"dtype": ["F32"]}}), f"{NORM} is stored as a list"),
@@ -104,6 +110,17 @@ def test_a_fault_of_the_weights_is_named(tmp_path, damage, complaint):
     assert "\n" not in refused.value.fault + refused.value.hint
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path, value):
+    folder = checkpoints.save(tmp_path)
+    tensors = checkpoints.weights(checkpoints.config_of())
+    tensors[QUERY][3, 5] = value
+    checkpoints.write_safetensors(folder / "model.safetensors", tensors, "BF16")
+
+    with pytest.raises(InputError, match=f"{QUERY} holds values that are no numbers"):
+        read(folder).array(QUERY)
+
+
 def listed(**changes):
     def damage(folder):
         path = folder / "model.safetensors.index.json"
@@ -117,7 +134,10 @@ def listed(**changes):
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (lambda folder: (folder / "model-00002-of-00002.safetensors").unlink(), "model-00002-of-00002.safetensors is missing, which"),
+        (
+            lambda folder: (folder / "model-00002-of-00002.safetensors").unlink(),
+            "model-00002-of-00002.safetensors is missing, which",
+        ),
         (listed(**{NORM: "../model.safetensors"}), "'../model.safetensors': no safetensors file of this folder"),
         (listed(**{NORM: "/etc/hostname"}), "'/etc/hostname': no safetensors file"),
         (listed(**{NORM: 3}), "weight_map: names no files"),

@@ -90,11 +90,11 @@ def test_how_a_trace_was_read_and_what_was_not_used_is_in_the_report(folder):
 def test_a_profile_of_the_other_kind_is_refused_with_both_files(folder):
     one_pass = {"name": "a", "traffic": {"requests_per_s": 2}, "slo": {"latency_s": 1}, "hardware": WORKLOAD["hardware"]}
 
-    with pytest.raises(InputError, match="profile.json: the profile of a generative model, but .*w.yaml has no tokens"):
+    with pytest.raises(InputError, match=r"profile.json: the profile of a generative model, but .*w.yaml has no tokens"):
         advise_on(folder / "profile.json", written(folder, one_pass), now=NOW)
     write_record(folder / "profile.json", profile(power_law(0.01)))
     with pytest.raises(
-        InputError, match="profile.json: the profile of a model that answers in one pass, but .*w.yaml asks about tokens"
+        InputError, match=r"profile.json: the profile of a model that answers in one pass, but .*w.yaml asks about tokens"
     ):
         advise_on(folder / "profile.json", written(folder, WORKLOAD), now=NOW)
 

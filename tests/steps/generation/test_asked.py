@@ -81,7 +81,13 @@ def test_as_many_requests_run_as_the_memory_holds(tmp_path):
 
 @pytest.mark.parametrize(
     ("traffic", "running"),
-    [("{requests_per_s: 0.01}", 8), ("{requests_per_s: 0.5}", 14), ("{requests_per_s: 100}", 32), ("{clients: 20}", 20), ("{clients: 3}", 8)],
+    [
+        ("{requests_per_s: 0.01}", 8),
+        ("{requests_per_s: 0.5}", 14),
+        ("{requests_per_s: 100}", 32),
+        ("{clients: 20}", 20),
+        ("{clients: 3}", 8),
+    ],
 )
 def test_as_many_requests_are_timed_as_the_traffic_brings_together(tmp_path, traffic, running):
     assert running == asked(tmp_path, traffic=traffic).max_running

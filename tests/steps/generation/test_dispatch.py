@@ -73,7 +73,7 @@ def test_tokens_of_a_model_that_answers_in_one_pass_are_refused_by_its_class(tmp
     encoder = configured(tmp_path / "encoder", architectures=["BertForSequenceClassification"])
 
     with pytest.raises(
-        InputError, match="encoder: BertForSequenceClassification answers in one pass, but .*w.yaml asks about tokens"
+        InputError, match=r"encoder: BertForSequenceClassification answers in one pass, but .*w.yaml asks about tokens"
     ) as refused:
         profiled(encoder, tmp_path / "p.json", ProfileOptions(workload=workload), now=NOW, report=silent)
 

@@ -7,18 +7,23 @@ import pytest
 from msgspec.structs import replace
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from advisor.errors import InputError
-from advisor.measure.worker.apart import Apart
+from advisor.errors import InputError, ModelError
 from advisor.files.records import read_json
+from advisor.measure.generation.graph import write_decoder
+from advisor.measure.generation.timing.rounds import Pace
+from advisor.measure.worker.apart import Apart
 from advisor.schema.generation import GenerationProfile
 from advisor.schema.options import ProfileOptions
 from advisor.steps.generation import profile as subject
 from advisor.steps.generation.measuring import NO_TEXT
+from advisor.steps.generation.plan import How
 from advisor.steps.generation.profile import profile_generation
 from tests import checkpoints
+from tests.measure.generation.test_genai_folder import as_built
 
 NOW = "2026-11-28T08:00:00+00:00"
-BUDGET_S = 3.0
+# Enough for every point on a busy machine, and little of it used.
+BUDGET_S, PACE = 60.0, Pace(longest_visit_s=0.0, most_rounds=2, longest_watch_s=0.01)
 WORKLOAD = """
 name: chat
 traffic: {requests_per_s: 1}
@@ -59,8 +64,8 @@ class Here(Apart):
 
 
 def measured(model, folder, *, report=silent, start=Here, **options):
-    given = ProfileOptions(**({"budget_s": 0.5} | options))
-    return profile_generation(model, folder / "profile.json", given, now=NOW, report=report, start=start)
+    given = ProfileOptions(**({"budget_s": BUDGET_S, "max_batch_size": 1} | options))
+    return profile_generation(model, folder / "profile.json", given, now=NOW, report=report, how=How(start, PACE))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +77,7 @@ def profiled(model, tmp_path_factory):
         said.append((done_s, of_s, what, line))
 
     workload = workload_in(folder, max_drop="10")
-    profile = measured(model, folder, workload=workload, report=report, start=Apart, budget_s=BUDGET_S)
+    profile = measured(model, folder, workload=workload, report=report, start=Apart, max_batch_size=8)
     return profile, folder, said
 
 
@@ -120,11 +125,10 @@ def test_steps_are_timed_at_several_points_of_each_form_and_number_of_threads(pr
     assert site.noise_fraction is None or site.noise_fraction >= 0
 
 
-def test_the_budget_is_kept(profiled):
+def test_what_is_promised_is_told_and_every_stage(profiled):
     _, _, said = profiled
 
-    assert max(done_s for done_s, *_ in said) <= 1.5 * BUDGET_S
-    assert any("at most 4.5 s, besides loading" in line for *_, line in said if line)
+    assert any("at most 90 s, besides loading" in line for *_, line in said if line)
     stages = [what for _, _, what, _ in said]
     for stage in ("making fp32", "reading the text", "scoring the text with fp32", "watching for stalls", "writing the profile"):
         assert stage in stages
@@ -134,7 +138,13 @@ def test_an_equal_command_measures_nothing_again(profiled, model):
     profile, folder, _ = profiled
     stages = []
 
-    again = measured(model, folder, workload=folder / "workload.yaml", budget_s=BUDGET_S, report=lambda done_s, of_s, what, *, line=None: stages.append(what))
+    again = measured(
+        model,
+        folder,
+        workload=folder / "workload.yaml",
+        max_batch_size=8,
+        report=lambda done_s, of_s, what, *, line=None: stages.append(what),
+    )
 
     assert profile == again
     assert ["reading the model"] == stages
@@ -233,3 +243,26 @@ def test_no_file_of_a_variant_is_left_from_an_interrupt(model, tmp_path):
 def test_options_of_models_of_one_pass_are_refused(model, tmp_path, options, named):
     with pytest.raises(InputError, match=named):
         measured(model, tmp_path, **options)
+
+
+def test_a_folder_of_onnxruntime_genai_is_measured_as_it_is(model, tmp_path):
+    write_decoder(checkpoints.save(tmp_path / "checkpoint"), tmp_path / "ours")
+    folder = as_built(tmp_path / "ours", tmp_path / "theirs")
+
+    profile = measured(folder, tmp_path / "out")
+
+    site = profile.sites[0]
+    assert "onnxruntime-genai" == profile.model.given_as
+    assert ["as-given"] == [variant.id for variant in site.variants]
+    assert site.variants[0].lossless
+    assert folder.samefile(tmp_path / "out" / site.variants[0].path)
+    assert site.variants[0].agrees_with_checkpoint is None
+    assert site.prefill and site.decode
+    assert not any(NO_TEXT in note for note in site.notes)
+
+
+def test_a_budget_in_which_nothing_can_be_timed_is_refused_with_a_longer_one(model, tmp_path):
+    with pytest.raises(ModelError, match=r"could not be timed within the budget of 1 ms") as refused:
+        measured(model, tmp_path, budget_s=0.001)
+
+    assert "--budget 0.003" in refused.value.hint

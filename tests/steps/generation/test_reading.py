@@ -26,9 +26,9 @@ def test_a_profile_is_read_as_the_kind_that_it_is(folder):
 
 
 def test_a_profile_of_the_other_kind_is_refused_by_name(folder):
-    with pytest.raises(InputError, match="tokens.json: the profile of a generative model, which cannot be"):
+    with pytest.raises(InputError, match=r"tokens.json: the profile of a generative model, which cannot be"):
         read_one_pass(folder / "tokens.json", "which cannot be")
-    with pytest.raises(InputError, match="pass.json: the profile of a model that answers in one pass, which cannot be"):
+    with pytest.raises(InputError, match=r"pass.json: the profile of a model that answers in one pass, which cannot be"):
         read_generation(folder / "pass.json", "which cannot be")
 
 

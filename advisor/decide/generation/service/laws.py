@@ -25,6 +25,8 @@ from advisor.medians import (
 UNCHECKED_SIGMA = 0.05
 # Points nearer to a law than this, as a logarithm, are on it.
 ON_THE_LAW = 1e-3
+# Points that tell what a round has in common.
+FEWEST_OF_ROUND = 3
 # A smaller sum of squares by less than this part is rounding: then fewer coefficients say as much.
 SAME_FIT = 1e-9
 # A coefficient below zero by no more than this part of the whole is rounding.
@@ -44,7 +46,7 @@ class Points(NamedTuple):
 
     @property
     def deviations(self) -> np.ndarray:
-        """Logarithms of visits over the mean of their point, as far apart as single visits are from the truth; those of lone visits left out."""
+        """Logarithms of visits over the mean of their point, as far apart as single ones are from the truth; lone ones left out."""
         found = [
             (np.log(visits) - np.log(visits).mean()) * math.sqrt(len(visits) / (len(visits) - 1))
             for visits in self.visits_s
@@ -88,9 +90,13 @@ class Law(NamedTuple):
 
     cost: np.ndarray  # (coefficients,) in seconds, none below 0
     draws: np.ndarray  # (draws, coefficients)
-    misfit_sigma: float  # of logarithms: how far points are off the law beyond what their visits explain
+    misfit_sigma: float  # of logarithms: how far points are off what is made of them beyond what their visits explain
     noise_sigma: float  # of logarithms: how far visits alone put them off
     points: Points
+    by_size: np.ndarray | None = (
+        None  # (largest + 1,) seconds over the law, by how many requests are decoded; None: the law holds
+    )
+    draws_by_size: np.ndarray | None = None  # (draws, largest + 1)
 
     @property
     def is_off(self) -> bool:
@@ -99,29 +105,51 @@ class Law(NamedTuple):
 
     def residuals(self) -> np.ndarray:
         """Return the logarithms of points over the law (points,)."""
-        return _logs_over(self.points, self.cost)
+        return _logs_over(self.points.features, self.points.seconds, self.cost)
 
 
-def _logs_over(points: Points, cost: np.ndarray) -> np.ndarray:
+def _logs_over(features: np.ndarray, seconds: np.ndarray, cost: np.ndarray) -> np.ndarray:
     # A law may give nothing where points lie far off it.
-    return np.asarray(np.log(points.seconds / np.maximum(points.features @ cost, ROUNDING * points.seconds)))
+    return np.asarray(np.log(seconds / np.maximum(features @ cost, ROUNDING * seconds)))
 
 
-def law_of(points: Points, spread: Spread, draws: int, random: np.random.Generator) -> Law:
-    """Return the law of measured points, drawn `draws` times with visits drawn anew from those that were made."""
+def law_of(points: Points, spread: Spread, draws: int, random: np.random.Generator, sizes: np.ndarray | None = None) -> Law:
+    """Return the law of measured points, drawn `draws` times with visits drawn anew from those that were made.
+
+    `sizes` (points,) say how many requests each point decodes, 0 for those that do anything else. Where points are off one law of all
+    sizes, for libraries change their ways with the size, each size keeps its own distance from it.
+    """
     seconds = points.seconds
     cost = fitted(points.features, seconds[None])[0]
     noise = np.array([spread.of_median(len(visits)) for visits in points.visits_s])
     noise_sigma = math.sqrt(float(np.mean(noise**2)))
     freedom = len(seconds) - int(np.count_nonzero(cost))
-    misfit = UNCHECKED_SIGMA
-    if freedom > 0:
-        residuals = _logs_over(points, cost)
-        misfit = math.sqrt(max(0.0, float(residuals @ residuals) / freedom - noise_sigma**2))
-    moved = np.stack([_median_noise(spread, len(visits), draws, random) for visits in points.visits_s], axis=1)
-    drawn = fitted(points.features, seconds * np.exp(moved))
-    off = random.permutation(normal_scores(draws)) * misfit
-    return Law(cost, drawn * np.exp(off)[:, None], misfit, noise_sigma, points)
+    residuals = _logs_over(points.features, seconds, cost)
+    moved = seconds * np.exp(np.stack([_median_noise(spread, len(made), draws, random) for made in points.visits_s], axis=1))
+    drawn = fitted(points.features, moved)
+    found = Law(cost, drawn, _misfit(residuals, freedom, noise_sigma), noise_sigma, points)
+    if sizes is not None and found.is_off and len(known := np.unique(sizes[sizes > 0])) > 1:
+        every = [_logs_over(points.features, *pair) for pair in zip(moved, drawn, strict=True)]
+        left = residuals - np.where(sizes > 0, np.log(_by_size(residuals, sizes))[sizes], 0.0)
+        found = found._replace(
+            misfit_sigma=_misfit(left, freedom - len(known) + 1, noise_sigma),
+            by_size=_by_size(residuals, sizes),
+            draws_by_size=np.stack([_by_size(logs, sizes) for logs in every]),
+        )
+    off = random.permutation(normal_scores(draws)) * found.misfit_sigma
+    return found._replace(draws=drawn * np.exp(off)[:, None])
+
+
+def _misfit(residuals: np.ndarray, freedom: int, noise_sigma: float) -> float:
+    """Return the standard deviation of logarithms (points,) beyond the noise of their visits."""
+    return math.sqrt(max(0.0, float(residuals @ residuals) / freedom - noise_sigma**2)) if freedom > 0 else UNCHECKED_SIGMA
+
+
+def _by_size(residuals: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return the seconds over the law by size (largest + 1,), between measured sizes linear in logarithms; 1 for none."""
+    known = np.unique(sizes[sizes > 0])
+    means = [float(residuals[sizes == size].mean()) for size in known]
+    return np.append(1.0, np.exp(np.interp(np.arange(1, int(known[-1]) + 1), known, means)))
 
 
 def normal_scores(count: int) -> np.ndarray:
@@ -161,3 +189,22 @@ def fitted(features: np.ndarray, seconds: np.ndarray) -> np.ndarray:
         best[better] = 0.0
         best[np.ix_(better, list(chosen))] = np.maximum(found[better], 0.0)
     return best / scale
+
+
+def shared_by_round(kinds: Sequence[Points], spread: Spread) -> tuple[float, int]:
+    """Return the standard deviation of what all points of a round have in common, over all rounds together, and how many rounds there are.
+
+    The machine is quicker for some minutes and slower for others: that does not average out over points. (0, 1) where nothing shows it.
+    """
+    by_round: dict[int, list[float]] = {}
+    for points in kinds:
+        for visits in points.visits_s:
+            logs = np.log(visits)
+            for number, off in enumerate(logs - logs.mean() if len(logs) > 1 else ()):
+                by_round.setdefault(number, []).append(float(off))
+    rounds = [listed for listed in by_round.values() if len(listed) >= FEWEST_OF_ROUND]
+    if len(rounds) < 2:
+        return 0.0, 1
+    between = float(np.var([np.mean(listed) for listed in rounds], ddof=1))
+    explained = spread.scale**2 * float(np.mean([1 / len(listed) for listed in rounds]))
+    return math.sqrt(max(0.0, between - explained) / len(rounds)), len(rounds)

@@ -41,7 +41,8 @@ def speed_ties(site: GenerationSite, today: str, given: str) -> dict[str, str]:
 
 def _points(site: GenerationSite, name: str) -> dict[Place, tuple[StepVisit, ...]]:
     found: dict[Place, tuple[StepVisit, ...]] = {}
-    for entry in (*site.prefill, *site.decode):
+    timed: list[PrefillPoint | DecodePoint] = [*site.prefill, *site.decode]
+    for entry in timed:
         if entry.variant == name:
             found[_place(entry)] = entry.visits
     return found

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advisor.decide.generation.service.laws import Law, Points, Spread, fitted, law_of, normal_scores, spread_of
+from advisor.decide.generation.service.laws import Law, Points, Spread, fitted, law_of, normal_scores, shared_by_round, spread_of
 from advisor.decide.service.stalls import is_stalled, process_of, robust_deviation
 from advisor.medians import NORMAL_95, PROCESS_PRIOR_FREEDOM, PROCESS_SIGMA, student_t_95
-from advisor.schema.generation import Clock, DecodePoint, GenerationSite, MixedPoint, PrefillPoint, StepVisit
+from advisor.schema.generation import Clock, DecodePoint, GenerationSite, MixedPoint, Policy, PrefillPoint, StepVisit
 from advisor.schema.record import Estimate
+from advisor.units import percent
 
 DRAWS = 20  # of what the laws may be: one in twenty is beyond either end of a 90 % interval
 SPREAD_STEPS = 1024
@@ -26,6 +27,8 @@ SERVER_FACTOR = {"low": 0.95, "high": 1.10}
 Point = PrefillPoint | DecodePoint | MixedPoint
 Setting = tuple[str, int]  # variant, intra_op_num_threads
 
+NOTHING_MORE = np.zeros(1)
+
 
 class Costs(NamedTuple):
     """The laws in the kernel's form, in seconds."""
@@ -33,6 +36,18 @@ class Costs(NamedTuple):
     prefill: np.ndarray  # (3,) a, b, c
     decode: np.ndarray  # (3,) a, b, c
     mixed: np.ndarray  # (5,) a, b, c, d, e
+    decode_extra: np.ndarray = NOTHING_MORE  # (largest + 1,) beside the law, by how many requests a step decodes; 0 for none
+    mixed_extra: np.ndarray = NOTHING_MORE  # the same of mixed steps
+
+    def extra(self, policy: Policy, requests: int) -> np.ndarray:
+        """Return what steps of a policy take beside their law (requests + 1,); beyond what was measured as much as at its end."""
+        measured = self.mixed_extra if policy == "mixed" else self.decode_extra
+        return measured[np.minimum(np.arange(requests + 1), len(measured) - 1)]
+
+    def fixed_s(self, policy: Policy, requests: int) -> np.ndarray:
+        """Return what steps take that decode 1 to so many requests (requests,), however much is cached of them."""
+        law = self.mixed if policy == "mixed" else self.decode
+        return np.asarray(law[0] + law[1] * np.arange(1, requests + 1) + self.extra(policy, requests)[1:])
 
 
 class StepTimes:
@@ -44,7 +59,7 @@ class StepTimes:
         points: dict[type, list[Point]],
         clock: Clock,
         factors: np.ndarray,
-        inside: "Inside",
+        shown: "Shown",
     ) -> None:
         """`factors` (SPREAD_STEPS at most,) are single steps over the median of their visit."""
         self.variant, self.intra_op_num_threads = setting
@@ -53,9 +68,11 @@ class StepTimes:
         self._read = [entry for entry in points[PrefillPoint] if isinstance(entry, PrefillPoint)]
         kinds = {kind: _points_of(entries, clock) for kind, entries in points.items() if entries}
         spread = spread_of(list(kinds.values()))
+        inside = _inside(shown, *shared_by_round(list(kinds.values()), spread))
         random = np.random.default_rng(0)
         self.prefill = _levelled(law_of(kinds[PrefillPoint], spread, DRAWS, random), inside.prefill)
-        self.decode = _levelled(law_of(kinds[DecodePoint], spread, DRAWS, random), inside.decode)
+        sizes = np.array([entry.batch_size for entry in self._decoded])
+        self.decode = _levelled(law_of(kinds[DecodePoint], spread, DRAWS, random, sizes), inside.decode)
         self.mixed = self._mixed_law(kinds, spread, random, inside) if MixedPoint in kinds else None
 
     @staticmethod
@@ -66,7 +83,8 @@ class StepTimes:
             wide = np.zeros((len(kinds[kind].visits_s), 5))
             wide[:, columns] = kinds[kind].features
             every = every.and_also(Points(wide, kinds[kind].visits_s))
-        return _levelled(law_of(every, spread, DRAWS, random), np.sqrt(inside.prefill * inside.decode))
+        sizes = np.where(every.features[:, 3] > 0, 0, every.features[:, 1]).astype(int)
+        return _levelled(law_of(every, spread, DRAWS, random, sizes), np.sqrt(inside.prefill * inside.decode))
 
     @property
     def largest_batch(self) -> int:
@@ -81,11 +99,31 @@ class StepTimes:
 
     def costs(self, draw: int | None) -> Costs:
         """Return the laws as they most likely are, or one of the DRAWS of what they may be."""
-        prefill, decode = (law.cost if draw is None else law.draws[draw] for law in (self.prefill, self.decode))
+        prefill, decode = _cost(self.prefill, draw), _cost(self.decode, draw)
+        extra = self._extra(self.decode, decode, draw)
         if self.mixed is not None:
-            return Costs(prefill, decode, self.mixed.cost if draw is None else self.mixed.draws[draw])
+            mixed = _cost(self.mixed, draw)
+            return Costs(prefill, decode, mixed, extra, self._extra(self.mixed, mixed, draw))
         # A step of both reads the weights once; what is done for each token is done for each.
-        return Costs(prefill, decode, np.array([max(prefill[0], decode[0]), *decode[1:], *prefill[1:]]))
+        mixed = np.array([max(prefill[0], decode[0]), *decode[1:], *prefill[1:]])
+        return Costs(prefill, decode, mixed, extra, extra)
+
+    def _extra(self, law: Law, cost: np.ndarray, draw: int | None) -> np.ndarray:
+        """Return what decode steps take beside the law by their requests (largest + 1,), at the usual context of measured ones.
+
+        No step is quicker than one of fewer requests.
+        """
+        over = law.by_size if draw is None or law.draws_by_size is None else law.draws_by_size[draw]
+        if over is None:
+            return NOTHING_MORE
+        requests = np.arange(len(over))
+        fixed_s = cost[0] + cost[1] * requests
+        each = statistics.median(entry.context_tokens / entry.batch_size for entry in self._decoded)
+        wanted_s = fixed_s + (over - 1.0) * (fixed_s + cost[2] * each * requests)
+        wanted_s[1:] = np.maximum.accumulate(np.maximum(wanted_s[1:], 0.0))
+        extra = wanted_s - fixed_s
+        extra[0] = 0.0
+        return np.asarray(extra)
 
     def prefill_s(self, tokens: int, past_tokens: int = 0) -> Estimate:
         """Return the seconds of reading so many tokens."""
@@ -96,7 +134,9 @@ class StepTimes:
     def decode_s(self, batch_size: int, context_tokens: int) -> Estimate:
         """Return the seconds of a step of so many requests that have so many tokens cached together."""
         wanted = np.array([1.0, batch_size, context_tokens])
-        value = self._by_batch(batch_size, context_tokens) if self.decode.is_off else float(self.decode.cost @ wanted)
+        value = (
+            self._by_batch(batch_size, context_tokens) if self.decode.by_size is not None else float(self.decode.cost @ wanted)
+        )
         return _estimate(self.decode, wanted, value, "decode steps")
 
     def _by_batch(self, batch_size: int, context_tokens: int) -> float:
@@ -128,6 +168,10 @@ class StepTimes:
         return found
 
 
+def _cost(law: Law, draw: int | None) -> np.ndarray:
+    return law.cost if draw is None else law.draws[draw]
+
+
 def _between(measured: Sequence[int], residuals: np.ndarray, wanted: int) -> float:
     """Return the residual at a size, linear between the logarithms of those that were measured."""
     sizes = sorted(set(measured))
@@ -140,7 +184,7 @@ def _estimate(law: Law, wanted: np.ndarray, value: float, of: str) -> Estimate:
     # One draw in twenty lies beyond either end.
     low, high = float(ratios[len(ratios) // DRAWS]), float(ratios[-1 - len(ratios) // DRAWS])
     count = len(law.points.visits_s)
-    source = f"law of {count} measured {of}, off by {math.expm1(law.misfit_sigma):.1%} beyond the noise of their visits"
+    source = f"law of {count} measured {of}, off by {percent(math.expm1(law.misfit_sigma))} beyond the noise of their visits"
     return Estimate(value=value, low=value * min(low, 1.0), high=value * max(high, 1.0), basis="interpolated", source=source)
 
 
@@ -176,45 +220,56 @@ def _levelled(law: Law, factor: np.ndarray) -> Law:
     return law._replace(draws=law.draws * factor[:, None])
 
 
-def inside(site: GenerationSite, setting: Setting) -> Inside:
-    """Return what steps of a setting take inside a server over what the profile says of them, from quick to slow.
+def _inside(shown: "Shown", shared_sigma: float, rounds: int) -> Inside:
+    """Return what steps take inside a server over what the profile says of them, from quick to slow.
 
     The draws of all settings are at the same levels, so variants differ by themselves alone. A replay that showed it is believed.
+    `shared_sigma` is what all points may be off by together, as the rounds of the profile show.
     """
-    freedom = PROCESS_PRIOR_FREEDOM
-    process = max(PROCESS_SIGMA, math.log1p(site.noise_fraction or 0.0) / (math.sqrt(2.0) * NORMAL_95))
-    half = student_t_95(freedom) * process
+    # What one process differs from another by is known from elsewhere, and counts as so many rounds.
+    sigma = math.hypot(PROCESS_SIGMA, shared_sigma)
+    half = student_t_95(PROCESS_PRIOR_FREEDOM + rounds - 1) * sigma
     level = normal_scores(DRAWS) / NORMAL_95
     parts = []
-    for kind in ("prefill", "decode"):
-        shown = _shown(site, setting, kind)
-        if shown is None:
+    for ratio in shown:
+        if ratio is None:
             ends = (math.hypot(-math.log(SERVER_FACTOR["low"]), half), math.hypot(math.log(SERVER_FACTOR["high"]), half))
             middle = 0.0
         else:
-            middle = math.log(shown.value)
-            ends = (math.hypot(middle - math.log(shown.low), half), math.hypot(math.log(shown.high) - middle, half))
+            middle = math.log(ratio.value)
+            ends = (math.hypot(middle - math.log(ratio.low), half), math.hypot(math.log(ratio.high) - middle, half))
         parts.append(np.exp(middle + np.where(level < 0, level * ends[0], level * ends[1])))
     return Inside(*parts)
 
 
-def _shown(site: GenerationSite, setting: Setting, kind: str) -> Estimate | None:
-    """Return what the latest replay of a setting showed of steps in the server over the profile's; None where none did."""
-    for replay in reversed(site.replays):
-        if (replay.candidate.variant, replay.candidate.intra_op_num_threads) == setting:
-            shown = replay.step_ratio_prefill if kind == "prefill" else replay.step_ratio_decode
-            if shown is not None and shown.low > 0:
-                return shown
-    return None
+class Shown(NamedTuple):
+    """How many times as long steps took in the server of the latest replay; None: no replay showed it."""
+
+    prefill: Estimate | None
+    decode: Estimate | None
+
+
+def _shown(site: GenerationSite, setting: Setting) -> Shown:
+    replays = [each for each in site.replays if (each.candidate.variant, each.candidate.intra_op_num_threads) == setting]
+    by_kind = ([each.step_ratio_prefill for each in replays], [each.step_ratio_decode for each in replays])
+    prefill, decode = (next((ratio for ratio in reversed(ratios) if ratio and ratio.low > 0), None) for ratios in by_kind)
+    return Shown(prefill, decode)
+
+
+def every_point(site: GenerationSite) -> list[Point]:
+    """Return all steps that were measured at a site, of whatever kind."""
+    return [*site.prefill, *site.decode, *site.mixed]
 
 
 def step_times(site: GenerationSite) -> dict[Setting, StepTimes]:
     """Return the laws of each setting of which both prompts and decode steps were measured, in the order of the variants."""
     known = {variant.id for variant in site.variants}
     found: dict[Setting, dict[type, list[Point]]] = {}
-    for entry in (*site.prefill, *site.decode, *site.mixed):
+    for entry in every_point(site):
         if entry.variant in known:
-            kinds = found.setdefault((entry.variant, entry.intra_op_num_threads), {PrefillPoint: [], DecodePoint: [], MixedPoint: []})
+            kinds = found.setdefault(
+                (entry.variant, entry.intra_op_num_threads), {PrefillPoint: [], DecodePoint: [], MixedPoint: []}
+            )
             kinds[type(entry)].append(entry)
     order = [variant.id for variant in site.variants]
     settings = sorted(
@@ -227,7 +282,7 @@ def step_times(site: GenerationSite) -> dict[Setting, StepTimes]:
             found[setting],
             site.clock,
             step_factors(site, [entry for kind in found[setting].values() for entry in kind]),
-            inside(site, setting),
+            _shown(site, setting),
         )
         for setting in settings
     }

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advisor.decide.generation.service.laws import Points, fitted, law_of, spread_of
+from advisor.decide.generation.service.laws import Points, fitted, law_of, shared_by_round, spread_of
 
 STEPS = np.array([(1.0, batch, batch * each) for batch in (1, 2, 4, 8) for each in (32, 256, 1024)])
 costs = st.tuples(*(st.one_of(st.just(0.0), st.floats(1e-3, 1.0)) for _ in range(3))).filter(any)
@@ -73,6 +73,7 @@ def test_points_off_the_law_widen_what_it_may_be():
     on, off = laws
 
     assert [False, True] == [on.is_off, off.is_off]
+    assert on.by_size is off.by_size is None
     assert np.ptp(np.log(off.draws @ STEPS[0])) > np.ptp(np.log(on.draws @ STEPS[0])) + 0.1
 
 
@@ -86,3 +87,29 @@ def test_a_law_of_points_that_were_visited_once_is_less_sure_than_one_of_many_vi
         widths.append(np.ptp(np.log(law.draws @ STEPS[4])))
 
     assert widths[0] > widths[1]
+
+
+def test_of_sizes_that_each_lie_off_one_law_each_keeps_its_own_distance():
+    over = np.array([1.0, 0.7, 1.3, 1.0, 1.0, 1.0, 1.0, 1.0, 0.9])
+    sizes = STEPS[:, 1].astype(int)
+    points = Points(STEPS, visited(STEPS @ np.array([5e-3, 1e-3, 1e-6]) * over[sizes], np.ones((len(STEPS), 3))))
+
+    law = law_of(points, spread_of([points]), 20, np.random.default_rng(0), sizes)
+
+    assert law.misfit_sigma < 0.03
+    np.testing.assert_allclose((STEPS @ law.cost) * law.by_size[sizes], points.seconds, rtol=0.03)
+    assert law.by_size[2] > law.by_size[3] > law.by_size[4]
+
+
+def test_what_a_round_has_in_common_is_told_from_what_each_visit_has_by_itself():
+    random = np.random.default_rng(3)
+    rounds, own = np.exp(random.normal(0, 0.1, 5)), np.exp(random.normal(0, 0.1, (len(STEPS), 5)))
+    seconds = STEPS @ np.array([5e-3, 1e-3, 1e-6])
+    together, apart = (Points(STEPS, visited(seconds, levels)) for levels in (np.tile(rounds, (len(STEPS), 1)), own))
+
+    found = [shared_by_round([points], spread_of([points])) for points in (together, apart)]
+
+    assert [5, 5] == [count for _, count in found]
+    assert np.std(np.log(rounds), ddof=1) / np.sqrt(5) == pytest.approx(found[0][0], rel=0.3)
+    assert found[1][0] < 0.4 * found[0][0]
+    assert (0.0, 1) == shared_by_round([Points(STEPS, visited(seconds, np.ones((len(STEPS), 1))))], spread_of([together]))

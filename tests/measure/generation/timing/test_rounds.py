@@ -1,11 +1,13 @@
 """Rounds of visits: every variant by turns, as often as the budget allows, and what is too slow is left out with its reason."""
 
+from itertools import pairwise
+
 from advisor.errors import ModelError
 from advisor.measure.generation.step_timing import Decode, Point, Prefill
+from advisor.measure.generation.timing.journal import GenerationJournal
+from advisor.measure.generation.timing.rounds import Rounds, named
 from advisor.measure.generation.variant_process import Timed
 from advisor.schema.generation import StepVisit
-from advisor.steps.generation.journal import GenerationJournal
-from advisor.steps.generation.rounds import Rounds, named
 
 STEPS = (Prefill(tokens=8), Prefill(tokens=64), Decode(batch_size=1, context_tokens=8), Decode(batch_size=4, context_tokens=256))
 SHA256 = {"fp32": "f" * 64, "int8": "8" * 64}
@@ -45,9 +47,7 @@ class Machine:
 
 
 def points(*names, threads=(1, 2)):
-    return [
-        Point(variant=name, intra_op_num_threads=count, step=step) for name in names for count in threads for step in STEPS
-    ]
+    return [Point(variant=name, intra_op_num_threads=count, step=step) for name in names for count in threads for step in STEPS]
 
 
 def journal_in(tmp_path, name="j.journal"):
@@ -81,22 +81,54 @@ def test_where_memory_is_short_variants_come_one_after_the_other(tmp_path):
     machine.rounds().time(points("fp32", "int8", threads=(1,)), [], together=False)
 
     names = [point.variant for point in machine.made]
-    changes = sum(one != other for one, other in zip(names, names[1:], strict=False))
+    changes = sum(one != other for one, other in pairwise(names))
     assert changes <= 2 * (len(names) // 8)
 
 
 def test_a_slow_model_is_timed_as_far_as_the_budget_goes_and_the_rest_is_named(tmp_path):
     machine = Machine(journal_in(tmp_path), 10.0, slowness=100.0)
     listed = points("fp32", threads=(1,))
+    rounds = machine.rounds()
 
-    machine.rounds().time(listed, [], together=True)
+    rounds.time(listed, [], together=True)
 
-    left_out = machine.journal.points_left_out
-    assert Point(variant="fp32", intra_op_num_threads=1, step=Prefill(tokens=64)) in left_out
-    assert set(machine.journal.visits) == set(listed) - left_out
-    assert all("too long for the budget" in exclusion.reason for exclusion in machine.journal.exclusions)
+    missed = Point(variant="fp32", intra_op_num_threads=1, step=Prefill(tokens=64))
+    assert set(machine.journal.visits) == set(listed) - {missed}
+    assert [named(missed)] == [exclusion.what for exclusion in rounds.passed_over()]
+    assert all("too long for the budget" in exclusion.reason for exclusion in rounds.passed_over())
     assert all(2 <= len(made) for made in machine.journal.visits.values())
     assert machine.spent_s <= 1.5 * 10.0
+
+
+def test_what_there_was_no_time_for_is_tried_again_with_more(tmp_path):
+    listed = points("fp32", threads=(1,))
+    Machine(journal_in(tmp_path), 10.0, slowness=100.0).rounds().time(listed, [], together=True)
+
+    second = Machine(journal_in(tmp_path), 100.0, slowness=100.0)
+    rounds = second.rounds()
+    rounds.time(listed, [], together=True)
+
+    assert set(listed) == set(second.journal.visits)
+    assert [] == list(rounds.passed_over())
+
+
+def test_many_steps_without_time_are_one_exclusion_a_setting(tmp_path):
+    machine = Machine(journal_in(tmp_path), 1.0, slowness=1000.0)
+    rounds = machine.rounds()
+
+    rounds.time(points("fp32", "int8"), [], together=True)
+
+    found = list(rounds.passed_over())
+    assert 4 == len(found)
+    assert any("other steps" in exclusion.what for exclusion in found)
+
+
+def test_steps_on_all_cores_come_before_those_on_one(tmp_path):
+    machine = Machine(journal_in(tmp_path), 60.0)
+
+    machine.rounds().time(points("fp32", threads=(1, 2)), [], together=True)
+
+    assert [2, 2, 2, 2, 1, 1, 1, 1] == [point.intra_op_num_threads for point in machine.made[:8]]
 
 
 def test_what_crashes_is_left_out_and_the_others_go_on(tmp_path):

@@ -2,10 +2,10 @@
 
 from advisor.measure.generation.step_timing import Decode, Point, Prefill
 from advisor.measure.generation.text_quality import Scored
+from advisor.measure.generation.timing.journal import GenerationJournal, LeftOut, ScoredText, Visited, Watched
 from advisor.schema.generation import StepVisit
 from advisor.schema.profile import Stalls
 from advisor.schema.record import Exclusion
-from advisor.steps.generation.journal import GenerationJournal, LeftOut, ScoredText, Visited, Watched
 
 PREFILL = Point(variant="fp32", intra_op_num_threads=1, step=Prefill(tokens=8))
 DECODE = Point(variant="fp32", intra_op_num_threads=1, step=Decode(batch_size=2, context_tokens=8))

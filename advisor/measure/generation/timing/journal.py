@@ -1,4 +1,4 @@
-"""The journal of the profile of a generative model: what was made, scored and timed is on disk at once, and an equal run goes on from it."""
+"""The journal of the profile of a generative model: what was scored and timed is on disk at once, and an equal run goes on from it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The processes of a decoder's variants: one each, opened when it is first asked for something, all at once only where memory holds them."""
+"""The processes of a decoder's variants: one each, opened when it is first asked; all at once only where memory holds them."""
 
 import contextlib
 from collections.abc import Callable, Mapping
@@ -53,9 +53,7 @@ class Variants:
         """Return whether all of them can be open at once; where they cannot, one is closed before another is opened."""
         free_bytes = memory.available_bytes()
         cache_bytes = self._slots * self._max_tokens * facts.kv_bytes_per_token
-        needed = sum(
-            len(self._threads) * (COPIES_OF_WEIGHTS * _bytes(folder) + cache_bytes) for folder in self._folders.values()
-        )
+        needed = sum(len(self._threads) * (COPIES_OF_WEIGHTS * _bytes(folder) + cache_bytes) for folder in self._folders.values())
         self.are_together = free_bytes is None or needed <= MEMORY_SHARE * free_bytes
         return self.are_together
 
