@@ -34,7 +34,7 @@ from parts.generation_cases import SHORTEST_S, Case, Effort, HeldOut, Replayed, 
 
 EFFORTS: dict[Size, Effort] = {
     "full": Effort(60.0, 12, 5, 300, (0.3, 0.5, 0.8), ("prefill_first", "chunked")),
-    "quick": Effort(40.0, 6, 3, 80, (0.5, 0.8), ("prefill_first",)),
+    "quick": Effort(60.0, 6, 3, 80, (0.5, 0.8), ("prefill_first",)),
     "tiny": Effort(60.0, 2, 1, 6, (0.5,), ("prefill_first", "chunked"), Pace(0.0, 2, 0.01)),
 }
 PARTS = ("here", "speed")
