@@ -12,6 +12,7 @@ import numpy as np
 
 from advisor.errors import InputError, ModelError
 from advisor.measure.generation import decoder_folder, genai_folder, graph
+from advisor.measure.generation.config_values import quoted
 from advisor.measure.generation.genai_folder import Names
 from advisor.measure.runtime import memory, ort_errors, ort_session
 from advisor.schema.generation import DecoderFacts
@@ -211,39 +212,40 @@ def _masked_feeds(step: _Step, names: Names) -> dict[str, np.ndarray]:
 
 def _check_values(session: Any, model: Path, names: Names | None, facts: DecoderFacts) -> None:
     """Raise InputError unless the graph has the inputs and outputs that its folder says, with a cache that is known here."""
-    inputs = {value.name: value for value in session.get_inputs()}
-    outputs = {value.name for value in session.get_outputs()}
+    inputs, outputs = decoder_folder.declared(session, model)
     cache = _cache_names(names, facts)
     if names is None:
         plain, logits = {graph.INPUT_IDS, graph.SEQLENS, graph.TOTAL, graph.KEPT}, graph.LOGITS
     else:
         plain, logits = {names.ids, names.mask} | ({names.positions} if names.positions is not None else set()), names.logits
     wanted = plain | {past for past, _ in cache}
-    missing = sorted(wanted - inputs.keys()) + sorted({logits, *(present for _, present in cache)} - outputs)
+    missing = sorted(wanted - inputs.keys()) + sorted({logits, *(present for _, present in cache)} - outputs.keys())
     if missing:
-        raise InputError(f"{model}: its graph has no {missing[0]!r}, which its folder names", hint="make the folder again")
+        raise InputError(f"{model}: its graph has no {quoted(missing[0])}, which its folder names", hint="make the folder again")
     if more := sorted(inputs.keys() - wanted):
-        raise InputError(f"{model}: its graph asks for {more[0]!r}, which is not known here", hint="give a model of text alone")
-    logits_axes = next(value.shape for value in session.get_outputs() if value.name == logits)
-    if isinstance(logits_axes[-1], int) and logits_axes[-1] != facts.vocabulary:
         raise InputError(
-            f"{model}: its graph gives logits of {logits_axes[-1]} tokens, its folder says {facts.vocabulary}",
+            f"{model}: its graph asks for {quoted(more[0])}, which is not known here", hint="give a model of text alone"
+        )
+    if not _fits(outputs[logits].shape, (None, facts.vocabulary) if names is None else (None, None, facts.vocabulary)):
+        raise InputError(
+            f"{model}: its logits have sizes {outputs[logits].shape}, and its folder says {facts.vocabulary} tokens",
             hint="make the folder again",
         )
     for past, _ in cache:
-        value, expected = inputs[past], (facts.kv_heads, facts.head_dimension)
-        if value.type not in ELEMENTS:
+        found = inputs[past]
+        if found.type not in ELEMENTS:
+            raise InputError(f"{model}: {past} is of {found.type}, which is not run here", hint="build it for the CPU, in fp32")
+        if not _fits(found.shape, (None, facts.kv_heads, None, facts.head_dimension)):
             raise InputError(
-                f"{model}: {past} is of {value.type}, which is not run here", hint="build it for the CPU in fp32, int8 or int4"
+                f"{model}: {past} has sizes {found.shape}, and its folder says {facts.kv_heads} heads of {facts.head_dimension}",
+                hint="make the folder again",
             )
-        found = tuple(
-            value.shape[axis] if isinstance(value.shape[axis], int) else size_
-            for axis, size_ in zip((1, 3), expected, strict=True)
-        )
-        if found != expected:
-            raise InputError(
-                f"{model}: {past} has {found} heads and numbers in each, its folder says {expected}", hint="make the folder again"
-            )
+
+
+def _fits(shape: tuple[int | str | None, ...], expected: tuple[int | None, ...]) -> bool:
+    """Return whether sizes may be the expected ones: either side may leave one open."""
+    pairs = zip(shape, expected, strict=False)
+    return len(shape) == len(expected) and all(not isinstance(one, int) or other in (None, one) for one, other in pairs)
 
 
 def _refuse_large(folder: Path, facts: DecoderFacts, slots: int, max_tokens: int) -> None:

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
 
 from advisor.disk import temporary, writing
 from advisor.errors import InputError, ModelError
+from advisor.measure.generation.shape import FLOAT_BYTES, MOST_LAYERS
+from advisor.measure.runtime.ort_session import Session
 from advisor.schema.generation import DecoderFacts
 from advisor.schema.record import Count, Length, Name, Record
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 MODEL, DATA, LABEL = "model.onnx", "model.onnx.data", "decoder.json"
 MOST_LABEL_BYTES = 1_000_000
+MOST_SHOWN = 100  # characters of what a decoder of JSON complains about: it quotes values whole
 # ONNX Runtime maps what begins at a page of the file into memory, and copies the rest.
 PAGE_BYTES = 4096
 ROTARY = ("cos_cache", "sin_cache")  # initializers that are worked out, no weights
@@ -41,11 +44,22 @@ def read_label(folder: Path) -> Label:
     try:
         if path.stat().st_size > MOST_LABEL_BYTES:
             raise InputError(f"{path}: too large for what advisor wrote there", hint="make the folder again")
-        return msgspec.json.decode(path.read_bytes(), type=Label)
+        label = msgspec.json.decode(path.read_bytes(), type=Label)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})", hint="make the folder again") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: not what this version of advisor wrote ({error})", hint="make the folder again") from error
+        raise InputError(
+            f"{path}: not what this version of advisor wrote ({str(error)[:MOST_SHOWN]})", hint="make the folder again"
+        ) from error
+    facts = label.facts
+    if (
+        facts.layers > MOST_LAYERS
+        or facts.kv_bytes_per_token != 2 * facts.layers * facts.kv_heads * facts.head_dimension * FLOAT_BYTES
+    ):
+        raise InputError(
+            f"{path}: not what this version of advisor wrote (its sizes contradict each other)", hint="make the folder again"
+        )
+    return label
 
 
 @contextlib.contextmanager
@@ -80,6 +94,25 @@ def digest(folder: Path) -> str:
         with (folder / name).open("rb") as file:
             total.update(f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()
+
+
+class Value(NamedTuple):
+    """An input or output of a graph; sizes that it leaves open are names or None."""
+
+    type: str
+    shape: tuple[int | str | None, ...]
+
+
+def declared(session: Session, model: Path) -> tuple[dict[str, Value], dict[str, Value]]:
+    """Return inputs and outputs of a graph by their names; raise ModelError if one of the names is no text."""
+    try:
+        inputs, outputs = (
+            {value.name: Value(value.type, tuple(value.shape)) for value in values}
+            for values in (session.get_inputs(), session.get_outputs())
+        )
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{model}: a name in its graph is no text ({error.reason})", hint="export the model again") from error
+    return inputs, outputs
 
 
 class WeightWriter:

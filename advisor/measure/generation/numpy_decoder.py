@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from advisor.errors import ModelError
+from advisor.errors import InputError, ModelError
 from advisor.measure.generation.shape import DecoderShape, Rope, read_shape
 from advisor.measure.generation.weights import Weights, open_weights
 from advisor.units import percent
@@ -28,6 +28,10 @@ class GivesLogits(Protocol):
 def agreement(decoder: GivesLogits, checkpoint: Path, tokens: np.ndarray, truth: np.ndarray | None = None) -> float:
     """Return the largest difference of logits from the checkpoint's own, over the range of these; inf where one is no number."""
     truth = logits(checkpoint, tokens) if truth is None else truth
+    if not np.isfinite(truth).all():
+        raise InputError(
+            f"{checkpoint}: its own logits are no numbers", hint="its weights are damaged: download or save it again"
+        )
     difference = float(np.max(np.abs(decoder.logits(tokens) - truth)) / np.ptp(truth))
     return difference if math.isfinite(difference) else math.inf
 
@@ -46,6 +50,12 @@ def check(decoder: GivesLogits, checkpoint: Path, tokens: np.ndarray, truth: np.
 
 def logits(checkpoint: Path, tokens: np.ndarray) -> np.ndarray:
     """Return logits (tokens, vocabulary) of each position of one text; one tensor of the checkpoint at a time is in memory."""
+    # What is beyond all floats is shown by the logits.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _logits(checkpoint, tokens)
+
+
+def _logits(checkpoint: Path, tokens: np.ndarray) -> np.ndarray:
     shape = read_shape(checkpoint)
     weights = open_weights(checkpoint, shape)
     stream = weights.array("model.embed_tokens.weight")[tokens]
@@ -82,8 +92,7 @@ def _norm(given: np.ndarray, weight: np.ndarray, epsilon: float) -> np.ndarray:
 def _mlp(part: _Part, given: np.ndarray) -> np.ndarray:
     gate = part.projected("mlp.gate_proj", given)
     # exp of a large number is inf, and one over that is 0, as it should be.
-    with np.errstate(over="ignore"):
-        opened = gate / (1.0 + np.exp(-gate))
+    opened = gate / (1.0 + np.exp(-gate))
     return part.projected("mlp.down_proj", opened * part.projected("mlp.up_proj", given))
 
 

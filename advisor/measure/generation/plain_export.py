@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from advisor.errors import InputError, ModelError
+from advisor.measure.generation import decoder_folder
 from advisor.measure.generation.config_values import Values, read_object
 from advisor.measure.generation.shape import CONFIG, FLOAT_BYTES, MOST_HEADS, MOST_VOCABULARY, MOST_WIDTH
 from advisor.measure.model import onnx_graph
@@ -17,7 +18,7 @@ from advisor.measure.runtime import ort_errors, ort_session
 from advisor.schema.generation import DecoderFacts
 from advisor.schema.record import LONGEST_SEQUENCE
 
-MODEL = "model.onnx"
+MODEL, ENCODER = "model.onnx", "encoder_model.onnx"
 IDS, MASK, POSITIONS, LOGITS = "input_ids", "attention_mask", "position_ids", "logits"
 PAST, PRESENT = "past_key_values.", "present."
 EXPORT_AGAIN = "export it with `optimum-cli export onnx --task text-generation-with-past`"
@@ -48,6 +49,11 @@ class PlainDecoder:
             raise ValueError(f"{slots} slots of {max_tokens} tokens on {threads} threads")
         model = folder / MODEL
         if not model.is_file():
+            if (folder / ENCODER).is_file():
+                raise InputError(
+                    f"{folder}: a model with an encoder and a decoder, whose generation is not measured here",
+                    hint=f"give one of its ONNX files, as {ENCODER}: it is measured as a model of one pass",
+                )
             raise InputError(f"{folder}: no {MODEL}", hint=EXPORT_AGAIN)
         session = ort_session.open_session(model, intra_op_num_threads=threads)
         facts = _facts(folder, model, session)
@@ -124,18 +130,20 @@ class PlainDecoder:
 
 def _facts(folder: Path, model: Path, session: Any) -> DecoderFacts:
     """Return the facts of an export: its graph's, and of the configuration beside it what the graph does not say."""
-    inputs = {value.name: value for value in session.get_inputs()}
-    past = [value for name, value in inputs.items() if name.startswith(PAST)]
-    named = {IDS, MASK, *(value.name for value in past)}
-    outputs = {value.name: value for value in session.get_outputs()}
-    presents = {value.name.replace(PAST, PRESENT, 1) for value in past}
+    inputs, outputs = decoder_folder.declared(session, model)
+    past = [name for name in inputs if name.startswith(PAST)]
+    named, presents = {IDS, MASK, *past}, {name.replace(PAST, PRESENT, 1) for name in past}
     if not past or not named <= inputs.keys() or inputs.keys() - named - {POSITIONS} or not {LOGITS, *presents} <= outputs.keys():
         listed = ", ".join(name for name in inputs if not name.startswith(PAST))
         raise InputError(f"{model}: not a decoder with its past: its inputs are {listed}", hint=EXPORT_AGAIN)
-    shape = past[0].shape
-    if len(shape) != 4 or not isinstance(shape[1], int) or not isinstance(shape[3], int) or past[0].type != "tensor(float)":
-        raise InputError(f"{model}: its past is {past[0].type} {shape}, not heads of 32-bit floats", hint=EXPORT_AGAIN)
+    kind, shape = inputs[past[0]]
+    if len(shape) != 4 or not isinstance(shape[1], int) or not isinstance(shape[3], int) or kind != "tensor(float)":
+        raise InputError(f"{model}: its past is {kind} of sizes {shape}, not heads of 32-bit floats", hint=EXPORT_AGAIN)
     config = Values(folder / CONFIG, read_object(folder / CONFIG, "the configuration of the export", EXPORT_AGAIN))
+    vocabulary = config.count("vocab_size", MOST_VOCABULARY)
+    sizes = outputs[LOGITS].shape
+    if len(sizes) != 3 or (isinstance(sizes[2], int) and sizes[2] != vocabulary):
+        raise config.wrong("vocab_size", f"the graph gives logits of sizes {sizes}", hint=EXPORT_AGAIN)
     graph = onnx_graph.read_graph(model)
     architectures = config.given("architectures")
     name = architectures[0] if isinstance(architectures, list) and architectures else None
@@ -149,7 +157,7 @@ def _facts(folder: Path, model: Path, session: Any) -> DecoderFacts:
         kv_heads=shape[1],
         head_dimension=shape[3],
         hidden_size=_one_of(config, WIDTH, MOST_WIDTH),
-        vocabulary=config.count("vocab_size", MOST_VOCABULARY),
+        vocabulary=vocabulary,
         context_tokens=_one_of(config, CONTEXT, LONGEST_SEQUENCE, MOST_TOKENS),
         kv_bytes_per_token=len(past) * shape[1] * shape[3] * FLOAT_BYTES,
     )

@@ -204,17 +204,27 @@ def labelled(**changes):
     return damage
 
 
+def renamed(folder):
+    """Make the name of an open size no UTF-8."""
+    content = (folder / "model.onnx").read_bytes()
+    (folder / "model.onnx").write_bytes(content.replace(b"room", b"\xda\xdaom"))
+
+
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
         (lambda folder: (folder / "decoder.json").write_text("{}"), "not what this version of advisor wrote"),
         (lambda folder: (folder / "decoder.json").write_bytes(b"\xff"), "not what this version of advisor wrote"),
+        (labelled(given_as="1" * 5000), "not what this version of advisor wrote .{0,120}$"),
         (labelled(layers=0), "not what this version of advisor wrote"),
-        (labelled(layers=3), r"its graph has no 'past_key_values\.2\.key'"),
-        (labelled(layers=1), r"its graph asks for 'past_key_values\.1\.key'"),
-        (labelled(vocabulary=100), "gives logits of 160 tokens, its folder says 100"),
-        (labelled(kv_heads=4), "has .* heads and numbers in each"),
-        (labelled(head_dimension=32), "has .* heads and numbers in each"),
+        (labelled(layers=2**31), "its sizes contradict each other"),
+        (labelled(layers=3), "its sizes contradict each other"),
+        (labelled(layers=3, kv_bytes_per_token=2 * 3 * 2 * 16 * 4), r"its graph has no 'past_key_values\.2\.key'"),
+        (labelled(layers=1, kv_bytes_per_token=2 * 2 * 16 * 4), r"its graph asks for 'past_key_values\.1\.key'"),
+        (labelled(vocabulary=100), "its logits have sizes .*, and its folder says 100 tokens"),
+        (labelled(kv_heads=4, kv_bytes_per_token=2 * 2 * 4 * 16 * 4), "has sizes .*, and its folder says 4 heads of 16"),
+        (labelled(head_dimension=32, kv_bytes_per_token=2 * 2 * 2 * 32 * 4), "has sizes .*, and its folder says 2 heads of 32"),
+        (renamed, "a name in its graph is no text"),
         (lambda folder: (folder / "model.onnx").write_bytes(b"nothing"), "ONNX Runtime cannot load it"),
         (lambda folder: (folder / "model.onnx").unlink(), "ONNX Runtime cannot load it"),
         (lambda folder: (folder / "model.onnx.data").unlink(), "ONNX Runtime cannot load it"),

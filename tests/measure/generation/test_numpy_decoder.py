@@ -5,7 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from advisor.errors import ModelError
+from advisor.errors import InputError, ModelError
 from advisor.measure.generation import numpy_decoder
 from tests import checkpoints
 
@@ -81,3 +81,13 @@ def test_a_graph_that_is_another_decoder_is_a_fault_of_advisor(tmp_path, fault):
 
     with pytest.raises(ModelError, match=f"^{folder}: the graph that advisor wrote does not compute what the checkpoint does"):
         numpy_decoder.check(Given(other), folder, TEXT)
+
+
+def test_a_checkpoint_whose_own_logits_are_no_numbers_is_damaged(tmp_path):
+    folder = checkpoints.save(tmp_path)
+    tensors = checkpoints.weights(checkpoints.config_of())
+    tensors["model.layers.0.mlp.down_proj.weight"][:] = 1e38
+    checkpoints.write_safetensors(folder / "model.safetensors", tensors)
+
+    with pytest.raises(InputError, match=f"^{folder}: its own logits are no numbers"):
+        numpy_decoder.check(Given(np.zeros((24, 160), np.float32)), folder, TEXT)

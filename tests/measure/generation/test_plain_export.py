@@ -101,8 +101,13 @@ def config_key(**changes):
     ("damage", "complaint"),
     [
         (lambda folder: (folder / "model.onnx").unlink(), r"no model\.onnx"),
+        (
+            lambda folder: (folder / "model.onnx").rename(folder / "encoder_model.onnx"),
+            "with an encoder and a decoder, whose generation",
+        ),
         (lambda folder: (folder / "config.json").unlink(), r"config\.json: the configuration of the export cannot be read"),
         (config_key(vocab_size=-1), "vocab_size: -1: outside"),
+        (config_key(vocab_size=49), r"vocab_size: 49: the graph gives logits of sizes .*50"),
         (config_key(n_embd="8"), "n_embd: '8': not a whole number"),
         (config_key(n_ctx=8), "its positions reach to 8"),
         (lambda folder: models.save(models.mlp(), folder / "model.onnx"), "not a decoder with its past: its inputs are x"),

@@ -110,6 +110,17 @@ def test_a_fault_of_the_weights_is_named(tmp_path, damage, complaint):
     assert "\n" not in refused.value.fault + refused.value.hint
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path, value):
+    folder = checkpoints.save(tmp_path)
+    tensors = checkpoints.weights(checkpoints.config_of())
+    tensors[QUERY][3, 5] = value
+    checkpoints.write_safetensors(folder / "model.safetensors", tensors, "BF16")
+
+    with pytest.raises(InputError, match=f"{QUERY} holds values that are no numbers"):
+        read(folder).array(QUERY)
+
+
 def listed(**changes):
     def damage(folder):
         path = folder / "model.safetensors.index.json"
@@ -129,6 +140,9 @@ def listed(**changes):
         ),
         (listed(**{NORM: "../model.safetensors"}), "'../model.safetensors': no safetensors file of this folder"),
         (listed(**{NORM: "/etc/hostname"}), "'/etc/hostname': no safetensors file"),
+        (listed(**{NORM: "a" * 300 + ".safetensors"}), "'aaa.*: no safetensors file"),
+        (listed(**{NORM: "a\0.safetensors"}), "no safetensors file"),
+        (listed(**{NORM: "\ud800.safetensors"}), "no safetensors file"),
         (listed(**{NORM: 3}), "weight_map: names no files"),
         (lambda folder: (folder / "model.safetensors.index.json").write_text("{}"), "weight_map: names no files"),
         (lambda folder: (folder / "model.safetensors.index.json").write_text("["), "not valid JSON"),
