@@ -73,6 +73,13 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *(f"advisor.measure.{room}" for room in ("model", "runtime", "variants", "worker")),
         *FREE,
     },
+    # Decoders, token by token.
+    "advisor.measure.generation": {
+        "advisor.disk",
+        *(f"advisor.measure.{room}" for room in ("model", "quality", "runtime", "sizes", "worker")),
+        *FREE,
+    },
+    "advisor.measure.generation.openvino": {"advisor.disk", "advisor.measure.generation", "advisor.measure.runtime"},
     "advisor.decide.service": set(),
     "advisor.decide.long_trace": set(),
     "advisor.decide.queue": {"advisor.decide.service", "advisor.decide.long_trace", "advisor.kernels"},
@@ -115,6 +122,7 @@ DOORWAYS: dict[str, str] = {
     "onnxruntime.quantization": "advisor.measure.variants.quantize",
     "onnxruntime.transformers": "advisor.measure.variants.quantize",
     "openvino": "advisor.measure.runtime.openvino_session",
+    "openvino_genai": "advisor.measure.generation.openvino.engine",
     "optimum": "advisor.measure.model.checkpoint",
     "psutil": "advisor.measure.runtime.machine",
     "pyarrow": "advisor.measure.quality.tables",
