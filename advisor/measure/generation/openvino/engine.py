@@ -67,6 +67,7 @@ class Request:
 
     @property
     def is_read(self) -> bool:
+        """Whether nothing of its prompt is left to read."""
         return self.read >= self.prompt_tokens
 
 
@@ -78,7 +79,8 @@ def schedule(requests: Iterable[Request], budget_tokens: int, *, proposed: int =
     listed = list(requests)
     running = [request for request in listed if request.is_read]
     room = budget_tokens - len(running) * (1 + proposed)
-    reads, parts = [], []
+    reads: list[int] = []
+    parts: list[PromptPart] = []
     for request in listed:
         tokens = min(room, request.prompt_tokens - request.read)
         reads.append(tokens)
@@ -94,7 +96,15 @@ class Engine:
     """A decoder in the engine; use as a context manager, which ends what still runs."""
 
     def __init__(
-        self, pipeline: Any, new_request: Any, *, threads: int, max_running: int, budget_tokens: int, max_tokens: int, proposed: int
+        self,
+        pipeline: Any,
+        new_request: Any,
+        *,
+        threads: int,
+        max_running: int,
+        budget_tokens: int,
+        max_tokens: int,
+        proposed: int,
     ) -> None:
         """`new_request` adds a request with its prompt (tokens,) and the tokens that it is to get to the pipeline."""
         self._pipeline, self._new_request = pipeline, new_request
@@ -130,7 +140,7 @@ class Engine:
         """
         held, reads = schedule(self._requests.values(), self.budget_tokens, proposed=self.proposed)
         self._pipeline.step()
-        found = {}
+        found: dict[int, list[int]] = {}
         for (number, request), read in zip(list(self._requests.items()), reads, strict=True):
             was_read = request.is_read
             request.read += read
@@ -203,6 +213,8 @@ def open_engine(
     def new_request(prompt: np.ndarray, output_tokens: int) -> Any:
         settings = genai.GenerationConfig()
         settings.max_new_tokens, settings.do_sample, settings.ignore_eos = output_tokens, False, True
+        # No token ends an answer, but without a tokenizer the engine has to be told of one.
+        settings.eos_token_id, settings.stop_token_ids = 0, {0}
         if lookup:
             settings.num_assistant_tokens, settings.max_ngram_size = lookup.tokens, lookup.longest_match
         ids = openvino.Tensor(np.ascontiguousarray(prompt, dtype=np.int64)[None])

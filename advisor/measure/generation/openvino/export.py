@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from advisor.errors import InputError
-from advisor.measure.generation.decoder_folder import LABEL, Label, being_made, write_label
+from advisor.measure.generation.decoder_folder import LABEL, ROTARY, Label, being_made, write_label
 from advisor.measure.generation.graph import rotations
 from advisor.measure.generation.quantization import Made
 from advisor.measure.generation.shape import DecoderShape, facts_of, read_shape
@@ -27,7 +27,7 @@ MASKED = -65504.0  # the lowest number of 16 bits: attention may be computed in 
 LARGEST_INT8 = 127
 
 
-def write_openvino(checkpoint: Path, folder: Path, *, scheme: Scheme = "fp32", max_tokens: int | None = None) -> Made:| None = None) -> Label:
+def write_openvino(checkpoint: Path, folder: Path, *, scheme: Scheme = "fp32", max_tokens: int | None = None) -> Made:
     """Write the decoder of a checkpoint, with positions for requests of so many tokens (all that it knows, if None).
 
     Weight-only int8 has one scale for each output of a matrix, as OpenVINO's own tools write it; embeddings stay in floats. Raises
@@ -74,14 +74,14 @@ class _Graph:
     """The nodes of the graph; what each holds stays with the model that is made of them."""
 
     def __init__(self, openvino: Any, shape: DecoderShape, weights: Weights, scheme: Scheme) -> None:
-        self._openvino, self._ops = openvino, openvino.opset13
-        self._shape, self._weights, self._scheme = shape, weights, scheme
+        self._openvino, self.ops = openvino, openvino.opset13
+        self.shape, self._weights, self._scheme = shape, weights, scheme
         self._sinks: list[Any] = []
         self.weight_bytes = 0
 
     def model(self, max_tokens: int) -> Any:
         """Return the whole model."""
-        shape, ops = self._shape, self._ops
+        shape, ops = self.shape, self.ops
         ids, mask, positions = (self._input(name, [-1, -1], np.int64) for name in ("input_ids", "attention_mask", "position_ids"))
         beams = self._input("beam_idx", [-1], np.int32)
         embeddings = self._weight("model.embed_tokens.weight")
@@ -103,54 +103,65 @@ class _Graph:
             logits = self._multiplied(normed, "model.embed_tokens.weight" if shape.ties_embeddings else "lm_head.weight")
         result = ops.result(logits, name="logits")
         result.output(0).set_names({"logits"})
-        return self._openvino.Model([result], self._sinks, [ids, mask, positions, beams], "decoder")
+        model = self._openvino.Model([result], self._sinks, [ids, mask, positions, beams], "decoder")
+        # Without a name of ours a node has one of a count that goes on from graph to graph: the same decoder would be another file.
+        for number, node in enumerate(model.get_ordered_ops()):
+            if node.get_friendly_name() == node.get_name():
+                node.set_friendly_name(f"{node.get_type_name()}.{number}")
+        return model
 
     def product(self, given: Any, name: str) -> Any:
         """Return the product with a matrix, and its bias if it has one."""
         product = self._multiplied(given, f"{name}.weight")
-        return self._ops.add(product, self._weight(f"{name}.bias")) if self._weights.has(f"{name}.bias") else product
+        return self.ops.add(product, self._weight(f"{name}.bias")) if self._weights.has(f"{name}.bias") else product
 
     def norm(self, given: Any, name: str) -> Any:
         """Return what is given over the root of the mean of its squares, times a weight; all along the last axis."""
-        ops = self._ops
+        ops = self.ops
         mean = ops.reduce_mean(ops.power(given, _float(2.0)), np.array([-1], dtype=np.int64), keep_dims=True)
-        root = ops.sqrt(ops.add(mean, _float(self._shape.norm_epsilon)))
+        root = ops.sqrt(ops.add(mean, _float(self.shape.norm_epsilon)))
         weight = self._weights.array(name)
         self.weight_bytes += weight.nbytes
         # Of as many axes as what it multiplies, or the whole is not taken for one operation.
         axes = [1] * (len(given.get_output_partial_shape(0)) - 1)
-        return ops.multiply(ops.multiply(given, ops.divide(_float(1.0), root)), weight.reshape(*axes, -1))
+        return ops.multiply(ops.multiply(given, ops.power(root, _float(-1.0))), weight.reshape(*axes, -1))
 
     def state(self, name: str, beams: Any, requests: Any) -> tuple[Any, Callable[[Any], None]]:
         """Return what a state holds, empty at first, of the requests that go on; and what makes it hold something else."""
-        ops, shape, op = self._ops, self._shape, self._openvino.op
+        ops, shape, op = self.ops, self.shape, self._openvino.op
         info = op.util.VariableInfo()
         info.variable_id = name
         info.data_type = self._openvino.Type.f32
         info.data_shape = self._openvino.PartialShape([-1, shape.kv_heads, -1, shape.head_dimension])
         variable = op.util.Variable(info)
         sizes = [requests, *(np.array([size], dtype=np.int64) for size in (shape.kv_heads, 0, shape.head_dimension))]
-        held = ops.read_value(ops.broadcast(_float(0.0), ops.concat(sizes, 0)), variable)
-        return ops.gather(held, beams, _whole(0)), lambda value: self._sinks.append(ops.assign(value, variable))
+        held = op.read_value(ops.broadcast(_float(0.0), ops.concat(sizes, 0)), variable)
+        return ops.gather(held, beams, _whole(0)), lambda value: self._sinks.append(op.assign(value, variable))
 
     def _input(self, name: str, axes: Sequence[int], dtype: Any) -> Any:
-        node = self._ops.parameter(axes, dtype, name=name)
+        node = self.ops.parameter(axes, dtype, name=name)
         node.output(0).set_names({name})
         return node
 
     def _weight(self, name: str) -> Any:
         values = self._weights.array(name)
         self.weight_bytes += values.nbytes
-        return self._ops.constant(values, name=name)
+        return self.constant(values, name)
+
+    def constant(self, values: np.ndarray, name: str) -> Any:
+        """Return values that are kept in the file of weights."""
+        node = self._openvino.op.Constant(values)
+        node.set_friendly_name(name)
+        return node
 
     def _multiplied(self, given: Any, name: str) -> Any:
         """Return the product with a matrix (outputs, inputs), which is kept as the scheme says."""
-        ops = self._ops
+        ops = self.ops
         if self._scheme == "fp32":
             return ops.matmul(given, self._weight(name), False, True)
         values, scales = to_int8(self._weights.array(name))
         self.weight_bytes += values.nbytes + scales.nbytes
-        matrix = ops.multiply(ops.convert(ops.constant(values, name=name), np.float32), ops.constant(scales, name=f"{name}.scale"))
+        matrix = ops.multiply(ops.convert(self.constant(values, name), "f32"), self.constant(scales, f"{name}.scale"))
         return ops.matmul(given, matrix, False, True)
 
 
@@ -158,13 +169,15 @@ class _Attention:
     """Attention of all layers: the mask, the angles of the positions and the shapes that they share."""
 
     def __init__(self, graph: _Graph, ids: Any, mask: Any, positions: Any, beams: Any, max_tokens: int) -> None:
-        self._graph, self._ops, self._shape = graph, graph._ops, graph._shape
+        self._graph, self._ops, self._shape = graph, graph.ops, graph.shape
         self._beams = beams
         sizes = self._ops.shape_of(ids)
         self._requests = self._ops.gather(sizes, np.array([0], dtype=np.int64), _whole(0))
         self._mask = self._causal(mask, sizes)
         tables = rotations(self._shape.rope, self._shape.head_dimension, max_tokens)
-        self._cosines, self._sines = (self._angles(table, positions) for table in tables)
+        self._cosines, self._sines = (
+            self._angles(graph.constant(table, name), positions) for name, table in zip(ROTARY, tables, strict=True)
+        )
 
     def layer(self, layer: int, normed: Any) -> Any:
         """Return the attention of one layer, all heads of a token side by side."""
@@ -187,10 +200,10 @@ class _Attention:
         is_there = ops.unsqueeze(ops.not_equal(mask, _whole(0)), _axes(1, 2))
         return ops.select(ops.logical_and(comes_before, is_there), _float(0.0), _float(MASKED))
 
-    def _angles(self, table: np.ndarray, positions: Any) -> Any:
+    def _angles(self, table: Any, positions: Any) -> Any:
         """Return a cosine or sine for each token (requests, 1, tokens, head_dimension): both halves of a head turn by the same."""
         ops = self._ops
-        found = ops.gather(ops.constant(table), positions, _whole(0))
+        found = ops.gather(table, positions, _whole(0))
         return ops.unsqueeze(ops.concat([found, found], -1), _whole(1))
 
     def _heads(self, normed: Any, name: str, count: int) -> Any:
@@ -202,10 +215,9 @@ class _Attention:
         return ops.transpose(heads, _axes(0, 2, 1, 3))
 
     def _rotated(self, heads: Any) -> Any:
-        ops, half, last = self._ops, self._shape.head_dimension // 2, _axes(3)
-        one, end = _axes(1), _axes(np.iinfo(np.int64).max)
-        back = ops.multiply(ops.slice(heads, _axes(half), end, one, last), _float(-1.0))
-        turned = ops.concat([back, ops.slice(heads, _axes(0), _axes(half), one, last)], -1)
+        ops, half = self._ops, self._shape.head_dimension // 2
+        halves = ops.variadic_split(heads, _whole(3), _axes(half, half))
+        turned = ops.concat([ops.multiply(halves.output(1), _float(-1.0)), halves.output(0)], -1)
         return ops.add(ops.multiply(heads, self._cosines), ops.multiply(turned, self._sines))
 
     def _cached(self, name: str, new: Any) -> Any:

@@ -121,7 +121,9 @@ def is_equal(plain: PlainModel, prompt: np.ndarray, alone: Sequence[int], tokens
     return abs(float(logits[alone[parted]]) - float(logits[tokens[parted]])) <= TIE_FRACTION * float(np.ptp(logits))
 
 
-def sample_equals_alone(engine: Engine, plain: PlainModel, requests: Requests, replayed: Replayed, *, sample: int, seed: int) -> bool:
+def sample_equals_alone(
+    engine: Engine, plain: PlainModel, requests: Requests, replayed: Replayed, *, sample: int, seed: int
+) -> bool:
     """Return whether as many requests, drawn at random, got the tokens that each of them gets alone."""
     drawn = np.random.default_rng(seed).permutation(len(requests.prompts))[:sample]
     return all(

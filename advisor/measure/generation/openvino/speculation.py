@@ -47,7 +47,9 @@ class Pair(NamedTuple):
 def copying_prompts(document: np.ndarray, encode: Callable[[str], Sequence[int]], *, count: int, tokens: int) -> list[np.ndarray]:
     """Return prompts that give a piece of the document each, ask to repeat it and begin to; `tokens` are those of a piece."""
     before, between = (np.array(encode(text), dtype=np.int64) for text in (ASK_TO_COPY, COPY_BEGINS))
-    return [np.concatenate([before, piece, between, piece[:BEGUN_TOKENS]]) for piece in pieces(document, count=count, tokens=tokens)]
+    return [
+        np.concatenate([before, piece, between, piece[:BEGUN_TOKENS]]) for piece in pieces(document, count=count, tokens=tokens)
+    ]
 
 
 def free_prompts(document: np.ndarray, *, count: int, tokens: int) -> list[np.ndarray]:
@@ -70,7 +72,9 @@ def run(engine: Engine, prompts: Sequence[np.ndarray], output_tokens: int, clock
     for number, prompt in enumerate(prompts):
         engine.add(number, prompt, output_tokens)
     began_s = clock()
-    now_s, first_s, last_s = began_s, {}, {}
+    now_s = began_s
+    first_s: dict[int, float] = {}
+    last_s: dict[int, float] = {}
     tokens: dict[int, list[int]] = {number: [] for number in range(len(prompts))}
     asked = 0  # of the steps that decode, once for each request in them
     while engine.running:
@@ -140,15 +144,20 @@ def try_lookup(
     """
     most = max(running)
     longest = max(len(prompt) for listed in prompts.values() for prompt in listed)
-    size = {
-        "threads": threads,
-        "max_running": most,
-        "budget_tokens": BUDGET_TOKENS + most * (1 + lookup.tokens),
-        "kv_tokens": most * (longest + output_tokens + lookup.tokens),
-    }
+
+    def opened(with_lookup: Lookup | None) -> Engine:
+        return open_engine(
+            folder,
+            threads=threads,
+            max_running=most,
+            budget_tokens=BUDGET_TOKENS + most * (1 + lookup.tokens),
+            kv_tokens=most * (longest + output_tokens + lookup.tokens),
+            lookup=with_lookup,
+        )
+
     read = time.perf_counter if clock == "wall" else engine_time(threads)
     found = []
-    with open_engine(folder, **size) as off, open_engine(folder, **size, lookup=lookup) as on:
+    with opened(None) as off, opened(lookup) as on:
         for text, listed in prompts.items():
             for count in running:
                 made = pairs(off, on, listed, running=count, output_tokens=output_tokens, rounds=rounds, clock=read)
@@ -179,4 +188,6 @@ def _typical(values: Sequence[float], source: str) -> Estimate:
     logs = [math.log(value) for value in values]
     center = statistics.fmean(logs)
     half = student_t_95(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
-    return Estimate(value=math.exp(center), low=math.exp(center - half), high=math.exp(center + half), basis="measured", source=source)
+    return Estimate(
+        value=math.exp(center), low=math.exp(center - half), high=math.exp(center + half), basis="measured", source=source
+    )

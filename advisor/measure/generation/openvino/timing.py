@@ -205,13 +205,26 @@ def _with(points: Points, held: Sequence[Held], variant: str, threads: int, visi
     """Return the points and one more."""
     batch_size, prompts = held[0].batch_size, held[0].prompts
     context = round(sum(step.context_tokens for step in held) / len(held))
-    common = {"variant": variant, "intra_op_num_threads": threads, "visits": visits}
-    if not prompts:
-        return points._replace(decode=(*points.decode, DecodePoint(batch_size=batch_size, context_tokens=context, **common)))
     if len(prompts) > 1:
         return points
-    read = {"tokens": prompts[0].tokens, "past_tokens": prompts[0].past_tokens}
+    if not prompts:
+        decode = DecodePoint(
+            variant=variant, intra_op_num_threads=threads, batch_size=batch_size, context_tokens=context, visits=visits
+        )
+        return points._replace(decode=(*points.decode, decode))
+    tokens, past_tokens = prompts[0].tokens, prompts[0].past_tokens
     if not batch_size:
-        return points._replace(prefill=(*points.prefill, PrefillPoint(**read, **common)))
-    both = MixedPoint(batch_size=batch_size, context_tokens=context, **read, **common)
-    return points._replace(mixed=(*points.mixed, both))
+        prefill = PrefillPoint(
+            variant=variant, intra_op_num_threads=threads, tokens=tokens, past_tokens=past_tokens, visits=visits
+        )
+        return points._replace(prefill=(*points.prefill, prefill))
+    mixed = MixedPoint(
+        variant=variant,
+        intra_op_num_threads=threads,
+        batch_size=batch_size,
+        context_tokens=context,
+        tokens=tokens,
+        past_tokens=past_tokens,
+        visits=visits,
+    )
+    return points._replace(mixed=(*points.mixed, mixed))

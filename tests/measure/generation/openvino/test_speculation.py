@@ -35,7 +35,11 @@ def made(seconds, tpot_s, tokens_per_step=1.0):
 
 
 def test_the_record_says_what_the_pairs_show():
-    found = [Pair(made(8.0, 0.2), made(4.0, 0.1, 2.0)), Pair(made(2.0, 0.4), made(1.0, 0.2, 2.0)), Pair(made(6.0, 0.8), made(3.0, 0.4, 2.0))]
+    found = [
+        Pair(made(8.0, 0.2), made(4.0, 0.1, 2.0)),
+        Pair(made(2.0, 0.4), made(1.0, 0.2, 2.0)),
+        Pair(made(6.0, 0.8), made(3.0, 0.4, 2.0)),
+    ]
 
     record = speculation(found, text="copying", running=8, lookup_tokens=4, clock="cpu")
 
