@@ -22,7 +22,7 @@ from advisor.schema.record import Estimate
 
 Text = Literal["given", "copying", "free"]
 ASK_TO_COPY, COPY_BEGINS = "Repeat the following text, word by word:\n\n", "\n\nThe same text again:\n\n"
-FEWEST_ROUNDS = 3  # of fewer pairs an interval says nothing
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 8  # of fewer pairs an interval says nothing
 USUAL = Lookup()
 BUDGET_TOKENS = 512  # of a step, beside those of the running requests: what it reads of prompts
 BEGUN_TOKENS = 8  # of the copy, that are given: from there on a model without instructions goes on by itself
@@ -97,21 +97,22 @@ def run(engine: Engine, prompts: Sequence[np.ndarray], output_tokens: int, clock
 def pairs(
     off: Engine, on: Engine, prompts: Sequence[np.ndarray], *, running: int, output_tokens: int, rounds: int, clock: Read
 ) -> tuple[Pair, ...]:
-    """Return rounds of runs without and with lookup, in turns, each round on the next of the prompts, and begun by the other of the two.
+    """Return rounds of runs without and with lookup, in turns, each round on prompts of its own, and begun by the other of the two.
 
     Raises InputError for fewer rounds, prompts or tokens than say something, and for requests that are too long.
     """
-    if rounds < FEWEST_ROUNDS or len(prompts) < running or output_tokens < 2:
+    # On the same prompts again rounds would differ by the machine alone, and nothing would show what another text does.
+    if rounds < FEWEST_ROUNDS or len(prompts) < rounds * running or output_tokens < 2:
         raise InputError(
             f"{rounds} rounds on {len(prompts)} prompts, {running} at once, {output_tokens} tokens each: too few to compare",
-            hint=f"give {FEWEST_ROUNDS} rounds, as many prompts as run at once, and 2 tokens at the least",
+            hint=f"give {FEWEST_ROUNDS} rounds, a prompt for each request of all of them, and 2 tokens at the least",
         )
     for prompt in prompts:
         on.check(len(prompt), output_tokens)
     _warm_up(off, on, prompts[0], clock)
     found = []
     for number in range(rounds):
-        chosen = [prompts[(number * running + place) % len(prompts)] for place in range(running)]
+        chosen = prompts[number * running : (number + 1) * running]
         if number % 2:
             second = run(on, chosen, output_tokens, clock)
             found.append(Pair(run(off, chosen, output_tokens, clock), second))
@@ -135,11 +136,11 @@ def try_lookup(
     running: Sequence[int] = (1, 8),
     lookup: Lookup = USUAL,
     output_tokens: int = 48,
-    rounds: int = FEWEST_ROUNDS,
     clock: Clock = "cpu",
 ) -> tuple[Speculation, ...]:
     """Return what lookup does to each kind of text at each number of running requests, in the decoder that `write_openvino` wrote.
 
+    There are as many rounds as there are prompts for, up to MOST_ROUNDS: the fewest are three times as many prompts as run at once.
     Raises what `open_engine` and `pairs` do.
     """
     most = max(running)
@@ -160,6 +161,7 @@ def try_lookup(
     with opened(None) as off, opened(lookup) as on:
         for text, listed in prompts.items():
             for count in running:
+                rounds = min(MOST_ROUNDS, len(listed) // count)
                 made = pairs(off, on, listed, running=count, output_tokens=output_tokens, rounds=rounds, clock=read)
                 found.append(speculation(made, text=text, running=count, lookup_tokens=lookup.tokens, clock=clock))
     return tuple(found)

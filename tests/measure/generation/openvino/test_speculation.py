@@ -97,14 +97,14 @@ def engines(written):
 
 def test_both_give_the_same_tokens_and_lookup_gives_several_a_step(engines, prompts):
     ticks = iter(range(10**6))
-    listed = [np.tile(prompt, 3)[:40] for prompt in prompts]
+    listed = [np.tile(prompt, 3)[:40] for prompt in (*prompts, *prompts[::-1])]
 
-    found = pairs(*engines, listed, running=3, output_tokens=24, rounds=3, clock=lambda: float(next(ticks)))
+    found = pairs(*engines, listed, running=3, output_tokens=24, rounds=4, clock=lambda: float(next(ticks)))
 
     assert [pair.off.tokens for pair in found] == [pair.on.tokens for pair in found]
     assert all(1.0 == pair.off.tokens_per_step < pair.on.tokens_per_step for pair in found)
     # By a clock of steps, every step costs the same: what lookup saves is steps.
-    assert all(pair.off.seconds > pair.on.seconds and pair.off.tpot_s > pair.on.tpot_s for pair in found)
+    assert all(pair.off.seconds >= pair.on.seconds and pair.off.tpot_s > pair.on.tpot_s for pair in found)
 
 
 def test_a_run_counts_seconds_from_its_first_step_to_its_last(engines, prompts):
@@ -116,16 +116,16 @@ def test_a_run_counts_seconds_from_its_first_step_to_its_last(engines, prompts):
     assert [5, 5] == [len(tokens) for tokens in found.tokens]
 
 
-@pytest.mark.parametrize(("running", "output_tokens", "rounds"), [(1, 8, 2), (4, 8, 3), (1, 1, 3)])
+@pytest.mark.parametrize(("running", "output_tokens", "rounds"), [(1, 8, 2), (2, 8, 3), (1, 1, 3)])
 def test_too_little_to_compare_is_refused(running, output_tokens, rounds, engines, prompts):
     with pytest.raises(InputError, match="too few to compare"):
-        pairs(*engines, prompts[:3], running=running, output_tokens=output_tokens, rounds=rounds, clock=float)
+        pairs(*engines, prompts[:5], running=running, output_tokens=output_tokens, rounds=rounds, clock=float)
 
 
 def test_every_text_is_tried_at_every_number_of_requests(written, prompts):
     pytest.importorskip("openvino_genai")
 
-    found = try_lookup(written, {"copying": prompts[:2], "free": prompts[2:4]}, threads=1, running=(1, 2), output_tokens=4)
+    found = try_lookup(written, {"copying": prompts, "free": prompts[::-1]}, threads=1, running=(1, 2), output_tokens=4)
 
     expected = [("copying", 1), ("copying", 2), ("free", 1), ("free", 2)]
     assert expected == [(record.text, record.running_requests) for record in found]
