@@ -239,9 +239,10 @@ class _Attention:
 
 def to_int8(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return a matrix (outputs, inputs) as 8-bit integers and the scale of each output (outputs, 1)."""
-    largest = np.abs(matrix).max(axis=1, keepdims=True)
-    scales = np.where(largest > 0, largest, np.float32(LARGEST_INT8)) / np.float32(LARGEST_INT8)
-    return np.round(matrix / scales).astype(np.int8), scales.astype(np.float32)
+    scales = np.abs(matrix).max(axis=1, keepdims=True) / np.float32(LARGEST_INT8)
+    # A row of zeros, or of what is next to none, has no scale to divide by.
+    scales = np.where(scales < np.finfo(np.float32).tiny, np.float32(1.0), scales)
+    return np.round(matrix / scales).astype(np.int8), scales
 
 
 def _whole(value: int) -> np.ndarray:

@@ -29,13 +29,13 @@ class Served(NamedTuple):
     steps: tuple[MixedStep, ...]
 
 
-def serve(engine: Engine, requests: Requests, *, kv_tokens: int, clock: LoopClock) -> Served:
+def serve(engine: Engine, requests: Requests, *, clock: LoopClock) -> Served:
     """Serve the requests, first come, first served, and return what was observed.
 
     Raises InputError for what cannot be served: a request that is too long, and a cache that could run full, since what the engine throws
     out and reads again is not in its log.
     """
-    check(engine, requests, kv_tokens)
+    check(engine, requests)
     arrivals = Arrivals(requests)
     waiting: deque[int] = deque()
     count = len(requests.prompts)
@@ -75,7 +75,7 @@ def serve(engine: Engine, requests: Requests, *, kv_tokens: int, clock: LoopCloc
     return Served(replayed, tuple(steps))
 
 
-def check(engine: Engine, requests: Requests, kv_tokens: int) -> None:
+def check(engine: Engine, requests: Requests) -> None:
     """Raise InputError for requests that cannot be served."""
     if not requests.prompts:
         raise InputError("there are no requests to serve", hint="give a trace with at least one")
@@ -91,9 +91,9 @@ def check(engine: Engine, requests: Requests, kv_tokens: int) -> None:
             raise InputError(f"request {number}: {error.fault}", hint=error.hint) from error
         sizes.append(len(prompt) + output + engine.proposed)
     most = sum(sorted(sizes)[-engine.max_running :])
-    if most > kv_tokens:
+    if most > engine.kv_tokens:
         raise InputError(
-            f"{engine.max_running} of these requests side by side may take {most} tokens, and the cache holds {kv_tokens}",
+            f"{engine.max_running} of these requests side by side may take {most} tokens, and the cache holds {engine.kv_tokens}",
             hint="give the cache as much, or run fewer requests",
         )
 

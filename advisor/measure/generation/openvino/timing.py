@@ -120,6 +120,11 @@ def _check(engine: Engine, script: Script) -> None:
             f"{script.joined} requests side by side, and the engine runs {engine.max_running}", hint="open it for as many"
         )
     engine.check(script.longest(engine.budget_tokens), 0)
+    if (needed := script.tokens(engine.budget_tokens)) > engine.kv_tokens:
+        raise InputError(
+            f"requests that may have {needed} tokens together, and the cache holds {engine.kv_tokens}",
+            hint="open the engine with a larger cache",
+        )
 
 
 class _Bench:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.errors import InputError
-from advisor.measure.generation.openvino.engine import Held, PromptPart
+from advisor.measure.generation.openvino.engine import Held, PromptPart, open_engine
 from advisor.measure.generation.openvino.timing import DECODED, Sample, Script, points_of, scripts, timed
 from tests.decoders import BUDGET_TOKENS, CONTEXT_TOKENS, KV_TOKENS, LLAMA, MAX_RUNNING
 
@@ -106,3 +106,10 @@ def test_a_script_for_more_than_may_run_is_refused(engine):
 def test_a_script_that_is_longer_than_a_request_is_refused(engine):
     with pytest.raises(InputError, match="more than the 160 a request"):
         timed(engine, [Script(0, 0, CONTEXT_TOKENS)], variant="v", vocabulary=8, rounds=1)
+
+
+def test_a_script_that_the_cache_may_not_hold_is_refused(written):
+    pytest.importorskip("openvino_genai")
+    engine = open_engine(written, threads=1, max_running=4, budget_tokens=16, kv_tokens=60)
+    with engine, pytest.raises(InputError, match=r"may have \d+ tokens together, and the cache holds 60"):
+        timed(engine, [Script(3, 16, 8)], variant="v", vocabulary=8, rounds=1)
