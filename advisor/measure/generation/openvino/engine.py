@@ -105,12 +105,14 @@ class Engine:
         budget_tokens: int,
         kv_tokens: int,
         max_tokens: int,
+        vocabulary: int,
         proposed: int,
     ) -> None:
         """`new_request` adds a request with its prompt (tokens,) and the tokens that it is to get to the pipeline."""
         self._pipeline, self._new_request = pipeline, new_request
         self.threads, self.max_running, self.budget_tokens = threads, max_running, budget_tokens
         self.kv_tokens, self.max_tokens, self.proposed = kv_tokens, max_tokens, proposed
+        self.vocabulary = vocabulary
         self._requests: dict[int, Request] = {}
 
     def __enter__(self) -> Self:
@@ -229,6 +231,7 @@ def open_engine(
         budget_tokens=budget_tokens,
         kv_tokens=kv_tokens,
         max_tokens=label.max_tokens,
+        vocabulary=label.facts.vocabulary,
         proposed=proposed,
     )
 

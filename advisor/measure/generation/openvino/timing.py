@@ -91,7 +91,6 @@ def timed(
     listed: Sequence[Script],
     *,
     variant: str,
-    vocabulary: int,
     rounds: int,
     seed: int = 0,
     wall: Read = time.perf_counter,
@@ -104,7 +103,7 @@ def timed(
     for script in listed:
         _check(engine, script)
     random = np.random.default_rng(seed)
-    bench = _Bench(engine, vocabulary, random, wall, cpu or engine_time(engine.threads))
+    bench = _Bench(engine, random, wall, cpu or engine_time(engine.threads))
     bench.play(min(listed, key=lambda script: script.tokens(engine.budget_tokens)))  # a first call is like no other
     samples: dict[Script, list[list[Sample]]] = {script: [] for script in listed}
     for _ in range(rounds):
@@ -130,8 +129,8 @@ def _check(engine: Engine, script: Script) -> None:
 class _Bench:
     """Plays scripts and notes what their steps held and took."""
 
-    def __init__(self, engine: Engine, vocabulary: int, random: np.random.Generator, wall: Read, cpu: Read) -> None:
-        self._engine, self._vocabulary, self._random = engine, vocabulary, random
+    def __init__(self, engine: Engine, random: np.random.Generator, wall: Read, cpu: Read) -> None:
+        self._engine, self._random = engine, random
         self._wall, self._cpu = wall, cpu
 
     def play(self, script: Script) -> list[Sample]:
@@ -149,7 +148,7 @@ class _Bench:
         return found
 
     def _add(self, number: int, tokens: int, script: Script) -> None:
-        prompt = self._random.integers(0, self._vocabulary, size=tokens, dtype=np.int64)
+        prompt = self._random.integers(0, self._engine.vocabulary, size=tokens, dtype=np.int64)
         # It is to run until the end: one token more than there are steps.
         self._engine.add(number, prompt, script.most_steps(self._engine.budget_tokens) + 1)
 

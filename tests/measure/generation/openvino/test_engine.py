@@ -177,7 +177,9 @@ class Elsewhere:
 
 def test_an_engine_that_does_not_follow_the_rule_is_found_out():
     there = Elsewhere()
-    engine = Engine(there, lambda *_: there, threads=1, max_running=1, budget_tokens=8, kv_tokens=64, max_tokens=64, proposed=0)
+    engine = Engine(
+        there, lambda *_: there, threads=1, max_running=1, budget_tokens=8, kv_tokens=64, max_tokens=64, vocabulary=8, proposed=0
+    )
     engine.add(0, np.zeros(20, dtype=np.int64), 5)
 
     with pytest.raises(ModelError, match="gave 1 tokens to a request where its scheduler was to give 0"):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from advisor.errors import InputError
 from advisor.measure.generation.openvino.engine import Held, PromptPart, open_engine
 from advisor.measure.generation.openvino.timing import DECODED, Sample, Script, points_of, scripts, timed
-from tests.decoders import BUDGET_TOKENS, CONTEXT_TOKENS, KV_TOKENS, LLAMA, MAX_RUNNING
+from tests.decoders import BUDGET_TOKENS, CONTEXT_TOKENS, KV_TOKENS, MAX_RUNNING
 
 
 def sample(batch_size, context_tokens, *prompts, seconds=1.0, waited_s=0.0):
@@ -86,7 +86,7 @@ def test_the_engine_plays_them_as_they_are_written(engine):
     assert max(script.tokens(BUDGET_TOKENS) for script in listed) <= KV_TOKENS
     ticks = itertools.count(1)
 
-    points = timed(engine, listed, variant="fp32", vocabulary=LLAMA["vocab_size"], rounds=2, cpu=lambda: float(next(ticks)))
+    points = timed(engine, listed, variant="fp32", rounds=2, cpu=lambda: float(next(ticks)))
 
     assert 0 == engine.running
     assert all(kind for kind in points)
@@ -100,16 +100,16 @@ def test_the_engine_plays_them_as_they_are_written(engine):
 
 def test_a_script_for_more_than_may_run_is_refused(engine):
     with pytest.raises(InputError, match="5 requests side by side, and the engine runs 4"):
-        timed(engine, [Script(4, 5, 5)], variant="v", vocabulary=8, rounds=1)
+        timed(engine, [Script(4, 5, 5)], variant="v", rounds=1)
 
 
 def test_a_script_that_is_longer_than_a_request_is_refused(engine):
     with pytest.raises(InputError, match="more than the 160 a request"):
-        timed(engine, [Script(0, 0, CONTEXT_TOKENS)], variant="v", vocabulary=8, rounds=1)
+        timed(engine, [Script(0, 0, CONTEXT_TOKENS)], variant="v", rounds=1)
 
 
 def test_a_script_that_the_cache_may_not_hold_is_refused(written):
     pytest.importorskip("openvino_genai")
     engine = open_engine(written, threads=1, max_running=4, budget_tokens=16, kv_tokens=60)
     with engine, pytest.raises(InputError, match=r"may have \d+ tokens together, and the cache holds 60"):
-        timed(engine, [Script(3, 16, 8)], variant="v", vocabulary=8, rounds=1)
+        timed(engine, [Script(3, 16, 8)], variant="v", rounds=1)
