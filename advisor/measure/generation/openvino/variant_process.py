@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,8 @@ def compared(folder: Path, threads: int, checkpoint: Path, tokens: tuple[int, ..
 
 def scored(folder: Path, threads: int, windows: Windows, seconds: float) -> Scored:
     """Return what the decoder says of the windows, until the time is over."""
-    return scored_by(PlainModel.open(folder, threads=threads), windows, seconds=seconds)
+    decoder: Any = PlainModel.open(folder, threads=threads)  # without steps: scoring asks for logits alone
+    return scored_by(decoder, windows, seconds=seconds)
 
 
 def timed(folder: Path, setting: Setting, variant: str, *, rounds: int, seed: int) -> Points:
