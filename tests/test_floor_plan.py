@@ -73,12 +73,6 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *(f"advisor.measure.{room}" for room in ("model", "runtime", "variants", "worker")),
         *FREE,
     },
-    # Decoders, token by token.
-    "advisor.measure.generation": {
-        "advisor.disk",
-        *(f"advisor.measure.{room}" for room in ("model", "quality", "runtime", "sizes", "worker")),
-        *FREE,
-    },
     "advisor.measure.generation.openvino": {"advisor.disk", "advisor.measure.generation", "advisor.measure.runtime"},
     "advisor.decide.service": set(),
     "advisor.decide.long_trace": set(),
