@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from advisor.measure.generation.shape import read_shape, tensors_of
+from advisor.measure.decoder.shape import read_shape, tensors_of
 
 CONTEXT_TOKENS = 160
 LLAMA = {

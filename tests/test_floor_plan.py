@@ -45,7 +45,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     "advisor.steps.generation": {
         *("advisor.steps", "advisor.files", "advisor.disk"),
-        *(f"advisor.measure.{room}" for room in ("generation", "generation.timing", "model", "variants", "timing", "runtime", "worker")),
+        *(f"advisor.measure.{room}" for room in ("decoder", "generation", "generation.timing", "model", "variants", "timing")),
+        *("advisor.measure.runtime", "advisor.measure.worker"),
         *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
         *FREE,
     },
@@ -65,14 +66,17 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.measure.runtime.memory": {"advisor.measure.runtime.control_groups"},
     # What will be allocated, known before it is.
     "advisor.measure.sizes": {"advisor.measure.runtime", *FREE},
-    # Generation has a cache of its own, and steps instead of calls.
+    # A checkpoint of a decoder, the graph that is written of it, and the cache that it runs with.
+    "advisor.measure.decoder": {"advisor.disk", *(f"advisor.measure.{room}" for room in ("model", "runtime", "sizes")), *FREE},
+    # Generation has steps instead of calls.
     "advisor.measure.generation": {
-        *("advisor.disk", "advisor.measure.model", "advisor.measure.quality", "advisor.measure.runtime", "advisor.measure.sizes"),
+        "advisor.disk",
+        *(f"advisor.measure.{room}" for room in ("decoder", "model", "quality", "runtime", "sizes")),
         *FREE,
     },
     # The rounds of a profile, what they leave in the journal, and the processes that they ask.
     "advisor.measure.generation.timing": {
-        *(f"advisor.measure.{room}" for room in ("generation", "timing", "worker", "runtime")),
+        *(f"advisor.measure.{room}" for room in ("decoder", "generation", "timing", "worker", "runtime")),
         *FREE,
     },
     "advisor.measure.model": {"advisor.disk", "advisor.measure.runtime", "advisor.measure.sizes", *FREE},
@@ -89,7 +93,10 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *(f"advisor.measure.{room}" for room in ("model", "runtime", "variants", "worker")),
         *FREE,
     },
-    "advisor.measure.generation.openvino": {"advisor.disk", "advisor.measure.generation", "advisor.measure.runtime"},
+    "advisor.measure.generation.openvino": {
+        "advisor.disk",
+        *(f"advisor.measure.{room}" for room in ("decoder", "generation", "runtime")),
+    },
     "advisor.decide.service": set(),
     "advisor.decide.long_trace": set(),
     "advisor.decide.queue": {"advisor.decide.service", "advisor.decide.long_trace", "advisor.kernels"},
@@ -131,7 +138,7 @@ DOORWAYS: dict[str, str] = {
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "
-    "advisor.measure.generation.decoder_folder advisor.measure.generation.graph advisor.measure.generation.quantization "
+    "advisor.measure.decoder.decoder_folder advisor.measure.decoder.graph advisor.measure.decoder.quantization "
     "advisor.measure.sizes.graph_values "
     "advisor.measure.variants.int8_file",
     "onnxruntime": "advisor.measure.runtime.ort_session",

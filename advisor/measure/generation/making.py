@@ -8,11 +8,11 @@ import numpy as np
 from advisor import __version__
 from advisor.disk.writing import write_atomically
 from advisor.errors import AdvisorError, InputError
-from advisor.measure.generation import decoder_folder, genai_folder, numpy_decoder, plain_export, quantization
-from advisor.measure.generation.decoder import Decoder
-from advisor.measure.generation.graph import FULL_PRECISION, write_decoder
-from advisor.measure.generation.plain_export import PlainDecoder
-from advisor.measure.generation.shape import facts_of, read_shape
+from advisor.measure.decoder import decoder_folder, genai_folder, numpy_decoder, plain_export, quantization
+from advisor.measure.decoder.decoder import Decoder
+from advisor.measure.decoder.graph import FULL_PRECISION, write_decoder
+from advisor.measure.decoder.plain_export import PlainDecoder
+from advisor.measure.decoder.shape import facts_of, read_shape
 from advisor.measure.generation.slots import Steps
 from advisor.measure.model import kept_files
 from advisor.schema.generation import DecoderFacts

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import AdvisorError, InputError
-from advisor.measure.generation.genai_folder import CONFIG as GENAI_CONFIG
+from advisor.measure.decoder.genai_folder import CONFIG as GENAI_CONFIG
 from advisor.measure.generation.making import described
 from advisor.measure.model import onnx_graph
 from advisor.measure.worker.apart import Apart

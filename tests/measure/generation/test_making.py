@@ -3,7 +3,7 @@
 import pytest
 
 from advisor.errors import InputError, ModelError
-from advisor.measure.generation.decoder import Decoder
+from advisor.measure.decoder.decoder import Decoder
 from advisor.measure.generation.making import BASELINE, MARK, SCHEMES, TITLES, described, difference, is_still, made
 from tests import checkpoints
 

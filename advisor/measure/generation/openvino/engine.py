@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from advisor.errors import InputError, MissingDependencyError, ModelError
+from advisor.measure.decoder.decoder_folder import read_label
 from advisor.measure.generation.clock import LoopClock, ProcessorClock, Read, WallClock
-from advisor.measure.generation.decoder_folder import read_label
 from advisor.measure.generation.openvino.export import MODEL
 from advisor.measure.runtime import openvino_session
 from advisor.schema.generation import Clock

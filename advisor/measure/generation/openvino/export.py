@@ -13,11 +13,11 @@ from typing import Any, Literal
 import numpy as np
 
 from advisor.errors import InputError
-from advisor.measure.generation.decoder_folder import LABEL, ROTARY, Label, being_made, write_label
-from advisor.measure.generation.graph import rotations
-from advisor.measure.generation.quantization import Made
-from advisor.measure.generation.shape import DecoderShape, facts_of, read_shape
-from advisor.measure.generation.weights import Weights, open_weights
+from advisor.measure.decoder.decoder_folder import LABEL, ROTARY, Label, being_made, write_label
+from advisor.measure.decoder.graph import rotations
+from advisor.measure.decoder.quantization import Made
+from advisor.measure.decoder.shape import DecoderShape, facts_of, read_shape
+from advisor.measure.decoder.weights import Weights, open_weights
 from advisor.measure.runtime import openvino_session
 
 MODEL, DATA = "openvino_model.xml", "openvino_model.bin"

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from advisor.measure.generation.decoder_folder import read_label
+from advisor.measure.decoder.decoder_folder import read_label
 from advisor.measure.generation.openvino.engine import IN_FLOATS
 from advisor.measure.generation.openvino.export import MODEL
 from advisor.measure.runtime import openvino_session

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from advisor.measure.generation import numpy_decoder
+from advisor.measure.decoder import numpy_decoder
 from advisor.measure.generation.openvino import replay, speculation, timing
 from advisor.measure.generation.openvino.engine import Engine, engine_clock, open_engine
 from advisor.measure.generation.openvino.plain_model import PlainModel

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.errors import InputError, MissingDependencyError, ModelError
-from advisor.measure.generation.decoder_folder import Label, write_label
+from advisor.measure.decoder.decoder_folder import Label, write_label
 from advisor.measure.generation.openvino.engine import (
     Engine,
     Held,

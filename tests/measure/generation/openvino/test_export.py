@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.errors import InputError, MissingDependencyError
-from advisor.measure.generation import numpy_decoder
-from advisor.measure.generation.decoder_folder import read_label
+from advisor.measure.decoder import numpy_decoder
+from advisor.measure.decoder.decoder_folder import read_label
 from advisor.measure.generation.openvino.export import to_int8, write_openvino
 from advisor.measure.generation.openvino.plain_model import PlainModel
 from tests.decoders import CONTEXT_TOKENS, LLAMA, write_checkpoint

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from advisor.errors import InputError
-from advisor.measure.generation.config_values import Values, quoted, read_object
+from advisor.measure.decoder.config_values import Values, quoted, read_object
 from advisor.measure.model import checkpoint
 from advisor.schema.generation import DecoderFacts
 from advisor.schema.record import LONGEST_SEQUENCE, Record

@@ -9,9 +9,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from advisor.errors import InputError, ModelError
-from advisor.measure.generation import genai_folder
-from advisor.measure.generation.decoder import Decoder
-from advisor.measure.generation.graph import write_decoder
+from advisor.measure.decoder import genai_folder
+from advisor.measure.decoder.decoder import Decoder
+from advisor.measure.decoder.graph import write_decoder
 from tests import checkpoints
 
 CONFIG = {

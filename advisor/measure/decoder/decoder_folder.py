@@ -13,7 +13,7 @@ import numpy as np
 
 from advisor.disk import temporary, writing
 from advisor.errors import InputError, ModelError
-from advisor.measure.generation.shape import FLOAT_BYTES, MOST_LAYERS
+from advisor.measure.decoder.shape import FLOAT_BYTES, MOST_LAYERS
 from advisor.measure.runtime.ort_session import Session
 from advisor.schema.generation import DecoderFacts
 from advisor.schema.record import Count, Length, Name, Record

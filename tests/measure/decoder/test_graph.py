@@ -5,10 +5,10 @@ import onnx
 import pytest
 
 from advisor.errors import InputError, ModelError
-from advisor.measure.generation import decoder_folder, graph, numpy_decoder
-from advisor.measure.generation.decoder import Decoder
-from advisor.measure.generation.graph import write_decoder
-from advisor.measure.generation.shape import Rope
+from advisor.measure.decoder import decoder_folder, graph, numpy_decoder
+from advisor.measure.decoder.decoder import Decoder
+from advisor.measure.decoder.graph import write_decoder
+from advisor.measure.decoder.shape import Rope
 from advisor.measure.runtime import memory
 from tests import checkpoints
 

@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from advisor.errors import InputError, ModelError
-from advisor.measure.generation.shape import DecoderShape, Rope, read_shape
-from advisor.measure.generation.weights import Weights, open_weights
+from advisor.measure.decoder.shape import DecoderShape, Rope, read_shape
+from advisor.measure.decoder.weights import Weights, open_weights
 from advisor.units import percent
 
 # Of the range of the logits: 32-bit sums in another order differ by 1e-6 to 1e-5, a wrong norm, angle or window by 1e-2 and more.

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from advisor.errors import InputError
-from advisor.measure.generation import weights
-from advisor.measure.generation.shape import read_shape
-from advisor.measure.generation.weights import open_weights
+from advisor.measure.decoder import weights
+from advisor.measure.decoder.shape import read_shape
+from advisor.measure.decoder.weights import open_weights
 from advisor.measure.runtime import memory
 from tests import checkpoints
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from advisor.errors import InputError, ModelError
-from advisor.measure.generation import decoder_folder
-from advisor.measure.generation.config_values import Values, read_object
-from advisor.measure.generation.shape import CONFIG, FLOAT_BYTES, MOST_HEADS, MOST_VOCABULARY, MOST_WIDTH
+from advisor.measure.decoder import decoder_folder
+from advisor.measure.decoder.config_values import Values, read_object
+from advisor.measure.decoder.shape import CONFIG, FLOAT_BYTES, MOST_HEADS, MOST_VOCABULARY, MOST_WIDTH
 from advisor.measure.model import onnx_graph
 from advisor.measure.runtime import ort_errors, ort_session
 from advisor.schema.generation import DecoderFacts

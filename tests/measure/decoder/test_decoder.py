@@ -7,8 +7,8 @@ import onnx
 import pytest
 
 from advisor.errors import InputError, ModelError
-from advisor.measure.generation.decoder import Decoder
-from advisor.measure.generation.graph import write_decoder
+from advisor.measure.decoder.decoder import Decoder
+from advisor.measure.decoder.graph import write_decoder
 from advisor.measure.runtime import memory
 from tests import checkpoints
 

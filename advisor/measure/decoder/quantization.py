@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from advisor.errors import ModelError
-from advisor.measure.generation import decoder_folder
-from advisor.measure.generation.decoder_folder import MODEL, Label, WeightWriter, being_made, write_label
-from advisor.measure.generation.graph import CONTRIBUTED, FULL_PRECISION, write_decoder
+from advisor.measure.decoder import decoder_folder
+from advisor.measure.decoder.decoder_folder import MODEL, Label, WeightWriter, being_made, write_label
+from advisor.measure.decoder.graph import CONTRIBUTED, FULL_PRECISION, write_decoder
 from advisor.measure.model import onnx_file
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from advisor.errors import InputError, ModelError
-from advisor.measure.generation import decoder_folder, genai_folder, graph
-from advisor.measure.generation.config_values import quoted
-from advisor.measure.generation.genai_folder import Names
+from advisor.measure.decoder import decoder_folder, genai_folder, graph
+from advisor.measure.decoder.config_values import quoted
+from advisor.measure.decoder.genai_folder import Names
 from advisor.measure.runtime import memory, ort_errors, ort_session
 from advisor.schema.generation import DecoderFacts
 from advisor.units import size

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
-from advisor.measure.generation.config_values import Values, is_plain_name, read_object
-from advisor.measure.generation.shape import FLOAT_BYTES, MOST_HEADS, MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
+from advisor.measure.decoder.config_values import Values, is_plain_name, read_object
+from advisor.measure.decoder.shape import FLOAT_BYTES, MOST_HEADS, MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
 from advisor.measure.model import onnx_file, onnx_graph
 from advisor.schema.generation import DecoderFacts
 from advisor.schema.record import LONGEST_SEQUENCE

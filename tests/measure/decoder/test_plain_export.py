@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from advisor.errors import InputError
-from advisor.measure.generation import numpy_decoder
-from advisor.measure.generation.decoder import Decoder
-from advisor.measure.generation.graph import write_decoder
-from advisor.measure.generation.plain_export import PlainDecoder
+from advisor.measure.decoder import numpy_decoder
+from advisor.measure.decoder.decoder import Decoder
+from advisor.measure.decoder.graph import write_decoder
+from advisor.measure.decoder.plain_export import PlainDecoder
 from advisor.measure.model import checkpoint
 from tests import checkpoints, models
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from advisor.errors import InputError
-from advisor.measure.generation import shape
-from advisor.measure.generation.shape import Rope, read_shape
+from advisor.measure.decoder import shape
+from advisor.measure.decoder.shape import Rope, read_shape
 from tests import checkpoints
 
 

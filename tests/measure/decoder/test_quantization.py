@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from advisor.measure.generation import numpy_decoder, quantization
-from advisor.measure.generation.decoder import Decoder
-from advisor.measure.generation.quantization import BLOCK, SCHEMES, by_output, decoder_variants, in_blocks
+from advisor.measure.decoder import numpy_decoder, quantization
+from advisor.measure.decoder.decoder import Decoder
+from advisor.measure.decoder.quantization import BLOCK, SCHEMES, by_output, decoder_variants, in_blocks
 from tests import checkpoints
 
 TEXT = checkpoints.text(24)

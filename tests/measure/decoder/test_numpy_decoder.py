@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from advisor.errors import InputError, ModelError
-from advisor.measure.generation import numpy_decoder
+from advisor.measure.decoder import numpy_decoder
 from tests import checkpoints
 
 has_transformers = pytest.mark.skipif(

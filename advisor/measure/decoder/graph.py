@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from advisor.errors import InputError
-from advisor.measure.generation.decoder_folder import MODEL, ROTARY, Label, WeightWriter, being_made, write_label
-from advisor.measure.generation.shape import DecoderShape, Rope, facts_of, read_shape
-from advisor.measure.generation.weights import Weights, open_weights
+from advisor.measure.decoder.decoder_folder import MODEL, ROTARY, Label, WeightWriter, being_made, write_label
+from advisor.measure.decoder.shape import DecoderShape, Rope, facts_of, read_shape
+from advisor.measure.decoder.weights import Weights, open_weights
 from advisor.measure.model import onnx_file
 from advisor.measure.runtime import memory
 from advisor.units import size

@@ -9,8 +9,8 @@ import numpy as np
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
-from advisor.measure.generation.config_values import is_plain_name, parsed, quoted, read_object
-from advisor.measure.generation.shape import DecoderShape, tensors_of
+from advisor.measure.decoder.config_values import is_plain_name, parsed, quoted, read_object
+from advisor.measure.decoder.shape import DecoderShape, tensors_of
 from advisor.measure.runtime import memory
 from advisor.units import size
 
