@@ -10,6 +10,7 @@ from advisor.units import LONGEST_QUOTED, size
 
 # Of a configuration; that of a model with a vocabulary in it is far below.
 MOST_BYTES = 64_000_000
+LONGEST_NAME_BYTES = 255  # of a file, as Linux has it
 SAVE_AGAIN = "save the checkpoint again with save_pretrained, or mend that key"
 
 
@@ -89,6 +90,12 @@ def quoted(value: object) -> str:
     """Return a value as an error repeats it: its beginning."""
     text = f"a {type(value).__name__} of {len(value)}" if isinstance(value, list | dict) else repr(value)
     return text if len(text) <= LONGEST_QUOTED else f"{text[:LONGEST_QUOTED]}…"
+
+
+def is_plain_name(name: str) -> bool:
+    """Return whether a name is that of a file in the folder itself, and one that a file system takes."""
+    # A name that leads elsewhere could have any file of the machine read. What cannot be printed is no name that a tool gave.
+    return Path(name).name == name and name.isprintable() and len(name.encode()) <= LONGEST_NAME_BYTES
 
 
 def read_object(path: Path, what: str, way_out: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MODEL, DATA, LABEL = "model.onnx", "model.onnx.data", "decoder.json"
 MOST_LABEL_BYTES = 1_000_000
+MOST_SHOWN = 100  # characters of what a decoder of JSON complains about: it quotes values whole
 # ONNX Runtime maps what begins at a page of the file into memory, and copies the rest.
 PAGE_BYTES = 4096
 ROTARY = ("cos_cache", "sin_cache")  # initializers that are worked out, no weights
@@ -47,7 +48,9 @@ def read_label(folder: Path) -> Label:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})", hint="make the folder again") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: not what this version of advisor wrote ({error})", hint="make the folder again") from error
+        raise InputError(
+            f"{path}: not what this version of advisor wrote ({str(error)[:MOST_SHOWN]})", hint="make the folder again"
+        ) from error
     facts = label.facts
     if (
         facts.layers > MOST_LAYERS

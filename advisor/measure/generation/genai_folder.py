@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
-from advisor.measure.generation.config_values import Values, read_object
+from advisor.measure.generation.config_values import Values, is_plain_name, read_object
 from advisor.measure.generation.shape import FLOAT_BYTES, MOST_HEADS, MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
 from advisor.measure.model import onnx_file, onnx_graph
 from advisor.schema.generation import DecoderFacts
@@ -43,7 +43,7 @@ def read(folder: Path) -> tuple[DecoderFacts, Names, Path]:
             f"{path}: a model of several parts, of which only a decoder alone is measured", hint="give a model of text"
         )
     name = decoder.text("filename", "model.onnx")
-    if Path(name).name != name:
+    if not is_plain_name(name):
         raise decoder.wrong("filename", "not a file of this folder", hint=BUILD_AGAIN)
     layers = decoder.count("num_hidden_layers", MOST_LAYERS)
     names = _names(decoder, layers)

@@ -71,6 +71,8 @@ def _made(folder: Path) -> Made:
 
 def quantize(source: Path, folder: Path, scheme: str, *, has_vnni: bool = False) -> None:
     """Write the decoder of `source`, in 32-bit floats, under another scheme; raise ModelError if it has no stored products."""
+    if scheme not in SCHEMES or scheme == FULL_PRECISION:
+        raise ValueError(f"no such scheme: {scheme}")
     label = decoder_folder.read_label(source)
     model = onnx_file.load(source / MODEL)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}

@@ -9,7 +9,7 @@ import numpy as np
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
-from advisor.measure.generation.config_values import parsed, quoted, read_object
+from advisor.measure.generation.config_values import is_plain_name, parsed, quoted, read_object
 from advisor.measure.generation.shape import DecoderShape, tensors_of
 from advisor.measure.runtime import memory
 from advisor.units import size
@@ -94,8 +94,7 @@ def _files(folder: Path) -> Iterator[Path]:
     if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
         raise InputError(f"{folder / INDEX}: weight_map: names no files", hint=SAVE_AGAIN)
     for name in sorted(set(places.values())):
-        # A name that leads elsewhere could have any file of the machine read.
-        if Path(name).name != name or not name.endswith(".safetensors"):
+        if not is_plain_name(name) or not name.endswith(".safetensors"):
             raise InputError(f"{folder / INDEX}: weight_map: {quoted(name)}: no safetensors file of this folder", hint=SAVE_AGAIN)
         if not (folder / name).is_file():
             raise InputError(f"{folder}: {name} is missing, which {INDEX} names", hint=f"put it into {folder}")

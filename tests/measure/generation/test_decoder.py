@@ -215,6 +215,7 @@ def renamed(folder):
     [
         (lambda folder: (folder / "decoder.json").write_text("{}"), "not what this version of advisor wrote"),
         (lambda folder: (folder / "decoder.json").write_bytes(b"\xff"), "not what this version of advisor wrote"),
+        (labelled(given_as="1" * 5000), "not what this version of advisor wrote .{0,120}$"),
         (labelled(layers=0), "not what this version of advisor wrote"),
         (labelled(layers=2**31), "its sizes contradict each other"),
         (labelled(layers=3), "its sizes contradict each other"),

@@ -137,6 +137,8 @@ def decoder_key(**changes):
         (lambda config: config["model"].pop("decoder"), r"model\.decoder is missing"),
         (lambda config: config["model"].update(vision={}), "a model of several parts"),
         (decoder_key(filename="../model.onnx"), r"model\.decoder\.filename: '\.\./model\.onnx': not a file of this folder"),
+        (decoder_key(filename="a" * 300), "filename: 'aaa.*: not a file of this folder"),
+        (decoder_key(filename="a\n.onnx"), "filename: .*: not a file of this folder"),
         (decoder_key(filename="other.onnx"), r"other\.onnx: no such file"),
         (decoder_key(num_hidden_layers=-1), r"model\.decoder\.num_hidden_layers: -1: outside"),
         (decoder_key(num_hidden_layers=3), r"its graph has no 'past_key_values\.2\.key'"),

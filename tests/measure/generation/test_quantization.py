@@ -175,3 +175,5 @@ def test_a_tied_head_is_quantized_and_the_embeddings_stay(tmp_path):
 def test_a_scheme_that_there_is_not_is_a_fault_of_the_caller(tmp_path):
     with pytest.raises(ValueError, match="no such scheme: int3"):
         next(decoder_variants(tmp_path, tmp_path / "made", ["int3"]))
+    with pytest.raises(ValueError, match="no such scheme: fp32"):
+        quantization.quantize(tmp_path, tmp_path / "made", "fp32")
