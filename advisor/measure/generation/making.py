@@ -120,15 +120,18 @@ def is_still(folder: Path, sha256: str) -> bool:
         return False
 
 
-def difference(decoder: Steps, checkpoint: Path, *, is_exact: bool, seed: int) -> float:
+def difference(decoder: Steps, checkpoint: Path, truth: Path, *, is_exact: bool, seed: int) -> float:
     """Return the largest difference of the decoder's logits from the checkpoint's own over their range, on some tokens.
 
-    Raises ModelError where it is to be exact and is another decoder.
+    The checkpoint's own are in the file `truth` for the next form, once they are worked out. Raises ModelError where the decoder is to be
+    exact and is another one.
     """
     count = min(CHECKED_TOKENS, decoder.max_tokens)
     tokens = np.random.default_rng(seed).integers(0, decoder.vocabulary, size=count, dtype=np.int64)
+    if not truth.is_file():
+        np.save(truth, numpy_decoder.logits(checkpoint, tokens))
     compare = numpy_decoder.check if is_exact else numpy_decoder.agreement
-    return compare(decoder, checkpoint, tokens)
+    return compare(decoder, checkpoint, tokens, np.load(truth))
 
 
 def _bytes(folder: Path) -> int:

@@ -25,9 +25,9 @@ class GivesLogits(Protocol):
         """Return logits (tokens, vocabulary) of each position."""
 
 
-def agreement(decoder: GivesLogits, checkpoint: Path, tokens: np.ndarray) -> float:
+def agreement(decoder: GivesLogits, checkpoint: Path, tokens: np.ndarray, truth: np.ndarray | None = None) -> float:
     """Return the largest difference of logits from the checkpoint's own, over the range of these; inf where one is no number."""
-    truth = logits(checkpoint, tokens)
+    truth = logits(checkpoint, tokens) if truth is None else truth
     if not np.isfinite(truth).all():
         raise InputError(
             f"{checkpoint}: its own logits are no numbers", hint="its weights are damaged: download or save it again"
@@ -36,9 +36,9 @@ def agreement(decoder: GivesLogits, checkpoint: Path, tokens: np.ndarray) -> flo
     return difference if math.isfinite(difference) else math.inf
 
 
-def check(decoder: GivesLogits, checkpoint: Path, tokens: np.ndarray) -> float:
+def check(decoder: GivesLogits, checkpoint: Path, tokens: np.ndarray, truth: np.ndarray | None = None) -> float:
     """Return the agreement; raise ModelError if the graph that was written of the checkpoint is not that decoder."""
-    difference = agreement(decoder, checkpoint, tokens)
+    difference = agreement(decoder, checkpoint, tokens, truth)
     if difference > TOLERANCE:
         by = percent(difference) if math.isfinite(difference) else "more than can be said"
         raise ModelError(

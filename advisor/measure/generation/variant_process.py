@@ -83,9 +83,9 @@ def opened(folder: Path, setting: Setting) -> float:
     return time.perf_counter() - began_s
 
 
-def compared(folder: Path, setting: Setting, checkpoint: Path, *, is_exact: bool, seed: int) -> float:
+def compared(folder: Path, setting: Setting, checkpoint: Path, truth: Path, *, is_exact: bool, seed: int) -> float:
     """Return how far the variant's logits are from the checkpoint's own; raise ModelError where it is to be exact and is not."""
-    return difference(_bench(folder, setting).decoder, checkpoint, is_exact=is_exact, seed=seed)
+    return difference(_bench(folder, setting).decoder, checkpoint, truth, is_exact=is_exact, seed=seed)
 
 
 def visited(folder: Path, setting: Setting, step: Step, seconds: float, warm_up_calls: int, order: int) -> Timed:

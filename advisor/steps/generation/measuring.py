@@ -154,6 +154,7 @@ class Measuring:
                         "comparing it with the checkpoint",
                         compared,
                         plan.model,
+                        self.stage.scratch / "truth.npy",
                         is_exact=name == BASELINE,
                         seed=plan.settings.seed,
                     )

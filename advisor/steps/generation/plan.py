@@ -42,11 +42,12 @@ USUALLY = How()
 
 
 class Stage(NamedTuple):
-    """What a run has at hand: its account, who is told, and the process for the user's files."""
+    """What a run has at hand: its account, who is told, the process for the user's files."""
 
     ledger: Ledger
     report: Report
     apart: Apart
+    scratch: Path  # a folder that is gone afterwards
     how: How
 
     def say(self, what: str, *, line: str | None = None) -> None:

@@ -56,7 +56,7 @@ def measured_into(
     options = _checked(options)
     workload = _asked_for_tokens(options)
     variants = output.with_suffix(".variants")
-    with owned(variants, inputs=(model,)), temporary.home(), how.start() as apart:
+    with owned(variants, inputs=(model,)), temporary.home() as scratch, how.start() as apart:
         temporary.remove_abandoned(variants)
         ledger = Ledger(options.budget_s)
         ledger.trial_s = 0.0  # what a server adds is seen where requests are replayed
@@ -72,7 +72,7 @@ def measured_into(
             line = f"{variants.name} no longer holds what was measured: the model is measured again"
             report(0.0, options.budget_s, "measuring again", line=line)
         others = _other_sites(known, plan, output) if known is not None else ()
-        return _measured(plan, output, others, Stage(ledger, report, apart, how), fresh=options.fresh)
+        return _measured(plan, output, others, Stage(ledger, report, apart, scratch, how), fresh=options.fresh)
 
 
 def _measured(plan: Plan, output: Path, others: tuple[GenerationSite, ...], stage: Stage, *, fresh: bool) -> GenerationProfile:

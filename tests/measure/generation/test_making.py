@@ -66,12 +66,20 @@ def test_the_exact_form_has_to_be_that_decoder_and_others_only_near_it(model, tm
     form = made_of(model, tmp_path / "forms")
     other = checkpoints.save(tmp_path / "other", seed=1)
     with Decoder.open(form.folder, threads=1, slots=1, max_tokens=64) as decoder:
-        assert difference(decoder, model, is_exact=True, seed=0) < 1e-4
-        assert difference(decoder, other, is_exact=False, seed=0) > 1e-2
+        assert difference(decoder, model, tmp_path / "a.npy", is_exact=True, seed=0) < 1e-4
+        assert difference(decoder, other, tmp_path / "b.npy", is_exact=False, seed=0) > 1e-2
         with pytest.raises(ModelError):
-            difference(decoder, other, is_exact=True, seed=0)
+            difference(decoder, other, tmp_path / "b.npy", is_exact=True, seed=0)
 
 
 def test_a_model_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file or directory"):
         described(tmp_path / "nowhere")
+
+
+def test_what_the_checkpoint_says_is_worked_out_once(model, tmp_path):
+    form, truth = made_of(model, tmp_path / "forms"), tmp_path / "truth.npy"
+    with Decoder.open(form.folder, threads=1, slots=1, max_tokens=64) as decoder:
+        first = difference(decoder, model, truth, is_exact=True, seed=0)
+
+        assert first == difference(decoder, tmp_path / "nowhere", truth, is_exact=True, seed=0)
