@@ -122,11 +122,22 @@ def load_of(asked: Asked, workload: GenerationWorkload, recorded: Requests | Non
             hint="profile again with the same workload file",
         )
     return load._replace(
-        arrival_s=load.arrival_s[:count] - load.arrival_s[0],
+        arrival_s=_at_the_rate(load.arrival_s[:count] - load.arrival_s[0], workload, candidate.replicas),
         input_tokens=load.input_tokens[:count],
         output_tokens=load.output_tokens[:count],
         prefix_hit_tokens=load.prefix_hit_tokens[:count],
     )
+
+
+def _at_the_rate(arrival_s: np.ndarray, workload: GenerationWorkload, replicas: int) -> np.ndarray:
+    """Return the arrivals at the rate that the workload names, where it names one that is the same all day.
+
+    A draw of a few dozen comes a fifth faster or slower than that, and would put the targets to another test than the one asked for.
+    """
+    traffic = workload.traffic
+    if traffic.requests_per_s is None or traffic.diurnal is not None or len(arrival_s) < 2 or arrival_s[-1] <= 0:
+        return arrival_s
+    return arrival_s * ((len(arrival_s) - 1) * replicas / traffic.requests_per_s / float(arrival_s[-1]))
 
 
 def _count(load: Load, prediction: GenerationPrediction, wanted_s: float | None) -> int:

@@ -59,6 +59,8 @@ def test_requests_are_served_and_what_was_seen_is_kept(folder):
     (seen,) = verified.replays
     assert subject(verified).candidate == seen.candidate and seen.tokens_equal is True
     assert 5 <= seen.requests <= 100 and seen.before is not None and seen.covered
+    # However few they are, they come at the rate that was asked for.
+    assert seen.offered_requests_per_s == pytest.approx(WORKLOAD["traffic"]["requests_per_s"] / seen.candidate.replicas)
     profile = read_json(folder / "profile.json", GenerationProfile, made_by="")
     assert (seen,) == profile.sites[0].replays and sha256(folder / "profile.json") == verified.profile_sha256
     assert "Measured | Expected" in (folder / "report.md").read_text()
