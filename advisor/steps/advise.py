@@ -36,7 +36,7 @@ from advisor.schema.profile import Profile, Site
 from advisor.schema.record import Exclusion
 from advisor.schema.trace import Trace
 from advisor.schema.workload import GenerationWorkload, Lifecycle, OfflineWorkload, OnlineWorkload
-from advisor.steps.generation.reading import check_advising, read_one_pass
+from advisor.steps.generation.reading import check_advising, one_pass, read_any_profile, read_one_pass
 from advisor.units import parse_moment
 
 AnyAdvice = Advice | OfflineAdvice | GenerationAdvice
@@ -54,6 +54,7 @@ def advise_on(
 ) -> AnyAdvice:
     """Return the advice on a saved profile; a search may be stopped by `is_over`."""
     now = parse_moment(now)
+    known = read_any_profile(profile_path)
     workload = read_workload(workload_path)
     question = question_of(workload, workload_path)
     if isinstance(question, GenerationWorkload):
@@ -63,9 +64,18 @@ def advise_on(
 
         check_advising(rules_folder, has_time_limit=is_over is not None)
         return advise_on_tokens(
-            profile_path, workload_path, workload, question, now=now, confidence=confidence, max_uncertainty=max_uncertainty
+            known,
+            profile_path,
+            workload_path,
+            workload,
+            question,
+            now=now,
+            confidence=confidence,
+            max_uncertainty=max_uncertainty,
         )
-    measured = read_profile(profile_path, f"but {workload_path} has no tokens and no target on them")
+    measured = _with_measurements(
+        one_pass(known, profile_path, f"but {workload_path} has no tokens and no target on them"), profile_path
+    )
     if question.quality is not None and question.quality.data is not None:
         measured = with_quality_on(measured, {examples_sha256(workload_path.parent, question.quality.data)})
     trace = None
@@ -119,7 +129,10 @@ def read_profile(path: Path, what: str = "which this does not take") -> Profile:
 
     `what` says of the latter why it does not go with the rest.
     """
-    measured = read_one_pass(path, what)
+    return _with_measurements(read_one_pass(path, what), path)
+
+
+def _with_measurements(measured: Profile, path: Path) -> Profile:
     for site in measured.sites:
         as_given = {variant.id for variant in site.variants if variant.derived_from is None}
         if not any(entry.variant in as_given and entry.visits for entry in site.measurements):

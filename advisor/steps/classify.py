@@ -74,7 +74,7 @@ def _measured(profile_path: Path, workload: Workload, path: Path, rate: float, c
     from advisor.files.places import local_of
     from advisor.steps.advise import read_profile
 
-    profile = read_profile(profile_path)
+    profile = read_profile(profile_path, "and devices are counted by one that answers in one pass")
     serving = (workload.lifecycle or Lifecycle()).serving or LifeServing()
     given = next((name for name in NOT_BESIDE_A_PROFILE if getattr(serving, name) is not None), None)
     if given is not None:

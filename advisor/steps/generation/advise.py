@@ -13,16 +13,18 @@ from advisor.files.records import sha256
 from advisor.files.workload import examples_sha256, requests_of, without_use
 from advisor.schema.generation import GenerationAdvice, GenerationProfile, GenerationSite
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
+from advisor.schema.profile import Profile
 from advisor.schema.record import Exclusion
 from advisor.schema.trace import Requests
 from advisor.schema.workload import GenerationWorkload, Workload
-from advisor.steps.generation.reading import read_generation
+from advisor.steps.generation.reading import generating
 from advisor.units import parse_moment
 
 LENGTHS_GIVEN = "traffic.trace: lengths are those of `tokens` in the workload; of the trace its times alone count"
 
 
 def advise_on_tokens(
+    known: Profile | GenerationProfile,
     profile_path: Path,
     workload_path: Path,
     workload: Workload,
@@ -34,7 +36,7 @@ def advise_on_tokens(
 ) -> GenerationAdvice:
     """Return the advice on a saved profile of a decoder; `question` is the parts of the workload that it is about."""
     now = parse_moment(now)
-    measured = read_generation(profile_path, f"but {workload_path} asks about tokens one by one")
+    measured = generating(known, profile_path, f"but {workload_path} asks about tokens one by one")
     if question.quality is not None and question.quality.data is not None:
         measured = with_quality_on(measured, {examples_sha256(workload_path.parent, question.quality.data)})
     recorded = recorded_of(question, workload_path)

@@ -36,7 +36,11 @@ def read_any_profile(path: Path, *, made_by: str = "advisor profile") -> Profile
 
 def read_one_pass(path: Path, what: str, *, made_by: str = "advisor profile", hint: str = ADVISE_WITH_TOKENS) -> Profile:
     """Return the profile of a model that answers in one pass; `what` cannot be done with that of a generative one, which is refused."""
-    read = read_any_profile(path, made_by=made_by)
+    return one_pass(read_any_profile(path, made_by=made_by), path, what, hint=hint)
+
+
+def one_pass(read: Profile | GenerationProfile, path: Path, what: str, *, hint: str = ADVISE_WITH_TOKENS) -> Profile:
+    """Return the profile that was read from `path` as `read_one_pass` does."""
     if isinstance(read, GenerationProfile):
         raise InputError(
             f"{path}: the profile of a generative model, {what}",
@@ -47,7 +51,11 @@ def read_one_pass(path: Path, what: str, *, made_by: str = "advisor profile", hi
 
 def read_generation(path: Path, what: str) -> GenerationProfile:
     """Return the profile of a generative model; `what` needs one, and any other is refused."""
-    read = read_any_profile(path)
+    return generating(read_any_profile(path), path, what)
+
+
+def generating(read: Profile | GenerationProfile, path: Path, what: str) -> GenerationProfile:
+    """Return the profile that was read from `path` as `read_generation` does."""
     if isinstance(read, Profile):
         raise InputError(
             f"{path}: the profile of a model that answers in one pass, {what}",
