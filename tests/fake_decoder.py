@@ -70,6 +70,9 @@ class FakeDecoder:
     def move(self, source: int, target: int, tokens: int) -> None:
         self.rows[target, :tokens] = self.rows[source, :tokens]
 
+    def fill(self, slot: int, tokens: int) -> None:
+        assert slot < self.slots and tokens <= self.max_tokens
+
     def logits(self, tokens: np.ndarray) -> np.ndarray:
         return np.stack([self._likeliest(tokens[: place + 1]) for place in range(len(tokens))])
 

@@ -123,6 +123,12 @@ class Decoder:
         for values in self._cache.values():
             values[target, :, :tokens] = values[source, :, :tokens]
 
+    def fill(self, slot: int, tokens: int) -> None:
+        """Let a slot hold so many tokens, whichever: what is in its memory is taken for these."""
+        self._check_slot(slot)
+        if not 0 <= tokens <= self.max_tokens:
+            raise ValueError(f"{tokens} tokens of slots of {self.max_tokens}")
+
     def _prompt(self, tokens: np.ndarray, slot: int, past_tokens: int) -> _Step:
         tokens = np.asarray(tokens, np.int64)
         if tokens.ndim != 1 or not tokens.size:

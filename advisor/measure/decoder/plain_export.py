@@ -96,6 +96,16 @@ class PlainDecoder:
         self._check_slot(target)
         self._slots[target] = self._kept(source, tokens)
 
+    def fill(self, slot: int, tokens: int) -> None:
+        """Let a slot hold so many tokens at the least: keys and values of nothing stand for those that it lacks."""
+        self._check_slot(slot)
+        if not 0 <= tokens <= self.max_tokens:
+            raise ValueError(f"{tokens} tokens of slots of {self.max_tokens}")
+        held = self._slots[slot][0].shape[2]
+        if held < tokens:
+            missing = np.zeros((1, self.facts.kv_heads, tokens - held, self.facts.head_dimension), np.float32)
+            self._slots[slot] = [np.concatenate([values, missing], axis=2) for values in self._slots[slot]]
+
     def _check_slot(self, slot: int) -> None:
         if not 0 <= slot < self.slots:
             raise ValueError(f"slot {slot} of {self.slots}")

@@ -26,6 +26,9 @@ class Steps(Protocol):
     def move(self, source: int, target: int, tokens: int) -> None:
         """Copy the first tokens of a row to another."""
 
+    def fill(self, slot: int, tokens: int) -> None:
+        """Let a row hold so many tokens at the least, whichever they are: steps are timed behind them."""
+
     def logits(self, tokens: np.ndarray) -> np.ndarray:
         """Return the logits (n, vocabulary) of every one of the tokens (n,); no row but the last changes."""
 

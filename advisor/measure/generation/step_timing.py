@@ -148,10 +148,13 @@ class Bench:
         """
         decoder = self.decoder
         if isinstance(step, Prefill):
+            decoder.fill(decoder.slots - 1, step.past_tokens)
             prompts = [self._tokens(step.tokens) for _ in range(DISTINCT_TOKENS)]
             # The last row: prompts are read behind the rows that run.
             return itertools.cycle([_reading(decoder, prompt, decoder.slots - 1, step.past_tokens) for prompt in prompts])
         cached = _shared(step.context_tokens, step.batch_size)
+        for slot, tokens in enumerate(cached.tolist()):
+            decoder.fill(slot, tokens)
         latest = [self._tokens(step.batch_size) for _ in range(DISTINCT_TOKENS)]
         return itertools.cycle([_decoding(decoder, tokens, cached) for tokens in latest])
 

@@ -12,6 +12,7 @@ from advisor.measure.decoder import numpy_decoder
 from advisor.measure.decoder.decoder import Decoder
 from advisor.measure.decoder.graph import write_decoder
 from advisor.measure.decoder.plain_export import PlainDecoder
+from advisor.measure.generation.step_timing import Bench, Decode, Prefill
 from advisor.measure.model import checkpoint
 from tests import checkpoints, models
 
@@ -56,6 +57,16 @@ def export(tmp_path):
     config = {"architectures": ["GPT2LMHeadModel"], "n_head": 2, "n_embd": 8, "n_positions": 64, "vocab_size": 50}
     (tmp_path / "config.json").write_text(json.dumps(config))
     return tmp_path
+
+
+def test_steps_are_timed_behind_tokens_that_nobody_has_read(export):
+    with PlainDecoder.open(export, threads=1, slots=2, max_tokens=32) as decoder:
+        bench = Bench(decoder, 1)
+        for step in (Decode(batch_size=2, context_tokens=21), Prefill(tokens=3, past_tokens=9), Prefill(tokens=4)):
+            assert bench.visit(step, 0, seconds=0.0, warm_up_calls=1).wall_s
+
+        with pytest.raises(ValueError, match="slots of 32"):
+            decoder.fill(0, 33)
 
 
 def test_a_family_that_is_not_modeled_is_run_all_the_same(export):
