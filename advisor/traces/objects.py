@@ -43,14 +43,14 @@ class Objects:
     def split(self, block: Block) -> list[Texts] | None:
         """Return the texts of each key; None where a line is odd, or has not all of them."""
         content = block.content
-        if lone_returns(content):
+        if lone_returns(content) or not _ends_with_objects(content):
             return None
         try:
             entries = self._decoder.decode_lines(content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         if len(entries) != line_ends(content) + (not content.endswith(b"\n")):
-            return None  # empty lines, or objects that share a line or take several
+            return None  # objects that share a line
         texts = [_texts([getattr(entry, field) for entry in entries]) for field in self._fields]
         return texts if all(len(column.start) == len(entries) for column in texts) else None
 
@@ -80,6 +80,15 @@ def objects_of(path: Path, first: Block, choose: Choose) -> tuple[Objects, Block
     except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"{path}: line {number}: not a JSON object ({error})", hint=ONE_A_LINE) from error
     return Objects(path, choose([str(name) for name in entry])), first
+
+
+def _ends_with_objects(content: bytes) -> bool:
+    """Return whether each line ends where an object does and the next one begins: none is empty, and no object takes several.
+
+    Only between objects can a brace that closes stand before a line's end, and one that opens behind it.
+    """
+    inner = line_ends(content) - content.endswith(b"\n")
+    return content.count(b"}\n{") + content.count(b"}\r\n{") == inner
 
 
 def _lines(blocks: Iterable[Block], first_line: int) -> Iterator[tuple[int, str]]:

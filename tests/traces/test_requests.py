@@ -197,6 +197,16 @@ def test_all_lines_at_once_are_read_as_line_by_line(tmp_path_factory, content, b
     assert digest in (None, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
+@pytest.mark.parametrize("odd", [" \n", "\n", '{"at":\n1}\n', "\r\n"])
+def test_an_odd_line_does_not_make_up_for_two_requests_in_one(tmp_path, odd):
+    path = tmp_path / "t"
+    path.write_text(f'{{"at": 1}}\n{odd}{{"at": 2}}{{"at": 3}}\n{{"at": 4}}\n', newline="")
+
+    found, _ = read(path)
+
+    assert "not a JSON object" in str(found)
+
+
 @settings(max_examples=80)
 @given(files())
 def test_the_size_of_a_piece_changes_nothing(tmp_path_factory, content):

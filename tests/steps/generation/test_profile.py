@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from tests.measure.generation.test_genai_folder import as_built
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from advisor.errors import InputError, ModelError
@@ -20,6 +19,7 @@ from advisor.steps.generation.measuring import NO_TEXT
 from advisor.steps.generation.plan import How
 from advisor.steps.generation.profile import profile_generation
 from tests import checkpoints
+from tests.measure.decoder.test_genai_folder import as_built
 
 NOW = "2026-11-28T08:00:00+00:00"
 # Enough for every point on a busy machine, and little of it used.
