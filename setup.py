@@ -7,7 +7,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 # Named one by one: a glob over absent sources builds a package without kernels and without an error.
-KERNELS = ("queue_sim", "search", "pareto", "core_ping")
+KERNELS = ("queue_sim", "decode_sim", "search", "pareto", "core_ping")
 
 
 def extension(kernel: str) -> Extension:

@@ -19,6 +19,7 @@ from advisor.options import (
     STANDARD_OUTPUT,
     USUAL,
     WORKLOAD,
+    Number,
     confirmed,
     duration,
     format_option,
@@ -60,12 +61,12 @@ def cli() -> None:
 @INPUTS
 @format_option("text", "json", default="text")
 def inspect(model: Path, inputs: Path | None, format_: str) -> None:
-    """Describe MODEL: family, weights, FLOPs, inputs, and whether it can be batched.
+    """Describe MODEL: family, weights, FLOPs, inputs, and whether it can be batched; of a decoder layers, context and KV cache.
 
     \b
     advisor inspect model.onnx
     """
-    from advisor.steps.model_folder import inspect
+    from advisor.steps.generation.dispatch import inspect
     from advisor.tell.facts import render_facts
 
     click.echo(render_facts(inspect(model, inputs), format_), nl=False)
@@ -139,7 +140,7 @@ def merge(profile: Path, others: tuple[Path, ...], output: Path) -> None:
 )
 @click.option(
     "--confidence",
-    type=click.FloatRange(min=0.95, max=0.999),
+    type=Number(min=0.95, max=0.999),
     default=0.95,
     show_default=True,
     help="Confidence of the service times at which the target has to hold; 0.95 is the upper end of the reported intervals.",
@@ -195,7 +196,7 @@ def advise(
 
 @cli.command()
 @click.argument("advice", type=PATH)
-@format_option(*formats("advice", "offline"), default="md")
+@format_option(*formats("advice", "offline", "generation"), default="md")
 @OUTPUT
 def report(advice: Path, format_: str, output: Path | None) -> None:
     """Render ADVICE as a report.
@@ -219,13 +220,11 @@ def report(advice: Path, format_: str, output: Path | None) -> None:
     type=str,
     metavar="TIME",
     callback=duration(1.0),
-    default=USUAL_LOAD_TEST_S,
-    show_default=True,
-    help="Length of each load test.",
+    help=f"Length of each load test: {USUAL_LOAD_TEST_S:g} s, or of a generative model what 100 requests take, 3 min at most.",
 )
 @RULES
 @NOW
-def verify(advice: Path, workload: Path | None, wanted_s: float, rules: Path | None, now: str) -> int:
+def verify(advice: Path, workload: Path | None, wanted_s: float | None, rules: Path | None, now: str) -> int:
     """Load-test what ADVICE recommends and what runs today, and compare with the prediction.
 
     The profile and the advice are updated with what the tests show. Exit status 4 if the target was missed, 5 if the load generator was

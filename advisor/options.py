@@ -24,11 +24,15 @@ MOST_SEED = 2**53  # what a profile holds of it
 STANDARD_OUTPUT = Path("-")
 
 
-def finite(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
-    """Return the number, refusing nan and inf: a range without an upper end lets them through."""
-    if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"{value} is not a finite number")
-    return value
+class Number(click.FloatRange):
+    """A finite number in a range: nan is neither below nor above any end of one, and a range may have no upper end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or fail as click does."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number", param, ctx)
+        return number
 
 
 def duration(least_s: float) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
@@ -74,8 +78,7 @@ INPUTS = click.option("--inputs", type=PATH, help="Your own inputs: .npz with on
 WORKLOAD = click.option("-w", "--workload", type=PATH, required=True, help="The workload file (YAML): traffic, SLO, price.")
 MAX_UNCERTAINTY = click.option(
     "--max-uncertainty",
-    type=click.FloatRange(min=1),
-    callback=finite,
+    type=Number(min=1),
     default=USUAL_MAX_UNCERTAINTY,
     show_default=True,
     help="Factor by which the cost may be uncertain; beyond it the answer is inconclusive (exit status 3).",

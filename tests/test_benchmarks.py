@@ -33,6 +33,7 @@ RUNS: dict[str, list[tuple[str | Path, ...]]] = {
     "classify_speed": [()],
     "fit_projection": [(), ("--rows", ROWS, "--data", "rows.csv.gz", "--output", "projection.json")],
     "fuzz": [("--rings", "1", "--only", "onnx_changed", "yaml_workload", "yaml_portfolio", "yaml_rules", "csv_trace")],
+    "generation": [()],
     "kills": [("--only", "SIGINT")],
     "olive_side_by_side": [
         ("--venv", "olive", "--made", "made", "--only", *OLIVES, "--make-only"),

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.files.records import to_json
+from tests import generation_profiles
 from tests.damage import BYTES, damaged, ended, is_refusal, measured
 from tests.profiles import with_site
 from tests.tell.documents import DOCUMENTS
@@ -20,7 +21,18 @@ NOW = ("--now", "2026-11-22T08:00:00+00:00")
 WORKS = {0, 1, 3}  # advice, nothing that keeps the target, inconclusive
 PROFILE = msgspec.json.decode(to_json(measured()))
 # Of all that a report can show, those that show most of it.
-ADVICE = {name: msgspec.json.decode(to_json(DOCUMENTS[name])) for name in ("served", "elsewhere", "fleet", "inconclusive", "job")}
+ADVICE = {
+    name: msgspec.json.decode(to_json(DOCUMENTS[name]))
+    for name in ("served", "elsewhere", "fleet", "inconclusive", "job", "chat")
+}
+TOKENS = """
+name: a test
+traffic: {requests_per_s: 2}
+tokens: {input: {p50: 20, p95: 40}, output: {p50: 4}}
+slo: {ttft_s: 500 ms, quantile: 0.5}
+hardware: {price_usd_per_hour: {local: 0.17}}
+"""
+GENERATING = msgspec.json.decode(to_json(generation_profiles.profile(levels=(1.0, 1.02), steps=(1.0,))))
 few = settings(max_examples=40)
 
 
@@ -28,6 +40,7 @@ few = settings(max_examples=40)
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("damaged")
     (folder / "w.yaml").write_text(WORKLOAD)
+    (folder / "tokens.yaml").write_text(TOKENS)
     there = msgspec.structs.replace(measured().sites[0].hardware, id="elsewhere")
     (folder / "whole.json").write_bytes(to_json(with_site(measured(), hardware=there)))
     return folder
@@ -60,6 +73,22 @@ def test_a_profile_that_is_damaged_somewhere_is_read_or_refused(folder, tree, co
     (folder / "record.json").write_bytes(msgspec.json.encode(tree))
 
     works_or_refuses(folder, *READERS[command])
+
+
+GENERATION_READERS = {
+    "advise": ("advise", "record.json", "-w", "tokens.yaml", *NOW),
+    "one pass": ("advise", "record.json", "-w", "w.yaml", *NOW),
+    "classify": ("classify", "w.yaml", "--profile", "record.json", *NOW),
+    "merge": ("merge", "whole.json", "record.json", "-o", "both.json"),
+}
+
+
+@settings(max_examples=12)
+@given(tree=damaged(GENERATING), command=st.sampled_from([*GENERATION_READERS]))
+def test_a_profile_of_a_generative_model_that_is_damaged_somewhere_is_read_or_refused(folder, tree, command):
+    (folder / "record.json").write_bytes(msgspec.json.encode(tree))
+
+    works_or_refuses(folder, *GENERATION_READERS[command])
 
 
 @few

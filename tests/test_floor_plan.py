@@ -31,17 +31,24 @@ FREE = {"advisor.measure.runtime.control_groups", "advisor.measure.runtime.memor
 FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {
-        *("advisor.steps", "advisor.tell", "advisor.files"),
+        *("advisor.steps", "advisor.steps.generation", "advisor.tell", "advisor.files"),
         *("advisor.console", "advisor.hardware_commands", "advisor.options", "advisor.progress", "advisor.rule_commands"),
     },
     "advisor.hardware_commands": {"advisor.tell", "advisor.files", "advisor.options"},
     "advisor.rule_commands": {"advisor.options", "advisor.steps", "advisor.tell"},
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
-        *("advisor.files", "advisor.disk", "advisor.tell", "advisor.decide.long_trace"),
+        *("advisor.steps.generation", "advisor.files", "advisor.disk", "advisor.tell", "advisor.decide.long_trace"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
+    },
+    "advisor.steps.generation": {
+        *("advisor.steps", "advisor.files", "advisor.disk"),
+        *(f"advisor.measure.{room}" for room in ("decoder", "generation", "generation.timing", "model", "variants", "timing")),
+        *("advisor.measure.runtime", "advisor.measure.worker"),
+        *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
+        *FREE,
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
     "advisor.files": {
@@ -59,6 +66,19 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.measure.runtime.memory": {"advisor.measure.runtime.control_groups"},
     # What will be allocated, known before it is.
     "advisor.measure.sizes": {"advisor.measure.runtime", *FREE},
+    # A checkpoint of a decoder, the graph that is written of it, and the cache that it runs with.
+    "advisor.measure.decoder": {"advisor.disk", *(f"advisor.measure.{room}" for room in ("model", "runtime", "sizes")), *FREE},
+    # Generation has steps instead of calls.
+    "advisor.measure.generation": {
+        "advisor.disk",
+        *(f"advisor.measure.{room}" for room in ("decoder", "model", "quality", "runtime", "sizes")),
+        *FREE,
+    },
+    # The rounds of a profile, what they leave in the journal, and the processes that they ask.
+    "advisor.measure.generation.timing": {
+        *(f"advisor.measure.{room}" for room in ("decoder", "generation", "timing", "worker", "runtime")),
+        *FREE,
+    },
     "advisor.measure.model": {"advisor.disk", "advisor.measure.runtime", "advisor.measure.sizes", *FREE},
     "advisor.measure.quality": {"advisor.disk", "advisor.measure.model", "advisor.measure.sizes", *FREE},
     "advisor.measure.worker": {"advisor.disk", "advisor.measure.model", "advisor.measure.runtime", *FREE},
@@ -72,6 +92,10 @@ FLOOR_PLAN: dict[str, set[str]] = {
         "advisor.disk",
         *(f"advisor.measure.{room}" for room in ("model", "runtime", "variants", "worker")),
         *FREE,
+    },
+    "advisor.measure.generation.openvino": {
+        "advisor.disk",
+        *(f"advisor.measure.{room}" for room in ("decoder", "generation", "runtime")),
     },
     "advisor.decide.service": set(),
     "advisor.decide.long_trace": set(),
@@ -87,6 +111,11 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     "advisor.decide.throughput": {f"advisor.decide.{room}" for room in ("service", "queue", "advice")},
     "advisor.decide.offline": {f"advisor.decide.{room}" for room in ("advice", "queue", "service")},
+    "advisor.decide.generation.service": {"advisor.decide.service", "advisor.decide.queue"},  # seconds of a step
+    "advisor.decide.generation": {
+        *(f"advisor.decide.{room}" for room in ("generation.service", "service", "queue")),
+        "advisor.kernels",
+    },
     "advisor.decide.classify": {"advisor.decide.lifetime", "advisor.decide.verdict", "advisor.decide.energy"},
     "advisor.decide.portfolio": {"advisor.decide.lifetime", "advisor.decide.combining", "advisor.decide.integer_program"},
     "advisor.decide.integer_program": set(),
@@ -109,12 +138,14 @@ DOORWAYS: dict[str, str] = {
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "
+    "advisor.measure.decoder.decoder_folder advisor.measure.decoder.graph advisor.measure.decoder.quantization "
     "advisor.measure.sizes.graph_values "
     "advisor.measure.variants.int8_file",
     "onnxruntime": "advisor.measure.runtime.ort_session",
     "onnxruntime.quantization": "advisor.measure.variants.quantize",
     "onnxruntime.transformers": "advisor.measure.variants.quantize",
     "openvino": "advisor.measure.runtime.openvino_session",
+    "openvino_genai": "advisor.measure.generation.openvino.engine",
     "optimum": "advisor.measure.model.checkpoint",
     "psutil": "advisor.measure.runtime.machine",
     "pyarrow": "advisor.measure.quality.tables",

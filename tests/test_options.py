@@ -34,6 +34,27 @@ def test_every_option_of_a_profile_can_be_given_and_defaults_to_that_of_the_reco
     assert ProfileOptions() == given()
 
 
+def commands(group=cli):
+    """All commands, those of groups among them."""
+    for command in group.commands.values():
+        yield from commands(command) if isinstance(command, click.Group) else [command]
+
+
+NUMBERS = [
+    (command.name, entry.opts[0], entry.type)
+    for command in commands()
+    for entry in command.params
+    if isinstance(entry.type, click.types.FloatParamType)
+]
+
+
+@pytest.mark.parametrize(("command", "option", "kind"), NUMBERS, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-nan"])
+def test_no_option_takes_what_is_not_a_number(command, option, kind, value):
+    with pytest.raises(click.BadParameter):
+        kind.convert(value, None, None)
+
+
 def given(*arguments):
     """What a command with the options of a profile gets of a command line."""
 

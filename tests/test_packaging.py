@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-KERNELS = {"core_ping", "pareto", "queue_sim", "search"}
+KERNELS = {"core_ping", "decode_sim", "pareto", "queue_sim", "search"}
 DATA_SUFFIXES = {".json", ".csv", ".h", ".j2", ".py", ".pyi", ".pyx", ".yaml"}
 # Folder of the checkout -> where it installs.
 INSTALLED_AS = {"advisor": "advisor", "kernels": "advisor/kernels", "rules": "advisor/rules", "templates": "advisor/templates"}
@@ -152,7 +152,8 @@ def test_a_missing_kernel_is_an_error_that_names_it(unpacked: Path, tmp_path: Pa
 def test_an_editable_install_imports_its_kernels_and_finds_its_data(editable_python: Path, unpacked: Path) -> None:
     code = """
 import importlib, importlib.resources, json
-found = {name: importlib.import_module(f"advisor.kernels.{name}").__file__ for name in ("core_ping", "pareto", "queue_sim", "search")}
+kernels = ("core_ping", "decode_sim", "pareto", "queue_sim", "search")
+found = {name: importlib.import_module(f"advisor.kernels.{name}").__file__ for name in kernels}
 for package in ("catalog.schemes", "rules", "templates"):
     with importlib.resources.as_file(importlib.resources.files(f"advisor.{package}")) as folder:
         found[package] = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]

@@ -53,9 +53,10 @@ def table(what: str, columns: tuple[str, ...]) -> Kind:
 
 _VERSION = rb'\s*\{\s*"schema_version":\s*\d+,\s*'
 _MADE = _VERSION + rb'"created":\s*"[^"]*",\s*"advisor_version":\s*"[^"]*",\s*'
-# The first way is how they began until schema version 2.
-PROFILE = Kind("profile", _beginning(b"(?:" + _MADE + rb'"fingerprint":|' + _VERSION + rb'"model":)'))
-ADVICE = Kind("advice", _beginning(b"(?:" + _MADE + rb'"profile_sha256":|\s*\{\s*"kind":\s*"\w+",\s*"schema_version":)'))
+_KIND = rb'\s*\{\s*"kind":\s*"\w+",\s*"schema_version":\s*\d+,\s*'
+# The first way is how they began until schema version 2, the last that of generative models.
+PROFILE = Kind("profile", _beginning(b"(?:" + _MADE + rb'"fingerprint":|' + _VERSION + rb'"model":|' + _KIND + rb'"model":)'))
+ADVICE = Kind("advice", _beginning(b"(?:" + _MADE + rb'"profile_sha256":|' + _KIND + rb'"created":)'))
 CLASSIFICATION = Kind("classification", _beginning(_MADE + rb'"workload":'))
 PORTFOLIO = Kind("plan of a portfolio", _beginning(_MADE + rb'"name":'))
 HTML = Kind("HTML report", _anywhere(rb'<meta name="generator" content="' + NAME))
@@ -64,8 +65,10 @@ TEXT = Kind("text report", _anywhere(rb"(?:\A|\n)\(" + NAME + rb" [\w.+-]+\)\s*\
 # A record by its name -> the JSON file of it: none of the records is loaded for that.
 OF_RECORDS = {
     "Profile": PROFILE,
+    "GenerationProfile": PROFILE,
     "Advice": ADVICE,
     "OfflineAdvice": ADVICE,
+    "GenerationAdvice": ADVICE,
     "Classification": CLASSIFICATION,
     "PortfolioPlan": PORTFOLIO,
 }

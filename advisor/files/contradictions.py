@@ -1,7 +1,7 @@
 """What every command refuses in a workload: parts that contradict themselves or each other, and unknown names."""
 
-import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from advisor.decide.lifetime.given import given_figures
@@ -18,13 +18,17 @@ from advisor.schema.workload import (
     LifeRequest,
     LifeServing,
     SequenceLength,
+    Tokens,
+    TokenSlo,
     Traffic,
     Workload,
 )
+from advisor.units import counted, seconds
 
 MAX_BURSTINESS_CV = 10.0  # beyond, even the mean rate of a whole simulated run is left to chance
 MAX_QUANTILE = 0.9999
 MAX_ITEMS_PER_REQUEST = 10_000  # more are a batch job
+TOKENS_EXAMPLE = "tokens: {input: {p50: 100, p95: 400}, output: {p50: 40, p95: 120}}"
 
 
 class Fault(NamedTuple):
@@ -41,9 +45,16 @@ def contradictions(workload: Workload) -> Iterator[Fault]:
         if workload.fleet is not None and workload.traffic.trace is not None:
             yield Fault("fleet: needs traffic.requests_per_s", "give the mean rate and, with diurnal, its course over the day")
     if workload.inputs is not None and workload.inputs.sequence_length is not None:
-        yield from _of_lengths(workload.inputs.sequence_length)
-    if workload.slo is not None and workload.slo.quantile > MAX_QUANTILE:
-        yield _too_much("slo.quantile", workload.slo.quantile, MAX_QUANTILE, "no simulation is long enough for it")
+        yield from _of_lengths("inputs.sequence_length", workload.inputs.sequence_length)
+    if workload.slo is not None:
+        yield from _of_targets(workload.slo)
+    if workload.tokens is not None:
+        yield from _of_tokens(workload.tokens, workload.slo, workload.traffic)
+    elif workload.traffic is not None and workload.traffic.clients is not None:
+        yield Fault(
+            "traffic.clients: a closed loop of clients is simulated of generative models alone, and there are no tokens",
+            f"add tokens, for example {TOKENS_EXAMPLE}, or give requests_per_s instead",
+        )
     if workload.quality is not None and not is_known(metric := workload.quality.metric):
         import difflib
 
@@ -56,10 +67,16 @@ def contradictions(workload: Workload) -> Iterator[Fault]:
 
 
 def _of_traffic(traffic: Traffic) -> Iterator[Fault]:
-    if (traffic.requests_per_s is None) == (traffic.trace is None):
+    if traffic.clients is not None:
+        yield from _of_closed_loop(traffic)
+    elif (traffic.requests_per_s is None) == (traffic.trace is None):
         yield Fault("traffic: give either requests_per_s or trace", "for example: traffic: {requests_per_s: 40}")
+    elif traffic.think_s:
+        yield Fault("traffic.think_s: without clients nobody thinks", "give traffic.clients, or remove think_s")
     if traffic.columns is not None and traffic.trace is None:
         yield Fault("traffic.columns: there is no trace that they are of", "give traffic.trace, or remove columns")
+    if traffic.columns is not None and traffic.columns.input_tokens is not None and traffic.columns.sequence_length is not None:
+        yield _both("traffic.columns", "input_tokens", "sequence_length")
     yield from _of_items(traffic.items_per_request)
     if traffic.diurnal is not None and traffic.trace is not None:
         yield Fault("traffic.diurnal: a trace has its own course of the day", "remove diurnal, or give requests_per_s instead")
@@ -70,6 +87,21 @@ def _of_traffic(traffic: Traffic) -> Iterator[Fault]:
         yield _too_much("traffic.burstiness_cv", traffic.burstiness_cv, MAX_BURSTINESS_CV, way_out)
 
 
+def _of_closed_loop(traffic: Traffic) -> Iterator[Fault]:
+    """Yield what makes requests beside the clients: they send the next one when the last is answered, and nobody else does."""
+    others = {
+        "requests_per_s": traffic.requests_per_s is not None,
+        "trace": traffic.trace is not None,
+        "diurnal": traffic.diurnal is not None,
+        "burstiness_cv": traffic.burstiness_cv != 1.0,
+    }
+    for name in (name for name, is_given in others.items() if is_given):
+        yield Fault(
+            f"traffic: both clients and {name} are given",
+            "give clients for a closed loop, in which each waits for its answer; leave them out for requests that come by themselves",
+        )
+
+
 def _of_items(asked: int | ItemsPerRequest) -> Iterator[Fault]:
     most = asked if isinstance(asked, int) else asked.p95
     if not isinstance(asked, int) and asked.p50 > asked.p95:
@@ -78,12 +110,50 @@ def _of_items(asked: int | ItemsPerRequest) -> Iterator[Fault]:
         yield _too_much("traffic.items_per_request", most, MAX_ITEMS_PER_REQUEST, "describe a batch job: offline: {items: ...}")
 
 
-def _of_lengths(lengths: SequenceLength) -> Iterator[Fault]:
-    if not lengths.p50 <= (lengths.p95 or lengths.p50) <= (lengths.max or sys.maxsize):
-        yield Fault("inputs.sequence_length: p50, p95 and max must ascend", "for example: {p50: 32, p95: 128, max: 256}")
-    longest = lengths.max or lengths.p95 or lengths.p50
+def _of_lengths(key: str, lengths: SequenceLength) -> Iterator[Fault]:
+    given = {"p50": lengths.p50, "p95": lengths.p95, "max": lengths.max}
+    said = [(name, length) for name, length in given.items() if length is not None]
+    for (name, length), (other, longer) in pairwise(said):
+        if longer < length:
+            yield Fault(
+                f"{key}: p50, p95 and max must ascend: {other} of {longer:,} is below {name} of {length:,}",
+                "for example: {p50: 32, p95: 128, max: 256}",
+            )
+    longest = max(length for _, length in said)
     if longest > LONGEST_SEQUENCE:
-        yield _too_much("inputs.sequence_length", longest, LONGEST_SEQUENCE, "give lengths in tokens or frames")
+        yield _too_much(key, longest, LONGEST_SEQUENCE, "give lengths in tokens or frames")
+
+
+def _of_targets(slo: TokenSlo) -> Iterator[Fault]:
+    if slo.quantile > MAX_QUANTILE:
+        yield _too_much("slo.quantile", slo.quantile, MAX_QUANTILE, "no simulation is long enough for it")
+    if slo.ttft_s is not None and slo.latency_s is not None and slo.ttft_s > slo.latency_s:
+        yield Fault(
+            f"slo.ttft_s: {seconds(slo.ttft_s)} until the first token, but latency_s has the last one after {seconds(slo.latency_s)}",
+            "give a shorter ttft_s, a longer latency_s, or one of the two",
+        )
+
+
+def _of_tokens(tokens: Tokens, slo: TokenSlo | None, traffic: Traffic | None) -> Iterator[Fault]:
+    yield from _of_lengths("tokens.input", tokens.input)
+    yield from _of_lengths("tokens.output", tokens.output)
+    prompt, answer = tokens.input, tokens.output
+    if tokens.shared_prefix >= prompt.p50:
+        yield Fault(
+            f"tokens.shared_prefix: {counted(tokens.shared_prefix, 'token')} that all prompts share, but half of the prompts have "
+            f"{prompt.p50:,} or fewer (tokens.input.p50)",
+            "input counts the whole prompt, what is shared included",
+        )
+    if slo is not None and slo.tpot_s is not None and max(answer.p50, answer.p95 or 0, answer.max or 0) == 1:
+        yield Fault(
+            "slo.tpot_s: a target for each token after the first, but every answer has one token (tokens.output)",
+            "give ttft_s or latency_s instead, or longer answers",
+        )
+    if traffic is not None and traffic.items_per_request != 1:
+        yield Fault(
+            "traffic.items_per_request: a request to a generative model is one prompt, and tokens are of that",
+            "remove items_per_request, or give tokens of all that a request brings",
+        )
 
 
 def _of_names(workload: Workload) -> Iterator[Fault]:

@@ -16,11 +16,14 @@ from advisor.files.catalog import (
 from advisor.files.price_book import read_price_book
 from advisor.schema.advice import Place
 from advisor.schema.catalog import LOCAL, CarbonIntensity, Hardware, Offer, Price
+from advisor.schema.generation import GenerationSite
 from advisor.schema.profile import Site
 from advisor.schema.record import Estimate, Exclusion
-from advisor.schema.workload import OnlineWorkload
+from advisor.schema.workload import EnergyChoice, GenerationWorkload, OnlineWorkload
 from advisor.units import counted
 
+# What is asked of the hardware is in both, but energy in advice on one-pass models alone.
+Asked = OnlineWorkload | GenerationWorkload
 # The countries of regions that list prices come from, by the providers' own lists of regions.
 COUNTRY_OF_REGION = {
     ("aws", "us-east-1"): "USA",
@@ -40,7 +43,7 @@ class Places(NamedTuple):
     exclusions: tuple[Exclusion, ...]
 
 
-def places(workload: OnlineWorkload, workload_path: Path | None, sites: Sequence[Site], *, now: str) -> Places:
+def places(workload: Asked, workload_path: Path | None, sites: Sequence[Site | GenerationSite], *, now: str) -> Places:
     """Return the places of a workload, each with its price; hardware without a price cannot be evaluated.
 
     In a workload `local` is the machine of the profile: the site of that id, or else the first. Raises InputError if today's machine
@@ -69,7 +72,7 @@ def places(workload: OnlineWorkload, workload_path: Path | None, sites: Sequence
     return Places(made[home], tuple(made[name] for name in asked if name in made), tuple(unknown))
 
 
-def local_of(sites: Sequence[Site]) -> str:
+def local_of(sites: Sequence[Site | GenerationSite]) -> str:
     """Return the hardware that a workload calls `local`: the site of that id, or else the first of the profile."""
     return LOCAL if any(site.hardware.id == LOCAL for site in sites) else sites[0].hardware.id
 
@@ -78,7 +81,7 @@ def _resolved(name: str, local: str) -> str:
     return local if name == LOCAL else name
 
 
-def all_prices(workload: OnlineWorkload | None, workload_path: Path | None) -> tuple[Price, ...]:
+def all_prices(workload: Asked | None, workload_path: Path | None) -> tuple[Price, ...]:
     """Return list prices, the later of the same machine first: those that come with advisor, the user's, and the workload's own."""
     found = list(read_prices())
     if user_price_book().is_file():
@@ -89,13 +92,18 @@ def all_prices(workload: OnlineWorkload | None, workload_path: Path | None) -> t
     return tuple(latest.values())
 
 
-def _local_carbon(workload: OnlineWorkload) -> CarbonIntensity | None:
+def _energy(workload: Asked) -> EnergyChoice | None:
+    return workload.energy if isinstance(workload, OnlineWorkload) else None
+
+
+def _local_carbon(workload: Asked) -> CarbonIntensity | None:
     """Return the intensity of the grid that the workload names."""
-    grid = workload.energy.grid if workload.energy else None
+    energy = _energy(workload)
+    grid = energy.grid if energy else None
     return None if grid is None else carbon_of(grid)
 
 
-def _place(hardware: Hardware, workload: OnlineWorkload, prices: tuple[Price, ...], *, is_local: bool, now: str) -> Place | None:
+def _place(hardware: Hardware, workload: Asked, prices: tuple[Price, ...], *, is_local: bool, now: str) -> Place | None:
     """Return the cheapest offer by the price of a device in it; the user's own price beats any list.
 
     `is_local`: the workload may call this machine `local`, and its price of `local` holds.
@@ -131,12 +139,13 @@ def _as_given(usd_per_hour: float) -> Estimate:
     return Estimate(value=usd_per_hour, low=usd_per_hour, high=usd_per_hour, basis="list-price", source="the workload file")
 
 
-def _local_watts(workload: OnlineWorkload) -> Estimate | None:
-    watts = workload.energy.local_power_watts if workload.energy else None
+def _local_watts(workload: Asked) -> Estimate | None:
+    energy = _energy(workload)
+    watts = energy.local_power_watts if energy else None
     return None if watts is None else Estimate(value=watts, low=watts, high=watts, basis="assumed", source="the workload file")
 
 
-def _rented(hardware: Hardware, offer: Offer, price: Price, workload: OnlineWorkload, *, now: str) -> Place:
+def _rented(hardware: Hardware, offer: Offer, price: Price, workload: Asked, *, now: str) -> Place:
     stale = is_stale(price.date, now)
     age = f", {age_days(price.date, now)} days old" if stale else ""
     named = "" if price.instance == hardware.id else f"{price.instance}, "
@@ -144,7 +153,8 @@ def _rented(hardware: Hardware, offer: Offer, price: Price, workload: OnlineWork
     machine += f", with {counted(offer.devices, 'device')}" if offer.devices > 1 else ""
     usd = price.usd_per_hour
     country = COUNTRY_OF_REGION.get((price.provider, price.region))
-    grid = workload.energy.grid if workload.energy else None
+    energy = _energy(workload)
+    grid = energy.grid if energy else None
     return Place(
         hardware=hardware,
         machine=machine,
@@ -158,7 +168,7 @@ def _rented(hardware: Hardware, offer: Offer, price: Price, workload: OnlineWork
     )
 
 
-def _no_price(hardware: Hardware, workload: OnlineWorkload) -> str:
+def _no_price(hardware: Hardware, workload: Asked) -> str:
     asked = workload.hardware
     wanted = ", ".join(filter(None, (asked.provider, asked.region, asked.term)))
     return (

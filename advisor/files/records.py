@@ -1,7 +1,7 @@
 """Records to files and back; what cannot be read is refused with file, key, fault and way out."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
@@ -43,9 +43,10 @@ def digest(record: Record) -> str:
 
 
 class _Versioned(msgspec.Struct):
-    """What every file that advisor writes has, whatever else is in it."""
+    """What every file that advisor writes has, whatever else is in it; of profiles and advice some have a kind."""
 
     schema_version: int
+    kind: str | None = None
 
 
 def read_json(path: Path, record_type: type[R], *, made_by: str) -> R:
@@ -53,9 +54,15 @@ def read_json(path: Path, record_type: type[R], *, made_by: str) -> R:
 
     Raises InputError that names the key and its value for what no such file holds.
     """
+    return read_json_of(path, {None: record_type}, made_by=made_by)
+
+
+def read_json_of(path: Path, kinds: Mapping[str | None, type[R]], *, made_by: str) -> R:
+    """Return the record in a JSON file as `read_json` does, of the type that its `kind` says; None stands for any other."""
     content = _read(path)
     try:
-        version = msgspec.json.decode(content, type=_Versioned).schema_version
+        head = msgspec.json.decode(content, type=_Versioned)
+        version, record_type = head.schema_version, kinds.get(head.kind) or kinds[None]
         record = msgspec.json.decode(content, type=record_type) if version == SCHEMA_VERSION else None
     except msgspec.ValidationError as error:
         raise _not_ours(path, _told(error, _tree_of(content)), made_by) from error

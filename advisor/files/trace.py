@@ -6,15 +6,17 @@ import hashlib
 import re
 import stat
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
 from advisor.measure.runtime.memory import available_bytes
-from advisor.schema.trace import Trace
+from advisor.schema.trace import Requests, Trace
 from advisor.schema.workload import TimeUnit, TraceColumns
 from advisor.traces.blocks import WAY_OUT
 from advisor.traces.clock import US_PER_S
@@ -35,6 +37,18 @@ LENGTHS = (
     *("sequencelength", "seqlen", "length", "inputlength", "inputtokens", "numinputtokens", "prompttokens", "numprompttokens"),
     *("promptlength", "promptlen", "inputlen", "contexttokens", "requesttokens", "tokens", "numtokens"),
 )
+# Of these a name by itself says whose tokens they are: `tokens` and `length` may be those of prompt and answer together.
+PROMPTS = (
+    *("inputtokens", "numinputtokens", "inputlength", "inputlen", "prompttokens", "numprompttokens", "promptlength", "promptlen"),
+    *("contexttokens", "numcontexttokens", "contextlength", "prefilltokens", "numprefilltokens", "requesttokens"),
+    *("sequencelength", "seqlen"),
+)
+ANSWERS = (
+    *("outputtokens", "numoutputtokens", "outputlength", "outputlen", "generatedtokens", "numgeneratedtokens", "generatedlength"),
+    *("completiontokens", "numcompletiontokens", "completionlength", "completionlen", "responsetokens", "numresponsetokens"),
+    *("responselength", "responselen", "decodetokens", "numdecodetokens", "answertokens"),
+)
+Wanted = Literal["times", "lengths", "tokens"]
 UNIT_OF_NAME = re.compile(
     r"(?:[ _(\[.-]+(?P<unit>s|sec|secs|seconds|ms|millis|milliseconds|us|µs|micros|microseconds|ns|nanos|nanoseconds)[)\]]*"
     r"|(?<=[a-z])(?P<camel>Ms|Us|Ns|Millis|Micros|Nanos))$"
@@ -50,6 +64,22 @@ def read_trace(path: Path, columns: TraceColumns | None = None) -> Trace:
     `columns` names what to read; without it the usual names are looked for. Times that count from 1970 are told by their size, and begin
     at 0 in the trace. A file that did not change is read once. Raises InputError for what can be read in two ways.
     """
+    found = _read(path, columns, "lengths")
+    assert isinstance(found, Trace)  # that is what `lengths` makes
+    return found
+
+
+def read_requests(path: Path, columns: TraceColumns | None = None, *, has_own_lengths: bool = False) -> Requests:
+    """Return the requests to a generative model as `read_trace` does, with the tokens that each brought and got.
+
+    `has_own_lengths`: the workload gives lengths itself, and those of the trace are not read. Raises InputError where one is lacking.
+    """
+    found = _read(path, columns, "times" if has_own_lengths else "tokens")
+    assert isinstance(found, Requests)
+    return found
+
+
+def _read(path: Path, columns: TraceColumns | None, wanted: Wanted) -> Trace | Requests:
     refuse_special(path)
     try:
         found = path.stat()
@@ -57,62 +87,114 @@ def read_trace(path: Path, columns: TraceColumns | None = None) -> Trace:
         raise InputError(f"{path}: {error.strerror or error}", hint="name a file that you may read") from error
     if not stat.S_ISREG(found.st_mode):
         raise InputError(f"{path}: not a regular file", hint="name a file with the recorded requests")
-    return _read_once(path, columns or ANY_COLUMNS, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+    return _read_once(path, columns or ANY_COLUMNS, wanted, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
 
 
 # A command asks for its trace several times: who checks the lengths, who prints the notes, and who simulates.
 @lru_cache(maxsize=1)
-def _read_once(path: Path, asked: TraceColumns, _file: tuple[int, ...]) -> Trace:
+def _read_once(path: Path, asked: TraceColumns, wanted: Wanted, _file: tuple[int, ...]) -> Trace | Requests:
     digest = hashlib.sha256()
     try:
-        read = columns_of(path, lambda names: _chosen(path, names, asked), digest, memory_bytes=available_bytes())
+        read = columns_of(path, lambda names: CHOOSING[wanted](path, names, asked), digest, memory_bytes=available_bytes())
     except (UnicodeError, csv.Error, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: not a CSV file or JSON lines ({error})", hint=WAY_OUT) from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}", hint="name a file that you may read") from error
-    return _trace(path, read, asked, digest.hexdigest())
+    return _recorded(path, read, asked, wanted, digest.hexdigest())
 
 
-def _trace(path: Path, read: Columns, asked: TraceColumns, sha256: str) -> Trace:
+def _recorded(path: Path, read: Columns, asked: TraceColumns, wanted: Wanted, sha256: str) -> Trace | Requests:
     requests = len(read.arrival)
     if requests < MIN_TRACE_REQUESTS:
         raise InputError(f"{path}: {requests} requests, but {MIN_TRACE_REQUESTS} are needed", hint="record a longer trace")
     arrival_s, how = _seconds(path, read, asked)
-    length, moved = read.length, 0
+    lengths, moved = [read.length, read.output], 0
     if (arrival_s[1:] < arrival_s[:-1]).any():
         order = np.argsort(arrival_s, kind="stable")
         moved = int((order != np.arange(requests)).sum())
-        arrival_s, length = arrival_s[order], None if length is None else length[order]
+        arrival_s, lengths = arrival_s[order], [None if column is None else column[order] for column in lengths]
     span_s = float(arrival_s[-1] - arrival_s[0])
     if span_s * LARGEST < requests:
         raise InputError(f"{path}: all requests arrive at the same moment", hint=WAY_OUT)
     found = (
         f"traffic.trace: {path.name}: {rate((requests - 1) / span_s)} on average: {requests:,} requests in "
-        f"{seconds(span_s)}, times from {read.chosen.arrival} ({how})"
-        + (f", lengths from {read.chosen.length}" if read.chosen.length else "")
+        f"{seconds(span_s)}, times from {read.chosen.arrival} ({how}){_named_lengths(read.chosen)}"
     )
     unsorted = (
         f"traffic.trace: {path.name}: its lines were not in the order of time and were sorted ({counted(moved, 'line')} moved)"
     )
-    for shared in (arrival_s, length):
+    for shared in (arrival_s, *lengths):
         if shared is not None:
             shared.setflags(write=False)
-    return Trace(arrival_s=arrival_s, sequence_length=length, notes=(found, unsorted) if moved else (found,), sha256=sha256)
+    notes = (found, unsorted) if moved else (found,)
+    length, output = lengths
+    if wanted == "lengths":
+        return Trace(arrival_s=arrival_s, sequence_length=length, notes=notes, sha256=sha256)
+    return Requests(arrival_s=arrival_s, input_tokens=length, output_tokens=output, notes=notes, sha256=sha256)
+
+
+def _named_lengths(chosen: Chosen) -> str:
+    if chosen.output is not None:
+        return f", prompts from {chosen.length}, answers from {chosen.output}"
+    return f", lengths from {chosen.length}" if chosen.length is not None else ""
 
 
 # --- names -> columns ------------------------------------------------------------------------------------------------------
 
 
-def _chosen(path: Path, names: list[str], asked: TraceColumns) -> Chosen:
-    """Return the columns of times and of lengths."""
+def _times(path: Path, names: list[str], asked: TraceColumns) -> Chosen:
+    """Return the column of times alone."""
     arrival = _named(path, names, asked.arrival, "arrival") or _usual(path, names, TIMES, "arrival") or _nothing(path, names)
-    length = _named(path, names, asked.sequence_length, "sequence_length") or _usual(path, names, LENGTHS, "sequence_length")
+    return Chosen(arrival, None)
+
+
+def _lengths(path: Path, names: list[str], asked: TraceColumns) -> Chosen:
+    """Return the columns of times and, if there is one, of lengths."""
+    arrival = _times(path, names, asked).arrival
+    length = _input_named(path, names, asked) or _usual(path, names, LENGTHS, "sequence_length")
     if arrival == length:
         raise InputError(
             f"{path}: traffic.columns: {arrival} cannot hold both the times and the lengths",
             hint=f"the file has: {_listed(names)}",
         )
     return Chosen(arrival, length)
+
+
+def _tokens(path: Path, names: list[str], asked: TraceColumns) -> Chosen:
+    """Return the columns of times, of what requests to a generative model brought, and of what they got; all of them are there."""
+    arrival = _times(path, names, asked).arrival
+    prompt = _input_named(path, names, asked) or _usual(path, names, PROMPTS, "input_tokens")
+    answer = _named(path, names, asked.output_tokens, "output_tokens") or _usual(path, names, ANSWERS, "output_tokens")
+    if prompt is None or answer is None:
+        lacking = " and ".join(
+            f"{key} ({whose})"
+            for key, whose, found in (("input_tokens", "of prompts", prompt), ("output_tokens", "of answers", answer))
+            if found is None
+        )
+        raise InputError(
+            f"{path}: no lengths in tokens: no column {lacking}, nor another known name of it; it has: {_listed(names)}",
+            hint="name your own with traffic.columns: {input_tokens: ..., output_tokens: ...}, or give tokens: {input: ..., output: ...}",
+        )
+    if len({arrival, prompt, answer}) < 3:
+        twice = next(name for name in (arrival, prompt, answer) if [arrival, prompt, answer].count(name) > 1)
+        raise InputError(
+            f"{path}: traffic.columns: {twice} cannot be two of the times, the prompts and the answers",
+            hint=f"the file has: {_listed(names)}",
+        )
+    return Chosen(arrival, prompt, answer)
+
+
+CHOOSING: dict[Wanted, Callable[[Path, list[str], TraceColumns], Chosen]] = {
+    "times": _times,
+    "lengths": _lengths,
+    "tokens": _tokens,
+}
+
+
+def _input_named(path: Path, names: list[str], asked: TraceColumns) -> str | None:
+    """Return the column of lengths that was named, by whichever key: of a prompt, its length is its tokens."""
+    key = "sequence_length" if asked.sequence_length is not None else "input_tokens"
+    return _named(path, names, asked.sequence_length or asked.input_tokens, key)
 
 
 def _nothing(path: Path, names: list[str]) -> str:

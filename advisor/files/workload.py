@@ -13,17 +13,30 @@ from advisor.decide.lifetime.horizon import Course, of_arrivals, of_rates
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
 from advisor.files.catalog import device_ids
-from advisor.files.contradictions import contradictions
+from advisor.files.contradictions import TOKENS_EXAMPLE, contradictions
 from advisor.files.records import read_yaml, sha256
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import LOCAL
 from advisor.schema.model import ModelFacts
 from advisor.schema.portfolio import Portfolio
 from advisor.schema.record import Exclusion
-from advisor.schema.workload import Inputs, OfflineWorkload, OnlineWorkload, SequenceLength, Traffic, Workload
+from advisor.schema.workload import (
+    GenerationWorkload,
+    Inputs,
+    OfflineWorkload,
+    OnlineWorkload,
+    SequenceLength,
+    Slo,
+    Tokens,
+    TokenSlo,
+    Traffic,
+    Workload,
+)
 
 if TYPE_CHECKING:
-    from advisor.schema.trace import Trace
+    import numpy as np
+
+    from advisor.schema.trace import Requests, Trace
 
 # Those who read a workload, by what they make of it.
 ADVISING = "advisor advise, profile -w and recommend"
@@ -32,11 +45,17 @@ CLASSIFYING = "advisor classify and portfolio"
 EXAMPLES = {
     "traffic": "traffic: {requests_per_s: 40}",
     "slo": "slo: {latency_s: 50 ms}",
+    "slo.latency_s": "slo: {latency_s: 50 ms}",
+    "slo.ttft_s": "slo: {ttft_s: 2 s, tpot_s: 150 ms}",
+    "tokens": TOKENS_EXAMPLE,
     "hardware": "hardware: {price_usd_per_hour: {local: 0.34}}",
     "offline": "offline: {items: 100000, deadline_s: 6 h}",
 }
-Question = OnlineWorkload | OfflineWorkload
-Q = TypeVar("Q", OnlineWorkload, OfflineWorkload)
+Question = OnlineWorkload | OfflineWorkload | GenerationWorkload
+Q = TypeVar("Q", OnlineWorkload, OfflineWorkload, GenerationWorkload)
+# What a generative model is judged by on the user's text.
+PERPLEXITY = "perplexity"
+KINDS: dict[type, str] = {OfflineWorkload: "a batch job", OnlineWorkload: "traffic", GenerationWorkload: "a generative model"}
 
 
 def read_workload(path: Path) -> Workload:
@@ -51,6 +70,8 @@ def read_workload(path: Path) -> Workload:
 def check_again(question: Question, path: Path) -> None:
     """Raise InputError where the workload inside of a file that advisor wrote, at `path`, contradicts itself: the file was damaged."""
     parts = {name: getattr(question, name) for name in question.__struct_fields__}
+    if isinstance(question, OnlineWorkload):
+        parts["slo"] = TokenSlo(latency_s=question.slo.latency_s, quantile=question.slo.quantile)
     fault = next(contradictions(Workload(**parts)), None)
     if fault is not None:
         raise InputError(f"{path}: workload.{fault.what}", hint="make it again with `advisor advise`")
@@ -106,6 +127,8 @@ def read_question(path: Path) -> Question:
 
 def question_of(workload: Workload, path: Path) -> Question:
     """Return the parts of a workload, read from `path`, that advice is about; the files that it names are there."""
+    if workload.offline is None and asks_for_tokens(workload):
+        return _of_tokens(workload, path)
     if workload.offline is None:
         return with_lengths_of_trace(_parts(workload, OnlineWorkload, path), path)
     if workload.slo is not None:
@@ -118,12 +141,15 @@ def question_of(workload: Workload, path: Path) -> Question:
 
 def without_use(workload: Workload, question: Question) -> tuple[Exclusion, ...]:
     """Return the parts of a workload that this kind of advice does not use, for the report."""
-    kind = "a batch job" if isinstance(question, OfflineWorkload) else "traffic"
-    return tuple(
-        Exclusion(what=name, reason=f"in the workload file, but not used by advice on {kind}")
+    names = [
+        name
         for name in workload.__struct_fields__
         if name not in question.__struct_fields__ and getattr(workload, name) is not None
-    )
+    ]
+    if isinstance(question, GenerationWorkload) and question.quality is not None:
+        names += [f"quality.{name}" for name in ("calibration", "max_slice_drop") if getattr(question.quality, name) is not None]
+    reason = f"in the workload file, but not used by advice on {KINDS[type(question)]}"
+    return tuple(Exclusion(what=name, reason=reason) for name in names)
 
 
 def traffic_of(workload: Workload, path: Path) -> tuple[float, Course]:
@@ -131,6 +157,12 @@ def traffic_of(workload: Workload, path: Path) -> tuple[float, Course]:
     traffic = workload.traffic
     if traffic is None:
         raise _missing(path, ["traffic"], CLASSIFYING)
+    if traffic.clients is not None:
+        raise InputError(
+            f"{path}: traffic.clients: how many requests a second they send depends on how fast they are answered, and {CLASSIFYING} "
+            "need a rate",
+            hint="give requests_per_s instead, in a file of its own",
+        )
     if traffic.requests_per_s is not None:
         if traffic.diurnal is None:
             return traffic.requests_per_s, Course(burstiness_cv=traffic.burstiness_cv)
@@ -147,20 +179,86 @@ def trace_of(traffic: Traffic, path: Path) -> "Trace":
     return read_trace(path.parent / traffic.trace, traffic.columns)
 
 
+def requests_of(question: Workload | GenerationWorkload, path: Path) -> "Requests":
+    """Return the recorded requests that a workload of a generative model, read from `path`, names; InputError where lengths are lacking.
+
+    Where the workload gives lengths itself, those of the trace are not read.
+    """
+    from advisor.files.trace import read_requests
+
+    traffic = question.traffic
+    assert traffic is not None and traffic.trace is not None
+    return read_requests(path.parent / traffic.trace, traffic.columns, has_own_lengths=question.tokens is not None)
+
+
 def notes_on(path: Path | None) -> tuple[str, ...]:
     """Return what a user should know first of how the workload was read: the mean rate that its trace holds."""
-    traffic = read_workload(path).traffic if path is not None and path.is_file() else None
-    if path is None or traffic is None or traffic.trace is None or not (path.parent / traffic.trace).is_file():
+    workload = read_workload(path) if path is not None and path.is_file() else None
+    traffic = workload.traffic if workload is not None else None
+    if path is None or workload is None or traffic is None or traffic.trace is None:
+        return ()
+    if not (path.parent / traffic.trace).is_file():
         return ()  # what is missing is refused by those who need it
-    return trace_of(traffic, path).notes
+    return requests_of(workload, path).notes if asks_for_tokens(workload) else trace_of(traffic, path).notes
+
+
+def asks_for_tokens(workload: Workload) -> bool:
+    """Return whether a workload is about a generative model: it says how many tokens there are, or how soon they have to come."""
+    slo, columns = workload.slo, workload.traffic.columns if workload.traffic is not None else None
+    has_targets = slo is not None and (slo.ttft_s is not None or slo.tpot_s is not None)
+    return workload.tokens is not None or has_targets or (columns is not None and columns.output_tokens is not None)
+
+
+def slo_of(targets: TokenSlo) -> Slo:
+    """Return the target of a model that answers in one pass; raise InputError for what is promised of tokens."""
+    for key in ("ttft_s", "tpot_s"):
+        if getattr(targets, key) is not None:
+            raise InputError(
+                f"slo.{key}: a model that answers in one pass gives no tokens one by one", hint="give slo.latency_s instead"
+            )
+    if targets.latency_s is None:
+        raise InputError("slo.latency_s: missing", hint=f"add, for example, {EXAMPLES['slo.latency_s']}")
+    return Slo(latency_s=targets.latency_s, quantile=targets.quantile)
+
+
+def _of_tokens(workload: Workload, path: Path) -> GenerationWorkload:
+    """Return the parts of a workload that advice on a generative model is about; the trace has the lengths that it has to have."""
+    question = _parts(workload, GenerationWorkload, path)
+    quality = question.quality
+    if quality is not None and quality.metric != PERPLEXITY:
+        raise InputError(
+            f"{path}: quality.metric: {quality.metric}: a generative model is judged by {PERPLEXITY}, on a text of yours",
+            hint="write quality: {metric: perplexity, max_drop: 0.05, data: text.txt}, the drop being the increase as a fraction",
+        )
+    if quality is not None and quality.data is not None and OWN.fullmatch(quality.data):
+        raise InputError(
+            f"{path}: quality.data: {quality.data}: no file of text", hint="name a text file beside the workload file"
+        )
+    if question.traffic.trace is not None:
+        requests_of(question, path)
+    return question
+
+
+def _lacking(workload: Workload, kind: type[Q]) -> list[str]:
+    """Return the parts that a question of this kind cannot do without and that are not there."""
+    slo, traffic = workload.slo, workload.traffic
+    lacking = [entry.name for entry in msgspec.structs.fields(kind) if entry.required and getattr(workload, entry.name) is None]
+    if kind is GenerationWorkload and traffic is not None and traffic.trace is not None:
+        lacking = [name for name in lacking if name != "tokens"]  # the trace has them
+    if slo is not None and slo.ttft_s is None and slo.tpot_s is None and slo.latency_s is None:
+        lacking.append("slo.ttft_s" if kind is GenerationWorkload else "slo.latency_s")
+    return lacking
 
 
 def _parts(workload: Workload, kind: type[Q], path: Path) -> Q:
     """Return the parts of a workload that this kind of advice needs, checked to be complete."""
-    lacking = [entry.name for entry in msgspec.structs.fields(kind) if entry.required and getattr(workload, entry.name) is None]
+    lacking = _lacking(workload, kind)
     if lacking:
-        raise _missing(path, lacking, ADVISING)
-    question = msgspec.convert(workload, kind, from_attributes=True)
+        raise _missing(path, lacking, ADVISING, kind)
+    parts = {entry.name: getattr(workload, entry.name) for entry in msgspec.structs.fields(kind)}
+    if kind is OnlineWorkload and workload.slo is not None:
+        parts["slo"] = slo_of(workload.slo)
+    question = kind(**parts)
     if "local" not in question.hardware.price_usd_per_hour:
         raise InputError(
             f"{path}: hardware.price_usd_per_hour: no price for 'local', the machine that runs the model today; {ADVISING} need it",
@@ -168,7 +266,7 @@ def _parts(workload: Workload, kind: type[Q], path: Path) -> Q:
         )
     quality = question.quality
     for key, name in (
-        ("traffic.trace", question.traffic.trace if isinstance(question, OnlineWorkload) else None),
+        ("traffic.trace", None if isinstance(question, OfflineWorkload) else question.traffic.trace),
         ("quality.data", quality.data if quality else None),
         ("quality.calibration", quality.calibration if quality else None),
         ("hardware.prices", question.hardware.prices),
@@ -186,12 +284,13 @@ def _parts(workload: Workload, kind: type[Q], path: Path) -> Q:
     return question
 
 
-def _missing(path: Path, parts: list[str], commands: str) -> InputError:
+def _missing(path: Path, parts: list[str], commands: str, kind: type[Question] | None = None) -> InputError:
     needed = "it" if len(parts) == 1 else "them"
-    or_else = f"; for a batch job, {EXAMPLES['offline']} instead of slo" if "slo" in parts else ""
+    examples = EXAMPLES | ({"slo": EXAMPLES["slo.ttft_s"]} if kind is GenerationWorkload else {})
+    or_else = f"; for a batch job, {EXAMPLES['offline']} instead of slo" if kind is OnlineWorkload and "slo" in parts else ""
     return InputError(
         f"{path}: {', '.join(parts)}: missing; {commands} need {needed}",
-        hint=f"add, for example, {', '.join(EXAMPLES[name] for name in parts)}{or_else}",
+        hint=f"add, for example, {', '.join(examples[name] for name in parts)}{or_else}",
     )
 
 
@@ -202,13 +301,26 @@ def with_lengths_of_trace(workload: OnlineWorkload, path: Path) -> OnlineWorkloa
     recorded = trace_of(workload.traffic, path).sequence_length
     if recorded is None:
         return workload
+    return msgspec.structs.replace(workload, inputs=Inputs(sequence_length=_quantiles_of(recorded)))
+
+
+def tokens_of(question: GenerationWorkload, path: Path) -> Tokens:
+    """Return how long prompts and answers are: as the workload says, or by the quantiles of its trace."""
+    if question.tokens is not None:
+        return question.tokens
+    recorded = requests_of(question, path)
+    assert recorded.input_tokens is not None and recorded.output_tokens is not None  # or it was refused
+    return Tokens(input=_quantiles_of(recorded.input_tokens), output=_quantiles_of(recorded.output_tokens))
+
+
+def _quantiles_of(recorded: "np.ndarray") -> SequenceLength:
+    """Return recorded lengths as a workload gives them."""
     import numpy as np  # it is there by now: the trace is made of it
 
     # The least length that so many requests do not exceed.
     places = [max(math.ceil(len(recorded) * quantile - 1), 0) for quantile in (0.5, 0.95)]
     p50, p95, longest = (int(length) for length in np.partition(recorded, [*places, -1])[[*places, -1]])
-    lengths = SequenceLength(p50=p50, p95=p95, max=longest)
-    return msgspec.structs.replace(workload, inputs=Inputs(sequence_length=lengths))
+    return SequenceLength(p50=p50, p95=p95, max=longest)
 
 
 def lengths_are_recorded(question: OnlineWorkload, path: Path) -> bool:
@@ -222,7 +334,7 @@ def fitting(question: OnlineWorkload, model: ModelFacts) -> OnlineWorkload:
     return question if has_length else msgspec.structs.replace(question, inputs=None)
 
 
-def sequence_lengths(workload: Question | None) -> tuple[int, ...]:
+def sequence_lengths(workload: OnlineWorkload | OfflineWorkload | None) -> tuple[int, ...]:
     """Return the lengths to measure: the median first, then a short one, the 95th percentile and the longest."""
     lengths = workload.inputs.sequence_length if workload and workload.inputs else None
     if lengths is None:

@@ -25,6 +25,25 @@ from advisor.schema.advice import (
     SiteFacts,
     VariantSummary,
 )
+from advisor.schema.generation import (
+    DecodePoint,
+    GenerationAdvice,
+    GenerationCandidate,
+    GenerationPrediction,
+    GenerationProfile,
+    GenerationSite,
+    GenerationVariantSummary,
+    LoadPoint,
+    MixedPoint,
+    PrefillPoint,
+    Quantiles,
+    Replay,
+    Speculation,
+    SpeculationAdvice,
+    StepVisit,
+    TextQuality,
+    TokenTimes,
+)
 from advisor.schema.lifetime import Verdict
 from advisor.schema.model import ModelFacts, ModelInput
 from advisor.schema.profile import Calibration, Measurement, Power, Profile, Site, Stalls, Visit
@@ -98,7 +117,7 @@ def _negative(record: Record, *, but: tuple[str, ...] = ()) -> Iterator[Fault]:
             yield Fault(f"{name}.low", value.low, "less than 0")
 
 
-def _no_moment(record: Advice | OfflineAdvice | Site | SiteFacts) -> Iterator[Fault]:
+def _no_moment(record: Advice | OfflineAdvice | GenerationAdvice | Site | GenerationSite | SiteFacts) -> Iterator[Fault]:
     try:
         datetime.fromisoformat(record.created)
     except ValueError:
@@ -218,14 +237,102 @@ def _of_verdict(it: Verdict) -> Iterator[Fault]:
 
 def _of_advice(it: Advice) -> Iterator[Fault]:
     yield from _no_moment(it)
+    yield from _unfounded(it)
+
+
+def _unfounded(it: Advice | GenerationAdvice) -> Iterator[Fault]:
+    """Yield an outcome that does not go with what is recommended."""
     if (it.outcome in ("change", "keep")) != (it.recommended is not None):
         yield Fault("outcome", it.outcome, f"but {'something' if it.recommended else 'nothing'} is recommended")
+
+
+# --- generative models: profiles ---------------------------------------------------------------------------------------------------
+
+
+def _of_step_visit(it: StepVisit) -> Iterator[Fault]:
+    yield from _unequal(it, "wall_s", "cpu_s")
+
+
+def _of_text_quality(it: TextQuality) -> Iterator[Fault]:
+    share = it.greedy_agreement
+    if share.low < -ROUNDING or share.high > 1 + ROUNDING:
+        yield Fault("greedy_agreement", [share.low, share.high], "not within 0 and 1")
+
+
+def _of_generation_site(it: GenerationSite) -> Iterator[Fault]:
+    yield from _no_moment(it)
+    yield from _twice("variants", (entry.id for entry in it.variants))
+    known = {entry.id for entry in it.variants}
+    for name in ("prefill", "decode", "mixed"):
+        points = getattr(it, name)
+        for place, entry in enumerate(points):
+            if entry.variant not in known:
+                yield Fault(f"{name}[{place}].variant", entry.variant, "no variant of this site")
+        yield from _twice(name, map(_step_point, points))
+    for place, replay in enumerate(it.replays):
+        for key, named, there in (
+            ("variant", replay.candidate.variant, known),
+            ("hardware", replay.candidate.hardware, {it.hardware.id}),
+        ):
+            if named not in there:
+                yield Fault(f"replays[{place}].candidate.{key}", named, f"no {key} of this site")
+
+
+def _step_point(entry: PrefillPoint | DecodePoint | MixedPoint) -> str:
+    lengths = (
+        f"{name} {value}"
+        for name in ("batch_size", "context_tokens", "tokens", "past_tokens")
+        if (value := getattr(entry, name, 0))
+    )
+    return ", ".join((entry.variant, f"{entry.intra_op_num_threads} threads", *lengths))
+
+
+def _of_generation_profile(it: GenerationProfile) -> Iterator[Fault]:
+    yield from _twice("sites", (site.hardware.id for site in it.sites))
+
+
+# --- generative models: advice -----------------------------------------------------------------------------------------------------
+
+
+def _of_generation_candidate(it: GenerationCandidate) -> Iterator[Fault]:
+    if it.policy != "prefill_first" and it.chunk_tokens is None:
+        yield Fault("chunk_tokens", None, f"the policy {it.policy} reads prompts in parts of so many tokens")
+
+
+def _of_quantiles(it: Quantiles) -> Iterator[Fault]:
+    yield from _negative(it)
+    for lower, upper in (("p50", "p90"), ("p90", "p99")):
+        value, larger = getattr(it, lower).value, getattr(it, upper).value
+        if larger < value * (1 - ROUNDING):
+            yield Fault(f"{upper}.value", larger, f"below {lower}, {value:g}")
+
+
+def _of_generation_prediction(it: GenerationPrediction) -> Iterator[Fault]:
+    yield from _negative(it, but=LOSSES)
+
+
+def _of_generation_advice(it: GenerationAdvice) -> Iterator[Fault]:
+    yield from _no_moment(it)
+    yield from _unfounded(it)
+    yield from _twice("variants", (entry.id for entry in it.variants))
+    for name, key in (("load_curve", "requests_per_s"), ("kv_curve", "running_requests")):
+        points = [getattr(point, key) for point in getattr(it, name)]
+        place = next((at for at in range(1, len(points)) if points[at] <= points[at - 1]), None)
+        if place is not None:
+            yield Fault(f"{name}[{place}].{key}", points[place], "not more than the one before")
 
 
 CHECKS: Mapping[type, Callable[[Any], Iterator[Fault]]] = {
     Advice: _of_advice,
     Calibration: _of_calibration,
     Estimate: _of_estimate,
+    GenerationAdvice: _of_generation_advice,
+    GenerationCandidate: _of_generation_candidate,
+    GenerationPrediction: _of_generation_prediction,
+    GenerationProfile: _of_generation_profile,
+    GenerationSite: _of_generation_site,
+    GenerationVariantSummary: _negative,
+    LoadPoint: _negative,
     LoadTest: _negative,
     ModelFacts: _of_model,
     ModelInput: _of_input,
@@ -234,11 +341,18 @@ CHECKS: Mapping[type, Callable[[Any], Iterator[Fault]]] = {
     Power: _negative,
     Prediction: _of_prediction,
     Profile: _of_profile,
+    Quantiles: _of_quantiles,
+    Replay: _negative,
     Replayed: _negative,
     ServiceCurve: _of_curve,
     Site: _of_site,
     SiteFacts: _no_moment,
+    Speculation: _negative,
+    SpeculationAdvice: _negative,
     Stalls: _of_stalls,
+    StepVisit: _of_step_visit,
+    TextQuality: _of_text_quality,
+    TokenTimes: _negative,
     VariantSummary: _negative,
     Verdict: _of_verdict,
     Visit: _of_visit,

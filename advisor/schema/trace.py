@@ -12,3 +12,16 @@ class Trace(Record, frozen=True, kw_only=True):
     sequence_length: np.ndarray | None  # (requests,)
     notes: tuple[str, ...] = ()
     sha256: str = ""  # of the file as it is stored
+
+
+class Requests(Record, frozen=True, kw_only=True):
+    """Recorded requests to a generative model: ascending arrival times, and how many tokens each brought and got.
+
+    Both lengths are None where the workload gives them itself: of the trace its times alone count then.
+    """
+
+    arrival_s: np.ndarray  # (requests,)
+    input_tokens: np.ndarray | None  # (requests,) of the prompt, whole
+    output_tokens: np.ndarray | None  # (requests,) at least one each
+    notes: tuple[str, ...] = ()
+    sha256: str = ""  # of the file as it is stored

@@ -28,6 +28,8 @@ class TraceColumns(Record, frozen=True, kw_only=True):
 
     arrival: Name | None = None
     sequence_length: Name | None = None
+    input_tokens: Name | None = None  # of traces of a generative model
+    output_tokens: Name | None = None
     unit: TimeUnit | None = None  # of times that are numbers; None: told by the name of the column, or by how large they are
 
 
@@ -47,6 +49,8 @@ class Traffic(Record, frozen=True, kw_only=True):
     trace: Name | None = None  # CSV or JSON lines: times and, optionally, lengths
     columns: TraceColumns | None = None  # of the trace
     items_per_request: Count | ItemsPerRequest = 1  # as passages to rank: a request is answered when its last item is
+    clients: Count | None = None  # of a closed loop, each with one request at a time; in place of requests_per_s
+    think_s: NonNegative = 0.0  # between an answer and the client's next request
 
 
 class SequenceLength(Record, frozen=True, kw_only=True):
@@ -61,6 +65,26 @@ class Inputs(Record, frozen=True, kw_only=True):
     """What requests look like."""
 
     sequence_length: SequenceLength | None = None
+
+
+class Tokens(Record, frozen=True, kw_only=True):
+    """What requests to a generative model bring and get, in tokens."""
+
+    input: SequenceLength  # the prompt, whole
+    output: SequenceLength
+    shared_prefix: Whole = 0  # of the prompt, the same in every request: what a prefix cache keeps
+
+
+class TokenSlo(Record, frozen=True, kw_only=True):
+    """The promise of a service, as the file has it: `quantile` of requests keep each of the times that are given.
+
+    Of one-pass models it is latency_s alone; of generative ones any of the three.
+    """
+
+    ttft_s: Positive | None = None  # from arrival to the first token
+    tpot_s: Positive | None = None  # of each token after the first, the mean of a request
+    latency_s: Positive | None = None  # from arrival to the last token
+    quantile: Annotated[float, Meta(gt=0, lt=1)] = 0.99
 
 
 class Slo(Record, frozen=True, kw_only=True):
@@ -300,7 +324,8 @@ class Workload(Record, frozen=True, kw_only=True):
 
     name: Name
     traffic: Traffic | None = None
-    slo: Slo | None = None
+    slo: TokenSlo | None = None
+    tokens: Tokens | None = None
     hardware: HardwareChoice | None = None
     inputs: Inputs | None = None
     quality: Quality | None = None
@@ -334,3 +359,16 @@ class OfflineWorkload(Record, frozen=True, kw_only=True):
     hardware: HardwareChoice
     inputs: Inputs | None = None
     quality: Quality | None = None
+
+
+class GenerationWorkload(Record, frozen=True, kw_only=True):
+    """The parts of a workload that advice on a generative model is about, with all that it needs."""
+
+    name: Name
+    traffic: Traffic
+    slo: TokenSlo
+    hardware: HardwareChoice
+    tokens: Tokens | None  # None: the trace has the lengths
+    quality: Quality | None = None
+    lifecycle: Lifecycle | None = None
+    baseline: Baseline | None = None

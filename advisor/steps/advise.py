@@ -29,13 +29,17 @@ from advisor.files.workload import (
     without_use,
 )
 from advisor.schema.advice import Advice, OfflineAdvice
+from advisor.schema.generation import GenerationAdvice
 from advisor.schema.model import ModelFacts
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile, Site
 from advisor.schema.record import Exclusion
 from advisor.schema.trace import Trace
-from advisor.schema.workload import Lifecycle, OfflineWorkload, OnlineWorkload
+from advisor.schema.workload import GenerationWorkload, Lifecycle, OfflineWorkload, OnlineWorkload
+from advisor.steps.generation.reading import check_advising, one_pass, read_any_profile, read_one_pass
 from advisor.units import parse_moment
+
+AnyAdvice = Advice | OfflineAdvice | GenerationAdvice
 
 
 def advise_on(
@@ -47,12 +51,31 @@ def advise_on(
     max_uncertainty: float = USUAL_MAX_UNCERTAINTY,
     is_over: Callable[[], bool] | None = None,
     rules_folder: Path | None = None,
-) -> Advice | OfflineAdvice:
+) -> AnyAdvice:
     """Return the advice on a saved profile; a search may be stopped by `is_over`."""
     now = parse_moment(now)
-    measured = read_profile(profile_path)
+    known = read_any_profile(profile_path)
     workload = read_workload(workload_path)
     question = question_of(workload, workload_path)
+    if isinstance(question, GenerationWorkload):
+        from advisor.steps.generation.advise import (
+            advise_on_tokens,  # with all that simulates tokens, for which no other advice waits
+        )
+
+        check_advising(rules_folder, has_time_limit=is_over is not None)
+        return advise_on_tokens(
+            known,
+            profile_path,
+            workload_path,
+            workload,
+            question,
+            now=now,
+            confidence=confidence,
+            max_uncertainty=max_uncertainty,
+        )
+    measured = _with_measurements(
+        one_pass(known, profile_path, f"but {workload_path} has no tokens and no target on them"), profile_path
+    )
     if question.quality is not None and question.quality.data is not None:
         measured = with_quality_on(measured, {examples_sha256(workload_path.parent, question.quality.data)})
     trace = None
@@ -81,9 +104,9 @@ def advise_on(
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
 
 
-def exit_status(advice: Advice | OfflineAdvice) -> ExitStatus:
+def exit_status(advice: AnyAdvice) -> ExitStatus:
     """Return what advice without a load test means to the caller."""
-    if isinstance(advice, Advice):
+    if isinstance(advice, Advice | GenerationAdvice):
         is_open = advice.outcome == "inconclusive"
     else:
         miss = advice.nearest_miss
@@ -101,9 +124,15 @@ def alarm(limit_s: float | None) -> Callable[[], bool] | None:
     return lambda: time.monotonic() > ends_s
 
 
-def read_profile(path: Path) -> Profile:
-    """Return the profile in a file; raise InputError for a site that has nothing to compare with."""
-    measured = read_json(path, Profile, made_by="advisor profile")
+def read_profile(path: Path, what: str = "which this does not take") -> Profile:
+    """Return the profile in a file; raise InputError for a site that has nothing to compare with, and for that of a generative model.
+
+    `what` says of the latter why it does not go with the rest.
+    """
+    return _with_measurements(read_one_pass(path, what), path)
+
+
+def _with_measurements(measured: Profile, path: Path) -> Profile:
     for site in measured.sites:
         as_given = {variant.id for variant in site.variants if variant.derived_from is None}
         if not any(entry.variant in as_given and entry.visits for entry in site.measurements):
@@ -192,6 +221,8 @@ def notes_of(workload: OnlineWorkload, trace: Trace | None) -> tuple[str, ...]:
 def read_advice(path: Path) -> Advice:
     """Return the advice in a file; raise InputError for that on a batch job, which has no traffic."""
     advice = read_any_advice(path)
+    if isinstance(advice, GenerationAdvice):
+        raise InputError(f"{path}: advice on a generative model", hint="replay its requests with `advisor verify`")
     if isinstance(advice, OfflineAdvice):
         raise InputError(
             f"{path}: advice on a batch job, which has no traffic to load-test", hint="read it with `advisor report`"
@@ -199,10 +230,10 @@ def read_advice(path: Path) -> Advice:
     return advice
 
 
-def read_any_advice(path: Path) -> Advice | OfflineAdvice:
-    """Return the advice in a file, on traffic or on a batch job."""
+def read_any_advice(path: Path) -> AnyAdvice:
+    """Return the advice in a file, on traffic, on a batch job or on a generative model."""
     # Its `kind` decides which record the file holds.
-    kinds = cast("type[Advice | OfflineAdvice]", Advice | OfflineAdvice)
+    kinds = cast("type[AnyAdvice]", AnyAdvice)
     advice = read_json(path, kinds, made_by="advisor advise")
     check_again(advice.workload, path)
     return advice

@@ -12,7 +12,7 @@ from advisor.decide.verdict.rules import Rulebook
 from advisor.errors import InputError
 from advisor.files.market import market_of
 from advisor.files.rulebook import explained, read_rules, rule_named, rules_with, weight_that_turns
-from advisor.files.workload import EXAMPLES, read_portfolio, read_workload, traffic_of, with_lengths_of_trace
+from advisor.files.workload import EXAMPLES, read_portfolio, read_workload, slo_of, traffic_of, with_lengths_of_trace
 from advisor.schema.catalog import LOCAL, Hardware, Rule, RuleExplanation
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
@@ -74,7 +74,7 @@ def _measured(profile_path: Path, workload: Workload, path: Path, rate: float, c
     from advisor.files.places import local_of
     from advisor.steps.advise import read_profile
 
-    profile = read_profile(profile_path)
+    profile = read_profile(profile_path, "and devices are counted by one that answers in one pass")
     serving = (workload.lifecycle or Lifecycle()).serving or LifeServing()
     given = next((name for name in NOT_BESIDE_A_PROFILE if getattr(serving, name) is not None), None)
     if given is not None:
@@ -103,7 +103,7 @@ def _measured(profile_path: Path, workload: Workload, path: Path, rate: float, c
     asked = OnlineWorkload(
         name=workload.name,
         traffic=msgspec.structs.replace(workload.traffic, burstiness_cv=course.burstiness_cv) if workload.traffic else Traffic(),
-        slo=workload.slo,
+        slo=slo_of(workload.slo),
         hardware=choice,
         inputs=workload.inputs,
         baseline=workload.baseline,

@@ -14,7 +14,7 @@ from advisor.measure.variants.settings import ScreeningSettings
 from advisor.quality_floor import OWN
 from advisor.schema.model import ModelFacts, ModelInput
 from advisor.schema.options import ProfileOptions
-from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Quality
+from advisor.schema.workload import GenerationWorkload, OfflineWorkload, OnlineWorkload, Quality
 
 
 def base_of(options: ProfileOptions) -> Path:
@@ -24,7 +24,9 @@ def base_of(options: ProfileOptions) -> Path:
 
 def consented(options: ProfileOptions, asks: Callable[[str], bool]) -> ProfileOptions:
     """Return the options as `with_consent` does; `asks` whoever sits at a terminal, which has to be before anything is drawn there."""
-    return with_consent(read_question(options.workload) if options.workload else None, options, asks)
+    workload = read_question(options.workload) if options.workload else None
+    # A generative model is judged on a text, and no workload of one names code.
+    return options if isinstance(workload, GenerationWorkload) else with_consent(workload, options, asks)
 
 
 def with_consent(

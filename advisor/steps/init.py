@@ -9,8 +9,10 @@ from advisor.disk.writing import check_new, write_new
 from advisor.inert.text import inert
 from advisor.measure.quality.evaluation import LABELS
 from advisor.measure.quality.texts import tokenizer_beside
+from advisor.schema.generation import DecoderFacts
 from advisor.schema.model import ModelFacts, ModelInput
-from advisor.steps.model_folder import inspect
+from advisor.steps.generation.dispatch import inspect
+from advisor.units import count, size
 
 FILL_IN = "FILL_IN"  # no number: a file in which one is left is refused with its key
 SET_ONCE = ("scalar", "state", "count")  # roles of inputs that hold no items of the user's
@@ -39,6 +41,37 @@ hardware: {{allowed: [local], price_usd_per_hour: {{local: {fill_in}}}}}
 
 # How long it will run and how traffic grows, to weigh serving against training (an example).
 # lifecycle: {{horizon_months: 12, growth_per_month: 0.05}}
+"""
+
+TOKENS = """\
+# How {model} is served, token by token: what `advisor recommend {path} -w {file}` asks for.
+# A {architecture} of {parameters} parameters: {context} tokens of context, {each} of KV cache a token.
+# REQUIRED: fill in every {fill_in}. All else is optional, an example, or a default: keep it, change it or delete it.
+# Numbers are in seconds, USD and fractions, or have a unit: 150 ms, 40 /s, 5 %. Paths are relative to this file.
+# All keys: the README, or `advisor classify --help`.
+
+name: {name}
+
+# REQUIRED. Requests a second, on average over the day. Or recorded requests with their tokens: traffic: {{trace: requests.csv}}
+traffic: {{requests_per_s: {fill_in}}}
+
+# shared_prefix: how many tokens of a prompt are the same in every request. A trace that has the tokens takes the place of all this.
+# REQUIRED. Tokens of prompts and of answers: the median, and what 95 % of them stay below.
+tokens: {{input: {{p50: {fill_in}, p95: {fill_in}}}, output: {{p50: {fill_in}, p95: {fill_in}}}, shared_prefix: 0}}
+
+# One of the times is enough: for the first token (ttft_s), for each later one (tpot_s), for all of them (latency_s).
+# REQUIRED. How soon tokens have to be there, and which part of the requests has to keep that: 0.9 is the p90.
+slo: {{ttft_s: {fill_in}, tpot_s: {fill_in}, quantile: 0.9}}
+
+# REQUIRED. What an hour of this machine costs, in USD; 0.34 is an example of a small cloud machine.
+hardware: {{allowed: [local], price_usd_per_hour: {{local: {fill_in}}}}}
+
+# The quality floor: by how much the perplexity of a text of yours may rise in a smaller form of the model. Without it only what loses
+# nothing is advised. Some thousand words as the service reads and writes them; remove the # of the line below.
+# quality: {{metric: perplexity, max_drop: 0.05, data: text.txt}}
+
+# What runs today, to know what a change saves (an example).
+# baseline: {{replicas: 2}}
 """
 
 LENGTHS = """
@@ -87,11 +120,17 @@ class Written(NamedTuple):
 
 
 def init(model: Path, workload: Path) -> Written:
-    """Write the workload file and, for a model that tells classes apart, the script for its data; refuse to overwrite either."""
+    """Write the workload file and, for a model that tells classes apart, the script for its data; refuse to overwrite either.
+
+    That of a decoder asks for tokens, and for how soon they have to come.
+    """
     script = workload.with_name(f"make_{workload.stem}_data.py")
     for path in (workload, script):
         check_new(path)
     facts = inspect(model, None)
+    if isinstance(facts, DecoderFacts):
+        write_new(workload, _for_tokens(model, workload, facts).encode())
+        return Written(workload, None)
     has_classes = any(output.has_classes for output in facts.outputs)
     data = f"{workload.stem}-data.npz"
     quality = _quality(model, facts, script, data) if has_classes else _agreement(data)
@@ -108,6 +147,22 @@ def init(model: Path, workload: Path) -> Written:
     if has_classes:
         write_new(script, _script(facts, data).encode())
     return Written(workload, script if has_classes else None)
+
+
+def _for_tokens(model: Path, workload: Path, facts: DecoderFacts) -> str:
+    """Return the workload file of a decoder."""
+    name = model.resolve().name
+    return TOKENS.format(
+        model=inert(name),
+        path=inert(str(model)),
+        file=inert(str(workload)),
+        name=_as_yaml(name),
+        architecture=inert(facts.architecture),
+        parameters=count(facts.parameters),
+        context=f"{facts.context_tokens:,}",
+        each=size(facts.kv_bytes_per_token),
+        fill_in=FILL_IN,
+    )
 
 
 def _quality(model: Path, facts: ModelFacts, script: Path, data: str) -> str:

@@ -8,42 +8,68 @@ from advisor.disk import locks
 from advisor.disk.kinds import PROFILE
 from advisor.disk.writing import check_output
 from advisor.errors import InputError
-from advisor.files.records import read_json, write_record
-from advisor.schema.profile import Profile, Site
+from advisor.files.records import write_record
+from advisor.schema.generation import GenerationProfile
+from advisor.schema.profile import Profile
+from advisor.steps.generation.reading import read_any_profile
+
+AnyProfile = Profile | GenerationProfile
 
 
-def merge(profile_path: Path, others: tuple[Path, ...], output: Path) -> Profile:
+def merge(profile_path: Path, others: tuple[Path, ...], output: Path) -> AnyProfile:
     """Write the profile with the sites of the others; of a machine that both hold, the later file's site replaces the other.
 
-    Raises InputError for another model, other lengths, or a site that goes by the name of the profile's own machine.
+    Raises InputError for another model, other lengths, one that generates beside one that does not, or a site that goes by the name of
+    the profile's own machine.
     """
     check_output(output, PROFILE, inputs=(profile_path, *others))
-    base = read_json(profile_path, Profile, made_by="advisor profile")
-    first = base.sites[0].hardware.id
-    sites = {site.hardware.id: site for site in base.sites}
+    merged = read_any_profile(profile_path)
+    first = merged.sites[0].hardware.id
     for path in others:
-        other = read_json(path, Profile, made_by="advisor profile")
-        _check(path, other, profile_path, base)
-        sites |= {site.hardware.id: _checked(site, first, path, profile_path) for site in other.sites}
-    merged = msgspec.structs.replace(base, sites=tuple(sites.values()))
+        other = read_any_profile(path)
+        _check(path, other, profile_path, merged)
+        _check_sites(path, other, first, profile_path)
+        merged = _with_sites_of(merged, other)
     with locks.held(output, patience_s=locks.MOMENT_S):
         write_record(output, merged, inputs=(profile_path, *others))
     return merged
 
 
-def _check(path: Path, other: Profile, profile_path: Path, base: Profile) -> None:
+def _with_sites_of(merged: AnyProfile, other: AnyProfile) -> AnyProfile:
+    if isinstance(merged, Profile) and isinstance(other, Profile):
+        one_pass = {site.hardware.id: site for site in (*merged.sites, *other.sites)}
+        return msgspec.structs.replace(merged, sites=tuple(one_pass.values()))
+    if isinstance(merged, GenerationProfile) and isinstance(other, GenerationProfile):
+        generating = {site.hardware.id: site for site in (*merged.sites, *other.sites)}
+        return msgspec.structs.replace(merged, sites=tuple(generating.values()))
+    raise AssertionError("profiles of two kinds were refused before")
+
+
+def _check(path: Path, other: AnyProfile, profile_path: Path, base: AnyProfile) -> None:
+    if isinstance(base, GenerationProfile) != isinstance(other, GenerationProfile):
+        kinds = {True: "the profile of a generative model", False: "that of one that answers in one pass"}
+        is_here = isinstance(other, GenerationProfile)
+        raise InputError(
+            f"{path}: {kinds[is_here]}, and {profile_path} is {kinds[not is_here]}",
+            hint="profile with the same workload file on both machines",
+        )
     if other.model.sha256 != base.model.sha256:
         raise InputError(f"{path}: measured another model than {profile_path}", hint="profile the same file on both machines")
-    if other.settings.sequence_lengths != base.settings.sequence_lengths:
+    if _lengths(other) != _lengths(base):
         raise InputError(
             f"{path}: measured at other lengths than {profile_path}", hint="profile with the same workload file on both machines"
         )
 
 
-def _checked(site: Site, first: str, path: Path, profile_path: Path) -> Site:
-    if site.hardware.id == first:
+def _lengths(profile: AnyProfile) -> tuple[int, ...]:
+    if isinstance(profile, GenerationProfile):
+        return (profile.settings.max_context_tokens,)
+    return profile.settings.sequence_lengths
+
+
+def _check_sites(path: Path, other: AnyProfile, first: str, profile_path: Path) -> None:
+    if first in {site.hardware.id for site in other.sites}:
         raise InputError(
             f"{path}: measured on {first!r}, as {profile_path} was",
             hint="profile there with --hardware and the catalog's id of that machine",
         )
-    return site

@@ -14,7 +14,7 @@ from advisor.disk.reading import refuse_special
 from advisor.disk.writing import write_atomically
 from advisor.errors import InputError
 from advisor.files.catalog import hardware_of, read_device
-from advisor.files.records import read_json, read_yaml, sha256, write_record
+from advisor.files.records import read_yaml, sha256, write_record
 from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question, sequence_lengths, trace_of
 from advisor.measure.model import onnx_graph
 from advisor.measure.quality import own_code
@@ -32,22 +32,25 @@ from advisor.measure.variants.quantize import QUANTIZING
 from advisor.measure.worker.apart import Apart
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import CPU, LOCAL, Hardware, Scheme
+from advisor.schema.generation import GenerationProfile
 from advisor.schema.model import Graph, ModelFacts
 from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Machine, Profile, ProfileSettings, Site
 from advisor.schema.record import SCHEMA_VERSION
-from advisor.schema.workload import Baseline, OfflineWorkload, OnlineWorkload
+from advisor.schema.workload import Baseline, GenerationWorkload, OfflineWorkload, OnlineWorkload
 from advisor.steps import model_folder
 from advisor.steps.deciding import decider, served
 from advisor.steps.examples import GivenModel, asked_examples, base_of, with_consent
+from advisor.steps.generation import dispatch
+from advisor.steps.generation.reading import read_one_pass
 from advisor.units import parse_moment
 
-KEPT_INPUTS = "inputs.npz"
+KEPT_INPUTS, FRESH = "inputs.npz", "advisor profile --fresh"
 # The maker of a GPU -> the execution provider that reaches it.
 PROVIDER_OF_GPUS = {"NVIDIA": "CUDAExecutionProvider"}
 
 
-def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> Profile:
+def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> Profile | GenerationProfile:
     """Measure the model and write the profile to `output`; go on where an interrupted run of the same command stopped.
 
     A finished profile of the same model, settings, versions and machine is returned as it is, unless `options.fresh`. Raises InputError
@@ -59,10 +62,15 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
         return measured_into(model, output, options, now=now, report=report)
 
 
-def measured_into(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> Profile:
+def measured_into(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> Profile | GenerationProfile:
     """Do what `profile` does, where the caller holds the lock of the output."""
     now = parse_moment(now)
     workload = read_question(options.workload) if options.workload else None
+    if isinstance(workload, GenerationWorkload):
+        from advisor.steps.generation import profile as generation
+
+        dispatch.check_generates(model, options)
+        return generation.measured_into(model, output, options, now=now, report=report)
     options = with_consent(workload, options)
     model = model_folder.chosen(model)
     if options.hardware != LOCAL:
@@ -145,7 +153,7 @@ def _known(output: Path, *, fresh: bool) -> Profile | None:
     if not output.is_file():
         return None
     try:
-        return read_json(output, Profile, made_by="advisor profile --fresh")
+        return read_one_pass(output, "and this one is measured as one pass", made_by=FRESH, hint=f"name another file, or {FRESH}")
     except InputError:
         if fresh:
             return None
@@ -256,7 +264,7 @@ def _plan(
         providers=available,
         own_metric=_own_metric(workload, options),
         excluded=tuple(excluded),
-        notes=asked.notes,
+        notes=(*asked.notes, *dispatch.note_on(model.path)),
         today=_today(workload, facts, machine),
         kept=wanted | {path.stem for path in options.variants},
     )

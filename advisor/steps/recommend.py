@@ -8,10 +8,12 @@ from advisor.disk.beside import check_places
 from advisor.disk.writing import check_output
 from advisor.errors import ExitStatus
 from advisor.files.records import write_record
-from advisor.schema.advice import Advice, OfflineAdvice
-from advisor.schema.options import USUAL_LOAD_TEST_S, USUAL_MAX_UNCERTAINTY, ProfileOptions
-from advisor.steps.advise import advise_on
+from advisor.schema.advice import Advice
+from advisor.schema.generation import GenerationAdvice
+from advisor.schema.options import USUAL_MAX_UNCERTAINTY, ProfileOptions
+from advisor.steps.advise import AnyAdvice, advise_on
 from advisor.steps.advise import exit_status as exit_status_of_advice
+from advisor.steps.generation.reading import check_advising, generates
 from advisor.steps.report import check_reports, write_reports
 from advisor.units import parse_moment
 
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
     from advisor.measure.variants.making import Report
 
 
-def exit_status(advice: Advice | OfflineAdvice, *, is_verified: bool) -> ExitStatus:
+def exit_status(advice: AnyAdvice, *, is_verified: bool) -> ExitStatus:
     """Return what the advice means to the caller; once verified, what `advisor verify` would return."""
-    if is_verified and isinstance(advice, Advice):
+    if is_verified and isinstance(advice, Advice | GenerationAdvice):
         from advisor.steps.verify import exit_status
 
         return exit_status(advice)
@@ -38,12 +40,14 @@ def recommend(
     report: "Report",
     max_uncertainty: float = USUAL_MAX_UNCERTAINTY,
     rules_folder: Path | None = None,
-) -> Advice | OfflineAdvice:
+) -> AnyAdvice:
     """Profile, advise, report and, if asked, verify, all in the folder `output`; return the advice."""
     from advisor.steps.profile import measured_into
 
     now = parse_moment(now)
     assert options.workload is not None
+    if generates(options.workload):
+        check_advising(rules_folder)  # before time is spent on the profile
     profile_path, advice_path = output / "profile.json", output / "advice.json"
     check_places(model, profile_path, options)
     check_output(advice_path, kinds.ADVICE, inputs=(options.workload,))
@@ -55,13 +59,13 @@ def recommend(
         advice = advise_on(profile_path, options.workload, now=now, max_uncertainty=max_uncertainty, rules_folder=rules_folder)
         write_record(advice_path, advice)
         write_reports(advice, output)
-        if is_verified and isinstance(advice, Advice):
+        if is_verified and isinstance(advice, Advice | GenerationAdvice):
             from advisor.steps.verify import load_tested
 
             return load_tested(
                 advice_path,
                 options.workload,
-                wanted_s=USUAL_LOAD_TEST_S,
+                wanted_s=None,
                 now=now,
                 report=report,
                 rules_folder=rules_folder,

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from advisor.disk.kinds import of_format
+from advisor.disk.kinds import HTML, of_format
 from advisor.disk.writing import check_output, write_output
 from advisor.schema.advice import Advice, OfflineAdvice
+from advisor.schema.generation import GenerationAdvice
 from advisor.tell.formats import suffix, templates_of
 
 
@@ -14,7 +15,13 @@ def check_reports(folder: Path) -> None:
         check_output(folder / f"report.{suffix(path)}", of_format(suffix(path)))
 
 
-def write_reports(advice: Advice | OfflineAdvice, folder: Path) -> None:
+def are_written(folder: Path) -> bool:
+    """Return whether the reports of advice lie in a folder, to be written anew when it changes."""
+    report = folder / "report.html"
+    return report.is_file() and HTML.is_at(report)
+
+
+def write_reports(advice: Advice | OfflineAdvice | GenerationAdvice, folder: Path) -> None:
     """Write a report into the folder in every format that has templates for this advice: report.html, report.md."""
     from advisor.tell.report import reports
 

@@ -10,45 +10,75 @@ from advisor.decide.advice.wording import with_load_tests
 from advisor.decide.load_test.comparison import taught
 from advisor.decide.service.measured import setting_of
 from advisor.disk import locks
-from advisor.disk.kinds import HTML
 from advisor.errors import ExitStatus, InputError
 from advisor.files.records import digest, sha256, write_record
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.timing.journal import Journal, noting_what_is_kept
 from advisor.measure.variants.making import Report
 from advisor.schema.advice import Advice, Candidate, LoadTest, Prediction
-from advisor.schema.options import USUAL_MAX_UNCERTAINTY
+from advisor.schema.generation import GenerationAdvice
+from advisor.schema.options import USUAL_LOAD_TEST_S, USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile
 from advisor.steps.advise import exit_status as exit_status_of_advice
-from advisor.steps.advise import notes_of, read_advice, read_profile, recorded, request_of, with_quality_on
-from advisor.steps.report import check_reports, write_reports
+from advisor.steps.advise import notes_of, read_advice, read_any_advice, read_profile, recorded, request_of, with_quality_on
+from advisor.steps.generation.reading import check_advising
+from advisor.steps.report import are_written, check_reports, write_reports
 from advisor.steps.serve import inputs_of, serve_for_real
 from advisor.units import counted, parse_moment
 
 
 def verify(
-    advice_path: Path, workload_path: Path | None, *, wanted_s: float, now: str, report: Report, rules_folder: Path | None = None
-) -> Advice:
+    advice_path: Path,
+    workload_path: Path | None,
+    *,
+    wanted_s: float | None,
+    now: str,
+    report: Report,
+    rules_folder: Path | None = None,
+) -> Advice | GenerationAdvice:
     """Load-test the recommendation and the baseline; return the advice with what was observed, written to the files too.
 
     What is learned of service inside a server goes into the profile and the advice is made anew with it; a recommendation that changed
-    is served in its turn. Each load test is on disk as soon as it has run: the same command resumes from there.
+    is served in its turn. Each load test is on disk as soon as it has run: the same command resumes from there. `wanted_s` is the length
+    of each; None: as long as is usual.
     """
     now = parse_moment(now)
-    profile_path = advice_path.parent / (read_advice(advice_path).profile_path or "profile.json")
+    advice = read_any_advice(advice_path)
+    profile_path = advice_path.parent / (getattr(advice, "profile_path", None) or "profile.json")
     with locks.held(advice_path, profile_path):
         return load_tested(advice_path, workload_path, wanted_s=wanted_s, now=now, report=report, rules_folder=rules_folder)
 
 
 def load_tested(
-    advice_path: Path, workload_path: Path | None, *, wanted_s: float, now: str, report: Report, rules_folder: Path | None = None
-) -> Advice:
+    advice_path: Path,
+    workload_path: Path | None,
+    *,
+    wanted_s: float | None,
+    now: str,
+    report: Report,
+    rules_folder: Path | None = None,
+) -> Advice | GenerationAdvice:
     """Do what `verify` does, where the caller holds the locks of advice and profile."""
     now = parse_moment(now)
+    about = read_any_advice(advice_path)
+    if isinstance(about, GenerationAdvice):
+        from advisor.steps.generation import verify as generation  # with all that simulates tokens
+
+        check_advising(rules_folder)
+        return generation.load_tested(about, advice_path, workload_path, wanted_s=wanted_s, now=now, report=report)
+    usual_s = USUAL_LOAD_TEST_S if wanted_s is None else wanted_s
+    return _load_tested(advice_path, workload_path, wanted_s=usual_s, now=now, report=report, rules_folder=rules_folder)
+
+
+def _load_tested(
+    advice_path: Path, workload_path: Path | None, *, wanted_s: float, now: str, report: Report, rules_folder: Path | None
+) -> Advice:
     advice, profile_path, measured = _read(advice_path, workload_path)
     here = _here(measured, advice, advice_path)
     trace = recorded(advice.workload, workload_path, measured.model) if workload_path else None
-    is_reported = _is_reported(advice_path.parent)
+    is_reported = are_written(advice_path.parent)
+    if is_reported:
+        check_reports(advice_path.parent)
     journal, kept = _begun(advice_path, wanted_s)
 
     def asked_of(known: Profile) -> Request:
@@ -91,15 +121,6 @@ def load_tested(
     if is_reported:
         write_reports(verified, advice_path.parent)
     return verified
-
-
-def _is_reported(folder: Path) -> bool:
-    """Return whether the reports of the advice lie beside it, to be written anew; raise InputError where they cannot be."""
-    report = folder / "report.html"
-    if not report.is_file() or not HTML.is_at(report):
-        return False
-    check_reports(folder)
-    return True
 
 
 def _to_serve(advice: Advice) -> list[Prediction]:
@@ -183,11 +204,15 @@ def _begun(advice_path: Path, wanted_s: float) -> tuple[Journal[LoadTest], dict[
     return journal, {test.candidate: test for test in journal.entries}
 
 
-def exit_status(advice: Advice) -> ExitStatus:
+def exit_status(advice: Advice | GenerationAdvice) -> ExitStatus:
     """Return what verified advice means to the caller.
 
     A load test of what the advice is about counts for more than the advice, unless it was not valid or nothing is recommended.
     """
+    if isinstance(advice, GenerationAdvice):
+        from advisor.steps.generation.verify import exit_status
+
+        return exit_status(advice)
     shown = _subject(advice)
     test = next((test for test in advice.load_tests if shown is not None and test.candidate == shown.candidate), None)
     if test is not None and not test.generator_kept_up:

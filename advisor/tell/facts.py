@@ -5,18 +5,22 @@ from pathlib import Path
 from advisor import units
 from advisor.inert.record import as_json, inert_parts
 from advisor.inert.text import inert
+from advisor.schema.generation import DecoderFacts, GenerationProfile
 from advisor.schema.model import ModelFacts, ModelInput
 from advisor.schema.profile import Profile, Site
+from advisor.tell.generation.facts import decoder_lines, site_words
 
 MAX_OPERATORS = 8
 MAX_VALUES = 4  # of a count that differs from item to item
 
 
-def render_facts(facts: ModelFacts, format_: str) -> str:
+def render_facts(facts: ModelFacts | DecoderFacts, format_: str) -> str:
     """Return the facts as "text" or "json", ending in a newline."""
     if format_ == "json":
         return as_json(facts, indent=1).decode()
     facts = inert_parts(facts)
+    if isinstance(facts, DecoderFacts):
+        return "\n".join(decoder_lines(facts)) + "\n"
     at = f" at sequence length {facts.at_sequence_length}" if facts.at_sequence_length is not None else ""
     rows = [
         ("model", f"{facts.name} ({facts.format}, sha256 {facts.sha256[:12]})"),
@@ -39,9 +43,12 @@ def render_facts(facts: ModelFacts, format_: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def profile_line(profile: Profile, path: Path) -> str:
+def profile_line(profile: Profile | GenerationProfile, path: Path) -> str:
     """Describe what each site of a profile holds, a line each, ending in a newline."""
-    return "".join(f"{inert(str(path))}: {_site(site, is_only=len(profile.sites) == 1)}\n" for site in profile.sites)
+    is_only = len(profile.sites) == 1
+    if isinstance(profile, GenerationProfile):
+        return "".join(f"{inert(str(path))}: {site_words(site, is_only=is_only)}\n" for site in profile.sites)
+    return "".join(f"{inert(str(path))}: {_site(site, is_only=is_only)}\n" for site in profile.sites)
 
 
 def _site(site: Site, *, is_only: bool) -> str:

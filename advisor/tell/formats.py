@@ -12,6 +12,7 @@ BUILT_IN = ("text", "json")
 KINDS = {
     "advice": "advice",
     "offline": "advice on a batch job",
+    "generation": "advice on a generative model",
     "classification": "a classification",
     "portfolio": "the plan of a portfolio",
 }

@@ -1,6 +1,7 @@
 """Which configurations the report compares, and the parts they play in it."""
 
 from advisor.schema.advice import Advice, Candidate, Prediction, ServiceCurve
+from advisor.schema.generation import GenerationAdvice
 from advisor.schema.record import Record
 
 
@@ -17,7 +18,7 @@ TODAY = "today"
 NEEDED_TODAY = "today's configuration, as many as it would need"
 
 
-def today_is_given(advice: Advice) -> bool:
+def today_is_given(advice: Advice | GenerationAdvice) -> bool:
     """Return whether the user said how many replicas run today; without that there is no cost today."""
     return advice.workload.baseline is not None and advice.workload.baseline.replicas is not None
 

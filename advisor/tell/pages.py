@@ -9,6 +9,23 @@ from advisor.inert.text import inert_markdown
 from advisor.schema.record import Record
 from advisor.tell import charts
 from advisor.tell.formats import suffix
+from advisor.tell.generation import charts as generation_charts
+from advisor.tell.generation.naming import generation_columns
+from advisor.tell.generation.tables import (
+    decoder_rows,
+    generation_origin_rows,
+    generation_rows,
+    generation_setting_rows,
+    generation_variant_rows,
+    kv_rows,
+    load_rows,
+    replay_facts,
+    replay_rows,
+    speculation_rows,
+    way_columns,
+    way_rows,
+)
+from advisor.tell.generation.words import generation_words
 from advisor.tell.words.advice import advice_words
 from advisor.tell.words.evidence import evidence_rows, input_rows, model_rows
 from advisor.tell.words.figures import GLOSSARY, Figure, as_text, figure, known, setting
@@ -66,15 +83,24 @@ WORDS = (
     classification_words,
     columns,
     curve_rows,
+    decoder_rows,
     evidence_rows,
     figure,
     fleet_rows,
+    generation_columns,
+    generation_origin_rows,
+    generation_rows,
+    generation_setting_rows,
+    generation_variant_rows,
+    generation_words,
     input_rows,
     known,
+    kv_rows,
     job_rows,
     job_words,
     life_of_advice,
     life_words,
+    load_rows,
     load_test_rows,
     model_rows,
     option_rows,
@@ -82,11 +108,16 @@ WORDS = (
     place_rows,
     portfolio_words,
     prediction_rows,
+    replay_facts,
+    replay_rows,
     setting_rows,
     setting,
     share_rows,
+    speculation_rows,
     spoken_for,
     variant_rows,
+    way_columns,
+    way_rows,
 )
 # What ends a file that is escaped; all else is plain text.
 ESCAPED = {"html", "md"}
@@ -112,7 +143,7 @@ def _environment(path: Path) -> "Environment":
         keep_trailing_newline=True,
     )
     environment.globals |= {function.__name__: function for function in (*FORMATTERS, *WORDS)}
-    environment.globals |= {"charts": charts, "glossary": GLOSSARY}
+    environment.globals |= {"charts": charts, "generation_charts": generation_charts, "glossary": GLOSSARY}
     return environment
 
 

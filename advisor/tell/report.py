@@ -10,11 +10,18 @@ from advisor.tell.life_text import classification_text, portfolio_text
 
 if TYPE_CHECKING:
     from advisor.schema.advice import Advice, OfflineAdvice
+    from advisor.schema.generation import GenerationAdvice
 
-Document = Union["Advice", "OfflineAdvice", Classification, PortfolioPlan]
+Document = Union["Advice", "OfflineAdvice", "GenerationAdvice", Classification, PortfolioPlan]
 
 # The kind of a document by the name of its record: a classification does not wait for the records of advice to be loaded.
-KINDS = {"Advice": "advice", "OfflineAdvice": "offline", "Classification": "classification", "PortfolioPlan": "portfolio"}
+KINDS = {
+    "Advice": "advice",
+    "OfflineAdvice": "offline",
+    "GenerationAdvice": "generation",
+    "Classification": "classification",
+    "PortfolioPlan": "portfolio",
+}
 
 
 def render(document: Document, format_: str) -> str:

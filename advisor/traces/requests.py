@@ -1,4 +1,4 @@
-"""A file of recorded requests -> two columns of numbers: block by block, all lines at once; where a block is odd, line by line.
+"""A file of recorded requests -> columns of numbers: block by block, all lines at once; where a block is odd, line by line.
 
 A file of millions of lines is read in seconds and takes its columns alone in memory. Both ways give the same numbers and the same faults.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 ROWS_AT_ONCE = 50_000
-# Of memory that a request needs in all until it is simulated: its time and its length, what sorts them, and the arrays of a simulation.
+# Of memory that a request needs in all until it is simulated: its time and its lengths, what sorts them, and the arrays of a simulation.
 BYTES_PER_REQUEST = 80
 
 
@@ -33,6 +33,7 @@ class Columns(NamedTuple):
     chosen: Chosen
     arrival: np.ndarray
     length: np.ndarray | None
+    output: np.ndarray | None
     by_clock: bool
 
 
@@ -40,7 +41,7 @@ class Part(NamedTuple):
     """Some of the requests."""
 
     arrival: np.ndarray
-    length: np.ndarray | None
+    lengths: tuple[np.ndarray, ...]  # as `Chosen.lengths` has their columns
 
 
 def columns_of(
@@ -98,11 +99,14 @@ class _Reader:
 
     def together(self, parts: list[Part]) -> Columns:
         """Return all parts as one; whole numbers stay such where all are."""
-        has_length = self.source.chosen.length is not None
+        chosen = self.source.chosen
         arrival = np.concatenate([part.arrival for part in parts]) if parts else np.zeros(0)
-        lengths = [part.length for part in parts if part.length is not None]
-        length = np.concatenate(lengths) if lengths else np.zeros(0, np.int32) if has_length else None
-        return Columns(self.source.chosen, arrival, length, by_clock=bool(self._by_clock))
+        found = {
+            name: np.concatenate([part.lengths[place] for part in parts]) if parts else np.zeros(0, np.int32)
+            for place, name in enumerate(chosen.lengths)
+        }
+        length, output = (None if name is None else found[name] for name in (chosen.length, chosen.output))
+        return Columns(chosen, arrival, length, output, by_clock=bool(self._by_clock))
 
     # --- all lines at once -------------------------------------------------------------------------------------------------
 
@@ -112,12 +116,15 @@ class _Reader:
         if texts is None or any(not len(column.start) for column in texts):
             return None
         by_clock = self._is_clock(texts[0].text(0)) if self._by_clock is None else self._by_clock
-        arrival = self._moments(texts[0]) if by_clock else numbers(texts[0], decimal_comma=self.source.decimal_comma)
-        length = self._lengths(texts[1]) if arrival is not None and len(texts) > 1 else None
-        if arrival is None or (length is None and len(texts) > 1):
+        times, *others = texts
+        arrival = self._moments(times) if by_clock else numbers(times, decimal_comma=self.source.decimal_comma)
+        if arrival is None:
+            return None
+        lengths = tuple(found for column in others if (found := self._lengths(column)) is not None)
+        if len(lengths) < len(others):
             return None
         self._by_clock = by_clock
-        return Part(arrival, length)
+        return Part(arrival, lengths)
 
     def _moments(self, texts: Texts) -> np.ndarray | None:
         found = clock.moments(texts)
@@ -136,11 +143,11 @@ class _Reader:
 
     def _by_line(self, pieces: Iterable[Block], first_line: int) -> Iterator[Part]:
         rows = self.source.rows(pieces, first_line)
-        has_length = self.source.chosen.length is not None
         # Row by row, so that the first line that is wrong is the one that is named.
-        while values := [(self._time(row), self._length(row) if has_length else 0) for row in islice(rows, ROWS_AT_ONCE)]:
+        while values := [(self._time(row), self._lengths_of(row)) for row in islice(rows, ROWS_AT_ONCE)]:
             arrival = together([when for when, _ in values])
-            yield Part(arrival, np.array([length for _, length in values], np.int32) if has_length else None)
+            columns = zip(*(lengths for _, lengths in values), strict=True)
+            yield Part(arrival, tuple(np.array(column, np.int32) for column in columns))
 
     def _time(self, row: Row) -> int | float:
         if self._by_clock is None:
@@ -173,15 +180,21 @@ class _Reader:
             )
         return found.us
 
-    def _length(self, row: Row) -> int:
-        value = number(row.length or "", decimal_comma=self.source.decimal_comma)
+    def _lengths_of(self, row: Row) -> tuple[int, ...]:
+        names = self.source.chosen.lengths
+        return tuple(self._length(row.line, name, text) for name, text in zip(names, row.lengths, strict=True))
+
+    def _length(self, line: int, name: str, text: str) -> int:
+        value = number(text, decimal_comma=self.source.decimal_comma)
         if value is None or value != round(value):
+            raise InputError(f"{self.path}: line {line}: {text[:40]!r} is not a whole number of tokens", hint=WAY_OUT)
+        if value == 0 and name == self.source.chosen.output:
             raise InputError(
-                f"{self.path}: line {row.line}: {(row.length or '')[:40]!r} is not a whole number of tokens", hint=WAY_OUT
+                f"{self.path}: line {line}: a request that got no token ({name} is 0)",
+                hint="leave out requests that were not answered, or name the column of the answers: traffic.columns.output_tokens",
             )
         if not 1 <= value <= LONGEST_SEQUENCE:
             raise InputError(
-                f"{self.path}: line {row.line}: a length in {self.source.chosen.length} is not between 1 and {LONGEST_SEQUENCE:,}",
-                hint=WAY_OUT,
+                f"{self.path}: line {line}: a length in {name} is not between 1 and {LONGEST_SEQUENCE:,}", hint=WAY_OUT
             )
         return int(value)

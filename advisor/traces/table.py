@@ -1,4 +1,4 @@
-"""A table with a line for each request -> the texts of its two columns: all lines of a block at once, or line by line with csv."""
+"""A table with a line for each request -> the texts of some columns: all lines of a block at once, or line by line with csv."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
     line: int
     arrival: str
-    length: str | None
+    lengths: tuple[str, ...]  # as `Chosen.lengths` has their columns
 
 
 class Chosen(NamedTuple):
@@ -30,6 +30,12 @@ class Chosen(NamedTuple):
 
     arrival: str
     length: str | None
+    output: str | None = None  # of what a generative model answered; `length` is that of the prompt then
+
+    @property
+    def lengths(self) -> tuple[str, ...]:
+        """The columns of whole numbers beside the times."""
+        return tuple(name for name in (self.length, self.output) if name is not None)
 
 
 Choose = Callable[[list[str]], Chosen]  # among the names of a file; raises InputError where that cannot be told
@@ -42,7 +48,7 @@ class Table:
         """`chosen` are among `names`, the header."""
         self.path, self.chosen, self.delimiter = path, chosen, delimiter
         self._header = len(names)
-        self._places = [names.index(name) for name in chosen if name is not None]
+        self._places = [names.index(name) for name in (chosen.arrival, *chosen.lengths)]
         # Where commas do not separate columns, they are the decimal point of many countries.
         self.decimal_comma = delimiter != ","
 
@@ -112,8 +118,8 @@ class Table:
                 raise InputError(
                     f"{self.path}: line {line}: has {counted(len(cells), 'column')}, the header {self._header}", hint=WAY_OUT
                 )
-            arrival, length = (*(cells[place].strip() for place in self._places), None)[:2]
-            yield Row(line, arrival or "", length)
+            arrival, *lengths = (cells[place].strip() for place in self._places)
+            yield Row(line, arrival, tuple(lengths))
 
 
 def table_of(path: Path, first: Block, choose: Choose) -> tuple[Table, Block]:

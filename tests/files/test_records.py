@@ -172,7 +172,7 @@ def test_a_key_that_is_given_twice_is_refused(tmp_path, key, old, new):
 
 
 @pytest.mark.parametrize(
-    ("key", "content"), [("name", "traffic: {requests_per_s: 1}"), ("latency_s", "name: a\nslo: {quantile: 0.9}")]
+    ("key", "content"), [("name", "traffic: {requests_per_s: 1}"), ("max_drop", "name: a\nquality: {metric: accuracy}")]
 )
 def test_a_missing_key_is_named(tmp_path, key, content):
     assert f"`{key}`" in refusal_of(written(tmp_path, content)).fault

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.errors import InputError
-from advisor.files.trace import read_trace
+from advisor.files.trace import read_requests, read_trace
 from advisor.schema.workload import TraceColumns
 
 COUNT = 120
@@ -232,3 +232,113 @@ def test_what_is_no_trace_is_an_error_that_says_where(tmp_path, content, complai
     path.write_bytes(content)
 
     assert complaint in refused(path)
+
+
+# --- generative models: prompts and answers ------------------------------------------------------------------------------------
+
+ANSWERS = np.resize([44, 1, 310], COUNT).tolist()
+
+
+def assert_tokens(requests):
+    np.testing.assert_allclose(requests.arrival_s - requests.arrival_s[0], SENT_MS / 1e3, atol=2e-6)
+    assert (LENGTHS, ANSWERS) == (requests.input_tokens.tolist(), requests.output_tokens.tolist())
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "arrival_s,input_tokens,output_tokens",
+        "arrived_at (s),num_prefill_tokens,num_decode_tokens",
+        "arrival_s,ContextTokens,GeneratedTokens",
+        "arrival_s,input_length,output_length",
+        "arrival_s,Request tokens,Response tokens",
+        "arrival_s,prompt_tokens,completion_tokens",
+        "arrival_s,prompt_len,output_len",
+        "arrival_s,sequence_length,output_tokens",
+    ],
+)
+def test_the_tokens_of_prompts_and_answers_are_found_by_their_usual_names(tmp_path, header):
+    requests = read_requests(table(tmp_path / "t.csv", header, SENT_MS / 1e3, LENGTHS, ANSWERS))
+
+    assert_tokens(requests)
+    _, prompts, answers = header.split(",")
+    assert f"prompts from {prompts}, answers from {answers}" in requests.notes[0]
+
+
+def test_the_tokens_of_json_lines_are_found_in_any_order_of_their_keys(tmp_path):
+    lines = [
+        json.dumps({"completion_tokens": answer, "at": ms / 1e3, "prompt_tokens": prompt, "model": "m"})
+        for ms, prompt, answer in zip(SENT_MS.tolist(), LENGTHS, ANSWERS, strict=True)
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+
+    assert_tokens(read_requests(tmp_path / "t.jsonl", TraceColumns(arrival="at", unit="s")))
+
+
+def test_columns_of_tokens_are_named_as_the_user_does(tmp_path):
+    path = table(tmp_path / "t.csv", "arrival_s,a,b,output_tokens", SENT_MS / 1e3, ANSWERS, LENGTHS, SENT_MS)
+
+    assert_tokens(read_requests(path, TraceColumns(input_tokens="b", output_tokens="a")))
+    assert_tokens(read_requests(path, TraceColumns(sequence_length="b", output_tokens="a")))
+
+
+def test_lines_that_were_not_in_order_keep_their_tokens(tmp_path):
+    order = np.random.default_rng(0).permutation(COUNT)
+    columns = ((SENT_MS / 1e3 + 1e-4 * np.arange(COUNT))[order], np.array(LENGTHS)[order], np.array(ANSWERS)[order])
+
+    requests = read_requests(table(tmp_path / "t.csv", "arrival_s,input_tokens,output_tokens", *columns))
+
+    assert (LENGTHS, ANSWERS) == (requests.input_tokens.tolist(), requests.output_tokens.tolist())
+
+
+def test_where_the_workload_has_the_lengths_those_of_the_trace_are_not_even_looked_for(tmp_path):
+    path = table(tmp_path / "t.csv", "arrival_s,input_tokens,output_tokens", SENT_MS / 1e3, ["?"] * COUNT, ["?"] * COUNT)
+
+    requests = read_requests(path, has_own_lengths=True)
+
+    assert (None, None) == (requests.input_tokens, requests.output_tokens) and COUNT == len(requests.arrival_s)
+
+
+def refused_tokens(path, columns=None):
+    with pytest.raises(InputError) as ended:
+        read_requests(path, columns)
+    assert ended.value.hint
+    return ended.value.fault
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "said"),
+    [
+        ("arrival_s,input_tokens,x", None, "no column output_tokens (of answers)"),
+        ("arrival_s,x,output_tokens", None, "no column input_tokens (of prompts)"),
+        ("arrival_s,length,tokens", None, "no column input_tokens (of prompts) and output_tokens (of answers)"),
+        ("arrival_s,input_length,prompt_tokens,output_tokens", None, "input_length and prompt_tokens could each be"),
+        ("arrival_s,input_tokens,output_length,decode_tokens", None, "output_length and decode_tokens could each be"),
+        ("arrival_s,input_tokens,output_tokens", TraceColumns(output_tokens="answers"), "there is no column 'answers'"),
+        ("arrival_s,input_tokens,x", TraceColumns(output_tokens="input_tokens"), "input_tokens cannot be two of the times"),
+        ("arrival_s,input_tokens,x", TraceColumns(output_tokens="arrival_s"), "arrival_s cannot be two of the times"),
+    ],
+)
+def test_a_trace_without_its_tokens_is_refused_by_the_columns_that_it_has(tmp_path, header, columns, said):
+    values = [SENT_MS / 1e3, LENGTHS, ANSWERS, LENGTHS][: header.count(",") + 1]
+
+    assert said in refused_tokens(table(tmp_path / "t.csv", header, *values), columns)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [("0", "got no token (output_tokens is 0)"), ("-1", "not between 1"), ("x", "whole number")]
+)
+def test_an_answer_that_is_none_is_named_by_its_line(tmp_path, answer, said):
+    answers = [*ANSWERS[:-1], answer]
+    path = table(tmp_path / "t.csv", "arrival_s,input_tokens,output_tokens", SENT_MS / 1e3, LENGTHS, answers)
+
+    fault = refused_tokens(path)
+
+    assert f"line {COUNT + 1}: " in fault and said in fault
+
+
+def test_to_a_model_of_one_pass_the_column_of_answers_is_nothing(tmp_path):
+    path = table(tmp_path / "t.csv", "arrival_s,ContextTokens,GeneratedTokens", SENT_MS / 1e3, LENGTHS, ["0"] * COUNT)
+
+    assert_as_sent(read_trace(path), LENGTHS)
+    assert_as_sent(read_trace(path, TraceColumns(input_tokens="ContextTokens")), LENGTHS)

@@ -15,10 +15,19 @@ from hypothesis import strategies as st
 from advisor.cli import cli
 from advisor.errors import InputError
 from advisor.files.records import read_json, write_record
-from advisor.files.workload import read_question, read_workload, traffic_of
+from advisor.files.workload import (
+    check_again,
+    question_of,
+    read_question,
+    read_workload,
+    requests_of,
+    tokens_of,
+    traffic_of,
+    without_use,
+)
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.record import Record
-from advisor.schema.workload import OfflineWorkload, OnlineWorkload, Workload
+from advisor.schema.workload import GenerationWorkload, OfflineWorkload, OnlineWorkload, Slo, Tokens, TokenSlo, Workload
 from advisor.steps.advise import advise_on
 from advisor.steps.classify import classify_file, plan_portfolio
 from tests.profiles import NOW, fixed_cost_law, profile
@@ -186,6 +195,27 @@ INSTEAD = {
         },
         ("lifecycle.request.input_tokens",),
     ),
+    "tokens": (
+        {
+            "tokens": {
+                "input": {"p50": 100, "p95": 400, "max": "1k"},
+                "output": {"p50": 40, "p95": 120, "max": 200},
+                "shared_prefix": 20,
+            },
+            "slo.ttft_s": "400 ms",
+            "slo.tpot_s": "150 ms",
+            "quality.metric": "perplexity",
+        },
+        ("traffic.items_per_request", "inputs"),
+    ),
+    "a trace with tokens": (
+        {
+            "traffic.trace": "tokens.csv",
+            "traffic.columns": {"arrival": "arrival_s", "input_tokens": "ContextTokens", "output_tokens": "GeneratedTokens"},
+            "quality.metric": "perplexity",
+        },
+        ("traffic.requests_per_s", "traffic.diurnal", "fleet"),
+    ),
     "an API": ({"lifecycle.serving.api_model": "gpt-4.1-mini"}, ("lifecycle.serving.device",)),
     "a known bill": ({"lifecycle.serving.serving_usd_per_hour": 3}, ()),
 }
@@ -208,6 +238,9 @@ def fields(kind, path=()):
         if (inner := record_in(field.type)) is not None:
             yield from fields(inner, (*path, field.name))
 
+
+# Of a closed loop nobody knows a rate, which others need.
+CLOSED = {"traffic": {"clients": 4, "think_s": "5 s"}}
 
 LEAVES = {".".join(path) for path, field in fields(Workload) if record_in(field.type) is None or may_be_count(field.type)}
 OPTIONAL = {".".join(path) for path, field in fields(Workload) if not field.required}
@@ -247,6 +280,12 @@ def having(tree, values):
     return tree
 
 
+def having_tokens(**parts):
+    """Values that make a workload one of a generative model."""
+    tokens = {"input": {"p50": 100}, "output": {"p50": 40}} | parts
+    return {"tokens": tokens, "traffic.items_per_request": 1, "quality.metric": "perplexity"}
+
+
 def instead(name):
     values, gone = INSTEAD[name]
     return having(without(EVERYTHING, *gone), values)
@@ -259,6 +298,8 @@ def folder(tmp_path_factory):
     (place / "prices.csv").write_text("provider,region,instance,term,usd_per_hour,date,source\n")
     for name in ("data.npz", "other.npz", "model.onnx"):
         (place / name).write_bytes(b"")
+    rows = "".join(f"{index / 20},{index % 50 + 1},{index % 9 + 1}\n" for index in range(200))
+    (place / "tokens.csv").write_text(f"arrival_s,ContextTokens,GeneratedTokens\n{rows}")
     (place / "trace.csv").write_text("arrival_s\n" + "".join(f"{index / 20}\n" for index in range(200)))
     (place / "portfolio.yaml").write_text("name: p\nbudget_usd: 1000\nworkloads: [{workload: w.yaml}]\n")
     write_record(place / "profile.json", profile(fixed_cost_law(0.005, 0.0005), lengths=(8, 16, 32)))
@@ -293,7 +334,7 @@ def refusal(arguments):
 
 
 def test_the_examples_here_hold_every_key_of_the_record():
-    trees = (EVERYTHING, *(instead(name) for name in INSTEAD))
+    trees = (EVERYTHING, *(instead(name) for name in INSTEAD), CLOSED)
 
     assert LEAVES <= {".".join(path) for tree in trees for path in keys(tree)}
 
@@ -304,7 +345,8 @@ def test_every_command_accepts_every_key(folder, tree):
 
     assert "everything" == classify_file(write(folder, tree), None, now=NOW).workload
     assert 1 == len(plan_portfolio(folder / "portfolio.yaml", now=NOW).choices)
-    assert isinstance(read_question(write(folder, for_online)), OnlineWorkload)
+    kind = GenerationWorkload if "tokens" in tree or "output_tokens" in tree["traffic"].get("columns", {}) else OnlineWorkload
+    assert isinstance(read_question(write(folder, for_online)), kind)
     assert isinstance(read_question(write(folder, for_offline)), OfflineWorkload)
 
 
@@ -427,9 +469,40 @@ def test_one_device_with_two_prices_under_two_names_is_refused(refusals):
         ("traffic.items_per_request: 10,001 is more than", {"traffic.items_per_request": 10_001}),
         ("traffic.burstiness_cv: 11.0 is more than", {"traffic.burstiness_cv": 11}),
         ("fleet: needs traffic.requests_per_s", {"traffic": {"trace": "trace.csv"}}),
-        ("inputs.sequence_length: p50, p95 and max must ascend", {"inputs.sequence_length.p95": 4}),
+        ("inputs.sequence_length: p50, p95 and max must ascend: p95 of 4 is below p50 of 8", {"inputs.sequence_length.p95": 4}),
+        ("inputs.sequence_length: p50, p95 and max must ascend: max of 9 is below p95 of 16", {"inputs.sequence_length.max": 9}),
         ("inputs.sequence_length: 100,000,000 is more than", {"inputs.sequence_length.max": 100_000_000}),
         ("slo.quantile: 0.99999 is more than", {"slo.quantile": 0.99999}),
+        ("slo.ttft_s: 2 s until the first token, but latency_s has the last one after 500 ms", {"slo.ttft_s": "2 s"}),
+        (
+            "tokens.input: p50, p95 and max must ascend: p95 of 50 is below p50 of 100",
+            having_tokens(input={"p50": 100, "p95": 50}),
+        ),
+        (
+            "tokens.output: p50, p95 and max must ascend: max of 30 is below p50 of 40",
+            having_tokens(output={"p50": 40, "max": 30}),
+        ),
+        ("tokens.output.p50: 0: expected `int` >= 1", having_tokens(output={"p50": 0})),
+        ("tokens.input: 100,000,000 is more than", having_tokens(input={"p50": 100, "max": "100 M"})),
+        (
+            "tokens.shared_prefix: 100 tokens that all prompts share, but half of the prompts have 100",
+            having_tokens(shared_prefix=100),
+        ),
+        ("traffic.items_per_request: a request to a generative model", {**having_tokens(), "traffic.items_per_request": 2}),
+        ("slo.tpot_s: a target for each token after the first", {**having_tokens(output={"p50": 1}), "slo.tpot_s": "50 ms"}),
+        (
+            "traffic: both clients and requests_per_s are given",
+            {**having_tokens(), "traffic": {"clients": 2, "requests_per_s": 1}},
+        ),
+        ("traffic: both clients and trace are given", {**having_tokens(), "traffic": {"clients": 2, "trace": "trace.csv"}}),
+        ("traffic: both clients and diurnal are given", {**having_tokens(), "traffic": {"clients": 2, "diurnal": [1, 2]}}),
+        ("traffic: both clients and burstiness_cv are given", {**having_tokens(), "traffic": {"clients": 2, "burstiness_cv": 2}}),
+        ("traffic.clients: a closed loop of clients is simulated of generative models alone", {"traffic": {"clients": 2}}),
+        ("traffic.think_s: without clients nobody thinks", {"traffic.think_s": 1}),
+        (
+            "traffic.columns: both input_tokens and sequence_length are given",
+            {"traffic": {"trace": "trace.csv", "columns": {"input_tokens": "a", "sequence_length": "b"}}},
+        ),
         ("lifecycle.horizon_months: 1,200.0 is more than", {"lifecycle.horizon_months": "100 years"}),
         (
             "lifecycle: both price_decline_per_year and token_price_decline_per_year are given",
@@ -562,12 +635,13 @@ def test_two_targets_in_one_file_are_not_chosen_between(folder, refusals):
 
 def test_the_parts_that_advice_is_about_are_those_of_the_workload_and_all_of_them_are_of_use():
     whole = {field.name: record_in(field.type) for field in msgspec.structs.fields(Workload)}
-    online, offline = (
+    online, offline, generation = (
         {field.name: record_in(field.type) for field in msgspec.structs.fields(kind)}
-        for kind in (OnlineWorkload, OfflineWorkload)
+        for kind in (OnlineWorkload, OfflineWorkload, GenerationWorkload)
     )
 
-    assert whole == online | offline
+    assert whole == online | offline | generation
+    assert (Slo, TokenSlo) == (online["slo"], generation["slo"])
 
 
 def test_advice_in_its_file_says_on_what_it_is(folder):
@@ -590,6 +664,121 @@ def test_the_lengths_of_a_trace_are_reported_by_its_quantiles(folder, lengths):
 
     expected = np.quantile(lengths, (0.5, 0.95), method="inverted_cdf")
     assert [*expected, max(lengths)] == [found.p50, found.p95, found.max]
+
+
+# --- generative models -----------------------------------------------------------------------------------------------------
+
+
+def generation(**values):
+    return having(
+        {
+            "name": "chat",
+            "traffic": {"requests_per_s": 0.5},
+            "tokens": {"input": {"p50": 100, "p95": "0.4k"}, "output": {"p50": 40}, "shared_prefix": 10},
+            "slo": {"ttft_s": "500 ms", "tpot_s": 0.15, "quantile": "90 %"},
+            "hardware": {"price_usd_per_hour": {"local": 0.3}},
+        },
+        {key.replace("__", "."): value for key, value in values.items()},
+    )
+
+
+def test_tokens_and_targets_on_them_are_read_with_their_units(folder):
+    asked = read_question(write(folder, generation(slo__latency_s="2 min")))
+
+    assert TokenSlo(ttft_s=0.5, tpot_s=0.15, latency_s=120.0, quantile=0.9) == asked.slo
+    assert (400, 40, 10) == (asked.tokens.input.p95, asked.tokens.output.p50, asked.tokens.shared_prefix)
+
+
+@pytest.mark.parametrize("target", ["ttft_s", "tpot_s", "latency_s"])
+def test_any_target_is_one_for_a_generative_model(folder, target):
+    asked = read_question(write(folder, generation(slo={target: "2 s"})))
+
+    assert isinstance(asked, GenerationWorkload) and 2.0 == getattr(asked.slo, target)
+
+
+def test_a_target_alone_is_one_for_a_model_of_one_pass(folder):
+    asked = read_question(write(folder, without(generation(slo={"latency_s": "2 s"}), "tokens")))
+
+    assert isinstance(asked, OnlineWorkload) and Slo(latency_s=2.0) == asked.slo
+
+
+@pytest.mark.parametrize("values", [{"slo": {"ttft_s": 1}}, {"slo": {"tpot_s": 1}}])
+def test_a_target_on_tokens_asks_for_their_number(folder, values):
+    with pytest.raises(InputError, match="tokens: missing; advisor advise") as refused:
+        read_question(write(folder, without(generation(**values), "tokens")))
+
+    assert "tokens: {input: {p50: 100" in refused.value.hint
+
+
+def test_a_target_without_a_time_is_none(folder):
+    for tree, key in (
+        (generation(slo={"quantile": 0.9}), "slo.ttft_s"),
+        (having(without(EVERYTHING, "offline"), {"slo": {}}), "slo.latency_s"),
+    ):
+        with pytest.raises(InputError, match=f"{key}: missing; advisor advise"):
+            read_question(write(folder, tree))
+
+
+def test_closed_loops_are_for_those_who_need_no_rate(folder, refusals):
+    tree = having(generation(), CLOSED)
+
+    assert (4, 5.0) == ((asked := read_question(write(folder, tree))).traffic.clients, asked.traffic.think_s)
+    assert "w.yaml: traffic.clients: how many requests a second they send" in refusals(tree, "classify")["classify"]
+
+
+@pytest.mark.parametrize(
+    ("said", "values"),
+    [
+        ("quality.metric: accuracy: a generative model is judged by perplexity", {"metric": "accuracy", "data": "data.npz"}),
+        ("quality.data: texts:load: no file of text", {"metric": "perplexity", "data": "texts:load"}),
+        ("quality.data: gone.txt: no such file", {"metric": "perplexity", "data": "gone.txt"}),
+    ],
+)
+def test_a_generative_model_is_judged_on_a_text(refusals, said, values):
+    faults = refusals(generation(quality={"max_drop": 0.05} | values), *ADVISING)
+
+    assert {f"w.yaml: {said}"} == {fault[: len(f"w.yaml: {said}")] for fault in faults.values()}
+
+
+def test_the_tokens_of_a_trace_are_reported_by_its_quantiles(folder):
+    tree = without(generation(traffic={"trace": "tokens.csv"}), "tokens")
+    asked = read_question(path := write(folder, tree))
+
+    tokens = tokens_of(asked, path)
+
+    assert asked.tokens is None and isinstance(tokens, Tokens)
+    assert ((25, 48, 50), (5, 9, 9)) == tuple((it.p50, it.p95, it.max) for it in (tokens.input, tokens.output))
+    assert 200 == len(requests_of(asked, path).output_tokens)
+
+
+def test_a_trace_without_the_tokens_that_a_target_is_on_is_refused(refusals):
+    faults = refusals(without(generation(traffic={"trace": "trace.csv"}), "tokens"), *ADVISING)
+
+    assert 1 == len(set(faults.values())) and "trace.csv: no lengths in tokens" in faults["advise"]
+
+
+def test_with_tokens_of_its_own_a_workload_needs_only_the_times_of_a_trace(folder):
+    asked = read_question(path := write(folder, generation(traffic={"trace": "trace.csv"})))
+
+    assert asked.tokens == tokens_of(asked, path) and requests_of(asked, path).input_tokens is None
+
+
+def test_advice_on_a_generative_model_says_what_it_has_no_use_for(folder):
+    quality = {"metric": "perplexity", "max_drop": 0.1, "max_slice_drop": 0.1}
+    workload = read_workload(path := write(folder, generation(inputs={"sequence_length": {"p50": 8}}, fleet={}, quality=quality)))
+
+    unused = without_use(workload, question_of(workload, path))
+
+    assert ["inputs", "fleet", "quality.max_slice_drop"] == [entry.what for entry in unused]
+
+
+def test_what_contradicts_itself_in_saved_advice_is_damage(folder):
+    asked = read_question(path := write(folder, generation()))
+    damaged = msgspec.structs.replace(asked, tokens=msgspec.structs.replace(asked.tokens, shared_prefix=100))
+
+    check_again(asked, path)
+    with pytest.raises(InputError, match=r"workload\.tokens\.shared_prefix"):
+        check_again(damaged, path)
 
 
 # --- what is said of it --------------------------------------------------------------------------------------------------

@@ -10,7 +10,9 @@ from advisor.errors import InputError
 from advisor.files.records import read_json, to_json
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.checks import CHECKS, first_fault
+from advisor.schema.generation import GenerationAdvice, GenerationProfile
 from advisor.schema.profile import Profile
+from tests import generation_profiles
 from tests.damage import measured, with_value
 from tests.profiles import power_law, profile, request, variant, workload
 from tests.tell.documents import DOCUMENTS
@@ -87,10 +89,57 @@ def test_advice_of_senseless_values_is_refused_by_key_and_value(tmp_path, path, 
     assert told in refusal_of(with_value(ADVICE, path, value), tmp_path, Advice)
 
 
+GENERATION = msgspec.json.decode(to_json(generation_profiles.profile()))
+CHAT = msgspec.json.decode(to_json(DOCUMENTS["chat"]))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ((*SITE, "created"), "yesterday", "sites[0].created: 'yesterday': no time"),
+        ((*SITE, "prefill", 0, "variant"), "ghost", "sites[0].prefill[0].variant: 'ghost': no variant of this site"),
+        ((*SITE, "decode", 1, "variant"), "ghost", "sites[0].decode[1].variant: 'ghost': no variant of this site"),
+        ((*SITE, "prefill", 1, "tokens"), 16, "sites[0].prefill: 'fp32, 1 threads, tokens 16': there twice"),
+        ((*SITE, "prefill", 0, "tokens"), 0, "sites[0].prefill[0].tokens: 0: expected `int` >= 1"),
+        ((*SITE, "prefill", 0, "visits", 0, "cpu_s"), [], "sites[0].prefill[0].visits[0].cpu_s: "),
+        ((*SITE, "prefill", 0, "visits", 0, "cpu_s"), [0.1] * 99, "visits[0].cpu_s: 99: entries, where wall_s has"),
+        ((*SITE, "variants", 0, "sha256"), "x", "variants[0].sha256: "),
+        (("model", "kv_heads"), 0, "model.kv_heads: 0: expected `int` >= 1"),
+        (("kind",), "online", "kind"),
+    ],
+)
+def test_a_profile_of_a_generative_model_is_looked_at_as_any_other(tmp_path, path, value, told):
+    assert told in refusal_of(with_value(GENERATION, path, value), tmp_path, GenerationProfile)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (("outcome",), "infeasible", "outcome: 'infeasible': but something is recommended"),
+        (("recommended", "times", "ttft_s", "p90", "low"), 9.0, "recommended.times.ttft_s.p90.value: "),
+        (
+            ("recommended", "times", "ttft_s", "p90"),
+            CHAT["recommended"]["times"]["ttft_s"]["p50"] | {"value": 0.29},
+            "p90.value: 0.29: below p50",
+        ),
+        (("recommended", "goodput_fraction", "low"), -0.5, "goodput_fraction.low: -0.5: less than 0"),
+        (("ties", 0, "candidate", "chunk_tokens"), None, "ties[0].candidate.chunk_tokens: None: the policy chunked reads"),
+        (("load_curve", 1, "requests_per_s"), 0.05, "load_curve[1].requests_per_s: 0.05: not more than the one before"),
+        (("kv_curve", 2, "running_requests"), 1, "kv_curve[2].running_requests: 1: not more than the one before"),
+        (("variants", 1, "id"), "fp32", "variants: 'fp32': there twice"),
+        (("variants", 1, "quality", "greedy_agreement", "high"), 1.5, "greedy_agreement: [0.976, 1.5]: not within 0 and 1"),
+        (("replays", 0, "measured", "requests_per_s", "low"), -1.0, "replays[0].measured.requests_per_s.low: -1.0: less than 0"),
+        (("recommended", "kv_use_fraction"), 2.0, "recommended.kv_use_fraction: 2.0: expected `float` <= 1.0"),
+    ],
+)
+def test_advice_on_a_generative_model_is_looked_at_as_any_other(tmp_path, path, value, told):
+    assert told in refusal_of(with_value(CHAT, path, value), tmp_path, GenerationAdvice)
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_what_advisor_writes_is_read_again(tmp_path, name):
     document = DOCUMENTS[name]
-    if not isinstance(document, Advice | OfflineAdvice):
+    if not isinstance(document, Advice | OfflineAdvice | GenerationAdvice):
         pytest.skip("nothing reads it")
     (tmp_path / "advice.json").write_bytes(to_json(document))
 
@@ -122,7 +171,7 @@ def test_every_check_is_of_a_record_that_is_read():
                 if inner not in held:
                     find(inner)
 
-    for kind in (Profile, Advice, OfflineAdvice):
+    for kind in (Profile, Advice, OfflineAdvice, GenerationProfile, GenerationAdvice):
         find(kind)
 
     assert set() == set(CHECKS) - held

@@ -11,9 +11,10 @@ import pytest
 from advisor.errors import InputError
 from advisor.files.workload import read_question, read_workload
 from advisor.schema.options import ProfileOptions
-from advisor.schema.workload import OnlineWorkload
+from advisor.schema.workload import GenerationWorkload, OnlineWorkload
 from advisor.steps.init import FILL_IN, init
 from advisor.steps.recommend import recommend
+from tests import checkpoints
 from tests.models import WIDTH, build, forest, mlp, save, two_tables, weights
 from tests.profiles import NOW
 
@@ -162,3 +163,32 @@ def test_a_name_forges_no_line_of_either_file(tmp_path, name):
     plain = init(save(mlp(), tmp_path / "plain.onnx"), tmp_path / "plain.yaml")
     assert len(plain.script.read_text().splitlines()) == len(written.script.read_text().splitlines())
     assert len(plain.workload.read_text().splitlines()) == len(written.workload.read_text().splitlines())
+
+
+def of_a_decoder(tmp_path):
+    return init(checkpoints.save(tmp_path / "my llama"), tmp_path / "w.yaml")
+
+
+def test_of_a_decoder_tokens_and_how_soon_they_come_are_asked_for(tmp_path):
+    written = of_a_decoder(tmp_path)
+    text = written.workload.read_text()
+    values = {"requests_per_s: ": "5", "ttft_s: ": "2 s", "tpot_s: ": "150 ms", "local: ": "0.34", "p50: ": "6", "p95: ": "9"}
+    for key, value in values.items():
+        text = text.replace(f"{key}{FILL_IN}", f"{key}{value}")
+    written.workload.write_text(re.sub(r"^# (\w+: \{)", r"\1", text, flags=re.MULTILINE))
+    (tmp_path / "text.txt").write_text("some words")
+
+    question = read_question(written.workload)
+
+    assert isinstance(question, GenerationWorkload) and written.script is None
+    assert ("my llama", 2.0, 0.15, 9) == (question.name, question.slo.ttft_s, question.slo.tpot_s, question.tokens.output.p95)
+    assert None not in (question.quality, question.baseline)
+    assert "128 tokens of context, 512 B of KV cache a token" in text
+
+
+def test_every_value_to_fill_in_of_a_decoder_is_marked_as_required(tmp_path):
+    lines = of_a_decoder(tmp_path).workload.read_text().splitlines()
+
+    asked = [number for number, line in enumerate(lines) if FILL_IN in line and not line.startswith("#")]
+
+    assert asked and all(lines[number - 1].startswith("# REQUIRED.") for number in asked)

@@ -17,9 +17,11 @@ from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile
 from advisor.steps import profile as profiling
 from advisor.steps.advise import advise_on
+from advisor.steps.generation.reading import read_any_profile
 from advisor.steps.merge import merge
 from advisor.steps.profile import provider_for, schemes, schemes_on
 from advisor.tell.report import render
+from tests import generation_profiles
 from tests.profiles import NOW, drop_of, fixed_cost_law, on, power_law, profile, variant
 
 
@@ -211,3 +213,25 @@ def test_imported_prices_have_a_date_in_whatever_form_the_time_was_given(tmp_pat
 
     assert 0 == taken.exit_code, taken.output
     assert "2026-11-22" in (tmp_path / "book.csv").read_text()
+
+
+def test_profiles_of_one_decoder_from_two_machines_become_one(tmp_path: Path) -> None:
+    here = generation_profiles.profile()
+    there = msgspec.structs.replace(here, sites=(on(here, read_device("c7i.xlarge")),))
+    write_record(tmp_path / "here.json", here)
+    write_record(tmp_path / "there.json", there)
+
+    both = merge(tmp_path / "here.json", (tmp_path / "there.json",), tmp_path / "both.json")
+
+    assert ["local", "c7i.xlarge"] == [site.hardware.id for site in both.sites]
+    assert both == read_any_profile(tmp_path / "both.json")
+
+
+def test_what_generates_and_what_does_not_are_not_one_model(tmp_path: Path) -> None:
+    saved(tmp_path, "pass.json", "local", 0.04)
+    write_record(tmp_path / "tokens.json", generation_profiles.profile())
+
+    for base, other in (("pass.json", "tokens.json"), ("tokens.json", "pass.json")):
+        with pytest.raises(InputError, match=f"{other}: .* and .*{base} is "):
+            merge(tmp_path / base, (tmp_path / other,), tmp_path / "both.json")
+    assert not (tmp_path / "both.json").exists()

@@ -15,7 +15,7 @@ from advisor.errors import InputError
 
 def _that_take_a_time() -> dict[str, Callable[..., Any]]:
     """Return the public functions of all steps that have a parameter `now`."""
-    modules = [importlib.import_module(f"{steps.__name__}.{found.name}") for found in pkgutil.iter_modules(steps.__path__)]
+    modules = [importlib.import_module(found.name) for found in pkgutil.walk_packages(steps.__path__, f"{steps.__name__}.")]
     return {
         f"{module.__name__}.{name}": function
         for module in modules

@@ -14,10 +14,23 @@ import pytest
 from msgspec.structs import replace
 
 from advisor.schema.advice import Advice, OfflineAdvice
+from advisor.schema.generation import GenerationAdvice
 from advisor.schema.lifetime import Classification
 from advisor.schema.record import Basis, Record
 from advisor.tell import report
 from advisor.tell.formats import formats
+from advisor.tell.generation.tables import (
+    decoder_rows,
+    generation_origin_rows,
+    generation_rows,
+    generation_setting_rows,
+    kv_rows,
+    load_rows,
+    replay_facts,
+    replay_rows,
+    speculation_rows,
+)
+from advisor.tell.generation.words import generation_words
 from advisor.tell.words.advice import advice_words
 from advisor.tell.words.evidence import evidence_rows, input_rows, model_rows
 from advisor.tell.words.figures import Sentence, as_text
@@ -27,6 +40,7 @@ from advisor.tell.words.portfolio import portfolio_words
 from advisor.tell.words.tables import curve_rows, fleet_rows, load_test_rows, origin_rows, prediction_rows, setting_rows
 from tests.tell.advice_examples import BUILDERS
 from tests.tell.documents import DOCUMENTS
+from tests.tell.generation_examples import BUILDERS as GENERATING
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 REBASELINE = "REBASELINE=1 python -m pytest tests/tell/test_report.py -k golden"
@@ -210,6 +224,8 @@ def _read(markdown: str) -> str:
 def _words_of(document: Record) -> tuple[Record, ...]:
     if isinstance(document, Advice):
         return advice_words(document), life_of_advice(document)
+    if isinstance(document, GenerationAdvice):
+        return (generation_words(document),)
     if isinstance(document, OfflineAdvice):
         return (job_words(document),)
     if isinstance(document, Classification):
@@ -241,6 +257,32 @@ def test_every_cell_of_a_table_stands_in_every_format(advice: Advice) -> None:
     told = {text for rows in tables for row in rows for text in (row.label, row.goal, *(as_text(cell) for cell in row.cells))}
 
     assert set() == {text for text in told if not (" ".join(text.split()) in page and " ".join(text.split()) in markdown)}
+
+
+@pytest.mark.parametrize("builder", GENERATING)
+def test_every_cell_of_advice_on_a_generative_model_stands_in_every_format(builder) -> None:
+    advice = builder()
+    page = _as_markdown(report.render(advice, "html"))
+    markdown = _read(report.render(advice, "md"))
+    tables = (
+        *(generation_setting_rows(advice), generation_origin_rows(advice), generation_rows(advice), load_rows(advice)),
+        *(kv_rows(advice), speculation_rows(advice) if advice.speculation else (), decoder_rows(advice), evidence_rows(advice)),
+        *(rows(replay) for replay in advice.replays for rows in (replay_rows, replay_facts)),
+    )
+    told = {text for rows in tables for row in rows for text in (row.label, row.goal, *(as_text(cell) for cell in row.cells))}
+
+    assert set() == {text for text in told if not (" ".join(text.split()) in page and " ".join(text.split()) in markdown)}
+
+
+@pytest.mark.parametrize("builder", GENERATING)
+def test_every_estimate_of_advice_on_a_generative_model_has_its_interval_and_basis(builder) -> None:
+    text = report.render(builder(), "html")
+    estimate = re.compile(
+        r'<span class="estimate"><b>[^<]+</b> <span class="interval">\([^<]+\)</span> '
+        r'<span class="basis (\w[\w-]+)" title="[^"]+">\1</span>'
+    )
+
+    assert 8 < text.count('class="estimate"') == len(estimate.findall(text))
 
 
 def _phrases(name: str) -> set[str]:
@@ -333,9 +375,13 @@ def test_a_report_ends_in_one_newline(document: Record) -> None:
 
 
 @pytest.mark.parametrize("format_", ["html", "md"])
-def test_the_report_of_saved_advice_is_the_golden_one(format_: str) -> None:
-    advice = msgspec.json.decode((GOLDEN / "advice.json").read_bytes(), type=Advice)
-    golden = GOLDEN / f"report.{format_}"
+@pytest.mark.parametrize(
+    "saved", [("advice", "report", Advice), ("generation", "generation", GenerationAdvice)], ids=lambda it: it[0]
+)
+def test_the_report_of_saved_advice_is_the_golden_one(format_: str, saved: tuple[str, str, type]) -> None:
+    source, name, kind = saved
+    advice = msgspec.json.decode((GOLDEN / f"{source}.json").read_bytes(), type=kind)
+    golden = GOLDEN / f"{name}.{format_}"
     text = report.render(advice, format_)
     if os.environ.get("REBASELINE"):
         golden.write_text(text, encoding="utf-8")

@@ -78,7 +78,7 @@ def stamp(at_us):
 def choose(names):
     if "at" not in names:
         raise InputError("no column at", hint="write one")
-    return Chosen("at", "tokens" if "tokens" in names else None)
+    return Chosen("at", "tokens" if "tokens" in names else None, "answers" if "answers" in names else None)
 
 
 def read(path, **how):
@@ -98,24 +98,28 @@ def assert_same(one, other):
         return
     assert (one.chosen, one.by_clock) == (other.chosen, other.by_clock)
     np.testing.assert_array_equal(one.arrival, other.arrival, strict=True)
-    assert (one.length is None) == (other.length is None)
-    if one.length is not None:
-        np.testing.assert_array_equal(one.length, other.length, strict=True)
+    for ours, theirs in ((one.length, other.length), (one.output, other.output)):
+        assert (ours is None) == (theirs is None)
+        if ours is not None:
+            np.testing.assert_array_equal(ours, theirs, strict=True)
 
 
 @st.composite
 def files(draw):
     """Return the bytes of a table or of JSON lines, here and there with what few people write or nobody should."""
-    count, kind, has_length = draw(st.integers(1, 40)), draw(st.sampled_from(sorted(TIMES))), draw(st.booleans())
+    count, kind = draw(st.integers(1, 40)), draw(st.sampled_from(sorted(TIMES)))
+    columns = draw(st.sampled_from([(), ("tokens",), ("answers",), ("tokens", "answers"), ("answers", "tokens")]))
     luck = random.Random(draw(st.integers(0, 2**32)))
     odd = draw(st.sampled_from([0.0, 0.0, 0.05]))
     at = [luck.randrange(10**9) for _ in range(count)]
     times = [luck.choice(ODD_TIMES) if luck.random() < odd else TIMES[kind](each) for each in at]
-    lengths = [luck.choice(ODD_LENGTHS) if luck.random() < odd else str(luck.randrange(1, 5000)) for _ in at]
+    lengths = {
+        name: [luck.choice(ODD_LENGTHS) if luck.random() < odd else str(luck.randrange(1, 5000)) for _ in at] for name in columns
+    }
     end = draw(st.sampled_from(["\n", "\n", "\r\n", "\r"]))
     if draw(st.booleans()):
-        return as_table(draw, luck, odd, times, lengths if has_length else None, end)
-    return as_objects(luck, odd, times, lengths if has_length else None, end)
+        return as_table(draw, luck, odd, times, lengths, end)
+    return as_objects(luck, odd, times, lengths, end)
 
 
 def as_table(draw, luck, odd, times, lengths, end):
@@ -123,13 +127,13 @@ def as_table(draw, luck, odd, times, lengths, end):
     quoted = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]))
     extra = draw(st.sampled_from([(), ("model",), ("model", "prompt")]))
     first = draw(st.booleans())
-    names = [*(extra if first else ()), "at", *(["tokens"] if lengths else []), *(() if first else extra)]
+    names = [*(extra if first else ()), "at", *lengths, *(() if first else extra)]
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=quoted)
     writer.writerow(names)
     for place, when in enumerate(times):
         filled = ["ab", luck.choice(["x", "", "é", "a\nb", 'say "so"']) if luck.random() < odd else "y"][: len(extra)]
-        row = [*(filled if first else ()), when, *([lengths[place]] if lengths else []), *(() if first else filled)]
+        row = [*(filled if first else ()), when, *(column[place] for column in lengths.values()), *(() if first else filled)]
         if luck.random() < odd:
             row = luck.choice([[], ["", ""], row[:-1], [*row, "more"], [" ", *row[1:]]])
         writer.writerow(row) if row else text.write(luck.choice(["", " "]) + end)
@@ -139,7 +143,8 @@ def as_table(draw, luck, odd, times, lengths, end):
 def as_objects(luck, odd, times, lengths, end):
     lines = []
     for place, when in enumerate(times):
-        entry = {"at": when if luck.random() < 0.2 else Written(when)} | ({"tokens": Written(lengths[place])} if lengths else {})
+        entry = {"at": when if luck.random() < 0.2 else Written(when)}
+        entry |= {name: Written(column[place]) for name, column in lengths.items()}
         entry |= {"other": [1, {"at": 2}]} if luck.random() < 0.3 else {}
         line = (
             "{"
@@ -190,6 +195,16 @@ def test_all_lines_at_once_are_read_as_line_by_line(tmp_path_factory, content, b
 
     assert_same(one_by_one, at_once)
     assert digest in (None, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+@pytest.mark.parametrize("odd", [" \n", "\n", '{"at":\n1}\n', "\r\n"])
+def test_an_odd_line_does_not_make_up_for_two_requests_in_one(tmp_path, odd):
+    path = tmp_path / "t"
+    path.write_text(f'{{"at": 1}}\n{odd}{{"at": 2}}{{"at": 3}}\n{{"at": 4}}\n', newline="")
+
+    found, _ = read(path)
+
+    assert "not a JSON object" in str(found)
 
 
 @settings(max_examples=80)

@@ -1,6 +1,7 @@
 """What a file is that is no ONNX file, by its content first and by its suffix where that says nothing, and the way from it to ONNX."""
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,10 @@ _AGAIN = "download it again, signed in where the site asks for it, from the link
 _ORIGIN = "give the ONNX file, or the framework's model, that it was made from; it cannot be turned back"
 
 GIT_LFS = Kind("a Git LFS pointer, not the file that it stands for", "run `git lfs pull` where it was cloned, then try again")
+LINK = Kind(
+    "the path of another file, as links become where they are copied without following them",
+    "give the file that it names, or copy the folder again with its links followed (cp -rL)",
+)
 PAGE = Kind("a web page, not a model", _AGAIN)
 JSON = Kind("a JSON file", "give the .onnx file; a message of a failed download is JSON too")
 XML = Kind("an XML file", _AGAIN)
@@ -70,6 +75,8 @@ MAGIC = {
     b"tree\n": Kind("a LightGBM model", _BOOSTED),
     b"binf": Kind("an XGBoost model", _BOOSTED),
 }
+# A path that goes up or down, of printable characters alone: no message of a model is that.
+LINK_TEXT = re.compile(rb"(\.\.?/)+[\x21-\x7e]{1,1024}")
 # Flatbuffers have their name after the offset of the root.
 FLATBUFFERS = {b"TFL3": TFLITE, b"ORTM": ORT_FORMAT}
 SUFFIXES = {
@@ -157,7 +164,7 @@ def _text(head: bytes) -> Kind | None:
         except UnicodeDecodeError as error:
             decoded = head[: error.start].decode() if error.start > HEAD_BYTES - 4 else ""
         return JSON if _is_json(decoded) else None
-    return None
+    return LINK if LINK_TEXT.fullmatch(head.removesuffix(b"\n")) else None
 
 
 def _is_json(text: str) -> bool:

@@ -162,7 +162,12 @@ def _locations(model: "ModelProto") -> list[str]:
 
 def external_files(model: "ModelProto", path: Path) -> list[Path]:
     """Return the files with the weights of a model at `path`; raise ModelError if one of them is missing."""
-    files = [path.parent / name for name in _locations(model)]
+    try:
+        files = [path.parent / name for name in _locations(model)]
+    except TypeError as error:  # bytes, where they are no UTF-8
+        raise ModelError(
+            f"{path}: the name of a file with its weights is no text", hint="export the model again; the file is damaged"
+        ) from error
     for file in files:
         if not file.is_file():
             raise ModelError(

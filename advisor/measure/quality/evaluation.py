@@ -126,14 +126,14 @@ def quality(
         items=items,
         baseline=_level(metric, before, everything),
         value=_level(metric, after, everything),
-        drop=_drop(metric, before, after, everything, random, level, source),
+        drop=drop_of(metric, before, after, everything, random, level, source),
         slices=tuple(
             SliceResult(
                 name=name,
                 items=len(chosen),
                 baseline=before(chosen),
                 value=after(chosen),
-                drop=_drop(metric, before, after, chosen, random, level / len(parts), f"{len(chosen)} items, {joint}"),
+                drop=drop_of(metric, before, after, chosen, random, level / len(parts), f"{len(chosen)} items, {joint}"),
             )
             for name, chosen in parts.items()
         ),
@@ -161,7 +161,7 @@ def _level(metric: Metric, score: Score, chosen: np.ndarray) -> float:
     return level
 
 
-def _drop(
+def drop_of(
     metric: Metric, before: Score, after: Score, chosen: np.ndarray, random: np.random.Generator, level: float, source: str
 ) -> Estimate:
     """Return what is lost on the chosen items, with the interval that leaves `level` out on either side."""

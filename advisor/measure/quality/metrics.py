@@ -8,7 +8,7 @@ import numpy as np
 
 from advisor.errors import AdvisorError, InputError
 from advisor.measure.quality import own_code
-from advisor.measure.quality.scores import area_under_curve, edit_distance, is_list, item_cosines, ranks
+from advisor.measure.quality.scores import area_under_curve, edit_distance, is_list, item_cosines, ranks, surprise
 from advisor.quality_floor import OWN, TOP_K
 from advisor.schema.model import ModelInput, ModelOutput
 from advisor.schema.record import Record
@@ -358,16 +358,15 @@ def _perplexity(case: Case, values: Outputs) -> Score:
         raise InputError(
             f"quality.data: {ids[:, 1:][wrong][0]} is none of the {logits.shape[2]} tokens", hint="use the model's own tokens"
         )
-    following = np.clip(ids[:, 1:, np.newaxis], 0, logits.shape[2] - 1).astype(
-        np.int64
-    )  # those that do not count may be any number
-    surprise = np.empty(counted.shape)
-    for item in range(len(ids)):  # one at a time: all logits in double precision would take twice the memory of the outputs
-        scores = logits[item, :-1].astype(np.float64)
-        top = scores.max(axis=-1, keepdims=True)
-        chosen = np.take_along_axis(scores, following[item], axis=-1)
-        surprise[item] = (np.log(np.exp(scores - top).sum(axis=-1, keepdims=True)) + top - chosen)[..., 0]
-    sums, tokens = np.where(counted, surprise, 0.0).sum(axis=1), counted.sum(axis=1)
+    # Those that do not count may be any number.
+    following = np.clip(ids[:, 1:], 0, logits.shape[2] - 1).astype(np.int64)
+    # One at a time: all logits in double precision would take twice the memory of the outputs.
+    surprises = np.array([surprise(logits[item, :-1], following[item]) for item in range(len(ids))]).reshape(counted.shape)
+    return perplexity_of(np.where(counted, surprises, 0.0).sum(axis=1), counted.sum(axis=1))
+
+
+def perplexity_of(sums: np.ndarray, tokens: np.ndarray) -> Score:
+    """Return the perplexity of the tokens, by how unlikely those of each item are together (items,) and how many they are (items,)."""
     mean = _ratio(sums, tokens)
     return lambda chosen: float(np.exp(min(mean(chosen), 700.0)))
 

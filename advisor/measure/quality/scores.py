@@ -55,3 +55,11 @@ def edit_distance(one: list[object], other: list[object]) -> int:
         for place, wanted in enumerate(other, 1):
             diagonal, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, diagonal + (symbol != wanted))
     return row[-1]
+
+
+def surprise(logits: np.ndarray, following: np.ndarray) -> np.ndarray:
+    """Return how unlikely each token (n,) is under the logits before it (n, vocabulary): the negative logarithm of its probability."""
+    scores = logits.astype(np.float64)
+    top = scores.max(axis=-1, keepdims=True)
+    chosen = np.take_along_axis(scores, following[:, np.newaxis], axis=-1)
+    return np.asarray((np.log(np.exp(scores - top).sum(axis=-1, keepdims=True)) + top - chosen)[:, 0])

@@ -54,7 +54,7 @@ def tokenize(texts: Sequence[Sequence[str]], model: Path, inputs: tuple[ModelInp
             f"{key}: holds texts, but there is no tokenizer.json in {folder}",
             hint="put the tokenizer.json of the model there, or store ids under the names of the model's inputs",
         )
-    tokenizer = _opened(path, key)
+    tokenizer = opened(path, key)
     ids = next(entry for entry in inputs if entry.role == "ids")
     fixed = ids.shape[-1] if isinstance(ids.shape[-1], int) else None
     longest = _longest(path, tokenizer, fixed)
@@ -77,7 +77,8 @@ def tokenize(texts: Sequence[Sequence[str]], model: Path, inputs: tuple[ModelInp
     }
 
 
-def _opened(path: Path, key: str) -> "Tokenizer":
+def opened(path: Path, key: str) -> "Tokenizer":
+    """Return the tokenizer of a file; raise InputError, about `key`, where it is none, and MissingDependencyError without the package."""
     try:
         from tokenizers import Tokenizer
     except ImportError as error:

@@ -9,6 +9,8 @@ import numpy as np
 
 from advisor.errors import MissingDependencyError, ModelError
 
+INSTALL = "pip install 'serving-advisor[openvino]'"
+
 
 class Output(NamedTuple):
     """What is asked of an output."""
@@ -42,16 +44,28 @@ def _name_in_file(port: Any) -> str:
     return name if name in port.get_names() else str(port.get_any_name())
 
 
-def open_session(path: Path, *, intra_op_num_threads: int, options: Mapping[str, str]) -> Session:
-    """Return a session on the processor; raise ModelError if OpenVINO refuses the file."""
+def load_openvino(path: Path) -> Any:
+    """Return the package, which is needed for `path`; raise MissingDependencyError where it is absent."""
     # Importing openvino reports the import through this package, if that is there; without it a stub takes its place.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError as error:
-        raise MissingDependencyError(
-            f"{path}: running it in OpenVINO needs the package openvino", hint="pip install 'serving-advisor[openvino]'"
-        ) from error
+        raise MissingDependencyError(f"{path}: running it in OpenVINO needs the package openvino", hint=INSTALL) from error
+    return openvino
+
+
+def refused(path: Path, error: Exception) -> ModelError:
+    """Return the error of a file that OpenVINO cannot load, with the last line of what it says."""
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return ModelError(
+        f"{path}: OpenVINO cannot load it: {(lines or [type(error).__name__])[-1][:300]}", hint="serve it with ONNX Runtime"
+    )
+
+
+def open_session(path: Path, *, intra_op_num_threads: int, options: Mapping[str, str]) -> Session:
+    """Return a session on the processor; raise ModelError if OpenVINO refuses the file."""
+    openvino = load_openvino(path)
     settings = {
         "INFERENCE_NUM_THREADS": intra_op_num_threads,
         "NUM_STREAMS": 1,
@@ -62,7 +76,4 @@ def open_session(path: Path, *, intra_op_num_threads: int, options: Mapping[str,
     try:
         return Session(openvino.Core().compile_model(str(path), "CPU", settings))
     except Exception as error:  # OpenVINO raises RuntimeError and pybind's own exceptions for whatever it does not like
-        lines = [line for line in str(error).strip().splitlines() if line.strip()]
-        raise ModelError(
-            f"{path}: OpenVINO cannot load it: {(lines or [type(error).__name__])[-1][:300]}", hint="serve it with ONNX Runtime"
-        ) from error
+        raise refused(path, error) from error

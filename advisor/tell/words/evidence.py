@@ -2,6 +2,7 @@
 
 from advisor import units
 from advisor.schema.advice import Advice, Certificate, SiteFacts
+from advisor.schema.generation import GenerationAdvice
 from advisor.schema.model import ModelFacts
 from advisor.tell.words.advice import NO_AXIS
 from advisor.tell.words.figures import Part, Row, as_text, known, rows_of
@@ -40,7 +41,7 @@ def input_rows(model: ModelFacts) -> tuple[Row, ...]:
     )
 
 
-def evidence_rows(advice: Advice) -> tuple[Row, ...]:
+def evidence_rows(advice: Advice | GenerationAdvice) -> tuple[Row, ...]:
     """Return where the measurements come from, and what the search proved."""
     rows: dict[str, Part] = {}
     for site in advice.sites:

@@ -33,6 +33,7 @@ def safetensors(path):
 
 CONTENTS = {
     "Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 90405214\n",
+    "the path of another file": b"../../blobs/aa11",
     "web page": b"\n<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>",
     "an XML file": b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
     "OpenVINO": b'<?xml version="1.0"?><net name="m" version="11"></net>',

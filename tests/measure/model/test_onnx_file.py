@@ -82,3 +82,11 @@ def test_weights_in_an_attribute_are_a_part_of_the_model(tmp_path):
     named = onnx_file.external_files(onnx_file.load(source), source)
 
     assert [source.with_name("model.onnx.data")] == named
+
+
+def test_a_name_of_weights_that_is_no_text_is_a_damaged_file(tmp_path):
+    path = save_in_several_files(models.mlp(), tmp_path / "source" / "model.onnx")
+    path.write_bytes(path.read_bytes().replace(b"deep/w1", b"deep/\xda1"))
+
+    with pytest.raises(ModelError, match="the name of a file with its weights is no text"):
+        onnx_file.load(path)

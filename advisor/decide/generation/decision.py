@@ -1,0 +1,213 @@
+"""The recommendation against what runs today: the best of what was searched, and how far it is known."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from advisor.decide.generation.prediction import predict
+from advisor.decide.generation.search import Chosen, Found, Searchable, fewest_replicas, search
+from advisor.decide.generation.service.step_time import DRAWS
+from advisor.decide.generation.simulation import Reached, place_of
+from advisor.decide.generation.site import MAX_REPLICAS, GenerationRequest, GenerationUnderLoad
+from advisor.decide.generation.space import Way, of_candidate
+from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, USUAL_CONFIDENCE
+from advisor.schema.generation import GenerationPrediction, TokenTimes
+from advisor.schema.record import Estimate, Exclusion
+from advisor.schema.workload import TokenSlo
+from advisor.units import number, quantile, seconds
+
+# If today's replicas are not known and no number of them keeps the targets, they are as many as keep this utilization.
+STABLE_UTILIZATION = 0.8
+MAX_TIES = 5
+NAMES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "latency_s": "latency"}
+
+
+class Sites(NamedTuple):
+    """Where today's configuration runs, where the model may run, and what cannot be evaluated."""
+
+    home: GenerationUnderLoad
+    allowed: tuple[GenerationUnderLoad, ...]
+    exclusions: tuple[Exclusion, ...]
+
+
+class Decision(NamedTuple):
+    """The recommendation, its site, and what it is compared with; `recommended` is None if nothing fits or is known."""
+
+    at: GenerationUnderLoad
+    baseline: GenerationPrediction
+    today_is_given: bool  # the user said how many replicas run today: only then is there a cost today
+    recommended: GenerationPrediction | None
+    ties: tuple[GenerationPrediction, ...] = ()
+    unproven: GenerationPrediction | None = None
+    miss: GenerationPrediction | None = None
+    binding_constraint: str | None = None
+    is_open: bool = False  # the answer is not known well enough
+    likely: GenerationPrediction | None = None  # the most likely answer, where it is not known
+    quick_usd: float | None = None  # what the cheapest costs at the quick end of the steps; None: nothing keeps the targets
+    slow_usd: float | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the recommendation is what runs today: as it is, or in the same configuration where today's replicas are not known."""
+        if self.recommended is None:
+            return False
+        today, advised = self.baseline.candidate, self.recommended.candidate
+        same_number = today if self.today_is_given else msgspec.structs.replace(today, replicas=advised.replicas)
+        return advised == same_number
+
+    @property
+    def shown(self) -> GenerationPrediction | None:
+        """What is recommended, or what is most likely."""
+        return self.recommended or self.likely
+
+
+def given_replicas(site: GenerationUnderLoad) -> int | None:
+    """Return how many replicas run today, None where the user did not say."""
+    return site.workload.baseline.replicas if site.workload.baseline else None
+
+
+def baseline_today(home: GenerationUnderLoad, confidence: float) -> GenerationPrediction:
+    """Return what runs today, with the user's replicas or else as many as it would need to keep the targets, or at least to keep up."""
+    given = given_replicas(home)
+    replicas = given if given is not None else _needed_today(home, confidence)
+    return predict(home, home.today, replicas, today_replicas=given, with_capacity=True, is_given=given is not None)
+
+
+def _needed_today(home: GenerationUnderLoad, confidence: float) -> int:
+    for each in (confidence, MIDDLE_CONFIDENCE, LEAST_CONFIDENCE):
+        found = fewest_replicas(home, home.today, each)
+        if found is not None:
+            return found
+    return max(1, math.ceil(home.load_of_one(home.today, 0) / STABLE_UTILIZATION))
+
+
+def decide(sites: Sites, spaces: list[Searchable], found: Found, baseline: GenerationPrediction, confidence: float) -> Decision:
+    """Return the best of what was searched, compared with what runs today."""
+    home, given = sites.home, given_replicas(sites.home)
+    start = Decision(at=home, baseline=baseline, today_is_given=given is not None, recommended=None)
+    keeps = baseline.meets_slo and baseline.candidate.variant in home.admitted() and home in sites.allowed
+    if keeps and (baseline.cost_usd_per_hour.value <= found.usd_per_hour if found.cheapest else given is not None):
+        return start._replace(recommended=baseline)
+    if found.cheapest:
+        first, *rest = found.cheapest
+        best = _predicted(first, given, with_capacity=True)
+        as_cheap = [_predicted(other, given) for other in rest]
+        ties = [entry for entry in as_cheap if _overlap(entry.times, best.times)]
+        start = start._replace(at=first.site, recommended=best, ties=tuple(ties[:MAX_TIES]))
+    unproven = _unproven(sites, start.recommended, confidence)
+    start = start._replace(unproven=unproven)
+    if start.recommended is not None:
+        return start
+    site, way, replicas = _nearest(spaces)
+    miss = predict(site, way, replicas, today_replicas=given, with_capacity=True)
+    return start._replace(at=site, miss=miss, binding_constraint=binding_constraint(site, miss, unproven))
+
+
+def _predicted(chosen: Chosen, today_replicas: int | None, *, with_capacity: bool = False) -> GenerationPrediction:
+    return predict(chosen.site, chosen.way, chosen.replicas, today_replicas=today_replicas, with_capacity=with_capacity)
+
+
+def _overlap(one: TokenTimes, other: TokenTimes) -> bool:
+    """Return whether no time tells two candidates apart."""
+    pairs = ((_at_target(one, key), _at_target(other, key)) for key in NAMES)
+    return all(ours is None or theirs is None or (ours.low <= theirs.high and theirs.low <= ours.high) for ours, theirs in pairs)
+
+
+def _unproven(sites: Sites, recommended: GenerationPrediction | None, confidence: float) -> GenerationPrediction | None:
+    """Return the cheapest candidate among variants whose quality is unknown, if it beats the recommendation."""
+    below = math.inf if recommended is None else recommended.cost_usd_per_hour.value
+    spaces = [Searchable(site, site.ways(site.unknown())) for site in sites.allowed]
+    found = search(spaces, confidence, enough=1, below_usd_per_hour=below)
+    return _predicted(found.cheapest[0], given_replicas(sites.home)) if found.cheapest else None
+
+
+def _nearest(spaces: list[Searchable]) -> tuple[GenerationUnderLoad, Way, int]:
+    """Return what comes closest to the targets when requests are alone, by the target that is missed by most; then what carries most."""
+    rated = []
+    for site, space in spaces:
+        for place, way in enumerate(space):
+            slow = site.floors(way)[-1]
+            targets = (site.slo.ttft_s, site.slo.tpot_s, site.slo.latency_s)
+            off = max(reached / target for reached, target in zip(slow, targets, strict=True) if target is not None)
+            rated.append((max(off, 1.0), site.price * site.load_of_one(way, DRAWS - 1), place, site, way))
+    _, _, _, site, way = min(rated, key=lambda entry: entry[:3])
+    return site, way, site.most(way)
+
+
+def weigh(decision: Decision, spaces: list[Searchable], request: GenerationRequest) -> Decision:
+    """Return the decision with how far it is known; nothing is recommended where that is not far enough."""
+    slow = decision.recommended
+    slow_usd = math.inf if slow is None else slow.cost_usd_per_hour.value
+    likely = search(spaces, MIDDLE_CONFIDENCE, enough=1, below_usd_per_hour=slow_usd)
+    likely_usd = min(slow_usd, likely.usd_per_hour)
+    quick = search(spaces, LEAST_CONFIDENCE, enough=1, below_usd_per_hour=likely_usd)
+    quick_usd = min(likely_usd, quick.usd_per_hour)
+    if math.isinf(quick_usd) or slow_usd <= request.max_uncertainty * quick_usd:
+        return decision
+    given = given_replicas(decision.at)
+    most_likely = _predicted(likely.cheapest[0], given, with_capacity=True) if likely.cheapest else slow
+    return decision._replace(
+        at=likely.cheapest[0].site if likely.cheapest else decision.at,
+        recommended=None,
+        ties=(),
+        is_open=True,
+        likely=most_likely,
+        binding_constraint=None,
+        quick_usd=quick_usd,
+        slow_usd=None if slow is None else slow_usd,
+    )
+
+
+def _at_target(times: TokenTimes, key: str) -> Estimate | None:
+    """Return a time at the quantile of the target, None where no request has it."""
+    found = getattr(times, key)
+    return None if found is None else found.slo
+
+
+def binding_constraint(site: GenerationUnderLoad, miss: GenerationPrediction, unproven: GenerationPrediction | None) -> str:
+    """Return what keeps the nearest miss from the targets."""
+    if takes_too_many(site, miss):
+        busy = site.load_of_one(of_candidate(miss.candidate), DRAWS // 2)
+        return f"replicas: the work alone keeps {number(busy)} of them busy, and at most {MAX_REPLICAS} are considered"
+    if unproven is not None:
+        return (
+            f"quality: {unproven.candidate.variant} is predicted to keep the targets, but its quality was not measured; "
+            "set quality.metric: perplexity, quality.max_drop and quality.data"
+        )
+    alone, level = _slow_end(site.floors(of_candidate(miss.candidate))), quantile(site.slo.quantile)
+    for (key, name), what in zip(NAMES.items(), ("prefill", "decode", "service time"), strict=True):
+        target, reached = getattr(site.slo, key), getattr(alone, key)
+        if target is not None and reached > target:
+            return (
+                f"{what}: the {level} {name} of requests that find an idle replica can be {seconds(reached)}, and the target is "
+                f"{seconds(target)}"
+            )
+    return (
+        f"headroom: alone on an idle replica requests keep the targets, but with others, and with measurement uncertainty, they can have "
+        f"{worst(miss.times, site.slo)} ({level})"
+    )
+
+
+def takes_too_many(site: GenerationUnderLoad, miss: GenerationPrediction) -> bool:
+    """Return whether the work alone keeps more replicas busy than are considered, though requests by themselves would keep the targets."""
+    way = of_candidate(miss.candidate)
+    is_kept_alone = not any(_slow_end(site.floors(way)).late(site.slo))
+    return is_kept_alone and site.load_of_one(way, DRAWS - 1) >= MAX_REPLICAS
+
+
+def _slow_end(floors: Sequence[Reached]) -> Reached:
+    place = place_of(USUAL_CONFIDENCE)
+    return Reached(*(sorted(column)[place] for column in zip(*floors, strict=True)))
+
+
+def worst(times: TokenTimes, slo: TokenSlo) -> str:
+    """Return the upper end of the time that misses its target by most, in words: "a TTFT of 3.1 s"."""
+    found = [
+        (reached.high / target, f"a {name} of {seconds(reached.high)}")
+        for key, name in NAMES.items()
+        if (target := getattr(slo, key)) is not None and (reached := _at_target(times, key)) is not None
+    ]
+    # Of requests with one token each there is no TPOT to speak of.
+    return max(found, default=(0.0, "more than that"))[1]

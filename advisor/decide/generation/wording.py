@@ -1,0 +1,266 @@
+"""The sentences of advice on a generative model: its headline, its risks, what it assumes, and why it is not known."""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from advisor.decide.generation.decision import NAMES, Decision, takes_too_many, worst
+from advisor.decide.generation.service.step_time import SERVER_FACTOR, every_point
+from advisor.decide.generation.site import MAX_REPLICAS, GenerationUnderLoad
+from advisor.decide.generation.space import MARGIN_FRACTION, describe_policy
+from advisor.quality_floor import changes
+from advisor.schema.advice import BUSY_FRACTION
+from advisor.schema.generation import GenerationPrediction
+from advisor.schema.record import Exclusion
+from advisor.schema.workload import GenerationWorkload, TokenSlo
+from advisor.units import counted, percent, quantile, rate, seconds, usd
+from advisor.visits import ENOUGH_VISITS
+
+NOISY_FRACTION = 0.1
+UNTRIED = "predicted from single steps and simulated serving, not yet replayed"
+REPLAY = "a replay of the most likely answer: advisor verify"
+
+
+def promise(slo: TokenSlo) -> str:
+    """Return all targets together: "p99 TTFT within 2 s and TPOT within 150 ms"."""
+    parts = [f"{name} within {seconds(target)}" for key, name in NAMES.items() if (target := getattr(slo, key)) is not None]
+    listed = " and ".join(parts) if len(parts) < 3 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"{quantile(slo.quantile)} {listed}"
+
+
+def asked(site: GenerationUnderLoad) -> str:
+    """Return the load in words."""
+    if site.demand.clients is not None:
+        return f"{counted(site.demand.clients, 'client')} side by side"
+    return rate(site.demand.requests_per_s or 0.0)
+
+
+def headline(decision: Decision, home: GenerationUnderLoad) -> str:
+    """Return the decision in one sentence; `home` is where today's configuration runs."""
+    recommended, miss = decision.recommended, decision.miss
+    kept, load = promise(home.slo), asked(home)
+    if decision.is_open:
+        return _not_known(decision, f"{kept} at {load}")
+    if miss is not None and takes_too_many(decision.at, miss):
+        return f"{kept} at {load} takes more than {MAX_REPLICAS} replicas of any measured configuration"
+    if recommended is None:
+        reached = f"; the nearest miss can have {worst(miss.times, home.slo)}" if miss else ""
+        return f"No measured configuration keeps {kept} at {load}{reached}"
+    if decision.is_kept:
+        return _kept(decision, recommended, kept)
+    what, cost = _what(decision, recommended), usd(recommended.cost_usd_per_hour.value)
+    today = _today(decision, home)
+    if not decision.today_is_given:
+        return f"{what}: {cost}/h keeps {kept}" + (f"; {today}" if today else "")
+    return f"{what}: {cost}/h keeps {kept}; {today}" if today else f"{what}: {cost}/h instead of {_paid(decision)}"
+
+
+def _kept(decision: Decision, recommended: GenerationPrediction, kept: str) -> str:
+    if decision.today_is_given:
+        return f"Change nothing: today's configuration keeps {kept}, and nothing cheaper does"
+    replicas = recommended.candidate.replicas
+    on = f"{counted(replicas, 'replica')} of it keep{'' if replicas > 1 else 's'} {kept}"
+    return f"Keep today's configuration: {on}, and nothing cheaper does"
+
+
+def _paid(decision: Decision) -> str:
+    return f"{usd(decision.baseline.cost_usd_per_hour.value)}/h"
+
+
+def _today(decision: Decision, home: GenerationUnderLoad) -> str | None:
+    """Return what today's configuration does not keep, as far as that is shown; None where it keeps its promises."""
+    baseline = decision.baseline
+    paid = f", at {_paid(decision)}," if decision.today_is_given else ""
+    if not baseline.meets_slo:
+        does_not = "does not" if baseline.misses_slo else "is not shown to"
+        return f"today's configuration{paid} {does_not}"
+    if baseline.candidate.variant not in home.eligible():
+        return f"today's {baseline.candidate.variant}{paid} loses more quality than allowed"
+    return None
+
+
+def _what(decision: Decision, recommended: GenerationPrediction) -> str:
+    """Return what to do: which variant to serve, how, where, and on how many replicas."""
+    today, advised = decision.baseline.candidate, recommended.candidate
+    if decision.today_is_given and msgspec.structs.replace(today, replicas=advised.replicas) == advised:
+        return f"Run today's configuration on {counted(advised.replicas, 'replica')} instead of {today.replicas}"
+    what = f"Serve {advised.variant}" if advised.variant != today.variant else "Serve the model as it is"
+    where = "" if decision.at.is_home else f" on {decision.at.hardware} ({decision.at.place.machine})"
+    side_by_side = f"up to {counted(advised.max_running_requests, 'request')} side by side"
+    on = "" if decision.today_is_given and advised.replicas == today.replicas else f", {counted(advised.replicas, 'replica')}"
+    return f"{what}{where}, {side_by_side}, {describe_policy(advised)}{on}"
+
+
+def _not_known(decision: Decision, kept: str) -> str:
+    """Return between which answers it is open, and the most likely one."""
+    quick, slow, likely = decision.quick_usd, decision.slow_usd, decision.likely
+    if likely is None:
+        return f"Not known yet whether anything keeps {kept}: most likely nothing does"
+    on = f"{counted(likely.candidate.replicas, 'replica')} of {likely.candidate.variant}"
+    cost = usd(likely.cost_usd_per_hour.value)
+    if quick is None or slow is None:
+        return f"Not known yet whether anything keeps {kept}; most likely {on} would, for {cost}/h"
+    return f"Not known yet: {usd(quick)} to {usd(slow)}/h keep {kept}; most likely {on} ({cost}/h)"
+
+
+def because(decision: Decision, sites: Sequence[GenerationUnderLoad]) -> tuple[str, ...]:
+    """Return why the answer is not known, a sentence each."""
+    reasons = []
+    for site in sites:
+        noise = site.site.noise_fraction
+        if noise is not None and noise > NOISY_FRACTION:
+            reasons.append(
+                f"the noise floor is {percent(noise)}, by which the same step, measured twice, differs from itself: "
+                "the machine was busy with other work, or is uneven"
+            )
+        visits = [len(entry.visits) for entry in every_point(site.site)]
+        if few := [count for count in visits if count < ENOUGH_VISITS]:
+            reasons.append(f"few visits: {counted(len(few), 'point')}, with {counted(min(few), 'visit')} of a point at the least")
+    shown = decision.likely or decision.miss
+    if shown is not None:
+        site = next((site for site in sites if site.hardware == shown.candidate.hardware), decision.at)
+        times = site.times.get((shown.candidate.variant, shown.candidate.intra_op_num_threads))
+        if times is not None:
+            inputs, outputs = site.demand.median_tokens
+            step = times.decode_s(1, inputs + outputs // 2)
+            reasons.append(
+                f"a decode step of {shown.candidate.variant} takes {seconds(step.low)} to {seconds(step.high)} ({step.source})"
+            )
+    return tuple(reasons)
+
+
+def settled_by(decision: Decision) -> tuple[str, ...]:
+    """Return what would settle the answer, a sentence each."""
+    ways = ["more visits of every point: advisor profile --fresh with a larger --budget", REPLAY]
+    if decision.quick_usd and decision.slow_usd:
+        ways.append(f"accepting it: --max-uncertainty {math.ceil(decision.slow_usd / decision.quick_usd * 10) / 10:g}")
+    return tuple(ways)
+
+
+def risks(site: GenerationUnderLoad, shown: GenerationPrediction | None) -> tuple[str, ...]:
+    """Return the risks of the recommendation and of the measurements, the gravest first."""
+    found = []
+    if shown is not None:
+        busy = shown.utilization_fraction.value
+        if busy > BUSY_FRACTION and not site.demand.is_closed:
+            found.append(
+                f"utilization is {percent(busy)}: above {percent(BUSY_FRACTION)}, small errors in the time of a step move waiting times "
+                "a lot; replay it before relying on it"
+            )
+        capacity, load = shown.capacity_requests_per_s, site.demand.requests_per_s
+        if capacity is not None and load is not None:
+            room = capacity.low / load - 1
+            holds = f"headroom: the targets hold up to {rate(capacity.low)}, {percent(room)} above the stated traffic"
+            may_not = f"no headroom is shown: the targets may hold only up to {rate(capacity.low)}, below the stated traffic"
+            found.append(holds if room >= 0 else may_not)
+        if shown.preemptions_per_request > 0:
+            found.append(
+                f"the cache of {shown.candidate.kv_tokens:,} tokens runs full: {shown.preemptions_per_request:.2g} preemptions a request, "
+                "whose prompts are read again"
+            )
+        if shown.candidate.replicas == 1:
+            found.append("a single replica: its failure is an outage")
+        found.extend(_of_variant(site, shown))
+    if site.site.noise_fraction is not None and site.site.noise_fraction > NOISY_FRACTION:
+        found.append(f"a noisy machine: a step, measured twice, differs from itself by {percent(site.site.noise_fraction)}")
+    if site.place.price_is_stale:
+        found.append(f"its price is from {site.place.price_date}: check it before buying")
+    found.append(UNTRIED)
+    return tuple(found)
+
+
+def _of_variant(site: GenerationUnderLoad, shown: GenerationPrediction) -> list[str]:
+    """Return what is to be known of the variant: the quality that it loses, and requests that are longer than any measured step."""
+    found = []
+    variant = site.variants[shown.candidate.variant]
+    if not variant.lossless and variant.quality is not None:
+        metric, drop = variant.quality.perplexity.metric, variant.quality.perplexity.drop
+        found.append(
+            f"{metric} {changes(metric)} by {percent(drop.value)}, up to {percent(drop.high)}, on {variant.quality.tokens:,} tokens"
+        )
+    times = site.times[shown.candidate.variant, shown.candidate.intra_op_num_threads]
+    if site.demand.longest_tokens > times.largest_context:
+        found.append(
+            f"requests have up to {site.demand.longest_tokens:,} tokens, and steps were measured with up to {times.largest_context:,} "
+            "cached: beyond it the law goes on, unmeasured"
+        )
+    for law, name in ((times.decode, "decode steps"), (times.prefill, "prompts")):
+        if law.is_off:
+            found.append(
+                f"{name} of {variant.id} lie {percent(math.expm1(law.misfit_sigma))} off what is simulated, beyond their noise; "
+                "the intervals are that much wider"
+            )
+    return found
+
+
+def assumptions(site: GenerationUnderLoad) -> tuple[str, ...]:
+    """Return the assumptions, a sentence each."""
+    low, high = SERVER_FACTOR["low"], SERVER_FACTOR["high"]
+    assumed = [
+        f"assumed without a replay: a step may take {low:g} to {high:g} times as long inside a server as in the profile",
+        "assumed: a replica is one machine like the profiled one, and the load balancer picks replicas at random",
+        "costs of tokens of prompts and of answers are split as the time goes that replicas spend on reading and on writing",
+        f"the cache gets what {percent(1 - MARGIN_FRACTION)} of the memory leave beside the weights, and no more than the requests "
+        "that run side by side can use",
+        f"no more than {max(times.largest_batch for times in site.times.values())} requests side by side are considered, the most of a "
+        "measured step",
+        "ITL is the longest gap between two tokens of a request; TPOT is their mean",
+    ]
+    if site.site.clock == "cpu":
+        assumed.append(
+            "times are those of the processor's clock, for the machine was busy with other work: what users wait for on a machine of "
+            "the model's own"
+        )
+    if site.demand.shared_prefix:
+        assumed.append(
+            f"assumed: the server keeps the {site.demand.shared_prefix:,} tokens that all prompts begin with: only the first is read whole"
+        )
+    if site.workload.traffic.diurnal is not None:
+        assumed.append("assumed: a queue settles within a part of the day, so a short sample of each part stands for all of it")
+    return (*assumed, *site.demand.notes)
+
+
+def not_admitted(sites: Sequence[GenerationUnderLoad]) -> tuple[Exclusion, ...]:
+    """Return the variants that may not be recommended, with the reason, each once, and with its site where reasons differ."""
+    reasons: dict[str, dict[str, str]] = {}
+    for site in sites:
+        for name, entry in site.admissions.items():
+            if not entry.admitted:
+                reasons.setdefault(name, {})[site.hardware] = entry.because
+    found = []
+    for name, by_site in reasons.items():
+        if len(set(by_site.values())) == 1:
+            found.append(Exclusion(what=name, reason=next(iter(by_site.values()))))
+        else:
+            found.extend(Exclusion(what=f"{name} on {hardware}", reason=reason) for hardware, reason in by_site.items())
+    return tuple(found)
+
+
+def as_fast_as_simpler(sites: Sequence[GenerationUnderLoad]) -> tuple[Exclusion, ...]:
+    """Return the variants that could be recommended but are no faster than a simpler one, as far as was measured."""
+    found: dict[str, str] = {}
+    for site in sites:
+        for name in site.eligible() - site.admitted():
+            found.setdefault(name, site.speed_ties[name])
+    return tuple(
+        Exclusion(what=name, reason=f"as fast as {simpler}, as far as was measured: the simpler one is kept")
+        for name, simpler in sorted(found.items())
+    )
+
+
+def without_use(workload: GenerationWorkload) -> tuple[Exclusion, ...]:
+    """Return the keys of the workload that this advice makes no use of."""
+    found = []
+    if workload.lifecycle is not None:
+        found.append(Exclusion(what="lifecycle", reason="the effort of a change is not weighed against its saving here"))
+    today = workload.baseline
+    if today is not None and (today.instances or 1) > 1:
+        found.append(
+            Exclusion(what="baseline.instances", reason="a replica serves one model, with all requests side by side in it")
+        )
+    if today is not None and today.max_queue_delay_s > 0:
+        found.append(
+            Exclusion(what="baseline.max_queue_delay_s", reason="requests join the next step: none waits for a batch to fill")
+        )
+    return tuple(found)

@@ -1,0 +1,131 @@
+"""The user's text -> windows of tokens, as the model reads them: of a file of text pieces of it, of a table a text for each row."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from advisor.disk.reading import refuse_special
+from advisor.errors import InputError
+from advisor.measure.quality.tables import JSON_LINES, read_table
+from advisor.measure.quality.texts import columns_of_text, opened, tokenizer_beside
+from advisor.measure.sizes import archives
+from advisor.schema.record import Count, Record, Whole
+
+KEY = "quality.data"
+TABLES = {".csv", ".tsv", ".parquet", ".arrow", *JSON_LINES}
+# A token is about four bytes of English, and up to eight of a text that the tokenizer knows well: more are cut off, fewer cost a little.
+CHARACTERS_PER_TOKEN = 8
+FEWEST_SCORED = 2  # of a window; of one token alone nothing can be said
+# Of fewer pieces the interval of what is lost says nothing.
+FEWEST_PIECES = 6
+
+
+class Windows(Record, frozen=True, kw_only=True):
+    """Pieces of the text in random order; of each the first `given` tokens are told, and those behind it are to be predicted."""
+
+    tokens: tuple[tuple[Whole, ...], ...]
+    given: Count
+    scored_bytes: tuple[Whole, ...]  # of the text of those that are predicted
+
+
+def read_windows(
+    model: Path,
+    data: Path,
+    *,
+    window_tokens: int,
+    most_tokens: int,
+    vocabulary: int,
+    seed: int,
+    fewest: int = FEWEST_PIECES,
+) -> Windows:
+    """Return `fewest` windows or more of at most `window_tokens`, `most_tokens` in all, by the tokenizer of the model.
+
+    Raises InputError where there is no tokenizer, no text, or where the tokenizer is that of another model: it has tokens that this one
+    lacks.
+    """
+    path = tokenizer_beside(model)
+    if path is None:
+        raise InputError(
+            f"{KEY}: {data}: there is no tokenizer.json in {model}, so quality could not be measured",
+            hint="put the tokenizer.json of the model there",
+        )
+    tokenizer = opened(path, KEY)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    texts = _texts(data)
+    prefix = _prefix(tokenizer)
+    given = max(1, len(prefix))
+    room = window_tokens - len(prefix)
+    found: list[tuple[int, ...]] = []
+    scored: list[int] = []
+    total = 0
+    for text in _pieces(texts, CHARACTERS_PER_TOKEN * max(room, 1), seed):
+        if total >= most_tokens:
+            break
+        encoded = tokenizer.encode(text, add_special_tokens=False)
+        ids, offsets = [*prefix, *encoded.ids[:room]], encoded.offsets[:room]
+        if len(ids) < given + FEWEST_SCORED:
+            continue
+        _check(ids, vocabulary, path)
+        begins = offsets[given - len(prefix)][0]
+        found.append(tuple(ids))
+        scored.append(len(text[begins : offsets[-1][1]].encode()))
+        total += len(ids)
+    if len(found) < fewest:
+        raise InputError(
+            f"{KEY}: {data}: holds too little text to measure quality on: {len(found)} pieces of up to {window_tokens} tokens, and "
+            f"{fewest} are needed",
+            hint="give some thousand words",
+        )
+    return Windows(tokens=tuple(found), given=given, scored_bytes=tuple(scored))
+
+
+def _texts(data: Path) -> Sequence[str]:
+    """Return the texts of a file: one a row of a table, else all of it."""
+    refuse_special(data, KEY)
+    suffix = (data.with_suffix("") if data.suffix == ".gz" else data).suffix.lower()
+    if data.is_dir() or suffix in TABLES:
+        columns = read_table(data, KEY)
+        names = columns_of_text(columns, set())
+        if not names:
+            raise InputError(
+                f"{KEY}: {data}: no column of texts among {', '.join(columns) or 'none'}", hint="name one of its columns text"
+            )
+        return columns[names[0]]
+    try:
+        return [archives.unpacked(data, KEY).decode("utf-8-sig")]
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise InputError(
+            f"{KEY}: {data}: no text in UTF-8 ({error})", hint="give a .txt file, or a table with a column of texts"
+        ) from error
+
+
+def _pieces(texts: Sequence[str], characters: int, seed: int) -> Iterator[str]:
+    """Yield pieces of about so many characters, in random order; a longer text is cut where there is a space."""
+    places = [(number, begin) for number, text in enumerate(texts) for begin in range(0, max(len(text), 1), characters)]
+    for place in np.random.default_rng(seed).permutation(len(places)).tolist():
+        number, begin = places[place]
+        piece = texts[number][begin : begin + characters].encode(errors="replace").decode()  # half a character has no tokens
+        if begin:  # it begins within a word, as a rule
+            piece = piece[piece.find(" ") + 1 :]
+        if piece.strip():
+            yield piece
+
+
+def _prefix(tokenizer: Any) -> list[int]:
+    """Return the tokens that the tokenizer puts before any text."""
+    encoded = tokenizer.encode("a", add_special_tokens=True)
+    pairs = zip(encoded.ids, encoded.special_tokens_mask, strict=True)
+    return [token for token, _ in takewhile(lambda pair: pair[1] == 1, pairs)]
+
+
+def _check(ids: Sequence[int], vocabulary: int, path: Path) -> None:
+    if (largest := max(ids)) >= vocabulary:
+        raise InputError(
+            f"{path}: token {largest} is none of the {vocabulary} that the model knows: it is the tokenizer of another model",
+            hint="put the tokenizer.json of this model there",
+        )

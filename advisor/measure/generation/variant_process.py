@@ -1,0 +1,149 @@
+"""What is asked of the process of one variant: steps timed, text scored, requests served. It keeps decoders open from call to call."""
+
+import time
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from advisor.measure.generation.clock import loop_clock
+from advisor.measure.generation.making import difference, open_decoder
+from advisor.measure.generation.replay import Replayed, Requests, check, replay, sample_equals_alone
+from advisor.measure.generation.step_timing import Bench, Prefill, Step, timed
+from advisor.measure.generation.text_quality import Scored
+from advisor.measure.generation.text_quality import scored as scored_by
+from advisor.measure.generation.tokenizing import Windows
+from advisor.measure.runtime import machine, stalls
+from advisor.schema.generation import Clock, Policy, StepVisit
+from advisor.schema.profile import Stalls
+from advisor.schema.record import Cores, Count, Length, NonNegative, Record, Seconds, Whole
+
+OPEN_DECODERS = 2  # of a process: on one thread, and on all cores
+WARM_UP_STEPS = 2
+
+
+class Setting(Record, frozen=True, kw_only=True):
+    """How a variant is opened."""
+
+    intra_op_num_threads: Cores
+    slots: Count
+    max_tokens: Length  # of a row of the cache
+
+
+class Timed(Record, frozen=True, kw_only=True):
+    """A visit, and the most that its process has held by its end."""
+
+    visit: StepVisit
+    peak_memory_bytes: Whole
+
+
+class Load(Record, frozen=True, kw_only=True):
+    """Requests to serve, and how."""
+
+    prompts: tuple[tuple[Whole, ...], ...]
+    output_tokens: tuple[Count, ...]
+    arrival_s: tuple[Seconds, ...] | None  # None: a closed loop
+    clients: Count = 1
+    think_s: tuple[NonNegative, ...] = ()  # of each request, in a closed loop
+    policy: Policy
+    max_running_requests: Count
+    chunk_tokens: Count | None
+    clock: Clock
+
+
+class TimedStep(Record, frozen=True, kw_only=True):
+    """A step, and its visits."""
+
+    step: Step
+    visits: tuple[StepVisit, ...]
+
+
+class Served(Record, frozen=True, kw_only=True):
+    """What was observed of requests that were served, of the machine meanwhile, and of steps before and after them."""
+
+    replayed: Replayed
+    tokens_equal: bool | None  # those of a sample to what they get alone; None: not compared
+    around: tuple[TimedStep, ...]
+    stalls: tuple[Stalls, ...]
+    wall_s: Seconds
+    run_delay_s: Seconds | None
+
+
+@lru_cache(maxsize=OPEN_DECODERS)
+def _bench(folder: Path, setting: Setting) -> Bench:
+    """Return the bench of a variant in this process, which keeps it for the next call."""
+    decoder = open_decoder(folder, threads=setting.intra_op_num_threads, slots=setting.slots, max_tokens=setting.max_tokens)
+    return Bench(decoder, setting.intra_op_num_threads)
+
+
+def opened(folder: Path, setting: Setting) -> float:
+    """Open a variant in this process, which keeps it, and return the seconds that it took."""
+    began_s = time.perf_counter()
+    _bench(folder, setting)
+    return time.perf_counter() - began_s
+
+
+def compared(folder: Path, setting: Setting, checkpoint: Path, truth: Path, *, is_exact: bool, seed: int) -> float:
+    """Return how far the variant's logits are from the checkpoint's own; raise ModelError where it is to be exact and is not."""
+    return difference(_bench(folder, setting).decoder, checkpoint, truth, is_exact=is_exact, seed=seed)
+
+
+def visited(folder: Path, setting: Setting, step: Step, seconds: float, warm_up_calls: int, order: int) -> Timed:
+    """Return a visit of a step."""
+    visit = _bench(folder, setting).visit(step, order, seconds=seconds, warm_up_calls=warm_up_calls)
+    return Timed(visit=visit, peak_memory_bytes=machine.peak_memory_bytes())
+
+
+def scored(folder: Path, setting: Setting, windows: Windows, seconds: float) -> Scored:
+    """Return what the variant says of the windows, until the time is over."""
+    return scored_by(_bench(folder, setting).decoder, windows, seconds=seconds)
+
+
+def served(
+    folder: Path,
+    setting: Setting,
+    load: Load,
+    *,
+    around: tuple[Step, ...] = (),
+    rounds: int = 1,
+    seconds: float = 0.0,
+    sample: int = 0,
+    seed: int = 0,
+) -> Served:
+    """Serve the requests; visit each step of `around` before and after, in so many rounds; compare a sample of them with those alone.
+
+    What is timed around the requests met the same machine as these.
+    """
+    bench = _bench(folder, setting)
+    requests = Requests(
+        prompts=[np.array(prompt, dtype=np.int64) for prompt in load.prompts],
+        output_tokens=load.output_tokens,
+        arrival_s=load.arrival_s,
+        clients=load.clients,
+        think_s=load.think_s,
+    )
+    check(bench.decoder, requests, load.policy, max_running=load.max_running_requests, chunk_tokens=load.chunk_tokens)
+    bench.visit(Prefill(tokens=1), 0, seconds=0.0, warm_up_calls=WARM_UP_STEPS)  # the first calls of all take longer
+    before = timed(bench, around, rounds=rounds, seconds=seconds, seed=seed)
+    machine.wake_punctually()
+    clock = loop_clock(load.clock, setting.intra_op_num_threads)
+    began_s, delay_s = time.perf_counter(), machine.run_delay_s()
+    with stalls.beside() as seen:
+        replayed = replay(
+            bench.decoder,
+            requests,
+            load.policy,
+            max_running=load.max_running_requests,
+            chunk_tokens=load.chunk_tokens,
+            clock=clock,
+        )
+    wall_s, after_s = time.perf_counter() - began_s, machine.run_delay_s()
+    after = timed(bench, around, rounds=rounds, seconds=seconds, seed=seed + 1, first_order=rounds * len(around))
+    return Served(
+        replayed=replayed,
+        tokens_equal=sample_equals_alone(bench.decoder, requests, replayed, sample=sample, seed=seed) if sample else None,
+        around=tuple(TimedStep(step=step, visits=(*made, *after[step])) for step, made in before.items()),
+        stalls=tuple(seen),
+        wall_s=wall_s,
+        run_delay_s=None if delay_s is None or after_s is None else max(0.0, after_s - delay_s),
+    )

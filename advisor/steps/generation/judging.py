@@ -1,0 +1,85 @@
+"""How well the forms of a decoder predict the user's text, each scored as long as its share of the budget lasts."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from advisor.errors import AdvisorError
+from advisor.measure.generation.text_quality import Scored, text_quality
+from advisor.measure.generation.timing.journal import GenerationJournal, ScoredText
+from advisor.measure.generation.timing.processes import Variants
+from advisor.measure.generation.tokenizing import FEWEST_PIECES, Windows
+from advisor.measure.generation.variant_process import scored
+from advisor.quality_floor import keeps_floor
+from advisor.schema.generation import GenerationVariant
+from advisor.schema.record import Exclusion
+from advisor.steps.generation.plan import Plan, Stage
+from advisor.units import counted, seconds
+
+QUALITY_SHARE = 0.3  # of the budget: timing has the rest
+
+
+class Judging:
+    """One run, or the rest of one; what it leaves out is in `exclusions`."""
+
+    def __init__(self, plan: Plan, journal: GenerationJournal, stage: Stage, processes: Variants, threads: int) -> None:
+        """`threads` are those that text is scored on."""
+        self.plan, self.journal, self.stage, self.processes, self.threads = plan, journal, stage, processes, threads
+        self.exclusions: list[Exclusion] = []
+
+    def judged(self, variants: Sequence[GenerationVariant], windows: Windows) -> list[GenerationVariant]:
+        """Return the variants with their quality, the first of them the baseline; one that cannot score the text is left out."""
+        each_s = QUALITY_SHARE * self.plan.settings.budget_s / len(variants)
+        found: list[GenerationVariant] = []
+        baseline: Scored | None = None
+        for variant in variants:
+            if baseline is not None and len(baseline.surprise) < FEWEST_PIECES:
+                found.append(variant)  # what the baseline says of the text is not known well enough to compare anything with it
+                continue
+            try:
+                said = self._scored(variant, windows, each_s)
+            except AdvisorError as error:
+                if variant.lossless:
+                    raise
+                self._exclude(variant.id, error.fault)
+                continue
+            baseline = baseline or said
+            found.append(self._judged(variant, windows, baseline, said))
+        return found
+
+    def _judged(self, variant: GenerationVariant, windows: Windows, baseline: Scored, said: Scored) -> GenerationVariant:
+        """Return the variant with its quality, as it was where too few pieces could be scored for an interval."""
+        plan, pieces = self.plan, min(len(baseline.surprise), len(said.surprise))
+        if pieces < FEWEST_PIECES or plan.settings.text_sha256 is None:
+            budget = seconds(plan.settings.budget_s)
+            reason = (
+                f"{counted(pieces, 'piece')} of the text scored within the budget of {budget}, and {FEWEST_PIECES} are needed"
+            )
+            self._exclude(f"the quality of {variant.id}", reason)
+            return variant
+        quality = text_quality(windows, baseline, said, data_sha256=plan.settings.text_sha256, seed=plan.settings.seed)
+        return msgspec.structs.replace(variant, quality=quality)
+
+    def _scored(self, variant: GenerationVariant, windows: Windows, each_s: float) -> Scored:
+        known = self.journal.scored(variant.id)
+        if known is not None:
+            return known
+        self.stage.say(f"scoring the text with {variant.id}")
+        began_s = self.stage.ledger.spent_s
+        said = self.processes.ask(variant.id, self.threads, "scoring the text", scored, windows, each_s)
+        elapsed_s = max(0.0, self.stage.ledger.spent_s - began_s)
+        self.journal.add(ScoredText(variant=variant.id, sha256=variant.sha256, scored=said, elapsed_s=elapsed_s))
+        return said
+
+    def _exclude(self, what: str, reason: str) -> None:
+        self.exclusions.append(Exclusion(what=what, reason=reason.removeprefix(f"{what}: ")))
+
+
+def is_worth_timing(plan: Plan, variant: GenerationVariant) -> bool:
+    """Return whether a variant may be advised, or was asked for: nothing is lost, or what is lost is known and within the floor."""
+    if variant.lossless or variant.id in plan.wanted:
+        return True
+    if variant.quality is None:
+        return False
+    floor = plan.asked.max_drop
+    return floor is None or keeps_floor(variant.quality.perplexity, floor, None)[0]

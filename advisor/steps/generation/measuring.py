@@ -1,0 +1,304 @@
+"""What is measured of a decoder, stage by stage, within one budget: its forms are made, held against the checkpoint, judged and timed."""
+
+import itertools
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import msgspec
+
+from advisor import __version__
+from advisor.errors import AdvisorError, ModelError
+from advisor.measure.generation.clock import clock_of
+from advisor.measure.generation.making import AS_GIVEN, BASELINE, SCHEMES, TITLES, Made, given, is_still, made
+from advisor.measure.generation.step_timing import Decode, Point, Prefill, decode_steps, prefill_steps, tell_all
+from advisor.measure.generation.timing.journal import GenerationJournal, Watched
+from advisor.measure.generation.timing.points import decode_point, disturbance, noise_of, prefill_point
+from advisor.measure.generation.timing.processes import Variants
+from advisor.measure.generation.timing.rounds import Rounds
+from advisor.measure.generation.tokenizing import Windows, read_windows
+from advisor.measure.generation.variant_process import Timed, compared, visited
+from advisor.measure.runtime import machine as machines
+from advisor.measure.runtime.ort_session import versions
+from advisor.measure.runtime.stalls import watch
+from advisor.measure.worker.apart import Apart
+from advisor.schema.generation import (
+    GenerationSite,
+    GenerationVariant,
+)
+from advisor.schema.record import Exclusion
+from advisor.steps import model_folder
+from advisor.steps.generation.asked import in_words
+from advisor.steps.generation.judging import Judging, is_worth_timing
+from advisor.steps.generation.plan import Plan, Stage
+from advisor.units import counted, seconds
+
+WINDOW_TOKENS = 128  # of text, or as many as a request may have: of longer ones there would be too few for an interval
+MOST_TEXT_TOKENS = 50_000  # beyond it intervals hardly become narrower
+WATCHES, WATCH_SHARE = 3, 0.01  # for stalls, of the budget each
+LONGER_BUDGET = 3  # times as long is what is proposed where one was too short
+NO_TEXT = "quality could not be measured: no text was given (quality.data of the workload)"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Measuring:
+    """One run, or the rest of one that was interrupted."""
+
+    def __init__(self, plan: Plan, journal: GenerationJournal, stage: Stage) -> None:
+        self.plan, self.journal = plan, journal
+        self.stage = stage
+        self.notes: list[str] = []
+        self.exclusions: list[Exclusion] = []
+        self.untold: set[Point] = set()
+        self.threads = tuple(dict.fromkeys((1, plan.machine.cores)))
+
+    def site(self) -> GenerationSite:
+        """Return what is known of this machine in the end."""
+        journal, ledger = self.journal, self.stage.ledger
+        ledger.count(journal.scoring_s + journal.timing_s)
+        self.stage.say("making variants", line=f"{ledger.promise} and making variants: {in_words(self.plan.asked)}")
+        made = self._made()
+        windows = self._windows()
+        self.stage.apart.end()  # it would hold memory
+        for name, entry in made.items():
+            journal.knows(name, entry.sha256)
+        folders = {name: entry.folder for name, entry in made.items()}
+        slots, max_tokens = self.plan.settings.max_running_requests, self.plan.settings.max_context_tokens
+        with Variants(
+            folders, ledger, slots=slots, max_tokens=max_tokens, threads=self.threads, start=self.stage.how.start
+        ) as processes:
+            processes.fit_together(self.plan.facts)
+            agreement = self._agreement(processes, made)
+            variants = [self._variant(name, made[name], agreement[name]) for name in agreement]
+            variants = self._judged(variants, processes, windows)
+            self._time(variants, processes, {variant.id: variant.sha256 for variant in variants})
+            variants = [
+                msgspec.structs.replace(
+                    variant,
+                    load_s=processes.load_s.get(variant.id),
+                    peak_memory_bytes=journal.peak_memory_bytes(variant.id),
+                )
+                for variant in variants
+            ]
+        return self._site(variants)
+
+    # --- forms ----------------------------------------------------------------------------------------------------------------
+
+    def _made(self) -> dict[str, Made]:
+        """Return the forms by their names, the model in full precision first; what cannot be made is excluded."""
+        plan = self.plan
+        if plan.facts.given_as != "checkpoint":
+            return {AS_GIVEN: self._ask("reading the model", str(plan.model), given, plan.model)}
+        found: dict[str, Made] = {}
+        for scheme in SCHEMES:
+            try:
+                found[scheme] = self._ask(
+                    f"making {scheme}",
+                    scheme,
+                    made,
+                    plan.model,
+                    plan.folder,
+                    scheme,
+                    sha256=plan.facts.sha256,
+                    max_tokens=plan.settings.max_context_tokens,
+                    has_vnni=machines.has_vnni(plan.machine),
+                )
+            except AdvisorError as error:
+                if scheme == BASELINE:
+                    raise
+                self._exclude(scheme, error.fault)
+        return found
+
+    def _windows(self) -> Windows | None:
+        """Return the user's text as the model reads it, None where there is none."""
+        plan, text = self.plan, self.plan.asked.text
+        if text is None:
+            return None
+        return self._ask(
+            "reading the text",
+            str(text),
+            read_windows,
+            plan.model,
+            text,
+            window_tokens=min(WINDOW_TOKENS, plan.settings.max_context_tokens),
+            most_tokens=MOST_TEXT_TOKENS,
+            vocabulary=plan.facts.vocabulary,
+            seed=plan.settings.seed,
+        )
+
+    def _ask(self, what: str, subject: str, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
+        """Return what a function returns that reads or writes files, in the process for that; no budget makes it shorter."""
+        self.stage.say(what)
+        with self.stage.ledger.loading():
+            return self.stage.apart.call(model_folder.reading(subject), function, *arguments, **named)
+
+    def _agreement(self, processes: Variants, made: dict[str, Made]) -> dict[str, float | None]:
+        """Return how far each form's logits are from the checkpoint's own; the baseline has to be that decoder, and has to run."""
+        plan = self.plan
+        found: dict[str, float | None] = {}
+        for name in made:
+            if name == AS_GIVEN:
+                found[name] = None
+                continue
+            self.stage.say(f"holding {name} against the checkpoint")
+            try:
+                with self.stage.ledger.loading():
+                    found[name] = processes.ask(
+                        name,
+                        self.threads[-1],
+                        "comparing it with the checkpoint",
+                        compared,
+                        plan.model,
+                        self.stage.scratch / "truth.npy",
+                        is_exact=name == BASELINE,
+                        seed=plan.settings.seed,
+                    )
+                if not math.isfinite(found[name] or 0.0):
+                    raise ModelError("its logits are not finite", hint="leave this scheme out")
+            except AdvisorError as error:
+                found.pop(name, None)
+                if name == BASELINE:
+                    raise
+                self._exclude(name, error.fault)
+        return found
+
+    def _variant(self, name: str, made: Made, agreement: float | None) -> GenerationVariant:
+        return GenerationVariant(
+            id=name,
+            scheme="none" if name in (BASELINE, AS_GIVEN) else name,
+            title=TITLES[name],
+            path=os.path.relpath(made.folder, self.plan.folder.parent),
+            sha256=made.sha256,
+            bytes=made.bytes,
+            engine="onnxruntime",
+            lossless=name in (BASELINE, AS_GIVEN),
+            weight_bytes=made.weight_bytes,
+            kv_bytes_per_token=self.plan.facts.kv_bytes_per_token,
+            load_s=None,
+            peak_memory_bytes=None,
+            agrees_with_checkpoint=agreement,
+            quality=None,
+        )
+
+    def _judged(self, variants: list[GenerationVariant], processes: Variants, windows: Windows | None) -> list[GenerationVariant]:
+        """Return the variants with how well they predict the text; without one they are as before."""
+        if windows is None:
+            self.notes += [f"{NO_TEXT}; only what loses nothing can be advised"] if len(variants) > 1 else []
+            return variants
+        judging = Judging(self.plan, self.journal, self.stage, processes, self.threads[-1])
+        judged = judging.judged(variants, windows)
+        self.exclusions += judging.exclusions
+        return judged
+
+    # --- timing -----------------------------------------------------------------------------------------------------------------
+
+    def _time(self, variants: Sequence[GenerationVariant], processes: Variants, sha256: dict[str, str]) -> None:
+        plan, journal, ledger = self.plan, self.journal, self.stage.ledger
+        ledger.begin_timing(journal.timing_s)
+        self._watch()
+
+        def visit(point: Point, visit_s: float, warm_up_calls: int, order: int) -> Timed:
+            name, threads = point.variant, point.intra_op_num_threads
+            return processes.ask(name, threads, "timing it", visited, point.step, visit_s, warm_up_calls, order)
+
+        rounds = Rounds(
+            journal,
+            visit,
+            sha256,
+            left_s=lambda: ledger.timing_left_s,
+            spent_s=lambda: ledger.spent_s,
+            say=self.stage.say,
+            seed=plan.settings.seed,
+            pace=self.stage.how.pace,
+        )
+        worth = [variant.id for variant in variants if is_worth_timing(plan, variant)]
+        others = [variant.id for variant in variants if variant.id not in worth]
+        lengths = plan.asked.lengths
+        steps = (*prefill_steps(lengths), *decode_steps(plan.settings.max_running_requests, lengths))
+        # Of what is not advised the report shows how fast it would be.
+        shown = (Prefill(tokens=lengths.usual), Decode(batch_size=1, context_tokens=lengths.context))
+        points = [
+            Point(variant=name, intra_op_num_threads=threads, step=step)
+            for name, threads, step in itertools.product(worth, self.threads, dict.fromkeys(steps))
+        ]
+        brief = [Point(variant=name, intra_op_num_threads=1, step=step) for name in others for step in shown]
+        rounds.time(points, brief, together=processes.are_together)
+        self.exclusions += rounds.passed_over()
+        self._refuse_untold(points)
+
+    def _refuse_untold(self, points: Sequence[Point]) -> None:
+        """Drop the settings of which too few steps could be timed to tell what others take; raise ModelError where none is left."""
+        visits, told = self.journal.visits, False
+        for name, threads in dict.fromkeys((point.variant, point.intra_op_num_threads) for point in points):
+            own = [point for point in points if (point.variant, point.intra_op_num_threads) == (name, threads)]
+            if tell_all([point.step for point in own if point in visits], [point.step for point in own]):
+                told = True
+                continue
+            self.untold.update(own)
+            budget = seconds(self.plan.settings.budget_s)
+            self._exclude(
+                f"{name} on {counted(threads, 'thread')}", f"too few of its steps could be timed within the budget of {budget}"
+            )
+        if not told:
+            why = "; ".join(f"{entry.what}: {entry.reason}" for entry in (*self.journal.exclusions, *self.exclusions)[:2])
+            raise ModelError(
+                f"{self.plan.model}: its steps could not be timed within the budget of {seconds(self.plan.settings.budget_s)} ({why})",
+                hint=f"give it more time, such as --budget {LONGER_BUDGET * self.plan.settings.budget_s:g}; what was measured is kept",
+            )
+
+    def _watch(self) -> None:
+        """Watch one core after the other for stalls: nothing else runs, so what is seen comes from outside."""
+        usable = machines.usable_cores()
+        watch_s = min(WATCH_SHARE * self.plan.settings.budget_s, self.stage.how.pace.longest_watch_s)
+        for number in range(len(self.journal.watches), WATCHES):
+            self.stage.say("watching for stalls")
+            began_s = time.perf_counter()
+            stalls = watch(watch_s, usable[number % len(usable)])
+            self.journal.add(Watched(stalls=stalls, elapsed_s=time.perf_counter() - began_s))
+
+    # --- the site ---------------------------------------------------------------------------------------------------------------
+
+    def _site(self, variants: Sequence[GenerationVariant]) -> GenerationSite:
+        plan, journal = self.plan, self.journal
+        known = {variant.id for variant in variants}
+        visits = {
+            point: tuple(made) for point, made in journal.visits.items() if point.variant in known and point not in self.untold
+        }
+        every = [visit for made in visits.values() for visit in made]
+        clock = clock_of(every)
+        return GenerationSite(
+            hardware=plan.hardware,
+            machine=plan.machine,
+            created=plan.created,
+            advisor_version=__version__,
+            fingerprint=plan.fingerprint,
+            versions=versions(),
+            clock=clock,
+            measuring_s=journal.timing_s,
+            noise_fraction=noise_of(visits.values(), clock),
+            variants=tuple(variants),
+            prefill=tuple(
+                prefill_point(point, point.step, made) for point, made in visits.items() if isinstance(point.step, Prefill)
+            ),
+            decode=tuple(
+                decode_point(point, point.step, made) for point, made in visits.items() if isinstance(point.step, Decode)
+            ),
+            stalls=tuple(entry for entry in journal.watches if entry is not None),
+            exclusions=(*self.exclusions, *journal.exclusions),
+            notes=(*self.notes, *disturbance(every, clock)),
+        )
+
+    def _exclude(self, what: str, reason: str) -> None:
+        self.exclusions.append(Exclusion(what=what, reason=reason.removeprefix(f"{what}: ")))
+
+
+def are_still(variants: Iterable[GenerationVariant], folder: Path, apart: Apart) -> bool:
+    """Return whether the folders of all variants, whose paths are relative to `folder`, hold what was measured."""
+    return all(
+        apart.call(model_folder.reading(variant.id), is_still, folder / variant.path, variant.sha256) for variant in variants
+    )

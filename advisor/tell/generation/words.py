@@ -1,0 +1,325 @@
+"""The sentences of advice on a generative model: what to do, what it saves, what it risks, and the headings that state an answer."""
+
+from advisor import units
+from advisor.schema.generation import GenerationAdvice, GenerationPrediction, Replay, SpeculationAdvice
+from advisor.schema.record import Record
+from advisor.tell.generation.naming import (
+    BINDS,
+    ENGINES,
+    at_slo,
+    configuration,
+    kept,
+    policy_means,
+    subject,
+    targets,
+    targets_in_words,
+)
+from advisor.tell.options import today_is_given
+from advisor.tell.words.figures import Sentence, figure, written
+
+RISK_FREE = "No risk was found beyond the intervals given below."
+TIED = "They cost the same, and the intervals of their times overlap. Any of them is as good a choice."
+SERVED = (
+    "Requests were really served in a loop with slots, at times fixed beforehand, and times count from the moment each was due. Expected "
+    "is the simulation of these very requests. With few requests the p99 is the time of one or two of them."
+)
+TIMES = (
+    "TTFT is the time to the first token, from arrival. TPOT is the time of each later one, the mean of a request. ITL is that of each "
+    "later token by itself. The latency goes on until the last token."
+)
+COMPARED = (
+    "Perplexity is measured on the text of the workload, its increase paired with the model as given; bits per byte do not depend on the "
+    "tokenizer. Greedy agreement is the share of places in the text where both expect the same next token. It is a proxy for quality and "
+    "never admits a variant."
+)
+SPLIT = (
+    "The cost of an hour is split by the time that is spent: what reads prompts is paid by input tokens, what generates by output tokens, "
+    "and idle time is divided in the same proportion."
+)
+TEXTS = {
+    "given": "On the text of the workload",
+    "copying": "Where answers copy from their prompts",
+    "free": "Where answers are free text",
+}
+
+
+class GenerationWords(Record, frozen=True, kw_only=True):
+    """The sentences of a report on a generative model; None and () where there is nothing to report."""
+
+    about: str
+    what_to_do: str
+    not_known: tuple[str, ...]  # why, where the outcome is inconclusive
+    settled_by: tuple[str, ...]
+    what_misses: str | None  # the constraint that nothing keeps
+    saves: Sentence
+    saves_because: Sentence
+    risks: tuple[str, ...]
+    run: str
+    variant: str  # whose color the charts have
+    run_because: str
+    predicted: Sentence
+    load: str
+    times: str
+    curve: str | None
+    curve_because: str | None
+    cost: Sentence
+    cost_because: str
+    cost_split: str
+    cache: str
+    cache_because: str
+    served: str | None
+    served_because: str | None
+    replays: tuple[str, ...]  # beside those of the advice
+    ties: str | None
+    ties_because: str | None
+    alternatives: str
+    unproven: Sentence | None
+    unproven_because: str | None
+    variants: str
+    variants_because: str
+    speculation: str | None
+    speculated: tuple[Sentence, ...]
+    model: str
+    evidence: str
+    exclusions: str | None
+    written: str
+
+
+def generation_words(advice: GenerationAdvice) -> GenerationWords:
+    """Return the sentences of the report."""
+    shown, unproven = subject(advice), advice.unproven
+    reads, generates = (units.percent(part) for part in (shown.prefill_fraction, 1 - shown.prefill_fraction))
+    split = f"{reads} of the busy time reads prompts, {generates} generates."
+    return GenerationWords(
+        about=f"Advice on serving a generative model ({advice.model.architecture}), workload {advice.workload.name}",
+        what_to_do=_what_to_do(advice),
+        not_known=_as_sentences(advice.because) if advice.outcome == "inconclusive" else (),
+        settled_by=advice.settled_by if advice.outcome == "inconclusive" else (),
+        what_misses=(advice.binding_constraint or "no single constraint could be identified")
+        if advice.outcome == "infeasible"
+        else None,
+        saves=_saves(advice),
+        saves_because=_saves_because(advice),
+        risks=advice.risks or (RISK_FREE,),
+        run=_run(advice),
+        variant=shown.candidate.variant,
+        run_because=f"Who comes first: {policy_means(shown.candidate)}.",
+        predicted=_predicted(advice),
+        load=f"At {units.rate(advice.mean_requests_per_s)} on average; 90 % intervals in parentheses.",
+        times=TIMES,
+        curve=_curve(advice) if advice.load_curve else None,
+        curve_because=_curve_because(shown) if advice.load_curve else None,
+        cost=_cost(shown),
+        cost_because=SPLIT,
+        cost_split=split,
+        cache=_cache(advice),
+        cache_because=_cache_because(shown),
+        served=_served(advice) if advice.replays else None,
+        served_because=SERVED if advice.replays else None,
+        replays=tuple(_replay(replay) for replay in advice.replays),
+        ties=f"{units.counted(len(advice.ties), 'other configuration')} cannot be told apart from it" if advice.ties else None,
+        ties_because=TIED if advice.ties else None,
+        alternatives=_alternatives(advice),
+        unproven=_unproven(unproven) if unproven else None,
+        unproven_because=_unproven_because(unproven) if unproven else None,
+        variants=_variants(advice),
+        variants_because=COMPARED,
+        speculation=_speculation(advice) if advice.speculation else None,
+        speculated=tuple(_speculated(entry) for entry in advice.speculation),
+        model=f"{advice.model.architecture}: {units.count(advice.model.parameters)} parameters, {advice.model.layers} layers",
+        evidence=_evidence(advice),
+        exclusions=f"{units.counted(len(advice.exclusions), 'option')} not considered" if advice.exclusions else None,
+        written=written(advice.advisor_version),
+    )
+
+
+def _as_sentences(parts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{part[:1].upper()}{part[1:]}." for part in parts)
+
+
+# --- the decision ----------------------------------------------------------------------------------------------------------
+
+
+def _what_to_do(advice: GenerationAdvice) -> str:
+    if advice.outcome == "change" and advice.recommended is not None:
+        return f"Serve {configuration(advice.recommended.candidate)}."
+    if advice.outcome == "keep" and advice.recommended is not None:
+        same = configuration(advice.recommended.candidate)
+        return f"Change nothing. Today: {same}." if today_is_given(advice) else f"Keep today's configuration: {same}."
+    if advice.outcome == "inconclusive":
+        likely = f"most likely, {configuration(advice.likely.candidate)}" if advice.likely else None
+        return f"Nothing to approve yet: {likely or 'most likely, nothing keeps the targets'}."
+    return f"Nothing to approve: no configuration that was searched keeps {targets_in_words(advice.workload.slo)}."
+
+
+def _saves(advice: GenerationAdvice) -> Sentence:
+    if advice.outcome == "inconclusive":
+        return ("Not known yet",)
+    if advice.recommended is None:
+        return ("Nothing",)
+    if not today_is_given(advice):
+        return ("Not known: the workload does not give today's replicas (baseline.replicas)",)
+    if advice.saving is None:
+        return ("Nothing",) if advice.outcome == "keep" else ("The targets",)
+    return (figure(advice.saving.usd_per_year, units.usd_per_year),)
+
+
+def _saves_because(advice: GenerationAdvice) -> Sentence:
+    if not today_is_given(advice):
+        return _one_replica(advice)
+    today = figure(advice.baseline.cost_usd_per_hour, units.usd_per_hour)
+    if advice.recommended is None or advice.outcome == "inconclusive":
+        return ("Today's is ", today, ".")
+    if advice.outcome == "keep":
+        return (
+            "No candidate that keeps the targets and the quality floor is cheap enough, against today's ",
+            today,
+            ", to be worth it.",
+        )
+    if advice.saving is not None:
+        saved = figure(advice.saving.usd_per_hour, units.usd_per_hour)
+        return (saved, f", {units.percent(advice.saving.fraction)} of today's cost.")
+    return (
+        "Today's configuration, at ",
+        today,
+        f": its targets are {kept(advice.baseline)}, so no saving is claimed against it.",
+    )
+
+
+def _one_replica(advice: GenerationAdvice) -> Sentence:
+    """Return what one replica carries beside one of today's configuration: today's number is not known."""
+    each = advice.one_replica
+    if each is None:
+        return ("What is paid today is not known: the workload does not give today's replicas (baseline.replicas).",)
+    ours, theirs = (figure(it, units.rate) for it in (each.recommended_requests_per_s, each.baseline_requests_per_s))
+    return ("Within the targets, one replica carries ", ours, "; one of today's configuration ", theirs, ".")
+
+
+def _run(advice: GenerationAdvice) -> str:
+    shown = subject(advice).candidate
+    verb = {"change": "Run", "keep": "Keep running", "inconclusive": "Most likely: run" if advice.likely else "Today runs"}.get(
+        advice.outcome, "The nearest miss runs" if advice.nearest_miss else "Today runs"
+    )
+    threads = units.counted(shown.intra_op_num_threads, "thread")
+    return f"{verb} {shown.variant} with {threads} and up to {units.counted(shown.max_running_requests, 'running request')}"
+
+
+def _predicted(advice: GenerationAdvice) -> Sentence:
+    shown, slo = subject(advice), advice.workload.slo
+    whose = (
+        "" if advice.recommended else "Most likely: " if advice.likely else "Nearest miss: " if advice.nearest_miss else "Today: "
+    )
+    parts: list[Sentence] = []
+    for target in targets(slo):
+        estimate = at_slo(shown.times, target.time)
+        limit = f", target {units.seconds(target.limit_s)}"
+        name = f"{target.time.name} {units.quantile(slo.quantile)} "
+        parts.append((name, figure(estimate, units.seconds, "not predicted"), limit))
+    return (whose, *(word for number, part in enumerate(parts) for word in (("; ",) if number else ()) + part))
+
+
+# --- load, cost, memory ------------------------------------------------------------------------------------------------------
+
+
+def _curve(advice: GenerationAdvice) -> str:
+    first, last = advice.load_curve[0].requests_per_s, advice.load_curve[-1].requests_per_s
+    return f"TTFT and TPOT against load: one replica at {units.ends(first, last, units.rate)}"
+
+
+def _curve_because(shown: GenerationPrediction) -> str:
+    return f"When traffic grows, {BINDS[shown.binding]} gives way first."
+
+
+def _cost(shown: GenerationPrediction) -> Sentence:
+    read, made = shown.cost_usd_per_million_input_tokens, shown.cost_usd_per_million_output_tokens
+    return ("A million input tokens cost ", figure(read, units.usd), ", a million output tokens ", figure(made, units.usd))
+
+
+def _cache(advice: GenerationAdvice) -> str:
+    shown = subject(advice).candidate
+    each = kv_bytes_per_token(advice, shown.variant)
+    return f"The KV cache holds {shown.kv_tokens:,} tokens in {units.size(shown.kv_tokens * each)}, {units.size(each)} each"
+
+
+def _cache_because(shown: GenerationPrediction) -> str:
+    lost = f"; {units.number(shown.preemptions_per_request)} preemptions a request" if shown.preemptions_per_request else ""
+    return (
+        f"At most {units.percent(shown.kv_use_fraction)} of it is in use, with {units.number(shown.running_requests)} running and "
+        f"{units.number(shown.waiting_requests)} waiting requests on average{lost}."
+    )
+
+
+def kv_bytes_per_token(advice: GenerationAdvice, variant: str) -> int:
+    """Return what a token takes in the cache of a variant."""
+    return next((it.kv_bytes_per_token for it in advice.variants if it.id == variant), advice.model.kv_bytes_per_token)
+
+
+# --- replays, alternatives ---------------------------------------------------------------------------------------------------
+
+
+def _served(advice: GenerationAdvice) -> str:
+    mine = [replay for replay in advice.replays if replay.candidate == subject(advice).candidate]
+    if not mine:
+        return "Other configurations were served for real, not this one"
+    return f"Served for real, it {'kept' if mine[-1].meets_slo else 'missed'} the targets"
+
+
+def _replay(replay: Replay) -> str:
+    rate = "" if replay.offered_requests_per_s is None else f" at {units.rate(replay.offered_requests_per_s)}"
+    clock = "processor time" if replay.clock == "cpu" else "the clock on the wall"
+    return (
+        f"{configuration(replay.candidate)}: {replay.requests:,} requests{rate} to one replica on {ENGINES[replay.engine]}, "
+        f"{units.percent(replay.load_fraction)} of its capacity, for {units.seconds(replay.duration_s)} of {clock}."
+    )
+
+
+def _alternatives(advice: GenerationAdvice) -> str:
+    if advice.others:
+        return f"{units.counted(len(advice.others), 'other way')} to serve it"
+    if advice.recommended is not None:
+        return "No alternative was found"
+    return f"No configuration that was searched keeps {targets_in_words(advice.workload.slo)}, at any cost"
+
+
+def _unproven(unproven: GenerationPrediction) -> Sentence:
+    cost = figure(unproven.cost_usd_per_hour, units.usd_per_hour)
+    return (f"{unproven.candidate.variant} would cost ", cost, ", but its quality was not measured")
+
+
+def _unproven_because(unproven: GenerationPrediction) -> str:
+    return (
+        f"{configuration(unproven.candidate)}. To have it considered, add a text (quality: {{metric: perplexity, data: text.txt}}) and the "
+        "increase that you accept (quality.max_drop) to the workload file, and profile again."
+    )
+
+
+def _variants(advice: GenerationAdvice) -> str:
+    admitted = sum(it.admitted for it in advice.variants)
+    return f"{admitted} of {units.counted(len(advice.variants), 'variant')} may be served"
+
+
+# --- speculation, evidence ---------------------------------------------------------------------------------------------------
+
+
+def _speculation(advice: GenerationAdvice) -> str:
+    advised = sum(entry.advised_up_to_running_requests is not None for entry in advice.speculation)
+    if not advised:
+        return "Prompt lookup does not pay at any load that was measured"
+    return f"Prompt lookup pays on {advised} of {units.counted(len(advice.speculation), 'kind')} of text, while few requests run"
+
+
+def _speculated(entry: SpeculationAdvice) -> Sentence:
+    upto = entry.advised_up_to_running_requests
+    when = "not advised at any load" if upto is None else f"advised up to {units.number(upto)} running requests"
+    speedup = figure(entry.speedup_at_one, units.ratio)
+    return (
+        f"{TEXTS[entry.text]}, on {ENGINES[entry.engine]}: {when}; a request alone gets ",
+        speedup,
+        f" the speed: {entry.because}",
+    )
+
+
+def _evidence(advice: GenerationAdvice) -> str:
+    samples = units.counted(sum(site.samples for site in advice.sites), "step")
+    took = units.seconds(sum(site.measuring_s for site in advice.sites))
+    return f"{samples}, measured for {took} on {' and on '.join(site.machine.cpu for site in advice.sites)}"

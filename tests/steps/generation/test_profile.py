@@ -1,0 +1,268 @@
+"""A checkpoint becomes a profile: its forms made and judged, steps timed within the budget, and nothing of it lost to an interrupt."""
+
+import json
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from advisor.errors import InputError, ModelError
+from advisor.files.records import read_json
+from advisor.measure.decoder.graph import write_decoder
+from advisor.measure.generation.timing.rounds import Pace
+from advisor.measure.worker.apart import Apart
+from advisor.schema.generation import GenerationProfile
+from advisor.schema.options import ProfileOptions
+from advisor.steps.generation import profile as subject
+from advisor.steps.generation.measuring import NO_TEXT
+from advisor.steps.generation.plan import How
+from advisor.steps.generation.profile import profile_generation
+from tests import checkpoints
+from tests.measure.decoder.test_genai_folder import as_built
+
+NOW = "2026-11-28T08:00:00+00:00"
+# Enough for every point on a busy machine, and little of it used.
+BUDGET_S, PACE = 60.0, Pace(longest_visit_s=0.0, most_rounds=2, longest_watch_s=0.01)
+WORKLOAD = """
+name: chat
+traffic: {requests_per_s: 1}
+tokens: {input: {p50: 12, p95: 30, max: 40}, output: {p50: 6, p95: 12, max: 20}}
+slo: {ttft_s: 2 s, tpot_s: 0.1 s}
+hardware: {price_usd_per_hour: {local: 0.1}}
+quality: {metric: perplexity, max_drop: MAX_DROP, data: text.txt}
+"""
+
+
+def silent(done_s, of_s, what, *, line=None):
+    pass
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = checkpoints.save(tmp_path_factory.mktemp("models") / "tiny", "llama, tied", vocab_size=160)
+    words = {"[UNK]": 0} | {f"w{number}": number + 1 for number in range(150)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def workload_in(folder, *, max_drop="0.05"):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "text.txt").write_text(" ".join(f"w{number * 7 % 150}" for number in range(3000)))
+    path = folder / "workload.yaml"
+    path.write_text(WORKLOAD.replace("MAX_DROP", max_drop))
+    return path
+
+
+class Here(Apart):
+    """Calls functions in this process: what is the same wherever they are called takes no processes to test."""
+
+    def call(self, limit, function, /, *arguments, **named):
+        return function(*arguments, **named)
+
+
+def measured(model, folder, *, report=silent, start=Here, **options):
+    given = ProfileOptions(**({"budget_s": BUDGET_S, "max_batch_size": 1} | options))
+    return profile_generation(model, folder / "profile.json", given, now=NOW, report=report, how=How(start, PACE))
+
+
+@pytest.fixture(scope="module")
+def profiled(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("profiled")
+    said = []
+
+    def report(done_s, of_s, what, *, line=None):
+        said.append((done_s, of_s, what, line))
+
+    workload = workload_in(folder, max_drop="10")
+    profile = measured(model, folder, workload=workload, report=report, start=Apart, max_batch_size=8)
+    return profile, folder, said
+
+
+def test_the_profile_is_what_was_written(profiled):
+    profile, folder, _ = profiled
+
+    assert profile == read_json(folder / "profile.json", GenerationProfile, made_by="-")
+    assert not (folder / "profile.journal").exists()
+
+
+def test_every_form_is_measured_beside_the_baseline(profiled):
+    profile, folder, _ = profiled
+    site = profile.sites[0]
+
+    assert ["fp32", "int8-weight-only", "int4-weight-only", "int8-dynamic"] == [variant.id for variant in site.variants]
+    assert [True, False, False, False] == [variant.lossless for variant in site.variants]
+    assert all((folder / variant.path / "model.onnx").is_file() for variant in site.variants)
+    assert site.variants[0].agrees_with_checkpoint < 1e-4 < site.variants[1].agrees_with_checkpoint
+    assert site.variants[2].weight_bytes < site.variants[1].weight_bytes < site.variants[0].weight_bytes
+    assert all(variant.load_s > 0 and variant.peak_memory_bytes > 0 for variant in site.variants)
+    assert 60 == profile.settings.max_context_tokens
+
+
+def test_what_is_lost_is_measured_on_the_users_text(profiled):
+    variants = profiled[0].sites[0].variants
+
+    assert 0.0 == variants[0].quality.perplexity.drop.value
+    assert all("perplexity" == variant.quality.perplexity.metric for variant in variants)
+    assert 1.0 == variants[0].quality.greedy_agreement.value > variants[2].quality.greedy_agreement.value
+    assert variants[1].quality.greedy_agreement.value > variants[2].quality.greedy_agreement.value
+
+
+def test_steps_are_timed_at_several_points_of_each_form_and_number_of_threads(profiled):
+    site = profiled[0].sites[0]
+
+    settings = {(variant.id, threads) for variant in site.variants for threads in {1, site.machine.cores}}
+    assert settings == {(point.variant, point.intra_op_num_threads) for point in site.prefill}
+    assert settings == {(point.variant, point.intra_op_num_threads) for point in site.decode}
+    for setting in settings:
+        prefills = [point for point in site.prefill if (point.variant, point.intra_op_num_threads) == setting]
+        decodes = [point for point in site.decode if (point.variant, point.intra_op_num_threads) == setting]
+        assert len({point.tokens for point in prefills if not point.past_tokens}) >= 3
+        assert any(point.past_tokens for point in prefills)
+        assert len({point.batch_size for point in decodes}) >= 4
+    assert site.noise_fraction is None or site.noise_fraction >= 0
+
+
+def test_what_is_promised_is_told_and_every_stage(profiled):
+    _, _, said = profiled
+
+    assert any("at most 90 s, besides loading" in line for *_, line in said if line)
+    stages = [what for _, _, what, _ in said]
+    for stage in ("making fp32", "reading the text", "scoring the text with fp32", "watching for stalls", "writing the profile"):
+        assert stage in stages
+
+
+def test_an_equal_command_measures_nothing_again(profiled, model):
+    profile, folder, _ = profiled
+    stages = []
+
+    again = measured(
+        model,
+        folder,
+        workload=folder / "workload.yaml",
+        max_batch_size=8,
+        report=lambda done_s, of_s, what, *, line=None: stages.append(what),
+    )
+
+    assert profile == again
+    assert ["reading the model"] == stages
+
+
+def test_what_an_interrupt_leaves_is_gone_on_with(model, tmp_path):
+    def interrupted(done_s, of_s, what, *, line=None):
+        if what.startswith("timing int8-dynamic"):
+            raise KeyboardInterrupt
+
+    stages = []
+    workload = workload_in(tmp_path, max_drop="10")
+    with pytest.raises(KeyboardInterrupt):
+        measured(model, tmp_path, workload=workload, report=interrupted)
+    lines = (tmp_path / "profile.journal").read_bytes().splitlines()
+    kept = [json.loads(line)["visit"]["wall_s"] for line in lines if b'"visit":' in line]
+
+    profile = measured(model, tmp_path, workload=workload, report=lambda done_s, of_s, what, *, line=None: stages.append(what))
+
+    assert kept
+    site = profile.sites[0]
+    visits = [list(visit.wall_s) for point in (*site.prefill, *site.decode) for visit in point.visits]
+    assert all(wall_s in visits for wall_s in kept)
+    assert not any(stage.startswith("scoring") for stage in stages)
+
+
+def test_without_a_text_nothing_that_loses_is_timed_in_full(model, tmp_path):
+    site = measured(model, tmp_path).sites[0]
+
+    assert all(variant.quality is None for variant in site.variants)
+    assert any(NO_TEXT in note for note in site.notes)
+    points = [point for point in (*site.prefill, *site.decode) if point.variant == "int8-weight-only"]
+    assert 2 == len(points)
+    assert all(1 == len(point.visits) for point in points)
+
+
+def test_what_breaks_the_floor_is_not_timed_in_full_unless_it_was_asked_for(model, tmp_path):
+    workload = workload_in(tmp_path, max_drop="0")
+
+    site = measured(model, tmp_path, workload=workload, schemes=("int4-weight-only",)).sites[0]
+
+    counts = {name: sum(point.variant == name for point in site.decode) for name in ("int8-dynamic", "int4-weight-only")}
+    assert 1 == counts["int8-dynamic"] < counts["int4-weight-only"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"tokens: ": "tokens: {input: {p50: 120}, output: {p50: 60}} #"}, "has a context of 128"),
+        ({"text.txt": "missing.txt"}, "missing.txt"),
+        ({"tokens: ": "#", "slo: {ttft_s: 2 s, tpot_s: 0.1 s}": "slo: {latency_s: 2 s}"}, "asks about a model of one pass"),
+    ],
+)
+def test_a_workload_that_does_not_fit_is_refused_by_name(model, tmp_path, changed, named):
+    path = workload_in(tmp_path)
+    text = path.read_text()
+    for before, after in changed.items():
+        text = text.replace(before, after)
+    path.write_text(text)
+
+    with pytest.raises(InputError, match=named):
+        measured(model, tmp_path, workload=path)
+
+
+def test_a_scheme_that_is_none_of_decoders_is_refused(model, tmp_path):
+    with pytest.raises(InputError, match="there is no 'int8-static-minmax' of decoders"):
+        measured(model, tmp_path, schemes=("int8-static-minmax",))
+
+
+def test_a_folder_of_another_model_is_not_taken_for_the_same(profiled, model, tmp_path):
+    profile, _, _ = profiled
+    other = replace(profile.sites[0].hardware, id="another")
+    there = replace(profile, model=replace(profile.model, sha256="b" * 64), sites=(replace(profile.sites[0], hardware=other),))
+    subject.write_record(tmp_path / "profile.json", there)
+
+    with pytest.raises(InputError, match="holds measurements by another of another model"):
+        measured(model, tmp_path)
+
+
+def test_no_file_of_a_variant_is_left_from_an_interrupt(model, tmp_path):
+    def interrupted(done_s, of_s, what, *, line=None):
+        if what == "making int4-weight-only":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measured(model, tmp_path, report=interrupted)
+
+    names = {path.name for path in Path(tmp_path / "profile.variants").iterdir()}
+    assert {"fp32", "int8-weight-only", ".serving-advisor"} == names
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"inputs": Path("rows.npz")}, "--inputs: rows.npz"), ({"variants": (Path("other.onnx"),)}, "--variant: other.onnx")],
+)
+def test_options_of_models_of_one_pass_are_refused(model, tmp_path, options, named):
+    with pytest.raises(InputError, match=named):
+        measured(model, tmp_path, **options)
+
+
+def test_a_folder_of_onnxruntime_genai_is_measured_as_it_is(model, tmp_path):
+    write_decoder(checkpoints.save(tmp_path / "checkpoint"), tmp_path / "ours")
+    folder = as_built(tmp_path / "ours", tmp_path / "theirs")
+
+    profile = measured(folder, tmp_path / "out")
+
+    site = profile.sites[0]
+    assert "onnxruntime-genai" == profile.model.given_as
+    assert ["as-given"] == [variant.id for variant in site.variants]
+    assert site.variants[0].lossless
+    assert folder.samefile(tmp_path / "out" / site.variants[0].path)
+    assert site.variants[0].agrees_with_checkpoint is None
+    assert site.prefill and site.decode
+    assert not any(NO_TEXT in note for note in site.notes)
+
+
+def test_a_budget_in_which_nothing_can_be_timed_is_refused_with_a_longer_one(model, tmp_path):
+    with pytest.raises(ModelError, match=r"could not be timed within the budget of 1 ms") as refused:
+        measured(model, tmp_path, budget_s=0.001)
+
+    assert "--budget 0.003" in refused.value.hint

@@ -1,0 +1,115 @@
+"""Requests of a generative model are really served, and what was seen stands in profile, advice and reports."""
+
+import os
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from advisor.errors import ExitStatus, InputError
+from advisor.files.records import read_json, sha256, write_record
+from advisor.measure.generation.making import described, made
+from advisor.measure.runtime.machine import read_machine
+from advisor.schema.generation import GenerationProfile
+from advisor.steps.advise import advise_on
+from advisor.steps.generation.verify import exit_status, is_valid, subject
+from advisor.steps.report import write_reports
+from advisor.steps.verify import verify
+from tests import checkpoints, generation_profiles
+from tests.generation_profiles import Law, variant
+from tests.profiles import NOW
+from tests.tell.generation_examples import chat, missed_chat, open_chat, replay
+
+WORKLOAD = {
+    "name": "chat",
+    "traffic": {"requests_per_s": 20},
+    "tokens": {"input": {"p50": 12, "p95": 30, "max": 40}, "output": {"p50": 4, "p95": 8, "max": 10}},
+    "slo": {"ttft_s": "5 s", "tpot_s": "5 s", "quantile": 0.5},
+    "hardware": {"price_usd_per_hour": {"local": 0.3}},
+}
+QUICK = Law((1e-3, 1e-6, 0.0), (1e-3, 1e-5, 0.0))
+
+
+def silent(*_, **__):
+    pass
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A profile of a tiny decoder that is there, with steps made by a law; advice on it, and its reports."""
+    place = tmp_path_factory.mktemp("verify")
+    checkpoint = checkpoints.save(place / "llama")
+    facts = described(checkpoint)
+    form = made(checkpoint, place / "profile.variants", "fp32", sha256=facts.sha256, max_tokens=64, has_vnni=False)
+    path = os.path.relpath(form.folder, place)
+    profile = generation_profiles.profile({"fp32": QUICK}, variants=(variant(path=path, sha256=form.sha256),))
+    profile = generation_profiles.with_site(profile, machine=read_machine())
+    settings = replace(profile.settings, max_context_tokens=64)
+    write_record(place / "profile.json", replace(profile, model=facts, settings=settings))
+    (place / "w.yaml").write_bytes(msgspec.yaml.encode(WORKLOAD))
+    advice = advise_on(place / "profile.json", place / "w.yaml", now=NOW)
+    write_record(place / "advice.json", advice)
+    write_reports(advice, place)
+    return place
+
+
+def test_requests_are_served_and_what_was_seen_is_kept(folder):
+    verified = verify(folder / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
+
+    (seen,) = verified.replays
+    assert subject(verified).candidate == seen.candidate and seen.tokens_equal is True
+    assert 5 <= seen.requests <= 100 and seen.before is not None and seen.covered
+    # However few they are, they come at the rate that was asked for.
+    assert seen.offered_requests_per_s == pytest.approx(WORKLOAD["traffic"]["requests_per_s"] / seen.candidate.replicas)
+    profile = read_json(folder / "profile.json", GenerationProfile, made_by="")
+    assert (seen,) == profile.sites[0].replays and sha256(folder / "profile.json") == verified.profile_sha256
+    assert "Measured | Expected" in (folder / "report.md").read_text()
+    assert ExitStatus.ADVICE == exit_status(verified) or not is_valid(seen)
+
+
+def test_a_variant_that_is_no_longer_what_was_measured_is_not_served(folder):
+    weights = next((folder / "profile.variants" / "fp32").glob("*.data"))
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+    with pytest.raises(InputError, match="no longer what was measured"):
+        verify(folder / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
+    weights.write_bytes(content)
+
+
+def test_what_advice_stands_on_and_does_not_hold_is_asked_for(folder, tmp_path):
+    write_record(tmp_path / "advice.json", replace(missed_chat(), profile_sha256=sha256(folder / "profile.json")))
+    (tmp_path / "profile.json").write_bytes((folder / "profile.json").read_bytes())
+
+    with pytest.raises(InputError, match=r"its traffic is a trace \(t.csv\)"):
+        verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
+
+
+def test_advice_on_another_profile_is_not_served(folder, tmp_path):
+    write_record(tmp_path / "advice.json", chat())
+    (tmp_path / "profile.json").write_bytes((folder / "profile.json").read_bytes())
+
+    with pytest.raises(InputError, match="not the profile that"):
+        verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
+
+
+def disturbed(waited):
+    return replace(replay(), clock="wall", run_delay_fraction=waited)
+
+
+@pytest.mark.parametrize(
+    ("advice", "status"),
+    [
+        (chat(), ExitStatus.ADVICE),
+        (replace(chat(), replays=(replay(meets=False),)), ExitStatus.MISSED),
+        (replace(chat(), replays=(replay(meets=False), replay())), ExitStatus.ADVICE),
+        (replace(chat(), replays=()), ExitStatus.NOT_VALID),
+        (replace(chat(), replays=(disturbed(0.5),)), ExitStatus.NOT_VALID),
+        (replace(chat(), replays=(disturbed(0.01),)), ExitStatus.ADVICE),
+        (replace(chat(), replays=(disturbed(None),)), ExitStatus.ADVICE),
+        (missed_chat(), ExitStatus.INFEASIBLE),
+        (open_chat(), ExitStatus.INCONCLUSIVE),
+    ],
+)
+def test_a_replay_of_what_is_advised_decides_how_the_command_ends(advice, status):
+    assert status == exit_status(advice)
