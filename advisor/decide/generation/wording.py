@@ -19,6 +19,7 @@ from advisor.visits import ENOUGH_VISITS
 
 NOISY_FRACTION = 0.1
 UNTRIED = "predicted from single steps and simulated serving, not yet replayed"
+MISSED = "a replay of it missed a target: what was measured stands beside what was expected"
 REPLAY = "a replay of the most likely answer: advisor verify"
 
 
@@ -166,7 +167,11 @@ def risks(site: GenerationUnderLoad, shown: GenerationPrediction | None) -> tupl
         found.append(f"a noisy machine: a step, measured twice, differs from itself by {percent(site.site.noise_fraction)}")
     if site.place.price_is_stale:
         found.append(f"its price is from {site.place.price_date}: check it before buying")
-    found.append(UNTRIED)
+    tried = [replay for replay in site.site.replays if shown is not None and replay.candidate == shown.candidate]
+    if not tried:
+        found.append(UNTRIED)
+    elif not tried[-1].meets_slo:
+        found.append(MISSED)
     return tuple(found)
 
 

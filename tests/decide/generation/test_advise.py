@@ -237,6 +237,20 @@ def test_replays_of_the_profile_are_shown():
     assert 1 == len(found.replays)
 
 
+@pytest.mark.parametrize(("kept", "risk"), [(True, None), (False, "a replay of it missed a target")])
+def test_what_was_replayed_is_not_called_untried(kept, risk):
+    profile_ = measured()
+    untried = advised(profile_=profile_)
+    replay = replace(replayed(profile_), candidate=untried.recommended.candidate, meets_slo=kept)
+
+    found = advised(profile_=with_site(profile_, replays=(replay,)))
+
+    assert untried.risks[-1].endswith("not yet replayed")
+    assert found.recommended.candidate == replay.candidate
+    assert not any("not yet replayed" in each for each in found.risks)
+    assert risk is None or any(risk in each for each in found.risks)
+
+
 def test_risks_name_what_a_lossy_variant_loses_and_requests_beyond_what_was_measured():
     found = advised(workload(5.0, ttft_s=5.0, quality=FLOOR, brings=tokens(700, 500, spread=1.5)))
 
