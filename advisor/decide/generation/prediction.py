@@ -7,13 +7,12 @@ from advisor.decide.generation.search import fewest_replicas
 from advisor.decide.generation.simulation import Run, over_runs, token_times
 from advisor.decide.generation.site import GenerationUnderLoad
 from advisor.decide.generation.space import Way, changes
+from advisor.decide.queue.prediction import SECONDS_PER_MILLION, drop_of, paid, price_of
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE, USUAL_CONFIDENCE
 from advisor.decide.service.energy import scaled
 from advisor.schema.generation import Binding, GenerationPrediction, GenerationVariant
 from advisor.schema.record import Estimate
-from advisor.units import counted, percent, usd
-
-SECONDS_PER_MILLION = 1e6 / 3600
+from advisor.units import counted, percent
 
 
 def predict(
@@ -38,7 +37,7 @@ def predict(
 
     times = token_times(runs, site.slo.quantile, replicas=replicas, basis="simulated", source=source)
     carried = capacity(site, way, replicas) if with_capacity else None
-    rent = _price(site, replicas) if is_given else _needed(site, way, replicas)
+    rent = price_of(site, replicas) if is_given else _needed(site, way, replicas)
     middle = sorted(runs, key=lambda run: run.utilization)[len(runs) // 2]
     per_request, per_input, per_output = costs(site, rent, times.requests_per_s, middle.prefill_fraction)
     return GenerationPrediction(
@@ -77,16 +76,6 @@ def _binding(site: GenerationUnderLoad, way: Way, replicas: int, carried: Capaci
     return carried.binding if carried else binding(site, way, replicas)
 
 
-def _price(site: GenerationUnderLoad, replicas: int) -> Estimate:
-    """Return the cost per hour of replicas whose number is given."""
-    cost = replicas * site.price
-    return Estimate(value=cost, low=cost, high=cost, basis="list-price", source=_paid(site, replicas))
-
-
-def _paid(site: GenerationUnderLoad, replicas: int) -> str:
-    return f"{replicas} x {usd(site.price)}/h: {site.rent.source}"
-
-
 def _needed(site: GenerationUnderLoad, way: Way, replicas: int) -> Estimate:
     """Return the cost per hour of replicas that are so many because of what steps take: as many as either end of these needs."""
     fewest = min(fewest_replicas(site, way, LEAST_CONFIDENCE) or replicas, replicas)
@@ -103,7 +92,7 @@ def _needed(site: GenerationUnderLoad, way: Way, replicas: int) -> Estimate:
         low=fewest * site.price,
         high=(most or replicas) * site.price,
         basis="simulated",
-        source=_paid(site, replicas) + needed,
+        source=paid(site, replicas) + needed,
     )
 
 
@@ -127,11 +116,7 @@ def costs(
 
 def quality_drop(variant: GenerationVariant) -> Estimate | None:
     """Return what serving the variant costs in quality, None where that is unknown."""
-    if variant.quality is not None:
-        return variant.quality.perplexity.drop
-    if variant.lossless:
-        return Estimate(value=0.0, low=0.0, high=0.0, basis="assumed", source="no weight or activation loses precision")
-    return None
+    return drop_of(variant.quality.perplexity if variant.quality is not None else None, is_lossless=variant.lossless)
 
 
 def _changes(site: GenerationUnderLoad, way: Way, replicas: int, today_replicas: int | None) -> tuple[str, ...]:

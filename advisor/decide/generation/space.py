@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from advisor.decide.generation.service.step_time import Setting, StepTimes
 from advisor.decide.generation.traffic import TokenDemand
-from advisor.quality_floor import keeps_floor
+from advisor.decide.queue.space import Admission, admission_of
 from advisor.schema.generation import (
     Engine,
     GenerationCandidate,
@@ -66,35 +66,20 @@ def of_candidate(candidate: GenerationCandidate) -> Way:
     )
 
 
-class Admission(Record, frozen=True, kw_only=True):
-    """Whether a variant may be recommended; `is_unknown` if only a quality measurement is missing."""
-
-    admitted: bool
-    is_unknown: bool
-    because: str
-
-
 def as_given(site: GenerationSite) -> GenerationVariant:
     """Return the variant that the others are judged beside: the first that loses no precision, or else the first."""
     return next((variant for variant in site.variants if variant.lossless), site.variants[0])
 
 
 def admission(variant: GenerationVariant, site: GenerationSite, workload: GenerationWorkload) -> Admission:
-    """Return whether the variant's quality is known to hold: it must be lossless, or measured on the user's text within the floor."""
-    if variant.id == as_given(site).id:
-        return Admission(admitted=True, is_unknown=False, because="the baseline")
-    if variant.lossless:
-        return Admission(admitted=True, is_unknown=False, because="only reorders arithmetic, without loss of precision")
-    floor, measured = workload.quality, variant.quality
-    if floor is None or floor.data is None:
-        way_out = "set quality.metric: perplexity, quality.max_drop and quality.data in the workload file"
-        return Admission(admitted=False, is_unknown=True, because=f"quality unknown: {way_out}")
-    if measured is None or measured.perplexity.metric != floor.metric:
-        return Admission(
-            admitted=False, is_unknown=True, because=f"quality unknown: profiled without {floor.metric} on {floor.data}"
-        )
-    is_kept, reason = keeps_floor(measured.perplexity, floor.max_drop, floor.max_slice_drop)
-    return Admission(admitted=is_kept, is_unknown=False, because=reason)
+    """Return whether the variant's quality is known to hold."""
+    return admission_of(
+        variant.quality.perplexity if variant.quality is not None else None,
+        workload.quality,
+        is_baseline=variant.id == as_given(site).id,
+        is_lossless=variant.lossless,
+        metric_key="quality.metric: perplexity",
+    )
 
 
 def cache_tokens(machine: Machine, variant: GenerationVariant) -> int:

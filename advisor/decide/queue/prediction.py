@@ -1,5 +1,7 @@
 """Site + configuration + replicas -> Prediction: what is expected of a candidate, each figure at both ends of the service interval."""
 
+from typing import Protocol
+
 import msgspec
 import numpy as np
 
@@ -12,7 +14,7 @@ from advisor.decide.queue.space import Configuration, changes
 from advisor.decide.service import energy
 from advisor.decide.service.measured import is_projected
 from advisor.schema.advice import Prediction
-from advisor.schema.profile import Variant
+from advisor.schema.profile import QualityResult, Variant
 from advisor.schema.record import Basis, Estimate, Record
 from advisor.units import HOURS_PER_MONTH, counted, usd
 
@@ -55,7 +57,7 @@ def predict(
     smooth = _without_stalls(site, configuration, replicas)
     keeps_up = {end: site.simulator.keeps_up(configuration, replicas, end) for end in ("low", "high")}
     meets = keeps_up["high"] and at_target.high <= slo.latency_s
-    rent = _price(site, replicas) if is_given else _needed(site, configuration, replicas, basis)
+    rent = price_of(site, replicas) if is_given else _needed(site, configuration, replicas, basis)
     per_million, per_month, per_million_tokens = _costs(site, rent)
     joules = _joules(site, replicas, utilization)
     return Prediction(
@@ -156,13 +158,26 @@ def _shares(outcome: Outcome) -> np.ndarray:
     return np.asarray(outcome.batches / outcome.batches.sum())
 
 
-def _price(site: SiteUnderLoad, replicas: int) -> Estimate:
+class Rented(Protocol):
+    """Where replicas run, as far as it has a price."""
+
+    @property
+    def price(self) -> float:
+        """Of a replica, USD per hour."""
+
+    @property
+    def rent(self) -> Estimate:
+        """The same, with where it comes from."""
+
+
+def price_of(site: Rented, replicas: int) -> Estimate:
     """Return the cost per hour of replicas whose number is given."""
     cost = replicas * site.price
-    return Estimate(value=cost, low=cost, high=cost, basis="list-price", source=_paid(site, replicas))
+    return Estimate(value=cost, low=cost, high=cost, basis="list-price", source=paid(site, replicas))
 
 
-def _paid(site: SiteUnderLoad, replicas: int) -> str:
+def paid(site: Rented, replicas: int) -> str:
+    """Return how the cost per hour comes about."""
     return f"{replicas} x {usd(site.price)}/h: {site.rent.source}"
 
 
@@ -187,7 +202,7 @@ def _needed(site: SiteUnderLoad, configuration: Configuration, replicas: int, ba
         low=fewest * site.price,
         high=(most or replicas) * site.price,
         basis=basis,
-        source=_paid(site, replicas) + needed,
+        source=paid(site, replicas) + needed,
     )
 
 
@@ -295,8 +310,13 @@ def over_runs(runs: dict[str, np.ndarray], basis: Basis, source: str) -> Estimat
 
 def quality_drop(variant: Variant) -> Estimate | None:
     """Return what serving the variant costs in quality, None where that is unknown."""
-    if variant.quality is not None:
-        return variant.quality.drop
-    if variant.lossless:
+    return drop_of(variant.quality, is_lossless=variant.lossless)
+
+
+def drop_of(measured: QualityResult | None, *, is_lossless: bool) -> Estimate | None:
+    """Return what was measured to be lost, nothing where no precision is lost, None where it is unknown."""
+    if measured is not None:
+        return measured.drop
+    if is_lossless:
         return Estimate(value=0.0, low=0.0, high=0.0, basis="assumed", source="no weight or activation loses precision")
     return None

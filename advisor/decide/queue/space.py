@@ -3,9 +3,9 @@
 from advisor.decide.service.measured import ServiceGrid
 from advisor.quality_floor import keeps_floor
 from advisor.schema.advice import Candidate
-from advisor.schema.profile import Site, Variant
+from advisor.schema.profile import QualityResult, Site, Variant
 from advisor.schema.record import Record
-from advisor.schema.workload import Baseline, OnlineWorkload
+from advisor.schema.workload import Baseline, OnlineWorkload, Quality
 from advisor.units import seconds
 
 QUEUE_DELAYS_S = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -55,14 +55,28 @@ class Admission(Record, frozen=True, kw_only=True):
 
 
 def admission(variant: Variant, workload: OnlineWorkload) -> Admission:
-    """Return whether the variant's quality is known to hold: it must be lossless, or measured on the user's data within the floor."""
-    if variant.derived_from is None:
+    """Return whether the variant's quality is known to hold."""
+    return admission_of(variant.quality, workload.quality, is_baseline=variant.derived_from is None, is_lossless=variant.lossless)
+
+
+def admission_of(
+    measured: QualityResult | None,
+    floor: Quality | None,
+    *,
+    is_baseline: bool,
+    is_lossless: bool,
+    metric_key: str = "quality.metric",
+) -> Admission:
+    """Return whether quality is known to hold: a variant must be lossless, or measured on the user's data within the floor.
+
+    `metric_key` is what to write into the workload file to have it measured.
+    """
+    if is_baseline:
         return Admission(admitted=True, is_unknown=False, because="the baseline")
-    if variant.lossless:
+    if is_lossless:
         return Admission(admitted=True, is_unknown=False, because="only reorders arithmetic, without loss of precision")
-    floor, measured = workload.quality, variant.quality
     if floor is None or floor.data is None:
-        way_out = "set quality.metric, quality.max_drop and quality.data in the workload file"
+        way_out = f"set {metric_key}, quality.max_drop and quality.data in the workload file"
         return Admission(admitted=False, is_unknown=True, because=f"quality unknown: {way_out}")
     if measured is None or measured.metric != floor.metric:
         return Admission(

@@ -50,6 +50,16 @@ class Load(Record, frozen=True, kw_only=True):
     chunk_tokens: Count | None
     clock: Clock
 
+    def requests(self) -> Requests:
+        """Return the requests alone, as a loop takes them."""
+        return Requests(
+            prompts=[np.array(prompt, dtype=np.int64) for prompt in self.prompts],
+            output_tokens=self.output_tokens,
+            arrival_s=self.arrival_s,
+            clients=self.clients,
+            think_s=self.think_s,
+        )
+
 
 class TimedStep(Record, frozen=True, kw_only=True):
     """A step, and its visits."""
@@ -115,13 +125,7 @@ def served(
     What is timed around the requests met the same machine as these.
     """
     bench = _bench(folder, setting)
-    requests = Requests(
-        prompts=[np.array(prompt, dtype=np.int64) for prompt in load.prompts],
-        output_tokens=load.output_tokens,
-        arrival_s=load.arrival_s,
-        clients=load.clients,
-        think_s=load.think_s,
-    )
+    requests = load.requests()
     check(bench.decoder, requests, load.policy, max_running=load.max_running_requests, chunk_tokens=load.chunk_tokens)
     bench.visit(Prefill(tokens=1), 0, seconds=0.0, warm_up_calls=WARM_UP_STEPS)  # the first calls of all take longer
     before = timed(bench, around, rounds=rounds, seconds=seconds, seed=seed)

@@ -15,7 +15,7 @@ from advisor.tell.generation.naming import (
     targets_in_words,
 )
 from advisor.tell.options import today_is_given
-from advisor.tell.words.figures import Sentence, figure, written
+from advisor.tell.words.figures import Sentence, figure, unproven_of, written
 
 RISK_FREE = "No risk was found beyond the intervals given below."
 TIED = "They cost the same, and the intervals of their times overlap. Any of them is as good a choice."
@@ -120,7 +120,7 @@ def generation_words(advice: GenerationAdvice) -> GenerationWords:
         ties=f"{units.counted(len(advice.ties), 'other configuration')} cannot be told apart from it" if advice.ties else None,
         ties_because=TIED if advice.ties else None,
         alternatives=_alternatives(advice),
-        unproven=_unproven(unproven) if unproven else None,
+        unproven=unproven_of(unproven.candidate.variant, unproven.cost_usd_per_hour) if unproven else None,
         unproven_because=_unproven_because(unproven) if unproven else None,
         variants=_variants(advice),
         variants_because=COMPARED,
@@ -279,11 +279,6 @@ def _alternatives(advice: GenerationAdvice) -> str:
     if advice.recommended is not None:
         return "No alternative was found"
     return f"No configuration that was searched keeps {targets_in_words(advice.workload.slo)}, at any cost"
-
-
-def _unproven(unproven: GenerationPrediction) -> Sentence:
-    cost = figure(unproven.cost_usd_per_hour, units.usd_per_hour)
-    return (f"{unproven.candidate.variant} would cost ", cost, ", but its quality was not measured")
 
 
 def _unproven_because(unproven: GenerationPrediction) -> str:

@@ -5,7 +5,7 @@ from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, Prediction
 from advisor.schema.lifetime import Opportunity
 from advisor.schema.record import Estimate, Record
 from advisor.tell.options import curves_shown, subject, today_is_given
-from advisor.tell.words.figures import Figure, Format, Sentence, configuration, figure, one_replica, setting, written
+from advisor.tell.words.figures import Figure, Format, Sentence, configuration, figure, one_replica, setting, unproven_of, written
 
 NO_AXIS = "no such axis"
 RISK_FREE = "No risk was found beyond the intervals given below."
@@ -97,7 +97,7 @@ def advice_words(advice: Advice) -> AdviceWords:
         speed_ties=_speed_ties(advice) if advice.speed_ties else None,
         speed_tied=_speed_tied(advice),
         alternatives=_alternatives(advice),
-        unproven=_unproven(unproven) if unproven else None,
+        unproven=unproven_of(unproven.candidate.variant, unproven.cost_usd_per_hour) if unproven else None,
         unproven_because=_unproven_because(unproven, advice) if unproven else None,
         variants=_variants(advice),
         variants_because=COMPARED,
@@ -331,11 +331,6 @@ def _alternatives(advice: Advice) -> str:
     if advice.recommended is not None:
         return "No alternative was found"
     return f"No configuration that was searched keeps {target_of(advice)}, at any cost"
-
-
-def _unproven(unproven: Prediction) -> Sentence:
-    cost = figure(unproven.cost_usd_per_hour, units.usd_per_hour)
-    return (f"{unproven.candidate.variant} would cost ", cost, ", but its quality was not measured")
 
 
 def _unproven_because(unproven: Prediction, advice: Advice) -> Sentence:

@@ -82,6 +82,11 @@ def as_text(words: Part | Sentence) -> str:
     return f"{words.shown} ({beside})" if beside else words.shown
 
 
+def unproven_of(variant: str, usd_per_hour: Estimate) -> Sentence:
+    """Return what a variant would cost that may not be advised, for nobody knows what it loses."""
+    return (f"{variant} would cost ", figure(usd_per_hour, units.usd_per_hour), ", but its quality was not measured")
+
+
 def configuration(candidate: "Candidate") -> str:
     """Describe a candidate, its replicas last."""
     return f"{one_replica(candidate, candidate.hardware)}, {units.counted(candidate.replicas, 'replica')}"

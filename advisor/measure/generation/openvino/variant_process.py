@@ -18,7 +18,7 @@ from advisor.measure.generation.openvino.plain_model import PlainModel
 from advisor.measure.generation.openvino.replay import MixedStep
 from advisor.measure.generation.openvino.speculation import Text
 from advisor.measure.generation.openvino.timing import Points
-from advisor.measure.generation.replay import Replayed, Requests
+from advisor.measure.generation.replay import Replayed
 from advisor.measure.generation.text_quality import Scored
 from advisor.measure.generation.text_quality import scored as scored_by
 from advisor.measure.generation.tokenizing import Windows
@@ -99,13 +99,7 @@ def timed(folder: Path, setting: Setting, variant: str, *, rounds: int, seed: in
 def served(folder: Path, setting: Setting, variant: str, load: Load, *, rounds: int, sample: int, seed: int) -> Served:
     """Serve the requests, with steps timed before and after them in so many rounds; compare a sample of them with those alone."""
     engine = _engine(folder, setting)
-    requests = Requests(
-        prompts=[np.array(prompt, dtype=np.int64) for prompt in load.prompts],
-        output_tokens=load.output_tokens,
-        arrival_s=load.arrival_s,
-        clients=load.clients,
-        think_s=load.think_s,
-    )
+    requests = load.requests()
     replay.check(engine, requests)
     before = timed(folder, setting, variant, rounds=rounds, seed=seed)
     machine.wake_punctually()
