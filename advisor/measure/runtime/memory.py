@@ -1,6 +1,7 @@
 """How much memory there is for more, what a process holds of it, and which process goes first when none is left."""
 
 import contextlib
+import ctypes
 from pathlib import Path
 
 from advisor.measure.runtime import control_groups
@@ -22,6 +23,12 @@ def held_bytes(pid: int) -> int:
     """Return the memory that a process holds and the system cannot take back: pages of files are left out. 0 once it is gone."""
     path = Path(f"/proc/{pid}/status")
     return (_kib(path, "RssAnon") or 0) + (_kib(path, "RssShmem") or 0)
+
+
+def give_back() -> None:
+    """Give memory that was freed back to the system, where its C library (glibc) keeps it and can be asked to."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def most_for_one(room_bytes: int) -> int:

@@ -8,7 +8,7 @@ import msgspec
 from advisor.measure.timing.clean_visits import Counted, counted
 from advisor.measure.timing.opinion import Opinion, Wanted
 from advisor.measure.timing.profile_journal import Point, ProfileJournal
-from advisor.measure.timing.schedule import MIN_ROUNDS, batch_sizes, is_settled, ladder_of, longest_call_s
+from advisor.measure.timing.schedule import MIN_ROUNDS, batch_sizes, in_an_order, is_settled, ladder_of, longest_call_s
 from advisor.measure.variants.making import AGAIN, Plan, baseline_id
 from advisor.visits import ENOUGH_VISITS
 
@@ -23,23 +23,29 @@ def next_points(
     """Return the points of the next round, in an order of its own; none where nothing is left to learn.
 
     Each is visited ENOUGH_VISITS times, in as many rounds; what leaves the answer open, up to MOST_VISITS times. Then, `with_others`, come
-    all that have fewer than MIN_ROUNDS: what they differ by from visit to visit is what the noise is pooled from.
+    all that have fewer than MIN_ROUNDS: what they differ by from visit to visit is what the noise is pooled from. Half of each such round
+    are points that the answer rests on: it may stand by a lucky visit, and hundreds of others must not use up the time to see that.
     """
     known, limit_s = counted(journal.visits), longest_call_s(plan)
+    deciding = [point for point in _points(plan, known, opinion.wanted) if point not in journal.points_left_out]
     # What nobody looked at yet may be the better answer: it comes before the last doubts of what is known.
     enough = ENOUGH_VISITS if opinion.stands or not with_others else MOST_VISITS
-    points = [
-        point
-        for point in _points(plan, known, opinion.wanted)
-        if point not in journal.points_left_out and _is_worth(known.get(point), enough, limit_s)
-    ]
-    if not points and with_others:
-        points = [point for point, visits in known.items() if visits.made < MIN_ROUNDS and visits.median_s <= limit_s]
-    # Those that are known least come first, and of these the most open.
-    chosen = sorted(points, key=lambda point: known[point].made if point in known else 0)[:POINTS_AT_ONCE]
+    chosen = _least_known((point for point in deciding if _is_worth(known.get(point), enough, limit_s)), known, POINTS_AT_ONCE)
+    if not chosen and with_others:
+        others = [point for point, visits in known.items() if visits.made < MIN_ROUNDS and visits.median_s <= limit_s]
+        chosen = _least_known(others, known, POINTS_AT_ONCE // 2)
+        if chosen:
+            open_still = (
+                point for point in deciding if point not in chosen and _is_worth(known.get(point), MOST_VISITS, limit_s)
+            )
+            chosen += _least_known(open_still, known, POINTS_AT_ONCE - len(chosen))
     chosen += _again(plan, chosen, known)
-    shuffle.shuffle(chosen)
-    return chosen
+    return in_an_order(chosen, shuffle)
+
+
+def _least_known(points: Iterable[Point], known: dict[Point, Counted], count: int) -> list[Point]:
+    """Return so many of the points, those first that are known least; they come the most open first."""
+    return sorted(points, key=lambda point: known[point].made if point in known else 0)[:count]
 
 
 def _is_worth(visits: Counted | None, enough: int, limit_s: float) -> bool:

@@ -185,13 +185,16 @@ class _Timing:
         what = f"timing {point.variant}, batch {point.batch_size}{_setting(point)}"
         self.report(self.ledger.spent_s, self.ledger.expected_s, what)
         pace = pace_of(self._expected_call_s(point), self.timing_s)
-        is_cold = point not in journal.visits or pace.warms_up_every_visit
+        made = len(journal.visits.get(point, ()))
+        is_cold = made == 0 or pace.warms_up_every_visit
+        # The many batch sizes of tree ensembles are visited briefly; the few that are visited more often are those that decide.
+        is_brief = plan.facts.family == "tree" and made < MIN_ROUNDS
         request = Time(
             batch_size=point.batch_size,
             sequence_length=point.sequence_length,
             intra_op_num_threads=point.intra_op_num_threads,
             instances=point.instances,
-            seconds=min(timing.visit_s, timing.tree_visit_s) if plan.facts.family == "tree" else timing.visit_s,
+            seconds=min(timing.visit_s, timing.tree_visit_s) if is_brief else timing.visit_s,
             min_calls=pace.min_calls,
             warm_up_calls=WARM_UP_CALLS if is_cold else 0,
         )

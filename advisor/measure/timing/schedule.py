@@ -194,11 +194,27 @@ def later_round(plan: Plan, journal: ProfileJournal, shuffle: random.Random, *, 
     """
     limit_s, known = longest_call_s(plan), counted(journal.visits)
     points = [point for point, visits in known.items() if visits.median_s <= limit_s and not is_settled(visits)]
-    shuffle.shuffle(points)
+    points = in_an_order(points, shuffle)
     if not with_refinements:
         return points
     added = refinements(known, plan.timing, limit_s=limit_s)
     return points + [point for point in added if point not in journal.points_left_out]
+
+
+def in_an_order(points: Sequence[Point], shuffle: random.Random) -> list[Point]:
+    """Return the points in an order of its own, those of one setting of a process after each other.
+
+    Sessions of large models are closed when others open: so each is opened once a round, not once a point.
+    """
+    shuffled = shuffle.sample(points, len(points))
+    places: dict[Point, int] = {}
+    for point in shuffled:
+        places.setdefault(_setting_of(point), len(places))
+    return sorted(shuffled, key=lambda point: places[_setting_of(point)])
+
+
+def _setting_of(point: Point) -> Point:
+    return msgspec.structs.replace(point, batch_size=0, sequence_length=None)
 
 
 def refinements(visits_of: Mapping[Point, Counted], timing: TimingSettings, *, limit_s: float) -> list[Point]:

@@ -91,6 +91,7 @@ Reply = Loaded | Timed | Predicted | Failed
 
 # Different items in turn keep a model whose work depends on its input (a tree, an early exit) from being timed on one path alone.
 DISTINCT_FEEDS = 4
+WARM_UP_S = 0.01
 # Of all of them: of larger ones there are fewer, and one at the least.
 FEED_BYTES = 256_000_000
 # Of a process: as long as it holds less, sessions stay open for the next visit of their setting. Each has weights of its own, and what
@@ -125,6 +126,7 @@ class Worker:
             with cores.pinned(place):
                 session = ort_session.open_session(Path(self.load.path), intra_op_num_threads=threads, place=self.load.place)
             self.sessions[key], self.pools[id(session)] = session, thread_ids() - before
+            memory.give_back()  # what reading the file took does not count as held by the sessions
         return self.sessions[key]
 
     def _sessions(self, threads: int, places: list[list[int]]) -> list[ort_session.Session]:
@@ -264,10 +266,15 @@ def _key(threads: int, instance: int, place: list[int]) -> tuple[int, int, tuple
 def _warm_up(
     sessions: list[ort_session.Session], places: list[list[int]], feeds: list[dict[str, np.ndarray]], calls: int
 ) -> None:
+    """Call each session so often, and where that is at all, until WARM_UP_S are over: short calls find weights cold for a while."""
+    if calls == 0:
+        return
     for session, place in zip(sessions, places, strict=True):
         with cores.pinned(place):
-            for call in range(calls):
-                ort_session.run(session, feeds[call % len(feeds)])
+            started, made = time.perf_counter(), 0
+            while made < calls or time.perf_counter() - started < WARM_UP_S:
+                ort_session.run(session, feeds[made % len(feeds)])
+                made += 1
 
 
 def _disturbances() -> tuple[float | None, int | None, float | None, float | None]:

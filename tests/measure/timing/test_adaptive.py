@@ -1,5 +1,6 @@
 """What is timed after the first pass: what the decision asks for, known least first, until it is known well enough."""
 
+import itertools
 import random
 from types import SimpleNamespace
 
@@ -80,8 +81,18 @@ def test_what_the_answer_does_not_rest_on_has_its_rounds_at_the_end(facts):
     journal = journal_of({point(): 1, point(size=16): 1, point(variant="other"): 2})
 
     assert [point()] == asked_for(plan_of(facts), journal, FP32, stands=True)
-    journal.visits[point()] *= ENOUGH_VISITS
+    journal.visits[point()] *= adaptive.MOST_VISITS
     assert {point(size=16), point(variant="other")} == set(asked_for(plan_of(facts), journal, FP32, stands=True))
+
+
+def test_many_other_points_take_no_more_than_half_of_the_visits_from_those_that_decide(facts):
+    counts = {point(): ENOUGH_VISITS, point(threads=2): ENOUGH_VISITS, point(threads=2, size=64): schedule.MIN_ROUNDS}
+    counts |= {point(size=size): 1 for size in range(2, 40)}
+
+    points = asked_for(plan_of(facts), journal_of(counts), FP32, Wanted("fp32", 2, 1, (1,)), stands=True)
+
+    assert {point(), point(threads=2)} <= set(points)
+    assert adaptive.POINTS_AT_ONCE // 2 == len(set(points) - {point(), point(threads=2)})
 
 
 def test_what_is_known_least_comes_first(facts):
@@ -140,3 +151,15 @@ def test_the_larger_batch_of_the_first_pass_is_one_whose_call_is_short(facts, se
         journal.visits[asked] = [Visit(order=0, latency_s=(seconds * asked.batch_size,), run_delay_s=0.0)]
 
     assert sizes == reached
+
+
+def test_the_points_of_one_setting_of_a_process_follow_each_other(facts):
+    settings = [("fp32", 1), ("fp32", 2), ("int8", 1)]
+    counts = {point(variant, size=size, threads=threads): 1 for variant, threads in settings for size in (1, 2, 3, 64)}
+    wanted = [Wanted(variant, threads, 1, (1, 2, 3, 64)) for variant, threads in settings]
+
+    points = asked_for(plan_of(facts), journal_of(counts), *wanted)
+
+    met = [(entry.variant, entry.intra_op_num_threads) for entry in points]
+    assert len(counts) == len(points)
+    assert len(settings) == 1 + sum(one != other for one, other in itertools.pairwise(met))

@@ -139,7 +139,7 @@ def test_what_the_answer_rests_on_is_timed_most(tmp_path):
     profile = measured(msgspec.structs.replace(plan_of(models.mlp(), tmp_path), ask=ask))
 
     visits = visits_by_point(profile)
-    assert ENOUGH_VISITS == visits["int8-dynamic", 1]
+    assert ENOUGH_VISITS <= visits["int8-dynamic", 1] == max(visits.values())
     assert {MIN_ROUNDS} == {made for (variant, _), made in visits.items() if variant != "int8-dynamic"}
     assert all(before.sites[0].measurements for before in asked)
 
