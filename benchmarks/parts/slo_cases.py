@@ -45,6 +45,7 @@ class AdvisedCase(NamedTuple):
     noise_fraction: float | None
     test: LoadTest | None = None
     without_stalls: Replayed | None = None  # what would have been expected of the same requests without stalls
+    because: tuple[str, ...] = ()  # why it is not known, where it is inconclusive
 
     def error(self, figure: str, *, with_stalls: bool) -> float:
         said, seen = self._figures(figure, with_stalls=with_stalls)
@@ -62,6 +63,8 @@ class AdvisedCase(NamedTuple):
         """Return the case for the table."""
         found: dict[str, Any] = {"model": self.model, "question": self.question, "outcome": self.outcome}
         found |= {"call_s": self.call_s, "noise_fraction": self.noise_fraction}
+        if self.because:
+            found["because"] = "; ".join(self.because)
         if self.test is not None:
             found |= {"kept": self.test.meets_slo, "setting": _setting(self.test), "requests": self.test.requests}
             for figure in ("latency_p50_s", "latency_p99_s", "throughput_requests_per_s"):
@@ -97,7 +100,8 @@ def _advised_and_run(model: Path, known: Profile, folder: Path, number: int, ask
     measured = measure(model, folder / "profile.json", options, now=now(), report=silent)
     request = request_of(workload, measured, folder / "profile.json", workload_path=workload_path, profile_sha256="", now=now())
     advice = advise(measured, request, None)
-    case = AdvisedCase(model.name, _told(workload), advice.outcome, call_s, measured.sites[0].noise_fraction)
+    why = (advice.headline, *advice.because) if advice.outcome == "inconclusive" else ()
+    case = AdvisedCase(model.name, _told(workload), advice.outcome, call_s, measured.sites[0].noise_fraction, because=why)
     if advice.outcome not in ("change", "keep") or advice.recommended is None:
         return case
     site = loaded(measured, measured.sites[0], workload)
