@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from advisor.decide.generation.service.step_time import DRAWS, step_times
+from advisor.decide.generation.service.step_time import DRAWS, Shown, step_times
 from advisor.schema.generation import DecodePoint
 from advisor.schema.record import Estimate
 from tests.decide.generation.replays import replayed
@@ -83,6 +83,33 @@ def test_what_a_replay_showed_of_steps_in_the_server_is_believed():
 
     assert 1.5 == pytest.approx(after / before, rel=0.03)
     assert reading[0] == reading[1]
+
+
+def estimate(value, spread=0.01):
+    return Estimate(value=value, low=value * (1 - spread), high=value * (1 + spread), basis="measured", source="a test")
+
+
+def test_at_the_speed_of_a_replay_the_laws_are_as_quick_as_it_was():
+    usual = times_of(profile(with_mixed=True))
+
+    seen = usual.at_speed(Shown(estimate(2.0), estimate(1.5)))
+
+    for law, steps, factor in (("prefill", (1.0, 100, 5000), 2.0), ("decode", (1.0, 2, 200), 1.5)):
+        drawn = getattr(seen, law).draws @ steps
+        assert factor == pytest.approx(np.median(drawn) / (getattr(usual, law).cost @ steps), rel=0.02)
+        assert np.ptp(drawn) / np.median(drawn) < np.ptp(getattr(usual, law).draws @ steps) / np.median(drawn)
+    reading, decoding = (np.median(seen.mixed.draws @ step) / (usual.mixed.cost @ step) for step in ((0, 0, 0, 90, 4000), (1, 4, 400, 0, 0)))
+    assert (2.0, 1.5) == (pytest.approx(reading, rel=0.02), pytest.approx(decoding, rel=0.02))
+    np.testing.assert_array_equal(usual.prefill.cost, seen.prefill.cost)
+
+
+def test_what_was_not_seen_of_a_replay_is_as_open_as_before():
+    usual = times_of(profile())
+
+    seen = usual.at_speed(Shown(None, estimate(1.5)))
+
+    np.testing.assert_array_equal(usual.prefill.draws, seen.prefill.draws)
+    assert (seen.decode.draws != usual.decode.draws).any()
 
 
 def test_single_steps_are_spread_around_the_median_of_their_visit():
