@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 
-from advisor.decide.generation import replay as comparing
+from advisor.decide.generation.replay import compare, expected_of, observed, step_ratios
 from advisor.decide.generation.service.step_time import step_times
 from advisor.decide.generation.traffic import Load, TokenDemand
 from advisor.errors import InputError
 from advisor.schema.generation import GenerationPrediction, Replay
 from advisor.schema.trace import Requests
-from advisor.schema.workload import GenerationWorkload
-from advisor.steps.generation.serving import SEED, Asked, served
+from advisor.schema.workload import GenerationWorkload, TokenSlo
+from advisor.steps.generation.serving import SEED, Asked, Seen, served
 
 # Without a wish: as long as so many requests take, within these ends. Beyond the most a replay would show nothing new.
 USUAL_REQUESTS, SHORTEST_S, LONGEST_S = 100, 30.0, 180.0
@@ -20,40 +20,51 @@ FEWEST_REQUESTS, MOST_REQUESTS = 5, 5_000
 PATIENCE, OPENING_S = 6.0, 600.0
 
 
-def replayed(asked: Asked, workload: GenerationWorkload, recorded: Requests | None, *, wanted_s: float | None) -> Replay:
+def replayed(
+    asked: Asked,
+    prediction: GenerationPrediction,
+    workload: GenerationWorkload,
+    recorded: Requests | None,
+    *,
+    wanted_s: float | None,
+) -> Replay:
     """Return what requests of the workload met on one replica, for about so many seconds of traffic; None: as long as is usual.
 
     Raises InputError for a variant whose files are no longer those that were measured, ModelError where serving fails.
     """
+    load = load_of(asked, prediction, workload, recorded, wanted_s)
+    seen = served(asked, load, limit_s=OPENING_S + PATIENCE * _expected_s(prediction, load))
+    return beside(asked, load, seen, workload.slo, load_fraction=_load_fraction(prediction, load))
+
+
+def beside(asked: Asked, load: Load, seen: Seen, slo: TokenSlo, *, load_fraction: float) -> Replay:
+    """Return what was seen of the requests beside what is expected of them: by the profile alone, and at the speed of their own steps."""
     candidate, site = asked.candidate, asked.site
-    load = load_of(asked, workload, recorded, wanted_s)
     requests = Requests(arrival_s=load.arrival_s, input_tokens=load.input_tokens, output_tokens=load.output_tokens)
-    seen = served(asked, load, limit_s=OPENING_S + PATIENCE * _expected_s(asked.prediction, load))
-    speed = comparing.step_ratios(step_times(site)[candidate.variant, candidate.intra_op_num_threads], seen.log)
+    speed = step_ratios(step_times(site)[candidate.variant, candidate.intra_op_num_threads], seen.log)
     before, expected = (
-        comparing.expected_of(
+        expected_of(
             asked.profile,
             site,
             candidate,
             requests,
-            quantile=workload.slo.quantile,
+            quantile=slo.quantile,
             clients=load.clients,
             think_s=load.think_s,
             speed=known,
         )
         for known in (None, speed)
     )
-    replay = seen.replayed
-    return comparing.compare(
+    return compare(
         candidate,
-        comparing.load_of(requests, clients=load.clients, think_s=load.think_s),
-        comparing.observed(replay.arrival_s, replay.token_s, replay.duration_s),
+        load,
+        observed(seen.replayed.arrival_s, seen.replayed.token_s, seen.replayed.duration_s),
         expected,
         before=before,
-        slo=workload.slo,
+        slo=slo,
         engine=asked.variant.engine,
-        clock=replay.clock,
-        load_fraction=_load_fraction(asked.prediction, load),
+        clock=seen.replayed.clock,
+        load_fraction=load_fraction,
         speed=speed,
         tokens_equal=seen.tokens_equal,
         run_delay_fraction=seen.meanwhile.run_delay_fraction,
@@ -61,7 +72,13 @@ def replayed(asked: Asked, workload: GenerationWorkload, recorded: Requests | No
     )
 
 
-def load_of(asked: Asked, workload: GenerationWorkload, recorded: Requests | None, wanted_s: float | None) -> Load:
+def load_of(
+    asked: Asked,
+    prediction: GenerationPrediction,
+    workload: GenerationWorkload,
+    recorded: Requests | None,
+    wanted_s: float | None,
+) -> Load:
     """Return the requests to one replica: those that come within the time, or that clients send; none that the profile had no room for."""
     candidate, most_tokens = asked.candidate, asked.profile.settings.max_context_tokens
     demand = TokenDemand(workload, recorded, context_tokens=asked.profile.model.context_tokens)
@@ -75,7 +92,7 @@ def load_of(asked: Asked, workload: GenerationWorkload, recorded: Requests | Non
         shared_prefix_tokens=0,
         warm_up=0,
     )
-    count = _count(load, asked.prediction, wanted_s)
+    count = _count(load, prediction, wanted_s)
     if count < 1:
         raise InputError(
             f"no request of the workload fits the {most_tokens:,} tokens that the profile was measured up to",

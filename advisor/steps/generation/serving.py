@@ -19,7 +19,6 @@ from advisor.measure.worker.apart import Apart, Limit
 from advisor.schema.generation import (
     Engine,
     GenerationCandidate,
-    GenerationPrediction,
     GenerationProfile,
     GenerationSite,
     GenerationVariant,
@@ -36,13 +35,8 @@ class Asked(NamedTuple):
 
     profile: GenerationProfile
     site: GenerationSite
-    prediction: GenerationPrediction
+    candidate: GenerationCandidate
     folder: Path  # of the profile
-
-    @property
-    def candidate(self) -> GenerationCandidate:
-        """The way to serve that is tried."""
-        return self.prediction.candidate
 
     @property
     def variant(self) -> GenerationVariant:

@@ -57,9 +57,11 @@ def load_tested(
     journal = of_load_tests(advice_path, sha256(advice_path), wanted_s, Replay)
     served: set[GenerationCandidate] = set()
 
-    def replay_of(asked: Asked) -> Replay:
-        report(0.0, wanted_s or 0.0, f"serving requests on {asked.candidate.variant}")
-        return replayed(asked, advice.workload, recorded, wanted_s=wanted_s)
+    def replay_of(shown: GenerationPrediction) -> Replay:
+        candidate = shown.candidate
+        report(0.0, wanted_s or 0.0, f"serving requests on {candidate.variant}")
+        asked = Asked(known, _site_of(candidate, known, advice_path), candidate, profile_path.parent)
+        return replayed(asked, shown, advice.workload, recorded, wanted_s=wanted_s)
 
     def keep() -> None:
         write_record(profile_path, measured)
@@ -70,8 +72,7 @@ def load_tested(
 
     while (shown := subject(advice)) is not None and shown.candidate not in served and len(served) < MOST_REPLAYS:
         try:
-            asked = Asked(known, _site_of(shown, known, advice_path), shown, profile_path.parent)
-            replay = journal.once(shown.candidate, partial(replay_of, asked), by=attrgetter("candidate"))
+            replay = journal.once(shown.candidate, partial(replay_of, shown), by=attrgetter("candidate"))
         except AdvisorError:
             if served:
                 keep()  # what is wrong with another way takes nothing from what was seen of the first
@@ -127,9 +128,8 @@ def _check_files(advice: GenerationAdvice, advice_path: Path, workload_path: Pat
             raise InputError(f"{advice_path}: its {what} ({name}), which it does not hold", hint="give the workload file with -w")
 
 
-def _site_of(shown: GenerationPrediction, measured: GenerationProfile, advice_path: Path) -> GenerationSite:
+def _site_of(candidate: GenerationCandidate, measured: GenerationProfile, advice_path: Path) -> GenerationSite:
     """Return the site that this machine is; raise InputError where what is advised runs elsewhere, or was not measured."""
-    candidate = shown.candidate
     site = next((it for it in measured.sites if it.hardware.id == candidate.hardware), None)
     if site is None or candidate.variant not in {it.id for it in site.variants}:
         raise InputError(

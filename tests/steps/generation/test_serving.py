@@ -15,7 +15,6 @@ from tests import generation_profiles
 from tests.decide.generation.replays import candidate
 from tests.decoders import LLAMA, write_checkpoint
 from tests.generation_profiles import variant
-from tests.tell.generation_examples import prediction
 
 
 def test_a_loop_that_reads_and_decodes_in_turns_has_a_step_for_each():
@@ -49,7 +48,7 @@ def asked(tmp_path_factory):
     )
     measured = replace(measured, model=replace(measured.model, vocabulary=LLAMA["vocab_size"]))
     way = candidate(measured, max_running_requests=3, policy="mixed", chunk_tokens=16, kv_tokens=100_000)
-    return Asked(measured, measured.sites[0], prediction(way), folder)
+    return Asked(measured, measured.sites[0], way, folder)
 
 
 def load(**changed):
@@ -77,7 +76,7 @@ def test_clients_of_openvino_wait_for_their_answers(asked):
 
 def test_a_cache_that_could_run_full_is_refused_with_the_numbers(asked):
     small = replace(asked.candidate, kv_tokens=50)
-    tight = asked._replace(prediction=replace(asked.prediction, candidate=small))
+    tight = asked._replace(candidate=small)
 
     with pytest.raises(InputError, match="3 of these requests side by side may take 79 tokens, and the cache holds 50"):
         served(tight, load(), limit_s=120.0)
