@@ -53,9 +53,7 @@ EFFORTS: dict[Size, Effort] = {
             Plan("openvino", "mixed", LOADS),
         ),
     ),
-    "quick": Effort(
-        60.0, 6, 3, 80, (Plan("onnxruntime", "prefill_first", LOADS[1:]), Plan("openvino", "mixed", LOADS[1:]))
-    ),
+    "quick": Effort(60.0, 6, 3, 80, (Plan("onnxruntime", "prefill_first", LOADS[1:]), Plan("openvino", "mixed", LOADS[1:]))),
     "tiny": Effort(
         60.0,
         2,

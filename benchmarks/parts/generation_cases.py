@@ -1,4 +1,4 @@
-"""Decoders put to the test: profiled under a recorded conversation, then steps that were not measured beside the laws of those that were."""
+"""Decoders put to the test: profiled under a recorded conversation, then timed at steps that were not measured, beside their laws."""
 
 import csv
 import math

@@ -104,7 +104,7 @@ class Replays:
     def __init__(self, case: Case) -> None:
         self.case, self.left_out = case, list[Unknown]()
         self._asked: list[tuple[Plan, Asked]] = []
-        in_openvino: GenerationSite | None | Unknown = None
+        in_openvino: GenerationSite | Unknown | None = None
         for plan in case.effort.plans:
             site: GenerationSite | Unknown = case.site
             if plan.engine == "openvino":
@@ -135,7 +135,9 @@ class Replays:
     @property
     def busy_s(self) -> float:
         """About how many seconds of a core all requests take: the time between them is skipped."""
-        return sum(len(plan.loads) * len(self.case.requests.arrival_s) / _carried(self.case, asked) for plan, asked in self._asked)
+        return sum(
+            len(plan.loads) * len(self.case.requests.arrival_s) / _carried(self.case, asked) for plan, asked in self._asked
+        )
 
     def runs(self) -> Iterator[Run]:
         """Yield the requests of the trace served in each way at each load."""

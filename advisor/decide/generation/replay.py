@@ -52,7 +52,9 @@ class StepLog(NamedTuple):
     batch_size: np.ndarray  # decoded requests; 0 where a step only reads
     context_tokens: np.ndarray  # cached in the decoded requests together
     tokens: np.ndarray  # of prompts; 0 where a step only decodes
-    pairs: np.ndarray  # of tokens that reading looks at: of n tokens of a prompt behind `past`, n (past + n / 2), over its prompts
+    pairs: (
+        np.ndarray
+    )  # of tokens that reading looks at: of n tokens of a prompt behind `past`, n (past + n / 2), over its prompts
     took_s: np.ndarray
 
 

@@ -296,7 +296,9 @@ def replay_facts(replay: Replay) -> tuple[Row, ...]:
     """Return what else a replay showed."""
     rows: dict[str, Part] = {
         "Keeps the targets": replay.meets_slo,
-        "Intervals that overlap with what was predicted": _overlap(replay.covered_before) if replay.covered_before else "not known",
+        "Intervals that overlap with what was predicted": _overlap(replay.covered_before)
+        if replay.covered_before
+        else "not known",
         "Intervals that overlap at its own speed": _overlap(replay.covered),
         "Tokens equal those of the request alone": "not compared" if replay.tokens_equal is None else replay.tokens_equal,
         "Reading prompts, relative to the profile": figure(replay.step_ratio_prefill, units.ratio),

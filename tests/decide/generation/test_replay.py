@@ -177,7 +177,9 @@ def test_steps_that_read_and_decode_are_held_against_their_own_law():
     law, times = Law().times(1.25), step_times(profile(with_mixed=True).sites[0])["fp32", 1]
     rows = [(4, 800, 100, 0), (8, 2400, 200, 50), (0, 0, 64, 0), (3, 500, 0, 0)]
     batch, context, tokens, past = np.array(rows, dtype=float).T
-    took = [law.mixed_s(*row) if row[0] and row[2] else law.decode_s(*row[:2]) if row[0] else law.prefill_s(*row[2:]) for row in rows]
+    took = [
+        law.mixed_s(*row) if row[0] and row[2] else law.decode_s(*row[:2]) if row[0] else law.prefill_s(*row[2:]) for row in rows
+    ]
 
     found = step_ratios(times, StepLog(batch, context, tokens, tokens * (past + tokens / 2), np.array(took)))
 

@@ -7,7 +7,7 @@ import pytest
 
 from advisor.errors import InputError
 from advisor.measure.generation.making import BASELINE, described, made
-from advisor.measure.generation.step_timing import Decode, Prefill
+from advisor.measure.generation.step_timing import Prefill
 from advisor.measure.generation.tokenizing import Windows
 from advisor.measure.generation.variant_process import Load, Setting, opened, scored, served, visited
 from tests import checkpoints

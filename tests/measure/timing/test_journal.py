@@ -141,7 +141,9 @@ def test_load_tests_of_other_advice_or_another_length_begin_anew(tmp_path):
     asked = (("a" * 64, 1.0), ("a" * 64, None), ("b" * 64, 1.0))
     of_load_tests(tmp_path / "advice.json", *asked[0], Exclusion).add(Exclusion(what="x", reason="y"))
 
-    kept = [len(of_load_tests(tmp_path / "advice.json", *question, Exclusion).entries) for question in (asked[0], *asked, asked[0])]
+    kept = [
+        len(of_load_tests(tmp_path / "advice.json", *question, Exclusion).entries) for question in (asked[0], *asked, asked[0])
+    ]
 
     assert [1, 1, 0, 0, 0] == kept
     assert [tmp_path / "advice.load-tests"] == list(tmp_path.iterdir())

@@ -261,7 +261,9 @@ def _inside(shown: "Shown", shared_sigma: float, rounds: int) -> Inside:
 
 def _from_quick_to_slow(ratio: Estimate | None, half: float = 0.0) -> np.ndarray:
     """Return the ratios (DRAWS,) that an estimate stands for, ascending; `half` is how far the logarithms of all may be off beside."""
-    low, value, high = (SERVER_FACTOR["low"], 1.0, SERVER_FACTOR["high"]) if ratio is None else (ratio.low, ratio.value, ratio.high)
+    low, value, high = (
+        (SERVER_FACTOR["low"], 1.0, SERVER_FACTOR["high"]) if ratio is None else (ratio.low, ratio.value, ratio.high)
+    )
     below, above = math.hypot(math.log(value / low), half), math.hypot(math.log(high / value), half)
     level = normal_scores(DRAWS) / NORMAL_95
     return np.asarray(value * np.exp(np.where(level < 0, level * below, level * above)))

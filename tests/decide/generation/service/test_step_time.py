@@ -98,7 +98,9 @@ def test_at_the_speed_of_a_replay_the_laws_are_as_quick_as_it_was():
         drawn = getattr(seen, law).draws @ steps
         assert factor == pytest.approx(np.median(drawn) / (getattr(usual, law).cost @ steps), rel=0.02)
         assert np.ptp(drawn) / np.median(drawn) < np.ptp(getattr(usual, law).draws @ steps) / np.median(drawn)
-    reading, decoding = (np.median(seen.mixed.draws @ step) / (usual.mixed.cost @ step) for step in ((0, 0, 0, 90, 4000), (1, 4, 400, 0, 0)))
+    reading, decoding = (
+        np.median(seen.mixed.draws @ step) / (usual.mixed.cost @ step) for step in ((0, 0, 0, 90, 4000), (1, 4, 400, 0, 0))
+    )
     assert (2.0, 1.5) == (pytest.approx(reading, rel=0.02), pytest.approx(decoding, rel=0.02))
     np.testing.assert_array_equal(usual.prefill.cost, seen.prefill.cost)
 
