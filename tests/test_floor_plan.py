@@ -46,6 +46,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.steps.generation": {
         *("advisor.steps", "advisor.files", "advisor.disk"),
         *(f"advisor.measure.{room}" for room in ("decoder", "generation", "generation.timing", "model", "variants", "timing")),
+        "advisor.measure.generation.openvino",
         *("advisor.measure.runtime", "advisor.measure.worker"),
         *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
         *FREE,

@@ -162,11 +162,12 @@ class Replay(Record, frozen=True, kw_only=True):
     duration_s: Seconds
     load_fraction: NonNegative  # offered over predicted capacity
     measured: "TokenTimes"
-    expected: "TokenTimes"
-    before: "TokenTimes | None" = None  # expected from what was known before the replay
-    covered: dict[str, bool]  # by figure: the intervals of both overlap
+    expected: "TokenTimes"  # with steps as much longer than those of the profile as those of this very replay were
+    before: "TokenTimes | None" = None  # what is predicted: expected from what was known before the replay
+    covered: dict[str, bool]  # by figure: the intervals of what was measured and of what was expected overlap
+    covered_before: dict[str, bool] = {}  # the same of what was predicted
     tokens_equal: bool | None = None  # a replayed request gives the tokens that it gives alone; None: not compared
-    step_ratio_prefill: Estimate | None = None  # a step in the server over the profile's
+    step_ratio_prefill: Estimate | None = None  # seconds of steps in the server over those that the profile has of them
     step_ratio_decode: Estimate | None = None
     run_delay_fraction: NonNegative | None = None
     meets_slo: bool

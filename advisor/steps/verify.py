@@ -1,5 +1,7 @@
 """The last step: load tests of the recommendation and of the baseline."""
 
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -13,9 +15,9 @@ from advisor.disk import locks
 from advisor.errors import ExitStatus, InputError
 from advisor.files.records import digest, sha256, write_record
 from advisor.measure.runtime.machine import read_machine
-from advisor.measure.timing.journal import Journal, noting_what_is_kept
+from advisor.measure.timing.journal import of_load_tests
 from advisor.measure.variants.making import Report
-from advisor.schema.advice import Advice, Candidate, LoadTest, Prediction
+from advisor.schema.advice import Advice, LoadTest, Prediction
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.options import USUAL_LOAD_TEST_S, USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile
@@ -79,7 +81,7 @@ def _load_tested(
     is_reported = are_written(advice_path.parent)
     if is_reported:
         check_reports(advice_path.parent)
-    journal, kept = _begun(advice_path, wanted_s)
+    journal = of_load_tests(advice_path, sha256(advice_path), wanted_s, LoadTest)
 
     def asked_of(known: Profile) -> Request:
         return request_of(
@@ -99,15 +101,15 @@ def _load_tested(
         sites = under_load(known, asked_of(known), trace)
         site_of = {site.hardware: site for site in (sites.home, *sites.allowed)}
         served = {entry.candidate: entry for entry in _to_serve(asked) if entry.candidate.hardware in here}
-        for candidate, prediction in served.items():
-            if candidate not in kept:
-                report(0.0, wanted_s, f"load-testing {candidate.variant}")
-                site = site_of[candidate.hardware]
-                rows = inputs_of(known, candidate.hardware, profile_path.parent)
-                with noting_what_is_kept(journal.entries):
-                    journal.add(serve_for_real(site, prediction, profile_path.parent, wanted_s=wanted_s, rows=rows))
-                kept[candidate] = journal.entries[-1]
-        return tuple(kept[candidate] for candidate in served)
+
+        def test_of(prediction: Prediction) -> LoadTest:
+            candidate = prediction.candidate
+            report(0.0, wanted_s, f"load-testing {candidate.variant}")
+            rows = inputs_of(known, candidate.hardware, profile_path.parent)
+            return serve_for_real(site_of[candidate.hardware], prediction, profile_path.parent, wanted_s=wanted_s, rows=rows)
+
+        by = attrgetter("candidate")
+        return tuple(journal.once(candidate, partial(test_of, entry), by=by) for candidate, entry in served.items())
 
     tests = serve(advice, measured)
     measured = _with_lessons(measured, tests)
@@ -195,13 +197,6 @@ def _with_lessons(measured: Profile, tests: tuple[LoadTest, ...]) -> Profile:
         taught(site, tuple(test for test in tests if test.candidate.hardware == site.hardware.id)) for site in measured.sites
     )
     return msgspec.structs.replace(measured, sites=tuple(sites))
-
-
-def _begun(advice_path: Path, wanted_s: float) -> tuple[Journal[LoadTest], dict[Candidate, LoadTest]]:
-    """Return the journal of the load tests and those that have run; other advice, or tests of another length, begin a new one."""
-    question = f"{sha256(advice_path)} {wanted_s:g}"
-    journal = Journal(advice_path.with_suffix(".load-tests"), question, msgspec.json.Decoder(LoadTest))
-    return journal, {test.candidate: test for test in journal.entries}
 
 
 def exit_status(advice: Advice | GenerationAdvice) -> ExitStatus:

@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advisor.decide.generation.service.step_time import DRAWS, StepTimes, step_times
+from advisor import units
+from advisor.decide.generation.service.step_time import DRAWS, Shown, StepTimes, step_times
 from advisor.decide.generation.simulation import KEPT, SHOWN, Machine, simulate, token_times
-from advisor.decide.generation.space import of_candidate
+from advisor.decide.generation.space import Way, of_candidate
 from advisor.decide.generation.traffic import Load, made
 from advisor.decide.queue.demand import rank
 from advisor.decide.service.stalls import process_of
 from advisor.errors import InputError
-from advisor.medians import NORMAL_95
+from advisor.medians import NORMAL_95, student_t_95
 from advisor.schema.generation import (
     Clock,
     Engine,
@@ -28,6 +29,10 @@ from advisor.schema.profile import Stalls
 from advisor.schema.record import Estimate
 from advisor.schema.trace import Requests
 from advisor.schema.workload import TokenSlo
+
+STRETCHES = 8  # of a replay: what a machine does in one of them it need not do in the next
+FEWEST_OF_STRETCHES = 4 * STRETCHES  # steps, that a stretch tells what steps take
+UNSEEN = Shown(None, None)
 
 
 class Observed(NamedTuple):
@@ -47,7 +52,9 @@ class StepLog(NamedTuple):
     batch_size: np.ndarray  # decoded requests; 0 where a step only reads
     context_tokens: np.ndarray  # cached in the decoded requests together
     tokens: np.ndarray  # of prompts; 0 where a step only decodes
-    past_tokens: np.ndarray
+    pairs: (
+        np.ndarray
+    )  # of tokens that reading looks at: of n tokens of a prompt behind `past`, n (past + n / 2), over its prompts
     took_s: np.ndarray
 
 
@@ -73,25 +80,42 @@ def expected_of(
     clients: int = 0,
     think_s: float = 0.0,
     shared_prefix: int = 0,
+    speed: Shown | None = None,
 ) -> TokenTimes:
     """Return what one replica of the candidate is expected to do with these requests, all of them counted.
 
-    Only what steps take is random, not the requests. With `clients` they come one after the other, whenever they were recorded.
+    Only what steps take is random, not the requests. With `clients` they come one after the other, whenever they were recorded. With
+    `speed`, how much longer steps took while these very requests were served, the machine is that quick; without it, it is as quick as
+    the profile says it may be, and what is returned is a prediction.
     """
     way = of_candidate(candidate)
-    times = step_times(site).get(way.setting)
-    if times is None:
-        raise InputError(
-            f"{way.variant} on {way.intra_op_num_threads} threads was not measured on {site.hardware.id}",
-            hint="measure again: advisor profile --fresh",
-        )
+    times = _times(site, way)
+    if speed is not None:
+        times = times.at_speed(speed)
     load = load_of(requests, clients=clients, think_s=think_s, shared_prefix=shared_prefix)
     _check(load, candidate, profile.model.context_tokens)
     stalls = process_of(site.stalls) if site.clock == "wall" else None
     machine = Machine(times.step_factors, stalls, way.intra_op_num_threads)
     runs = [simulate(load, way, times.costs(draw), machine, draw) for draw in range(DRAWS)]
     source = f"{DRAWS} simulations of the {len(load.input_tokens):,} requests of the replay, each with other laws of the measured steps"
-    return token_times(runs, quantile, replicas=1, basis="simulated", source=source)
+    return token_times(runs, quantile, replicas=1, basis="simulated", source=source + _in_words(speed))
+
+
+def _times(site: GenerationSite, way: Way) -> StepTimes:
+    times = step_times(site).get(way.setting)
+    if times is None:
+        raise InputError(
+            f"{way.variant} on {way.intra_op_num_threads} threads was not measured on {site.hardware.id}",
+            hint="measure again: advisor profile --fresh",
+        )
+    return times
+
+
+def _in_words(speed: Shown | None) -> str:
+    """Return how quick the machine was, in words that follow others; nothing where that is left open."""
+    parts = zip(("prompts", "tokens"), speed or (), strict=False)
+    said = ", ".join(f"{units.ratio(entry.value)} on {what}" for what, entry in parts if entry is not None)
+    return f", at the speed of its own steps (of the profile's seconds {said})" if said else ""
 
 
 def load_of(requests: Requests, *, clients: int = 0, think_s: float = 0.0, shared_prefix: int = 0) -> Load:
@@ -173,39 +197,48 @@ def _overlap(one: Estimate, other: Estimate) -> bool:
     return one.low <= other.high and other.low <= one.high
 
 
-def step_ratios(times: StepTimes, log: StepLog) -> tuple[Estimate | None, Estimate | None]:
+def step_ratios(times: StepTimes, log: StepLog) -> Shown:
     """Return how many times as long steps that read and steps that decode took in the server as the profile says; None without any.
 
     Steps of both count among those that read.
     """
     costs = times.costs(None)
     every = np.ones(len(log.took_s))
-    around = log.tokens * (log.past_tokens + log.tokens / 2)
     reads, decodes = log.tokens > 0, log.batch_size > 0
     decoded = log.batch_size.astype(int)
     most = int(decoded.max(initial=0))
-    expected_s = costs.mixed @ np.stack([every, decoded, log.context_tokens, log.tokens, around])
+    expected_s = costs.mixed @ np.stack([every, decoded, log.context_tokens, log.tokens, log.pairs])
     expected_s += costs.extra("mixed", most)[decoded]
     if times.mixed is None:
-        reading_s = costs.prefill @ np.stack([every, log.tokens, around])
+        reading_s = costs.prefill @ np.stack([every, log.tokens, log.pairs])
         decoding_s = costs.decode @ np.stack([every, decoded, log.context_tokens])
         decoding_s += costs.extra("prefill_first", most)[decoded]
         expected_s = np.where(reads & decodes, expected_s, np.where(reads, reading_s, decoding_s))
-    ratios = log.took_s / expected_s
-    return _ratio(ratios[reads]), _ratio(ratios[decodes & ~reads])
+    # Laws are of medians, and sums are compared.
+    expected_s = expected_s * float(times.step_factors.mean())
+    return Shown(*(_ratio(log.took_s[chosen], expected_s[chosen]) for chosen in (reads, decodes & ~reads)))
 
 
-def _ratio(ratios: np.ndarray) -> Estimate | None:
-    """Return the median of single steps; its interval is that of its rank."""
-    if not len(ratios):
+def _ratio(took_s: np.ndarray, expected_s: np.ndarray) -> Estimate | None:
+    """Return the seconds of steps (steps,), in their order, over those that are expected, all together.
+
+    The interval is that of stretches of the replay, for a machine is quick for a while and slow for another; of a few steps it is as wide
+    as they differ.
+    """
+    count = len(took_s)
+    if not count:
         return None
-    found = _quantile(np.sort(ratios), 0.5)
+    value = float(took_s.sum() / expected_s.sum())
+    if count < FEWEST_OF_STRETCHES:
+        single = took_s / expected_s
+        low, high = float(single.min()), float(single.max())
+    else:
+        parts = (np.array_split(seconds, STRETCHES) for seconds in (took_s, expected_s))
+        logs = [math.log(took.sum() / expected.sum()) for took, expected in zip(*parts, strict=True)]
+        off = student_t_95(STRETCHES - 1) * float(np.std(logs, ddof=1)) / math.sqrt(STRETCHES)
+        low, high = value * math.exp(-off), value * math.exp(off)
     return Estimate(
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        basis="measured",
-        source=f"median of {len(ratios):,} steps in the server",
+        value=value, low=min(low, value), high=max(high, value), basis="measured", source=f"{count:,} steps in the server"
     )
 
 
@@ -220,12 +253,15 @@ def compare(
     engine: Engine,
     clock: Clock,
     load_fraction: float,
-    step_ratio: tuple[Estimate | None, Estimate | None] = (None, None),
+    speed: Shown = UNSEEN,
     tokens_equal: bool | None = None,
     run_delay_fraction: float | None = None,
     stalls: tuple[Stalls, ...] = (),
 ) -> Replay:
-    """Return the replay of one replica, observed against expected; `load_fraction` is the offered load over the predicted capacity."""
+    """Return the replay of one replica, observed against expected: at the `speed` of its own steps, and `before`, which is the prediction.
+
+    `load_fraction` is the offered load over the predicted capacity.
+    """
     measured = measured_times(load, seen, slo.quantile)
     span_s = float(load.arrival_s[-1] - load.arrival_s[0])
     offered = (len(load.arrival_s) - 1) / span_s if span_s > 0 and not load.clients else None
@@ -241,9 +277,10 @@ def compare(
         expected=expected,
         before=before,
         covered=covered(measured, expected),
+        covered_before={} if before is None else covered(measured, before),
         tokens_equal=tokens_equal,
-        step_ratio_prefill=step_ratio[0],
-        step_ratio_decode=step_ratio[1],
+        step_ratio_prefill=speed.prefill,
+        step_ratio_decode=speed.decode,
         run_delay_fraction=run_delay_fraction,
         meets_slo=_meets(measured, slo),
         stalls=stalls,

@@ -1,7 +1,7 @@
 """Steps of a decoder, timed: which points tell all others, how long a visit of one is, and the bench on which it is made."""
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -173,17 +173,3 @@ def _decoding(decoder: Steps, tokens: np.ndarray, cached: np.ndarray) -> Callabl
 def _shared(total: int, parts: int) -> np.ndarray:
     """Return whole numbers (parts,) that differ by one at the most and are `total` together."""
     return np.array([total // parts + (part < total % parts) for part in range(parts)], dtype=np.int64)
-
-
-def timed(
-    bench: Bench, steps: Sequence[Step], *, rounds: int, seconds: float, seed: int = 0, first_order: int = 0
-) -> dict[Step, tuple[StepVisit, ...]]:
-    """Return the visits of the steps, made in rounds, each in another order: what disturbs the machine falls on all of them."""
-    shuffle, orders = np.random.default_rng(seed), itertools.count(first_order)
-    listed = by_cost(steps)
-    visits: dict[Step, list[StepVisit]] = {step: [] for step in listed}
-    for number in range(rounds):
-        for place in shuffle.permutation(len(listed)).tolist() if number else range(len(listed)):
-            step = listed[place]
-            visits[step].append(bench.visit(step, next(orders), seconds=seconds, warm_up_calls=0 if number else 1))
-    return {step: tuple(made) for step, made in visits.items()}

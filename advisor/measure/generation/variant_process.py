@@ -1,15 +1,17 @@
 """What is asked of the process of one variant: steps timed, text scored, requests served. It keeps decoders open from call to call."""
 
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from advisor.measure.generation.clock import loop_clock
 from advisor.measure.generation.making import difference, open_decoder
 from advisor.measure.generation.replay import Replayed, Requests, check, replay, sample_equals_alone
-from advisor.measure.generation.step_timing import Bench, Prefill, Step, timed
+from advisor.measure.generation.step_timing import Bench, Decode, Prefill, Step
 from advisor.measure.generation.text_quality import Scored
 from advisor.measure.generation.text_quality import scored as scored_by
 from advisor.measure.generation.tokenizing import Windows
@@ -19,7 +21,8 @@ from advisor.schema.profile import Stalls
 from advisor.schema.record import Cores, Count, Length, NonNegative, Record, Seconds, Whole
 
 OPEN_DECODERS = 2  # of a process: on one thread, and on all cores
-WARM_UP_STEPS = 2
+
+T = TypeVar("T")
 
 
 class Setting(Record, frozen=True, kw_only=True):
@@ -61,22 +64,25 @@ class Load(Record, frozen=True, kw_only=True):
         )
 
 
-class TimedStep(Record, frozen=True, kw_only=True):
-    """A step, and its visits."""
+class Meanwhile(Record, frozen=True, kw_only=True):
+    """What was observed of the machine while requests were served."""
 
-    step: Step
-    visits: tuple[StepVisit, ...]
-
-
-class Served(Record, frozen=True, kw_only=True):
-    """What was observed of requests that were served, of the machine meanwhile, and of steps before and after them."""
-
-    replayed: Replayed
-    tokens_equal: bool | None  # those of a sample to what they get alone; None: not compared
-    around: tuple[TimedStep, ...]
     stalls: tuple[Stalls, ...]
     wall_s: Seconds
     run_delay_s: Seconds | None
+
+    @property
+    def run_delay_fraction(self) -> float | None:
+        """The part of the time that threads of the process waited for a core; None where the kernel hides it."""
+        return None if self.run_delay_s is None else self.run_delay_s / max(self.wall_s, 1e-9)
+
+
+class Served(Record, frozen=True, kw_only=True):
+    """What was observed of requests that were served, and of the machine meanwhile."""
+
+    replayed: Replayed
+    tokens_equal: bool | None  # those of a sample to what they get alone; None: not compared
+    meanwhile: Meanwhile
 
 
 @lru_cache(maxsize=OPEN_DECODERS)
@@ -109,31 +115,15 @@ def scored(folder: Path, setting: Setting, windows: Windows, seconds: float) -> 
     return scored_by(_bench(folder, setting).decoder, windows, seconds=seconds)
 
 
-def served(
-    folder: Path,
-    setting: Setting,
-    load: Load,
-    *,
-    around: tuple[Step, ...] = (),
-    rounds: int = 1,
-    seconds: float = 0.0,
-    sample: int = 0,
-    seed: int = 0,
-) -> Served:
-    """Serve the requests; visit each step of `around` before and after, in so many rounds; compare a sample of them with those alone.
-
-    What is timed around the requests met the same machine as these.
-    """
+def served(folder: Path, setting: Setting, load: Load, *, sample: int = 0, seed: int = 0) -> Served:
+    """Serve the requests; compare a sample of them with those alone."""
     bench = _bench(folder, setting)
     requests = load.requests()
     check(bench.decoder, requests, load.policy, max_running=load.max_running_requests, chunk_tokens=load.chunk_tokens)
-    bench.visit(Prefill(tokens=1), 0, seconds=0.0, warm_up_calls=WARM_UP_STEPS)  # the first calls of all take longer
-    before = timed(bench, around, rounds=rounds, seconds=seconds, seed=seed)
-    machine.wake_punctually()
+    _warm_up(bench, requests, load.max_running_requests)
     clock = loop_clock(load.clock, setting.intra_op_num_threads)
-    began_s, delay_s = time.perf_counter(), machine.run_delay_s()
-    with stalls.beside() as seen:
-        replayed = replay(
+    replayed, meanwhile = watched(
+        lambda: replay(
             bench.decoder,
             requests,
             load.policy,
@@ -141,13 +131,26 @@ def served(
             chunk_tokens=load.chunk_tokens,
             clock=clock,
         )
-    wall_s, after_s = time.perf_counter() - began_s, machine.run_delay_s()
-    after = timed(bench, around, rounds=rounds, seconds=seconds, seed=seed + 1, first_order=rounds * len(around))
+    )
     return Served(
         replayed=replayed,
         tokens_equal=sample_equals_alone(bench.decoder, requests, replayed, sample=sample, seed=seed) if sample else None,
-        around=tuple(TimedStep(step=step, visits=(*made, *after[step])) for step, made in before.items()),
-        stalls=tuple(seen),
-        wall_s=wall_s,
-        run_delay_s=None if delay_s is None or after_s is None else max(0.0, after_s - delay_s),
+        meanwhile=meanwhile,
     )
+
+
+def _warm_up(bench: Bench, requests: Requests, running: int) -> None:
+    """Make the largest steps that the requests will ask for: memory that is taken for the first time takes longer."""
+    for step in (Prefill(tokens=max(map(len, requests.prompts))), Decode(batch_size=running, context_tokens=running)):
+        bench.visit(step, 0, seconds=0.0, warm_up_calls=0)
+
+
+def watched(serve: Callable[[], T]) -> tuple[T, Meanwhile]:
+    """Return what serving requests returns, and what was observed of the machine meanwhile."""
+    machine.wake_punctually()
+    began_s, delay_s = time.perf_counter(), machine.run_delay_s()
+    with stalls.beside() as seen:
+        found = serve()
+    wall_s, after_s = time.perf_counter() - began_s, machine.run_delay_s()
+    delayed_s = None if delay_s is None or after_s is None else max(0.0, after_s - delay_s)
+    return found, Meanwhile(stalls=tuple(seen), wall_s=wall_s, run_delay_s=delayed_s)

@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import zlib
-from collections.abc import Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -72,6 +72,15 @@ class Journal(Generic[Entry]):
             raise _cannot_write(self.path, error) from error
         self.entries.append(entry)
 
+    def once(self, key: object, made: Callable[[], Entry], *, by: Callable[[Entry], object]) -> Entry:
+        """Return the entry of which `by` says `key`: the one that was kept, or else what is made now and kept before this returns."""
+        for entry in self.entries:
+            if by(entry) == key:
+                return entry
+        with noting_what_is_kept(self.entries):
+            self.add(made())
+        return self.entries[-1]
+
     def remove(self) -> None:
         """Delete the file: what it was for is done."""
         self.path.unlink(missing_ok=True)
@@ -80,6 +89,15 @@ class Journal(Generic[Entry]):
         """Return whether a line is an entry of this question, and as it was written."""
         mark = MARK.search(line)
         return mark is not None and mark[1] == self._of and int(mark[2], 16) == zlib.crc32(_body(line))
+
+
+def of_load_tests(advice: Path, sha256: str, wanted_s: float | None, kind: type[Entry]) -> Journal[Entry]:
+    """Return the journal of what was served for real of the advice at that path, whose digest is given; it lies beside it.
+
+    Other advice, or tests of another length, begin a new one.
+    """
+    question = f"{sha256} {'usual' if wanted_s is None else f'{wanted_s:g}'}"
+    return Journal(advice.with_suffix(".load-tests"), question, msgspec.json.Decoder(kind))
 
 
 def _begin(path: Path, lines: list[bytes]) -> None:

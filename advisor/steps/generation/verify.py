@@ -1,13 +1,16 @@
 """The last step for a generative model: requests of its workload are really served by what is advised, beside what was expected."""
 
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
 
 from advisor.decide.generation.advise import advise_generation
-from advisor.errors import ExitStatus, InputError
+from advisor.errors import AdvisorError, ExitStatus, InputError
 from advisor.files.records import digest, sha256, write_record
 from advisor.measure.runtime.machine import read_machine
+from advisor.measure.timing.journal import of_load_tests
 from advisor.measure.variants.making import Report
 from advisor.schema.generation import (
     GenerationAdvice,
@@ -21,13 +24,14 @@ from advisor.schema.trace import Requests
 from advisor.steps.advise import exit_status as exit_status_of_advice
 from advisor.steps.generation.advise import recorded_of, request_of, with_quality_on
 from advisor.steps.generation.reading import read_generation
-from advisor.steps.generation.replaying import Asked, replayed
+from advisor.steps.generation.replaying import replayed
+from advisor.steps.generation.serving import Asked
 from advisor.steps.report import are_written, check_reports, write_reports
 from advisor.units import counted, parse_moment
 from advisor.visits import CONTAMINATED_FRACTION
 
 MOST_REPLAYS = 2  # what is learned of one may make another configuration the answer
-WHOLE_PROMPTS = "replays read every prompt whole: the loop that serves them keeps no beginning that prompts share"
+WHOLE_PROMPTS = "replays read all of every prompt: what serves them keeps no beginning that prompts share"
 
 
 def load_tested(
@@ -35,7 +39,8 @@ def load_tested(
 ) -> GenerationAdvice:
     """Serve requests of the workload by what is advised; return the advice with the replays, written to profile and advice too.
 
-    The caller holds the locks of both. The advice is made anew with what was seen, and where it changed that is served in its turn.
+    The caller holds the locks of both. The advice is made anew with what was seen, and where it changed that is served in its turn. Each
+    replay is on disk as soon as it has run: the same command goes on from there.
     """
     now = parse_moment(now)
     profile_path = advice_path.parent / (advice.profile_path or "profile.json")
@@ -49,19 +54,35 @@ def load_tested(
         check_reports(advice_path.parent)
     judged_on = {it.quality.perplexity.data_sha256 for it in advice.variants if it.quality is not None}
     known = with_quality_on(measured, judged_on)
+    journal = of_load_tests(advice_path, sha256(advice_path), wanted_s, Replay)
     served: set[GenerationCandidate] = set()
-    while (shown := subject(advice)) is not None and shown.candidate not in served and len(served) < MOST_REPLAYS:
-        served.add(shown.candidate)
-        site = _site_of(shown, measured, advice_path)
-        report(0.0, wanted_s or 0.0, f"serving requests on {shown.candidate.variant}")
-        asked = Asked(known, next(it for it in known.sites if it.hardware.id == site.hardware.id), shown, profile_path.parent)
-        replay = replayed(asked, advice.workload, recorded, wanted_s=wanted_s)
-        measured, known = (_with_replay(it, replay) for it in (measured, known))
-        advice = _again(advice, known, measured, profile_path, workload_path, recorded, now=now)
+
+    def replay_of(shown: GenerationPrediction) -> Replay:
+        candidate = shown.candidate
+        report(0.0, wanted_s or 0.0, f"serving requests on {candidate.variant}")
+        asked = Asked(known, _site_of(candidate, known, advice_path), candidate, profile_path.parent)
+        return replayed(asked, shown, advice.workload, recorded, wanted_s=wanted_s)
+
+    def keep() -> None:
         write_record(profile_path, measured)
         write_record(advice_path, advice)
-    if is_reported:
-        write_reports(advice, advice_path.parent)
+        journal.remove()
+        if is_reported:
+            write_reports(advice, advice_path.parent)
+
+    while (shown := subject(advice)) is not None and shown.candidate not in served and len(served) < MOST_REPLAYS:
+        try:
+            replay = journal.once(shown.candidate, partial(replay_of, shown), by=attrgetter("candidate"))
+        except AdvisorError:
+            if served:
+                keep()  # what is wrong with another way takes nothing from what was seen of the first
+            else:
+                journal.remove()
+            raise
+        served.add(shown.candidate)
+        measured, known = (_with_replay(it, replay) for it in (measured, known))
+        advice = _again(advice, known, measured, profile_path, workload_path, recorded, now=now)
+    keep()
     return advice
 
 
@@ -107,9 +128,8 @@ def _check_files(advice: GenerationAdvice, advice_path: Path, workload_path: Pat
             raise InputError(f"{advice_path}: its {what} ({name}), which it does not hold", hint="give the workload file with -w")
 
 
-def _site_of(shown: GenerationPrediction, measured: GenerationProfile, advice_path: Path) -> GenerationSite:
+def _site_of(candidate: GenerationCandidate, measured: GenerationProfile, advice_path: Path) -> GenerationSite:
     """Return the site that this machine is; raise InputError where what is advised runs elsewhere, or was not measured."""
-    candidate = shown.candidate
     site = next((it for it in measured.sites if it.hardware.id == candidate.hardware), None)
     if site is None or candidate.variant not in {it.id for it in site.variants}:
         raise InputError(

@@ -1,9 +1,9 @@
 """Advice on a generative model in a few lines, for a terminal and the log of a pipeline; and its replays."""
 
 from advisor import units
-from advisor.schema.generation import GenerationAdvice, GenerationPrediction, Replay
+from advisor.schema.generation import GenerationAdvice, GenerationPrediction, Replay, TokenTimes
 from advisor.schema.record import Estimate
-from advisor.tell.generation.naming import TIMES, Target, at_slo, configuration, of_time, subject, targets
+from advisor.tell.generation.naming import TIMES, Target, Time, at_slo, configuration, of_time, subject, targets
 from advisor.tell.options import today_is_given
 from advisor.tell.words.figures import Format, as_text, figure
 
@@ -77,7 +77,7 @@ def _risk(advice: GenerationAdvice) -> str:
 
 
 def replay_lines(advice: GenerationAdvice) -> list[str]:
-    """Return what was measured of requests that were really served, beside what was expected, a paragraph for each replay."""
+    """Return what was measured of requests that were really served, beside what was predicted, a paragraph for each replay."""
     return [line for replay in advice.replays for line in _replay(replay, is_ours=replay.candidate == subject(advice).candidate)]
 
 
@@ -86,8 +86,8 @@ def _replay(replay: Replay, *, is_ours: bool) -> list[str]:
     what = configuration(replay.candidate) if is_ours else f"{configuration(replay.candidate)} (not what is advised)"
     head = f"served   {what}: {replay.requests:,} requests{rate}"
     rows = [
-        f"  {f'{time.name} {name}':<12} {_text(getattr(measured, name), units.seconds)}, expected "
-        f"{_text(getattr(of_time(replay.expected, time), name, None), units.seconds)}"
+        f"  {f'{time.name} {name}':<12} {_text(getattr(measured, name), units.seconds)}, predicted "
+        f"{_of(replay.before, time, name)}, at its own speed {_of(replay.expected, time, name)}"
         for time in TIMES
         if (measured := of_time(replay.measured, time)) is not None
         for name in ("p50", "p90", "p99")
@@ -99,3 +99,9 @@ def _replay(replay: Replay, *, is_ours: bool) -> list[str]:
         f"  tokens equal those of the request alone: {equal}",
         f"  targets {'kept' if replay.meets_slo else 'MISSED'}",
     ]
+
+
+def _of(times: TokenTimes | None, time: Time, name: str) -> str:
+    """Return a quantile of a time of which something may be expected."""
+    found = None if times is None else of_time(times, time)
+    return _text(getattr(found, name, None), units.seconds, "not known")

@@ -275,8 +275,8 @@ def _speculation_row(it: GenerationVariantSummary, entry: Speculation) -> Row:
 
 
 def replay_rows(replay: Replay) -> tuple[Row, ...]:
-    """Return what was measured of requests that were really served, what was expected, and what was expected before the test."""
-    parts = (replay.measured, replay.expected, replay.before)
+    """Return what was measured of requests that were really served, what was predicted, and what is expected at the speed of its steps."""
+    parts = (replay.measured, replay.before, replay.expected)
     rows = [
         Row(
             label=f"{time.name} {name}",
@@ -294,17 +294,23 @@ def replay_rows(replay: Replay) -> tuple[Row, ...]:
 
 def replay_facts(replay: Replay) -> tuple[Row, ...]:
     """Return what else a replay showed."""
-    apart = [name.replace("_", " ") for name, is_covered in replay.covered.items() if not is_covered]
-    overlap = f"{len(replay.covered) - len(apart)} of {len(replay.covered)}" + (f", not {', '.join(apart)}" if apart else "")
     rows: dict[str, Part] = {
         "Keeps the targets": replay.meets_slo,
-        "Intervals that overlap": overlap,
+        "Intervals that overlap with what was predicted": _overlap(replay.covered_before)
+        if replay.covered_before
+        else "not known",
+        "Intervals that overlap at its own speed": _overlap(replay.covered),
         "Tokens equal those of the request alone": "not compared" if replay.tokens_equal is None else replay.tokens_equal,
         "Reading prompts, relative to the profile": figure(replay.step_ratio_prefill, units.ratio),
         "Generating, relative to the profile": figure(replay.step_ratio_decode, units.ratio),
         "Waited for a core": known(replay.run_delay_fraction, units.percent),
     }
     return rows_of(rows)
+
+
+def _overlap(covered: dict[str, bool]) -> str:
+    apart = [name.replace("_", " ") for name, is_covered in covered.items() if not is_covered]
+    return f"{len(covered) - len(apart)} of {len(covered)}" + (f", not {', '.join(apart)}" if apart else "")
 
 
 def way_rows(advice: GenerationAdvice) -> tuple[WayRow, ...]:

@@ -20,8 +20,9 @@ from advisor.tell.words.figures import Sentence, figure, unproven_of, written
 RISK_FREE = "No risk was found beyond the intervals given below."
 TIED = "They cost the same, and the intervals of their times overlap. Any of them is as good a choice."
 SERVED = (
-    "Requests were really served in a loop with slots, at times fixed beforehand, and times count from the moment each was due. Expected "
-    "is the simulation of these very requests. With few requests the p99 is the time of one or two of them."
+    "Requests were really served, at times fixed beforehand, and times count from the moment each was due. Predicted is the simulation of "
+    "these very requests by what was known before. At its own speed is the same with steps as quick as they were meanwhile: what is then "
+    "left is queueing, without the minutes in which a machine is quicker or slower. With few requests the p99 is the time of one or two."
 )
 TIMES = (
     "TTFT is the time to the first token, from arrival. TPOT is the time of each later one, the mean of a request. ITL is that of each "

@@ -14,7 +14,7 @@ from advisor.decide.generation.replay import (
     observed,
     step_ratios,
 )
-from advisor.decide.generation.service.step_time import Costs, step_times
+from advisor.decide.generation.service.step_time import step_times
 from advisor.decide.generation.traffic import Load
 from advisor.errors import InputError
 from advisor.kernels import decode_sim
@@ -117,23 +117,116 @@ def test_a_comparison_holds_both_sides_and_whether_the_targets_were_kept():
     assert loose.covered == covered(loose.measured, loose.expected)
 
 
-def test_steps_that_obey_the_profile_are_at_a_ratio_of_one():
-    law, times = Law().times(1.25), step_times(MEASURED.sites[0])["fp32", 1]
-    rows = [(0, 0, 100, 0), (0, 0, 50, 100), (4, 800, 0, 0), (2, 100, 0, 0)]
-    took = [law.decode_s(b, s) if b else law.prefill_s(n, past) for b, s, n, past in rows]
+def log_of(law, rows):
+    """Return the log of a server that obeys a law: rows of decoded requests, what is cached in them, tokens read, cached before these."""
     batch, context, tokens, past = np.array(rows, dtype=float).T
+    took = [law.decode_s(b, s) if b else law.prefill_s(n, behind) for b, s, n, behind in rows]
+    return StepLog(batch, context, tokens, tokens * (past + tokens / 2), np.array(took))
 
-    prefill, decode = step_ratios(times, StepLog(batch, context, tokens, past, np.array(took)))
 
-    assert 1.25 == pytest.approx(prefill.value)
-    assert 1.25 == pytest.approx(decode.value)
-    assert isinstance(times.costs(0), Costs)
+ROWS = [(0, 0, 100, 0), (0, 0, 50, 100), (4, 800, 0, 0), (2, 100, 0, 0)]
+
+
+@pytest.mark.parametrize("rounds", [1, 20])
+def test_steps_that_obey_the_profile_are_at_a_ratio_of_one(rounds):
+    times = step_times(MEASURED.sites[0])["fp32", 1]
+
+    for factor in (1.0, 1.25):
+        found = step_ratios(times, log_of(Law().times(factor), ROWS * rounds))
+
+        for ratio in found:
+            assert factor == pytest.approx(ratio.value) == pytest.approx(ratio.low) == pytest.approx(ratio.high)
+
+
+def test_single_steps_that_are_spread_as_those_of_the_profile_are_no_slower():
+    spread = (0.8, 1.0, 1.0, 1.6)
+    times = step_times(profile(steps=spread).sites[0])["fp32", 1]
+    log = log_of(Law(), ROWS * 40)
+    random = np.random.default_rng(3)
+
+    found = step_ratios(times, log._replace(took_s=log.took_s * random.permutation(np.resize(spread, len(log.took_s)))))
+
+    assert all(ratio.low < 1.0 < ratio.high and 1.0 == pytest.approx(ratio.value, rel=0.05) for ratio in found)
+
+
+def test_a_machine_that_changes_during_the_replay_leaves_its_ratio_open():
+    times = step_times(MEASURED.sites[0])["fp32", 1]
+    calm = log_of(Law(), ROWS * 40)
+    half = np.arange(len(calm.took_s)) < len(calm.took_s) / 2
+
+    steady, changed = (
+        step_ratios(times, calm._replace(took_s=calm.took_s * factors)).decode for factors in (1.5, np.where(half, 1.0, 2.0))
+    )
+
+    assert 1.5 == pytest.approx(steady.value) == pytest.approx(changed.value)
+    assert changed.low < 1.3 < 1.7 < changed.high
+    assert steady.high < 1.6
+
+
+def test_of_a_few_steps_the_ratio_is_as_open_as_they_differ():
+    times = step_times(MEASURED.sites[0])["fp32", 1]
+    log = log_of(Law(), ROWS)
+
+    found = step_ratios(times, log._replace(took_s=log.took_s * np.array([1.0, 1.2, 1.1, 1.3]))).prefill
+
+    assert (1.0, 1.2) == (pytest.approx(found.low), pytest.approx(found.high))
+    assert found.low < found.value < found.high
+
+
+def test_steps_that_read_and_decode_are_held_against_their_own_law():
+    law, times = Law().times(1.25), step_times(profile(with_mixed=True).sites[0])["fp32", 1]
+    rows = [(4, 800, 100, 0), (8, 2400, 200, 50), (0, 0, 64, 0), (3, 500, 0, 0)]
+    batch, context, tokens, past = np.array(rows, dtype=float).T
+    took = [
+        law.mixed_s(*row) if row[0] and row[2] else law.decode_s(*row[:2]) if row[0] else law.prefill_s(*row[2:]) for row in rows
+    ]
+
+    found = step_ratios(times, StepLog(batch, context, tokens, tokens * (past + tokens / 2), np.array(took)))
+
+    assert all(1.25 == pytest.approx(ratio.value, rel=0.15) for ratio in found)
 
 
 def test_a_log_without_prompts_says_nothing_of_reading_them():
-    times, zero = step_times(MEASURED.sites[0])["fp32", 1], np.zeros(1)
+    times = step_times(MEASURED.sites[0])["fp32", 1]
 
-    assert step_ratios(times, StepLog(np.ones(1), np.full(1, 100.0), zero, zero, np.full(1, 0.006)))[0] is None
+    assert step_ratios(times, log_of(Law(), ROWS[2:])).prefill is None
+
+
+def speed_of(times, law):
+    return step_ratios(times, log_of(law, ROWS * 20))
+
+
+def test_a_replay_on_a_slower_machine_is_expected_at_its_own_speed_and_its_prediction_stands():
+    asked, slower = requests(gap_s=0.6), Law().times(1.5)
+    load, seen = served(asked, slower)
+    speed = speed_of(step_times(MEASURED.sites[0])["fp32", 1], slower)
+    site = MEASURED.sites[0]
+
+    before, expected = (
+        expected_of(MEASURED, site, candidate(MEASURED), asked, quantile=0.9, speed=known) for known in (None, speed)
+    )
+    measured = measured_times(load, seen, 0.9)
+
+    assert all(covered(measured, expected).values())
+    assert not covered(measured, before)["tpot_s.p50"]
+    for name in ("ttft_s", "tpot_s", "latency_s"):
+        assert getattr(measured, name).p50.value == pytest.approx(getattr(expected, name).p50.value, rel=0.05)
+        widths = [getattr(it, name).p50.high / getattr(it, name).p50.low for it in (before, expected)]
+        assert widths[1] < widths[0]  # how quick the machine was is known
+    assert "1.50× on prompts, 1.50× on tokens" in expected.ttft_s.p50.source
+    assert "speed" not in before.ttft_s.p50.source
+
+
+def test_what_a_replay_has_no_steps_of_is_as_open_as_before():
+    site, asked = MEASURED.sites[0], requests()
+    known = speed_of(step_times(site)["fp32", 1], Law())._replace(decode=None)
+
+    before, expected = (
+        expected_of(MEASURED, site, candidate(MEASURED), asked, quantile=0.9, speed=speed) for speed in (None, known)
+    )
+
+    widths = [it.tpot_s.p50.high / it.tpot_s.p50.low for it in (before, expected)]
+    assert widths[1] > 1 + 0.5 * (widths[0] - 1)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from advisor.measure.generation.step_timing import (
     prefill_steps,
     rank,
     tell_all,
-    timed,
 )
 from tests.fake_decoder import Costs, FakeClock, FakeDecoder
 
@@ -100,18 +99,6 @@ def test_requests_of_a_step_share_the_context():
     subject.visit(Decode(batch_size=3, context_tokens=11), 0, seconds=0.0, warm_up_calls=0)
 
     assert [[4, 4, 3]] == cached
-
-
-def test_visits_of_a_point_lie_in_different_rounds():
-    steps = [Prefill(tokens=4), Prefill(tokens=8), Decode(batch_size=1, context_tokens=8), Decode(batch_size=2, context_tokens=8)]
-    subject, _ = bench()
-
-    visits = timed(subject, steps, rounds=5, seconds=0.0)
-
-    assert set(steps) == set(visits)
-    assert [5] * 4 == [len(made) for made in visits.values()]
-    for made in visits.values():
-        assert [0, 1, 2, 3, 4] == [visit.order // len(steps) for visit in made]
 
 
 def test_cheap_steps_are_made_first():

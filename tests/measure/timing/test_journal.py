@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from advisor.errors import InputError
-from advisor.measure.timing.journal import KEPT, Journal, noting_what_is_kept
+from advisor.measure.timing.journal import KEPT, Journal, noting_what_is_kept, of_load_tests
 from advisor.schema.record import Estimate, Exclusion
 
 # The folder is shared by the examples of one property; every example begins with a file of its own.
@@ -109,6 +109,44 @@ def test_an_entry_is_on_disk_before_the_next_is_made(tmp_path):
     for number, entry in enumerate(ENTRIES, start=1):
         journal.add(entry)
         assert ENTRIES[:number] == opened(tmp_path / "journal").entries
+
+
+def test_what_is_kept_is_not_made_again(tmp_path):
+    made = []
+
+    def make(entry):
+        return lambda: made.append(entry) or entry
+
+    for _ in range(2):
+        journal = opened(tmp_path / "j")
+        assert list(ENTRIES) == [journal.once(entry, make(entry), by=lambda kept: kept) for entry in ENTRIES]
+
+    assert list(ENTRIES) == made == opened(tmp_path / "j").entries
+
+
+def test_an_interrupt_of_what_is_made_says_what_is_kept_of_the_others(tmp_path):
+    journal = opened(tmp_path / "j")
+    journal.add(ENTRIES[0])
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as end:
+        journal.once(ENTRIES[1], interrupted, by=lambda kept: kept)
+
+    assert [KEPT] == end.value.__notes__
+
+
+def test_load_tests_of_other_advice_or_another_length_begin_anew(tmp_path):
+    asked = (("a" * 64, 1.0), ("a" * 64, None), ("b" * 64, 1.0))
+    of_load_tests(tmp_path / "advice.json", *asked[0], Exclusion).add(Exclusion(what="x", reason="y"))
+
+    kept = [
+        len(of_load_tests(tmp_path / "advice.json", *question, Exclusion).entries) for question in (asked[0], *asked, asked[0])
+    ]
+
+    assert [1, 1, 0, 0, 0] == kept
+    assert [tmp_path / "advice.load-tests"] == list(tmp_path.iterdir())
 
 
 def test_a_finished_journal_is_removed(tmp_path):

@@ -38,11 +38,11 @@ def test_without_any_prediction_there_is_nothing_to_compare_with():
     assert "nothing to compare it with" in summary(bare) and "ttft     p90 not predicted" in summary(bare)
 
 
-def test_what_was_served_stands_beside_what_was_expected():
+def test_what_was_served_stands_beside_what_was_predicted():
     text = full_summary(chat())
 
     assert "100 requests at 0.52 /s" in text
-    assert "TTFT p99     986 ms" in text and "expected 1.05 s" in text
+    assert "TTFT p99     986 ms" in text and "predicted 1.12 s" in text and "at its own speed 1.05 s" in text
     assert "tokens equal those of the request alone: yes" in text and "targets kept" in text
     assert "tokens equal those of the request alone: NO" in full_summary(missed_chat()) and "targets MISSED" in full_summary(
         missed_chat()

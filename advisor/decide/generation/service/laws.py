@@ -103,6 +103,12 @@ class Law(NamedTuple):
         """Whether points lie farther off the law than their own noise puts them."""
         return self.misfit_sigma > max(self.noise_sigma, ON_THE_LAW)
 
+    @property
+    def off_fraction(self) -> float:
+        """The part of how far points lie off the law that the noise of their visits does not explain: what is kept of it between them."""
+        off, noise = self.misfit_sigma**2, self.noise_sigma**2
+        return off / (off + noise) if off > 0 else 0.0
+
     def residuals(self) -> np.ndarray:
         """Return the logarithms of points over the law (points,)."""
         return _logs_over(self.points.features, self.points.seconds, self.cost)

@@ -5,6 +5,7 @@ pair of tokens that attention looks at. A decode step of B requests with S token
 a + b B + c S + d n + e n (past + n/2). No coefficient is below zero, for no step is quicker when it has more to do.
 """
 
+import copy
 import math
 import statistics
 from collections.abc import Iterable, Sequence
@@ -68,23 +69,30 @@ class StepTimes:
         self._read = [entry for entry in points[PrefillPoint] if isinstance(entry, PrefillPoint)]
         kinds = {kind: _points_of(entries, clock) for kind, entries in points.items() if entries}
         spread = spread_of(list(kinds.values()))
-        inside = _inside(shown, *shared_by_round(list(kinds.values()), spread))
         random = np.random.default_rng(0)
-        self.prefill = _levelled(law_of(kinds[PrefillPoint], spread, DRAWS, random), inside.prefill)
         sizes = np.array([entry.batch_size for entry in self._decoded])
-        self.decode = _levelled(law_of(kinds[DecodePoint], spread, DRAWS, random, sizes), inside.decode)
-        self.mixed = self._mixed_law(kinds, spread, random, inside) if MixedPoint in kinds else None
+        self._alone = _Laws(
+            law_of(kinds[PrefillPoint], spread, DRAWS, random),
+            law_of(kinds[DecodePoint], spread, DRAWS, random, sizes),
+            _mixed_law(kinds, spread, random) if MixedPoint in kinds else None,
+        )
+        self._place(_inside(shown, *shared_by_round(list(kinds.values()), spread)))
 
-    @staticmethod
-    def _mixed_law(kinds: dict[type, Points], spread: Spread, random: np.random.Generator, inside: "Inside") -> Law:
-        """Return the law of mixed steps, of which those that only read or only decode are the simplest."""
-        every = kinds[MixedPoint]
-        for kind, columns in ((PrefillPoint, (0, 3, 4)), (DecodePoint, (0, 1, 2))):
-            wide = np.zeros((len(kinds[kind].visits_s), 5))
-            wide[:, columns] = kinds[kind].features
-            every = every.and_also(Points(wide, kinds[kind].visits_s))
-        sizes = np.where(every.features[:, 3] > 0, 0, every.features[:, 1]).astype(int)
-        return _levelled(law_of(every, spread, DRAWS, random, sizes), np.sqrt(inside.prefill * inside.decode))
+    def _place(self, inside: "Inside") -> None:
+        """Let the draws of the laws be as quick and as slow as steps may be there."""
+        self._inside = inside
+        self.prefill = _levelled(self._alone.prefill, inside.prefill[:, None])
+        self.decode = _levelled(self._alone.decode, inside.decode[:, None])
+        # What a mixed step does for those that it decodes, then what it does for the prompts that it reads.
+        parts = np.stack([*3 * [inside.decode], *2 * [inside.prefill]], axis=1)
+        self.mixed = None if self._alone.mixed is None else _levelled(self._alone.mixed, parts)
+
+    def at_speed(self, seen: "Shown") -> "StepTimes":
+        """Return the laws of a stretch of time in which steps took so many times as long; what was not seen of it is as it was."""
+        found = copy.copy(self)
+        known = (usual if ratio is None else _from_quick_to_slow(ratio) for ratio, usual in zip(seen, self._inside, strict=True))
+        found._place(Inside(*known))
+        return found
 
     @property
     def largest_batch(self) -> int:
@@ -128,7 +136,7 @@ class StepTimes:
     def prefill_s(self, tokens: int, past_tokens: int = 0) -> Estimate:
         """Return the seconds of reading so many tokens."""
         wanted = np.array([1.0, tokens, tokens * (past_tokens + tokens / 2)])
-        off = _between([entry.tokens for entry in self._read], self.prefill.residuals(), tokens) if self.prefill.is_off else 0.0
+        off = self.prefill.off_fraction * _between([entry.tokens for entry in self._read], self.prefill.residuals(), tokens)
         return _estimate(self.prefill, wanted, math.exp(off) * float(self.prefill.cost @ wanted), "prompts")
 
     def decode_s(self, batch_size: int, context_tokens: int) -> Estimate:
@@ -166,6 +174,25 @@ class StepTimes:
                 a, b, c = self.decode.cost * math.exp(float(residuals[places].mean()))
                 found[size] = np.array([a + b * size, c])
         return found
+
+
+class _Laws(NamedTuple):
+    """The laws of steps by themselves, as the profile has them."""
+
+    prefill: Law
+    decode: Law
+    mixed: Law | None
+
+
+def _mixed_law(kinds: dict[type, Points], spread: Spread, random: np.random.Generator) -> Law:
+    """Return the law of mixed steps, of which those that only read or only decode are the simplest."""
+    every = kinds[MixedPoint]
+    for kind, columns in ((PrefillPoint, (0, 3, 4)), (DecodePoint, (0, 1, 2))):
+        wide = np.zeros((len(kinds[kind].visits_s), 5))
+        wide[:, columns] = kinds[kind].features
+        every = every.and_also(Points(wide, kinds[kind].visits_s))
+    sizes = np.where(every.features[:, 3] > 0, 0, every.features[:, 1]).astype(int)
+    return law_of(every, spread, DRAWS, random, sizes)
 
 
 def _cost(law: Law, draw: int | None) -> np.ndarray:
@@ -215,9 +242,9 @@ class Inside(NamedTuple):
     decode: np.ndarray
 
 
-def _levelled(law: Law, factor: np.ndarray) -> Law:
-    """Return the law with its draws in a server, where the machine is as quick or as slow as it may be."""
-    return law._replace(draws=law.draws * factor[:, None])
+def _levelled(law: Law, factors: np.ndarray) -> Law:
+    """Return the law with its draws in a server; `factors` (DRAWS, coefficients or 1) are of a quick machine, then of slower ones."""
+    return law._replace(draws=law.draws * factors)
 
 
 def _inside(shown: "Shown", shared_sigma: float, rounds: int) -> Inside:
@@ -229,17 +256,17 @@ def _inside(shown: "Shown", shared_sigma: float, rounds: int) -> Inside:
     # What one process differs from another by is known from elsewhere, and counts as so many rounds.
     sigma = math.hypot(PROCESS_SIGMA, shared_sigma)
     half = student_t_95(PROCESS_PRIOR_FREEDOM + rounds - 1) * sigma
+    return Inside(*(_from_quick_to_slow(ratio, half) for ratio in shown))
+
+
+def _from_quick_to_slow(ratio: Estimate | None, half: float = 0.0) -> np.ndarray:
+    """Return the ratios (DRAWS,) that an estimate stands for, ascending; `half` is how far the logarithms of all may be off beside."""
+    low, value, high = (
+        (SERVER_FACTOR["low"], 1.0, SERVER_FACTOR["high"]) if ratio is None else (ratio.low, ratio.value, ratio.high)
+    )
+    below, above = math.hypot(math.log(value / low), half), math.hypot(math.log(high / value), half)
     level = normal_scores(DRAWS) / NORMAL_95
-    parts = []
-    for ratio in shown:
-        if ratio is None:
-            ends = (math.hypot(-math.log(SERVER_FACTOR["low"]), half), math.hypot(math.log(SERVER_FACTOR["high"]), half))
-            middle = 0.0
-        else:
-            middle = math.log(ratio.value)
-            ends = (math.hypot(middle - math.log(ratio.low), half), math.hypot(math.log(ratio.high) - middle, half))
-        parts.append(np.exp(middle + np.where(level < 0, level * ends[0], level * ends[1])))
-    return Inside(*parts)
+    return np.asarray(value * np.exp(np.where(level < 0, level * below, level * above)))
 
 
 class Shown(NamedTuple):

@@ -1,7 +1,7 @@
 """Requests served by OpenVINO's engine as they arrive, and whether each gets the tokens that it gets alone."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -90,12 +90,17 @@ def check(engine: Engine, requests: Requests) -> None:
         except InputError as error:
             raise InputError(f"request {number}: {error.fault}", hint=error.hint) from error
         sizes.append(len(prompt) + output + engine.proposed)
-    most = sum(sorted(sizes)[-engine.max_running :])
+    most = most_at_once(sizes, engine.max_running)
     if most > engine.kv_tokens:
         raise InputError(
             f"{engine.max_running} of these requests side by side may take {most} tokens, and the cache holds {engine.kv_tokens}",
             hint="give the cache as much, or run fewer requests",
         )
+
+
+def most_at_once(sizes: Iterable[int], running: int) -> int:
+    """Return the most tokens that so many requests have together while they run side by side: with a cache for them none is thrown out."""
+    return sum(sorted(sizes)[-running:])
 
 
 def tokens_alone(engine: Engine, prompt: np.ndarray, output_tokens: int) -> tuple[int, ...]:

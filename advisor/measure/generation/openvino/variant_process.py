@@ -22,10 +22,9 @@ from advisor.measure.generation.replay import Replayed
 from advisor.measure.generation.text_quality import Scored
 from advisor.measure.generation.text_quality import scored as scored_by
 from advisor.measure.generation.tokenizing import Windows
-from advisor.measure.generation.variant_process import Load
-from advisor.measure.runtime import machine, stalls
+from advisor.measure.generation.variant_process import Load, Meanwhile, watched
+from advisor.measure.runtime import machine
 from advisor.schema.generation import Clock, Speculation
-from advisor.schema.profile import Stalls
 from advisor.schema.record import Cores, Count, Record, Seconds, Whole
 
 
@@ -46,16 +45,12 @@ class Opened(Record, frozen=True, kw_only=True):
 
 
 class Served(Record, frozen=True, kw_only=True):
-    """What was observed of requests that were served, and of the machine meanwhile; steps timed before and after them."""
+    """What was observed of requests that were served, and of the machine meanwhile."""
 
     replayed: Replayed
     steps: tuple[MixedStep, ...]
     tokens_equal: bool | None  # those of a sample to what they get alone; None: not compared
-    before: Points
-    after: Points
-    stalls: tuple[Stalls, ...]
-    wall_s: Seconds
-    run_delay_s: Seconds | None
+    meanwhile: Meanwhile
 
 
 @lru_cache(maxsize=1)
@@ -96,33 +91,20 @@ def timed(folder: Path, setting: Setting, variant: str, *, rounds: int, seed: in
     return timing.timed(engine, fitting, variant=variant, rounds=rounds, seed=seed)
 
 
-def served(folder: Path, setting: Setting, variant: str, load: Load, *, rounds: int, sample: int, seed: int) -> Served:
-    """Serve the requests, with steps timed before and after them in so many rounds; compare a sample of them with those alone."""
+def served(folder: Path, setting: Setting, load: Load, *, sample: int = 0, seed: int = 0) -> Served:
+    """Serve the requests; compare a sample of them with those alone."""
     engine = _engine(folder, setting)
     requests = load.requests()
     replay.check(engine, requests)
-    before = timed(folder, setting, variant, rounds=rounds, seed=seed)
-    machine.wake_punctually()
+    # The longest of them, once: memory that is taken for the first time takes longer.
+    replay.tokens_alone(engine, max(requests.prompts, key=len), 1)
     clock = engine_clock(load.clock, engine.threads)
-    began_s, delay_s = time.perf_counter(), machine.run_delay_s()
-    with stalls.beside() as seen:
-        found = replay.serve(engine, requests, clock=clock)
-    wall_s, after_s = time.perf_counter() - began_s, machine.run_delay_s()
-    after = timed(folder, setting, variant, rounds=rounds, seed=seed + 1)
+    found, meanwhile = watched(lambda: replay.serve(engine, requests, clock=clock))
     equal = None
     if sample:
         plain = PlainModel.open(folder, threads=engine.threads)
         equal = replay.sample_equals_alone(engine, plain, requests, found.replayed, sample=sample, seed=seed)
-    return Served(
-        replayed=found.replayed,
-        steps=found.steps,
-        tokens_equal=equal,
-        before=before,
-        after=after,
-        stalls=tuple(seen),
-        wall_s=wall_s,
-        run_delay_s=None if delay_s is None or after_s is None else max(0.0, after_s - delay_s),
-    )
+    return Served(replayed=found.replayed, steps=found.steps, tokens_equal=equal, meanwhile=meanwhile)
 
 
 def speculated(

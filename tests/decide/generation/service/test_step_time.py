@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from advisor.decide.generation.service.step_time import DRAWS, step_times
+from advisor.decide.generation.service.step_time import DRAWS, Shown, step_times
 from advisor.schema.generation import DecodePoint
 from advisor.schema.record import Estimate
 from tests.decide.generation.replays import replayed
@@ -53,6 +53,30 @@ def test_where_one_law_does_not_fit_all_batches_each_is_predicted_by_its_own():
     assert LAW.decode_s(2, 500) < found.decode_s(3, 750).value < 1.5 * LAW.decode_s(4, 1000)
 
 
+def test_of_what_points_are_off_the_law_only_what_is_no_noise_is_kept_between_them():
+    random = np.random.default_rng(4)
+    site = profile().sites[0]
+
+    def spread(point, sigma):
+        factors = np.exp(sigma * random.standard_normal(len(point.visits)))
+        made = (visits(visit.wall_s[1] * factor, (1.0,), (1.0,))[0] for visit, factor in zip(point.visits, factors, strict=True))
+        return replace(point, visits=tuple(made))
+
+    def off_fraction(sigma, kink=1.0):
+        read = tuple(spread(point, sigma) for point in site.prefill)
+        kinked = tuple(
+            replace(point, visits=tuple(visits(kink * visit.wall_s[0], (1.0,), (1.0,))[0] for visit in point.visits))
+            if point.tokens == 64
+            else point
+            for point in read
+        )
+        decoded = tuple(spread(point, sigma) for point in site.decode)
+        return times_of(with_site(profile(), prefill=kinked, decode=decoded)).prefill.off_fraction
+
+    assert off_fraction(0.001, kink=1.2) > 0.99
+    assert np.median([off_fraction(0.15) for _ in range(20)]) < 0.5
+
+
 def test_steps_that_read_and_decode_have_a_law_of_their_own_where_they_were_measured():
     found = times_of(profile(with_mixed=True))
 
@@ -83,6 +107,35 @@ def test_what_a_replay_showed_of_steps_in_the_server_is_believed():
 
     assert 1.5 == pytest.approx(after / before, rel=0.03)
     assert reading[0] == reading[1]
+
+
+def estimate(value, spread=0.01):
+    return Estimate(value=value, low=value * (1 - spread), high=value * (1 + spread), basis="measured", source="a test")
+
+
+def test_at_the_speed_of_a_replay_the_laws_are_as_quick_as_it_was():
+    usual = times_of(profile(with_mixed=True))
+
+    seen = usual.at_speed(Shown(estimate(2.0), estimate(1.5)))
+
+    for law, steps, factor in (("prefill", (1.0, 100, 5000), 2.0), ("decode", (1.0, 2, 200), 1.5)):
+        drawn = getattr(seen, law).draws @ steps
+        assert factor == pytest.approx(np.median(drawn) / (getattr(usual, law).cost @ steps), rel=0.02)
+        assert np.ptp(drawn) / np.median(drawn) < np.ptp(getattr(usual, law).draws @ steps) / np.median(drawn)
+    reading, decoding = (
+        np.median(seen.mixed.draws @ step) / (usual.mixed.cost @ step) for step in ((0, 0, 0, 90, 4000), (1, 4, 400, 0, 0))
+    )
+    assert (2.0, 1.5) == (pytest.approx(reading, rel=0.02), pytest.approx(decoding, rel=0.02))
+    np.testing.assert_array_equal(usual.prefill.cost, seen.prefill.cost)
+
+
+def test_what_was_not_seen_of_a_replay_is_as_open_as_before():
+    usual = times_of(profile())
+
+    seen = usual.at_speed(Shown(None, estimate(1.5)))
+
+    np.testing.assert_array_equal(usual.prefill.draws, seen.prefill.draws)
+    assert (seen.decode.draws != usual.decode.draws).any()
 
 
 def test_single_steps_are_spread_around_the_median_of_their_visit():
