@@ -104,7 +104,8 @@ def replayed(asked: Asked, workload: GenerationWorkload, recorded: Requests | No
 def load_of(asked: Asked, workload: GenerationWorkload, recorded: Requests | None, wanted_s: float | None) -> Load:
     """Return the requests to one replica: those that come within the time, or that clients send; none that the profile had no room for."""
     candidate, most_tokens = asked.candidate, asked.profile.settings.max_context_tokens
-    demand = TokenDemand(workload, recorded, context_tokens=asked.profile.model.context_tokens)
+    model = asked.profile.model
+    demand = TokenDemand(workload, recorded, context_tokens=model.context_tokens, encoder=model.encoder)
     load = demand.load(SEED, candidate.replicas)
     fits = load.input_tokens + load.output_tokens <= min(most_tokens, candidate.kv_tokens)
     load = load._replace(
@@ -174,6 +175,7 @@ def _served(asked: Asked, load: Load, folder: Path) -> Served:
         intra_op_num_threads=candidate.intra_op_num_threads,
         slots=candidate.max_running_requests,
         max_tokens=profile.settings.max_context_tokens,
+        input_fraction=profile.settings.input_fraction,
     )
     limit_s = OPENING_S + PATIENCE * _expected_s(asked.prediction, load)
     what = f"serving {counted(len(prompts), 'request')}"
