@@ -123,7 +123,7 @@ def exported(checkpoint: Path, folder: Path, *, sha256: str) -> Made:
         with temporary.folder(folder) as scratch:
             made_there = scratch / EXPORTED
             checkpoints.export_parts(checkpoint, made_there)
-            off = _difference_of_answers(made_there, checkpoint)
+            off = difference_of_answers(made_there, checkpoint)
             mark = Mark(recipe=recipe, sha256=described(made_there).sha256, agrees_with_checkpoint=off)
             write_atomically(made_there / MARK, msgspec.json.encode(mark) + b"\n")
             made_there.replace(place)
@@ -180,7 +180,7 @@ def difference(decoder: Decoder | PlainDecoder, checkpoint: Path, truth: Path, *
     return compare(decoder, checkpoint, tokens, np.load(truth))
 
 
-def _difference_of_answers(folder: Path, checkpoint: Path) -> float:
+def difference_of_answers(folder: Path, checkpoint: Path) -> float:
     """Return how far logits behind each token of an answer are from what transformers computes of the checkpoint, over their range."""
     facts, _ = seq2seq_folder.read(folder)
     with EncoderDecoder.open(folder, threads=1, slots=1, max_tokens=facts.context_tokens) as decoder:

@@ -1,11 +1,26 @@
 """Forms of a decoder: made once, kept as long as they are what would be made again, and known when they are damaged."""
 
+
 import pytest
 
 from advisor.errors import InputError, ModelError
 from advisor.measure.decoder.decoder import Decoder
-from advisor.measure.generation.making import BASELINE, MARK, SCHEMES, TITLES, described, difference, is_still, made
-from tests import checkpoints
+from advisor.measure.generation.making import (
+    BASELINE,
+    MARK,
+    SCHEMES,
+    TITLES,
+    described,
+    difference,
+    difference_of_answers,
+    exported,
+    given,
+    is_still,
+    made,
+)
+from advisor.measure.model import checkpoint
+from tests import checkpoints, seq2seq_exports
+from tests.measure.decoder.test_encoder_decoder import has_optimum, saved_t5
 
 
 @pytest.fixture
@@ -83,3 +98,37 @@ def test_what_the_checkpoint_says_is_worked_out_once(model, tmp_path):
         first = difference(decoder, model, truth, is_exact=True, seed=0)
 
         assert first == difference(decoder, tmp_path / "nowhere", truth, is_exact=True, seed=0)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_an_export_with_an_encoder_counts_what_is_opened_of_it(tmp_path, merged):
+    folder = seq2seq_exports.save(tmp_path / "export", merged=merged)
+    (folder / "optimizer.bin").write_bytes(b"0" * 10_000)
+    parts = ("encoder_model.onnx", "decoder_model_merged.onnx") if merged else tuple(path.name for path in folder.glob("*.onnx"))
+
+    form = given(folder)
+
+    assert form.bytes == form.weight_bytes == sum((folder / name).stat().st_size for name in parts)
+    assert is_still(folder, form.sha256)
+    with (folder / parts[-1]).open("ab") as file:
+        file.write(b"damaged")
+    assert not is_still(folder, form.sha256)
+
+
+@has_optimum
+def test_a_checkpoint_with_an_encoder_is_exported_once_and_held_against_itself(tmp_path):
+    saved_t5(tmp_path / "t5")
+    facts = described(tmp_path / "t5")
+    form = exported(tmp_path / "t5", tmp_path / "forms", sha256=facts.sha256)
+    there, written = described(form.folder), (form.folder / "encoder_model.onnx").stat().st_mtime_ns
+
+    assert form == exported(tmp_path / "t5", tmp_path / "forms", sha256=facts.sha256)
+    assert is_still(form.folder, form.sha256) and written == (form.folder / "encoder_model.onnx").stat().st_mtime_ns
+    assert 0 <= form.agrees_with_checkpoint < 1e-4
+    assert ("checkpoint", "export") == (facts.given_as, there.given_as)
+    # What the configuration says before is what the graphs show then.
+    alike = ("architecture", "layers", "attention_heads", "kv_heads", "head_dimension", "hidden_size", "vocabulary", "encoder")
+    assert [getattr(facts, name) for name in alike] == [getattr(there, name) for name in alike]
+    saved_t5(tmp_path / "other", seed=1)
+    with pytest.raises(ModelError, match="does not compute what it does: logits are off by"):
+        difference_of_answers(form.folder, tmp_path / "other")

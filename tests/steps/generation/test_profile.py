@@ -1,5 +1,6 @@
 """A checkpoint becomes a profile: its forms made and judged, steps timed within the budget, and nothing of it lost to an interrupt."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from advisor.steps.generation import profile as subject
 from advisor.steps.generation.measuring import NO_TEXT
 from advisor.steps.generation.plan import How
 from advisor.steps.generation.profile import profile_generation
-from tests import checkpoints
+from tests import checkpoints, seq2seq_exports
+from tests.measure.decoder.test_encoder_decoder import saved_t5
 from tests.measure.decoder.test_genai_folder import as_built
 
 NOW = "2026-11-28T08:00:00+00:00"
@@ -266,3 +268,39 @@ def test_a_budget_in_which_nothing_can_be_timed_is_refused_with_a_longer_one(mod
         measured(model, tmp_path, budget_s=0.001)
 
     assert "--budget 0.003" in refused.value.hint
+
+
+@pytest.fixture(params=["tokens", "frames"])
+def export(request, tmp_path):
+    return seq2seq_exports.save(tmp_path / "export", sound=request.param == "frames", merged=request.param == "tokens")
+
+
+def test_an_export_with_an_encoder_is_measured_as_it_is_and_its_inputs_whole(export, tmp_path):
+    profile = measured(export, tmp_path / "out", workload=workload_in(tmp_path / "w"), max_batch_size=4)
+
+    (site,), encoder = profile.sites, profile.model.encoder
+    assert ["as-given"] == [variant.id for variant in site.variants] and site.variants[0].lossless
+    assert site.variants[0].quality is None
+    assert not any(point.past_tokens for point in site.prefill)
+    assert {1, 2, 4} == {point.batch_size for point in site.decode}
+    if encoder.reads == "frames":
+        assert {encoder.input_tokens} == {point.tokens for point in site.prefill}
+        assert all(point.context_tokens >= encoder.input_tokens * point.batch_size for point in site.decode)
+    else:
+        assert len({point.tokens for point in site.prefill}) >= 3
+    assert {"weights in 8 and 4 bits", "quality.data"} == {entry.what for entry in site.exclusions}
+    # Of prompts and answers of 12 and 6 tokens, or of all positions that sound has.
+    brings = 12 if encoder.reads == "tokens" else encoder.input_tokens
+    assert brings / (brings + 3) == pytest.approx(profile.settings.input_fraction)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("optimum") is None, reason="the extra hf is not installed")
+def test_a_checkpoint_with_an_encoder_is_exported_and_measured_so(tmp_path):
+    saved_t5(tmp_path / "t5")
+
+    profile = measured(tmp_path / "t5", tmp_path / "out")
+
+    (variant,) = profile.sites[0].variants
+    assert ("checkpoint", "exported", True) == (profile.model.given_as, variant.id, variant.lossless)
+    assert variant.agrees_with_checkpoint < 1e-4
+    assert (tmp_path / "out" / variant.path / "decoder_model_merged.onnx").is_file()

@@ -113,3 +113,25 @@ def disturbed(waited):
 )
 def test_a_replay_of_what_is_advised_decides_how_the_command_ends(advice, status):
     assert status == exit_status(advice)
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_what_an_encoder_reads_is_advised_on_and_served_for_real(tmp_path, sound):
+    export = seq2seq_exports.save(tmp_path / "export", sound=sound)
+    (tmp_path / "w.yaml").write_bytes(msgspec.yaml.encode(WORKLOAD))
+    options = ProfileOptions(budget_s=20.0, max_batch_size=2, workload=tmp_path / "w.yaml")
+    how = How(Here, Pace(longest_visit_s=0.0, most_rounds=2, longest_watch_s=0.01))
+    profile_generation(export, tmp_path / "profile.json", options, now=NOW, report=silent, how=how)
+    advice = advise_on(tmp_path / "profile.json", tmp_path / "w.yaml", now=NOW)
+    write_record(tmp_path / "advice.json", advice)
+
+    verified = verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
+
+    (seen,) = verified.replays
+    assert seen.tokens_equal is True and seen.covered and "prefill_first" == seen.candidate.policy
+    assert any("prompts in chunks" in entry.what for entry in verified.exclusions)
+    assert any("take turns" in note for note in verified.notes)
+    text = "\n".join(full_summary(verified) if isinstance(full_summary(verified), list) else [full_summary(verified)])
+    assert "as-given" in text
+    for format_ in ("md", "html", "json"):
+        assert "an encoder reads an input whole" in render(verified, format_)
