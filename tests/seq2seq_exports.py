@@ -85,6 +85,26 @@ def rename(path: Path, before: str, after: str) -> None:
     onnx.save(model, path)
 
 
+def also_gives(path: Path, name: str, more: str) -> None:
+    """Let a graph give one of its outputs a second time under another name."""
+    model = onnx.load(path)
+    given = next(value for value in model.graph.output if value.name == name)
+    model.graph.node.append(helper.make_node("Identity", [name], [more]))
+    model.graph.output.append(given)
+    model.graph.output[-1].name = more
+    onnx.save(model, path)
+
+
+def reshape(path: Path, name: str, shape: Sequence[int | None]) -> None:
+    """Declare an input or output with other sizes; None is one that is left open."""
+    model = onnx.load(path)
+    value = next(value for value in (*model.graph.input, *model.graph.output) if value.name == name)
+    value.type.tensor_type.shape.CopyFrom(
+        onnx.TensorShapeProto(dim=[onnx.TensorShapeProto.Dimension(dim_value=size) for size in shape])
+    )
+    onnx.save(model, path)
+
+
 def _encoder() -> ModelProto:
     nodes = [helper.make_node("Gather", ["words", "input_ids"], ["last_hidden_state"])]
     return _model(nodes, [_ids("input_ids", "n"), _ids("attention_mask", "n")], [_floats("last_hidden_state", "b", "n", WIDTH)])

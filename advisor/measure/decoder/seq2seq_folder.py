@@ -11,6 +11,7 @@ from advisor.measure.decoder.plain_export import IDS, LOGITS, MASK, MOST_TOKENS,
 from advisor.measure.decoder.shape import CONFIG, FLOAT_BYTES, MOST_HEADS, MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
 from advisor.measure.decoder.weights import parameters_in
 from advisor.measure.model import checkpoint, onnx_graph
+from advisor.measure.model.checkpoint import FRAMES_A_POSITION
 from advisor.schema.generation import DecoderFacts, EncoderFacts
 from advisor.schema.model import Graph, GraphInput, GraphOutput
 from advisor.schema.record import LONGEST_SEQUENCE
@@ -23,12 +24,12 @@ FEATURES, HIDDEN, STATES = "input_features", "encoder_hidden_states", "last_hidd
 INPUT_MASK, BRANCH, PLACES = "encoder_attention_mask", "use_cache_branch", "cache_position"
 OWN, CROSS = ".decoder.", ".encoder."  # within the names of the cache: attention to the answer, and to the input
 ENCODER_TAKES = {IDS, FEATURES, MASK}
-DECODER_TAKES = {IDS, HIDDEN, INPUT_MASK, BRANCH, PLACES}
+DECODER_TAKES = {IDS, HIDDEN, INPUT_MASK, PLACES}
 Reads = Literal["tokens", "frames"]
 TASKS: dict[Reads, str] = {"tokens": "text2text-generation-with-past", "frames": "automatic-speech-recognition-with-past"}
 SAVE_AGAIN = "save the configuration of the checkpoint beside the graphs"
-FRAMES_A_POSITION = 2  # of Whisper, whose encoder begins with a convolution of that stride
 LONGEST_START = 64  # tokens; Whisper has four
+MOST_BINS, MOST_FRAMES = 512, 50_000  # of sound; Whisper has 128 and 3,000
 # What configurations of different families call the same, those of the decoder first.
 LAYERS = ("num_decoder_layers", "decoder_layers", "num_layers")
 ENCODER_LAYERS = ("encoder_layers", "num_encoder_layers", "num_layers")
@@ -176,7 +177,7 @@ def _facts(
         architecture=_architecture(config),
         given_as=given_as,
         parameters=parameters,
-        layers=len(own) // 2,
+        layers=max(1, len(own) // 2),
         attention_heads=_count(config, HEADS, MOST_HEADS, own[0].heads),
         kv_heads=own[0].heads,
         head_dimension=own[0].dimension,
@@ -306,9 +307,13 @@ def _cache(used: tuple[Path, ...], first: Graph, later: Graph, again: str) -> tu
     pasts = [name for name in inputs if name.startswith(PAST)]
     if not pasts:
         raise InputError(f"{used[-1]}: no {PAST}* among its inputs, so that no token could be generated", hint=again)
-    for path, graph in ((used[1], first), (used[-1], later)):
-        _check_plain(path, graph, again)
-    if len(used) < 3 and BRANCH not in inputs:
+    is_merged = len(used) < 3
+    if is_merged:
+        _check_plain(used[1], later, {BRANCH, *pasts}, again)
+    else:
+        _check_plain(used[1], first, set(), again)
+        _check_plain(used[2], later, set(pasts), again)
+    if is_merged and BRANCH not in inputs:
         raise InputError(f"{used[-1]}: no {BRANCH} among its inputs, which tells how an answer is begun", hint=again)
     for name in pasts:
         present = name.replace(PAST, PRESENT, 1)
@@ -316,31 +321,31 @@ def _cache(used: tuple[Path, ...], first: Graph, later: Graph, again: str) -> tu
             raise InputError(f"{used[-1]}: {quoted(name)} is neither of the decoder nor of the encoder", hint=again)
         lacks = used[1] if present not in begins else used[-1] if OWN in name and present not in gives else None
         if lacks is not None:
-            raise InputError(f"{lacks}: no output {present}, which {name} of {used[-1].name} is to be", hint=again)
+            raise InputError(f"{lacks}: no output {quoted(present)}, which {quoted(name)} of {used[-1].name} is to be", hint=again)
     for name in sorted(name for name in begins | gives if name.startswith(PRESENT)):
         if name.replace(PRESENT, PAST, 1) not in inputs:
             past = name.replace(PRESENT, PAST, 1)
-            raise InputError(f"{used[-1]}: no input {past}, which would take {quoted(name)}", hint=again)
+            raise InputError(f"{used[-1]}: no input {quoted(past)}, which would take {quoted(name)}", hint=again)
     own, cross = (tuple(_cached(used[-1], inputs[name], again) for name in pasts if side in name) for side in (OWN, CROSS))
     if not own or not cross:
         raise InputError(f"{used[-1]}: no {PAST}* of the {'encoder' if own else 'decoder'} among its inputs", hint=again)
     return own, cross
 
 
-def _check_plain(path: Path, graph: Graph, again: str) -> None:
-    """Raise InputError where a decoder lacks tokens or logits, or takes what is not known here."""
+def _check_plain(path: Path, graph: Graph, taken: set[str], again: str) -> None:
+    """Raise InputError where a decoder lacks tokens or logits, or asks for what it is not given: beside the usual only `taken`."""
     names, gives = {entry.name for entry in graph.inputs}, {entry.name for entry in graph.outputs}
     for name, what, there in ((IDS, "input", names), (LOGITS, "output", gives)):
         if name not in there:
             raise InputError(f"{path}: no {what} {name}", hint=again)
-    others = sorted(name for name in names - DECODER_TAKES if not name.startswith(PAST))
+    others = sorted(names - DECODER_TAKES - taken)
     if others:
         raise InputError(f"{path}: its graph asks for {quoted(others[0])}, which is not known here", hint=again)
 
 
 def _cached(path: Path, entry: GraphInput, again: str) -> Cached:
-    heads, dimension = (entry.shape[axis] if len(entry.shape) == 4 else None for axis in (1, 3))
-    if entry.dtype != "float32" or not isinstance(heads, int) or not isinstance(dimension, int) or min(heads, dimension) < 1:
+    heads, dimension = (_size(entry.shape[axis]) if len(entry.shape) == 4 else None for axis in (1, 3))
+    if entry.dtype != "float32" or heads is None or dimension is None or heads > MOST_HEADS or dimension > MOST_WIDTH:
         raise InputError(
             f"{path}: {entry.name} is {entry.dtype} of sizes {str(entry.shape)[:80]}, not heads of 32-bit floats", hint=again
         )
@@ -354,22 +359,26 @@ def _frames(path: Path, takes: GraphInput, config: Values) -> tuple[int, int]:
             f"{path}: {FEATURES} of sizes {str(takes.shape)[:80]}, and of models that read sound only Whisper's are run here",
             hint="give a model that reads tokens, or a Whisper",
         )
-    bins, frames = takes.shape[1:]
-    positions = _count(config, INPUT_POSITIONS, LONGEST_SEQUENCE)
-    return (
-        bins if isinstance(bins, int) else config.count("num_mel_bins", MOST_WIDTH),
-        frames if isinstance(frames, int) else FRAMES_A_POSITION * positions,
-    )
+    bins = _size(takes.shape[1]) or config.count("num_mel_bins", MOST_BINS)
+    frames = _size(takes.shape[2]) or FRAMES_A_POSITION * _count(config, INPUT_POSITIONS, MOST_FRAMES)
+    if bins > MOST_BINS or not FRAMES_A_POSITION <= frames <= MOST_FRAMES:
+        raise InputError(f"{path}: {FEATURES} of {bins} bins and {frames} frames: no sound has so many, or so few", hint=SAVE_AGAIN)
+    return bins, frames
 
 
 def _vocabulary(path: Path, graph: Graph, config: Values) -> int:
     """Return how many logits a decoder gives."""
     logits: GraphOutput = next(entry for entry in graph.outputs if entry.name == LOGITS)
-    last = logits.shape[-1] if len(logits.shape) == 3 else None
-    if last is None:
+    found = (_size(logits.shape[2]) or config.count("vocab_size", MOST_VOCABULARY)) if len(logits.shape) == 3 else 0
+    if not 1 <= found <= MOST_VOCABULARY:
         sizes = str(logits.shape)[:80]
         raise InputError(f"{path}: its logits have sizes {sizes}, not requests, tokens and vocabulary", hint=SAVE_AGAIN)
-    return last if isinstance(last, int) and last > 0 else config.count("vocab_size", MOST_VOCABULARY)
+    return found
+
+
+def _size(axis: int | str | None) -> int | None:
+    """Return a size that a graph has for good, None for one that it leaves open."""
+    return axis if isinstance(axis, int) and axis > 0 else None
 
 
 def _digest(graphs: Iterable[Graph], folder: Path) -> str:

@@ -18,6 +18,7 @@ from advisor.measure.runtime.quiet import quiet
 # Tasks whose graph, for serving, keeps what was computed for earlier tokens.
 CACHED_TASKS = {"text-generation", "text2text-generation", "automatic-speech-recognition"}
 WEIGHT_SUFFIXES = {".safetensors", ".bin", ".json"}
+FRAMES_A_POSITION = 2  # of Whisper, whose encoder begins with a convolution of that stride
 
 
 def digest(checkpoint: Path) -> str:
@@ -59,7 +60,7 @@ def export_parts(checkpoint: Path, folder: Path) -> None:
     """
     task, main_export = _exporter(checkpoint)
     folder.mkdir(parents=True)
-    _export_into(folder, checkpoint, task, main_export)
+    _export_into(folder, checkpoint, task, main_export, **_shapes(_config(checkpoint)))
 
 
 def answer_logits(checkpoint: Path, given: np.ndarray, answer: np.ndarray) -> np.ndarray:
@@ -155,10 +156,18 @@ def _task(checkpoint: Path, config: dict[str, object], transformers: object, tas
     return f"{task}-with-past" if task in CACHED_TASKS else task
 
 
-def _export_into(folder: Path, checkpoint: Path, task: str, main_export: object) -> None:
+def _shapes(config: dict[str, object]) -> dict[str, int]:
+    """Return the sizes that an export has for good: the frames of a Whisper, which optimum takes to be those of the published ones."""
+    positions = config.get("max_source_positions")
+    return {"nb_max_frames": FRAMES_A_POSITION * positions} if "num_mel_bins" in config and isinstance(positions, int) else {}
+
+
+def _export_into(folder: Path, checkpoint: Path, task: str, main_export: object, **shapes: int) -> None:
     try:
         with quiet():
-            main_export(str(checkpoint), str(folder), task=task, library_name="transformers", do_validation=False)  # type: ignore[operator]
+            main_export(  # type: ignore[operator]
+                str(checkpoint), str(folder), task=task, library_name="transformers", do_validation=False, **shapes
+            )
     except Exception as error:  # optimum lets any exception of torch, transformers or onnx through
         raise ModelError(
             f"{checkpoint}: optimum cannot export it for {task}: {(str(error).strip().splitlines() or [type(error).__name__])[0][:300]}",

@@ -88,9 +88,13 @@ LATER, FIRST, ENCODER = seq2seq_folder.LATER, seq2seq_folder.FIRST, seq2seq_fold
         (gone(FIRST), "nor decoder_model.onnx"),
         (replaced(LATER, models.mlp()), r"decoder_with_past_model.onnx: no past_key_values\.\* among its inputs"),
         (replaced(ENCODER, models.mlp()), "not an encoder of input_ids or input_features that gives last_hidden_state"),
-        (renamed(LATER, "present.0.decoder.key", "shown"), "past_model.onnx: no output present.0.decoder.key, which past_key_values.0"),
-        (renamed(FIRST, "present.0.encoder.value", "shown"), "decoder_model.onnx: no output present.0.encoder.value, which"),
-        (renamed(LATER, "past_key_values.0.encoder.key", "past_key_values.1.encoder.key"), "no output present.1.encoder.key"),
+        (renamed(LATER, "present.0.decoder.key", "shown"), "past_model.onnx: no output 'present.0.decoder.key', which 'past_key_values.0"),
+        (renamed(FIRST, "present.0.encoder.value", "shown"), "decoder_model.onnx: no output 'present.0.encoder.value', which"),
+        (renamed(LATER, "past_key_values.0.encoder.key", "past_key_values.1.encoder.key"), "no output 'present.1.encoder.key'"),
+        (renamed(FIRST, "present.0.encoder.value", "present.0.encoder.more"), "no output .present.0.encoder.value."),
+        (renamed(LATER, "present.0.decoder.value", "present.7.decoder.value"), "no output .present.0.decoder.value."),
+        (renamed(FIRST, "encoder_attention_mask", "past_key_values.0.decoder.key"), "asks for .past_key_values.0.decoder.key."),
+        (renamed(LATER, "encoder_attention_mask", "use_cache_branch"), "asks for .use_cache_branch."),
         (renamed(LATER, "past_key_values.0.decoder.key", "past_key_values.0.key"), "neither of the decoder nor of the encoder"),
         (renamed(LATER, "input_ids", "ids"), "decoder_with_past_model.onnx: no input input_ids"),
         (renamed(FIRST, "logits", "scores"), "decoder_model.onnx: no output logits"),
@@ -224,3 +228,39 @@ def test_a_checkpoint_is_described_by_its_configuration(tmp_path, config, sizes)
 def test_a_checkpoint_whose_sizes_are_not_named_is_refused(tmp_path, changes, complaint):
     with pytest.raises(InputError, match=complaint):
         seq2seq_folder.facts_of_checkpoint(configured(tmp_path / "m", **BART | changes))
+
+
+def test_a_present_that_nothing_takes_is_named(tmp_path):
+    folder = save(tmp_path)
+    for file in (FIRST, LATER):
+        seq2seq_exports.also_gives(folder / file, "present.0.decoder.key", "present.1.decoder.key")
+
+    with pytest.raises(InputError, match=r"no input 'past_key_values\.1\.decoder\.key', which would take 'present\.1\.decoder\.key'"):
+        seq2seq_folder.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "complaint"),
+    [
+        ("past_key_values.0.decoder.key", (None, None, None, DIMENSION), "not heads of 32-bit floats"),
+        ("past_key_values.0.encoder.value", (None, HEADS, None), "not heads of 32-bit floats"),
+        ("logits", (None, VOCABULARY), "not requests, tokens and vocabulary"),
+    ],
+)
+def test_sizes_that_are_none_of_a_cache_are_refused(tmp_path, name, shape, complaint):
+    folder = save(tmp_path)
+    seq2seq_exports.reshape(folder / LATER, name, shape)
+
+    with pytest.raises(InputError, match=complaint):
+        seq2seq_folder.read(folder)
+
+
+def test_frames_that_a_graph_leaves_open_are_those_of_the_configuration(tmp_path):
+    folder = save(tmp_path, sound=True)
+    seq2seq_exports.reshape(folder / ENCODER, "input_features", (None, None, None))
+
+    assert (seq2seq_exports.BINS, seq2seq_exports.FRAMES) == seq2seq_folder.read(folder)[1].frames
+
+    seq2seq_exports.reshape(folder / ENCODER, "input_features", (None, 3, 60_000))
+    with pytest.raises(InputError, match="3 bins and 60000 frames: no sound"):
+        seq2seq_folder.read(folder)

@@ -1,6 +1,5 @@
 """Forms of a decoder: made once, kept as long as they are what would be made again, and known when they are damaged."""
 
-
 import pytest
 
 from advisor.errors import InputError, ModelError
@@ -18,7 +17,6 @@ from advisor.measure.generation.making import (
     is_still,
     made,
 )
-from advisor.measure.model import checkpoint
 from tests import checkpoints, seq2seq_exports
 from tests.measure.decoder.test_encoder_decoder import has_optimum, saved_t5
 

@@ -9,15 +9,22 @@ from msgspec.structs import replace
 from advisor.errors import ExitStatus, InputError
 from advisor.files.records import read_json, sha256, write_record
 from advisor.measure.generation.making import described, made
+from advisor.measure.generation.timing.rounds import Pace
 from advisor.measure.runtime.machine import read_machine
 from advisor.schema.generation import GenerationProfile
+from advisor.schema.options import ProfileOptions
 from advisor.steps.advise import advise_on
+from advisor.steps.generation.plan import How
+from advisor.steps.generation.profile import profile_generation
 from advisor.steps.generation.verify import exit_status, is_valid, subject
 from advisor.steps.report import write_reports
 from advisor.steps.verify import verify
-from tests import checkpoints, generation_profiles
+from advisor.tell.report import render
+from advisor.tell.summary import full_summary
+from tests import checkpoints, generation_profiles, seq2seq_exports
 from tests.generation_profiles import Law, variant
 from tests.profiles import NOW
+from tests.steps.generation.test_profile import Here
 from tests.tell.generation_examples import chat, missed_chat, open_chat, replay
 
 WORKLOAD = {
@@ -131,7 +138,6 @@ def test_what_an_encoder_reads_is_advised_on_and_served_for_real(tmp_path, sound
     assert seen.tokens_equal is True and seen.covered and "prefill_first" == seen.candidate.policy
     assert any("prompts in chunks" in entry.what for entry in verified.exclusions)
     assert any("take turns" in note for note in verified.notes)
-    text = "\n".join(full_summary(verified) if isinstance(full_summary(verified), list) else [full_summary(verified)])
-    assert "as-given" in text
+    assert "as-given" in full_summary(verified)
     for format_ in ("md", "html", "json"):
         assert "an encoder reads an input whole" in render(verified, format_)
