@@ -35,8 +35,7 @@ slo: {{latency_s: {fill_in}, quantile: 0.99}}
 # REQUIRED. What an hour of this machine costs, in USD; 0.34 is an example of a small cloud machine.
 hardware: {{allowed: [local], price_usd_per_hour: {{local: {fill_in}}}}}
 {lengths}
-{quality}
-# What runs today, to know what a change saves (an example).
+{quality}# What runs today, to know what a change saves (an example).
 # baseline: {{max_batch_size: 1, replicas: 2}}
 
 # How long it will run and how traffic grows, to weigh serving against training (an example).
@@ -66,12 +65,16 @@ slo: {{ttft_s: {fill_in}, tpot_s: {fill_in}, quantile: 0.9}}
 # REQUIRED. What an hour of this machine costs, in USD; 0.34 is an example of a small cloud machine.
 hardware: {{allowed: [local], price_usd_per_hour: {{local: {fill_in}}}}}
 
-# The quality floor: by how much the perplexity of a text of yours may rise in a smaller form of the model. Without it only what loses
-# nothing is advised. Some thousand words as the service reads and writes them; remove the # of the line below.
-# quality: {{metric: perplexity, max_drop: 0.05, data: text.txt}}
-
+{quality}
 # What runs today, to know what a change saves (an example).
 # baseline: {{replicas: 2}}
+"""
+
+TEXT = """\
+# The quality floor: by how much the perplexity of a text of yours may rise in a smaller form of the model. Without it only what loses
+# nothing is advised. Some thousand words as the service reads and writes them; remove the # of the line below.
+# quality: {metric: perplexity, max_drop: 0.05, data: text.txt}
+
 """
 
 LENGTHS = """
@@ -161,6 +164,7 @@ def _for_tokens(model: Path, workload: Path, facts: DecoderFacts) -> str:
         parameters=count(facts.parameters),
         context=f"{facts.context_tokens:,}",
         each=size(facts.kv_bytes_per_token),
+        quality=TEXT if facts.encoder is None else "",  # which answers an input: a text alone says nothing of it
         fill_in=FILL_IN,
     )
 
