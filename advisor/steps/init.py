@@ -35,7 +35,8 @@ slo: {{latency_s: {fill_in}, quantile: 0.99}}
 # REQUIRED. What an hour of this machine costs, in USD; 0.34 is an example of a small cloud machine.
 hardware: {{allowed: [local], price_usd_per_hour: {{local: {fill_in}}}}}
 {lengths}
-{quality}# What runs today, to know what a change saves (an example).
+{quality}
+# What runs today, to know what a change saves (an example).
 # baseline: {{max_batch_size: 1, replicas: 2}}
 
 # How long it will run and how traffic grows, to weigh serving against training (an example).
@@ -65,8 +66,7 @@ slo: {{ttft_s: {fill_in}, tpot_s: {fill_in}, quantile: 0.9}}
 # REQUIRED. What an hour of this machine costs, in USD; 0.34 is an example of a small cloud machine.
 hardware: {{allowed: [local], price_usd_per_hour: {{local: {fill_in}}}}}
 
-{quality}
-# What runs today, to know what a change saves (an example).
+{quality}# What runs today, to know what a change saves (an example).
 # baseline: {{replicas: 2}}
 """
 
