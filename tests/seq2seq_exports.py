@@ -116,9 +116,7 @@ def _encoder_of_sound() -> ModelProto:
         helper.make_node("Transpose", ["every"], ["turned"], perm=[0, 2, 1]),
         helper.make_node("MatMul", ["turned", "into"], ["last_hidden_state"]),
     ]
-    return _model(
-        nodes, [_floats("input_features", "b", BINS, FRAMES)], [_floats("last_hidden_state", "b", POSITIONS, WIDTH)]
-    )
+    return _model(nodes, [_floats("input_features", "b", BINS, FRAMES)], [_floats("last_hidden_state", "b", POSITIONS, WIDTH)])
 
 
 def _first() -> ModelProto:
@@ -127,7 +125,9 @@ def _first() -> ModelProto:
 
 def _later() -> ModelProto:
     ids, mask = _ids("input_ids", "m"), _ids("encoder_attention_mask", "n")
-    return _model(_later_nodes(""), [ids, mask, *_cache("past_key_values", "p", "n")], [_logits(), *_cache("present", "q", "n")[:2]])
+    return _model(
+        _later_nodes(""), [ids, mask, *_cache("past_key_values", "p", "n")], [_logits(), *_cache("present", "q", "n")[:2]]
+    )
 
 
 def _merged() -> ModelProto:
@@ -151,9 +151,7 @@ def _merged() -> ModelProto:
 def _first_nodes(end: str) -> list[NodeProto]:
     parts = [*_parts("encoder_hidden_states", "read", end), *_new(end)]
     named = [("read", CROSS), ("new", OWN)]
-    kept = [
-        helper.make_node("Identity", [f"{part}{end}"], [f"present.{name}{end}"]) for part, names in named for name in names
-    ]
+    kept = [helper.make_node("Identity", [f"{part}{end}"], [f"present.{name}{end}"]) for part, names in named for name in names]
     return [*parts, *kept, *_answer(f"present.{CROSS[0]}{end}", end)]
 
 
@@ -218,9 +216,7 @@ def _model(nodes: list[NodeProto], inputs: list[ValueInfoProto], outputs: list[V
     values = [numpy_helper.from_array(value, name) for name, value in (WEIGHTS | constants).items()]
     used = {name for node in _every(nodes) for name in node.input}
     graph = helper.make_graph(nodes, "part", inputs, outputs, [value for value in values if value.name in used])
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", models.OPSET)], ir_version=models.IR_VERSION
-    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", models.OPSET)], ir_version=models.IR_VERSION)
 
 
 def _every(nodes: Sequence[NodeProto]) -> list[NodeProto]:

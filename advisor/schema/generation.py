@@ -165,7 +165,9 @@ class GenerationSettings(Record, frozen=True, kw_only=True):
     text_sha256: Sha256 | None
     wanted: tuple[str, ...] = ()
     asked_sha256: Sha256 | None = None
-    input_fraction: Fraction | None = None  # of what is cached in a timed decode step, the part of an encoder; None: there is none
+    input_fraction: Fraction | None = (
+        None  # of what is cached in a timed decode step, the part of an encoder; None: there is none
+    )
 
 
 class Replay(Record, frozen=True, kw_only=True):

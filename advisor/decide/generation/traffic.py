@@ -99,9 +99,13 @@ class Room(NamedTuple):
             return
         hint = "serve a model with more positions, or shorten inputs and answers"
         if encoder.reads == "tokens" and inputs > encoder.input_tokens:
-            raise InputError(f"{where}: an input of {inputs:,} tokens (p50): the encoder reads {encoder.input_tokens:,}", hint=hint)
+            raise InputError(
+                f"{where}: an input of {inputs:,} tokens (p50): the encoder reads {encoder.input_tokens:,}", hint=hint
+            )
         if outputs > encoder.output_tokens:
-            raise InputError(f"{where}: an answer of {outputs:,} tokens (p50): the decoder gives {encoder.output_tokens:,}", hint=hint)
+            raise InputError(
+                f"{where}: an answer of {outputs:,} tokens (p50): the decoder gives {encoder.output_tokens:,}", hint=hint
+            )
 
     def notes(self, *, shared_prefix: int) -> Iterator[str]:
         """Yield what a workload says that the model makes something else of."""

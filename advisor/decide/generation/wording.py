@@ -243,7 +243,7 @@ def whole_inputs(model: DecoderFacts) -> tuple[Exclusion, ...]:
     """Return the policies that are none for a model with an encoder."""
     if model.encoder is None:
         return ()
-    reason = "an encoder reads an input whole, for each of its places looks at all others, and its decoder has nothing to go on from before that"
+    reason = "an encoder reads an input whole, for each of its places looks at all others, and nothing can be decoded before"
     return (Exclusion(what="prompts in chunks, mixed steps", reason=reason),)
 
 

@@ -45,7 +45,14 @@ class EncoderDecoder:
     """The sessions of an export, and what each slot holds."""
 
     def __init__(
-        self, parts: Parts, sessions: Mapping[Path, Any], facts: DecoderFacts, *, slots: int, max_tokens: int, input_fraction: float
+        self,
+        parts: Parts,
+        sessions: Mapping[Path, Any],
+        facts: DecoderFacts,
+        *,
+        slots: int,
+        max_tokens: int,
+        input_fraction: float,
     ) -> None:
         assert facts.encoder is not None
         self.facts, self.vocabulary, self.slots, self.max_tokens = facts, facts.vocabulary, slots, max_tokens

@@ -51,7 +51,8 @@ def check(decoder: GivesLogits, checkpoint: Path, tokens: np.ndarray, truth: np.
     difference = agreement(decoder, checkpoint, tokens, truth)
     if difference > TOLERANCE:
         raise ModelError(
-            f"{checkpoint}: the graph that advisor wrote does not compute what the checkpoint does: logits are off by {in_words(difference)}",
+            f"{checkpoint}: the graph that advisor wrote does not compute what the checkpoint does: logits are off by "
+            f"{in_words(difference)}",
             hint="report it with the config.json: it is a fault of advisor; an export by optimum-cli is measured meanwhile",
         )
     return difference

@@ -267,8 +267,8 @@ def _forced(sources: tuple[Values, Values]) -> list[Any]:
 
     A language that is to be detected stands for any.
     """
-    languages, tasks = (source.part(name) for source in sources[:1] for name in ("lang_to_id", "task_to_id"))
-    language = None if languages is None else next(iter(languages.values()), None)
+    generation, tasks = sources[0], sources[0].part("task_to_id")
+    language = next(iter(generation.given("lang_to_id").values()), None) if generation.part("lang_to_id") is not None else None
     forced = _first_given(sources, "forced_decoder_ids")
     if forced is not None:
         listed = forced[0].given("forced_decoder_ids")
@@ -277,7 +277,7 @@ def _forced(sources: tuple[Values, Values]) -> list[Any]:
         return [language if token is None else token for _, token in listed if token is not None or language is not None]
     if language is None or tasks is None:
         return []
-    silent = sources[0].given("no_timestamps_token_id")
+    silent = generation.given("no_timestamps_token_id")
     return [language, tasks.given("transcribe"), *([] if silent is None else [silent])]
 
 
@@ -294,9 +294,7 @@ def _encoder_input(path: Path, graph: Graph, again: str) -> GraphInput:
     takes = inputs.get(IDS) or inputs.get(FEATURES)
     if takes is None or inputs.keys() - ENCODER_TAKES or STATES not in {entry.name for entry in graph.outputs}:
         named = ", ".join(quoted(name) for name in inputs)
-        raise InputError(
-            f"{path}: not an encoder of {IDS} or {FEATURES} that gives {STATES}: its inputs are {named}", hint=again
-        )
+        raise InputError(f"{path}: not an encoder of {IDS} or {FEATURES} that gives {STATES}: its inputs are {named}", hint=again)
     return takes
 
 
@@ -321,7 +319,9 @@ def _cache(used: tuple[Path, ...], first: Graph, later: Graph, again: str) -> tu
             raise InputError(f"{used[-1]}: {quoted(name)} is neither of the decoder nor of the encoder", hint=again)
         lacks = used[1] if present not in begins else used[-1] if OWN in name and present not in gives else None
         if lacks is not None:
-            raise InputError(f"{lacks}: no output {quoted(present)}, which {quoted(name)} of {used[-1].name} is to be", hint=again)
+            raise InputError(
+                f"{lacks}: no output {quoted(present)}, which {quoted(name)} of {used[-1].name} is to be", hint=again
+            )
     for name in sorted(name for name in begins | gives if name.startswith(PRESENT)):
         if name.replace(PRESENT, PAST, 1) not in inputs:
             past = name.replace(PRESENT, PAST, 1)
@@ -362,7 +362,9 @@ def _frames(path: Path, takes: GraphInput, config: Values) -> tuple[int, int]:
     bins = _size(takes.shape[1]) or config.count("num_mel_bins", MOST_BINS)
     frames = _size(takes.shape[2]) or FRAMES_A_POSITION * _count(config, INPUT_POSITIONS, MOST_FRAMES)
     if bins > MOST_BINS or not FRAMES_A_POSITION <= frames <= MOST_FRAMES:
-        raise InputError(f"{path}: {FEATURES} of {bins} bins and {frames} frames: no sound has so many, or so few", hint=SAVE_AGAIN)
+        raise InputError(
+            f"{path}: {FEATURES} of {bins} bins and {frames} frames: no sound has so many, or so few", hint=SAVE_AGAIN
+        )
     return bins, frames
 
 

@@ -196,7 +196,8 @@ def _architecture(config: Values) -> str:
     shown = quoted(name).strip("'\"")
     if name.endswith("ForConditionalGeneration"):
         raise InputError(
-            f"{config.path}: {shown} reads more than tokens, and generation is measured here of what reads these alone", hint=EXPORT_PARTS
+            f"{config.path}: {shown} reads more than tokens, and generation is measured here of what reads these alone",
+            hint=EXPORT_PARTS,
         )
     if name in NOT_MODELED:
         raise InputError(f"{config.path}: {shown} has {NOT_MODELED[name]}, which is not modeled here", hint=EXPORT_IT)

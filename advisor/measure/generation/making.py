@@ -38,6 +38,7 @@ Opened = Decoder | PlainDecoder | EncoderDecoder
 MARK = "made.json"
 CHECKED_TOKENS = 24
 
+
 class Made(Record, frozen=True, kw_only=True):
     """One form of the decoder, in a folder of its own."""
 
@@ -47,12 +48,14 @@ class Made(Record, frozen=True, kw_only=True):
     weight_bytes: Count
     agrees_with_checkpoint: NonNegative | None = None  # largest difference of logits; None: not worked out as it was made
 
+
 class Mark(Record, frozen=True, kw_only=True):
     """What lies in a folder that was made: the digest of what it was made of, and that of graph and weights."""
 
     recipe: str
     sha256: Sha256
     agrees_with_checkpoint: NonNegative | None = None
+
 
 def described(model: Path) -> DecoderFacts:
     """Return the facts of a checkpoint, a folder of onnxruntime-genai, or one that optimum exported with its cache.
@@ -72,9 +75,8 @@ def described(model: Path) -> DecoderFacts:
         return seq2seq_folder.facts_of_checkpoint(model)
     return facts_of(model, read_shape(model))
 
-def open_decoder(
-    folder: Path, *, threads: int, slots: int, max_tokens: int, input_fraction: float | None = None
-) -> Opened:
+
+def open_decoder(folder: Path, *, threads: int, slots: int, max_tokens: int, input_fraction: float | None = None) -> Opened:
     """Return the decoder in a folder, whoever wrote it; raise InputError where it does not fit into the memory.
 
     `input_fraction` is the part of a timed context that an encoder gave, where there is one.
@@ -85,10 +87,12 @@ def open_decoder(
         return PlainDecoder.open(folder, threads=threads, slots=slots, max_tokens=max_tokens)
     return Decoder.open(folder, threads=threads, slots=slots, max_tokens=max_tokens)
 
+
 def _is_export(folder: Path) -> bool:
     """Return whether the folder holds a graph that optimum exported, and no weights that a graph of ours could be made of."""
     is_known = any((folder / name).is_file() for name in (decoder_folder.LABEL, genai_folder.CONFIG))
     return not is_known and (folder / plain_export.MODEL).is_file() and not any(folder.glob("*.safetensors"))
+
 
 def made(checkpoint: Path, folder: Path, scheme: str, *, sha256: str, max_tokens: int, has_vnni: bool) -> Made:
     """Return the decoder under a scheme, in a folder of its name inside `folder`; the one in 32-bit floats has to be there for others.
@@ -108,6 +112,7 @@ def made(checkpoint: Path, folder: Path, scheme: str, *, sha256: str, max_tokens
     mark = msgspec.json.decode((place / MARK).read_bytes(), type=Mark)
     label = decoder_folder.read_label(place)
     return Made(folder=place, sha256=mark.sha256, bytes=_bytes(place), weight_bytes=label.weight_bytes)
+
 
 def exported(checkpoint: Path, folder: Path, *, sha256: str) -> Made:
     """Return a checkpoint with an encoder and a decoder as optimum exports it, in a folder inside `folder`, kept as what `made` makes is.
@@ -137,6 +142,7 @@ def _mark(place: Path) -> Mark | None:
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
+
 def _is_kept(place: Path, recipe: str) -> bool:
     """Return whether the folder was made by the recipe, and is still what was written."""
     mark = _mark(place)
@@ -146,10 +152,12 @@ def _is_kept(place: Path, recipe: str) -> bool:
     except OSError:
         return False
 
+
 def given(model: Path) -> Made:
     """Return a folder that the user made, as it is."""
     total = sum(path.stat().st_size for path in _files(model))
     return Made(folder=model, sha256=described(model).sha256, bytes=total, weight_bytes=total)
+
 
 def _files(model: Path) -> Iterable[Path]:
     """Return the files of a folder that are opened when it is served."""
@@ -158,6 +166,7 @@ def _files(model: Path) -> Iterable[Path]:
     graphs = seq2seq_folder.files(model)
     return {file for path in graphs for file in (path, *onnx_file.external_files(onnx_file.load(path), path))}
 
+
 def is_still(folder: Path, sha256: str) -> bool:
     """Return whether graph and weights in a folder are what has this digest."""
     try:
@@ -165,6 +174,7 @@ def is_still(folder: Path, sha256: str) -> bool:
         return (decoder_folder.digest(folder) if is_ours else described(folder).sha256) == sha256
     except (OSError, AdvisorError):
         return False
+
 
 def difference(decoder: Decoder | PlainDecoder, checkpoint: Path, truth: Path, *, is_exact: bool, seed: int) -> float:
     """Return the largest difference of the decoder's logits from the checkpoint's own over their range, on some tokens.

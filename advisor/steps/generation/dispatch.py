@@ -122,6 +122,6 @@ def facts_of(model: Path) -> DecoderFacts | None:
 
 
 def inspect(model: Path, inputs: Path | None) -> ModelFacts | DecoderFacts:
-    """Return the facts of a model that generates, or of what answers in one pass; with inputs of the user's, what that pass does with them."""
+    """Return the facts of a model that generates, or of one pass; with inputs of the user's, what that pass does with them."""
     found = facts_of(model) if inputs is None else None
     return found if found is not None else model_folder.inspect(model, inputs)

@@ -170,9 +170,9 @@ class Measuring:
         """Return how far each form's logits are from the checkpoint's own; the baseline has to be that decoder, and has to run."""
         plan = self.plan
         found: dict[str, float | None] = {}
-        for name in made:
+        for name, form in made.items():
             if name in (AS_GIVEN, EXPORTED):  # nothing to hold it against, or it was held against it as it was made
-                found[name] = made[name].agrees_with_checkpoint
+                found[name] = form.agrees_with_checkpoint
                 continue
             self.stage.say(f"holding {name} against the checkpoint")
             try:

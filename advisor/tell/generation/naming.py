@@ -175,4 +175,8 @@ def cache_of_a_token(model: DecoderFacts) -> str:
     if encoder is None:
         return units.size(model.kv_bytes_per_token)
     by_input, by_output = (units.size(it) for it in (encoder.kv_bytes_per_input_token, encoder.kv_bytes_per_output_token))
-    return f"{by_input}, of an input or of an answer" if by_input == by_output else f"{by_input} of an input, {by_output} of an answer"
+    return (
+        f"{by_input}, of an input or of an answer"
+        if by_input == by_output
+        else f"{by_input} of an input, {by_output} of an answer"
+    )

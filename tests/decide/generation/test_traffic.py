@@ -196,7 +196,7 @@ def test_every_sound_fills_the_encoder_whatever_the_workload_says():
 
 
 def test_lengths_that_were_recorded_are_cut_to_the_encoder_and_to_its_decoder_too():
-    trace = recorded(inputs=(250, 400), outputs=(20, 80))
+    trace = recorded(inputs=(150, 350), outputs=(10, 60))
     asked = demand(workload(None), trace, encoder=encoder(inputs=300, outputs=50))
 
     assert (300, 50) == (asked.load(0, 1).input_tokens.max(), asked.load(0, 1).output_tokens.max())
@@ -207,7 +207,10 @@ def test_lengths_that_were_recorded_are_cut_to_the_encoder_and_to_its_decoder_to
 
 @pytest.mark.parametrize(
     ("inputs", "outputs", "complaint"),
-    [(513, 10, "an input of 513 tokens (p50): the encoder reads 512"), (10, 201, "an answer of 201 tokens (p50): the decoder gives 200")],
+    [
+        (513, 10, "an input of 513 tokens (p50): the encoder reads 512"),
+        (10, 201, "an answer of 201 tokens (p50): the decoder gives 200"),
+    ],
 )
 def test_usual_requests_that_an_encoder_or_its_decoder_does_not_take_are_refused(inputs, outputs, complaint):
     with pytest.raises(InputError) as refused:

@@ -21,10 +21,24 @@ def test_facts_are_those_of_the_graphs_and_of_the_configuration(tmp_path, merged
 
     each = 2 * HEADS * DIMENSION * 4
     assert ("export", "T5ForConditionalGeneration", 1, HEADS, DIMENSION, WIDTH, VOCABULARY) == (
-        *(facts.given_as, facts.architecture, facts.layers, facts.kv_heads, facts.head_dimension, facts.hidden_size, facts.vocabulary),
+        *(
+            facts.given_as,
+            facts.architecture,
+            facts.layers,
+            facts.kv_heads,
+            facts.head_dimension,
+            facts.hidden_size,
+            facts.vocabulary,
+        ),
     )
     assert ("tokens", 2, 512, 511, 1) == (
-        *(facts.encoder.reads, facts.encoder.layers, facts.encoder.input_tokens, facts.encoder.output_tokens, facts.encoder.start_tokens),
+        *(
+            facts.encoder.reads,
+            facts.encoder.layers,
+            facts.encoder.input_tokens,
+            facts.encoder.output_tokens,
+            facts.encoder.start_tokens,
+        ),
     )
     assert each == facts.kv_bytes_per_token == facts.encoder.kv_bytes_per_input_token == facts.encoder.kv_bytes_per_output_token
     assert 1023 == facts.context_tokens
@@ -84,11 +98,17 @@ LATER, FIRST, ENCODER = seq2seq_folder.LATER, seq2seq_folder.FIRST, seq2seq_fold
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (gone(LATER), "without its past, which generates no token: neither decoder_model_merged.onnx nor decoder_with_past_model.onnx"),
+        (
+            gone(LATER),
+            "without its past, which generates no token: neither decoder_model_merged.onnx nor decoder_with_past_model.onnx",
+        ),
         (gone(FIRST), "nor decoder_model.onnx"),
         (replaced(LATER, models.mlp()), r"decoder_with_past_model.onnx: no past_key_values\.\* among its inputs"),
         (replaced(ENCODER, models.mlp()), "not an encoder of input_ids or input_features that gives last_hidden_state"),
-        (renamed(LATER, "present.0.decoder.key", "shown"), "past_model.onnx: no output 'present.0.decoder.key', which 'past_key_values.0"),
+        (
+            renamed(LATER, "present.0.decoder.key", "shown"),
+            "past_model.onnx: no output 'present.0.decoder.key', which 'past_key_values.0",
+        ),
         (renamed(FIRST, "present.0.encoder.value", "shown"), "decoder_model.onnx: no output 'present.0.encoder.value', which"),
         (renamed(LATER, "past_key_values.0.encoder.key", "past_key_values.1.encoder.key"), "no output 'present.1.encoder.key'"),
         (renamed(FIRST, "present.0.encoder.value", "present.0.encoder.more"), "no output .present.0.encoder.value."),
@@ -134,7 +154,10 @@ def test_the_way_to_an_export_of_sound_is_another_one(tmp_path):
     ("config", "complaint"),
     [
         ({"decoder_start_token_id": None}, "decoder_start_token_id is missing"),
-        ({"decoder_start_token_id": -1}, "decoder_start_token_id: -1: with what is forced behind it, -1 is none of the 50 tokens"),
+        (
+            {"decoder_start_token_id": -1},
+            "decoder_start_token_id: -1: with what is forced behind it, -1 is none of the 50 tokens",
+        ),
         ({"decoder_start_token_id": [0]}, "a list of 1 is none of the 50 tokens"),
         ({"forced_decoder_ids": [[1, 50]]}, "50 is none of the 50 tokens"),
         ({"forced_decoder_ids": 3}, "forced_decoder_ids: 3: not pairs"),
@@ -151,7 +174,7 @@ def test_a_configuration_that_is_wrong_is_refused_by_key_and_value(tmp_path, con
 
 
 def test_sound_of_other_models_than_whisper_is_refused(tmp_path):
-    with pytest.raises(InputError, match="input_features of sizes .* only Whisper's"):
+    with pytest.raises(InputError, match=r"input_features of sizes .* only Whisper's"):
         seq2seq_folder.read(save(tmp_path, sound=True, num_mel_bins=None))
 
 
@@ -206,9 +229,7 @@ def test_a_checkpoint_is_described_by_its_configuration(tmp_path, config, sizes)
     facts = seq2seq_folder.facts_of_checkpoint(configured(tmp_path / "m", **config))
 
     encoder = facts.encoder
-    assert sizes == (
-        *(encoder.layers, facts.layers, facts.kv_heads, facts.head_dimension, facts.hidden_size, facts.vocabulary),
-    )
+    assert sizes == (*(encoder.layers, facts.layers, facts.kv_heads, facts.head_dimension, facts.hidden_size, facts.vocabulary),)
     assert "checkpoint" == facts.given_as
     assert facts.kv_bytes_per_token == 2 * facts.layers * facts.kv_heads * facts.head_dimension * 4
     tensors = checkpoints.weights(checkpoints.config_of())
@@ -235,7 +256,9 @@ def test_a_present_that_nothing_takes_is_named(tmp_path):
     for file in (FIRST, LATER):
         seq2seq_exports.also_gives(folder / file, "present.0.decoder.key", "present.1.decoder.key")
 
-    with pytest.raises(InputError, match=r"no input 'past_key_values\.1\.decoder\.key', which would take 'present\.1\.decoder\.key'"):
+    with pytest.raises(
+        InputError, match=r"no input 'past_key_values\.1\.decoder\.key', which would take 'present\.1\.decoder\.key'"
+    ):
         seq2seq_folder.read(folder)
 
 

@@ -11,14 +11,11 @@ from advisor.measure.generation.making import (
     TITLES,
     described,
     difference,
-    difference_of_answers,
-    exported,
     given,
     is_still,
     made,
 )
 from tests import checkpoints, seq2seq_exports
-from tests.measure.decoder.test_encoder_decoder import has_optimum, saved_t5
 
 
 @pytest.fixture
@@ -111,22 +108,3 @@ def test_an_export_with_an_encoder_counts_what_is_opened_of_it(tmp_path, merged)
     with (folder / parts[-1]).open("ab") as file:
         file.write(b"damaged")
     assert not is_still(folder, form.sha256)
-
-
-@has_optimum
-def test_a_checkpoint_with_an_encoder_is_exported_once_and_held_against_itself(tmp_path):
-    saved_t5(tmp_path / "t5")
-    facts = described(tmp_path / "t5")
-    form = exported(tmp_path / "t5", tmp_path / "forms", sha256=facts.sha256)
-    there, written = described(form.folder), (form.folder / "encoder_model.onnx").stat().st_mtime_ns
-
-    assert form == exported(tmp_path / "t5", tmp_path / "forms", sha256=facts.sha256)
-    assert is_still(form.folder, form.sha256) and written == (form.folder / "encoder_model.onnx").stat().st_mtime_ns
-    assert 0 <= form.agrees_with_checkpoint < 1e-4
-    assert ("checkpoint", "export") == (facts.given_as, there.given_as)
-    # What the configuration says before is what the graphs show then.
-    alike = ("architecture", "layers", "attention_heads", "kv_heads", "head_dimension", "hidden_size", "vocabulary", "encoder")
-    assert [getattr(facts, name) for name in alike] == [getattr(there, name) for name in alike]
-    saved_t5(tmp_path / "other", seed=1)
-    with pytest.raises(ModelError, match="does not compute what it does: logits are off by"):
-        difference_of_answers(form.folder, tmp_path / "other")

@@ -1,6 +1,5 @@
 """A checkpoint becomes a profile: its forms made and judged, steps timed within the budget, and nothing of it lost to an interrupt."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from advisor.errors import InputError, ModelError
 from advisor.files.records import read_json
 from advisor.measure.decoder.graph import write_decoder
+from advisor.measure.generation.making import described, difference_of_answers, exported
 from advisor.measure.generation.timing.rounds import Pace
 from advisor.measure.worker.apart import Apart
 from advisor.schema.generation import GenerationProfile
@@ -20,7 +20,7 @@ from advisor.steps.generation.measuring import NO_TEXT
 from advisor.steps.generation.plan import How
 from advisor.steps.generation.profile import profile_generation
 from tests import checkpoints, seq2seq_exports
-from tests.measure.decoder.test_encoder_decoder import saved_t5
+from tests.measure.decoder.test_encoder_decoder import has_optimum, saved_t5
 from tests.measure.decoder.test_genai_folder import as_built
 
 NOW = "2026-11-28T08:00:00+00:00"
@@ -294,13 +294,22 @@ def test_an_export_with_an_encoder_is_measured_as_it_is_and_its_inputs_whole(exp
     assert brings / (brings + 3) == pytest.approx(profile.settings.input_fraction)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("optimum") is None, reason="the extra hf is not installed")
-def test_a_checkpoint_with_an_encoder_is_exported_and_measured_so(tmp_path):
+@has_optimum
+def test_a_checkpoint_with_an_encoder_is_exported_once_held_against_itself_and_measured(tmp_path):
     saved_t5(tmp_path / "t5")
+    facts = described(tmp_path / "t5")
 
-    profile = measured(tmp_path / "t5", tmp_path / "out")
+    (variant,) = measured(tmp_path / "t5", tmp_path / "out").sites[0].variants
 
-    (variant,) = profile.sites[0].variants
-    assert ("checkpoint", "exported", True) == (profile.model.given_as, variant.id, variant.lossless)
-    assert variant.agrees_with_checkpoint < 1e-4
-    assert (tmp_path / "out" / variant.path / "decoder_model_merged.onnx").is_file()
+    place = tmp_path / "out" / variant.path
+    there, written = described(place), (place / "encoder_model.onnx").stat().st_mtime_ns
+    assert ("exported", True) == (variant.id, variant.lossless) and variant.agrees_with_checkpoint < 1e-4
+    assert ("checkpoint", "export") == (facts.given_as, there.given_as)
+    # What the configuration says before is what the graphs show then.
+    alike = ("architecture", "layers", "attention_heads", "kv_heads", "head_dimension", "hidden_size", "vocabulary", "encoder")
+    assert [getattr(facts, name) for name in alike] == [getattr(there, name) for name in alike]
+    form = exported(tmp_path / "t5", place.parent, sha256=facts.sha256)
+    assert (variant.sha256, written) == (form.sha256, (place / "encoder_model.onnx").stat().st_mtime_ns)
+    saved_t5(tmp_path / "other", seed=1)
+    with pytest.raises(ModelError, match="does not compute what it does: logits are off by"):
+        difference_of_answers(place, tmp_path / "other")
