@@ -12,6 +12,7 @@ from advisor.files.catalog import machine_as_hardware
 from advisor.schema.generation import (
     DecodePoint,
     DecoderFacts,
+    EncoderFacts,
     GenerationProfile,
     GenerationSettings,
     GenerationSite,
@@ -119,6 +120,7 @@ def profile(
     context_tokens: int = 2048,
     with_mixed: bool = False,
     noise_fraction: float | None = 0.0,
+    encoder: EncoderFacts | None = None,
 ) -> GenerationProfile:
     """Return what would have been measured of a machine that obeys the laws; `levels` are medians of visits, `steps` single steps."""
     laws = laws or {"fp32": Law()}
@@ -196,6 +198,7 @@ def profile(
             vocabulary=1000,
             context_tokens=context_tokens,
             kv_bytes_per_token=KV_BYTES,
+            encoder=encoder,
         ),
         settings=GenerationSettings(
             budget_s=60.0,
@@ -205,6 +208,19 @@ def profile(
             text_sha256=None,
         ),
         sites=(site,),
+    )
+
+
+def encoder(*, reads: str = "tokens", inputs: int = 512, outputs: int = 200, start: int = 1) -> EncoderFacts:
+    """Return an encoder of so many positions, before a decoder of so many."""
+    return EncoderFacts(
+        reads=reads,
+        layers=3,
+        input_tokens=inputs,
+        output_tokens=outputs,
+        start_tokens=start,
+        kv_bytes_per_input_token=KV_BYTES,
+        kv_bytes_per_output_token=KV_BYTES // 2,
     )
 
 
@@ -268,5 +284,6 @@ def under(
     asked: GenerationWorkload, measured: GenerationProfile, recorded: Requests | None = None, *, effort: Effort = SMALL
 ) -> GenerationUnderLoad:
     """Return the profile's first machine under the workload's load."""
-    demand = TokenDemand(asked, recorded, context_tokens=measured.model.context_tokens, effort=effort)
+    model = measured.model
+    demand = TokenDemand(asked, recorded, context_tokens=model.context_tokens, encoder=model.encoder, effort=effort)
     return GenerationUnderLoad(measured.sites[0], request(asked, measured).home, asked, demand)

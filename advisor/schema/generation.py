@@ -38,8 +38,23 @@ Clock = Literal["wall", "cpu"]
 Binding = Literal["prefill", "decode", "kv", "nothing"]
 
 
+class EncoderFacts(Record, frozen=True, kw_only=True):
+    """What reads an input whole before the decoder begins, which looks back at all of it in every step."""
+
+    reads: Literal["tokens", "frames"]  # frames: of sound, in every input as many, for a short one is filled up
+    layers: Count | None  # None: its configuration does not say
+    input_tokens: Length  # that an input may have; of frames the positions that every input has
+    output_tokens: Length  # that an answer may have
+    start_tokens: Count  # that the decoder reads before it answers: no token of a request
+    kv_bytes_per_input_token: Count  # of the attention of all decoder layers to the input
+    kv_bytes_per_output_token: Count  # of their attention to the answer
+
+
 class DecoderFacts(Record, frozen=True, kw_only=True):
-    """A decoder as its configuration describes it; the cache of keys and values as its layers fill it."""
+    """A decoder as its configuration describes it; the cache of keys and values as its layers fill it.
+
+    With an encoder the sizes are those of the decoder behind it, and a token of the cache is one of an input or of an answer.
+    """
 
     sha256: Sha256  # of configuration and weights
     architecture: Name  # "LlamaForCausalLM"
@@ -53,7 +68,8 @@ class DecoderFacts(Record, frozen=True, kw_only=True):
     vocabulary: Count
     context_tokens: Length  # that a request may have, prompt and answer together
     window_tokens: Length | None = None  # that attention looks back; None: all
-    kv_bytes_per_token: Count  # of the cache in the form that is served
+    kv_bytes_per_token: Count  # of the cache in the form that is served; with an encoder the larger of an input's and an answer's
+    encoder: EncoderFacts | None = None  # None: the decoder reads prompts itself
 
 
 class StepVisit(Record, frozen=True, kw_only=True):
@@ -149,6 +165,9 @@ class GenerationSettings(Record, frozen=True, kw_only=True):
     text_sha256: Sha256 | None
     wanted: tuple[str, ...] = ()
     asked_sha256: Sha256 | None = None
+    input_fraction: Fraction | None = (
+        None  # of what is cached in a timed decode step, the part of an encoder; None: there is none
+    )
 
 
 class Replay(Record, frozen=True, kw_only=True):

@@ -66,12 +66,15 @@ slo: {{ttft_s: {fill_in}, tpot_s: {fill_in}, quantile: 0.9}}
 # REQUIRED. What an hour of this machine costs, in USD; 0.34 is an example of a small cloud machine.
 hardware: {{allowed: [local], price_usd_per_hour: {{local: {fill_in}}}}}
 
+{quality}# What runs today, to know what a change saves (an example).
+# baseline: {{replicas: 2}}
+"""
+
+TEXT = """\
 # The quality floor: by how much the perplexity of a text of yours may rise in a smaller form of the model. Without it only what loses
 # nothing is advised. Some thousand words as the service reads and writes them; remove the # of the line below.
-# quality: {{metric: perplexity, max_drop: 0.05, data: text.txt}}
+# quality: {metric: perplexity, max_drop: 0.05, data: text.txt}
 
-# What runs today, to know what a change saves (an example).
-# baseline: {{replicas: 2}}
 """
 
 LENGTHS = """
@@ -161,6 +164,7 @@ def _for_tokens(model: Path, workload: Path, facts: DecoderFacts) -> str:
         parameters=count(facts.parameters),
         context=f"{facts.context_tokens:,}",
         each=size(facts.kv_bytes_per_token),
+        quality=TEXT if facts.encoder is None else "",  # which answers an input: a text alone says nothing of it
         fill_in=FILL_IN,
     )
 

@@ -71,7 +71,7 @@ FIXED = {
         "inputs",
         "objective",
     ),
-    *("policy", "engine", "clock", "given_as", "binding", "text"),
+    *("policy", "engine", "clock", "given_as", "binding", "text", "reads"),
     *("variant", "hardware", "id", "unit", "input"),  # by which parts of a report find each other
     *("sha256", "profile_sha256", "data_sha256", "fingerprint"),
 }

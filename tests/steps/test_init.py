@@ -14,7 +14,7 @@ from advisor.schema.options import ProfileOptions
 from advisor.schema.workload import GenerationWorkload, OnlineWorkload
 from advisor.steps.init import FILL_IN, init
 from advisor.steps.recommend import recommend
-from tests import checkpoints
+from tests import checkpoints, seq2seq_exports
 from tests.models import WIDTH, build, forest, mlp, save, two_tables, weights
 from tests.profiles import NOW
 
@@ -192,3 +192,9 @@ def test_every_value_to_fill_in_of_a_decoder_is_marked_as_required(tmp_path):
     asked = [number for number, line in enumerate(lines) if FILL_IN in line and not line.startswith("#")]
 
     assert asked and all(lines[number - 1].startswith("# REQUIRED.") for number in asked)
+
+
+def test_of_a_model_with_an_encoder_no_text_is_asked_for_that_would_say_nothing_of_it(tmp_path):
+    text = init(seq2seq_exports.save(tmp_path / "export"), tmp_path / "w.yaml").workload.read_text()
+
+    assert "tokens: {input:" in text and "perplexity" not in text and "\n\n# What runs today" in text

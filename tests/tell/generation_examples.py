@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from advisor.schema.advice import Certificate, OneReplica, Saving
 from advisor.schema.generation import (
     DecoderFacts,
+    EncoderFacts,
     GenerationAdvice,
     GenerationCandidate,
     GenerationPrediction,
@@ -201,6 +202,18 @@ def decoder() -> DecoderFacts:
     )
 
 
+def encoder() -> EncoderFacts:
+    return EncoderFacts(
+        reads="tokens",
+        layers=12,
+        input_tokens=512,
+        output_tokens=511,
+        start_tokens=1,
+        kv_bytes_per_input_token=KV_BYTES,
+        kv_bytes_per_output_token=KV_BYTES,
+    )
+
+
 def chat() -> GenerationAdvice:
     """The cheapest way is not what runs today: fewer replicas of smaller weights."""
     today = prediction(candidate("fp32", replicas=2), ttft_s=0.44, tpot_s=0.046)
@@ -354,11 +367,12 @@ def missed_chat() -> GenerationAdvice:
 
 
 def open_chat() -> GenerationAdvice:
-    """It is not known well enough; answers have one token each."""
+    """It is not known well enough; answers have one token each, and an encoder reads the inputs."""
     made = chat()
     likely = prediction(candidate("fp32<b>|x", policy="mixed"), tpot_s=None, meets=False)
     return replace(
         made,
+        model=replace(decoder(), architecture="T5ForConditionalGeneration", given_as="export", encoder=encoder()),
         outcome="inconclusive",
         headline="Not known: between 1 and 3 replicas",
         recommended=None,

@@ -53,7 +53,10 @@ def _sites(profile: GenerationProfile, request: GenerationRequest) -> Sites:
             f"baseline.hardware: nothing was measured on {request.home.hardware.id!r}",
             hint=f"the profile has: {', '.join(measured)}",
         )
-    demand = TokenDemand(request.workload, request.recorded, context_tokens=profile.model.context_tokens, effort=request.effort)
+    model = profile.model
+    demand = TokenDemand(
+        request.workload, request.recorded, context_tokens=model.context_tokens, encoder=model.encoder, effort=request.effort
+    )
     home = GenerationUnderLoad(measured[request.home.hardware.id], request.home, request.workload, demand)
     if not home.times:
         raise InputError(
@@ -164,6 +167,7 @@ def _exclusions(sites: Sites, profile: GenerationProfile, request: GenerationReq
         *request.exclusions,
         *sites.exclusions,
         *wording.without_use(request.workload),
+        *wording.whole_inputs(profile.model),
     )
 
 

@@ -23,6 +23,8 @@ CHUNKS = (32, 128, 512)  # tokens of a prompt that are read between two decode s
 BUDGETS = (64, 256, 1024)  # tokens of a mixed step, read and decoded
 USUAL_BUDGET = 256  # of OpenVINO's pipeline
 POLICIES: dict[Engine, tuple[Policy, ...]] = {"onnxruntime": ("prefill_first", "chunked"), "openvino": ("mixed",)}
+# An input that an encoder reads cannot be cut: each place of it is looked at from all others.
+POLICIES_OF_ENCODERS: tuple[Policy, ...] = ("prefill_first",)
 
 
 class Way(Record, frozen=True, kw_only=True):
@@ -152,6 +154,8 @@ def ways(
             continue
         largest = laws.largest_batch
         for running in sorted({1 << power for power in range(largest.bit_length())} | {largest}):
+            if not _all_fit(site, variant, running, demand):
+                continue
             for policy, chunk in _policies(variant.engine, running, demand):
                 found.add(
                     Way(
@@ -167,8 +171,14 @@ def ways(
     return sorted(found, key=lambda way: (len(changes(today, way)), *_order(way, order)))
 
 
+def _all_fit(site: GenerationSite, variant: GenerationVariant, running: int, demand: TokenDemand) -> bool:
+    """Return whether so many requests keep their places in the cache, where one that lost its own could not be read again as a prompt."""
+    is_read_again = demand.room.encoder is None
+    return is_read_again or running * demand.largest_tokens <= cache_tokens(site.machine, variant)
+
+
 def _policies(engine: Engine, running: int, demand: TokenDemand) -> Iterator[tuple[Policy, int | None]]:
-    for policy in POLICIES[engine]:
+    for policy in POLICIES_OF_ENCODERS if demand.room.encoder is not None else POLICIES[engine]:
         if policy == "prefill_first":
             yield policy, None
         elif policy == "mixed":

@@ -1,6 +1,7 @@
 """The requests to one replica of a generative model: when they come, and how many tokens each brings and gets."""
 
 import math
+from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from advisor.decide.queue.demand import Demand, warm_up
 from advisor.decide.queue.items import Z_95
 from advisor.errors import InputError
+from advisor.schema.generation import EncoderFacts
 from advisor.schema.trace import Requests
 from advisor.schema.workload import GenerationWorkload, OnlineWorkload, SequenceLength, Slo, Tokens
 from advisor.units import percent
@@ -61,19 +63,87 @@ class Load(NamedTuple):
         return self.shared_prefix_tokens + int((self.read_tokens + self.output_tokens).max())
 
 
+class Room(NamedTuple):
+    """How long the requests may be that a model takes: prompt and answer together, or each by itself where an encoder reads."""
+
+    context_tokens: int
+    encoder: EncoderFacts | None = None
+
+    def fitting(self, inputs: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return lengths (requests,) that fit: prompts with room for one token, answers in what they leave; sounds are all as long."""
+        encoder = self.encoder
+        if encoder is None:
+            inputs = np.minimum(inputs, self.context_tokens - 1)
+            return inputs, np.minimum(outputs, self.context_tokens - inputs)
+        most = np.full_like(inputs, encoder.input_tokens)
+        return most if encoder.reads == "frames" else np.minimum(inputs, most), np.minimum(outputs, encoder.output_tokens)
+
+    def cut(self, inputs: np.ndarray, outputs: np.ndarray) -> float:
+        """Return the part of the requests (requests,) that do not fit."""
+        read, written = self.fitting(inputs, outputs)
+        is_cut = outputs > written
+        if self.encoder is None or self.encoder.reads == "tokens":
+            is_cut |= inputs > read
+        return float(np.mean(is_cut))
+
+    def check(self, where: str, inputs: int, outputs: int) -> None:
+        """Raise InputError where a usual request does not fit."""
+        encoder = self.encoder
+        if encoder is None:
+            if inputs + outputs > self.context_tokens:
+                raise InputError(
+                    f"{where}: a prompt of {inputs:,} tokens and an answer of {outputs:,} (p50) take {inputs + outputs:,}, and the "
+                    f"context of the model is {self.context_tokens:,} tokens",
+                    hint="serve a model with a longer context, or shorten prompts and answers",
+                )
+            return
+        hint = "serve a model with more positions, or shorten inputs and answers"
+        if encoder.reads == "tokens" and inputs > encoder.input_tokens:
+            raise InputError(
+                f"{where}: an input of {inputs:,} tokens (p50): the encoder reads {encoder.input_tokens:,}", hint=hint
+            )
+        if outputs > encoder.output_tokens:
+            raise InputError(
+                f"{where}: an answer of {outputs:,} tokens (p50): the decoder gives {encoder.output_tokens:,}", hint=hint
+            )
+
+    def notes(self, *, shared_prefix: int) -> Iterator[str]:
+        """Yield what a workload says that the model makes something else of."""
+        encoder = self.encoder
+        if encoder is not None and encoder.reads == "frames":
+            yield (
+                f"every request brings the {encoder.input_tokens:,} positions that the encoder has, whatever its input is said to be: a "
+                "short sound is filled up"
+            )
+        if encoder is not None and shared_prefix:
+            yield "tokens.shared_prefix: an encoder reads every input whole, and keeps nothing of what inputs begin with alike"
+
+    def __str__(self) -> str:
+        if self.encoder is None:
+            return f"the context of {self.context_tokens:,} tokens"
+        return f"inputs of {self.encoder.input_tokens:,} tokens and answers of {self.encoder.output_tokens:,}"
+
+
 class TokenDemand:
     """The requests of a workload: the same draws for every candidate, so that candidates differ by how they serve alone."""
 
     def __init__(
-        self, workload: GenerationWorkload, recorded: Requests | None, *, context_tokens: int, effort: Effort | None = None
+        self,
+        workload: GenerationWorkload,
+        recorded: Requests | None,
+        *,
+        context_tokens: int,
+        encoder: EncoderFacts | None = None,
+        effort: Effort | None = None,
     ) -> None:
         """`recorded` are the requests of the workload's trace. Raises InputError for lengths that the context cannot hold or that lack."""
         effort = effort or Effort()
-        self.context_tokens, self.seeds = context_tokens, effort.seeds
+        self.context_tokens, self.room, self.seeds = context_tokens, Room(context_tokens, encoder), effort.seeds
         traffic = workload.traffic
         self.clients, self.think_s = traffic.clients, traffic.think_s
         self._tokens, self._recorded = workload.tokens, recorded
-        self.shared_prefix = workload.tokens.shared_prefix if workload.tokens else 0
+        # An encoder looks at an input from both ends: nothing of it is as it was behind another one.
+        self.shared_prefix = workload.tokens.shared_prefix if workload.tokens and encoder is None else 0
         self._effort = effort
         self._arrivals: Demand | None = None
         self.requests_per_s: float | None = None  # None: as many as clients get answers
@@ -172,7 +242,7 @@ class TokenDemand:
         if key not in self._drawn:
             if len(self._drawn) == MAX_LOADS:
                 del self._drawn[next(iter(self._drawn))]
-            self._drawn[key] = _within(*self._wanted(seed, count), self.context_tokens)
+            self._drawn[key] = self.room.fitting(*self._wanted(seed, count))
         return self._drawn[key]
 
     @property
@@ -206,11 +276,11 @@ class TokenDemand:
             self._check_law(self._tokens)
             count = DRAWN_TO_TELL
         inputs, outputs = self._wanted(0, count)
-        cut = float(np.mean(inputs + outputs > self.context_tokens))
-        found = []
+        cut = self.room.cut(inputs, outputs)
+        found = list(self.room.notes(shared_prefix=self._tokens.shared_prefix if self._tokens else 0))
         if cut:
             found.append(
-                f"{percent(cut)} of the requests are longer than the context of {self.context_tokens:,} tokens and were cut to it: "
+                f"{percent(cut)} of the requests are longer than {self.room} and were cut to it: "
                 "a server refuses such prompts, and ends such answers"
             )
         recorded, most = self._recorded, self._effort.most_requests
@@ -228,7 +298,7 @@ class TokenDemand:
                     f"traffic.trace: {name}: {none:,} of {len(values):,} requests have no token to {what}",
                     hint="leave out what was not answered: a request has at least one token of both",
                 )
-        self._check_fit("traffic.trace", int(np.median(inputs)), int(np.median(outputs)))
+        self.room.check("traffic.trace", int(np.median(inputs)), int(np.median(outputs)))
 
     def _check_law(self, tokens: Tokens) -> None:
         for name, law in (("input", tokens.input), ("output", tokens.output)):
@@ -239,15 +309,7 @@ class TokenDemand:
                 f"tokens.shared_prefix: {tokens.shared_prefix:,} tokens, and half of the prompts have no more than {tokens.input.p50:,}",
                 hint="tokens.input counts prompts whole, with the prefix that they share",
             )
-        self._check_fit("tokens", tokens.input.p50, tokens.output.p50)
-
-    def _check_fit(self, where: str, inputs: int, outputs: int) -> None:
-        if inputs + outputs > self.context_tokens:
-            raise InputError(
-                f"{where}: a prompt of {inputs:,} tokens and an answer of {outputs:,} (p50) take {inputs + outputs:,}, and the context of "
-                f"the model is {self.context_tokens:,} tokens",
-                hint="serve a model with a longer context, or shorten prompts and answers",
-            )
+        self.room.check("tokens", tokens.input.p50, tokens.output.p50)
 
     @cached_property
     def mean_tokens(self) -> tuple[float, float]:
@@ -301,12 +363,6 @@ def drawn(law: SequenceLength, count: int, random: np.random.Generator) -> np.nd
 def about(law: SequenceLength) -> float:
     """Return the mean length by the law that lengths are drawn from, whatever cuts it."""
     return law.p50 * math.exp((math.log((law.p95 or law.p50) / law.p50) / Z_95) ** 2 / 2)
-
-
-def _within(inputs: np.ndarray, outputs: np.ndarray, context_tokens: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return lengths (requests,) that fit the context together: prompts with room for one token, answers in what they leave."""
-    inputs = np.minimum(inputs, context_tokens - 1)
-    return inputs, np.minimum(outputs, context_tokens - inputs)
 
 
 def _arrivals(workload: GenerationWorkload) -> Demand:

@@ -1,7 +1,7 @@
 """The sentences of advice on a generative model: its headline, its risks, what it assumes, and why it is not known."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -11,7 +11,7 @@ from advisor.decide.generation.site import MAX_REPLICAS, GenerationUnderLoad
 from advisor.decide.generation.space import MARGIN_FRACTION, describe_policy
 from advisor.quality_floor import changes
 from advisor.schema.advice import BUSY_FRACTION
-from advisor.schema.generation import GenerationPrediction
+from advisor.schema.generation import DecoderFacts, EncoderFacts, GenerationPrediction
 from advisor.schema.record import Exclusion
 from advisor.schema.workload import GenerationWorkload, TokenSlo
 from advisor.units import counted, percent, quantile, rate, seconds, usd
@@ -221,9 +221,30 @@ def assumptions(site: GenerationUnderLoad) -> tuple[str, ...]:
         assumed.append(
             f"assumed: the server keeps the {site.demand.shared_prefix:,} tokens that all prompts begin with: only the first is read whole"
         )
+    assumed.extend(_of_encoder(site.demand.room.encoder))
     if site.workload.traffic.diurnal is not None:
         assumed.append("assumed: a queue settles within a part of the day, so a short sample of each part stands for all of it")
     return (*assumed, *site.demand.notes)
+
+
+def _of_encoder(encoder: EncoderFacts | None) -> Iterator[str]:
+    """Yield how what an encoder reads is served and counted."""
+    if encoder is not None:
+        yield (
+            "requests side by side take turns within a decode step, a call for each: all that share a call of the exported graphs would "
+            "have to have answers of one length"
+        )
+        yield "in the cache a token of an input and one of an answer count alike, with the larger size of the two"
+        begun = counted(encoder.start_tokens, "token")
+        yield f"TTFT is that of the encoder and of the first step of the decoder, which reads the {begun} that every answer begins with"
+
+
+def whole_inputs(model: DecoderFacts) -> tuple[Exclusion, ...]:
+    """Return the policies that are none for a model with an encoder."""
+    if model.encoder is None:
+        return ()
+    reason = "an encoder reads an input whole, for each of its places looks at all others, and nothing can be decoded before"
+    return (Exclusion(what="prompts in chunks, mixed steps", reason=reason),)
 
 
 def not_admitted(sites: Sequence[GenerationUnderLoad]) -> tuple[Exclusion, ...]:

@@ -25,6 +25,17 @@ class GivesLogits(Protocol):
         """Return logits (tokens, vocabulary) of each position."""
 
 
+def over_range(found: np.ndarray, truth: np.ndarray) -> float:
+    """Return the largest difference of logits over the range of the true ones; inf where one is no number."""
+    difference = float(np.max(np.abs(found - truth)) / np.ptp(truth))
+    return difference if math.isfinite(difference) else math.inf
+
+
+def in_words(difference: float) -> str:
+    """Describe a difference of logits."""
+    return percent(difference) if math.isfinite(difference) else "more than can be said"
+
+
 def agreement(decoder: GivesLogits, checkpoint: Path, tokens: np.ndarray, truth: np.ndarray | None = None) -> float:
     """Return the largest difference of logits from the checkpoint's own, over the range of these; inf where one is no number."""
     truth = logits(checkpoint, tokens) if truth is None else truth
@@ -32,17 +43,16 @@ def agreement(decoder: GivesLogits, checkpoint: Path, tokens: np.ndarray, truth:
         raise InputError(
             f"{checkpoint}: its own logits are no numbers", hint="its weights are damaged: download or save it again"
         )
-    difference = float(np.max(np.abs(decoder.logits(tokens) - truth)) / np.ptp(truth))
-    return difference if math.isfinite(difference) else math.inf
+    return over_range(decoder.logits(tokens), truth)
 
 
 def check(decoder: GivesLogits, checkpoint: Path, tokens: np.ndarray, truth: np.ndarray | None = None) -> float:
     """Return the agreement; raise ModelError if the graph that was written of the checkpoint is not that decoder."""
     difference = agreement(decoder, checkpoint, tokens, truth)
     if difference > TOLERANCE:
-        by = percent(difference) if math.isfinite(difference) else "more than can be said"
         raise ModelError(
-            f"{checkpoint}: the graph that advisor wrote does not compute what the checkpoint does: logits are off by {by}",
+            f"{checkpoint}: the graph that advisor wrote does not compute what the checkpoint does: logits are off by "
+            f"{in_words(difference)}",
             hint="report it with the config.json: it is a fault of advisor; an export by optimum-cli is measured meanwhile",
         )
     return difference

@@ -18,7 +18,7 @@ from advisor.measure.runtime import ort_errors, ort_session
 from advisor.schema.generation import DecoderFacts
 from advisor.schema.record import LONGEST_SEQUENCE
 
-MODEL, ENCODER = "model.onnx", "encoder_model.onnx"
+MODEL = "model.onnx"
 IDS, MASK, POSITIONS, LOGITS = "input_ids", "attention_mask", "position_ids", "logits"
 PAST, PRESENT = "past_key_values.", "present."
 EXPORT_AGAIN = "export it with `optimum-cli export onnx --task text-generation-with-past`"
@@ -49,11 +49,6 @@ class PlainDecoder:
             raise ValueError(f"{slots} slots of {max_tokens} tokens on {threads} threads")
         model = folder / MODEL
         if not model.is_file():
-            if (folder / ENCODER).is_file():
-                raise InputError(
-                    f"{folder}: a model with an encoder and a decoder, whose generation is not measured here",
-                    hint=f"give one of its ONNX files, as {ENCODER}: it is measured as a model of one pass",
-                )
             raise InputError(f"{folder}: no {MODEL}", hint=EXPORT_AGAIN)
         session = ort_session.open_session(model, intra_op_num_threads=threads)
         facts = _facts(folder, model, session)

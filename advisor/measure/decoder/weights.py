@@ -12,6 +12,7 @@ from advisor.errors import InputError
 from advisor.measure.decoder.config_values import is_plain_name, parsed, quoted, read_object
 from advisor.measure.decoder.shape import DecoderShape, tensors_of
 from advisor.measure.runtime import memory
+from advisor.schema.record import LARGEST_COUNT
 from advisor.units import size
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -22,6 +23,7 @@ MOST_HEADER_BYTES = 100_000_000  # as above
 # NumPy knows no bfloat16: its bits are the upper half of a 32-bit float.
 STORED_AS: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 HALF_BITS = 16
+MOST_AXES = 16  # of a tensor; those of models have four at most
 COPIES = 3  # of one tensor: as it is stored, in 32 bits, and turned round
 # Older checkpoints hold what is worked out of the configuration.
 WORKED_OUT = ".rotary_emb.inv_freq"
@@ -75,6 +77,22 @@ def open_weights(folder: Path, shape: DecoderShape) -> Weights:
     _refuse_others(folder, shape, found.keys() - stored.keys())
     _refuse_large(folder, stored)
     return Weights(stored)
+
+
+def parameters_in(folder: Path) -> int:
+    """Return how many numbers the tensors of a checkpoint have, by the headers of its files; raise InputError for one that is damaged."""
+    total = 0
+    for path in _files(folder):
+        for name, entry in _header(path)[1].items():
+            shape = entry.get("shape") if isinstance(entry, dict) else None
+            if not isinstance(shape, list) or len(shape) > MOST_AXES or not all(_is_size(axis) for axis in shape):
+                raise InputError(f"{path}: {name[:200]!r} has no shape", hint=SAVE_AGAIN)
+            total += prod(shape)
+    return min(max(1, total), LARGEST_COUNT)
+
+
+def _is_size(axis: object) -> bool:
+    return isinstance(axis, int) and 0 <= axis <= LARGEST_COUNT
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from advisor.errors import InputError
 from advisor.measure.generation.clock import LoopClock
-from advisor.measure.generation.slots import Slots, Steps, next_token, next_tokens
+from advisor.measure.generation.slots import Slots, Steps, next_token
 from advisor.schema.generation import Clock, Policy
 from advisor.schema.record import Count, Record, Seconds, Whole
 
@@ -234,9 +234,15 @@ def tokens_alone(decoder: Steps, prompt: np.ndarray, output_tokens: int) -> tupl
     """Return the greedy tokens that the request gets with the decoder for itself."""
     found = [next_token(decoder, prompt, 0, 0)]
     while len(found) < output_tokens:
-        cached = np.array([len(prompt) + len(found) - 1], dtype=np.int64)
-        found.append(int(next_tokens(decoder, np.array(found[-1:], dtype=np.int64), cached)[0]))
+        found.append(int(_logits_behind(decoder, prompt, found).argmax()))
     return tuple(found)
+
+
+def _logits_behind(decoder: Steps, prompt: np.ndarray, answer: Sequence[int]) -> np.ndarray:
+    """Return the logits (vocabulary,) behind an answer, all of which but the last token is cached behind its prompt in the first row."""
+    cached = np.array([len(prompt) + len(answer) - 1], dtype=np.int64)
+    found: np.ndarray = decoder.decode(np.array(answer[-1:], dtype=np.int64), cached)[0]
+    return found
 
 
 def equals_alone(decoder: Steps, prompt: np.ndarray, tokens: Sequence[int]) -> bool:
@@ -248,7 +254,9 @@ def equals_alone(decoder: Steps, prompt: np.ndarray, tokens: Sequence[int]) -> b
     parted = next((place for place, pair in enumerate(zip(alone, tokens, strict=True)) if pair[0] != pair[1]), None)
     if parted is None:
         return True
-    logits = decoder.logits(np.concatenate([prompt, np.array(alone[:parted], dtype=np.int64)]))[-1]
+    logits = decoder.prefill(prompt, 0)
+    for place in range(1, parted + 1):
+        logits = _logits_behind(decoder, prompt, alone[:place])
     apart = abs(float(logits[alone[parted]]) - float(logits[tokens[parted]]))
     return apart <= TIE_FRACTION * float(np.ptp(logits))
 

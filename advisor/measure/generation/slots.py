@@ -29,9 +29,6 @@ class Steps(Protocol):
     def fill(self, slot: int, tokens: int) -> None:
         """Let a row hold so many tokens at the least, whichever they are: steps are timed behind them."""
 
-    def logits(self, tokens: np.ndarray) -> np.ndarray:
-        """Return the logits (n, vocabulary) of every one of the tokens (n,); no row but the last changes."""
-
 
 class Read(NamedTuple):
     """A prompt, or a chunk of it, that was read; `token` is the first of the answer, None while there is more to read."""

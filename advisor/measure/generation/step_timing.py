@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -50,26 +50,33 @@ class Lengths(NamedTuple):
     longest: int
     context: int  # of a request that is nearly done
     chunk: int  # of a prompt, where it is not read at once
+    prompts: Literal["in chunks", "whole", "alike"] = "in chunks"  # how they can be read; alike: whole, and all of one length
 
 
 def prefill_steps(lengths: Lengths) -> tuple[Prefill, ...]:
     """Return the prompts to time: short, usual and long, one between the last two, and a chunk of one that is half read.
 
-    Three lengths at the least, whatever the requests: of fewer nobody knows what grows by tokens, and what by pairs of them.
+    Three lengths at the least, whatever the requests: of fewer nobody knows what grows by tokens, and what by pairs of them. What reads
+    its prompts whole has no chunks, and where all of them are of one length nothing grows.
     """
+    if lengths.prompts == "alike":
+        return (Prefill(tokens=lengths.usual),)
     between = round((lengths.usual * lengths.longest) ** 0.5)
     tokens = {min(lengths.shortest, max(1, lengths.longest // 4)), lengths.usual, between, lengths.longest}
     if len(tokens) < 3:
         tokens.add(max(1, lengths.longest // 2))
+    whole = tuple(Prefill(tokens=length) for length in sorted(tokens))
+    if lengths.prompts == "whole":
+        return whole
     chunk = max(1, min(lengths.chunk, lengths.context // 2))
-    behind = Prefill(tokens=chunk, past_tokens=max(1, lengths.context - chunk))
-    return (*(Prefill(tokens=length) for length in sorted(tokens)), behind)
+    return (*whole, Prefill(tokens=chunk, past_tokens=max(1, lengths.context - chunk)))
 
 
 def decode_steps(max_running: int, lengths: Lengths) -> tuple[Decode, ...]:
     """Return batch 1, 2, 4 .. and the largest, each at a short and at a long context of its requests."""
     doubled = itertools.takewhile(lambda size: size < max_running, (2**power for power in itertools.count()))
-    contexts = sorted({max(1, min(lengths.shortest, lengths.context // 4)), lengths.context})
+    short = lengths.usual if lengths.prompts == "alike" else max(1, min(lengths.shortest, lengths.context // 4))
+    contexts = sorted({short, lengths.context})
     return tuple(
         Decode(batch_size=size, context_tokens=size * context) for size in (*doubled, max_running) for context in contexts
     )

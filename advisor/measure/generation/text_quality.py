@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from advisor.errors import AdvisorError
-from advisor.measure.generation.slots import Steps
+from advisor.measure.decoder.numpy_decoder import GivesLogits
 from advisor.measure.generation.tokenizing import FEWEST_PIECES, Windows
 from advisor.measure.quality.evaluation import BOOTSTRAP_DRAWS, LEVEL, drop_of
 from advisor.measure.quality.metrics import perplexity_of
@@ -28,7 +28,7 @@ class Scored(Record, frozen=True, kw_only=True):
 
 
 def scored(
-    decoder: Steps,
+    decoder: GivesLogits,
     windows: Windows,
     *,
     seconds: float,

@@ -8,8 +8,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from advisor.measure.decoder.decoder import Decoder
+from advisor.measure.decoder.encoder_decoder import EncoderDecoder
+from advisor.measure.decoder.plain_export import PlainDecoder
 from advisor.measure.generation.clock import loop_clock
-from advisor.measure.generation.making import difference, open_decoder
+from advisor.measure.generation.making import Opened, difference, open_decoder
 from advisor.measure.generation.replay import Replayed, Requests, check, replay, sample_equals_alone
 from advisor.measure.generation.step_timing import Bench, Decode, Prefill, Step
 from advisor.measure.generation.text_quality import Scored
@@ -18,7 +21,7 @@ from advisor.measure.generation.tokenizing import Windows
 from advisor.measure.runtime import machine, stalls
 from advisor.schema.generation import Clock, Policy, StepVisit
 from advisor.schema.profile import Stalls
-from advisor.schema.record import Cores, Count, Length, NonNegative, Record, Seconds, Whole
+from advisor.schema.record import Cores, Count, Fraction, Length, NonNegative, Record, Seconds, Whole
 
 OPEN_DECODERS = 2  # of a process: on one thread, and on all cores
 
@@ -31,6 +34,7 @@ class Setting(Record, frozen=True, kw_only=True):
     intra_op_num_threads: Cores
     slots: Count
     max_tokens: Length  # of a row of the cache
+    input_fraction: Fraction | None = None  # of what is cached in a timed step, that an encoder gave; None: there is none
 
 
 class Timed(Record, frozen=True, kw_only=True):
@@ -86,10 +90,28 @@ class Served(Record, frozen=True, kw_only=True):
 
 
 @lru_cache(maxsize=OPEN_DECODERS)
+def _decoder(folder: Path, setting: Setting) -> Opened:
+    """Return the decoder of a variant in this process, which keeps it for the next call."""
+    return open_decoder(
+        folder,
+        threads=setting.intra_op_num_threads,
+        slots=setting.slots,
+        max_tokens=setting.max_tokens,
+        input_fraction=setting.input_fraction,
+    )
+
+
+def _of_text(folder: Path, setting: Setting) -> Decoder | PlainDecoder:
+    """Return the same, of what reads a text token by token: nobody asks for this where an encoder reads."""
+    decoder = _decoder(folder, setting)
+    assert not isinstance(decoder, EncoderDecoder), f"{folder}: a text is no answer to an input"
+    return decoder
+
+
+@lru_cache(maxsize=OPEN_DECODERS)
 def _bench(folder: Path, setting: Setting) -> Bench:
-    """Return the bench of a variant in this process, which keeps it for the next call."""
-    decoder = open_decoder(folder, threads=setting.intra_op_num_threads, slots=setting.slots, max_tokens=setting.max_tokens)
-    return Bench(decoder, setting.intra_op_num_threads)
+    """Return the bench on it, which draws other tokens for each visit."""
+    return Bench(_decoder(folder, setting), setting.intra_op_num_threads)
 
 
 def opened(folder: Path, setting: Setting) -> float:
@@ -101,7 +123,7 @@ def opened(folder: Path, setting: Setting) -> float:
 
 def compared(folder: Path, setting: Setting, checkpoint: Path, truth: Path, *, is_exact: bool, seed: int) -> float:
     """Return how far the variant's logits are from the checkpoint's own; raise ModelError where it is to be exact and is not."""
-    return difference(_bench(folder, setting).decoder, checkpoint, truth, is_exact=is_exact, seed=seed)
+    return difference(_of_text(folder, setting), checkpoint, truth, is_exact=is_exact, seed=seed)
 
 
 def visited(folder: Path, setting: Setting, step: Step, seconds: float, warm_up_calls: int, order: int) -> Timed:
@@ -112,7 +134,7 @@ def visited(folder: Path, setting: Setting, step: Step, seconds: float, warm_up_
 
 def scored(folder: Path, setting: Setting, windows: Windows, seconds: float) -> Scored:
     """Return what the variant says of the windows, until the time is over."""
-    return scored_by(_bench(folder, setting).decoder, windows, seconds=seconds)
+    return scored_by(_of_text(folder, setting), windows, seconds=seconds)
 
 
 def served(folder: Path, setting: Setting, load: Load, *, sample: int = 0, seed: int = 0) -> Served:

@@ -5,6 +5,9 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from advisor.disk import temporary
 from advisor.disk.reading import refuse_special
@@ -15,6 +18,7 @@ from advisor.measure.runtime.quiet import quiet
 # Tasks whose graph, for serving, keeps what was computed for earlier tokens.
 CACHED_TASKS = {"text-generation", "text2text-generation", "automatic-speech-recognition"}
 WEIGHT_SUFFIXES = {".safetensors", ".bin", ".json"}
+FRAMES_A_POSITION = 2  # of Whisper, whose encoder begins with a convolution of that stride
 
 
 def digest(checkpoint: Path) -> str:
@@ -33,7 +37,65 @@ def export(checkpoint: Path, target: Path) -> None:
 
     Raise InputError if the directory is no checkpoint, ModelError if it exports to several files or not at all.
     """
+    task, main_export = _exporter(checkpoint)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with temporary.folder(target.parent) as folder:
+        _export_into(folder, checkpoint, task, main_export)
+        files = sorted(folder.glob("*.onnx"))
+        if len(files) != 1:
+            raise ModelError(
+                f"{checkpoint}: task {task} exports to {len(files)} files ({', '.join(file.name for file in files)}), not to one",
+                hint="export it with optimum-cli and give advisor one of the files; or ask about `tokens`, if it generates",
+            )
+        for path in folder.iterdir():
+            if path.name.startswith(files[0].name) and path != files[0]:
+                shutil.move(path, target.parent / path.name)
+        shutil.move(files[0], target)
+
+
+def export_parts(checkpoint: Path, folder: Path) -> None:
+    """Write the graphs of a checkpoint with an encoder and a decoder into a new folder, with its configuration.
+
+    Raise InputError if the directory is no checkpoint, ModelError if it cannot be exported.
+    """
+    task, main_export = _exporter(checkpoint)
+    folder.mkdir(parents=True)
+    _export_into(folder, checkpoint, task, main_export, **_shapes(_config(checkpoint)))
+
+
+def answer_logits(checkpoint: Path, given: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    """Return logits (tokens, vocabulary) behind each token of an answer (tokens,), as transformers computes them in one pass.
+
+    `given` is an input of tokens (tokens,) or of sound (bins, frames). Raise ModelError if the checkpoint does not run.
+    """
     config = _config(checkpoint)
+    transformers, _, _ = _libraries(checkpoint)
+    import torch
+
+    model_class = _model_class(checkpoint, config, transformers)
+    read, begun = (torch.from_numpy(np.ascontiguousarray(values))[None] for values in (given, answer))
+    feeds = {"input_ids" if given.ndim == 1 else "input_features": read, "decoder_input_ids": begun}
+    try:
+        with quiet(), torch.no_grad():
+            model = model_class.from_pretrained(checkpoint, local_files_only=True, dtype=torch.float32).eval()
+            found: np.ndarray = model(**feeds, use_cache=False).logits[0].numpy()
+    except Exception as error:  # transformers lets any exception of torch through
+        raise ModelError(
+            f"{checkpoint}: transformers cannot run it: {(str(error).strip().splitlines() or [type(error).__name__])[0][:300]}",
+            hint="save the checkpoint again with save_pretrained, or give the folder that optimum-cli exports",
+        ) from error
+    return found
+
+
+def _exporter(checkpoint: Path) -> tuple[str, object]:
+    """Return the task of a checkpoint, and what exports it."""
+    config = _config(checkpoint)
+    transformers, main_export, tasks_manager = _libraries(checkpoint)
+    return _task(checkpoint, config, transformers, tasks_manager), main_export
+
+
+def _libraries(checkpoint: Path) -> tuple[Any, Any, Any]:
+    """Return transformers, and of optimum what exports and what knows tasks; raise MissingDependencyError where they are not there."""
     # A checkpoint directory is local by definition: nothing may be looked up, nothing reported.
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
     try:
@@ -45,21 +107,8 @@ def export(checkpoint: Path, target: Path) -> None:
             f"{checkpoint}: a Hugging Face checkpoint needs optimum, transformers and torch ({error.name} is missing)",
             hint="pip install 'serving-advisor[hf]', or give an .onnx file",
         ) from error
-    task = _task(checkpoint, config, transformers, TasksManager)
     transformers.logging.set_verbosity_error()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with temporary.folder(target.parent) as folder:
-        _export_into(folder, checkpoint, task, main_export)
-        files = sorted(folder.glob("*.onnx"))
-        if len(files) != 1:
-            raise ModelError(
-                f"{checkpoint}: task {task} exports to {len(files)} files ({', '.join(file.name for file in files)}), not to one",
-                hint="export it with optimum-cli and give advisor one of the files",
-            )
-        for path in folder.iterdir():
-            if path.name.startswith(files[0].name) and path != files[0]:
-                shutil.move(path, target.parent / path.name)
-        shutil.move(files[0], target)
+    return transformers, main_export, TasksManager
 
 
 def _config(checkpoint: Path) -> dict[str, object]:
@@ -83,7 +132,7 @@ def _config(checkpoint: Path) -> dict[str, object]:
     return config
 
 
-def _task(checkpoint: Path, config: dict[str, object], transformers: object, tasks_manager: object) -> str:
+def _model_class(checkpoint: Path, config: dict[str, object], transformers: object) -> Any:
     architectures = config.get("architectures")
     name = architectures[0] if isinstance(architectures, list) and architectures else None
     model_class = getattr(transformers, str(name), None)
@@ -92,20 +141,33 @@ def _task(checkpoint: Path, config: dict[str, object], transformers: object, tas
             f"{checkpoint / 'config.json'}: architectures names {name!r}, which the installed transformers does not have",
             hint="name the model class under `architectures`, or export to ONNX yourself and give the .onnx file",
         )
+    return model_class
+
+
+def _task(checkpoint: Path, config: dict[str, object], transformers: object, tasks_manager: object) -> str:
+    model_class = _model_class(checkpoint, config, transformers)
     try:
         task: str = tasks_manager.infer_task_from_model(model_class)  # type: ignore[attr-defined]
     except (ValueError, AttributeError) as error:
         raise InputError(
-            f"{checkpoint / 'config.json'}: architectures names {name!r}, which has no task that optimum knows",
+            f"{checkpoint / 'config.json'}: architectures names {model_class.__name__!r}, which has no task that optimum knows",
             hint="export to ONNX with optimum-cli, naming the task, and give the .onnx file",
         ) from error
     return f"{task}-with-past" if task in CACHED_TASKS else task
 
 
-def _export_into(folder: Path, checkpoint: Path, task: str, main_export: object) -> None:
+def _shapes(config: dict[str, object]) -> dict[str, int]:
+    """Return the sizes that an export has for good: the frames of a Whisper, which optimum takes to be those of the published ones."""
+    positions = config.get("max_source_positions")
+    return {"nb_max_frames": FRAMES_A_POSITION * positions} if "num_mel_bins" in config and isinstance(positions, int) else {}
+
+
+def _export_into(folder: Path, checkpoint: Path, task: str, main_export: object, **shapes: int) -> None:
     try:
         with quiet():
-            main_export(str(checkpoint), str(folder), task=task, library_name="transformers", do_validation=False)  # type: ignore[operator]
+            main_export(  # type: ignore[operator]
+                str(checkpoint), str(folder), task=task, library_name="transformers", do_validation=False, **shapes
+            )
     except Exception as error:  # optimum lets any exception of torch, transformers or onnx through
         raise ModelError(
             f"{checkpoint}: optimum cannot export it for {task}: {(str(error).strip().splitlines() or [type(error).__name__])[0][:300]}",

@@ -4,10 +4,11 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+from advisor.decide.generation.traffic import Room
 from advisor.errors import InputError
 from advisor.files.workload import requests_of, tokens_of
 from advisor.measure.generation.step_timing import Lengths
-from advisor.schema.generation import DecoderFacts
+from advisor.schema.generation import DecoderFacts, EncoderFacts
 from advisor.schema.options import ProfileOptions
 from advisor.schema.workload import GenerationWorkload, SequenceLength, Tokens
 from advisor.units import counted, size
@@ -30,6 +31,7 @@ class Asked(NamedTuple):
     max_context_tokens: int
     text: Path | None
     max_drop: float | None  # of quality; None: no floor
+    input_fraction: float | None = None  # of what is cached on average, the part of an encoder; None: there is none
 
 
 def asked_of(
@@ -42,17 +44,19 @@ def asked_of(
     tokens = USUAL_TOKENS
     if workload is not None and options.workload is not None:
         tokens = tokens_of(workload, options.workload)
+    tokens = _as_the_model_reads(tokens, facts, is_given=workload is not None)
     context = _context_tokens(facts, tokens, is_given=workload is not None)
     rows = _rows(facts, context, free_bytes)
     running = min(
         rows, options.max_batch_size, MOST_RUNNING, max(USUAL_RUNNING, _overlapping(workload, options.workload, tokens))
     )
     return Asked(
-        lengths=_lengths(tokens, context),
+        lengths=_lengths(tokens, context, facts.encoder),
         max_running=running,
         max_context_tokens=context,
         text=_text(workload, options.workload),
         max_drop=workload.quality.max_drop if workload is not None and workload.quality is not None else None,
+        input_fraction=_input_fraction(tokens) if facts.encoder is not None else None,
     )
 
 
@@ -69,6 +73,26 @@ def longest_of(lengths: SequenceLength) -> int:
         return lengths.max
     spread = math.log((lengths.p95 or lengths.p50) / lengths.p50) / Z_95
     return math.ceil(lengths.p50 * math.exp(Z_999 * spread))
+
+
+def _as_the_model_reads(tokens: Tokens, facts: DecoderFacts, *, is_given: bool) -> Tokens:
+    """Return the lengths as an encoder and its decoder take them; raise InputError for usual ones that they do not take.
+
+    Without an encoder they are as given.
+    """
+    encoder = facts.encoder
+    if encoder is None:
+        return tokens
+    if is_given:
+        Room(facts.context_tokens, encoder).check("tokens", tokens.input.p50, tokens.output.p50)
+    brings = SequenceLength(p50=encoder.input_tokens) if encoder.reads == "frames" else tokens.input
+    return Tokens(input=_up_to(encoder.input_tokens, brings), output=_up_to(encoder.output_tokens, tokens.output))
+
+
+def _up_to(most: int, lengths: SequenceLength) -> SequenceLength:
+    """Return lengths that end where the model does."""
+    p50, p95 = min(most, lengths.p50), min(most, lengths.p95 or lengths.p50)
+    return SequenceLength(p50=p50, p95=p95, max=min(most, longest_of(lengths)))
 
 
 def _context_tokens(facts: DecoderFacts, tokens: Tokens, *, is_given: bool) -> int:
@@ -114,7 +138,7 @@ def _overlapping(workload: GenerationWorkload | None, path: Path | None, tokens:
     return min(MOST_RUNNING, math.ceil(2 * per_s * held_s))
 
 
-def _lengths(tokens: Tokens, context: int) -> Lengths:
+def _lengths(tokens: Tokens, context: int, encoder: EncoderFacts | None) -> Lengths:
     """Return the lengths that points are chosen by: within those of the workload, and what the cache has room for."""
     prompt, answer = tokens.input, tokens.output
     p95 = prompt.p95 or prompt.p50
@@ -129,7 +153,13 @@ def _lengths(tokens: Tokens, context: int) -> Lengths:
         longest=max(usual, longest),
         context=min(most, p95 + (answer.p95 or answer.p50)),
         chunk=CHUNK_TOKENS,
+        prompts="in chunks" if encoder is None else "alike" if encoder.reads == "frames" else "whole",
     )
+
+
+def _input_fraction(tokens: Tokens) -> float:
+    """Return what part of a usual cache is the input: on average half of an answer is there."""
+    return tokens.input.p50 / (tokens.input.p50 + tokens.output.p50 / 2)
 
 
 def in_words(asked: Asked) -> str:

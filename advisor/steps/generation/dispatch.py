@@ -5,6 +5,7 @@ from pathlib import Path
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import AdvisorError, InputError
+from advisor.measure.decoder import seq2seq_folder
 from advisor.measure.decoder.genai_folder import CONFIG as GENAI_CONFIG
 from advisor.measure.generation.making import described
 from advisor.measure.model import onnx_graph
@@ -17,8 +18,8 @@ from advisor.units import LONGEST_QUOTED
 
 CONFIG = "config.json"
 DECODER = "ForCausalLM"  # how the class of a model that gives one token after the other ends
-# Others that do, of which nothing is known here yet: those who know decoders say so by name.
-OTHERS_THAT_GENERATE = ("LMHeadModel", "ForConditionalGeneration", "ForSpeechSeq2Seq")
+# Others that do: those who open them say by name which of them are not known here.
+OTHERS_THAT_GENERATE = ("LMHeadModel", "ForConditionalGeneration", "ForSpeechSeq2Seq", "MTModel")
 PAST = "past_key_values"
 ONE_PASS = "give slo.latency_s and inputs.sequence_length in place of tokens, ttft_s and tpot_s"
 # Options that mean nothing where a model generates, and why.
@@ -34,17 +35,29 @@ def is_decoder(model: Path) -> bool:
     return (model / GENAI_CONFIG).is_file() or architecture_of(model).endswith(DECODER)
 
 
+def has_encoder(model: Path) -> bool:
+    """Return whether a folder holds a model with an encoder and a decoder: its graphs as optimum names them, or its checkpoint."""
+    is_of_parts = _configuration(model).get("is_encoder_decoder") is True
+    return seq2seq_folder.is_export(model) or (is_of_parts and architecture_of(model).endswith(OTHERS_THAT_GENERATE))
+
+
 def architecture_of(model: Path) -> str:
     """Return the class of a checkpoint, "" where none is named: those who open it say what is wrong."""
+    named = _configuration(model).get("architectures")
+    return named[0] if isinstance(named, list) and named and isinstance(named[0], str) else ""
+
+
+def _configuration(model: Path) -> dict[str, object]:
+    """Return the configuration of a checkpoint, {} where none can be read."""
     path = model / CONFIG
     if not path.is_file():
-        return ""
+        return {}
     refuse_special(path)
     try:
-        named = json.loads(path.read_bytes())["architectures"]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        return ""
-    return named[0] if isinstance(named, list) and named and isinstance(named[0], str) else ""
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def note_on(model: Path) -> tuple[str, ...]:
@@ -64,6 +77,8 @@ def check_generates(model: Path, options: ProfileOptions) -> None:
             raise InputError(f"{option}: {why}", hint=f"leave {option} out, or {ONE_PASS}")
     if is_decoder(model) or not model.exists():
         return  # what is not there is refused by those who open it
+    if seq2seq_folder.is_export(model):
+        return  # whether it has a past is said by those who open it, too
     architecture = architecture_of(model)
     if architecture.endswith(OTHERS_THAT_GENERATE):
         return
@@ -90,17 +105,23 @@ def _has_past(path: Path) -> bool:
 
 
 def facts_of(model: Path) -> DecoderFacts | None:
-    """Return the facts of a decoder; None where it is none, or none of those that can be generated with here."""
-    if not is_decoder(model):
+    """Return the facts of a model that generates; None where it is none, or a decoder that cannot be generated with here.
+
+    Raises InputError for one with an encoder that cannot: no single pass answers for all of its graphs.
+    """
+    is_of_parts = has_encoder(model)
+    if not is_of_parts and not is_decoder(model):
         return None
     with Apart() as apart:
         try:
             return apart.call(model_folder.reading(str(model)), described, model)
         except AdvisorError:
+            if is_of_parts:
+                raise
             return None  # as one pass it can be looked at all the same, and what is wrong with it is said there
 
 
 def inspect(model: Path, inputs: Path | None) -> ModelFacts | DecoderFacts:
-    """Return the facts of a decoder, or of what answers in one pass; with inputs of the user's, what that pass does with them."""
+    """Return the facts of a model that generates, or of one pass; with inputs of the user's, what that pass does with them."""
     found = facts_of(model) if inputs is None else None
     return found if found is not None else model_folder.inspect(model, inputs)

@@ -13,7 +13,19 @@ import msgspec
 from advisor import __version__
 from advisor.errors import AdvisorError, ModelError
 from advisor.measure.generation.clock import clock_of
-from advisor.measure.generation.making import AS_GIVEN, BASELINE, SCHEMES, TITLES, Made, given, is_still, made
+from advisor.measure.generation.making import (
+    AS_GIVEN,
+    BASELINE,
+    EXPORTED,
+    LOSSLESS,
+    SCHEMES,
+    TITLES,
+    Made,
+    exported,
+    given,
+    is_still,
+    made,
+)
 from advisor.measure.generation.step_timing import Decode, Point, Prefill, decode_steps, prefill_steps, tell_all
 from advisor.measure.generation.timing.journal import GenerationJournal, Watched
 from advisor.measure.generation.timing.points import decode_point, disturbance, noise_of, prefill_point
@@ -41,6 +53,9 @@ MOST_TEXT_TOKENS = 50_000  # beyond it intervals hardly become narrower
 WATCHES, WATCH_SHARE = 3, 0.01  # for stalls, of the budget each
 LONGER_BUDGET = 3  # times as long is what is proposed where one was too short
 NO_TEXT = "quality could not be measured: no text was given (quality.data of the workload)"
+# Of a model with an encoder, and of what a text says of it.
+NO_SCHEMES = "what they lose could not be measured: that takes inputs with their answers, not a text"
+NO_ANSWERS = "a text says nothing of a model with an encoder, which answers an input; only what loses nothing is served"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,7 +85,13 @@ class Measuring:
         folders = {name: entry.folder for name, entry in made.items()}
         slots, max_tokens = self.plan.settings.max_running_requests, self.plan.settings.max_context_tokens
         with Variants(
-            folders, ledger, slots=slots, max_tokens=max_tokens, threads=self.threads, start=self.stage.how.start
+            folders,
+            ledger,
+            slots=slots,
+            max_tokens=max_tokens,
+            threads=self.threads,
+            input_fraction=self.plan.settings.input_fraction,
+            start=self.stage.how.start,
         ) as processes:
             processes.fit_together(self.plan.facts)
             agreement = self._agreement(processes, made)
@@ -92,8 +113,13 @@ class Measuring:
     def _made(self) -> dict[str, Made]:
         """Return the forms by their names, the model in full precision first; what cannot be made is excluded."""
         plan = self.plan
+        if plan.facts.encoder is not None:
+            self._exclude("weights in 8 and 4 bits", NO_SCHEMES)
         if plan.facts.given_as != "checkpoint":
             return {AS_GIVEN: self._ask("reading the model", str(plan.model), given, plan.model)}
+        if plan.facts.encoder is not None:
+            form = self._ask("exporting it", str(plan.model), exported, plan.model, plan.folder, sha256=plan.facts.sha256)
+            return {EXPORTED: form}
         found: dict[str, Made] = {}
         for scheme in SCHEMES:
             try:
@@ -117,6 +143,9 @@ class Measuring:
     def _windows(self) -> Windows | None:
         """Return the user's text as the model reads it, None where there is none."""
         plan, text = self.plan, self.plan.asked.text
+        if text is not None and plan.facts.encoder is not None:
+            self._exclude("quality.data", NO_ANSWERS)
+            return None
         if text is None:
             return None
         return self._ask(
@@ -141,9 +170,9 @@ class Measuring:
         """Return how far each form's logits are from the checkpoint's own; the baseline has to be that decoder, and has to run."""
         plan = self.plan
         found: dict[str, float | None] = {}
-        for name in made:
-            if name == AS_GIVEN:
-                found[name] = None
+        for name, form in made.items():
+            if name in (AS_GIVEN, EXPORTED):  # nothing to hold it against, or it was held against it as it was made
+                found[name] = form.agrees_with_checkpoint
                 continue
             self.stage.say(f"holding {name} against the checkpoint")
             try:
@@ -170,13 +199,13 @@ class Measuring:
     def _variant(self, name: str, made: Made, agreement: float | None) -> GenerationVariant:
         return GenerationVariant(
             id=name,
-            scheme="none" if name in (BASELINE, AS_GIVEN) else name,
+            scheme="none" if name in LOSSLESS else name,
             title=TITLES[name],
             path=os.path.relpath(made.folder, self.plan.folder.parent),
             sha256=made.sha256,
             bytes=made.bytes,
             engine="onnxruntime",
-            lossless=name in (BASELINE, AS_GIVEN),
+            lossless=name in LOSSLESS,
             weight_bytes=made.weight_bytes,
             kv_bytes_per_token=self.plan.facts.kv_bytes_per_token,
             load_s=None,

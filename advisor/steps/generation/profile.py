@@ -151,6 +151,7 @@ def _plan(
         max_running_requests=asked.max_running,
         text_sha256=None if asked.text is None else examples_sha256(asked.text.parent, asked.text.name),
         wanted=wanted,
+        input_fraction=asked.input_fraction,
         asked_sha256=hashlib.sha256(msgspec.json.encode((asked.lengths, asked.max_drop))).hexdigest(),
     )
     parts = (SCHEMA_VERSION, __version__, facts, settings, machine, versions())

@@ -81,7 +81,8 @@ def load_of(
 ) -> Load:
     """Return the requests to one replica: those that come within the time, or that clients send; none that the profile had no room for."""
     candidate, most_tokens = asked.candidate, asked.profile.settings.max_context_tokens
-    demand = TokenDemand(workload, recorded, context_tokens=asked.profile.model.context_tokens)
+    model = asked.profile.model
+    demand = TokenDemand(workload, recorded, context_tokens=model.context_tokens, encoder=model.encoder)
     load = demand.load(SEED, candidate.replicas)
     fits = load.input_tokens + load.output_tokens <= min(most_tokens, candidate.kv_tokens)
     load = load._replace(

@@ -97,6 +97,7 @@ def _rows(asked: Asked) -> variant_process.Setting:
         intra_op_num_threads=asked.candidate.intra_op_num_threads,
         slots=asked.candidate.max_running_requests,
         max_tokens=asked.profile.settings.max_context_tokens,
+        input_fraction=asked.profile.settings.input_fraction,
     )
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from advisor import units
 from advisor.schema.generation import (
     Binding,
+    DecoderFacts,
     Engine,
     GenerationAdvice,
     GenerationCandidate,
@@ -145,3 +146,37 @@ def roles(advice: GenerationAdvice) -> Iterator[tuple[str, GenerationPrediction]
     ):
         if prediction is not None:
             yield role, prediction
+
+
+def layers(model: DecoderFacts) -> str:
+    """Return how many layers a model has, those of an encoder by themselves: "6 layers of an encoder, 6 layers of a decoder"."""
+    own, encoder = units.counted(model.layers, "layer"), model.encoder
+    if encoder is None:
+        return own
+    before = "an encoder" if encoder.layers is None else f"{units.counted(encoder.layers, 'layer')} of an encoder"
+    return f"{before}, {own} of a decoder"
+
+
+def room_of_a_request(model: DecoderFacts) -> str:
+    """Return how long a request may be."""
+    encoder = model.encoder
+    if encoder is None:
+        return f"{model.context_tokens:,} tokens, prompt and answer together"
+    inputs = {
+        "tokens": f"inputs of up to {encoder.input_tokens:,} tokens",
+        "frames": f"inputs of {encoder.input_tokens:,} positions, however short the sound",
+    }[encoder.reads]
+    return f"{inputs}, and answers of up to {units.counted(encoder.output_tokens, 'token')}"
+
+
+def cache_of_a_token(model: DecoderFacts) -> str:
+    """Return what a token takes in the cache."""
+    encoder = model.encoder
+    if encoder is None:
+        return units.size(model.kv_bytes_per_token)
+    by_input, by_output = (units.size(it) for it in (encoder.kv_bytes_per_input_token, encoder.kv_bytes_per_output_token))
+    return (
+        f"{by_input}, of an input or of an answer"
+        if by_input == by_output
+        else f"{by_input} of an input, {by_output} of an answer"
+    )

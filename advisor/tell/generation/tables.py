@@ -19,11 +19,14 @@ from advisor.tell.generation.naming import (
     TIMES,
     Time,
     at_slo,
+    cache_of_a_token,
     configuration,
     generation_columns,
+    layers,
     of_time,
     policy,
     roles,
+    room_of_a_request,
     subject,
     targets,
 )
@@ -349,12 +352,13 @@ def decoder_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
     """Return the facts of the model."""
     model = advice.model
     window = "all of it" if model.window_tokens is None else f"{model.window_tokens:,} tokens"
+    in_layers = f"{model.layers:,}" if model.encoder is None else layers(model)
     rows: dict[str, Part] = {
         "Given as": f"{GIVEN_AS[model.given_as]}, sha256 {model.sha256[:12]}",
         "Parameters": units.count(model.parameters),
-        "Layers": f"{model.layers:,}, hidden size {model.hidden_size:,}, vocabulary {model.vocabulary:,}",
+        "Layers": f"{in_layers}, hidden size {model.hidden_size:,}, vocabulary {model.vocabulary:,}",
         "Attention": f"{model.attention_heads} heads of {model.head_dimension}, {model.kv_heads} of keys and values, over {window}",
-        "Context": f"{model.context_tokens:,} tokens, prompt and answer together",
-        "KV cache per token": units.size(model.kv_bytes_per_token),
+        "Context": room_of_a_request(model),
+        "KV cache per token": cache_of_a_token(model),
     }
     return rows_of(rows)

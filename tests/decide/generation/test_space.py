@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from advisor.decide.generation import space
 from advisor.decide.generation.space import MARGIN_FRACTION, Way, admission, cache_tokens, changes
 from advisor.schema.workload import Baseline, Quality
-from tests.generation_profiles import KV_BYTES, WEIGHT_BYTES, Law, perplexity, profile, tokens, under, variant, workload
+from tests.generation_profiles import KV_BYTES, WEIGHT_BYTES, Law, encoder, perplexity, profile, tokens, under, variant, workload
 
 FLOOR = Quality(max_drop=0.05, metric="perplexity", data="text.txt")
 
@@ -113,3 +113,20 @@ def test_changes_are_described_and_none_where_nothing_changes():
         "prompts in chunks of 128 tokens instead of prompts read whole",
     ) == changes(today, other)
     assert "mixed steps of up to 256 tokens" == space.describe_policy(replace(today, policy="mixed", chunk_tokens=256))
+
+
+def test_inputs_of_an_encoder_are_read_whole():
+    found = ways_of(profile(encoder=encoder()))
+
+    assert {1, 2, 4, 8} == {way.max_running_requests for way in found}
+    assert {("prefill_first", None)} == {(way.policy, way.chunk_tokens) for way in found}
+
+
+def test_behind_an_encoder_no_more_requests_run_than_all_keep_their_places():
+    asked = workload(brings=tokens(input_max=400, output_max=100))
+    measured = profile(encoder=encoder(), memory_bytes=13_700_000)
+    site = under(asked, measured)
+
+    room, largest = cache_tokens(measured.sites[0].machine, measured.sites[0].variants[0]), site.demand.largest_tokens
+    assert 2 <= room // largest < 8
+    assert room // largest >= max(way.max_running_requests for way in site.ways(set(site.variants)))

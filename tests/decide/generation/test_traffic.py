@@ -10,13 +10,14 @@ from advisor.decide.generation.traffic import Effort, TokenDemand
 from advisor.errors import InputError
 from advisor.schema.trace import Requests
 from advisor.schema.workload import SequenceLength, Tokens
-from tests.generation_profiles import SMALL, tokens, workload
+from advisor.units import percent
+from tests.generation_profiles import SMALL, encoder, tokens, workload
 
 MANY = Effort(beyond_quantile=20, least_requests=20_000, most_requests=20_000, seeds=2)
 
 
-def demand(asked, recorded=None, *, context=2048, effort=SMALL):
-    return TokenDemand(asked, recorded, context_tokens=context, effort=effort)
+def demand(asked, recorded=None, *, context=2048, encoder=None, effort=SMALL):
+    return TokenDemand(asked, recorded, context_tokens=context, encoder=encoder, effort=effort)
 
 
 def recorded(count=300, *, inputs=(50, 200), outputs=(1, 40), seed=0):
@@ -176,3 +177,50 @@ def test_runs_of_long_answers_have_fewer_requests_but_as_many_as_the_quantile_ne
     assert 2000 == short
     assert 200 < long < 800
     assert 200 == longest
+
+
+@given(st.integers(1, 300), st.integers(1, 100), st.floats(1.0, 8.0))
+def test_an_input_and_an_answer_fit_an_encoder_and_its_decoder_each_by_itself(p50_in, p50_out, spread):
+    load = demand(workload(brings=tokens(p50_in, p50_out, spread=spread)), encoder=encoder(inputs=300, outputs=100)).load(0, 1)
+
+    assert 1 <= load.input_tokens.min() and load.input_tokens.max() <= 300
+    assert 1 <= load.output_tokens.min() and load.output_tokens.max() <= 100
+    assert not load.prefix_hit_tokens.any()
+
+
+def test_every_sound_fills_the_encoder_whatever_the_workload_says():
+    asked = demand(workload(brings=tokens(40, 20, spread=3.0)), encoder=encoder(reads="frames", inputs=1500))
+
+    assert {1500} == set(asked.load(0, 1).input_tokens.tolist())
+    assert any("brings the 1,500 positions" in note for note in asked.notes)
+
+
+def test_lengths_that_were_recorded_are_cut_to_the_encoder_and_to_its_decoder_too():
+    trace = recorded(inputs=(150, 350), outputs=(10, 60))
+    asked = demand(workload(None), trace, encoder=encoder(inputs=300, outputs=50))
+
+    assert (300, 50) == (asked.load(0, 1).input_tokens.max(), asked.load(0, 1).output_tokens.max())
+    share = np.mean((np.asarray(trace.input_tokens) > 300) | (np.asarray(trace.output_tokens) > 50))
+    assert asked.notes[0].startswith(f"{percent(share)} of the requests")
+    assert "inputs of 300 tokens and answers of 50" in asked.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "complaint"),
+    [
+        (513, 10, "an input of 513 tokens (p50): the encoder reads 512"),
+        (10, 201, "an answer of 201 tokens (p50): the decoder gives 200"),
+    ],
+)
+def test_usual_requests_that_an_encoder_or_its_decoder_does_not_take_are_refused(inputs, outputs, complaint):
+    with pytest.raises(InputError) as refused:
+        demand(workload(brings=tokens(inputs, outputs)), encoder=encoder())
+
+    assert f"tokens: {complaint}" == refused.value.fault
+
+
+def test_an_encoder_keeps_nothing_of_what_inputs_begin_with_alike():
+    asked = demand(workload(brings=tokens(200, 50, shared_prefix=90)), encoder=encoder())
+
+    assert 0 == asked.shared_prefix == asked.load(0, 1).prefix_hit_tokens.max()
+    assert any(note.startswith("tokens.shared_prefix: an encoder reads every input whole") for note in asked.notes)

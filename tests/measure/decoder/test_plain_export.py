@@ -112,10 +112,6 @@ def config_key(**changes):
     ("damage", "complaint"),
     [
         (lambda folder: (folder / "model.onnx").unlink(), r"no model\.onnx"),
-        (
-            lambda folder: (folder / "model.onnx").rename(folder / "encoder_model.onnx"),
-            "with an encoder and a decoder, whose generation",
-        ),
         (lambda folder: (folder / "config.json").unlink(), r"config\.json: the configuration of the export cannot be read"),
         (config_key(vocab_size=-1), "vocab_size: -1: outside"),
         (config_key(vocab_size=49), r"vocab_size: 49: the graph gives logits of sizes .*50"),

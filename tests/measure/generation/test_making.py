@@ -4,8 +4,18 @@ import pytest
 
 from advisor.errors import InputError, ModelError
 from advisor.measure.decoder.decoder import Decoder
-from advisor.measure.generation.making import BASELINE, MARK, SCHEMES, TITLES, described, difference, is_still, made
-from tests import checkpoints
+from advisor.measure.generation.making import (
+    BASELINE,
+    MARK,
+    SCHEMES,
+    TITLES,
+    described,
+    difference,
+    given,
+    is_still,
+    made,
+)
+from tests import checkpoints, seq2seq_exports
 
 
 @pytest.fixture
@@ -83,3 +93,18 @@ def test_what_the_checkpoint_says_is_worked_out_once(model, tmp_path):
         first = difference(decoder, model, truth, is_exact=True, seed=0)
 
         assert first == difference(decoder, tmp_path / "nowhere", truth, is_exact=True, seed=0)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_an_export_with_an_encoder_counts_what_is_opened_of_it(tmp_path, merged):
+    folder = seq2seq_exports.save(tmp_path / "export", merged=merged)
+    (folder / "optimizer.bin").write_bytes(b"0" * 10_000)
+    parts = ("encoder_model.onnx", "decoder_model_merged.onnx") if merged else tuple(path.name for path in folder.glob("*.onnx"))
+
+    form = given(folder)
+
+    assert form.bytes == form.weight_bytes == sum((folder / name).stat().st_size for name in parts)
+    assert is_still(folder, form.sha256)
+    with (folder / parts[-1]).open("ab") as file:
+        file.write(b"damaged")
+    assert not is_still(folder, form.sha256)

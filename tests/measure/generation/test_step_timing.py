@@ -154,3 +154,19 @@ def test_a_setting_is_told_by_three_prompts_and_the_ends_of_decode_steps(running
     assert not tell_all(first, steps)
     assert not tell_all([step for step in steps if step != first[-1]], steps)
     assert not tell_all([], steps)
+
+
+def test_what_reads_its_prompts_whole_is_timed_without_chunks():
+    prefills = prefill_steps(LENGTHS._replace(prompts="whole"))
+
+    assert len(prefills) >= 3 and not any(step.past_tokens for step in prefills)
+    assert set(prefills) < set(prefill_steps(LENGTHS))
+
+
+def test_prompts_that_are_all_alike_are_timed_at_their_length_and_contexts_begin_behind_them():
+    lengths = Lengths(shortest=1500, usual=1500, longest=1500, context=1560, chunk=128, prompts="alike")
+    steps = (*prefill_steps(lengths), *decode_steps(4, lengths))
+
+    assert (Prefill(tokens=1500),) == prefill_steps(lengths)
+    assert {1500, 1560} == {step.context_tokens // step.batch_size for step in steps if isinstance(step, Decode)}
+    assert tell_all(steps, steps)

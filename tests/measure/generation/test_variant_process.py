@@ -4,13 +4,14 @@ import shutil
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from advisor.errors import InputError
 from advisor.measure.generation.making import BASELINE, described, made
 from advisor.measure.generation.step_timing import Prefill
 from advisor.measure.generation.tokenizing import Windows
 from advisor.measure.generation.variant_process import Load, Setting, opened, scored, served, visited
-from tests import checkpoints
+from tests import checkpoints, seq2seq_exports
 
 SETTING = Setting(intra_op_num_threads=1, slots=3, max_tokens=64)
 
@@ -74,3 +75,18 @@ def test_a_decoder_stays_open_from_call_to_call(folder, tmp_path):
     assert 7 == first.visit.order
     assert first.peak_memory_bytes > 0
     assert 2 == len(said.greedy[0])
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_requests_behind_an_encoder_get_the_tokens_that_each_gets_alone(tmp_path, merged):
+    export = seq2seq_exports.save(tmp_path / "export", merged=merged)
+    random = np.random.default_rng(0)
+    prompts = tuple(tuple(random.integers(0, 50, size=size).tolist()) for size in (5, 30, 12, 1, 20, 8))
+    steps = (Prefill(tokens=8), Decode(batch_size=2, context_tokens=20))
+
+    found = served(export, replace(SETTING, input_fraction=0.6), load(prompts=prompts), around=steps, sample=6)
+
+    assert found.tokens_equal is True
+    assert [6, 3, 9, 1, 12, 7] == [len(tokens) for tokens in found.replayed.tokens]
+    assert any(step.batch_size > 1 for step in found.replayed.steps)
+    assert set(steps) == {entry.step for entry in found.around}

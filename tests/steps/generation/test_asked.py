@@ -12,6 +12,7 @@ from advisor.schema.generation import DecoderFacts
 from advisor.schema.options import ProfileOptions
 from advisor.schema.workload import SequenceLength
 from advisor.steps.generation.asked import asked_of, longest_of
+from tests.generation_profiles import encoder
 
 FACTS = DecoderFacts(
     sha256="a" * 64,
@@ -122,3 +123,35 @@ def test_a_law_without_limit_ends_where_hardly_any_request_is_longer():
 
 def test_the_text_lies_beside_the_workload(tmp_path):
     assert Path("text.txt") == asked(tmp_path).text.relative_to(tmp_path)
+
+
+def test_lengths_of_an_encoder_and_of_its_decoder_are_within_their_own_positions(tmp_path):
+    found = asked(tmp_path, facts=replace(FACTS, encoder=encoder(inputs=256, outputs=100), context_tokens=356))
+
+    assert 356 == found.max_context_tokens
+    assert (100, 256, "whole") == (found.lengths.usual, found.lengths.longest, found.lengths.prompts)
+    assert found.lengths.context <= 355
+    # Of an answer of 40 tokens half is there on average.
+    assert 100 / 120 == pytest.approx(found.input_fraction)
+
+
+def test_sounds_are_all_as_long_as_the_encoder(tmp_path):
+    found = asked(tmp_path, facts=replace(FACTS, encoder=encoder(reads="frames", inputs=1500), context_tokens=1700))
+
+    assert (1500, 1500, 1500, "alike") == (
+        *(found.lengths.shortest, found.lengths.usual, found.lengths.longest, found.lengths.prompts),
+    )
+    assert 1500 + 120 == found.lengths.context and 1700 == found.max_context_tokens
+
+
+def test_usual_inputs_that_an_encoder_does_not_read_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"an input of 100 tokens \(p50\): the encoder reads 64"):
+        asked(tmp_path, facts=replace(FACTS, encoder=encoder(inputs=64)))
+
+
+def test_without_a_workload_an_encoder_of_few_positions_is_measured_as_far_as_it_goes():
+    facts = replace(FACTS, encoder=encoder(inputs=16, outputs=8), context_tokens=24)
+
+    found = asked_of(facts, None, ProfileOptions(), free_bytes=None)
+
+    assert 24 == found.max_context_tokens and 16 == found.lengths.usual == found.lengths.longest

@@ -12,7 +12,7 @@ from advisor.schema.options import ProfileOptions
 from advisor.steps.generation import dispatch
 from advisor.steps.profile import plan_for
 from advisor.steps.profile import profile as profiled
-from tests import checkpoints
+from tests import checkpoints, seq2seq_exports
 from tests.models import mlp, save
 from tests.profiles import NOW
 
@@ -117,3 +117,35 @@ def test_a_decoder_is_described_by_its_layers_its_context_and_its_cache(tmp_path
 def test_what_is_no_decoder_is_described_as_before(tmp_path):
     assert isinstance(dispatch.inspect(save(mlp(), tmp_path / "mlp.onnx"), None), ModelFacts)
     assert dispatch.facts_of(tmp_path / "mlp.onnx") is None
+
+
+@pytest.mark.parametrize(
+    ("config", "has_one"),
+    [
+        ({"architectures": ["T5ForConditionalGeneration"], "is_encoder_decoder": True}, True),
+        ({"architectures": ["MarianMTModel"], "is_encoder_decoder": True}, True),
+        ({"architectures": ["BartForSequenceClassification"], "is_encoder_decoder": True}, False),
+        ({"architectures": ["LlavaForConditionalGeneration"]}, False),
+    ],
+)
+def test_an_encoder_before_a_decoder_is_known_by_the_configuration(tmp_path, config, has_one):
+    assert has_one == dispatch.has_encoder(configured(tmp_path / "m", **config))
+
+
+def test_an_export_with_an_encoder_is_described_with_it(tmp_path):
+    facts = dispatch.inspect(seq2seq_exports.save(tmp_path / "export", architectures=None, model_type="t5"), None)
+
+    assert isinstance(facts, DecoderFacts) and facts.encoder.reads == "tokens"
+
+
+def test_an_export_without_its_past_is_refused_with_the_way_to_one(tmp_path, workload):
+    export = seq2seq_exports.save(tmp_path / "export")
+    (export / "decoder_with_past_model.onnx").unlink()
+
+    for asked in (
+        lambda: dispatch.inspect(export, None),
+        lambda: profiled(export, tmp_path / "p.json", ProfileOptions(workload=workload), now=NOW, report=silent),
+    ):
+        with pytest.raises(InputError, match="a decoder without its past") as refused:
+            asked()
+        assert "`optimum-cli export onnx --task text2text-generation-with-past`" in refused.value.hint

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from advisor.errors import InputError, ModelError
 from advisor.files.records import read_json
 from advisor.measure.decoder.graph import write_decoder
+from advisor.measure.generation.making import described, difference_of_answers, exported
 from advisor.measure.generation.timing.rounds import Pace
 from advisor.measure.worker.apart import Apart
 from advisor.schema.generation import GenerationProfile
@@ -18,7 +19,8 @@ from advisor.steps.generation import profile as subject
 from advisor.steps.generation.measuring import NO_TEXT
 from advisor.steps.generation.plan import How
 from advisor.steps.generation.profile import profile_generation
-from tests import checkpoints
+from tests import checkpoints, seq2seq_exports
+from tests.measure.decoder.test_encoder_decoder import has_optimum, saved_t5
 from tests.measure.decoder.test_genai_folder import as_built
 
 NOW = "2026-11-28T08:00:00+00:00"
@@ -266,3 +268,48 @@ def test_a_budget_in_which_nothing_can_be_timed_is_refused_with_a_longer_one(mod
         measured(model, tmp_path, budget_s=0.001)
 
     assert "--budget 0.003" in refused.value.hint
+
+
+@pytest.fixture(params=["tokens", "frames"])
+def export(request, tmp_path):
+    return seq2seq_exports.save(tmp_path / "export", sound=request.param == "frames", merged=request.param == "tokens")
+
+
+def test_an_export_with_an_encoder_is_measured_as_it_is_and_its_inputs_whole(export, tmp_path):
+    profile = measured(export, tmp_path / "out", workload=workload_in(tmp_path / "w"), max_batch_size=4)
+
+    (site,), encoder = profile.sites, profile.model.encoder
+    assert ["as-given"] == [variant.id for variant in site.variants] and site.variants[0].lossless
+    assert site.variants[0].quality is None
+    assert not any(point.past_tokens for point in site.prefill)
+    assert {1, 2, 4} == {point.batch_size for point in site.decode}
+    if encoder.reads == "frames":
+        assert {encoder.input_tokens} == {point.tokens for point in site.prefill}
+        assert all(point.context_tokens >= encoder.input_tokens * point.batch_size for point in site.decode)
+    else:
+        assert len({point.tokens for point in site.prefill}) >= 3
+    assert {"weights in 8 and 4 bits", "quality.data"} == {entry.what for entry in site.exclusions}
+    # Of prompts and answers of 12 and 6 tokens, or of all positions that sound has.
+    brings = 12 if encoder.reads == "tokens" else encoder.input_tokens
+    assert brings / (brings + 3) == pytest.approx(profile.settings.input_fraction)
+
+
+@has_optimum
+def test_a_checkpoint_with_an_encoder_is_exported_once_held_against_itself_and_measured(tmp_path):
+    saved_t5(tmp_path / "t5")
+    facts = described(tmp_path / "t5")
+
+    (variant,) = measured(tmp_path / "t5", tmp_path / "out").sites[0].variants
+
+    place = tmp_path / "out" / variant.path
+    there, written = described(place), (place / "encoder_model.onnx").stat().st_mtime_ns
+    assert ("exported", True) == (variant.id, variant.lossless) and variant.agrees_with_checkpoint < 1e-4
+    assert ("checkpoint", "export") == (facts.given_as, there.given_as)
+    # What the configuration says before is what the graphs show then.
+    alike = ("architecture", "layers", "attention_heads", "kv_heads", "head_dimension", "hidden_size", "vocabulary", "encoder")
+    assert [getattr(facts, name) for name in alike] == [getattr(there, name) for name in alike]
+    form = exported(tmp_path / "t5", place.parent, sha256=facts.sha256)
+    assert (variant.sha256, written) == (form.sha256, (place / "encoder_model.onnx").stat().st_mtime_ns)
+    saved_t5(tmp_path / "other", seed=1)
+    with pytest.raises(ModelError, match="does not compute what it does: logits are off by"):
+        difference_of_answers(place, tmp_path / "other")

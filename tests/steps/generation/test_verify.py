@@ -10,16 +10,23 @@ from advisor.errors import ExitStatus, InputError
 from advisor.files.records import read_json, sha256, write_record
 from advisor.measure.generation.making import described, made
 from advisor.measure.generation.openvino.export import write_openvino
+from advisor.measure.generation.timing.rounds import Pace
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.timing.journal import KEPT, of_load_tests
 from advisor.schema.generation import GenerationAdvice, GenerationProfile, Replay
+from advisor.schema.options import ProfileOptions
 from advisor.steps.advise import advise_on
+from advisor.steps.generation.plan import How
+from advisor.steps.generation.profile import profile_generation
 from advisor.steps.generation.verify import exit_status, is_valid, subject
 from advisor.steps.report import write_reports
 from advisor.steps.verify import verify
-from tests import checkpoints, generation_profiles
+from advisor.tell.report import render
+from advisor.tell.summary import full_summary
+from tests import checkpoints, generation_profiles, seq2seq_exports
 from tests.generation_profiles import Law, variant
 from tests.profiles import NOW
+from tests.steps.generation.test_profile import Here
 from tests.tell.generation_examples import chat, missed_chat, open_chat, replay
 
 WORKLOAD = {
@@ -191,3 +198,24 @@ def disturbed(waited):
 )
 def test_a_replay_of_what_is_advised_decides_how_the_command_ends(advice, status):
     assert status == exit_status(advice)
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_what_an_encoder_reads_is_advised_on_and_served_for_real(tmp_path, sound):
+    export = seq2seq_exports.save(tmp_path / "export", sound=sound)
+    (tmp_path / "w.yaml").write_bytes(msgspec.yaml.encode(WORKLOAD))
+    options = ProfileOptions(budget_s=20.0, max_batch_size=2, workload=tmp_path / "w.yaml")
+    how = How(Here, Pace(longest_visit_s=0.0, most_rounds=2, longest_watch_s=0.01))
+    profile_generation(export, tmp_path / "profile.json", options, now=NOW, report=silent, how=how)
+    advice = advise_on(tmp_path / "profile.json", tmp_path / "w.yaml", now=NOW)
+    write_record(tmp_path / "advice.json", advice)
+
+    verified = verify(tmp_path / "advice.json", None, wanted_s=1.0, now=NOW, report=silent)
+
+    (seen,) = verified.replays
+    assert seen.tokens_equal is True and seen.covered and "prefill_first" == seen.candidate.policy
+    assert any("prompts in chunks" in entry.what for entry in verified.exclusions)
+    assert any("take turns" in note for note in verified.notes)
+    assert "as-given" in full_summary(verified)
+    for format_ in ("md", "html", "json"):
+        assert "an encoder reads an input whole" in render(verified, format_)

@@ -32,11 +32,15 @@ class Variants:
         slots: int,
         max_tokens: int,
         threads: tuple[int, ...],
+        input_fraction: float | None = None,
         start: Callable[[], Apart] = Apart,
     ) -> None:
-        """`folders` are of the variants by their names; `threads` are those on which each is going to be opened."""
+        """`folders` are of the variants by their names; `threads` are those on which each is going to be opened.
+
+        `input_fraction` is the part of timed contexts that an encoder gave.
+        """
         self._folders, self._ledger, self._start = folders, ledger, start
-        self._slots, self._max_tokens, self._threads = slots, max_tokens, threads
+        self._slots, self._max_tokens, self._threads, self._input_fraction = slots, max_tokens, threads, input_fraction
         self._stack = contextlib.ExitStack()
         self._apart: dict[str, Apart] = {}
         self._opened: set[tuple[str, int]] = set()
@@ -59,7 +63,9 @@ class Variants:
 
     def setting(self, threads: int) -> Setting:
         """Return how a variant is opened on so many threads."""
-        return Setting(intra_op_num_threads=threads, slots=self._slots, max_tokens=self._max_tokens)
+        return Setting(
+            intra_op_num_threads=threads, slots=self._slots, max_tokens=self._max_tokens, input_fraction=self._input_fraction
+        )
 
     def ask(
         self,
