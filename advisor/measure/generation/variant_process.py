@@ -9,6 +9,7 @@ import numpy as np
 from advisor.measure.generation.clock import loop_clock
 from advisor.measure.generation.making import difference, open_decoder
 from advisor.measure.generation.replay import Replayed, Requests, check, replay, sample_equals_alone
+from advisor.measure.generation.scripts import Part
 from advisor.measure.generation.step_timing import Bench, Prefill, Step, timed
 from advisor.measure.generation.text_quality import Scored
 from advisor.measure.generation.text_quality import scored as scored_by
@@ -35,6 +36,7 @@ class Timed(Record, frozen=True, kw_only=True):
 
     visit: StepVisit
     peak_memory_bytes: Whole
+    parts: tuple[Part, ...] = ()  # of a script: what of the visit is a point by itself
 
 
 class Load(Record, frozen=True, kw_only=True):
@@ -77,6 +79,11 @@ class Served(Record, frozen=True, kw_only=True):
     stalls: tuple[Stalls, ...]
     wall_s: Seconds
     run_delay_s: Seconds | None
+
+
+def cache_tokens(setting: Setting) -> int:
+    """Return how many tokens the cache of a variant has room for."""
+    return setting.slots * setting.max_tokens
 
 
 @lru_cache(maxsize=OPEN_DECODERS)

@@ -57,6 +57,14 @@ def _digest(folder: Path) -> str:
     return total.hexdigest()
 
 
+def is_still(folder: Path, sha256: str) -> bool:
+    """Return whether graph and weights in a folder are what has this digest."""
+    try:
+        return _digest(folder) == sha256
+    except OSError:
+        return False
+
+
 def _check(checkpoint: Path, shape: DecoderShape, max_tokens: int) -> None:
     if not 1 <= max_tokens <= shape.context_tokens:
         raise InputError(
