@@ -263,7 +263,8 @@ class Speedups:
         value = self._crossed(self._value)
         if value is None:
             return None
-        low, high = self._crossed(self._low), self._crossed(self._high)
+        low = self._crossed(self._low) if self._low[0] > 0 else None
+        high = self._crossed(self._high)
         return Estimate(
             value=value,
             low=float(self._loads[0]) if low is None else low,

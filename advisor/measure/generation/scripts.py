@@ -54,7 +54,7 @@ def scripts(
     beside = max_running - 1  # of a prompt that joins
     room = budget_tokens - beside
     long = LONG_IN_BUDGETS * budget_tokens if longest_tokens is None else min(longest_tokens, LONG_IN_BUDGETS * budget_tokens)
-    wanted = [Script(0, 0, length) for length in (SHORT_TOKENS, max(1, budget_tokens // 4), long)]
+    wanted = [Script(0, 0, min(length, long)) for length in (SHORT_TOKENS, max(1, budget_tokens // 4), long)]
     if beside:
         wanted += [Script(beside, SHORT_TOKENS, 2 * room + max(1, room // 4))]
         wanted += [Script(max(1, beside // 2), 8 * SHORT_TOKENS, max(1, room // 2))]

@@ -67,6 +67,7 @@ class Variants:
         threads: tuple[int, ...],
         start: Callable[[], Apart] = Apart,
         engines: Mapping[str, Engine] | None = None,
+        free_bytes: Callable[[], int | None] = memory.available_bytes,
     ) -> None:
         """`folders` are of the variants by their names; `threads` are those on which each is going to be opened.
 
@@ -74,7 +75,7 @@ class Variants:
         """
         self._folders, self._ledger, self._start = folders, ledger, start
         self._engines = engines or {}
-        self._free_bytes = memory.available_bytes()  # before any of them is open
+        self._free_bytes = free_bytes()  # before any of them is open
         self._slots, self._max_tokens, self._threads = slots, max_tokens, threads
         self._stack = contextlib.ExitStack()
         self._apart: dict[str, Apart] = {}
