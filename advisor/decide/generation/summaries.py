@@ -160,17 +160,16 @@ def not_searched(site: GenerationUnderLoad) -> tuple[int, int]:
     return by_quality, count_candidates(site, site.ways(tied))
 
 
-def speculation(sites: Sequence[GenerationUnderLoad], shown: GenerationPrediction | None) -> tuple[SpeculationAdvice, ...]:
-    """Return whether to let the engine guess tokens, for each kind of text and each variant that it was measured of."""
+def speculation(site: GenerationUnderLoad, shown: GenerationPrediction | None) -> tuple[SpeculationAdvice, ...]:
+    """Return whether to let the engine guess tokens there, for each kind of text and each variant that it was measured of."""
     found = []
-    for site in sites:
-        for variant in site.site.variants:
-            for text in TEXTS:
-                records = sorted(
-                    (entry for entry in variant.speculation if entry.text == text), key=lambda entry: entry.running_requests
-                )
-                if records:
-                    found.append(_advised(records, variant, shown))
+    for variant in site.site.variants:
+        for text in TEXTS:
+            records = sorted(
+                (entry for entry in variant.speculation if entry.text == text), key=lambda entry: entry.running_requests
+            )
+            if records:
+                found.append(_advised(records, variant, shown))
     return tuple(found)
 
 

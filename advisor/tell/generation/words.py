@@ -311,21 +311,27 @@ def lookup(advice: GenerationAdvice) -> str | None:
         return None
     first = listed[0]
     whose = "" if ours else f" ({first.variant} on {ENGINE_NAMES[first.engine]}, in place of {advised})"
-    return "; ".join(map(_lookup_of, listed)) + whose
+    return "; ".join((*map(_lookup_of, listed), *_at_load(listed))) + whose
 
 
 def _lookup_of(entry: SpeculationAdvice) -> str:
     text, upto, most = IN_SHORT[entry.text], entry.advised_up_to_running_requests, entry.measured_at[-1]
     if upto is None:
         tried = joined([f"{load:,}" for load in entry.measured_at])
-        when = f"not for {text} at {tried} running {'request' if entry.measured_at == (1,) else 'requests'}"
-    elif upto < most:
-        when = f"on for {text} up to {units.number(upto)} running requests, not at {most:,}"
-    else:
-        when = f"on for {text} at {units.counted(most, 'running request')}, the most that was tried"
-    if entry.use is None or entry.running_requests is None:
-        return when
-    return f"{when} (at the {units.number(entry.running_requests)} of the configuration above: {USES[entry.use]})"
+        return f"not for {text} at {tried} running {'request' if entry.measured_at == (1,) else 'requests'}"
+    if upto < most:
+        return f"on for {text} up to {units.number(upto)} running requests, not at {most:,}"
+    return f"on for {text} at {units.counted(most, 'running request')}, the most that was tried"
+
+
+def _at_load(listed: list[SpeculationAdvice]) -> tuple[str, ...]:
+    """Return what to use at as many requests as the advised configuration runs, one sentence or none."""
+    running = listed[0].running_requests
+    if running is None:
+        return ()
+    by_use = ((word, [IN_SHORT[it.text] for it in listed if it.use == use]) for use, word in USES.items())
+    said = ", ".join(f"{word} for {joined(texts)}" for word, texts in by_use if texts)
+    return (f"at the {units.number(running)} that run here on average: {said}",)
 
 
 def _speculation(advice: GenerationAdvice) -> str:

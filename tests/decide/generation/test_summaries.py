@@ -96,7 +96,7 @@ def advised(records, running_requests=None, *, name="fp32"):
     if running_requests is not None:
         way = site.ways(set(site.variants))[0]
         shown = replace(predict(site, way, 1, today_replicas=None), running_requests=running_requests)
-    return summaries.speculation([site], shown)
+    return summaries.speculation(site, shown)
 
 
 def test_speculation_is_advised_up_to_where_it_is_shown_to_be_faster():
