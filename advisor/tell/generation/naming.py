@@ -114,9 +114,10 @@ def subject(advice: GenerationAdvice) -> GenerationPrediction:
     return advice.recommended or advice.likely or advice.nearest_miss or advice.baseline
 
 
-def engine_of(advice: GenerationAdvice, variant: str) -> str:
-    """Return the name of what runs a variant."""
-    engine: Engine = next((it.engine for it in advice.variants if it.id == variant), "onnxruntime")
+def engine_of(advice: GenerationAdvice, candidate: GenerationCandidate) -> str:
+    """Return the name of what runs a candidate: the rows of variants are those of one machine, and only one engine has mixed steps."""
+    usual: Engine = "openvino" if candidate.policy == "mixed" else "onnxruntime"
+    engine = next((it.engine for it in advice.variants if it.id == candidate.variant), usual)
     return ENGINE_NAMES[engine]
 
 

@@ -80,7 +80,7 @@ def generation_setting_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
     each = kv_bytes_per_token(advice, shown.variant)
     rows: dict[str, Part] = {
         "Variant": shown.variant,
-        "Engine": engine_of(advice, shown.variant),
+        "Engine": engine_of(advice, shown),
         "Threads": str(shown.intra_op_num_threads),
         "Running requests": f"at most {shown.max_running_requests:,}",
         "Prompts": policy(shown),

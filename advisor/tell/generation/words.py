@@ -207,7 +207,7 @@ def _run(advice: GenerationAdvice) -> str:
     )
     threads = units.counted(shown.intra_op_num_threads, "thread")
     most = units.counted(shown.max_running_requests, "running request")
-    return f"{verb} {shown.variant} on {engine_of(advice, shown.variant)} with {threads} and up to {most}"
+    return f"{verb} {shown.variant} on {engine_of(advice, shown)} with {threads} and up to {most}"
 
 
 def _predicted(advice: GenerationAdvice) -> Sentence:
