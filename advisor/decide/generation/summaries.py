@@ -173,9 +173,7 @@ def speculation(site: GenerationUnderLoad, shown: GenerationPrediction | None) -
     return tuple(found)
 
 
-def _advised(
-    records: Sequence[Speculation], variant: GenerationVariant, shown: GenerationPrediction | None
-) -> SpeculationAdvice:
+def _advised(records: Sequence[Speculation], variant: GenerationVariant, shown: GenerationPrediction | None) -> SpeculationAdvice:
     """Return up to how many running requests it is shown to be faster, and what it does at as many as the advised configuration runs."""
     curve = Speedups(records)
     first = records[0]

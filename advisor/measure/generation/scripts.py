@@ -43,9 +43,7 @@ class Script(Record, frozen=True, kw_only=False, tag=True):
         return self.batch_size * (self.context_tokens + each) + self.prompt_tokens + each
 
 
-def scripts(
-    max_running: int, budget_tokens: int, max_tokens: int, *, longest_tokens: int | None = None
-) -> tuple[Script, ...]:
+def scripts(max_running: int, budget_tokens: int, max_tokens: int, *, longest_tokens: int | None = None) -> tuple[Script, ...]:
     """Return what tells the law of steps: prompts short and long, few and many requests at a short and a long context, and both at once.
 
     What is longer than a request may be, and a lone prompt that is longer than `longest_tokens`, is cut; what then still does not fit is

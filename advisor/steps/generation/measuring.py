@@ -13,9 +13,9 @@ from advisor import __version__
 from advisor.errors import AdvisorError, ModelError
 from advisor.measure.generation.clock import clock_of
 from advisor.measure.generation.making import AS_GIVEN, BASELINE, SCHEMES, TITLES, Made, given, is_still, made
-from advisor.measure.generation.step_timing import Point, tell_all
 from advisor.measure.generation.openvino import export as openvino_export
 from advisor.measure.generation.openvino import making as openvino
+from advisor.measure.generation.step_timing import Point, tell_all
 from advisor.measure.generation.timing.journal import GenerationJournal, Watched
 from advisor.measure.generation.timing.points import disturbance, noise_of, points_of
 from advisor.measure.generation.timing.processes import Variants
@@ -349,5 +349,6 @@ def are_still(variants: Iterable[GenerationVariant], folder: Path, apart: Apart)
     """Return whether the folders of all variants, whose paths are relative to `folder`, hold what was measured."""
     known = {"onnxruntime": is_still, "openvino": openvino_export.is_still}
     return all(
-        apart.call(model_folder.reading(variant.id), known[variant.engine], folder / variant.path, variant.sha256) for variant in variants
+        apart.call(model_folder.reading(variant.id), known[variant.engine], folder / variant.path, variant.sha256)
+        for variant in variants
     )

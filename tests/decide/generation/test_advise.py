@@ -285,7 +285,9 @@ def test_keys_of_the_workload_that_are_not_used_are_named():
 
 def test_an_engine_is_searched_beside_the_other_by_its_own_steps_and_named():
     ours = (variant(), variant("openvino-fp32", engine="openvino", lossless=True))
-    quick = profile({"fp32": Law(), "openvino-fp32": Law().times(0.4)}, variants=ours, levels=STEADY, batches=(1, 4), with_mixed=True)
+    quick = profile(
+        {"fp32": Law(), "openvino-fp32": Law().times(0.4)}, variants=ours, levels=STEADY, batches=(1, 4), with_mixed=True
+    )
 
     found = advised(USUAL, quick)
 
@@ -298,7 +300,9 @@ def test_an_engine_is_searched_beside_the_other_by_its_own_steps_and_named():
 
 def test_an_engine_that_is_slower_is_not_advised():
     ours = (variant(), variant("openvino-fp32", engine="openvino", lossless=True))
-    slow = profile({"fp32": Law(), "openvino-fp32": Law().times(3.0)}, variants=ours, levels=STEADY, batches=(1, 4), with_mixed=True)
+    slow = profile(
+        {"fp32": Law(), "openvino-fp32": Law().times(3.0)}, variants=ours, levels=STEADY, batches=(1, 4), with_mixed=True
+    )
 
     found = advised(USUAL, slow)
 

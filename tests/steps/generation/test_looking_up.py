@@ -105,7 +105,7 @@ def test_with_time_every_text_is_tried_with_every_variant_the_quickest_first(loo
     assert ["openvino-int8"] * 6 + ["openvino-fp32"] * 6 == [name for name, *_ in asked]
     texts = [("copying", 1), ("free", 8), ("copying", 8), ("free", 1), ("given", 1), ("given", 8)]
     assert texts == [(text, running) for _, text, running, _ in asked[:6]]
-    assert {name: texts for name in ("openvino-int8", "openvino-fp32")} == {
+    assert dict.fromkeys(("openvino-int8", "openvino-fp32"), texts) == {
         name: [(it.text, it.running_requests) for it in records] for name, records in found.items()
     }
     assert [] == exclusions
@@ -120,7 +120,7 @@ def test_what_there_is_no_time_for_is_named_with_what_it_takes(looking_up):
     named = [entry.what for entry in exclusions]
     assert "prompt lookup on free text at 8 requests with openvino-int8" in named
     assert "prompt lookup with openvino-fp32" in named
-    assert all("more than is left of the budget of 100 s" in entry.reason for entry in exclusions)
+    assert all("more than is left of the budget of" in entry.reason for entry in exclusions)
 
 
 def test_what_turned_out_too_slow_is_named_and_not_tried_again(looking_up):

@@ -17,7 +17,10 @@ from advisor.measure.generation.openvino.speculation import (
 from advisor.measure.generation.tokenizing import encoded
 from advisor.schema.record import Count, Record, Whole
 
-PIECE_TOKENS, OUTPUT_TOKENS = 40, 20  # of a text that is copied or gone on from, and of an answer: more would take longer and show the same
+PIECE_TOKENS, OUTPUT_TOKENS = (
+    40,
+    20,
+)  # of a text that is copied or gone on from, and of an answer: more would take longer and show the same
 FEWEST_PIECE_TOKENS = BEGUN_TOKENS + 4
 OUTPUT_SHARE = 4  # of what a request may have, an answer takes one part in so many
 # Prose that hardly repeats itself: in what goes on from it lookup finds little.

@@ -111,9 +111,7 @@ class GenerationJournal:
     def looked_up(self, variant: str) -> dict[tuple[LookupText, int], Speculation | None]:
         """Return what prompt lookup did to a variant, by text and number of requests, as far as it was tried."""
         found = (entry for entry in self.entries if isinstance(entry, LookedUp) and entry.variant == variant)
-        return {
-            (entry.text, entry.running_requests): entry.found for entry in found if self._counts(variant, entry.sha256)
-        }
+        return {(entry.text, entry.running_requests): entry.found for entry in found if self._counts(variant, entry.sha256)}
 
     def scored(self, variant: str) -> Scored | None:
         """Return what a variant said of the text, None before it was asked."""

@@ -102,9 +102,7 @@ class Rounds:
             more = f", and {counted(len(steps) - 1, 'other step')}" if len(steps) > 1 else ""
             yield Exclusion(what=f"{named(point)}{more}", reason=reason)
 
-    def _first(
-        self, points: Sequence[Point], *, together: bool, last: Collection[tuple[str, int]]
-    ) -> Iterator[Point]:
+    def _first(self, points: Sequence[Point], *, together: bool, last: Collection[tuple[str, int]]) -> Iterator[Point]:
         """Yield first the points that tell most, of these first those on all cores, which is how servers run by default.
 
         Then those that take least; of each step all variants have their turn, for they are compared.

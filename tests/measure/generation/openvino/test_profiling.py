@@ -7,7 +7,15 @@ import pytest
 from advisor.errors import ModelError
 from advisor.measure.generation.openvino import profiling
 from advisor.measure.generation.openvino.export import write_openvino
-from advisor.measure.generation.openvino.profiling import LookupSetting, compared, looked_up, lookup_opened, opened, scored, visited
+from advisor.measure.generation.openvino.profiling import (
+    LookupSetting,
+    compared,
+    looked_up,
+    lookup_opened,
+    opened,
+    scored,
+    visited,
+)
 from advisor.measure.generation.tokenizing import Windows
 from advisor.measure.generation.variant_process import Setting, Timed
 from advisor.schema.generation import Speculation

@@ -9,6 +9,7 @@ from advisor.measure.generation.openvino.prompts import PIECE_TOKENS, SAMPLE, re
 from advisor.measure.generation.openvino.speculation import BEGUN_TOKENS, MOST_ROUNDS
 
 WORDS = {"[BOS]": 0, "[UNK]": 1} | {word: number for number, word in enumerate(dict.fromkeys(SAMPLE.split()), 2)}
+VOCABULARY = len(WORDS)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def model(tmp_path_factory):
     return folder
 
 
-def prompts(model, *, max_tokens=1000, most_running=8, vocabulary=len(WORDS)):
+def prompts(model, *, max_tokens=1000, most_running=8, vocabulary=VOCABULARY):
     return read_prompts(model, vocabulary=vocabulary, max_tokens=max_tokens, most_running=most_running, seed=0)
 
 

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.errors import InputError
-from advisor.measure.generation.openvino.engine import Lookup
 from advisor.measure.generation.openvino.speculation import (
     ASK_TO_COPY,
     BEGUN_TOKENS,

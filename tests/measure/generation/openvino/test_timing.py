@@ -59,7 +59,11 @@ def test_what_waited_is_unknown_where_one_step_does_not_know():
 
 
 def test_a_play_is_one_visit_and_its_points_are_the_parts_of_it():
-    play = [sample(0, 0, (16, 0), seconds=3.0, waited_s=0.5), sample(1, 17, seconds=1.0), sample(1, 18, seconds=2.0, waited_s=0.25)]
+    play = [
+        sample(0, 0, (16, 0), seconds=3.0, waited_s=0.5),
+        sample(1, 17, seconds=1.0),
+        sample(1, 18, seconds=2.0, waited_s=0.25),
+    ]
 
     visit, parts = whole(play, 7), parts_of(play, itertools.repeat(7))
 

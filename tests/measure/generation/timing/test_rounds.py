@@ -13,7 +13,7 @@ from advisor.measure.generation.variant_process import Timed
 from advisor.schema.generation import StepVisit
 
 STEPS = (Prefill(tokens=8), Prefill(tokens=64), Decode(batch_size=1, context_tokens=8), Decode(batch_size=4, context_tokens=256))
-SHA256 = {"fp32": "f" * 64, "int8": "8" * 64}
+SHA256 = {"fp32": "f" * 64, "int8": "8" * 64, "openvino": "0" * 64}
 
 
 class Machine:
