@@ -127,7 +127,7 @@ def expected_call_s(step: Step, known: Mapping[Step, float]) -> float:
 def _size(step: Step) -> int:
     """Return the tokens that a step reads."""
     if isinstance(step, Script):
-        return step.all_tokens
+        return step.size
     return step.tokens if isinstance(step, Prefill) else step.batch_size
 
 

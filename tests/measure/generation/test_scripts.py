@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.measure.generation.scripts import Part, points_of_plays, scripts
+from advisor.measure.generation.scripts import Part, Script, points_of_plays, scripts
 from advisor.schema.generation import StepVisit
 
 
@@ -24,8 +24,6 @@ def test_scripts_fit_into_a_request_and_into_what_may_run(max_running, more, max
         assert script.prompt_tokens >= 1
         assert bool(script.batch_size) == bool(script.context_tokens)
         assert script.longest(budget_tokens) <= max_tokens
-        # The cache has room for whatever its steps read.
-        assert script.all_tokens <= script.tokens(budget_tokens)
 
 
 def test_scripts_have_prompts_alone_many_that_run_and_both():
@@ -57,3 +55,11 @@ def test_what_a_part_held_says_which_point_it_is():
     ]
     assert [(2.0,), (4.0,)] == [visit.wall_s for visit in points.decode[0].visits]
     assert {("int8", 2)} == {(point.variant, point.intra_op_num_threads) for kind in points for point in kind}
+
+
+def test_what_reads_or_decodes_more_is_larger():
+    short, long, beside = Script(0, 0, 16), Script(0, 0, 800), Script(9, 128, 118)
+
+    assert short.size < long.size < beside.size
+    # Steps that decode count: a prompt fifty times as long does not take fifty times as long.
+    assert long.size < 20 * short.size

@@ -182,7 +182,7 @@ class Scripted(Machine):
     """Plays scripts as well, each of them one part."""
 
     def call_s(self, point):
-        return 0.001 * point.step.all_tokens if isinstance(point.step, Script) else super().call_s(point)
+        return 0.001 * point.step.size if isinstance(point.step, Script) else super().call_s(point)
 
     def visit(self, point, seconds, warm_up_calls, order):
         timed = super().visit(point, seconds, warm_up_calls, order)
