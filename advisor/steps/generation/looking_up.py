@@ -39,6 +39,7 @@ class Trial(NamedTuple):
     text: LookupText
     running: int
     prompts: tuple[tuple[int, ...], ...]
+    output_tokens: int
 
     @property
     def named(self) -> str:
@@ -53,10 +54,10 @@ class Speed(NamedTuple):
     alone_s: float  # a decode step of one request
     many_s: float  # and of many
 
-    def pair_s(self, trial: Trial, output_tokens: int) -> float:
+    def pair_s(self, trial: Trial) -> float:
         """Return the seconds of a pair of runs, at the least."""
         step_s = self.alone_s if trial.running == 1 else self.many_s
-        return 2 * trial.running * len(trial.prompts[0]) * self.token_s + (1 + CHECKING) * output_tokens * step_s
+        return 2 * trial.running * len(trial.prompts[0]) * self.token_s + (1 + CHECKING) * trial.output_tokens * step_s
 
 
 class LookingUp:
@@ -80,7 +81,7 @@ class LookingUp:
         trials = [*self._trials(prompts, windows)]
         found: dict[str, tuple[Speculation, ...]] = {}
         for variant in listed:
-            found[variant.id] = self._of_variant(variant, known[variant.id], trials, prompts)
+            found[variant.id] = self._of_variant(variant, known[variant.id], trials)
         return found
 
     def _speed(self, variant: GenerationVariant) -> Speed | None:
@@ -128,32 +129,31 @@ class LookingUp:
 
     def _trials(self, prompts: Prompts, windows: Windows | None) -> Iterator[Trial]:
         """Yield what is tried, first what decides most: copying alone and for many, where it pays and where it stops to."""
-        yield Trial("copying", 1, prompts.copying)
+        alone, beside = prompts.output_tokens, prompts.output_tokens_of_many
+        yield Trial("copying", 1, prompts.copying, alone)
         if self.many > 1:
-            yield Trial("free", self.many, prompts.free)
-            yield Trial("copying", self.many, prompts.copying)
-        yield Trial("free", 1, prompts.free)
+            yield Trial("free", self.many, prompts.free, beside)
+            yield Trial("copying", self.many, prompts.copying, beside)
+        yield Trial("free", 1, prompts.free, alone)
         pieces = [ids[: prompts.piece_tokens] for ids in windows.tokens] if windows is not None else []
         given = tuple(ids for ids in pieces if len(ids) == prompts.piece_tokens)[: MOST_ROUNDS * self.many]
         for running in dict.fromkeys((1, self.many)):
             if len(given) >= FEWEST_ROUNDS * running:
-                yield Trial("given", running, given)
+                yield Trial("given", running, given, alone if running == 1 else beside)
             elif windows is not None:
                 few = f"{counted(len(given), 'piece')} of it are long enough, and {FEWEST_ROUNDS * running} are needed"
                 self._exclude(f"prompt lookup on {TEXTS['given']} at {counted(running, 'request')}", few)
 
-    def _of_variant(
-        self, variant: GenerationVariant, speed: Speed, trials: Sequence[Trial], prompts: Prompts
-    ) -> tuple[Speculation, ...]:
+    def _of_variant(self, variant: GenerationVariant, speed: Speed, trials: Sequence[Trial]) -> tuple[Speculation, ...]:
         """Return what was found of a variant, by this run or the one before."""
         known = self.journal.looked_up(variant.id)
         left = [trial for trial in trials if (trial.text, trial.running) not in known]
-        least_s = {trial: FEWEST_ROUNDS * speed.pair_s(trial, prompts.output_tokens) for trial in left}
+        least_s = {trial: FEWEST_ROUNDS * speed.pair_s(trial) for trial in left}
         if left and not any(self.stage.ledger.has_time_for(need_s) for need_s in least_s.values()):
             self._exclude(f"prompt lookup with {variant.id}", self._no_time(min(least_s.values())))
         elif left:
             with self.stage.how.start() as apart:
-                self._try(apart, variant, left, least_s, prompts)
+                self._try(apart, variant, left, least_s)
         known = self.journal.looked_up(variant.id)
         found = [(trial, known[trial.text, trial.running]) for trial in trials if (trial.text, trial.running) in known]
         for trial, record in found:
@@ -167,7 +167,6 @@ class LookingUp:
         variant: GenerationVariant,
         trials: Sequence[Trial],
         least_s: dict[Trial, float],
-        prompts: Prompts,
     ) -> None:
         """Try what there is time for, and keep what was found in the journal."""
         ledger, folder = self.stage.ledger, self.plan.folder.parent / variant.path
@@ -175,7 +174,7 @@ class LookingUp:
             intra_op_num_threads=self.threads,
             most_running=self.many,
             longest_prompt=max(len(prompt) for trial in trials for prompt in trial.prompts),
-            output_tokens=prompts.output_tokens,
+            most_output_tokens=max(trial.output_tokens for trial in trials),
         )
         try:
             with ledger.loading():
@@ -206,6 +205,7 @@ class LookingUp:
             trial.text,
             trial.prompts[: self.stage.how.pace.most_pairs * trial.running],
             trial.running,
+            output_tokens=trial.output_tokens,
             seconds=wanted_s,
             most_s=most_s,
             clock=clock_of(every),

@@ -20,7 +20,7 @@ from tests.steps.generation.test_judging import plan
 BUDGET_S, TOKEN_S, ALONE_S, MANY_S = 100.0, 0.001, 0.02, 0.05
 QUICK = variant("openvino-int8", engine="openvino")
 SLOW = variant("openvino-fp32", engine="openvino", lossless=True)
-PROMPTS = Prompts(output_tokens=20, piece_tokens=40, copying=((1,) * 60,) * 64, free=((2,) * 40,) * 64)
+PROMPTS = Prompts(output_tokens=20, output_tokens_of_many=20, piece_tokens=40, copying=((1,) * 60,) * 64, free=((2,) * 40,) * 64)
 GIVEN = Windows(tokens=((3,) * 50,) * 30, given=1, scored_bytes=(9,) * 30)
 
 

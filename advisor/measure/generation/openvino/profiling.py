@@ -99,7 +99,7 @@ class LookupSetting(Record, frozen=True, kw_only=True):
     intra_op_num_threads: Cores
     most_running: Count
     longest_prompt: Length
-    output_tokens: Count
+    most_output_tokens: Count
 
 
 @lru_cache(maxsize=1)
@@ -109,7 +109,7 @@ def _engines(folder: Path, setting: LookupSetting) -> Engines:
         threads=setting.intra_op_num_threads,
         most_running=setting.most_running,
         longest_prompt=setting.longest_prompt,
-        output_tokens=setting.output_tokens,
+        output_tokens=setting.most_output_tokens,
     )
 
 
@@ -127,6 +127,7 @@ def looked_up(
     prompts: tuple[tuple[Whole, ...], ...],
     running: int,
     *,
+    output_tokens: int,
     seconds: float,
     most_s: float,
     clock: Clock,
@@ -142,7 +143,7 @@ def looked_up(
         listed,
         text=text,
         running=running,
-        output_tokens=setting.output_tokens,
+        output_tokens=output_tokens,
         seconds=seconds,
         most_s=most_s,
         clock=clock,

@@ -17,10 +17,9 @@ from advisor.measure.generation.openvino.speculation import (
 from advisor.measure.generation.tokenizing import encoded
 from advisor.schema.record import Count, Record, Whole
 
-PIECE_TOKENS, OUTPUT_TOKENS = (
-    40,
-    20,
-)  # of a text that is copied or gone on from, and of an answer: more would take longer and show the same
+PIECE_TOKENS = 52  # of a text that is copied or gone on from
+# Of an answer: of few tokens the prompt would be most of the time, and of many side by side a longer one would take longer and show the same.
+OUTPUT_TOKENS, OUTPUT_TOKENS_OF_MANY = 44, 20
 FEWEST_PIECE_TOKENS = BEGUN_TOKENS + 4
 OUTPUT_SHARE = 4  # of what a request may have, an answer takes one part in so many
 # Prose that hardly repeats itself: in what goes on from it lookup finds little.
@@ -49,7 +48,8 @@ hammer, looking up at the sky as though it owed him money.
 class Prompts(Record, frozen=True, kw_only=True):
     """Prompts of tokens, enough for the most rounds of so many requests, and how long answers are."""
 
-    output_tokens: Count
+    output_tokens: Count  # of a request alone
+    output_tokens_of_many: Count
     piece_tokens: Count
     copying: tuple[tuple[Whole, ...], ...]
     free: tuple[tuple[Whole, ...], ...]
@@ -78,6 +78,7 @@ def read_prompts(model: Path, *, vocabulary: int, max_tokens: int, most_running:
     prefix = list(given.prefix)
     return Prompts(
         output_tokens=output,
+        output_tokens_of_many=min(output, OUTPUT_TOKENS_OF_MANY),
         piece_tokens=piece,
         copying=tuple((*prefix, *copying[place].tolist()) for place in order),
         free=tuple((*prefix, *free[place].tolist()) for place in order),

@@ -77,8 +77,8 @@ def test_text_is_scored_and_logits_are_held_against_the_checkpoint(checkpoint, w
 
 def test_lookup_is_tried_at_so_many_requests_as_are_asked_for(written, prompts):
     listed = tuple(tuple(prompt.tolist()) for prompt in prompts)
-    setting = LookupSetting(intra_op_num_threads=1, most_running=2, longest_prompt=40, output_tokens=6)
-    asked = {"seconds": 0.0, "most_s": 600.0, "clock": "cpu"}
+    setting = LookupSetting(intra_op_num_threads=1, most_running=2, longest_prompt=40, most_output_tokens=6)
+    asked = {"output_tokens": 6, "seconds": 0.0, "most_s": 600.0, "clock": "cpu"}
     assert lookup_opened(written, setting) >= 0.0
 
     found = looked_up(written, setting, "copying", listed, 2, **asked)
