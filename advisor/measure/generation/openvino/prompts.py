@@ -18,7 +18,7 @@ from advisor.measure.generation.tokenizing import encoded
 from advisor.schema.record import Count, Record, Whole
 
 PIECE_TOKENS = 52  # of a text that is copied or gone on from
-# Of an answer: of few tokens the prompt would be most of the time, and of many side by side a longer one would take longer and show the same.
+# Of an answer: beside a short one its prompt would be most of the time, and of many requests short ones show as much.
 OUTPUT_TOKENS, OUTPUT_TOKENS_OF_MANY = 44, 20
 FEWEST_PIECE_TOKENS = BEGUN_TOKENS + 4
 OUTPUT_SHARE = 4  # of what a request may have, an answer takes one part in so many
