@@ -45,9 +45,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     "advisor.steps.generation": {
         *("advisor.steps", "advisor.files", "advisor.disk"),
-        *(f"advisor.measure.{room}" for room in ("decoder", "generation", "generation.timing", "model", "variants", "timing")),
-        "advisor.measure.generation.openvino",
-        *("advisor.measure.runtime", "advisor.measure.worker"),
+        *(f"advisor.measure.{room}" for room in ("decoder", "generation", "generation.timing", "generation.openvino")),
+        *(f"advisor.measure.{room}" for room in ("model", "variants", "timing", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
         *FREE,
     },
@@ -77,7 +76,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     # The rounds of a profile, what they leave in the journal, and the processes that they ask.
     "advisor.measure.generation.timing": {
-        *(f"advisor.measure.{room}" for room in ("decoder", "generation", "timing", "worker", "runtime")),
+        *(f"advisor.measure.{room}" for room in ("decoder", "generation", "generation.openvino", "timing", "worker", "runtime")),
         *FREE,
     },
     "advisor.measure.model": {"advisor.disk", "advisor.measure.runtime", "advisor.measure.sizes", *FREE},
@@ -96,7 +95,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     "advisor.measure.generation.openvino": {
         "advisor.disk",
-        *(f"advisor.measure.{room}" for room in ("decoder", "generation", "runtime")),
+        *(f"advisor.measure.{room}" for room in ("decoder", "generation", "model", "runtime")),
     },
     "advisor.decide.service": set(),
     "advisor.decide.long_trace": set(),

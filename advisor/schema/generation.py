@@ -36,6 +36,9 @@ Policy = Literal["prefill_first", "chunked", "mixed"]
 Engine = Literal["onnxruntime", "openvino"]
 Clock = Literal["wall", "cpu"]
 Binding = Literal["prefill", "decode", "kv", "nothing"]
+# What answers are made of: text of the user's gone on from, text that stands in the prompt, or text of ours gone on from.
+LookupText = Literal["given", "copying", "free"]
+ENGINE_NAMES: dict[Engine, str] = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 
 
 class EncoderFacts(Record, frozen=True, kw_only=True):
@@ -126,7 +129,7 @@ class TextQuality(Record, frozen=True, kw_only=True):
 class Speculation(Record, frozen=True, kw_only=True):
     """Prompt lookup, as measured at one number of running requests on one kind of text."""
 
-    text: Literal["given", "copying", "free"]
+    text: LookupText
     running_requests: Count
     lookup_tokens: Count  # that are proposed a step
     tokens_per_step: Estimate
@@ -304,6 +307,7 @@ class GenerationVariantSummary(Record, frozen=True, kw_only=True):
     title: str
     bytes: Whole
     weight_bytes: Count
+    engine: Engine = "onnxruntime"
     kv_bytes_per_token: Count
     prefill_tokens_per_s: Estimate | None  # of one prompt of the workload's median length
     decode_step_s: Estimate | None  # of one request at the workload's median context
@@ -315,12 +319,18 @@ class GenerationVariantSummary(Record, frozen=True, kw_only=True):
 
 
 class SpeculationAdvice(Record, frozen=True, kw_only=True):
-    """Whether to let the engine guess tokens, by load, as measured."""
+    """Whether to let the engine guess tokens, by load, as measured: of one variant, on one kind of text."""
 
-    text: Literal["given", "copying", "free"]
+    text: LookupText
     engine: Engine
-    advised_up_to_running_requests: NonNegative | None  # the crossing; None: at no load that was measured
-    speedup_at_one: Estimate
+    variant: Name
+    measured_at: Annotated[tuple[Count, ...], Meta(min_length=1)]  # running requests, ascending
+    advised_up_to_running_requests: NonNegative | None  # the upper end of where it is shown to be faster; None: nowhere
+    crossing_running_requests: Estimate | None  # where it is as fast with as without; None: nowhere between what was measured
+    speedup_at_one: Estimate | None  # None: not measured
+    running_requests: NonNegative | None  # of the configuration that is advised, on average; None: nothing is
+    speedup: Estimate | None  # at that load; None: beyond what was measured
+    use: Literal["on", "off", "not known"] | None  # at that load
     because: str
 
 

@@ -143,7 +143,7 @@ def _described(
         variants=summaries.variant_rows(home),
         load_curve=summaries.load_curve(curve_at, drawn, replicas),
         kv_curve=summaries.kv_curve(curve_at, drawn),
-        speculation=summaries.speculation([home, *(site for site in sites.allowed if site is not home)], shown),
+        speculation=summaries.speculation(curve_at, shown),
         certificate=_certificate(spaces, found),
         candidates_simulated=found.simulated,
         replays=tuple(replay for site in profile.sites for replay in site.replays),

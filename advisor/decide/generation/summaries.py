@@ -1,6 +1,10 @@
 """What the report shows beside the candidates: variants, the load curve, the memory of the cache, speculation."""
 
+import math
 from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
 
 from advisor.decide.generation.capacity import Capacity, capacity
 from advisor.decide.generation.prediction import predict
@@ -11,20 +15,22 @@ from advisor.decide.generation.site import GenerationUnderLoad
 from advisor.decide.generation.space import Way
 from advisor.schema.advice import SiteFacts
 from advisor.schema.generation import (
-    Engine,
     GenerationPrediction,
     GenerationSite,
+    GenerationVariant,
     GenerationVariantSummary,
     KvPoint,
     LoadPoint,
+    LookupText,
     Speculation,
     SpeculationAdvice,
 )
 from advisor.schema.record import Estimate
-from advisor.units import counted, ratio
+from advisor.units import counted, number, ratio
 
 CURVE_POINTS = 8
-TEXTS = {"given": "the given text", "copying": "text that copies from its prompt", "free": "free text"}
+SLOWEST = 1e-9  # that a speed-up can be: its logarithm is taken
+TEXTS: dict[LookupText, str] = {"given": "the given text", "copying": "text that copies from its prompt", "free": "free text"}
 
 
 def site_facts(site: GenerationSite) -> SiteFacts:
@@ -56,6 +62,7 @@ def variant_rows(site: GenerationUnderLoad) -> tuple[GenerationVariantSummary, .
                 id=variant.id,
                 title=variant.title,
                 bytes=variant.bytes,
+                engine=variant.engine,
                 weight_bytes=variant.weight_bytes,
                 kv_bytes_per_token=variant.kv_bytes_per_token,
                 prefill_tokens_per_s=_per_s(best[0].prefill_s(inputs), inputs) if best else None,
@@ -153,46 +160,129 @@ def not_searched(site: GenerationUnderLoad) -> tuple[int, int]:
     return by_quality, count_candidates(site, site.ways(tied))
 
 
-def speculation(sites: Sequence[GenerationUnderLoad], shown: GenerationPrediction | None) -> tuple[SpeculationAdvice, ...]:
-    """Return whether to let the engine guess tokens, for each kind of text and each variant that it was measured of."""
+def speculation(site: GenerationUnderLoad, shown: GenerationPrediction | None) -> tuple[SpeculationAdvice, ...]:
+    """Return whether to let the engine guess tokens there, for each kind of text and each variant that it was measured of."""
     found = []
-    for site in sites:
-        for variant in site.site.variants:
-            for text in TEXTS:
-                records = sorted(
-                    (entry for entry in variant.speculation if entry.text == text), key=lambda entry: entry.running_requests
-                )
-                if records:
-                    found.append(_advised(records, variant.id, variant.engine, shown))
+    for variant in site.site.variants:
+        for text in TEXTS:
+            records = sorted(
+                (entry for entry in variant.speculation if entry.text == text), key=lambda entry: entry.running_requests
+            )
+            if records:
+                found.append(_advised(records, variant, shown))
     return tuple(found)
 
 
-def _advised(
-    records: Sequence[Speculation], variant: str, engine: Engine, shown: GenerationPrediction | None
-) -> SpeculationAdvice:
-    """Return up to how many running requests it is shown to be faster, and what was measured beyond that."""
-    up_to: int | None = None
-    beyond = None
-    for record in records:
-        if record.speedup.low <= 1.0:
-            beyond = record
-            break
-        up_to = record.running_requests
+def _advised(records: Sequence[Speculation], variant: GenerationVariant, shown: GenerationPrediction | None) -> SpeculationAdvice:
+    """Return up to how many running requests it is shown to be faster, and what it does at as many as the advised configuration runs."""
+    curve = Speedups(records)
     first = records[0]
+    running = None if shown is None else shown.running_requests
     said = [
-        f"{variant}, {TEXTS[first.text]}: {ratio(entry.speedup.value)} ({ratio(entry.speedup.low)} to {ratio(entry.speedup.high)}) at "
+        f"{ratio(entry.speedup.value)} ({ratio(entry.speedup.low)} to {ratio(entry.speedup.high)}) at "
         f"{counted(entry.running_requests, 'running request')}, {entry.tokens_per_step.value:.2f} tokens a step"
-        for entry in (records if beyond is None else records[: records.index(beyond) + 1])
+        for entry in records
     ]
-    because = "; ".join(said)
-    if shown is not None and up_to is not None:
-        running = shown.running_requests
-        within = "within" if running <= up_to else "beyond"
-        because += f"; the advised configuration runs {running:.1f} on average, {within} that"
+    crossing = curve.crossing
+    if crossing is not None:
+        ends = f"{number(crossing.low)} to {number(crossing.high)}"
+        said.append(f"between these it stops to pay at {number(crossing.value)} running requests ({ends})")
+    if shown is not None:
+        said.append(_at_load(curve, variant, shown))
     return SpeculationAdvice(
         text=first.text,
-        engine=engine,
-        advised_up_to_running_requests=None if up_to is None else float(up_to),
-        speedup_at_one=first.speedup,
-        because=because,
+        engine=variant.engine,
+        variant=variant.id,
+        measured_at=tuple(entry.running_requests for entry in records),
+        advised_up_to_running_requests=curve.faster_up_to,
+        crossing_running_requests=crossing,
+        speedup_at_one=first.speedup if first.running_requests == 1 else None,
+        running_requests=running,
+        speedup=None if running is None else curve.at(running),
+        use=None if running is None else curve.use(running),
+        because=f"{variant.id}, {TEXTS[first.text]}: {'; '.join(said)}",
     )
+
+
+def _at_load(curve: "Speedups", variant: GenerationVariant, shown: GenerationPrediction) -> str:
+    """Return what it does at the load of the advised configuration, in words."""
+    running, speedup = shown.running_requests, curve.at(shown.running_requests)
+    whose = "" if shown.candidate.variant == variant.id else f", with {shown.candidate.variant},"
+    load = f"the advised configuration{whose} runs {number(running)} on average"
+    if speedup is None:
+        return f"{load}, where it was not measured"
+    return f"{load}, where it is {ratio(speedup.value)} ({ratio(speedup.low)} to {ratio(speedup.high)}) as fast, {speedup.basis}"
+
+
+class Speedups:
+    """The speed-up on one kind of text by running requests: as measured, and between two of these linear in the logarithms of both."""
+
+    def __init__(self, records: Sequence[Speculation]) -> None:
+        """`records` are of one text and variant, by ascending requests."""
+        self._loads = [entry.running_requests for entry in records]
+        self._at = np.log([float(load) for load in self._loads])
+        found = [entry.speedup for entry in records]
+        self._low, self._value, self._high = (
+            np.log([max(getattr(speedup, end), SLOWEST) for speedup in found]) for end in ("low", "value", "high")
+        )
+
+    def at(self, running: float) -> Estimate | None:
+        """Return the speed-up at so many requests on average, None below the fewest and beyond the most that were measured.
+
+        Fewer than one on average are one whenever there is anything to do.
+        """
+        wanted = max(running, 1.0)
+        if not self._loads[0] <= wanted <= self._loads[-1]:
+            return None
+        low, value, high = (
+            float(np.exp(np.interp(math.log(wanted), self._at, logs))) for logs in (self._low, self._value, self._high)
+        )
+        listed = " and ".join(map(str, self._loads))
+        return Estimate(
+            value=value,
+            low=low,
+            high=high,
+            basis="measured" if wanted in self._loads else "interpolated",
+            source=f"prompt lookup at {listed} running requests, between them linear in logarithms",
+        )
+
+    @property
+    def faster_up_to(self) -> float | None:
+        """The most running requests up to which it is shown to be faster, None where it is at none that was measured."""
+        if self._low[0] <= 0:
+            return None
+        crossed = self._crossed(self._low)
+        return float(self._loads[-1]) if crossed is None else crossed
+
+    @property
+    def crossing(self) -> Estimate | None:
+        """The running requests from which on it is slower, None where it is so nowhere, or everywhere, that was measured."""
+        value = self._crossed(self._value)
+        if value is None:
+            return None
+        low = self._crossed(self._low) if self._low[0] > 0 else None
+        high = self._crossed(self._high)
+        return Estimate(
+            value=value,
+            low=float(self._loads[0]) if low is None else low,
+            high=float(self._loads[-1]) if high is None else high,
+            basis="interpolated",
+            source="where the speed-up, and the ends of its interval, are one; at most as far as was measured",
+        )
+
+    def _crossed(self, logs: np.ndarray) -> float | None:
+        """Return where the logarithm of a speed-up, above zero at first, is zero."""
+        for place in range(len(logs) - 1):
+            if logs[place] > 0 >= logs[place + 1]:
+                part = logs[place] / (logs[place] - logs[place + 1])
+                return float(np.exp(self._at[place] + part * (self._at[place + 1] - self._at[place])))
+        return None
+
+    def use(self, running: float) -> Literal["on", "off", "not known"]:
+        """Return whether to use it at so many requests on average; it does less the more there are."""
+        speedup = self.at(running)
+        if speedup is not None:
+            return "on" if speedup.low > 1 else "off" if speedup.high < 1 else "not known"
+        if running > self._loads[-1]:
+            return "off" if self._high[-1] < 0 else "not known"
+        return "on" if self._low[0] > 0 else "not known"

@@ -11,13 +11,14 @@ from advisor.decide.generation.site import MAX_REPLICAS, GenerationUnderLoad
 from advisor.decide.generation.space import MARGIN_FRACTION, describe_policy
 from advisor.quality_floor import changes
 from advisor.schema.advice import BUSY_FRACTION
-from advisor.schema.generation import DecoderFacts, EncoderFacts, GenerationPrediction
+from advisor.schema.generation import ENGINE_NAMES, DecoderFacts, EncoderFacts, Engine, GenerationPrediction
 from advisor.schema.record import Exclusion
 from advisor.schema.workload import GenerationWorkload, TokenSlo
 from advisor.units import counted, percent, quantile, rate, seconds, usd
 from advisor.visits import ENOUGH_VISITS
 
 NOISY_FRACTION = 0.1
+PLAIN: Engine = "onnxruntime"  # that nobody has to be told of
 UNTRIED = "predicted from single steps and simulated serving, not yet replayed"
 MISSED = "a replay of it missed a target: what was measured stands beside what was expected"
 REPLAY = "a replay of the most likely answer: advisor verify"
@@ -87,10 +88,12 @@ def _what(decision: Decision, recommended: GenerationPrediction) -> str:
     if decision.today_is_given and msgspec.structs.replace(today, replicas=advised.replicas) == advised:
         return f"Run today's configuration on {counted(advised.replicas, 'replica')} instead of {today.replicas}"
     what = f"Serve {advised.variant}" if advised.variant != today.variant else "Serve the model as it is"
+    engine = decision.at.variants[advised.variant].engine
+    by = f" with {ENGINE_NAMES[engine]}" if engine != PLAIN else ""
     where = "" if decision.at.is_home else f" on {decision.at.hardware} ({decision.at.place.machine})"
     side_by_side = f"up to {counted(advised.max_running_requests, 'request')} side by side"
     on = "" if decision.today_is_given and advised.replicas == today.replicas else f", {counted(advised.replicas, 'replica')}"
-    return f"{what}{where}, {side_by_side}, {describe_policy(advised)}{on}"
+    return f"{what}{by}{where}, {side_by_side}, {describe_policy(advised)}{on}"
 
 
 def _not_known(decision: Decision, kept: str) -> str:
@@ -183,6 +186,11 @@ def _of_variant(site: GenerationUnderLoad, shown: GenerationPrediction) -> list[
         metric, drop = variant.quality.perplexity.metric, variant.quality.perplexity.drop
         found.append(
             f"{metric} {changes(metric)} by {percent(drop.value)}, up to {percent(drop.high)}, on {variant.quality.tokens:,} tokens"
+        )
+    today = site.variants.get(site.today.variant)
+    if today is not None and today.engine != variant.engine:
+        found.append(
+            f"the server changes with it: {ENGINE_NAMES[variant.engine]}, where {ENGINE_NAMES[today.engine]} is what serves {today.id}"
         )
     times = site.times[shown.candidate.variant, shown.candidate.intra_op_num_threads]
     if site.demand.longest_tokens > times.largest_context:

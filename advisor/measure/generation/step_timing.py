@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from advisor.measure.generation.clock import Laps
+from advisor.measure.generation.scripts import Script
 from advisor.measure.generation.slots import Steps, next_token, next_tokens
 from advisor.schema.generation import StepVisit
 from advisor.schema.record import Cores, Count, Length, Record, Whole
@@ -31,7 +32,7 @@ class Decode(Record, frozen=True, kw_only=True, tag=True):
     context_tokens: Whole
 
 
-Step = Prefill | Decode
+Step = Prefill | Decode | Script  # of a script all steps are made, one after the other
 
 
 class Point(Record, frozen=True, kw_only=True):
@@ -97,8 +98,18 @@ def rank(step: Step, steps: Iterable[Step]) -> int:
         if step.past_tokens or step.tokens == lengths[-1]:
             return 1
         return 0 if step.tokens in lengths[:2] else 2
+    if isinstance(step, Script):
+        return _rank_of_script(step, [other for other in steps if isinstance(other, Script)])
     sizes = [other.batch_size for other in steps if isinstance(other, Decode)]
     return 0 if step.batch_size in (min(sizes), max(sizes)) else 2
+
+
+def _rank_of_script(script: Script, scripts: Iterable[Script]) -> int:
+    """Return 0 for the shortest and the longest prompt alone and for the most requests, 1 for fewer requests, 2 for prompts between."""
+    alone = sorted(other.prompt_tokens for other in scripts if not other.batch_size)
+    if not script.batch_size:
+        return 0 if script.prompt_tokens in (alone[0], alone[-1]) else 2
+    return 0 if script.batch_size == max(other.batch_size for other in scripts) else 1
 
 
 def tell_all(timed: Collection[Step], steps: Collection[Step]) -> bool:
@@ -122,11 +133,15 @@ def expected_call_s(step: Step, known: Mapping[Step, float]) -> float:
 
 def _size(step: Step) -> int:
     """Return the tokens that a step reads."""
+    if isinstance(step, Script):
+        return step.size
     return step.tokens if isinstance(step, Prefill) else step.batch_size
 
 
 def _cached(step: Step) -> int:
     """Return the tokens that it looks back at."""
+    if isinstance(step, Script):
+        return 0
     return step.past_tokens if isinstance(step, Prefill) else step.context_tokens
 
 
@@ -154,6 +169,7 @@ class Bench:
         What is in the cache behind which it reads is whatever came there: the time is that of any other values.
         """
         decoder = self.decoder
+        assert not isinstance(step, Script), "a cache of rows makes steps by themselves"
         if isinstance(step, Prefill):
             decoder.fill(decoder.slots - 1, step.past_tokens)
             prompts = [self._tokens(step.tokens) for _ in range(DISTINCT_TOKENS)]

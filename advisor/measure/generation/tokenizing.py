@@ -32,6 +32,13 @@ class Windows(Record, frozen=True, kw_only=True):
     scored_bytes: tuple[Whole, ...]  # of the text of those that are predicted
 
 
+class Encoded(Record, frozen=True, kw_only=True):
+    """Texts as the model reads them, and what comes before any text."""
+
+    prefix: tuple[Whole, ...]
+    texts: tuple[tuple[Whole, ...], ...]
+
+
 def read_windows(
     model: Path,
     data: Path,
@@ -47,15 +54,7 @@ def read_windows(
     Raises InputError where there is no tokenizer, no text, or where the tokenizer is that of another model: it has tokens that this one
     lacks.
     """
-    path = tokenizer_beside(model)
-    if path is None:
-        raise InputError(
-            f"{KEY}: {data}: there is no tokenizer.json in {model}, so quality could not be measured",
-            hint="put the tokenizer.json of the model there",
-        )
-    tokenizer = opened(path, KEY)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    tokenizer, path = _tokenizer(model, f"{KEY}: {data}: ", "quality could not be measured")
     texts = _texts(data)
     prefix = _prefix(tokenizer)
     given = max(1, len(prefix))
@@ -82,6 +81,31 @@ def read_windows(
             hint="give some thousand words",
         )
     return Windows(tokens=tuple(found), given=given, scored_bytes=tuple(scored))
+
+
+def encoded(model: Path, texts: Sequence[str], *, vocabulary: int, purpose: str) -> Encoded:
+    """Return texts of ours by the tokenizer of the model; `purpose` says what could not be done without one.
+
+    Raises InputError where there is none, or where it is that of another model.
+    """
+    tokenizer, path = _tokenizer(model, "", purpose)
+    found = tuple(tuple(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts)
+    prefix = tuple(_prefix(tokenizer))
+    _check([*prefix, *(token for ids in found for token in ids)], vocabulary, path)
+    return Encoded(prefix=prefix, texts=found)
+
+
+def _tokenizer(model: Path, subject: str, purpose: str) -> tuple[Any, Path]:
+    """Return the tokenizer of a model, that takes texts of any length, and where it lies."""
+    path = tokenizer_beside(model)
+    if path is None:
+        raise InputError(
+            f"{subject}there is no tokenizer.json in {model}, so {purpose}", hint="put the tokenizer.json of the model there"
+        )
+    tokenizer = opened(path, KEY)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer, path
 
 
 def _texts(data: Path) -> Sequence[str]:
@@ -124,7 +148,7 @@ def _prefix(tokenizer: Any) -> list[int]:
 
 
 def _check(ids: Sequence[int], vocabulary: int, path: Path) -> None:
-    if (largest := max(ids)) >= vocabulary:
+    if (largest := max(ids, default=0)) >= vocabulary:
         raise InputError(
             f"{path}: token {largest} is none of the {vocabulary} that the model knows: it is the tokenizer of another model",
             hint="put the tokenizer.json of this model there",

@@ -14,6 +14,7 @@ from advisor.measure.decoder.plain_export import PlainDecoder
 from advisor.measure.generation.clock import loop_clock
 from advisor.measure.generation.making import Opened, difference, open_decoder
 from advisor.measure.generation.replay import Replayed, Requests, check, replay, sample_equals_alone
+from advisor.measure.generation.scripts import Part
 from advisor.measure.generation.step_timing import Bench, Decode, Prefill, Step
 from advisor.measure.generation.text_quality import Scored
 from advisor.measure.generation.text_quality import scored as scored_by
@@ -42,6 +43,7 @@ class Timed(Record, frozen=True, kw_only=True):
 
     visit: StepVisit
     peak_memory_bytes: Whole
+    parts: tuple[Part, ...] = ()  # of a script: what of the visit is a point by itself
 
 
 class Load(Record, frozen=True, kw_only=True):
@@ -106,6 +108,11 @@ def _of_text(folder: Path, setting: Setting) -> Decoder | PlainDecoder:
     decoder = _decoder(folder, setting)
     assert not isinstance(decoder, EncoderDecoder), f"{folder}: a text is no answer to an input"
     return decoder
+
+
+def cache_tokens(setting: Setting) -> int:
+    """Return how many tokens the cache of a variant has room for."""
+    return setting.slots * setting.max_tokens
 
 
 @lru_cache(maxsize=OPEN_DECODERS)

@@ -1,6 +1,5 @@
 """What is measured of a decoder, stage by stage, within one budget: its forms are made, held against the checkpoint, judged and timed."""
 
-import itertools
 import math
 import os
 import time
@@ -26,25 +25,25 @@ from advisor.measure.generation.making import (
     is_still,
     made,
 )
-from advisor.measure.generation.step_timing import Decode, Point, Prefill, decode_steps, prefill_steps, tell_all
+from advisor.measure.generation.openvino import export as openvino_export
+from advisor.measure.generation.openvino import making as openvino
+from advisor.measure.generation.step_timing import Point, tell_all
 from advisor.measure.generation.timing.journal import GenerationJournal, Watched
-from advisor.measure.generation.timing.points import decode_point, disturbance, noise_of, prefill_point
+from advisor.measure.generation.timing.points import disturbance, noise_of, points_of
 from advisor.measure.generation.timing.processes import Variants
 from advisor.measure.generation.timing.rounds import Rounds
 from advisor.measure.generation.tokenizing import Windows, read_windows
-from advisor.measure.generation.variant_process import Timed, compared, visited
+from advisor.measure.generation.variant_process import Timed
 from advisor.measure.runtime import machine as machines
-from advisor.measure.runtime.ort_session import versions
+from advisor.measure.runtime.openvino_session import INSTALL
 from advisor.measure.runtime.stalls import watch
 from advisor.measure.worker.apart import Apart
-from advisor.schema.generation import (
-    GenerationSite,
-    GenerationVariant,
-)
+from advisor.schema.generation import Engine, GenerationSite, GenerationVariant
 from advisor.schema.record import Exclusion
 from advisor.steps import model_folder
 from advisor.steps.generation.asked import in_words
-from advisor.steps.generation.judging import Judging, is_worth_timing
+from advisor.steps.generation.judging import Judging, is_worth_timing, to_time
+from advisor.steps.generation.looking_up import LOOKUP_SHARE, LookingUp
 from advisor.steps.generation.plan import Plan, Stage
 from advisor.units import counted, seconds
 
@@ -56,6 +55,8 @@ NO_TEXT = "quality could not be measured: no text was given (quality.data of the
 # Of a model with an encoder, and of what a text says of it.
 NO_SCHEMES = "what they lose could not be measured: that takes inputs with their answers, not a text"
 NO_ANSWERS = "a text says nothing of a model with an encoder, which answers an input; only what loses nothing is served"
+EXACT = (*LOSSLESS, openvino.EXACT)
+OPENVINO = "OpenVINO's engine"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -75,9 +76,10 @@ class Measuring:
     def site(self) -> GenerationSite:
         """Return what is known of this machine in the end."""
         journal, ledger = self.journal, self.stage.ledger
-        ledger.count(journal.scoring_s + journal.timing_s)
+        ledger.count(journal.scoring_s + journal.timing_s + journal.looking_up_s)
         self.stage.say("making variants", line=f"{ledger.promise} and making variants: {in_words(self.plan.asked)}")
         made = self._made()
+        self.stage.ledger.trial_s = self._set_aside_s(made)
         windows = self._windows()
         self.stage.apart.end()  # it would hold memory
         for name, entry in made.items():
@@ -92,8 +94,9 @@ class Measuring:
             threads=self.threads,
             input_fraction=self.plan.settings.input_fraction,
             start=self.stage.how.start,
+            engines={name: _engine(name) for name in made},
         ) as processes:
-            processes.fit_together(self.plan.facts)
+            processes.fit_together(self.plan.facts, [(name, self.threads[-1]) for name in made])
             agreement = self._agreement(processes, made)
             variants = [self._variant(name, made[name], agreement[name]) for name in agreement]
             variants = self._judged(variants, processes, windows)
@@ -106,7 +109,7 @@ class Measuring:
                 )
                 for variant in variants
             ]
-        return self._site(variants)
+        return self._site(self._looked_up(variants, windows))
 
     # --- forms ----------------------------------------------------------------------------------------------------------------
 
@@ -116,8 +119,10 @@ class Measuring:
         if plan.facts.encoder is not None:
             self._exclude("weights in 8 and 4 bits", NO_SCHEMES)
         if plan.facts.given_as != "checkpoint":
+            self._exclude(OPENVINO, "takes a checkpoint alone")
             return {AS_GIVEN: self._ask("reading the model", str(plan.model), given, plan.model)}
         if plan.facts.encoder is not None:
+            self._exclude(OPENVINO, "takes a decoder alone, without an encoder")
             form = self._ask("exporting it", str(plan.model), exported, plan.model, plan.folder, sha256=plan.facts.sha256)
             return {EXPORTED: form}
         found: dict[str, Made] = {}
@@ -138,6 +143,29 @@ class Measuring:
                 if scheme == BASELINE:
                     raise
                 self._exclude(scheme, error.fault)
+        return found | self._made_for_openvino()
+
+    def _made_for_openvino(self) -> dict[str, Made]:
+        """Return the forms for OpenVINO's engine, where that is installed."""
+        plan = self.plan
+        if not plan.has_openvino:
+            self._exclude(OPENVINO, f"not installed: {INSTALL}, then profile again")
+            return {}
+        found: dict[str, Made] = {}
+        for name in openvino.FORMS:
+            try:
+                found[name] = self._ask(
+                    f"making {name}",
+                    name,
+                    openvino.made,
+                    plan.model,
+                    plan.folder,
+                    name,
+                    sha256=plan.facts.sha256,
+                    max_tokens=plan.settings.max_context_tokens,
+                )
+            except AdvisorError as error:
+                self._exclude(name, error.fault)
         return found
 
     def _windows(self) -> Windows | None:
@@ -181,10 +209,10 @@ class Measuring:
                         name,
                         self.threads[-1],
                         "comparing it with the checkpoint",
-                        compared,
+                        processes.process(name).compared,
                         plan.model,
                         self.stage.scratch / "truth.npy",
-                        is_exact=name == BASELINE,
+                        is_exact=name in (BASELINE, openvino.EXACT),
                         seed=plan.settings.seed,
                     )
                 if not math.isfinite(found[name] or 0.0):
@@ -199,13 +227,13 @@ class Measuring:
     def _variant(self, name: str, made: Made, agreement: float | None) -> GenerationVariant:
         return GenerationVariant(
             id=name,
-            scheme="none" if name in LOSSLESS else name,
-            title=TITLES[name],
+            scheme="none" if name in EXACT else openvino.FORMS.get(name, name),
+            title=(TITLES | openvino.TITLES)[name],
             path=os.path.relpath(made.folder, self.plan.folder.parent),
             sha256=made.sha256,
             bytes=made.bytes,
-            engine="onnxruntime",
-            lossless=name in LOSSLESS,
+            engine=_engine(name),
+            lossless=name in EXACT,
             weight_bytes=made.weight_bytes,
             kv_bytes_per_token=self.plan.facts.kv_bytes_per_token,
             load_s=None,
@@ -233,7 +261,8 @@ class Measuring:
 
         def visit(point: Point, visit_s: float, warm_up_calls: int, order: int) -> Timed:
             name, threads = point.variant, point.intra_op_num_threads
-            return processes.ask(name, threads, "timing it", visited, point.step, visit_s, warm_up_calls, order)
+            timed = processes.process(name).visited
+            return processes.ask(name, threads, "timing it", timed, point.step, visit_s, warm_up_calls, order)
 
         rounds = Rounds(
             journal,
@@ -245,20 +274,13 @@ class Measuring:
             seed=plan.settings.seed,
             pace=self.stage.how.pace,
         )
-        worth = [variant.id for variant in variants if is_worth_timing(plan, variant)]
-        others = [variant.id for variant in variants if variant.id not in worth]
-        lengths = plan.asked.lengths
-        steps = (*prefill_steps(lengths), *decode_steps(plan.settings.max_running_requests, lengths))
-        # Of what is not advised the report shows how fast it would be.
-        shown = (Prefill(tokens=lengths.usual), Decode(batch_size=1, context_tokens=lengths.context))
-        points = [
-            Point(variant=name, intra_op_num_threads=threads, step=step)
-            for name, threads, step in itertools.product(worth, self.threads, dict.fromkeys(steps))
-        ]
-        brief = [Point(variant=name, intra_op_num_threads=1, step=step) for name in others for step in shown]
-        rounds.time(points, brief, together=processes.are_together)
+        chosen = to_time(plan, variants, self.threads)
+        for name in chosen.too_short:
+            self._exclude(name, "requests of so few tokens are over before its steps can be timed")
+        together = processes.fit_together(plan.facts, chosen.settings)
+        rounds.time(chosen.full, chosen.brief, together=together, last=chosen.last)
         self.exclusions += rounds.passed_over()
-        self._refuse_untold(points)
+        self._refuse_untold(chosen.full)
 
     def _refuse_untold(self, points: Sequence[Point]) -> None:
         """Drop the settings of which too few steps could be timed to tell what others take; raise ModelError where none is left."""
@@ -290,6 +312,25 @@ class Measuring:
             stalls = watch(watch_s, usable[number % len(usable)])
             self.journal.add(Watched(stalls=stalls, elapsed_s=time.perf_counter() - began_s))
 
+    # --- prompt lookup ----------------------------------------------------------------------------------------------------------
+
+    def _set_aside_s(self, made: Iterable[str]) -> float:
+        """Return the seconds that are kept for prompt lookup, where there is an engine that has it."""
+        return LOOKUP_SHARE * self.plan.settings.budget_s if any(_engine(name) == "openvino" for name in made) else 0.0
+
+    def _looked_up(self, variants: list[GenerationVariant], windows: Windows | None) -> list[GenerationVariant]:
+        """Return the variants with what prompt lookup does to them, where it was tried."""
+        untold = {(point.variant, point.intra_op_num_threads) for point in self.untold}
+        served = [
+            variant
+            for variant in variants
+            if is_worth_timing(self.plan, variant) and (variant.id, self.threads[-1]) not in untold
+        ]
+        trying = LookingUp(self.plan, self.journal, self.stage, self.threads[-1])
+        found = trying.tried(served, windows)
+        self.exclusions += trying.exclusions
+        return [msgspec.structs.replace(variant, speculation=found.get(variant.id, ())) for variant in variants]
+
     # --- the site ---------------------------------------------------------------------------------------------------------------
 
     def _site(self, variants: Sequence[GenerationVariant]) -> GenerationSite:
@@ -300,23 +341,21 @@ class Measuring:
         }
         every = [visit for made in visits.values() for visit in made]
         clock = clock_of(every)
+        points = points_of(visits, journal.parts)
         return GenerationSite(
             hardware=plan.hardware,
             machine=plan.machine,
             created=plan.created,
             advisor_version=__version__,
             fingerprint=plan.fingerprint,
-            versions=versions(),
+            versions=plan.versions,
             clock=clock,
             measuring_s=journal.timing_s,
             noise_fraction=noise_of(visits.values(), clock),
             variants=tuple(variants),
-            prefill=tuple(
-                prefill_point(point, point.step, made) for point, made in visits.items() if isinstance(point.step, Prefill)
-            ),
-            decode=tuple(
-                decode_point(point, point.step, made) for point, made in visits.items() if isinstance(point.step, Decode)
-            ),
+            prefill=points.prefill,
+            decode=points.decode,
+            mixed=points.mixed,
             stalls=tuple(entry for entry in journal.watches if entry is not None),
             exclusions=(*self.exclusions, *journal.exclusions),
             notes=(*self.notes, *disturbance(every, clock)),
@@ -326,8 +365,15 @@ class Measuring:
         self.exclusions.append(Exclusion(what=what, reason=reason.removeprefix(f"{what}: ")))
 
 
+def _engine(name: str) -> Engine:
+    """Return what runs a form."""
+    return "openvino" if name in openvino.FORMS else "onnxruntime"
+
+
 def are_still(variants: Iterable[GenerationVariant], folder: Path, apart: Apart) -> bool:
     """Return whether the folders of all variants, whose paths are relative to `folder`, hold what was measured."""
+    known = {"onnxruntime": is_still, "openvino": openvino_export.is_still}
     return all(
-        apart.call(model_folder.reading(variant.id), is_still, folder / variant.path, variant.sha256) for variant in variants
+        apart.call(model_folder.reading(variant.id), known[variant.engine], folder / variant.path, variant.sha256)
+        for variant in variants
     )

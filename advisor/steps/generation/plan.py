@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from advisor.measure.generation.openvino import engine
 from advisor.measure.generation.timing.rounds import USUAL_PACE, Pace
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.variants.making import Report
@@ -14,6 +15,8 @@ from advisor.schema.catalog import Hardware
 from advisor.schema.generation import DecoderFacts, GenerationSettings
 from advisor.schema.profile import Machine
 from advisor.steps.generation.asked import Asked
+
+OPENVINO = "openvino-genai"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,17 +28,25 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     settings: GenerationSettings
     asked: Asked
     wanted: tuple[str, ...]  # schemes that are timed whatever their quality
+    today_threads: int | None  # on which the user serves it now, as far as that is said
+    versions: dict[str, str]  # of what decides the figures
     machine: Machine
     hardware: Hardware
     created: str
     fingerprint: str
 
+    @property
+    def has_openvino(self) -> bool:
+        """Whether OpenVINO's engine is installed."""
+        return OPENVINO in self.versions
+
 
 class How(NamedTuple):
-    """What starts the processes that functions are called in, and how long is timed."""
+    """What starts the processes that functions are called in, how long is timed, and which engines there are."""
 
     start: Callable[[], Apart] = Apart
     pace: Pace = USUAL_PACE
+    openvino: Callable[[], str | None] = engine.version  # of its engine, None where there is none
 
 
 USUALLY = How()

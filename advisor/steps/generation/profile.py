@@ -14,6 +14,7 @@ from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import read_json, write_record
 from advisor.files.workload import examples_sha256, read_question
 from advisor.measure.generation.making import SCHEMES, described
+from advisor.measure.generation.openvino.making import FORMS
 from advisor.measure.generation.timing.journal import GenerationJournal
 from advisor.measure.runtime import memory
 from advisor.measure.runtime.machine import read_machine
@@ -30,7 +31,7 @@ from advisor.steps import model_folder
 from advisor.steps.generation.asked import Asked, asked_of
 from advisor.steps.generation.measuring import Measuring
 from advisor.steps.generation.measuring import are_still as variants_are_still
-from advisor.steps.generation.plan import USUALLY, How, Plan, Stage
+from advisor.steps.generation.plan import OPENVINO, USUALLY, How, Plan, Stage
 from advisor.units import parse_moment
 
 
@@ -64,7 +65,7 @@ def measured_into(
         with ledger.loading():
             facts = apart.call(model_folder.reading(str(model)), described, model)
         asked = asked_of(facts, workload, options, free_bytes=memory.available_bytes())
-        plan = _plan(model, variants, facts, asked, workload, options, now=now)
+        plan = _plan(model, variants, facts, asked, workload, options, now=now, engine=how.openvino())
         known = None if options.fresh else _known(output)
         if known is not None and (site := _finished(known, plan)) is not None:
             if variants_are_still(site.variants, output.parent, apart):
@@ -141,7 +142,9 @@ def _plan(
     options: ProfileOptions,
     *,
     now: str,
+    engine: str | None,
 ) -> Plan:
+    """Return the plan; `engine` is the version of OpenVINO's, None where there is none."""
     machine = read_machine()
     wanted = _wanted(options, workload)
     settings = GenerationSettings(
@@ -154,7 +157,8 @@ def _plan(
         input_fraction=asked.input_fraction,
         asked_sha256=hashlib.sha256(msgspec.json.encode((asked.lengths, asked.max_drop))).hexdigest(),
     )
-    parts = (SCHEMA_VERSION, __version__, facts, settings, machine, versions())
+    known = versions() | ({} if engine is None else {OPENVINO: engine})
+    parts = (SCHEMA_VERSION, __version__, facts, settings, machine, known)
     return Plan(
         model=model,
         folder=folder,
@@ -162,6 +166,8 @@ def _plan(
         settings=settings,
         asked=asked,
         wanted=wanted,
+        today_threads=None if workload is None or workload.baseline is None else workload.baseline.intra_op_num_threads,
+        versions=known,
         machine=machine,
         hardware=hardware_of(options.hardware, machine),
         created=now,
@@ -171,11 +177,12 @@ def _plan(
 
 def _wanted(options: ProfileOptions, workload: GenerationWorkload | None) -> tuple[str, ...]:
     """Return the schemes that the user named, as options or as what is served today: they are timed whatever their quality."""
+    names = (*SCHEMES, *FORMS)
     for name in options.schemes:
-        if name not in SCHEMES:
-            raise InputError(f"--scheme: there is no {name!r} of decoders", hint=f"there are: {', '.join(SCHEMES)}")
+        if name not in names:
+            raise InputError(f"--scheme: there is no {name!r} of decoders", hint=f"there are: {', '.join(names)}")
     today = workload.baseline.variant if workload is not None and workload.baseline is not None else None
-    return tuple(name for name in SCHEMES if name in options.schemes or name == today)
+    return tuple(name for name in names if name in options.schemes or name == today)
 
 
 def _known(output: Path) -> GenerationProfile | None:

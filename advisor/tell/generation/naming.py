@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from advisor import units
 from advisor.schema.generation import (
+    ENGINE_NAMES,
     Binding,
     DecoderFacts,
     Engine,
@@ -18,7 +19,6 @@ from advisor.schema.record import Estimate
 from advisor.schema.workload import TokenSlo
 from advisor.tell.options import today_is_given
 
-ENGINES: dict[Engine, str] = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 BINDS: dict[Binding, str] = {
     "prefill": "reading prompts",
     "decode": "generating tokens",
@@ -113,6 +113,13 @@ def configuration(candidate: GenerationCandidate) -> str:
 def subject(advice: GenerationAdvice) -> GenerationPrediction:
     """Return the prediction that the report is about: what is recommended, most likely or the nearest miss, or what runs today."""
     return advice.recommended or advice.likely or advice.nearest_miss or advice.baseline
+
+
+def engine_of(advice: GenerationAdvice, candidate: GenerationCandidate) -> str:
+    """Return the name of what runs a candidate: the rows of variants are those of one machine, and only one engine has mixed steps."""
+    usual: Engine = "openvino" if candidate.policy == "mixed" else "onnxruntime"
+    engine = next((it.engine for it in advice.variants if it.id == candidate.variant), usual)
+    return ENGINE_NAMES[engine]
 
 
 def kept(prediction: GenerationPrediction) -> str:

@@ -4,6 +4,7 @@ from advisor import units
 from advisor.schema.generation import GenerationAdvice, GenerationPrediction, Replay, TokenTimes
 from advisor.schema.record import Estimate
 from advisor.tell.generation.naming import TIMES, Target, Time, at_slo, configuration, of_time, subject, targets
+from advisor.tell.generation.words import lookup
 from advisor.tell.options import today_is_given
 from advisor.tell.words.figures import Format, as_text, figure
 
@@ -11,13 +12,14 @@ WIDTH = 9  # of the names at the left
 
 
 def lines(advice: GenerationAdvice) -> list[str]:
-    """Return what to do, its cost, each promise and how it is kept, its quality, its risk."""
+    """Return what to do, its cost, each promise and how it is kept, its quality, whether to use prompt lookup, its risk."""
     shown = advice.recommended or advice.likely or advice.nearest_miss
     return [
         advice.headline,
         _line("cost", _cost(advice, shown)),
         *(_line(target.time.name.lower(), _time(advice, shown, target)) for target in targets(advice.workload.slo)),
         _line("quality", _quality(advice, shown)),
+        *([_line("lookup", said)] if (said := lookup(advice)) is not None else []),
         _line("risk", _risk(advice)),
     ]
 

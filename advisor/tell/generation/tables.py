@@ -21,6 +21,7 @@ from advisor.tell.generation.naming import (
     at_slo,
     cache_of_a_token,
     configuration,
+    engine_of,
     generation_columns,
     layers,
     of_time,
@@ -82,6 +83,7 @@ def generation_setting_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
     each = kv_bytes_per_token(advice, shown.variant)
     rows: dict[str, Part] = {
         "Variant": shown.variant,
+        "Engine": engine_of(advice, shown),
         "Threads": str(shown.intra_op_num_threads),
         "Running requests": f"at most {shown.max_running_requests:,}",
         "Prompts": policy(shown),

@@ -1,13 +1,14 @@
 """The sentences of advice on a generative model: what to do, what it saves, what it risks, and the headings that state an answer."""
 
 from advisor import units
-from advisor.schema.generation import GenerationAdvice, GenerationPrediction, Replay, SpeculationAdvice
+from advisor.schema.generation import ENGINE_NAMES, GenerationAdvice, GenerationPrediction, LookupText, Replay, SpeculationAdvice
 from advisor.schema.record import Record
 from advisor.tell.generation.naming import (
     BINDS,
-    ENGINES,
     at_slo,
     configuration,
+    engine_of,
+    joined,
     kept,
     layers,
     policy_means,
@@ -38,11 +39,13 @@ SPLIT = (
     "The cost of an hour is split by the time that is spent: what reads prompts is paid by input tokens, what generates by output tokens, "
     "and idle time is divided in the same proportion."
 )
-TEXTS = {
+TEXTS: dict[LookupText, str] = {
     "given": "On the text of the workload",
     "copying": "Where answers copy from their prompts",
     "free": "Where answers are free text",
 }
+IN_SHORT: dict[LookupText, str] = {"given": "the given text", "copying": "copying text", "free": "free text"}
+USES = {"on": "on", "off": "off", "not known": "not shown to pay"}
 
 
 class GenerationWords(Record, frozen=True, kw_only=True):
@@ -50,6 +53,7 @@ class GenerationWords(Record, frozen=True, kw_only=True):
 
     about: str
     what_to_do: str
+    lookup: str | None  # whether to let the engine guess tokens
     not_known: tuple[str, ...]  # why, where the outcome is inconclusive
     settled_by: tuple[str, ...]
     what_misses: str | None  # the constraint that nothing keeps
@@ -95,6 +99,7 @@ def generation_words(advice: GenerationAdvice) -> GenerationWords:
     return GenerationWords(
         about=f"Advice on serving a generative model ({advice.model.architecture}), workload {advice.workload.name}",
         what_to_do=_what_to_do(advice),
+        lookup=lookup(advice),
         not_known=_as_sentences(advice.because) if advice.outcome == "inconclusive" else (),
         settled_by=advice.settled_by if advice.outcome == "inconclusive" else (),
         what_misses=(advice.binding_constraint or "no single constraint could be identified")
@@ -203,7 +208,8 @@ def _run(advice: GenerationAdvice) -> str:
         advice.outcome, "The nearest miss runs" if advice.nearest_miss else "Today runs"
     )
     threads = units.counted(shown.intra_op_num_threads, "thread")
-    return f"{verb} {shown.variant} with {threads} and up to {units.counted(shown.max_running_requests, 'running request')}"
+    most = units.counted(shown.max_running_requests, "running request")
+    return f"{verb} {shown.variant} on {engine_of(advice, shown)} with {threads} and up to {most}"
 
 
 def _predicted(advice: GenerationAdvice) -> Sentence:
@@ -270,7 +276,7 @@ def _replay(replay: Replay) -> str:
     rate = "" if replay.offered_requests_per_s is None else f" at {units.rate(replay.offered_requests_per_s)}"
     clock = "processor time" if replay.clock == "cpu" else "the clock on the wall"
     return (
-        f"{configuration(replay.candidate)}: {replay.requests:,} requests{rate} to one replica on {ENGINES[replay.engine]}, "
+        f"{configuration(replay.candidate)}: {replay.requests:,} requests{rate} to one replica on {ENGINE_NAMES[replay.engine]}, "
         f"{units.percent(replay.load_fraction)} of its capacity, for {units.seconds(replay.duration_s)} of {clock}."
     )
 
@@ -298,22 +304,53 @@ def _variants(advice: GenerationAdvice) -> str:
 # --- speculation, evidence ---------------------------------------------------------------------------------------------------
 
 
+def lookup(advice: GenerationAdvice) -> str | None:
+    """Return in short whether to let the engine guess tokens, None where that was not tried."""
+    advised = subject(advice).candidate.variant
+    ours = [entry for entry in advice.speculation if entry.variant == advised]
+    listed = ours or [entry for entry in advice.speculation if entry.variant == advice.speculation[0].variant]
+    if not listed:
+        return None
+    first = listed[0]
+    whose = "" if ours else f" ({first.variant} on {ENGINE_NAMES[first.engine]}, in place of {advised})"
+    return "; ".join((*map(_lookup_of, listed), *_at_load(listed))) + whose
+
+
+def _lookup_of(entry: SpeculationAdvice) -> str:
+    text, upto, most = IN_SHORT[entry.text], entry.advised_up_to_running_requests, entry.measured_at[-1]
+    if upto is None:
+        tried = joined([f"{load:,}" for load in entry.measured_at])
+        return f"not for {text} at {tried} running {'request' if entry.measured_at == (1,) else 'requests'}"
+    if upto < most:
+        return f"on for {text} up to {units.number(upto)} running requests, not at {most:,}"
+    return f"on for {text} at {units.counted(most, 'running request')}, the most that was tried"
+
+
+def _at_load(listed: list[SpeculationAdvice]) -> tuple[str, ...]:
+    """Return what to use at as many requests as the advised configuration runs, one sentence or none."""
+    running = listed[0].running_requests
+    if running is None:
+        return ()
+    by_use = ((word, [IN_SHORT[it.text] for it in listed if it.use == use]) for use, word in USES.items())
+    said = ", ".join(f"{word} for {joined(texts)}" for word, texts in by_use if texts)
+    return (f"at the {units.number(running)} that run here on average: {said}",)
+
+
 def _speculation(advice: GenerationAdvice) -> str:
-    advised = sum(entry.advised_up_to_running_requests is not None for entry in advice.speculation)
-    if not advised:
+    kinds = {entry.text for entry in advice.speculation}
+    pays = {entry.text for entry in advice.speculation if entry.advised_up_to_running_requests is not None}
+    if not pays:
         return "Prompt lookup does not pay at any load that was measured"
-    return f"Prompt lookup pays on {advised} of {units.counted(len(advice.speculation), 'kind')} of text, while few requests run"
+    return f"Prompt lookup pays on {len(pays)} of {units.counted(len(kinds), 'kind')} of text, while few requests run"
 
 
 def _speculated(entry: SpeculationAdvice) -> Sentence:
     upto = entry.advised_up_to_running_requests
     when = "not advised at any load" if upto is None else f"advised up to {units.number(upto)} running requests"
-    speedup = figure(entry.speedup_at_one, units.ratio)
-    return (
-        f"{TEXTS[entry.text]}, on {ENGINES[entry.engine]}: {when}; a request alone gets ",
-        speedup,
-        f" the speed: {entry.because}",
-    )
+    alone: Sentence = ()
+    if entry.speedup_at_one is not None:
+        alone = ("; a request alone gets ", figure(entry.speedup_at_one, units.ratio), " the speed")
+    return (f"{TEXTS[entry.text]}, on {ENGINE_NAMES[entry.engine]}: {when}", *alone, f": {entry.because}")
 
 
 def _evidence(advice: GenerationAdvice) -> str:

@@ -281,3 +281,30 @@ def test_keys_of_the_workload_that_are_not_used_are_named():
     found = advised(asked, profile(batches=(1, 4)))
 
     assert {"baseline.instances", "baseline.max_queue_delay_s"} <= {entry.what for entry in found.exclusions}
+
+
+def test_an_engine_is_searched_beside_the_other_by_its_own_steps_and_named():
+    ours = (variant(), variant("openvino-fp32", engine="openvino", lossless=True))
+    quick = profile(
+        {"fp32": Law(), "openvino-fp32": Law().times(0.4)}, variants=ours, levels=STEADY, batches=(1, 4), with_mixed=True
+    )
+
+    found = advised(USUAL, quick)
+
+    assert ("openvino-fp32", "mixed") == (found.recommended.candidate.variant, found.recommended.candidate.policy)
+    assert found.headline.startswith("Serve openvino-fp32 with OpenVINO, up to ")
+    assert "the server changes with it: OpenVINO, where ONNX Runtime is what serves fp32" in found.risks
+    assert {"fp32": "onnxruntime", "openvino-fp32": "openvino"} == {row.id: row.engine for row in found.variants}
+    assert {"fp32"} == {other.candidate.variant for other in found.others}
+
+
+def test_an_engine_that_is_slower_is_not_advised():
+    ours = (variant(), variant("openvino-fp32", engine="openvino", lossless=True))
+    slow = profile(
+        {"fp32": Law(), "openvino-fp32": Law().times(3.0)}, variants=ours, levels=STEADY, batches=(1, 4), with_mixed=True
+    )
+
+    found = advised(USUAL, slow)
+
+    assert "fp32" == found.recommended.candidate.variant
+    assert "OpenVINO" not in found.headline

@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from advisor.errors import InputError
-from advisor.measure.generation.tokenizing import read_windows
+from advisor.measure.generation.tokenizing import encoded, read_windows
 
 WORDS = {"[BOS]": 0, "[UNK]": 1, "[EOS]": 2} | {f"w{number}": 3 + number for number in range(50)}
 TEXT = " ".join(f"w{number % 50}" for number in range(1000))
@@ -128,3 +128,16 @@ def test_a_model_without_tokenizer_says_that_quality_could_not_be_measured(tmp_p
 def test_a_text_of_which_no_interval_can_be_had_is_refused(model, tmp_path):
     with pytest.raises(InputError, match="2 pieces of up to 16 tokens, and 6 are needed"):
         windows(model, written(tmp_path, " ".join(TEXT.split()[:50])), fewest=6)
+
+
+def test_texts_of_ours_are_encoded_whole_and_what_comes_before_them_by_itself(model):
+    found = encoded(model, ("w1 w2 w3 w4 w5 w6", "w7"), vocabulary=53, purpose="-")
+
+    assert ((4, 5, 6, 7, 8, 9), (10,)) == found.texts
+    assert (0,) == found.prefix
+
+
+@pytest.mark.parametrize(("vocabulary", "named"), [(5, "tokenizer of another model"), (None, "so nothing could be tried")])
+def test_texts_of_ours_need_the_models_own_tokenizer(model, tmp_path, vocabulary, named):
+    with pytest.raises(InputError, match=named):
+        encoded(model if vocabulary else tmp_path, ("w9",), vocabulary=vocabulary or 53, purpose="nothing could be tried")

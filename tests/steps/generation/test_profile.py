@@ -11,6 +11,7 @@ from advisor.errors import InputError, ModelError
 from advisor.files.records import read_json
 from advisor.measure.decoder.graph import write_decoder
 from advisor.measure.generation.making import described, difference_of_answers, exported
+from advisor.measure.generation.openvino.engine import version
 from advisor.measure.generation.timing.rounds import Pace
 from advisor.measure.worker.apart import Apart
 from advisor.schema.generation import GenerationProfile
@@ -25,7 +26,7 @@ from tests.measure.decoder.test_genai_folder import as_built
 
 NOW = "2026-11-28T08:00:00+00:00"
 # Enough for every point on a busy machine, and little of it used.
-BUDGET_S, PACE = 60.0, Pace(longest_visit_s=0.0, most_rounds=2, longest_watch_s=0.01)
+BUDGET_S, PACE = 60.0, Pace(longest_visit_s=0.0, most_rounds=2, longest_watch_s=0.01, most_pairs=3)
 WORKLOAD = """
 name: chat
 traffic: {requests_per_s: 1}
@@ -65,9 +66,15 @@ class Here(Apart):
         return function(*arguments, **named)
 
 
-def measured(model, folder, *, report=silent, start=Here, **options):
+def no_engine():
+    """Return the version of an engine of OpenVINO's that is not installed."""
+    return None
+
+
+def measured(model, folder, *, report=silent, start=Here, openvino=no_engine, **options):
     given = ProfileOptions(**({"budget_s": BUDGET_S, "max_batch_size": 1} | options))
-    return profile_generation(model, folder / "profile.json", given, now=NOW, report=report, how=How(start, PACE))
+    how = How(start, PACE, openvino)
+    return profile_generation(model, folder / "profile.json", given, now=NOW, report=report, how=how)
 
 
 @pytest.fixture(scope="module")
@@ -313,3 +320,90 @@ def test_a_checkpoint_with_an_encoder_is_exported_once_held_against_itself_and_m
     saved_t5(tmp_path / "other", seed=1)
     with pytest.raises(ModelError, match="does not compute what it does: logits are off by"):
         difference_of_answers(place, tmp_path / "other")
+
+
+def test_without_openvinos_engine_it_is_said_how_to_get_it(profiled):
+    site = profiled[0].sites[0]
+
+    reasons = {entry.what: entry.reason for entry in site.exclusions}
+    assert "pip install 'serving-advisor[openvino]'" in reasons["OpenVINO's engine"]
+    assert "openvino-genai" not in site.versions
+    assert {"onnxruntime"} == {variant.engine for variant in site.variants}
+
+
+@pytest.fixture(scope="module")
+def with_openvino(model, tmp_path_factory):
+    pytest.importorskip("openvino_genai")
+    folder = tmp_path_factory.mktemp("openvino")
+    workload = workload_in(folder, max_drop="10")
+    profile = measured(model, folder, workload=workload, openvino=version, max_batch_size=4)
+    return profile, folder
+
+
+def test_forms_for_openvino_stand_beside_the_others(with_openvino):
+    site = with_openvino[0].sites[0]
+    exact, small = (variant for variant in site.variants if variant.engine == "openvino")
+
+    assert ("openvino-fp32", "none", True) == (exact.id, exact.scheme, exact.lossless)
+    assert ("openvino-int8-weight-only", "int8-weight-only", False) == (small.id, small.scheme, small.lossless)
+    assert exact.agrees_with_checkpoint < 1e-4 < small.agrees_with_checkpoint
+    assert exact.quality.perplexity.drop.value == pytest.approx(0.0, abs=1e-3)
+    assert small.weight_bytes < exact.weight_bytes
+    assert small.load_s > 0 and small.peak_memory_bytes > 0
+    assert "openvino-genai" in site.versions
+
+
+def test_steps_of_openvino_read_and_decode_at_once(with_openvino):
+    site = with_openvino[0].sites[0]
+
+    settings = {(name, threads) for name in ("openvino-fp32", "openvino-int8-weight-only") for threads in {1, site.machine.cores}}
+    for points in (site.prefill, site.decode, site.mixed):
+        assert settings == {
+            (point.variant, point.intra_op_num_threads) for point in points if point.variant.startswith("openvino")
+        }
+    assert {point.variant for point in site.mixed} == {name for name, _ in settings}
+    assert all(2 == len(point.visits) for point in site.mixed)
+    assert 4 == max(point.batch_size for point in site.decode if point.variant == "openvino-fp32")
+
+
+def test_prompt_lookup_is_tried_on_every_text_alone_and_with_many(with_openvino):
+    site = with_openvino[0].sites[0]
+
+    for variant in site.variants:
+        tried = [(record.text, record.running_requests) for record in variant.speculation]
+        texts = [(text, running) for text in ("copying", "free", "given") for running in (1, 4)]
+        assert sorted(tried) == (texts if variant.engine == "openvino" else [])
+        assert all(record.speedup.low <= record.speedup.value <= record.speedup.high for record in variant.speculation)
+
+
+def test_what_openvino_measured_is_gone_on_with(model, tmp_path):
+    pytest.importorskip("openvino_genai")
+    stages = []
+
+    def interrupted(done_s, of_s, what, *, line=None):
+        if what.startswith("trying prompt lookup on free text"):
+            raise KeyboardInterrupt
+
+    workload = workload_in(tmp_path, max_drop="10")
+    with pytest.raises(KeyboardInterrupt):
+        measured(model, tmp_path, workload=workload, openvino=version, report=interrupted)
+    kept = [json.loads(line) for line in (tmp_path / "profile.journal").read_bytes().splitlines() if b'"LookedUp"' in line]
+    measured(
+        model, tmp_path, workload=workload, openvino=version, report=lambda done_s, of_s, what, *, line=None: stages.append(what)
+    )
+
+    assert ["copying"] == [entry["text"] for entry in kept]
+    again = f"trying prompt lookup on text that is copied at 1 request with {kept[0]['variant']}"
+    assert not any(stage.startswith(("scoring", "timing")) or stage == again for stage in stages)
+    assert any(stage.startswith("trying prompt lookup on free text") for stage in stages)
+
+
+def test_a_form_for_openvino_can_be_named_and_what_it_cannot_take_is_excluded(tmp_path):
+    pytest.importorskip("openvino")
+    windowed = checkpoints.save(tmp_path / "windowed", "mistral with a window")
+
+    site = measured(windowed, tmp_path / "out", openvino=version, schemes=("openvino-fp32",)).sites[0]
+
+    reasons = {entry.what: entry.reason for entry in site.exclusions}
+    assert "layers look back 5 tokens" in reasons["openvino-fp32"]
+    assert {"onnxruntime"} == {variant.engine for variant in site.variants}

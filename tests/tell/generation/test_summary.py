@@ -13,7 +13,7 @@ def starts(text):
 def test_each_promise_has_its_line_with_interval_and_target():
     text = summary(chat())
 
-    assert ["cost", "ttft", "tpot", "quality", "risk"] == starts(text)
+    assert ["cost", "ttft", "tpot", "quality", "lookup", "risk"] == starts(text)
     assert "ttft     p90 651 ms (592–721, simulated), target 2 s: kept" in text
     assert "a million input tokens" in text and "saves $1,489/year" in text
     assert "perplexity higher by 1.3 % (" in text and "allowed: at most 5 % more perplexity" in text
@@ -48,3 +48,28 @@ def test_what_was_served_stands_beside_what_was_predicted():
         missed_chat()
     )
     assert () == questions(chat())
+
+
+def test_lookup_is_said_by_text_up_to_where_it_pays_and_at_the_load_of_what_is_advised():
+    line = next(line for line in summary(chat()).splitlines() if line.startswith("lookup"))
+
+    assert "on for copying text up to 6 running requests, not at 8; not for free text at 8 running requests; " in line
+    assert line.endswith("at the 1.3 that run here on average: on for copying text, not shown to pay for free text")
+
+
+def test_lookup_of_what_is_not_advised_is_said_as_that():
+    made = chat()
+    elsewhere = tuple(replace(entry, variant="openvino-fp32") for entry in made.speculation)
+
+    line = next(line for line in summary(replace(made, speculation=elsewhere)).splitlines() if line.startswith("lookup"))
+
+    assert line.endswith("(openvino-fp32 on OpenVINO, in place of int8-weight-only)")
+
+
+def test_lookup_that_pays_as_far_as_was_tried_is_said_to():
+    made = chat()
+    up_to_the_end = replace(made.speculation[0], advised_up_to_running_requests=8.0, use=None, running_requests=None)
+
+    text = summary(replace(made, speculation=(up_to_the_end,)))
+
+    assert "on for copying text at 8 running requests, the most that was tried" in text

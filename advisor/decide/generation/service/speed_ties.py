@@ -26,14 +26,15 @@ def speed_ties(site: GenerationSite, today: str, given: str) -> dict[str, str]:
     """Return, for each variant that ties in speed with a simpler one, that one: today's is the simplest, then the one as `given`.
 
     Two are told apart if the ratio of their paired visits lies with all of its interval beyond what one model differs by between two
-    processes: for prompts, or for decode steps of one batch size.
+    processes: for prompts, or for decode steps of one batch size. Engines are not compared so: they make other steps of the same requests.
     """
     names = sorted((variant.id for variant in site.variants), key=lambda name: (name != today, name != given))
     points = {name: _points(site, name) for name in names}
+    engines = {variant.id: variant.engine for variant in site.variants}
     found: dict[str, str] = {}
     for place, name in enumerate(names):
         for simpler in names[:place]:
-            if simpler not in found and _is_tie(points[simpler], points[name], site.clock):
+            if engines[simpler] == engines[name] and simpler not in found and _is_tie(points[simpler], points[name], site.clock):
                 found[name] = simpler
                 break
     return found

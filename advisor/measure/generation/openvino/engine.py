@@ -6,6 +6,8 @@ the tokens that come out of it. The scheduler itself limits only tokens: how man
 The doorway to `openvino_genai`.
 """
 
+import importlib.metadata
+import importlib.util
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -255,6 +257,16 @@ def _unread(handle: Any) -> Iterator[int]:
     while handle.can_read():
         for output in handle.read().values():
             yield from output.generated_ids
+
+
+def version() -> str | None:
+    """Return the version of the engine's package, None where that or OpenVINO itself is not installed."""
+    if any(importlib.util.find_spec(name) is None for name in ("openvino", "openvino_genai")):
+        return None
+    try:
+        return importlib.metadata.version("openvino-genai")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _load_genai(folder: Path) -> Any:

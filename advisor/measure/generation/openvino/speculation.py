@@ -7,9 +7,9 @@ step: an answer that copies its prompt comes several tokens at a time, and any o
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,12 +17,11 @@ from advisor.errors import InputError
 from advisor.measure.generation.clock import Read
 from advisor.measure.generation.openvino.engine import Engine, Lookup, engine_time, open_engine
 from advisor.medians import student_t_95
-from advisor.schema.generation import Clock, Speculation
+from advisor.schema.generation import Clock, LookupText, Speculation
 from advisor.schema.record import Estimate
 
-Text = Literal["given", "copying", "free"]
 ASK_TO_COPY, COPY_BEGINS = "Repeat the following text, word by word:\n\n", "\n\nThe same text again:\n\n"
-FEWEST_ROUNDS, MOST_ROUNDS = 3, 8  # of fewer pairs an interval says nothing
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 8  # of fewer pairs an interval says nothing; beyond the most it hardly becomes narrower
 USUAL = Lookup()
 BUDGET_TOKENS = 512  # of a step, beside those of the running requests: what it reads of prompts
 BEGUN_TOKENS = 8  # of the copy, that are given: from there on a model without instructions goes on by itself
@@ -94,10 +93,43 @@ def run(engine: Engine, prompts: Sequence[np.ndarray], output_tokens: int, clock
     )
 
 
+class Engines(NamedTuple):
+    """The same decoder without and with lookup."""
+
+    off: Engine
+    on: Engine
+
+
+def open_engines(
+    folder: Path, *, threads: int, most_running: int, longest_prompt: int, output_tokens: int, lookup: Lookup = USUAL
+) -> Engines:
+    """Open the engine of a decoder twice, and make the first calls, which are like no others.
+
+    Raises what `open_engine` does, and InputError for requests that are too long.
+    """
+
+    def opened(with_lookup: Lookup | None) -> Engine:
+        return open_engine(
+            folder,
+            threads=threads,
+            max_running=most_running,
+            budget_tokens=BUDGET_TOKENS + most_running * (1 + lookup.tokens),
+            kv_tokens=most_running * (longest_prompt + output_tokens + lookup.tokens),
+            lookup=with_lookup,
+        )
+
+    engines = Engines(opened(None), opened(lookup))
+    engines.on.check(longest_prompt, output_tokens)
+    prompt = np.arange(min(longest_prompt, BEGUN_TOKENS), dtype=np.int64) % engines.on.vocabulary
+    for engine in engines:
+        run(engine, [prompt] * most_running, 2, time.perf_counter)
+    return engines
+
+
 def pairs(
-    off: Engine, on: Engine, prompts: Sequence[np.ndarray], *, running: int, output_tokens: int, rounds: int, clock: Read
-) -> tuple[Pair, ...]:
-    """Return rounds of runs without and with lookup, in turns, each round on prompts of its own, and begun by the other of the two.
+    engines: Engines, prompts: Sequence[np.ndarray], *, running: int, output_tokens: int, rounds: int, clock: Read
+) -> Iterator[Pair]:
+    """Yield rounds of runs without and with lookup, in turns, each round on prompts of its own, and begun by the other of the two.
 
     Raises InputError for fewer rounds, prompts or tokens than say something, and for requests that are too long.
     """
@@ -108,66 +140,49 @@ def pairs(
             hint=f"give {FEWEST_ROUNDS} rounds, a prompt for each request of all of them, and 2 tokens at the least",
         )
     for prompt in prompts:
-        on.check(len(prompt), output_tokens)
-    _warm_up(off, on, prompts[0], clock)
-    found = []
+        engines.on.check(len(prompt), output_tokens)
     for number in range(rounds):
         chosen = prompts[number * running : (number + 1) * running]
         if number % 2:
-            second = run(on, chosen, output_tokens, clock)
-            found.append(Pair(run(off, chosen, output_tokens, clock), second))
+            second = run(engines.on, chosen, output_tokens, clock)
+            yield Pair(run(engines.off, chosen, output_tokens, clock), second)
         else:
-            first = run(off, chosen, output_tokens, clock)
-            found.append(Pair(first, run(on, chosen, output_tokens, clock)))
-    return tuple(found)
+            first = run(engines.off, chosen, output_tokens, clock)
+            yield Pair(first, run(engines.on, chosen, output_tokens, clock))
 
 
-def _warm_up(off: Engine, on: Engine, prompt: np.ndarray, clock: Read) -> None:
-    """Make the first calls, which are like no others."""
-    for engine in (off, on):
-        run(engine, [prompt], 2, clock)
-
-
-def try_lookup(
-    folder: Path,
-    prompts: Mapping[Text, Sequence[np.ndarray]],
+def tried(
+    engines: Engines,
+    prompts: Sequence[np.ndarray],
     *,
-    threads: int,
-    running: Sequence[int] = (1, 8),
-    lookup: Lookup = USUAL,
-    output_tokens: int = 48,
+    text: LookupText,
+    running: int,
+    output_tokens: int,
+    seconds: float,
+    most_s: float,
     clock: Clock = "cpu",
-) -> tuple[Speculation, ...]:
-    """Return what lookup does to each kind of text at each number of running requests, in the decoder that `write_openvino` wrote.
+    now: Read = time.perf_counter,
+) -> Speculation | None:
+    """Return what lookup does to these prompts, so many at once; None where even the fewest rounds take longer than `most_s`.
 
-    There are as many rounds as there are prompts for, up to MOST_ROUNDS: the fewest are three times as many prompts as run at once.
-    Raises what `open_engine` and `pairs` do.
+    Of more rounds than the fewest as many are made as there are prompts for and end within `seconds`. Raises what `pairs` does.
     """
-    most = max(running)
-    longest = max(len(prompt) for listed in prompts.values() for prompt in listed)
-
-    def opened(with_lookup: Lookup | None) -> Engine:
-        return open_engine(
-            folder,
-            threads=threads,
-            max_running=most,
-            budget_tokens=BUDGET_TOKENS + most * (1 + lookup.tokens),
-            kv_tokens=most * (longest + output_tokens + lookup.tokens),
-            lookup=with_lookup,
-        )
-
-    read = time.perf_counter if clock == "wall" else engine_time(threads)
-    found = []
-    with opened(None) as off, opened(lookup) as on:
-        for text, listed in prompts.items():
-            for count in running:
-                rounds = min(MOST_ROUNDS, len(listed) // count)
-                made = pairs(off, on, listed, running=count, output_tokens=output_tokens, rounds=rounds, clock=read)
-                found.append(speculation(made, text=text, running=count, lookup_tokens=lookup.tokens, clock=clock))
-    return tuple(found)
+    began_s = now()
+    rounds = min(MOST_ROUNDS, len(prompts) // running)
+    read = time.perf_counter if clock == "wall" else engine_time(engines.off.threads)
+    found: list[Pair] = []
+    for pair in pairs(engines, prompts, running=running, output_tokens=output_tokens, rounds=rounds, clock=read):
+        found.append(pair)
+        spent_s = now() - began_s
+        each_s = spent_s / len(found)
+        if len(found) < FEWEST_ROUNDS and spent_s + (FEWEST_ROUNDS - len(found)) * each_s > most_s:
+            return None
+        if len(found) >= FEWEST_ROUNDS and spent_s + each_s > seconds:
+            break
+    return speculation(found, text=text, running=running, lookup_tokens=engines.on.proposed, clock=clock)
 
 
-def speculation(found: Sequence[Pair], *, text: Text, running: int, lookup_tokens: int, clock: Clock) -> Speculation:
+def speculation(found: Sequence[Pair], *, text: LookupText, running: int, lookup_tokens: int, clock: Clock) -> Speculation:
     """Return what pairs of runs say, as typical figures with the interval of the typical pair."""
     source = f"{len(found)} pairs of runs of {running} requests side by side, in turns, {clock} clock"
 

@@ -13,40 +13,10 @@ import numpy as np
 from advisor.errors import InputError
 from advisor.measure.generation.clock import Read
 from advisor.measure.generation.openvino.engine import Engine, Held, engine_time
+from advisor.measure.generation.scripts import DECODED, NO_POINTS, Part, Points, Script, points_of_plays
 from advisor.measure.runtime.waiting import WaitingClock, thread_ids, waited_s
-from advisor.schema.generation import DecodePoint, MixedPoint, PrefillPoint, StepVisit
+from advisor.schema.generation import StepVisit
 from advisor.schema.record import SHORTEST_CALL_S
-
-DECODED = 4  # steps in a row that only decode: one visit of a point
-SHORT_TOKENS = 16  # of a prompt that costs next to nothing to read
-LONG_IN_BUDGETS = 4  # of a prompt that is read in several steps, each farther behind its beginning
-
-
-class Script(NamedTuple):
-    """Requests of one length that run side by side, if any, and a prompt that joins them."""
-
-    batch_size: int
-    context_tokens: int  # of each of them, before its first token
-    prompt_tokens: int
-
-    @property
-    def joined(self) -> int:
-        """How many requests run in the end."""
-        return self.batch_size + 1
-
-    def most_steps(self, budget_tokens: int) -> int:
-        """Return how many steps it takes at the most: to read the batch, to decode, to read the prompt, to decode again."""
-        room = budget_tokens - self.batch_size
-        return -(-self.batch_size * self.context_tokens // room) - (-self.prompt_tokens // room) + 2 * DECODED + 2
-
-    def longest(self, budget_tokens: int) -> int:
-        """Return how many tokens the longest of its requests may have in the end."""
-        return max(self.context_tokens, self.prompt_tokens) + self.most_steps(budget_tokens)
-
-    def tokens(self, budget_tokens: int) -> int:
-        """Return how many tokens the cache may have to hold for it."""
-        each = self.most_steps(budget_tokens)
-        return self.batch_size * (self.context_tokens + each) + self.prompt_tokens + each
 
 
 class Sample(NamedTuple):
@@ -56,34 +26,6 @@ class Sample(NamedTuple):
     wall_s: float
     cpu_s: float
     waited_s: float | None
-
-
-class Points(NamedTuple):
-    """The steps of scripts by what they held: prompts alone, tokens alone, or both."""
-
-    prefill: tuple[PrefillPoint, ...]
-    decode: tuple[DecodePoint, ...]
-    mixed: tuple[MixedPoint, ...]
-
-
-def scripts(max_running: int, budget_tokens: int, max_tokens: int) -> tuple[Script, ...]:
-    """Return what tells the law of steps: prompts short and long, few and many requests at a short and a long context, and both at once.
-
-    What is longer than a request may be is cut; what then still does not fit is left out.
-    """
-    beside = max_running - 1  # of a prompt that joins
-    room = budget_tokens - beside
-    wanted = [Script(0, 0, length) for length in (SHORT_TOKENS, max(1, budget_tokens // 4), LONG_IN_BUDGETS * budget_tokens)]
-    if beside:
-        wanted += [Script(beside, SHORT_TOKENS, 2 * room + max(1, room // 4))]
-        wanted += [Script(max(1, beside // 2), 8 * SHORT_TOKENS, max(1, room // 2))]
-    found = []
-    for script in wanted:
-        most = max_tokens - script.most_steps(budget_tokens)
-        cut = Script(script.batch_size, min(script.context_tokens, most), min(script.prompt_tokens, most))
-        if most > 0 and cut not in found:
-            found.append(cut)
-    return tuple(found)
 
 
 def timed(
@@ -101,9 +43,9 @@ def timed(
     Raises InputError for a script that the engine cannot take.
     """
     for script in listed:
-        _check(engine, script)
+        check(engine, script)
     random = np.random.default_rng(seed)
-    bench = _Bench(engine, random, wall, cpu or engine_time(engine.threads))
+    bench = Bench(engine, random, wall, cpu or engine_time(engine.threads))
     bench.play(min(listed, key=lambda script: script.tokens(engine.budget_tokens)))  # a first call is like no other
     samples: dict[Script, list[list[Sample]]] = {script: [] for script in listed}
     for _ in range(rounds):
@@ -113,7 +55,8 @@ def timed(
     return points_of(samples.values(), variant=variant, threads=engine.threads, orders=orders)
 
 
-def _check(engine: Engine, script: Script) -> None:
+def check(engine: Engine, script: Script) -> None:
+    """Raise InputError for a script that the engine cannot take."""
     if script.joined > engine.max_running:
         raise InputError(
             f"{script.joined} requests side by side, and the engine runs {engine.max_running}", hint="open it for as many"
@@ -126,7 +69,7 @@ def _check(engine: Engine, script: Script) -> None:
         )
 
 
-class _Bench:
+class Bench:
     """Plays scripts and notes what their steps held and took."""
 
     def __init__(self, engine: Engine, random: np.random.Generator, wall: Read, cpu: Read) -> None:
@@ -167,21 +110,33 @@ class _Bench:
         return Sample(held, max(wall_s, SHORTEST_CALL_S), max(cpu_s, SHORTEST_CALL_S), waits)
 
 
-def points_of(played: Iterable[Sequence[Sequence[Sample]]], *, variant: str, threads: int, orders: Iterator[int]) -> Points:
-    """Return the points of scripts, each of which was played in rounds: step by step, and those in a row that only decode as one.
+def parts_of(samples: Sequence[Sample], orders: Iterator[int]) -> tuple[Part, ...]:
+    """Return a play of a script as parts, each with the next order: step by step, and those in a row that only decode as one.
 
     A step that reads several prompts at once is none: it looks back from several places.
     """
-    points = Points((), (), ())
+    return tuple(
+        _part(samples[begin:end], next(orders)) for begin, end in _stretches(samples) if len(samples[begin].held.prompts) < 2
+    )
+
+
+def whole(samples: Sequence[Sample], order: int) -> StepVisit:
+    """Return a play of a script as a visit of one step, that took as long as all of its steps."""
+    every = _visit(samples, order)
+    return StepVisit(order=order, wall_s=(sum(every.wall_s),), cpu_s=(sum(every.cpu_s),), waited_s=every.waited_s)
+
+
+def points_of(played: Iterable[Sequence[Sequence[Sample]]], *, variant: str, threads: int, orders: Iterator[int]) -> Points:
+    """Return the points of scripts, each of which was played in rounds."""
+    points = NO_POINTS
     for rounds in played:
-        for begin, end in _stretches(rounds[0]):
-            visits = tuple(_visit(samples[begin:end], next(orders)) for samples in rounds)
-            points = _with(points, [sample.held for sample in rounds[0][begin:end]], variant, threads, visits)
+        plays = [parts_of(samples, orders) for samples in rounds]
+        points = points.and_also(points_of_plays(plays, variant=variant, threads=threads))
     return points
 
 
 def _stretches(samples: Sequence[Sample]) -> Iterator[tuple[int, int]]:
-    """Yield where points begin and end."""
+    """Yield where parts begin and end."""
     begin = 0
     for _, group in itertools.groupby(enumerate(samples), key=_kind):
         count = len(list(group))
@@ -190,9 +145,21 @@ def _stretches(samples: Sequence[Sample]) -> Iterator[tuple[int, int]]:
 
 
 def _kind(numbered: tuple[int, Sample]) -> tuple[int, int]:
-    """Return what samples in a row share that are one point: those that read a prompt are each for themselves."""
+    """Return what samples in a row share that are one part: those that read a prompt are each for themselves."""
     number, sample = numbered
     return sample.held.batch_size, number if sample.held.prompts else -1
+
+
+def _part(samples: Sequence[Sample], order: int) -> Part:
+    first, context = samples[0].held, sum(sample.held.context_tokens for sample in samples)
+    read = first.prompts[0] if first.prompts else None
+    return Part(
+        batch_size=first.batch_size,
+        context_tokens=round(context / len(samples)),
+        tokens=read.tokens if read else 0,
+        past_tokens=read.past_tokens if read else 0,
+        visit=_visit(samples, order),
+    )
 
 
 def _visit(samples: Sequence[Sample], order: int) -> StepVisit:
@@ -203,32 +170,3 @@ def _visit(samples: Sequence[Sample], order: int) -> StepVisit:
         cpu_s=tuple(sample.cpu_s for sample in samples),
         waited_s=None if None in waits else sum(wait or 0.0 for wait in waits),
     )
-
-
-def _with(points: Points, held: Sequence[Held], variant: str, threads: int, visits: tuple[StepVisit, ...]) -> Points:
-    """Return the points and one more."""
-    batch_size, prompts = held[0].batch_size, held[0].prompts
-    context = round(sum(step.context_tokens for step in held) / len(held))
-    if len(prompts) > 1:
-        return points
-    if not prompts:
-        decode = DecodePoint(
-            variant=variant, intra_op_num_threads=threads, batch_size=batch_size, context_tokens=context, visits=visits
-        )
-        return points._replace(decode=(*points.decode, decode))
-    tokens, past_tokens = prompts[0].tokens, prompts[0].past_tokens
-    if not batch_size:
-        prefill = PrefillPoint(
-            variant=variant, intra_op_num_threads=threads, tokens=tokens, past_tokens=past_tokens, visits=visits
-        )
-        return points._replace(prefill=(*points.prefill, prefill))
-    mixed = MixedPoint(
-        variant=variant,
-        intra_op_num_threads=threads,
-        batch_size=batch_size,
-        context_tokens=context,
-        tokens=tokens,
-        past_tokens=past_tokens,
-        visits=visits,
-    )
-    return points._replace(mixed=(*points.mixed, mixed))

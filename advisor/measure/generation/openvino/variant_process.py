@@ -1,31 +1,19 @@
-"""What is asked of the process of one decoder in OpenVINO: steps timed, text scored, requests served, prompt lookup tried.
+"""What is asked of the process of one decoder in OpenVINO that is served: requests, and steps timed around them.
 
 It keeps the engine open from call to call. Its processor time is that of the whole process, so nothing else may compute in it meanwhile.
 """
 
-import time
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from advisor.measure.decoder import numpy_decoder
-from advisor.measure.generation.openvino import replay, speculation, timing
+from advisor.measure.generation.openvino import replay, timing
 from advisor.measure.generation.openvino.engine import Engine, engine_clock, open_engine
 from advisor.measure.generation.openvino.plain_model import PlainModel
 from advisor.measure.generation.openvino.replay import MixedStep
-from advisor.measure.generation.openvino.speculation import Text
-from advisor.measure.generation.openvino.timing import Points
 from advisor.measure.generation.replay import Replayed
-from advisor.measure.generation.text_quality import Scored
-from advisor.measure.generation.text_quality import scored as scored_by
-from advisor.measure.generation.tokenizing import Windows
+from advisor.measure.generation.scripts import Points, scripts
 from advisor.measure.generation.variant_process import Load, Meanwhile, watched
-from advisor.measure.runtime import machine
-from advisor.schema.generation import Clock, Speculation
-from advisor.schema.record import Cores, Count, Record, Seconds, Whole
+from advisor.schema.record import Cores, Count, Record
 
 
 class Setting(Record, frozen=True, kw_only=True):
@@ -35,13 +23,6 @@ class Setting(Record, frozen=True, kw_only=True):
     max_running_requests: Count
     budget_tokens: Count
     kv_tokens: Count
-
-
-class Opened(Record, frozen=True, kw_only=True):
-    """How long it took, and what the process holds."""
-
-    load_s: Seconds
-    peak_memory_bytes: Whole
 
 
 class Served(Record, frozen=True, kw_only=True):
@@ -64,29 +45,10 @@ def _engine(folder: Path, setting: Setting) -> Engine:
     )
 
 
-def opened(folder: Path, setting: Setting) -> Opened:
-    """Open the engine, which stays open for the next call."""
-    began_s = time.perf_counter()
-    _engine(folder, setting)
-    return Opened(load_s=time.perf_counter() - began_s, peak_memory_bytes=machine.peak_memory_bytes())
-
-
-def compared(folder: Path, threads: int, checkpoint: Path, tokens: tuple[int, ...], *, is_exact: bool) -> float:
-    """Return how far the logits are from the checkpoint's own; raise ModelError where they are to be exact and are not."""
-    compare = numpy_decoder.check if is_exact else numpy_decoder.agreement
-    return compare(PlainModel.open(folder, threads=threads), checkpoint, np.array(tokens, dtype=np.int64))
-
-
-def scored(folder: Path, threads: int, windows: Windows, seconds: float) -> Scored:
-    """Return what the decoder says of the windows, until the time is over."""
-    decoder: Any = PlainModel.open(folder, threads=threads)  # without steps: scoring asks for logits alone
-    return scored_by(decoder, windows, seconds=seconds)
-
-
 def timed(folder: Path, setting: Setting, variant: str, *, rounds: int, seed: int) -> Points:
     """Return the points of the scripts that tell the law of steps, as many of them as the cache has room for."""
     engine = _engine(folder, setting)
-    listed = timing.scripts(engine.max_running, engine.budget_tokens, engine.max_tokens)
+    listed = scripts(engine.max_running, engine.budget_tokens, engine.max_tokens)
     fitting = [script for script in listed if script.tokens(engine.budget_tokens) <= engine.kv_tokens]
     return timing.timed(engine, fitting, variant=variant, rounds=rounds, seed=seed)
 
@@ -105,11 +67,3 @@ def served(folder: Path, setting: Setting, load: Load, *, sample: int = 0, seed:
         plain = PlainModel.open(folder, threads=engine.threads)
         equal = replay.sample_equals_alone(engine, plain, requests, found.replayed, sample=sample, seed=seed)
     return Served(replayed=found.replayed, steps=found.steps, tokens_equal=equal, meanwhile=meanwhile)
-
-
-def speculated(
-    folder: Path, prompts: Mapping[Text, tuple[tuple[int, ...], ...]], *, threads: int, clock: Clock
-) -> tuple[Speculation, ...]:
-    """Return what prompt lookup does to each kind of text, for one request and for many."""
-    given = {text: [np.array(prompt, dtype=np.int64) for prompt in listed] for text, listed in prompts.items()}
-    return speculation.try_lookup(folder, given, threads=threads, clock=clock)

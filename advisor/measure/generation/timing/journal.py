@@ -4,12 +4,13 @@ from pathlib import Path
 
 import msgspec
 
+from advisor.measure.generation.scripts import Part
 from advisor.measure.generation.step_timing import Point
 from advisor.measure.generation.text_quality import Scored
 from advisor.measure.timing.journal import Journal
-from advisor.schema.generation import StepVisit
+from advisor.schema.generation import LookupText, Speculation, StepVisit
 from advisor.schema.profile import Stalls
-from advisor.schema.record import Exclusion, Record, Seconds, Whole
+from advisor.schema.record import Count, Exclusion, Record, Seconds, Whole
 
 
 class ScoredText(Record, frozen=True, kw_only=True, tag=True):
@@ -29,6 +30,21 @@ class Visited(Record, frozen=True, kw_only=True, tag=True):
     visit: StepVisit
     elapsed_s: Seconds
     peak_memory_bytes: Whole
+    parts: tuple[Part, ...] = ()  # of a script: what of the visit is a point by itself
+
+
+class LookedUp(Record, frozen=True, kw_only=True, tag=True):
+    """What prompt lookup did to one kind of text at one number of requests, the variant's files then being of this digest.
+
+    None where that took longer than there was time for.
+    """
+
+    variant: str
+    sha256: str
+    text: LookupText
+    running_requests: Count
+    found: Speculation | None
+    elapsed_s: Seconds
 
 
 class LeftOut(Record, frozen=True, kw_only=True, tag=True):
@@ -45,7 +61,7 @@ class Watched(Record, frozen=True, kw_only=True, tag=True):
     elapsed_s: Seconds
 
 
-Entry = ScoredText | Visited | LeftOut | Watched
+Entry = ScoredText | Visited | LookedUp | LeftOut | Watched
 DECODER: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 
@@ -83,6 +99,20 @@ class GenerationJournal:
                 found.setdefault(entry.point, []).append(entry.visit)
         return found
 
+    @property
+    def parts(self) -> dict[Point, list[tuple[Part, ...]]]:
+        """Of each point that is a script what its visits were made of, in their order."""
+        found: dict[Point, list[tuple[Part, ...]]] = {}
+        for entry in self.entries:
+            if isinstance(entry, Visited) and entry.parts and self._counts(entry.point.variant, entry.sha256):
+                found.setdefault(entry.point, []).append(entry.parts)
+        return found
+
+    def looked_up(self, variant: str) -> dict[tuple[LookupText, int], Speculation | None]:
+        """Return what prompt lookup did to a variant, by text and number of requests, as far as it was tried."""
+        found = (entry for entry in self.entries if isinstance(entry, LookedUp) and entry.variant == variant)
+        return {(entry.text, entry.running_requests): entry.found for entry in found if self._counts(variant, entry.sha256)}
+
     def scored(self, variant: str) -> Scored | None:
         """Return what a variant said of the text, None before it was asked."""
         found = (entry for entry in self.entries if isinstance(entry, ScoredText) and entry.variant == variant)
@@ -117,6 +147,11 @@ class GenerationJournal:
     def scoring_s(self) -> float:
         """Seconds spent on scoring text."""
         return sum(entry.elapsed_s for entry in self.entries if isinstance(entry, ScoredText))
+
+    @property
+    def looking_up_s(self) -> float:
+        """Seconds spent on trying prompt lookup."""
+        return sum(entry.elapsed_s for entry in self.entries if isinstance(entry, LookedUp))
 
     @property
     def timing_s(self) -> float:

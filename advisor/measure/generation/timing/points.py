@@ -2,11 +2,12 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from advisor.measure.generation.step_timing import Decode, Point, Prefill
+from advisor.measure.generation.scripts import NO_POINTS, Part, Points, Script, points_of_plays
+from advisor.measure.generation.step_timing import Point, Prefill
 from advisor.schema.generation import Clock, DecodePoint, PrefillPoint, StepVisit
 from advisor.units import percent, seconds
 
@@ -30,26 +31,31 @@ def _times(visit: StepVisit, clock: Clock) -> tuple[float, ...]:
     return visit.cpu_s if clock == "cpu" else visit.wall_s
 
 
-def prefill_point(point: Point, step: Prefill, made: tuple[StepVisit, ...]) -> PrefillPoint:
-    """Return a timed prompt as the profile has it."""
-    return PrefillPoint(
-        variant=point.variant,
-        intra_op_num_threads=point.intra_op_num_threads,
-        tokens=step.tokens,
-        past_tokens=step.past_tokens,
-        visits=made,
-    )
+def points_of(visits: Mapping[Point, Sequence[StepVisit]], parts: Mapping[Point, Sequence[Sequence[Part]]]) -> Points:
+    """Return what was timed as the profile has it: single steps, and of scripts what their visits were made of."""
+    points = NO_POINTS
+    for point, made in visits.items():
+        points = points.and_also(_points(point, tuple(made), parts.get(point, ())))
+    return points
 
 
-def decode_point(point: Point, step: Decode, made: tuple[StepVisit, ...]) -> DecodePoint:
-    """Return a timed decode step as the profile has it."""
-    return DecodePoint(
-        variant=point.variant,
-        intra_op_num_threads=point.intra_op_num_threads,
+def _points(point: Point, made: tuple[StepVisit, ...], parts: Sequence[Sequence[Part]]) -> Points:
+    step, variant, threads = point.step, point.variant, point.intra_op_num_threads
+    if isinstance(step, Script):
+        return points_of_plays(parts, variant=variant, threads=threads)
+    if isinstance(step, Prefill):
+        prefill = PrefillPoint(
+            variant=variant, intra_op_num_threads=threads, tokens=step.tokens, past_tokens=step.past_tokens, visits=made
+        )
+        return NO_POINTS._replace(prefill=(prefill,))
+    decode = DecodePoint(
+        variant=variant,
+        intra_op_num_threads=threads,
         batch_size=step.batch_size,
         context_tokens=step.context_tokens,
         visits=made,
     )
+    return NO_POINTS._replace(decode=(decode,))
 
 
 def disturbance(visits: Sequence[StepVisit], clock: Clock) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 import itertools
 import random
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from advisor.errors import AdvisorError
+from advisor.measure.generation.scripts import Script
 from advisor.measure.generation.step_timing import Decode, Point, Prefill, Step, by_cost, expected_call_s, rank
 from advisor.measure.generation.timing.journal import GenerationJournal, LeftOut, Visited
 from advisor.measure.generation.variant_process import Timed
@@ -18,6 +19,7 @@ from advisor.units import counted, seconds
 # nobody knows how much the next differs.
 AIMED_ROUNDS, FIRST_SHARE = 6, 0.6
 BETWEEN = 2  # the rank of steps that others tell
+LAST = 3  # of settings that are timed where there is time left for them
 WARM_UP_S = 0.5  # calls that take longer find nothing cold that would show
 
 
@@ -27,6 +29,7 @@ class Pace(NamedTuple):
     longest_visit_s: float = 0.25
     most_rounds: int = 8
     longest_watch_s: float = 1.0  # for stalls, before any of them
+    most_pairs: int = 8  # of runs without and with prompt lookup
 
 
 USUAL_PACE = Pace()
@@ -59,14 +62,17 @@ class Rounds:
         for point, made in journal.visits.items():
             self._know(point, made)
 
-    def time(self, points: Sequence[Point], brief: Sequence[Point], *, together: bool) -> None:
+    def time(
+        self, points: Sequence[Point], brief: Sequence[Point], *, together: bool, last: Collection[tuple[str, int]] = ()
+    ) -> None:
         """Visit all points once, then the first of them again and again; `brief` are those for which one visit is enough.
 
-        Where variants do not fit into memory `together`, each has its turn in a round, and the others are closed meanwhile.
+        Variants and numbers of threads that are `last` have their first turn when all others had it. Where variants do not fit into memory
+        `together`, each has its turn in a round, and the others are closed meanwhile.
         """
         began_s, listed = self._left_s(), [*points, *brief]
         visit_s = min(self._pace.longest_visit_s, max(began_s, 0.0) / max(1, AIMED_ROUNDS * len(points) + len(brief)))
-        for point in self._first(listed, together=together):
+        for point in self._first(listed, together=together, last=last):
             if self._journal.visits.get(point) or point in self._journal.points_left_out:
                 continue
             # There has to be time for a second round.
@@ -96,7 +102,7 @@ class Rounds:
             more = f", and {counted(len(steps) - 1, 'other step')}" if len(steps) > 1 else ""
             yield Exclusion(what=f"{named(point)}{more}", reason=reason)
 
-    def _first(self, points: Sequence[Point], *, together: bool) -> Iterator[Point]:
+    def _first(self, points: Sequence[Point], *, together: bool, last: Collection[tuple[str, int]]) -> Iterator[Point]:
         """Yield first the points that tell most, of these first those on all cores, which is how servers run by default.
 
         Then those that take least; of each step all variants have their turn, for they are compared.
@@ -108,9 +114,12 @@ class Rounds:
         def turn(point: Point) -> tuple[int, ...]:
             first, place = places[point.step]
             group = groups.index(_group(point))
+            late = LAST if _group(point) in last else 0
             if not together:
-                return group, first, place
-            return first if first == BETWEEN else 0, int(point.intra_op_num_threads < most), first, place, group
+                return late, group, first, place
+            # Scripts are long: that there is time for them must not cost others what they are told by.
+            turns = 2 * (point.intra_op_num_threads < most) + isinstance(point.step, Script)
+            return max(late, first if first == BETWEEN else 0), turns, first, place, group
 
         yield from sorted(points, key=turn)
 
@@ -144,6 +153,7 @@ class Rounds:
             point=point,
             sha256=self._sha256[point.variant],
             visit=timed.visit,
+            parts=timed.parts,
             elapsed_s=max(0.0, self._spent_s() - began_s),
             peak_memory_bytes=timed.peak_memory_bytes,
         )
@@ -164,6 +174,9 @@ def named(point: Point) -> str:
     if isinstance(step, Prefill):
         behind = f" behind {step.past_tokens:,}" if step.past_tokens else ""
         return f"{point.variant}, a prompt of {counted(step.tokens, 'token')}{behind}, {threads}"
+    if isinstance(step, Script):
+        beside = f" beside {counted(step.batch_size, 'request')}" if step.batch_size else ""
+        return f"{point.variant}, a prompt of {counted(step.prompt_tokens, 'token')} and steps behind it{beside}, {threads}"
     assert isinstance(step, Decode)
     return (
         f"{point.variant}, a token for each of {counted(step.batch_size, 'request')} at {step.context_tokens:,} cached, {threads}"

@@ -3,7 +3,7 @@
 import pytest
 
 from advisor.decide.generation.service.speed_ties import speed_ties
-from tests.generation_profiles import Law, profile
+from tests.generation_profiles import Law, profile, variant
 
 NOISY = (0.97, 1.0, 1.03, 0.99, 1.02)
 
@@ -26,3 +26,10 @@ def test_what_runs_today_is_the_simplest():
     site = profile({"fp32": Law(), "today": Law()}, levels=NOISY).sites[0]
 
     assert {"fp32": "today"} == speed_ties(site, "today", "fp32")
+
+
+def test_engines_are_not_told_apart_by_the_few_steps_that_both_make():
+    ours = (variant(), variant("openvino", engine="openvino"))
+    site = profile({"fp32": Law(), "openvino": Law()}, variants=ours, levels=NOISY).sites[0]
+
+    assert {} == speed_ties(site, "fp32", "fp32")

@@ -8,22 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.errors import InputError
-from advisor.measure.generation.openvino.engine import Lookup, open_engine
 from advisor.measure.generation.openvino.speculation import (
     ASK_TO_COPY,
     BEGUN_TOKENS,
     COPY_BEGINS,
+    FEWEST_ROUNDS,
     Pair,
     Run,
     copying_prompts,
     free_prompts,
+    open_engines,
     pairs,
     pieces,
     run,
     speculation,
-    try_lookup,
+    tried,
 )
-from tests.decoders import KV_TOKENS, LLAMA
+from tests.decoders import LLAMA
 
 
 def encode(text):
@@ -90,16 +91,16 @@ def test_a_text_shorter_than_a_piece_is_refused():
 def engines(written):
     """Return the engine without and with lookup."""
     pytest.importorskip("openvino_genai")
-    size = {"threads": 1, "max_running": 3, "budget_tokens": 64, "kv_tokens": KV_TOKENS}
-    with open_engine(written, **size) as off, open_engine(written, **size, lookup=Lookup()) as on:
-        yield off, on
+    found = open_engines(written, threads=1, most_running=3, longest_prompt=48, output_tokens=24)
+    with found.off, found.on:
+        yield found
 
 
 def test_both_give_the_same_tokens_and_lookup_gives_several_a_step(engines, prompts):
     ticks = iter(range(10**6))
     listed = [np.tile(prompt, 3)[:40] for prompt in (*prompts, *prompts[::-1])]
 
-    found = pairs(*engines, listed, running=3, output_tokens=24, rounds=4, clock=lambda: float(next(ticks)))
+    found = list(pairs(engines, listed, running=3, output_tokens=24, rounds=4, clock=lambda: float(next(ticks))))
 
     assert [pair.off.tokens for pair in found] == [pair.on.tokens for pair in found]
     assert all(1.0 == pair.off.tokens_per_step < pair.on.tokens_per_step for pair in found)
@@ -119,14 +120,42 @@ def test_a_run_counts_seconds_from_its_first_step_to_its_last(engines, prompts):
 @pytest.mark.parametrize(("running", "output_tokens", "rounds"), [(1, 8, 2), (2, 8, 3), (1, 1, 3)])
 def test_too_little_to_compare_is_refused(running, output_tokens, rounds, engines, prompts):
     with pytest.raises(InputError, match="too few to compare"):
-        pairs(*engines, prompts[:5], running=running, output_tokens=output_tokens, rounds=rounds, clock=float)
+        list(pairs(engines, prompts[:5], running=running, output_tokens=output_tokens, rounds=rounds, clock=float))
 
 
-def test_every_text_is_tried_at_every_number_of_requests(written, prompts):
+def test_prompts_that_are_too_long_are_refused_when_the_engine_is_opened(written):
     pytest.importorskip("openvino_genai")
 
-    found = try_lookup(written, {"copying": prompts, "free": prompts[::-1]}, threads=1, running=(1, 2), output_tokens=4)
+    with pytest.raises(InputError, match="4 proposed beside"):
+        open_engines(written, threads=1, most_running=1, longest_prompt=150, output_tokens=24)
 
-    expected = [("copying", 1), ("copying", 2), ("free", 1), ("free", 2)]
-    assert expected == [(record.text, record.running_requests) for record in found]
-    assert all(record.speedup.low <= record.speedup.value <= record.speedup.high for record in found)
+
+class Ticking:
+    """A clock that goes on by as much whenever it is read."""
+
+    def __init__(self, step_s):
+        self.now_s, self.step_s = -step_s, step_s
+
+    def __call__(self):
+        self.now_s += self.step_s
+        return self.now_s
+
+
+def lookups(engines, prompts, step_s, **asked):
+    given = {"text": "copying", "running": 1, "output_tokens": 4, "seconds": 0.0, "most_s": 1e9, "now": Ticking(step_s)}
+    return tried(engines, prompts, **(given | asked))
+
+
+def test_as_many_rounds_are_made_as_there_is_time_and_prompts_for(engines, prompts):
+    listed = [*prompts, *prompts]
+
+    fewest, some, most = (lookups(engines, listed, 1.0, seconds=seconds) for seconds in (0.0, 5.0, 1e6))
+
+    counts = [found.speedup.source.split(", ")[2].split()[0] for found in (fewest, some, most)]
+    assert [str(FEWEST_ROUNDS), "5", "8"] == counts
+    assert {4} == {found.lookup_tokens for found in (fewest, some, most)}
+
+
+def test_where_even_the_fewest_rounds_take_too_long_nothing_is_said(engines, prompts):
+    assert lookups(engines, prompts, 10.0, most_s=29.0) is None
+    assert lookups(engines, prompts, 10.0, most_s=30.0) is not None

@@ -3,12 +3,11 @@
 import itertools
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from advisor.errors import InputError
 from advisor.measure.generation.openvino.engine import Held, PromptPart, open_engine
-from advisor.measure.generation.openvino.timing import DECODED, Sample, Script, points_of, scripts, timed
+from advisor.measure.generation.openvino.timing import Sample, parts_of, points_of, timed, whole
+from advisor.measure.generation.scripts import DECODED, Script, scripts
 from tests.decoders import BUDGET_TOKENS, CONTEXT_TOKENS, KV_TOKENS, MAX_RUNNING
 
 
@@ -59,26 +58,20 @@ def test_what_waited_is_unknown_where_one_step_does_not_know():
     assert [0.75, None] == [visit.waited_s for visit in points.decode[0].visits]
 
 
-@given(st.integers(1, 64), st.integers(1, 512), st.integers(16, 8192))
-def test_scripts_fit_into_a_request_and_into_what_may_run(max_running, more, max_tokens):
-    budget_tokens = max_running + more
+def test_a_play_is_one_visit_and_its_points_are_the_parts_of_it():
+    play = [
+        sample(0, 0, (16, 0), seconds=3.0, waited_s=0.5),
+        sample(1, 17, seconds=1.0),
+        sample(1, 18, seconds=2.0, waited_s=0.25),
+    ]
 
-    found = scripts(max_running, budget_tokens, max_tokens)
+    visit, parts = whole(play, 7), parts_of(play, itertools.repeat(7))
 
-    assert len(set(found)) == len(found)
-    for script in found:
-        assert script.joined <= max_running
-        assert script.prompt_tokens >= 1
-        assert bool(script.batch_size) == bool(script.context_tokens)
-        assert script.longest(budget_tokens) <= max_tokens
-
-
-def test_scripts_have_prompts_alone_many_that_run_and_both():
-    found = scripts(8, 256, 8192)
-
-    assert {0, 3, 7} == {script.batch_size for script in found}
-    assert any(script.prompt_tokens > 2 * 256 for script in found if not script.batch_size)
-    assert any(script.prompt_tokens > 256 for script in found if script.batch_size)
+    assert (7, (6.0,), (3.0,), 0.75) == (visit.order, visit.wall_s, visit.cpu_s, visit.waited_s)
+    assert [(3.0,), (1.0, 2.0)] == [part.visit.wall_s for part in parts]
+    assert [(0, 16), (1, 0)] == [(part.batch_size, part.tokens) for part in parts]
+    assert {7} == {part.visit.order for part in parts}
+    assert whole([sample(1, 5, waited_s=None)], 0).waited_s is None
 
 
 def test_the_engine_plays_them_as_they_are_written(engine):

@@ -1,8 +1,11 @@
 """The journal of a generative model's profile: what was measured is there again, unless the files that it was of are others."""
 
+from msgspec.structs import replace
+
+from advisor.measure.generation.scripts import Part, Script
 from advisor.measure.generation.step_timing import Decode, Point, Prefill
 from advisor.measure.generation.text_quality import Scored
-from advisor.measure.generation.timing.journal import GenerationJournal, LeftOut, ScoredText, Visited, Watched
+from advisor.measure.generation.timing.journal import GenerationJournal, LeftOut, LookedUp, ScoredText, Visited, Watched
 from advisor.schema.generation import StepVisit
 from advisor.schema.profile import Stalls
 from advisor.schema.record import Exclusion
@@ -72,3 +75,36 @@ def test_another_question_begins_anew(tmp_path):
     written(tmp_path / "p.journal", ENTRIES)
 
     assert [] == GenerationJournal(tmp_path / "p.journal", "another").entries
+
+
+SCRIPT = Point(variant="openvino", intra_op_num_threads=1, step=Script(0, 0, 8))
+
+
+def played(order, sha256="a"):
+    entry = visited(SCRIPT, order, sha256)
+    return replace(entry, parts=(Part(batch_size=0, context_tokens=0, tokens=8, visit=entry.visit),))
+
+
+def looked_up(text, running, sha256="a", found=None):
+    return LookedUp(variant="openvino", sha256=sha256, text=text, running_requests=running, found=found, elapsed_s=1.5)
+
+
+def test_scripts_are_there_again_with_what_they_were_made_of(tmp_path):
+    written(tmp_path / "p.journal", [played(0), visited(PREFILL, 1), played(2)])
+
+    journal = GenerationJournal(tmp_path / "p.journal", "question")
+
+    assert {SCRIPT: [played(0).parts, played(2).parts]} == journal.parts
+    journal.knows("openvino", "b")
+    assert {} == journal.parts
+
+
+def test_what_lookup_did_is_there_again_and_that_there_was_no_time(tmp_path):
+    written(tmp_path / "p.journal", [looked_up("copying", 1), looked_up("free", 8), looked_up("given", 1, sha256="b")])
+
+    journal = GenerationJournal(tmp_path / "p.journal", "question")
+    journal.knows("openvino", "a")
+
+    assert {("copying", 1): None, ("free", 8): None} == journal.looked_up("openvino")
+    assert {} == journal.looked_up("another")
+    assert (4.5, 0.0) == (journal.looking_up_s, journal.timing_s)

@@ -2,7 +2,10 @@
 
 from itertools import pairwise
 
+from msgspec.structs import replace
+
 from advisor.errors import ModelError
+from advisor.measure.generation.scripts import Part, Script
 from advisor.measure.generation.step_timing import Decode, Point, Prefill
 from advisor.measure.generation.timing.journal import GenerationJournal
 from advisor.measure.generation.timing.rounds import Rounds, named
@@ -10,7 +13,7 @@ from advisor.measure.generation.variant_process import Timed
 from advisor.schema.generation import StepVisit
 
 STEPS = (Prefill(tokens=8), Prefill(tokens=64), Decode(batch_size=1, context_tokens=8), Decode(batch_size=4, context_tokens=256))
-SHA256 = {"fp32": "f" * 64, "int8": "8" * 64}
+SHA256 = {"fp32": "f" * 64, "int8": "8" * 64, "openvino": "0" * 64}
 
 
 class Machine:
@@ -173,3 +176,58 @@ def test_points_are_named_as_people_say_them():
 
     assert "fp32, a prompt of 128 tokens behind 352, 1 thread" == named(prefill)
     assert "fp32, a token for each of 1 request at 16 cached, 2 threads" == named(decode)
+
+
+class Scripted(Machine):
+    """Plays scripts as well, each of them one part."""
+
+    def call_s(self, point):
+        return 0.001 * point.step.size if isinstance(point.step, Script) else super().call_s(point)
+
+    def visit(self, point, seconds, warm_up_calls, order):
+        timed = super().visit(point, seconds, warm_up_calls, order)
+        part = Part(batch_size=1, context_tokens=1, visit=timed.visit)
+        return replace(timed, parts=(part,)) if isinstance(point.step, Script) else timed
+
+
+def scripted(name, threads, *scripts):
+    return [Point(variant=name, intra_op_num_threads=threads, step=Script(*script)) for script in scripts]
+
+
+def test_settings_that_are_last_have_their_first_turn_when_all_others_had_it(tmp_path):
+    machine = Machine(journal_in(tmp_path), 60.0)
+    last = points("int8", threads=(2,))
+
+    machine.rounds().time([*last, *points("fp32")], [], together=True, last={("int8", 2)})
+
+    assert last == sorted(machine.made[8:12], key=last.index)
+
+
+def test_what_is_last_is_what_there_is_no_time_for(tmp_path):
+    rounds = Machine(journal_in(tmp_path), 16.0, slowness=100.0).rounds()
+
+    rounds.time([*points("int8", threads=(1,)), *points("fp32", threads=(1,))], [], together=True, last={("fp32", 1)})
+
+    left_out = [exclusion.what for exclusion in rounds.passed_over()]
+    assert left_out and all(what.startswith("fp32") for what in left_out)
+
+
+def test_a_script_is_a_step_among_others_and_what_it_was_made_of_is_kept(tmp_path):
+    machine = Scripted(journal_in(tmp_path), 60.0)
+    listed = [*scripted("openvino", 2, (0, 0, 16), (0, 0, 300), (7, 16, 100)), *points("fp32", threads=(2,))]
+
+    machine.rounds().time(listed, [], together=True)
+
+    assert set(listed) == set(machine.journal.visits)
+    for point in listed[:3]:
+        assert len(machine.journal.parts[point]) == len(machine.journal.visits[point]) >= 5
+    assert set(listed[:3]) == set(machine.journal.parts)
+    # Behind single steps, and of them first what takes least.
+    assert [listed[place] for place in (0, 2, 1)] == machine.made[len(listed) - 3 : len(listed)]
+
+
+def test_a_script_is_named_by_what_it_holds():
+    alone, beside = scripted("openvino", 2, (0, 0, 16), (7, 16, 100))
+
+    assert "openvino, a prompt of 16 tokens and steps behind it, 2 threads" == named(alone)
+    assert "openvino, a prompt of 100 tokens and steps behind it beside 7 requests, 2 threads" == named(beside)

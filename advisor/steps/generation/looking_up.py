@@ -1,0 +1,239 @@
+"""Prompt lookup, tried with the engine that has it: on answers that copy, on free ones, on the user's text; for one request and for many.
+
+What it does depends on the text and on how many run side by side, so each is tried as far as the budget goes: what decides most, first.
+"""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from advisor.errors import AdvisorError
+from advisor.measure.generation.clock import clock_of
+from advisor.measure.generation.openvino import profiling
+from advisor.measure.generation.openvino.profiling import LookupSetting
+from advisor.measure.generation.openvino.prompts import Prompts, read_prompts
+from advisor.measure.generation.openvino.speculation import FEWEST_ROUNDS, MOST_ROUNDS
+from advisor.measure.generation.scripts import NO_POINTS, Points
+from advisor.measure.generation.timing.journal import GenerationJournal, LookedUp
+from advisor.measure.generation.timing.points import points_of
+from advisor.measure.generation.timing.processes import HANG_S, LOADING_S
+from advisor.measure.generation.tokenizing import Windows
+from advisor.measure.timing.ledger import LAST_START
+from advisor.measure.worker.apart import Apart, Limit
+from advisor.schema.generation import GenerationVariant, LookupText, Speculation, StepVisit
+from advisor.schema.record import Exclusion
+from advisor.steps import model_folder
+from advisor.steps.generation.plan import Plan, Stage
+from advisor.units import counted, seconds
+
+LOOKUP_SHARE = 0.1  # of the budget, kept for it; it goes on as long as anything may be begun
+MANY = 8  # requests side by side, by when checking what is proposed costs as much as it can save
+# A step that checks proposals takes so many times as long as one without, and may give no more tokens.
+CHECKING = 1.5
+TEXTS: dict[LookupText, str] = {"copying": "text that is copied", "free": "free text", "given": "the given text"}
+
+
+class Trial(NamedTuple):
+    """One kind of text at one number of requests."""
+
+    text: LookupText
+    running: int
+    prompts: tuple[tuple[int, ...], ...]
+    output_tokens: int
+
+    @property
+    def named(self) -> str:
+        """In words."""
+        return f"{TEXTS[self.text]} at {counted(self.running, 'request')}"
+
+
+class Speed(NamedTuple):
+    """What steps of a variant take, as they were timed."""
+
+    token_s: float  # of a prompt
+    alone_s: float  # a decode step of one request
+    many_s: float  # and of many
+
+    def pair_s(self, trial: Trial) -> float:
+        """Return the seconds of a pair of runs, at the least."""
+        step_s = self.alone_s if trial.running == 1 else self.many_s
+        return 2 * trial.running * len(trial.prompts[0]) * self.token_s + (1 + CHECKING) * trial.output_tokens * step_s
+
+
+class LookingUp:
+    """One run, or the rest of one; what it leaves out is in `exclusions`."""
+
+    def __init__(self, plan: Plan, journal: GenerationJournal, stage: Stage, threads: int) -> None:
+        """`threads` are those that it is tried on."""
+        self.plan, self.journal, self.stage, self.threads = plan, journal, stage, threads
+        self.exclusions: list[Exclusion] = []
+        self.many = min(MANY, plan.settings.max_running_requests)
+
+    def tried(self, variants: Sequence[GenerationVariant], windows: Windows | None) -> dict[str, tuple[Speculation, ...]]:
+        """Return what prompt lookup does to variants, the quickest of them first, as far as there was time for."""
+        known = {variant.id: speed for variant in variants if (speed := self._speed(variant)) is not None}
+        if not known:
+            return {}
+        listed = sorted((variant for variant in variants if variant.id in known), key=lambda it: known[it.id].alone_s)
+        prompts = self._prompts()
+        if prompts is None:
+            return {}
+        trials = [*self._trials(prompts, windows)]
+        found: dict[str, tuple[Speculation, ...]] = {}
+        for variant in listed:
+            found[variant.id] = self._of_variant(variant, known[variant.id], trials)
+        return found
+
+    def _speed(self, variant: GenerationVariant) -> Speed | None:
+        """Return what was timed of a variant on these threads, None where that does not tell enough, or its engine has no lookup."""
+        if variant.engine != "openvino":
+            return None
+        points = self._points(variant)
+        sizes = sorted(point.batch_size for point in points.decode)
+        alone = [point for point in points.decode if point.batch_size == 1]
+        if not points.prefill or not alone:
+            return None
+        size = next((size for size in sizes if size >= self.many), sizes[-1])
+        largest = max(points.prefill, key=lambda point: point.tokens)
+        return Speed(
+            token_s=_took_s(largest.visits) / largest.tokens,
+            alone_s=min(_took_s(point.visits) for point in alone),
+            many_s=min(_took_s(point.visits) for point in points.decode if point.batch_size == size),
+        )
+
+    def _points(self, variant: GenerationVariant) -> Points:
+        visits = {
+            point: made
+            for point, made in self.journal.visits.items()
+            if (point.variant, point.intra_op_num_threads) == (variant.id, self.threads)
+        }
+        return points_of(visits, self.journal.parts) if visits else NO_POINTS
+
+    def _prompts(self) -> Prompts | None:
+        plan = self.plan
+        self.stage.say("reading texts for prompt lookup")
+        try:
+            with self.stage.ledger.loading(), self.stage.how.start() as apart:
+                return apart.call(
+                    model_folder.reading(str(plan.model)),
+                    read_prompts,
+                    plan.model,
+                    vocabulary=plan.facts.vocabulary,
+                    max_tokens=plan.settings.max_context_tokens,
+                    most_running=self.many,
+                    seed=plan.settings.seed,
+                )
+        except AdvisorError as error:
+            self._exclude("prompt lookup", error.fault)
+            return None
+
+    def _trials(self, prompts: Prompts, windows: Windows | None) -> Iterator[Trial]:
+        """Yield what is tried, first what decides most: copying alone and for many, where it pays and where it stops to."""
+        alone, beside = prompts.output_tokens, prompts.output_tokens_of_many
+        yield Trial("copying", 1, prompts.copying, alone)
+        if self.many > 1:
+            yield Trial("free", self.many, prompts.free, beside)
+            yield Trial("copying", self.many, prompts.copying, beside)
+        yield Trial("free", 1, prompts.free, alone)
+        pieces = [ids[: prompts.piece_tokens] for ids in windows.tokens] if windows is not None else []
+        given = tuple(ids for ids in pieces if len(ids) == prompts.piece_tokens)[: MOST_ROUNDS * self.many]
+        for running in dict.fromkeys((1, self.many)):
+            if len(given) >= FEWEST_ROUNDS * running:
+                yield Trial("given", running, given, alone if running == 1 else beside)
+            elif windows is not None:
+                few = f"{counted(len(given), 'piece')} of it are long enough, and {FEWEST_ROUNDS * running} are needed"
+                self._exclude(f"prompt lookup on {TEXTS['given']} at {counted(running, 'request')}", few)
+
+    def _of_variant(self, variant: GenerationVariant, speed: Speed, trials: Sequence[Trial]) -> tuple[Speculation, ...]:
+        """Return what was found of a variant, by this run or the one before."""
+        known = self.journal.looked_up(variant.id)
+        left = [trial for trial in trials if (trial.text, trial.running) not in known]
+        least_s = {trial: FEWEST_ROUNDS * speed.pair_s(trial) for trial in left}
+        if left and not any(self.stage.ledger.has_time_for(need_s) for need_s in least_s.values()):
+            self._exclude(f"prompt lookup with {variant.id}", self._no_time(min(least_s.values())))
+        elif left:
+            with self.stage.how.start() as apart:
+                self._try(apart, variant, left, least_s)
+        known = self.journal.looked_up(variant.id)
+        found = [(trial, known[trial.text, trial.running]) for trial in trials if (trial.text, trial.running) in known]
+        for trial, record in found:
+            if record is None:
+                self._exclude(f"prompt lookup on {trial.named} with {variant.id}", self._too_long())
+        return tuple(record for _, record in found if record is not None)
+
+    def _try(
+        self,
+        apart: Apart,
+        variant: GenerationVariant,
+        trials: Sequence[Trial],
+        least_s: dict[Trial, float],
+    ) -> None:
+        """Try what there is time for, and keep what was found in the journal."""
+        ledger, folder = self.stage.ledger, self.plan.folder.parent / variant.path
+        setting = LookupSetting(
+            intra_op_num_threads=self.threads,
+            most_running=self.many,
+            longest_prompt=max(len(prompt) for trial in trials for prompt in trial.prompts),
+            most_output_tokens=max(trial.output_tokens for trial in trials),
+        )
+        try:
+            with ledger.loading():
+                limit = Limit(variant.id, "loading it for prompt lookup", LOADING_S, LOADING_S)
+                apart.call(limit, profiling.lookup_opened, folder, setting)
+            for place, trial in enumerate(trials):
+                if not ledger.has_time_for(least_s[trial]):
+                    self._exclude(f"prompt lookup on {trial.named} with {variant.id}", self._no_time(least_s[trial]))
+                    continue
+                most_s = LAST_START * ledger.planned_s - ledger.spent_s
+                share = least_s[trial] / sum(least_s[other] for other in trials[place:])
+                self._one(apart, variant, trial, setting, share * most_s, most_s)
+        except AdvisorError as error:
+            self._exclude(f"prompt lookup with {variant.id}", error.fault)
+
+    def _one(
+        self, apart: Apart, variant: GenerationVariant, trial: Trial, setting: LookupSetting, wanted_s: float, most_s: float
+    ) -> None:
+        self.stage.say(f"trying prompt lookup on {trial.named} with {variant.id}")
+        began_s = self.stage.ledger.spent_s
+        every = [visit for made in self.journal.visits.values() for visit in made]
+        limit_s = max(HANG_S, 2 * most_s)
+        found = apart.call(
+            Limit(variant.id, "trying prompt lookup", limit_s, limit_s),
+            profiling.looked_up,
+            self.plan.folder.parent / variant.path,
+            setting,
+            trial.text,
+            trial.prompts[: self.stage.how.pace.most_pairs * trial.running],
+            trial.running,
+            output_tokens=trial.output_tokens,
+            seconds=wanted_s,
+            most_s=most_s,
+            clock=clock_of(every),
+        )
+        elapsed_s = max(0.0, self.stage.ledger.spent_s - began_s)
+        self.journal.add(
+            LookedUp(
+                variant=variant.id,
+                sha256=variant.sha256,
+                text=trial.text,
+                running_requests=trial.running,
+                found=found,
+                elapsed_s=elapsed_s,
+            )
+        )
+
+    def _too_long(self) -> str:
+        budget = seconds(self.plan.settings.budget_s)
+        return f"{counted(FEWEST_ROUNDS, 'pair')} of runs take longer than the budget of {budget} had left"
+
+    def _no_time(self, need_s: float) -> str:
+        budget = seconds(self.plan.settings.budget_s)
+        return f"takes about {seconds(need_s)}, more than is left of the budget of {budget}"
+
+    def _exclude(self, what: str, reason: str) -> None:
+        self.exclusions.append(Exclusion(what=what, reason=reason))
+
+
+def _took_s(visits: Sequence[StepVisit]) -> float:
+    """Return the median of single steps, by the clock on the wall: what counts is how much of the budget they take."""
+    return statistics.median(took_s for visit in visits for took_s in visit.wall_s)

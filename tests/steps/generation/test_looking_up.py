@@ -1,0 +1,157 @@
+"""Prompt lookup is tried as far as the budget goes, what decides most first, and what is left out is named."""
+
+import pytest
+from msgspec.structs import replace
+
+from advisor.measure.generation.openvino import profiling, prompts
+from advisor.measure.generation.openvino.prompts import Prompts
+from advisor.measure.generation.scripts import Part, Script
+from advisor.measure.generation.step_timing import Point
+from advisor.measure.generation.timing.journal import GenerationJournal, Visited
+from advisor.measure.generation.tokenizing import Windows
+from advisor.measure.timing.ledger import Ledger
+from advisor.schema.generation import Speculation, StepVisit
+from advisor.schema.record import Estimate
+from advisor.steps.generation.looking_up import LookingUp
+from advisor.steps.generation.plan import How, Stage
+from tests.generation_profiles import variant
+from tests.steps.generation.test_judging import plan
+
+BUDGET_S, TOKEN_S, ALONE_S, MANY_S = 100.0, 0.001, 0.02, 0.05
+QUICK = variant("openvino-int8", engine="openvino")
+SLOW = variant("openvino-fp32", engine="openvino", lossless=True)
+PROMPTS = Prompts(output_tokens=20, output_tokens_of_many=20, piece_tokens=40, copying=((1,) * 60,) * 64, free=((2,) * 40,) * 64)
+GIVEN = Windows(tokens=((3,) * 50,) * 30, given=1, scored_bytes=(9,) * 30)
+
+
+class Clock:
+    """Seconds that go on when they are told to."""
+
+    now_s = 0.0
+
+    def __call__(self):
+        return self.now_s
+
+
+class Engine:
+    """Answers for the processes: each trial takes so many seconds, and gives what is known, or nothing."""
+
+    def __init__(self, clock, took_s, *, too_slow=()):
+        self.clock, self.took_s, self.too_slow = clock, took_s, too_slow
+        self.asked = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def call(self, limit, function, *arguments, **named):
+        if function is prompts.read_prompts:
+            return PROMPTS
+        if function is profiling.lookup_opened:
+            self.clock.now_s += 5.0
+            return 5.0
+        folder, _, text, listed, running = arguments
+        self.asked.append((folder.name, text, running, len(listed)))
+        self.clock.now_s += self.took_s
+        return None if (text, running) in self.too_slow else record(text, running)
+
+
+def record(text, running):
+    one = Estimate(value=1.5, low=1.4, high=1.6, basis="measured", source="a test")
+    return Speculation(
+        text=text, running_requests=running, lookup_tokens=4, tokens_per_step=one, tpot_off_s=one, tpot_on_s=one, speedup=one
+    )
+
+
+def visit(name, factor):
+    def of(seconds):
+        return StepVisit(order=0, wall_s=(factor * seconds,), cpu_s=(factor * seconds,))
+
+    parts = (
+        Part(batch_size=0, context_tokens=0, tokens=100, visit=of(100 * TOKEN_S)),
+        Part(batch_size=1, context_tokens=100, visit=of(ALONE_S)),
+        Part(batch_size=8, context_tokens=800, visit=of(MANY_S)),
+    )
+    point = Point(variant=name, intra_op_num_threads=2, step=Script(7, 16, 100))
+    return Visited(point=point, sha256="0" * 64, visit=of(1.0), elapsed_s=1.0, peak_memory_bytes=1, parts=parts)
+
+
+@pytest.fixture
+def looking_up(tmp_path):
+    """Return what tries lookup where so many seconds of the budget are spent, with the engine that it asks."""
+
+    def made(spent_s, *, took_s=6.0, running=8, windows=GIVEN, journal="a.journal", **engine):
+        clock = Clock()
+        asked = Engine(clock, took_s, **engine)
+        ledger = Ledger(BUDGET_S, clock=clock)
+        clock.now_s = spent_s
+        kept = GenerationJournal(tmp_path / journal, "question")
+        if not kept.entries:
+            for name, factor in (("openvino-int8", 1.0), ("openvino-fp32", 2.0)):
+                kept.add(visit(name, factor))
+        stage = Stage(ledger, lambda *_, **__: None, asked, tmp_path, How(lambda: asked))
+        trying = LookingUp(plan(running=running), kept, stage, 2)
+        found = trying.tried([variant(), SLOW, QUICK], windows)
+        return found, trying.exclusions, asked.asked
+
+    return made
+
+
+def test_with_time_every_text_is_tried_with_every_variant_the_quickest_first(looking_up):
+    found, exclusions, asked = looking_up(10.0)
+
+    assert ["openvino-int8"] * 6 + ["openvino-fp32"] * 6 == [name for name, *_ in asked]
+    texts = [("copying", 1), ("free", 8), ("copying", 8), ("free", 1), ("given", 1), ("given", 8)]
+    assert texts == [(text, running) for _, text, running, _ in asked[:6]]
+    assert dict.fromkeys(("openvino-int8", "openvino-fp32"), texts) == {
+        name: [(it.text, it.running_requests) for it in records] for name, records in found.items()
+    }
+    assert [] == exclusions
+
+
+def test_what_there_is_no_time_for_is_named_with_what_it_takes(looking_up):
+    # Nothing is begun that would end beyond 130 s; a trial of many takes 6 s or more, one of one request 3 s.
+    found, exclusions, asked = looking_up(120.0, took_s=4.0)
+
+    assert [("copying", 1), ("free", 1)] == [(text, running) for _, text, running, _ in asked]
+    assert {"openvino-int8", "openvino-fp32"} == set(found)
+    named = [entry.what for entry in exclusions]
+    assert "prompt lookup on free text at 8 requests with openvino-int8" in named
+    assert "prompt lookup with openvino-fp32" in named
+    assert all("more than is left of the budget of" in entry.reason for entry in exclusions)
+
+
+def test_what_turned_out_too_slow_is_named_and_not_tried_again(looking_up):
+    for journal in ("once.journal", "once.journal"):
+        found, exclusions, asked = looking_up(10.0, too_slow=(("free", 8),), journal=journal)
+
+        assert ("free", 8) not in [(it.text, it.running_requests) for it in found["openvino-int8"]]
+        reasons = {entry.what: entry.reason for entry in exclusions}
+        assert "take longer than" in reasons["prompt lookup on free text at 8 requests with openvino-int8"]
+    assert [] == asked
+
+
+@pytest.mark.parametrize(
+    ("windows", "loads"), [(None, []), (replace(GIVEN, tokens=GIVEN.tokens[:5], scored_bytes=(9,) * 5), [1])]
+)
+def test_the_users_text_is_tried_as_far_as_it_goes(looking_up, windows, loads):
+    found, exclusions, _ = looking_up(10.0, windows=windows)
+
+    assert loads == [it.running_requests for it in found["openvino-int8"] if it.text == "given"]
+    assert (windows is not None) == any("5 pieces of it are long enough, and 24 are needed" in it.reason for it in exclusions)
+
+
+def test_where_one_request_runs_at_once_nothing_is_tried_with_many(looking_up):
+    _, _, asked = looking_up(10.0, running=1)
+
+    assert {1} == {running for _, _, running, _ in asked}
+
+
+def test_without_an_engine_that_has_it_nothing_is_said(tmp_path):
+    stage = Stage(Ledger(BUDGET_S), lambda *_, **__: None, None, tmp_path, How())
+    trying = LookingUp(plan(), GenerationJournal(tmp_path / "b.journal", "question"), stage, 2)
+
+    assert {} == trying.tried([variant()], GIVEN)
+    assert [] == trying.exclusions
