@@ -24,6 +24,7 @@ from advisor.units import counted
 
 # What is asked of the hardware is in both, but energy in advice on one-pass models alone.
 Asked = OnlineWorkload | GenerationWorkload
+NO_WEIGHTS = "a configuration has no weights that could be measured here: give the checkpoint's folder, and measure there"
 # The countries of regions that list prices come from, by the providers' own lists of regions.
 COUNTRY_OF_REGION = {
     ("aws", "us-east-1"): "USA",
@@ -70,6 +71,25 @@ def places(workload: Asked, workload_path: Path | None, sites: Sequence[Site | G
         else:
             unknown.append(Exclusion(what=name, reason=_no_price(device, workload)))
     return Places(made[home], tuple(made[name] for name in asked if name in made), tuple(unknown))
+
+
+def places_elsewhere(
+    workload: GenerationWorkload, workload_path: Path | None, *, now: str
+) -> tuple[tuple[Place, ...], tuple[Exclusion, ...]]:
+    """Return the devices of the catalog that a workload allows, each with its price, and what is left out: it has none, or it is here."""
+    prices = all_prices(workload, workload_path)
+    found, left_out = [], []
+    for name in workload.hardware.allowed:
+        if name == LOCAL:
+            left_out.append(Exclusion(what=LOCAL, reason=NO_WEIGHTS))
+            continue
+        device = read_device(name)
+        place = _place(device, workload, prices, is_local=False, now=now)
+        if place is not None:
+            found.append(place)
+        else:
+            left_out.append(Exclusion(what=name, reason=_no_price(device, workload)))
+    return tuple(found), tuple(left_out)
 
 
 def local_of(sites: Sequence[Site | GenerationSite]) -> str:

@@ -30,6 +30,7 @@ from advisor.files.workload import (
 )
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.generation import GenerationAdvice
+from advisor.schema.language import LanguageAdvice
 from advisor.schema.model import ModelFacts
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile, Site
@@ -37,9 +38,10 @@ from advisor.schema.record import Exclusion
 from advisor.schema.trace import Trace
 from advisor.schema.workload import GenerationWorkload, Lifecycle, OfflineWorkload, OnlineWorkload
 from advisor.steps.generation.reading import check_advising, one_pass, read_any_profile, read_one_pass
+from advisor.steps.language.configuration import is_configuration, no_load_test
 from advisor.units import parse_moment
 
-AnyAdvice = Advice | OfflineAdvice | GenerationAdvice
+AnyAdvice = Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice
 
 
 def advise_on(
@@ -52,8 +54,15 @@ def advise_on(
     is_over: Callable[[], bool] | None = None,
     rules_folder: Path | None = None,
 ) -> AnyAdvice:
-    """Return the advice on a saved profile; a search may be stopped by `is_over`."""
+    """Return the advice on a saved profile, or on the configuration of a model that is not here; a search may be stopped by `is_over`."""
     now = parse_moment(now)
+    if is_configuration(profile_path):
+        from advisor.steps.language.advise import advise_on_configuration
+
+        check_advising(rules_folder, has_time_limit=is_over is not None)
+        return advise_on_configuration(
+            profile_path, workload_path, now=now, confidence=confidence, max_uncertainty=max_uncertainty
+        )
     known = read_any_profile(profile_path)
     workload = read_workload(workload_path)
     question = question_of(workload, workload_path)
@@ -106,7 +115,7 @@ def advise_on(
 
 def exit_status(advice: AnyAdvice) -> ExitStatus:
     """Return what advice without a load test means to the caller."""
-    if isinstance(advice, Advice | GenerationAdvice):
+    if isinstance(advice, Advice | GenerationAdvice | LanguageAdvice):
         is_open = advice.outcome == "inconclusive"
     else:
         miss = advice.nearest_miss
@@ -221,6 +230,8 @@ def notes_of(workload: OnlineWorkload, trace: Trace | None) -> tuple[str, ...]:
 def read_advice(path: Path) -> Advice:
     """Return the advice in a file; raise InputError for that on a batch job, which has no traffic."""
     advice = read_any_advice(path)
+    if isinstance(advice, LanguageAdvice):
+        raise no_load_test(path)
     if isinstance(advice, GenerationAdvice):
         raise InputError(f"{path}: advice on a generative model", hint="replay its requests with `advisor verify`")
     if isinstance(advice, OfflineAdvice):
