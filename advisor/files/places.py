@@ -76,19 +76,24 @@ def places(workload: Asked, workload_path: Path | None, sites: Sequence[Site | G
 def places_elsewhere(
     workload: GenerationWorkload, workload_path: Path | None, *, now: str
 ) -> tuple[tuple[Place, ...], tuple[Exclusion, ...]]:
-    """Return the devices of the catalog that a workload allows, each with its price, and what is left out: it has none, or it is here."""
+    """Return the machines with devices of the catalog that a workload allows, of each size the cheapest, and what is left out and why."""
     prices = all_prices(workload, workload_path)
-    found, left_out = [], []
+    found: list[Place] = []
+    left_out = []
     for name in workload.hardware.allowed:
         if name == LOCAL:
             left_out.append(Exclusion(what=LOCAL, reason=NO_WEIGHTS))
             continue
         device = read_device(name)
-        place = _place(device, workload, prices, is_local=False, now=now)
-        if place is not None:
-            found.append(place)
-        else:
+        of_size: dict[int, tuple[float, Offer, Price]] = {}
+        for entry in _offered(device, workload, prices):
+            of_size.setdefault(entry[1].devices, entry)
+        if (own := _place(device, workload, prices, is_local=False, now=now)) is None:
             left_out.append(Exclusion(what=name, reason=_no_price(device, workload)))
+        elif own.price_date is None:
+            found.append(own)  # a price of the user's beats all lists
+        else:
+            found += [_rented(device, offer, price, workload, now=now) for _, (_, offer, price) in sorted(of_size.items())]
     return tuple(found), tuple(left_out)
 
 
@@ -140,6 +145,12 @@ def _place(hardware: Hardware, workload: Asked, prices: tuple[Price, ...], *, is
             carbon=_local_carbon(workload),
             busy_watts=_local_watts(workload) if is_local else None,
         )
+    offers = _offered(hardware, workload, prices)
+    return _rented(hardware, *offers[0][1:], workload, now=now) if offers else None
+
+
+def _offered(hardware: Hardware, workload: Asked, prices: tuple[Price, ...]) -> list[tuple[float, Offer, Price]]:
+    """Return the machines that have the device, on the terms that were asked for, with the price of a device in them; the cheapest first."""
     asked = workload.hardware
     offers = [
         (price.usd_per_hour / offer.devices, offer, price)
@@ -149,10 +160,7 @@ def _place(hardware: Hardware, workload: Asked, prices: tuple[Price, ...], *, is
         and asked.provider in (None, price.provider)
         and asked.region in (None, price.region)
     ]
-    if not offers:
-        return None
-    _, offer, price = min(offers, key=lambda entry: (entry[0], entry[1].devices))
-    return _rented(hardware, offer, price, workload, now=now)
+    return sorted(offers, key=lambda entry: (entry[0], entry[1].devices))
 
 
 def _as_given(usd_per_hour: float) -> Estimate:
