@@ -224,7 +224,7 @@ def architecture_rows(model: Architecture) -> tuple[Row, ...]:
         "Context": f"{model.context_tokens:,} tokens, prompt and answer together",
     }
     if model.notes:
-        rows["Not modeled"] = "; ".join(model.notes)
+        rows["Notes"] = "; ".join(model.notes)
     return rows_of(rows)
 
 
