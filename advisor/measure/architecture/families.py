@@ -1,4 +1,4 @@
-"""What the classes of models that are known differ in, beside the sizes in their configurations; classes as transformers and vLLM name them.
+"""What the classes of models that are known differ in, beside the sizes in their configurations; named as in transformers and vLLM.
 
 One line a class, or a few of the same kind. What is not said here is in the file, under the names that `Keys` and `Family` begin with.
 """

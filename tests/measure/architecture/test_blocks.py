@@ -7,7 +7,10 @@ from advisor.measure.architecture.config import read_architecture
 from tests import configs
 
 # Of Llama-3.3-Nemotron-Super-49B: heads in a group of the layers that have attention, the factor of their networks, how many there are.
-SUPER = [(8, 2.625, 1), (8, 5.25, 48), (None, 0.5, 6), (None, 1.0, 8), (None, 1.3125, 10), (None, 2.625, 5), (None, 3.28125, 1), (None, 5.25, 1)]
+SUPER = [
+    *((8, 2.625, 1), (8, 5.25, 48)),
+    *((None, 0.5, 6), (None, 1.0, 8), (None, 1.3125, 10), (None, 2.625, 5), (None, 3.28125, 1), (None, 5.25, 1)),
+]
 
 
 def block(in_group, factor):
