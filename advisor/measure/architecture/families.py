@@ -1,6 +1,6 @@
 """What the classes of models that are known differ in, beside the sizes in their configurations; named as in transformers and vLLM.
 
-One line a class, or a few of the same kind. What is not said here is in the file, under the names that `Keys` and `Family` begin with.
+One line a class, or a few of the same kind. What is not said here is in the file, under the keys that `HeadKeys` and `Family` name.
 """
 
 from collections.abc import Mapping
