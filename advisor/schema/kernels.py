@@ -47,6 +47,7 @@ class HostTimes(Record, frozen=True, kw_only=True):
     layer_s: NonNegative  # for each layer of a step
     request_s: NonNegative  # for each running request of a step
     token_s: NonNegative = 0.0  # for each token that is read
+    carried_from: Name | None = None  # an older engine that showed what is the device's, where this one was not run
     rows: Count
     models: Count
 
@@ -56,6 +57,7 @@ class StepError(Record, frozen=True, kw_only=True):
 
     ground: Ground
     figure: Figure
+    engine: Name | None = None  # None: of all of them together
     fitted_device: bool  # whether host times of the very device were fitted, on other models
     factor: AtLeastOne
     rows: Count

@@ -105,7 +105,7 @@ class StepModel:
 
     def factor_of(self, figure: Figure) -> float:
         """Return within which factor, either way, nine of ten measured figures lie."""
-        return factor_of(self._errors, self.ground, figure, fitted_device=self._is_fitted)
+        return factor_of(self._errors, self.ground, figure, engine=self.host.engine, fitted_device=self._is_fitted)
 
     def factors_of(self, figure: Figure) -> tuple[float, float]:
         """Return the ends of the 90 % interval of a figure, over its value."""
