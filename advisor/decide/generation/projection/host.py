@@ -19,7 +19,7 @@ def host_times(hosts: tuple[HostTimes, ...], engine: str, device: str) -> tuple[
         for where in (device, None):
             found = by_name.get((name, where))
             if found is not None:
-                return found, where is not None and name == engine
+                return found, where is not None and name == engine and found.carried_from is None
     return hosts[0], False
 
 
