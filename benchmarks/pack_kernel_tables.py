@@ -1,19 +1,18 @@
 """Write advisor/catalog/kernel_tables.npz: the measured kernels that step times of language models elsewhere stand on.
 
-    python benchmarks/pack_kernel_tables.py OPS [--json FILE] [--output FILE]
+    python benchmarks/pack_kernel_tables.py [--json FILE] [--ops FOLDER] [--output FILE]
 
-OPS is a folder of the tables that NVIDIA publishes with aiconfigurator (Apache-2.0), as parquet files: gemm, context_attention,
-generation_attention, mla, moe, comm. Needs pyarrow. What is kept, of each device:
+FOLDER has the tables that NVIDIA publishes with aiconfigurator (Apache-2.0), as parquet files: gemm, context_attention,
+generation_attention, mla, moe, comm; reading them needs pyarrow. Without it the file is looked at as it is. What is kept, of each device:
 - the newest version of the engine that has the operation;
 - of several libraries at one shape and size the fastest, for engines choose by timing, too;
 - attention, products and sums in the numbers that served models come in; experts whose tokens choose unevenly by a power law, where such
   were measured, else evenly; all-reduces by the engine's own kernels in a recorded graph or by NCCL.
-Times are rounded to steps of 0.05 % (`LOG_STEP` of advisor/files/kernel_tables.py); the largest difference is printed.
+Times are rounded to steps of 0.05 % (`LOG_STEP` of advisor/files/kernel_tables.py).
 
-Keys: `grids`, `times` (kept), `read` (rows), `bytes` (of the file), `largest_rounding`.
+Keys: `grids`, `times` (kept), `bytes` (of the file), `largest_rounding` (of a logarithm, when packing).
 """
 
-import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import numpy as np
 
 from advisor.files.kernel_tables import LOG_STEP, read_grids, write_grids
 from advisor.schema.kernels import Grid, Operation
-from harness import save, show
+from harness import Figures, Unknown, parsed, parser_of, save, show
 
 OUTPUT = Path(__file__).parents[1] / "advisor" / "catalog" / "kernel_tables.npz"
 # What the tables call devices of the catalog.
@@ -156,8 +155,8 @@ def sums(folder: Path) -> Iterator[tuple[Key, Grid]]:
 OPERATIONS: tuple[Callable[[Path], Iterator[tuple[Key, Grid]]], ...] = (products, attention, latent, experts, sums)
 
 
-def pack(folder: Path, output: Path) -> dict[str, float]:
-    """Write the tables of a folder; return the figures that the module's words name."""
+def pack(folder: Path, output: Path) -> float:
+    """Write the tables of a folder; return the largest difference of a logarithm that rounding makes."""
     grids: dict[Key, Grid] = {}
     for operation in OPERATIONS:
         grids.update(operation(folder))
@@ -166,23 +165,27 @@ def pack(folder: Path, output: Path) -> dict[str, float]:
     rounding = max(float(np.nanmax(np.abs(again[key].log_s - grid.log_s))) for key, grid in grids.items())
     if rounding > LOG_STEP:
         raise SystemExit(f"times differ by {rounding:.2%} after packing: a logarithm does not fit its 16 bits")
-    return {
+    return rounding
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("--ops", type=Path, metavar="FOLDER", help="the tables to pack")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="the packed file")
+    arguments = parsed(parser)
+    figures: Figures = {"largest_rounding": Unknown("nothing was packed: there is no --ops")}
+    if arguments.ops is not None:
+        figures["largest_rounding"] = pack(arguments.ops, arguments.output)
+    grids = read_grids(arguments.output)
+    for (device, operation, precision), grid in sorted(grids.items()):
+        print(f"{device:14} {operation:15} {precision:10} {len(grid.shapes):6,} shapes {np.isfinite(grid.log_s).sum():8,} times")
+    figures |= {
         "grids": len(grids),
         "times": sum(int(np.isfinite(grid.log_s).sum()) for grid in grids.values()),
-        "bytes": output.stat().st_size,
-        "largest_rounding": rounding,
+        "bytes": arguments.output.stat().st_size,
     }
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ops", type=Path)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    given = parser.parse_args(arguments)
-    figures = pack(given.ops, given.output)
     show(figures)
-    save(figures, given.json)
+    save(arguments.json, arguments.size, figures)
 
 
 if __name__ == "__main__":
