@@ -36,8 +36,9 @@ EVERY: dict[Size, int] = {"full": 1, "quick": 4, "tiny": 40}  # of so many rows 
 MEMORY_USED = 0.9  # of a device's, which engines take for weights and cache
 
 
-def _rates(gb_per_s: float, link_gb_per_s: float, **tflop_per_s: float) -> DeviceRates:
+def _rates(gb_per_s: float, link_gb_per_s: float, maker: str = "NVIDIA", **tflop_per_s: float) -> DeviceRates:
     return DeviceRates(
+        maker=maker,
         memory_bandwidth_bytes_per_s=gb_per_s * 1e9,
         link_bytes_per_s=link_gb_per_s * 1e9,
         flop_per_s={precision: rate * 1e12 for precision, rate in tflop_per_s.items()},
@@ -47,7 +48,7 @@ def _rates(gb_per_s: float, link_gb_per_s: float, **tflop_per_s: float) -> Devic
 # Of the devices whose kernels were measured, as the same publication has them.
 MEASURED = {
     "a100_80_sxm": _rates(2039, 300, bf16=312),
-    "arcprob60": _rates(456, 28.4, bf16=98.304, fp8=98.304),
+    "arcprob60": _rates(456, 28.4, "Intel", bf16=98.304, fp8=98.304),
     "b200": _rates(7700, 900, bf16=2250, fp8=4500, fp4=9000),
     "b300": _rates(7750, 900, bf16=2250, fp8=4500, fp4=14000),
     "gb200": _rates(8000, 900, bf16=2500, fp8=5000, fp4=10000),

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from advisor.decide.generation.projection.attention import decoding, decoding_latent, reading, reading_latent
+from advisor.decide.generation.projection.attention import CACHED, decoding, decoding_latent, reading, reading_latent
 from advisor.decide.generation.projection.communication import summing
 from advisor.decide.generation.projection.experts import routed
 from advisor.decide.generation.projection.grounds import COMPUTED
@@ -68,8 +68,8 @@ def device(name):
 # --- kernels that follow a law -------------------------------------------------------------------------------------------------
 
 RATES = {
-    "h100_sxm": DeviceRates(memory_bandwidth_bytes_per_s=3.35e12, link_bytes_per_s=4.5e11, flop_per_s={"bf16": 9.9e14, "fp8": 1.98e15}),
-    "l40s": DeviceRates(memory_bandwidth_bytes_per_s=8.64e11, link_bytes_per_s=3.2e10, flop_per_s={"bf16": 3.6e14, "fp8": 7.3e14}),
+    "h100_sxm": DeviceRates(maker="NVIDIA", memory_bandwidth_bytes_per_s=3.35e12, link_bytes_per_s=4.5e11, flop_per_s={"bf16": 9.9e14, "fp8": 1.98e15}),
+    "l40s": DeviceRates(maker="NVIDIA", memory_bandwidth_bytes_per_s=8.64e11, link_bytes_per_s=3.2e10, flop_per_s={"bf16": 3.6e14, "fp8": 7.3e14}),
 }
 LAWS = {
     "gemm": (product, [(k, n) for k in (1024, 4096, 16384) for n in (1024, 8192, 65536)], ((1, 16, 128, 1024, 8192),)),
@@ -96,7 +96,7 @@ def seconds_of(operation, precision, device_name, share=SHARE):
     """Return the grid of an operation whose kernels reach a share of the roofline."""
     law, shapes, axes = LAWS[operation]
     rates = RATES[device_name]
-    numbers = COMPUTED[precision]
+    numbers = CACHED[precision] if operation in ("context", "generation") else COMPUTED[precision]
     limits = Rates(rates.flop_per_s[numbers.computed_in], rates.memory_bandwidth_bytes_per_s, rates.link_bytes_per_s)
     if operation == "all_reduce":
         limits = Rates(np.inf, rates.link_bytes_per_s, rates.link_bytes_per_s)

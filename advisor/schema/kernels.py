@@ -29,6 +29,7 @@ class Grid(NamedTuple):
 class DeviceRates(Record, frozen=True, kw_only=True):
     """What a device does at best."""
 
+    maker: Name
     memory_bandwidth_bytes_per_s: Positive
     flop_per_s: dict[str, Positive]  # by precision
     link_bytes_per_s: Positive  # to the other devices of its machine, one way

@@ -64,3 +64,10 @@ def test_an_operation_that_was_not_measured_on_a_device_is_that_of_the_nearest_t
     assert found is not None
     assert ("h100_sxm", "bf16") == (found.device, found.precision)
     assert foundation.find("gemm", "fp4") is None
+
+
+def test_kernels_of_the_same_maker_come_before_nearer_ones_of_another():
+    nearer = replace(RATES["l40s"], maker="Intel", memory_bandwidth_bytes_per_s=3e11, flop_per_s={"bf16": 1.2e14})
+    both = lawful_tables(measured=RATES | {"arcprob60": nearer})
+
+    assert "l40s" == foundation_of(device("l4"), both).kernels_of
