@@ -39,6 +39,8 @@ DEVICES = {
     "rtx_6000_ada_48gb": "rtx6000ada",
     "rtx_pro_6000_server": "rtxpro6000",
 }
+# Publishers whose prompts and answers are of random lengths, from this share of the length that they name.
+SHORTEST = {"inferencemax": 0.8, "inferencex": 0.8}
 # Cards that a system shows as two devices: a row that counts devices counts halves.
 HALVES = {"mi250", "mi250x"}
 WEIGHTS: tuple[tuple[str, WeightPrecision], ...] = (
@@ -87,6 +89,7 @@ class Run(NamedTuple):
     clients: int | None
     conversations: int | None  # that come again and again, one request of each at a time
     token_budget: int | None
+    shortest: float  # lengths lie evenly between this share of those above and the whole
     draft_tokens: int
     acceptance: float | None
     measured: tuple[Measured, ...]
@@ -98,7 +101,7 @@ class Run(NamedTuple):
         """What two rows have in common that differ by their device alone."""
         return (
             *(self.source, self.kind, self.model, self.engine, self.tensor_parallel, self.replicas, self.weights, self.kv),
-            *(self.input_tokens, self.output_tokens, self.batch, self.requests_per_s, self.clients, self.token_budget),
+            *(self.input_tokens, self.output_tokens, self.shortest, self.batch, self.requests_per_s, self.clients, self.token_budget),
         )
 
 
@@ -164,6 +167,7 @@ def run_of(row: Mapping[str, str]) -> Run:
         clients=_clients(row, scenario) if kind == "closed" else None,
         conversations=_conversations(scenario),
         token_budget=_count(row.get("max_batched_tokens", "")),
+        shortest=_shortest(row, scenario),
         draft_tokens=_count(row.get("spec_k", "")) or 0,
         acceptance=number(row.get("spec_alpha", "")),
         measured=(),
@@ -279,6 +283,12 @@ def _conversations(scenario: str) -> int | None:
     """Return how many conversations go on, of "(9x5, ...)" or "(11 system prompts x4 users, ...)"."""
     told = re.search(r"\((\d+)[a-z ]*x ?(\d+)", scenario)
     return int(told[1]) * int(told[2]) if told and "multi-turn" in scenario else None
+
+
+def _shortest(row: Mapping[str, str], scenario: str) -> float:
+    """Return the least of random lengths, over the length that is named; 1 where all are alike."""
+    told = re.search(r"range[ _-]?ratio\D{0,3}(0?\.\d+)", f"{scenario} {row.get('quality_flag', '').lower()}")
+    return float(told[1]) if told else next((share for name, share in SHORTEST.items() if name in row["source"].lower()), 1.0)
 
 
 def _measured(row: Mapping[str, str], run: Run) -> tuple[Measured, ...]:

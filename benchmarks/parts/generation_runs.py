@@ -45,7 +45,9 @@ class Steps(Protocol):
 
     def factors_of(self, kind: str) -> tuple[float, float]: ...
 
-    def costs(self, draw: int | None, *, longest_context: int, max_running: int, token_budget: int = 8192) -> Costs: ...
+    def costs(
+        self, draw: int | None, *, longest_context: int, max_running: int, token_budget: int = ..., kv_tokens: int | None = ...
+    ) -> Costs: ...
 
 
 class Said(NamedTuple):
@@ -154,7 +156,8 @@ def _figures(run: Run, steps: Steps, kv_tokens: int, draw: int | None) -> dict[t
             served = _simulated(run, steps, kv_tokens, _conversing(run, run.conversations, draw or 0), draw)
     else:
         clients = max((run.clients or 1) // run.replicas, 1)
-        served = _simulated(run, steps, kv_tokens, _together(run, clients, REQUESTS_OF_A_CLIENT * clients), draw)
+        load = _together(run, clients, REQUESTS_OF_A_CLIENT * clients, draw or 0)
+        served = _simulated(run, steps, kv_tokens, load, draw)
     return _published(run, served)
 
 
@@ -181,7 +184,11 @@ def _simulated(run: Run, steps: Steps, kv_tokens: int, load: Load, draw: int | N
     most = CONVERSATIONS_RUNNING if run.conversations is not None else MAX_RUNNING
     running = min(most, len(load.input_tokens))
     costs = steps.costs(
-        draw, longest_context=run.input_tokens + run.output_tokens, max_running=running, token_budget=budget_of(run)
+        draw,
+        longest_context=run.input_tokens + run.output_tokens,
+        max_running=running,
+        token_budget=budget_of(run),
+        kv_tokens=kv_tokens,
     )
     way = Way(
         variant=run.engine,
@@ -194,9 +201,9 @@ def _simulated(run: Run, steps: Steps, kv_tokens: int, load: Load, draw: int | N
     return simulate(load, way, costs, Machine(np.ones(1), None, 1), draw or 0)
 
 
-def _together(run: Run, clients: int, requests: int) -> Load:
+def _together(run: Run, clients: int, requests: int, seed: int = 0) -> Load:
     """Return requests of clients that all begin at once."""
-    load = _whole(run, np.zeros(requests), conversations=None)
+    load = _whole(run, np.zeros(requests), seed, conversations=None)
     return load._replace(clients=clients, think_s=0.0 if run.kind == "static" else BEFORE_S + BEHIND_S)
 
 
@@ -204,7 +211,7 @@ def _at_a_rate(run: Run, seed: int) -> Load:
     rate = run.requests_per_s or 1.0
     count = int(min(max(rate * STAGE_S, LEAST_REQUESTS), MOST_REQUESTS))
     gaps_s = np.random.default_rng((seed, 18)).exponential(1 / rate, count)
-    return _whole(run, np.cumsum(gaps_s), conversations=run.conversations)
+    return _whole(run, np.cumsum(gaps_s), seed, conversations=run.conversations)
 
 
 def _conversing(run: Run, conversations: int, seed: int) -> Load:
@@ -214,10 +221,14 @@ def _conversing(run: Run, conversations: int, seed: int) -> Load:
     )
 
 
-def _whole(run: Run, arrival_s: np.ndarray, *, conversations: int | None) -> Load:
+def _whole(run: Run, arrival_s: np.ndarray, seed: int, *, conversations: int | None) -> Load:
     """Return requests of the lengths of the run; those of a conversation find in the cache what its first one brought, in whole blocks."""
     count = len(arrival_s)
-    inputs, outputs = np.full(count, run.input_tokens), np.full(count, run.output_tokens)
+    random = np.random.default_rng((seed, 19))
+    inputs, outputs = (
+        random.integers(max(int(run.shortest * longest), 1), longest, size=count, endpoint=True)
+        for longest in (run.input_tokens, run.output_tokens)
+    )
     known = (run.input_tokens - 1) // BLOCK_TOKENS * BLOCK_TOKENS if conversations else 0
     load = made(arrival_s, inputs, outputs, shared_prefix=known)
     hits = load.prefix_hit_tokens.copy()
