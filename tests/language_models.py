@@ -4,12 +4,12 @@ from functools import cache
 
 import numpy as np
 
-from advisor.decide.generation.projection.attention import CACHED, decoding, decoding_latent, reading, reading_latent
-from advisor.decide.generation.projection.communication import summing
-from advisor.decide.generation.projection.experts import routed
-from advisor.decide.generation.projection.grounds import COMPUTED
-from advisor.decide.generation.projection.matrices import product
-from advisor.decide.generation.projection.tables import Rates
+from advisor.decide.generation.projection.operations.attention import CACHED, decoding, decoding_latent, reading, reading_latent
+from advisor.decide.generation.projection.operations.communication import summing
+from advisor.decide.generation.projection.operations.experts import routed
+from advisor.decide.generation.projection.operations.grounds import COMPUTED
+from advisor.decide.generation.projection.operations.matrices import product
+from advisor.decide.generation.projection.operations.tables import Rates
 from advisor.files.catalog import read_hardware
 from advisor.schema.kernels import DeviceRates, GenerationModel, Grid, HostTimes, KernelTables, StepError
 from advisor.schema.language import Architecture, AttentionLayers, FeedForwardLayers

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advisor.decide.generation.projection.attention import Attention
-from advisor.decide.generation.projection.communication import Communication
-from advisor.decide.generation.projection.experts import Experts
-from advisor.decide.generation.projection.grounds import COMPUTED, PLAIN, Foundation, numbers_of
-from advisor.decide.generation.projection.kernels import Kernel
-from advisor.decide.generation.projection.matrices import (
+from advisor.decide.generation.projection.operations.attention import Attention
+from advisor.decide.generation.projection.operations.communication import Communication
+from advisor.decide.generation.projection.operations.experts import Experts
+from advisor.decide.generation.projection.operations.grounds import COMPUTED, PLAIN, Foundation, numbers_of
+from advisor.decide.generation.projection.operations.kernels import Kernel
+from advisor.decide.generation.projection.operations.matrices import (
     OUTPUT_BYTES,
     Shape,
     grids_of,

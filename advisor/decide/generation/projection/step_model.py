@@ -6,7 +6,7 @@ import numpy as np
 
 from advisor.decide.generation.projection.composition import Composition, Parts
 from advisor.decide.generation.projection.cost_law import Reach, costs_of, scaled
-from advisor.decide.generation.projection.grounds import NoGround, foundation_of
+from advisor.decide.generation.projection.operations.grounds import NoGround, foundation_of
 from advisor.decide.generation.projection.host import TODAY, host_times, step_s
 from advisor.decide.generation.projection.intervals import factor_of, of_draw
 from advisor.decide.generation.service.step_time import Costs

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from advisor.decide.generation.projection.composition import Composition
-from advisor.decide.generation.projection.grounds import foundation_of
+from advisor.decide.generation.projection.operations.grounds import foundation_of
 from tests.language_models import DEEPSEEK, LLAMA_8B, LLAMA_70B, MIXTRAL, SHARE, device, lawful_tables
 
 TABLES = lawful_tables()

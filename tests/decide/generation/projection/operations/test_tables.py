@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.decide.generation.projection.grounds import COMPUTED
-from advisor.decide.generation.projection.matrices import product
-from advisor.decide.generation.projection.tables import LAUNCH_S, Rates, Shares, Work, weights
+from advisor.decide.generation.projection.operations.grounds import COMPUTED
+from advisor.decide.generation.projection.operations.matrices import product
+from advisor.decide.generation.projection.operations.tables import LAUNCH_S, Rates, Shares, Work, weights
 from advisor.schema.kernels import Grid
 
 RATES = Rates(1e15, 3e12, 4e11)

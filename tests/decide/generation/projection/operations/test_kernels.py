@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from advisor.decide.generation.projection.grounds import COMPUTED, foundation_of, numbers_of
-from advisor.decide.generation.projection.kernels import UNPACKING_SHARE, USUAL_SHARE, Kernel
-from advisor.decide.generation.projection.matrices import grids_of, product
+from advisor.decide.generation.projection.operations.grounds import COMPUTED, foundation_of, numbers_of
+from advisor.decide.generation.projection.operations.kernels import UNPACKING_SHARE, USUAL_SHARE, Kernel
+from advisor.decide.generation.projection.operations.matrices import grids_of, product
 from tests.language_models import SHARE, device, lawful_tables
 
 TABLES = lawful_tables()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from advisor.decide.generation.projection.experts import Experts, distinct_experts
-from advisor.decide.generation.projection.grounds import foundation_of, numbers_of
+from advisor.decide.generation.projection.operations.experts import Experts, distinct_experts
+from advisor.decide.generation.projection.operations.grounds import foundation_of, numbers_of
 from tests.language_models import DEEPSEEK, MIXTRAL, device, lawful_tables
 
 TABLES = lawful_tables()

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from advisor.decide.generation.projection.grounds import Numbers
-from advisor.decide.generation.projection.tables import Work
+from advisor.decide.generation.projection.operations.grounds import Numbers
+from advisor.decide.generation.projection.operations.tables import Work
 from advisor.schema.language import Architecture, AttentionLayers, FeedForwardLayers
 
 OUTPUT_BYTES = 2.0  # products leave in 16 bits, whatever they are computed in

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from advisor.decide.generation.projection.communication import Communication
-from advisor.decide.generation.projection.grounds import foundation_of
+from advisor.decide.generation.projection.operations.communication import Communication
+from advisor.decide.generation.projection.operations.grounds import foundation_of
 from tests.language_models import SHARE, device, lawful_tables
 
 TABLES = lawful_tables()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from advisor.decide.generation.projection.attention import Attention
-from advisor.decide.generation.projection.grounds import foundation_of
+from advisor.decide.generation.projection.operations.attention import Attention
+from advisor.decide.generation.projection.operations.grounds import foundation_of
 from tests.language_models import DEEPSEEK, LLAMA_8B, device, grouped, lawful_tables
 
 FOUNDATION = foundation_of(device("h100_sxm"), lawful_tables())

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from advisor.decide.generation.projection.grounds import COMPUTED, PLAIN, Foundation, Numbers
-from advisor.decide.generation.projection.kernels import Kernel
-from advisor.decide.generation.projection.matrices import key_value_heads
-from advisor.decide.generation.projection.tables import Work
+from advisor.decide.generation.projection.operations.grounds import COMPUTED, PLAIN, Foundation, Numbers
+from advisor.decide.generation.projection.operations.kernels import Kernel
+from advisor.decide.generation.projection.operations.matrices import key_value_heads
+from advisor.decide.generation.projection.operations.tables import Work
 from advisor.schema.kernels import Operation
 from advisor.schema.language import AttentionLayers, KvPrecision
 

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from advisor.decide.generation.projection.grounds import (
+from advisor.decide.generation.projection.operations.grounds import (
     BUS_BYTES_PER_S,
     NoGround,
     foundation_of,

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from advisor.decide.generation.projection.tables import Rates
+from advisor.decide.generation.projection.operations.tables import Rates
 from advisor.decide.service.roofline import peak_flop_per_s
 from advisor.errors import AdvisorError
 from advisor.schema.catalog import Hardware

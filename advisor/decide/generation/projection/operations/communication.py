@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from advisor.decide.generation.projection.grounds import COMPUTED, PLAIN, Foundation, Numbers
-from advisor.decide.generation.projection.kernels import Kernel
-from advisor.decide.generation.projection.tables import Rates, Work
+from advisor.decide.generation.projection.operations.grounds import COMPUTED, PLAIN, Foundation, Numbers
+from advisor.decide.generation.projection.operations.kernels import Kernel
+from advisor.decide.generation.projection.operations.tables import Rates, Work
 
 ELEMENT_BYTES = 2.0  # what is summed has 16 bits, whatever the weights have
 
