@@ -12,6 +12,11 @@ from advisor.decide.generation.projection.operations.tables import Rates, Work
 ELEMENT_BYTES = 2.0  # what is summed has 16 bits, whatever the weights have
 
 
+def sum_bytes(tokens: np.ndarray | float, hidden: float) -> np.ndarray | float:
+    """Return the bytes of the hidden states of tokens, which a sum over devices is of."""
+    return tokens * hidden * ELEMENT_BYTES
+
+
 def summing(shape: Sequence[float], sizes: Sequence[np.ndarray], numbers: Numbers) -> Work:
     """Return what a sum over devices sends (Patarasuk and Yuan, J. Parallel Distrib. Comput. 69(2), 2009: 2 (g - 1) / g of its bytes)."""
     (devices,) = shape
@@ -31,8 +36,8 @@ class Communication:
         self._devices = tensor_parallel
         self._kernel = Kernel(foundation, "all_reduce", summing, COMPUTED[PLAIN], (PLAIN,), rates=_over_the_link)
 
-    def all_reduce_s(self, elements: np.ndarray) -> np.ndarray:
-        """Return the seconds of a sum of so many elements."""
+    def all_reduce_s(self, message_bytes: np.ndarray) -> np.ndarray:
+        """Return the seconds of a sum of so many bytes, which every device has."""
         if self._devices == 1:
-            return np.zeros_like(elements, dtype=float)
-        return self._kernel.seconds((float(self._devices),), np.maximum(elements, 1.0) * ELEMENT_BYTES)
+            return np.zeros_like(message_bytes, dtype=float)
+        return self._kernel.seconds((float(self._devices),), np.maximum(message_bytes, 1.0))

@@ -11,7 +11,7 @@ TABLES = lawful_tables()
 
 
 def seconds(name, degree, elements):
-    return float(Communication(foundation_of(device(name), TABLES), degree).all_reduce_s(np.array([float(elements)]))[0])
+    return float(Communication(foundation_of(device(name), TABLES), degree).all_reduce_s(np.array([2.0 * elements]))[0])
 
 
 def test_one_device_has_nothing_to_sum():
