@@ -10,12 +10,14 @@ from advisor.decide.generation.projection.composition import Parts
 from advisor.schema.kernels import HostTimes
 
 TODAY = "vllm"  # the engine whose figures are shown, where nobody asks for another
+# Engines that nobody ran on a device, or at all, are taken for the next younger one.
+YOUNGER = {"vllm-2023": "vllm-2024"}
 
 
 def host_times(hosts: tuple[HostTimes, ...], engine: str, device: str) -> tuple[HostTimes, bool]:
-    """Return what an engine adds on a device, and whether it was fitted there; of an unknown engine what the one of today does."""
+    """Return what an engine adds on a device, and whether it was fitted there; of an unknown engine what a younger one does."""
     by_name = {(host.engine, host.device): host for host in hosts}
-    for name in (engine, TODAY):
+    for name in (engine, YOUNGER.get(engine, TODAY), TODAY):
         for where in (device, None):
             found = by_name.get((name, where))
             if found is not None:

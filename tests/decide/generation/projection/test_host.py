@@ -20,7 +20,8 @@ def test_the_times_of_a_device_come_before_those_of_its_engine():
     assert (OLDER, False) == host_times(hosts, "vllm-2024", "l4")
 
 
-def test_an_engine_that_was_never_run_is_taken_for_the_one_of_today():
+def test_an_engine_that_was_never_run_is_taken_for_a_younger_one():
+    assert (OLDER, False) == host_times((OLDER, HOST, ON_L4), "vllm-2023", "l4")
     assert (ON_L4, False) == host_times((OLDER, HOST, ON_L4), "another", "l4")
 
 

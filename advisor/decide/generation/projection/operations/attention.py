@@ -55,7 +55,7 @@ def reading_latent(shape: Sequence[float], sizes: Sequence[np.ndarray], numbers:
     prompts, tokens = sizes
     pairs = prompts * tokens * tokens / 2.0
     flop = 2.0 * heads * (NOPE + ROPE + VALUE) * pairs
-    return Work(flop=flop, bytes=2.0 * heads * (NOPE + ROPE + VALUE) * QUERY_BYTES * prompts * tokens + 0.0 * numbers.weight_bytes)
+    return Work(flop=flop, bytes=2.0 * heads * (NOPE + ROPE + VALUE) * QUERY_BYTES * prompts * tokens)
 
 
 class Attention:
