@@ -46,6 +46,9 @@ class HostTimes(Record, frozen=True, kw_only=True):
     decode_step_s: NonNegative
     prefill_step_s: NonNegative  # of a step that reads
     layer_s: NonNegative  # for each layer of a step
+    # For each layer of a step: no sooner does the host launch its kernels, where no recorded graph does.
+    decode_launch_s: NonNegative = 0.0
+    prefill_launch_s: NonNegative = 0.0
     request_s: NonNegative  # for each running request of a step
     token_s: NonNegative = 0.0  # for each token that is read
     carried_from: Name | None = None  # an older engine that showed what is the device's, where this one was not run

@@ -1,17 +1,17 @@
 """What engines add to kernels, fitted on published runs, and how far off the sum is on models that were held back.
 
-Of every run the seconds are linear in what an engine adds (`HostTimes`), so each run is a row of features. A fit minimizes residuals of
-logarithms, large ones bounded, and the distance from what is expected: first of an engine on all devices, then of each of its devices,
+A run is some steps that read and some that decode, and its seconds follow from what an engine adds (`HostTimes`). A fit minimizes residuals
+of logarithms, large ones bounded, and the distance from what is expected: first of an engine on all devices, then of each of its devices,
 around the first.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from advisor.decide.generation.projection.host import TODAY, host_times
+from advisor.decide.generation.projection.host import TODAY, host_times, launched
 from advisor.decide.generation.projection.intervals import conformal_factor
 from advisor.decide.generation.projection.step_model import StepModel
 from advisor.schema.kernels import Figure, HostTimes, StepError
@@ -25,12 +25,16 @@ EXPECTED: dict[str, tuple[float, float]] = {
     "attention": (1.0, 1.3),
     "communication": (1.0, 1.4),
     "decode_step_s": (7e-4, 2.5),
-    "prefill_step_s": (2e-3, 3.0),
+    "prefill_step_s": (2e-3, 2.5),
     "layer_s": (5e-6, 2.5),
     "request_s": (2.4e-5, 2.5),
     "token_s": (1e-6, 3.0),
+    "decode_launch_s": (2e-5, 4.0),
+    "prefill_launch_s": (1e-4, 3.0),
 }
 NAMES = tuple(EXPECTED)
+LINEAR = NAMES[:8]  # in which seconds are linear, but for launches
+KERNELS, LAYERS = slice(0, 3), NAMES.index("layer_s")
 # Of a device beside its engine's other devices, where its kernels were measured and where they were scaled.
 OF_DEVICE = {"kernels": 1.3, "scaled-kernels": 2.0, "roofline": 2.5}
 NOISE = 0.1  # of a published figure, as a logarithm
@@ -41,29 +45,31 @@ BLOCK_TOKENS = 16  # of the cache, found again whole
 
 
 class Point(NamedTuple):
-    """One published figure of a run, and what the sum of kernels and host is made of."""
+    """One published figure of a run, and what the steps are made of that it consists of."""
 
     engine: str
     device: str
     model: str
     ground: Ground
     figure: Figure
-    features: np.ndarray  # (8,) seconds for each of NAMES being 1
+    reading: np.ndarray  # (8,) of the steps that read, seconds for each of LINEAR being 1
+    decoding: np.ndarray  # (8,) the same of those that decode
     seconds: float
 
 
 def _unit(name: str) -> HostTimes:
-    return HostTimes(engine="", rows=1, models=1, **{each: float(each == name) for each in NAMES})
+    return HostTimes(engine="", rows=1, models=1, **{each: float(each == name) for each in LINEAR})
 
 
-UNITS = tuple(_unit(name) for name in NAMES)
+UNITS = tuple(_unit(name) for name in LINEAR)
 
 
 class _Remembered:
     """The kernels of a decoder, each sum of them made once: only what an engine adds differs from call to call."""
 
     def __init__(self, composition: Any) -> None:
-        self._composition, self._made = composition, {}  # type: ignore[var-annotated]
+        self._composition = composition
+        self._made: dict[tuple[object, ...], Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         of = getattr(self._composition, name)
@@ -77,33 +83,38 @@ class _Remembered:
         return made
 
 
+# Seconds of the steps of a run that read, and of those that decode.
+Halves = Callable[[StepModel], tuple[float, float]]
+
+
 def points_of(run: Run, steps: StepModel) -> list[Point]:
     """Return what a run shows about its engine; nothing where its seconds are not a sum of steps."""
     steps._composition = _Remembered(steps._composition)  # type: ignore[assignment]
+    device = run.hardware.id if run.hardware else run.device
     found = []
-    for figure, seconds, of in _figures(run):
+    for figure, seconds, halves in _figures(run):
         features = []
         for unit in UNITS:
             steps.host = unit
-            features.append(of(steps))
-        found.append(
-            Point(run.engine, run.hardware.id if run.hardware else run.device, run.model, steps.ground, figure, np.array(features), seconds)
-        )
+            features.append(halves(steps))
+        reading, decoding = np.array(features).T
+        found.append(Point(run.engine, device, run.model, steps.ground, figure, reading, decoding, seconds))
     return found
 
 
-def _figures(run: Run) -> list[tuple[Figure, float, Any]]:
+def _figures(run: Run) -> list[tuple[Figure, float, Halves]]:
     measured = {entry.figure: entry.value for entry in run.measured if entry.quantile is None}
     if run.kind == "static":
         tokens = run.batch * (run.input_tokens + run.output_tokens)
-        return [("batch", tokens / measured["tokens"], lambda steps: _reading(run, steps) + writing_s(steps, run))]
+        return [("batch", tokens / measured["tokens"], lambda steps: (_reading(run, steps), writing_s(steps, run)))]
     if run.kind == "steps":
         context = run.batch * (run.input_tokens + run.output_tokens / 2)
-        kinds: list[tuple[Figure, float | None, Any]] = [
-            ("prefill", measured.get("ttft"), lambda steps: _reading(run, steps)),
-            ("decode", measured.get("itl"), lambda steps: _decoding(steps, run.batch, context)),
-        ]
-        return [(figure, seconds, of) for figure, seconds, of in kinds if seconds is not None]
+        found: list[tuple[Figure, float, Halves]] = []
+        if "ttft" in measured:
+            found.append(("prefill", measured["ttft"], lambda steps: (_reading(run, steps), 0.0)))
+        if "itl" in measured:
+            found.append(("decode", measured["itl"], lambda steps: (0.0, _decoding(steps, run.batch, context))))
+        return found
     if run.kind == "open" and run.requests_per_s and {"itl", "ttft"} <= set(measured) and run.output_tokens > 1:
         return [_open(run, measured)]
     return []
@@ -117,8 +128,8 @@ def _decoding(steps: StepModel, batch: float, context: float) -> float:
     return float(steps.decode_s(np.array([float(batch)]), np.array([float(context)]))[0])
 
 
-def _open(run: Run, measured: Mapping[str, float]) -> tuple[Figure, float, Any]:
-    """Return the time between tokens of requests at a rate: a decode step of those that run, and its part of what is read meanwhile.
+def _open(run: Run, measured: Mapping[str, float]) -> tuple[Figure, float, Halves]:
+    """Return the time between tokens of requests at a rate: steps that decode, and those that also read what comes meanwhile.
 
     A request runs beside as many others as come while it runs (Little's law).
     """
@@ -130,16 +141,25 @@ def _open(run: Run, measured: Mapping[str, float]) -> tuple[Figure, float, Any]:
     batch = min(1.0 + rate * token_s * later, float(run.conversations or np.inf))
     context = batch * (run.input_tokens + run.output_tokens / 2)
     known = (run.input_tokens - 1) // BLOCK_TOKENS * BLOCK_TOKENS if run.conversations else 0
+    share = min(rate * token_s, 1.0)
 
-    def between(steps: StepModel) -> float:
-        alone_s = _decoding(steps, batch, context)
-        reads = [np.array([each]) for each in (batch, context, float(run.input_tokens - known), float(known))]
-        return alone_s + rate * token_s * (float(steps.mixed_s(*reads)[0]) - alone_s)
+    def halves(steps: StepModel) -> tuple[float, float]:
+        mixed = [np.array([each]) for each in (batch, context, float(run.input_tokens - known), float(known))]
+        return share * float(steps.mixed_s(*mixed)[0]), (1.0 - share) * _decoding(steps, batch, context)
 
-    return "decode", token_s, between
+    return "decode", token_s, halves
 
 
 # --- fits ----------------------------------------------------------------------------------------------------------------------------
+
+
+def _seconds(reading: np.ndarray, decoding: np.ndarray, added: np.ndarray) -> np.ndarray:
+    """Return the seconds of points (points, 8 each) in an engine that adds so much (10,), in the order of NAMES."""
+    found = np.zeros(len(reading))
+    for features, launch_s in ((reading, added[-1]), (decoding, added[-2])):
+        kernels = features[:, KERNELS] @ added[KERNELS]
+        found += launched(kernels, features[:, LAYERS] * launch_s) + features[:, KERNELS.stop :] @ added[KERNELS.stop : len(LINEAR)]
+    return found
 
 
 def fitted(points: Sequence[Point]) -> tuple[HostTimes, ...]:
@@ -185,17 +205,18 @@ def _carried_over(hosts: Sequence[HostTimes]) -> list[HostTimes]:
 
 
 def _fit(points: Sequence[Point], expected: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Return logarithms of what is added (8,)."""
+    """Return logarithms of what is added (10,)."""
     from scipy.optimize import least_squares
 
-    features = np.stack([point.features for point in points])
+    reading = np.stack([point.reading for point in points])
+    decoding = np.stack([point.decoding for point in points])
     logs = np.log([point.seconds for point in points])
     counts = _grouped(points, lambda point: point.device)
     usual = float(np.median([len(of) for of in counts.values()]))
     weight = np.array([np.sqrt(min(usual / len(counts[point.device]), 1.0)) for point in points])
 
     def residuals(values: np.ndarray) -> np.ndarray:
-        off = weight * (np.log(features @ np.exp(values)) - logs) / NOISE
+        off = weight * (np.log(_seconds(reading, decoding, np.exp(values))) - logs) / NOISE
         return np.concatenate([off, (values - expected) / width])
 
     return np.asarray(least_squares(residuals, expected, loss="soft_l1", f_scale=BOUND).x)
@@ -209,7 +230,8 @@ def _host(engine: str, device: str | None, logs: np.ndarray, points: Sequence[Po
 def predicted_s(point: Point, hosts: tuple[HostTimes, ...]) -> tuple[float, bool]:
     """Return the seconds of a point, and whether its device has host times of its own."""
     host, is_fitted = host_times(hosts, point.engine, point.device)
-    return float(point.features @ [getattr(host, name) for name in NAMES]), is_fitted
+    added = np.array([getattr(host, name) for name in NAMES])
+    return float(_seconds(point.reading[None], point.decoding[None], added)[0]), is_fitted
 
 
 def _grouped(points: Iterable[Point], key: Any) -> dict[str, list[Point]]:

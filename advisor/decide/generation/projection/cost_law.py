@@ -35,7 +35,7 @@ class Steps(Protocol):
         """Return the seconds of steps that read."""
 
     def of_tokens_s(self, tokens: np.ndarray) -> np.ndarray:
-        """Return the part of a step's seconds that its tokens alone decide about."""
+        """Return the part of the seconds of a step that reads which its tokens alone decide about."""
 
 
 class Reach(NamedTuple):

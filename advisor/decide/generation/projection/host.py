@@ -12,6 +12,8 @@ from advisor.schema.kernels import HostTimes
 TODAY = "vllm"  # the engine whose figures are shown, where nobody asks for another
 # Engines that nobody ran on a device, or at all, are taken for the next younger one.
 YOUNGER = {"vllm-2023": "vllm-2024"}
+# Of the norm that joins kernels and launches: where both are as long a step takes an eighth more.
+SHARPNESS = 6.0
 
 
 def host_times(hosts: tuple[HostTimes, ...], engine: str, device: str) -> tuple[HostTimes, bool]:
@@ -27,6 +29,15 @@ def host_times(hosts: tuple[HostTimes, ...], engine: str, device: str) -> tuple[
 
 def step_s(host: HostTimes, layers: int, parts: Parts, *, running: np.ndarray, read: np.ndarray) -> np.ndarray:
     """Return the seconds of steps with so many running requests that read so many tokens, 0 where they only decode."""
+    reads = np.asarray(read) > 0
     kernels = host.matrices * parts.matrices + host.attention * parts.attention + host.communication * parts.communication
-    around = np.where(np.asarray(read) > 0, host.prefill_step_s, host.decode_step_s) + host.layer_s * layers
+    kernels = launched(kernels, layers * np.where(reads, host.prefill_launch_s, host.decode_launch_s))
+    around = np.where(reads, host.prefill_step_s, host.decode_step_s) + host.layer_s * layers
     return np.asarray(kernels + around + host.request_s * running + host.token_s * read)
+
+
+def launched(kernels_s: np.ndarray, launches_s: np.ndarray | float) -> np.ndarray:
+    """Return the seconds of kernels that a host launches meanwhile: the longer of both, and somewhat more where they are alike."""
+    longer = np.maximum(kernels_s, launches_s)
+    shorter = np.minimum(kernels_s, launches_s)
+    return np.asarray(longer * (1.0 + (shorter / np.maximum(longer, 1e-300)) ** SHARPNESS) ** (1.0 / SHARPNESS))

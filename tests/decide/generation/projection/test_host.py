@@ -1,6 +1,7 @@
 """What an engine adds: on the device where it was fitted, else on any; of an engine that nobody ran what the one of today does."""
 
 import numpy as np
+import pytest
 from msgspec.structs import replace
 
 from advisor.decide.generation.projection.composition import Parts
@@ -45,3 +46,15 @@ def test_factors_are_of_their_own_parts():
     more_s = step_s(doubled, 32, PARTS, running=np.ones(1), read=np.zeros(1)) - step_s(HOST, 32, PARTS, running=np.ones(1), read=np.zeros(1))
 
     np.testing.assert_allclose(1e-2 + 2 * 2e-3 + 3 * 1e-3, more_s)
+
+
+def test_a_host_that_launches_kernels_itself_lets_no_step_be_quicker_than_that():
+    eager = replace(HOST, decode_launch_s=5e-4, prefill_launch_s=1e-4)
+    more = Parts(*(10 * part for part in PARTS))
+    steps_s = [
+        float(step_s(host, 80, parts, running=np.ones(1), read=np.zeros(1))[0]) for host in (HOST, eager) for parts in (PARTS, more)
+    ]
+    quick_s, slow_s, launched_s, busy_s = steps_s
+
+    assert quick_s + 27e-3 == pytest.approx(launched_s, rel=1e-3)  # 80 layers of 0.5 ms instead of 13 ms of kernels
+    assert slow_s == pytest.approx(busy_s, rel=1e-3)
