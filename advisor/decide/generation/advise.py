@@ -4,8 +4,8 @@ from typing import Literal
 
 from advisor import __version__
 from advisor.decide.generation import summaries, wording
-from advisor.decide.generation.decision import Decision, Sites, baseline_today, decide, given_replicas, weigh
-from advisor.decide.generation.search import Found, Searchable, search
+from advisor.decide.generation.decision import Best, Decision, Sites, Space, baseline_today, decide, given_replicas, weigh
+from advisor.decide.generation.search import Searchable, search
 from advisor.decide.generation.site import GenerationRequest, GenerationUnderLoad
 from advisor.decide.generation.space import of_candidate
 from advisor.decide.generation.traffic import TokenDemand
@@ -106,8 +106,8 @@ def _check_today(home: GenerationUnderLoad) -> None:
 def _described(
     decision: Decision,
     sites: Sites,
-    spaces: list[Searchable],
-    found: Found,
+    spaces: list[Space],
+    found: Best,
     profile: GenerationProfile,
     request: GenerationRequest,
 ) -> GenerationAdvice:
@@ -138,7 +138,7 @@ def _described(
         binding_constraint=decision.binding_constraint,
         others=summaries.others([place.site for place in spaces], shown, request.confidence, given_replicas(home)),
         variants=summaries.variant_rows(home),
-        load_curve=summaries.load_curve(curve_at, drawn, replicas),
+        load_curve=summaries.load_curve(curve_at.serving, drawn, replicas),
         kv_curve=summaries.kv_curve(curve_at, drawn),
         speculation=summaries.speculation([home, *(site for site in sites.allowed if site is not home)], shown),
         certificate=_certificate(spaces, found),
@@ -173,7 +173,7 @@ def _outcome(decision: Decision) -> Literal["change", "keep", "infeasible", "inc
     return "infeasible" if decision.recommended is None else "keep" if decision.is_kept else "change"
 
 
-def _certificate(spaces: list[Searchable], found: Found) -> Certificate:
+def _certificate(spaces: list[Space], found: Best) -> Certificate:
     left_out = [summaries.not_searched(place.site) for place in spaces]
     by_quality, by_tie = (sum(column) for column in zip(*left_out, strict=True))
     return Certificate(

@@ -7,7 +7,7 @@ from advisor.decide.generation.prediction import predict
 from advisor.decide.generation.search import Searchable, count_candidates, search
 from advisor.decide.generation.service.step_time import every_point
 from advisor.decide.generation.simulation import token_times
-from advisor.decide.generation.site import GenerationUnderLoad
+from advisor.decide.generation.site import GenerationUnderLoad, UnderLoad, WayT
 from advisor.decide.generation.space import Way
 from advisor.schema.advice import SiteFacts
 from advisor.schema.generation import (
@@ -76,7 +76,7 @@ def _per_s(step: Estimate, tokens: int) -> Estimate:
     )
 
 
-def load_curve(site: GenerationUnderLoad, way: Way, replicas: int) -> tuple[LoadPoint, ...]:
+def load_curve(site: UnderLoad[WayT], way: WayT, replicas: int) -> tuple[LoadPoint, ...]:
     """Return what users of one replica wait for at rates up to what it carries; of clients, at their numbers up to that."""
     carried = capacity(site, way, replicas)
     if carried is None:
@@ -89,7 +89,7 @@ def load_curve(site: GenerationUnderLoad, way: Way, replicas: int) -> tuple[Load
     return tuple(found)
 
 
-def _points(site: GenerationUnderLoad, way: Way, replicas: int, carried: Capacity) -> Iterator[LoadPoint]:
+def _points(site: UnderLoad[WayT], way: WayT, replicas: int, carried: Capacity) -> Iterator[LoadPoint]:
     asked = sorted({_step(carried, place) for place in range(1, CURVE_POINTS + 1)})
     for scale, clients in asked:
         runs = site.runs(way, replicas if not clients else 1, scale=scale, clients=clients or None)
