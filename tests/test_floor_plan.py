@@ -112,6 +112,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.decide.throughput": {f"advisor.decide.{room}" for room in ("service", "queue", "advice")},
     "advisor.decide.offline": {f"advisor.decide.{room}" for room in ("advice", "queue", "service")},
     "advisor.decide.generation.service": {"advisor.decide.service", "advisor.decide.queue"},  # seconds of a step
+    # Seconds of a step of a language model on a device that is not here, of kernels that were measured elsewhere.
+    "advisor.decide.generation.projection": {"advisor.decide.generation.service", "advisor.decide.service"},
     "advisor.decide.generation": {
         *(f"advisor.decide.{room}" for room in ("generation.service", "service", "queue")),
         "advisor.kernels",

@@ -122,6 +122,7 @@ def simulate(load: Load, way: Batching, costs: Costs, machine: Machine, seed: in
         decode_cost=np.ascontiguousarray(costs.decode),
         mixed_cost=np.ascontiguousarray(costs.mixed) if way.policy == "mixed" else None,
         decode_extra_s=costs.extra(way.policy, way.max_running_requests),
+        token_extra_s=costs.extra_of_tokens(way.chunk_tokens) if way.policy == "mixed" else None,
         policy=POLICY[way.policy],
         max_running_requests=way.max_running_requests,
         chunk_tokens=way.chunk_tokens or 0,
@@ -211,9 +212,14 @@ class Work(NamedTuple):
         fixed_s = costs.fixed_s(way.policy, way.max_running_requests)
         decoding = float((fixed_s / np.arange(1, len(fixed_s) + 1)).min()) * self.later
         if way.policy == "mixed":
-            a, _, c, d, e = costs.mixed
+            a, b, c, d, e = costs.mixed
             reading = min(a, float(fixed_s[0])) * self.read / (way.chunk_tokens or 1)
-            return float(max(decoding, reading) + c * self.context + d * self.read + e * self.pairs)
+            tokens_s, pairs_s = c * self.context, d * self.read + e * self.pairs
+            if len(costs.token_extra) > 1:
+                # A step that reads bears what its tokens cost together: of decoding, no more than the law is certain to come on top.
+                by_law = (a / way.max_running_requests + b) * self.later
+                return float(max(decoding, max(by_law, reading) + pairs_s) + tokens_s)
+            return float(max(decoding, reading) + tokens_s + pairs_s)
         calls = float(np.ceil(self.read_tokens / way.chunk_tokens).mean()) if way.chunk_tokens else 1.0
         a, b, c = costs.prefill
         return float(a * calls + b * self.read + c * self.pairs + decoding + costs.decode[2] * self.context)
