@@ -66,6 +66,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.measure.runtime.memory": {"advisor.measure.runtime.control_groups"},
     # What will be allocated, known before it is.
     "advisor.measure.sizes": {"advisor.measure.runtime", *FREE},
+    # What a configuration says of a decoder that is not here.
+    "advisor.measure.architecture": {"advisor.measure.decoder"},
     # A checkpoint of a decoder, the graph that is written of it, and the cache that it runs with.
     "advisor.measure.decoder": {"advisor.disk", *(f"advisor.measure.{room}" for room in ("model", "runtime", "sizes")), *FREE},
     # Generation has steps instead of calls.
