@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import msgspec
 
@@ -143,14 +143,27 @@ def nearest(spaces: Sequence[Searchable[SiteT, WayT]]) -> Chosen[SiteT, WayT]:
     return Chosen(site, way, site.serving.most(way))
 
 
+class Ends(NamedTuple, Generic[SiteT, WayT]):
+    """What is cheapest where steps take what is most likely, and what the cheapest costs where they are quick."""
+
+    likely: Found[SiteT, WayT]  # of what costs less than at the slow end
+    likely_usd: float
+    quick_usd: float  # infinite where nothing keeps the targets
+
+
+def ends(spaces: Sequence[Searchable[SiteT, WayT]], slow_usd: float) -> Ends[SiteT, WayT]:
+    """Return the other ends of an answer that costs so much at the slow end of the steps, infinite for none."""
+    likely = search(spaces, MIDDLE_CONFIDENCE, enough=1, below_usd_per_hour=slow_usd)
+    likely_usd = min(slow_usd, likely.usd_per_hour)
+    quick = search(spaces, LEAST_CONFIDENCE, enough=1, below_usd_per_hour=likely_usd)
+    return Ends(likely, likely_usd, min(likely_usd, quick.usd_per_hour))
+
+
 def weigh(decision: Decision, spaces: list[Space], request: GenerationRequest) -> Decision:
     """Return the decision with how far it is known; nothing is recommended where that is not far enough."""
     slow = decision.recommended
     slow_usd = math.inf if slow is None else slow.cost_usd_per_hour.value
-    likely = search(spaces, MIDDLE_CONFIDENCE, enough=1, below_usd_per_hour=slow_usd)
-    likely_usd = min(slow_usd, likely.usd_per_hour)
-    quick = search(spaces, LEAST_CONFIDENCE, enough=1, below_usd_per_hour=likely_usd)
-    quick_usd = min(likely_usd, quick.usd_per_hour)
+    likely, _, quick_usd = ends(spaces, slow_usd)
     if math.isinf(quick_usd) or slow_usd <= request.max_uncertainty * quick_usd:
         return decision
     given = given_replicas(decision.at)

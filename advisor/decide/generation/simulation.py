@@ -217,7 +217,7 @@ class Work(NamedTuple):
             tokens_s, pairs_s = c * self.context, d * self.read + e * self.pairs
             if len(costs.token_extra) > 1:
                 # A step that reads bears what its tokens cost together: of decoding, no more than the law is certain to come on top.
-                by_law = (a / way.max_running_requests + b) * self.later
+                by_law = min((a / way.max_running_requests + b) * self.later, decoding)
                 return float(max(decoding, max(by_law, reading) + pairs_s) + tokens_s)
             return float(max(decoding, reading) + tokens_s + pairs_s)
         calls = float(np.ceil(self.read_tokens / way.chunk_tokens).mean()) if way.chunk_tokens else 1.0

@@ -95,10 +95,14 @@ def _has(precision: LowerPrecision, hardware: Hardware) -> bool:
     return precision == "int4" or precision in hardware.peak_flop_per_s
 
 
+def offered_devices(hardware: Hardware, places: Sequence[Place]) -> list[int]:
+    """Return how many of the devices stand in each machine that is known to be offered."""
+    return [*(offer.devices for offer in hardware.offers), *(place.devices for place in places if place.devices > 1)]
+
+
 def most_devices(hardware: Hardware, places: Sequence[Place]) -> int:
-    """Return how many devices the largest machine has that is offered, of which a replica may span all."""
-    offered = [*(offer.devices for offer in hardware.offers), *(place.devices for place in places if place.devices > 1)]
-    return max(offered, default=USUAL_DEVICES)
+    """Return how many devices a replica may span: all of the largest machine."""
+    return max(offered_devices(hardware, places), default=USUAL_DEVICES)
 
 
 def free_bytes(model: Architecture, hardware: Hardware, tensor_parallel: int, token_budget: int) -> float:
@@ -107,25 +111,36 @@ def free_bytes(model: Architecture, hardware: Hardware, tensor_parallel: int, to
     return MEMORY_UTILIZATION * (hardware.memory_bytes or 0.0) - RUNTIME_BYTES - working
 
 
-def cache_tokens(model: Architecture, hardware: Hardware, degree: int, kind: Precisions, token_budget: int) -> int:
+def token_bytes(model: Architecture, kv: KvPrecision, degree: int, demand: TokenDemand) -> float:
+    """Return what a token takes in the cache of a device, on average over requests as long as the workload's."""
+    return kv_bytes_per_token(model, kv, degree, context_tokens=sum(demand.mean_tokens))[1]
+
+
+def cache_tokens(
+    model: Architecture, hardware: Hardware, setting: Setting, demand: TokenDemand, *, token_budget: int = BUDGETS[0]
+) -> int:
     """Return for how many tokens of keys and values a replica has memory, below 0 where not even its weights fit."""
-    free = free_bytes(model, hardware, degree, token_budget) - weight_bytes_per_device(model, kind.weights, degree)
-    return math.floor(free / kv_bytes_per_token(model, kind.kv, degree)[1])
+    degree = setting.tensor_parallel
+    weights = weight_bytes_per_device(model, setting.weights, degree)
+    if setting.speculation is not None:
+        weights += weights / model.layers  # of a draft of one layer, which shares the head
+    free = free_bytes(model, hardware, degree, token_budget) - weights
+    return math.floor(free / token_bytes(model, setting.kv, degree, demand))
 
 
-def too_small(model: Architecture, hardware: Hardware, degree: int, kind: Precisions, demand: TokenDemand) -> str | None:
-    """Return why so many devices do not hold the model with the largest request of the workload, None if they do."""
+def too_small(model: Architecture, hardware: Hardware, setting: Setting, demand: TokenDemand) -> str | None:
+    """Return why a replica does not hold the model with the largest request of the workload, None if it does."""
     if hardware.memory_bytes is None:
         return "memory: the catalog does not say how much it has"
-    room, needed = cache_tokens(model, hardware, degree, kind, BUDGETS[0]), demand.largest_tokens
+    room, needed = cache_tokens(model, hardware, setting, demand), demand.largest_tokens
     if room >= needed:
         return None
-    weights, free = weight_bytes_per_device(model, kind.weights, degree), free_bytes(model, hardware, degree, BUDGETS[0])
-    each = kv_bytes_per_token(model, kind.kv, degree)[1]
+    degree = setting.tensor_parallel
+    weights, free = weight_bytes_per_device(model, setting.weights, degree), free_bytes(model, hardware, degree, BUDGETS[0])
     left = f"room for {room:,} tokens of the cache" if room > 0 else "no room for the cache"
     return (
-        f"memory: the {kind.weights} weights take {size(weights)} of {size(max(free, 0.0))} that may be used of a device, which leaves "
-        f"{left}, and the largest request needs {needed:,} ({size(each)} each)"
+        f"memory: the {setting.weights} weights take {size(weights)} of {size(max(free, 0.0))} that may be used of a device, which leaves "
+        f"{left}, and the largest request needs {needed:,} ({size(token_bytes(model, setting.kv, degree, demand))} each)"
     )
 
 
@@ -143,15 +158,14 @@ def not_split(model: Architecture, most: int) -> Iterator[Exclusion]:
             yield Exclusion(what=f"tensor parallel {degree}", reason=reason)
 
 
-def ways(
-    model: Architecture, hardware: Hardware, degree: int, kind: Precisions, choice: SpeculationChoice | None, demand: TokenDemand
-) -> list[Way]:
+def ways(model: Architecture, hardware: Hardware, setting: Setting, demand: TokenDemand) -> list[Way]:
     """Return every way in which a replica may batch, those near an engine's own settings first."""
+    choice = setting.speculation
     proposed = choice.draft_tokens if choice else 0
-    tokens = choice.tokens_per_step.value if choice else 1.0
+    gives = choice.tokens_per_step.value if choice else 1.0
     found = []
     for budget in BUDGETS:
-        room = cache_tokens(model, hardware, degree, kind, budget)
+        room = cache_tokens(model, hardware, setting, demand, token_budget=budget)
         if room < demand.largest_tokens:
             continue
         fitting = (room - demand.shared_prefix) // smallest_tokens(demand)
@@ -159,7 +173,7 @@ def ways(
             # Decoded tokens count in the budget: a smaller one would read nothing while all places are taken. And where no more than
             # half as many fit into the cache, the places are never taken.
             if running * (1 + proposed) < budget and running < 2 * fitting:
-                chunk = max(round(budget / tokens), running + 1)
+                chunk = max(round(budget / gives), running + 1)
                 found.append(Way(max_running_requests=running, token_budget=budget, chunk_tokens=chunk, kv_tokens=room))
     return sorted(found, key=_from_usual)
 
