@@ -116,6 +116,10 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.decide.generation.service": {"advisor.decide.service", "advisor.decide.queue"},  # seconds of a step
     # Seconds of a step of a language model on a device that is not here, of kernels that were measured elsewhere.
     "advisor.decide.generation.projection": {"advisor.decide.generation.service", "advisor.decide.service"},
+    # Devices that are not here: what fits, what it costs, what is advised.
+    "advisor.decide.generation.elsewhere": {
+        *(f"advisor.decide.{room}" for room in ("generation", "generation.projection", "generation.service", "service", "queue")),
+    },
     "advisor.decide.generation": {
         *(f"advisor.decide.{room}" for room in ("generation.service", "service", "queue")),
         "advisor.kernels",

@@ -60,12 +60,17 @@ def test_there_is_no_load_curve_where_nothing_is_carried():
     assert () == summaries.load_curve(site.serving, a_way(site), 1)
 
 
+def kv_of(site):
+    most = a_way(site).max_running_requests
+    return summaries.kv_curve(site.demand, site.variants["fp32"].kv_bytes_per_token, most)
+
+
 def test_the_cache_grows_with_the_running_requests_and_holds_the_shared_prefix_once():
     own, shared = (under(workload(brings=tokens(shared_prefix=prefix)), profile()) for prefix in (0, 60))
-    curves = [[point.kv_bytes for point in summaries.kv_curve(site, a_way(site))] for site in (own, shared)]
+    curves = [[point.kv_bytes for point in kv_of(site)] for site in (own, shared)]
     inputs, outputs = own.demand.mean_tokens
 
-    assert [1, 2, 4, 8] == [point.running_requests for point in summaries.kv_curve(own, a_way(own))]
+    assert [1, 2, 4, 8] == [point.running_requests for point in kv_of(own)]
     assert KV_BYTES * 8 * (inputs + outputs / 2) == pytest.approx(curves[0][-1])
     assert 7 * 60 * KV_BYTES == pytest.approx(curves[0][-1] - curves[1][-1], rel=0.05)
 

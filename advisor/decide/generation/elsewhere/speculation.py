@@ -17,8 +17,9 @@ from advisor.units import counted, number, ratio
 
 # Tokens that are proposed a step, where the user does not say how many: beyond these little is gained.
 DRAFTS = (1, 2, 3, 5)
-# Of methods that the table has for a model's family, and of those for no family of the table.
+# Which of its methods counts first of a family; heads that models come with (MTP) say nothing of families without one.
 USUAL_METHODS = ("mtp", "eagle3", "eagle")
+USUAL_METHOD = "eagle3"  # of a model whose family has none
 # The table is of code. Of other texts less of what is proposed is accepted: at the low end so much of it, our assumption.
 OTHER_TEXTS = 0.7
 
@@ -53,7 +54,7 @@ def choices(
     said = number(low) if low == high else f"{number(low)} to {number(high)}"
     return tuple(
         SpeculationChoice(
-            method=asked.method or USUAL_METHODS[0],
+            method=asked.method or _method_of(model, table),
             draft_tokens=draft,
             tokens_per_step=Estimate(
                 value=tokens_per_step((low + high) / 2, draft),
@@ -76,12 +77,10 @@ def _of_table(
             f"speculation.method: nobody says how many tokens of {method!r} are accepted",
             hint=f"give speculation.acceptance, or a method of the table: {', '.join(methods) or 'it is empty'}",
         )
-    kin = _kin(model, table)
-    among = kin or list(table)
-    has = {entry.method for entry in among}
-    wanted = method or next((name for name in (*USUAL_METHODS, *methods) if name in has), None)
-    # Where the family has it by another method, the method of other families tells more than nothing.
-    rows = [entry for entry in among if entry.method == wanted] or [entry for entry in table if entry.method == wanted]
+    wanted = method or _method_of(model, table)
+    # Where nobody measured it of the family, that of other families tells more than nothing.
+    kin = [entry for entry in _kin(model, table) if entry.method == wanted]
+    rows = kin or [entry for entry in table if entry.method == wanted]
     if not rows:
         return ()
     longest = max(entry.draft_tokens for entry in rows)
@@ -115,6 +114,12 @@ def _kin(model: Architecture, table: Sequence[AcceptanceLength]) -> list[Accepta
         if found := [entry for entry in table if family_of(entry.model) in name]:
             return found
     return []
+
+
+def _method_of(model: Architecture, table: Sequence[AcceptanceLength]) -> str:
+    """Return the method that is usual for a model."""
+    has = [entry.method for entry in _kin(model, table)]
+    return next((name for name in (*USUAL_METHODS, *has) if name in has), USUAL_METHOD)
 
 
 def family_of(name: str) -> str:

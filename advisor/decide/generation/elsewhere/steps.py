@@ -23,6 +23,11 @@ class Steps(Protocol):
     def decode_s(self, batch: np.ndarray, context_tokens: np.ndarray) -> np.ndarray:
         """Return the seconds of steps that decode so many requests with so many tokens cached together."""
 
+    def mixed_s(
+        self, batch: np.ndarray, context_tokens: np.ndarray, tokens: np.ndarray, past_tokens: np.ndarray
+    ) -> np.ndarray:
+        """Return the seconds of steps that decode, and read so many tokens behind cached ones beside."""
+
     def verify_s(self, batch: np.ndarray, context_tokens: np.ndarray, draft_tokens: int) -> np.ndarray:
         """Return the same of steps that verify so many proposed tokens of each request beside."""
 
