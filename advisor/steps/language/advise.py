@@ -4,9 +4,11 @@ from pathlib import Path
 
 import msgspec
 
-from advisor.decide.generation.elsewhere.advise import ElsewhereRequest, advise_elsewhere
+from advisor.decide.generation.elsewhere.advise import advise_elsewhere
+from advisor.decide.generation.elsewhere.request import ElsewhereRequest
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.errors import InputError
+from advisor.files.catalog import read_acceptance_lengths
 from advisor.files.places import places_elsewhere
 from advisor.files.workload import EXAMPLES, question_of, read_workload, without_use
 from advisor.measure.architecture.config import read_architecture
@@ -14,6 +16,7 @@ from advisor.schema.language import LanguageAdvice
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.workload import GenerationWorkload
 from advisor.steps.generation.advise import LENGTHS_GIVEN, recorded_of
+from advisor.steps.language.kernels import steps_of_catalog
 from advisor.steps.language.prices import token_prices_beside
 from advisor.units import parse_moment
 
@@ -52,6 +55,7 @@ def advise_on_configuration(
         places=where,
         accepted=question.accept,
         apis=apis,
+        acceptance=read_acceptance_lengths(),
         created=now,
         confidence=confidence,
         max_uncertainty=max_uncertainty,
@@ -59,7 +63,7 @@ def advise_on_configuration(
         notes=(*read, *of_apis),
     )
     try:
-        made = advise_elsewhere(architecture, request)
+        made = advise_elsewhere(architecture, request, steps_of_catalog())
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
     return msgspec.structs.replace(made, config_path=model.name)
