@@ -18,6 +18,7 @@ from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
 from advisor.schema.record import Estimate
 from advisor.schema.workload import HardwareChoice, Lifecycle, LifeServing, OnlineWorkload, Traffic, Workload
+from advisor.steps.language.configuration import with_its_model
 from advisor.units import number, parse_moment
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def classify_file(path: Path, rules_folder: Path | None, *, now: str, profile_pa
     rate, course = traffic_of(workload, path)
     try:
         measured = _measured(profile_path, workload, path, rate, course) if profile_path is not None else None
-        lifecycle, architecture = _with_model(workload.lifecycle or Lifecycle(), path)
+        lifecycle, architecture = with_its_model(workload.lifecycle or Lifecycle(), path)
         if measured is not None:
             lifecycle = _served_by(measured, lifecycle)
         market = market_of(
@@ -66,15 +67,6 @@ def classify_file(path: Path, rules_folder: Path | None, *, now: str, profile_pa
         )
     except InputError as error:
         raise InputError(f"{path}: {error.fault}", hint=error.hint) from error
-
-
-def _with_model(lifecycle: Lifecycle, path: Path) -> "tuple[Lifecycle, Architecture | None]":
-    """Return the planned life with the figures of the configuration that it names, and what it is of; None where it names none."""
-    if lifecycle.model is None or lifecycle.model.config is None:
-        return lifecycle, None
-    from advisor.steps.language.life import configured  # with NumPy, for which no other classification has to wait
-
-    return configured(lifecycle, path.parent)
 
 
 def _expected(architecture: "Architecture | None", lifecycle: Lifecycle, market: Market) -> Estimate | None:
@@ -153,7 +145,7 @@ def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
         workload = read_workload(place)
         rate, course = traffic_of(workload, place)
         try:
-            lifecycle, architecture = _with_model(workload.lifecycle or Lifecycle(), place)
+            lifecycle, architecture = with_its_model(workload.lifecycle or Lifecycle(), place)
             market = market_of(lifecycle, workload.hardware, workload.energy, beside=place.parent)
             throughput = _expected(architecture, lifecycle, market)
             life = life_of(rate, lifecycle, market, throughput=throughput, is_at_target=False, course=course)

@@ -22,7 +22,7 @@ OF_A_LARGE_MACHINE = "_8x"  # at the end of an id of the catalog: the same devic
 
 
 def configured(lifecycle: Lifecycle, folder: Path) -> tuple[Lifecycle, Architecture | None]:
-    """Return the life with the figures of the configuration that it names in place of its name, and what it is of; `folder` is that of the workload file.
+    """Return the life with the figures of the configuration that it names, and what they are of; `folder` is that of the workload file.
 
     Raises InputError for a configuration that is not there, or that is not modeled.
     """
