@@ -35,7 +35,7 @@ def tokens_per_step(acceptance: float, draft_tokens: int) -> float:
 def draft_share(model: Architecture) -> float:
     """Return what one pass of a draft takes of a decode step: a layer of the model's own, and its head once more.
 
-    So are EAGLE and the heads that models come with (MTP); of the law under load of Qwen3-4B (benchmarks, speculation_law) it is 0.14,
+    So are EAGLE and the heads that models come with (MTP); in the law under load of Qwen3-4B (arXiv 2605.15051, fitted anew) it is 0.14,
     and this gives 0.13.
     """
     return 1 / model.layers + model.vocabulary * model.hidden_size / model.active_parameters

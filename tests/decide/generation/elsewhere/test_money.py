@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from advisor.decide.generation.elsewhere.money import Mean, alternatives, break_even_requests_per_s, usd_per_call
@@ -59,14 +59,16 @@ def cheaper_at(rate: float, usd_per_hour: float, carries: float, usd: float) -> 
 @given(st.floats(0.5, 50.0), st.floats(0.5, 20.0), st.floats(1e-5, 1e-2))
 def test_above_the_break_even_the_fleet_is_cheaper_however_much_comes_and_just_below_it_is_not(usd_per_hour, carries, usd):
     even = break_even_requests_per_s(usd_per_hour, carries, usd)
-    rates = [carries * step / 7 for step in range(1, 7 * 60)]
     if even is None:
-        # A full replica is no cheaper either, or only beyond what is considered.
+        # A full replica is no cheaper either, or hardly.
         assert usd_per_hour / (3600 * usd * carries) > 0.99
         return
+    rates = [even, *(carries * step / 7 for step in range(1, 7 * 60))]
+    full = (math.ceil(even / carries * (1 - 1e-12)) - 1) * carries
+    assume(even - full > 1e-6 * carries)
 
     assert all(cheaper_at(rate, usd_per_hour, carries, usd) for rate in rates if rate >= even)
-    assert not cheaper_at(even * 0.999, usd_per_hour, carries, usd)
+    assert not cheaper_at((full + even) / 2, usd_per_hour, carries, usd)
 
 
 def test_a_break_even_is_told_in_requests_of_users():
