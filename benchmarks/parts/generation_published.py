@@ -49,7 +49,7 @@ class Places:
 
     def __call__(self, run: Run) -> Served:
         """Return the steps of a run; raise AdvisorError where there are none."""
-        key = (run.model, run.device, str(run.tensor_parallel), run.weights, run.kv, run.engine)
+        key = (run.model, run.device, str(run.tensor_parallel), run.weights, run.kv, run.engine, str(budget_of(run)))
         if key not in self._served:
             self._served[key] = self._place(run)
         return self._served[key]
