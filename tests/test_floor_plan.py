@@ -66,6 +66,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.measure.runtime.memory": {"advisor.measure.runtime.control_groups"},
     # What will be allocated, known before it is.
     "advisor.measure.sizes": {"advisor.measure.runtime", *FREE},
+    # What a configuration says of a decoder that is not here.
+    "advisor.measure.architecture": {"advisor.measure.decoder"},
     # A checkpoint of a decoder, the graph that is written of it, and the cache that it runs with.
     "advisor.measure.decoder": {"advisor.disk", *(f"advisor.measure.{room}" for room in ("model", "runtime", "sizes")), *FREE},
     # Generation has steps instead of calls.
@@ -112,6 +114,9 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.decide.throughput": {f"advisor.decide.{room}" for room in ("service", "queue", "advice")},
     "advisor.decide.offline": {f"advisor.decide.{room}" for room in ("advice", "queue", "service")},
     "advisor.decide.generation.service": {"advisor.decide.service", "advisor.decide.queue"},  # seconds of a step
+    # Seconds of an operation on a device that is not here, by kernels that were measured elsewhere; and of steps, which consist of them.
+    "advisor.decide.generation.projection.operations": {"advisor.decide.service"},
+    "advisor.decide.generation.projection": {"advisor.decide.generation.projection.operations", "advisor.decide.generation.service"},
     "advisor.decide.generation": {
         *(f"advisor.decide.{room}" for room in ("generation.service", "service", "queue")),
         "advisor.kernels",

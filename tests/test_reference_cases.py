@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from advisor.decide.generation.elsewhere.speculation import tokens_per_step
-from advisor.decide.generation.projection.communication import sum_bytes
-from advisor.decide.generation.projection.experts import distinct_experts
+from advisor.decide.generation.projection.operations.communication import sum_bytes
+from advisor.decide.generation.projection.operations.experts import distinct_experts
 from advisor.decide.generation.projection.memory import kv_bytes_per_token
 from advisor.files.kernel_tables import read_kernel_tables
 from advisor.measure.architecture.config import read_architecture

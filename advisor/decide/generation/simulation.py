@@ -98,6 +98,7 @@ def simulate(load: Load, way: Way, costs: Costs, machine: Machine, seed: int) ->
         decode_cost=np.ascontiguousarray(costs.decode),
         mixed_cost=np.ascontiguousarray(costs.mixed) if way.policy == "mixed" else None,
         decode_extra_s=costs.extra(way.policy, way.max_running_requests),
+        token_extra_s=costs.extra_of_tokens(way.chunk_tokens) if way.policy == "mixed" else None,
         policy=POLICY[way.policy],
         max_running_requests=way.max_running_requests,
         chunk_tokens=way.chunk_tokens or 0,
@@ -182,9 +183,15 @@ def work_s(load: Load, way: Way, costs: Costs) -> float:
     fixed_s = costs.fixed_s(way.policy, way.max_running_requests)
     decoding = float((fixed_s / np.arange(1, len(fixed_s) + 1)).min() * later.mean())
     if way.policy == "mixed":
-        a, _, c, d, e = costs.mixed
+        a, b, c, d, e = costs.mixed
         reading = min(a, float(fixed_s[0])) * float(read.mean()) / (way.chunk_tokens or 1)
-        return float(max(decoding, reading) + c * context + d * read.mean() + e * pairs)
+        tokens_s = float(c * context)
+        pairs_s = float(d * read.mean() + e * pairs)
+        if costs.extra_of_tokens(way.chunk_tokens) is not None:
+            # A step that reads bears what its tokens cost together: of decoding, no more than the law is certain to come on top.
+            by_law = float((a / way.max_running_requests + b) * later.mean())
+            return max(decoding, max(by_law, reading) + pairs_s) + tokens_s
+        return max(decoding, reading) + tokens_s + pairs_s
     calls = float(np.ceil(read / way.chunk_tokens).mean()) if way.chunk_tokens else 1.0
     a, b, c = costs.prefill
     reading = a * calls + b * read.mean() + c * pairs
