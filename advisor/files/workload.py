@@ -69,7 +69,7 @@ def read_workload(path: Path) -> Workload:
 
 def check_again(question: Question, path: Path) -> None:
     """Raise InputError where the workload inside of a file that advisor wrote, at `path`, contradicts itself: the file was damaged."""
-    parts = {name: getattr(question, name) for name in question.__struct_fields__}
+    parts = {name: getattr(question, name) for name in question.__struct_fields__ if name in Workload.__struct_fields__}
     if isinstance(question, OnlineWorkload):
         parts["slo"] = TokenSlo(latency_s=question.slo.latency_s, quantile=question.slo.quantile)
     fault = next(contradictions(Workload(**parts)), None)
@@ -255,7 +255,7 @@ def _parts(workload: Workload, kind: type[Q], path: Path) -> Q:
     lacking = _lacking(workload, kind)
     if lacking:
         raise _missing(path, lacking, ADVISING, kind)
-    parts = {entry.name: getattr(workload, entry.name) for entry in msgspec.structs.fields(kind)}
+    parts = {field.name: getattr(workload, field.name) for field in msgspec.structs.fields(kind) if hasattr(workload, field.name)}
     if kind is OnlineWorkload and workload.slo is not None:
         parts["slo"] = slo_of(workload.slo)
     question = kind(**parts)

@@ -2,9 +2,11 @@
 
 import statistics
 from collections.abc import Iterable, Sequence
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from advisor.decide.generation.elsewhere.space import Precisions, cache_tokens
 from advisor.decide.generation.projection.memory import splits
@@ -14,7 +16,7 @@ from advisor.files.kernel_tables import read_kernel_tables
 from advisor.measure.architecture.config import read_architecture
 from advisor.schema.kernels import KernelTables
 from advisor.schema.language import Architecture
-from fit_generation import fit
+from fit_generation import points
 from harness import Figures, Size, Unknown
 from parts.generation_elsewhere import (
     Judged,
@@ -30,6 +32,7 @@ from parts.generation_elsewhere import (
 from parts.generation_rows import CONFIGS, LeftOut, Run, config_files, usable_runs
 from parts.generation_runs import budget_of
 from parts.generation_speculation import judge_speculation
+from parts.host_fit import errors_of, fitted, held_back
 from parts.validation_rows import read_rows
 
 EVERY: dict[Size, int] = {"full": 1, "quick": 5, "tiny": 40}  # of so many rows one is taken
@@ -46,7 +49,7 @@ class Places:
 
     def __call__(self, run: Run) -> Served:
         """Return the steps of a run; raise AdvisorError where there are none."""
-        key = (run.model, run.device, str(run.tensor_parallel), run.weights, run.kv, run.engine)
+        key = (run.model, run.device, str(run.tensor_parallel), run.weights, run.kv, run.engine, str(budget_of(run)))
         if key not in self._served:
             self._served[key] = self._place(run)
         return self._served[key]
@@ -84,7 +87,7 @@ def published(path: Path, folders: Sequence[Path], size: Size, *, leave_out: boo
     placed = [run for run in runs if run.kind != "speculation"]
     tables = read_kernel_tables()
     if leave_out:
-        judged, without = leaving_one_model_out(placed, partial(_fitted, folders, tables))
+        judged, without = leaving_one_model_out(placed, Refitted(folders, tables, placed))
     else:
         judged, without = judge(placed, Places(folders, tables))
     drafted, past = judge_speculation(sweeps)
@@ -92,8 +95,24 @@ def published(path: Path, folders: Sequence[Path], size: Size, *, leave_out: boo
     return _told(path, judged, drafted, left_out, leave_out=leave_out)
 
 
-def _fitted(folders: Sequence[Path], tables: KernelTables, runs: Sequence[Run]) -> Places:
-    return Places(folders, tables._replace(model=fit(runs, Places(folders, tables), tables)))
+class Refitted:
+    """What engines add and how far off it is, fitted anew without a model: the same fit as the shipped one."""
+
+    def __init__(self, folders: Sequence[Path], tables: KernelTables, runs: Iterable[Run]) -> None:
+        self._folders, self._tables = folders, tables
+        configs = config_files([CONFIGS, *folders])
+        self._points = [point for run in runs for point in points([run], configs, tables)]
+        self._held = held_back(self._points)
+
+    def __call__(self, runs: Sequence[Run]) -> Places:
+        """Return the places of what is fitted on the models of these runs."""
+        models = {run.model for run in runs}
+        model = msgspec.structs.replace(
+            self._tables.model,
+            hosts=fitted([point for point in self._points if point.model in models]),
+            errors=errors_of([each for each in self._held if each.point.model in models]),
+        )
+        return Places(self._folders, self._tables._replace(model=model))
 
 
 def _told(

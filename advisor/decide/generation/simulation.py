@@ -4,13 +4,12 @@ Each run takes another draw of the laws and the next draw of requests, so interv
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from advisor.decide.generation.service.step_time import DRAWS, Costs
-from advisor.decide.generation.space import Way
 from advisor.decide.generation.traffic import Load
 from advisor.decide.queue.demand import quantiles
 from advisor.decide.service.stalls import StallProcess, draws
@@ -78,6 +77,30 @@ class Reached(NamedTuple):
         return first, later, last
 
 
+class Batching(Protocol):
+    """How a replica serves, as far as a simulation asks: what may run side by side, in what steps, with how much cached."""
+
+    @property
+    def setting(self) -> Hashable:
+        """What the seconds of its steps depend on."""
+
+    @property
+    def policy(self) -> Policy:
+        """How prompts and decode steps take turns."""
+
+    @property
+    def max_running_requests(self) -> int:
+        """How many requests run side by side at most."""
+
+    @property
+    def chunk_tokens(self) -> int | None:
+        """Of a chunk, or the budget of a mixed step; None: prompts are read whole."""
+
+    @property
+    def kv_tokens(self) -> int:
+        """How many tokens the cache holds."""
+
+
 class Machine(NamedTuple):
     """What a step takes beside its law: single steps over their median, and when the cores stand still."""
 
@@ -86,8 +109,9 @@ class Machine(NamedTuple):
     threads: int
 
 
-def simulate(load: Load, way: Way, costs: Costs, machine: Machine, seed: int) -> Run:
-    """Return what the requests of a load meet on one replica."""
+def simulate(load: Load, way: Batching, costs: Costs, machine: Machine, seed: int, *, kv_tokens: int | None = None) -> Run:
+    """Return what the requests of a load meet on one replica; `kv_tokens` is a cache of another size than the way has."""
+    kv_tokens = kv_tokens or way.kv_tokens
     stalls = _stalls(machine, load, costs, seed)
     served = decode_sim.simulate(
         load.arrival_s,
@@ -102,7 +126,7 @@ def simulate(load: Load, way: Way, costs: Costs, machine: Machine, seed: int) ->
         policy=POLICY[way.policy],
         max_running_requests=way.max_running_requests,
         chunk_tokens=way.chunk_tokens or 0,
-        kv_tokens=way.kv_tokens,
+        kv_tokens=kv_tokens,
         shared_prefix_tokens=load.shared_prefix_tokens,
         step_factors=np.roll(machine.factors, seed * 7919),
         stall_at_s=None if stalls is None else stalls[0],
@@ -127,7 +151,7 @@ def simulate(load: Load, way: Way, costs: Costs, machine: Machine, seed: int) ->
         utilization=min(busy_s / span_s, 1.0),
         running_requests=served.running_integral / span_s,
         waiting_requests=served.waiting_integral / span_s,
-        kv_use=min(served.kv_peak_tokens / way.kv_tokens, 1.0),
+        kv_use=min(served.kv_peak_tokens / kv_tokens, 1.0),
         preemptions_per_request=float(np.sum(served.preemptions)) / count,
         prefill_fraction=min(served.prefill_s / busy_s, 1.0),
     )
@@ -155,7 +179,7 @@ class Alone(NamedTuple):
     has_later: np.ndarray
 
 
-def alone(load: Load, way: Way | None, costs: Costs) -> Alone:
+def alone(load: Load, way: Batching | None, costs: Costs) -> Alone:
     """Return what requests take that find an idle replica; without a way, with prompts that are read whole."""
     is_mixed = way is not None and way.policy == "mixed"
     a, b, c = costs.mixed[[0, 3, 4]] if is_mixed else costs.prefill
@@ -173,29 +197,50 @@ def alone(load: Load, way: Way | None, costs: Costs) -> Alone:
     return Alone(ttft_s, tpot_s, ttft_s + later * tpot_s, later > 0)
 
 
-def work_s(load: Load, way: Way, costs: Costs) -> float:
-    """Return the seconds of a replica that a request takes at least, on average, however many are served side by side."""
+class Work(NamedTuple):
+    """What the requests of a load bring on average, as far as the seconds depend on it that a replica works for them."""
+
+    read_tokens: np.ndarray  # (requests,) of each prompt
+    read: float  # the same on average
+    pairs: float  # of tokens that reading looks at
+    later: float  # tokens of answers after the first
+    context: float  # cached tokens that these look at
+
+    def seconds(self, way: Batching, costs: Costs) -> float:
+        """Return the seconds of a replica that a request takes at least, however many are served side by side."""
+        # Of a decode step each of its requests bears its part, however many these are.
+        fixed_s = costs.fixed_s(way.policy, way.max_running_requests)
+        decoding = float((fixed_s / np.arange(1, len(fixed_s) + 1)).min()) * self.later
+        if way.policy == "mixed":
+            a, b, c, d, e = costs.mixed
+            reading = min(a, float(fixed_s[0])) * self.read / (way.chunk_tokens or 1)
+            tokens_s, pairs_s = c * self.context, d * self.read + e * self.pairs
+            if len(costs.token_extra) > 1:
+                # A step that reads bears what its tokens cost together: of decoding, no more than the law is certain to come on top.
+                by_law = min((a / way.max_running_requests + b) * self.later, decoding)
+                return float(max(decoding, max(by_law, reading) + pairs_s) + tokens_s)
+            return float(max(decoding, reading) + tokens_s + pairs_s)
+        calls = float(np.ceil(self.read_tokens / way.chunk_tokens).mean()) if way.chunk_tokens else 1.0
+        a, b, c = costs.prefill
+        return float(a * calls + b * self.read + c * self.pairs + decoding + costs.decode[2] * self.context)
+
+
+def work_of(load: Load) -> Work:
+    """Return what the requests of a load bring."""
     read, past = load.read_tokens.astype(float), load.prefix_hit_tokens
     later = load.output_tokens - 1.0
-    context = float((later * (load.input_tokens + np.maximum(later - 1, 0) / 2)).mean())
-    pairs = float((read * (past + read / 2)).mean())
-    # Of a decode step each of its requests bears its part, however many these are.
-    fixed_s = costs.fixed_s(way.policy, way.max_running_requests)
-    decoding = float((fixed_s / np.arange(1, len(fixed_s) + 1)).min() * later.mean())
-    if way.policy == "mixed":
-        a, b, c, d, e = costs.mixed
-        reading = min(a, float(fixed_s[0])) * float(read.mean()) / (way.chunk_tokens or 1)
-        tokens_s = float(c * context)
-        pairs_s = float(d * read.mean() + e * pairs)
-        if costs.extra_of_tokens(way.chunk_tokens) is not None:
-            # A step that reads bears what its tokens cost together: of decoding, no more than the law is certain to come on top.
-            by_law = float((a / way.max_running_requests + b) * later.mean())
-            return max(decoding, max(by_law, reading) + pairs_s) + tokens_s
-        return max(decoding, reading) + tokens_s + pairs_s
-    calls = float(np.ceil(read / way.chunk_tokens).mean()) if way.chunk_tokens else 1.0
-    a, b, c = costs.prefill
-    reading = a * calls + b * read.mean() + c * pairs
-    return float(reading + decoding + costs.decode[2] * context)
+    return Work(
+        read_tokens=read,
+        read=float(read.mean()),
+        pairs=float((read * (past + read / 2)).mean()),
+        later=float(later.mean()),
+        context=float((later * (load.input_tokens + np.maximum(later - 1, 0) / 2)).mean()),
+    )
+
+
+def work_s(load: Load, way: Batching, costs: Costs) -> float:
+    """Return the seconds of a replica that a request takes at least, on average, however many are served side by side."""
+    return work_of(load).seconds(way, costs)
 
 
 # --- over all runs -------------------------------------------------------------------------------------------------------------
