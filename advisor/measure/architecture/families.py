@@ -1,6 +1,6 @@
-"""What the classes of models that are known differ in, beside the sizes in their configurations; classes as transformers and vLLM name them.
+"""What the classes of models that are known differ in, beside the sizes in their configurations; named as in transformers and vLLM.
 
-One line a class, or a few of the same kind. What is not said here is in the file, under the names that `Keys` and `Family` begin with.
+One line a class, or a few of the same kind. What is not said here is in the file, under the keys that `HeadKeys` and `Family` name.
 """
 
 from collections.abc import Mapping
@@ -121,7 +121,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     **dict.fromkeys(("ApertusForCausalLM", "ArceeForCausalLM", "NemotronForCausalLM"), LLAMA._replace(is_gated=False)),
     "MistralForCausalLM": MISTRAL,
-    "Phi3ForCausalLM": LLAMA._replace(windows="all"),
+    **dict.fromkeys(("Ministral3ForCausalLM", "Phi3ForCausalLM"), LLAMA._replace(windows="all")),
     **dict.fromkeys(("Qwen2ForCausalLM", "Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration"), QWEN2),
     "Qwen3ForCausalLM": QWEN3,
     "MiMoForCausalLM": QWEN2,
@@ -151,7 +151,13 @@ FAMILIES: Mapping[str, Family] = {
     "Llama4ForCausalLM": LLAMA4,
     "DeepseekForCausalLM": LLAMA._replace(experts="optional"),
     **dict.fromkeys(("DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM", "Glm4MoeLiteForCausalLM"), DEEPSEEK),
-    **dict.fromkeys(("Dots1ForCausalLM", "Ernie4_5_MoeForCausalLM", "Glm4MoeForCausalLM"), Family(experts="optional")),
+    **dict.fromkeys(
+        (
+            *("BailingMoeForCausalLM", "BailingMoeV2ForCausalLM", "Dots1ForCausalLM", "Ernie4_5_MoeForCausalLM"),
+            "Glm4MoeForCausalLM",
+        ),
+        Family(experts="optional"),
+    ),
     "MiniMaxM2ForCausalLM": Family(
         experts="always", expert_inner="intermediate_size", shared_inner="shared_intermediate_size", has_head_norms=True
     ),
@@ -172,6 +178,7 @@ CLASS_OF_TEXT: Mapping[str, str] = {
     "glm4v_text": "Glm4ForCausalLM",
     "llama": "LlamaForCausalLM",
     "llama4_text": "Llama4ForCausalLM",
+    "ministral3": "Ministral3ForCausalLM",
     "mistral": "MistralForCausalLM",
     "mixtral": "MixtralForCausalLM",
     **dict.fromkeys(("qwen2", "qwen2_vl_text", "qwen2_5_vl_text"), "Qwen2ForCausalLM"),

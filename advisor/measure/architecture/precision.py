@@ -23,6 +23,7 @@ OF_FLOATS: Mapping[str, WeightPrecision] = {
     **dict.fromkeys(("auto", "bfloat16", "float16", "float32", "half"), "bf16"),
     **dict.fromkeys(("float8_e4m3fn", "float8_e5m2"), "fp8"),
 }
+OF_QUARK: Mapping[str, WeightPrecision] = {"fp8_e4m3": "fp8", "fp8_e5m2": "fp8", "fp4": "fp4", "int4": "int4", "uint4": "int4"}
 WIDEST_FIRST: tuple[WeightPrecision, ...] = ("bf16", "fp8", "int4", "fp4")
 
 
@@ -54,9 +55,23 @@ def _of_quantization(given: Values) -> WeightPrecision:
         return OF_METHODS[method]
     if method in BY_BITS and given.given("bits") == 4:
         return "int4"
+    if method == "quark":
+        return _of_quark(given)
     if method == "bitsandbytes" and given.flag("load_in_4bit", False):
         return "int4"
     raise given.wrong("quant_method", "weights that are quantized so are not modeled here", hint=GIVE_FLOATS)
+
+
+def _of_quark(given: Values) -> WeightPrecision:
+    """Return the precision of AMD's quantizer."""
+    whole = given.part("global_quant_config")
+    weights = None if whole is None else whole.part("weight")
+    if weights is None:
+        raise given.wrong("global_quant_config", "does not say how weights are quantized", hint=GIVE_FLOATS)
+    name = weights.text("dtype")
+    if name not in OF_QUARK:
+        raise weights.wrong("dtype", "weights that are quantized so are not modeled here", hint=GIVE_FLOATS)
+    return OF_QUARK[name]
 
 
 def _of_groups(given: Values) -> Iterator[WeightPrecision]:

@@ -18,6 +18,13 @@ COSTS = Costs(np.array(PREFILL), np.array(DECODE), np.array([*DECODE, *PREFILL[1
 UNEVEN = COSTS._replace(
     decode_extra=np.array([0.0, 0.0, 4e-3, 4e-3, 3e-3, -1e-3]), mixed_extra=np.array([0.0, -2e-3, 4e-3, 4e-3, 3e-3])
 )
+# A step is wide enough for its weights with fifty tokens; narrower ones wait for these.
+TOKENS = np.arange(129)
+WIDE = Costs(
+    *(np.array(PREFILL), np.array(DECODE), np.array([1e-3, 5e-4, DECODE[2], 4e-4, PREFILL[2]])),
+    mixed_extra=np.append(0.0, 2e-2 - 4e-4 * TOKENS[1:9]),
+    token_extra=np.maximum(2e-2 - 4e-4 * TOKENS, 0.0),
+)
 STEADY = Machine(np.ones(1), None, 1)
 LAW = Law()
 
@@ -53,7 +60,7 @@ def test_a_request_that_is_alone_takes_what_the_law_says():
 
 
 @settings(max_examples=40)
-@given(WAYS, st.integers(0, 1000), st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0, 20]), st.sampled_from([COSTS, UNEVEN]))
+@given(WAYS, st.integers(0, 1000), st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0, 20]), st.sampled_from([COSTS, UNEVEN, WIDE]))
 def test_no_request_is_served_sooner_than_alone_and_no_replica_works_less_than_the_bound(which, seed, gap_s, prefix, costs):
     load = load_of(40, gap_s, seed=seed, prefix=prefix)
     run, least = simulate(load, which, costs, STEADY, 0), alone(load, which, costs)

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advisor.decide.generation.projection.attention import Attention
-from advisor.decide.generation.projection.communication import Communication
-from advisor.decide.generation.projection.experts import Experts
-from advisor.decide.generation.projection.grounds import COMPUTED, PLAIN, Foundation, numbers_of
-from advisor.decide.generation.projection.kernels import Kernel
-from advisor.decide.generation.projection.matrices import (
+from advisor.decide.generation.projection.operations.attention import Attention
+from advisor.decide.generation.projection.operations.communication import Communication, sum_bytes
+from advisor.decide.generation.projection.operations.experts import Experts
+from advisor.decide.generation.projection.operations.grounds import COMPUTED, PLAIN, Foundation, numbers_of
+from advisor.decide.generation.projection.operations.kernels import Kernel
+from advisor.decide.generation.projection.operations.matrices import (
     OUTPUT_BYTES,
     Shape,
     grids_of,
@@ -84,7 +84,7 @@ class Composition:
         for layers, experts in self._experts:
             matrices = matrices + layers * experts.seconds(tokens)
         matrices = matrices + self._logits.seconds(self._vocabulary, np.maximum(sampled, 1.0))
-        sums = self.layers * SUMS * self._communication.all_reduce_s(tokens * self._hidden)
+        sums = self.layers * SUMS * self._communication.all_reduce_s(np.asarray(sum_bytes(tokens, self._hidden)))
         return Parts(matrices, np.zeros_like(tokens), sums)
 
     def of_decoding(self, batch: np.ndarray, context_tokens: np.ndarray) -> Parts:

@@ -17,6 +17,7 @@ BATCHES, CONTEXTS, WIDTHS = 24, 14, 48
 MIXED_BATCHES, MIXED_CONTEXTS, READS, PASTS = 5, 3, 12, 3
 SHORTEST_CONTEXT = 32.0
 LEAST_S = 1e-7
+ROUNDING = 1e-9
 
 
 class Steps(Protocol):
@@ -34,7 +35,7 @@ class Steps(Protocol):
         """Return the seconds of steps that read."""
 
     def of_tokens_s(self, tokens: np.ndarray) -> np.ndarray:
-        """Return the part of a step's seconds that its tokens alone decide about."""
+        """Return the part of the seconds of a step that reads which its tokens alone decide about."""
 
 
 class Reach(NamedTuple):
@@ -100,7 +101,9 @@ def _decoding(steps: Steps, reach: Reach) -> tuple[np.ndarray, np.ndarray, float
     whole = weight.sum(axis=1, keepdims=True)
     cached_off = cached - (weight * cached).sum(axis=1, keepdims=True) / whole
     spread = float((weight * cached_off**2).sum())
-    token_s = max(float((weight * cached_off * seconds).sum()) / spread, 0.0) if spread > 0 else 0.0
+    # Contexts that differ by rounding alone say nothing about a slope.
+    is_spread = spread > ROUNDING * float((weight * cached**2).sum())
+    token_s = max(float((weight * cached_off * seconds).sum()) / spread, 0.0) if is_spread else 0.0
     fixed_s = (weight * (seconds - token_s * cached)).sum(axis=1) / whole[:, 0]
     return batches, np.maximum(fixed_s, LEAST_S), token_s
 

@@ -10,21 +10,34 @@ from advisor.decide.generation.projection.composition import Parts
 from advisor.schema.kernels import HostTimes
 
 TODAY = "vllm"  # the engine whose figures are shown, where nobody asks for another
+# Engines that nobody ran on a device, or at all, are taken for the next younger one.
+YOUNGER = {"vllm-2023": "vllm-2024"}
+# Of the norm that joins kernels and launches: where both are as long a step takes an eighth more.
+SHARPNESS = 6.0
 
 
 def host_times(hosts: tuple[HostTimes, ...], engine: str, device: str) -> tuple[HostTimes, bool]:
-    """Return what an engine adds on a device, and whether it was fitted there; of an unknown engine what the one of today does."""
+    """Return what an engine adds on a device, and whether it was fitted there; of an unknown engine what a younger one does."""
     by_name = {(host.engine, host.device): host for host in hosts}
-    for name in (engine, TODAY):
+    for name in (engine, YOUNGER.get(engine, TODAY), TODAY):
         for where in (device, None):
             found = by_name.get((name, where))
             if found is not None:
-                return found, where is not None and name == engine
+                return found, where is not None and name == engine and found.carried_from is None
     return hosts[0], False
 
 
 def step_s(host: HostTimes, layers: int, parts: Parts, *, running: np.ndarray, read: np.ndarray) -> np.ndarray:
     """Return the seconds of steps with so many running requests that read so many tokens, 0 where they only decode."""
+    reads = np.asarray(read) > 0
     kernels = host.matrices * parts.matrices + host.attention * parts.attention + host.communication * parts.communication
-    around = np.where(np.asarray(read) > 0, host.prefill_step_s, host.decode_step_s) + host.layer_s * layers
+    kernels = launched(kernels, layers * np.where(reads, host.prefill_launch_s, host.decode_launch_s))
+    around = np.where(reads, host.prefill_step_s, host.decode_step_s) + host.layer_s * layers
     return np.asarray(kernels + around + host.request_s * running + host.token_s * read)
+
+
+def launched(kernels_s: np.ndarray, launches_s: np.ndarray | float) -> np.ndarray:
+    """Return the seconds of kernels that a host launches meanwhile: the longer of both, and somewhat more where they are alike."""
+    longer = np.maximum(kernels_s, launches_s)
+    shorter = np.minimum(kernels_s, launches_s)
+    return np.asarray(longer * (1.0 + (shorter / np.maximum(longer, 1e-300)) ** SHARPNESS) ** (1.0 / SHARPNESS))

@@ -4,7 +4,9 @@ Models were held back, host times fitted without them, and the ratios of measure
 which nine of ten of them lie, with the correction for their number (Lei and others, J. Am. Stat. Assoc. 113(523), 2018).
 """
 
+import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,29 +18,30 @@ from advisor.schema.language import Ground
 
 # From firm to shaky.
 GROUNDS: tuple[Ground, ...] = ("kernels", "scaled-kernels", "roofline")
-# Of ratios so few, the largest times this is taken for the ninth of ten.
-FEW_RATIOS, WIDER = 10, 1.25
 COVERED = 0.9
+# Of ratios so few that none of them is the ninth of ten, the largest counts, and this many times its logarithm.
+WIDER = 1.25
 
 
-def conformal_factor(ratios: np.ndarray) -> float:
+def conformal_factor(ratios: Sequence[float] | np.ndarray) -> float:
     """Return the factor within which, either way, measured over predicted times of what was held back lie in nine of ten cases."""
     logs = np.sort(np.abs(np.log(ratios)))
     rank = math.ceil((len(logs) + 1) * COVERED)
-    if rank > len(logs) or len(logs) < FEW_RATIOS:
-        return float(np.exp(WIDER * logs[-1]))
-    return float(np.exp(logs[rank - 1]))
+    return float(np.exp(WIDER * logs[-1] if rank > len(logs) else logs[rank - 1]))
 
 
-def factor_of(errors: tuple[StepError, ...], ground: Ground, figure: Figure, *, fitted_device: bool) -> float:
-    """Return how far off a figure may be: by rows of the same ground, or of the next shakier one that any were held back of."""
-    shakier = GROUNDS[GROUNDS.index(ground) :]
-    for kind in shakier:
-        for fitted in (True, False) if fitted_device else (False,):
-            found = [error for error in errors if (error.ground, error.figure, error.fitted_device) == (kind, figure, fitted)]
-            if found:
-                return found[0].factor
-    return max(error.factor for error in errors)
+def factor_of(errors: Sequence[StepError], ground: Ground, figure: Figure, *, engine: str, fitted_device: bool) -> float:
+    """Return how far off a figure may be: by rows of the same engine sooner than of all, of the same ground sooner than of a shakier one.
+
+    What was never held back of any such kind may be as far off as the worst of all that was.
+    """
+    by_kind = {(error.ground, error.figure, error.fitted_device, error.engine): error.factor for error in errors}
+    grounds = GROUNDS[GROUNDS.index(ground) :]
+    devices = (True, False) if fitted_device else (False,)
+    for kind, fitted, of in itertools.product(grounds, devices, (engine, None)):
+        if (kind, figure, fitted, of) in by_kind:
+            return by_kind[kind, figure, fitted, of]
+    return max(by_kind.values())
 
 
 def of_draw(factor: float, draw: int | None) -> float:

@@ -6,8 +6,8 @@ import numpy as np
 
 from advisor.decide.generation.projection.composition import Composition, Parts
 from advisor.decide.generation.projection.cost_law import Reach, costs_of, scaled
-from advisor.decide.generation.projection.grounds import NoGround, foundation_of
-from advisor.decide.generation.projection.host import TODAY, host_times, step_s
+from advisor.decide.generation.projection.operations.grounds import NoGround, foundation_of
+from advisor.decide.generation.projection.host import TODAY, host_times, launched, step_s
 from advisor.decide.generation.projection.intervals import factor_of, of_draw
 from advisor.decide.generation.service.step_time import Costs
 from advisor.schema.catalog import Hardware
@@ -86,9 +86,10 @@ class StepModel:
         return self._step_s(parts, batch, np.zeros_like(batch))
 
     def of_tokens_s(self, tokens: np.ndarray) -> np.ndarray:
-        """Return the part of a step's seconds that its tokens alone decide about."""
+        """Return the part of the seconds of a step that reads which its tokens alone decide about."""
         parts = self._composition.of_tokens(tokens, np.ones_like(tokens))
-        return np.asarray(self.host.matrices * parts.matrices + self.host.communication * parts.communication)
+        kernels = self.host.matrices * parts.matrices + self.host.communication * parts.communication
+        return launched(kernels, self._layers * self.host.prefill_launch_s)
 
     def decode_parts(self, batch: np.ndarray, context_tokens: np.ndarray) -> Parts:
         """Return the seconds of the kernels of steps that decode, before the engine."""
@@ -105,7 +106,7 @@ class StepModel:
 
     def factor_of(self, figure: Figure) -> float:
         """Return within which factor, either way, nine of ten measured figures lie."""
-        return factor_of(self._errors, self.ground, figure, fitted_device=self._is_fitted)
+        return factor_of(self._errors, self.ground, figure, engine=self.host.engine, fitted_device=self._is_fitted)
 
     def factors_of(self, figure: Figure) -> tuple[float, float]:
         """Return the ends of the 90 % interval of a figure, over its value."""

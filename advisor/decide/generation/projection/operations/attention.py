@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from advisor.decide.generation.projection.grounds import COMPUTED, PLAIN, Foundation, Numbers
-from advisor.decide.generation.projection.kernels import Kernel
-from advisor.decide.generation.projection.matrices import key_value_heads
-from advisor.decide.generation.projection.tables import Work
+from advisor.decide.generation.projection.operations.grounds import COMPUTED, PLAIN, Foundation, Numbers
+from advisor.decide.generation.projection.operations.kernels import Kernel
+from advisor.decide.generation.projection.operations.matrices import key_value_heads
+from advisor.decide.generation.projection.operations.tables import Work
 from advisor.schema.kernels import Operation
 from advisor.schema.language import AttentionLayers, KvPrecision
 
+# Caches by their numbers: queries, answers and what is computed have 16 bits, whatever is cached.
+CACHED = {precision: Numbers(COMPUTED[precision].weight_bytes, PLAIN, 2.0) for precision in ("bf16", "fp8")}
 # A query, or an answer, leaves and enters in 16 bits.
 QUERY_BYTES = 2.0
 # Of the latent models that were measured: those of DeepSeek-V3, to which grids of latents belong.
@@ -53,7 +55,7 @@ def reading_latent(shape: Sequence[float], sizes: Sequence[np.ndarray], numbers:
     prompts, tokens = sizes
     pairs = prompts * tokens * tokens / 2.0
     flop = 2.0 * heads * (NOPE + ROPE + VALUE) * pairs
-    return Work(flop=flop, bytes=2.0 * heads * (NOPE + ROPE + VALUE) * QUERY_BYTES * prompts * tokens + 0.0 * numbers.weight_bytes)
+    return Work(flop=flop, bytes=2.0 * heads * (NOPE + ROPE + VALUE) * QUERY_BYTES * prompts * tokens)
 
 
 class Attention:
@@ -63,20 +65,18 @@ class Attention:
         self.layers = layers.layers
         self._window = float(layers.window_tokens or math.inf)
         heads = layers.heads / tensor_parallel
-        # The cache may be in numbers that the device does not compute in.
-        cached = Numbers(COMPUTED[kv].weight_bytes, PLAIN, 2.0)
         if layers.kind == "mla":
             self._shape: tuple[float, ...] = (heads,)
-            self._decoding = self._kernel(foundation, "generation_mla", decoding_latent, cached, kv)
-            self._reading = self._kernel(foundation, "context_mla", reading_latent, cached, kv)
+            self._decoding = self._kernel(foundation, "generation_mla", decoding_latent, kv)
+            self._reading = self._kernel(foundation, "context_mla", reading_latent, kv)
             # Grids are of one latent; another one is as much more or less work.
             rope, latent = layers.rope_dimension or 0, layers.kv_lora_rank or 0
             self._decoded_size = (2 * latent + rope) / (2 * LATENT + ROPE)
             self._read_size = (layers.head_dimension + layers.value_dimension) / (NOPE + ROPE + VALUE)
         else:
             self._shape = (float(key_value_heads(layers, tensor_parallel)), heads, float(layers.head_dimension))
-            self._decoding = self._kernel(foundation, "generation", decoding, cached, kv)
-            self._reading = self._kernel(foundation, "context", reading, cached, kv)
+            self._decoding = self._kernel(foundation, "generation", decoding, kv)
+            self._reading = self._kernel(foundation, "context", reading, kv)
             self._decoded_size = self._read_size = 1.0
 
     @staticmethod
@@ -84,10 +84,9 @@ class Attention:
         foundation: Foundation,
         operation: Operation,
         law: Callable[[Sequence[float], Sequence[np.ndarray], Numbers], Work],
-        cached: Numbers,
         kv: KvPrecision,
     ) -> Kernel:
-        return Kernel(foundation, operation, law, cached, (kv, PLAIN))
+        return Kernel(foundation, operation, law, CACHED[kv], (kv, PLAIN), numbers_of=CACHED)
 
     def decode_s(self, batch: np.ndarray, context: np.ndarray) -> np.ndarray:
         """Return the seconds in one layer where so many requests decode, with so many tokens cached of each on average."""

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from advisor.decide.generation.projection.grounds import Foundation, Numbers
-from advisor.decide.generation.projection.kernels import Kernel
-from advisor.decide.generation.projection.matrices import OUTPUT_BYTES, grids_of
-from advisor.decide.generation.projection.tables import Work
+from advisor.decide.generation.projection.operations.grounds import Foundation, Numbers
+from advisor.decide.generation.projection.operations.kernels import Kernel
+from advisor.decide.generation.projection.operations.matrices import OUTPUT_BYTES, grids_of
+from advisor.decide.generation.projection.operations.tables import Work
 from advisor.schema.language import FeedForwardLayers, WeightPrecision
 
 

@@ -5,11 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from advisor.decide.generation.projection.grounds import COMPUTED, PLAIN, Foundation, Numbers
-from advisor.decide.generation.projection.kernels import Kernel
-from advisor.decide.generation.projection.tables import Rates, Work
+from advisor.decide.generation.projection.operations.grounds import COMPUTED, PLAIN, Foundation, Numbers
+from advisor.decide.generation.projection.operations.kernels import Kernel
+from advisor.decide.generation.projection.operations.tables import Rates, Work
 
 ELEMENT_BYTES = 2.0  # what is summed has 16 bits, whatever the weights have
+
+
+def sum_bytes(tokens: np.ndarray | float, hidden: float) -> np.ndarray | float:
+    """Return the bytes of the hidden states of tokens, which a sum over devices is of."""
+    return tokens * hidden * ELEMENT_BYTES
 
 
 def summing(shape: Sequence[float], sizes: Sequence[np.ndarray], numbers: Numbers) -> Work:
@@ -17,7 +22,7 @@ def summing(shape: Sequence[float], sizes: Sequence[np.ndarray], numbers: Number
     (devices,) = shape
     (message,) = sizes
     sent = 2.0 * (devices - 1.0) / devices * message
-    return Work(flop=np.zeros_like(sent), bytes=sent + 0.0 * numbers.weight_bytes)
+    return Work(flop=np.zeros_like(sent), bytes=sent)
 
 
 def _over_the_link(rates: Rates) -> Rates:
@@ -31,8 +36,8 @@ class Communication:
         self._devices = tensor_parallel
         self._kernel = Kernel(foundation, "all_reduce", summing, COMPUTED[PLAIN], (PLAIN,), rates=_over_the_link)
 
-    def all_reduce_s(self, elements: np.ndarray) -> np.ndarray:
-        """Return the seconds of a sum of so many elements."""
+    def all_reduce_s(self, message_bytes: np.ndarray) -> np.ndarray:
+        """Return the seconds of a sum of so many bytes, which every device has."""
         if self._devices == 1:
-            return np.zeros_like(elements, dtype=float)
-        return self._kernel.seconds((float(self._devices),), np.maximum(elements, 1.0) * ELEMENT_BYTES)
+            return np.zeros_like(message_bytes, dtype=float)
+        return self._kernel.seconds((float(self._devices),), np.maximum(message_bytes, 1.0))

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from advisor.decide.generation.projection.grounds import COMPUTED, Numbers
-from advisor.decide.generation.projection.tables import Work
+from advisor.decide.generation.projection.operations.grounds import Numbers
+from advisor.decide.generation.projection.operations.tables import Work
 from advisor.schema.language import Architecture, AttentionLayers, FeedForwardLayers
 
 OUTPUT_BYTES = 2.0  # products leave in 16 bits, whatever they are computed in
@@ -27,7 +27,8 @@ def product(shape: Sequence[float], sizes: Sequence[np.ndarray], numbers: Number
 def grids_of(numbers: Numbers, weights: str) -> tuple[str, ...]:
     """Return the precisions whose grids may stand for products of such weights, the best first."""
     if numbers.unpacks:
-        return (weights, "bf16") if COMPUTED[weights].unpacks else ("bf16",)
+        own = {"int4": ("int4",), "fp4": ("mxfp4",)}.get(weights, ())
+        return (*own, "bf16")
     return {"bf16": ("bf16",), "fp8": ("fp8", "fp8_block", "bf16"), "fp4": ("fp4", "fp8", "bf16")}[numbers.computed_in]
 
 

@@ -1,11 +1,11 @@
 """One operation on one device -> its seconds at any shape and size: the roofline over the share of it that measured kernels reach."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from advisor.decide.generation.projection.grounds import COMPUTED, Foundation, Found, Numbers, rates_of
-from advisor.decide.generation.projection.tables import Rates, Shares, ShareOfShape, Work
+from advisor.decide.generation.projection.operations.grounds import COMPUTED, Foundation, Found, Numbers, rates_of
+from advisor.decide.generation.projection.operations.tables import Rates, Shares, ShareOfShape, Work
 from advisor.schema.kernels import Operation
 
 # Of the roofline that kernels reach where no device is near whose were measured: the median of all grids that are shipped.
@@ -28,16 +28,21 @@ class Kernel:
         law: Law,
         numbers: Numbers,
         precisions: Sequence[str],
+        *,
+        numbers_of: Mapping[str, Numbers] = COMPUTED,
         rates: Callable[[Rates], Rates] = lambda rates: rates,
     ) -> None:
-        """`precisions` name the grids that may stand for it, the first that there is; `rates` turns those of a device into what counts."""
+        """`precisions` name the grids that may stand for it, the first that there is, and `numbers_of` has what each was computed in.
+
+        `rates` turns those of a device into what counts.
+        """
         self._law, self._numbers = law, numbers
         self._rates = rates(foundation.rates(numbers.computed_in))
         found = None if foundation.ground == "roofline" else foundation.find(operation, *precisions)
         self._usual = USUAL_SHARE * (UNPACKING_SHARE if numbers.unpacks else 1.0)
-        self._shares = None if found is None else _shares(foundation, found, law, rates)
+        self._shares = None if found is None else _shares(foundation, found, law, numbers_of[found.precision], rates)
         # A grid of kernels that unpack knows what that costs.
-        packed = found is not None and COMPUTED[found.precision].unpacks
+        packed = found is not None and numbers_of[found.precision].unpacks
         self._unpacking = UNPACKING_SHARE if numbers.unpacks and not packed else 1.0
         self._of_shape: dict[tuple[float, ...], ShareOfShape] = {}
 
@@ -52,8 +57,9 @@ class Kernel:
         return np.asarray(least_s / np.exp(self._of_shape[key].at(*sizes)) / self._unpacking)
 
 
-def _shares(foundation: Foundation, found: Found, law: Law, rates: Callable[[Rates], Rates]) -> Shares:
-    numbers = COMPUTED[found.precision]
+def _shares(
+    foundation: Foundation, found: Found, law: Law, numbers: Numbers, rates: Callable[[Rates], Rates]
+) -> Shares:
     of_grid = rates(rates_of(foundation.tables.model.measured[found.device], numbers.computed_in))
 
     def roofline_s(shape: Sequence[float], sizes: Sequence[np.ndarray]) -> np.ndarray:

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from advisor.decide.generation.projection.tables import Rates
+from advisor.decide.generation.projection.operations.tables import Rates
 from advisor.decide.service.roofline import peak_flop_per_s
 from advisor.errors import AdvisorError
 from advisor.schema.catalog import Hardware
@@ -13,7 +13,9 @@ from advisor.schema.language import Ground, WeightPrecision
 # To other devices over a bus, where nobody says that there is more: PCI Express 4.0 with 16 lanes, one way.
 BUS_BYTES_PER_S = 32e9
 # Kernels of a device are no measure of one whose rates, multiplied, are farther from its own than this.
-FARTHEST = math.log(12.0)
+FARTHEST = math.log(20.0)
+# Kernels of the same maker are written for the same kind of cores: those of another count as farther by so much.
+OTHER_MAKER = math.log(8.0)
 # Devices whose kernels are written alike: a warp, matrix units and a memory of their own. Others reach other shares.
 LIKE_GPUS = ("gpu", "accelerator", "tpu")
 PLAIN = "bf16"
@@ -111,10 +113,12 @@ def foundation_of(hardware: Hardware, tables: KernelTables) -> Foundation:
     flop_per_s, bytes_per_s = peak_flop_per_s(hardware, PLAIN), hardware.memory_bandwidth_bytes_per_s
     if flop_per_s is None or bytes_per_s is None:
         raise _no_rates(hardware)
-    rates = Rates(flop_per_s, bytes_per_s, BUS_BYTES_PER_S)
     measured = tables.model.measured
-    nearest = min(sorted(measured), key=lambda name: _distance(rates, rates_of(measured[name], PLAIN)))
-    is_near = hardware.kind in LIKE_GPUS and _distance(rates, rates_of(measured[nearest], PLAIN)) <= FARTHEST
+    own = DeviceRates(
+        maker=hardware.vendor, flop_per_s={PLAIN: flop_per_s}, memory_bandwidth_bytes_per_s=bytes_per_s, link_bytes_per_s=BUS_BYTES_PER_S
+    )
+    nearest = min(sorted(measured), key=lambda name: _farness(own, measured[name]))
+    is_near = hardware.kind in LIKE_GPUS and _distance(own, measured[nearest]) <= FARTHEST
     return Foundation("scaled-kernels" if is_near else "roofline", hardware, nearest, tables)
 
 
@@ -128,11 +132,17 @@ def _no_rates(hardware: Hardware) -> NoGround:
     )
 
 
-def _distance(one: Rates, other: Rates) -> float:
+def _farness(one: DeviceRates, other: DeviceRates) -> float:
+    """Return how little the kernels of one device say about another."""
+    return _distance(one, other) + (OTHER_MAKER if one.maker != other.maker else 0.0)
+
+
+def _distance(one: DeviceRates, other: DeviceRates) -> float:
     """Return how far rates lie apart, as a logarithm."""
-    return abs(math.log(one.flop_per_s / other.flop_per_s)) + abs(math.log(one.bytes_per_s / other.bytes_per_s))
+    flops = math.log(one.flop_per_s[PLAIN] / other.flop_per_s[PLAIN])
+    return abs(flops) + abs(math.log(one.memory_bandwidth_bytes_per_s / other.memory_bandwidth_bytes_per_s))
 
 
 def _nearest_first(device: str, tables: KernelTables) -> list[str]:
-    rates = {name: rates_of(measured, PLAIN) for name, measured in tables.model.measured.items()}
-    return sorted(rates, key=lambda name: (_distance(rates[device], rates[name]), name != device, name))
+    measured = tables.model.measured
+    return sorted(measured, key=lambda name: (_farness(measured[device], measured[name]), name != device, name))
