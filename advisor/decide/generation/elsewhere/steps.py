@@ -74,7 +74,7 @@ def ascending(costs: Costs) -> Costs:
     tokens = np.arange(len(costs.token_extra))
     decoding = np.maximum.accumulate(extra + d * np.arange(len(extra)))
     least = decoding[np.minimum(tokens, len(extra) - 1)] - d * tokens
-    return costs._replace(mixed_extra=extra, token_extra=np.maximum(costs.token_extra, least))
+    return costs._replace(mixed_extra=extra, token_extra=np.maximum(costs.token_extra, np.maximum(least, 0.0)))
 
 
 def with_draft(costs: Costs, drafted: Drafted) -> Costs:
