@@ -93,9 +93,10 @@ def test_a_context_beyond_what_is_reckoned_with_is_cut_and_noted():
 
 
 def test_layers_for_further_tokens_are_noted():
-    assert "its layers that predict further tokens (num_nextn_predict_layers) are not counted" in configs.architecture_of(
-        "deepseek-v3"
-    ).notes
+    assert (
+        "its layers that predict further tokens (num_nextn_predict_layers) are not counted"
+        in configs.architecture_of("deepseek-v3").notes
+    )
 
 
 def test_what_files_of_gemma_leave_out_is_what_the_class_has(tmp_path):
@@ -168,7 +169,9 @@ anything = st.recursive(
     | st.integers()
     | st.floats()
     | st.text(max_size=20)
-    | st.sampled_from([2**20, 2**53, 10**30, "full_attention", "sliding_attention", "dense", "bfloat16", "fp8", "LlamaForCausalLM"]),
+    | st.sampled_from(
+        [2**20, 2**53, 10**30, "full_attention", "sliding_attention", "dense", "bfloat16", "fp8", "LlamaForCausalLM"]
+    ),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
