@@ -55,7 +55,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.steps.language": {
         *("advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk"),
         *("advisor.measure.architecture", "advisor.measure.variants"),
-        *(f"advisor.decide.{room}" for room in ("generation.elsewhere", "generation.projection", "queue", "lifetime")),
+        *(f"advisor.decide.{room}" for room in ("generation.elsewhere", "generation.projection", "service", "queue", "lifetime")),
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
     "advisor.files": {

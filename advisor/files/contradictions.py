@@ -165,7 +165,8 @@ def _of_speculation(asked: SpeculationAsked) -> Iterator[Fault]:
     accepted = asked.acceptance
     if isinstance(accepted, tuple) and accepted[0] > accepted[1]:
         yield Fault(
-            f"speculation.acceptance: {accepted[0]:g} to {accepted[1]:g}: the ends of a range must ascend", "for example: [0.6, 0.8]"
+            f"speculation.acceptance: {accepted[0]:g} to {accepted[1]:g}: the ends of a range must ascend",
+            "for example: [0.6, 0.8]",
         )
 
 

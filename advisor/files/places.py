@@ -150,7 +150,7 @@ def _place(hardware: Hardware, workload: Asked, prices: tuple[Price, ...], *, is
 
 
 def _offered(hardware: Hardware, workload: Asked, prices: tuple[Price, ...]) -> list[tuple[float, Offer, Price]]:
-    """Return the machines that have the device, on the terms that were asked for, with the price of a device in them; the cheapest first."""
+    """Return the machines that have the device on the terms that were asked for, with the price of a device in them, cheapest first."""
     asked = workload.hardware
     offers = [
         (price.usd_per_hour / offer.devices, offer, price)

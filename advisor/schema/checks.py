@@ -124,7 +124,9 @@ def _negative(record: Record, *, but: tuple[str, ...] = ()) -> Iterator[Fault]:
             yield Fault(f"{name}.low", value.low, "less than 0")
 
 
-def _no_moment(record: Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice | Site | GenerationSite | SiteFacts) -> Iterator[Fault]:
+def _no_moment(
+    record: Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice | Site | GenerationSite | SiteFacts,
+) -> Iterator[Fault]:
     try:
         datetime.fromisoformat(record.created)
     except ValueError:

@@ -96,8 +96,6 @@ def advise_on(
     return _on_one_pass(known, profile_path, workload_path, workload, question, asked)
 
 
-
-
 def _on_one_pass(
     known: Profile | GenerationProfile,
     profile_path: Path,

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from advisor.schema.language import Architecture
 
 
-
 class Measured(NamedTuple):
     """A device of a profile, what one of them serves within the target, and what the hardware of the workload costs."""
 

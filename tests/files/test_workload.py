@@ -805,7 +805,9 @@ def test_precisions_may_be_accepted_without_a_floor_and_beside_one(folder):
     check_again(beside, path)
 
 
-@pytest.mark.parametrize(("lacks", "has"), [("quality.metric", {"max_drop": 0.1}), ("quality.max_drop", {"metric": "perplexity"})])
+@pytest.mark.parametrize(
+    ("lacks", "has"), [("quality.metric", {"max_drop": 0.1}), ("quality.max_drop", {"metric": "perplexity"})]
+)
 @pytest.mark.parametrize("accept", [(), ("fp8",)])
 def test_a_floor_needs_both_its_metric_and_what_it_allows(refusals, lacks, has, accept):
     faults = refusals(generation(quality={**has, "accept": list(accept)}), *ADVISING)
@@ -827,7 +829,9 @@ def test_what_runs_elsewhere_alone_needs_no_price_of_this_machine(folder, refusa
 
 def test_of_a_language_model_elsewhere_other_parts_are_without_use(folder):
     tree = generation(
-        quality={"metric": "perplexity", "max_drop": 0.0, "accept": ["fp8"]}, baseline={"replicas": 2}, speculation={"draft_tokens": 2}
+        quality={"metric": "perplexity", "max_drop": 0.0, "accept": ["fp8"]},
+        baseline={"replicas": 2},
+        speculation={"draft_tokens": 2},
     )
     workload = read_workload(path := write(folder, tree))
     question = question_of(workload, path)

@@ -115,7 +115,9 @@ def device(id_: str, name: str, memory_bytes: float) -> Hardware:
     )
 
 
-def served(device: str = "h100_sxm", *, degree: int = 4, replicas: int = 2, drafts: SpeculationChoice | None = None) -> Deployment:
+def served(
+    device: str = "h100_sxm", *, degree: int = 4, replicas: int = 2, drafts: SpeculationChoice | None = None
+) -> Deployment:
     return Deployment(
         device=device,
         tensor_parallel=degree,
@@ -153,7 +155,9 @@ def expected(
         cost_usd_per_month=about(usd * HOURS_PER_MONTH, "list-price", price, spread=0.0),
         cost_usd_per_million_input_tokens=about(0.52, "simulated", "the price by the time spent on prompts"),
         cost_usd_per_million_output_tokens=about(2.96, "simulated", "the price by the time spent on answers"),
-        energy_j_per_output_token=about(3.1, "projected", "the rated power of the devices, times their utilization") if meets else None,
+        energy_j_per_output_token=about(3.1, "projected", "the rated power of the devices, times their utilization")
+        if meets
+        else None,
         meets_slo=meets,
         misses_slo=not meets,
     )
@@ -262,7 +266,9 @@ def chat_elsewhere() -> LanguageAdvice:
         confidence=0.95,
         max_uncertainty=1.5,
         risks=("step times are composed and not measured: serve it before relying on it", "prices are of 2026-07-20"),
-        exclusions=tuple(Exclusion(what=f"l40s, degree {degree}", reason="memory: the weights do not fit") for degree in (1, 2, 4)),
+        exclusions=tuple(
+            Exclusion(what=f"l40s, degree {degree}", reason="memory: the weights do not fit") for degree in (1, 2, 4)
+        ),
         notes=("assumed: prompts and answers are drawn independently",),
     )
 

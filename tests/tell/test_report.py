@@ -309,7 +309,13 @@ def test_every_cell_of_advice_on_a_language_model_elsewhere_stands_in_every_form
     markdown = _read(report.render(advice, "md"))
     tables = (
         *(language_setting_rows(advice), language_rows(advice), api_rows(advice), accepting_rows(advice), draft_rows(advice)),
-        *(load_rows(advice), kv_rows(advice), architecture_rows(advice.model), language_evidence_rows(advice), device_rows(advice)),
+        *(
+            load_rows(advice),
+            kv_rows(advice),
+            architecture_rows(advice.model),
+            language_evidence_rows(advice),
+            device_rows(advice),
+        ),
     )
     told = {text for rows in tables for row in rows for text in (row.label, row.goal, *(as_text(cell) for cell in row.cells))}
     told |= {as_text(cell) for row in deployment_rows(advice) for cell in (row.deployment, *row.times, row.cost, row.keeps)}

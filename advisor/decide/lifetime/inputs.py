@@ -140,7 +140,10 @@ def life_of(
     if measured is not None:
         figures["serving_usd_per_hour"] = measured
     load = mean_load(
-        course, market.model.constants, has_window="batch_hours_per_day" in figures, is_at_target=is_at_target and throughput is not None
+        course,
+        market.model.constants,
+        has_window="batch_hours_per_day" in figures,
+        is_at_target=is_at_target and throughput is not None,
     )
     if load is not None and "fleet_utilization_fraction" not in figures and has_work(lifecycle):
         assumed.pop("fleet_utilization_fraction", None)

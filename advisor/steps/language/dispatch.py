@@ -71,5 +71,7 @@ def inspect(model: Path, inputs: Path | None) -> ModelFacts | DecoderFacts | Lan
     if not is_bare:
         return dispatch.inspect(model, inputs)
     if inputs is not None:
-        raise InputError(f"--inputs: {model} is a configuration without weights, which takes no inputs", hint="leave --inputs out")
+        raise InputError(
+            f"--inputs: {model} is a configuration without weights, which takes no inputs", hint="leave --inputs out"
+        )
     return facts_of(read_architecture(model))

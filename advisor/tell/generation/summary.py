@@ -18,7 +18,10 @@ def lines(advice: GenerationAdvice) -> list[str]:
     return [
         advice.headline,
         line("cost", _cost(advice, shown)),
-        *(line(target.time.name.lower(), of_target(advice.workload.slo, shown, target)) for target in targets(advice.workload.slo)),
+        *(
+            line(target.time.name.lower(), of_target(advice.workload.slo, shown, target))
+            for target in targets(advice.workload.slo)
+        ),
         line("quality", _quality(advice, shown)),
         line("risk", risk(advice)),
     ]
@@ -45,8 +48,6 @@ def _cost(advice: GenerationAdvice, shown: GenerationPrediction | None) -> str:
     )
     saved = f", saves {_text(advice.saving.usd_per_year, units.usd_per_year)}" if advice.saving is not None else ""
     return f"{likely}{cost}{saved}; {tokens}"
-
-
 
 
 def of_target(slo: TokenSlo, shown: GenerationPrediction | DeploymentPrediction | None, target: Target) -> str:

@@ -115,7 +115,9 @@ def attention(layers: AttentionLayers) -> str:
     heads = f"{layers.heads} heads of {layers.head_dimension}"
     if layers.kind == "mla":
         cached = (layers.kv_lora_rank or 0) + (layers.rope_dimension or 0)
-        return f"{units.counted(layers.layers, 'layer')} of latent attention: {heads}, a latent of {cached} a token cached{window}"
+        return (
+            f"{units.counted(layers.layers, 'layer')} of latent attention: {heads}, a latent of {cached} a token cached{window}"
+        )
     return f"{units.counted(layers.layers, 'layer')} of attention: {heads}, {layers.kv_heads} of keys and values{window}"
 
 

@@ -10,12 +10,15 @@ from advisor.tell.words.figures import as_text, figure
 
 
 def lines(advice: LanguageAdvice) -> list[str]:
-    """Return what to do, its cost, each promise and how it is kept, what comes next, the API, what could be saved, the risk, each device."""
+    """Return what to do, its cost, each promise and how it is kept, what comes next, the API, what could be saved, the risk, devices."""
     shown = subject(advice)
     return [
         advice.headline,
         line("cost", _cost(advice, shown)),
-        *(line(target.time.name.lower(), of_target(advice.workload.slo, shown, target)) for target in targets(advice.workload.slo)),
+        *(
+            line(target.time.name.lower(), of_target(advice.workload.slo, shown, target))
+            for target in targets(advice.workload.slo)
+        ),
         *([line("ground", f"step times stand on {GROUNDS[shown.ground]}")] if shown else []),
         line("next", _next(advice)),
         line("api", _api(advice)),

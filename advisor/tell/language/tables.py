@@ -25,7 +25,15 @@ from advisor.tell.language.words import name_of, room_bytes
 from advisor.tell.words.evidence import search_words
 from advisor.tell.words.figures import Figure, Format, Part, Row, figure, rows_of
 
-API_COLUMNS = ("API", "Million input tokens", "Million cached", "Million output tokens", "Cost per month", "Cheaper below", "Price of")
+API_COLUMNS = (
+    "API",
+    "Million input tokens",
+    "Million cached",
+    "Million output tokens",
+    "Cost per month",
+    "Cheaper below",
+    "Price of",
+)
 ACCEPTING_COLUMNS = ("Precision", "Served on", "Cost per month", "Saves")
 SPECULATION_COLUMNS = ("Draft", "Running requests", "Tokens a step", "Speed-up")
 
@@ -169,9 +177,7 @@ def api_rows(advice: LanguageAdvice) -> tuple[Row, ...]:
             label=name_of(api),
             cells=(
                 units.usd(api.usd_per_million_input_tokens),
-                "not sold"
-                if api.usd_per_million_cached_tokens is None
-                else units.usd(api.usd_per_million_cached_tokens),
+                "not sold" if api.usd_per_million_cached_tokens is None else units.usd(api.usd_per_million_cached_tokens),
                 units.usd(api.usd_per_million_output_tokens),
                 figure(api.usd_per_month, units.usd_per_month),
                 "any traffic" if api.break_even_requests_per_s is None else units.rate(api.break_even_requests_per_s),

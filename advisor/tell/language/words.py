@@ -1,4 +1,4 @@
-"""The sentences of advice on a language model elsewhere: what to do, what it costs, what it risks, and the headings that state an answer."""
+"""The sentences of advice on a language model elsewhere: what to do, what it costs and risks, and the headings that state an answer."""
 
 from advisor import units
 from advisor.schema.language import Accepting, ApiAlternative, DeploymentPrediction, LanguageAdvice, SpeculationByLoad
@@ -80,7 +80,9 @@ class LanguageWords(Record, frozen=True, kw_only=True):
 def language_words(advice: LanguageAdvice) -> LanguageWords:
     """Return the sentences of the report."""
     shown, is_open = subject(advice), advice.outcome == "inconclusive"
-    reads, generates = (units.percent(part) for part in (shown.prefill_fraction, 1 - shown.prefill_fraction)) if shown else ("", "")
+    reads, generates = (
+        (units.percent(part) for part in (shown.prefill_fraction, 1 - shown.prefill_fraction)) if shown else ("", "")
+    )
     model = advice.model
     return LanguageWords(
         about=f"Advice on serving {model.name} ({model.architecture}) elsewhere, workload {advice.workload.name}",
@@ -185,10 +187,11 @@ def _next_best(advice: LanguageAdvice) -> Sentence | None:
     if following is None or is_the_same(subject(advice), following):
         return None
     more = advice.next_best_costs_more_fraction
-    what = in_short(following.deployment)
+    named = "The next best" if advice.outcome != "inconclusive" else "What keeps the targets with slow steps too"
+    what = f"{named}, {in_short(following.deployment)}, costs "
     if more is None:
-        return (f"The next best, {what}, costs ", figure(following.cost_usd_per_month, units.usd_per_month))
-    return (f"The next best, {what}, costs ", figure(more, units.percent), " more")
+        return (what, figure(following.cost_usd_per_month, units.usd_per_month))
+    return (what, figure(more, units.percent), " more")
 
 
 def _next_best_because(advice: LanguageAdvice) -> Sentence | None:
@@ -308,7 +311,9 @@ def _alternatives(advice: LanguageAdvice) -> str:
 
 def _model(advice: LanguageAdvice) -> str:
     model = advice.model
-    active = "" if model.active_parameters == model.parameters else f", {units.count(model.active_parameters)} of them active a token"
+    active = (
+        "" if model.active_parameters == model.parameters else f", {units.count(model.active_parameters)} of them active a token"
+    )
     return f"{model.name}: {units.count(model.parameters)} parameters{active}, {units.counted(model.layers, 'layer')}"
 
 

@@ -79,11 +79,20 @@ def test_how_a_trace_was_read_is_in_the_report(folder):
 @pytest.mark.parametrize(
     ("said", "changes"),
     [
-        ("w.yaml: hardware.allowed: nothing that a configuration can be judged on (local: ", {"hardware": {"allowed": ["local"], "price_usd_per_hour": {"local": 1}}}),
+        (
+            "w.yaml: hardware.allowed: nothing that a configuration can be judged on (local: ",
+            {"hardware": {"allowed": ["local"], "price_usd_per_hour": {"local": 1}}},
+        ),
         ("w.yaml: tokens: a prompt of 90,000 tokens", {"tokens": {"input": {"p50": 90_000}, "output": {"p50": 8}}}),
         ("w.yaml: speculation.method: nobody says", {"speculation": {"method": "a guess"}}),
-        ("w.yaml: asks about a model of one pass", {"tokens": None, "slo": {"latency_s": 1}, "hardware": {"price_usd_per_hour": {"local": 1}}}),
-        ("w.yaml: hardware.allowed: nothing that is known of says how long steps take there", {"hardware": {"allowed": ["rpi5"], "price_usd_per_hour": {"rpi5": 0.1}}}),
+        (
+            "w.yaml: asks about a model of one pass",
+            {"tokens": None, "slo": {"latency_s": 1}, "hardware": {"price_usd_per_hour": {"local": 1}}},
+        ),
+        (
+            "w.yaml: hardware.allowed: nothing that is known of says how long steps take there",
+            {"hardware": {"allowed": ["rpi5"], "price_usd_per_hour": {"rpi5": 0.1}}},
+        ),
     ],
 )
 def test_what_cannot_be_judged_is_refused_with_the_workload_and_a_way_out(folder, said, changes):
@@ -113,7 +122,8 @@ def test_options_of_other_advice_are_refused_by_name(folder, option):
 def test_there_is_nothing_to_load_test(folder):
     written(folder)
     CliRunner().invoke(
-        cli, ["advise", str(folder / "config.json"), "-w", str(folder / "w.yaml"), "-o", str(folder / "advice.json"), "--now", NOW]
+        cli,
+        ["advise", str(folder / "config.json"), "-w", str(folder / "w.yaml"), "-o", str(folder / "advice.json"), "--now", NOW],
     )
 
     ended = CliRunner().invoke(cli, ["verify", str(folder / "advice.json")])

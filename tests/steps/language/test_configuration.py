@@ -19,7 +19,8 @@ def test_what_says_what_the_model_is_is_one_whatever_it_is_called(tmp_path, name
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"a": 1}', "[" * 100_000, '"model_type"', b"\xff\xfe", '{"model_type": ' + "9" * 5000 + "1}"]
+    "content",
+    ["", "{", "[]", "{}", '{"a": 1}', "[" * 100_000, '"model_type"', b"\xff\xfe", '{"model_type": ' + "9" * 5000 + "1}"],
 )
 def test_what_says_nothing_of_a_model_is_none(tmp_path, content):
     path = tmp_path / "config.json"

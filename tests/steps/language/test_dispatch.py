@@ -102,5 +102,5 @@ def test_with_weights_a_decoder_is_described_as_it_is_measured_and_a_graph_as_on
 
 
 def test_a_configuration_takes_no_inputs(tmp_path):
-    with pytest.raises(InputError, match="^--inputs: "):
+    with pytest.raises(InputError, match=r"^--inputs: "):
         dispatch.inspect(bare(tmp_path / "m"), tmp_path / "x.npz")

@@ -11,7 +11,12 @@ from tests.steps.language.test_advise import CONFIGS
 
 @pytest.mark.parametrize(
     ("name", "weights", "kv"),
-    [("llama-3.1-8b", 16.06e9, 131_072), ("llama-3.1-70b", 141.1e9, 327_680), ("qwen3-30b-a3b", 61.1e9, 98_304), ("deepseek-v3", None, 70_272)],
+    [
+        ("llama-3.1-8b", 16.06e9, 131_072),
+        ("llama-3.1-70b", 141.1e9, 327_680),
+        ("qwen3-30b-a3b", 61.1e9, 98_304),
+        ("deepseek-v3", None, 70_272),
+    ],
 )
 def test_the_cache_of_a_token_is_that_of_all_layers(name, weights, kv):
     facts = facts_of(read_architecture(CONFIGS / f"{name}.json"))

@@ -62,7 +62,9 @@ def test_devices_are_counted_by_what_one_is_expected_to_serve_in_place_of_an_ass
     told = assumed(classify_file(written(folder), None, now=NOW))
 
     served = told["device_requests_per_s"].estimate
-    assert served.low < served.value < served.high and "projected" == served.basis and "h100_sxm with bf16 weights" in served.source
+    assert (
+        served.low < served.value < served.high and "projected" == served.basis and "h100_sxm with bf16 weights" in served.source
+    )
     assert "serving_mfu_fraction" not in told and told["device_requests_per_s"].is_given
 
 
@@ -139,9 +141,7 @@ def test_what_is_not_modeled_is_refused_by_name(folder):
 
 def test_a_portfolio_counts_its_devices_alike(folder):
     written(folder)
-    (folder / "p.yaml").write_bytes(
-        msgspec.yaml.encode({"name": "p", "budget_usd": 1e5, "workloads": [{"workload": "w.yaml"}]})
-    )
+    (folder / "p.yaml").write_bytes(msgspec.yaml.encode({"name": "p", "budget_usd": 1e5, "workloads": [{"workload": "w.yaml"}]}))
 
     assert 1 == len(plan_portfolio(folder / "p.yaml", now=NOW).choices)
 

@@ -15,7 +15,9 @@ from tests.tell.language_examples import chat_elsewhere, missed_elsewhere, nothi
 def test_the_decision_comes_with_its_cost_by_month_and_by_token():
     words = language_words(chat_elsewhere())
 
-    assert words.what_to_do.startswith("Serve it on 2 replicas of 4 × h100_sxm, weights in bf16, KV cache in bf16, up to 128 running")
+    assert words.what_to_do.startswith(
+        "Serve it on 2 replicas of 4 × h100_sxm, weights in bf16, KV cache in bf16, up to 128 running"
+    )
     assert "$40,179/month (fixed, list-price)" == as_text(words.costs)
     assert "A million input tokens cost $0.52 (" in as_text(words.costs_because)
     assert "Step times stand on kernels measured on this device." in words.run_because

@@ -61,9 +61,12 @@ def decide(
     far = ends(spaces, slow_usd)
     if far.quick_usd * request.max_uncertainty < slow_usd:
         likely = (far.likely.cheapest or best.cheapest or (None,))[0]
+        # What surely keeps the targets is the next best of what most likely does.
+        sure = best.cheapest[0] if best.cheapest and best.cheapest[0] != likely else None
         return start._replace(
             outcome="inconclusive",
             shown=None if likely is None else predict(likely, calls_per_request, with_capacity=True),
+            next_best=None if sure is None else predict(sure, calls_per_request),
             others=_others(by_device, None if likely is None else likely.site, calls_per_request),
             quick_usd=far.quick_usd,
             slow_usd=None if math.isinf(slow_usd) else slow_usd,
