@@ -25,6 +25,25 @@ WORKLOAD = {
 }
 
 
+# With parts that are of no use here, and a machine that is here.
+EVERYTHING = WORKLOAD | {
+    "hardware": {"allowed": ["local", "h100_sxm", "tpu_v5e"], "price_usd_per_hour": {"local": 1}},
+    "baseline": {"replicas": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def advised(tmp_path_factory):
+    """A folder with a configuration, a workload, the advice on both, and what the command printed."""
+    folder = tmp_path_factory.mktemp("advised")
+    shutil.copy(CONFIGS / "qwen3-0.6b.json", folder / "config.json")
+    (folder / "w.yaml").write_bytes(msgspec.yaml.encode(EVERYTHING))
+    files = [str(folder / name) for name in ("config.json", "w.yaml", "advice.json")]
+    ended = CliRunner().invoke(cli, ["advise", files[0], "-w", files[1], "-o", files[2], "--now", NOW])
+    assert 0 == ended.exit_code, ended.output
+    return folder, ended.output
+
+
 @pytest.fixture
 def folder(tmp_path):
     shutil.copy(CONFIGS / "qwen3-0.6b.json", tmp_path / "config.json")
@@ -36,33 +55,27 @@ def written(folder, **changes):
     return folder / "w.yaml"
 
 
-def test_a_configuration_and_tokens_give_advice_that_is_read_again_and_reported(folder):
-    paths = {name: str(folder / name) for name in ("config.json", "advice.json", "report.html")}
-    workload = str(written(folder))
+def test_a_configuration_and_tokens_give_advice_that_is_read_again_and_reported(advised):
+    folder, printed = advised
 
-    advised = CliRunner().invoke(cli, ["advise", paths["config.json"], "-w", workload, "-o", paths["advice.json"], "--now", NOW])
-    reported = CliRunner().invoke(cli, ["report", paths["advice.json"], "--format", "html", "-o", paths["report.html"]])
+    reported = CliRunner().invoke(cli, ["report", str(folder / "advice.json"), "--format", "html"])
 
-    assert (0, 0) == (advised.exit_code, reported.exit_code), advised.output + reported.output
-    assert "ttft     p90 " in advised.output and "tpot     p90 " in advised.output and "/month" in advised.output
+    assert "ttft     p90 " in printed and "tpot     p90 " in printed and "/month" in printed
     advice = read_any_advice(folder / "advice.json")
     assert isinstance(advice, LanguageAdvice) and advice == read_json(folder / "advice.json", LanguageAdvice, made_by="")
     assert "config.json" == advice.config_path and advice.apis and advice.engine_arguments
-    assert ExitStatus.ADVICE == exit_status(advice) and "</html>" in (folder / "report.html").read_text()
+    assert ExitStatus.ADVICE == exit_status(advice) and "</html>" in reported.output
 
 
-def test_the_same_files_give_the_same_advice(folder):
-    path = written(folder)
+def test_the_same_files_give_the_same_advice(advised):
+    folder, _ = advised
 
-    assert advise_on(folder / "config.json", path, now=NOW) == advise_on(folder / "config.json", path, now=NOW)
+    assert read_any_advice(folder / "advice.json") == advise_on(folder / "config.json", folder / "w.yaml", now=NOW)
 
 
-def test_what_the_workload_has_no_use_for_here_and_what_is_here_is_told(folder):
-    hardware = {"allowed": ["local", "h100_sxm", "tpu_v5e"], "price_usd_per_hour": {"local": 1}}
+def test_what_the_workload_has_no_use_for_here_and_what_is_here_is_told(advised):
+    told = {entry.what: entry.reason for entry in read_any_advice(advised[0] / "advice.json").exclusions}
 
-    advice = advise_on(folder / "config.json", written(folder, hardware=hardware, baseline={"replicas": 2}), now=NOW)
-
-    told = {entry.what: entry.reason for entry in advice.exclusions}
     assert "advice on a language model elsewhere" in told["baseline"]
     assert "no weights" in told["local"] and "no price" in told["tpu_v5e"]
 
@@ -119,12 +132,8 @@ def test_options_of_other_advice_are_refused_by_name(folder, option):
     assert isinstance(ended.exception, InputError) and ended.exception.fault.startswith(f"{option}: ")
 
 
-def test_there_is_nothing_to_load_test(folder):
-    written(folder)
-    CliRunner().invoke(
-        cli,
-        ["advise", str(folder / "config.json"), "-w", str(folder / "w.yaml"), "-o", str(folder / "advice.json"), "--now", NOW],
-    )
+def test_there_is_nothing_to_load_test(advised):
+    folder, _ = advised
 
     ended = CliRunner().invoke(cli, ["verify", str(folder / "advice.json")])
 
