@@ -180,7 +180,7 @@ anything = st.recursive(
 @st.composite
 def damaged(draw):
     """Draw a published configuration, some keys of it, or of its parts, changed, left out or taken from another."""
-    config = copy.deepcopy(configs.config_of(draw(st.sampled_from(configs.NAMES))))
+    config = configs.config_of(draw(st.sampled_from(configs.NAMES)))
     other = configs.config_of(draw(st.sampled_from(configs.NAMES)))
     for _ in range(draw(st.integers(1, 4))):
         part = config
@@ -194,7 +194,7 @@ def damaged(draw):
             case "remove":
                 part.pop(key, None)
             case "take":
-                part[key] = other.get(key, other.get("text_config", {}).get(key))
+                part[key] = copy.deepcopy(other.get(key, other.get("text_config", {}).get(key)))
             case _:
                 part[key] = draw(anything)
     return config
