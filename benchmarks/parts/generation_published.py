@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from advisor.decide.generation.elsewhere.space import Precisions, cache_tokens
-from advisor.decide.generation.projection.memory import splits
+from advisor.decide.generation.elsewhere.space import free_bytes
+from advisor.decide.generation.projection.memory import kv_bytes_per_token, splits, weight_bytes_per_device
 from advisor.decide.generation.projection.step_model import StepModel
 from advisor.errors import InputError
 from advisor.files.kernel_tables import read_kernel_tables
@@ -45,27 +45,27 @@ class Places:
         """`folders` hold configurations, beside those that come with the benchmarks."""
         self._paths, self._tables = config_files([CONFIGS, *folders]), tables
         self._architecture = cache(self._read)
-        self._served: dict[tuple[str, ...], Served] = {}
+        self._steps: dict[tuple[str, ...], StepModel] = {}
 
     def __call__(self, run: Run) -> Served:
-        """Return the steps of a run; raise AdvisorError where there are none."""
-        key = (run.model, run.device, str(run.tensor_parallel), run.weights, run.kv, run.engine, str(budget_of(run)))
-        if key not in self._served:
-            self._served[key] = self._place(run)
-        return self._served[key]
+        """Return the steps of a run, and what the cache holds; raise AdvisorError where there are none."""
+        key = (run.model, run.device, str(run.tensor_parallel), run.weights, run.kv, run.engine)
+        if key not in self._steps:
+            self._steps[key] = self._made(run)
+        return Served(self._steps[key], self._cache_tokens(run))
 
     def _read(self, model: str) -> Architecture:
         if model not in self._paths:
             raise InputError(f"{model}: its configuration is not known", hint="give a folder that has it as --configs")
         return read_architecture(self._paths[model])
 
-    def _place(self, run: Run) -> Served:
+    def _made(self, run: Run) -> StepModel:
         architecture, hardware, degree = self._architecture(run.model), run.hardware, run.tensor_parallel
         if hardware is None or hardware.memory_bytes is None:
             raise InputError(f"{run.device}: a device without a size of its memory", hint="name a device of the catalog")
         if why := splits(architecture, degree):
             raise InputError(f"{run.model}: {why}", hint="take another degree")
-        steps = StepModel(
+        return StepModel(
             *(architecture, hardware),
             tensor_parallel=degree,
             weights=run.weights,
@@ -73,8 +73,14 @@ class Places:
             tables=self._tables,
             engine=run.engine,
         )
-        kind = Precisions(run.weights, run.kv)
-        return Served(steps, cache_tokens(architecture, hardware, degree, kind, budget_of(run)))
+
+    def _cache_tokens(self, run: Run) -> int:
+        """Return for how many tokens of keys and values a replica has memory, below 0 where not even its weights fit."""
+        architecture, degree = self._architecture(run.model), run.tensor_parallel
+        assert run.hardware is not None
+        free = free_bytes(architecture, run.hardware, degree, budget_of(run)) - weight_bytes_per_device(architecture, run.weights, degree)
+        context = run.input_tokens + run.output_tokens
+        return int(free // kv_bytes_per_token(architecture, run.kv, degree, context_tokens=context)[1])
 
 
 def published(path: Path, folders: Sequence[Path], size: Size, *, leave_out: bool) -> tuple[Figures, dict[str, Any]]:

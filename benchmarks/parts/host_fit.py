@@ -141,7 +141,9 @@ def _open(run: Run, measured: Mapping[str, float]) -> tuple[Figure, float, Halve
     later = run.output_tokens - 1
     token_s = measured["itl"]
     if run.itl_holds_first:
-        token_s = (measured["itl"] * run.output_tokens - measured["ttft"]) / later
+        # Tokens that a client counts in the text are fewer than were made: the whole latency does not depend on them.
+        whole_s = measured.get("e2e", measured["itl"] * run.output_tokens)
+        token_s = (whole_s - measured["ttft"]) / later
     rate = (run.requests_per_s or 0.0) / run.replicas
     batch = min(1.0 + rate * token_s * later, float(run.conversations or np.inf))
     context = batch * (run.input_tokens + run.output_tokens / 2)
