@@ -53,7 +53,7 @@ def test_a_cache_that_cannot_hold_one_request_is_said_to_be_too_small():
 def test_a_degree_that_does_not_divide_the_heads_is_left_out_with_the_reason():
     odd = replace(DENSE, attention=(replace(DENSE.attention[0], heads=28, kv_heads=4),))
 
-    found = advised(model=odd)
+    found = advised(model=odd, places=(place(devices=8),))
 
     assert "28" in next(entry.reason for entry in found.exclusions if entry.what == "tensor parallel 8")
 

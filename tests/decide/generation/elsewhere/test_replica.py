@@ -50,7 +50,7 @@ def test_a_device_without_ground_is_left_out_and_the_others_stay():
 
 
 def test_degrees_that_do_not_hold_the_model_are_named_with_the_last_ones_reason():
-    offers = offers_of(places=[place(), place(device("large", memory_bytes=190e9))], model=EXPERTS)
+    offers = offers_of(places=[place(devices=8), place(device("large", memory_bytes=170e9), devices=8)], model=EXPERTS)
 
     found = offers.replicas(())
 
