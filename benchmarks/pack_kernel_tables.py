@@ -6,8 +6,8 @@ FOLDER has the tables that NVIDIA publishes with aiconfigurator (Apache-2.0), as
 generation_attention, mla, moe, comm; reading them needs pyarrow. Without it the file is looked at as it is. What is kept, of each device:
 - the newest version of the engine that has the operation;
 - of several libraries at one shape and size the fastest, for engines choose by timing, too;
-- attention, products and sums in the numbers that served models come in; experts whose tokens choose unevenly by a power law, where such
-  were measured, else evenly; all-reduces by the engine's own kernels in a recorded graph or by NCCL.
+- attention, products and sums in the numbers that served models come in; experts whose tokens choose evenly, where such were
+  measured, else by a power law; all-reduces by the engine's own kernels in a recorded graph or by NCCL.
 Times are rounded to steps of 0.05 % (`LOG_STEP` of advisor/files/kernel_tables.py).
 
 Keys: `grids`, `times` (kept), `bytes` (of the file), `largest_rounding` (of a logarithm, when packing).
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from advisor.decide.generation.projection.operations.communication import ELEMENT_BYTES
 from advisor.files.kernel_tables import LOG_STEP, read_grids, write_grids
 from advisor.schema.kernels import Grid, Operation
 from harness import Figures, Unknown, parsed, parser_of, save, show
@@ -44,7 +45,8 @@ PRECISIONS = {
     "int4_wo": "int4",
     "w4a16_mxfp4": "mxfp4",
 }
-DISTRIBUTIONS = ("power_law_1.2", "power_law_1.01", "balanced")  # the first that a shape was measured with
+# The first that a shape was measured with. Served steps of Mixtral (8 experts) take what evenly chosen experts take; by a power law 12 % more.
+DISTRIBUTIONS = ("balanced", "power_law_1.01", "power_law_1.2")
 Columns = Mapping[str, np.ndarray]
 Key = tuple[str, str, str]
 
@@ -61,11 +63,21 @@ def chosen(columns: Columns, kept: np.ndarray) -> dict[str, np.ndarray]:
     return {name: values[kept] for name, values in columns.items()}
 
 
+def codes(columns: Columns, names: Sequence[str]) -> np.ndarray:
+    """Return a whole number for each row, the same for rows that have the same values (rows,)."""
+    found = np.zeros(len(columns[names[0]]), dtype=np.int64)
+    for name in names:
+        values, place = np.unique(columns[name], return_inverse=True)
+        found = found * len(values) + place
+    return found
+
+
 def groups(columns: Columns, *names: str) -> Iterator[tuple[tuple[str, ...], dict[str, np.ndarray]]]:
     """Yield the columns of the rows of each combination of values."""
-    keys = np.array(["\t".join(str(value) for value in row) for row in zip(*(columns[name] for name in names), strict=True)])
-    for key in np.unique(keys):
-        yield tuple(key.split("\t")), chosen(columns, keys == key)
+    of = codes(columns, names)
+    for code in np.unique(of):
+        rows = chosen(columns, of == code)
+        yield tuple(str(rows[name][0]) for name in names), rows
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -136,7 +148,7 @@ def experts(folder: Path) -> Iterator[tuple[Key, Grid]]:
     shape = ("num_experts", "topk", "hidden_size", "own_inter_size")
     for (system, precision), of in groups(columns, "system", "moe_dtype"):
         of = newest(of)
-        keys = np.array(["/".join(str(value) for value in row) for row in zip(*(of[name] for name in shape), strict=True)])
+        keys = codes(of, shape)
         kept = np.zeros(len(keys), dtype=bool)
         for distribution in DISTRIBUTIONS:
             is_first = (of["distribution"] == distribution) & ~np.isin(keys, np.unique(keys[kept]))
@@ -149,7 +161,9 @@ def sums(folder: Path) -> Iterator[tuple[Key, Grid]]:
     is_sum = (columns["op_name"] == "all_reduce") & np.isin(columns["lib"], ["nccl", "oneccl", "vllm"])
     is_sum &= ~np.isin(columns["eager_or_graph"], ["vllm_eager"])
     for (system,), of in groups(chosen(columns, is_sum), "system"):
-        yield (DEVICES[system], "all_reduce", "bf16"), grid_of(of, ("num_gpus",), ("message_size",))
+        # Sizes are elements of 16 bits: as bytes they would go at half of what links carry, and those of 8 bits take half as long.
+        of["message_bytes"] = of["message_size"].astype(float) * ELEMENT_BYTES
+        yield (DEVICES[system], "all_reduce", "bf16"), grid_of(of, ("num_gpus",), ("message_bytes",))
 
 
 OPERATIONS: tuple[Callable[[Path], Iterator[tuple[Key, Grid]]], ...] = (products, attention, latent, experts, sums)

@@ -350,7 +350,6 @@ def test_what_is_left_out_is_told_with_its_reason() -> None:
 # --- speculation -------------------------------------------------------------------------------------------------------------------
 
 SECONDS = np.array([0.06, 1.2, 0.17, 0.02, 0.03, 0.007])
-SECONDS = np.array([0.06, 1.2, 0.17, 0.02, 0.03, 0.007])
 POINTS = [(acceptance, drafts, rate) for acceptance in (0.5, 0.7, 0.9, 1.0) for drafts in (1, 2, 3, 5) for rate in (0.5, 2.0, 5.0, 8.0)]
 
 

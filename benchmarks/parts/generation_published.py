@@ -2,19 +2,21 @@
 
 import statistics
 from collections.abc import Iterable, Sequence
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from advisor.decide.generation.elsewhere.space import Precisions, cache_tokens
-from advisor.decide.generation.projection.memory import splits
+import msgspec
+
+from advisor.decide.generation.elsewhere.space import free_bytes
+from advisor.decide.generation.projection.memory import kv_bytes_per_token, splits, weight_bytes_per_device
 from advisor.decide.generation.projection.step_model import StepModel
 from advisor.errors import InputError
 from advisor.files.kernel_tables import read_kernel_tables
 from advisor.measure.architecture.config import read_architecture
 from advisor.schema.kernels import KernelTables
 from advisor.schema.language import Architecture
-from fit_generation import fit
+from fit_generation import points
 from harness import Figures, Size, Unknown
 from parts.generation_elsewhere import (
     Judged,
@@ -30,6 +32,7 @@ from parts.generation_elsewhere import (
 from parts.generation_rows import CONFIGS, LeftOut, Run, config_files, usable_runs
 from parts.generation_runs import budget_of
 from parts.generation_speculation import judge_speculation
+from parts.host_fit import errors_of, fitted, held_back
 from parts.validation_rows import read_rows
 
 EVERY: dict[Size, int] = {"full": 1, "quick": 5, "tiny": 40}  # of so many rows one is taken
@@ -42,27 +45,27 @@ class Places:
         """`folders` hold configurations, beside those that come with the benchmarks."""
         self._paths, self._tables = config_files([CONFIGS, *folders]), tables
         self._architecture = cache(self._read)
-        self._served: dict[tuple[str, ...], Served] = {}
+        self._steps: dict[tuple[str, ...], StepModel] = {}
 
     def __call__(self, run: Run) -> Served:
-        """Return the steps of a run; raise AdvisorError where there are none."""
+        """Return the steps of a run, and what the cache holds; raise AdvisorError where there are none."""
         key = (run.model, run.device, str(run.tensor_parallel), run.weights, run.kv, run.engine)
-        if key not in self._served:
-            self._served[key] = self._place(run)
-        return self._served[key]
+        if key not in self._steps:
+            self._steps[key] = self._made(run)
+        return Served(self._steps[key], self._cache_tokens(run))
 
     def _read(self, model: str) -> Architecture:
         if model not in self._paths:
             raise InputError(f"{model}: its configuration is not known", hint="give a folder that has it as --configs")
         return read_architecture(self._paths[model])
 
-    def _place(self, run: Run) -> Served:
+    def _made(self, run: Run) -> StepModel:
         architecture, hardware, degree = self._architecture(run.model), run.hardware, run.tensor_parallel
         if hardware is None or hardware.memory_bytes is None:
             raise InputError(f"{run.device}: a device without a size of its memory", hint="name a device of the catalog")
         if why := splits(architecture, degree):
             raise InputError(f"{run.model}: {why}", hint="take another degree")
-        steps = StepModel(
+        return StepModel(
             *(architecture, hardware),
             tensor_parallel=degree,
             weights=run.weights,
@@ -70,8 +73,14 @@ class Places:
             tables=self._tables,
             engine=run.engine,
         )
-        kind = Precisions(run.weights, run.kv)
-        return Served(steps, cache_tokens(architecture, hardware, degree, kind, budget_of(run)))
+
+    def _cache_tokens(self, run: Run) -> int:
+        """Return for how many tokens of keys and values a replica has memory, below 0 where not even its weights fit."""
+        architecture, degree = self._architecture(run.model), run.tensor_parallel
+        assert run.hardware is not None
+        free = free_bytes(architecture, run.hardware, degree, budget_of(run)) - weight_bytes_per_device(architecture, run.weights, degree)
+        context = run.input_tokens + run.output_tokens
+        return int(free // kv_bytes_per_token(architecture, run.kv, degree, context_tokens=context)[1])
 
 
 def published(path: Path, folders: Sequence[Path], size: Size, *, leave_out: bool) -> tuple[Figures, dict[str, Any]]:
@@ -84,7 +93,7 @@ def published(path: Path, folders: Sequence[Path], size: Size, *, leave_out: boo
     placed = [run for run in runs if run.kind != "speculation"]
     tables = read_kernel_tables()
     if leave_out:
-        judged, without = leaving_one_model_out(placed, partial(_fitted, folders, tables))
+        judged, without = leaving_one_model_out(placed, Refitted(folders, tables, placed))
     else:
         judged, without = judge(placed, Places(folders, tables))
     drafted, past = judge_speculation(sweeps)
@@ -92,8 +101,24 @@ def published(path: Path, folders: Sequence[Path], size: Size, *, leave_out: boo
     return _told(path, judged, drafted, left_out, leave_out=leave_out)
 
 
-def _fitted(folders: Sequence[Path], tables: KernelTables, runs: Sequence[Run]) -> Places:
-    return Places(folders, tables._replace(model=fit(runs, Places(folders, tables), tables)))
+class Refitted:
+    """What engines add and how far off it is, fitted anew without a model: the same fit as the shipped one."""
+
+    def __init__(self, folders: Sequence[Path], tables: KernelTables, runs: Iterable[Run]) -> None:
+        self._folders, self._tables = folders, tables
+        configs = config_files([CONFIGS, *folders])
+        self._points = [point for run in runs for point in points([run], configs, tables)]
+        self._held = held_back(self._points)
+
+    def __call__(self, runs: Sequence[Run]) -> Places:
+        """Return the places of what is fitted on the models of these runs."""
+        models = {run.model for run in runs}
+        model = msgspec.structs.replace(
+            self._tables.model,
+            hosts=fitted([point for point in self._points if point.model in models]),
+            errors=errors_of([each for each in self._held if each.point.model in models]),
+        )
+        return Places(self._folders, self._tables._replace(model=model))
 
 
 def _told(

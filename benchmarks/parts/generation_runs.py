@@ -27,8 +27,10 @@ STAGE_S = 600.0  # that a rate was kept up
 LEAST_REQUESTS, MOST_REQUESTS = 400, 6000
 REQUESTS_OF_A_CLIENT = 10  # of runs in a closed loop, the first of which come together
 CONTEXTS = 16  # of a batch that grows, at which its step is looked at
-# A request is read, cut into tokens and handed over before the engine sees it; its first token takes the way back.
-BEFORE_S, BEHIND_S = 4e-3, 2e-3
+# A request is read, cut into tokens and handed over before the engine sees it; its first token takes the way back. Together as fitted on
+# chats at low load, and up to so many times as much or as little.
+BEFORE_S, BEHIND_S = 3e-3, 1.8e-3
+ASIDE_FACTOR = 2.0
 # Steps that an engine has planned ahead: who comes meanwhile waits for them, beside the one that is under way.
 PLANNED_STEPS = {"vllm": 1, "tensorrt-llm": 1}
 
@@ -129,12 +131,12 @@ def _with(value: float, factors: tuple[float, float]) -> Said:
 
 
 class Whole(Load):
-    """Requests that all count: a published mean holds the burst that a run begins with, and its end."""
+    """Requests of which the last ones count: a published mean holds the end of a run, and the burst that it begins with."""
 
     @property
     def counted(self) -> slice:
-        """Every request."""
-        return slice(0, len(self.input_tokens))
+        """All requests behind the warm-up."""
+        return slice(self.warm_up, len(self.input_tokens))
 
 
 def _served(run: Run, steps: Steps, kv_tokens: int) -> Predicted:
@@ -158,13 +160,14 @@ def _figures(run: Run, steps: Steps, kv_tokens: int, draw: int | None) -> dict[t
         clients = max((run.clients or 1) // run.replicas, 1)
         load = _together(run, clients, REQUESTS_OF_A_CLIENT * clients, draw or 0)
         served = _simulated(run, steps, kv_tokens, load, draw)
-    return _published(run, served)
+    return _published(run, served, draw)
 
 
-def _published(run: Run, served: Served) -> dict[tuple[Figure, float | None], float]:
+def _published(run: Run, served: Served, draw: int | None) -> dict[tuple[Figure, float | None], float]:
     """Return what a client of the run sees: the way to the engine and back, and steps planned ahead, come on top."""
     step_s = served.tpot_s[served.has_later]
-    aside_s = BEFORE_S + BEHIND_S + PLANNED_STEPS.get(run.engine, 0) * (float(step_s.mean()) if len(step_s) else 0.0)
+    level = 0.0 if draw is None else 2 * draw / (DRAWS - 1) - 1
+    aside_s = (BEFORE_S + BEHIND_S) * ASIDE_FACTOR**level + PLANNED_STEPS.get(run.engine, 0) * (float(step_s.mean()) if len(step_s) else 0.0)
     ttft_s, e2e_s = served.ttft_s + aside_s, served.latency_s + aside_s
     itl_s = e2e_s / run.output_tokens if run.itl_holds_first else step_s
     found: dict[tuple[Figure, float | None], float] = {("tokens", None): run.replicas * served.output_tokens_per_s}
@@ -215,9 +218,16 @@ def _at_a_rate(run: Run, seed: int) -> Load:
 
 
 def _conversing(run: Run, conversations: int, seed: int) -> Load:
+    """Return requests of conversations that are under way: the first answers, which do not count, end at any place."""
     load = _at_a_rate(run, seed)
+    outputs = load.output_tokens.copy()
+    outputs[:conversations] = np.random.default_rng((seed, 20)).integers(1, run.output_tokens, size=conversations, endpoint=True)
     return load._replace(
-        arrival_s=np.zeros(len(load.arrival_s)), clients=conversations, think_s=BEFORE_S + BEHIND_S, warm_up=0
+        arrival_s=np.zeros(len(load.arrival_s)),
+        output_tokens=outputs,
+        clients=conversations,
+        think_s=BEFORE_S + BEHIND_S,
+        warm_up=conversations,
     )
 
 

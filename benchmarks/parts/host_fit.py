@@ -83,13 +83,18 @@ class _Remembered:
         return made
 
 
+def remembering(steps: StepModel) -> StepModel:
+    """Return the steps of a model with kernels that are summed up once each, however many engines they are asked for."""
+    steps._composition = _Remembered(steps._composition)  # type: ignore[assignment]
+    return steps
+
+
 # Seconds of the steps of a run that read, and of those that decode.
 Halves = Callable[[StepModel], tuple[float, float]]
 
 
 def points_of(run: Run, steps: StepModel) -> list[Point]:
     """Return what a run shows about its engine; nothing where its seconds are not a sum of steps."""
-    steps._composition = _Remembered(steps._composition)  # type: ignore[assignment]
     device = run.hardware.id if run.hardware else run.device
     found = []
     for figure, seconds, halves in _figures(run):
@@ -136,7 +141,9 @@ def _open(run: Run, measured: Mapping[str, float]) -> tuple[Figure, float, Halve
     later = run.output_tokens - 1
     token_s = measured["itl"]
     if run.itl_holds_first:
-        token_s = (measured["itl"] * run.output_tokens - measured["ttft"]) / later
+        # Tokens that a client counts in the text are fewer than were made: the whole latency does not depend on them.
+        whole_s = measured.get("e2e", measured["itl"] * run.output_tokens)
+        token_s = (whole_s - measured["ttft"]) / later
     rate = (run.requests_per_s or 0.0) / run.replicas
     batch = min(1.0 + rate * token_s * later, float(run.conversations or np.inf))
     context = batch * (run.input_tokens + run.output_tokens / 2)

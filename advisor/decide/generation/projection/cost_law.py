@@ -115,10 +115,10 @@ def _line_below(seconds: np.ndarray) -> tuple[float, float]:
         return float(seconds.min()), 0.0
     tokens = np.arange(1, last)
     slope = max(float(((seconds[last] - seconds[1:last]) / (last - tokens)).min()), 0.0)
-    start = float(seconds[last]) - slope * last
-    if start < 0:
-        return 0.0, float((seconds[1:] / np.arange(1, last + 1)).min())
-    return min(start, float((seconds[1:] - slope * np.arange(1, last + 1)).min())), slope
+    each = np.arange(1, last + 1)
+    # Below the line that meets the end there may be less than nothing at its start.
+    start = float((seconds[1:] - slope * each).min())
+    return (start, slope) if start >= 0 else (0.0, float((seconds[1:] / each).min()))
 
 
 def _around(steps: Steps, reach: Reach, token_s: float, of_tokens_s: np.ndarray) -> tuple[float, float, float, float]:

@@ -42,7 +42,7 @@ class Experts:
         weights: WeightPrecision,
         tensor_parallel: int,
     ) -> None:
-        self._kernel = Kernel(foundation, "experts", routed, numbers, grids_of(numbers, weights))
+        self._kernel = Kernel(foundation, "experts", routed, numbers, _grids(numbers, weights))
         # Of two matrices instead of three as much less.
         self._size = 1.0 if layers.is_gated else 2.0 / 3.0
         inner = layers.inner_size / tensor_parallel
@@ -51,3 +51,9 @@ class Experts:
     def seconds(self, tokens: np.ndarray) -> np.ndarray:
         """Return the seconds in one layer of so many tokens."""
         return np.asarray(self._size * self._kernel.seconds(self._shape, np.maximum(tokens, 1.0)))
+
+
+def _grids(numbers: Numbers, weights: WeightPrecision) -> tuple[str, ...]:
+    """Return the precisions whose grids may stand for experts: published ones in fp8 have a scale for each block of weights."""
+    others = grids_of(numbers, weights)
+    return ("fp8_block", *others) if numbers.computed_in == "fp8" else others

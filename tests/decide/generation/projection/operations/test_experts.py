@@ -33,4 +33,5 @@ def test_time_grows_with_the_experts_met_and_then_with_the_tokens():
 def test_devices_divide_each_expert():
     whole, parts = (seconds(DEEPSEEK.feed_forward[1], 7168, [4096], degree, "fp8")[0] for degree in (1, 8))
 
-    assert whole / parts == pytest.approx(8, rel=0.15)
+    # What enters and leaves is not divided.
+    assert 5 < whole / parts < 8.1

@@ -67,7 +67,7 @@ def test_an_operation_that_was_not_measured_on_a_device_is_that_of_the_nearest_t
 
 
 def test_kernels_of_the_same_maker_come_before_nearer_ones_of_another():
-    nearer = replace(RATES["l40s"], maker="Intel", memory_bandwidth_bytes_per_s=3e11, flop_per_s={"bf16": 1.2e14})
+    nearer = replace(RATES["l40s"], maker="Intel", memory_bandwidth_bytes_per_s=4.56e11, flop_per_s={"bf16": 9.83e13})
     both = lawful_tables(measured=RATES | {"arcprob60": nearer})
 
     assert "l40s" == foundation_of(device("l4"), both).kernels_of
