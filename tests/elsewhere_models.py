@@ -65,7 +65,7 @@ PLAIN = Deployment(
 
 
 class Steps:
-    """Steps by a roofline: weights are read once, of experts those that a batch touches, each token has its products, each cached one its bytes."""
+    """Steps by a roofline: weights are read once, of experts those that a batch touches, and each cached token; products count beside."""
 
     ground = "roofline"
 

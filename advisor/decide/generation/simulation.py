@@ -220,8 +220,8 @@ class Work(NamedTuple):
             if len(costs.token_extra) > 1:
                 # A step that reads bears what its tokens cost together: of decoding, no more than the law is certain to come on top.
                 by_law = min((a / way.max_running_requests + b) * self.later, decoding)
-                return max(decoding, max(by_law, reading) + pairs_s) + tokens_s
-            return max(decoding, reading) + tokens_s + pairs_s
+                return float(max(decoding, max(by_law, reading) + pairs_s) + tokens_s)
+            return float(max(decoding, reading) + tokens_s + pairs_s)
         calls = float(np.ceil(self.read_tokens / way.chunk_tokens).mean()) if way.chunk_tokens else 1.0
         a, b, c = costs.prefill
         return float(a * calls + b * self.read + c * self.pairs + decoding + costs.decode[2] * self.context)
