@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from published import StraightSteps, part
+from tests.published import StraightSteps, part
 
 rows = part("generation_rows")
 runs = part("generation_runs")
@@ -226,10 +226,20 @@ def test_prompts_are_read_together_as_far_as_a_step_has_tokens() -> None:
 
 
 def test_a_closed_loop_holds_the_burst_that_it_begins_with() -> None:
-    alone, crowd = (runs.predicted(run_of(CLOSED, concurrency_or_qps=clients), StraightSteps(), ROOM) for clients in ("1", "64"))
+    of = {"quality_flag": "lengths by random range ratio 0.5"}
+    alone, crowd = (
+        runs.predicted(run_of(CLOSED | of, concurrency_or_qps=clients), StraightSteps(), ROOM) for clients in ("1", "64")
+    )
 
     assert crowd["ttft", 0.99].value > 3 * crowd["ttft", 0.5].value
     assert crowd["ttft", None].value > alone["ttft", None].value
+
+
+def test_lengths_are_random_where_their_publisher_says_so() -> None:
+    even, random = run_of(CLOSED), run_of(CLOSED, source="SemiAnalysisAI/InferenceX")
+
+    assert {128} == set(runs._together(even, 4, 40).output_tokens.tolist())
+    assert 102 <= min(lengths := runs._together(random, 4, 40).output_tokens.tolist()) < max(lengths) <= 128
 
 
 def test_conversations_wait_for_their_answers_so_that_no_more_run_than_there_are() -> None:
@@ -350,7 +360,7 @@ def test_what_is_left_out_is_told_with_its_reason() -> None:
 # --- speculation -------------------------------------------------------------------------------------------------------------------
 
 SECONDS = np.array([0.06, 1.2, 0.17, 0.02, 0.03, 0.007])
-POINTS = [(acceptance, drafts, rate) for acceptance in (0.5, 0.7, 0.9, 1.0) for drafts in (1, 2, 3, 5) for rate in (0.5, 2.0, 5.0, 8.0)]
+POINTS = [(acceptance, drafts, rate) for acceptance in (0.5, 0.8, 1.0) for drafts in (1, 3, 5) for rate in (0.5, 3.0, 8.0)]
 
 
 def drafted(acceptance: float, drafts: int, rate: float, latency_s: float = 1.0) -> Any:

@@ -119,7 +119,7 @@ def writing_s(steps: Steps, run: Run) -> float:
     later = run.output_tokens - 1
     if later <= 0:
         return 0.0
-    contexts = run.batch * (run.input_tokens + (np.arange(CONTEXTS) + 0.5) / CONTEXTS * later)
+    contexts = run.batch * (run.input_tokens + (np.arange(CONTEXTS) + 0.5) / CONTEXTS * later - 0.5)
     return later * float(steps.decode_s(np.full(CONTEXTS, float(run.batch)), contexts).mean())
 
 
