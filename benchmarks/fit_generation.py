@@ -22,12 +22,13 @@ from advisor.disk.writing import write_atomically
 from advisor.errors import AdvisorError
 from advisor.files.kernel_tables import KERNELS, read_grids
 from advisor.measure.architecture.config import read_architecture
+from advisor.schema.catalog import Hardware
 from advisor.schema.kernels import DeviceRates, GenerationModel, HostTimes, KernelTables, StepError
 from advisor.schema.language import Architecture
 from advisor.schema.record import Source
 from harness import Figures, Size, parsed, parser_of, save, show
 from parts.generation_rows import CONFIGS, DATA, Run, config_files, usable_runs
-from parts.host_fit import Held, Point, errors_of, fitted, held_back, points_of
+from parts.host_fit import Held, Point, errors_of, fitted, held_back, points_of, remembering
 from parts.validation_rows import read_rows
 
 CATALOG = Path(__file__).parents[1] / "advisor" / "catalog"
@@ -105,21 +106,36 @@ def without_hosts(kernels: Path) -> KernelTables:
 def points(runs: Sequence[Run], configs: Mapping[str, Path], tables: KernelTables) -> list[Point]:
     """Return what the runs show about their engines, of models that can be read and devices that hold them."""
     found = []
-
+    made: dict[tuple[object, ...], StepModel | None] = {}
+    architectures = {name: _read(configs[name]) for name in {run.model for run in runs} & set(configs)}
     for run in runs:
-        if run.kind == "speculation" or run.hardware is None or run.model not in configs:
+        architecture = architectures.get(run.model)
+        if run.kind == "speculation" or run.hardware is None or architecture is None:
             continue
-        try:
-            architecture = read_architecture(configs[run.model])
-            steps = StepModel(
-                *(architecture, run.hardware),
-                **dict(tensor_parallel=run.tensor_parallel, weights=run.weights, kv=run.kv, tables=tables),  # type: ignore[arg-type]
-            )
-        except AdvisorError:
-            continue
-        if run.kind != "static" or _fits(run, architecture):
+        key = (run.model, run.hardware.id, run.tensor_parallel, run.weights, run.kv)
+        if key not in made:
+            made[key] = _steps(run, run.hardware, architecture, tables)
+        steps = made[key]
+        if steps is not None and (run.kind != "static" or _fits(run, architecture)):
             found += points_of(run, steps)
     return found
+
+
+def _read(path: Path) -> Architecture | None:
+    try:
+        return read_architecture(path)
+    except AdvisorError:
+        return None
+
+
+def _steps(run: Run, hardware: Hardware, architecture: Architecture, tables: KernelTables) -> StepModel | None:
+    try:
+        found = StepModel(
+            *(architecture, hardware), tensor_parallel=run.tensor_parallel, weights=run.weights, kv=run.kv, tables=tables
+        )
+    except AdvisorError:
+        return None
+    return remembering(found)
 
 
 def _fits(run: Run, architecture: Architecture) -> bool:

@@ -83,13 +83,18 @@ class _Remembered:
         return made
 
 
+def remembering(steps: StepModel) -> StepModel:
+    """Return the steps of a model with kernels that are summed up once each, however many engines they are asked for."""
+    steps._composition = _Remembered(steps._composition)  # type: ignore[assignment]
+    return steps
+
+
 # Seconds of the steps of a run that read, and of those that decode.
 Halves = Callable[[StepModel], tuple[float, float]]
 
 
 def points_of(run: Run, steps: StepModel) -> list[Point]:
     """Return what a run shows about its engine; nothing where its seconds are not a sum of steps."""
-    steps._composition = _Remembered(steps._composition)  # type: ignore[assignment]
     device = run.hardware.id if run.hardware else run.device
     found = []
     for figure, seconds, halves in _figures(run):
