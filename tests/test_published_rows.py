@@ -50,9 +50,20 @@ CHAT = BATCH | {
     "e2e_mean_ms": "1000",
     "max_batched_tokens": "2048",
 }
-CLOSED = CHAT | {"scenario": "closed loop", "concurrency_or_qps": "32", "tpot_mean_ms": "7", "throughput_unit": "output tokens/s total"}
+CLOSED = CHAT | {
+    "scenario": "closed loop",
+    "concurrency_or_qps": "32",
+    "tpot_mean_ms": "7",
+    "throughput_unit": "output tokens/s total",
+}
 STEP = BATCH | {"scenario": "static batch; phases apart", "prefill_ms": "100", "decode_step_ms": "30"}
-DRAFT = CHAT | {"spec_method": "eagle", "spec_k": "3", "spec_alpha": "0.8", "hardware_id": "unknown", "scenario": "guidellm sweep"}
+DRAFT = CHAT | {
+    "spec_method": "eagle",
+    "spec_k": "3",
+    "spec_alpha": "0.8",
+    "hardware_id": "unknown",
+    "scenario": "guidellm sweep",
+}
 
 
 def row(**changes: str) -> dict[str, str]:
@@ -77,11 +88,17 @@ def figures(run: Any) -> dict[tuple[str, float | None], float]:
         (STEP, "steps", {("ttft", None): 0.1, ("itl", None): 0.03}),
         (CHAT, "open", {("ttft", None): 0.025, ("ttft", 0.9): 0.03, ("itl", None): 0.008, ("e2e", None): 1.0}),
         # Time per output token leaves the first out, and chunks of several tokens do not lengthen it.
-        (CLOSED, "closed", {("ttft", None): 0.025, ("ttft", 0.9): 0.03, ("itl", None): 0.007, ("e2e", None): 1.0, ("tokens", None): 4096.0}),
+        (
+            CLOSED,
+            "closed",
+            {("ttft", None): 0.025, ("ttft", 0.9): 0.03, ("itl", None): 0.007, ("e2e", None): 1.0, ("tokens", None): 4096.0},
+        ),
         (DRAFT, "speculation", {("ttft", None): 0.025, ("ttft", 0.9): 0.03, ("itl", None): 0.008, ("e2e", None): 1.0}),
     ],
 )
-def test_a_row_is_the_run_that_it_is_of(entry: dict[str, str], kind: str, measured: dict[tuple[str, float | None], float]) -> None:
+def test_a_row_is_the_run_that_it_is_of(
+    entry: dict[str, str], kind: str, measured: dict[tuple[str, float | None], float]
+) -> None:
     run = run_of(entry)
 
     assert kind == run.kind
@@ -109,7 +126,9 @@ def test_a_row_is_the_run_that_it_is_of(entry: dict[str, str], kind: str, measur
         (CLOSED, {"concurrency_or_qps": ""}, "how many requests run side by side"),
     ],
 )
-def test_a_row_that_cannot_be_simulated_is_left_out_with_the_reason(entry: dict[str, str], changes: dict[str, str], reason: str) -> None:
+def test_a_row_that_cannot_be_simulated_is_left_out_with_the_reason(
+    entry: dict[str, str], changes: dict[str, str], reason: str
+) -> None:
     found, left_out = rows.usable_runs([row(**(entry | changes))])
 
     assert [] == found
@@ -290,7 +309,9 @@ def placed(slowness: float = 1.0) -> Any:
 def published(run: Any, factor: float) -> Any:
     """Return the run as if its device were so many times as fast as the model says."""
     found = runs.predicted(run, StraightSteps(), ROOM)
-    return run._replace(measured=tuple(each._replace(value=factor * found[each.figure, each.quantile].value) for each in run.measured))
+    return run._replace(
+        measured=tuple(each._replace(value=factor * found[each.figure, each.quantile].value) for each in run.measured)
+    )
 
 
 def test_a_model_is_judged_by_what_is_fitted_on_the_others() -> None:
@@ -364,7 +385,12 @@ POINTS = [(acceptance, drafts, rate) for acceptance in (0.5, 0.8, 1.0) for draft
 
 
 def drafted(acceptance: float, drafts: int, rate: float, latency_s: float = 1.0) -> Any:
-    changes = {"spec_alpha": str(acceptance), "spec_k": str(drafts), "request_rate": str(rate), "e2e_mean_ms": str(1e3 * latency_s)}
+    changes = {
+        "spec_alpha": str(acceptance),
+        "spec_k": str(drafts),
+        "request_rate": str(rate),
+        "e2e_mean_ms": str(1e3 * latency_s),
+    }
     return run_of(DRAFT, row_id=f"{acceptance} {drafts} {rate}", **changes)
 
 

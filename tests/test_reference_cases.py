@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 
 from advisor.decide.generation.elsewhere.speculation import tokens_per_step
+from advisor.decide.generation.projection.memory import kv_bytes_per_token
 from advisor.decide.generation.projection.operations.communication import sum_bytes
 from advisor.decide.generation.projection.operations.experts import distinct_experts
-from advisor.decide.generation.projection.memory import kv_bytes_per_token
 from advisor.files.catalog import read_acceptance_lengths
 from advisor.files.kernel_tables import read_kernel_tables
 from advisor.measure.architecture.config import read_architecture
 from advisor.schema.language import Architecture
-
 from tests.published import part
 
 rows = part("generation_rows")
@@ -78,7 +77,9 @@ def test_a_latent_is_on_every_device() -> None:
     ],
 )
 def test_experts_that_a_step_meets(of: str, experts: int, per_token: int, tokens: int) -> None:
-    assert expected("moe_experts", of) == f"{float(distinct_experts(experts, per_token, np.array(float(tokens)))):.4g}".ljust(3, ".0")
+    assert expected("moe_experts", of) == f"{float(distinct_experts(experts, per_token, np.array(float(tokens)))):.4g}".ljust(
+        3, ".0"
+    )
 
 
 @pytest.mark.parametrize(("of", "acceptance", "drafts"), [("alpha 0.8 k 3", 0.8, 3), ("alpha 0.5 k 5", 0.5, 5)])
@@ -106,10 +107,25 @@ def test_bytes_that_are_summed_over_devices() -> None:
 def run_of(model: str, device: str, degree: int, lengths: tuple[int, int], **changes: object) -> Any:
     """Return a run of today's engine in 16 bits, as its row would tell it."""
     base = {
-        **{"row_id": "R", "source": "reference", "family": "LLM", "usable": "yes", "model": model, "hardware": device},
-        **{"hardware_id": device, "n_accel": str(degree), "tp": str(degree), "precision": "BF16", "framework": "vLLM 0.15.1"},
-        **{"scenario": CHAT, "batch": "", "concurrency_or_qps": "", "throughput": "", "throughput_unit": "", "latency_avg_ms": ""},
-        **{"isl_or_seqlen": str(lengths[0]), "osl": str(lengths[1])},
+        "row_id": "R",
+        "source": "reference",
+        "family": "LLM",
+        "usable": "yes",
+        "model": model,
+        "hardware": device,
+        "hardware_id": device,
+        "n_accel": str(degree),
+        "tp": str(degree),
+        "precision": "BF16",
+        "framework": "vLLM 0.15.1",
+        "scenario": CHAT,
+        "batch": "",
+        "concurrency_or_qps": "",
+        "throughput": "",
+        "throughput_unit": "",
+        "latency_avg_ms": "",
+        "isl_or_seqlen": str(lengths[0]),
+        "osl": str(lengths[1]),
     }
     return rows.run_of(base | {name: str(value) for name, value in changes.items()})
 
@@ -160,7 +176,11 @@ def test_requests_at_more_than_a_server_can_do() -> None:
     of = "Llama-3.1-70B BF16 4xH100 TRT-LLM 467/256 QPS 16"
     run = run_of(
         *("llama-3.1-70b", "h100_sxm", 4, (467, 256)),
-        **{"framework": "TensorRT-LLM", "scenario": "open loop", "request_rate": 16, "ttft_ms": 1, "itl_ms": 1},
+        framework="TensorRT-LLM",
+        scenario="open loop",
+        request_rate=16,
+        ttft_ms=1,
+        itl_ms=1,
     )
 
     assert {} == beyond(told(of), said(run))
@@ -176,8 +196,13 @@ def test_requests_at_more_than_a_server_can_do() -> None:
 def test_tokens_a_second_of_a_batch_job(of: str, lengths: tuple[int, int]) -> None:
     run = run_of(
         *("llama-3.1-70b", "h100_sxm", 4, lengths),
-        **{"framework": "TensorRT-LLM 0.17", "precision": "FP8", "kv_dtype": "fp8", "scenario": "closed loop"},
-        **{"concurrency_or_qps": runs.MAX_RUNNING, "throughput": 1, "throughput_unit": "output tokens/s"},
+        framework="TensorRT-LLM 0.17",
+        precision="FP8",
+        kv_dtype="fp8",
+        scenario="closed loop",
+        concurrency_or_qps=runs.MAX_RUNNING,
+        throughput=1,
+        throughput_unit="output tokens/s",
     )
 
     assert {} == beyond({"tokens": float(expected("measured", of))}, said(run))
@@ -198,7 +223,11 @@ def test_a_batch_on_a_device_whose_kernels_nobody_measured() -> None:
     latency_s = float(expected("measured", of))
     run = run_of(
         *("llama-3.1-70b", "mi300x", 8, (128, 2048)),
-        **{"framework": "vLLM 0.10.0", "precision": "FP8 (FP8 KV)", "kv_dtype": "fp8", "scenario": "static batch", "batch": 32},
+        framework="vLLM 0.10.0",
+        precision="FP8 (FP8 KV)",
+        kv_dtype="fp8",
+        scenario="static batch",
+        batch=32,
         latency_avg_ms=1e3 * latency_s,
     )
 
@@ -209,7 +238,9 @@ def test_the_load_law_of_drafts() -> None:
     of = "Qwen3-4B EAGLE k alpha rps: latency(s) = (p_w+(v_w+k d_w)/E)/(1-rps (p_B+(v_B+k d_B)/E))"
     given = np.array([float(value) for value in re.findall(r"_[wB] ([\d.]+)", expected("spec_load_law", of))])
     found, _ = rows.usable_runs(row for row in published.read_rows(rows.DATA)[::5] if row.get("spec_method"))
-    sweep = speculation.sweep_of([run for run in found if speculation._latency_s(run) * run.requests_per_s < speculation.MOST_RUNNING])
+    sweep = speculation.sweep_of(
+        [run for run in found if speculation._latency_s(run) * run.requests_per_s < speculation.MOST_RUNNING]
+    )
 
     errors = [abs(law.latency_s(sweep) / sweep.latency_s - 1) for law in (speculation.Law(given, 1.0), speculation.fitted(sweep))]
 

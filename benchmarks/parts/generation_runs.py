@@ -70,7 +70,9 @@ class TooSmall(Exception):
 def predicted(run: Run, steps: Steps, kv_tokens: int) -> Predicted:
     """Return each figure of the run that is measured, of a cache that holds so many tokens; raise TooSmall."""
     if kv_tokens < run.input_tokens + run.output_tokens:
-        raise TooSmall(f"the cache holds {max(kv_tokens, 0):,} tokens, and a request has {run.input_tokens + run.output_tokens:,}")
+        raise TooSmall(
+            f"the cache holds {max(kv_tokens, 0):,} tokens, and a request has {run.input_tokens + run.output_tokens:,}"
+        )
     if run.kind == "static":
         return {("tokens", None): _batch(run, steps, kv_tokens)}
     if run.kind == "steps":
@@ -89,7 +91,10 @@ def budget_of(run: Run) -> int:
 def _steps(run: Run, steps: Steps) -> Predicted:
     read_s, context = reading_s(steps, run.batch, run.input_tokens, budget_of(run)), run.input_tokens + run.output_tokens / 2
     decode_s = float(steps.decode_s(np.array([float(run.batch)]), np.array([run.batch * context]))[0])
-    return {("ttft", None): _with(read_s, steps.factors_of("prefill")), ("itl", None): _with(decode_s, steps.factors_of("decode"))}
+    return {
+        ("ttft", None): _with(read_s, steps.factors_of("prefill")),
+        ("itl", None): _with(decode_s, steps.factors_of("decode")),
+    }
 
 
 def _batch(run: Run, steps: Steps, kv_tokens: int) -> Said:
@@ -167,7 +172,9 @@ def _published(run: Run, served: Served, draw: int | None) -> dict[tuple[Figure,
     """Return what a client of the run sees: the way to the engine and back, and steps planned ahead, come on top."""
     step_s = served.tpot_s[served.has_later]
     level = 0.0 if draw is None else 2 * draw / (DRAWS - 1) - 1
-    aside_s = (BEFORE_S + BEHIND_S) * ASIDE_FACTOR**level + PLANNED_STEPS.get(run.engine, 0) * (float(step_s.mean()) if len(step_s) else 0.0)
+    aside_s = (BEFORE_S + BEHIND_S) * ASIDE_FACTOR**level + PLANNED_STEPS.get(run.engine, 0) * (
+        float(step_s.mean()) if len(step_s) else 0.0
+    )
     ttft_s, e2e_s = served.ttft_s + aside_s, served.latency_s + aside_s
     itl_s = e2e_s / run.output_tokens if run.itl_holds_first else step_s
     found: dict[tuple[Figure, float | None], float] = {("tokens", None): run.replicas * served.output_tokens_per_s}
