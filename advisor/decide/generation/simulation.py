@@ -206,14 +206,16 @@ class Work(NamedTuple):
     later: float  # tokens of answers after the first
     context: float  # cached tokens that these look at
 
-    def seconds(self, way: Batching, costs: Costs) -> float:
-        """Return the seconds of a replica that a request takes at least, however many are served side by side."""
-        # Of a decode step each of its requests bears its part, however many these are.
-        fixed_s = costs.fixed_s(way.policy, way.max_running_requests)
-        decoding = float((fixed_s / np.arange(1, len(fixed_s) + 1)).min()) * self.later
+    def seconds(self, way: Batching, costs: Costs, fixed: "FixedParts | None" = None) -> float:
+        """Return the seconds of a replica that a request takes at least, however many are served side by side.
+
+        `fixed` is what is known already of as many requests as may run, or more.
+        """
+        fixed = fixed or fixed_parts(costs, way.policy, way.max_running_requests)
+        decoding = float(fixed.least_s[way.max_running_requests - 1]) * self.later
         if way.policy == "mixed":
-            a, b, c, d, e = costs.mixed
-            reading = min(a, float(fixed_s[0])) * self.read / (way.chunk_tokens or 1)
+            a, b, c, d, e = costs.mixed.tolist()
+            reading = min(a, fixed.alone_s) * self.read / (way.chunk_tokens or 1)
             tokens_s, pairs_s = c * self.context, d * self.read + e * self.pairs
             if len(costs.token_extra) > 1:
                 # A step that reads bears what its tokens cost together: of decoding, no more than the law is certain to come on top.
@@ -223,6 +225,19 @@ class Work(NamedTuple):
         calls = float(np.ceil(self.read_tokens / way.chunk_tokens).mean()) if way.chunk_tokens else 1.0
         a, b, c = costs.prefill
         return float(a * calls + b * self.read + c * self.pairs + decoding + costs.decode[2] * self.context)
+
+
+class FixedParts(NamedTuple):
+    """What steps take whatever is cached."""
+
+    alone_s: float  # of one request
+    least_s: np.ndarray  # (requests,) of a step, for each of its requests, that decodes up to 1, up to 2 ...: each bears its part
+
+
+def fixed_parts(costs: Costs, policy: Policy, requests: int) -> FixedParts:
+    """Return what steps take of up to so many requests, whatever is cached."""
+    fixed_s = costs.fixed_s(policy, requests)
+    return FixedParts(float(fixed_s[0]), np.minimum.accumulate(fixed_s / np.arange(1, requests + 1)))
 
 
 def work_of(load: Load) -> Work:

@@ -41,9 +41,7 @@ def spaces_of(replicas: Sequence[Replica]) -> list[Space]:
     return [Searchable(replica, replica.space) for replica in replicas]
 
 
-def decide(
-    offers: Offers, request: ElsewhereRequest, drafts: Sequence[SpeculationChoice], calls_per_request: float
-) -> Decision:
+def decide(offers: Offers, request: ElsewhereRequest, drafts: Sequence[SpeculationChoice], calls_per_request: float) -> Decision:
     """Return the decision; each device is searched by itself, so that the cheapest of every other one is known as well."""
     spaces = spaces_of(offers.replicas(request.accepted, drafts))
     exclusions = offers.exclusions

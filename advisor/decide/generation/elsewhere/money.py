@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from advisor.decide.generation import prediction
-from advisor.decide.generation.elsewhere.request import Calls, cached_by_vendor
 from advisor.decide.generation.elsewhere.replica import Replica
+from advisor.decide.generation.elsewhere.request import Calls, cached_by_vendor
 from advisor.decide.generation.site import MAX_REPLICAS
 from advisor.decide.service.energy import joules_per_request, scaled
 from advisor.schema.catalog import TokenPrice
@@ -60,7 +60,13 @@ class Mean(NamedTuple):
 
 
 def alternatives(
-    prices: Sequence[TokenPrice], calls: Calls, tokens: Mean, *, calls_per_s: float, replica: Replica | None, carries: float | None
+    prices: Sequence[TokenPrice],
+    calls: Calls,
+    tokens: Mean,
+    *,
+    calls_per_s: float,
+    replica: Replica | None,
+    carries: float | None,
 ) -> tuple[ApiAlternative, ...]:
     """Return what the same traffic costs by the token, cheapest first; `carries` is what one replica does, in calls a second."""
     found = []
