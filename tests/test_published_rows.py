@@ -278,12 +278,13 @@ def test_what_a_conversation_said_before_is_read_once() -> None:
 
 def test_the_first_token_waits_for_the_way_to_the_engine_and_for_a_step_that_is_planned() -> None:
     run = run_of(CHAT, request_rate="0.1")
-    steps = StraightSteps()
-    step_s = float(steps.decode_s(np.array(1.0), np.array(690.0)))
+    inside = runs.predicted(run, StraightSteps(), ROOM)
 
-    found = runs.predicted(run, steps, ROOM)
+    whole = runs.predicted(run, StraightSteps(outside_s=0.005, planned_steps=1.0), ROOM)
 
-    assert runs.BEFORE_S + runs.BEHIND_S + 2 * step_s <= found["ttft", 0.5].value <= runs.BEFORE_S + runs.BEHIND_S + 3 * step_s
+    step_s = (inside["e2e", None].value - inside["ttft", None].value) / (run.output_tokens - 1)
+    for figure in ("ttft", "e2e"):
+        assert pytest.approx(0.005 + step_s, rel=0.01) == whole[figure, None].value - inside[figure, None].value
 
 
 def test_time_per_token_holds_the_first_where_its_publisher_says_so() -> None:
