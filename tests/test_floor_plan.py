@@ -203,6 +203,7 @@ ACROSS = {
     *("test_benchmarks", "test_claims", "test_cli", "test_floor_plan", "test_money", "test_packaging", "test_scenarios"),
     "test_damaged_records",  # what every command that reads records does with them
     *("test_telemetry", "test_rules_at_work"),  # the last one: the rulebook, on many workloads
+    *("test_published_rows", "test_reference_cases"),  # of language models elsewhere, and the benchmarks that judge them
     "test_moments",  # the times that all steps take
     "test_mutation",  # the kernels changed, one operator at a time
     "test_second_generator",  # the server under another load generator than ours
