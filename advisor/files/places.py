@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from advisor.errors import InputError
+from advisor.files.books.price_book import read_price_book
 from advisor.files.catalog import (
     age_days,
     carbon_of,
@@ -13,7 +14,6 @@ from advisor.files.catalog import (
     read_prices,
     user_price_book,
 )
-from advisor.files.price_book import read_price_book
 from advisor.schema.advice import Place
 from advisor.schema.catalog import LOCAL, CarbonIntensity, Hardware, Offer, Price
 from advisor.schema.generation import GenerationSite

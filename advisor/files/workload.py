@@ -38,7 +38,7 @@ from advisor.schema.workload import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from advisor.schema.trace import Requests, Trace
+    from advisor.schema.arrays.trace import Requests, Trace
 
 # Those who read a workload, by what they make of it.
 ADVISING = "advisor advise, profile -w and recommend"

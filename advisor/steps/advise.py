@@ -29,13 +29,13 @@ from advisor.files.workload import (
     without_use,
 )
 from advisor.schema.advice import Advice, OfflineAdvice
+from advisor.schema.arrays.trace import Trace
 from advisor.schema.generation import GenerationAdvice, GenerationProfile
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.model import ModelFacts
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile, Site
 from advisor.schema.record import Exclusion
-from advisor.schema.trace import Trace
 from advisor.schema.workload import GenerationWorkload, Lifecycle, OfflineWorkload, OnlineWorkload, Workload
 from advisor.steps.generation.reading import check_advising, one_pass, read_any_profile, read_one_pass
 from advisor.steps.language.configuration import is_configuration, no_load_test, with_its_model

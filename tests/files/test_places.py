@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.errors import InputError
+from advisor.files.books.price_book import guarded, import_prices, read_price_book
+from advisor.files.books.token_book import import_token_prices
 from advisor.files.catalog import read_device, read_token_book, read_token_prices
 from advisor.files.places import all_prices, places, places_elsewhere
-from advisor.files.price_book import guarded, import_prices, read_price_book
-from advisor.files.token_book import import_token_prices
 from advisor.schema.catalog import Price, Term
 from advisor.schema.profile import Site
 from advisor.schema.workload import Baseline, HardwareChoice

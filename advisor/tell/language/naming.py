@@ -104,9 +104,11 @@ def language_colors(advice: LanguageAdvice) -> dict[str, int]:
     return {device: number % COLORS for number, device in enumerate(dict.fromkeys(named))}
 
 
-def cheapest_api(advice: LanguageAdvice) -> ApiAlternative | None:
-    """Return what the same traffic costs least at by the token."""
-    return min(advice.apis, key=lambda api: api.usd_per_month.value, default=None)
+def api_compared(advice: LanguageAdvice) -> ApiAlternative | None:
+    """Return the API that the fleet is compared with first: the one that the workload names, or else where the same traffic costs least."""
+    life = advice.workload.lifecycle
+    named = life.options.alternative_api if life is not None and life.options is not None else None
+    return min(advice.apis, key=lambda api: (api.model != named, api.usd_per_month.value), default=None)
 
 
 def attention(layers: AttentionLayers) -> str:

@@ -4,8 +4,8 @@ from advisor import units
 from advisor.schema.language import DeploymentPrediction, LanguageAdvice
 from advisor.tell.generation.naming import at_slo, kept, targets
 from advisor.tell.generation.summary import line, of_target, risk
-from advisor.tell.language.naming import GROUNDS, cheapest_api, in_short, is_the_same, precisions, subject
-from advisor.tell.language.words import name_of
+from advisor.tell.language.naming import GROUNDS, api_compared, in_short, is_the_same, precisions, subject
+from advisor.tell.language.words import break_even, name_of
 from advisor.tell.words.figures import as_text, figure
 
 
@@ -49,12 +49,10 @@ def _next(advice: LanguageAdvice) -> str:
 
 
 def _api(advice: LanguageAdvice) -> str:
-    api = cheapest_api(advice)
+    api = api_compared(advice)
     if api is None:
         return "no price by the token is known"
-    even = api.break_even_requests_per_s
-    cheaper = "cheaper at any traffic that was looked at" if even is None else f"cheaper below {units.rate(even)}"
-    return f"{name_of(api)}: {as_text(figure(api.usd_per_month, units.usd_per_month))} for the same traffic, {cheaper}"
+    return f"{name_of(api)}: {as_text(figure(api.usd_per_month, units.usd_per_month))} for the same traffic; {break_even(api)}"
 
 
 def _lower(advice: LanguageAdvice) -> list[str]:

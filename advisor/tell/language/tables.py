@@ -31,7 +31,7 @@ API_COLUMNS = (
     "Million cached",
     "Million output tokens",
     "Cost per month",
-    "Cheaper below",
+    "The fleet is always cheaper from",
     "Price of",
 )
 ACCEPTING_COLUMNS = ("Precision", "Served on", "Cost per month", "Saves")
@@ -180,7 +180,7 @@ def api_rows(advice: LanguageAdvice) -> tuple[Row, ...]:
                 "not sold" if api.usd_per_million_cached_tokens is None else units.usd(api.usd_per_million_cached_tokens),
                 units.usd(api.usd_per_million_output_tokens),
                 figure(api.usd_per_month, units.usd_per_month),
-                "any traffic" if api.break_even_requests_per_s is None else units.rate(api.break_even_requests_per_s),
+                "no traffic" if api.break_even_requests_per_s is None else units.rate(api.break_even_requests_per_s),
                 api.date,
             ),
         )

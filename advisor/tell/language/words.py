@@ -7,7 +7,7 @@ from advisor.tell.generation.naming import BINDS, at_slo, targets, targets_in_wo
 from advisor.tell.generation.words import RISK_FREE, SPLIT, TIED, TIMES
 from advisor.tell.language.naming import (
     GROUNDS,
-    cheapest_api,
+    api_compared,
     deployment,
     device_name,
     draft,
@@ -21,8 +21,9 @@ from advisor.tell.words.figures import Figure, Sentence, figure, written
 NOT_PREDICTED = "nothing that was asked for can hold the model and a request, so nothing was simulated"
 PASTE = "These are the arguments of vLLM for one replica. Give all replicas the same, behind a load balancer."
 AGAINST = (
-    "The fleet is paid by the hour, busy or not, and the API by the token: the same traffic is priced at both. Below the break-even the "
-    "API is cheaper, above it the fleet. Quality is not compared: it is another model unless its name is the same."
+    "The fleet is paid by the hour, busy or not, and the API by the token: the same traffic is priced at both. From the break-even on the "
+    "fleet is cheaper however much more comes; below it that depends on how full its replicas are. Quality is not compared: it is another "
+    "model unless its name is the same."
 )
 MEASURE = (
     "Nobody measured what such a precision loses of this model on your data. Measure it, then accept it by name: quality: {accept: [fp8]} "
@@ -211,18 +212,20 @@ def _next_best_because(advice: LanguageAdvice) -> Sentence | None:
 
 
 def _apis(advice: LanguageAdvice) -> Sentence | None:
-    api = cheapest_api(advice)
+    api = api_compared(advice)
     if api is None:
         return None
-    return (f"The same traffic at {name_of(api)} costs ", figure(api.usd_per_month, units.usd_per_month), *_beside(api, advice))
+    return (f"The same traffic at {name_of(api)} costs ", figure(api.usd_per_month, units.usd_per_month), f"; {break_even(api)}")
 
 
-def _beside(api: ApiAlternative, advice: LanguageAdvice) -> Sentence:
-    """Return at what traffic the fleet is the cheaper of the two."""
-    if api.break_even_requests_per_s is None:
-        return ("; the fleet is not cheaper at any traffic that was looked at",)
-    here, there = units.rate(advice.mean_requests_per_s), units.rate(api.break_even_requests_per_s)
-    return (f"; from {there} on the fleet is cheaper, and this traffic is {here}",)
+def break_even(api: ApiAlternative) -> str:
+    """Return from which traffic on the fleet is the cheaper of the two."""
+    even = api.break_even_requests_per_s
+    return (
+        "the fleet is not always cheaper at any traffic"
+        if even is None
+        else f"from {units.rate(even)} on the fleet is always cheaper"
+    )
 
 
 def name_of(api: ApiAlternative) -> str:
