@@ -42,10 +42,7 @@ def recommend(
     max_uncertainty: float = USUAL_MAX_UNCERTAINTY,
     rules_folder: Path | None = None,
 ) -> AnyAdvice:
-    """Profile, advise, report and, if asked, verify, all in the folder `output`; return the advice.
-
-    Of a model that is judged from its configuration nothing is profiled.
-    """
+    """Profile, advise, report and, if asked, verify, all in `output`; return the advice. Of a configuration nothing is profiled."""
     now = parse_moment(now)
     assert options.workload is not None
     if is_elsewhere(model, options.workload):
