@@ -87,10 +87,6 @@ def language_rows(advice: LanguageAdvice) -> tuple[Row, ...]:
         cells = tuple(figure(getattr(it, field), format_, absent) for it in columns)
         return Row(label=label, cells=cells, goal=goal, source=first.source if first else "")
 
-    def of_times(label: str, field: str) -> Row:
-        cells = tuple(figure(getattr(it.times, field), units.rate) for it in columns)
-        return Row(label=label, cells=cells, source=getattr(shown.times, field).source)
-
     def plain(label: str, words: Callable[[DeploymentPrediction], str], source: str = "counted in the simulation") -> Row:
         return Row(label=label, cells=tuple(words(it) for it in columns), source=source)
 
@@ -112,8 +108,6 @@ def language_rows(advice: LanguageAdvice) -> tuple[Row, ...]:
             "not computed",
         ),
         row("Utilization", "utilization_fraction", units.percent),
-        of_times("Output tokens", "output_tokens_per_s"),
-        of_times("Requests", "requests_per_s"),
         plain("Running requests of a replica, on average", lambda it: units.number(it.running_requests)),
         plain("KV cache in use, at most", lambda it: units.percent(it.kv_use_fraction)),
         plain("Preemptions a request", lambda it: units.plain(it.preemptions_per_request)),

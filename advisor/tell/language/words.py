@@ -63,7 +63,7 @@ class LanguageWords(Record, frozen=True, kw_only=True):
     accepting_because: str | None
     speculation: str | None
     speculation_because: str | None
-    speculated: tuple[Sentence, ...]
+    speculated: tuple[str, ...]
     curve: str | None
     curve_because: str | None
     cache: str | None
@@ -256,20 +256,9 @@ def _speculation(advice: LanguageAdvice) -> str:
     return f"Speculation pays while no more than {units.number(most)} requests run"
 
 
-def _speculated(entry: SpeculationByLoad) -> Sentence:
-    upto = entry.advised_up_to_running_requests
-    when = (
-        "pays at every load that was looked at"
-        if entry.pays_at_every_load
-        else "pays at no load"
-        if upto is None
-        else f"pays up to {units.number(upto)} running requests of a replica"
-    )
-    return (
-        f"{_capitalized(draft(entry.choice))}: ",
-        figure(entry.choice.tokens_per_step, units.number),
-        f" tokens a step; it {when}: {entry.because}",
-    )
+def _speculated(entry: SpeculationByLoad) -> str:
+    return f"{_capitalized(draft(entry.choice))}: {entry.because}."
+
 
 
 # --- load, memory ----------------------------------------------------------------------------------------------------------------

@@ -52,17 +52,18 @@ def test_a_lower_precision_is_what_it_would_save_after_a_measurement():
 
 
 @pytest.mark.parametrize(
-    ("builder", "said", "of_it"),
+    ("builder", "said"),
     [
-        (chat_elsewhere, "Speculation pays while no more than 24 requests run", "it pays up to 24 running requests of a replica"),
-        (missed_elsewhere, "Speculation pays at every load that was looked at", "it pays at every load that was looked at"),
-        (open_elsewhere, "Speculation does not pay at any load", "it pays at no load"),
+        (chat_elsewhere, "Speculation pays while no more than 24 requests run"),
+        (missed_elsewhere, "Speculation pays at every load that was looked at"),
+        (open_elsewhere, "Speculation does not pay at any load"),
     ],
 )
-def test_speculation_is_told_by_load(builder, said, of_it):
+def test_speculation_is_told_by_load(builder, said):
     words = language_words(builder())
 
-    assert said == words.speculation and of_it in as_text(words.speculated[0])
+    assert said == words.speculation
+    assert ("Eagle, 3 draft tokens a step: with more requests a step of so many tokens takes longer than it saves.",) == words.speculated
 
 
 def test_where_nothing_was_simulated_no_part_is_told():
