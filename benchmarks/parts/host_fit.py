@@ -14,7 +14,7 @@ import numpy as np
 from advisor.decide.generation.projection.host import TODAY, host_times, launched
 from advisor.decide.generation.projection.intervals import conformal_factor
 from advisor.decide.generation.projection.step_model import StepModel
-from advisor.schema.kernels import Figure, HostTimes, StepError
+from advisor.schema.arrays.kernels import Figure, HostTimes, StepError
 from advisor.schema.language import Ground
 from parts.generation_rows import Run
 from parts.generation_runs import budget_of, reading_s, writing_s
@@ -165,7 +165,9 @@ def _seconds(reading: np.ndarray, decoding: np.ndarray, added: np.ndarray) -> np
     found = np.zeros(len(reading))
     for features, launch_s in ((reading, added[-1]), (decoding, added[-2])):
         kernels = features[:, KERNELS] @ added[KERNELS]
-        found += launched(kernels, features[:, LAYERS] * launch_s) + features[:, KERNELS.stop :] @ added[KERNELS.stop : len(LINEAR)]
+        found += (
+            launched(kernels, features[:, LAYERS] * launch_s) + features[:, KERNELS.stop :] @ added[KERNELS.stop : len(LINEAR)]
+        )
     return found
 
 

@@ -140,11 +140,13 @@ def simulate(load: Load, way: Batching, costs: Costs, machine: Machine, seed: in
     span_s = max(served.end_s - float(served.arrived_s[0]), 1e-12)
     busy_s = max(served.prefill_s + served.decode_s, 1e-12)
     count = len(load.input_tokens)
+    tpot_s = (last_s - first_s) / np.maximum(later, 1)
+    outside_s = _outside_s(costs, tpot_s[later > 0])
     return Run(
-        ttft_s=first_s - arrived_s,
-        tpot_s=(last_s - first_s) / np.maximum(later, 1),
+        ttft_s=first_s - arrived_s + outside_s,
+        tpot_s=tpot_s,
         itl_s=served.longest_gap_s[counted],
-        latency_s=last_s - arrived_s,
+        latency_s=last_s - arrived_s + outside_s,
         has_later=later > 0,
         requests_per_s=count / span_s,
         output_tokens_per_s=float(load.output_tokens.sum()) / span_s,
@@ -155,6 +157,11 @@ def simulate(load: Load, way: Batching, costs: Costs, machine: Machine, seed: in
         preemptions_per_request=float(np.sum(served.preemptions)) / count,
         prefill_fraction=min(served.prefill_s / busy_s, 1.0),
     )
+
+
+def _outside_s(costs: Costs, tpot_s: np.ndarray) -> float:
+    """Return what goes on top of the time in the engine: the way there and back, and steps as long as usual that are planned by then."""
+    return costs.outside_s + (costs.planned_steps * float(tpot_s.mean()) if len(tpot_s) else 0.0)
 
 
 def _stalls(machine: Machine, load: Load, costs: Costs, seed: int) -> tuple[np.ndarray, np.ndarray] | None:

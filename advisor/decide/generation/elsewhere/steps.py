@@ -103,5 +103,6 @@ def with_draft(costs: Costs, drafted: Drafted) -> Costs:
             ),
             mixed_extra=extra,
             token_extra=costs.token_extra[np.minimum(tokens, len(tokens) - 1)] / gives,
+            planned_steps=costs.planned_steps * gives,
         )
     )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advisor.schema.kernels import Grid
+from advisor.schema.arrays.kernels import Grid
 
 # What launching a kernel takes whatever it does: those of empty work were measured at 2 to 5 us.
 LAUNCH_S = 2.5e-6
@@ -80,7 +80,9 @@ class ShareOfShape(NamedTuple):
             low, part = _bracket(axis, np.log(np.maximum(size, 1e-9)))
             high = np.minimum(low + 1, len(axis) - 1)
             corners = [
-                (place * len(axis) + at, weight * share) for place, weight in corners for at, share in ((low, 1 - part), (high, part))
+                (place * len(axis) + at, weight * share)
+                for place, weight in corners
+                for at, share in ((low, 1 - part), (high, part))
             ]
         values = self.logs.ravel()
         return np.asarray(sum(weight * values[place] for place, weight in corners)).reshape(shape)
