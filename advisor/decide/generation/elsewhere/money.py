@@ -111,7 +111,8 @@ def usd_per_call(price: TokenPrice, workload: GenerationWorkload, tokens: Mean) 
     batch = tokens.inputs * (in_batch or 0.0) / MILLION + tokens.outputs * _batch_output(price, written)
     value = (1 - waiting) * (full - saved) + waiting * batch
     high = (1 - waiting) * full + waiting * batch
-    source = f"{price.provider} {price.model}, {price.date}: {price.source}; {number(tokens.inputs)} and {number(tokens.outputs)} tokens a call"
+    source = f"{price.provider} {price.model}, {price.date}: {price.source}"
+    source += f"; {number(tokens.inputs)} and {number(tokens.outputs)} tokens a call"
     source += f", {number(cached)} of them cached" if saved else ""
     source += f", {percent(waiting)} of the calls in batches" if waiting else ""
     return Estimate(value=value, low=min(value, high), high=max(value, high), basis="list-price", source=source)
