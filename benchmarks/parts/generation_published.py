@@ -52,6 +52,9 @@ class Places:
         key = (run.model, run.device, str(run.tensor_parallel), run.weights, run.kv, run.engine)
         if key not in self._steps:
             self._steps[key] = self._made(run)
+        longest = self._architecture(run.model).context_tokens
+        if run.input_tokens + run.output_tokens > longest:
+            raise InputError(f"{run.model}: prompt and answer are longer than its context", hint=f"it has {longest:,} tokens")
         return Served(self._steps[key], self._cache_tokens(run))
 
     def _read(self, model: str) -> Architecture:
