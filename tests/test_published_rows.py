@@ -338,7 +338,6 @@ def test_figures_are_medians_over_rows_of_their_kind() -> None:
 
     assert pytest.approx(0.1) == found["tokens_error_median"]
     assert pytest.approx(0.05) == found["itl_error_median"] == pytest.approx(found["ttft_error_median"])
-    assert 6 == found["rows_judged"]
 
 
 def test_a_row_counts_once_by_its_mean_or_else_by_its_median() -> None:

@@ -137,6 +137,7 @@ def _told(
     figures = figures_of(judged)
     errors = [each.error for each in counted(drafted)]
     figures["speculation_error_median"] = statistics.median(errors) if errors else Unknown("no sweep over drafts was judged")
+    figures["rows_judged"] = len({each.row for each in (*judged, *drafted)})
     figures["rows_left_out"] = len(left_out)
     rows = [each.table_row() for each in (*judged, *drafted)]
     return figures, {"sources": sources, "judged": rows, "left_out": [entry._asdict() for entry in left_out]}
