@@ -213,12 +213,19 @@ def _check(run: Run) -> None:
         raise Unusable("how many requests run side by side is not published")
 
 
-@cache
 def _hardware(device: str) -> Hardware:
+    found = _in_catalog(device)
+    if found is None:
+        raise Unusable(f"{device} is not in the catalog")
+    return found
+
+
+@cache
+def _in_catalog(device: str) -> Hardware | None:
     try:
         found = read_device(DEVICES.get(device, device))
-    except InputError as error:
-        raise Unusable(f"{device} is not in the catalog") from error
+    except InputError:
+        return None
     if device not in HALVES or found.memory_bytes is None or found.memory_bandwidth_bytes_per_s is None:
         return found
     return msgspec.structs.replace(

@@ -37,6 +37,9 @@ LINEAR = NAMES[:8]  # in which seconds are linear, but for launches
 KERNELS, LAYERS = slice(0, 3), NAMES.index("layer_s")
 # Of a device beside its engine's other devices, where its kernels were measured and where they were scaled.
 OF_DEVICE = {"kernels": 1.3, "scaled-kernels": 2.0, "roofline": 2.5}
+# Engines whose kernels are like those of today, so that what they show of a device is shown of it there as well; and what that is. Sums over
+# devices have changed since.
+CARRIED, KERNELS_OF_DEVICE = ("deepspeed", "vllm-2024"), ("matrices", "attention")
 NOISE = 0.1  # of a published figure, as a logarithm
 BOUND = 1.5  # of residuals, in units of the noise
 FEWEST_POINTS = 6  # of a device, for host times of its own
@@ -198,12 +201,9 @@ def _carried_over(hosts: Sequence[HostTimes]) -> list[HostTimes]:
     found = {}
     for host in sorted(hosts, key=lambda host: host.rows):
         everywhere = by_name[host.engine, None]
-        if host.device is None or host.engine == TODAY or (TODAY, host.device) in by_name:
+        if host.device is None or host.engine not in CARRIED or (TODAY, host.device) in by_name:
             continue
-        of_device = {
-            name: getattr(today, name) * getattr(host, name) / getattr(everywhere, name)
-            for name in ("matrices", "attention", "communication")
-        }
+        of_device = {name: getattr(today, name) * getattr(host, name) / getattr(everywhere, name) for name in KERNELS_OF_DEVICE}
         rest = {name: getattr(today, name) for name in NAMES if name not in of_device}
         found[host.device] = HostTimes(
             engine=TODAY, device=host.device, **of_device, **rest, rows=host.rows, models=host.models, carried_from=host.engine
