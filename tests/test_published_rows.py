@@ -204,6 +204,12 @@ def test_a_replica_spans_no_more_devices_than_there_are() -> None:
     assert (4, 1) == (run.tensor_parallel, run.replicas)
 
 
+def test_devices_that_have_some_layers_each_are_as_fast_as_one() -> None:
+    run = run_of(BATCH, n_accel="4", tp="", parallelism="layer split x4")
+
+    assert (1, 1) == (run.tensor_parallel, run.replicas)
+
+
 # --- runs --------------------------------------------------------------------------------------------------------------------------
 
 ROOM = 1_000_000
