@@ -204,6 +204,12 @@ def test_a_replica_spans_no_more_devices_than_there_are() -> None:
     assert (4, 1) == (run.tensor_parallel, run.replicas)
 
 
+def test_devices_that_have_some_layers_each_are_as_fast_as_one() -> None:
+    run = run_of(BATCH, n_accel="4", tp="", parallelism="layer split x4")
+
+    assert (1, 1) == (run.tensor_parallel, run.replicas)
+
+
 # --- runs --------------------------------------------------------------------------------------------------------------------------
 
 ROOM = 1_000_000
@@ -338,7 +344,6 @@ def test_figures_are_medians_over_rows_of_their_kind() -> None:
 
     assert pytest.approx(0.1) == found["tokens_error_median"]
     assert pytest.approx(0.05) == found["itl_error_median"] == pytest.approx(found["ttft_error_median"])
-    assert 6 == found["rows_judged"]
 
 
 def test_a_row_counts_once_by_its_mean_or_else_by_its_median() -> None:

@@ -52,6 +52,9 @@ class Places:
         key = (run.model, run.device, str(run.tensor_parallel), run.weights, run.kv, run.engine)
         if key not in self._steps:
             self._steps[key] = self._made(run)
+        longest = self._architecture(run.model).context_tokens
+        if run.input_tokens + run.output_tokens > longest:
+            raise InputError(f"{run.model}: prompt and answer are longer than its context", hint=f"it has {longest:,} tokens")
         return Served(self._steps[key], self._cache_tokens(run))
 
     def _read(self, model: str) -> Architecture:
@@ -134,6 +137,7 @@ def _told(
     figures = figures_of(judged)
     errors = [each.error for each in counted(drafted)]
     figures["speculation_error_median"] = statistics.median(errors) if errors else Unknown("no sweep over drafts was judged")
+    figures["rows_judged"] = len({each.row for each in (*judged, *drafted)})
     figures["rows_left_out"] = len(left_out)
     rows = [each.table_row() for each in (*judged, *drafted)]
     return figures, {"sources": sources, "judged": rows, "left_out": [entry._asdict() for entry in left_out]}
