@@ -260,7 +260,6 @@ def _speculated(entry: SpeculationByLoad) -> str:
     return f"{_capitalized(draft(entry.choice))}: {entry.because}."
 
 
-
 # --- load, memory ----------------------------------------------------------------------------------------------------------------
 
 

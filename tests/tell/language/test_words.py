@@ -63,7 +63,9 @@ def test_speculation_is_told_by_load(builder, said):
     words = language_words(builder())
 
     assert said == words.speculation
-    assert ("Eagle, 3 draft tokens a step: with more requests a step of so many tokens takes longer than it saves.",) == words.speculated
+    assert (
+        "Eagle, 3 draft tokens a step: with more requests a step of so many tokens takes longer than it saves.",
+    ) == words.speculated
 
 
 def test_where_nothing_was_simulated_no_part_is_told():

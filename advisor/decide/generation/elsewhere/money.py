@@ -45,7 +45,10 @@ def costs_of(replica: Replica, per_hour: Estimate, times: TokenTimes, prefill_fr
 
 def energy_j_per_output_token(replica: Replica, replicas: int, utilization: Estimate, times: TokenTimes) -> Estimate | None:
     """Return what a token of an answer takes, those of its prompt counted in; None where nobody says what devices draw."""
-    watts, written = replica.watts(), times.output_tokens_per_s.value
+    watts, demand = replica.watts(), replica.demand
+    # What arrives is answered in the long run; of a short run the last answers are still being written when it ends.
+    arriving = demand.requests_per_s
+    written = times.output_tokens_per_s.value if arriving is None else arriving * demand.mean_tokens[1]
     return None if watts is None or written <= 0 else joules_per_request(watts, replicas, utilization, written, None)
 
 
