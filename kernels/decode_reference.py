@@ -44,6 +44,7 @@ def simulate(
     decode_cost: NDArray[np.float64],  # (3,)
     mixed_cost: NDArray[np.float64] | None = None,  # (5,)
     decode_extra_s: NDArray[np.float64] | None = None,  # (max_running_requests + 1,) at least
+    token_extra_s: NDArray[np.float64] | None = None,  # (chunk_tokens + 1,) at least
     policy: int,
     max_running_requests: int,
     chunk_tokens: int = 0,
@@ -58,7 +59,7 @@ def simulate(
     """Serve request by request, where the kernel keeps sums over all that run; see decode_sim for the meaning."""
     lengths = zip(input_tokens.tolist(), output_tokens.tolist(), prefix_hit_tokens.tolist(), strict=True)
     requests = [_Request(number, *tokens) for number, tokens in enumerate(lengths)]
-    every = (prefill_cost, decode_cost, mixed_cost, decode_extra_s)
+    every = (prefill_cost, decode_cost, mixed_cost, decode_extra_s, token_extra_s)
     costs = _Costs(*(() if cost is None else tuple(cost.tolist()) for cost in every))
     clock = _Clock(step_factors, stall_at_s, stall_s)
     thinking_s = think_s.tolist() if clients and think_s is not None else None
@@ -123,6 +124,7 @@ class _Costs(NamedTuple):
     decode: tuple[float, ...]
     mixed: tuple[float, ...]
     extra: tuple[float, ...]  # by number of decoded requests; (): none
+    token_extra: tuple[float, ...]  # by number of tokens of a step that reads; (): none, and `extra` counts
 
     def of_decoded(self, law: tuple[float, ...], count: int) -> float:
         """Return what a step that decodes so many costs, however much the cache holds of them."""
@@ -245,7 +247,10 @@ class _Replica:
         for request, part in parts:
             attention += part * (request.cached_tokens + part / 2)
         decode_s, prefill_s = b * len(decoded) + c * context, d * tokens + e * attention
-        fixed_s = self.costs.of_decoded(self.costs.mixed, len(decoded))
+        if parts and self.costs.token_extra:
+            fixed_s = self.costs.mixed[0] + b * len(decoded) + self.costs.token_extra[len(decoded) + tokens]
+        else:
+            fixed_s = self.costs.of_decoded(self.costs.mixed, len(decoded))
         passed_s = self.clock.step(fixed_s + c * context + d * tokens + e * attention)
         share = _share(bool(parts), bool(decoded), prefill_s, decode_s)
         self.prefill_s += passed_s * share

@@ -32,6 +32,7 @@ def simulate(
     decode_cost: NDArray[np.float64],
     mixed_cost: NDArray[np.float64] | None = None,
     decode_extra_s: NDArray[np.float64] | None = None,
+    token_extra_s: NDArray[np.float64] | None = None,
     policy: int,
     max_running_requests: int,
     chunk_tokens: int = 0,

@@ -21,7 +21,8 @@ Seconds of a step that decodes B requests with S tokens in the cache before it, 
     decode   a + b B + c S
     mixed    a + b B + c S + d n + e (n (past + n / 2)), n and what stands behind e summed over the prompts
 
-and decode_extra_s[B] more, where steps of some numbers of requests lie off these laws; all of it
+and decode_extra_s[B] more, where steps of some numbers of requests lie off these laws; a mixed step that reads takes token_extra_s[B + n]
+instead, where that is given, for a wide step costs what its tokens cost together, not what the requests do. All of it
 times step_factors[i % factors] in the i-th step. From stall_at_s[i] on the replica stands still for stall_s[i]: that lengthens the
 step that is under way, or holds up one that begins before it is over; stalls that overlap take the time that they cover together.
 """
@@ -72,6 +73,7 @@ cdef extern from "batching.h" nogil:
         const double *decode_cost
         const double *mixed_cost
         const double *decode_extra_s
+        const double *token_extra_s
         const double *factors
         const double *stall_at_s
         const double *stall_s
@@ -118,6 +120,7 @@ def simulate(
     const double[::1] decode_cost not None,  # (3,)
     const double[::1] mixed_cost=None,  # (5,), of the policy MIXED
     const double[::1] decode_extra_s=None,  # (max_running_requests + 1,) at least; None: all 0
+    const double[::1] token_extra_s=None,  # (chunk_tokens + 1,) at least, of the policy MIXED; None: decode_extra_s counts
     Py_ssize_t policy,
     Py_ssize_t max_running_requests,
     Py_ssize_t chunk_tokens=0,  # not of the policy PREFILL_FIRST
@@ -141,6 +144,7 @@ def simulate(
     cdef _Replica work = _Replica(input_tokens, output_tokens, prefix_hit_tokens)
     work.limit(policy, max_running_requests, chunk_tokens, kv_tokens, shared_prefix_tokens)
     work.price(prefill_cost, decode_cost, mixed_cost, decode_extra_s, step_factors)
+    work.price_tokens(token_extra_s)
     work.stall(stall_at_s, stall_s)
     work.expect(arrival_s, clients, think_s)
     cdef replica *sim = &work.sim
@@ -158,7 +162,8 @@ cdef class _Replica:
 
     cdef replica sim
     cdef const long long[::1] input_tokens, output_tokens, hit_tokens
-    cdef const double[::1] prefill_cost, decode_cost, mixed_cost, decode_extra_s, factors, stall_at_s, stall_s, think_s
+    cdef const double[::1] prefill_cost, decode_cost, mixed_cost, decode_extra_s, token_extra_s, factors
+    cdef const double[::1] stall_at_s, stall_s, think_s
     cdef double[:, ::1] times_s  # (4, requests) first token, last token, arrival, longest gap
     cdef long long[::1] preemptions
     cdef unsigned char[::1] requests
@@ -228,6 +233,15 @@ cdef class _Replica:
         if not np.greater(step_factors, 0).all():
             raise ValueError("step_factors must be positive")
         self.sim.factors, self.sim.factor_count = &self.factors[0], self.factors.shape[0]
+
+    def price_tokens(self, token_extra_s):
+        """Take what steps that read cost beside their law, by their tokens."""
+        if token_extra_s is None or self.sim.policy != BATCHING_MIXED:
+            return
+        if len(token_extra_s) <= self.sim.chunk_tokens:
+            raise ValueError(f"token_extra_s has {len(token_extra_s)} entries, and steps take up to {self.sim.chunk_tokens} tokens")
+        self.token_extra_s = _seconds("token_extra_s", token_extra_s, len(token_extra_s))
+        self.sim.token_extra_s = &self.token_extra_s[0]
 
     def stall(self, at_s, length_s):
         """Take when the replica stands still."""

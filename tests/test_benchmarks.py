@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from advisor.files.kernel_tables import read_grids
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
 if not FOLDER.is_dir():
@@ -24,6 +26,7 @@ PROGRAMS = {path.stem: path for path in MODULES if "__main__" in path.read_text(
 PATIENCE_S = 300
 MODEL = ROOT / "examples" / "data" / "fashion_dscnn.onnx"
 ROWS = FOLDER / "data" / "validation.csv.gz"
+PUBLISHED = FOLDER / "data" / "generation_rows.csv.gz"
 SCHEME = ("--scheme", "int8-static-minmax")
 OLIVES = ("olive-optimize-fp32", "olive-quantize-hqq-int4", "olive-quantize-kquant-int4", "olive-run-static")
 # What each program is run with, one run after the other in one folder. Together they go through all that needs no absent package.
@@ -31,14 +34,16 @@ RUNS: dict[str, list[tuple[str | Path, ...]]] = {
     "budgets": [(), ("--model", MODEL)],
     "busy_machine": [("--model", MODEL)],
     "classify_speed": [()],
+    "fit_generation": [()],
     "fit_projection": [(), ("--rows", ROWS, "--data", "rows.csv.gz", "--output", "projection.json")],
     "fuzz": [("--rings", "1", "--only", "onnx_changed", "yaml_workload", "yaml_portfolio", "yaml_rules", "csv_trace")],
-    "generation": [()],
+    "generation": [(), ("--elsewhere",), ("--rows", PUBLISHED)],
     "kills": [("--only", "SIGINT")],
     "olive_side_by_side": [
         ("--venv", "olive", "--made", "made", "--only", *OLIVES, "--make-only"),
         ("--venv", "nowhere", "--made", "made", "--only", *OLIVES, *SCHEME),
     ],
+    "pack_kernel_tables": [()],
     "predictions": [("--csv", "cases.csv")],
     "projection": [(), ("--rows", ROWS)],
     "quantization": [
@@ -303,3 +308,42 @@ def test_a_kept_case_is_run_again_as_it_was_and_a_changed_input_counts(tmp_path:
     assert 1 == ran.returncode, ran.stderr
     assert "error: absent.yaml: no such file" in ran.stdout
     assert ["changed_inputs: prices: book.csv"] == [line for line in ran.stdout.splitlines() if line.startswith("changed_inputs")]
+
+
+def test_kernels_are_packed_by_device_the_newest_and_fastest_of_each(tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    system = {"system": "h100_sxm", "version": "0.9.0", "kernel_source": "a"}
+    heads = system | {"num_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "kv_cache_dtype": "bfloat16", "batch_size": 1}
+    expert = system | {"moe_dtype": "fp8", "num_tokens": 8, "hidden_size": 4096, "inter_size": 1024, "topk": 2, "num_experts": 8}
+    message = system | {"lib": "nccl", "op_name": "all_reduce", "dtype": "half", "eager_or_graph": "", "num_gpus": 2}
+    product = system | {"gemm_dtype": "bfloat16", "m": 1, "n": 4096, "k": 4096}
+    tables: dict[str, list[dict[str, Any]]] = {
+        "gemm": [
+            product | {"version": "0.10.0", "latency_ms": 2.0},
+            product | {"version": "0.10.0", "kernel_source": "b", "latency_ms": 3.0},
+            product | {"latency_ms": 1.0},
+            product | {"system": "unknown", "latency_ms": 1.0},
+        ],
+        "context_attention": [heads | {"isl": 128, "latency_ms": 1.0}],
+        "generation_attention": [heads | {"ctx": 128, "latency_ms": 1.0}],
+        "mla": [
+            heads | {"phase": phase, "isl": 1, "step": 127, "tp_size": 1, "latency_ms": 1.0}
+            for phase in ("context_mla", "generation_mla")
+        ],
+        "moe": [
+            expert | {"moe_tp_size": 1, "moe_ep_size": 1, "distribution": distribution, "latency_ms": latency_ms}
+            for distribution, latency_ms in (("balanced", 1.0), ("power_law_1.2", 4.0))
+        ],
+        "comm": [message | {"message_size": size, "latency_ms": 1.0} for size in (1024, 2048)],
+    }
+    for name, rows in tables.items():
+        parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / f"{name}.parquet")
+
+    ran = run("pack_kernel_tables", ("--ops", tmp_path, "--output", "kernels.npz"), tmp_path)
+
+    assert 0 == ran.returncode, ran.stderr
+    grids = read_grids(tmp_path / "kernels.npz")
+    assert {"h100_sxm"} == {device for device, _, _ in grids}
+    fastest, uneven = (grids["h100_sxm", *key].log_s for key in (("gemm", "bf16"), ("experts", "fp8")))
+    assert [pytest.approx(2e-3, rel=1e-3), pytest.approx(4e-3, rel=1e-3)] == [math.exp(fastest.item()), math.exp(uneven.item())]
+    assert [[2048, 4096]] == [axis.tolist() for axis in grids["h100_sxm", "all_reduce", "bf16"].axes]

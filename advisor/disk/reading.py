@@ -15,18 +15,19 @@ KINDS = (
 
 
 def refuse_special(path: object, key: str | None = None) -> None:
-    """Raise InputError for a pipe, a device or a socket; `key` is the option or field that gave the path.
+    """Raise InputError for a pipe, a device, a socket, or a name that no file can have; `key` is the option or field that gave the path.
 
     Links are followed. What is not there, a folder, or a resource of a package is left to whoever reads it.
     """
     if not isinstance(path, Path):
         return
+    named = f"{f'{key}: ' if key else ''}{path}"
     try:
         mode = os.stat(path).st_mode
-    except (OSError, ValueError):
+    except OSError:
         return
+    except ValueError as error:  # a zero byte, or a character without an encoding
+        raise InputError(f"{named}: no file can have such a name", hint="check the path") from error
     kind = next((what for is_one, what in KINDS if is_one(mode)), None)
     if kind is not None:
-        raise InputError(
-            f"{f'{key}: ' if key else ''}{path}: {kind}, not a file", hint="write its content into a file and name that"
-        )
+        raise InputError(f"{named}: {kind}, not a file", hint="write its content into a file and name that")

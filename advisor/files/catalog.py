@@ -19,6 +19,7 @@ from advisor.files.records import read_yaml
 from advisor.schema.catalog import (
     LOCAL,
     STALE_DAYS,
+    AcceptanceLength,
     CarbonIntensity,
     Evidence,
     Hardware,
@@ -261,6 +262,11 @@ def read_public_measurements(path: Path | None = None) -> PublicMeasurements:
     for machine in public.machines:
         _check_sources(machine, machine.id)
     return public
+
+
+def read_acceptance_lengths(folder: Path | None = None) -> tuple[AcceptanceLength, ...]:
+    """Return how many tokens steps give that verify a draft, of the models that it was measured of."""
+    return _with_sources("acceptance_lengths.csv", AcceptanceLength, folder, column="model", only=None)
 
 
 def carbon_of(place: str, provider: str | None = None, folder: Path | None = None) -> CarbonIntensity | None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from advisor.schema.record import Count, Name, Positive, Record, Source
+from advisor.schema.record import AtLeastOne, Count, Name, Positive, Record, Source
 
 CPU = "CPUExecutionProvider"
 LOCAL = "local"  # the id of the machine that measured, where the user does not say which device of the catalog it is
@@ -142,6 +142,18 @@ class TokenPrice(Record, frozen=True, kw_only=True):
     usd_per_million_batch_output_tokens: Positive | None = None
     deprecated: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")] | None
     date: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
+    source: Name
+
+
+class AcceptanceLength(Record, frozen=True, kw_only=True):
+    """How many tokens a step gives in which a model verifies what a draft proposed, as measured of one model; its own token counted."""
+
+    model: Name
+    method: Name
+    thinking: bool
+    draft_tokens: Count  # that are proposed a step
+    tokens_per_step: AtLeastOne
+    date: Name
     source: Name
 
 

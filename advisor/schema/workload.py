@@ -94,6 +94,10 @@ class Slo(Record, frozen=True, kw_only=True):
     quantile: Annotated[float, Meta(gt=0, lt=1)] = 0.99
 
 
+# What a language model that is judged from its configuration may be served in, below what its checkpoint comes in.
+LowerPrecision = Literal["fp8", "int4", "fp4"]
+
+
 class Quality(Record, frozen=True, kw_only=True):
     """The quality floor: a variant may lose at most `max_drop` of `metric` on `data`."""
 
@@ -104,6 +108,26 @@ class Quality(Record, frozen=True, kw_only=True):
     calibration: Name | None = None  # items for static ranges, none of them in data; None: some of data are set aside
 
 
+class QualityAsked(Record, frozen=True, kw_only=True):
+    """The quality part as the file has it: a floor (`metric` and `max_drop`), precisions accepted by name, or both."""
+
+    max_drop: NonNegative | None = None
+    metric: Metric | None = None
+    data: Name | None = None
+    max_slice_drop: NonNegative | None = None
+    calibration: Name | None = None
+    accept: tuple[LowerPrecision, ...] = ()  # of a language model elsewhere: nobody measured what it loses there
+
+
+class SpeculationAsked(Record, frozen=True, kw_only=True):
+    """A draft that may propose tokens to a language model, and how many of them the model accepts."""
+
+    method: Name | None = None  # one of the table of acceptance lengths; None: what the table has of the model's family
+    # Of a proposed token, or its range; None: as measured of the model's family.
+    acceptance: Fraction | Annotated[tuple[Fraction, ...], Meta(min_length=2, max_length=2)] | None = None
+    draft_tokens: Count | None = None  # a step; None: as many as are best
+
+
 Decline = Annotated[float, Meta(ge=0, lt=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 
@@ -111,10 +135,11 @@ Share = Annotated[float, Meta(gt=0, le=1)]
 class LifeModel(Record, frozen=True, kw_only=True):
     """The model as far as its cost depends on it, for a verdict without a model file."""
 
-    parameters: Positive  # all of them: they have to fit into memory
+    parameters: Positive | None = None  # all of them: they have to fit into memory; None: `config` has them
     active_parameters: Positive | None = None  # those that one token uses; None: all
     bytes_per_parameter: Positive = 2.0
     kv_bytes_per_token: Positive | None = None  # of the cache of keys and values; None: in what weights leave free
+    config: Name | None = None  # its config.json, in place of all of the above
 
 
 class LifeRequest(Record, frozen=True, kw_only=True):
@@ -328,12 +353,13 @@ class Workload(Record, frozen=True, kw_only=True):
     tokens: Tokens | None = None
     hardware: HardwareChoice | None = None
     inputs: Inputs | None = None
-    quality: Quality | None = None
+    quality: QualityAsked | None = None
     lifecycle: Lifecycle | None = None
     baseline: Baseline | None = None
     energy: EnergyChoice | None = None
     fleet: Fleet | None = None
     offline: Volume | None = None
+    speculation: SpeculationAsked | None = None
 
 
 class OnlineWorkload(Record, frozen=True, kw_only=True):
@@ -372,3 +398,5 @@ class GenerationWorkload(Record, frozen=True, kw_only=True):
     quality: Quality | None = None
     lifecycle: Lifecycle | None = None
     baseline: Baseline | None = None
+    accept: tuple[LowerPrecision, ...] = ()  # of `quality`, as the file has it
+    speculation: SpeculationAsked | None = None

@@ -18,9 +18,9 @@ from advisor.measure.generation.timing.processes import Variants
 from advisor.measure.generation.timing.rounds import USUAL_PACE, Pace
 from advisor.measure.generation.variant_process import visited
 from advisor.measure.timing.ledger import Ledger
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.generation import Clock, Engine, GenerationSite, Policy, PrefillPoint
 from advisor.schema.options import ProfileOptions
-from advisor.schema.trace import Requests
 from advisor.steps.generation.plan import How
 from advisor.steps.generation.profile import profile_generation
 from harness import now, silent

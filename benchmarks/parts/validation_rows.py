@@ -44,7 +44,7 @@ def class_of(hardware: str) -> DeviceClass | None:
 def read_series(rows: list[dict[str, str]]) -> list[PublicSeries]:
     seen: dict[tuple[object, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        speed = _number(row["throughput"])
+        speed = number(row["throughput"])
         if speed is not None and class_of(_device(row)) is not None:
             seen[_setting(row)][_device(row)].append(speed)
     series = []
@@ -62,7 +62,7 @@ def _setting(row: dict[str, str]) -> tuple[object, ...]:
     is_vision = row["family"] == "vision-batch"
     activations = re.search(r"activations\(M\)=([\d.]+)", row.get("quality_flag", ""))
     # There GPUs ran the largest batch that fits, which tells nothing apart; CPUs ran single images.
-    batch = None if is_vision and not _device(row).startswith("cpu") else _number(row["batch"])
+    batch = None if is_vision and not _device(row).startswith("cpu") else number(row["batch"])
     return (
         row["family"],
         row["model"],
@@ -75,9 +75,9 @@ def _setting(row: dict[str, str]) -> tuple[object, ...]:
         "" if row["family"].startswith("ML.ENERGY") else row["osl"],  # there it is what came out, not what was asked for
         row["n_accel"],
         row["throughput_unit"],
-        _number(row["gflops_per_item"]),
+        number(row["gflops_per_item"]),
         float(activations[1]) if activations else None,
-        _number(row["params_b"]),
+        number(row["params_b"]),
     )
 
 
@@ -85,7 +85,7 @@ def _series(setting: tuple[object, ...], speeds: dict[str, float]) -> PublicSeri
     family, model, precision, framework, scenario, batch, load, length, output, devices, unit, gflop, activations, billions = (
         setting
     )
-    sequence = _number(str(length).removesuffix("px"))
+    sequence = number(str(length).removesuffix("px"))
     flop = None if gflop is None else float(gflop) * 1e9  # type: ignore[arg-type]
     is_encoder = "bert" in str(model).lower() or "bge" in str(model).lower()
     if flop is None and is_encoder and billions is not None and sequence is not None and "px" not in str(length):
@@ -99,7 +99,7 @@ def _series(setting: tuple[object, ...], speeds: dict[str, float]) -> PublicSeri
         devices=int(str(devices)) if str(devices).isdigit() else 1,
         batch_size=batch,  # type: ignore[arg-type]
         sequence_length=sequence,
-        output_length=_number(str(output)),
+        output_length=number(str(output)),
         flop_per_item=flop,
         activations_per_item=None if activations is None else float(activations) * 1e6,  # type: ignore[arg-type]
         parameters=None if billions is None else float(billions) * 1e9,  # type: ignore[arg-type]
@@ -129,7 +129,7 @@ def _precision(text: str) -> str | None:
     return next((precision for word, precision in (*PRECISIONS, *HALVES) if word in text), None)
 
 
-def _number(text: str) -> float | None:
+def number(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:

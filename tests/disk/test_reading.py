@@ -8,11 +8,11 @@ import pytest
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import AdvisorError, InputError
-from advisor.files.price_book import LAYOUTS, import_prices
+from advisor.files.books.price_book import LAYOUTS, import_prices
+from advisor.files.books.token_book import import_token_prices
 from advisor.files.records import read_json, read_yaml, sha256
-from advisor.files.token_book import import_token_prices
 from advisor.files.trace import read_trace
-from advisor.files.workload import read_question
+from advisor.files.workload import examples_sha256, read_question
 from advisor.measure.model import onnx_file
 from advisor.measure.model.checkpoint import digest
 from advisor.measure.model.input_rows import read_npz
@@ -107,3 +107,31 @@ def test_no_reader_waits_for_a_pipe(tmp_path, reader):
 
     with pytest.raises(AdvisorError, match="a pipe, not a file"):
         READERS[reader](path)
+
+
+# Not those that give the file another name here.
+BY_NAME = sorted(READERS.keys() - {"a checkpoint", "a table of examples", "a parquet file of examples", "data of a workload"})
+
+
+@pytest.mark.parametrize("reader", BY_NAME)
+@pytest.mark.parametrize("name", ["it\0", "\0", "\udc80\ud800"])
+def test_a_name_that_no_file_can_have_is_refused_as_one_that_is_not_there(tmp_path, reader, name):
+    with pytest.raises(AdvisorError):
+        READERS[reader](tmp_path / name)
+
+
+@pytest.mark.parametrize("key", ["quality: {metric: accuracy, max_drop: 0.01, data: %s}", "traffic: {trace: %s}"])
+def test_a_workload_that_names_such_a_file_is_refused(tmp_path, key):
+    workload = tmp_path / "w.yaml"
+    workload.write_text(
+        "name: w\ntraffic: {requests_per_s: 1}\nslo: {latency_s: 1}\nhardware: {price_usd_per_hour: {local: 1}}\n"
+        if key.startswith("quality")
+        else "name: w\nslo: {latency_s: 1}\nhardware: {price_usd_per_hour: {local: 1}}\n"
+    )
+    with workload.open("a") as file:
+        file.write(key % '"it\\0"' + "\n")
+
+    with pytest.raises(InputError):
+        asked = read_question(workload)
+        assert asked.quality is not None  # a trace is read with the workload, data by who judges by them
+        examples_sha256(tmp_path, asked.quality.data)

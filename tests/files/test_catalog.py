@@ -19,6 +19,7 @@ from advisor.files.catalog import (
     is_stale,
     machine_as_hardware,
     numbers_of,
+    read_acceptance_lengths,
     read_carbon,
     read_device,
     read_hardware,
@@ -39,6 +40,7 @@ TABLES = {
     "prices.csv": read_prices,
     "token_prices.csv": read_token_prices,
     "carbon.csv": read_carbon,
+    "acceptance_lengths.csv": read_acceptance_lengths,
 }
 # From the coarser precision to the finer one, on chips that have both. Not int8 against the rest: the B300 cut it down.
 FASTER = (

@@ -12,7 +12,7 @@ from advisor.kernels import decode_reference, decode_sim
 from advisor.kernels.decode_sim import CHUNKED, MIXED, PREFILL_FIRST
 
 POLICIES = [PREFILL_FIRST, CHUNKED, MIXED]
-TIMES = ("arrival_s", "prefill_cost", "decode_cost", "mixed_cost", "decode_extra_s", "stall_at_s", "stall_s", "think_s")
+TIMES = ("arrival_s", "prefill_cost", "decode_cost", "mixed_cost", "decode_extra_s", "token_extra_s", "stall_at_s", "stall_s", "think_s")
 OF_TIMES = ("first_token_s", "last_token_s", "arrived_s", "longest_gap_s", "prefill_s", "decode_s", "idle_s")
 OF_TIMES += ("running_integral", "waiting_integral", "end_s")
 # Multiples of 1/8 s are exact in binary: arrivals, ends of steps and stalls then really fall on the same instant.
@@ -55,6 +55,8 @@ def loads(draw, stalled=_either):
     }
     if draw(st.booleans()):
         load["decode_extra_s"] = np.append(0.0, floats(draw, _time_s, min(load["max_running_requests"], requests)))
+    if draw(st.booleans()):
+        load["token_extra_s"] = floats(draw, _time_s, load["chunk_tokens"] + 1)
     if draw(stalled):
         stalls = draw(st.integers(0, 5))
         load |= {"stall_at_s": np.cumsum(floats(draw, _time_s, stalls)), "stall_s": floats(draw, _time_s, stalls)}
@@ -78,6 +80,7 @@ def long_load(seed):
         "decode_cost": rng.random(3) / [1, 10, 1000],
         "mixed_cost": rng.random(5) / [1, 10, 1000, 50, 1000],
         "decode_extra_s": np.append(0.0, rng.random(20) / 10),
+        "token_extra_s": rng.random(40) / 10,
         "max_running_requests": int(rng.integers(4, 20)),
         "chunk_tokens": int(rng.integers(1, 40)),
         "kv_tokens": shared + 260 + int(rng.integers(0, 500)),
@@ -378,6 +381,30 @@ def test_one_token_each_one_at_a_time_wait_as_pollaczek_and_khinchine_say(policy
     assert expected == pytest.approx(np.mean(waits_s), rel=0.04)
 
 
+def test_a_step_that_reads_takes_what_its_tokens_cost_together():
+    served = decode_sim.simulate(
+        np.zeros(2),
+        np.array([3, 4]),
+        np.array([2, 3]),
+        np.zeros(2, np.int64),
+        prefill_cost=np.zeros(3),
+        decode_cost=np.zeros(3),
+        mixed_cost=np.array([1.0, 0.0, 0.0, 0.0, 0.0]),
+        decode_extra_s=np.array([0.0, 10.0, 20.0]),
+        token_extra_s=np.arange(6) / 8,
+        policy=MIXED,
+        max_running_requests=2,
+        chunk_tokens=5,
+        kv_tokens=20,
+        step_factors=np.ones(1),
+    )
+
+    # Five tokens are read; then two beside the one that is decoded; then two are decoded, and then one.
+    first_s, second_s = 1 + 5 / 8, 1 + 3 / 8
+    np.testing.assert_allclose([first_s, first_s + second_s], served.first_token_s)
+    np.testing.assert_allclose([first_s + second_s, first_s + second_s + 11 + 11], served.last_token_s)
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_closed_loop_that_never_thinks_keeps_its_clients_at_the_replica(policy):
     load = long_load(1) | {"policy": policy, "think_s": np.zeros(60), "clients": 7}
@@ -421,6 +448,8 @@ WRONG = [
     ({"decode_extra_s": np.array([0.0, -2.5, 0.0])}, "no step take less than nothing with it"),
     ({"decode_extra_s": np.ones(3)}, r"decode_extra_s\[0\] must be 0"),
     ({"decode_extra_s": np.array([0.0, np.nan, 0.0])}, "decode_extra_s must be finite"),
+    ({"policy": MIXED, "mixed_cost": np.zeros(5), "token_extra_s": np.zeros(2)}, "token_extra_s has 2 entries, and steps take up to"),
+    ({"policy": MIXED, "mixed_cost": np.zeros(5), "token_extra_s": np.full(99, -1.0)}, "token_extra_s must be finite, not negative"),
     ({"policy": 3}, "policy must be PREFILL_FIRST, CHUNKED or MIXED, not 3"),
     ({"policy": -1}, "policy must be PREFILL_FIRST, CHUNKED or MIXED, not -1"),
     ({"max_running_requests": 0}, "max_running_requests must be at least 1, not 0"),

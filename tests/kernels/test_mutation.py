@@ -123,6 +123,7 @@ def random_load(rng):
         "decode_cost": rng.integers(0, 9, 3) / 8,
         "mixed_cost": rng.integers(0, 9, 5) / 8,
         "decode_extra_s": np.append(0, rng.integers(0, 9, 8)) / 8,
+        "token_extra_s": rng.integers(0, 9, 8) / 8,
         "policy": int(rng.integers(3)),
         "max_running_requests": int(rng.integers(2, 6)),
         "chunk_tokens": int(rng.integers(1, 8)),

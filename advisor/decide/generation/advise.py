@@ -4,8 +4,8 @@ from typing import Literal
 
 from advisor import __version__
 from advisor.decide.generation import summaries, wording
-from advisor.decide.generation.decision import Decision, Sites, baseline_today, decide, given_replicas, weigh
-from advisor.decide.generation.search import Found, Searchable, search
+from advisor.decide.generation.decision import Best, Decision, Sites, Space, baseline_today, decide, given_replicas, weigh
+from advisor.decide.generation.search import Searchable, search
 from advisor.decide.generation.site import GenerationRequest, GenerationUnderLoad
 from advisor.decide.generation.space import of_candidate
 from advisor.decide.generation.traffic import TokenDemand
@@ -14,12 +14,13 @@ from advisor.errors import InputError
 from advisor.schema.advice import Certificate, OneReplica, Saving
 from advisor.schema.generation import GenerationAdvice, GenerationPrediction, GenerationProfile
 from advisor.schema.record import SCHEMA_VERSION, Estimate, Exclusion
+from advisor.schema.workload import TokenSlo
 from advisor.units import HOURS_PER_YEAR
 
 
 def advise_generation(profile: GenerationProfile, request: GenerationRequest) -> GenerationAdvice:
     """Return the advice; raise InputError if the workload asks for what the profile does not hold, or for what no machine can hold."""
-    _check_targets(request)
+    check_targets(request.workload.slo)
     sites = _sites(profile, request)
     home = sites.home
     _check_today(home)
@@ -37,8 +38,8 @@ def advise_generation(profile: GenerationProfile, request: GenerationRequest) ->
     return _described(decision, sites, spaces, found, profile, request)
 
 
-def _check_targets(request: GenerationRequest) -> None:
-    slo = request.workload.slo
+def check_targets(slo: TokenSlo) -> None:
+    """Raise InputError where none is given."""
     if slo.ttft_s is None and slo.tpot_s is None and slo.latency_s is None:
         raise InputError(
             "slo: no target: none of ttft_s, tpot_s and latency_s is given",
@@ -109,8 +110,8 @@ def _check_today(home: GenerationUnderLoad) -> None:
 def _described(
     decision: Decision,
     sites: Sites,
-    spaces: list[Searchable],
-    found: Found,
+    spaces: list[Space],
+    found: Best,
     profile: GenerationProfile,
     request: GenerationRequest,
 ) -> GenerationAdvice:
@@ -141,8 +142,10 @@ def _described(
         binding_constraint=decision.binding_constraint,
         others=summaries.others([place.site for place in spaces], shown, request.confidence, given_replicas(home)),
         variants=summaries.variant_rows(home),
-        load_curve=summaries.load_curve(curve_at, drawn, replicas),
-        kv_curve=summaries.kv_curve(curve_at, drawn),
+        load_curve=summaries.load_curve(curve_at.serving, drawn, replicas),
+        kv_curve=summaries.kv_curve(
+            curve_at.demand, curve_at.variants[drawn.variant].kv_bytes_per_token, drawn.max_running_requests
+        ),
         speculation=summaries.speculation(curve_at, shown),
         certificate=_certificate(spaces, found),
         candidates_simulated=found.simulated,
@@ -177,7 +180,7 @@ def _outcome(decision: Decision) -> Literal["change", "keep", "infeasible", "inc
     return "infeasible" if decision.recommended is None else "keep" if decision.is_kept else "change"
 
 
-def _certificate(spaces: list[Searchable], found: Found) -> Certificate:
+def _certificate(spaces: list[Space], found: Best) -> Certificate:
     left_out = [summaries.not_searched(place.site) for place in spaces]
     by_quality, by_tie = (sum(column) for column in zip(*left_out, strict=True))
     return Certificate(

@@ -2,11 +2,9 @@
 
 from typing import NamedTuple
 
-import msgspec
-
 from advisor.decide.generation.service.step_time import DRAWS
 from advisor.decide.generation.simulation import Run, work_s
-from advisor.decide.generation.site import GenerationUnderLoad
+from advisor.decide.generation.site import GenerationUnderLoad, UnderLoad, WayT
 from advisor.decide.generation.space import Way
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, USUAL_CONFIDENCE
 from advisor.schema.generation import Binding
@@ -29,12 +27,12 @@ class Capacity(NamedTuple):
     binding: Binding
 
 
-def capacity(site: GenerationUnderLoad, way: Way, replicas: int) -> Capacity | None:
+def capacity(site: UnderLoad[WayT], way: WayT, replicas: int) -> Capacity | None:
     """Return what so many replicas carry, None where not even the thinnest traffic keeps the targets most likely."""
     return _of_clients(site, way, replicas) if site.demand.is_closed else _of_rate(site, way, replicas)
 
 
-def _of_rate(site: GenerationUnderLoad, way: Way, replicas: int) -> Capacity | None:
+def _of_rate(site: UnderLoad[WayT], way: WayT, replicas: int) -> Capacity | None:
     # What is carried for sure is carried in all likelihood.
     found = {"low": 0.0, "value": 0.0, "high": 0.0}
     for end, confidence in ENDS.items():
@@ -56,7 +54,7 @@ def _of_rate(site: GenerationUnderLoad, way: Way, replicas: int) -> Capacity | N
     )
 
 
-def _scale(site: GenerationUnderLoad, way: Way, replicas: int, confidence: float, *, at_least: float) -> float:
+def _scale(site: UnderLoad[WayT], way: WayT, replicas: int, confidence: float, *, at_least: float) -> float:
     """Return how many times as dense the traffic may be; 0 where even the thinnest misses a target."""
     # Full utilization in the quickest run is an upper bound.
     limit = replicas / site.load_of_one(way, 0)
@@ -73,7 +71,7 @@ def _scale(site: GenerationUnderLoad, way: Way, replicas: int, confidence: float
     return low
 
 
-def _of_clients(site: GenerationUnderLoad, way: Way, replicas: int) -> Capacity | None:
+def _of_clients(site: UnderLoad[WayT], way: WayT, replicas: int) -> Capacity | None:
     found = {"low": 0, "value": 0, "high": 0}
     for end, confidence in ENDS.items():
         found[end] = most_clients(site, way, confidence, at_least=max(found.values()))
@@ -101,7 +99,7 @@ def _of_clients(site: GenerationUnderLoad, way: Way, replicas: int) -> Capacity 
     )
 
 
-def most_clients(site: GenerationUnderLoad, way: Way, confidence: float, *, at_least: int = 0) -> int:
+def most_clients(site: UnderLoad[WayT], way: WayT, confidence: float, *, at_least: int = 0) -> int:
     """Return how many clients of one replica keep every target; 0 where not even one does."""
     low, high = at_least, max(1, 2 * at_least)
     while high <= MOST_CLIENTS and site.meets(way, 1, confidence, clients=high):
@@ -112,7 +110,7 @@ def most_clients(site: GenerationUnderLoad, way: Way, confidence: float, *, at_l
     return low
 
 
-def binding(site: GenerationUnderLoad, way: Way, replicas: int, *, scale: float = 1.0, clients: int | None = None) -> Binding:
+def binding(site: UnderLoad[WayT], way: WayT, replicas: int, *, scale: float = 1.0, clients: int | None = None) -> Binding:
     """Return what keeps more from being served at this load: the cache, or the work that takes most of the time.
 
     The cache, where it is full and a larger one would keep the targets, or would lose no time to reading prompts a second time.
@@ -124,10 +122,10 @@ def binding(site: GenerationUnderLoad, way: Way, replicas: int, *, scale: float 
 
 
 def _a_larger_cache_helps(
-    site: GenerationUnderLoad, way: Way, replicas: int, run: Run, *, scale: float, clients: int | None
+    site: UnderLoad[WayT], way: WayT, replicas: int, run: Run, *, scale: float, clients: int | None
 ) -> bool:
-    roomy = msgspec.structs.replace(way, kv_tokens=way.max_running_requests * site.demand.context_tokens + way.kv_tokens)
-    other = site.run(roomy, replicas, DRAWS // 2, scale=scale, clients=clients)
+    roomy = way.max_running_requests * site.demand.context_tokens + way.kv_tokens
+    other = site.run(way, replicas, DRAWS // 2, scale=scale, clients=clients, kv_tokens=roomy)
     kept, kept_other = run.kept_fraction(site.slo), other.kept_fraction(site.slo)
     return kept_other > kept and (run.preemptions_per_request > 0 or other.running_requests > run.running_requests)
 

@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import msgspec
 
 from advisor.decide.generation.prediction import predict
-from advisor.decide.generation.search import Chosen, Found, Searchable, fewest_replicas, search
+from advisor.decide.generation.search import Chosen, Found, Searchable, SiteT, fewest_replicas, search
 from advisor.decide.generation.service.step_time import DRAWS
 from advisor.decide.generation.simulation import Reached, place_of
-from advisor.decide.generation.site import MAX_REPLICAS, GenerationRequest, GenerationUnderLoad
+from advisor.decide.generation.site import MAX_REPLICAS, GenerationRequest, GenerationUnderLoad, UnderLoad, WayT
 from advisor.decide.generation.space import Way, of_candidate
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, USUAL_CONFIDENCE
 from advisor.schema.generation import GenerationPrediction, TokenTimes
@@ -22,6 +22,10 @@ from advisor.units import number, quantile, seconds
 STABLE_UTILIZATION = 0.8
 MAX_TIES = 5
 NAMES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "latency_s": "latency"}
+
+
+Space = Searchable[GenerationUnderLoad, Way]
+Best = Found[GenerationUnderLoad, Way]
 
 
 class Sites(NamedTuple):
@@ -83,7 +87,7 @@ def _needed_today(home: GenerationUnderLoad, confidence: float) -> int:
     return max(1, math.ceil(home.load_of_one(home.today, 0) / STABLE_UTILIZATION))
 
 
-def decide(sites: Sites, spaces: list[Searchable], found: Found, baseline: GenerationPrediction, confidence: float) -> Decision:
+def decide(sites: Sites, spaces: list[Space], found: Best, baseline: GenerationPrediction, confidence: float) -> Decision:
     """Return the best of what was searched, compared with what runs today."""
     home, given = sites.home, given_replicas(sites.home)
     start = Decision(at=home, baseline=baseline, today_is_given=given is not None, recommended=None)
@@ -94,22 +98,24 @@ def decide(sites: Sites, spaces: list[Searchable], found: Found, baseline: Gener
         first, *rest = found.cheapest
         best = _predicted(first, given, with_capacity=True)
         as_cheap = [_predicted(other, given) for other in rest]
-        ties = [entry for entry in as_cheap if _overlap(entry.times, best.times)]
+        ties = [entry for entry in as_cheap if overlap(entry.times, best.times)]
         start = start._replace(at=first.site, recommended=best, ties=tuple(ties[:MAX_TIES]))
     unproven = _unproven(sites, start.recommended, confidence)
     start = start._replace(unproven=unproven)
     if start.recommended is not None:
         return start
-    site, way, replicas = _nearest(spaces)
+    site, way, replicas = nearest(spaces)
     miss = predict(site, way, replicas, today_replicas=given, with_capacity=True)
     return start._replace(at=site, miss=miss, binding_constraint=binding_constraint(site, miss, unproven))
 
 
-def _predicted(chosen: Chosen, today_replicas: int | None, *, with_capacity: bool = False) -> GenerationPrediction:
+def _predicted(
+    chosen: Chosen[GenerationUnderLoad, Way], today_replicas: int | None, *, with_capacity: bool = False
+) -> GenerationPrediction:
     return predict(chosen.site, chosen.way, chosen.replicas, today_replicas=today_replicas, with_capacity=with_capacity)
 
 
-def _overlap(one: TokenTimes, other: TokenTimes) -> bool:
+def overlap(one: TokenTimes, other: TokenTimes) -> bool:
     """Return whether no time tells two candidates apart."""
     pairs = ((_at_target(one, key), _at_target(other, key)) for key in NAMES)
     return all(ours is None or theirs is None or (ours.low <= theirs.high and theirs.low <= ours.high) for ours, theirs in pairs)
@@ -123,27 +129,41 @@ def _unproven(sites: Sites, recommended: GenerationPrediction | None, confidence
     return _predicted(found.cheapest[0], given_replicas(sites.home)) if found.cheapest else None
 
 
-def _nearest(spaces: list[Searchable]) -> tuple[GenerationUnderLoad, Way, int]:
+def nearest(spaces: Sequence[Searchable[SiteT, WayT]]) -> Chosen[SiteT, WayT]:
     """Return what comes closest to the targets when requests are alone, by the target that is missed by most; then what carries most."""
     rated = []
     for site, space in spaces:
+        serving = site.serving
+        targets = (serving.slo.ttft_s, serving.slo.tpot_s, serving.slo.latency_s)
         for place, way in enumerate(space):
-            slow = site.floors(way)[-1]
-            targets = (site.slo.ttft_s, site.slo.tpot_s, site.slo.latency_s)
+            slow = serving.floor(way, DRAWS - 1)
             off = max(reached / target for reached, target in zip(slow, targets, strict=True) if target is not None)
-            rated.append((max(off, 1.0), site.price * site.load_of_one(way, DRAWS - 1), place, site, way))
+            rated.append((max(off, 1.0), site.price * serving.load_of_one(way, DRAWS - 1), place, site, way))
     _, _, _, site, way = min(rated, key=lambda entry: entry[:3])
-    return site, way, site.most(way)
+    return Chosen(site, way, site.serving.most(way))
 
 
-def weigh(decision: Decision, spaces: list[Searchable], request: GenerationRequest) -> Decision:
-    """Return the decision with how far it is known; nothing is recommended where that is not far enough."""
-    slow = decision.recommended
-    slow_usd = math.inf if slow is None else slow.cost_usd_per_hour.value
+class Ends(NamedTuple, Generic[SiteT, WayT]):
+    """What is cheapest where steps take what is most likely, and what the cheapest costs where they are quick."""
+
+    likely: Found[SiteT, WayT]  # of what costs less than at the slow end
+    likely_usd: float
+    quick_usd: float  # infinite where nothing keeps the targets
+
+
+def ends(spaces: Sequence[Searchable[SiteT, WayT]], slow_usd: float) -> Ends[SiteT, WayT]:
+    """Return the other ends of an answer that costs so much at the slow end of the steps, infinite for none."""
     likely = search(spaces, MIDDLE_CONFIDENCE, enough=1, below_usd_per_hour=slow_usd)
     likely_usd = min(slow_usd, likely.usd_per_hour)
     quick = search(spaces, LEAST_CONFIDENCE, enough=1, below_usd_per_hour=likely_usd)
-    quick_usd = min(likely_usd, quick.usd_per_hour)
+    return Ends(likely, likely_usd, min(likely_usd, quick.usd_per_hour))
+
+
+def weigh(decision: Decision, spaces: list[Space], request: GenerationRequest) -> Decision:
+    """Return the decision with how far it is known; nothing is recommended where that is not far enough."""
+    slow = decision.recommended
+    slow_usd = math.inf if slow is None else slow.cost_usd_per_hour.value
+    likely, _, quick_usd = ends(spaces, slow_usd)
     if math.isinf(quick_usd) or slow_usd <= request.max_uncertainty * quick_usd:
         return decision
     given = given_replicas(decision.at)
@@ -168,17 +188,24 @@ def _at_target(times: TokenTimes, key: str) -> Estimate | None:
 
 def binding_constraint(site: GenerationUnderLoad, miss: GenerationPrediction, unproven: GenerationPrediction | None) -> str:
     """Return what keeps the nearest miss from the targets."""
-    if takes_too_many(site, miss):
-        busy = site.load_of_one(of_candidate(miss.candidate), DRAWS // 2)
-        return f"replicas: the work alone keeps {number(busy)} of them busy, and at most {MAX_REPLICAS} are considered"
-    if unproven is not None:
+    way = of_candidate(miss.candidate)
+    if unproven is not None and not takes_too_many(site.serving, way):
         return (
             f"quality: {unproven.candidate.variant} is predicted to keep the targets, but its quality was not measured; "
             "set quality.metric: perplexity, quality.max_drop and quality.data"
         )
-    alone, level = _slow_end(site.floors(of_candidate(miss.candidate))), quantile(site.slo.quantile)
+    return constraint(site.serving, way, miss.times)
+
+
+def constraint(serving: UnderLoad[WayT], way: WayT, times: TokenTimes) -> str:
+    """Return what keeps a way to serve from the targets, which has these times on the most replicas."""
+    slo = serving.slo
+    if takes_too_many(serving, way):
+        busy = serving.load_of_one(way, DRAWS // 2)
+        return f"replicas: the work alone keeps {number(busy)} of them busy, and at most {MAX_REPLICAS} are considered"
+    alone, level = _slow_end(serving.floors(way)), quantile(slo.quantile)
     for (key, name), what in zip(NAMES.items(), ("prefill", "decode", "service time"), strict=True):
-        target, reached = getattr(site.slo, key), getattr(alone, key)
+        target, reached = getattr(slo, key), getattr(alone, key)
         if target is not None and reached > target:
             return (
                 f"{what}: the {level} {name} of requests that find an idle replica can be {seconds(reached)}, and the target is "
@@ -186,15 +213,14 @@ def binding_constraint(site: GenerationUnderLoad, miss: GenerationPrediction, un
             )
     return (
         f"headroom: alone on an idle replica requests keep the targets, but with others, and with measurement uncertainty, they can have "
-        f"{worst(miss.times, site.slo)} ({level})"
+        f"{worst(times, slo)} ({level})"
     )
 
 
-def takes_too_many(site: GenerationUnderLoad, miss: GenerationPrediction) -> bool:
+def takes_too_many(serving: UnderLoad[WayT], way: WayT) -> bool:
     """Return whether the work alone keeps more replicas busy than are considered, though requests by themselves would keep the targets."""
-    way = of_candidate(miss.candidate)
-    is_kept_alone = not any(_slow_end(site.floors(way)).late(site.slo))
-    return is_kept_alone and site.load_of_one(way, DRAWS - 1) >= MAX_REPLICAS
+    is_kept_alone = not any(_slow_end(serving.floors(way)).late(serving.slo))
+    return is_kept_alone and serving.load_of_one(way, DRAWS - 1) >= MAX_REPLICAS
 
 
 def _slow_end(floors: Sequence[Reached]) -> Reached:

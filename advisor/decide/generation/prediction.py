@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from advisor.decide.generation.capacity import Capacity, binding, capacity
-from advisor.decide.generation.search import fewest_replicas
+from advisor.decide.generation.search import Rentable, fewest_replicas
 from advisor.decide.generation.simulation import Run, over_runs, token_times
-from advisor.decide.generation.site import GenerationUnderLoad
+from advisor.decide.generation.site import GenerationUnderLoad, WayT
 from advisor.decide.generation.space import Way, changes
+from advisor.decide.generation.traffic import TokenDemand
 from advisor.decide.queue.prediction import SECONDS_PER_MILLION, drop_of, paid, price_of
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE, USUAL_CONFIDENCE
 from advisor.decide.service.energy import scaled
@@ -36,10 +37,10 @@ def predict(
         return over_runs([of(run) for run in runs], "simulated", source)
 
     times = token_times(runs, site.slo.quantile, replicas=replicas, basis="simulated", source=source)
-    carried = capacity(site, way, replicas) if with_capacity else None
-    rent = price_of(site, replicas) if is_given else _needed(site, way, replicas)
+    carried = capacity(site.serving, way, replicas) if with_capacity else None
+    rent = price_of(site, replicas) if is_given else rent_needed(site, way, replicas)
     middle = sorted(runs, key=lambda run: run.utilization)[len(runs) // 2]
-    per_request, per_input, per_output = costs(site, rent, times.requests_per_s, middle.prefill_fraction)
+    per_request, per_input, per_output = costs(site.demand, rent, times.requests_per_s, middle.prefill_fraction)
     return GenerationPrediction(
         candidate=way.replicated(replicas, site.hardware),
         times=times,
@@ -73,14 +74,14 @@ def source_of(site: GenerationUnderLoad, runs: int) -> str:
 
 
 def _binding(site: GenerationUnderLoad, way: Way, replicas: int, carried: Capacity | None) -> Binding:
-    return carried.binding if carried else binding(site, way, replicas)
+    return carried.binding if carried else binding(site.serving, way, replicas)
 
 
-def _needed(site: GenerationUnderLoad, way: Way, replicas: int) -> Estimate:
+def rent_needed(site: Rentable[WayT], way: WayT, replicas: int) -> Estimate:
     """Return the cost per hour of replicas that are so many because of what steps take: as many as either end of these needs."""
     fewest = min(fewest_replicas(site, way, LEAST_CONFIDENCE) or replicas, replicas)
     most: int | None = replicas
-    if not site.meets(way, replicas, USUAL_CONFIDENCE):
+    if not site.serving.meets(way, replicas, USUAL_CONFIDENCE):
         most = fewest_replicas(site, way, USUAL_CONFIDENCE, above=replicas)
     if most is None:
         needed = "; at the slow end of the steps no number of them keeps the targets"
@@ -97,14 +98,14 @@ def _needed(site: GenerationUnderLoad, way: Way, replicas: int) -> Estimate:
 
 
 def costs(
-    site: GenerationUnderLoad, rent: Estimate, requests_per_s: Estimate, prefill_fraction: float
+    demand: TokenDemand, rent: Estimate, requests_per_s: Estimate, prefill_fraction: float
 ) -> tuple[Estimate, Estimate, Estimate]:
     """Return the cost per million requests, tokens of prompts, and tokens of answers.
 
     The two kinds of tokens bear the cost as the time goes that replicas are busy with each; idle time is split alike.
     """
-    rate = site.demand.requests_per_s or requests_per_s.value
-    inputs, outputs = site.demand.mean_tokens
+    rate = demand.requests_per_s or requests_per_s.value
+    inputs, outputs = demand.mean_tokens
     per_million = SECONDS_PER_MILLION / rate
     split = f"{rent.source}; {percent(prefill_fraction)} of the busy time reads prompts, the rest writes answers"
     return (

@@ -15,6 +15,7 @@ from advisor.decide.queue.demand import rank
 from advisor.decide.service.stalls import process_of
 from advisor.errors import InputError
 from advisor.medians import NORMAL_95, student_t_95
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.generation import (
     Clock,
     Engine,
@@ -27,7 +28,6 @@ from advisor.schema.generation import (
 )
 from advisor.schema.profile import Stalls
 from advisor.schema.record import Estimate
-from advisor.schema.trace import Requests
 from advisor.schema.workload import TokenSlo
 
 STRETCHES = 8  # of a replay: what a machine does in one of them it need not do in the next

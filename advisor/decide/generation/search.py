@@ -7,28 +7,46 @@ where no number helps; as soon as one answer is known, each other way is asked o
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from advisor.decide.generation.site import GenerationUnderLoad
-from advisor.decide.generation.space import Way
+from advisor.decide.generation.site import UnderLoad, WayT
 from advisor.decide.queue.search import ENOUGH_CHEAPEST
-from advisor.schema.record import Record
+from advisor.schema.record import Estimate, Record
 
 ROUNDING = 1e-9
 
 
-class Searchable(NamedTuple):
+class Rentable(Protocol[WayT]):
+    """What replicas run on: a price, and what one of them carries."""
+
+    @property
+    def price(self) -> float:
+        """Of a replica, USD per hour."""
+
+    @property
+    def rent(self) -> Estimate:
+        """The same, with where it comes from."""
+
+    @property
+    def serving(self) -> UnderLoad[WayT]:
+        """A replica under the load."""
+
+
+SiteT = TypeVar("SiteT", bound=Rentable[Any])
+
+
+class Searchable(NamedTuple, Generic[SiteT, WayT]):
     """A machine, and what could be served there, simplest first."""
 
-    site: GenerationUnderLoad
-    space: Sequence[Way]
+    site: SiteT
+    space: Sequence[WayT]
 
 
-class Chosen(NamedTuple):
+class Chosen(NamedTuple, Generic[SiteT, WayT]):
     """A candidate that was found, and where."""
 
-    site: GenerationUnderLoad
-    way: Way
+    site: SiteT
+    way: WayT
     replicas: int
 
     @property
@@ -37,14 +55,14 @@ class Chosen(NamedTuple):
         return self.replicas * self.site.price
 
 
-class Found(Record, frozen=True, kw_only=True):
+class Found(Record, Generic[SiteT, WayT], frozen=True, kw_only=True):
     """The cheapest candidates that keep the targets, all of one cost, simplest first, and the account of the whole space.
 
     At most ENOUGH_CHEAPEST are sought. `cut_by_cost` counts candidates that could be no cheaper, and those of ways that miss a target on
     more replicas.
     """
 
-    cheapest: tuple[Chosen, ...]
+    cheapest: tuple[Chosen[SiteT, WayT], ...]
     candidates: int
     cut_by_bound: int
     cut_by_cost: int
@@ -56,11 +74,11 @@ class Found(Record, frozen=True, kw_only=True):
         return self.cheapest[0].usd_per_hour if self.cheapest else math.inf
 
 
-class _Entry(NamedTuple):
+class _Entry(NamedTuple, Generic[SiteT, WayT]):
     """A way to serve somewhere, and the replicas between which its answer lies."""
 
-    site: GenerationUnderLoad
-    way: Way
+    site: SiteT
+    way: WayT
     fewest: int
     most: int
 
@@ -72,21 +90,27 @@ class _Entry(NamedTuple):
 
 
 def search(
-    places: Sequence[Searchable], confidence: float, *, enough: int = ENOUGH_CHEAPEST, below_usd_per_hour: float = math.inf
-) -> Found:
+    places: Sequence[Searchable[SiteT, WayT]],
+    confidence: float,
+    *,
+    enough: int = ENOUGH_CHEAPEST,
+    below_usd_per_hour: float = math.inf,
+) -> Found[SiteT, WayT]:
     """Return the cheapest candidates of all places that keep every target with this confidence, of those that cost less.
 
     Of equally cheap ones those of the earlier place come first.
     """
     entries = [
-        _Entry(place.site, way, place.site.fewest(way, confidence), place.site.most(way))
+        _Entry(place.site, way, place.site.serving.fewest(way, confidence), place.site.serving.most(way))
         for place in places
         for way in place.space
     ]
     candidates = sum(entry.most for entry in entries)
-    alive = [entry for entry in entries if entry.fewest <= entry.most and not entry.site.is_hopeless(entry.way, confidence)]
+    alive = [
+        entry for entry in entries if entry.fewest <= entry.most and not entry.site.serving.is_hopeless(entry.way, confidence)
+    ]
     left = sum(entry.most - entry.fewest + 1 for entry in alive)
-    asked = _Asked(confidence)
+    asked: _Asked[SiteT, WayT] = _Asked(confidence)
     best_usd = below_usd_per_hour
     is_found = False
     for entry in sorted(alive, key=lambda entry: entry.fewest * entry.site.price):
@@ -107,7 +131,9 @@ def search(
     )
 
 
-def _as_cheap(alive: Sequence[_Entry], asked: "_Asked", usd_per_hour: float, enough: int) -> Iterator[Chosen]:
+def _as_cheap(
+    alive: Sequence[_Entry[SiteT, WayT]], asked: "_Asked[SiteT, WayT]", usd_per_hour: float, enough: int
+) -> Iterator[Chosen[SiteT, WayT]]:
     """Yield those that keep the targets at this cost, simplest first, up to as many as are enough."""
     found = 0
     for entry in alive:
@@ -118,24 +144,24 @@ def _as_cheap(alive: Sequence[_Entry], asked: "_Asked", usd_per_hour: float, eno
             yield Chosen(entry.site, entry.way, replicas)
 
 
-class _Asked:
+class _Asked(Generic[SiteT, WayT]):
     """The candidates that were simulated, each once, and what came of it."""
 
     def __init__(self, confidence: float) -> None:
         self._confidence = confidence
-        self.answers: dict[tuple[int, Way, int], bool] = {}
+        self.answers: dict[tuple[int, WayT, int], bool] = {}
 
-    def keeps(self, entry: _Entry, replicas: int) -> bool:
+    def keeps(self, entry: _Entry[SiteT, WayT], replicas: int) -> bool:
         key = (id(entry.site), entry.way, replicas)
         if key not in self.answers:
-            self.answers[key] = entry.site.meets(entry.way, replicas, self._confidence)
+            self.answers[key] = entry.site.serving.meets(entry.way, replicas, self._confidence)
         return self.answers[key]
 
-    def fewest(self, entry: _Entry, most: int) -> int | None:
+    def fewest(self, entry: _Entry[SiteT, WayT], most: int) -> int | None:
         """Return the fewest replicas that keep the targets, None where so many do not."""
         return self._between(entry, entry.fewest - 1, most) if self.keeps(entry, most) else None
 
-    def upwards(self, entry: _Entry, most: int) -> int | None:
+    def upwards(self, entry: _Entry[SiteT, WayT], most: int) -> int | None:
         """Return the same, with few replicas asked first."""
         low, stride = entry.fewest - 1, 1
         while (high := min(low + stride, most)) > low:
@@ -144,21 +170,23 @@ class _Asked:
             low, stride = high, 2 * stride
         return None
 
-    def _between(self, entry: _Entry, low: int, high: int) -> int:
+    def _between(self, entry: _Entry[SiteT, WayT], low: int, high: int) -> int:
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if self.keeps(entry, middle) else (middle, high)
         return high
 
 
-def fewest_replicas(site: GenerationUnderLoad, way: Way, confidence: float, *, above: int = 0) -> int | None:
+def fewest_replicas(site: Rentable[WayT], way: WayT, confidence: float, *, above: int = 0) -> int | None:
     """Return the fewest replicas, more than so many, that keep every target with this confidence; None where none do."""
-    entry = _Entry(site, way, max(site.fewest(way, confidence), above + 1), site.most(way))
-    if entry.fewest > entry.most or site.is_hopeless(way, confidence):
+    serving = site.serving
+    entry = _Entry(site, way, max(serving.fewest(way, confidence), above + 1), serving.most(way))
+    if entry.fewest > entry.most or serving.is_hopeless(way, confidence):
         return None
-    return _Asked(confidence).upwards(entry, entry.most)
+    asked: _Asked[Rentable[WayT], WayT] = _Asked(confidence)
+    return asked.upwards(entry, entry.most)
 
 
-def count_candidates(site: GenerationUnderLoad, space: Sequence[Way]) -> int:
+def count_candidates(site: Rentable[WayT], space: Sequence[WayT]) -> int:
     """Return how many candidates a space has, each way on 1 replica up to the most; nothing is simulated."""
-    return sum(site.most(way) for way in space)
+    return sum(site.serving.most(way) for way in space)

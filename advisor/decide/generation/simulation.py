@@ -4,13 +4,12 @@ Each run takes another draw of the laws and the next draw of requests, so interv
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from advisor.decide.generation.service.step_time import DRAWS, Costs
-from advisor.decide.generation.space import Way
 from advisor.decide.generation.traffic import Load
 from advisor.decide.queue.demand import quantiles
 from advisor.decide.service.stalls import StallProcess, draws
@@ -78,6 +77,30 @@ class Reached(NamedTuple):
         return first, later, last
 
 
+class Batching(Protocol):
+    """How a replica serves, as far as a simulation asks: what may run side by side, in what steps, with how much cached."""
+
+    @property
+    def setting(self) -> Hashable:
+        """What the seconds of its steps depend on."""
+
+    @property
+    def policy(self) -> Policy:
+        """How prompts and decode steps take turns."""
+
+    @property
+    def max_running_requests(self) -> int:
+        """How many requests run side by side at most."""
+
+    @property
+    def chunk_tokens(self) -> int | None:
+        """Of a chunk, or the budget of a mixed step; None: prompts are read whole."""
+
+    @property
+    def kv_tokens(self) -> int:
+        """How many tokens the cache holds."""
+
+
 class Machine(NamedTuple):
     """What a step takes beside its law: single steps over their median, and when the cores stand still."""
 
@@ -86,8 +109,9 @@ class Machine(NamedTuple):
     threads: int
 
 
-def simulate(load: Load, way: Way, costs: Costs, machine: Machine, seed: int) -> Run:
-    """Return what the requests of a load meet on one replica."""
+def simulate(load: Load, way: Batching, costs: Costs, machine: Machine, seed: int, *, kv_tokens: int | None = None) -> Run:
+    """Return what the requests of a load meet on one replica; `kv_tokens` is a cache of another size than the way has."""
+    kv_tokens = kv_tokens or way.kv_tokens
     stalls = _stalls(machine, load, costs, seed)
     served = decode_sim.simulate(
         load.arrival_s,
@@ -98,10 +122,11 @@ def simulate(load: Load, way: Way, costs: Costs, machine: Machine, seed: int) ->
         decode_cost=np.ascontiguousarray(costs.decode),
         mixed_cost=np.ascontiguousarray(costs.mixed) if way.policy == "mixed" else None,
         decode_extra_s=costs.extra(way.policy, way.max_running_requests),
+        token_extra_s=costs.extra_of_tokens(way.chunk_tokens) if way.policy == "mixed" else None,
         policy=POLICY[way.policy],
         max_running_requests=way.max_running_requests,
         chunk_tokens=way.chunk_tokens or 0,
-        kv_tokens=way.kv_tokens,
+        kv_tokens=kv_tokens,
         shared_prefix_tokens=load.shared_prefix_tokens,
         step_factors=np.roll(machine.factors, seed * 7919),
         stall_at_s=None if stalls is None else stalls[0],
@@ -115,21 +140,28 @@ def simulate(load: Load, way: Way, costs: Costs, machine: Machine, seed: int) ->
     span_s = max(served.end_s - float(served.arrived_s[0]), 1e-12)
     busy_s = max(served.prefill_s + served.decode_s, 1e-12)
     count = len(load.input_tokens)
+    tpot_s = (last_s - first_s) / np.maximum(later, 1)
+    outside_s = _outside_s(costs, tpot_s[later > 0])
     return Run(
-        ttft_s=first_s - arrived_s,
-        tpot_s=(last_s - first_s) / np.maximum(later, 1),
+        ttft_s=first_s - arrived_s + outside_s,
+        tpot_s=tpot_s,
         itl_s=served.longest_gap_s[counted],
-        latency_s=last_s - arrived_s,
+        latency_s=last_s - arrived_s + outside_s,
         has_later=later > 0,
         requests_per_s=count / span_s,
         output_tokens_per_s=float(load.output_tokens.sum()) / span_s,
         utilization=min(busy_s / span_s, 1.0),
         running_requests=served.running_integral / span_s,
         waiting_requests=served.waiting_integral / span_s,
-        kv_use=min(served.kv_peak_tokens / way.kv_tokens, 1.0),
+        kv_use=min(served.kv_peak_tokens / kv_tokens, 1.0),
         preemptions_per_request=float(np.sum(served.preemptions)) / count,
         prefill_fraction=min(served.prefill_s / busy_s, 1.0),
     )
+
+
+def _outside_s(costs: Costs, tpot_s: np.ndarray) -> float:
+    """Return what goes on top of the time in the engine: the way there and back, and steps as long as usual that are planned by then."""
+    return costs.outside_s + (costs.planned_steps * float(tpot_s.mean()) if len(tpot_s) else 0.0)
 
 
 def _stalls(machine: Machine, load: Load, costs: Costs, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -154,7 +186,7 @@ class Alone(NamedTuple):
     has_later: np.ndarray
 
 
-def alone(load: Load, way: Way | None, costs: Costs) -> Alone:
+def alone(load: Load, way: Batching | None, costs: Costs) -> Alone:
     """Return what requests take that find an idle replica; without a way, with prompts that are read whole."""
     is_mixed = way is not None and way.policy == "mixed"
     a, b, c = costs.mixed[[0, 3, 4]] if is_mixed else costs.prefill
@@ -172,23 +204,65 @@ def alone(load: Load, way: Way | None, costs: Costs) -> Alone:
     return Alone(ttft_s, tpot_s, ttft_s + later * tpot_s, later > 0)
 
 
-def work_s(load: Load, way: Way, costs: Costs) -> float:
-    """Return the seconds of a replica that a request takes at least, on average, however many are served side by side."""
+class Work(NamedTuple):
+    """What the requests of a load bring on average, as far as the seconds depend on it that a replica works for them."""
+
+    read_tokens: np.ndarray  # (requests,) of each prompt
+    read: float  # the same on average
+    pairs: float  # of tokens that reading looks at
+    later: float  # tokens of answers after the first
+    context: float  # cached tokens that these look at
+
+    def seconds(self, way: Batching, costs: Costs, fixed: "FixedParts | None" = None) -> float:
+        """Return the seconds of a replica that a request takes at least, however many are served side by side.
+
+        `fixed` is what is known already of as many requests as may run, or more.
+        """
+        fixed = fixed or fixed_parts(costs, way.policy, way.max_running_requests)
+        decoding = float(fixed.least_s[way.max_running_requests - 1]) * self.later
+        if way.policy == "mixed":
+            a, b, c, d, e = costs.mixed.tolist()
+            reading = min(a, fixed.alone_s) * self.read / (way.chunk_tokens or 1)
+            tokens_s, pairs_s = c * self.context, d * self.read + e * self.pairs
+            if len(costs.token_extra) > 1:
+                # A step that reads bears what its tokens cost together: of decoding, no more than the law is certain to come on top.
+                by_law = min((a / way.max_running_requests + b) * self.later, decoding)
+                return float(max(decoding, max(by_law, reading) + pairs_s) + tokens_s)
+            return float(max(decoding, reading) + tokens_s + pairs_s)
+        calls = float(np.ceil(self.read_tokens / way.chunk_tokens).mean()) if way.chunk_tokens else 1.0
+        a, b, c = costs.prefill
+        return float(a * calls + b * self.read + c * self.pairs + decoding + costs.decode[2] * self.context)
+
+
+class FixedParts(NamedTuple):
+    """What steps take whatever is cached."""
+
+    alone_s: float  # of one request
+    least_s: np.ndarray  # (requests,) of a step, for each of its requests, that decodes up to 1, up to 2 ...: each bears its part
+
+
+def fixed_parts(costs: Costs, policy: Policy, requests: int) -> FixedParts:
+    """Return what steps take of up to so many requests, whatever is cached."""
+    fixed_s = costs.fixed_s(policy, requests)
+    return FixedParts(float(fixed_s[0]), np.minimum.accumulate(fixed_s / np.arange(1, requests + 1)))
+
+
+def work_of(load: Load) -> Work:
+    """Return what the requests of a load bring."""
     read, past = load.read_tokens.astype(float), load.prefix_hit_tokens
     later = load.output_tokens - 1.0
-    context = float((later * (load.input_tokens + np.maximum(later - 1, 0) / 2)).mean())
-    pairs = float((read * (past + read / 2)).mean())
-    # Of a decode step each of its requests bears its part, however many these are.
-    fixed_s = costs.fixed_s(way.policy, way.max_running_requests)
-    decoding = float((fixed_s / np.arange(1, len(fixed_s) + 1)).min() * later.mean())
-    if way.policy == "mixed":
-        a, _, c, d, e = costs.mixed
-        reading = min(a, float(fixed_s[0])) * float(read.mean()) / (way.chunk_tokens or 1)
-        return float(max(decoding, reading) + c * context + d * read.mean() + e * pairs)
-    calls = float(np.ceil(read / way.chunk_tokens).mean()) if way.chunk_tokens else 1.0
-    a, b, c = costs.prefill
-    reading = a * calls + b * read.mean() + c * pairs
-    return float(reading + decoding + costs.decode[2] * context)
+    return Work(
+        read_tokens=read,
+        read=float(read.mean()),
+        pairs=float((read * (past + read / 2)).mean()),
+        later=float(later.mean()),
+        context=float((later * (load.input_tokens + np.maximum(later - 1, 0) / 2)).mean()),
+    )
+
+
+def work_s(load: Load, way: Batching, costs: Costs) -> float:
+    """Return the seconds of a replica that a request takes at least, on average, however many are served side by side."""
+    return work_of(load).seconds(way, costs)
 
 
 # --- over all runs -------------------------------------------------------------------------------------------------------------

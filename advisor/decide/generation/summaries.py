@@ -11,8 +11,8 @@ from advisor.decide.generation.prediction import predict
 from advisor.decide.generation.search import Searchable, count_candidates, search
 from advisor.decide.generation.service.step_time import every_point
 from advisor.decide.generation.simulation import token_times
-from advisor.decide.generation.site import GenerationUnderLoad
-from advisor.decide.generation.space import Way
+from advisor.decide.generation.site import GenerationUnderLoad, UnderLoad, WayT
+from advisor.decide.generation.traffic import TokenDemand
 from advisor.schema.advice import SiteFacts
 from advisor.schema.generation import (
     GenerationPrediction,
@@ -83,7 +83,7 @@ def _per_s(step: Estimate, tokens: int) -> Estimate:
     )
 
 
-def load_curve(site: GenerationUnderLoad, way: Way, replicas: int) -> tuple[LoadPoint, ...]:
+def load_curve(site: UnderLoad[WayT], way: WayT, replicas: int) -> tuple[LoadPoint, ...]:
     """Return what users of one replica wait for at rates up to what it carries; of clients, at their numbers up to that."""
     carried = capacity(site, way, replicas)
     if carried is None:
@@ -96,7 +96,7 @@ def load_curve(site: GenerationUnderLoad, way: Way, replicas: int) -> tuple[Load
     return tuple(found)
 
 
-def _points(site: GenerationUnderLoad, way: Way, replicas: int, carried: Capacity) -> Iterator[LoadPoint]:
+def _points(site: UnderLoad[WayT], way: WayT, replicas: int, carried: Capacity) -> Iterator[LoadPoint]:
     asked = sorted({_step(carried, place) for place in range(1, CURVE_POINTS + 1)})
     for scale, clients in asked:
         runs = site.runs(way, replicas if not clients else 1, scale=scale, clients=clients or None)
@@ -119,14 +119,12 @@ def _step(carried: Capacity, place: int) -> tuple[float, int]:
     return 1.0, max(1, round(carried.clients * part))
 
 
-def kv_curve(site: GenerationUnderLoad, way: Way) -> tuple[KvPoint, ...]:
-    """Return the memory of the cache at so many running requests of the workload's lengths, each half answered."""
-    inputs, outputs = site.demand.mean_tokens
-    prefix = site.demand.shared_prefix
+def kv_curve(demand: TokenDemand, each_bytes: float, most: int) -> tuple[KvPoint, ...]:
+    """Return the memory of the cache at so many running requests of the workload's lengths and fewer, each half answered."""
+    inputs, outputs = demand.mean_tokens
+    prefix = demand.shared_prefix
     # What all prompts begin with is there once.
     own = max(inputs - prefix, 1.0) + outputs / 2
-    each_bytes = site.variants[way.variant].kv_bytes_per_token
-    most = way.max_running_requests
     counts = sorted({1 << power for power in range(most.bit_length())} | {most})
     return tuple(KvPoint(running_requests=count, kv_bytes=(prefix + count * own) * each_bytes) for count in counts)
 

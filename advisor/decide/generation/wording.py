@@ -8,7 +8,7 @@ import msgspec
 from advisor.decide.generation.decision import NAMES, Decision, takes_too_many, worst
 from advisor.decide.generation.service.step_time import SERVER_FACTOR, every_point
 from advisor.decide.generation.site import MAX_REPLICAS, GenerationUnderLoad
-from advisor.decide.generation.space import MARGIN_FRACTION, describe_policy
+from advisor.decide.generation.space import MARGIN_FRACTION, describe_policy, of_candidate
 from advisor.quality_floor import changes
 from advisor.schema.advice import BUSY_FRACTION
 from advisor.schema.generation import ENGINE_NAMES, DecoderFacts, EncoderFacts, Engine, GenerationPrediction
@@ -44,7 +44,7 @@ def headline(decision: Decision, home: GenerationUnderLoad) -> str:
     kept, load = promise(home.slo), asked(home)
     if decision.is_open:
         return _not_known(decision, f"{kept} at {load}")
-    if miss is not None and takes_too_many(decision.at, miss):
+    if miss is not None and takes_too_many(decision.at.serving, of_candidate(miss.candidate)):
         return f"{kept} at {load} takes more than {MAX_REPLICAS} replicas of any measured configuration"
     if recommended is None:
         reached = f"; the nearest miss can have {worst(miss.times, home.slo)}" if miss else ""

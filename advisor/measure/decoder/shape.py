@@ -285,21 +285,23 @@ def _windows(config: Values, architecture: str, layers: int) -> tuple[int | None
     """Return what each layer looks back, as the class of transformers reads it from the file."""
     if architecture == "LlamaForCausalLM":
         return (None,) * layers
-    has_window = architecture == "MistralForCausalLM" or config.flag("use_sliding_window", False)
-    # Null is no window; a key that is not there is what the class has.
+    return (window_of(config),) * layers if architecture == "MistralForCausalLM" else windows_of_qwen(config, layers)
+
+
+def window_of(config: Values, default: int | None = WINDOW) -> int | None:
+    """Return the window of the layers that have one; null is none, a key that is not there is what the class has."""
     is_null = config.has("sliding_window") and config.given("sliding_window") is None
-    window = config.count("sliding_window", LONGEST_SEQUENCE, WINDOW) if has_window and not is_null else None
-    if architecture == "MistralForCausalLM":
-        return (window,) * layers
-    kinds = config.given("layer_types")
-    if kinds is None:
+    if is_null or (default is None and not config.has("sliding_window")):
+        return None
+    return config.count("sliding_window", LONGEST_SEQUENCE, default)
+
+
+def windows_of_qwen(config: Values, layers: int) -> tuple[int | None, ...]:
+    """Return what each layer looks back in the classes of Qwen: the first ones at everything, the others as `use_sliding_window` says."""
+    window = window_of(config) if config.flag("use_sliding_window", False) else None
+    if config.given("layer_types") is None:
         # Zero is a number of layers, too: then every layer has the window.
-        full = 0 if config.given("max_window_layers") == 0 else config.count("max_window_layers", MOST_LAYERS, QWEN_FULL_LAYERS)
+        full = config.count("max_window_layers", MOST_LAYERS, QWEN_FULL_LAYERS, least=0)
         return tuple(window if layer >= full else None for layer in range(layers))
-    if (
-        not isinstance(kinds, list)
-        or len(kinds) != layers
-        or any(kind not in ("full_attention", "sliding_attention") for kind in kinds)
-    ):
-        raise config.wrong("layer_types", f"not a list of full_attention and sliding_attention for {layers} layers")
+    kinds = config.each_layer("layer_types", layers, ("full_attention", "sliding_attention"))
     return tuple(window if kind == "sliding_attention" else None for kind in kinds)

@@ -8,8 +8,8 @@ from advisor.decide.generation.replay import compare, expected_of, observed, ste
 from advisor.decide.generation.service.step_time import step_times
 from advisor.decide.generation.traffic import Load, TokenDemand
 from advisor.errors import InputError
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.generation import GenerationPrediction, Replay
-from advisor.schema.trace import Requests
 from advisor.schema.workload import GenerationWorkload, TokenSlo
 from advisor.steps.generation.serving import SEED, Asked, Seen, served
 

@@ -15,6 +15,7 @@ from advisor.schema.generation import (
     Quantiles,
     TokenTimes,
 )
+from advisor.schema.language import DeploymentPrediction
 from advisor.schema.record import Estimate
 from advisor.schema.workload import TokenSlo
 from advisor.tell.options import today_is_given
@@ -122,7 +123,7 @@ def engine_of(advice: GenerationAdvice, candidate: GenerationCandidate) -> str:
     return ENGINE_NAMES[engine]
 
 
-def kept(prediction: GenerationPrediction) -> str:
+def kept(prediction: GenerationPrediction | DeploymentPrediction) -> str:
     """Return whether the targets are kept, as far as that is shown."""
     return "kept" if prediction.meets_slo else "missed" if prediction.misses_slo else "not shown to be kept"
 

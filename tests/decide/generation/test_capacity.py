@@ -17,7 +17,7 @@ def a_way(site, running=8, policy="prefill_first"):
 
 def carried(ttft_s=0.5, tpot_s=0.05, *, running=8, measured=MEASURED, brings=None, **traffic):
     site = under(workload(ttft_s=ttft_s, tpot_s=tpot_s, brings=brings, **traffic), measured)
-    return capacity(site, a_way(site, running), 1)
+    return capacity(site.serving, a_way(site, running), 1)
 
 
 @settings(max_examples=6)
@@ -36,7 +36,7 @@ def test_the_targets_hold_at_the_capacity_and_not_much_beyond():
     site = under(workload(), MEASURED)
     way = a_way(site)
 
-    found = capacity(site, way, 1)
+    found = capacity(site.serving, way, 1)
 
     for end, confidence in (("low", USUAL_CONFIDENCE), ("value", MIDDLE_CONFIDENCE), ("high", LEAST_CONFIDENCE)):
         scale = getattr(found.requests_per_s, end) / 2.0
@@ -73,9 +73,9 @@ def test_of_clients_the_largest_number_is_found():
     site = under(workload(None, clients=2, think_s=0.1), MEASURED)
     way = a_way(site)
 
-    found = capacity(site, way, 1)
+    found = capacity(site.serving, way, 1)
 
-    assert found.clients == most_clients(site, way, MIDDLE_CONFIDENCE)
+    assert found.clients == most_clients(site.serving, way, MIDDLE_CONFIDENCE)
     assert site.meets(way, 1, MIDDLE_CONFIDENCE, clients=found.clients)
     assert not site.meets(way, 1, MIDDLE_CONFIDENCE, clients=found.clients + 1)
     assert f"{found.clients} clients" in found.requests_per_s.source
@@ -85,7 +85,7 @@ def test_two_replicas_carry_at_least_twice_what_one_does():
     site = under(workload(), MEASURED)
     way = a_way(site)
 
-    one, two = (capacity(site, way, replicas).requests_per_s.value for replicas in (1, 2))
+    one, two = (capacity(site.serving, way, replicas).requests_per_s.value for replicas in (1, 2))
 
     assert two == pytest.approx(2 * one, rel=0.15)
 

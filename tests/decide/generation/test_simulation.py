@@ -18,6 +18,13 @@ COSTS = Costs(np.array(PREFILL), np.array(DECODE), np.array([*DECODE, *PREFILL[1
 UNEVEN = COSTS._replace(
     decode_extra=np.array([0.0, 0.0, 4e-3, 4e-3, 3e-3, -1e-3]), mixed_extra=np.array([0.0, -2e-3, 4e-3, 4e-3, 3e-3])
 )
+# A step is wide enough for its weights with fifty tokens; narrower ones wait for these.
+TOKENS = np.arange(129)
+WIDE = Costs(
+    *(np.array(PREFILL), np.array(DECODE), np.array([1e-3, 5e-4, DECODE[2], 4e-4, PREFILL[2]])),
+    mixed_extra=np.append(0.0, 2e-2 - 4e-4 * TOKENS[1:9]),
+    token_extra=np.maximum(2e-2 - 4e-4 * TOKENS, 0.0),
+)
 STEADY = Machine(np.ones(1), None, 1)
 LAW = Law()
 
@@ -52,8 +59,20 @@ def test_a_request_that_is_alone_takes_what_the_law_says():
     np.testing.assert_allclose(run.latency_s, run.ttft_s + run.tpot_s * [10, 0])
 
 
+def test_the_way_to_an_engine_and_steps_that_it_has_planned_come_on_top_of_the_first_token():
+    load = load_of(40, 0.05)
+    inside = simulate(load, way(), COSTS, STEADY, 0)
+
+    run = simulate(load, way(), COSTS._replace(outside_s=0.5, planned_steps=2.0), STEADY, 0)
+
+    above_s = 0.5 + 2.0 * inside.tpot_s[inside.has_later].mean()
+    np.testing.assert_allclose(run.ttft_s, inside.ttft_s + above_s)
+    np.testing.assert_allclose(run.latency_s, inside.latency_s + above_s)
+    np.testing.assert_array_equal(run.tpot_s, inside.tpot_s)
+
+
 @settings(max_examples=40)
-@given(WAYS, st.integers(0, 1000), st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0, 20]), st.sampled_from([COSTS, UNEVEN]))
+@given(WAYS, st.integers(0, 1000), st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0, 20]), st.sampled_from([COSTS, UNEVEN, WIDE]))
 def test_no_request_is_served_sooner_than_alone_and_no_replica_works_less_than_the_bound(which, seed, gap_s, prefix, costs):
     load = load_of(40, gap_s, seed=seed, prefix=prefix)
     run, least = simulate(load, which, costs, STEADY, 0), alone(load, which, costs)

@@ -40,12 +40,12 @@ def test_the_load_curve_goes_up_to_what_one_replica_carries():
     site = under(workload(), profile())
     way = a_way(site)
 
-    found = summaries.load_curve(site, way, 2)
+    found = summaries.load_curve(site.serving, way, 2)
 
     rates = [point.requests_per_s for point in found]
     assert 8 == len(found)
     assert sorted(rates) == rates
-    assert capacity(site, way, 2).requests_per_s.value / 2 == pytest.approx(rates[-1])
+    assert capacity(site.serving, way, 2).requests_per_s.value / 2 == pytest.approx(rates[-1])
     assert found[-1].ttft_slo_s.value > found[0].ttft_slo_s.value
     assert found[-1].tpot_slo_s.value > found[0].tpot_slo_s.value
 
@@ -53,7 +53,7 @@ def test_the_load_curve_goes_up_to_what_one_replica_carries():
 def test_the_load_curve_of_clients_goes_by_their_numbers():
     site = under(workload(None, clients=3, think_s=0.2), profile())
 
-    rates = [point.requests_per_s for point in summaries.load_curve(site, a_way(site), 1)]
+    rates = [point.requests_per_s for point in summaries.load_curve(site.serving, a_way(site), 1)]
 
     assert len(rates) > 2
     assert sorted(rates) == rates
@@ -62,15 +62,20 @@ def test_the_load_curve_of_clients_goes_by_their_numbers():
 def test_there_is_no_load_curve_where_nothing_is_carried():
     site = under(workload(ttft_s=0.001), profile())
 
-    assert () == summaries.load_curve(site, a_way(site), 1)
+    assert () == summaries.load_curve(site.serving, a_way(site), 1)
+
+
+def kv_of(site):
+    most = a_way(site).max_running_requests
+    return summaries.kv_curve(site.demand, site.variants["fp32"].kv_bytes_per_token, most)
 
 
 def test_the_cache_grows_with_the_running_requests_and_holds_the_shared_prefix_once():
     own, shared = (under(workload(brings=tokens(shared_prefix=prefix)), profile()) for prefix in (0, 60))
-    curves = [[point.kv_bytes for point in summaries.kv_curve(site, a_way(site))] for site in (own, shared)]
+    curves = [[point.kv_bytes for point in kv_of(site)] for site in (own, shared)]
     inputs, outputs = own.demand.mean_tokens
 
-    assert [1, 2, 4, 8] == [point.running_requests for point in summaries.kv_curve(own, a_way(own))]
+    assert [1, 2, 4, 8] == [point.running_requests for point in kv_of(own)]
     assert KV_BYTES * 8 * (inputs + outputs / 2) == pytest.approx(curves[0][-1])
     assert 7 * 60 * KV_BYTES == pytest.approx(curves[0][-1] - curves[1][-1], rel=0.05)
 

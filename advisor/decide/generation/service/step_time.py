@@ -39,11 +39,24 @@ class Costs(NamedTuple):
     mixed: np.ndarray  # (5,) a, b, c, d, e
     decode_extra: np.ndarray = NOTHING_MORE  # (largest + 1,) beside the law, by how many requests a step decodes; 0 for none
     mixed_extra: np.ndarray = NOTHING_MORE  # the same of mixed steps
+    # (largest + 1,) beside the law of a mixed step that reads, by its tokens, read and decoded; one entry: mixed_extra counts there too.
+    token_extra: np.ndarray = NOTHING_MORE
+    outside_s: float = 0.0  # of a request on its way to the engine, and of its first token back
+    planned_steps: float = 0.0  # that an engine has planned ahead: who comes meanwhile waits for them
 
     def extra(self, policy: Policy, requests: int) -> np.ndarray:
         """Return what steps of a policy take beside their law (requests + 1,); beyond what was measured as much as at its end."""
         measured = self.mixed_extra if policy == "mixed" else self.decode_extra
         return measured[np.minimum(np.arange(requests + 1), len(measured) - 1)]
+
+    def extra_of_tokens(self, token_budget: int | None) -> np.ndarray | None:
+        """Return what mixed steps that read take beside their law (token_budget + 1,), None where that is up to what they decode.
+
+        Beyond what is known as much as at its end.
+        """
+        if len(self.token_extra) < 2 or token_budget is None:
+            return None
+        return self.token_extra[np.minimum(np.arange(token_budget + 1), len(self.token_extra) - 1)]
 
     def fixed_s(self, policy: Policy, requests: int) -> np.ndarray:
         """Return what steps take that decode 1 to so many requests (requests,), however much is cached of them."""

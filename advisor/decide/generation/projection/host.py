@@ -1,0 +1,48 @@
+"""Kernels of a step -> what the step takes in an engine: factors on their parts, and what the host does between and around them.
+
+A step that only decodes replays a graph that was recorded; one that reads launches many of its kernels by itself. So what comes on top
+differs, and what the scheduler does grows with the requests that run.
+"""
+
+import numpy as np
+
+from advisor.decide.generation.projection.composition import Parts
+from advisor.schema.arrays.kernels import HostTimes
+
+TODAY = "vllm"  # the engine whose figures are shown, where nobody asks for another
+# Of chats at low load (vLLM 0.15): until a request is read, cut into tokens and handed over, and its first token is back; and up to how
+# many times as much or as little.
+OUTSIDE_S, OUTSIDE_FACTOR = 4.8e-3, 2.0
+# Of engines that plan a step while another is under way.
+PLANNED_STEPS = {"vllm": 1.0, "tensorrt-llm": 1.0}
+# Engines that nobody ran on a device, or at all, are taken for the next younger one.
+YOUNGER = {"vllm-2023": "vllm-2024"}
+# Of the norm that joins kernels and launches: where both are as long a step takes an eighth more.
+SHARPNESS = 6.0
+
+
+def host_times(hosts: tuple[HostTimes, ...], engine: str, device: str) -> tuple[HostTimes, bool]:
+    """Return what an engine adds on a device, and whether it was fitted there; of an unknown engine what a younger one does."""
+    by_name = {(host.engine, host.device): host for host in hosts}
+    for name in (engine, YOUNGER.get(engine, TODAY), TODAY):
+        for where in (device, None):
+            found = by_name.get((name, where))
+            if found is not None:
+                return found, where is not None and name == engine and found.carried_from is None
+    return hosts[0], False
+
+
+def step_s(host: HostTimes, layers: int, parts: Parts, *, running: np.ndarray, read: np.ndarray) -> np.ndarray:
+    """Return the seconds of steps with so many running requests that read so many tokens, 0 where they only decode."""
+    reads = np.asarray(read) > 0
+    kernels = host.matrices * parts.matrices + host.attention * parts.attention + host.communication * parts.communication
+    kernels = launched(kernels, layers * np.where(reads, host.prefill_launch_s, host.decode_launch_s))
+    around = np.where(reads, host.prefill_step_s, host.decode_step_s) + host.layer_s * layers
+    return np.asarray(kernels + around + host.request_s * running + host.token_s * read)
+
+
+def launched(kernels_s: np.ndarray, launches_s: np.ndarray | float) -> np.ndarray:
+    """Return the seconds of kernels that a host launches meanwhile: the longer of both, and somewhat more where they are alike."""
+    longer = np.maximum(kernels_s, launches_s)
+    shorter = np.minimum(kernels_s, launches_s)
+    return np.asarray(longer * (1.0 + (shorter / np.maximum(longer, 1e-300)) ** SHARPNESS) ** (1.0 / SHARPNESS))

@@ -1,0 +1,66 @@
+"""One operation on one device -> its seconds at any shape and size: the roofline over the share of it that measured kernels reach."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from advisor.decide.generation.projection.operations.grounds import COMPUTED, Found, Foundation, Numbers, rates_of
+from advisor.decide.generation.projection.operations.tables import Rates, ShareOfShape, Shares, Work
+from advisor.schema.arrays.kernels import Operation
+
+# Of the roofline that kernels reach where no device is near whose were measured: the median of all grids that are shipped.
+USUAL_SHARE = 0.6
+# What kernels that unpack weights as they go reach of what plain ones do: assumed. Frantar and others, "MARLIN", arXiv 2408.11743, are
+# within a few percent of it while weights are what takes the time, and lose more beyond.
+UNPACKING_SHARE = 0.9
+
+# (shape, sizes of each axis, numbers) -> what that asks for
+Law = Callable[[Sequence[float], Sequence[np.ndarray], Numbers], Work]
+
+
+class Kernel:
+    """One operation in some numbers on a device."""
+
+    def __init__(
+        self,
+        foundation: Foundation,
+        operation: Operation,
+        law: Law,
+        numbers: Numbers,
+        precisions: Sequence[str],
+        *,
+        numbers_of: Mapping[str, Numbers] = COMPUTED,
+        rates: Callable[[Rates], Rates] = lambda rates: rates,
+    ) -> None:
+        """`precisions` name the grids that may stand for it, the first that there is, and `numbers_of` has what each was computed in.
+
+        `rates` turns those of a device into what counts.
+        """
+        self._law, self._numbers = law, numbers
+        self._rates = rates(foundation.rates(numbers.computed_in))
+        found = None if foundation.ground == "roofline" else foundation.find(operation, *precisions)
+        self._usual = USUAL_SHARE * (UNPACKING_SHARE if numbers.unpacks else 1.0)
+        self._shares = None if found is None else _shares(foundation, found, law, numbers_of[found.precision], rates)
+        # A grid of kernels that unpack knows what that costs.
+        packed = found is not None and numbers_of[found.precision].unpacks
+        self._unpacking = UNPACKING_SHARE if numbers.unpacks and not packed else 1.0
+        self._of_shape: dict[tuple[float, ...], ShareOfShape] = {}
+
+    def seconds(self, shape: Sequence[float], *sizes: np.ndarray) -> np.ndarray:
+        """Return the seconds of a shape at sizes, arrays of one shape."""
+        least_s = self._law(shape, sizes, self._numbers).roofline_s(self._rates)
+        if self._shares is None:
+            return np.asarray(least_s / self._usual)
+        key = tuple(shape)
+        if key not in self._of_shape:
+            self._of_shape[key] = self._shares.of(shape)
+        return np.asarray(least_s / np.exp(self._of_shape[key].at(*sizes)) / self._unpacking)
+
+
+def _shares(foundation: Foundation, found: Found, law: Law, numbers: Numbers, rates: Callable[[Rates], Rates]) -> Shares:
+    of_grid = rates(rates_of(foundation.tables.model.measured[found.device], numbers.computed_in))
+
+    def roofline_s(shape: Sequence[float], sizes: Sequence[np.ndarray]) -> np.ndarray:
+        return law(shape, sizes, numbers).roofline_s(of_grid)
+
+    return Shares(found.grid, roofline_s)
