@@ -40,10 +40,12 @@ def decoder(name, hidden, vocabulary, attention, *feed_forward, parameters, acti
 
 
 LLAMA_8B = decoder(
-    *("Llama-3.1-8B", 4096, 128256, grouped(32, 32, 8, 128), FeedForwardLayers(layers=32, inner_size=14336)), parameters=8_030_261_248
+    *("Llama-3.1-8B", 4096, 128256, grouped(32, 32, 8, 128), FeedForwardLayers(layers=32, inner_size=14336)),
+    parameters=8_030_261_248,
 )
 LLAMA_70B = decoder(
-    *("Llama-3.1-70B", 8192, 128256, grouped(80, 64, 8, 128), FeedForwardLayers(layers=80, inner_size=28672)), parameters=70_553_706_496
+    *("Llama-3.1-70B", 8192, 128256, grouped(80, 64, 8, 128), FeedForwardLayers(layers=80, inner_size=28672)),
+    parameters=70_553_706_496,
 )
 MIXTRAL = decoder(
     *("Mixtral-8x7B", 4096, 32000, grouped(32, 32, 8, 128)),
@@ -68,8 +70,12 @@ def device(name):
 # --- kernels that follow a law -------------------------------------------------------------------------------------------------
 
 RATES = {
-    "h100_sxm": DeviceRates(maker="NVIDIA", memory_bandwidth_bytes_per_s=3.35e12, link_bytes_per_s=4.5e11, flop_per_s={"bf16": 9.9e14, "fp8": 1.98e15}),
-    "l40s": DeviceRates(maker="NVIDIA", memory_bandwidth_bytes_per_s=8.64e11, link_bytes_per_s=3.2e10, flop_per_s={"bf16": 3.6e14, "fp8": 7.3e14}),
+    "h100_sxm": DeviceRates(
+        maker="NVIDIA", memory_bandwidth_bytes_per_s=3.35e12, link_bytes_per_s=4.5e11, flop_per_s={"bf16": 9.9e14, "fp8": 1.98e15}
+    ),
+    "l40s": DeviceRates(
+        maker="NVIDIA", memory_bandwidth_bytes_per_s=8.64e11, link_bytes_per_s=3.2e10, flop_per_s={"bf16": 3.6e14, "fp8": 7.3e14}
+    ),
 }
 LAWS = {
     "gemm": (product, [(k, n) for k in (1024, 4096, 16384) for n in (1024, 8192, 65536)], ((1, 16, 128, 1024, 8192),)),

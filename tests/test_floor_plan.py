@@ -116,7 +116,10 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.decide.generation.service": {"advisor.decide.service", "advisor.decide.queue"},  # seconds of a step
     # Seconds of an operation on a device that is not here, by kernels that were measured elsewhere; and of steps, which consist of them.
     "advisor.decide.generation.projection.operations": {"advisor.decide.service"},
-    "advisor.decide.generation.projection": {"advisor.decide.generation.projection.operations", "advisor.decide.generation.service"},
+    "advisor.decide.generation.projection": {
+        "advisor.decide.generation.projection.operations",
+        "advisor.decide.generation.service",
+    },
     # Devices that are not here: what fits, what it costs, what is advised.
     "advisor.decide.generation.elsewhere": {
         *(f"advisor.decide.{room}" for room in ("generation", "generation.projection", "generation.service", "service", "queue")),

@@ -101,7 +101,15 @@ class Run(NamedTuple):
         """What two rows have in common that differ by their device alone."""
         return (
             *(self.source, self.kind, self.model, self.engine, self.tensor_parallel, self.replicas, self.weights, self.kv),
-            *(self.input_tokens, self.output_tokens, self.shortest, self.batch, self.requests_per_s, self.clients, self.token_budget),
+            *(
+                self.input_tokens,
+                self.output_tokens,
+                self.shortest,
+                self.batch,
+                self.requests_per_s,
+                self.clients,
+                self.token_budget,
+            ),
         )
 
 

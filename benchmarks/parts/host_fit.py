@@ -181,7 +181,9 @@ def _seconds(reading: np.ndarray, decoding: np.ndarray, added: np.ndarray) -> np
     found = np.zeros(len(reading))
     for features, launch_s in ((reading, added[-1]), (decoding, added[-2])):
         kernels = features[:, KERNELS] @ added[KERNELS]
-        found += launched(kernels, features[:, LAYERS] * launch_s) + features[:, KERNELS.stop :] @ added[KERNELS.stop : len(LINEAR)]
+        found += (
+            launched(kernels, features[:, LAYERS] * launch_s) + features[:, KERNELS.stop :] @ added[KERNELS.stop : len(LINEAR)]
+        )
     return found
 
 
@@ -226,9 +228,7 @@ def _carried_over(hosts: Sequence[HostTimes]) -> list[HostTimes]:
     return list(found.values())
 
 
-def _fit(
-    points: Sequence[Point], expected: np.ndarray, width: np.ndarray, *, repeats_heads: bool
-) -> tuple[np.ndarray, float]:
+def _fit(points: Sequence[Point], expected: np.ndarray, width: np.ndarray, *, repeats_heads: bool) -> tuple[np.ndarray, float]:
     """Return logarithms of what is added (10,), and what is left of the residuals."""
     from scipy.optimize import least_squares
 

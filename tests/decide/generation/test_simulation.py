@@ -60,7 +60,13 @@ def test_a_request_that_is_alone_takes_what_the_law_says():
 
 
 @settings(max_examples=40)
-@given(WAYS, st.integers(0, 1000), st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0, 20]), st.sampled_from([COSTS, UNEVEN, WIDE]))
+@given(
+    WAYS,
+    st.integers(0, 1000),
+    st.sampled_from([0.0, 0.05, 0.3]),
+    st.sampled_from([0, 20]),
+    st.sampled_from([COSTS, UNEVEN, WIDE]),
+)
 def test_no_request_is_served_sooner_than_alone_and_no_replica_works_less_than_the_bound(which, seed, gap_s, prefix, costs):
     load = load_of(40, gap_s, seed=seed, prefix=prefix)
     run, least = simulate(load, which, costs, STEADY, 0), alone(load, which, costs)

@@ -26,9 +26,7 @@ class Steps(Protocol):
     def decode_s(self, batch: np.ndarray, context_tokens: np.ndarray) -> np.ndarray:
         """Return the seconds of steps that decode."""
 
-    def mixed_s(
-        self, batch: np.ndarray, context_tokens: np.ndarray, tokens: np.ndarray, past_tokens: np.ndarray
-    ) -> np.ndarray:
+    def mixed_s(self, batch: np.ndarray, context_tokens: np.ndarray, tokens: np.ndarray, past_tokens: np.ndarray) -> np.ndarray:
         """Return the seconds of steps that decode and read."""
 
     def prefill_s(self, tokens: np.ndarray, past_tokens: np.ndarray) -> np.ndarray:

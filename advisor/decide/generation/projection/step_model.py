@@ -38,9 +38,7 @@ class StepModel:
         foundation = foundation_of(hardware, tables)
         self.ground: Ground = foundation.ground
         self.is_same_maker = tables.model.measured[foundation.kernels_of].maker == hardware.vendor
-        self._composition = Composition(
-            architecture, foundation, tensor_parallel=tensor_parallel, weights=weights, kv=kv
-        )
+        self._composition = Composition(architecture, foundation, tensor_parallel=tensor_parallel, weights=weights, kv=kv)
         self._layers = architecture.layers
         fitted, self._is_fitted = host_times(tables.model.hosts, engine, hardware.id)
         self.host = host or fitted

@@ -115,7 +115,10 @@ def foundation_of(hardware: Hardware, tables: KernelTables) -> Foundation:
         raise _no_rates(hardware)
     measured = tables.model.measured
     own = DeviceRates(
-        maker=hardware.vendor, flop_per_s={PLAIN: flop_per_s}, memory_bandwidth_bytes_per_s=bytes_per_s, link_bytes_per_s=BUS_BYTES_PER_S
+        maker=hardware.vendor,
+        flop_per_s={PLAIN: flop_per_s},
+        memory_bandwidth_bytes_per_s=bytes_per_s,
+        link_bytes_per_s=BUS_BYTES_PER_S,
     )
     nearest = min(sorted(measured), key=lambda name: _farness(own, measured[name]))
     is_near = hardware.kind in LIKE_GPUS and _distance(own, measured[nearest]) <= FARTHEST

@@ -57,9 +57,7 @@ class Kernel:
         return np.asarray(least_s / np.exp(self._of_shape[key].at(*sizes)) / self._unpacking)
 
 
-def _shares(
-    foundation: Foundation, found: Found, law: Law, numbers: Numbers, rates: Callable[[Rates], Rates]
-) -> Shares:
+def _shares(foundation: Foundation, found: Found, law: Law, numbers: Numbers, rates: Callable[[Rates], Rates]) -> Shares:
     of_grid = rates(rates_of(foundation.tables.model.measured[found.device], numbers.computed_in))
 
     def roofline_s(shape: Sequence[float], sizes: Sequence[np.ndarray]) -> np.ndarray:

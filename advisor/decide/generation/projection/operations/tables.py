@@ -80,7 +80,9 @@ class ShareOfShape(NamedTuple):
             low, part = _bracket(axis, np.log(np.maximum(size, 1e-9)))
             high = np.minimum(low + 1, len(axis) - 1)
             corners = [
-                (place * len(axis) + at, weight * share) for place, weight in corners for at, share in ((low, 1 - part), (high, part))
+                (place * len(axis) + at, weight * share)
+                for place, weight in corners
+                for at, share in ((low, 1 - part), (high, part))
             ]
         values = self.logs.ravel()
         return np.asarray(sum(weight * values[place] for place, weight in corners)).reshape(shape)

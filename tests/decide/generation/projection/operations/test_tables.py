@@ -90,7 +90,9 @@ def test_two_sizes_are_interpolated_together():
     def least_s(shape, sizes):
         return Work(flop=0.0 * sizes[0], bytes=1e6 * sizes[0] * sizes[1]).roofline_s(RATES)
 
-    of = Grid(np.array([[1.0]]), (batch, length), np.log(least_s((1.0,), np.meshgrid(batch, length, indexing="ij")) / share)[None])
+    of = Grid(
+        np.array([[1.0]]), (batch, length), np.log(least_s((1.0,), np.meshgrid(batch, length, indexing="ij")) / share)[None]
+    )
 
     logs = Shares(of, least_s).of((1.0,)).at(np.array([[4.0], [16.0]]), np.array([256.0, 1024.0, 1e6]))
 
