@@ -193,6 +193,7 @@ def test_one_at_a_time_is_served_alike_by_all_policies(load):
         "chunk_tokens": 1000,
         "prefill_cost": np.array([a, 0.25, 0.125]),
         "mixed_cost": np.array([a, b, c, 0.25, 0.125]),
+        "token_extra_s": None,  # reading is not priced by its law alone
     }
     expected = decode_sim.simulate(**load | {"policy": PREFILL_FIRST})
 
@@ -459,7 +460,7 @@ WRONG = [
     ({"decode_extra_s": np.ones(3)}, r"decode_extra_s\[0\] must be 0"),
     ({"decode_extra_s": np.array([0.0, np.nan, 0.0])}, "decode_extra_s must be finite"),
     (
-        {"policy": MIXED, "mixed_cost": np.zeros(5), "token_extra_s": np.zeros(2)},
+        {"policy": MIXED, "mixed_cost": np.zeros(5), "token_extra_s": np.zeros(1)},
         "token_extra_s has 2 entries, and steps take up to",
     ),
     (
