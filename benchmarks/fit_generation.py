@@ -22,8 +22,8 @@ from advisor.disk.writing import write_atomically
 from advisor.errors import AdvisorError
 from advisor.files.kernel_tables import KERNELS, read_grids
 from advisor.measure.architecture.config import read_architecture
+from advisor.schema.arrays.kernels import DeviceRates, GenerationModel, HostTimes, KernelTables, StepError
 from advisor.schema.catalog import Hardware
-from advisor.schema.kernels import DeviceRates, GenerationModel, HostTimes, KernelTables, StepError
 from advisor.schema.language import Architecture
 from advisor.schema.record import Source
 from harness import Figures, Size, parsed, parser_of, save, show

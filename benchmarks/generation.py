@@ -9,10 +9,10 @@ from the profile alone (`before`). All by the processor's clock. Without `--mode
 glosses, and one of 300 million random weights; `--keep FOLDER` keeps what is made of them. `speed`: the kernel of the simulation beside its
 twin in Python and a loop by numba.
 
-`--elsewhere`: language models on hardware that is not here, beside published measurements: each row is judged by simulating just that run, each
-model by what is fitted on all others. `--rows` judges a table of the same columns with what is shipped, without fitting; `--configs` names
-folders that have the configurations of further models. Errors of times are of what was served (open and closed loops), those of tokens a
-second of whole batches; the rank correlation is that of devices on which the same run was made.
+`--elsewhere`: language models on hardware that is not here, beside published measurements: each row is judged by simulating just that
+run, each model by what is fitted on all others. `--rows` judges a table of the same columns with what is shipped, without fitting;
+`--configs` names folders that have the configurations of further models. Errors of times are of what was served (open and closed loops),
+those of tokens a second of whole batches; the rank correlation is that of devices on which the same run was made.
 
 Keys: `profile_s` (median), `prefill_error_median`, `prefill_error_p95`, `decode_error_median`, `decode_error_p95` (absolute, over the
 step), `short_error_median`, `short_error_p95` (the same of steps below a millisecond), `replays`, `replay_requests` (the fewest),
@@ -133,7 +133,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="make checkpoints there, and take those that are there")
     published_rows = parser.add_mutually_exclusive_group()
     published_rows.add_argument(
-        "--elsewhere", type=Path, nargs="?", const=DATA, metavar="ROWS", help="judge published measurements, one model left out at a time"
+        "--elsewhere",
+        type=Path,
+        nargs="?",
+        const=DATA,
+        metavar="ROWS",
+        help="judge published measurements, one model left out at a time",
     )
     published_rows.add_argument("--rows", type=Path, metavar="ROWS", help="judge these with what is shipped")
     parser.add_argument("--configs", type=Path, nargs="+", default=(), metavar="FOLDER", help="of further models of the rows")

@@ -20,7 +20,7 @@ import numpy as np
 
 from advisor.decide.generation.projection.operations.communication import ELEMENT_BYTES
 from advisor.files.kernel_tables import LOG_STEP, read_grids, write_grids
-from advisor.schema.kernels import Grid, Operation
+from advisor.schema.arrays.kernels import Grid, Operation
 from harness import Figures, Unknown, parsed, parser_of, save, show
 
 OUTPUT = Path(__file__).parents[1] / "advisor" / "catalog" / "kernel_tables.npz"

@@ -13,13 +13,13 @@ from advisor.decide.generation.service.step_time import DRAWS, Costs
 from advisor.decide.generation.traffic import Effort, TokenDemand
 from advisor.errors import AdvisorError
 from advisor.schema.advice import Place
-from advisor.schema.catalog import Evidence, Hardware, TokenPrice
+from advisor.schema.catalog import Evidence, Hardware, Offer, TokenPrice
 from advisor.schema.language import Architecture, AttentionLayers, Deployment, FeedForwardLayers
 from advisor.schema.record import Estimate
 from advisor.schema.workload import GenerationWorkload, HardwareChoice, SequenceLength, Tokens, TokenSlo, Traffic
 from tests.profiles import NOW
 
-SMALL = Effort(beyond_quantile=10, needed_beyond=5, least_requests=150, most_requests=300, seeds=2)
+SMALL = Effort(beyond_quantile=10, needed_beyond=5, least_requests=100, most_requests=200, seeds=2)
 HOST_S = 5e-4  # of a step, whatever it does
 DENSE = Architecture(
     name="Llama-3.1-8B",
@@ -65,7 +65,7 @@ PLAIN = Deployment(
 
 
 class Steps:
-    """Steps by a roofline: weights are read once, of experts those that a batch touches, each token has its products, each cached one its bytes."""
+    """Steps by a roofline: weights are read once, of experts those that a batch touches, and each cached token; products count beside."""
 
     ground = "roofline"
 
@@ -138,7 +138,12 @@ def device(id_: str = "card", **changed: Any) -> Hardware:
     return replace(made, **changed)
 
 
-def place(hardware: Hardware | None = None, usd_per_hour: float = 2.0, devices: int = 8) -> Place:
+def alone(**changed: Any) -> Hardware:
+    """Return a device of which a machine has one."""
+    return device(offers=(Offer(provider="aws", instance="x", devices=1),), **changed)
+
+
+def place(hardware: Hardware | None = None, usd_per_hour: float = 2.0, devices: int = 2) -> Place:
     """Return a machine with so many devices, at so much for each."""
     usd = usd_per_hour * devices
     return Place(
@@ -176,7 +181,7 @@ def chat(requests_per_s: float | None = 5.0, *, brings: Tokens | None = None, **
 def asking(workload: GenerationWorkload | None = None, places: Sequence[Place] = (), **changed: Any) -> ElsewhereRequest:
     """Return the question of a workload over some places."""
     made = ElsewhereRequest(
-        workload=workload or chat(), recorded=None, places=tuple(places or (place(),)), created=NOW, effort=SMALL
+        workload=workload or chat(), recorded=None, places=tuple(places or (place(alone(), devices=1),)), created=NOW, effort=SMALL
     )
     return replace(made, **changed)
 

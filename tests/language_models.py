@@ -11,7 +11,7 @@ from advisor.decide.generation.projection.operations.grounds import COMPUTED
 from advisor.decide.generation.projection.operations.matrices import product
 from advisor.decide.generation.projection.operations.tables import Rates
 from advisor.files.catalog import read_hardware
-from advisor.schema.kernels import DeviceRates, GenerationModel, Grid, HostTimes, KernelTables, StepError
+from advisor.schema.arrays.kernels import DeviceRates, GenerationModel, Grid, HostTimes, KernelTables, StepError
 from advisor.schema.language import Architecture, AttentionLayers, FeedForwardLayers
 from advisor.schema.record import Source
 

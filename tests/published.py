@@ -31,8 +31,8 @@ class StraightSteps:
 
     ground = "roofline"
 
-    def __init__(self, slowness: float = 1.0) -> None:
-        self.slowness = slowness
+    def __init__(self, slowness: float = 1.0, *, outside_s: float = 0.0, planned_steps: float = 0.0) -> None:
+        self.slowness, self.outside_s, self.planned_steps = slowness, outside_s, planned_steps
 
     def decode_s(self, batch: np.ndarray, context_tokens: np.ndarray) -> np.ndarray:
         a, b, c = self.slowness * DECODE
@@ -50,4 +50,4 @@ class StraightSteps:
     ) -> Costs:
         times = self.slowness * (1.0 if draw is None else 0.9 + 0.01 * draw)
         mixed = np.array([*DECODE, *READ[1:]])
-        return Costs(times * READ, times * DECODE, times * mixed)
+        return Costs(times * READ, times * DECODE, times * mixed, outside_s=self.outside_s, planned_steps=self.planned_steps)

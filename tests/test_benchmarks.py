@@ -26,6 +26,7 @@ PROGRAMS = {path.stem: path for path in MODULES if "__main__" in path.read_text(
 PATIENCE_S = 300
 MODEL = ROOT / "examples" / "data" / "fashion_dscnn.onnx"
 ROWS = FOLDER / "data" / "validation.csv.gz"
+PUBLISHED = FOLDER / "data" / "generation_rows.csv.gz"
 SCHEME = ("--scheme", "int8-static-minmax")
 OLIVES = ("olive-optimize-fp32", "olive-quantize-hqq-int4", "olive-quantize-kquant-int4", "olive-run-static")
 # What each program is run with, one run after the other in one folder. Together they go through all that needs no absent package.
@@ -36,7 +37,7 @@ RUNS: dict[str, list[tuple[str | Path, ...]]] = {
     "fit_generation": [()],
     "fit_projection": [(), ("--rows", ROWS, "--data", "rows.csv.gz", "--output", "projection.json")],
     "fuzz": [("--rings", "1", "--only", "onnx_changed", "yaml_workload", "yaml_portfolio", "yaml_rules", "csv_trace")],
-    "generation": [()],
+    "generation": [(), ("--elsewhere",), ("--rows", PUBLISHED)],
     "kills": [("--only", "SIGINT")],
     "olive_side_by_side": [
         ("--venv", "olive", "--made", "made", "--only", *OLIVES, "--make-only"),

@@ -31,14 +31,15 @@ FREE = {"advisor.measure.runtime.control_groups", "advisor.measure.runtime.memor
 FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {
-        *("advisor.steps", "advisor.steps.generation", "advisor.tell", "advisor.files"),
+        *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.tell", "advisor.files"),
         *("advisor.console", "advisor.hardware_commands", "advisor.options", "advisor.progress", "advisor.rule_commands"),
     },
     "advisor.hardware_commands": {"advisor.tell", "advisor.files", "advisor.options"},
     "advisor.rule_commands": {"advisor.options", "advisor.steps", "advisor.tell"},
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
-        *("advisor.steps.generation", "advisor.files", "advisor.disk", "advisor.tell", "advisor.decide.long_trace"),
+        *("advisor.steps.generation", "advisor.steps.language", "advisor.files", "advisor.disk", "advisor.tell"),
+        "advisor.decide.long_trace",
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
@@ -49,6 +50,12 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("advisor.measure.runtime", "advisor.measure.worker"),
         *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
         *FREE,
+    },
+    # Models that are judged from their configuration, on hardware that is not here.
+    "advisor.steps.language": {
+        *("advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk"),
+        *("advisor.measure.architecture", "advisor.measure.variants"),
+        *(f"advisor.decide.{room}" for room in ("generation.elsewhere", "generation.projection", "service", "queue", "lifetime")),
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
     "advisor.files": {
@@ -199,6 +206,7 @@ ACROSS = {
     *("test_benchmarks", "test_claims", "test_cli", "test_floor_plan", "test_money", "test_packaging", "test_scenarios"),
     "test_damaged_records",  # what every command that reads records does with them
     *("test_telemetry", "test_rules_at_work"),  # the last one: the rulebook, on many workloads
+    *("test_published_rows", "test_reference_cases"),  # of language models elsewhere, and the benchmarks that judge them
     "test_moments",  # the times that all steps take
     "test_mutation",  # the kernels changed, one operator at a time
     "test_second_generator",  # the server under another load generator than ours

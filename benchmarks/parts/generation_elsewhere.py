@@ -124,7 +124,6 @@ def figures_of(judged: Sequence[Judged]) -> Figures:
         "tokens_error_median": middle(batches or times["tokens"], without=NO_ROWS),
         "rank_correlation": Unknown(f"no run was made on {MIN_DEVICES} devices") if rank is None else rank,
         "coverage": statistics.fmean(each.is_covered for each in entries) if entries else Unknown(NO_ROWS),
-        "rows_judged": len({each.row for each in entries}),
     }
     return found
 

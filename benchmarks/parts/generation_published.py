@@ -14,7 +14,7 @@ from advisor.decide.generation.projection.step_model import StepModel
 from advisor.errors import InputError
 from advisor.files.kernel_tables import read_kernel_tables
 from advisor.measure.architecture.config import read_architecture
-from advisor.schema.kernels import KernelTables
+from advisor.schema.arrays.kernels import KernelTables
 from advisor.schema.language import Architecture
 from fit_generation import points
 from harness import Figures, Size, Unknown
@@ -52,6 +52,9 @@ class Places:
         key = (run.model, run.device, str(run.tensor_parallel), run.weights, run.kv, run.engine)
         if key not in self._steps:
             self._steps[key] = self._made(run)
+        longest = self._architecture(run.model).context_tokens
+        if run.input_tokens + run.output_tokens > longest:
+            raise InputError(f"{run.model}: prompt and answer are longer than its context", hint=f"it has {longest:,} tokens")
         return Served(self._steps[key], self._cache_tokens(run))
 
     def _read(self, model: str) -> Architecture:
@@ -78,7 +81,9 @@ class Places:
         """Return for how many tokens of keys and values a replica has memory, below 0 where not even its weights fit."""
         architecture, degree = self._architecture(run.model), run.tensor_parallel
         assert run.hardware is not None
-        free = free_bytes(architecture, run.hardware, degree, budget_of(run)) - weight_bytes_per_device(architecture, run.weights, degree)
+        free = free_bytes(architecture, run.hardware, degree, budget_of(run)) - weight_bytes_per_device(
+            architecture, run.weights, degree
+        )
         context = run.input_tokens + run.output_tokens
         return int(free // kv_bytes_per_token(architecture, run.kv, degree, context_tokens=context)[1])
 
@@ -104,10 +109,10 @@ def published(path: Path, folders: Sequence[Path], size: Size, *, leave_out: boo
 class Refitted:
     """What engines add and how far off it is, fitted anew without a model: the same fit as the shipped one."""
 
-    def __init__(self, folders: Sequence[Path], tables: KernelTables, runs: Iterable[Run]) -> None:
+    def __init__(self, folders: Sequence[Path], tables: KernelTables, runs: Sequence[Run]) -> None:
         self._folders, self._tables = folders, tables
         configs = config_files([CONFIGS, *folders])
-        self._points = [point for run in runs for point in points([run], configs, tables)]
+        self._points = points(runs, configs, tables)
         self._held = held_back(self._points)
 
     def __call__(self, runs: Sequence[Run]) -> Places:
@@ -132,6 +137,7 @@ def _told(
     figures = figures_of(judged)
     errors = [each.error for each in counted(drafted)]
     figures["speculation_error_median"] = statistics.median(errors) if errors else Unknown("no sweep over drafts was judged")
+    figures["rows_judged"] = len({each.row for each in (*judged, *drafted)})
     figures["rows_left_out"] = len(left_out)
     rows = [each.table_row() for each in (*judged, *drafted)]
     return figures, {"sources": sources, "judged": rows, "left_out": [entry._asdict() for entry in left_out]}

@@ -156,6 +156,9 @@ def run_of(row: Mapping[str, str]) -> Run:
     weights, kv = precisions(row["precision"], row.get("kv_dtype", ""))
     devices, tensor_parallel = _count(row["n_accel"]) or 1, _count(row.get("tp", "")) or 1
     tensor_parallel = min(tensor_parallel, devices)
+    if "layer split" in row.get("parallelism", ""):
+        # One after the other they are as fast as one of them.
+        devices = tensor_parallel = 1
     found = Run(
         row=row["row_id"],
         source=row["source"],

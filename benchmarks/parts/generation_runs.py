@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from advisor.decide.generation.projection.host import OUTSIDE_S
 from advisor.decide.generation.service.step_time import DRAWS, Costs
 from advisor.decide.generation.simulation import Machine, place_of, simulate
 from advisor.decide.generation.simulation import Run as Served
@@ -25,14 +26,9 @@ USUAL_TOKEN_BUDGET = 8192
 BLOCK_TOKENS = 16  # the cache is found again in whole blocks
 STAGE_S = 600.0  # that a rate was kept up
 LEAST_REQUESTS, MOST_REQUESTS = 400, 6000
+MIXING = {"vllm", "tensorrt-llm"}  # engines that read prompts beside what they decode
 REQUESTS_OF_A_CLIENT = 10  # of runs in a closed loop, the first of which come together
 CONTEXTS = 16  # of a batch that grows, at which its step is looked at
-# A request is read, cut into tokens and handed over before the engine sees it; its first token takes the way back. Together as fitted on
-# chats at low load, and up to so many times as much or as little.
-BEFORE_S, BEHIND_S = 3e-3, 1.8e-3
-ASIDE_FACTOR = 2.0
-# Steps that an engine has planned ahead: who comes meanwhile waits for them, beside the one that is under way.
-PLANNED_STEPS = {"vllm": 1, "tensorrt-llm": 1}
 
 
 class Steps(Protocol):
@@ -70,7 +66,9 @@ class TooSmall(Exception):
 def predicted(run: Run, steps: Steps, kv_tokens: int) -> Predicted:
     """Return each figure of the run that is measured, of a cache that holds so many tokens; raise TooSmall."""
     if kv_tokens < run.input_tokens + run.output_tokens:
-        raise TooSmall(f"the cache holds {max(kv_tokens, 0):,} tokens, and a request has {run.input_tokens + run.output_tokens:,}")
+        raise TooSmall(
+            f"the cache holds {max(kv_tokens, 0):,} tokens, and a request has {run.input_tokens + run.output_tokens:,}"
+        )
     if run.kind == "static":
         return {("tokens", None): _batch(run, steps, kv_tokens)}
     if run.kind == "steps":
@@ -89,7 +87,10 @@ def budget_of(run: Run) -> int:
 def _steps(run: Run, steps: Steps) -> Predicted:
     read_s, context = reading_s(steps, run.batch, run.input_tokens, budget_of(run)), run.input_tokens + run.output_tokens / 2
     decode_s = float(steps.decode_s(np.array([float(run.batch)]), np.array([run.batch * context]))[0])
-    return {("ttft", None): _with(read_s, steps.factors_of("prefill")), ("itl", None): _with(decode_s, steps.factors_of("decode"))}
+    return {
+        ("ttft", None): _with(read_s, steps.factors_of("prefill")),
+        ("itl", None): _with(decode_s, steps.factors_of("decode")),
+    }
 
 
 def _batch(run: Run, steps: Steps, kv_tokens: int) -> Said:
@@ -119,7 +120,7 @@ def writing_s(steps: Steps, run: Run) -> float:
     later = run.output_tokens - 1
     if later <= 0:
         return 0.0
-    contexts = run.batch * (run.input_tokens + (np.arange(CONTEXTS) + 0.5) / CONTEXTS * later)
+    contexts = run.batch * (run.input_tokens + (np.arange(CONTEXTS) + 0.5) / CONTEXTS * later - 0.5)
     return later * float(steps.decode_s(np.full(CONTEXTS, float(run.batch)), contexts).mean())
 
 
@@ -160,18 +161,15 @@ def _figures(run: Run, steps: Steps, kv_tokens: int, draw: int | None) -> dict[t
         clients = max((run.clients or 1) // run.replicas, 1)
         load = _together(run, clients, REQUESTS_OF_A_CLIENT * clients, draw or 0)
         served = _simulated(run, steps, kv_tokens, load, draw)
-    return _published(run, served, draw)
+    return _published(run, served)
 
 
-def _published(run: Run, served: Served, draw: int | None) -> dict[tuple[Figure, float | None], float]:
-    """Return what a client of the run sees: the way to the engine and back, and steps planned ahead, come on top."""
+def _published(run: Run, served: Served) -> dict[tuple[Figure, float | None], float]:
+    """Return what a client of the run sees."""
     step_s = served.tpot_s[served.has_later]
-    level = 0.0 if draw is None else 2 * draw / (DRAWS - 1) - 1
-    aside_s = (BEFORE_S + BEHIND_S) * ASIDE_FACTOR**level + PLANNED_STEPS.get(run.engine, 0) * (float(step_s.mean()) if len(step_s) else 0.0)
-    ttft_s, e2e_s = served.ttft_s + aside_s, served.latency_s + aside_s
-    itl_s = e2e_s / run.output_tokens if run.itl_holds_first else step_s
+    itl_s = served.latency_s / run.output_tokens if run.itl_holds_first else step_s
     found: dict[tuple[Figure, float | None], float] = {("tokens", None): run.replicas * served.output_tokens_per_s}
-    series: tuple[tuple[Figure, np.ndarray], ...] = (("ttft", ttft_s), ("e2e", e2e_s), ("itl", itl_s))
+    series: tuple[tuple[Figure, np.ndarray], ...] = (("ttft", served.ttft_s), ("e2e", served.latency_s), ("itl", itl_s))
     for figure, values in series:
         if len(values):
             found[figure, None] = float(values.mean())
@@ -193,12 +191,13 @@ def _simulated(run: Run, steps: Steps, kv_tokens: int, load: Load, draw: int | N
         token_budget=budget_of(run),
         kv_tokens=kv_tokens,
     )
+    is_mixed = run.engine in MIXING
     way = Way(
         variant=run.engine,
         intra_op_num_threads=1,
         max_running_requests=running,
-        policy="mixed" if run.engine in PLANNED_STEPS else "prefill_first",
-        chunk_tokens=budget_of(run) if run.engine in PLANNED_STEPS else None,
+        policy="mixed" if is_mixed else "prefill_first",
+        chunk_tokens=budget_of(run) if is_mixed else None,
         kv_tokens=kv_tokens + load.shared_prefix_tokens,
     )
     return simulate(load, way, costs, Machine(np.ones(1), None, 1), draw or 0)
@@ -207,7 +206,7 @@ def _simulated(run: Run, steps: Steps, kv_tokens: int, load: Load, draw: int | N
 def _together(run: Run, clients: int, requests: int, seed: int = 0) -> Load:
     """Return requests of clients that all begin at once."""
     load = _whole(run, np.zeros(requests), seed, conversations=None)
-    return load._replace(clients=clients, think_s=0.0 if run.kind == "static" else BEFORE_S + BEHIND_S)
+    return load._replace(clients=clients, think_s=0.0 if run.kind == "static" else OUTSIDE_S)
 
 
 def _at_a_rate(run: Run, seed: int) -> Load:
@@ -226,7 +225,7 @@ def _conversing(run: Run, conversations: int, seed: int) -> Load:
         arrival_s=np.zeros(len(load.arrival_s)),
         output_tokens=outputs,
         clients=conversations,
-        think_s=BEFORE_S + BEHIND_S,
+        think_s=OUTSIDE_S,
         warm_up=conversations,
     )
 

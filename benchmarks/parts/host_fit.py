@@ -15,7 +15,7 @@ import numpy as np
 from advisor.decide.generation.projection.host import TODAY, host_times, launched
 from advisor.decide.generation.projection.intervals import conformal_factor
 from advisor.decide.generation.projection.step_model import StepModel
-from advisor.schema.kernels import Figure, HostTimes, StepError
+from advisor.schema.arrays.kernels import Figure, HostTimes, StepError
 from advisor.schema.language import Ground
 from parts.generation_rows import Run
 from parts.generation_runs import budget_of, reading_s, writing_s

@@ -107,9 +107,7 @@ def search(
     ]
     candidates = sum(entry.most for entry in entries)
     alive = [
-        entry
-        for entry in entries
-        if entry.fewest <= entry.most and not entry.site.serving.is_hopeless(entry.way, confidence)
+        entry for entry in entries if entry.fewest <= entry.most and not entry.site.serving.is_hopeless(entry.way, confidence)
     ]
     left = sum(entry.most - entry.fewest + 1 for entry in alive)
     asked: _Asked[SiteT, WayT] = _Asked(confidence)

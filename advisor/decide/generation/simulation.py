@@ -140,11 +140,13 @@ def simulate(load: Load, way: Batching, costs: Costs, machine: Machine, seed: in
     span_s = max(served.end_s - float(served.arrived_s[0]), 1e-12)
     busy_s = max(served.prefill_s + served.decode_s, 1e-12)
     count = len(load.input_tokens)
+    tpot_s = (last_s - first_s) / np.maximum(later, 1)
+    outside_s = _outside_s(costs, tpot_s[later > 0])
     return Run(
-        ttft_s=first_s - arrived_s,
-        tpot_s=(last_s - first_s) / np.maximum(later, 1),
+        ttft_s=first_s - arrived_s + outside_s,
+        tpot_s=tpot_s,
         itl_s=served.longest_gap_s[counted],
-        latency_s=last_s - arrived_s,
+        latency_s=last_s - arrived_s + outside_s,
         has_later=later > 0,
         requests_per_s=count / span_s,
         output_tokens_per_s=float(load.output_tokens.sum()) / span_s,
@@ -155,6 +157,11 @@ def simulate(load: Load, way: Batching, costs: Costs, machine: Machine, seed: in
         preemptions_per_request=float(np.sum(served.preemptions)) / count,
         prefill_fraction=min(served.prefill_s / busy_s, 1.0),
     )
+
+
+def _outside_s(costs: Costs, tpot_s: np.ndarray) -> float:
+    """Return what goes on top of the time in the engine: the way there and back, and steps as long as usual that are planned by then."""
+    return costs.outside_s + (costs.planned_steps * float(tpot_s.mean()) if len(tpot_s) else 0.0)
 
 
 def _stalls(machine: Machine, load: Load, costs: Costs, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -206,14 +213,16 @@ class Work(NamedTuple):
     later: float  # tokens of answers after the first
     context: float  # cached tokens that these look at
 
-    def seconds(self, way: Batching, costs: Costs) -> float:
-        """Return the seconds of a replica that a request takes at least, however many are served side by side."""
-        # Of a decode step each of its requests bears its part, however many these are.
-        fixed_s = costs.fixed_s(way.policy, way.max_running_requests)
-        decoding = float((fixed_s / np.arange(1, len(fixed_s) + 1)).min()) * self.later
+    def seconds(self, way: Batching, costs: Costs, fixed: "FixedParts | None" = None) -> float:
+        """Return the seconds of a replica that a request takes at least, however many are served side by side.
+
+        `fixed` is what is known already of as many requests as may run, or more.
+        """
+        fixed = fixed or fixed_parts(costs, way.policy, way.max_running_requests)
+        decoding = float(fixed.least_s[way.max_running_requests - 1]) * self.later
         if way.policy == "mixed":
-            a, b, c, d, e = costs.mixed
-            reading = min(a, float(fixed_s[0])) * self.read / (way.chunk_tokens or 1)
+            a, b, c, d, e = costs.mixed.tolist()
+            reading = min(a, fixed.alone_s) * self.read / (way.chunk_tokens or 1)
             tokens_s, pairs_s = c * self.context, d * self.read + e * self.pairs
             if len(costs.token_extra) > 1:
                 # A step that reads bears what its tokens cost together: of decoding, no more than the law is certain to come on top.
@@ -223,6 +232,19 @@ class Work(NamedTuple):
         calls = float(np.ceil(self.read_tokens / way.chunk_tokens).mean()) if way.chunk_tokens else 1.0
         a, b, c = costs.prefill
         return float(a * calls + b * self.read + c * self.pairs + decoding + costs.decode[2] * self.context)
+
+
+class FixedParts(NamedTuple):
+    """What steps take whatever is cached."""
+
+    alone_s: float  # of one request
+    least_s: np.ndarray  # (requests,) of a step, for each of its requests, that decodes up to 1, up to 2 ...: each bears its part
+
+
+def fixed_parts(costs: Costs, policy: Policy, requests: int) -> FixedParts:
+    """Return what steps take of up to so many requests, whatever is cached."""
+    fixed_s = costs.fixed_s(policy, requests)
+    return FixedParts(float(fixed_s[0]), np.minimum.accumulate(fixed_s / np.arange(1, requests + 1)))
 
 
 def work_of(load: Load) -> Work:

@@ -9,17 +9,17 @@ import numpy as np
 from advisor.decide.generation import simulation, space
 from advisor.decide.generation.service.speed_ties import speed_ties
 from advisor.decide.generation.service.step_time import DRAWS, Costs, Setting, StepTimes, step_times
-from advisor.decide.generation.simulation import Batching, Machine, Reached, Run, Work
+from advisor.decide.generation.simulation import Batching, FixedParts, Machine, Reached, Run, Work
 from advisor.decide.generation.space import Way
 from advisor.decide.generation.traffic import Effort, Load, TokenDemand
 from advisor.decide.queue.demand import quantiles
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.decide.service.stalls import process_of
 from advisor.schema.advice import Place
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.generation import GenerationSite
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.record import Exclusion, Record
-from advisor.schema.trace import Requests
 from advisor.schema.workload import GenerationWorkload, TokenSlo
 
 MAX_REPLICAS = 512
@@ -60,6 +60,8 @@ class UnderLoad(Generic[WayT]):
         self._floors: dict[tuple[Hashable, bool, int | None, int], Reached] = {}
         self._load_of_one: dict[tuple[WayT, int], float] = {}
         self._work: dict[int, Work] = {}
+        self._fixed: dict[tuple[Hashable, str, int], FixedParts] = {}
+        self._factors: dict[Hashable, float] = {}
 
     # --- runs --------------------------------------------------------------------------------------------------------------
 
@@ -126,9 +128,23 @@ class UnderLoad(Generic[WayT]):
         if rate is None:
             return 0.0
         if (way, index) not in self._load_of_one:
-            factor = float(self._machine(way).factors.mean())
-            self._load_of_one[way, index] = rate * factor * self._work_of(index).seconds(way, self._costs(way, index))
+            costs = self._costs(way, index)
+            work_s = self._work_of(index).seconds(way, costs, self._fixed_parts(way, costs, index))
+            self._load_of_one[way, index] = rate * self._factor(way) * work_s
         return self._load_of_one[way, index]
+
+    def _factor(self, way: WayT) -> float:
+        """Return how many times as long as its law a step takes on average."""
+        if way.setting not in self._factors:
+            self._factors[way.setting] = float(self._machine(way).factors.mean())
+        return self._factors[way.setting]
+
+    def _fixed_parts(self, way: WayT, costs: Costs, index: int) -> FixedParts:
+        key = (way.setting, way.policy, index)
+        known = self._fixed.get(key)
+        if known is None or len(known.least_s) < way.max_running_requests:
+            known = self._fixed[key] = simulation.fixed_parts(costs, way.policy, way.max_running_requests)
+        return known
 
     def _work_of(self, index: int) -> Work:
         seed = index % self.demand.seeds

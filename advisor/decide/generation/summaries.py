@@ -8,7 +8,6 @@ from advisor.decide.generation.search import Searchable, count_candidates, searc
 from advisor.decide.generation.service.step_time import every_point
 from advisor.decide.generation.simulation import token_times
 from advisor.decide.generation.site import GenerationUnderLoad, UnderLoad, WayT
-from advisor.decide.generation.space import Way
 from advisor.decide.generation.traffic import TokenDemand
 from advisor.schema.advice import SiteFacts
 from advisor.schema.generation import (

@@ -59,6 +59,18 @@ def test_a_request_that_is_alone_takes_what_the_law_says():
     np.testing.assert_allclose(run.latency_s, run.ttft_s + run.tpot_s * [10, 0])
 
 
+def test_the_way_to_an_engine_and_steps_that_it_has_planned_come_on_top_of_the_first_token():
+    load = load_of(40, 0.05)
+    inside = simulate(load, way(), COSTS, STEADY, 0)
+
+    run = simulate(load, way(), COSTS._replace(outside_s=0.5, planned_steps=2.0), STEADY, 0)
+
+    above_s = 0.5 + 2.0 * inside.tpot_s[inside.has_later].mean()
+    np.testing.assert_allclose(run.ttft_s, inside.ttft_s + above_s)
+    np.testing.assert_allclose(run.latency_s, inside.latency_s + above_s)
+    np.testing.assert_array_equal(run.tpot_s, inside.tpot_s)
+
+
 @settings(max_examples=40)
 @given(
     WAYS,

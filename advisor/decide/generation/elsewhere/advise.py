@@ -11,6 +11,7 @@ from advisor.decide.generation.elsewhere.money import Mean, alternatives
 from advisor.decide.generation.elsewhere.prediction import Predicted
 from advisor.decide.generation.elsewhere.replica import Offers
 from advisor.decide.generation.elsewhere.request import Calls, ElsewhereRequest, calls_of
+from advisor.decide.generation.elsewhere.space import RUNNING
 from advisor.decide.generation.elsewhere.speculation import by_load, choices
 from advisor.decide.generation.elsewhere.steps import StepsOf
 from advisor.decide.generation.summaries import kv_curve, load_curve
@@ -104,11 +105,12 @@ def _devices(offers: Offers) -> tuple[Hardware, ...]:
 
 
 def _speculation(shown: Predicted | None, drafts: Sequence[SpeculationChoice]) -> tuple[SpeculationByLoad, ...]:
-    """Return what each draft would gain by load on what is shown."""
+    """Return what each draft would gain on what is shown, by as many running requests as its cache holds."""
     if shown is None:
         return ()
     replica, running = shown.chosen.site, shown.prediction.running_requests
-    most, context = shown.chosen.way.max_running_requests, replica.typical.context_tokens
+    context = replica.typical.context_tokens
+    most = min(max(int(shown.chosen.way.kv_tokens / context), 1), RUNNING[-1])
     return tuple(
         by_load(replica.steps, replica.model, draft, context_tokens=context, most=most, running=running) for draft in drafts
     )

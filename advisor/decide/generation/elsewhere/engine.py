@@ -38,9 +38,13 @@ def beside_the_arguments(model: Architecture, deployment: Deployment) -> tuple[s
     """Return what no argument says: another checkpoint, the draft, and the other replicas."""
     found = []
     if deployment.weights != model.weights and deployment.weights != "fp8":
-        found.append(f"engine: serve a checkpoint of {model.name} that is quantized to {deployment.weights}, with its quality measured")
+        found.append(
+            f"engine: serve a checkpoint of {model.name} that is quantized to {deployment.weights}, with its quality measured"
+        )
     if deployment.speculation is not None:
-        found.append(f"engine: --speculative-config takes the draft of {deployment.speculation.method} as `model`, where it is a file of its own")
+        found.append(
+            f"engine: --speculative-config takes the draft of {deployment.speculation.method} as `model`, where it is a file of its own"
+        )
     if deployment.replicas > 1:
         found.append(f"engine: the arguments are of one replica; {deployment.replicas} of them stand behind a load balancer")
     return tuple(found)

@@ -94,5 +94,7 @@ def _of_the_engine(times: TokenTimes, replica: Replica) -> TokenTimes:
     if choice is None or times.itl_s is None:
         return times
     gives = choice.tokens_per_step.value
-    itl = {name: scaled(value, gives, value.source) for name in ("p50", "p90", "p99", "slo") if (value := getattr(times.itl_s, name))}
+    itl = {
+        name: scaled(value, gives, value.source) for name in ("p50", "p90", "p99", "slo") if (value := getattr(times.itl_s, name))
+    }
     return msgspec.structs.replace(times, itl_s=Quantiles(**itl))

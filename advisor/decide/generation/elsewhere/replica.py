@@ -67,7 +67,7 @@ class Replica:
         slo: TokenSlo,
         space: Sequence[Way],
     ) -> None:
-        """`places` are machines with the device: the cheapest by the device is rented that has enough, or else any. `space` is not empty."""
+        """`places` are machines of the device: the cheapest by the device is rented that has enough, or else any; `space` is not empty."""
         self.model, self.setting, self.steps, self.demand, self.slo, self.space = model, setting, steps, demand, slo, space
         degree = setting.tensor_parallel
         large = [place for place in places if place.devices >= degree] or list(places)
@@ -119,13 +119,17 @@ def _rent(place: Place, devices: int) -> Estimate:
     if place.devices == 1 and devices == 1:
         return whole
     of = f" of {place.devices}" if place.devices > 1 else ""
-    return scaled(whole, devices / place.devices, f"{counted(devices, 'device')}{of}, each at its part of the price: {whole.source}")
+    return scaled(
+        whole, devices / place.devices, f"{counted(devices, 'device')}{of}, each at its part of the price: {whole.source}"
+    )
 
 
 class Offers:
     """All replicas that may be had of a model, each made once, and what was left out with the reason."""
 
-    def __init__(self, model: Architecture, places: Sequence[Place], demand: TokenDemand, slo: TokenSlo, steps_of: StepsOf) -> None:
+    def __init__(
+        self, model: Architecture, places: Sequence[Place], demand: TokenDemand, slo: TokenSlo, steps_of: StepsOf
+    ) -> None:
         """`steps_of` raises an AdvisorError for a device of which nobody knows how long steps take."""
         self.model, self.demand = model, demand
         self._slo, self._steps_of = slo, steps_of
@@ -139,7 +143,7 @@ class Offers:
 
     def replicas(self, accepted: Sequence[LowerPrecision], drafts: Sequence[SpeculationChoice] = ()) -> list[Replica]:
         """Return the replicas in the precisions that were accepted, without a draft and with each, fewer devices first."""
-        found = []
+        found: list[Replica] = []
         for device, places in self.places.items():
             hardware = places[0].hardware
             for degree in degrees(self.model, hardware, places):

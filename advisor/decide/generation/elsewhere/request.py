@@ -7,14 +7,14 @@ import msgspec
 from advisor.decide.generation.traffic import Effort
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.schema.advice import Place
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.catalog import AcceptanceLength, TokenPrice
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.record import Exclusion, Record
-from advisor.schema.trace import Requests
 from advisor.schema.workload import GenerationWorkload, LifeRequest, LowerPrecision, SequenceLength
 from advisor.units import number
 
-# Of one simulated run: there are thousands of ways to serve, and step times are known less well than measured ones.
+# Of a run: there are thousands of ways to serve, and step times are known less well than those that were measured.
 EFFORT = Effort(beyond_quantile=30, needed_beyond=10, least_requests=1_000, most_requests=10_000, most_tokens=300_000)
 
 
@@ -56,10 +56,14 @@ def calls_of(workload: GenerationWorkload) -> Calls:
         notes.append("lifecycle.request.agent_multiplier: the trace has the calls as they came, and is taken as it is")
         calls = 1.0
     if written > 1 and workload.tokens is None:
-        notes.append("lifecycle.request.reasoning_multiplier: the trace has the answers as long as they were, and is taken as it is")
+        notes.append(
+            "lifecycle.request.reasoning_multiplier: the trace has the answers as long as they were, and is taken as it is"
+        )
         written = 1.0
     if calls > 1:
-        notes.append(f"each request is {number(calls)} calls (lifecycle.request.agent_multiplier), as many tokens each as the workload says")
+        notes.append(
+            f"each request is {number(calls)} calls (lifecycle.request.agent_multiplier), as many tokens each as the workload says"
+        )
         if traffic.requests_per_s is not None:
             traffic = msgspec.structs.replace(traffic, requests_per_s=calls * traffic.requests_per_s)
     tokens = workload.tokens

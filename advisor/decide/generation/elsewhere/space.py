@@ -42,7 +42,7 @@ class Way(Record, frozen=True, kw_only=True):
 
     @property
     def policy(self) -> Policy:
-        """vLLM decodes all running requests in each step, and reads prompts beside."""
+        """VLLM decodes all running requests in each step, and reads prompts beside."""
         return "mixed"
 
     @property

@@ -203,10 +203,18 @@ def _crossing(batch: np.ndarray, speedup: Sequence[float]) -> float | None:
 
 
 def _because(
-    choice: SpeculationChoice, batch: np.ndarray, speedup: Sequence[Estimate], crossing: float | None, running: float, *, pays: bool
+    choice: SpeculationChoice,
+    batch: np.ndarray,
+    speedup: Sequence[Estimate],
+    crossing: float | None,
+    running: float,
+    *,
+    pays: bool,
 ) -> str:
     tokens = choice.tokens_per_step
-    gives = f"{number(tokens.value)} tokens a step ({number(tokens.low)} to {number(tokens.high)}) of {choice.draft_tokens} proposed"
+    gives = (
+        f"{number(tokens.value)} tokens a step ({number(tokens.low)} to {number(tokens.high)}) of {choice.draft_tokens} proposed"
+    )
     first, last = speedup[0], speedup[-1]
     ends = f"{ratio(first.value)} with one running request, {ratio(last.value)} with {int(batch[-1])}"
     if tokens.high <= 1.0:
@@ -216,4 +224,5 @@ def _because(
     if pays:
         return f"{gives} pay at every load that a replica has ({ends})"
     within = "within" if running <= crossing else "beyond"
-    return f"{gives} pay up to {number(crossing)} running requests ({ends}); {counted(round(running), 'request')} run on average, {within} that"
+    on_average = counted(round(running), "request")
+    return f"{gives} pay up to {number(crossing)} running requests ({ends}); {on_average} run on average, {within} that"

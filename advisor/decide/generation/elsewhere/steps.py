@@ -23,9 +23,7 @@ class Steps(Protocol):
     def decode_s(self, batch: np.ndarray, context_tokens: np.ndarray) -> np.ndarray:
         """Return the seconds of steps that decode so many requests with so many tokens cached together."""
 
-    def mixed_s(
-        self, batch: np.ndarray, context_tokens: np.ndarray, tokens: np.ndarray, past_tokens: np.ndarray
-    ) -> np.ndarray:
+    def mixed_s(self, batch: np.ndarray, context_tokens: np.ndarray, tokens: np.ndarray, past_tokens: np.ndarray) -> np.ndarray:
         """Return the seconds of steps that decode, and read so many tokens behind cached ones beside."""
 
     def verify_s(self, batch: np.ndarray, context_tokens: np.ndarray, draft_tokens: int) -> np.ndarray:
@@ -52,7 +50,9 @@ class Drafted(NamedTuple):
     draft_tokens: int  # that are proposed a step
     share: float  # of a decode step that one pass of the draft takes
     tokens_per_step: float  # that a step gives each request
-    ratio: np.ndarray  # (largest + 1,) seconds of a step over one that verifies nothing, by how many requests it decodes; 1 for none
+    ratio: (
+        np.ndarray
+    )  # (largest + 1,) seconds of a step over one that verifies nothing, by how many requests it decodes; 1 for none
     context_tokens: float  # cached of a request, at which that holds
     read_tokens: float  # of a prompt
 
@@ -74,7 +74,7 @@ def ascending(costs: Costs) -> Costs:
     tokens = np.arange(len(costs.token_extra))
     decoding = np.maximum.accumulate(extra + d * np.arange(len(extra)))
     least = decoding[np.minimum(tokens, len(extra) - 1)] - d * tokens
-    return costs._replace(mixed_extra=extra, token_extra=np.maximum(costs.token_extra, least))
+    return costs._replace(mixed_extra=extra, token_extra=np.maximum(costs.token_extra, np.maximum(least, 0.0)))
 
 
 def with_draft(costs: Costs, drafted: Drafted) -> Costs:
@@ -103,5 +103,6 @@ def with_draft(costs: Costs, drafted: Drafted) -> Costs:
             ),
             mixed_extra=extra,
             token_extra=costs.token_extra[np.minimum(tokens, len(tokens) - 1)] / gives,
+            planned_steps=costs.planned_steps * gives,
         )
     )

@@ -4,7 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advisor.decide.generation.elsewhere.space import BASE_KV, DEGREES, MEMORY_UTILIZATION, USUAL_BUDGET, USUAL_RUNNING, free_bytes
+from advisor.decide.generation.elsewhere.space import (
+    BASE_KV,
+    DEGREES,
+    MEMORY_UTILIZATION,
+    USUAL_BUDGET,
+    USUAL_RUNNING,
+    free_bytes,
+)
 from advisor.decide.generation.elsewhere.steps import StepsOf
 from advisor.decide.generation.projection.memory import kv_bytes_per_token, splits, weight_bytes_per_device
 from advisor.errors import InputError

@@ -17,7 +17,6 @@ from advisor.decide.generation.elsewhere.space import (
 )
 from advisor.decide.generation.traffic import TokenDemand
 from advisor.decide.generation.wording import promise
-from advisor.schema.advice import BUSY_FRACTION
 from advisor.schema.language import Architecture, Deployment
 from advisor.schema.workload import TokenSlo
 from advisor.units import counted, percent, rate, size, usd
@@ -38,7 +37,9 @@ def described(it: Deployment) -> str:
     devices = f"{it.tensor_parallel} x {it.device}"
     whole = devices if it.replicas == 1 else f"{it.replicas} x ({devices})"
     cache = "" if it.kv == "bf16" else f" and {it.kv} cache"
-    draft = "" if it.speculation is None else f", {it.speculation.method} with {counted(it.speculation.draft_tokens, 'draft token')}"
+    draft = (
+        "" if it.speculation is None else f", {it.speculation.method} with {counted(it.speculation.draft_tokens, 'draft token')}"
+    )
     return f"{whole}, {it.weights} weights{cache}{draft}"
 
 
@@ -101,9 +102,6 @@ def _risks(shown: Predicted, demand: TokenDemand) -> Iterator[str]:
     yield UNTRIED
     if it.ground != "kernels":
         yield f"nobody measured kernels on {it.deployment.device}: step times stand on {GROUNDS[it.ground]}"
-    busy = it.utilization_fraction.value
-    if busy > BUSY_FRACTION and not demand.is_closed:
-        yield f"utilization is {percent(busy)}: above {percent(BUSY_FRACTION)}, small errors in the time of a step move waiting times a lot"
     carried, load = it.capacity_requests_per_s, demand.requests_per_s
     if carried is not None and load is not None:
         room = carried.low / load - 1

@@ -7,9 +7,14 @@ differs, and what the scheduler does grows with the requests that run.
 import numpy as np
 
 from advisor.decide.generation.projection.composition import Parts
-from advisor.schema.kernels import HostTimes
+from advisor.schema.arrays.kernels import HostTimes
 
 TODAY = "vllm"  # the engine whose figures are shown, where nobody asks for another
+# Of chats at low load (vLLM 0.15): until a request is read, cut into tokens and handed over, and its first token is back; and up to how
+# many times as much or as little.
+OUTSIDE_S, OUTSIDE_FACTOR = 4.8e-3, 2.0
+# Of engines that plan a step while another is under way.
+PLANNED_STEPS = {"vllm": 1.0, "tensorrt-llm": 1.0}
 # Engines that nobody ran on a device, or at all, are taken for the next younger one.
 YOUNGER = {"vllm-2023": "vllm-2024"}
 # Of the norm that joins kernels and launches: where both are as long a step takes an eighth more.

@@ -6,12 +6,20 @@ import numpy as np
 
 from advisor.decide.generation.projection.composition import Composition, Parts
 from advisor.decide.generation.projection.cost_law import Reach, costs_of, scaled
-from advisor.decide.generation.projection.operations.grounds import NoGround, foundation_of
-from advisor.decide.generation.projection.host import TODAY, host_times, launched, step_s
+from advisor.decide.generation.projection.host import (
+    OUTSIDE_FACTOR,
+    OUTSIDE_S,
+    PLANNED_STEPS,
+    TODAY,
+    host_times,
+    launched,
+    step_s,
+)
 from advisor.decide.generation.projection.intervals import factor_of, of_draw
+from advisor.decide.generation.projection.operations.grounds import NoGround, foundation_of
 from advisor.decide.generation.service.step_time import Costs
+from advisor.schema.arrays.kernels import Figure, HostTimes, KernelTables
 from advisor.schema.catalog import Hardware
-from advisor.schema.kernels import Figure, HostTimes, KernelTables
 from advisor.schema.language import Architecture, Ground, KvPrecision, WeightPrecision
 
 __all__ = ["NoGround", "StepModel"]
@@ -40,6 +48,7 @@ class StepModel:
         self.is_same_maker = tables.model.measured[foundation.kernels_of].maker == hardware.vendor
         self._composition = Composition(architecture, foundation, tensor_parallel=tensor_parallel, weights=weights, kv=kv)
         self._layers = architecture.layers
+        self._engine = engine
         fitted, self._is_fitted = host_times(tables.model.hosts, engine, hardware.id)
         self.host = host or fitted
         self._errors = tables.model.errors
@@ -138,7 +147,9 @@ class StepModel:
         reach = Reach(longest_context, max_running, token_budget, kv_tokens)
         if reach not in self._laws:
             self._laws[reach] = costs_of(self, reach)
-        return scaled(self._laws[reach], of_draw(self.factor_of("decode"), draw), of_draw(self.factor_of("prefill"), draw))
+        law = scaled(self._laws[reach], of_draw(self.factor_of("decode"), draw), of_draw(self.factor_of("prefill"), draw))
+        outside_s = OUTSIDE_S * of_draw(OUTSIDE_FACTOR, draw)
+        return law._replace(outside_s=outside_s, planned_steps=PLANNED_STEPS.get(self._engine, 0.0))
 
     @cached_property
     def _laws(self) -> dict[Reach, Costs]:

@@ -40,6 +40,8 @@ class Costs(NamedTuple):
     mixed_extra: np.ndarray = NOTHING_MORE  # the same of mixed steps
     # (largest + 1,) beside the law of a mixed step that reads, by its tokens, read and decoded; one entry: mixed_extra counts there too.
     token_extra: np.ndarray = NOTHING_MORE
+    outside_s: float = 0.0  # of a request on its way to the engine, and of its first token back
+    planned_steps: float = 0.0  # that an engine has planned ahead: who comes meanwhile waits for them
 
     def extra(self, policy: Policy, requests: int) -> np.ndarray:
         """Return what steps of a policy take beside their law (requests + 1,); beyond what was measured as much as at its end."""

@@ -11,7 +11,7 @@ from advisor.errors import InputError
 from advisor.files.catalog import read_acceptance_lengths
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.workload import Lifecycle, LifeRequest, SpeculationAsked, TokenSlo, Traffic
-from tests.elsewhere_models import DENSE, EXPERTS, Steps, asking, chat, device, lengths, place, token_price
+from tests.elsewhere_models import DENSE, EXPERTS, Steps, alone, asking, chat, device, lengths, place, token_price
 
 TABLE = read_acceptance_lengths()
 
@@ -44,7 +44,10 @@ def test_a_prompt_beyond_the_context_is_refused_with_the_way_out():
 
 
 def test_a_cache_that_cannot_hold_one_request_is_said_to_be_too_small():
-    found = advised(chat(brings=lengths(60_000, 100, spread=1.0)), (place(device(memory_bytes=20.5e9, peak_flop_per_s={"bf16": 1e14}), devices=8),))
+    found = advised(
+        chat(brings=lengths(60_000, 100, spread=1.0)),
+        (place(device(memory_bytes=20.5e9, peak_flop_per_s={"bf16": 1e14}), devices=8),),
+    )
 
     cut = [entry for entry in found.exclusions if "tensor parallel 1" in entry.what]
     assert "the largest request needs 60,100" in cut[0].reason
@@ -53,7 +56,7 @@ def test_a_cache_that_cannot_hold_one_request_is_said_to_be_too_small():
 def test_a_degree_that_does_not_divide_the_heads_is_left_out_with_the_reason():
     odd = replace(DENSE, attention=(replace(DENSE.attention[0], heads=28, kv_heads=4),))
 
-    found = advised(model=odd)
+    found = advised(model=odd, places=(place(devices=8),))
 
     assert "28" in next(entry.reason for entry in found.exclusions if entry.what == "tensor parallel 8")
 
@@ -61,7 +64,7 @@ def test_a_degree_that_does_not_divide_the_heads_is_left_out_with_the_reason():
 def test_a_device_without_any_ground_is_left_out_and_alone_is_refused():
     bare = place(device("bare", memory_bandwidth_bytes_per_s=None))
 
-    assert "bare" in {entry.what for entry in advised(places=(bare, place())).exclusions}
+    assert "bare" in {entry.what for entry in advised(places=(bare, place(alone(), devices=1))).exclusions}
     with pytest.raises(InputError, match=r"hardware\.allowed: .*bare"):
         advised(places=(bare,))
 

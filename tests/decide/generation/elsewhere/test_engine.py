@@ -11,7 +11,6 @@ from advisor.schema.workload import SpeculationAsked
 from tests.elsewhere_models import DENSE, PLAIN
 
 
-
 def options(deployment, model=DENSE, longest=5000):
     pairs = (shlex.split(argument) for argument in engine_arguments(model, deployment, longest))
     return dict(pairs)

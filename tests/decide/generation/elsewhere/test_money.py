@@ -78,7 +78,8 @@ def test_a_break_even_is_told_in_requests_of_users():
     plain = calls_of(chat(5.0))
 
     one, five = (
-        alternatives((token_price(),), calls, MEAN, calls_per_s=5.0, replica=replica, carries=10.0)[0] for calls in (plain, agents)
+        alternatives((token_price(),), calls, MEAN, calls_per_s=5.0, replica=replica, carries=10.0)[0]
+        for calls in (plain, agents)
     )
 
     assert one.break_even_requests_per_s == pytest.approx(5 * five.break_even_requests_per_s)

@@ -13,9 +13,7 @@ from tests.elsewhere_models import DENSE, chat, offers_of
 def replica_of(workload=None, drafts=(), degree=1):
     replicas = offers_of(workload).replicas((), drafts)
     wanted = drafts[0] if drafts else None
-    return next(
-        each for each in replicas if each.setting.tensor_parallel == degree and each.setting.speculation == wanted
-    )
+    return next(each for each in replicas if each.setting.tensor_parallel == degree and each.setting.speculation == wanted)
 
 
 def predicted(replica, replicas=1, **asked):

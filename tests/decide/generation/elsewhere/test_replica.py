@@ -26,7 +26,9 @@ def test_of_several_machines_the_cheapest_is_rented_that_has_enough_devices():
 
 
 def test_a_machine_of_the_catalogs_size_is_spanned_at_the_price_of_one_device():
-    prices = {each.setting.tensor_parallel: each.price for each in offers_of(places=[place(usd_per_hour=2.0, devices=1)]).replicas(())}
+    prices = {
+        each.setting.tensor_parallel: each.price for each in offers_of(places=[place(usd_per_hour=2.0, devices=1)]).replicas(())
+    }
 
     assert {1: 2.0, 2: 4.0, 4: 8.0, 8: 16.0} == prices
 
@@ -50,7 +52,7 @@ def test_a_device_without_ground_is_left_out_and_the_others_stay():
 
 
 def test_degrees_that_do_not_hold_the_model_are_named_with_the_last_ones_reason():
-    offers = offers_of(places=[place(), place(device("large", memory_bytes=190e9))], model=EXPERTS)
+    offers = offers_of(places=[place(devices=8), place(device("large", memory_bytes=170e9), devices=8)], model=EXPERTS)
 
     found = offers.replicas(())
 

@@ -72,7 +72,7 @@ def test_a_replica_spans_the_largest_machine_that_is_offered():
 def test_a_degree_that_does_not_divide_the_heads_is_left_out_with_the_reason():
     odd = replace(DENSE, attention=(replace(DENSE.attention[0], heads=28, kv_heads=4),))
 
-    assert [1, 2, 4] == degrees(odd, device(), [place()])
+    assert [1, 2, 4] == degrees(odd, device(), [place(devices=8)])
     assert ["tensor parallel 8"] == [entry.what for entry in not_split(odd, 8)]
     assert "28" in next(not_split(odd, 8)).reason
     assert [] == list(not_split(odd, 4))

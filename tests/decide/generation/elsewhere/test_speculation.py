@@ -35,7 +35,9 @@ def loads_of(model, *, acceptance=0.8, draft_tokens=3, most=512, degree=1, runni
     return by_load(steps_of(model, degree), model, choice, context_tokens=100.0, most=most, running=running)
 
 
-@pytest.mark.parametrize(("acceptance", "draft_tokens", "expected"), [(0.8, 3, 2.952), (0.5, 5, 1.96875), (0.0, 4, 1.0), (1.0, 4, 5.0)])
+@pytest.mark.parametrize(
+    ("acceptance", "draft_tokens", "expected"), [(0.8, 3, 2.952), (0.5, 5, 1.96875), (0.0, 4, 1.0), (1.0, 4, 5.0)]
+)
 def test_a_step_gives_the_accepted_tokens_and_one_of_its_own(acceptance, draft_tokens, expected):
     assert expected == pytest.approx(tokens_per_step(acceptance, draft_tokens))
 

@@ -81,7 +81,7 @@ def test_a_request_with_a_draft_gets_its_tokens_sooner_where_it_is_alone():
     load = made(np.array([0.0]), np.array([400]), np.array([200]), shared_prefix=0)
     way = Way(max_running_requests=8, token_budget=2048, chunk_tokens=2048, kv_tokens=10_000)
 
-    plain = simulate(load, way, plain_costs(), STEADY, 0)
+    plain = simulate(load, way, ascending(plain_costs()), STEADY, 0)
     faster = simulate(load, way, with_draft(plain_costs(), drafted(3, 2.9)), STEADY, 0)
 
     assert faster.tpot_s[0] < 0.6 * plain.tpot_s[0]

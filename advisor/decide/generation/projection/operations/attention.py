@@ -12,7 +12,7 @@ from advisor.decide.generation.projection.operations.grounds import COMPUTED, PL
 from advisor.decide.generation.projection.operations.kernels import Kernel
 from advisor.decide.generation.projection.operations.matrices import key_value_heads
 from advisor.decide.generation.projection.operations.tables import Work
-from advisor.schema.kernels import Operation
+from advisor.schema.arrays.kernels import Operation
 from advisor.schema.language import AttentionLayers, KvPrecision
 
 # Caches by their numbers: queries, answers and what is computed have 16 bits, whatever is cached.

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from advisor.decide.generation.projection.operations.tables import Rates
 from advisor.decide.service.roofline import peak_flop_per_s
 from advisor.errors import AdvisorError
+from advisor.schema.arrays.kernels import DeviceRates, Grid, KernelTables, Operation
 from advisor.schema.catalog import Hardware
-from advisor.schema.kernels import DeviceRates, Grid, KernelTables, Operation
 from advisor.schema.language import Ground, WeightPrecision
 
 # To other devices over a bus, where nobody says that there is more: PCI Express 4.0 with 16 lanes, one way.

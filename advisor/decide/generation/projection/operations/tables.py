@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advisor.schema.kernels import Grid
+from advisor.schema.arrays.kernels import Grid
 
 # What launching a kernel takes whatever it does: those of empty work were measured at 2 to 5 us.
 LAUNCH_S = 2.5e-6

@@ -2,6 +2,7 @@
 
 import pytest
 
+from advisor.decide.generation.projection.operations.grounds import COMPUTED, numbers_of
 from advisor.decide.generation.projection.operations.matrices import (
     grids_of,
     of_attention,
@@ -9,7 +10,6 @@ from advisor.decide.generation.projection.operations.matrices import (
     of_network,
     of_vocabulary,
 )
-from advisor.decide.generation.projection.operations.grounds import COMPUTED, numbers_of
 from tests.language_models import DEEPSEEK, LLAMA_8B, LLAMA_70B, MIXTRAL, device
 
 

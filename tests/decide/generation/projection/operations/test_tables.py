@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from advisor.decide.generation.projection.operations.grounds import COMPUTED
 from advisor.decide.generation.projection.operations.matrices import product
 from advisor.decide.generation.projection.operations.tables import LAUNCH_S, Rates, Shares, Work, weights
-from advisor.schema.kernels import Grid
+from advisor.schema.arrays.kernels import Grid
 
 RATES = Rates(1e15, 3e12, 4e11)
 BF16 = COMPUTED["bf16"]
