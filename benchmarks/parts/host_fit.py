@@ -38,8 +38,8 @@ LINEAR = NAMES[:8]  # in which seconds are linear, but for launches
 KERNELS, LAYERS = slice(0, 3), NAMES.index("layer_s")
 # Of a device beside its engine's other devices, where its kernels were measured and where they were scaled.
 OF_DEVICE = {"kernels": 1.3, "scaled-kernels": 2.0, "roofline": 2.5}
-# Engines whose kernels are like those of today, so that what they show of a device is shown of it there as well; and what that is. Sums over
-# devices have changed since.
+# Engines whose kernels are like those of today, so that what they show of a device is shown of it there as well; and what that is.
+# Sums over devices have changed since.
 CARRIED, KERNELS_OF_DEVICE = ("deepspeed", "vllm-2024"), ("matrices", "attention")
 # Keys and values are taken to be read once for each head of queries where that leaves so much less.
 REPEATS = 0.8

@@ -162,4 +162,4 @@ def _reading(steps: Steps, reach: Reach) -> np.ndarray:
     met = (read + past <= reach.longest_context) | (past == 0)
     read, past = read[met], past[met]
     features = np.stack([np.ones_like(read), read, read * (past + read / 2)], axis=1)
-    return fitted(features, steps.prefill_s(read, past)[None])[0]
+    return np.asarray(fitted(features, steps.prefill_s(read, past)[None])[0])

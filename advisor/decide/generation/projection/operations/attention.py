@@ -67,7 +67,7 @@ class Attention:
         heads = layers.heads / tensor_parallel
         if layers.kind == "mla":
             self._shape: tuple[float, ...] = (heads,)
-            self._repeated = self._shape
+            self._repeated: tuple[float, ...] = self._shape
             self._decoding = self._kernel(foundation, "generation_mla", decoding_latent, kv)
             self._reading = self._kernel(foundation, "context_mla", reading_latent, kv)
             # Grids are of one latent; another one is as much more or less work.
