@@ -461,7 +461,7 @@ WRONG = [
     ({"decode_extra_s": np.array([0.0, np.nan, 0.0])}, "decode_extra_s must be finite"),
     (
         {"policy": MIXED, "mixed_cost": np.zeros(5), "token_extra_s": np.zeros(1)},
-        "token_extra_s has 2 entries, and steps take up to",
+        "token_extra_s has 1 entries, and steps take up to",
     ),
     (
         {"policy": MIXED, "mixed_cost": np.zeros(5), "token_extra_s": np.full(99, -1.0)},
