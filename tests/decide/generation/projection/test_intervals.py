@@ -60,3 +60,10 @@ def test_the_second_and_the_second_last_draw_are_about_the_ends_of_the_interval(
     assert 1 == of_draw(1.2, None) == pytest.approx(np.sqrt(draws[9] * draws[10]))
     assert draws[0] < 1 / 1.2 < draws[1]
     assert draws[-2] < 1.2 < draws[-1]
+
+
+def test_steps_that_were_never_timed_are_as_far_off_as_whole_batches_of_the_engine_or_its_older_self():
+    batches = [replace(error, engine="vllm-2024", factor=1.4) for error in ERRORS if error.figure == "batch"]
+    others = [replace(error, engine="llama.cpp", factor=9.0) for error in ERRORS]
+
+    assert 1.4 == factor_of([*batches, *others], "kernels", "prefill", engine="vllm", fitted_device=True)
