@@ -65,8 +65,9 @@ def inspect(model: Path, inputs: Path | None, format_: str) -> None:
 
     \b
     advisor inspect model.onnx
+    advisor inspect config.json                  a language model without its weights
     """
-    from advisor.steps.generation.dispatch import inspect
+    from advisor.steps.language.dispatch import inspect
     from advisor.tell.facts import render_facts
 
     click.echo(render_facts(inspect(model, inputs), format_), nl=False)
@@ -170,6 +171,7 @@ def advise(
 
     \b
     advisor advise profile.json -w workload.yaml -o advice.json
+    advisor advise config.json -w workload.yaml  a language model without its weights, on the hardware that is allowed
     """
     from advisor.files.records import to_json
     from advisor.files.workload import notes_on
@@ -196,7 +198,7 @@ def advise(
 
 @cli.command()
 @click.argument("advice", type=PATH)
-@format_option(*formats("advice", "offline", "generation"), default="md")
+@format_option(*formats("advice", "offline", "generation", "language"), default="md")
 @OUTPUT
 def report(advice: Path, format_: str, output: Path | None) -> None:
     """Render ADVICE as a report.
@@ -267,6 +269,7 @@ def recommend(
 
     \b
     advisor recommend model.onnx -w workload.yaml
+    advisor recommend config.json -w workload.yaml   a language model without its weights: nothing is measured
     """
     from advisor.files.workload import notes_on
     from advisor.progress import progress

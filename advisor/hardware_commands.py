@@ -58,9 +58,9 @@ def show_prices(file: Path | None, layout: str, day: str | None, output: Path | 
     \b
     advisor hardware prices --import mine.csv
     """
+    from advisor.files.books.price_book import import_any
     from advisor.files.catalog import stale_days
     from advisor.files.places import all_prices
-    from advisor.files.price_book import import_any
     from advisor.tell.hardware import imported, price_table
 
     if file is not None:

@@ -37,6 +37,7 @@ SCALES: dict[str, dict[str, float]] = {
 }
 # Fields whose unit is not the end of their name.
 UNIT_OF_FIELD = {
+    "acceptance": "fraction",
     "discount_per_year": "fraction",
     "domain_shift": "fraction",
     "flop_per_request": "flop",
@@ -213,6 +214,11 @@ def ratio(value: float) -> str:
 def usd_per_hour(value: float) -> str:
     """Return money an hour: "$0.34/h"."""
     return f"{usd(value)}/h"
+
+
+def usd_per_month(value: float) -> str:
+    """Return money a month: "$248/month"."""
+    return f"{usd(value)}/month"
 
 
 def usd_per_year(value: float) -> str:

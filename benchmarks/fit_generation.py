@@ -22,8 +22,8 @@ from advisor.disk.writing import write_atomically
 from advisor.errors import AdvisorError
 from advisor.files.kernel_tables import KERNELS, read_grids
 from advisor.measure.architecture.config import read_architecture
+from advisor.schema.arrays.kernels import DeviceRates, GenerationModel, HostTimes, KernelTables, StepError
 from advisor.schema.catalog import Hardware
-from advisor.schema.kernels import DeviceRates, GenerationModel, HostTimes, KernelTables, StepError
 from advisor.schema.language import Architecture
 from advisor.schema.record import Source
 from harness import Figures, Size, parsed, parser_of, save, show
@@ -188,14 +188,17 @@ def held_figures(held: Sequence[Held]) -> Figures:
     for each in held:
         if each.is_fitted:
             kinds[each.point.engine, each.point.figure].append(each)
-        devices[each.point.engine, each.point.figure, f"{each.point.device} {'fitted' if each.is_fitted else 'unseen'}"].append(each)
+        devices[each.point.engine, each.point.figure, f"{each.point.device} {'fitted' if each.is_fitted else 'unseen'}"].append(
+            each
+        )
     for (engine, figure), of in sorted(kinds.items()):
         errors = [abs(1 / each.ratio - 1) for each in of]
         name = f"{engine.replace('-', '_').replace('.', '_')}_{figure}"
         found |= {f"{name}_error_median": float(np.median(errors)), f"{name}_error_p90": float(np.quantile(errors, 0.9))}
     for (engine, figure, device), of in sorted(devices.items()):
         logs = np.log([each.ratio for each in of])
-        print(f"{engine:14} {figure:8} {device:24} {len(of):5d} {np.median(np.abs(np.expm1(-logs))):7.1%} bias {np.expm1(-np.median(logs)):+7.1%}")
+        off, bias = np.median(np.abs(np.expm1(-logs))), np.expm1(-np.median(logs))
+        print(f"{engine:14} {figure:8} {device:24} {len(of):5d} {off:7.1%} bias {bias:+7.1%}")
     return found
 
 

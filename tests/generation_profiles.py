@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from advisor.decide.generation.site import GenerationRequest, GenerationUnderLoad
 from advisor.decide.generation.traffic import Effort, TokenDemand
 from advisor.files.catalog import machine_as_hardware
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.generation import (
     DecodePoint,
     DecoderFacts,
@@ -23,7 +24,6 @@ from advisor.schema.generation import (
 )
 from advisor.schema.profile import Machine, QualityResult
 from advisor.schema.record import SCHEMA_VERSION, Estimate
-from advisor.schema.trace import Requests
 from advisor.schema.workload import (
     Baseline,
     GenerationWorkload,

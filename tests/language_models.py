@@ -11,7 +11,7 @@ from advisor.decide.generation.projection.operations.grounds import COMPUTED
 from advisor.decide.generation.projection.operations.matrices import product
 from advisor.decide.generation.projection.operations.tables import Rates
 from advisor.files.catalog import read_hardware
-from advisor.schema.kernels import DeviceRates, GenerationModel, Grid, HostTimes, KernelTables, StepError
+from advisor.schema.arrays.kernels import DeviceRates, GenerationModel, Grid, HostTimes, KernelTables, StepError
 from advisor.schema.language import Architecture, AttentionLayers, FeedForwardLayers
 from advisor.schema.record import Source
 
@@ -26,24 +26,43 @@ def grouped(layers, heads, kv_heads, dimension, **more):
 
 def latent(layers, heads):
     return AttentionLayers(
-        **dict(kind="mla", layers=layers, heads=heads, kv_heads=heads, head_dimension=192, value_dimension=128),
-        **dict(q_lora_rank=1536, kv_lora_rank=512, rope_dimension=64),
+        kind="mla",
+        layers=layers,
+        heads=heads,
+        kv_heads=heads,
+        head_dimension=192,
+        value_dimension=128,
+        q_lora_rank=1536,
+        kv_lora_rank=512,
+        rope_dimension=64,
     )
 
 
 def decoder(name, hidden, vocabulary, attention, *feed_forward, parameters, active=None, weights="bf16"):
     return Architecture(
-        **dict(name=name, architecture="LlamaForCausalLM", sha256="0" * 64, layers=attention.layers, hidden_size=hidden),
-        **dict(vocabulary=vocabulary, context_tokens=131072, ties_embeddings=False, attention=(attention,)),
-        **dict(feed_forward=feed_forward, parameters=parameters, active_parameters=active or parameters, weights=weights),
+        name=name,
+        architecture="LlamaForCausalLM",
+        sha256="0" * 64,
+        layers=attention.layers,
+        hidden_size=hidden,
+        vocabulary=vocabulary,
+        context_tokens=131072,
+        ties_embeddings=False,
+        attention=(attention,),
+        feed_forward=feed_forward,
+        parameters=parameters,
+        active_parameters=active or parameters,
+        weights=weights,
     )
 
 
 LLAMA_8B = decoder(
-    *("Llama-3.1-8B", 4096, 128256, grouped(32, 32, 8, 128), FeedForwardLayers(layers=32, inner_size=14336)), parameters=8_030_261_248
+    *("Llama-3.1-8B", 4096, 128256, grouped(32, 32, 8, 128), FeedForwardLayers(layers=32, inner_size=14336)),
+    parameters=8_030_261_248,
 )
 LLAMA_70B = decoder(
-    *("Llama-3.1-70B", 8192, 128256, grouped(80, 64, 8, 128), FeedForwardLayers(layers=80, inner_size=28672)), parameters=70_553_706_496
+    *("Llama-3.1-70B", 8192, 128256, grouped(80, 64, 8, 128), FeedForwardLayers(layers=80, inner_size=28672)),
+    parameters=70_553_706_496,
 )
 MIXTRAL = decoder(
     *("Mixtral-8x7B", 4096, 32000, grouped(32, 32, 8, 128)),
@@ -68,8 +87,12 @@ def device(name):
 # --- kernels that follow a law -------------------------------------------------------------------------------------------------
 
 RATES = {
-    "h100_sxm": DeviceRates(maker="NVIDIA", memory_bandwidth_bytes_per_s=3.35e12, link_bytes_per_s=4.5e11, flop_per_s={"bf16": 9.9e14, "fp8": 1.98e15}),
-    "l40s": DeviceRates(maker="NVIDIA", memory_bandwidth_bytes_per_s=8.64e11, link_bytes_per_s=3.2e10, flop_per_s={"bf16": 3.6e14, "fp8": 7.3e14}),
+    "h100_sxm": DeviceRates(
+        maker="NVIDIA", memory_bandwidth_bytes_per_s=3.35e12, link_bytes_per_s=4.5e11, flop_per_s={"bf16": 9.9e14, "fp8": 1.98e15}
+    ),
+    "l40s": DeviceRates(
+        maker="NVIDIA", memory_bandwidth_bytes_per_s=8.64e11, link_bytes_per_s=3.2e10, flop_per_s={"bf16": 3.6e14, "fp8": 7.3e14}
+    ),
 }
 LAWS = {
     "gemm": (product, [(k, n) for k in (1024, 4096, 16384) for n in (1024, 8192, 65536)], ((1, 16, 128, 1024, 8192),)),
@@ -81,8 +104,17 @@ LAWS = {
     "all_reduce": (summing, [(2,), (8,)], ((1024, 65536, 2**24, 2**28),)),
 }
 HOST = HostTimes(
-    **dict(engine="vllm", matrices=1.0, attention=1.0, communication=1.0, decode_step_s=7e-4, prefill_step_s=2e-3, layer_s=5e-6),
-    **dict(request_s=2.4e-5, token_s=1e-6, rows=50, models=5),
+    engine="vllm",
+    matrices=1.0,
+    attention=1.0,
+    communication=1.0,
+    decode_step_s=7e-4,
+    prefill_step_s=2e-3,
+    layer_s=5e-6,
+    request_s=2.4e-5,
+    token_s=1e-6,
+    rows=50,
+    models=5,
 )
 ERRORS = tuple(
     StepError(ground=ground, figure=figure, fitted_device=fitted, factor=factor + (0.1 if not fitted else 0.0), rows=20, models=4)
@@ -114,7 +146,6 @@ def lawful_tables(**changes):
         for precision in (("bf16", "fp8") if operation in ("gemm", "generation", "experts") else ("bf16",))
     }
     source = Source(what="a law", date="2026-11")
-    model = GenerationModel(
-        **dict(measured=RATES, links_bytes_per_s={"a100_80_sxm": 3e11}, hosts=(HOST,), errors=ERRORS, sources=(source,)) | changes
-    )
+    constants = {"measured": RATES, "links_bytes_per_s": {"a100_80_sxm": 3e11}, "hosts": (HOST,), "errors": ERRORS}
+    model = GenerationModel(**constants | {"sources": (source,)} | changes)
     return KernelTables(grids, model)

@@ -10,11 +10,11 @@ from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
 from advisor.files.catalog import machine_as_hardware, read_processors
 from advisor.schema.advice import Place
+from advisor.schema.arrays.trace import Trace
 from advisor.schema.catalog import LOCAL, Hardware
 from advisor.schema.model import Batching, ModelFacts, ModelInput, ModelOutput
 from advisor.schema.profile import Machine, Measurement, Profile, ProfileSettings, QualityResult, Site, Variant, Visit
 from advisor.schema.record import SCHEMA_VERSION, Estimate, Metric
-from advisor.schema.trace import Trace
 from advisor.schema.workload import (
     Baseline,
     HardwareChoice,

@@ -23,7 +23,7 @@ PROFILE = msgspec.json.decode(to_json(measured()))
 # Of all that a report can show, those that show most of it.
 ADVICE = {
     name: msgspec.json.decode(to_json(DOCUMENTS[name]))
-    for name in ("served", "elsewhere", "fleet", "inconclusive", "job", "chat")
+    for name in ("served", "elsewhere", "fleet", "inconclusive", "job", "chat", "chat_elsewhere")
 }
 TOKENS = """
 name: a test

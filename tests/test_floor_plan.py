@@ -31,14 +31,15 @@ FREE = {"advisor.measure.runtime.control_groups", "advisor.measure.runtime.memor
 FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {
-        *("advisor.steps", "advisor.steps.generation", "advisor.tell", "advisor.files"),
+        *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.tell", "advisor.files"),
         *("advisor.console", "advisor.hardware_commands", "advisor.options", "advisor.progress", "advisor.rule_commands"),
     },
     "advisor.hardware_commands": {"advisor.tell", "advisor.files", "advisor.options"},
     "advisor.rule_commands": {"advisor.options", "advisor.steps", "advisor.tell"},
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
-        *("advisor.steps.generation", "advisor.files", "advisor.disk", "advisor.tell", "advisor.decide.long_trace"),
+        *("advisor.steps.generation", "advisor.steps.language", "advisor.files", "advisor.disk", "advisor.tell"),
+        "advisor.decide.long_trace",
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
@@ -49,6 +50,12 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("advisor.measure.runtime", "advisor.measure.worker"),
         *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
         *FREE,
+    },
+    # Models that are judged from their configuration, on hardware that is not here.
+    "advisor.steps.language": {
+        *("advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk"),
+        *("advisor.measure.architecture", "advisor.measure.variants"),
+        *(f"advisor.decide.{room}" for room in ("generation.elsewhere", "generation.projection", "service", "queue", "lifetime")),
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
     "advisor.files": {
@@ -114,13 +121,16 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.decide.throughput": {f"advisor.decide.{room}" for room in ("service", "queue", "advice")},
     "advisor.decide.offline": {f"advisor.decide.{room}" for room in ("advice", "queue", "service")},
     "advisor.decide.generation.service": {"advisor.decide.service", "advisor.decide.queue"},  # seconds of a step
+    # Seconds of an operation on a device that is not here, by kernels that were measured elsewhere; and of steps, which consist of them.
+    "advisor.decide.generation.projection.operations": {"advisor.decide.service"},
+    "advisor.decide.generation.projection": {
+        "advisor.decide.generation.projection.operations",
+        "advisor.decide.generation.service",
+    },
     # Devices that are not here: what fits, what it costs, what is advised.
     "advisor.decide.generation.elsewhere": {
         *(f"advisor.decide.{room}" for room in ("generation", "generation.projection", "generation.service", "service", "queue")),
     },
-    # Seconds of an operation on a device that is not here, by kernels that were measured elsewhere; and of steps, which consist of them.
-    "advisor.decide.generation.projection.operations": {"advisor.decide.service"},
-    "advisor.decide.generation.projection": {"advisor.decide.generation.projection.operations", "advisor.decide.generation.service"},
     "advisor.decide.generation": {
         *(f"advisor.decide.{room}" for room in ("generation.service", "service", "queue")),
         "advisor.kernels",

@@ -37,12 +37,13 @@ def classify_workload(
     course: Course = EVEN,
     latency_target_s: float | None = None,
     throughput: Estimate | None = None,
+    is_at_target: bool = True,
 ) -> Classification:
     """Return the classification; raise InputError for inputs that contradict each other.
 
-    `throughput` is what one device was measured to serve within the latency target.
+    `throughput` is what one device serves: within the latency target, as it was measured, or without `is_at_target` at full load.
     """
-    life = life_of(requests_per_s, lifecycle, market, throughput=throughput, course=course)
+    life = life_of(requests_per_s, lifecycle, market, throughput=throughput, is_at_target=is_at_target, course=course)
     if latency_target_s is not None:
         # Rules compare it with the fastest that a device can answer.
         life = with_figures(life, GIVEN, latency_target_s=latency_target_s)

@@ -69,6 +69,7 @@ OF_RECORDS = {
     "Advice": ADVICE,
     "OfflineAdvice": ADVICE,
     "GenerationAdvice": ADVICE,
+    "LanguageAdvice": ADVICE,
     "Classification": CLASSIFICATION,
     "PortfolioPlan": PORTFOLIO,
 }

@@ -14,10 +14,12 @@ from advisor.schema.record import LONGEST_SEQUENCE
 from advisor.schema.workload import (
     ItemsPerRequest,
     Lifecycle,
+    LifeModel,
     LifeOptions,
     LifeRequest,
     LifeServing,
     SequenceLength,
+    SpeculationAsked,
     Tokens,
     TokenSlo,
     Traffic,
@@ -55,12 +57,15 @@ def contradictions(workload: Workload) -> Iterator[Fault]:
             "traffic.clients: a closed loop of clients is simulated of generative models alone, and there are no tokens",
             f"add tokens, for example {TOKENS_EXAMPLE}, or give requests_per_s instead",
         )
-    if workload.quality is not None and not is_known(metric := workload.quality.metric):
+    metric = workload.quality.metric if workload.quality is not None else None
+    if metric is not None and not is_known(metric):
         import difflib
 
         near = difflib.get_close_matches(metric, METRICS, n=1)
         way_out = f"did you mean {near[0]}?" if near else f"known: {', '.join(METRICS)}, top5_accuracy, module:function"
         yield Fault(f"quality.metric: there is no {metric!r}", way_out)
+    if workload.speculation is not None:
+        yield from _of_speculation(workload.speculation)
     yield from _of_names(workload)
     if workload.lifecycle is not None:
         yield from _of_lifecycle(workload.lifecycle, workload.traffic)
@@ -156,6 +161,15 @@ def _of_tokens(tokens: Tokens, slo: TokenSlo | None, traffic: Traffic | None) ->
         )
 
 
+def _of_speculation(asked: SpeculationAsked) -> Iterator[Fault]:
+    accepted = asked.acceptance
+    if isinstance(accepted, tuple) and accepted[0] > accepted[1]:
+        yield Fault(
+            f"speculation.acceptance: {accepted[0]:g} to {accepted[1]:g}: the ends of a range must ascend",
+            "for example: [0.6, 0.8]",
+        )
+
+
 def _of_names(workload: Workload) -> Iterator[Fault]:
     hardware, fleet = workload.hardware, workload.fleet
     known = {"local", *hardware_names()}
@@ -172,9 +186,9 @@ def _of_names(workload: Workload) -> Iterator[Fault]:
 
 
 def _of_lifecycle(life: Lifecycle, traffic: Traffic | None) -> Iterator[Fault]:
-    model, request = life.model, life.request
-    if model is not None and model.active_parameters is not None and model.active_parameters > model.parameters:
-        yield Fault("lifecycle.model: more parameters are active than there are", "parameters counts all of them")
+    request = life.request
+    if life.model is not None:
+        yield from _of_model(life.model)
     if request is not None:
         yield from _of_request(request)
     if life.price_decline_per_year and life.token_price_decline_per_year is not None:
@@ -186,6 +200,20 @@ def _of_lifecycle(life: Lifecycle, traffic: Traffic | None) -> Iterator[Fault]:
         given_figures(traffic.requests_per_s if traffic else None, life)
     except InputError as error:
         yield Fault(error.fault, error.hint)
+
+
+def _of_model(model: LifeModel) -> Iterator[Fault]:
+    if model.config is None and model.parameters is None:
+        yield Fault(
+            "lifecycle.model.parameters: missing; what serving costs is counted by them", "give them, or config: config.json"
+        )
+    if model.config is None and model.parameters is not None and (model.active_parameters or 0) > model.parameters:
+        yield Fault("lifecycle.model: more parameters are active than there are", "parameters counts all of them")
+    if model.config is not None:
+        usual = LifeModel(config=model.config)
+        for name in ("parameters", "active_parameters", "bytes_per_parameter", "kv_bytes_per_token"):
+            if getattr(model, name) != getattr(usual, name):
+                yield Fault(f"lifecycle.model: both config and {name} are given", f"leave {name} out: the configuration has it")
 
 
 def _of_request(request: LifeRequest) -> Iterator[Fault]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from advisor.disk.writing import write_atomically
 from advisor.errors import InputError
-from advisor.schema.kernels import GenerationModel, Grid, KernelTables
+from advisor.schema.arrays.kernels import GenerationModel, Grid, KernelTables
 
 KERNELS = "kernel_tables.npz"
 CONSTANTS = "generation_model.json"

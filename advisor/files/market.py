@@ -81,7 +81,7 @@ def _books(hardware: HardwareChoice | None, beside: Path | None, instances: set[
     if not paths:
         return (catalog.read_prices(instances=instances),)
     # Most have no book of their own, and what reads the tables of others takes as long to load as all of this does.
-    from advisor.files.price_book import read_price_book
+    from advisor.files.books.price_book import read_price_book
 
     return (*(read_price_book(path) for path in paths), catalog.read_prices(instances=instances))
 

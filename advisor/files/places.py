@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from advisor.errors import InputError
+from advisor.files.books.price_book import read_price_book
 from advisor.files.catalog import (
     age_days,
     carbon_of,
@@ -13,7 +14,6 @@ from advisor.files.catalog import (
     read_prices,
     user_price_book,
 )
-from advisor.files.price_book import read_price_book
 from advisor.schema.advice import Place
 from advisor.schema.catalog import LOCAL, CarbonIntensity, Hardware, Offer, Price
 from advisor.schema.generation import GenerationSite
@@ -24,6 +24,7 @@ from advisor.units import counted
 
 # What is asked of the hardware is in both, but energy in advice on one-pass models alone.
 Asked = OnlineWorkload | GenerationWorkload
+NO_WEIGHTS = "a configuration has no weights that could be measured here: give the checkpoint's folder, and measure there"
 # The countries of regions that list prices come from, by the providers' own lists of regions.
 COUNTRY_OF_REGION = {
     ("aws", "us-east-1"): "USA",
@@ -70,6 +71,30 @@ def places(workload: Asked, workload_path: Path | None, sites: Sequence[Site | G
         else:
             unknown.append(Exclusion(what=name, reason=_no_price(device, workload)))
     return Places(made[home], tuple(made[name] for name in asked if name in made), tuple(unknown))
+
+
+def places_elsewhere(
+    workload: GenerationWorkload, workload_path: Path | None, *, now: str
+) -> tuple[tuple[Place, ...], tuple[Exclusion, ...]]:
+    """Return the machines with devices of the catalog that a workload allows, of each size the cheapest, and what is left out and why."""
+    prices = all_prices(workload, workload_path)
+    found: list[Place] = []
+    left_out = []
+    for name in workload.hardware.allowed:
+        if name == LOCAL:
+            left_out.append(Exclusion(what=LOCAL, reason=NO_WEIGHTS))
+            continue
+        device = read_device(name)
+        of_size: dict[int, tuple[float, Offer, Price]] = {}
+        for entry in _offered(device, workload, prices):
+            of_size.setdefault(entry[1].devices, entry)
+        if (own := _place(device, workload, prices, is_local=False, now=now)) is None:
+            left_out.append(Exclusion(what=name, reason=_no_price(device, workload)))
+        elif own.price_date is None:
+            found.append(own)  # a price of the user's beats all lists
+        else:
+            found += [_rented(device, offer, price, workload, now=now) for _, (_, offer, price) in sorted(of_size.items())]
+    return tuple(found), tuple(left_out)
 
 
 def local_of(sites: Sequence[Site | GenerationSite]) -> str:
@@ -120,6 +145,12 @@ def _place(hardware: Hardware, workload: Asked, prices: tuple[Price, ...], *, is
             carbon=_local_carbon(workload),
             busy_watts=_local_watts(workload) if is_local else None,
         )
+    offers = _offered(hardware, workload, prices)
+    return _rented(hardware, *offers[0][1:], workload, now=now) if offers else None
+
+
+def _offered(hardware: Hardware, workload: Asked, prices: tuple[Price, ...]) -> list[tuple[float, Offer, Price]]:
+    """Return the machines that have the device on the terms that were asked for, with the price of a device in them, cheapest first."""
     asked = workload.hardware
     offers = [
         (price.usd_per_hour / offer.devices, offer, price)
@@ -129,10 +160,7 @@ def _place(hardware: Hardware, workload: Asked, prices: tuple[Price, ...], *, is
         and asked.provider in (None, price.provider)
         and asked.region in (None, price.region)
     ]
-    if not offers:
-        return None
-    _, offer, price = min(offers, key=lambda entry: (entry[0], entry[1].devices))
-    return _rented(hardware, offer, price, workload, now=now)
+    return sorted(offers, key=lambda entry: (entry[0], entry[1].devices))
 
 
 def _as_given(usd_per_hour: float) -> Estimate:

@@ -16,7 +16,7 @@ import numpy as np
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
 from advisor.measure.runtime.memory import available_bytes
-from advisor.schema.trace import Requests, Trace
+from advisor.schema.arrays.trace import Requests, Trace
 from advisor.schema.workload import TimeUnit, TraceColumns
 from advisor.traces.blocks import WAY_OUT
 from advisor.traces.clock import US_PER_S

@@ -25,6 +25,8 @@ from advisor.schema.workload import (
     Inputs,
     OfflineWorkload,
     OnlineWorkload,
+    Quality,
+    QualityAsked,
     SequenceLength,
     Slo,
     Tokens,
@@ -36,7 +38,7 @@ from advisor.schema.workload import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from advisor.schema.trace import Requests, Trace
+    from advisor.schema.arrays.trace import Requests, Trace
 
 # Those who read a workload, by what they make of it.
 ADVISING = "advisor advise, profile -w and recommend"
@@ -49,6 +51,7 @@ EXAMPLES = {
     "slo.ttft_s": "slo: {ttft_s: 2 s, tpot_s: 150 ms}",
     "tokens": TOKENS_EXAMPLE,
     "hardware": "hardware: {price_usd_per_hour: {local: 0.34}}",
+    **dict.fromkeys(("quality.metric", "quality.max_drop"), "quality: {metric: accuracy, max_drop: 0.01}"),
     "offline": "offline: {items: 100000, deadline_s: 6 h}",
 }
 Question = OnlineWorkload | OfflineWorkload | GenerationWorkload
@@ -56,6 +59,8 @@ Q = TypeVar("Q", OnlineWorkload, OfflineWorkload, GenerationWorkload)
 # What a generative model is judged by on the user's text.
 PERPLEXITY = "perplexity"
 KINDS: dict[type, str] = {OfflineWorkload: "a batch job", OnlineWorkload: "traffic", GenerationWorkload: "a generative model"}
+FLOOR = Quality.__struct_fields__  # what the quality part of a file has, beside `accept`
+ELSEWHERE = "a language model elsewhere"
 
 
 def read_workload(path: Path) -> Workload:
@@ -70,6 +75,8 @@ def read_workload(path: Path) -> Workload:
 def check_again(question: Question, path: Path) -> None:
     """Raise InputError where the workload inside of a file that advisor wrote, at `path`, contradicts itself: the file was damaged."""
     parts = {name: getattr(question, name) for name in question.__struct_fields__ if name in Workload.__struct_fields__}
+    if question.quality is not None:
+        parts["quality"] = QualityAsked(accept=getattr(question, "accept", ()), **msgspec.structs.asdict(question.quality))
     if isinstance(question, OnlineWorkload):
         parts["slo"] = TokenSlo(latency_s=question.slo.latency_s, quantile=question.slo.quantile)
     fault = next(contradictions(Workload(**parts)), None)
@@ -139,17 +146,19 @@ def question_of(workload: Workload, path: Path) -> Question:
     return _parts(workload, OfflineWorkload, path)
 
 
-def without_use(workload: Workload, question: Question) -> tuple[Exclusion, ...]:
-    """Return the parts of a workload that this kind of advice does not use, for the report."""
-    names = [
-        name
-        for name in workload.__struct_fields__
-        if name not in question.__struct_fields__ and getattr(workload, name) is not None
-    ]
-    if isinstance(question, GenerationWorkload) and question.quality is not None:
-        names += [f"quality.{name}" for name in ("calibration", "max_slice_drop") if getattr(question.quality, name) is not None]
-    reason = f"in the workload file, but not used by advice on {KINDS[type(question)]}"
-    return tuple(Exclusion(what=name, reason=reason) for name in names)
+def without_use(workload: Workload, question: Question, *, is_elsewhere: bool = False) -> tuple[Exclusion, ...]:
+    """Return the parts of a workload that this kind of advice does not use, for the report.
+
+    `is_elsewhere`: a generative model is judged from its configuration, on hardware that is not here.
+    """
+    names = [name for name in workload.__struct_fields__ if getattr(workload, name) is not None]
+    used = {*question.__struct_fields__} - ({"baseline"} if is_elsewhere else {"speculation"})
+    unused = [name for name in names if name not in used]
+    if (quality := workload.quality) is not None:
+        some = ("calibration", "max_slice_drop", "accept") if isinstance(question, GenerationWorkload) else ("accept",)
+        unused += [f"quality.{name}" for name in (FLOOR if is_elsewhere else some) if getattr(quality, name) not in (None, ())]
+    reason = f"in the workload file, but not used by advice on {ELSEWHERE if is_elsewhere else KINDS[type(question)]}"
+    return tuple(Exclusion(what=name, reason=reason) for name in unused)
 
 
 def traffic_of(workload: Workload, path: Path) -> tuple[float, Course]:
@@ -256,10 +265,13 @@ def _parts(workload: Workload, kind: type[Q], path: Path) -> Q:
     if lacking:
         raise _missing(path, lacking, ADVISING, kind)
     parts = {field.name: getattr(workload, field.name) for field in msgspec.structs.fields(kind) if hasattr(workload, field.name)}
+    if (asked := workload.quality) is not None:
+        parts |= {"quality": _floor_of(asked, path)} | ({"accept": asked.accept} if kind is GenerationWorkload else {})
     if kind is OnlineWorkload and workload.slo is not None:
         parts["slo"] = slo_of(workload.slo)
     question = kind(**parts)
-    if "local" not in question.hardware.price_usd_per_hour:
+    is_here = kind is not GenerationWorkload or LOCAL in question.hardware.allowed
+    if is_here and LOCAL not in question.hardware.price_usd_per_hour:
         raise InputError(
             f"{path}: hardware.price_usd_per_hour: no price for 'local', the machine that runs the model today; {ADVISING} need it",
             hint="add: price_usd_per_hour: {local: 0.34}",
@@ -282,6 +294,16 @@ def _parts(workload: Workload, kind: type[Q], path: Path) -> Q:
                 f"{path}: {key}: {path.parent / name}: no such file", hint="give a path relative to the workload file"
             )
     return question
+
+
+def _floor_of(asked: QualityAsked, path: Path) -> Quality | None:
+    """Return the floor of a workload, None where it has none but precisions that are accepted; InputError for a part of one."""
+    given = {name: getattr(asked, name) for name in FLOOR}
+    if asked.accept and not any(value is not None for value in given.values()):
+        return None
+    if given["metric"] is None or given["max_drop"] is None:
+        raise _missing(path, ["quality.metric" if given["metric"] is None else "quality.max_drop"], ADVISING)
+    return Quality(**given)
 
 
 def _missing(path: Path, parts: list[str], commands: str, kind: type[Question] | None = None) -> InputError:

@@ -44,6 +44,13 @@ from advisor.schema.generation import (
     TextQuality,
     TokenTimes,
 )
+from advisor.schema.language import (
+    ApiAlternative,
+    DeploymentPrediction,
+    LanguageAdvice,
+    SpeculationByLoad,
+    SpeculationChoice,
+)
 from advisor.schema.lifetime import Verdict
 from advisor.schema.model import ModelFacts, ModelInput
 from advisor.schema.profile import Calibration, Measurement, Power, Profile, Site, Stalls, Visit
@@ -117,7 +124,9 @@ def _negative(record: Record, *, but: tuple[str, ...] = ()) -> Iterator[Fault]:
             yield Fault(f"{name}.low", value.low, "less than 0")
 
 
-def _no_moment(record: Advice | OfflineAdvice | GenerationAdvice | Site | GenerationSite | SiteFacts) -> Iterator[Fault]:
+def _no_moment(
+    record: Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice | Site | GenerationSite | SiteFacts,
+) -> Iterator[Fault]:
     try:
         datetime.fromisoformat(record.created)
     except ValueError:
@@ -240,9 +249,9 @@ def _of_advice(it: Advice) -> Iterator[Fault]:
     yield from _unfounded(it)
 
 
-def _unfounded(it: Advice | GenerationAdvice) -> Iterator[Fault]:
+def _unfounded(it: Advice | GenerationAdvice | LanguageAdvice) -> Iterator[Fault]:
     """Yield an outcome that does not go with what is recommended."""
-    if (it.outcome in ("change", "keep")) != (it.recommended is not None):
+    if (it.outcome in ("change", "keep", "advice")) != (it.recommended is not None):
         yield Fault("outcome", it.outcome, f"but {'something' if it.recommended else 'nothing'} is recommended")
 
 
@@ -315,6 +324,10 @@ def _of_generation_advice(it: GenerationAdvice) -> Iterator[Fault]:
     yield from _no_moment(it)
     yield from _unfounded(it)
     yield from _twice("variants", (entry.id for entry in it.variants))
+    yield from _of_charts(it)
+
+
+def _of_charts(it: GenerationAdvice | LanguageAdvice) -> Iterator[Fault]:
     for name, key in (("load_curve", "requests_per_s"), ("kv_curve", "running_requests")):
         points = [getattr(point, key) for point in getattr(it, name)]
         place = next((at for at in range(1, len(points)) if points[at] <= points[at - 1]), None)
@@ -322,9 +335,34 @@ def _of_generation_advice(it: GenerationAdvice) -> Iterator[Fault]:
             yield Fault(f"{name}[{place}].{key}", points[place], "not more than the one before")
 
 
+# --- language models elsewhere -----------------------------------------------------------------------------------------------------
+
+
+def _of_speculation_by_load(it: SpeculationByLoad) -> Iterator[Fault]:
+    yield from _unequal(it, "running_requests", "speedup")
+    yield from _not_ascending(it, "running_requests")
+    for place, speedup in enumerate(it.speedup):
+        if speedup.low < 0:
+            yield Fault(f"speedup[{place}].low", speedup.low, "less than 0")
+
+
+def _of_language_advice(it: LanguageAdvice) -> Iterator[Fault]:
+    yield from _no_moment(it)
+    yield from _unfounded(it)
+    yield from _twice("devices", (device.id for device in it.devices))
+    yield from _of_charts(it)
+    known = {device.id for device in it.devices}
+    for name in ("recommended", "likely", "next_best", "nearest_miss"):
+        shown = getattr(it, name)
+        if shown is not None and shown.deployment.device not in known:
+            yield Fault(f"{name}.deployment.device", shown.deployment.device, f"none of the devices: {', '.join(sorted(known))}")
+
+
 CHECKS: Mapping[type, Callable[[Any], Iterator[Fault]]] = {
     Advice: _of_advice,
+    ApiAlternative: _negative,
     Calibration: _of_calibration,
+    DeploymentPrediction: _negative,
     Estimate: _of_estimate,
     GenerationAdvice: _of_generation_advice,
     GenerationCandidate: _of_generation_candidate,
@@ -332,6 +370,7 @@ CHECKS: Mapping[type, Callable[[Any], Iterator[Fault]]] = {
     GenerationProfile: _of_generation_profile,
     GenerationSite: _of_generation_site,
     GenerationVariantSummary: _negative,
+    LanguageAdvice: _of_language_advice,
     LoadPoint: _negative,
     LoadTest: _negative,
     ModelFacts: _of_model,
@@ -349,6 +388,8 @@ CHECKS: Mapping[type, Callable[[Any], Iterator[Fault]]] = {
     SiteFacts: _no_moment,
     Speculation: _negative,
     SpeculationAdvice: _negative,
+    SpeculationByLoad: _of_speculation_by_load,
+    SpeculationChoice: _negative,
     Stalls: _of_stalls,
     StepVisit: _of_step_visit,
     TextQuality: _of_text_quality,

@@ -78,6 +78,22 @@ class Architecture(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+class KvOfLayers(Record, frozen=True, kw_only=True):
+    """What a token takes in the cache of all layers of one kind of attention, in 16-bit floats."""
+
+    layers: AttentionLayers
+    kv_bytes_per_token: Positive
+
+
+class LanguageModelFacts(Record, frozen=True, kw_only=True):
+    """A decoder as its configuration describes it, and what it takes: of weights in their own precision, of the cache in 16-bit floats."""
+
+    model: Architecture
+    weight_bytes: Positive
+    kv_bytes_per_token: Positive
+    kv_by_layers: tuple[KvOfLayers, ...]
+
+
 class SpeculationChoice(Record, frozen=True, kw_only=True):
     """A draft that proposes tokens, which one step verifies."""
 

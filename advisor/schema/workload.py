@@ -135,10 +135,11 @@ Share = Annotated[float, Meta(gt=0, le=1)]
 class LifeModel(Record, frozen=True, kw_only=True):
     """The model as far as its cost depends on it, for a verdict without a model file."""
 
-    parameters: Positive  # all of them: they have to fit into memory
+    parameters: Positive | None = None  # all of them: they have to fit into memory; None: `config` has them
     active_parameters: Positive | None = None  # those that one token uses; None: all
     bytes_per_parameter: Positive = 2.0
     kv_bytes_per_token: Positive | None = None  # of the cache of keys and values; None: in what weights leave free
+    config: Name | None = None  # its config.json, in place of all of the above
 
 
 class LifeRequest(Record, frozen=True, kw_only=True):
@@ -352,12 +353,13 @@ class Workload(Record, frozen=True, kw_only=True):
     tokens: Tokens | None = None
     hardware: HardwareChoice | None = None
     inputs: Inputs | None = None
-    quality: Quality | None = None
+    quality: QualityAsked | None = None
     lifecycle: Lifecycle | None = None
     baseline: Baseline | None = None
     energy: EnergyChoice | None = None
     fleet: Fleet | None = None
     offline: Volume | None = None
+    speculation: SpeculationAsked | None = None
 
 
 class OnlineWorkload(Record, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -29,17 +29,29 @@ from advisor.files.workload import (
     without_use,
 )
 from advisor.schema.advice import Advice, OfflineAdvice
-from advisor.schema.generation import GenerationAdvice
+from advisor.schema.arrays.trace import Trace
+from advisor.schema.generation import GenerationAdvice, GenerationProfile
+from advisor.schema.language import LanguageAdvice
 from advisor.schema.model import ModelFacts
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile, Site
 from advisor.schema.record import Exclusion
-from advisor.schema.trace import Trace
-from advisor.schema.workload import GenerationWorkload, Lifecycle, OfflineWorkload, OnlineWorkload
+from advisor.schema.workload import GenerationWorkload, Lifecycle, OfflineWorkload, OnlineWorkload, Workload
 from advisor.steps.generation.reading import check_advising, one_pass, read_any_profile, read_one_pass
+from advisor.steps.language.configuration import is_configuration, no_load_test, with_its_model
 from advisor.units import parse_moment
 
-AnyAdvice = Advice | OfflineAdvice | GenerationAdvice
+AnyAdvice = Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice
+
+
+class Asked(NamedTuple):
+    """How advice is asked for, beside its files."""
+
+    now: str
+    confidence: float
+    max_uncertainty: float
+    is_over: Callable[[], bool] | None
+    rules_folder: Path | None
 
 
 def advise_on(
@@ -52,8 +64,15 @@ def advise_on(
     is_over: Callable[[], bool] | None = None,
     rules_folder: Path | None = None,
 ) -> AnyAdvice:
-    """Return the advice on a saved profile; a search may be stopped by `is_over`."""
+    """Return the advice on a saved profile, or on the configuration of a model that is not here; a search may be stopped by `is_over`."""
     now = parse_moment(now)
+    if is_configuration(profile_path):
+        from advisor.steps.language.advise import advise_on_configuration
+
+        check_advising(rules_folder, has_time_limit=is_over is not None)
+        return advise_on_configuration(
+            profile_path, workload_path, now=now, confidence=confidence, max_uncertainty=max_uncertainty
+        )
     known = read_any_profile(profile_path)
     workload = read_workload(workload_path)
     question = question_of(workload, workload_path)
@@ -73,6 +92,19 @@ def advise_on(
             confidence=confidence,
             max_uncertainty=max_uncertainty,
         )
+    asked = Asked(now, confidence, max_uncertainty, is_over, rules_folder)
+    return _on_one_pass(known, profile_path, workload_path, workload, question, asked)
+
+
+def _on_one_pass(
+    known: Profile | GenerationProfile,
+    profile_path: Path,
+    workload_path: Path,
+    workload: Workload,
+    question: OnlineWorkload | OfflineWorkload,
+    asked: Asked,
+) -> Advice | OfflineAdvice:
+    """Return the advice on a model that answers in one pass; `question` is the parts of the workload that it is about."""
     measured = _with_measurements(
         one_pass(known, profile_path, f"but {workload_path} has no tokens and no target on them"), profile_path
     )
@@ -90,23 +122,23 @@ def advise_on(
             profile_path,
             workload_path=workload_path,
             profile_sha256=sha256(profile_path),
-            now=now,
-            rules_folder=rules_folder,
-            confidence=confidence,
-            max_uncertainty=max_uncertainty,
+            now=asked.now,
+            rules_folder=asked.rules_folder,
+            confidence=asked.confidence,
+            max_uncertainty=asked.max_uncertainty,
             exclusions=without_use(workload, question),
             notes=() if isinstance(question, OfflineWorkload) else notes_of(question, trace),
         )
         if isinstance(question, OfflineWorkload):
             return advise_offline(measured, question, request)
-        return advise(measured, request, trace, is_over=is_over)
+        return advise(measured, request, trace, is_over=asked.is_over)
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
 
 
 def exit_status(advice: AnyAdvice) -> ExitStatus:
     """Return what advice without a load test means to the caller."""
-    if isinstance(advice, Advice | GenerationAdvice):
+    if isinstance(advice, Advice | GenerationAdvice | LanguageAdvice):
         is_open = advice.outcome == "inconclusive"
     else:
         miss = advice.nearest_miss
@@ -174,6 +206,8 @@ def request_of(
 ) -> Request:
     """Return what is asked of the decision, with the hardware and prices that come with advisor, its rules and those of the user."""
     now = parse_moment(now)
+    if workload.lifecycle is not None and workload_path is not None:
+        workload = msgspec.structs.replace(workload, lifecycle=with_its_model(workload.lifecycle, workload_path)[0])
     where = places(workload, workload_path, measured.sites, now=now)
     are_measured = {site.hardware.id for site in measured.sites} >= {place.hardware.id for place in where.allowed}
     return Request(
@@ -221,6 +255,8 @@ def notes_of(workload: OnlineWorkload, trace: Trace | None) -> tuple[str, ...]:
 def read_advice(path: Path) -> Advice:
     """Return the advice in a file; raise InputError for that on a batch job, which has no traffic."""
     advice = read_any_advice(path)
+    if isinstance(advice, LanguageAdvice):
+        raise no_load_test(path)
     if isinstance(advice, GenerationAdvice):
         raise InputError(f"{path}: advice on a generative model", hint="replay its requests with `advisor verify`")
     if isinstance(advice, OfflineAdvice):

@@ -1,13 +1,13 @@
 """The straight line of what needs no model: workload file -> classification, and portfolio file -> plan."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from advisor.decide.classify import classify_workload
 from advisor.decide.lifetime.horizon import Course
-from advisor.decide.lifetime.inputs import life_of
+from advisor.decide.lifetime.inputs import SAYS_WHAT_A_DEVICE_SERVES, Market, life_of
 from advisor.decide.verdict.rules import Rulebook
 from advisor.errors import InputError
 from advisor.files.market import market_of
@@ -18,13 +18,11 @@ from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
 from advisor.schema.record import Estimate
 from advisor.schema.workload import HardwareChoice, Lifecycle, LifeServing, OnlineWorkload, Traffic, Workload
+from advisor.steps.language.configuration import with_its_model
 from advisor.units import number, parse_moment
 
-# What says how much a device serves, or that none of one's own does: beside a measurement it can only contradict it.
-NOT_BESIDE_A_PROFILE = (
-    *("device_requests_per_s", "device_tokens_per_s", "serving_mfu_fraction"),
-    *("api_model", "serving_usd_per_hour"),
-)
+if TYPE_CHECKING:
+    from advisor.schema.language import Architecture
 
 
 class Measured(NamedTuple):
@@ -40,10 +38,10 @@ def classify_file(path: Path, rules_folder: Path | None, *, now: str, profile_pa
     now = parse_moment(now)
     rules = Rulebook(rules_with(rules_folder, now=now))
     workload = read_workload(path)
-    lifecycle = workload.lifecycle or Lifecycle()
     rate, course = traffic_of(workload, path)
     try:
         measured = _measured(profile_path, workload, path, rate, course) if profile_path is not None else None
+        lifecycle, architecture = with_its_model(workload.lifecycle or Lifecycle(), path)
         if measured is not None:
             lifecycle = _served_by(measured, lifecycle)
         market = market_of(
@@ -53,6 +51,7 @@ def classify_file(path: Path, rules_folder: Path | None, *, now: str, profile_pa
             beside=path.parent,
             measured_on=measured.hardware if measured else None,
         )
+        throughput = measured.throughput if measured else _expected(architecture, lifecycle, market)
         return classify_workload(
             workload.name,
             rate,
@@ -62,10 +61,20 @@ def classify_file(path: Path, rules_folder: Path | None, *, now: str, profile_pa
             created=now,
             course=course,
             latency_target_s=workload.slo.latency_s if workload.slo else None,
-            throughput=measured.throughput if measured else None,
+            throughput=throughput,
+            is_at_target=measured is not None,
         )
     except InputError as error:
         raise InputError(f"{path}: {error.fault}", hint=error.hint) from error
+
+
+def _expected(architecture: "Architecture | None", lifecycle: Lifecycle, market: Market) -> Estimate | None:
+    """Return what a device is expected to serve of a model that is known by its configuration, None of any other."""
+    if architecture is None or market.device is None:
+        return None
+    from advisor.steps.language.life import expected_throughput
+
+    return expected_throughput(architecture, lifecycle, market.device.id)
 
 
 def _measured(profile_path: Path, workload: Workload, path: Path, rate: float, course: Course) -> Measured:
@@ -76,7 +85,7 @@ def _measured(profile_path: Path, workload: Workload, path: Path, rate: float, c
 
     profile = read_profile(profile_path, "and devices are counted by one that answers in one pass")
     serving = (workload.lifecycle or Lifecycle()).serving or LifeServing()
-    given = next((name for name in NOT_BESIDE_A_PROFILE if getattr(serving, name) is not None), None)
+    given = next((name for name in SAYS_WHAT_A_DEVICE_SERVES if getattr(serving, name) is not None), None)
     if given is not None:
         raise InputError(
             f"lifecycle.serving.{given}: given, while --profile says what a device serves", hint="leave out one of the two"
@@ -133,11 +142,12 @@ def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
     for entry in portfolio.workloads:
         place = path.parent / entry.workload
         workload = read_workload(place)
-        lifecycle = workload.lifecycle or Lifecycle()
         rate, course = traffic_of(workload, place)
         try:
+            lifecycle, architecture = with_its_model(workload.lifecycle or Lifecycle(), place)
             market = market_of(lifecycle, workload.hardware, workload.energy, beside=place.parent)
-            life = life_of(rate, lifecycle, market, course=course)
+            throughput = _expected(architecture, lifecycle, market)
+            life = life_of(rate, lifecycle, market, throughput=throughput, is_at_target=False, course=course)
         except InputError as error:
             raise InputError(f"{place}: {error.fault}", hint=error.hint) from error
         members.append(Member(entry, workload.name, life, lifecycle, market))

@@ -16,9 +16,9 @@ from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.opinion import Opinion, Wanted
 from advisor.measure.variants.making import Report
 from advisor.schema.advice import LoadTest
+from advisor.schema.arrays.trace import Trace
 from advisor.schema.model import ModelFacts
 from advisor.schema.profile import Profile, Site
-from advisor.schema.trace import Trace
 from advisor.schema.workload import OfflineWorkload, OnlineWorkload
 from advisor.steps.advise import recorded, request_of, with_quality_on
 from advisor.steps.serve import TRIAL_PART, inputs_of, serve_for_real, trial

@@ -14,6 +14,7 @@ from advisor.schema.options import USUAL_MAX_UNCERTAINTY, ProfileOptions
 from advisor.steps.advise import AnyAdvice, advise_on
 from advisor.steps.advise import exit_status as exit_status_of_advice
 from advisor.steps.generation.reading import check_advising, generates
+from advisor.steps.language.dispatch import is_elsewhere
 from advisor.steps.report import check_reports, write_reports
 from advisor.units import parse_moment
 
@@ -41,13 +42,26 @@ def recommend(
     max_uncertainty: float = USUAL_MAX_UNCERTAINTY,
     rules_folder: Path | None = None,
 ) -> AnyAdvice:
-    """Profile, advise, report and, if asked, verify, all in the folder `output`; return the advice."""
-    from advisor.steps.profile import measured_into
-
+    """Profile, advise, report and, if asked, verify, all in `output`; return the advice. Of a configuration nothing is profiled."""
     now = parse_moment(now)
     assert options.workload is not None
+    if is_elsewhere(model, options.workload):
+        from advisor.steps.language.recommend import recommend_elsewhere
+
+        return recommend_elsewhere(
+            model,
+            output,
+            options,
+            is_verified=is_verified,
+            now=now,
+            report=report,
+            max_uncertainty=max_uncertainty,
+            rules_folder=rules_folder,
+        )
     if generates(options.workload):
         check_advising(rules_folder)  # before time is spent on the profile
+    from advisor.steps.profile import measured_into
+
     profile_path, advice_path = output / "profile.json", output / "advice.json"
     check_places(model, profile_path, options)
     check_output(advice_path, kinds.ADVICE, inputs=(options.workload,))
@@ -57,6 +71,10 @@ def recommend(
         measured_into(model, profile_path, options, now=now, report=report)
         report(options.budget_s, options.budget_s, "simulating and searching")
         advice = advise_on(profile_path, options.workload, now=now, max_uncertainty=max_uncertainty, rules_folder=rules_folder)
+        if isinstance(advice, GenerationAdvice):
+            from advisor.steps.language.recommend import with_elsewhere
+
+            advice = with_elsewhere(advice, model, options.workload, now=now, max_uncertainty=max_uncertainty)
         write_record(advice_path, advice)
         write_reports(advice, output)
         if is_verified and isinstance(advice, Advice | GenerationAdvice):

@@ -6,6 +6,7 @@ from advisor.disk.kinds import HTML, of_format
 from advisor.disk.writing import check_output, write_output
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.generation import GenerationAdvice
+from advisor.schema.language import LanguageAdvice
 from advisor.tell.formats import suffix, templates_of
 
 
@@ -21,7 +22,7 @@ def are_written(folder: Path) -> bool:
     return report.is_file() and HTML.is_at(report)
 
 
-def write_reports(advice: Advice | OfflineAdvice | GenerationAdvice, folder: Path) -> None:
+def write_reports(advice: Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice, folder: Path) -> None:
     """Write a report into the folder in every format that has templates for this advice: report.html, report.md."""
     from advisor.tell.report import reports
 

@@ -21,9 +21,9 @@ from advisor.measure.serving import load_test
 from advisor.measure.serving.server import Serve
 from advisor.measure.timing.ledger import LONGEST_TRIED_CALL_S, Ledger
 from advisor.schema.advice import Candidate, LoadTest, Place, Prediction
+from advisor.schema.arrays.trace import Trace
 from advisor.schema.profile import Measurement, Profile, Site
 from advisor.schema.record import Estimate
-from advisor.schema.trace import Trace
 from advisor.schema.workload import HardwareChoice, Inputs, OnlineWorkload, SequenceLength, Slo, Traffic
 from advisor.units import seconds
 

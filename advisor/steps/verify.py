@@ -17,11 +17,13 @@ from advisor.measure.timing.journal import Journal, noting_what_is_kept
 from advisor.measure.variants.making import Report
 from advisor.schema.advice import Advice, Candidate, LoadTest, Prediction
 from advisor.schema.generation import GenerationAdvice
+from advisor.schema.language import LanguageAdvice
 from advisor.schema.options import USUAL_LOAD_TEST_S, USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile
 from advisor.steps.advise import exit_status as exit_status_of_advice
 from advisor.steps.advise import notes_of, read_advice, read_any_advice, read_profile, recorded, request_of, with_quality_on
 from advisor.steps.generation.reading import check_advising
+from advisor.steps.language.configuration import no_load_test
 from advisor.steps.report import are_written, check_reports, write_reports
 from advisor.steps.serve import inputs_of, serve_for_real
 from advisor.units import counted, parse_moment
@@ -44,6 +46,8 @@ def verify(
     """
     now = parse_moment(now)
     advice = read_any_advice(advice_path)
+    if isinstance(advice, LanguageAdvice):
+        raise no_load_test(advice_path)
     profile_path = advice_path.parent / (getattr(advice, "profile_path", None) or "profile.json")
     with locks.held(advice_path, profile_path):
         return load_tested(advice_path, workload_path, wanted_s=wanted_s, now=now, report=report, rules_folder=rules_folder)

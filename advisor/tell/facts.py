@@ -6,19 +6,23 @@ from advisor import units
 from advisor.inert.record import as_json, inert_parts
 from advisor.inert.text import inert
 from advisor.schema.generation import DecoderFacts, GenerationProfile
+from advisor.schema.language import LanguageModelFacts
 from advisor.schema.model import ModelFacts, ModelInput
 from advisor.schema.profile import Profile, Site
 from advisor.tell.generation.facts import decoder_lines, site_words
+from advisor.tell.language.facts import language_model_lines
 
 MAX_OPERATORS = 8
 MAX_VALUES = 4  # of a count that differs from item to item
 
 
-def render_facts(facts: ModelFacts | DecoderFacts, format_: str) -> str:
+def render_facts(facts: ModelFacts | DecoderFacts | LanguageModelFacts, format_: str) -> str:
     """Return the facts as "text" or "json", ending in a newline."""
     if format_ == "json":
         return as_json(facts, indent=1).decode()
     facts = inert_parts(facts)
+    if isinstance(facts, LanguageModelFacts):
+        return "\n".join(language_model_lines(facts)) + "\n"
     if isinstance(facts, DecoderFacts):
         return "\n".join(decoder_lines(facts)) + "\n"
     at = f" at sequence length {facts.at_sequence_length}" if facts.at_sequence_length is not None else ""

@@ -13,6 +13,7 @@ KINDS = {
     "advice": "advice",
     "offline": "advice on a batch job",
     "generation": "advice on a generative model",
+    "language": "advice on a language model elsewhere",
     "classification": "a classification",
     "portfolio": "the plan of a portfolio",
 }

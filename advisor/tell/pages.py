@@ -26,6 +26,24 @@ from advisor.tell.generation.tables import (
     way_rows,
 )
 from advisor.tell.generation.words import generation_words
+from advisor.tell.language import charts as language_charts
+from advisor.tell.language.naming import language_colors, language_columns
+from advisor.tell.language.tables import (
+    ACCEPTING_COLUMNS,
+    API_COLUMNS,
+    SPECULATION_COLUMNS,
+    accepting_rows,
+    api_rows,
+    architecture_rows,
+    deployment_columns,
+    deployment_rows,
+    device_rows,
+    draft_rows,
+    language_evidence_rows,
+    language_rows,
+    language_setting_rows,
+)
+from advisor.tell.language.words import language_words
 from advisor.tell.words.advice import advice_words
 from advisor.tell.words.evidence import evidence_rows, input_rows, model_rows
 from advisor.tell.words.figures import GLOSSARY, Figure, as_text, figure, known, setting
@@ -74,16 +92,24 @@ FORMATTERS = (
     units.size,
     units.usd,
     units.usd_per_hour,
+    units.usd_per_month,
     units.usd_per_year,
 )
 # The sentences and rows of a document, for a template to lay out.
 WORDS = (
+    accepting_rows,
     advice_words,
+    api_rows,
+    architecture_rows,
     certainty_rows,
     classification_words,
     columns,
     curve_rows,
     decoder_rows,
+    deployment_columns,
+    deployment_rows,
+    device_rows,
+    draft_rows,
     evidence_rows,
     figure,
     fleet_rows,
@@ -98,6 +124,12 @@ WORDS = (
     kv_rows,
     job_rows,
     job_words,
+    language_colors,
+    language_columns,
+    language_evidence_rows,
+    language_rows,
+    language_setting_rows,
+    language_words,
     life_of_advice,
     life_words,
     load_rows,
@@ -119,6 +151,16 @@ WORDS = (
     way_columns,
     way_rows,
 )
+# What else a template may name.
+NAMED = {
+    "ACCEPTING_COLUMNS": ACCEPTING_COLUMNS,
+    "API_COLUMNS": API_COLUMNS,
+    "SPECULATION_COLUMNS": SPECULATION_COLUMNS,
+    "charts": charts,
+    "generation_charts": generation_charts,
+    "glossary": GLOSSARY,
+    "language_charts": language_charts,
+}
 # What ends a file that is escaped; all else is plain text.
 ESCAPED = {"html", "md"}
 
@@ -143,7 +185,7 @@ def _environment(path: Path) -> "Environment":
         keep_trailing_newline=True,
     )
     environment.globals |= {function.__name__: function for function in (*FORMATTERS, *WORDS)}
-    environment.globals |= {"charts": charts, "generation_charts": generation_charts, "glossary": GLOSSARY}
+    environment.globals |= NAMED
     return environment
 
 

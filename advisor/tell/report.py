@@ -11,14 +11,16 @@ from advisor.tell.life_text import classification_text, portfolio_text
 if TYPE_CHECKING:
     from advisor.schema.advice import Advice, OfflineAdvice
     from advisor.schema.generation import GenerationAdvice
+    from advisor.schema.language import LanguageAdvice
 
-Document = Union["Advice", "OfflineAdvice", "GenerationAdvice", Classification, PortfolioPlan]
+Document = Union["Advice", "OfflineAdvice", "GenerationAdvice", "LanguageAdvice", Classification, PortfolioPlan]
 
 # The kind of a document by the name of its record: a classification does not wait for the records of advice to be loaded.
 KINDS = {
     "Advice": "advice",
     "OfflineAdvice": "offline",
     "GenerationAdvice": "generation",
+    "LanguageAdvice": "language",
     "Classification": "classification",
     "PortfolioPlan": "portfolio",
 }

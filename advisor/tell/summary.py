@@ -4,22 +4,26 @@ from advisor import units
 from advisor.inert.record import inert_parts
 from advisor.schema.advice import Advice, LoadTest, OfflineAdvice, Prediction
 from advisor.schema.generation import GenerationAdvice
+from advisor.schema.language import LanguageAdvice
 from advisor.schema.record import Estimate
 from advisor.tell.generation.summary import lines as lines_on_generation
 from advisor.tell.generation.summary import replay_lines
+from advisor.tell.language.summary import lines as lines_on_language
 from advisor.tell.options import today_is_given
 from advisor.tell.words.advice import tail
 from advisor.tell.words.figures import Format, as_text, figure, setting
 from advisor.tell.words.tables import ground
 
 
-def summary(advice: Advice | OfflineAdvice | GenerationAdvice) -> str:
+def summary(advice: Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice) -> str:
     """Return five lines: what to do, its cost, its latency against the target, its quality, its risk; no newline at the end.
 
     One more line for each kind of hardware if there is a choice. For a batch job three lines: what to do, its cost, its time against the
     deadline. For a generative model a line for each of its targets.
     """
     advice = inert_parts(advice)
+    if isinstance(advice, LanguageAdvice):
+        return "\n".join(lines_on_language(advice))
     if isinstance(advice, GenerationAdvice):
         return "\n".join(lines_on_generation(advice))
     if isinstance(advice, OfflineAdvice):
@@ -35,12 +39,12 @@ def summary(advice: Advice | OfflineAdvice | GenerationAdvice) -> str:
     return "\n".join([*lines, *_ranking(advice)])
 
 
-def questions(advice: Advice | OfflineAdvice | GenerationAdvice) -> tuple[str, ...]:
+def questions(advice: Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice) -> tuple[str, ...]:
     """Return what advice asks back, a line each."""
     return advice.questions if isinstance(advice, Advice) else ()
 
 
-def full_summary(advice: Advice | OfflineAdvice | GenerationAdvice) -> str:
+def full_summary(advice: Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice) -> str:
     """Return the summary, and a paragraph for each load test where there were any; no newline at the end."""
     advice = inert_parts(advice)
     tests = load_tests(advice) if isinstance(advice, Advice) else ""

@@ -17,6 +17,7 @@ from advisor.measure.generation.timing.processes import Variants
 from advisor.measure.generation.timing.rounds import USUAL_PACE, Pace
 from advisor.measure.generation.variant_process import Load, Served, served, visited
 from advisor.measure.timing.ledger import Ledger
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.generation import (
     Clock,
     DecodePoint,
@@ -29,7 +30,6 @@ from advisor.schema.generation import (
 )
 from advisor.schema.options import ProfileOptions
 from advisor.schema.record import Estimate
-from advisor.schema.trace import Requests
 from advisor.steps.generation.plan import How
 from advisor.steps.generation.profile import profile_generation
 from harness import now, silent

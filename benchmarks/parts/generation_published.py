@@ -14,7 +14,7 @@ from advisor.decide.generation.projection.step_model import StepModel
 from advisor.errors import InputError
 from advisor.files.kernel_tables import read_kernel_tables
 from advisor.measure.architecture.config import read_architecture
-from advisor.schema.kernels import KernelTables
+from advisor.schema.arrays.kernels import KernelTables
 from advisor.schema.language import Architecture
 from fit_generation import points
 from harness import Figures, Size, Unknown

@@ -15,7 +15,7 @@ import numpy as np
 from advisor.decide.generation.projection.host import TODAY, host_times, launched
 from advisor.decide.generation.projection.intervals import conformal_factor
 from advisor.decide.generation.projection.step_model import StepModel
-from advisor.schema.kernels import Figure, HostTimes, StepError
+from advisor.schema.arrays.kernels import Figure, HostTimes, StepError
 from advisor.schema.language import Ground
 from parts.generation_rows import Run
 from parts.generation_runs import budget_of, reading_s, writing_s
@@ -38,8 +38,8 @@ LINEAR = NAMES[:8]  # in which seconds are linear, but for launches
 KERNELS, LAYERS = slice(0, 3), NAMES.index("layer_s")
 # Of a device beside its engine's other devices, where its kernels were measured and where they were scaled.
 OF_DEVICE = {"kernels": 1.3, "scaled-kernels": 2.0, "roofline": 2.5}
-# Engines whose kernels are like those of today, so that what they show of a device is shown of it there as well; and what that is. Sums over
-# devices have changed since.
+# Engines whose kernels are like those of today, so that what they show of a device is shown of it there as well; and what that is.
+# Sums over devices have changed since.
 CARRIED, KERNELS_OF_DEVICE = ("deepspeed", "vllm-2024"), ("matrices", "attention")
 # Keys and values are taken to be read once for each head of queries where that leaves so much less.
 REPEATS = 0.8
@@ -181,7 +181,9 @@ def _seconds(reading: np.ndarray, decoding: np.ndarray, added: np.ndarray) -> np
     found = np.zeros(len(reading))
     for features, launch_s in ((reading, added[-1]), (decoding, added[-2])):
         kernels = features[:, KERNELS] @ added[KERNELS]
-        found += launched(kernels, features[:, LAYERS] * launch_s) + features[:, KERNELS.stop :] @ added[KERNELS.stop : len(LINEAR)]
+        found += (
+            launched(kernels, features[:, LAYERS] * launch_s) + features[:, KERNELS.stop :] @ added[KERNELS.stop : len(LINEAR)]
+        )
     return found
 
 
@@ -226,9 +228,7 @@ def _carried_over(hosts: Sequence[HostTimes]) -> list[HostTimes]:
     return list(found.values())
 
 
-def _fit(
-    points: Sequence[Point], expected: np.ndarray, width: np.ndarray, *, repeats_heads: bool
-) -> tuple[np.ndarray, float]:
+def _fit(points: Sequence[Point], expected: np.ndarray, width: np.ndarray, *, repeats_heads: bool) -> tuple[np.ndarray, float]:
     """Return logarithms of what is added (10,), and what is left of the residuals."""
     from scipy.optimize import least_squares
 

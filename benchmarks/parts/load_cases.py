@@ -16,9 +16,9 @@ from advisor.decide.service.measured import noise_floor
 from advisor.files.trace import read_trace
 from advisor.files.workload import read_question
 from advisor.schema.advice import LoadTest, Replayed
+from advisor.schema.arrays.trace import Trace
 from advisor.schema.profile import Calibration, Profile
 from advisor.schema.record import Estimate
-from advisor.schema.trace import Trace
 from advisor.schema.workload import OnlineWorkload
 from advisor.steps.serve import loaded, observe, serve_for_real
 

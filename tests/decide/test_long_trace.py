@@ -8,7 +8,7 @@ import pytest
 from advisor.decide import long_trace
 from advisor.decide.queue.demand import SEEDS
 from advisor.decide.queue.prediction import predict
-from advisor.schema.trace import Trace
+from advisor.schema.arrays.trace import Trace
 from tests.profiles import UNSTEADY, configuration, fixed_cost_law, profile, under, workload
 
 REQUESTS = 200_000

@@ -8,9 +8,9 @@ import pytest
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import AdvisorError, InputError
-from advisor.files.price_book import LAYOUTS, import_prices
+from advisor.files.books.price_book import LAYOUTS, import_prices
+from advisor.files.books.token_book import import_token_prices
 from advisor.files.records import read_json, read_yaml, sha256
-from advisor.files.token_book import import_token_prices
 from advisor.files.trace import read_trace
 from advisor.files.workload import read_question
 from advisor.measure.model import onnx_file

@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.errors import InputError
+from advisor.files.books.price_book import guarded, import_prices, read_price_book
+from advisor.files.books.token_book import import_token_prices
 from advisor.files.catalog import read_device, read_token_book, read_token_prices
-from advisor.files.places import all_prices, places
-from advisor.files.price_book import guarded, import_prices, read_price_book
-from advisor.files.token_book import import_token_prices
+from advisor.files.places import all_prices, places, places_elsewhere
 from advisor.schema.catalog import Price, Term
 from advisor.schema.profile import Site
 from advisor.schema.workload import Baseline, HardwareChoice
 from tests.profiles import NOW, on, power_law, profile, workload
+from tests.tell.language_examples import workload as chat
 
 SITES = profile(power_law(0.01)).sites
 OWN = "provider,region,instance,term,usd_per_hour,date,source\n"
@@ -209,6 +210,33 @@ def test_a_wrong_name_is_refused_with_the_nearest() -> None:
         read_device("a100_80_smx")
 
     assert "a100_80_sxm" in (refused.value.hint or "")
+
+
+def elsewhere(choice: HardwareChoice, folder: Path = Path()) -> tuple:  # type: ignore[type-arg]
+    return places_elsewhere(msgspec.structs.replace(chat(), hardware=choice), folder / "w.yaml", now=NOW)
+
+
+def test_elsewhere_machines_of_each_size_are_offered_the_cheapest_of_it() -> None:
+    found, left_out = elsewhere(HardwareChoice(allowed=("l4", "h100_sxm")))
+
+    sizes = [(place.hardware.id, place.devices) for place in found]
+    assert [("l4", 1), ("h100_sxm", 1), ("h100_sxm", 8)] == sizes and () == left_out
+    assert all(place.price_date is not None and "list-price" == place.price_usd_per_hour.basis for place in found)
+    assert found[2].price_usd_per_hour.value > found[1].price_usd_per_hour.value
+
+
+def test_elsewhere_the_users_own_price_of_a_device_is_the_only_one() -> None:
+    [found], _ = elsewhere(HardwareChoice(allowed=("h100_sxm",), price_usd_per_hour={"h100_sxm": 2.5}))
+
+    assert (1, 2.5, None) == (found.devices, found.price_usd_per_hour.value, found.price_date)
+
+
+def test_elsewhere_is_not_here_and_what_has_no_price_is_left_out_with_a_way_out() -> None:
+    found, left_out = elsewhere(HardwareChoice(allowed=("local", "tpu_v5e", "l4"), price_usd_per_hour={"local": 1.0}))
+
+    assert ["l4"] == [place.hardware.id for place in found]
+    assert ["local", "tpu_v5e"] == [entry.what for entry in left_out]
+    assert "no weights" in left_out[0].reason and "hardware.price_usd_per_hour.tpu_v5e" in left_out[1].reason
 
 
 ROW = "provider,region,instance,term,usd_per_hour,date,source\naws,r,m,on-demand,{usd},{date},a test\n"

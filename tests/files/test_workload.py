@@ -1,6 +1,7 @@
 """One workload file for all commands: what is known is accepted; what is unknown or contradicts itself is refused, by all alike."""
 
 import copy
+import json
 import re
 from pathlib import Path
 from typing import get_args
@@ -30,6 +31,7 @@ from advisor.schema.record import Record
 from advisor.schema.workload import GenerationWorkload, OfflineWorkload, OnlineWorkload, Slo, Tokens, TokenSlo, Workload
 from advisor.steps.advise import advise_on
 from advisor.steps.classify import classify_file, plan_portfolio
+from tests import checkpoints
 from tests.profiles import NOW, fixed_cost_law, profile
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +57,15 @@ EVERYTHING = {
         "term": "on-demand",
         "prices": "prices.csv",
     },
-    "quality": {"max_drop": "1 %", "metric": "accuracy", "data": "data.npz", "max_slice_drop": "2 %", "calibration": "other.npz"},
+    "quality": {
+        "max_drop": "1 %",
+        "metric": "accuracy",
+        "data": "data.npz",
+        "max_slice_drop": "2 %",
+        "calibration": "other.npz",
+        "accept": ["fp8"],
+    },
+    "speculation": {"method": "eagle", "acceptance": "70 %", "draft_tokens": 3},
     "baseline": {
         "hardware": "local",
         "variant": "fp32",
@@ -216,6 +226,7 @@ INSTEAD = {
         },
         ("traffic.requests_per_s", "traffic.diurnal", "fleet"),
     ),
+    "a configuration": ({"lifecycle.model": {"config": "config.json"}, "speculation.acceptance": [0.6, "80 %"]}, ()),
     "an API": ({"lifecycle.serving.api_model": "gpt-4.1-mini"}, ("lifecycle.serving.device",)),
     "a known bill": ({"lifecycle.serving.serving_usd_per_hour": 3}, ()),
 }
@@ -296,6 +307,7 @@ def folder(tmp_path_factory):
     """A folder with all that a workload may name, a profile, a model that is none, and a portfolio of one workload."""
     place = tmp_path_factory.mktemp("workload")
     (place / "prices.csv").write_text("provider,region,instance,term,usd_per_hour,date,source\n")
+    (place / "config.json").write_text(json.dumps(checkpoints.config_of()))
     for name in ("data.npz", "other.npz", "model.onnx"):
         (place / name).write_bytes(b"")
     rows = "".join(f"{index / 20},{index % 50 + 1},{index % 9 + 1}\n" for index in range(200))
@@ -365,7 +377,7 @@ def test_advice_on_a_batch_job_says_what_it_has_no_use_for(folder):
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.sets(st.sampled_from(sorted(OPTIONAL - {"traffic", "traffic.requests_per_s"}))))
+@given(st.sets(st.sampled_from(sorted(OPTIONAL - {"traffic", "traffic.requests_per_s", "lifecycle.model.parameters"}))))
 def test_whatever_is_left_out_of_a_workload_it_can_be_classified(tmp_path_factory, gone):
     path = write(tmp_path_factory.mktemp("part"), pruned(without(EVERYTHING, "hardware.prices"), gone))
 
@@ -535,6 +547,15 @@ def test_one_device_with_two_prices_under_two_names_is_refused(refusals):
             {"lifecycle.growth_per_month": 1, "lifecycle.horizon_months": 600},
         ),
         ("lifecycle.model: more parameters are active", {"lifecycle.model.active_parameters": "9 B"}),
+        ("lifecycle.model.parameters: missing; ", {"lifecycle.model": {"kv_bytes_per_token": 1000}}),
+        ("lifecycle.model: both config and parameters are given", {"lifecycle.model.config": "config.json"}),
+        (
+            "lifecycle.model: both config and bytes_per_parameter are given",
+            {"lifecycle.model": {"config": "config.json", "bytes_per_parameter": 1}},
+        ),
+        ("speculation.acceptance: 0.8 to 0.6: the ends of a range must ascend", {"speculation.acceptance": [0.8, 0.6]}),
+        ("speculation.acceptance: 1.5: expected `float` <= 1.0", {"speculation.acceptance": 1.5}),
+        ("quality.accept[0]: 'fp7': invalid enum value 'fp7'", {"quality.accept": ["fp7"]}),
         ("lifecycle.request: shared_prefix_tokens is more", {"lifecycle.request.shared_prefix_tokens": 2000}),
         (
             "lifecycle.serving: both api_model and serving_usd_per_hour are given",
@@ -770,6 +791,56 @@ def test_advice_on_a_generative_model_says_what_it_has_no_use_for(folder):
     unused = without_use(workload, question_of(workload, path))
 
     assert ["inputs", "fleet", "quality.max_slice_drop"] == [entry.what for entry in unused]
+
+
+def test_precisions_may_be_accepted_without_a_floor_and_beside_one(folder):
+    alone = read_question(write(folder, generation(quality={"accept": ["fp8", "int4"]})))
+    beside = read_question(
+        path := write(folder, generation(quality={"metric": "perplexity", "max_drop": 0.1, "accept": ["fp8"]}))
+    )
+
+    assert (None, ("fp8", "int4")) == (alone.quality, alone.accept)
+    assert (0.1, ("fp8",)) == (beside.quality.max_drop, beside.accept)
+    check_again(alone, path)
+    check_again(beside, path)
+
+
+@pytest.mark.parametrize(
+    ("lacks", "has"), [("quality.metric", {"max_drop": 0.1}), ("quality.max_drop", {"metric": "perplexity"})]
+)
+@pytest.mark.parametrize("accept", [(), ("fp8",)])
+def test_a_floor_needs_both_its_metric_and_what_it_allows(refusals, lacks, has, accept):
+    faults = refusals(generation(quality={**has, "accept": list(accept)}), *ADVISING)
+
+    assert {f"w.yaml: {lacks}: missing; advisor advise, profile -w and recommend need it"} == set(faults.values())
+
+
+def test_an_empty_floor_is_none_of_what_is_needed(refusals):
+    assert "quality.metric: missing" in refusals(generation(quality={}), "advise")["advise"]
+
+
+def test_what_runs_elsewhere_alone_needs_no_price_of_this_machine(folder, refusals):
+    elsewhere = {"hardware": {"allowed": ["l4", "h100_sxm"]}}
+
+    assert ("l4", "h100_sxm") == read_question(write(folder, having(generation(), elsewhere))).hardware.allowed
+    here = having(generation(), {"hardware": {"allowed": ["local", "l4"]}})
+    assert "no price for 'local'" in refusals(here, "advise")["advise"]
+
+
+def test_of_a_language_model_elsewhere_other_parts_are_without_use(folder):
+    tree = generation(
+        quality={"metric": "perplexity", "max_drop": 0.0, "accept": ["fp8"]},
+        baseline={"replicas": 2},
+        speculation={"draft_tokens": 2},
+    )
+    workload = read_workload(path := write(folder, tree))
+    question = question_of(workload, path)
+
+    here, elsewhere = without_use(workload, question), without_use(workload, question, is_elsewhere=True)
+
+    assert ["speculation", "quality.accept"] == [entry.what for entry in here]
+    assert ["baseline", "quality.max_drop", "quality.metric"] == [entry.what for entry in elsewhere]
+    assert all("advice on a language model elsewhere" in entry.reason for entry in elsewhere)
 
 
 def test_what_contradicts_itself_in_saved_advice_is_damage(folder):

@@ -72,6 +72,7 @@ FIXED = {
         "objective",
     ),
     *("policy", "engine", "clock", "given_as", "binding", "text"),
+    *("weights", "kv", "device", "accept"),
     *("variant", "hardware", "id", "unit", "input"),  # by which parts of a report find each other
     *("sha256", "profile_sha256", "data_sha256", "fingerprint"),
 }

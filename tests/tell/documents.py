@@ -7,7 +7,7 @@ from advisor.schema.lifetime import Assumption, Classification, LifetimeEnergy
 from advisor.schema.portfolio import Choice, PortfolioPlan
 from advisor.schema.record import SCHEMA_VERSION, Exclusion, Record
 from advisor.schema.workload import HardwareChoice, OfflineWorkload, Volume
-from tests.tell import generation_examples
+from tests.tell import generation_examples, language_examples
 from tests.tell.advice_examples import BUILDERS, about, candidate, change, firm_verdict, keep, outlook
 
 CREATED = "2026-11-22T07:43:23Z"
@@ -133,4 +133,5 @@ DOCUMENTS: dict[str, Record] = {
     **{builder.__name__: builder() for builder in BUILDERS},
     **{builder.__name__: builder() for builder in (job, missed_job, classification, undecided, portfolio)},
     **{builder.__name__: builder() for builder in generation_examples.BUILDERS},
+    **{builder.__name__: builder() for builder in language_examples.BUILDERS},
 }

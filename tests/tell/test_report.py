@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.generation import GenerationAdvice
+from advisor.schema.language import LanguageAdvice
 from advisor.schema.lifetime import Classification
 from advisor.schema.record import Basis, Record
 from advisor.tell import report
@@ -31,6 +32,19 @@ from advisor.tell.generation.tables import (
     speculation_rows,
 )
 from advisor.tell.generation.words import generation_words
+from advisor.tell.language.naming import subject
+from advisor.tell.language.tables import (
+    accepting_rows,
+    api_rows,
+    architecture_rows,
+    deployment_rows,
+    device_rows,
+    draft_rows,
+    language_evidence_rows,
+    language_rows,
+    language_setting_rows,
+)
+from advisor.tell.language.words import language_words
 from advisor.tell.words.advice import advice_words
 from advisor.tell.words.evidence import evidence_rows, input_rows, model_rows
 from advisor.tell.words.figures import Sentence, as_text
@@ -41,6 +55,7 @@ from advisor.tell.words.tables import curve_rows, fleet_rows, load_test_rows, or
 from tests.tell.advice_examples import BUILDERS
 from tests.tell.documents import DOCUMENTS
 from tests.tell.generation_examples import BUILDERS as GENERATING
+from tests.tell.language_examples import BUILDERS as ELSEWHERE
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 REBASELINE = "REBASELINE=1 python -m pytest tests/tell/test_report.py -k golden"
@@ -226,6 +241,8 @@ def _words_of(document: Record) -> tuple[Record, ...]:
         return advice_words(document), life_of_advice(document)
     if isinstance(document, GenerationAdvice):
         return (generation_words(document),)
+    if isinstance(document, LanguageAdvice):
+        return (language_words(document),)
     if isinstance(document, OfflineAdvice):
         return (job_words(document),)
     if isinstance(document, Classification):
@@ -276,6 +293,38 @@ def test_every_cell_of_advice_on_a_generative_model_stands_in_every_format(build
 
 @pytest.mark.parametrize("builder", GENERATING)
 def test_every_estimate_of_advice_on_a_generative_model_has_its_interval_and_basis(builder) -> None:
+    text = report.render(builder(), "html")
+    estimate = re.compile(
+        r'<span class="estimate"><b>[^<]+</b> <span class="interval">\([^<]+\)</span> '
+        r'<span class="basis (\w[\w-]+)" title="[^"]+">\1</span>'
+    )
+
+    assert 8 < text.count('class="estimate"') == len(estimate.findall(text))
+
+
+@pytest.mark.parametrize("builder", ELSEWHERE)
+def test_every_cell_of_advice_on_a_language_model_elsewhere_stands_in_every_format(builder) -> None:
+    advice = builder()
+    page = _as_markdown(report.render(advice, "html"))
+    markdown = _read(report.render(advice, "md"))
+    tables = (
+        *(language_setting_rows(advice), language_rows(advice), api_rows(advice), accepting_rows(advice), draft_rows(advice)),
+        *(
+            load_rows(advice),
+            kv_rows(advice),
+            architecture_rows(advice.model),
+            language_evidence_rows(advice),
+            device_rows(advice),
+        ),
+    )
+    told = {text for rows in tables for row in rows for text in (row.label, row.goal, *(as_text(cell) for cell in row.cells))}
+    told |= {as_text(cell) for row in deployment_rows(advice) for cell in (row.deployment, *row.times, row.cost, row.keeps)}
+
+    assert set() == {text for text in told if not (" ".join(text.split()) in page and " ".join(text.split()) in markdown)}
+
+
+@pytest.mark.parametrize("builder", [builder for builder in ELSEWHERE if subject(builder()) is not None])
+def test_every_estimate_of_advice_on_a_language_model_elsewhere_has_its_interval_and_basis(builder) -> None:
     text = report.render(builder(), "html")
     estimate = re.compile(
         r'<span class="estimate"><b>[^<]+</b> <span class="interval">\([^<]+\)</span> '

@@ -11,8 +11,8 @@ from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.service.measured import setting_of
 from advisor.errors import InputError
 from advisor.schema.advice import Advice
+from advisor.schema.arrays.trace import Trace
 from advisor.schema.profile import Profile
-from advisor.schema.trace import Trace
 
 
 def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: Callable[[], bool] | None = None) -> Advice:

@@ -13,11 +13,11 @@ from advisor.decide.service.measured import service_of, undisturbed
 from advisor.decide.service.projected import Source, projected
 from advisor.errors import InputError
 from advisor.schema.advice import Place, SpeedTie
+from advisor.schema.arrays.trace import Trace
 from advisor.schema.catalog import LifetimeModel, PublicMeasurements, Rule
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile, Site
 from advisor.schema.record import Exclusion, Record
-from advisor.schema.trace import Trace
 from advisor.schema.workload import Baseline, OnlineWorkload
 
 NOTHING_KNOWN = Market(model=LifetimeModel(constants={}, levers=()))

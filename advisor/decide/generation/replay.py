@@ -14,6 +14,7 @@ from advisor.decide.queue.demand import rank
 from advisor.decide.service.stalls import process_of
 from advisor.errors import InputError
 from advisor.medians import NORMAL_95
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.generation import (
     Clock,
     Engine,
@@ -26,7 +27,6 @@ from advisor.schema.generation import (
 )
 from advisor.schema.profile import Stalls
 from advisor.schema.record import Estimate
-from advisor.schema.trace import Requests
 from advisor.schema.workload import TokenSlo
 
 

@@ -16,10 +16,10 @@ from advisor.decide.queue.demand import quantiles
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.decide.service.stalls import process_of
 from advisor.schema.advice import Place
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.generation import GenerationSite
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.record import Exclusion, Record
-from advisor.schema.trace import Requests
 from advisor.schema.workload import GenerationWorkload, TokenSlo
 
 MAX_REPLICAS = 512

@@ -9,7 +9,7 @@ import numpy as np
 from advisor.decide.queue.demand import Demand, warm_up
 from advisor.decide.queue.items import Z_95
 from advisor.errors import InputError
-from advisor.schema.trace import Requests
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.workload import GenerationWorkload, OnlineWorkload, SequenceLength, Slo, Tokens
 from advisor.units import percent
 

@@ -33,6 +33,11 @@ PARTS = (
     *("peak_load_fraction", "idle_power_fraction", "effort_exponent"),
     *("reference_bandwidth_bytes_per_s", "reference_serving_flop_per_s", "devices_per_machine"),
 )
+# Of lifecycle.serving: how much a device serves, or that none of one's own does. Beside what is known otherwise they can only contradict.
+SAYS_WHAT_A_DEVICE_SERVES = (
+    *("device_requests_per_s", "device_tokens_per_s", "serving_mfu_fraction"),
+    *("api_model", "serving_usd_per_hour"),
+)
 # Requests that read so many times as many tokens as they generate are heavy on reading; as heavy on generating the other way round.
 HEAVY = 2.0
 
@@ -104,11 +109,13 @@ def life_of(
     *,
     measured: Estimate | None = None,
     throughput: Estimate | None = None,
+    is_at_target: bool = True,
     course: Course = EVEN,
 ) -> Life:
     """Return the inputs; `measured` is what an hour of serving costs, where that is known better than from a plan.
 
-    `throughput` is what one device was measured to serve within the latency target, in requests a second.
+    `throughput` is what one device serves, in requests a second: within the latency target, as it was measured, or without `is_at_target`
+    at full load.
 
     Raises InputError for a range or a source of what is no input, for an interval that its figure lies outside of, for a device
     whose price nobody knows, and for more bytes than were given devices to hold them.
@@ -133,7 +140,10 @@ def life_of(
     if measured is not None:
         figures["serving_usd_per_hour"] = measured
     load = mean_load(
-        course, market.model.constants, has_window="batch_hours_per_day" in figures, is_at_target=throughput is not None
+        course,
+        market.model.constants,
+        has_window="batch_hours_per_day" in figures,
+        is_at_target=is_at_target and throughput is not None,
     )
     if load is not None and "fleet_utilization_fraction" not in figures and has_work(lifecycle):
         assumed.pop("fleet_utilization_fraction", None)

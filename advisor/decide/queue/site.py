@@ -15,10 +15,10 @@ from advisor.decide.queue.space import Configuration, admission, configurations
 from advisor.decide.service import energy
 from advisor.decide.service.measured import Service, setting_of
 from advisor.schema.advice import Place, SpeedTie
+from advisor.schema.arrays.trace import Trace
 from advisor.schema.model import ModelFacts
 from advisor.schema.profile import ProfileSettings
 from advisor.schema.record import Record
-from advisor.schema.trace import Trace
 from advisor.schema.workload import OnlineWorkload, Traffic
 
 

@@ -47,11 +47,12 @@ def read_architecture(path: Path) -> Architecture:
         )
         feed_forward = feed_forward_layers(text, family, layers=frame.layers, hidden_size=frame.hidden_size)
     parameters, active_parameters = count_parameters(text, family, frame, attention, feed_forward)
-    weights, of_weights = weight_precision(config, text, path.parent if path.name == CONFIG else None)
+    name_of_model = _name(path)
+    weights, of_weights = weight_precision(config, text, name_of_model, path.parent if path.name == CONFIG else None)
     if family.window_key == "attention_chunk_size" and any(it.window_tokens for it in attention):
         notes += ("attention in chunks counts as attention with a window of that length",)
     return Architecture(
-        name=_name(path),
+        name=name_of_model,
         architecture=inert(_class_of(config)),
         sha256=hashlib.sha256(content).hexdigest(),
         layers=frame.layers,
@@ -77,10 +78,8 @@ def _text_part(config: Values) -> tuple[Values, str, tuple[str, ...]]:
         others = config.given("vision_config") is not None or config.given("audio_config") is not None
         return config, outer, (_of_text_alone(outer),) if others else ()
     if part.given("architectures") is not None:
-        name = _class_of(part)
-    else:
-        name = CLASS_OF_TEXT.get(part.text("model_type", outer), outer)
-    return part, name, (_of_text_alone(outer),)
+        return part, _class_of(part), (_of_text_alone(outer),)
+    return part, CLASS_OF_TEXT.get(part.text("model_type", outer), outer), (_of_text_alone(outer),)
 
 
 def _of_text_alone(name: str) -> str:

@@ -10,7 +10,9 @@ from typing import Any, Literal, NamedTuple
 from advisor.measure.decoder.shape import QWEN3_HEAD_DIMENSION, WINDOW
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-Part = Literal["input", "output", "mlp"]  # which products have biases: queries, keys and values; what is behind attention; networks
+Part = Literal[
+    "input", "output", "mlp"
+]  # which products have biases: queries, keys and values; what is behind attention; networks
 ALL_PARTS: frozenset[Part] = frozenset(("input", "output", "mlp"))
 
 
@@ -38,7 +40,9 @@ class Family(NamedTuple):
     experts: Literal["never", "optional", "always"] = "never"
     dense_inner: str = "intermediate_size"
     expert_inner: str = "moe_intermediate_size"
-    shared_inner: str | None = None  # the key of the width that every token passes beside the experts; None: shared experts are counted
+    shared_inner: str | None = (
+        None  # the key of the width that every token passes beside the experts; None: shared experts are counted
+    )
     is_gated: bool = True
     inner_factor: int | None = None  # of hidden_size, where the file names no width of the network
     # What beside the matrices of the layers counts as weights.
@@ -114,7 +118,13 @@ FAMILIES: Mapping[str, Family] = {
     **dict.fromkeys(
         (
             *("LlamaForCausalLM", "BaichuanForCausalLM", "Ernie4_5ForCausalLM", "Glm4ForCausalLM", "GlmForCausalLM"),
-            *("GraniteForCausalLM", "HunYuanDenseV1ForCausalLM", "InternLM2ForCausalLM", "InternLM3ForCausalLM", "Olmo2ForCausalLM"),
+            *(
+                "GraniteForCausalLM",
+                "HunYuanDenseV1ForCausalLM",
+                "InternLM2ForCausalLM",
+                "InternLM3ForCausalLM",
+                "Olmo2ForCausalLM",
+            ),
             *("OlmoForCausalLM", "SeedOssForCausalLM", "SmolLM3ForCausalLM", "StableLmForCausalLM"),
         ),
         LLAMA,
@@ -126,7 +136,9 @@ FAMILIES: Mapping[str, Family] = {
     "Qwen3ForCausalLM": QWEN3,
     "MiMoForCausalLM": QWEN2,
     "GemmaForCausalLM": GEMMA,
-    "Gemma2ForCausalLM": GEMMA._replace(windows="listed", full_each=2, norms=4, defaults={"head_dim": 256, "sliding_window": 4096}),
+    "Gemma2ForCausalLM": GEMMA._replace(
+        windows="listed", full_each=2, norms=4, defaults={"head_dim": 256, "sliding_window": 4096}
+    ),
     "Gemma3ForCausalLM": GEMMA3,
     "Gemma4ForCausalLM": GEMMA4,
     "CohereForCausalLM": COHERE,

@@ -69,11 +69,13 @@ def _is_sparse(config: Values, layers: int) -> Iterator[bool]:
         if isinstance(config.given(key), list):
             listed = [was and kind == sparse for was, kind in zip(listed, config.each_layer(key, layers, kinds), strict=True)]
     each = 1 if isinstance(config.given("moe_layer_freq"), list) else config.count("moe_layer_freq", MOST_LAYERS, 1)
-    step = config.count(
-        config.key_of("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval"), MOST_LAYERS, 1
-    )
+    step = config.count(config.key_of("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval"), MOST_LAYERS, 1)
     first = config.count(config.key_of("first_k_dense_replace", "moe_layer_start_index"), MOST_LAYERS, 0, least=0)
-    last = layers - 1 if config.given("moe_layer_end_index") in (None, -1) else config.count("moe_layer_end_index", MOST_LAYERS, least=0)
+    last = (
+        layers - 1
+        if config.given("moe_layer_end_index") in (None, -1)
+        else config.count("moe_layer_end_index", MOST_LAYERS, least=0)
+    )
     dense = _dense_alone(config, layers)
     for layer in range(layers):
         in_turn = layer % each == 0 and (layer + 1) % step == 0

@@ -84,10 +84,7 @@ def _of_attention(it: AttentionLayers, hidden_size: int, extras: Extras) -> int:
 def _of_latent(it: AttentionLayers, hidden_size: int, kv_rank: int, rope_dimension: int) -> int:
     """Return the weights of one layer of latent attention: down to the latents with a norm each, up to the heads, and back."""
     queries = it.heads * it.head_dimension
-    if it.q_lora_rank is None:
-        counted = hidden_size * queries
-    else:
-        counted = it.q_lora_rank * (hidden_size + 1 + queries)
+    counted = hidden_size * queries if it.q_lora_rank is None else it.q_lora_rank * (hidden_size + 1 + queries)
     counted += hidden_size * (kv_rank + rope_dimension) + kv_rank
     counted += kv_rank * it.heads * (it.head_dimension - rope_dimension + it.value_dimension)
     return counted + it.heads * it.value_dimension * hidden_size

@@ -1,9 +1,9 @@
 """In what precision the weights of a checkpoint come, by what its configuration says of quantization."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from advisor.errors import InputError
 from advisor.measure.decoder.config_values import Values, quoted, read_object
 from advisor.schema.language import WeightPrecision
 
@@ -24,11 +24,12 @@ OF_FLOATS: Mapping[str, WeightPrecision] = {
     **dict.fromkeys(("float8_e4m3fn", "float8_e5m2"), "fp8"),
 }
 OF_QUARK: Mapping[str, WeightPrecision] = {"fp8_e4m3": "fp8", "fp8_e5m2": "fp8", "fp4": "fp4", "int4": "int4", "uint4": "int4"}
+IN_NAMES = re.compile(r"(?:nv|mx)?fp[48]|int4|w4a16|awq|gptq", re.IGNORECASE)
 WIDEST_FIRST: tuple[WeightPrecision, ...] = ("bf16", "fp8", "int4", "fp4")
 
 
-def weight_precision(config: Values, text: Values, beside: Path | None) -> tuple[WeightPrecision, tuple[str, ...]]:
-    """Return the precision, and what is to be noted; `beside` is the folder of a checkpoint.
+def weight_precision(config: Values, text: Values, name: str, beside: Path | None) -> tuple[WeightPrecision, tuple[str, ...]]:
+    """Return the precision, and what is to be noted; `name` is that of the model, `beside` the folder of a checkpoint.
 
     Where layers differ it is the widest: what does not fit into memory must not look as if it did.
     """
@@ -41,7 +42,11 @@ def weight_precision(config: Values, text: Values, beside: Path | None) -> tuple
         quantization = Values(path, read_object(path, "a description of quantization", GIVE_FLOATS)).part("quantization")
         if quantization is not None and quantization.given("quant_algo") is not None:
             return _of_algorithm(quantization), (f"the weights are quantized as {OPTIMIZER_FILE} says",)
-    return _of_floats(config, text)
+    weights, notes = _of_floats(config, text)
+    said = IN_NAMES.search(name)
+    if said is not None and weights == "bf16":
+        notes += (f"{said[0]} is in its name, but not in its configuration: the weights count as they would in 16 bits",)
+    return weights, notes
 
 
 def _of_quantization(given: Values) -> WeightPrecision:
@@ -81,7 +86,9 @@ def _of_groups(given: Values) -> Iterator[WeightPrecision]:
         if weights is not None:
             bits, kind = weights.given("num_bits"), weights.text("type", "int")
             if isinstance(bits, bool) or not isinstance(bits, int) or (bits, kind) not in OF_BITS:
-                raise weights.wrong("num_bits", f"weights of so many bits ({quoted(kind)}) are not modeled here", hint=GIVE_FLOATS)
+                raise weights.wrong(
+                    "num_bits", f"weights of so many bits ({quoted(kind)}) are not modeled here", hint=GIVE_FLOATS
+                )
             yield OF_BITS[bits, kind]
 
 

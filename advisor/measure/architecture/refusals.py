@@ -6,7 +6,9 @@ from advisor.errors import InputError
 from advisor.measure.decoder.config_values import Values, quoted
 
 GIVE_ANOTHER = "give a decoder whose layers have full, windowed or latent attention, and dense networks or experts"
-KNOWN_CLASS = "if its layers are those of a class that is known, as LlamaForCausalLM or Qwen3MoeForCausalLM, name that under architectures"
+KNOWN_CLASS = (
+    "if its layers are those of a class that is known, as LlamaForCausalLM or Qwen3MoeForCausalLM, name that under architectures"
+)
 
 STATES = "state-space layers"
 LINEAR = "layers of linear attention"
@@ -18,7 +20,13 @@ CROSS = "layers of cross-attention to images"
 OF_CLASSES: Mapping[str, str] = {
     **dict.fromkeys(
         (
-            *("BambaForCausalLM", "FalconH1ForCausalLM", "FalconMambaForCausalLM", "GraniteMoeHybridForCausalLM", "JambaForCausalLM"),
+            *(
+                "BambaForCausalLM",
+                "FalconH1ForCausalLM",
+                "FalconMambaForCausalLM",
+                "GraniteMoeHybridForCausalLM",
+                "JambaForCausalLM",
+            ),
             *("Mamba2ForCausalLM", "MambaForCausalLM", "NemotronHForCausalLM", "Zamba2ForCausalLM", "ZambaForCausalLM"),
         ),
         STATES,

@@ -102,7 +102,7 @@ class Values:
             return ()
         if not isinstance(value, list | dict):
             raise self.wrong(key, "holds no objects")
-        named = value.items() if isinstance(value, dict) else enumerate(value)
+        named = list(value.items() if isinstance(value, dict) else enumerate(value))
         for name, entry in named:
             if not isinstance(entry, dict):
                 raise self.wrong(key, f"what {quoted(name)} stands for there holds no keys")

@@ -11,11 +11,11 @@ from advisor.errors import InputError
 from advisor.files.places import places
 from advisor.files.records import sha256
 from advisor.files.workload import examples_sha256, requests_of, without_use
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.generation import GenerationAdvice, GenerationProfile, GenerationSite
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile
 from advisor.schema.record import Exclusion
-from advisor.schema.trace import Requests
 from advisor.schema.workload import GenerationWorkload, Workload
 from advisor.steps.generation.reading import generating
 from advisor.units import parse_moment

@@ -17,6 +17,7 @@ from advisor.measure.generation.replay import Replayed
 from advisor.measure.generation.step_timing import Decode, Prefill, Step
 from advisor.measure.generation.variant_process import Served, Setting, TimedStep
 from advisor.measure.worker.apart import Apart, Limit
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.generation import (
     DecodePoint,
     GenerationCandidate,
@@ -26,7 +27,6 @@ from advisor.schema.generation import (
     PrefillPoint,
     Replay,
 )
-from advisor.schema.trace import Requests
 from advisor.schema.workload import GenerationWorkload
 from advisor.units import counted
 

@@ -9,6 +9,7 @@ from advisor.errors import ExitStatus, InputError
 from advisor.files.records import digest, sha256, write_record
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.variants.making import Report
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.generation import (
     GenerationAdvice,
     GenerationCandidate,
@@ -17,7 +18,6 @@ from advisor.schema.generation import (
     GenerationSite,
     Replay,
 )
-from advisor.schema.trace import Requests
 from advisor.steps.advise import exit_status as exit_status_of_advice
 from advisor.steps.generation.advise import recorded_of, request_of, with_quality_on
 from advisor.steps.generation.reading import read_generation

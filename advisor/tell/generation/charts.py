@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Sequence
 
 from advisor import units
-from advisor.schema.generation import GenerationAdvice
+from advisor.schema.generation import GenerationAdvice, KvPoint, LoadPoint
 from advisor.schema.record import Estimate, Record
+from advisor.schema.workload import TokenSlo
 from advisor.tell import axes
 from advisor.tell.axes import Box, Label, Point, Scale, Tick
 from advisor.tell.generation.naming import TPOT, TTFT, Time, subject, targets
@@ -57,14 +58,19 @@ def generation_colors(advice: GenerationAdvice) -> dict[str, int]:
 
 def load_panels(advice: GenerationAdvice) -> tuple[Panel, ...]:
     """Lay out TTFT and TPOT at the quantile of the targets over the load of one replica, both with their target."""
-    rates = [point.requests_per_s for point in advice.load_curve]
     each = advice.mean_requests_per_s / subject(advice).candidate.replicas
+    return panels_by_load(advice.load_curve, advice.workload.slo, each)
+
+
+def panels_by_load(points: Sequence[LoadPoint], slo: TokenSlo, each: float) -> tuple[Panel, ...]:
+    """Lay out TTFT and TPOT over the requests a second of one replica, of which the workload brings `each`."""
+    rates = [point.requests_per_s for point in points]
     by_time: tuple[tuple[Time, Sequence[Estimate | None]], ...] = (
-        (TTFT, [point.ttft_slo_s for point in advice.load_curve]),
-        (TPOT, [point.tpot_slo_s for point in advice.load_curve]),
+        (TTFT, [point.ttft_slo_s for point in points]),
+        (TPOT, [point.tpot_slo_s for point in points]),
     )
-    limits = {target.time: target.limit_s for target in targets(advice.workload.slo)}
-    at = units.quantile(advice.workload.slo.quantile)
+    limits = {target.time: target.limit_s for target in targets(slo)}
+    at = units.quantile(slo.quantile)
     panels = []
     for time, estimates in by_time:
         found = [(rate, estimate) for rate, estimate in zip(rates, estimates, strict=True) if estimate is not None]
@@ -100,15 +106,20 @@ def _load_panel(time: Time, at: str, found: Sequence[tuple[float, Estimate]], li
 
 def kv_panel(advice: GenerationAdvice) -> Panel | None:
     """Lay out the memory of the cache over running requests, and how much there is; None where nothing is known of it."""
-    if not advice.kv_curve:
-        return None
     shown = subject(advice).candidate
     room = shown.kv_tokens * kv_bytes_per_token(advice, shown.variant)
+    return panel_of_cache(advice.kv_curve, room, shown.max_running_requests)
+
+
+def panel_of_cache(points_: Sequence[KvPoint], room: float, at_most: int) -> Panel | None:
+    """Lay out bytes of the cache over running requests, of which there are `at_most`, beside the `room` for them."""
+    if not points_:
+        return None
     area = left, top, right, bottom = _area()
-    most = max(point.running_requests for point in advice.kv_curve)
-    x_scale = axes.linear_scale(max(most, shown.max_running_requests), start=left, end=right)
-    y_scale = axes.linear_scale(max([room, *(point.kv_bytes for point in advice.kv_curve)]), start=bottom, end=top)
-    places = [(axes.place(x_scale, point.running_requests), axes.place(y_scale, point.kv_bytes)) for point in advice.kv_curve]
+    most = max(point.running_requests for point in points_)
+    x_scale = axes.linear_scale(max(most, at_most), start=left, end=right)
+    y_scale = axes.linear_scale(max([room, *(point.kv_bytes for point in points_)]), start=bottom, end=top)
+    places = [(axes.place(x_scale, point.running_requests), axes.place(y_scale, point.kv_bytes)) for point in points_]
     points = tuple(Point(x=x, y=y, y_low=y, y_high=y) for x, y in places)
     return Panel(
         id="kv",
@@ -122,7 +133,7 @@ def kv_panel(advice: GenerationAdvice) -> Panel | None:
         y_ticks=axes.ticks(y_scale, units.size),
         points=points,
         limit=_limit(axes.place(y_scale, room), f"holds {units.size(room)}", points, area),
-        here=_here(axes.place(x_scale, shown.max_running_requests), "at most", area),
+        here=_here(axes.place(x_scale, at_most), "at most", area),
     )
 
 

@@ -13,6 +13,7 @@ from advisor.schema.generation import (
     Quantiles,
     TokenTimes,
 )
+from advisor.schema.language import DeploymentPrediction
 from advisor.schema.record import Estimate
 from advisor.schema.workload import TokenSlo
 from advisor.tell.options import today_is_given
@@ -114,7 +115,7 @@ def subject(advice: GenerationAdvice) -> GenerationPrediction:
     return advice.recommended or advice.likely or advice.nearest_miss or advice.baseline
 
 
-def kept(prediction: GenerationPrediction) -> str:
+def kept(prediction: GenerationPrediction | DeploymentPrediction) -> str:
     """Return whether the targets are kept, as far as that is shown."""
     return "kept" if prediction.meets_slo else "missed" if prediction.misses_slo else "not shown to be kept"
 

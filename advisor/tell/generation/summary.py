@@ -2,7 +2,9 @@
 
 from advisor import units
 from advisor.schema.generation import GenerationAdvice, GenerationPrediction, Replay
+from advisor.schema.language import DeploymentPrediction, LanguageAdvice
 from advisor.schema.record import Estimate
+from advisor.schema.workload import TokenSlo
 from advisor.tell.generation.naming import TIMES, Target, at_slo, configuration, of_time, subject, targets
 from advisor.tell.options import today_is_given
 from advisor.tell.words.figures import Format, as_text, figure
@@ -15,14 +17,18 @@ def lines(advice: GenerationAdvice) -> list[str]:
     shown = advice.recommended or advice.likely or advice.nearest_miss
     return [
         advice.headline,
-        _line("cost", _cost(advice, shown)),
-        *(_line(target.time.name.lower(), _time(advice, shown, target)) for target in targets(advice.workload.slo)),
-        _line("quality", _quality(advice, shown)),
-        _line("risk", _risk(advice)),
+        line("cost", _cost(advice, shown)),
+        *(
+            line(target.time.name.lower(), of_target(advice.workload.slo, shown, target))
+            for target in targets(advice.workload.slo)
+        ),
+        line("quality", _quality(advice, shown)),
+        line("risk", risk(advice)),
     ]
 
 
-def _line(name: str, words: str) -> str:
+def line(name: str, words: str) -> str:
+    """Return a line of a summary: what it is about at the left."""
     return f"{name:<{WIDTH}}{words}"
 
 
@@ -44,11 +50,10 @@ def _cost(advice: GenerationAdvice, shown: GenerationPrediction | None) -> str:
     return f"{likely}{cost}{saved}; {tokens}"
 
 
-def _time(advice: GenerationAdvice, shown: GenerationPrediction | None, target: Target) -> str:
-    at, limit = units.quantile(advice.workload.slo.quantile), f"target {units.seconds(target.limit_s)}"
-    if shown is None:
-        return f"{at} not predicted, {limit}"
-    estimate = at_slo(shown.times, target.time)
+def of_target(slo: TokenSlo, shown: GenerationPrediction | DeploymentPrediction | None, target: Target) -> str:
+    """Return a time at the quantile of the promises, its limit, and whether it is kept."""
+    at, limit = units.quantile(slo.quantile), f"target {units.seconds(target.limit_s)}"
+    estimate = at_slo(shown.times, target.time) if shown is not None else None
     if estimate is None:
         return f"{at} not predicted, {limit}"
     is_kept = "kept" if estimate.high <= target.limit_s else "missed" if estimate.low > target.limit_s else "not shown to be kept"
@@ -65,7 +70,8 @@ def _quality(advice: GenerationAdvice, shown: GenerationPrediction | None) -> st
     return f"perplexity higher by {_text(shown.quality_drop, units.percent)}, {limit}"
 
 
-def _risk(advice: GenerationAdvice) -> str:
+def risk(advice: GenerationAdvice | LanguageAdvice) -> str:
+    """Return what stands against it: why it is not known, what nothing keeps, or the gravest risk."""
     if advice.outcome == "inconclusive" and advice.because:
         return "; ".join((advice.because[0], *(f"settled by {way}" for way in advice.settled_by[:1])))
     if advice.binding_constraint is not None:

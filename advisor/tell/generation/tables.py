@@ -1,6 +1,6 @@
 """The rows of the tables of advice on a generative model: each cell in words, the same in every format."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from advisor import units
 from advisor.schema.generation import (
@@ -12,7 +12,9 @@ from advisor.schema.generation import (
     TextQuality,
     TokenTimes,
 )
+from advisor.schema.language import DeploymentPrediction, LanguageAdvice
 from advisor.schema.record import Estimate, Record
+from advisor.schema.workload import TokenSlo
 from advisor.tell.generation.naming import (
     BINDS,
     NO_SECOND_TOKEN,
@@ -104,7 +106,8 @@ def generation_origin_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
 
 def generation_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
     """Return every predicted figure with its target, a cell for each of the `generation_columns`."""
-    rows = [row for time in TIMES for row in _time_rows(advice, time)]
+    shown_times = [it.times for it in generation_columns(advice).values()]
+    rows = [row for time in TIMES for row in time_rows(advice.workload.slo, time, subject(advice).times, shown_times)]
     slo = advice.workload.slo
     enough = f"at least {units.rate(advice.mean_requests_per_s)}"
     rows += [
@@ -136,22 +139,20 @@ def generation_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
     return (*rows, Row(label="Keeps the targets", cells=tuple(keeps(it) for it in shown), source=source))
 
 
-def _time_rows(advice: GenerationAdvice, time: Time) -> list[Row]:
-    """Return a row for each quantile of a time, that of the promise marked with its limit."""
-    slo = advice.workload.slo
+def time_rows(slo: TokenSlo, time: Time, first: TokenTimes, shown: Sequence[TokenTimes]) -> list[Row]:
+    """Return a row for each quantile of a time, that of the promise marked with its limit; `first` is the one whose source is told."""
     limits = {target.time: target.limit_s for target in targets(slo)}
     at_most = f"at most {units.seconds(limits[time])}" if time in limits else ""
     named = QUANTILES if slo.quantile in QUANTILES else {**QUANTILES, slo.quantile: "slo"}
     rows = []
     for at, field in sorted(named.items()):
-        found = [_at(it.times, time, field) for it in generation_columns(advice).values()]
-        first = _at(subject(advice).times, time, field)
+        source = _at(first, time, field)
         rows.append(
             Row(
                 label=f"{time.name} {units.quantile(at)}",
-                cells=tuple(figure(estimate, units.seconds, NO_SECOND_TOKEN) for estimate in found),
+                cells=tuple(figure(_at(times, time, field), units.seconds, NO_SECOND_TOKEN) for times in shown),
                 goal=at_most if at == slo.quantile else "",
-                source=first.source if first is not None else "",
+                source=source.source if source is not None else "",
             )
         )
     return rows
@@ -193,7 +194,7 @@ def quality_lost(prediction: GenerationPrediction, advice: GenerationAdvice) -> 
     return figure(prediction.quality_drop, units.percent, absent)
 
 
-def keeps(it: GenerationPrediction) -> Part:
+def keeps(it: GenerationPrediction | DeploymentPrediction) -> Part:
     """Return whether a configuration keeps its targets, as far as that is shown."""
     return it.meets_slo if it.meets_slo or it.misses_slo else "not shown"
 
@@ -201,7 +202,7 @@ def keeps(it: GenerationPrediction) -> Part:
 # --- load, memory, variants --------------------------------------------------------------------------------------------------
 
 
-def load_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
+def load_rows(advice: GenerationAdvice | LanguageAdvice) -> tuple[Row, ...]:
     """Return TTFT and TPOT of one replica by its load."""
     return tuple(
         Row(
@@ -216,7 +217,7 @@ def load_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
     )
 
 
-def kv_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
+def kv_rows(advice: GenerationAdvice | LanguageAdvice) -> tuple[Row, ...]:
     """Return the memory of the cache by running requests."""
     return tuple(Row(label=f"{point.running_requests:,}", cells=(units.size(point.kv_bytes),)) for point in advice.kv_curve)
 

@@ -49,7 +49,7 @@ def evidence_rows(advice: Advice | GenerationAdvice) -> tuple[Row, ...]:
         rows |= {f"{label} ({site.hardware})" if len(advice.sites) > 1 else label: part for label, part in _site(site).items()}
     path = f", {advice.profile_path}" if advice.profile_path else ""
     made = " and of ".join(units.moment(site.created) for site in advice.sites)
-    rows["Search"] = _search(advice.certificate)
+    rows["Search"] = search_words(advice.certificate)
     rows["Profile"] = f"sha256 {advice.profile_sha256[:12]}, of {made}{path}"
     return rows_of(rows)
 
@@ -69,7 +69,8 @@ def _site(site: SiteFacts) -> dict[str, Part]:
     }
 
 
-def _search(it: Certificate) -> str:
+def search_words(it: Certificate) -> str:
+    """Return what the search looked at, and what may be lost by what it did not."""
     lost = (
         "regret 0, so there is no cheaper candidate"
         if it.regret_usd_per_hour == 0

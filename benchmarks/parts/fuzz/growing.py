@@ -110,7 +110,7 @@ def _trace(path: Path) -> Any:
 
 
 def _book(path: Path) -> Any:
-    from advisor.files.price_book import read_price_book
+    from advisor.files.books.price_book import read_price_book
 
     return read_price_book(path)
 

@@ -11,9 +11,9 @@ from advisor.decide.advice.advise import advise
 from advisor.errors import InputError
 from advisor.files.records import to_json
 from advisor.schema.advice import Advice
+from advisor.schema.arrays.trace import Trace
 from advisor.schema.profile import Stalls
 from advisor.schema.record import Estimate
-from advisor.schema.trace import Trace
 from advisor.schema.workload import Baseline, Lifecycle, Quality, SequenceLength, Slo
 from tests.profiles import (
     STEADY,

@@ -18,7 +18,7 @@ from advisor.decide.generation.service.step_time import Costs, step_times
 from advisor.decide.generation.traffic import Load
 from advisor.errors import InputError
 from advisor.kernels import decode_sim
-from advisor.schema.trace import Requests
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.workload import TokenSlo
 from tests.decide.generation.replays import candidate
 from tests.generation_profiles import Law, profile

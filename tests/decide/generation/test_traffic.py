@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from advisor.decide.generation.traffic import Effort, TokenDemand
 from advisor.errors import InputError
-from advisor.schema.trace import Requests
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.workload import SequenceLength, Tokens
 from tests.generation_profiles import SMALL, tokens, workload
 

@@ -14,7 +14,7 @@ from advisor.decide.queue.demand import SEEDS, WARM_UP_FRACTION, quantiles
 from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.space import configurations
 from advisor.kernels import reference
-from advisor.schema.trace import Trace
+from advisor.schema.arrays.trace import Trace
 from advisor.schema.workload import ItemsPerRequest, SequenceLength
 from tests.decide.queue.test_search import allows, most_replicas, small_profiles
 from tests.profiles import UNSTEADY, configuration, fixed_cost_law, power_law, profile, under, workload

@@ -12,9 +12,9 @@ from advisor.decide.queue.demand import REQUESTS_BEYOND_QUANTILE, SEEDS, WARM_UP
 from advisor.decide.queue.prediction import capacity_requests_per_s, predict
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, SERVER_FACTOR, USUAL_CONFIDENCE
 from advisor.kernels import reference
+from advisor.schema.arrays.trace import Trace
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate
-from advisor.schema.trace import Trace
 from advisor.schema.workload import SequenceLength
 from tests.profiles import UNSTEADY, configuration, fixed_cost_law, power_law, profile, under, with_site, workload
 

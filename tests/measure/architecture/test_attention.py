@@ -88,7 +88,9 @@ def test_a_class_with_a_window_by_default_has_it_where_the_file_is_silent(tmp_pa
 
 
 def test_chunks_are_noted():
-    assert "attention in chunks counts as attention with a window of that length" in configs.architecture_of("llama-4-scout").notes
+    assert (
+        "attention in chunks counts as attention with a window of that length" in configs.architecture_of("llama-4-scout").notes
+    )
 
 
 def test_layers_with_a_window_may_have_heads_of_their_own():

@@ -15,7 +15,12 @@ SUPER = [
 
 def block(in_group, factor):
     return {
-        "attention": {"n_heads_in_group": in_group, "no_op": in_group is None, "replace_with_linear": False, "window_length": None},
+        "attention": {
+            "n_heads_in_group": in_group,
+            "no_op": in_group is None,
+            "replace_with_linear": False,
+            "window_length": None,
+        },
         "ffn": {"ffn_mult": factor, "no_op": factor is None, "replace_with_linear": False, "sparsify": None},
     }
 

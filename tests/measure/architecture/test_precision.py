@@ -66,7 +66,10 @@ def test_every_form_of_quantization_is_read(tmp_path, quantization, weights):
         ({"quant_method": "quark"}, "global_quant_config: None: does not say how"),
         ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "int8"}}}, r"weight\.dtype: 'int8': weights"),
         ({}, "quant_method: None: not a text"),
-        (groups({"num_bits": 8, "type": "int"}), r"config_groups\['group_0'\].weights.num_bits: 8: weights of so many bits \('int'\)"),
+        (
+            groups({"num_bits": 8, "type": "int"}),
+            r"config_groups\['group_0'\].weights.num_bits: 8: weights of so many bits \('int'\)",
+        ),
         (groups({"num_bits": [4], "type": "int"}), "num_bits: a list of 1: weights of so many bits"),
         (groups("x"), "weights: 'x': holds no keys"),
         ({"config_groups": {"a\nb": 3}}, r"config_groups: a dict of 1: what 'a\\nb' stands for there holds no keys"),
@@ -116,6 +119,15 @@ def test_a_file_of_the_optimizer_beside_another_configuration_does_not(tmp_path)
     (tmp_path / "hf_quant_config.json").write_text(json.dumps({"quantization": {"quant_algo": "NVFP4"}}))
 
     assert "bf16" == read_architecture(path).weights
+
+
+def test_quantization_that_only_the_name_tells_of_is_noted(tmp_path):
+    found = configs.described(tmp_path / "Llama-3.1-70B-NVFP4", "llama-3.1-70b")
+
+    assert ("bf16", ("NVFP4 is in its name, but not in its configuration: the weights count as they would in 16 bits",)) == (
+        found.weights,
+        found.notes,
+    )
 
 
 def test_a_damaged_file_of_the_optimizer_is_refused_by_its_name(tmp_path):

@@ -31,7 +31,7 @@ def test_null_is_a_value_where_there_are_defaults():
 def test_parts_are_named_by_their_place():
     (part,) = Values(PATH, {"groups": {"a\nb": {"bits": 0}}}).parts("groups")
 
-    with pytest.raises(InputError, match=r"^config\.json: groups\['a\\\\nb'\]\.bits: 0: outside of 1 to 8$"):
+    with pytest.raises(InputError, match=r"^config\.json: groups\['a\\nb'\]\.bits: 0: outside of 1 to 8$"):
         part.count("bits", 8)
 
 

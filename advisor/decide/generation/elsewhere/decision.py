@@ -59,10 +59,14 @@ def decide(offers: Offers, request: ElsewhereRequest, drafts: Sequence[Speculati
     far = ends(spaces, slow_usd)
     if far.quick_usd * request.max_uncertainty < slow_usd:
         likely = (far.likely.cheapest or best.cheapest or (None,))[0]
+        others = _others(by_device, None if likely is None else likely.site, calls_per_request)
+        # What surely keeps the targets is the next best of what most likely does; where that is one, the next device is.
+        sure = predict(best.cheapest[0], calls_per_request) if best.cheapest and best.cheapest[0] != likely else None
         return start._replace(
             outcome="inconclusive",
             shown=None if likely is None else predict(likely, calls_per_request, with_capacity=True),
-            others=_others(by_device, None if likely is None else likely.site, calls_per_request),
+            next_best=sure or next(iter(others), None),
+            others=others,
             quick_usd=far.quick_usd,
             slow_usd=None if math.isinf(slow_usd) else slow_usd,
         )

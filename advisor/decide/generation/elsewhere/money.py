@@ -45,7 +45,10 @@ def costs_of(replica: Replica, per_hour: Estimate, times: TokenTimes, prefill_fr
 
 def energy_j_per_output_token(replica: Replica, replicas: int, utilization: Estimate, times: TokenTimes) -> Estimate | None:
     """Return what a token of an answer takes, those of its prompt counted in; None where nobody says what devices draw."""
-    watts, written = replica.watts(), times.output_tokens_per_s.value
+    watts, demand = replica.watts(), replica.demand
+    # What arrives is answered in the long run; of a short run the last answers are still being written when it ends.
+    arriving = demand.requests_per_s
+    written = times.output_tokens_per_s.value if arriving is None else arriving * demand.mean_tokens[1]
     return None if watts is None or written <= 0 else joules_per_request(watts, replicas, utilization, written, None)
 
 
@@ -111,7 +114,8 @@ def usd_per_call(price: TokenPrice, workload: GenerationWorkload, tokens: Mean) 
     batch = tokens.inputs * (in_batch or 0.0) / MILLION + tokens.outputs * _batch_output(price, written)
     value = (1 - waiting) * (full - saved) + waiting * batch
     high = (1 - waiting) * full + waiting * batch
-    source = f"{price.provider} {price.model}, {price.date}: {price.source}; {number(tokens.inputs)} and {number(tokens.outputs)} tokens a call"
+    source = f"{price.provider} {price.model}, {price.date}: {price.source}"
+    source += f"; {number(tokens.inputs)} and {number(tokens.outputs)} tokens a call"
     source += f", {number(cached)} of them cached" if saved else ""
     source += f", {percent(waiting)} of the calls in batches" if waiting else ""
     return Estimate(value=value, low=min(value, high), high=max(value, high), basis="list-price", source=source)

@@ -67,7 +67,7 @@ class Replica:
         slo: TokenSlo,
         space: Sequence[Way],
     ) -> None:
-        """`places` are machines with the device: the cheapest by the device is rented that has enough, or else any. `space` is not empty."""
+        """`places` are machines of the device: the cheapest by the device is rented that has enough, or else any; `space` is not empty."""
         self.model, self.setting, self.steps, self.demand, self.slo, self.space = model, setting, steps, demand, slo, space
         degree = setting.tensor_parallel
         large = [place for place in places if place.devices >= degree] or list(places)

@@ -7,10 +7,10 @@ import msgspec
 from advisor.decide.generation.traffic import Effort
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.schema.advice import Place
+from advisor.schema.arrays.trace import Requests
 from advisor.schema.catalog import AcceptanceLength, TokenPrice
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.record import Exclusion, Record
-from advisor.schema.trace import Requests
 from advisor.schema.workload import GenerationWorkload, LifeRequest, LowerPrecision, SequenceLength
 from advisor.units import number
 

@@ -224,4 +224,5 @@ def _because(
     if pays:
         return f"{gives} pay at every load that a replica has ({ends})"
     within = "within" if running <= crossing else "beyond"
-    return f"{gives} pay up to {number(crossing)} running requests ({ends}); {counted(round(running), 'request')} run on average, {within} that"
+    on_average = counted(round(running), "request")
+    return f"{gives} pay up to {number(crossing)} running requests ({ends}); {on_average} run on average, {within} that"

@@ -7,7 +7,7 @@ differs, and what the scheduler does grows with the requests that run.
 import numpy as np
 
 from advisor.decide.generation.projection.composition import Parts
-from advisor.schema.kernels import HostTimes
+from advisor.schema.arrays.kernels import HostTimes
 
 TODAY = "vllm"  # the engine whose figures are shown, where nobody asks for another
 # Of chats at low load (vLLM 0.15): until a request is read, cut into tokens and handed over, and its first token is back; and up to how

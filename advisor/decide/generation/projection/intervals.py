@@ -13,7 +13,7 @@ import numpy as np
 from advisor.decide.generation.service.laws import normal_scores
 from advisor.decide.generation.service.step_time import DRAWS
 from advisor.medians import NORMAL_95
-from advisor.schema.kernels import Figure, StepError
+from advisor.schema.arrays.kernels import Figure, StepError
 from advisor.schema.language import Ground
 
 # From firm to shaky.

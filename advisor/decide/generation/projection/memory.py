@@ -25,8 +25,7 @@ def weight_bytes(architecture: Architecture, weights: WeightPrecision) -> int:
 def weight_bytes_per_device(architecture: Architecture, weights: WeightPrecision, tensor_parallel: int) -> float:
     """Return the bytes of the weights that one device holds."""
     each = _weight_bytes(weights)
-    on_each = _routers(architecture) * UNQUANTIZED_BYTES
-    per_device = float(on_each)
+    on_each = per_device = float(_routers(architecture) * UNQUANTIZED_BYTES)
     for layers in architecture.attention:
         of_keys = _key_weights(layers, architecture.hidden_size) * each
         of_latents = _latent_weights(layers, architecture.hidden_size) * each
@@ -63,7 +62,9 @@ def splits(architecture: Architecture, tensor_parallel: int) -> str | None:
             return f"{tensor_parallel} devices do not divide its {layers.heads} attention heads"
         more, fewer = max(layers.kv_heads, tensor_parallel), min(layers.kv_heads, tensor_parallel)
         if more % fewer:
-            return f"its {layers.kv_heads} heads of keys can be neither divided among {tensor_parallel} devices nor repeated on them"
+            return (
+                f"its {layers.kv_heads} heads of keys can be neither divided among {tensor_parallel} devices nor repeated on them"
+            )
     for network in architecture.feed_forward:
         for width in (network.inner_size, network.shared_inner_size):
             if width % tensor_parallel:

@@ -6,12 +6,20 @@ import numpy as np
 
 from advisor.decide.generation.projection.composition import Composition, Parts
 from advisor.decide.generation.projection.cost_law import Reach, costs_of, scaled
-from advisor.decide.generation.projection.operations.grounds import NoGround, foundation_of
-from advisor.decide.generation.projection.host import OUTSIDE_FACTOR, OUTSIDE_S, PLANNED_STEPS, TODAY, host_times, launched, step_s
+from advisor.decide.generation.projection.host import (
+    OUTSIDE_FACTOR,
+    OUTSIDE_S,
+    PLANNED_STEPS,
+    TODAY,
+    host_times,
+    launched,
+    step_s,
+)
 from advisor.decide.generation.projection.intervals import factor_of, of_draw
+from advisor.decide.generation.projection.operations.grounds import NoGround, foundation_of
 from advisor.decide.generation.service.step_time import Costs
+from advisor.schema.arrays.kernels import Figure, HostTimes, KernelTables
 from advisor.schema.catalog import Hardware
-from advisor.schema.kernels import Figure, HostTimes, KernelTables
 from advisor.schema.language import Architecture, Ground, KvPrecision, WeightPrecision
 
 __all__ = ["NoGround", "StepModel"]
@@ -38,9 +46,7 @@ class StepModel:
         foundation = foundation_of(hardware, tables)
         self.ground: Ground = foundation.ground
         self.is_same_maker = tables.model.measured[foundation.kernels_of].maker == hardware.vendor
-        self._composition = Composition(
-            architecture, foundation, tensor_parallel=tensor_parallel, weights=weights, kv=kv
-        )
+        self._composition = Composition(architecture, foundation, tensor_parallel=tensor_parallel, weights=weights, kv=kv)
         self._layers = architecture.layers
         self._engine = engine
         fitted, self._is_fitted = host_times(tables.model.hosts, engine, hardware.id)

@@ -11,7 +11,7 @@ from advisor.errors import InputError
 from advisor.files.catalog import read_acceptance_lengths
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.workload import Lifecycle, LifeRequest, SpeculationAsked, TokenSlo, Traffic
-from tests.elsewhere_models import DENSE, EXPERTS, Steps, asking, chat, device, lengths, place, token_price
+from tests.elsewhere_models import DENSE, EXPERTS, Steps, alone, asking, chat, device, lengths, place, token_price
 
 TABLE = read_acceptance_lengths()
 
@@ -64,7 +64,7 @@ def test_a_degree_that_does_not_divide_the_heads_is_left_out_with_the_reason():
 def test_a_device_without_any_ground_is_left_out_and_alone_is_refused():
     bare = place(device("bare", memory_bandwidth_bytes_per_s=None))
 
-    assert "bare" in {entry.what for entry in advised(places=(bare, place())).exclusions}
+    assert "bare" in {entry.what for entry in advised(places=(bare, place(alone(), devices=1))).exclusions}
     with pytest.raises(InputError, match=r"hardware\.allowed: .*bare"):
         advised(places=(bare,))
 

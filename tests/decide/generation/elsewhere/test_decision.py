@@ -18,7 +18,7 @@ TWO = (place(), place(device("cheap", **CHEAP), 0.8))
 ALONE = (place(alone(), devices=1), place(alone(id_="cheap", **CHEAP), 0.8, devices=1))
 
 
-def decided(workload=None, places=TWO, drafts=(), spread=1.05, model=DENSE, **asked):
+def decided(workload=None, places=ALONE, drafts=(), spread=1.05, model=DENSE, **asked):
     request = asking(workload, places, **asked)
     offers = offers_of(request.workload, places, model, functools.partial(Steps, spread=spread))
     return decide(offers, request, drafts, 1.0)
@@ -41,7 +41,7 @@ def cheapest_of_all(workload, most=5) -> float:
 @given(st.floats(1.0, 40.0), st.floats(0.01, 0.06))
 def test_the_cheapest_is_what_trying_everything_finds(requests_per_s, tpot_s):
     asked = chat(requests_per_s, slo=TokenSlo(ttft_s=1.0, tpot_s=tpot_s, quantile=0.9))
-    found = decided(asked, ALONE)
+    found = decided(asked)
 
     expected = cheapest_of_all(asked)
 
@@ -58,7 +58,7 @@ def test_every_candidate_is_accounted_for():
 
 
 def test_the_next_best_is_on_another_device_or_degree_and_costs_more():
-    found = decided(chat(20.0))
+    found = decided(chat(20.0), TWO)
     ours, other = found.shown.chosen, found.next_best.chosen
 
     assert (ours.site.setting.device, ours.site.setting.tensor_parallel) != (
@@ -119,13 +119,7 @@ def test_a_draft_is_advised_where_it_saves_replicas():
     asked = chat(2.0, slo=TokenSlo(ttft_s=1.0, tpot_s=0.0045, quantile=0.9))
     drafts = choices(DENSE, SpeculationAsked(acceptance=0.8, draft_tokens=3), ())
 
-    plain, drafted = decided(asked, places=(place(),)), decided(asked, places=(place(),), drafts=drafts)
+    plain, drafted = decided(asked), decided(asked, drafts=drafts)
 
     assert drafted.shown.chosen.site.setting.speculation is not None
     assert plain.shown.chosen.usd_per_hour > drafted.shown.chosen.usd_per_hour
-
-
-def test_a_draft_of_which_nothing_is_accepted_is_not_advised():
-    drafts = choices(DENSE, SpeculationAsked(acceptance=0.0, draft_tokens=3), ())
-
-    assert decided(drafts=drafts).shown.chosen.site.setting.speculation is None

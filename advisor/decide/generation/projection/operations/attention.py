@@ -12,7 +12,7 @@ from advisor.decide.generation.projection.operations.grounds import COMPUTED, PL
 from advisor.decide.generation.projection.operations.kernels import Kernel
 from advisor.decide.generation.projection.operations.matrices import key_value_heads
 from advisor.decide.generation.projection.operations.tables import Work
-from advisor.schema.kernels import Operation
+from advisor.schema.arrays.kernels import Operation
 from advisor.schema.language import AttentionLayers, KvPrecision
 
 # Caches by their numbers: queries, answers and what is computed have 16 bits, whatever is cached.
@@ -67,7 +67,7 @@ class Attention:
         heads = layers.heads / tensor_parallel
         if layers.kind == "mla":
             self._shape: tuple[float, ...] = (heads,)
-            self._repeated = self._shape
+            self._repeated: tuple[float, ...] = self._shape
             self._decoding = self._kernel(foundation, "generation_mla", decoding_latent, kv)
             self._reading = self._kernel(foundation, "context_mla", reading_latent, kv)
             # Grids are of one latent; another one is as much more or less work.

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from advisor.decide.generation.projection.operations.tables import Rates
 from advisor.decide.service.roofline import peak_flop_per_s
 from advisor.errors import AdvisorError
+from advisor.schema.arrays.kernels import DeviceRates, Grid, KernelTables, Operation
 from advisor.schema.catalog import Hardware
-from advisor.schema.kernels import DeviceRates, Grid, KernelTables, Operation
 from advisor.schema.language import Ground, WeightPrecision
 
 # To other devices over a bus, where nobody says that there is more: PCI Express 4.0 with 16 lanes, one way.
@@ -115,7 +115,10 @@ def foundation_of(hardware: Hardware, tables: KernelTables) -> Foundation:
         raise _no_rates(hardware)
     measured = tables.model.measured
     own = DeviceRates(
-        maker=hardware.vendor, flop_per_s={PLAIN: flop_per_s}, memory_bandwidth_bytes_per_s=bytes_per_s, link_bytes_per_s=BUS_BYTES_PER_S
+        maker=hardware.vendor,
+        flop_per_s={PLAIN: flop_per_s},
+        memory_bandwidth_bytes_per_s=bytes_per_s,
+        link_bytes_per_s=BUS_BYTES_PER_S,
     )
     nearest = min(sorted(measured), key=lambda name: _farness(own, measured[name]))
     is_near = hardware.kind in LIKE_GPUS and _distance(own, measured[nearest]) <= FARTHEST

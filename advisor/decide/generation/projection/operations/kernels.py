@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from advisor.decide.generation.projection.operations.grounds import COMPUTED, Foundation, Found, Numbers, rates_of
-from advisor.decide.generation.projection.operations.tables import Rates, Shares, ShareOfShape, Work
-from advisor.schema.kernels import Operation
+from advisor.decide.generation.projection.operations.grounds import COMPUTED, Found, Foundation, Numbers, rates_of
+from advisor.decide.generation.projection.operations.tables import Rates, ShareOfShape, Shares, Work
+from advisor.schema.arrays.kernels import Operation
 
 # Of the roofline that kernels reach where no device is near whose were measured: the median of all grids that are shipped.
 USUAL_SHARE = 0.6
@@ -57,9 +57,7 @@ class Kernel:
         return np.asarray(least_s / np.exp(self._of_shape[key].at(*sizes)) / self._unpacking)
 
 
-def _shares(
-    foundation: Foundation, found: Found, law: Law, numbers: Numbers, rates: Callable[[Rates], Rates]
-) -> Shares:
+def _shares(foundation: Foundation, found: Found, law: Law, numbers: Numbers, rates: Callable[[Rates], Rates]) -> Shares:
     of_grid = rates(rates_of(foundation.tables.model.measured[found.device], numbers.computed_in))
 
     def roofline_s(shape: Sequence[float], sizes: Sequence[np.ndarray]) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advisor.schema.kernels import Grid
+from advisor.schema.arrays.kernels import Grid
 
 # What launching a kernel takes whatever it does: those of empty work were measured at 2 to 5 us.
 LAUNCH_S = 2.5e-6
@@ -62,7 +62,7 @@ class Shares:
         share = np.log(self._roofline_s(self._grid.shapes[row].tolist(), sizes)) - self._grid.log_s[row]
         for axis in reversed(range(share.ndim)):
             share = _filled(share, axis)
-        return share
+        return np.asarray(share)
 
 
 class ShareOfShape(NamedTuple):
@@ -80,7 +80,9 @@ class ShareOfShape(NamedTuple):
             low, part = _bracket(axis, np.log(np.maximum(size, 1e-9)))
             high = np.minimum(low + 1, len(axis) - 1)
             corners = [
-                (place * len(axis) + at, weight * share) for place, weight in corners for at, share in ((low, 1 - part), (high, part))
+                (place * len(axis) + at, weight * share)
+                for place, weight in corners
+                for at, share in ((low, 1 - part), (high, part))
             ]
         values = self.logs.ravel()
         return np.asarray(sum(weight * values[place] for place, weight in corners)).reshape(shape)
@@ -127,7 +129,7 @@ def _weights(shapes: np.ndarray, rows: np.ndarray, wanted: Sequence[float]) -> l
     low, part = _bracket(values, np.array([wanted[0]]))
     below, above = values[low[0]], values[min(low[0] + 1, len(values) - 1)]
     share = float(part[0])
-    found = []
+    found: list[tuple[int, float]] = []
     for value, weight in ((below, 1.0 - share), (above, share)):
         if weight > 0:
             found.extend((row, weight * inner) for row, inner in _weights(shapes, rows[column == value], rest))

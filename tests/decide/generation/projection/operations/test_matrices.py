@@ -2,8 +2,14 @@
 
 import pytest
 
-from advisor.decide.generation.projection.operations.matrices import grids_of, of_attention, of_feed_forward, of_network, of_vocabulary
 from advisor.decide.generation.projection.operations.grounds import COMPUTED, numbers_of
+from advisor.decide.generation.projection.operations.matrices import (
+    grids_of,
+    of_attention,
+    of_feed_forward,
+    of_network,
+    of_vocabulary,
+)
 from tests.language_models import DEEPSEEK, LLAMA_8B, LLAMA_70B, MIXTRAL, device
 
 

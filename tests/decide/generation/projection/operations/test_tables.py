@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from advisor.decide.generation.projection.operations.grounds import COMPUTED
 from advisor.decide.generation.projection.operations.matrices import product
 from advisor.decide.generation.projection.operations.tables import LAUNCH_S, Rates, Shares, Work, weights
-from advisor.schema.kernels import Grid
+from advisor.schema.arrays.kernels import Grid
 
 RATES = Rates(1e15, 3e12, 4e11)
 BF16 = COMPUTED["bf16"]
@@ -90,7 +90,9 @@ def test_two_sizes_are_interpolated_together():
     def least_s(shape, sizes):
         return Work(flop=0.0 * sizes[0], bytes=1e6 * sizes[0] * sizes[1]).roofline_s(RATES)
 
-    of = Grid(np.array([[1.0]]), (batch, length), np.log(least_s((1.0,), np.meshgrid(batch, length, indexing="ij")) / share)[None])
+    of = Grid(
+        np.array([[1.0]]), (batch, length), np.log(least_s((1.0,), np.meshgrid(batch, length, indexing="ij")) / share)[None]
+    )
 
     logs = Shares(of, least_s).of((1.0,)).at(np.array([[4.0], [16.0]]), np.array([256.0, 1024.0, 1e6]))
 

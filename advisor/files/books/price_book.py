@@ -14,8 +14,8 @@ from advisor.disk import kinds, locks
 from advisor.disk.reading import refuse_special
 from advisor.disk.writing import check_output, write_output
 from advisor.errors import InputError
+from advisor.files.books.token_book import import_token_prices
 from advisor.files.catalog import csv_rows, own_record, user_folder, user_price_book
-from advisor.files.token_book import import_token_prices
 from advisor.inert.text import inert, inert_cell
 from advisor.schema.catalog import Price
 from advisor.units import LONGEST_QUOTED, is_day

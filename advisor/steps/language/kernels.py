@@ -1,0 +1,12 @@
+"""The kernels that come with advisor, in the form in which the decision asks for the steps of a replica."""
+
+import functools
+
+from advisor.decide.generation.elsewhere.steps import StepsOf
+from advisor.decide.generation.projection.step_model import StepModel
+from advisor.files.kernel_tables import read_kernel_tables
+
+
+def steps_of_catalog() -> StepsOf:
+    """Return what makes the model of a replica's steps; the tables are read once."""
+    return functools.partial(StepModel, tables=read_kernel_tables())
