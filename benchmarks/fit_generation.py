@@ -197,9 +197,8 @@ def held_figures(held: Sequence[Held]) -> Figures:
         found |= {f"{name}_error_median": float(np.median(errors)), f"{name}_error_p90": float(np.quantile(errors, 0.9))}
     for (engine, figure, device), of in sorted(devices.items()):
         logs = np.log([each.ratio for each in of])
-        print(
-            f"{engine:14} {figure:8} {device:24} {len(of):5d} {np.median(np.abs(np.expm1(-logs))):7.1%} bias {np.expm1(-np.median(logs)):+7.1%}"
-        )
+        off, bias = np.median(np.abs(np.expm1(-logs))), np.expm1(-np.median(logs))
+        print(f"{engine:14} {figure:8} {device:24} {len(of):5d} {off:7.1%} bias {bias:+7.1%}")
     return found
 
 

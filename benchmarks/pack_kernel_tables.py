@@ -45,7 +45,8 @@ PRECISIONS = {
     "int4_wo": "int4",
     "w4a16_mxfp4": "mxfp4",
 }
-# The first that a shape was measured with. Served steps of Mixtral (8 experts) take what evenly chosen experts take; by a power law 12 % more.
+# The first that a shape was measured with. Served steps of Mixtral (8 experts) take what evenly chosen experts take; by a power law
+# 12 % more.
 DISTRIBUTIONS = ("balanced", "power_law_1.01", "power_law_1.2")
 Columns = Mapping[str, np.ndarray]
 Key = tuple[str, str, str]
@@ -147,13 +148,13 @@ def experts(folder: Path) -> Iterator[tuple[Key, Grid]]:
     columns["own_inter_size"] = columns["inter_size"].astype(float) / columns["moe_tp_size"].astype(float)
     shape = ("num_experts", "topk", "hidden_size", "own_inter_size")
     for (system, precision), of in groups(columns, "system", "moe_dtype"):
-        of = newest(of)
-        keys = codes(of, shape)
+        latest_rows = newest(of)
+        keys = codes(latest_rows, shape)
         kept = np.zeros(len(keys), dtype=bool)
         for distribution in DISTRIBUTIONS:
-            is_first = (of["distribution"] == distribution) & ~np.isin(keys, np.unique(keys[kept]))
+            is_first = (latest_rows["distribution"] == distribution) & ~np.isin(keys, np.unique(keys[kept]))
             kept |= is_first
-        yield (DEVICES[system], "experts", PRECISIONS[precision]), grid_of(chosen(of, kept), shape, ("num_tokens",))
+        yield (DEVICES[system], "experts", PRECISIONS[precision]), grid_of(chosen(latest_rows, kept), shape, ("num_tokens",))
 
 
 def sums(folder: Path) -> Iterator[tuple[Key, Grid]]:

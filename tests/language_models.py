@@ -26,16 +26,33 @@ def grouped(layers, heads, kv_heads, dimension, **more):
 
 def latent(layers, heads):
     return AttentionLayers(
-        **dict(kind="mla", layers=layers, heads=heads, kv_heads=heads, head_dimension=192, value_dimension=128),
-        **dict(q_lora_rank=1536, kv_lora_rank=512, rope_dimension=64),
+        kind="mla",
+        layers=layers,
+        heads=heads,
+        kv_heads=heads,
+        head_dimension=192,
+        value_dimension=128,
+        q_lora_rank=1536,
+        kv_lora_rank=512,
+        rope_dimension=64,
     )
 
 
 def decoder(name, hidden, vocabulary, attention, *feed_forward, parameters, active=None, weights="bf16"):
     return Architecture(
-        **dict(name=name, architecture="LlamaForCausalLM", sha256="0" * 64, layers=attention.layers, hidden_size=hidden),
-        **dict(vocabulary=vocabulary, context_tokens=131072, ties_embeddings=False, attention=(attention,)),
-        **dict(feed_forward=feed_forward, parameters=parameters, active_parameters=active or parameters, weights=weights),
+        name=name,
+        architecture="LlamaForCausalLM",
+        sha256="0" * 64,
+        layers=attention.layers,
+        hidden_size=hidden,
+        vocabulary=vocabulary,
+        context_tokens=131072,
+        ties_embeddings=False,
+        attention=(attention,),
+        feed_forward=feed_forward,
+        parameters=parameters,
+        active_parameters=active or parameters,
+        weights=weights,
     )
 
 
@@ -87,8 +104,17 @@ LAWS = {
     "all_reduce": (summing, [(2,), (8,)], ((1024, 65536, 2**24, 2**28),)),
 }
 HOST = HostTimes(
-    **dict(engine="vllm", matrices=1.0, attention=1.0, communication=1.0, decode_step_s=7e-4, prefill_step_s=2e-3, layer_s=5e-6),
-    **dict(request_s=2.4e-5, token_s=1e-6, rows=50, models=5),
+    engine="vllm",
+    matrices=1.0,
+    attention=1.0,
+    communication=1.0,
+    decode_step_s=7e-4,
+    prefill_step_s=2e-3,
+    layer_s=5e-6,
+    request_s=2.4e-5,
+    token_s=1e-6,
+    rows=50,
+    models=5,
 )
 ERRORS = tuple(
     StepError(ground=ground, figure=figure, fitted_device=fitted, factor=factor + (0.1 if not fitted else 0.0), rows=20, models=4)
@@ -120,7 +146,6 @@ def lawful_tables(**changes):
         for precision in (("bf16", "fp8") if operation in ("gemm", "generation", "experts") else ("bf16",))
     }
     source = Source(what="a law", date="2026-11")
-    model = GenerationModel(
-        **dict(measured=RATES, links_bytes_per_s={"a100_80_sxm": 3e11}, hosts=(HOST,), errors=ERRORS, sources=(source,)) | changes
-    )
+    constants = {"measured": RATES, "links_bytes_per_s": {"a100_80_sxm": 3e11}, "hosts": (HOST,), "errors": ERRORS}
+    model = GenerationModel(**constants | {"sources": (source,)} | changes)
     return KernelTables(grids, model)

@@ -148,6 +148,7 @@ def test_rows_that_their_reader_calls_unusable_are_not_looked_at() -> None:
         (("huggyllama/llama-7b",), "llama-1-7b"),
         (("Qwen--Qwen3-32B-FP8-Static-PerTensor_config", "Qwen3-32B"), "qwen3-32b"),
         (("nvidia--DeepSeek-V3.1-NVFP4_config",), "deepseek-v3.1"),
+        (("deepseek-ai/DeepSeek-R1-0528", "amd/DeepSeek-R1-0528-MXFP4-Preview"), "deepseek-r1"),
         (("mistralai/Mistral-Nemo-Instruct-2407", "mistralai--Mistral-Nemo-Instruct-2407"), "mistral-nemo"),
     ],
 )

@@ -35,7 +35,7 @@ from parts.generation_speculation import judge_speculation
 from parts.host_fit import errors_of, fitted, held_back
 from parts.validation_rows import read_rows
 
-EVERY: dict[Size, int] = {"full": 1, "quick": 5, "tiny": 40}  # of so many rows one is taken
+EVERY: dict[Size, int] = {"full": 1, "quick": 5, "tiny": 150}  # of so many rows one is taken
 
 
 class Places:

@@ -41,6 +41,10 @@ DEVICES = {
 }
 # Publishers whose prompts and answers are of random lengths, from this share of the length that they name.
 SHORTEST = {"inferencemax": 0.8, "inferencex": 0.8}
+# Of the name of a model, what says how it was tuned or stored.
+TUNED = re.compile(
+    r"-(instruct|chat|hf|base|it|bf16|fp8|fp4|nvfp4|mxfp4|int4|awq|gptq|w4a16|static|dynamic|quantized|pertensor|kv|preview|\d{4})$"
+)
 # Cards that a system shows as two devices: a row that counts devices counts halves.
 HALVES = {"mi250", "mi250x"}
 WEIGHTS: tuple[tuple[str, WeightPrecision], ...] = (
@@ -281,7 +285,7 @@ def model_key(name: str) -> str:
     key = name.lower().replace("--", "/").rpartition("/")[2].removesuffix("_config").removeprefix("meta-")
     key = re.sub(r"^llama-?(\d)_(\d)", r"llama-\1.\2", re.sub(r"^llama-?(?=\d)", "llama-", key))
     key = re.sub(r"^llama-7b$", "llama-1-7b", key)
-    while (shorter := re.sub(r"-(instruct|chat|hf|base|it|bf16|fp8|nvfp4|mxfp4|static|pertensor|\d{4})$", "", key)) != key:
+    while (shorter := TUNED.sub("", key)) != key:
         key = shorter
     return key
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from advisor.decide.generation.projection.host import TODAY, host_times, launched
@@ -37,9 +38,11 @@ LINEAR = NAMES[:8]  # in which seconds are linear, but for launches
 KERNELS, LAYERS = slice(0, 3), NAMES.index("layer_s")
 # Of a device beside its engine's other devices, where its kernels were measured and where they were scaled.
 OF_DEVICE = {"kernels": 1.3, "scaled-kernels": 2.0, "roofline": 2.5}
-# Engines whose kernels are like those of today, so that what they show of a device is shown of it there as well; and what that is. Sums over
-# devices have changed since.
+# Engines whose kernels are like those of today, so that what they show of a device is shown of it there as well; and what that is.
+# Sums over devices have changed since.
 CARRIED, KERNELS_OF_DEVICE = ("deepspeed", "vllm-2024"), ("matrices", "attention")
+# Keys and values are taken to be read once for each head of queries where that leaves so much less.
+REPEATS = 0.8
 NOISE = 0.1  # of a published figure, as a logarithm
 BOUND = 1.5  # of residuals, in units of the noise
 FEWEST_POINTS = 6  # of a device, for host times of its own
@@ -54,9 +57,11 @@ class Point(NamedTuple):
     device: str
     model: str
     ground: Ground
+    is_same_maker: bool  # whose kernels they are
     figure: Figure
     reading: np.ndarray  # (8,) of the steps that read, seconds for each of LINEAR being 1
     decoding: np.ndarray  # (8,) the same of those that decode
+    repeating: np.ndarray  # (8,) the same where keys and values are read once for each head of queries
     seconds: float
 
 
@@ -65,6 +70,7 @@ def _unit(name: str) -> HostTimes:
 
 
 UNITS = tuple(_unit(name) for name in LINEAR)
+REPEATING = msgspec.structs.replace(_unit("attention"), repeats_heads=True)
 
 
 class _Remembered:
@@ -77,10 +83,10 @@ class _Remembered:
     def __getattr__(self, name: str) -> Any:
         of = getattr(self._composition, name)
 
-        def made(*arrays: np.ndarray) -> Any:
-            key = (name, *(np.asarray(each, dtype=float).tobytes() for each in arrays))
+        def made(*arrays: np.ndarray, **how: bool) -> Any:
+            key = (name, *how.values(), *(np.asarray(each, dtype=float).tobytes() for each in arrays))
             if key not in self._made:
-                self._made[key] = of(*arrays)
+                self._made[key] = of(*arrays, **how)
             return self._made[key]
 
         return made
@@ -102,11 +108,18 @@ def points_of(run: Run, steps: StepModel) -> list[Point]:
     found = []
     for figure, seconds, halves in _figures(run):
         features = []
-        for unit in UNITS:
+        for unit in (*UNITS, REPEATING):
             steps.host = unit
             features.append(halves(steps))
-        reading, decoding = np.array(features).T
-        found.append(Point(run.engine, device, run.model, steps.ground, figure, reading, decoding, seconds))
+        reading, decoding = np.array(features[:-1]).T
+        repeating = decoding.copy()
+        repeating[NAMES.index("attention")] = features[-1][1]
+        found.append(
+            Point(
+                *(run.engine, device, run.model, steps.ground, steps.is_same_maker, figure),
+                *(reading, decoding, repeating, seconds),
+            )
+        )
     return found
 
 
@@ -182,15 +195,17 @@ def fitted(points: Sequence[Point]) -> tuple[HostTimes, ...]:
     expected = np.log([value for value, _ in EXPECTED.values()])
     width = np.log([spread for _, spread in EXPECTED.values()])
     for engine, of in by_engine.items():
-        # Scaled kernels say more about the scaling than about the engine.
-        firm = [point for point in of if point.ground == "kernels"]
-        basis = firm if len(firm) >= FEWEST_POINTS else of
-        of_engines[engine] = _fit(basis, expected, width)
-        found.append(_host(engine, None, of_engines[engine], basis))
+        # Scaled kernels say more about the scaling than about the engine, those of another maker most.
+        firm = ([point for point in of if point.ground == "kernels"], [point for point in of if point.is_same_maker], of)
+        basis = next(points for points in firm if len(points) >= FEWEST_POINTS or points is of)
+        of_engines[engine], _ = _fit(basis, expected, width, repeats_heads=False)
+        found.append(_host(engine, None, of_engines[engine], basis, repeats_heads=False))
         for device, there in _grouped(of, lambda point: point.device).items():
             if len(there) >= FEWEST_POINTS:
                 wide = np.maximum(width, np.log(OF_DEVICE[there[0].ground]))
-                found.append(_host(engine, device, _fit(there, of_engines[engine], wide), there))
+                once, again = (_fit(there, of_engines[engine], wide, repeats_heads=repeats) for repeats in (False, True))
+                repeats = again[1] < once[1] * REPEATS
+                found.append(_host(engine, device, (again if repeats else once)[0], there, repeats_heads=repeats))
     return (*found, *_carried_over(found))
 
 
@@ -213,12 +228,12 @@ def _carried_over(hosts: Sequence[HostTimes]) -> list[HostTimes]:
     return list(found.values())
 
 
-def _fit(points: Sequence[Point], expected: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Return logarithms of what is added (10,)."""
+def _fit(points: Sequence[Point], expected: np.ndarray, width: np.ndarray, *, repeats_heads: bool) -> tuple[np.ndarray, float]:
+    """Return logarithms of what is added (10,), and what is left of the residuals."""
     from scipy.optimize import least_squares
 
     reading = np.stack([point.reading for point in points])
-    decoding = np.stack([point.decoding for point in points])
+    decoding = np.stack([point.repeating if repeats_heads else point.decoding for point in points])
     logs = np.log([point.seconds for point in points])
     counts = _grouped(points, lambda point: point.device)
     usual = float(np.median([len(of) for of in counts.values()]))
@@ -228,19 +243,22 @@ def _fit(points: Sequence[Point], expected: np.ndarray, width: np.ndarray) -> np
         off = weight * (np.log(_seconds(reading, decoding, np.exp(values))) - logs) / NOISE
         return np.concatenate([off, (values - expected) / width])
 
-    return np.asarray(least_squares(residuals, expected, loss="soft_l1", f_scale=BOUND).x)
+    found = least_squares(residuals, expected, loss="soft_l1", f_scale=BOUND)
+    return np.asarray(found.x), float(found.cost)
 
 
-def _host(engine: str, device: str | None, logs: np.ndarray, points: Sequence[Point]) -> HostTimes:
+def _host(engine: str, device: str | None, logs: np.ndarray, points: Sequence[Point], *, repeats_heads: bool) -> HostTimes:
     added = {name: float(f"{value:.4g}") for name, value in zip(NAMES, np.exp(logs), strict=True)}
-    return HostTimes(engine=engine, device=device, **added, rows=len(points), models=len({point.model for point in points}))
+    models = len({point.model for point in points})
+    return HostTimes(engine=engine, device=device, **added, repeats_heads=repeats_heads, rows=len(points), models=models)
 
 
 def predicted_s(point: Point, hosts: tuple[HostTimes, ...]) -> tuple[float, bool]:
     """Return the seconds of a point, and whether its device has host times of its own."""
     host, is_fitted = host_times(hosts, point.engine, point.device)
     added = np.array([getattr(host, name) for name in NAMES])
-    return float(_seconds(point.reading[None], point.decoding[None], added)[0]), is_fitted
+    decoding = point.repeating if host.repeats_heads else point.decoding
+    return float(_seconds(point.reading[None], decoding[None], added)[0]), is_fitted
 
 
 def _grouped(points: Iterable[Point], key: Any) -> dict[str, list[Point]]:

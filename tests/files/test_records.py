@@ -172,7 +172,7 @@ def test_a_key_that_is_given_twice_is_refused(tmp_path, key, old, new):
 
 
 @pytest.mark.parametrize(
-    ("key", "content"), [("name", "traffic: {requests_per_s: 1}"), ("max_drop", "name: a\nquality: {metric: accuracy}")]
+    ("key", "content"), [("name", "traffic: {requests_per_s: 1}"), ("deadline_s", "name: a\noffline: {items: 5}")]
 )
 def test_a_missing_key_is_named(tmp_path, key, content):
     assert f"`{key}`" in refusal_of(written(tmp_path, content)).fault

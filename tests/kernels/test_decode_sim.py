@@ -12,7 +12,17 @@ from advisor.kernels import decode_reference, decode_sim
 from advisor.kernels.decode_sim import CHUNKED, MIXED, PREFILL_FIRST
 
 POLICIES = [PREFILL_FIRST, CHUNKED, MIXED]
-TIMES = ("arrival_s", "prefill_cost", "decode_cost", "mixed_cost", "decode_extra_s", "token_extra_s", "stall_at_s", "stall_s", "think_s")
+TIMES = (
+    "arrival_s",
+    "prefill_cost",
+    "decode_cost",
+    "mixed_cost",
+    "decode_extra_s",
+    "token_extra_s",
+    "stall_at_s",
+    "stall_s",
+    "think_s",
+)
 OF_TIMES = ("first_token_s", "last_token_s", "arrived_s", "longest_gap_s", "prefill_s", "decode_s", "idle_s")
 OF_TIMES += ("running_integral", "waiting_integral", "end_s")
 # Multiples of 1/8 s are exact in binary: arrivals, ends of steps and stalls then really fall on the same instant.
@@ -183,6 +193,7 @@ def test_one_at_a_time_is_served_alike_by_all_policies(load):
         "chunk_tokens": 1000,
         "prefill_cost": np.array([a, 0.25, 0.125]),
         "mixed_cost": np.array([a, b, c, 0.25, 0.125]),
+        "token_extra_s": None,  # reading is not priced by its law alone
     }
     expected = decode_sim.simulate(**load | {"policy": PREFILL_FIRST})
 
@@ -448,8 +459,14 @@ WRONG = [
     ({"decode_extra_s": np.array([0.0, -2.5, 0.0])}, "no step take less than nothing with it"),
     ({"decode_extra_s": np.ones(3)}, r"decode_extra_s\[0\] must be 0"),
     ({"decode_extra_s": np.array([0.0, np.nan, 0.0])}, "decode_extra_s must be finite"),
-    ({"policy": MIXED, "mixed_cost": np.zeros(5), "token_extra_s": np.zeros(2)}, "token_extra_s has 2 entries, and steps take up to"),
-    ({"policy": MIXED, "mixed_cost": np.zeros(5), "token_extra_s": np.full(99, -1.0)}, "token_extra_s must be finite, not negative"),
+    (
+        {"policy": MIXED, "mixed_cost": np.zeros(5), "token_extra_s": np.zeros(1)},
+        "token_extra_s has 1 entries, and steps take up to",
+    ),
+    (
+        {"policy": MIXED, "mixed_cost": np.zeros(5), "token_extra_s": np.full(99, -1.0)},
+        "token_extra_s must be finite, not negative",
+    ),
     ({"policy": 3}, "policy must be PREFILL_FIRST, CHUNKED or MIXED, not 3"),
     ({"policy": -1}, "policy must be PREFILL_FIRST, CHUNKED or MIXED, not -1"),
     ({"max_running_requests": 0}, "max_running_requests must be at least 1, not 0"),

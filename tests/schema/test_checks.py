@@ -11,6 +11,7 @@ from advisor.files.records import read_json, to_json
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.checks import CHECKS, first_fault
 from advisor.schema.generation import GenerationAdvice, GenerationProfile
+from advisor.schema.language import LanguageAdvice
 from advisor.schema.profile import Profile
 from tests import generation_profiles
 from tests.damage import measured, with_value
@@ -91,6 +92,7 @@ def test_advice_of_senseless_values_is_refused_by_key_and_value(tmp_path, path, 
 
 GENERATION = msgspec.json.decode(to_json(generation_profiles.profile()))
 CHAT = msgspec.json.decode(to_json(DOCUMENTS["chat"]))
+LANGUAGE = msgspec.json.decode(to_json(DOCUMENTS["chat_elsewhere"]))
 
 
 @pytest.mark.parametrize(
@@ -136,10 +138,30 @@ def test_advice_on_a_generative_model_is_looked_at_as_any_other(tmp_path, path, 
     assert told in refusal_of(with_value(CHAT, path, value), tmp_path, GenerationAdvice)
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (("outcome",), "infeasible", "outcome: 'infeasible': but something is recommended"),
+        (("created",), "yesterday", "created: 'yesterday': no time"),
+        (("recommended", "deployment", "device"), "ghost", "recommended.deployment.device: 'ghost': none of the devices"),
+        (("recommended", "goodput_fraction", "low"), -0.5, "goodput_fraction.low: -0.5: less than 0"),
+        (("devices", 1, "id"), "l40s", "devices: 'l40s': there twice"),
+        (("load_curve", 1, "requests_per_s"), 0.05, "load_curve[1].requests_per_s: 0.05: not more than the one before"),
+        (("speculation", 0, "speedup"), [], "speculation[0].speedup: 0: entries, where running_requests has 3"),
+        (("speculation", 0, "running_requests", 1), 1, "running_requests[1]: 1: not more than the one before"),
+        (("speculation", 0, "speedup", 0, "low"), -1.0, "speedup[0].low: -1.0: less than 0"),
+        (("apis", 0, "usd_per_month", "low"), -1.0, "apis[0].usd_per_month.low: -1.0: less than 0"),
+        (("model", "layers"), 0, "model.layers: 0: expected `int` >= 1"),
+    ],
+)
+def test_advice_on_a_language_model_elsewhere_is_looked_at_as_any_other(tmp_path, path, value, told):
+    assert told in refusal_of(with_value(LANGUAGE, path, value), tmp_path, LanguageAdvice)
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_what_advisor_writes_is_read_again(tmp_path, name):
     document = DOCUMENTS[name]
-    if not isinstance(document, Advice | OfflineAdvice | GenerationAdvice):
+    if not isinstance(document, Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice):
         pytest.skip("nothing reads it")
     (tmp_path / "advice.json").write_bytes(to_json(document))
 
@@ -171,7 +193,7 @@ def test_every_check_is_of_a_record_that_is_read():
                 if inner not in held:
                     find(inner)
 
-    for kind in (Profile, Advice, OfflineAdvice, GenerationProfile, GenerationAdvice):
+    for kind in (Profile, Advice, OfflineAdvice, GenerationProfile, GenerationAdvice, LanguageAdvice):
         find(kind)
 
     assert set() == set(CHECKS) - held

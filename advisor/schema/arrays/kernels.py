@@ -49,6 +49,7 @@ class HostTimes(Record, frozen=True, kw_only=True):
     # For each layer of a step: no sooner does the host launch its kernels, where no recorded graph does.
     decode_launch_s: NonNegative = 0.0
     prefill_launch_s: NonNegative = 0.0
+    repeats_heads: bool = False  # keys and values are read once for each head of queries where tokens decode
     request_s: NonNegative  # for each running request of a step
     token_s: NonNegative = 0.0  # for each token that is read
     carried_from: Name | None = None  # an older engine that showed what is the device's, where this one was not run

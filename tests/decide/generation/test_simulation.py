@@ -72,7 +72,13 @@ def test_the_way_to_an_engine_and_steps_that_it_has_planned_come_on_top_of_the_f
 
 
 @settings(max_examples=40)
-@given(WAYS, st.integers(0, 1000), st.sampled_from([0.0, 0.05, 0.3]), st.sampled_from([0, 20]), st.sampled_from([COSTS, UNEVEN, WIDE]))
+@given(
+    WAYS,
+    st.integers(0, 1000),
+    st.sampled_from([0.0, 0.05, 0.3]),
+    st.sampled_from([0, 20]),
+    st.sampled_from([COSTS, UNEVEN, WIDE]),
+)
 def test_no_request_is_served_sooner_than_alone_and_no_replica_works_less_than_the_bound(which, seed, gap_s, prefix, costs):
     load = load_of(40, gap_s, seed=seed, prefix=prefix)
     run, least = simulate(load, which, costs, STEADY, 0), alone(load, which, costs)

@@ -87,11 +87,12 @@ class Composition:
         sums = self.layers * SUMS * self._communication.all_reduce_s(np.asarray(sum_bytes(tokens, self._hidden)))
         return Parts(matrices, np.zeros_like(tokens), sums)
 
-    def of_decoding(self, batch: np.ndarray, context_tokens: np.ndarray) -> Parts:
+    def of_decoding(self, batch: np.ndarray, context_tokens: np.ndarray, *, repeats_heads: bool = False) -> Parts:
         """Return what attention takes where so many requests decode that have `context_tokens` cached together."""
         batch = np.asarray(batch, dtype=float)
         each = np.asarray(context_tokens, dtype=float) / np.maximum(batch, 1.0)
-        seconds = sum((kind.layers * kind.decode_s(batch, each) for kind in self._attention), np.zeros_like(each))
+        layers = (kind.layers * kind.decode_s(batch, each, repeats_heads=repeats_heads) for kind in self._attention)
+        seconds = sum(layers, np.zeros_like(each))
         return _attending(np.where(batch > 0, seconds, 0.0))
 
     def of_reading(self, tokens: np.ndarray, past_tokens: np.ndarray, prompts: np.ndarray) -> Parts:

@@ -26,9 +26,7 @@ class Steps(Protocol):
     def decode_s(self, batch: np.ndarray, context_tokens: np.ndarray) -> np.ndarray:
         """Return the seconds of steps that decode."""
 
-    def mixed_s(
-        self, batch: np.ndarray, context_tokens: np.ndarray, tokens: np.ndarray, past_tokens: np.ndarray
-    ) -> np.ndarray:
+    def mixed_s(self, batch: np.ndarray, context_tokens: np.ndarray, tokens: np.ndarray, past_tokens: np.ndarray) -> np.ndarray:
         """Return the seconds of steps that decode and read."""
 
     def prefill_s(self, tokens: np.ndarray, past_tokens: np.ndarray) -> np.ndarray:
@@ -164,4 +162,4 @@ def _reading(steps: Steps, reach: Reach) -> np.ndarray:
     met = (read + past <= reach.longest_context) | (past == 0)
     read, past = read[met], past[met]
     features = np.stack([np.ones_like(read), read, read * (past + read / 2)], axis=1)
-    return fitted(features, steps.prefill_s(read, past)[None])[0]
+    return np.asarray(fitted(features, steps.prefill_s(read, past)[None])[0])

@@ -19,6 +19,8 @@ from advisor.schema.language import Ground
 # From firm to shaky.
 GROUNDS: tuple[Ground, ...] = ("kernels", "scaled-kernels", "roofline")
 COVERED = 0.9
+# What steps of an engine may be off by that were never held back of it, those of its older self were.
+OLDER = {"vllm": "vllm-2024"}
 # Of ratios so few that none of them is the ninth of ten, the largest counts, and this many times its logarithm.
 WIDER = 1.25
 
@@ -31,16 +33,18 @@ def conformal_factor(ratios: Sequence[float] | np.ndarray) -> float:
 
 
 def factor_of(errors: Sequence[StepError], ground: Ground, figure: Figure, *, engine: str, fitted_device: bool) -> float:
-    """Return how far off a figure may be: by rows of the same engine sooner than of all, of the same ground sooner than of a shakier one.
+    """Return how far off a figure may be: by rows of the same ground sooner than of a shakier one, of the same engine sooner than of all.
 
-    What was never held back of any such kind may be as far off as the worst of all that was.
+    What a whole batch was off by tells of steps that were never timed by themselves. What was never held back of any such kind may be as
+    far off as the worst of all that was.
     """
     by_kind = {(error.ground, error.figure, error.fitted_device, error.engine): error.factor for error in errors}
     grounds = GROUNDS[GROUNDS.index(ground) :]
     devices = (True, False) if fitted_device else (False,)
-    for kind, fitted, of in itertools.product(grounds, devices, (engine, None)):
-        if (kind, figure, fitted, of) in by_kind:
-            return by_kind[kind, figure, fitted, of]
+    engines = (engine, OLDER[engine], None) if engine in OLDER else (engine, None)
+    for kind, fitted, of, wanted in itertools.product(grounds, devices, engines, dict.fromkeys((figure, "batch"))):
+        if (kind, wanted, fitted, of) in by_kind:
+            return by_kind[kind, wanted, fitted, of]
     return max(by_kind.values())
 
 

@@ -45,6 +45,7 @@ class StepModel:
         """`host` is what an engine adds; None: as it was fitted. Raises NoGround where nothing says what kernels take on the device."""
         foundation = foundation_of(hardware, tables)
         self.ground: Ground = foundation.ground
+        self.is_same_maker = tables.model.measured[foundation.kernels_of].maker == hardware.vendor
         self._composition = Composition(architecture, foundation, tensor_parallel=tensor_parallel, weights=weights, kv=kv)
         self._layers = architecture.layers
         self._engine = engine
@@ -79,9 +80,7 @@ class StepModel:
         every = (batch, context_tokens, tokens, past_tokens, prompts)
         batch, context, tokens, past, prompts = np.broadcast_arrays(*(np.asarray(each, dtype=float) for each in every))
         parts = self._composition.of_tokens(batch + tokens, batch + np.where(tokens > 0, prompts, 0.0))
-        parts = parts.plus(self._composition.of_decoding(batch, context)).plus(
-            self._composition.of_reading(tokens, past, prompts)
-        )
+        parts = parts.plus(self._attending(batch, context)).plus(self._composition.of_reading(tokens, past, prompts))
         return self._step_s(parts, batch + np.where(tokens > 0, prompts, 0.0), tokens)
 
     def verify_s(self, batch: np.ndarray, context_tokens: np.ndarray, draft_tokens: int) -> np.ndarray:
@@ -91,7 +90,7 @@ class StepModel:
         """
         batch, context = np.broadcast_arrays(np.asarray(batch, dtype=float), np.asarray(context_tokens, dtype=float))
         wide = batch * (draft_tokens + 1)
-        parts = self._composition.of_tokens(wide, wide).plus(self._composition.of_decoding(batch, context))
+        parts = self._composition.of_tokens(wide, wide).plus(self._attending(batch, context))
         return self._step_s(parts, batch, np.zeros_like(batch))
 
     def of_tokens_s(self, tokens: np.ndarray) -> np.ndarray:
@@ -102,11 +101,14 @@ class StepModel:
 
     def decode_parts(self, batch: np.ndarray, context_tokens: np.ndarray) -> Parts:
         """Return the seconds of the kernels of steps that decode, before the engine."""
-        return self._composition.of_tokens(batch, batch).plus(self._composition.of_decoding(batch, context_tokens))
+        return self._composition.of_tokens(batch, batch).plus(self._attending(batch, context_tokens))
 
     def prefill_parts(self, tokens: np.ndarray, past_tokens: np.ndarray, prompts: np.ndarray) -> Parts:
         """Return the seconds of the kernels of steps that read, before the engine."""
         return self._composition.of_tokens(tokens, prompts).plus(self._composition.of_reading(tokens, past_tokens, prompts))
+
+    def _attending(self, batch: np.ndarray, context_tokens: np.ndarray) -> Parts:
+        return self._composition.of_decoding(batch, context_tokens, repeats_heads=self.host.repeats_heads)
 
     def _step_s(self, parts: Parts, running: np.ndarray, read: np.ndarray) -> np.ndarray:
         return step_s(self.host, self._layers, parts, running=running, read=read)

@@ -96,7 +96,7 @@ def test_an_acceptance_at_either_end_gets_a_clear_answer(acceptance):
 
 
 def test_without_a_word_on_speculation_it_is_shown_and_not_advised():
-    found = advised(chat(2.0, slo=TokenSlo(ttft_s=1.0, tpot_s=0.0045, quantile=0.9)))
+    found = advised(chat(2.0, slo=TokenSlo(ttft_s=1.0, tpot_s=0.0045, quantile=0.9)), (place(),))
 
     assert found.recommended.deployment.speculation is None
     assert found.speculation[0].speedup[0].value > 1.0

@@ -41,7 +41,9 @@ def test_a_token_among_experts_costs_the_active_parameters_alone():
 
 @pytest.mark.parametrize(("model", "weights"), [(LLAMA_70B, "bf16"), (DEEPSEEK, "fp8")])
 def test_a_degree_divides_matrices_and_adds_two_sums_a_layer(model, weights):
-    one, eight = (composition(model, degree=degree, weights=weights).of_tokens(np.array([16.0]), np.array([16.0])) for degree in (1, 8))
+    one, eight = (
+        composition(model, degree=degree, weights=weights).of_tokens(np.array([16.0]), np.array([16.0])) for degree in (1, 8)
+    )
 
     assert 4 < one.matrices[0] / eight.matrices[0] < 8.5
     assert 0 == one.communication[0] < eight.communication[0]

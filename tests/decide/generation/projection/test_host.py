@@ -43,7 +43,9 @@ def test_a_step_is_its_kernels_and_what_the_host_does_for_each_request_layer_and
 def test_factors_are_of_their_own_parts():
     doubled = replace(HOST, matrices=2.0, attention=3.0, communication=4.0)
 
-    more_s = step_s(doubled, 32, PARTS, running=np.ones(1), read=np.zeros(1)) - step_s(HOST, 32, PARTS, running=np.ones(1), read=np.zeros(1))
+    more_s = step_s(doubled, 32, PARTS, running=np.ones(1), read=np.zeros(1)) - step_s(
+        HOST, 32, PARTS, running=np.ones(1), read=np.zeros(1)
+    )
 
     np.testing.assert_allclose(1e-2 + 2 * 2e-3 + 3 * 1e-3, more_s)
 
@@ -52,7 +54,9 @@ def test_a_host_that_launches_kernels_itself_lets_no_step_be_quicker_than_that()
     eager = replace(HOST, decode_launch_s=5e-4, prefill_launch_s=1e-4)
     more = Parts(*(10 * part for part in PARTS))
     steps_s = [
-        float(step_s(host, 80, parts, running=np.ones(1), read=np.zeros(1))[0]) for host in (HOST, eager) for parts in (PARTS, more)
+        float(step_s(host, 80, parts, running=np.ones(1), read=np.zeros(1))[0])
+        for host in (HOST, eager)
+        for parts in (PARTS, more)
     ]
     quick_s, slow_s, launched_s, busy_s = steps_s
 

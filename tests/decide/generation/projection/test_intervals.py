@@ -32,9 +32,7 @@ def test_a_factor_is_the_same_for_times_and_for_speeds(ratios):
 
 
 def test_a_device_without_host_times_of_its_own_is_known_less_well():
-    of_device, without = (
-        factor_of(ERRORS, "kernels", "decode", engine="vllm", fitted_device=fitted) for fitted in (True, False)
-    )
+    of_device, without = (factor_of(ERRORS, "kernels", "decode", engine="vllm", fitted_device=fitted) for fitted in (True, False))
 
     assert 1.1 == of_device < without
 
@@ -50,7 +48,9 @@ def test_what_was_never_held_back_may_be_as_far_off_as_what_is_shakier():
     without = [error for error in ERRORS if error.ground != "kernels"]
 
     assert 1.3 == factor_of(without, "kernels", "batch", engine="vllm", fitted_device=True)
-    assert 1.7 == pytest.approx(factor_of([error for error in ERRORS if error.figure != "batch"], "roofline", "batch", engine="", fitted_device=False))
+    assert 1.7 == pytest.approx(
+        factor_of([error for error in ERRORS if error.figure != "batch"], "roofline", "batch", engine="", fitted_device=False)
+    )
 
 
 def test_the_second_and_the_second_last_draw_are_about_the_ends_of_the_interval():
@@ -60,3 +60,10 @@ def test_the_second_and_the_second_last_draw_are_about_the_ends_of_the_interval(
     assert 1 == of_draw(1.2, None) == pytest.approx(np.sqrt(draws[9] * draws[10]))
     assert draws[0] < 1 / 1.2 < draws[1]
     assert draws[-2] < 1.2 < draws[-1]
+
+
+def test_steps_that_were_never_timed_are_as_far_off_as_whole_batches_of_the_engine_or_its_older_self():
+    batches = [replace(error, engine="vllm-2024", factor=1.4) for error in ERRORS if error.figure == "batch"]
+    others = [replace(error, engine="llama.cpp", factor=9.0) for error in ERRORS]
+
+    assert 1.4 == factor_of([*batches, *others], "kernels", "prefill", engine="vllm", fitted_device=True)

@@ -67,6 +67,7 @@ class Attention:
         heads = layers.heads / tensor_parallel
         if layers.kind == "mla":
             self._shape: tuple[float, ...] = (heads,)
+            self._repeated: tuple[float, ...] = self._shape
             self._decoding = self._kernel(foundation, "generation_mla", decoding_latent, kv)
             self._reading = self._kernel(foundation, "context_mla", reading_latent, kv)
             # Grids are of one latent; another one is as much more or less work.
@@ -75,6 +76,7 @@ class Attention:
             self._read_size = (layers.head_dimension + layers.value_dimension) / (NOPE + ROPE + VALUE)
         else:
             self._shape = (float(key_value_heads(layers, tensor_parallel)), heads, float(layers.head_dimension))
+            self._repeated = (heads, *self._shape[1:])
             self._decoding = self._kernel(foundation, "generation", decoding, kv)
             self._reading = self._kernel(foundation, "context", reading, kv)
             self._decoded_size = self._read_size = 1.0
@@ -88,10 +90,14 @@ class Attention:
     ) -> Kernel:
         return Kernel(foundation, operation, law, CACHED[kv], (kv, PLAIN), numbers_of=CACHED)
 
-    def decode_s(self, batch: np.ndarray, context: np.ndarray) -> np.ndarray:
-        """Return the seconds in one layer where so many requests decode, with so many tokens cached of each on average."""
+    def decode_s(self, batch: np.ndarray, context: np.ndarray, *, repeats_heads: bool = False) -> np.ndarray:
+        """Return the seconds in one layer where so many requests decode, with so many tokens cached of each on average.
+
+        Where an engine `repeats_heads`, it reads keys and values once for each head of queries.
+        """
         looked_at = np.clip(context, 1.0, self._window)
-        return np.asarray(self._decoded_size * self._decoding.seconds(self._shape, np.maximum(batch, 1.0), looked_at))
+        shape = self._repeated if repeats_heads else self._shape
+        return np.asarray(self._decoded_size * self._decoding.seconds(shape, np.maximum(batch, 1.0), looked_at))
 
     def prefill_s(self, tokens: np.ndarray, past: np.ndarray, prompts: np.ndarray) -> np.ndarray:
         """Return the seconds in one layer where prompts are read, each of `tokens` behind `past` cached ones.

@@ -62,7 +62,7 @@ class Shares:
         share = np.log(self._roofline_s(self._grid.shapes[row].tolist(), sizes)) - self._grid.log_s[row]
         for axis in reversed(range(share.ndim)):
             share = _filled(share, axis)
-        return share
+        return np.asarray(share)
 
 
 class ShareOfShape(NamedTuple):
@@ -129,7 +129,7 @@ def _weights(shapes: np.ndarray, rows: np.ndarray, wanted: Sequence[float]) -> l
     low, part = _bracket(values, np.array([wanted[0]]))
     below, above = values[low[0]], values[min(low[0] + 1, len(values) - 1)]
     share = float(part[0])
-    found = []
+    found: list[tuple[int, float]] = []
     for value, weight in ((below, 1.0 - share), (above, share)):
         if weight > 0:
             found.extend((row, weight * inner) for row, inner in _weights(shapes, rows[column == value], rest))

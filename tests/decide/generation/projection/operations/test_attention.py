@@ -49,7 +49,9 @@ def test_a_cache_of_half_the_bytes_is_read_in_half_the_time():
 
 def test_devices_divide_heads_of_keys_but_no_latent():
     heads = decode_s(attention(), 64, 16384) / decode_s(attention(degree=8), 64, 16384)
-    latent = decode_s(attention(DEEPSEEK.attention[0]), 64, 16384) / decode_s(attention(DEEPSEEK.attention[0], degree=8), 64, 16384)
+    latent = decode_s(attention(DEEPSEEK.attention[0]), 64, 16384) / decode_s(
+        attention(DEEPSEEK.attention[0], degree=8), 64, 16384
+    )
 
     assert 6 < heads < 8.1
     # Its bytes stay; what is computed of them is divided.

@@ -35,7 +35,7 @@ def test_the_nearest_measured_device_stands_for_one_that_is_near(name, ground, k
 def test_a_device_of_unknown_rates_has_no_ground():
     without = replace(device("l4"), memory_bandwidth_bytes_per_s=None, peak_flop_per_s={})
 
-    with pytest.raises(NoGround, match="l4: .*bandwidth of its memory and its rate in bf16") as raised:
+    with pytest.raises(NoGround, match=r"l4: .*bandwidth of its memory and its rate in bf16") as raised:
         foundation_of(without, TABLES)
 
     assert "profile it" in raised.value.hint
