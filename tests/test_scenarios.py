@@ -1,5 +1,7 @@
 """Eight scenarios with assumed numbers: each has the class that it is expected to have, says how firm it is, and names its sources."""
 
+import re
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -105,3 +107,30 @@ def test_the_example_portfolio_is_planned_within_its_budget():
     assert plan.spent_usd <= plan.budget_usd and plan.gap_usd == 0
     assert 1 == pytest.approx(plan.share_for_inference + plan.share_for_training)
     assert 5 == len(plan.choices)
+
+
+# Of each scenario a published model of about its size; of the trillion, which no machine holds, the largest that eight of the devices do.
+CONFIGS = {
+    "customer-chatbot": "llama-3.1-8b",
+    "autonomous-agents": "llama-3.1-70b",
+    "saas-features": "llama-3.1-8b",
+    "content-moderation": "llama-3.1-8b",
+    "medical-diagnosis": "llama-3.1-8b",
+    "underserved-language": "llama-3.1-8b",
+    "frontier-lab": "qwen3-235b-a22b",
+    "compliance-adaptation": "llama-3.1-70b",
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_scenario_keeps_its_class_where_devices_are_counted_by_what_one_serves_of_a_configuration(tmp_path, name):
+    shutil.copy(ROOT / "tests" / "data" / "configs" / f"{CONFIGS[name]}.json", tmp_path / "config.json")
+    text = (FOLDER / f"{name}.yaml").read_text()
+    text = re.sub(r"\n    active_parameters: .*", "", text)  # its source: the figure is the configuration's
+    (tmp_path / "w.yaml").write_text(re.sub(r"  model: \{.*?\}", "  model: {config: config.json}", text))
+
+    told = classify_file(tmp_path / "w.yaml", None, now=NOW)
+
+    assert EXPECTED[name] == told.verdict.dominated_by
+    [served] = [entry for entry in told.assumed if entry.input == "device_requests_per_s"]
+    assert "projected" == served.estimate.basis and not any(entry.input == "serving_mfu_fraction" for entry in told.assumed)

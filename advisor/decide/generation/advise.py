@@ -72,8 +72,10 @@ def _sites(profile: GenerationProfile, request: GenerationRequest) -> Sites:
         elif id_ in measured:
             allowed.append(GenerationUnderLoad(measured[id_], place, request.workload, demand, home=home))
         else:
-            reason = "the model was not measured there, and steps of a generative model are not projected to other hardware"
-            exclusions.append(Exclusion(what=id_, reason=f"{reason}: run advisor profile there, then advisor merge"))
+            reason = "the model was not measured there: run advisor profile there, then advisor merge"
+            exclusions.append(
+                Exclusion(what=id_, reason=f"{reason}; its configuration alone is judged by advisor recommend config.json")
+            )
     return Sites(home, tuple(allowed), tuple(exclusions))
 
 

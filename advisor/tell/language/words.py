@@ -257,7 +257,7 @@ def _speculation(advice: LanguageAdvice) -> str:
 
 
 def _speculated(entry: SpeculationByLoad) -> str:
-    return f"{_capitalized(draft(entry.choice))}: {entry.because}."
+    return f"With {draft(entry.choice)}: {entry.because}."
 
 
 # --- load, memory ----------------------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def test_speculation_is_told_by_load(builder, said):
 
     assert said == words.speculation
     assert (
-        "Eagle, 3 draft tokens a step: with more requests a step of so many tokens takes longer than it saves.",
+        "With eagle, 3 draft tokens a step: with more requests a step of so many tokens takes longer than it saves.",
     ) == words.speculated
 
 
