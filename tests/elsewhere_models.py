@@ -181,7 +181,11 @@ def chat(requests_per_s: float | None = 5.0, *, brings: Tokens | None = None, **
 def asking(workload: GenerationWorkload | None = None, places: Sequence[Place] = (), **changed: Any) -> ElsewhereRequest:
     """Return the question of a workload over some places."""
     made = ElsewhereRequest(
-        workload=workload or chat(), recorded=None, places=tuple(places or (place(alone(), devices=1),)), created=NOW, effort=SMALL
+        workload=workload or chat(),
+        recorded=None,
+        places=tuple(places or (place(alone(), devices=1),)),
+        created=NOW,
+        effort=SMALL,
     )
     return replace(made, **changed)
 
