@@ -344,6 +344,6 @@ def test_kernels_are_packed_by_device_the_newest_and_fastest_of_each(tmp_path: P
     assert 0 == ran.returncode, ran.stderr
     grids = read_grids(tmp_path / "kernels.npz")
     assert {"h100_sxm"} == {device for device, _, _ in grids}
-    fastest, uneven = (grids["h100_sxm", *key].log_s for key in (("gemm", "bf16"), ("experts", "fp8")))
-    assert [pytest.approx(2e-3, rel=1e-3), pytest.approx(4e-3, rel=1e-3)] == [math.exp(fastest.item()), math.exp(uneven.item())]
+    fastest, even = (grids["h100_sxm", *key].log_s for key in (("gemm", "bf16"), ("experts", "fp8")))
+    assert [pytest.approx(2e-3, rel=1e-3), pytest.approx(1e-3, rel=1e-3)] == [math.exp(fastest.item()), math.exp(even.item())]
     assert [[2048, 4096]] == [axis.tolist() for axis in grids["h100_sxm", "all_reduce", "bf16"].axes]
