@@ -99,10 +99,10 @@ def test_costs_of_tokens_add_up_to_the_rent():
     assert 4.0 * 730 == pytest.approx(found.cost_usd_per_month.value)
 
 
-def test_energy_is_that_of_devices_at_work_and_idle():
+def test_energy_is_that_of_devices_at_work_and_idle_over_the_answers_to_all_that_arrives():
     replica = offers_of().replicas(())[0]
     found = predict(Chosen(replica, replica.space[0], 1), 1.0).prediction
-    busy, written = found.utilization_fraction.value, found.times.output_tokens_per_s.value
+    busy, written = found.utilization_fraction.value, replica.demand.requests_per_s * replica.demand.mean_tokens[1]
 
     assert 700 * 0.7 * (0.3 + 0.7 * busy) * 1.5 / written == pytest.approx(found.energy_j_per_output_token.value)
     assert found.energy_j_per_output_token.low < found.energy_j_per_output_token.value < found.energy_j_per_output_token.high
