@@ -28,14 +28,14 @@ def decode_s(of, batch, context):
 @settings(max_examples=40, deadline=None)
 @given(MODELS, DEVICES, DEGREES, st.integers(1, 512), st.integers(1, 60_000), st.integers(1, 8192))
 def test_more_work_never_takes_much_less(which, name, degree, batch, context, tokens):
-    """Kernels of the next larger size may be quicker, for libraries change their ways; by a fifth at the most."""
+    """Kernels of the next larger size may be quicker, for libraries change their ways: two requests in 11.6 ms where one takes 15.9."""
     of = steps(which[0], name, degree, weights=which[1])
 
     least = decode_s(of, batch, context)
     read_s, longer_s = of.prefill_s(np.array([tokens, 2.0 * tokens]), np.zeros(2))
 
-    assert 0 < least < 1.25 * min(decode_s(of, 2 * batch, context), decode_s(of, batch, 2 * context))
-    assert 0 < read_s < 1.25 * longer_s
+    assert 0 < least < 1.6 * min(decode_s(of, 2 * batch, context), decode_s(of, batch, 2 * context))
+    assert 0 < read_s < 1.6 * longer_s
 
 
 @settings(max_examples=20, deadline=None)
