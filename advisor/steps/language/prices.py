@@ -6,6 +6,7 @@ from advisor.files.catalog import read_token_price, read_token_prices
 from advisor.schema.catalog import TokenPrice
 from advisor.schema.language import Architecture
 from advisor.schema.workload import GenerationWorkload, Lifecycle, LifeOptions, LifeServing
+from advisor.units import parse_moment
 
 ANSWERING = ("chat", "responses")
 # Families by the beginning of the names of their classes in transformers and of their models at vendors.
@@ -31,6 +32,7 @@ def token_prices_beside(
     model: Architecture, workload: GenerationWorkload, *, now: str
 ) -> tuple[tuple[TokenPrice, ...], tuple[str, ...]]:
     """Return the prices to compare with, those that the workload names first, and what is to be said of them."""
+    now = parse_moment(now)
     named = tuple(read_token_price(name) for name in _named(workload.lifecycle or Lifecycle()))
     listed = sorted(_on_sale(now), key=lambda price: _usd(price, workload))
     family = _family_of(model)

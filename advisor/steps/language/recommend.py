@@ -61,6 +61,7 @@ def with_elsewhere(
     advice: GenerationAdvice, model: Path, workload_path: Path, *, now: str, max_uncertainty: float = USUAL_MAX_UNCERTAINTY
 ) -> GenerationAdvice:
     """Return advice on what was measured here with a note on the allowed hardware where nothing was: judged from the configuration."""
+    now = parse_moment(now)
     measured = {LOCAL, *(site.hardware for site in advice.sites)}
     elsewhere = [name for name in advice.workload.hardware.allowed if name not in measured]
     if not elsewhere or not (model / CONFIG).is_file():
