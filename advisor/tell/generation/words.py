@@ -320,7 +320,7 @@ def _lookup_of(entry: SpeculationAdvice) -> str:
     text, upto, most = IN_SHORT[entry.text], entry.advised_up_to_running_requests, entry.measured_at[-1]
     if upto is None:
         tried = joined([f"{load:,}" for load in entry.measured_at])
-        return f"not for {text} at {tried} running {'request' if entry.measured_at == (1,) else 'requests'}"
+        return f"not shown to pay for {text} at {tried} running {'request' if entry.measured_at == (1,) else 'requests'}"
     if upto < most:
         return f"on for {text} up to {units.number(upto)} running requests, not at {most:,}"
     return f"on for {text} at {units.counted(most, 'running request')}, the most that was tried"
@@ -340,7 +340,7 @@ def _speculation(advice: GenerationAdvice) -> str:
     kinds = {entry.text for entry in advice.speculation}
     pays = {entry.text for entry in advice.speculation if entry.advised_up_to_running_requests is not None}
     if not pays:
-        return "Prompt lookup does not pay at any load that was measured"
+        return "Prompt lookup is not shown to pay at any load that was measured"
     return f"Prompt lookup pays on {len(pays)} of {units.counted(len(kinds), 'kind')} of text, while few requests run"
 
 

@@ -53,7 +53,9 @@ def test_what_was_served_stands_beside_what_was_predicted():
 def test_lookup_is_said_by_text_up_to_where_it_pays_and_at_the_load_of_what_is_advised():
     line = next(line for line in summary(chat()).splitlines() if line.startswith("lookup"))
 
-    assert "on for copying text up to 6 running requests, not at 8; not for free text at 8 running requests; " in line
+    assert (
+        "on for copying text up to 6 running requests, not at 8; not shown to pay for free text at 8 running requests; " in line
+    )
     assert line.endswith("at the 1.3 that run here on average: on for copying text, not shown to pay for free text")
 
 
