@@ -9,9 +9,11 @@ from advisor.decide.generation.decision import NAMES, Decision, takes_too_many, 
 from advisor.decide.generation.service.step_time import SERVER_FACTOR, every_point
 from advisor.decide.generation.site import MAX_REPLICAS, GenerationUnderLoad
 from advisor.decide.generation.space import MARGIN_FRACTION, describe_policy, of_candidate
+from advisor.decide.generation.traffic import TokenDemand
 from advisor.quality_floor import changes
 from advisor.schema.advice import BUSY_FRACTION
-from advisor.schema.generation import ENGINE_NAMES, DecoderFacts, EncoderFacts, Engine, GenerationPrediction
+from advisor.schema.generation import ENGINE_NAMES, DecoderFacts, EncoderFacts, Engine, GenerationCandidate, GenerationPrediction
+from advisor.schema.language import Deployment, DeploymentPrediction
 from advisor.schema.record import Exclusion
 from advisor.schema.workload import GenerationWorkload, TokenSlo
 from advisor.units import counted, percent, quantile, rate, seconds, usd
@@ -21,6 +23,14 @@ NOISY_FRACTION = 0.1
 PLAIN: Engine = "onnxruntime"  # that nobody has to be told of
 UNTRIED = "predicted from single steps and simulated serving, not yet replayed"
 MISSED = "a replay of it missed a target: what was measured stands beside what was expected"
+# Assumed of language models elsewhere as well.
+SPLIT_BY_TIME = (
+    "costs of tokens of prompts and of answers are split as the time goes that replicas spend on reading and on writing"
+)
+MEANING_OF_ITL = "ITL is the longest gap between two tokens of a request; TPOT is their mean"
+SETTLES_IN_A_PART_OF_A_DAY = (
+    "assumed: a queue settles within a part of the day, so a short sample of each part stands for all of it"
+)
 REPLAY = "a replay of the most likely answer: advisor verify"
 
 
@@ -31,17 +41,17 @@ def promise(slo: TokenSlo) -> str:
     return f"{quantile(slo.quantile)} {listed}"
 
 
-def asked(site: GenerationUnderLoad) -> str:
+def asked(demand: TokenDemand) -> str:
     """Return the load in words."""
-    if site.demand.clients is not None:
-        return f"{counted(site.demand.clients, 'client')} side by side"
-    return rate(site.demand.requests_per_s or 0.0)
+    if demand.clients is not None:
+        return f"{counted(demand.clients, 'client')} side by side"
+    return rate(demand.requests_per_s or 0.0)
 
 
 def headline(decision: Decision, home: GenerationUnderLoad) -> str:
     """Return the decision in one sentence; `home` is where today's configuration runs."""
     recommended, miss = decision.recommended, decision.miss
-    kept, load = promise(home.slo), asked(home)
+    kept, load = promise(home.slo), asked(home.demand)
     if decision.is_open:
         return _not_known(decision, f"{kept} at {load}")
     if miss is not None and takes_too_many(decision.at.serving, of_candidate(miss.candidate)):
@@ -137,9 +147,14 @@ def because(decision: Decision, sites: Sequence[GenerationUnderLoad]) -> tuple[s
 def settled_by(decision: Decision) -> tuple[str, ...]:
     """Return what would settle the answer, a sentence each."""
     ways = ["more visits of every point: advisor profile --fresh with a larger --budget", REPLAY]
-    if decision.quick_usd and decision.slow_usd:
-        ways.append(f"accepting it: --max-uncertainty {math.ceil(decision.slow_usd / decision.quick_usd * 10) / 10:g}")
-    return tuple(ways)
+    return (*ways, *accepting_it(decision.quick_usd, decision.slow_usd))
+
+
+def accepting_it(quick_usd: float | None, slow_usd: float | None) -> tuple[str, ...]:
+    """Return with which option an answer between these costs counts as known; nothing where an end is not known."""
+    if not quick_usd or not slow_usd:
+        return ()
+    return (f"accepting it: --max-uncertainty {math.ceil(slow_usd / quick_usd * 10) / 10:g}",)
 
 
 def risks(site: GenerationUnderLoad, shown: GenerationPrediction | None) -> tuple[str, ...]:
@@ -152,19 +167,7 @@ def risks(site: GenerationUnderLoad, shown: GenerationPrediction | None) -> tupl
                 f"utilization is {percent(busy)}: above {percent(BUSY_FRACTION)}, small errors in the time of a step move waiting times "
                 "a lot; replay it before relying on it"
             )
-        capacity, load = shown.capacity_requests_per_s, site.demand.requests_per_s
-        if capacity is not None and load is not None:
-            room = capacity.low / load - 1
-            holds = f"headroom: the targets hold up to {rate(capacity.low)}, {percent(room)} above the stated traffic"
-            may_not = f"no headroom is shown: the targets may hold only up to {rate(capacity.low)}, below the stated traffic"
-            found.append(holds if room >= 0 else may_not)
-        if shown.preemptions_per_request > 0:
-            found.append(
-                f"the cache of {shown.candidate.kv_tokens:,} tokens runs full: {shown.preemptions_per_request:.2g} preemptions a request, "
-                "whose prompts are read again"
-            )
-        if shown.candidate.replicas == 1:
-            found.append("a single replica: its failure is an outage")
+        found.extend(of_replicas(shown, shown.candidate, site.demand))
         found.extend(_of_variant(site, shown))
     if site.site.noise_fraction is not None and site.site.noise_fraction > NOISY_FRACTION:
         found.append(f"a noisy machine: a step, measured twice, differs from itself by {percent(site.site.noise_fraction)}")
@@ -176,6 +179,25 @@ def risks(site: GenerationUnderLoad, shown: GenerationPrediction | None) -> tupl
     elif not tried[-1].meets_slo:
         found.append(MISSED)
     return tuple(found)
+
+
+def of_replicas(
+    shown: GenerationPrediction | DeploymentPrediction, served: GenerationCandidate | Deployment, demand: TokenDemand
+) -> Iterator[str]:
+    """Yield the risks of so many replicas with such a cache: no room for more traffic, a cache that runs full, a failure."""
+    capacity, load = shown.capacity_requests_per_s, demand.requests_per_s
+    if capacity is not None and load is not None:
+        room = capacity.low / load - 1
+        holds = f"headroom: the targets hold up to {rate(capacity.low)}, {percent(room)} above the stated traffic"
+        may_not = f"no headroom is shown: the targets may hold only up to {rate(capacity.low)}, below the stated traffic"
+        yield holds if room >= 0 else may_not
+    if shown.preemptions_per_request > 0:
+        yield (
+            f"the cache of {served.kv_tokens:,} tokens runs full: {shown.preemptions_per_request:.2g} preemptions a request, whose prompts "
+            "are read again"
+        )
+    if served.replicas == 1:
+        yield "a single replica: its failure is an outage"
 
 
 def _of_variant(site: GenerationUnderLoad, shown: GenerationPrediction) -> list[str]:
@@ -213,12 +235,12 @@ def assumptions(site: GenerationUnderLoad) -> tuple[str, ...]:
     assumed = [
         f"assumed without a replay: a step may take {low:g} to {high:g} times as long inside a server as in the profile",
         "assumed: a replica is one machine like the profiled one, and the load balancer picks replicas at random",
-        "costs of tokens of prompts and of answers are split as the time goes that replicas spend on reading and on writing",
+        SPLIT_BY_TIME,
         f"the cache gets what {percent(1 - MARGIN_FRACTION)} of the memory leave beside the weights, and no more than the requests "
         "that run side by side can use",
         f"no more than {max(times.largest_batch for times in site.times.values())} requests side by side are considered, the most of a "
         "measured step",
-        "ITL is the longest gap between two tokens of a request; TPOT is their mean",
+        MEANING_OF_ITL,
     ]
     if site.site.clock == "cpu":
         assumed.append(
@@ -231,7 +253,7 @@ def assumptions(site: GenerationUnderLoad) -> tuple[str, ...]:
         )
     assumed.extend(_of_encoder(site.demand.room.encoder))
     if site.workload.traffic.diurnal is not None:
-        assumed.append("assumed: a queue settles within a part of the day, so a short sample of each part stands for all of it")
+        assumed.append(SETTLES_IN_A_PART_OF_A_DAY)
     return (*assumed, *site.demand.notes)
 
 

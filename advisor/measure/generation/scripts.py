@@ -68,13 +68,18 @@ def scripts(max_running: int, budget_tokens: int, max_tokens: int, *, longest_to
     return tuple(found)
 
 
-class Part(Record, frozen=True, kw_only=True):
-    """What is one point of a script that was played: what its steps held, and how long they took."""
+class Content(Record, frozen=True, kw_only=True):
+    """What a step reads and decodes."""
 
     batch_size: Whole  # requests that get a token
     context_tokens: Whole  # cached of them together
     tokens: Whole = 0  # of the prompt that is read beside
     past_tokens: Whole = 0
+
+
+class Part(Content, frozen=True, kw_only=True):
+    """What is one point of a script that was played: what its steps held, and how long they took."""
+
     visit: StepVisit
 
 
@@ -97,11 +102,12 @@ def points_of_plays(plays: Sequence[Sequence[Part]], *, variant: str, threads: i
     """Return the points of a script that was played several times, each with a visit of every play."""
     points = NO_POINTS
     for place, part in enumerate(plays[0] if plays else ()):
-        points = points.and_also(_point(part, tuple(parts[place].visit for parts in plays), variant, threads))
+        points = points.and_also(point_of(part, tuple(parts[place].visit for parts in plays), variant=variant, threads=threads))
     return points
 
 
-def _point(part: Part, visits: tuple[StepVisit, ...], variant: str, threads: int) -> Points:
+def point_of(part: Content, visits: tuple[StepVisit, ...], *, variant: str, threads: int) -> Points:
+    """Return the point of steps with such a content: a prompt alone, tokens alone, or both."""
     if not part.tokens:
         decode = DecodePoint(
             variant=variant,

@@ -100,7 +100,7 @@ def generation_words(advice: GenerationAdvice) -> GenerationWords:
         about=f"Advice on serving a generative model ({advice.model.architecture}), workload {advice.workload.name}",
         what_to_do=_what_to_do(advice),
         lookup=lookup(advice),
-        not_known=_as_sentences(advice.because) if advice.outcome == "inconclusive" else (),
+        not_known=as_sentences(advice.because) if advice.outcome == "inconclusive" else (),
         settled_by=advice.settled_by if advice.outcome == "inconclusive" else (),
         what_misses=(advice.binding_constraint or "no single constraint could be identified")
         if advice.outcome == "infeasible"
@@ -140,8 +140,14 @@ def generation_words(advice: GenerationAdvice) -> GenerationWords:
     )
 
 
-def _as_sentences(parts: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"{part[:1].upper()}{part[1:]}." for part in parts)
+def as_sentences(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return each part as a sentence."""
+    return tuple(f"{capitalized(part)}." for part in parts)
+
+
+def capitalized(text: str) -> str:
+    """Return a text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 # --- the decision ----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from advisor import units
 from advisor.schema.language import Accepting, ApiAlternative, DeploymentPrediction, LanguageAdvice, SpeculationByLoad
 from advisor.schema.record import Record
 from advisor.tell.generation.naming import BINDS, at_slo, targets, targets_in_words
-from advisor.tell.generation.words import RISK_FREE, SPLIT, TIED, TIMES
+from advisor.tell.generation.words import RISK_FREE, SPLIT, TIED, TIMES, as_sentences, capitalized
 from advisor.tell.language.naming import (
     GROUNDS,
     api_compared,
@@ -88,13 +88,13 @@ def language_words(advice: LanguageAdvice) -> LanguageWords:
     return LanguageWords(
         about=f"Advice on serving {model.name} ({model.architecture}) elsewhere, workload {advice.workload.name}",
         what_to_do=_what_to_do(advice),
-        not_known=tuple(f"{part[:1].upper()}{part[1:]}." for part in advice.because) if is_open else (),
+        not_known=as_sentences(advice.because) if is_open else (),
         settled_by=advice.settled_by if is_open else (),
         what_misses=(advice.binding_constraint or "no single constraint could be identified")
         if advice.outcome == "infeasible"
         else None,
         costs=_costs(advice),
-        costs_because=_costs_because(shown) if shown else (NOT_PREDICTED[:1].upper() + NOT_PREDICTED[1:] + ".",),
+        costs_because=_costs_because(shown) if shown else as_sentences((NOT_PREDICTED,)),
         risks=advice.risks or (RISK_FREE,),
         run=_run(advice, shown) if shown else None,
         run_because=f"Step times stand on {GROUNDS[shown.ground]}. {GROUND}" if shown else None,
@@ -236,14 +236,10 @@ def name_of(api: ApiAlternative) -> str:
 def _accepting(offers: tuple[Accepting, ...]) -> Sentence:
     best = max(offers, key=lambda offer: offer.saving_usd_per_month.value)
     return (
-        f"{_capitalized(precisions(best.weights, best.kv))} would save ",
+        f"{capitalized(precisions(best.weights, best.kv))} would save ",
         figure(best.saving_usd_per_month, units.usd_per_month),
         ", after you measured it",
     )
-
-
-def _capitalized(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _speculation(advice: LanguageAdvice) -> str:

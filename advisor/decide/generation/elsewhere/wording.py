@@ -1,6 +1,5 @@
 """The sentences of advice on a language model elsewhere: its headline, its risks, what it assumes, and why it is not known."""
 
-import math
 from collections.abc import Iterator
 
 from advisor.decide.generation.decision import worst
@@ -16,20 +15,21 @@ from advisor.decide.generation.elsewhere.space import (
     offered_devices,
 )
 from advisor.decide.generation.traffic import TokenDemand
-from advisor.decide.generation.wording import promise
+from advisor.decide.generation.wording import (
+    MEANING_OF_ITL,
+    SETTLES_IN_A_PART_OF_A_DAY,
+    SPLIT_BY_TIME,
+    accepting_it,
+    asked,
+    of_replicas,
+    promise,
+)
 from advisor.schema.language import Architecture, Deployment
 from advisor.schema.workload import TokenSlo
-from advisor.units import counted, percent, rate, size, usd
+from advisor.units import counted, percent, size, usd
 
 UNTRIED = "composed of kernels and simulated, not tried: serve one replica of it under the workload's load before relying on it"
 BENCHMARK = "one replica of the most likely answer under load, on the device itself: vllm bench serve"
-
-
-def asked(demand: TokenDemand) -> str:
-    """Return the load in words."""
-    if demand.clients is not None:
-        return f"{counted(demand.clients, 'client')} side by side"
-    return rate(demand.requests_per_s or 0.0)
 
 
 def described(it: Deployment) -> str:
@@ -86,10 +86,7 @@ def because(decision: Decision) -> tuple[str, ...]:
 
 def settled_by(decision: Decision) -> tuple[str, ...]:
     """Return what would settle the answer."""
-    ways = [BENCHMARK]
-    if decision.quick_usd and decision.slow_usd:
-        ways.append(f"accepting it: --max-uncertainty {math.ceil(decision.slow_usd / decision.quick_usd * 10) / 10:g}")
-    return tuple(ways)
+    return (BENCHMARK, *accepting_it(decision.quick_usd, decision.slow_usd))
 
 
 def risks(shown: Predicted | None, demand: TokenDemand) -> tuple[str, ...]:
@@ -102,19 +99,7 @@ def _risks(shown: Predicted, demand: TokenDemand) -> Iterator[str]:
     yield UNTRIED
     if it.ground != "kernels":
         yield f"nobody measured kernels on {it.deployment.device}: step times stand on {GROUNDS[it.ground]}"
-    carried, load = it.capacity_requests_per_s, demand.requests_per_s
-    if carried is not None and load is not None:
-        room = carried.low / load - 1
-        holds = f"headroom: the targets hold up to {rate(carried.low)}, {percent(room)} above the stated traffic"
-        may_not = f"no headroom is shown: the targets may hold only up to {rate(carried.low)}, below the stated traffic"
-        yield holds if room >= 0 else may_not
-    if it.preemptions_per_request > 0:
-        yield (
-            f"the cache of {it.deployment.kv_tokens:,} tokens runs full: {it.preemptions_per_request:.2g} preemptions a request, whose "
-            "prompts are read again"
-        )
-    if it.deployment.replicas == 1:
-        yield "a single replica: its failure is an outage"
+    yield from of_replicas(it, it.deployment, demand)
     if it.deployment.tensor_parallel > replica.place.devices:
         yield (
             f"{replica.place.machine} has {counted(replica.place.devices, 'device')}: the price of {it.deployment.tensor_parallel} in one "
@@ -132,8 +117,8 @@ def assumptions(offers: Offers, request: ElsewhereRequest, calls: Calls) -> tupl
         f"{ACTIVATION_BYTES} bytes for each token of a step and hidden unit; weights and cache get the rest",
         "assumed: devices are paid one by one, also of a machine that has more of them, and all hours of the day",
         "assumed: the load balancer picks replicas at random",
-        "costs of tokens of prompts and of answers are split as the time goes that replicas spend on reading and on writing",
-        "ITL is the longest gap between two tokens of a request; TPOT is their mean",
+        SPLIT_BY_TIME,
+        MEANING_OF_ITL,
         *calls.notes,
     ]
     if bare := [name for name, places in offers.places.items() if not offered_devices(places[0].hardware, places)]:
@@ -144,5 +129,5 @@ def assumptions(offers: Offers, request: ElsewhereRequest, calls: Calls) -> tupl
             "read whole"
         )
     if request.workload.traffic.diurnal is not None:
-        found.append("assumed: a queue settles within a part of the day, so a short sample of each part stands for all of it")
+        found.append(SETTLES_IN_A_PART_OF_A_DAY)
     return (*found, *offers.demand.notes)

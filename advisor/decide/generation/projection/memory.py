@@ -6,6 +6,7 @@ devices; heads of keys are, as far as there are enough of them; routers, the way
 
 from collections.abc import Mapping
 
+from advisor.decide.generation.projection.operations.matrices import key_value_heads
 from advisor.schema.language import Architecture, AttentionLayers, KvPrecision, WeightPrecision
 
 BITS_PER_BYTE = 8
@@ -30,7 +31,7 @@ def weight_bytes_per_device(architecture: Architecture, weights: WeightPrecision
         of_keys = _key_weights(layers, architecture.hidden_size) * each
         of_latents = _latent_weights(layers, architecture.hidden_size) * each
         on_each += of_keys + of_latents
-        per_device += of_keys * _kv_heads_per_device(layers, tensor_parallel) / layers.kv_heads + of_latents
+        per_device += of_keys * key_value_heads(layers, tensor_parallel) / layers.kv_heads + of_latents
     return per_device + (weight_bytes(architecture, weights) - on_each) / tensor_parallel
 
 
@@ -47,7 +48,7 @@ def kv_bytes_per_token(
         if layers.kv_lora_rank is not None and layers.rope_dimension is not None:
             values = layers.kv_lora_rank + layers.rope_dimension
         else:
-            values = _kv_heads_per_device(layers, tensor_parallel) * (layers.head_dimension + layers.value_dimension)
+            values = key_value_heads(layers, tensor_parallel) * (layers.head_dimension + layers.value_dimension)
         kept = 1.0
         if context_tokens is not None and layers.window_tokens is not None:
             kept = min(1.0, layers.window_tokens / context_tokens)
@@ -95,7 +96,3 @@ def _latent_weights(layers: AttentionLayers, hidden_size: int) -> int:
     """Return the weights that make the latents, which every device has."""
     ranks = (layers.q_lora_rank, layers.kv_lora_rank, layers.rope_dimension)
     return layers.layers * hidden_size * sum(rank or 0 for rank in ranks) if layers.kind == "mla" else 0
-
-
-def _kv_heads_per_device(layers: AttentionLayers, tensor_parallel: int) -> int:
-    return -(-layers.kv_heads // tensor_parallel)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from advisor.measure.generation.scripts import NO_POINTS, Part, Points, Script, points_of_plays
+from advisor.measure.generation.scripts import NO_POINTS, Content, Part, Points, Script, point_of, points_of_plays
 from advisor.measure.generation.step_timing import Point, Prefill
-from advisor.schema.generation import Clock, DecodePoint, PrefillPoint, StepVisit
+from advisor.schema.generation import Clock, StepVisit
 from advisor.units import percent, seconds
 
 QUIET_FRACTION = 0.9  # of the differences between halves of the visits lie below what is called the noise
@@ -44,18 +44,10 @@ def _points(point: Point, made: tuple[StepVisit, ...], parts: Sequence[Sequence[
     if isinstance(step, Script):
         return points_of_plays(parts, variant=variant, threads=threads)
     if isinstance(step, Prefill):
-        prefill = PrefillPoint(
-            variant=variant, intra_op_num_threads=threads, tokens=step.tokens, past_tokens=step.past_tokens, visits=made
-        )
-        return NO_POINTS._replace(prefill=(prefill,))
-    decode = DecodePoint(
-        variant=variant,
-        intra_op_num_threads=threads,
-        batch_size=step.batch_size,
-        context_tokens=step.context_tokens,
-        visits=made,
-    )
-    return NO_POINTS._replace(decode=(decode,))
+        content = Content(batch_size=0, context_tokens=0, tokens=step.tokens, past_tokens=step.past_tokens)
+    else:
+        content = Content(batch_size=step.batch_size, context_tokens=step.context_tokens)
+    return point_of(content, made, variant=variant, threads=threads)
 
 
 def disturbance(visits: Sequence[StepVisit], clock: Clock) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from advisor.decide.generation.elsewhere.prediction import predict
-from advisor.decide.generation.elsewhere.wording import asked, described, risks
+from advisor.decide.generation.elsewhere.wording import described, risks
 from advisor.decide.generation.search import Chosen
+from advisor.decide.generation.wording import asked
 from advisor.schema.workload import Traffic
 from tests.elsewhere_models import PLAIN, chat, offers_of, place
 

@@ -34,7 +34,7 @@ def grids_of(numbers: Numbers, weights: str) -> tuple[str, ...]:
 
 def key_value_heads(layers: AttentionLayers, tensor_parallel: int) -> int:
     """Return how many heads of keys and values a device holds."""
-    return max(layers.kv_heads // tensor_parallel, 1)
+    return -(-layers.kv_heads // tensor_parallel)
 
 
 def of_attention(layers: AttentionLayers, hidden: int, tensor_parallel: int) -> list[Shape]:
