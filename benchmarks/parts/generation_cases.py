@@ -28,6 +28,7 @@ from harness import now, silent
 TRACE = Path(__file__).parents[1] / "data" / "azure_llm_2023_conv_tokens.csv"
 SERVED = "int8-weight-only"
 VARIANTS = ("fp32", SERVED)
+IN_OPENVINO = f"openvino-{SERVED}"
 THREADS, RUNNING = 1, 8
 # The clock of the thread: what others on this machine take is no error of the prediction.
 CLOCK: Clock = "cpu"
@@ -91,7 +92,7 @@ class Case:
         with (folder / "trace.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("arrival_s", "input_tokens", "output_tokens"), *zip(*columns, strict=True)])
         options = ProfileOptions(
-            workload=folder / "workload.yaml", budget_s=effort.budget_s, schemes=VARIANTS[1:], max_batch_size=RUNNING
+            workload=folder / "workload.yaml", budget_s=effort.budget_s, schemes=(SERVED, IN_OPENVINO), max_batch_size=RUNNING
         )
         began_s = time.perf_counter()
         how = How(pace=effort.pace)

@@ -9,21 +9,16 @@ import numpy as np
 
 from advisor.decide.generation.replay import expected_of, load_of
 from advisor.decide.generation.service.step_time import step_times
-from advisor.errors import MissingDependencyError
-from advisor.measure.generation.openvino import variant_process as openvino_process
-from advisor.measure.generation.openvino.export import write_openvino
-from advisor.measure.generation.openvino.timing import Points
-from advisor.measure.worker.apart import Apart, Limit
-from advisor.schema.generation import GenerationCandidate, GenerationSite, GenerationVariant, Replay, TokenTimes
+from advisor.schema.generation import GenerationCandidate, Replay, TokenTimes
 from advisor.schema.record import Estimate
 from advisor.schema.workload import TokenSlo
+from advisor.steps.generation.plan import OPENVINO
 from advisor.steps.generation.replaying import OPENING_S, PATIENCE, beside
 from advisor.steps.generation.serving import Asked, served
 from harness import Unknown
-from parts.generation_cases import SERVED, THREADS, Case, Plan
+from parts.generation_cases import IN_OPENVINO, SERVED, THREADS, Case, Plan
 
 CHUNK_TOKENS = 128  # of a prompt, and the budget of a mixed step
-IN_OPENVINO = f"openvino-{SERVED}"
 LEVELS = ("p50", "p90", "p99")
 TIMES = ("ttft_s", "tpot_s")
 SLO = TokenSlo(ttft_s=2.0, tpot_s=0.2, quantile=0.99)
@@ -104,21 +99,15 @@ class Replays:
     def __init__(self, case: Case) -> None:
         self.case, self.left_out = case, list[Unknown]()
         self._asked: list[tuple[Plan, Asked]] = []
-        in_openvino: GenerationSite | Unknown | None = None
+        timed = step_times(case.site)
         for plan in case.effort.plans:
-            site: GenerationSite | Unknown = case.site
-            if plan.engine == "openvino":
-                in_openvino = in_openvino or _on_openvino(case)
-                site = in_openvino
-            if isinstance(site, Unknown):
-                self.left_out.append(site)
-            elif (variant := _variant_of(plan), THREADS) not in step_times(site):
-                self.left_out.append(Unknown(f"{plan.engine}: the budget was too short to time {variant}"))
+            if (_variant_of(plan), THREADS) in timed:
+                self._asked.append((plan, self._way(plan)))
             else:
-                self._asked.append((plan, self._way(plan, site)))
+                self.left_out.append(Unknown(f"{plan.engine}: {_why_not_timed(case, _variant_of(plan))}"))
 
-    def _way(self, plan: Plan, site: GenerationSite) -> Asked:
-        settings = self.case.profile.settings
+    def _way(self, plan: Plan) -> Asked:
+        settings, site = self.case.profile.settings, self.case.site
         candidate = GenerationCandidate(
             variant=_variant_of(plan),
             hardware=site.hardware.id,
@@ -129,8 +118,7 @@ class Replays:
             kv_tokens=settings.max_running_requests * settings.max_context_tokens,
             replicas=1,
         )
-        profile = msgspec.structs.replace(self.case.profile, sites=(site,))
-        return Asked(profile, site, candidate, self.case.folder)
+        return Asked(self.case.profile, site, candidate, self.case.folder)
 
     @property
     def busy_s(self) -> float:
@@ -160,50 +148,12 @@ def _variant_of(plan: Plan) -> str:
     return IN_OPENVINO if plan.engine == "openvino" else SERVED
 
 
+def _why_not_timed(case: Case, variant: str) -> str:
+    reasons = {exclusion.what: exclusion.reason for exclusion in case.site.exclusions}
+    return reasons.get(variant) or reasons.get(OPENVINO, f"the budget was too short to time {variant}")
+
+
 def _carried(case: Case, asked: Asked) -> float:
     """Return how many requests a second are finished when all wait from the first."""
     together = msgspec.structs.replace(case.requests, arrival_s=np.zeros(len(case.requests.arrival_s)))
     return expected_of(asked.profile, asked.site, asked.candidate, together).requests_per_s.value
-
-
-def _on_openvino(case: Case) -> GenerationSite | Unknown:
-    """Return the site with the variant in OpenVINO's format, its steps timed; Unknown without the package."""
-    settings, folder = case.profile.settings, case.folder / IN_OPENVINO
-    setting = openvino_process.Setting(
-        intra_op_num_threads=THREADS,
-        max_running_requests=settings.max_running_requests,
-        budget_tokens=CHUNK_TOKENS,
-        kv_tokens=settings.max_running_requests * settings.max_context_tokens,
-    )
-    limit = Limit(IN_OPENVINO, "timing it", OPENING_S, OPENING_S)
-    try:
-        form = write_openvino(case.model, folder, scheme=SERVED, max_tokens=settings.max_context_tokens)
-        with Apart() as apart:
-            points: Points = apart.call(
-                limit, openvino_process.timed, folder, setting, IN_OPENVINO, rounds=case.effort.rounds, seed=0
-            )
-    except MissingDependencyError as error:
-        return Unknown(f"openvino: {error.fault}")
-    variant = GenerationVariant(
-        id=IN_OPENVINO,
-        scheme=SERVED,
-        title=IN_OPENVINO,
-        path=IN_OPENVINO,
-        sha256=form.sha256,
-        bytes=form.bytes,
-        engine="openvino",
-        lossless=False,
-        weight_bytes=form.label.weight_bytes,
-        kv_bytes_per_token=case.profile.model.kv_bytes_per_token,
-        load_s=None,
-        peak_memory_bytes=None,
-        agrees_with_checkpoint=None,
-        quality=None,
-    )
-    return msgspec.structs.replace(
-        case.site,
-        variants=(*case.site.variants, variant),
-        prefill=(*case.site.prefill, *points.prefill),
-        decode=(*case.site.decode, *points.decode),
-        mixed=points.mixed,
-    )
