@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from advisor.schema.catalog import CPU, Hardware, Provider
+from advisor.schema.distillation import Student
 from advisor.schema.model import ModelFacts
 from advisor.schema.record import (
     BatchSize,
@@ -102,6 +103,7 @@ class Variant(Record, frozen=True, kw_only=True):
     session_options: dict[str, str] = {}
     kept_operators: tuple[str, ...] = ()  # nodes left in full precision, since quality was lost through them
     kept_cost: Estimate | None = None  # seconds of a single item over those of the scheme with nothing kept
+    student: Student | None = None  # where it is a smaller model
 
 
 class Visit(Record, frozen=True, kw_only=True):
