@@ -5,8 +5,10 @@ from pathlib import Path
 import click
 
 from advisor import __version__
+from advisor.commands.gate import compare, gate
+from advisor.commands.hardware import hardware
+from advisor.commands.rules import explain, own_rules
 from advisor.console import run
-from advisor.hardware_commands import hardware
 from advisor.inert.text import inert
 from advisor.options import (
     HELP_WITH_KEYS,
@@ -27,7 +29,6 @@ from advisor.options import (
     put,
     tell_first,
 )
-from advisor.rule_commands import explain, own_rules
 from advisor.schema.options import USUAL_LOAD_TEST_S, ProfileOptions
 from advisor.tell.formats import formats
 
@@ -343,6 +344,8 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
     put(render(document, format_), output, of=document, format_=format_, inputs=(portfolio,))
 
 
+cli.add_command(compare)
+cli.add_command(gate)
 cli.add_command(explain)
 cli.add_command(own_rules)
 cli.add_command(hardware)

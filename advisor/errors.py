@@ -10,8 +10,8 @@ class ExitStatus(IntEnum):
     of its output went away. A stream that is closed from the start is taken as /dev/null, and standard error may be lost without a word.
     """
 
-    ADVICE = 0  # found, or whatever else was asked for
-    INFEASIBLE = 1  # shown: nothing meets the target
+    ADVICE = 0  # found, or whatever else was asked for; every limit of a policy is kept
+    INFEASIBLE = 1  # shown: nothing meets the target, or a limit of a policy is broken
     WRONG_INPUT = 2
     INCONCLUSIVE = 3  # the answer is not known well enough
     MISSED = 4  # the target, in a load test of the recommendation

@@ -24,6 +24,8 @@ METRICS = (
 TOP_K = re.compile(r"top([1-9][0-9]*)_accuracy")
 # Of these a loss is more of them.
 RISING = {"character_error_rate", "mean_squared_error", "perplexity"}
+# Of these a loss is an increase in parts of the value, which has no upper bound and is no share.
+UNBOUNDED = {"mean_squared_error", "perplexity"}
 OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # module:function
 
 

@@ -32,10 +32,9 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {
         *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.tell", "advisor.files"),
-        *("advisor.console", "advisor.hardware_commands", "advisor.options", "advisor.progress", "advisor.rule_commands"),
+        *("advisor.commands", "advisor.console", "advisor.options", "advisor.progress"),
     },
-    "advisor.hardware_commands": {"advisor.tell", "advisor.files", "advisor.options"},
-    "advisor.rule_commands": {"advisor.options", "advisor.steps", "advisor.tell"},
+    "advisor.commands": {"advisor.options", "advisor.steps", "advisor.steps.pipeline", "advisor.tell", "advisor.files"},
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
         *("advisor.steps.generation", "advisor.steps.language", "advisor.files", "advisor.disk", "advisor.tell"),
@@ -50,6 +49,10 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *(f"advisor.measure.{room}" for room in ("model", "variants", "timing", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
         *FREE,
+    },
+    # What pipelines run beside the commands of one model: comparing, traces, schemas, tables.
+    "advisor.steps.pipeline": {
+        *("advisor.steps", "advisor.files", "advisor.disk", "advisor.traces", "advisor.decide.comparison"),
     },
     # Models that are judged from their configuration, on hardware that is not here.
     "advisor.steps.language": {
@@ -106,6 +109,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
         "advisor.disk",
         *(f"advisor.measure.{room}" for room in ("decoder", "generation", "model", "runtime")),
     },
+    # Two files of advice side by side, and a policy.
+    "advisor.decide.comparison": {"advisor.decide.lifetime", "advisor.decide.service"},
     "advisor.decide.service": set(),
     "advisor.decide.long_trace": set(),
     "advisor.decide.queue": {"advisor.decide.service", "advisor.decide.long_trace", "advisor.kernels"},
@@ -153,7 +158,8 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # Dependency -> the one module that may import it, inside a function so that a command loads only what it uses; the longest name
 # wins.
 DOORWAYS: dict[str, str] = {
-    "click": "advisor.cli advisor.console advisor.hardware_commands advisor.options advisor.rule_commands",
+    "click": "advisor.cli advisor.commands.gate advisor.commands.hardware advisor.commands.pipeline advisor.commands.rules "
+    "advisor.console advisor.options",
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "

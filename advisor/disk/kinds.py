@@ -58,9 +58,11 @@ _KIND = rb'\s*\{\s*"kind":\s*"\w+",\s*"schema_version":\s*\d+,\s*'
 PROFILE = Kind("profile", _beginning(b"(?:" + _MADE + rb'"fingerprint":|' + _VERSION + rb'"model":|' + _KIND + rb'"model":)'))
 ADVICE = Kind("advice", _beginning(b"(?:" + _MADE + rb'"profile_sha256":|' + _KIND + rb'"created":)'))
 CLASSIFICATION = Kind("classification", _beginning(_MADE + rb'"workload":'))
+COMPARISON = Kind("comparison", _beginning(rb'\s*\{\s*"kind":\s*"comparison",'))
+JUNIT = Kind("JUnit report", _anywhere(rb'<testsuites name="' + NAME))
 PORTFOLIO = Kind("plan of a portfolio", _beginning(_MADE + rb'"name":'))
 HTML = Kind("HTML report", _anywhere(rb'<meta name="generator" content="' + NAME))
-MARKDOWN = Kind("Markdown report", _beginning(rb"# .*\n\n<!-- " + NAME + rb"\b"))
+MARKDOWN = Kind("Markdown report", _beginning(rb"(?:# .*\n\n)?<!-- " + NAME + rb"\b"))
 TEXT = Kind("text report", _anywhere(rb"(?:\A|\n)\(" + NAME + rb" [\w.+-]+\)\s*\Z"), f"({NAME.decode()} {__version__})\n")
 # A record by its name -> the JSON file of it: none of the records is loaded for that.
 OF_RECORDS = {
@@ -71,9 +73,10 @@ OF_RECORDS = {
     "GenerationAdvice": ADVICE,
     "LanguageAdvice": ADVICE,
     "Classification": CLASSIFICATION,
+    "Comparison": COMPARISON,
     "PortfolioPlan": PORTFOLIO,
 }
-OF_FORMATS = {"html": HTML, "md": MARKDOWN, "text": TEXT}
+OF_FORMATS = {"html": HTML, "junit": JUNIT, "md": MARKDOWN, "text": TEXT}
 
 
 def rendered(document: object, format_: str) -> Kind:

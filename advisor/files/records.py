@@ -146,12 +146,15 @@ def read_own_yaml(path: "Path | Traversable", record_type: type[R]) -> R:
     return msgspec.convert(yaml.load(_read(path), Loader=loader), record_type, strict=False)
 
 
-def read_yaml(path: Path, record_type: type[R], *, is_ours: bool = False) -> R:
-    """Return the record in a YAML file that a person wrote; numbers may carry units ("50 ms"). `is_ours`: it comes with advisor."""
-    return _build(_tree(path, is_ours=is_ours), record_type, path)
+def read_yaml(path: Path, record_type: type[R], *, is_ours: bool = False, what: str = "workload file") -> R:
+    """Return the record in a YAML file that a person wrote; numbers may carry units ("50 ms").
+
+    `is_ours`: it comes with advisor. `what` it is called in the README.
+    """
+    return _build(_tree(path, is_ours=is_ours, what=what), record_type, path, what)
 
 
-def _tree(path: Path, *, is_ours: bool) -> dict[str, Any]:
+def _tree(path: Path, *, is_ours: bool, what: str) -> dict[str, Any]:
     import yaml
 
     content = _read(path)
@@ -162,22 +165,22 @@ def _tree(path: Path, *, is_ours: bool) -> dict[str, Any]:
         tree = None if document is None else _plain(document, path, (), {})
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         first = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not valid YAML ({first})", hint="see the example of a workload file in the README") from error
+        raise InputError(f"{path}: not valid YAML ({first})", hint=f"see the example of a {what} in the README") from error
     if not isinstance(tree, dict):
         raise InputError(
-            f"{path}: holds no keys", hint="write `key: value` lines; see the example of a workload file in the README"
+            f"{path}: holds no keys", hint=f"write `key: value` lines; see the example of a {what} in the README"
         )
     return tree
 
 
-def _build(tree: dict[str, Any], record_type: type[R], path: Path) -> R:
+def _build(tree: dict[str, Any], record_type: type[R], path: Path, what: str) -> R:
     """Return the record that a parsed file describes; a fault is refused with the file and the key."""
     converted = _with_units(tree, record_type, path, ())
     try:
         return msgspec.convert(converted, record_type)
     except msgspec.ValidationError as error:
         raise InputError(
-            f"{path}: {_told(error, converted)}", hint="the README lists each key of the workload file and its meaning"
+            f"{path}: {_told(error, converted)}", hint=f"the README lists each key of the {what} and its meaning"
         ) from error
 
 

@@ -8,6 +8,7 @@ from advisor import units
 from advisor.inert.text import inert_markdown
 from advisor.schema.record import Record
 from advisor.tell import charts
+from advisor.tell.comparison.words import comparison_words
 from advisor.tell.formats import suffix
 from advisor.tell.generation import charts as generation_charts
 from advisor.tell.generation.naming import generation_columns
@@ -104,6 +105,7 @@ WORDS = (
     certainty_rows,
     classification_words,
     columns,
+    comparison_words,
     curve_rows,
     decoder_rows,
     deployment_columns,
@@ -162,7 +164,7 @@ NAMED = {
     "language_charts": language_charts,
 }
 # What ends a file that is escaped; all else is plain text.
-ESCAPED = {"html", "md"}
+ESCAPED = {"html", "md", "xml"}
 
 
 def laid_out(document: Record, path: Path) -> str:

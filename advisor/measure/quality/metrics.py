@@ -9,7 +9,7 @@ import numpy as np
 from advisor.errors import AdvisorError, InputError
 from advisor.measure.quality import own_code
 from advisor.measure.quality.scores import area_under_curve, edit_distance, is_list, item_cosines, ranks, surprise
-from advisor.quality_floor import OWN, TOP_K
+from advisor.quality_floor import OWN, TOP_K, UNBOUNDED
 from advisor.schema.model import ModelInput, ModelOutput
 from advisor.schema.record import Record
 
@@ -54,7 +54,7 @@ def loss_of(metric: str) -> Loss:
     """Return the unit in which a loss of this metric is reported."""
     if metric == "character_error_rate":
         return "rise"
-    return "increase" if metric in ("mean_squared_error", "perplexity") else "difference"
+    return "increase" if metric in UNBOUNDED else "difference"
 
 
 def lost(metric: str, before: float, after: float) -> float:
