@@ -38,7 +38,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
         *("advisor.steps.generation", "advisor.steps.language", "advisor.files", "advisor.disk", "advisor.tell"),
-        "advisor.decide.long_trace",
+        *("advisor.decide.comparison", "advisor.decide.long_trace"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),

@@ -1,11 +1,18 @@
-"""What may be read: files. A pipe or a device would hold the command up before a byte of it is seen, and has nothing to read twice."""
+"""What may be read: files, and standard input where it is asked for.
+
+A pipe or a device would hold the command up before a byte of it is seen, and has nothing to read twice.
+"""
 
 import os
 import stat
+import sys
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from advisor.errors import InputError
 
+STANDARD_INPUT = Path("-")
 KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISCHR, "a device"),
@@ -31,3 +38,22 @@ def refuse_special(path: object, key: str | None = None) -> None:
     kind = next((what for is_one, what in KINDS if is_one(mode)), None)
     if kind is not None:
         raise InputError(f"{named}: {kind}, not a file", hint="write its content into a file and name that")
+
+
+def standard_input() -> bytes:
+    """Return all of standard input, the same bytes whenever it is asked for; raise InputError where nothing comes there."""
+    stream = sys.stdin
+    if stream is None or stream.closed or stream.isatty():
+        raise InputError("-: nothing is piped into standard input", hint="pipe a file into the command, or name the file")
+    return _all_of(stream)
+
+
+def name_beside(path: Path) -> str | None:
+    """Return the name by which a file is found beside another; None of standard input, which lies nowhere."""
+    return None if path == STANDARD_INPUT else path.name
+
+
+@lru_cache(maxsize=1)
+def _all_of(stream: Any) -> bytes:
+    content: bytes = stream.buffer.read()
+    return content

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 import msgspec
 
 from advisor.disk import kinds
-from advisor.disk.reading import refuse_special
+from advisor.disk.reading import STANDARD_INPUT, refuse_special, standard_input
 from advisor.disk.writing import write_output
 from advisor.errors import AdvisorError, InputError
 from advisor.inert.text import inert_json
@@ -188,12 +188,16 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
     import hashlib
 
+    if path == STANDARD_INPUT:
+        return hashlib.sha256(standard_input()).hexdigest()
     refuse_special(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(path: "Path | Traversable") -> bytes:
+    if path == STANDARD_INPUT:
+        return standard_input()
     refuse_special(path)
     try:
         return path.read_bytes()

@@ -10,8 +10,10 @@ import msgspec
 from advisor.decide import long_trace
 from advisor.decide.advice.advise import advise
 from advisor.decide.advice.sites import NOTHING_PUBLIC, Request
+from advisor.decide.comparison.answers import is_inconclusive
 from advisor.decide.offline import advise_offline, as_online
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
+from advisor.disk.reading import name_beside
 from advisor.errors import ExitStatus, InputError
 from advisor.files.catalog import read_public_measurements
 from advisor.files.market import market_of
@@ -138,12 +140,7 @@ def _on_one_pass(
 
 def exit_status(advice: AnyAdvice) -> ExitStatus:
     """Return what advice without a load test means to the caller."""
-    if isinstance(advice, Advice | GenerationAdvice | LanguageAdvice):
-        is_open = advice.outcome == "inconclusive"
-    else:
-        miss = advice.nearest_miss
-        is_open = miss is not None and miss.duration_s.low <= advice.workload.offline.deadline_s
-    if is_open:
+    if is_inconclusive(advice):
         return ExitStatus.INCONCLUSIVE
     return ExitStatus.INFEASIBLE if advice.recommended is None else ExitStatus.ADVICE
 
@@ -214,7 +211,7 @@ def request_of(
         workload=workload,
         rules=rules_with(rules_folder, now=now),
         profile_sha256=profile_sha256,
-        profile_path=profile_path.name,
+        profile_path=name_beside(profile_path),
         created=now,
         market=market_of(
             workload.lifecycle or Lifecycle(), workload.hardware, beside=workload_path.parent if workload_path else None

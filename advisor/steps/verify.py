@@ -12,6 +12,7 @@ from advisor.decide.advice.wording import with_load_tests
 from advisor.decide.load_test.comparison import taught
 from advisor.decide.service.measured import setting_of
 from advisor.disk import locks
+from advisor.disk.reading import STANDARD_INPUT
 from advisor.errors import ExitStatus, InputError
 from advisor.files.records import digest, sha256, write_record
 from advisor.measure.runtime.machine import read_machine
@@ -47,6 +48,10 @@ def verify(
     of each; None: as long as is usual.
     """
     now = parse_moment(now)
+    if advice_path == STANDARD_INPUT:
+        raise InputError(
+            "-: what is observed is written into the advice, and standard input cannot be written", hint="name the file of the advice"
+        )
     advice = read_any_advice(advice_path)
     if isinstance(advice, LanguageAdvice):
         raise no_load_test(advice_path)

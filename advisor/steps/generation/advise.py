@@ -7,6 +7,7 @@ import msgspec
 from advisor.decide.generation.advise import advise_generation
 from advisor.decide.generation.site import GenerationRequest
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
+from advisor.disk.reading import name_beside
 from advisor.errors import InputError
 from advisor.files.places import places
 from advisor.files.records import sha256
@@ -84,7 +85,7 @@ def request_of(
         workload=question,
         recorded=recorded,
         profile_sha256=profile_sha256,
-        profile_path=profile_path.name,
+        profile_path=name_beside(profile_path),
         created=now,
         home=where.home,
         places=where.allowed,
