@@ -19,8 +19,11 @@ class Report(Protocol):
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Report]:
-    """Yield report(done_s, of_s, what); a bar in a terminal, a line every few seconds in a log."""
+def progress(*, is_quiet: bool = False) -> Iterator[Report]:
+    """Yield report(done_s, of_s, what); a bar in a terminal, a line every few seconds in a log, nothing at all if `is_quiet`."""
+    if is_quiet:
+        yield _silent
+        return
     if not sys.stderr.isatty():
         yield plain(sys.stderr.write, time.monotonic)
         return
@@ -39,6 +42,10 @@ def progress() -> Iterator[Report]:
             bar.update(task, completed=min(done_s, of_s), total=of_s, description=inert(what), left=_left(done_s, of_s))
 
         yield report
+
+
+def _silent(done_s: float, of_s: float, what: str, *, line: str | None = None) -> None:
+    pass
 
 
 def plain(write: Callable[[str], object], clock: Callable[[], float]) -> Report:

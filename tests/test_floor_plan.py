@@ -34,6 +34,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.tell", "advisor.files"),
         *("advisor.commands", "advisor.console", "advisor.options", "advisor.progress"),
     },
+    # Python programs call what the command line calls.
+    "advisor.api": {"advisor.disk", "advisor.progress", "advisor.steps", "advisor.tell"},
     "advisor.commands": {"advisor.options", "advisor.steps", "advisor.steps.pipeline", "advisor.tell", "advisor.files"},
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {

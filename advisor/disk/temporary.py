@@ -54,6 +54,25 @@ def remove_abandoned(beside: Path) -> None:
     claims.remove_abandoned(beside, NAMES)
 
 
+@contextlib.contextmanager
+def file(content: bytes, beside: Path) -> Iterator[Path]:
+    """Yield a hidden file with this content in a folder, and remove it afterwards; those that killed processes left there go first."""
+    claims.remove_abandoned(beside, NAMES)
+    try:
+        handle, name = tempfile.mkstemp(prefix=HIDDEN, dir=beside)
+    except OSError as error:
+        raise _cannot_make(str(beside), error) from error
+    try:
+        claims.claim(handle, name)
+        with os.fdopen(handle, "wb", closefd=False) as opened:
+            opened.write(content)
+        yield Path(name)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        os.close(handle)
+
+
 def nameless_file() -> IO[bytes]:
     """Return a file without a name, which no process can leave behind."""
     place = _temporary()

@@ -49,10 +49,20 @@ def render_facts(facts: ModelFacts | DecoderFacts | LanguageModelFacts, format_:
 
 def profile_line(profile: Profile | GenerationProfile, path: Path) -> str:
     """Describe what each site of a profile holds, a line each, ending in a newline."""
+    return "".join(f"{inert(str(path))}: {line}\n" for line in _site_lines(profile))
+
+
+def profile_words(profile: Profile | GenerationProfile) -> str:
+    """Describe a profile in one line, as Python shows it."""
+    name = profile.model.architecture if isinstance(profile, GenerationProfile) else profile.model.name
+    return f"<{type(profile).__name__} of {inert(name)}: {'; '.join(_site_lines(profile))}>"
+
+
+def _site_lines(profile: Profile | GenerationProfile) -> list[str]:
     is_only = len(profile.sites) == 1
     if isinstance(profile, GenerationProfile):
-        return "".join(f"{inert(str(path))}: {site_words(site, is_only=is_only)}\n" for site in profile.sites)
-    return "".join(f"{inert(str(path))}: {_site(site, is_only=is_only)}\n" for site in profile.sites)
+        return [site_words(site, is_only=is_only) for site in profile.sites]
+    return [_site(site, is_only=is_only) for site in profile.sites]
 
 
 def _site(site: Site, *, is_only: bool) -> str:
