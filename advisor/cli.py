@@ -7,6 +7,7 @@ import click
 from advisor import __version__
 from advisor.commands.gate import compare, gate
 from advisor.commands.hardware import hardware
+from advisor.commands.pipeline import schema, table, trace
 from advisor.commands.rules import explain, own_rules
 from advisor.console import run
 from advisor.inert.text import inert
@@ -48,6 +49,7 @@ def cli() -> None:
     advisor verify    advice.json                load-test the recommendation
     advisor classify  W.yaml                     serving or training, without a model file
     advisor portfolio P.yaml                     many workloads, one budget
+    advisor compare   old.json new.json          two files of advice and a policy, for a pipeline
 
     \b
     Exit status: 0 advice found, 1 nothing meets the target (shown), 2 the input is wrong,
@@ -253,6 +255,9 @@ def verify(advice: Path, workload: Path | None, wanted_s: float | None, rules: P
     "-o", "--output", type=PATH, default=Path("advice"), show_default=True, help="The folder for profile, advice and report."
 )
 @click.option("--verify", "is_verified", is_flag=True, help="Then load-test it, as `advisor verify` does.")
+@click.option("--mlflow", "is_logged", is_flag=True, help="Log it as a run of MLflow: MLFLOW_TRACKING_URI, else ./mlruns.")
+@click.option("--quiet", is_flag=True, help="Print neither progress nor notes nor the summary.")
+@format_option("text", "json", default="text")
 @profile_options
 @MAX_UNCERTAINTY
 @RULES
@@ -262,25 +267,34 @@ def recommend(
     output: Path,
     options: ProfileOptions,
     is_verified: bool,
+    is_logged: bool,
+    quiet: bool,
+    format_: str,
     max_uncertainty: float,
     rules: Path | None,
     now: str,
 ) -> int:
     """Profile MODEL, advise and report, all into one folder.
 
+    With --format json the advice is on standard output, and nothing else; progress is on standard error.
+
     \b
     advisor recommend model.onnx -w workload.yaml
     advisor recommend config.json -w workload.yaml   a language model without its weights: nothing is measured
     """
+    from advisor.files.records import to_json
     from advisor.files.workload import notes_on
     from advisor.progress import progress
     from advisor.steps.examples import consented
+    from advisor.steps.pipeline.tracking import check_mlflow, log_run
     from advisor.steps.recommend import exit_status, recommend
     from advisor.tell.summary import full_summary, questions
 
-    tell_first(notes_on(options.workload))
+    if is_logged:
+        check_mlflow()
+    tell_first(() if quiet else notes_on(options.workload))
     options = consented(options, confirmed)
-    with progress() as report:
+    with progress(is_quiet=quiet) as report:
         advice = recommend(
             model,
             output,
@@ -291,9 +305,15 @@ def recommend(
             max_uncertainty=max_uncertainty,
             rules_folder=rules,
         )
-    tell_first(questions(advice))
-    click.echo(full_summary(advice))
-    click.echo(f"report: {inert(str(output / 'report.html'))}")
+    tell_first(() if quiet else questions(advice))
+    if format_ == "json":
+        click.echo(to_json(advice).decode(), nl=False)
+    elif not quiet:
+        click.echo(full_summary(advice))
+        click.echo(f"report: {inert(str(output / 'report.html'))}")
+    if is_logged:
+        logged = log_run(advice, output)
+        tell_first(() if quiet else (f"run {logged.run} of {logged.store}",))
     return exit_status(advice, is_verified=is_verified)
 
 
@@ -346,6 +366,9 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
 
 cli.add_command(compare)
 cli.add_command(gate)
+cli.add_command(trace)
+cli.add_command(schema)
+cli.add_command(table)
 cli.add_command(explain)
 cli.add_command(own_rules)
 cli.add_command(hardware)

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,6 +15,9 @@ from advisor.errors import InputError
 from advisor.inert.text import inert
 from advisor.schema.options import MOST_BATCH_SIZE, USUAL_MAX_UNCERTAINTY, ProfileOptions
 from advisor.units import parse_moment, parse_quantity
+
+if TYPE_CHECKING:
+    from advisor.disk.kinds import Kind
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -183,9 +186,15 @@ def tell_first(lines: Iterable[str]) -> None:
 def put(text: str, output: Path | None, *, of: object, format_: str, inputs: Iterable[Path]) -> None:
     """Print the text of a document, or write it into a file that is none of the inputs; `-` is standard output."""
     from advisor.disk.kinds import rendered
+
+    put_kind(text, output, rendered(of, format_), inputs=inputs)
+
+
+def put_kind(text: str, output: Path | None, kind: "Kind", *, inputs: Iterable[Path]) -> None:
+    """Print a text, or write it as a file of its kind, as `put` does."""
     from advisor.disk.writing import write_output
 
     if output is None or output == STANDARD_OUTPUT:
         click.echo(text, nl=False)
     else:
-        write_output(output, text.encode(errors="backslashreplace"), rendered(of, format_), inputs=inputs)
+        write_output(output, text.encode(errors="backslashreplace"), kind, inputs=inputs)

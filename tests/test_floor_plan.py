@@ -32,11 +32,13 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {
         *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.tell", "advisor.files"),
-        *("advisor.commands", "advisor.console", "advisor.options", "advisor.progress"),
+        *("advisor.commands", "advisor.console", "advisor.options", "advisor.progress", "advisor.steps.pipeline"),
     },
     # Python programs call what the command line calls.
     "advisor.api": {"advisor.disk", "advisor.progress", "advisor.steps", "advisor.tell"},
-    "advisor.commands": {"advisor.options", "advisor.steps", "advisor.steps.pipeline", "advisor.tell", "advisor.files"},
+    "advisor.commands": {
+        *("advisor.options", "advisor.steps", "advisor.steps.pipeline", "advisor.tell", "advisor.files", "advisor.disk"),
+    },
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
         *("advisor.steps.generation", "advisor.steps.language", "advisor.files", "advisor.disk", "advisor.tell"),
@@ -54,7 +56,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     # What pipelines run beside the commands of one model: comparing, traces, schemas, tables.
     "advisor.steps.pipeline": {
-        *("advisor.steps", "advisor.files", "advisor.disk", "advisor.traces", "advisor.decide.comparison"),
+        *("advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk", "advisor.traces"),
+        *("advisor.decide.comparison", "advisor.tell"),
     },
     # Models that are judged from their configuration, on hardware that is not here.
     "advisor.steps.language": {
@@ -164,6 +167,7 @@ DOORWAYS: dict[str, str] = {
     "advisor.console advisor.options",
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
+    "mlflow": "advisor.steps.pipeline.tracking",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "
     "advisor.measure.decoder.decoder_folder advisor.measure.decoder.graph advisor.measure.decoder.quantization "
     "advisor.measure.sizes.graph_values "
