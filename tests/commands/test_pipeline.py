@@ -85,7 +85,7 @@ def test_the_history_of_locust_is_spread_over_its_intervals(tmp_path):
 
     every, some = (read_trace(tmp_path / name).arrival_s for name in ("all.csv", "x.csv"))
     assert (300, 120) == (len(every), len(some))
-    assert [10] * 29 == np.histogram(every, bins=29, range=(0.0, 29.0))[0].tolist() or abs(every[-1] - 29.5) < 1
+    assert np.diff(every).max() < 2.0
     assert {"all.csv", "h.csv", "x.csv"} == {it.name for it in tmp_path.iterdir()}
 
 

@@ -7,6 +7,7 @@ remote store is the user's own choice: without one nothing leaves the machine.
 import importlib.util
 import math
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,11 +47,7 @@ def log_run(advice: AnyAdvice, folder: Path) -> Logged:
         client = MlflowClient(tracking_uri=store)
         given = os.environ.get("MLFLOW_RUN_ID")
         run = given or _new_run(client, inert(advice.workload.name))
-        for name, value in _parameters(advice).items():
-            client.log_param(run, name, value)
-        for name, figure in _metrics(advice).items():
-            client.log_metric(run, name, figure)
-        client.set_tag(run, "headline", inert(advice.headline))
+        _log(client, run, advice)
         for file in FILES:
             if (folder / file).is_file():
                 client.log_artifact(run, str(folder / file))
@@ -63,6 +60,19 @@ def log_run(advice: AnyAdvice, folder: Path) -> Logged:
             hint=f"set MLFLOW_TRACKING_URI to a store that you may write to; the advice is in {folder}",
         ) from error
     return Logged(run, store)
+
+
+def _log(client: Any, run: str, advice: AnyAdvice) -> None:
+    """Log all figures at once, at the moment at which the advice was made."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    made_ms = int(datetime.fromisoformat(advice.created).timestamp() * 1000)
+    client.log_batch(
+        run,
+        metrics=[Metric(name, figure, made_ms, 0) for name, figure in _metrics(advice).items()],
+        params=[Param(name, value) for name, value in _parameters(advice).items()],
+        tags=[RunTag("headline", inert(advice.headline))],
+    )
 
 
 def _new_run(client: Any, name: str) -> str:

@@ -24,6 +24,7 @@ USUAL = usual_policy()
 RUNS = 20
 VISITS = 8  # of a point, of which every run sees as many, drawn with replacement
 SPREAD = 0.02  # of visits, as on a quiet machine
+RATE = 2000.0  # of requests: a fleet, so that half as much again is more replicas beyond all intervals
 NEVER_FAIL = ("kept", "cannot be told")
 ANY = [change(), documents.job(), generation_examples.chat(), language_examples.chat_elsewhere()]
 
@@ -74,7 +75,7 @@ def runs():
     """One machine and model, measured RUNS + 1 times, and what is advised each time."""
     random = Random(20)
     base = measured(random)
-    return [advised(measured_again(base, random), 500.0) for _ in range(RUNS + 1)]
+    return [advised(measured_again(base, random), RATE) for _ in range(RUNS + 1)]
 
 
 def test_an_a_a_pair_passes_in_19_of_20_runs(runs):
@@ -86,7 +87,7 @@ def test_an_a_a_pair_passes_in_19_of_20_runs(runs):
 
 def test_a_model_that_takes_half_again_as_long_fails_in_every_run(runs):
     random = Random(21)
-    slow = advised(measured(random, slower=1.5), 500.0)
+    slow = advised(measured(random, slower=1.5), RATE)
 
     findings = [compared(run, slow) for run in runs]
 

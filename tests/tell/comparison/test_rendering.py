@@ -96,12 +96,11 @@ def test_names_do_nothing_in_any_format(format_):
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e]", text)
     if format_ == "md":
         assert "<script" not in text and len(text.splitlines()) <= 20
-        assert 1 == text.count("-->") and not re.search(r"(?<!\\)!\[|(?<!\\)@team|https?(?<!\\)://", text)
+        assert 1 == text.splitlines()[0].count("-->") and not re.search(r"(?<!\\)!\[|(?<!\\)@team|(?<!\\)://", text)
     if format_ == "junit":
         assert "<script" not in text
         assert "<script>" in "".join(case.get("classname") for case in ElementTree.fromstring(text.encode()).iter("testcase"))
-    if format_ in ("md", "junit"):
-        assert "49" not in re.findall(r"\{\{(.*?)\}\}", text)
+    assert "7*7" in text.replace("\\", "")
 
 
 @pytest.mark.parametrize(
