@@ -116,9 +116,7 @@ def verify(
     from advisor.steps.verify import verify
 
     with _errors(), _file_of(workload) as path, shown_progress(is_quiet=not progress) as report:
-        return verify(
-            Path(advice), path, wanted_s=seconds, now=_moment(now), report=report, rules_folder=_place(rules)
-        )
+        return verify(Path(advice), path, wanted_s=seconds, now=_moment(now), report=report, rules_folder=_place(rules))
 
 
 # --- what is given -------------------------------------------------------------------------------------------------------------
@@ -149,7 +147,9 @@ def _file_of(workload: Asked | None) -> Iterator[Path | None]:
         # Every JSON is YAML, and what a text or a number may be, the reader of the file says.
         content = json.dumps(workload, ensure_ascii=False, default=os.fspath).encode(errors="replace")
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"workload: holds what no file can hold ({error})", hint="give numbers, texts, lists and dicts") from error
+        raise InputError(
+            f"workload: holds what no file can hold ({error})", hint="give numbers, texts, lists and dicts"
+        ) from error
     with temporary.file(content, Path.cwd()) as path:
         try:
             yield path

@@ -8,7 +8,9 @@ from advisor.options import NOW, OUTPUT, PATH, format_option, put
 from advisor.tell.formats import formats
 
 POLICY = click.option(
-    "--policy", type=PATH, help="Your limits (YAML): how much worse each figure may be, as errors or warnings. Without it, the usual ones."
+    "--policy",
+    type=PATH,
+    help="Your limits (YAML): how much worse each figure may be, as errors or warnings. Without it, the usual ones.",
 )
 
 
@@ -17,12 +19,12 @@ POLICY = click.option(
 @click.argument("new", type=PATH)
 @POLICY
 @format_option(*formats("comparison"), default="text")
-@click.option("--quiet-if-same", is_flag=True, help="Print nothing where nothing differs beyond the intervals and every limit is kept.")
+@click.option(
+    "--quiet-if-same", is_flag=True, help="Print nothing where nothing differs beyond the intervals and every limit is kept."
+)
 @OUTPUT
 @NOW
-def compare(
-    old: Path, new: Path, policy: Path | None, format_: str, quiet_if_same: bool, output: Path | None, now: str
-) -> int:
+def compare(old: Path, new: Path, policy: Path | None, format_: str, quiet_if_same: bool, output: Path | None, now: str) -> int:
     """Compare two files of advice, money first. A difference inside the intervals fails nothing.
 
     Exit status 1 if a limit of level error is broken, 3 if that cannot be told.

@@ -16,7 +16,9 @@ from advisor.options import OUTPUT, PATH, put_kind, tell_first
     required=True,
     help="What wrote it: a table of requests, an access log of nginx, or a load generator.",
 )
-@click.option("--only", metavar="TEXT", help="Take only lines that contain this, such as a path; of locust the entry of this name.")
+@click.option(
+    "--only", metavar="TEXT", help="Take only lines that contain this, such as a path; of locust the entry of this name."
+)
 @OUTPUT
 def trace(file: Path, source: str, only: str | None, output: Path | None) -> None:
     """Write the requests recorded in FILE as a CSV that traffic.trace of the workload takes. What was left out is said.

@@ -50,7 +50,8 @@ def verify(
     now = parse_moment(now)
     if advice_path == STANDARD_INPUT:
         raise InputError(
-            "-: what is observed is written into the advice, and standard input cannot be written", hint="name the file of the advice"
+            "-: what is observed is written into the advice, and standard input cannot be written",
+            hint="name the file of the advice",
         )
     advice = read_any_advice(advice_path)
     if isinstance(advice, LanguageAdvice):

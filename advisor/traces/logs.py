@@ -71,7 +71,7 @@ def _nginx(path: Path, only: str | None) -> Recorded:
         ended.append(at)
         found = TOOK.search(line)
         took.append(float(found[1]) if found else None)
-    notes = [*_left_out(odd, "line without a time"), *_left_out(skipped, f"line without {only!r}")]
+    notes = [*_left_out(odd, "line", "without a time"), *_left_out(skipped, "line", f"without {only!r}")]
     return _finished(path, np.array(ended), took, notes, "$request_time")
 
 
@@ -118,9 +118,10 @@ def _k6(path: Path, only: str | None) -> Recorded:
             took.append(lasted / MS_PER_S)
     if not ended:
         raise InputError(
-            f"{path}: no point of {' or '.join(DURATIONS)}", hint="make it with: k6 run --out json=FILE script.js, or --out csv=FILE"
+            f"{path}: no point of {' or '.join(DURATIONS)}",
+            hint="make it with: k6 run --out json=FILE script.js, or --out csv=FILE",
         )
-    notes = [*_left_out(odd, "point without a time and a duration"), *_left_out(skipped, f"line without {only!r}")]
+    notes = [*_left_out(odd, "point", "without a time and a duration"), *_left_out(skipped, "line", f"without {only!r}")]
     return _finished(path, np.array(ended), took, notes, "the duration")
 
 
@@ -167,7 +168,7 @@ def _locust(path: Path, only: str | None) -> Recorded:
     arrival_s = np.repeat(at_s, many) - np.random.default_rng(SEED).random(int(many.sum())) * np.repeat(width_s, many)
     notes = (
         f"counts every {np.median(width_s):g} s: within that time requests are put at random",
-        *_left_out(odd, "row without a time and a count"),
+        *_left_out(odd, "row", "without a time and a count"),
     )
     return _sorted(path, arrival_s, None, None, notes)
 
@@ -190,7 +191,7 @@ def _vllm(path: Path, only: str | None) -> Recorded:
         raise InputError(f"{path}: {', '.join(keys)} are of different lengths", hint="give the file of one whole run")
     is_whole = np.isfinite(start) & np.isfinite(read) & np.isfinite(written)
     is_whole &= (read >= 1) & (written >= 1) & (read <= LONGEST_SEQUENCE) & (written <= LONGEST_SEQUENCE)
-    notes = _left_out(int((~is_whole).sum()), "request without an answer")
+    notes = _left_out(int((~is_whole).sum()), "request", "without an answer")
     start, read, written = (column[is_whole] for column in columns)
     return _sorted(path, start, read.astype(np.int64), written.astype(np.int64), notes)
 
@@ -224,8 +225,8 @@ def _sorted(
     return Recorded(times, None if read is None else read[order], None if written is None else written[order], tuple(notes))
 
 
-def _left_out(many: int, what: str) -> tuple[str, ...]:
-    return (f"left out: {counted(many, what)}",) if many else ()
+def _left_out(many: int, what: str, why: str) -> tuple[str, ...]:
+    return (f"left out: {counted(many, what)} {why}",) if many else ()
 
 
 def _when(text: str) -> float | None:
@@ -261,6 +262,6 @@ def _chosen(path: Path, only: str | None, *, keep_first: bool = False) -> tuple[
 def _lines(path: Path) -> Iterator[str]:
     with path.open("rb") as file:
         is_packed = file.read(len(GZIP)) == GZIP
-    opened = gzip.open(path, "rt", encoding="utf-8", errors="replace") if is_packed else path.open(encoding="utf-8", errors="replace")
-    with opened as text:
+    opener = gzip.open if is_packed else open
+    with opener(path, "rt", encoding="utf-8", errors="replace") as text:
         yield from text

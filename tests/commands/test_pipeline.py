@@ -19,7 +19,7 @@ from advisor.files.trace import read_requests, read_trace
 from advisor.schema.advice import Advice
 from advisor.steps.pipeline.schemas import KINDS, schema_of
 from advisor.tell.table import table
-from tests import generation_profiles
+from tests import generation_profiles, models
 from tests.damage import ended, is_refusal, measured
 from tests.profiles import fixed_cost_law, profile
 from tests.tell import documents, generation_examples, language_examples
@@ -119,7 +119,9 @@ def test_a_table_is_written_in_our_columns_and_read_again_is_the_same(tmp_path, 
 
 
 def test_lines_are_chosen_and_what_was_left_out_is_said(tmp_path):
-    (tmp_path / "log").write_text("".join(f"{nginx(at)}\n{nginx(at).replace('/v1', '/health')}\nodd /v1\n" for at in range(COUNT)))
+    (tmp_path / "log").write_text(
+        "".join(f"{nginx(at)}\n{nginx(at).replace('/v1', '/health')}\nodd /v1\n" for at in range(COUNT))
+    )
 
     status, out, err = ended("trace", "log", "--from", "nginx", "--only", "/v1", cwd=tmp_path)
 
@@ -128,7 +130,9 @@ def test_lines_are_chosen_and_what_was_left_out_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("source", ["nginx", "k6", "locust", "vllm", "csv"])
-@pytest.mark.parametrize("content", [b"", b"hello\n", b"\xff\xfe\x00", b'{"a": [1]}\n', b"\x1f\x8b\x08broken", b"metric_name,timestamp\n1\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello\n", b"\xff\xfe\x00", b'{"a": [1]}\n', b"\x1f\x8b\x08broken", b"metric_name,timestamp\n1\n"]
+)
 def test_what_another_tool_wrote_is_refused_in_two_lines(tmp_path, source, content):
     (tmp_path / "x").write_bytes(content)
 
@@ -159,8 +163,8 @@ EXAMPLES = {
     },
     ROOT / "examples" / "ci" / "policy.yaml": "policy",
     ROOT / "advisor" / "catalog" / "policy.yaml": "policy",
-    **{path: "rule" for path in sorted((ROOT / "rules").glob("*.yaml"))},
-    **{path: "hardware" for path in sorted((ROOT / "advisor" / "catalog" / "hardware").glob("*.yaml"))[:3]},
+    **dict.fromkeys(sorted((ROOT / "rules").glob("*.yaml")), "rule"),
+    **dict.fromkeys(sorted((ROOT / "advisor" / "catalog" / "hardware").glob("*.yaml"))[:3], "hardware"),
 }
 
 
@@ -254,21 +258,22 @@ def test_no_cell_is_a_formula_or_more_than_a_cell(name):
 
 # --- quiet, and JSON -----------------------------------------------------------------------------------------------------------
 
-WORKLOAD = "name: a test\ntraffic: {requests_per_s: 40}\nslo: {latency_s: 500 ms}\nhardware: {price_usd_per_hour: {local: 0.17}}\n"
-MODEL = ROOT / "examples" / "data" / "fashion_dscnn.onnx"
+WORKLOAD = (
+    "name: a test\ntraffic: {requests_per_s: 40}\nslo: {latency_s: 500 ms}\nhardware: {price_usd_per_hour: {local: 0.17}}\n"
+)
 
 
 def test_advice_of_recommend_is_json_by_itself_or_nothing_at_all(tmp_path):
     (tmp_path / "w.yaml").write_text(WORKLOAD)
-    arguments = ("recommend", MODEL, "-w", "w.yaml", "--budget", "1", "--max-batch-size", "1", *NOW)
+    models.save(models.mlp(), tmp_path / "model.onnx")
+    arguments = ("recommend", "model.onnx", "-w", "w.yaml", "--budget", "1", "--max-batch-size", "1", *NOW)
 
-    status, out, _ = ended(*arguments, "--format", "json", cwd=tmp_path)
+    status, out, err = ended(*arguments, "--format", "json", cwd=tmp_path)
     quiet = ended(*arguments, "--quiet", cwd=tmp_path)
-    both = ended(*arguments, "--quiet", "--format", "json", cwd=tmp_path)
 
-    assert msgspec.json.decode(out, type=Advice).workload.name == "a test"
+    assert (tmp_path / "advice" / "advice.json").read_text() == out
+    assert err and "error" not in err
     assert (status, "", "") == quiet
-    assert (status, (tmp_path / "advice" / "advice.json").read_text(), "") == both
 
 
 def test_a_profile_comes_from_standard_input_too(tmp_path, monkeypatch):

@@ -11,13 +11,11 @@ from advisor.schema.gate.policy import FallLimit, Policy, QualityLimit, RiseLimi
 
 README = Path(__file__).parents[2] / "README.md"
 READ = {
-    "cost_usd_per_month: {max_increase: 5 %, max: $1200, level: warn}": {
+    "cost_usd_per_month: {max_increase: 5 %, max: 1200 $, level: warn}": {
         "cost_usd_per_month": RiseLimit(max_increase=0.05, max=1200.0, level="warn")
     },
     "latency_p99_s: {max: 50 ms}": {"latency_p99_s": RiseLimit(max=0.05)},
-    "throughput_items_per_s: {max_decrease: 10 %, min: 40 /s}": {
-        "throughput_items_per_s": FallLimit(max_decrease=0.1, min=40.0)
-    },
+    "throughput_items_per_s: {max_decrease: 10 %, min: 40 /s}": {"throughput_items_per_s": FallLimit(max_decrease=0.1, min=40.0)},
     "decode_tokens_per_s: {min: 2 k/s}": {"decode_tokens_per_s": FallLimit(min=2000.0)},
     "quality: {max_drop: 0.5 %, min: 85 %}": {"quality": QualityLimit(max_drop=0.005, min=0.85)},
     "quality: {max: 21.5}": {"quality": QualityLimit(max=21.5)},

@@ -26,9 +26,7 @@ FIGURES: dict[AdviceKind, tuple[str, ...]] = {
         *("valid_days",),
     ),
     "offline": ("cost_usd", "duration_s", "valid_days"),
-    "generation": (
-        *("cost_usd_per_month", "ttft_p99_s", "tpot_p99_s", "decode_tokens_per_s", "quality", "bytes", "valid_days"),
-    ),
+    "generation": (*("cost_usd_per_month", "ttft_p99_s", "tpot_p99_s", "decode_tokens_per_s", "quality", "bytes", "valid_days"),),
     "language": (
         *("cost_usd_per_month", "ttft_p99_s", "tpot_p99_s", "energy_j_per_output_token", "weight_bytes_per_device", "valid_days"),
     ),
@@ -184,7 +182,7 @@ def _online(advice: Advice, shown: Prediction) -> tuple[dict[str, Known], Qualit
 def _online_cost(advice: Advice, shown: Prediction) -> Estimate:
     """Return the cost of a month from the fewest replicas that may be enough to the most that may be needed.
 
-    The price of a replica is known; how many it takes hangs on service times, and the certainty of the advice has the cheapest at both ends.
+    The price of a replica is known; how many it takes hangs on service times, and the certainty of the advice has both ends.
     """
     hour = shown.cost_usd_per_hour
     month = shown.cost_usd_per_month or _a_month(hour)

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from advisor import __version__
 from advisor.decide.comparison import limits, quality
-from advisor.decide.comparison.answers import FIGURES, KINDS, PROMISE, AnyAdvice, Answer, answer
+from advisor.decide.comparison.answers import FIGURES, KINDS, PROMISE, Answer, AnyAdvice, answer
 from advisor.decide.comparison.outcomes import Change, Scale, change, outcome, shown_change
 from advisor.errors import InputError
 from advisor.quality_floor import RISING, UNBOUNDED
@@ -34,8 +33,8 @@ MOST_KEYS = 6  # of a workload that a note names
 def compare(old: AnyAdvice | None, new: AnyAdvice, policy: Policy, *, now: str, is_usual: bool = False) -> Comparison:
     """Return how the newer advice stands to the older one and to the policy; without an older one, to the policy alone.
 
-    Both are of one kind. Raises InputError for a policy of which nothing can be held against that kind; if it `is_usual`, the one that comes
-    with advisor, what it says of figures that neither side knows is passed over.
+    Both are of one kind. Raises InputError for a policy of which nothing can be held against that kind. If it `is_usual`, the one that
+    comes with advisor, what it says of figures that neither side knows is passed over.
     """
     after, before = answer(new, now), None if old is None else answer(old, now)
     before, after = _with_quality(before, after)
@@ -182,9 +181,7 @@ def _findings(policy: Policy, before: Answer | None, after: Answer, *, is_usual:
 def _is_known(name: str, before: Answer | None, after: Answer) -> bool:
     """Return whether advice of this kind has the figure and one of the sides knows it."""
     sides = [after] if before is None else [before, after]
-    return name == PROMISE[after.kind] or any(
-        name in side.figures and side.figures[name].estimate is not None for side in sides
-    )
+    return name == PROMISE[after.kind] or any(name in side.figures and side.figures[name].estimate is not None for side in sides)
 
 
 def _of_figure(name: str, limit: Any, before: Answer | None, after: Answer) -> Iterator[LimitFinding]:

@@ -32,7 +32,9 @@ def of_change(figure: str, limit: Limit, change: Change | None, because: str, *,
     return _finding(figure, name, allowed, limit, held, why)
 
 
-def of_value(figure: str, limit: Limit, value: Estimate | None, because: str, metric: str | None = None) -> Iterator[LimitFinding]:
+def of_value(
+    figure: str, limit: Limit, value: Estimate | None, because: str, metric: str | None = None
+) -> Iterator[LimitFinding]:
     """Yield whether the limits on the figure itself are kept: on the side of the interval that is the worse, or broken on the other."""
     for name, allowed, is_most in _absolute(limit):
         if metric is not None and is_most != (metric in RISING):

@@ -39,6 +39,7 @@ def log_run(advice: AnyAdvice, folder: Path) -> Logged:
     check_mlflow()
     # It counts its users unless it is told not to before it is loaded.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # a folder is all that the client brings itself
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -97,7 +98,9 @@ def _parameters(advice: AnyAdvice) -> dict[str, str]:
         "outcome": getattr(advice, "outcome", "batch job"),
         "advisor_version": advice.advisor_version,
     }
-    settings = {name: value for name, value in _figures(advice).items() if isinstance(value, str | int) and not name.endswith("_basis")}
+    settings = {
+        name: value for name, value in _figures(advice).items() if isinstance(value, str | int) and not name.endswith("_basis")
+    }
     return {name: inert(str(value))[:LONGEST_VALUE] for name, value in {**given, **settings}.items() if value != ""}
 
 

@@ -24,7 +24,7 @@ USUAL = usual_policy()
 RUNS = 20
 VISITS = 8  # of a point, of which every run sees as many, drawn with replacement
 SPREAD = 0.02  # of visits, as on a quiet machine
-RATE = 2000.0  # of requests: a fleet, so that half as much again is more replicas beyond all intervals
+RATE = 1000.0  # of requests: a fleet, so that half as much again is more replicas beyond all intervals
 NEVER_FAIL = ("kept", "cannot be told")
 ANY = [change(), documents.job(), generation_examples.chat(), language_examples.chat_elsewhere()]
 
@@ -36,9 +36,7 @@ def compared(old, new, policy=USUAL, **asked):
 def measured(random: Random, slower: float = 1.0) -> Profile:
     """A profile of a known law, every visit a little off, as it would be measured; `slower` times as long a call."""
     law = fixed_cost_law(0.003 * slower, 0.006 * slower, of_variant={"opt": 0.8})
-    exact = profile(
-        law, variants=(variant(), variant("opt")), batch_sizes=(1, 4), settings=((1, 2), (2, 1)), visits=(1.0,) * VISITS
-    )
+    exact = profile(law, variants=(variant(), variant("opt")), batch_sizes=(1,), visits=(1.0,) * VISITS)
     points = tuple(
         replace(
             point,
@@ -67,7 +65,7 @@ def measured_again(before: Profile, random: Random) -> Profile:
 
 
 def advised(known: Profile, requests_per_s: float):
-    return advise(known, request(workload(requests_per_s, 0.1), known))
+    return advise(known, request(workload(requests_per_s, 0.1), known), None)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +97,7 @@ def test_a_model_that_takes_half_again_as_long_fails_in_every_run(runs):
 
 def test_a_slower_model_fails_before_it_costs_another_replica():
     random = Random(22)
-    fast, slow = (advised(measured(random, slower=slower), 20.0) for slower in (1.0, 1.5))
+    fast, slow = (advised(measured(random, slower=slower), 10.0) for slower in (1.0, 1.5))
 
     found = compared(fast, slow)
 
@@ -123,7 +121,7 @@ def test_advice_of_two_kinds_is_not_compared(old, new):
     if type(old) is type(new):
         check_kinds(old, new)
     else:
-        with pytest.raises(InputError, match="the one is advice on .*, the other advice on "):
+        with pytest.raises(InputError, match=r"the one is advice on .*, the other advice on "):
             check_kinds(old, new)
 
 
@@ -239,7 +237,7 @@ def test_equal_files_are_of_equal_quality_whoever_measured_it():
 
 
 def test_a_limit_that_no_advice_of_the_kind_has_is_refused_with_those_that_it_has():
-    with pytest.raises(InputError, match="^ttft_p99_s: advice on traffic has no such figure") as raised:
+    with pytest.raises(InputError, match=r"^ttft_p99_s: advice on traffic has no such figure") as raised:
         compared(change(), change(), Policy(ttft_p99_s=RiseLimit(max_increase=0.1)))
 
     assert "latency_p99_s" in raised.value.hint
@@ -251,7 +249,7 @@ def test_one_file_has_no_changes_and_a_policy_of_nothing_else_is_refused():
 
 
 def test_a_limit_on_the_wrong_side_of_a_metric_is_refused():
-    with pytest.raises(InputError, match="quality.max: accuracy drops as quality is lost"):
+    with pytest.raises(InputError, match=r"quality\.max: accuracy drops as quality is lost"):
         compared(None, change(), Policy(quality=QualityLimit(max=0.9)))
 
 

@@ -9,13 +9,14 @@ from advisor.steps.pipeline.tracking import check_mlflow, log_run
 from tests.tell import documents, generation_examples, language_examples
 from tests.tell.advice_examples import change, infeasible
 
-mlflow = pytest.importorskip("mlflow")
+mlflow = pytest.importorskip("mlflow")  # loaded here before advisor could say that a folder is meant
 ADVICES = [change(), infeasible(), documents.job(), generation_examples.chat(), language_examples.chat_elsewhere()]
 
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
@@ -32,7 +33,11 @@ def test_a_run_has_what_was_advised_with_both_ends_of_each_figure(place, advice)
     assert "FINISHED" == run.info.status
     assert advice.workload.name == run.data.params["workload"]
     assert {name for name in run.data.metrics if name.endswith("_low")}
-    assert all(run.data.metrics[f"{name}_low"] <= run.data.metrics[f"{name}_high"] for name in run.data.metrics if f"{name}_low" in run.data.metrics)
+    assert all(
+        run.data.metrics[f"{name}_low"] <= run.data.metrics[f"{name}_high"]
+        for name in run.data.metrics
+        if f"{name}_low" in run.data.metrics
+    )
     assert any(path.name == "report.md" for path in (place / "mlruns").rglob("*"))
 
 
