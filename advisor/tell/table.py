@@ -19,6 +19,7 @@ from advisor.tell.language.naming import roles as language_roles
 from advisor.tell.options import options
 
 Row = dict[str, object]
+Point = PrefillPoint | DecodePoint | MixedPoint
 Source = Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice | Profile | GenerationProfile
 # Of these a row has a figure for every batch size or draw, and no cell.
 LEFT_OUT = {"batch_size_shares", "changes"}
@@ -64,11 +65,12 @@ def _measurements(profile: Profile | GenerationProfile) -> Iterator[Row]:
                 yield {"site": site.hardware.id, **flat(it), **_calls("latency_s", it.visits, calls)}
         return
     for place in profile.sites:
-        for point in (*place.prefill, *place.decode, *place.mixed):
+        points: tuple[Point, ...] = (*place.prefill, *place.decode, *place.mixed)
+        for point in points:
             yield {"site": place.hardware.id, "step": _step(point), **flat(point), **_steps(point.visits)}
 
 
-def _step(point: PrefillPoint | DecodePoint | MixedPoint) -> str:
+def _step(point: Point) -> str:
     return {PrefillPoint: "prefill", DecodePoint: "decode", MixedPoint: "mixed"}[type(point)]
 
 

@@ -69,8 +69,8 @@ def _nginx(path: Path, only: str | None) -> Recorded:
             odd += 1
             continue
         ended.append(at)
-        found = TOOK.search(line)
-        took.append(float(found[1]) if found else None)
+        lasted = TOOK.search(line)
+        took.append(float(lasted[1]) if lasted else None)
     notes = [*_left_out(odd, "line", "without a time"), *_left_out(skipped, "line", f"without {only!r}")]
     return _finished(path, np.array(ended), took, notes, "$request_time")
 
