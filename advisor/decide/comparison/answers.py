@@ -55,6 +55,7 @@ class Answer(NamedTuple):
     figures: dict[str, Known]
     quality: QualityResult | None
     file_sha256: str | None
+    speeds: dict[str, Estimate]  # by variant, as measured where the answer runs: requests or tokens a second
     kept: Kept
     why_open: str
 
@@ -83,6 +84,7 @@ def answer(advice: AnyAdvice, now: str) -> Answer:
         figures={name: found.get(name, Known(None, NOT_PREDICTED)) for name in FIGURES[kind]},
         quality=quality,
         file_sha256=_file_sha256(advice, shown),
+        speeds=_speeds(advice, shown),
         kept=_kept(advice, shown),
         why_open=_why_open(advice),
     )
@@ -244,6 +246,16 @@ def _row(advice: Advice, shown: Prediction) -> VariantSummary | None:
     """Return the variant as it was measured on the hardware of the answer, else wherever it was measured."""
     rows = [it for it in advice.variants if it.id == shown.candidate.variant]
     return next((it for it in rows if it.hardware == shown.candidate.hardware), next(iter(rows), None))
+
+
+def _speeds(advice: AnyAdvice, shown: AnyPrediction | None) -> dict[str, Estimate]:
+    """Return the measured speed of every variant, that of the hardware of the answer before that of any other."""
+    if isinstance(advice, GenerationAdvice):
+        return {it.id: it.decode_tokens_per_s for it in advice.variants if it.decode_tokens_per_s is not None}
+    if not isinstance(advice, Advice) or not isinstance(shown, Prediction):
+        return {}
+    rows = sorted(advice.variants, key=lambda it: it.hardware == shown.candidate.hardware)
+    return {it.id: it.throughput_items_per_s for it in rows if it.throughput_items_per_s is not None}
 
 
 def _file_sha256(advice: AnyAdvice, shown: AnyPrediction | None) -> str | None:

@@ -9,6 +9,7 @@ from advisor import __version__
 from advisor.decide.comparison import limits, quality
 from advisor.decide.comparison.answers import FIGURES, KINDS, PROMISE, Answer, AnyAdvice, answer
 from advisor.decide.comparison.outcomes import Change, Scale, change, outcome, shown_change
+from advisor.decide.comparison.quality import Known
 from advisor.errors import InputError
 from advisor.quality_floor import RISING, UNBOUNDED
 from advisor.schema.advice import Advice, OfflineAdvice
@@ -18,7 +19,7 @@ from advisor.schema.generation import GenerationAdvice
 from advisor.schema.record import SCHEMA_VERSION, Estimate
 from advisor.units import counted
 
-HIGHER_IS_BETTER = {"throughput_items_per_s", "decode_tokens_per_s"}
+SPEEDS = {"throughput_items_per_s", "decode_tokens_per_s"}  # the higher the better
 NOT_COMPARED = {"valid_days"}  # a day less a day is no change for the worse
 ORDER: tuple[Kept, ...] = ("missed", "not shown", "kept")
 NAMES: dict[AdviceKind, str] = {
@@ -37,7 +38,7 @@ def compare(old: AnyAdvice | None, new: AnyAdvice, policy: Policy, *, now: str, 
     comes with advisor, what it says of figures that neither side knows is passed over.
     """
     after, before = answer(new, now), None if old is None else answer(old, now)
-    before, after = _with_quality(before, after)
+    before, after = _with_quality(_with_speed(before, after), after)
     figures = tuple(_figures(before, after))
     findings = tuple(_findings(policy, before, after, is_usual=is_usual))
     why_open = after.why_open or ("" if before is None else before.why_open)
@@ -55,7 +56,7 @@ def compare(old: AnyAdvice | None, new: AnyAdvice, policy: Policy, *, now: str, 
         and held == "kept"
         and kept == "same"
         and all(it.outcome == "same" for it in figures if it.name not in NOT_COMPARED)
-        and all(it.held == "kept" for it in findings),
+        and all(it.held == "kept" or (it.level == "warn" and it.held == "cannot be told") for it in findings),
         old=None if before is None else before.side,
         new=after.side,
         metric=None if after.quality is None else after.quality.metric,
@@ -66,6 +67,18 @@ def compare(old: AnyAdvice | None, new: AnyAdvice, policy: Policy, *, now: str, 
         limits=findings,
         notes=notes,
     )
+
+
+def _with_speed(before: Answer | None, after: Answer) -> Answer | None:
+    """Return the older answer with the speed of the variant that is served now, where it was measured then, too.
+
+    Like with like: a slower model may be served as another variant, and the speed of that is no answer to whether it is slower.
+    """
+    variant = after.side.variant
+    if before is None or variant not in before.speeds:
+        return before
+    speed = Known(before.speeds[variant])
+    return before._replace(figures={name: speed if name in SPEEDS else known for name, known in before.figures.items()})
 
 
 def _with_quality(before: Answer | None, after: Answer) -> tuple[Answer | None, Answer]:
@@ -138,7 +151,7 @@ def _law(name: str, after: Answer) -> tuple[Scale, bool]:
     if name == "quality" and after.quality is not None:
         metric = after.quality.metric
         return "parts" if metric in UNBOUNDED else "difference", metric in RISING
-    return "difference" if name in NOT_COMPARED else "parts", name not in HIGHER_IS_BETTER and name not in NOT_COMPARED
+    return "difference" if name in NOT_COMPARED else "parts", name not in SPEEDS and name not in NOT_COMPARED
 
 
 def _kept_outcome(old: Kept, new: Kept) -> Outcome:

@@ -266,3 +266,17 @@ def test_what_else_differs_is_said():
     assert "the model is another: 6fd5d72fe458 before, 0f0f0f0f0f0f now" in notes
     assert "the workload differs: slo.latency_s" in notes
     assert "onnxruntime" in notes
+
+
+def test_the_speed_that_is_compared_is_that_of_one_variant():
+    slower = tuple(
+        replace(it, throughput_items_per_s=replace(speed, value=speed.value / 2, low=speed.low / 2, high=speed.high / 2))
+        for it in change().variants
+        if (speed := it.throughput_items_per_s) is not None
+    )
+    as_given = replace(change().recommended, candidate=replace(change().recommended.candidate, variant="fp32"))
+
+    found = compared(replace(change(), recommended=as_given), replace(change(), variants=slower))
+
+    speed = next(it for it in found.figures if it.name == "throughput_items_per_s")
+    assert ("worse", pytest.approx(-0.5)) == (speed.outcome, speed.change)
