@@ -186,6 +186,21 @@ def _prices(random: Random, seeds: Seeds) -> Case:
     return Case("prices", command, {name: tables.price_table(random, layout)})
 
 
+def _compared(random: Random, seeds: Seeds) -> Case:
+    kind = random.choice(("advice", "advice", "offline_advice"))
+    files = {"old.json": getattr(seeds, kind), "new.json": getattr(seeds, kind), "policy.yaml": seeds.policy}
+    name = random.choice(tuple(files))
+    files[name] = _yaml(random, files[name]) if name == "policy.yaml" else _json(random, files[name])
+    given = ("compare", "old.json", "new.json") if random.random() < 0.6 else ("gate", "new.json")
+    return Case("compared", (*given, "--policy", "policy.yaml", "--format", random.choice(("md", "junit", "text"))), files)
+
+
+def _logs(random: Random, seeds: Seeds) -> Case:
+    source = random.choice(tuple(tables.LOGS))
+    content = mutation.raw(random, tables.LOGS[source], seeds.policy)
+    return Case("logs", ("trace", "log", "--from", random.choice((source, source, "csv"))), {"log": content})
+
+
 def _options(random: Random, seeds: Seeds) -> Case:
     command = random.choice(tuple(OPTIONS))
     given: dict[str, tuple[str, ...]] = {
@@ -224,5 +239,7 @@ CORPORA: dict[str, Corpus] = {
     "journal": Corpus(_journal, 1),
     "csv_trace": Corpus(_trace, 10),
     "prices": Corpus(_prices, 10),
+    "compared": Corpus(_compared, 8),
+    "logs": Corpus(_logs, 4),
     "options": Corpus(_options, 6),
 }

@@ -42,6 +42,7 @@ class Seeds:
         self.model = graphs.small().SerializeToString()
         self.scenarios = tuple(path.read_bytes() for path in sorted((EXAMPLES.parent / "scenarios").glob("*.yaml")))
         self.workloads = (WORKLOAD, OFFLINE, *self.scenarios)
+        self.policy = (EXAMPLES.parent / "ci" / "policy.yaml").read_bytes()
         self.rules = tuple(path.read_bytes() for path in sorted((EXAMPLES.parents[1] / "rules").glob("*.yaml"))[:6])
         (folder / "model.onnx").write_bytes(self.model)
         for name, content in (("workload", WORKLOAD), ("offline", OFFLINE), ("scenario", self.scenarios[0])):

@@ -246,3 +246,12 @@ def price_table(random: Random, layout: str) -> bytes:
         "openrouter": {"data": [{"id": "a/b", "pricing": {"prompt": "0.000001", "completion": "0.000004"}}]},
     }
     return mutation.as_json(random, mutation.tree(random, trees[layout]))
+
+
+# A few requests as each of those writes them that `advisor trace` reads.
+LOGS: dict[str, bytes] = {
+    "nginx": b'1.2.3.4 - - [22/Nov/2026:08:00:00 +0000] "GET /a HTTP/1.1" 200 9 "-" "-" rt=0.004 1795334400.125\n' * 4,
+    "k6": b'{"type":"Point","data":{"time":"2026-11-22T08:00:00.5+01:00","value":12.5},"metric":"http_req_duration"}\n' * 4,
+    "locust": b"Timestamp,User Count,Type,Name,Total Request Count\n1795334400,1,,Aggregated,5\n1795334401,1,,Aggregated,9\n",
+    "vllm": b'{"start_times": [0.5, 1.5, 2.25], "input_lens": [5, 9, 7], "output_lens": [3, 0, 1]}',
+}
