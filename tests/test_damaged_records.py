@@ -99,6 +99,18 @@ def test_advice_that_is_damaged_somewhere_is_read_or_refused(folder, data, name,
     works_or_refuses(folder, "report", "record.json", "--format", format_)
 
 
+@settings(max_examples=15)
+@given(data=st.data(), name=st.sampled_from([*ADVICE]), format_=st.sampled_from(["md", "json", "junit", "text"]))
+def test_advice_that_is_damaged_somewhere_is_compared_or_refused(folder, data, name, format_):
+    (folder / "record.json").write_bytes(msgspec.json.encode(data.draw(damaged(ADVICE[name]))))
+    (folder / "as_was.json").write_bytes(msgspec.json.encode(ADVICE[name]))
+    sides = data.draw(st.sampled_from([("as_was.json", "record.json"), ("record.json", "as_was.json")]))
+
+    works_or_refuses(folder, "compare", *sides, "--format", format_, *NOW)
+    works_or_refuses(folder, "gate", "record.json", "--format", format_, *NOW)
+    works_or_refuses(folder, "table", "record.json")
+
+
 @pytest.mark.parametrize("how", BYTES)
 def test_bytes_that_are_no_record_are_refused(folder, how):
     content = BYTES[how](to_json(measured()))

@@ -35,7 +35,8 @@ def shown_change(old: Estimate, new: Estimate, scale: Scale) -> float | None:
         return new.value - old.value
     if old.value == 0:
         return 0.0 if new.value == 0 else None
-    return new.value / old.value - 1.0
+    parts = new.value / old.value - 1.0
+    return parts if math.isfinite(parts) else None
 
 
 def change(old: Estimate, new: Estimate, scale: Scale, *, is_worse_when_higher: bool) -> Change:
@@ -51,7 +52,7 @@ def change(old: Estimate, new: Estimate, scale: Scale, *, is_worse_when_higher: 
         return Change(sign * (new.value - old.value), math.hypot(_half(old), _half(new)), is_shown)
     if min(old.low, new.low, old.value, new.value) <= 0:
         return Change(sign * math.copysign(math.inf, new.value - old.value), math.inf, is_shown)
-    return Change(sign * math.log(new.value / old.value), math.hypot(_half_log(old), _half_log(new)), is_shown)
+    return Change(sign * math.log(new.value) - math.log(old.value), math.hypot(_half_log(old), _half_log(new)), is_shown)
 
 
 def _half(it: Estimate) -> float:
@@ -59,4 +60,4 @@ def _half(it: Estimate) -> float:
 
 
 def _half_log(it: Estimate) -> float:
-    return math.log(it.high / it.low) / 2
+    return (math.log(it.high) - math.log(it.low)) / 2

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.decide.comparison import limits
-from advisor.decide.comparison.outcomes import change
+from advisor.decide.comparison.outcomes import change, shown_change
 from advisor.decide.comparison.quality import absolute, sides
 from advisor.schema.gate.policy import FallLimit, QualityLimit, RiseLimit, TargetLimit
 from advisor.schema.profile import QualityResult
@@ -124,3 +124,11 @@ def test_a_perplexity_is_as_sure_as_its_increase_in_parts():
 def test_of_a_metric_without_a_law_nothing_is_made_up():
     assert None is absolute(quality("own.module:score", 17.0, baseline=17.0)).estimate
     assert "cannot be told" == limits.of_change("quality", QualityLimit(max_drop=0.1), None, "no law").held
+
+
+def test_figures_of_any_size_are_compared():
+    tiny, huge = about(1e-290), about(1e290)
+
+    assert "broken" == held(tiny, huge)
+    assert "kept" == held(huge, tiny)
+    assert None is shown_change(tiny, huge, "parts")
