@@ -52,7 +52,7 @@ def change(old: Estimate, new: Estimate, scale: Scale, *, is_worse_when_higher: 
         return Change(sign * (new.value - old.value), math.hypot(_half(old), _half(new)), is_shown)
     if min(old.low, new.low, old.value, new.value) <= 0:
         return Change(sign * math.copysign(math.inf, new.value - old.value), math.inf, is_shown)
-    return Change(sign * math.log(new.value) - math.log(old.value), math.hypot(_half_log(old), _half_log(new)), is_shown)
+    return Change(sign * (math.log(new.value) - math.log(old.value)), math.hypot(_half_log(old), _half_log(new)), is_shown)
 
 
 def _half(it: Estimate) -> float:
