@@ -35,7 +35,7 @@ def compare(old: AnyAdvice | None, new: AnyAdvice, policy: Policy, *, now: str, 
     """Return how the newer advice stands to the older one and to the policy; without an older one, to the policy alone.
 
     Both are of one kind. Raises InputError for a policy of which nothing can be held against that kind. If it `is_usual`, the one that
-    comes with advisor, what it says of figures that neither side knows is passed over.
+    comes with advisor, what it says of figures that were not known before is passed over.
     """
     after, before = answer(new, now), None if old is None else answer(old, now)
     before, after = _with_quality(_with_speed(before, after), after)
@@ -192,9 +192,9 @@ def _findings(policy: Policy, before: Answer | None, after: Answer, *, is_usual:
 
 
 def _is_known(name: str, before: Answer | None, after: Answer) -> bool:
-    """Return whether advice of this kind has the figure and one of the sides knows it."""
-    sides = [after] if before is None else [before, after]
-    return name == PROMISE[after.kind] or any(name in side.figures and side.figures[name].estimate is not None for side in sides)
+    """Return whether advice of this kind has the figure, and it was known before: what is measured for the first time is no change."""
+    side = after if before is None else before
+    return name == PROMISE[after.kind] or (name in side.figures and side.figures[name].estimate is not None)
 
 
 def _of_figure(name: str, limit: Any, before: Answer | None, after: Answer) -> Iterator[LimitFinding]:

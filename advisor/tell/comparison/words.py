@@ -20,8 +20,8 @@ LABELS: dict[str, tuple[str, Format]] = {
     "ttft_p99_s": ("TTFT p99", units.seconds),
     "tpot_p99_s": ("TPOT p99", units.seconds),
     "duration_s": ("Time", units.seconds),
-    "throughput_items_per_s": ("Throughput, measured", units.rate),
-    "decode_tokens_per_s": ("Tokens generated, measured", units.rate),
+    "throughput_items_per_s": ("Measured throughput", units.rate),
+    "decode_tokens_per_s": ("Measured generation", units.rate),
     "quality": ("Quality", units.percent),
     "energy_joules_per_request": ("Energy a request", units.joules),
     "energy_j_per_output_token": ("Energy a token", units.joules),
@@ -38,6 +38,7 @@ BOUNDS = {
     "min": "at least {}",
 }
 MONEY = {"cost_usd_per_month", "cost_usd"}
+RELATIVE = {"max_increase", "max_decrease", "max_drop"}
 
 
 class FigureRow(Record, frozen=True, kw_only=True):
@@ -98,17 +99,32 @@ def marker(workload: str) -> str:
 
 
 def headline(document: Comparison) -> str:
-    """Return the verdict in one sentence, money first."""
-    money = next((it for it in document.figures if it.name in MONEY), None)
-    parts = ["the cost is not known" if money is None else _money(money)]
-    parts.append(_promise(document))
-    decisive = {"kept": (), "broken": ("broken",), "cannot be told": ("cannot be told",)}[document.held]
-    parts += [
-        f"{_label(finding.figure, document)} {_said(finding, document)}"
-        for finding in document.limits
-        if finding.level == "error" and finding.held in decisive and finding.figure not in PROMISES
+    """Return the verdict in one sentence, money first, with the limits that decide it."""
+    decisive = [
+        it for it in document.limits if it.level == "error" and it.held == document.held != "kept" and it.figure not in PROMISES
     ]
+    money = next((it for it in document.figures if it.name in MONEY), None)
+    of_money = [_decided(it, document) for it in decisive if it.figure in MONEY]
+    parts = [", ".join(("the cost is not known" if money is None else _money(money), *of_money)), _promise(document)]
+    parts += [f"{_in_a_sentence(it, document)}{_decided(it, document)}" for it in decisive if it.figure not in MONEY]
+    if document.held == "cannot be told" and not decisive:
+        parts += document.notes[:1]
     return f"{TITLES[document.held].capitalize()}: {'; '.join(parts)}"
+
+
+def _in_a_sentence(finding: LimitFinding, document: Comparison) -> str:
+    """Return a figure and how it changed, or what it is: "throughput, measured, -33 %, "."""
+    label = _label(finding.figure, document)
+    name = label if label[:2].isupper() else f"{label[0].lower()}{label[1:]}"
+    it = next((it for it in document.figures if it.name == finding.figure), None)
+    if it is None or it.new is None:
+        return f"{name}: "
+    is_change = finding.limit in RELATIVE and it.outcome != "cannot be told"
+    return f"{name} {_change(it, document.metric) if is_change else _format(it.name, document)(it.new.value)}, "
+
+
+def _decided(finding: LimitFinding, document: Comparison) -> str:
+    return f"{_bound(finding, document)} allowed" if finding.held == "broken" else finding.because
 
 
 def _money(it: Figure) -> str:
@@ -219,7 +235,7 @@ def _bound(finding: LimitFinding, document: Comparison) -> str:
         return "has to be kept"
     if finding.limit == "max_drop":
         format_: Format = units.percent if document.metric in UNBOUNDED else units.points
-    elif finding.limit in ("max_increase", "max_decrease"):
+    elif finding.limit in RELATIVE:
         format_ = units.percent
     else:
         format_ = _format(finding.figure, document)

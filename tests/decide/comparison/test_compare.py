@@ -280,3 +280,10 @@ def test_the_speed_that_is_compared_is_that_of_one_variant():
 
     speed = next(it for it in found.figures if it.name == "throughput_items_per_s")
     assert ("worse", pytest.approx(-0.5)) == (speed.outcome, speed.change)
+
+
+def test_what_is_measured_for_the_first_time_is_no_change_unless_the_user_says_so():
+    before = replace(change(), variants=tuple(replace(it, quality=None, sha256="ab" * 32) for it in change().variants))
+
+    assert "kept" == compared(before, change()).held
+    assert "cannot be told" == compared(before, change(), Policy(quality=QualityLimit(max_drop=0.01))).held
