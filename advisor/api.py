@@ -130,8 +130,8 @@ def _options(workload: Path | None, options: Mapping[str, Any]) -> ProfileOption
     made = dict(options)
     if made.get("inputs") is not None:
         made["inputs"] = Path(made["inputs"])
-    if isinstance(made.get("budget_s"), str):
-        made["budget_s"] = parse_quantity(made["budget_s"], "s")
+    if "budget_s" in made:
+        made["budget_s"] = parse_quantity(str(made["budget_s"]), "s")  # 60 and "1 min" as well as 60.0
     made["variants"] = tuple(map(Path, made.get("variants", ())))
     made["schemes"] = tuple(made.get("schemes", ()))
     return ProfileOptions(workload=workload, **made)
