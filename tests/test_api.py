@@ -1,19 +1,29 @@
 """advisor from Python: paths or dicts in, records out that print short and show their report in a notebook."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import advisor
+from advisor import api
 from advisor.errors import InputError
 from advisor.files.records import to_json
-from tests import models
 from tests.profiles import fixed_cost_law, profile
 from tests.tell import documents, generation_examples, language_examples
 from tests.tell.advice_examples import change
 
+ROOT = Path(__file__).parents[1]
 NOW = "2026-11-22T08:00:00+00:00"
+TOKENS = {
+    "name": "a test",
+    "traffic": {"requests_per_s": 1},
+    "tokens": {"input": {"p50": 100}, "output": {"p50": 20}},
+    "slo": {"ttft_s": "2 s", "quantile": 0.9},
+    "hardware": {"allowed": ["l4"]},
+}
 WORKLOAD = {
     "name": "a test",
     "traffic": {"requests_per_s": 40},
@@ -44,14 +54,19 @@ def test_what_is_offered_is_there_and_nothing_else():
         _ = advisor.reccomend
 
 
-def test_a_model_is_measured_and_advised_on_in_one_call(here):
-    models.save(models.mlp(), here / "model.onnx")
+def test_advice_is_had_in_one_call_with_its_reports_in_a_folder(here):
+    shutil.copy(ROOT / "tests" / "data" / "configs" / "qwen3-0.6b.json", here / "config.json")
 
-    advice = advisor.recommend("model.onnx", workload=WORKLOAD, budget_s="1 s", max_batch_size=1)
+    advice = advisor.recommend("config.json", workload=TOKENS)
 
-    assert "model.onnx" == advice.model.name
+    assert advice.recommended is not None
     assert (here / "advice" / "report.html").is_file()
     assert [] == [it.name for it in here.iterdir() if it.name.startswith(".")]
+
+
+@pytest.mark.parametrize("budget", [3, 3.0, "3 s", "0.05 min"])
+def test_a_budget_is_seconds_however_it_is_given(budget):
+    assert "3.0" == str(api._options(None, {"budget_s": budget}).budget_s)
 
 
 def test_a_profile_prints_in_one_line():

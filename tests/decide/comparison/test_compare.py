@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -145,6 +145,7 @@ def with_p99(advice, p99: Estimate):
     return replace(advice, recommended=replace(advice.recommended, latency_p99_s=p99))
 
 
+@settings(max_examples=40)
 @given(ends, ends, st.floats(0.0, 2.0))
 def test_a_difference_inside_the_intervals_never_fails(old, new, allowed):
     before, after = estimate(old), estimate(new)
