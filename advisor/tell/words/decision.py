@@ -1,7 +1,7 @@
 """The first box of a report on a service: what is decided, a line each, money first; what stands below it agrees with it."""
 
 from advisor import units
-from advisor.quality_floor import RISING
+from advisor.quality_floor import RISING, UNBOUNDED, level_format, loss_format
 from advisor.schema.advice import Advice, LoadTest
 from advisor.schema.profile import QualityResult
 from advisor.schema.record import Estimate
@@ -9,7 +9,6 @@ from advisor.tell.options import subject
 from advisor.tell.words.advice import AdviceWords, quantile_of, tail, target_of
 from advisor.tell.words.figures import Row, Sentence, figure
 from advisor.tell.words.money import of_a_month
-from advisor.tell.words.tables import UNBOUNDED
 
 NOT_SERVED = "Not served for real yet: advisor verify would show it under real load."
 
@@ -85,20 +84,19 @@ def _quality(advice: Advice) -> Sentence:
 
 def lost(quality: QualityResult, max_drop: float | None) -> Sentence:
     """Return a metric before and after in its own measure, what is lost, and what may be."""
-    level = units.number if quality.metric in UNBOUNDED else units.proportion
-    drop = figure(quality.drop, units.percent if quality.metric in UNBOUNDED else units.points)
+    level, drop = level_format(quality.metric), figure(quality.drop, loss_format(quality.metric))
     word = "more" if quality.metric in RISING else "lost"
     said: Sentence = (f"{quality.metric} {level(quality.baseline)}, then {level(quality.value)}: ", drop, f" {word}")
     return (*said, "." if max_drop is None else f", allowed {_allowed(quality, max_drop)}.")
 
 
 def _allowed(quality: QualityResult, max_drop: float) -> str:
-    """Return the floor itself where the metric is a share, else what may be lost of it."""
+    """Return what may be lost of a metric, and where that ends unless it is a part of the metric itself."""
+    allowed = loss_format(quality.metric)(max_drop)
     if quality.metric in UNBOUNDED:
-        return units.percent(max_drop)
-    if quality.metric in RISING:
-        return f"{units.points(max_drop)}, up to {units.proportion(quality.baseline + max_drop)}"
-    return f"{units.points(max_drop)}, down to {units.proportion(quality.baseline - max_drop)}"
+        return allowed
+    end = quality.baseline + max_drop if quality.metric in RISING else quality.baseline - max_drop
+    return f"{allowed}, {'up' if quality.metric in RISING else 'down'} to {level_format(quality.metric)(end)}"
 
 
 # --- how sure, how long ----------------------------------------------------------------------------------------------------
