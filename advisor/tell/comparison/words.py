@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from advisor import units
-from advisor.quality_floor import UNBOUNDED
+from advisor.quality_floor import level_format, loss_format
 from advisor.schema.gate.comparison import Comparison, Figure, Held, Kept, LimitFinding, Side
 from advisor.schema.record import Estimate, Record
 from advisor.tell.words.figures import Format, Part, as_text, figure
@@ -188,7 +188,7 @@ def _label(name: str, document: Comparison) -> str:
 
 
 def _format(name: str, document: Comparison) -> Format:
-    return units.number if name == "quality" and document.metric in UNBOUNDED else LABELS[name][1]
+    return level_format(document.metric or "") if name == "quality" else LABELS[name][1]
 
 
 def _changed(it: Figure, document: Comparison) -> str:
@@ -205,8 +205,8 @@ def _changed(it: Figure, document: Comparison) -> str:
 def _change(it: Figure, metric: str | None) -> str:
     if it.change is None:
         return "from nothing"
-    if it.name == "quality" and metric not in UNBOUNDED:
-        return _signed(it.change, units.points)
+    if it.name == "quality":
+        return _signed(it.change, loss_format(metric or ""))
     if it.name in MONEY and it.old is not None and it.new is not None:
         return f"{_signed(it.new.value - it.old.value, units.usd)}, {_signed(it.change, units.percent)}"
     return _signed(it.change, units.percent)
@@ -234,7 +234,7 @@ def _bound(finding: LimitFinding, document: Comparison) -> str:
     if finding.allowed is None:
         return "has to be kept"
     if finding.limit == "max_drop":
-        format_: Format = units.percent if document.metric in UNBOUNDED else units.points
+        format_: Format = loss_format(document.metric or "")
     elif finding.limit in RELATIVE:
         format_ = units.percent
     else:
