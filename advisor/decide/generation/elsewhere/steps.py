@@ -29,6 +29,9 @@ class Steps(Protocol):
     def verify_s(self, batch: np.ndarray, context_tokens: np.ndarray, draft_tokens: int) -> np.ndarray:
         """Return the same of steps that verify so many proposed tokens of each request beside."""
 
+    def draft_s(self, batch: np.ndarray, context_tokens: np.ndarray, draft_tokens: int) -> np.ndarray:
+        """Return the seconds in which a draft proposes so many tokens of each request, before such a step."""
+
     def costs(
         self, draw: int | None, *, longest_context: int, max_running: int, token_budget: int, kv_tokens: int | None
     ) -> Costs:
@@ -44,11 +47,31 @@ class StepsOf(Protocol):
         """Return the model of a replica's steps."""
 
 
+class MeanRequest(NamedTuple):
+    """A request as far as the seconds of steps depend on it."""
+
+    input_tokens: float
+    read_tokens: float  # of its prompt, that no prefix cache has
+    written_tokens: float
+
+    @property
+    def context_tokens(self) -> float:
+        """What is cached when half of its answer is there."""
+        return self.input_tokens + self.written_tokens / 2
+
+
+def requests_per_s(steps: Steps, running: np.ndarray, request: MeanRequest) -> np.ndarray:
+    """Return the requests a second of a replica where so many run: each step decodes all of them, and reads as much as these ask for."""
+    answered = running / request.written_tokens
+    past = np.full_like(answered, request.input_tokens - request.read_tokens)
+    return answered / steps.mixed_s(running, running * request.context_tokens, answered * request.read_tokens, past)
+
+
 class Drafted(NamedTuple):
     """What a draft makes of steps."""
 
     draft_tokens: int  # that are proposed a step
-    share: float  # of a decode step that one pass of the draft takes
+    share: float  # of a step with one request that making them takes
     tokens_per_step: float  # that a step gives each request
     ratio: (
         np.ndarray
@@ -91,7 +114,7 @@ def with_draft(costs: Costs, drafted: Drafted) -> Costs:
     # What is cached is looked at once for all tokens of a request.
     whole_s = drafted.ratio * plain_s - cached_s
     # Beside prompts, each proposed token costs what a token does in a wide step, and the draft is made as well.
-    start_s = a + proposed * drafted.share * float(plain_s[min(1, len(plain_s) - 1)])
+    start_s = a + drafted.share * float(plain_s[min(1, len(plain_s) - 1)])
     request_s = b + proposed * min(b, d)
     extra = np.maximum(whole_s - start_s - request_s * requests, 0.0) / gives
     extra[0] = 0.0

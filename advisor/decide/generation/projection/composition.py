@@ -6,6 +6,7 @@ back at how much: attention.
 
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from advisor.decide.generation.projection.operations.attention import Attention
@@ -87,11 +88,15 @@ class Composition:
         sums = self.layers * SUMS * self._communication.all_reduce_s(np.asarray(sum_bytes(tokens, self._hidden)))
         return Parts(matrices, np.zeros_like(tokens), sums)
 
-    def of_decoding(self, batch: np.ndarray, context_tokens: np.ndarray, *, repeats_heads: bool = False) -> Parts:
-        """Return what attention takes where so many requests decode that have `context_tokens` cached together."""
+    def of_decoding(
+        self, batch: np.ndarray, context_tokens: np.ndarray, *, repeats_heads: bool = False, queries: int = 1
+    ) -> Parts:
+        """Return what attention takes where so many requests decode, `queries` tokens each, that have `context_tokens` cached together."""
         batch = np.asarray(batch, dtype=float)
         each = np.asarray(context_tokens, dtype=float) / np.maximum(batch, 1.0)
-        layers = (kind.layers * kind.decode_s(batch, each, repeats_heads=repeats_heads) for kind in self._attention)
+        layers = (
+            kind.layers * kind.decode_s(batch, each, repeats_heads=repeats_heads, queries=queries) for kind in self._attention
+        )
         seconds = sum(layers, np.zeros_like(each))
         return _attending(np.where(batch > 0, seconds, 0.0))
 
@@ -101,6 +106,17 @@ class Composition:
         each = tokens / prompts
         seconds = sum((kind.layers * kind.prefill_s(each, past, prompts) for kind in self._attention), np.zeros_like(each))
         return _attending(np.where(tokens > 0, seconds, 0.0))
+
+
+def draft_of(architecture: Architecture) -> Architecture:
+    """Return a draft as EAGLE's and the heads that models come with (MTP) are: one layer like the last of the model, and its head."""
+    attention, network = architecture.attention[-1], architecture.feed_forward[-1]
+    return msgspec.structs.replace(
+        architecture,
+        layers=1,
+        attention=(msgspec.structs.replace(attention, layers=1),),
+        feed_forward=(msgspec.structs.replace(network, layers=1),),
+    )
 
 
 def _attending(seconds: np.ndarray) -> Parts:

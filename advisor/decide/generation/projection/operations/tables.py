@@ -71,6 +71,30 @@ class ShareOfShape(NamedTuple):
     axes: Sequence[np.ndarray]
     logs: np.ndarray
 
+    def nodes(self) -> list[np.ndarray]:
+        """Return the sizes of the grid, an array for each axis; they broadcast to the grid."""
+        return [np.exp(axis) for axis in np.meshgrid(*self.axes, indexing="ij", sparse=True)]
+
+    def padded(self, least_s: np.ndarray) -> "ShareOfShape":
+        """Return the shares with which no size of the grid takes longer than a larger one, as which it can be computed.
+
+        Libraries change their ways with the size, and the kernel of the next larger one may be quicker. `least_s` are the rooflines of
+        the grid.
+        """
+        least = np.log(np.broadcast_to(least_s, self.logs.shape))
+        log_s = least - self.logs
+        for axis in range(log_s.ndim):
+            log_s = np.flip(np.minimum.accumulate(np.flip(log_s, axis), axis), axis)
+        return self._replace(logs=least - log_s)
+
+    def around(self, axis: int, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the sizes of the grid on both sides of each; beyond the ends the size itself."""
+        nodes = np.exp(self.axes[axis])
+        below, above = (np.searchsorted(nodes, size, side=side) for side in ("right", "left"))
+        low = np.where(below > 0, nodes[np.maximum(below - 1, 0)], size)
+        high = np.where(above < len(nodes), nodes[np.minimum(above, len(nodes) - 1)], size)
+        return np.minimum(low, size), np.maximum(high, size)
+
     def at(self, *sizes: np.ndarray) -> np.ndarray:
         """Return the logarithm of the share at sizes, arrays of one shape; beyond the ends as there."""
         flat = [np.asarray(size, dtype=float).ravel() for size in np.broadcast_arrays(*sizes)]

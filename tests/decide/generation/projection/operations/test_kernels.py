@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from advisor.decide.generation.projection.operations.grounds import COMPUTED, foundation_of, numbers_of
 from advisor.decide.generation.projection.operations.kernels import UNPACKING_SHARE, USUAL_SHARE, Kernel
 from advisor.decide.generation.projection.operations.matrices import grids_of, product
-from tests.language_models import SHARE, device, lawful_tables
+from advisor.decide.generation.projection.operations.tables import Rates
+from tests.language_models import RATES, SHARE, device, lawful_tables
 
 TABLES = lawful_tables()
 SHAPE = (6144.0, 4096.0)
@@ -39,6 +42,33 @@ def test_weights_of_int4_save_what_they_move_and_cost_what_unpacking_does():
     # One token waits for weights; thousands for the tensor cores.
     assert 2 < saved[0] < 4
     assert UNPACKING_SHARE == pytest.approx(saved[-1])
+
+
+@given(st.lists(st.floats(0.05, 1.0), min_size=5, max_size=5), st.lists(st.floats(1, 2e4), min_size=2, max_size=2))
+def test_more_tokens_never_take_less_however_uneven_the_kernels_are(share, tokens):
+    grid = TABLES.grids["h100_sxm", "gemm", "bf16"]
+    uneven = grid._replace(log_s=grid.log_s - np.log(share))
+    kernel = Kernel(
+        foundation_of(device("h100_sxm"), TABLES._replace(grids={("h100_sxm", "gemm", "bf16"): uneven})),
+        *("gemm", product, COMPUTED["bf16"], ("bf16",)),
+    )
+
+    fewer, more = kernel.seconds(SHAPE, np.sort(tokens))
+
+    assert fewer <= more * (1 + 1e-9)
+    # What takes longest is not computed as anything else.
+    largest = grid.axes[0][-1:]
+    assert kernel.seconds(SHAPE, largest) == pytest.approx(np.exp(uneven.log_s[0, -1]) * scale(grid, largest))
+
+
+def scale(grid, tokens):
+    """Return how many times as long the shape takes as the first of the grid."""
+    rates = RATES["h100_sxm"]
+    limits = Rates(rates.flop_per_s["bf16"], rates.memory_bandwidth_bytes_per_s, 1.0)
+    ours, first = (
+        product(shape, (tokens,), COMPUTED["bf16"]).roofline_s(limits) for shape in (SHAPE, grid.shapes[0].tolist())
+    )
+    return ours / first
 
 
 def test_where_no_device_is_near_kernels_reach_the_usual_share():
