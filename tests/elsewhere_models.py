@@ -110,8 +110,8 @@ class Steps:
     def draft_s(self, batch, context_tokens, draft_tokens):
         return draft_tokens * self._pass_share * self._step_s(batch, context_tokens)
 
-    def mixed_s(self, batch, context_tokens, tokens, past_tokens):
-        return self._step_s(batch + tokens, context_tokens)
+    def mixed_s(self, batch, context_tokens, tokens, past_tokens, prompts=1, *, draft_tokens=0):
+        return self._step_s(batch * (draft_tokens + 1) + tokens, context_tokens)
 
     def costs(self, draw, *, longest_context, max_running, token_budget, kv_tokens):
         level = 0.0 if draw is None else 2 * draw / (DRAWS - 1) - 1

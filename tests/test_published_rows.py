@@ -145,7 +145,9 @@ def test_rows_that_their_reader_calls_unusable_are_not_looked_at() -> None:
     assert ([], []) == rows.usable_runs([row(**(BATCH | {"usable": "no"}))])
 
 
-CELLS = st.sampled_from(["", "nan", "None", "-1", "0", "0.4", "8.0", "1e12", "1e308", "inf", "yes", "[", "TP8", "closed loop", None])
+CELLS = st.sampled_from(
+    ["", "nan", "None", "-1", "0", "0.4", "8.0", "1e12", "1e308", "inf", "yes", "[", "TP8", "closed loop", None]
+)
 BROKEN = st.dictionaries(st.sampled_from([*COLUMNS, "request_rate", "spec_method", "spec_k", "pp", "mode"]), CELLS, max_size=6)
 
 
@@ -171,7 +173,7 @@ def test_rows_of_one_id_or_of_none_are_told_apart() -> None:
 
 
 def test_what_was_served_so_many_at_a_time_is_a_closed_loop_whatever_it_is_called() -> None:
-    run = run_of(CLOSED, scenario="random lengths", mean_concurrency="64", concurrency_or_qps="")
+    run = run_of(CLOSED, scenario="random lengths", request_rate="", mean_concurrency="64", concurrency_or_qps="")
 
     assert ("closed", 64) == (run.kind, run.clients)
 

@@ -33,7 +33,9 @@ class Decision(NamedTuple):
     binding_constraint: str | None = None
     quick_usd: float | None = None  # what the cheapest costs at the quick end of the steps; None: nothing keeps the targets
     slow_usd: float | None = None
-    replicas_open: tuple[int, int] | None = None  # only how many of the shown replicas it takes is not known: from so many to so many
+    replicas_open: tuple[int, int] | None = (
+        None  # only how many of the shown replicas it takes is not known: from so many to so many
+    )
     exclusions: tuple[Exclusion, ...] = ()
 
 

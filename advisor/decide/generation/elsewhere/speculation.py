@@ -26,6 +26,8 @@ OTHER_TEXTS = 0.7
 # And it is of large models of experts. Of what theirs accept beyond the first token, heads of dense ones did so much: two tokens of EAGLE-3
 # gave Qwen3 of 1.7 to 32 billion parameters 1.79 to 2.19 a step (published by AngelSlim), where the table has 2.3 to 2.7.
 OF_DENSE = 0.7
+# A draft has to be trained, loaded and watched: what gains less is not worth it.
+WORTH = 1.05
 
 
 def tokens_per_step(acceptance: float, draft_tokens: int) -> float:
@@ -158,28 +160,27 @@ def powers(most: int) -> np.ndarray:
     return np.array(sorted({1 << power for power in range(most.bit_length())} | {most}))
 
 
-def by_load(
-    steps: Steps, choice: SpeculationChoice, request: MeanRequest, *, most: int, running: float
-) -> SpeculationByLoad:
+def by_load(steps: Steps, choice: SpeculationChoice, request: MeanRequest, *, most: int, running: float) -> SpeculationByLoad:
     """Return what a draft gains by how many such requests run, up to the most of a replica; `running` do on average."""
     batch = powers(most)
-    slower = step_ratio(steps, batch.astype(float), request.context_tokens, choice.draft_tokens)
-    tokens, off = choice.tokens_per_step, _off(steps)
-    source = f"tokens a step ({tokens.source}) over the seconds of a step that verifies, of one that does not"
-    speedups = tuple(
-        Estimate(
-            value=tokens.value / each,
-            low=tokens.low / each / off,
-            high=tokens.high / each * off,
-            basis="simulated",
-            source=source,
-        )
-        for each in slower.tolist()
+    tokens, off, loads = choice.tokens_per_step, _off(steps), batch.astype(float)
+    plain = requests_per_s(steps, loads, request)
+    faster = [
+        requests_per_s(steps, loads, request, draft_tokens=choice.draft_tokens, tokens_per_step=gives) / plain
+        for gives in (tokens.value, tokens.low, tokens.high)
+    ]
+    source = (
+        f"requests a second of a replica that so many keep busy, their prompts read, with a draft over without: {tokens.source}"
     )
-    crossing, surely = (_crossing(batch, [getattr(entry, end) for entry in speedups]) for end in ("value", "low"))
-    # Where it stops to pay a replica serves as much with a draft as without.
+    speedups = tuple(
+        Estimate(value=value, low=min(low / off, value), high=max(high * off, value), basis="simulated", source=source)
+        for value, low, high in zip(*(each.tolist() for each in faster), strict=True)
+    )
+    crossing = _crossing(batch, [entry.value for entry in speedups], WORTH)
+    surely = None if crossing is None else _crossing(batch, [entry.low for entry in speedups], 1.0)
+    surely = None if crossing is None or surely is None else min(surely, crossing)
     at_crossing = None if crossing is None else float(requests_per_s(steps, np.array([crossing]), request)[0])
-    pays = all(entry.value >= 1.0 for entry in speedups)
+    pays = all(entry.value >= WORTH for entry in speedups)
     return SpeculationByLoad(
         choice=choice,
         running_requests=tuple(batch.tolist()),
@@ -206,13 +207,13 @@ def _off(steps: Steps) -> float:
     return math.sqrt(math.sqrt(high / low))
 
 
-def _crossing(batch: np.ndarray, speedup: Sequence[float]) -> float | None:
-    """Return up to how many running requests it pays, linear in logarithms between those that were looked at; None: not for one."""
-    if speedup[0] < 1.0:
+def _crossing(batch: np.ndarray, speedup: Sequence[float], worth: float) -> float | None:
+    """Return up to how many running requests it gains so much, linear in logarithms between them; None: not for one."""
+    if speedup[0] < worth:
         return None
     for place in range(1, len(speedup)):
-        if speedup[place] < 1.0:
-            above, below = math.log(speedup[place - 1]), math.log(speedup[place])
+        if speedup[place] < worth:
+            above, below = math.log(speedup[place - 1] / worth), math.log(speedup[place] / worth)
             part = above / (above - below)
             return float(batch[place - 1] * (batch[place] / batch[place - 1]) ** part)
     return float(batch[-1])
@@ -236,7 +237,7 @@ def _because(
     if tokens.high <= 1.0:
         return f"no proposed token is accepted: every step gives one token and takes longer ({ends})"
     if crossing.running is None or crossing.requests_per_s is None:
-        return f"{gives} make up for what a step takes longer at no load ({ends})"
+        return f"{gives} gain {percent(WORTH - 1)} at no load ({ends})"
     if pays:
         return f"{gives} pay at every load that a replica has ({ends})"
     within = "within" if running <= crossing.running else "beyond"

@@ -23,11 +23,23 @@ class Steps(Protocol):
     def decode_s(self, batch: np.ndarray, context_tokens: np.ndarray) -> np.ndarray:
         """Return the seconds of steps that decode so many requests with so many tokens cached together."""
 
-    def mixed_s(self, batch: np.ndarray, context_tokens: np.ndarray, tokens: np.ndarray, past_tokens: np.ndarray) -> np.ndarray:
-        """Return the seconds of steps that decode, and read so many tokens behind cached ones beside."""
+    def mixed_s(
+        self,
+        batch: np.ndarray,
+        context_tokens: np.ndarray,
+        tokens: np.ndarray,
+        past_tokens: np.ndarray,
+        prompts: np.ndarray | int = 1,
+        *,
+        draft_tokens: int = 0,
+    ) -> np.ndarray:
+        """Return the seconds of steps that decode, check so many proposed tokens of each request, and read beside.
+
+        `tokens` are those of all `prompts`, behind `past_tokens` cached ones of each.
+        """
 
     def verify_s(self, batch: np.ndarray, context_tokens: np.ndarray, draft_tokens: int) -> np.ndarray:
-        """Return the same of steps that verify so many proposed tokens of each request beside."""
+        """Return the same of steps that read nothing."""
 
     def draft_s(self, batch: np.ndarray, context_tokens: np.ndarray, draft_tokens: int) -> np.ndarray:
         """Return the seconds in which a draft proposes so many tokens of each request, before such a step."""
@@ -60,11 +72,23 @@ class MeanRequest(NamedTuple):
         return self.input_tokens + self.written_tokens / 2
 
 
-def requests_per_s(steps: Steps, running: np.ndarray, request: MeanRequest) -> np.ndarray:
-    """Return the requests a second of a replica where so many run: each step decodes all of them, and reads as much as these ask for."""
-    answered = running / request.written_tokens
-    past = np.full_like(answered, request.input_tokens - request.read_tokens)
-    return answered / steps.mixed_s(running, running * request.context_tokens, answered * request.read_tokens, past)
+def requests_per_s(
+    steps: Steps, running: np.ndarray, request: MeanRequest, *, draft_tokens: int = 0, tokens_per_step: float = 1.0
+) -> np.ndarray:
+    """Return the requests a second of a replica where so many run all the time.
+
+    Each step decodes all of them, or checks a draft of each, and for each that is answered another prompt is read: in as many steps as
+    prompts come, whole, or several in every step.
+    """
+    answered = running * tokens_per_step / request.written_tokens  # with a step
+    reading = np.minimum(answered, 1.0)
+    cached, past = running * request.context_tokens, np.full_like(running, request.input_tokens - request.read_tokens)
+    prompts = answered / reading
+    mixed_s = steps.mixed_s(running, cached, prompts * request.read_tokens, past, prompts, draft_tokens=draft_tokens)
+    if draft_tokens == 0:
+        return answered / (reading * mixed_s + (1 - reading) * steps.decode_s(running, cached))
+    checking_s = reading * mixed_s + (1 - reading) * steps.verify_s(running, cached, draft_tokens)
+    return answered / (checking_s + steps.draft_s(running, cached, draft_tokens))
 
 
 class Drafted(NamedTuple):

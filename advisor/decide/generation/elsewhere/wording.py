@@ -7,7 +7,7 @@ import msgspec
 from advisor.decide.generation.decision import worst
 from advisor.decide.generation.elsewhere.decision import Decision
 from advisor.decide.generation.elsewhere.prediction import GROUNDS, Predicted
-from advisor.decide.generation.elsewhere.replica import Offers
+from advisor.decide.generation.elsewhere.replica import Offers, Replica
 from advisor.decide.generation.elsewhere.request import Calls, ElsewhereRequest
 from advisor.decide.generation.elsewhere.space import (
     ACTIVATION_BYTES,
@@ -133,8 +133,8 @@ def _whole_machines(replica: Replica, replicas: int) -> str | None:
         return None
     whole = machines * place.price_usd_per_hour.value
     return (
-        f"{place.machine} has {counted(place.devices, 'device')}, of which {replicas * degree} are paid for here: rented whole it is "
-        f"{counted(machines, 'machine')} at {usd(whole)}/h"
+        f"{counted(replicas * degree, 'device')} at their part of the price: whole, {place.machine} has {place.devices}, and "
+        f"{counted(machines, 'machine')} cost {usd(whole)}/h"
     )
 
 

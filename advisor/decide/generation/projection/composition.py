@@ -89,7 +89,7 @@ class Composition:
         return Parts(matrices, np.zeros_like(tokens), sums)
 
     def of_decoding(
-        self, batch: np.ndarray, context_tokens: np.ndarray, *, repeats_heads: bool = False, queries: int = 1
+        self, batch: np.ndarray, context_tokens: np.ndarray, *, repeats_heads: float = 0.0, queries: int = 1
     ) -> Parts:
         """Return what attention takes where so many requests decode, `queries` tokens each, that have `context_tokens` cached together."""
         batch = np.asarray(batch, dtype=float)

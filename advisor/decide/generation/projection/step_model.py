@@ -80,24 +80,26 @@ class StepModel:
         tokens: np.ndarray,
         past_tokens: np.ndarray,
         prompts: np.ndarray | int = 1,
+        *,
+        draft_tokens: int = 0,
     ) -> np.ndarray:
-        """Return the seconds of steps that do both."""
-        every = (batch, context_tokens, tokens, past_tokens, prompts)
-        batch, context, tokens, past, prompts = np.broadcast_arrays(*(np.asarray(each, dtype=float) for each in every))
-        parts = self._composition.of_tokens(batch + tokens, batch + np.where(tokens > 0, prompts, 0.0))
-        parts = parts.plus(self._attending(batch, context)).plus(self._composition.of_reading(tokens, past, prompts))
-        return self._step_s(parts, batch + np.where(tokens > 0, prompts, 0.0), tokens)
-
-    def verify_s(self, batch: np.ndarray, context_tokens: np.ndarray, draft_tokens: int) -> np.ndarray:
-        """Return the seconds of steps that check so many proposed tokens of each request, and make the next one.
+        """Return the seconds of steps that do both, and check so many proposed tokens of each request that decodes.
 
         All tokens of a request look at the same cache, which is read once. Each is chosen like that of a request of its own, which is a
         part of what the host does for one.
         """
-        batch, context = np.broadcast_arrays(np.asarray(batch, dtype=float), np.asarray(context_tokens, dtype=float))
-        wide = batch * (draft_tokens + 1)
-        parts = self._composition.of_tokens(wide, wide).plus(self._attending(batch, context, queries=draft_tokens + 1))
-        return self._step_s(parts, batch + CHECKED_SHARE * (wide - batch), np.zeros_like(batch))
+        every = (batch, context_tokens, tokens, past_tokens, prompts)
+        batch, context, tokens, past, prompts = np.broadcast_arrays(*(np.asarray(each, dtype=float) for each in every))
+        wide, begun = batch * (draft_tokens + 1), np.where(tokens > 0, prompts, 0.0)
+        parts = self._composition.of_tokens(wide + tokens, wide + begun)
+        parts = parts.plus(self._attending(batch, context, queries=draft_tokens + 1))
+        parts = parts.plus(self._composition.of_reading(tokens, past, prompts))
+        return self._step_s(parts, batch + CHECKED_SHARE * (wide - batch) + begun, tokens)
+
+    def verify_s(self, batch: np.ndarray, context_tokens: np.ndarray, draft_tokens: int) -> np.ndarray:
+        """Return the seconds of steps that check so many proposed tokens of each request, make the next one, and read nothing."""
+        nothing = np.zeros(1)
+        return self.mixed_s(batch, context_tokens, nothing, nothing, draft_tokens=draft_tokens)
 
     def draft_s(self, batch: np.ndarray, context_tokens: np.ndarray, draft_tokens: int) -> np.ndarray:
         """Return the seconds of the passes that propose so many tokens of each request, before they are checked.
@@ -127,9 +129,7 @@ class StepModel:
         return self._composition.of_tokens(tokens, prompts).plus(self._composition.of_reading(tokens, past_tokens, prompts))
 
     def _attending(self, batch: np.ndarray, context_tokens: np.ndarray, queries: int = 1) -> Parts:
-        return self._composition.of_decoding(
-            batch, context_tokens, repeats_heads=self.host.repeats_heads, queries=queries
-        )
+        return self._composition.of_decoding(batch, context_tokens, repeats_heads=self.host.repeats_heads, queries=queries)
 
     def _step_s(self, parts: Parts, running: np.ndarray, read: np.ndarray) -> np.ndarray:
         return step_s(self.host, self._layers, parts, running=running, read=read)

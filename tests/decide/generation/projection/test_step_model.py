@@ -78,7 +78,8 @@ def test_drafts_take_longer_for_more_requests_and_more_tokens():
     one, five = (of.draft_s(batch, batch * 600, draft) for draft in (1, 5))
 
     assert (np.diff(one) > 0).all() and (np.diff(five) > 0).all()
-    assert (5 * one > five).all() and (five > 4 * one * 0.9).all()
+    # The first pass of five reads what was checked, which is more.
+    assert (4 * one < five).all() and (five < 6 * one).all()
     # A layer of 32 and a head of an eighth of the weights.
     assert 0.1 < one[0] / float(of.decode_s(batch[:1], batch[:1] * 600)[0]) < 0.25
 

@@ -65,9 +65,7 @@ def scale(grid, tokens):
     """Return how many times as long the shape takes as the first of the grid."""
     rates = RATES["h100_sxm"]
     limits = Rates(rates.flop_per_s["bf16"], rates.memory_bandwidth_bytes_per_s, 1.0)
-    ours, first = (
-        product(shape, (tokens,), COMPUTED["bf16"]).roofline_s(limits) for shape in (SHAPE, grid.shapes[0].tolist())
-    )
+    ours, first = (product(shape, (tokens,), COMPUTED["bf16"]).roofline_s(limits) for shape in (SHAPE, grid.shapes[0].tolist()))
     return ours / first
 
 
