@@ -231,9 +231,10 @@ def test_precisions_are_read_as_publishers_write_them(text: str, kv: str, expect
     [
         ("vLLM 0.15.1", "vllm"),
         ("vLLM 0.10.0 ROCm 6.4.1", "vllm"),
-        ("vLLM 0.6.3", "vllm-2024"),
+        ("vLLM 0.6.3", "vllm-2024-11"),
+        ("vLLM 0.5.4", "vllm-2024"),
         ("vLLM", "vllm-2024"),
-        ("vLLM (Nov 2024)", "vllm-2024"),
+        ("vLLM (Nov 2024)", "vllm-2024-11"),
         ("vLLM (Splitwise ISCA24 profile)", "vllm-2023"),
         ("vLLM (V1) + GuideLLM 0.5.2, EAGLE head of one layer", "vllm"),
         ("SGLang", "vllm"),

@@ -33,6 +33,8 @@ DEVICES = {
     "a40_48gb": "a40",
     "b200_sxm": "b200",
     "b300_sxm": "b300",
+    "gb200_nvl72": "gb200",
+    "h100": "h100_sxm",
     "h100_pcie_80gb": "h100_pcie",
     "h200": "h200_sxm",
     "l40s_48gb": "l40s",
@@ -184,6 +186,8 @@ def run_of(row: Mapping[str, str]) -> Run:
     device = re.sub(r"[^a-z0-9_.]+$", "", row["hardware_id"].lower()) or row["hardware"].lower()
     if "capped" in device:
         raise Unusable("a cap on the power is not modelled")
+    if not device and kind != "speculation":
+        raise Unusable("the device is not named")
     hardware = None if kind == "speculation" else _hardware(device)
     weights, kv = precisions(row["precision"], row["kv_dtype"])
     tensor_parallel = _count(row["tp"])
@@ -273,7 +277,8 @@ def _hardware(device: str) -> Hardware:
 @cache
 def _in_catalog(device: str) -> Hardware | None:
     try:
-        found = read_device(DEVICES.get(device, device))
+        plain = device.replace("-", "_")
+        found = read_device(DEVICES.get(plain, plain))
     except InputError:
         return None
     if device not in HALVES or found.memory_bytes is None or found.memory_bandwidth_bytes_per_s is None:
@@ -318,9 +323,12 @@ def engine_of(framework: str) -> str:
     if "isca24" in told or "2023" in told:
         return "vllm-2023"
     version = re.search(r"vllm (\d+)\.(\d+)", told)
-    # Its scheduler was written anew with 0.8, of early 2025.
-    is_new = (int(version[1]), int(version[2])) >= (0, 8) if version else bool(re.search(r"v1|202[5-9]", told))
-    return "vllm" if is_new else "vllm-2024"
+    # Its scheduler was written anew with 0.8, of early 2025; attention that reads keys once for all their queries came to AMD
+    # with 0.6, of autumn 2024.
+    release = (int(version[1]), int(version[2])) if version else (0, 0)
+    if release >= (0, 8) or re.search(r"v1|202[5-9]", told):
+        return "vllm"
+    return "vllm-2024-11" if release >= (0, 6) or re.search(r"(sep|oct|nov|dec)[a-z]* 2024", told) else "vllm-2024"
 
 
 def model_key(name: str) -> str:

@@ -25,6 +25,7 @@ EXPECTED: dict[str, tuple[float, float]] = {
     "matrices": (1.0, 1.15),
     "attention": (1.0, 1.3),
     "communication": (1.0, 1.4),
+    "experts": (1.0, 1.3),
     "decode_step_s": (7e-4, 2.5),
     "prefill_step_s": (2e-3, 2.5),
     "layer_s": (5e-6, 2.5),
@@ -34,8 +35,8 @@ EXPECTED: dict[str, tuple[float, float]] = {
     "prefill_launch_s": (1e-4, 3.0),
 }
 NAMES = tuple(EXPECTED)
-LINEAR = NAMES[:8]  # in which seconds are linear, but for launches
-KERNELS, ATTENTION, LAYERS = slice(0, 3), NAMES.index("attention"), NAMES.index("layer_s")
+LINEAR = NAMES[:9]  # in which seconds are linear, but for launches
+KERNELS, ATTENTION, LAYERS = slice(0, 4), NAMES.index("attention"), NAMES.index("layer_s")
 # Of a device beside its engine's other devices, where its kernels were measured and where they were scaled.
 OF_DEVICE = {"kernels": 1.3, "scaled-kernels": 2.0, "roofline": 2.5}
 # Engines whose kernels are like those of today, so that what they show of a device is shown of it there as well; and what that is.
@@ -43,7 +44,7 @@ OF_DEVICE = {"kernels": 1.3, "scaled-kernels": 2.0, "roofline": 2.5}
 CARRIED, KERNELS_OF_DEVICE = ("deepspeed", "vllm-2024"), ("matrices", "attention")
 # How far keys and values are read once for each head of queries (`HostTimes.repeats_heads`), as the logarithm of its odds: expected, how
 # far off that may well be, and where a fit starts beside that.
-ONCE, ODDS_WIDTH, AGAIN = -3.0, 2.0, 2.0
+ONCE, ODDS_WIDTH, AGAIN = -7.0, 3.0, 2.0
 NOISE = 0.1  # of a published figure, as a logarithm
 BOUND = 1.5  # of residuals, in units of the noise
 FEWEST_POINTS = 6  # of a device, for host times of its own
@@ -60,9 +61,9 @@ class Point(NamedTuple):
     ground: Ground
     is_same_maker: bool  # whose kernels they are
     figure: Figure
-    reading: np.ndarray  # (8,) of the steps that read, seconds for each of LINEAR being 1
-    decoding: np.ndarray  # (8,) the same of those that decode
-    repeating: np.ndarray  # (8,) the same where keys and values are read once for each head of queries
+    reading: np.ndarray  # (9,) of the steps that read, seconds for each of LINEAR being 1
+    decoding: np.ndarray  # (9,) the same of those that decode
+    repeating: np.ndarray  # (9,) the same where keys and values are read once for each head of queries
     seconds: float
 
 
@@ -178,9 +179,9 @@ def _open(run: Run, measured: Mapping[str, float]) -> tuple[Figure, float, Halve
 
 
 def _seconds(halves: Sequence[np.ndarray], added: np.ndarray, repeats: float) -> np.ndarray:
-    """Return the seconds of points in an engine that adds so much (10,), in the order of NAMES.
+    """Return the seconds of points in an engine that adds so much (11,), in the order of NAMES.
 
-    `halves` (points, 8 each) are steps that read, that decode, and the latter where heads are repeated, which they are so far.
+    `halves` (points, 9 each) are steps that read, that decode, and the latter where heads are repeated, which they are so far.
     """
     reading, once, again = halves
     decoding = once.copy()
@@ -234,7 +235,7 @@ def _carried_over(hosts: Sequence[HostTimes]) -> list[HostTimes]:
 
 
 def _fit(points: Sequence[Point], expected: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Return logarithms of what is added, and of the odds that heads are repeated (11,)."""
+    """Return logarithms of what is added, and of the odds that heads are repeated (12,)."""
     from scipy.optimize import least_squares
     from scipy.special import expit
 

@@ -40,9 +40,10 @@ class HostTimes(Record, frozen=True, kw_only=True):
 
     engine: Name
     device: Name | None = None
-    matrices: Positive  # times matrix products, experts among them
+    matrices: Positive  # times matrix products
     attention: Positive
     communication: Positive
+    experts: Positive = 1.0
     decode_step_s: NonNegative
     prefill_step_s: NonNegative  # of a step that reads
     layer_s: NonNegative  # for each layer of a step

@@ -195,6 +195,9 @@ def costs_more(shown: Predicted, other: Predicted) -> Estimate:
     """Return by what fraction another deployment costs more: where steps are quick it needs fewer replicas, and so do we."""
     ours, theirs = shown.prediction.cost_usd_per_hour, other.prediction.cost_usd_per_hour
     more = [getattr(theirs, end) / getattr(ours, end) - 1 for end in ("value", "low", "high")]
+    if shown.chosen.site is other.chosen.site:
+        # More of the same replicas cost no less, in whatever way they batch.
+        more = [max(each, 0.0) for each in more]
     return Estimate(
         value=more[0],
         low=min(more),

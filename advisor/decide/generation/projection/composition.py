@@ -37,9 +37,10 @@ SUMS = 2
 class Parts(NamedTuple):
     """Seconds of kernels, arrays of one shape."""
 
-    matrices: np.ndarray  # experts among them, and what is done to each element
+    matrices: np.ndarray  # and what is done to each element
     attention: np.ndarray
     communication: np.ndarray
+    experts: np.ndarray
 
     def plus(self, other: "Parts") -> "Parts":
         """Return both, one after the other."""
@@ -82,11 +83,11 @@ class Composition:
         matrices = tokens * self._passed_bytes / self._passes_per_s
         for shape, count in self._shapes.items():
             matrices = matrices + count * self._products.seconds(shape, tokens)
-        for layers, experts in self._experts:
-            matrices = matrices + layers * experts.seconds(tokens)
+        nothing = np.zeros_like(matrices)
+        routed = sum((layers * experts.seconds(tokens) for layers, experts in self._experts), nothing)
         matrices = matrices + self._logits.seconds(self._vocabulary, np.maximum(sampled, 1.0))
         sums = self.layers * SUMS * self._communication.all_reduce_s(np.asarray(sum_bytes(tokens, self._hidden)))
-        return Parts(matrices, np.zeros_like(tokens), sums)
+        return Parts(matrices, nothing, sums, routed)
 
     def of_decoding(
         self, batch: np.ndarray, context_tokens: np.ndarray, *, repeats_heads: float = 0.0, queries: int = 1
@@ -120,7 +121,8 @@ def draft_of(architecture: Architecture) -> Architecture:
 
 
 def _attending(seconds: np.ndarray) -> Parts:
-    return Parts(np.zeros_like(seconds), seconds, np.zeros_like(seconds))
+    nothing = np.zeros_like(seconds)
+    return Parts(nothing, seconds, nothing, nothing)
 
 
 def _shapes(architecture: Architecture, tensor_parallel: int) -> dict[Shape, int]:

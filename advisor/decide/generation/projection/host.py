@@ -48,9 +48,8 @@ def step_s(host: HostTimes, layers: int, parts: Parts, *, running: np.ndarray, r
 
 def kernels_s(host: HostTimes, parts: Parts) -> np.ndarray:
     """Return the seconds of kernels as an engine runs them."""
-    return np.asarray(
-        host.matrices * parts.matrices + host.attention * parts.attention + host.communication * parts.communication
-    )
+    factors = Parts(host.matrices, host.attention, host.communication, host.experts)
+    return np.asarray(sum(factor * seconds for factor, seconds in zip(factors, parts, strict=True)))
 
 
 def launched(kernels_s: np.ndarray, launches_s: np.ndarray | float) -> np.ndarray:

@@ -15,7 +15,8 @@ def composition(model, name="h100_sxm", degree=1, weights="bf16", kv="bf16"):
 
 
 def matrices_s(of, tokens):
-    return float(of.of_tokens(np.array([float(tokens)]), np.ones(1)).matrices[0])
+    parts = of.of_tokens(np.array([float(tokens)]), np.ones(1))
+    return float(parts.matrices[0] + parts.experts[0])
 
 
 def test_one_token_reads_the_weights_once():

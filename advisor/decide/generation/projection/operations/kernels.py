@@ -54,7 +54,7 @@ class Kernel:
         key = tuple(shape)
         if key not in self._of_shape:
             share = self._shares.of(shape)
-            self._of_shape[key] = share.padded(self._least_s(shape, share.nodes()))
+            self._of_shape[key] = share.ascending(self._least_s(shape, share.nodes()))
         of = self._of_shape[key]
         # Between two sizes that were measured a roofline that bends and a share that does not may dip, or bulge.
         around = [of.around(axis, size) for axis, size in enumerate(sizes)]
