@@ -45,6 +45,8 @@ CARRIED, KERNELS_OF_DEVICE = ("deepspeed", "vllm-2024"), ("matrices", "attention
 # How far keys and values are read once for each head of queries (`HostTimes.repeats_heads`), as the logarithm of its odds: expected, how
 # far off that may well be, and where a fit starts beside that.
 ONCE, ODDS_WIDTH, AGAIN = -7.0, 3.0, 2.0
+# Engines whose kernels are known to read them once for all their queries; and of a single model nobody can tell.
+SHARING = ("vllm", "tensorrt-llm")
 NOISE = 0.1  # of a published figure, as a logarithm
 BOUND = 1.5  # of residuals, in units of the noise
 FEWEST_POINTS = 6  # of a device, for host times of its own
@@ -206,12 +208,14 @@ def fitted(points: Sequence[Point]) -> tuple[HostTimes, ...]:
         # Scaled kernels say more about the scaling than about the engine, those of another maker most.
         firm = ([point for point in of if point.ground == "kernels"], [point for point in of if point.is_same_maker], of)
         basis = next(points for points in firm if len(points) >= FEWEST_POINTS or points is of)
-        of_engines[engine] = _fit(basis, expected, width)
-        found.append(_host(engine, None, of_engines[engine], basis))
+        repeats = engine not in SHARING and len({point.model for point in of}) >= FEWEST_MODELS
+        of_engines[engine] = _fit(basis, expected, width, may_repeat=repeats)
+        found.append(_host(engine, None, of_engines[engine], basis, may_repeat=repeats))
         for device, there in _grouped(of, lambda point: point.device).items():
             if len(there) >= FEWEST_POINTS:
                 wide = np.maximum(width, np.log(OF_DEVICE[there[0].ground]))
-                found.append(_host(engine, device, _fit(there, of_engines[engine], wide), there))
+                added = _fit(there, of_engines[engine], wide, may_repeat=repeats)
+                found.append(_host(engine, device, added, there, may_repeat=repeats))
     return (*found, *_carried_over(found))
 
 
@@ -234,7 +238,7 @@ def _carried_over(hosts: Sequence[HostTimes]) -> list[HostTimes]:
     return list(found.values())
 
 
-def _fit(points: Sequence[Point], expected: np.ndarray, width: np.ndarray) -> np.ndarray:
+def _fit(points: Sequence[Point], expected: np.ndarray, width: np.ndarray, *, may_repeat: bool) -> np.ndarray:
     """Return logarithms of what is added, and of the odds that heads are repeated (12,)."""
     from scipy.optimize import least_squares
     from scipy.special import expit
@@ -246,18 +250,19 @@ def _fit(points: Sequence[Point], expected: np.ndarray, width: np.ndarray) -> np
     weight = np.array([np.sqrt(min(usual / len(counts[point.device]), 1.0)) for point in points])
 
     def residuals(values: np.ndarray) -> np.ndarray:
-        off = weight * (np.log(_seconds(halves, np.exp(values[:-1]), float(expit(values[-1])))) - logs) / NOISE
+        repeats = float(expit(values[-1])) if may_repeat else 0.0
+        off = weight * (np.log(_seconds(halves, np.exp(values[:-1]), repeats)) - logs) / NOISE
         return np.concatenate([off, (values - expected) / width])
 
     # Both kinds of kernels are valleys of their own.
-    starts = (expected, np.append(expected[:-1], AGAIN))
+    starts = [expected, np.append(expected[:-1], AGAIN)][: 1 + may_repeat]
     found = (least_squares(residuals, start, loss="soft_l1", f_scale=BOUND) for start in starts)
     return np.asarray(min(found, key=lambda fit: fit.cost).x)
 
 
-def _host(engine: str, device: str | None, logs: np.ndarray, points: Sequence[Point]) -> HostTimes:
+def _host(engine: str, device: str | None, logs: np.ndarray, points: Sequence[Point], *, may_repeat: bool) -> HostTimes:
     added = {name: float(f"{value:.4g}") for name, value in zip(NAMES, np.exp(logs[:-1]), strict=True)}
-    repeats_heads = round(float(1 / (1 + np.exp(-logs[-1]))), 3)
+    repeats_heads = round(float(1 / (1 + np.exp(-logs[-1]))), 3) if may_repeat else 0.0
     models = len({point.model for point in points})
     return HostTimes(engine=engine, device=device, **added, repeats_heads=repeats_heads, rows=len(points), models=models)
 

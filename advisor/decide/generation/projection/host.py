@@ -48,7 +48,7 @@ def step_s(host: HostTimes, layers: int, parts: Parts, *, running: np.ndarray, r
 
 def kernels_s(host: HostTimes, parts: Parts) -> np.ndarray:
     """Return the seconds of kernels as an engine runs them."""
-    factors = Parts(host.matrices, host.attention, host.communication, host.experts)
+    factors = (host.matrices, host.attention, host.communication, host.experts)
     return np.asarray(sum(factor * seconds for factor, seconds in zip(factors, parts, strict=True)))
 
 

@@ -113,7 +113,7 @@ class StepModel:
         return self._pass_s(first) + (draft_tokens - 1) * self._pass_s(later)
 
     def _pass_s(self, parts: Parts) -> np.ndarray:
-        return DRAFT_PASS_S + launched(kernels_s(self.host, parts), self.host.decode_launch_s)
+        return np.asarray(DRAFT_PASS_S + launched(kernels_s(self.host, parts), self.host.decode_launch_s))
 
     def of_tokens_s(self, tokens: np.ndarray) -> np.ndarray:
         """Return the part of the seconds of a step that reads which its tokens alone decide about."""

@@ -46,7 +46,9 @@ def test_a_degree_divides_matrices_and_adds_two_sums_a_layer(model, weights):
         composition(model, degree=degree, weights=weights).of_tokens(np.array([16.0]), np.array([16.0])) for degree in (1, 8)
     )
 
-    assert 4 < one.matrices[0] / eight.matrices[0] < 8.5
+    in_all = [parts.matrices[0] + parts.experts[0] for parts in (one, eight)]
+
+    assert 4 < in_all[0] / in_all[1] < 8.5
     assert 0 == one.communication[0] < eight.communication[0]
 
 

@@ -112,7 +112,7 @@ class Attention:
         found = self._decoding.seconds(shape, batch, context)
         if queries == 1:
             return found
-        return np.maximum(found, self._decoding.seconds(_with_heads(shape, queries), batch, context))
+        return np.asarray(np.maximum(found, self._decoding.seconds(_with_heads(shape, queries), batch, context)))
 
     def prefill_s(self, tokens: np.ndarray, past: np.ndarray, prompts: np.ndarray) -> np.ndarray:
         """Return the seconds in one layer where prompts are read, each of `tokens` behind `past` cached ones.

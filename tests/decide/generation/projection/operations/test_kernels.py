@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from advisor.decide.generation.projection.operations.grounds import COMPUTED, foundation_of, numbers_of
 from advisor.decide.generation.projection.operations.kernels import UNPACKING_SHARE, USUAL_SHARE, Kernel
 from advisor.decide.generation.projection.operations.matrices import grids_of, product
-from advisor.decide.generation.projection.operations.tables import Rates
-from tests.language_models import RATES, SHARE, device, lawful_tables
+from tests.language_models import SHARE, device, lawful_tables
 
 TABLES = lawful_tables()
 SHAPE = (6144.0, 4096.0)
@@ -56,17 +55,6 @@ def test_more_tokens_never_take_less_however_uneven_the_kernels_are(share, token
     fewer, more = kernel.seconds(SHAPE, np.sort(tokens))
 
     assert fewer <= more * (1 + 1e-9)
-    # What takes longest is not computed as anything else.
-    largest = grid.axes[0][-1:]
-    assert kernel.seconds(SHAPE, largest) == pytest.approx(np.exp(uneven.log_s[0, -1]) * scale(grid, largest))
-
-
-def scale(grid, tokens):
-    """Return how many times as long the shape takes as the first of the grid."""
-    rates = RATES["h100_sxm"]
-    limits = Rates(rates.flop_per_s["bf16"], rates.memory_bandwidth_bytes_per_s, 1.0)
-    ours, first = (product(shape, (tokens,), COMPUTED["bf16"]).roofline_s(limits) for shape in (SHAPE, grid.shapes[0].tolist()))
-    return ours / first
 
 
 def test_where_no_device_is_near_kernels_reach_the_usual_share():
