@@ -116,7 +116,9 @@ def points(runs: Sequence[Run], configs: Mapping[str, Path], tables: KernelTable
         if key not in made:
             made[key] = _steps(run, run.hardware, architecture, tables)
         steps = made[key]
-        if steps is not None and (run.kind != "static" or _fits(run, architecture)):
+        # Beyond its context a model answers nothing, and published rows of that took no time.
+        is_within = run.input_tokens + run.output_tokens <= architecture.context_tokens
+        if steps is not None and is_within and (run.kind != "static" or _fits(run, architecture)):
             found += points_of(run, steps)
     return found
 

@@ -206,6 +206,9 @@ def _arguments() -> argparse.Namespace:
     published_rows.add_argument("--rows", type=Path, metavar="ROWS", help="judge these with what is shipped")
     parser.add_argument("--configs", type=Path, nargs="+", default=(), metavar="FOLDER", help="of further models of the rows")
     arguments = parsed(parser)
+    for path in (arguments.rows, arguments.elsewhere):
+        if path is not None and not path.is_file():
+            parser.error(f"{path}: no such file")
     if missing := [str(path) for path in arguments.model or () if not (path / "config.json").is_file()]:
         parser.error(f"--model: {', '.join(missing)}: no checkpoint")
     if arguments.requests is not None and arguments.requests < FEWEST_REQUESTS:

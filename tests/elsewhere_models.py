@@ -76,6 +76,8 @@ class Steps:
             raise AdvisorError(f"{hardware.id}: nothing says how long steps take there", hint="leave it out")
         self.factors = (1 / spread, spread)
         peak = hardware.peak_flop_per_s.get("fp8" if weights == "fp8" else "bf16", hardware.peak_flop_per_s["bf16"])
+        # A layer of the model and its head.
+        self._pass_share = 1 / model.layers + model.vocabulary * model.hidden_size / model.active_parameters
         self._token_s = 2 * model.active_parameters / (peak * tensor_parallel)
         bandwidth = hardware.memory_bandwidth_bytes_per_s * tensor_parallel
         self._weights_s = weight_bytes(model, weights) / bandwidth
@@ -105,8 +107,11 @@ class Steps:
     def verify_s(self, batch, context_tokens, draft_tokens):
         return self._step_s(batch * (draft_tokens + 1), context_tokens)
 
-    def mixed_s(self, batch, context_tokens, tokens, past_tokens):
-        return self._step_s(batch + tokens, context_tokens)
+    def draft_s(self, batch, context_tokens, draft_tokens):
+        return draft_tokens * self._pass_share * self._step_s(batch, context_tokens)
+
+    def mixed_s(self, batch, context_tokens, tokens, past_tokens, prompts=1, *, draft_tokens=0):
+        return self._step_s(batch * (draft_tokens + 1) + tokens, context_tokens)
 
     def costs(self, draw, *, longest_context, max_running, token_budget, kv_tokens):
         level = 0.0 if draw is None else 2 * draw / (DRAWS - 1) - 1

@@ -124,6 +124,12 @@ def test_a_row_is_the_run_that_it_is_of(
         (CHAT, {"spec_method": "mtp"}, "how many are accepted"),
         (CHAT, {"ttft_ms": "", "ttft_p90_ms": "", "itl_ms": "", "e2e_mean_ms": ""}, "nothing was published"),
         (CLOSED, {"concurrency_or_qps": ""}, "how many requests run side by side"),
+        (CLOSED, {"concurrency_or_qps": "1e9"}, "no engine serves more than"),
+        (CLOSED, {"isl_or_seqlen": "1e300"}, "no model reads or writes more than"),
+        (CLOSED, {"pp": "2"}, "pipeline-parallel"),
+        (CLOSED, {"model": "nan"}, "the model is not named"),
+        (DRAFT, {"spec_alpha": "1.5"}, "what is accepted of a draft"),
+        (DRAFT, {"spec_k": "None"}, "how many are accepted"),
     ],
 )
 def test_a_row_that_cannot_be_simulated_is_left_out_with_the_reason(
@@ -137,6 +143,54 @@ def test_a_row_that_cannot_be_simulated_is_left_out_with_the_reason(
 
 def test_rows_that_their_reader_calls_unusable_are_not_looked_at() -> None:
     assert ([], []) == rows.usable_runs([row(**(BATCH | {"usable": "no"}))])
+
+
+CELLS = st.sampled_from(
+    ["", "nan", "None", "-1", "0", "0.4", "8.0", "1e12", "1e308", "inf", "yes", "[", "TP8", "closed loop", None]
+)
+BROKEN = st.dictionaries(st.sampled_from([*COLUMNS, "request_rate", "spec_method", "spec_k", "pp", "mode"]), CELLS, max_size=6)
+
+
+@given(st.sampled_from([BATCH, STEP, CHAT, CLOSED, DRAFT]), BROKEN, st.sets(st.sampled_from(COLUMNS), max_size=4))
+def test_whatever_cells_hold_or_lack_a_row_is_a_run_or_left_out_with_a_reason(
+    entry: dict[str, str], broken: dict[str, Any], dropped: set[str]
+) -> None:
+    cells = {name: cell for name, cell in (entry | broken).items() if name not in dropped}
+    found, left_out = rows.usable_runs([cells])
+
+    assert all(entry.reason and entry.row for entry in left_out)
+    assert all(run.measured and run.batch >= 1 and run.replicas >= 1 for run in found)
+    is_looked_at = (cells.get("usable") or "yes").lower() in {"yes", "nan", "none"}
+    assert len(found) + len(left_out) == is_looked_at
+
+
+def test_rows_of_one_id_or_of_none_are_told_apart() -> None:
+    bare = {name: cell for name, cell in BATCH.items() if name != "row_id"}
+
+    found, _ = rows.usable_runs([BATCH, BATCH, bare, bare])
+
+    assert ["L1", "L1 3", "line 4", "line 5"] == [run.row for run in found]
+
+
+def test_what_was_served_so_many_at_a_time_is_a_closed_loop_whatever_it_is_called() -> None:
+    run = run_of(CLOSED, scenario="random lengths", request_rate="", mean_concurrency="64", concurrency_or_qps="")
+
+    assert ("closed", 64) == (run.kind, run.clients)
+
+
+def test_a_throughput_of_each_device_is_that_of_all_of_them() -> None:
+    run = run_of(CLOSED, n_accel="8", tp="4", throughput="500", throughput_unit="output tokens/s/GPU")
+
+    assert 4000.0 == figures(run)["tokens", None]
+
+
+def test_of_a_machine_that_serves_a_model_twice_each_copy_has_half_of_the_batch() -> None:
+    whole = run_of(BATCH, hardware="8xMi300x 1FP8-amd", n_accel="8", tp="8")
+    twice = run_of(BATCH, hardware="8xMi300x 2FP8-amd", n_accel="8", tp="8")
+
+    assert (8, 1, 16) == (whole.tensor_parallel, whole.replicas, whole.batch)
+    assert (4, 2, 8) == (twice.tensor_parallel, twice.replicas, twice.batch)
+    assert figures(whole)["tokens", None] == 2 * figures(twice)["tokens", None]
 
 
 @pytest.mark.parametrize(
@@ -177,9 +231,10 @@ def test_precisions_are_read_as_publishers_write_them(text: str, kv: str, expect
     [
         ("vLLM 0.15.1", "vllm"),
         ("vLLM 0.10.0 ROCm 6.4.1", "vllm"),
-        ("vLLM 0.6.3", "vllm-2024"),
+        ("vLLM 0.6.3", "vllm-2024-11"),
+        ("vLLM 0.5.4", "vllm-2024"),
         ("vLLM", "vllm-2024"),
-        ("vLLM (Nov 2024)", "vllm-2024"),
+        ("vLLM (Nov 2024)", "vllm-2024-11"),
         ("vLLM (Splitwise ISCA24 profile)", "vllm-2023"),
         ("vLLM (V1) + GuideLLM 0.5.2, EAGLE head of one layer", "vllm"),
         ("SGLang", "vllm"),

@@ -77,6 +77,11 @@ class Architecture(Record, frozen=True, kw_only=True):
     weights: WeightPrecision  # that the checkpoint comes in
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether no layer has experts."""
+        return all(layers.experts is None for layers in self.feed_forward)
+
 
 class KvOfLayers(Record, frozen=True, kw_only=True):
     """What a token takes in the cache of all layers of one kind of attention, in 16-bit floats."""
@@ -176,6 +181,8 @@ class SpeculationByLoad(Record, frozen=True, kw_only=True):
     running_requests: tuple[Count, ...]
     speedup: tuple[Estimate, ...]
     advised_up_to_running_requests: NonNegative | None  # the crossing; None: it never pays
+    surely_up_to_running_requests: NonNegative | None = None  # the same at the low end of the speedup
+    advised_up_to_requests_per_s: Positive | None = None  # of one replica, at the crossing
     pays_at_every_load: bool
     because: str
 

@@ -1,6 +1,8 @@
 """A table of published measurements -> the figures of predicting them: leaving one model out, or with what is shipped."""
 
+import csv
 import statistics
+import zlib
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -93,7 +95,13 @@ def published(path: Path, folders: Sequence[Path], size: Size, *, leave_out: boo
 
     With `leave_out` the runs of each model are judged by what is fitted on those of all others, else by what is shipped.
     """
-    runs, left_out = usable_runs(read_rows(path)[:: EVERY[size]])
+    try:
+        rows = read_rows(path)
+    except (OSError, EOFError, UnicodeError, csv.Error, zlib.error) as error:
+        raise SystemExit(
+            f"error: {path}: no table of rows: {error}\nhint: give a CSV with a header, as it is or gzipped"
+        ) from error
+    runs, left_out = usable_runs(rows[:: EVERY[size]])
     sweeps = [run for run in runs if run.kind == "speculation"]
     placed = [run for run in runs if run.kind != "speculation"]
     tables = read_kernel_tables()

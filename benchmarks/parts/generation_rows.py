@@ -5,6 +5,7 @@ read and answered together, requests that come at a rate, clients that ask again
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,8 @@ DEVICES = {
     "a40_48gb": "a40",
     "b200_sxm": "b200",
     "b300_sxm": "b300",
+    "gb200_nvl72": "gb200",
+    "h100": "h100_sxm",
     "h100_pcie_80gb": "h100_pcie",
     "h200": "h200_sxm",
     "l40s_48gb": "l40s",
@@ -41,6 +44,15 @@ DEVICES = {
 }
 # Publishers whose prompts and answers are of random lengths, from this share of the length that they name.
 SHORTEST = {"inferencemax": 0.8, "inferencex": 0.8}
+YES = {"yes", "true", "1"}
+NOTHING = {"", "-", "n/a", "na", "nan", "nil", "none", "null"}
+# Beyond this many at once the rest waits whatever the engine does.
+MOST_AT_ONCE = 16_384
+LONGEST = 100_000_000
+TIMES = ("ttft_ms", "itl_ms", "tpot_mean_ms", "ttft_p50_ms", "tpot_p50_ms", "e2e_mean_ms", "latency_p50_ms")
+PER_DEVICE = re.compile(r"(/|per )\s*(gpu|device|accelerator|chip)")
+# "8xMi300x 2FP8-amd": two copies of the model.
+COPIES = re.compile(r"\dx\S+ ([2-8])(?:FP8|BF16|FP16|INT4)")
 # Of the name of a model, what says how it was tuned or stored.
 TUNED = re.compile(
     r"-(instruct|chat|hf|base|it|bf16|fp8|fp4|nvfp4|mxfp4|int4|awq|gptq|w4a16|static|dynamic|quantized|pertensor|kv|preview|\d{4})$"
@@ -88,7 +100,7 @@ class Run(NamedTuple):
     kv: KvPrecision
     input_tokens: int
     output_tokens: int
-    batch: int
+    batch: int  # of one replica
     requests_per_s: float | None
     clients: int | None
     conversations: int | None  # that come again and again, one request of each at a time
@@ -130,11 +142,19 @@ class Unusable(Exception):
 
 
 def usable_runs(rows: Iterable[Mapping[str, str]]) -> tuple[list[Run], list[LeftOut]]:
-    """Return the runs of the rows whose `usable` is yes, and what was left out of these."""
+    """Return the runs of the rows whose `usable` is yes, or which do not have it, and what was left out of these.
+
+    A column that is missing is an empty one. Rows without an id of their own get the number of their line.
+    """
     runs, left_out = [], []
-    for row in rows:
-        if row.get("usable", "yes") != "yes":
+    ids: set[str] = set()
+    for line, each in enumerate(rows, start=2):
+        row = _cells(each)
+        if (row["usable"] or "yes").lower() not in YES:
             continue
+        name = row["row_id"]
+        row["row_id"] = name if name and name not in ids else f"{name or 'line'} {line}"
+        ids.add(row["row_id"])
         try:
             runs.append(run_of(row))
         except Unusable as error:
@@ -142,27 +162,45 @@ def usable_runs(rows: Iterable[Mapping[str, str]]) -> tuple[list[Run], list[Left
     return runs, left_out
 
 
+def _cells(row: Mapping[str, str]) -> defaultdict[str, str]:
+    """Return what the cells of a row say, "" for those that say nothing."""
+    told = ((name, value.strip()) for name, value in row.items() if isinstance(name, str) and isinstance(value, str))
+    return defaultdict(str, {name: value for name, value in told if value.lower() not in NOTHING})
+
+
 def run_of(row: Mapping[str, str]) -> Run:
     """Return the run that a row is of; raise Unusable where it is of none that can be simulated."""
+    row = _cells(row)
     if row["family"].startswith("MLPerf"):
         raise Unusable("the row does not say how a submission is set up: degree, precision and how many requests run are its own")
-    if (row.get("mode") or "agg") != "agg":
+    if not row["model"]:
+        raise Unusable("the model is not named")
+    if (_count(row["pp"]) or 1) > 1:
+        raise Unusable("layers are divided over devices (pipeline-parallel)")
+    if (row["mode"] or "agg") != "agg":
         raise Unusable("prompts are read on other devices than answers are written on")
-    if (row.get("dp_attention") or "").lower() in {"true", "yes", "1"}:
+    if row["dp_attention"].lower() in {*YES, "1.0"}:
         raise Unusable("attention is data-parallel beside experts that are not")
     scenario = row["scenario"].lower()
-    speculates = bool(row.get("spec_method"))
-    kind = _kind(row, scenario, speculates)
+    kind = _kind(row, scenario)
     device = re.sub(r"[^a-z0-9_.]+$", "", row["hardware_id"].lower()) or row["hardware"].lower()
     if "capped" in device:
         raise Unusable("a cap on the power is not modelled")
+    if not device and kind != "speculation":
+        raise Unusable("the device is not named")
     hardware = None if kind == "speculation" else _hardware(device)
-    weights, kv = precisions(row["precision"], row.get("kv_dtype", ""))
-    devices, tensor_parallel = _count(row["n_accel"]) or 1, _count(row.get("tp", "")) or 1
-    tensor_parallel = min(tensor_parallel, devices)
-    if "layer split" in row.get("parallelism", ""):
+    weights, kv = precisions(row["precision"], row["kv_dtype"])
+    tensor_parallel = _count(row["tp"])
+    devices = _count(row["n_accel"]) or tensor_parallel or 1
+    tensor_parallel = min(tensor_parallel or 1, devices)
+    if (copies := COPIES.search(row["hardware"])) and devices % int(copies[1]) == 0:
+        # Of a machine that serves a model more than once each copy has its part.
+        tensor_parallel = min(tensor_parallel, devices // int(copies[1]))
+    if "layer split" in row["parallelism"]:
         # One after the other they are as fast as one of them.
         devices = tensor_parallel = 1
+    replicas = max(devices // tensor_parallel, 1)
+    batch = _count(row["batch"]) or 1
     found = Run(
         row=row["row_id"],
         source=row["source"],
@@ -172,19 +210,19 @@ def run_of(row: Mapping[str, str]) -> Run:
         hardware=hardware,
         engine=engine_of(row["framework"]),
         tensor_parallel=tensor_parallel,
-        replicas=max(devices // tensor_parallel, 1),
+        replicas=replicas,
         weights=weights,
         kv=kv,
         input_tokens=_count(row["isl_or_seqlen"]) or 0,
         output_tokens=_count(row["osl"]) or 0,
-        batch=_count(row["batch"]) or 1,
-        requests_per_s=number(row.get("request_rate", "")),
+        batch=-(-batch // replicas) if kind == "static" else batch,
+        requests_per_s=number(row["request_rate"]),
         clients=_clients(row, scenario) if kind == "closed" else None,
         conversations=_conversations(scenario),
-        token_budget=_count(row.get("max_batched_tokens", "")),
+        token_budget=_count(row["max_batched_tokens"]),
         shortest=_shortest(row, scenario),
-        draft_tokens=_count(row.get("spec_k", "")) or 0,
-        acceptance=number(row.get("spec_alpha", "")),
+        draft_tokens=_count(row["spec_k"]) or 0,
+        acceptance=number(row["spec_alpha"]),
         measured=(),
         itl_holds_first="inference-perf" in scenario,
     )
@@ -195,21 +233,24 @@ def run_of(row: Mapping[str, str]) -> Run:
     return found._replace(measured=measured)
 
 
-def _kind(row: Mapping[str, str], scenario: str, speculates: bool) -> Kind:
-    if speculates:
-        if number(row.get("spec_alpha", "")) is None:
+def _kind(row: Mapping[str, str], scenario: str) -> Kind:
+    if row["spec_method"]:
+        if number(row["spec_alpha"]) is None or not _count(row["spec_k"]):
             raise Unusable("tokens are drafted, and how many are accepted is not published")
         return "speculation"
-    if number(row.get("prefill_ms", "")) or number(row.get("decode_step_ms", "")):
+    if number(row["prefill_ms"]) or number(row["decode_step_ms"]):
         return "steps"
     if "static batch" in scenario:
         return "static"
     if "closed loop" in scenario or "max concurrency" in scenario:
         return "closed"
     if "open loop" in scenario:
-        if number(row.get("request_rate", "")) is None:
+        if number(row["request_rate"]) is None:
             raise Unusable("the rate of the requests is not published")
         return "open"
+    # What else was served so many at a time, with times of its requests, was a closed loop.
+    if any(number(row[time]) for time in TIMES) and number(row["request_rate"]) is None and _clients(row, scenario):
+        return "closed"
     raise Unusable(f"a run of the kind {row['scenario']!r} is not simulated")
 
 
@@ -218,6 +259,12 @@ def _check(run: Run) -> None:
         raise Unusable("the lengths of prompts and answers are not published")
     if run.kind == "closed" and not run.clients:
         raise Unusable("how many requests run side by side is not published")
+    if max(run.input_tokens, run.output_tokens) > LONGEST:
+        raise Unusable(f"no model reads or writes more than {LONGEST:,} tokens")
+    if max(run.batch, run.clients or 0) > MOST_AT_ONCE:
+        raise Unusable(f"no engine serves more than {MOST_AT_ONCE:,} requests at once")
+    if run.acceptance is not None and run.acceptance > 1:
+        raise Unusable("what is accepted of a draft is no share of it")
 
 
 def _hardware(device: str) -> Hardware:
@@ -230,7 +277,8 @@ def _hardware(device: str) -> Hardware:
 @cache
 def _in_catalog(device: str) -> Hardware | None:
     try:
-        found = read_device(DEVICES.get(device, device))
+        plain = device.replace("-", "_")
+        found = read_device(DEVICES.get(plain, plain))
     except InputError:
         return None
     if device not in HALVES or found.memory_bytes is None or found.memory_bandwidth_bytes_per_s is None:
@@ -271,13 +319,16 @@ def engine_of(framework: str) -> str:
     if "sglang" in told:
         return "vllm"
     if "vllm" not in told:
-        raise Unusable(f"{framework} is no engine that is modelled")
+        raise Unusable(f"{framework or 'what is not named'} is no engine that is modelled")
     if "isca24" in told or "2023" in told:
         return "vllm-2023"
     version = re.search(r"vllm (\d+)\.(\d+)", told)
-    # Its scheduler was written anew with 0.8, of early 2025.
-    is_new = (int(version[1]), int(version[2])) >= (0, 8) if version else bool(re.search(r"v1|202[5-9]", told))
-    return "vllm" if is_new else "vllm-2024"
+    # Its scheduler was written anew with 0.8, of early 2025; attention that reads keys once for all their queries came to AMD
+    # with 0.6, of autumn 2024.
+    release = (int(version[1]), int(version[2])) if version else (0, 0)
+    if release >= (0, 8) or re.search(r"v1|202[5-9]", told):
+        return "vllm"
+    return "vllm-2024-11" if release >= (0, 6) or re.search(r"(sep|oct|nov|dec)[a-z]* 2024", told) else "vllm-2024"
 
 
 def model_key(name: str) -> str:
@@ -297,8 +348,8 @@ def config_files(folders: Iterable[Path]) -> dict[str, Path]:
 
 
 def _clients(row: Mapping[str, str], scenario: str) -> int | None:
-    told = re.search(r"concurrency\D{0,3}(\d+)", scenario)
-    return _count(row["concurrency_or_qps"]) or _count(row.get("mean_concurrency", "")) or (int(told[1]) if told else None)
+    told = re.search(r"concurrency\D{0,3}(\d{1,9})", scenario)
+    return _count(row["concurrency_or_qps"]) or _count(row["mean_concurrency"]) or (int(told[1]) if told else None)
 
 
 def _conversations(scenario: str) -> int | None:
@@ -309,7 +360,7 @@ def _conversations(scenario: str) -> int | None:
 
 def _shortest(row: Mapping[str, str], scenario: str) -> float:
     """Return the least of random lengths, over the length that is named; 1 where all are alike."""
-    told = re.search(r"range[ _-]?ratio\D{0,3}(0?\.\d+)", f"{scenario} {row.get('quality_flag', '').lower()}")
+    told = re.search(r"range[ _-]?ratio\D{0,3}(0?\.\d+)", f"{scenario} {row['quality_flag'].lower()}")
     return float(told[1]) if told else next((share for name, share in SHORTEST.items() if name in row["source"].lower()), 1.0)
 
 
@@ -329,32 +380,33 @@ def _measured(row: Mapping[str, str], run: Run) -> tuple[Measured, ...]:
             ("e2e", 0.5): "latency_p50_ms",
             ("e2e", 0.9): "latency_p90_ms",
             ("e2e", 0.99): "latency_p99_ms",
-            ("itl", None): "itl_ms" if run.kind == "open" or not row.get("tpot_mean_ms") else "tpot_mean_ms",
+            ("itl", None): "itl_ms" if run.kind == "open" or not row["tpot_mean_ms"] else "tpot_mean_ms",
             ("itl", 0.5): "tpot_p50_ms",
             ("itl", 0.99): "tpot_p99_ms",
         }
     found = [
         Measured(figure, quantile, value / 1e3)  # type: ignore[arg-type]
         for (figure, quantile), column in columns.items()
-        if (value := number(row.get(column, ""))) is not None
+        if (value := number(row[column])) is not None
     ]
-    speed = number(row["throughput"])
-    if run.kind == "closed" and speed is not None and "token" in row["throughput_unit"]:
-        found.append(Measured("tokens", None, speed * _outputs_of(row["throughput_unit"], run)))
+    speed, unit = number(row["throughput"]), row["throughput_unit"].lower()
+    if run.kind == "closed" and speed is not None and "token" in unit:
+        each = run.tensor_parallel * run.replicas if PER_DEVICE.search(unit) else 1
+        found.append(Measured("tokens", None, speed * each * _outputs_of(unit, run)))
     return tuple(found)
 
 
 def _batch_tokens_per_s(row: Mapping[str, str], run: Run) -> float:
-    """Return the tokens a second of a whole batch, read and written."""
+    """Return the tokens a second of the batch of one replica, read and written."""
     latency_ms, speed = number(row["latency_avg_ms"]), number(row["throughput"])
     if latency_ms is None:
         raise Unusable("the latency of the batch is not published")
-    found = run.batch * (run.input_tokens + run.output_tokens) / (latency_ms / 1e3)
+    tokens, whole = run.input_tokens + run.output_tokens, _count(row["batch"]) or 1
     if speed is not None and "token" in row["throughput_unit"]:
-        told = speed * _outputs_of(row["throughput_unit"], run) * (run.input_tokens + run.output_tokens) / run.output_tokens
-        if not 1 / SAME < told / found < SAME:
+        told = speed * _outputs_of(row["throughput_unit"].lower(), run) * tokens / run.output_tokens
+        if not 1 / SAME < told / (whole * tokens / (latency_ms / 1e3)) < SAME:
             raise Unusable("throughput and latency of the row contradict each other")
-    return found
+    return run.batch * tokens / (latency_ms / 1e3)
 
 
 def _outputs_of(unit: str, run: Run) -> float:

@@ -25,6 +25,7 @@ EXPECTED: dict[str, tuple[float, float]] = {
     "matrices": (1.0, 1.15),
     "attention": (1.0, 1.3),
     "communication": (1.0, 1.4),
+    "experts": (1.0, 1.3),
     "decode_step_s": (7e-4, 2.5),
     "prefill_step_s": (2e-3, 2.5),
     "layer_s": (5e-6, 2.5),
@@ -34,15 +35,18 @@ EXPECTED: dict[str, tuple[float, float]] = {
     "prefill_launch_s": (1e-4, 3.0),
 }
 NAMES = tuple(EXPECTED)
-LINEAR = NAMES[:8]  # in which seconds are linear, but for launches
-KERNELS, LAYERS = slice(0, 3), NAMES.index("layer_s")
+LINEAR = NAMES[:9]  # in which seconds are linear, but for launches
+KERNELS, ATTENTION, LAYERS = slice(0, 4), NAMES.index("attention"), NAMES.index("layer_s")
 # Of a device beside its engine's other devices, where its kernels were measured and where they were scaled.
 OF_DEVICE = {"kernels": 1.3, "scaled-kernels": 2.0, "roofline": 2.5}
 # Engines whose kernels are like those of today, so that what they show of a device is shown of it there as well; and what that is.
 # Sums over devices have changed since.
 CARRIED, KERNELS_OF_DEVICE = ("deepspeed", "vllm-2024"), ("matrices", "attention")
-# Keys and values are taken to be read once for each head of queries where that leaves so much less.
-REPEATS = 0.8
+# How far keys and values are read once for each head of queries (`HostTimes.repeats_heads`), as the logarithm of its odds: expected, how
+# far off that may well be, and where a fit starts beside that.
+ONCE, ODDS_WIDTH, AGAIN = -7.0, 3.0, 2.0
+# Engines whose kernels are known to read them once for all their queries; and of a single model nobody can tell.
+SHARING = ("vllm", "tensorrt-llm")
 NOISE = 0.1  # of a published figure, as a logarithm
 BOUND = 1.5  # of residuals, in units of the noise
 FEWEST_POINTS = 6  # of a device, for host times of its own
@@ -59,9 +63,9 @@ class Point(NamedTuple):
     ground: Ground
     is_same_maker: bool  # whose kernels they are
     figure: Figure
-    reading: np.ndarray  # (8,) of the steps that read, seconds for each of LINEAR being 1
-    decoding: np.ndarray  # (8,) the same of those that decode
-    repeating: np.ndarray  # (8,) the same where keys and values are read once for each head of queries
+    reading: np.ndarray  # (9,) of the steps that read, seconds for each of LINEAR being 1
+    decoding: np.ndarray  # (9,) the same of those that decode
+    repeating: np.ndarray  # (9,) the same where keys and values are read once for each head of queries
     seconds: float
 
 
@@ -70,7 +74,7 @@ def _unit(name: str) -> HostTimes:
 
 
 UNITS = tuple(_unit(name) for name in LINEAR)
-REPEATING = msgspec.structs.replace(_unit("attention"), repeats_heads=True)
+REPEATING = msgspec.structs.replace(_unit("attention"), repeats_heads=1.0)
 
 
 class _Remembered:
@@ -113,7 +117,7 @@ def points_of(run: Run, steps: StepModel) -> list[Point]:
             features.append(halves(steps))
         reading, decoding = np.array(features[:-1]).T
         repeating = decoding.copy()
-        repeating[NAMES.index("attention")] = features[-1][1]
+        repeating[ATTENTION] = features[-1][1]
         found.append(
             Point(
                 *(run.engine, device, run.model, steps.ground, steps.is_same_maker, figure),
@@ -176,8 +180,14 @@ def _open(run: Run, measured: Mapping[str, float]) -> tuple[Figure, float, Halve
 # --- fits ----------------------------------------------------------------------------------------------------------------------------
 
 
-def _seconds(reading: np.ndarray, decoding: np.ndarray, added: np.ndarray) -> np.ndarray:
-    """Return the seconds of points (points, 8 each) in an engine that adds so much (10,), in the order of NAMES."""
+def _seconds(halves: Sequence[np.ndarray], added: np.ndarray, repeats: float) -> np.ndarray:
+    """Return the seconds of points in an engine that adds so much (11,), in the order of NAMES.
+
+    `halves` (points, 9 each) are steps that read, that decode, and the latter where heads are repeated, which they are so far.
+    """
+    reading, once, again = halves
+    decoding = once.copy()
+    decoding[:, ATTENTION] = once[:, ATTENTION] ** (1 - repeats) * again[:, ATTENTION] ** repeats
     found = np.zeros(len(reading))
     for features, launch_s in ((reading, added[-1]), (decoding, added[-2])):
         kernels = features[:, KERNELS] @ added[KERNELS]
@@ -192,20 +202,20 @@ def fitted(points: Sequence[Point]) -> tuple[HostTimes, ...]:
     found = []
     of_engines: dict[str, np.ndarray] = {}
     by_engine = _grouped(points, lambda point: point.engine)
-    expected = np.log([value for value, _ in EXPECTED.values()])
-    width = np.log([spread for _, spread in EXPECTED.values()])
+    expected = np.append(np.log([value for value, _ in EXPECTED.values()]), ONCE)
+    width = np.append(np.log([spread for _, spread in EXPECTED.values()]), ODDS_WIDTH)
     for engine, of in by_engine.items():
         # Scaled kernels say more about the scaling than about the engine, those of another maker most.
         firm = ([point for point in of if point.ground == "kernels"], [point for point in of if point.is_same_maker], of)
         basis = next(points for points in firm if len(points) >= FEWEST_POINTS or points is of)
-        of_engines[engine], _ = _fit(basis, expected, width, repeats_heads=False)
-        found.append(_host(engine, None, of_engines[engine], basis, repeats_heads=False))
+        repeats = engine not in SHARING and len({point.model for point in of}) >= FEWEST_MODELS
+        of_engines[engine] = _fit(basis, expected, width, may_repeat=repeats)
+        found.append(_host(engine, None, of_engines[engine], basis, may_repeat=repeats))
         for device, there in _grouped(of, lambda point: point.device).items():
             if len(there) >= FEWEST_POINTS:
                 wide = np.maximum(width, np.log(OF_DEVICE[there[0].ground]))
-                once, again = (_fit(there, of_engines[engine], wide, repeats_heads=repeats) for repeats in (False, True))
-                repeats = again[1] < once[1] * REPEATS
-                found.append(_host(engine, device, (again if repeats else once)[0], there, repeats_heads=repeats))
+                added = _fit(there, of_engines[engine], wide, may_repeat=repeats)
+                found.append(_host(engine, device, added, there, may_repeat=repeats))
     return (*found, *_carried_over(found))
 
 
@@ -228,27 +238,31 @@ def _carried_over(hosts: Sequence[HostTimes]) -> list[HostTimes]:
     return list(found.values())
 
 
-def _fit(points: Sequence[Point], expected: np.ndarray, width: np.ndarray, *, repeats_heads: bool) -> tuple[np.ndarray, float]:
-    """Return logarithms of what is added (10,), and what is left of the residuals."""
+def _fit(points: Sequence[Point], expected: np.ndarray, width: np.ndarray, *, may_repeat: bool) -> np.ndarray:
+    """Return logarithms of what is added, and of the odds that heads are repeated (12,)."""
     from scipy.optimize import least_squares
+    from scipy.special import expit
 
-    reading = np.stack([point.reading for point in points])
-    decoding = np.stack([point.repeating if repeats_heads else point.decoding for point in points])
+    halves = [np.stack([getattr(point, half) for point in points]) for half in ("reading", "decoding", "repeating")]
     logs = np.log([point.seconds for point in points])
     counts = _grouped(points, lambda point: point.device)
     usual = float(np.median([len(of) for of in counts.values()]))
     weight = np.array([np.sqrt(min(usual / len(counts[point.device]), 1.0)) for point in points])
 
     def residuals(values: np.ndarray) -> np.ndarray:
-        off = weight * (np.log(_seconds(reading, decoding, np.exp(values))) - logs) / NOISE
+        repeats = float(expit(values[-1])) if may_repeat else 0.0
+        off = weight * (np.log(_seconds(halves, np.exp(values[:-1]), repeats)) - logs) / NOISE
         return np.concatenate([off, (values - expected) / width])
 
-    found = least_squares(residuals, expected, loss="soft_l1", f_scale=BOUND)
-    return np.asarray(found.x), float(found.cost)
+    # Both kinds of kernels are valleys of their own.
+    starts = [expected, np.append(expected[:-1], AGAIN)][: 1 + may_repeat]
+    found = (least_squares(residuals, start, loss="soft_l1", f_scale=BOUND) for start in starts)
+    return np.asarray(min(found, key=lambda fit: fit.cost).x)
 
 
-def _host(engine: str, device: str | None, logs: np.ndarray, points: Sequence[Point], *, repeats_heads: bool) -> HostTimes:
-    added = {name: float(f"{value:.4g}") for name, value in zip(NAMES, np.exp(logs), strict=True)}
+def _host(engine: str, device: str | None, logs: np.ndarray, points: Sequence[Point], *, may_repeat: bool) -> HostTimes:
+    added = {name: float(f"{value:.4g}") for name, value in zip(NAMES, np.exp(logs[:-1]), strict=True)}
+    repeats_heads = round(float(1 / (1 + np.exp(-logs[-1]))), 3) if may_repeat else 0.0
     models = len({point.model for point in points})
     return HostTimes(engine=engine, device=device, **added, repeats_heads=repeats_heads, rows=len(points), models=models)
 
@@ -257,8 +271,8 @@ def predicted_s(point: Point, hosts: tuple[HostTimes, ...]) -> tuple[float, bool
     """Return the seconds of a point, and whether its device has host times of its own."""
     host, is_fitted = host_times(hosts, point.engine, point.device)
     added = np.array([getattr(host, name) for name in NAMES])
-    decoding = point.repeating if host.repeats_heads else point.decoding
-    return float(_seconds(point.reading[None], decoding[None], added)[0]), is_fitted
+    halves = [half[None] for half in (point.reading, point.decoding, point.repeating)]
+    return float(_seconds(halves, added, host.repeats_heads)[0]), is_fitted
 
 
 def _grouped(points: Iterable[Point], key: Any) -> dict[str, list[Point]]:

@@ -237,6 +237,8 @@ def chat_elsewhere() -> LanguageAdvice:
                     about(0.8, "projected", "the law of speculation"),
                 ),
                 advised_up_to_running_requests=24.0,
+                surely_up_to_running_requests=9.0,
+                advised_up_to_requests_per_s=6.5,
                 pays_at_every_load=False,
                 because="with more requests a step of so many tokens takes longer than it saves",
             ),

@@ -147,6 +147,7 @@ class Ends(NamedTuple, Generic[SiteT, WayT]):
     """What is cheapest where steps take what is most likely, and what the cheapest costs where they are quick."""
 
     likely: Found[SiteT, WayT]  # of what costs less than at the slow end
+    quick: Found[SiteT, WayT]  # of what costs less than that
     likely_usd: float
     quick_usd: float  # infinite where nothing keeps the targets
 
@@ -156,14 +157,14 @@ def ends(spaces: Sequence[Searchable[SiteT, WayT]], slow_usd: float) -> Ends[Sit
     likely = search(spaces, MIDDLE_CONFIDENCE, enough=1, below_usd_per_hour=slow_usd)
     likely_usd = min(slow_usd, likely.usd_per_hour)
     quick = search(spaces, LEAST_CONFIDENCE, enough=1, below_usd_per_hour=likely_usd)
-    return Ends(likely, likely_usd, min(likely_usd, quick.usd_per_hour))
+    return Ends(likely, quick, likely_usd, min(likely_usd, quick.usd_per_hour))
 
 
 def weigh(decision: Decision, spaces: list[Space], request: GenerationRequest) -> Decision:
     """Return the decision with how far it is known; nothing is recommended where that is not far enough."""
     slow = decision.recommended
     slow_usd = math.inf if slow is None else slow.cost_usd_per_hour.value
-    likely, _, quick_usd = ends(spaces, slow_usd)
+    likely, _, _, quick_usd = ends(spaces, slow_usd)
     if math.isinf(quick_usd) or slow_usd <= request.max_uncertainty * quick_usd:
         return decision
     given = given_replicas(decision.at)

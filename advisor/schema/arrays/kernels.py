@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Meta
 
 from advisor.schema.language import Ground
-from advisor.schema.record import AtLeastOne, Count, Name, NonNegative, Positive, Record, Source
+from advisor.schema.record import AtLeastOne, Count, Fraction, Name, NonNegative, Positive, Record, Source
 
 # Of steps that decode, of those that read prompts, and of whole batches that do first the one and then the other.
 Figure = Literal["decode", "prefill", "batch"]
@@ -40,16 +40,18 @@ class HostTimes(Record, frozen=True, kw_only=True):
 
     engine: Name
     device: Name | None = None
-    matrices: Positive  # times matrix products, experts among them
+    matrices: Positive  # times matrix products
     attention: Positive
     communication: Positive
+    experts: Positive = 1.0
     decode_step_s: NonNegative
     prefill_step_s: NonNegative  # of a step that reads
     layer_s: NonNegative  # for each layer of a step
     # For each layer of a step: no sooner does the host launch its kernels, where no recorded graph does.
     decode_launch_s: NonNegative = 0.0
     prefill_launch_s: NonNegative = 0.0
-    repeats_heads: bool = False  # keys and values are read once for each head of queries where tokens decode
+    # How far keys and values are read once for each head of queries where tokens decode: 0 once for each of their own heads.
+    repeats_heads: Fraction = 0.0
     request_s: NonNegative  # for each running request of a step
     token_s: NonNegative = 0.0  # for each token that is read
     carried_from: Name | None = None  # an older engine that showed what is the device's, where this one was not run

@@ -244,8 +244,10 @@ def _speculation(advice: LanguageAdvice) -> str:
         return "Speculation does not pay at any load"
     if all(entry.pays_at_every_load for entry in advised):
         return "Speculation pays at every load that was looked at"
-    most = max(entry.advised_up_to_running_requests or 0.0 for entry in advised)
-    return f"Speculation pays while no more than {units.number(most)} requests run"
+    best = max(advised, key=lambda entry: entry.advised_up_to_running_requests or 0.0)
+    rate = best.advised_up_to_requests_per_s
+    traffic = "" if rate is None else f" ({units.rate(rate)} at one replica)"
+    return f"Speculation pays while no more than {units.number(best.advised_up_to_running_requests or 0.0)} requests run{traffic}"
 
 
 def _speculated(entry: SpeculationByLoad) -> str:

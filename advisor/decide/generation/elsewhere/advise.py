@@ -109,11 +109,8 @@ def _speculation(shown: Predicted | None, drafts: Sequence[SpeculationChoice]) -
     if shown is None:
         return ()
     replica, running = shown.chosen.site, shown.prediction.running_requests
-    context = replica.typical.context_tokens
-    most = min(max(int(shown.chosen.way.kv_tokens / context), 1), RUNNING[-1])
-    return tuple(
-        by_load(replica.steps, replica.model, draft, context_tokens=context, most=most, running=running) for draft in drafts
-    )
+    most = min(max(int(shown.chosen.way.kv_tokens / replica.typical.context_tokens), 1), RUNNING[-1])
+    return tuple(by_load(replica.steps, draft, replica.typical, most=most, running=running) for draft in drafts)
 
 
 def _apis(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from advisor.decide.generation.decision import constraint, ends, nearest, overlap
+from advisor.decide.generation.decision import Ends, constraint, ends, nearest, overlap
 from advisor.decide.generation.elsewhere.prediction import Predicted, predict
 from advisor.decide.generation.elsewhere.replica import Offers, Replica
 from advisor.decide.generation.elsewhere.request import ElsewhereRequest
@@ -33,6 +33,9 @@ class Decision(NamedTuple):
     binding_constraint: str | None = None
     quick_usd: float | None = None  # what the cheapest costs at the quick end of the steps; None: nothing keeps the targets
     slow_usd: float | None = None
+    replicas_open: tuple[int, int] | None = (
+        None  # only how many of the shown replicas it takes is not known: from so many to so many
+    )
     exclusions: tuple[Exclusion, ...] = ()
 
 
@@ -64,6 +67,7 @@ def decide(offers: Offers, request: ElsewhereRequest, drafts: Sequence[Speculati
         sure = predict(best.cheapest[0], calls_per_request) if best.cheapest and best.cheapest[0] != likely else None
         return start._replace(
             outcome="inconclusive",
+            replicas_open=_replicas_open(best, far),
             shown=None if likely is None else predict(likely, calls_per_request, with_capacity=True),
             next_best=sure or next(iter(others), None),
             others=others,
@@ -85,6 +89,15 @@ def decide(offers: Offers, request: ElsewhereRequest, drafts: Sequence[Speculati
         others=others,
         accepting=_accepting(offers, request, drafts, shown, calls_per_request),
     )
+
+
+def _replicas_open(slow: Best, far: Ends[Replica, Way]) -> tuple[int, int] | None:
+    """Return between which numbers of replicas the answer lies where all ends of it are of the same ones, None where they are not."""
+    found = [end.cheapest[0] for end in (far.quick, far.likely, slow) if end.cheapest]
+    if not slow.cheapest or len({chosen.site.setting for chosen in found}) > 1:
+        return None
+    counts = [chosen.replicas for chosen in found]
+    return min(counts), max(counts)
 
 
 def _others(by_device: Mapping[str, Best], shown: Replica | None, calls_per_request: float) -> tuple[Predicted, ...]:
@@ -179,14 +192,18 @@ def _or_quality(why: str, offers: Offers, request: ElsewhereRequest, drafts: Seq
 
 
 def costs_more(shown: Predicted, other: Predicted) -> Estimate:
-    """Return by what fraction another deployment costs more."""
+    """Return by what fraction another deployment costs more: where steps are quick it needs fewer replicas, and so do we."""
     ours, theirs = shown.prediction.cost_usd_per_hour, other.prediction.cost_usd_per_hour
+    more = [getattr(theirs, end) / getattr(ours, end) - 1 for end in ("value", "low", "high")]
+    if shown.chosen.site is other.chosen.site:
+        # More of the same replicas cost no less, in whatever way they batch.
+        more = [max(each, 0.0) for each in more]
     return Estimate(
-        value=theirs.value / ours.value - 1,
-        low=theirs.low / ours.high - 1,
-        high=theirs.high / ours.low - 1,
+        value=more[0],
+        low=min(more),
+        high=max(more),
         basis="projected",
-        source="one cost per hour over the other",
+        source="one cost per hour over the other, where steps are as is most likely, where all are quick and where all are slow",
     )
 
 

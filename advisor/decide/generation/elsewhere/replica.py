@@ -1,7 +1,6 @@
 """Replicas on devices that are not here: what their steps take, what they cost by the hour, and the requests that one would get."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from advisor.decide.generation.elsewhere.space import (
     ways,
 )
 from advisor.decide.generation.elsewhere.speculation import by_requests, draft_share
-from advisor.decide.generation.elsewhere.steps import Drafted, Steps, StepsOf, ascending, with_draft
+from advisor.decide.generation.elsewhere.steps import Drafted, MeanRequest, Steps, StepsOf, ascending, with_draft
 from advisor.decide.generation.service.step_time import DRAWS, Costs
 from advisor.decide.generation.simulation import Machine
 from advisor.decide.generation.site import UnderLoad
@@ -39,19 +38,10 @@ STEADY = Machine(np.ones(1), None, 1)
 LEVELS = (np.arange(DRAWS) + 0.5) / DRAWS
 
 
-class Typical(NamedTuple):
-    """A request as far as the seconds of steps depend on it."""
-
-    context_tokens: float  # cached when half of its answer is there
-    read_tokens: float  # of its prompt, that no prefix cache has
-    longest_tokens: int
-
-
-def typical_of(demand: TokenDemand) -> Typical:
+def typical_of(demand: TokenDemand) -> MeanRequest:
     """Return the mean request of a workload."""
     inputs, outputs = demand.mean_tokens
-    read = float(demand.load(0, 1).read_tokens.mean())
-    return Typical(inputs + outputs / 2, read, demand.longest_tokens)
+    return MeanRequest(inputs, min(float(demand.load(0, 1).read_tokens.mean()), inputs), outputs)
 
 
 class Replica:
@@ -90,14 +80,14 @@ class Replica:
         choice = self.setting.speculation
         if choice is None:
             return plain
-        proposed, share, context = choice.draft_tokens, draft_share(self.model), self.typical.context_tokens
+        proposed, context = choice.draft_tokens, self.typical.context_tokens
         if self._ratio is None:
-            self._ratio = by_requests(self.steps, RUNNING[-1], context, proposed, share)
-        gives = _drawn(choice.tokens_per_step)[index]
+            self._ratio = by_requests(self.steps, RUNNING[-1], context, proposed)
+        gives, share = _drawn(choice.tokens_per_step)[index], draft_share(self.steps, context, proposed)
         return with_draft(plain, Drafted(proposed, share, gives, self._ratio, context, self.typical.read_tokens))
 
     def _law(self, draw: int) -> Costs:
-        longest, cached = self.typical.longest_tokens, max(way.kv_tokens for way in self.space)
+        longest, cached = self.demand.longest_tokens, max(way.kv_tokens for way in self.space)
         return self.steps.costs(
             draw, longest_context=longest, max_running=RUNNING[-1], token_budget=BUDGETS[-1], kv_tokens=cached
         )

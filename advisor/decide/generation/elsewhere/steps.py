@@ -23,11 +23,26 @@ class Steps(Protocol):
     def decode_s(self, batch: np.ndarray, context_tokens: np.ndarray) -> np.ndarray:
         """Return the seconds of steps that decode so many requests with so many tokens cached together."""
 
-    def mixed_s(self, batch: np.ndarray, context_tokens: np.ndarray, tokens: np.ndarray, past_tokens: np.ndarray) -> np.ndarray:
-        """Return the seconds of steps that decode, and read so many tokens behind cached ones beside."""
+    def mixed_s(
+        self,
+        batch: np.ndarray,
+        context_tokens: np.ndarray,
+        tokens: np.ndarray,
+        past_tokens: np.ndarray,
+        prompts: np.ndarray | int = 1,
+        *,
+        draft_tokens: int = 0,
+    ) -> np.ndarray:
+        """Return the seconds of steps that decode, check so many proposed tokens of each request, and read beside.
+
+        `tokens` are those of all `prompts`, behind `past_tokens` cached ones of each.
+        """
 
     def verify_s(self, batch: np.ndarray, context_tokens: np.ndarray, draft_tokens: int) -> np.ndarray:
-        """Return the same of steps that verify so many proposed tokens of each request beside."""
+        """Return the same of steps that read nothing."""
+
+    def draft_s(self, batch: np.ndarray, context_tokens: np.ndarray, draft_tokens: int) -> np.ndarray:
+        """Return the seconds in which a draft proposes so many tokens of each request, before such a step."""
 
     def costs(
         self, draw: int | None, *, longest_context: int, max_running: int, token_budget: int, kv_tokens: int | None
@@ -44,11 +59,43 @@ class StepsOf(Protocol):
         """Return the model of a replica's steps."""
 
 
+class MeanRequest(NamedTuple):
+    """A request as far as the seconds of steps depend on it."""
+
+    input_tokens: float
+    read_tokens: float  # of its prompt, that no prefix cache has
+    written_tokens: float
+
+    @property
+    def context_tokens(self) -> float:
+        """What is cached when half of its answer is there."""
+        return self.input_tokens + self.written_tokens / 2
+
+
+def requests_per_s(
+    steps: Steps, running: np.ndarray, request: MeanRequest, *, draft_tokens: int = 0, tokens_per_step: float = 1.0
+) -> np.ndarray:
+    """Return the requests a second of a replica where so many run all the time.
+
+    Each step decodes all of them, or checks a draft of each, and for each that is answered another prompt is read: in as many steps as
+    prompts come, whole, or several in every step.
+    """
+    answered = running * tokens_per_step / request.written_tokens  # with a step
+    reading = np.minimum(answered, 1.0)
+    cached, past = running * request.context_tokens, np.full_like(running, request.input_tokens - request.read_tokens)
+    prompts = answered / reading
+    mixed_s = steps.mixed_s(running, cached, prompts * request.read_tokens, past, prompts, draft_tokens=draft_tokens)
+    if draft_tokens == 0:
+        return answered / (reading * mixed_s + (1 - reading) * steps.decode_s(running, cached))
+    checking_s = reading * mixed_s + (1 - reading) * steps.verify_s(running, cached, draft_tokens)
+    return answered / (checking_s + steps.draft_s(running, cached, draft_tokens))
+
+
 class Drafted(NamedTuple):
     """What a draft makes of steps."""
 
     draft_tokens: int  # that are proposed a step
-    share: float  # of a decode step that one pass of the draft takes
+    share: float  # of a step with one request that making them takes
     tokens_per_step: float  # that a step gives each request
     ratio: (
         np.ndarray
@@ -91,7 +138,7 @@ def with_draft(costs: Costs, drafted: Drafted) -> Costs:
     # What is cached is looked at once for all tokens of a request.
     whole_s = drafted.ratio * plain_s - cached_s
     # Beside prompts, each proposed token costs what a token does in a wide step, and the draft is made as well.
-    start_s = a + proposed * drafted.share * float(plain_s[min(1, len(plain_s) - 1)])
+    start_s = a + drafted.share * float(plain_s[min(1, len(plain_s) - 1)])
     request_s = b + proposed * min(b, d)
     extra = np.maximum(whole_s - start_s - request_s * requests, 0.0) / gives
     extra[0] = 0.0

@@ -12,7 +12,7 @@ from advisor.decide.generation.elsewhere.space import (
     USUAL_RUNNING,
     free_bytes,
 )
-from advisor.decide.generation.elsewhere.steps import StepsOf
+from advisor.decide.generation.elsewhere.steps import MeanRequest, StepsOf, requests_per_s
 from advisor.decide.generation.projection.memory import kv_bytes_per_token, splits, weight_bytes_per_device
 from advisor.errors import InputError
 from advisor.schema.catalog import Hardware
@@ -56,10 +56,8 @@ def throughput_of(
             written = max(output_tokens, 1.0)
             # Steps decode all that run and read beside what these ask for: as many of both as a budget allows.
             decoded = max(min(float(running), USUAL_BUDGET * written / (read + written)), 1.0)
-            context = decoded * (input_tokens + written / 2)
-            at = (np.array([each]) for each in (decoded, context, decoded * read / written, shared_prefix_tokens))
-            requests_per_s = decoded / written / float(steps.mixed_s(*at)[0])
-            per_device = requests_per_s * (input_tokens + output_tokens) / degree
+            served = float(requests_per_s(steps, np.array([decoded]), MeanRequest(input_tokens, read, written))[0])
+            per_device = served * (input_tokens + output_tokens) / degree
             found.append((per_device, degree, running, steps))
     if not found:
         raise InputError(

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from advisor.decide.generation.decision import worst
 from advisor.decide.generation.elsewhere.decision import Decision
 from advisor.decide.generation.elsewhere.prediction import GROUNDS, Predicted
-from advisor.decide.generation.elsewhere.replica import Offers
+from advisor.decide.generation.elsewhere.replica import Offers, Replica
 from advisor.decide.generation.elsewhere.request import Calls, ElsewhereRequest
 from advisor.decide.generation.elsewhere.space import (
     ACTIVATION_BYTES,
@@ -51,17 +53,24 @@ def headline(model: Architecture, decision: Decision, slo: TokenSlo, demand: Tok
         cost = usd(shown.prediction.cost_usd_per_hour.value)
         return f"Serve {model.name} on {described(shown.prediction.deployment)}: {cost}/h keeps {kept}"
     if decision.outcome == "inconclusive":
-        return _not_known(decision, kept)
+        return _not_known(decision, kept, model)
     if shown is None:
         return f"No device that is allowed holds {model.name} with the largest request of the workload"
     return f"Nothing that is allowed keeps {kept}; the nearest miss can have {worst(shown.prediction.times, slo)}"
 
 
-def _not_known(decision: Decision, kept: str) -> str:
+def _not_known(decision: Decision, kept: str, model: Architecture) -> str:
     quick, slow, shown = decision.quick_usd, decision.slow_usd, decision.shown
     if shown is None:
         return f"Not known yet whether anything keeps {kept}: most likely nothing does"
     likely = f"{described(shown.prediction.deployment)} ({usd(shown.prediction.cost_usd_per_hour.value)}/h)"
+    if quick is not None and slow is not None and decision.replicas_open is not None:
+        fewest, most = decision.replicas_open
+        one = msgspec.structs.replace(shown.prediction.deployment, replicas=1)
+        return (
+            f"Serve {model.name} on {fewest} to {most} x ({described(one)}): only how many of them keep {kept} is not known yet "
+            f"({usd(quick)} to {usd(slow)}/h)"
+        )
     if quick is None or slow is None:
         return f"Not known yet whether anything keeps {kept}; most likely {likely} would"
     return f"Not known yet: {usd(quick)} to {usd(slow)}/h keep {kept}; most likely {likely}"
@@ -86,7 +95,10 @@ def because(decision: Decision) -> tuple[str, ...]:
 
 def settled_by(decision: Decision) -> tuple[str, ...]:
     """Return what would settle the answer."""
-    return (BENCHMARK, *accepting_it(decision.quick_usd, decision.slow_usd))
+    found = (BENCHMARK, *accepting_it(decision.quick_usd, decision.slow_usd))
+    if decision.replicas_open is None:
+        return found
+    return (f"{decision.replicas_open[1]} replicas to start with, and fewer as long as these keep the targets", *found)
 
 
 def risks(shown: Predicted | None, demand: TokenDemand) -> tuple[str, ...]:
@@ -105,8 +117,25 @@ def _risks(shown: Predicted, demand: TokenDemand) -> Iterator[str]:
             f"{replica.place.machine} has {counted(replica.place.devices, 'device')}: the price of {it.deployment.tensor_parallel} in one "
             "machine may be another"
         )
+    if (whole := _whole_machines(replica, it.deployment.replicas)) is not None:
+        yield whole
     if replica.place.price_is_stale:
         yield f"its price is from {replica.place.price_date}: check it before buying"
+
+
+def _whole_machines(replica: Replica, replicas: int) -> str | None:
+    """Return what whole machines cost, where devices are paid for that make none; None where they make some."""
+    place, degree = replica.place, replica.setting.tensor_parallel
+    if place.devices < degree:
+        return None
+    machines = -(-replicas // (place.devices // degree))
+    if machines * place.devices == replicas * degree:
+        return None
+    whole = machines * place.price_usd_per_hour.value
+    return (
+        f"{counted(replicas * degree, 'device')} at their part of the price: whole, {place.machine} has {place.devices}, and "
+        f"{counted(machines, 'machine')} cost {usd(whole)}/h"
+    )
 
 
 def assumptions(offers: Offers, request: ElsewhereRequest, calls: Calls) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ back at how much: attention.
 
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from advisor.decide.generation.projection.operations.attention import Attention
@@ -36,9 +37,10 @@ SUMS = 2
 class Parts(NamedTuple):
     """Seconds of kernels, arrays of one shape."""
 
-    matrices: np.ndarray  # experts among them, and what is done to each element
+    matrices: np.ndarray  # and what is done to each element
     attention: np.ndarray
     communication: np.ndarray
+    experts: np.ndarray
 
     def plus(self, other: "Parts") -> "Parts":
         """Return both, one after the other."""
@@ -81,17 +83,21 @@ class Composition:
         matrices = tokens * self._passed_bytes / self._passes_per_s
         for shape, count in self._shapes.items():
             matrices = matrices + count * self._products.seconds(shape, tokens)
-        for layers, experts in self._experts:
-            matrices = matrices + layers * experts.seconds(tokens)
+        nothing = np.zeros_like(matrices)
+        routed = sum((layers * experts.seconds(tokens) for layers, experts in self._experts), nothing)
         matrices = matrices + self._logits.seconds(self._vocabulary, np.maximum(sampled, 1.0))
         sums = self.layers * SUMS * self._communication.all_reduce_s(np.asarray(sum_bytes(tokens, self._hidden)))
-        return Parts(matrices, np.zeros_like(tokens), sums)
+        return Parts(matrices, nothing, sums, routed)
 
-    def of_decoding(self, batch: np.ndarray, context_tokens: np.ndarray, *, repeats_heads: bool = False) -> Parts:
-        """Return what attention takes where so many requests decode that have `context_tokens` cached together."""
+    def of_decoding(
+        self, batch: np.ndarray, context_tokens: np.ndarray, *, repeats_heads: float = 0.0, queries: int = 1
+    ) -> Parts:
+        """Return what attention takes where so many requests decode, `queries` tokens each, that have `context_tokens` cached together."""
         batch = np.asarray(batch, dtype=float)
         each = np.asarray(context_tokens, dtype=float) / np.maximum(batch, 1.0)
-        layers = (kind.layers * kind.decode_s(batch, each, repeats_heads=repeats_heads) for kind in self._attention)
+        layers = (
+            kind.layers * kind.decode_s(batch, each, repeats_heads=repeats_heads, queries=queries) for kind in self._attention
+        )
         seconds = sum(layers, np.zeros_like(each))
         return _attending(np.where(batch > 0, seconds, 0.0))
 
@@ -103,8 +109,20 @@ class Composition:
         return _attending(np.where(tokens > 0, seconds, 0.0))
 
 
+def draft_of(architecture: Architecture) -> Architecture:
+    """Return a draft as EAGLE's and the heads that models come with (MTP) are: one layer like the last of the model, and its head."""
+    attention, network = architecture.attention[-1], architecture.feed_forward[-1]
+    return msgspec.structs.replace(
+        architecture,
+        layers=1,
+        attention=(msgspec.structs.replace(attention, layers=1),),
+        feed_forward=(msgspec.structs.replace(network, layers=1),),
+    )
+
+
 def _attending(seconds: np.ndarray) -> Parts:
-    return Parts(np.zeros_like(seconds), seconds, np.zeros_like(seconds))
+    nothing = np.zeros_like(seconds)
+    return Parts(nothing, seconds, nothing, nothing)
 
 
 def _shapes(architecture: Architecture, tensor_parallel: int) -> dict[Shape, int]:

@@ -17,6 +17,12 @@ OUTSIDE_S, OUTSIDE_FACTOR = 4.8e-3, 2.0
 PLANNED_STEPS = {"vllm": 1.0, "tensorrt-llm": 1.0}
 # Engines that nobody ran on a device, or at all, are taken for the next younger one.
 YOUNGER = {"vllm-2023": "vllm-2024"}
+# Of a pass of a draft, beside its kernels: what the host does between two of them. Published of vLLM, 2025 to 2026: 0.15 ms (AngelSlim,
+# Qwen3-8B), 0.25 (SpecDecode-Bench, Llama-3.1-8B on H100), 0.5 to 1.2 (speculators, Qwen3-0.6B to 32B).
+DRAFT_PASS_S = 3e-4
+# Of what the host adds for a running request, what it adds for each further token of it that is checked: choosing it, of logits of its own.
+# With it a step of Llama-3.1-8B on H100 takes 18 to 23 us for each, as published (SpecDecode-Bench, arXiv 2601.11580: 21 us).
+CHECKED_SHARE = 0.6
 # Of the norm that joins kernels and launches: where both are as long a step takes an eighth more.
 SHARPNESS = 6.0
 
@@ -35,10 +41,15 @@ def host_times(hosts: tuple[HostTimes, ...], engine: str, device: str) -> tuple[
 def step_s(host: HostTimes, layers: int, parts: Parts, *, running: np.ndarray, read: np.ndarray) -> np.ndarray:
     """Return the seconds of steps with so many running requests that read so many tokens, 0 where they only decode."""
     reads = np.asarray(read) > 0
-    kernels = host.matrices * parts.matrices + host.attention * parts.attention + host.communication * parts.communication
-    kernels = launched(kernels, layers * np.where(reads, host.prefill_launch_s, host.decode_launch_s))
+    kernels = launched(kernels_s(host, parts), layers * np.where(reads, host.prefill_launch_s, host.decode_launch_s))
     around = np.where(reads, host.prefill_step_s, host.decode_step_s) + host.layer_s * layers
     return np.asarray(kernels + around + host.request_s * running + host.token_s * read)
+
+
+def kernels_s(host: HostTimes, parts: Parts) -> np.ndarray:
+    """Return the seconds of kernels as an engine runs them."""
+    factors = (host.matrices, host.attention, host.communication, host.experts)
+    return np.asarray(sum(factor * seconds for factor, seconds in zip(factors, parts, strict=True)))
 
 
 def launched(kernels_s: np.ndarray, launches_s: np.ndarray | float) -> np.ndarray:

@@ -1,17 +1,20 @@
 """A decoder on a device that is not here -> the seconds of its steps, how far off they may be, and laws for the simulation."""
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
-from advisor.decide.generation.projection.composition import Composition, Parts
+from advisor.decide.generation.projection.composition import Composition, Parts, draft_of
 from advisor.decide.generation.projection.cost_law import Reach, costs_of, scaled
 from advisor.decide.generation.projection.host import (
+    CHECKED_SHARE,
+    DRAFT_PASS_S,
     OUTSIDE_FACTOR,
     OUTSIDE_S,
     PLANNED_STEPS,
     TODAY,
     host_times,
+    kernels_s,
     launched,
     step_s,
 )
@@ -46,7 +49,9 @@ class StepModel:
         foundation = foundation_of(hardware, tables)
         self.ground: Ground = foundation.ground
         self.is_same_maker = tables.model.measured[foundation.kernels_of].maker == hardware.vendor
-        self._composition = Composition(architecture, foundation, tensor_parallel=tensor_parallel, weights=weights, kv=kv)
+        self._compose = partial(Composition, foundation=foundation, tensor_parallel=tensor_parallel, weights=weights, kv=kv)
+        self._composition = self._compose(architecture)
+        self._architecture = architecture
         self._layers = architecture.layers
         self._engine = engine
         fitted, self._is_fitted = host_times(tables.model.hosts, engine, hardware.id)
@@ -75,29 +80,45 @@ class StepModel:
         tokens: np.ndarray,
         past_tokens: np.ndarray,
         prompts: np.ndarray | int = 1,
+        *,
+        draft_tokens: int = 0,
     ) -> np.ndarray:
-        """Return the seconds of steps that do both."""
+        """Return the seconds of steps that do both, and check so many proposed tokens of each request that decodes.
+
+        All tokens of a request look at the same cache, which is read once. Each is chosen like that of a request of its own, which is a
+        part of what the host does for one.
+        """
         every = (batch, context_tokens, tokens, past_tokens, prompts)
         batch, context, tokens, past, prompts = np.broadcast_arrays(*(np.asarray(each, dtype=float) for each in every))
-        parts = self._composition.of_tokens(batch + tokens, batch + np.where(tokens > 0, prompts, 0.0))
-        parts = parts.plus(self._attending(batch, context)).plus(self._composition.of_reading(tokens, past, prompts))
-        return self._step_s(parts, batch + np.where(tokens > 0, prompts, 0.0), tokens)
+        wide, begun = batch * (draft_tokens + 1), np.where(tokens > 0, prompts, 0.0)
+        parts = self._composition.of_tokens(wide + tokens, wide + begun)
+        parts = parts.plus(self._attending(batch, context, queries=draft_tokens + 1))
+        parts = parts.plus(self._composition.of_reading(tokens, past, prompts))
+        return self._step_s(parts, batch + CHECKED_SHARE * (wide - batch) + begun, tokens)
 
     def verify_s(self, batch: np.ndarray, context_tokens: np.ndarray, draft_tokens: int) -> np.ndarray:
-        """Return the seconds of steps that check so many proposed tokens of each request, and make the next one.
+        """Return the seconds of steps that check so many proposed tokens of each request, make the next one, and read nothing."""
+        nothing = np.zeros(1)
+        return self.mixed_s(batch, context_tokens, nothing, nothing, draft_tokens=draft_tokens)
 
-        All tokens of a request look at the same cache, which is read once.
+    def draft_s(self, batch: np.ndarray, context_tokens: np.ndarray, draft_tokens: int) -> np.ndarray:
+        """Return the seconds of the passes that propose so many tokens of each request, before they are checked.
+
+        A draft has a layer like the model's, and its head. Its first pass reads all tokens that were checked in the step before.
         """
         batch, context = np.broadcast_arrays(np.asarray(batch, dtype=float), np.asarray(context_tokens, dtype=float))
-        wide = batch * (draft_tokens + 1)
-        parts = self._composition.of_tokens(wide, wide).plus(self._attending(batch, context))
-        return self._step_s(parts, batch, np.zeros_like(batch))
+        first = self._draft.of_tokens(batch * (draft_tokens + 1), batch)
+        first = first.plus(self._draft.of_decoding(batch, context, queries=draft_tokens + 1))
+        later = self._draft.of_tokens(batch, batch).plus(self._draft.of_decoding(batch, context))
+        return self._pass_s(first) + (draft_tokens - 1) * self._pass_s(later)
+
+    def _pass_s(self, parts: Parts) -> np.ndarray:
+        return np.asarray(DRAFT_PASS_S + launched(kernels_s(self.host, parts), self.host.decode_launch_s))
 
     def of_tokens_s(self, tokens: np.ndarray) -> np.ndarray:
         """Return the part of the seconds of a step that reads which its tokens alone decide about."""
         parts = self._composition.of_tokens(tokens, np.ones_like(tokens))
-        kernels = self.host.matrices * parts.matrices + self.host.communication * parts.communication
-        return launched(kernels, self._layers * self.host.prefill_launch_s)
+        return launched(kernels_s(self.host, parts), self._layers * self.host.prefill_launch_s)
 
     def decode_parts(self, batch: np.ndarray, context_tokens: np.ndarray) -> Parts:
         """Return the seconds of the kernels of steps that decode, before the engine."""
@@ -107,11 +128,15 @@ class StepModel:
         """Return the seconds of the kernels of steps that read, before the engine."""
         return self._composition.of_tokens(tokens, prompts).plus(self._composition.of_reading(tokens, past_tokens, prompts))
 
-    def _attending(self, batch: np.ndarray, context_tokens: np.ndarray) -> Parts:
-        return self._composition.of_decoding(batch, context_tokens, repeats_heads=self.host.repeats_heads)
+    def _attending(self, batch: np.ndarray, context_tokens: np.ndarray, queries: int = 1) -> Parts:
+        return self._composition.of_decoding(batch, context_tokens, repeats_heads=self.host.repeats_heads, queries=queries)
 
     def _step_s(self, parts: Parts, running: np.ndarray, read: np.ndarray) -> np.ndarray:
         return step_s(self.host, self._layers, parts, running=running, read=read)
+
+    @cached_property
+    def _draft(self) -> Composition:
+        return self._compose(draft_of(self._architecture))
 
     # --- how far off they may be ---------------------------------------------------------------------------------------------
 

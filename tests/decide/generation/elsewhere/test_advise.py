@@ -124,8 +124,16 @@ def test_what_is_hardly_known_is_inconclusive_and_says_what_would_settle_it():
 
     assert "inconclusive" == found.outcome
     assert found.recommended is None and found.likely is not None
-    assert found.headline.startswith("Not known yet")
+    assert "not known yet" in found.headline
     assert found.because and any("vllm bench" in way for way in found.settled_by)
+
+
+def test_where_only_the_number_of_replicas_is_open_the_headline_names_them():
+    found = advised(chat(60.0, brings=lengths(200, 400)), spread=2.5)
+
+    assert found.headline.startswith("Serve Llama-3.1-8B on ")
+    assert "only how many of them keep" in found.headline
+    assert "replicas to start with" in found.settled_by[0]
 
 
 def test_the_fleet_that_is_paid_all_hours_is_compared_with_tokens():

@@ -115,6 +115,18 @@ def test_steps_that_are_hardly_known_leave_the_answer_open_and_a_larger_uncertai
         assert "advice" == decided(asked, spread=2.5, max_uncertainty=100.0).outcome
 
 
+def test_where_only_the_number_of_replicas_is_open_the_answer_says_between_which():
+    found = decided(chat(60.0, brings=lengths(200, 400)), spread=2.5)
+    fewest, most = found.replicas_open
+    one_usd = found.shown.chosen.usd_per_hour / found.shown.chosen.replicas
+
+    assert "inconclusive" == found.outcome
+    assert fewest <= found.shown.chosen.replicas <= most
+    assert [fewest * one_usd, most * one_usd] == pytest.approx([found.quick_usd, found.slow_usd])
+    # Where steps are quick more of the same replicas are not needed either.
+    assert 0 == costs_more(found.shown, found.next_best).low
+
+
 def test_a_draft_is_advised_where_it_saves_replicas():
     asked = chat(2.0, slo=TokenSlo(ttft_s=1.0, tpot_s=0.0045, quantile=0.9))
     drafts = choices(DENSE, SpeculationAsked(acceptance=0.8, draft_tokens=3), ())

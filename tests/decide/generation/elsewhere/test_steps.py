@@ -26,8 +26,9 @@ def plain_costs(steps=None):
 
 
 def drafted(draft_tokens, gives, context=500.0, steps=None):
-    share = draft_share(DENSE)
-    ratio = by_requests(steps or steps_of(), MOST, context, draft_tokens, share)
+    steps = steps or steps_of()
+    share = draft_share(steps, context, draft_tokens)
+    ratio = by_requests(steps, MOST, context, draft_tokens)
     return Drafted(draft_tokens, share, gives, ratio, context, 400.0)
 
 
@@ -69,9 +70,9 @@ def test_a_draft_costs_its_verification_and_its_making_over_the_tokens_that_it_g
     found = with_draft(plain_costs(), drafted(draft_tokens, gives, context))
     a, b, c, _, _ = found.mixed
     whole_s = gives * (a + b * requests + found.mixed_extra[1:] + c * context * requests)
-    plain_s = steps.decode_s(requests, requests * context)
+    cached = requests * context
 
-    expected = steps.verify_s(requests, requests * context, draft_tokens) + draft_tokens * draft_share(DENSE) * plain_s
+    expected = steps.verify_s(requests, cached, draft_tokens) + steps.draft_s(requests, cached, draft_tokens)
 
     powers = np.isin(requests, [1, 2, 4, 8, 16, 32, 64])
     np.testing.assert_allclose(whole_s[powers], expected[powers], rtol=1e-6)

@@ -27,6 +27,16 @@ def test_the_load_is_told_as_a_rate_or_as_clients():
     assert "16 clients side by side" == asked(offers_of(chat(traffic=Traffic(clients=16))).demand)
 
 
+def test_devices_that_make_no_whole_machine_are_told_with_what_whole_ones_cost():
+    offers = offers_of(places=[place(usd_per_hour=2.0, devices=8)])
+    replica = next(each for each in offers.replicas(()) if each.setting.tensor_parallel == 4)
+
+    odd, even = (" ".join(risks(predict(Chosen(replica, replica.space[0], replicas), 1.0), offers.demand)) for replicas in (3, 2))
+
+    assert "12 devices at their part of the price: whole, a test has 8, and 2 machines cost $32" in odd
+    assert "part of the price" not in even
+
+
 def test_what_nobody_tried_and_what_has_no_kernels_of_its_own_is_a_risk():
     offers = offers_of(places=[place(devices=1)])
     replica = next(each for each in offers.replicas(()) if each.setting.tensor_parallel == 2)

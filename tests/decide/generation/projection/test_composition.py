@@ -15,7 +15,8 @@ def composition(model, name="h100_sxm", degree=1, weights="bf16", kv="bf16"):
 
 
 def matrices_s(of, tokens):
-    return float(of.of_tokens(np.array([float(tokens)]), np.ones(1)).matrices[0])
+    parts = of.of_tokens(np.array([float(tokens)]), np.ones(1))
+    return float(parts.matrices[0] + parts.experts[0])
 
 
 def test_one_token_reads_the_weights_once():
@@ -45,7 +46,9 @@ def test_a_degree_divides_matrices_and_adds_two_sums_a_layer(model, weights):
         composition(model, degree=degree, weights=weights).of_tokens(np.array([16.0]), np.array([16.0])) for degree in (1, 8)
     )
 
-    assert 4 < one.matrices[0] / eight.matrices[0] < 8.5
+    in_all = [parts.matrices[0] + parts.experts[0] for parts in (one, eight)]
+
+    assert 4 < in_all[0] / in_all[1] < 8.5
     assert 0 == one.communication[0] < eight.communication[0]
 
 

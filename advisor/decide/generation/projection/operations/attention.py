@@ -58,6 +58,12 @@ def reading_latent(shape: Sequence[float], sizes: Sequence[np.ndarray], numbers:
     return Work(flop=flop, bytes=2.0 * heads * (NOPE + ROPE + VALUE) * QUERY_BYTES * prompts * tokens)
 
 
+def _with_heads(shape: tuple[float, ...], times: int) -> tuple[float, ...]:
+    """Return a shape with so many times the heads of queries."""
+    heads = len(shape) // 2  # the place of (heads of keys and values, heads, dimension), and of (heads,)
+    return (*shape[:heads], times * shape[heads], *shape[heads + 1 :])
+
+
 class Attention:
     """Attention of layers of one kind on one of the tensor-parallel devices."""
 
@@ -90,14 +96,23 @@ class Attention:
     ) -> Kernel:
         return Kernel(foundation, operation, law, CACHED[kv], (kv, PLAIN), numbers_of=CACHED)
 
-    def decode_s(self, batch: np.ndarray, context: np.ndarray, *, repeats_heads: bool = False) -> np.ndarray:
+    def decode_s(self, batch: np.ndarray, context: np.ndarray, *, repeats_heads: float = 0.0, queries: int = 1) -> np.ndarray:
         """Return the seconds in one layer where so many requests decode, with so many tokens cached of each on average.
 
-        Where an engine `repeats_heads`, it reads keys and values once for each head of queries.
+        Where an engine `repeats_heads` as a whole (1), it reads keys and values once for each head of queries; caches let it do so in part.
+        Several `queries` of a request look at the same cache, which is read once: they are so many times as many heads.
         """
-        looked_at = np.clip(context, 1.0, self._window)
-        shape = self._repeated if repeats_heads else self._shape
-        return np.asarray(self._decoded_size * self._decoding.seconds(shape, np.maximum(batch, 1.0), looked_at))
+        sizes = np.maximum(batch, 1.0), np.clip(context, 1.0, self._window)
+        found = self._attended_s(self._shape, queries, *sizes)
+        if repeats_heads > 0:
+            found = found ** (1 - repeats_heads) * self._attended_s(self._repeated, queries, *sizes) ** repeats_heads
+        return np.asarray(self._decoded_size * found)
+
+    def _attended_s(self, shape: tuple[float, ...], queries: int, batch: np.ndarray, context: np.ndarray) -> np.ndarray:
+        found = self._decoding.seconds(shape, batch, context)
+        if queries == 1:
+            return found
+        return np.asarray(np.maximum(found, self._decoding.seconds(_with_heads(shape, queries), batch, context)))
 
     def prefill_s(self, tokens: np.ndarray, past: np.ndarray, prompts: np.ndarray) -> np.ndarray:
         """Return the seconds in one layer where prompts are read, each of `tokens` behind `past` cached ones.

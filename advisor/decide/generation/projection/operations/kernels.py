@@ -1,5 +1,6 @@
 """One operation on one device -> its seconds at any shape and size: the roofline over the share of it that measured kernels reach."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -47,14 +48,25 @@ class Kernel:
         self._of_shape: dict[tuple[float, ...], ShareOfShape] = {}
 
     def seconds(self, shape: Sequence[float], *sizes: np.ndarray) -> np.ndarray:
-        """Return the seconds of a shape at sizes, arrays of one shape."""
-        least_s = self._law(shape, sizes, self._numbers).roofline_s(self._rates)
+        """Return the seconds of a shape at sizes, arrays of one shape; no fewer of a larger size."""
         if self._shares is None:
-            return np.asarray(least_s / self._usual)
+            return np.asarray(self._least_s(shape, sizes) / self._usual)
         key = tuple(shape)
         if key not in self._of_shape:
-            self._of_shape[key] = self._shares.of(shape)
-        return np.asarray(least_s / np.exp(self._of_shape[key].at(*sizes)) / self._unpacking)
+            share = self._shares.of(shape)
+            self._of_shape[key] = share.ascending(self._least_s(shape, share.nodes()))
+        of = self._of_shape[key]
+        # Between two sizes that were measured a roofline that bends and a share that does not may dip, or bulge.
+        around = [of.around(axis, size) for axis, size in enumerate(sizes)]
+        at = itertools.product(*((size, low) for size, (low, _) in zip(sizes, around, strict=True)))
+        rising = np.max(np.broadcast_arrays(*(self._at(shape, each, of) for each in at)), axis=0)
+        return np.asarray(np.minimum(rising, self._at(shape, [high for _, high in around], of)) / self._unpacking)
+
+    def _at(self, shape: Sequence[float], sizes: Sequence[np.ndarray], of: ShareOfShape) -> np.ndarray:
+        return np.asarray(self._least_s(shape, sizes) / np.exp(of.at(*sizes)))
+
+    def _least_s(self, shape: Sequence[float], sizes: Sequence[np.ndarray]) -> np.ndarray:
+        return self._law(shape, sizes, self._numbers).roofline_s(self._rates)
 
 
 def _shares(foundation: Foundation, found: Found, law: Law, numbers: Numbers, rates: Callable[[Rates], Rates]) -> Shares:

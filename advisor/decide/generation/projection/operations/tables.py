@@ -15,6 +15,7 @@ from advisor.schema.arrays.kernels import Grid
 
 # What launching a kernel takes whatever it does: those of empty work were measured at 2 to 5 us.
 LAUNCH_S = 2.5e-6
+ROUNDS = 3  # over the axes of a grid, until hardly anything descends
 
 
 class Rates(NamedTuple):
@@ -71,6 +72,35 @@ class ShareOfShape(NamedTuple):
     axes: Sequence[np.ndarray]
     logs: np.ndarray
 
+    def nodes(self) -> list[np.ndarray]:
+        """Return the sizes of the grid, an array for each axis; they broadcast to the grid."""
+        return [np.exp(axis) for axis in np.meshgrid(*self.axes, indexing="ij", sparse=True)]
+
+    def ascending(self, least_s: np.ndarray) -> "ShareOfShape":
+        """Return the shares with which no size of the grid takes longer than a larger one; `least_s` are the rooflines of the grid.
+
+        Libraries change their ways with the size, and the kernel of the next larger one may be quicker. Such neighbors get their mean
+        (isotonic regression by pooling adjacent violators: Ayer and others, Ann. Math. Stat. 26(4), 1955), one axis after the other.
+        """
+        least = np.log(np.broadcast_to(least_s, self.logs.shape))
+        log_s = least - self.logs
+        for axis in list(range(log_s.ndim)) * (1 if log_s.ndim == 1 else ROUNDS):
+            log_s = np.apply_along_axis(_pooled, axis, log_s)
+        # What is left on several axes lies between its envelopes from above and from below.
+        above = below = log_s
+        for axis in range(log_s.ndim):
+            above = np.maximum.accumulate(above, axis)
+            below = np.flip(np.minimum.accumulate(np.flip(below, axis), axis), axis)
+        return self._replace(logs=least - (above + below) / 2)
+
+    def around(self, axis: int, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the sizes of the grid on both sides of each; beyond the ends the size itself."""
+        nodes = np.exp(self.axes[axis])
+        below, above = (np.searchsorted(nodes, size, side=side) for side in ("right", "left"))
+        low = np.where(below > 0, nodes[np.maximum(below - 1, 0)], size)
+        high = np.where(above < len(nodes), nodes[np.minimum(above, len(nodes) - 1)], size)
+        return np.minimum(low, size), np.maximum(high, size)
+
     def at(self, *sizes: np.ndarray) -> np.ndarray:
         """Return the logarithm of the share at sizes, arrays of one shape; beyond the ends as there."""
         flat = [np.asarray(size, dtype=float).ravel() for size in np.broadcast_arrays(*sizes)]
@@ -86,6 +116,20 @@ class ShareOfShape(NamedTuple):
             ]
         values = self.logs.ravel()
         return np.asarray(sum(weight * values[place] for place, weight in corners)).reshape(shape)
+
+
+def _pooled(line: np.ndarray) -> np.ndarray:
+    """Return the ascending line that is nearest by least squares."""
+    means: list[float] = []
+    counts: list[int] = []
+    for value in line.tolist():
+        mean, count = value, 1
+        while means and means[-1] > mean:
+            count += counts[-1]
+            mean += (means.pop() - mean) * counts.pop() / count
+        means.append(mean)
+        counts.append(count)
+    return np.repeat(means, counts)
 
 
 def _bracket(axis: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

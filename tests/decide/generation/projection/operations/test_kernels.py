@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from advisor.decide.generation.projection.operations.grounds import COMPUTED, foundation_of, numbers_of
 from advisor.decide.generation.projection.operations.kernels import UNPACKING_SHARE, USUAL_SHARE, Kernel
@@ -39,6 +41,20 @@ def test_weights_of_int4_save_what_they_move_and_cost_what_unpacking_does():
     # One token waits for weights; thousands for the tensor cores.
     assert 2 < saved[0] < 4
     assert UNPACKING_SHARE == pytest.approx(saved[-1])
+
+
+@given(st.lists(st.floats(0.05, 1.0), min_size=5, max_size=5), st.lists(st.floats(1, 2e4), min_size=2, max_size=2))
+def test_more_tokens_never_take_less_however_uneven_the_kernels_are(share, tokens):
+    grid = TABLES.grids["h100_sxm", "gemm", "bf16"]
+    uneven = grid._replace(log_s=grid.log_s - np.log(share))
+    kernel = Kernel(
+        foundation_of(device("h100_sxm"), TABLES._replace(grids={("h100_sxm", "gemm", "bf16"): uneven})),
+        *("gemm", product, COMPUTED["bf16"], ("bf16",)),
+    )
+
+    fewer, more = kernel.seconds(SHAPE, np.sort(tokens))
+
+    assert fewer <= more * (1 + 1e-9)
 
 
 def test_where_no_device_is_near_kernels_reach_the_usual_share():

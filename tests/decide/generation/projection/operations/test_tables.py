@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from advisor.decide.generation.projection.operations.grounds import COMPUTED
 from advisor.decide.generation.projection.operations.matrices import product
-from advisor.decide.generation.projection.operations.tables import LAUNCH_S, Rates, Shares, Work, weights
+from advisor.decide.generation.projection.operations.tables import LAUNCH_S, Rates, ShareOfShape, Shares, Work, weights
 from advisor.schema.arrays.kernels import Grid
 
 RATES = Rates(1e15, 3e12, 4e11)
@@ -97,6 +97,18 @@ def test_two_sizes_are_interpolated_together():
     logs = Shares(of, least_s).of((1.0,)).at(np.array([[4.0], [16.0]]), np.array([256.0, 1024.0, 1e6]))
 
     np.testing.assert_allclose([[0.4, np.sqrt(0.32), np.sqrt(0.32)], [np.sqrt(0.32), 0.8, 0.8]], np.exp(logs))
+
+
+@given(st.lists(st.floats(-2, 2), min_size=12, max_size=12))
+def test_neighbors_that_descend_get_their_mean_on_every_axis(logs):
+    axes = [np.log([1.0, 8.0, 64.0]), np.log([1.0, 2.0, 4.0, 8.0])]
+    uneven = ShareOfShape(axes, -np.array(logs).reshape(3, 4))
+
+    log_s = -uneven.ascending(np.ones((3, 4))).logs
+    line_s = -ShareOfShape(axes[:1], -np.array([3.0, 1.0, 2.5])).ascending(np.ones(3)).logs
+
+    assert all((np.diff(log_s, axis=axis) >= -1e-12).all() for axis in (0, 1))
+    np.testing.assert_allclose([2.0, 2.0, 2.5], line_s)
 
 
 def test_an_empty_kernel_takes_its_launch():
