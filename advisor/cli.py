@@ -6,6 +6,7 @@ import click
 
 from advisor import __version__
 from advisor.console import run
+from advisor.deploy_commands import export
 from advisor.hardware_commands import hardware
 from advisor.inert.text import inert
 from advisor.options import (
@@ -45,6 +46,7 @@ def cli() -> None:
     advisor advise    profile.json -w W.yaml     decide: repeatable, about a second
     advisor report    advice.json                report: HTML, Markdown, text or JSON
     advisor verify    advice.json                load-test the recommendation
+    advisor export    advice.json --to triton    files that a server starts with, the model among them
     advisor classify  W.yaml                     serving or training, without a model file
     advisor portfolio P.yaml                     many workloads, one budget
 
@@ -346,6 +348,7 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
 cli.add_command(explain)
 cli.add_command(own_rules)
 cli.add_command(hardware)
+cli.add_command(export)
 
 
 def main() -> None:

@@ -32,8 +32,9 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {
         *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.tell", "advisor.files"),
-        *("advisor.console", "advisor.hardware_commands", "advisor.options", "advisor.progress", "advisor.rule_commands"),
+        *("advisor.console", "advisor.deploy_commands", "advisor.hardware_commands", "advisor.options", "advisor.progress", "advisor.rule_commands"),
     },
+    "advisor.deploy_commands": {"advisor.steps.deploy", "advisor.options"},
     "advisor.hardware_commands": {"advisor.tell", "advisor.files", "advisor.options"},
     "advisor.rule_commands": {"advisor.options", "advisor.steps", "advisor.tell"},
     "advisor.options": {"advisor.files", "advisor.disk"},
@@ -56,6 +57,11 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk"),
         *("advisor.measure.architecture", "advisor.measure.variants"),
         *(f"advisor.decide.{room}" for room in ("generation.elsewhere", "generation.projection", "service", "queue", "lifetime")),
+    },
+    # Advice to the files that a server starts with.
+    "advisor.steps.deploy": {
+        *("advisor.steps", "advisor.files", "advisor.disk", "advisor.tell"),
+        *(f"advisor.measure.{room}" for room in ("serving", "worker")),
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
     "advisor.files": {
@@ -153,7 +159,7 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # Dependency -> the one module that may import it, inside a function so that a command loads only what it uses; the longest name
 # wins.
 DOORWAYS: dict[str, str] = {
-    "click": "advisor.cli advisor.console advisor.hardware_commands advisor.options advisor.rule_commands",
+    "click": "advisor.cli advisor.console advisor.deploy_commands advisor.hardware_commands advisor.options advisor.rule_commands",
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "

@@ -35,6 +35,13 @@ def to_json(record: Record) -> bytes:
         raise InputError(f"{error.object!a} cannot be encoded as text", hint="give the file another name") from error
 
 
+def to_yaml(document: Mapping[str, Any]) -> bytes:
+    """Return a document for other programs as YAML in plain ASCII, its keys in their order."""
+    import yaml
+
+    return yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=False, width=120).encode()  # type: ignore[no-any-return]
+
+
 def digest(record: Record) -> str:
     """Return the SHA-256 of the file that `write_record` makes of a record."""
     import hashlib
