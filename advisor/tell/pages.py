@@ -50,6 +50,7 @@ from advisor.tell.words.figures import GLOSSARY, Figure, as_text, figure, known,
 from advisor.tell.words.job import job_rows, job_words
 from advisor.tell.words.life import classification_words, life_of_advice, life_words, share_rows, spoken_for
 from advisor.tell.words.portfolio import portfolio_words
+from advisor.tell.words.serving import serving_words
 from advisor.tell.words.tables import (
     certainty_rows,
     columns,
@@ -142,6 +143,7 @@ WORDS = (
     prediction_rows,
     replay_facts,
     replay_rows,
+    serving_words,
     setting_rows,
     setting,
     share_rows,

@@ -25,7 +25,8 @@ from advisor.schema.record import SCHEMA_VERSION
 from advisor.steps import model_folder
 from advisor.steps.advise import AnyAdvice, read_any_advice
 from advisor.tell.deploy.served import Served, chosen, served
-from advisor.tell.deploy.targets import ITEMS_FILE, MODEL_FILE, TARGETS, VLLM, Contents, vllm_files
+from advisor.tell.deploy.snippet import MODEL_FILE
+from advisor.tell.deploy.targets import ITEMS_FILE, TARGETS, VLLM, Contents, vllm_files
 
 MANIFEST = "export.json"
 

@@ -1,6 +1,5 @@
 """Servers in Python: what was advised as constants, above code that is the same for all."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import advisor.templates
@@ -9,15 +8,10 @@ from advisor.schema.model import ModelInput
 from advisor.schema.record import Record
 from advisor.tell.deploy.escapes import literal
 from advisor.tell.deploy.served import DATATYPES, OPENVINO, Served
+from advisor.tell.deploy.snippet import MODEL_FILE, SPINNING, openvino_options
 from advisor.tell.pages import laid_out
 
-MODEL_FILE = "model.onnx"
 ITEMS_FILE = "items.npz"
-# As the calls were timed: threads of a session spin for more work within a call, and stop when it ends, for idle pools of other sessions
-# would keep their cores busy.
-SPINNING = {"session.intra_op.allow_spinning": "1", "session.force_spinning_stop": "1"}
-# Of OpenVINO's own runtime, likewise; where threads run is decided outside, instance by instance.
-OPENVINO_OPTIONS = {"NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
 # What an answer may be off by beyond what the profile saw of it: twice as far, and the arithmetic of another processor.
 FARTHER, ROUNDING = 2.0, 1e-3
 SET_ONCE = ("scalar", "state", "count")  # roles of inputs that a request may leave out: the example's are taken
@@ -79,50 +73,6 @@ def requirements(served: Served, *more: str) -> str:
     known = {named: served.versions.get(runtime), "numpy": served.versions.get("numpy")}
     pinned = [f"{name}=={inert(version)}" if version else name for name, version in known.items()]
     return "\n".join([f"# {_made_by(served)}", *pinned, *more]) + "\n"
-
-
-def snippet(served: Served) -> str:
-    """Return the few lines that open a session as it was measured, to paste."""
-    return "\n".join(_openvino_lines(served) if served.runs_on.provider == OPENVINO else _ort_lines(served))
-
-
-def _ort_lines(served: Served) -> Iterator[str]:
-    candidate, runs_on = served.candidate, served.runs_on
-    is_alone = candidate.instances == 1 or served.on_gpu
-    yield from () if is_alone else ("import os", "")
-    yield from ("import onnxruntime", "")
-    yield from () if is_alone else _kept_apart(served)
-    yield from ("options = onnxruntime.SessionOptions()", f"options.intra_op_num_threads = {candidate.intra_op_num_threads}")
-    yield "options.inter_op_num_threads = 1"
-    for key, value in (SPINNING | runs_on.session_options).items():
-        yield f"options.add_session_config_entry({literal(key)}, {literal(value)})"
-    provider = literal(runs_on.provider)
-    listed = f"({provider}, {literal(runs_on.provider_options)})" if runs_on.provider_options else provider
-    yield f"session = onnxruntime.InferenceSession({literal(MODEL_FILE)}, options, providers=[{listed}])"
-
-
-def _openvino_lines(served: Served) -> Iterator[str]:
-    is_alone = served.candidate.instances == 1
-    yield from () if is_alone else ("import os", "")
-    yield from ("import openvino", "")
-    yield from () if is_alone else _kept_apart(served)
-    yield f"options = {literal(openvino_options(served))}"
-    yield f'model = openvino.Core().compile_model({literal(MODEL_FILE)}, "CPU", options)'
-
-
-def _kept_apart(served: Served) -> Iterator[str]:
-    threads = served.candidate.intra_op_num_threads
-    yield f"instance = 0  # of {served.candidate.instances}, each in a thread of its own on cores of its own"
-    yield f"os.sched_setaffinity(0, range(instance * {threads}, (instance + 1) * {threads}))"
-
-
-def openvino_options(served: Served) -> dict[str, str | int | bool]:
-    """Return the properties that OpenVINO compiles the model with."""
-    return {
-        "INFERENCE_NUM_THREADS": served.candidate.intra_op_num_threads,
-        **OPENVINO_OPTIONS,
-        **served.runs_on.provider_options,
-    }
 
 
 def session_constants(served: Served) -> dict[str, object]:

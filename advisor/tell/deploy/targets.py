@@ -9,7 +9,7 @@ from advisor.tell.deploy import kserve, kubernetes, python_code, readme, triton,
 from advisor.tell.deploy.kubernetes import Document
 from advisor.tell.deploy.served import OPENVINO, Served
 
-ITEMS_FILE, MODEL_FILE = python_code.ITEMS_FILE, python_code.MODEL_FILE
+ITEMS_FILE = python_code.ITEMS_FILE
 Contents = dict[str, str | Document]  # a text, or a document of YAML
 
 

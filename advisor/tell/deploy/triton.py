@@ -5,8 +5,9 @@ from advisor.inert.text import inert
 from advisor.schema.catalog import CPU
 from advisor.schema.model import ModelInput, ModelOutput
 from advisor.tell.deploy.escapes import quoted
-from advisor.tell.deploy.python_code import MODEL_FILE
+
 from advisor.tell.deploy.served import CUDA, DATATYPES, TENSORRT, Served
+from advisor.tell.deploy.snippet import MODEL_FILE
 
 REPOSITORY = "model_repository"
 ELSEWHERE = "serve it in Python, which takes it as it was measured: --to ray-serve, bentoml or kubernetes"
@@ -23,11 +24,12 @@ def model_folder(served: Served) -> str:
 
 def triton_files(served: Served) -> dict[str, str]:
     """Return the configuration by its place; raise InputError for what Triton would not serve as it was measured."""
-    _check_runtime(served)
+    check(served)
     return {f"{REPOSITORY}/{served.slug}/config.pbtxt": "\n".join(_config(served)) + "\n"}
 
 
-def _check_runtime(served: Served) -> None:
+def check(served: Served) -> None:
+    """Raise InputError for what Triton would not serve as it was measured."""
     runs_on, variant = served.runs_on, served.candidate.variant
     if runs_on.provider not in (CPU, CUDA, TENSORRT):
         name = "OpenVINO's own runtime" if runs_on.provider == "openvino" else runs_on.provider

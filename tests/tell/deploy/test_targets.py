@@ -1,0 +1,152 @@
+"""Exports as a whole: for every server the files parse, and whatever names hold, they hold nothing but them."""
+
+import ast
+import json
+import unicodedata
+
+import pytest
+import yaml
+from google.protobuf import text_format
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from advisor import deploy_commands
+from advisor.errors import InputError
+from advisor.files.records import to_yaml
+from advisor.schema.advice import RunsOn
+from advisor.schema.catalog import CPU
+from advisor.tell.deploy.served import chosen, served
+from advisor.tell.deploy.targets import TARGETS, VLLM
+from tests.inert.test_record import HOSTILE, UNSEEN
+from tests.tell.advice_examples import change
+from tests.tell.deploy.parsers import model_config
+
+NAMES = [text for text in HOSTILE if "\udcff" not in text] + ["{{7*7}}", "'; import os; '", "${HOME}", "a: b # c", "*/ --> <!--"]
+
+
+def named(text):
+    """What is advised of a model of which everything that has a name is called this."""
+    made = change()
+    model = replace(
+        made.model,
+        name=text,
+        inputs=tuple(replace(entry, name=f"{text}{number}", shape=(text, f"{text}s")) for number, entry in enumerate(made.model.inputs)),
+        outputs=tuple(replace(entry, name=text, shape=(text, f"{text}s", 384)) for entry in made.model.outputs),
+    )
+    best = replace(made.recommended, candidate=replace(made.recommended.candidate, variant=text))
+    variants = tuple(replace(row, id=text, title=text, runs_on=RunsOn(provider=CPU)) for row in made.variants)
+    site = replace(made.sites[0], versions={"onnxruntime": text, "numpy": text})
+    advice = replace(
+        made, model=model, recommended=best, variants=variants, sites=(site,), workload=replace(made.workload, name=text), created=text
+    )
+    return served(advice, chosen(advice, most_likely=False), None)
+
+
+def written(content):
+    return content if isinstance(content, str) else to_yaml(content).decode()
+
+
+def read(place, text):
+    """What the file holds, as its own reader has it."""
+    if place.endswith(".py"):
+        return [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    if place.endswith(".yaml"):
+        return list(texts_of(yaml.safe_load(text)))
+    if place.endswith(".pbtxt"):
+        config = text_format.Parse(text, model_config().ModelConfig())
+        return [entry.name for entry in (*config.input, *config.output)]
+    return []
+
+
+def texts_of(part):
+    if isinstance(part, dict):
+        for key, value in part.items():
+            yield from (key, *texts_of(value))
+    elif isinstance(part, list):
+        for value in part:
+            yield from texts_of(value)
+    elif isinstance(part, str):
+        yield part
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@settings(max_examples=20)
+@given(text=st.sampled_from(NAMES) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12))
+def test_a_name_is_a_text_in_every_file_and_nothing_else(target, text):
+    plain, hostile = (TARGETS[target].files(named(name)) for name in ("plain", text))
+
+    assert len(plain) == len(hostile)
+    shown = {place: written(content) for place, content in hostile.items()}
+    for place, content in shown.items():
+        assert not {unicodedata.category(character) for character in content} - {"Cc"} & UNSEEN, place
+        assert not {character for character in content if unicodedata.category(character) == "Cc"} - {"\n"}, place
+        assert "<script" not in content and "{{" not in content, place
+        read(place, content)
+    for place, other in plain.items():
+        if place in shown and not place.endswith(".md"):
+            assert len(written(other).splitlines()) <= len(shown[place].splitlines()) + 40
+    found = [entry for place, content in shown.items() for entry in read(place, content)]
+    if any(place.endswith((".py", ".pbtxt")) for place in shown):
+        assert f"{text}1" in found
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_export_says_how_it_is_started_and_where_it_comes_from(target):
+    files = TARGETS[target].files(named("plain"))
+
+    assert "<!-- serving-advisor" in files["README.md"]
+    assert all("serving-advisor" in written(content) for place, content in files.items() if place not in BARE)
+    assert all("\n    " in files["README.md"] for _ in [0])
+
+
+# Documents without a place for a word on where they come from.
+BARE = {"bentofile.yaml", "volume.yaml"}
+
+
+def test_the_command_offers_every_server_that_there_is():
+    assert {*TARGETS, VLLM} == set(deploy_commands.SERVERS)
+
+
+def test_what_was_measured_in_openvino_is_served_in_python_alone():
+    made = change()
+    variants = tuple(
+        replace(row, runs_on=RunsOn(provider="openvino", provider_options={"INFERENCE_PRECISION_HINT": "f32"})) for row in made.variants
+    )
+    asked = served(replace(made, variants=variants), made.recommended, None)
+
+    def takes(target):
+        try:
+            return bool(TARGETS[target].files(asked))
+        except InputError:
+            return False
+
+    assert ["bentoml", "ray-serve", "kubernetes"] == [target for target in TARGETS if takes(target)]
+    session = TARGETS["kubernetes"].files(asked)["session.py"]
+    assert '"INFERENCE_PRECISION_HINT": "f32"' in session and "onnxruntime.InferenceSession" not in session
+    assert "openvino" in TARGETS["kubernetes"].files(asked)["requirements.txt"]
+
+
+def test_the_numbers_of_the_python_servers_are_those_of_the_advice():
+    made = change()
+    candidate = replace(made.recommended.candidate, intra_op_num_threads=3, instances=2, max_batch_size=16, max_queue_delay_s=0.004)
+    best = replace(made.recommended, candidate=replace(candidate, replicas=5))
+    asked = served(replace(made, recommended=best), best, None)
+    told = {}
+    for target, place in (("ort", "session.py"), ("ort", "serve.py"), ("ray-serve", "app.py"), ("bentoml", "service.py")):
+        tree = ast.parse(TARGETS[target].files(asked)[place])
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper():
+                try:
+                    told[node.targets[0].id] = ast.literal_eval(node.value)
+                except ValueError:
+                    continue
+
+    assert (3, 2, 16) == (told["THREADS"], told["INSTANCES"], told["MAX_BATCH_SIZE"])
+    assert (0.004, 0.004, 50) == (told["MAX_QUEUE_DELAY_S"], told["BATCH_WAIT_TIMEOUT_S"], told["MAX_LATENCY_MS"])
+    assert {"num_cpus": 6} == told["ACTOR_OPTIONS"] and {"cpu": "6"} == told["RESOURCES"]
+    scale = asked.scale
+    assert (5, 10, scale.ongoing_requests) == tuple(
+        told["AUTOSCALING"][key] for key in ("min_replicas", "max_replicas", "target_ongoing_requests")
+    )
+    assert json.dumps(told["SESSION_ENTRIES"]).count("spinning") == 2
