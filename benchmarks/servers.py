@@ -9,7 +9,7 @@ and answers nothing: what HTTP, JSON's transport and the client take by themselv
 once the empty handler is taken off is what the server's own work adds. Servers that are not installed are left out with the reason: Ray
 and BentoML are looked for in --venv, then beside this Python.
 
-Keys: `<server>_p50_s` and `<server>_p99_s` as measured over HTTP of `ort`, `ray`, `bentoml`; `<server>_p50_predicted_s` and
+Keys: `<server>_p50_s` and `<server>_p99_s` as measured over HTTP where <server> is ort, ray or bentoml; `<server>_p50_predicted_s` and
 `<server>_p99_predicted_s`; `<server>_http_p50_s` and `<server>_http_p99_s` of the empty handler; `<server>_p99_over_predicted`;
 `<server>_p99_over_http_s` (measured, less the empty handler, less the prediction); `<server>_lag_p99_s`, how late the client was;
 `<server>_start_s` until it was ready; `<server>_failed` requests. Tables: `left_out`, by server the reason.
@@ -49,6 +49,7 @@ RATE: dict[Size, float] = {"full": 50.0, "quick": 50.0, "tiny": 50.0}
 CONNECTIONS = 32
 READY_S, PAUSE_S, GRACE_S = 90.0, 0.2, 15.0
 LEAD_S = 0.5
+WARM_UP = CONNECTIONS  # requests that open the connections, and are not counted
 FIGURES = ("p50_s", "p99_s", "p50_predicted_s", "p99_predicted_s", "http_p50_s", "http_p99_s", "p99_over_predicted")
 MORE = ("p99_over_http_s", "lag_p99_s", "start_s", "failed")
 
@@ -268,6 +269,8 @@ def _running(command: list[str], folder: Path, port: int) -> Iterator[float]:
     """Start a server in its folder and yield how long it took until it listened; raise TimeoutError where it does not."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
     environment |= {"PYTHONPATH": str(folder), "RAY_USAGE_STATS_ENABLED": "0", "BENTOML_DO_NOT_TRACK": "True"}
+    if _answers(port):
+        raise TimeoutError(f"another server is at port {port} already")
     started = time.monotonic()
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
@@ -299,7 +302,8 @@ def _answers(port: int) -> bool:
 
 
 def _asked(path: str, body: bytes, rate: float, requests: int, port: int) -> Seen:
-    """Send the requests at their times, each over the connection that is free, and return what was seen."""
+    """Send the requests at their times, each over the connection that is free; return what was seen of all but the first ones."""
+    requests += WARM_UP
     due_s = np.cumsum(np.random.default_rng(0).exponential(1 / rate, requests)) + LEAD_S
     sent_s, done_s = np.full(requests, np.nan), np.full(requests, np.nan)
     numbers, lock = iter(range(requests)), threading.Lock()
@@ -329,8 +333,9 @@ def _asked(path: str, body: bytes, rate: float, requests: int, port: int) -> See
         thread.start()
     for thread in threads:
         thread.join()
+    due_s, sent_s, done_s = (times[WARM_UP:] for times in (due_s, sent_s, done_s))
     answered = ~np.isnan(done_s)
-    return Seen((done_s - due_s)[answered], sent_s - due_s, int(requests - answered.sum()))
+    return Seen((done_s - due_s)[answered], sent_s - due_s, int((~answered).sum()))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import onnxruntime
 import pytest
 from msgspec.structs import replace
 
+from advisor import cli
 from advisor.errors import InputError
 from advisor.files.records import read_json, to_json, write_record
 from advisor.measure.model import onnx_graph
@@ -322,3 +323,18 @@ def test_paths_are_those_of_this_machine_nowhere(exported):
     texts = [path.read_text() for path in exported.rglob("*") if path.suffix in {".py", ".md", ".txt", ".json"}]
 
     assert texts and not [text for text in texts if str(Path(exported).parent) in text]
+
+
+def test_every_command_of_the_readme_writes_an_export(place, monkeypatch):
+    section = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8").partition("\n## Serve it\n")[2].partition("\n## ")[0]
+    commands = [line.split() for line in section.splitlines() if line.startswith("    advisor export ")]
+    (place / "advice").mkdir()
+    for name in ("advice.json", "mlp.onnx"):
+        (place / name).rename(place / "advice" / name)
+    monkeypatch.chdir(place)
+
+    for command in commands:
+        cli.cli(command[1:], standalone_mode=False)
+
+    assert [[*TARGETS]] == [sorted((command[command.index("--to") + 1] for command in commands), key=[*TARGETS].index)]
+    assert all((place / target / "README.md").is_file() for target in TARGETS)
