@@ -29,9 +29,12 @@ class Code(Record, frozen=True, kw_only=True):
     is_openvino: bool
 
 
-def session_code(served: Served) -> str:
-    """Return the module with the sessions: options, threads, spinning and cores, and how requests share a call."""
-    return _code(served, "session", session_constants(served))
+def session_code(served: Served, *, has_neighbors: bool = False) -> str:
+    """Return the module with the sessions: options, threads, spinning and cores, and how requests share a call.
+
+    `has_neighbors`: other replicas may run on the same machine, and would take the same cores for their own.
+    """
+    return _code(served, "session", session_constants(served, has_neighbors=has_neighbors))
 
 
 def server_code(served: Served) -> str:
@@ -75,7 +78,7 @@ def requirements(served: Served, *more: str) -> str:
     return "\n".join([f"# {_made_by(served)}", *pinned, *more]) + "\n"
 
 
-def session_constants(served: Served) -> dict[str, object]:
+def session_constants(served: Served, *, has_neighbors: bool = False) -> dict[str, object]:
     """Return what the module with the sessions knows of model and advice, by the names of its constants."""
     candidate, runs_on, model = served.candidate, served.runs_on, served.model
     is_openvino = runs_on.provider == OPENVINO
@@ -91,7 +94,7 @@ def session_constants(served: Served) -> dict[str, object]:
         "MAX_BATCH_SIZE": candidate.max_batch_size,
         "MULTIPLE": max((entry.batch_multiple for entry in batched), default=1),
         "PADS": any(entry.role == "mask" for entry in model.inputs),
-        "PINS": not served.on_gpu,
+        "PINS_UP_TO": _pins_up_to(served, has_neighbors=has_neighbors),
         **({} if is_openvino else {"PROVIDERS": [(runs_on.provider, dict(runs_on.provider_options))]}),
         **({} if is_openvino else {"SESSION_ENTRIES": SPINNING | runs_on.session_options}),
         **({"OPTIONS": openvino_options(served)} if is_openvino else {}),
@@ -102,6 +105,13 @@ def session_constants(served: Served) -> dict[str, object]:
         ],
         "LEAST_COSINE": None if seen is None else max(-1.0, round(1.0 - FARTHER * (1.0 - seen) - ROUNDING, 6)),
     }
+
+
+def _pins_up_to(served: Served, *, has_neighbors: bool) -> int:
+    """Return on how many cores at most each instance takes some for its own: on a larger machine others may have the same ones."""
+    if served.on_gpu:
+        return 0
+    return served.cores if has_neighbors else max(served.cores, served.machine_cores)
 
 
 def _input(entry: ModelInput) -> dict[str, object]:

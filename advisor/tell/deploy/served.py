@@ -8,7 +8,7 @@ from advisor.errors import InputError
 from advisor.schema.advice import Advice, Candidate, Prediction, RunsOn, VariantSummary
 from advisor.schema.catalog import CPU, Hardware
 from advisor.schema.model import ModelFacts
-from advisor.schema.record import Count, Fraction, Positive, Record
+from advisor.schema.record import Cores, Count, Fraction, Positive, Record
 from advisor.tell.deploy.escapes import slug
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
@@ -57,6 +57,7 @@ class Served(Record, frozen=True, kw_only=True):
     prediction: Prediction
     scale: Scale
     versions: dict[str, str]
+    machine_cores: Cores  # of the machine that measured, which one replica had to itself
     requests_per_s: Positive
     slo_latency_s: Positive
     slo_quantile: Fraction
@@ -106,7 +107,7 @@ def served(advice: Advice, prediction: Prediction, device: Hardware | None) -> S
         raise InputError(f"it says nothing of the variant {candidate.variant}", hint="run `advisor advise` again")
     variant = next((row for row in rows if row.hardware == candidate.hardware), rows[0])
     _check_types(advice.model)
-    sites = {site.hardware: site for site in advice.sites}
+    site = next((site for site in advice.sites if site.hardware == variant.hardware), advice.sites[0])
     return Served(
         name=advice.model.name,
         slug=slug(advice.model.name),
@@ -120,7 +121,8 @@ def served(advice: Advice, prediction: Prediction, device: Hardware | None) -> S
         candidate=candidate,
         prediction=prediction,
         scale=_scale(advice, prediction),
-        versions=sites[variant.hardware].versions if variant.hardware in sites else advice.sites[0].versions,
+        versions=site.versions,
+        machine_cores=site.machine.cores,
         requests_per_s=advice.mean_requests_per_s,
         slo_latency_s=advice.workload.slo.latency_s,
         slo_quantile=advice.workload.slo.quantile,

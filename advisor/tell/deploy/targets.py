@@ -21,8 +21,9 @@ class Target(NamedTuple):
     has_items: bool  # that its sessions are warmed up with, and checked on
 
 
-def _sessions(served: Served, *more: str) -> Contents:
-    return {"session.py": python_code.session_code(served), "requirements.txt": python_code.requirements(served, *more)}
+def _sessions(served: Served, *more: str, has_neighbors: bool = False) -> Contents:
+    session = python_code.session_code(served, has_neighbors=has_neighbors)
+    return {"session.py": session, "requirements.txt": python_code.requirements(served, *more)}
 
 
 def _ort(served: Served) -> Contents:
@@ -36,7 +37,7 @@ def _ort(served: Served) -> Contents:
 
 def _kubernetes(served: Served) -> Contents:
     return {
-        **_sessions(served),
+        **_sessions(served, has_neighbors=True),
         "serve.py": python_code.server_code(served),
         "Dockerfile": kubernetes.dockerfile(served),
         "deployment.yaml": kubernetes.deployment(served),
@@ -48,7 +49,7 @@ def _kubernetes(served: Served) -> Contents:
 
 def _ray(served: Served) -> Contents:
     return {
-        **_sessions(served, python_code.RAY),
+        **_sessions(served, python_code.RAY, has_neighbors=True),
         "app.py": python_code.ray_code(served),
         "README.md": readme.ray(served),
     }

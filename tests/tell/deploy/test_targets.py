@@ -150,3 +150,15 @@ def test_the_numbers_of_the_python_servers_are_those_of_the_advice():
         told["AUTOSCALING"][key] for key in ("min_replicas", "max_replicas", "target_ongoing_requests")
     )
     assert json.dumps(told["SESSION_ENTRIES"]).count("spinning") == 2
+
+
+def test_instances_take_cores_of_their_own_only_where_no_other_replica_may_have_the_same():
+    asked = named("plain")
+    larger = replace(asked, machine_cores=16)
+
+    def up_to(served_, target):
+        [line] = [line for line in TARGETS[target].files(served_)["session.py"].splitlines() if line.startswith("PINS_UP_TO")]
+        return int(line.rpartition(" ")[2])
+
+    assert [16, 16] == [up_to(larger, target) for target in ("ort", "bentoml")]
+    assert [asked.cores] * 2 == [up_to(larger, target) for target in ("ray-serve", "kubernetes")]
