@@ -43,7 +43,7 @@ def inference_service(served: Served) -> Document:
             "name": served.slug,
             # Plain deployments with an autoscaler by use of cores, which is what was predicted.
             "annotations": {
-                "serving.kserve.io/deploymentMode": "RawDeployment",
+                "serving.kserve.io/deploymentMode": "Standard",
                 "serving.kserve.io/autoscalerClass": "hpa",
                 **annotations(served),
             },

@@ -61,9 +61,11 @@ def ray_code(served: Served) -> str:
 
 def bentoml_code(served: Served) -> str:
     """Return the service of BentoML, with a process for each session."""
+    latency_ms = max(1, round(served.slo_latency_s * 1e3))
+    # BentoML drops what it thinks it cannot answer in so long, and finds by itself how long to wait for more.
+    batching = {"batchable": True, "max_batch_size": served.candidate.max_batch_size, "max_latency_ms": latency_ms}
     constants = {
-        # BentoML drops what it thinks it cannot answer in so long, and finds by itself how long to wait for more.
-        "MAX_LATENCY_MS": max(1, round(served.slo_latency_s * 1e3)),
+        "BATCHING": batching if served.candidate.max_batch_size > 1 else {},
         "RESOURCES": {"cpu": str(served.cores), "gpu": 1} if served.on_gpu else {"cpu": str(served.cores)},
     }
     return _code(served, "bentoml", constants)

@@ -24,6 +24,7 @@ DATATYPES = {
 # Without a plan of the fleet: replicas that an autoscaler may reach, over those that are advised. Assumed.
 ROOM = 2
 BUSIEST_PERCENT = 95  # beyond it an autoscaler never acts in time
+MOST_ONGOING = 1e4  # requests in one replica: more, and nothing keeps a target
 # Of a process beside the sessions that were measured: a server, its threads, requests on their way. Assumed, on the generous side.
 SERVER_BYTES, SPARE = 128 * 2**20, 1.25
 # Where nobody saw the memory: the file, a packed copy of its weights and as much for activations, and the runtime. Assumed.
@@ -164,6 +165,6 @@ def _scale(advice: Advice, prediction: Prediction) -> Scale:
         least=min(parts, default=replicas),
         most=max(parts, default=ROOM * replicas),
         busy_percent=max(1, min(BUSIEST_PERCENT, round(100 * prediction.utilization_fraction.value))),
-        ongoing_requests=max(1.0, round(each_per_s * prediction.latency_p50_s.value, 2)),
+        ongoing_requests=min(max(1.0, round(each_per_s * prediction.latency_p50_s.value, 2)), MOST_ONGOING),
         is_planned=bool(parts),
     )

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from advisor.schema.advice import RunsOn
-from advisor.tell.deploy import kserve, kubernetes
+from advisor.tell.deploy import kserve, kubernetes, readme
 from advisor.tell.deploy.served import chosen, served
 from tests.tell.advice_examples import change
 
@@ -39,7 +39,7 @@ def test_a_replica_has_the_cores_that_its_sessions_keep_busy():
     assert 5 == deployment["spec"]["replicas"]
     assert "6" == container["resources"]["requests"]["cpu"] == container["resources"]["limits"]["cpu"]
     assert asked.memory_bytes <= int(container["resources"]["limits"]["memory"].removesuffix("Mi")) * 2**20
-    assert container["image"] in f"docker build -t {kubernetes.image(asked)} ."
+    assert f"docker build -t {container['image']} ." in readme.kubernetes(asked)
 
 
 def test_the_autoscaler_holds_replicas_as_busy_as_predicted():

@@ -4,6 +4,7 @@ import ast
 import json
 import unicodedata
 
+import msgspec
 import pytest
 import yaml
 from google.protobuf import text_format
@@ -13,14 +14,16 @@ from msgspec.structs import replace
 
 from advisor import deploy_commands
 from advisor.errors import InputError
-from advisor.files.records import to_yaml
-from advisor.schema.advice import RunsOn
+from advisor.files.records import to_json, to_yaml
+from advisor.schema.advice import Advice, RunsOn
 from advisor.schema.catalog import CPU
 from advisor.tell.deploy.served import chosen, served
 from advisor.tell.deploy.targets import TARGETS, VLLM
+from tests.damage import damaged
 from tests.inert.test_record import HOSTILE, UNSEEN
 from tests.tell.advice_examples import change
 from tests.tell.deploy.parsers import model_config
+from tests.tell.documents import DOCUMENTS
 
 NAMES = [text for text in HOSTILE if "\udcff" not in text] + ["{{7*7}}", "'; import os; '", "${HOME}", "a: b # c", "*/ --> <!--"]
 
@@ -143,7 +146,8 @@ def test_the_numbers_of_the_python_servers_are_those_of_the_advice():
                     continue
 
     assert (3, 2, 16) == (told["THREADS"], told["INSTANCES"], told["MAX_BATCH_SIZE"])
-    assert (0.004, 0.004, 50) == (told["MAX_QUEUE_DELAY_S"], told["BATCH_WAIT_TIMEOUT_S"], told["MAX_LATENCY_MS"])
+    assert (0.004, 0.004) == (told["MAX_QUEUE_DELAY_S"], told["BATCH_WAIT_TIMEOUT_S"])
+    assert {"batchable": True, "max_batch_size": 16, "max_latency_ms": 50} == told["BATCHING"]
     assert {"num_cpus": 6} == told["ACTOR_OPTIONS"] and {"cpu": "6"} == told["RESOURCES"]
     scale = asked.scale
     assert (5, 10, scale.ongoing_requests) == tuple(
@@ -162,3 +166,22 @@ def test_instances_take_cores_of_their_own_only_where_no_other_replica_may_have_
 
     assert [16, 16] == [up_to(larger, target) for target in ("ort", "bentoml")]
     assert [asked.cores] * 2 == [up_to(larger, target) for target in ("ray-serve", "kubernetes")]
+
+
+SERVED = msgspec.json.decode(to_json(DOCUMENTS["served"]))
+
+
+@settings(max_examples=60)
+@given(tree=damaged(SERVED), target=st.sampled_from([*TARGETS]))
+def test_advice_that_is_damaged_somewhere_gives_files_that_parse_or_is_refused(tree, target):
+    try:
+        advice = msgspec.convert(tree, Advice)
+    except msgspec.ValidationError:
+        return
+    try:
+        files = TARGETS[target].files(served(advice, chosen(advice, most_likely=True), None))
+    except InputError as refused:
+        assert refused.fault and refused.hint
+        return
+    for place, content in files.items():
+        read(place, written(content))
