@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from advisor import __version__
+from advisor.commands.export import export
 from advisor.console import run
-from advisor.deploy_commands import export
 from advisor.hardware_commands import hardware
 from advisor.inert.text import inert
 from advisor.options import (

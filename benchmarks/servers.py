@@ -53,7 +53,7 @@ WARM_UP = CONNECTIONS  # requests that open the connections, and are not counted
 FIGURES = ("p50_s", "p99_s", "p50_predicted_s", "p99_predicted_s", "http_p50_s", "http_p99_s", "p99_over_predicted")
 MORE = ("p99_over_http_s", "lag_p99_s", "start_s", "failed")
 
-EMPTY = '''
+EMPTY = """
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -77,7 +77,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads, request_queue_size = True, 1024
 
 Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-'''
+"""
 EMPTY_RAY = """
 from ray import serve
 from starlette.requests import Request
@@ -181,9 +181,8 @@ def main() -> None:
 def _advised(asked: Namespace, folder: Path) -> Advice:
     rate = asked.requests_per_s or RATE[asked.size]
     workload = folder / "workload.yaml"
-    workload.write_text(
-        f"name: over HTTP\ntraffic: {{requests_per_s: {rate}}}\nslo: {{latency_s: 1 s}}\nhardware: {{price_usd_per_hour: {{local: 0.17}}}}\n"
-    )
+    price = "hardware: {price_usd_per_hour: {local: 0.17}}"
+    workload.write_text(f"name: over HTTP\ntraffic: {{requests_per_s: {rate}}}\nslo: {{latency_s: 1 s}}\n{price}\n")
     options = ProfileOptions(workload=workload, budget_s=BUDGET_S[asked.size], max_batch_size=8)
     profile(asked.model, folder / "profile.json", options, now=now(), report=silent)
     advice = advise_on(folder / "profile.json", workload, now=now())

@@ -32,9 +32,11 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {
         *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.tell", "advisor.files"),
-        *("advisor.console", "advisor.deploy_commands", "advisor.hardware_commands", "advisor.options", "advisor.progress", "advisor.rule_commands"),
+        "advisor.commands",
+        *("advisor.console", "advisor.hardware_commands", "advisor.options", "advisor.progress", "advisor.rule_commands"),
     },
-    "advisor.deploy_commands": {"advisor.steps.deploy", "advisor.options"},
+    # Commands in modules of their own.
+    "advisor.commands": {"advisor.options", "advisor.steps.deploy"},
     "advisor.hardware_commands": {"advisor.tell", "advisor.files", "advisor.options"},
     "advisor.rule_commands": {"advisor.options", "advisor.steps", "advisor.tell"},
     "advisor.options": {"advisor.files", "advisor.disk"},
@@ -159,7 +161,7 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # Dependency -> the one module that may import it, inside a function so that a command loads only what it uses; the longest name
 # wins.
 DOORWAYS: dict[str, str] = {
-    "click": "advisor.cli advisor.console advisor.deploy_commands advisor.hardware_commands advisor.options advisor.rule_commands",
+    "click": "advisor.cli advisor.commands.export advisor.console advisor.hardware_commands advisor.options advisor.rule_commands",
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "

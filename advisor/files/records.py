@@ -37,7 +37,7 @@ def to_json(record: Record) -> bytes:
 
 def to_yaml(document: Mapping[str, Any]) -> bytes:
     """Return a document for other programs as YAML in plain ASCII, its keys in their order."""
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     return yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=False, width=120).encode()  # type: ignore[no-any-return]
 
@@ -146,7 +146,7 @@ def _quoted(value: object) -> str:
 
 def read_own_yaml(path: "Path | Traversable", record_type: type[R]) -> R:
     """Return the record in a YAML file that comes with advisor: plain numbers, no mistakes, and ten times faster."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     # All text: what a number or a yes is, the record says, and to guess at it takes a third of the time.
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)

@@ -1,6 +1,7 @@
 """Documents laid out by the templates of a folder."""
 
 import math
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -172,6 +173,7 @@ def laid_out(document: Record, path: Path) -> str:
     return _environment(path).get_template(path.name).render(document=document)
 
 
+@cache
 def _environment(path: Path) -> "Environment":
     """Return what the templates of a folder are rendered in; the suffix of a name decides how text is escaped."""
     import jinja2

@@ -51,7 +51,9 @@ def write_items(target: Path, tensors: Tensors, model: Path | None, say: Say = u
     Without a model there are none, nor where an output is no array. Arrays are named by their place, since names may hold anything:
     `0.input.1` is the second input of the first item.
     """
-    items = [input_rows.generate(tensors.inputs, batch_size=1, sequence_length=None, seed=SEED + number) for number in range(ITEMS)]
+    items = [
+        input_rows.generate(tensors.inputs, batch_size=1, sequence_length=None, seed=SEED + number) for number in range(ITEMS)
+    ]
     arrays = {"count": np.array(ITEMS)} | {
         f"{number}.input.{place}": _saved(item[entry.name])
         for number, item in enumerate(items)
@@ -59,7 +61,9 @@ def write_items(target: Path, tensors: Tensors, model: Path | None, say: Say = u
     }
     answers = None if model is None else _answers(tensors, items, model, say)
     if answers is not None:
-        arrays |= {f"{number}.output.{place}": _saved(values) for number, row in enumerate(answers) for place, values in enumerate(row)}
+        arrays |= {
+            f"{number}.output.{place}": _saved(values) for number, row in enumerate(answers) for place, values in enumerate(row)
+        }
     input_rows.write_npz(target, arrays)
     return answers is not None
 
@@ -86,5 +90,3 @@ def _first(values: np.ndarray, multiple: int) -> np.ndarray:
 def _saved(values: np.ndarray) -> np.ndarray:
     """Return an array that is saved without Python objects: texts as such."""
     return values.astype(str) if values.dtype.hasobject else values
-
-

@@ -18,7 +18,7 @@ from advisor.measure.serving import packing
 from advisor.measure.serving.packing import Tensors
 from advisor.measure.worker.apart import Apart
 from advisor.schema.advice import Advice, OfflineAdvice
-from advisor.schema.export import Export
+from advisor.schema.deploy.export import Export
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.record import SCHEMA_VERSION
@@ -42,13 +42,12 @@ class _Files(NamedTuple):
         return written | {place: sha256(path) for place, path in self.copies.items()}
 
 
-
-
-def export(advice_path: Path, target: str, output: Path, *, most_likely: bool = False) -> Export:
+def export(advice_path: Path, target: str, output: Path, *, most_likely: bool = False, apart: Apart | None = None) -> Export:
     """Write what the server starts with into the folder; return what was written.
 
     Files of an older export that nobody changed since are replaced, and nothing else. Raises InputError where nothing is recommended,
-    where the server cannot take it, and where a file of the model is gone or is no longer what was measured.
+    where the server cannot take it, and where a file of the model is gone or is no longer what was measured. `apart` is the process that
+    reads the model, None for one of its own.
     """
     advice = read_any_advice(advice_path)
     if isinstance(advice, LanguageAdvice) and target == VLLM:
@@ -57,7 +56,8 @@ def export(advice_path: Path, target: str, output: Path, *, most_likely: bool = 
         return _write(_Files(_texts(contents), {}), output, _mark(advice, advice_path, target, advice.model.name))
     with _about(advice_path):
         known = _one_pass(advice, target)
-    return _of_one_pass(known, advice_path, target, output, most_likely=most_likely)
+    with contextlib.nullcontext(apart) if apart is not None else Apart() as reader:
+        return _of_one_pass(known, advice_path, target, output, reader, most_likely=most_likely)
 
 
 @contextlib.contextmanager
@@ -79,13 +79,15 @@ def _one_pass(advice: AnyAdvice, target: str) -> Advice:
             hint="replay it with `advisor verify`; for vLLM have its config.json judged, without `local` in hardware.allowed",
         )
     if isinstance(advice, LanguageAdvice):
-        raise InputError(f"advice on a language model elsewhere, which {target} does not serve token by token", hint=f"--to {VLLM}")
+        raise InputError(
+            f"advice on a language model elsewhere, which {target} does not serve token by token", hint=f"--to {VLLM}"
+        )
     if target == VLLM:
         raise InputError("vLLM serves language models, and this one answers in one pass", hint=f"--to {', '.join(TARGETS)}")
     return advice
 
 
-def _of_one_pass(advice: Advice, advice_path: Path, target: str, output: Path, *, most_likely: bool) -> Export:
+def _of_one_pass(advice: Advice, advice_path: Path, target: str, output: Path, apart: Apart, *, most_likely: bool) -> Export:
     wanted = TARGETS[target]
     with _about(advice_path):
         prediction = chosen(advice, most_likely=most_likely)
@@ -94,7 +96,7 @@ def _of_one_pass(advice: Advice, advice_path: Path, target: str, output: Path, *
         asked = served(advice, prediction, device)
         texts, place = _texts(wanted.files(asked)), wanted.model_folder(asked)
     source = advice_path.parent / asked.variant.path
-    with temporary.home() as folder, Apart() as apart:
+    with temporary.home() as folder:
         limit = model_folder.reading(str(source))
         weights = apart.call(limit, packing.weights_of, source, asked.variant.sha256, asked.variant.id)
         copies = {f"{place}/{MODEL_FILE}": source} | {f"{place}/{name}": source.parent / name for name in weights}

@@ -8,6 +8,7 @@ from typing import Any
 # Of a string in code what is written as it is; every other character is an escape, which means the same in Python and looks like itself in
 # HTML, in Markdown and to the template engine.
 PLAIN = re.compile(r"[A-Za-z0-9_.,:/ -]")
+ODD = re.compile(r"[^A-Za-z0-9_.,:/ +-]")
 INDENT = "    "
 MOST_PER_LINE = 100
 LONGEST_SLUG = 40  # a Kubernetes name has 63 characters, and what is made of it adds a few
@@ -43,10 +44,15 @@ def _escape(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def remark(text: str) -> str:
+    """Return the text for a comment of any language: what is neither a letter, a digit nor a plain mark is a question mark."""
+    return ODD.sub("?", text)
+
+
 def quoted(text: str) -> str:
     """Return the string of protobuf's text format: its UTF-8, each byte beyond plain ASCII in octal digits."""
     plain = {byte: chr(byte) for byte in range(0x20, 0x7F)} | {ord('"'): '\\"', ord("\\"): "\\\\"}
-    return "\"" + "".join(plain.get(byte, f"\\{byte:03o}") for byte in text.encode(errors="backslashreplace")) + "\""
+    return '"' + "".join(plain.get(byte, f"\\{byte:03o}") for byte in text.encode(errors="backslashreplace")) + '"'
 
 
 def word(text: str) -> str:

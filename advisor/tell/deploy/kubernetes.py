@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from advisor.inert.text import inert
+from advisor.tell.deploy.escapes import remark
 from advisor.tell.deploy.python_code import PORT
 from advisor.tell.deploy.served import Served
 
@@ -11,7 +11,10 @@ Document = dict[str, Any]
 BASE_IMAGE, GPU_IMAGE = "python:3.11-slim", "nvidia/cuda:12.9.1-cudnn-runtime-ubuntu24.04"
 USER = 1000
 PROBE_S = 2  # between two looks at a replica that starts
-LEAST_START_S, SLOWER_START = 60.0, 10.0  # until a start counts as failed: so long, or so many times what loading took in the profile
+LEAST_START_S, SLOWER_START = (
+    60.0,
+    10.0,
+)  # until a start counts as failed: so long, or so many times what loading took in the profile
 SETTLE_S = 300  # of low traffic, before replicas are given back; Kubernetes' own
 READY = "/v2/health/ready"
 
@@ -25,7 +28,7 @@ def dockerfile(served: Served) -> str:
     """Return what the image is built with."""
     return "\n".join(
         [
-            f"# serving-advisor {inert(served.advisor_version)}, advice of {inert(served.created)}",
+            f"# serving-advisor {remark(served.advisor_version)}, advice of {remark(served.created)}",
             *([f"FROM {BASE_IMAGE}"] if not served.on_gpu else _gpu_base()),
             "WORKDIR /app",
             "COPY requirements.txt .",

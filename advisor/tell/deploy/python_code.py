@@ -1,12 +1,12 @@
 """Servers in Python: what was advised as constants, above code that is the same for all."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import advisor.templates
-from advisor.inert.text import inert
 from advisor.schema.model import ModelInput
 from advisor.schema.record import Record
-from advisor.tell.deploy.escapes import literal
+from advisor.tell.deploy.escapes import literal, remark
 from advisor.tell.deploy.served import DATATYPES, OPENVINO, Served
 from advisor.tell.deploy.snippet import MODEL_FILE, SPINNING, openvino_options
 from advisor.tell.pages import laid_out
@@ -76,7 +76,7 @@ def requirements(served: Served, *more: str) -> str:
     runtime = "openvino" if served.runs_on.provider == OPENVINO else "onnxruntime"
     named = "onnxruntime-gpu" if served.on_gpu else runtime
     known = {named: served.versions.get(runtime), "numpy": served.versions.get("numpy")}
-    pinned = [f"{name}=={inert(version)}" if version else name for name, version in known.items()]
+    pinned = [f"{name}=={remark(version)}" if version else name for name, version in known.items()]
     return "\n".join([f"# {_made_by(served)}", *pinned, *more]) + "\n"
 
 
@@ -134,18 +134,16 @@ def _sequence_axis(shape: tuple[int | str | None, ...], inputs: tuple[ModelInput
     return next((axis for axis, size in enumerate(shape) if isinstance(size, str) and size in names), None)
 
 
-def _code(served: Served, name: str, constants: dict[str, object]) -> str:
+def _code(served: Served, name: str, constants: Mapping[str, object]) -> str:
     lines = "\n".join(f"{key} = {literal(value)}" for key, value in constants.items())
     code = Code(made_by=_made_by(served), constants=lines, is_openvino=served.runs_on.provider == OPENVINO)
     return laid_out(code, _template(name))
 
 
 def _made_by(served: Served) -> str:
-    return f"serving-advisor {inert(served.advisor_version)}, advice of {inert(served.created)}"
+    return f"serving-advisor {remark(served.advisor_version)}, advice of {remark(served.created)}"
 
 
 def _template(name: str) -> Path:
     # The names begin with _ : they are no documents, and their folder is no format of reports.
     return next(path for root in advisor.templates.__path__ if (path := Path(root) / "deploy" / f"_{name}.py.j2").is_file())
-
-

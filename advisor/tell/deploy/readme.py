@@ -48,7 +48,7 @@ def ray(served: Served) -> str:
     """Return how to start the application of Ray Serve."""
     how = _indented("pip install -r requirements.txt", "serve run app:app", _posted(8000, served))
     told = (
-        "A replica of Ray is one of those that are advised, with all its sessions; `@serve.batch` has the advised batch and delay. Ray adds "
+        "A replica of Ray is one of those that are advised, with all its sessions; `@serve.batch` has the advised batch and delay. It adds "
         f"replicas where more than {served.scale.ongoing_requests:g} requests are in one, {_between(served)}."
     )
     return _page(served, "Ray Serve", how, f"{told} {CHECK}")
@@ -58,8 +58,8 @@ def bentoml(served: Served) -> str:
     """Return how to start and build the service of BentoML."""
     how = _indented("pip install -r requirements.txt", "bentoml serve service:Model", "bentoml build     # what is deployed")
     told = (
-        "A process for each instance. BentoML decides by itself how long a batch waits, so the advised queue delay is not set: load-test it "
-        "before you rely on the prediction."
+        "A process for each instance. BentoML decides by itself how long a batch waits, so the advised queue delay is not set: load-test "
+        "it before you rely on the prediction."
     )
     return _page(served, "BentoML", how, f"{told} {CHECK}")
 
@@ -82,7 +82,7 @@ def kserve(served: Served) -> str:
         f"kubectl cp {REPOSITORY} POD:/mnt/models/     # a pod that has the volume {name} at /mnt/models",
         "kubectl apply -f inferenceservice.yaml",
     )
-    told = f"`storageUri` may name a bucket instead of the volume. Replicas are held {served.scale.busy_percent} % busy, {_between(served)}."
+    told = f"`storageUri` may name a bucket as well. Replicas are held {served.scale.busy_percent} % busy, {_between(served)}."
     return _page(served, "KServe", how, f"{told} {NOT_SET}")
 
 

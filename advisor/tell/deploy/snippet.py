@@ -10,7 +10,7 @@ MODEL_FILE = "model.onnx"
 # would keep their cores busy.
 SPINNING = {"session.intra_op.allow_spinning": "1", "session.force_spinning_stop": "1"}
 # Of OpenVINO's own runtime, likewise; where threads run is decided outside, instance by instance.
-OPENVINO_OPTIONS = {"NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
+OPENVINO_OPTIONS: dict[str, str | int | bool] = {"NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
 
 
 def snippet(served: Served) -> str:

@@ -1,11 +1,9 @@
 """A model repository of Triton Inference Server: one model, its configuration in protobuf's text format."""
 
 from advisor.errors import InputError
-from advisor.inert.text import inert
 from advisor.schema.catalog import CPU
 from advisor.schema.model import ModelInput, ModelOutput
-from advisor.tell.deploy.escapes import quoted
-
+from advisor.tell.deploy.escapes import quoted, remark
 from advisor.tell.deploy.served import CUDA, DATATYPES, TENSORRT, Served
 from advisor.tell.deploy.snippet import MODEL_FILE
 
@@ -40,7 +38,9 @@ def check(served: Served) -> None:
     if any(entry.batch_multiple > 1 for entry in served.model.inputs):
         raise InputError("a call takes multiples of some items alone, and Triton does not fill batches up", hint=ELSEWHERE)
     if served.candidate.max_batch_size > 1 and not _batches_first(served):
-        raise InputError("its items do not lie along the first axis of every input and output, as Triton joins them", hint=ELSEWHERE)
+        raise InputError(
+            "its items do not lie along the first axis of every input and output, as Triton joins them", hint=ELSEWHERE
+        )
 
 
 def _batches_first(served: Served) -> bool:
@@ -54,7 +54,7 @@ def _config(served: Served) -> list[str]:
     candidate, runs_on = served.candidate, served.runs_on
     is_joined = _batches_first(served)
     lines = [
-        f"# serving-advisor {inert(served.advisor_version)}, advice of {inert(served.created)}",
+        f"# serving-advisor {remark(served.advisor_version)}, advice of {remark(served.created)}",
         f"name: {quoted(served.slug)}",
         'platform: "onnxruntime_onnx"',
         f"default_model_filename: {quoted(MODEL_FILE)}",
@@ -92,10 +92,9 @@ def _accelerator(served: Served) -> list[str]:
     runs_on = served.runs_on
     if not served.on_gpu or (runs_on.provider == CUDA and not runs_on.provider_options):
         return []
-    options = {
-        **{"precision_mode": PRECISIONS[key] for key, value in runs_on.provider_options.items() if key in PRECISIONS and value == "1"},
-        **{key: value for key, value in runs_on.provider_options.items() if key not in PRECISIONS},
-    }
+    given = runs_on.provider_options
+    options = {key: value for key, value in given.items() if key not in PRECISIONS}
+    options |= {"precision_mode": name for key, name in PRECISIONS.items() if given.get(key) == "1"}  # noqa: B035  one is asked for
     lines = ["optimization {", "  execution_accelerators {", "    gpu_execution_accelerator {"]
     lines.append(f"      name: {quoted('tensorrt' if runs_on.provider == TENSORRT else 'cuda')}")
     lines += [f"      parameters {{ key: {quoted(key)} value: {quoted(value)} }}" for key, value in options.items()]

@@ -3,9 +3,8 @@
 import shlex
 
 from advisor.errors import InputError
-from advisor.inert.text import inert
 from advisor.schema.language import LanguageAdvice
-from advisor.tell.deploy.escapes import word
+from advisor.tell.deploy.escapes import remark, word
 
 SERVER = ("python", "-m", "vllm.entrypoints.openai.api_server")
 
@@ -16,7 +15,9 @@ def arguments(advice: LanguageAdvice, *, most_likely: bool) -> tuple[str, ...]:
         binds = advice.binding_constraint or "no single constraint could be identified"
         raise InputError(f"nothing keeps the targets, so there is nothing to serve ({binds})", hint="see `advisor report`")
     if not advice.engine_arguments:
-        raise InputError("the answer is not known, and most likely nothing keeps the targets", hint="settle it as the report says")
+        raise InputError(
+            "the answer is not known, and most likely nothing keeps the targets", hint="settle it as the report says"
+        )
     if advice.recommended is None and not most_likely:
         raise InputError(
             "the answer is not known well enough, so nothing is recommended",
@@ -36,5 +37,7 @@ def script(advice: LanguageAdvice, words: tuple[str, ...]) -> str:
             lines.append(word(part))
         else:
             lines[-1] += f" {word(part)}"
-    told = f"# serving-advisor {inert(advice.advisor_version)}, advice of {inert(advice.created)}"
-    return "\n".join(["#!/usr/bin/env bash", told, f"exec {' '.join(SERVER)} \\", *(f"  {line} \\" for line in lines), '  "$@"', ""])
+    told = f"# serving-advisor {remark(advice.advisor_version)}, advice of {remark(advice.created)}"
+    return "\n".join(
+        ["#!/usr/bin/env bash", told, f"exec {' '.join(SERVER)} \\", *(f"  {line} \\" for line in lines), '  "$@"', ""]
+    )

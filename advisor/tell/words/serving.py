@@ -8,7 +8,9 @@ from advisor.tell.deploy.served import OPENVINO, Served, served
 from advisor.tell.deploy.snippet import snippet
 
 HOW = "How to serve it"
-BECAUSE = "A session of each instance, as its calls were timed. The commands write all that a server starts with, the model's file too."
+BECAUSE = (
+    "A session of each instance, as its calls were timed. The commands write all that a server starts with, the model's file too."
+)
 BECAUSE_ELSEWHERE = "The commands write all that a server starts with, the model's file too."
 MOST_LIKELY = " --most-likely"
 IN_PYTHON = ("bentoml", "ray-serve", "kubernetes")  # whatever the runtime

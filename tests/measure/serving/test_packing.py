@@ -11,7 +11,6 @@ from tests import models
 from tests.profiles import facts
 
 
-
 def sha256(path):
     return onnx_graph.read_graph(path).sha256
 

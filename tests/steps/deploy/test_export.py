@@ -1,5 +1,6 @@
 """Advice exported for real: the folder starts, answers as the model does, and takes the place of nothing but an older export."""
 
+import contextlib
 import http.client
 import importlib.util
 import json
@@ -20,10 +21,12 @@ from advisor import cli
 from advisor.errors import InputError
 from advisor.files.records import read_json, to_json, write_record
 from advisor.measure.model import onnx_graph
-from advisor.schema.export import Export
-from advisor.steps.deploy.export import MANIFEST, export
+from advisor.schema.deploy.export import Export
+from advisor.steps.deploy import export as step
+from advisor.steps.deploy.export import MANIFEST
 from advisor.tell.deploy.targets import TARGETS, VLLM
 from tests import models
+from tests.processes import SHARED
 from tests.profiles import facts
 from tests.tell.advice_examples import change
 from tests.tell.documents import job
@@ -32,6 +35,10 @@ from tests.tell.language_examples import chat_elsewhere
 
 CLASSES, WIDTH = models.CLASSES, models.WIDTH
 PATIENCE_S = 60
+
+
+def export(*asked, **named):
+    return step.export(*asked, apart=SHARED, **named)
 
 
 def advice_on(path, **candidate):
@@ -90,7 +97,13 @@ def environment():
 
 def test_the_session_opens_and_answers_as_the_model_that_was_given(exported):
     ran = subprocess.run(
-        [sys.executable, "session.py"], cwd=exported, env=environment(), capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        [sys.executable, "session.py"],
+        cwd=exported,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
 
     assert (0, "") == (ran.returncode, ran.stderr)
@@ -103,9 +116,10 @@ def request_of(rows):
 
 def posted(port, path, body):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
-    connection.request("POST", path, json.dumps(body) if not isinstance(body, bytes) else body)
-    answer = connection.getresponse()
-    return answer.status, json.loads(answer.read())
+    with contextlib.closing(connection):
+        connection.request("POST", path, json.dumps(body) if not isinstance(body, bytes) else body)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
 
 
 def test_the_server_answers_requests_that_share_a_batch_and_refuses_others_with_the_reason(exported):
@@ -119,7 +133,13 @@ def test_the_server_answers_requests_that_share_a_batch_and_refuses_others_with_
                 answers = list(pool.map(lambda values: posted(port, path, request_of(values)), rows))
             refused = [
                 posted(port, path, body)
-                for body in (b"{", {"inputs": []}, {"inputs": 1}, request_of(np.zeros((1, WIDTH + 1))), request_of(np.zeros((9, WIDTH))))
+                for body in (
+                    b"{",
+                    {"inputs": []},
+                    {"inputs": 1},
+                    request_of(np.zeros((1, WIDTH + 1))),
+                    request_of(np.zeros((9, WIDTH))),
+                )
             ]
             elsewhere = posted(port, "/", request_of(rows[0]))
         finally:
@@ -233,7 +253,7 @@ def test_a_language_model_elsewhere_is_exported_to_vllm_alone(tmp_path):
 
     assert {"serve.sh", "README.md"} == set(made.files)
     for target in TARGETS:
-        with pytest.raises(InputError, match="advice.json: advice on a language model elsewhere"):
+        with pytest.raises(InputError, match=r"advice\.json: advice on a language model elsewhere"):
             export(tmp_path / "advice.json", target, tmp_path / "other")
 
 
@@ -309,7 +329,9 @@ def test_what_is_not_known_is_exported_only_if_it_is_asked_for(place):
 
 def test_a_model_that_does_not_run_here_is_exported_without_answers_to_compare_with(place, tmp_path):
     advice = advice_on(place / "mlp.onnx")
-    other = models.save(models.build(f"(float[n, {WIDTH}] z) => (float[n, {WIDTH}] y) {{ y = Relu(z) }}"), tmp_path / "other.onnx")
+    other = models.save(
+        models.build(f"(float[n, {WIDTH}] z) => (float[n, {WIDTH}] y) {{ y = Relu(z) }}"), tmp_path / "other.onnx"
+    )
     baseline = replace(advice.variants[0], path=other.name)
     write_record(place / "advice.json", replace(advice, variants=(baseline, *advice.variants[1:])))
 
@@ -326,15 +348,24 @@ def test_paths_are_those_of_this_machine_nowhere(exported):
 
 
 def test_every_command_of_the_readme_writes_an_export(place, monkeypatch):
-    section = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8").partition("\n## Serve it\n")[2].partition("\n## ")[0]
+    section = (
+        (Path(__file__).parents[3] / "README.md")
+        .read_text(encoding="utf-8")
+        .partition("\n## Serve it\n")[2]
+        .partition("\n## ")[0]
+    )
     commands = [line.split() for line in section.splitlines() if line.startswith("    advisor export ")]
     (place / "advice").mkdir()
     for name in ("advice.json", "mlp.onnx"):
         (place / name).rename(place / "advice" / name)
     monkeypatch.chdir(place)
 
+    program = cli.cli.make_context("advisor", ["export"])
+
     for command in commands:
-        cli.cli(command[1:], standalone_mode=False)
+        name, told, rest = cli.cli.resolve_command(program, command[1:])
+        asked = told.make_context(name, rest, parent=program).params
+        export(place / asked["advice"], asked["target"], asked["output"])
 
     assert {*TARGETS} == {command[command.index("--to") + 1] for command in commands}
     assert all((place / target / "README.md").is_file() for target in TARGETS)

@@ -35,7 +35,9 @@ def test_what_is_recommended_is_exported_with_or_without_asking_for_the_most_lik
     assert [made.recommended] * 2 == [chosen(made, most_likely=asked) for asked in (False, True)]
 
 
-@pytest.mark.parametrize("advice", [it for it in EXAMPLES.values() if it.outcome == "infeasible"], ids=lambda it: it.headline[:20])
+@pytest.mark.parametrize(
+    "advice", [it for it in EXAMPLES.values() if it.outcome == "infeasible"], ids=lambda it: it.headline[:20]
+)
 def test_nothing_is_exported_where_nothing_keeps_the_target(advice):
     for asked in (False, True):
         with pytest.raises(InputError, match="nothing keeps the target"):

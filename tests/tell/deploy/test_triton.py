@@ -8,7 +8,7 @@ from advisor.errors import InputError
 from advisor.schema.advice import RunsOn
 from advisor.schema.catalog import CPU
 from advisor.tell.deploy import triton
-from advisor.tell.deploy.served import chosen, served
+from advisor.tell.deploy.served import served
 from tests.tell.advice_examples import change
 from tests.tell.deploy.parsers import model_config
 
@@ -97,7 +97,10 @@ def test_a_device_gets_its_options():
     [
         ({"runs_on": RunsOn(provider="openvino")}, "OpenVINO's own runtime"),
         ({"runs_on": RunsOn(provider="CoreMLExecutionProvider")}, "CoreMLExecutionProvider"),
-        ({"runs_on": RunsOn(provider=CPU, session_options={"session.set_denormal_as_zero": "1"})}, "session.set_denormal_as_zero"),
+        (
+            {"runs_on": RunsOn(provider=CPU, session_options={"session.set_denormal_as_zero": "1"})},
+            "session.set_denormal_as_zero",
+        ),
         ({"model": scalar(change().model)}, "first axis"),
     ],
 )
