@@ -19,6 +19,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -27,7 +28,7 @@ import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,7 +50,7 @@ RATE: dict[Size, float] = {"full": 50.0, "quick": 50.0, "tiny": 50.0}
 CONNECTIONS = 32
 READY_S, PAUSE_S, GRACE_S = 90.0, 0.2, 15.0
 LEAD_S = 0.5
-WARM_UP = CONNECTIONS  # requests that open the connections, and are not counted
+WARM_UP = CONNECTIONS  # requests one after the other, and as many that open the connections, before those that are counted
 FIGURES = ("p50_s", "p99_s", "p50_predicted_s", "p99_predicted_s", "http_p50_s", "http_p99_s", "p99_over_predicted")
 MORE = ("p99_over_http_s", "lag_p99_s", "start_s", "failed")
 
@@ -211,12 +212,13 @@ def _tried(name: str, kind: Kind, advice: Advice, folder: Path, asked: Namespace
     for file, content in files.items():
         (twin / file).write_text(content)
     model, request = _request(place)
-    ask = partial(_asked, kind.path(model), json.dumps(kind.body(request)).encode(), rate, REQUESTS[asked.size])
+    path, body = kind.path(model), json.dumps(kind.body(request)).encode()
+    ask = partial(_asked, path, body, rate, REQUESTS[asked.size])
     print(f"{name}: {made.variant}, {len(made.files)} files", flush=True)
     try:
-        with _running(command, twin, ports[0]) as _:
+        with _running(command, twin, ports[0], path, body):
             empty = ask(ports[0])
-        with _running(kind.command(program, ports[1]), place, ports[1]) as start_s:
+        with _running(kind.command(program, ports[1]), place, ports[1], path, body) as start_s:
             seen = ask(ports[1])
     except TimeoutError as error:
         return str(error)
@@ -264,22 +266,25 @@ def _request(place: Path) -> tuple[str, dict[str, Any]]:
 
 
 @contextmanager
-def _running(command: list[str], folder: Path, port: int) -> Iterator[float]:
-    """Start a server in its folder and yield how long it took until it listened; raise TimeoutError where it does not."""
+def _running(command: list[str], folder: Path, port: int, path: str, body: bytes) -> Iterator[float]:
+    """Start a server in its folder and yield how long it took until it answered; raise TimeoutError where it does not."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
     environment |= {"PYTHONPATH": str(folder), "RAY_USAGE_STATS_ENABLED": "0", "BENTOML_DO_NOT_TRACK": "True"}
-    if _answers(port):
+    if _answers(port, path, body):
         raise TimeoutError(f"another server is at port {port} already")
     started = time.monotonic()
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        while not _answers(port):
+        while not _answers(port, path, body):
             if process.poll() is not None or time.monotonic() - started > READY_S:
                 lines = (folder / "server.log").read_text(errors="replace").strip().splitlines()
                 raise TimeoutError(f"it did not start: {lines[-1][:200] if lines else 'it said nothing'}")
             time.sleep(PAUSE_S)
-        yield time.monotonic() - started
+        start_s = time.monotonic() - started
+        for _ in range(WARM_UP):
+            _answers(port, path, body)
+        yield start_s
     finally:
         process.terminate()
         try:
@@ -287,17 +292,24 @@ def _running(command: list[str], folder: Path, port: int) -> Iterator[float]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        with suppress(ProcessLookupError):  # those that it started
+            os.killpg(process.pid, signal.SIGKILL)
 
 
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/v2/health/ready")
-        return connection.getresponse().status < 500
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+def _answers(port: int, path: str, body: bytes) -> bool:
+    """Return whether a request is answered."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=READY_S)) as connection:
+        try:
+            return _posted(connection, path, body)
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+def _posted(connection: http.client.HTTPConnection, path: str, body: bytes) -> bool:
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status == 200
 
 
 def _asked(path: str, body: bytes, rate: float, requests: int, port: int) -> Seen:
@@ -318,10 +330,7 @@ def _asked(path: str, body: bytes, rate: float, requests: int, port: int) -> See
             time.sleep(max(0.0, start_s + due_s[number] - time.monotonic()))
             sent_s[number] = time.monotonic() - start_s
             try:
-                connection.request("POST", path, body, {"Content-Type": "application/json"})
-                answer = connection.getresponse()
-                answer.read()
-                if answer.status == 200:
+                if _posted(connection, path, body):
                     done_s[number] = time.monotonic() - start_s
             except (OSError, http.client.HTTPException):
                 connection.close()

@@ -39,7 +39,10 @@ def to_yaml(document: Mapping[str, Any]) -> bytes:
     """Return a document for other programs as YAML in plain ASCII, its keys in their order."""
     import yaml  # type: ignore[import-untyped]
 
-    return yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=False, width=120).encode()  # type: ignore[no-any-return]
+    plain = msgspec.json.decode(
+        msgspec.json.encode(document)
+    )  # a part that stands twice would be an anchor and a reference to it
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=False, width=120).encode()  # type: ignore[no-any-return]
 
 
 def digest(record: Record) -> str:

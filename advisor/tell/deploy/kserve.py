@@ -27,7 +27,7 @@ def claim(served: Served) -> Document:
 
 
 def inference_service(served: Served) -> Document:
-    """Return the InferenceService; its replicas are held as busy as predicted."""
+    """Return the InferenceService; replicas are added before they are busier than the target bears."""
     scale = served.scale
     model = {
         "modelFormat": {"name": "onnx"},

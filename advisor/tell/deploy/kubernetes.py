@@ -1,4 +1,4 @@
-"""A deployment on Kubernetes: an image of the Python server, its replicas, and an autoscaler that holds them as busy as predicted."""
+"""A deployment on Kubernetes: an image of the Python server, its replicas, and an autoscaler that adds some before the target is missed."""
 
 from typing import Any
 
@@ -108,7 +108,7 @@ def service(served: Served) -> Document:
 
 
 def autoscaler(served: Served) -> Document:
-    """Return the autoscaler: it adds replicas where they are busier than the advised ones are predicted to be."""
+    """Return the autoscaler: it adds replicas before they are busier than the target is predicted to bear."""
     scale = served.scale
     target = {"type": "Utilization", "averageUtilization": scale.busy_percent}
     return {

@@ -8,6 +8,7 @@ from advisor.tell.deploy.kubernetes import image
 from advisor.tell.deploy.python_code import PORT
 from advisor.tell.deploy.served import Served
 from advisor.tell.deploy.triton import REPOSITORY
+from advisor.tell.words.figures import configuration
 
 TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:YY.MM-py3"
 NOT_SET = (
@@ -39,7 +40,8 @@ def kubernetes(served: Served) -> str:
     )
     told = (
         f"Push the image where your cluster finds it, and name it so in `deployment.yaml`. Each replica has {served.cores} of the cores. "
-        f"The autoscaler holds replicas {served.scale.busy_percent} % busy, as the advised ones are predicted to be, {_between(served)}."
+        f"The autoscaler adds replicas above {served.scale.busy_percent} % of their cores, which the target is predicted to bear, "
+        f"{_between(served)}."
     )
     return _page(served, "Kubernetes", how, f"{told} {CHECK}")
 
@@ -82,7 +84,7 @@ def kserve(served: Served) -> str:
         f"kubectl cp {REPOSITORY} POD:/mnt/models/     # a pod that has the volume {name} at /mnt/models",
         "kubectl apply -f inferenceservice.yaml",
     )
-    told = f"`storageUri` may name a bucket as well. Replicas are held {served.scale.busy_percent} % busy, {_between(served)}."
+    told = f"`storageUri` may name a bucket as well. Replicas are added above {served.scale.busy_percent} % of their cores, {_between(served)}."
     return _page(served, "KServe", how, f"{told} {NOT_SET}")
 
 
@@ -106,12 +108,6 @@ def vllm(advice: LanguageAdvice) -> str:
 
 
 def _page(served: Served, server: str, how: str, told: str) -> str:
-    candidate = served.candidate
-    what = (
-        f"{candidate.variant}: {units.counted(served.scale.replicas, 'replica')}, {units.counted(candidate.instances, 'instance')} with "
-        f"{units.counted(candidate.intra_op_num_threads, 'thread')} each, batches of up to {candidate.max_batch_size}, queue delay "
-        f"{units.seconds(candidate.max_queue_delay_s)}"
-    )
     slo = f"{units.quantile(served.slo_quantile)} within {units.seconds(served.slo_latency_s)}"
     doubt = " Nothing is recommended: this is the most likely answer, and not known well enough." if served.is_likely else ""
     return "\n".join(
@@ -120,7 +116,7 @@ def _page(served: Served, server: str, how: str, told: str) -> str:
             "",
             f"<!-- serving-advisor {inert_markdown(served.advisor_version)} -->",
             "",
-            f"{inert_markdown(what)}, for {units.rate(served.requests_per_s)} and {slo}.{doubt}",
+            f"{inert_markdown(configuration(served.candidate))}, for {units.rate(served.requests_per_s)} and {slo}.{doubt}",
             "",
             how,
             "",

@@ -5,7 +5,7 @@ import math
 from msgspec.structs import replace
 
 from advisor.errors import InputError
-from advisor.schema.advice import Advice, Candidate, Prediction, RunsOn, VariantSummary
+from advisor.schema.advice import BUSY_FRACTION, Advice, Candidate, Prediction, RunsOn, VariantSummary
 from advisor.schema.catalog import CPU, Hardware
 from advisor.schema.model import ModelFacts
 from advisor.schema.record import Cores, Count, Fraction, Positive, Record
@@ -24,6 +24,7 @@ DATATYPES = {
 # Without a plan of the fleet: replicas that an autoscaler may reach, over those that are advised. Assumed.
 ROOM = 2
 BUSIEST_PERCENT = 95  # beyond it an autoscaler never acts in time
+MOST_HEADROOM = 1e6  # beyond it nothing is known of what happens
 MOST_ONGOING = 1e4  # requests in one replica: more, and nothing keeps a target
 # Of a process beside the sessions that were measured: a server, its threads, requests on their way. Assumed, on the generous side.
 SERVER_BYTES, SPARE = 128 * 2**20, 1.25
@@ -37,8 +38,10 @@ class Scale(Record, frozen=True, kw_only=True):
     replicas: Count
     least: Count
     most: Count
-    busy_percent: Count  # of its cores, that an autoscaler holds a replica at: as predicted of the advised replicas
-    ongoing_requests: Positive  # in one replica, waiting ones counted, on average: Little's law with the median latency
+    busy_percent: (
+        Count  # of its cores, that an autoscaler holds a replica at: what is predicted with the most that the target bears
+    )
+    ongoing_requests: Positive  # in one replica then, waiting ones counted, on average: Little's law with the median latency
     is_planned: bool  # by the fleet of the workload
 
 
@@ -158,13 +161,22 @@ def _scale(advice: Advice, prediction: Prediction) -> Scale:
     candidate, pools = prediction.candidate, advice.fleet.pools if advice.fleet else ()
     alike = [pool for pool in pools if replace(pool.candidate, replicas=1) == replace(candidate, replicas=1)]
     parts = [count for pool in alike for count in pool.replicas_by_part if count]
-    replicas = candidate.replicas
-    each_per_s = advice.mean_requests_per_s / replicas
+    replicas, busy = candidate.replicas, prediction.utilization_fraction.value
+    headroom = _headroom(prediction, advice.mean_requests_per_s)
+    ongoing = headroom * advice.mean_requests_per_s / replicas * prediction.latency_p50_s.value
     return Scale(
         replicas=max(parts, default=replicas),
         least=min(parts, default=replicas),
         most=max(parts, default=ROOM * replicas),
-        busy_percent=max(1, min(BUSIEST_PERCENT, round(100 * prediction.utilization_fraction.value))),
-        ongoing_requests=min(max(1.0, round(each_per_s * prediction.latency_p50_s.value, 2)), MOST_ONGOING),
+        busy_percent=max(1, min(BUSIEST_PERCENT, round(100 * headroom * busy))),
+        ongoing_requests=min(max(1.0, round(ongoing, 2)), MOST_ONGOING),
         is_planned=bool(parts),
     )
+
+
+def _headroom(prediction: Prediction, requests_per_s: float) -> float:
+    """Return how many times the traffic the replicas bear with the target kept, and servers no busier than is safe; one at least."""
+    capacity, busy = prediction.capacity_requests_per_s, prediction.utilization_fraction.value
+    if capacity is None or busy <= 0:
+        return 1.0
+    return max(1.0, min(capacity.low / requests_per_s, BUSY_FRACTION / busy, MOST_HEADROOM))

@@ -42,12 +42,13 @@ def test_a_replica_has_the_cores_that_its_sessions_keep_busy():
     assert f"docker build -t {container['image']} ." in readme.kubernetes(asked)
 
 
-def test_the_autoscaler_holds_replicas_as_busy_as_predicted():
-    spec = kubernetes.autoscaler(of(replicas=5))["spec"]
+def test_the_autoscaler_has_the_numbers_of_the_advice():
+    asked = of(replicas=5)
+    spec = kubernetes.autoscaler(asked)["spec"]
 
     assert (5, 10) == (spec["minReplicas"], spec["maxReplicas"])
     [metric] = spec["metrics"]
-    assert {"type": "Utilization", "averageUtilization": 52} == metric["resource"]["target"]
+    assert {"type": "Utilization", "averageUtilization": asked.scale.busy_percent} == metric["resource"]["target"]
 
 
 def test_an_image_on_a_device_of_nvidia_brings_its_libraries_and_asks_for_one():
@@ -64,7 +65,7 @@ def test_an_inference_service_is_what_the_classes_of_kserve_ask_for():
     made = kserve.inference_service(asked)
     model = made["spec"]["predictor"]["model"]
 
-    assert (4, 8, "cpu", 52) == tuple(
+    assert (4, 8, "cpu", asked.scale.busy_percent) == tuple(
         made["spec"]["predictor"][key] for key in ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget")
     )
     assert model["storageUri"].startswith(f"pvc://{kserve.claim(asked)['metadata']['name']}/")

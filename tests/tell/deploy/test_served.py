@@ -8,7 +8,7 @@ from advisor.files.catalog import read_device
 from advisor.schema.advice import FleetPlan, FleetPool, RunsOn
 from advisor.schema.catalog import CPU
 from advisor.tell.deploy.served import ROOM, chosen, served
-from tests.tell.advice_examples import BUILDERS, change
+from tests.tell.advice_examples import BUILDERS, candidate, change
 
 EXAMPLES = {builder.__name__: builder() for builder in BUILDERS}
 OPEN = [advice for advice in EXAMPLES.values() if advice.outcome == "inconclusive"]
@@ -133,12 +133,34 @@ def test_without_a_plan_of_what_is_advised_there_is_room_above_it():
         assert (1, ROOM, False) == (scale.least, scale.most, scale.is_planned)
 
 
-def test_replicas_are_held_as_busy_as_those_that_are_advised():
+def predicted(**changes):
     made = change()
+    return of(replace(made, recommended=replace(made.recommended, **changes))).scale
 
-    assert 52 == of(made).scale.busy_percent
-    full = replace(made.recommended, utilization_fraction=replace(made.recommended.utilization_fraction, value=1.4))
-    assert 95 == of(replace(made, recommended=full)).scale.busy_percent
+
+def about(value):
+    return replace(change().recommended.utilization_fraction, value=value, low=value, high=value)
+
+
+@pytest.mark.parametrize(
+    ("busy", "capacity", "percent"),
+    [(0.5, 72.0, 60), (0.5, None, 50), (0.5, 6000.0, 75), (0.5, 30.0, 50), (0.8, 72.0, 80), (1.4, None, 95), (0.0, 72.0, 1)],
+)
+def test_replicas_are_added_before_they_are_busier_than_the_target_bears(busy, capacity, percent):
+    scale = predicted(utilization_fraction=about(busy), capacity_requests_per_s=None if capacity is None else about(capacity))
+
+    assert percent == scale.busy_percent
+
+
+def test_the_requests_of_a_replica_follow_from_what_it_bears_and_how_long_they_take():
+    scale = predicted(
+        utilization_fraction=about(0.5),
+        capacity_requests_per_s=about(72.0),
+        latency_p50_s=about(0.1),
+        candidate=candidate("fp32"),
+    )
+
+    assert 7.2 == scale.ongoing_requests
 
 
 def test_memory_that_nobody_saw_is_reckoned_from_the_file():
