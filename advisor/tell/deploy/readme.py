@@ -84,7 +84,10 @@ def kserve(served: Served) -> str:
         f"kubectl cp {REPOSITORY} POD:/mnt/models/     # a pod that has the volume {name} at /mnt/models",
         "kubectl apply -f inferenceservice.yaml",
     )
-    told = f"`storageUri` may name a bucket as well. Replicas are added above {served.scale.busy_percent} % of their cores, {_between(served)}."
+    told = (
+        f"`storageUri` may name a bucket as well. Replicas are added above {served.scale.busy_percent} % of their cores, "
+        f"{_between(served)}."
+    )
     return _page(served, "KServe", how, f"{told} {NOT_SET}")
 
 

@@ -1,7 +1,5 @@
 """Objects of Kubernetes and KServe: held against the schemas, and every number is that of the advice."""
 
-import json
-
 import pytest
 from msgspec.structs import replace
 
@@ -9,6 +7,7 @@ from advisor.schema.advice import RunsOn
 from advisor.tell.deploy import kserve, kubernetes, readme
 from advisor.tell.deploy.served import chosen, served
 from tests.tell.advice_examples import change
+from tests.tell.deploy.parsers import keys_of
 
 VERSION = "1.34"
 PLAIN = (kubernetes.deployment, kubernetes.service, kubernetes.autoscaler, kserve.claim)
@@ -60,13 +59,25 @@ def test_an_image_on_a_device_of_nvidia_brings_its_libraries_and_asks_for_one():
     assert "FROM nvidia/cuda" in kubernetes.dockerfile(asked) and "FROM python" in kubernetes.dockerfile(of())
 
 
-def test_an_inference_service_is_what_the_classes_of_kserve_ask_for():
+def test_an_inference_service_has_the_numbers_of_the_advice():
     asked = of(replicas=4)
-    made = kserve.inference_service(asked)
-    model = made["spec"]["predictor"]["model"]
+    predictor = kserve.inference_service(asked)["spec"]["predictor"]
 
-    assert (4, 8, "cpu", asked.scale.busy_percent) == tuple(
-        made["spec"]["predictor"][key] for key in ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget")
-    )
-    assert model["storageUri"].startswith(f"pvc://{kserve.claim(asked)['metadata']['name']}/")
-    assert made == json.loads(json.dumps(made))
+    shown = tuple(predictor[key] for key in ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget"))
+    assert (4, 8, "cpu", asked.scale.busy_percent) == shown
+    assert kubernetes.resources(asked) == predictor["model"]["resources"]
+    assert predictor["model"]["storageUri"].startswith(f"pvc://{kserve.claim(asked)['metadata']['name']}/")
+
+
+def test_an_inference_service_is_made_of_the_keys_of_kserve():
+    made = kserve.inference_service(of())
+    predictor = made["spec"]["predictor"]
+
+    parts = {
+        "v1beta1_inference_service": made,
+        "v1beta1_inference_service_spec": made["spec"],
+        "v1beta1_predictor_spec": predictor,
+        "v1beta1_model_spec": predictor["model"],
+        "v1beta1_model_format": predictor["model"]["modelFormat"],
+    }
+    assert {} == {name: set(part) - keys_of(name) for name, part in parts.items() if set(part) - keys_of(name)}
