@@ -21,6 +21,7 @@ from advisor import cli
 from advisor.errors import InputError
 from advisor.files.records import read_json, to_json, write_record
 from advisor.measure.model import onnx_graph
+from advisor.schema.advice import RunsOn
 from advisor.schema.deploy.export import Export
 from advisor.steps.deploy import export as step
 from advisor.steps.deploy.export import MANIFEST
@@ -183,6 +184,21 @@ def test_requests_that_share_a_call_get_the_answers_that_they_get_alone(exported
 
     for item, [logits] in zip(items, together(session, items), strict=True):
         np.testing.assert_allclose(expected(exported, item["x"]), logits, rtol=1e-4, atol=1e-5)
+
+
+def test_a_variant_of_openvino_answers_from_its_own_runtime(tmp_path):
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    path = models.save(models.mlp(), tmp_path / "mlp.onnx")
+    made = advice_on(path)
+    runs_on = RunsOn(provider="openvino", provider_options={"INFERENCE_PRECISION_HINT": "f32"})
+    write_record(tmp_path / "advice.json", replace(made, variants=tuple(replace(row, runs_on=runs_on) for row in made.variants)))
+    export(tmp_path / "advice.json", "kubernetes", tmp_path / "out")
+    session = module(tmp_path / "out" / "session.py")
+    items = [{"x": np.full((1, WIDTH), value, np.float32)} for value in (1.0, -1.0)]
+
+    for item, [logits] in zip(items, together(session, items), strict=True):
+        np.testing.assert_allclose(expected(tmp_path / "out", item["x"]), logits, rtol=1e-3, atol=1e-4)
+    assert session.check()
 
 
 def sequences(tmp_path, *, has_mask):
