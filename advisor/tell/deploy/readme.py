@@ -95,7 +95,12 @@ def vllm(advice: LanguageAdvice) -> str:
     """Return how to start vLLM, and what the script does not say."""
     beside = [note.removeprefix("engine: ") for note in advice.notes if note.startswith("engine: ")]
     found = advice.recommended or advice.likely
-    replicas = units.counted(found.deployment.replicas, "replica") if found else "replicas"
+    replicas = found.deployment.replicas if found else 1
+    of_all = (
+        "the one replica that is advised"
+        if replicas == 1
+        else f"one of the {replicas:,} replicas that are advised, behind a load balancer"
+    )
     lines = [
         f"# {inert_markdown(advice.model.name)} in vLLM",
         "",
@@ -103,7 +108,7 @@ def vllm(advice: LanguageAdvice) -> str:
         "",
         _indented("bash serve.sh"),
         "",
-        f"The script starts one replica; {replicas} are advised, behind a load balancer. What is given to it is handed on to vLLM.",
+        f"The script starts {of_all}. What is given to it is handed on to vLLM.",
         *(f"\n- {inert_markdown(note)}" for note in beside),
         "",
     ]
