@@ -1,0 +1,132 @@
+"""The first box of a report on a service: what is decided, a line each, money first; what stands below it agrees with it."""
+
+from advisor import units
+from advisor.quality_floor import RISING, UNBOUNDED, level_format, loss_format
+from advisor.schema.advice import Advice, LoadTest
+from advisor.schema.profile import QualityResult
+from advisor.schema.record import Estimate
+from advisor.tell.options import subject
+from advisor.tell.words.advice import AdviceWords, quantile_of, tail, target_of
+from advisor.tell.words.figures import Row, Sentence, figure
+from advisor.tell.words.money import of_a_month
+
+NOT_SERVED = "Not served for real yet: advisor verify would show it under real load."
+
+
+def decision_rows(advice: Advice, words: AdviceWords) -> tuple[Row, ...]:
+    """Return the lines of the box: what to do, cost, SLO, quality, how sure, until when; each is one cell, the parts of a sentence."""
+    lines: dict[str, Sentence] = {
+        "Decision": (words.what_to_do,),
+        "Cost a month": of_a_month(advice, words.saves_because, _open_cost(advice)),
+        "SLO": _slo(advice),
+        "Quality": _quality(advice),
+        "How sure": _certainty(advice, words),
+        "Valid until": _valid(advice),
+    }
+    if words.what_binds is not None:
+        lines = {"Decision": lines.pop("Decision"), "What binds": (f"{words.what_binds}.",), **lines}
+    return tuple(Row(label=label, cells=parts) for label, parts in lines.items() if parts)
+
+
+def _open_cost(advice: Advice) -> Sentence:
+    """Return what is known of a cost that is not known well enough: both ends, and what is most likely."""
+    known = advice.certainty
+    ends = [] if known is None else [end for end in (known.quick, known.slow) if end is not None]
+    if advice.likely is None or len(ends) < 2:
+        return ("What keeping the target costs is not known.",)
+    low, high = (units.usd(end.usd_per_hour * units.HOURS_PER_MONTH) for end in ends)
+    likely = units.usd(advice.likely.cost_usd_per_hour.value * units.HOURS_PER_MONTH)
+    return (
+        (f"Most likely {likely}.",)
+        if low == high
+        else (f"Most likely {likely}, between {low} and {high} by how long calls take.",)
+    )
+
+
+# --- target, quality -------------------------------------------------------------------------------------------------------
+
+
+def _slo(advice: Advice) -> Sentence:
+    shown, slo = subject(advice), advice.workload.slo
+    latency = tail(shown.latency_slo_s, units.seconds, shown.utilization_fraction)
+    said: Sentence = (f"{quantile_of(advice)} ", latency, f", at most {target_of(advice)}: ")
+    kept = (
+        spare(shown.latency_slo_s, slo.latency_s) if shown.meets_slo else "missed" if shown.misses_slo else "not shown to be kept"
+    )
+    return (*said, kept, *_served(advice), ".")
+
+
+def spare(estimate: Estimate, limit: float) -> str:
+    """Return that a target is kept, and with how much to spare."""
+    return f"kept, with {units.percent(1 - estimate.high / limit)} to spare at the upper end"
+
+
+def _served(advice: Advice) -> Sentence:
+    test = _own_test(advice)
+    if test is None:
+        return ()
+    return ("; in the load test ", figure(test.latency_slo_s, units.seconds))
+
+
+def _own_test(advice: Advice) -> LoadTest | None:
+    return next((test for test in advice.load_tests if test.candidate == subject(advice).candidate), None)
+
+
+def _quality(advice: Advice) -> Sentence:
+    shown, floor = subject(advice).candidate, advice.workload.quality
+    variant = next((it for it in advice.variants if it.id == shown.variant), None)
+    if shown.variant == advice.baseline.candidate.variant:
+        return ("As today: the same file is served.",)
+    if variant is None or variant.quality is None:
+        return ("Not measured." if floor is None else "Not measured, so it could not be advised on quality.",)
+    return lost(variant.quality, None if floor is None else floor.max_drop)
+
+
+def lost(quality: QualityResult, max_drop: float | None) -> Sentence:
+    """Return a metric before and after in its own measure, what is lost, and what may be."""
+    level, drop = level_format(quality.metric), figure(quality.drop, loss_format(quality.metric))
+    word = "more" if quality.metric in RISING else "lost"
+    said: Sentence = (f"{quality.metric} {level(quality.baseline)}, then {level(quality.value)}: ", drop, f" {word}")
+    return (*said, "." if max_drop is None else f", allowed {_allowed(quality, max_drop)}.")
+
+
+def _allowed(quality: QualityResult, max_drop: float) -> str:
+    """Return what may be lost of a metric, and where that ends unless it is a part of the metric itself."""
+    allowed = loss_format(quality.metric)(max_drop)
+    if quality.metric in UNBOUNDED:
+        return allowed
+    end = quality.baseline + max_drop if quality.metric in RISING else quality.baseline - max_drop
+    return f"{allowed}, {'up' if quality.metric in RISING else 'down'} to {level_format(quality.metric)(end)}"
+
+
+# --- how sure, how long ----------------------------------------------------------------------------------------------------
+
+
+def _certainty(advice: Advice, words: AdviceWords) -> Sentence:
+    known = advice.certainty
+    if advice.outcome == "inconclusive" and known is not None:
+        because = "; ".join(known.because)
+        settled = f" It would be settled by {known.settled_by[0]}." if known.settled_by else ""
+        return (f"Not enough: {because}.{settled}",)
+    said = [] if words.certainty is None else [f"{words.certainty}."]
+    test = _own_test(advice)
+    if test is not None:
+        held = "as predicted" if test.prediction_held else "not as predicted, which the figures above take into account"
+        valid = "" if test.generator_kept_up else ", but the load generator was late, so the test is not valid"
+        said.append(f"Served for real, {held}{valid}.")
+    elif advice.recommended is not None:
+        said.append(NOT_SERVED)
+    return (" ".join(said),) if said else ()
+
+
+def _valid(advice: Advice) -> Sentence:
+    """Return the first day on which something ends the advice, and what; what has no day is named in its own part of the report."""
+    if advice.outlook is None or advice.recommended is None:
+        return ()
+    dated = sorted((entry.on, entry.what) for entry in advice.outlook.expires_when if entry.on is not None)
+    undated = len(advice.outlook.expires_when) - len(dated)
+    more = f" {units.counted(undated, 'change')} would end it sooner, below." if undated else ""
+    if not dated:
+        return (f"No day is known.{more}",)
+    day, what = dated[0]
+    return (f"{day}: {what}.{more}",)
