@@ -84,7 +84,7 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt $(VENV)/torch.stamp | dist/bu
 
 $(VENV)/test.stamp: $(VENV)/demo.stamp
 	$(PIP) install "$(WHEEL)[hf,test]"
-	$(PIP) install --no-deps silero-vad
+	$(PIP) install --no-deps silero-vad tritonclient kserve
 	touch $@
 
 $(VENV)/wheel.stamp: dist/built.stamp $(VENV)/demo.stamp

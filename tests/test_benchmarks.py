@@ -54,6 +54,7 @@ RUNS: dict[str, list[tuple[str | Path, ...]]] = {
     "repeatability": [()],
     "queue_speed": [("--calls", "1", "100"), ()],
     "search": [()],
+    "servers": [("--only", "ort", "ray")],
 }
 # Stands in for Olive's command: one attempt fails, one leaves a file that no runtime opens, the others give back what they were given.
 OLIVE = """

@@ -38,7 +38,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # Python programs call what the command line calls.
     "advisor.api": {"advisor.disk", "advisor.progress", "advisor.steps", "advisor.tell"},
     "advisor.commands": {
-        *("advisor.options", "advisor.steps", "advisor.steps.pipeline", "advisor.tell", "advisor.files", "advisor.disk"),
+        *("advisor.options", "advisor.steps", "advisor.steps.deploy", "advisor.steps.pipeline", "advisor.tell", "advisor.files"),
+        "advisor.disk",
     },
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
@@ -65,6 +66,11 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk"),
         *("advisor.measure.architecture", "advisor.measure.variants"),
         *(f"advisor.decide.{room}" for room in ("generation.elsewhere", "generation.projection", "service", "queue", "lifetime")),
+    },
+    # Advice to the files that a server starts with.
+    "advisor.steps.deploy": {
+        *("advisor.steps", "advisor.files", "advisor.disk", "advisor.tell"),
+        *(f"advisor.measure.{room}" for room in ("serving", "worker")),
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
     "advisor.files": {
@@ -164,8 +170,8 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # Dependency -> the one module that may import it, inside a function so that a command loads only what it uses; the longest name
 # wins.
 DOORWAYS: dict[str, str] = {
-    "click": "advisor.cli advisor.commands.gate advisor.commands.hardware advisor.commands.pipeline advisor.commands.rules "
-    "advisor.console advisor.options",
+    "click": "advisor.cli advisor.commands.export advisor.commands.gate advisor.commands.hardware advisor.commands.pipeline "
+    "advisor.commands.rules advisor.console advisor.options",
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "mlflow": "advisor.steps.pipeline.tracking",

@@ -18,10 +18,15 @@ class Kind(NamedTuple):
     what: str
     is_begun_by: Callable[[bytes], bool]
     ends: str = ""
+    digests: frozenset[str] = frozenset()  # SHA-256 of the files that are of it, where no beginning tells
 
     def is_at(self, path: Path) -> bool:
         """Return whether the file is of this kind; however much of it was damaged since, its beginning says so."""
         with path.open("rb") as file:
+            if self.digests:
+                import hashlib
+
+                return hashlib.file_digest(file, "sha256").hexdigest() in self.digests
             head = file.read(LOOKED_AT_BYTES)
             if not self.ends:
                 return self.is_begun_by(head)
@@ -64,6 +69,8 @@ PORTFOLIO = Kind("plan of a portfolio", _beginning(_MADE + rb'"name":'))
 HTML = Kind("HTML report", _anywhere(rb'<meta name="generator" content="' + NAME))
 MARKDOWN = Kind("Markdown report", _beginning(rb"(?:# .*\n\n)?<!-- " + NAME + rb"\b"))
 TEXT = Kind("text report", _anywhere(rb"(?:\A|\n)\(" + NAME + rb" [\w.+-]+\)\s*\Z"), f"({NAME.decode()} {__version__})\n")
+# What lies in the folder of an export; its other files are known by the digests that stand in there.
+EXPORT = Kind("list of exported files", _beginning(_KIND + rb'"target":'))
 # A record by its name -> the JSON file of it: none of the records is loaded for that.
 OF_RECORDS = {
     "Profile": PROFILE,
@@ -87,3 +94,8 @@ def rendered(document: object, format_: str) -> Kind:
 def of_format(format_: str) -> Kind:
     """Return the kind of reports in a format of templates or in text; one that has no mark takes the place of nothing."""
     return OF_FORMATS.get(format_) or Kind(f"{format_} report", _nothing)
+
+
+def exported(*digests: str | None) -> Kind:
+    """Return the kind of a file that an export wrote, and nobody changed since: one of these digests, or what is to be written."""
+    return Kind("unchanged export", _nothing, digests=frozenset(digest for digest in digests if digest is not None))

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import stat
 import sys
 import tempfile
@@ -79,6 +80,12 @@ def write_output(path: Path, content: bytes, kind: Kind, *, inputs: Iterable[Pat
     write_atomically(path, content + kind.ends.encode())
 
 
+def copy_output(path: Path, source: Path, kind: Kind) -> None:
+    """Write a copy of the source; raise InputError for what `check_output` refuses."""
+    check_output(path, kind, inputs=(source,))
+    write_atomically(path, source)
+
+
 def write_new(path: Path, content: bytes) -> None:
     """Write a file that is not there yet; raise InputError where it is."""
     check_new(path)
@@ -95,8 +102,8 @@ def write_new(path: Path, content: bytes) -> None:
         raise
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write the file beside its place and move it there: the old one is whole until the new one is.
+def write_atomically(path: Path, content: bytes | Path) -> None:
+    """Write bytes, or a copy of a file, beside the place and move it there: the old one is whole until the new one is.
 
     A link stays and what it leads to is replaced; mode and, where that may be, owner stay as well. Into a device, a pipe or an open
     descriptor the content is written. Raises NobodyReads where that has no reader any more.
@@ -166,20 +173,24 @@ def _descriptor(path: Path) -> int | None:
     return None
 
 
-def _pour(handle: int, content: bytes) -> None:
+def _pour(handle: int, content: bytes | Path) -> None:
     with os.fdopen(handle, "wb", buffering=0) as file:
-        left = memoryview(content)
+        left = memoryview(content.read_bytes() if isinstance(content, Path) else content)
         while left:
             left = left[file.write(left) or 0 :]
 
 
-def _replace(target: Path, content: bytes) -> None:
+def _replace(target: Path, content: bytes | Path) -> None:
     """Write the content under a temporary name beside the target and move it into place."""
     claims.remove_abandoned(target.parent, PARTIAL)
     handle, name = _claimed(target.parent)
     try:
         with os.fdopen(handle, "wb", closefd=False) as file:
-            file.write(content)
+            if isinstance(content, Path):
+                with content.open("rb") as source:
+                    shutil.copyfileobj(source, file)
+            else:
+                file.write(content)
         if target.exists():
             before = target.stat()
             # Only the superuser may give files away; the owner first, since a change of it takes bits off the mode.

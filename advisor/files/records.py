@@ -35,6 +35,16 @@ def to_json(record: Record) -> bytes:
         raise InputError(f"{error.object!a} cannot be encoded as text", hint="give the file another name") from error
 
 
+def to_yaml(document: Mapping[str, Any]) -> bytes:
+    """Return a document for other programs as YAML in plain ASCII, its keys in their order."""
+    import yaml  # type: ignore[import-untyped]
+
+    plain = msgspec.json.decode(
+        msgspec.json.encode(document)
+    )  # a part that stands twice would be an anchor and a reference to it
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=False, width=120).encode()  # type: ignore[no-any-return]
+
+
 def digest(record: Record) -> str:
     """Return the SHA-256 of the file that `write_record` makes of a record."""
     import hashlib
@@ -139,7 +149,7 @@ def _quoted(value: object) -> str:
 
 def read_own_yaml(path: "Path | Traversable", record_type: type[R]) -> R:
     """Return the record in a YAML file that comes with advisor: plain numbers, no mistakes, and ten times faster."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     # All text: what a number or a yes is, the record says, and to guess at it takes a third of the time.
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)

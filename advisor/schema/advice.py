@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from advisor.schema.catalog import CarbonIntensity, Hardware, Term
+from advisor.schema.catalog import CarbonIntensity, Hardware, Provider, Term
 from advisor.schema.lifetime import Outlook, Verdict
 from advisor.schema.model import ModelFacts
 from advisor.schema.profile import Agreement, Calibration, Machine, QualityResult, Stalls
@@ -171,6 +171,14 @@ class SiteFacts(Record, frozen=True, kw_only=True):
     samples: Whole
 
 
+class RunsOn(Record, frozen=True, kw_only=True):
+    """What runs the file of a variant, and how it is set up."""
+
+    provider: Provider
+    provider_options: dict[str, str] = {}
+    session_options: dict[str, str] = {}
+
+
 class VariantSummary(Record, frozen=True, kw_only=True):
     """One variant as one site measured it: speed beside quality."""
 
@@ -190,6 +198,7 @@ class VariantSummary(Record, frozen=True, kw_only=True):
     admitted_because: str
     kept_operators: tuple[str, ...] = ()  # as in Variant
     kept_cost: Estimate | None = None
+    runs_on: RunsOn | None = None  # None: made before advisor wrote it down
 
 
 class ServiceCurve(Record, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """Documents laid out by the templates of a folder."""
 
 import math
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ from advisor.tell.words.figures import GLOSSARY, Figure, as_text, figure, known,
 from advisor.tell.words.job import job_rows, job_words
 from advisor.tell.words.life import classification_words, life_of_advice, life_words, share_rows, spoken_for
 from advisor.tell.words.portfolio import portfolio_words
+from advisor.tell.words.serving import serving_words
 from advisor.tell.words.tables import (
     certainty_rows,
     columns,
@@ -150,6 +152,7 @@ WORDS = (
     prediction_rows,
     replay_facts,
     replay_rows,
+    serving_words,
     setting_rows,
     setting,
     share_rows,
@@ -178,6 +181,7 @@ def laid_out(document: Record, path: Path) -> str:
     return _environment(path).get_template(path.name).render(document=document)
 
 
+@cache
 def _environment(path: Path) -> "Environment":
     """Return what the templates of a folder are rendered in; the suffix of a name decides how text is escaped."""
     import jinja2

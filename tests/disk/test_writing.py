@@ -1,6 +1,7 @@
 """Outputs: whole or not at all, through links and into devices, and over nothing but an older output of the same kind."""
 
 import errno
+import hashlib
 import os
 import pty
 import stat
@@ -11,7 +12,7 @@ import pytest
 
 from advisor.disk import kinds, writing
 from advisor.disk.kinds import ADVICE, HTML, MARKDOWN, PROFILE, TEXT
-from advisor.disk.writing import check_new, check_output, check_writable, write_atomically, write_new, write_output
+from advisor.disk.writing import check_new, check_output, check_writable, copy_output, write_atomically, write_new, write_output
 from advisor.errors import InputError, NobodyReads
 from advisor.files.records import to_json
 from advisor.tell.report import render
@@ -373,3 +374,21 @@ def test_a_new_file_that_cannot_be_finished_is_removed(tmp_path, monkeypatch):
         write_new(tmp_path / "file", b"new")
 
     assert [] == os.listdir(tmp_path)
+
+
+def test_a_copy_takes_the_place_of_what_an_export_wrote_and_of_nothing_else(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "folder" / "copy"
+    source.write_bytes(b"new")
+    of = {content: hashlib.sha256(content).hexdigest() for content in (b"new", b"old")}
+
+    copy_output(target, source, kinds.exported(of[b"new"], None))
+    target.write_bytes(b"old")
+    copy_output(target, source, kinds.exported(of[b"new"], of[b"old"]))
+    assert b"new" == target.read_bytes()
+
+    target.write_bytes(b"mine")
+    with pytest.raises(InputError, match="not overwritten"):
+        copy_output(target, source, kinds.exported(of[b"new"], of[b"old"]))
+    with pytest.raises(InputError, match="is an input"):
+        copy_output(source, source, kinds.exported(of[b"new"]))
+    assert (b"mine", b"new") == (target.read_bytes(), source.read_bytes())

@@ -58,6 +58,7 @@ def with_texts(part, text):
 # Words out of a few that the report compares, and what is parsed.
 FIXED = {
     *("basis", "outcome", "favours", "kind", "format", "family", "role", "dtype", "ground", "metric", "created", "date", "on"),
+    "provider",
     *(
         "dominated_by",
         "becomes",

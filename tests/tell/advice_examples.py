@@ -19,12 +19,14 @@ from advisor.schema.advice import (
     PlaceAnswer,
     Prediction,
     Replayed,
+    RunsOn,
     Saving,
     ServiceCurve,
     SiteFacts,
     SpeedTie,
     VariantSummary,
 )
+from advisor.schema.catalog import CPU
 from advisor.schema.lifetime import BreakEven, CostLine, Expiry, Finding, Flip, Opportunity, Outlook, Verdict
 from advisor.schema.model import Batching, ModelFacts, ModelInput, ModelOutput, OperatorFacts
 from advisor.schema.profile import Agreement, Calibration, Machine, QualityResult
@@ -216,6 +218,7 @@ def variants() -> tuple[VariantSummary, ...]:
             load_s=0.21,
             peak_memory_bytes=200_000_000,
             bytes=90_405_214,
+            runs_on=RunsOn(provider=CPU),
             speedup=None,
             throughput_items_per_s=about(118.0, "measured", best, spread=0.04),
             agreement=None,
@@ -232,6 +235,7 @@ def variants() -> tuple[VariantSummary, ...]:
             load_s=0.21,
             peak_memory_bytes=200_000_000,
             bytes=90_210_112,
+            runs_on=RunsOn(provider=CPU),
             speedup=about(1.06, "measured", paired, spread=0.02),
             throughput_items_per_s=about(125.0, "measured", best, spread=0.04),
             agreement=agreement(0.9999998, 0.9999996, 1.4e-6),
@@ -248,6 +252,7 @@ def variants() -> tuple[VariantSummary, ...]:
             load_s=0.21,
             peak_memory_bytes=200_000_000,
             bytes=22_972_370,
+            runs_on=RunsOn(provider=CPU),
             speedup=about(2.27, "measured", paired, spread=0.03),
             throughput_items_per_s=about(262.0, "measured", best, spread=0.04),
             agreement=agreement(0.9931, 0.9712, 0.183),

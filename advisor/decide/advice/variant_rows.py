@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from advisor.decide.queue.space import admission
 from advisor.medians import Medians, PairNoise, medians_of, pair_noise, ratios
-from advisor.schema.advice import ServiceCurve, SiteFacts, VariantSummary
+from advisor.schema.advice import RunsOn, ServiceCurve, SiteFacts, VariantSummary
 from advisor.schema.profile import Measurement, Profile, Site, Variant
 from advisor.schema.record import Estimate
 from advisor.schema.workload import OnlineWorkload
@@ -54,6 +54,11 @@ def _rows(site: Site, cleaned: Site, length: int | None, workload: OnlineWorkloa
                 admitted_because=admitted.because,
                 kept_operators=variant.kept_operators,
                 kept_cost=variant.kept_cost,
+                runs_on=RunsOn(
+                    provider=variant.provider,
+                    provider_options=variant.provider_options,
+                    session_options=variant.session_options,
+                ),
             )
         )
     return rows

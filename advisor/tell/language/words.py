@@ -19,7 +19,10 @@ from advisor.tell.language.naming import (
 from advisor.tell.words.figures import Figure, Sentence, figure, written
 
 NOT_PREDICTED = "nothing that was asked for can hold the model and a request, so nothing was simulated"
-PASTE = "These are the arguments of vLLM for one replica. Give all replicas the same, behind a load balancer."
+PASTE = (
+    "These are the arguments of vLLM for one replica. Give all replicas the same, behind a load balancer. "
+    "The command advisor export advice.json --to vllm -o vllm writes them as a script."
+)
 AGAINST = (
     "The fleet is paid by the hour, busy or not, and the API by the token: the same traffic is priced at both. From the break-even on the "
     "fleet is cheaper however much more comes; below it that depends on how full its replicas are. Quality is not compared: it is another "
