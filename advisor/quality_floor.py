@@ -24,6 +24,10 @@ METRICS = (
 TOP_K = re.compile(r"top([1-9][0-9]*)_accuracy")
 # Of these a loss is more of them.
 RISING = {"character_error_rate", "mean_squared_error", "perplexity"}
+# These have no upper bound: their loss is an increase, and their value is no share.
+UNBOUNDED = {"perplexity", "mean_squared_error"}
+# These compare with what the model as given answers, and not with the truth.
+OF_THE_BASELINE = {"top1_agreement", "cosine"}
 OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # module:function
 
 

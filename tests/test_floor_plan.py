@@ -115,8 +115,10 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.decide.combining": {"advisor.decide.lifetime"},
     "advisor.decide.energy": {"advisor.decide.lifetime"},
     "advisor.decide.verdict": {"advisor.decide.lifetime", "advisor.decide.combining", "advisor.decide.energy"},
+    # Smaller models in place of the one given: what they are assumed to keep, what they cost to make and whether that pays.
+    "advisor.decide.distillation": {f"advisor.decide.{room}" for room in ("service", "queue", "lifetime", "combining")},
     "advisor.decide.advice": {
-        *(f"advisor.decide.{room}" for room in ("service", "queue", "lifetime", "verdict", "integer_program")),
+        *(f"advisor.decide.{room}" for room in ("service", "queue", "lifetime", "verdict", "integer_program", "distillation")),
         "advisor.kernels",
     },
     "advisor.decide.throughput": {f"advisor.decide.{room}" for room in ("service", "queue", "advice")},

@@ -7,6 +7,8 @@ from advisor.schema.record import Count, Name, Record
 # Fewer or narrower blocks of a transformer, fewer trees of an ensemble, a model of another kind on the same inputs, or vectors of words
 # that are averaged.
 StudentKind = Literal["blocks", "trees", "linear", "mlp", "static"]
+# Said wherever a student is spoken well of that nobody has trained.
+IF_IT_HOLDS = "after training, if it holds"
 
 
 class Student(Record, frozen=True, kw_only=True):

@@ -50,6 +50,7 @@ from advisor.tell.words.figures import GLOSSARY, Figure, as_text, figure, known,
 from advisor.tell.words.job import job_rows, job_words
 from advisor.tell.words.life import classification_words, life_of_advice, life_words, share_rows, spoken_for
 from advisor.tell.words.portfolio import portfolio_words
+from advisor.tell.words.students import STUDENT_COLUMNS, student_words
 from advisor.tell.words.tables import (
     certainty_rows,
     columns,
@@ -147,6 +148,7 @@ WORDS = (
     share_rows,
     speculation_rows,
     spoken_for,
+    student_words,
     variant_rows,
     way_columns,
     way_rows,
@@ -156,6 +158,7 @@ NAMED = {
     "ACCEPTING_COLUMNS": ACCEPTING_COLUMNS,
     "API_COLUMNS": API_COLUMNS,
     "SPECULATION_COLUMNS": SPECULATION_COLUMNS,
+    "STUDENT_COLUMNS": STUDENT_COLUMNS,
     "charts": charts,
     "generation_charts": generation_charts,
     "glossary": GLOSSARY,

@@ -55,8 +55,14 @@ class Admission(Record, frozen=True, kw_only=True):
 
 
 def admission(variant: Variant, workload: OnlineWorkload) -> Admission:
-    """Return whether the variant's quality is known to hold."""
-    return admission_of(variant.quality, workload.quality, is_baseline=variant.derived_from is None, is_lossless=variant.lossless)
+    """Return whether the variant's quality is known to hold; that of a student is not before somebody trained it."""
+    if variant.student is not None and not variant.student.is_trained:
+        way_out = f"advisor distill MODEL --student {variant.student.id} --data DIR"
+        return Admission(
+            admitted=False, is_unknown=False, because=f"a student that nobody has trained, timed for its speed alone: {way_out}"
+        )
+    is_lossless = variant.lossless and variant.student is None
+    return admission_of(variant.quality, workload.quality, is_baseline=variant.derived_from is None, is_lossless=is_lossless)
 
 
 def admission_of(

@@ -4,7 +4,7 @@ import math
 
 from advisor.medians import PairNoise, Ratios, pair_noise, ratios, together
 from advisor.schema.advice import SpeedTie
-from advisor.schema.profile import Measurement, Site
+from advisor.schema.profile import Measurement, Site, Variant
 from advisor.schema.record import Estimate
 
 Point = tuple[int, int | None, int, int]  # batch_size, sequence_length, intra_op_num_threads, instances
@@ -33,7 +33,7 @@ def speed_ties(site: Site, today: str) -> dict[str, SpeedTie]:
     for place, variant in enumerate(variants):
         for simpler in variants[:place]:
             found = _by_batch_size(points[simpler.id], points[variant.id])
-            if simpler.id in ties or not found:
+            if simpler.id in ties or not found or _is_kept_from(variant, simpler):
                 continue
             every = together(found.values())
             least = max(math.log1p(PROCESS_FRACTION), math.hypot(SURER * noise.process_difference, every.doubt))
@@ -43,6 +43,14 @@ def speed_ties(site: Site, today: str) -> dict[str, SpeedTie]:
                 )
                 break
     return ties
+
+
+def _is_kept_from(variant: Variant, simpler: Variant) -> bool:
+    """Return whether the simpler one cannot be served in place of the other: a student that nobody has trained, but of its own forms."""
+    student = simpler.student
+    if student is None or student.is_trained:
+        return False
+    return variant.student is None or variant.student.id != student.id
 
 
 def _by_batch_size(before: dict[Point, Measurement], after: dict[Point, Measurement]) -> dict[int, Ratios]:

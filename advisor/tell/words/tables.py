@@ -1,6 +1,7 @@
 """The rows of the tables of advice on a service: each cell in words, the same in every format."""
 
 from advisor import units
+from advisor.quality_floor import UNBOUNDED
 from advisor.schema.advice import Advice, LoadTest, PlaceAnswer, Prediction, VariantSummary
 from advisor.schema.catalog import STALE_DAYS
 from advisor.schema.profile import Agreement, QualityResult
@@ -12,8 +13,6 @@ from advisor.tell.words.figures import Figure, Format, Part, Row, Sentence, as_t
 
 NOT_KNOWN = "not known"
 POWER_NOT_KNOWN = "power not known"
-# These metrics have no upper bound: their loss is an increase, and their value is no share.
-UNBOUNDED = {"perplexity", "mean_squared_error"}
 
 
 class PlaceRow(Record, frozen=True, kw_only=True):

@@ -1,0 +1,295 @@
+"""The students of a profile: each beside what is served without it, and the one that is worth trying first.
+
+Nobody has trained most of them. These are timed and never advised: their quality is assumed, and what they would save is said with the
+condition on which it holds.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from advisor import units
+from advisor.decide.distillation.making import Trainer, lever_of, making_of, trainer_of
+from advisor.decide.distillation.retention import assumed_drop, kept_fraction, retention_of
+from advisor.decide.distillation.worth import Worth, opportunity_of, together, worth_of
+from advisor.decide.lifetime.inputs import Life, Market
+from advisor.decide.queue.site import SiteUnderLoad
+from advisor.decide.service.energy import scaled
+from advisor.decide.service.speedup import largest_batch_of_both, speedup
+from advisor.medians import pair_noise
+from advisor.schema.advice import Place, Prediction, StudentOutlook
+from advisor.schema.catalog import DistilledPair, Lever
+from advisor.schema.distillation import IF_IT_HOLDS, Student
+from advisor.schema.lifetime import BreakEven, Making, Opportunity
+from advisor.schema.profile import QualityResult, Site, Variant
+from advisor.schema.record import Estimate, Exclusion
+from advisor.units import HOURS_PER_MONTH
+
+NO_PLAN = "give lifecycle: what it costs to make pays, if at all, over the model's planned life"
+KINDS = {"linear": "a linear model", "mlp": "a small network", "static": "vectors of words, averaged"}
+
+
+class Asked(NamedTuple):
+    """What the students of a site are compared with, and what is known beside: prices, published students."""
+
+    site: SiteUnderLoad  # where today's configuration runs
+    measured: Site  # the same, as it was measured
+    sequence_length: int | None  # at which variants are compared
+    serve: Callable[[set[str]], Prediction | None]  # the cheapest that keeps the target with these variants, wherever it may run
+    shown: Prediction  # what is served without them
+    life: Life  # served by that
+    market: Market
+    places: tuple[Place, ...]
+    pairs: tuple[DistilledPair, ...]
+    created: str
+
+
+class Students(NamedTuple):
+    """All of them, and what follows for what could be done."""
+
+    rows: tuple[StudentOutlook, ...] = ()
+    opportunity: Opportunity | None = None
+    break_even: BreakEven | None = None
+    exclusions: tuple[Exclusion, ...] = ()
+
+
+class _Quality(NamedTuple):
+    """What a student loses of the workload's metric, as far as anybody knows; `may_hold` and `surely_holds` are of the user's floor."""
+
+    result: QualityResult | None
+    retention: Estimate | None
+    drop: Estimate | None
+    because: str
+    may_hold: bool = True
+    likely_holds: bool = False
+    surely_holds: bool = False
+
+
+class _Judged(NamedTuple):
+    row: StudentOutlook
+    quality: _Quality
+    worth: Worth | None
+
+
+def described(student: Student) -> str:
+    """Describe what a student keeps: "3 of 6 layers"."""
+    if student.kind in KINDS:
+        return KINDS[student.kind]
+    part = "tree" if student.kind == "trees" else "layer"
+    if student.blocks is None or student.teacher_blocks is None:
+        return f"{units.percent(student.parameters / student.teacher_parameters)} of the parameters"
+    if student.blocks < student.teacher_blocks:
+        return f"{student.blocks} of {units.counted(student.teacher_blocks, part)}"
+    narrower = units.percent(student.parameters / student.teacher_parameters)
+    return f"{units.counted(student.blocks, part)}, narrower: {narrower} of the parameters"
+
+
+def students_of(asked: Asked) -> Students:
+    """Return the students of the site, and the one that is worth trying first among what could be done."""
+    by_id: dict[str, list[Variant]] = {}
+    for variant in asked.site.variants.values():
+        if variant.student is not None:
+            by_id.setdefault(variant.student.id, []).append(variant)
+    lifecycle = asked.site.workload.lifecycle
+    lever = lever_of(asked.market, asked.life)
+    trainer = trainer_of(lifecycle, asked.market, asked.places) if lifecycle is not None else None
+    judged = [_judged(asked, variants, lever, trainer) for variants in by_id.values()]
+    return _with_the_best(asked, judged)
+
+
+def _judged(asked: Asked, variants: Sequence[Variant], lever: Lever | None, trainer: Trainer | None) -> _Judged:
+    first = variants[0]
+    student = first.student
+    assert student is not None
+    quality = _measured(asked, variants) if student.is_trained else _assumed(asked, student)
+    names, tied = _told_apart(asked.site, variants)
+    if student.is_trained:
+        names &= asked.site.admitted()
+    served = asked.serve(names) if names else None
+    making = worth = None
+    if not student.is_trained and lever is not None and asked.site.workload.lifecycle is not None:
+        making = making_of(student, lever, asked.life, asked.site.workload.lifecycle, asked.market, trainer)
+        if served is not None and asked.shown.meets_slo:
+            worth = worth_of(student.id, lever, asked.shown, served, making, asked.life, created=asked.created)
+    alone = asked.serve({first.id}) if served is not None and served.candidate.variant != first.id else None
+    return _Judged(_row(asked, variants, quality, served, alone, making, worth, tied), quality, worth)
+
+
+def _told_apart(site: SiteUnderLoad, variants: Sequence[Variant]) -> tuple[set[str], str | None]:
+    """Return the variants of a student that are faster than what may be served without it, and what else they tie with."""
+    own, tied = {variant.id for variant in variants}, None
+    names = set()
+    for variant in variants:
+        tie = site.speed_ties.get(variant.id)
+        if tie is None or tie.simpler not in own | site.admitted():
+            names.add(variant.id)
+        elif tie.simpler not in own:
+            tied = tie.simpler
+    return names, tied
+
+
+# --- quality -------------------------------------------------------------------------------------------------------------------
+
+
+def _measured(asked: Asked, variants: Sequence[Variant]) -> _Quality:
+    """Return what was measured of a trained student, of the form that may be served if any may."""
+    admissions = asked.site.admissions
+    best = next((variant for variant in variants if admissions[variant.id].admitted), variants[0])
+    holds = admissions[best.id].admitted
+    because = admissions[best.id].because
+    return _Quality(best.quality, None, None, because, may_hold=holds, likely_holds=holds, surely_holds=holds)
+
+
+def _assumed(asked: Asked, student: Student) -> _Quality:
+    """Return what an untrained student is assumed to keep, beside the floor."""
+    retention = retention_of(student, asked.site.model.family, asked.pairs)
+    if isinstance(retention, str):
+        return _Quality(None, None, None, retention)
+    floor = asked.site.workload.quality
+    if floor is None:
+        return _Quality(None, retention, None, "no floor is set: quality.metric and quality.max_drop")
+    baseline = next(
+        (
+            variant.quality.baseline
+            for variant in asked.site.variants.values()
+            if variant.quality is not None and variant.quality.metric == floor.metric
+        ),
+        None,
+    )
+    if baseline is None:
+        return _Quality(None, retention, None, f"{floor.metric} of the model itself was not measured")
+    drop = assumed_drop(retention, floor.metric, baseline)
+    if isinstance(drop, str):
+        return _Quality(None, retention, None, drop)
+    allowed = floor.max_drop
+    lost = f"assumed to lose {units.ends(drop.low, drop.high, units.points)} of {floor.metric}, {units.points(allowed)} allowed"
+    return _Quality(
+        None,
+        retention,
+        drop,
+        lost,
+        may_hold=drop.low <= allowed,
+        likely_holds=drop.value <= allowed,
+        surely_holds=drop.high <= allowed,
+    )
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------------------
+
+
+def _row(
+    asked: Asked,
+    variants: Sequence[Variant],
+    quality: _Quality,
+    served: Prediction | None,
+    alone: Prediction | None,
+    making: Making | None,
+    worth: Worth | None,
+    tied: str | None,
+) -> StudentOutlook:
+    student, first = variants[0].student, variants[0].id
+    assert student is not None
+    site, length, noise = asked.measured, asked.sequence_length, pair_noise(asked.measured)
+    as_given = next(variant.id for variant in site.variants if variant.derived_from is None)
+    largest = largest_batch_of_both(site, first, as_given, length)
+    at_largest = (
+        None
+        if largest is None
+        else speedup(site, first, as_given, batch_size=largest, sequence_length=length, noise=noise)
+    )
+    before, after = _per_month(asked.shown), None if served is None else _per_month(served)
+    return StudentOutlook(
+        student=student,
+        title=described(student),
+        variants=tuple(variant.id for variant in variants),
+        speedup_single=speedup(site, first, as_given, batch_size=1, sequence_length=length, noise=noise),
+        speedup_largest=at_largest,
+        largest_batch_size=largest,
+        quality=quality.result,
+        retention=quality.retention,
+        assumed_drop=quality.drop,
+        quality_because=quality.because,
+        candidate=None if served is None else served.candidate,
+        cost_usd_per_month=after,
+        alone_usd_per_month=None if alone is None else _per_month(alone),
+        saving_usd_per_month=_less(before, after) if after is not None and asked.shown.meets_slo else None,
+        making=making,
+        break_even=None if worth is None else worth.break_even,
+        pays=None if worth is None else worth.pays,
+        because=_because(asked, student, served, tied),
+    )
+
+
+def _per_month(shown: Prediction) -> Estimate:
+    return scaled(shown.cost_usd_per_hour, HOURS_PER_MONTH, f"{shown.cost_usd_per_hour.source}, all hours of a month")
+
+
+def _less(before: Estimate, after: Estimate) -> Estimate:
+    return Estimate(
+        value=before.value - after.value,
+        low=before.low - after.high,
+        high=before.high - after.low,
+        basis=after.basis,
+        source="what is served without it less what would be, at today's traffic",
+    )
+
+
+def _because(asked: Asked, student: Student, served: Prediction | None, tied: str | None) -> str:
+    """Return what is to be said of a student beside its figures."""
+    if student.is_trained:
+        return "trained: a candidate like any other, where its quality holds"
+    if served is None:
+        return f"not measurably faster than {tied}" if tied is not None else "no number of replicas keeps the target with it"
+    if not asked.shown.meets_slo:
+        return f"it would keep the target, which nothing that may be served does: {IF_IT_HOLDS}"
+    return NO_PLAN if asked.site.workload.lifecycle is None else ""
+
+
+# --- the one to try first --------------------------------------------------------------------------------------------------------
+
+
+def _with_the_best(asked: Asked, judged: Sequence[_Judged]) -> Students:
+    """Return the students with the one that is worth trying first as an opportunity.
+
+    That is the one that saves most of those that likely hold; where none likely does, of those that may. Without a floor of quality the
+    deepest cut would always win: then it is the least cut that pays.
+    """
+    rows = tuple(entry.row for entry in judged)
+    lifecycle = asked.site.workload.lifecycle
+    weighed = [entry for entry in judged if entry.worth is not None]
+    if lifecycle is None or not weighed:
+        return Students(rows)
+    hoped = [entry for entry in weighed if entry.quality.likely_holds] or [entry for entry in weighed if entry.quality.may_hold]
+    if not hoped:
+        best = max(weighed, key=_net)
+        reason = f"even at the favorable end none holds; {best.row.student.id}: {best.quality.because}"
+        return Students(rows, exclusions=(Exclusion(what="Distill into a student", reason=reason),))
+    has_floor = any(entry.quality.drop is not None for entry in hoped)
+    paying = [entry for entry in hoped if entry.worth is not None and entry.worth.pays]
+    best = max(hoped, key=_net) if has_floor or not paying else max(paying, key=_kept)
+    worth, quality = best.worth, best.quality
+    assert worth is not None
+    opportunity = opportunity_of(
+        worth,
+        asked.life.values["horizon_months"],
+        risk=f"{quality.because}; nobody has trained it, and it is advised only where it was measured and held",
+        surely_holds=quality.surely_holds,
+        because="; ".join(filter(None, (_with_schemes(best.row), together(worth, asked.life, lifecycle, asked.market)))),
+        created=asked.created,
+    )
+    return Students(rows, opportunity, worth.break_even)
+
+
+def _with_schemes(row: StudentOutlook) -> str:
+    """Return that a student and what a scheme makes of it save once, and not each for itself; empty where the student is served as it is."""
+    if row.candidate is None or row.candidate.variant == row.variants[0]:
+        return ""
+    alone = "" if row.alone_usd_per_month is None else f", {units.usd(row.alone_usd_per_month.value)} a month without"
+    return f"{row.student.id} and its form {row.candidate.variant} are one saving{alone}"
+
+
+def _net(entry: _Judged) -> float:
+    return entry.worth.gain.net_usd if entry.worth is not None else float("-inf")
+
+
+def _kept(entry: _Judged) -> float:
+    return kept_fraction(entry.row.student)

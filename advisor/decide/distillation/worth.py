@@ -1,0 +1,124 @@
+"""Whether a student would pay: what serving costs without it and with it, month by month, beside what it costs to make."""
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from advisor import units
+from advisor.decide import combining
+from advisor.decide.lifetime import fleet, levers, opportunities, payback
+from advisor.decide.lifetime.inputs import Life, Market
+from advisor.decide.lifetime.moves import Move
+from advisor.decide.lifetime.payback import Gain
+from advisor.decide.lifetime.serving_cost import Values
+from advisor.schema.advice import Prediction
+from advisor.schema.catalog import Constant, Lever
+from advisor.schema.distillation import IF_IT_HOLDS
+from advisor.schema.lifetime import BreakEven, Making, Opportunity
+from advisor.schema.record import Estimate, Source
+from advisor.schema.workload import Lifecycle
+
+
+class Worth(NamedTuple):
+    """A student as a lever: what it saves over the horizon beside what it costs to make, and from when and which traffic on it pays."""
+
+    move: Move
+    gain: Gain
+    break_even: BreakEven
+
+    @property
+    def pays(self) -> bool:
+        """Whether it saves more over the horizon than it costs to make."""
+        return self.gain.net_usd > 0
+
+
+def title_of(student_id: str) -> str:
+    """Return what is done, never without the condition on which it is worth anything."""
+    return f"Distill into {student_id}: {IF_IT_HOLDS}"
+
+
+def worth_of(
+    student_id: str, lever: Lever, shown: Prediction, served: Prediction, making: Making, life: Life, *, created: str
+) -> Worth:
+    """Return what a student is worth that is served like this, where `life` is served by what is `shown`."""
+    x = life.values
+    cost, replicas = served.cost_usd_per_hour, served.candidate.replicas
+    carried = fleet.carried_requests_per_s(served.capacity_requests_per_s, x["requests_per_s"])
+    move = Move(
+        msgspec.structs.replace(lever, title=title_of(student_id)),
+        "variant",
+        described(shown),
+        described(served),
+        partial(_served_by, bill=fleet.bill(cost.value, replicas, carried, x["requests_per_s"])),
+        effect=_spread_of(cost),
+        beside=partial(_beside_the_work, making=making),
+        because=making.because,
+    )
+    gain = payback.gain_of(move, life.figures)._replace(once_usd=making.total_usd)
+    return Worth(move, gain, payback.break_even(move, gain, x, created=created))
+
+
+def described(shown: Prediction) -> str:
+    """Describe what is served in a few words."""
+    candidate = shown.candidate
+    return f"{units.counted(candidate.replicas, 'replica')} of {candidate.variant} on {candidate.hardware}"
+
+
+def _served_by(x: Values, effect: float, *, bill: Mapping[str, float]) -> dict[str, float]:
+    """Return the inputs with another bill; the effect is how many of its replicas are needed."""
+    paid = ("serving_usd_per_hour", "replica_usd_per_hour")
+    return {**x, **{name: value * effect if name in paid else value for name, value in bill.items()}}
+
+
+def _spread_of(cost: Estimate) -> Constant:
+    return Constant(
+        value=1.0, low=cost.low / cost.value, high=cost.high / cost.value, source=Source(what=cost.source, date="as simulated")
+    )
+
+
+def _beside_the_work(x: Values, *, making: Making) -> float:
+    return making.total_usd.value - making.engineer_days.value * x["engineer_usd_per_day"]
+
+
+def opportunity_of(worth: Worth, horizon_months: float, *, risk: str, surely_holds: bool, because: str, created: str) -> Opportunity:
+    """Return the student among what could be done; `because` is said beside how its cost is counted.
+
+    It is sure only where it would hold at the unfavorable end of what it is assumed to keep.
+    """
+    move = worth.move
+    found = opportunities.opportunity(
+        move.lever,
+        worth.gain,
+        horizon_months,
+        field=move.field,
+        before=move.before,
+        after=move.after,
+        because="; ".join(part for part in (because, move.because) if part),
+        created=created,
+    )
+    return msgspec.structs.replace(found, surely=found.surely and surely_holds, risk=risk)
+
+
+def together(worth: Worth, life: Life, lifecycle: Lifecycle, market: Market) -> str:
+    """Return what the student saves with the best lever beside it, which is not the sum of both; empty where none pays beside it."""
+    x = life.values
+    beside, _ = levers.evaluated(life, lifecycle, market)
+    fitting = [move for move in beside if combining.fit_together((worth.move.lever.id, move.lever.id))]
+    paying = [
+        (combining.saved_usd([worth.move, move], x), math.fsum(gain.by_month), move.lever.title)
+        for move, gain in zip(fitting, payback.gains_of(fitting, life.figures), strict=True)
+        if gain.net_usd > 0
+    ]
+    return _in_words(paying, math.fsum(worth.gain.by_month), x["horizon_months"])
+
+
+def _in_words(paying: Sequence[tuple[float, float, str]], alone: float, horizon_months: float) -> str:
+    if not paying or alone <= 0:
+        return ""
+    both, other, title = max(paying)
+    horizon = units.months(horizon_months)
+    saved = f"together with `{title}` it saves {units.usd(both)} in {horizon}"
+    return saved if math.isclose(both, alone + other, rel_tol=1e-3) else f"{saved}, not the {units.usd(alone + other)} of both added"
