@@ -57,6 +57,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk"),
         *("advisor.measure.architecture", "advisor.measure.variants"),
         *(f"advisor.decide.{room}" for room in ("generation.elsewhere", "generation.projection", "service", "queue", "lifetime")),
+        "advisor.decide.distillation",
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
     "advisor.files": {
@@ -116,7 +117,10 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.decide.energy": {"advisor.decide.lifetime"},
     "advisor.decide.verdict": {"advisor.decide.lifetime", "advisor.decide.combining", "advisor.decide.energy"},
     # Smaller models in place of the one given: what they are assumed to keep, what they cost to make and whether that pays.
-    "advisor.decide.distillation": {f"advisor.decide.{room}" for room in ("service", "queue", "lifetime", "combining")},
+    "advisor.decide.distillation": {
+        *(f"advisor.decide.{room}" for room in ("service", "queue", "lifetime", "combining")),
+        *(f"advisor.decide.{room}" for room in ("generation", "generation.elsewhere")),
+    },
     "advisor.decide.advice": {
         *(f"advisor.decide.{room}" for room in ("service", "queue", "lifetime", "verdict", "integer_program", "distillation")),
         "advisor.kernels",

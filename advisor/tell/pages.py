@@ -28,6 +28,7 @@ from advisor.tell.generation.tables import (
 from advisor.tell.generation.words import generation_words
 from advisor.tell.language import charts as language_charts
 from advisor.tell.language.naming import language_colors, language_columns
+from advisor.tell.language.student import configured_words
 from advisor.tell.language.tables import (
     ACCEPTING_COLUMNS,
     API_COLUMNS,
@@ -104,6 +105,7 @@ WORDS = (
     architecture_rows,
     certainty_rows,
     classification_words,
+    configured_words,
     columns,
     curve_rows,
     decoder_rows,

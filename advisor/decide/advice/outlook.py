@@ -6,8 +6,9 @@ from advisor import units
 from advisor.decide.advice import changes as measured_changes
 from advisor.decide.advice.changes import Change, Costs
 from advisor.decide.distillation.students import Students
-from advisor.decide.lifetime import fleet, opportunities
-from advisor.decide.lifetime.inputs import Life, Market, life_of, with_figures
+from advisor.decide.distillation.worth import life_beside, of_prediction
+from advisor.decide.lifetime import opportunities
+from advisor.decide.lifetime.inputs import Life, Market
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.schema.advice import Candidate, Prediction
 from advisor.schema.lifetime import BreakEven, Expiry, Opportunity, Outlook, Verdict
@@ -125,13 +126,7 @@ def _with_students(
 
 def life_served_by(shown: Prediction, workload: OnlineWorkload, market: Market, requests_per_s: float) -> Life:
     """Return the inputs of the lifetime cost where this configuration serves: its replicas today, whole ones more as traffic grows."""
-    paid, planned = shown.cost_usd_per_hour, workload.lifecycle or Lifecycle()
-    carried = fleet.carried_requests_per_s(shown.capacity_requests_per_s, requests_per_s)
-    figures = fleet.bill(paid.value, shown.candidate.replicas, carried, requests_per_s)
-    del figures["serving_usd_per_hour"]  # has its own interval and source
-    return with_figures(
-        life_of(requests_per_s, planned, market, measured=paid), "the simulated configuration, at today's traffic", **figures
-    )
+    return life_beside(of_prediction(shown), requests_per_s, workload.lifecycle or Lifecycle(), market)
 
 
 def _opportunity(change: Change, costs_today: Costs, baseline: Prediction, life: Life, created: str) -> Opportunity | None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from advisor import units
 from advisor.decide.distillation.making import Trainer, lever_of, making_of, trainer_of
 from advisor.decide.distillation.retention import assumed_drop, kept_fraction, retention_of
-from advisor.decide.distillation.worth import Worth, opportunity_of, together, worth_of
+from advisor.decide.distillation.worth import Worth, less, of_prediction, opportunity_of, together, worth_of
 from advisor.decide.lifetime.inputs import Life, Market
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.service.energy import scaled
@@ -109,7 +109,8 @@ def _judged(asked: Asked, variants: Sequence[Variant], lever: Lever | None, trai
     if not student.is_trained and lever is not None and asked.site.workload.lifecycle is not None:
         making = making_of(student, lever, asked.life, asked.site.workload.lifecycle, asked.market, trainer)
         if served is not None and asked.shown.meets_slo:
-            worth = worth_of(student.id, lever, asked.shown, served, making, asked.life, created=asked.created)
+            before, after = of_prediction(asked.shown), of_prediction(served)
+            worth = worth_of(student.id, lever, before, after, making, asked.life, created=asked.created)
     alone = asked.serve({first.id}) if served is not None and served.candidate.variant != first.id else None
     return _Judged(_row(asked, variants, quality, served, alone, making, worth, tied), quality, worth)
 
@@ -211,7 +212,7 @@ def _row(
         candidate=None if served is None else served.candidate,
         cost_usd_per_month=after,
         alone_usd_per_month=None if alone is None else _per_month(alone),
-        saving_usd_per_month=_less(before, after) if after is not None and asked.shown.meets_slo else None,
+        saving_usd_per_month=less(before, after) if after is not None and asked.shown.meets_slo else None,
         making=making,
         break_even=None if worth is None else worth.break_even,
         pays=None if worth is None else worth.pays,
@@ -221,16 +222,6 @@ def _row(
 
 def _per_month(shown: Prediction) -> Estimate:
     return scaled(shown.cost_usd_per_hour, HOURS_PER_MONTH, f"{shown.cost_usd_per_hour.source}, all hours of a month")
-
-
-def _less(before: Estimate, after: Estimate) -> Estimate:
-    return Estimate(
-        value=before.value - after.value,
-        low=before.low - after.high,
-        high=before.high - after.low,
-        basis=after.basis,
-        source="what is served without it less what would be, at today's traffic",
-    )
 
 
 def _because(asked: Asked, student: Student, served: Prediction | None, tied: str | None) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from advisor import units
 from advisor.decide import combining
 from advisor.decide.lifetime import fleet, levers, opportunities, payback
-from advisor.decide.lifetime.inputs import Life, Market
+from advisor.decide.lifetime.inputs import Life, Market, life_of, with_figures
 from advisor.decide.lifetime.moves import Move
 from advisor.decide.lifetime.payback import Gain
 from advisor.decide.lifetime.serving_cost import Values
@@ -20,6 +20,24 @@ from advisor.schema.distillation import IF_IT_HOLDS
 from advisor.schema.lifetime import BreakEven, Making, Opportunity
 from advisor.schema.record import Estimate, Source
 from advisor.schema.workload import Lifecycle
+
+
+class Served(NamedTuple):
+    """What serves, in a few words, what it costs, and the traffic that it carries; None: not known, or it misses its target anyway."""
+
+    words: str
+    replicas: int
+    usd_per_hour: Estimate
+    capacity_requests_per_s: Estimate | None
+
+
+def life_beside(shown: Served, requests_per_s: float, lifecycle: Lifecycle, market: Market) -> Life:
+    """Return the inputs of the lifetime cost where this serves: its replicas today, whole ones more as traffic grows."""
+    carried = fleet.carried_requests_per_s(shown.capacity_requests_per_s, requests_per_s)
+    figures = fleet.bill(shown.usd_per_hour.value, shown.replicas, carried, requests_per_s)
+    del figures["serving_usd_per_hour"]  # has its own interval and source
+    life = life_of(requests_per_s, lifecycle, market, measured=shown.usd_per_hour)
+    return with_figures(life, "the simulated configuration, at today's traffic", **figures)
 
 
 class Worth(NamedTuple):
@@ -41,18 +59,18 @@ def title_of(student_id: str) -> str:
 
 
 def worth_of(
-    student_id: str, lever: Lever, shown: Prediction, served: Prediction, making: Making, life: Life, *, created: str
+    student_id: str, lever: Lever, shown: Served, served: Served, making: Making, life: Life, *, created: str
 ) -> Worth:
     """Return what a student is worth that is served like this, where `life` is served by what is `shown`."""
     x = life.values
-    cost, replicas = served.cost_usd_per_hour, served.candidate.replicas
+    cost = served.usd_per_hour
     carried = fleet.carried_requests_per_s(served.capacity_requests_per_s, x["requests_per_s"])
     move = Move(
         msgspec.structs.replace(lever, title=title_of(student_id)),
         "variant",
-        described(shown),
-        described(served),
-        partial(_served_by, bill=fleet.bill(cost.value, replicas, carried, x["requests_per_s"])),
+        shown.words,
+        served.words,
+        partial(_served_by, bill=fleet.bill(cost.value, served.replicas, carried, x["requests_per_s"])),
         effect=_spread_of(cost),
         beside=partial(_beside_the_work, making=making),
         because=making.because,
@@ -61,10 +79,22 @@ def worth_of(
     return Worth(move, gain, payback.break_even(move, gain, x, created=created))
 
 
-def described(shown: Prediction) -> str:
-    """Describe what is served in a few words."""
+def of_prediction(shown: Prediction) -> Served:
+    """Return what a configuration of a measured model serves."""
     candidate = shown.candidate
-    return f"{units.counted(candidate.replicas, 'replica')} of {candidate.variant} on {candidate.hardware}"
+    words = f"{units.counted(candidate.replicas, 'replica')} of {candidate.variant} on {candidate.hardware}"
+    return Served(words, candidate.replicas, shown.cost_usd_per_hour, shown.capacity_requests_per_s)
+
+
+def less(before: Estimate, after: Estimate) -> Estimate:
+    """Return what is saved by what costs less, each end against the other's far one."""
+    return Estimate(
+        value=before.value - after.value,
+        low=before.low - after.high,
+        high=before.high - after.low,
+        basis=after.basis,
+        source="what is served without it less what would be, at today's traffic",
+    )
 
 
 def _served_by(x: Values, effect: float, *, bill: Mapping[str, float]) -> dict[str, float]:

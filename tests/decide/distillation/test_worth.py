@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from advisor.decide.advice.outlook import life_served_by
 from advisor.decide.distillation.making import lever_of, making_of
-from advisor.decide.distillation.worth import described, opportunity_of, together, worth_of
+from advisor.decide.distillation.worth import of_prediction, opportunity_of, together, worth_of
 from advisor.schema.record import Estimate
 from advisor.schema.workload import Lifecycle, LifeTeam
 from tests.lives import MARKET
@@ -35,7 +35,8 @@ def worth_at(requests_per_s, *, lifecycle=LIFE):
     life = life_served_by(shown, workload(requests_per_s, lifecycle=lifecycle), MARKET, requests_per_s)
     lever = lever_of(MARKET, life)
     making = making_of(student("static", kind="static", blocks=None), lever, life, lifecycle, MARKET, None)
-    return worth_of("static", lever, shown, after, making, life, created=NOW), life
+    before, behind = of_prediction(shown), of_prediction(after)
+    return worth_of("static", lever, before, behind, making, life, created=NOW), life
 
 
 def by_hand(once_usd):
@@ -113,4 +114,4 @@ def test_what_is_reserved_after_distilling_is_less_and_both_are_one_saving():
 
 
 def test_what_is_served_is_described_with_its_replicas():
-    assert "1 replica of fp32 on local" == described(served("fp32", 10.0, CARRIES))
+    assert "1 replica of fp32 on local" == of_prediction(served("fp32", 10.0, CARRIES)).words
