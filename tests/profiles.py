@@ -104,7 +104,9 @@ def variant(
     )
 
 
-def student(id_: str = "layers-3", *, blocks: int | None = 3, parameters: int = 500_000, is_trained: bool = False, **changed: Any) -> Student:
+def student(
+    id_: str = "layers-3", *, blocks: int | None = 3, parameters: int = 500_000, is_trained: bool = False, **changed: Any
+) -> Student:
     """Return a student of a model of six layers and a million parameters."""
     made = Student(
         id=id_,

@@ -51,9 +51,7 @@ def with_student(
     return msgspec.structs.replace(advice, student=made)
 
 
-def _cheapest(
-    smaller: Architecture, request: ElsewhereRequest, calls: Calls, steps_of: StepsOf
-) -> DeploymentPrediction | None:
+def _cheapest(smaller: Architecture, request: ElsewhereRequest, calls: Calls, steps_of: StepsOf) -> DeploymentPrediction | None:
     """Return the cheapest deployment that keeps the targets, in the precisions that were accepted; None where none does."""
     demand = TokenDemand(calls.workload, request.recorded, context_tokens=smaller.context_tokens, effort=request.effort)
     offers = Offers(smaller, request.places, demand, request.workload.slo, steps_of)

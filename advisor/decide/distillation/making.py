@@ -37,7 +37,7 @@ def lever_of(market: Market, life: Life) -> Lever | None:
 
 
 def trainer_of(lifecycle: Lifecycle, market: Market, places: tuple[Place, ...]) -> Trainer | None:
-    """Return what a student is trained on: the device that the workload names for it, the one that serves, or else the first of `places`."""
+    """Return what a student is trained on: the device named for it, the one that serves, or the first of `places`."""
     given = lifecycle.training_device_usd_per_hour
     for device in (market.training_device, None if market.is_device_assumed else market.device):
         if device is not None and device.training_flop_per_s is not None:
@@ -56,7 +56,9 @@ def _training_rate(hardware: Hardware) -> float | None:
     return next((hardware.peak_flop_per_s[name] for name in TRAINED_IN if name in hardware.peak_flop_per_s), None)
 
 
-def making_of(student: Student, lever: Lever, life: Life, lifecycle: Lifecycle, market: Market, trainer: Trainer | None) -> Making:
+def making_of(
+    student: Student, lever: Lever, life: Life, lifecycle: Lifecycle, market: Market, trainer: Trainer | None
+) -> Making:
     """Return what a student costs; without a known trainer its compute is not counted, and `because` says so.
 
     Only transformers are trained for longer than the work around it notices: a student of a forest, or one of averaged vectors, takes
@@ -169,9 +171,7 @@ def _estimate(compute: Callable[[Values], float], inputs: Mapping[str, Ends], so
     return intervals.estimate(intervals.of_cost(compute(x), at_ends), basis, source)
 
 
-def _counted(
-    student: Student, inputs: Mapping[str, Ends], flop: float | None, trainer: Trainer | None, times: float
-) -> str:
+def _counted(student: Student, inputs: Mapping[str, Ends], flop: float | None, trainer: Trainer | None, times: float) -> str:
     days, each = inputs["days"], inputs["usd_per_day"].value
     work = f"{number(days.value)} engineer days ({number(days.low)} to {number(days.high)}) at {usd(each)}"
     if student.kind != "blocks":
@@ -189,8 +189,10 @@ def _counted(
 def _repeated(times: float) -> str:
     if not times:
         return "made once: the workload plans no release of the teacher (lifecycle.fine_tunings_per_year)"
-    return f"made again for {counted(round(times), 'release')} of the teacher" if times == round(times) else (
-        f"made again for {number(times)} releases of the teacher"
+    return (
+        f"made again for {counted(round(times), 'release')} of the teacher"
+        if times == round(times)
+        else (f"made again for {number(times)} releases of the teacher")
     )
 
 

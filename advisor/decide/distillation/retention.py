@@ -1,7 +1,7 @@
 """What a student is assumed to keep of its teacher's score before anybody trains it: what published students kept that were cut alike.
 
 The share of the score goes by what is kept of the teacher: of its blocks or of its parameters, whichever is less. The middle is the rising
-curve nearest to what was published (isotonic regression). At the low end stands the least that was published for such a cut or a lesser one,
+curve nearest to what was published (isotonic regression). At the low end is the least that was published for such a cut or a lesser one,
 at the high end the most for such a cut or a deeper one; with twice the loss and with half of it, for what is published is what worked.
 """
 
@@ -25,7 +25,9 @@ def kept_fraction(student: Student) -> float:
     return _kept(student.blocks, student.teacher_blocks, student.parameters, student.teacher_parameters)
 
 
-def _kept(blocks: float | None, teacher_blocks: float | None, parameters: float | None, teacher_parameters: float | None) -> float:
+def _kept(
+    blocks: float | None, teacher_blocks: float | None, parameters: float | None, teacher_parameters: float | None
+) -> float:
     kept = [WHOLE]
     if blocks is not None and teacher_blocks is not None:
         kept.append(blocks / teacher_blocks)
@@ -41,7 +43,9 @@ def retention_of(student: Student, family: Family, pairs: Sequence[DistilledPair
     """
     alike = [pair for pair in pairs if pair.kind == student.kind and pair.family == family]
     if not alike:
-        return f"what such a student keeps ({student.kind}, of a model of the family {family}) is in no publication that advisor has"
+        return (
+            f"what such a student keeps ({student.kind}, of a model of the family {family}) is in no publication that advisor has"
+        )
     published = _published(alike)
     places, kept = list(published), kept_fraction(student)
     if kept < places[0]:

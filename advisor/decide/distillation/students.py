@@ -193,9 +193,7 @@ def _row(
     as_given = next(variant.id for variant in site.variants if variant.derived_from is None)
     largest = largest_batch_of_both(site, first, as_given, length)
     at_largest = (
-        None
-        if largest is None
-        else speedup(site, first, as_given, batch_size=largest, sequence_length=length, noise=noise)
+        None if largest is None else speedup(site, first, as_given, batch_size=largest, sequence_length=length, noise=noise)
     )
     before, after = _per_month(asked.shown), None if served is None else _per_month(served)
     return StudentOutlook(
@@ -271,7 +269,7 @@ def _with_the_best(asked: Asked, judged: Sequence[_Judged]) -> Students:
 
 
 def _with_schemes(row: StudentOutlook) -> str:
-    """Return that a student and what a scheme makes of it save once, and not each for itself; empty where the student is served as it is."""
+    """Return that a student and what a scheme makes of it save once, not each for itself; empty where it is served as it is."""
     if row.candidate is None or row.candidate.variant == row.variants[0]:
         return ""
     alone = "" if row.alone_usd_per_month is None else f", {units.usd(row.alone_usd_per_month.value)} a month without"

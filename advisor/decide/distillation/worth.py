@@ -58,9 +58,7 @@ def title_of(student_id: str) -> str:
     return f"Distill into {student_id}: {IF_IT_HOLDS}"
 
 
-def worth_of(
-    student_id: str, lever: Lever, shown: Served, served: Served, making: Making, life: Life, *, created: str
-) -> Worth:
+def worth_of(student_id: str, lever: Lever, shown: Served, served: Served, making: Making, life: Life, *, created: str) -> Worth:
     """Return what a student is worth that is served like this, where `life` is served by what is `shown`."""
     x = life.values
     cost = served.usd_per_hour
@@ -113,7 +111,9 @@ def _beside_the_work(x: Values, *, making: Making) -> float:
     return making.total_usd.value - making.engineer_days.value * x["engineer_usd_per_day"]
 
 
-def opportunity_of(worth: Worth, horizon_months: float, *, risk: str, surely_holds: bool, because: str, created: str) -> Opportunity:
+def opportunity_of(
+    worth: Worth, horizon_months: float, *, risk: str, surely_holds: bool, because: str, created: str
+) -> Opportunity:
     """Return the student among what could be done; `because` is said beside how its cost is counted.
 
     It is sure only where it would hold at the unfavorable end of what it is assumed to keep.
@@ -151,4 +151,6 @@ def _in_words(paying: Sequence[tuple[float, float, str]], alone: float, horizon_
     both, other, title = max(paying)
     horizon = units.months(horizon_months)
     saved = f"together with `{title}` it saves {units.usd(both)} in {horizon}"
-    return saved if math.isclose(both, alone + other, rel_tol=1e-3) else f"{saved}, not the {units.usd(alone + other)} of both added"
+    return (
+        saved if math.isclose(both, alone + other, rel_tol=1e-3) else f"{saved}, not the {units.usd(alone + other)} of both added"
+    )

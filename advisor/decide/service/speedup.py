@@ -34,7 +34,8 @@ def largest_batch_of_both(site: Site, variant: str, over: str, sequence_length: 
         {
             entry.batch_size
             for entry in site.measurements
-            if (entry.variant, entry.intra_op_num_threads, entry.instances, entry.sequence_length) == (name, 1, 1, sequence_length)
+            if (entry.variant, entry.intra_op_num_threads, entry.instances, entry.sequence_length)
+            == (name, 1, 1, sequence_length)
         }
         for name in (variant, over)
     )

@@ -9,7 +9,7 @@ from advisor.tell.words.figures import Figure, Part, Row, Sentence, figure, rows
 from advisor.tell.words.life import NOT_PAID_BACK, break_even_traffic
 
 NOT_TRAINED = (
-    "A configuration of the same shape with half of its layers, found by the same search. Nobody has trained it, so nothing of its quality is "
+    "A configuration of the same shape with half of its layers, priced by the same search. Nobody trained it: nothing of its quality is "
     "known but what published students kept; it is advised only after it was trained, measured on your data, and held."
 )
 NOT_WEIGHED = "not weighed"

@@ -21,7 +21,9 @@ NOT_TRAINED = (
     "Speed does not depend on the values of weights: it was measured before anybody trained them. Quality does: what is assumed of it "
     "comes from published students, and none of these is advised before it was trained, measured on your data, and held."
 )
-ONE_SAVING = "What two students save, or a student and its quantized form, does not add up: each is compared with what is advised above."
+ONE_SAVING = (
+    "What two students save, or a student and its quantized form, does not add up: each is compared with what is advised above."
+)
 
 
 class StudentRow(Record, frozen=True, kw_only=True):
@@ -111,7 +113,9 @@ def _notes(it: "StudentOutlook") -> list[Sentence]:
         said.append((*served, "."))
     if it.making is not None:
         again = figure(it.making.again_usd, units.usd)
-        said.append(("Made: ", figure(it.making.once_usd, units.usd), " the first time, ", again, f" again. {it.making.because}."))
+        said.append(
+            ("Made: ", figure(it.making.once_usd, units.usd), " the first time, ", again, f" again. {it.making.because}.")
+        )
     if it.break_even is not None and it.break_even.on is not None:
         said.append((f"Paid back by {it.break_even.on}.",))
     if it.because:

@@ -1,5 +1,8 @@
 """Students in advice: never chosen untrained, judged by the same search, and ordinary candidates once they are trained and hold."""
 
+import functools
+import math
+
 import pytest
 from msgspec.structs import replace
 
@@ -44,6 +47,18 @@ def advice_at(
     return advise(of, request(asked, of, market=TRAINED_ON, distilled=pairs), None)
 
 
+@functools.cache
+def usual():
+    """The advice on the usual traffic, made once."""
+    return advice_at()
+
+
+@functools.cache
+def many():
+    """The advice on traffic that fills hundreds of replicas, made once."""
+    return advice_at(4000.0, usd_per_hour=3.0, baseline=Baseline(replicas=400))
+
+
 def of_student(advice, id_="layers-3"):
     return next(entry for entry in advice.students if entry.student.id == id_)
 
@@ -71,12 +86,12 @@ def test_a_lossless_scheme_makes_no_untrained_student_admissible():
 
 
 def test_nobody_serves_today_what_was_never_trained():
-    with pytest.raises(InputError, match="baseline.variant: 'layers-3' is a student that nobody has trained"):
+    with pytest.raises(InputError, match=r"baseline\.variant: 'layers-3' is a student that nobody has trained"):
         advice_at(baseline=Baseline(variant="layers-3", replicas=1))
 
 
 def test_what_serving_would_cost_is_that_of_a_search_in_which_the_student_may_be_chosen():
-    untrained = of_student(advice_at())
+    untrained = of_student(usual())
     free = advice_at(of=measured(is_trained=True), lifecycle=None).recommended
 
     assert free.candidate == untrained.candidate
@@ -84,7 +99,7 @@ def test_what_serving_would_cost_is_that_of_a_search_in_which_the_student_may_be
 
 
 def test_the_saving_is_against_what_is_advised_without_it_and_not_against_what_runs_today():
-    advice = advice_at()
+    advice = usual()
     row = of_student(advice)
 
     expected = advice.recommended.cost_usd_per_hour.value * 730 - row.cost_usd_per_month.value
@@ -105,16 +120,16 @@ def test_a_student_and_its_quantized_form_are_one_saving():
 
 
 def test_small_traffic_is_told_not_to_distill_and_large_traffic_to_do_so_with_the_break_even_between_them():
-    few, many = advice_at(100.0), advice_at(4000.0, usd_per_hour=3.0, baseline=Baseline(replicas=400))
-    entries = [next(entry for entry in advice.outlook.opportunities if entry.lever == "distil") for advice in (few, many)]
+    few, filled = advice_at(100.0), many()
+    entries = [next(entry for entry in advice.outlook.opportunities if entry.lever == "distil") for advice in (few, filled)]
 
     assert [False, True] == [entry.pays for entry in entries]
-    assert [False, True] == [of_student(advice).pays for advice in (few, many)]
+    assert [False, True] == [of_student(advice).pays for advice in (few, filled)]
     assert all("after training, if it holds" in entry.title for entry in entries)
 
 
 def test_the_break_even_volume_of_advice_equals_a_sum_on_paper():
-    advice = advice_at(4000.0, usd_per_hour=3.0, baseline=Baseline(replicas=400))
+    advice = many()
     row, shown = of_student(advice), advice.recommended
     even = next(entry for entry in advice.verdict.break_evens if entry.lever == "distil")
     without = shown.capacity_requests_per_s.low / shown.candidate.replicas
@@ -127,8 +142,6 @@ def test_the_break_even_volume_of_advice_equals_a_sum_on_paper():
 
 
 def fewer(rate, without, with_it):
-    import math
-
     return math.ceil(rate / without) - math.ceil(rate / with_it)
 
 
@@ -141,7 +154,7 @@ def with_student(advice, row):
 
 
 def test_the_lever_that_guesses_a_size_gives_way_to_students_that_were_measured():
-    assert not any("Distil into a smaller model" == entry.what for entry in advice_at().outlook.not_judged)
+    assert not any("Distil into a smaller model" == entry.what for entry in usual().outlook.not_judged)
 
 
 def test_without_a_planned_life_a_student_is_timed_and_not_weighed():
@@ -152,7 +165,7 @@ def test_without_a_planned_life_a_student_is_timed_and_not_weighed():
 
 
 def test_speed_is_measured_at_batch_one_and_at_the_largest():
-    row = of_student(advice_at())
+    row = of_student(usual())
 
     assert (2.0, 2.0, 4) == (
         pytest.approx(row.speedup_single.value),
@@ -162,7 +175,7 @@ def test_speed_is_measured_at_batch_one_and_at_the_largest():
 
 
 def test_quality_is_assumed_and_set_beside_the_floor():
-    row = of_student(advice_at())
+    row = of_student(usual())
 
     assert row.quality is None and "assumed" == row.retention.basis == row.assumed_drop.basis
     assert 0.9 * (1 - row.retention.value) == pytest.approx(row.assumed_drop.value)
@@ -207,7 +220,9 @@ def test_where_nothing_keeps_the_target_a_student_that_would_is_named_and_no_sav
     row = of_student(advice)
 
     assert "infeasible" == advice.outcome and row.candidate is not None
-    assert row.saving_usd_per_month is None and "which nothing that may be served does: after training, if it holds" in row.because
+    assert (
+        row.saving_usd_per_month is None and "which nothing that may be served does: after training, if it holds" in row.because
+    )
 
 
 def test_a_trained_student_that_holds_is_advised_like_any_other_variant():

@@ -52,7 +52,7 @@ def test_quality_is_assumed_or_measured_or_not_known():
 def test_without_a_floor_the_share_of_the_score_is_shown():
     bare = replace(students(), students=(replace(students().students[0], assumed_drop=None),))
 
-    assert "95 % of the score kept (67–100 %, assumed)" == as_text(student_words(bare).rows[0].cells[2])
+    assert "95 % of the score kept (67–100, assumed)" == as_text(student_words(bare).rows[0].cells[2])
 
 
 def test_speed_is_shown_at_batch_one_and_with_the_size_of_the_largest():
