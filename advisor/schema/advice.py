@@ -330,6 +330,7 @@ class StudentOutlook(Record, frozen=True, kw_only=True):
     quality: QualityResult | None  # measured, where it is trained
     retention: Estimate | None  # share of the model's score that it is assumed to keep; None: trained, or not known
     assumed_drop: Estimate | None  # the same as a loss of the workload's metric
+    likely_holds: bool | None  # by the middle of what is assumed, beside the floor; None: trained, or not known
     quality_because: str
     candidate: Candidate | None  # the cheapest that keeps the target with it; None: none does, or it is not faster
     cost_usd_per_month: Estimate | None  # of that

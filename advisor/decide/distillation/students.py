@@ -206,6 +206,7 @@ def _row(
         quality=quality.result,
         retention=quality.retention,
         assumed_drop=quality.drop,
+        likely_holds=None if quality.drop is None else quality.likely_holds,
         quality_because=quality.because,
         candidate=None if served is None else served.candidate,
         cost_usd_per_month=after,

@@ -9,7 +9,7 @@ import msgspec
 
 from advisor import units
 from advisor.decide import combining
-from advisor.decide.lifetime import fleet, levers, opportunities, payback
+from advisor.decide.lifetime import cost, fleet, levers, opportunities, payback
 from advisor.decide.lifetime.inputs import Life, Market, life_of, with_figures
 from advisor.decide.lifetime.moves import Move
 from advisor.decide.lifetime.payback import Gain
@@ -61,20 +61,33 @@ def title_of(student_id: str) -> str:
 def worth_of(student_id: str, lever: Lever, shown: Served, served: Served, making: Making, life: Life, *, created: str) -> Worth:
     """Return what a student is worth that is served like this, where `life` is served by what is `shown`."""
     x = life.values
-    cost = served.usd_per_hour
+    paid = served.usd_per_hour
     carried = fleet.carried_requests_per_s(served.capacity_requests_per_s, x["requests_per_s"])
     move = Move(
         msgspec.structs.replace(lever, title=title_of(student_id)),
         "variant",
         shown.words,
         served.words,
-        partial(_served_by, bill=fleet.bill(cost.value, served.replicas, carried, x["requests_per_s"])),
-        effect=_spread_of(cost),
+        partial(_served_by, bill=fleet.bill(paid.value, served.replicas, carried, x["requests_per_s"])),
+        effect=_spread_of(paid),
         beside=partial(_beside_the_work, making=making),
         because=making.because,
     )
-    gain = payback.gain_of(move, life.figures)._replace(once_usd=making.total_usd)
+    gain = _with_both_ends(payback.gain_of(move, life.figures), move, shown.usd_per_hour, paid, x)._replace(
+        once_usd=making.total_usd
+    )
     return Worth(move, gain, payback.break_even(move, gain, x, created=created))
+
+
+def _with_both_ends(gain: Gain, move: Move, before: Estimate, after: Estimate, x: Values) -> Gain:
+    """Return a gain whose saving reaches as far as the replicas of either are known: from least before, most after, to the opposite."""
+    saving = gain.saving_usd
+    paid = math.fsum(cost.by_month(x, move.lines) or ())
+    left = paid - saving.value
+    least = paid * before.low / before.value - left * after.high / after.value
+    most = paid * before.high / before.value - left * after.low / after.value
+    wide = msgspec.structs.replace(saving, low=min(saving.low, least), high=max(saving.high, most))
+    return gain._replace(saving_usd=wide)
 
 
 def of_prediction(shown: Prediction) -> Served:
@@ -101,9 +114,9 @@ def _served_by(x: Values, effect: float, *, bill: Mapping[str, float]) -> dict[s
     return {**x, **{name: value * effect if name in paid else value for name, value in bill.items()}}
 
 
-def _spread_of(cost: Estimate) -> Constant:
+def _spread_of(paid: Estimate) -> Constant:
     return Constant(
-        value=1.0, low=cost.low / cost.value, high=cost.high / cost.value, source=Source(what=cost.source, date="as simulated")
+        value=1.0, low=paid.low / paid.value, high=paid.high / paid.value, source=Source(what=paid.source, date="as simulated")
     )
 
 

@@ -98,7 +98,9 @@ def _worth(it: "StudentOutlook") -> str:
         return "see above"
     if it.pays is None:
         return "not weighed"
-    return IF_IT_HOLDS if it.pays else "no"
+    if not it.pays:
+        return "no"
+    return f"{IF_IT_HOLDS}, which is more than is assumed" if it.likely_holds is False else IF_IT_HOLDS
 
 
 def _notes(it: "StudentOutlook") -> list[Sentence]:

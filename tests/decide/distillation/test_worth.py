@@ -20,18 +20,21 @@ A_YEAR = 12 * 730.0
 WORK = 25 * 800.0  # engineer days of the catalog; nothing here trains for long
 
 
-def served(variant, requests_per_s, carries):
-    """As many replicas as carry the traffic, at a cost that is exactly known."""
+def served(variant, requests_per_s, carries, spread=(1.0, 1.0)):
+    """As many replicas as carry the traffic, at a cost that is known exactly or within a spread."""
     replicas = math.ceil(requests_per_s / carries)
     made = prediction(candidate(variant, replicas=replicas), p99_s=0.03, utilization=0.5, replica_usd_per_hour=1.0)
-    cost = Estimate(value=float(replicas), low=float(replicas), high=float(replicas), basis="simulated", source="a test")
+    low, high = (replicas * factor for factor in spread)
+    cost = Estimate(value=float(replicas), low=low, high=high, basis="simulated", source="a test")
     most = replicas * carries
     capacity = Estimate(value=most, low=most, high=most, basis="simulated", source="a test")
     return replace(made, cost_usd_per_hour=cost, capacity_requests_per_s=capacity)
 
 
-def worth_at(requests_per_s, *, lifecycle=LIFE):
-    shown, after = served("fp32", requests_per_s, CARRIES), served("static", requests_per_s, WITH_STUDENT)
+def worth_at(requests_per_s, *, lifecycle=LIFE, spread=(1.0, 1.0)):
+    shown, after = (
+        served(name, requests_per_s, carries, spread) for name, carries in (("fp32", CARRIES), ("static", WITH_STUDENT))
+    )
     life = life_served_by(shown, workload(requests_per_s, lifecycle=lifecycle), MARKET, requests_per_s)
     lever = lever_of(MARKET, life)
     making = making_of(student("static", kind="static", blocks=None), lever, life, lifecycle, MARKET, None)
@@ -72,6 +75,16 @@ def test_the_break_even_date_is_where_the_months_have_paid_what_was_spent():
 
     assert WORK / (10 * 730.0) == pytest.approx(worth.break_even.months.value)
     assert worth.break_even.on is not None and worth.break_even.on.startswith("2027-02")
+
+
+def test_the_saving_reaches_as_far_as_the_replicas_of_both_are_known():
+    exact, _ = worth_at(1000.0)
+    vague, _ = worth_at(1000.0, spread=(0.9, 1.2))
+
+    assert (10 * A_YEAR,) * 2 == pytest.approx((exact.gain.saving_usd.low, exact.gain.saving_usd.high))
+    # 20 replicas without it and 10 with it, each a tenth fewer or a fifth more.
+    assert (20 * 0.9 - 10 * 1.2) * A_YEAR == pytest.approx(vague.gain.saving_usd.low)
+    assert (20 * 1.2 - 10 * 0.9) * A_YEAR == pytest.approx(vague.gain.saving_usd.high)
 
 
 def test_a_teacher_that_is_released_often_moves_the_break_even_up():

@@ -41,6 +41,8 @@ def test_what_pays_is_never_said_without_its_condition():
 
     losing = replace(students(), students=tuple(replace(it, pays=False) for it in students().students[:1]))
     assert "no" == student_words(losing).rows[0].cells[-1]
+    hardly = replace(students(), students=tuple(replace(it, likely_holds=False) for it in students().students[:1]))
+    assert "after training, if it holds, which is more than is assumed" == student_words(hardly).rows[0].cells[-1]
 
 
 def test_quality_is_assumed_or_measured_or_not_known():
