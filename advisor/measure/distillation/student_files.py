@@ -49,7 +49,7 @@ def made(teacher: Teacher, student_id: str, folder: Path) -> StudentFile:
     """
     name = student_names.parse(student_id)
     _refuse_other_kinds(teacher, name)
-    there = _blocks_of(teacher)
+    there = count_blocks(teacher)
     if name.blocks is not None:
         what = "trees" if name.kind == "trees" else "layers"
         student_names.refuse_more(name.blocks, there, what, name.id, teacher.facts.name)
@@ -118,7 +118,7 @@ def _has_blocks(teacher: Teacher, wanted: int) -> bool:
         return False
 
 
-def _blocks_of(teacher: Teacher) -> int:
+def count_blocks(teacher: Teacher) -> int:
     """Return how many layers or trees a model has; raise InputError or ModelError, which say why, where it can have no students."""
     if teacher.facts.family == "tree":
         return tree_students.count_trees(teacher.file)

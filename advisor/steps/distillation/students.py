@@ -51,7 +51,7 @@ def students_of(
             left_out.append(Exclusion(what=name, reason=error.fault))
     known = {*taken, *names}
     for number, path in enumerate(given):
-        name = _free_name(path, known)
+        name = free_name(path, known)
         known.add(name)
         files.append(_given(apart, teacher, path, folder / "students" / str(number), name))
     return Students(tuple(files), tuple(left_out))
@@ -103,7 +103,7 @@ def _note(apart: Apart, teacher: Teacher) -> tuple[str, ...]:
     return (f"smaller models in its place can be timed before anyone trains them: --student auto ({', '.join(proposed)})",)
 
 
-def _free_name(path: Path, taken: set[str]) -> str:
+def free_name(path: Path, taken: set[str]) -> str:
     """Return what a student of the user's is called: as its folder or file, numbered where that is taken."""
     stem = path.absolute().name if path.is_dir() else path.stem
     candidates = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
