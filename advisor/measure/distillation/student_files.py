@@ -8,10 +8,13 @@ from advisor.errors import InputError, ModelError
 from advisor.measure.distillation import checkpoint_students, graph_students, student_names, tree_students
 from advisor.measure.distillation.student_names import StudentName
 from advisor.measure.model import checkpoint, kept_files, onnx_graph
+from advisor.measure.runtime import memory
 from advisor.schema.distillation import Student, StudentKind
 from advisor.schema.model import Graph, ModelFacts
 from advisor.schema.record import Record
+from advisor.units import size
 
+COPIES = 3  # of a model that is cut: as it is read, as it is parsed, as it is written
 OF_TRANSFORMERS, OF_TREES = "layers-N, width-N, layers-N-width-N", "trees-N, linear, mlp"
 
 
@@ -95,6 +98,12 @@ def _refuse_other_kinds(teacher: Teacher, name: StudentName) -> None:
 
 def _write(teacher: Teacher, name: StudentName, there: int, target: Path) -> None:
     """Write the ONNX file of a student; what is in between goes beside it."""
+    needed, room = COPIES * teacher.facts.file_bytes, memory.available_bytes()
+    if room is not None and needed > room:
+        raise InputError(
+            f"--student {name.id}: cutting {teacher.facts.name} takes about {size(needed)}; {size(room)} of memory are free here",
+            hint="use a machine with more memory",
+        )
     if name.kind != "blocks":
         tree_students.cut(teacher.file, name, target)
     elif name.width is None and _has_blocks(teacher, there):
