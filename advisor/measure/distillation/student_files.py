@@ -69,6 +69,7 @@ def made(teacher: Teacher, student_id: str, folder: Path) -> StudentFile:
                 file.replace(folder / file.name)
         kept_files.keep(path, recipe)
     graph = onnx_graph.read_graph(path)
+    _refuse_other_inputs(teacher, graph, name)
     left = name.blocks or (there if name.kind == "blocks" else None)
     student = _student(teacher, graph, name.id, name.kind, left, there, is_trained=False)
     return StudentFile(id=name.id, title=_title(student, teacher), path=path, graph=graph, student=student)
@@ -94,6 +95,16 @@ def _refuse_other_kinds(teacher: Teacher, name: StudentName) -> None:
         what = "an ensemble of trees" if is_tree else "no ensemble of trees"
         forms = OF_TREES if is_tree else OF_TRANSFORMERS
         raise InputError(f"--student {name.id}: {teacher.facts.name} is {what}", hint=f"students of it: {forms}")
+
+
+def _refuse_other_inputs(teacher: Teacher, graph: Graph, name: StudentName) -> None:
+    """Raise ModelError for a student that cannot be asked what the model is asked: one of fewer layers keeps a smaller cache."""
+    ours, theirs = ({entry.name for entry in inputs} for inputs in (teacher.facts.inputs, graph.inputs))
+    if ours != theirs:
+        raise ModelError(
+            f"--student {name.id}: it takes other inputs than {teacher.facts.name} ({', '.join(sorted(ours ^ theirs)[:3])})",
+            hint="make it with `advisor distill`, and profile its folder by itself",
+        )
 
 
 def _write(teacher: Teacher, name: StudentName, there: int, target: Path) -> None:
