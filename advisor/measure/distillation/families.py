@@ -43,7 +43,8 @@ OUTPUT_LAYERS = {
     **_linear("pooler.dense classifier.dense cls.predictions.transform.dense lm_head.dense pre_classifier", "hh"),
     **_norms("cls.predictions.transform.LayerNorm lm_head.layer_norm"),
     **_linear("cls.predictions.decoder cls.seq_relationship classifier classifier.out_proj qa_outputs lm_head.decoder", "-h"),
-    **{"cls.predictions.bias": "-", "lm_head.bias": "-"},
+    "cls.predictions.bias": "-",
+    "lm_head.bias": "-",
 }
 BERT = {
     **EMBEDDINGS,
@@ -101,9 +102,14 @@ LLAMA = {
     **_linear("self_attn.o_proj", "hq"),
     **_linear("mlp.gate_proj mlp.up_proj", "ih"),
     **_linear("mlp.down_proj", "hi"),
-    **{"input_layernorm.weight": "h", "post_attention_layernorm.weight": "h", "norm.weight": "h"},
-    **{"self_attn.q_norm.weight": "-", "self_attn.k_norm.weight": "-", "rotary_emb.inv_freq": "-"},
-    **{"lm_head.weight": "-h", "score.weight": "-h"},
+    "input_layernorm.weight": "h",
+    "post_attention_layernorm.weight": "h",
+    "norm.weight": "h",
+    "self_attn.q_norm.weight": "-",
+    "self_attn.k_norm.weight": "-",
+    "rotary_emb.inv_freq": "-",
+    "lm_head.weight": "-h",
+    "score.weight": "-h",
 }
 FAMILIES = {
     **dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert"), Family(BERT)),

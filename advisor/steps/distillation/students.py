@@ -30,7 +30,14 @@ class Students(NamedTuple):
 
 
 def students_of(
-    apart: Apart, model: GivenModel, baseline: Path, folder: Path, options: ProfileOptions, *, taken: Iterable[str], is_planned: bool
+    apart: Apart,
+    model: GivenModel,
+    baseline: Path,
+    folder: Path,
+    options: ProfileOptions,
+    *,
+    taken: Iterable[str],
+    is_planned: bool,
 ) -> Students:
     """Return the students that the options name, their files written to `folder`; `taken` are names of other variants.
 
