@@ -236,6 +236,8 @@ def _parts(teacher: Path, family: Family, name: StudentName, before: Sizes, afte
     for path in weights.safetensors_files(teacher):
         start, header = weights.header_of(path)
         for tensor, entry in header.items():
+            if after.embedding == after.width and family.projection is not None and f"{family.projection}." in tensor:
+                continue
             source, called = weights.located(tensor, path, start, entry), tensor
             if (found := LAYER.search(tensor)) is not None:
                 place = places.get(int(found[2]))

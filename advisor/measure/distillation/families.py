@@ -21,6 +21,7 @@ class Family(NamedTuple):
     inner: str = "intermediate_size"
     kv_heads: str | None = None
     embedding: str | None = None
+    projection: str | None = None  # from embeddings to hidden states, which is there where their sizes differ
     head_dimension: int | None = None  # where the configuration names none and it is not the width by the heads
 
 
@@ -113,7 +114,7 @@ LLAMA = {
 }
 FAMILIES = {
     **dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert"), Family(BERT)),
-    "electra": Family(ELECTRA, embedding="embedding_size"),
+    "electra": Family(ELECTRA, embedding="embedding_size", projection="embeddings_project"),
     "mpnet": Family(MPNET),
     "distilbert": Family(DISTILBERT, layers="n_layers", width="dim", heads="n_heads", inner="hidden_dim"),
     "albert": Family(ALBERT, embedding="embedding_size"),
