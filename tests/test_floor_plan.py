@@ -40,7 +40,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
         *("advisor.steps.generation", "advisor.steps.language", "advisor.files", "advisor.disk", "advisor.tell"),
-        "advisor.decide.long_trace",
+        *("advisor.steps.distillation", "advisor.decide.long_trace"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
@@ -51,6 +51,11 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *(f"advisor.measure.{room}" for room in ("model", "variants", "timing", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
         *FREE,
+    },
+    # Smaller models in the place of the one given.
+    "advisor.steps.distillation": {
+        *("advisor.steps", "advisor.files", "advisor.disk"),
+        *(f"advisor.measure.{room}" for room in ("distillation", "worker")),
     },
     # Models that are judged from their configuration, on hardware that is not here.
     "advisor.steps.language": {
@@ -79,6 +84,12 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.measure.architecture": {"advisor.measure.decoder"},
     # A checkpoint of a decoder, the graph that is written of it, and the cache that it runs with.
     "advisor.measure.decoder": {"advisor.disk", *(f"advisor.measure.{room}" for room in ("model", "runtime", "sizes")), *FREE},
+    # Smaller models: what they are called, how they are cut, and what they are among the variants.
+    "advisor.measure.distillation": {
+        "advisor.disk",
+        *(f"advisor.measure.{room}" for room in ("decoder", "model", "runtime", "variants")),
+        *FREE,
+    },
     # Generation has steps instead of calls.
     "advisor.measure.generation": {
         "advisor.disk",
@@ -96,12 +107,12 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.measure.serving": {"advisor.disk", "advisor.measure.model", "advisor.measure.runtime", *FREE},
     "advisor.measure.variants": {
         "advisor.disk",
-        *(f"advisor.measure.{room}" for room in ("model", "quality", "runtime", "timing", "worker")),
+        *(f"advisor.measure.{room}" for room in ("distillation", "model", "quality", "runtime", "timing", "worker")),
         *FREE,
     },
     "advisor.measure.timing": {
         "advisor.disk",
-        *(f"advisor.measure.{room}" for room in ("model", "runtime", "variants", "worker")),
+        *(f"advisor.measure.{room}" for room in ("distillation", "model", "runtime", "variants", "worker")),
         *FREE,
     },
     "advisor.measure.generation.openvino": {
@@ -165,7 +176,7 @@ DOORWAYS: dict[str, str] = {
     "jinja2": "advisor.tell.pages",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "
     "advisor.measure.decoder.decoder_folder advisor.measure.decoder.graph advisor.measure.decoder.quantization "
-    "advisor.measure.sizes.graph_values "
+    "advisor.measure.sizes.graph_values advisor.measure.distillation.graph_students advisor.measure.distillation.tree_students "
     "advisor.measure.variants.int8_file",
     "onnxruntime": "advisor.measure.runtime.ort_session",
     "onnxruntime.quantization": "advisor.measure.variants.quantize",
@@ -213,6 +224,7 @@ MAX_MODULES = (
 # Tests of no single module: of the design, the package, the command line as a whole, the examples.
 ACROSS = {
     *("test_benchmarks", "test_claims", "test_cli", "test_floor_plan", "test_money", "test_packaging", "test_scenarios"),
+    "test_one_value",  # figures of a report beside each other
     "test_damaged_records",  # what every command that reads records does with them
     *("test_telemetry", "test_rules_at_work"),  # the last one: the rulebook, on many workloads
     *("test_published_rows", "test_reference_cases"),  # of language models elsewhere, and the benchmarks that judge them

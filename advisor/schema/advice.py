@@ -191,6 +191,7 @@ class VariantSummary(Record, frozen=True, kw_only=True):
     admitted_because: str
     kept_operators: tuple[str, ...] = ()  # as in Variant
     kept_cost: Estimate | None = None
+    student: Student | None = None  # as in Variant
 
 
 class ServiceCurve(Record, frozen=True, kw_only=True):
@@ -332,9 +333,8 @@ class StudentOutlook(Record, frozen=True, kw_only=True):
     assumed_drop: Estimate | None  # the same as a loss of the workload's metric
     likely_holds: bool | None  # by the middle of what is assumed, beside the floor; None: trained, or not known
     quality_because: str
-    candidate: Candidate | None  # the cheapest that keeps the target with it; None: none does, or it is not faster
-    cost_usd_per_month: Estimate | None  # of that
-    alone_usd_per_month: Estimate | None  # of the student as it is, where what was made of it is cheaper
+    served: Prediction | None  # the cheapest that keeps the target with it; None: none does, or it is not faster
+    alone: Prediction | None  # the same of the student as it is, where what was made of it is cheaper
     saving_usd_per_month: Estimate | None  # against what is served without it
     making: Making | None  # None: it is made already, or nothing is planned that it could be weighed against
     break_even: BreakEven | None

@@ -960,9 +960,8 @@ def students() -> Advice:
         assumed_drop=Estimate(value=0.04, low=0.0, high=0.3, basis="assumed", source="what is not kept"),
         likely_holds=True,
         quality_because="assumed to lose 0 pp to 30 pp of accuracy, 5 pp allowed",
-        candidate=candidate("layers-3-int8", replicas=2),
-        cost_usd_per_month=about(496.0, "simulated", SIMULATED),
-        alone_usd_per_month=about(744.0, "simulated", SIMULATED),
+        served=with_month(prediction(candidate("layers-3-int8", replicas=2), p99_s=0.03, utilization=0.5)),
+        alone=with_month(prediction(candidate("layers-3", replicas=3), p99_s=0.04, utilization=0.5)),
         saving_usd_per_month=about(3_000.0, "simulated", SIMULATED),
         making=making,
         break_even=break_even("distil", 10.5),
@@ -980,9 +979,8 @@ def students() -> Advice:
         assumed_drop=None,
         likely_holds=None,
         quality_because="it keeps 5 % of the model, and no published student less than 13.3 %",
-        candidate=None,
-        cost_usd_per_month=None,
-        alone_usd_per_month=None,
+        served=None,
+        alone=None,
         saving_usd_per_month=None,
         making=None,
         break_even=None,
@@ -999,6 +997,12 @@ def students() -> Advice:
         because="trained: a candidate like any other, where its quality holds",
     )
     return replace(base, students=(weighed, bare, trained))
+
+
+def with_month(of: Prediction) -> Prediction:
+    """Return a prediction with what a month costs."""
+    hour = of.cost_usd_per_hour
+    return replace(of, cost_usd_per_month=about(730 * hour.value, "simulated", hour.source))
 
 
 def student(id_: str, *, blocks: int, parameters: int, is_trained: bool = False) -> Student:

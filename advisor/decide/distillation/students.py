@@ -64,6 +64,20 @@ class _Quality(NamedTuple):
     surely_holds: bool = False
 
 
+class _Speed(NamedTuple):
+    """How many times faster than the model as given a student is; None where it was not measured so."""
+
+    single: Estimate | None
+    in_largest: Estimate | None
+    largest_batch_size: int | None
+
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether it is faster beyond noise, at either size; where neither was measured, nothing speaks against it."""
+        known = [found for found in (self.single, self.in_largest) if found is not None]
+        return not known or any(found.low > 1 for found in known)
+
+
 class _Judged(NamedTuple):
     row: StudentOutlook
     quality: _Quality
@@ -101,10 +115,9 @@ def _judged(asked: Asked, variants: Sequence[Variant], lever: Lever | None, trai
     student = first.student
     assert student is not None
     quality = _measured(asked, variants) if student.is_trained else _assumed(asked, student)
-    names, tied = _told_apart(asked.site, variants)
-    if student.is_trained:
-        names &= asked.site.admitted()
-    served = asked.serve(names) if names else None
+    speed = _speed_of(asked, first.id)
+    names = {variant.id for variant in variants} & (asked.site.admitted() if student.is_trained else set(asked.site.variants))
+    served = asked.serve(names) if names and speed.is_told_apart else None
     making = worth = None
     if not student.is_trained and lever is not None and asked.site.workload.lifecycle is not None:
         making = making_of(student, lever, asked.life, asked.site.workload.lifecycle, asked.market, trainer)
@@ -112,20 +125,19 @@ def _judged(asked: Asked, variants: Sequence[Variant], lever: Lever | None, trai
             before, after = of_prediction(asked.shown), of_prediction(served)
             worth = worth_of(student.id, lever, before, after, making, asked.life, created=asked.created)
     alone = asked.serve({first.id}) if served is not None and served.candidate.variant != first.id else None
-    return _Judged(_row(asked, variants, quality, served, alone, making, worth, tied), quality, worth)
+    return _Judged(_row(asked, variants, speed, quality, served, alone, making, worth), quality, worth)
 
 
-def _told_apart(site: SiteUnderLoad, variants: Sequence[Variant]) -> tuple[set[str], str | None]:
-    """Return the variants of a student that are faster than what may be served without it, and what else they tie with."""
-    own, tied = {variant.id for variant in variants}, None
-    names = set()
-    for variant in variants:
-        tie = site.speed_ties.get(variant.id)
-        if tie is None or tie.simpler not in own | site.admitted():
-            names.add(variant.id)
-        elif tie.simpler not in own:
-            tied = tie.simpler
-    return names, tied
+def _speed_of(asked: Asked, name: str) -> _Speed:
+    """Return how much faster than the model as given a student is, in single calls and in the largest batch of both."""
+    site, length, noise = asked.measured, asked.sequence_length, pair_noise(asked.measured)
+    as_given = next(variant.id for variant in site.variants if variant.derived_from is None)
+    largest = largest_batch_of_both(site, name, as_given, length)
+
+    def at(batch_size: int) -> Estimate | None:
+        return speedup(site, name, as_given, batch_size=batch_size, sequence_length=length, noise=noise)
+
+    return _Speed(at(1), None if largest is None else at(largest), largest)
 
 
 # --- quality -------------------------------------------------------------------------------------------------------------------
@@ -180,42 +192,35 @@ def _assumed(asked: Asked, student: Student) -> _Quality:
 def _row(
     asked: Asked,
     variants: Sequence[Variant],
+    speed: _Speed,
     quality: _Quality,
     served: Prediction | None,
     alone: Prediction | None,
     making: Making | None,
     worth: Worth | None,
-    tied: str | None,
 ) -> StudentOutlook:
-    student, first = variants[0].student, variants[0].id
+    student = variants[0].student
     assert student is not None
-    site, length, noise = asked.measured, asked.sequence_length, pair_noise(asked.measured)
-    as_given = next(variant.id for variant in site.variants if variant.derived_from is None)
-    largest = largest_batch_of_both(site, first, as_given, length)
-    at_largest = (
-        None if largest is None else speedup(site, first, as_given, batch_size=largest, sequence_length=length, noise=noise)
-    )
     before, after = _per_month(asked.shown), None if served is None else _per_month(served)
     return StudentOutlook(
         student=student,
         title=described(student),
         variants=tuple(variant.id for variant in variants),
-        speedup_single=speedup(site, first, as_given, batch_size=1, sequence_length=length, noise=noise),
-        speedup_largest=at_largest,
-        largest_batch_size=largest,
+        speedup_single=speed.single,
+        speedup_largest=speed.in_largest,
+        largest_batch_size=speed.largest_batch_size,
         quality=quality.result,
         retention=quality.retention,
         assumed_drop=quality.drop,
         likely_holds=None if quality.drop is None else quality.likely_holds,
         quality_because=quality.because,
-        candidate=None if served is None else served.candidate,
-        cost_usd_per_month=after,
-        alone_usd_per_month=None if alone is None else _per_month(alone),
+        served=served,
+        alone=alone,
         saving_usd_per_month=less(before, after) if after is not None and asked.shown.meets_slo else None,
         making=making,
         break_even=None if worth is None else worth.break_even,
         pays=None if worth is None else worth.pays,
-        because=_because(asked, student, served, tied),
+        because=_because(asked, student, speed, served),
     )
 
 
@@ -223,12 +228,12 @@ def _per_month(shown: Prediction) -> Estimate:
     return scaled(shown.cost_usd_per_hour, HOURS_PER_MONTH, f"{shown.cost_usd_per_hour.source}, all hours of a month")
 
 
-def _because(asked: Asked, student: Student, served: Prediction | None, tied: str | None) -> str:
+def _because(asked: Asked, student: Student, speed: _Speed, served: Prediction | None) -> str:
     """Return what is to be said of a student beside its figures."""
     if student.is_trained:
         return "trained: a candidate like any other, where its quality holds"
     if served is None:
-        return f"not measurably faster than {tied}" if tied is not None else "no number of replicas keeps the target with it"
+        return "no number of replicas keeps the target with it" if speed.is_told_apart else "not measurably faster than the model"
     if not asked.shown.meets_slo:
         return f"it would keep the target, which nothing that may be served does: {IF_IT_HOLDS}"
     return NO_PLAN if asked.site.workload.lifecycle is None else ""
@@ -271,10 +276,10 @@ def _with_the_best(asked: Asked, judged: Sequence[_Judged]) -> Students:
 
 def _with_schemes(row: StudentOutlook) -> str:
     """Return that a student and what a scheme makes of it save once, not each for itself; empty where it is served as it is."""
-    if row.candidate is None or row.candidate.variant == row.variants[0]:
+    if row.served is None or row.served.candidate.variant == row.variants[0]:
         return ""
-    alone = "" if row.alone_usd_per_month is None else f", {units.usd(row.alone_usd_per_month.value)} a month without"
-    return f"{row.student.id} and its form {row.candidate.variant} are one saving{alone}"
+    alone = "" if row.alone is None else f", {units.usd(_per_month(row.alone).value)} a month without"
+    return f"{row.student.id} and its form {row.served.candidate.variant} are one saving{alone}"
 
 
 def _net(entry: _Judged) -> float:

@@ -4,7 +4,7 @@ import math
 
 from advisor.medians import PairNoise, Ratios, pair_noise, ratios, together
 from advisor.schema.advice import SpeedTie
-from advisor.schema.profile import Measurement, Site, Variant
+from advisor.schema.profile import Measurement, Site, is_untrained
 from advisor.schema.record import Estimate
 
 Point = tuple[int, int | None, int, int]  # batch_size, sequence_length, intra_op_num_threads, instances
@@ -20,9 +20,10 @@ def speed_ties(site: Site, today: str) -> dict[str, SpeedTie]:
     """Return, for each variant that ties in speed with a simpler one, that one: today's is the simplest, then the model as given.
 
     Two are told apart if the ratio of their paired visits lies with all of its interval beyond what one file differs by between two
-    processes, over all points or at one batch size. `site` is as it was measured.
+    processes, over all points or at one batch size. `site` is as it was measured. Students that nobody has trained are left out.
     """
-    variants = sorted(site.variants, key=lambda entry: (entry.id != today, entry.derived_from is not None))
+    ready = (entry for entry in site.variants if not is_untrained(entry))
+    variants = sorted(ready, key=lambda entry: (entry.id != today, entry.derived_from is not None))
     points: dict[str, dict[Point, Measurement]] = {entry.id: {} for entry in variants}
     for measured in site.measurements:
         if measured.variant in points:
@@ -33,7 +34,7 @@ def speed_ties(site: Site, today: str) -> dict[str, SpeedTie]:
     for place, variant in enumerate(variants):
         for simpler in variants[:place]:
             found = _by_batch_size(points[simpler.id], points[variant.id])
-            if simpler.id in ties or not found or _is_kept_from(variant, simpler):
+            if simpler.id in ties or not found:
                 continue
             every = together(found.values())
             least = max(math.log1p(PROCESS_FRACTION), math.hypot(SURER * noise.process_difference, every.doubt))
@@ -43,14 +44,6 @@ def speed_ties(site: Site, today: str) -> dict[str, SpeedTie]:
                 )
                 break
     return ties
-
-
-def _is_kept_from(variant: Variant, simpler: Variant) -> bool:
-    """Return whether the simpler one cannot be served in place of the other: a student that nobody has trained, but of its own forms."""
-    student = simpler.student
-    if student is None or student.is_trained:
-        return False
-    return variant.student is None or variant.student.id != student.id
 
 
 def _by_batch_size(before: dict[Point, Measurement], after: dict[Point, Measurement]) -> dict[int, Ratios]:

@@ -6,7 +6,7 @@ from advisor import units
 from advisor.quality_floor import UNBOUNDED
 from advisor.schema.distillation import IF_IT_HOLDS
 from advisor.schema.record import Record
-from advisor.tell.words.figures import Figure, Part, Sentence, figure
+from advisor.tell.words.figures import Figure, Part, Sentence, configuration, figure
 from advisor.tell.words.life import NOT_PAID_BACK, break_even_traffic
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ STUDENT_COLUMNS = (
 NOT_COUNTED = "not counted"
 NOT_TRAINED = (
     "Speed does not depend on the values of weights: it was measured before anybody trained them. Quality does: what is assumed of it "
-    "comes from published students, and none of these is advised before it was trained, measured on your data, and held."
+    f"comes from published students. What one would save counts {IF_IT_HOLDS}, and none of these is advised before that was measured on "
+    "your data."
 )
 ONE_SAVING = (
     "What two students save, or a student and its quantized form, does not add up: each is compared with what is advised above."
@@ -106,12 +107,11 @@ def _worth(it: "StudentOutlook") -> str:
 def _notes(it: "StudentOutlook") -> list[Sentence]:
     """Return the sentences below a row: why quality is what it is, what would be served, how its cost comes about."""
     said: list[Sentence] = [(f"Quality: {it.quality_because}.",)]
-    if it.candidate is not None and it.cost_usd_per_month is not None:
-        replicas = units.counted(it.candidate.replicas, "replica")
-        served: Sentence = (f"Served: {replicas} of {it.candidate.variant} on {it.candidate.hardware}, ",)
-        served += (figure(it.cost_usd_per_month, units.usd_per_month),)
-        if it.alone_usd_per_month is not None:
-            served += ("; as it is, ", figure(it.alone_usd_per_month, units.usd_per_month))
+    if it.served is not None:
+        served: Sentence = (f"Served: {configuration(it.served.candidate)}, ",)
+        served += (figure(it.served.cost_usd_per_month, units.usd_per_month),)
+        if it.alone is not None:
+            served += ("; as it is, ", figure(it.alone.cost_usd_per_month, units.usd_per_month))
         said.append((*served, "."))
     if it.making is not None:
         again = figure(it.making.again_usd, units.usd)

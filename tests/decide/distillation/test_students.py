@@ -94,15 +94,15 @@ def test_what_serving_would_cost_is_that_of_a_search_in_which_the_student_may_be
     untrained = of_student(usual())
     free = advice_at(of=measured(is_trained=True), lifecycle=None).recommended
 
-    assert free.candidate == untrained.candidate
-    assert free.cost_usd_per_hour.value * 730 == pytest.approx(untrained.cost_usd_per_month.value)
+    assert free.candidate == untrained.served.candidate
+    assert free.cost_usd_per_hour.value * 730 == pytest.approx(untrained.served.cost_usd_per_month.value)
 
 
 def test_the_saving_is_against_what_is_advised_without_it_and_not_against_what_runs_today():
     advice = usual()
     row = of_student(advice)
 
-    expected = advice.recommended.cost_usd_per_hour.value * 730 - row.cost_usd_per_month.value
+    expected = advice.recommended.cost_usd_per_hour.value * 730 - row.served.cost_usd_per_month.value
     assert "int8" == advice.recommended.candidate.variant
     assert expected == pytest.approx(row.saving_usd_per_month.value) and expected > 0
 
@@ -113,8 +113,8 @@ def test_a_student_and_its_quantized_form_are_one_saving():
     entry = next(entry for entry in advice.outlook.opportunities if entry.lever == "distil")
 
     assert 1 == len(advice.students) and ("layers-3", "layers-3-int8") == row.variants
-    assert "layers-3-int8" == row.candidate.variant
-    assert row.cost_usd_per_month.value < row.alone_usd_per_month.value
+    assert "layers-3-int8" == row.served.candidate.variant
+    assert row.served.cost_usd_per_month.value < row.alone.cost_usd_per_month.value
     assert "are one saving" in entry.because
     assert 12 * row.saving_usd_per_month.value == pytest.approx(entry.saving_usd_per_year.value)
 
@@ -149,7 +149,7 @@ def with_student(advice, row):
     """What one replica of the student carries, from advice in which it may be chosen."""
     of = measured(is_trained=True)
     free = advice_at(4000.0, usd_per_hour=3.0, of=of, lifecycle=None, baseline=Baseline(replicas=400)).recommended
-    assert free.candidate == row.candidate
+    assert free.candidate == row.served.candidate
     return free.capacity_requests_per_s.low / free.candidate.replicas
 
 
@@ -212,14 +212,14 @@ def test_a_student_that_is_no_faster_saves_nothing():
     of = measured(law=level)
 
     row = of_student(advice_at(of=of))
-    assert row.candidate is None and "not measurably faster than" in row.because
+    assert row.served is None and "not measurably faster than the model" == row.because
 
 
 def test_where_nothing_keeps_the_target_a_student_that_would_is_named_and_no_saving_claimed():
     advice = advice_at(20.0, latency_s=0.005)
     row = of_student(advice)
 
-    assert "infeasible" == advice.outcome and row.candidate is not None
+    assert "infeasible" == advice.outcome and row.served is not None
     assert (
         row.saving_usd_per_month is None and "which nothing that may be served does: after training, if it holds" in row.because
     )
@@ -239,7 +239,7 @@ def test_a_trained_student_that_loses_too_much_is_not_advised():
     advice = advice_at(of=measured(is_trained=True, holds=False))
 
     assert not {"layers-3", "layers-3-int8"} & chosen(advice)
-    assert of_student(advice).candidate is None
+    assert of_student(advice).served is None
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_the_heading_counts_the_trained_and_says_why_the_others_are_not_advised(
     words = student_words(students())
 
     assert "3 students of the model timed, 1 of them trained" == words.heading
-    assert "none of these is advised before it was trained" in words.because
+    assert "none of these is advised before that was measured" in words.because
     trained = replace(students(), students=students().students[2:])
     assert "none of these" not in student_words(trained).because
 
@@ -81,6 +81,6 @@ def test_the_heading_counts_the_trained_and_says_why_the_others_are_not_advised(
 def test_the_notes_say_what_is_served_how_it_is_made_and_when_it_is_paid_back():
     said = " ".join(as_text(note) for note in row_of("layers-3").notes)
 
-    assert "Served: 2 replicas of layers-3-int8 on local" in said and "as it is" in said
+    assert "Served: layers-3-int8 on local, 2 instances of 1 thread" in said and "as it is" in said
     assert "the first time" in said and "made again for 2 releases" in said
     assert "Paid back by 2027-02-06." in said
