@@ -7,7 +7,7 @@ at the high end the most for such a cut or a deeper one; with twice the loss and
 
 from collections.abc import Mapping, Sequence
 
-from advisor.quality_floor import OF_THE_BASELINE, RISING, UNBOUNDED
+from advisor.quality_floor import OF_THE_BASELINE, OWN, RISING, UNBOUNDED
 from advisor.schema.catalog import DistilledPair
 from advisor.schema.distillation import Student
 from advisor.schema.model import Family
@@ -96,7 +96,7 @@ def _with_loss(share: float, factor: float) -> float:
 
 def assumed_drop(retention: Estimate, metric: str, baseline: float) -> Estimate | str:
     """Return what a metric is assumed to lose, where the model as given has `baseline` of it; or why that is not known."""
-    if metric in UNBOUNDED or metric in OF_THE_BASELINE:
+    if metric in UNBOUNDED or metric in OF_THE_BASELINE or OWN.fullmatch(metric):
         return f"published students say nothing of {metric}"
     score = 1.0 - baseline if metric in RISING else baseline
     if score < 0:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from advisor import units
-from advisor.quality_floor import UNBOUNDED
+from advisor.quality_floor import loss_format
 from advisor.schema.distillation import IF_IT_HOLDS
 from advisor.schema.record import Record
 from advisor.tell.words.figures import Figure, Part, Sentence, configuration, figure
@@ -81,7 +81,7 @@ def _largest(it: "StudentOutlook") -> Figure:
 def _quality(it: "StudentOutlook") -> Figure:
     """Return what was measured to be lost, or what is assumed; the share of the score where no floor says which metric counts."""
     if it.quality is not None:
-        return figure(it.quality.drop, units.percent if it.quality.metric in UNBOUNDED else units.points)
+        return figure(it.quality.drop, loss_format(it.quality.metric))
     if it.assumed_drop is not None:
         return figure(it.assumed_drop, units.points)
     kept = figure(it.retention, units.percent, "not known")

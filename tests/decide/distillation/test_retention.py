@@ -100,6 +100,6 @@ def test_of_an_error_rate_what_is_right_is_the_score():
     assert (-0.008, 0.08, 0.16) == pytest.approx((drop.low, drop.value, drop.high))
 
 
-@pytest.mark.parametrize("metric", ["perplexity", "mean_squared_error", "top1_agreement", "cosine"])
+@pytest.mark.parametrize("metric", ["perplexity", "mean_squared_error", "top1_agreement", "cosine", "mine:score"])
 def test_what_is_no_share_of_a_score_is_not_known(metric):
     assert f"published students say nothing of {metric}" == assumed_drop(KEPT, metric, 0.8)
