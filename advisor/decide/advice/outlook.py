@@ -5,6 +5,7 @@ import msgspec
 from advisor import units
 from advisor.decide.advice import changes as measured_changes
 from advisor.decide.advice.changes import Change, Costs
+from advisor.decide.distillation.making import LEVER
 from advisor.decide.distillation.students import Students
 from advisor.decide.distillation.worth import life_beside, of_prediction
 from advisor.decide.lifetime import opportunities
@@ -117,11 +118,12 @@ def _with_students(
     found: list[Opportunity], left: list[Exclusion], evens: list[BreakEven], students: Students, market: Market
 ) -> tuple[list[Opportunity], list[Exclusion], list[BreakEven]]:
     """Return what could be done with the student that is worth trying first, in place of the one that nobody measured."""
-    if students.opportunity is None:
-        return found, [*left, *students.exclusions], evens
-    guessed = {lever.title for lever in market.model.levers if lever.id == students.opportunity.lever}
-    left = [entry for entry in left if entry.what not in guessed]
-    return [*found, students.opportunity], left, [*evens, *([students.break_even] if students.break_even else [])]
+    if not students.rows:
+        return found, left, evens
+    guessed = {lever.title for lever in market.model.levers if lever.id == LEVER}
+    left = [*(entry for entry in left if entry.what not in guessed), *students.exclusions]
+    found = [*found, *([students.opportunity] if students.opportunity else [])]
+    return found, left, [*evens, *([students.break_even] if students.break_even else [])]
 
 
 def life_served_by(shown: Prediction, workload: OnlineWorkload, market: Market, requests_per_s: float) -> Life:

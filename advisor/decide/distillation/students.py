@@ -25,6 +25,7 @@ from advisor.schema.record import Estimate, Exclusion
 from advisor.units import HOURS_PER_MONTH
 
 NO_PLAN = "give lifecycle: what it costs to make pays, if at all, over the model's planned life"
+NOT_WEIGHED = "Distill into a student"  # what is not judged, by the name that it has there
 KINDS = {"linear": "a linear model", "mlp": "a small network", "static": "vectors of words, averaged"}
 
 
@@ -235,7 +236,8 @@ def _because(asked: Asked, student: Student, speed: _Speed, served: Prediction |
     if served is None:
         return "no number of replicas keeps the target with it" if speed.is_told_apart else "not measurably faster than the model"
     if not asked.shown.meets_slo:
-        return f"it would keep the target, which nothing that may be served does: {IF_IT_HOLDS}"
+        does = "does" if asked.shown.misses_slo else "is shown to"
+        return f"it would keep the target, which nothing that may be served {does}: {IF_IT_HOLDS}"
     return NO_PLAN if asked.site.workload.lifecycle is None else ""
 
 
@@ -252,12 +254,13 @@ def _with_the_best(asked: Asked, judged: Sequence[_Judged]) -> Students:
     lifecycle = asked.site.workload.lifecycle
     weighed = [entry for entry in judged if entry.worth is not None]
     if lifecycle is None or not weighed:
-        return Students(rows)
+        bare = [f"{row.student.id}: {row.because}" for row in rows if not row.student.is_trained and row.because]
+        return Students(rows, exclusions=(Exclusion(what=NOT_WEIGHED, reason="; ".join(bare)),) if bare else ())
     hoped = [entry for entry in weighed if entry.quality.likely_holds] or [entry for entry in weighed if entry.quality.may_hold]
     if not hoped:
         best = max(weighed, key=_net)
         reason = f"even at the favorable end none holds; {best.row.student.id}: {best.quality.because}"
-        return Students(rows, exclusions=(Exclusion(what="Distill into a student", reason=reason),))
+        return Students(rows, exclusions=(Exclusion(what=NOT_WEIGHED, reason=reason),))
     has_floor = any(entry.quality.drop is not None for entry in hoped)
     paying = [entry for entry in hoped if entry.worth is not None and entry.worth.pays]
     best = max(hoped, key=_net) if has_floor or not paying else max(paying, key=_kept)

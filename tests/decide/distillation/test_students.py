@@ -223,6 +223,8 @@ def test_where_nothing_keeps_the_target_a_student_that_would_is_named_and_no_sav
     assert (
         row.saving_usd_per_month is None and "which nothing that may be served does: after training, if it holds" in row.because
     )
+    left = {entry.what: entry.reason for entry in advice.outlook.not_judged}
+    assert f"layers-3: {row.because}" == left["Distill into a student"] and "Distil into a smaller model" not in left
 
 
 def test_a_trained_student_that_holds_is_advised_like_any_other_variant():
