@@ -10,6 +10,7 @@ from advisor.schema.record import Record
 from advisor.tell import charts
 from advisor.tell.formats import suffix
 from advisor.tell.generation import charts as generation_charts
+from advisor.tell.generation.decision import generation_decision_rows
 from advisor.tell.generation.naming import generation_columns
 from advisor.tell.generation.tables import (
     decoder_rows,
@@ -116,6 +117,7 @@ WORDS = (
     figure,
     fleet_rows,
     generation_columns,
+    generation_decision_rows,
     generation_origin_rows,
     generation_rows,
     generation_setting_rows,

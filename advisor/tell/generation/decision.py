@@ -1,0 +1,60 @@
+"""The first box of a report on a generative model: what is decided, a line each, money first; what stands below it agrees with it."""
+
+from advisor import units
+from advisor.schema.generation import GenerationAdvice
+from advisor.tell.generation.naming import Target, at_slo, subject, targets
+from advisor.tell.generation.words import GenerationWords, capitalized
+from advisor.tell.words.decision import NOT_SERVED, lost, spare
+from advisor.tell.words.figures import Row, Sentence, figure
+from advisor.tell.words.money import a_month, of_a_month
+
+
+def generation_decision_rows(advice: GenerationAdvice, words: GenerationWords) -> tuple[Row, ...]:
+    """Return the lines of the box: what to do, cost, each target, quality, how sure; each is one cell, the parts of a sentence."""
+    lines: dict[str, Sentence] = {"Decision": (words.what_to_do,)}
+    if words.what_misses is not None:
+        lines["What binds"] = (f"{words.what_misses}.",)
+    lines["Cost a month"] = of_a_month(advice, words.saves_because, _open_cost(advice))
+    lines |= {target.time.name: _target(advice, target) for target in targets(advice.workload.slo)}
+    lines["Quality"] = _quality(advice)
+    if words.lookup is not None:
+        lines["Prompt lookup"] = (f"{capitalized(words.lookup)}.",)
+    lines["How sure"] = _certainty(advice)
+    return tuple(Row(label=label, cells=parts) for label, parts in lines.items() if parts)
+
+
+def _open_cost(advice: GenerationAdvice) -> Sentence:
+    if advice.likely is None:
+        return ("What keeping the targets costs is not known.",)
+    return ("Most likely ", figure(a_month(advice.likely.cost_usd_per_hour), units.usd), ".")
+
+
+def _target(advice: GenerationAdvice, target: Target) -> Sentence:
+    estimate, at = at_slo(subject(advice).times, target.time), units.quantile(advice.workload.slo.quantile)
+    said: Sentence = (f"{at} ", figure(estimate, units.seconds, "not predicted"), f", at most {units.seconds(target.limit_s)}")
+    if estimate is None:
+        return (*said, ".")
+    if estimate.high <= target.limit_s:
+        return (*said, f": {spare(estimate, target.limit_s)}.")
+    return (*said, ": missed." if estimate.low > target.limit_s else ": not shown to be kept.")
+
+
+def _quality(advice: GenerationAdvice) -> Sentence:
+    shown, floor = subject(advice).candidate, advice.workload.quality
+    if shown.variant == advice.baseline.candidate.variant:
+        return ("As today: the same file is served.",)
+    variant = next((it for it in advice.variants if it.id == shown.variant), None)
+    if variant is None or variant.quality is None:
+        return ("Not measured." if floor is None else "Not measured, so it could not be advised on quality.",)
+    return lost(variant.quality.perplexity, None if floor is None else floor.max_drop)
+
+
+def _certainty(advice: GenerationAdvice) -> Sentence:
+    if advice.outcome == "inconclusive":
+        settled = f" It would be settled by {', or '.join(advice.settled_by)}." if advice.settled_by else ""
+        return (f"Not enough: {'; '.join(advice.because)}.{settled}",)
+    mine = [replay for replay in advice.replays if replay.candidate == subject(advice).candidate]
+    if mine:
+        at = units.percent(mine[-1].load_fraction)
+        return (f"Served for real at {at} of its capacity, it {'kept' if mine[-1].meets_slo else 'MISSED'} the targets.",)
+    return (NOT_SERVED,) if advice.recommended is not None else ()
