@@ -20,7 +20,7 @@ NOT_COUNTED = "not counted"
 NOT_TRAINED = (
     "Speed does not depend on the values of weights: it was measured before anybody trained them. Quality does: what is assumed of it "
     f"comes from published students. What one would save counts {IF_IT_HOLDS}, and none of these is advised before that was measured on "
-    "your data."
+    "your data. Train one with advisor distill, then give its folder with --student."
 )
 ONE_SAVING = (
     "What two students save, or a student and its quantized form, does not add up: each is compared with what is advised above."
