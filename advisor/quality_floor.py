@@ -27,6 +27,8 @@ TOP_K = re.compile(r"top([1-9][0-9]*)_accuracy")
 RISING = {"character_error_rate", "mean_squared_error", "perplexity"}
 # Of these there is no upper bound: a loss is an increase over the baseline's, and a value is no share.
 UNBOUNDED = {"mean_squared_error", "perplexity"}
+# These compare with what the model as given answers, and not with the truth.
+OF_THE_BASELINE = {"top1_agreement", "cosine"}
 OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # module:function
 
 

@@ -12,6 +12,7 @@ from advisor.files.catalog import machine_as_hardware, read_processors
 from advisor.schema.advice import Place
 from advisor.schema.arrays.trace import Trace
 from advisor.schema.catalog import LOCAL, Hardware
+from advisor.schema.distillation import Student
 from advisor.schema.model import Batching, ModelFacts, ModelInput, ModelOutput
 from advisor.schema.profile import Machine, Measurement, Profile, ProfileSettings, QualityResult, Site, Variant, Visit
 from advisor.schema.record import SCHEMA_VERSION, Estimate, Metric
@@ -79,7 +80,9 @@ def measurement(
     )
 
 
-def variant(id_: str = "fp32", *, lossless: bool = True, quality: QualityResult | None = None) -> Variant:
+def variant(
+    id_: str = "fp32", *, lossless: bool = True, quality: QualityResult | None = None, student: Student | None = None
+) -> Variant:
     """Return the baseline under the name fp32, anything else as derived from it."""
     is_baseline = id_ == "fp32"
     return Variant(
@@ -97,7 +100,24 @@ def variant(id_: str = "fp32", *, lossless: bool = True, quality: QualityResult 
         peak_memory_bytes=None,
         agreement=None,
         quality=quality,
+        student=student,
     )
+
+
+def student(
+    id_: str = "layers-3", *, blocks: int | None = 3, parameters: int = 500_000, is_trained: bool = False, **changed: Any
+) -> Student:
+    """Return a student of a model of six layers and a million parameters."""
+    made = Student(
+        id=id_,
+        kind="blocks",
+        blocks=blocks,
+        teacher_blocks=6,
+        parameters=parameters,
+        teacher_parameters=1_000_000,
+        is_trained=is_trained,
+    )
+    return replace(made, **changed)
 
 
 def configuration(*, instances: int = 1, max_batch_size: int = 1, max_queue_delay_s: float = 0.0) -> Configuration:

@@ -44,7 +44,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
         *("advisor.steps.generation", "advisor.steps.language", "advisor.files", "advisor.disk", "advisor.tell"),
-        *("advisor.decide.comparison", "advisor.decide.long_trace"),
+        *("advisor.steps.distillation", "advisor.decide.comparison", "advisor.decide.long_trace"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
@@ -61,11 +61,17 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk", "advisor.traces"),
         *("advisor.decide.comparison", "advisor.tell"),
     },
+    # Smaller models in the place of the one given.
+    "advisor.steps.distillation": {
+        *("advisor.steps", "advisor.files", "advisor.disk"),
+        *(f"advisor.measure.{room}" for room in ("distillation", "worker")),
+    },
     # Models that are judged from their configuration, on hardware that is not here.
     "advisor.steps.language": {
         *("advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk"),
         *("advisor.measure.architecture", "advisor.measure.variants"),
         *(f"advisor.decide.{room}" for room in ("generation.elsewhere", "generation.projection", "service", "queue", "lifetime")),
+        "advisor.decide.distillation",
     },
     # Advice to the files that a server starts with.
     "advisor.steps.deploy": {
@@ -92,6 +98,12 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.measure.architecture": {"advisor.measure.decoder"},
     # A checkpoint of a decoder, the graph that is written of it, and the cache that it runs with.
     "advisor.measure.decoder": {"advisor.disk", *(f"advisor.measure.{room}" for room in ("model", "runtime", "sizes")), *FREE},
+    # Smaller models: what they are called, how they are cut, and what they are among the variants.
+    "advisor.measure.distillation": {
+        "advisor.disk",
+        *(f"advisor.measure.{room}" for room in ("decoder", "model", "runtime", "variants")),
+        *FREE,
+    },
     # Generation has steps instead of calls.
     "advisor.measure.generation": {
         "advisor.disk",
@@ -109,12 +121,12 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.measure.serving": {"advisor.disk", "advisor.measure.model", "advisor.measure.runtime", *FREE},
     "advisor.measure.variants": {
         "advisor.disk",
-        *(f"advisor.measure.{room}" for room in ("model", "quality", "runtime", "timing", "worker")),
+        *(f"advisor.measure.{room}" for room in ("distillation", "model", "quality", "runtime", "timing", "worker")),
         *FREE,
     },
     "advisor.measure.timing": {
         "advisor.disk",
-        *(f"advisor.measure.{room}" for room in ("model", "runtime", "variants", "worker")),
+        *(f"advisor.measure.{room}" for room in ("distillation", "model", "runtime", "variants", "worker")),
         *FREE,
     },
     "advisor.measure.generation.openvino": {
@@ -131,8 +143,13 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.decide.combining": {"advisor.decide.lifetime"},
     "advisor.decide.energy": {"advisor.decide.lifetime"},
     "advisor.decide.verdict": {"advisor.decide.lifetime", "advisor.decide.combining", "advisor.decide.energy"},
+    # Smaller models in place of the one given: what they are assumed to keep, what they cost to make and whether that pays.
+    "advisor.decide.distillation": {
+        *(f"advisor.decide.{room}" for room in ("service", "queue", "lifetime", "combining")),
+        *(f"advisor.decide.{room}" for room in ("generation", "generation.elsewhere")),
+    },
     "advisor.decide.advice": {
-        *(f"advisor.decide.{room}" for room in ("service", "queue", "lifetime", "verdict", "integer_program")),
+        *(f"advisor.decide.{room}" for room in ("service", "queue", "lifetime", "verdict", "integer_program", "distillation")),
         "advisor.kernels",
     },
     "advisor.decide.throughput": {f"advisor.decide.{room}" for room in ("service", "queue", "advice")},
@@ -177,7 +194,7 @@ DOORWAYS: dict[str, str] = {
     "mlflow": "advisor.steps.pipeline.tracking",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "
     "advisor.measure.decoder.decoder_folder advisor.measure.decoder.graph advisor.measure.decoder.quantization "
-    "advisor.measure.sizes.graph_values "
+    "advisor.measure.sizes.graph_values advisor.measure.distillation.graph_students advisor.measure.distillation.tree_students "
     "advisor.measure.variants.int8_file",
     "onnxruntime": "advisor.measure.runtime.ort_session",
     "onnxruntime.quantization": "advisor.measure.variants.quantize",

@@ -21,6 +21,7 @@ from advisor.schema.catalog import (
     STALE_DAYS,
     AcceptanceLength,
     CarbonIntensity,
+    DistilledPair,
     Evidence,
     Hardware,
     Instances,
@@ -272,6 +273,11 @@ def read_public_measurements(path: Path | None = None) -> PublicMeasurements:
 def read_acceptance_lengths(folder: Path | None = None) -> tuple[AcceptanceLength, ...]:
     """Return how many tokens steps give that verify a draft, of the models that it was measured of."""
     return _with_sources("acceptance_lengths.csv", AcceptanceLength, folder, column="model", only=None)
+
+
+def read_distilled_pairs(folder: Path | None = None) -> tuple[DistilledPair, ...]:
+    """Return the published pairs of a teacher and its student."""
+    return _with_sources("distillation.csv", DistilledPair, folder, column="student", only=None)
 
 
 def carbon_of(place: str, provider: str | None = None, folder: Path | None = None) -> CarbonIntensity | None:

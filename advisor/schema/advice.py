@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from advisor.schema.catalog import CarbonIntensity, Hardware, Provider, Term
-from advisor.schema.lifetime import Outlook, Verdict
+from advisor.schema.distillation import Student
+from advisor.schema.lifetime import BreakEven, Making, Outlook, Verdict
 from advisor.schema.model import ModelFacts
 from advisor.schema.profile import Agreement, Calibration, Machine, QualityResult, Stalls
 from advisor.schema.record import (
@@ -199,6 +200,7 @@ class VariantSummary(Record, frozen=True, kw_only=True):
     kept_operators: tuple[str, ...] = ()  # as in Variant
     kept_cost: Estimate | None = None
     runs_on: RunsOn | None = None  # None: made before advisor wrote it down
+    student: Student | None = None  # as in Variant
 
 
 class ServiceCurve(Record, frozen=True, kw_only=True):
@@ -326,6 +328,29 @@ class Certainty(Record, frozen=True, kw_only=True):
     settled_by: tuple[str, ...] = ()  # what would settle it
 
 
+class StudentOutlook(Record, frozen=True, kw_only=True):
+    """A student of the model: how fast it is, what it loses, what serving would cost with it and what making it does."""
+
+    student: Student
+    title: str  # "3 of 6 layers"
+    variants: tuple[Name, ...]  # the student, and what was made of it
+    speedup_single: Estimate | None  # over the model as given, at batch 1
+    speedup_largest: Estimate | None  # at the largest batch that both were measured in
+    largest_batch_size: BatchSize | None
+    quality: QualityResult | None  # measured, where it is trained
+    retention: Estimate | None  # share of the model's score that it is assumed to keep; None: trained, or not known
+    assumed_drop: Estimate | None  # the same as a loss of the workload's metric
+    likely_holds: bool | None  # by the middle of what is assumed, beside the floor; None: trained, or not known
+    quality_because: str
+    served: Prediction | None  # the cheapest that keeps the target with it; None: none does, or it is not faster
+    alone: Prediction | None  # the same of the student as it is, where what was made of it is cheaper
+    saving_usd_per_month: Estimate | None  # against what is served without it
+    making: Making | None  # None: it is made already, or nothing is planned that it could be weighed against
+    break_even: BreakEven | None
+    pays: bool | None  # over the planned life, if it holds; None: not weighed
+    because: str
+
+
 class OneReplica(Record, frozen=True, kw_only=True):
     """What one replica carries within the target: of the recommended configuration beside today's, where today's number is not known."""
 
@@ -376,3 +401,4 @@ class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     one_replica: OneReplica | None = None  # None: today's replicas are given, or either carries nothing within the target
     confidence: Confidence = 0.95  # of the service times at which the recommendation keeps the target
     questions: tuple[str, ...] = ()  # about what the user may have meant otherwise; asked on the terminal too
+    students: tuple[StudentOutlook, ...] = ()  # smaller models in its place, those that nobody has trained among them

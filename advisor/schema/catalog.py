@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from advisor.schema.distillation import StudentKind
+from advisor.schema.model import Family
 from advisor.schema.record import AtLeastOne, Count, Name, Positive, Record, Source
 
 CPU = "CPUExecutionProvider"
@@ -153,6 +155,24 @@ class AcceptanceLength(Record, frozen=True, kw_only=True):
     thinking: bool
     draft_tokens: Count  # that are proposed a step
     tokens_per_step: AtLeastOne
+    date: Name
+    source: Name
+
+
+class DistilledPair(Record, frozen=True, kw_only=True):
+    """A teacher and a student of it on one task, as published; a higher score is better. None: not published, or it has none."""
+
+    teacher: Name
+    student: Name
+    kind: StudentKind
+    family: Family
+    task: Name
+    teacher_score: Positive
+    student_score: Positive
+    teacher_blocks: Count | None
+    student_blocks: Count | None
+    teacher_parameters: Positive | None
+    student_parameters: Positive | None
     date: Name
     source: Name
 

@@ -10,7 +10,9 @@ from msgspec import Meta
 
 from advisor.schema.advice import Certificate, Tally
 from advisor.schema.catalog import Hardware
+from advisor.schema.distillation import Student
 from advisor.schema.generation import Binding, KvPoint, LoadPoint, TokenTimes
+from advisor.schema.lifetime import BreakEven, Making, Opportunity
 from advisor.schema.record import (
     Count,
     Estimate,
@@ -187,6 +189,20 @@ class SpeculationByLoad(Record, frozen=True, kw_only=True):
     because: str
 
 
+class ConfiguredStudent(Record, frozen=True, kw_only=True):
+    """A smaller configuration of the same shape: what serving it would cost, what it may lose, and what making it does."""
+
+    student: Student
+    title: str  # "16 of 32 layers"
+    prediction: DeploymentPrediction | None  # the cheapest that keeps the targets; None: nothing does
+    saving_usd_per_month: Estimate | None  # against what is recommended
+    retention: Estimate | None  # share of the model's score that it is assumed to keep; None: not known
+    quality_because: str
+    making: Making | None = None
+    break_even: BreakEven | None = None
+    opportunity: Opportunity | None = None
+
+
 class LanguageAdvice(Record, frozen=True, kw_only=True, tag_field="kind", tag="language"):
     """Everything that the report on a language model elsewhere shows."""
 
@@ -213,6 +229,7 @@ class LanguageAdvice(Record, frozen=True, kw_only=True, tag_field="kind", tag="l
     apis: tuple[ApiAlternative, ...] = ()
     load_curve: tuple[LoadPoint, ...] = ()
     kv_curve: tuple[KvPoint, ...] = ()
+    student: ConfiguredStudent | None = None  # where a life is planned over which it could pay
     engine_arguments: tuple[str, ...] = ()  # of vLLM
     certificate: Certificate
     candidates_simulated: Tally

@@ -122,6 +122,20 @@ class Opportunity(Record, frozen=True, kw_only=True):
     because: str
 
 
+class Making(Record, frozen=True, kw_only=True):
+    """What a student costs to make, and to make again with each release of its teacher."""
+
+    flop: NonNegative | None  # of one training, with its failed experiments; None: it takes none worth counting
+    device: str  # that it is trained on; empty: none is needed, or none is known
+    device_hours: Estimate | None
+    engineer_days: Estimate  # the first time
+    once_usd: Estimate  # compute, labels, validation and work, the first time
+    again_usd: Estimate  # each later time
+    times_again: NonNegative  # over the horizon
+    total_usd: Estimate  # over the horizon, discounted
+    because: str  # how that was counted, and what was not
+
+
 class Expiry(Record, frozen=True, kw_only=True):
     """What ends the advice, and when if that is known."""
 

@@ -15,7 +15,7 @@ from advisor.decide.offline import advise_offline, as_online
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.disk.reading import name_beside
 from advisor.errors import ExitStatus, InputError
-from advisor.files.catalog import read_public_measurements
+from advisor.files.catalog import read_distilled_pairs, read_public_measurements
 from advisor.files.market import market_of
 from advisor.files.places import places
 from advisor.files.records import read_json, sha256
@@ -207,6 +207,7 @@ def request_of(
         workload = msgspec.structs.replace(workload, lifecycle=with_its_model(workload.lifecycle, workload_path)[0])
     where = places(workload, workload_path, measured.sites, now=now)
     are_measured = {site.hardware.id for site in measured.sites} >= {place.hardware.id for place in where.allowed}
+    has_students = any(variant.student is not None for site in measured.sites for variant in site.variants)
     return Request(
         workload=workload,
         rules=rules_with(rules_folder, now=now),
@@ -220,6 +221,7 @@ def request_of(
         places=where.allowed,
         exclusions=(*exclusions, *where.exclusions),
         public=NOTHING_PUBLIC if are_measured else read_public_measurements(),
+        distilled=read_distilled_pairs() if has_students else (),
         confidence=confidence,
         max_uncertainty=max_uncertainty,
         notes=notes,

@@ -1,6 +1,7 @@
 """Which configurations the report compares, and the parts they play in it."""
 
 from advisor.schema.advice import Advice, Candidate, Prediction, ServiceCurve
+from advisor.schema.distillation import IF_IT_HOLDS
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.record import Record
 
@@ -35,6 +36,8 @@ def options(advice: Advice) -> tuple[Option, ...]:
     parts += [("most likely", advice.likely), ("nearest miss", advice.nearest_miss)]
     parts += [("tie", prediction) for prediction in advice.ties]
     parts += [("quality not measured", advice.unproven)]
+    untrained = [it for it in advice.students if not it.student.is_trained]
+    parts += [(IF_IT_HOLDS, prediction) for it in untrained for prediction in (it.served, it.alone)]
     roles: dict[Candidate, tuple[str, ...]] = {}
     predictions = {prediction.candidate: prediction for prediction in advice.frontier}
     frontier = set(predictions)

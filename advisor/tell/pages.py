@@ -32,6 +32,7 @@ from advisor.tell.generation.words import generation_words
 from advisor.tell.language import charts as language_charts
 from advisor.tell.language.decision import language_decision_rows
 from advisor.tell.language.naming import language_colors, language_columns
+from advisor.tell.language.student import configured_words
 from advisor.tell.language.tables import (
     ACCEPTING_COLUMNS,
     API_COLUMNS,
@@ -56,6 +57,7 @@ from advisor.tell.words.job import job_rows, job_words
 from advisor.tell.words.life import classification_words, life_of_advice, life_words, share_rows, spoken_for
 from advisor.tell.words.portfolio import portfolio_words
 from advisor.tell.words.serving import serving_words
+from advisor.tell.words.students import STUDENT_COLUMNS, student_words
 from advisor.tell.words.tables import (
     certainty_rows,
     columns,
@@ -109,6 +111,7 @@ WORDS = (
     architecture_rows,
     certainty_rows,
     classification_words,
+    configured_words,
     columns,
     comparison_words,
     curve_rows,
@@ -158,6 +161,7 @@ WORDS = (
     share_rows,
     speculation_rows,
     spoken_for,
+    student_words,
     variant_rows,
     way_columns,
     way_rows,
@@ -167,6 +171,7 @@ NAMED = {
     "ACCEPTING_COLUMNS": ACCEPTING_COLUMNS,
     "API_COLUMNS": API_COLUMNS,
     "SPECULATION_COLUMNS": SPECULATION_COLUMNS,
+    "STUDENT_COLUMNS": STUDENT_COLUMNS,
     "charts": charts,
     "generation_charts": generation_charts,
     "glossary": GLOSSARY,

@@ -22,6 +22,7 @@ from advisor.files.catalog import (
     read_acceptance_lengths,
     read_carbon,
     read_device,
+    read_distilled_pairs,
     read_hardware,
     read_instances,
     read_priced_device,
@@ -41,6 +42,7 @@ TABLES = {
     "token_prices.csv": read_token_prices,
     "carbon.csv": read_carbon,
     "acceptance_lengths.csv": read_acceptance_lengths,
+    "distillation.csv": read_distilled_pairs,
 }
 # From the coarser precision to the finer one, on chips that have both. Not int8 against the rest: the B300 cut it down.
 FASTER = (
@@ -180,7 +182,8 @@ def test_tables_hold_nothing_whose_licence_forbids_to_pass_it_on() -> None:
     with (CATALOG / "prices.csv").open(encoding="utf-8") as file:
         sources = [row["source"] for row in csv.DictReader(file)]
 
-    assert {"Apache-2.0", "CC-BY-4.0", "MIT", "MIT; CC-BY-4.0", "one figure cited"} == set(licences.values())
+    expected = {"Apache-2.0", "CC-BY-4.0", "MIT", "MIT; CC-BY-4.0", "one figure cited", "figures cited"}
+    assert expected == set(licences.values())
     assert dict.fromkeys(cited, 1) == {id_: sources.count(id_) for id_ in cited}
 
 

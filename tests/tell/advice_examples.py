@@ -24,10 +24,12 @@ from advisor.schema.advice import (
     ServiceCurve,
     SiteFacts,
     SpeedTie,
+    StudentOutlook,
     VariantSummary,
 )
 from advisor.schema.catalog import CPU
-from advisor.schema.lifetime import BreakEven, CostLine, Expiry, Finding, Flip, Opportunity, Outlook, Verdict
+from advisor.schema.distillation import Student
+from advisor.schema.lifetime import BreakEven, CostLine, Expiry, Finding, Flip, Making, Opportunity, Outlook, Verdict
 from advisor.schema.model import Batching, ModelFacts, ModelInput, ModelOutput, OperatorFacts
 from advisor.schema.profile import Agreement, Calibration, Machine, QualityResult
 from advisor.schema.record import SCHEMA_VERSION, Basis, Estimate, Exclusion
@@ -935,6 +937,91 @@ def fleet() -> Advice:
     )
 
 
+def students() -> Advice:
+    """Students: one that would pay, one that nobody can weigh, and one that is trained already."""
+    base = change()
+    days = about(25.0, "assumed", "advisor's own estimate")
+    making = Making(
+        flop=3e15,
+        device="l4",
+        device_hours=about(0.4, "assumed", "a test"),
+        engineer_days=days,
+        once_usd=about(22_500.0, "assumed", "25 engineer days"),
+        again_usd=about(4_500.0, "assumed", "5 engineer days"),
+        times_again=2.0,
+        total_usd=about(31_500.0, "assumed", "once and twice again"),
+        because="25 engineer days at $900; made again for 2 releases of the teacher",
+    )
+    kept = Estimate(value=0.95, low=0.67, high=1.0, basis="assumed", source="published students")
+    weighed = StudentOutlook(
+        student=student("layers-3", blocks=3, parameters=17_000_000),
+        title="3 of 6 layers",
+        variants=("layers-3", "layers-3-int8"),
+        speedup_single=about(1.9, "measured", "visits of the same round"),
+        speedup_largest=about(2.1, "measured", "visits of the same round"),
+        largest_batch_size=32,
+        quality=None,
+        retention=kept,
+        assumed_drop=Estimate(value=0.04, low=0.0, high=0.3, basis="assumed", source="what is not kept"),
+        likely_holds=True,
+        quality_because="assumed to lose 0 pp to 30 pp of accuracy, 5 pp allowed",
+        served=with_month(prediction(candidate("layers-3-int8", replicas=2), p99_s=0.03, utilization=0.5)),
+        alone=with_month(prediction(candidate("layers-3", replicas=3), p99_s=0.04, utilization=0.5)),
+        saving_usd_per_month=about(3_000.0, "simulated", SIMULATED),
+        making=making,
+        break_even=break_even("distil", 10.5),
+        pays=True,
+        because="",
+    )
+    bare = replace(
+        weighed,
+        student=student("layers-1", blocks=1, parameters=13_000_000),
+        title="1 of 6 layers",
+        variants=("layers-1",),
+        speedup_largest=None,
+        largest_batch_size=None,
+        retention=None,
+        assumed_drop=None,
+        likely_holds=None,
+        quality_because="it keeps 5 % of the model, and no published student less than 13.3 %",
+        served=None,
+        alone=None,
+        saving_usd_per_month=None,
+        making=None,
+        break_even=None,
+        pays=None,
+        because="no number of replicas keeps the target with it",
+    )
+    trained = replace(
+        bare,
+        student=student("layers-4", blocks=4, parameters=19_000_000, is_trained=True),
+        title="4 of 6 layers",
+        variants=("layers-4",),
+        quality=variants()[2].quality,
+        quality_because="accuracy drops by 0.31 %, at worst 0.9 % (allowed 1 %)",
+        because="trained: a candidate like any other, where its quality holds",
+    )
+    return replace(base, students=(weighed, bare, trained))
+
+
+def with_month(of: Prediction) -> Prediction:
+    """Return a prediction with what a month costs."""
+    hour = of.cost_usd_per_hour
+    return replace(of, cost_usd_per_month=about(730 * hour.value, "simulated", hour.source))
+
+
+def student(id_: str, *, blocks: int, parameters: int, is_trained: bool = False) -> Student:
+    return Student(
+        id=id_,
+        kind="blocks",
+        blocks=blocks,
+        teacher_blocks=6,
+        parameters=parameters,
+        teacher_parameters=22_600_000,
+        is_trained=is_trained,
+    )
+
+
 BUILDERS: tuple[Callable[[], Advice], ...] = (
     change,
     keep,
@@ -948,4 +1035,5 @@ BUILDERS: tuple[Callable[[], Advice], ...] = (
     served,
     elsewhere,
     fleet,
+    students,
 )

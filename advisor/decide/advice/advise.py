@@ -52,6 +52,12 @@ def check_today(home: SiteUnderLoad) -> None:
         raise InputError(
             f"baseline.variant: {today.variant!r} is not in the profile", hint=f"the profile has: {', '.join(home.variants)}"
         )
+    student = home.variants[today.variant].student
+    if student is not None and not student.is_trained:
+        raise InputError(
+            f"baseline.variant: {today.variant!r} is a student that nobody has trained: it does not run today",
+            hint="name what runs today, or leave it out for the model as it was given",
+        )
     if setting_of(today) not in home.grids:
         measured = sorted({(threads, instances) for name, threads, instances in home.grids if name == today.variant})
         known = ", ".join(f"{threads} x {instances}" for threads, instances in measured)

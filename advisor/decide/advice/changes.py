@@ -40,25 +40,9 @@ class Change(NamedTuple):
     candidate: Candidate | None = None
 
 
-def bill(usd_per_hour: float, replicas: int, carried_requests_per_s: float, requests_per_s: float) -> dict[str, float]:
-    """Return what an hour costs as inputs of the lifetime cost: of replicas, bought whole as traffic outgrows what they carry."""
-    return {
-        "serving_usd_per_hour": usd_per_hour,
-        "measured_at_requests_per_s": requests_per_s,
-        "replica_usd_per_hour": usd_per_hour / replicas,
-        "replica_requests_per_s": carried_requests_per_s / replicas,
-    }
-
-
-def carried_requests_per_s(shown: Prediction, requests_per_s: float) -> float:
-    """Return the traffic up to which a configuration surely keeps its target; what misses it at any load carries no more than today's."""
-    capacity = shown.capacity_requests_per_s
-    return capacity.low if capacity is not None and capacity.low > requests_per_s else requests_per_s
-
-
 def of_replicas(usd_per_hour: float, replicas: int, carried: float, requests_per_s: float) -> Callable[[float], float]:
     """Return what an hour costs at so many times today's traffic, in whole replicas."""
-    return partial(_grown, {**bill(usd_per_hour, replicas, carried, requests_per_s), "requests_per_s": requests_per_s})
+    return partial(_grown, {**fleet.bill(usd_per_hour, replicas, carried, requests_per_s), "requests_per_s": requests_per_s})
 
 
 def _bills(cost: Estimate, replicas: int, carried: float, requests_per_s: float) -> Bills:
@@ -100,7 +84,7 @@ def everything(recommended: Prediction, baseline: Prediction, market: Market, re
     lever = next((entry for entry in market.model.levers if entry.id == ("switch-variant" if is_other else "configure")), None)
     if lever is None:
         return None
-    carried = carried_requests_per_s(recommended, requests_per_s)
+    carried = fleet.carried_requests_per_s(recommended.capacity_requests_per_s, requests_per_s)
     after = _bills(recommended.cost_usd_per_hour, recommended.candidate.replicas, carried, requests_per_s)
     return Change("all of it", describe(baseline.candidate), describe(recommended.candidate), after, lever, recommended.candidate)
 
@@ -113,7 +97,8 @@ def gain_of(change: Change, costs_today: Costs, baseline: Prediction, x: Values)
     if "engineer_usd_per_day" not in x:
         return None
     rate, replicas = x["requests_per_s"], baseline.candidate.replicas
-    carried, usd_each = carried_requests_per_s(baseline, rate), baseline.cost_usd_per_hour.value / replicas
+    carried = fleet.carried_requests_per_s(baseline.capacity_requests_per_s, rate)
+    usd_each = baseline.cost_usd_per_hour.value / replicas
     course = horizon.months(x)
     hours = [units.HOURS_PER_MONTH * month.part * month.price * month.worth for month in course]
 

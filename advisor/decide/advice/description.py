@@ -1,5 +1,6 @@
 """Decision -> Advice: what it saves, the verdict, the outlook, and everything else that the report shows."""
 
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -9,6 +10,7 @@ from advisor.decide.advice import fleet, hardware_ranking, outlook, recommendati
 from advisor.decide.advice.decision import Decision
 from advisor.decide.advice.hardware_ranking import Searched
 from advisor.decide.advice.sites import Request, Sites
+from advisor.decide.distillation.students import Asked, Students, students_of
 from advisor.decide.lifetime.inputs import Life
 from advisor.decide.queue.search import MAX_REPLICAS
 from advisor.decide.queue.site import SiteUnderLoad
@@ -28,6 +30,7 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
     saving = _saving(decision)
     life = _life(home, request, decision)
     judged = _verdict(home, request, life, decision, saving)
+    students = _students(decision, sites, profile, request, life)
     beside, evens = outlook.of_advice(
         home,
         request.market,
@@ -37,6 +40,7 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         judged,
         is_given=decision.today_is_given,
         is_kept=decision.is_kept,
+        students=students,
         created=request.created,
     )
     return Advice(
@@ -76,6 +80,7 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         one_replica=_one_replica(decision),
         confidence=request.confidence,
         questions=wording.questions(home),
+        students=students.rows,
     )
 
 
@@ -154,10 +159,33 @@ def _saving(decision: Decision) -> Saving | None:
     return Saving(usd_per_hour=money(1.0), usd_per_year=money(HOURS_PER_YEAR), fraction=value / before.value)
 
 
+def _students(decision: Decision, sites: Sites, profile: Profile, request: Request, life: Life) -> Students:
+    """Return the students of the machine at home beside what is shown, on which `life` stands."""
+    home = sites.home
+    if all(variant.student is None for variant in home.variants.values()):
+        return Students()
+    asked = Asked(
+        site=home,
+        measured=next(site for site in profile.sites if site.hardware.id == home.hardware),
+        sequence_length=variant_rows.usual_length(profile),
+        serve=partial(hardware_ranking.cheapest_of, sites.allowed),
+        shown=_shown(decision),
+        life=life,
+        market=request.market,
+        places=(home.place, *request.places),
+        pairs=request.distilled,
+        created=request.created,
+    )
+    return students_of(asked)
+
+
+def _shown(decision: Decision) -> Prediction:
+    return decision.recommended or decision.likely or decision.baseline
+
+
 def _life(home: SiteUnderLoad, request: Request, decision: Decision) -> Life:
     """Return the life of the model as it is served from now on: its cost of serving is the one that verdict and levers stand on."""
-    shown = decision.recommended or decision.likely or decision.baseline
-    return outlook.life_served_by(shown, home.workload, request.market, home.demand.requests_per_s)
+    return outlook.life_served_by(_shown(decision), home.workload, request.market, home.demand.requests_per_s)
 
 
 def _verdict(home: SiteUnderLoad, request: Request, life: Life, decision: Decision, saving: Saving | None) -> Verdict:

@@ -1,6 +1,7 @@
 """Several kinds of hardware, each searched on its own: their ranking, and the best configuration of each."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,21 @@ def search_site(site: SiteUnderLoad) -> Searched | None:
     else:
         best, _ = recommendation.nearest_miss(site, space, found, None)
     return Searched(site, found, space, best)
+
+
+def cheapest_of(sites: Sequence[SiteUnderLoad], variants: set[str]) -> Prediction | None:
+    """Return the cheapest that keeps the target with these variants alone, whether they may be recommended or not; None where none does."""
+    made = []
+    for site in sites:
+        found = site.search(site.space(variants))
+        if found.cheapest:
+            _, best = recommendation.first_to_keep(site, found, with_capacity=True)
+            made += [best] if best.meets_slo else []
+    return min(made, key=_usd_per_hour, default=None)
+
+
+def _usd_per_hour(entry: Prediction) -> float:
+    return entry.cost_usd_per_hour.value
 
 
 def ordered(searched: list[Searched], workload: OnlineWorkload) -> list[Searched]:

@@ -5,8 +5,11 @@ import msgspec
 from advisor import units
 from advisor.decide.advice import changes as measured_changes
 from advisor.decide.advice.changes import Change, Costs
+from advisor.decide.distillation.making import LEVER
+from advisor.decide.distillation.students import Students
+from advisor.decide.distillation.worth import life_beside, of_prediction
 from advisor.decide.lifetime import opportunities
-from advisor.decide.lifetime.inputs import Life, Market, life_of, with_figures
+from advisor.decide.lifetime.inputs import Life, Market
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.schema.advice import Candidate, Prediction
 from advisor.schema.lifetime import BreakEven, Expiry, Opportunity, Outlook, Verdict
@@ -81,6 +84,7 @@ def of_advice(
     *,
     is_given: bool,
     is_kept: bool,
+    students: Students,
     created: str,
 ) -> tuple[Outlook, tuple[BreakEven, ...]]:
     """Return the outlook, and the break-evens of its levers.
@@ -100,6 +104,7 @@ def of_advice(
     today = life_served_by(baseline, home.workload, market, rate)
     found = [entry for change in changes if (entry := _opportunity(change, costs_today, baseline, today, created)) is not None]
     others, left, evens = opportunities.planned(life, planned, market, created=created)
+    others, left, evens = _with_students(others, left, evens, students, market)
     left = left if is_given else [NO_COST_TODAY, *left]
     expires = _expiries(home, shown, planned, verdict, created)
     if home.workload.lifecycle is None:
@@ -109,15 +114,21 @@ def of_advice(
     return whole_life if is_kept else _beside_a_change(whole_life), tuple(evens)
 
 
+def _with_students(
+    found: list[Opportunity], left: list[Exclusion], evens: list[BreakEven], students: Students, market: Market
+) -> tuple[list[Opportunity], list[Exclusion], list[BreakEven]]:
+    """Return what could be done with the student that is worth trying first, in place of the one that nobody measured."""
+    if not students.rows:
+        return found, left, evens
+    guessed = {lever.title for lever in market.model.levers if lever.id == LEVER}
+    left = [*(entry for entry in left if entry.what not in guessed), *students.exclusions]
+    found = [*found, *([students.opportunity] if students.opportunity else [])]
+    return found, left, [*evens, *([students.break_even] if students.break_even else [])]
+
+
 def life_served_by(shown: Prediction, workload: OnlineWorkload, market: Market, requests_per_s: float) -> Life:
     """Return the inputs of the lifetime cost where this configuration serves: its replicas today, whole ones more as traffic grows."""
-    paid, planned = shown.cost_usd_per_hour, workload.lifecycle or Lifecycle()
-    carried = measured_changes.carried_requests_per_s(shown, requests_per_s)
-    figures = measured_changes.bill(paid.value, shown.candidate.replicas, carried, requests_per_s)
-    del figures["serving_usd_per_hour"]  # has its own interval and source
-    return with_figures(
-        life_of(requests_per_s, planned, market, measured=paid), "the simulated configuration, at today's traffic", **figures
-    )
+    return life_beside(of_prediction(shown), requests_per_s, workload.lifecycle or Lifecycle(), market)
 
 
 def _opportunity(change: Change, costs_today: Costs, baseline: Prediction, life: Life, created: str) -> Opportunity | None:

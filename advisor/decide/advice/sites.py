@@ -14,7 +14,7 @@ from advisor.decide.service.projected import Source, projected
 from advisor.errors import InputError
 from advisor.schema.advice import Place, SpeedTie
 from advisor.schema.arrays.trace import Trace
-from advisor.schema.catalog import LifetimeModel, PublicMeasurements, Rule
+from advisor.schema.catalog import DistilledPair, LifetimeModel, PublicMeasurements, Rule
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
 from advisor.schema.profile import Profile, Site
 from advisor.schema.record import Exclusion, Record
@@ -41,6 +41,7 @@ class Request(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()  # on how the workload was read
     confidence: float = USUAL_CONFIDENCE  # with which the recommendation has to keep the target, at least the usual one
     with_stalls: bool = True  # predict what the machine's stalls do to a candidate
+    distilled: tuple[DistilledPair, ...] = ()  # published students, from which it is assumed what others keep
 
 
 class Sites(NamedTuple):

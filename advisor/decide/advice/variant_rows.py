@@ -1,10 +1,10 @@
 """What the report shows of each variant and of the measured service times: reductions of the profile, nothing predicted."""
 
-import math
 from collections.abc import Sequence
 
 from advisor.decide.queue.space import admission
-from advisor.medians import Medians, PairNoise, medians_of, pair_noise, ratios
+from advisor.decide.service.speedup import speedup
+from advisor.medians import Medians, PairNoise, medians_of, pair_noise
 from advisor.schema.advice import RunsOn, ServiceCurve, SiteFacts, VariantSummary
 from advisor.schema.profile import Measurement, Profile, Site, Variant
 from advisor.schema.record import Estimate
@@ -27,7 +27,7 @@ def site_facts(site: Site) -> SiteFacts:
 
 def variant_rows(profile: Profile, cleaned: Sequence[Site], workload: OnlineWorkload) -> tuple[VariantSummary, ...]:
     """Return a row for each variant of each site, the baseline of a site first; `cleaned` are the sites with the visits that count."""
-    length = _usual_length(profile)
+    length = usual_length(profile)
     pairs = zip(profile.sites, cleaned, strict=True)
     return tuple(row for site, counted in pairs for row in _rows(site, counted, length, workload))
 
@@ -46,7 +46,7 @@ def _rows(site: Site, cleaned: Site, length: int | None, workload: OnlineWorkloa
                 bytes=variant.bytes,
                 load_s=variant.load_s,
                 peak_memory_bytes=variant.peak_memory_bytes,
-                speedup=_speedup(site, variant, length, noise),
+                speedup=_over_its_origin(site, variant, length, noise),
                 throughput_items_per_s=_throughput(cleaned, variant, length, known),
                 agreement=variant.agreement,
                 quality=variant.quality,
@@ -59,12 +59,23 @@ def _rows(site: Site, cleaned: Site, length: int | None, workload: OnlineWorkloa
                     provider_options=variant.provider_options,
                     session_options=variant.session_options,
                 ),
+                student=variant.student,
             )
         )
     return rows
 
 
-def _usual_length(profile: Profile) -> int | None:
+def _over_its_origin(site: Site, variant: Variant, length: int | None, noise: PairNoise) -> Estimate | None:
+    """Return how many times faster than what it was made of a single item is on one thread; a student is compared with the model."""
+    if variant.derived_from is None:
+        return None
+    as_given = next(entry.id for entry in site.variants if entry.derived_from is None)
+    over = as_given if variant.student is not None else variant.derived_from
+    return speedup(site, variant.id, over, batch_size=1, sequence_length=length, noise=noise)
+
+
+def usual_length(profile: Profile) -> int | None:
+    """Return the length of requests at which variants are compared, None where they have none."""
     return profile.settings.sequence_lengths[0] if profile.settings.sequence_lengths else profile.model.at_sequence_length
 
 
@@ -96,35 +107,6 @@ def _curves(site: Site) -> list[ServiceCurve]:
 
 def _batch_size(entry: Measurement) -> int:
     return entry.batch_size
-
-
-def _speedup(site: Site, variant: Variant, length: int | None, noise: PairNoise) -> Estimate | None:
-    """Return how many times faster than the baseline a single item is on one thread, from visits of the same round.
-
-    Both were measured in the same minute, so what the machine did to both cancels in each ratio.
-    """
-    if variant.derived_from is None:
-        return None
-    ours, theirs = (_single(site, name, length) for name in (variant.id, variant.derived_from))
-    if ours is None or theirs is None:
-        return None
-    found = ratios(theirs, ours)
-    half = math.hypot(found.half_width(noise), noise.process_difference, found.doubt)
-    return Estimate(
-        value=math.exp(found.center),
-        low=math.exp(found.center - half),
-        high=math.exp(found.center + half),
-        basis="measured",
-        source=f"batch 1, 1 thread, {len(found.logs)} interleaved visits each",
-    )
-
-
-def _single(site: Site, variant: str, length: int | None) -> Measurement | None:
-    point = (variant, 1, 1, 1, length)
-    for entry in site.measurements:
-        if (entry.variant, entry.batch_size, entry.intra_op_num_threads, entry.instances, entry.sequence_length) == point:
-            return entry
-    return None
 
 
 def _throughput(site: Site, variant: Variant, length: int | None, known: Medians) -> Estimate | None:

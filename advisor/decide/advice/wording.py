@@ -7,6 +7,7 @@ import msgspec
 from advisor.decide.advice import recommendation
 from advisor.decide.advice.certainty import NOISY_FRACTION
 from advisor.decide.advice.decision import Decision
+from advisor.decide.distillation.students import described
 from advisor.decide.queue.day import HOURS_PER_DAY, SECONDS_PER_DAY
 from advisor.decide.queue.search import MAX_REPLICAS
 from advisor.decide.queue.simulator import SERVER_FACTOR
@@ -113,7 +114,9 @@ def _what(decision: Decision, recommended: Prediction) -> str:
     at, today, advised = decision.at, decision.baseline.candidate, recommended.candidate
     if decision.today_is_given and msgspec.structs.replace(today, replicas=advised.replicas) == advised:
         return f"Run today's configuration on {counted(advised.replicas, 'replica')} instead of {today.replicas}"
-    what = f"Serve {advised.variant}" if advised.variant != today.variant else "Serve the model as it is"
+    student = at.variants[advised.variant].student
+    named = advised.variant if student is None else f"{advised.variant} (a student: {described(student)})"
+    what = f"Serve {named}" if advised.variant != today.variant else "Serve the model as it is"
     where = "" if at.is_home else f" on {at.hardware} ({at.place.machine})"
     size = advised.max_batch_size
     batches = f" in batches of up to {size}" if size > 1 else ""

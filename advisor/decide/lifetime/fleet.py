@@ -9,6 +9,7 @@ from typing import NamedTuple
 from advisor.decide.lifetime import serving_cost
 from advisor.decide.lifetime.horizon import HOURS, HOURS_PER_DAY, MONTHS_PER_YEAR, Month, growths, months, rented_hours
 from advisor.decide.lifetime.serving_cost import ROUNDING, SECONDS_PER_HOUR, Values, whole
+from advisor.schema.record import Estimate
 from advisor.units import HOURS_PER_MONTH
 
 ALL_DAY: dict[float, int] = {1.0: 1}
@@ -242,6 +243,21 @@ def _field_usd_per_hour(x: Values, course: Sequence[Month]) -> list[float]:
         bought = units
         found.append(written_off + units * drawn)
     return found
+
+
+def bill(usd_per_hour_: float, replicas: int, carried: float, requests_per_s: float) -> dict[str, float]:
+    """Return what an hour costs as inputs: of replicas, bought whole as traffic outgrows what they carry."""
+    return {
+        "serving_usd_per_hour": usd_per_hour_,
+        "measured_at_requests_per_s": requests_per_s,
+        "replica_usd_per_hour": usd_per_hour_ / replicas,
+        "replica_requests_per_s": carried / replicas,
+    }
+
+
+def carried_requests_per_s(capacity: Estimate | None, requests_per_s: float) -> float:
+    """Return the traffic up to which a configuration surely keeps its target; what misses it at any load carries no more than today's."""
+    return capacity.low if capacity is not None and capacity.low > requests_per_s else requests_per_s
 
 
 def bill_usd_per_hour(x: Values, growth: float = 1.0) -> float:

@@ -31,6 +31,7 @@ NEEDED_FOR = {
 # Constants that something else is made of.
 PARTS = (
     *("peak_load_fraction", "idle_power_fraction", "effort_exponent"),
+    *("student_tokens_per_parameter", "student_again_fraction"),
     *("reference_bandwidth_bytes_per_s", "reference_serving_flop_per_s", "devices_per_machine"),
 )
 # Of lifecycle.serving: how much a device serves, or that none of one's own does. Beside what is known otherwise they can only contradict.

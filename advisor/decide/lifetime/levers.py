@@ -272,8 +272,13 @@ def _student(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> M
 
 
 def _student_usd(x: Values, *, tokens: float, parameters: float, labels: float) -> float:
-    """Return what a student costs once: it learns from every token, the teacher reads each to tell it what to say, labels are bought."""
-    flop = tokens * (6.0 * parameters + 2.0 * (serving_cost.active_parameters(x) or 0.0)) * x.get("experiments_per_release", 1.0)
+    """Return what a student costs once, beside the work: compute and labels."""
+    flop = training_cost.student_flop(
+        tokens,
+        parameters=parameters,
+        teacher_parameters=serving_cost.active_parameters(x) or 0.0,
+        experiments=x.get("experiments_per_release", 1.0),
+    )
     compute = training_cost.compute_usd(flop, x)
     return (compute or 0.0) + (training_cost.priced_labels_usd(labels, x) or 0.0)
 

@@ -60,6 +60,11 @@ def fine_tuning_devices(x: Values) -> float | None:
     return max(1.0, whole(held / (memory * x["weights_memory_fraction"])))
 
 
+def student_flop(tokens: float, *, parameters: float, teacher_parameters: float, experiments: float) -> float:
+    """Return what a student takes: it learns from every token, and the teacher reads each to tell it what to say."""
+    return tokens * (6.0 * parameters + 2.0 * teacher_parameters) * experiments
+
+
 def pre_training_flop(x: Values) -> float | None:
     """Return 6 operations per parameter and token, times all runs on the way."""
     active = active_parameters(x)

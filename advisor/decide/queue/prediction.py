@@ -310,7 +310,7 @@ def over_runs(runs: dict[str, np.ndarray], basis: Basis, source: str) -> Estimat
 
 def quality_drop(variant: Variant) -> Estimate | None:
     """Return what serving the variant costs in quality, None where that is unknown."""
-    return drop_of(variant.quality, is_lossless=variant.lossless)
+    return drop_of(variant.quality, is_lossless=variant.lossless and variant.student is None)
 
 
 def drop_of(measured: QualityResult | None, *, is_lossless: bool) -> Estimate | None:

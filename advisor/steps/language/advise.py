@@ -4,11 +4,13 @@ from pathlib import Path
 
 import msgspec
 
+from advisor.decide.distillation.configuration import with_student
 from advisor.decide.generation.elsewhere.advise import advise_elsewhere
 from advisor.decide.generation.elsewhere.request import ElsewhereRequest
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.errors import InputError
-from advisor.files.catalog import read_acceptance_lengths
+from advisor.files.catalog import read_acceptance_lengths, read_distilled_pairs
+from advisor.files.market import market_of
 from advisor.files.places import places_elsewhere
 from advisor.files.workload import EXAMPLES, question_of, read_workload, without_use
 from advisor.measure.architecture.config import read_architecture
@@ -63,7 +65,11 @@ def advise_on_configuration(
         notes=(*read, *of_apis),
     )
     try:
-        made = advise_elsewhere(architecture, request, steps_of_catalog())
+        steps_of = steps_of_catalog()
+        made = advise_elsewhere(architecture, request, steps_of)
+        if question.lifecycle is not None:
+            market = market_of(question.lifecycle, question.hardware, beside=workload_path.parent)
+            made = with_student(made, request, steps_of, market, read_distilled_pairs())
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
     return msgspec.structs.replace(made, config_path=model.name)

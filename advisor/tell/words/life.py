@@ -209,11 +209,14 @@ def _opportunity(entry: Opportunity, *, is_weighed: bool) -> OpportunityRow:
     )
 
 
-def _break_even(entry: BreakEven) -> BreakEvenRow:
+def break_even_traffic(entry: BreakEven) -> str:
+    """Return with which traffic a lever pays: "above 41,000 requests a day"."""
     if entry.requests_per_s is None:
-        traffic = "any traffic" if entry.months is not None else "no traffic looked at"
-    else:
-        traffic = f"{entry.pays} {units.per_day(entry.requests_per_s)} requests a day"
+        return "any traffic" if entry.months is not None else "no traffic looked at"
+    return f"{entry.pays} {units.per_day(entry.requests_per_s)} requests a day"
+
+
+def _break_even(entry: BreakEven) -> BreakEvenRow:
     return BreakEvenRow(
         title=entry.title,
         because=entry.because if entry.months is None else "",
@@ -221,7 +224,7 @@ def _break_even(entry: BreakEven) -> BreakEvenRow:
         once=figure(entry.once_usd, units.usd),
         after=figure(entry.months, units.months, NOT_PAID_BACK),
         on=entry.on or "",
-        with_traffic=traffic,
+        with_traffic=break_even_traffic(entry),
     )
 
 

@@ -15,7 +15,7 @@ from advisor.decide.queue.space import (
 )
 from advisor.decide.service.measured import service_grids
 from advisor.schema.workload import Baseline, Quality
-from tests.profiles import drop_of, power_law, profile, variant, workload
+from tests.profiles import drop_of, power_law, profile, student, variant, workload
 
 FLOOR = Quality(max_drop=0.02, metric="accuracy", data="data.npz")
 TODAY = Configuration(variant="fp32", intra_op_num_threads=2, instances=1, max_batch_size=1, max_queue_delay_s=0.0)
@@ -154,3 +154,19 @@ def test_what_runs_today_is_what_the_user_says():
     expected = Configuration(variant="opt", intra_op_num_threads=1, instances=2, max_batch_size=8, max_queue_delay_s=0.005)
 
     assert expected == baseline_configuration(MEASURED.sites[0], said)
+
+
+@pytest.mark.parametrize("floor", [None, FLOOR])
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_student_is_kept_out_until_somebody_trained_it_and_then_goes_by_its_quality(floor, lossless):
+    untrained, bare = (
+        admission(variant("layers-3", lossless=lossless, student=student(is_trained=trained)), workload(quality=floor))
+        for trained in (False, True)
+    )
+    held = variant("layers-3", lossless=lossless, student=student(is_trained=True), quality=drop_of(0.001, 0.002))
+
+    # What an untrained one lacks is training and no measurement: it is not offered as cheaper but unproven.
+    assert (False, False) == (untrained.admitted, untrained.is_unknown)
+    assert untrained.because.startswith("not trained yet")
+    assert (False, True) == (bare.admitted, bare.is_unknown)
+    assert admission(held, workload(quality=FLOOR)).admitted

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from advisor.decide.queue.speed_ties import PROCESS_FRACTION, speed_ties
-from tests.profiles import fixed_cost_law, measurement, power_law, profile, variant, with_site
+from tests.profiles import fixed_cost_law, measurement, power_law, profile, student, variant, with_site
 
 VARIANTS = (variant(), variant("opt"), variant("int8"))
 
@@ -100,3 +101,13 @@ def test_a_variant_a_quarter_faster_is_told_apart_on_a_machine_that_drifts_more_
     sites = [rounds(seed, rounds=4, of_round=0.3, of_visit=0.03, of_process=0.02, of_variant=faster) for seed in range(20)]
 
     assert sum("opt" in speed_ties(site, "fp32") for site in sites) <= 1
+
+
+def test_an_untrained_student_is_simpler_than_nothing_and_a_trained_one_is():
+    variants = (variant(), variant("layers-3", student=student()), variant("int8"))
+    law = fixed_cost_law(0.001, 0.001, of_variant={"layers-3": 0.5, "int8": 0.5})
+    trained = tuple(entry if entry.student is None else replace(entry, student=student(is_trained=True)) for entry in variants)
+
+    assert {} == speed_ties(profile(law, variants=variants).sites[0], "fp32")
+    after = speed_ties(profile(law, variants=trained).sites[0], "fp32")
+    assert {"int8": "layers-3"} == {name: tie.simpler for name, tie in after.items()}
