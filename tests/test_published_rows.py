@@ -239,6 +239,8 @@ def test_precisions_are_read_as_publishers_write_them(text: str, kv: str, expect
         ("vLLM (V1) + GuideLLM 0.5.2, EAGLE head of one layer", "vllm"),
         ("SGLang", "vllm"),
         ("TensorRT-LLM", "tensorrt-llm"),
+        ("TensorRT-LLM 0.17", "tensorrt-llm-2025"),
+        ("TRT-LLM 1.1.0rc2", "tensorrt-llm-2025"),
         ("Deepspeed-MII", "deepspeed"),
         ("llama.cpp (May 2024)", "llama.cpp"),
     ],

@@ -311,7 +311,10 @@ def engine_of(framework: str) -> str:
     """Return the engine and its age, in the words of the step model: what a step takes beside its kernels has changed with both."""
     told = framework.lower()
     if "tensorrt" in told or "trt" in told:
-        return "tensorrt-llm"
+        # What was fitted are releases of early 2024, which do not say theirs.
+        release = re.search(r"(?:llm|trt)\D{0,3}(\d+)\.(\d+)", told)
+        is_new = (int(release[1]), int(release[2])) >= (0, 12) if release else bool(re.search(r"202[5-9]", told))
+        return "tensorrt-llm-2025" if is_new else "tensorrt-llm"
     if "deepspeed" in told:
         return "deepspeed"
     if "llama.cpp" in told:

@@ -26,7 +26,7 @@ USUAL_TOKEN_BUDGET = 8192
 BLOCK_TOKENS = 16  # the cache is found again in whole blocks
 STAGE_S = 600.0  # that a rate was kept up
 LEAST_REQUESTS, MOST_REQUESTS = 400, 6000
-MIXING = {"vllm", "tensorrt-llm"}  # engines that read prompts beside what they decode
+MIXING = {"vllm", "tensorrt-llm", "tensorrt-llm-2025"}  # engines that read prompts beside what they decode
 REQUESTS_OF_A_CLIENT = 10  # of runs in a closed loop, the first of which come together
 CONTEXTS = 16  # of a batch that grows, at which its step is looked at
 

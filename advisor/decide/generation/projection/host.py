@@ -14,7 +14,7 @@ TODAY = "vllm"  # the engine whose figures are shown, where nobody asks for anot
 # many times as much or as little.
 OUTSIDE_S, OUTSIDE_FACTOR = 4.8e-3, 2.0
 # Of engines that plan a step while another is under way.
-PLANNED_STEPS = {"vllm": 1.0, "tensorrt-llm": 1.0}
+PLANNED_STEPS = {"vllm": 1.0, "tensorrt-llm": 1.0, "tensorrt-llm-2025": 1.0}
 # Engines that nobody ran on a device, or at all, are taken for the next younger one.
 YOUNGER = {"vllm-2023": "vllm-2024"}
 # Of a pass of a draft, beside its kernels: what the host does between two of them. Published of vLLM, 2025 to 2026: 0.15 ms (AngelSlim,

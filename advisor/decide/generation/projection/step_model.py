@@ -141,8 +141,14 @@ class StepModel:
     # --- how far off they may be ---------------------------------------------------------------------------------------------
 
     def factor_of(self, figure: Figure) -> float:
-        """Return within which factor, either way, nine of ten measured figures lie."""
-        return factor_of(self._errors, self.ground, figure, engine=self.host.engine, fitted_device=self._is_fitted)
+        """Return within which factor, either way, nine of ten measured figures lie.
+
+        An engine that was never run, and is taken for another one, may be as far off as any is on a device that it was not fitted on.
+        """
+        if self.host.engine == self._engine:
+            return factor_of(self._errors, self.ground, figure, engine=self._engine, fitted_device=self._is_fitted)
+        figures: tuple[Figure, ...] = (figure, "batch")
+        return max(factor_of(self._errors, self.ground, each, engine=self._engine, fitted_device=False) for each in figures)
 
     def factors_of(self, figure: Figure) -> tuple[float, float]:
         """Return the ends of the 90 % interval of a figure, over its value."""

@@ -96,6 +96,12 @@ def test_draws_spread_over_the_interval_and_their_middle_is_the_model():
     assert starts[0] < low * middle < starts[1] and starts[-2] < high * middle < starts[-1]
 
 
+def test_an_engine_that_nobody_ran_is_less_sure_than_the_one_that_it_is_taken_for():
+    known, other = (steps(LLAMA_8B, engine=engine).factor_of("decode") for engine in ("vllm", "of tomorrow"))
+
+    assert known < other
+
+
 def test_a_shakier_ground_is_less_sure():
     widths = [steps(LLAMA_8B, name, tables=LAWFUL).factor_of("decode") for name in ("h100_sxm", "l4", "orin_nano")]
 
