@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from advisor.schema.record import Count, Name, Record
+from advisor.schema.record import Count, Estimate, Name, NonNegative, Record, Seconds, Sha256, Whole
 
 # Fewer or narrower blocks of a transformer, fewer trees of an ensemble, a model of another kind on the same inputs, or vectors of words
 # that are averaged.
@@ -23,3 +23,52 @@ class Student(Record, frozen=True, kw_only=True):
     parameters: Count  # numbers that training sets; of trees their nodes
     teacher_parameters: Count
     is_trained: bool
+
+
+# What a student learns of its teacher: vectors of texts, which of several classes, numbers, or which token follows.
+Learned = Literal["embeddings", "classes", "values", "tokens"]
+AgreementMetric = Literal["cosine", "top1_agreement", "pearson"]
+
+
+class CurvePoint(Record, frozen=True, kw_only=True):
+    """How far from its teacher a student was on the part of the texts that it does not learn from, after so many steps."""
+
+    step: Whole
+    seconds: Seconds  # of training until then, earlier runs of it included
+    held_out_loss: NonNegative
+
+
+class Longer(Record, frozen=True, kw_only=True):
+    """What a longer run would reach, by a power law of the points of this one."""
+
+    steps: Count
+    seconds: Seconds
+    held_out_loss: Estimate
+
+
+class Distilled(Record, frozen=True, kw_only=True):
+    """A student that was trained, what it learned from and how near it came: `student.json` in the folder of its files."""
+
+    schema_version: int
+    recipe: Sha256  # of teacher, student, data and settings: equal for runs that answer the same question
+    created: str
+    advisor_version: str
+    teacher_sha256: Sha256  # of a checkpoint its files, of an ONNX file its graph
+    student: Student
+    learned: Learned
+    files: dict[str, Sha256]  # the student's own, by their names in the folder
+    data_sha256: Sha256  # of all items
+    items: Count
+    held_out_items: Count  # of them, those that it did not learn from: the same ones in every run on these items
+    has_labels: bool  # it learned from labels as well as from its teacher
+    steps: Whole  # 0 where it is fitted at once
+    planned_steps: Whole
+    seconds: Seconds
+    budget_s: Seconds | None
+    seed: Whole
+    versions: dict[str, str]
+    curve: tuple[CurvePoint, ...]
+    longer: tuple[Longer, ...]  # empty: not known, for the points are too few or no power law
+    metric: AgreementMetric
+    agreement: Estimate  # with the teacher, on the items that were held out
+    notes: tuple[str, ...] = ()
