@@ -22,6 +22,13 @@ LENGTH_BYTES = 8  # of the number before the header, as the format has it
 MOST_HEADER_BYTES = 100_000_000  # as above
 # NumPy knows no bfloat16: its bits are the upper half of a 32-bit float.
 STORED_AS: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+# Bytes of an element, as the format names types.
+ITEM_BYTES = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"), 1),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
+    **dict.fromkeys(("U32", "I32", "F32"), 4),
+    **dict.fromkeys(("U64", "I64", "F64"), 8),
+}
 HALF_BITS = 16
 MOST_AXES = 16  # of a tensor; those of models have four at most
 COPIES = 3  # of one tensor: as it is stored, in 32 bits, and turned round
@@ -64,8 +71,8 @@ class Weights:
 def open_weights(folder: Path, shape: DecoderShape) -> Weights:
     """Return the tensors of a checkpoint; raise InputError for one that is missing, of another shape, damaged or not described."""
     found: dict[str, tuple[Path, int, Any]] = {}
-    for path in _files(folder):
-        start, header = _header(path)
+    for path in safetensors_files(folder):
+        start, header = header_of(path)
         for name, entry in header.items():
             found[name] = (path, start, entry)
     stored = {}
@@ -82,21 +89,26 @@ def open_weights(folder: Path, shape: DecoderShape) -> Weights:
 def parameters_in(folder: Path) -> int:
     """Return how many numbers the tensors of a checkpoint have, by the headers of its files; raise InputError for one that is damaged."""
     total = 0
-    for path in _files(folder):
-        for name, entry in _header(path)[1].items():
-            shape = entry.get("shape") if isinstance(entry, dict) else None
-            if not isinstance(shape, list) or len(shape) > MOST_AXES or not all(_is_size(axis) for axis in shape):
-                raise InputError(f"{path}: {name[:200]!r} has no shape", hint=SAVE_AGAIN)
-            total += prod(shape)
+    for path in safetensors_files(folder):
+        for name, entry in header_of(path)[1].items():
+            total += prod(_sizes(name, path, entry))
     return min(max(1, total), LARGEST_COUNT)
+
+
+def _sizes(name: str, path: Path, entry: Any) -> tuple[int, ...]:
+    """Return the shape of a tensor as its entry says it; raise InputError where that is none."""
+    shape = entry.get("shape") if isinstance(entry, dict) else None
+    if not isinstance(shape, list) or len(shape) > MOST_AXES or not all(_is_size(axis) for axis in shape):
+        raise InputError(f"{path}: {name[:200]!r} has no shape", hint=SAVE_AGAIN)
+    return tuple(shape)
 
 
 def _is_size(axis: object) -> bool:
     return isinstance(axis, int) and 0 <= axis <= LARGEST_COUNT
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files of the checkpoint, as transformers looks for them."""
+def safetensors_files(folder: Path) -> Iterator[Path]:
+    """Yield the safetensors files of a checkpoint, as transformers looks for them; raise InputError where there are none."""
     if (folder / WHOLE).is_file():
         yield folder / WHOLE
         return
@@ -119,8 +131,8 @@ def _files(folder: Path) -> Iterator[Path]:
         yield folder / name
 
 
-def _header(path: Path) -> tuple[int, dict[str, Any]]:
-    """Return where the tensors of a file begin, and what it says of each: not checked yet."""
+def header_of(path: Path) -> tuple[int, dict[str, Any]]:
+    """Return where the data of a safetensors file begin, and its entry for each tensor by name: not checked yet."""
     refuse_special(path)
     try:
         file_bytes = path.stat().st_size
@@ -141,7 +153,7 @@ def _header(path: Path) -> tuple[int, dict[str, Any]]:
 def _checked(name: str, expected: tuple[int, ...], path: Path, start: int, entry: Any) -> Stored:
     """Return where a tensor lies; raise InputError unless the file has it whole, in floats and in the shape that is expected."""
     given = entry if isinstance(entry, dict) else {}
-    shape, dtype, offsets = given.get("shape"), given.get("dtype"), given.get("data_offsets")
+    shape, dtype = given.get("shape"), given.get("dtype")
     if shape != list(expected) or not all(isinstance(axis, int) for axis in shape):
         found = shape if isinstance(shape, list) and len(shape) <= len(expected) + 1 else quoted(shape)
         raise InputError(
@@ -150,13 +162,24 @@ def _checked(name: str, expected: tuple[int, ...], path: Path, start: int, entry
         )
     if not isinstance(dtype, str) or dtype not in STORED_AS:
         raise InputError(f"{path}: {name} is stored as {quoted(dtype)}", hint="save it in float32, float16 or bfloat16")
-    needed = prod(expected) * STORED_AS[dtype].itemsize
+    return located(name, path, start, entry)
+
+
+def located(name: str, path: Path, start: int, entry: Any) -> Stored:
+    """Return where a tensor lies by its entry in the header of a file whose data begin at `start`; raise InputError if it is not whole."""
+    given = entry if isinstance(entry, dict) else {}
+    shape, dtype, offsets = _sizes(name, path, entry), given.get("dtype"), given.get("data_offsets")
+    if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
+        raise InputError(f"{path}: {name[:200]!r} is stored as {quoted(dtype)}, which is not known", hint=SAVE_AGAIN)
+    needed = prod(shape) * ITEM_BYTES[dtype]
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(isinstance(offset, int) for offset in offsets):
-        raise InputError(f"{path}: {name}: data_offsets: {quoted(offsets)}: not two numbers", hint=SAVE_AGAIN)
+        raise InputError(f"{path}: {name[:200]}: data_offsets: {quoted(offsets)}: not two numbers", hint=SAVE_AGAIN)
     begin, end = offsets
     if not 0 <= begin <= end <= path.stat().st_size - start or end - begin != needed:
-        raise InputError(f"{path}: {name} would take {size(needed)} that the file does not have at its place", hint=SAVE_AGAIN)
-    return Stored(path, start + begin, dtype, expected)
+        raise InputError(
+            f"{path}: {name[:200]} would take {size(needed)} that the file does not have at its place", hint=SAVE_AGAIN
+        )
+    return Stored(path, start + begin, dtype, shape)
 
 
 def _refuse_others(folder: Path, shape: DecoderShape, names: set[str]) -> None:
