@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from advisor import __version__
+from advisor.commands.distill import distill
 from advisor.console import run
 from advisor.hardware_commands import hardware
 from advisor.inert.text import inert
@@ -45,6 +46,7 @@ def cli() -> None:
     advisor advise    profile.json -w W.yaml     decide: repeatable, about a second
     advisor report    advice.json                report: HTML, Markdown, text or JSON
     advisor verify    advice.json                load-test the recommendation
+    advisor distill   MODEL --student ID         make a smaller model that learns from this one
     advisor classify  W.yaml                     serving or training, without a model file
     advisor portfolio P.yaml                     many workloads, one budget
 
@@ -343,6 +345,7 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
     put(render(document, format_), output, of=document, format_=format_, inputs=(portfolio,))
 
 
+cli.add_command(distill)
 cli.add_command(explain)
 cli.add_command(own_rules)
 cli.add_command(hardware)

@@ -58,6 +58,7 @@ _KIND = rb'\s*\{\s*"kind":\s*"\w+",\s*"schema_version":\s*\d+,\s*'
 PROFILE = Kind("profile", _beginning(b"(?:" + _MADE + rb'"fingerprint":|' + _VERSION + rb'"model":|' + _KIND + rb'"model":)'))
 ADVICE = Kind("advice", _beginning(b"(?:" + _MADE + rb'"profile_sha256":|' + _KIND + rb'"created":)'))
 CLASSIFICATION = Kind("classification", _beginning(_MADE + rb'"workload":'))
+STUDENT = Kind("student", _beginning(_VERSION + rb'"recipe":'))
 PORTFOLIO = Kind("plan of a portfolio", _beginning(_MADE + rb'"name":'))
 HTML = Kind("HTML report", _anywhere(rb'<meta name="generator" content="' + NAME))
 MARKDOWN = Kind("Markdown report", _beginning(rb"# .*\n\n<!-- " + NAME + rb"\b"))
@@ -72,6 +73,7 @@ OF_RECORDS = {
     "LanguageAdvice": ADVICE,
     "Classification": CLASSIFICATION,
     "PortfolioPlan": PORTFOLIO,
+    "Distilled": STUDENT,
 }
 OF_FORMATS = {"html": HTML, "md": MARKDOWN, "text": TEXT}
 

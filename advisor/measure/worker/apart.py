@@ -44,7 +44,9 @@ class Limit(NamedTuple):
 class Apart:
     """One process for all calls, started at the first of them, and again after one that ended it. Use as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, hears: Callable[[str], None] = lambda _: None) -> None:
+        """`hears` is told what each call says that it begins."""
+        self._hears = hears
         self._child: Child | None = None
         self._scratch = contextlib.ExitStack()  # what it leaves behind when it is killed
 
@@ -73,7 +75,7 @@ class Apart:
         dies, takes longer, or takes more memory than is free.
         """
         child = self._started()
-        waiting = _Waiting(child, limit, child.room_bytes())
+        waiting = _Waiting(child, limit, child.room_bytes(), self._hears)
         try:
             answer = waiting.answer_to(framed(pickle.dumps((function, arguments, named))))
         except BaseException:  # an interrupt too: whatever it is doing, nobody waits for it any more
@@ -97,8 +99,8 @@ class Apart:
 class _Waiting:
     """The wait for one answer, step by step."""
 
-    def __init__(self, child: Child, limit: Limit, limit_bytes: int | None) -> None:
-        self.child, self.limit, self.limit_bytes = child, limit, limit_bytes
+    def __init__(self, child: Child, limit: Limit, limit_bytes: int | None, hears: Callable[[str], None]) -> None:
+        self.child, self.limit, self.limit_bytes, self.hears = child, limit, limit_bytes, hears
         self.step = Step(what=limit.begins, allowed_s=0.0)
         self.spent_s = self.longest_s = 0.0
 
@@ -108,6 +110,7 @@ class _Waiting:
             self.child.send(call)
             while isinstance(answer := self._next(), Step):
                 self.step = answer
+                self.hears(answer.what)
         except Died as error:
             raise self._of_death(error) from error
         except ChildError as error:

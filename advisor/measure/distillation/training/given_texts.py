@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
+from advisor.measure.distillation.training import holding_out
+from advisor.measure.distillation.training.holding_out import KEY, Counted
 from advisor.measure.quality.evaluation import LABELS, SLICES
 from advisor.measure.quality.tables import read_table
 from advisor.measure.quality.texts import columns_of_text
 
-KEY = "--data"
-HELD_OUT = 0.1  # of all texts
-FEWEST_HELD_OUT, FEWEST_LEARNED = 5, 20
 PLAIN = (".txt",)
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow")
 SAVED = ("dataset_dict.json", "state.json")  # in the folder of a data set that `save_to_disk` wrote
@@ -37,17 +36,19 @@ def read(data: Path) -> Texts:
         raise InputError(f"{KEY}: {data}: holds no texts", hint=WAY_OUT)
     held_out = tuple(text for text in found if is_held_out(text))
     learned = tuple(text for text in found if not is_held_out(text))
-    if len(held_out) < FEWEST_HELD_OUT or len(learned) < FEWEST_LEARNED:
-        raise InputError(
-            f"{KEY}: {data}: {len(found)} different texts, of which {len(learned)} are learned from and {len(held_out)} held out",
-            hint=f"give more: {FEWEST_LEARNED} to learn from and {FEWEST_HELD_OUT} held out at the least, as some 100 texts have",
-        )
+    holding_out.refuse_few(len(learned), len(held_out), data, "texts")
     return Texts(learned, held_out, hashlib.sha256(b"".join(_digest(text) for text in found)).hexdigest())
+
+
+def counted(data: Path) -> Counted:
+    """Return what the texts of a file or folder are known by; raise InputError as `read` does."""
+    found = read(data)
+    return Counted(found.sha256, len(found.learned) + len(found.held_out), len(found.held_out))
 
 
 def is_held_out(text: Text) -> bool:
     """Return whether a text is one that no student learns from, by the text alone: the same in every run, file and order."""
-    return int.from_bytes(_digest(text)[:8], "big") < HELD_OUT * 2**64
+    return holding_out.is_held_out(_digest(text))
 
 
 def _digest(text: Text) -> bytes:

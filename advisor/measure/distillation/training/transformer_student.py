@@ -11,7 +11,7 @@ import numpy as np
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
-from advisor.measure.distillation.training import checkpoints, given_texts, nearness, objectives, power_law, room, trainer
+from advisor.measure.distillation.training import checkpoints, given_texts, holding_out, nearness, objectives, power_law, room, trainer
 from advisor.measure.distillation.training.objectives import Objective
 from advisor.measure.distillation.training.trainer import Encoded, Job
 from advisor.measure.model import checkpoint, input_rows
@@ -56,7 +56,7 @@ class Trained(Record, frozen=True, kw_only=True):
 def check_teacher(teacher: Path) -> None:
     """Raise InputError where texts cannot be turned into what the teacher reads, before anything else is done."""
     refuse_special(teacher)
-    texts.opened(texts.tokenizer_of(teacher, given_texts.KEY), given_texts.KEY)
+    texts.opened(texts.tokenizer_of(teacher, holding_out.KEY), holding_out.KEY)
 
 
 def train(teacher: Path, start: Path, folder: Path, data: Path, asked: Asked, final: Path, say: Say = unsaid) -> Trained:
@@ -177,10 +177,10 @@ def sizes_of(student: Any, teacher: Any, objective: Objective) -> room.Sizes:
 
 def _encoded(given: given_texts.Texts, teacher: Path, student: Any) -> tuple[list[Encoded], list[Encoded], int]:
     """Return the texts as the student reads them: those to learn from, those held out; and what fills up."""
-    found = texts.encode([*given.learned, *given.held_out], teacher, given_texts.KEY)
+    found = texts.encode([*given.learned, *given.held_out], teacher, holding_out.KEY)
     if any(not ids for ids in found.ids):
         raise InputError(
-            f"{given_texts.KEY}: the tokenizer in {teacher} makes nothing of some texts", hint="leave those out, or mend the tokenizer"
+            f"{holding_out.KEY}: the tokenizer in {teacher} makes nothing of some texts", hint="leave those out, or mend the tokenizer"
         )
     taken = inspect.signature(student.forward).parameters
     entries = [
