@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from advisor import __version__
 from advisor.disk import locks, temporary
 from advisor.disk.beside import owned
@@ -19,9 +17,9 @@ from advisor.measure.distillation.student_names import StudentName
 from advisor.measure.distillation.training import given_texts, static_student, table_student, transformer_student
 from advisor.measure.distillation.training.holding_out import Counted
 from advisor.measure.model import checkpoint, kept_files, onnx_graph
-from advisor.measure.timing.ledger import Report
+from advisor.measure.variants.making import Report
 from advisor.measure.worker.apart import Apart, Limit
-from advisor.schema.distillation import Distilled, Student
+from advisor.schema.distillation import Distilled, Outcome, Student
 from advisor.schema.options import USUAL_TRAINING_S, DistillOptions
 from advisor.schema.record import SCHEMA_VERSION
 from advisor.steps import model_folder
@@ -126,30 +124,7 @@ class Question(NamedTuple):
     counted: Counted
 
 
-def _record(task: Task, question: Question, files: dict[str, str], **found: object) -> Distilled:
-    """Return the record of a student; `found` are the fields that differ from kind to kind."""
-    fields = {"steps": 0, "planned_steps": 0, "curve": (), "longer": (), "has_labels": False, "notes": ()} | found
-    return msgspec.convert(
-        {
-            "schema_version": SCHEMA_VERSION,
-            "recipe": question.recipe,
-            "created": task.now,
-            "advisor_version": __version__,
-            "teacher_sha256": question.teacher_sha256,
-            "files": files,
-            "data_sha256": question.counted.sha256,
-            "items": question.counted.items,
-            "held_out_items": question.counted.held_out,
-            "budget_s": task.options.budget_s,
-            "seed": task.options.seed,
-            "versions": {name: version for name in LIBRARIES if (version := kept_files.versions_of(name)[0]) is not None},
-            **fields,
-        },
-        Distilled,
-    )
-
-
-def _answered(task: Task, question: Question, make: Callable[[Path, Path], dict[str, object]]) -> Distilled:
+def _answered(task: Task, question: Question, make: Callable[[Path, Path], tuple[Student, Outcome]]) -> Distilled:
     """Return the student that is there already, or have it made: `make` trains in one folder and writes to another."""
     known = student_folder.finished(task.output, question.recipe, fresh=task.options.fresh)
     if known is not None:
@@ -157,8 +132,24 @@ def _answered(task: Task, question: Question, make: Callable[[Path, Path], dict[
     training = student_folder.training_in(task.output, fresh=task.options.fresh)
     final = training / student_folder.FINAL
     final.mkdir()
-    found = make(training, final)
-    made = _record(task, question, student_folder.moved(final, task.output), **found)
+    student, outcome = make(training, final)
+    made = Distilled(
+        schema_version=SCHEMA_VERSION,
+        recipe=question.recipe,
+        created=task.now,
+        advisor_version=__version__,
+        teacher_sha256=question.teacher_sha256,
+        student=student,
+        files=student_folder.moved(final, task.output),
+        data_sha256=question.counted.sha256,
+        items=question.counted.items,
+        held_out_items=question.counted.held_out,
+        steps=task.options.steps,
+        budget_s=task.options.budget_s,
+        seed=task.options.seed,
+        versions={name: version for name in LIBRARIES if (version := kept_files.versions_of(name)[0]) is not None},
+        outcome=outcome,
+    )
     student_folder.finish(task.output, made)
     return made
 
@@ -183,17 +174,16 @@ def _checkpoint_question(task: Task) -> Question:
 def _of_blocks(task: Task) -> Distilled:
     question = _checkpoint_question(task)
 
-    def make(training: Path, final: Path) -> dict[str, object]:
+    def make(training: Path, final: Path) -> tuple[Student, Outcome]:
         start = training / student_folder.START
         if not start.exists():
             task.apart.call(model_folder.reading(str(task.model)), checkpoint_students.cut, task.model, task.name.id, start)
         options = task.options
         asked = transformer_student.Asked(options.steps, options.budget_s, options.seed, question.recipe)
-        trained = task.apart.call(
+        outcome = task.apart.call(
             _training(task), transformer_student.train, task.model, start, training, options.data, asked, final
         )
-        student = checkpoint_students.described(task.model, task.name.id, final, is_trained=True)
-        return {"student": student} | {name: getattr(trained, name) for name in trained.__struct_fields__}
+        return checkpoint_students.described(task.model, task.name.id, final, is_trained=True), outcome
 
     return _answered(task, question, make)
 
@@ -201,7 +191,7 @@ def _of_blocks(task: Task) -> Distilled:
 def _of_vectors(task: Task) -> Distilled:
     question = _checkpoint_question(task)
 
-    def make(_: Path, final: Path) -> dict[str, object]:
+    def make(_: Path, final: Path) -> tuple[Student, Outcome]:
         exported = model_folder.file_of(task.apart, task.model, task.scratch)
         facts = model_folder.facts_of(task.apart, task.model, exported, (), None)
         fitted = task.apart.call(
@@ -210,13 +200,7 @@ def _of_vectors(task: Task) -> Distilled:
         for name in checkpoint_students.BESIDE:
             if (task.model / name).is_file():
                 shutil.copyfile(task.model / name, final / name)
-        return {
-            "student": _described(task, fitted.parameters, facts.parameters),
-            "learned": "embeddings",
-            "seconds": fitted.seconds,
-            "metric": fitted.metric,
-            "agreement": fitted.agreement,
-        }
+        return _described(task, fitted.parameters, facts.parameters), fitted.outcome
 
     return _answered(task, question, make)
 
@@ -232,15 +216,13 @@ def _of_table(task: Task) -> Distilled:
     counted = task.apart.call(_reading(task), table_student.counted, facts, task.model, task.options.data)
     question = Question(facts.sha256, _recipe(task, facts.sha256, counted), counted)
 
-    def make(_: Path, final: Path) -> dict[str, object]:
+    def make(_: Path, final: Path) -> tuple[Student, Outcome]:
         target = final / ONNX
         fitted = task.apart.call(
             _training(task), table_student.fit, facts, exported, task.options.data, task.name.id, target, task.options.seed
         )
         parameters = task.apart.call(_training(task), onnx_graph.read_graph, target).parameters
-        student = _described(task, parameters, facts.parameters, fitted.trees, fitted.teacher_trees)
-        found = {name: getattr(fitted, name) for name in ("learned", "has_labels", "seconds", "metric", "agreement")}
-        return {"student": student} | found
+        return _described(task, parameters, facts.parameters, fitted.trees, fitted.teacher_trees), fitted.outcome
 
     return _answered(task, question, make)
 

@@ -4,24 +4,24 @@ from pathlib import Path
 
 from advisor import units
 from advisor.inert.text import inert
-from advisor.schema.distillation import Distilled, Longer, Student
+from advisor.schema.distillation import Distilled, Longer, Outcome, Student
+from advisor.schema.record import Estimate
 
 METRICS = {"cosine": "cosine", "top1_agreement": "same decision", "pearson": "correlation"}
 
 
 def lines(made: Distilled, folder: Path) -> list[str]:
     """Return what the student is, what it learned from, how near it came, and what a longer run would reach."""
-    student = made.student
+    student, outcome = made.student, made.outcome
     share = student.parameters / student.teacher_parameters
     found = [
         f"{inert(str(folder))}: {student.id}{_blocks(student)}, {units.count(student.parameters)} of the teacher's "
         f"{units.count(student.teacher_parameters)} parameters ({units.percent(share)})",
-        f"learned {made.learned} of {made.items - made.held_out_items:,} items{' and their labels' if made.has_labels else ''}"
-        f"{_how_long(made)}; {made.held_out_items:,} were held out",
-        f"near to the teacher on these: {METRICS[made.metric]} "
-        + units.interval(made.agreement.value, made.agreement.low, made.agreement.high, units.similarity),
-        *_longer(made),
-        *(f"note: {note}" for note in made.notes),
+        f"learned {outcome.learned} of {made.items - made.held_out_items:,} items{' and their labels' if outcome.has_labels else ''}"
+        f"{_how_long(outcome)}; {made.held_out_items:,} were held out",
+        f"near to the teacher on these: {METRICS[outcome.metric]} {_figure(outcome.agreement)}",
+        *_longer(outcome),
+        *(f"note: {note}" for note in outcome.notes),
         "how much quality is left, labels of your own say: recommend with it, on data that it did not learn from",
     ]
     return found
@@ -33,21 +33,23 @@ def _blocks(student: Student) -> str:
     return f", {student.blocks} of {student.teacher_blocks} {'trees' if student.kind == 'trees' else 'layers'}"
 
 
-def _how_long(made: Distilled) -> str:
-    steps = f"{made.steps:,} steps, " if made.steps else ""
-    return f" in {steps}{units.seconds(made.seconds)}"
+def _how_long(outcome: Outcome) -> str:
+    steps = f"{outcome.steps:,} steps, " if outcome.steps else ""
+    return f" in {steps}{units.seconds(outcome.seconds)}"
 
 
-def _longer(made: Distilled) -> list[str]:
-    if not made.curve:
+def _longer(outcome: Outcome) -> list[str]:
+    if not outcome.curve:
         return []
-    last = made.curve[-1].held_out_loss
-    if not made.longer:
+    last = outcome.curve[-1].held_out_loss
+    if not outcome.longer:
         return [f"held-out loss {last:.3g}; what a longer run would reach is not known: too few points, or no power law"]
-    return [f"held-out loss {last:.3g}; expected: {'; '.join(map(_one, made.longer))}"]
+    return [f"held-out loss {last:.3g}; expected: {'; '.join(map(_one, outcome.longer))}"]
 
 
 def _one(longer: Longer) -> str:
-    loss = longer.held_out_loss
-    reached = units.interval(loss.value, loss.low, loss.high, units.plain)
-    return f"{reached} after {longer.steps:,} steps ({units.seconds(longer.seconds)})"
+    return f"{_figure(longer.held_out_loss)} after {longer.steps:,} steps ({units.seconds(longer.seconds)})"
+
+
+def _figure(known: Estimate) -> str:
+    return f"{units.number(known.value)} ({units.ends(known.low, known.high, units.number)})"

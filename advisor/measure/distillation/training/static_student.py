@@ -18,9 +18,9 @@ from advisor.measure.quality import texts
 from advisor.measure.runtime import machine
 from advisor.measure.runtime.ort_session import Say, unsaid
 from advisor.measure.runtime.quiet import quiet
-from advisor.schema.distillation import AgreementMetric
+from advisor.schema.distillation import Outcome
 from advisor.schema.model import ModelFacts
-from advisor.schema.record import Estimate, Record
+from advisor.schema.record import Record
 
 OPSET, IR_VERSION = 17, 8
 BATCH = 32
@@ -28,15 +28,14 @@ MOST_LEARNED = 20_000  # texts: a map of some hundred dimensions is known well b
 # How strongly the map is held to leaving vectors as they are, as shares of the mean variance of a dimension: the best on texts kept back.
 HOLDS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 1e6)
 KEPT_BACK = 5  # one text in so many
+MAKING_S = 600.0  # that a vocabulary may take, which is run through the teacher
 
 
 class FittedVectors(Record, frozen=True, kw_only=True):
     """What making the vectors came to."""
 
     parameters: int
-    seconds: float
-    metric: AgreementMetric
-    agreement: Estimate
+    outcome: Outcome
 
 
 class Texts(NamedTuple):
@@ -73,10 +72,8 @@ def fit(teacher: Path, facts: ModelFacts, data: Path, target: Path, seed: int, s
     _write(table, facts, objective.pooling, target)
     figures = {"score": _cosines(means(table, held_out.ids), held_out.taught)}
     metric, agreement = nearness.estimated(figures, seed)
-    return FittedVectors(parameters=table.size, seconds=time.monotonic() - begun_s, metric=metric, agreement=agreement)
-
-
-MAKING_S = 600.0  # that a vocabulary may take, which is run through the teacher
+    outcome = Outcome(learned="embeddings", seconds=time.monotonic() - begun_s, metric=metric, agreement=agreement)
+    return FittedVectors(parameters=table.size, outcome=outcome)
 
 
 def _check_outputs(teacher: Path, facts: ModelFacts) -> None:

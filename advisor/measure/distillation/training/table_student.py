@@ -18,9 +18,9 @@ from advisor.measure.quality import examples
 from advisor.measure.quality.evaluation import labels_of
 from advisor.measure.runtime import ort_session
 from advisor.measure.runtime.ort_session import Say, unsaid
-from advisor.schema.distillation import AgreementMetric, Learned
+from advisor.schema.distillation import Outcome
 from advisor.schema.model import ModelFacts, ModelInput, ModelOutput
-from advisor.schema.record import Estimate, Record
+from advisor.schema.record import Record
 
 ROWS_A_CALL = 4096
 LABEL_SHARE = 0.5  # of what is learned, where there are labels; the rest is the teacher (Hinton et al. 2015, arXiv:1503.02531)
@@ -33,13 +33,9 @@ CLASS_NAMES = ("classlabels_int64s", "classlabels_ints", "classlabels_strings")
 class Fitted(Record, frozen=True, kw_only=True):
     """What fitting a student came to."""
 
-    learned: Learned
-    has_labels: bool
     trees: int | None  # that it has, and its teacher
     teacher_trees: int | None
-    seconds: float
-    metric: AgreementMetric
-    agreement: Estimate
+    outcome: Outcome
 
 
 class Table(NamedTuple):
@@ -90,15 +86,14 @@ def fit(facts: ModelFacts, model: Path, data: Path, student_id: str, target: Pat
     say("comparing with the teacher")
     own = _scores(ort_session.open_session(target), facts, entry, values[held_out])
     metric, agreement = nearness.estimated(_figures(teacher, own, teacher.scores[held_out]), seed)
-    return Fitted(
+    outcome = Outcome(
         learned="classes" if teacher.classes else "values",
         has_labels=labels is not None,
-        trees=_count(_ensembles(_attributes(target))),
-        teacher_trees=_count(teacher.trees),
         seconds=time.monotonic() - begun_s,
         metric=metric,
         agreement=agreement,
     )
+    return Fitted(trees=_count(_ensembles(_attributes(target))), teacher_trees=_count(teacher.trees), outcome=outcome)
 
 
 def _read(facts: ModelFacts, model: Path, data: Path) -> dict[str, np.ndarray]:

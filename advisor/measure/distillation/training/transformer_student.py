@@ -18,8 +18,8 @@ from advisor.measure.model import checkpoint, input_rows
 from advisor.measure.quality import texts
 from advisor.measure.runtime import machine
 from advisor.measure.runtime.ort_session import Say, unsaid
-from advisor.schema.distillation import AgreementMetric, CurvePoint, Learned, Longer
-from advisor.schema.record import Estimate, Record
+from advisor.schema.distillation import AgreementMetric, Outcome
+from advisor.schema.record import Estimate
 
 PROJECTION = "projection.npz"
 PROJECTED_ON = 512  # texts: as many tokens as determine the directions of some hundred dimensions many times over
@@ -39,27 +39,13 @@ class Asked(NamedTuple):
     recipe: str
 
 
-class Trained(Record, frozen=True, kw_only=True):
-    """What a training came to."""
-
-    learned: Learned
-    steps: int
-    planned_steps: int
-    seconds: float
-    curve: tuple[CurvePoint, ...]
-    longer: tuple[Longer, ...]
-    metric: AgreementMetric
-    agreement: Estimate
-    notes: tuple[str, ...]
-
-
 def check_teacher(teacher: Path) -> None:
     """Raise InputError where texts cannot be turned into what the teacher reads, before anything else is done."""
     refuse_special(teacher)
     texts.opened(texts.tokenizer_of(teacher, holding_out.KEY), holding_out.KEY)
 
 
-def train(teacher: Path, start: Path, folder: Path, data: Path, asked: Asked, final: Path, say: Say = unsaid) -> Trained:
+def train(teacher: Path, start: Path, folder: Path, data: Path, asked: Asked, final: Path, say: Say = unsaid) -> Outcome:
     """Train the student that lies in `start`, its checkpoints in `folder`, and write it to `final`; for a process of its own.
 
     Goes on where an earlier run of the same recipe stopped. Raise InputError or ModelError for what cannot be trained, and where memory
@@ -112,7 +98,7 @@ def train(teacher: Path, start: Path, folder: Path, data: Path, asked: Asked, fi
 
 def _finished(
     job: Job, run: trainer.Run, held_out: Sequence[Encoded], start: Path, final: Path, notes: tuple[str, ...], say: Say
-) -> Trained:
+) -> Outcome:
     """Write the student and say how near it came."""
     say("comparing with the teacher")
     metric, agreement = compared(job, held_out[:MOST_COMPARED], say)
@@ -124,7 +110,7 @@ def _finished(
     job.student.save_pretrained(final)
     if run.steps < job.plan.steps:
         notes += (f"stopped after {run.steps} of {job.plan.steps} steps, since the budget was used up",)
-    return Trained(
+    return Outcome(
         learned=job.objective.learned,
         steps=run.steps,
         planned_steps=job.plan.steps,
