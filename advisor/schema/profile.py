@@ -106,6 +106,11 @@ class Variant(Record, frozen=True, kw_only=True):
     student: Student | None = None  # where it is a smaller model
 
 
+def is_untrained(variant: Variant) -> bool:
+    """Return whether a variant is a student that nobody has trained: its speed is known, and its answers mean nothing."""
+    return variant.student is not None and not variant.student.is_trained
+
+
 class Visit(Record, frozen=True, kw_only=True):
     """Consecutive calls in one round, and what disturbed them meanwhile; None where the system does not report it."""
 
@@ -203,6 +208,7 @@ class ProfileSettings(Record, frozen=True, kw_only=True):
     quality_metric: Metric | None
     quality_data_sha256: Sha256 | None
     given_sha256: tuple[Sha256, ...] = ()  # of files that the user named as variants
+    students_sha256: tuple[Sha256, ...] = ()
     quality_max_drop: NonNegative | None = None
     quality_max_slice_drop: NonNegative | None = None
     calibration_sha256: Sha256 | None = None

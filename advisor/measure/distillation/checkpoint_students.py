@@ -127,6 +127,12 @@ def described(teacher: Path, student_id: str, student: Path, *, is_trained: bool
     )
 
 
+def count_layers(checkpoint: Path) -> int:
+    """Return how many layers a checkpoint has; raise InputError where none of its students can be cut."""
+    config = _config(checkpoint)
+    return _sizes(config, family_of(config)).layers
+
+
 def _config(checkpoint: Path) -> Values:
     path = checkpoint / CONFIG
     return Values(path, read_object(path, "a configuration", "give the folder of a Hugging Face checkpoint"))

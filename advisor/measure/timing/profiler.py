@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from advisor import __version__
+from advisor.measure.distillation.student_lineup import take_students
 from advisor.measure.runtime import machine, ort_session
 from advisor.measure.runtime.stalls import watch
 from advisor.measure.timing.adaptive import next_points
@@ -61,12 +62,14 @@ def measure(
     with contextlib.ExitStack() as stack:
         lineup = Lineup(plan, journal, ledger, report, stack, apart)
         lineup.assemble()
+        take_students(lineup)
         if not keeps_apart:
             apart.end()
         names = [variant.id for variant in lineup.variants if variant.id in lineup.workers]
         failing = {variant.id for variant in lineup.variants if lineup.fails(variant)} - plan.kept
         again = baseline_id(plan.facts) + AGAIN
-        rungs = ladders(plan, names + ([again] if again in lineup.workers else []), brief=failing)
+        students = {variant.id for variant in lineup.variants if variant.student is not None}
+        rungs = ladders(plan, names + ([again] if again in lineup.workers else []), brief=failing, last=students)
         ledger.begin_timing(journal.measured_s)
         _Timing(plan, journal, ledger, report, lineup).all_of_it(rungs, failing)
     return _profile(plan, journal, failing, rungs)

@@ -117,10 +117,13 @@ def _is_brief(plan: Plan) -> bool:
     return plan.ask is not None and plan.facts.family != "tree"
 
 
-def ladders(plan: Plan, names: list[str], brief: frozenset[str] | set[str] = frozenset()) -> list[list[Point]]:
+def ladders(
+    plan: Plan, names: list[str], brief: frozenset[str] | set[str] = frozenset(), last: frozenset[str] | set[str] = frozenset()
+) -> list[list[Point]]:
     """Return ladders of points that differ in batch size alone, ascending, shortest sequences first.
 
-    Those of the variants in `brief`, which cannot be recommended, have one rung: only their speed is reported.
+    Those of the variants in `brief`, which cannot be recommended, have one rung: only their speed is reported. Those in `last` come after
+    all others.
     """
     sizes = first_sizes(plan)
     lengths: tuple[int | None, ...] = tuple(sorted(plan.settings.sequence_lengths)) or (plan.facts.at_sequence_length,)
@@ -128,7 +131,7 @@ def ladders(plan: Plan, names: list[str], brief: frozenset[str] | set[str] = fro
     # Every variant under one setting, then under the next: where time is short, all are known under the first.
     settings = list(product(thread_settings(plan.machine.cores), names))
     # What runs today comes right after the very first.
-    settings[1:] = sorted(settings[1:], key=lambda entry: (entry[1], *entry[0]) != plan.today)
+    settings[1:] = sorted(settings[1:], key=lambda entry: ((entry[1], *entry[0]) != plan.today, entry[1] in last))
     for (threads, instances), name in settings:
         # The noise floor needs a few points, not all of them again.
         is_again = name.endswith(AGAIN)

@@ -22,7 +22,7 @@ from advisor.measure.worker import output_file
 from advisor.measure.worker.client import WorkerError
 from advisor.measure.worker.process import Predict, Predicted, Time, Timed
 from advisor.quality_floor import keeps_floor
-from advisor.schema.profile import Agreement, ProfileSettings, QualityResult, Variant
+from advisor.schema.profile import Agreement, ProfileSettings, QualityResult, Variant, is_untrained
 from advisor.schema.record import Estimate
 from advisor.units import percent
 
@@ -69,15 +69,20 @@ class Comparison:
 
     def with_agreement(self, variant: Variant) -> Variant:
         """Return the variant with its agreement on a few items; raise WorkerError if it fails, or gives what is not finite."""
-        plan = self.plan
+        plan, load_s = self.plan, self.workers[variant.id][1].load_s
+        if is_untrained(variant):
+            return msgspec.structs.replace(variant, load_s=load_s)
         rows, compared = input_rows.read_npz(Path(plan.rows), "--inputs") if plan.rows else None, plan.screening.compared_items
         items = compared if rows is None else min(self._items(rows, plan.rows), 4 * compared)
-        before, after = self._both(variant.id, plan.rows, items, plan.facts.at_sequence_length)
+        may_differ = variant.student is not None
+        before, after = self._both(variant.id, plan.rows, items, plan.facts.at_sequence_length, may_differ=may_differ)
+        if _differs(before, after):
+            return msgspec.structs.replace(variant, load_s=load_s)
         masks = quality.masks_of(plan.facts.inputs, rows)
         masks = None if masks is None else masks[:items]
         self._check_lossless(variant, before, after)
         agreed = quality.agreement(plan.facts.outputs, before, after, masks, given=rows is not None)
-        return msgspec.structs.replace(variant, load_s=self.workers[variant.id][1].load_s, agreement=agreed)
+        return msgspec.structs.replace(variant, load_s=load_s, agreement=agreed)
 
     def _check_lossless(self, variant: Variant, before: Outputs, after: Outputs) -> None:
         """Raise WorkerError if what should only reorder arithmetic changes the answers: nobody would look at its quality."""
@@ -89,11 +94,12 @@ class Comparison:
                 fault = f"changes the answers (output {name}), where it should only reorder arithmetic"
                 raise WorkerError(fault, hint="serve the model as given")
 
-    def quality(self, name: str, *, looks: int = 1, briefly: bool = False) -> QualityResult | None:
+    def quality(self, name: str, *, looks: int = 1, briefly: bool = False, may_differ: bool = False) -> QualityResult | None:
         """Return the quality of a variant on the user's data, None without data or metric.
 
         If a variant has lost too much on the first items alone, the result is of these; so it is with `briefly`. None, too, where there
-        is no time for as many items as would say anything.
+        is no time for as many items as would say anything. With `may_differ` its outputs may have another width, as a student's may:
+        what the user's own function makes of them is compared.
         """
         plan, metric, digest = self.plan, self.plan.settings.quality_metric, self.plan.settings.quality_data_sha256
         if plan.data is None or metric is None or digest is None or not self.can_judge:
@@ -101,7 +107,7 @@ class Comparison:
         most = plan.settings.quality_max_drop
         result = None
         for items, part in self._parts():
-            before, after = self._both(name, plan.data, items, None)
+            before, after = self._both(name, plan.data, items, None, may_differ=may_differ and plan.own_metric is not None)
             try:
                 result = quality.quality(
                     metric,
@@ -203,7 +209,9 @@ class Comparison:
     def _items(self, rows: Outputs, path: str | None) -> int:
         return input_rows.check_rows(self.plan.facts.inputs, rows, Path(str(path)))
 
-    def _both(self, name: str, rows: str | None, items: int, length: int | None) -> tuple[Outputs, Outputs]:
+    def _both(
+        self, name: str, rows: str | None, items: int, length: int | None, *, may_differ: bool = False
+    ) -> tuple[Outputs, Outputs]:
         """Return the outputs of the baseline and of the variant for the same items; raise WorkerError where they cannot be compared."""
         kept = self._before(rows, items, length)
         target = self.folder / "variant.npz"
@@ -214,7 +222,7 @@ class Comparison:
         for output, values in before.items():
             if output not in after:
                 raise WorkerError(f"it does not give the output {output}", hint="use another scheme")
-            if values.shape != after[output].shape:
+            if values.shape != after[output].shape and not (may_differ and values.shape[:-1] == after[output].shape[:-1]):
                 fault = f"its output {output} has shape {list(after[output].shape)} where the baseline's has {list(values.shape)}"
                 raise WorkerError(fault, hint="use another scheme")
         broken = quality.first_not_finite(before, after)
@@ -281,6 +289,11 @@ class Comparison:
             if before > min(screening.long_call_s, longest_call_s(plan)):
                 break
         return found
+
+
+def _differs(before: Outputs, after: Outputs) -> bool:
+    """Return whether an output has another width than the baseline's: there is nothing to compare number by number."""
+    return any(values.shape != after[name].shape for name, values in before.items())
 
 
 def holds(settings: ProfileSettings, quality: QualityResult) -> tuple[bool, str]:

@@ -1,5 +1,6 @@
 """The files to compare: the baseline and what the schemes make of it, each proved to differ."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ import numpy as np
 
 from advisor import __version__, medians
 from advisor.errors import AdvisorError
+from advisor.measure.distillation import student_variants
+from advisor.measure.distillation.student_files import StudentFile
 from advisor.measure.model import checkpoint, input_rows, kept_files, onnx_graph
 from advisor.measure.quality import examples
 from advisor.measure.runtime import machine
@@ -65,6 +68,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     settings: ProfileSettings
     schemes: tuple[Scheme, ...]
     given: tuple[Path, ...]  # files that the user named as variants
+    students: tuple[StudentFile, ...] = ()  # in order of hope
+    student: Variant | None = None  # that files are made of, in the plan of one
     hardware: Hardware  # what the machine is to advice
     provider: Provider = CPU  # what runs the model as given
     machine: Machine
@@ -161,10 +166,10 @@ def baseline_variant(plan: Plan) -> Variant:
 
 def made(plan: Plan, scheme: Scheme, baseline: Graph, nodes: Nodes = EVERY, name: str | None = None) -> Variant | Exclusion:
     """Return the variant of a scheme, its file written and proved to differ, or why there is none."""
-    name = name or scheme.id
+    name = name or name_of(plan, scheme)
     path = plan.folder / f"{name}.onnx"
     if scheme.method == "provider":
-        return _elsewhere(plan, scheme)
+        return _elsewhere(plan, scheme, name)
     if plan.facts.already_quantized and scheme.method in quantize.QUANTIZING:
         return Exclusion(what=name, reason="the model is already quantized")
     given, recipe = ingredients(plan), kept_files.recipe(_made_of(plan, scheme, nodes))
@@ -202,12 +207,17 @@ def made_of(plan: Plan, scheme: Scheme, baseline: Graph) -> Made:
     return Made(variant=found, exclusion=None)
 
 
+def name_of(plan: Plan, scheme: Scheme) -> str:
+    """Return what the variant of a scheme is called."""
+    return scheme.id if plan.student is None else f"{plan.student.id}+{scheme.id}"
+
+
 def is_made(plan: Plan, scheme: Scheme) -> bool:
     """Return whether the file of a scheme is there already, from an earlier run."""
     if scheme.method == "provider":
         return True
     items = ingredients(plan).calibration_items
-    return kept_files.is_kept(plan.folder / f"{scheme.id}.onnx", kept_files.recipe(_made_of(plan, scheme, EVERY)), items)
+    return kept_files.is_kept(plan.folder / f"{name_of(plan, scheme)}.onnx", kept_files.recipe(_made_of(plan, scheme, EVERY)), items)
 
 
 def restored(plan: Plan, variants: Iterable[Variant]) -> bool:
@@ -222,10 +232,9 @@ def restored(plan: Plan, variants: Iterable[Variant]) -> bool:
     ]
     if not damaged:
         return True
-    baseline = onnx_graph.read_graph(plan.baseline)
     for variant in damaged:
-        nodes = Nodes(kept=frozenset(variant.kept_operators))
-        again = made(plan, by_id[variant.scheme], baseline, nodes, variant.id)
+        nodes, of = Nodes(kept=frozenset(variant.kept_operators)), _plan_of(plan, variant)
+        again = made(of, by_id[variant.scheme], onnx_graph.read_graph(of.baseline), nodes, variant.id)
         if isinstance(again, Exclusion) or again.sha256 != variant.sha256:
             return False
     return True
@@ -258,12 +267,12 @@ def without_folders(fault: str, *files: Path) -> str:
     return fault
 
 
-def _elsewhere(plan: Plan, scheme: Scheme) -> Variant:
+def _elsewhere(plan: Plan, scheme: Scheme, name: str) -> Variant:
     """Return the model as given, run by something else."""
     return _variant(
         plan,
         scheme,
-        id=scheme.id,
+        id=name,
         path=os.path.relpath(plan.baseline, plan.folder.parent),
         sha256=plan.facts.sha256,
         bytes=plan.facts.file_bytes,
@@ -283,7 +292,7 @@ def _variant(
     changed_operators: dict[str, int],
     changed_weight_bytes: int,
 ) -> Variant:
-    return Variant(
+    made = Variant(
         id=id,
         scheme=scheme.id,
         title=scheme.title,
@@ -302,6 +311,31 @@ def _variant(
         provider_options=scheme.provider_options,
         session_options=scheme.session_options,
     )
+    return made if plan.student is None else student_variants.under_scheme(plan.student, made)
+
+
+def student_variant(plan: Plan, made: StudentFile) -> Variant:
+    """Return a student as a variant, as its file is."""
+    baseline = baseline_id(plan.facts)
+    return student_variants.as_it_is(made, plan.facts, plan.folder.parent, baseline=baseline, provider=plan.provider)
+
+
+def plan_of_student(plan: Plan, made: StudentFile) -> Plan:
+    """Return the plan under which variants are made of a student's file, in the place of the model's."""
+    return msgspec.structs.replace(
+        plan,
+        baseline=made.path,
+        facts=student_variants.facts_of(made, plan.facts),
+        checkpoint=None,
+        student=student_variant(plan, made),
+        fingerprint=hashlib.sha256(f"{plan.fingerprint} {made.id}".encode()).hexdigest(),  # its ranges are its own
+    )
+
+
+def _plan_of(plan: Plan, variant: Variant) -> Plan:
+    """Return the plan under which a variant was made: that of its student, where it is made of one."""
+    made = next((entry for entry in plan.students if variant.id.startswith(f"{entry.id}+")), None)
+    return plan if variant.student is None or made is None else plan_of_student(plan, made)
 
 
 def ingredients(plan: Plan) -> Ingredients:

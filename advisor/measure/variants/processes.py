@@ -65,10 +65,13 @@ class Tools:
         """Return a file of the user's as a variant."""
         return self.call(name, making.given_variant, making.portable(self.plan), path, name, baseline)
 
-    def made(self, scheme: Scheme, baseline: Graph) -> Variant | Exclusion:
-        """Return the variant of a scheme, its file written, or why there is none: that the tools died or hung, too."""
+    def made(self, scheme: Scheme, baseline: Graph, plan: Plan | None = None) -> Variant | Exclusion:
+        """Return the variant of a scheme, its file written, or why there is none: that the tools died or hung, too.
+
+        `plan` is that of a student, whose file takes the place of the baseline.
+        """
         try:
-            found = self.call(scheme.id, making.made_of, making.portable(self.plan), scheme, baseline)
+            found = self.call(scheme.id, making.made_of, making.portable(plan or self.plan), scheme, baseline)
         except ModelError as error:
             return Exclusion(what=scheme.id, reason=error.fault.removeprefix(f"{scheme.id}: "))
         made = found.variant or found.exclusion

@@ -28,7 +28,7 @@ from advisor.measure.variants.processes import Processes, Tools
 from advisor.measure.worker.apart import Apart
 from advisor.measure.worker.client import WorkerError
 from advisor.schema.catalog import Scheme
-from advisor.schema.profile import QualityResult, Variant
+from advisor.schema.profile import QualityResult, Variant, is_untrained
 from advisor.schema.record import Exclusion
 from advisor.units import seconds
 
@@ -76,7 +76,7 @@ class Lineup:
         """
         clear_unfinished(self.plan.folder)
         for exclusion in self.plan.excluded:
-            self._leave_out(exclusion)
+            self.leave_out(exclusion)
         self._open_baseline()
         schemes = self._planned([scheme for scheme in self.plan.schemes if scheme.id not in self.left_out])
         self.comparison.check_metric()
@@ -93,7 +93,7 @@ class Lineup:
 
     def call_s(self, name: str) -> float:
         """Return about how long a call of a single item takes the variant on one thread."""
-        return self.costs.call_s / self._speed(name)
+        return self.costs.call_s / self.speed(name)
 
     # --- within the budget -----------------------------------------------------------------------------------------------
 
@@ -106,7 +106,7 @@ class Lineup:
         facts, screening = self.plan.facts, self.plan.screening
         schemes = sorted(schemes, key=lambda scheme: (not self._is_named(scheme), -estimates.hope(scheme, facts)))
         named = [scheme for scheme in schemes if self._is_named(scheme) and scheme.id not in self.done]
-        given = len(self.plan.given)
+        given = len(self.plan.given) + len(self.plan.students)
         if named or given:
             self.ledger.require(
                 sum(estimates.least_s(scheme, facts, self.costs, screening) for scheme in named)
@@ -130,7 +130,7 @@ class Lineup:
         """Return whether there is time to try the scheme; leave it out, with the budget that would do, where there is not."""
         if self._is_named(scheme):
             return True
-        cost_s = self._cost_s(scheme)
+        cost_s = self.cost_s(scheme)
         if not scheme.lossless and self._needs_quality and not self.comparison.can_judge:
             judged_s = estimates.FEWEST_JUDGED_ITEMS * self.costs.item_s
             reason = "too few items to say anything of its quality could be judged"
@@ -139,12 +139,13 @@ class Lineup:
             judged_s, reason = 0.0, f"making and comparing it would take about {seconds(cost_s)}, after {seconds(spent_s)} so far"
         else:
             return True
-        enough_s = _rounded_up(self.ledger.sufficient_s(cost_s + judged_s / estimates.JUDGED_PART))
+        enough_s = rounded_up(self.ledger.sufficient_s(cost_s + judged_s / estimates.JUDGED_PART))
         fault = f"{OVER_BUDGET} {seconds(self.ledger.budget_s)}: {reason}; a budget of {seconds(enough_s)} would do"
-        self._leave_out(Exclusion(what=scheme.id, reason=fault))
+        self.leave_out(Exclusion(what=scheme.id, reason=fault))
         return False
 
-    def _cost_s(self, scheme: Scheme) -> float:
+    def cost_s(self, scheme: Scheme) -> float:
+        """Return about how many seconds making and comparing the variant of a scheme takes."""
         making_s = self._making_s(scheme)
         judging_s = self.comparison.judging_s if not scheme.lossless else 0.0
         return self.took_s / self.thought_s * making_s + estimates.comparing_s(self.costs, self.plan.screening) + judging_s
@@ -177,23 +178,25 @@ class Lineup:
         try:
             self.processes.open(name, None)
         except WorkerError as error:
-            self._leave_out(Exclusion(what=name, reason=error.fault))
+            self.leave_out(Exclusion(what=name, reason=error.fault))
 
     def _keep(self, variant: Variant) -> None:
         self.variants.append(variant)
         if variant.id not in self.done:
             self.journal.add(MadeVariant(variant=variant))
 
-    def _leave_out(self, exclusion: Exclusion) -> None:
+    def leave_out(self, exclusion: Exclusion) -> None:
+        """Give something up, once."""
         if exclusion.what not in self.left_out:
             self.journal.add(LeftOut(exclusion=exclusion, point=None))
             self.left_out.add(exclusion.what)
 
-    def _say(self, what: str) -> None:
+    def say(self, what: str) -> None:
+        """Report what is being done."""
         self.report(self.ledger.spent_s, self.ledger.expected_s, what)
 
     @contextlib.contextmanager
-    def _on_account(self, name: str) -> Iterator[None]:
+    def on_account(self, name: str) -> Iterator[None]:
         """Keep what the variant takes in the journal, for a run that goes on from this one."""
         started_s = self.ledger.spent_s
         yield
@@ -201,14 +204,14 @@ class Lineup:
         self.journal.add(Prepared(elapsed_s=self.spent_s[name]))
 
     def _take_scheme(self, scheme: Scheme) -> None:
-        known = self._known(scheme.id)
+        known = self.known(scheme.id)
         if known is not None:
-            self._reopen(known)
+            self.reopen(known)
             return
         if not self._is_affordable(scheme):
             return
-        self._say(f"making {scheme.id}")
-        with self._on_account(scheme.id):
+        self.say(f"making {scheme.id}")
+        with self.on_account(scheme.id):
             thought_s = self._making_s(scheme)
             with self.ledger.loading():
                 self.tools.load()
@@ -218,11 +221,11 @@ class Lineup:
                 self.thought_s += thought_s
                 self.took_s += self.ledger.spent_s - started_s
             if isinstance(found, Exclusion):
-                self._leave_out(found)
+                self.leave_out(found)
             else:
-                self._take(found)
+                self.take(found)
 
-    def _known(self, name: str) -> Variant | None:
+    def known(self, name: str) -> Variant | None:
         """Return the variant that an interrupted run made, if its file is still what it was."""
         known = self.done.get(name)
         if known is None:
@@ -232,17 +235,18 @@ class Lineup:
         del self.done[name]
         return None
 
-    def _reopen(self, variant: Variant) -> None:
+    def reopen(self, variant: Variant) -> None:
+        """Open a variant that an interrupted run made and compared."""
         try:
             self.processes.open(variant.id, variant)
         except WorkerError as error:
-            self._leave_out(Exclusion(what=variant.id, reason=error.fault))
+            self.leave_out(Exclusion(what=variant.id, reason=error.fault))
             return
         self.variants.append(variant)
 
-    def _take(self, variant: Variant, *, looks: int = 1, quality: QualityResult | None = None) -> Variant | None:
+    def take(self, variant: Variant, *, looks: int = 1, quality: QualityResult | None = None) -> Variant | None:
         """Open, compare and keep the variant, unless it fails at that or a first look shows it slower than the baseline."""
-        self._say(f"comparing {variant.id}")
+        self.say(f"comparing {variant.id}")
         try:
             self.processes.open(variant.id, variant)
             variant = self.comparison.with_agreement(variant)
@@ -253,9 +257,11 @@ class Lineup:
                 fault = f"{SLOWER}: {comparison.in_words(speeds)}, in a brief first timing"
                 raise WorkerError(fault, hint="serve the model as given")
             self.looks[variant.id] = speeds
-            quality = quality or self.comparison.quality(variant.id, looks=looks, briefly=variant.lossless)
+            if not is_untrained(variant):
+                given = {"looks": looks, "briefly": variant.lossless, "may_differ": variant.student is not None}
+                quality = quality or self.comparison.quality(variant.id, **given)
         except WorkerError as error:
-            self._leave_out(Exclusion(what=variant.id, reason=error.fault))
+            self.leave_out(Exclusion(what=variant.id, reason=error.fault))
             self.processes.close(variant.id)
             return None
         variant = msgspec.structs.replace(variant, quality=quality)
@@ -266,17 +272,24 @@ class Lineup:
         taken = {variant.id for variant in self.variants} | {scheme.id for scheme in self.plan.schemes}
         for path, name in zip(self.plan.given, given_ids(self.plan.given, taken), strict=True):
             if name not in self.left_out:
-                known = self._known(name)
+                known = self.known(name)
                 if known is None:
-                    with self._on_account(name):
-                        self._take(self.tools.given(path, name, self.graph))
+                    with self.on_account(name):
+                        self.take(self.tools.given(path, name, self.graph))
                 else:
-                    self._reopen(known)
+                    self.reopen(known)
 
-    def _speed(self, name: str) -> float:
+    def speed(self, name: str) -> float:
         """Return how many times faster than the baseline a variant was at a first look, 1 where it was not looked at."""
         looks = [speed for listed in self.looks.get(name, {}).values() for speed in listed]
         return statistics.geometric_mean(looks) if looks else 1.0
+
+    def look_again(self) -> None:
+        """Look at the speed of the variants that a run before this one made: this one has not looked at them."""
+        for variant in self.variants:
+            if variant.derived_from is not None and variant.id not in self.looks and variant.id in self.workers:
+                with contextlib.suppress(WorkerError):
+                    self.looks[variant.id] = self.comparison.speeds(variant.id)
 
     # --- where quality was lost ------------------------------------------------------------------------------------------
 
@@ -296,7 +309,7 @@ class Lineup:
             # What the tools could not do, or gave no finite figures, may be done to fewer operators.
             reason = next((entry.reason for entry in self.journal.exclusions if entry.what == scheme.instead_of), "")
             if reason.startswith(SLOWER):
-                self._leave_out(Exclusion(what=scheme.id, reason=f"no faster than {scheme.instead_of}, which is slow"))
+                self.leave_out(Exclusion(what=scheme.id, reason=f"no faster than {scheme.instead_of}, which is slow"))
             else:
                 self._take_scheme(scheme)
         elif self.fails(other):
@@ -307,28 +320,25 @@ class Lineup:
                 if other.quality is not None
                 else "differs from it only in quality, which is not known without quality.data"
             )
-            self._leave_out(Exclusion(what=scheme.id, reason=f"no faster than {scheme.instead_of}, which {why}"))
+            self.leave_out(Exclusion(what=scheme.id, reason=f"no faster than {scheme.instead_of}, which {why}"))
 
     def _take_mixed(self, schemes: list[Scheme]) -> None:
         """Take the fastest scheme that failed on its quality once more, with the nodes to blame left in full precision."""
         known = next((variant for variant in self.done.values() if variant.kept_operators), None)
-        if known is not None and self._known(known.id) is not None:
-            self._reopen(known)
+        if known is not None and self.known(known.id) is not None:
+            self.reopen(known)
             return
         by_id = {scheme.id: scheme for scheme in schemes if scheme.method in quantize.QUANTIZING}
         failed = [variant for variant in self.variants if variant.id in by_id and self.fails(variant)]
         failed = [variant for variant in failed if mixing.mixed_id(variant) not in self.left_out and variant.id in self.workers]
-        for variant in self.variants if failed else ():
-            # A run that goes on has not looked at what the one before made.
-            if variant.derived_from is not None and variant.id not in self.looks and variant.id in self.workers:
-                with contextlib.suppress(WorkerError):
-                    self.looks[variant.id] = self.comparison.speeds(variant.id)
-        best = max((self._speed(entry.id) for entry in self.variants if not self.fails(entry)), default=1.0)
-        worth = [variant for variant in failed if self._speed(variant.id) > self.plan.screening.worth_mixing * max(best, 1.0)]
+        if failed:
+            self.look_again()
+        best = max((self.speed(entry.id) for entry in self.variants if not self.fails(entry)), default=1.0)
+        worth = [variant for variant in failed if self.speed(variant.id) > self.plan.screening.worth_mixing * max(best, 1.0)]
         if worth and self._has_time_to_mix(worth):
             worth = [variant for variant in worth if mixing.mixed_id(variant) not in self.left_out]
-            fastest = max(self._speed(variant.id) for variant in worth)
-            near = [variant for variant in worth if self._speed(variant.id) > fastest / AS_FAST]
+            fastest = max(self.speed(variant.id) for variant in worth)
+            near = [variant for variant in worth if self.speed(variant.id) > fastest / AS_FAST]
             chosen = min(near, key=_dropped)
             self._mix(chosen, by_id[chosen.id])
 
@@ -336,27 +346,27 @@ class Lineup:
         """Return whether there is time for a few trials; leave all of them out, with the budget that would do, where there is not."""
         for variant in worth:
             scheme = next(entry for entry in self.plan.schemes if entry.id == variant.scheme)
-            needed_s = FEWEST_TRIALS * self.spent_s.get(variant.id, self._cost_s(scheme))
+            needed_s = FEWEST_TRIALS * self.spent_s.get(variant.id, self.cost_s(scheme))
             if needed_s > self.ledger.preparing_left_s and not self._is_named(scheme):
-                enough_s = _rounded_up(self.ledger.sufficient_s(needed_s))
+                enough_s = rounded_up(self.ledger.sufficient_s(needed_s))
                 fault = (
                     f"searching for the operators to leave in full precision would take about {seconds(needed_s)} at the least"
                 )
                 reason = f"{OVER_BUDGET} {seconds(self.ledger.budget_s)}: {fault}; a budget of {seconds(enough_s)} would do"
-                self._leave_out(Exclusion(what=mixing.mixed_id(variant), reason=reason))
+                self.leave_out(Exclusion(what=mixing.mixed_id(variant), reason=reason))
         return any(mixing.mixed_id(variant) not in self.left_out for variant in worth)
 
     def _mix(self, full: Variant, scheme: Scheme) -> None:
         name = mixing.mixed_id(full)
-        with self._on_account(name):
+        with self.on_account(name):
             try:
                 found = mixing.mixed(
-                    self.tools, scheme, full, self.graph, self.processes, self.comparison, self._say, self.ledger.preparing_left_s
+                    self.tools, scheme, full, self.graph, self.processes, self.comparison, self.say, self.ledger.preparing_left_s
                 )
             except (ModelError, WorkerError) as error:
                 found = Exclusion(what=name, reason=error.fault)
             if isinstance(found, Exclusion):
-                self._leave_out(found)
+                self.leave_out(found)
             else:
                 self._take_with_cost(found.variant, full, found.quality)
 
@@ -367,11 +377,11 @@ class Lineup:
                 variant, kept_cost=comparison.cost(self.comparison.speeds(variant.id, other=full.id))
             )
         except WorkerError as error:
-            self._leave_out(Exclusion(what=variant.id, reason=error.fault))
+            self.leave_out(Exclusion(what=variant.id, reason=error.fault))
             return
         finally:
             self.processes.close(variant.id)
-        self._take(variant, quality=quality)
+        self.take(variant, quality=quality)
 
 
 def _dropped(variant: Variant) -> float:
@@ -379,7 +389,7 @@ def _dropped(variant: Variant) -> float:
     return variant.quality.drop.value
 
 
-def _rounded_up(budget_s: float) -> float:
+def rounded_up(budget_s: float) -> float:
     """Return the budget to two figures: it is an estimate, and to be typed."""
     unit = 10.0 ** max(0, math.floor(math.log10(max(budget_s, 1.0))) - 1)
     return unit * math.ceil(budget_s / unit)
