@@ -32,7 +32,12 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # A command parses, calls a step, renders and prints.
     "advisor.cli": {
         *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.tell", "advisor.files"),
+        "advisor.commands",
         *("advisor.console", "advisor.hardware_commands", "advisor.options", "advisor.progress", "advisor.rule_commands"),
+    },
+    # Commands in modules of their own.
+    "advisor.commands": {
+        *("advisor.options", "advisor.progress", "advisor.steps.distillation", "advisor.tell"),
     },
     "advisor.hardware_commands": {"advisor.tell", "advisor.files", "advisor.options"},
     "advisor.rule_commands": {"advisor.options", "advisor.steps", "advisor.tell"},
@@ -56,6 +61,11 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk"),
         *("advisor.measure.architecture", "advisor.measure.variants"),
         *(f"advisor.decide.{room}" for room in ("generation.elsewhere", "generation.projection", "service", "queue", "lifetime")),
+    },
+    # A smaller model learns from the one given.
+    "advisor.steps.distillation": {
+        *("advisor.steps", "advisor.files", "advisor.disk"),
+        *(f"advisor.measure.{room}" for room in ("distillation", "distillation.training", "model", "variants", "worker")),
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
     "advisor.files": {
@@ -106,6 +116,12 @@ FLOOR_PLAN: dict[str, set[str]] = {
         "advisor.disk",
         *(f"advisor.measure.{room}" for room in ("decoder", "generation", "model", "runtime")),
     },
+    # What a smaller model learns of its teacher on the texts or the table of the user.
+    "advisor.measure.distillation.training": {
+        "advisor.disk",
+        *(f"advisor.measure.{room}" for room in ("distillation", "model", "quality", "runtime")),
+        *FREE,
+    },
     "advisor.decide.service": set(),
     "advisor.decide.long_trace": set(),
     "advisor.decide.queue": {"advisor.decide.service", "advisor.decide.long_trace", "advisor.kernels"},
@@ -153,11 +169,13 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # Dependency -> the one module that may import it, inside a function so that a command loads only what it uses; the longest name
 # wins.
 DOORWAYS: dict[str, str] = {
-    "click": "advisor.cli advisor.console advisor.hardware_commands advisor.options advisor.rule_commands",
+    "click": "advisor.cli advisor.commands.distill advisor.console advisor.hardware_commands advisor.options advisor.rule_commands",
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
+    "model2vec": "advisor.measure.distillation.training.static_student",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "
     "advisor.measure.decoder.decoder_folder advisor.measure.decoder.graph advisor.measure.decoder.quantization "
+    "advisor.measure.distillation.training.static_student "
     "advisor.measure.sizes.graph_values "
     "advisor.measure.variants.int8_file",
     "onnxruntime": "advisor.measure.runtime.ort_session",
@@ -170,9 +188,13 @@ DOORWAYS: dict[str, str] = {
     "pyarrow": "advisor.measure.quality.tables",
     "rich": "advisor.progress",
     "scipy": "advisor.decide.integer_program",
+    "skl2onnx": "advisor.measure.distillation.training.table_student",
+    "sklearn": "advisor.measure.distillation.training.table_student",
     "tokenizers": "advisor.measure.quality.texts",
-    "torch": "advisor.measure.model.checkpoint",
-    "transformers": "advisor.measure.model.checkpoint",
+    "torch": "advisor.measure.model.checkpoint advisor.measure.distillation.training.objectives "
+    "advisor.measure.distillation.training.static_student advisor.measure.distillation.training.trainer "
+    "advisor.measure.distillation.training.transformer_student",
+    "transformers": "advisor.measure.model.checkpoint advisor.measure.distillation.training.trainer",
     "yaml": "advisor.files.records",
 }
 AT_THE_TOP = {"click"}  # decorators need it there

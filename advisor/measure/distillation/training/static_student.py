@@ -91,7 +91,7 @@ def _token_vectors(teacher: Path) -> np.ndarray:
         from model2vec.distill import distill
     except ImportError as error:
         raise MissingDependencyError(
-            f"--student static: needs model2vec ({error.name} is missing)", hint="pip install 'serving-advisor[static]'"
+            f"--student static: needs model2vec ({error.name} is missing)", hint="pip install 'serving-advisor[students]'"
         ) from error
     try:
         with quiet():

@@ -13,6 +13,7 @@ from advisor.measure.distillation import student_names
 from advisor.measure.distillation.student_names import StudentName
 from advisor.measure.distillation.training import holding_out, nearness
 from advisor.measure.distillation.training.holding_out import KEY, Counted
+from advisor.measure.distillation.tree_students import HIDDEN
 from advisor.measure.model import input_rows, onnx_file, onnx_graph, operator_cost
 from advisor.measure.quality import examples
 from advisor.measure.quality.evaluation import labels_of
@@ -25,7 +26,6 @@ from advisor.schema.record import Record
 ROWS_A_CALL = 4096
 LABEL_SHARE = 0.5  # of what is learned, where there are labels; the rest is the teacher (Hinton et al. 2015, arXiv:1503.02531)
 LEAST_WEIGHT = 1e-3  # of a class in what is learned of an item: less is left out
-INNER_LAYERS = (64,)  # of a multi-layer perceptron
 MOST_ITERATIONS = 500
 CLASS_NAMES = ("classlabels_int64s", "classlabels_ints", "classlabels_strings")
 
@@ -201,7 +201,7 @@ def _estimator(name: StudentName, teacher: Teacher, facts: ModelFacts, seed: int
     except ImportError as error:
         raise MissingDependencyError(
             f"--student {name.id}: to fit it needs scikit-learn and skl2onnx ({error.name} is missing)",
-            hint="pip install 'serving-advisor[trees]'",
+            hint="pip install 'serving-advisor[students]'",
         ) from error
     has_classes, state = bool(teacher.classes), seed % 2**32
     if name.kind == "trees":
@@ -210,7 +210,7 @@ def _estimator(name: StudentName, teacher: Teacher, facts: ModelFacts, seed: int
         last = linear_model.LogisticRegression(max_iter=MOST_ITERATIONS) if has_classes else linear_model.Ridge()
     elif name.kind == "mlp":
         network = neural_network.MLPClassifier if has_classes else neural_network.MLPRegressor
-        last = network(INNER_LAYERS, max_iter=MOST_ITERATIONS, random_state=state)
+        last = network((HIDDEN,), max_iter=MOST_ITERATIONS, random_state=state)
     else:
         raise InputError(f"--student {name.id}: no student of a table", hint="name trees-N, linear or mlp")
     return pipeline.Pipeline([("scaled", preprocessing.StandardScaler()), ("fitted", last)])
