@@ -61,24 +61,25 @@ def distill(model: Path, output: Path, options: DistillOptions, *, now: str, rep
     heard = _Heard(report, options.budget_s)
     with (
         locks.held(output),
-        owned(output, inputs=(model, options.data), what="a student"),
+        owned(output, inputs=(model, options.data), what="students"),
         temporary.home() as scratch,
         Apart(heard) as apart,
     ):
         temporary.remove_abandoned(output)
         task = Task(model, name, options, output, apart, scratch, now)
-        try:
-            return _made(task)
-        except KeyboardInterrupt as end:
-            if (kept := student_folder.kept_in(output)) is not None:
-                end.add_note(kept)
-            raise
+        return made(task)
 
 
-def _made(task: Task) -> Distilled:
-    if task.name.kind == "blocks":
-        return _of_blocks(task)
-    return _of_vectors(task) if task.name.kind == "static" else _of_table(task)
+def made(task: Task) -> Distilled:
+    """Make the student, in a folder that is ours and locked; an interrupt notes what of it is kept."""
+    try:
+        if task.name.kind == "blocks":
+            return _of_blocks(task)
+        return _of_vectors(task) if task.name.kind == "static" else _of_table(task)
+    except KeyboardInterrupt as end:
+        if (kept := student_folder.kept_in(task.output)) is not None:
+            end.add_note(kept)
+        raise
 
 
 class _Heard:
@@ -133,7 +134,7 @@ def _answered(task: Task, question: Question, make: Callable[[Path, Path], tuple
     final = training / student_folder.FINAL
     final.mkdir()
     student, outcome = make(training, final)
-    made = Distilled(
+    record = Distilled(
         schema_version=SCHEMA_VERSION,
         recipe=question.recipe,
         created=task.now,
@@ -150,8 +151,8 @@ def _answered(task: Task, question: Question, make: Callable[[Path, Path], tuple
         versions={name: version for name in LIBRARIES if (version := kept_files.versions_of(name)[0]) is not None},
         outcome=outcome,
     )
-    student_folder.finish(task.output, made)
-    return made
+    student_folder.finish(task.output, record)
+    return record
 
 
 # --- kinds of students ------------------------------------------------------------------------------------------------------

@@ -179,13 +179,12 @@ def _targets(teacher: Teacher, labels: np.ndarray | None, data: Path) -> np.ndar
     if not teacher.classes:
         truth = labels.astype(np.float64)[:, np.newaxis]
     else:
-        kind = str if isinstance(teacher.classes[0], str) else int
         places = {name: place for place, name in enumerate(teacher.classes)}
-        given = [kind(label) for label in labels.tolist()]
+        given = labels.tolist()
         unknown = next((label for label in given if label not in places), None)
         if unknown is not None:
             raise InputError(
-                f"{KEY}: {data}: label {unknown!r} is none of the model's classes", hint="name labels as the model names its classes"
+                f"{KEY}: {data}: label {str(unknown)[:100]!r} is none of the model's classes", hint="name labels as the model names its classes"
             )
         truth = np.eye(len(places))[[places[label] for label in given]]
     return np.asarray((1 - LABEL_SHARE) * teacher.scores + LABEL_SHARE * truth)

@@ -132,7 +132,8 @@ def test_what_a_table_is_known_by_does_not_depend_on_the_student(tmp_path):
     ("student", "labels", "fault"),
     [
         ("trees-4", None, "has 4 trees, and a student has fewer"),
-        ("linear", ["9"] * ITEMS, "label 9 is none of the model's classes"),
+        ("linear", ["cat"] * ITEMS, "label 'cat' is none of the model's classes"),
+        ("linear", ["9"] * ITEMS, "label '9' is none of the model's classes"),
         ("layers-2", None, "no student of a table"),
     ],
 )
