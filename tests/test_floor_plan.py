@@ -192,6 +192,7 @@ DOORWAYS: dict[str, str] = {
     "sklearn": "advisor.measure.distillation.training.table_student",
     "tokenizers": "advisor.measure.quality.texts",
     "torch": "advisor.measure.model.checkpoint advisor.measure.distillation.training.objectives "
+    "advisor.measure.distillation.training.acceptance "
     "advisor.measure.distillation.training.static_student advisor.measure.distillation.training.trainer "
     "advisor.measure.distillation.training.transformer_student",
     "transformers": "advisor.measure.model.checkpoint advisor.measure.distillation.training.trainer",

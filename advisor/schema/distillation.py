@@ -46,6 +46,13 @@ class Longer(Record, frozen=True, kw_only=True):
     held_out_loss: Estimate
 
 
+class Accepted(Record, frozen=True, kw_only=True):
+    """What a student is worth as a draft: the tokens of a step of its teacher, of which all but one are drafted."""
+
+    draft_tokens: Count
+    tokens_per_step: Estimate
+
+
 class Outcome(Record, frozen=True, kw_only=True):
     """What learning came to."""
 
@@ -58,6 +65,7 @@ class Outcome(Record, frozen=True, kw_only=True):
     longer: tuple[Longer, ...] = ()  # none: not known, for the points are too few or no power law
     metric: AgreementMetric
     agreement: Estimate  # with the teacher, on the items that were held out
+    accepted: tuple[Accepted, ...] = ()  # of a decoder that generates
     notes: tuple[str, ...] = ()
 
 

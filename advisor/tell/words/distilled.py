@@ -21,6 +21,7 @@ def lines(made: Distilled, folder: Path) -> list[str]:
         f"{_how_long(outcome)}; {made.held_out_items:,} were held out",
         f"near to the teacher on these: {METRICS[outcome.metric]} {_figure(outcome.agreement)}",
         *_longer(outcome),
+        *_as_draft(outcome),
         *(f"note: {note}" for note in outcome.notes),
         "how much quality is left, labels of your own say: recommend with it, on data that it did not learn from",
     ]
@@ -45,6 +46,11 @@ def _longer(outcome: Outcome) -> list[str]:
     if not outcome.longer:
         return [f"held-out loss {last:.3g}; what a longer run would reach is not known: too few points, or no power law"]
     return [f"held-out loss {last:.3g}; expected: {'; '.join(map(_one, outcome.longer))}"]
+
+
+def _as_draft(outcome: Outcome) -> list[str]:
+    told = (f"{it.draft_tokens} drafted: {_figure(it.tokens_per_step)}" for it in outcome.accepted)
+    return [f"as a draft of its teacher, tokens a step: {'; '.join(told)}"] if outcome.accepted else []
 
 
 def _one(longer: Longer) -> str:

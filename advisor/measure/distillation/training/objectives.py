@@ -21,13 +21,16 @@ class Objective(NamedTuple):
     pooling: Pooling = "mean"
     projection: Tensor | None = None  # (teacher's width, student's width), orthonormal columns; None where both are alike
     are_independent: bool = False  # of classes: several may be true of a text at once
+    generates: bool = False  # token by token, so that a student may be a draft
 
 
 def of_checkpoint(checkpoint: Path, config: Any) -> Objective:
     """Return the objective of a checkpoint by its class; raise InputError for one that has neither embeddings nor logits."""
     architectures = getattr(config, "architectures", None) or [""]
     name = str(architectures[0])
-    if name.endswith("ForCausalLM") or name.endswith(("LMHeadModel", "ForMaskedLM")):
+    if name.endswith(("ForCausalLM", "LMHeadModel")):
+        return Objective("tokens", generates=True)
+    if name.endswith("ForMaskedLM"):
         return Objective("tokens")
     if name.endswith("ForTokenClassification"):
         return Objective("classes")

@@ -11,7 +11,7 @@ import numpy as np
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
-from advisor.measure.distillation.training import checkpoints, given_texts, holding_out, nearness, objectives, power_law, room, trainer
+from advisor.measure.distillation.training import acceptance, checkpoints, given_texts, holding_out, nearness, objectives, power_law, room, trainer
 from advisor.measure.distillation.training.objectives import Objective
 from advisor.measure.distillation.training.trainer import Encoded, Job
 from advisor.measure.model import checkpoint, input_rows
@@ -102,6 +102,8 @@ def _finished(
     """Write the student and say how near it came."""
     say("comparing with the teacher")
     metric, agreement = compared(job, held_out[:MOST_COMPARED], say)
+    drafted = [entry["input_ids"] for entry in held_out] if job.objective.generates else []
+    accepted = acceptance.measured(job.student, job.teacher, drafted, job.seed, say)
     say("writing the student")
     job.student.eval()
     shutil.copytree(start, final, dirs_exist_ok=True)
@@ -119,6 +121,7 @@ def _finished(
         longer=power_law.longer_runs(run.curve, trainer.steady_steps(job.plan.steps), job.seed),
         metric=metric,
         agreement=agreement,
+        accepted=accepted,
         notes=notes,
     )
 

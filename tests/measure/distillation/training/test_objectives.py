@@ -92,8 +92,9 @@ def test_decisions_of_tokens_are_counted_without_padding():
             Objective("classes", are_independent=True),
         ),
         ("BertForTokenClassification", {"num_labels": 3}, Objective("classes")),
-        ("LlamaForCausalLM", {}, Objective("tokens")),
-        ("GPT2LMHeadModel", {}, Objective("tokens")),
+        ("LlamaForCausalLM", {}, Objective("tokens", generates=True)),
+        ("GPT2LMHeadModel", {}, Objective("tokens", generates=True)),
+        ("BertForMaskedLM", {}, Objective("tokens")),
     ],
 )
 def test_what_is_learned_follows_from_the_class_of_the_model(tmp_path, architecture, more, expected):
