@@ -174,6 +174,7 @@ def _arguments(job: Job, *, is_new: bool) -> Any:
         save_total_limit=KEPT,
         logging_strategy="no",
         remove_unused_columns=False,
+        dataloader_pin_memory=False,
         label_names=[],
         report_to=[],
         disable_tqdm=True,

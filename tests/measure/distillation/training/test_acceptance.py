@@ -25,8 +25,8 @@ def test_a_step_makes_one_token_at_least_and_one_more_than_are_drafted_at_most(a
 def test_steps_go_on_behind_what_was_accepted():
     agreed = np.array([True, True, False, True, False, False, True, True, True, True])
 
-    # Accepted are 2 of 3 (and the teacher's own token), 1, 0, and 3 that the answer ends before.
-    assert (3 + 2 + 1, 3) == acceptance.steps_of(agreed, 3)
+    # Accepted are 2 of 3, 1, 0 and 3, and each time one of the teacher is made behind them.
+    assert (3 + 2 + 1 + 4, 4) == acceptance.steps_of(agreed, 3)
 
 
 @pytest.mark.parametrize("count", [1, 3, 5])
