@@ -109,6 +109,14 @@ PROFILE_OPTIONS = (
         help="A scheme of the catalog to measure even if the pre-flight check would leave it out, such as fp16; repeatable.",
     ),
     click.option(
+        "--student",
+        "students",
+        multiple=True,
+        metavar="ID|PATH",
+        help="A smaller model: layers-3, width-192, trees-50, auto for all that are proposed (timed before anyone trains them), or the "
+        "file or folder of one that you trained; repeatable.",
+    ),
+    click.option(
         "--budget",
         "budget_s",
         type=str,

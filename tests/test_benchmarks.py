@@ -36,6 +36,7 @@ RUNS: dict[str, list[tuple[str | Path, ...]]] = {
     "classify_speed": [()],
     "fit_generation": [()],
     "fit_projection": [(), ("--rows", ROWS, "--data", "rows.csv.gz", "--output", "projection.json")],
+    "distillation": [("--student", "layers-2")],
     "fuzz": [("--rings", "1", "--only", "onnx_changed", "yaml_workload", "yaml_portfolio", "yaml_rules", "csv_trace")],
     "generation": [(), ("--elsewhere",), ("--rows", PUBLISHED)],
     "kills": [("--only", "SIGINT")],

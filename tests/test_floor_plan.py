@@ -44,7 +44,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
         *("advisor.steps.generation", "advisor.steps.language", "advisor.files", "advisor.disk", "advisor.tell"),
-        "advisor.decide.long_trace",
+        *("advisor.steps.distillation", "advisor.decide.long_trace"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
@@ -56,16 +56,16 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
         *FREE,
     },
+    # Smaller models in the place of the one given.
+    "advisor.steps.distillation": {
+        *("advisor.steps", "advisor.files", "advisor.disk"),
+        *(f"advisor.measure.{room}" for room in ("distillation", "distillation.training", "model", "variants", "worker")),
+    },
     # Models that are judged from their configuration, on hardware that is not here.
     "advisor.steps.language": {
         *("advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk"),
         *("advisor.measure.architecture", "advisor.measure.variants"),
         *(f"advisor.decide.{room}" for room in ("generation.elsewhere", "generation.projection", "service", "queue", "lifetime")),
-    },
-    # A smaller model learns from the one given.
-    "advisor.steps.distillation": {
-        *("advisor.steps", "advisor.files", "advisor.disk"),
-        *(f"advisor.measure.{room}" for room in ("distillation", "distillation.training", "model", "variants", "worker")),
     },
     # Readers and writers; what they read for the lifetime cost and the rules they hand over in the words of those who decide.
     "advisor.files": {
@@ -87,6 +87,12 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.measure.architecture": {"advisor.measure.decoder"},
     # A checkpoint of a decoder, the graph that is written of it, and the cache that it runs with.
     "advisor.measure.decoder": {"advisor.disk", *(f"advisor.measure.{room}" for room in ("model", "runtime", "sizes")), *FREE},
+    # Smaller models: what they are called, how they are cut, and what they are among the variants.
+    "advisor.measure.distillation": {
+        "advisor.disk",
+        *(f"advisor.measure.{room}" for room in ("decoder", "model", "runtime", "variants")),
+        *FREE,
+    },
     # Generation has steps instead of calls.
     "advisor.measure.generation": {
         "advisor.disk",
@@ -104,12 +110,12 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.measure.serving": {"advisor.disk", "advisor.measure.model", "advisor.measure.runtime", *FREE},
     "advisor.measure.variants": {
         "advisor.disk",
-        *(f"advisor.measure.{room}" for room in ("model", "quality", "runtime", "timing", "worker")),
+        *(f"advisor.measure.{room}" for room in ("distillation", "model", "quality", "runtime", "timing", "worker")),
         *FREE,
     },
     "advisor.measure.timing": {
         "advisor.disk",
-        *(f"advisor.measure.{room}" for room in ("model", "runtime", "variants", "worker")),
+        *(f"advisor.measure.{room}" for room in ("distillation", "model", "runtime", "variants", "worker")),
         *FREE,
     },
     "advisor.measure.generation.openvino": {
@@ -176,7 +182,7 @@ DOORWAYS: dict[str, str] = {
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "
     "advisor.measure.decoder.decoder_folder advisor.measure.decoder.graph advisor.measure.decoder.quantization "
     "advisor.measure.distillation.training.static_student "
-    "advisor.measure.sizes.graph_values "
+    "advisor.measure.sizes.graph_values advisor.measure.distillation.graph_students advisor.measure.distillation.tree_students "
     "advisor.measure.variants.int8_file",
     "onnxruntime": "advisor.measure.runtime.ort_session",
     "onnxruntime.quantization": "advisor.measure.variants.quantize",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from advisor.schema.catalog import CarbonIntensity, Hardware, Term
+from advisor.schema.distillation import Student
 from advisor.schema.lifetime import Outlook, Verdict
 from advisor.schema.model import ModelFacts
 from advisor.schema.profile import Agreement, Calibration, Machine, QualityResult, Stalls
@@ -190,6 +191,7 @@ class VariantSummary(Record, frozen=True, kw_only=True):
     admitted_because: str
     kept_operators: tuple[str, ...] = ()  # as in Variant
     kept_cost: Estimate | None = None
+    student: Student | None = None  # as in Variant
 
 
 class ServiceCurve(Record, frozen=True, kw_only=True):
@@ -367,3 +369,4 @@ class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     one_replica: OneReplica | None = None  # None: today's replicas are given, or either carries nothing within the target
     confidence: Confidence = 0.95  # of the service times at which the recommendation keeps the target
     questions: tuple[str, ...] = ()  # about what the user may have meant otherwise; asked on the terminal too
+    students: tuple[Prediction, ...] = ()  # the cheapest of each that nobody has trained: after training, if its quality holds

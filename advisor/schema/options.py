@@ -23,6 +23,7 @@ class ProfileOptions(NamedTuple):
     hardware: str = "local"
     general: bool = False  # time every point alike, for other workloads too
     allow_code: bool = False  # run the functions that the workload file names
+    students: tuple[str, ...] = ()  # smaller models: `auto`, names, or files and folders of trained ones
 
 
 class DistillOptions(NamedTuple):

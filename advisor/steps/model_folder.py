@@ -8,11 +8,11 @@ from advisor import __version__
 from advisor.disk import temporary
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
-from advisor.measure.model import checkpoint, kept_files
+from advisor.measure.model import checkpoint, kept_files, onnx_graph
 from advisor.measure.model import facts as model_facts
 from advisor.measure.model.onnx_file import external_files, load
 from advisor.measure.worker.apart import Apart, Limit
-from advisor.schema.model import ModelFacts
+from advisor.schema.model import Graph, ModelFacts
 
 WEIGHT_SUFFIXES = (".safetensors", ".bin")
 DEEPEST = 3  # folders below the one that is named
@@ -135,3 +135,34 @@ def inspect(model: Path, inputs: Path | None) -> ModelFacts:
     model = chosen(model)
     with temporary.home() as folder, Apart() as apart:
         return facts_of(apart, model, file_of(apart, model, folder), (), inputs)
+
+
+def given_files(apart: Apart, variants: tuple[Path, ...], folder: Path, facts: ModelFacts) -> tuple[tuple[Path, Graph], ...]:
+    """Return the files that the user named as variants, links followed, each checked to take the model's place, and what they hold."""
+    found = []
+    for number, path in enumerate(variants):
+        file = apart.call(reading(str(path)), without_links, path, folder / "given" / str(number))
+        found.append((file, in_the_place_of(apart, file, facts, "--variant")))
+    return tuple(found)
+
+
+def in_the_place_of(apart: Apart, path: Path, facts: ModelFacts, key: str, *, shown: Path | None = None) -> Graph:
+    """Return what the file holds; raise InputError unless it takes the same inputs and gives the same outputs as the model.
+
+    `key` is the option that named it, `shown` what it named where that is not the file itself.
+    """
+    shown = shown or path
+    refuse_special(path, key)
+    if not path.is_file():
+        raise InputError(f"{key}: {shown}: no such file", hint="give an .onnx file made from the same model")
+    graph = apart.call(reading(str(shown)), onnx_graph.read_graph, path)
+    for what, ours, theirs in (
+        ("inputs", [(entry.name, entry.dtype) for entry in facts.inputs], [(entry.name, entry.dtype) for entry in graph.inputs]),
+        ("outputs", [entry.name for entry in facts.outputs], [entry.name for entry in graph.outputs]),
+    ):
+        if sorted(ours) != sorted(theirs):
+            raise InputError(
+                f"{key}: {shown}: its {what} are {theirs}, the model's are {ours}",
+                hint=f"a {key.removeprefix('--')} replaces the model: it must have the same inputs and outputs",
+            )
+    return graph

@@ -10,13 +10,11 @@ import msgspec
 from advisor import __version__
 from advisor.disk import locks, temporary
 from advisor.disk.beside import check_places, owned
-from advisor.disk.reading import refuse_special
 from advisor.disk.writing import write_atomically
 from advisor.errors import InputError
 from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import read_yaml, sha256, write_record
 from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question, sequence_lengths, trace_of
-from advisor.measure.model import onnx_graph
 from advisor.measure.quality import own_code
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import providers, versions
@@ -40,6 +38,7 @@ from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.workload import Baseline, GenerationWorkload, OfflineWorkload, OnlineWorkload
 from advisor.steps import model_folder
 from advisor.steps.deciding import decider, served
+from advisor.steps.distillation.students import Students, paths_in, students_of
 from advisor.steps.examples import GivenModel, asked_examples, base_of, with_consent
 from advisor.steps.generation import dispatch
 from advisor.steps.generation.reading import read_one_pass
@@ -78,7 +77,8 @@ def measured_into(model: Path, output: Path, options: ProfileOptions, *, now: st
         provider_for(device, providers())
         options = options._replace(hardware=device.id)
     variants = output.with_suffix(".variants")
-    with owned(variants, inputs=(model, *options.variants)), temporary.home() as place, Apart() as apart:
+    inputs = (model, *options.variants, *paths_in(options.students))
+    with owned(variants, inputs=inputs), temporary.home() as place, Apart() as apart:
         temporary.remove_abandoned(variants)
         return _profile(model, output, options, workload, place, apart, now=now, report=report)
 
@@ -206,8 +206,18 @@ def plan_for(
         # Those who log requests log their lengths, whether this model reads them or not.
         workload = fitting(workload, model_folder.facts_of(apart, model, baseline, (), options.inputs))
     facts = model_folder.facts_of(apart, model, baseline, sequence_lengths(workload), options.inputs)
-    given = _given(apart, options.variants, folder, facts)
-    return _plan(apart, GivenModel(model, facts), baseline, given, folder, options, workload, scratch, now=parse_moment(now))
+    given = model_folder.given_files(apart, options.variants, folder, facts)
+    whole = GivenModel(model, facts)
+    students = students_of(
+        apart,
+        whole,
+        baseline,
+        folder,
+        options,
+        taken=(baseline_id(facts), *(path.stem for path in options.variants), *(scheme.id for scheme in schemes())),
+        is_planned=isinstance(workload, OnlineWorkload) and workload.lifecycle is not None,
+    )
+    return _plan(apart, whole, baseline, given, students, folder, options, workload, scratch, now=parse_moment(now))
 
 
 def _plan(
@@ -215,6 +225,7 @@ def _plan(
     model: GivenModel,
     baseline: Path,
     given: tuple[tuple[Path, Graph], ...],
+    students: Students,
     folder: Path,
     options: ProfileOptions,
     workload: OnlineWorkload | OfflineWorkload | None,
@@ -242,7 +253,11 @@ def _plan(
         is_calibrated=is_calibrated,
     )
     settings = _settings(workload, options, [graph.sha256 for _, graph in given], wanted, has_data=asked.data is not None)
-    settings = msgspec.structs.replace(settings, max_batch_size=_largest(options, facts))
+    settings = msgspec.structs.replace(
+        settings,
+        max_batch_size=_largest(options, facts),
+        students_sha256=tuple(made.graph.sha256 for made in students.files),
+    )
     parts = (SCHEMA_VERSION, __version__, facts, settings, catalog, machine, versions(), available)
     return Plan(
         baseline=baseline,
@@ -251,6 +266,7 @@ def _plan(
         settings=settings,
         schemes=tuple(chosen),
         given=tuple(path for path, _ in given),
+        students=students.files,
         hardware=hardware,
         provider=provider,
         machine=machine,
@@ -263,25 +279,15 @@ def _plan(
         calibration=asked.calibration,
         providers=available,
         own_metric=_own_metric(workload, options),
-        excluded=tuple(excluded),
-        notes=(*asked.notes, *dispatch.note_on(model.path)),
+        excluded=(*excluded, *students.exclusions),
+        notes=(*asked.notes, *dispatch.note_on(model.path), *students.notes),
         today=_today(workload, facts, machine),
-        kept=wanted | {path.stem for path in options.variants},
+        kept=wanted | {path.stem for path in options.variants} | {made.id for made in students.files},
     )
 
 
 def _largest(options: ProfileOptions, facts: ModelFacts) -> int:
     return min(filter(None, (options.max_batch_size, facts.batching.largest)))
-
-
-def _given(apart: Apart, variants: tuple[Path, ...], folder: Path, facts: ModelFacts) -> tuple[tuple[Path, Graph], ...]:
-    """Return the files that the user named as variants, links followed, each checked to take the model's place, and what they hold."""
-    found = []
-    for number, path in enumerate(variants):
-        limit = model_folder.reading(str(path))
-        file = apart.call(limit, model_folder.without_links, path, folder / "given" / str(number))
-        found.append((file, _check_variant(apart, file, facts)))
-    return tuple(found)
 
 
 def _today(workload: OnlineWorkload | OfflineWorkload | None, facts: ModelFacts, machine: Machine) -> Today:
@@ -370,24 +376,6 @@ def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: Prof
     if floor is None or not OWN.fullmatch(floor.metric):
         return None
     return own_code.load(floor.metric, base_of(options), "quality.metric", is_allowed=options.allow_code)
-
-
-def _check_variant(apart: Apart, path: Path, facts: ModelFacts) -> Graph:
-    """Return what the file holds; raise InputError unless it takes the same inputs and gives the same outputs as the model."""
-    refuse_special(path, "--variant")
-    if not path.is_file():
-        raise InputError(f"--variant: {path}: no such file", hint="give an .onnx file made from the same model")
-    graph = apart.call(model_folder.reading(str(path)), onnx_graph.read_graph, path)
-    for what, ours, theirs in (
-        ("inputs", [(entry.name, entry.dtype) for entry in facts.inputs], [(entry.name, entry.dtype) for entry in graph.inputs]),
-        ("outputs", [entry.name for entry in facts.outputs], [entry.name for entry in graph.outputs]),
-    ):
-        if sorted(ours) != sorted(theirs):
-            raise InputError(
-                f"--variant: {path}: its {what} are {theirs}, the model's are {ours}",
-                hint="a variant replaces the model: it must have the same inputs and outputs",
-            )
-    return graph
 
 
 def schemes() -> tuple[Scheme, ...]:

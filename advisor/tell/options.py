@@ -15,6 +15,7 @@ class Option(Record, frozen=True, kw_only=True):
 
 
 TODAY = "today"
+AFTER_TRAINING = "after training, if it holds"
 NEEDED_TODAY = "today's configuration, as many as it would need"
 
 
@@ -35,6 +36,7 @@ def options(advice: Advice) -> tuple[Option, ...]:
     parts += [("most likely", advice.likely), ("nearest miss", advice.nearest_miss)]
     parts += [("tie", prediction) for prediction in advice.ties]
     parts += [("quality not measured", advice.unproven)]
+    parts += [(AFTER_TRAINING, prediction) for prediction in advice.students]
     roles: dict[Candidate, tuple[str, ...]] = {}
     predictions = {prediction.candidate: prediction for prediction in advice.frontier}
     frontier = set(predictions)

@@ -76,6 +76,7 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         one_replica=_one_replica(decision),
         confidence=request.confidence,
         questions=wording.questions(home),
+        students=recommendation.untrained(decision.at),
     )
 
 

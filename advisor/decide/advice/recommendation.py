@@ -12,6 +12,7 @@ from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
 from advisor.kernels import pareto
 from advisor.schema.advice import Prediction
+from advisor.schema.profile import is_untrained
 from advisor.schema.record import Estimate
 from advisor.units import number, seconds
 
@@ -176,6 +177,17 @@ def unproven(site: SiteUnderLoad, recommended: Prediction | None) -> Prediction 
         return None
     configuration, replicas = found.cheapest[0]
     return predict(site, configuration, replicas, today_replicas=given_replicas(site))
+
+
+def untrained(site: SiteUnderLoad) -> tuple[Prediction, ...]:
+    """Return the cheapest candidate that keeps the target of each student that nobody has trained, cheapest first: its speed is known."""
+    found = []
+    for name in sorted(name for name, variant in site.variants.items() if is_untrained(variant)):
+        cheapest = site.search(site.space({name})).cheapest
+        if cheapest:
+            configuration, replicas = cheapest[0]
+            found.append(predict(site, configuration, replicas, today_replicas=given_replicas(site)))
+    return tuple(sorted((entry for entry in found if entry.meets_slo), key=_cost_and_latency))
 
 
 def frontier(site: SiteUnderLoad, space: list[Configuration], recommended: Prediction | None) -> tuple[Prediction, ...]:

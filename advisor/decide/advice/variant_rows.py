@@ -54,6 +54,7 @@ def _rows(site: Site, cleaned: Site, length: int | None, workload: OnlineWorkloa
                 admitted_because=admitted.because,
                 kept_operators=variant.kept_operators,
                 kept_cost=variant.kept_cost,
+                student=variant.student,
             )
         )
     return rows

@@ -3,12 +3,13 @@
 from advisor.decide.service.measured import ServiceGrid
 from advisor.quality_floor import keeps_floor
 from advisor.schema.advice import Candidate
-from advisor.schema.profile import QualityResult, Site, Variant
+from advisor.schema.profile import QualityResult, Site, Variant, is_untrained
 from advisor.schema.record import Record
 from advisor.schema.workload import Baseline, OnlineWorkload, Quality
 from advisor.units import seconds
 
 QUEUE_DELAYS_S = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+NOT_TRAINED = "not trained yet: its speed was measured, its quality is known once it is trained"
 # A batch that waits longer than this part of the target leaves too little of it for the work.
 MAX_DELAY_OF_TARGET = 0.5
 
@@ -55,7 +56,9 @@ class Admission(Record, frozen=True, kw_only=True):
 
 
 def admission(variant: Variant, workload: OnlineWorkload) -> Admission:
-    """Return whether the variant's quality is known to hold."""
+    """Return whether the variant's quality is known to hold; of a student that nobody has trained nobody asks."""
+    if is_untrained(variant):
+        return Admission(admitted=False, is_unknown=False, because=NOT_TRAINED)
     return admission_of(variant.quality, workload.quality, is_baseline=variant.derived_from is None, is_lossless=variant.lossless)
 
 

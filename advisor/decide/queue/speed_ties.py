@@ -4,7 +4,7 @@ import math
 
 from advisor.medians import PairNoise, Ratios, pair_noise, ratios, together
 from advisor.schema.advice import SpeedTie
-from advisor.schema.profile import Measurement, Site
+from advisor.schema.profile import Measurement, Site, is_untrained
 from advisor.schema.record import Estimate
 
 Point = tuple[int, int | None, int, int]  # batch_size, sequence_length, intra_op_num_threads, instances
@@ -20,9 +20,10 @@ def speed_ties(site: Site, today: str) -> dict[str, SpeedTie]:
     """Return, for each variant that ties in speed with a simpler one, that one: today's is the simplest, then the model as given.
 
     Two are told apart if the ratio of their paired visits lies with all of its interval beyond what one file differs by between two
-    processes, over all points or at one batch size. `site` is as it was measured.
+    processes, over all points or at one batch size. `site` is as it was measured. Students that nobody has trained are left out.
     """
-    variants = sorted(site.variants, key=lambda entry: (entry.id != today, entry.derived_from is not None))
+    ready = (entry for entry in site.variants if not is_untrained(entry))
+    variants = sorted(ready, key=lambda entry: (entry.id != today, entry.derived_from is not None))
     points: dict[str, dict[Point, Measurement]] = {entry.id: {} for entry in variants}
     for measured in site.measurements:
         if measured.variant in points:

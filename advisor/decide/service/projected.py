@@ -128,6 +128,8 @@ def _service(target: _Target) -> tuple[dict[Setting, ServiceGrid], GroundOfServi
     anchored = _from_another_gpu(target)
     if anchored:
         return anchored, "anchored", unknown
+    if target.variant.student is not None:
+        return {}, "roofline", f"what a student computes is known where it was measured; {measure_there(target.place.hardware)}"
     return *_by_roofline(target), unknown
 
 

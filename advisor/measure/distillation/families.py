@@ -124,7 +124,8 @@ def family_of(config: Values) -> Family:
         kind = CLASSES.get(str(named[0]))
     if not isinstance(kind, str) or kind not in FAMILIES:
         raise InputError(
-            f"{config.path}: model_type {quoted(kind)}: no student of it can be cut here", hint=f"cut are: {', '.join(FAMILIES)}"
+            f"{config.path}: model_type {quoted(kind)}: no student of it can be cut",
+            hint=f"cut are: {', '.join(FAMILIES)}; or give its ONNX file, whose blocks can be left out where it repeats them",
         )
     if config.given("quantization_config") is not None:
         raise InputError(

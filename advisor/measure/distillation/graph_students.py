@@ -36,7 +36,7 @@ class Block(NamedTuple):
 
 def count_blocks(path: Path) -> int:
     """Return how many repeated blocks the graph of a file has; raise ModelError where there are none."""
-    return len(_blocks_of(onnx_graph.inlined(onnx_file.load(path)), path))
+    return len(_blocks_of(onnx_graph.inlined(onnx_file.load_whole(path)), path))
 
 
 def cut(path: Path, wanted: int, target: Path) -> None:
@@ -73,20 +73,27 @@ class _Stream:
             if node.op_type == "Constant" and (found := _constant(node)) is not None and _is_matrix(found):
                 self.sizes[node.output[0]] = prod(found.dims)
         self.known = {name: _digest(_of_tensor(tensor)) for name, tensor in stored.items()}
-        self.known |= {value.name: _digest(("input", value.name)) for value in graph.input if value.name not in stored}
+        self.inputs = [value.name for value in graph.input if value.name not in stored]
+        self.known |= {name: _digest(("input", name)) for name in self.inputs}
         self.attributes = [_of_attributes(node) for node in self.nodes]
 
     def best(self) -> tuple[Block, ...]:
         """Return the blocks that hold most of the weights, of all that may be the beginning of the stream."""
-        beginnings = [
-            name
-            for number, node in enumerate(self.nodes)
-            if self.sizes.keys() & set(self.reads[number]) and node.op_type not in ("Constant", "Identity")
-            for name in node.output[:1]
-        ]
-        found = [self._from(name) for name in beginnings[:MOST_BEGINNINGS]]
+        found = [self._from(name) for name in self._beginnings()[:MOST_BEGINNINGS]]
         _, blocks = max(found, key=_weight, default=(0, ()))
         return blocks
+
+    def _beginnings(self) -> list[str]:
+        """Return what nodes make of an input and a matrix of weights, however that was turned before."""
+        live = self._depends_on(*self.inputs)
+        weights, found = set(self.sizes), []
+        for number, node in enumerate(self.nodes):
+            has_weights = not weights.isdisjoint(self.reads[number])
+            if live.isdisjoint(node.output):
+                weights.update(node.output if has_weights else ())
+            elif has_weights:
+                found.append(node.output[0])
+        return found
 
     def _from(self, beginning: str) -> tuple[int, tuple[Block, ...]]:
         """Return the blocks behind a tensor, and how many elements of weights they hold."""
@@ -105,9 +112,9 @@ class _Stream:
             blocks.append(Block(cuts[first], cuts[first + period], nodes))
         return sum(weights[start : start + count * period]), tuple(blocks)
 
-    def _depends_on(self, beginning: str) -> set[str]:
-        """Return the tensors whose values depend on those of one."""
-        found = {beginning}
+    def _depends_on(self, *beginnings: str) -> set[str]:
+        """Return the tensors whose values depend on those of some, these among them."""
+        found = set(beginnings)
         for number, node in enumerate(self.nodes):
             if node.op_type not in SHAPES_ALONE and found.intersection(self.reads[number]):
                 found.update(name for name in node.output if name)

@@ -8,10 +8,13 @@ from advisor.errors import InputError, ModelError
 from advisor.measure.distillation import checkpoint_students, graph_students, student_names, tree_students
 from advisor.measure.distillation.student_names import StudentName
 from advisor.measure.model import checkpoint, kept_files, onnx_graph
+from advisor.measure.runtime import memory
 from advisor.schema.distillation import Student, StudentKind
 from advisor.schema.model import Graph, ModelFacts
 from advisor.schema.record import Record
+from advisor.units import size
 
+COPIES = 3  # of a model that is cut: as it is read, as it is parsed, as it is written
 OF_TRANSFORMERS, OF_TREES = "layers-N, width-N, layers-N-width-N", "trees-N, linear, mlp"
 
 
@@ -49,7 +52,7 @@ def made(teacher: Teacher, student_id: str, folder: Path) -> StudentFile:
     """
     name = student_names.parse(student_id)
     _refuse_other_kinds(teacher, name)
-    there = _blocks_of(teacher)
+    there = count_blocks(teacher)
     if name.blocks is not None:
         what = "trees" if name.kind == "trees" else "layers"
         student_names.refuse_more(name.blocks, there, what, name.id, teacher.facts.name)
@@ -66,6 +69,7 @@ def made(teacher: Teacher, student_id: str, folder: Path) -> StudentFile:
                 file.replace(folder / file.name)
         kept_files.keep(path, recipe)
     graph = onnx_graph.read_graph(path)
+    _refuse_other_inputs(teacher, graph, name)
     left = name.blocks or (there if name.kind == "blocks" else None)
     student = _student(teacher, graph, name.id, name.kind, left, there, is_trained=False)
     return StudentFile(id=name.id, title=_title(student, teacher), path=path, graph=graph, student=student)
@@ -93,8 +97,24 @@ def _refuse_other_kinds(teacher: Teacher, name: StudentName) -> None:
         raise InputError(f"--student {name.id}: {teacher.facts.name} is {what}", hint=f"students of it: {forms}")
 
 
+def _refuse_other_inputs(teacher: Teacher, graph: Graph, name: StudentName) -> None:
+    """Raise ModelError for a student that cannot be asked what the model is asked: one of fewer layers keeps a smaller cache."""
+    ours, theirs = ({entry.name for entry in inputs} for inputs in (teacher.facts.inputs, graph.inputs))
+    if ours != theirs:
+        raise ModelError(
+            f"--student {name.id}: it takes other inputs than {teacher.facts.name} ({', '.join(sorted(ours ^ theirs)[:3])})",
+            hint="make it with `advisor distill`, and profile its folder by itself",
+        )
+
+
 def _write(teacher: Teacher, name: StudentName, there: int, target: Path) -> None:
     """Write the ONNX file of a student; what is in between goes beside it."""
+    needed, room = COPIES * teacher.facts.file_bytes, memory.available_bytes()
+    if room is not None and needed > room:
+        raise InputError(
+            f"--student {name.id}: cutting {teacher.facts.name} takes about {size(needed)}; {size(room)} of memory are free here",
+            hint="use a machine with more memory",
+        )
     if name.kind != "blocks":
         tree_students.cut(teacher.file, name, target)
     elif name.width is None and _has_blocks(teacher, there):
@@ -118,7 +138,7 @@ def _has_blocks(teacher: Teacher, wanted: int) -> bool:
         return False
 
 
-def _blocks_of(teacher: Teacher) -> int:
+def count_blocks(teacher: Teacher) -> int:
     """Return how many layers or trees a model has; raise InputError or ModelError, which say why, where it can have no students."""
     if teacher.facts.family == "tree":
         return tree_students.count_trees(teacher.file)

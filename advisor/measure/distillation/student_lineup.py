@@ -45,12 +45,9 @@ def _schemes(lineup: Lineup, student: StudentFile) -> list[Scheme]:
 
     Of one that nobody has trained the fastest alone: its speed is what may have it trained.
     """
-    named, by_id = lineup.plan.settings.wanted, {scheme.id: scheme for scheme in lineup.plan.schemes}
-    fast = [
-        variant
-        for variant in lineup.variants
-        if variant.id in by_id and by_id[variant.id].method not in NOT_OF_FILES and not lineup.fails(variant)
-    ]
+    named = lineup.plan.settings.wanted
+    by_id = {scheme.id: scheme for scheme in lineup.plan.schemes if scheme.method not in NOT_OF_FILES}
+    fast = [variant for variant in lineup.variants if variant.id in by_id and not lineup.fails(variant)]
     fast = sorted(fast, key=lambda variant: -lineup.speed(variant.id))
     fast = [variant for variant in fast if lineup.speed(variant.id) > WORTH_COMBINING]
     quantized = [variant for variant in fast if by_id[variant.id].method in quantize.QUANTIZING]
@@ -69,7 +66,7 @@ def _take_under(lineup: Lineup, student: StudentFile, scheme: Scheme) -> None:
         lineup.reopen(known)
         return
     # A smaller file takes no longer than the model's did.
-    cost_s = lineup.spent_s.get(scheme.id, lineup.cost_s(scheme))
+    cost_s = lineup.spent_s[scheme.id] if scheme.id in lineup.spent_s else lineup.cost_s(scheme)
     if cost_s > lineup.ledger.preparing_left_s and scheme.id not in lineup.plan.settings.wanted:
         enough = seconds(rounded_up(lineup.ledger.sufficient_s(cost_s)))
         fault = f"making and comparing it would take about {seconds(cost_s)}; a budget of {enough} would do"

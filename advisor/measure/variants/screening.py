@@ -258,8 +258,8 @@ class Lineup:
                 raise WorkerError(fault, hint="serve the model as given")
             self.looks[variant.id] = speeds
             if not is_untrained(variant):
-                given = {"looks": looks, "briefly": variant.lossless, "may_differ": variant.student is not None}
-                quality = quality or self.comparison.quality(variant.id, **given)
+                brief, of_student = variant.lossless, variant.student is not None
+                quality = quality or self.comparison.quality(variant.id, looks=looks, briefly=brief, may_differ=of_student)
         except WorkerError as error:
             self.leave_out(Exclusion(what=variant.id, reason=error.fault))
             self.processes.close(variant.id)

@@ -11,8 +11,9 @@ from advisor.errors import InputError
 from advisor.files.records import read_json, sha256, write_record
 from advisor.measure.distillation.training import checkpoints
 from advisor.schema.distillation import Distilled
+from advisor.steps.distillation.students import LABEL
 
-RECORD, TRAINING, START, FINAL = "student.json", "training", "start", "final"
+TRAINING, START, FINAL = "training", "start", "final"
 MADE_BY = "advisor distill"
 ANEW = "name another folder with -o, or --fresh to replace it"
 
@@ -22,7 +23,7 @@ def finished(folder: Path, recipe: str, *, fresh: bool) -> Distilled | None:
 
     Raise InputError where another one does, or half of one, unless it is to be replaced.
     """
-    path = folder / RECORD
+    path = folder / LABEL
     if fresh:
         return None
     if path.exists():
@@ -38,11 +39,11 @@ def finished(folder: Path, recipe: str, *, fresh: bool) -> Distilled | None:
 
 def training_in(folder: Path, *, fresh: bool) -> Path:
     """Return the folder of checkpoints, made if need be; what is to be replaced is removed."""
-    check_output(folder / RECORD, STUDENT)
+    check_output(folder / LABEL, STUDENT)
     training = folder / TRAINING
     if fresh:
         shutil.rmtree(training, ignore_errors=True)
-        (folder / RECORD).unlink(missing_ok=True)
+        (folder / LABEL).unlink(missing_ok=True)
     training.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(training / FINAL, ignore_errors=True)
     return training
@@ -67,7 +68,7 @@ def moved(final: Path, folder: Path) -> dict[str, str]:
 
 def finish(folder: Path, made: Distilled) -> None:
     """Write the record, which says that the student is done, and remove what was kept to go on from."""
-    write_record(folder / RECORD, made)
+    write_record(folder / LABEL, made)
     shutil.rmtree(folder / TRAINING, ignore_errors=True)
 
 

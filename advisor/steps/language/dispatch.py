@@ -22,6 +22,7 @@ OPTIONS = {
     "inputs": "--inputs",
     "variants": "--variant",
     "schemes": "--scheme",
+    "students": "--student",
     "budget_s": "--budget",
     "max_batch_size": "--max-batch-size",
     "seed": "--seed",

@@ -18,6 +18,11 @@ SERVED = (
     "is the simulation of these same requests, made before the test."
 )
 TIED = "They cost the same, and the intervals of their latency overlap. Any of them is as good a choice."
+AFTER_TRAINING = (
+    "Students are smaller models. Their speed was measured before anybody trains them, since it does not depend on the values of their "
+    "weights; their quality is not known. Nothing here is advised before one is trained and judged on your data: train it with `advisor "
+    "distill`, then give its folder with --student."
+)
 COMPARED = (
     "Speed-up is over the first variant, at batch size 1. Agreement compares raw outputs with those of the model as given. It is a proxy "
     "for quality and never admits a variant."
@@ -53,6 +58,8 @@ class AdviceWords(Record, frozen=True, kw_only=True):
     alternatives: str
     unproven: Sentence | None
     unproven_because: Sentence | None
+    students: Sentence | None
+    students_because: str | None
     variants: str
     variants_because: str
     calls: str | None
@@ -99,6 +106,8 @@ def advice_words(advice: Advice) -> AdviceWords:
         alternatives=_alternatives(advice),
         unproven=unproven_of(unproven.candidate.variant, unproven.cost_usd_per_hour) if unproven else None,
         unproven_because=_unproven_because(unproven, advice) if unproven else None,
+        students=_students(advice) if advice.students else None,
+        students_because=AFTER_TRAINING if advice.students else None,
         variants=_variants(advice),
         variants_because=COMPARED,
         calls=f"Call time by batch size{_at(advice, curves_shown(advice)[0].hardware)}" if advice.service_curves else None,
@@ -331,6 +340,13 @@ def _alternatives(advice: Advice) -> str:
     if advice.recommended is not None:
         return "No alternative was found"
     return f"No configuration that was searched keeps {target_of(advice)}, at any cost"
+
+
+def _students(advice: Advice) -> Sentence:
+    """Return what the cheapest student that nobody has trained would cost."""
+    cheapest = advice.students[0]
+    cost = figure(cheapest.cost_usd_per_hour, units.usd_per_hour)
+    return (f"After training, if it holds: {cheapest.candidate.variant} for ", cost)
 
 
 def _unproven_because(unproven: Prediction, advice: Advice) -> Sentence:

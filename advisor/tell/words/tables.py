@@ -12,6 +12,7 @@ from advisor.tell.words.figures import Figure, Format, Part, Row, Sentence, as_t
 
 NOT_KNOWN = "not known"
 POWER_NOT_KNOWN = "power not known"
+NOT_TRAINED = "not trained"
 # These metrics have no upper bound: their loss is an increase, and their value is no share.
 UNBOUNDED = {"perplexity", "mean_squared_error"}
 
@@ -201,6 +202,7 @@ def certainty_rows(advice: Advice) -> tuple[Row, ...]:
 def quality_lost(prediction: Prediction, advice: Advice) -> Figure:
     """Return the quality drop of a prediction from what runs today."""
     absent = "as today" if prediction.candidate.variant == advice.baseline.candidate.variant else "not measured"
+    absent = NOT_TRAINED if prediction in advice.students else absent
     return figure(prediction.quality_drop, units.points, absent)
 
 
@@ -296,6 +298,7 @@ def variant_rows(advice: Advice) -> tuple[VariantRow, ...]:
 
 def _variant_row(it: VariantSummary, where: str, absent: str) -> VariantRow:
     kept: Sentence | None = None
+    is_trained = it.student is None or it.student.is_trained
     if it.kept_operators:
         cost = figure(it.kept_cost, units.ratio)
         kept = (
@@ -309,8 +312,8 @@ def _variant_row(it: VariantSummary, where: str, absent: str) -> VariantRow:
         size=units.size(it.bytes),
         speedup=figure(it.speedup, units.ratio, absent),
         throughput=figure(it.throughput_items_per_s, units.rate),
-        agreement=_agreement(it.agreement, absent),
-        quality=_quality(it.quality),
+        agreement=_agreement(it.agreement, absent if is_trained else NOT_TRAINED),
+        quality=_quality(it.quality) if is_trained else Figure(shown=NOT_TRAINED),
         quality_of=_quality_of(it.quality),
         admitted=it.admitted,
         admitted_because=it.admitted_because,

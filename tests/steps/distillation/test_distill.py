@@ -69,7 +69,7 @@ def test_a_student_is_made_once_and_then_returned_as_it_is(place, tmp_path):
     )
     assert (4, 120) == (first.outcome.steps, first.items)
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(first.files)
-    assert sorted([*first.files, student_folder.RECORD]) == sorted(path.name for path in tmp_path.iterdir())
+    assert sorted([*first.files, student_folder.LABEL]) == sorted(path.name for path in tmp_path.iterdir())
 
 
 def test_an_interrupt_says_what_is_kept_and_the_next_run_goes_on_there(place, tmp_path):

@@ -44,7 +44,7 @@ def test_another_question_does_not_replace_it_unless_it_is_told_to(done):
         student_folder.finished(folder, "0" * 64, fresh=False)
     assert student_folder.finished(folder, "0" * 64, fresh=True) is None
     student_folder.training_in(folder, fresh=True)
-    assert not (folder / student_folder.RECORD).exists()
+    assert not (folder / student_folder.LABEL).exists()
 
 
 def test_half_of_another_training_is_not_replaced_either(tmp_path):
