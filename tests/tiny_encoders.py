@@ -7,7 +7,13 @@ import numpy as np
 
 WORDS = "the a cat dog bird sees likes chases red blue small big house tree in under near today again slowly".split()
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-SIZES = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "max_position_embeddings": 24}
+SIZES = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 24,
+}
 
 
 def save_bert(folder: Path, *, classes: int | None = None, has_tokenizer: bool = True, seed: int = 0) -> Path:

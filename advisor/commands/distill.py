@@ -26,7 +26,12 @@ MOST_STEPS = 10**9
     "tables one as quality.data takes it. A tenth, chosen by the items themselves, is held out.",
 )
 @click.option(
-    "-o", "--output", type=PATH, default=Path("student"), show_default=True, help="The folder for the student and its checkpoints."
+    "-o",
+    "--output",
+    type=PATH,
+    default=Path("student"),
+    show_default=True,
+    help="The folder for the student and its checkpoints.",
 )
 @click.option(
     "--budget",
@@ -38,7 +43,11 @@ MOST_STEPS = 10**9
 )
 @click.option("--steps", type=click.IntRange(1, MOST_STEPS), help="Steps to train, of up to 32 texts each.")
 @click.option(
-    "--seed", type=click.IntRange(0, MOST_SEED), default=0, show_default=True, help="Random seed of the order of texts, and of dropout."
+    "--seed",
+    type=click.IntRange(0, MOST_SEED),
+    default=0,
+    show_default=True,
+    help="Random seed of the order of texts, and of dropout.",
 )
 @click.option("--fresh", is_flag=True, help="Begin anew, in the place of what lies in the folder.")
 @NOW

@@ -9,7 +9,8 @@ from tests import models
 from tests.damage import ended, is_refusal
 
 pytestmark = pytest.mark.skipif(
-    not all(importlib.util.find_spec(name) for name in ("sklearn", "skl2onnx")), reason="scikit-learn and skl2onnx are not installed"
+    not all(importlib.util.find_spec(name) for name in ("sklearn", "skl2onnx")),
+    reason="scikit-learn and skl2onnx are not installed",
 )
 
 

@@ -40,7 +40,8 @@ class Task(NamedTuple):
     name: StudentName
     options: DistillOptions
     output: Path
-    apart: Apart
+    apart: Apart  # for looking at what was given
+    training: Apart  # of which every step is reported
     scratch: Path  # of temporary files
     now: str
 
@@ -58,16 +59,17 @@ def distill(model: Path, output: Path, options: DistillOptions, *, now: str, rep
     if not model.exists():
         raise InputError(f"{model}: no such file or directory", hint="give an .onnx file or a Hugging Face checkpoint directory")
     model = model_folder.chosen(model)
-    heard = _Heard(report, options.budget_s)
+    if not output.absolute().name:
+        raise InputError(f"{output}: not a folder that students can lie in", hint="name another folder with -o")
     with (
-        locks.held(output),
+        locks.held(output.absolute()),
         owned(output, inputs=(model, options.data), what="students"),
         temporary.home() as scratch,
-        Apart(heard) as apart,
+        Apart() as apart,
+        Apart(_Heard(report, options.budget_s)) as training,
     ):
         temporary.remove_abandoned(output)
-        task = Task(model, name, options, output, apart, scratch, now)
-        return made(task)
+        return made(Task(model, name, options, output, apart, training, scratch, now))
 
 
 def made(task: Task) -> Distilled:
@@ -130,6 +132,7 @@ def _answered(task: Task, question: Question, make: Callable[[Path, Path], tuple
     known = student_folder.finished(task.output, question.recipe, fresh=task.options.fresh)
     if known is not None:
         return known
+    task.apart.end()  # and the memory that it holds
     training = student_folder.training_in(task.output, fresh=task.options.fresh)
     final = training / student_folder.FINAL
     final.mkdir()
@@ -178,10 +181,10 @@ def _of_blocks(task: Task) -> Distilled:
     def make(training: Path, final: Path) -> tuple[Student, Outcome]:
         start = training / student_folder.START
         if not start.exists():
-            task.apart.call(model_folder.reading(str(task.model)), checkpoint_students.cut, task.model, task.name.id, start)
+            task.training.call(model_folder.reading(str(task.model)), checkpoint_students.cut, task.model, task.name.id, start)
         options = task.options
         asked = transformer_student.Asked(options.steps, options.budget_s, options.seed, question.recipe)
-        outcome = task.apart.call(
+        outcome = task.training.call(
             _training(task), transformer_student.train, task.model, start, training, options.data, asked, final
         )
         return checkpoint_students.described(task.model, task.name.id, final, is_trained=True), outcome
@@ -193,9 +196,9 @@ def _of_vectors(task: Task) -> Distilled:
     question = _checkpoint_question(task)
 
     def make(_: Path, final: Path) -> tuple[Student, Outcome]:
-        exported = model_folder.file_of(task.apart, task.model, task.scratch)
-        facts = model_folder.facts_of(task.apart, task.model, exported, (), None)
-        fitted = task.apart.call(
+        exported = model_folder.file_of(task.training, task.model, task.scratch)
+        facts = model_folder.facts_of(task.training, task.model, exported, (), None)
+        fitted = task.training.call(
             _training(task), static_student.fit, task.model, facts, task.options.data, final / ONNX, task.options.seed
         )
         for name in checkpoint_students.BESIDE:
@@ -219,10 +222,10 @@ def _of_table(task: Task) -> Distilled:
 
     def make(_: Path, final: Path) -> tuple[Student, Outcome]:
         target = final / ONNX
-        fitted = task.apart.call(
+        fitted = task.training.call(
             _training(task), table_student.fit, facts, exported, task.options.data, task.name.id, target, task.options.seed
         )
-        parameters = task.apart.call(_training(task), onnx_graph.read_graph, target).parameters
+        parameters = task.training.call(_training(task), onnx_graph.read_graph, target).parameters
         return _described(task, parameters, facts.parameters, fitted.trees, fitted.teacher_trees), fitted.outcome
 
     return _answered(task, question, make)

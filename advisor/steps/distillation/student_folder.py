@@ -52,14 +52,22 @@ def training_in(folder: Path, *, fresh: bool) -> Path:
 def kept_in(folder: Path) -> str | None:
     """Return what of an interrupted training is kept, in words; None where nothing is."""
     latest = checkpoints.last_whole(folder / TRAINING)
-    return None if latest is None else f"what was learned until step {latest[1].step} is kept, and the same command goes on from there"
+    return (
+        None
+        if latest is None
+        else f"what was learned until step {latest[1].step} is kept, and the same command goes on from there"
+    )
 
 
 def moved(final: Path, folder: Path) -> dict[str, str]:
     """Move the files of a student to their place and return their digests, by their names from the folder."""
     digests = {str(path.relative_to(final)): sha256(path) for path in sorted(final.rglob("*")) if path.is_file()}
+    mask = os.umask(0)
+    os.umask(mask)
     for path in final.iterdir():
         place = folder / path.name
+        if path.is_file():
+            path.chmod(0o666 & ~mask)  # weights are written for their owner alone
         if place.is_dir():
             shutil.rmtree(place)
         os.replace(path, place)

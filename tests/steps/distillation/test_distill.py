@@ -8,6 +8,7 @@ import pytest
 
 from advisor.errors import InputError
 from advisor.measure.distillation import student_names
+from advisor.measure.runtime import machine
 from advisor.measure.runtime.ort_session import unsaid
 from advisor.schema.options import DistillOptions
 from advisor.steps.distillation import distill, student_folder
@@ -28,9 +29,20 @@ class Here:
     def __init__(self, say=unsaid):
         self.say = say
 
+    def end(self):
+        """Nothing ends: it is this process."""
+
     def call(self, limit, function, *arguments):
         more = {"say": self.say} if "say" in function.__code__.co_varnames else {}
         return function(*arguments, **more)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_one_thread():
+    """Threads of a model this small would only wait for each other, all the more on a busy machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "core_count", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +54,9 @@ def place(tmp_path_factory):
 
 
 def task_of(place, output, *, say=unsaid, student="layers-2", **options):
-    asked = DistillOptions(student=student, data=place / "texts.txt", **{"steps": 4} | options)
+    asked = DistillOptions(student=student, **{"steps": 4, "data": place / "texts.txt"} | options)
     output.mkdir(exist_ok=True)
-    return Task(place / "teacher", student_names.parse(student), asked, output, Here(say), output, NOW)
+    return Task(place / "teacher", student_names.parse(student), asked, output, Here(say), Here(say), output, NOW)
 
 
 def interrupted_at(step):
@@ -126,6 +138,7 @@ def report(done_s, of_s, what, *, line=None):
         ({"model": "absent"}, "no such file or directory"),
         ({"output": "teacher"}, "a folder that advisor did not make, and students have to lie there"),
         ({"output": "."}, "a folder that advisor did not make"),
+        ({"output": "/"}, "not a folder that students can lie in"),
         ({"output": "texts.txt"}, "not a folder"),
     ],
 )
@@ -148,7 +161,7 @@ def test_a_folder_that_holds_the_data_is_not_written_to(place, tmp_path):
     (tmp_path / ".serving-advisor").touch()
     data = Path(shutil.copy(place / "texts.txt", tmp_path))
 
-    with pytest.raises(InputError, match="lies in .*, where students"):
+    with pytest.raises(InputError, match=r"lies in .*, where students"):
         distill.distill(place / "teacher", tmp_path, DistillOptions(student="layers-2", data=data), now=NOW, report=report)
 
 

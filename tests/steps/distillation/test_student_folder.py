@@ -38,7 +38,7 @@ def test_one_whose_files_changed_is_not_taken_for_it(done):
 
 
 def test_another_question_does_not_replace_it_unless_it_is_told_to(done):
-    folder, made = done
+    folder, _ = done
 
     with pytest.raises(InputError, match="holds the student layers-2 of another teacher, data or settings"):
         student_folder.finished(folder, "0" * 64, fresh=False)
@@ -49,7 +49,7 @@ def test_another_question_does_not_replace_it_unless_it_is_told_to(done):
 
 def test_half_of_another_training_is_not_replaced_either(tmp_path):
     training = student_folder.training_in(tmp_path, fresh=False)
-    checkpoints.write_plan(training, Plan(recipe="other", steps=5, batch_size=1, longest=8))
+    checkpoints.write_plan(training, Plan(recipe="other", steps=5, batch_size=1, longest=8, threads=1))
 
     with pytest.raises(InputError, match="holds the training of another student"):
         student_folder.finished(tmp_path, "mine", fresh=False)

@@ -42,7 +42,9 @@ def _agreed(student: Any, teacher: Any, prompt: list[int]) -> np.ndarray:
     if count < 1:
         return np.zeros(0, dtype=bool)
     with torch.no_grad():
-        whole = teacher.generate(asked, attention_mask=torch.ones_like(asked), max_new_tokens=count, do_sample=False, pad_token_id=0)
+        whole = teacher.generate(
+            asked, attention_mask=torch.ones_like(asked), max_new_tokens=count, do_sample=False, pad_token_id=0
+        )
         said = student(input_ids=whole).logits[0].argmax(dim=-1)
     return np.asarray((said[len(prompt) - 1 : -1] == whole[0, len(prompt) :]).numpy())
 
@@ -68,6 +70,4 @@ def _estimated(agreed: Sequence[np.ndarray], count: int, seed: int) -> Estimate:
     value = made[:, 0].sum() / max(made[:, 1].sum(), 1)
     low, high = np.quantile(drawn[:, 0] / np.maximum(drawn[:, 1], 1), (LEVEL, 1 - LEVEL))
     source = f"greedy answers to {len(agreed)} texts that were held out, bootstrap over texts"
-    return Estimate(
-        value=float(value), low=float(min(low, value)), high=float(max(high, value)), basis="measured", source=source
-    )
+    return Estimate(value=float(value), low=float(min(low, value)), high=float(max(high, value)), basis="measured", source=source)

@@ -31,6 +31,7 @@ class Plan(Record, frozen=True, kw_only=True):
     steps: Count
     batch_size: Count
     longest: Count  # tokens of a text; what is beyond is cut
+    threads: Count
 
 
 def mark_whole(checkpoint: Path, step: int, seconds: float) -> None:

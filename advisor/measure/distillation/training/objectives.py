@@ -8,7 +8,9 @@ from typing import Any, Literal, NamedTuple
 from advisor.errors import InputError
 from advisor.schema.distillation import Learned
 
-TEMPERATURE = 2.0  # of logits: Hinton et al. 2015 (arXiv:1503.02531) found 2.5 to 4 best for small students, DistilBERT trained at 2
+TEMPERATURE = (
+    2.0  # of logits: Hinton et al. 2015 (arXiv:1503.02531) found 2.5 to 4 best for small students, DistilBERT trained at 2
+)
 Pooling = Literal["mean", "cls"]
 # torch ships types that take a minute to read: a tensor is known here by what is done with it.
 Tensor = Any

@@ -59,7 +59,9 @@ def fit(teacher: Path, facts: ModelFacts, data: Path, target: Path, seed: int, s
     torch.set_num_threads(machine.core_count())
     objective = objectives.of_checkpoint(teacher, model.config)
     if objective.learned != "embeddings":
-        raise InputError(f"{teacher}: gives {objective.learned}, no embeddings", hint="name layers-N, width-N or layers-N-width-N")
+        raise InputError(
+            f"{teacher}: gives {objective.learned}, no embeddings", hint="name layers-N, width-N or layers-N-width-N"
+        )
     say("making a vector for each token", MAKING_S)
     table = _token_vectors(teacher)
     given = given_texts.read(data)
@@ -137,7 +139,9 @@ def turned(table: np.ndarray, learned: Texts) -> np.ndarray:
     is best on texts that are kept back. What a mean is mapped to is the mean of what its vectors are mapped to: it costs nothing to serve.
     """
     given, taught = means(table, learned.ids), learned.taught
-    scale = float((given * taught).sum() / max((given**2).sum(), 1e-30))  # vectors of another length: the direction is what counts
+    scale = float(
+        (given * taught).sum() / max((given**2).sum(), 1e-30)
+    )  # vectors of another length: the direction is what counts
     given, table = scale * given, scale * table
     is_kept_back = np.arange(len(given)) % KEPT_BACK == 0
     fits = [_mapped(given[~is_kept_back], taught[~is_kept_back], hold) for hold in HOLDS]
@@ -193,10 +197,11 @@ def _write(table: np.ndarray, facts: ModelFacts, pooling: Pooling, target: Path)
             nodes.append(helper.make_node("Identity", ["~rows"], [output.name], name=f"{output.name}_of_tokens"))
         else:
             nodes.append(helper.make_node("Shape", ["~rows"], [f"~{output.name}_shape"], name=f"{output.name}_shape"))
-            nodes.append(helper.make_node("Expand", ["~mean", f"~{output.name}_shape"], [output.name], name=f"{output.name}_of_text"))
+            nodes.append(
+                helper.make_node("Expand", ["~mean", f"~{output.name}_shape"], [output.name], name=f"{output.name}_of_text")
+            )
     outputs = [
-        helper.make_tensor_value_info(it.name, TensorProto.FLOAT, [*it.shape[:-1], table.shape[1]])
-        for it in facts.outputs
+        helper.make_tensor_value_info(it.name, TensorProto.FLOAT, [*it.shape[:-1], table.shape[1]]) for it in facts.outputs
     ]
     graph = helper.make_graph(nodes, "static_student", inputs, outputs, stored)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)

@@ -105,7 +105,12 @@ def _read(facts: ModelFacts, model: Path, data: Path) -> dict[str, np.ndarray]:
 def _only_input(facts: ModelFacts, model: Path) -> ModelInput:
     """Return the input; raise InputError unless it is the only one, a row of numbers for each item."""
     entry = facts.inputs[0]
-    if len(facts.inputs) > 1 or len(entry.shape) != 2 or not entry.dtype.startswith("float") or not isinstance(entry.shape[1], int):
+    if (
+        len(facts.inputs) > 1
+        or len(entry.shape) != 2
+        or not entry.dtype.startswith("float")
+        or not isinstance(entry.shape[1], int)
+    ):
         raise InputError(
             f"{model}: its inputs are {', '.join(f'{it.name} {it.dtype} {list(it.shape)}' for it in facts.inputs)}",
             hint="students of tables are of models with one input, floats [items, columns] with so many columns",
@@ -175,7 +180,9 @@ def _targets(teacher: Teacher, labels: np.ndarray | None, data: Path) -> np.ndar
     if labels is None:
         return teacher.scores
     if labels.shape != (len(teacher.scores),) or (not teacher.classes and labels.dtype.kind not in "biuf"):
-        raise InputError(f"{KEY}: {data}: its labels are not one for each item", hint="store one label an item, or leave them out")
+        raise InputError(
+            f"{KEY}: {data}: its labels are not one for each item", hint="store one label an item, or leave them out"
+        )
     if not teacher.classes:
         truth = labels.astype(np.float64)[:, np.newaxis]
     else:
@@ -184,7 +191,8 @@ def _targets(teacher: Teacher, labels: np.ndarray | None, data: Path) -> np.ndar
         unknown = next((label for label in given if label not in places), None)
         if unknown is not None:
             raise InputError(
-                f"{KEY}: {data}: label {str(unknown)[:100]!r} is none of the model's classes", hint="name labels as the model names its classes"
+                f"{KEY}: {data}: label {str(unknown)[:100]!r} is none of the model's classes",
+                hint="name labels as the model names its classes",
             )
         truth = np.eye(len(places))[[places[label] for label in given]]
     return np.asarray((1 - LABEL_SHARE) * teacher.scores + LABEL_SHARE * truth)
@@ -209,7 +217,7 @@ def _estimator(name: StudentName, teacher: Teacher, facts: ModelFacts, seed: int
         last = linear_model.LogisticRegression(max_iter=MOST_ITERATIONS) if has_classes else linear_model.Ridge()
     elif name.kind == "mlp":
         network = neural_network.MLPClassifier if has_classes else neural_network.MLPRegressor
-        last = network((HIDDEN,), max_iter=MOST_ITERATIONS, random_state=state)
+        last = network(hidden_layer_sizes=(HIDDEN,), max_iter=MOST_ITERATIONS, random_state=state)
     else:
         raise InputError(f"--student {name.id}: no student of a table", hint="name trees-N, linear or mlp")
     return pipeline.Pipeline([("scaled", preprocessing.StandardScaler()), ("fitted", last)])
@@ -273,15 +281,25 @@ def _write(student: Any, entry: ModelInput, facts: ModelFacts, teacher: Teacher,
         warnings.simplefilter("ignore")  # of the library, about itself
         made = convert_sklearn(
             student,
+            name="student",
             initial_types=[(entry.name, columns([None, entry.shape[1]]))],
-            final_types=[(name, None) for name in names],
             options={id(student): {"zipmap": zipmap}} if teacher.classes else None,
         )
+    _rename(made.graph, dict(zip([output.name for output in made.graph.output], names, strict=True)))
     wanted = [output.name for output in facts.outputs]
     kept = [output for output in made.graph.output if output.name in wanted]
     del made.graph.output[:]
     made.graph.output.extend(sorted(kept, key=lambda output: wanted.index(output.name)))
     onnx_file.save_whole(made, target, apart=False)
+
+
+def _rename(graph: Any, names: dict[str, str]) -> None:
+    """Give outputs of a graph other names."""
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for output in graph.output:
+        output.name = names[output.name]
 
 
 def _output_names(outputs: Sequence[ModelOutput], *, has_classes: bool, model: Path) -> list[str]:

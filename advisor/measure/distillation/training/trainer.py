@@ -14,7 +14,10 @@ from advisor.measure.runtime.ort_session import Say
 from advisor.schema.distillation import CurvePoint
 
 LEARNING_RATE = {"embeddings": 2e-4, "classes": 5e-5, "values": 5e-5, "tokens": 1e-4}
-WARMUP, DECAY = 0.05, 0.2  # of the steps: the rate rises, stands, and falls to 0 at the end, so that points in between are of one rate
+WARMUP, DECAY = (
+    0.05,
+    0.2,
+)  # of the steps: the rate rises, stands, and falls to 0 at the end, so that points in between are of one rate
 WEIGHT_DECAY = 0.01
 EVALUATIONS = 12  # of the part that is held out, along the way
 CHECKPOINTS = 10
@@ -89,7 +92,9 @@ def run(job: Job, say: Say) -> Run:
                 set_seed(job.seed)
                 trainer.train(resume_from_checkpoint=str(latest[0]) if latest else None)
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _failed("it asked for more memory than there is", "name a smaller student, or use a machine with more memory") from error
+        raise _failed(
+            "it asked for more memory than there is", "name a smaller student, or use a machine with more memory"
+        ) from error
     except OSError as error:
         way_out = "free some space" if error.errno in NO_ROOM else "check the folder and the disk"
         raise _failed(f"a checkpoint could not be written ({error.strerror or error})", way_out) from error

@@ -7,11 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
-from advisor.measure.distillation.training import acceptance, checkpoints, given_texts, holding_out, nearness, objectives, power_law, room, trainer
+from advisor.measure.distillation.training import (
+    acceptance,
+    checkpoints,
+    given_texts,
+    holding_out,
+    nearness,
+    objectives,
+    power_law,
+    room,
+    trainer,
+)
 from advisor.measure.distillation.training.objectives import Objective
 from advisor.measure.distillation.training.trainer import Encoded, Job
 from advisor.measure.model import checkpoint, input_rows
@@ -23,8 +34,9 @@ from advisor.schema.record import Estimate
 
 PROJECTION = "projection.npz"
 PROJECTED_ON = 512  # texts: as many tokens as determine the directions of some hundred dimensions many times over
-MOST_WATCHED = 512  # held-out texts that the curve is of
+MOST_WATCHED = 128  # held-out texts that the curve is of: the same ones for each point, so that they differ by little else
 MOST_COMPARED = 2000  # that the agreement at the end is of
+MOST_STEPS = 10**9
 PACE_STEPS = 4  # that are timed, the first left out
 BUDGET_SHARE = 0.9  # that steps are planned for: writing checkpoints takes time, and so does a slower moment of the machine
 COLUMNS = ("input_ids", "attention_mask", "token_type_ids")
@@ -65,13 +77,12 @@ def train(teacher: Path, start: Path, folder: Path, data: Path, asked: Asked, fi
     objective = objectives.of_checkpoint(teacher, taught.config)
     learned, held_out, pad_id = _encoded(given, teacher, student)
     plan = checkpoints.read_plan(folder)
-    is_new = plan is None or plan.recipe != asked.recipe
-    sizes = sizes_of(student, taught, objective)
-    batch = room.fitting(sizes, max(map(_length, learned)), room.free_bytes()) if plan is None or is_new else None
-    if batch is not None:
+    is_planned = plan is not None and plan.recipe == asked.recipe
+    if plan is None or not is_planned:
+        sizes = sizes_of(student, taught, objective)
+        batch = room.fitting(sizes, max(map(_length, learned)), room.free_bytes())
         room.refuse_small_disk(folder, room.disk_bytes(sizes))
-        plan = checkpoints.Plan(recipe=asked.recipe, steps=1, batch_size=batch.size, longest=batch.longest)
-    assert plan is not None
+        plan = checkpoints.Plan(recipe=asked.recipe, steps=1, batch_size=batch.size, longest=batch.longest, threads=1)
     objective = objective._replace(projection=_projection(objective, student, taught, learned, pad_id, folder, say))
     cut, is_cut = [_cut(entry, plan.longest) for entry in learned], any(_length(entry) > plan.longest for entry in learned)
     job = Job(
@@ -87,10 +98,11 @@ def train(teacher: Path, start: Path, folder: Path, data: Path, asked: Asked, fi
         deadline_s=asked.budget_s,
         begun_s=begun_s,
     )
-    if batch is not None:
+    if not is_planned:
         say("timing a step")
         job = job._replace(plan=_planned(job, asked))
         checkpoints.write_plan(folder, job.plan)
+    torch.set_num_threads(job.plan.threads)
     run = trainer.run(job, say)
     notes = (f"texts were cut to {plan.longest} tokens, since longer ones do not fit into memory",) if is_cut else ()
     return _finished(job, run, held_out, start, final, notes, say)
@@ -169,7 +181,8 @@ def _encoded(given: given_texts.Texts, teacher: Path, student: Any) -> tuple[lis
     found = texts.encode([*given.learned, *given.held_out], teacher, holding_out.KEY)
     if any(not ids for ids in found.ids):
         raise InputError(
-            f"{holding_out.KEY}: the tokenizer in {teacher} makes nothing of some texts", hint="leave those out, or mend the tokenizer"
+            f"{holding_out.KEY}: the tokenizer in {teacher} makes nothing of some texts",
+            hint="leave those out, or mend the tokenizer",
         )
     taken = inspect.signature(student.forward).parameters
     entries = [
@@ -208,15 +221,22 @@ def _projection(
 
 
 def _planned(job: Job, asked: Asked) -> checkpoints.Plan:
-    """Return the plan with as many steps as were asked for, or as fit into the budget."""
-    steps = asked.steps
+    """Return the plan on as many threads as are quickest, with as many steps as were asked for, or as fit into the budget."""
+    import torch
+
+    paces = {}
+    for threads in dict.fromkeys((1, machine.core_count())):
+        torch.set_num_threads(threads)
+        paces[threads] = _pace_s(job)
+    threads = min(paces, key=lambda count: paces[count][0])
+    steps, (step_s, look_s) = asked.steps, paces[threads]
     if asked.budget_s is not None:
-        step_s, look_s = _pace_s(job)
+        # Along the way, at the beginning and at the end.
         looks = (trainer.EVALUATIONS + 2) * -(-len(job.held_out) // job.plan.batch_size)
         left_s = BUDGET_SHARE * (asked.budget_s - (time.monotonic() - job.begun_s)) - looks * look_s
-        steps = min(max(1, int(left_s / step_s)), steps or 2**31)
+        steps = min(max(1, int(left_s / step_s)), steps or MOST_STEPS)
     assert steps is not None
-    return checkpoints.Plan(recipe=job.plan.recipe, steps=steps, batch_size=job.plan.batch_size, longest=job.plan.longest)
+    return msgspec.structs.replace(job.plan, steps=steps, threads=threads)
 
 
 def _pace_s(job: Job) -> tuple[float, float]:
@@ -238,5 +258,4 @@ def _pace_s(job: Job) -> tuple[float, float]:
             trainer.loss_of(job, inputs, job.student)
         steps.append(between_s - started_s)
         looks.append(time.monotonic() - between_s)
-    job.student.zero_grad(set_to_none=True)
     return float(np.median(steps[1:])), float(np.median(looks[1:]))

@@ -1,13 +1,14 @@
 """How near a student is, with an interval that knows how few items there were."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from advisor.measure.distillation.training.nearness import estimated
 
 
+@settings(max_examples=20)
 @given(arrays(np.float64, st.integers(5, 60), elements=st.floats(-1, 1)))
 def test_a_cosine_is_the_mean_and_lies_in_its_interval(scores):
     metric, found = estimated({"score": scores}, 0)

@@ -79,12 +79,11 @@ def test_the_student_of_an_encoder_takes_its_place(tmp_path, pooling):
     assert found.outcome.agreement.value > 0.5
     given = encoding.tokenize([(text,) for text in sentences(8)], teacher, facts.inputs, "--data")
     outputs = [
-        ort_session.run(ort_session.open_session(path), given)["last_hidden_state"] for path in (tmp_path / "teacher.onnx", target)
+        ort_session.run(ort_session.open_session(path), given)["last_hidden_state"]
+        for path in (tmp_path / "teacher.onnx", target)
     ]
     counted = given["attention_mask"][..., np.newaxis]
-    vectors = [
-        values[:, 0] if pooling == "cls" else (values * counted).sum(axis=1) / counted.sum(axis=1) for values in outputs
-    ]
+    vectors = [values[:, 0] if pooling == "cls" else (values * counted).sum(axis=1) / counted.sum(axis=1) for values in outputs]
     assert static_student._cosines(*vectors).mean() > 0.5
 
 
