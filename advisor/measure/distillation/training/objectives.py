@@ -136,7 +136,7 @@ def scores(objective: Objective, student: Tensor, teacher: Tensor, mask: Tensor)
 
 
 def principal(vectors: Tensor, width: int) -> Tensor:
-    """Return the directions (teacher's width, `width`) in which vectors (tokens, teacher's width) are longest: they keep most of cosines."""
+    """Return the directions (teacher's width, `width`) in which vectors (tokens, teacher's width) are longest: most of cosines is kept."""
     import torch
 
     moments = vectors.double().T @ vectors.double()

@@ -28,6 +28,7 @@ MOST_LEARNED = 20_000  # texts: a map of some hundred dimensions is known well b
 # How strongly the map is held to leaving vectors as they are, as shares of the mean variance of a dimension: the best on texts kept back.
 HOLDS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 1e6)
 KEPT_BACK = 5  # one text in so many
+POOLINGS: dict[Pooling, str] = {"mean": "mean", "cls": "first"}  # as model2vec calls them
 MAKING_S = 600.0  # that a vocabulary may take, which is run through the teacher
 
 
@@ -63,7 +64,7 @@ def fit(teacher: Path, facts: ModelFacts, data: Path, target: Path, seed: int, s
             f"{teacher}: gives {objective.learned}, no embeddings", hint="name layers-N, width-N or layers-N-width-N"
         )
     say("making a vector for each token", MAKING_S)
-    table = _token_vectors(teacher)
+    table = _token_vectors(teacher, objective.pooling)
     given = given_texts.read(data)
     learned, held_out = (
         _taught(model, teacher, part, objective.pooling, say) for part in (given.learned[:MOST_LEARNED], given.held_out)
@@ -87,7 +88,7 @@ def _check_outputs(teacher: Path, facts: ModelFacts) -> None:
         )
 
 
-def _token_vectors(teacher: Path) -> np.ndarray:
+def _token_vectors(teacher: Path, pooling: Pooling) -> np.ndarray:
     """Return a vector for each id of the teacher's tokenizer (ids, width), zeros for those that mean nothing alone."""
     try:
         from model2vec.distill import distill
@@ -97,7 +98,8 @@ def _token_vectors(teacher: Path) -> np.ndarray:
         ) from error
     try:
         with quiet():
-            made = distill(str(teacher), pca_dims=None)
+            # The teacher's own dimensions: its answers are what the vectors are turned towards.
+            made = distill(str(teacher), pca_dims=None, quantize_to="float32", pooling=POOLINGS[pooling])
     except Exception as error:  # model2vec lets any exception of transformers through
         raise ModelError(
             f"{teacher}: model2vec makes no vectors of it: {(str(error).strip().splitlines() or [type(error).__name__])[0][:300]}",
@@ -107,7 +109,15 @@ def _token_vectors(teacher: Path) -> np.ndarray:
 
 
 def _by_id(made: Any, tokenizer: Any) -> np.ndarray:
-    raise NotImplementedError
+    """Return the vectors that model2vec made, in the order of the teacher's ids."""
+    vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+    special = {place for place, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    table = np.zeros((max(vocabulary.values()) + 1, made.embedding.shape[1]))
+    for token, vector in zip(made.tokens, made.embedding, strict=True):
+        place = vocabulary.get(token)
+        if place is not None and place not in special:
+            table[place] = vector
+    return table
 
 
 def _taught(model: Any, teacher: Path, given: Sequence[given_texts.Text], pooling: Pooling, say: Say) -> Texts:

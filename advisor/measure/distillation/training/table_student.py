@@ -63,7 +63,7 @@ def counted(facts: ModelFacts, model: Path, data: Path) -> Counted:
 
 
 def fit(facts: ModelFacts, model: Path, data: Path, student_id: str, target: Path, seed: int, say: Say = unsaid) -> Fitted:
-    """Fit a student to the teacher's outputs, and to labels where the table has them, and write it as ONNX with the same inputs and outputs.
+    """Fit a student to the teacher's outputs, and to labels where the table has them; write it as ONNX with the same inputs and outputs.
 
     For a process of its own. Raise InputError for a model that takes or gives something else than rows of numbers.
     """

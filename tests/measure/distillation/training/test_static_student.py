@@ -4,7 +4,7 @@ import importlib.util
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.measure.distillation.training import static_student
@@ -24,6 +24,7 @@ def drawn_texts(seed, count=400, tokens=50):
     return random, table, [random.integers(0, tokens, size=random.integers(3, 12)).tolist() for _ in range(count)]
 
 
+@settings(max_examples=15)
 @given(st.integers(0, 2**16))
 def test_a_map_that_was_planted_is_found_and_costs_nothing_to_serve(seed):
     random, table, ids = drawn_texts(seed)
@@ -36,6 +37,7 @@ def test_a_map_that_was_planted_is_found_and_costs_nothing_to_serve(seed):
     assert cosines.mean() > 0.999
 
 
+@settings(max_examples=15)
 @given(st.integers(0, 2**16), st.floats(0.1, 10.0))
 def test_vectors_that_are_right_already_are_only_scaled(seed, factor):
     _, table, ids = drawn_texts(seed)
