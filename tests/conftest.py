@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.processes import SHARED
 
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("any machine", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 

@@ -23,6 +23,8 @@ INSTALLED_AS = {"advisor": "advisor", "kernels": "advisor/kernels", "rules": "ad
 NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "build", "dist", "*.egg-info", "*.so"
 )
+# `make test` builds both, the wheel out of the sdist, before it runs the tests: they are looked at, not built once more.
+IS_BUILT = os.environ.get("ADVISOR_INSTALLED_AS") == "wheel"
 # Loaded by the commands that need them and by no other.
 HEAVY = {"jinja2", "onnx", "onnxruntime", "optimum", "psutil", "rich", "torch", "transformers"}
 
@@ -58,7 +60,9 @@ def _sources() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sdist, built from a copy of the checkout."""
+    """The sdist that `make test` has just built; elsewhere one built from a copy of the checkout."""
+    if IS_BUILT:
+        return next((ROOT / "dist").glob("*.tar.gz"))
     tree = tmp_path_factory.mktemp("checkout") / "tree"
     shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
     _build("sdist", tree, tree.parent)
@@ -77,6 +81,8 @@ def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def wheel(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel, built from the sdist and from nothing else."""
+    if IS_BUILT:
+        return zipfile.ZipFile(next((ROOT / "dist").glob("*.whl")))
     folder = tmp_path_factory.mktemp("wheel")
     _build("wheel", unpacked, folder)
     return zipfile.ZipFile(next(folder.glob("*.whl")))
@@ -95,8 +101,8 @@ def neighbors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def editable_python(unpacked: Path, neighbors: Path, wheel: zipfile.ZipFile) -> Path:
-    """The interpreter of a fresh environment with an editable install; after the wheel, to find its kernels translated."""
+def editable_python(unpacked: Path, neighbors: Path) -> Path:
+    """The interpreter of a fresh environment with an editable install."""
     home = unpacked.parent / "editable"
     venv.create(home, with_pip=False, symlinks=True)
     python = home / "bin" / "python"
@@ -185,7 +191,7 @@ def test_the_command_loads_no_heavy_dependency(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("module", ["advisor", "advisor.kernels", *(f"advisor.kernels.{kernel}" for kernel in sorted(KERNELS))])
 def test_the_tests_run_on_the_installed_wheel(module: str) -> None:
-    if os.environ.get("ADVISOR_INSTALLED_AS") != "wheel":
+    if not IS_BUILT:
         pytest.skip("only `make test` promises a wheel")
     site_packages = Path(str(importlib.metadata.distribution("serving-advisor").locate_file("")))
 

@@ -44,9 +44,14 @@ _SPELLINGS = re.compile(r"^(\d+)gi?b$|^(sxm)\d$")  # 80GB is 80, and there is on
 
 def read_hardware(folder: Path | None = None) -> dict[str, Hardware]:
     """Return every device of the catalog by its id; raise InputError where a number has no source."""
-    with as_file(files("advisor.catalog.hardware")) as shipped:
-        found = [_device(path) for path in sorted((folder or shipped).glob("*.yaml"))]
+    found = _shipped_devices() if folder is None else [_device(path) for path in sorted(folder.glob("*.yaml"))]
     return {device.id: device for device in found}
+
+
+@cache
+def _shipped_devices() -> tuple[Hardware, ...]:
+    with as_file(files("advisor.catalog.hardware")) as shipped:
+        return tuple(_device(path, is_ours=True) for path in sorted(shipped.glob("*.yaml")))
 
 
 @cache

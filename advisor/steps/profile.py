@@ -253,11 +253,7 @@ def _plan(
         is_calibrated=is_calibrated,
     )
     settings = _settings(workload, options, [graph.sha256 for _, graph in given], wanted, has_data=asked.data is not None)
-    settings = msgspec.structs.replace(
-        settings,
-        max_batch_size=_largest(options, facts),
-        students_sha256=tuple(made.graph.sha256 for made in students.files),
-    )
+    settings = msgspec.structs.replace(settings, max_batch_size=_largest(options, facts), students_sha256=students.sha256)
     parts = (SCHEMA_VERSION, __version__, facts, settings, catalog, machine, versions(), available)
     return Plan(
         baseline=baseline,
@@ -282,7 +278,7 @@ def _plan(
         excluded=(*excluded, *students.exclusions),
         notes=(*asked.notes, *dispatch.note_on(model.path), *students.notes),
         today=_today(workload, facts, machine),
-        kept=wanted | {path.stem for path in options.variants} | {made.id for made in students.files},
+        kept=wanted | {path.stem for path in options.variants} | students.ids,
     )
 
 

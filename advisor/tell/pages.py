@@ -45,6 +45,7 @@ from advisor.tell.language.tables import (
 )
 from advisor.tell.language.words import language_words
 from advisor.tell.words.advice import advice_words
+from advisor.tell.words.decision import decision_rows
 from advisor.tell.words.evidence import evidence_rows, input_rows, model_rows
 from advisor.tell.words.figures import GLOSSARY, Figure, as_text, figure, known, setting
 from advisor.tell.words.job import job_rows, job_words
@@ -105,6 +106,7 @@ WORDS = (
     classification_words,
     columns,
     curve_rows,
+    decision_rows,
     decoder_rows,
     deployment_columns,
     deployment_rows,

@@ -15,7 +15,10 @@ def tiny_graph(path: Path) -> Path:
     stored = {"table": random.standard_normal((VOCABULARY, WIDTH)), "ones": np.ones(WIDTH)}
     nodes = [helper.make_node("Gather", ["table", "ids"], ["x0"], name="embed")]
     for layer in range(LAYERS):
-        stored |= {f"in{layer}": random.standard_normal((WIDTH, 2 * WIDTH)), f"out{layer}": random.standard_normal((2 * WIDTH, WIDTH))}
+        stored |= {
+            f"in{layer}": random.standard_normal((WIDTH, 2 * WIDTH)),
+            f"out{layer}": random.standard_normal((2 * WIDTH, WIDTH)),
+        }
         nodes += [
             helper.make_node("LayerNormalization", [f"x{layer}", "ones"], [f"norm{layer}"], name=f"norm{layer}"),
             helper.make_node("MatMul", [f"norm{layer}", f"in{layer}"], [f"inner{layer}"], name=f"in{layer}"),

@@ -1,7 +1,8 @@
 """Whole replicas, month by month, from the workload's own day and growth; and what they, an API or a known bill cost."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -10,30 +11,30 @@ from advisor.decide.lifetime.horizon import HOURS, HOURS_PER_DAY, MONTHS_PER_YEA
 from advisor.decide.lifetime.serving_cost import ROUNDING, SECONDS_PER_HOUR, Values, whole
 from advisor.units import HOURS_PER_MONTH
 
-ALL_DAY: tuple[float, ...] = (1.0,)
+ALL_DAY: dict[float, int] = {1.0: 1}
 
 
 class Fleet(NamedTuple):
     """What decides how many devices are on: the replicas that today's traffic takes, those that stay on, and the course of a day.
 
-    `need` is in replicas, not yet whole. `hours` are the traffic of parts of the day over that which `need` is for, one part where
-    the fleet does not follow it; `most` are the replicas of a fleet that does not, at today's traffic. `idle_s` is how long a replica
-    waits for a request before it is shut down, `window` the part of the day in which anything is on.
+    `need` is in replicas, not yet whole. `levels` are the traffic of parts of the day over that which `need` is for, each with how many
+    parts have it, one where the fleet does not follow the day; `most` are the replicas of a fleet that does not, at today's traffic.
+    `idle_s` is how long a replica waits for a request before it is shut down, `window` the part of the day in which anything is on.
     """
 
     need: float
     least: float
     each: float
-    hours: tuple[float, ...]
+    levels: dict[float, int]
     most: float
     requests_per_s: float
     idle_s: float | None
     window: float
 
     def replicas(self, growth: float) -> list[float]:
-        """Return the replicas of each part of the day, whole, at so many times today's traffic."""
+        """Return the replicas at each level of the day, whole, at so many times today's traffic."""
         fixed = max(self.least, whole(self.most * growth))
-        return [min(fixed, max(self.least, whole(self.need * growth * hour))) for hour in self.hours]
+        return [min(fixed, max(self.least, whole(self.need * growth * level))) for level in self.levels]
 
     def fixed_replicas(self, growths: Sequence[float]) -> list[float]:
         """Return the replicas of a fleet that does not follow the day, at so many times today's traffic each."""
@@ -46,19 +47,19 @@ class Fleet(NamedTuple):
 
     def devices_at(self, growths: Sequence[float]) -> list[float]:
         """Return the devices that are paid, on the mean of the day, at so many times today's traffic each."""
-        if self.hours is ALL_DAY and self.idle_s is None:
+        if self.levels is ALL_DAY and self.idle_s is None:
             scale = self.each * self.window
             return [scale * count for count in self.fixed_replicas(growths)]
         return [self.devices(growth) for growth in growths]
 
     def devices(self, growth: float) -> float:
         """Return the devices that are paid, on the mean of the day."""
-        on = self.replicas(growth)
+        on, parts = self.replicas(growth), self.levels.values()
         if self.idle_s is None:
-            return self.each * self.window * math.fsum(on) / len(on)
+            return self.each * self.window * _product(parts, on) / sum(parts)
         # Of a Poisson stream: a request has come within the time that a replica waits for one.
-        up = [-math.expm1(-self.requests_per_s * growth * hour * self.idle_s) for hour in self.hours]
-        return self.each * math.fsum(count * share for count, share in zip(on, up, strict=True)) / len(on)
+        up = [-math.expm1(-self.requests_per_s * growth * level * self.idle_s) for level in self.levels]
+        return self.each * math.fsum(a * b * c for a, b, c in zip(parts, on, up, strict=True)) / sum(parts)
 
     def always_on(self, growth: float) -> float:
         """Return the devices that are on at every hour of the day."""
@@ -72,16 +73,16 @@ def fleet_of(x: Values) -> Fleet | None:
         return None
     window = x["batch_hours_per_day"] / HOURS_PER_DAY if "batch_hours_per_day" in x else 1.0
     fixed = busy / x["fleet_utilization_fraction"] / each / window
-    hours, need, idle_s = ALL_DAY, fixed, x.get("scale_to_zero_after_s")
+    levels, need, idle_s = ALL_DAY, fixed, x.get("scale_to_zero_after_s")
     if (idle_s is not None or "follows_the_day" in x) and HOURS[0] in x:
-        hours = tuple(x[hour] for hour in HOURS)
+        levels = Counter(x[hour] for hour in HOURS)
         # In every hour as busy as the fixed fleet is in the busiest part of the day, and never beyond what a device can do.
         need = busy / min(1.0, x["fleet_utilization_fraction"] * x["peak_over_mean"]) / each
     return Fleet(
         need=need,
         least=x.get("minimum_replicas", 1.0),
         each=each,
-        hours=hours,
+        levels=levels,
         most=fixed,
         requests_per_s=x["requests_per_s"],
         idle_s=idle_s,
@@ -156,7 +157,7 @@ def mean_replicas(x: Values) -> float | None:
     return _product(parts, counts) / math.fsum(parts) / found.least
 
 
-def _product(left: Sequence[float], right: Sequence[float]) -> float:
+def _product(left: Iterable[float], right: Iterable[float]) -> float:
     return math.fsum(a * b for a, b in zip(left, right, strict=True))
 
 

@@ -28,7 +28,14 @@ MODULES, POOLED_WIDTH = "modules.json", "word_embedding_dimension"
 # What reads texts for the model: a student takes the same ones. Configurations of generation and of sentence-transformers are among them.
 BESIDE = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json"),
-    *("merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "chat_template.jinja", "generation_config.json"),
+    *(
+        "merges.txt",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+        "tokenizer.model",
+        "chat_template.jinja",
+        "generation_config.json",
+    ),
     *(MODULES, "sentence_bert_config.json", "config_sentence_transformers.json"),
 )
 LAYER = re.compile(r"(?:(?<=^)|(?<=\.))((?:encoder\.layer|transformer\.layer|layers)\.)([0-9]+)(?=\.)")
@@ -55,8 +62,12 @@ class Sizes(NamedTuple):
         """The sizes of axes, as families name them."""
         dimension = self.head_dimension
         return {
-            **{"h": self.width, "e": self.embedding, "i": self.inner, "a": self.heads},
-            **{"q": self.heads * dimension, "k": self.kv_heads * dimension},
+            "h": self.width,
+            "e": self.embedding,
+            "i": self.inner,
+            "a": self.heads,
+            "q": self.heads * dimension,
+            "k": self.kv_heads * dimension,
         }
 
 
@@ -225,6 +236,8 @@ def _parts(teacher: Path, family: Family, name: StudentName, before: Sizes, afte
     for path in weights.safetensors_files(teacher):
         start, header = weights.header_of(path)
         for tensor, entry in header.items():
+            if after.embedding == after.width and family.projection is not None and f"{family.projection}." in tensor:
+                continue
             source, called = weights.located(tensor, path, start, entry), tensor
             if (found := LAYER.search(tensor)) is not None:
                 place = places.get(int(found[2]))
@@ -236,7 +249,7 @@ def _parts(teacher: Path, family: Family, name: StudentName, before: Sizes, afte
 
 
 def _narrowed(tensor: str, source: Stored, family: Family, before: Sizes, after: Sizes) -> tuple[int, ...]:
-    """Return the shape of a tensor in a narrower student; raise InputError for one that is not known, or has another shape than it should."""
+    """Return the shape of a tensor in a narrower student; raise InputError for one that is not known or does not fit the configuration."""
     axes = axes_of(family, tensor)
     if axes is None or len(axes) != len(source.shape):
         raise InputError(
@@ -257,7 +270,8 @@ def _refuse_no_room(folder: Path, parts: list[Part]) -> None:
     needed, room = sum(part.bytes for part in parts) + ROOM_BYTES, shutil.disk_usage(folder.parent).free
     if needed > room:
         raise InputError(
-            f"{folder}: takes {size(needed)}, and {size(room)} are free on that disk", hint="free some space, or name another folder"
+            f"{folder}: takes {size(needed)}, and {size(room)} are free on that disk",
+            hint="free some space, or name another folder",
         )
     largest, free = max((part.bytes for part in parts), default=0), memory.available_bytes()
     if free is not None and largest > free:

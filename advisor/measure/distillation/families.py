@@ -21,6 +21,7 @@ class Family(NamedTuple):
     inner: str = "intermediate_size"
     kv_heads: str | None = None
     embedding: str | None = None
+    projection: str | None = None  # from embeddings to hidden states, which is there where their sizes differ
     head_dimension: int | None = None  # where the configuration names none and it is not the width by the heads
 
 
@@ -43,7 +44,8 @@ OUTPUT_LAYERS = {
     **_linear("pooler.dense classifier.dense cls.predictions.transform.dense lm_head.dense pre_classifier", "hh"),
     **_norms("cls.predictions.transform.LayerNorm lm_head.layer_norm"),
     **_linear("cls.predictions.decoder cls.seq_relationship classifier classifier.out_proj qa_outputs lm_head.decoder", "-h"),
-    **{"cls.predictions.bias": "-", "lm_head.bias": "-"},
+    "cls.predictions.bias": "-",
+    "lm_head.bias": "-",
 }
 BERT = {
     **EMBEDDINGS,
@@ -101,13 +103,18 @@ LLAMA = {
     **_linear("self_attn.o_proj", "hq"),
     **_linear("mlp.gate_proj mlp.up_proj", "ih"),
     **_linear("mlp.down_proj", "hi"),
-    **{"input_layernorm.weight": "h", "post_attention_layernorm.weight": "h", "norm.weight": "h"},
-    **{"self_attn.q_norm.weight": "-", "self_attn.k_norm.weight": "-", "rotary_emb.inv_freq": "-"},
-    **{"lm_head.weight": "-h", "score.weight": "-h"},
+    "input_layernorm.weight": "h",
+    "post_attention_layernorm.weight": "h",
+    "norm.weight": "h",
+    "self_attn.q_norm.weight": "-",
+    "self_attn.k_norm.weight": "-",
+    "rotary_emb.inv_freq": "-",
+    "lm_head.weight": "-h",
+    "score.weight": "-h",
 }
 FAMILIES = {
     **dict.fromkeys(("bert", "roberta", "xlm-roberta", "camembert"), Family(BERT)),
-    "electra": Family(ELECTRA, embedding="embedding_size"),
+    "electra": Family(ELECTRA, embedding="embedding_size", projection="embeddings_project"),
     "mpnet": Family(MPNET),
     "distilbert": Family(DISTILBERT, layers="n_layers", width="dim", heads="n_heads", inner="hidden_dim"),
     "albert": Family(ALBERT, embedding="embedding_size"),

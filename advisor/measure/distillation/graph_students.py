@@ -5,6 +5,7 @@ graph into segments. Blocks are the runs of segments that compute the same again
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -66,7 +67,12 @@ class _Stream:
         self.nodes: Sequence[NodeProto] = graph.node
         self.outputs = [value.name for value in graph.output]
         self.reads = [_read_by(node) for node in self.nodes]
-        self.maker = {name: number for number, node in enumerate(self.nodes) for name in node.output if name}
+        made = [(name, number) for number, node in enumerate(self.nodes) for name in node.output if name]
+        self.maker = dict(made)
+        # Each tensor is made once, and before it is read, as ONNX asks for: no way leads in a circle.
+        self.is_in_order = len(made) == len(self.maker) and all(
+            self.maker.get(name, -1) < number for number, names in enumerate(self.reads) for name in names
+        )
         stored = {tensor.name: tensor for tensor in graph.initializer}
         self.sizes = {name: prod(tensor.dims) for name, tensor in stored.items() if _is_matrix(tensor)}
         for node in self.nodes:
@@ -79,7 +85,8 @@ class _Stream:
 
     def best(self) -> tuple[Block, ...]:
         """Return the blocks that hold most of the weights, of all that may be the beginning of the stream."""
-        found = [self._from(name) for name in self._beginnings()[:MOST_BEGINNINGS]]
+        beginnings = self._beginnings()[:MOST_BEGINNINGS] if self.is_in_order else []
+        found = [self._from(name) for name in beginnings]
         _, blocks = max(found, key=_weight, default=(0, ()))
         return blocks
 
@@ -100,7 +107,7 @@ class _Stream:
         inside = self._depends_on(beginning)
         cuts = self._cuts(beginning, inside)
         sides = self._sides(inside)
-        segments = [self._segment(begin, end, inside, sides) for begin, end in zip(cuts, cuts[1:], strict=False)]
+        segments = [self._segment(begin, end, inside, sides) for begin, end in itertools.pairwise(cuts)]
         weights = [self._weights(nodes, inside) for _, nodes in segments]
         run = _longest_run([signature for signature, _ in segments], weights)
         if run is None:
@@ -185,10 +192,7 @@ class _Stream:
                 return (places[maker], list(self.nodes[maker].output).index(name))
             return sides.get(name, b"")
 
-        parts = [
-            (*self._kind(number), *map(of, self.reads[number]))
-            for number in order
-        ]
+        parts = [(*self._kind(number), *map(of, self.reads[number])) for number in order]
         return _digest(tuple(parts)), tuple(order)
 
     def _weights(self, nodes: Iterable[int], inside: set[str]) -> int:

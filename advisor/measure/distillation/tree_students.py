@@ -127,7 +127,8 @@ def _keep_roots(node: Any, count: int, path: Path) -> None:
     values = onnx_graph.attributes(node)
     if "membership_values" in values:
         raise ModelError(
-            f"{path}: no student of this graph: its trees ask for members of sets", hint="train one, and give its file: --student PATH"
+            f"{path}: no student of this graph: its trees ask for members of sets",
+            hint="train one, and give its file: --student PATH",
         )
     sides = (("nodes_truenodeids", "nodes_trueleafs"), ("nodes_falsenodeids", "nodes_falseleafs"))
     nodes: set[int] = set()

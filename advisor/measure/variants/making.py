@@ -217,7 +217,9 @@ def is_made(plan: Plan, scheme: Scheme) -> bool:
     if scheme.method == "provider":
         return True
     items = ingredients(plan).calibration_items
-    return kept_files.is_kept(plan.folder / f"{name_of(plan, scheme)}.onnx", kept_files.recipe(_made_of(plan, scheme, EVERY)), items)
+    return kept_files.is_kept(
+        plan.folder / f"{name_of(plan, scheme)}.onnx", kept_files.recipe(_made_of(plan, scheme, EVERY)), items
+    )
 
 
 def restored(plan: Plan, variants: Iterable[Variant]) -> bool:

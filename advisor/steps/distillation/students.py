@@ -28,9 +28,26 @@ class Students(NamedTuple):
     exclusions: tuple[Exclusion, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """What they are called."""
+        return frozenset(made.id for made in self.files)
+
+    @property
+    def sha256(self) -> tuple[str, ...]:
+        """The digests of their files, in order."""
+        return tuple(made.graph.sha256 for made in self.files)
+
 
 def students_of(
-    apart: Apart, model: GivenModel, baseline: Path, folder: Path, options: ProfileOptions, *, taken: Iterable[str], is_planned: bool
+    apart: Apart,
+    model: GivenModel,
+    baseline: Path,
+    folder: Path,
+    options: ProfileOptions,
+    *,
+    taken: Iterable[str],
+    is_planned: bool,
 ) -> Students:
     """Return the students that the options name, their files written to `folder`; `taken` are names of other variants.
 

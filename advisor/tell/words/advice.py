@@ -4,7 +4,7 @@ from advisor import units
 from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, Prediction
 from advisor.schema.lifetime import Opportunity
 from advisor.schema.record import Estimate, Record
-from advisor.tell.options import curves_shown, subject, today_is_given
+from advisor.tell.options import curves_shown, options, subject, today_is_given
 from advisor.tell.words.figures import Figure, Format, Sentence, configuration, figure, one_replica, setting, unproven_of, written
 
 NO_AXIS = "no such axis"
@@ -34,12 +34,10 @@ class AdviceWords(Record, frozen=True, kw_only=True):
 
     about: str
     what_to_do: str
-    not_known: tuple[str, ...]  # why, where the outcome is inconclusive
     what_binds: str | None
     certainty: str | None
     certainty_because: str | None
     settled_by: tuple[str, ...]
-    saves: Sentence  # the figure
     saves_because: Sentence
     risks: tuple[str, ...]
     run: str
@@ -80,14 +78,12 @@ def advice_words(advice: Advice) -> AdviceWords:
     return AdviceWords(
         about=f"Serving advice for {advice.model.name}, workload {advice.workload.name}",
         what_to_do=_what_to_do(advice),
-        not_known=_not_known(advice),
         certainty=_certainty(advice),
         certainty_because=_certainty_because(advice),
         settled_by=advice.certainty.settled_by if advice.certainty else (),
         what_binds=(advice.binding_constraint or "no single constraint could be identified")
         if advice.outcome == "infeasible"
         else None,
-        saves=_saves(advice),
         saves_because=_saves_because(advice),
         risks=advice.risks or (RISK_FREE,),
         run=_run(advice),
@@ -158,12 +154,6 @@ def _what_to_do(advice: Advice) -> str:
     return f"Nothing to approve: no configuration that was searched keeps {quantile_of(advice)} within {target_of(advice)}."
 
 
-def _not_known(advice: Advice) -> tuple[str, ...]:
-    if advice.outcome != "inconclusive" or advice.certainty is None:
-        return ()
-    return tuple(f"{reason[0].upper()}{reason[1:]}." for reason in advice.certainty.because)
-
-
 def _certainty(advice: Advice) -> str | None:
     known = advice.certainty
     if known is None or known.quick is None:
@@ -185,18 +175,6 @@ def _certainty_because(advice: Advice) -> str | None:
     if known.factor is not None and known.factor > known.max_uncertainty:
         return "At neither end would a change be worth its effort."
     return "The recommendation keeps the target at the slow end."
-
-
-def _saves(advice: Advice) -> Sentence:
-    if advice.outcome == "inconclusive":
-        return ("Not known yet",)
-    if advice.recommended is None:
-        return ("Nothing",)
-    if not today_is_given(advice):
-        return ("Not known: the workload does not give today's replicas (baseline.replicas)",)
-    if advice.outcome == "keep":
-        return ("Nothing by another configuration",) if _best_lever(advice) else ("Nothing",)
-    return (figure(advice.saving.usd_per_year, units.usd_per_year),) if advice.saving is not None else ("The SLO",)
 
 
 def _best_lever(advice: Advice) -> Opportunity | None:
@@ -336,7 +314,9 @@ def _speed_tied(advice: Advice) -> tuple[Sentence, ...]:
 def _alternatives(advice: Advice) -> str:
     if advice.frontier:
         found = units.counted(len(advice.frontier), "configuration")
-        return f"{found} on the Pareto frontier of cost, {quantile_of(advice)} and quality"
+        beside = sum(not option.on_frontier for option in options(advice))
+        others = f", beside {units.counted(beside, 'other')}" if beside else ""
+        return f"{found} on the Pareto frontier of cost, {quantile_of(advice)} and quality{others}"
     if advice.recommended is not None:
         return "No alternative was found"
     return f"No configuration that was searched keeps {target_of(advice)}, at any cost"

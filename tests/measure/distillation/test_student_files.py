@@ -53,7 +53,9 @@ def test_a_student_that_takes_other_inputs_is_none(teacher, tmp_path):
         made(msgspec.structs.replace(teacher, facts=facts), "layers-2", tmp_path / "made")
 
 
-@pytest.mark.parametrize(("name", "said"), [("trees-2", "is no ensemble of trees"), ("static", "made from texts"), ("width-4", "narrower")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("trees-2", "is no ensemble of trees"), ("static", "made from texts"), ("width-4", "narrower")]
+)
 def test_a_student_of_another_kind_of_model_is_refused(teacher, name, said, tmp_path):
     with pytest.raises(InputError, match=said):
         student_files.made(teacher, name, tmp_path / "made")

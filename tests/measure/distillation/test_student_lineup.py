@@ -21,7 +21,9 @@ COMBINED = tuple(f"{name}+int8-dynamic" for name in STUDENTS)
 
 def plan_with_students(folder, *names):
     """Return the plan of a transformer of four blocks with students, one scheme named for all of them."""
-    plan = plan_of(onnx.load(transformer(folder / "whole.onnx", range(4))), folder, timing=ONE_SHORT_ROUND, wanted=("int8-dynamic",))
+    plan = plan_of(
+        onnx.load(transformer(folder / "whole.onnx", range(4))), folder, timing=ONE_SHORT_ROUND, wanted=("int8-dynamic",)
+    )
     teacher = Teacher(facts=plan.facts, file=plan.baseline, checkpoint=None)
     made = tuple(student_files.made(teacher, name, plan.folder) for name in names)
     return msgspec.structs.replace(plan, students=made, kept=frozenset((*names, "int8-dynamic")))
@@ -102,4 +104,3 @@ def test_a_trained_student_is_judged_by_the_users_data_as_every_variant_is(tmp_p
     found = variants_of(profile)
     assert found["mine"].student.is_trained and 0.0 == found["mine"].quality.drop.value
     assert found["mine+int8-dynamic"].quality is not None and found["mine+int8-dynamic"].agreement is not None
-

@@ -1,5 +1,7 @@
 """Names of students: each says what it keeps, and says it in one way."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +42,9 @@ def test_what_is_no_name_is_refused_with_all_that_are(text):
         assert text == found.id
 
 
-@pytest.mark.parametrize("text", ["layers-0", "layers-03", "layers--3", "width-192-layers-3", "LAYERS-3", "layers-٣", "trees-", "", "auto"])
+@pytest.mark.parametrize(
+    "text", ["layers-0", "layers-03", "layers--3", "width-192-layers-3", "LAYERS-3", "layers-٣", "trees-", "", "auto"]
+)
 def test_names_are_written_in_one_way(text):
     with pytest.raises(InputError, match="names no student"):
         parse(text)
@@ -54,7 +58,7 @@ def test_evenly_spaced_blocks_are_as_many_as_wanted_with_the_first_and_the_last(
 
     assert wanted == len(set(kept)) and list(kept) == sorted(kept)
     assert kept[0] == 0 and (wanted == 1 or kept[-1] == blocks - 1)
-    gaps = {after - before for before, after in zip(kept, kept[1:], strict=False)}
+    gaps = {after - before for before, after in itertools.pairwise(kept)}
     assert max(gaps, default=1) - min(gaps, default=1) <= 1
 
 
@@ -81,7 +85,9 @@ def test_half_and_a_tenth_of_the_trees_are_proposed(trees, expected):
     assert expected == proposed_trees(trees)
 
 
-@pytest.mark.parametrize(("asked", "there", "said"), [(6, 6, "from 1 to 5"), (9, 6, "from 1 to 5"), (1, 1, "nothing to leave out")])
+@pytest.mark.parametrize(
+    ("asked", "there", "said"), [(6, 6, "from 1 to 5"), (9, 6, "from 1 to 5"), (1, 1, "nothing to leave out")]
+)
 def test_as_many_as_there_are_is_no_student(asked, there, said):
     with pytest.raises(InputError) as caught:
         refuse_more(asked, there, "layers", f"layers-{asked}", "model")

@@ -177,7 +177,9 @@ def forest(tmp_path_factory):
     folder = tmp_path_factory.mktemp("forest")
     models.save(models.forest(zipmap=False), folder / "forest.onnx")
     (folder / "workload.yaml").write_text(WORKLOAD)
-    options = ProfileOptions(workload=folder / "workload.yaml", budget_s=2.0, max_batch_size=4, students=("auto", "linear", "mlp"))
+    options = ProfileOptions(
+        workload=folder / "workload.yaml", budget_s=1.0, max_batch_size=4, students=("auto", "linear", "mlp")
+    )
     return folder, recommend(
         folder / "forest.onnx", folder / "advice", options, is_verified=False, now=NOW, report=lambda *_, line=None: None
     )

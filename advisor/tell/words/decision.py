@@ -1,0 +1,185 @@
+"""The first box of a report on a service: what is decided, a line each, money first; what stands below it agrees with it."""
+
+from advisor import units
+from advisor.schema.advice import Advice, LoadTest, Prediction
+from advisor.schema.profile import QualityResult
+from advisor.schema.record import Estimate
+from advisor.tell.options import subject, today_is_given
+from advisor.tell.words.advice import AdviceWords, quantile_of, tail, target_of
+from advisor.tell.words.figures import Row, Sentence, figure
+from advisor.tell.words.tables import UNBOUNDED
+
+NOT_GIVEN = "the workload does not give today's replicas (baseline.replicas)"
+VERIFY = "advisor verify would show it under real load"
+
+
+def decision_rows(advice: Advice, words: AdviceWords) -> tuple[Row, ...]:
+    """Return the lines of the box: what to do, cost, SLO, quality, how sure, until when; each is one cell, the parts of a sentence."""
+    lines: dict[str, Sentence] = {
+        "Decision": (words.what_to_do,),
+        "Cost a month": _money(advice, words),
+        "SLO": _slo(advice),
+        "Quality": _quality(advice),
+        "How sure": _certainty(advice, words),
+        "Valid until": _valid(advice),
+    }
+    if words.what_binds is not None:
+        lines = {"Decision": lines.pop("Decision"), "What binds": (f"{words.what_binds}.",), **lines}
+    return tuple(Row(label=label, cells=parts) for label, parts in lines.items() if parts)
+
+
+# --- money -----------------------------------------------------------------------------------------------------------------
+
+
+def _money(advice: Advice, words: AdviceWords) -> Sentence:
+    shown = advice.recommended or advice.likely
+    today = _a_month(advice.baseline.cost_usd_per_hour) if today_is_given(advice) else None
+    paid: Sentence = () if today is None else (figure(today, units.usd), " today")
+    if advice.outcome == "inconclusive":
+        return _open_cost(advice, paid)
+    if shown is None:
+        return (*paid, ". Nothing to compare it with.") if paid else ("Not known: nothing that was searched keeps the target.",)
+    after = figure(_a_month(shown.cost_usd_per_hour), units.usd)
+    if today is None:
+        return (after, f"; what is paid today is not known, for {NOT_GIVEN}. ", *words.saves_because)
+    if advice.outcome == "keep":
+        return (after, ", as today. ", *words.saves_because)
+    difference = _difference(advice, shown)
+    return (*paid, ", ", after, " after it: ", figure(difference, _signed), f". {_for_what(advice)}")
+
+
+def _open_cost(advice: Advice, paid: Sentence) -> Sentence:
+    """Return what is known of a cost that is not known well enough: both ends, and what is most likely."""
+    known = advice.certainty
+    ends = [] if known is None else [end for end in (known.quick, known.slow) if end is not None]
+    if advice.likely is None or len(ends) < 2:
+        return (*paid, "; what keeping the target costs is not known.") if paid else ("Not known.",)
+    low, high = (units.usd(end.usd_per_hour * units.HOURS_PER_MONTH) for end in ends)
+    likely = units.usd(advice.likely.cost_usd_per_hour.value * units.HOURS_PER_MONTH)
+    between = f"most likely {likely}" if low == high else f"most likely {likely}, between {low} and {high} by how long calls take"
+    return (*paid, f"; {between}.") if paid else (f"{between[0].upper()}{between[1:]}.",)
+
+
+def _a_month(usd_per_hour: Estimate) -> Estimate:
+    return _times(usd_per_hour, units.HOURS_PER_MONTH)
+
+
+def _times(estimate: Estimate, factor: float) -> Estimate:
+    return Estimate(
+        value=estimate.value * factor,
+        low=estimate.low * factor,
+        high=estimate.high * factor,
+        basis=estimate.basis,
+        source=f"{estimate.source}, {factor:g} hours a month",
+    )
+
+
+def _difference(advice: Advice, shown: Prediction) -> Estimate:
+    """Return what a month costs more, below zero where it costs less; of a saving that is claimed, exactly that."""
+    if advice.saving is not None:
+        saved = advice.saving.usd_per_hour
+        less = Estimate(value=-saved.value, low=-saved.high, high=-saved.low, basis=saved.basis, source=saved.source)
+        return _a_month(less)
+    ours, today = shown.cost_usd_per_hour, advice.baseline.cost_usd_per_hour
+    return _a_month(
+        Estimate(
+            value=ours.value - today.value,
+            low=ours.low - today.high,
+            high=ours.high - today.low,
+            basis=ours.basis,
+            source="the recommendation less today",
+        )
+    )
+
+
+def _signed(usd: float) -> str:
+    return f"{'-' if usd < 0 else '+'}{units.usd(abs(usd))}"
+
+
+def _for_what(advice: Advice) -> str:
+    if advice.saving is not None:
+        return f"{units.percent(advice.saving.fraction)} of today's cost saved."
+    if advice.baseline.meets_slo:
+        return "Today's configuration loses more quality than allowed."
+    return f"Restores the SLO, which today's configuration {'misses' if advice.baseline.misses_slo else 'is not shown to keep'}."
+
+
+# --- target, quality -------------------------------------------------------------------------------------------------------
+
+
+def _slo(advice: Advice) -> Sentence:
+    shown, slo = subject(advice), advice.workload.slo
+    latency = tail(shown.latency_slo_s, units.seconds, shown.utilization_fraction)
+    said: Sentence = (f"{quantile_of(advice)} ", latency, f", at most {target_of(advice)}: ")
+    spare = 1 - shown.latency_slo_s.high / slo.latency_s
+    if shown.meets_slo:
+        kept = f"kept, with {units.percent(spare)} to spare at the upper end"
+    else:
+        kept = "missed" if shown.misses_slo else "not shown to be kept"
+    return (*said, kept, *_served(advice), ".")
+
+
+def _served(advice: Advice) -> Sentence:
+    test = _own_test(advice)
+    if test is None:
+        return ()
+    return ("; in the load test ", figure(test.latency_slo_s, units.seconds))
+
+
+def _own_test(advice: Advice) -> LoadTest | None:
+    return next((test for test in advice.load_tests if test.candidate == subject(advice).candidate), None)
+
+
+def _quality(advice: Advice) -> Sentence:
+    shown, floor = subject(advice).candidate, advice.workload.quality
+    variant = next((it for it in advice.variants if it.id == shown.variant), None)
+    if shown.variant == advice.baseline.candidate.variant:
+        return ("As today: the same file is served.",)
+    if variant is None or variant.quality is None:
+        return ("Not measured." if floor is None else "Not measured, so it could not be advised on quality.",)
+    quality = variant.quality
+    level = units.number if quality.metric in UNBOUNDED else units.proportion
+    drop = figure(quality.drop, units.percent if quality.metric in UNBOUNDED else units.points)
+    said: Sentence = (f"{quality.metric} {level(quality.baseline)}, then {level(quality.value)}: ", drop, " lost")
+    return (*said, "." if floor is None else f", allowed {_allowed(quality, floor.max_drop)}.")
+
+
+def _allowed(quality: QualityResult, max_drop: float) -> str:
+    """Return the floor itself where the metric is a share, else what may be lost of it."""
+    if quality.metric in UNBOUNDED:
+        return f"{units.percent(max_drop)} more"
+    floor = quality.baseline + max_drop if quality.metric == "character_error_rate" else quality.baseline - max_drop
+    return f"{units.points(max_drop)}, down to {units.proportion(floor)}"
+
+
+# --- how sure, how long ----------------------------------------------------------------------------------------------------
+
+
+def _certainty(advice: Advice, words: AdviceWords) -> Sentence:
+    known = advice.certainty
+    if advice.outcome == "inconclusive" and known is not None:
+        because = "; ".join(known.because)
+        settled = f" It would be settled by {known.settled_by[0]}." if known.settled_by else ""
+        return (f"Not enough: {because}.{settled}",)
+    said = [] if words.certainty is None else [f"{words.certainty}."]
+    test = _own_test(advice)
+    if test is not None:
+        held = "as predicted" if test.prediction_held else "not as predicted, which the figures above take into account"
+        valid = "" if test.generator_kept_up else ", but the load generator was late, so the test is not valid"
+        said.append(f"Served for real, {held}{valid}.")
+    elif advice.recommended is not None:
+        said.append(f"Not served for real yet: {VERIFY}.")
+    return (" ".join(said),) if said else ()
+
+
+def _valid(advice: Advice) -> Sentence:
+    """Return the first day on which something ends the advice, and what; what has no day is named in its own part of the report."""
+    if advice.outlook is None or advice.recommended is None:
+        return ()
+    dated = sorted((entry.on, entry.what) for entry in advice.outlook.expires_when if entry.on is not None)
+    undated = len(advice.outlook.expires_when) - len(dated)
+    more = f" {units.counted(undated, 'change')} would end it sooner, below." if undated else ""
+    if not dated:
+        return (f"No day is known.{more}",)
+    day, what = dated[0]
+    return (f"{day}: {what}.{more}",)
