@@ -157,7 +157,7 @@ def turned(table: np.ndarray, learned: Texts) -> np.ndarray:
     fits = [_mapped(given[~is_kept_back], taught[~is_kept_back], hold) for hold in HOLDS]
     reached = [_cosines(given[is_kept_back] @ turn + shift, taught[is_kept_back]).mean() for turn, shift in fits]
     turn, shift = _mapped(given, taught, HOLDS[int(np.argmax(reached))])
-    return (table @ turn + shift).astype(np.float32)
+    return np.asarray(table @ turn + shift, dtype=np.float32)
 
 
 def _mapped(given: np.ndarray, taught: np.ndarray, hold: float) -> tuple[np.ndarray, np.ndarray]:

@@ -25,8 +25,8 @@ from advisor.schema.record import Record
 
 ROWS_A_CALL = 4096
 LABEL_SHARE = 0.5  # of what is learned, where there are labels; the rest is the teacher (Hinton et al. 2015, arXiv:1503.02531)
-LEAST_WEIGHT = 1e-3  # of a class in what is learned of an item: less is left out
-MOST_ITERATIONS = 500
+LEAST_WEIGHT = 0.01  # of a class in what is learned of an item: less is left out
+MOST_ITERATIONS = 200
 CLASS_NAMES = ("classlabels_int64s", "classlabels_ints", "classlabels_strings")
 
 
@@ -224,12 +224,14 @@ def _estimator(name: StudentName, teacher: Teacher, facts: ModelFacts, seed: int
 
 
 def _ensemble(library: Any, name: StudentName, teacher: Teacher, facts: ModelFacts, state: int) -> Any:
-    """Return an ensemble of fewer trees of the kind that the teacher is: averaged, or boosted, no deeper than its deepest."""
+    """Return an ensemble of fewer trees, averaged or boosted as the teacher is, no deeper than its deepest and with as many leaves a tree."""
     there = _count(teacher.trees)
     if there is None or name.blocks is None:
         raise InputError(f"--student {name.id}: {facts.name} is no ensemble of trees", hint="name linear or mlp")
     student_names.refuse_more(name.blocks, there, "trees", name.id, facts.name)
-    depth = max(1, *(max(leaves) for part in teacher.trees for leaves in operator_cost.leaf_depths(part).values()))
+    leaves = [depths for part in teacher.trees for depths in operator_cost.leaf_depths(part).values()]
+    # As large as the teacher's: shares of classes could be split without end.
+    sizes = {"max_depth": max(1, *map(max, leaves)), "max_leaf_nodes": max(2, round(sum(map(len, leaves)) / len(leaves)))}
     kind = "Classifier" if teacher.classes else "Regressor"
     transforms = {part.get("post_transform", b"NONE") for part in teacher.trees}
     is_boosted = bool(transforms & {b"LOGISTIC", b"SOFTMAX", "LOGISTIC", "SOFTMAX"}) or any(
@@ -238,8 +240,8 @@ def _ensemble(library: Any, name: StudentName, teacher: Teacher, facts: ModelFac
     if is_boosted:
         turns = 1 if len(teacher.classes) < 3 else len(teacher.classes)  # trees of a step
         boosted = getattr(library, f"GradientBoosting{kind}")
-        return boosted(n_estimators=max(1, name.blocks // turns), max_depth=depth, random_state=state)
-    return getattr(library, f"RandomForest{kind}")(name.blocks, max_depth=depth, random_state=state)
+        return boosted(n_estimators=max(1, name.blocks // turns), **sizes, random_state=state)
+    return getattr(library, f"RandomForest{kind}")(name.blocks, **sizes, random_state=state)
 
 
 def _learn(student: Any, table: Table, teacher: Teacher) -> None:
