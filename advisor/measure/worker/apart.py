@@ -4,7 +4,7 @@ import contextlib
 import pickle
 import time
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, ParamSpec, TypeVar
 
 import msgspec
@@ -44,9 +44,10 @@ class Limit(NamedTuple):
 class Apart:
     """One process for all calls, started at the first of them, and again after one that ended it. Use as a context manager."""
 
-    def __init__(self, hears: Callable[[str], None] = lambda _: None) -> None:
-        """`hears` is told what each call says that it begins."""
+    def __init__(self, hears: Callable[[str], None] = lambda _: None, environment: Mapping[str, str] | None = None) -> None:
+        """`hears` is told what each call says that it begins; `environment` comes to that of this process."""
         self._hears = hears
+        self._environment = environment or {}
         self._child: Child | None = None
         self._scratch = contextlib.ExitStack()  # what it leaves behind when it is killed
 
@@ -65,7 +66,7 @@ class Apart:
 
     def _started(self) -> Child:
         if self._child is None:
-            self._child = Child(PROCESS, {"TMPDIR": str(self._scratch.enter_context(temporary.folder()))})
+            self._child = Child(PROCESS, {**self._environment, "TMPDIR": str(self._scratch.enter_context(temporary.folder()))})
         return self._child
 
     def call(self, limit: Limit, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:

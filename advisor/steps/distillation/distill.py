@@ -31,6 +31,8 @@ LIBRARIES = ("torch", "transformers", "accelerate", "model2vec", "scikit-learn",
 LONGEST_STEP_S = 3600.0  # of training, or of loading what it needs
 UNLIMITED_S = 1e9  # of all steps: a training that was asked for so many of them takes its time
 ONNX = "model.onnx"
+# Threads of torch that wait for each other let go of their core: on a busy machine they would otherwise take twice as long.
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class Task(NamedTuple):
@@ -66,7 +68,7 @@ def distill(model: Path, output: Path, options: DistillOptions, *, now: str, rep
         owned(output, inputs=(model, options.data), what="students"),
         temporary.home() as scratch,
         Apart() as apart,
-        Apart(_Heard(report, options.budget_s)) as training,
+        Apart(_Heard(report, options.budget_s), PATIENT) as training,
     ):
         temporary.remove_abandoned(output)
         return made(Task(model, name, options, output, apart, training, scratch, now))
@@ -136,7 +138,12 @@ def _answered(task: Task, question: Question, make: Callable[[Path, Path], tuple
     training = student_folder.training_in(task.output, fresh=task.options.fresh)
     final = training / student_folder.FINAL
     final.mkdir()
-    student, outcome = make(training, final)
+    try:
+        student, outcome = make(training, final)
+    except BaseException:
+        if student_folder.kept_in(task.output) is None:
+            student_folder.forget(task.output)
+        raise
     record = Distilled(
         schema_version=SCHEMA_VERSION,
         recipe=question.recipe,

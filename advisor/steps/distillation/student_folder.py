@@ -77,6 +77,11 @@ def moved(final: Path, folder: Path) -> dict[str, str]:
 def finish(folder: Path, made: Distilled) -> None:
     """Write the record, which says that the student is done, and remove what was kept to go on from."""
     write_record(folder / LABEL, made)
+    forget(folder)
+
+
+def forget(folder: Path) -> None:
+    """Remove what was kept to go on from."""
     shutil.rmtree(folder / TRAINING, ignore_errors=True)
 
 

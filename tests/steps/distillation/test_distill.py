@@ -100,6 +100,7 @@ def test_an_interrupt_before_the_first_checkpoint_keeps_nothing_and_says_nothing
         distill.made(task_of(place, tmp_path, say=interrupted_at(1)))
 
     assert not hasattr(end.value, "__notes__")
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_another_question_is_refused_and_the_student_stays_whole(place, tmp_path):
