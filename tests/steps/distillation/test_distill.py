@@ -54,7 +54,7 @@ def place(tmp_path_factory):
 
 
 def task_of(place, output, *, say=unsaid, student="layers-2", **options):
-    asked = DistillOptions(student=student, **{"steps": 4, "data": place / "texts.txt"} | options)
+    asked = DistillOptions(student=student, **{"steps": 3, "data": place / "texts.txt"} | options)
     output.mkdir(exist_ok=True)
     return Task(place / "teacher", student_names.parse(student), asked, output, Here(say), Here(say), output, NOW)
 
@@ -79,7 +79,7 @@ def test_a_student_is_made_once_and_then_returned_as_it_is(place, tmp_path):
         first.student.teacher_blocks,
         first.student.is_trained,
     )
-    assert (4, 120) == (first.outcome.steps, first.items)
+    assert (3, 120) == (first.outcome.steps, first.items)
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(first.files)
     assert sorted([*first.files, student_folder.LABEL]) == sorted(path.name for path in tmp_path.iterdir())
 
@@ -92,7 +92,7 @@ def test_an_interrupt_says_what_is_kept_and_the_next_run_goes_on_there(place, tm
     made = distill.made(task_of(place, tmp_path, say=lambda what, _=0.0: said.append(what)))
 
     assert ["what was learned until step 2 is kept, and the same command goes on from there"] == end.value.__notes__
-    assert not [what for what in said if what.startswith("step 2 ")] and made.outcome.steps == 4
+    assert not [what for what in said if what.startswith("step 2 ")] and made.outcome.steps == 3
 
 
 def test_an_interrupt_before_the_first_checkpoint_keeps_nothing_and_says_nothing(place, tmp_path):

@@ -45,6 +45,7 @@ def test_a_decoder_that_drafts_for_itself_is_always_right():
     import torch
     import transformers
 
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 40}
     config = transformers.LlamaConfig(**sizes, max_position_embeddings=80, eos_token_id=None, bos_token_id=None)

@@ -44,12 +44,12 @@ def test_what_a_planted_law_reaches_lies_within_a_few_intervals(law, seed):
 def test_of_many_laws_about_nine_in_ten_reach_what_their_interval_says():
     random = np.random.default_rng(0)
     inside = []
-    for seed in range(60):
+    for seed in range(40):
         law = PowerLaw(random.uniform(0.0, 0.3), random.uniform(2.0, 10.0), random.uniform(0.4, 1.0))
         found = power_law.longer_runs(curve_of(law, 0.01, seed), EVERYWHERE, seed)
         inside += [it.held_out_loss.low <= law.at(np.array([it.steps]))[0] <= it.held_out_loss.high for it in found]
 
-    assert len(inside) > 120
+    assert len(inside) > 80
     assert 0.8 <= np.mean(inside)
 
 
