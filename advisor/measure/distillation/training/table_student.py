@@ -224,7 +224,7 @@ def _estimator(name: StudentName, teacher: Teacher, facts: ModelFacts, seed: int
 
 
 def _ensemble(library: Any, name: StudentName, teacher: Teacher, facts: ModelFacts, state: int) -> Any:
-    """Return an ensemble of fewer trees, averaged or boosted as the teacher is, no deeper than its deepest and with as many leaves a tree."""
+    """Return an ensemble of fewer trees, averaged or boosted as the teacher is, no deeper and with no more leaves a tree."""
     there = _count(teacher.trees)
     if there is None or name.blocks is None:
         raise InputError(f"--student {name.id}: {facts.name} is no ensemble of trees", hint="name linear or mlp")
