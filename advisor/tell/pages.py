@@ -28,6 +28,7 @@ from advisor.tell.generation.tables import (
 )
 from advisor.tell.generation.words import generation_words
 from advisor.tell.language import charts as language_charts
+from advisor.tell.language.decision import language_decision_rows
 from advisor.tell.language.naming import language_colors, language_columns
 from advisor.tell.language.tables import (
     ACCEPTING_COLUMNS,
@@ -130,6 +131,7 @@ WORDS = (
     job_words,
     language_colors,
     language_columns,
+    language_decision_rows,
     language_evidence_rows,
     language_rows,
     language_setting_rows,

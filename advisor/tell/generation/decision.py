@@ -1,7 +1,9 @@
 """The first box of a report on a generative model: what is decided, a line each, money first; what stands below it agrees with it."""
 
 from advisor import units
-from advisor.schema.generation import GenerationAdvice
+from advisor.schema.generation import GenerationAdvice, TokenTimes
+from advisor.schema.record import Estimate
+from advisor.schema.workload import TokenSlo
 from advisor.tell.generation.naming import Target, at_slo, subject, targets
 from advisor.tell.generation.words import GenerationWords, capitalized
 from advisor.tell.words.decision import NOT_SERVED, lost, spare
@@ -15,7 +17,7 @@ def generation_decision_rows(advice: GenerationAdvice, words: GenerationWords) -
     if words.what_misses is not None:
         lines["What binds"] = (f"{words.what_misses}.",)
     lines["Cost a month"] = of_a_month(advice, words.saves_because, _open_cost(advice))
-    lines |= {target.time.name: _target(advice, target) for target in targets(advice.workload.slo)}
+    lines |= target_lines(subject(advice).times, advice.workload.slo)
     lines["Quality"] = _quality(advice)
     if words.lookup is not None:
         lines["Prompt lookup"] = (f"{capitalized(words.lookup)}.",)
@@ -29,9 +31,14 @@ def _open_cost(advice: GenerationAdvice) -> Sentence:
     return ("Most likely ", figure(a_month(advice.likely.cost_usd_per_hour), units.usd), ".")
 
 
-def _target(advice: GenerationAdvice, target: Target) -> Sentence:
-    estimate, at = at_slo(subject(advice).times, target.time), units.quantile(advice.workload.slo.quantile)
-    said: Sentence = (f"{at} ", figure(estimate, units.seconds, "not predicted"), f", at most {units.seconds(target.limit_s)}")
+def target_lines(times: TokenTimes, slo: TokenSlo) -> dict[str, Sentence]:
+    """Return a line for each promise: what is expected at its quantile, and whether that keeps it, by the promise's name."""
+    return {target.time.name: _target(at_slo(times, target.time), slo, target) for target in targets(slo)}
+
+
+def _target(estimate: Estimate | None, slo: TokenSlo, target: Target) -> Sentence:
+    at, limit = units.quantile(slo.quantile), units.seconds(target.limit_s)
+    said: Sentence = (f"{at} ", figure(estimate, units.seconds, "not predicted"), f", at most {limit}")
     if estimate is None:
         return (*said, ".")
     if estimate.high <= target.limit_s:
@@ -51,10 +58,15 @@ def _quality(advice: GenerationAdvice) -> Sentence:
 
 def _certainty(advice: GenerationAdvice) -> Sentence:
     if advice.outcome == "inconclusive":
-        settled = f" It would be settled by {', or '.join(advice.settled_by)}." if advice.settled_by else ""
-        return (f"Not enough: {'; '.join(advice.because)}.{settled}",)
+        return not_enough(advice.because, advice.settled_by)
     mine = [replay for replay in advice.replays if replay.candidate == subject(advice).candidate]
     if mine:
         at = units.percent(mine[-1].load_fraction)
         return (f"Served for real at {at} of its capacity, it {'kept' if mine[-1].meets_slo else 'MISSED'} the targets.",)
     return (NOT_SERVED,) if advice.recommended is not None else ()
+
+
+def not_enough(because: tuple[str, ...], settled_by: tuple[str, ...]) -> Sentence:
+    """Return why an answer is not known, and what would settle it."""
+    settled = f" It would be settled by {', or '.join(settled_by)}." if settled_by else ""
+    return (f"Not enough: {'; '.join(because)}.{settled}",)
