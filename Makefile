@@ -1,7 +1,7 @@
 # The targets of serving-advisor; `make help` lists them. Nothing is installed outside .venv.
 
 PYTHON ?= python3
-PYTEST_ARGS ?= -n 2 --dist loadscope
+PYTEST_ARGS ?= -n 2 --dist loadscope --no-loadscope-reorder
 
 VENV := .venv
 BIN := $(VENV)/bin

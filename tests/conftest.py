@@ -7,8 +7,17 @@ from hypothesis import HealthCheck, settings
 
 from tests.processes import SHARED
 
+# Modules that take longest. They are begun first, so that none is still at work when all others are done.
+LONGEST = ("test_benchmarks", "test_cli", "test_recommend", "test_packaging", "test_screening", "test_mutation", "test_profiler")
+
 settings.register_profile("any machine", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the modules that take longest before the others; within a module, and among the others, nothing changes place."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(autouse=True)

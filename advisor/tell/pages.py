@@ -10,6 +10,7 @@ from advisor.schema.record import Record
 from advisor.tell import charts
 from advisor.tell.formats import suffix
 from advisor.tell.generation import charts as generation_charts
+from advisor.tell.generation.decision import generation_decision_rows
 from advisor.tell.generation.naming import generation_columns
 from advisor.tell.generation.tables import (
     decoder_rows,
@@ -27,6 +28,7 @@ from advisor.tell.generation.tables import (
 )
 from advisor.tell.generation.words import generation_words
 from advisor.tell.language import charts as language_charts
+from advisor.tell.language.decision import language_decision_rows
 from advisor.tell.language.naming import language_colors, language_columns
 from advisor.tell.language.tables import (
     ACCEPTING_COLUMNS,
@@ -116,6 +118,7 @@ WORDS = (
     figure,
     fleet_rows,
     generation_columns,
+    generation_decision_rows,
     generation_origin_rows,
     generation_rows,
     generation_setting_rows,
@@ -128,6 +131,7 @@ WORDS = (
     job_words,
     language_colors,
     language_columns,
+    language_decision_rows,
     language_evidence_rows,
     language_rows,
     language_setting_rows,

@@ -2,6 +2,7 @@
 
 from advisor import units
 from advisor.inert.record import inert_parts
+from advisor.quality_floor import loss_format
 from advisor.schema.advice import Advice, LoadTest, OfflineAdvice, Prediction
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.language import LanguageAdvice
@@ -12,7 +13,7 @@ from advisor.tell.language.summary import lines as lines_on_language
 from advisor.tell.options import today_is_given
 from advisor.tell.words.advice import tail
 from advisor.tell.words.figures import Format, as_text, figure, setting
-from advisor.tell.words.tables import ground
+from advisor.tell.words.tables import format_of_loss, ground
 
 
 def summary(advice: Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice) -> str:
@@ -121,12 +122,12 @@ def _tail(latency_s: Estimate, utilization: Estimate) -> str:
 
 def _quality(advice: Advice, shown: Prediction | None) -> str:
     floor = advice.workload.quality
-    limit = f"allowed: at most {units.points(floor.max_drop)} of {floor.metric}" if floor else "no floor set"
+    limit = f"allowed: at most {loss_format(floor.metric)(floor.max_drop)} of {floor.metric}" if floor else "no floor set"
     if shown is not None and shown.candidate.variant == advice.baseline.candidate.variant:
         return f"as today, {limit}"
     if shown is None or shown.quality_drop is None:
         return f"drop not measured, {limit}"
-    return f"drop {_text(shown.quality_drop, units.points)}, {limit}"
+    return f"drop {_text(shown.quality_drop, format_of_loss(advice))}, {limit}"
 
 
 def _risk(advice: Advice) -> str:

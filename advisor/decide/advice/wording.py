@@ -13,7 +13,7 @@ from advisor.decide.queue.simulator import SERVER_FACTOR
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.service.measured import is_projected
 from advisor.decide.service.projected import measure_there
-from advisor.quality_floor import changes
+from advisor.quality_floor import changes, loss_format
 from advisor.schema.advice import BUSY_FRACTION, Advice, Certainty, LoadTest, Prediction
 from advisor.schema.lifetime import Outlook
 from advisor.schema.profile import Site
@@ -146,11 +146,9 @@ def risks(site: SiteUnderLoad, recommended: Prediction | None) -> tuple[str, ...
             found.append("a single replica: its failure is an outage")
         variant = site.variants[recommended.candidate.variant]
         if variant.derived_from is not None and not variant.lossless and variant.quality is not None:
-            drop = variant.quality.drop
-            found.append(
-                f"{variant.quality.metric} {changes(variant.quality.metric)} by {percent(drop.value)}, up to {percent(drop.high)}, "
-                f"on {variant.quality.items} items"
-            )
+            drop, metric = variant.quality.drop, variant.quality.metric
+            lost, most = map(loss_format(metric), (drop.value, drop.high))
+            found.append(f"{metric} {changes(metric)} by {lost}, up to {most}, on {variant.quality.items} items")
         in_busiest = recommended.latency_busiest_s
         if in_busiest is not None:
             breaks = in_busiest.high > site.workload.slo.latency_s

@@ -88,9 +88,9 @@ def _choose(attribute: Any, places: Sequence[int], scale: float = 1.0) -> None:
         return
     for listed in (attribute.ints, attribute.floats, attribute.strings):
         if listed:
-            chosen = [listed[place] for place in places]
+            left = [listed[place] for place in places]
             del listed[:]
-            listed.extend([value * scale for value in chosen] if scale != 1.0 else chosen)
+            listed.extend([value * scale for value in left] if scale != 1.0 else left)
 
 
 def _is_averaged(node: Any, leaves: str) -> bool:

@@ -54,10 +54,7 @@ class GenerationWords(Record, frozen=True, kw_only=True):
     about: str
     what_to_do: str
     lookup: str | None  # whether to let the engine guess tokens
-    not_known: tuple[str, ...]  # why, where the outcome is inconclusive
-    settled_by: tuple[str, ...]
     what_misses: str | None  # the constraint that nothing keeps
-    saves: Sentence
     saves_because: Sentence
     risks: tuple[str, ...]
     run: str
@@ -100,12 +97,9 @@ def generation_words(advice: GenerationAdvice) -> GenerationWords:
         about=f"Advice on serving a generative model ({advice.model.architecture}), workload {advice.workload.name}",
         what_to_do=_what_to_do(advice),
         lookup=lookup(advice),
-        not_known=as_sentences(advice.because) if advice.outcome == "inconclusive" else (),
-        settled_by=advice.settled_by if advice.outcome == "inconclusive" else (),
         what_misses=(advice.binding_constraint or "no single constraint could be identified")
         if advice.outcome == "infeasible"
         else None,
-        saves=_saves(advice),
         saves_because=_saves_because(advice),
         risks=advice.risks or (RISK_FREE,),
         run=_run(advice),
@@ -163,18 +157,6 @@ def _what_to_do(advice: GenerationAdvice) -> str:
         likely = f"most likely, {configuration(advice.likely.candidate)}" if advice.likely else None
         return f"Nothing to approve yet: {likely or 'most likely, nothing keeps the targets'}."
     return f"Nothing to approve: no configuration that was searched keeps {targets_in_words(advice.workload.slo)}."
-
-
-def _saves(advice: GenerationAdvice) -> Sentence:
-    if advice.outcome == "inconclusive":
-        return ("Not known yet",)
-    if advice.recommended is None:
-        return ("Nothing",)
-    if not today_is_given(advice):
-        return ("Not known: the workload does not give today's replicas (baseline.replicas)",)
-    if advice.saving is None:
-        return ("Nothing",) if advice.outcome == "keep" else ("The targets",)
-    return (figure(advice.saving.usd_per_year, units.usd_per_year),)
 
 
 def _saves_because(advice: GenerationAdvice) -> Sentence:

@@ -41,8 +41,6 @@ class LanguageWords(Record, frozen=True, kw_only=True):
 
     about: str
     what_to_do: str
-    not_known: tuple[str, ...]  # why, where the outcome is inconclusive
-    settled_by: tuple[str, ...]
     what_misses: str | None  # the constraint that nothing keeps
     costs: Sentence
     costs_because: Sentence
@@ -80,7 +78,7 @@ class LanguageWords(Record, frozen=True, kw_only=True):
 
 def language_words(advice: LanguageAdvice) -> LanguageWords:
     """Return the sentences of the report."""
-    shown, is_open = subject(advice), advice.outcome == "inconclusive"
+    shown = subject(advice)
     reads, generates = (
         (units.percent(part) for part in (shown.prefill_fraction, 1 - shown.prefill_fraction)) if shown else ("", "")
     )
@@ -88,8 +86,6 @@ def language_words(advice: LanguageAdvice) -> LanguageWords:
     return LanguageWords(
         about=f"Advice on serving {model.name} ({model.architecture}) elsewhere, workload {advice.workload.name}",
         what_to_do=_what_to_do(advice),
-        not_known=as_sentences(advice.because) if is_open else (),
-        settled_by=advice.settled_by if is_open else (),
         what_misses=(advice.binding_constraint or "no single constraint could be identified")
         if advice.outcome == "infeasible"
         else None,

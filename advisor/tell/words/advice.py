@@ -20,8 +20,8 @@ SERVED = (
 TIED = "They cost the same, and the intervals of their latency overlap. Any of them is as good a choice."
 AFTER_TRAINING = (
     "Students are smaller models. Their speed was measured before anybody trains them, since it does not depend on the values of their "
-    "weights; their quality is not known. Nothing here is advised before one is trained and judged on your data: train it with `advisor "
-    "distill`, then give its folder with --student."
+    "weights; their quality is not known. Nothing here is advised before one is trained and judged on your data: train it with advisor "
+    "distill, then give its folder with --student."
 )
 COMPARED = (
     "Speed-up is over the first variant, at batch size 1. Agreement compares raw outputs with those of the model as given. It is a proxy "

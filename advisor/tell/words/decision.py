@@ -1,23 +1,23 @@
 """The first box of a report on a service: what is decided, a line each, money first; what stands below it agrees with it."""
 
 from advisor import units
-from advisor.schema.advice import Advice, LoadTest, Prediction
+from advisor.quality_floor import RISING, UNBOUNDED, level_format, loss_format
+from advisor.schema.advice import Advice, LoadTest
 from advisor.schema.profile import QualityResult
 from advisor.schema.record import Estimate
-from advisor.tell.options import subject, today_is_given
+from advisor.tell.options import subject
 from advisor.tell.words.advice import AdviceWords, quantile_of, tail, target_of
 from advisor.tell.words.figures import Row, Sentence, figure
-from advisor.tell.words.tables import UNBOUNDED
+from advisor.tell.words.money import of_a_month
 
-NOT_GIVEN = "the workload does not give today's replicas (baseline.replicas)"
-VERIFY = "advisor verify would show it under real load"
+NOT_SERVED = "Not served for real yet: advisor verify would show it under real load."
 
 
 def decision_rows(advice: Advice, words: AdviceWords) -> tuple[Row, ...]:
     """Return the lines of the box: what to do, cost, SLO, quality, how sure, until when; each is one cell, the parts of a sentence."""
     lines: dict[str, Sentence] = {
         "Decision": (words.what_to_do,),
-        "Cost a month": _money(advice, words),
+        "Cost a month": of_a_month(advice, words.saves_because, _open_cost(advice)),
         "SLO": _slo(advice),
         "Quality": _quality(advice),
         "How sure": _certainty(advice, words),
@@ -28,80 +28,19 @@ def decision_rows(advice: Advice, words: AdviceWords) -> tuple[Row, ...]:
     return tuple(Row(label=label, cells=parts) for label, parts in lines.items() if parts)
 
 
-# --- money -----------------------------------------------------------------------------------------------------------------
-
-
-def _money(advice: Advice, words: AdviceWords) -> Sentence:
-    shown = advice.recommended or advice.likely
-    today = _a_month(advice.baseline.cost_usd_per_hour) if today_is_given(advice) else None
-    paid: Sentence = () if today is None else (figure(today, units.usd), " today")
-    if advice.outcome == "inconclusive":
-        return _open_cost(advice, paid)
-    if shown is None:
-        return (*paid, ". Nothing to compare it with.") if paid else ("Not known: nothing that was searched keeps the target.",)
-    after = figure(_a_month(shown.cost_usd_per_hour), units.usd)
-    if today is None:
-        return (after, f"; what is paid today is not known, for {NOT_GIVEN}. ", *words.saves_because)
-    if advice.outcome == "keep":
-        return (after, ", as today. ", *words.saves_because)
-    difference = _difference(advice, shown)
-    return (*paid, ", ", after, " after it: ", figure(difference, _signed), f". {_for_what(advice)}")
-
-
-def _open_cost(advice: Advice, paid: Sentence) -> Sentence:
+def _open_cost(advice: Advice) -> Sentence:
     """Return what is known of a cost that is not known well enough: both ends, and what is most likely."""
     known = advice.certainty
     ends = [] if known is None else [end for end in (known.quick, known.slow) if end is not None]
     if advice.likely is None or len(ends) < 2:
-        return (*paid, "; what keeping the target costs is not known.") if paid else ("Not known.",)
+        return ("What keeping the target costs is not known.",)
     low, high = (units.usd(end.usd_per_hour * units.HOURS_PER_MONTH) for end in ends)
     likely = units.usd(advice.likely.cost_usd_per_hour.value * units.HOURS_PER_MONTH)
-    between = f"most likely {likely}" if low == high else f"most likely {likely}, between {low} and {high} by how long calls take"
-    return (*paid, f"; {between}.") if paid else (f"{between[0].upper()}{between[1:]}.",)
-
-
-def _a_month(usd_per_hour: Estimate) -> Estimate:
-    return _times(usd_per_hour, units.HOURS_PER_MONTH)
-
-
-def _times(estimate: Estimate, factor: float) -> Estimate:
-    return Estimate(
-        value=estimate.value * factor,
-        low=estimate.low * factor,
-        high=estimate.high * factor,
-        basis=estimate.basis,
-        source=f"{estimate.source}, {factor:g} hours a month",
+    return (
+        (f"Most likely {likely}.",)
+        if low == high
+        else (f"Most likely {likely}, between {low} and {high} by how long calls take.",)
     )
-
-
-def _difference(advice: Advice, shown: Prediction) -> Estimate:
-    """Return what a month costs more, below zero where it costs less; of a saving that is claimed, exactly that."""
-    if advice.saving is not None:
-        saved = advice.saving.usd_per_hour
-        less = Estimate(value=-saved.value, low=-saved.high, high=-saved.low, basis=saved.basis, source=saved.source)
-        return _a_month(less)
-    ours, today = shown.cost_usd_per_hour, advice.baseline.cost_usd_per_hour
-    return _a_month(
-        Estimate(
-            value=ours.value - today.value,
-            low=ours.low - today.high,
-            high=ours.high - today.low,
-            basis=ours.basis,
-            source="the recommendation less today",
-        )
-    )
-
-
-def _signed(usd: float) -> str:
-    return f"{'-' if usd < 0 else '+'}{units.usd(abs(usd))}"
-
-
-def _for_what(advice: Advice) -> str:
-    if advice.saving is not None:
-        return f"{units.percent(advice.saving.fraction)} of today's cost saved."
-    if advice.baseline.meets_slo:
-        return "Today's configuration loses more quality than allowed."
-    return f"Restores the SLO, which today's configuration {'misses' if advice.baseline.misses_slo else 'is not shown to keep'}."
 
 
 # --- target, quality -------------------------------------------------------------------------------------------------------
@@ -111,12 +50,15 @@ def _slo(advice: Advice) -> Sentence:
     shown, slo = subject(advice), advice.workload.slo
     latency = tail(shown.latency_slo_s, units.seconds, shown.utilization_fraction)
     said: Sentence = (f"{quantile_of(advice)} ", latency, f", at most {target_of(advice)}: ")
-    spare = 1 - shown.latency_slo_s.high / slo.latency_s
-    if shown.meets_slo:
-        kept = f"kept, with {units.percent(spare)} to spare at the upper end"
-    else:
-        kept = "missed" if shown.misses_slo else "not shown to be kept"
+    kept = (
+        spare(shown.latency_slo_s, slo.latency_s) if shown.meets_slo else "missed" if shown.misses_slo else "not shown to be kept"
+    )
     return (*said, kept, *_served(advice), ".")
+
+
+def spare(estimate: Estimate, limit: float) -> str:
+    """Return that a target is kept, and with how much to spare."""
+    return f"kept, with {units.percent(1 - estimate.high / limit)} to spare at the upper end"
 
 
 def _served(advice: Advice) -> Sentence:
@@ -137,19 +79,24 @@ def _quality(advice: Advice) -> Sentence:
         return ("As today: the same file is served.",)
     if variant is None or variant.quality is None:
         return ("Not measured." if floor is None else "Not measured, so it could not be advised on quality.",)
-    quality = variant.quality
-    level = units.number if quality.metric in UNBOUNDED else units.proportion
-    drop = figure(quality.drop, units.percent if quality.metric in UNBOUNDED else units.points)
-    said: Sentence = (f"{quality.metric} {level(quality.baseline)}, then {level(quality.value)}: ", drop, " lost")
-    return (*said, "." if floor is None else f", allowed {_allowed(quality, floor.max_drop)}.")
+    return lost(variant.quality, None if floor is None else floor.max_drop)
+
+
+def lost(quality: QualityResult, max_drop: float | None) -> Sentence:
+    """Return a metric before and after in its own measure, what is lost, and what may be."""
+    level, drop = level_format(quality.metric), figure(quality.drop, loss_format(quality.metric))
+    word = "more" if quality.metric in RISING else "lost"
+    said: Sentence = (f"{quality.metric} {level(quality.baseline)}, then {level(quality.value)}: ", drop, f" {word}")
+    return (*said, "." if max_drop is None else f", allowed {_allowed(quality, max_drop)}.")
 
 
 def _allowed(quality: QualityResult, max_drop: float) -> str:
-    """Return the floor itself where the metric is a share, else what may be lost of it."""
+    """Return what may be lost of a metric, and where that ends unless it is a part of the metric itself."""
+    allowed = loss_format(quality.metric)(max_drop)
     if quality.metric in UNBOUNDED:
-        return f"{units.percent(max_drop)} more"
-    floor = quality.baseline + max_drop if quality.metric == "character_error_rate" else quality.baseline - max_drop
-    return f"{units.points(max_drop)}, down to {units.proportion(floor)}"
+        return allowed
+    end = quality.baseline + max_drop if quality.metric in RISING else quality.baseline - max_drop
+    return f"{allowed}, {'up' if quality.metric in RISING else 'down'} to {level_format(quality.metric)(end)}"
 
 
 # --- how sure, how long ----------------------------------------------------------------------------------------------------
@@ -168,7 +115,7 @@ def _certainty(advice: Advice, words: AdviceWords) -> Sentence:
         valid = "" if test.generator_kept_up else ", but the load generator was late, so the test is not valid"
         said.append(f"Served for real, {held}{valid}.")
     elif advice.recommended is not None:
-        said.append(f"Not served for real yet: {VERIFY}.")
+        said.append(NOT_SERVED)
     return (" ".join(said),) if said else ()
 
 

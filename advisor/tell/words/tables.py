@@ -1,6 +1,7 @@
 """The rows of the tables of advice on a service: each cell in words, the same in every format."""
 
 from advisor import units
+from advisor.quality_floor import level_format, loss_format
 from advisor.schema.advice import Advice, LoadTest, PlaceAnswer, Prediction, VariantSummary
 from advisor.schema.catalog import STALE_DAYS
 from advisor.schema.profile import Agreement, QualityResult
@@ -13,8 +14,6 @@ from advisor.tell.words.figures import Figure, Format, Part, Row, Sentence, as_t
 NOT_KNOWN = "not known"
 POWER_NOT_KNOWN = "power not known"
 NOT_TRAINED = "not trained"
-# These metrics have no upper bound: their loss is an increase, and their value is no share.
-UNBOUNDED = {"perplexity", "mean_squared_error"}
 
 
 class PlaceRow(Record, frozen=True, kw_only=True):
@@ -169,7 +168,7 @@ def _prediction_row(advice: Advice, label: str, field: str, format_: Format, goa
 
 def _quality_row(advice: Advice) -> Row:
     floor, drop = advice.workload.quality, subject(advice).quality_drop
-    goal = f"at most {units.points(floor.max_drop)}" if floor else "no floor set"
+    goal = f"at most {loss_format(floor.metric)(floor.max_drop)}" if floor else "no floor set"
     cells = tuple(quality_lost(it, advice) for it in columns(advice).values())
     return Row(label="Quality drop", cells=cells, goal=goal, source=drop.source if drop else "")
 
@@ -203,7 +202,14 @@ def quality_lost(prediction: Prediction, advice: Advice) -> Figure:
     """Return the quality drop of a prediction from what runs today."""
     absent = "as today" if prediction.candidate.variant == advice.baseline.candidate.variant else "not measured"
     absent = NOT_TRAINED if prediction in advice.students else absent
-    return figure(prediction.quality_drop, units.points, absent)
+    return figure(prediction.quality_drop, format_of_loss(advice), absent)
+
+
+def format_of_loss(advice: Advice) -> Format:
+    """Return what prints a loss of the quality that was measured."""
+    floor = advice.workload.quality
+    metric = floor.metric if floor else next((it.quality.metric for it in advice.variants if it.quality), None)
+    return units.points if metric is None else loss_format(metric)
 
 
 # --- hardware, load tests, alternatives ------------------------------------------------------------------------------------
@@ -339,13 +345,13 @@ def _agreement(it: Agreement | None, absent: str) -> tuple[str | Figure, ...]:
 def _quality(it: QualityResult | None) -> Figure:
     if it is None:
         return Figure(shown="not measured")
-    return figure(it.drop, units.percent if it.metric in UNBOUNDED else units.points)
+    return figure(it.drop, loss_format(it.metric))
 
 
 def _quality_of(it: QualityResult | None) -> tuple[str, ...]:
     if it is None:
         return ()
-    level = units.number if it.metric in UNBOUNDED else units.proportion
+    level = level_format(it.metric)
     return (
         f"{it.metric} {level(it.value)}",
         f"baseline {level(it.baseline)}",

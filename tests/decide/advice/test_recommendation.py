@@ -11,7 +11,8 @@ from tests.profiles import drop_of, fixed_cost_law, profile, request, under, var
 STUDENT = Student(id="layers-3", kind="blocks", blocks=3, teacher_blocks=6, parameters=5, teacher_parameters=9, is_trained=False)
 FAST = fixed_cost_law(0.02, 0.001, of_variant={"layers-3": 0.25, "layers-1": 0.1})
 FLOOR = Quality(metric="accuracy", data="data.npz", max_drop=0.05)
-ASKED = workload(400.0, 0.2, quality=FLOOR, baseline=Baseline(replicas=8))
+ASKED = workload(900.0, 0.3, quality=FLOOR, baseline=Baseline(replicas=9))
+SURE = {"max_uncertainty": 10.0}
 
 
 def with_student(*, is_trained, quality=None):
@@ -22,7 +23,7 @@ def with_student(*, is_trained, quality=None):
 def test_a_student_that_nobody_has_trained_is_priced_and_not_advised():
     measured = with_student(is_trained=False)
 
-    advice = advise(measured, request(ASKED, measured), None)
+    advice = advise(measured, request(ASKED, measured, **SURE), None)
 
     assert "layers-3" != advice.recommended.candidate.variant
     (priced,) = advice.students
@@ -42,8 +43,8 @@ def test_no_workload_without_a_floor_admits_it_either():
 def test_a_trained_student_is_advised_if_its_quality_holds_and_not_if_it_falls_short():
     holds, falls = (with_student(is_trained=True, quality=drop_of(0.01, high)) for high in (0.02, 0.09))
 
-    assert "layers-3" == advise(holds, request(ASKED, holds), None).recommended.candidate.variant
-    assert "fp32" == advise(falls, request(ASKED, falls), None).recommended.candidate.variant
+    assert "layers-3" == advise(holds, request(ASKED, holds, **SURE), None).recommended.candidate.variant
+    assert "fp32" == advise(falls, request(ASKED, falls, **SURE), None).recommended.candidate.variant
     assert () == untrained(under(ASKED, holds))
 
 

@@ -301,12 +301,21 @@ def test_a_metric_that_can_be_taken_passes(metric, of, rows):
     evaluation.check(metric, of, rows, items=10)
 
 
-@pytest.mark.parametrize(("metric", "word"), [("perplexity", "rises"), ("mean_squared_error", "rises"), ("accuracy", "drops")])
-def test_a_loss_is_reported_in_the_direction_that_the_metric_goes(metric, word):
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("perplexity", "rises by 3 %, at worst 4 % (allowed 1 %)"),
+        ("mean_squared_error", "rises by 3 %, at worst 4 % (allowed 1 %)"),
+        ("character_error_rate", "rises by 3 pp, at worst 4 pp (allowed 1 pp)"),
+        ("accuracy", "drops by 3 pp, at worst 4 pp (allowed 1 pp)"),
+        ("mine:bleu", "drops by 0.03, at worst 0.04 (allowed 0.01)"),
+    ],
+)
+def test_a_loss_is_reported_in_the_direction_and_the_unit_of_the_metric(metric, said):
     drop = Estimate(value=0.03, low=0.02, high=0.04, basis="measured", source="s")
     found = QualityResult(metric=metric, data_sha256="d", items=9, baseline=1.0, value=1.03, drop=drop, slices=())
 
-    assert (False, f"{metric} {word} by 3 %, at worst 4 % (allowed 1 %)") == keeps_floor(found, 0.01, None)
+    assert (False, f"{metric} {said}") == keeps_floor(found, 0.01, None)
 
 
 def test_a_loss_is_reported_as_a_rise_wherever_it_is_reckoned_as_one():
@@ -316,9 +325,9 @@ def test_a_loss_is_reported_as_a_rise_wherever_it_is_reckoned_as_one():
 @pytest.mark.parametrize(
     ("allowed", "holds", "complaint"),
     [
-        (None, False, "but class 1 drops by 4 %, at least 3 %"),
-        (0.08, True, "at worst 0.5 % (allowed 1 %)"),
-        (0.05, False, "but class 1 drops by 4 %, at worst 7 % (allowed for each class and slice: 5 %)"),
+        (None, False, "but class 1 drops by 4 pp, at least 3 pp"),
+        (0.08, True, "at worst 0.5 pp (allowed 1 pp)"),
+        (0.05, False, "but class 1 drops by 4 pp, at worst 7 pp (allowed for each class and slice: 5 pp)"),
     ],
 )
 def test_a_floor_for_parts_takes_the_place_of_that_over_all(allowed, holds, complaint):
