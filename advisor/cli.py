@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from advisor import __version__
+from advisor.commands.distill import distill
 from advisor.commands.export import export
 from advisor.commands.gate import compare, gate
 from advisor.commands.hardware import hardware
@@ -49,6 +50,7 @@ def cli() -> None:
     advisor report    advice.json                report: HTML, Markdown, text or JSON
     advisor verify    advice.json                load-test the recommendation
     advisor export    advice.json --to triton    files that a server starts with, the model among them
+    advisor distill   MODEL --student ID         make a smaller model that learns from this one
     advisor classify  W.yaml                     serving or training, without a model file
     advisor portfolio P.yaml                     many workloads, one budget
     advisor compare   old.json new.json          two files of advice and a policy, for a pipeline
@@ -371,6 +373,7 @@ cli.add_command(gate)
 cli.add_command(trace)
 cli.add_command(schema)
 cli.add_command(table)
+cli.add_command(distill)
 cli.add_command(explain)
 cli.add_command(own_rules)
 cli.add_command(hardware)

@@ -4,10 +4,10 @@
                                       [--workload FILE]
 
 The model is MiniLM unless another is named; its students have one layer to all but one, and half the width, unless they are named.
-Students and model take turns, on one thread, at batch 1 and 8, by the processor's clock; a ratio is the median over the turns. What is cut out of the graph of a
-checkpoint is timed beside the cut checkpoint's own export as well. `--trained` adds folders that `advisor distill` wrote, with their
-agreement with the model and the seconds of training; with `--workload`, a workload file with quality.data, they are profiled and judged
-by that instead.
+Students and model take turns, on one thread, at batch 1 and 8, by the processor's clock; a ratio is the median over the turns. What is
+cut out of the graph of a checkpoint is timed beside the cut checkpoint's own export as well. `--trained` adds folders that `advisor
+distill` wrote, with their agreement with the model and the seconds of training; with `--workload`, a workload file with quality.data, they
+are profiled and judged by that instead.
 
 Keys: `students` (how many), `teacher_s_b1` and `teacher_s_b8` (of a call), `skeleton_over_checkpoint_b1` and `skeleton_over_checkpoint_b8`
 (ratio of the seconds, of the number of layers at which it is farthest from one). Tables: `rows` (student, layers, speedup_b1, speedup_b8,

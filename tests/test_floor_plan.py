@@ -38,8 +38,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # Python programs call what the command line calls.
     "advisor.api": {"advisor.disk", "advisor.progress", "advisor.steps", "advisor.tell"},
     "advisor.commands": {
-        *("advisor.options", "advisor.steps", "advisor.steps.deploy", "advisor.steps.pipeline", "advisor.tell", "advisor.files"),
-        "advisor.disk",
+        *(f"advisor.steps{room}" for room in ("", ".deploy", ".distillation", ".pipeline")),
+        *("advisor.disk", "advisor.files", "advisor.options", "advisor.progress", "advisor.tell"),
     },
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
@@ -64,7 +64,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # Smaller models in the place of the one given.
     "advisor.steps.distillation": {
         *("advisor.steps", "advisor.files", "advisor.disk"),
-        *(f"advisor.measure.{room}" for room in ("distillation", "worker")),
+        *(f"advisor.measure.{room}" for room in ("distillation", "distillation.training", "model", "variants", "worker")),
     },
     # Models that are judged from their configuration, on hardware that is not here.
     "advisor.steps.language": {
@@ -135,6 +135,12 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     # Two files of advice side by side, and a policy.
     "advisor.decide.comparison": {"advisor.decide.lifetime", "advisor.decide.service"},
+    # What a smaller model learns of its teacher on the texts or the table of the user.
+    "advisor.measure.distillation.training": {
+        "advisor.disk",
+        *(f"advisor.measure.{room}" for room in ("distillation", "model", "quality", "runtime")),
+        *FREE,
+    },
     "advisor.decide.service": set(),
     "advisor.decide.long_trace": set(),
     "advisor.decide.queue": {"advisor.decide.service", "advisor.decide.long_trace", "advisor.kernels"},
@@ -187,13 +193,15 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # Dependency -> the one module that may import it, inside a function so that a command loads only what it uses; the longest name
 # wins.
 DOORWAYS: dict[str, str] = {
-    "click": "advisor.cli advisor.commands.export advisor.commands.gate advisor.commands.hardware advisor.commands.pipeline "
-    "advisor.commands.rules advisor.console advisor.options",
+    "click": "advisor.cli advisor.commands.distill advisor.commands.export advisor.commands.gate advisor.commands.hardware "
+    "advisor.commands.pipeline advisor.commands.rules advisor.console advisor.options",
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "mlflow": "advisor.steps.pipeline.tracking",
+    "model2vec": "advisor.measure.distillation.training.static_student",
     "onnx": "advisor.measure.model.onnx_file advisor.measure.model.onnx_graph advisor.measure.model.rewriting "
     "advisor.measure.decoder.decoder_folder advisor.measure.decoder.graph advisor.measure.decoder.quantization "
+    "advisor.measure.distillation.training.static_student "
     "advisor.measure.sizes.graph_values advisor.measure.distillation.graph_students advisor.measure.distillation.tree_students "
     "advisor.measure.variants.int8_file",
     "onnxruntime": "advisor.measure.runtime.ort_session",
@@ -206,9 +214,14 @@ DOORWAYS: dict[str, str] = {
     "pyarrow": "advisor.measure.quality.tables",
     "rich": "advisor.progress",
     "scipy": "advisor.decide.integer_program",
+    "skl2onnx": "advisor.measure.distillation.training.table_student",
+    "sklearn": "advisor.measure.distillation.training.table_student",
     "tokenizers": "advisor.measure.quality.texts",
-    "torch": "advisor.measure.model.checkpoint",
-    "transformers": "advisor.measure.model.checkpoint",
+    "torch": "advisor.measure.model.checkpoint advisor.measure.distillation.training.objectives "
+    "advisor.measure.distillation.training.acceptance "
+    "advisor.measure.distillation.training.static_student advisor.measure.distillation.training.trainer "
+    "advisor.measure.distillation.training.transformer_student",
+    "transformers": "advisor.measure.model.checkpoint advisor.measure.distillation.training.trainer",
     "yaml": "advisor.files.records",
 }
 AT_THE_TOP = {"click"}  # decorators need it there

@@ -50,13 +50,13 @@ def check_journal(journal: Path, *, inputs: Iterable[Path] = ()) -> None:
 
 
 @contextlib.contextmanager
-def owned(folder: Path, *, inputs: Iterable[Path] = ()) -> Iterator[None]:
-    """Make the folder ours while the body runs; removed afterwards if nothing came to lie in it.
+def owned(folder: Path, *, inputs: Iterable[Path] = (), what: str = "variants") -> Iterator[None]:
+    """Make the folder ours while the body runs; removed afterwards if nothing came to lie in it. `what` lies there.
 
     Raises InputError where there is something at its place that advisor did not make, and for inputs in it, which would be overwritten.
     """
     try:
-        _check_folder(folder, inputs)
+        _check_folder(folder, inputs, what)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARK).touch()
     except OSError as error:
@@ -70,12 +70,12 @@ def owned(folder: Path, *, inputs: Iterable[Path] = ()) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _check_folder(folder: Path, inputs: Iterable[Path]) -> None:
+def _check_folder(folder: Path, inputs: Iterable[Path], what: str) -> None:
     is_there = os.path.lexists(folder)
     if is_there and not folder.is_dir():
-        raise InputError(f"{folder}: not a folder, and variants have to lie there", hint=MOVE)
+        raise InputError(f"{folder}: not a folder, and {what} have to lie there", hint=MOVE)
     if is_there and not (folder / MARK).is_file() and os.listdir(folder):
-        raise InputError(f"{folder}: a folder that advisor did not make, and variants have to lie there", hint=MOVE)
+        raise InputError(f"{folder}: a folder that advisor did not make, and {what} have to lie there", hint=MOVE)
     for given in inputs:
         if given.exists() and given.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"{given}: lies in {folder}, where variants are written", hint=MOVE)
+            raise InputError(f"{given}: lies in {folder}, where {what} are written", hint=MOVE)

@@ -65,6 +65,7 @@ ADVICE = Kind("advice", _beginning(b"(?:" + _MADE + rb'"profile_sha256":|' + _KI
 CLASSIFICATION = Kind("classification", _beginning(_MADE + rb'"workload":'))
 COMPARISON = Kind("comparison", _beginning(rb'\s*\{\s*"kind":\s*"comparison",'))
 JUNIT = Kind("JUnit report", _anywhere(rb'<testsuites name="' + NAME))
+STUDENT = Kind("student", _beginning(_VERSION + rb'"recipe":'))
 PORTFOLIO = Kind("plan of a portfolio", _beginning(_MADE + rb'"name":'))
 HTML = Kind("HTML report", _anywhere(rb'<meta name="generator" content="' + NAME))
 MARKDOWN = Kind("Markdown report", _beginning(rb"(?:# .*\n\n)?<!-- " + NAME + rb"\b"))
@@ -82,6 +83,7 @@ OF_RECORDS = {
     "Classification": CLASSIFICATION,
     "Comparison": COMPARISON,
     "PortfolioPlan": PORTFOLIO,
+    "Distilled": STUDENT,
 }
 OF_FORMATS = {"html": HTML, "junit": JUNIT, "md": MARKDOWN, "text": TEXT}
 

@@ -48,6 +48,29 @@ class Longer(Record, frozen=True, kw_only=True):
     held_out_loss: Estimate
 
 
+class Accepted(Record, frozen=True, kw_only=True):
+    """What a student is worth as a draft: the tokens of a step of its teacher, of which all but one are drafted."""
+
+    draft_tokens: Count
+    tokens_per_step: Estimate
+
+
+class Outcome(Record, frozen=True, kw_only=True):
+    """What learning came to."""
+
+    learned: Learned
+    has_labels: bool = False  # it learned from labels as well as from its teacher
+    steps: Whole = 0  # 0 where it is fitted at once
+    planned_steps: Whole = 0
+    seconds: Seconds
+    curve: tuple[CurvePoint, ...] = ()
+    longer: tuple[Longer, ...] = ()  # none: not known, for the points are too few or no power law
+    metric: AgreementMetric
+    agreement: Estimate  # with the teacher, on the items that were held out
+    accepted: tuple[Accepted, ...] = ()  # of a decoder that generates
+    notes: tuple[str, ...] = ()
+
+
 class Distilled(Record, frozen=True, kw_only=True):
     """A student that was trained, what it learned from and how near it came: `student.json` in the folder of its files."""
 
@@ -57,20 +80,12 @@ class Distilled(Record, frozen=True, kw_only=True):
     advisor_version: str
     teacher_sha256: Sha256  # of a checkpoint its files, of an ONNX file its graph
     student: Student
-    learned: Learned
     files: dict[str, Sha256]  # the student's own, by their names in the folder
     data_sha256: Sha256  # of all items
     items: Count
     held_out_items: Count  # of them, those that it did not learn from: the same ones in every run on these items
-    has_labels: bool  # it learned from labels as well as from its teacher
-    steps: Whole  # 0 where it is fitted at once
-    planned_steps: Whole
-    seconds: Seconds
+    steps: Count | None  # as they were asked for
     budget_s: Seconds | None
     seed: Whole
     versions: dict[str, str]
-    curve: tuple[CurvePoint, ...]
-    longer: tuple[Longer, ...]  # empty: not known, for the points are too few or no power law
-    metric: AgreementMetric
-    agreement: Estimate  # with the teacher, on the items that were held out
-    notes: tuple[str, ...] = ()
+    outcome: Outcome

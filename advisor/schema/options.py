@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 MOST_BATCH_SIZE = 4096  # that is measured
 USUAL_LOAD_TEST_S = 30.0
+USUAL_TRAINING_S = 900.0
 USUAL_MAX_UNCERTAINTY = 1.5  # of the cost, as a factor: one replica or two is a different answer
 
 
@@ -23,3 +24,14 @@ class ProfileOptions(NamedTuple):
     general: bool = False  # time every point alike, for other workloads too
     allow_code: bool = False  # run the functions that the workload file names
     students: tuple[str, ...] = ()  # smaller models: `auto`, names, or files and folders of trained ones
+
+
+class DistillOptions(NamedTuple):
+    """How to make a student: which one, from which data, for so many steps or as many as fit into so many seconds."""
+
+    student: str
+    data: Path
+    steps: int | None = None
+    budget_s: float | None = None  # None, and no steps: USUAL_TRAINING_S
+    seed: int = 0
+    fresh: bool = False

@@ -138,6 +138,15 @@ def described(teacher: Path, student_id: str, student: Path, *, is_trained: bool
     )
 
 
+def is_cut(checkpoint: Path) -> bool:
+    """Return whether checkpoints of this family are cut; of others, blocks can be left out of the graph."""
+    try:
+        family_of(_config(checkpoint))
+    except InputError:
+        return False
+    return True
+
+
 def count_layers(checkpoint: Path) -> int:
     """Return how many layers a checkpoint has; raise InputError where none of its students can be cut."""
     config = _config(checkpoint)

@@ -40,7 +40,7 @@ def proposed(teacher: Teacher) -> tuple[str, ...]:
     """Return the students to try for a model, in order of hope; raise InputError or ModelError, which say why, where it can have none."""
     if teacher.facts.family == "tree":
         return student_names.proposed_trees(tree_students.count_trees(teacher.file))
-    if teacher.checkpoint is not None:
+    if teacher.checkpoint is not None and checkpoint_students.is_cut(teacher.checkpoint):
         return checkpoint_students.proposed(teacher.checkpoint)
     return student_names.proposed_blocks(graph_students.count_blocks(teacher.file), width=None)
 
@@ -142,7 +142,7 @@ def count_blocks(teacher: Teacher) -> int:
     """Return how many layers or trees a model has; raise InputError or ModelError, which say why, where it can have no students."""
     if teacher.facts.family == "tree":
         return tree_students.count_trees(teacher.file)
-    if teacher.checkpoint is not None:
+    if teacher.checkpoint is not None and checkpoint_students.is_cut(teacher.checkpoint):
         return checkpoint_students.count_layers(teacher.checkpoint)
     return graph_students.count_blocks(teacher.file)
 

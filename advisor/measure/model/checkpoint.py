@@ -68,23 +68,38 @@ def answer_logits(checkpoint: Path, given: np.ndarray, answer: np.ndarray) -> np
 
     `given` is an input of tokens (tokens,) or of sound (bins, frames). Raise ModelError if the checkpoint does not run.
     """
+    model = loaded(checkpoint)
+    import torch
+
+    read, begun = (torch.from_numpy(np.ascontiguousarray(values))[None] for values in (given, answer))
+    feeds = {"input_ids" if given.ndim == 1 else "input_features": read, "decoder_input_ids": begun}
+    try:
+        with quiet(), torch.no_grad():
+            found: np.ndarray = model(**feeds, use_cache=False).logits[0].numpy()
+    except Exception as error:  # transformers lets any exception of torch through
+        raise _cannot_run(checkpoint, error) from error
+    return found
+
+
+def loaded(checkpoint: Path) -> Any:
+    """Return the model of a checkpoint as transformers has it, in 32-bit floats; raise ModelError if it does not load."""
     config = _config(checkpoint)
     transformers, _, _ = _libraries(checkpoint)
     import torch
 
     model_class = _model_class(checkpoint, config, transformers)
-    read, begun = (torch.from_numpy(np.ascontiguousarray(values))[None] for values in (given, answer))
-    feeds = {"input_ids" if given.ndim == 1 else "input_features": read, "decoder_input_ids": begun}
     try:
-        with quiet(), torch.no_grad():
-            model = model_class.from_pretrained(checkpoint, local_files_only=True, dtype=torch.float32).eval()
-            found: np.ndarray = model(**feeds, use_cache=False).logits[0].numpy()
+        with quiet():
+            return model_class.from_pretrained(checkpoint, local_files_only=True, dtype=torch.float32).eval()
     except Exception as error:  # transformers lets any exception of torch through
-        raise ModelError(
-            f"{checkpoint}: transformers cannot run it: {(str(error).strip().splitlines() or [type(error).__name__])[0][:300]}",
-            hint="save the checkpoint again with save_pretrained, or give the folder that optimum-cli exports",
-        ) from error
-    return found
+        raise _cannot_run(checkpoint, error) from error
+
+
+def _cannot_run(checkpoint: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{checkpoint}: transformers cannot run it: {(str(error).strip().splitlines() or [type(error).__name__])[0][:300]}",
+        hint="save the checkpoint again with save_pretrained, or give the folder that optimum-cli exports",
+    )
 
 
 def _exporter(checkpoint: Path) -> tuple[str, object]:

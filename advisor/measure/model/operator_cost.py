@@ -98,6 +98,11 @@ def mean_leaf_depths(values: dict[str, Any]) -> float:
     """Return the sum over trees of the mean depth of a leaf: comparisons per item if all leaves were equally likely."""
     if "nodes_treeids" not in values:
         return _mean_leaf_depths_from_opset_5(values)
+    return sum(sum(leaves) / len(leaves) for leaves in leaf_depths(values).values())
+
+
+def leaf_depths(values: dict[str, Any]) -> dict[int, list[int]]:
+    """Return the depths of the leaves of each tree, by the attributes of an ensemble before opset 5 of ai.onnx.ml."""
     children: dict[tuple[int, int], tuple[int, int]] = {}
     roots: dict[int, int] = {}  # a tree begins with its root, whatever that is numbered
     fields = ("nodes_treeids", "nodes_nodeids", "nodes_truenodeids", "nodes_falsenodeids", "nodes_modes")
@@ -115,7 +120,7 @@ def mean_leaf_depths(values: dict[str, Any]) -> float:
                 waiting += [(child, depth + 1) for child in branches]
             else:
                 depths[tree].append(depth)
-    return sum(sum(leaves) / len(leaves) for leaves in depths.values())
+    return dict(depths)
 
 
 def _mean_leaf_depths_from_opset_5(values: dict[str, Any]) -> float:

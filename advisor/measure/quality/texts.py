@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -47,22 +47,10 @@ def tokenize(texts: Sequence[Sequence[str]], model: Path, inputs: tuple[ModelInp
 
     Texts are cut to the length that the model takes and padded to the longest of them. Raises InputError where there is no tokenizer.
     """
-    path = tokenizer_beside(model)
-    if path is None:
-        folder = model if model.is_dir() else model.parent
-        raise InputError(
-            f"{key}: holds texts, but there is no tokenizer.json in {folder}",
-            hint="put the tokenizer.json of the model there, or store ids under the names of the model's inputs",
-        )
-    tokenizer = opened(path, key)
+    path = tokenizer_of(model, key)
     ids = next(entry for entry in inputs if entry.role == "ids")
     fixed = ids.shape[-1] if isinstance(ids.shape[-1], int) else None
-    longest = _longest(path, tokenizer, fixed)
-    pad_id = _pad_id(path, tokenizer)
-    tokenizer.no_padding()
-    if longest is not None:
-        tokenizer.enable_truncation(longest)
-    encoded = tokenizer.encode_batch([entry[0] if len(entry) == 1 else tuple(entry) for entry in texts])
+    encoded, pad_id = _encoded(texts, path, key, fixed)
     width = fixed or max(1, *(len(entry.ids) for entry in encoded))
     made = {
         "ids": _padded([entry.ids for entry in encoded], width, pad_id),
@@ -75,6 +63,42 @@ def tokenize(texts: Sequence[Sequence[str]], model: Path, inputs: tuple[ModelInp
         for entry in inputs
         if entry.role in made and len(entry.shape) == 2 and (entry.role != "ids" or entry is ids)
     }
+
+
+def tokenizer_of(model: Path, key: str) -> Path:
+    """Return the tokenizer of a model; raise InputError where it has none."""
+    path = tokenizer_beside(model)
+    if path is None:
+        folder = model if model.is_dir() else model.parent
+        raise InputError(
+            f"{key}: holds texts, but there is no tokenizer.json in {folder}",
+            hint="put the tokenizer.json of the model there, or store ids under the names of the model's inputs",
+        )
+    return path
+
+
+class Encoded(NamedTuple):
+    """Texts as a model reads them, each as long as it is: ids, and to which of two texts each token belongs; and the id that fills up."""
+
+    ids: list[list[int]]
+    segments: list[list[int]]
+    pad_id: int
+
+
+def encode(texts: Sequence[Sequence[str]], model: Path, key: str) -> Encoded:
+    """Return the tokens of texts, cut to the length that the model takes; raise InputError where it has no tokenizer."""
+    encoded, pad_id = _encoded(texts, tokenizer_of(model, key), key, None)
+    return Encoded([entry.ids for entry in encoded], [entry.type_ids for entry in encoded], pad_id)
+
+
+def _encoded(texts: Sequence[Sequence[str]], path: Path, key: str, fixed: int | None) -> tuple[list[Any], int]:
+    tokenizer = opened(path, key)
+    longest = _longest(path, tokenizer, fixed)
+    pad_id = _pad_id(path, tokenizer)
+    tokenizer.no_padding()
+    if longest is not None:
+        tokenizer.enable_truncation(longest)
+    return tokenizer.encode_batch([entry[0] if len(entry) == 1 else tuple(entry) for entry in texts]), pad_id
 
 
 def opened(path: Path, key: str) -> "Tokenizer":

@@ -4,7 +4,7 @@ import contextlib
 import pickle
 import time
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, ParamSpec, TypeVar
 
 import msgspec
@@ -44,7 +44,10 @@ class Limit(NamedTuple):
 class Apart:
     """One process for all calls, started at the first of them, and again after one that ended it. Use as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, hears: Callable[[str], None] = lambda _: None, environment: Mapping[str, str] | None = None) -> None:
+        """`hears` is told what each call says that it begins; `environment` comes to that of this process."""
+        self._hears = hears
+        self._environment = environment or {}
         self._child: Child | None = None
         self._scratch = contextlib.ExitStack()  # what it leaves behind when it is killed
 
@@ -63,7 +66,7 @@ class Apart:
 
     def _started(self) -> Child:
         if self._child is None:
-            self._child = Child(PROCESS, {"TMPDIR": str(self._scratch.enter_context(temporary.folder()))})
+            self._child = Child(PROCESS, {**self._environment, "TMPDIR": str(self._scratch.enter_context(temporary.folder()))})
         return self._child
 
     def call(self, limit: Limit, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
@@ -73,7 +76,7 @@ class Apart:
         dies, takes longer, or takes more memory than is free.
         """
         child = self._started()
-        waiting = _Waiting(child, limit, child.room_bytes())
+        waiting = _Waiting(child, limit, child.room_bytes(), self._hears)
         try:
             answer = waiting.answer_to(framed(pickle.dumps((function, arguments, named))))
         except BaseException:  # an interrupt too: whatever it is doing, nobody waits for it any more
@@ -97,8 +100,8 @@ class Apart:
 class _Waiting:
     """The wait for one answer, step by step."""
 
-    def __init__(self, child: Child, limit: Limit, limit_bytes: int | None) -> None:
-        self.child, self.limit, self.limit_bytes = child, limit, limit_bytes
+    def __init__(self, child: Child, limit: Limit, limit_bytes: int | None, hears: Callable[[str], None]) -> None:
+        self.child, self.limit, self.limit_bytes, self.hears = child, limit, limit_bytes, hears
         self.step = Step(what=limit.begins, allowed_s=0.0)
         self.spent_s = self.longest_s = 0.0
 
@@ -108,6 +111,7 @@ class _Waiting:
             self.child.send(call)
             while isinstance(answer := self._next(), Step):
                 self.step = answer
+                self.hears(answer.what)
         except Died as error:
             raise self._of_death(error) from error
         except ChildError as error:

@@ -65,7 +65,7 @@ def students_of(
         except AdvisorError as error:
             if is_named:
                 raise
-            left_out.append(Exclusion(what=name, reason=error.fault))
+            left_out.append(Exclusion(what=name, reason=_of(teacher, error)))
     known = {*taken, *names}
     for number, path in enumerate(given):
         name = free_name(path, known)
@@ -88,7 +88,7 @@ def _asked(apart: Apart, teacher: Teacher, texts: tuple[str, ...]) -> tuple[dict
             for name in _proposed(apart, teacher):
                 names.setdefault(name, False)
         except AdvisorError as error:
-            left_out.append(Exclusion(what="students", reason=error.fault))
+            left_out.append(Exclusion(what="students", reason=_of(teacher, error)))
     paths = list(paths_in(texts))
     for path in paths:
         if not path.exists():
@@ -99,6 +99,11 @@ def _asked(apart: Apart, teacher: Teacher, texts: tuple[str, ...]) -> tuple[dict
             )
         refuse_special(path, KEY)
     return names, paths, left_out
+
+
+def _of(teacher: Teacher, error: AdvisorError) -> str:
+    """Return what is wrong, without the name of the model: the report is about no other."""
+    return error.fault.removeprefix(f"{teacher.file}: ")
 
 
 def _proposed(apart: Apart, teacher: Teacher) -> tuple[str, ...]:

@@ -130,6 +130,20 @@ def test_the_last_block_may_end_in_an_output(tmp_path):
     np.testing.assert_allclose(expected, outputs(tmp_path / "student.onnx")["x3"], rtol=1e-6)
 
 
+def test_weights_that_are_stored_once_for_several_blocks_hide_none(tmp_path):
+    model = onnx.load(transformer(tmp_path / "plain.onnx", range(4)))
+    for name in ("n1", "n3", "b2"):
+        (kept,) = [tensor for tensor in model.graph.initializer if tensor.name == name]
+        model.graph.initializer.remove(kept)
+        model.graph.node.insert(0, helper.make_node("Identity", [f"{name[0]}0"], [name]))
+    path = models.save(model, tmp_path / "model.onnx")
+
+    assert 4 == graph_students.count_blocks(path)
+    graph_students.cut(path, 1, tmp_path / "student.onnx")
+    expected = outputs(transformer(tmp_path / "one.onnx", [0]))["y"]
+    np.testing.assert_array_equal(expected, outputs(tmp_path / "student.onnx")["y"])
+
+
 def test_weights_in_a_second_file_stay_in_one(tmp_path):
     whole = transformer(tmp_path / "whole.onnx", range(4))
     apart = models.save_with_external_data(onnx.load(whole), tmp_path / "apart" / "model.onnx")

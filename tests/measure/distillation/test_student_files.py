@@ -9,6 +9,7 @@ from advisor.measure.distillation.student_files import Teacher, made, proposed
 from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.runtime import memory
 from tests import models
+from tests.checkpoints import change, save
 from tests.measure.distillation.test_graph_students import transformer
 
 
@@ -43,6 +44,16 @@ def test_what_the_memory_has_no_room_for_is_refused_before_it_is_read(teacher, t
 
     with pytest.raises(InputError, match="1 kB of memory are free here"):
         made(teacher, "layers-2", tmp_path / "made")
+
+
+def test_of_a_checkpoint_of_another_family_blocks_are_left_out_of_its_graph(teacher, tmp_path):
+    folder = change(save(tmp_path / "checkpoint"), model_type="vit")
+    teacher = msgspec.structs.replace(teacher, checkpoint=folder)
+
+    assert ("layers-2", "layers-1") == proposed(teacher)
+    assert 2 == made(teacher, "layers-2", tmp_path / "made").student.blocks
+    with pytest.raises(InputError, match="no student of it can be cut"):
+        made(teacher, "width-4", tmp_path / "made")
 
 
 def test_a_student_that_takes_other_inputs_is_none(teacher, tmp_path):

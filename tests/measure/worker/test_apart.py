@@ -33,6 +33,15 @@ def look(apart, path, limit=USUAL):
     return apart.call(limit, facts.look, path, name=path.name, format_="onnx", sequence_lengths=(), rows=None)
 
 
+def test_who_waits_hears_what_is_begun_and_the_process_has_the_environment_it_was_given(tmp_path):
+    heard = []
+    with Apart(heard.append, {"OMP_WAIT_POLICY": "PASSIVE"}) as started:
+        look(started, save(models.mlp(), tmp_path / "model.onnx"))
+
+        assert "PASSIVE" == process_of(started).environ()["OMP_WAIT_POLICY"]
+    assert "reading its graph" in heard
+
+
 def process_of(apart):
     return psutil.Process(apart._child._process.pid)
 

@@ -53,7 +53,7 @@ def test_of_what_can_have_no_student_auto_says_why_and_goes_on(tmp_path):
 
     found = asked(path, "auto")
 
-    assert [] == ids(found) and "no student of this graph" in found.exclusions[0].reason
+    assert [] == ids(found) and found.exclusions[0].reason.startswith("no student of this graph")
     assert () == asked(path, is_planned=True).notes
 
 
