@@ -12,7 +12,8 @@ and BentoML are looked for in --venv, then beside this Python.
 Keys: `<server>_p50_s` and `<server>_p99_s` as measured over HTTP where <server> is ort, ray or bentoml; `<server>_p50_predicted_s` and
 `<server>_p99_predicted_s`; `<server>_http_p50_s` and `<server>_http_p99_s` of the empty handler; `<server>_p99_over_predicted`;
 `<server>_p99_over_http_s` (measured, less the empty handler, less the prediction); `<server>_lag_p99_s`, how late the client was;
-`<server>_start_s` until it was ready; `<server>_failed` requests. Tables: `left_out`, by server the reason.
+`<server>_start_s` until it was ready; `<server>_failed` requests; `served_p50_s` and `served_p99_s` of a load test by advisor verify in the
+same run, which has no HTTP: on a busy machine it is as far from the prediction as the others. Tables: `left_out`, by server the reason.
 """
 
 import http.client
@@ -41,11 +42,13 @@ from advisor.schema.options import ProfileOptions
 from advisor.steps.advise import advise_on
 from advisor.steps.deploy.export import export
 from advisor.steps.profile import profile
+from advisor.steps.verify import verify
 from harness import Figures, Size, Unknown, now, parsed, parser_of, save, show, silent
 
 MODEL = Path(__file__).parents[1] / "examples" / "data" / "fashion_dscnn.onnx"
 REQUESTS: dict[Size, int] = {"full": 1000, "quick": 300, "tiny": 20}
 BUDGET_S: dict[Size, float] = {"full": 20.0, "quick": 8.0, "tiny": 1.0}
+VERIFY_S: dict[Size, float] = {"full": 20.0, "quick": 8.0, "tiny": 1.0}
 RATE: dict[Size, float] = {"full": 50.0, "quick": 50.0, "tiny": 50.0}
 CONNECTIONS = 32
 READY_S, PAUSE_S, GRACE_S = 90.0, 0.2, 15.0
@@ -175,6 +178,7 @@ def main() -> None:
                 print(f"{name} is left out: {found}", flush=True)
                 found = {f"{name}_{key}": Unknown(found) for key in (*FIGURES, *MORE)}
             figures |= found
+        figures |= _without_http(folder, asked.size)
     show(figures)
     save(asked.json, asked.size, figures, left_out=left_out)
 
@@ -192,6 +196,15 @@ def _advised(asked: Namespace, folder: Path) -> Advice:
     write_record(folder / "advice.json", advice)
     print(advice.headline, flush=True)
     return advice
+
+
+def _without_http(folder: Path, size: Size) -> Figures:
+    """Return what the advisor's own server and load generator show of the advice, which have no HTTP between them."""
+    verified = verify(folder / "advice.json", None, wanted_s=VERIFY_S[size], now=now(), report=silent)
+    tests = verified.load_tests if isinstance(verified, Advice) else ()
+    if not tests:
+        return dict.fromkeys(("served_p50_s", "served_p99_s"), Unknown("what is advised was not load-tested"))
+    return {"served_p50_s": tests[0].latency_p50_s.value, "served_p99_s": tests[0].latency_p99_s.value}
 
 
 def _tried(name: str, kind: Kind, advice: Advice, folder: Path, asked: Namespace) -> Figures | str:
