@@ -6,9 +6,8 @@ from advisor.schema.record import Estimate
 from advisor.schema.workload import TokenSlo
 from advisor.tell.generation.naming import Target, at_slo, subject, targets
 from advisor.tell.generation.words import GenerationWords, capitalized
-from advisor.tell.words.decision import NOT_SERVED, lost, spare
+from advisor.tell.words.decision import NOT_SERVED, a_month, lost, of_a_month, spare
 from advisor.tell.words.figures import Row, Sentence, figure
-from advisor.tell.words.money import a_month, of_a_month
 
 
 def generation_decision_rows(advice: GenerationAdvice, words: GenerationWords) -> tuple[Row, ...]:
