@@ -86,9 +86,9 @@ def requests_per_s(
     prompts = answered / reading
     mixed_s = steps.mixed_s(running, cached, prompts * request.read_tokens, past, prompts, draft_tokens=draft_tokens)
     if draft_tokens == 0:
-        return answered / (reading * mixed_s + (1 - reading) * steps.decode_s(running, cached))
+        return np.asarray(answered / (reading * mixed_s + (1 - reading) * steps.decode_s(running, cached)))
     checking_s = reading * mixed_s + (1 - reading) * steps.verify_s(running, cached, draft_tokens)
-    return answered / (checking_s + steps.draft_s(running, cached, draft_tokens))
+    return np.asarray(answered / (checking_s + steps.draft_s(running, cached, draft_tokens)))
 
 
 class Drafted(NamedTuple):

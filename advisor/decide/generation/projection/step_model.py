@@ -110,7 +110,7 @@ class StepModel:
         first = self._draft.of_tokens(batch * (draft_tokens + 1), batch)
         first = first.plus(self._draft.of_decoding(batch, context, queries=draft_tokens + 1))
         later = self._draft.of_tokens(batch, batch).plus(self._draft.of_decoding(batch, context))
-        return self._pass_s(first) + (draft_tokens - 1) * self._pass_s(later)
+        return np.asarray(self._pass_s(first) + (draft_tokens - 1) * self._pass_s(later))
 
     def _pass_s(self, parts: Parts) -> np.ndarray:
         return np.asarray(DRAFT_PASS_S + launched(kernels_s(self.host, parts), self.host.decode_launch_s))
