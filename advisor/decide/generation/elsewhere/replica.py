@@ -67,7 +67,7 @@ class Replica:
         self.price = self.rent.value
         self.typical = typical_of(demand)
         self._costs: dict[int, Costs] = {}
-        self._ratio: np.ndarray | None = None
+        self._made: tuple[float, np.ndarray] | None = None  # what a draft takes, and how much longer steps are that check it
         self.serving: UnderLoad[Way] = UnderLoad(demand, slo, costs=self.costs, machine=lambda way: STEADY)
 
     def costs(self, way: Way, index: int) -> Costs:
@@ -81,10 +81,10 @@ class Replica:
         if choice is None:
             return plain
         proposed, context = choice.draft_tokens, self.typical.context_tokens
-        if self._ratio is None:
-            self._ratio = by_requests(self.steps, RUNNING[-1], context, proposed)
-        gives, share = _drawn(choice.tokens_per_step)[index], draft_share(self.steps, context, proposed)
-        return with_draft(plain, Drafted(proposed, share, gives, self._ratio, context, self.typical.read_tokens))
+        if self._made is None:
+            self._made = draft_share(self.steps, context, proposed), by_requests(self.steps, RUNNING[-1], context, proposed)
+        gives, (share, ratio) = _drawn(choice.tokens_per_step)[index], self._made
+        return with_draft(plain, Drafted(proposed, share, gives, ratio, context, self.typical.read_tokens))
 
     def _law(self, draw: int) -> Costs:
         longest, cached = self.demand.longest_tokens, max(way.kv_tokens for way in self.space)

@@ -13,7 +13,8 @@ from tests.language_models import DEEPSEEK, LLAMA_8B, LLAMA_70B, MIXTRAL, device
 LAWFUL = lawful_tables()
 MODELS = st.sampled_from([(LLAMA_8B, "bf16"), (LLAMA_70B, "fp8"), (MIXTRAL, "int4"), (DEEPSEEK, "fp8")])
 DEVICES = st.sampled_from(["l4", "l40s", "a100_80_sxm", "h100_sxm", "h200_sxm", "b200", "mi300x"])
-AT_LEAST = 1 + 1e-9  # but for rounding
+# But for a thousandth: where the batch passes one of the grid of attention the context may lie between two.
+AT_LEAST = 1.001
 DEGREES = st.sampled_from([1, 2, 4, 8])
 
 

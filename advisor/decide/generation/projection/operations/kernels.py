@@ -57,13 +57,12 @@ class Kernel:
             self._of_shape[key] = share.ascending(self._least_s(shape, share.nodes()))
         of = self._of_shape[key]
         # Between two sizes that were measured a roofline that bends and a share that does not may dip, or bulge.
-        around = [of.around(axis, size) for axis, size in enumerate(sizes)]
-        at = itertools.product(*((size, low) for size, (low, _) in zip(sizes, around, strict=True)))
-        rising = np.max(np.broadcast_arrays(*(self._at(shape, each, of) for each in at)), axis=0)
-        return np.asarray(np.minimum(rising, self._at(shape, [high for _, high in around], of)) / self._unpacking)
-
-    def _at(self, shape: Sequence[float], sizes: Sequence[np.ndarray], of: ShareOfShape) -> np.ndarray:
-        return np.asarray(self._least_s(shape, sizes) / np.exp(of.at(*sizes)))
+        all_sizes = np.broadcast_arrays(*sizes)
+        around = [of.around(axis, size) for axis, size in enumerate(all_sizes)]
+        below = itertools.product(*((size, low) for size, (low, _) in zip(all_sizes, around, strict=True)))
+        at = [np.stack(axis) for axis in zip(*below, [high for _, high in around], strict=True)]
+        found = self._least_s(shape, at) / np.exp(of.at(*at))
+        return np.asarray(np.minimum(found[:-1].max(axis=0), found[-1]) / self._unpacking)
 
     def _least_s(self, shape: Sequence[float], sizes: Sequence[np.ndarray]) -> np.ndarray:
         return self._law(shape, sizes, self._numbers).roofline_s(self._rates)

@@ -85,7 +85,8 @@ class ShareOfShape(NamedTuple):
         least = np.log(np.broadcast_to(least_s, self.logs.shape))
         log_s = least - self.logs
         for axis in list(range(log_s.ndim)) * (1 if log_s.ndim == 1 else ROUNDS):
-            log_s = np.apply_along_axis(_pooled, axis, log_s)
+            if (np.diff(log_s, axis=axis) < 0).any():
+                log_s = np.apply_along_axis(_pooled, axis, log_s)
         # What is left on several axes lies between its envelopes from above and from below.
         above = below = log_s
         for axis in range(log_s.ndim):
