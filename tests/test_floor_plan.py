@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -363,6 +364,13 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         arrows = {module: targets for module, targets in arrows.items() if module not in leaves}
 
     assert {} == {module: sorted(targets & set(arrows)) for module, targets in arrows.items()}
+
+
+def test_every_folder_of_code_is_installed() -> None:
+    configured = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "advisor").rglob("__init__.py")}
+
+    assert sorted(folders | {f"advisor.{name}" for name in MAPPED}) == sorted(configured)
 
 
 def test_no_folder_of_code_is_crowded() -> None:
