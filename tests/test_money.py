@@ -411,7 +411,7 @@ REQUIRED = {
 CHANGES = st.sampled_from(sorted(BORDERS)).flatmap(lambda key: st.tuples(st.just(key), st.sampled_from(BORDERS[key])))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(CHANGES, min_size=1, max_size=3), st.sampled_from([1e-9, 2.0, 1e9]), st.sampled_from([None, [1, 0, 3], [1, 1]]))
 def test_every_figure_at_its_border_is_computed_or_refused_by_its_key(tmp_path_factory, settings_, rate, diurnal):
     path = tmp_path_factory.mktemp("border") / "w.yaml"

@@ -12,6 +12,7 @@ from advisor.units import parse_moment
 
 def compared(old: Path, new: Path, policy: Path | None, *, now: str) -> Comparison:
     """Return how the newer file of advice stands to the older one and to the policy, or to the one that comes with advisor."""
+    now = parse_moment(now)
     if old == new == Path("-"):
         raise InputError("-: standard input cannot be both files", hint="write one of them into a file and name that")
     before, after = read_any_advice(old), read_any_advice(new)
@@ -24,6 +25,7 @@ def compared(old: Path, new: Path, policy: Path | None, *, now: str) -> Comparis
 
 def gated(advice: Path, policy: Path | None, *, now: str) -> Comparison:
     """Return how one file of advice stands to the policy, or to the one that comes with advisor."""
+    now = parse_moment(now)
     return _held(None, read_any_advice(advice), policy, now=now)
 
 
@@ -37,7 +39,6 @@ def exit_status(comparison: Comparison) -> ExitStatus:
 
 
 def _held(old: AnyAdvice | None, new: AnyAdvice, policy: Path | None, *, now: str) -> Comparison:
-    now = parse_moment(now)
     if policy is None:
         return compare(old, new, usual_policy(), now=now, is_usual=True)
     asked = read_policy(policy)
