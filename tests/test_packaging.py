@@ -136,6 +136,15 @@ def test_the_wheel_has_every_source_where_it_is_imported(wheel: zipfile.ZipFile)
     assert set() == set(_sources().values()) - set(wheel.namelist())
 
 
+def test_the_license_is_named_and_comes_along(sdist: Path, wheel: zipfile.ZipFile) -> None:
+    [described] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    with tarfile.open(sdist) as archive:
+        shipped = {name.partition("/")[2] for name in archive.getnames()}
+
+    assert "License-Expression: Apache-2.0\n" in wheel.read(described).decode()
+    assert [name for name in wheel.namelist() if name.endswith(".dist-info/licenses/LICENSE")] and "LICENSE" in shipped
+
+
 def test_the_wheel_has_every_kernel_compiled(wheel: zipfile.ZipFile) -> None:
     compiled = {Path(name).name.partition(".")[0] for name in wheel.namelist() if name.endswith(".so")}
 

@@ -90,6 +90,6 @@ def _watched(left_s: Callable[[float], float], *, sleep_s: float) -> Stalls | No
             watched_s += max(took_s - waited_s, 0.0)
             if gap_s - waited_s > SHORTEST_S:
                 gaps_s.append(gap_s - waited_s + sleep_s / 2)
-    return Stalls(
-        watched_s=watched_s, gaps_s=tuple(float(f"{gap_s:.{DIGITS}g}") for gap_s in gaps_s), shortest_s=SHORTEST_S + sleep_s / 2
-    )
+    # Both to the same digits, or a gap that is just long enough would be shorter than the shortest.
+    shortest_s, *gaps_s = (float(f"{each_s:.{DIGITS}g}") for each_s in (SHORTEST_S + sleep_s / 2, *gaps_s))
+    return Stalls(watched_s=watched_s, gaps_s=tuple(gaps_s), shortest_s=shortest_s)
