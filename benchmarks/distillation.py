@@ -174,13 +174,13 @@ def trained_rows(arguments: argparse.Namespace, teacher: Teacher, folder: Path) 
     kept = _agreements(labels) if arguments.workload is None else _judged(arguments, teacher, folder)
     rows = []
     for name in places:
-        layers, seconds = (labels[name].student.blocks, labels[name].seconds) if name in labels else (None, None)
+        layers, seconds = (labels[name].student.blocks, labels[name].outcome.seconds) if name in labels else (None, None)
         rows.append(_row(name, layers, timed, kept.get(name), seconds))
     return rows
 
 
 def _agreements(labels: Mapping[str, Distilled]) -> dict[str, Interval]:
-    agreed = {name: label.agreement for name, label in labels.items()}
+    agreed = {name: label.outcome.agreement for name, label in labels.items()}
     return {name: (found.value, found.low, found.high) for name, found in agreed.items()}
 
 
