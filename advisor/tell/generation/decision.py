@@ -6,7 +6,7 @@ from advisor.schema.record import Estimate
 from advisor.schema.workload import TokenSlo
 from advisor.tell.generation.naming import Target, at_slo, subject, targets
 from advisor.tell.generation.words import GenerationWords, capitalized
-from advisor.tell.words.decision import NOT_SERVED, a_month, lost, of_a_month, spare
+from advisor.tell.words.decision import NOT_SERVED, a_month, not_enough, of_a_month, of_quality, spare
 from advisor.tell.words.figures import Row, Sentence, figure
 
 
@@ -46,13 +46,10 @@ def _target(estimate: Estimate | None, slo: TokenSlo, target: Target) -> Sentenc
 
 
 def _quality(advice: GenerationAdvice) -> Sentence:
-    shown, floor = subject(advice).candidate, advice.workload.quality
-    if shown.variant == advice.baseline.candidate.variant:
-        return ("As today: the same file is served.",)
-    variant = next((it for it in advice.variants if it.id == shown.variant), None)
-    if variant is None or variant.quality is None:
-        return ("Not measured." if floor is None else "Not measured, so it could not be advised on quality.",)
-    return lost(variant.quality.perplexity, None if floor is None else floor.max_drop)
+    shown = subject(advice).candidate.variant
+    text = next((it.quality for it in advice.variants if it.id == shown), None)
+    is_todays = shown == advice.baseline.candidate.variant
+    return of_quality(None if text is None else text.perplexity, advice.workload.quality, is_todays=is_todays)
 
 
 def _certainty(advice: GenerationAdvice) -> Sentence:
@@ -63,9 +60,3 @@ def _certainty(advice: GenerationAdvice) -> Sentence:
         at = units.percent(mine[-1].load_fraction)
         return (f"Served for real at {at} of its capacity, it {'kept' if mine[-1].meets_slo else 'MISSED'} the targets.",)
     return (NOT_SERVED,) if advice.recommended is not None else ()
-
-
-def not_enough(because: tuple[str, ...], settled_by: tuple[str, ...]) -> Sentence:
-    """Return why an answer is not known, and what would settle it."""
-    settled = f" It would be settled by {', or '.join(settled_by)}." if settled_by else ""
-    return (f"Not enough: {'; '.join(because)}.{settled}",)

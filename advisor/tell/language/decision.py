@@ -2,10 +2,11 @@
 
 from advisor import units
 from advisor.schema.language import Deployment, LanguageAdvice
-from advisor.tell.generation.decision import not_enough, target_lines
+from advisor.tell.generation.decision import target_lines
 from advisor.tell.generation.words import capitalized
 from advisor.tell.language.naming import api_compared, in_short, is_the_same, precisions, subject
 from advisor.tell.language.words import LanguageWords, break_even, name_of
+from advisor.tell.words.decision import not_enough
 from advisor.tell.words.figures import Row, Sentence, figure
 
 

@@ -6,6 +6,7 @@ from advisor.schema.advice import Advice, LoadTest
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.profile import QualityResult
 from advisor.schema.record import Estimate
+from advisor.schema.workload import Quality
 from advisor.tell.options import subject, today_is_given
 from advisor.tell.words.advice import AdviceWords, quantile_of, tail, target_of
 from advisor.tell.words.figures import Row, Sentence, figure
@@ -74,16 +75,21 @@ def _own_test(advice: Advice) -> LoadTest | None:
 
 
 def _quality(advice: Advice) -> Sentence:
-    shown, floor = subject(advice).candidate, advice.workload.quality
-    variant = next((it for it in advice.variants if it.id == shown.variant), None)
-    if shown.variant == advice.baseline.candidate.variant:
+    shown = subject(advice).candidate.variant
+    measured = next((it.quality for it in advice.variants if it.id == shown), None)
+    return of_quality(measured, advice.workload.quality, is_todays=shown == advice.baseline.candidate.variant)
+
+
+def of_quality(measured: QualityResult | None, floor: Quality | None, *, is_todays: bool) -> Sentence:
+    """Return what is known of the quality of a variant beside what it may lose."""
+    if is_todays:
         return ("As today: the same file is served.",)
-    if variant is None or variant.quality is None:
+    if measured is None:
         return ("Not measured." if floor is None else "Not measured, so it could not be advised on quality.",)
-    return lost(variant.quality, None if floor is None else floor.max_drop)
+    return _lost(measured, None if floor is None else floor.max_drop)
 
 
-def lost(quality: QualityResult, max_drop: float | None) -> Sentence:
+def _lost(quality: QualityResult, max_drop: float | None) -> Sentence:
     """Return a metric before and after in its own measure, what is lost, and what may be."""
     level, drop = level_format(quality.metric), figure(quality.drop, loss_format(quality.metric))
     word = "more" if quality.metric in RISING else "lost"
@@ -106,9 +112,7 @@ def _allowed(quality: QualityResult, max_drop: float) -> str:
 def _certainty(advice: Advice, words: AdviceWords) -> Sentence:
     known = advice.certainty
     if advice.outcome == "inconclusive" and known is not None:
-        because = "; ".join(known.because)
-        settled = f" It would be settled by {known.settled_by[0]}." if known.settled_by else ""
-        return (f"Not enough: {because}.{settled}",)
+        return not_enough(known.because, known.settled_by[:1])
     said = [] if words.certainty is None else [f"{words.certainty}."]
     test = _own_test(advice)
     if test is not None:
@@ -118,6 +122,12 @@ def _certainty(advice: Advice, words: AdviceWords) -> Sentence:
     elif advice.recommended is not None:
         said.append(NOT_SERVED)
     return (" ".join(said),) if said else ()
+
+
+def not_enough(because: tuple[str, ...], settled_by: tuple[str, ...]) -> Sentence:
+    """Return why an answer is not known, and what would settle it."""
+    settled = f" It would be settled by {', or '.join(settled_by)}." if settled_by else ""
+    return (f"Not enough: {'; '.join(because)}.{settled}",)
 
 
 def _valid(advice: Advice) -> Sentence:
