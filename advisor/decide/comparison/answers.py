@@ -8,14 +8,13 @@ from msgspec.structs import replace
 from advisor import units
 from advisor.decide.comparison.quality import Known, absolute
 from advisor.decide.lifetime.opportunities import price_expiry
-from advisor.decide.service.energy import scaled
+from advisor.decide.service.energy import of_a_month
 from advisor.schema.advice import Advice, OfflineAdvice, OfflineChoice, Prediction, VariantSummary
 from advisor.schema.gate.comparison import AdviceKind, Kept, Side
 from advisor.schema.generation import GenerationAdvice, GenerationPrediction, GenerationVariantSummary
 from advisor.schema.language import DeploymentPrediction, LanguageAdvice
 from advisor.schema.profile import QualityResult
 from advisor.schema.record import Estimate
-from advisor.units import HOURS_PER_MONTH
 
 AnyAdvice = Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice
 AnyPrediction = Prediction | OfflineChoice | GenerationPrediction | DeploymentPrediction
@@ -187,7 +186,7 @@ def _online_cost(advice: Advice, shown: Prediction) -> Estimate:
     The price of a replica is known; how many it takes hangs on service times, and the certainty of the advice has both ends.
     """
     hour = shown.cost_usd_per_hour
-    month = shown.cost_usd_per_month or _a_month(hour)
+    month = shown.cost_usd_per_month or of_a_month(hour)
     if advice.certainty is None or hour.value <= 0:
         return month
     certain = advice.certainty
@@ -203,7 +202,7 @@ def _online_cost(advice: Advice, shown: Prediction) -> Estimate:
 def _generation(advice: GenerationAdvice, shown: GenerationPrediction) -> tuple[dict[str, Known], QualityResult | None]:
     row = next((it for it in advice.variants if it.id == shown.candidate.variant), None)
     quality = row.quality.perplexity if row is not None and row.quality is not None else None
-    month = _a_month(shown.cost_usd_per_hour)
+    month = of_a_month(shown.cost_usd_per_hour)
     return {
         "cost_usd_per_month": Known(_with_fewer(month, shown, shown.candidate.replicas, advice.mean_requests_per_s)),
         **_token_times(shown),
@@ -264,10 +263,6 @@ def _file_sha256(advice: AnyAdvice, shown: AnyPrediction | None) -> str | None:
         row: VariantSummary | GenerationVariantSummary | None = _row(advice, shown)
         return row.sha256 if isinstance(row, VariantSummary) else None
     return None
-
-
-def _a_month(hour: Estimate) -> Estimate:
-    return scaled(hour, HOURS_PER_MONTH, f"{hour.source}, all hours of a month")
 
 
 def _exact(value: float, source: str) -> Estimate:

@@ -13,7 +13,7 @@ from advisor.decide.distillation.retention import assumed_drop, kept_fraction, r
 from advisor.decide.distillation.worth import Worth, less, of_prediction, opportunity_of, together, worth_of
 from advisor.decide.lifetime.inputs import Life, Market
 from advisor.decide.queue.site import SiteUnderLoad
-from advisor.decide.service.energy import scaled
+from advisor.decide.service.energy import of_a_month
 from advisor.decide.service.speedup import largest_batch_of_both, speedup
 from advisor.medians import pair_noise
 from advisor.schema.advice import Place, Prediction, StudentOutlook
@@ -22,7 +22,6 @@ from advisor.schema.distillation import IF_IT_HOLDS, Student
 from advisor.schema.lifetime import BreakEven, Making, Opportunity
 from advisor.schema.profile import QualityResult, Site, Variant
 from advisor.schema.record import Estimate, Exclusion
-from advisor.units import HOURS_PER_MONTH
 
 NO_PLAN = "give lifecycle: what it costs to make pays, if at all, over the model's planned life"
 NOT_WEIGHED = "Distill into a student"  # what is not judged, by the name that it has there
@@ -202,7 +201,7 @@ def _row(
 ) -> StudentOutlook:
     student = variants[0].student
     assert student is not None
-    before, after = _per_month(asked.shown), None if served is None else _per_month(served)
+    before, after = of_a_month(asked.shown.cost_usd_per_hour), None if served is None else of_a_month(served.cost_usd_per_hour)
     return StudentOutlook(
         student=student,
         title=described(student),
@@ -223,10 +222,6 @@ def _row(
         pays=None if worth is None else worth.pays,
         because=_because(asked, student, speed, served),
     )
-
-
-def _per_month(shown: Prediction) -> Estimate:
-    return scaled(shown.cost_usd_per_hour, HOURS_PER_MONTH, f"{shown.cost_usd_per_hour.source}, all hours of a month")
 
 
 def _because(asked: Asked, student: Student, speed: _Speed, served: Prediction | None) -> str:
@@ -281,7 +276,7 @@ def _with_schemes(row: StudentOutlook) -> str:
     """Return that a student and what a scheme makes of it save once, not each for itself; empty where it is served as it is."""
     if row.served is None or row.served.candidate.variant == row.variants[0]:
         return ""
-    alone = "" if row.alone is None else f", {units.usd(_per_month(row.alone).value)} a month without"
+    alone = "" if row.alone is None else f", {units.usd(of_a_month(row.alone.cost_usd_per_hour).value)} a month without"
     return f"{row.student.id} and its form {row.served.candidate.variant} are one saving{alone}"
 
 

@@ -16,7 +16,7 @@ from advisor.decide.service.measured import is_projected
 from advisor.schema.advice import Prediction
 from advisor.schema.profile import QualityResult, Variant
 from advisor.schema.record import Basis, Estimate, Record
-from advisor.units import HOURS_PER_MONTH, counted, usd
+from advisor.units import counted, usd
 
 QUANTILES = (0.5, 0.95, 0.99)
 ENDS = ("low", "value", "high")  # of the service interval
@@ -212,7 +212,7 @@ def _costs(site: SiteUnderLoad, rent: Estimate) -> tuple[Estimate, Estimate, Est
     tokens = site.demand.mean_length
     return (
         energy.scaled(rent, per_million, f"{rent.source}, idle and peak hours paid alike"),
-        energy.scaled(rent, HOURS_PER_MONTH, f"{rent.source}, all hours of a month"),
+        energy.of_a_month(rent),
         None if tokens is None else energy.scaled(rent, per_million / tokens, f"{rent.source}, {tokens:.4g} tokens per request"),
     )
 

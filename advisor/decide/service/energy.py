@@ -1,10 +1,11 @@
-"""What a request takes in energy and emits in carbon, from the power of the hardware and how busy it is."""
+"""What a request takes in energy and emits in carbon, from the power of the hardware and how busy it is; and figures in other units."""
 
 from advisor.schema.advice import Place
 from advisor.schema.catalog import CarbonIntensity
 from advisor.schema.profile import Power
 from advisor.schema.record import Estimate
 from advisor.schema.workload import EnergyChoice
+from advisor.units import HOURS_PER_MONTH
 
 # Idle power of a device as a share of its maximum: idle GPUs and servers are reported to draw a tenth to a half.
 IDLE_FRACTION = {"low": 0.1, "value": 0.3, "high": 0.5}
@@ -24,6 +25,11 @@ def scaled(estimate: Estimate, factor: float, source: str) -> Estimate:
         basis=estimate.basis,
         source=source,
     )
+
+
+def of_a_month(usd_per_hour: Estimate) -> Estimate:
+    """Return what is paid for every hour, as a cost of a month."""
+    return scaled(usd_per_hour, HOURS_PER_MONTH, f"{usd_per_hour.source}, all hours of a month")
 
 
 def joules_per_request(
