@@ -15,7 +15,7 @@ def generation_decision_rows(advice: GenerationAdvice, words: GenerationWords) -
     lines: dict[str, Sentence] = {"Decision": (words.what_to_do,)}
     if words.what_misses is not None:
         lines["What binds"] = (f"{words.what_misses}.",)
-    lines["Cost a month"] = of_a_month(advice, words.saves_because, _open_cost(advice))
+    lines["Cost a month"] = of_a_month(advice, words.compared_because, _open_cost(advice))
     lines |= target_lines(subject(advice).times, advice.workload.slo)
     lines["Quality"] = _quality(advice)
     if words.lookup is not None:

@@ -9,7 +9,6 @@ from advisor.tell.generation.naming import (
     configuration,
     engine_of,
     joined,
-    kept,
     layers,
     policy_means,
     subject,
@@ -55,7 +54,7 @@ class GenerationWords(Record, frozen=True, kw_only=True):
     what_to_do: str
     lookup: str | None  # whether to let the engine guess tokens
     what_misses: str | None  # the constraint that nothing keeps
-    saves_because: Sentence
+    compared_because: Sentence
     risks: tuple[str, ...]
     run: str
     variant: str  # whose color the charts have
@@ -100,7 +99,7 @@ def generation_words(advice: GenerationAdvice) -> GenerationWords:
         what_misses=(advice.binding_constraint or "no single constraint could be identified")
         if advice.outcome == "infeasible"
         else None,
-        saves_because=_saves_because(advice),
+        compared_because=_compared(advice),
         risks=advice.risks or (RISK_FREE,),
         run=_run(advice),
         variant=shown.candidate.variant,
@@ -159,25 +158,18 @@ def _what_to_do(advice: GenerationAdvice) -> str:
     return f"Nothing to approve: no configuration that was searched keeps {targets_in_words(advice.workload.slo)}."
 
 
-def _saves_because(advice: GenerationAdvice) -> Sentence:
+def _compared(advice: GenerationAdvice) -> Sentence:
+    """Return what explains the cost where it is not compared with today's, or stays; nothing where the difference speaks for itself."""
+    if advice.recommended is None or advice.outcome == "inconclusive":
+        return ()
     if not today_is_given(advice):
         return _one_replica(advice)
-    today = figure(advice.baseline.cost_usd_per_hour, units.usd_per_hour)
-    if advice.recommended is None or advice.outcome == "inconclusive":
-        return ("Today's is ", today, ".")
-    if advice.outcome == "keep":
-        return (
-            "No candidate that keeps the targets and the quality floor is cheap enough, against today's ",
-            today,
-            ", to be worth it.",
-        )
-    if advice.saving is not None:
-        saved = figure(advice.saving.usd_per_hour, units.usd_per_hour)
-        return (saved, f", {units.percent(advice.saving.fraction)} of today's cost.")
+    if advice.outcome != "keep":
+        return ()
     return (
-        "Today's configuration, at ",
-        today,
-        f": its targets are {kept(advice.baseline)}, so no saving is claimed against it.",
+        "No candidate that keeps the targets and the quality floor is cheap enough, against today's ",
+        figure(advice.baseline.cost_usd_per_hour, units.usd_per_hour),
+        ", to be worth it.",
     )
 
 
@@ -185,7 +177,7 @@ def _one_replica(advice: GenerationAdvice) -> Sentence:
     """Return what one replica carries beside one of today's configuration: today's number is not known."""
     each = advice.one_replica
     if each is None:
-        return ("What is paid today is not known: the workload does not give today's replicas (baseline.replicas).",)
+        return ()
     ours, theirs = (figure(it, units.rate) for it in (each.recommended_requests_per_s, each.baseline_requests_per_s))
     return ("Within the targets, one replica carries ", ours, "; one of today's configuration ", theirs, ".")
 

@@ -33,7 +33,7 @@ class AdviceWords(Record, frozen=True, kw_only=True):
     certainty: str | None
     certainty_because: str | None
     settled_by: tuple[str, ...]
-    saves_because: Sentence
+    cost_because: Sentence
     risks: tuple[str, ...]
     run: str
     predicted: Sentence
@@ -77,7 +77,7 @@ def advice_words(advice: Advice) -> AdviceWords:
         what_binds=(advice.binding_constraint or "no single constraint could be identified")
         if advice.outcome == "infeasible"
         else None,
-        saves_because=_saves_because(advice),
+        cost_because=_cost_because(advice),
         risks=advice.risks or (RISK_FREE,),
         run=_run(advice),
         predicted=_predicted(advice),
@@ -176,35 +176,20 @@ def _best_lever(advice: Advice) -> Opportunity | None:
     return outlook.opportunities[0]
 
 
-def _saves_because(advice: Advice) -> Sentence:
+def _cost_because(advice: Advice) -> Sentence:
+    """Return what explains the cost where it is not compared with today's, or stays; nothing where the difference speaks for itself."""
     if advice.recommended is None or advice.outcome == "inconclusive":
-        return _nothing_to_compare(advice)
+        return ()
     if not today_is_given(advice):
         return _one_replica(advice)
-    today = figure(advice.baseline.cost_usd_per_hour, units.usd_per_hour)
-    if advice.outcome == "keep":
-        best = _best_lever(advice)
-        beside = f" One other thing pays, below: {best.title}." if best else ""
-        return (
-            "No candidate that keeps the SLO and the quality floor is cheap enough, against today's ",
-            today,
-            f", to be worth the change.{beside}",
-        )
-    if advice.saving is not None:
-        saved = figure(advice.saving.usd_per_hour, units.usd_per_hour)
-        return (saved, f", {units.percent(advice.saving.fraction)} of today's cost.")
-    if advice.baseline.meets_slo:
-        return ("Today's configuration, at ", today, ", loses more quality than allowed, so no saving is claimed against it.")
-    missed = "misses the target" if advice.baseline.misses_slo else "is not shown to keep the target"
-    return ("Today's configuration, at ", today, f", {missed}, so no saving is claimed against it.")
-
-
-def _nothing_to_compare(advice: Advice) -> Sentence:
-    if not today_is_given(advice):
-        return ("What is paid today is not known: the workload does not give today's replicas (baseline.replicas).",)
-    today = figure(advice.baseline.cost_usd_per_hour, units.usd_per_hour)
-    what = "There is no configuration to compare with today's " if advice.recommended is None else "Today's is "
-    return (what, today, ".")
+    if advice.outcome != "keep":
+        return ()
+    best = _best_lever(advice)
+    return (
+        "No candidate that keeps the SLO and the quality floor is cheap enough, against today's ",
+        figure(advice.baseline.cost_usd_per_hour, units.usd_per_hour),
+        f", to be worth the change.{f' One other thing pays, below: {best.title}.' if best else ''}",
+    )
 
 
 def _one_replica(advice: Advice) -> Sentence:

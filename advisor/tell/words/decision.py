@@ -19,7 +19,7 @@ def decision_rows(advice: Advice, words: AdviceWords) -> tuple[Row, ...]:
     """Return the lines of the box: what to do, cost, SLO, quality, how sure, until when; each is one cell, the parts of a sentence."""
     lines: dict[str, Sentence] = {
         "Decision": (words.what_to_do,),
-        "Cost a month": of_a_month(advice, words.saves_because, _open_cost(advice)),
+        "Cost a month": of_a_month(advice, words.cost_because, _open_cost(advice)),
         "SLO": _slo(advice),
         "Quality": _quality(advice),
         "How sure": _certainty(advice, words),
@@ -159,7 +159,7 @@ def of_a_month(advice: Advice | GenerationAdvice, because: Sentence, open_cost: 
         return (*paid, ". Nothing to compare it with.") if paid else ("Not known: nothing that was searched keeps the target.",)
     after = figure(a_month(advice.recommended.cost_usd_per_hour), units.usd)
     if today is None:
-        return (after, f"; what is paid today is not known, for {NOT_GIVEN}. ", *because)
+        return (after, f"; what is paid today is not known, for {NOT_GIVEN}.", *((" ",) if because else ()), *because)
     if advice.outcome == "keep":
         return (after, ", as today. ", *because)
     return (*paid, ", ", after, " after it: ", figure(_difference(advice), _signed), f". {_for_what(advice)}")

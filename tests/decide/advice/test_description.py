@@ -97,7 +97,7 @@ def test_nothing_pays_beside_the_advice_to_change_nothing_unless_both_are_said(a
         words = advice_words(advice)
         if advice.outcome == "keep" and paying and advice.outlook.change_nothing is False:
             assert f"What does pay: {paying[0].title}" in advice.headline
-            assert paying[0].title in as_text(words.saves_because) + advice.headline
+            assert paying[0].title in as_text(words.cost_because) + advice.headline
         if advice.outlook.change_nothing:
             assert not paying and advice.outcome == "keep"
         if advice.workload.lifecycle is None:
