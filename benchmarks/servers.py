@@ -6,8 +6,9 @@ The model is profiled and advised on for RATE, and what is advised is exported w
 replica of each is started, and requests of one item are sent open loop, at Poisson times fixed beforehand, 1,000 of them (quick 300): a
 latency counts from the moment a request was due. Before each server the same requests go to a handler of the same kind that reads a body
 and answers nothing: what HTTP, JSON's transport and the client take by themselves. The prediction knows nothing of HTTP; what is over it
-once the empty handler is taken off is what the server's own work adds. Servers that are not installed are left out with the reason: Ray
-and BentoML are looked for in --venv, then beside this Python.
+once the empty handler is taken off is what the server's own work adds. Tensors are sent in binary behind the JSON where a server takes them
+(--json-tensors: as numbers in JSON, as simple clients do; an image takes longer to read so than to classify). Servers that are not
+installed are left out with the reason: Ray and BentoML are looked for in --venv, then beside this Python.
 
 Keys: `<server>_p50_s` and `<server>_p99_s` as measured over HTTP where <server> is ort, ray or bentoml; `<server>_p50_predicted_s` and
 `<server>_p99_predicted_s`; `<server>_http_p50_s` and `<server>_http_p99_s` of the empty handler; `<server>_p99_over_predicted`;
@@ -115,7 +116,9 @@ class Kind(NamedTuple):
     command: Callable[[str, int], list[str]]  # of the program and the port, in the folder of the export
     empty: Callable[[str, int], tuple[dict[str, str], list[str]]]  # the files of the empty twin, and its command
     path: Callable[[str], str]  # of the model's name
-    body: Callable[[dict[str, Any]], dict[str, Any]]  # of a request of the Open Inference Protocol
+    body: (
+        Callable[[dict[str, Any]], dict[str, Any]] | None
+    )  # of a request of the Open Inference Protocol in JSON; None: or in binary
 
 
 def _infer(name: str) -> str:
@@ -129,7 +132,7 @@ KINDS = {
         lambda program, port: [program, "serve.py", "--port", str(port)],
         lambda program, port: ({"empty.py": EMPTY}, [program, "empty.py", str(port)]),
         _infer,
-        lambda request: request,
+        None,
     ),
     "ray": Kind(
         "ray-serve",
@@ -137,7 +140,7 @@ KINDS = {
         lambda program, port: [program, "run", "app:app"],
         lambda program, port: ({"app.py": EMPTY_RAY}, [program, "run", "app:app"]),
         _infer,
-        lambda request: request,
+        None,
     ),
     "bentoml": Kind(
         "bentoml",
@@ -148,7 +151,16 @@ KINDS = {
         lambda request: {"requests": [request]},
     ),
 }
+BINARY_HEADER = "Inference-Header-Content-Length"
 RAYS_PORT = 8000  # `serve run` takes none
+
+
+class Post(NamedTuple):
+    """A request over HTTP."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
 
 
 class Seen(NamedTuple):
@@ -164,6 +176,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=MODEL, help="an ONNX file of one pass whose items are floats or integers")
     parser.add_argument("--requests-per-s", type=float, help="the traffic that is advised on")
     parser.add_argument("--venv", type=Path, help="an environment with ray[serve] or bentoml, and with onnxruntime and numpy")
+    parser.add_argument("--json-tensors", action="store_true", help="send tensors as numbers in JSON to every server")
     parser.add_argument("--only", nargs="+", choices=tuple(KINDS), default=tuple(KINDS), help="these servers alone")
     asked = parsed(parser)
     figures: Figures = {}
@@ -224,14 +237,13 @@ def _tried(name: str, kind: Kind, advice: Advice, folder: Path, asked: Namespace
     files, command = kind.empty(program, ports[0])
     for file, content in files.items():
         (twin / file).write_text(content)
-    model, request = _request(place)
-    path, body = kind.path(model), json.dumps(kind.body(request)).encode()
-    ask = partial(_asked, path, body, rate, REQUESTS[asked.size])
+    post = _post(place, kind, asked.json_tensors)
+    ask = partial(_asked, post, rate, REQUESTS[asked.size])
     print(f"{name}: {made.variant}, {len(made.files)} files", flush=True)
     try:
-        with _running(command, twin, ports[0], path, body):
+        with _running(command, twin, ports[0], post):
             empty = ask(ports[0])
-        with _running(kind.command(program, ports[1]), place, ports[1], path, body) as start_s:
+        with _running(kind.command(program, ports[1]), place, ports[1], post) as start_s:
             seen = ask(ports[1])
     except TimeoutError as error:
         return str(error)
@@ -261,42 +273,48 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _request(place: Path) -> tuple[str, dict[str, Any]]:
-    """Return the model's name, and a request with the first of the exported items."""
+def _post(place: Path, kind: Kind, as_json: bool) -> Post:
+    """Return a request with the first of the exported items."""
     told: dict[str, Any] = {}
     exec((place / "session.py").read_text().partition("FOLDER = ")[0], told)
     with np.load(place / "items.npz") as items:
-        entries = [
-            {
-                "name": entry["name"],
-                "datatype": entry["datatype"],
-                "shape": list(items[f"0.input.{number}"].shape),
-                "data": items[f"0.input.{number}"].ravel().tolist(),
-            }
-            for number, entry in enumerate(told["INPUTS"])
-        ]
-    return told["NAME"], {"inputs": entries}
+        tensors = [items[f"0.input.{number}"] for number in range(len(told["INPUTS"]))]
+    entries: list[dict[str, Any]] = [
+        {"name": entry["name"], "datatype": entry["datatype"], "shape": list(values.shape)}
+        for entry, values in zip(told["INPUTS"], tensors, strict=True)
+    ]
+    path, headers = kind.path(told["NAME"]), {"Content-Type": "application/json"}
+    if kind.body is None and not as_json:
+        for entry, values in zip(entries, tensors, strict=True):
+            entry["parameters"] = {"binary_data_size": values.nbytes}
+        text = json.dumps({"inputs": entries, "parameters": {"binary_data_output": True}}).encode()
+        headers = {"Content-Type": "application/octet-stream", BINARY_HEADER: str(len(text))}
+        return Post(path, headers, b"".join((text, *(values.tobytes() for values in tensors))))
+    for entry, values in zip(entries, tensors, strict=True):
+        entry["data"] = values.ravel().tolist()
+    request = {"inputs": entries}
+    return Post(path, headers, json.dumps(kind.body(request) if kind.body is not None else request).encode())
 
 
 @contextmanager
-def _running(command: list[str], folder: Path, port: int, path: str, body: bytes) -> Iterator[float]:
+def _running(command: list[str], folder: Path, port: int, post: Post) -> Iterator[float]:
     """Start a server in its folder and yield how long it took until it answered; raise TimeoutError where it does not."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
     environment |= {"PYTHONPATH": str(folder), "RAY_USAGE_STATS_ENABLED": "0", "BENTOML_DO_NOT_TRACK": "True"}
-    if _answers(port, path, body):
+    if _answers(port, post):
         raise TimeoutError(f"another server is at port {port} already")
     started = time.monotonic()
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        while not _answers(port, path, body):
+        while not _answers(port, post):
             if process.poll() is not None or time.monotonic() - started > READY_S:
                 lines = (folder / "server.log").read_text(errors="replace").strip().splitlines()
                 raise TimeoutError(f"it did not start: {lines[-1][:200] if lines else 'it said nothing'}")
             time.sleep(PAUSE_S)
         start_s = time.monotonic() - started
         for _ in range(WARM_UP):
-            _answers(port, path, body)
+            _answers(port, post)
         yield start_s
     finally:
         process.terminate()
@@ -309,23 +327,23 @@ def _running(command: list[str], folder: Path, port: int, path: str, body: bytes
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _answers(port: int, path: str, body: bytes) -> bool:
+def _answers(port: int, post: Post) -> bool:
     """Return whether a request is answered."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=READY_S)) as connection:
         try:
-            return _posted(connection, path, body)
+            return _posted(connection, post)
         except (OSError, http.client.HTTPException):
             return False
 
 
-def _posted(connection: http.client.HTTPConnection, path: str, body: bytes) -> bool:
-    connection.request("POST", path, body, {"Content-Type": "application/json"})
+def _posted(connection: http.client.HTTPConnection, post: Post) -> bool:
+    connection.request("POST", post.path, post.body, post.headers)
     answer = connection.getresponse()
     answer.read()
     return answer.status == 200
 
 
-def _asked(path: str, body: bytes, rate: float, requests: int, port: int) -> Seen:
+def _asked(post: Post, rate: float, requests: int, port: int) -> Seen:
     """Send the requests at their times, each over the connection that is free; return what was seen of all but the first ones."""
     requests += WARM_UP
     due_s = np.cumsum(np.random.default_rng(0).exponential(1 / rate, requests)) + LEAD_S
@@ -343,7 +361,7 @@ def _asked(path: str, body: bytes, rate: float, requests: int, port: int) -> See
             time.sleep(max(0.0, start_s + due_s[number] - time.monotonic()))
             sent_s[number] = time.monotonic() - start_s
             try:
-                if _posted(connection, path, body):
+                if _posted(connection, post):
                     done_s[number] = time.monotonic() - start_s
             except (OSError, http.client.HTTPException):
                 connection.close()

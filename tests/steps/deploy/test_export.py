@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import onnxruntime
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from advisor import cli
@@ -123,6 +125,15 @@ def posted(port, path, body):
         return answer.status, json.loads(answer.read())
 
 
+def in_binary(rows, *, datatype="FP32", size=None):
+    """A request with its tensor behind the JSON, and the bytes of the JSON: the protocol's binary tensor data extension."""
+    raw = rows.tobytes()
+    entry = {"name": "x", "datatype": datatype, "shape": list(rows.shape)}
+    entry |= {"parameters": {"binary_data_size": len(raw) if size is None else size}}
+    text = json.dumps({"inputs": [entry], "outputs": [{"name": "logits", "parameters": {"binary_data": True}}]}).encode()
+    return text + raw, str(len(text))
+
+
 def test_the_server_answers_requests_that_share_a_batch_and_refuses_others_with_the_reason(exported):
     rows = [np.random.default_rng(seed).standard_normal((1 + seed % 2, WIDTH)).astype(np.float32) for seed in range(12)]
     command = [sys.executable, "serve.py", "--port", "0"]
@@ -143,6 +154,12 @@ def test_the_server_answers_requests_that_share_a_batch_and_refuses_others_with_
                 )
             ]
             elsewhere = posted(port, "/", request_of(rows[0]))
+            body, json_size = in_binary(rows[1])
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+            with contextlib.closing(connection):
+                connection.request("POST", path, body, {"Inference-Header-Content-Length": json_size})
+                answer = connection.getresponse()
+                json_size, binary = int(answer.headers["Inference-Header-Content-Length"]), answer.read()
         finally:
             server.terminate()
         assert "stopped" in server.stdout.read()
@@ -156,6 +173,67 @@ def test_the_server_answers_requests_that_share_a_batch_and_refuses_others_with_
         )
     assert [400] * 5 == [status for status, _ in refused] and all(answer["error"] for _, answer in refused)
     assert 404 == elsewhere[0]
+    [output] = json.loads(binary[:json_size])["outputs"]
+    assert {"binary_data_size": len(binary) - json_size} == output["parameters"] and "data" not in output
+    np.testing.assert_allclose(
+        expected(exported, rows[1]), np.frombuffer(binary[json_size:], np.float32).reshape(output["shape"]), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.fixture(scope="module")
+def session(exported):
+    return module(exported / "session.py")
+
+
+@given(st.lists(st.text(), min_size=1, max_size=4))
+def test_texts_in_binary_are_those_that_were_sent_and_written_as_triton_writes_them(session, texts):
+    triton = pytest.importorskip("tritonclient.utils")
+    raw = triton.serialize_byte_tensor(np.array(texts, dtype=object)).item()
+
+    assert texts == list(session._texts(memoryview(raw)))
+    assert raw == session._bytes(np.array(texts, dtype=object))
+
+
+@given(st.integers(1, 4), st.data())
+def test_a_tensor_in_binary_is_the_one_that_was_sent_and_a_body_that_is_cut_is_refused(session, count, data):
+    rows = np.random.default_rng(count).standard_normal((count, WIDTH)).astype(np.float32)
+    body, json_size = in_binary(rows)
+    cut = data.draw(st.integers(0, len(body) - 1))
+
+    item, binary = session.read_request(body, json_size)
+
+    assert {"logits"} == binary
+    np.testing.assert_array_equal(rows, item["x"])
+    with pytest.raises(ValueError):
+        session.read_request(body[:cut], json_size)
+    with pytest.raises(ValueError, match="belong to no input"):
+        session.read_request(body + b"1", json_size)
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(-1, "are left"), ("8", "are left"), (10**9, "are left"), (3, "belong to no input"), (1.5, "are left")]
+)
+def test_a_size_that_is_not_that_of_the_tensor_is_refused_by_the_name_of_the_input(session, size, said):
+    body, json_size = in_binary(np.zeros((1, WIDTH), np.float32), size=size)
+
+    with pytest.raises(ValueError, match=said):
+        session.read_request(body, json_size)
+
+
+@pytest.mark.parametrize("json_size", ["-1", "1000000", "1e3", "", "\u0662"])
+def test_a_header_that_is_no_size_of_the_body_is_refused(session, json_size):
+    body, _ = in_binary(np.zeros((1, WIDTH), np.float32))
+
+    with pytest.raises(ValueError):
+        session.read_request(body, json_size)
+
+
+@pytest.mark.parametrize(
+    "more", [{"outputs": 1}, {"outputs": [1]}, {"outputs": [{"parameters": {"binary_data": 1}}]}, {"parameters": 3}]
+)
+def test_what_is_no_list_of_wanted_outputs_is_refused(session, more):
+    with pytest.raises(ValueError, match="Open Inference Protocol"):
+        session.read_request(json.dumps(request_of(np.zeros((1, WIDTH))) | more).encode())
 
 
 class Job(NamedTuple):
