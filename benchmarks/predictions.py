@@ -5,7 +5,8 @@
 The parts: `service` compares interpolated with measured service times at batch sizes that the profile has not seen. `load` serves
 configurations at several loads and compares the requests of every other second with the simulation of these very requests: calibrated by
 the seconds between, by the whole run ("same run": what is left is the error of the model of a server), by a run before ("carried"), and
-by no load test. `slo` profiles each of many random questions by itself, advises on it and runs what is advised; `aa` gives the same file
+by no load test. `slo` profiles each of many random questions by itself, advises on it and runs what is advised (25 s of profile, of models
+whose calls take 5 ms or more 60 s, as the command has it by default); `aa` gives the same file
 twice as two variants; `speed` simulates.
 Every figure is a ratio of what was seen to what was said in the same run. Run it on a machine that does nothing else: what the machine
 was doing meanwhile stands beside each case (waited: share of the time in which the server's threads waited for a core). Figures are
@@ -33,6 +34,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from advisor.disk.writing import write_atomically
+from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile
 from harness import Figures, Size, Unknown, high, middle, parsed, parser_of, save, show
 from parts import load_cases, service_cases, slo_cases, tie_runs
@@ -62,9 +64,9 @@ class Effort(NamedTuple):
 
 
 EFFORTS: dict[Size, Effort] = {
-    "full": Effort(1000, None, 50.0, 4, 20.0, slo_cases.Asked(60, 25.0, 20.0), 100, 3.0),
-    "quick": Effort(1000, None, 10.0, 2, 3.0, slo_cases.Asked(6, 10.0, 3.0), 5, 3.0),
-    "tiny": Effort(5, 1, 1.0, 1, 2.0, slo_cases.Asked(1, 1.0, 2.0), 1, 1.0),
+    "full": Effort(1000, None, 50.0, 4, 20.0, slo_cases.Asked(60, 25.0, ProfileOptions().budget_s, 20.0), 100, 3.0),
+    "quick": Effort(1000, None, 10.0, 2, 3.0, slo_cases.Asked(6, 10.0, 10.0, 3.0), 5, 3.0),
+    "tiny": Effort(5, 1, 1.0, 1, 2.0, slo_cases.Asked(1, 1.0, 1.0, 2.0), 1, 1.0),
 }
 Profiles = dict[Path, Profile]
 

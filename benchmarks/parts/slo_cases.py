@@ -25,6 +25,7 @@ from parts.service_cases import MAX_BATCH_SIZE
 
 ENOUGH_BEYOND = 30  # requests beyond a quantile, to know it
 SHORT_CALL_S = 0.002
+SLOW_CALL_S = 0.005
 
 
 class Asked(NamedTuple):
@@ -32,6 +33,7 @@ class Asked(NamedTuple):
 
     questions: int
     budget_s: float  # of the profile that each of them gets
+    slow_budget_s: float  # the same, of a model whose call takes SLOW_CALL_S or more
     load_test_s: float
 
 
@@ -96,7 +98,8 @@ def _advised_and_run(model: Path, known: Profile, folder: Path, number: int, ask
     workload_path.write_text(_random_question((folder / "workload.yaml").read_text(), call_s, draw))
     workload = read_question(workload_path)
     assert isinstance(workload, OnlineWorkload)
-    options = ProfileOptions(workload=workload_path, budget_s=asked.budget_s, max_batch_size=MAX_BATCH_SIZE, seed=number)
+    budget_s = asked.budget_s if call_s < SLOW_CALL_S else asked.slow_budget_s
+    options = ProfileOptions(workload=workload_path, budget_s=budget_s, max_batch_size=MAX_BATCH_SIZE, seed=number)
     measured = measure(model, folder / "profile.json", options, now=now(), report=silent)
     request = request_of(workload, measured, folder / "profile.json", workload_path=workload_path, profile_sha256="", now=now())
     advice = advise(measured, request, None)
