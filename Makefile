@@ -40,7 +40,7 @@ demo: $(VENV)/demo.stamp $(VENV)/wheel.stamp
 test: lint types pytest
 
 docs: $(VENV)/docs.stamp
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -56,9 +56,10 @@ def _row(option: click.Option, context: click.Context) -> str:
     record = option.get_help_record(context)
     assert record is not None, "hidden options are left out"
     names, said = record
-    return f"| `{_cell(names)}` | {_cell(said) or 'where to write'} |"
+    # Not between backticks: Markdown differs in what a | means there, in the cell of a table.
+    return f"| <code>{_cell(names)}</code> | {_cell(said) or 'where to write'} |"
 
 
 def _cell(text: str) -> str:
     """Return text as it stands in a cell of a table: on one line, with nothing in it that Markdown reads."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+    return " ".join(text.split()).replace("<", "&lt;").replace("|", "&#124;").replace("*", "&#42;")

@@ -177,7 +177,9 @@ def _tree(path: Path, *, is_ours: bool, what: str) -> dict[str, Any]:
         first = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not valid YAML ({first})", hint=f"see the example of a {what} in the documentation") from error
     if not isinstance(tree, dict):
-        raise InputError(f"{path}: holds no keys", hint=f"write `key: value` lines; see the example of a {what} in the documentation")
+        raise InputError(
+            f"{path}: holds no keys", hint=f"write `key: value` lines; see the example of a {what} in the documentation"
+        )
     return tree
 
 

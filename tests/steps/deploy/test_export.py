@@ -364,7 +364,9 @@ def test_paths_are_those_of_this_machine_nowhere(exported):
 
 
 def test_every_command_of_the_documentation_writes_an_export(place, monkeypatch):
-    section = (Path(__file__).parents[3] / "docs" / "export.md").read_text(encoding="utf-8").partition("```sh\n")[2].partition("```")[0]
+    section = (
+        (Path(__file__).parents[3] / "docs" / "export.md").read_text(encoding="utf-8").partition("```sh\n")[2].partition("```")[0]
+    )
     commands = [line.split() for line in section.splitlines()]
     (place / "advice").mkdir()
     for name in ("advice.json", "mlp.onnx"):
