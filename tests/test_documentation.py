@@ -7,6 +7,7 @@ import shutil
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_type_hints
 
 import click
 import jsonschema
@@ -21,7 +22,10 @@ from advisor.cli import cli
 from advisor.files.catalog import read_hardware
 from advisor.files.records import read_yaml, write_record
 from advisor.files.trace import read_trace
+from advisor.schema import advice, generation, language, lifetime
+from advisor.schema import profile as measured_records
 from advisor.schema.catalog import Scheme
+from advisor.schema.record import Record
 from advisor.steps.pipeline.schemas import schema_of
 from advisor.tell import formats, report
 from tests import models
@@ -250,6 +254,21 @@ def test_the_trace_of_the_recipe_is_read_by_its_workload(tmp_path):
 
     assert {"arrival": "arrival_s", "sequence_length": "sequence_length"} == columns
     assert ([0.0, 0.31, 0.47], [12, 80, 33]) == (trace.arrival_s[:3].tolist(), trace.sequence_length[:3].tolist())
+
+
+def test_every_figure_with_an_interval_stands_in_the_page_on_numbers():
+    """Records hold what a report shows: a field that is new has to be explained there."""
+    named = set(spans(ROOT / "docs" / "numbers.md"))
+    records = (
+        entry
+        for module in (advice, generation, language, lifetime, measured_records)
+        for entry in vars(module).values()
+        if isinstance(entry, type) and issubclass(entry, Record) and entry.__module__ == module.__name__
+    )
+    figures = {name for record in records for name, kind in get_type_hints(record).items() if "Estimate" in str(kind)}
+
+    assert len(figures) > 70
+    assert figures - named == set()
 
 
 def test_what_the_page_on_python_names_is_there():
