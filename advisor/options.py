@@ -67,7 +67,7 @@ def _help_with_keys(context: click.Context, _: click.Parameter, is_asked: bool) 
         return
     from advisor.files.keys import workload_keys
 
-    click.echo(f"{context.get_help()}\n\nKeys of the workload file (the README says what each means):")
+    click.echo(f"{context.get_help()}\n\nKeys of the workload file (the documentation says what each means):")
     for part, names in workload_keys():
         told = f"{part}: {', '.join(names)}" if part else ", ".join(names)
         click.echo(textwrap.fill(told, HELP_WIDTH, initial_indent="  ", subsequent_indent="      "))

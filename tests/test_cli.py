@@ -218,9 +218,9 @@ def test_a_fault_of_ours_is_status_70_and_two_lines_its_traceback_in_the_file_th
     assert kept.parent == tmp_path and "Traceback (most recent call last)" in kept.read_text() and "a\\nfault" in kept.read_text()
 
 
-def test_the_exit_statuses_of_the_readme_and_the_help_are_those_of_the_code(advisor):
+def test_the_exit_statuses_of_the_documentation_and_the_help_are_those_of_the_code(advisor):
     _, told, _ = advisor("--help")
-    rows = re.findall(r"^\| `(\d+)` \| ", (ROOT / "README.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `(\d+)` \| ", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
 
     assert set(STATUSES.values()) == {int(status) for status in ExitStatus}
     assert {*map(str, STATUSES.values()), "129", "130", "141", "143"} <= set(rows)
@@ -384,11 +384,11 @@ def test_every_command_explains_itself(advisor, command, option):
 
 
 @pytest.mark.parametrize("command", cli.cli.commands)
-def test_every_command_shows_how_it_is_called_and_is_in_the_readme(advisor, command):
+def test_every_command_shows_how_it_is_called_and_is_in_the_documentation(advisor, command):
     _, out, _ = advisor(command, "--help")
 
     assert re.search(rf"^ +advisor {command} \S", out, re.MULTILINE)
-    assert f"advisor {command} " in (ROOT / "README.md").read_text()
+    assert f"advisor {command} " in (ROOT / "docs" / "commands.md").read_text()
 
 
 def test_without_a_command_all_of_them_are_listed_and_nothing_is_taken_for_done(advisor):

@@ -257,6 +257,7 @@ MAX_MODULES = (
 ACROSS = {
     *("test_benchmarks", "test_claims", "test_cli", "test_floor_plan", "test_money", "test_packaging", "test_scenarios"),
     "test_one_value",  # figures of a report beside each other
+    "test_documentation",  # README.md and docs/
     "test_damaged_records",  # what every command that reads records does with them
     *("test_telemetry", "test_rules_at_work"),  # the last one: the rulebook, on many workloads
     *("test_published_rows", "test_reference_cases"),  # of language models elsewhere, and the benchmarks that judge them

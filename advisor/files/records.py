@@ -159,7 +159,7 @@ def read_own_yaml(path: "Path | Traversable", record_type: type[R]) -> R:
 def read_yaml(path: Path, record_type: type[R], *, is_ours: bool = False, what: str = "workload file") -> R:
     """Return the record in a YAML file that a person wrote; numbers may carry units ("50 ms").
 
-    `is_ours`: it comes with advisor. `what` it is called in the README.
+    `is_ours`: it comes with advisor. `what` it is called in the documentation.
     """
     return _build(_tree(path, is_ours=is_ours, what=what), record_type, path, what)
 
@@ -175,9 +175,11 @@ def _tree(path: Path, *, is_ours: bool, what: str) -> dict[str, Any]:
         tree = None if document is None else _plain(document, path, (), {})
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         first = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not valid YAML ({first})", hint=f"see the example of a {what} in the README") from error
+        raise InputError(f"{path}: not valid YAML ({first})", hint=f"see the example of a {what} in the documentation") from error
     if not isinstance(tree, dict):
-        raise InputError(f"{path}: holds no keys", hint=f"write `key: value` lines; see the example of a {what} in the README")
+        raise InputError(
+            f"{path}: holds no keys", hint=f"write `key: value` lines; see the example of a {what} in the documentation"
+        )
     return tree
 
 
@@ -188,7 +190,7 @@ def _build(tree: dict[str, Any], record_type: type[R], path: Path, what: str) ->
         return msgspec.convert(converted, record_type)
     except msgspec.ValidationError as error:
         raise InputError(
-            f"{path}: {_told(error, converted)}", hint=f"the README lists each key of the {what} and its meaning"
+            f"{path}: {_told(error, converted)}", hint=f"the documentation lists each key of the {what} and its meaning"
         ) from error
 
 

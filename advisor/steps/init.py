@@ -22,7 +22,7 @@ WORKLOAD = """\
 # How {model} is served: what `advisor recommend {path} -w {file}` asks for.
 # REQUIRED: fill in every {fill_in}. All else is optional, an example, or a default: keep it, change it or delete it.
 # Numbers are in seconds, USD and fractions, or have a unit: 50 ms, 40 /s, 5 %. Paths are relative to this file.
-# All keys: the README, or `advisor classify --help`.
+# All keys: the documentation (workload.md), or `advisor classify --help`.
 
 name: {name}
 
@@ -48,7 +48,7 @@ TOKENS = """\
 # A {architecture} of {parameters} parameters: {context} tokens of context, {each} of KV cache a token.
 # REQUIRED: fill in every {fill_in}. All else is optional, an example, or a default: keep it, change it or delete it.
 # Numbers are in seconds, USD and fractions, or have a unit: 150 ms, 40 /s, 5 %. Paths are relative to this file.
-# All keys: the README, or `advisor classify --help`.
+# All keys: the documentation (workload.md), or `advisor classify --help`.
 
 name: {name}
 

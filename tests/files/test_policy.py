@@ -9,7 +9,7 @@ from advisor.errors import InputError
 from advisor.files.policy import read_policy, usual_policy
 from advisor.schema.gate.policy import FallLimit, Policy, QualityLimit, RiseLimit, TargetLimit, ValidityLimit
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "gate.md"
 READ = {
     "cost_usd_per_month: {max_increase: 5 %, max: 1200 $, level: warn}": {
         "cost_usd_per_month": RiseLimit(max_increase=0.05, max=1200.0, level="warn")
@@ -73,8 +73,8 @@ def test_the_usual_policy_has_something_to_say_of_every_figure():
     assert [] == [name for name in Policy.__struct_fields__ if getattr(usual, name) is None]
 
 
-def test_the_readme_has_the_usual_policy_and_every_key():
-    text = README.read_text(encoding="utf-8")
+def test_the_documentation_has_the_usual_policy_and_every_key():
+    text = PAGE.read_text(encoding="utf-8")
     shown = re.search(r"```yaml\n(# policy\.yaml.*?)```", text, re.DOTALL)[1]
 
     assert set(Policy.__struct_fields__) <= set(re.findall(r"`(\w+)`", text)) | set(re.findall(r"^(\w+):", shown, re.MULTILINE))

@@ -153,9 +153,9 @@ def test_a_rule_is_explained_whose_example_leaves_a_fact_out(tmp_path):
     assert "unknown replicas work 90 % of the time." == explained(rule_named("busy", tmp_path, now=NOW)).says
 
 
-def test_the_rule_in_the_readme_is_sound(tmp_path):
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    [text] = re.findall(r"```yaml\n(id: (?:.|\n)*?)```", readme)
+def test_the_rule_in_the_documentation_is_sound(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+    [text] = re.findall(r"```yaml\n(id: (?:.|\n)*?)```", page)
     (tmp_path / f"{text.split()[1]}.yaml").write_text(text, encoding="utf-8")
 
     assert 1 == len(read_rules(tmp_path, now=NOW))
@@ -190,8 +190,8 @@ def test_rules_are_read_in_order_of_their_ids(tmp_path):
     ("change", "complaint", "way_out"),
     [
         ({"id": "bussy"}, "id: 'bussy' is not the name of the file", "write id: busy"),
-        ({"weight": 0}, "weight: ", "README"),
-        ({"favours": "marketing"}, "favours: ", "README"),
+        ({"weight": 0}, "weight: ", "documentation"),
+        ({"favours": "marketing"}, "favours: ", "documentation"),
         ({"wheight": 2}, "wheight: unknown key", "did you mean weight"),
         (
             {"when": "utilisation_fraction > 0.8"},
@@ -218,7 +218,7 @@ def test_rules_are_read_in_order_of_their_ids(tmp_path):
         ),
         ({"why": "There are {replicas:.2f}."}, "why: 'replicas' is not the plain name of a fact", "quote any of: replicas"),
         ({"why": "There are {replicas."}, "why: expected '}'", "quote a fact as {inference_share}"),
-        ({"examples": {"fires": SOUND["examples"]["fires"]}}, "missing required field `silent`", "README"),
+        ({"examples": {"fires": SOUND["examples"]["fires"]}}, "missing required field `silent`", "documentation"),
         (
             {"examples": {"fires": SOUND["examples"]["silent"], "silent": SOUND["examples"]["silent"]}},
             "examples.fires: with these facts the rule is silent",

@@ -856,9 +856,9 @@ def test_what_contradicts_itself_in_saved_advice_is_damage(folder):
 # --- what is said of it --------------------------------------------------------------------------------------------------
 
 
-def keys_in_the_readme():
+def keys_in_the_documentation():
     """The keys of the first cell of each row; what has no dot stands beside the first of its row."""
-    table = (ROOT / "README.md").read_text().split("| key | meaning | default |\n")[1].split("\n\n")[0]
+    table = (ROOT / "docs" / "workload.md").read_text().split("| key | meaning | default |\n")[1].split("\n\n")[0]
     for row in table.splitlines()[1:]:
         first, *others = re.findall(r"`([^`]+)`", row.split("|")[1])
         parent = first.rpartition(".")[0]
@@ -866,8 +866,8 @@ def keys_in_the_readme():
         yield from (name if "." in name else f"{parent}.{name}".lstrip(".") for name in others)
 
 
-def test_the_readme_has_a_row_for_every_key_and_for_no_other():
-    assert sorted(LEAVES) == sorted(keys_in_the_readme())
+def test_the_documentation_has_a_row_for_every_key_and_for_no_other():
+    assert sorted(LEAVES) == sorted(keys_in_the_documentation())
 
 
 def keys_in_the_help():

@@ -146,8 +146,8 @@ def test_the_workloads_of_the_examples_are_workloads(path):
     assert read_question(path).name == path.stem
 
 
-def test_the_workload_in_the_readme_is_one(tmp_path):
-    text = (ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
+def test_the_workload_in_the_documentation_is_one(tmp_path):
+    text = (ROOT / "docs" / "workload.md").read_text().split("```yaml\n")[1].split("```")[0]
     (tmp_path / "workload.yaml").write_text(text)
     (tmp_path / "eval.npz").touch()
 

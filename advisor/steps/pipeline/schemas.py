@@ -17,7 +17,7 @@ from advisor.schema.profile import Profile
 from advisor.schema.workload import Workload
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-# What advisor.units reads: a number, and a unit behind it or none. Which units go with a key, the README says.
+# What advisor.units reads: a number, and a unit behind it or none. Which units go with a key, the documentation says.
 QUANTITY = {"type": "string", "pattern": r"^\s*[+-]?(\d|\.\d)"}
 NUMBERS = ("number", "integer")
 

@@ -441,14 +441,11 @@ def test_paths_are_those_of_this_machine_nowhere(exported):
     assert texts and not [text for text in texts if str(Path(exported).parent) in text]
 
 
-def test_every_command_of_the_readme_writes_an_export(place, monkeypatch):
+def test_every_command_of_the_documentation_writes_an_export(place, monkeypatch):
     section = (
-        (Path(__file__).parents[3] / "README.md")
-        .read_text(encoding="utf-8")
-        .partition("\n## Serve it\n")[2]
-        .partition("\n## ")[0]
+        (Path(__file__).parents[3] / "docs" / "export.md").read_text(encoding="utf-8").partition("```sh\n")[2].partition("```")[0]
     )
-    commands = [line.split() for line in section.splitlines() if line.startswith("    advisor export ")]
+    commands = [line.split() for line in section.splitlines()]
     (place / "advice").mkdir()
     for name in ("advice.json", "mlp.onnx"):
         (place / name).rename(place / "advice" / name)
