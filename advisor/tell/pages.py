@@ -1,6 +1,7 @@
 """Documents laid out by the templates of a folder."""
 
 import math
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,12 +50,13 @@ from advisor.tell.language.tables import (
     language_setting_rows,
 )
 from advisor.tell.language.words import language_words
+from advisor.tell.runners_up import runners_up, runners_up_words
 from advisor.tell.words.advice import advice_words
 from advisor.tell.words.decision import decision_rows
 from advisor.tell.words.evidence import evidence_rows, input_rows, model_rows
 from advisor.tell.words.figures import GLOSSARY, Figure, as_text, figure, known, setting
-from advisor.tell.words.job import job_rows, job_words
-from advisor.tell.words.life import classification_words, life_of_advice, life_words, share_rows, spoken_for
+from advisor.tell.words.job import job_decision_rows, job_rows, job_words
+from advisor.tell.words.life import classification_rows, classification_words, life_of_advice, life_words, share_rows, spoken_for
 from advisor.tell.words.portfolio import portfolio_words
 from advisor.tell.words.serving import serving_words
 from advisor.tell.words.students import STUDENT_COLUMNS, student_words
@@ -110,6 +112,7 @@ WORDS = (
     api_rows,
     architecture_rows,
     certainty_rows,
+    classification_rows,
     classification_words,
     configured_words,
     columns,
@@ -134,6 +137,7 @@ WORDS = (
     input_rows,
     known,
     kv_rows,
+    job_decision_rows,
     job_rows,
     job_words,
     language_colors,
@@ -155,6 +159,8 @@ WORDS = (
     prediction_rows,
     replay_facts,
     replay_rows,
+    runners_up,
+    runners_up_words,
     serving_words,
     setting_rows,
     setting,
@@ -179,6 +185,10 @@ NAMED = {
 }
 # What ends a file that is escaped; all else is plain text.
 ESCAPED = {"html", "md", "xml"}
+# A number and the space before its unit or noun, where no line of a page may end: "150 ms", "29.5 %", "1 replica".
+BOUND = re.compile(
+    r"(?<![\w.,])(\d+(?:[.,]\d+)*) (?=[^\W\d]|[%×/])(?!(?:of|to|on|in|at|and|or|by|for|with|within|over|is|are|less)\b)"
+)
 
 
 def laid_out(document: Record, path: Path) -> str:
@@ -196,7 +206,7 @@ def _environment(path: Path) -> "Environment":
         loader=jinja2.FileSystemLoader(path.parent),
         undefined=jinja2.StrictUndefined,
         autoescape=escaped in ESCAPED,
-        finalize=_markdown if escaped == "md" else _words,
+        finalize={"md": _markdown, "html": _page}.get(escaped, _words),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -211,6 +221,12 @@ def _words(printed: object) -> object:
     if printed is None or (isinstance(printed, float) and not math.isfinite(printed)):
         raise TypeError(f"a template prints {printed}: an unknown is described in words")
     return as_text(printed) if isinstance(printed, Figure | tuple | bool) else printed
+
+
+def _page(printed: object) -> object:
+    """Return what a template prints, each number on one line with its unit; what a macro or filter made is left as it is."""
+    words = _words(printed)
+    return BOUND.sub("\\1\N{NO-BREAK SPACE}", words) if isinstance(words, str) and not hasattr(words, "__html__") else words
 
 
 def _markdown(printed: object) -> object:
