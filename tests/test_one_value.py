@@ -68,6 +68,7 @@ class Tables(HTMLParser):
             self._tag = ""
 
     def handle_data(self, data: str) -> None:
+        data = data.replace("\N{NO-BREAK SPACE}", " ")
         if self._cell:
             self.rows[self._region][-1][-1] += data
         if self._id is not None:
