@@ -170,7 +170,7 @@ def usd(value: float) -> str:
     magnitude = abs(value)
     if magnitude >= 100 or magnitude == 0:
         return f"{sign}${magnitude:,.0f}"
-    return f"{sign}${magnitude:.2f}" if magnitude >= 0.1 else f"{sign}${_significant(magnitude, 2)}"
+    return f"{sign}${magnitude:.2f}" if magnitude >= 0.0995 else f"{sign}${_significant(magnitude, 2)}"
 
 
 def percent(value: float) -> str:

@@ -98,7 +98,9 @@ def _because(runner: Runner, chosen_usd_per_hour: float, advice: Advice | Genera
         return "cannot be told apart: it costs the same, and the intervals overlap"
     quicker = f", for {runner.quicker}" if runner.quicker else ""
     if abs(more) <= SAME * chosen_usd_per_hour:
-        return f"costs the same{f', with {runner.quicker}' if runner.quicker else ', and is not quicker'}"
+        return (
+            f"costs the same{f', so that {runner.quicker} is all it would change' if runner.quicker else ', and is not quicker'}"
+        )
     if more > 0:
         return f"costs {units.usd_per_hour(more)} more{quicker}"
     return f"costs {units.usd_per_hour(-more)} less, which does not pay for the work of changing to it"

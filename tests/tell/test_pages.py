@@ -27,7 +27,9 @@ def test_a_template_cannot_print_an_unknown(text: str, format_: str) -> None:
         made.render(unknown=None, overflown=float("inf"))
 
 
-@pytest.mark.parametrize(("format_", "expected"), [("html", "yes, 5\u00a0ms (4–6, measured)"), ("md", "yes, 5 ms (4–6, measured)")])
+@pytest.mark.parametrize(
+    ("format_", "expected"), [("html", "yes, 5\u00a0ms (4–6, measured)"), ("md", "yes, 5 ms (4–6, measured)")]
+)
 def test_what_a_template_does_not_mark_up_it_prints_as_a_terminal_does(format_: str, expected: str) -> None:
     made = pages._environment(template(format_, "advice")).from_string("{{ it }}")
 

@@ -160,7 +160,7 @@ def test_every_header_cell_has_a_scope_and_every_drawing_a_name_or_none_on_purpo
 def test_every_estimate_on_the_page_has_its_interval_and_basis(advice: Advice) -> None:
     text = report.render(advice, "html")
     estimate = re.compile(
-        r'<span class="estimate"><b>[^<]+</b> (?:<span class="interval">\([^<]+\)</span> )?'
+        r'<span class="estimate"><b>[^<]+</b> (?:<span class="interval(?: in-words)?">\([^<]+\)</span> )?'
         r'<span class="basis (measured|interpolated|simulated|projected|list-price|assumed)" title="[^"]+">\1</span></span>'
     )
 
@@ -300,7 +300,7 @@ def test_every_cell_of_advice_on_a_generative_model_stands_in_every_format(build
 def test_every_estimate_of_advice_on_a_generative_model_has_its_interval_and_basis(builder) -> None:
     text = report.render(builder(), "html")
     estimate = re.compile(
-        r'<span class="estimate"><b>[^<]+</b> <span class="interval">\([^<]+\)</span> '
+        r'<span class="estimate"><b>[^<]+</b> <span class="interval(?: in-words)?">\([^<]+\)</span> '
         r'<span class="basis (\w[\w-]+)" title="[^"]+">\1</span>'
     )
 
@@ -332,7 +332,7 @@ def test_every_cell_of_advice_on_a_language_model_elsewhere_stands_in_every_form
 def test_every_estimate_of_advice_on_a_language_model_elsewhere_has_its_interval_and_basis(builder) -> None:
     text = report.render(builder(), "html")
     estimate = re.compile(
-        r'<span class="estimate"><b>[^<]+</b> <span class="interval">\([^<]+\)</span> '
+        r'<span class="estimate"><b>[^<]+</b> <span class="interval(?: in-words)?">\([^<]+\)</span> '
         r'<span class="basis (\w[\w-]+)" title="[^"]+">\1</span>'
     )
 

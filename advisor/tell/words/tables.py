@@ -133,7 +133,9 @@ def prediction_rows(advice: Advice) -> tuple[Row, ...]:
     quantiles = {0.5: "latency_p50_s", 0.95: "latency_p95_s", 0.99: "latency_p99_s"}
     rows = [
         _prediction_row(advice, f"{units.quantile(at)} latency", field, units.seconds, at_most if at == slo.quantile else "")
-        for at, field in (quantiles if slo.quantile in quantiles else {**quantiles, slo.quantile: "latency_slo_s"}).items()
+        for at, field in sorted(
+            (quantiles if slo.quantile in quantiles else {**quantiles, slo.quantile: "latency_slo_s"}).items()
+        )
     ]
     if workload.traffic.diurnal:
         rows.append(_prediction_row(advice, f"{name} in the busiest part", "latency_busiest_s", units.seconds))
