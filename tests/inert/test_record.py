@@ -110,6 +110,50 @@ def test_no_text_of_a_document_forges_anything_in_any_format(name, text):
             assert [cells(line) for line in plain.splitlines()] == [cells(line) for line in shown.splitlines()]
 
 
+# By these the parts of a report find each other: a hostile one stands wherever it is named.
+IDENTIFIERS = {"variant", "hardware", "id", "device", "input", "rule", "lever"}
+
+
+def identifiers_of(part):
+    """The texts of a record that name a part of it."""
+    if isinstance(part, msgspec.Struct):
+        for field in msgspec.structs.fields(part):
+            value = getattr(part, field.name)
+            if field.name in IDENTIFIERS and isinstance(value, str):
+                yield value
+            yield from identifiers_of(value)
+    elif isinstance(part, tuple | dict):
+        for entry in part.values() if isinstance(part, dict) else part:
+            yield from identifiers_of(entry)
+
+
+def renamed(part, names):
+    """The record with names in the place of others, wherever a whole text is one of them."""
+    if isinstance(part, msgspec.Struct):
+        return msgspec.structs.replace(part, **{name: renamed(getattr(part, name), names) for name in part.__struct_fields__})
+    if isinstance(part, tuple):
+        return tuple(renamed(entry, names) for entry in part)
+    if isinstance(part, dict):
+        return {names.get(key, key): renamed(value, names) for key, value in part.items()}
+    return names.get(part, part) if isinstance(part, str) else part
+
+
+@pytest.mark.parametrize("name", ["change", "chat", "chat_elsewhere", "classification", "job"])
+def test_no_identifier_forges_anything_in_any_format(name):
+    document, text = DOCUMENTS[name], " ".join(text for text in HOSTILE if "\udcff" not in text)
+    names = {each: f"{each}{text}" for each in identifiers_of(document)} | {"mixed": "mixed", "inference": "inference"}
+    forged = renamed(document, names)
+
+    for format_ in ("text", "md", "html"):
+        plain, shown = report.render(document, format_), report.render(forged, format_)
+        assert set() == unseen(shown, "\n")
+        if format_ != "text":
+            assert len(plain.splitlines()) == len(shown.splitlines())
+        if format_ == "html":
+            assert [tag for tag, _ in Elements(plain).tags] == [tag for tag, _ in Elements(shown).tags]
+            assert [] == Page(shown).faults
+
+
 def cells(line):
     """How a line of Markdown begins, and how many cells it has."""
     begins = line[: len(line) - len(line.lstrip("#->| "))] if line[:1] in "#->|" else ""
