@@ -29,7 +29,7 @@ from tests.decide.generation import test_advise as decoders
 from tests.decide.generation.elsewhere import test_advise as elsewhere
 from tests.lives import MARKET
 from tests.profiles import fixed_cost_law, profile, request
-from tests.tell.documents import DOCUMENTS
+from tests.tell.documents import DOCUMENTS, READ_ALONE
 
 NOW = "2026-11-22T07:43:23Z"
 SEEDS = range(2000, 2012)
@@ -144,7 +144,7 @@ OTHERS = others()
 
 @cache
 def told(seed: int) -> Tables:
-    return Tables(render(priced(seed), "html"))
+    return Tables(render(priced(seed), "html", READ_ALONE))
 
 
 @pytest.fixture(scope="module", params=SEEDS)
@@ -213,7 +213,7 @@ def test_nothing_saves_more_than_is_spent(case: tuple[Advice, Tables]) -> None:
 
 @pytest.fixture(scope="module", params=range(3))
 def chat(request: pytest.FixtureRequest) -> tuple[GenerationAdvice, Tables]:
-    return CHATS[request.param], Tables(render(CHATS[request.param], "html"))
+    return CHATS[request.param], Tables(render(CHATS[request.param], "html", READ_ALONE))
 
 
 def test_a_generative_configuration_has_the_same_figures_wherever_it_stands(chat: tuple[GenerationAdvice, Tables]) -> None:
@@ -239,7 +239,7 @@ def test_a_generative_configuration_has_the_same_figures_wherever_it_stands(chat
 def everything() -> dict[str, tuple[Record, Tables]]:
     documents = {**DOCUMENTS, **OTHERS, **{f"chat {number}": advice for number, advice in enumerate(CHATS)}}
     services = {f"service {seed}": (priced(seed), told(seed)) for seed in SEEDS}
-    return services | {name: (document, Tables(render(document, "html"))) for name, document in documents.items()}
+    return services | {name: (document, Tables(render(document, "html", READ_ALONE))) for name, document in documents.items()}
 
 
 def test_a_fold_has_as_many_entries_as_its_summary_says(everything: dict[str, tuple[Record, Tables]]) -> None:

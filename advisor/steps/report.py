@@ -9,7 +9,6 @@ from advisor.schema.generation import GenerationAdvice
 from advisor.schema.language import LanguageAdvice
 from advisor.tell.formats import suffix, templates_of
 
-
 PICTURES = "report-charts"  # the folder beside report.md that its pictures lie in
 FIRST = "latency.svg"  # of these, to see whether they can be written
 

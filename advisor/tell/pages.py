@@ -185,7 +185,7 @@ WORDS = (
 )
 # Where the package that draws pictures cannot be loaded.
 NO_PICTURE = (
-    "No picture: the package vl-convert-python cannot be loaded. The chart is drawn where scripts run, and its figures are in the table."
+    "No picture: vl-convert-python cannot be loaded. The chart is drawn where scripts run, and its figures are in the table."
 )
 # What else a template may name.
 NAMED = {
@@ -222,7 +222,6 @@ AS_USUAL = Look()
 
 def laid_out(document: Record, path: Path, look: Look = AS_USUAL) -> str:
     """Return the document as a template lays it out, with a newline at the end."""
-
     return (
         _environment(path)
         .get_template(path.name)

@@ -40,7 +40,7 @@ def render(document: Document, format_: str, look: "Look | None" = None) -> str:
 
 
 class Reports(NamedTuple):
-    """A document in every format that has templates for it, by what the name of its file ends in, and the pictures of its charts by name."""
+    """A document in every format that has templates for it, by what its file ends in, and the pictures of its charts by name."""
 
     texts: dict[str, str]
     pictures: dict[str, str]

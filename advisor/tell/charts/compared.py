@@ -28,6 +28,7 @@ class Entry(NamedTuple):
     series: str
     estimate: Estimate
     row: int
+    is_interval: bool = False  # its middle is not told: near saturation a small error moves it a lot
 
 
 class Limit(NamedTuple):
@@ -46,6 +47,7 @@ def compared(entries: Sequence[Entry], series: Series, *, title: str, written: s
         {"figure": entry.figure, "series": entry.series, "row": entry.row} | interval_of("x", axis, entry.estimate)
         for entry in entries
     ]
+    pointed = [it for it, entry in zip(data, entries, strict=True) if not entry.is_interval]
     side = {"field": "series", "type": "nominal", "scale": {"domain": list(series.names), "paddingInner": 0.2}}
     encoding = {
         "y": {
@@ -61,6 +63,6 @@ def compared(entries: Sequence[Entry], series: Series, *, title: str, written: s
     }
     beyond = limit("x", axis, target.at, target.text) if target else []
     return specification(
-        [*beyond, whiskers(data, encoding, "x"), points(data, encoding)],
+        [*beyond, whiskers(data, encoding, "x"), points(pointed, encoding)],
         height=ROW_HEIGHT * len(figures) * max(len(series.names), 2),
     )

@@ -1,7 +1,7 @@
 """Marks and axes -> a Vega-Lite specification, and the record of a chart with the table that lies behind it.
 
-Names of variants, models and devices go into the data and into the domains of scales, never into a field, a title or an expression: whatever
-is in them stays text.
+Names of variants, models and devices go into the data and into the domains of scales, never into a field, a title or an expression:
+whatever is in them stays text.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,6 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # of equal widths: text lies in the browser as it lies in the picture
 FONT_SIZE = 12
 WIDE, NARROW = 720, 360  # of pictures; in the browser a chart is as wide as its place
-MAX_NAME = 34  # characters of a name beside a mark
 DASHES, DOTS = (5, 3), (1.5, 3)
 
 # How the values of an axis are written, as the figures of the tables are.
@@ -174,10 +173,10 @@ def whiskers(data: Sequence[Json], encoding: Json, channel: Channel) -> Json:
 
 
 def line(data: Sequence[Json], encoding: Json, **mark: Any) -> Json:
-    """Return a line through the points, in the order in which they are given."""
+    """Return a line through the points, from left to right."""
     kept = {name: part for name, part in encoding.items() if name != "shape"}
     given = {"type": "line", "strokeWidth": 1.6} | mark
-    return {"data": {"values": list(data)}, "mark": given, "encoding": kept | {"order": {"value": None}}}
+    return {"data": {"values": list(data)}, "mark": given, "encoding": kept}
 
 
 def limit(channel: Channel, axis: Axis, at: float, text: str, *, aside: bool = False, at_right: bool = False) -> list[Json]:
@@ -185,7 +184,7 @@ def limit(channel: Channel, axis: Axis, at: float, text: str, *, aside: bool = F
     if not axis.scale.low <= at <= axis.scale.high:
         return []
     data = {"values": [{"at": at, "text": text}]}
-    position = {channel: encoded(axis, "at", grid=True)}
+    position = {channel: encoded(axis, "at", grid=channel == "y" or not aside)}
     dash = {"strokeDash": list(DOTS if aside else DASHES), "color": light(SOFT if aside else INK), "strokeWidth": 1.3}
     words: Json = {"type": "text", "color": light(SOFT if aside else INK)}
     if channel == "y":
@@ -197,11 +196,6 @@ def limit(channel: Channel, axis: Axis, at: float, text: str, *, aside: bool = F
         {"data": data, "mark": {"type": "rule"} | dash, "encoding": position},
         {"data": data, "mark": words, "encoding": position | {"text": {"field": "text"}}},
     ]
-
-
-def shortened(text: str, most: int = MAX_NAME) -> str:
-    """Return a text of at most so many characters."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def series_of(names: Mapping[str, tuple[str, str]], title: str | None = None) -> Series:

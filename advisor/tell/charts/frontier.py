@@ -8,7 +8,7 @@ from advisor.schema.record import Estimate
 from advisor.tell.charts.compared import Limit
 from advisor.tell.charts.drawing import WIDE, Chart, Series, series_of
 from advisor.tell.charts.palette import GOOD, WARN, light
-from advisor.tell.charts.scatter import Mark, Titles, scatter
+from advisor.tell.charts.scatter import Mark, Titles, scatter, shown_by
 from advisor.tell.options import options
 from advisor.tell.words.figures import Row
 from advisor.tell.words.tables import option_rows
@@ -48,19 +48,18 @@ def frontier_chart(advice: Advice) -> Chart:
         )
         for option in options(advice)
     ]
-    target = units.seconds(slo.latency_s)
-    each = f"{units.counted(len(marks), 'configuration')}, each with the 90 % interval of its latency, its loss of quality as the color"
+    target = Limit(slo.latency_s, f"target {units.seconds(slo.latency_s)}")
     return Chart(
         id="frontier",
         place="alternatives",
         title=f"Cost per hour against {quantile} latency",
-        says=f"{each}; dotted: the lowest latency at each cost; the target is {target}.",
+        says=shown_by(marks, "configuration", "latency", "loss of quality", target),
         width=WIDE,
         spec=scatter(
             marks,
             series_of_quality(mark.series for mark in marks),
             Titles("cost per hour", f"{quantile} latency"),
-            Limit(slo.latency_s, f"target {target}"),
+            target,
         ),
         columns=("Configuration", "Cost per hour", f"{quantile} latency", "Quality drop"),
         rows=tuple(

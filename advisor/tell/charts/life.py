@@ -1,12 +1,26 @@
 """The charts of a model's life: what it costs by part, and how far each input is from turning the verdict."""
 
+from collections.abc import Sequence
+
 from advisor import units
 from advisor.schema.lifetime import Verdict
 from advisor.schema.record import Estimate
 from advisor.tell.charts import drawing
-from advisor.tell.charts.drawing import WIDE, Axis, Chart, Json, colored, encoded, interval_of, limit, points, series_of, specification
+from advisor.tell.charts.drawing import (
+    WIDE,
+    Axis,
+    Chart,
+    Json,
+    colored,
+    encoded,
+    interval_of,
+    limit,
+    points,
+    series_of,
+    specification,
+)
 from advisor.tell.charts.palette import INK, color_of, light
-from advisor.tell.charts.scales import Scale, linear_scale, log_scale
+from advisor.tell.charts.scales import linear_scale, log_scale
 from advisor.tell.words.figures import Format, Row, figure
 from advisor.tell.words.life import MOST_FLIPS
 
@@ -25,18 +39,23 @@ def _cost_chart(verdict: Verdict) -> Chart | None:
     lines = [(it.what, it.kind, it.usd) for it in verdict.lines if it.usd is not None and it.usd.high > 0]
     if lines:
         lines.sort(key=lambda entry: -entry[2].value)
-        return _bars(lines, title="Lifetime cost by part", unit="cost over the planned life", written=drawing.USD, format_=units.usd)
+        return _bars(
+            lines, title="Lifetime cost by part", unit="cost over the planned life", written=drawing.USD, format_=units.usd
+        )
     shares = sorted(((kind, kind, share) for kind, share in verdict.shares.items()), key=lambda entry: -entry[2].value)
     if not shares:
         return None
-    return _bars(shares, title="Shares of the lifetime cost", unit="share of the cost", written=drawing.PERCENT, format_=units.percent)
+    return _bars(
+        shares, title="Shares of the lifetime cost", unit="share of the cost", written=drawing.PERCENT, format_=units.percent
+    )
 
 
-def _bars(parts: list[tuple[str, str, Estimate]], *, title: str, unit: str, written: str, format_: Format) -> Chart:
+def _bars(parts: Sequence[tuple[str, str, Estimate]], *, title: str, unit: str, written: str, format_: Format) -> Chart:
     ends = [end for *_, it in parts for end in (it.value, it.high)]
     axis = Axis(title=unit, scale=linear_scale(max(*ends, 1e-9)), written=written)
     data = [
-        {"part": name, "series": kind, "row": row, "zero": 0} | interval_of("x", axis, it) for row, (name, kind, it) in enumerate(parts)
+        {"part": name, "series": kind, "row": row, "zero": 0} | interval_of("x", axis, it)
+        for row, (name, kind, it) in enumerate(parts)
     ]
     kinds = [kind for kind in KINDS if kind in {it[1] for it in parts}]
     kinds += sorted({kind for _, kind, _ in parts} - set(kinds))

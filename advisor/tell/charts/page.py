@@ -1,4 +1,4 @@
-"""What a page needs for its charts: Vega and what starts it, written into the page once, and specifications that are data and nothing else."""
+"""What a page needs for its charts: Vega and what starts it, once, and specifications that are data and nothing else."""
 
 import base64
 import hashlib

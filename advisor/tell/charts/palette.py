@@ -1,7 +1,7 @@
 """The colors of reports: each by its name, on white paper and on dark.
 
-A specification holds those for white paper, so that it is whole in every viewer. Styles put the dark ones in their place by their value, which
-is why no two names may share one.
+A specification holds those for white paper, so that it is whole in every viewer. Styles put the dark ones in their place by their value,
+which is why no two names may share one.
 """
 
 from typing import NamedTuple

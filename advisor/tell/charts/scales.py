@@ -21,8 +21,8 @@ class Scale(Record, frozen=True, kw_only=True):
 def linear_scale(high: float) -> Scale:
     """Return an axis from zero to the first mark above `high`."""
     step = next(step for step in _round_steps(high / 10, high, (1, 2, 5)) if high <= (MAX_TICKS - 2) * step)
-    count = math.floor(high / step) + 1
     # Through text, since 3 * 0.1 is not the number that is written 0.3.
+    count = math.floor(_written(high / step)) + 1
     return Scale(low=0.0, high=_written(step * count), is_log=False, ticks=tuple(_written(step * at) for at in range(count + 1)))
 
 
@@ -33,9 +33,7 @@ def log_scale(low: float, high: float) -> Scale:
     fine, coarse = (
         [step for step in _round_steps(low, high, digits) if outer_low <= step <= outer_high] for digits in ((1, 2, 5), (1,))
     )
-    return Scale(
-        low=outer_low, high=outer_high, is_log=True, ticks=tuple(fine if len(fine) <= MAX_TICKS else thinned(coarse))
-    )
+    return Scale(low=outer_low, high=outer_high, is_log=True, ticks=tuple(fine if len(fine) <= MAX_TICKS else thinned(coarse)))
 
 
 def scale_over(values: Iterable[float]) -> Scale:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from advisor import units
 from advisor.schema.record import Estimate
 from advisor.tell.charts.compared import Limit
 from advisor.tell.charts.drawing import (
@@ -23,10 +24,13 @@ from advisor.tell.charts.drawing import (
 )
 from advisor.tell.charts.palette import ACCENT, INK, SOFT, light
 from advisor.tell.charts.scales import part, scale_over
+from advisor.tell.options import NEEDED_TODAY, TODAY
 
 HEIGHT = 300
 NEAR = (0.03, 0.05)  # of both axes: marks as near as this share their words
-ON_THE_RIGHT = 0.7  # of the axis: from there on words stand before their mark
+ON_THE_RIGHT = 0.6  # of the axis: from there on words stand before their mark
+# What is said beside a mark, for it is what a reader looks for; the table has the rest.
+SAID = {TODAY: "today", NEEDED_TODAY: "today", **{role: role for role in ("recommended", "most likely", "nearest miss")}}
 
 
 class Mark(NamedTuple):
@@ -38,16 +42,18 @@ class Mark(NamedTuple):
     roles: tuple[str, ...]
     on_frontier: bool
 
-    def words(self, number: int) -> str:
-        """Return what stands beside the mark."""
-        return " ".join((str(number), ", ".join(self.roles))).strip()
-
 
 class Titles(NamedTuple):
     """What the axes are called."""
 
     cost: str
     time: str
+
+
+def shown_by(marks: Sequence[Mark], what: str, time: str, color: str, target: Limit) -> str:
+    """Return in a sentence what such a chart shows."""
+    dotted = f"; dotted: the lowest {time} at each cost" if len(_stairs(marks)) > 1 else ""
+    return f"{units.counted(len(marks), what)} with the 90 % interval of the {time}; color: {color}{dotted}; {target.text}."
 
 
 def scatter(marks: Sequence[Mark], series: Series, titles: Titles, target: Limit | None) -> Json:
@@ -82,9 +88,7 @@ def scatter(marks: Sequence[Mark], series: Series, titles: Titles, target: Limit
 
 
 def _rings(chosen: Sequence[Json], encoding: Json) -> Json:
-    return points(
-        chosen, encoding, size=260, filled=False, stroke=light(ACCENT), shape="circle", strokeWidth=1.6, tooltip=None
-    )
+    return points(chosen, encoding, size=260, filled=False, stroke=light(ACCENT), shape="circle", strokeWidth=1.6, tooltip=None)
 
 
 def _texts(said: Sequence[Json], encoding: Json) -> Json:
@@ -101,11 +105,16 @@ def _texts(said: Sequence[Json], encoding: Json) -> Json:
 def _words(marks: Sequence[Mark], x: Axis, y: Axis) -> list[str]:
     """Return what stands beside each mark: the first of those that lie on each other speaks for all."""
     places = [(part(x.scale, mark.cost_usd), part(y.scale, mark.time_s.value)) for mark in marks]
-    said: dict[int, list[str]] = {}
+    together: dict[int, list[int]] = {}
     for row, (right, up) in enumerate(places):
-        near = (at for at in said if abs(places[at][0] - right) < NEAR[0] and abs(places[at][1] - up) < NEAR[1])
-        said.setdefault(next(near, row), []).append(marks[row].words(row + 1))
-    return ["; ".join(said.get(row, ())) for row in range(len(marks))]
+        near = (at for at in together if abs(places[at][0] - right) < NEAR[0] and abs(places[at][1] - up) < NEAR[1])
+        together.setdefault(next(near, row), []).append(row)
+    return [_said(marks, together.get(row, ())) for row in range(len(marks))]
+
+
+def _said(marks: Sequence[Mark], rows: Sequence[int]) -> str:
+    roles = dict.fromkeys(SAID[role] for row in rows for role in marks[row].roles if role in SAID)
+    return f"{', '.join(str(row + 1) for row in rows)} {', '.join(roles)}".strip()
 
 
 def _stairs(marks: Sequence[Mark]) -> list[Json]:

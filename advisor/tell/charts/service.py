@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 
 from advisor import units
-from advisor.schema.advice import Advice, LoadTest, Prediction, ServiceCurve, SpeedTie
+from advisor.schema.advice import Advice, LoadTest, Prediction, Replayed, ServiceCurve, SpeedTie
 from advisor.schema.record import Estimate, Record
-from advisor.tell.charts import drawing
 from advisor.tell.charts.compared import Entry, Limit, compared
-from advisor.tell.charts.drawing import NARROW, WIDE, Axis, Chart, Series, series_of
+from advisor.tell.charts.drawing import NARROW, NUMBER, SECONDS, WIDE, Axis, Chart, Series, series_of
 from advisor.tell.charts.over import At, Plot, over
 from advisor.tell.charts.palette import COLORS, color_of, shape_of
 from advisor.tell.charts.scales import log_scale, size_scale
 from advisor.tell.options import curves_shown, subject
-from advisor.tell.words.figures import Row, figure, setting
+from advisor.tell.words.advice import tail
+from advisor.tell.words.figures import Figure, Row, figure, setting
 from advisor.tell.words.tables import columns
 
 MAX_SETTINGS = 3  # panels in a row
@@ -20,7 +20,7 @@ Setting = tuple[int, int]  # intra_op_num_threads, instances
 
 
 def variant_colors(advice: Advice) -> dict[str, int]:
-    """Return the number of each variant's color in the palette, the same in every chart and table: of every variant that the advice names."""
+    """Return the number of each variant's color, the same in every chart and table: of every variant that the advice names."""
     return {variant: number % COLORS for number, variant in enumerate(dict.fromkeys(_variants_in(advice)))}
 
 
@@ -52,19 +52,8 @@ def _variants_in(part: object) -> Iterator[str]:
 def latency_chart(advice: Advice) -> Chart:
     """Draw the latency quantiles of what runs today and of what is advised, or of the nearest miss."""
     slo, shown = advice.workload.slo, columns(advice)
-    found = {name: _quantiles(it, slo.quantile) for name, it in shown.items()}
-    numbers = variant_colors(advice)
-    at = list(dict.fromkeys(name for quantiles in found.values() for name in quantiles))
-    entries = [
-        Entry(figure=f"{name} latency", series=series, estimate=quantiles[name], row=at.index(name))
-        for name in at
-        for series, quantiles in found.items()
-    ]
-    # Of one variant in two configurations the second has a mark of its own.
-    names = {
-        name: (color_of(numbers[it.candidate.variant]), shape_of(numbers[it.candidate.variant] + (place if _is_one(shown) else 0)))
-        for place, (name, it) in enumerate(shown.items())
-    }
+    found = {name: _quantiles(it, it.utilization_fraction, slo.quantile) for name, it in shown.items()}
+    names = list(dict.fromkeys(name for quantiles in found.values() for name in quantiles))
     target = units.seconds(slo.latency_s)
     return Chart(
         id="latency",
@@ -73,28 +62,50 @@ def latency_chart(advice: Advice) -> Chart:
         says=f"Latency quantiles with their 90 % intervals; the target of {units.quantile(slo.quantile)} is {target}.",
         width=WIDE,
         spec=compared(
-            entries, series_of(names), title="latency", written=drawing.SECONDS, target=Limit(slo.latency_s, f"target {target}")
+            _entries(found),
+            _looks(advice, shown),
+            title="latency",
+            written=SECONDS,
+            target=Limit(slo.latency_s, f"target {target}"),
         ),
         columns=("Figure", *shown),
-        rows=tuple(
-            Row(label=f"{name} latency", cells=tuple(figure(quantiles[name], units.seconds) for quantiles in found.values()))
-            for name in at
-        ),
+        rows=tuple(Row(label=name, cells=tuple(quantiles[name][1] for quantiles in found.values())) for name in names),
     )
 
 
-def _is_one(shown: dict[str, Prediction]) -> bool:
-    return len({it.candidate.variant for it in shown.values()}) < len(shown)
+def _looks(advice: Advice, shown: dict[str, Prediction]) -> Series:
+    """Return color and shape of what is compared; of one variant in two configurations the second has another shape."""
+    numbers = variant_colors(advice)
+    variants = [it.candidate.variant for it in shown.values()]
+    shift = 1 if len(set(variants)) < len(variants) else 0
+    return series_of(
+        {
+            name: (color_of(numbers[variant]), shape_of(numbers[variant] + place * shift))
+            for place, (name, variant) in enumerate(zip(shown, variants, strict=True))
+        }
+    )
 
 
-def _quantiles(prediction: Prediction, target: float) -> dict[str, Estimate]:
-    shown = {
-        0.5: prediction.latency_p50_s,
-        0.95: prediction.latency_p95_s,
-        0.99: prediction.latency_p99_s,
-        target: prediction.latency_slo_s,
+def _quantiles(
+    it: Prediction | Replayed | LoadTest, utilization: Estimate | None, target: float
+) -> dict[str, tuple[Estimate, Figure]]:
+    """Return each quantile by its name, with the words that the tables have for it."""
+    parts = {0.5: it.latency_p50_s, 0.95: it.latency_p95_s, 0.99: it.latency_p99_s, target: it.latency_slo_s}
+    return {
+        f"{units.quantile(at)} latency": (
+            parts[at],
+            tail(parts[at], units.seconds, utilization) if at not in (0.5, 0.95) else figure(parts[at], units.seconds),
+        )
+        for at in sorted(parts)
     }
-    return {units.quantile(quantile): shown[quantile] for quantile in sorted(shown)}
+
+
+def _entries(found: dict[str, dict[str, tuple[Estimate, Figure]]]) -> list[Entry]:
+    return [
+        Entry(figure=name, series=series, estimate=estimate, row=row, is_interval=words.interval is None)
+        for series, quantiles in found.items()
+        for row, (name, (estimate, words)) in enumerate(quantiles.items())
+    ]
 
 
 # --- predicted against measured --------------------------------------------------------------------------------------------
@@ -110,23 +121,20 @@ def load_test_charts(advice: Advice) -> tuple[Chart, ...]:
 
 def _load_test_chart(advice: Advice, number: int, test: LoadTest) -> Chart:
     slo = advice.workload.slo
-    parts = {0.5: "latency_p50_s", 0.95: "latency_p95_s", 0.99: "latency_p99_s", slo.quantile: "latency_slo_s"}
-    rows, entries = [], []
-    for at in sorted(parts):
-        name = f"{units.quantile(at)} latency"
-        sides: dict[str, Estimate] = {MEASURED: getattr(test, parts[at]), PREDICTED: getattr(test.expected, parts[at])}
-        entries += [Entry(figure=name, series=side, estimate=estimate, row=len(rows)) for side, estimate in sides.items()]
-        rows.append(Row(label=name, cells=tuple(figure(estimate, units.seconds) for estimate in sides.values())))
+    found = {
+        MEASURED: _quantiles(test, None, slo.quantile),
+        PREDICTED: _quantiles(test.expected, test.expected.utilization_fraction, slo.quantile),
+    }
     target = units.seconds(slo.latency_s)
     return Chart(
         id=f"load-test-{number}",
         place="load tests",
         title=f"Predicted against measured: {test.candidate.variant}, {units.rate(test.offered_requests_per_s)}",
-        says=f"Latency quantiles of one replica that was served for real, with 90 % intervals; the target is {target}.",
+        says=f"Latency quantiles of one replica that was served for real, with 90 % intervals; target {target}.",
         width=WIDE,
-        spec=compared(entries, SIDES, title="latency", written=drawing.SECONDS, target=Limit(slo.latency_s, f"target {target}")),
+        spec=compared(_entries(found), SIDES, title="latency", written=SECONDS, target=Limit(slo.latency_s, f"target {target}")),
         columns=("Figure", "Measured", "Predicted"),
-        rows=tuple(rows),
+        rows=tuple(Row(label=name, cells=(words, found[PREDICTED][name][1])) for name, (_, words) in found[MEASURED].items()),
     )
 
 
@@ -149,14 +157,15 @@ def call_charts(advice: Advice) -> tuple[Chart, ...]:
     every = [curve for curves in shown for curve in curves]
     seconds = [end for curve in every for it in curve.latency_s for end in (it.value, it.low, it.high) if end > 0] or [1.0]
     sizes: list[float] = sorted({float(size) for curve in every for size in curve.batch_size})
-    x = Axis(title="batch size", scale=size_scale(sizes), written=drawing.NUMBER)
-    y = Axis(title="call time", scale=log_scale(min(seconds), max(seconds)), written=drawing.SECONDS)
+    x = Axis(title="batch size", scale=size_scale(sizes), written=NUMBER)
+    y = Axis(title="call time", scale=log_scale(min(seconds), max(seconds)), written=SECONDS)
     return tuple(_call_chart(advice, number, curves, x, y) for number, curves in enumerate(shown, start=1))
 
 
 def _call_chart(advice: Advice, number: int, curves: Sequence[ServiceCurve], x: Axis, y: Axis) -> Chart:
     numbers, slo = variant_colors(advice), advice.workload.slo
-    lines, rows = [], []
+    lines: list[At] = []
+    rows: list[Row] = []
     for curve in curves:
         for size, latency_s in zip(curve.batch_size, curve.latency_s, strict=True):
             lines.append(At(series=curve.variant, x=float(size), estimate=latency_s, row=len(rows)))

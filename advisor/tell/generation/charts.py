@@ -1,15 +1,15 @@
 """The charts of advice on a generative model."""
 
 from advisor import units
-from advisor.schema.generation import GenerationAdvice
+from advisor.schema.generation import GenerationAdvice, GenerationPrediction
 from advisor.tell.charts.compared import Limit
 from advisor.tell.charts.drawing import WIDE, Chart
 from advisor.tell.charts.frontier import quality_class, series_of_quality
 from advisor.tell.charts.palette import COLORS
-from advisor.tell.charts.scatter import Mark, Titles, scatter
-from advisor.tell.charts.tokens import cache_charts, load_charts, replay_charts
+from advisor.tell.charts.scatter import Mark, Titles, scatter, shown_by
 from advisor.tell.generation.naming import at_slo, configuration, roles, subject, targets
 from advisor.tell.generation.tables import quality_lost
+from advisor.tell.generation.token_charts import cache_charts, load_charts, replay_charts
 from advisor.tell.generation.words import kv_bytes_per_token
 from advisor.tell.words.figures import Row, figure
 
@@ -49,7 +49,7 @@ def _alternatives(advice: GenerationAdvice) -> tuple[Chart, ...]:
     """Draw cost against the first of the promised times."""
     quantile, target = units.quantile(advice.workload.slo.quantile), targets(advice.workload.slo)[0]
     named: dict[str, list[str]] = {}
-    predictions = {}
+    predictions: dict[str, GenerationPrediction] = {}
     for role, prediction in roles(advice):
         words = configuration(prediction.candidate)
         named.setdefault(words, []).extend([role] if role else [])
@@ -69,19 +69,18 @@ def _alternatives(advice: GenerationAdvice) -> tuple[Chart, ...]:
         )
         for words, it, time_s in timed
     ]
-    name, limit = f"{target.time.name} {quantile}", units.seconds(target.limit_s)
-    each = f"{units.counted(len(marks), 'configuration')}, each with the 90 % interval of its {target.time.name}"
+    name, limit = f"{target.time.name} {quantile}", Limit(target.limit_s, f"target {units.seconds(target.limit_s)}")
     chart = Chart(
         id="frontier",
         place="alternatives",
         title=f"Cost per hour against {name}",
-        says=f"{each}, its loss of quality as the color; dotted: the lowest {target.time.name} at each cost; the target is {limit}.",
+        says=shown_by(marks, "configuration", target.time.name, "loss of quality", limit),
         width=WIDE,
         spec=scatter(
             marks,
             series_of_quality(mark.series for mark in marks),
             Titles("cost per hour", name),
-            Limit(target.limit_s, f"target {limit}"),
+            limit,
         ),
         columns=("Configuration", "Cost per hour", name, "Perplexity"),
         rows=tuple(

@@ -5,9 +5,9 @@ from advisor.schema.language import DeploymentPrediction, LanguageAdvice
 from advisor.tell.charts.compared import Limit
 from advisor.tell.charts.drawing import WIDE, Chart, series_of
 from advisor.tell.charts.palette import color_of, shape_of
-from advisor.tell.charts.scatter import Mark, Titles, scatter
-from advisor.tell.charts.tokens import cache_charts, load_charts
+from advisor.tell.charts.scatter import Mark, Titles, scatter, shown_by
 from advisor.tell.generation.naming import at_slo, targets
+from advisor.tell.generation.token_charts import cache_charts, load_charts
 from advisor.tell.language.naming import deployment, language_colors, roles, subject
 from advisor.tell.language.words import room_bytes
 from advisor.tell.words.figures import Row, figure
@@ -51,19 +51,18 @@ def _alternatives(advice: LanguageAdvice) -> tuple[Chart, ...]:
         for words, it, time_s in timed
     ]
     devices = dict.fromkeys(mark.series for mark in marks)
-    name, limit = f"{target.time.name} {quantile}", units.seconds(target.limit_s)
-    each = f"{units.counted(len(marks), 'deployment')}, each with the 90 % interval of its {target.time.name}"
+    name, limit = f"{target.time.name} {quantile}", Limit(target.limit_s, f"target {units.seconds(target.limit_s)}")
     chart = Chart(
         id="frontier",
         place="alternatives",
         title=f"Cost per month against {name}",
-        says=f"{each}, its device as the color; dotted: the lowest {target.time.name} at each cost; the target is {limit}.",
+        says=shown_by(marks, "deployment", target.time.name, "device", limit),
         width=WIDE,
         spec=scatter(
             marks,
             series_of({device: (color_of(numbers[device]), shape_of(numbers[device])) for device in devices}, title="device"),
             Titles("cost per month", name),
-            Limit(target.limit_s, f"target {limit}"),
+            limit,
         ),
         columns=("Deployment", "Cost per month", name),
         rows=tuple(

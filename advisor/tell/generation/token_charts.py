@@ -63,7 +63,7 @@ def _load_chart(
         for row, (rate, it) in enumerate(every)
     ]
     target = None if limit_s is None else Limit(limit_s, f"target {units.seconds(limit_s)}")
-    said = "" if target is None else f"; the {target.text}"
+    said = "" if target is None else f"; {target.text}"
     return Chart(
         id=time.name.lower(),
         place="load",
@@ -71,9 +71,7 @@ def _load_chart(
         says=f"{units.counted(len(every), 'load')} of one replica, with 90 % intervals{said}.",
         width=HALF,
         spec=over(
-            Plot(
-                lines=at[: len(predicted)], alone=at[len(predicted) :], target=target, here=Limit(each, "this workload")
-            ),
+            Plot(lines=at[: len(predicted)], alone=at[len(predicted) :], target=target, here=Limit(each, "this workload")),
             series_of(looks),
             x,
             y,
@@ -137,7 +135,8 @@ def replay_charts(replays: Sequence[Replay]) -> tuple[Chart, ...]:
 
 def _replay_chart(number: int, replay: Replay) -> Chart:
     sides = dict(zip(SIDES, (replay.measured, replay.before, replay.expected), strict=True))
-    entries, rows = [], []
+    entries: list[Entry] = []
+    rows: list[Row] = []
     for time in TIMES:
         if of_time(replay.measured, time) is None:
             continue
