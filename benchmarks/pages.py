@@ -25,17 +25,23 @@ from advisor.schema.language import LanguageAdvice
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
 from advisor.tell.report import Document, render
-from harness import Figures, Unknown, parsed, parser_of, save, show
+from harness import Figures, Size, Unknown, parsed, parser_of, save, show
 from parts import browser
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "data" / "golden"
+# What each size opens: one of each kind, advice on services and on language models, or a short one.
+GOLDEN_FILES: dict[Size, list[Path]] = {
+    "full": sorted(GOLDEN.glob("*.json")),
+    "quick": [GOLDEN / "advice.json", GOLDEN / "language.json"],
+    "tiny": [GOLDEN / "portfolio.json"],
+}
 COUNTED = ("console_errors", "requests", "axe_violations", "overflow", "unreached", "unseen_focus", "undrawn", "cut")
 NEEDED = ("playwright", "axe_playwright_python", "pypdfium2")
 
 
 def main() -> None:
     arguments = _arguments()
-    sources = arguments.file or sorted(GOLDEN.glob("*.json"))
+    sources = arguments.file or GOLDEN_FILES[arguments.size]
     lacks = _lacks()
     with tempfile.TemporaryDirectory(prefix="advisor-") as name:
         pages = [_page(source, Path(name) / f"{source.parent.name}-{source.stem}.html") for source in sources]

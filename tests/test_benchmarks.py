@@ -46,6 +46,7 @@ RUNS: dict[str, list[tuple[str | Path, ...]]] = {
     ],
     "pack_kernel_tables": [()],
     "pack_vega": [("--output", "vega.js")],
+    "pages": [(), (ROOT / "tests" / "data" / "golden" / "portfolio.json",)],
     "predictions": [("--csv", "cases.csv")],
     "projection": [(), ("--rows", ROWS)],
     "quantization": [

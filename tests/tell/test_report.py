@@ -149,6 +149,70 @@ def test_every_reference_within_the_page_leads_somewhere(document: Record) -> No
     assert set() == (named | used) - set(identities)
 
 
+def test_regions_have_names_of_their_own(document: Record) -> None:
+    named = [
+        attributes["aria-label"]
+        for tag, attributes in Page(render(document, "html")).elements
+        if attributes.get("role") == "region" or tag == "nav"
+    ]
+
+    assert sorted(set(named)) == sorted(named)
+
+
+def test_what_scrolls_is_reached_by_the_keyboard(document: Record) -> None:
+    scrolling = [
+        at for _, at in Page(render(document, "html")).elements if {"scroll", "paste"} & set(at.get("class", "").split())
+    ]
+
+    assert [] == [at for at in scrolling if at.get("tabindex") != "0" or not at.get("aria-label")]
+
+
+# The parts of a report in their order: for who signs, from opportunities to sources, and behind the appendix for who builds it.
+ORDER = (
+    *(
+        "decision",
+        "accepting",
+        "student",
+        "apis",
+        "opportunities",
+        "break-even",
+        "frontier",
+        "ways",
+        "next",
+        "ties",
+        "unproven",
+        "places",
+    ),
+    *("fleet", "students", "cost", "prediction", "load", "served", "certainty", "verdict", "expiry", "not-chosen", "evidence"),
+    *("appendix", "run", "serving", "variants", "speed-ties", "speculation", "cache", "model", "inputs", "silent", "excluded"),
+)
+OF_JOBS_AND_PLANS = {"figures", "others", "choices"}
+
+
+def test_the_parts_of_a_report_stand_in_one_order_the_decision_first(document: Record) -> None:
+    page = Page(render(document, "html"))
+    found = [at["id"] for tag, at in page.elements if "id" in at and (tag == "h2" or at["id"] == "decision")]
+    known = [part for part in found if part not in OF_JOBS_AND_PLANS]
+    if isinstance(document, OfflineAdvice):  # of a job, the search is all there is to say of sources, and stands in the appendix
+        known.remove("evidence")
+
+    assert "decision" == found[0]
+    assert [part for part in ORDER if part in known] == known
+    assert ("appendix" in found) == ("#appendix" in page.attributes("href"))
+
+
+def test_silent_rules_and_exclusions_are_folded_into_the_appendix() -> None:
+    advice = EXAMPLES["change"]
+    silent = next(it for it in advice.verdict.findings if it.outcome == "silent")
+    for format_ in ("html", "md"):
+        lead, appendix = (_read(_plain(part)) for part in render(advice, format_).split("Appendix for engineers"))
+
+        assert advice.exclusions and silent.title
+        for said in (silent.why, advice.exclusions[0].reason):
+            assert said not in lead and said in appendix
+            assert re.search(rf"<details>(?:(?!</details>).)*{re.escape(said[:20])}", appendix, re.DOTALL)
+
+
 def test_headings_come_in_order(document: Record) -> None:
     levels = [int(tag[1]) for tag, _ in Page(render(document, "html")).elements if re.fullmatch(r"h\d", tag)]
 
