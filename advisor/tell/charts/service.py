@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from advisor import units
 from advisor.schema.advice import Advice, LoadTest, Prediction, Replayed, ServiceCurve, SpeedTie
 from advisor.schema.record import Estimate, Record
 from advisor.tell.charts.compared import Entry, Limit, compared
-from advisor.tell.charts.drawing import NARROW, NUMBER, SECONDS, WIDE, Axis, Chart, Series, series_of
+from advisor.tell.charts.drawing import HALF, NARROW, NUMBER, SECONDS, WIDE, Axis, Chart, Series, series_of
 from advisor.tell.charts.over import At, Plot, over
 from advisor.tell.charts.palette import COLORS, color_of, shape_of
-from advisor.tell.charts.scales import log_scale, size_scale
+from advisor.tell.charts.scales import linear_scale, log_scale, scale_over, size_scale
 from advisor.tell.options import curves_shown, subject
 from advisor.tell.words.advice import tail
 from advisor.tell.words.figures import Figure, Row, figure, setting
@@ -131,11 +133,90 @@ def _load_test_chart(advice: Advice, number: int, test: LoadTest) -> Chart:
         place="load tests",
         title=f"Predicted against measured: {test.candidate.variant}, {units.rate(test.offered_requests_per_s)}",
         says=f"Latency quantiles of one replica that was served for real, with 90 % intervals; target {target}.",
-        width=WIDE,
+        width=HALF,
         spec=compared(_entries(found), SIDES, title="latency", written=SECONDS, target=Limit(slo.latency_s, f"target {target}")),
         columns=("Figure", "Measured", "Predicted"),
         rows=tuple(Row(label=name, cells=(words, found[PREDICTED][name][1])) for name, (_, words) in found[MEASURED].items()),
     )
+
+
+# --- latency against the load ----------------------------------------------------------------------------------------------
+
+HERE, REACHED = "predicted for this workload", "predicted to reach the target"
+OBSERVED, EXPECTED = "measured in the load test", "predicted for the load test"
+LOADS = {
+    HERE: (color_of(0), "square"),
+    REACHED: (color_of(5), "triangle-up"),
+    OBSERVED: (color_of(1), "circle"),
+    EXPECTED: (color_of(4), "diamond"),
+}
+
+# Marks often stand at one load, that of the workload: the smaller one lies on the larger.
+SIZES = {HERE: 300, REACHED: 90, EXPECTED: 150, OBSERVED: 40}
+
+
+def load_charts(advice: Advice) -> tuple[Chart, ...]:
+    """Draw the target's quantile over the load of one replica: at this workload, where it reaches the target, and in the load tests."""
+    found = list(_at_loads(advice))
+    if len(found) < 2:
+        return ()
+    slo = advice.workload.slo
+    rates = [end for _, rate, _, _ in found for end in (rate.value, rate.high)]
+    seconds = [end for _, _, it, _ in found for end in (it.value, it.low, it.high)]
+    x = Axis(title="requests a second, one replica", scale=linear_scale(max(rates)), written=NUMBER)
+    y = Axis(title=f"{units.quantile(slo.quantile)} latency", scale=scale_over([*seconds, slo.latency_s]), written=SECONDS)
+    alone = [
+        At(
+            series=name,
+            x=rate.value,
+            estimate=it,
+            row=row,
+            x_interval=rate if name == REACHED else None,
+            is_interval=words.interval is None and words.basis is not None,
+            size=SIZES[name],
+        )
+        for row, (name, rate, it, words) in enumerate(found)
+    ]
+    target = Limit(slo.latency_s, f"target {units.seconds(slo.latency_s)}")
+    looks = {name: look for name, look in LOADS.items() if name in {at.series for at in alone}}
+    chart = Chart(
+        id="load",
+        place="load",
+        title=f"{units.quantile(slo.quantile)} latency by load",
+        says=f"What is known of one replica of the configuration above, with 90 % intervals; {target.text}.",
+        width=WIDE,
+        spec=over(Plot(lines=(), alone=alone, target=target), series_of(looks), x, y),
+        columns=("What", "Requests, one replica", f"{units.quantile(slo.quantile)} latency"),
+        rows=tuple(
+            Row(label=name, cells=(figure(rate, units.rate) if name == REACHED else units.rate(rate.value), words))
+            for name, rate, _, words in found
+        ),
+    )
+    return (chart,)
+
+
+def _at_loads(advice: Advice) -> Iterator[tuple[str, Estimate, Estimate, Figure]]:
+    """Yield what is known of the replica: its load, its latency, and that in words."""
+    shown, slo = subject(advice), advice.workload.slo
+    name, replicas = f"{units.quantile(slo.quantile)} latency", shown.candidate.replicas
+
+    def latency(it: Prediction | Replayed | LoadTest, utilization: Estimate | None) -> tuple[Estimate, Figure]:
+        return _quantiles(it, utilization, slo.quantile)[name]
+
+    yield HERE, _exactly(advice.mean_requests_per_s / replicas), *latency(shown, shown.utilization_fraction)
+    capacity = shown.capacity_requests_per_s
+    if capacity is not None:
+        each = replace(capacity, value=capacity.value / replicas, low=capacity.low / replicas, high=capacity.high / replicas)
+        yield REACHED, each, _exactly(slo.latency_s), Figure(shown=units.seconds(slo.latency_s))
+    for test in advice.load_tests:
+        if replace(test.candidate, replicas=replicas) == shown.candidate:
+            offered = _exactly(test.offered_requests_per_s)
+            yield EXPECTED, offered, *latency(test.expected, test.expected.utilization_fraction)
+            yield OBSERVED, offered, *latency(test, None)
+
+
+def _exactly(value: float) -> Estimate:
+    return Estimate(value=value, low=value, high=value, basis="assumed", source="as given")
 
 
 # --- seconds per call over batch sizes -------------------------------------------------------------------------------------

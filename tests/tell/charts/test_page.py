@@ -10,8 +10,8 @@ import vl_convert
 from advisor.tell import report
 from advisor.tell.charts.documents import charts_of
 from advisor.tell.charts.page import chart_data, chart_scripts
-from tests.inert.test_record import with_texts
 from advisor.tell.charts.still import VEGA_LITE
+from tests.inert.test_record import with_texts
 from tests.tell.advice_examples import change, served
 from tests.tell.charts.test_documents import KINDS
 from tests.tell.documents import DOCUMENTS, READ_ALONE, UNDRAWN
