@@ -31,7 +31,6 @@ class At(NamedTuple):
     x: float
     estimate: Estimate
     row: int
-    x_interval: Estimate | None = None  # where it is the load that is estimated
     is_interval: bool = False  # its middle is not told
     size: int = 90  # of a mark that stands by itself
 
@@ -47,24 +46,20 @@ class Plot(NamedTuple):
 
 def over(plot: Plot, series: Series, x: Axis, y: Axis, *, height: int = HEIGHT) -> Json:
     """Return the specification of lines over an axis; no legend where there is one line and nothing else."""
-    has_legend = len(series.names) > 1 or not plot.lines
+    has_legend = len(series.names) > 1
     encoding = {"x": encoded(x, "x", grid=False), "y": encoded(y, "y", grid=True), **colored(series, legend=has_legend)}
 
     def data(of: Iterable[At]) -> list[Json]:
         return [{"series": at.series, "x": at.x, "row": at.row} | interval_of("y", y, at.estimate) for at in of]
 
     lines = data(plot.lines)
-    upright = [*lines, *data(at for at in plot.alone if at.x_interval is None)]
-    across = [it | interval_of("x", x, at.x_interval) for at in plot.alone if at.x_interval is not None for it in data([at])]
     layers = [
         *(limit("y", y, plot.target.at, plot.target.text, at_right=_is_clearer_at_right(plot, x, y)) if plot.target else []),
         *(limit("x", x, plot.here.at, plot.here.text, aside=True) if plot.here else []),
-        whiskers(upright, encoding, "y"),
+        line(lines, encoding),
+        whiskers([*lines, *data(plot.alone)], encoding, "y"),
+        points(lines, encoding, size=34),
     ]
-    if lines:
-        layers += [line(lines, encoding), points(lines, encoding, size=34)]
-    if across:
-        layers.append(whiskers(across, encoding, "x"))
     for size in sorted({at.size for at in plot.alone}, reverse=True):
         layers.append(points(data(at for at in plot.alone if at.size == size and not at.is_interval), encoding, size=size))
     return specification(layers, height=height)

@@ -142,81 +142,61 @@ def _load_test_chart(advice: Advice, number: int, test: LoadTest) -> Chart:
 
 # --- latency against the load ----------------------------------------------------------------------------------------------
 
-HERE, REACHED = "predicted for this workload", "predicted to reach the target"
-OBSERVED, EXPECTED = "measured in the load test", "predicted for the load test"
-LOADS = {
-    HERE: (color_of(0), "square"),
-    REACHED: (color_of(5), "triangle-up"),
-    OBSERVED: (color_of(1), "circle"),
-    EXPECTED: (color_of(4), "diamond"),
-}
-
-# Marks often stand at one load, that of the workload: the smaller one lies on the larger.
-SIZES = {HERE: 300, REACHED: 90, EXPECTED: 150, OBSERVED: 40}
+SIMULATED, EXPECTED, OBSERVED = "predicted", "predicted for the load test", "measured in the load test"
+LOADS = {SIMULATED: (color_of(0), "circle"), EXPECTED: (color_of(4), "square"), OBSERVED: (color_of(1), "diamond")}
+# Measured and predicted stand at one load: the smaller one lies on the larger.
+SIZES = {SIMULATED: 34, EXPECTED: 170, OBSERVED: 60}
 
 
 def load_charts(advice: Advice) -> tuple[Chart, ...]:
-    """Draw the target's quantile over the load of one replica: at this workload, where it reaches the target, and in the load tests."""
-    found = list(_at_loads(advice))
-    if len(found) < 2:
+    """Draw the target's quantile over the load of one replica, and where the load tests of it stood; none where no curve is known."""
+    if not advice.load_curve:
         return ()
-    slo = advice.workload.slo
-    rates = [end for _, rate, _, _ in found for end in (rate.value, rate.high)]
-    seconds = [end for _, _, it, _ in found for end in (it.value, it.low, it.high)]
-    x = Axis(title="requests a second, one replica", scale=linear_scale(max(rates)), written=NUMBER)
-    y = Axis(title=f"{units.quantile(slo.quantile)} latency", scale=scale_over([*seconds, slo.latency_s]), written=SECONDS)
-    alone = [
-        At(
-            series=name,
-            x=rate.value,
-            estimate=it,
-            row=row,
-            x_interval=rate if name == REACHED else None,
-            is_interval=words.interval is None and words.basis is not None,
-            size=SIZES[name],
-        )
-        for row, (name, rate, it, words) in enumerate(found)
+    shown, slo = subject(advice), advice.workload.slo
+    name, each = f"{units.quantile(slo.quantile)} latency", advice.mean_requests_per_s / shown.candidate.replicas
+    found = list(_at_loads(advice, f"{units.quantile(slo.quantile)} latency"))
+    points = [
+        At(series=what, x=rate, estimate=it, row=row, is_interval=words.interval is None, size=SIZES[what])
+        for row, (what, rate, it, words) in enumerate(found)
     ]
+    seconds = [end for at in points for end in (at.estimate.value, at.estimate.low, at.estimate.high)]
+    x = Axis(title="requests a second, one replica", scale=linear_scale(max(each, *(at.x for at in points))), written=NUMBER)
+    y = Axis(title=name, scale=scale_over([*seconds, slo.latency_s]), written=SECONDS)
     target = Limit(slo.latency_s, f"target {units.seconds(slo.latency_s)}")
-    looks = {name: look for name, look in LOADS.items() if name in {at.series for at in alone}}
+    tested = "; the load test beside what was predicted of it" if len(points) > len(advice.load_curve) else ""
     chart = Chart(
         id="load",
         place="load",
-        title=f"{units.quantile(slo.quantile)} latency by load",
-        says=f"What is known of one replica of the configuration above, with 90 % intervals; {target.text}.",
+        title=f"{name} by load",
+        says=f"One replica of the configuration above at parts of its capacity, with 90 % intervals{tested}; {target.text}.",
         width=WIDE,
-        spec=over(Plot(lines=(), alone=alone, target=target), series_of(looks), x, y),
-        columns=("What", "Requests, one replica", f"{units.quantile(slo.quantile)} latency"),
-        rows=tuple(
-            Row(label=name, cells=(figure(rate, units.rate) if name == REACHED else units.rate(rate.value), words))
-            for name, rate, _, words in found
+        spec=over(
+            Plot(
+                lines=[at for at in points if at.series == SIMULATED],
+                alone=[at for at in points if at.series != SIMULATED],
+                target=target,
+                here=Limit(each, "this workload"),
+            ),
+            series_of({what: look for what, look in LOADS.items() if what in {at.series for at in points}}),
+            x,
+            y,
         ),
+        columns=("Requests, one replica", name, "How"),
+        rows=tuple(Row(label=units.rate(rate), cells=(words, what)) for what, rate, _, words in found),
     )
     return (chart,)
 
 
-def _at_loads(advice: Advice) -> Iterator[tuple[str, Estimate, Estimate, Figure]]:
-    """Yield what is known of the replica: its load, its latency, and that in words."""
-    shown, slo = subject(advice), advice.workload.slo
-    name, replicas = f"{units.quantile(slo.quantile)} latency", shown.candidate.replicas
-
-    def latency(it: Prediction | Replayed | LoadTest, utilization: Estimate | None) -> tuple[Estimate, Figure]:
-        return _quantiles(it, utilization, slo.quantile)[name]
-
-    yield HERE, _exactly(advice.mean_requests_per_s / replicas), *latency(shown, shown.utilization_fraction)
-    capacity = shown.capacity_requests_per_s
-    if capacity is not None:
-        each = replace(capacity, value=capacity.value / replicas, low=capacity.low / replicas, high=capacity.high / replicas)
-        yield REACHED, each, _exactly(slo.latency_s), Figure(shown=units.seconds(slo.latency_s))
+def _at_loads(advice: Advice, name: str) -> Iterator[tuple[str, float, Estimate, Figure]]:
+    """Yield what is known of the replica at a load: how, the load, the latency, and that in words."""
+    shown, quantile = subject(advice).candidate, advice.workload.slo.quantile
+    for point in advice.load_curve:
+        yield SIMULATED, point.requests_per_s, point.latency_slo_s, figure(point.latency_slo_s, units.seconds)
     for test in advice.load_tests:
-        if replace(test.candidate, replicas=replicas) == shown.candidate:
-            offered = _exactly(test.offered_requests_per_s)
-            yield EXPECTED, offered, *latency(test.expected, test.expected.utilization_fraction)
-            yield OBSERVED, offered, *latency(test, None)
-
-
-def _exactly(value: float) -> Estimate:
-    return Estimate(value=value, low=value, high=value, basis="assumed", source="as given")
+        if replace(test.candidate, replicas=shown.replicas) == shown:
+            expected = _quantiles(test.expected, test.expected.utilization_fraction, quantile)[name]
+            yield EXPECTED, test.offered_requests_per_s, *expected
+            yield OBSERVED, test.offered_requests_per_s, *_quantiles(test, None, quantile)[name]
 
 
 # --- seconds per call over batch sizes -------------------------------------------------------------------------------------
