@@ -8,7 +8,7 @@ from advisor.schema.record import Record
 from advisor.tell.charts.drawing import Chart
 from advisor.tell.charts.frontier import frontier_chart
 from advisor.tell.charts.life import life_charts
-from advisor.tell.charts.service import call_charts, latency_chart, load_test_charts
+from advisor.tell.charts.service import call_charts, latency_chart, load_charts, load_test_charts
 from advisor.tell.generation.charts import generation_charts
 from advisor.tell.language.charts import language_charts
 
@@ -18,6 +18,7 @@ def charts_of(document: Record) -> tuple[Chart, ...]:
     if isinstance(document, Advice):
         return (
             latency_chart(document),
+            *load_charts(document),
             *load_test_charts(document),
             frontier_chart(document),
             *call_charts(document),

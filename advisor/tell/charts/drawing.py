@@ -16,7 +16,7 @@ Json = dict[str, Any]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # of equal widths: text lies in the browser as it lies in the picture
 FONT_SIZE = 12
-WIDE, NARROW = 720, 360  # of pictures; in the browser a chart is as wide as its place
+WIDE, HALF, NARROW = 720, 430, 360  # of pictures; in the browser a chart is as wide as its place
 DASHES, DOTS = (5, 3), (1.5, 3)
 
 # How the values of an axis are written, as the figures of the tables are.

@@ -1,6 +1,6 @@
 """Figures over something that grows: lines with the intervals of their points, and what they have to stay below."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from advisor.schema.record import Estimate
@@ -31,6 +31,8 @@ class At(NamedTuple):
     x: float
     estimate: Estimate
     row: int
+    is_interval: bool = False  # its middle is not told
+    size: int = 90  # of a mark that stands by itself
 
 
 class Plot(NamedTuple):
@@ -47,19 +49,19 @@ def over(plot: Plot, series: Series, x: Axis, y: Axis, *, height: int = HEIGHT) 
     has_legend = len(series.names) > 1
     encoding = {"x": encoded(x, "x", grid=False), "y": encoded(y, "y", grid=True), **colored(series, legend=has_legend)}
 
-    def data(of: Sequence[At]) -> list[Json]:
+    def data(of: Iterable[At]) -> list[Json]:
         return [{"series": at.series, "x": at.x, "row": at.row} | interval_of("y", y, at.estimate) for at in of]
 
-    lines, alone = data(plot.lines), data(plot.alone)
+    lines = data(plot.lines)
     layers = [
         *(limit("y", y, plot.target.at, plot.target.text, at_right=_is_clearer_at_right(plot, x, y)) if plot.target else []),
         *(limit("x", x, plot.here.at, plot.here.text, aside=True) if plot.here else []),
         line(lines, encoding),
-        whiskers([*lines, *alone], encoding, "y"),
+        whiskers([*lines, *data(plot.alone)], encoding, "y"),
         points(lines, encoding, size=34),
     ]
-    if alone:
-        layers.append(points(alone, encoding, size=90))
+    for size in sorted({at.size for at in plot.alone}, reverse=True):
+        layers.append(points(data(at for at in plot.alone if at.size == size and not at.is_interval), encoding, size=size))
     return specification(layers, height=height)
 
 

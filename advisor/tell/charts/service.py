@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from advisor import units
 from advisor.schema.advice import Advice, LoadTest, Prediction, Replayed, ServiceCurve, SpeedTie
 from advisor.schema.record import Estimate, Record
 from advisor.tell.charts.compared import Entry, Limit, compared
-from advisor.tell.charts.drawing import NARROW, NUMBER, SECONDS, WIDE, Axis, Chart, Series, series_of
+from advisor.tell.charts.drawing import HALF, NARROW, NUMBER, SECONDS, WIDE, Axis, Chart, Series, series_of
 from advisor.tell.charts.over import At, Plot, over
 from advisor.tell.charts.palette import COLORS, color_of, shape_of
-from advisor.tell.charts.scales import log_scale, size_scale
+from advisor.tell.charts.scales import linear_scale, log_scale, scale_over, size_scale
 from advisor.tell.options import curves_shown, subject
 from advisor.tell.words.advice import tail
 from advisor.tell.words.figures import Figure, Row, figure, setting
@@ -131,11 +133,70 @@ def _load_test_chart(advice: Advice, number: int, test: LoadTest) -> Chart:
         place="load tests",
         title=f"Predicted against measured: {test.candidate.variant}, {units.rate(test.offered_requests_per_s)}",
         says=f"Latency quantiles of one replica that was served for real, with 90 % intervals; target {target}.",
-        width=WIDE,
+        width=HALF,
         spec=compared(_entries(found), SIDES, title="latency", written=SECONDS, target=Limit(slo.latency_s, f"target {target}")),
         columns=("Figure", "Measured", "Predicted"),
         rows=tuple(Row(label=name, cells=(words, found[PREDICTED][name][1])) for name, (_, words) in found[MEASURED].items()),
     )
+
+
+# --- latency against the load ----------------------------------------------------------------------------------------------
+
+SIMULATED, EXPECTED, OBSERVED = "predicted", "predicted for the load test", "measured in the load test"
+LOADS = {SIMULATED: (color_of(0), "circle"), EXPECTED: (color_of(4), "square"), OBSERVED: (color_of(1), "diamond")}
+# Measured and predicted stand at one load: the smaller one lies on the larger.
+SIZES = {SIMULATED: 34, EXPECTED: 170, OBSERVED: 60}
+
+
+def load_charts(advice: Advice) -> tuple[Chart, ...]:
+    """Draw the target's quantile over the load of one replica, and where the load tests of it stood; none where no curve is known."""
+    if not advice.load_curve:
+        return ()
+    shown, slo = subject(advice), advice.workload.slo
+    name, each = f"{units.quantile(slo.quantile)} latency", advice.mean_requests_per_s / shown.candidate.replicas
+    found = list(_at_loads(advice, f"{units.quantile(slo.quantile)} latency"))
+    points = [
+        At(series=what, x=rate, estimate=it, row=row, is_interval=words.interval is None, size=SIZES[what])
+        for row, (what, rate, it, words) in enumerate(found)
+    ]
+    seconds = [end for at in points for end in (at.estimate.value, at.estimate.low, at.estimate.high)]
+    x = Axis(title="requests a second, one replica", scale=linear_scale(max(each, *(at.x for at in points))), written=NUMBER)
+    y = Axis(title=name, scale=scale_over([*seconds, slo.latency_s]), written=SECONDS)
+    target = Limit(slo.latency_s, f"target {units.seconds(slo.latency_s)}")
+    tested = "; the load test beside what was predicted of it" if len(points) > len(advice.load_curve) else ""
+    chart = Chart(
+        id="load",
+        place="load",
+        title=f"{name} by load",
+        says=f"One replica of the configuration above at parts of its capacity, with 90 % intervals{tested}; {target.text}.",
+        width=WIDE,
+        spec=over(
+            Plot(
+                lines=[at for at in points if at.series == SIMULATED],
+                alone=[at for at in points if at.series != SIMULATED],
+                target=target,
+                here=Limit(each, "this workload"),
+            ),
+            series_of({what: look for what, look in LOADS.items() if what in {at.series for at in points}}),
+            x,
+            y,
+        ),
+        columns=("Requests, one replica", name, "How"),
+        rows=tuple(Row(label=units.rate(rate), cells=(words, what)) for what, rate, _, words in found),
+    )
+    return (chart,)
+
+
+def _at_loads(advice: Advice, name: str) -> Iterator[tuple[str, float, Estimate, Figure]]:
+    """Yield what is known of the replica at a load: how, the load, the latency, and that in words."""
+    shown, quantile = subject(advice).candidate, advice.workload.slo.quantile
+    for point in advice.load_curve:
+        yield SIMULATED, point.requests_per_s, point.latency_slo_s, figure(point.latency_slo_s, units.seconds)
+    for test in advice.load_tests:
+        if replace(test.candidate, replicas=shown.replicas) == shown:
+            expected = _quantiles(test.expected, test.expected.utilization_fraction, quantile)[name]
+            yield EXPECTED, test.offered_requests_per_s, *expected
+            yield OBSERVED, test.offered_requests_per_s, *_quantiles(test, None, quantile)[name]
 
 
 # --- seconds per call over batch sizes -------------------------------------------------------------------------------------

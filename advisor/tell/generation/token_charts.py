@@ -8,14 +8,13 @@ from advisor.schema.record import Estimate
 from advisor.schema.workload import TokenSlo
 from advisor.tell.charts import drawing
 from advisor.tell.charts.compared import Entry, Limit, compared
-from advisor.tell.charts.drawing import WIDE, Axis, Chart, series_of
+from advisor.tell.charts.drawing import HALF, WIDE, Axis, Chart, series_of
 from advisor.tell.charts.over import At, Plot, over
 from advisor.tell.charts.palette import color_of, shape_of
 from advisor.tell.charts.scales import linear_scale, log_scale
 from advisor.tell.generation.naming import TIMES, TPOT, TTFT, Time, at_slo, of_time, targets
 from advisor.tell.words.figures import Part, Row, figure
 
-HALF = 540  # of pictures that stand two in a row
 LEAST_S = 1e-9
 PREDICTED, REPLAYED = "predicted", "measured in a replay"
 

@@ -5,10 +5,12 @@ import json
 import re
 
 import pytest
+import vl_convert
 
 from advisor.tell import report
 from advisor.tell.charts.documents import charts_of
 from advisor.tell.charts.page import chart_data, chart_scripts
+from advisor.tell.charts.still import VEGA_LITE
 from tests.inert.test_record import with_texts
 from tests.tell.advice_examples import change, served
 from tests.tell.charts.test_documents import KINDS
@@ -22,7 +24,7 @@ SCRIPT = re.compile(r"<script([^>]*)>(.*?)</script>", re.DOTALL)
 def test_a_page_with_every_chart_stays_small() -> None:
     page = report.render(served(), "html")
 
-    assert {"prediction", "load tests", "alternatives", "calls", "life cost", "life flips"} == {
+    assert {"prediction", "load", "load tests", "alternatives", "calls", "life cost", "life flips"} == {
         it.place for it in charts_of(served())
     }
     assert len(page.encode()) < MOST_BYTES / 2
@@ -53,6 +55,13 @@ def test_no_address_in_what_we_write_into_a_page_is_ever_asked_for() -> None:
 
     # The name of the specification's schema, which nobody opens.
     assert {"https://vega.github.io/schema/vega-lite/v6.json"} >= set(re.findall(r'https?://[^"\s<]+', page))
+
+
+def test_the_page_carries_the_releases_that_draw_the_pictures() -> None:
+    releases = re.search(r"Vega (\S+), Vega-Lite (\S+) and vega-embed (\S+), as bundled by vl-convert (\S+) ", chart_scripts())
+
+    installed = (vl_convert.get_vega_version(), VEGA_LITE, vl_convert.get_vega_embed_version(), vl_convert.__version__)
+    assert installed == releases.groups(), "run: python benchmarks/pack_vega.py"
 
 
 def test_nothing_in_the_scripts_ends_them() -> None:

@@ -2,7 +2,7 @@ import pytest
 from msgspec.structs import replace
 
 from advisor.schema.advice import Advice
-from advisor.tell.charts.service import call_charts, latency_chart, load_test_charts, variant_colors
+from advisor.tell.charts.service import call_charts, latency_chart, load_charts, load_test_charts, variant_colors
 from advisor.tell.report import render
 from tests.tell.advice_examples import candidate, change, elsewhere, fleet, infeasible, minimal, prediction, served
 from tests.tell.charts.reading import domains_of, marks_of, texts_of
@@ -87,3 +87,18 @@ def test_a_variant_has_a_color_wherever_the_advice_names_it(advice: Advice) -> N
 
     assert FOREIGN.variant in colors and ours == {variant: colors[variant] for variant in ours}
     assert FOREIGN.variant in render(advice, "html", READ_ALONE) and FOREIGN.variant in render(advice, "md")
+
+
+def test_the_load_test_stands_on_the_curve_of_its_replica() -> None:
+    (chart,) = load_charts(served())
+    marks = {series: [mark for mark in marks_of(chart) if mark["series"] == series] for series in domains_of(chart)["color"]}
+
+    assert [60.0] == [
+        mark["x"] for mark in marks["measured in the load test"]
+    ]  # that of today's configuration is no replica of it
+    assert [point.requests_per_s for point in served().load_curve] == [mark["x"] for mark in marks["predicted"]]
+    assert ["target 50 ms", "this workload"] == texts_of(chart)
+
+
+def test_without_a_curve_nothing_is_drawn_over_the_load() -> None:
+    assert () == load_charts(replace(served(), load_curve=()))
