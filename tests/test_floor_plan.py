@@ -257,6 +257,7 @@ MAX_MODULES = (
 # Tests of no single module: of the design, the package, the command line as a whole, the examples.
 ACROSS = {
     *("test_benchmarks", "test_claims", "test_cli", "test_floor_plan", "test_money", "test_packaging", "test_scenarios"),
+    "test_hostile_names",  # from a model's file to its reports
     "test_one_value",  # figures of a report beside each other
     "test_damaged_records",  # what every command that reads records does with them
     *("test_telemetry", "test_rules_at_work"),  # the last one: the rulebook, on many workloads

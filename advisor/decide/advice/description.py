@@ -9,10 +9,10 @@ from advisor import __version__
 from advisor.decide.advice import fleet, hardware_ranking, outlook, recommendation, variant_rows, wording
 from advisor.decide.advice.decision import Decision
 from advisor.decide.advice.hardware_ranking import Searched
-from advisor.decide.advice.load_curve import load_curve
 from advisor.decide.advice.sites import Request, Sites
 from advisor.decide.distillation.students import Asked, Students, students_of
 from advisor.decide.lifetime.inputs import Life
+from advisor.decide.queue.prediction import load_curve
 from advisor.decide.queue.search import MAX_REPLICAS
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.service.energy import scaled
