@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from advisor.units import number, percent, points, proportion
+from advisor.units import number, percent, points, share
 
 if TYPE_CHECKING:
     from advisor.schema.profile import QualityResult  # `advisor classify` asks for names of metrics alone
@@ -39,7 +39,7 @@ def is_known(metric: str) -> bool:
 
 def level_format(metric: str) -> Callable[[float], str]:
     """Return what prints a value of a metric: a share, but for those without a bound and those of the user's."""
-    return number if metric in UNBOUNDED or OWN.fullmatch(metric) else proportion
+    return number if metric in UNBOUNDED or OWN.fullmatch(metric) else share
 
 
 def loss_format(metric: str) -> Callable[[float], str]:

@@ -83,6 +83,7 @@ HOURS_PER_MONTH = 730.0  # 365 * 24 / 12
 HOURS_PER_YEAR = 8760.0
 SECONDS_PER_DAY = 86400.0
 DAYS_PER_MONTH = 365 / 12
+LEAST_DIFFERENCE = 5e-6  # between two shares: what prints as less than 0.001 pp comes of 32-bit arithmetic, or matters to nobody
 
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d+(?:[_ ]\d{3})*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*?)?\s*\Z")
 
@@ -169,7 +170,7 @@ def usd(value: float) -> str:
     magnitude = abs(value)
     if magnitude >= 100 or magnitude == 0:
         return f"{sign}${magnitude:,.0f}"
-    return f"{sign}${magnitude:.2f}" if magnitude >= 0.1 else f"{sign}${_significant(magnitude, 2)}"
+    return f"{sign}${magnitude:.2f}" if magnitude >= 0.0995 else f"{sign}${_significant(magnitude, 2)}"
 
 
 def percent(value: float) -> str:
@@ -240,8 +241,18 @@ def proportion(value: float) -> str:
     return f"{math.floor(round(value * 1e4, 9)) / 100:g} %"
 
 
+def share(value: float) -> str:
+    """Return a fraction as a metric has it: "86.4 %"; with more digits near the whole, so that what `points` shows of it shows here."""
+    missing = abs(1.0 - value)
+    if missing < LEAST_DIFFERENCE:
+        return "100 %"
+    return f"{round(100 * value, 4 if missing < 1e-4 else 2):g} %"
+
+
 def points(value: float) -> str:
-    """Return a difference of two fractions in percentage points: "0.31 pp"."""
+    """Return a difference of two fractions in percentage points: "0.31 pp"; what only arithmetic in 32 bits leaves is none."""
+    if abs(value) < LEAST_DIFFERENCE:
+        return "0 pp"
     return f"{_significant(100 * value, 2 if abs(value) < 0.1 else 3)} pp"
 
 

@@ -45,6 +45,8 @@ RUNS: dict[str, list[tuple[str | Path, ...]]] = {
         ("--venv", "nowhere", "--made", "made", "--only", *OLIVES, *SCHEME),
     ],
     "pack_kernel_tables": [()],
+    "pack_vega": [("--output", "vega.js")],
+    "pages": [(), (ROOT / "tests" / "data" / "golden" / "portfolio.json",)],
     "predictions": [("--csv", "cases.csv")],
     "projection": [(), ("--rows", ROWS)],
     "quantization": [

@@ -223,6 +223,7 @@ DOORWAYS: dict[str, str] = {
     "advisor.measure.distillation.training.static_student advisor.measure.distillation.training.trainer "
     "advisor.measure.distillation.training.transformer_student",
     "transformers": "advisor.measure.model.checkpoint advisor.measure.distillation.training.trainer",
+    "vl_convert": "advisor.tell.charts.still",
     "yaml": "advisor.files.records",
 }
 AT_THE_TOP = {"click"}  # decorators need it there
@@ -256,6 +257,7 @@ MAX_MODULES = (
 # Tests of no single module: of the design, the package, the command line as a whole, the examples.
 ACROSS = {
     *("test_benchmarks", "test_claims", "test_cli", "test_floor_plan", "test_money", "test_packaging", "test_scenarios"),
+    "test_hostile_names",  # from a model's file to its reports
     "test_one_value",  # figures of a report beside each other
     "test_documentation",  # README.md and docs/
     "test_damaged_records",  # what every command that reads records does with them

@@ -16,6 +16,7 @@ class Option(Record, frozen=True, kw_only=True):
 
 
 TODAY = "today"
+UNPROVEN = "quality not measured"
 NEEDED_TODAY = "today's configuration, as many as it would need"
 
 
@@ -35,7 +36,7 @@ def options(advice: Advice) -> tuple[Option, ...]:
     parts = [(TODAY if today_is_given(advice) else NEEDED_TODAY, today), ("recommended", advice.recommended)]
     parts += [("most likely", advice.likely), ("nearest miss", advice.nearest_miss)]
     parts += [("tie", prediction) for prediction in advice.ties]
-    parts += [("quality not measured", advice.unproven)]
+    parts += [(UNPROVEN, advice.unproven)]
     untrained = [it for it in advice.students if not it.student.is_trained]
     parts += [(IF_IT_HOLDS, prediction) for it in untrained for prediction in (it.served, it.alone)]
     roles: dict[Candidate, tuple[str, ...]] = {}

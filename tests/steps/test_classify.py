@@ -13,6 +13,7 @@ from advisor import cli
 from advisor.files.records import write_record
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
+from advisor.tell.charts.page import chart_scripts
 from tests import profiles
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +88,7 @@ def test_every_scenario_is_told_as_a_page_that_is_well_formed_and_says_nothing_u
     status, out, err = advisor("classify", scenario, "--format", format_, "--now", NOW)
 
     assert (0, "") == (status, err)
+    out = out.replace(chart_scripts(), "")  # Vega has words of its own
     assert not any(word in out for word in ("None", " nan", " inf ", "Undefined", "{{"))
     if format_ == "html":
         assert [] == Nesting(out).faults

@@ -75,7 +75,7 @@ def _today(decision: Decision, home: SiteUnderLoad) -> str | None:
     baseline = decision.baseline
     paid = f", at {_paid(baseline)}," if decision.today_is_given else ""
     if not baseline.meets_slo:
-        does_not = "does not" if baseline.misses_slo else "is not shown to"
+        does_not = "does not" if baseline.misses_slo else "is not shown to keep it"
         return f"today's configuration{paid} {does_not}"
     if not recommendation.keeps_promises(home, baseline):
         return f"today's {baseline.candidate.variant}{paid} loses more quality than allowed"

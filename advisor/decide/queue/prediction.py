@@ -10,10 +10,10 @@ from advisor.decide.queue.runs import Outcome
 from advisor.decide.queue.search import most_replicas
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE, USUAL_CONFIDENCE, Simulator
 from advisor.decide.queue.site import SiteUnderLoad
-from advisor.decide.queue.space import Configuration, changes
+from advisor.decide.queue.space import Configuration, changes, of_candidate
 from advisor.decide.service import energy
 from advisor.decide.service.measured import is_projected
-from advisor.schema.advice import Prediction
+from advisor.schema.advice import LoadLatency, Prediction
 from advisor.schema.profile import QualityResult, Variant
 from advisor.schema.record import Basis, Estimate, Record
 from advisor.units import counted, usd
@@ -22,6 +22,7 @@ QUANTILES = (0.5, 0.95, 0.99)
 ENDS = ("low", "value", "high")  # of the service interval
 ALONE_FACTOR = 5.0  # times the longest that a request may take: by then nobody is left of those before it
 CAPACITY_STEPS = 8
+PARTS = (0.2, 0.4, 0.6, 0.75, 0.9, 1.0)  # of the capacity, for the chart of latency against load
 SECONDS_PER_MILLION = 1e6 / 3600
 
 
@@ -294,6 +295,37 @@ def _capacity_at(
         middle = (low + high) / 2
         low, high = (middle, high) if holds(middle) else (low, middle)
     return float(low * demand.requests_per_s)
+
+
+def load_curve(site: SiteUnderLoad, shown: Prediction) -> tuple[LoadLatency, ...]:
+    """Return the target's quantile at parts of the capacity of a configuration on the site, one run at each end of the service times.
+
+    () where its capacity was not sought, or it carries nothing within the target. A rate at which servers do not keep up at the slow end
+    is left out: there latency depends on how long one watches.
+    """
+    capacity, candidate = shown.capacity_requests_per_s, shown.candidate
+    if capacity is None or candidate.hardware != site.hardware:
+        return ()
+    configuration, replicas = of_candidate(candidate), candidate.replicas
+    simulator, quantile = site.simulator, site.workload.slo.quantile
+    points = []
+    for part in PARTS:
+        rate = part * capacity.value
+        scale = rate / site.demand.requests_per_s
+        if not all(simulator.keeps_up(configuration, replicas, end, scale=scale) for end in ENDS):
+            break
+        runs = {
+            end: np.array(
+                simulator.run(configuration, replicas, end, 0, scale=scale, with_stalls=True, by_stretches=True).quantiles_s(
+                    (quantile,)
+                )
+            )
+            for end in ENDS
+        }
+        source = f"simulation at {part:g} of the capacity within the target"
+        latency = over_runs(runs, shown.latency_slo_s.basis, source)
+        points.append(LoadLatency(requests_per_s=rate / replicas, latency_slo_s=latency))
+    return tuple(points)
 
 
 def over_runs(runs: dict[str, np.ndarray], basis: Basis, source: str) -> Estimate:

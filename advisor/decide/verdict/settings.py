@@ -116,6 +116,8 @@ IN_PIECES = (
 # What bounds one input is another: what is shared or cached of a request is part of it, and no token uses more parameters than there are.
 # What only devices of one's own have is not to be set for those that are rented.
 OF_OWNED_DEVICES = ("device_watts",)
+# Names of inputs that are parts of something, beside those that end in "_fraction".
+PARTS = ("growth", "decline", "discount")
 AT_LEAST = {"input_tokens": ("shared_prefix_tokens", "cached_tokens")}
 AT_MOST = {"active_parameters": ("parameters",), "cached_tokens": ("input_tokens",)}
 
@@ -153,6 +155,6 @@ def in_words(name: str, value: float) -> str:
         return f"{units.months(value)} {words}"
     if "usd" in name:
         return f"{units.usd(value)} {words}"
-    if name.endswith("_fraction"):
+    if name.endswith("_fraction") or any(word in name for word in PARTS):
         return f"{units.percent(value)} {words}"
     return f"{units.count(value) if value >= 1e6 else units.number(value)} {words}"

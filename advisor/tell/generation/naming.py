@@ -1,7 +1,7 @@
 """How a generative model is served, in words: targets, policies, configurations, and which of them the report is about."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 from advisor import units
 from advisor.schema.generation import (
@@ -18,7 +18,7 @@ from advisor.schema.generation import (
 from advisor.schema.language import DeploymentPrediction
 from advisor.schema.record import Estimate
 from advisor.schema.workload import TokenSlo
-from advisor.tell.options import today_is_given
+from advisor.tell.options import UNPROVEN, today_is_given
 
 BINDS: dict[Binding, str] = {
     "prefill": "reading prompts",
@@ -26,6 +26,7 @@ BINDS: dict[Binding, str] = {
     "kv": "the memory of the KV cache",
     "nothing": "nothing that was simulated",
 }
+P = TypeVar("P", GenerationPrediction, DeploymentPrediction)
 NO_SECOND_TOKEN = "no answer has a second token"
 
 
@@ -129,13 +130,13 @@ def kept(prediction: GenerationPrediction | DeploymentPrediction) -> str:
 
 
 def generation_columns(advice: GenerationAdvice) -> dict[str, GenerationPrediction]:
-    """Return the predictions to compare: today's and that of the report's subject, or one if they are the same."""
+    """Return the predictions to compare: that of the report's subject and today's, or one if they are the same."""
     shown, is_given = subject(advice), today_is_given(advice)
     ours = "Recommended" if advice.recommended else "Most likely" if advice.likely else "Nearest miss"
     replicas = units.counted(advice.baseline.candidate.replicas, "replica")
     today = "Today" if is_given else f"Today's configuration, {replicas} estimated"
     if shown.candidate != advice.baseline.candidate:
-        return {today: advice.baseline, ours: shown}
+        return {ours: shown, today: advice.baseline}
     if shown is advice.baseline and advice.recommended is None:
         return {today: shown}
     return {f"Today and {ours.lower()}" if is_given else f"{ours}, in today's configuration": shown}
@@ -149,11 +150,21 @@ def roles(advice: GenerationAdvice) -> Iterator[tuple[str, GenerationPrediction]
         ("most likely", advice.likely),
         ("nearest miss", advice.nearest_miss),
         *(("tie", tie) for tie in advice.ties),
-        ("quality not measured", advice.unproven),
+        (UNPROVEN, advice.unproven),
         *(("", other) for other in advice.others),
     ):
         if prediction is not None:
             yield role, prediction
+
+
+def named(parts: Iterable[tuple[str, P]], describe: Callable[[P], str]) -> list[tuple[str, tuple[str, ...], P]]:
+    """Return what plays a part once, by its words, with all the parts that it plays, the cheapest first."""
+    found: dict[str, tuple[list[str], P]] = {}
+    for role, prediction in parts:
+        played, _ = found.setdefault(describe(prediction), ([], prediction))
+        played += [role] if role and role not in played else []
+    rows = sorted(found.items(), key=lambda entry: entry[1][1].cost_usd_per_hour.value)
+    return [(words, tuple(played), prediction) for words, (played, prediction) in rows]
 
 
 def layers(model: DecoderFacts) -> str:

@@ -1,6 +1,6 @@
 """The rows of the tables of advice on a generative model: each cell in words, the same in every format."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from advisor import units
 from advisor.schema.generation import (
@@ -26,6 +26,7 @@ from advisor.tell.generation.naming import (
     engine_of,
     generation_columns,
     layers,
+    named,
     of_time,
     policy,
     roles,
@@ -35,7 +36,7 @@ from advisor.tell.generation.naming import (
 )
 from advisor.tell.generation.words import TEXTS, kv_bytes_per_token
 from advisor.tell.options import today_is_given
-from advisor.tell.words.figures import Figure, Format, Part, Row, figure, known, rows_of
+from advisor.tell.words.figures import Figure, Format, Part, Row, figure, known, rows_of, source_of
 
 Words = Callable[[GenerationPrediction], str]
 QUANTILES = {0.5: "p50", 0.9: "p90", 0.99: "p99"}
@@ -111,8 +112,8 @@ def generation_origin_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
 
 def generation_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
     """Return every predicted figure with its target, a cell for each of the `generation_columns`."""
-    shown_times = [it.times for it in generation_columns(advice).values()]
-    rows = [row for time in TIMES for row in time_rows(advice.workload.slo, time, subject(advice).times, shown_times)]
+    shown_times = {name: it.times for name, it in generation_columns(advice).items()}
+    rows = [row for time in TIMES for row in time_rows(advice.workload.slo, time, shown_times)]
     slo = advice.workload.slo
     enough = f"at least {units.rate(advice.mean_requests_per_s)}"
     rows += [
@@ -144,20 +145,20 @@ def generation_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
     return (*rows, Row(label="Keeps the targets", cells=tuple(keeps(it) for it in shown), source=source))
 
 
-def time_rows(slo: TokenSlo, time: Time, first: TokenTimes, shown: Sequence[TokenTimes]) -> list[Row]:
-    """Return a row for each quantile of a time, that of the promise marked with its limit; `first` is the one whose source is told."""
+def time_rows(slo: TokenSlo, time: Time, shown: Mapping[str, TokenTimes]) -> list[Row]:
+    """Return a row for each quantile of a time, that of the promise marked with its limit; `shown` is by column."""
     limits = {target.time: target.limit_s for target in targets(slo)}
     at_most = f"at most {units.seconds(limits[time])}" if time in limits else ""
     named = QUANTILES if slo.quantile in QUANTILES else {**QUANTILES, slo.quantile: "slo"}
     rows = []
     for at, field in sorted(named.items()):
-        source = _at(first, time, field)
+        cells = {name: figure(_at(times, time, field), units.seconds, NO_SECOND_TOKEN) for name, times in shown.items()}
         rows.append(
             Row(
                 label=f"{time.name} {units.quantile(at)}",
-                cells=tuple(figure(_at(times, time, field), units.seconds, NO_SECOND_TOKEN) for times in shown),
+                cells=tuple(cells.values()),
                 goal=at_most if at == slo.quantile else "",
-                source=source.source if source is not None else "",
+                source=source_of(cells),
             )
         )
     return rows
@@ -170,14 +171,13 @@ def _at(times: TokenTimes, time: Time, field: str) -> Estimate | None:
 
 
 def _row(advice: GenerationAdvice, label: str, field: str, format_: Format, goal: str = "", absent: str = "not measured") -> Row:
-    estimate = getattr(subject(advice), field)
-    cells = tuple(figure(getattr(it, field), format_, absent) for it in generation_columns(advice).values())
-    return Row(label=label, cells=cells, goal=goal, source=estimate.source if estimate else "")
+    cells = {name: figure(getattr(it, field), format_, absent) for name, it in generation_columns(advice).items()}
+    return Row(label=label, cells=tuple(cells.values()), goal=goal, source=source_of(cells))
 
 
 def _times_row(advice: GenerationAdvice, label: str, field: str) -> Row:
-    cells = tuple(figure(getattr(it.times, field), units.rate) for it in generation_columns(advice).values())
-    return Row(label=label, cells=cells, source=getattr(subject(advice).times, field).source)
+    cells = {name: figure(getattr(it.times, field), units.rate) for name, it in generation_columns(advice).items()}
+    return Row(label=label, cells=tuple(cells.values()), source=source_of(cells))
 
 
 def _plain(advice: GenerationAdvice, label: str, words: Words) -> Row:
@@ -187,10 +187,10 @@ def _plain(advice: GenerationAdvice, label: str, words: Words) -> Row:
 
 
 def _quality_row(advice: GenerationAdvice) -> Row:
-    floor, drop = advice.workload.quality, subject(advice).quality_drop
+    floor = advice.workload.quality
     goal = f"at most {units.percent(floor.max_drop)}" if floor else "no floor set"
-    cells = tuple(quality_lost(it, advice) for it in generation_columns(advice).values())
-    return Row(label="Increase of perplexity", cells=cells, goal=goal, source=drop.source if drop else "")
+    cells = {name: quality_lost(it, advice) for name, it in generation_columns(advice).items()}
+    return Row(label="Increase of perplexity", cells=tuple(cells.values()), goal=goal, source=source_of(cells))
 
 
 def quality_lost(prediction: GenerationPrediction, advice: GenerationAdvice) -> Figure:
@@ -321,11 +321,6 @@ def _overlap(covered: dict[str, bool]) -> str:
 
 def way_rows(advice: GenerationAdvice) -> tuple[WayRow, ...]:
     """Return every configuration that the report names, once, the cheapest first."""
-    named: dict[str, tuple[list[str], GenerationPrediction]] = {}
-    for role, prediction in roles(advice):
-        parts, _ = named.setdefault(configuration(prediction.candidate), ([], prediction))
-        parts += [role] if role else []
-    rows = sorted(named.items(), key=lambda entry: entry[1][1].cost_usd_per_hour.value)
     return tuple(
         WayRow(
             role=", ".join(parts),
@@ -340,7 +335,7 @@ def way_rows(advice: GenerationAdvice) -> tuple[WayRow, ...]:
             quality=quality_lost(it, advice),
             keeps=keeps(it),
         )
-        for words, (parts, it) in rows
+        for words, parts, it in named(roles(advice), lambda it: configuration(it.candidate))
     )
 
 

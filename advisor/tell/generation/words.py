@@ -10,7 +10,9 @@ from advisor.tell.generation.naming import (
     engine_of,
     joined,
     layers,
+    named,
     policy_means,
+    roles,
     subject,
     targets,
     targets_in_words,
@@ -262,11 +264,12 @@ def _replay(replay: Replay) -> str:
 
 
 def _alternatives(advice: GenerationAdvice) -> str:
-    if advice.others:
-        return f"{units.counted(len(advice.others), 'other way')} to serve it"
-    if advice.recommended is not None:
-        return "No alternative was found"
-    return f"No configuration that was searched keeps {targets_in_words(advice.workload.slo)}, at any cost"
+    if advice.outcome == "infeasible" and not advice.others:
+        return f"No configuration that was searched keeps {targets_in_words(advice.workload.slo)}, at any cost"
+    compared = named(roles(advice), lambda it: configuration(it.candidate))
+    if len(compared) > 1:
+        return f"{units.counted(len(compared), 'configuration')} compared"
+    return "No alternative was found"
 
 
 def _unproven_because(unproven: GenerationPrediction) -> str:

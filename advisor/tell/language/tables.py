@@ -5,8 +5,8 @@ from collections.abc import Callable
 from advisor import units
 from advisor.schema.catalog import Hardware
 from advisor.schema.language import Architecture, DeploymentPrediction, LanguageAdvice
-from advisor.schema.record import Estimate, Record
-from advisor.tell.generation.naming import BINDS, NO_SECOND_TOKEN, TIMES, at_slo, targets
+from advisor.schema.record import Record
+from advisor.tell.generation.naming import BINDS, NO_SECOND_TOKEN, TIMES, at_slo, named, targets
 from advisor.tell.generation.tables import keeps, time_rows
 from advisor.tell.language.naming import (
     GROUNDS,
@@ -23,7 +23,7 @@ from advisor.tell.language.naming import (
 )
 from advisor.tell.language.words import name_of, room_bytes
 from advisor.tell.words.evidence import search_words
-from advisor.tell.words.figures import Figure, Format, Part, Row, figure, rows_of
+from advisor.tell.words.figures import Figure, Format, Part, Row, figure, rows_of, source_of
 
 API_COLUMNS = (
     "API",
@@ -77,23 +77,21 @@ def language_setting_rows(advice: LanguageAdvice) -> tuple[Row, ...]:
 
 def language_rows(advice: LanguageAdvice) -> tuple[Row, ...]:
     """Return every predicted figure with its target, a cell for each of the `language_columns`."""
-    shown = subject(advice)
-    if shown is None:
+    if subject(advice) is None:
         return ()
-    slo, columns = advice.workload.slo, tuple(language_columns(advice).values())
+    slo, columns = advice.workload.slo, language_columns(advice)
 
     def row(label: str, field: str, format_: Format, goal: str = "", absent: str = "not known") -> Row:
-        first: Estimate | None = getattr(shown, field)
-        cells = tuple(figure(getattr(it, field), format_, absent) for it in columns)
-        return Row(label=label, cells=cells, goal=goal, source=first.source if first else "")
+        cells = {name: figure(getattr(it, field), format_, absent) for name, it in columns.items()}
+        return Row(label=label, cells=tuple(cells.values()), goal=goal, source=source_of(cells))
 
     def plain(label: str, words: Callable[[DeploymentPrediction], str], source: str = "counted in the simulation") -> Row:
-        return Row(label=label, cells=tuple(words(it) for it in columns), source=source)
+        return Row(label=label, cells=tuple(words(it) for it in columns.values()), source=source)
 
-    times = [it.times for it in columns]
+    times = {name: it.times for name, it in columns.items()}
     return (
         plain("Deployment", lambda it: in_short(it.deployment), "what is compared"),
-        *(entry for time in TIMES for entry in time_rows(slo, time, shown.times, times)),
+        *(entry for time in TIMES for entry in time_rows(slo, time, times)),
         row(
             "Goodput: requests within all targets",
             "goodput_fraction",
@@ -123,7 +121,7 @@ def language_rows(advice: LanguageAdvice) -> tuple[Row, ...]:
         row("Energy per output token", "energy_j_per_output_token", units.joules, absent="the power of the device is not known"),
         Row(
             label="Keeps the targets",
-            cells=tuple(keeps(it) for it in columns),
+            cells=tuple(keeps(it) for it in columns.values()),
             source="the upper end of the interval of each target",
         ),
     )
@@ -134,11 +132,6 @@ def language_rows(advice: LanguageAdvice) -> tuple[Row, ...]:
 
 def deployment_rows(advice: LanguageAdvice) -> tuple[DeploymentRow, ...]:
     """Return every deployment that the report names, once, the cheapest first."""
-    named: dict[str, tuple[list[str], DeploymentPrediction]] = {}
-    for role, prediction in roles(advice):
-        parts, _ = named.setdefault(deployment(prediction.deployment), ([], prediction))
-        parts += [role] if role and role not in parts else []
-    rows = sorted(named.items(), key=lambda entry: entry[1][1].cost_usd_per_month.value)
     return tuple(
         DeploymentRow(
             role=", ".join(parts),
@@ -153,7 +146,7 @@ def deployment_rows(advice: LanguageAdvice) -> tuple[DeploymentRow, ...]:
             output_cost=figure(it.cost_usd_per_million_output_tokens, units.usd),
             keeps=keeps(it),
         )
-        for words, (parts, it) in rows
+        for words, parts, it in named(roles(advice), lambda it: deployment(it.deployment))
     )
 
 

@@ -3,7 +3,7 @@
 from advisor import units
 from advisor.schema.language import Accepting, ApiAlternative, DeploymentPrediction, LanguageAdvice, SpeculationByLoad
 from advisor.schema.record import Record
-from advisor.tell.generation.naming import BINDS, at_slo, targets, targets_in_words
+from advisor.tell.generation.naming import BINDS, at_slo, named, targets, targets_in_words
 from advisor.tell.generation.words import RISK_FREE, SPLIT, TIED, TIMES, as_sentences, capitalized
 from advisor.tell.language.naming import (
     GROUNDS,
@@ -14,6 +14,7 @@ from advisor.tell.language.naming import (
     in_short,
     is_the_same,
     precisions,
+    roles,
     subject,
 )
 from advisor.tell.words.figures import Figure, Sentence, figure, written
@@ -290,11 +291,12 @@ def _cache_because(shown: DeploymentPrediction) -> str:
 
 
 def _alternatives(advice: LanguageAdvice) -> str:
-    if advice.others:
-        return f"The cheapest of {units.counted(len(advice.others), 'other device')}"
-    if advice.recommended is not None:
-        return "No alternative was found"
-    return f"Nothing that was searched keeps {targets_in_words(advice.workload.slo)}, at any cost"
+    if advice.outcome == "infeasible" and not advice.others:
+        return f"Nothing that was searched keeps {targets_in_words(advice.workload.slo)}, at any cost"
+    compared = named(roles(advice), lambda it: deployment(it.deployment))
+    if len(compared) > 1:
+        return f"{units.counted(len(compared), 'deployment')} compared, the cheapest of each device among them"
+    return "No alternative was found"
 
 
 def _model(advice: LanguageAdvice) -> str:

@@ -1,6 +1,6 @@
 """Figures inside sentences and tables: the same in every format, each with its own markup."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from advisor import units
@@ -63,6 +63,14 @@ def figure(estimate: Estimate | None, format_: Format, absent: str = "not measur
         basis=estimate.basis,
         source=estimate.source,
     )
+
+
+def source_of(cells: Mapping[str, Figure]) -> str:
+    """Return where the figures of a row come from, by column where they differ: "Recommended: 1 x $0.34/h; Today: 5 x $0.34/h"."""
+    sources = {name: cell.source for name, cell in cells.items() if cell.source}
+    if len(set(sources.values())) < 2:
+        return next(iter(sources.values()), "")
+    return "; ".join(f"{name}: {source}" for name, source in sources.items())
 
 
 def known(value: float | None, format_: Format, absent: str = "not known") -> str | Figure:

@@ -269,6 +269,23 @@ def classification_words(classification: Classification) -> ClassificationWords:
     )
 
 
+def classification_rows(classification: Classification, life: LifeWords) -> tuple[Row, ...]:
+    """Return the lines of the box: what to do, what the life costs, what dominates it, how firm that is, until when."""
+    outlook, verdict = classification.outlook, classification.verdict
+    dated = sorted((entry.on, entry.what) for entry in outlook.expires_when if entry.on is not None)
+    over = f" over {life.horizon}"
+    lines: dict[str, Sentence] = {
+        "Decision": (outlook.answer,),
+        "Lifetime cost": (figure(verdict.total_usd, units.usd, "not known"), over, "."),
+        "Dominated by": (f"{classification_words(classification).dominates}. ", *life.share_of_serving),
+        "How sure": (" ".join((life.firmness, *life.flips[:1])),),
+        "Energy": energy(classification),
+        "Valid until": (f"{dated[0][0]}: {dated[0][1]}.",) if dated else (),
+        "Notes": (" ".join(f"{note}." for note in classification.notes),) if classification.notes else (),
+    }
+    return tuple(Row(label=label, cells=parts) for label, parts in lines.items() if parts)
+
+
 def answer(classification: Classification) -> str:
     """Return the verdict in a sentence."""
     dominated_by = classification.verdict.dominated_by

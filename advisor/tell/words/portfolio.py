@@ -3,6 +3,7 @@
 from advisor import units
 from advisor.schema.portfolio import PortfolioPlan
 from advisor.schema.record import Record
+from advisor.tell.words.figures import Row, rows_of
 
 
 class PortfolioWords(Record, frozen=True, kw_only=True):
@@ -10,6 +11,7 @@ class PortfolioWords(Record, frozen=True, kw_only=True):
 
     about: str
     headline: str
+    box: tuple[Row, ...]
     saves: str
     proof: str
     pulled: str
@@ -20,7 +22,7 @@ class PortfolioWords(Record, frozen=True, kw_only=True):
 
 def portfolio_words(plan: PortfolioPlan) -> PortfolioWords:
     """Return the sentences of the plan."""
-    shares = ""
+    shares, spent = "", f"{units.usd(plan.spent_usd)} of {units.usd(plan.budget_usd)}"
     if plan.share_for_inference is not None and plan.share_for_training is not None:
         shares = f", {units.percent(plan.share_for_inference)} of it for serving and {units.percent(plan.share_for_training)} for training"
     better = f"a better plan could save {units.usd(plan.gap_usd)} at most"
@@ -28,12 +30,16 @@ def portfolio_words(plan: PortfolioPlan) -> PortfolioWords:
         better = "no better plan exists within the budget"
     left_out = f"{units.counted(len(plan.left_out), 'lever')} could not be judged" if plan.left_out else None
     changed = sum(bool(choice.levers) for choice in plan.choices)
+    pulled = f"{changed} of {units.counted(len(plan.choices), 'workload')} should change"
+    saves = f"It saves {units.usd(plan.saving_usd)} over the horizons, {units.usd(plan.net_usd)} more than it costs."
+    proof = f"{units.counted(plan.considered, 'combination')} of levers; {better}."
     return PortfolioWords(
         about=f"Plan for the portfolio {plan.name}",
-        headline=f"{plan.name}: spend {units.usd(plan.spent_usd)} of {units.usd(plan.budget_usd)}{shares}",
-        saves=f"It saves {units.usd(plan.saving_usd)} over the horizons, {units.usd(plan.net_usd)} more than it costs.",
-        proof=f"{units.counted(plan.considered, 'combination')} of levers; {better}.",
-        pulled=f"{changed} of {units.counted(len(plan.choices), 'workload')} should change",
+        headline=f"{plan.name}: spend {spent}{shares}",
+        box=rows_of({"Decision": f"{pulled}, below.", "Money": f"Spend {spent}. {saves}", "How sure": proof}),
+        saves=saves,
+        proof=proof,
+        pulled=pulled,
         choices=tuple(
             f"{choice.workload}: {', '.join(title.lower() for title in choice.levers) or 'change nothing'}. {choice.because}"
             for choice in plan.choices

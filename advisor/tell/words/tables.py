@@ -9,7 +9,19 @@ from advisor.schema.record import Record
 from advisor.tell.options import Option, has_cost, options, subject, today_is_given
 from advisor.tell.words.advice import NO_AXIS, quantile_of, tail, target_of
 from advisor.tell.words.batch_sizes import batch_sizes
-from advisor.tell.words.figures import Figure, Format, Part, Row, Sentence, as_text, configuration, figure, known, rows_of
+from advisor.tell.words.figures import (
+    Figure,
+    Format,
+    Part,
+    Row,
+    Sentence,
+    as_text,
+    configuration,
+    figure,
+    known,
+    rows_of,
+    source_of,
+)
 
 NOT_KNOWN = "not known"
 POWER_NOT_KNOWN = "power not known"
@@ -65,7 +77,7 @@ class VariantRow(Record, frozen=True, kw_only=True):
 
 
 def columns(advice: Advice) -> dict[str, Prediction]:
-    """Return the predictions to compare: today's and that of the report's subject, or one if they are the same."""
+    """Return the predictions to compare: that of the report's subject and today's, or one if they are the same."""
     shown, is_given = subject(advice), today_is_given(advice)
     ours = "Recommended" if advice.recommended else "Most likely" if advice.likely else "Nearest miss"
     today = (
@@ -74,7 +86,7 @@ def columns(advice: Advice) -> dict[str, Prediction]:
         else f"Today's configuration, {units.counted(advice.baseline.candidate.replicas, 'replica')} estimated"
     )
     if shown.candidate != advice.baseline.candidate:
-        return {today: advice.baseline, ours: shown}
+        return {ours: shown, today: advice.baseline}
     if shown is advice.baseline and advice.recommended is None:
         return {today: shown}
     return {f"Today and {ours.lower()}" if is_given else f"{ours}, in today's configuration": shown}
@@ -121,7 +133,9 @@ def prediction_rows(advice: Advice) -> tuple[Row, ...]:
     quantiles = {0.5: "latency_p50_s", 0.95: "latency_p95_s", 0.99: "latency_p99_s"}
     rows = [
         _prediction_row(advice, f"{units.quantile(at)} latency", field, units.seconds, at_most if at == slo.quantile else "")
-        for at, field in (quantiles if slo.quantile in quantiles else {**quantiles, slo.quantile: "latency_slo_s"}).items()
+        for at, field in sorted(
+            (quantiles if slo.quantile in quantiles else {**quantiles, slo.quantile: "latency_slo_s"}).items()
+        )
     ]
     if workload.traffic.diurnal:
         rows.append(_prediction_row(advice, f"{name} in the busiest part", "latency_busiest_s", units.seconds))
@@ -152,7 +166,6 @@ def prediction_rows(advice: Advice) -> tuple[Row, ...]:
 
 
 def _prediction_row(advice: Advice, label: str, field: str, format_: Format, goal: str = "", absent: str = "not measured") -> Row:
-    estimate = getattr(subject(advice), field)
     is_tail, is_cost = field in {"latency_p99_s", "latency_slo_s"}, field.startswith("cost_")
 
     def cell(it: Prediction) -> Figure:
@@ -162,15 +175,15 @@ def _prediction_row(advice: Advice, label: str, field: str, format_: Format, goa
             return Figure(shown="no number is shown to be enough")
         return figure(getattr(it, field), format_, absent)
 
-    cells = [cell(it) for it in columns(advice).values()]
-    return Row(label=label, cells=tuple(cells), goal=goal, source=estimate.source if estimate else "")
+    cells = {name: cell(it) for name, it in columns(advice).items()}
+    return Row(label=label, cells=tuple(cells.values()), goal=goal, source=source_of(cells))
 
 
 def _quality_row(advice: Advice) -> Row:
-    floor, drop = advice.workload.quality, subject(advice).quality_drop
+    floor = advice.workload.quality
     goal = f"at most {loss_format(floor.metric)(floor.max_drop)}" if floor else "no floor set"
-    cells = tuple(quality_lost(it, advice) for it in columns(advice).values())
-    return Row(label="Quality drop", cells=cells, goal=goal, source=drop.source if drop else "")
+    cells = {name: quality_lost(it, advice) for name, it in columns(advice).items()}
+    return Row(label="Quality drop", cells=tuple(cells.values()), goal=goal, source=source_of(cells))
 
 
 def _kept_row(advice: Advice) -> Row:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advisor.decide.queue.prediction import lone_request, predict, stalls_bind
+from advisor.decide.queue.prediction import PARTS, load_curve, lone_request, predict, stalls_bind
 from advisor.decide.queue.space import Configuration
 from advisor.schema.profile import Stalls
 from tests.profiles import UNSTEADY, fixed_cost_law, profile, under, with_site, workload
@@ -102,3 +102,30 @@ def test_a_quota_of_half_a_core_serves_half_as_much():
         site = under(asked, measured)
         assert expected == site.simulator.keeps_up(ONE, 1, "value")
         assert site.simulator.keeps_up(ONE, 2, "value")
+
+
+# --- over the load -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("configuration", "replicas"), [(ONE, 1), (BATCHING, 1), (BATCHING, 3)])
+def test_the_curve_is_of_one_replica_at_parts_of_its_capacity_and_keeps_the_target_there(configuration, replicas):
+    site = under(workload(50.0, 0.02, quantile=0.99), MEASURED)
+    shown = predict(site, configuration, replicas, today_replicas=1, with_capacity=True)
+    each = shown.capacity_requests_per_s.value / replicas
+
+    curve = load_curve(site, shown)
+
+    rates = [point.requests_per_s for point in curve]
+    assert rates and [pytest.approx(part * each) for part in PARTS[: len(rates)]] == rates
+    # By the likely service times, which the middle of the capacity is of.
+    assert all(point.latency_slo_s.value <= 0.02 * 1.001 for point in curve)
+    assert {shown.latency_slo_s.basis} == {point.latency_slo_s.basis for point in curve}
+
+
+def test_without_a_capacity_and_on_other_hardware_there_is_no_curve():
+    site = under(workload(50.0, 0.02, quantile=0.99), MEASURED)
+    unsought = predict(site, ONE, 1, today_replicas=1)
+    sought = predict(site, ONE, 1, today_replicas=1, with_capacity=True)
+    elsewhere = msgspec.structs.replace(sought.candidate, hardware="another")
+
+    assert () == load_curve(site, unsought) == load_curve(site, msgspec.structs.replace(sought, candidate=elsewhere))
