@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -374,11 +375,12 @@ def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: Prof
     return own_code.load(floor.metric, base_of(options), "quality.metric", is_allowed=options.allow_code)
 
 
+@cache
 def schemes() -> tuple[Scheme, ...]:
     """Return the schemes of the catalog, in the order of their file names."""
     found = []
     for entry in sorted(files("advisor.catalog.schemes").iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".yaml"):
             with as_file(entry) as path:
-                found.append(read_yaml(path, Scheme))
+                found.append(read_yaml(path, Scheme, is_ours=True))
     return tuple(found)
