@@ -17,8 +17,7 @@ import msgspec
 import numpy as np
 
 from advisor.decide.generation.projection.memory import kv_bytes_per_token, weight_bytes_per_device
-from advisor.decide.generation.projection.operations.grounds import Foundations
-from advisor.decide.generation.projection.step_model import StepModel
+from advisor.decide.generation.projection.step_model import Foundations, StepModel
 from advisor.disk.writing import write_atomically
 from advisor.errors import AdvisorError
 from advisor.files.kernel_tables import KERNELS, read_grids

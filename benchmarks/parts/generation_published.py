@@ -12,8 +12,7 @@ import msgspec
 
 from advisor.decide.generation.elsewhere.space import free_bytes
 from advisor.decide.generation.projection.memory import kv_bytes_per_token, splits, weight_bytes_per_device
-from advisor.decide.generation.projection.operations.grounds import Foundations
-from advisor.decide.generation.projection.step_model import StepModel
+from advisor.decide.generation.projection.step_model import Foundations, StepModel
 from advisor.errors import InputError
 from advisor.files.kernel_tables import read_kernel_tables
 from advisor.measure.architecture.config import read_architecture

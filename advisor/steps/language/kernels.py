@@ -3,8 +3,7 @@
 import functools
 
 from advisor.decide.generation.elsewhere.steps import StepsOf
-from advisor.decide.generation.projection.operations.grounds import Foundations
-from advisor.decide.generation.projection.step_model import StepModel
+from advisor.decide.generation.projection.step_model import Foundations, StepModel
 from advisor.files.kernel_tables import read_kernel_tables
 
 

@@ -25,7 +25,7 @@ from advisor.schema.arrays.kernels import Figure, HostTimes
 from advisor.schema.catalog import Hardware
 from advisor.schema.language import Architecture, Ground, KvPrecision, WeightPrecision
 
-__all__ = ["NoGround", "StepModel"]
+__all__ = ["Foundations", "NoGround", "StepModel"]
 
 TOKEN_BUDGET = 8192  # of a step, where nobody says otherwise
 

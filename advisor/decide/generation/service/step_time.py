@@ -326,9 +326,12 @@ def _setting_of(entry: Point) -> Setting:
 def step_times(site: GenerationSite) -> dict[Setting, StepTimes]:
     """Return the laws of each setting of which both prompts and decode steps were measured, in the order of the variants."""
     known = {variant.id for variant in site.variants}
-    measured = (site.prefill, site.decode, site.mixed)
     found = {
-        setting: PointsByKind(*(tuple(entry for entry in kind if _setting_of(entry) == setting) for kind in measured))
+        setting: PointsByKind(
+            tuple(entry for entry in site.prefill if _setting_of(entry) == setting),
+            tuple(entry for entry in site.decode if _setting_of(entry) == setting),
+            tuple(entry for entry in site.mixed if _setting_of(entry) == setting),
+        )
         for setting in {_setting_of(entry) for entry in every_point(site) if entry.variant in known}
     }
     order = [variant.id for variant in site.variants]

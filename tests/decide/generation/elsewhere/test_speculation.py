@@ -17,8 +17,7 @@ from advisor.decide.generation.elsewhere.speculation import (
     tokens_per_step,
 )
 from advisor.decide.generation.elsewhere.steps import MeanRequest
-from advisor.decide.generation.projection.operations.grounds import Foundations
-from advisor.decide.generation.projection.step_model import StepModel
+from advisor.decide.generation.projection.step_model import Foundations, StepModel
 from advisor.errors import InputError
 from advisor.files.catalog import read_acceptance_lengths
 from advisor.files.kernel_tables import read_kernel_tables

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.decide.generation.projection.cost_law import Reach, costs_of, scaled
-from advisor.decide.generation.projection.operations.grounds import Foundations
-from advisor.decide.generation.projection.step_model import StepModel
+from advisor.decide.generation.projection.step_model import Foundations, StepModel
 from advisor.decide.generation.service.step_time import Costs
 from advisor.files.kernel_tables import read_kernel_tables
 from tests.language_models import DEEPSEEK, LLAMA_8B, LLAMA_70B, MIXTRAL, device, lawful_tables
