@@ -42,7 +42,7 @@ from parts.fuzz import graphs
 from parts.fuzz.seeds import WORKLOAD
 
 KILLS: dict[Size, int] = {"full": 200, "quick": 10, "tiny": 1}
-BUDGET_S: dict[Size, str] = {"full": "2", "quick": "2", "tiny": "0.3"}
+BUDGET_S: dict[Size, str] = {"full": "2", "quick": "2", "tiny": "1"}
 BESIDE = "beside"  # SIGKILL, another run at work in the same folder
 WAYS = {"SIGKILL": -signal.SIGKILL, "SIGTERM": 143, "SIGHUP": 129, "SIGINT": 130, BESIDE: -signal.SIGKILL}
 DONE = {int(status) for status in (ExitStatus.ADVICE, ExitStatus.INFEASIBLE, ExitStatus.INCONCLUSIVE)}

@@ -216,12 +216,12 @@ def test_the_users_function_may_score_each_item():
 
 
 def test_the_users_function_may_give_one_figure_of_the_items_it_gets():
-    from sklearn import metrics as sk
-
     values, labels, _ = scored(1)
 
     def f1(outputs, rows):
-        return sk.f1_score(rows["truth"], outputs["logits"].argmax(1), average="macro", zero_division=0)
+        found, truth = outputs["logits"].argmax(1), rows["truth"]
+        right, said, there = (np.bincount(classes, minlength=3) for classes in (truth[found == truth], found, truth))
+        return float((2 * right / np.maximum(said + there, 1)).mean())
 
     result = measured(f1, {"logits": values}, {"logits": values}, {"truth": labels})
 
