@@ -812,7 +812,7 @@ ENDS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "interrupted 
 
 @pytest.mark.parametrize("blow", ENDS)
 def test_a_profile_that_is_broken_off_goes_on_where_it_was(tmp_path, tmp_path_factory, blow):
-    arguments = ("profile", MODEL, "--budget", 2, "--max-batch-size", 4, "-o", "profile.json")
+    arguments = ("profile", MODEL, "--budget", 3, "--max-batch-size", 4, "-o", "profile.json")
     journal, temporary = tmp_path / "profile.journal", tmp_path_factory.mktemp("temporary")
     process = started(*arguments, cwd=tmp_path, TMPDIR=str(temporary))
     deadline = time.monotonic() + 60

@@ -192,7 +192,7 @@ def test_each_bound_excludes_something_that_the_others_do_not(reason):
     assert excluded_only_by_it
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(small_profiles, loads, tightness, burstiness, days)
 def test_the_answer_is_as_cheap_as_that_of_trying_everything(measured, load, tight, cv, diurnal):
     made = bench(measured, load, tight, cv, diurnal)
