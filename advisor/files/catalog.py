@@ -86,7 +86,7 @@ def read_device(name: str) -> Hardware:
 @cache
 def _shipped_device(id_: str) -> Hardware:
     with as_file(files("advisor.catalog.hardware").joinpath(f"{id_}.yaml")) as path:
-        return _device(path, is_ours=True)
+        return _device(path)
 
 
 def device_ids(name: str) -> tuple[str, ...]:
@@ -144,8 +144,8 @@ def _shipped_hardware() -> Iterator[Traversable]:
     return files("advisor.catalog.hardware").iterdir()
 
 
-def _device(path: Path, *, is_ours: bool = False) -> Hardware:
-    device = read_yaml(path, Hardware, is_ours=is_ours)
+def _device(path: Path) -> Hardware:
+    device = read_yaml(path, Hardware)
     if device.id != path.stem:
         raise InputError(f"{path}: id: {device.id!r} is not the name of the file", hint=f"write id: {path.stem}")
     _check_sources(device, str(path))
@@ -173,7 +173,7 @@ def numbers_of(device: Hardware) -> set[str]:
 def read_processors() -> Processors:
     """Return how a machine that the catalog does not name becomes a roofline."""
     with as_file(files("advisor.catalog").joinpath("processors.yaml")) as path:
-        return read_yaml(path, Processors, is_ours=True)
+        return read_yaml(path, Processors)
 
 
 def machine_as_hardware(machine: "Machine", processors: Processors) -> Hardware:

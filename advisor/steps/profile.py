@@ -382,5 +382,5 @@ def schemes() -> tuple[Scheme, ...]:
     for entry in sorted(files("advisor.catalog.schemes").iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".yaml"):
             with as_file(entry) as path:
-                found.append(read_yaml(path, Scheme, is_ours=True))
+                found.append(read_yaml(path, Scheme))
     return tuple(found)
