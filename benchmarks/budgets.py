@@ -23,7 +23,7 @@ from advisor.steps.profile import profile
 from harness import Figure, Figures, Size, Unknown, now, parsed, parser_of, save, show
 from parts import budget_models
 
-BUDGETS_S: dict[Size, float] = {"full": 15.0, "quick": 6.0, "tiny": 1.0}
+BUDGETS_S: dict[Size, float] = {"full": 15.0, "quick": 6.0, "tiny": 0.3}
 
 
 def main() -> None:

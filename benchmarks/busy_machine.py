@@ -64,7 +64,7 @@ class Effort(NamedTuple):
 EFFORTS: dict[Size, Effort] = {
     "full": Effort(20, 20.0, 16, 2),
     "quick": Effort(2, 8.0, 16, 2),
-    "tiny": Effort(1, 0.5, 1, 1),
+    "tiny": Effort(1, 0.2, 1, 1),
 }
 Shape = tuple[str, int, int | None, int]  # variant, batch size, sequence length, instances
 

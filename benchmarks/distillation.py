@@ -43,7 +43,7 @@ from parts.distillation_models import tiny_graph
 from parts.models import package_file
 
 TURNS: dict[Size, int] = {"full": 300, "quick": 60, "tiny": 2}
-PROFILE_S: dict[Size, float] = {"full": 120.0, "quick": 30.0, "tiny": 2.0}
+PROFILE_S: dict[Size, float] = {"full": 120.0, "quick": 30.0, "tiny": 0.5}
 BATCH_SIZES = (1, 8)
 LENGTH = 64  # tokens
 TEACHER = "teacher"

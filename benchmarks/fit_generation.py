@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from advisor.decide.generation.projection.memory import kv_bytes_per_token, weight_bytes_per_device
-from advisor.decide.generation.projection.step_model import StepModel
+from advisor.decide.generation.projection.step_model import Foundations, StepModel
 from advisor.disk.writing import write_atomically
 from advisor.errors import AdvisorError
 from advisor.files.kernel_tables import KERNELS, read_grids
@@ -106,6 +106,7 @@ def without_hosts(kernels: Path) -> KernelTables:
 def points(runs: Sequence[Run], configs: Mapping[str, Path], tables: KernelTables) -> list[Point]:
     """Return what the runs show about their engines, of models that can be read and devices that hold them."""
     found = []
+    foundations = Foundations(tables)
     made: dict[tuple[object, ...], StepModel | None] = {}
     architectures = {name: _read(configs[name]) for name in {run.model for run in runs} & set(configs)}
     for run in runs:
@@ -114,7 +115,7 @@ def points(runs: Sequence[Run], configs: Mapping[str, Path], tables: KernelTable
             continue
         key = (run.model, run.hardware.id, run.tensor_parallel, run.weights, run.kv)
         if key not in made:
-            made[key] = _steps(run, run.hardware, architecture, tables)
+            made[key] = _steps(run, run.hardware, architecture, foundations)
         steps = made[key]
         # Beyond its context a model answers nothing, and published rows of that took no time.
         is_within = run.input_tokens + run.output_tokens <= architecture.context_tokens
@@ -130,10 +131,14 @@ def _read(path: Path) -> Architecture | None:
         return None
 
 
-def _steps(run: Run, hardware: Hardware, architecture: Architecture, tables: KernelTables) -> StepModel | None:
+def _steps(run: Run, hardware: Hardware, architecture: Architecture, foundations: Foundations) -> StepModel | None:
     try:
         found = StepModel(
-            *(architecture, hardware), tensor_parallel=run.tensor_parallel, weights=run.weights, kv=run.kv, tables=tables
+            *(architecture, hardware),
+            tensor_parallel=run.tensor_parallel,
+            weights=run.weights,
+            kv=run.kv,
+            foundations=foundations,
         )
     except AdvisorError:
         return None

@@ -78,7 +78,7 @@ class Effort(NamedTuple):
 EFFORTS: dict[Size, Effort] = {
     "full": Effort(25, 10_000, 100_000, 5_000_000, 20.0),
     "quick": Effort(5, 10_000, 100_000, 1_000_000, 10.0),
-    "tiny": Effort(2, 500, 5_000, 2_000, 1.0),
+    "tiny": Effort(2, 200, 2_000, 2_000, 1.0),
 }
 FAST = ("kernel", "numba")
 PEERS = ("simpy", "python", "twin", "numba")

@@ -27,7 +27,7 @@ from harness import Figures, Unknown, now, parsed, parser_of, rate, save, show
 from parts.models import EXAMPLES, package_file
 
 RUNS = {"full": 10, "quick": 3, "tiny": 1}
-BUDGET_S = {"full": 30.0, "quick": 10.0, "tiny": 1.0}
+BUDGET_S = {"full": 30.0, "quick": 10.0, "tiny": 0.3}
 VOICE = """
 name: voice
 traffic: {requests_per_s: 200}

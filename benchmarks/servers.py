@@ -48,7 +48,7 @@ from harness import Figures, Size, Unknown, now, parsed, parser_of, save, show, 
 
 MODEL = Path(__file__).parents[1] / "examples" / "data" / "fashion_dscnn.onnx"
 REQUESTS: dict[Size, int] = {"full": 1000, "quick": 300, "tiny": 20}
-BUDGET_S: dict[Size, float] = {"full": 20.0, "quick": 8.0, "tiny": 1.0}
+BUDGET_S: dict[Size, float] = {"full": 20.0, "quick": 8.0, "tiny": 0.3}
 VERIFY_S: dict[Size, float] = {"full": 20.0, "quick": 8.0, "tiny": 1.0}
 RATE: dict[Size, float] = {"full": 50.0, "quick": 50.0, "tiny": 50.0}
 CONNECTIONS = 32

@@ -110,7 +110,7 @@ def measured(tmp_path_factory):
     shutil.copy(MODEL, folder / "model.onnx")
     put(folder, workload__yaml=WORKLOAD)
     for arguments in (
-        ("profile", "model.onnx", "-w", "workload.yaml", "--budget", 2, "--max-batch-size", 4, "--now", NOW),
+        ("profile", "model.onnx", "-w", "workload.yaml", "--budget", 1, "--max-batch-size", 4, "--now", NOW),
         ("advise", "profile.json", "-w", "workload.yaml", "-o", "advice.json", "--now", NOW),
     ):
         status, _, err = finished(*arguments, cwd=folder)
@@ -140,7 +140,7 @@ def test_a_profile_that_is_there_is_not_measured_again(advisor, measured, tmp_pa
     shutil.copytree(measured, tmp_path, dirs_exist_ok=True)
     before = (tmp_path / "profile.json").read_bytes()
 
-    status, out, _ = advisor("profile", "model.onnx", "-w", "workload.yaml", "--budget", 2, "--max-batch-size", 4)
+    status, out, _ = advisor("profile", "model.onnx", "-w", "workload.yaml", "--budget", 1, "--max-batch-size", 4)
 
     variants = len(msgspec.json.decode(before, type=Profile).sites[0].variants)
     assert (0, True) == (status, out.startswith(f"profile.json: {variants} variants"))

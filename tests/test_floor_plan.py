@@ -5,12 +5,10 @@ import re
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 
@@ -346,11 +344,30 @@ def _nodes(module: str) -> tuple[ast.AST, ...]:
     return tuple(ast.walk(_tree(module)))
 
 
+def of_every(names: Iterable[str]) -> Callable[[Callable[[str], None]], Callable[[], None]]:
+    """Let what a test claims of a module hold for each of many, all in one test: thousands of tests take longer to report than to run."""
+
+    def made(claim: Callable[[str], None]) -> Callable[[], None]:
+        def of_all() -> None:
+            faults = {}
+            for name in names:
+                try:
+                    claim(name)
+                except AssertionError as error:
+                    faults[name] = str(error)
+            assert {} == faults
+
+        of_all.__name__, of_all.__doc__ = claim.__name__, claim.__doc__
+        return of_all
+
+    return made
+
+
 def test_every_module_stands_in_a_room_and_no_room_is_empty() -> None:
     assert set(FLOOR_PLAN) | PASSAGES == {_room_of(module) for module in SOURCES if module != "advisor.__init__"}
 
 
-@pytest.mark.parametrize("module", PYTHON_MODULES)
+@of_every(PYTHON_MODULES)
 def test_imports_go_one_way(module: str) -> None:
     here = _room_of(module)
     allowed = GROUND | {here} | FLOOR_PLAN.get(here or "", set())
@@ -384,7 +401,7 @@ def test_no_folder_of_code_is_crowded() -> None:
     assert {} == {folder: count for folder, count in crowded.items() if folder != ROOT / "advisor" / "schema"}
 
 
-@pytest.mark.parametrize("module", PYTHON_MODULES)
+@of_every(PYTHON_MODULES)
 def test_a_function_fits_on_a_screen(module: str) -> None:
     functions = (node for node in _nodes(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     lengths = {node.name: (node.end_lineno or node.lineno) - node.lineno + 1 for node in functions}
@@ -407,7 +424,7 @@ def _blocks(lines: list[str]) -> Iterator[tuple[str, int]]:
             yield line, last - first + 1
 
 
-@pytest.mark.parametrize("module", sorted(module for module, path in SOURCES.items() if path.suffix in {".pyx", ".h"}))
+@of_every(sorted(module for module, path in SOURCES.items() if path.suffix in {".pyx", ".h"}))
 def test_a_compiled_function_fits_on_a_screen(module: str) -> None:
     """C that stands inside a kernel is a block of its own; a class is none, but each of its methods is."""
     blocks = _blocks(SOURCES[module].read_text(encoding="utf-8").splitlines())
@@ -428,7 +445,7 @@ def test_tests_mirror_the_modules() -> None:
     assert {} == {str(path): module for path, module in named.items() if module not in SOURCES}
 
 
-@pytest.mark.parametrize("module", PYTHON_MODULES)
+@of_every(PYTHON_MODULES)
 def test_a_dependency_has_one_doorway(module: str) -> None:
     foreign = [
         (name, line)
@@ -445,7 +462,7 @@ def test_a_dependency_has_one_doorway(module: str) -> None:
     assert [] == wrong
 
 
-@pytest.mark.parametrize("module", PYTHON_MODULES)
+@of_every(PYTHON_MODULES)
 def test_a_dependency_is_imported_when_it_is_used(module: str) -> None:
     eager = [(name, line) for name, lazy, line in _imports_of(module) if not lazy and _longest_prefix(name, DOORWAYS)]
 
@@ -454,17 +471,17 @@ def test_a_dependency_is_imported_when_it_is_used(module: str) -> None:
     assert [] == wrong
 
 
-@pytest.mark.parametrize("module", [module for module in PYTHON_MODULES if module.startswith("advisor.decide.")])
+@of_every([module for module in PYTHON_MODULES if module.startswith("advisor.decide.")])
 def test_decisions_touch_no_file_and_no_clock(module: str) -> None:
     assert [] == [name for name, _, _ in _imports_of(module) if name.partition(".")[0] in IMPURE]
 
 
-@pytest.mark.parametrize("module", PYTHON_MODULES)
+@of_every(PYTHON_MODULES)
 def test_no_module_can_open_a_connection(module: str) -> None:
     assert [] == [name for name, _, _ in _imports_of(module) if name.partition(".")[0] in NETWORK]
 
 
-@pytest.mark.parametrize("module", PYTHON_MODULES)
+@of_every(PYTHON_MODULES)
 def test_files_are_written_in_one_place(module: str) -> None:
     writes = [
         node.attr for node in _nodes(module) if isinstance(node, ast.Attribute) and node.attr in {"write_text", "write_bytes"}
@@ -475,7 +492,7 @@ def test_files_are_written_in_one_place(module: str) -> None:
     assert not temporary or module in TEMPORARY
 
 
-@pytest.mark.parametrize("kernel", sorted(module for module, path in SOURCES.items() if path.suffix == ".pyx"))
+@of_every(sorted(module for module, path in SOURCES.items() if path.suffix == ".pyx"))
 def test_a_kernel_imports_nothing_of_ours(kernel: str) -> None:
     lines = SOURCES[kernel].read_text(encoding="utf-8").splitlines()
 
@@ -484,7 +501,7 @@ def test_a_kernel_imports_nothing_of_ours(kernel: str) -> None:
     assert [] == [line for line in imports if "advisor" in line or "kernels" in line or "from ." in line]
 
 
-@pytest.mark.parametrize("kernel", sorted(module for module, path in SOURCES.items() if path.suffix == ".pyx"))
+@of_every(sorted(module for module, path in SOURCES.items() if path.suffix == ".pyx"))
 def test_every_function_of_a_kernel_is_called_by_the_advisor(kernel: str) -> None:
     functions = set(re.findall(r"^def ([a-z]\w*)\(", SOURCES[kernel].read_text(encoding="utf-8"), re.MULTILINE))
     callers = [module for module in PYTHON_MODULES if _room_of(module) != "advisor.kernels"]
@@ -495,7 +512,7 @@ def test_every_function_of_a_kernel_is_called_by_the_advisor(kernel: str) -> Non
     assert set() == functions - called
 
 
-@pytest.mark.parametrize("module", sorted(SOURCES))
+@of_every(sorted(SOURCES))
 def test_a_module_has_one_reason_to_change(module: str) -> None:
     is_of_records = module.startswith("advisor.schema.")
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,11 @@ EXPECTED = {
     "frontier-lab": "pre-training",
     "compliance-adaptation": "mixed",
 }
-TOLD = {name: classify_file(FOLDER / f"{name}.yaml", None, now=NOW) for name in EXPECTED}
+
+
+@cache
+def told_of(name):
+    return classify_file(FOLDER / f"{name}.yaml", None, now=NOW)
 
 
 def test_there_is_a_scenario_for_each_expectation():
@@ -32,19 +37,19 @@ def test_there_is_a_scenario_for_each_expectation():
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_scenario_has_the_class_that_is_expected_of_it(name):
-    assert EXPECTED[name] == TOLD[name].verdict.dominated_by
+    assert EXPECTED[name] == told_of(name).verdict.dominated_by
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_scenario_says_whether_it_is_robust_and_when_it_turns(name):
-    verdict = TOLD[name].verdict
+    verdict = told_of(name).verdict
 
     assert verdict.robust is not None and verdict.robust == (not verdict.turned_by)
     assert verdict.flips_when
 
 
 def test_the_widest_guesses_leave_two_scenarios_open():
-    assert ["content-moderation", "frontier-lab"] == sorted(name for name in EXPECTED if not TOLD[name].verdict.robust)
+    assert ["content-moderation", "frontier-lab"] == sorted(name for name in EXPECTED if not told_of(name).verdict.robust)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -52,12 +57,12 @@ def test_every_number_that_the_money_hangs_on_has_a_source(name):
     lifecycle = read_workload(FOLDER / f"{name}.yaml").lifecycle
 
     assert {"requests_per_s", "usd_per_label"} & lifecycle.sources.keys() and lifecycle.ranges
-    assert all(entry.estimate.source for entry in TOLD[name].assumed)
+    assert all(entry.estimate.source for entry in told_of(name).assumed)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_scenario_has_shares_that_add_up_and_levers_with_a_date_or_a_reason(name):
-    told = TOLD[name]
+    told = told_of(name)
 
     assert 1 == pytest.approx(sum(share.value for share in told.verdict.shares.values()))
     assert told.verdict.break_evens
@@ -93,7 +98,7 @@ def test_an_input_in_other_units_changes_nothing(tmp_path):
     assert text != other.read_text()
 
     before, after = (
-        numbers(msgspec.to_builtins(entry)) for entry in (TOLD["customer-chatbot"], classify_file(other, None, now=NOW))
+        numbers(msgspec.to_builtins(entry)) for entry in (told_of("customer-chatbot"), classify_file(other, None, now=NOW))
     )
 
     assert before.keys() == after.keys()

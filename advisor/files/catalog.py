@@ -51,8 +51,7 @@ def read_hardware(folder: Path | None = None) -> dict[str, Hardware]:
 
 @cache
 def _shipped_devices() -> tuple[Hardware, ...]:
-    with as_file(files("advisor.catalog.hardware")) as shipped:
-        return tuple(_device(path, is_ours=True) for path in sorted(shipped.glob("*.yaml")))
+    return tuple(_shipped_device(name) for name in hardware_names())
 
 
 @cache
@@ -81,8 +80,13 @@ def read_device(name: str) -> Hardware:
             else "`advisor hardware list` names all that are known; `local` is the profiled machine"
         )
         raise InputError(f"{name!r} is neither `local` nor in the catalog", hint=hint)
-    with as_file(files("advisor.catalog.hardware").joinpath(f"{found[0]}.yaml")) as path:
-        return _device(path, is_ours=True)
+    return _shipped_device(found[0])
+
+
+@cache
+def _shipped_device(id_: str) -> Hardware:
+    with as_file(files("advisor.catalog.hardware").joinpath(f"{id_}.yaml")) as path:
+        return _device(path)
 
 
 def device_ids(name: str) -> tuple[str, ...]:
@@ -140,8 +144,8 @@ def _shipped_hardware() -> Iterator[Traversable]:
     return files("advisor.catalog.hardware").iterdir()
 
 
-def _device(path: Path, *, is_ours: bool = False) -> Hardware:
-    device = read_yaml(path, Hardware, is_ours=is_ours)
+def _device(path: Path) -> Hardware:
+    device = read_yaml(path, Hardware)
     if device.id != path.stem:
         raise InputError(f"{path}: id: {device.id!r} is not the name of the file", hint=f"write id: {path.stem}")
     _check_sources(device, str(path))
@@ -169,7 +173,7 @@ def numbers_of(device: Hardware) -> set[str]:
 def read_processors() -> Processors:
     """Return how a machine that the catalog does not name becomes a roofline."""
     with as_file(files("advisor.catalog").joinpath("processors.yaml")) as path:
-        return read_yaml(path, Processors, is_ours=True)
+        return read_yaml(path, Processors)
 
 
 def machine_as_hardware(machine: "Machine", processors: Processors) -> Hardware:
@@ -310,20 +314,29 @@ def _with_sources(
 
     Where `only` some values of a column are asked for, no other row is looked at.
     """
-    with as_file(files("advisor.catalog")) as shipped:
-        path = (folder or shipped) / name
-        known = {row["id"]: row for _, row in csv_rows(path.parent / "sources.csv")}
-        found = []
-        for line, row in csv_rows(path):
-            if only is not None and row[column] not in only:
-                continue
-            source = known.get(row.get("source", ""))
-            if source is None or not source["what"] or not source["date"]:
-                raise InputError(f"{path}: line {line}: no source", hint="name one of sources.csv, with what it is and its date")
-            row["source"] = f"{source['what']} ({source['licence']})"
-            row.setdefault("date", source["date"])
-            found.append(row_record(row, record_type, path, line))
-        return tuple(found)
+    known = {row["id"]: row for _, row in _table("sources.csv", folder)}
+    path = Path("advisor.catalog" if folder is None else folder, name)
+    found = []
+    for line, row in _table(name, folder):
+        if only is not None and row[column] not in only:
+            continue
+        source = known.get(row.get("source", ""))
+        if source is None or not source["what"] or not source["date"]:
+            raise InputError(f"{path}: line {line}: no source", hint="name one of sources.csv, with what it is and its date")
+        told = {"date": source["date"], **row, "source": f"{source['what']} ({source['licence']})"}
+        found.append(row_record(told, record_type, path, line))
+    return tuple(found)
+
+
+def _table(name: str, folder: Path | None) -> tuple[tuple[int, dict[str, Any]], ...]:
+    """Return each line number and row of a table of the catalog, or of a folder in its place; the rows are not for changing."""
+    return _shipped_table(name) if folder is None else tuple(csv_rows(folder / name))
+
+
+@cache
+def _shipped_table(name: str) -> tuple[tuple[int, dict[str, Any]], ...]:
+    with as_file(files("advisor.catalog").joinpath(name)) as path:
+        return tuple(csv_rows(path))
 
 
 def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -3,6 +3,7 @@
 The user's own price of a device beats that of a book of the user's, and any book beats the list that comes with advisor.
 """
 
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def market_of(
     )
 
 
+@cache
 def lifetime_model() -> LifetimeModel:
     """Return the constants and levers of the lifetime cost."""
     content = files("advisor.catalog").joinpath("lifetime_model.json").read_bytes()

@@ -29,7 +29,7 @@ def read_policy(path: Path) -> Policy:
 def usual_policy() -> Policy:
     """Return the policy that comes with advisor, with limits for advice of every kind."""
     with as_file(files("advisor.catalog").joinpath("policy.yaml")) as path:
-        return read_yaml(path, Policy, is_ours=True, what="policy")
+        return read_yaml(path, Policy, what="policy")
 
 
 def _limits(policy: Policy) -> Iterator[tuple[str, Limit]]:

@@ -1,5 +1,6 @@
 """Records to files and back; what cannot be read is refused with file, key, fault and way out."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 R = TypeVar("R", bound=Record)
+# Levels of a YAML document that its parser in C surely takes: of some ten thousand it ends the process.
+SHALLOW = 1000
+# What both parsers take for the same: of tabs, tags, blocks of text, question marks and other alphabets the one in C accepts more.
+PLAIN_YAML = re.compile(rb"[\n \x22-=@-{}~]*")
 
 
 def write_record(path: Path, record: Record, *, inputs: Iterable[Path] = ()) -> None:
@@ -156,22 +161,20 @@ def read_own_yaml(path: "Path | Traversable", record_type: type[R]) -> R:
     return msgspec.convert(yaml.load(_read(path), Loader=loader), record_type, strict=False)
 
 
-def read_yaml(path: Path, record_type: type[R], *, is_ours: bool = False, what: str = "workload file") -> R:
+def read_yaml(path: Path, record_type: type[R], *, what: str = "workload file") -> R:
     """Return the record in a YAML file that a person wrote; numbers may carry units ("50 ms").
 
-    `is_ours`: it comes with advisor. `what` it is called in the documentation.
+    `what` it is called in the documentation.
     """
-    return _build(_tree(path, is_ours=is_ours, what=what), record_type, path, what)
+    return _build(_tree(path, what=what), record_type, path, what)
 
 
-def _tree(path: Path, *, is_ours: bool, what: str) -> dict[str, Any]:
+def _tree(path: Path, *, what: str) -> dict[str, Any]:
     import yaml
 
     content = _read(path)
-    # The loader in C is ten times faster, but ends the process when brackets are nested too deep.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader) if is_ours else yaml.SafeLoader
     try:
-        document = yaml.compose(content, Loader=loader)
+        document = _composed(content)
         tree = None if document is None else _plain(document, path, (), {})
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         first = " ".join(str(error).split())[:200]
@@ -181,6 +184,21 @@ def _tree(path: Path, *, is_ours: bool, what: str) -> dict[str, Any]:
             f"{path}: holds no keys", hint=f"write `key: value` lines; see the example of a {what} in the documentation"
         )
     return tree
+
+
+def _composed(content: bytes) -> Any:
+    """Return the node of a YAML document, None of an empty one; raise what `yaml.compose` does."""
+    import yaml
+
+    # The parser in C is ten times faster, but ends the process when a document is nested too deep. A level has a bracket or a dash of its
+    # own, or one space more than the level above.
+    depth = sum(map(content.count, (b"[", b"{", b"-"))) + math.sqrt(2 * content.count(b" "))
+    if hasattr(yaml, "CSafeLoader") and depth < SHALLOW and PLAIN_YAML.fullmatch(content):
+        try:
+            return yaml.compose(content, Loader=yaml.CSafeLoader)
+        except yaml.YAMLError:
+            pass  # what is wrong is said in the words of the other one
+    return yaml.compose(content, Loader=yaml.SafeLoader)
 
 
 def _build(tree: dict[str, Any], record_type: type[R], path: Path, what: str) -> R:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -374,6 +375,7 @@ def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: Prof
     return own_code.load(floor.metric, base_of(options), "quality.metric", is_allowed=options.allow_code)
 
 
+@cache
 def schemes() -> tuple[Scheme, ...]:
     """Return the schemes of the catalog, in the order of their file names."""
     found = []

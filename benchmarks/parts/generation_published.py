@@ -12,7 +12,7 @@ import msgspec
 
 from advisor.decide.generation.elsewhere.space import free_bytes
 from advisor.decide.generation.projection.memory import kv_bytes_per_token, splits, weight_bytes_per_device
-from advisor.decide.generation.projection.step_model import StepModel
+from advisor.decide.generation.projection.step_model import Foundations, StepModel
 from advisor.errors import InputError
 from advisor.files.kernel_tables import read_kernel_tables
 from advisor.measure.architecture.config import read_architecture
@@ -45,7 +45,7 @@ class Places:
 
     def __init__(self, folders: Iterable[Path], tables: KernelTables) -> None:
         """`folders` hold configurations, beside those that come with the benchmarks."""
-        self._paths, self._tables = config_files([CONFIGS, *folders]), tables
+        self._paths, self._foundations = config_files([CONFIGS, *folders]), Foundations(tables)
         self._architecture = cache(self._read)
         self._steps: dict[tuple[str, ...], StepModel] = {}
 
@@ -75,7 +75,7 @@ class Places:
             tensor_parallel=degree,
             weights=run.weights,
             kv=run.kv,
-            tables=self._tables,
+            foundations=self._foundations,
             engine=run.engine,
         )
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from advisor.files.records import read_json, read_yaml, sha256, to_json, write_r
 from advisor.schema.advice import Advice
 from advisor.schema.catalog import Scheme
 from advisor.schema.profile import Profile
-from advisor.schema.record import SCHEMA_VERSION
+from advisor.schema.record import SCHEMA_VERSION, Record
 from advisor.schema.workload import Workload
 from tests.profiles import power_law, profile, with_site
 
@@ -254,6 +255,43 @@ def test_any_bytes_are_a_record_or_refused(tmp_path_factory, content):
 
     with pytest.raises(AdvisorError, match=r"file\.yaml"):
         read_yaml(path, Workload)
+
+
+class Anything(Record, frozen=True, kw_only=True):
+    """A record of whatever stands under two keys."""
+
+    a: Any = None
+    b: Any = None
+
+
+@settings(max_examples=100)
+@given(st.lists(st.sampled_from(["a: ", "b: ", "- ", "\n", "  ", *"[]{},:'\"#&*%~ab", "1 ms", "null", "---\n"]), max_size=14))
+def test_a_document_says_the_same_to_the_quick_parser_and_the_other_one(tmp_path_factory, parts):
+    path = tmp_path_factory.mktemp("parsers") / "file.yaml"
+    path.write_text("".join(parts))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr("yaml.CSafeLoader", raising=False)
+        expected = record_or_fault(path)
+
+    assert expected == record_or_fault(path)
+
+
+def record_or_fault(path):
+    try:
+        return read_yaml(path, Anything)
+    except InputError as error:
+        return error.fault
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "{a: " * 100_000, "- " * 100_000, "a:\n" + "\n".join(" " * n + "a:" for n in range(1, 2000))]
+)
+def test_a_document_that_is_nested_too_deep_is_refused(tmp_path, text):
+    (tmp_path / "file.yaml").write_text(text)
+
+    with pytest.raises(InputError, match="not valid YAML"):
+        read_yaml(tmp_path / "file.yaml", Anything)
 
 
 # --- what advisor writes -------------------------------------------------------------------------------------------------

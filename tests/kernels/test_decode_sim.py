@@ -108,7 +108,7 @@ def assert_equal(expected, actual):
         np.testing.assert_array_equal(one, other, err_msg=name)
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(loads())
 def test_the_kernel_answers_as_its_twin_to_the_last_bit(load):
     assert_equal(decode_reference.simulate(**load), decode_sim.simulate(**load))

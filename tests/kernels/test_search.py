@@ -49,7 +49,7 @@ def space(**change):
     return {"columns": columns._replace(**of_columns)} | {key: change.get(key, asked[key]) for key in asked}
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=150)
 @given(spaces())
 def test_the_fewest_replicas_are_those_of_its_twin(space):
     expected, left = reference.fewest_replicas(**space)
@@ -60,7 +60,7 @@ def test_the_fewest_replicas_are_those_of_its_twin(space):
     assert left == counted
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=150)
 @given(spaces(), st.floats(-1.0, 9.0), st.floats(0.0, 40.0))
 def test_a_range_of_costs_is_listed_as_by_its_twin(space, above, width):
     expected = ranked(space, above, above + width, reference)

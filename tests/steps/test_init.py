@@ -81,7 +81,7 @@ def test_what_is_written_is_accepted_once_it_is_filled_in(tmp_path, kind):
     with_items(written.script)
     subprocess.run([sys.executable, written.script.name], cwd=tmp_path, check=True, capture_output=True)
     written.workload.write_text(written.workload.read_text().replace("# quality:", "quality:"))
-    asked = ProfileOptions(workload=written.workload, budget_s=1.0, max_batch_size=2)
+    asked = ProfileOptions(workload=written.workload, budget_s=0.3, max_batch_size=2)
 
     advice = recommend(model, tmp_path / "advice", asked, is_verified=False, now=NOW, report=silent)
 

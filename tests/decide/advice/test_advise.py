@@ -90,7 +90,7 @@ def a_question(random):
     return measured, asked
 
 
-QUESTIONS = [a_question(Random(seed)) for seed in range(20, 60)]
+QUESTIONS = [a_question(Random(seed)) for seed in range(30, 56)]
 
 
 @pytest.fixture(scope="module")

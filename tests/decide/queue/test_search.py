@@ -192,7 +192,7 @@ def test_each_bound_excludes_something_that_the_others_do_not(reason):
     assert excluded_only_by_it
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(small_profiles, loads, tightness, burstiness, days)
 def test_the_answer_is_as_cheap_as_that_of_trying_everything(measured, load, tight, cv, diurnal):
     made = bench(measured, load, tight, cv, diurnal)
@@ -318,7 +318,7 @@ def test_equally_cheap_candidates_are_listed_only_as_far_as_anybody_reads():
     assert ENOUGH_CHEAPEST == len(found.cheapest) < len(space)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(spaces(), st.integers(0, 2**32 - 1), st.integers(1, 3))
 def test_a_walk_finds_what_trying_every_candidate_finds_and_accounts_for_all(space, seed, enough):
     left = [tuple(map(int, entry)) for entry in zip(*listed(space)[:3], strict=True)]
@@ -353,7 +353,7 @@ def listed(space):
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(spaces(), st.integers(0, 2**32 - 1), st.integers(0, 30))
 def test_a_walk_that_is_stopped_bounds_its_regret(space, seed, patience):
     left = [tuple(map(int, entry)) for entry in zip(*listed(space)[:3], strict=True)]

@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -100,6 +101,7 @@ def lifecycle_of(draw: random.Random) -> Lifecycle:
     )
 
 
+@cache
 def situations() -> list[dict[str, float | bool | None]]:
     """The facts of many workloads, some of them with what only a measured model tells."""
     draw = random.Random(20261128)
@@ -126,24 +128,21 @@ def situations() -> list[dict[str, float | bool | None]]:
     return found
 
 
-SITUATIONS = situations()
-
-
 def faults(rules: Iterable[Rule]) -> list[str]:
     """What is wrong with rules as arguments: that they always fire, never can, or weigh and never count."""
     rules = tuple(rules)
     book = Rulebook(rules)
-    weights = [book.weights(facts) for facts in SITUATIONS]
+    weights = [book.weights(facts) for facts in situations()]
     found = []
     for entry in rules:
-        outcomes = {outcome(entry, facts) for facts in SITUATIONS}
+        outcomes = {outcome(entry, facts) for facts in situations()}
         if "silent" not in outcomes:
             found.append(f"{entry.id} always fires")
         if "fires" not in outcomes:
             found.append(f"{entry.id} never can")
         if entry.weight is not None:
             without = Rulebook(tuple(other for other in rules if other is not entry))
-            if all(without.weights(facts) == now for facts, now in zip(SITUATIONS, weights, strict=True)):
+            if all(without.weights(facts) == now for facts, now in zip(situations(), weights, strict=True)):
                 found.append(f"{entry.id} changes neither verdict nor margin")
     return found
 
@@ -157,13 +156,13 @@ def test_every_rule_can_fire_and_be_silent_and_every_one_that_weighs_changes_ver
 def test_without_a_rule_that_weighs_some_workload_has_another_verdict(entry):
     book, without = Rulebook(RULES), Rulebook(tuple(other for other in RULES if other is not entry))
 
-    assert any(book.dominated_by(facts) != without.dominated_by(facts) for facts in SITUATIONS)
+    assert any(book.dominated_by(facts) != without.dominated_by(facts) for facts in situations())
 
 
 def test_what_is_context_changes_no_verdict():
     book, decisive = Rulebook(RULES), Rulebook(tuple(WEIGHED))
 
-    assert all(book.weights(facts) == decisive.weights(facts) for facts in SITUATIONS)
+    assert all(book.weights(facts) == decisive.weights(facts) for facts in situations())
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ BUDGET_S = 3600.0
 # Weights for a processor without VNNI saturate on none, so that every instruction set comes to the same integers.
 ONE_CORE = msgspec.structs.replace(read_machine(), cores=1, instruction_sets=("avx2",))
 VARIANTS = ("fp32", "int8-dynamic", "ort-optimized")
+TWO = VARIANTS[:2]  # each has a process of its own: fewer of them where a claim is not about how many there are
 TWO_SHORT_ROUNDS = TimingSettings(max_rounds=2, visit_s=0.005, longest_watch_s=0.01)
 SIX_ROUNDS = msgspec.structs.replace(TWO_SHORT_ROUNDS, max_rounds=2 * MIN_ROUNDS)
 IN_DOUBT = {"unsure_fraction": 0.0, "errors_to_exceed": 0.0}  # whatever the visits show
@@ -42,7 +43,18 @@ SHORT_LOOKS = ScreeningSettings(look_s=0.002, hopeless=0.0, judging_share=float(
 
 
 def plan_of(
-    model, folder, *, cores=1, rows=None, data=None, metric=None, lengths=(), timing=TWO_SHORT_ROUNDS, store=save, **settings
+    model,
+    folder,
+    *,
+    cores=1,
+    rows=None,
+    data=None,
+    metric=None,
+    lengths=(),
+    timing=TWO_SHORT_ROUNDS,
+    store=save,
+    names=VARIANTS,
+    **settings,
 ):
     path = store(model, folder / "model.onnx")
     given_rows = None if rows is None else dict(np.load(rows))
@@ -59,7 +71,7 @@ def plan_of(
             quality_data_sha256="2" * 64 if data else None,
             **defaults | settings,
         ),
-        schemes=tuple(scheme for scheme in schemes() if scheme.id in VARIANTS),
+        schemes=tuple(scheme for scheme in schemes() if scheme.id in names),
         given=(),
         hardware=hardware_of("local", ONE_CORE),
         machine=msgspec.structs.replace(ONE_CORE, cores=cores),
@@ -136,7 +148,7 @@ def test_what_the_answer_rests_on_is_timed_most(tmp_path):
         asked.append(measured)
         return Opinion((Wanted("int8-dynamic", 1, 1, (1,)),), stands=True, answer="int8-dynamic")
 
-    profile = measured(msgspec.structs.replace(plan_of(models.mlp(), tmp_path), ask=ask))
+    profile = measured(msgspec.structs.replace(plan_of(models.mlp(), tmp_path, names=TWO), ask=ask))
 
     visits = visits_by_point(profile)
     assert ENOUGH_VISITS <= visits["int8-dynamic", 1] == max(visits.values())
@@ -163,7 +175,7 @@ def test_where_time_is_short_the_decision_is_asked_before_everything_was_looked_
 
 
 def test_without_an_opinion_every_point_is_timed_alike(tmp_path):
-    plan = msgspec.structs.replace(plan_of(models.mlp(), tmp_path), ask=lambda measured: None)
+    plan = msgspec.structs.replace(plan_of(models.mlp(), tmp_path, names=TWO), ask=lambda measured: None)
 
     assert {2} == set(visits_by_point(measured(plan)).values())
 
@@ -259,7 +271,7 @@ def test_an_interrupted_run_goes_on_without_measuring_again_what_it_has(tmp_path
 
 
 def test_cores_are_watched_between_rounds_and_a_watch_is_not_made_again(tmp_path):
-    plan = plan_of(models.mlp(), tmp_path, timing=SIX_ROUNDS)
+    plan = plan_of(models.mlp(), tmp_path, names=TWO, timing=SIX_ROUNDS)
     calls = []
 
     def interrupting(done_s, total_s, what):
@@ -281,7 +293,7 @@ def test_cores_are_watched_between_rounds_and_a_watch_is_not_made_again(tmp_path
 
 
 def test_what_does_not_fit_in_memory_is_left_out_before_it_is_tried(tmp_path):
-    plan = plan_of(models.mlp(), tmp_path, cores=2)
+    plan = plan_of(models.mlp(), tmp_path, names=TWO, cores=2)
     weights = plan.facts.file_bytes
     tight = msgspec.structs.replace(plan, machine=msgspec.structs.replace(plan.machine, memory_bytes=int(1.5 * weights)))
 
@@ -300,7 +312,7 @@ def test_a_finished_run_measures_nothing_again(undisturbed):
 
 
 def test_a_variant_whose_file_was_deleted_is_made_again_and_known_once(tmp_path):
-    plan = plan_of(models.mlp(), tmp_path)
+    plan = plan_of(models.mlp(), tmp_path, names=TWO)
     first = measured(plan)
     (plan.folder / "int8-dynamic.onnx").unlink()
 
@@ -312,7 +324,7 @@ def test_a_variant_whose_file_was_deleted_is_made_again_and_known_once(tmp_path)
 
 
 def test_a_variant_whose_file_was_damaged_is_made_again_and_what_was_half_made_is_gone(tmp_path):
-    plan = plan_of(models.mlp(), tmp_path)
+    plan = plan_of(models.mlp(), tmp_path, names=TWO)
     first = measured(plan)
     path = plan.folder / "int8-dynamic.onnx"
     path.write_bytes(path.read_bytes()[:-40])
@@ -347,7 +359,7 @@ def test_the_model_as_given_is_measured_even_if_the_budget_is_spent_at_once(tmp_
 
 
 def test_the_budget_that_is_said_to_do_does(tmp_path):
-    plan = plan_of(models.mlp(), tmp_path, budget_s=0.05)
+    plan = plan_of(models.mlp(), tmp_path, names=TWO, budget_s=0.05)
     said = re.search(r"a budget of ([\d.]+) s would do", reason_of(measured(plan), "int8-dynamic"))
     (tmp_path / "journal").unlink()
 
@@ -357,7 +369,7 @@ def test_the_budget_that_is_said_to_do_does(tmp_path):
 
 
 def test_what_the_user_named_is_tried_whatever_the_budget_says_and_the_overrun_is_told(tmp_path):
-    plan = plan_of(models.mlp(), tmp_path, budget_s=0.05)
+    plan = plan_of(models.mlp(), tmp_path, names=TWO, budget_s=0.05)
     plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, wanted=("int8-dynamic",)))
     lines = []
 
@@ -504,7 +516,7 @@ def test_states_and_outputs_with_items_on_the_second_axis_are_compared_item_by_i
 
 
 def test_lengths_that_were_asked_for_are_all_measured(tmp_path):
-    profile = measured(plan_of(models.embedding(), tmp_path, lengths=(16, 4, 32), max_batch_size=1))
+    profile = measured(plan_of(models.embedding(), tmp_path, names=TWO, lengths=(16, 4, 32), max_batch_size=1))
 
     assert {4, 16, 32} == {entry.sequence_length for entry in profile.sites[0].measurements if entry.variant == "fp32"}
     assert {16} == {entry.sequence_length for entry in profile.sites[0].measurements if entry.variant.endswith(AGAIN)}
@@ -518,7 +530,7 @@ def added(profile, sizes):
 
 
 def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path):
-    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16, timing=msgspec.structs.replace(SIX_ROUNDS, **IN_DOUBT))
+    plan = plan_of(models.mlp(), tmp_path, names=TWO, max_batch_size=16, timing=msgspec.structs.replace(SIX_ROUNDS, **IN_DOUBT))
 
     profile = measured(plan)
 
@@ -529,7 +541,7 @@ def test_points_in_doubt_are_added_after_the_first_rounds(tmp_path):
 
 
 def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path):
-    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16, timing=msgspec.structs.replace(SIX_ROUNDS, **IN_DOUBT))
+    plan = plan_of(models.mlp(), tmp_path, names=TWO, max_batch_size=16, timing=msgspec.structs.replace(SIX_ROUNDS, **IN_DOUBT))
 
     def interrupting(done_s, of_s, what, *, line=None):
         if "batch 8" in what:
@@ -547,7 +559,7 @@ def test_an_interrupted_run_visits_added_points_no_more_often(tmp_path):
 
 def test_added_points_that_are_hardly_known_are_not_told(tmp_path):
     five_rounds = msgspec.structs.replace(SIX_ROUNDS, max_rounds=2 * MIN_ROUNDS - 1, **IN_DOUBT)
-    plan = plan_of(models.mlp(), tmp_path, timing=five_rounds)
+    plan = plan_of(models.mlp(), tmp_path, names=TWO, timing=five_rounds)
 
     profile = measured(plan)
 
@@ -557,7 +569,7 @@ def test_added_points_that_are_hardly_known_are_not_told(tmp_path):
 
 def test_nothing_is_added_where_there_is_no_doubt(tmp_path):
     never_in_doubt = msgspec.structs.replace(SIX_ROUNDS, unsure_fraction=float("inf"))
-    plan = plan_of(models.mlp(), tmp_path, max_batch_size=16, timing=never_in_doubt)
+    plan = plan_of(models.mlp(), tmp_path, names=TWO, max_batch_size=16, timing=never_in_doubt)
 
     assert {} == added(measured(plan), batch_sizes(plan.facts, 16))
 

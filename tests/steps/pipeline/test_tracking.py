@@ -9,8 +9,13 @@ from advisor.steps.pipeline.tracking import check_mlflow, log_run
 from tests.tell import documents, generation_examples, language_examples
 from tests.tell.advice_examples import change, infeasible
 
-mlflow = pytest.importorskip("mlflow")  # loaded here before advisor could say that a folder is meant
 ADVICES = [change(), infeasible(), documents.job(), generation_examples.chat(), language_examples.chat_elsewhere()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mlflow():
+    """The package, loaded before advisor could say that a folder is meant."""
+    return pytest.importorskip("mlflow")
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +28,7 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("advice", ADVICES, ids=lambda it: it.headline[:20])
-def test_a_run_has_what_was_advised_with_both_ends_of_each_figure(place, advice):
+def test_a_run_has_what_was_advised_with_both_ends_of_each_figure(mlflow, place, advice):
     (place / "advice").mkdir()
     (place / "advice" / "report.md").write_text("# a report\n")
 
@@ -41,7 +46,7 @@ def test_a_run_has_what_was_advised_with_both_ends_of_each_figure(place, advice)
     assert any(path.name == "report.md" for path in (place / "mlruns").rglob("*"))
 
 
-def test_a_run_that_is_open_is_gone_on_with(place, monkeypatch):
+def test_a_run_that_is_open_is_gone_on_with(mlflow, place, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (place / "store").as_uri())
     client = mlflow.MlflowClient(tracking_uri=(place / "store").as_uri())
     run = client.create_run(client.create_experiment("mine")).info.run_id

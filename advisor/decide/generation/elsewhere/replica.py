@@ -82,7 +82,8 @@ class Replica:
             return plain
         proposed, context = choice.draft_tokens, self.typical.context_tokens
         if self._made is None:
-            self._made = draft_share(self.steps, context, proposed), by_requests(self.steps, RUNNING[-1], context, proposed)
+            asked = (self.steps, RUNNING[-1], context, proposed)
+            self._made = draft_share(*asked), by_requests(*asked)
         gives, (share, ratio) = _drawn(choice.tokens_per_step)[index], self._made
         return with_draft(plain, Drafted(proposed, share, gives, ratio, context, self.typical.read_tokens))
 

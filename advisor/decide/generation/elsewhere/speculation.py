@@ -140,10 +140,12 @@ def step_ratio(steps: Steps, batch: np.ndarray, context_tokens: float, draft_tok
     return np.asarray(drafted_s / steps.decode_s(batch, cached))
 
 
-def draft_share(steps: Steps, context_tokens: float, draft_tokens: int) -> float:
-    """Return what making a draft takes of a step where one request runs."""
-    one, cached = np.ones(1), np.array([context_tokens])
-    return float(steps.draft_s(one, cached, draft_tokens)[0] / steps.decode_s(one, cached)[0])
+def draft_share(steps: Steps, most: int, context_tokens: float, draft_tokens: int) -> float:
+    """Return what making a draft takes of a step where one request runs, of replicas that run up to the most."""
+    # The very steps that `by_requests` asks for: kernels answer them once.
+    batch = powers(most).astype(float)
+    cached = batch * context_tokens
+    return float(steps.draft_s(batch, cached, draft_tokens)[0] / steps.decode_s(batch, cached)[0])
 
 
 def by_requests(steps: Steps, most: int, context_tokens: float, draft_tokens: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from advisor.decide.generation.projection.operations.attention import Attention
 from advisor.decide.generation.projection.operations.communication import Communication, sum_bytes
 from advisor.decide.generation.projection.operations.experts import Experts
 from advisor.decide.generation.projection.operations.grounds import COMPUTED, PLAIN, Foundation, numbers_of
-from advisor.decide.generation.projection.operations.kernels import Kernel
+from advisor.decide.generation.projection.operations.kernels import kernel_of
 from advisor.decide.generation.projection.operations.matrices import (
     OUTPUT_BYTES,
     Shape,
@@ -62,9 +62,9 @@ class Composition:
         self._hidden = float(architecture.hidden_size)
         self.layers = architecture.layers
         numbers = numbers_of(weights, foundation.hardware)
-        self._products = Kernel(foundation, "gemm", product, numbers, grids_of(numbers, weights))
+        self._products = kernel_of(foundation, "gemm", product, numbers, grids_of(numbers, weights))
         # The vocabulary stays as it was trained.
-        self._logits = Kernel(foundation, "gemm", product, COMPUTED[PLAIN], (PLAIN,))
+        self._logits = kernel_of(foundation, "gemm", product, COMPUTED[PLAIN], (PLAIN,))
         self._vocabulary = of_vocabulary(architecture, tensor_parallel)
         self._communication = Communication(foundation, tensor_parallel)
         self._attention = [Attention(foundation, kind, kv, tensor_parallel) for kind in architecture.attention]

@@ -19,13 +19,13 @@ from advisor.decide.generation.projection.host import (
     step_s,
 )
 from advisor.decide.generation.projection.intervals import factor_of, of_draw
-from advisor.decide.generation.projection.operations.grounds import NoGround, foundation_of
+from advisor.decide.generation.projection.operations.grounds import Foundations, NoGround
 from advisor.decide.generation.service.step_time import Costs
-from advisor.schema.arrays.kernels import Figure, HostTimes, KernelTables
+from advisor.schema.arrays.kernels import Figure, HostTimes
 from advisor.schema.catalog import Hardware
 from advisor.schema.language import Architecture, Ground, KvPrecision, WeightPrecision
 
-__all__ = ["NoGround", "StepModel"]
+__all__ = ["Foundations", "NoGround", "StepModel"]
 
 TOKEN_BUDGET = 8192  # of a step, where nobody says otherwise
 
@@ -41,12 +41,12 @@ class StepModel:
         tensor_parallel: int,
         weights: WeightPrecision,
         kv: KvPrecision,
-        tables: KernelTables,
+        foundations: Foundations,
         engine: str = TODAY,
         host: HostTimes | None = None,
     ) -> None:
         """`host` is what an engine adds; None: as it was fitted. Raises NoGround where nothing says what kernels take on the device."""
-        foundation = foundation_of(hardware, tables)
+        foundation, tables = foundations.of(hardware), foundations.tables
         self.ground: Ground = foundation.ground
         self.is_same_maker = tables.model.measured[foundation.kernels_of].maker == hardware.vendor
         self._compose = partial(Composition, foundation=foundation, tensor_parallel=tensor_parallel, weights=weights, kv=kv)

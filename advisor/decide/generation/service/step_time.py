@@ -8,8 +8,8 @@ a + b B + c S + d n + e n (past + n/2). No coefficient is below zero, for no ste
 import copy
 import math
 import statistics
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from advisor.decide.generation.service.laws import Law, Points, Spread, fitted, 
 from advisor.decide.service.stalls import is_stalled, process_of, robust_deviation
 from advisor.medians import NORMAL_95, PROCESS_PRIOR_FREEDOM, PROCESS_SIGMA, student_t_95
 from advisor.schema.generation import Clock, DecodePoint, GenerationSite, MixedPoint, Policy, PrefillPoint, StepVisit
+from advisor.schema.profile import Stalls
 from advisor.schema.record import Estimate
 from advisor.units import percent
 
@@ -70,7 +71,7 @@ class StepTimes:
     def __init__(
         self,
         setting: Setting,
-        points: dict[type, list[Point]],
+        points: "PointsByKind",
         clock: Clock,
         factors: np.ndarray,
         shown: "Shown",
@@ -78,18 +79,9 @@ class StepTimes:
         """`factors` (SPREAD_STEPS at most,) are single steps over the median of their visit."""
         self.variant, self.intra_op_num_threads = setting
         self.step_factors = factors
-        self._decoded = [entry for entry in points[DecodePoint] if isinstance(entry, DecodePoint)]
-        self._read = [entry for entry in points[PrefillPoint] if isinstance(entry, PrefillPoint)]
-        kinds = {kind: _points_of(entries, clock) for kind, entries in points.items() if entries}
-        spread = spread_of(list(kinds.values()))
-        random = np.random.default_rng(0)
-        sizes = np.array([entry.batch_size for entry in self._decoded])
-        self._alone = _Laws(
-            law_of(kinds[PrefillPoint], spread, DRAWS, random),
-            law_of(kinds[DecodePoint], spread, DRAWS, random, sizes),
-            _mixed_law(kinds, spread, random) if MixedPoint in kinds else None,
-        )
-        self._place(_inside(shown, *shared_by_round(list(kinds.values()), spread)))
+        self._decoded, self._read = points.decode, points.prefill
+        self._alone = _laws_of(points, clock)
+        self._place(_inside(shown, self._alone.shared_sigma, self._alone.rounds))
 
     def _place(self, inside: "Inside") -> None:
         """Let the draws of the laws be as quick and as slow as steps may be there."""
@@ -189,12 +181,38 @@ class StepTimes:
         return found
 
 
+class PointsByKind(NamedTuple):
+    """The measured steps of one variant on so many threads."""
+
+    prefill: tuple[PrefillPoint, ...]
+    decode: tuple[DecodePoint, ...]
+    mixed: tuple[MixedPoint, ...]
+
+
 class _Laws(NamedTuple):
-    """The laws of steps by themselves, as the profile has them."""
+    """The laws of steps by themselves, as the profile has them, and what all points of a round have in common."""
 
     prefill: Law
     decode: Law
     mixed: Law | None
+    shared_sigma: float
+    rounds: int
+
+
+@lru_cache(
+    maxsize=64
+)  # every replay of a setting asks for the laws of the same points, and to draw them takes most of the time of advice
+def _laws_of(points: PointsByKind, clock: Clock) -> _Laws:
+    kinds = {type(entries[0]): _points_of(entries, clock) for entries in points if entries}
+    spread = spread_of(list(kinds.values()))
+    random = np.random.default_rng(0)
+    sizes = np.array([entry.batch_size for entry in points.decode])
+    return _Laws(
+        law_of(kinds[PrefillPoint], spread, DRAWS, random),
+        law_of(kinds[DecodePoint], spread, DRAWS, random, sizes),
+        _mixed_law(kinds, spread, random) if MixedPoint in kinds else None,
+        *shared_by_round(list(kinds.values()), spread),
+    )
 
 
 def _mixed_law(kinds: dict[type, Points], spread: Spread, random: np.random.Generator) -> Law:
@@ -301,19 +319,24 @@ def every_point(site: GenerationSite) -> list[Point]:
     return [*site.prefill, *site.decode, *site.mixed]
 
 
+def _setting_of(entry: Point) -> Setting:
+    return entry.variant, entry.intra_op_num_threads
+
+
 def step_times(site: GenerationSite) -> dict[Setting, StepTimes]:
     """Return the laws of each setting of which both prompts and decode steps were measured, in the order of the variants."""
     known = {variant.id for variant in site.variants}
-    found: dict[Setting, dict[type, list[Point]]] = {}
-    for entry in every_point(site):
-        if entry.variant in known:
-            kinds = found.setdefault(
-                (entry.variant, entry.intra_op_num_threads), {PrefillPoint: [], DecodePoint: [], MixedPoint: []}
-            )
-            kinds[type(entry)].append(entry)
+    found = {
+        setting: PointsByKind(
+            tuple(entry for entry in site.prefill if _setting_of(entry) == setting),
+            tuple(entry for entry in site.decode if _setting_of(entry) == setting),
+            tuple(entry for entry in site.mixed if _setting_of(entry) == setting),
+        )
+        for setting in {_setting_of(entry) for entry in every_point(site) if entry.variant in known}
+    }
     order = [variant.id for variant in site.variants]
     settings = sorted(
-        (setting for setting, kinds in found.items() if kinds[PrefillPoint] and kinds[DecodePoint]),
+        (setting for setting, points in found.items() if points.prefill and points.decode),
         key=lambda setting: (order.index(setting[0]), setting[1]),
     )
     return {
@@ -321,23 +344,24 @@ def step_times(site: GenerationSite) -> dict[Setting, StepTimes]:
             setting,
             found[setting],
             site.clock,
-            step_factors(site, [entry for kind in found[setting].values() for entry in kind]),
+            _step_factors(found[setting], site.clock, site.stalls),
             _shown(site, setting),
         )
         for setting in settings
     }
 
 
-def step_factors(site: GenerationSite, entries: Iterable[Point]) -> np.ndarray:
+@lru_cache(maxsize=64)
+def _step_factors(points: PointsByKind, clock: Clock, stalls: tuple[Stalls, ...]) -> np.ndarray:
     """Return single steps over the median of their visit (SPREAD_STEPS at most,), in an order that repeats nothing.
 
     Without those that the watches of the machine account for, which are simulated by themselves.
     """
-    visits = [np.array(steps_of(visit, site.clock)) for entry in entries for visit in entry.visits]
+    visits = [np.array(steps_of(visit, clock)) for kind in points for entry in kind for visit in entry.visits]
     medians_s = np.concatenate([np.full(len(steps), np.median(steps)) for steps in visits])
     deviations_s = np.concatenate([np.full(len(steps), robust_deviation(steps)) for steps in visits])
     steps_s = np.concatenate(visits)
-    watched = process_of(site.stalls) if site.clock == "wall" else None
+    watched = process_of(stalls) if clock == "wall" else None
     expected = watched.rate_per_s["value"] * float(steps_s.sum()) if watched is not None else 0.0
     kept = ~is_stalled(steps_s - medians_s, deviations_s, watched, expected)
     factors = np.sort((steps_s / medians_s)[kept])

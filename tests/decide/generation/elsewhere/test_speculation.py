@@ -17,7 +17,7 @@ from advisor.decide.generation.elsewhere.speculation import (
     tokens_per_step,
 )
 from advisor.decide.generation.elsewhere.steps import MeanRequest
-from advisor.decide.generation.projection.step_model import StepModel
+from advisor.decide.generation.projection.step_model import Foundations, StepModel
 from advisor.errors import InputError
 from advisor.files.catalog import read_acceptance_lengths
 from advisor.files.kernel_tables import read_kernel_tables
@@ -28,6 +28,7 @@ from tests.language_models import LLAMA_8B, LLAMA_70B
 from tests.language_models import device as hardware
 
 TABLE = read_acceptance_lengths()
+SHIPPED = Foundations(read_kernel_tables())
 SHORT = MeanRequest(input_tokens=75.0, read_tokens=75.0, written_tokens=50.0)
 QWEN = replace(DENSE, name="Qwen3-30B-A3B", architecture="Qwen3MoeForCausalLM")
 DEEPSEEK_V3 = language_models.DEEPSEEK
@@ -39,7 +40,7 @@ def steps_of(model, degree=1):
 
 
 def shipped_steps(model, name, degree):
-    return StepModel(model, hardware(name), tensor_parallel=degree, weights=model.weights, kv="bf16", tables=read_kernel_tables())
+    return StepModel(model, hardware(name), tensor_parallel=degree, weights=model.weights, kv="bf16", foundations=SHIPPED)
 
 
 def loads_of(model, *, acceptance=0.8, draft_tokens=3, most=512, degree=1, running=4.0):

@@ -27,7 +27,7 @@ def plain_costs(steps=None):
 
 def drafted(draft_tokens, gives, context=500.0, steps=None):
     steps = steps or steps_of()
-    share = draft_share(steps, context, draft_tokens)
+    share = draft_share(steps, MOST, context, draft_tokens)
     ratio = by_requests(steps, MOST, context, draft_tokens)
     return Drafted(draft_tokens, share, gives, ratio, context, 400.0)
 

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.decide.generation.projection.cost_law import Reach, costs_of, scaled
-from advisor.decide.generation.projection.step_model import StepModel
+from advisor.decide.generation.projection.step_model import Foundations, StepModel
 from advisor.decide.generation.service.step_time import Costs
 from advisor.files.kernel_tables import read_kernel_tables
 from tests.language_models import DEEPSEEK, LLAMA_8B, LLAMA_70B, MIXTRAL, device, lawful_tables
 
-TABLES = {"lawful": lawful_tables(), "shipped": read_kernel_tables()}
+TABLES = {"lawful": Foundations(lawful_tables()), "shipped": Foundations(read_kernel_tables())}
 REACH = Reach(longest_context=8192, max_running=256, token_budget=2048, kv_tokens=400_000)
 CASES = {
     "dense": (LLAMA_8B, "h100_sxm", 1, "bf16", "bf16"),
@@ -26,7 +26,7 @@ EVERY = [(name, tables) for name in CASES for tables in TABLES]
 
 def model(name, tables):
     architecture, hardware, degree, weights, kv = CASES[name]
-    return StepModel(architecture, device(hardware), tensor_parallel=degree, weights=weights, kv=kv, tables=TABLES[tables])
+    return StepModel(architecture, device(hardware), tensor_parallel=degree, weights=weights, kv=kv, foundations=TABLES[tables])
 
 
 def step_of(costs: Costs, batch, context, tokens, past):

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advisor.decide.generation.projection.step_model import StepModel
+from advisor.decide.generation.projection.step_model import Foundations, StepModel
 from advisor.decide.generation.service.step_time import DRAWS
 from advisor.files.kernel_tables import read_kernel_tables
 from tests.language_models import DEEPSEEK, LLAMA_8B, LLAMA_70B, MIXTRAL, device, lawful_tables
 
-LAWFUL = lawful_tables()
+LAWFUL, SHIPPED = Foundations(lawful_tables()), Foundations(read_kernel_tables())
 MODELS = st.sampled_from([(LLAMA_8B, "bf16"), (LLAMA_70B, "fp8"), (MIXTRAL, "int4"), (DEEPSEEK, "fp8")])
 DEVICES = st.sampled_from(["l4", "l40s", "a100_80_sxm", "h100_sxm", "h200_sxm", "b200", "mi300x"])
 # But for a thousandth: where the batch passes one of the grid of attention the context may lie between two.
@@ -18,9 +18,8 @@ AT_LEAST = 1.001
 DEGREES = st.sampled_from([1, 2, 4, 8])
 
 
-def steps(architecture, name="h100_sxm", degree=1, weights="bf16", kv="bf16", tables=None, **more):
-    shipped = read_kernel_tables() if tables is None else tables
-    return StepModel(architecture, device(name), tensor_parallel=degree, weights=weights, kv=kv, tables=shipped, **more)
+def steps(architecture, name="h100_sxm", degree=1, weights="bf16", kv="bf16", tables=SHIPPED, **more):
+    return StepModel(architecture, device(name), tensor_parallel=degree, weights=weights, kv=kv, foundations=tables, **more)
 
 
 def decode_s(of, batch, context):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from advisor.decide.generation.projection.operations.grounds import COMPUTED, PLAIN, Foundation, Numbers
-from advisor.decide.generation.projection.operations.kernels import Kernel
+from advisor.decide.generation.projection.operations.kernels import Kernel, kernel_of
 from advisor.decide.generation.projection.operations.matrices import key_value_heads
 from advisor.decide.generation.projection.operations.tables import Work
 from advisor.schema.arrays.kernels import Operation
@@ -94,7 +94,7 @@ class Attention:
         law: Callable[[Sequence[float], Sequence[np.ndarray], Numbers], Work],
         kv: KvPrecision,
     ) -> Kernel:
-        return Kernel(foundation, operation, law, CACHED[kv], (kv, PLAIN), numbers_of=CACHED)
+        return kernel_of(foundation, operation, law, CACHED[kv], (kv, PLAIN), numbers_of=CACHED)
 
     def decode_s(self, batch: np.ndarray, context: np.ndarray, *, repeats_heads: float = 0.0, queries: int = 1) -> np.ndarray:
         """Return the seconds in one layer where so many requests decode, with so many tokens cached of each on average.

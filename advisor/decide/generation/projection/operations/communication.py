@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from advisor.decide.generation.projection.operations.grounds import COMPUTED, PLAIN, Foundation, Numbers
-from advisor.decide.generation.projection.operations.kernels import Kernel
+from advisor.decide.generation.projection.operations.kernels import kernel_of
 from advisor.decide.generation.projection.operations.tables import Rates, Work
 
 ELEMENT_BYTES = 2.0  # what is summed has 16 bits, whatever the weights have
@@ -34,7 +34,7 @@ class Communication:
 
     def __init__(self, foundation: Foundation, tensor_parallel: int) -> None:
         self._devices = tensor_parallel
-        self._kernel = Kernel(foundation, "all_reduce", summing, COMPUTED[PLAIN], (PLAIN,), rates=_over_the_link)
+        self._kernel = kernel_of(foundation, "all_reduce", summing, COMPUTED[PLAIN], (PLAIN,), rates=_over_the_link)
 
     def all_reduce_s(self, message_bytes: np.ndarray) -> np.ndarray:
         """Return the seconds of a sum of so many bytes, which every device has."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from advisor.decide.generation.projection.operations.grounds import Foundation, Numbers
-from advisor.decide.generation.projection.operations.kernels import Kernel
+from advisor.decide.generation.projection.operations.kernels import kernel_of
 from advisor.decide.generation.projection.operations.matrices import OUTPUT_BYTES, grids_of
 from advisor.decide.generation.projection.operations.tables import Work
 from advisor.schema.language import FeedForwardLayers, WeightPrecision
@@ -42,7 +42,7 @@ class Experts:
         weights: WeightPrecision,
         tensor_parallel: int,
     ) -> None:
-        self._kernel = Kernel(foundation, "experts", routed, numbers, _grids(numbers, weights))
+        self._kernel = kernel_of(foundation, "experts", routed, numbers, _grids(numbers, weights))
         # Of two matrices instead of three as much less.
         self._size = 1.0 if layers.is_gated else 2.0 / 3.0
         inner = layers.inner_size / tensor_parallel

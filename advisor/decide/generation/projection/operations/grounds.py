@@ -1,7 +1,8 @@
 """A device of the catalog -> whose kernels stand for its own and at which rates; or why nothing does."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Hashable
+from typing import Any, NamedTuple
 
 from advisor.decide.generation.projection.operations.tables import Rates
 from advisor.decide.service.roofline import peak_flop_per_s
@@ -69,6 +70,7 @@ class Foundation(NamedTuple):
     hardware: Hardware
     kernels_of: str  # the measured device whose grids count first
     tables: KernelTables
+    kernels: dict[Hashable, Any]  # that were made on it, by what they are: whatever is served there shares them
 
     def rates(self, computed_in: str) -> Rates:
         """Return what the device does at best; raise NoGround where a rate is not known."""
@@ -109,7 +111,7 @@ def foundation_of(hardware: Hardware, tables: KernelTables) -> Foundation:
     sort; else only its rates count.
     """
     if hardware.id in tables.model.measured:
-        return Foundation("kernels", hardware, hardware.id, tables)
+        return Foundation("kernels", hardware, hardware.id, tables, {})
     flop_per_s, bytes_per_s = peak_flop_per_s(hardware, PLAIN), hardware.memory_bandwidth_bytes_per_s
     if flop_per_s is None or bytes_per_s is None:
         raise _no_rates(hardware)
@@ -122,7 +124,22 @@ def foundation_of(hardware: Hardware, tables: KernelTables) -> Foundation:
     )
     nearest = min(sorted(measured), key=lambda name: _farness(own, measured[name]))
     is_near = hardware.kind in LIKE_GPUS and _distance(own, measured[nearest]) <= FARTHEST
-    return Foundation("scaled-kernels" if is_near else "roofline", hardware, nearest, tables)
+    return Foundation("scaled-kernels" if is_near else "roofline", hardware, nearest, tables, {})
+
+
+class Foundations:
+    """What devices stand on by the same tables, each found once: replicas on one device ask for the same kernels again and again."""
+
+    def __init__(self, tables: KernelTables) -> None:
+        self.tables = tables
+        self._found: dict[str, Foundation] = {}
+
+    def of(self, hardware: Hardware) -> Foundation:
+        """Return what a device stands on; raise NoGround as `foundation_of` does."""
+        known = self._found.get(hardware.id)
+        if known is None or known.hardware != hardware:
+            known = self._found[hardware.id] = foundation_of(hardware, self.tables)
+        return known
 
 
 def _no_rates(hardware: Hardware) -> NoGround:

@@ -1,7 +1,7 @@
 """One operation on one device -> its seconds at any shape and size: the roofline over the share of it that measured kernels reach."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -19,6 +19,33 @@ UNPACKING_SHARE = 0.9
 Law = Callable[[Sequence[float], Sequence[np.ndarray], Numbers], Work]
 
 
+# Answers of a kernel that are kept: advice asks for a few hundred.
+MAX_ANSWERS = 4096
+
+
+def _as_they_are(rates: Rates) -> Rates:
+    return rates
+
+
+def kernel_of(
+    foundation: Foundation,
+    operation: Operation,
+    law: Law,
+    numbers: Numbers,
+    precisions: Sequence[str],
+    *,
+    numbers_of: Mapping[str, Numbers] = COMPUTED,
+    rates: Callable[[Rates], Rates] = _as_they_are,
+) -> "Kernel":
+    """Return one operation in some numbers on a device, the same one whenever it is asked for."""
+    key = (operation, law, numbers, tuple(precisions), tuple(numbers_of.items()), rates)
+    if key not in foundation.kernels:
+        made = Kernel(foundation, operation, law, numbers, precisions, numbers_of=numbers_of, rates=rates)
+        foundation.kernels[key] = made
+    found: Kernel = foundation.kernels[key]
+    return found
+
+
 class Kernel:
     """One operation in some numbers on a device."""
 
@@ -31,7 +58,7 @@ class Kernel:
         precisions: Sequence[str],
         *,
         numbers_of: Mapping[str, Numbers] = COMPUTED,
-        rates: Callable[[Rates], Rates] = lambda rates: rates,
+        rates: Callable[[Rates], Rates] = _as_they_are,
     ) -> None:
         """`precisions` name the grids that may stand for it, the first that there is, and `numbers_of` has what each was computed in.
 
@@ -46,9 +73,20 @@ class Kernel:
         packed = found is not None and numbers_of[found.precision].unpacks
         self._unpacking = UNPACKING_SHARE if numbers.unpacks and not packed else 1.0
         self._of_shape: dict[tuple[float, ...], ShareOfShape] = {}
+        self._answers: dict[tuple[Hashable, ...], np.ndarray] = {}
 
     def seconds(self, shape: Sequence[float], *sizes: np.ndarray) -> np.ndarray:
-        """Return the seconds of a shape at sizes, arrays of one shape; no fewer of a larger size."""
+        """Return the seconds of a shape at sizes, arrays of one shape; no fewer of a larger size. They are not for changing."""
+        key = (tuple(shape), *((size.shape, size.tobytes()) for size in sizes))
+        known = self._answers.get(key)
+        if known is None:
+            if len(self._answers) >= MAX_ANSWERS:
+                self._answers.clear()
+            known = self._answers[key] = self._seconds(shape, sizes)
+            known.flags.writeable = False
+        return known
+
+    def _seconds(self, shape: Sequence[float], sizes: Sequence[np.ndarray]) -> np.ndarray:
         if self._shares is None:
             return np.asarray(self._least_s(shape, sizes) / self._usual)
         key = tuple(shape)
