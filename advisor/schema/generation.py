@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from advisor.schema.advice import Certificate, OneReplica, Saving, SiteFacts, Tally
 from advisor.schema.catalog import Hardware
+from advisor.schema.distillation import Student
 from advisor.schema.profile import Machine, QualityResult, Stalls
 from advisor.schema.record import (
     CallSeconds,
@@ -127,15 +128,30 @@ class TextQuality(Record, frozen=True, kw_only=True):
 
 
 class Speculation(Record, frozen=True, kw_only=True):
-    """Prompt lookup, as measured at one number of running requests on one kind of text."""
+    """Prompt lookup, or a draft, as measured at one number of running requests on one kind of text."""
 
+    draft: Name | None = None  # of the site's, which proposes; None: prompt lookup
     text: LookupText
     running_requests: Count
-    lookup_tokens: Count  # that are proposed a step
+    proposed_tokens: Count  # a step
+    acceptance: Estimate | None = None  # share of these that stay; None: of an older profile
     tokens_per_step: Estimate
     tpot_off_s: Estimate
     tpot_on_s: Estimate
     speedup: Estimate  # of the whole, paired in time
+
+
+class DraftModel(Record, frozen=True, kw_only=True):
+    """A smaller decoder that proposes tokens, which the model checks."""
+
+    id: Name
+    sha256: Sha256  # of configuration and weights
+    layers: Count
+    parameters: Count
+    student: Student | None  # what `advisor distill` wrote down of it
+    learned_items: (
+        Whole | None
+    )  # of the text, those that it learned from, which were left out; None: what it learned from is not known
 
 
 class GenerationVariant(Record, frozen=True, kw_only=True):
@@ -167,6 +183,7 @@ class GenerationSettings(Record, frozen=True, kw_only=True):
     max_running_requests: Count
     text_sha256: Sha256 | None
     wanted: tuple[str, ...] = ()
+    draft_sha256: Sha256 | None = None
     asked_sha256: Sha256 | None = None
     input_fraction: Fraction | None = (
         None  # of what is cached in a timed decode step, the part of an encoder; None: there is none
@@ -209,6 +226,7 @@ class GenerationSite(Record, frozen=True, kw_only=True):
     measuring_s: Seconds
     noise_fraction: NonNegative | None
     variants: tuple[GenerationVariant, ...]
+    drafts: tuple[DraftModel, ...] = ()
     prefill: tuple[PrefillPoint, ...]
     decode: tuple[DecodePoint, ...]
     mixed: tuple[MixedPoint, ...] = ()
@@ -321,6 +339,7 @@ class GenerationVariantSummary(Record, frozen=True, kw_only=True):
 class SpeculationAdvice(Record, frozen=True, kw_only=True):
     """Whether to let the engine guess tokens, by load, as measured: of one variant, on one kind of text."""
 
+    draft: Name | None = None  # None: prompt lookup
     text: LookupText
     engine: Engine
     variant: Name

@@ -70,6 +70,11 @@ def measured_into(model: Path, output: Path, options: ProfileOptions, *, now: st
 
         dispatch.check_generates(model, options)
         return generation.measured_into(model, output, options, now=now, report=report)
+    if options.draft is not None:
+        raise InputError(
+            f"--draft: {options.draft}: proposes tokens to a decoder, and this model is measured as one pass",
+            hint=f"leave it out, or ask about tokens: {dispatch.ASKING}",
+        )
     options = with_consent(workload, options)
     model = model_folder.chosen(model)
     if options.hardware != LOCAL:
@@ -251,10 +256,11 @@ def _plan(
         model,
         scratch,
         is_calibrated=is_calibrated,
+        learned=students.learned,
     )
     settings = _settings(workload, options, [graph.sha256 for _, graph in given], wanted, has_data=asked.data is not None)
     settings = msgspec.structs.replace(settings, max_batch_size=_largest(options, facts), students_sha256=students.sha256)
-    parts = (SCHEMA_VERSION, __version__, facts, settings, catalog, machine, versions(), available)
+    parts = (SCHEMA_VERSION, __version__, facts, settings, catalog, machine, versions(), available, students.learned)
     return Plan(
         baseline=baseline,
         folder=folder,

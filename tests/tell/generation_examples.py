@@ -129,7 +129,7 @@ def speculation(text: str, running: int, off_s: float, on_s: float) -> Speculati
     return Speculation(
         text=text,
         running_requests=running,
-        lookup_tokens=4,
+        proposed_tokens=4,
         tokens_per_step=about(2.6, "measured", "counted"),
         tpot_off_s=about(off_s, "measured", "median"),
         tpot_on_s=about(on_s, "measured", "median"),

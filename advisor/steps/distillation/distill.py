@@ -17,6 +17,7 @@ from advisor.measure.distillation.student_names import StudentName
 from advisor.measure.distillation.training import given_texts, static_student, table_student, transformer_student
 from advisor.measure.distillation.training.holding_out import Counted
 from advisor.measure.model import checkpoint, kept_files, onnx_graph
+from advisor.measure.quality import learned
 from advisor.measure.variants.making import Report
 from advisor.measure.worker.apart import Apart, Limit
 from advisor.schema.distillation import Distilled, Outcome, Student
@@ -140,6 +141,7 @@ def _answered(task: Task, question: Question, make: Callable[[Path, Path], tuple
     final.mkdir()
     try:
         student, outcome = make(training, final)
+        (final / learned.FILE).write_bytes(question.counted.learned)
     except BaseException:
         if student_folder.kept_in(task.output) is None:
             student_folder.forget(task.output)

@@ -43,8 +43,8 @@ from advisor.schema.record import Exclusion
 from advisor.steps import model_folder
 from advisor.steps.generation.asked import in_words
 from advisor.steps.generation.judging import Judging, is_worth_timing, to_time
-from advisor.steps.generation.looking_up import LOOKUP_SHARE, LookingUp
 from advisor.steps.generation.plan import Plan, Stage
+from advisor.steps.generation.speculating import SHARE, in_every_way, on_learned
 from advisor.units import counted, seconds
 
 WINDOW_TOKENS = 128  # of text, or as many as a request may have: of longer ones there would be too few for an interval
@@ -76,7 +76,7 @@ class Measuring:
     def site(self) -> GenerationSite:
         """Return what is known of this machine in the end."""
         journal, ledger = self.journal, self.stage.ledger
-        ledger.count(journal.scoring_s + journal.timing_s + journal.looking_up_s)
+        ledger.count(journal.scoring_s + journal.timing_s + journal.speculating_s)
         self.stage.say("making variants", line=f"{ledger.promise} and making variants: {in_words(self.plan.asked)}")
         made = self._made()
         self.stage.ledger.trial_s = self._set_aside_s(made)
@@ -109,7 +109,7 @@ class Measuring:
                 )
                 for variant in variants
             ]
-        return self._site(self._looked_up(variants, windows))
+        return self._site(self._speculated(variants, windows), windows)
 
     # --- forms ----------------------------------------------------------------------------------------------------------------
 
@@ -186,6 +186,7 @@ class Measuring:
             most_tokens=MOST_TEXT_TOKENS,
             vocabulary=plan.facts.vocabulary,
             seed=plan.settings.seed,
+            learned=plan.learned,
         )
 
     def _ask(self, what: str, subject: str, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
@@ -312,28 +313,29 @@ class Measuring:
             stalls = watch(watch_s, usable[number % len(usable)])
             self.journal.add(Watched(stalls=stalls, elapsed_s=time.perf_counter() - began_s))
 
-    # --- prompt lookup ----------------------------------------------------------------------------------------------------------
+    # --- speculation ------------------------------------------------------------------------------------------------------------
 
     def _set_aside_s(self, made: Iterable[str]) -> float:
-        """Return the seconds that are kept for prompt lookup, where there is an engine that has it."""
-        return LOOKUP_SHARE * self.plan.settings.budget_s if any(_engine(name) == "openvino" for name in made) else 0.0
+        """Return the seconds that are kept for speculation, where there is an engine that has it."""
+        if all(_engine(name) != "openvino" for name in made):
+            return 0.0
+        return (SHARE if self.plan.draft is None else 2 * SHARE) * self.plan.settings.budget_s
 
-    def _looked_up(self, variants: list[GenerationVariant], windows: Windows | None) -> list[GenerationVariant]:
-        """Return the variants with what prompt lookup does to them, where it was tried."""
+    def _speculated(self, variants: list[GenerationVariant], windows: Windows | None) -> list[GenerationVariant]:
+        """Return the variants with what speculation does to them, where it was tried."""
         untold = {(point.variant, point.intra_op_num_threads) for point in self.untold}
         served = [
             variant
             for variant in variants
             if is_worth_timing(self.plan, variant) and (variant.id, self.threads[-1]) not in untold
         ]
-        trying = LookingUp(self.plan, self.journal, self.stage, self.threads[-1])
-        found = trying.tried(served, windows)
-        self.exclusions += trying.exclusions
-        return [msgspec.structs.replace(variant, speculation=found.get(variant.id, ())) for variant in variants]
+        tried = in_every_way(self.plan, self.journal, self.stage, self.threads[-1], served, windows)
+        self.exclusions += tried.exclusions
+        return [msgspec.structs.replace(variant, speculation=tried.found.get(variant.id, ())) for variant in variants]
 
     # --- the site ---------------------------------------------------------------------------------------------------------------
 
-    def _site(self, variants: Sequence[GenerationVariant]) -> GenerationSite:
+    def _site(self, variants: Sequence[GenerationVariant], windows: Windows | None) -> GenerationSite:
         plan, journal = self.plan, self.journal
         known = {variant.id for variant in variants}
         visits = {
@@ -353,12 +355,13 @@ class Measuring:
             measuring_s=journal.timing_s,
             noise_fraction=noise_of(visits.values(), clock),
             variants=tuple(variants),
+            drafts=() if plan.draft is None else (plan.draft.as_draft(None if windows is None else windows.learned_texts),),
             prefill=points.prefill,
             decode=points.decode,
             mixed=points.mixed,
             stalls=tuple(entry for entry in journal.watches if entry is not None),
             exclusions=(*self.exclusions, *journal.exclusions),
-            notes=(*self.notes, *disturbance(every, clock)),
+            notes=(*self.notes, *on_learned(plan, windows), *disturbance(every, clock)),
         )
 
     def _exclude(self, what: str, reason: str) -> None:

@@ -14,6 +14,7 @@ from advisor.measure.worker.apart import Apart
 from advisor.schema.catalog import Hardware
 from advisor.schema.generation import DecoderFacts, GenerationSettings
 from advisor.schema.profile import Machine
+from advisor.steps.distillation.of_decoders import SmallerDecoder
 from advisor.steps.generation.asked import Asked
 
 OPENVINO = "openvino-genai"
@@ -27,6 +28,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     facts: DecoderFacts
     settings: GenerationSettings
     asked: Asked
+    draft: SmallerDecoder | None = None  # that is tried as one
     wanted: tuple[str, ...]  # schemes that are timed whatever their quality
     today_threads: int | None  # on which the user serves it now, as far as that is said
     versions: dict[str, str]  # of what decides the figures
@@ -34,6 +36,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     hardware: Hardware
     created: str
     fingerprint: str
+
+    @property
+    def learned(self) -> bytes:
+        """What smaller decoders learned from, as digests of texts."""
+        return b"" if self.draft is None else self.draft.learned or b""
 
     @property
     def has_openvino(self) -> bool:

@@ -259,16 +259,17 @@ def _quality_of(it: TextQuality | None) -> tuple[str, ...]:
 
 
 def speculation_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
-    """Return what was measured of prompt lookup, by text and by running requests."""
+    """Return what was measured of speculation, by text and by running requests."""
     return tuple(_speculation_row(it, entry) for it in advice.variants for entry in it.speculation)
 
 
 def _speculation_row(it: GenerationVariantSummary, entry: Speculation) -> Row:
     return Row(
-        label=f"{it.id}: {TEXTS[entry.text][:1].lower()}{TEXTS[entry.text][1:]}",
+        label=f"{it.id}, {entry.draft or 'prompt lookup'}: {TEXTS[entry.text][:1].lower()}{TEXTS[entry.text][1:]}",
         cells=(
             f"{entry.running_requests:,}",
-            f"{entry.lookup_tokens:,}",
+            f"{entry.proposed_tokens:,}",
+            figure(entry.acceptance, units.percent),
             figure(entry.tokens_per_step, units.number),
             figure(entry.tpot_off_s, units.seconds),
             figure(entry.tpot_on_s, units.seconds),

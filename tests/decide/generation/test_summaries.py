@@ -28,7 +28,7 @@ def speculated(text, running, speedup):
     return Speculation(
         text=text,
         running_requests=running,
-        lookup_tokens=4,
+        proposed_tokens=4,
         tokens_per_step=estimate(2.0),
         tpot_off_s=estimate(0.1),
         tpot_on_s=estimate(0.1 / speedup),

@@ -146,7 +146,7 @@ def test_with_lookup_the_tokens_are_the_same_and_come_in_fewer_steps(written, pl
     again = np.tile(prompts[0], 12)
 
     size = {"threads": 1, "max_running": 2, "budget_tokens": 32, "kv_tokens": KV_TOKENS}
-    with open_engine(written, **size, lookup=Lookup(tokens=4, longest_match=3)) as engine:
+    with open_engine(written, **size, proposer=Lookup(tokens=4, longest_match=3)) as engine:
         engine.add(0, again, 60)
         engine.add(1, prompts[0], 20)
         steps, found = 0, {}
@@ -203,10 +203,10 @@ def test_without_the_extra_it_is_said_by_name(package, labeled, monkeypatch):
     assert "pip install 'serving-advisor[openvino]'" == refused.value.hint
 
 
-@pytest.mark.parametrize(("budget", "lookup"), [(4, None), (20, Lookup(tokens=4))])
-def test_a_budget_that_running_requests_take_whole_is_refused(budget, lookup, labeled):
+@pytest.mark.parametrize(("budget", "proposer"), [(4, None), (20, Lookup(tokens=4))])
+def test_a_budget_that_running_requests_take_whole_is_refused(budget, proposer, labeled):
     with pytest.raises(InputError, match="nothing is left to read prompts"):
-        open_engine(labeled, threads=1, max_running=4, budget_tokens=budget, kv_tokens=64, lookup=lookup)
+        open_engine(labeled, threads=1, max_running=4, budget_tokens=budget, kv_tokens=64, proposer=proposer)
 
 
 def test_a_folder_without_a_model_is_an_error(labeled):
