@@ -149,9 +149,7 @@ class DraftModel(Record, frozen=True, kw_only=True):
     layers: Count
     parameters: Count
     student: Student | None  # what `advisor distill` wrote down of it
-    learned_items: (
-        Whole | None
-    )  # of the text, those that it learned from, which were left out; None: what it learned from is not known
+    learned_texts: Whole | None  # of the given text, that it learned from and that are left out; None: not known
 
 
 class GenerationVariant(Record, frozen=True, kw_only=True):

@@ -248,16 +248,9 @@ def _plan(
     case = preflight.Case(facts=facts, machine=machine, providers=available, is_checkpoint=is_checkpoint)
     chosen, excluded = preflight.select(catalog, case, wanted)
     is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are chosen on them
-    asked = apart.call(
-        model_folder.reading("the examples"),
-        asked_examples,
-        workload,
-        options,
-        model,
-        scratch,
-        is_calibrated=is_calibrated,
-        learned=students.learned,
-    )
+    reading = model_folder.reading("the examples")
+    how = {"is_calibrated": is_calibrated, "learned": students.learned}
+    asked = apart.call(reading, asked_examples, workload, options, model, scratch, **how)
     settings = _settings(workload, options, [graph.sha256 for _, graph in given], wanted, has_data=asked.data is not None)
     settings = msgspec.structs.replace(settings, max_batch_size=_largest(options, facts), students_sha256=students.sha256)
     parts = (SCHEMA_VERSION, __version__, facts, settings, catalog, machine, versions(), available, students.learned)

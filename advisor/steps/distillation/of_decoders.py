@@ -35,6 +35,11 @@ class SmallerDecoder(msgspec.Struct, frozen=True, kw_only=True):
     learned: bytes | None = None  # digests of the texts that it learned from; None: not known
     accepted: tuple[Accepted, ...] = ()
 
+    @property
+    def decides(self) -> tuple[object, ...]:
+        """All of it that decides what is measured."""
+        return self.id, self.facts.sha256, self.learned, self.accepted
+
     def as_draft(self, left_out: int | None) -> DraftModel:
         """Return it as profiles have it; so many texts were left out since it learned from them."""
         return DraftModel(

@@ -164,7 +164,7 @@ def _plan(
         asked_sha256=hashlib.sha256(msgspec.json.encode((asked.lengths, asked.max_drop))).hexdigest(),
     )
     known = versions() | ({} if engine is None else {OPENVINO: engine})
-    parts = (SCHEMA_VERSION, __version__, facts, settings, machine, known, draft)
+    parts = (SCHEMA_VERSION, __version__, facts, settings, machine, known, None if draft is None else draft.decides)
     return Plan(
         model=model,
         folder=folder,
