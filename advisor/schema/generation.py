@@ -170,6 +170,12 @@ class GenerationVariant(Record, frozen=True, kw_only=True):
     agrees_with_checkpoint: NonNegative | None  # largest difference of its logits from the checkpoint's own over their range
     quality: TextQuality | None
     speculation: tuple[Speculation, ...] = ()
+    student: Student | None = None  # where it is a smaller decoder
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether nobody has trained it: its speed is known, and its answers mean nothing."""
+        return self.student is not None and not self.student.is_trained
 
 
 class GenerationSettings(Record, frozen=True, kw_only=True):
@@ -182,6 +188,7 @@ class GenerationSettings(Record, frozen=True, kw_only=True):
     text_sha256: Sha256 | None
     wanted: tuple[str, ...] = ()
     draft_sha256: Sha256 | None = None
+    students_sha256: tuple[Sha256, ...] = ()
     asked_sha256: Sha256 | None = None
     input_fraction: Fraction | None = (
         None  # of what is cached in a timed decode step, the part of an encoder; None: there is none
@@ -332,6 +339,18 @@ class GenerationVariantSummary(Record, frozen=True, kw_only=True):
     speculation: tuple[Speculation, ...] = ()
     admitted: bool
     admitted_because: str
+    student: Student | None = None
+
+
+class DecoderStudent(Record, frozen=True, kw_only=True):
+    """A smaller decoder in the place of the model: what serving would cost with it, and what is known of its quality."""
+
+    student: Student
+    prediction: GenerationPrediction | None  # of the cheapest of its forms; None: none keeps the targets
+    saved_fraction: Estimate | None  # of the cost of what is shown without it; None: one of the two keeps no target
+    retention: Estimate | None  # share of the model's scores that it is assumed to keep; None: trained, or nothing is published
+    quality: TextQuality | None  # of a trained one
+    because: str  # where its quality comes from
 
 
 class SpeculationAdvice(Record, frozen=True, kw_only=True):
@@ -379,6 +398,7 @@ class GenerationAdvice(Record, frozen=True, kw_only=True, tag_field="kind", tag=
     load_curve: tuple[LoadPoint, ...]
     kv_curve: tuple[KvPoint, ...]
     speculation: tuple[SpeculationAdvice, ...] = ()
+    students: tuple[DecoderStudent, ...] = ()
     certificate: Certificate
     candidates_simulated: Tally
     replays: tuple[Replay, ...] = ()

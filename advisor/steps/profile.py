@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -249,7 +250,7 @@ def _plan(
     chosen, excluded = preflight.select(catalog, case, wanted)
     is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are chosen on them
     reading = model_folder.reading("the examples")
-    how = {"is_calibrated": is_calibrated, "learned": students.learned}
+    how: dict[str, Any] = {"is_calibrated": is_calibrated, "learned": students.learned}
     asked = apart.call(reading, asked_examples, workload, options, model, scratch, **how)
     settings = _settings(workload, options, [graph.sha256 for _, graph in given], wanted, has_data=asked.data is not None)
     settings = msgspec.structs.replace(settings, max_batch_size=_largest(options, facts), students_sha256=students.sha256)

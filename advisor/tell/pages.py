@@ -16,6 +16,7 @@ from advisor.tell.generation.decision import generation_decision_rows
 from advisor.tell.generation.naming import generation_columns
 from advisor.tell.generation.tables import (
     decoder_rows,
+    decoder_student_rows,
     generation_origin_rows,
     generation_rows,
     generation_setting_rows,
@@ -129,6 +130,7 @@ WORDS = (
     generation_origin_rows,
     generation_rows,
     generation_setting_rows,
+    decoder_student_rows,
     generation_variant_rows,
     generation_words,
     input_rows,

@@ -73,6 +73,7 @@ def variant_rows(site: GenerationUnderLoad) -> tuple[GenerationVariantSummary, .
                 speculation=variant.speculation,
                 admitted=admitted.admitted,
                 admitted_because=admitted.because,
+                student=variant.student,
             )
         )
     return tuple(rows)

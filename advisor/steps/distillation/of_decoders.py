@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from advisor.disk.reading import refuse_special
-from advisor.errors import InputError
+from advisor.errors import AdvisorError, InputError
 from advisor.files.records import read_json
+from advisor.measure.distillation import checkpoint_students, student_names
 from advisor.measure.generation.making import described
 from advisor.measure.quality import learned, texts
 from advisor.measure.worker.apart import Apart
 from advisor.schema.distillation import Accepted, Distilled, Student
 from advisor.schema.generation import DecoderFacts, DraftModel
+from advisor.schema.record import Exclusion
 from advisor.steps import model_folder
-from advisor.steps.distillation.students import LABEL
+from advisor.steps.distillation.students import KEY, LABEL, free_name, paths_in
 
 DRAFT = "--draft"
 # A step: beyond these a further one is rarely accepted on a CPU, where each costs a step of the draft. Of a draft of which nothing is known
@@ -36,6 +39,11 @@ class SmallerDecoder(msgspec.Struct, frozen=True, kw_only=True):
     accepted: tuple[Accepted, ...] = ()
 
     @property
+    def is_trained(self) -> bool:
+        """Whether anybody has trained it; one that nobody wrote anything down of is what its maker made of it."""
+        return self.student is None or self.student.is_trained
+
+    @property
     def decides(self) -> tuple[object, ...]:
         """All of it that decides what is measured."""
         return self.id, self.facts.sha256, self.learned, self.accepted
@@ -50,6 +58,18 @@ class SmallerDecoder(msgspec.Struct, frozen=True, kw_only=True):
             student=self.student,
             learned_texts=left_out if self.learned is not None else None,
         )
+
+
+class Smaller(NamedTuple):
+    """The smaller decoders of a profile."""
+
+    draft: SmallerDecoder | None
+    students: tuple[SmallerDecoder, ...]
+
+    @property
+    def decides(self) -> object:
+        """All of them that decides what is measured."""
+        return None if self.draft is None else self.draft.decides, [it.decides for it in self.students]
 
 
 def draft_of(apart: Apart, model: Path, facts: DecoderFacts, path: Path) -> SmallerDecoder:
@@ -89,6 +109,72 @@ def given(apart: Apart, model: Path, facts: DecoderFacts, path: Path, key: str) 
         learned=learned.read(path),
         accepted=() if label is None else label.outcome.accepted,
     )
+
+
+class Students(NamedTuple):
+    """Smaller decoders to take the place of the model, and what none could be made of."""
+
+    decoders: tuple[SmallerDecoder, ...] = ()
+    exclusions: tuple[Exclusion, ...] = ()
+
+
+def students_of(apart: Apart, model: Path, facts: DecoderFacts, asked: Sequence[str], scratch: Path) -> Students:
+    """Return the students that are asked for, those that are proposed or named cut into `scratch`.
+
+    Raise InputError or ModelError for one that is named and cannot be.
+    """
+    if asked and (facts.given_as != "checkpoint" or facts.encoder is not None):
+        raise InputError(f"{KEY}: {model} is no checkpoint of a decoder, and students are cut from such", hint=f"leave {KEY} out")
+    reading = model_folder.reading(str(model))
+    names = {student_names.parse(text).id: True for text in asked if student_names.is_name(text)}
+    left_out: list[Exclusion] = []
+    if student_names.AUTO in asked:
+        try:
+            for name in apart.call(reading, checkpoint_students.proposed, model):
+                names.setdefault(name, False)
+        except AdvisorError as error:
+            left_out.append(Exclusion(what="students", reason=error.fault))
+    found: list[SmallerDecoder] = []
+    for name, is_named in names.items():
+        try:
+            found.append(_cut(apart, model, name, scratch / "students" / name))
+        except AdvisorError as error:
+            if is_named:
+                raise
+            left_out.append(Exclusion(what=name, reason=error.fault))
+    taken = set(names)
+    for path in paths_in(asked):
+        if not path.is_dir():
+            raise InputError(
+                f"{KEY}: {str(path)[:200]!r} names no student, and there is no such folder",
+                hint="students of a decoder: layers-N, width-N, layers-N-width-N, auto; or the folder of one that you trained",
+            )
+        refuse_special(path, KEY)
+        name = free_name(path, taken)
+        taken.add(name)
+        found.append(_trained(facts, msgspec.structs.replace(given(apart, model, facts, path, KEY), id=name)))
+    return Students(tuple(found), tuple(left_out))
+
+
+def _cut(apart: Apart, model: Path, name: str, folder: Path) -> SmallerDecoder:
+    reading = model_folder.reading(str(model))
+    apart.call(reading, checkpoint_students.cut, model, name, folder)
+    student = apart.call(reading, checkpoint_students.described, model, name, folder, is_trained=False)
+    return SmallerDecoder(id=name, path=folder, facts=apart.call(reading, described, folder), student=student)
+
+
+def _trained(facts: DecoderFacts, found: SmallerDecoder) -> SmallerDecoder:
+    """Return a decoder of the user's as a student, by its sizes where nobody wrote down how it was made."""
+    student = found.student or Student(
+        id=found.id,
+        kind="blocks",
+        blocks=found.facts.layers,
+        teacher_blocks=facts.layers,
+        parameters=found.facts.parameters,
+        teacher_parameters=facts.parameters,
+        is_trained=True,
+    )
+    return msgspec.structs.replace(found, student=msgspec.structs.replace(student, id=found.id))
 
 
 def check_words(model: Path, other: Path, key: str) -> None:

@@ -27,10 +27,6 @@ ONE_PASS = "give slo.latency_s and inputs.sequence_length in place of tokens, tt
 NOT_OF_DECODERS = {
     "inputs": ("--inputs", "what a decoder reads is tokens, drawn at the workload's lengths"),
     "variants": ("--variant", "variants of a decoder are folders that advisor makes of the checkpoint"),
-    "students": (
-        "--student",
-        "a student of a decoder is a checkpoint of its own: make it with `advisor distill`, and profile its folder",
-    ),
     "allow_code": ("--allow-code", "a generative model is judged by perplexity on a text, without code of yours"),
 }
 

@@ -3,7 +3,8 @@
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -18,7 +19,6 @@ from advisor.measure.generation.making import (
     EXPORTED,
     LOSSLESS,
     SCHEMES,
-    TITLES,
     Made,
     exported,
     given,
@@ -38,12 +38,12 @@ from advisor.measure.runtime import machine as machines
 from advisor.measure.runtime.openvino_session import INSTALL
 from advisor.measure.runtime.stalls import watch
 from advisor.measure.worker.apart import Apart
-from advisor.schema.generation import Engine, GenerationSite, GenerationVariant
+from advisor.schema.generation import GenerationSite, GenerationVariant
 from advisor.schema.record import Exclusion
 from advisor.steps import model_folder
 from advisor.steps.generation.asked import in_words
 from advisor.steps.generation.judging import Judging, is_worth_timing, to_time
-from advisor.steps.generation.plan import Plan, Stage
+from advisor.steps.generation.plan import Form, Plan, Stage
 from advisor.steps.generation.speculating import SHARE, in_every_way, on_learned
 from advisor.units import counted, seconds
 
@@ -56,6 +56,9 @@ NO_TEXT = "quality could not be measured: no text was given (quality.data of the
 NO_SCHEMES = "what they lose could not be measured: that takes inputs with their answers, not a text"
 NO_ANSWERS = "a text says nothing of a model with an encoder, which answers an input; only what loses nothing is served"
 EXACT = (*LOSSLESS, openvino.EXACT)
+# Of students: as they are, and the form of each engine that is quickest and loses next to nothing; STUDENTS is their folder.
+OF_STUDENTS = (BASELINE, "int8-weight-only", "openvino-int8-weight-only")
+STUDENTS = "students"
 OPENVINO = "OpenVINO's engine"
 
 P = ParamSpec("P")
@@ -71,6 +74,7 @@ class Measuring:
         self.notes: list[str] = []
         self.exclusions: list[Exclusion] = []
         self.untold: set[Point] = set()
+        self.forms: dict[str, Form] = {}
         self.threads = tuple(dict.fromkeys((1, plan.machine.cores)))
 
     def site(self) -> GenerationSite:
@@ -94,7 +98,7 @@ class Measuring:
             threads=self.threads,
             input_fraction=self.plan.settings.input_fraction,
             start=self.stage.how.start,
-            engines={name: _engine(name) for name in made},
+            engines={name: self.forms[name].engine for name in made},
         ) as processes:
             processes.fit_together(self.plan.facts, [(name, self.threads[-1]) for name in made])
             agreement = self._agreement(processes, made)
@@ -120,53 +124,46 @@ class Measuring:
             self._exclude("weights in 8 and 4 bits", NO_SCHEMES)
         if plan.facts.given_as != "checkpoint":
             self._exclude(OPENVINO, "takes a checkpoint alone")
+            self.forms[AS_GIVEN] = Form(AS_GIVEN)
             return {AS_GIVEN: self._ask("reading the model", str(plan.model), given, plan.model)}
         if plan.facts.encoder is not None:
             self._exclude(OPENVINO, "takes a decoder alone, without an encoder")
-            form = self._ask("exporting it", str(plan.model), exported, plan.model, plan.folder, sha256=plan.facts.sha256)
-            return {EXPORTED: form}
-        found: dict[str, Made] = {}
-        for scheme in SCHEMES:
-            try:
-                found[scheme] = self._ask(
-                    f"making {scheme}",
-                    scheme,
-                    made,
-                    plan.model,
-                    plan.folder,
-                    scheme,
-                    sha256=plan.facts.sha256,
-                    max_tokens=plan.settings.max_context_tokens,
-                    has_vnni=machines.has_vnni(plan.machine),
-                )
-            except AdvisorError as error:
-                if scheme == BASELINE:
-                    raise
-                self._exclude(scheme, error.fault)
-        return found | self._made_for_openvino()
-
-    def _made_for_openvino(self) -> dict[str, Made]:
-        """Return the forms for OpenVINO's engine, where that is installed."""
-        plan = self.plan
+            whole = self._ask("exporting it", str(plan.model), exported, plan.model, plan.folder, sha256=plan.facts.sha256)
+            self.forms[EXPORTED] = Form(EXPORTED)
+            return {EXPORTED: whole}
         if not plan.has_openvino:
             self._exclude(OPENVINO, f"not installed: {INSTALL}, then profile again")
-            return {}
         found: dict[str, Made] = {}
-        for name in openvino.FORMS:
+        for form in self._tried():
             try:
-                found[name] = self._ask(
-                    f"making {name}",
-                    name,
-                    openvino.made,
-                    plan.model,
-                    plan.folder,
-                    name,
-                    sha256=plan.facts.sha256,
-                    max_tokens=plan.settings.max_context_tokens,
-                )
+                found[form.id] = self._make(form)
             except AdvisorError as error:
-                self._exclude(name, error.fault)
+                if form == Form(BASELINE):
+                    raise
+                self._exclude(form.id, error.fault)
+            else:
+                self.forms[form.id] = form
         return found
+
+    def _tried(self) -> Iterator[Form]:
+        """Yield the forms of a checkpoint: all of the model, and of students those that lose next to nothing."""
+        plan = self.plan
+        of_openvino = tuple(openvino.FORMS) if plan.has_openvino else ()
+        yield from (Form(scheme) for scheme in (*SCHEMES, *of_openvino))
+        for student in plan.students:
+            yield from (Form(scheme, student) for scheme in (*SCHEMES, *of_openvino) if scheme in OF_STUDENTS)
+
+    def _make(self, form: Form) -> Made:
+        plan, student = self.plan, form.of
+        checkpoint, facts = (plan.model, plan.facts) if student is None else (student.path, student.facts)
+        folder = plan.folder if student is None else plan.folder / STUDENTS / student.id
+        longest = min(facts.context_tokens, plan.settings.max_context_tokens)
+        make = openvino.made
+        if form.engine == "onnxruntime":
+            make = partial(made, has_vnni=machines.has_vnni(plan.machine))
+        return self._ask(
+            f"making {form.id}", form.id, make, checkpoint, folder, form.scheme, sha256=facts.sha256, max_tokens=longest
+        )
 
     def _windows(self) -> Windows | None:
         """Return the user's text as the model reads it, None where there is none."""
@@ -199,10 +196,12 @@ class Measuring:
         """Return how far each form's logits are from the checkpoint's own; the baseline has to be that decoder, and has to run."""
         plan = self.plan
         found: dict[str, float | None] = {}
-        for name, form in made.items():
+        for name, entry in made.items():
             if name in (AS_GIVEN, EXPORTED):  # nothing to hold it against, or it was held against it as it was made
-                found[name] = form.agrees_with_checkpoint
+                found[name] = entry.agrees_with_checkpoint
                 continue
+            form = self.forms[name]
+            checkpoint, whose = (plan.model, "model") if form.of is None else (form.of.path, form.of.id)
             self.stage.say(f"holding {name} against the checkpoint")
             try:
                 with self.stage.ledger.loading():
@@ -211,9 +210,9 @@ class Measuring:
                         self.threads[-1],
                         "comparing it with the checkpoint",
                         processes.process(name).compared,
-                        plan.model,
-                        self.stage.scratch / "truth.npy",
-                        is_exact=name in (BASELINE, openvino.EXACT),
+                        checkpoint,
+                        self.stage.scratch / f"truth-{whose}.npy",
+                        is_exact=form.scheme in (BASELINE, openvino.EXACT),
                         seed=plan.settings.seed,
                     )
                 if not math.isfinite(found[name] or 0.0):
@@ -226,21 +225,24 @@ class Measuring:
         return found
 
     def _variant(self, name: str, made: Made, agreement: float | None) -> GenerationVariant:
+        form, facts = self.forms[name], self.plan.facts
+        is_exact = form.scheme in EXACT
         return GenerationVariant(
             id=name,
-            scheme="none" if name in EXACT else openvino.FORMS.get(name, name),
-            title=(TITLES | openvino.TITLES)[name],
+            scheme="none" if is_exact else openvino.FORMS.get(form.scheme, form.scheme),
+            title=form.title,
             path=os.path.relpath(made.folder, self.plan.folder.parent),
             sha256=made.sha256,
             bytes=made.bytes,
-            engine=_engine(name),
-            lossless=name in EXACT,
+            engine=form.engine,
+            lossless=is_exact and form.of is None,
             weight_bytes=made.weight_bytes,
-            kv_bytes_per_token=self.plan.facts.kv_bytes_per_token,
+            kv_bytes_per_token=(facts if form.of is None else form.of.facts).kv_bytes_per_token,
             load_s=None,
             peak_memory_bytes=None,
             agrees_with_checkpoint=agreement,
             quality=None,
+            student=None if form.of is None else form.of.student,
         )
 
     def _judged(self, variants: list[GenerationVariant], processes: Variants, windows: Windows | None) -> list[GenerationVariant]:
@@ -317,7 +319,7 @@ class Measuring:
 
     def _set_aside_s(self, made: Iterable[str]) -> float:
         """Return the seconds that are kept for speculation, where there is an engine that has it."""
-        if all(_engine(name) != "openvino" for name in made):
+        if all(self.forms[name].engine != "openvino" for name in made):
             return 0.0
         return (SHARE if self.plan.draft is None else 2 * SHARE) * self.plan.settings.budget_s
 
@@ -327,7 +329,7 @@ class Measuring:
         served = [
             variant
             for variant in variants
-            if is_worth_timing(self.plan, variant) and (variant.id, self.threads[-1]) not in untold
+            if variant.student is None and is_worth_timing(self.plan, variant) and (variant.id, self.threads[-1]) not in untold
         ]
         tried = in_every_way(self.plan, self.journal, self.stage, self.threads[-1], served, windows)
         self.exclusions += tried.exclusions
@@ -360,17 +362,12 @@ class Measuring:
             decode=points.decode,
             mixed=points.mixed,
             stalls=tuple(entry for entry in journal.watches if entry is not None),
-            exclusions=(*self.exclusions, *journal.exclusions),
+            exclusions=(*plan.excluded, *self.exclusions, *journal.exclusions),
             notes=(*self.notes, *on_learned(plan, windows), *disturbance(every, clock)),
         )
 
     def _exclude(self, what: str, reason: str) -> None:
         self.exclusions.append(Exclusion(what=what, reason=reason.removeprefix(f"{what}: ")))
-
-
-def _engine(name: str) -> Engine:
-    """Return what runs a form."""
-    return "openvino" if name in openvino.FORMS else "onnxruntime"
 
 
 def are_still(variants: Iterable[GenerationVariant], folder: Path, apart: Apart) -> bool:

@@ -146,13 +146,15 @@ def _drafting(
 
 
 def on_learned(plan: Plan, windows: Windows | None) -> Iterator[str]:
-    """Yield how much of the text was left out, and of which smaller decoder it is not known what it learned from."""
-    if windows is None or plan.draft is None:
+    """Yield how much of the text was left out, and of which smaller decoders it is not known what they learned from."""
+    if windows is None:
         return
-    if plan.draft.learned is None:
-        yield f"whether {plan.draft.id} learned from quality.data cannot be told: it has no list of what it learned from"
+    for it in plan.trained:
+        if it.learned is None:
+            yield f"whether {it.id} learned from quality.data cannot be told: it has no list of what it learned from"
     if windows.learned_texts:
-        yield f"{counted(windows.learned_texts, 'text')} of quality.data left out: {plan.draft.id} learned from them"
+        names = " and ".join(it.id for it in plan.trained if it.learned is not None)
+        yield f"{counted(windows.learned_texts, 'text')} of quality.data left out: {names} learned from them"
 
 
 class Speculating:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from advisor import units
 from advisor.schema.generation import (
+    DecoderStudent,
     GenerationAdvice,
     GenerationPrediction,
     GenerationVariantSummary,
@@ -37,6 +38,7 @@ from advisor.tell.generation.words import TEXTS, kv_bytes_per_token
 from advisor.tell.options import today_is_given
 from advisor.tell.words.figures import Figure, Format, Part, Row, figure, known, rows_of
 
+NOT_TRAINED = "not trained"
 Words = Callable[[GenerationPrediction], str]
 QUANTILES = {0.5: "p50", 0.9: "p90", 0.99: "p99"}
 GIVEN_AS = {
@@ -237,7 +239,11 @@ def generation_variant_rows(advice: GenerationAdvice) -> tuple[VariantRow, ...]:
             prefill=figure(it.prefill_tokens_per_s, units.rate),
             decode=figure(it.decode_step_s, units.seconds),
             most=figure(it.decode_tokens_per_s, units.rate),
-            quality=figure(it.quality.perplexity.drop if it.quality else None, units.percent),
+            quality=figure(
+                it.quality.perplexity.drop if it.quality else None,
+                units.percent,
+                "not measured" if _is_trained(it) else NOT_TRAINED,
+            ),
             quality_of=_quality_of(it.quality),
             agreement=figure(it.quality.greedy_agreement if it.quality else None, units.proportion),
             admitted=it.admitted,
@@ -245,6 +251,10 @@ def generation_variant_rows(advice: GenerationAdvice) -> tuple[VariantRow, ...]:
         )
         for it in advice.variants
     )
+
+
+def _is_trained(it: GenerationVariantSummary) -> bool:
+    return it.student is None or it.student.is_trained
 
 
 def _quality_of(it: TextQuality | None) -> tuple[str, ...]:
@@ -256,6 +266,29 @@ def _quality_of(it: TextQuality | None) -> tuple[str, ...]:
         f"{units.number(it.bits_per_byte)} bits per byte, as given {units.number(it.baseline_bits_per_byte)}",
         f"{it.tokens:,} tokens",
     )
+
+
+def decoder_student_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
+    """Return each student with what would be served, its cost and what that saves, and what is known of its quality."""
+    return tuple(
+        Row(
+            label=it.student.id,
+            cells=(
+                "nothing keeps the targets" if it.prediction is None else configuration(it.prediction.candidate),
+                figure(it.prediction.cost_usd_per_hour if it.prediction else None, units.usd_per_hour, "-"),
+                figure(it.saved_fraction, units.percent, "-"),
+                _kept_by(it),
+                it.because,
+            ),
+        )
+        for it in advice.students
+    )
+
+
+def _kept_by(it: DecoderStudent) -> Figure | str:
+    if it.quality is not None:
+        return figure(it.quality.perplexity.drop, units.percent)
+    return figure(it.retention, units.percent, "not known")
 
 
 def speculation_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
