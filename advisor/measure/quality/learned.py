@@ -1,7 +1,7 @@
 """The items that a student learned from, each known by a digest: what it says of these says nothing of its quality."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +33,11 @@ def digest_of_text(text: Sequence[str]) -> bytes:
 
 def packed(digests: Iterable[bytes]) -> bytes:
     """Return the digests of items as they lie in the file."""
-    return b"".join(sorted({digest[:DIGEST_BYTES] for digest in digests}))
+    return b"".join(sorted(set(_short(digests))))
+
+
+def _short(digests: Iterable[bytes]) -> Iterator[bytes]:
+    return (digest[:DIGEST_BYTES] for digest in digests)
 
 
 def read(student: Path) -> bytes | None:
@@ -50,8 +54,8 @@ def read(student: Path) -> bytes | None:
 
 def others(learned: bytes, digests: Sequence[bytes], key: str, where: object) -> np.ndarray:
     """Return the places (items,) of those that were not learned from; raise InputError, about `key`, where there are none."""
-    known = np.unique(np.frombuffer(learned, dtype=ORDER))
-    kept = np.flatnonzero(~np.isin(np.frombuffer(b"".join(it[:DIGEST_BYTES] for it in digests), dtype=ORDER), known))
+    known, asked = (np.frombuffer(packed, dtype=ORDER).astype(np.uint64) for packed in (learned, b"".join(_short(digests))))
+    kept = np.flatnonzero(~np.isin(asked, known))
     if digests and not len(kept):
         raise InputError(
             f"{key}: {where}: a student learned from every one of its {len(digests)} items",

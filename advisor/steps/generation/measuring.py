@@ -4,7 +4,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -158,12 +157,11 @@ class Measuring:
         checkpoint, facts = (plan.model, plan.facts) if student is None else (student.path, student.facts)
         folder = plan.folder if student is None else plan.folder / STUDENTS / student.id
         longest = min(facts.context_tokens, plan.settings.max_context_tokens)
-        make = openvino.made
-        if form.engine == "onnxruntime":
-            make = partial(made, has_vnni=machines.has_vnni(plan.machine))
-        return self._ask(
-            f"making {form.id}", form.id, make, checkpoint, folder, form.scheme, sha256=facts.sha256, max_tokens=longest
-        )
+        what, digest, vnni = f"making {form.id}", facts.sha256, machines.has_vnni(plan.machine)
+        place = (checkpoint, folder, form.scheme)
+        if form.engine == "openvino":
+            return self._ask(what, form.id, openvino.made, *place, sha256=digest, max_tokens=longest)
+        return self._ask(what, form.id, made, *place, sha256=digest, max_tokens=longest, has_vnni=vnni)
 
     def _windows(self) -> Windows | None:
         """Return the user's text as the model reads it, None where there is none."""
