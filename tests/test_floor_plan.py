@@ -54,7 +54,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("advisor.steps", "advisor.steps.distillation", "advisor.files", "advisor.disk"),
         *(f"advisor.measure.{room}" for room in ("decoder", "generation", "generation.timing", "generation.openvino")),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "timing", "runtime", "worker")),
-        *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
+        *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue", "distillation")),
         *FREE,
     },
     # What pipelines run beside the commands of one model: comparing, traces, schemas, tables.

@@ -14,9 +14,9 @@ from advisor.tell.formats import suffix
 from advisor.tell.generation import charts as generation_charts
 from advisor.tell.generation.decision import generation_decision_rows
 from advisor.tell.generation.naming import generation_columns
+from advisor.tell.generation.students import decoder_student_rows
 from advisor.tell.generation.tables import (
     decoder_rows,
-    decoder_student_rows,
     generation_origin_rows,
     generation_rows,
     generation_setting_rows,

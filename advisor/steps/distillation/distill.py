@@ -11,6 +11,7 @@ from advisor import __version__
 from advisor.disk import locks, temporary
 from advisor.disk.beside import owned
 from advisor.disk.reading import refuse_special
+from advisor.disk.writing import write_atomically
 from advisor.errors import InputError
 from advisor.measure.distillation import checkpoint_students, student_names
 from advisor.measure.distillation.student_names import StudentName
@@ -141,7 +142,7 @@ def _answered(task: Task, question: Question, make: Callable[[Path, Path], tuple
     final.mkdir()
     try:
         student, outcome = make(training, final)
-        (final / learned.FILE).write_bytes(question.counted.learned)
+        write_atomically(final / learned.FILE, question.counted.learned)
     except BaseException:
         if student_folder.kept_in(task.output) is None:
             student_folder.forget(task.output)

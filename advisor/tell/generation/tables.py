@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 from advisor import units
 from advisor.schema.generation import (
-    DecoderStudent,
     GenerationAdvice,
     GenerationPrediction,
     GenerationVariantSummary,
@@ -266,29 +265,6 @@ def _quality_of(it: TextQuality | None) -> tuple[str, ...]:
         f"{units.number(it.bits_per_byte)} bits per byte, as given {units.number(it.baseline_bits_per_byte)}",
         f"{it.tokens:,} tokens",
     )
-
-
-def decoder_student_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
-    """Return each student with what would be served, its cost and what that saves, and what is known of its quality."""
-    return tuple(
-        Row(
-            label=it.student.id,
-            cells=(
-                "nothing keeps the targets" if it.prediction is None else configuration(it.prediction.candidate),
-                figure(it.prediction.cost_usd_per_hour if it.prediction else None, units.usd_per_hour, "-"),
-                figure(it.saved_fraction, units.percent, "-"),
-                _kept_by(it),
-                it.because,
-            ),
-        )
-        for it in advice.students
-    )
-
-
-def _kept_by(it: DecoderStudent) -> Figure | str:
-    if it.quality is not None:
-        return figure(it.quality.perplexity.drop, units.percent)
-    return figure(it.retention, units.percent, "not known")
 
 
 def speculation_rows(advice: GenerationAdvice) -> tuple[Row, ...]:

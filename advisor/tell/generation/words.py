@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from advisor import units
-from advisor.schema.distillation import IF_IT_HOLDS
 from advisor.schema.generation import ENGINE_NAMES, GenerationAdvice, GenerationPrediction, LookupText, Replay, SpeculationAdvice
 from advisor.schema.record import Record
 from advisor.tell.generation.naming import (
@@ -18,6 +17,7 @@ from advisor.tell.generation.naming import (
     targets,
     targets_in_words,
 )
+from advisor.tell.generation.students import OF_STUDENTS, of_students
 from advisor.tell.options import today_is_given
 from advisor.tell.words.figures import Sentence, figure, unproven_of, written
 
@@ -48,13 +48,6 @@ TEXTS: dict[LookupText, str] = {
 }
 IN_SHORT: dict[LookupText, str] = {"given": "the given text", "copying": "copying text", "free": "free text"}
 USES = {"on": "on", "off": "off", "not known": "not shown to pay"}
-
-
-OF_STUDENTS = (
-    "Steps do not depend on the values of weights, so a student is timed before anybody trains it. What it then keeps is assumed, from the "
-    "scores of published students of such a cut; it is never advised untrained. `advisor distill` makes one, and --student with its folder "
-    "measures what it keeps. A student and its form in fewer bits are one saving."
-)
 
 
 class GenerationWords(Record, frozen=True, kw_only=True):
@@ -138,7 +131,7 @@ def generation_words(advice: GenerationAdvice) -> GenerationWords:
         unproven_because=_unproven_because(unproven) if unproven else None,
         variants=_variants(advice),
         variants_because=COMPARED,
-        students=_students(advice) if advice.students else None,
+        students=of_students(advice) if advice.students else None,
         students_because=OF_STUDENTS if advice.students else None,
         speculation=_speculation(advice) if advice.speculation else None,
         speculated=tuple(_speculated(entry) for entry in advice.speculation),
@@ -342,19 +335,6 @@ def _at_load(listed: list[SpeculationAdvice]) -> tuple[str, ...]:
     by_use = ((word, [IN_SHORT[it.text] for it in listed if it.use == use]) for use, word in USES.items())
     said = ", ".join(f"{word} for {joined(texts)}" for word, texts in by_use if texts)
     return (f"at the {units.number(running)} that run here on average: {said}",)
-
-
-def _students(advice: GenerationAdvice) -> str:
-    known = [entry for entry in advice.students if entry.saved_fraction is not None]
-    listed = units.counted(len(advice.students), "student")
-    if not known:
-        return f"{listed} timed; none of them keeps the targets, or nothing without them does"
-    best = max(known, key=lambda entry: entry.saved_fraction.value if entry.saved_fraction else 0.0)
-    assert best.saved_fraction is not None
-    if best.saved_fraction.value <= 0:
-        return f"{listed} timed; none of them would be cheaper to serve"
-    condition = "" if best.student.is_trained else f", {IF_IT_HOLDS}"
-    return f"{listed} timed; {best.student.id} would save {units.percent(best.saved_fraction.value)}{condition}"
 
 
 def _speculation(advice: GenerationAdvice) -> str:

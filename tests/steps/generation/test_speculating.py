@@ -1,9 +1,13 @@
 """Prompt lookup is tried as far as the budget goes, what decides most first, and what is left out is named."""
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
 from advisor.measure.generation.openvino import profiling, prompts
+from advisor.measure.generation.openvino.engine import Draft, Lookup
+from advisor.measure.generation.openvino.profiling import SpeculationSetting
 from advisor.measure.generation.openvino.prompts import Prompts
 from advisor.measure.generation.scripts import Part, Script
 from advisor.measure.generation.step_timing import Point
@@ -13,7 +17,7 @@ from advisor.measure.timing.ledger import Ledger
 from advisor.schema.generation import Speculation, StepVisit
 from advisor.schema.record import Estimate
 from advisor.steps.generation.plan import How, Stage
-from advisor.steps.generation.speculating import Speculating
+from advisor.steps.generation.speculating import Drafting, Speculating
 from tests.generation_profiles import variant
 from tests.steps.generation.test_judging import plan
 
@@ -82,7 +86,7 @@ def visit(name, factor):
 def speculating(tmp_path):
     """Return what tries lookup where so many seconds of the budget are spent, with the engine that it asks."""
 
-    def made(spent_s, *, took_s=6.0, running=8, windows=GIVEN, journal="a.journal", **engine):
+    def made(spent_s, *, took_s=6.0, running=8, windows=GIVEN, journal="a.journal", draft=None, **engine):
         clock = Clock()
         asked = Engine(clock, took_s, **engine)
         ledger = Ledger(BUDGET_S, clock=clock)
@@ -92,7 +96,7 @@ def speculating(tmp_path):
             for name, factor in (("openvino-int8", 1.0), ("openvino-fp32", 2.0)):
                 kept.add(visit(name, factor))
         stage = Stage(ledger, lambda *_, **__: None, asked, tmp_path, How(lambda: asked))
-        trying = Speculating(plan(running=running), kept, stage, 2)
+        trying = Speculating(plan(running=running), kept, stage, 2, draft)
         found = trying.tried([variant(), SLOW, QUICK], windows)
         return found, trying.exclusions, asked.asked
 
@@ -155,3 +159,22 @@ def test_without_an_engine_that_has_it_nothing_is_said(tmp_path):
 
     assert {} == trying.tried([variant()], GIVEN)
     assert [] == trying.exclusions
+
+
+def test_a_draft_is_tried_on_the_users_text_first_with_the_forms_that_it_has(speculating, tmp_path):
+    place = tmp_path / "draft"
+    drafting = Drafting("small", "1" * 64, {"openvino-int8": place}, 2)
+    found, exclusions, asked = speculating(10.0, draft=drafting)
+    _, _, looked_up = speculating(10.0, journal="a.journal")
+
+    assert [("given", 1), ("given", 8), ("free", 1), ("free", 8)] == [(text, running) for _, text, running, _ in asked]
+    assert {"openvino-int8"} == set(found) and [] == exclusions
+    # What a draft did says nothing of lookup, and the other way round.
+    assert 12 == len(looked_up)
+
+
+def test_what_proposes_tokens_is_the_draft_where_one_is_given():
+    setting = SpeculationSetting(intra_op_num_threads=1, most_running=1, longest_prompt=1, most_output_tokens=1)
+    drafted = replace(setting, draft="small", draft_folder=Path("small"), proposed_tokens=2)
+
+    assert (Lookup(4), Draft(Path("small"), 2)) == (setting.proposer, drafted.proposer)
