@@ -9,8 +9,8 @@ from advisor.tell.words.figures import Figure, Row, figure
 OF_STUDENTS = (
     "Steps do not depend on the values of weights, so a student is timed before anybody trains it. What it then keeps is assumed, from the "
     "scores of published students of such a cut; it is never advised untrained. `advisor distill` makes one, and --student with its folder "
-    "measures what it keeps. Quality is the share of scores that is assumed to stay, or by how much a trained one raises perplexity. A student "
-    "and its form in fewer bits are one saving."
+    "measures what it keeps. Quality is the share of scores that is assumed to stay, or by how much a trained one raises perplexity. A "
+    "student and its form in fewer bits are one saving."
 )
 
 
