@@ -10,7 +10,7 @@ import numpy as np
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
 
-FILE = "learned.bin"  # beside a student: the digests in ascending order
+FILE = "learned.digests"  # beside a student, ascending; no suffix of weights, or its folder would pass for a checkpoint
 DIGEST_BYTES = 8  # of each: among a million items one is taken for another once in ten thousand files
 ORDER = ">u8"
 

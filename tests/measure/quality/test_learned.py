@@ -41,5 +41,5 @@ def test_a_student_without_a_list_is_not_known_and_a_damaged_one_is_refused(tmp_
     assert learned.read(tmp_path) is None
 
     (tmp_path / learned.FILE).write_bytes(b"123")
-    with pytest.raises(InputError, match=r"learned.bin: 3 bytes are no digests"):
+    with pytest.raises(InputError, match=r"learned.digests: 3 bytes are no digests"):
         learned.read(tmp_path)
