@@ -37,6 +37,7 @@ SHARE = 0.1  # of the budget, kept for each way to propose tokens; it goes on as
 MANY = 8  # requests side by side, by when checking what is proposed costs as much as it can save
 # A step that checks proposals takes so many times as long as one without, and may give no more tokens.
 CHECKING = 1.5
+SHORTEST_PIECE = 2  # of the user's text: one part in so many of what a piece has at the most; shorter texts say little
 LOOKUP = "prompt lookup"
 DRAFTS = "drafts"  # the folder of their forms, beside those of the model
 TEXTS: dict[LookupText, str] = {"copying": "text that is copied", "free": "free text", "given": "the given text"}
@@ -248,7 +249,7 @@ class Speculating:
     def _given(self, prompts: Prompts, windows: Windows | None) -> Iterator[Trial]:
         """Yield what is tried on the user's text, as far as that goes."""
         pieces = [ids[: prompts.piece_tokens] for ids in windows.tokens] if windows is not None else []
-        given = tuple(ids for ids in pieces if len(ids) == prompts.piece_tokens)[: MOST_ROUNDS * self.many]
+        given = tuple(ids for ids in pieces if len(ids) * SHORTEST_PIECE >= prompts.piece_tokens)[: MOST_ROUNDS * self.many]
         for running in dict.fromkeys((1, self.many)):
             if len(given) >= FEWEST_ROUNDS * running:
                 tokens = prompts.output_tokens if running == 1 else prompts.output_tokens_of_many
