@@ -128,8 +128,9 @@ def _options(workload: Path | None, options: Mapping[str, Any]) -> ProfileOption
     if unknown:
         raise InputError(f"{unknown[0]} is no option of measuring", hint=f"options are: {', '.join(known)}")
     made = dict(options)
-    if made.get("inputs") is not None:
-        made["inputs"] = Path(made["inputs"])
+    for name in ("inputs", "draft"):
+        if made.get(name) is not None:
+            made[name] = Path(made[name])
     if "budget_s" in made:
         made["budget_s"] = parse_quantity(str(made["budget_s"]), "s")  # 60 and "1 min" as well as 60.0
     made["variants"] = tuple(map(Path, made.get("variants", ())))

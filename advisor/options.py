@@ -120,6 +120,13 @@ PROFILE_OPTIONS = (
         "file or folder of one that you trained; repeatable.",
     ),
     click.option(
+        "--draft",
+        type=PATH,
+        metavar="FOLDER",
+        help="A smaller decoder that proposes tokens, which the model checks: a checkpoint with the same tokenizer, such as "
+        "`advisor distill` makes. Whether that pays is measured, by load.",
+    ),
+    click.option(
         "--budget",
         "budget_s",
         type=str,

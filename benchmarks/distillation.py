@@ -1,7 +1,7 @@
 """How fast are students, and what do they keep? Cut from a model and timed untrained, beside those that were trained.
 
     python benchmarks/distillation.py [--json FILE] [--quick] [--model CHECKPOINT|ONNX] [--student ID ...] [--trained FOLDER ...]
-                                      [--workload FILE]
+                                      [--workload FILE] [--draft FOLDER [--text FILE] [--clock wall|cpu]]
 
 The model is MiniLM unless another is named; its students have one layer to all but one, and half the width, unless they are named.
 Students and model take turns, on one thread, at batch 1 and 8, by the processor's clock; a ratio is the median over the turns. What is
@@ -9,9 +9,15 @@ cut out of the graph of a checkpoint is timed beside the cut checkpoint's own ex
 distill` wrote, with their agreement with the model and the seconds of training; with `--workload`, a workload file with quality.data, they
 are profiled and judged by that instead.
 
+`--draft` tries a smaller decoder as the draft of another (SmolLM2 unless --model names one) in OpenVINO's engine, and nothing else: on a
+text of which the draft learned nothing, with and without it in turns, for one request and for eight, by the clock on the wall or by that
+of the processor. Some rounds decide what is advised, others are the figures.
+
 Keys: `students` (how many), `teacher_s_b1` and `teacher_s_b8` (of a call), `skeleton_over_checkpoint_b1` and `skeleton_over_checkpoint_b8`
-(ratio of the seconds, of the number of layers at which it is farthest from one). Tables: `rows` (student, layers, speedup_b1, speedup_b8,
-quality, quality_low, quality_high, seconds; null where nobody knows).
+(ratio of the seconds, of the number of layers at which it is farthest from one), `acceptance` (share of drafted tokens), `speed_ratio_1`
+and `speed_ratio_8` (speed with the draft over that without), `advised_1` and `advised_8` (1: use it, 0: do not), `advice_agrees_1` and
+`advice_agrees_8`. Tables: `rows` (student, layers, speedup_b1, speedup_b8, quality, quality_low, quality_high, seconds; null where nobody
+knows), `drafts` (rounds, running, draft_tokens, acceptance, tokens_per_step, tpot_off_s, tpot_on_s, speed_ratio, its ends, advised).
 """
 
 import argparse
@@ -40,12 +46,15 @@ from advisor.steps.distillation.students import LABEL, free_name
 from advisor.steps.profile import profile
 from harness import Figures, Size, Unknown, in_turns, now, parsed, parser_of, ratio, save, show, silent
 from parts.distillation_models import tiny_graph
+from parts.drafting import Asked, drafted, not_drafted
+from parts.generation_models import SMALL, converted, random_llama
 from parts.models import package_file
 
 TURNS: dict[Size, int] = {"full": 300, "quick": 60, "tiny": 2}
 PROFILE_S: dict[Size, float] = {"full": 120.0, "quick": 30.0, "tiny": 0.5}
 BATCH_SIZES = (1, 8)
 LENGTH = 64  # tokens
+KEYS = ("teacher_s_b{}", "skeleton_over_checkpoint_b{}")  # by batch size
 TEACHER = "teacher"
 Row = dict[str, Any]
 Turns = dict[str, dict[int, list[float]]]  # seconds of a call in each turn, by file and batch size
@@ -56,12 +65,14 @@ def main() -> None:
     arguments = _arguments()
     with tempfile.TemporaryDirectory(prefix="advisor-") as name:
         folder = Path(name)
-        teacher = _teacher(_model(arguments, folder), folder)
-        figures, rows = _untrained(arguments, teacher, folder)
-        rows += trained_rows(arguments, teacher, folder)
-    save(arguments.json, arguments.size, figures, rows=rows)
+        figures, rows = (
+            _students(arguments, folder) if arguments.draft is None else (not_timed("a draft was asked for alone"), [])
+        )
+        of_draft, drafts = _drafted(arguments, folder)
+    figures |= of_draft
+    save(arguments.json, arguments.size, figures, rows=rows, drafts=drafts)
     show(figures)
-    for row in rows:
+    for row in (*rows, *drafts):
         print("  ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
 
 
@@ -71,10 +82,38 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--student", nargs="+", default=[], metavar="ID", help="these students instead")
     parser.add_argument("--trained", nargs="+", default=[], type=Path, metavar="FOLDER", help="students that were trained")
     parser.add_argument("--workload", type=Path, metavar="FILE", help="a workload with data to judge the trained ones by")
+    parser.add_argument("--draft", type=Path, metavar="FOLDER", help="a smaller decoder, to be tried as a draft of the model")
+    parser.add_argument("--text", type=Path, metavar="FILE", help="what the prompts are taken from; without it tokens at random")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="what the speed with a draft is read from")
     arguments = parsed(parser)
-    if missing := [str(path) for path in (arguments.model, *arguments.trained) if path is not None and not path.exists()]:
+    given = (arguments.model, arguments.draft, arguments.text, *arguments.trained)
+    if missing := [str(path) for path in given if path is not None and not path.exists()]:
         parser.error(f"{', '.join(missing)}: no such file or folder")
     return arguments
+
+
+def _students(arguments: argparse.Namespace, folder: Path) -> tuple[Figures, list[Row]]:
+    teacher = _teacher(_model(arguments, folder), folder)
+    figures, rows = _untrained(arguments, teacher, folder)
+    return figures, rows + trained_rows(arguments, teacher, folder)
+
+
+def not_timed(reason: str) -> Figures:
+    """Return the figures of students where none was timed."""
+    return dict.fromkeys(("students", *(key.format(size) for key in KEYS for size in BATCH_SIZES)), Unknown(reason))
+
+
+def _drafted(arguments: argparse.Namespace, folder: Path) -> tuple[Figures, list[Row]]:
+    """Return the figures of the draft, of random weights in a run that means nothing."""
+    if arguments.draft is None and arguments.size != "tiny":
+        return not_drafted("no --draft was named"), []
+    if arguments.draft is None:
+        model, draft = (random_llama(folder / name, SMALL) for name in ("large", "small"))
+        return drafted(Asked(model, draft, None, "cpu", arguments.size), folder / "draft")
+    model = converted(folder / "smollm2") if arguments.model is None else Path(arguments.model)
+    if isinstance(model, Unknown):
+        raise SystemExit(model.reason)
+    return drafted(Asked(model, arguments.draft, arguments.text, arguments.clock, arguments.size), folder / "draft")
 
 
 def _model(arguments: argparse.Namespace, folder: Path) -> Path:
@@ -108,7 +147,7 @@ def _untrained(arguments: argparse.Namespace, teacher: Teacher, folder: Path) ->
     files = {student.id: student.path for student in made}
     timed = _timed(teacher, {TEACHER: teacher.file, **files}, turns)
     figures: Figures = {"students": len(made)}
-    figures |= {f"teacher_s_b{size}": statistics.median(timed[TEACHER][size]) for size in BATCH_SIZES}
+    figures |= {KEYS[0].format(size): statistics.median(timed[TEACHER][size]) for size in BATCH_SIZES}
     rows = [_row(student.id, student.student.blocks, timed, None, None) for student in made]
     return figures | _beside_checkpoints(teacher, files, folder, turns), rows
 
@@ -136,7 +175,7 @@ def _beside_checkpoints(teacher: Teacher, files: Mapping[str, Path], folder: Pat
     """Return how long a graph with blocks left out takes over the export of the checkpoint with as many layers, where they differ most."""
     names = {name: student_names.parse(name) for name in files}
     fewer = [name for name, what in names.items() if what.kind == "blocks" and what.width is None]
-    keys = {size: f"skeleton_over_checkpoint_b{size}" for size in BATCH_SIZES}
+    keys = {size: KEYS[1].format(size) for size in BATCH_SIZES}
     if teacher.checkpoint is None or not fewer:
         return {key: Unknown("the model is no checkpoint, or no student has fewer layers alone") for key in keys.values()}
     own: dict[str, Path] = {}

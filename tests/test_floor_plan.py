@@ -49,10 +49,10 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
     },
     "advisor.steps.generation": {
-        *("advisor.steps", "advisor.files", "advisor.disk"),
+        *("advisor.steps", "advisor.steps.distillation", "advisor.files", "advisor.disk"),
         *(f"advisor.measure.{room}" for room in ("decoder", "generation", "generation.timing", "generation.openvino")),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "timing", "runtime", "worker")),
-        *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
+        *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue", "distillation")),
         *FREE,
     },
     # What pipelines run beside the commands of one model: comparing, traces, schemas, tables.
@@ -63,7 +63,10 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # Smaller models in the place of the one given.
     "advisor.steps.distillation": {
         *("advisor.steps", "advisor.files", "advisor.disk"),
-        *(f"advisor.measure.{room}" for room in ("distillation", "distillation.training", "model", "variants", "worker")),
+        *(
+            f"advisor.measure.{room}"
+            for room in ("distillation", "distillation.training", "generation", "model", "quality", "variants", "worker")
+        ),
     },
     # Models that are judged from their configuration, on hardware that is not here.
     "advisor.steps.language": {

@@ -21,7 +21,7 @@ JOURNAL_LINE = re.compile(rb',"crc":"[0-9a-f]{8}"\}\n')  # how every other ends:
 def check_places(model: Path, output: Path, options: ProfileOptions) -> None:
     """Raise InputError where a profile or its journal would take the place of anything but an older one, or of an input."""
     students = map(Path, options.students)
-    given = (model, options.workload, options.inputs, *options.variants, *students)
+    given = (model, options.workload, options.inputs, options.draft, *options.variants, *students)
     inputs = tuple(path for path in given if path is not None)
     check_output(output, PROFILE, inputs=inputs)
     if is_stream(output):

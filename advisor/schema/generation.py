@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from advisor.schema.advice import Certificate, OneReplica, Saving, SiteFacts, Tally
 from advisor.schema.catalog import Hardware
+from advisor.schema.distillation import Student
 from advisor.schema.profile import Machine, QualityResult, Stalls
 from advisor.schema.record import (
     CallSeconds,
@@ -127,15 +128,28 @@ class TextQuality(Record, frozen=True, kw_only=True):
 
 
 class Speculation(Record, frozen=True, kw_only=True):
-    """Prompt lookup, as measured at one number of running requests on one kind of text."""
+    """Prompt lookup, or a draft, as measured at one number of running requests on one kind of text."""
 
+    draft: Name | None = None  # of the site's, which proposes; None: prompt lookup
     text: LookupText
     running_requests: Count
-    lookup_tokens: Count  # that are proposed a step
+    proposed_tokens: Count  # a step
+    acceptance: Estimate | None = None  # share of these that stay; None: of an older profile
     tokens_per_step: Estimate
     tpot_off_s: Estimate
     tpot_on_s: Estimate
     speedup: Estimate  # of the whole, paired in time
+
+
+class DraftModel(Record, frozen=True, kw_only=True):
+    """A smaller decoder that proposes tokens, which the model checks."""
+
+    id: Name
+    sha256: Sha256  # of configuration and weights
+    layers: Count
+    parameters: Count
+    student: Student | None  # what `advisor distill` wrote down of it
+    learned_texts: Whole | None  # of the given text, that it learned from and that are left out; None: not known
 
 
 class GenerationVariant(Record, frozen=True, kw_only=True):
@@ -156,6 +170,12 @@ class GenerationVariant(Record, frozen=True, kw_only=True):
     agrees_with_checkpoint: NonNegative | None  # largest difference of its logits from the checkpoint's own over their range
     quality: TextQuality | None
     speculation: tuple[Speculation, ...] = ()
+    student: Student | None = None  # where it is a smaller decoder
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether nobody has trained it: its speed is known, and its answers mean nothing."""
+        return self.student is not None and not self.student.is_trained
 
 
 class GenerationSettings(Record, frozen=True, kw_only=True):
@@ -167,6 +187,8 @@ class GenerationSettings(Record, frozen=True, kw_only=True):
     max_running_requests: Count
     text_sha256: Sha256 | None
     wanted: tuple[str, ...] = ()
+    draft_sha256: Sha256 | None = None
+    students_sha256: tuple[Sha256, ...] = ()
     asked_sha256: Sha256 | None = None
     input_fraction: Fraction | None = (
         None  # of what is cached in a timed decode step, the part of an encoder; None: there is none
@@ -209,6 +231,7 @@ class GenerationSite(Record, frozen=True, kw_only=True):
     measuring_s: Seconds
     noise_fraction: NonNegative | None
     variants: tuple[GenerationVariant, ...]
+    drafts: tuple[DraftModel, ...] = ()
     prefill: tuple[PrefillPoint, ...]
     decode: tuple[DecodePoint, ...]
     mixed: tuple[MixedPoint, ...] = ()
@@ -316,11 +339,24 @@ class GenerationVariantSummary(Record, frozen=True, kw_only=True):
     speculation: tuple[Speculation, ...] = ()
     admitted: bool
     admitted_because: str
+    student: Student | None = None
+
+
+class DecoderStudent(Record, frozen=True, kw_only=True):
+    """A smaller decoder in the place of the model: what serving would cost with it, and what is known of its quality."""
+
+    student: Student
+    prediction: GenerationPrediction | None  # of the cheapest of its forms; None: none keeps the targets
+    saved_fraction: Estimate | None  # of the cost of what is shown without it; None: one of the two keeps no target
+    retention: Estimate | None  # share of the model's scores that it is assumed to keep; None: trained, or nothing is published
+    quality: TextQuality | None  # of a trained one
+    because: str  # where its quality comes from
 
 
 class SpeculationAdvice(Record, frozen=True, kw_only=True):
     """Whether to let the engine guess tokens, by load, as measured: of one variant, on one kind of text."""
 
+    draft: Name | None = None  # None: prompt lookup
     text: LookupText
     engine: Engine
     variant: Name
@@ -362,6 +398,7 @@ class GenerationAdvice(Record, frozen=True, kw_only=True, tag_field="kind", tag=
     load_curve: tuple[LoadPoint, ...]
     kv_curve: tuple[KvPoint, ...]
     speculation: tuple[SpeculationAdvice, ...] = ()
+    students: tuple[DecoderStudent, ...] = ()
     certificate: Certificate
     candidates_simulated: Tally
     replays: tuple[Replay, ...] = ()

@@ -3,13 +3,14 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from advisor.files.workload import read_question
 from advisor.measure.model import input_rows
 from advisor.measure.quality import evaluation, examples, labels, own_code
+from advisor.measure.quality.learned import NOTHING, Learned
 from advisor.measure.variants.settings import ScreeningSettings
 from advisor.quality_floor import OWN
 from advisor.schema.model import ModelFacts, ModelInput
@@ -75,29 +76,38 @@ def asked_examples(
     scratch: Path,
     *,
     is_calibrated: bool,
+    learned: Learned = NOTHING,
 ) -> Asked:
     """Write the evaluation items and the calibration items to `scratch`; without evaluation data, --inputs are calibrated on."""
     floor = workload.quality if workload else None
     if floor is not None and floor.data is not None:
-        return _of_data(floor, options, model, scratch, is_calibrated=is_calibrated)
+        return _of_data(floor, options, model, scratch, is_calibrated=is_calibrated, learned=learned)
     if options.inputs is None:
         return Asked(None, None, ())
     return Asked(None, _written(scratch / "calibration.npz", input_rows.read_npz(options.inputs, "--inputs")), ())
 
 
-def _of_data(floor: Quality, options: ProfileOptions, model: GivenModel, scratch: Path, *, is_calibrated: bool) -> Asked:
-    """Return the files of the evaluation items, in random order, and of the calibration items, none in both; and the notes on them."""
+def _of_data(
+    floor: Quality, options: ProfileOptions, model: GivenModel, scratch: Path, *, is_calibrated: bool, learned: Learned
+) -> Asked:
+    """Return the files of the evaluation items, in random order, and of the calibration items, none in both; and the notes on them.
+
+    What students learned from is not among the evaluation items, for no variant: all are judged on the same ones.
+    """
     assert floor.data is not None
     facts, inputs, base, seed = model.facts, model.facts.inputs, base_of(options), options.seed
-    read = functools.partial(examples.read_examples, folder=base, inputs=inputs, model=model.path, allow_code=options.allow_code)
-    evaluated = read(floor.data, key="quality.data")
+    where: dict[str, Any] = {"folder": base, "inputs": inputs, "model": model.path, "allow_code": options.allow_code}
+    evaluated, left_out = examples.read_unlearned(floor.data, key="quality.data", by=learned, **where)
     items = input_rows.check_rows(inputs, evaluated, base / floor.data)
     labels.check_kind(floor.metric, evaluated)
     evaluation.check(floor.metric, facts.outputs, evaluated, items)
-    evaluated, items, notes = labels.kept(floor.metric, facts, evaluated, items, f"quality.data: {base / floor.data}")
+    evaluated, items, of_labels = labels.kept(floor.metric, facts, evaluated, items, f"quality.data: {base / floor.data}")
+    notes = (*_on_learned(left_out, items, learned), *of_labels)
     fitted: dict[str, np.ndarray] | None = None
     if floor.calibration is not None:
-        fitted = read(floor.calibration, key="quality.calibration", pick=functools.partial(_some, seed=seed))
+        fitted = examples.read_examples(
+            floor.calibration, key="quality.calibration", pick=functools.partial(_some, seed=seed), **where
+        )
         input_rows.check_rows(inputs, fitted, base / floor.calibration)
         examples.refuse_overlap(inputs, fitted, evaluated)
     elif is_calibrated:
@@ -112,6 +122,22 @@ def _of_data(floor: Quality, options: ProfileOptions, model: GivenModel, scratch
     evaluated = _shuffled(inputs, evaluated, items, seed)
     calibration = None if fitted is None else _written(scratch / "calibration.npz", fitted)
     return Asked(_written(scratch / "data.npz", evaluated), calibration, notes)
+
+
+def _on_learned(left_out: int | None, items: int, learned: Learned) -> tuple[str, ...]:
+    """Return what was left out since students learned from it, of so many items that are left, and what is not known of that."""
+    notes = []
+    if left_out:
+        notes.append(f"{left_out} of the {left_out + items} items of quality.data are left out: a student learned from them")
+    if left_out is None:
+        notes.append(
+            "whether students learned from items of quality.data cannot be told: they learned from texts, and it holds none"
+        )
+    notes += [
+        f"whether {name} learned from items of quality.data cannot be told: it has no list of what it learned from"
+        for name in learned.not_known
+    ]
+    return tuple(notes)
 
 
 def _some(items: int, *, seed: int) -> np.ndarray:

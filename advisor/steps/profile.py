@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -71,6 +72,11 @@ def measured_into(model: Path, output: Path, options: ProfileOptions, *, now: st
 
         dispatch.check_generates(model, options)
         return generation.measured_into(model, output, options, now=now, report=report)
+    if options.draft is not None:
+        raise InputError(
+            f"--draft: {options.draft}: proposes tokens to a decoder, and this model is measured as one pass",
+            hint=f"leave it out, or ask about tokens: {dispatch.ASKING}",
+        )
     options = with_consent(workload, options)
     model = model_folder.chosen(model)
     if options.hardware != LOCAL:
@@ -244,18 +250,12 @@ def _plan(
     case = preflight.Case(facts=facts, machine=machine, providers=available, is_checkpoint=is_checkpoint)
     chosen, excluded = preflight.select(catalog, case, wanted)
     is_calibrated = any(scheme.method in QUANTIZING for scheme in chosen)  # or mixed: its operators are chosen on them
-    asked = apart.call(
-        model_folder.reading("the examples"),
-        asked_examples,
-        workload,
-        options,
-        model,
-        scratch,
-        is_calibrated=is_calibrated,
-    )
+    reading = model_folder.reading("the examples")
+    how: dict[str, Any] = {"is_calibrated": is_calibrated, "learned": students.learned}
+    asked = apart.call(reading, asked_examples, workload, options, model, scratch, **how)
     settings = _settings(workload, options, [graph.sha256 for _, graph in given], wanted, has_data=asked.data is not None)
     settings = msgspec.structs.replace(settings, max_batch_size=_largest(options, facts), students_sha256=students.sha256)
-    parts = (SCHEMA_VERSION, __version__, facts, settings, catalog, machine, versions(), available)
+    parts = (SCHEMA_VERSION, __version__, facts, settings, catalog, machine, versions(), available, students.learned)
     return Plan(
         baseline=baseline,
         folder=folder,

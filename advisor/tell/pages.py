@@ -18,6 +18,7 @@ from advisor.tell.formats import suffix
 from advisor.tell.generation.charts import generation_colors
 from advisor.tell.generation.decision import generation_decision_rows
 from advisor.tell.generation.naming import generation_columns
+from advisor.tell.generation.students import decoder_student_rows
 from advisor.tell.generation.tables import (
     decoder_rows,
     generation_origin_rows,
@@ -140,6 +141,7 @@ WORDS = (
     generation_origin_rows,
     generation_rows,
     generation_setting_rows,
+    decoder_student_rows,
     generation_variant_rows,
     generation_words,
     input_rows,

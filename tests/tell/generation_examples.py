@@ -5,8 +5,10 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from advisor.schema.advice import Certificate, OneReplica, Saving
+from advisor.schema.distillation import Student
 from advisor.schema.generation import (
     DecoderFacts,
+    DecoderStudent,
     EncoderFacts,
     GenerationAdvice,
     GenerationCandidate,
@@ -129,7 +131,7 @@ def speculation(text: str, running: int, off_s: float, on_s: float) -> Speculati
     return Speculation(
         text=text,
         running_requests=running,
-        lookup_tokens=4,
+        proposed_tokens=4,
         tokens_per_step=about(2.6, "measured", "counted"),
         tpot_off_s=about(off_s, "measured", "median"),
         tpot_on_s=about(on_s, "measured", "median"),
@@ -161,7 +163,15 @@ def variants() -> tuple[GenerationVariantSummary, ...]:
             summary(
                 "int8-weight-only", "weights in 8 bits", 142_000_000, 0.0093, text_quality(0.013), "the increase is small", True
             ),
-            speculation=(speculation("copying", 1, 0.0335, 0.0147), speculation("free", 8, 0.0061, 0.0137)),
+            speculation=(
+                speculation("copying", 1, 0.0335, 0.0147),
+                speculation("free", 8, 0.0061, 0.0137),
+                replace(
+                    speculation("given", 1, 0.013, 0.021),
+                    draft="layers-10 <ours>",
+                    acceptance=about(0.15, "measured", "share of proposed tokens that stayed"),
+                ),
+            ),
         ),
         summary(
             "int4-weight-only", "weights in 4 bits", 92_000_000, 0.0086, text_quality(0.78), "perplexity rises too far", False
@@ -171,6 +181,36 @@ def variants() -> tuple[GenerationVariantSummary, ...]:
             decode_tokens_per_s=None,
         ),
     )
+
+
+def students() -> tuple[DecoderStudent, ...]:
+    """Return one that nobody has trained, and one that was and loses too much."""
+    third = Student(
+        id="layers-10 <ours>",
+        kind="blocks",
+        blocks=10,
+        teacher_blocks=30,
+        parameters=63_700_000,
+        teacher_parameters=134_515_008,
+        is_trained=False,
+    )
+    untrained = DecoderStudent(
+        student=third,
+        prediction=prediction(candidate("layers-10"), quality_drop=None),
+        saved_fraction=about(0.25, "simulated", SIMULATED),
+        retention=about(0.76, "assumed", "what is published"),
+        quality=None,
+        because="10 of 30 layers, not trained: what it keeps is assumed, after training, if it holds: what is published",
+    )
+    trained = DecoderStudent(
+        student=replace(third, id="student", is_trained=True),
+        prediction=None,
+        saved_fraction=None,
+        retention=None,
+        quality=text_quality(2.1),
+        because="10 of 30 layers, trained: perplexity rises too far",
+    )
+    return untrained, trained
 
 
 def workload() -> GenerationWorkload:
@@ -285,7 +325,22 @@ def chat() -> GenerationAdvice:
                 use="not known",
                 because="what it saves is within the noise",
             ),
+            SpeculationAdvice(
+                draft="layers-10 <ours>",
+                text="given",
+                engine="openvino",
+                variant="int8-weight-only",
+                measured_at=(1, 8),
+                advised_up_to_running_requests=None,
+                crossing_running_requests=None,
+                speedup_at_one=about(0.66, "measured", "paired in time"),
+                running_requests=1.3,
+                speedup=about(0.66, "interpolated", "between 1 and 8"),
+                use="off",
+                because="15 % of 1 proposed accepted",
+            ),
         ),
+        students=students(),
         certificate=Certificate(
             candidates=5_184,
             cut_by_bound=4_100,

@@ -21,7 +21,7 @@ from advisor.units import HOURS_PER_YEAR
 def advise_generation(profile: GenerationProfile, request: GenerationRequest) -> GenerationAdvice:
     """Return the advice; raise InputError if the workload asks for what the profile does not hold, or for what no machine can hold."""
     check_targets(request.workload.slo)
-    sites = _sites(profile, request)
+    sites = sites_of(profile, request)
     home = sites.home
     _check_today(home)
     spaces = [Searchable(site, space) for site in sites.allowed if (space := site.ways(site.admitted()))]
@@ -47,7 +47,8 @@ def check_targets(slo: TokenSlo) -> None:
         )
 
 
-def _sites(profile: GenerationProfile, request: GenerationRequest) -> Sites:
+def sites_of(profile: GenerationProfile, request: GenerationRequest) -> Sites:
+    """Return the machines of a profile under the load; raise InputError where today's is none of them, or nothing was timed there."""
     measured = {site.hardware.id: site for site in profile.sites}
     if request.home.hardware.id not in measured:
         raise InputError(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from advisor.decide.generation.service.step_time import Setting, StepTimes
 from advisor.decide.generation.traffic import TokenDemand
-from advisor.decide.queue.space import Admission, admission_of
+from advisor.decide.queue.space import NOT_TRAINED, Admission, admission_of
 from advisor.schema.generation import (
     Engine,
     GenerationCandidate,
@@ -74,7 +74,9 @@ def as_given(site: GenerationSite) -> GenerationVariant:
 
 
 def admission(variant: GenerationVariant, site: GenerationSite, workload: GenerationWorkload) -> Admission:
-    """Return whether the variant's quality is known to hold."""
+    """Return whether the variant's quality is known to hold; of a student that nobody has trained nobody asks."""
+    if variant.is_untrained:
+        return Admission(admitted=False, is_unknown=False, because=NOT_TRAINED)
     return admission_of(
         variant.quality.perplexity if variant.quality is not None else None,
         workload.quality,

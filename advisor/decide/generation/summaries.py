@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ from advisor.schema.generation import (
     SpeculationAdvice,
 )
 from advisor.schema.record import Estimate
-from advisor.units import counted, number, ratio
+from advisor.units import counted, number, percent, ratio
 
 CURVE_POINTS = 8
 SLOWEST = 1e-9  # that a speed-up can be: its logarithm is taken
@@ -72,6 +73,7 @@ def variant_rows(site: GenerationUnderLoad) -> tuple[GenerationVariantSummary, .
                 speculation=variant.speculation,
                 admitted=admitted.admitted,
                 admitted_because=admitted.because,
+                student=variant.student,
             )
         )
     return tuple(rows)
@@ -159,15 +161,14 @@ def not_searched(site: GenerationUnderLoad) -> tuple[int, int]:
 
 
 def speculation(site: GenerationUnderLoad, shown: GenerationPrediction | None) -> tuple[SpeculationAdvice, ...]:
-    """Return whether to let the engine guess tokens there, for each kind of text and each variant that it was measured of."""
+    """Return whether to let the engine guess tokens there: by each draft and by lookup, for each text and variant it was measured of."""
+    drafts = [draft.id for draft in site.site.drafts]
     found = []
-    for variant in site.site.variants:
-        for text in TEXTS:
-            records = sorted(
-                (entry for entry in variant.speculation if entry.text == text), key=lambda entry: entry.running_requests
-            )
-            if records:
-                found.append(_advised(records, variant, shown))
+    for variant, draft, text in product(site.site.variants, (*drafts, None), TEXTS):
+        measured = [entry for entry in variant.speculation if (entry.draft, entry.text) == (draft, text)]
+        if measured:
+            records = sorted(measured, key=lambda entry: entry.running_requests)
+            found.append(_advised(records, variant, shown))
     return tuple(found)
 
 
@@ -179,6 +180,11 @@ def _advised(records: Sequence[Speculation], variant: GenerationVariant, shown: 
     said = [
         f"{ratio(entry.speedup.value)} ({ratio(entry.speedup.low)} to {ratio(entry.speedup.high)}) at "
         f"{counted(entry.running_requests, 'running request')}, {entry.tokens_per_step.value:.2f} tokens a step"
+        + (
+            ""
+            if entry.acceptance is None
+            else f", {percent(entry.acceptance.value)} of {entry.proposed_tokens} proposed accepted"
+        )
         for entry in records
     ]
     crossing = curve.crossing
@@ -187,7 +193,9 @@ def _advised(records: Sequence[Speculation], variant: GenerationVariant, shown: 
         said.append(f"between these it stops to pay at {number(crossing.value)} running requests ({ends})")
     if shown is not None:
         said.append(_at_load(curve, variant, shown))
+    by = "" if first.draft is None else f" with the draft {first.draft}"
     return SpeculationAdvice(
+        draft=first.draft,
         text=first.text,
         engine=variant.engine,
         variant=variant.id,
@@ -198,7 +206,7 @@ def _advised(records: Sequence[Speculation], variant: GenerationVariant, shown: 
         running_requests=running,
         speedup=None if running is None else curve.at(running),
         use=None if running is None else curve.use(running),
-        because=f"{variant.id}, {TEXTS[first.text]}: {'; '.join(said)}",
+        because=f"{variant.id}{by}, {TEXTS[first.text]}: {'; '.join(said)}",
     )
 
 
@@ -216,7 +224,8 @@ class Speedups:
     """The speed-up on one kind of text by running requests: as measured, and between two of these linear in the logarithms of both."""
 
     def __init__(self, records: Sequence[Speculation]) -> None:
-        """`records` are of one text and variant, by ascending requests."""
+        """`records` are of one text, variant and draft, by ascending requests."""
+        self._by = "prompt lookup" if records[0].draft is None else f"the draft {records[0].draft}"
         self._loads = [entry.running_requests for entry in records]
         self._at = np.log([float(load) for load in self._loads])
         found = [entry.speedup for entry in records]
@@ -241,7 +250,7 @@ class Speedups:
             low=low,
             high=high,
             basis="measured" if wanted in self._loads else "interpolated",
-            source=f"prompt lookup at {listed} running requests, between them linear in logarithms",
+            source=f"{self._by} at {listed} running requests, between them linear in logarithms",
         )
 
     @property

@@ -10,6 +10,8 @@ import numpy as np
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
+from advisor.measure.quality import learned as learned_items
+from advisor.measure.quality.evaluation import LABELS, SLICES
 from advisor.measure.quality.tables import JSON_LINES, read_table
 from advisor.measure.quality.texts import columns_of_text, opened, tokenizer_beside
 from advisor.measure.sizes import archives
@@ -30,6 +32,7 @@ class Windows(Record, frozen=True, kw_only=True):
     tokens: tuple[tuple[Whole, ...], ...]
     given: Count
     scored_bytes: tuple[Whole, ...]  # of the text of those that are predicted
+    learned_texts: Whole = 0  # rows of a table, or lines, that are left out since a student learned from them
 
 
 class Encoded(Record, frozen=True, kw_only=True):
@@ -48,14 +51,15 @@ def read_windows(
     vocabulary: int,
     seed: int,
     fewest: int = FEWEST_PIECES,
+    learned: bytes = b"",
 ) -> Windows:
     """Return `fewest` windows or more of at most `window_tokens`, `most_tokens` in all, by the tokenizer of the model.
 
-    Raises InputError where there is no tokenizer, no text, or where the tokenizer is that of another model: it has tokens that this one
-    lacks.
+    What students learned from, given by its digests, is left out. Raises InputError where there is no tokenizer, no text, or where the
+    tokenizer is that of another model: it has tokens that this one lacks.
     """
     tokenizer, path = _tokenizer(model, f"{KEY}: {data}: ", "quality could not be measured")
-    texts = _texts(data)
+    texts, left_out = _texts(data, learned)
     prefix = _prefix(tokenizer)
     given = max(1, len(prefix))
     room = window_tokens - len(prefix)
@@ -80,7 +84,7 @@ def read_windows(
             f"{fewest} are needed",
             hint="give some thousand words",
         )
-    return Windows(tokens=tuple(found), given=given, scored_bytes=tuple(scored))
+    return Windows(tokens=tuple(found), given=given, scored_bytes=tuple(scored), learned_texts=left_out)
 
 
 def encoded(model: Path, texts: Sequence[str], *, vocabulary: int, purpose: str) -> Encoded:
@@ -108,24 +112,37 @@ def _tokenizer(model: Path, subject: str, purpose: str) -> tuple[Any, Path]:
     return tokenizer, path
 
 
-def _texts(data: Path) -> Sequence[str]:
-    """Return the texts of a file: one a row of a table, else all of it."""
+def _texts(data: Path, learned: bytes) -> tuple[Sequence[str], int]:
+    """Return the texts of a file, one a row of a table, else all of it, and how many rows or lines were learned from and are not there."""
     refuse_special(data, KEY)
     suffix = (data.with_suffix("") if data.suffix == ".gz" else data).suffix.lower()
     if data.is_dir() or suffix in TABLES:
         columns = read_table(data, KEY)
-        names = columns_of_text(columns, set())
+        names = columns_of_text(columns, {*LABELS, *SLICES})
         if not names:
             raise InputError(
                 f"{KEY}: {data}: no column of texts among {', '.join(columns) or 'none'}", hint="name one of its columns text"
             )
-        return columns[names[0]]
+        return _others(columns[names[0]], list(zip(*(columns[name] for name in names), strict=True)), learned, data)
     try:
-        return [archives.unpacked(data, KEY).decode("utf-8-sig")]
+        text = archives.unpacked(data, KEY).decode("utf-8-sig")
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise InputError(
             f"{KEY}: {data}: no text in UTF-8 ({error})", hint="give a .txt file, or a table with a column of texts"
         ) from error
+    if not learned:
+        return [text], 0
+    lines = text.splitlines()
+    kept, left_out = _others(lines, [(line,) for line in lines], learned, data)
+    return ["\n".join(kept)], left_out
+
+
+def _others(texts: Sequence[str], whole: Sequence[tuple[str, ...]], learned: bytes, data: Path) -> tuple[Sequence[str], int]:
+    """Return those of the texts that were not learned from, each known by itself and what goes with it, and how many were."""
+    if not learned:
+        return texts, 0
+    kept = learned_items.others(learned, [learned_items.digest_of_text(text) for text in whole], KEY, data)
+    return [texts[place] for place in kept], len(texts) - len(kept)
 
 
 def _pieces(texts: Sequence[str], characters: int, seed: int) -> Iterator[str]:

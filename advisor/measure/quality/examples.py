@@ -5,14 +5,15 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from advisor.errors import AdvisorError, InputError
 from advisor.measure.model import input_rows
-from advisor.measure.quality import own_code, texts
+from advisor.measure.quality import learned, own_code, texts
 from advisor.measure.quality.evaluation import LABELS, SLICES
+from advisor.measure.quality.learned import NOTHING, Learned
 from advisor.measure.quality.tables import read_table
 from advisor.measure.sizes import archives
 from advisor.quality_floor import OWN
@@ -51,6 +52,41 @@ def read_examples(
     return _picked(_arrays(_with_ids(read_table(path, key), inputs, model, key), inputs, path, key), inputs, path, pick)
 
 
+class Unlearned(NamedTuple):
+    """Examples that no student learned from; how many were left out since one did, None where that cannot be told."""
+
+    rows: Rows
+    left_out: int | None
+
+
+def read_unlearned(
+    source: str,
+    folder: Path,
+    inputs: tuple[ModelInput, ...],
+    key: str,
+    *,
+    model: Path,
+    allow_code: bool = False,
+    by: Learned = NOTHING,
+) -> Unlearned:
+    """Return what `read_examples` does, without the items that students learned from; raise InputError where nothing else is left."""
+    path = folder / source
+    if by.texts and not OWN.fullmatch(source) and path.suffix != ".npz":
+        columns = read_table(path, key)
+        if names := _columns_of_ids(columns, inputs):
+            texts_of = zip(*(columns[name] for name in names), strict=True)
+            kept = learned.others(by.texts, [learned.digest_of_text(text) for text in texts_of], key, path)
+            left = {name: [values[item] for item in kept] for name, values in columns.items()}
+            rows = _arrays(_with_ids(left, inputs, model, key), inputs, path, key)
+            return Unlearned(rows, len(columns[names[0]]) - len(kept))
+    rows = read_examples(source, folder, inputs, key, model=model, allow_code=allow_code)
+    if not by.rows:
+        return Unlearned(rows, None if by.texts else 0)
+    digests = item_digests(inputs, rows)
+    kept = learned.others(by.rows, digests, key, path)
+    return Unlearned(take_items(inputs, rows, kept, len(digests)), len(digests) - len(kept))
+
+
 def _from_npz(path: Path, key: str, inputs: tuple[ModelInput, ...], pick: Pick | None) -> Rows:
     """Return the arrays of a file, their shapes looked at before anything is read."""
     headers = archives.read_headers(path, key)
@@ -67,11 +103,16 @@ def _picked(rows: Rows, inputs: tuple[ModelInput, ...], path: Path, pick: Pick |
     return take_items(inputs, rows, pick(items), items)
 
 
+def _columns_of_ids(columns: dict[str, list[Any]], inputs: tuple[ModelInput, ...]) -> tuple[str, ...]:
+    """Return the columns of texts that the model's ids are made of, none where it reads none, or they are there themselves."""
+    if not texts.reads_ids(inputs) or any(entry.role == "ids" and entry.name in columns for entry in inputs):
+        return ()
+    return texts.columns_of_text(columns, {*LABELS, *SLICES, *(entry.name for entry in inputs)})
+
+
 def _with_ids(columns: dict[str, list[Any]], inputs: tuple[ModelInput, ...], model: Path, key: str) -> dict[str, list[Any]]:
     """Return the columns with what a tokenizer makes of the texts in the place of these, where the model reads ids that are not there."""
-    if not texts.reads_ids(inputs) or any(entry.role == "ids" and entry.name in columns for entry in inputs):
-        return columns
-    found = texts.columns_of_text(columns, {*LABELS, *SLICES, *(entry.name for entry in inputs)})
+    found = _columns_of_ids(columns, inputs)
     if not found:
         return columns
     made = texts.tokenize(list(zip(*(columns[name] for name in found), strict=True)), model, inputs, key)

@@ -11,12 +11,14 @@ from advisor import __version__
 from advisor.disk import locks, temporary
 from advisor.disk.beside import owned
 from advisor.disk.reading import refuse_special
+from advisor.disk.writing import write_atomically
 from advisor.errors import InputError
 from advisor.measure.distillation import checkpoint_students, student_names
 from advisor.measure.distillation.student_names import StudentName
 from advisor.measure.distillation.training import given_texts, static_student, table_student, transformer_student
 from advisor.measure.distillation.training.holding_out import Counted
 from advisor.measure.model import checkpoint, kept_files, onnx_graph
+from advisor.measure.quality import learned
 from advisor.measure.variants.making import Report
 from advisor.measure.worker.apart import Apart, Limit
 from advisor.schema.distillation import Distilled, Outcome, Student
@@ -140,6 +142,7 @@ def _answered(task: Task, question: Question, make: Callable[[Path, Path], tuple
     final.mkdir()
     try:
         student, outcome = make(training, final)
+        write_atomically(final / learned.FILE, question.counted.learned)
     except BaseException:
         if student_folder.kept_in(task.output) is None:
             student_folder.forget(task.output)

@@ -10,6 +10,8 @@ from advisor.errors import AdvisorError, InputError
 from advisor.files.records import read_json
 from advisor.measure.distillation import student_files, student_names
 from advisor.measure.distillation.student_files import StudentFile, Teacher
+from advisor.measure.quality import learned as learned_items
+from advisor.measure.quality.learned import Learned
 from advisor.measure.worker.apart import Apart
 from advisor.schema.distillation import Distilled, Student
 from advisor.schema.options import ProfileOptions
@@ -19,12 +21,14 @@ from advisor.steps.examples import GivenModel
 
 LABEL = "student.json"  # beside the files of a student that advisor trained
 KEY = "--student"
+LEARN_FROM_TEXTS = ("blocks", "static")  # kinds of students
 
 
 class Students(NamedTuple):
     """The files of students in order of hope, what none could be made of, and a note where none was asked for."""
 
     files: tuple[StudentFile, ...] = ()
+    learned: Learned = learned_items.NOTHING
     exclusions: tuple[Exclusion, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -66,12 +70,14 @@ def students_of(
             if is_named:
                 raise
             left_out.append(Exclusion(what=name, reason=_of(teacher, error)))
-    known = {*taken, *names}
+    known, learned = {*taken, *names}, learned_items.NOTHING
     for number, path in enumerate(given):
         name = free_name(path, known)
         known.add(name)
-        files.append(_given(apart, teacher, path, folder / "students" / str(number), name))
-    return Students(tuple(files), tuple(left_out))
+        label = label_of(path)
+        files.append(_given(apart, teacher, path, folder / "students" / str(number), name, label))
+        learned = _with(learned, name, learned_items.read(folder_of(path)), label)
+    return Students(tuple(files), learned, tuple(left_out))
 
 
 def paths_in(students: Iterable[str]) -> tuple[Path, ...]:
@@ -132,14 +138,32 @@ def free_name(path: Path, taken: set[str]) -> str:
     return next(name for name in candidates if name not in taken)
 
 
-def _given(apart: Apart, teacher: Teacher, path: Path, folder: Path, name: str) -> StudentFile:
-    """Return a student that the user trained; raise InputError unless it takes the model's place."""
-    label = (path if path.is_dir() else path.parent) / LABEL
-    known: Student | None = None
+def _with(learned: Learned, name: str, found: bytes | None, known: Student | None) -> Learned:
+    """Return what students learned from, with a further one, whose digests are `found`."""
+    if found is None or known is None:
+        return learned._replace(not_known=(*learned.not_known, name))
+    if known.kind in LEARN_FROM_TEXTS:
+        return learned._replace(texts=learned.texts + found)
+    return learned._replace(rows=learned.rows + found)
+
+
+def folder_of(path: Path) -> Path:
+    """Return the folder of a student that is given as its folder, or as a file in it."""
+    return path if path.is_dir() else path.parent
+
+
+def label_of(path: Path) -> Student | None:
+    """Return what `advisor distill` wrote down of a student, None of one that was trained otherwise; raise InputError for no student."""
+    label = folder_of(path) / LABEL
     if label.is_file():
-        known = read_json(label, Distilled, made_by="advisor distill").student
-    elif path.is_dir() and not any(path.iterdir()):
+        return read_json(label, Distilled, made_by="advisor distill").student
+    if path.is_dir() and not any(path.iterdir()):
         raise InputError(f"{KEY}: {path}: an empty folder", hint="give the folder that `advisor distill` wrote, or a checkpoint")
+    return None
+
+
+def _given(apart: Apart, teacher: Teacher, path: Path, folder: Path, name: str, known: Student | None) -> StudentFile:
+    """Return a student that the user trained; raise InputError unless it takes the model's place."""
     limit = model_folder.reading(str(path))
     chosen = apart.call(limit, model_folder.chosen, path)
     file = apart.call(limit, model_folder.onnx_file, chosen, folder)

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import msgspec
 
+from advisor.decide.distillation.of_decoders import with_students
 from advisor.decide.generation.advise import advise_generation
 from advisor.decide.generation.site import GenerationRequest
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.disk.reading import name_beside
 from advisor.errors import InputError
+from advisor.files.catalog import read_distilled_pairs
 from advisor.files.places import places
 from advisor.files.records import sha256
 from advisor.files.workload import examples_sha256, requests_of, without_use
@@ -54,7 +56,10 @@ def advise_on_tokens(
             max_uncertainty=max_uncertainty,
             exclusions=without_use(workload, question),
         )
-        return advise_generation(measured, request)
+        advice = advise_generation(measured, request)
+        if any(variant.student is not None for site in measured.sites for variant in site.variants):
+            advice = with_students(advice, measured, request, read_distilled_pairs())
+        return advice
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
 

@@ -21,15 +21,12 @@ DECODER = "ForCausalLM"  # how the class of a model that gives one token after t
 # Others that do: those who open them say by name which of them are not known here.
 OTHERS_THAT_GENERATE = ("LMHeadModel", "ForConditionalGeneration", "ForSpeechSeq2Seq", "MTModel")
 PAST = "past_key_values"
+ASKING = "tokens: {input: {p50: 128, p95: 512}, output: {p50: 64, p95: 256}} and slo: {ttft_s: 2 s, tpot_s: 0.2 s}"
 ONE_PASS = "give slo.latency_s and inputs.sequence_length in place of tokens, ttft_s and tpot_s"
 # Options that mean nothing where a model generates, and why.
 NOT_OF_DECODERS = {
     "inputs": ("--inputs", "what a decoder reads is tokens, drawn at the workload's lengths"),
     "variants": ("--variant", "variants of a decoder are folders that advisor makes of the checkpoint"),
-    "students": (
-        "--student",
-        "a student of a decoder is a checkpoint of its own: make it with `advisor distill`, and profile its folder",
-    ),
     "allow_code": ("--allow-code", "a generative model is judged by perplexity on a text, without code of yours"),
 }
 

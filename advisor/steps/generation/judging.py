@@ -32,10 +32,13 @@ class Judging:
 
     def judged(self, variants: Sequence[GenerationVariant], windows: Windows) -> list[GenerationVariant]:
         """Return the variants with their quality, the first of them the baseline; one that cannot score the text is left out."""
-        each_s = QUALITY_SHARE * self.plan.settings.budget_s / len(variants)
+        each_s = QUALITY_SHARE * self.plan.settings.budget_s / max(1, sum(not variant.is_untrained for variant in variants))
         found: list[GenerationVariant] = []
         baseline: Scored | None = None
         for variant in variants:
+            if variant.is_untrained:
+                found.append(variant)  # what it says of a text means nothing yet
+                continue
             if baseline is not None and len(baseline.surprise) < FEWEST_PIECES:
                 found.append(variant)  # what the baseline says of the text is not known well enough to compare anything with it
                 continue
@@ -81,7 +84,7 @@ class Judging:
 
 def is_worth_timing(plan: Plan, variant: GenerationVariant) -> bool:
     """Return whether a variant may be advised, or was asked for: nothing is lost, or what is lost is known and within the floor."""
-    if variant.lossless or variant.id in plan.wanted:
+    if variant.lossless or variant.is_untrained or variant.id in plan.wanted:
         return True
     if variant.quality is None:
         return False

@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -18,7 +18,6 @@ from advisor.measure.generation.making import (
     EXPORTED,
     LOSSLESS,
     SCHEMES,
-    TITLES,
     Made,
     exported,
     given,
@@ -38,13 +37,13 @@ from advisor.measure.runtime import machine as machines
 from advisor.measure.runtime.openvino_session import INSTALL
 from advisor.measure.runtime.stalls import watch
 from advisor.measure.worker.apart import Apart
-from advisor.schema.generation import Engine, GenerationSite, GenerationVariant
+from advisor.schema.generation import GenerationSite, GenerationVariant
 from advisor.schema.record import Exclusion
 from advisor.steps import model_folder
 from advisor.steps.generation.asked import in_words
 from advisor.steps.generation.judging import Judging, is_worth_timing, to_time
-from advisor.steps.generation.looking_up import LOOKUP_SHARE, LookingUp
-from advisor.steps.generation.plan import Plan, Stage
+from advisor.steps.generation.plan import Form, Plan, Stage
+from advisor.steps.generation.speculating import SHARE, in_every_way, on_learned
 from advisor.units import counted, seconds
 
 WINDOW_TOKENS = 128  # of text, or as many as a request may have: of longer ones there would be too few for an interval
@@ -56,6 +55,9 @@ NO_TEXT = "quality could not be measured: no text was given (quality.data of the
 NO_SCHEMES = "what they lose could not be measured: that takes inputs with their answers, not a text"
 NO_ANSWERS = "a text says nothing of a model with an encoder, which answers an input; only what loses nothing is served"
 EXACT = (*LOSSLESS, openvino.EXACT)
+# Of students: as they are, and the form of each engine that is quickest and loses next to nothing; STUDENTS is their folder.
+OF_STUDENTS = (BASELINE, "int8-weight-only", "openvino-int8-weight-only")
+STUDENTS = "students"
 OPENVINO = "OpenVINO's engine"
 
 P = ParamSpec("P")
@@ -71,12 +73,13 @@ class Measuring:
         self.notes: list[str] = []
         self.exclusions: list[Exclusion] = []
         self.untold: set[Point] = set()
+        self.forms: dict[str, Form] = {}
         self.threads = tuple(dict.fromkeys((1, plan.machine.cores)))
 
     def site(self) -> GenerationSite:
         """Return what is known of this machine in the end."""
         journal, ledger = self.journal, self.stage.ledger
-        ledger.count(journal.scoring_s + journal.timing_s + journal.looking_up_s)
+        ledger.count(journal.scoring_s + journal.timing_s + journal.speculating_s)
         self.stage.say("making variants", line=f"{ledger.promise} and making variants: {in_words(self.plan.asked)}")
         made = self._made()
         self.stage.ledger.trial_s = self._set_aside_s(made)
@@ -94,7 +97,7 @@ class Measuring:
             threads=self.threads,
             input_fraction=self.plan.settings.input_fraction,
             start=self.stage.how.start,
-            engines={name: _engine(name) for name in made},
+            engines={name: self.forms[name].engine for name in made},
         ) as processes:
             processes.fit_together(self.plan.facts, [(name, self.threads[-1]) for name in made])
             agreement = self._agreement(processes, made)
@@ -109,7 +112,7 @@ class Measuring:
                 )
                 for variant in variants
             ]
-        return self._site(self._looked_up(variants, windows))
+        return self._site(self._speculated(variants, windows), windows)
 
     # --- forms ----------------------------------------------------------------------------------------------------------------
 
@@ -120,53 +123,45 @@ class Measuring:
             self._exclude("weights in 8 and 4 bits", NO_SCHEMES)
         if plan.facts.given_as != "checkpoint":
             self._exclude(OPENVINO, "takes a checkpoint alone")
+            self.forms[AS_GIVEN] = Form(AS_GIVEN)
             return {AS_GIVEN: self._ask("reading the model", str(plan.model), given, plan.model)}
         if plan.facts.encoder is not None:
             self._exclude(OPENVINO, "takes a decoder alone, without an encoder")
-            form = self._ask("exporting it", str(plan.model), exported, plan.model, plan.folder, sha256=plan.facts.sha256)
-            return {EXPORTED: form}
-        found: dict[str, Made] = {}
-        for scheme in SCHEMES:
-            try:
-                found[scheme] = self._ask(
-                    f"making {scheme}",
-                    scheme,
-                    made,
-                    plan.model,
-                    plan.folder,
-                    scheme,
-                    sha256=plan.facts.sha256,
-                    max_tokens=plan.settings.max_context_tokens,
-                    has_vnni=machines.has_vnni(plan.machine),
-                )
-            except AdvisorError as error:
-                if scheme == BASELINE:
-                    raise
-                self._exclude(scheme, error.fault)
-        return found | self._made_for_openvino()
-
-    def _made_for_openvino(self) -> dict[str, Made]:
-        """Return the forms for OpenVINO's engine, where that is installed."""
-        plan = self.plan
+            whole = self._ask("exporting it", str(plan.model), exported, plan.model, plan.folder, sha256=plan.facts.sha256)
+            self.forms[EXPORTED] = Form(EXPORTED)
+            return {EXPORTED: whole}
         if not plan.has_openvino:
             self._exclude(OPENVINO, f"not installed: {INSTALL}, then profile again")
-            return {}
         found: dict[str, Made] = {}
-        for name in openvino.FORMS:
+        for form in self._tried():
             try:
-                found[name] = self._ask(
-                    f"making {name}",
-                    name,
-                    openvino.made,
-                    plan.model,
-                    plan.folder,
-                    name,
-                    sha256=plan.facts.sha256,
-                    max_tokens=plan.settings.max_context_tokens,
-                )
+                found[form.id] = self._make(form)
             except AdvisorError as error:
-                self._exclude(name, error.fault)
+                if form == Form(BASELINE):
+                    raise
+                self._exclude(form.id, error.fault)
+            else:
+                self.forms[form.id] = form
         return found
+
+    def _tried(self) -> Iterator[Form]:
+        """Yield the forms of a checkpoint: all of the model, and of students those that lose next to nothing."""
+        plan = self.plan
+        of_openvino = tuple(openvino.FORMS) if plan.has_openvino else ()
+        yield from (Form(scheme) for scheme in (*SCHEMES, *of_openvino))
+        for student in plan.students:
+            yield from (Form(scheme, student) for scheme in (*SCHEMES, *of_openvino) if scheme in OF_STUDENTS)
+
+    def _make(self, form: Form) -> Made:
+        plan, student = self.plan, form.of
+        checkpoint, facts = (plan.model, plan.facts) if student is None else (student.path, student.facts)
+        folder = plan.folder if student is None else plan.folder / STUDENTS / student.id
+        longest = min(facts.context_tokens, plan.settings.max_context_tokens)
+        what, digest, vnni = f"making {form.id}", facts.sha256, machines.has_vnni(plan.machine)
+        place = (checkpoint, folder, form.scheme)
+        if form.engine == "openvino":
+            return self._ask(what, form.id, openvino.made, *place, sha256=digest, max_tokens=longest)
+        return self._ask(what, form.id, made, *place, sha256=digest, max_tokens=longest, has_vnni=vnni)
 
     def _windows(self) -> Windows | None:
         """Return the user's text as the model reads it, None where there is none."""
@@ -186,6 +181,7 @@ class Measuring:
             most_tokens=MOST_TEXT_TOKENS,
             vocabulary=plan.facts.vocabulary,
             seed=plan.settings.seed,
+            learned=plan.learned,
         )
 
     def _ask(self, what: str, subject: str, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
@@ -198,10 +194,12 @@ class Measuring:
         """Return how far each form's logits are from the checkpoint's own; the baseline has to be that decoder, and has to run."""
         plan = self.plan
         found: dict[str, float | None] = {}
-        for name, form in made.items():
+        for name, entry in made.items():
             if name in (AS_GIVEN, EXPORTED):  # nothing to hold it against, or it was held against it as it was made
-                found[name] = form.agrees_with_checkpoint
+                found[name] = entry.agrees_with_checkpoint
                 continue
+            form = self.forms[name]
+            checkpoint, whose = (plan.model, "model") if form.of is None else (form.of.path, form.of.id)
             self.stage.say(f"holding {name} against the checkpoint")
             try:
                 with self.stage.ledger.loading():
@@ -210,9 +208,9 @@ class Measuring:
                         self.threads[-1],
                         "comparing it with the checkpoint",
                         processes.process(name).compared,
-                        plan.model,
-                        self.stage.scratch / "truth.npy",
-                        is_exact=name in (BASELINE, openvino.EXACT),
+                        checkpoint,
+                        self.stage.scratch / f"truth-{whose}.npy",
+                        is_exact=form.scheme in (BASELINE, openvino.EXACT),
                         seed=plan.settings.seed,
                     )
                 if not math.isfinite(found[name] or 0.0):
@@ -225,21 +223,24 @@ class Measuring:
         return found
 
     def _variant(self, name: str, made: Made, agreement: float | None) -> GenerationVariant:
+        form, facts = self.forms[name], self.plan.facts
+        is_exact = form.scheme in EXACT
         return GenerationVariant(
             id=name,
-            scheme="none" if name in EXACT else openvino.FORMS.get(name, name),
-            title=(TITLES | openvino.TITLES)[name],
+            scheme="none" if is_exact else openvino.FORMS.get(form.scheme, form.scheme),
+            title=form.title,
             path=os.path.relpath(made.folder, self.plan.folder.parent),
             sha256=made.sha256,
             bytes=made.bytes,
-            engine=_engine(name),
-            lossless=name in EXACT,
+            engine=form.engine,
+            lossless=is_exact and form.of is None,
             weight_bytes=made.weight_bytes,
-            kv_bytes_per_token=self.plan.facts.kv_bytes_per_token,
+            kv_bytes_per_token=(facts if form.of is None else form.of.facts).kv_bytes_per_token,
             load_s=None,
             peak_memory_bytes=None,
             agrees_with_checkpoint=agreement,
             quality=None,
+            student=None if form.of is None else form.of.student,
         )
 
     def _judged(self, variants: list[GenerationVariant], processes: Variants, windows: Windows | None) -> list[GenerationVariant]:
@@ -312,28 +313,29 @@ class Measuring:
             stalls = watch(watch_s, usable[number % len(usable)])
             self.journal.add(Watched(stalls=stalls, elapsed_s=time.perf_counter() - began_s))
 
-    # --- prompt lookup ----------------------------------------------------------------------------------------------------------
+    # --- speculation ------------------------------------------------------------------------------------------------------------
 
     def _set_aside_s(self, made: Iterable[str]) -> float:
-        """Return the seconds that are kept for prompt lookup, where there is an engine that has it."""
-        return LOOKUP_SHARE * self.plan.settings.budget_s if any(_engine(name) == "openvino" for name in made) else 0.0
+        """Return the seconds that are kept for speculation, where there is an engine that has it."""
+        if all(self.forms[name].engine != "openvino" for name in made):
+            return 0.0
+        return (SHARE if self.plan.draft is None else 2 * SHARE) * self.plan.settings.budget_s
 
-    def _looked_up(self, variants: list[GenerationVariant], windows: Windows | None) -> list[GenerationVariant]:
-        """Return the variants with what prompt lookup does to them, where it was tried."""
+    def _speculated(self, variants: list[GenerationVariant], windows: Windows | None) -> list[GenerationVariant]:
+        """Return the variants with what speculation does to them, where it was tried."""
         untold = {(point.variant, point.intra_op_num_threads) for point in self.untold}
         served = [
             variant
             for variant in variants
-            if is_worth_timing(self.plan, variant) and (variant.id, self.threads[-1]) not in untold
+            if variant.student is None and is_worth_timing(self.plan, variant) and (variant.id, self.threads[-1]) not in untold
         ]
-        trying = LookingUp(self.plan, self.journal, self.stage, self.threads[-1])
-        found = trying.tried(served, windows)
-        self.exclusions += trying.exclusions
-        return [msgspec.structs.replace(variant, speculation=found.get(variant.id, ())) for variant in variants]
+        tried = in_every_way(self.plan, self.journal, self.stage, self.threads[-1], served, windows)
+        self.exclusions += tried.exclusions
+        return [msgspec.structs.replace(variant, speculation=tried.found.get(variant.id, ())) for variant in variants]
 
     # --- the site ---------------------------------------------------------------------------------------------------------------
 
-    def _site(self, variants: Sequence[GenerationVariant]) -> GenerationSite:
+    def _site(self, variants: Sequence[GenerationVariant], windows: Windows | None) -> GenerationSite:
         plan, journal = self.plan, self.journal
         known = {variant.id for variant in variants}
         visits = {
@@ -353,21 +355,17 @@ class Measuring:
             measuring_s=journal.timing_s,
             noise_fraction=noise_of(visits.values(), clock),
             variants=tuple(variants),
+            drafts=() if plan.draft is None else (plan.draft.as_draft(None if windows is None else windows.learned_texts),),
             prefill=points.prefill,
             decode=points.decode,
             mixed=points.mixed,
             stalls=tuple(entry for entry in journal.watches if entry is not None),
-            exclusions=(*self.exclusions, *journal.exclusions),
-            notes=(*self.notes, *disturbance(every, clock)),
+            exclusions=(*plan.excluded, *self.exclusions, *journal.exclusions),
+            notes=(*self.notes, *on_learned(plan, windows), *disturbance(every, clock)),
         )
 
     def _exclude(self, what: str, reason: str) -> None:
         self.exclusions.append(Exclusion(what=what, reason=reason.removeprefix(f"{what}: ")))
-
-
-def _engine(name: str) -> Engine:
-    """Return what runs a form."""
-    return "openvino" if name in openvino.FORMS else "onnxruntime"
 
 
 def are_still(variants: Iterable[GenerationVariant], folder: Path, apart: Apart) -> bool:

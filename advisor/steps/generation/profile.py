@@ -28,7 +28,10 @@ from advisor.schema.options import ProfileOptions
 from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.workload import GenerationWorkload
 from advisor.steps import model_folder
+from advisor.steps.distillation.of_decoders import Smaller, draft_of, students_of
+from advisor.steps.distillation.students import paths_in
 from advisor.steps.generation.asked import Asked, asked_of
+from advisor.steps.generation.dispatch import ASKING
 from advisor.steps.generation.measuring import Measuring
 from advisor.steps.generation.measuring import are_still as variants_are_still
 from advisor.steps.generation.plan import OPENVINO, USUALLY, How, Plan, Stage
@@ -57,15 +60,20 @@ def measured_into(
     options = _checked(options)
     workload = _asked_for_tokens(options)
     variants = output.with_suffix(".variants")
-    with owned(variants, inputs=(model,)), temporary.home() as scratch, how.start() as apart:
+    smaller = (*([] if options.draft is None else [options.draft]), *paths_in(options.students))
+    with owned(variants, inputs=(model, *smaller)), temporary.home() as scratch, how.start() as apart:
         temporary.remove_abandoned(variants)
         ledger = Ledger(options.budget_s)
         ledger.trial_s = 0.0  # what a server adds is seen where requests are replayed
         report(0.0, options.budget_s, "reading the model", line=ledger.promise)
         with ledger.loading():
             facts = apart.call(model_folder.reading(str(model)), described, model)
+            draft = None if options.draft is None else draft_of(apart, model, facts, options.draft)
+            students = students_of(apart, model, facts, options.students, scratch)
         asked = asked_of(facts, workload, options, free_bytes=memory.available_bytes())
-        plan = _plan(model, variants, facts, asked, workload, options, now=now, engine=how.openvino())
+        plan = _plan(
+            model, variants, facts, asked, Smaller(draft, students.decoders), workload, options, now=now, engine=how.openvino()
+        )
         known = None if options.fresh else _known(output)
         if known is not None and (site := _finished(known, plan)) is not None:
             if variants_are_still(site.variants, output.parent, apart):
@@ -73,6 +81,7 @@ def measured_into(
             line = f"{variants.name} no longer holds what was measured: the model is measured again"
             report(0.0, options.budget_s, "measuring again", line=line)
         others = _other_sites(known, plan, output) if known is not None else ()
+        plan = msgspec.structs.replace(plan, excluded=students.exclusions)
         return _measured(plan, output, others, Stage(ledger, report, apart, scratch, how), fresh=options.fresh)
 
 
@@ -129,7 +138,7 @@ def _asked_for_tokens(options: ProfileOptions) -> GenerationWorkload | None:
         return workload
     raise InputError(
         f"{options.workload}: asks about a model of one pass, and this one generates token by token",
-        hint="add, for example, tokens: {input: {p50: 128, p95: 512}, output: {p50: 64, p95: 256}} and slo: {ttft_s: 2 s, tpot_s: 0.2 s}",
+        hint=f"add, for example, {ASKING}",
     )
 
 
@@ -138,6 +147,7 @@ def _plan(
     folder: Path,
     facts: DecoderFacts,
     asked: Asked,
+    smaller: Smaller,
     workload: GenerationWorkload | None,
     options: ProfileOptions,
     *,
@@ -154,17 +164,21 @@ def _plan(
         max_running_requests=asked.max_running,
         text_sha256=None if asked.text is None else examples_sha256(asked.text.parent, asked.text.name),
         wanted=wanted,
+        draft_sha256=None if smaller.draft is None else smaller.draft.facts.sha256,
+        students_sha256=tuple(it.facts.sha256 for it in smaller.students),
         input_fraction=asked.input_fraction,
         asked_sha256=hashlib.sha256(msgspec.json.encode((asked.lengths, asked.max_drop))).hexdigest(),
     )
     known = versions() | ({} if engine is None else {OPENVINO: engine})
-    parts = (SCHEMA_VERSION, __version__, facts, settings, machine, known)
+    parts = (SCHEMA_VERSION, __version__, facts, settings, machine, known, smaller.decides)
     return Plan(
         model=model,
         folder=folder,
         facts=facts,
         settings=settings,
         asked=asked,
+        draft=smaller.draft,
+        students=smaller.students,
         wanted=wanted,
         today_threads=None if workload is None or workload.baseline is None else workload.baseline.intra_op_num_threads,
         versions=known,

@@ -23,6 +23,7 @@ OPTIONS = {
     "variants": "--variant",
     "schemes": "--scheme",
     "students": "--student",
+    "draft": "--draft",
     "budget_s": "--budget",
     "max_batch_size": "--max-batch-size",
     "seed": "--seed",

@@ -20,6 +20,8 @@ def generation_decision_rows(advice: GenerationAdvice, words: GenerationWords) -
     lines["Quality"] = _quality(advice)
     if words.lookup is not None:
         lines["Prompt lookup"] = (f"{capitalized(words.lookup)}.",)
+    if words.draft is not None:
+        lines["Draft"] = (f"{words.draft}.",)
     lines["How sure"] = _certainty(advice)
     return tuple(Row(label=label, cells=parts) for label, parts in lines.items() if parts)
 

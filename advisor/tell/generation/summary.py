@@ -6,7 +6,7 @@ from advisor.schema.language import DeploymentPrediction, LanguageAdvice
 from advisor.schema.record import Estimate
 from advisor.schema.workload import TokenSlo
 from advisor.tell.generation.naming import TIMES, Target, Time, at_slo, configuration, of_time, subject, targets
-from advisor.tell.generation.words import lookup
+from advisor.tell.generation.words import draft, lookup
 from advisor.tell.options import today_is_given
 from advisor.tell.words.figures import Format, as_text, figure
 
@@ -14,7 +14,7 @@ WIDTH = 9  # of the names at the left
 
 
 def lines(advice: GenerationAdvice) -> list[str]:
-    """Return what to do, its cost, each promise and how it is kept, its quality, whether to use prompt lookup, its risk."""
+    """Return what to do, its cost, each promise and how it is kept, its quality, whether to use prompt lookup or a draft, its risk."""
     shown = advice.recommended or advice.likely or advice.nearest_miss
     return [
         advice.headline,
@@ -25,6 +25,7 @@ def lines(advice: GenerationAdvice) -> list[str]:
         ),
         line("quality", _quality(advice, shown)),
         *([line("lookup", said)] if (said := lookup(advice)) is not None else []),
+        *([line("draft", said)] if (said := draft(advice)) is not None else []),
         line("risk", risk(advice)),
     ]
 

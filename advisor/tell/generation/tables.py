@@ -38,6 +38,7 @@ from advisor.tell.generation.words import TEXTS, kv_bytes_per_token
 from advisor.tell.options import today_is_given
 from advisor.tell.words.figures import Figure, Format, Part, Row, figure, known, rows_of, source_of
 
+NOT_TRAINED = "not trained"
 Words = Callable[[GenerationPrediction], str]
 QUANTILES = {0.5: "p50", 0.9: "p90", 0.99: "p99"}
 GIVEN_AS = {
@@ -237,7 +238,11 @@ def generation_variant_rows(advice: GenerationAdvice) -> tuple[VariantRow, ...]:
             prefill=figure(it.prefill_tokens_per_s, units.rate),
             decode=figure(it.decode_step_s, units.seconds),
             most=figure(it.decode_tokens_per_s, units.rate),
-            quality=figure(it.quality.perplexity.drop if it.quality else None, units.percent),
+            quality=figure(
+                it.quality.perplexity.drop if it.quality else None,
+                units.percent,
+                "not measured" if _is_trained(it) else NOT_TRAINED,
+            ),
             quality_of=_quality_of(it.quality),
             agreement=figure(it.quality.greedy_agreement if it.quality else None, units.proportion),
             admitted=it.admitted,
@@ -245,6 +250,10 @@ def generation_variant_rows(advice: GenerationAdvice) -> tuple[VariantRow, ...]:
         )
         for it in advice.variants
     )
+
+
+def _is_trained(it: GenerationVariantSummary) -> bool:
+    return it.student is None or it.student.is_trained
 
 
 def _quality_of(it: TextQuality | None) -> tuple[str, ...]:
@@ -259,16 +268,17 @@ def _quality_of(it: TextQuality | None) -> tuple[str, ...]:
 
 
 def speculation_rows(advice: GenerationAdvice) -> tuple[Row, ...]:
-    """Return what was measured of prompt lookup, by text and by running requests."""
+    """Return what was measured of speculation, by text and by running requests."""
     return tuple(_speculation_row(it, entry) for it in advice.variants for entry in it.speculation)
 
 
 def _speculation_row(it: GenerationVariantSummary, entry: Speculation) -> Row:
     return Row(
-        label=f"{it.id}: {TEXTS[entry.text][:1].lower()}{TEXTS[entry.text][1:]}",
+        label=f"{it.id}, {entry.draft or 'prompt lookup'}: {TEXTS[entry.text][:1].lower()}{TEXTS[entry.text][1:]}",
         cells=(
             f"{entry.running_requests:,}",
-            f"{entry.lookup_tokens:,}",
+            f"{entry.proposed_tokens:,}",
+            figure(entry.acceptance, units.percent),
             figure(entry.tokens_per_step, units.number),
             figure(entry.tpot_off_s, units.seconds),
             figure(entry.tpot_on_s, units.seconds),

@@ -1,5 +1,7 @@
 """The sentences of advice on a generative model: what to do, what it saves, what it risks, and the headings that state an answer."""
 
+from collections.abc import Sequence
+
 from advisor import units
 from advisor.schema.generation import ENGINE_NAMES, GenerationAdvice, GenerationPrediction, LookupText, Replay, SpeculationAdvice
 from advisor.schema.record import Record
@@ -17,6 +19,7 @@ from advisor.tell.generation.naming import (
     targets,
     targets_in_words,
 )
+from advisor.tell.generation.students import OF_STUDENTS, of_students
 from advisor.tell.options import today_is_given
 from advisor.tell.words.figures import Sentence, figure, unproven_of, written
 
@@ -54,7 +57,8 @@ class GenerationWords(Record, frozen=True, kw_only=True):
 
     about: str
     what_to_do: str
-    lookup: str | None  # whether to let the engine guess tokens
+    lookup: str | None  # whether to let the engine guess tokens, by looking them up
+    draft: str | None  # and by a draft
     what_misses: str | None  # the constraint that nothing keeps
     compared_because: Sentence
     risks: tuple[str, ...]
@@ -81,6 +85,8 @@ class GenerationWords(Record, frozen=True, kw_only=True):
     unproven_because: str | None
     variants: str
     variants_because: str
+    students: str | None
+    students_because: str | None
     speculation: str | None
     speculated: tuple[Sentence, ...]
     model: str
@@ -98,6 +104,7 @@ def generation_words(advice: GenerationAdvice) -> GenerationWords:
         about=f"Advice on serving a generative model ({advice.model.architecture}), workload {advice.workload.name}",
         what_to_do=_what_to_do(advice),
         lookup=lookup(advice),
+        draft=draft(advice),
         what_misses=(advice.binding_constraint or "no single constraint could be identified")
         if advice.outcome == "infeasible"
         else None,
@@ -126,6 +133,8 @@ def generation_words(advice: GenerationAdvice) -> GenerationWords:
         unproven_because=_unproven_because(unproven) if unproven else None,
         variants=_variants(advice),
         variants_because=COMPARED,
+        students=of_students(advice) if advice.students else None,
+        students_because=OF_STUDENTS if advice.students else None,
         speculation=_speculation(advice) if advice.speculation else None,
         speculated=tuple(_speculated(entry) for entry in advice.speculation),
         model=f"{advice.model.architecture}: {units.count(advice.model.parameters)} parameters, {layers(advice.model)}",
@@ -288,12 +297,24 @@ def _variants(advice: GenerationAdvice) -> str:
 
 
 def lookup(advice: GenerationAdvice) -> str | None:
-    """Return in short whether to let the engine guess tokens, None where that was not tried."""
-    advised = subject(advice).candidate.variant
-    ours = [entry for entry in advice.speculation if entry.variant == advised]
-    listed = ours or [entry for entry in advice.speculation if entry.variant == advice.speculation[0].variant]
-    if not listed:
+    """Return in short whether to let the engine look tokens up, None where that was not tried."""
+    return _in_short(advice, [entry for entry in advice.speculation if entry.draft is None])
+
+
+def draft(advice: GenerationAdvice) -> str | None:
+    """Return in short whether to let a draft propose tokens, None where that was not tried."""
+    every = [entry for entry in advice.speculation if entry.draft is not None]
+    said = _in_short(advice, every)
+    return None if said is None else f"{every[0].draft}: {said}"
+
+
+def _in_short(advice: GenerationAdvice, tried: Sequence[SpeculationAdvice]) -> str | None:
+    """Return what was advised on one way to guess tokens, of the advised variant where it was tried with that, else of the first."""
+    if not tried:
         return None
+    advised = subject(advice).candidate.variant
+    ours = [entry for entry in tried if entry.variant == advised]
+    listed = ours or [entry for entry in tried if entry.variant == tried[0].variant]
     first = listed[0]
     whose = "" if ours else f" ({first.variant} on {ENGINE_NAMES[first.engine]}, in place of {advised})"
     return "; ".join((*map(_lookup_of, listed), *_at_load(listed))) + whose
@@ -320,11 +341,19 @@ def _at_load(listed: list[SpeculationAdvice]) -> tuple[str, ...]:
 
 
 def _speculation(advice: GenerationAdvice) -> str:
-    kinds = {entry.text for entry in advice.speculation}
-    pays = {entry.text for entry in advice.speculation if entry.advised_up_to_running_requests is not None}
+    ways = dict.fromkeys(entry.draft for entry in advice.speculation)
+    return "; ".join(_of_way(advice, way) for way in ways)
+
+
+def _of_way(advice: GenerationAdvice, way: str | None) -> str:
+    """Return on how much text one way to guess tokens pays; None: by looking them up."""
+    tried = [entry for entry in advice.speculation if entry.draft == way]
+    kinds = {entry.text for entry in tried}
+    pays = {entry.text for entry in tried if entry.advised_up_to_running_requests is not None}
+    name = "Prompt lookup" if way is None else f"The draft {way}"
     if not pays:
-        return "Prompt lookup is not shown to pay at any load that was measured"
-    return f"Prompt lookup pays on {len(pays)} of {units.counted(len(kinds), 'kind')} of text, while few requests run"
+        return f"{name} is not shown to pay at any load that was measured"
+    return f"{name} pays on {len(pays)} of {units.counted(len(kinds), 'kind')} of text, while few requests run"
 
 
 def _speculated(entry: SpeculationAdvice) -> Sentence:
@@ -333,7 +362,8 @@ def _speculated(entry: SpeculationAdvice) -> Sentence:
     alone: Sentence = ()
     if entry.speedup_at_one is not None:
         alone = ("; a request alone gets ", figure(entry.speedup_at_one, units.ratio), " the speed")
-    return (f"{TEXTS[entry.text]}, on {ENGINE_NAMES[entry.engine]}: {when}", *alone, f": {entry.because}")
+    by = "" if entry.draft is None else f", with the draft {entry.draft}"
+    return (f"{TEXTS[entry.text]}, on {ENGINE_NAMES[entry.engine]}{by}: {when}", *alone, f": {entry.because}")
 
 
 def _evidence(advice: GenerationAdvice) -> str:

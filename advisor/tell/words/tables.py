@@ -309,14 +309,15 @@ def variant_rows(advice: Advice) -> tuple[VariantRow, ...]:
     """Return every variant of every machine, the one that the others there are compared with first."""
     seen: set[str] = set()
     rows = []
+    most_items = max((it.quality.items for it in advice.variants if it.quality is not None), default=0)
     for it in advice.variants:
         where = f", on {it.hardware}" if len(advice.sites) > 1 else ""
-        rows.append(_variant_row(it, where, "not measured" if it.hardware in seen else "itself"))
+        rows.append(_variant_row(it, where, "not measured" if it.hardware in seen else "itself", most_items))
         seen.add(it.hardware)
     return tuple(rows)
 
 
-def _variant_row(it: VariantSummary, where: str, absent: str) -> VariantRow:
+def _variant_row(it: VariantSummary, where: str, absent: str, most_items: int) -> VariantRow:
     kept: Sentence | None = None
     is_trained = it.student is None or it.student.is_trained
     if it.kept_operators:
@@ -334,7 +335,7 @@ def _variant_row(it: VariantSummary, where: str, absent: str) -> VariantRow:
         throughput=figure(it.throughput_items_per_s, units.rate),
         agreement=_agreement(it.agreement, absent if is_trained else NOT_TRAINED),
         quality=_quality(it.quality) if is_trained else Figure(shown=NOT_TRAINED),
-        quality_of=_quality_of(it.quality),
+        quality_of=_quality_of(it.quality, most_items),
         admitted=it.admitted,
         admitted_because=it.admitted_because,
         kept=kept,
@@ -362,14 +363,15 @@ def _quality(it: QualityResult | None) -> Figure:
     return figure(it.drop, loss_format(it.metric))
 
 
-def _quality_of(it: QualityResult | None) -> tuple[str, ...]:
+def _quality_of(it: QualityResult | None, most_items: int) -> tuple[str, ...]:
+    """Return where a quality comes from; what loses nothing, or too much, is judged on the first of the items that others are judged on."""
     if it is None:
         return ()
-    level = level_format(it.metric)
+    level, items = level_format(it.metric), units.counted(it.items, "item")
     return (
         f"{it.metric} {level(it.value)}",
         f"baseline {level(it.baseline)}",
-        units.counted(it.items, "item"),
+        items if it.items == most_items else f"the first {it.items:,} of {units.counted(most_items, 'item')}",
         f"data {it.data_sha256[:12]}",
     )
 

@@ -11,9 +11,9 @@ from advisor.decide.generation import summaries
 from advisor.decide.generation.capacity import capacity
 from advisor.decide.generation.prediction import predict
 from advisor.decide.generation.summaries import Speedups
-from advisor.schema.generation import Speculation
+from advisor.schema.generation import DraftModel, Speculation
 from advisor.schema.record import Estimate
-from tests.generation_profiles import KV_BYTES, Law, profile, tokens, under, variant, workload
+from tests.generation_profiles import KV_BYTES, Law, profile, tokens, under, variant, with_site, workload
 
 
 def a_way(site, running=8):
@@ -28,7 +28,7 @@ def speculated(text, running, speedup):
     return Speculation(
         text=text,
         running_requests=running,
-        lookup_tokens=4,
+        proposed_tokens=4,
         tokens_per_step=estimate(2.0),
         tpot_off_s=estimate(0.1),
         tpot_on_s=estimate(0.1 / speedup),
@@ -185,3 +185,21 @@ def test_what_another_variant_would_do_is_told_as_that():
 
 def test_without_measurements_nothing_is_said_of_speculation():
     assert () == advised([])
+
+
+def test_each_way_to_guess_tokens_is_advised_on_by_itself():
+    records = [
+        replace(speculated("free", 1, 0.6), draft="small", acceptance=estimate(0.2)),
+        replace(speculated("free", 8, 0.5), draft="small"),
+        speculated("free", 1, 1.8),
+    ]
+    served = variant("openvino", engine="openvino", lossless=True, speculation=tuple(records))
+    drafts = (DraftModel(id="small", sha256="0" * 64, layers=1, parameters=1, student=None, learned_texts=None),)
+    measured = profile({"openvino": Law()}, variants=(served,))
+    site = under(workload(), with_site(measured, drafts=drafts))
+
+    drafted, looked_up = summaries.speculation(site, None)
+
+    assert ("small", None, (1, 8)) == (drafted.draft, drafted.advised_up_to_running_requests, drafted.measured_at)
+    assert (None, 1.0, (1,)) == (looked_up.draft, looked_up.advised_up_to_running_requests, looked_up.measured_at)
+    assert "with the draft small" in drafted.because and "20 % of 4 proposed accepted" in drafted.because

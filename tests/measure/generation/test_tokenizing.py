@@ -7,6 +7,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from advisor.errors import InputError
 from advisor.measure.generation.tokenizing import encoded, read_windows
+from advisor.measure.quality import learned
 
 WORDS = {"[BOS]": 0, "[UNK]": 1, "[EOS]": 2} | {f"w{number}": 3 + number for number in range(50)}
 TEXT = " ".join(f"w{number % 50}" for number in range(1000))
@@ -141,3 +142,17 @@ def test_texts_of_ours_are_encoded_whole_and_what_comes_before_them_by_itself(mo
 def test_texts_of_ours_need_the_models_own_tokenizer(model, tmp_path, vocabulary, named):
     with pytest.raises(InputError, match=named):
         encoded(model if vocabulary else tmp_path, ("w9",), vocabulary=vocabulary or 53, purpose="nothing could be tried")
+
+
+@pytest.mark.parametrize("name", ["t.txt", "t.csv"])
+def test_what_a_student_learned_from_is_left_out_line_by_line(model, tmp_path, name):
+    head = "" if name.endswith("txt") else "text\n"
+    data = written(tmp_path, head + "w1 w2 w3\nw4 w5 w6\nw7 w8 w9\n", name)
+    known = learned.packed(learned.digest_of_text((text,)) for text in ("w1 w2 w3", "w7 w8 w9"))
+    given = {"window_tokens": 16, "most_tokens": 1000, "vocabulary": 53, "seed": 0, "fewest": 1}
+
+    found = read_windows(model, data, learned=known, **given)
+
+    assert 2 == found.learned_texts and ((0, 7, 8, 9),) == found.tokens
+    with pytest.raises(InputError, match="a student learned from every one of its 3 items"):
+        read_windows(model, data, learned=known + learned.packed([learned.digest_of_text(("w4 w5 w6",))]), **given)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.errors import AdvisorError, InputError
-from advisor.measure.quality import examples
+from advisor.measure.quality import examples, learned
 from advisor.schema.model import ModelInput
 
 
@@ -187,3 +187,13 @@ def test_states_are_set_aside_with_their_items():
 def test_too_few_items_to_set_some_aside_are_refused():
     with pytest.raises(AdvisorError, match="too few items"):
         examples.set_aside(X, {"x": VALUES}, 0)
+
+
+def test_rows_that_a_student_learned_from_are_left_out_of_every_format(tmp_path):
+    np.savez(tmp_path / "data.npz", x=VALUES, label=np.array([3, 4]))
+    known = learned.Learned(rows=learned.packed(examples.item_digests(X, {"x": VALUES})[:1]))
+
+    found = examples.read_unlearned("data.npz", tmp_path, X, "quality.data", model=tmp_path / "model.onnx", by=known)
+
+    assert 1 == found.left_out and [4] == found.rows["label"].tolist()
+    np.testing.assert_array_equal(VALUES[1:], found.rows["x"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from advisor.errors import InputError
-from advisor.measure.quality import examples
+from advisor.measure.quality import examples, learned
 from advisor.schema.model import ModelInput
 
 tokenizers = pytest.importorskip("tokenizers")
@@ -108,3 +108,25 @@ def test_a_tokenizer_that_cannot_be_read_is_an_error(checkpoint):
 
     with pytest.raises(InputError, match="not a readable tokenizer"):
         read(checkpoint, IDS)
+
+
+def test_texts_that_a_student_learned_from_are_left_out_and_counted(checkpoint):
+    known = learned.Learned(texts=learned.packed([learned.digest_of_text(("the cat sat down",))]))
+    where = {"folder": checkpoint, "inputs": (IDS, MASK), "key": "quality.data", "model": checkpoint / "model.onnx"}
+
+    found = examples.read_unlearned("d.jsonl", by=known, **where)
+
+    assert 1 == found.left_out
+    assert [[2, 8, 3]] == found.rows["input_ids"].tolist() and [0] == found.rows["label"].tolist()
+    assert 0 == examples.read_unlearned("d.jsonl", **where).left_out
+
+
+def test_of_ids_nobody_can_tell_which_texts_they_were(checkpoint):
+    (checkpoint / "ids.csv").write_text("input_ids_0,input_ids_1\n2,8\n2,4\n")
+    known = learned.Learned(texts=learned.packed([learned.digest_of_text(("why",))]))
+
+    found = examples.read_unlearned(
+        "ids.csv", checkpoint, (entry("input_ids", "ids", width=2),), "quality.data", model=checkpoint / "m.onnx", by=known
+    )
+
+    assert found.left_out is None and 2 == len(found.rows["input_ids"])

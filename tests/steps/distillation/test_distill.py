@@ -8,6 +8,8 @@ import pytest
 
 from advisor.errors import InputError
 from advisor.measure.distillation import student_names
+from advisor.measure.distillation.training import given_texts
+from advisor.measure.quality import learned
 from advisor.measure.runtime import machine
 from advisor.measure.runtime.ort_session import unsaid
 from advisor.schema.options import DistillOptions
@@ -73,6 +75,9 @@ def test_a_student_is_made_once_and_then_returned_as_it_is(place, tmp_path):
     again = distill.made(task_of(place, tmp_path, say=lambda what, _=0.0: said.append(what)))
 
     assert first == again and not said
+    texts = [(line,) for line in (place / "texts.txt").read_text().splitlines()]
+    kept = learned.others(learned.read(tmp_path), [learned.digest_of_text(text) for text in texts], "--data", place)
+    assert [given_texts.is_held_out(text) for text in texts] == [item in kept for item in range(len(texts))]
     assert ("layers-2", 2, 4, True) == (
         first.student.id,
         first.student.blocks,

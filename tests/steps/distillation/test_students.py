@@ -6,8 +6,9 @@ import pytest
 
 from advisor.errors import AdvisorError, InputError, ModelError
 from advisor.measure.model.facts import inspect_onnx
+from advisor.measure.quality import learned
 from advisor.schema.options import ProfileOptions
-from advisor.steps.distillation.students import students_of
+from advisor.steps.distillation.students import Students, students_of
 from advisor.steps.examples import GivenModel
 from advisor.steps.recommend import recommend
 from tests import models
@@ -43,7 +44,7 @@ def test_all_that_is_proposed_is_made_and_nothing_twice(whole):
 
 
 def test_nothing_is_made_where_nothing_is_asked_for_and_a_planned_life_gets_a_note(whole):
-    assert ((), (), ()) == asked(whole)
+    assert Students() == asked(whole)
     (note,) = asked(whole, is_planned=True).notes
     assert "--student auto (layers-2, layers-1)" in note
 
@@ -84,6 +85,19 @@ def test_what_distilling_wrote_down_of_a_student_is_known_of_it(whole, tmp_path)
     (made,) = asked(whole, str(tmp_path / "student")).files
 
     assert ("student", "layers-2", 2, True) == (made.id, made.student.id, made.student.blocks, made.student.is_trained)
+
+
+def test_what_students_learned_from_is_read_beside_them_and_missed_where_it_is_not(whole, tmp_path):
+    for name, kind in (("texts", "blocks"), ("rows", "mlp"), ("unknown", "blocks")):
+        transformer(tmp_path / name / "model.onnx", [0, 3])
+        label = DISTILLED | {"student": DISTILLED["student"] | {"kind": kind}}
+        (tmp_path / name / "student.json").write_text(json.dumps(label))
+        if name != "unknown":
+            (tmp_path / name / learned.FILE).write_bytes(learned.packed([name.encode() * 4]))
+
+    found = asked(whole, *(str(tmp_path / name) for name in ("texts", "rows", "unknown"))).learned
+
+    assert (b"textstex", b"rowsrows", ("unknown",)) == found
 
 
 ESTIMATE = {"value": 0.9, "low": 0.8, "high": 0.95, "basis": "measured", "source": "a test"}

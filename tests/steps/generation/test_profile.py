@@ -10,9 +10,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from advisor.errors import InputError, ModelError
 from advisor.files.records import read_json
 from advisor.measure.decoder.graph import write_decoder
+from advisor.measure.distillation import checkpoint_students
 from advisor.measure.generation.making import described, difference_of_answers, exported
 from advisor.measure.generation.openvino.engine import version
 from advisor.measure.generation.timing.rounds import Pace
+from advisor.measure.quality import learned
 from advisor.measure.worker.apart import Apart
 from advisor.schema.generation import GenerationProfile
 from advisor.schema.options import ProfileOptions
@@ -37,6 +39,9 @@ quality: {metric: perplexity, max_drop: MAX_DROP, data: text.txt}
 """
 
 
+LEARNED = "w3 w1 w4 w1 w5"  # that a student learned from
+
+
 def silent(done_s, of_s, what, *, line=None):
     pass
 
@@ -53,7 +58,7 @@ def model(tmp_path_factory):
 
 def workload_in(folder, *, max_drop="0.05"):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "text.txt").write_text(" ".join(f"w{number * 7 % 150}" for number in range(3000)))
+    (folder / "text.txt").write_text(" ".join(f"w{number * 7 % 150}" for number in range(3000)) + f"\n{LEARNED}\n")
     path = folder / "workload.yaml"
     path.write_text(WORKLOAD.replace("MAX_DROP", max_drop))
     return path
@@ -336,13 +341,15 @@ def with_openvino(model, tmp_path_factory):
     pytest.importorskip("openvino_genai")
     folder = tmp_path_factory.mktemp("openvino")
     workload = workload_in(folder, max_drop="10")
-    profile = measured(model, folder, workload=workload, openvino=version, max_batch_size=4)
+    small = checkpoint_students.cut(model, "layers-1", folder / "small")
+    (small / learned.FILE).write_bytes(learned.packed([learned.digest_of_text((LEARNED,))]))
+    profile = measured(model, folder, workload=workload, openvino=version, max_batch_size=4, draft=small, students=("layers-1",))
     return profile, folder
 
 
 def test_forms_for_openvino_stand_beside_the_others(with_openvino):
     site = with_openvino[0].sites[0]
-    exact, small = (variant for variant in site.variants if variant.engine == "openvino")
+    exact, small = (variant for variant in site.variants if variant.engine == "openvino" and variant.student is None)
 
     assert ("openvino-fp32", "none", True) == (exact.id, exact.scheme, exact.lossless)
     assert ("openvino-int8-weight-only", "int8-weight-only", False) == (small.id, small.scheme, small.lossless)
@@ -356,13 +363,14 @@ def test_forms_for_openvino_stand_beside_the_others(with_openvino):
 def test_steps_of_openvino_read_and_decode_at_once(with_openvino):
     site = with_openvino[0].sites[0]
 
-    settings = {(name, threads) for name in ("openvino-fp32", "openvino-int8-weight-only") for threads in {1, site.machine.cores}}
+    names = [variant.id for variant in site.variants if variant.engine == "openvino" and variant.student is None]
+    settings = {(name, threads) for name in names for threads in {1, site.machine.cores}}
     for points in (site.prefill, site.decode, site.mixed):
         assert settings == {
             (point.variant, point.intra_op_num_threads) for point in points if point.variant.startswith("openvino")
         }
-    assert {point.variant for point in site.mixed} == {name for name, _ in settings}
-    assert all(2 == len(point.visits) for point in site.mixed)
+    assert {point.variant for point in site.mixed} == {*names, "layers-1-openvino-int8-weight-only"}
+    assert all(2 == len(point.visits) for point in site.mixed if point.variant in names)
     assert 4 == max(point.batch_size for point in site.decode if point.variant == "openvino-fp32")
 
 
@@ -370,10 +378,32 @@ def test_prompt_lookup_is_tried_on_every_text_alone_and_with_many(with_openvino)
     site = with_openvino[0].sites[0]
 
     for variant in site.variants:
-        tried = [(record.text, record.running_requests) for record in variant.speculation]
+        tried = [(record.text, record.running_requests) for record in variant.speculation if record.draft is None]
         texts = [(text, running) for text in ("copying", "free", "given") for running in (1, 4)]
-        assert sorted(tried) == (texts if variant.engine == "openvino" else [])
+        assert sorted(tried) == (texts if variant.engine == "openvino" and variant.student is None else [])
         assert all(record.speedup.low <= record.speedup.value <= record.speedup.high for record in variant.speculation)
+
+
+def test_a_draft_is_tried_on_the_given_text_and_on_free_answers(with_openvino):
+    site = with_openvino[0].sites[0]
+    draft, exact = site.drafts[0], next(variant for variant in site.variants if variant.id == "openvino-fp32")
+
+    drafted = {(it.text, it.running_requests): it for it in exact.speculation if it.draft == draft.id}
+    assert {(text, running) for text in ("given", "free") for running in (1, 4)} == drafted.keys()
+    assert ("small", 1, 1) == (draft.id, draft.layers, draft.learned_texts)
+    assert all(0 <= it.acceptance.low <= it.acceptance.value <= it.acceptance.high <= 1 for it in drafted.values())
+    assert any(note == "1 text of quality.data left out: small learned from them" for note in site.notes)
+
+
+def test_students_that_nobody_has_trained_are_timed_and_not_judged(with_openvino):
+    site = with_openvino[0].sites[0]
+    students = {variant.id: variant for variant in site.variants if variant.student is not None}
+
+    assert {"layers-1", "layers-1-int8-weight-only", "layers-1-openvino-int8-weight-only"} == students.keys()
+    assert all(it.is_untrained and it.quality is None and not it.lossless and not it.speculation for it in students.values())
+    assert students["layers-1"].agrees_with_checkpoint < 1e-3
+    assert students["layers-1"].kv_bytes_per_token < next(it for it in site.variants if it.id == "fp32").kv_bytes_per_token
+    assert students.keys() <= {point.variant for point in site.decode}
 
 
 def test_what_openvino_measured_is_gone_on_with(model, tmp_path):
@@ -387,7 +417,7 @@ def test_what_openvino_measured_is_gone_on_with(model, tmp_path):
     workload = workload_in(tmp_path, max_drop="10")
     with pytest.raises(KeyboardInterrupt):
         measured(model, tmp_path, workload=workload, openvino=version, report=interrupted)
-    kept = [json.loads(line) for line in (tmp_path / "profile.journal").read_bytes().splitlines() if b'"LookedUp"' in line]
+    kept = [json.loads(line) for line in (tmp_path / "profile.journal").read_bytes().splitlines() if b'"Speculated"' in line]
     measured(
         model, tmp_path, workload=workload, openvino=version, report=lambda done_s, of_s, what, *, line=None: stages.append(what)
     )

@@ -13,7 +13,7 @@ def starts(text):
 def test_each_promise_has_its_line_with_interval_and_target():
     text = summary(chat())
 
-    assert ["cost", "ttft", "tpot", "quality", "lookup", "risk"] == starts(text)
+    assert ["cost", "ttft", "tpot", "quality", "lookup", "draft", "risk"] == starts(text)
     assert "ttft     p90 651 ms (592–721, simulated), target 2 s: kept" in text
     assert "a million input tokens" in text and "saves $1,489/year" in text
     assert "perplexity higher by 1.3 % (" in text and "allowed: at most 5 % more perplexity" in text

@@ -32,6 +32,7 @@ class Plan(Record, frozen=True, kw_only=True):
     batch_size: Count
     longest: Count  # tokens of a text; what is beyond is cut
     threads: Count
+    watched: Count  # texts held out that the curve is of
 
 
 def mark_whole(checkpoint: Path, step: int, seconds: float) -> None:

@@ -9,6 +9,7 @@ from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
 from advisor.measure.distillation.training import holding_out
 from advisor.measure.distillation.training.holding_out import KEY, Counted
+from advisor.measure.quality import learned
 from advisor.measure.quality.evaluation import LABELS, SLICES
 from advisor.measure.quality.tables import read_table
 from advisor.measure.quality.texts import columns_of_text
@@ -35,24 +36,21 @@ def read(data: Path) -> Texts:
     if not found:
         raise InputError(f"{KEY}: {data}: holds no texts", hint=WAY_OUT)
     held_out = tuple(text for text in found if is_held_out(text))
-    learned = tuple(text for text in found if not is_held_out(text))
-    holding_out.refuse_few(len(learned), len(held_out), data, "texts")
-    return Texts(learned, held_out, hashlib.sha256(b"".join(_digest(text) for text in found)).hexdigest())
+    others = tuple(text for text in found if not is_held_out(text))
+    holding_out.refuse_few(len(others), len(held_out), data, "texts")
+    return Texts(others, held_out, hashlib.sha256(b"".join(learned.digest_of_text(text) for text in found)).hexdigest())
 
 
 def counted(data: Path) -> Counted:
     """Return what the texts of a file or folder are known by; raise InputError as `read` does."""
     found = read(data)
-    return Counted(found.sha256, len(found.learned) + len(found.held_out), len(found.held_out))
+    digests = learned.packed(map(learned.digest_of_text, found.learned))
+    return Counted(found.sha256, len(found.learned) + len(found.held_out), len(found.held_out), digests)
 
 
 def is_held_out(text: Text) -> bool:
     """Return whether a text is one that no student learns from, by the text alone: the same in every run, file and order."""
-    return holding_out.is_held_out(_digest(text))
-
-
-def _digest(text: Text) -> bytes:
-    return hashlib.sha256("\0".join(text).encode(errors="surrogatepass")).digest()
+    return holding_out.is_held_out(learned.digest_of_text(text))
 
 
 def _files(data: Path) -> Iterable[Path]:

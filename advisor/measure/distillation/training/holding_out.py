@@ -29,3 +29,4 @@ class Counted(NamedTuple):
     sha256: str
     items: int
     held_out: int
+    learned: bytes = b""  # the digests of the others, packed

@@ -15,7 +15,7 @@ from advisor.measure.distillation.training import holding_out, nearness
 from advisor.measure.distillation.training.holding_out import KEY, Counted
 from advisor.measure.distillation.tree_students import HIDDEN
 from advisor.measure.model import input_rows, onnx_file, onnx_graph, operator_cost
-from advisor.measure.quality import examples
+from advisor.measure.quality import examples, learned
 from advisor.measure.quality.evaluation import labels_of
 from advisor.measure.runtime import ort_session
 from advisor.measure.runtime.ort_session import Say, unsaid
@@ -57,9 +57,10 @@ def counted(facts: ModelFacts, model: Path, data: Path) -> Counted:
     """Return what the user's table is known by; raise InputError where it is none for this model, or has too few items."""
     rows = _read(facts, model, data)
     digests = examples.item_digests(facts.inputs, rows)
-    held_out = sum(map(holding_out.is_held_out, digests))
-    holding_out.refuse_few(len(digests) - held_out, held_out, data, "items")
-    return Counted(examples.digest_of(rows), len(digests), held_out)
+    others = [digest for digest in digests if not holding_out.is_held_out(digest)]
+    held_out = len(digests) - len(others)
+    holding_out.refuse_few(len(others), held_out, data, "items")
+    return Counted(examples.digest_of(rows), len(digests), held_out, learned.packed(others))
 
 
 def fit(facts: ModelFacts, model: Path, data: Path, student_id: str, target: Path, seed: int, say: Say = unsaid) -> Fitted:

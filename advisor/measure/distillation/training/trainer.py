@@ -13,11 +13,9 @@ from advisor.measure.distillation.training.objectives import Objective
 from advisor.measure.runtime.ort_session import Say
 from advisor.schema.distillation import CurvePoint
 
-LEARNING_RATE = {"embeddings": 2e-4, "classes": 5e-5, "values": 5e-5, "tokens": 1e-4}
-WARMUP, DECAY = (
-    0.05,
-    0.2,
-)  # of the steps: the rate rises, stands, and falls to 0 at the end, so that points in between are of one rate
+LEARNING_RATE = {"embeddings": 2e-4, "classes": 5e-5, "values": 5e-5, "tokens": 5e-4}
+# Of the steps: the rate rises, stands, and falls to 0 at the end, so that points in between are of one rate.
+WARMUP, DECAY = 0.05, 0.2
 WEIGHT_DECAY = 0.01
 EVALUATIONS = 12  # of the part that is held out, along the way
 CHECKPOINTS = 10

@@ -34,11 +34,16 @@ from advisor.schema.record import Estimate
 
 PROJECTION = "projection.npz"
 PROJECTED_ON = 512  # texts: as many tokens as determine the directions of some hundred dimensions many times over
-MOST_WATCHED = 128  # held-out texts that the curve is of: the same ones for each point, so that they differ by little else
+# Held-out texts that the curve is of: the same ones for each point, so that they differ by little else.
+MOST_WATCHED, FEWEST_WATCHED = 128, 8
+WATCHED_SHARE = 0.15  # of a budget, for looking at them
 MOST_COMPARED = 2000  # that the agreement at the end is of
 MOST_STEPS = 10**9
 PACE_STEPS = 4  # that are timed, the first left out
 BUDGET_SHARE = 0.9  # that steps are planned for: writing checkpoints takes time, and so does a slower moment of the machine
+# A budget is for so many steps where it can be, in batches as small as this: gradients of a model that has much to learn agree within small
+# ones, and larger ones teach little more a step (McCandlish et al. 2018, arXiv:1812.06162).
+FEWEST_STEPS, LEAST_BATCH = 200, 4
 COLUMNS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -82,7 +87,9 @@ def train(teacher: Path, start: Path, folder: Path, data: Path, asked: Asked, fi
         sizes = sizes_of(student, taught, objective)
         batch = room.fitting(sizes, max(map(_length, learned)), room.free_bytes())
         room.refuse_small_disk(folder, room.disk_bytes(sizes))
-        plan = checkpoints.Plan(recipe=asked.recipe, steps=1, batch_size=batch.size, longest=batch.longest, threads=1)
+        plan = checkpoints.Plan(
+            recipe=asked.recipe, steps=1, batch_size=batch.size, longest=batch.longest, threads=1, watched=MOST_WATCHED
+        )
     objective = objective._replace(projection=_projection(objective, student, taught, learned, pad_id, folder, say))
     cut, is_cut = [_cut(entry, plan.longest) for entry in learned], any(_length(entry) > plan.longest for entry in learned)
     job = Job(
@@ -90,7 +97,7 @@ def train(teacher: Path, start: Path, folder: Path, data: Path, asked: Asked, fi
         teacher=taught,
         objective=objective,
         learned=cut,
-        held_out=[_cut(entry, plan.longest) for entry in held_out[:MOST_WATCHED]],
+        held_out=[_cut(entry, plan.longest) for entry in held_out],
         pad_id=pad_id,
         plan=plan,
         folder=folder,
@@ -103,6 +110,7 @@ def train(teacher: Path, start: Path, folder: Path, data: Path, asked: Asked, fi
         job = job._replace(plan=_planned(job, asked))
         checkpoints.write_plan(folder, job.plan)
     torch.set_num_threads(job.plan.threads)
+    job = job._replace(held_out=job.held_out[: job.plan.watched])
     run = trainer.run(job, say)
     notes = (f"texts were cut to {plan.longest} tokens, since longer ones do not fit into memory",) if is_cut else ()
     return _finished(job, run, held_out, start, final, notes, say)
@@ -222,25 +230,55 @@ def _projection(
 
 def _planned(job: Job, asked: Asked) -> checkpoints.Plan:
     """Return the plan on as many threads as are quickest, with as many steps as were asked for, or as fit into the budget."""
+    if asked.budget_s is None:
+        assert asked.steps is not None
+        threads, _ = _quickest(job)
+        return msgspec.structs.replace(job.plan, steps=asked.steps, threads=threads)
+    most, size = job.plan.batch_size, min(job.plan.batch_size, LEAST_BATCH)
+    threads, pace = _quickest(_in_batches_of(job, size))
+    while size * 2 <= most and FEWEST_STEPS * 2 * pace.step_s < _left_s(job, asked.budget_s):
+        size *= 2
+        pace = _pace(_in_batches_of(job, size))
+    left_s = _left_s(job, asked.budget_s)
+    # Along the way, at the beginning and at the end.
+    looks_s = (trainer.EVALUATIONS + 2) * pace.look_s / size  # at each text
+    watched = min(MOST_WATCHED, max(FEWEST_WATCHED, int(WATCHED_SHARE * left_s / looks_s)))
+    steps = int((left_s - min(watched, len(job.held_out)) * looks_s) / pace.step_s)
+    planned = min(max(1, steps), asked.steps or MOST_STEPS)
+    return msgspec.structs.replace(job.plan, steps=planned, threads=threads, batch_size=size, watched=watched)
+
+
+def _left_s(job: Job, budget_s: float) -> float:
+    """Return what of a budget may be planned for."""
+    return BUDGET_SHARE * max(0.0, budget_s - (time.monotonic() - job.begun_s))
+
+
+def _in_batches_of(job: Job, size: int) -> Job:
+    return job._replace(plan=msgspec.structs.replace(job.plan, batch_size=size))
+
+
+class Pace(NamedTuple):
+    """How long a step takes, and looking at a batch that is held out."""
+
+    step_s: float
+    look_s: float
+
+
+def _quickest(job: Job) -> tuple[int, Pace]:
+    """Return on how many threads a step is quickest, which torch has from then on, and how quick that is."""
     import torch
 
     paces = {}
     for threads in dict.fromkeys((1, machine.core_count())):
         torch.set_num_threads(threads)
-        paces[threads] = _pace_s(job)
-    threads = min(paces, key=lambda count: paces[count][0])
-    steps, (step_s, look_s) = asked.steps, paces[threads]
-    if asked.budget_s is not None:
-        # Along the way, at the beginning and at the end.
-        looks = (trainer.EVALUATIONS + 2) * -(-len(job.held_out) // job.plan.batch_size)
-        left_s = BUDGET_SHARE * (asked.budget_s - (time.monotonic() - job.begun_s)) - looks * look_s
-        steps = min(max(1, int(left_s / step_s)), steps or MOST_STEPS)
-    assert steps is not None
-    return msgspec.structs.replace(job.plan, steps=steps, threads=threads)
+        paces[threads] = _pace(job)
+    quickest = min(paces, key=lambda count: paces[count].step_s)
+    torch.set_num_threads(quickest)
+    return quickest, paces[quickest]
 
 
-def _pace_s(job: Job) -> tuple[float, float]:
-    """Return the seconds of a step, and of looking at a batch that is held out, on the student as it is, which is not changed by it."""
+def _pace(job: Job) -> Pace:
+    """Return the pace of a training, on the student as it is, which is not changed by it."""
     import torch
 
     random = np.random.default_rng(job.seed)
@@ -258,4 +296,4 @@ def _pace_s(job: Job) -> tuple[float, float]:
             trainer.loss_of(job, inputs, job.student)
         steps.append(between_s - started_s)
         looks.append(time.monotonic() - between_s)
-    return float(np.median(steps[1:])), float(np.median(looks[1:]))
+    return Pace(float(np.median(steps[1:])), float(np.median(looks[1:])))

@@ -20,6 +20,7 @@ import numpy as np
 from advisor.errors import InputError, MissingDependencyError, ModelError
 from advisor.measure.decoder.decoder_folder import read_label
 from advisor.measure.generation.clock import LoopClock, ProcessorClock, Read, WallClock
+from advisor.measure.generation.openvino import without_words
 from advisor.measure.generation.openvino.export import MODEL
 from advisor.measure.runtime import openvino_session
 from advisor.schema.generation import Clock
@@ -35,6 +36,16 @@ class Lookup(NamedTuple):
 
     tokens: int = 4
     longest_match: int = 3
+
+
+class Draft(NamedTuple):
+    """Another decoder, in a folder that `write_openvino` wrote, proposes so many tokens each step."""
+
+    folder: Path
+    tokens: int
+
+
+Proposer = Lookup | Draft
 
 
 class PromptPart(Record, frozen=True, kw_only=True):
@@ -183,14 +194,15 @@ class Engine:
 
 
 def open_engine(
-    folder: Path, *, threads: int, max_running: int, budget_tokens: int, kv_tokens: int, lookup: Lookup | None = None
+    folder: Path, *, threads: int, max_running: int, budget_tokens: int, kv_tokens: int, proposer: Proposer | None = None
 ) -> Engine:
     """Open what `write_openvino` wrote; a step reads `budget_tokens` at most, and the cache holds `kv_tokens` of all requests together.
 
-    Raises MissingDependencyError without the extra, InputError for a budget without room for a prompt, ModelError if OpenVINO refuses it.
+    A draft has a cache of its own for as many tokens. Raises MissingDependencyError without the extra, InputError for a budget without room
+    for a prompt, ModelError if OpenVINO refuses it.
     """
     label = read_label(folder)
-    proposed = lookup.tokens if lookup else 0
+    proposed = proposer.tokens if proposer else 0
     if budget_tokens <= max_running * (1 + proposed):
         raise InputError(
             f"a budget of {budget_tokens} tokens a step: {max_running} running requests take {max_running * (1 + proposed)}, "
@@ -206,13 +218,7 @@ def open_engine(
     scheduler.enable_prefix_caching = False
     # Each request may leave a part of its last block empty.
     scheduler.num_kv_blocks = -(-kv_tokens // BLOCK_TOKENS) + max_running
-    settings = IN_FLOATS | {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False, "sampler_num_threads": 1}
-    if lookup:
-        settings["prompt_lookup"] = True
-    try:
-        pipeline = genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", settings)
-    except Exception as error:  # OpenVINO raises RuntimeError and pybind's own exceptions for whatever it does not like
-        raise openvino_session.refused(folder / MODEL, error) from error
+    pipeline = _pipeline(genai, folder, scheduler, threads, proposer)
     numbers = iter(range(2**62))
 
     def new_request(prompt: np.ndarray, output_tokens: int) -> Any:
@@ -220,8 +226,10 @@ def open_engine(
         settings.max_new_tokens, settings.do_sample, settings.ignore_eos = output_tokens, False, True
         # No token ends an answer, but without a tokenizer the engine has to be told of one.
         settings.eos_token_id, settings.stop_token_ids = 0, {0}
-        if lookup:
-            settings.num_assistant_tokens, settings.max_ngram_size = lookup.tokens, lookup.longest_match
+        if proposer:
+            settings.num_assistant_tokens = proposer.tokens
+        if isinstance(proposer, Lookup):
+            settings.max_ngram_size = proposer.longest_match
         ids = openvino.Tensor(np.ascontiguousarray(prompt, dtype=np.int64)[None])
         return pipeline.add_request(next(numbers), ids, settings)
 
@@ -236,6 +244,21 @@ def open_engine(
         vocabulary=label.facts.vocabulary,
         proposed=proposed,
     )
+
+
+def _pipeline(genai: Any, folder: Path, scheduler: Any, threads: int, proposer: Proposer | None) -> Any:
+    in_floats = IN_FLOATS | {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+    settings: dict[str, Any] = in_floats | {"sampler_num_threads": 1}
+    try:
+        if isinstance(proposer, Lookup):
+            settings["prompt_lookup"] = True
+        elif proposer is not None:
+            for place in (folder, proposer.folder):
+                without_words.write(place)
+            settings["draft_model"] = genai.draft_model(str(proposer.folder), "CPU", scheduler_config=scheduler, **in_floats)
+        return genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", settings)
+    except Exception as error:  # OpenVINO raises RuntimeError and pybind's own exceptions for whatever it does not like
+        raise openvino_session.refused(folder / MODEL, error) from error
 
 
 def engine_time(threads: int) -> Read:

@@ -1,4 +1,4 @@
-"""What a profile asks of the process of one decoder in OpenVINO, by the same names as of one in ONNX Runtime; and prompt lookup, tried.
+"""What a profile asks of the process of one decoder in OpenVINO, by the same names as of one in ONNX Runtime; and speculation, tried.
 
 It keeps engines open from call to call. Its processor time is that of the whole process, so nothing else may compute in it meanwhile.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from advisor.measure.generation.making import difference
-from advisor.measure.generation.openvino.engine import BLOCK_TOKENS, Engine, engine_time, open_engine
+from advisor.measure.generation.openvino.engine import BLOCK_TOKENS, Draft, Engine, Lookup, Proposer, engine_time, open_engine
 from advisor.measure.generation.openvino.plain_model import PlainModel
 from advisor.measure.generation.openvino.speculation import Engines, open_engines, tried
 from advisor.measure.generation.openvino.timing import Bench, check, parts_of, whole
@@ -93,36 +93,45 @@ def visited(folder: Path, setting: Setting, step: Step, seconds: float, warm_up_
     )
 
 
-class LookupSetting(Record, frozen=True, kw_only=True):
-    """How the engine is opened twice, without and with lookup."""
+class SpeculationSetting(Record, frozen=True, kw_only=True):
+    """How the engine is opened twice, without and with speculation."""
 
     intra_op_num_threads: Cores
     most_running: Count
     longest_prompt: Length
     most_output_tokens: Count
+    draft: str | None = None  # what it is called; None: prompt lookup
+    draft_folder: Path | None = None
+    proposed_tokens: Count = Lookup().tokens
+
+    @property
+    def proposer(self) -> Proposer:
+        """What proposes tokens."""
+        return Lookup(self.proposed_tokens) if self.draft_folder is None else Draft(self.draft_folder, self.proposed_tokens)
 
 
 @lru_cache(maxsize=1)
-def _engines(folder: Path, setting: LookupSetting) -> Engines:
+def _engines(folder: Path, setting: SpeculationSetting) -> Engines:
     return open_engines(
         folder,
         threads=setting.intra_op_num_threads,
         most_running=setting.most_running,
         longest_prompt=setting.longest_prompt,
         output_tokens=setting.most_output_tokens,
+        proposer=setting.proposer,
     )
 
 
-def lookup_opened(folder: Path, setting: LookupSetting) -> float:
-    """Open the engine without and with lookup, make the first calls, and return the seconds that it took."""
+def speculation_opened(folder: Path, setting: SpeculationSetting) -> float:
+    """Open the engine without and with speculation, make the first calls, and return the seconds that it took."""
     began_s = time.perf_counter()
     _engines(folder, setting)
     return time.perf_counter() - began_s
 
 
-def looked_up(
+def speculated(
     folder: Path,
-    setting: LookupSetting,
+    setting: SpeculationSetting,
     text: LookupText,
     prompts: tuple[tuple[Whole, ...], ...],
     running: int,
@@ -132,7 +141,7 @@ def looked_up(
     most_s: float,
     clock: Clock,
 ) -> Speculation | None:
-    """Return what lookup does to these prompts, so many at once; None where even the fewest rounds take longer than `most_s`.
+    """Return what speculation does to these prompts, so many at once; None where even the fewest rounds take longer than `most_s`.
 
     Of more rounds than the fewest as many are made as end within `seconds`.
     """
@@ -142,6 +151,7 @@ def looked_up(
         engines,
         listed,
         text=text,
+        draft=setting.draft,
         running=running,
         output_tokens=output_tokens,
         seconds=seconds,

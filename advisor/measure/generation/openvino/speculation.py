@@ -1,7 +1,8 @@
-"""Prompt lookup, measured off and on: how many tokens a step gives, and what that does to the time, by text and by how many requests run.
+"""Speculation, measured off and on: how many tokens a step gives, and what that does to the time, by text and by how many requests run.
 
-The engine proposes tokens that followed the latest few where these stood before, in the prompt or the answer, and checks them all in one
-step: an answer that copies its prompt comes several tokens at a time, and any other pays for checking what is thrown away.
+The engine checks tokens that are proposed, all of them in one step. Prompt lookup proposes what followed the latest few tokens where these
+stood before, in the prompt or the answer: an answer that copies its prompt comes several tokens at a time, and any other pays for checking
+what is thrown away. A draft, a smaller decoder, proposes what it would say itself, and its own steps are paid for as well.
 """
 
 import math
@@ -15,7 +16,7 @@ import numpy as np
 
 from advisor.errors import InputError
 from advisor.measure.generation.clock import Read
-from advisor.measure.generation.openvino.engine import Engine, Lookup, engine_time, open_engine
+from advisor.measure.generation.openvino.engine import Engine, Lookup, Proposer, engine_time, open_engine
 from advisor.medians import student_t_95
 from advisor.schema.generation import Clock, LookupText, Speculation
 from advisor.schema.record import Estimate
@@ -37,7 +38,7 @@ class Run(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """The same requests without and with lookup, one after the other."""
+    """The same requests without and with speculation, one after the other."""
 
     off: Run
     on: Run
@@ -59,9 +60,7 @@ def free_prompts(document: np.ndarray, *, count: int, tokens: int) -> list[np.nd
 def pieces(document: np.ndarray, *, count: int, tokens: int) -> list[np.ndarray]:
     """Return pieces of a document (tokens,), spread over all of it; raise InputError for one that is shorter than a piece."""
     if len(document) < tokens:
-        raise InputError(
-            f"the text has {len(document)} tokens, and trying prompt lookup takes {tokens}", hint="give a longer text"
-        )
+        raise InputError(f"the text has {len(document)} tokens, and trying speculation takes {tokens}", hint="give a longer text")
     begins = np.linspace(0, len(document) - tokens, count).round().astype(int)
     return [document[begin : begin + tokens] for begin in begins.tolist()]
 
@@ -94,31 +93,31 @@ def run(engine: Engine, prompts: Sequence[np.ndarray], output_tokens: int, clock
 
 
 class Engines(NamedTuple):
-    """The same decoder without and with lookup."""
+    """The same decoder without and with speculation."""
 
     off: Engine
     on: Engine
 
 
 def open_engines(
-    folder: Path, *, threads: int, most_running: int, longest_prompt: int, output_tokens: int, lookup: Lookup = USUAL
+    folder: Path, *, threads: int, most_running: int, longest_prompt: int, output_tokens: int, proposer: Proposer = USUAL
 ) -> Engines:
     """Open the engine of a decoder twice, and make the first calls, which are like no others.
 
     Raises what `open_engine` does, and InputError for requests that are too long.
     """
 
-    def opened(with_lookup: Lookup | None) -> Engine:
+    def opened(speculating: Proposer | None) -> Engine:
         return open_engine(
             folder,
             threads=threads,
             max_running=most_running,
-            budget_tokens=BUDGET_TOKENS + most_running * (1 + lookup.tokens),
-            kv_tokens=most_running * (longest_prompt + output_tokens + lookup.tokens),
-            lookup=with_lookup,
+            budget_tokens=BUDGET_TOKENS + most_running * (1 + proposer.tokens),
+            kv_tokens=most_running * (longest_prompt + output_tokens + proposer.tokens),
+            proposer=speculating,
         )
 
-    engines = Engines(opened(None), opened(lookup))
+    engines = Engines(opened(None), opened(proposer))
     engines.on.check(longest_prompt, output_tokens)
     prompt = np.arange(min(longest_prompt, BEGUN_TOKENS), dtype=np.int64) % engines.on.vocabulary
     for engine in engines:
@@ -129,7 +128,7 @@ def open_engines(
 def pairs(
     engines: Engines, prompts: Sequence[np.ndarray], *, running: int, output_tokens: int, rounds: int, clock: Read
 ) -> Iterator[Pair]:
-    """Yield rounds of runs without and with lookup, in turns, each round on prompts of its own, and begun by the other of the two.
+    """Yield rounds of runs without and with speculation, in turns, each round on prompts of its own, and begun by the other of the two.
 
     Raises InputError for fewer rounds, prompts or tokens than say something, and for requests that are too long.
     """
@@ -156,6 +155,7 @@ def tried(
     prompts: Sequence[np.ndarray],
     *,
     text: LookupText,
+    draft: str | None = None,
     running: int,
     output_tokens: int,
     seconds: float,
@@ -163,7 +163,7 @@ def tried(
     clock: Clock = "cpu",
     now: Read = time.perf_counter,
 ) -> Speculation | None:
-    """Return what lookup does to these prompts, so many at once; None where even the fewest rounds take longer than `most_s`.
+    """Return what speculation does to these prompts, so many at once; None where even the fewest rounds take longer than `most_s`.
 
     Of more rounds than the fewest as many are made as there are prompts for and end within `seconds`. Raises what `pairs` does.
     """
@@ -179,25 +179,38 @@ def tried(
             return None
         if len(found) >= FEWEST_ROUNDS and spent_s + each_s > seconds:
             break
-    return speculation(found, text=text, running=running, lookup_tokens=engines.on.proposed, clock=clock)
+    return speculation(found, text=text, draft=draft, running=running, proposed_tokens=engines.on.proposed, clock=clock)
 
 
-def speculation(found: Sequence[Pair], *, text: LookupText, running: int, lookup_tokens: int, clock: Clock) -> Speculation:
-    """Return what pairs of runs say, as typical figures with the interval of the typical pair."""
+def speculation(
+    found: Sequence[Pair], *, text: LookupText, draft: str | None = None, running: int, proposed_tokens: int, clock: Clock
+) -> Speculation:
+    """Return what pairs of runs say, as typical figures with the interval of the typical pair; `draft` proposes, None: lookup."""
     source = f"{len(found)} pairs of runs of {running} requests side by side, in turns, {clock} clock"
 
     def typical(values: Sequence[float], what: str) -> Estimate:
         return _typical(values, f"{what}, {source}")
 
     return Speculation(
+        draft=draft,
         text=text,
         running_requests=running,
-        lookup_tokens=lookup_tokens,
+        proposed_tokens=proposed_tokens,
+        acceptance=_accepted([pair.on.tokens_per_step for pair in found], proposed_tokens, source),
         tokens_per_step=typical([pair.on.tokens_per_step for pair in found], "later tokens of a request a step"),
-        tpot_off_s=typical([pair.off.tpot_s for pair in found], "seconds a later token without lookup"),
-        tpot_on_s=typical([pair.on.tpot_s for pair in found], "seconds a later token with lookup"),
+        tpot_off_s=typical([pair.off.tpot_s for pair in found], "seconds a later token without speculation"),
+        tpot_on_s=typical([pair.on.tpot_s for pair in found], "seconds a later token with speculation"),
         speedup=typical([pair.off.seconds / pair.on.seconds for pair in found], "whole time without over with, prompts included"),
     )
+
+
+def _accepted(tokens_per_step: Sequence[float], proposed: int, source: str) -> Estimate:
+    """Return the share of proposed tokens that stayed, the mean with its 90 % interval: beside them each step gives one of the model's."""
+    shares = [(tokens - 1) / proposed for tokens in tokens_per_step]
+    center = statistics.fmean(shares)
+    half = student_t_95(len(shares) - 1) * statistics.stdev(shares) / math.sqrt(len(shares))
+    low, value, high = (min(1.0, max(0.0, end)) for end in (center - half, center, center + half))
+    return Estimate(value=value, low=low, high=high, basis="measured", source=f"share of proposed tokens that stayed, {source}")
 
 
 def _typical(values: Sequence[float], source: str) -> Estimate:

@@ -33,14 +33,15 @@ class Visited(Record, frozen=True, kw_only=True, tag=True):
     parts: tuple[Part, ...] = ()  # of a script: what of the visit is a point by itself
 
 
-class LookedUp(Record, frozen=True, kw_only=True, tag=True):
-    """What prompt lookup did to one kind of text at one number of requests, the variant's files then being of this digest.
+class Speculated(Record, frozen=True, kw_only=True, tag=True):
+    """What speculation did to one kind of text at one number of requests, the variant's files then being of this digest.
 
     None where that took longer than there was time for.
     """
 
     variant: str
     sha256: str
+    draft_sha256: str | None = None  # of the decoder that proposes; None: prompt lookup
     text: LookupText
     running_requests: Count
     found: Speculation | None
@@ -61,7 +62,7 @@ class Watched(Record, frozen=True, kw_only=True, tag=True):
     elapsed_s: Seconds
 
 
-Entry = ScoredText | Visited | LookedUp | LeftOut | Watched
+Entry = ScoredText | Visited | Speculated | LeftOut | Watched
 DECODER: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 
@@ -108,9 +109,12 @@ class GenerationJournal:
                 found.setdefault(entry.point, []).append(entry.parts)
         return found
 
-    def looked_up(self, variant: str) -> dict[tuple[LookupText, int], Speculation | None]:
-        """Return what prompt lookup did to a variant, by text and number of requests, as far as it was tried."""
-        found = (entry for entry in self.entries if isinstance(entry, LookedUp) and entry.variant == variant)
+    def speculated(self, variant: str, draft_sha256: str | None = None) -> dict[tuple[LookupText, int], Speculation | None]:
+        """Return what a draft, or without one prompt lookup, did to a variant, by text and number of requests, as far as it was tried."""
+        asked = (variant, draft_sha256)
+        found = (
+            entry for entry in self.entries if isinstance(entry, Speculated) and (entry.variant, entry.draft_sha256) == asked
+        )
         return {(entry.text, entry.running_requests): entry.found for entry in found if self._counts(variant, entry.sha256)}
 
     def scored(self, variant: str) -> Scored | None:
@@ -149,9 +153,9 @@ class GenerationJournal:
         return sum(entry.elapsed_s for entry in self.entries if isinstance(entry, ScoredText))
 
     @property
-    def looking_up_s(self) -> float:
-        """Seconds spent on trying prompt lookup."""
-        return sum(entry.elapsed_s for entry in self.entries if isinstance(entry, LookedUp))
+    def speculating_s(self) -> float:
+        """Seconds spent on trying speculation."""
+        return sum(entry.elapsed_s for entry in self.entries if isinstance(entry, Speculated))
 
     @property
     def timing_s(self) -> float:

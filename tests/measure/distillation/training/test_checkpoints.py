@@ -38,7 +38,7 @@ def test_broken_ones_are_removed_and_whole_ones_and_all_else_stay(tmp_path):
 
 
 def test_a_plan_is_read_as_it_was_written_and_damage_is_none(tmp_path):
-    plan = Plan(recipe="r", steps=100, batch_size=8, longest=64, threads=2)
+    plan = Plan(recipe="r", steps=100, batch_size=8, longest=64, threads=2, watched=9)
     checkpoints.write_plan(tmp_path, plan)
 
     assert plan == checkpoints.read_plan(tmp_path)

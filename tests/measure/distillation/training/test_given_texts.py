@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from advisor.errors import InputError
 from advisor.measure.distillation.training import given_texts
+from advisor.measure.quality import learned
 from tests.tiny_encoders import save_texts, sentences
 
 
@@ -59,7 +60,10 @@ def test_what_texts_are_known_by_is_of_all_of_them(tmp_path):
     path = save_texts(tmp_path / "texts.txt")
     found = given_texts.read(path)
 
-    assert (found.sha256, 120, len(found.held_out)) == given_texts.counted(path)
+    counted = given_texts.counted(path)
+
+    assert (found.sha256, 120, len(found.held_out)) == counted[:3]
+    assert learned.packed(map(learned.digest_of_text, found.learned)) == counted.learned
 
 
 @pytest.mark.parametrize(

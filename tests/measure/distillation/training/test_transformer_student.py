@@ -9,7 +9,7 @@ from advisor.errors import InputError, ModelError
 from advisor.measure.distillation import checkpoint_students
 from advisor.measure.distillation.training import checkpoints, room, trainer, transformer_student
 from advisor.measure.distillation.training.room import Batch
-from advisor.measure.distillation.training.transformer_student import Asked
+from advisor.measure.distillation.training.transformer_student import Asked, Pace
 from advisor.measure.runtime.ort_session import unsaid
 from tests.tiny_encoders import save_bert, save_texts
 
@@ -189,3 +189,14 @@ def test_a_teacher_without_a_tokenizer_is_refused(tmp_path):
 
 def test_the_rate_stands_still_between_its_rise_and_its_fall():
     assert (51, 800) == trainer.steady_steps(1000)
+
+
+def test_a_short_budget_is_for_many_small_steps_and_few_looks(place, monkeypatch):
+    monkeypatch.setattr(transformer_student, "_pace", lambda job: Pace(0.02 * job.plan.batch_size, 0.01 * job.plan.batch_size))
+
+    learn(place, "small-steps", steps=1, budget_s=30.0)
+    learn(place, "large-steps", steps=1, budget_s=3000.0)
+
+    short, long = (checkpoints.read_plan(place / name) for name in ("small-steps", "large-steps"))
+    assert (transformer_student.LEAST_BATCH, room.BATCH_SIZES[0]) == (short.batch_size, long.batch_size)
+    assert short.watched < long.watched == transformer_student.MOST_WATCHED

@@ -1,5 +1,6 @@
 """OpenVINO's engine, step by step: what each step holds, and the tokens that the decoder gives."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from advisor.errors import InputError, MissingDependencyError, ModelError
 from advisor.measure.decoder.decoder_folder import Label, write_label
 from advisor.measure.generation.openvino.engine import (
+    Draft,
     Engine,
     Held,
     Lookup,
@@ -19,8 +21,9 @@ from advisor.measure.generation.openvino.engine import (
     open_engine,
     schedule,
 )
+from advisor.measure.generation.openvino.export import write_openvino
 from advisor.schema.generation import DecoderFacts
-from tests.decoders import KV_TOKENS, MAX_RUNNING
+from tests.decoders import KV_TOKENS, MAX_RUNNING, write_checkpoint
 
 FACTS = DecoderFacts(
     sha256="0" * 64,
@@ -146,7 +149,7 @@ def test_with_lookup_the_tokens_are_the_same_and_come_in_fewer_steps(written, pl
     again = np.tile(prompts[0], 12)
 
     size = {"threads": 1, "max_running": 2, "budget_tokens": 32, "kv_tokens": KV_TOKENS}
-    with open_engine(written, **size, lookup=Lookup(tokens=4, longest_match=3)) as engine:
+    with open_engine(written, **size, proposer=Lookup(tokens=4, longest_match=3)) as engine:
         engine.add(0, again, 60)
         engine.add(1, prompts[0], 20)
         steps, found = 0, {}
@@ -157,6 +160,28 @@ def test_with_lookup_the_tokens_are_the_same_and_come_in_fewer_steps(written, pl
 
     assert {0: greedy(plain, again, 60), 1: greedy(plain, prompts[0], 20)} == found
     assert steps < 60
+
+
+@pytest.mark.parametrize("is_the_model", [True, False])
+def test_with_a_draft_the_tokens_are_the_same_however_good_it_is(written, plain, prompts, is_the_model, tmp_path):
+    pytest.importorskip("openvino_genai")
+    if is_the_model:
+        shutil.copytree(written, tmp_path / "draft")
+    else:
+        write_openvino(write_checkpoint(tmp_path / "one", num_hidden_layers=1), tmp_path / "draft")
+    size = {"threads": 1, "max_running": 2, "budget_tokens": 32, "kv_tokens": KV_TOKENS}
+    asked = {0: (prompts[1], 20), 1: (prompts[0], 12)}
+    with open_engine(written, **size, proposer=Draft(tmp_path / "draft", 3)) as engine:
+        for number, (prompt, tokens) in asked.items():
+            engine.add(number, prompt, tokens)
+        steps, found = 0, {}
+        while engine.running:
+            steps += 1
+            for number, new in engine.step().items():
+                found.setdefault(number, []).extend(new)
+
+    assert {number: greedy(plain, prompt, tokens) for number, (prompt, tokens) in asked.items()} == found
+    assert steps < 20 - 3 or not is_the_model
 
 
 class Elsewhere:
@@ -203,10 +228,10 @@ def test_without_the_extra_it_is_said_by_name(package, labeled, monkeypatch):
     assert "pip install 'serving-advisor[openvino]'" == refused.value.hint
 
 
-@pytest.mark.parametrize(("budget", "lookup"), [(4, None), (20, Lookup(tokens=4))])
-def test_a_budget_that_running_requests_take_whole_is_refused(budget, lookup, labeled):
+@pytest.mark.parametrize(("budget", "proposer"), [(4, None), (20, Lookup(tokens=4))])
+def test_a_budget_that_running_requests_take_whole_is_refused(budget, proposer, labeled):
     with pytest.raises(InputError, match="nothing is left to read prompts"):
-        open_engine(labeled, threads=1, max_running=4, budget_tokens=budget, kv_tokens=64, lookup=lookup)
+        open_engine(labeled, threads=1, max_running=4, budget_tokens=budget, kv_tokens=64, proposer=proposer)
 
 
 def test_a_folder_without_a_model_is_an_error(labeled):

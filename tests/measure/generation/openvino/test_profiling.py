@@ -8,12 +8,12 @@ from advisor.errors import ModelError
 from advisor.measure.generation.openvino import profiling
 from advisor.measure.generation.openvino.export import write_openvino
 from advisor.measure.generation.openvino.profiling import (
-    LookupSetting,
+    SpeculationSetting,
     compared,
-    looked_up,
-    lookup_opened,
     opened,
     scored,
+    speculated,
+    speculation_opened,
     visited,
 )
 from advisor.measure.generation.tokenizing import Windows
@@ -77,12 +77,12 @@ def test_text_is_scored_and_logits_are_held_against_the_checkpoint(checkpoint, w
 
 def test_lookup_is_tried_at_so_many_requests_as_are_asked_for(written, prompts):
     listed = tuple(tuple(prompt.tolist()) for prompt in prompts)
-    setting = LookupSetting(intra_op_num_threads=1, most_running=2, longest_prompt=40, most_output_tokens=6)
+    setting = SpeculationSetting(intra_op_num_threads=1, most_running=2, longest_prompt=40, most_output_tokens=6)
     asked = {"output_tokens": 6, "seconds": 0.0, "most_s": 600.0, "clock": "cpu"}
-    assert lookup_opened(written, setting) >= 0.0
+    assert speculation_opened(written, setting) >= 0.0
 
-    found = looked_up(written, setting, "copying", listed, 2, **asked)
+    found = speculated(written, setting, "copying", listed, 2, **asked)
 
     assert found == told(found, Speculation)
     assert ("copying", 2) == (found.text, found.running_requests)
-    assert looked_up(written, setting, "free", listed, 1, **asked | {"most_s": 0.0}) is None
+    assert speculated(written, setting, "free", listed, 1, **asked | {"most_s": 0.0}) is None

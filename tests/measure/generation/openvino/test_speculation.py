@@ -42,9 +42,9 @@ def test_the_record_says_what_the_pairs_show():
         Pair(made(6.0, 0.8), made(3.0, 0.4, 2.0)),
     ]
 
-    record = speculation(found, text="copying", running=8, lookup_tokens=4, clock="cpu")
+    record = speculation(found, text="copying", running=8, proposed_tokens=4, clock="cpu")
 
-    assert ("copying", 8, 4) == (record.text, record.running_requests, record.lookup_tokens)
+    assert ("copying", 8, 4) == (record.text, record.running_requests, record.proposed_tokens)
     assert 2.0 == pytest.approx(record.speedup.value)
     assert record.speedup.low == pytest.approx(record.speedup.high)  # both went up and down together
     assert 2.0 == pytest.approx(record.tokens_per_step.value)
@@ -58,7 +58,9 @@ def test_turned_round_the_speedup_is_the_inverse_with_its_interval(ratios):
     there = [Pair(made(ratio, 1.0), made(1.0, 1.0)) for ratio in ratios]
     back = [Pair(pair.on, pair.off) for pair in there]
 
-    one, other = (speculation(listed, text="free", running=1, lookup_tokens=4, clock="wall").speedup for listed in (there, back))
+    one, other = (
+        speculation(listed, text="free", running=1, proposed_tokens=4, clock="wall").speedup for listed in (there, back)
+    )
 
     assert math.isclose(one.value, 1 / other.value)
     assert math.isclose(one.low, 1 / other.high)
@@ -83,7 +85,7 @@ def test_pieces_are_spread_over_all_of_the_text():
 
 
 def test_a_text_shorter_than_a_piece_is_refused():
-    with pytest.raises(InputError, match="the text has 9 tokens, and trying prompt lookup takes 10"):
+    with pytest.raises(InputError, match="the text has 9 tokens, and trying speculation takes 10"):
         pieces(np.zeros(9, dtype=np.int64), count=2, tokens=10)
 
 
@@ -153,7 +155,7 @@ def test_as_many_rounds_are_made_as_there_is_time_and_prompts_for(engines, promp
 
     counts = [found.speedup.source.split(", ")[2].split()[0] for found in (fewest, some, most)]
     assert [str(FEWEST_ROUNDS), "5", "8"] == counts
-    assert {4} == {found.lookup_tokens for found in (fewest, some, most)}
+    assert {4} == {found.proposed_tokens for found in (fewest, some, most)}
 
 
 def test_where_even_the_fewest_rounds_take_too_long_nothing_is_said(engines, prompts):

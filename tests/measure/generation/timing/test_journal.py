@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from advisor.measure.generation.scripts import Part, Script
 from advisor.measure.generation.step_timing import Decode, Point, Prefill
 from advisor.measure.generation.text_quality import Scored
-from advisor.measure.generation.timing.journal import GenerationJournal, LeftOut, LookedUp, ScoredText, Visited, Watched
+from advisor.measure.generation.timing.journal import GenerationJournal, LeftOut, ScoredText, Speculated, Visited, Watched
 from advisor.schema.generation import StepVisit
 from advisor.schema.profile import Stalls
 from advisor.schema.record import Exclusion
@@ -85,8 +85,8 @@ def played(order, sha256="a"):
     return replace(entry, parts=(Part(batch_size=0, context_tokens=0, tokens=8, visit=entry.visit),))
 
 
-def looked_up(text, running, sha256="a", found=None):
-    return LookedUp(variant="openvino", sha256=sha256, text=text, running_requests=running, found=found, elapsed_s=1.5)
+def speculated(text, running, sha256="a", found=None):
+    return Speculated(variant="openvino", sha256=sha256, text=text, running_requests=running, found=found, elapsed_s=1.5)
 
 
 def test_scripts_are_there_again_with_what_they_were_made_of(tmp_path):
@@ -100,11 +100,11 @@ def test_scripts_are_there_again_with_what_they_were_made_of(tmp_path):
 
 
 def test_what_lookup_did_is_there_again_and_that_there_was_no_time(tmp_path):
-    written(tmp_path / "p.journal", [looked_up("copying", 1), looked_up("free", 8), looked_up("given", 1, sha256="b")])
+    written(tmp_path / "p.journal", [speculated("copying", 1), speculated("free", 8), speculated("given", 1, sha256="b")])
 
     journal = GenerationJournal(tmp_path / "p.journal", "question")
     journal.knows("openvino", "a")
 
-    assert {("copying", 1): None, ("free", 8): None} == journal.looked_up("openvino")
-    assert {} == journal.looked_up("another")
-    assert (4.5, 0.0) == (journal.looking_up_s, journal.timing_s)
+    assert {("copying", 1): None, ("free", 8): None} == journal.speculated("openvino")
+    assert {} == journal.speculated("another")
+    assert (4.5, 0.0) == (journal.speculating_s, journal.timing_s)

@@ -1,9 +1,13 @@
 """Prompt lookup is tried as far as the budget goes, what decides most first, and what is left out is named."""
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
 from advisor.measure.generation.openvino import profiling, prompts
+from advisor.measure.generation.openvino.engine import Draft, Lookup
+from advisor.measure.generation.openvino.profiling import SpeculationSetting
 from advisor.measure.generation.openvino.prompts import Prompts
 from advisor.measure.generation.scripts import Part, Script
 from advisor.measure.generation.step_timing import Point
@@ -12,8 +16,8 @@ from advisor.measure.generation.tokenizing import Windows
 from advisor.measure.timing.ledger import Ledger
 from advisor.schema.generation import Speculation, StepVisit
 from advisor.schema.record import Estimate
-from advisor.steps.generation.looking_up import LookingUp
 from advisor.steps.generation.plan import How, Stage
+from advisor.steps.generation.speculating import Drafting, Speculating
 from tests.generation_profiles import variant
 from tests.steps.generation.test_judging import plan
 
@@ -49,7 +53,7 @@ class Engine:
     def call(self, limit, function, *arguments, **named):
         if function is prompts.read_prompts:
             return PROMPTS
-        if function is profiling.lookup_opened:
+        if function is profiling.speculation_opened:
             self.clock.now_s += 5.0
             return 5.0
         folder, _, text, listed, running = arguments
@@ -61,7 +65,7 @@ class Engine:
 def record(text, running):
     one = Estimate(value=1.5, low=1.4, high=1.6, basis="measured", source="a test")
     return Speculation(
-        text=text, running_requests=running, lookup_tokens=4, tokens_per_step=one, tpot_off_s=one, tpot_on_s=one, speedup=one
+        text=text, running_requests=running, proposed_tokens=4, tokens_per_step=one, tpot_off_s=one, tpot_on_s=one, speedup=one
     )
 
 
@@ -79,10 +83,10 @@ def visit(name, factor):
 
 
 @pytest.fixture
-def looking_up(tmp_path):
+def speculating(tmp_path):
     """Return what tries lookup where so many seconds of the budget are spent, with the engine that it asks."""
 
-    def made(spent_s, *, took_s=6.0, running=8, windows=GIVEN, journal="a.journal", **engine):
+    def made(spent_s, *, took_s=6.0, running=8, windows=GIVEN, journal="a.journal", draft=None, **engine):
         clock = Clock()
         asked = Engine(clock, took_s, **engine)
         ledger = Ledger(BUDGET_S, clock=clock)
@@ -92,15 +96,15 @@ def looking_up(tmp_path):
             for name, factor in (("openvino-int8", 1.0), ("openvino-fp32", 2.0)):
                 kept.add(visit(name, factor))
         stage = Stage(ledger, lambda *_, **__: None, asked, tmp_path, How(lambda: asked))
-        trying = LookingUp(plan(running=running), kept, stage, 2)
+        trying = Speculating(plan(running=running), kept, stage, 2, draft)
         found = trying.tried([variant(), SLOW, QUICK], windows)
         return found, trying.exclusions, asked.asked
 
     return made
 
 
-def test_with_time_every_text_is_tried_with_every_variant_the_quickest_first(looking_up):
-    found, exclusions, asked = looking_up(10.0)
+def test_with_time_every_text_is_tried_with_every_variant_the_quickest_first(speculating):
+    found, exclusions, asked = speculating(10.0)
 
     assert ["openvino-int8"] * 6 + ["openvino-fp32"] * 6 == [name for name, *_ in asked]
     texts = [("copying", 1), ("free", 8), ("copying", 8), ("free", 1), ("given", 1), ("given", 8)]
@@ -111,9 +115,9 @@ def test_with_time_every_text_is_tried_with_every_variant_the_quickest_first(loo
     assert [] == exclusions
 
 
-def test_what_there_is_no_time_for_is_named_with_what_it_takes(looking_up):
+def test_what_there_is_no_time_for_is_named_with_what_it_takes(speculating):
     # Nothing is begun that would end beyond 130 s; a trial of many takes 6 s or more, one of one request 3 s.
-    found, exclusions, asked = looking_up(120.0, took_s=4.0)
+    found, exclusions, asked = speculating(120.0, took_s=4.0)
 
     assert [("copying", 1), ("free", 1)] == [(text, running) for _, text, running, _ in asked]
     assert {"openvino-int8", "openvino-fp32"} == set(found)
@@ -123,9 +127,9 @@ def test_what_there_is_no_time_for_is_named_with_what_it_takes(looking_up):
     assert all("more than is left of the budget of" in entry.reason for entry in exclusions)
 
 
-def test_what_turned_out_too_slow_is_named_and_not_tried_again(looking_up):
+def test_what_turned_out_too_slow_is_named_and_not_tried_again(speculating):
     for journal in ("once.journal", "once.journal"):
-        found, exclusions, asked = looking_up(10.0, too_slow=(("free", 8),), journal=journal)
+        found, exclusions, asked = speculating(10.0, too_slow=(("free", 8),), journal=journal)
 
         assert ("free", 8) not in [(it.text, it.running_requests) for it in found["openvino-int8"]]
         reasons = {entry.what: entry.reason for entry in exclusions}
@@ -136,22 +140,41 @@ def test_what_turned_out_too_slow_is_named_and_not_tried_again(looking_up):
 @pytest.mark.parametrize(
     ("windows", "loads"), [(None, []), (replace(GIVEN, tokens=GIVEN.tokens[:5], scored_bytes=(9,) * 5), [1])]
 )
-def test_the_users_text_is_tried_as_far_as_it_goes(looking_up, windows, loads):
-    found, exclusions, _ = looking_up(10.0, windows=windows)
+def test_the_users_text_is_tried_as_far_as_it_goes(speculating, windows, loads):
+    found, exclusions, _ = speculating(10.0, windows=windows)
 
     assert loads == [it.running_requests for it in found["openvino-int8"] if it.text == "given"]
     assert (windows is not None) == any("5 pieces of it are long enough, and 24 are needed" in it.reason for it in exclusions)
 
 
-def test_where_one_request_runs_at_once_nothing_is_tried_with_many(looking_up):
-    _, _, asked = looking_up(10.0, running=1)
+def test_where_one_request_runs_at_once_nothing_is_tried_with_many(speculating):
+    _, _, asked = speculating(10.0, running=1)
 
     assert {1} == {running for _, _, running, _ in asked}
 
 
 def test_without_an_engine_that_has_it_nothing_is_said(tmp_path):
     stage = Stage(Ledger(BUDGET_S), lambda *_, **__: None, None, tmp_path, How())
-    trying = LookingUp(plan(), GenerationJournal(tmp_path / "b.journal", "question"), stage, 2)
+    trying = Speculating(plan(), GenerationJournal(tmp_path / "b.journal", "question"), stage, 2)
 
     assert {} == trying.tried([variant()], GIVEN)
     assert [] == trying.exclusions
+
+
+def test_a_draft_is_tried_on_the_users_text_first_with_the_forms_that_it_has(speculating, tmp_path):
+    place = tmp_path / "draft"
+    drafting = Drafting("small", "1" * 64, {"openvino-int8": place}, 2)
+    found, exclusions, asked = speculating(10.0, draft=drafting)
+    _, _, looked_up = speculating(10.0, journal="a.journal")
+
+    assert [("given", 1), ("given", 8), ("free", 1), ("free", 8)] == [(text, running) for _, text, running, _ in asked]
+    assert {"openvino-int8"} == set(found) and [] == exclusions
+    # What a draft did says nothing of lookup, and the other way round.
+    assert 12 == len(looked_up)
+
+
+def test_what_proposes_tokens_is_the_draft_where_one_is_given():
+    setting = SpeculationSetting(intra_op_num_threads=1, most_running=1, longest_prompt=1, most_output_tokens=1)
+    drafted = replace(setting, draft="small", draft_folder=Path("small"), proposed_tokens=2)
+
+    assert (Lookup(4), Draft(Path("small"), 2)) == (setting.proposer, drafted.proposer)
