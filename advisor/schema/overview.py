@@ -1,0 +1,68 @@
+"""Many pieces of advice side by side: a row for each, and what they come to together."""
+
+from typing import Literal
+
+from advisor.schema.record import Estimate, Name, NonNegative, Record, Seconds, Sha256, Shown, Whole
+
+# "change" and "keep" are advice that was given; of the others nothing is saved.
+RowOutcome = Literal["change", "keep", "infeasible", "inconclusive", "failed"]
+
+
+class Failure(Record, frozen=True, kw_only=True):
+    """The two lines of an error: what is wrong and where, and the way out."""
+
+    fault: Name
+    hint: str
+
+
+class AdviceRow(Record, frozen=True, kw_only=True):
+    """One (profile, workload) pair and its advice in short; money first. A pair that failed has its `failure` and no figure."""
+
+    id: Name  # of the pair, which no other of the same run has; its advice lies under this name
+    outcome: RowOutcome
+    usd_per_month: Estimate | None  # of what is advised, most likely or least short of the target; None: nothing was predicted
+    today_usd_per_month: Estimate | None  # None: what runs today, or how many replicas of it, is not known
+    saving_usd_per_month: Estimate | None  # never above what is spent today; None: nothing to compare with, or nothing advised
+    model: str | None
+    workload: str | None  # its name
+    variant: str | None
+    hardware: str | None
+    replicas: Whole | None
+    headline: str
+    valid_until: str | None  # ISO date
+    settled_by: tuple[str, ...]  # of an inconclusive one: what would settle it
+    failure: Failure | None
+    profile_path: str
+    workload_path: str
+    profile_sha256: Sha256 | None
+    advice_path: str | None  # relative to the file of the rows
+    report_path: str | None
+    seconds: Seconds  # it took
+
+
+class RowChange(Record, frozen=True, kw_only=True):
+    """What is different of a pair since an earlier run."""
+
+    id: Name
+    what: tuple[str, ...]
+
+
+class Overview(Record, frozen=True, kw_only=True, tag_field="kind", tag="overview"):
+    """Many rows in one report: totals over all of them, and the rows that weigh most."""
+
+    schema_version: int
+    created: str
+    advisor_version: str
+    name: Name
+    headline: str
+    pairs: Whole
+    outcomes: dict[RowOutcome, Whole]
+    usd_per_month: NonNegative  # of all rows that have a cost
+    today_usd_per_month: NonNegative  # of all rows that have one today
+    saving_usd_per_month: Shown  # the sum of the rows' savings
+    rows: tuple[AdviceRow, ...]  # money first; those that fail or are inconclusive are all there up to a limit
+    left_out: Whole  # rows that are in the file of rows alone
+    left_out_usd_per_month: NonNegative
+    rows_path: str
+    before: str | None  # when the earlier run was made; None: there is none to compare with
+    changes: tuple[RowChange, ...]
