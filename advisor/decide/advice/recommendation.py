@@ -183,7 +183,6 @@ def frontier(site: SiteUnderLoad, space: list[Configuration], recommended: Predi
     """Return the non-dominated candidates in cost, latency at the target's quantile and quality, at the replicas worth looking at."""
     if recommended is None:
         return ()
-    slo = site.workload.slo
     least = recommended.candidate.replicas
     today = given_replicas(site)
     levels = sorted({*range(least, least + FRONTIER_LEVELS + 1), *(() if today is None else (today,))})
