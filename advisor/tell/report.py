@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from advisor.schema.advice import Advice, OfflineAdvice
     from advisor.schema.generation import GenerationAdvice
     from advisor.schema.language import LanguageAdvice
+    from advisor.schema.overview import Overview
 
-Document = Union["Advice", "OfflineAdvice", "GenerationAdvice", "LanguageAdvice", Classification, PortfolioPlan]
+Document = Union["Advice", "OfflineAdvice", "GenerationAdvice", "LanguageAdvice", Classification, PortfolioPlan, "Overview"]
 
 # The kind of a document by the name of its record: a classification does not wait for the records of advice to be loaded.
 KINDS = {
@@ -23,6 +24,7 @@ KINDS = {
     "LanguageAdvice": "language",
     "Classification": "classification",
     "PortfolioPlan": "portfolio",
+    "Overview": "overview",
 }
 
 
@@ -55,6 +57,10 @@ def _text(document: Document) -> str:
         return classification_text(document)
     if isinstance(document, PortfolioPlan):
         return portfolio_text(document)
+    if type(document).__name__ == "Overview":
+        from advisor.tell.comparison.overview import overview_text
+
+        return overview_text(document)
     from advisor.tell.summary import summary
 
     return summary(document) + "\n"
