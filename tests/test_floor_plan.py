@@ -39,7 +39,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # Python programs call what the command line calls.
     "advisor.api": {"advisor.disk", "advisor.progress", "advisor.steps", "advisor.tell"},
     "advisor.commands": {
-        *(f"advisor.steps{room}" for room in ("", ".deploy", ".distillation", ".pipeline")),
+        *(f"advisor.steps{room}" for room in ("", ".deploy", ".distillation", ".many", ".pipeline", ".sweep")),
         *("advisor.disk", "advisor.files", "advisor.options", "advisor.progress", "advisor.tell"),
     },
     "advisor.options": {"advisor.files", "advisor.disk"},
@@ -202,7 +202,7 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # wins.
 DOORWAYS: dict[str, str] = {
     "click": "advisor.cli advisor.commands.distill advisor.commands.export advisor.commands.gate advisor.commands.hardware "
-    "advisor.commands.pipeline advisor.commands.rules advisor.console advisor.options",
+    "advisor.commands.many advisor.commands.pipeline advisor.commands.rules advisor.console advisor.options",
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "mlflow": "advisor.steps.pipeline.tracking",

@@ -40,7 +40,13 @@ class Lowest(NamedTuple):
 
 
 def mix(
-    gain: np.ndarray, taken: np.ndarray, group: np.ndarray, times: np.ndarray, *, room: np.ndarray | None = None, nodes: int | None
+    gain: np.ndarray,
+    taken: np.ndarray,
+    group: np.ndarray,
+    times: np.ndarray,
+    *,
+    room: np.ndarray | None = None,
+    nodes: int | None,
 ) -> Mix | None:
     """Return how many of each option (options,) gain most, `times` in each group, with `taken` (limits, options) within `room`.
 

@@ -30,7 +30,7 @@ class _Options(NamedTuple):
     group: np.ndarray  # (options,)
     times: np.ndarray
     members: tuple[tuple[int, ...], ...]  # per group: the groups as given that are equal to it
-    index: np.ndarray  # (options,) within a group as given
+    within: np.ndarray  # (options,) its number in a group as given
 
     def value(self, counts: np.ndarray) -> float:
         """Return the gain of so many of each option."""
@@ -88,7 +88,7 @@ def _without_the_dominated(gain: np.ndarray, limits: Sequence[Limit], one_of: Se
         group=np.repeat(np.arange(len(groups)), sizes),
         times=np.array([len(numbers) for numbers, _ in groups]),
         members=tuple(tuple(numbers) for numbers, _ in groups),
-        index=np.concatenate([left for _, left in groups]),
+        within=np.concatenate([left for _, left in groups]),
     )
 
 
@@ -126,7 +126,9 @@ def _priced(options: _Options) -> _Prices:
         chosen[_best_of_each(options, at)] = options.times
         slope = 1.0 - options.taken @ chosen
         planes.append((prices.bound - float(slope @ at), slope))
-        found = integer_program.lowest(planes, most=np.full(limits, 1.0 + float(np.abs(options.gain) @ options.times[options.group])))
+        found = integer_program.lowest(
+            planes, most=np.full(limits, 1.0 + float(np.abs(options.gain) @ options.times[options.group]))
+        )
         if best.bound - found.height <= ROUNDING * (1 + abs(best.bound)):
             break
         at = found.at
@@ -235,5 +237,5 @@ def _as_given(options: _Options, counts: np.ndarray, one_of: Sequence[Sequence[i
     for option in np.flatnonzero(counts):
         group = int(options.group[option])
         for _ in range(int(counts[option])):
-            chosen.append(int(one_of[waiting[group].pop(0)][options.index[option]]))
+            chosen.append(int(one_of[waiting[group].pop(0)][options.within[option]]))
     return tuple(sorted(chosen))

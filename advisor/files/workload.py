@@ -71,7 +71,7 @@ def read_workload(path: Path) -> Workload:
 
 
 def workload_of(content: Mapping[str, Any], path: Path) -> Workload:
-    """Return the workload that somebody wrote otherwise than into a file of its own; `path` is what faults name, and files lie beside it."""
+    """Return a workload that has no file of its own; `path` is what faults name, and files that it names lie beside it."""
     return _sound(built(content, Workload, path), path)
 
 

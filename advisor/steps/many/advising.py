@@ -1,6 +1,6 @@
 """A folder or a file with many workloads -> a folder with a row, advice and reports for each, and an overview."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -10,12 +10,12 @@ from advisor.disk.beside import owned
 from advisor.disk.kinds import ROWS
 from advisor.disk.writing import copy_output
 from advisor.errors import ExitStatus, InputError
-from advisor.progress import Report
 from advisor.schema.overview import AdviceRow, Overview
 from advisor.steps.many.pairs import Pair, pairs_in
 from advisor.steps.sweep.many import Settings, advise_many, write_rows
 from advisor.steps.sweep.overview import overview_of, write_overview
 
+Report = Callable[[float, float, str], object]
 ROWS_NAME, BEFORE_NAME = "rows.jsonl", "rows-before.jsonl"
 
 
@@ -46,10 +46,16 @@ def advise_all(asked: Asked, settings: Settings, *, report: Report) -> Overview:
         rows = advise_many(pairs, settings, processes=asked.processes)
         write_rows(_reported(rows, count, report), rows_path)
         overview = overview_of(
-            rows_path, name=asked.workloads.name or "workloads", now=settings.now, before=before if before.is_file() else None
+            rows_path, name=asked.workloads.stem or "workloads", now=settings.now, before=before if before.is_file() else None
         )
         write_overview(overview, settings.out)
     return overview
+
+
+def check_wanted(*, reports: bool, rows_only: bool) -> None:
+    """Raise InputError for reports of advice that is not written."""
+    if reports and rows_only:
+        raise InputError("--reports, --rows-only: rows alone have no reports", hint="leave one of the two out")
 
 
 def exit_status(overview: Overview) -> ExitStatus:

@@ -14,6 +14,7 @@ OUTCOMES: dict[RowOutcome, str] = {
     "inconclusive": "inconclusive",
     "failed": "failed",
 }
+ABSENT = {"usd_per_month": "nothing", "today_usd_per_month": "not known", "saving_usd_per_month": "not compared"}
 WITH_MONEY = ("change", "keep", "advised", "infeasible", "inconclusive")
 
 
@@ -108,7 +109,7 @@ def _line(row: AdviceRow, longest: float) -> OverviewLine:
 
 
 def _money(row: AdviceRow, key: str) -> Figure:
-    return figure(getattr(row, key), units.usd_per_month, absent="not known")
+    return figure(getattr(row, key), units.usd_per_month, absent=ABSENT[key])
 
 
 def _value(row: AdviceRow, key: str) -> float:
