@@ -1,6 +1,6 @@
 """How long do many models take on many machines, when some of them are lost? A discrete-event simulation with measured task times.
 
-    python benchmarks/schedule.py [--json FILE] [--quick] [--models N] [--lost-per-hour FRACTION]
+    python benchmarks/schedule.py [--json FILE] [--quick] [--models N] [--nodes N ...] [--lost-per-hour FRACTION]
 
 Machines of one kind ask for the next model, one at a time: so does a cluster in which each brings the resource that a task takes whole.
 Seconds of a task are those of recorded profiles, for the usual budget, drawn with a seed; to hand one out takes the head node the seconds
@@ -9,12 +9,14 @@ of an empty task, one after the other, and the store some for what it writes. A 
 machine goes on with the rest. Without --models there are a hundred for each machine. `docs/scale.md` has the table that this prints.
 
 Keys: `hours_<nodes>`, `ideal_hours_<nodes>`, `utilization_<nodes>`, `lost_nodes_<nodes>`, `lost_measuring_share_<nodes>`,
-`head_busy_share_<nodes>`, `store_operations_per_s_<nodes>`, `nodes_per_head`, `events_per_s`.
+`head_busy_share_<nodes>`, `store_operations_per_s_<nodes>`, `shipped_bytes_per_s_<nodes>`; how many machines fill what they share:
+`nodes_until_network_full`, `nodes_until_store_full`, `nodes_until_dispatch_full`; `events_per_s`.
 Tables: `rows`.
 """
 
 import heapq
 import json
+import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,20 +41,24 @@ COLUMNS = (
     "Machines lost",
     "Measured again",
     "Head node busy",
-    "Store a second",
+    "Head node sends",
+    "Store operations",
 )
 
 
 class Recorded(NamedTuple):
     """What was measured of tasks: the times of profiles at a budget, and what surrounds them."""
 
-    budget_s: float  # to which the task times are scaled
+    budget_s: float  # of the task times
     task_s: tuple[float, ...]
     dispatch_s: float  # of the head node, for each task that it hands out
     store_s: float  # of a task, for what it reads from the store and writes there
     store_operations: float  # of a task
     sent_every_s: float  # how often a machine sends its journal
     back_after_s: float  # until a lost machine's place is filled
+    network_bytes_per_s: float  # of the head node
+    store_operations_per_s: float  # that the store takes
+    shipped_bytes: float  # of a task, by the head node
 
 
 class Outcome(NamedTuple):
@@ -71,12 +77,14 @@ class Outcome(NamedTuple):
 
 
 def recorded(path: Path = RECORDED) -> Recorded:
-    """Return what the data file has, profiles scaled to the usual budget."""
+    """Return what the data file has, profiles as they would have been with the usual budget."""
     known = json.loads(path.read_text(encoding="utf-8"))
     usual_s = known["usual_budget_s"]
-    times = tuple(usual_s * entry["seconds"] / entry["budget_s"] for entry in known["profiles"])
-    keys = ("dispatch_s", "store_s", "store_operations", "sent_every_s", "back_after_s")
-    return Recorded(usual_s, times, *(known[key] for key in keys))
+    # What is beside the budget, loading and exporting, does not grow with it.
+    times = tuple(usual_s + entry["seconds"] - entry["budget_s"] for entry in known["profiles"])
+    shipped = statistics.fmean(entry["shipped_bytes"] for entry in known["profiles"])
+    others = {name: known[name] for name in Recorded._fields if name in known}
+    return Recorded(budget_s=usual_s, task_s=times, shipped_bytes=shipped, **others)
 
 
 def simulated(known: Recorded, nodes: int, models: int, *, lost_per_hour: float, seed: int = SEED) -> Outcome:
@@ -148,7 +156,8 @@ def row(known: Recorded, it: Outcome) -> tuple[str, ...]:
         f"{it.lost:,}",
         f"{it.again_s / it.measuring_s:.2%}",
         f"{it.head_busy_s / it.makespan_s:.2%}",
-        f"{it.dispatched * known.store_operations / it.makespan_s:,.1f}",
+        f"{it.dispatched * known.shipped_bytes / it.makespan_s / 1e6:,.1f} MB/s",
+        f"{it.dispatched * known.store_operations / it.makespan_s:,.1f}/s",
     )
 
 
@@ -161,11 +170,12 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--models", type=int, help="how many models there are in all")
+    parser.add_argument("--nodes", type=int, nargs="+", help="how many machines, one schedule for each")
     parser.add_argument("--lost-per-hour", type=float, default=LOST_PER_HOUR, help="share of the machines (%(default)s)")
     arguments = parsed(parser)
     known = recorded()
     outcomes, started = [], time.perf_counter()
-    for nodes in NODES[arguments.size]:
+    for nodes in arguments.nodes or NODES[arguments.size]:
         models = arguments.models or MODELS_PER_NODE * nodes
         outcomes.append(simulated(known, nodes, models, lost_per_hour=arguments.lost_per_hour))
     seconds = time.perf_counter() - started
@@ -180,16 +190,22 @@ def main() -> None:
             f"lost_measuring_share_{it.nodes}": it.again_s / it.measuring_s,
             f"head_busy_share_{it.nodes}": it.head_busy_s / it.makespan_s,
             f"store_operations_per_s_{it.nodes}": it.dispatched * known.store_operations / it.makespan_s,
+            f"shipped_bytes_per_s_{it.nodes}": it.dispatched * known.shipped_bytes / it.makespan_s,
         }
-    figures["nodes_per_head"] = nodes_per_head(known)
+    figures |= walls(known)
     figures["events_per_s"] = sum(it.events for it in outcomes) / seconds
     show(figures)
     save(arguments.json, arguments.size, figures, rows=[row(known, it) for it in outcomes])
 
 
-def nodes_per_head(known: Recorded) -> float:
-    """Return how many machines a head node keeps busy that hands out one task after the other."""
-    return (float(np.mean(known.task_s)) + known.store_s) / known.dispatch_s
+def walls(known: Recorded) -> Figures:
+    """Return how many machines it takes to fill what they share."""
+    task_s = statistics.fmean(known.task_s) + known.store_s
+    return {
+        "nodes_until_network_full": float(task_s * known.network_bytes_per_s // known.shipped_bytes),
+        "nodes_until_store_full": float(task_s * known.store_operations_per_s // known.store_operations),
+        "nodes_until_dispatch_full": float(task_s // known.dispatch_s),
+    }
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from advisor.schema.lifetime import Classification
 from advisor.schema.overview import Overview
 from advisor.schema.record import Basis, Record
 from advisor.tell import report
+from advisor.tell.comparison.overview import overview_words
 from advisor.tell.formats import formats
 from advisor.tell.generation.tables import (
     decoder_rows,
@@ -257,7 +258,7 @@ def _words_of(document: Record) -> tuple[Record, ...]:
     if isinstance(document, Classification):
         life = life_words(document.verdict, document.outlook, document.horizon_months)
         return classification_words(document), life
-    return (portfolio_words(document),)
+    return (overview_words(document) if isinstance(document, Overview) else portfolio_words(document),)
 
 
 def test_the_same_sentences_stand_in_every_format(document: Record) -> None:
