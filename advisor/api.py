@@ -198,9 +198,10 @@ def _in_short(record: Any) -> str:
 
 def _as_page(record: Any) -> str:
     """Return the report in a frame of its own: neither its style nor that of the notebook reaches the other."""
+    from advisor.tell.pages import Look
     from advisor.tell.report import render
 
-    page = html.escape(render(record, "html"))
+    page = html.escape(render(record, "html", Look(is_live=False)))  # no script runs in the frame
     return f'<iframe srcdoc="{page}" title="report" sandbox style="width:100%;height:{HEIGHT_OF_A_REPORT};border:0"></iframe>'
 
 

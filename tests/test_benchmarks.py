@@ -45,6 +45,7 @@ RUNS: dict[str, list[tuple[str | Path, ...]]] = {
         ("--venv", "nowhere", "--made", "made", "--only", *OLIVES, *SCHEME),
     ],
     "pack_kernel_tables": [()],
+    "pack_vega": [("--output", "vega.js")],
     "predictions": [("--csv", "cases.csv")],
     "projection": [(), ("--rows", ROWS)],
     "quantization": [

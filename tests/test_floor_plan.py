@@ -235,6 +235,7 @@ DOORWAYS: dict[str, str] = {
     "advisor.measure.distillation.training.static_student advisor.measure.distillation.training.trainer "
     "advisor.measure.distillation.training.transformer_student",
     "transformers": "advisor.measure.model.checkpoint advisor.measure.distillation.training.trainer",
+    "vl_convert": "advisor.tell.charts.still",
     "yaml": "advisor.files.records",
 }
 AT_THE_TOP = {"click"}  # decorators need it there

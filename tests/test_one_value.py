@@ -15,6 +15,7 @@ from advisor.units import HOURS_PER_MONTH, usd
 from tests.decide.advice.test_advise import a_question
 from tests.lives import MARKET
 from tests.profiles import request
+from tests.tell.documents import READ_ALONE
 
 NOW = "2026-11-22T07:43:23Z"
 SEEDS = range(2000, 2012)
@@ -81,7 +82,7 @@ class Tables(HTMLParser):
 @pytest.fixture(scope="module", params=SEEDS)
 def case(request: pytest.FixtureRequest) -> tuple[Advice, Tables]:
     advice = priced(request.param)
-    return advice, Tables(render(advice, "html"))
+    return advice, Tables(render(advice, "html", READ_ALONE))
 
 
 def test_counts_in_headings_are_those_of_the_rows_below(case: tuple[Advice, Tables]) -> None:

@@ -71,6 +71,7 @@ PORTFOLIO = Kind("plan of a portfolio", _beginning(_MADE + rb'"name":'))
 ROWS = Kind("rows of advice", _beginning(rb'\{"id":"[\w.-]+","outcome":"'))
 HTML = Kind("HTML report", _anywhere(rb'<meta name="generator" content="' + NAME))
 MARKDOWN = Kind("Markdown report", _beginning(rb"(?:# .*\n\n)?<!-- " + NAME + rb"\b"))
+SVG = Kind("picture of a chart", _anywhere(rb"<!-- " + NAME + rb" -->"))
 TEXT = Kind("text report", _anywhere(rb"(?:\A|\n)\(" + NAME + rb" [\w.+-]+\)\s*\Z"), f"({NAME.decode()} {__version__})\n")
 # What lies in the folder of an export; its other files are known by the digests that stand in there.
 EXPORT = Kind("list of exported files", _beginning(_KIND + rb'"target":'))

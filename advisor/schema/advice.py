@@ -215,6 +215,13 @@ class ServiceCurve(Record, frozen=True, kw_only=True):
     latency_s: tuple[Estimate, ...]
 
 
+class LoadLatency(Record, frozen=True, kw_only=True):
+    """One replica of what is advised at one rate, for the chart of latency against load."""
+
+    requests_per_s: Positive
+    latency_slo_s: Estimate  # at the quantile of the target
+
+
 class PlaceAnswer(Record, frozen=True, kw_only=True):
     """The best that was found on one kind of hardware; in the advice cheapest first, those that miss the target last."""
 
@@ -402,3 +409,4 @@ class Advice(Record, frozen=True, kw_only=True, tag_field="kind", tag="online"):
     confidence: Confidence = 0.95  # of the service times at which the recommendation keeps the target
     questions: tuple[str, ...] = ()  # about what the user may have meant otherwise; asked on the terminal too
     students: tuple[StudentOutlook, ...] = ()  # smaller models in its place, those that nobody has trained among them
+    load_curve: tuple[LoadLatency, ...] = ()  # of what the report is about; (): nothing carries anything within the target

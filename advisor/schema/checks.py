@@ -247,6 +247,7 @@ def _of_verdict(it: Verdict) -> Iterator[Fault]:
 def _of_advice(it: Advice) -> Iterator[Fault]:
     yield from _no_moment(it)
     yield from _unfounded(it)
+    yield from _not_rising(it, "load_curve", "requests_per_s")
 
 
 def _unfounded(it: Advice | GenerationAdvice | LanguageAdvice) -> Iterator[Fault]:
@@ -328,11 +329,16 @@ def _of_generation_advice(it: GenerationAdvice) -> Iterator[Fault]:
 
 
 def _of_charts(it: GenerationAdvice | LanguageAdvice) -> Iterator[Fault]:
-    for name, key in (("load_curve", "requests_per_s"), ("kv_curve", "running_requests")):
-        points = [getattr(point, key) for point in getattr(it, name)]
-        place = next((at for at in range(1, len(points)) if points[at] <= points[at - 1]), None)
-        if place is not None:
-            yield Fault(f"{name}[{place}].{key}", points[place], "not more than the one before")
+    yield from _not_rising(it, "load_curve", "requests_per_s")
+    yield from _not_rising(it, "kv_curve", "running_requests")
+
+
+def _not_rising(it: Record, name: str, key: str) -> Iterator[Fault]:
+    """Yield the first point of a curve that does not lie to the right of the one before."""
+    points = [getattr(point, key) for point in getattr(it, name)]
+    place = next((at for at in range(1, len(points)) if points[at] <= points[at - 1]), None)
+    if place is not None:
+        yield Fault(f"{name}[{place}].{key}", points[place], "not more than the one before")
 
 
 # --- language models elsewhere -----------------------------------------------------------------------------------------------------

@@ -3,16 +3,19 @@
 import math
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from advisor import units
 from advisor.inert.text import inert_markdown
 from advisor.schema.record import Record
-from advisor.tell import charts
+from advisor.tell.charts.documents import charts_of
+from advisor.tell.charts.page import chart_data, chart_scripts, chart_table, colors_of_charts, colors_of_page, page_policy
+from advisor.tell.charts.service import variant_colors
+from advisor.tell.charts.still import Still, still
 from advisor.tell.comparison.overview import overview_words
 from advisor.tell.comparison.words import comparison_words
 from advisor.tell.formats import suffix
-from advisor.tell.generation import charts as generation_charts
+from advisor.tell.generation.charts import generation_colors
 from advisor.tell.generation.decision import generation_decision_rows
 from advisor.tell.generation.naming import generation_columns
 from advisor.tell.generation.tables import (
@@ -30,7 +33,6 @@ from advisor.tell.generation.tables import (
     way_rows,
 )
 from advisor.tell.generation.words import generation_words
-from advisor.tell.language import charts as language_charts
 from advisor.tell.language.decision import language_decision_rows
 from advisor.tell.language.naming import language_colors, language_columns
 from advisor.tell.language.student import configured_words
@@ -52,7 +54,7 @@ from advisor.tell.language.tables import (
 from advisor.tell.language.words import language_words
 from advisor.tell.words.advice import advice_words
 from advisor.tell.words.decision import decision_rows
-from advisor.tell.words.evidence import evidence_rows, input_rows, model_rows
+from advisor.tell.words.evidence import evidence_rows, input_rows, model_rows, operator_shares
 from advisor.tell.words.figures import GLOSSARY, Figure, as_text, figure, known, setting
 from advisor.tell.words.job import job_rows, job_words
 from advisor.tell.words.life import classification_words, life_of_advice, life_words, share_rows, spoken_for
@@ -111,7 +113,12 @@ WORDS = (
     api_rows,
     architecture_rows,
     certainty_rows,
+    chart_data,
+    chart_scripts,
+    chart_table,
     classification_words,
+    colors_of_charts,
+    colors_of_page,
     configured_words,
     columns,
     comparison_words,
@@ -125,6 +132,7 @@ WORDS = (
     evidence_rows,
     figure,
     fleet_rows,
+    generation_colors,
     generation_columns,
     generation_decision_rows,
     generation_origin_rows,
@@ -149,8 +157,10 @@ WORDS = (
     load_rows,
     load_test_rows,
     model_rows,
+    operator_shares,
     option_rows,
     origin_rows,
+    page_policy,
     place_rows,
     overview_words,
     portfolio_words,
@@ -164,9 +174,14 @@ WORDS = (
     speculation_rows,
     spoken_for,
     student_words,
+    variant_colors,
     variant_rows,
     way_columns,
     way_rows,
+)
+# Where the package that draws pictures cannot be loaded.
+NO_PICTURE = (
+    "No picture: vl-convert-python cannot be loaded. The chart is drawn where scripts run, and its figures are in the table."
 )
 # What else a template may name.
 NAMED = {
@@ -174,18 +189,43 @@ NAMED = {
     "API_COLUMNS": API_COLUMNS,
     "SPECULATION_COLUMNS": SPECULATION_COLUMNS,
     "STUDENT_COLUMNS": STUDENT_COLUMNS,
-    "charts": charts,
-    "generation_charts": generation_charts,
     "glossary": GLOSSARY,
-    "language_charts": language_charts,
+    "no_picture": NO_PICTURE,
 }
 # What ends a file that is escaped; all else is plain text.
 ESCAPED = {"html", "md", "xml"}
 
 
-def laid_out(document: Record, path: Path) -> str:
+class Look(NamedTuple):
+    """How the charts of a document are shown.
+
+    `draw` makes the pictures that stand still. Of a page, `is_live` says that scripts may run where it is shown; Markdown names the
+    `pictures` that lie in the folder beside it.
+    """
+
+    draw: Still = still
+    is_live: bool = True
+    folder: str = ""
+    pictures: frozenset[str] = frozenset()
+
+
+AS_USUAL = Look()
+
+
+def laid_out(document: Record, path: Path, look: Look = AS_USUAL) -> str:
     """Return the document as a template lays it out, with a newline at the end."""
-    return _environment(path).get_template(path.name).render(document=document)
+    return (
+        _environment(path)
+        .get_template(path.name)
+        .render(
+            document=document,
+            charts=charts_of(document),
+            still=look.draw,
+            is_live=look.is_live,
+            picture_folder=look.folder,
+            pictures=look.pictures,
+        )
+    )
 
 
 @cache

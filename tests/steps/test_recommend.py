@@ -255,7 +255,8 @@ def test_what_is_served_for_real_goes_into_profile_advice_and_report(forest, tmp
     assert verified == read_json(tmp_path / "advice.json", Advice, made_by="")
     assert {verified.baseline.candidate} <= {test.candidate for test in verified.load_tests}
     assert sha256(tmp_path / "profile.json") == verified.profile_sha256
-    assert ["advice.json", "profile.json", "report.html", "report.md"] == sorted(entry.name for entry in tmp_path.iterdir())
+    written = ["advice.json", "profile.json", "report-charts", "report.html", "report.md"]
+    assert written == sorted(entry.name for entry in tmp_path.iterdir())
 
 
 def test_a_verification_that_was_interrupted_goes_on_after_the_load_tests_that_had_run(forest, tmp_path):

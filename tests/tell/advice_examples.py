@@ -13,6 +13,7 @@ from advisor.schema.advice import (
     FleetOption,
     FleetPlan,
     FleetPool,
+    LoadLatency,
     LoadTest,
     OneReplica,
     OpenPoint,
@@ -845,7 +846,12 @@ def served() -> Advice:
         )
 
     return replace(
-        base, load_tests=(test(base.recommended, 0.0157, 0.0412, 0.52), test(base.baseline, 0.031, 0.087, 0.9, kept_up=False))
+        base,
+        load_tests=(test(base.recommended, 0.0157, 0.0412, 0.52), test(base.baseline, 0.031, 0.087, 0.9, kept_up=False)),
+        load_curve=tuple(
+            LoadLatency(requests_per_s=rate, latency_slo_s=about(p99_s, "simulated", f"simulation at {rate:g} /s"))
+            for rate, p99_s in ((14.8, 0.0216), (29.6, 0.0247), (44.4, 0.0315), (55.5, 0.0382), (66.6, 0.0451), (74.0, 0.0499))
+        ),
     )
 
 

@@ -9,10 +9,15 @@ from advisor.schema.overview import Overview
 from advisor.schema.portfolio import Choice, PortfolioPlan
 from advisor.schema.record import SCHEMA_VERSION, Exclusion, Record
 from advisor.schema.workload import HardwareChoice, OfflineWorkload, Volume
+from advisor.tell.charts.still import undrawn
+from advisor.tell.pages import Look
 from tests.overviews import row
 from tests.tell import generation_examples, language_examples
 from tests.tell.advice_examples import BUILDERS, about, candidate, change, firm_verdict, keep, outlook
 
+# Of a page that is read and not looked at: pictures and Vega take longer than all the rest.
+READ_ALONE = Look(draw=undrawn, is_live=False)
+UNDRAWN = Look(draw=undrawn)  # the same with what scripts are given
 CREATED = "2026-11-22T07:43:23Z"
 
 

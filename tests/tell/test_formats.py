@@ -47,8 +47,8 @@ def test_plain_text_is_not_escaped(own_folder: Path) -> None:
 
 
 def test_a_report_is_written_in_every_format_that_has_a_template(own_folder: Path) -> None:
-    assert {"own", "html", "md"} <= set(report.reports(change()))
-    assert "own" not in report.reports(classification())
+    assert {"own", "html", "md"} <= set(report.reports(change(), "pictures").texts)
+    assert "own" not in report.reports(classification(), "pictures").texts
 
 
 def test_a_kind_that_a_format_lacks_is_not_offered_and_its_error_says_what_is(own_folder: Path) -> None:

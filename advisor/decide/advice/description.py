@@ -9,6 +9,7 @@ from advisor import __version__
 from advisor.decide.advice import fleet, hardware_ranking, outlook, recommendation, variant_rows, wording
 from advisor.decide.advice.decision import Decision
 from advisor.decide.advice.hardware_ranking import Searched
+from advisor.decide.advice.load_curve import load_curve
 from advisor.decide.advice.sites import Request, Sites
 from advisor.decide.distillation.students import Asked, Students, students_of
 from advisor.decide.lifetime.inputs import Life
@@ -45,6 +46,7 @@ def describe(
         students=students,
         created=request.created,
     )
+    shown = recommended or decision.likely or decision.miss or baseline
     return Advice(
         schema_version=SCHEMA_VERSION,
         created=request.created,
@@ -73,6 +75,7 @@ def describe(
         certificate=_certificate(searched, recommended),
         risks=wording.risks(decision.at, recommended or decision.likely),
         exclusions=_exclusions(sites, searched, profile, request),
+        load_curve=load_curve(_site_of(shown, decision, sites), shown),
         places=hardware_ranking.best_of_each(searched) if _is_ranked(sites, request) else (),
         notes=_notes(home, searched, profile, request),
         outlook=beside,
@@ -140,6 +143,11 @@ def _of_one(prediction: Prediction) -> Estimate | None:
 def _is_ranked(sites: Sites, request: Request) -> bool:
     """Return whether more than the machine of today's configuration was asked for."""
     return bool(request.exclusions) or [place.hardware.id for place in request.places] != [sites.home.hardware]
+
+
+def _site_of(shown: Prediction, decision: Decision, sites: Sites) -> SiteUnderLoad:
+    """Return where the configuration that the report is about runs."""
+    return next((site for site in sites.allowed if site.hardware == shown.candidate.hardware), decision.at)
 
 
 def _frontier(decision: Decision, searched: list[Searched]) -> tuple[Prediction, ...]:

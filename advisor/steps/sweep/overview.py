@@ -3,14 +3,11 @@
 from pathlib import Path
 
 from advisor.decide.comparison.overview import Earlier, overview
-from advisor.disk.kinds import of_format
-from advisor.disk.writing import write_output
 from advisor.files.records import write_record
 from advisor.schema.overview import Overview
 from advisor.steps.many.lines import read_lines
+from advisor.steps.report import write_reports
 from advisor.units import parse_moment
-
-FORMATS = ("html", "md")
 
 
 def overview_of(rows: Path, *, name: str, now: str, before: Path | None = None) -> Overview:
@@ -24,11 +21,6 @@ def overview_of(rows: Path, *, name: str, now: str, before: Path | None = None) 
 
 
 def write_overview(overview: Overview, folder: Path) -> tuple[Path, ...]:
-    """Write overview.json, overview.html and overview.md into a folder, over older ones alone, and return their paths."""
-    from advisor.tell.report import render
-
-    made = [folder / "overview.json", *(folder / f"overview.{format_}" for format_ in FORMATS)]
-    write_record(made[0], overview)
-    for path, format_ in zip(made[1:], FORMATS, strict=True):
-        write_output(path, render(overview, format_).encode(), of_format(format_))
-    return tuple(made)
+    """Write overview.json, overview.html and overview.md with its pictures into a folder, over older ones alone; return their paths."""
+    write_record(folder / "overview.json", overview)
+    return (folder / "overview.json", *write_reports(overview, folder, name="overview"))

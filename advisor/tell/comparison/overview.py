@@ -2,7 +2,7 @@
 
 from advisor import units
 from advisor.schema.overview import AdviceRow, Overview, RowOutcome
-from advisor.schema.record import Fraction, Record
+from advisor.schema.record import Record
 from advisor.tell.words.figures import Figure, Part, figure
 
 COLUMNS = ("", "Advised", "Today", "Saves", "Outcome", "Runs", "Valid until")
@@ -19,13 +19,11 @@ WITH_MONEY = ("change", "keep", "advised", "infeasible", "inconclusive")
 
 
 class OverviewLine(Record, frozen=True, kw_only=True):
-    """One pair: its cells, where its own report lies, and how long its bars are beside the longest."""
+    """One pair: its cells, and where its own report lies."""
 
     label: str
     leads_to: str | None
     cells: tuple[Part, ...]
-    advised_fraction: Fraction | None
-    today_fraction: Fraction | None
 
 
 class Named(Record, frozen=True, kw_only=True):
@@ -58,7 +56,6 @@ class OverviewWords(Record, frozen=True, kw_only=True):
 def overview_words(overview: Overview) -> OverviewWords:
     """Return the sentences and rows of an overview."""
     lines = [row for row in overview.rows if row.outcome in WITH_MONEY]
-    longest = max((_value(row, key) for row in lines for key in ("usd_per_month", "today_usd_per_month")), default=0.0)
     unsettled = [row for row in overview.rows if row.outcome == "inconclusive"]
     failed = [row for row in overview.rows if row.outcome == "failed"]
     since = overview.since
@@ -70,9 +67,9 @@ def overview_words(overview: Overview) -> OverviewWords:
             ("Today, where it is known", units.usd_per_month(overview.today_usd_per_month)),
             ("Saves", units.usd_per_month(overview.saving_usd_per_month)),
         ),
-        table_title="What each costs a month, what weighs most first; bars: today, and as advised",
+        table_title="What each costs a month, what weighs most first",
         columns=COLUMNS,
-        lines=tuple(_line(row, longest) for row in lines),
+        lines=tuple(_line(row) for row in lines),
         left_out=_left_out(overview),
         open_title=f"{units.counted(overview.outcomes.get('inconclusive', 0), 'workload')} inconclusive, and what would settle them",
         open=tuple(_named(row, (row.headline, *row.settled_by)) for row in unsettled),
@@ -93,7 +90,7 @@ def overview_text(overview: Overview) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _line(row: AdviceRow, longest: float) -> OverviewLine:
+def _line(row: AdviceRow) -> OverviewLine:
     return OverviewLine(
         label=row.id,
         leads_to=row.report_path or row.advice_path,
@@ -105,22 +102,11 @@ def _line(row: AdviceRow, longest: float) -> OverviewLine:
             "" if row.variant is None else f"{row.variant} x {row.replicas} on {row.hardware}",
             row.valid_until or "",
         ),
-        advised_fraction=_fraction(row, "usd_per_month", longest),
-        today_fraction=_fraction(row, "today_usd_per_month", longest),
     )
 
 
 def _money(row: AdviceRow, key: str) -> Figure:
     return figure(getattr(row, key), units.usd_per_month, absent=ABSENT[key])
-
-
-def _value(row: AdviceRow, key: str) -> float:
-    known = getattr(row, key)
-    return 0.0 if known is None else float(known.value)
-
-
-def _fraction(row: AdviceRow, key: str, longest: float) -> float | None:
-    return None if getattr(row, key) is None or longest <= 0 else min(1.0, max(0.0, _value(row, key) / longest))
 
 
 def _named(row: AdviceRow, says: tuple[str, ...]) -> Named:

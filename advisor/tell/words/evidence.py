@@ -4,8 +4,18 @@ from advisor import units
 from advisor.schema.advice import Advice, Certificate, SiteFacts
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.model import ModelFacts
+from advisor.schema.record import Record
 from advisor.tell.words.advice import NO_AXIS
 from advisor.tell.words.figures import Part, Row, as_text, known, rows_of
+
+
+class OperatorShare(Record, frozen=True, kw_only=True):
+    """One operator type; `flop_fraction` is its part of the known operations, None where its own are unknown."""
+
+    type: str
+    count: int
+    flop_per_item: float | None
+    flop_fraction: float | None
 
 
 def model_rows(model: ModelFacts) -> tuple[Row, ...]:
@@ -81,3 +91,22 @@ def search_words(it: Certificate) -> str:
         f"quality, {it.cut_by_tie:,} as fast as a simpler variant, {it.cut_by_cost:,} more expensive than the best, {it.simulated:,} "
         f"simulated; {lost}"
     )
+
+
+def operator_shares(model: ModelFacts) -> tuple[OperatorShare, ...]:
+    """Return the operator types by their part of the operations, those without a known count last."""
+    whole = sum(operator.flop_per_item or 0.0 for operator in model.operators)
+    shares = [
+        OperatorShare(
+            type=operator.type,
+            count=operator.count,
+            flop_per_item=operator.flop_per_item,
+            flop_fraction=operator.flop_per_item / whole if operator.flop_per_item is not None and whole else None,
+        )
+        for operator in model.operators
+    ]
+    return tuple(sorted(shares, key=_most_operations_first))
+
+
+def _most_operations_first(share: OperatorShare) -> tuple[bool, float, int]:
+    return share.flop_per_item is None, -(share.flop_per_item or 0.0), -share.count

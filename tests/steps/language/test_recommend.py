@@ -30,7 +30,7 @@ def test_advice_and_reports_lie_in_one_folder_and_nothing_was_measured(folder):
     )
 
     assert 0 == ended.exit_code, ended.output
-    assert {"advice.json", "report.html", "report.md"} == {path.name for path in (folder / "advice").iterdir()}
+    assert {"advice.json", "report-charts", "report.html", "report.md"} == {path.name for path in (folder / "advice").iterdir()}
     advice = read_any_advice(folder / "advice" / "advice.json")
     assert advice.headline in ended.output and advice.headline in (folder / "advice" / "report.md").read_text()
     assert f"report: {folder / 'advice' / 'report.html'}" in ended.output

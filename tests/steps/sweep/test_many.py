@@ -95,6 +95,7 @@ def test_a_folder_of_advice_has_a_row_and_advice_of_each_and_an_overview(here):
         "overview.json",
         "overview.html",
         "overview.md",
+        "overview-charts",
         "1",
         "3",
         "4",

@@ -1,6 +1,4 @@
-"""The charts on a generative model: marks inside of their area, both targets drawn, labels that do not lie on each other."""
-
-from itertools import pairwise
+"""The charts on a generative model: both targets drawn, the load of one replica, and replays where they stood."""
 
 import pytest
 from hypothesis import given, settings
@@ -8,59 +6,57 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from advisor.schema.generation import KvPoint, LoadPoint
-from advisor.tell.axes import CHARACTER_WIDTH
-from advisor.tell.generation.charts import generation_colors, kv_panel, load_panels
+from advisor.tell.generation.charts import generation_charts, generation_colors
 from tests.tell.advice_examples import about
+from tests.tell.charts.reading import by_id, data_of, domains_of, marks_of, texts_of
 from tests.tell.generation_examples import BUILDERS, chat, kept_chat, missed_chat
 
 
-def assert_inside(panel):
-    left, top, right, bottom = panel.area
-    for point in panel.points:
-        assert left <= point.x <= right and top <= point.y_high <= point.y <= point.y_low <= bottom
-    for line in (panel.limit, panel.here):
-        if line is not None:
-            width = CHARACTER_WIDTH * len(line.label.text)
-            begin = line.label.x if line.label.anchor == "start" else line.label.x - width
-            assert 0 <= begin and begin + width <= panel.width and 0 < line.label.y < panel.height
+def charts(advice):
+    return by_id(generation_charts(advice))
 
 
-@pytest.mark.parametrize("builder", BUILDERS)
-def test_everything_lies_inside_of_the_chart(builder):
-    advice = builder()
-
-    for panel in (*load_panels(advice), *([found] if (found := kv_panel(advice)) else [])):
-        assert_inside(panel)
+def here(chart):
+    """Return where the line up through the chart stands."""
+    return next(it["at"] for it in data_of(chart) if it.get("text") in ("this workload", "at most"))
 
 
-def test_both_targets_are_drawn_where_they_are_and_the_workload_where_it_is():
-    ttft, tpot = load_panels(chat())
+def test_both_targets_are_drawn_and_the_workload_where_it_is():
+    found = charts(chat())
 
-    assert ("target 2 s", "target 150 ms") == (ttft.limit.label.text, tpot.limit.label.text)
-    assert ttft.here.at == tpot.here.at == ttft.points[2].x  # at 0.5 /s of one replica
+    assert [["target 2 s", "this workload"], ["target 150 ms", "this workload"]] == [
+        texts_of(found[it]) for it in ("ttft", "tpot")
+    ]
+    assert 0.5 == here(found["ttft"]) == here(found["tpot"])  # /s of one replica
 
 
 def test_what_is_no_target_has_no_line():
     without = replace(chat(), workload=replace(chat().workload, slo=replace(chat().workload.slo, tpot_s=None)))
 
-    assert [False, True] == [panel.limit is None for panel in load_panels(without)]
+    assert [["target 2 s", "this workload"], ["this workload"]] == [texts_of(charts(without)[it]) for it in ("ttft", "tpot")]
 
 
 def test_the_load_of_the_workload_is_that_of_one_of_the_replicas():
-    one, three = load_panels(chat())[0], load_panels(missed_chat())[0]
-
-    assert one.here.at > three.here.at
+    assert here(charts(chat())["ttft"]) > here(charts(missed_chat())["ttft"])
 
 
-def test_without_points_there_is_no_chart():
-    assert () == load_panels(kept_chat()) and kv_panel(kept_chat()) is None
+def test_a_replay_of_what_is_advised_stands_at_its_load():
+    marks = [mark for mark in marks_of(charts(chat())["ttft"]) if mark["series"] == "measured in a replay"]
+    offered = [replay.offered_requests_per_s for replay in chat().replays]
+
+    assert offered == [mark["x"] for mark in marks]
+
+
+def test_without_points_nothing_is_drawn_over_the_load():
+    assert {"ttft", "tpot", "cache"}.isdisjoint(charts(kept_chat()))
 
 
 def test_the_cache_grows_with_running_requests_up_to_what_there_is():
-    panel = kv_panel(chat())
+    chart = charts(chat())["cache"]
 
-    assert all(after.y < before.y for before, after in pairwise(panel.points))
-    assert panel.limit.label.text == "holds 189 MB" and panel.limit.at <= panel.points[-1].y
+    sizes = [mark["y"] for mark in marks_of(chart)]
+    assert sorted(sizes) == sizes and ["holds 189 MB", "at most"] == texts_of(chart)
+    assert chat().recommended.candidate.max_running_requests == here(chart)
 
 
 @settings(max_examples=50)
@@ -70,7 +66,7 @@ def test_the_cache_grows_with_running_requests_up_to_what_there_is():
     st.floats(1e-5, 1e4),
     st.integers(1, 10_000),
 )
-def test_whatever_the_figures_are_marks_and_ticks_have_room(rates, ttft_s, tpot_s, running):
+def test_whatever_the_figures_are_marks_have_room(rates, ttft_s, tpot_s, running):
     points = tuple(
         LoadPoint(
             requests_per_s=rate,
@@ -81,12 +77,12 @@ def test_whatever_the_figures_are_marks_and_ticks_have_room(rates, ttft_s, tpot_
         for place, rate in enumerate(rates)
     )
     cache = tuple(KvPoint(running_requests=count, kv_bytes=46e3 * count) for count in sorted({1, running}))
-    advice = replace(chat(), load_curve=points, kv_curve=cache)
 
-    for panel in (*load_panels(advice), kv_panel(advice)):
-        assert_inside(panel)
-        for one, other in pairwise(panel.x_ticks):
-            assert one.at + CHARACTER_WIDTH * len(one.label) / 2 <= other.at - CHARACTER_WIDTH * len(other.label) / 2
+    for chart in generation_charts(replace(chat(), load_curve=points, kv_curve=cache)):
+        for mark in marks_of(chart):
+            for channel in "xy":
+                low, high = domains_of(chart)[channel][0], domains_of(chart)[channel][-1]
+                assert not isinstance(low, float) or low <= mark[channel] <= high
 
 
 @pytest.mark.parametrize("builder", BUILDERS)

@@ -8,6 +8,7 @@ from advisor.tell.language.student import configured_words
 from advisor.tell.report import render
 from advisor.tell.words.figures import as_text
 from tests.tell.advice_examples import about, opportunity, student, students
+from tests.tell.documents import READ_ALONE
 from tests.tell.language_examples import chat_elsewhere
 
 
@@ -34,13 +35,13 @@ def cells_of(advice):
 
 def test_without_a_planned_life_nothing_is_said():
     assert configured_words(chat_elsewhere()) is None
-    assert "Student" not in render(chat_elsewhere(), "html")
+    assert "Student" not in render(chat_elsewhere(), "html", READ_ALONE)
 
 
 @pytest.mark.parametrize("format_", ["html", "md"])
 def test_every_word_stands_in_every_format(format_):
     words = configured_words(proposed())
-    text = " ".join(render(proposed(), format_).replace("\\", "").split())
+    text = " ".join(render(proposed(), format_, READ_ALONE).replace("\\", "").split())
 
     parts = [getattr(part, "shown", part) for part in words.heading]
     parts += [words.because, *words.notes, *(row.label for row in words.rows)]

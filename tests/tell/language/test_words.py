@@ -9,6 +9,7 @@ from advisor.tell.language.naming import language_columns
 from advisor.tell.language.tables import api_rows, deployment_rows, language_rows
 from advisor.tell.language.words import language_words
 from advisor.tell.words.figures import as_text
+from tests.tell.documents import READ_ALONE
 from tests.tell.language_examples import chat_elsewhere, missed_elsewhere, nothing_elsewhere, open_elsewhere
 
 
@@ -88,7 +89,10 @@ def test_the_cost_is_the_same_figure_wherever_it_stands():
     from advisor.tell import report
     from advisor.tell.summary import summary
 
-    for text in (*(report.render(chat_elsewhere(), format_) for format_ in ("html", "md")), summary(chat_elsewhere())):
+    for text in (
+        *(report.render(chat_elsewhere(), format_, READ_ALONE) for format_ in ("html", "md")),
+        summary(chat_elsewhere()),
+    ):
         costs = set(re.findall(r"\$40,1\d\d", text))
         assert {"$40,179"} == costs
 

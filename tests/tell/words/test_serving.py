@@ -10,6 +10,7 @@ from advisor.schema.catalog import CPU
 from advisor.tell import report
 from advisor.tell.words.serving import serving_words
 from tests.tell.advice_examples import BUILDERS, change
+from tests.tell.documents import READ_ALONE
 
 EXAMPLES = {builder.__name__: builder() for builder in BUILDERS}
 UNSAID = [name for name, advice in EXAMPLES.items() if advice.recommended is None and advice.likely is None]
@@ -64,7 +65,7 @@ def test_what_is_only_likely_is_exported_by_name():
 
 @pytest.mark.parametrize("format_", ["html", "md"])
 def test_the_report_shows_both(format_):
-    text = report.render(change(), format_)
+    text = report.render(change(), format_, READ_ALONE)
 
     assert "How to serve it" in text and "advisor export advice.json --to ort -o ort" in text
     assert "onnxruntime.SessionOptions()" in text

@@ -7,6 +7,7 @@ from advisor.tell.report import render
 from advisor.tell.words.figures import as_text
 from advisor.tell.words.students import STUDENT_COLUMNS, student_words
 from tests.tell.advice_examples import change, students
+from tests.tell.documents import READ_ALONE
 
 
 def row_of(id_):
@@ -20,13 +21,13 @@ def cell_of(id_, column):
 @pytest.mark.parametrize("format_", ["html", "md"])
 def test_advice_without_students_says_nothing_of_them(format_):
     assert student_words(change()) is None
-    assert "student" not in render(change(), format_).lower()
+    assert "student" not in render(change(), format_, READ_ALONE).lower()
 
 
 @pytest.mark.parametrize("format_", ["html", "md"])
 def test_every_sentence_and_cell_stands_in_every_format(format_):
     words = student_words(students())
-    text = " ".join(render(students(), format_).replace("\\", "").split())
+    text = " ".join(render(students(), format_, READ_ALONE).replace("\\", "").split())
 
     assert words.heading in text and words.because in text
     for row in words.rows:
