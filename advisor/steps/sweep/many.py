@@ -42,7 +42,9 @@ class Settings(NamedTuple):
     def asked(self) -> Asked:
         """How each of them is asked for; what only reports show is left out where there are none."""
         has_files = self.with_advice or bool(self.formats)
-        return Asked(parse_moment(self.now), self.confidence, self.max_uncertainty, None, self.rules_folder, with_frontier=has_files)
+        return Asked(
+            parse_moment(self.now), self.confidence, self.max_uncertainty, None, self.rules_folder, with_frontier=has_files
+        )
 
 
 def advise_many(pairs: Iterable[Pair], settings: Settings, *, processes: int | None = None) -> Iterator[AdviceRow]:
