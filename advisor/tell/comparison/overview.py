@@ -64,8 +64,8 @@ def overview_words(overview: Overview) -> OverviewWords:
         headline=overview.headline,
         totals=(
             ("As advised", units.usd_per_month(overview.usd_per_month)),
-            ("Today, where it is known", units.usd_per_month(overview.today_usd_per_month)),
-            ("Saves", units.usd_per_month(overview.saving_usd_per_month)),
+            ("Today, where it is known", _total(overview.today_usd_per_month, "of none of them")),
+            ("Saves", _total(overview.saving_usd_per_month, "nothing, or there is nothing to compare with")),
         ),
         table_title="What each costs a month, what weighs most first",
         columns=COLUMNS,
@@ -106,7 +106,12 @@ def _line(row: AdviceRow) -> OverviewLine:
 
 
 def _money(row: AdviceRow, key: str) -> Figure:
-    return figure(getattr(row, key), units.usd_per_month, absent=ABSENT[key])
+    is_a_job = key == "usd_per_month" and row.outcome == "advised"
+    return figure(getattr(row, key), units.usd_per_month, absent="paid by the job" if is_a_job else ABSENT[key])
+
+
+def _total(usd: float, without: str) -> str:
+    return units.usd_per_month(usd) if usd else without
 
 
 def _named(row: AdviceRow, says: tuple[str, ...]) -> Named:
