@@ -9,6 +9,7 @@ from advisor.commands.distill import distill
 from advisor.commands.export import export
 from advisor.commands.gate import compare, gate
 from advisor.commands.hardware import hardware
+from advisor.commands.many import advise_many
 from advisor.commands.pipeline import schema, table, trace
 from advisor.commands.rules import explain, own_rules
 from advisor.console import run
@@ -368,6 +369,7 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
     put(render(document, format_), output, of=document, format_=format_, inputs=(portfolio,))
 
 
+cli.add_command(advise_many)
 cli.add_command(compare)
 cli.add_command(gate)
 cli.add_command(trace)

@@ -64,9 +64,11 @@ PROFILE = Kind("profile", _beginning(b"(?:" + _MADE + rb'"fingerprint":|' + _VER
 ADVICE = Kind("advice", _beginning(b"(?:" + _MADE + rb'"profile_sha256":|' + _KIND + rb'"created":)'))
 CLASSIFICATION = Kind("classification", _beginning(_MADE + rb'"workload":'))
 COMPARISON = Kind("comparison", _beginning(rb'\s*\{\s*"kind":\s*"comparison",'))
+OVERVIEW = Kind("overview", _beginning(rb'\s*\{\s*"kind":\s*"overview",'))
 JUNIT = Kind("JUnit report", _anywhere(rb'<testsuites name="' + NAME))
 STUDENT = Kind("student", _beginning(_VERSION + rb'"recipe":'))
 PORTFOLIO = Kind("plan of a portfolio", _beginning(_MADE + rb'"name":'))
+ROWS = Kind("rows of advice", _beginning(rb'\{"id":"[\w.-]+","outcome":"'))
 HTML = Kind("HTML report", _anywhere(rb'<meta name="generator" content="' + NAME))
 MARKDOWN = Kind("Markdown report", _beginning(rb"(?:# .*\n\n)?<!-- " + NAME + rb"\b"))
 SVG = Kind("picture of a chart", _anywhere(rb"<!-- " + NAME + rb" -->"))
@@ -83,6 +85,7 @@ OF_RECORDS = {
     "LanguageAdvice": ADVICE,
     "Classification": CLASSIFICATION,
     "Comparison": COMPARISON,
+    "Overview": OVERVIEW,
     "PortfolioPlan": PORTFOLIO,
     "Distilled": STUDENT,
 }

@@ -169,6 +169,11 @@ def read_yaml(path: Path, record_type: type[R], *, what: str = "workload file") 
     return _build(_tree(path, what=what), record_type, path, what)
 
 
+def built(tree: Mapping[str, Any], record_type: type[R], path: Path, what: str = "workload file") -> R:
+    """Return the record that a tree of texts, numbers and lists describes, as `read_yaml` does; `path` is what faults name."""
+    return _build(dict(tree), record_type, path, what)
+
+
 def _tree(path: Path, *, what: str) -> dict[str, Any]:
     import yaml
 
@@ -221,6 +226,16 @@ def sha256(path: Path) -> str:
     refuse_special(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_folder(folder: Path) -> str:
+    """Return the SHA-256 of the names and digests of all files in a folder."""
+    import hashlib
+
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        total.update(f"{path.relative_to(folder)} {sha256(path)}\n".encode())
+    return total.hexdigest()
 
 
 def _read(path: "Path | Traversable") -> bytes:

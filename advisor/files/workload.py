@@ -4,8 +4,10 @@ What contradicts itself is refused for every command alike; what is missing, onl
 """
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -14,7 +16,7 @@ from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
 from advisor.files.catalog import device_ids
 from advisor.files.contradictions import TOKENS_EXAMPLE, contradictions
-from advisor.files.records import read_yaml, sha256
+from advisor.files.records import built, read_yaml, sha256, sha256_of_folder
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import LOCAL
 from advisor.schema.model import ModelFacts
@@ -63,9 +65,12 @@ FLOOR = Quality.__struct_fields__  # what the quality part of a file has, beside
 ELSEWHERE = "a language model elsewhere"
 
 
-def read_workload(path: Path) -> Workload:
-    """Return the workload; raise InputError for what contradicts itself and for names that nobody knows."""
-    workload = read_yaml(path, Workload)
+def read_workload(path: Path, content: Mapping[str, Any] | None = None) -> Workload:
+    """Return the workload; raise InputError for what contradicts itself and for names that nobody knows.
+
+    `content` is that of a workload without a file of its own: `path` is what faults name, and files that it names lie beside it.
+    """
+    workload = read_yaml(path, Workload) if content is None else built(content, Workload, path)
     fault = next(contradictions(workload), None)
     if fault is not None:
         raise InputError(f"{path}: {fault.what}", hint=fault.way_out)
@@ -345,9 +350,9 @@ def _quantiles_of(recorded: "np.ndarray") -> SequenceLength:
     return SequenceLength(p50=p50, p95=p95, max=longest)
 
 
-def lengths_are_recorded(question: OnlineWorkload, path: Path) -> bool:
-    """Return whether the lengths of requests are from the trace, and not from the workload file itself at `path`."""
-    return question.inputs is not None and read_workload(path).inputs is None
+def lengths_are_recorded(question: OnlineWorkload, workload: Workload) -> bool:
+    """Return whether the lengths of requests are from the trace, and not from the workload itself."""
+    return question.inputs is not None and workload.inputs is None
 
 
 def fitting(question: OnlineWorkload, model: ModelFacts) -> OnlineWorkload:
@@ -372,7 +377,7 @@ def examples_sha256(folder: Path, source: str) -> str:
     module, _, function = source.partition(":")
     if not OWN.fullmatch(source):
         path = folder / source
-        return _sha256_of_folder(path) if path.is_dir() else sha256(path)
+        return sha256_of_folder(path) if path.is_dir() else sha256(path)
     path = folder.joinpath(*module.split(".")).with_suffix(".py")
     text = path.read_bytes() if path.is_file() else module.encode()
     import hashlib
@@ -380,20 +385,11 @@ def examples_sha256(folder: Path, source: str) -> str:
     return hashlib.sha256(text + function.encode()).hexdigest()
 
 
-def _sha256_of_folder(folder: Path) -> str:
-    import hashlib
-
-    total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        total.update(f"{path.relative_to(folder)} {sha256(path)}\n".encode())
-    return total.hexdigest()
-
-
 def read_portfolio(path: Path) -> Portfolio:
     """Return the portfolio; raise InputError for a workload that is named twice."""
     portfolio = read_yaml(path, Portfolio)
-    names = [entry.workload for entry in portfolio.workloads]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    entries = () if isinstance(portfolio.workloads, str) else portfolio.workloads
+    twice = [name for name, count in Counter(entry.workload for entry in entries).items() if count > 1]
     if twice:
-        raise InputError(f"{path}: workloads: {twice[0]!r} is listed twice", hint="list each file once")
+        raise InputError(f"{path}: workloads: {min(twice)!r} is listed twice", hint="list each file once")
     return portfolio

@@ -7,9 +7,11 @@ from advisor.disk.writing import check_output, write_output
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.language import LanguageAdvice
+from advisor.schema.overview import Overview
 from advisor.tell.formats import suffix, templates_of
 
-PICTURES = "report-charts"  # the folder beside report.md that its pictures lie in
+CHARTS = "-charts"  # what the folder of pictures beside report.md is called behind its name
+PICTURES = f"report{CHARTS}"
 FIRST = "latency.svg"  # of these, to see whether they can be written
 
 
@@ -26,12 +28,20 @@ def are_written(folder: Path) -> bool:
     return report.is_file() and HTML.is_at(report)
 
 
-def write_reports(advice: Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice, folder: Path) -> None:
-    """Write a report into the folder in every format that has templates for this advice, report.html and report.md, with its pictures."""
+def write_reports(
+    document: Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice | Overview, folder: Path, *, name: str = "report"
+) -> tuple[Path, ...]:
+    """Write a report into the folder in every format that has templates for the document, report.html and report.md, with its pictures.
+
+    Return the paths of the reports.
+    """
     from advisor.tell.report import reports
 
-    made = reports(advice, PICTURES)
-    for name, svg in made.pictures.items():
-        write_output(folder / PICTURES / name, svg.encode(), SVG)
-    for ending, text in made.texts.items():
-        write_output(folder / f"report.{ending}", text.encode(), of_format(ending))
+    beside = f"{name}{CHARTS}"
+    made = reports(document, beside)
+    for picture, svg in made.pictures.items():
+        write_output(folder / beside / picture, svg.encode(), SVG)
+    paths = {ending: folder / f"{name}.{ending}" for ending in made.texts}
+    for ending, path in paths.items():
+        write_output(path, made.texts[ending].encode(), of_format(ending))
+    return tuple(paths.values())

@@ -13,6 +13,7 @@ from advisor.tell.charts.documents import charts_of
 from advisor.tell.charts.page import chart_data, chart_scripts, chart_table, colors_of_charts, colors_of_page, page_policy
 from advisor.tell.charts.service import variant_colors
 from advisor.tell.charts.still import Still, still
+from advisor.tell.comparison.overview import overview_words
 from advisor.tell.comparison.words import comparison_words
 from advisor.tell.formats import suffix
 from advisor.tell.generation.charts import generation_colors
@@ -167,6 +168,7 @@ WORDS = (
     origin_rows,
     page_policy,
     place_rows,
+    overview_words,
     portfolio_words,
     prediction_rows,
     replay_facts,

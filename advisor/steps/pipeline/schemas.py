@@ -12,6 +12,7 @@ from advisor.schema.gate.policy import Policy
 from advisor.schema.generation import GenerationAdvice, GenerationProfile
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.lifetime import Classification
+from advisor.schema.overview import AdviceRow, Overview
 from advisor.schema.portfolio import Portfolio, PortfolioPlan
 from advisor.schema.profile import Profile
 from advisor.schema.workload import Workload
@@ -42,6 +43,8 @@ KINDS: dict[str, Kind] = {
     "advice": Kind((Advice, OfflineAdvice, GenerationAdvice, LanguageAdvice), "advice.json, of every kind"),
     "classification": Kind((Classification,), "what advisor classify --format json writes"),
     "portfolio-plan": Kind((PortfolioPlan,), "what advisor portfolio --format json writes"),
+    "overview": Kind((Overview,), "overview.json of advisor advise-many and advisor sweep"),
+    "row": Kind((AdviceRow,), "a line of rows.jsonl beside it"),
     "comparison": Kind((Comparison,), "what advisor compare and advisor gate --format json write"),
 }
 

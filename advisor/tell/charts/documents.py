@@ -4,11 +4,13 @@ from advisor.schema.advice import Advice
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.lifetime import Classification
+from advisor.schema.overview import Overview
 from advisor.schema.record import Record
 from advisor.tell.charts.drawing import Chart
 from advisor.tell.charts.frontier import frontier_chart
 from advisor.tell.charts.life import life_charts
 from advisor.tell.charts.service import call_charts, latency_chart, load_charts, load_test_charts
+from advisor.tell.comparison.charts import overview_charts
 from advisor.tell.generation.charts import generation_charts
 from advisor.tell.language.charts import language_charts
 
@@ -30,4 +32,6 @@ def charts_of(document: Record) -> tuple[Chart, ...]:
         return language_charts(document)
     if isinstance(document, Classification):
         return life_charts(document.verdict)
+    if isinstance(document, Overview):
+        return overview_charts(document)
     return ()

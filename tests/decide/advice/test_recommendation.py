@@ -1,8 +1,11 @@
-"""The candidates of advice: students that nobody has trained are priced at their speed, and never among what may be advised."""
+"""The candidates of advice: students that nobody has trained are priced and never advised; the frontier is screened."""
 
+import pytest
 from msgspec.structs import replace
 
 from advisor.decide.advice.advise import advise
+from advisor.decide.advice.recommendation import SCREENING_REQUESTS, _screened
+from advisor.decide.queue.demand import quantiles
 from advisor.schema.distillation import Student
 from advisor.schema.workload import Baseline, Quality
 from tests.profiles import drop_of, fixed_cost_law, profile, request, under, variant, workload
@@ -44,3 +47,19 @@ def test_a_trained_student_is_advised_if_its_quality_holds_and_not_if_it_falls_s
 
     assert "layers-3" == advise(holds, request(ASKED, holds, **SURE), None).recommended.candidate.variant
     assert "fp32" == advise(falls, request(ASKED, falls, **SURE), None).recommended.candidate.variant
+
+
+@pytest.mark.parametrize("requests_per_s", [2.0, 60.0, 300.0])
+def test_what_is_screened_once_for_several_batch_sizes_is_what_each_would_have_shown(requests_per_s):
+    measured = profile(fixed_cost_law(0.01, 0.001), variants=(variant(), variant("half")), batch_sizes=(1, 2, 4, 8, 16))
+    site = under(workload(requests_per_s, 0.3), measured)
+    space = site.space({"fp32", "half"})
+    runs = []
+
+    found = _screened(site, space, [1, 2])
+
+    for (entry, replicas), latency_s in found.items():
+        run = site.simulator.run(entry, replicas, "high", 0, requests=SCREENING_REQUESTS)
+        assert float(quantiles(run.latency_s, (site.workload.slo.quantile,))[0]) == latency_s
+        runs.append(len(run.batches))
+    assert 16 == max(runs) and len(set(runs)) > 1

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from advisor.decide.queue.demand import REQUESTS_BEYOND_QUANTILE, SEEDS, WARM_UP_FRACTION, Demand, quantiles
 from advisor.decide.queue.prediction import capacity_requests_per_s, predict
-from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, SERVER_FACTOR, USUAL_CONFIDENCE
+from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, USUAL_CONFIDENCE
+from advisor.decide.service.in_server import SERVER_FACTOR
 from advisor.kernels import reference
 from advisor.schema.arrays.trace import Trace
 from advisor.schema.profile import Calibration
@@ -632,3 +633,18 @@ def test_a_cost_that_follows_from_service_times_has_the_replicas_of_both_ends_in
     if needed.high > replicas:
         assert made.simulator.meets(candidate, int(needed.high), quantile=0.9, target_s=target_s)
         assert not made.simulator.meets(candidate, replicas, quantile=0.9, target_s=target_s)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_table_of_fewer_rows_begins_that_of_more_whichever_was_asked_for_first(end):
+    measured = profile(fixed_cost_law(0.004, 0.001), batch_sizes=(1, 4, 16))
+    few, most, beyond = (configuration(max_batch_size=size) for size in (3, 16, 40))
+    rising, falling = (under(workload(), measured).simulator for _ in range(2))
+
+    upwards = [rising.table(entry, end) for entry in (few, most, beyond)]
+    downwards = [falling.table(entry, end) for entry in (beyond, most, few)][::-1]
+
+    assert [3, 16, 40] == [len(table) for table in upwards]
+    for one, other in zip(upwards, downwards, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    np.testing.assert_allclose(upwards[1][:3], upwards[0], rtol=1e-12)
