@@ -39,6 +39,6 @@ class Entry(Record, frozen=True, kw_only=True):
     key: Key
     key_sha256: Sha256
     created: str
-    stands_on: Sha256 | None  # of the profile's file that advice was made of, or of the model that a variant was
+    stands_on: Sha256 | None  # of the profile's file that advice was made of, which is a file of its entry
     files: Annotated[tuple[StoredFile, ...], Meta(min_length=1)]
     sha256: Sha256
