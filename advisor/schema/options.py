@@ -24,6 +24,7 @@ class ProfileOptions(NamedTuple):
     general: bool = False  # time every point alike, for other workloads too
     allow_code: bool = False  # run the functions that the workload file names
     students: tuple[str, ...] = ()  # smaller models: `auto`, names, or files and folders of trained ones
+    store: str | None = None  # where a profile is looked for before anything is measured, and put afterwards
 
 
 class DistillOptions(NamedTuple):
