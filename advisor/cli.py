@@ -11,6 +11,7 @@ from advisor.commands.gate import compare, gate
 from advisor.commands.hardware import hardware
 from advisor.commands.pipeline import schema, table, trace
 from advisor.commands.rules import explain, own_rules
+from advisor.commands.sweep import sweep
 from advisor.console import run
 from advisor.inert.text import inert
 from advisor.options import (
@@ -53,6 +54,7 @@ def cli() -> None:
     advisor distill   MODEL --student ID         make a smaller model that learns from this one
     advisor classify  W.yaml                     serving or training, without a model file
     advisor portfolio P.yaml                     many workloads, one budget
+    advisor sweep     S.yaml                     many models on many machines, one folder
     advisor compare   old.json new.json          two files of advice and a policy, for a pipeline
 
     \b
@@ -378,6 +380,7 @@ cli.add_command(explain)
 cli.add_command(own_rules)
 cli.add_command(hardware)
 cli.add_command(export)
+cli.add_command(sweep)
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # Python programs call what the command line calls.
     "advisor.api": {"advisor.disk", "advisor.progress", "advisor.steps", "advisor.tell"},
     "advisor.commands": {
-        *(f"advisor.steps{room}" for room in ("", ".deploy", ".distillation", ".pipeline")),
+        *(f"advisor.steps{room}" for room in ("", ".deploy", ".distillation", ".pipeline", ".sweep")),
         *("advisor.disk", "advisor.files", "advisor.options", "advisor.progress", "advisor.tell"),
     },
     "advisor.options": {"advisor.files", "advisor.disk"},
@@ -61,6 +61,12 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.steps.pipeline": {
         *("advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk", "advisor.traces"),
         *("advisor.decide.comparison", "advisor.tell"),
+    },
+    # Many models: measured on many machines, advised on and shown together.
+    "advisor.steps.sweep": {
+        *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.steps.pipeline"),
+        *("advisor.files", "advisor.disk", "advisor.tell", "advisor.decide.queue", "advisor.decide.comparison"),
+        *(f"advisor.measure.{room}" for room in ("model", "timing", "worker")),
     },
     # Smaller models in the place of the one given.
     "advisor.steps.distillation": {
@@ -195,7 +201,7 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # wins.
 DOORWAYS: dict[str, str] = {
     "click": "advisor.cli advisor.commands.distill advisor.commands.export advisor.commands.gate advisor.commands.hardware "
-    "advisor.commands.pipeline advisor.commands.rules advisor.console advisor.options",
+    "advisor.commands.pipeline advisor.commands.rules advisor.commands.sweep advisor.console advisor.options",
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "mlflow": "advisor.steps.pipeline.tracking",
@@ -213,6 +219,7 @@ DOORWAYS: dict[str, str] = {
     "optimum": "advisor.measure.model.checkpoint",
     "psutil": "advisor.measure.runtime.machine",
     "pyarrow": "advisor.measure.quality.tables",
+    "ray": "advisor.steps.sweep.cluster",
     "rich": "advisor.progress",
     "scipy": "advisor.decide.integer_program",
     "skl2onnx": "advisor.measure.distillation.training.table_student",

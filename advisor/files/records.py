@@ -164,6 +164,11 @@ def read_yaml(path: Path, record_type: type[R], *, is_ours: bool = False, what: 
     return _build(_tree(path, is_ours=is_ours, what=what), record_type, path, what)
 
 
+def read_tree(path: Path, *, what: str = "workload file") -> dict[str, Any]:
+    """Return what a YAML file that a person wrote holds, as it stands there: dicts, lists, bools, None and texts."""
+    return _tree(path, is_ours=False, what=what)
+
+
 def _tree(path: Path, *, is_ours: bool, what: str) -> dict[str, Any]:
     import yaml
 

@@ -36,3 +36,15 @@ class DistillOptions(NamedTuple):
     budget_s: float | None = None  # None, and no steps: USUAL_TRAINING_S
     seed: int = 0
     fresh: bool = False
+
+
+class SweepOptions(NamedTuple):
+    """How to run a sweep, beside its file and its folder."""
+
+    store: str | None = None  # the address of a shared store
+    ray: str | None = None  # the address of a cluster, `auto` or `local`; None: in turn on this machine
+    on: str | None = None  # the kind that this machine is
+    patience_s: float = 900.0  # for a machine of a kind of which the cluster has none
+    fresh: bool = False
+    max_uncertainty: float = USUAL_MAX_UNCERTAINTY
+    rules_folder: Path | None = None

@@ -1,6 +1,9 @@
 """Profiles of one model from several machines -> one profile."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -9,11 +12,12 @@ from advisor.disk.kinds import PROFILE
 from advisor.disk.writing import check_output
 from advisor.errors import InputError
 from advisor.files.records import write_record
-from advisor.schema.generation import GenerationProfile
-from advisor.schema.profile import Profile
+from advisor.schema.generation import GenerationProfile, GenerationSite
+from advisor.schema.profile import Profile, Site
 from advisor.steps.generation.reading import read_any_profile
 
 AnyProfile = Profile | GenerationProfile
+S = TypeVar("S", Site, GenerationSite)
 
 
 def merge(profile_path: Path, others: tuple[Path, ...], output: Path) -> AnyProfile:
@@ -23,16 +27,38 @@ def merge(profile_path: Path, others: tuple[Path, ...], output: Path) -> AnyProf
     the profile's own machine.
     """
     check_output(output, PROFILE, inputs=(profile_path, *others))
-    merged = read_any_profile(profile_path)
+    merged = _seen_from(output.parent, profile_path, read_any_profile(profile_path))
     first = merged.sites[0].hardware.id
     for path in others:
-        other = read_any_profile(path)
+        other = _seen_from(output.parent, path, read_any_profile(path))
         _check(path, other, profile_path, merged)
         _check_sites(path, other, first, profile_path)
         merged = _with_sites_of(merged, other)
     with locks.held(output, patience_s=locks.MOMENT_S):
         write_record(output, merged, inputs=(profile_path, *others))
     return merged
+
+
+def _seen_from(folder: Path, path: Path, profile: AnyProfile) -> AnyProfile:
+    """Return the profile in the file at `path` with the files that it names as they are found from another folder."""
+    home, place = os.path.realpath(path.parent), os.path.realpath(folder)
+    if home == place:
+        return profile
+
+    def found(named: str) -> str:
+        return os.path.relpath(os.path.normpath(os.path.join(home, named)), place)
+
+    if isinstance(profile, GenerationProfile):
+        return msgspec.structs.replace(profile, sites=tuple(_with_paths(entry, found) for entry in profile.sites))
+    return msgspec.structs.replace(profile, sites=tuple(_with_paths(site, found) for site in profile.sites))
+
+
+def _with_paths(site: S, found: Callable[[str], str]) -> S:
+    variants = tuple(msgspec.structs.replace(entry, path=found(entry.path)) for entry in site.variants)
+    moved = msgspec.structs.replace(site, variants=variants)
+    if isinstance(moved, Site) and moved.inputs_path is not None:
+        return msgspec.structs.replace(moved, inputs_path=found(moved.inputs_path))
+    return moved
 
 
 def _with_sites_of(merged: AnyProfile, other: AnyProfile) -> AnyProfile:

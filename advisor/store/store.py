@@ -140,11 +140,15 @@ class Store:
         else:
             if entry.schema_version != SCHEMA_VERSION:
                 why = f"of schema version {entry.schema_version}, and this advisor has {SCHEMA_VERSION}"
-            elif entry.sha256 != entry_sha256(entry) or entry.key_sha256 != key_sha256(entry.key) or not _is_moment(entry.created):
+            elif (
+                entry.sha256 != entry_sha256(entry) or entry.key_sha256 != key_sha256(entry.key) or not _is_moment(entry.created)
+            ):
                 why = "damaged"
             elif name != _index_name(entry.key, entry.key_sha256):
                 why = "not what its name says"
-            elif not all(is_name(file.name) for file in entry.files) or len({file.name for file in entry.files}) < len(entry.files):
+            elif not all(is_name(file.name) for file in entry.files) or len({file.name for file in entry.files}) < len(
+                entry.files
+            ):
                 why = "naming files that no folder can hold"
         if not why:
             return entry

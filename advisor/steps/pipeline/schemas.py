@@ -14,6 +14,7 @@ from advisor.schema.language import LanguageAdvice
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import Portfolio, PortfolioPlan
 from advisor.schema.profile import Profile
+from advisor.schema.sweep import Sweep, SweepIndex
 from advisor.schema.workload import Workload
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -33,6 +34,7 @@ class Kind(NamedTuple):
 KINDS: dict[str, Kind] = {
     "workload": Kind((Workload,), "the workload file", is_by_people=True),
     "portfolio": Kind((Portfolio,), "many workloads with one budget", is_by_people=True),
+    "sweep": Kind((Sweep,), "many models on many machines", is_by_people=True),
     "policy": Kind((Policy,), "the limits of advisor compare and advisor gate", is_by_people=True),
     "rule": Kind((Rule,), "a rule of one's own", is_by_people=True),
     "hardware": Kind((Hardware,), "a device of the catalog", is_by_people=True),
@@ -42,6 +44,7 @@ KINDS: dict[str, Kind] = {
     "advice": Kind((Advice, OfflineAdvice, GenerationAdvice, LanguageAdvice), "advice.json, of every kind"),
     "classification": Kind((Classification,), "what advisor classify --format json writes"),
     "portfolio-plan": Kind((PortfolioPlan,), "what advisor portfolio --format json writes"),
+    "sweep-index": Kind((SweepIndex,), "sweep.json, in the folder of a sweep"),
     "comparison": Kind((Comparison,), "what advisor compare and advisor gate --format json write"),
 }
 
