@@ -1,6 +1,8 @@
 """The few ways in which advisor refuses to go on, each with a way out for the user; and what each exit status of a command means."""
 
 from enum import IntEnum
+from functools import partial
+from typing import Any
 
 
 class ExitStatus(IntEnum):
@@ -27,6 +29,10 @@ class AdvisorError(Exception):
         super().__init__(fault)
         self.fault = fault
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how it is made again in another process, the way out with it."""
+        return partial(type(self), hint=self.hint), (self.fault,)
 
 
 class InputError(AdvisorError):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from advisor import __version__
 from advisor.decide.advice import wording
-from advisor.decide.advice.sites import Request, under_load
+from advisor.decide.advice.sites import Measured, Request, under_load
 from advisor.decide.advice.variant_rows import site_facts
 from advisor.decide.queue.search import MAX_REPLICAS
 from advisor.decide.queue.site import SiteUnderLoad
@@ -26,12 +26,14 @@ from advisor.units import counted, seconds, usd
 ENDS = ("low", "value", "high")
 
 
-def advise_offline(profile: Profile, workload: OfflineWorkload, request: Request) -> OfflineAdvice:
+def advise_offline(
+    profile: Profile, workload: OfflineWorkload, request: Request, *, known: Measured | None = None
+) -> OfflineAdvice:
     """Return the cheapest way to finish the job by the deadline at the upper end of the service times, on any allowed hardware.
 
-    `request` holds the same job as an online workload, made by `as_online`.
+    `request` holds the same job as an online workload, made by `as_online`; `known` is what was worked out of the same profile before.
     """
-    sites = under_load(profile, request, None)
+    sites = under_load(profile, request, None, known=known)
     choices = [_Considered(site, _choice(site, workload, entry)) for site in sites.allowed for entry in _space(site)]
     if not choices:
         reasons = "; ".join(f"{entry.what}: {entry.reason}" for entry in (*request.exclusions, *sites.exclusions))

@@ -64,6 +64,7 @@ PROFILE = Kind("profile", _beginning(b"(?:" + _MADE + rb'"fingerprint":|' + _VER
 ADVICE = Kind("advice", _beginning(b"(?:" + _MADE + rb'"profile_sha256":|' + _KIND + rb'"created":)'))
 CLASSIFICATION = Kind("classification", _beginning(_MADE + rb'"workload":'))
 COMPARISON = Kind("comparison", _beginning(rb'\s*\{\s*"kind":\s*"comparison",'))
+OVERVIEW = Kind("overview", _beginning(rb'\s*\{\s*"kind":\s*"overview",'))
 JUNIT = Kind("JUnit report", _anywhere(rb'<testsuites name="' + NAME))
 STUDENT = Kind("student", _beginning(_VERSION + rb'"recipe":'))
 PORTFOLIO = Kind("plan of a portfolio", _beginning(_MADE + rb'"name":'))
@@ -71,6 +72,7 @@ SWEEP = Kind("index of a sweep", _beginning(rb'\s*\{\s*"kind":\s*"sweep",'))
 # YAML that a sweep makes of the user's files.
 MADE_YAML_BEGINS = b"# made by serving-advisor sweep"
 MADE_YAML = Kind("file of a sweep", _beginning(re.escape(MADE_YAML_BEGINS)))
+ROWS = Kind("rows of advice", _beginning(rb'\{"id":"[\w.-]+","outcome":"'))
 HTML = Kind("HTML report", _anywhere(rb'<meta name="generator" content="' + NAME))
 MARKDOWN = Kind("Markdown report", _beginning(rb"(?:# .*\n\n)?<!-- " + NAME + rb"\b"))
 TEXT = Kind("text report", _anywhere(rb"(?:\A|\n)\(" + NAME + rb" [\w.+-]+\)\s*\Z"), f"({NAME.decode()} {__version__})\n")
@@ -86,6 +88,7 @@ OF_RECORDS = {
     "LanguageAdvice": ADVICE,
     "Classification": CLASSIFICATION,
     "Comparison": COMPARISON,
+    "Overview": OVERVIEW,
     "PortfolioPlan": PORTFOLIO,
     "SweepIndex": SWEEP,
     "Distilled": STUDENT,

@@ -169,6 +169,11 @@ def read_tree(path: Path, *, what: str = "workload file") -> dict[str, Any]:
     return _tree(path, is_ours=False, what=what)
 
 
+def built(tree: Mapping[str, Any], record_type: type[R], path: Path, what: str = "workload file") -> R:
+    """Return the record that a tree of texts, numbers and lists describes, as `read_yaml` does; `path` is what faults name."""
+    return _build(dict(tree), record_type, path, what)
+
+
 def _tree(path: Path, *, is_ours: bool, what: str) -> dict[str, Any]:
     import yaml
 

@@ -2,8 +2,9 @@
 
 import re
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -43,11 +44,10 @@ def weight_that_turns(rules: tuple[Rule, ...]) -> float | None:
     return least if sum(rule.weight or 0.0 for rule in rules) < least else None
 
 
-def _ours() -> Iterator[Rule]:
+@cache
+def _ours() -> tuple[Rule, ...]:
     # Entries of the package itself: to look for them by a pattern takes as long as to read them.
-    for entry in files("advisor.rules").iterdir():
-        if entry.name.endswith(".yaml"):
-            yield read_own_yaml(entry, Rule)
+    return tuple(read_own_yaml(entry, Rule) for entry in files("advisor.rules").iterdir() if entry.name.endswith(".yaml"))
 
 
 def _files(folder: Path) -> list[Path]:

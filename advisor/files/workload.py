@@ -4,8 +4,9 @@ What contradicts itself is refused for every command alike; what is missing, onl
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -14,7 +15,7 @@ from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
 from advisor.files.catalog import device_ids
 from advisor.files.contradictions import TOKENS_EXAMPLE, contradictions
-from advisor.files.records import read_yaml, sha256
+from advisor.files.records import built, read_yaml, sha256
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import LOCAL
 from advisor.schema.model import ModelFacts
@@ -65,7 +66,15 @@ ELSEWHERE = "a language model elsewhere"
 
 def read_workload(path: Path) -> Workload:
     """Return the workload; raise InputError for what contradicts itself and for names that nobody knows."""
-    workload = read_yaml(path, Workload)
+    return _sound(read_yaml(path, Workload), path)
+
+
+def workload_of(content: Mapping[str, Any], path: Path) -> Workload:
+    """Return the workload that somebody wrote otherwise than into a file of its own; `path` is what faults name, and files lie beside it."""
+    return _sound(built(content, Workload, path), path)
+
+
+def _sound(workload: Workload, path: Path) -> Workload:
     fault = next(contradictions(workload), None)
     if fault is not None:
         raise InputError(f"{path}: {fault.what}", hint=fault.way_out)
@@ -345,9 +354,9 @@ def _quantiles_of(recorded: "np.ndarray") -> SequenceLength:
     return SequenceLength(p50=p50, p95=p95, max=longest)
 
 
-def lengths_are_recorded(question: OnlineWorkload, path: Path) -> bool:
-    """Return whether the lengths of requests are from the trace, and not from the workload file itself at `path`."""
-    return question.inputs is not None and read_workload(path).inputs is None
+def lengths_are_recorded(question: OnlineWorkload, workload: Workload) -> bool:
+    """Return whether the lengths of requests are from the trace, and not from the workload itself."""
+    return question.inputs is not None and workload.inputs is None
 
 
 def fitting(question: OnlineWorkload, model: ModelFacts) -> OnlineWorkload:

@@ -1,11 +1,15 @@
 """Many pieces of advice side by side: a row for each, and what they come to together."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from advisor.schema.record import Estimate, Name, NonNegative, Record, Seconds, Sha256, Shown, Whole
+from msgspec import Meta
 
-# "change" and "keep" are advice that was given; of the others nothing is saved.
-RowOutcome = Literal["change", "keep", "infeasible", "inconclusive", "failed"]
+from advisor.schema.record import Estimate, Name, NonNegative, Record, Sha256, Shown, Whole
+
+# "change" and "keep" are about what runs today, "advised" is a batch job or what runs elsewhere; of the others nothing is saved.
+RowOutcome = Literal["change", "keep", "advised", "infeasible", "inconclusive", "failed"]
+# A folder is called so; none begins with a dot, which hides it.
+PairId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\Z")]
 
 
 class Failure(Record, frozen=True, kw_only=True):
@@ -18,9 +22,9 @@ class Failure(Record, frozen=True, kw_only=True):
 class AdviceRow(Record, frozen=True, kw_only=True):
     """One (profile, workload) pair and its advice in short; money first. A pair that failed has its `failure` and no figure."""
 
-    id: Name  # of the pair, which no other of the same run has; its advice lies under this name
+    id: PairId  # which no other of the same run has; its advice lies under this name
     outcome: RowOutcome
-    usd_per_month: Estimate | None  # of what is advised, most likely or least short of the target; None: nothing was predicted
+    usd_per_month: Estimate | None  # of what is advised; None: nothing is, or it is paid by the job
     today_usd_per_month: Estimate | None  # None: what runs today, or how many replicas of it, is not known
     saving_usd_per_month: Estimate | None  # never above what is spent today; None: nothing to compare with, or nothing advised
     model: str | None
@@ -32,18 +36,17 @@ class AdviceRow(Record, frozen=True, kw_only=True):
     valid_until: str | None  # ISO date
     settled_by: tuple[str, ...]  # of an inconclusive one: what would settle it
     failure: Failure | None
-    profile_path: str
+    profile_path: str  # both as they were given
     workload_path: str
     profile_sha256: Sha256 | None
     advice_path: str | None  # relative to the file of the rows
     report_path: str | None
-    seconds: Seconds  # it took
 
 
 class RowChange(Record, frozen=True, kw_only=True):
     """What is different of a pair since an earlier run."""
 
-    id: Name
+    id: PairId
     what: tuple[str, ...]
 
 

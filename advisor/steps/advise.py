@@ -9,7 +9,7 @@ import msgspec
 
 from advisor.decide import long_trace
 from advisor.decide.advice.advise import advise
-from advisor.decide.advice.sites import NOTHING_PUBLIC, Request
+from advisor.decide.advice.sites import NOTHING_PUBLIC, Measured, Request
 from advisor.decide.comparison.answers import is_inconclusive
 from advisor.decide.offline import advise_offline, as_online
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
@@ -32,7 +32,7 @@ from advisor.files.workload import (
 )
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.arrays.trace import Trace
-from advisor.schema.generation import GenerationAdvice, GenerationProfile
+from advisor.schema.generation import GenerationAdvice
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.model import ModelFacts
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
@@ -54,6 +54,31 @@ class Asked(NamedTuple):
     max_uncertainty: float
     is_over: Callable[[], bool] | None
     rules_folder: Path | None
+    with_frontier: bool = True  # else what a chart of the report alone shows is left out, a third of the time
+
+
+class Given:
+    """A profile, or the configuration of a model, as it was read: once, for any number of workloads."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises InputError for a file that is neither."""
+        self.path = path
+        self.is_configuration = is_configuration(path)
+        self.record = None if self.is_configuration else read_any_profile(path)
+        self.sha256 = sha256(path)
+        self._measured: dict[str | None, tuple[Profile, Measured]] = {}
+
+    def measured(self, data_sha256: str | None, what: str) -> tuple[Profile, Measured]:
+        """Return the profile of a model that answers in one pass, with no quality but on this data, and what follows from it alone.
+
+        `what` says of any other why it does not go with the rest.
+        """
+        if data_sha256 not in self._measured:
+            assert self.record is not None
+            profile = _with_measurements(one_pass(self.record, self.path, what), self.path)
+            profile = profile if data_sha256 is None else with_quality_on(profile, {data_sha256})
+            self._measured[data_sha256] = profile, Measured(profile)
+        return self._measured[data_sha256]
 
 
 def advise_on(
@@ -67,63 +92,70 @@ def advise_on(
     rules_folder: Path | None = None,
 ) -> AnyAdvice:
     """Return the advice on a saved profile, or on the configuration of a model that is not here; a search may be stopped by `is_over`."""
-    now = parse_moment(now)
-    if is_configuration(profile_path):
+    asked = Asked(parse_moment(now), confidence, max_uncertainty, is_over, rules_folder)
+    given = Given(profile_path)
+    return advice_for(given, read_workload(workload_path), workload_path, asked)
+
+
+def advice_for(given: Given, workload: Workload, workload_path: Path, asked: Asked) -> AnyAdvice:
+    """Return the advice on what was read for a workload that was read; files that it names lie beside `workload_path`."""
+    if given.is_configuration:
         from advisor.steps.language.advise import advise_on_configuration
 
-        check_advising(rules_folder, has_time_limit=is_over is not None)
+        check_advising(asked.rules_folder, has_time_limit=asked.is_over is not None)
         return advise_on_configuration(
-            profile_path, workload_path, now=now, confidence=confidence, max_uncertainty=max_uncertainty
+            given.path,
+            workload_path,
+            workload=workload,
+            now=asked.now,
+            confidence=asked.confidence,
+            max_uncertainty=asked.max_uncertainty,
         )
-    known = read_any_profile(profile_path)
-    workload = read_workload(workload_path)
     question = question_of(workload, workload_path)
     if isinstance(question, GenerationWorkload):
         from advisor.steps.generation.advise import (
             advise_on_tokens,  # with all that simulates tokens, for which no other advice waits
         )
 
-        check_advising(rules_folder, has_time_limit=is_over is not None)
+        check_advising(asked.rules_folder, has_time_limit=asked.is_over is not None)
+        assert given.record is not None
         return advise_on_tokens(
-            known,
-            profile_path,
+            given.record,
+            given.path,
             workload_path,
             workload,
             question,
-            now=now,
-            confidence=confidence,
-            max_uncertainty=max_uncertainty,
+            profile_sha256=given.sha256,
+            now=asked.now,
+            confidence=asked.confidence,
+            max_uncertainty=asked.max_uncertainty,
         )
-    asked = Asked(now, confidence, max_uncertainty, is_over, rules_folder)
-    return _on_one_pass(known, profile_path, workload_path, workload, question, asked)
+    return _on_one_pass(given, workload_path, workload, question, asked)
 
 
 def _on_one_pass(
-    known: Profile | GenerationProfile,
-    profile_path: Path,
+    given: Given,
     workload_path: Path,
     workload: Workload,
     question: OnlineWorkload | OfflineWorkload,
     asked: Asked,
 ) -> Advice | OfflineAdvice:
     """Return the advice on a model that answers in one pass; `question` is the parts of the workload that it is about."""
-    measured = _with_measurements(
-        one_pass(known, profile_path, f"but {workload_path} has no tokens and no target on them"), profile_path
-    )
-    if question.quality is not None and question.quality.data is not None:
-        measured = with_quality_on(measured, {examples_sha256(workload_path.parent, question.quality.data)})
+    data = question.quality.data if question.quality is not None else None
+    data_sha256 = None if data is None else examples_sha256(workload_path.parent, data)
+    measured, known = given.measured(data_sha256, f"but {workload_path} has no tokens and no target on them")
     trace = None
     if isinstance(question, OnlineWorkload):
-        if lengths_are_recorded(question, workload_path):
+        if lengths_are_recorded(question, workload):
             question = fitting(question, measured.model)
         trace = recorded(question, workload_path, measured.model)
     try:
         request = request_of(
             as_online(question) if isinstance(question, OfflineWorkload) else question,
             measured,
-            profile_path,
+            given.path,
             workload_path=workload_path,
-            profile_sha256=sha256(profile_path),
+            profile_sha256=given.sha256,
             now=asked.now,
             rules_folder=asked.rules_folder,
             confidence=asked.confidence,
@@ -132,8 +164,8 @@ def _on_one_pass(
             notes=() if isinstance(question, OfflineWorkload) else notes_of(question, trace),
         )
         if isinstance(question, OfflineWorkload):
-            return advise_offline(measured, question, request)
-        return advise(measured, request, trace, is_over=asked.is_over)
+            return advise_offline(measured, question, request, known=known)
+        return advise(measured, request, trace, is_over=asked.is_over, known=known, with_frontier=asked.with_frontier)
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
 

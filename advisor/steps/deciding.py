@@ -11,7 +11,7 @@ from advisor.decide.queue.prediction import predict
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.service.measured import setting_of
 from advisor.errors import AdvisorError
-from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded
+from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_workload
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.opinion import Opinion, Wanted
 from advisor.measure.variants.making import Report
@@ -126,7 +126,7 @@ def decider(
     now = parse_moment(now)
     if path is None or not isinstance(workload, OnlineWorkload):
         return None
-    if lengths_are_recorded(workload, path):
+    if lengths_are_recorded(workload, read_workload(path)):
         workload = fitting(workload, model)
     return Decider(workload, path, model, folder, ledger, now=now)
 

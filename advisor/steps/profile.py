@@ -14,7 +14,15 @@ from advisor.disk.writing import write_atomically
 from advisor.errors import InputError
 from advisor.files.catalog import hardware_of, read_device
 from advisor.files.records import read_yaml, sha256, write_record
-from advisor.files.workload import examples_sha256, fitting, lengths_are_recorded, read_question, sequence_lengths, trace_of
+from advisor.files.workload import (
+    examples_sha256,
+    fitting,
+    lengths_are_recorded,
+    read_question,
+    read_workload,
+    sequence_lengths,
+    trace_of,
+)
 from advisor.measure.quality import own_code
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.runtime.ort_session import providers, versions
@@ -202,7 +210,11 @@ def plan_for(
         with Apart() as own:
             return plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline, apart=own)
     baseline = baseline or model_folder.file_of(apart, model, folder)
-    if isinstance(workload, OnlineWorkload) and options.workload and lengths_are_recorded(workload, options.workload):
+    if (
+        isinstance(workload, OnlineWorkload)
+        and options.workload
+        and lengths_are_recorded(workload, read_workload(options.workload))
+    ):
         # Those who log requests log their lengths, whether this model reads them or not.
         workload = fitting(workload, model_folder.facts_of(apart, model, baseline, (), options.inputs))
     facts = model_folder.facts_of(apart, model, baseline, sequence_lengths(workload), options.inputs)

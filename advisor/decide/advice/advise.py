@@ -6,7 +6,7 @@ from advisor.decide.advice import hardware_ranking, recommendation
 from advisor.decide.advice.decision import decide, weigh_certainty, weigh_effort
 from advisor.decide.advice.description import describe
 from advisor.decide.advice.hardware_ranking import Searched
-from advisor.decide.advice.sites import Request, Sites, under_load
+from advisor.decide.advice.sites import Measured, Request, Sites, under_load
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.service.measured import setting_of
 from advisor.errors import InputError
@@ -15,19 +15,28 @@ from advisor.schema.arrays.trace import Trace
 from advisor.schema.profile import Profile
 
 
-def advise(profile: Profile, request: Request, trace: Trace | None, *, is_over: Callable[[], bool] | None = None) -> Advice:
+def advise(
+    profile: Profile,
+    request: Request,
+    trace: Trace | None,
+    *,
+    is_over: Callable[[], bool] | None = None,
+    known: Measured | None = None,
+    with_frontier: bool = True,
+) -> Advice:
     """Return the advice; raise InputError if the workload asks for what the profile does not hold.
 
+    `known` is what was worked out of the same profile before; the frontier, which nothing else hangs on, may be left out.
     A search that `is_over` stops gives the best so far; the certificate bounds how much cheaper the best could still be.
     """
-    sites = under_load(profile, request, trace, is_over=is_over)
+    sites = under_load(profile, request, trace, is_over=is_over, known=known)
     check_today(sites.home)
     baseline = recommendation.baseline_today(sites.home)
     searched = _search(sites, request)
     decision = decide(sites, searched, baseline)
     decision = weigh_effort(decision, sites.home, request.market, max_uncertainty=request.max_uncertainty)
     decision = weigh_certainty(decision, sites, searched, request)
-    return describe(decision, sites, searched, profile, request)
+    return describe(decision, sites, searched, profile, request, with_frontier=with_frontier)
 
 
 def _search(sites: Sites, request: Request) -> list[Searched]:

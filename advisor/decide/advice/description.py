@@ -24,8 +24,10 @@ from advisor.schema.record import SCHEMA_VERSION, Estimate, Exclusion
 from advisor.units import HOURS_PER_YEAR
 
 
-def describe(decision: Decision, sites: Sites, searched: list[Searched], profile: Profile, request: Request) -> Advice:
-    """Return the advice that the decision leads to."""
+def describe(
+    decision: Decision, sites: Sites, searched: list[Searched], profile: Profile, request: Request, *, with_frontier: bool = True
+) -> Advice:
+    """Return the advice that the decision leads to, its frontier left out where nobody will look at it."""
     home, baseline, recommended = sites.home, decision.baseline, decision.recommended
     saving = _saving(decision)
     life = _life(home, request, decision)
@@ -61,7 +63,7 @@ def describe(decision: Decision, sites: Sites, searched: list[Searched], profile
         ties=decision.ties,
         more_ties=decision.more_ties,
         speed_ties=tuple(home.speed_ties.values()),
-        frontier=_frontier(decision, searched),
+        frontier=_frontier(decision, searched) if with_frontier else (),
         nearest_miss=decision.miss,
         binding_constraint=decision.binding_constraint,
         unproven=decision.unproven,

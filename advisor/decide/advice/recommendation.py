@@ -10,6 +10,7 @@ from advisor.decide.queue.search import MAX_REPLICAS, Found, search
 from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
+from advisor.decide.service.measured import Setting, setting_of
 from advisor.kernels import pareto
 from advisor.schema.advice import Prediction
 from advisor.schema.record import Estimate
@@ -182,20 +183,15 @@ def frontier(site: SiteUnderLoad, space: list[Configuration], recommended: Predi
     """Return the non-dominated candidates in cost, latency at the target's quantile and quality, at the replicas worth looking at."""
     if recommended is None:
         return ()
-    slo = site.workload.slo
     least = recommended.candidate.replicas
     today = given_replicas(site)
     levels = sorted({*range(least, least + FRONTIER_LEVELS + 1), *(() if today is None else (today,))})
-    entries, points = [], []
-    for entry in space:
-        work, floor = site.simulator.bounds(entry, slo.quantile)
-        for replicas in levels:
-            if floor > slo.latency_s or site.demand.busiest_requests_per_s * work >= replicas:
-                continue
-            run = site.simulator.run(entry, replicas, "high", 0, requests=SCREENING_REQUESTS)
-            entries.append((entry, replicas))
-            lost = _lost(quality_drop(site.variants[entry.variant]))
-            points.append((replicas * site.price, float(quantiles(run.latency_s, (slo.quantile,))[0]), lost))
+    screened = _screened(site, space, levels)
+    entries = [(entry, replicas) for entry in space for replicas in levels if (entry, replicas) in screened]
+    points = [
+        (replicas * site.price, screened[entry, replicas], _lost(quality_drop(site.variants[entry.variant])))
+        for entry, replicas in entries
+    ]
     if not points:
         return ()
     kept = [entry for entry, keep in zip(entries, pareto.non_dominated(np.array(points)), strict=True) if keep]
@@ -207,6 +203,33 @@ def frontier(site: SiteUnderLoad, space: list[Configuration], recommended: Predi
     mask = pareto.non_dominated(np.array(objectives))
     front = {entry.candidate: entry for entry, keep in zip(feasible, mask, strict=True) if keep}
     return tuple(sorted(front.values(), key=_cost_and_latency)[:MAX_FRONTIER])
+
+
+def _screened(site: SiteUnderLoad, space: list[Configuration], levels: list[int]) -> dict[tuple[Configuration, int], float]:
+    """Return the target's quantile in a short run of all candidates that keep up at these numbers of replicas and may keep the target.
+
+    The largest batches are run first: where none of them fills, the same configuration with smaller ones, which do not fill either,
+    forms the same batches at the same moments.
+    """
+    slo, demand = site.workload.slo, site.demand
+    found: dict[tuple[Configuration, int], float] = {}
+    of_larger: dict[tuple[Setting, float, int], tuple[int, float]] = {}  # the largest batch that was formed, and the quantile
+    for entry in sorted(space, key=_max_batch_size, reverse=True):
+        work, floor = site.simulator.bounds(entry, slo.quantile)
+        for replicas in levels:
+            if floor > slo.latency_s or demand.busiest_requests_per_s * work >= replicas:
+                continue
+            key = (setting_of(entry), entry.max_queue_delay_s, replicas)
+            if key not in of_larger or of_larger[key][0] >= entry.max_batch_size:
+                run = site.simulator.run(entry, replicas, "high", 0, requests=SCREENING_REQUESTS)
+                latency_s = float(quantiles(run.latency_s, (slo.quantile,))[0])
+                of_larger[key] = (int(np.flatnonzero(run.batches)[-1]) + 1, latency_s)
+            found[entry, replicas] = of_larger[key][1]
+    return found
+
+
+def _max_batch_size(entry: Configuration) -> int:
+    return entry.max_batch_size
 
 
 def _lost(drop: Estimate | None) -> float:

@@ -44,6 +44,23 @@ class Request(Record, frozen=True, kw_only=True):
     distilled: tuple[DistilledPair, ...] = ()  # published students, from which it is assumed what others keep
 
 
+class Measured:
+    """What a profile alone says of its sites, whatever is asked: worked out once for any number of workloads."""
+
+    def __init__(self, profile: Profile) -> None:
+        """`cleaned` are the sites of the profile, in its order, with the visits that count."""
+        self.cleaned = tuple(map(undisturbed, profile.sites))
+        pairs = zip(profile.sites, self.cleaned, strict=True)
+        self.sources = {site.hardware.id: Source(site, service_of(site, counted)) for site, counted in pairs}
+        self._ties: dict[str, dict[str, dict[str, SpeedTie]]] = {}
+
+    def ties(self, today: str) -> dict[str, dict[str, SpeedTie]]:
+        """Return by site the variants that tie in speed with a simpler one, where this variant runs today."""
+        if today not in self._ties:
+            self._ties[today] = {id_: speed_ties(source.site, today) for id_, source in self.sources.items()}
+        return self._ties[today]
+
+
 class Sites(NamedTuple):
     """Where today's configuration runs, where the model may run at a known speed, and what cannot be evaluated."""
 
@@ -53,15 +70,21 @@ class Sites(NamedTuple):
     cleaned: tuple[Site, ...]  # those of the profile, in its order, with the visits that count
 
 
-def under_load(profile: Profile, request: Request, trace: Trace | None, *, is_over: Callable[[], bool] | None = None) -> Sites:
+def under_load(
+    profile: Profile,
+    request: Request,
+    trace: Trace | None,
+    *,
+    is_over: Callable[[], bool] | None = None,
+    known: Measured | None = None,
+) -> Sites:
     """Return the sites of the request's places under its workload; a search there ends as soon as `is_over()`.
 
-    Raises InputError where nothing was measured at home.
+    `known` is what was worked out of the same profile before. Raises InputError where nothing was measured at home.
     """
     workload, home = request.workload, request.home
-    cleaned = tuple(map(undisturbed, profile.sites))
-    pairs = zip(profile.sites, cleaned, strict=True)
-    measured = {site.hardware.id: Source(site, service_of(site, counted)) for site, counted in pairs}
+    known = Measured(profile) if known is None else known
+    measured = known.sources
     if home.hardware.id not in measured:
         raise InputError(
             f"baseline.hardware: nothing was measured on {home.hardware.id!r}", hint=f"the profile has: {', '.join(measured)}"
@@ -78,14 +101,14 @@ def under_load(profile: Profile, request: Request, trace: Trace | None, *, is_ov
         with_stalls=request.with_stalls,
         is_over=is_over,
     )
-    ties = {id_: speed_ties(source.site, question.today.variant) for id_, source in measured.items()}
+    ties = known.ties(question.today.variant)
     sources = [first, *(source for source in measured.values() if source is not first)]
     demands: dict[tuple[int, ...], Demand] = {}
 
     def site_at(place: Place) -> SiteUnderLoad:
-        known = measured.get(place.hardware.id)
-        if known is not None:
-            return SiteUnderLoad(question, place, known.service, ties[place.hardware.id], demands)
+        source = measured.get(place.hardware.id)
+        if source is not None:
+            return SiteUnderLoad(question, place, source.service, ties[place.hardware.id], demands)
         service = projected(place, profile.model, sources, request.public)
         return SiteUnderLoad(question, place, service, _ties_of([ties[source.site.hardware.id] for source in sources]), demands)
 
@@ -95,7 +118,7 @@ def under_load(profile: Profile, request: Request, trace: Trace | None, *, is_ov
         home=at_home,
         allowed=tuple(site for site in sites if site.grids),
         exclusions=tuple(exclusion for site in sites for exclusion in site.exclusions),
-        cleaned=cleaned,
+        cleaned=known.cleaned,
     )
 
 

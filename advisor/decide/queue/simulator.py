@@ -60,7 +60,8 @@ class Simulator:
         self.stalls = stalls
         self.quota_cores = quota_cores
         self._is_server_known = is_server_known
-        self._tables: dict[tuple[str, int, int, int, str], np.ndarray] = {}
+        self._tables: dict[tuple[str, int, int, str], np.ndarray] = {}
+        self._works: dict[tuple[str, int, int, int, str], float] = {}
         self._bounds: dict[tuple[str, int, int, int, float], tuple[float, float]] = {}
         self._factors: dict[tuple[tuple[str, int, int], int], np.ndarray] = {}
         self._stall_draws: dict[tuple[int, int, int, str], tuple[np.ndarray, np.ndarray] | None] = {}
@@ -72,23 +73,28 @@ class Simulator:
 
     def table(self, configuration: Configuration, end: str) -> np.ndarray:
         """Return seconds that a batch keeps an instance busy (max_batch_size, classes) at one end of the interval, inside a server."""
-        grid = self.grid(configuration)
-        key = (*setting_of(grid), configuration.max_batch_size, end)
-        if key not in self._tables:
-            side = self._side(end)
-            call_s = self._call_s(configuration, side)
-            overhead, in_server = self._overhead(grid), "value" if self._is_server_known else side
-            ratio, beside_s = self._ratio(grid, call_s, in_server), 0.0
-            if overhead is not None:
-                sizes = np.arange(1, configuration.max_batch_size + 1)[:, None]
-                beside_s = getattr(overhead.per_batch_s, in_server) + getattr(overhead.per_request_s, in_server) * sizes
-            table = call_s * ratio + beside_s
-            if end != "value" and abs(self._stretch) != 1.0:
-                middle = self.table(configuration, "value")
-                table = middle * (table / middle) ** abs(self._stretch)
-            # As in service_table: what the bounds of the search rely on.
-            self._tables[key] = np.ascontiguousarray(np.maximum.accumulate(np.maximum.accumulate(table, axis=0), axis=1))
-        return self._tables[key]
+        rows = configuration.max_batch_size
+        key = (*setting_of(configuration), end)
+        if key not in self._tables or len(self._tables[key]) < rows:
+            # What a batch takes does not depend on how many more it might hold: a table of more rows begins with that of fewer.
+            grid = self.grid(configuration)
+            self._tables[key] = self._table(grid, max(rows, grid.max_batch_size), end)
+        return self._tables[key][:rows]
+
+    def _table(self, grid: ServiceGrid, rows: int, end: str) -> np.ndarray:
+        side = self._side(end)
+        call_s = self._call_s(grid, rows, side)
+        overhead, in_server = self._overhead(grid), "value" if self._is_server_known else side
+        ratio, beside_s = self._ratio(grid, call_s, in_server), 0.0
+        if overhead is not None:
+            sizes = np.arange(1, rows + 1)[:, None]
+            beside_s = getattr(overhead.per_batch_s, in_server) + getattr(overhead.per_request_s, in_server) * sizes
+        table = call_s * ratio + beside_s
+        if end != "value" and abs(self._stretch) != 1.0:
+            middle = self._table(grid, rows, "value")
+            table = middle * (table / middle) ** abs(self._stretch)
+        # As in service_table: what the bounds of the search rely on.
+        return np.ascontiguousarray(np.maximum.accumulate(np.maximum.accumulate(table, axis=0), axis=1))
 
     def _side(self, end: str) -> str:
         """Return the side of the reported interval on which this end lies."""
@@ -99,12 +105,12 @@ class Simulator:
         at, stretch = float(getattr(estimate, self._side(end))), 1.0 if end == "value" else abs(self._stretch)
         return at if stretch == 1.0 else max(0.0, estimate.value + (at - estimate.value) * stretch)
 
-    def _call_s(self, configuration: Configuration, side: str) -> np.ndarray:
-        """Return seconds of a call (max_batch_size, classes) in the profile, on one side of its interval.
+    def _call_s(self, grid: ServiceGrid, size: int, side: str) -> np.ndarray:
+        """Return seconds of a call (size, classes) in the profile, on one side of its interval.
 
         Calls as long as a load test saw have the interval that was observed there: that of the profile is not counted beside it.
         """
-        grid, size, lengths = self.grid(configuration), configuration.max_batch_size, self.demand.lengths
+        lengths = self.demand.lengths
         call_s, observed = service_table(grid, size, lengths, end=side), self._calibrations.get(setting_of(grid))
         if side == "value" or observed is None:
             return call_s
@@ -194,8 +200,11 @@ class Simulator:
 
     def work_s(self, configuration: Configuration, end: str) -> float:
         """Return the least seconds of service per request, each of its items in the batch that suits its class best."""
-        mean_s = float(per_item_s(self.table(configuration, end)) @ self.demand.class_shares)
-        return mean_s * self.demand.mean_items * float(np.mean(self._spread(self.grid(configuration))))
+        key = (*setting_of(configuration), configuration.max_batch_size, end)
+        if key not in self._works:
+            mean_s = float(per_item_s(self.table(configuration, end)) @ self.demand.class_shares)
+            self._works[key] = mean_s * self.demand.mean_items * float(np.mean(self._spread(self.grid(configuration))))
+        return self._works[key]
 
     def _service_factor(self, grid: ServiceGrid, seed: int) -> np.ndarray:
         key = (setting_of(grid), seed)

@@ -10,7 +10,6 @@ from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.disk.reading import name_beside
 from advisor.errors import InputError
 from advisor.files.places import places
-from advisor.files.records import sha256
 from advisor.files.workload import examples_sha256, requests_of, without_use
 from advisor.schema.arrays.trace import Requests
 from advisor.schema.generation import GenerationAdvice, GenerationProfile, GenerationSite
@@ -31,6 +30,7 @@ def advise_on_tokens(
     workload: Workload,
     question: GenerationWorkload,
     *,
+    profile_sha256: str,
     now: str,
     confidence: float = USUAL_CONFIDENCE,
     max_uncertainty: float = USUAL_MAX_UNCERTAINTY,
@@ -48,7 +48,7 @@ def advise_on_tokens(
             profile_path,
             workload_path=workload_path,
             recorded=recorded,
-            profile_sha256=sha256(profile_path),
+            profile_sha256=profile_sha256,
             now=now,
             confidence=confidence,
             max_uncertainty=max_uncertainty,

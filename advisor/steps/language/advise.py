@@ -16,7 +16,7 @@ from advisor.files.workload import EXAMPLES, question_of, read_workload, without
 from advisor.measure.architecture.config import read_architecture
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY
-from advisor.schema.workload import GenerationWorkload
+from advisor.schema.workload import GenerationWorkload, Workload
 from advisor.steps.generation.advise import LENGTHS_GIVEN, recorded_of
 from advisor.steps.language.kernels import steps_of_catalog
 from advisor.steps.language.prices import token_prices_beside
@@ -28,12 +28,16 @@ def advise_on_configuration(
     workload_path: Path,
     *,
     now: str,
+    workload: Workload | None = None,
     confidence: float = USUAL_CONFIDENCE,
     max_uncertainty: float = USUAL_MAX_UNCERTAINTY,
 ) -> LanguageAdvice:
-    """Return the advice on a model by its configuration, a file or in a folder; nothing of it is measured."""
+    """Return the advice on a model by its configuration, a file or in a folder; nothing of it is measured.
+
+    `workload` is what was read from `workload_path`, where that was done before.
+    """
     now = parse_moment(now)
-    workload = read_workload(workload_path)
+    workload = read_workload(workload_path) if workload is None else workload
     question = question_of(workload, workload_path)
     if not isinstance(question, GenerationWorkload):
         raise InputError(

@@ -1,0 +1,1 @@
+"""Thousands of workloads: spread over processes, written and read as lines."""
