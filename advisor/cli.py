@@ -11,6 +11,7 @@ from advisor.commands.gate import compare, gate
 from advisor.commands.hardware import hardware
 from advisor.commands.pipeline import schema, table, trace
 from advisor.commands.rules import explain, own_rules
+from advisor.commands.store import check, store
 from advisor.console import run
 from advisor.inert.text import inert
 from advisor.options import (
@@ -22,6 +23,7 @@ from advisor.options import (
     PATH,
     RULES,
     STANDARD_OUTPUT,
+    STORE,
     USUAL,
     WORKLOAD,
     Number,
@@ -31,6 +33,7 @@ from advisor.options import (
     profile_options,
     put,
     tell_first,
+    tell_one,
 )
 from advisor.schema.options import USUAL_LOAD_TEST_S, ProfileOptions
 from advisor.tell.formats import formats
@@ -54,6 +57,8 @@ def cli() -> None:
     advisor classify  W.yaml                     serving or training, without a model file
     advisor portfolio P.yaml                     many workloads, one budget
     advisor compare   old.json new.json          two files of advice and a policy, for a pipeline
+    advisor check     advice.json --metrics M    what production says now beside what was promised
+    advisor store     list URL                   profiles and advice that others share
 
     \b
     Exit status: 0 advice found, 1 nothing meets the target (shown), 2 the input is wrong,
@@ -163,6 +168,7 @@ def merge(profile: Path, others: tuple[Path, ...], output: Path) -> None:
 )
 @MAX_UNCERTAINTY
 @RULES
+@STORE
 @NOW
 def advise(
     profile: Path,
@@ -172,6 +178,7 @@ def advise(
     limit_s: float | None,
     max_uncertainty: float,
     rules: Path | None,
+    store: str | None,
     now: str,
 ) -> int:
     """Find the cheapest configuration in PROFILE that keeps the workload's SLO and quality floor.
@@ -194,6 +201,8 @@ def advise(
         max_uncertainty=max_uncertainty,
         is_over=alarm(limit_s),
         rules_folder=rules,
+        store=store,
+        say=tell_one,
     )
     if output is not None:
         put(to_json(advice).decode(), output, of=advice, format_="json", inputs=(profile, workload))
@@ -368,16 +377,8 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
     put(render(document, format_), output, of=document, format_=format_, inputs=(portfolio,))
 
 
-cli.add_command(compare)
-cli.add_command(gate)
-cli.add_command(trace)
-cli.add_command(schema)
-cli.add_command(table)
-cli.add_command(distill)
-cli.add_command(explain)
-cli.add_command(own_rules)
-cli.add_command(hardware)
-cli.add_command(export)
+for command in (compare, gate, check, trace, schema, table, distill, explain, own_rules, hardware, export, store):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -65,15 +65,34 @@ def advise_on(
     max_uncertainty: float = USUAL_MAX_UNCERTAINTY,
     is_over: Callable[[], bool] | None = None,
     rules_folder: Path | None = None,
+    store: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> AnyAdvice:
-    """Return the advice on a saved profile, or on the configuration of a model that is not here; a search may be stopped by `is_over`."""
-    now = parse_moment(now)
+    """Return the advice on a saved profile, or on the configuration of a model that is not here; a search may be stopped by `is_over`.
+
+    With a `store` the profile first gets the sites of other machines that the workload allows, and the advice is put there afterwards;
+    `say` is told what comes from there, and what is damaged.
+    """
+    asked = Asked(parse_moment(now), confidence, max_uncertainty, is_over, rules_folder)
+    if store is None:
+        return _advise_on(profile_path, workload_path, asked)
+    from advisor.steps.shared.advice import share_advice
+    from advisor.steps.shared.sites import add_sites
+
+    if not is_configuration(profile_path):
+        add_sites(profile_path, workload_path, store, say)
+    advice = _advise_on(profile_path, workload_path, asked)
+    share_advice(advice, profile_path, store, say)
+    return advice
+
+
+def _advise_on(profile_path: Path, workload_path: Path, asked: Asked) -> AnyAdvice:
     if is_configuration(profile_path):
         from advisor.steps.language.advise import advise_on_configuration
 
-        check_advising(rules_folder, has_time_limit=is_over is not None)
+        check_advising(asked.rules_folder, has_time_limit=asked.is_over is not None)
         return advise_on_configuration(
-            profile_path, workload_path, now=now, confidence=confidence, max_uncertainty=max_uncertainty
+            profile_path, workload_path, now=asked.now, confidence=asked.confidence, max_uncertainty=asked.max_uncertainty
         )
     known = read_any_profile(profile_path)
     workload = read_workload(workload_path)
@@ -83,18 +102,17 @@ def advise_on(
             advise_on_tokens,  # with all that simulates tokens, for which no other advice waits
         )
 
-        check_advising(rules_folder, has_time_limit=is_over is not None)
+        check_advising(asked.rules_folder, has_time_limit=asked.is_over is not None)
         return advise_on_tokens(
             known,
             profile_path,
             workload_path,
             workload,
             question,
-            now=now,
-            confidence=confidence,
-            max_uncertainty=max_uncertainty,
+            now=asked.now,
+            confidence=asked.confidence,
+            max_uncertainty=asked.max_uncertainty,
         )
-    asked = Asked(now, confidence, max_uncertainty, is_over, rules_folder)
     return _on_one_pass(known, profile_path, workload_path, workload, question, asked)
 
 

@@ -58,9 +58,15 @@ def recommend(
             max_uncertainty=max_uncertainty,
             rules_folder=rules_folder,
         )
+    from advisor.steps.shared.advice import share_advice
+    from advisor.steps.shared.sites import add_sites_held
+
     if generates(options.workload):
         check_advising(rules_folder)  # before time is spent on the profile
     from advisor.steps.profile import measured_into
+
+    def say(line: str) -> None:
+        report(options.budget_s, options.budget_s, "looking into the store", line=line)
 
     profile_path, advice_path = output / "profile.json", output / "advice.json"
     check_places(model, profile_path, options)
@@ -69,6 +75,8 @@ def recommend(
 
     with locks.held(profile_path, advice_path):
         measured_into(model, profile_path, options, now=now, report=report)
+        if options.store is not None:
+            add_sites_held(profile_path, options.workload, options.store, say)
         report(options.budget_s, options.budget_s, "simulating and searching")
         advice = advise_on(profile_path, options.workload, now=now, max_uncertainty=max_uncertainty, rules_folder=rules_folder)
         if isinstance(advice, GenerationAdvice):
@@ -80,12 +88,9 @@ def recommend(
         if is_verified and isinstance(advice, Advice | GenerationAdvice):
             from advisor.steps.verify import load_tested
 
-            return load_tested(
-                advice_path,
-                options.workload,
-                wanted_s=None,
-                now=now,
-                report=report,
-                rules_folder=rules_folder,
+            advice = load_tested(
+                advice_path, options.workload, wanted_s=None, now=now, report=report, rules_folder=rules_folder
             )
+        if options.store is not None:
+            share_advice(advice, profile_path, options.store, say)
         return advice
