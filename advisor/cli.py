@@ -11,7 +11,7 @@ from advisor.commands.gate import compare, gate
 from advisor.commands.hardware import hardware
 from advisor.commands.pipeline import schema, table, trace
 from advisor.commands.rules import explain, own_rules
-from advisor.commands.store import check, store
+from advisor.commands.store import store
 from advisor.console import run
 from advisor.inert.text import inert
 from advisor.options import (
@@ -377,7 +377,7 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
     put(render(document, format_), output, of=document, format_=format_, inputs=(portfolio,))
 
 
-for command in (compare, gate, check, trace, schema, table, distill, explain, own_rules, hardware, export, store):
+for command in (compare, gate, trace, schema, table, distill, explain, own_rules, hardware, export, store):
     cli.add_command(command)
 
 

@@ -88,9 +88,7 @@ def recommend(
         if is_verified and isinstance(advice, Advice | GenerationAdvice):
             from advisor.steps.verify import load_tested
 
-            advice = load_tested(
-                advice_path, options.workload, wanted_s=None, now=now, report=report, rules_folder=rules_folder
-            )
+            advice = load_tested(advice_path, options.workload, wanted_s=None, now=now, report=report, rules_folder=rules_folder)
         if options.store is not None:
             share_advice(advice, profile_path, options.store, say)
         return advice

@@ -1,7 +1,6 @@
 """What `advisor store` does: list what is there, get an entry, remove what is old."""
 
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 
 from advisor.disk.writing import check_new

@@ -3,15 +3,16 @@
 from advisor import units
 from advisor.inert.record import as_json, inert_parts
 from advisor.inert.text import inert
-from advisor.schema.store import Entry
+from advisor.schema.record import SCHEMA_VERSION
+from advisor.schema.store import Entry, Listing
 
 SHOWN_DIGITS = 12  # of a digest: enough to name an entry by
 
 
 def render_entries(entries: tuple[Entry, ...], format_: str) -> str:
-    """Return entries as a line each, or as a JSON array of whole records, with a newline at the end."""
+    """Return entries as a line each, or as JSON, with a newline at the end."""
     if format_ == "json":
-        return "[" + ",\n ".join(as_json(entry).decode().strip() for entry in entries) + "]\n"
+        return as_json(Listing(schema_version=SCHEMA_VERSION, entries=entries), indent=1).decode()
     lines = [f"{'key':<12}  {'kind':<8}  {'made':<10}  {'size':>8}  {'model':<12}  {'stands on':<12}  machine"]
     for entry in map(inert_parts, entries):
         key = entry.key
@@ -37,6 +38,6 @@ def entry_line(entry: Entry, folder: str) -> str:
 def removed_line(entries: int, files: int, size_bytes: int) -> str:
     """Return what a removal took away."""
     return (
-        f"{units.counted(entries, 'entry', 'entries')} removed, and {units.counted(files, 'file')} "
+        f"{entries:,} {'entry' if entries == 1 else 'entries'} removed, and {units.counted(files, 'file')} "
         f"that nothing names any more ({units.size(size_bytes)})\n"
     )
