@@ -11,6 +11,7 @@ from advisor.commands.gate import compare, gate
 from advisor.commands.hardware import hardware
 from advisor.commands.pipeline import schema, table, trace
 from advisor.commands.rules import explain, own_rules
+from advisor.commands.store import store
 from advisor.commands.sweep import sweep
 from advisor.console import run
 from advisor.inert.text import inert
@@ -23,6 +24,7 @@ from advisor.options import (
     PATH,
     RULES,
     STANDARD_OUTPUT,
+    STORE,
     USUAL,
     WORKLOAD,
     Number,
@@ -32,6 +34,7 @@ from advisor.options import (
     profile_options,
     put,
     tell_first,
+    tell_one,
 )
 from advisor.schema.options import USUAL_LOAD_TEST_S, ProfileOptions
 from advisor.tell.formats import formats
@@ -56,6 +59,8 @@ def cli() -> None:
     advisor portfolio P.yaml                     many workloads, one budget
     advisor sweep     S.yaml                     many models on many machines, one folder
     advisor compare   old.json new.json          two files of advice and a policy, for a pipeline
+    advisor check     advice.json --metrics M    what production says now beside what was promised
+    advisor store     list URL                   profiles and advice that others share
 
     \b
     Exit status: 0 advice found, 1 nothing meets the target (shown), 2 the input is wrong,
@@ -165,6 +170,7 @@ def merge(profile: Path, others: tuple[Path, ...], output: Path) -> None:
 )
 @MAX_UNCERTAINTY
 @RULES
+@STORE
 @NOW
 def advise(
     profile: Path,
@@ -174,6 +180,7 @@ def advise(
     limit_s: float | None,
     max_uncertainty: float,
     rules: Path | None,
+    store: str | None,
     now: str,
 ) -> int:
     """Find the cheapest configuration in PROFILE that keeps the workload's SLO and quality floor.
@@ -196,6 +203,8 @@ def advise(
         max_uncertainty=max_uncertainty,
         is_over=alarm(limit_s),
         rules_folder=rules,
+        store=store,
+        say=tell_one,
     )
     if output is not None:
         put(to_json(advice).decode(), output, of=advice, format_="json", inputs=(profile, workload))
@@ -370,17 +379,8 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
     put(render(document, format_), output, of=document, format_=format_, inputs=(portfolio,))
 
 
-cli.add_command(compare)
-cli.add_command(gate)
-cli.add_command(trace)
-cli.add_command(schema)
-cli.add_command(table)
-cli.add_command(distill)
-cli.add_command(explain)
-cli.add_command(own_rules)
-cli.add_command(hardware)
-cli.add_command(export)
-cli.add_command(sweep)
+for command in (compare, gate, trace, schema, table, distill, explain, own_rules, hardware, export, store, sweep):
+    cli.add_command(command)
 
 
 def main() -> None:

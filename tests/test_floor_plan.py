@@ -39,19 +39,19 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # Python programs call what the command line calls.
     "advisor.api": {"advisor.disk", "advisor.progress", "advisor.steps", "advisor.tell"},
     "advisor.commands": {
-        *(f"advisor.steps{room}" for room in ("", ".deploy", ".distillation", ".pipeline", ".sweep")),
+        *(f"advisor.steps{room}" for room in ("", ".deploy", ".distillation", ".pipeline", ".shared", ".sweep")),
         *("advisor.disk", "advisor.files", "advisor.options", "advisor.progress", "advisor.tell"),
     },
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
         *("advisor.steps.generation", "advisor.steps.language", "advisor.files", "advisor.disk", "advisor.tell"),
-        *("advisor.steps.distillation", "advisor.decide.comparison", "advisor.decide.long_trace"),
+        *("advisor.steps.distillation", "advisor.steps.shared", "advisor.decide.comparison", "advisor.decide.long_trace"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
     },
     "advisor.steps.generation": {
-        *("advisor.steps", "advisor.files", "advisor.disk"),
+        *("advisor.steps", "advisor.steps.shared", "advisor.files", "advisor.disk"),
         *(f"advisor.measure.{room}" for room in ("decoder", "generation", "generation.timing", "generation.openvino")),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "timing", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("generation", "generation.service", "queue")),
@@ -64,9 +64,14 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     # Many models: measured on many machines, advised on and shown together.
     "advisor.steps.sweep": {
-        *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.steps.pipeline"),
+        *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.steps.pipeline", "advisor.steps.many"),
         *("advisor.files", "advisor.disk", "advisor.tell", "advisor.decide.queue", "advisor.decide.comparison"),
         *(f"advisor.measure.{room}" for room in ("model", "timing", "worker")),
+    },
+    # What users share: profiles, variants and advice in a store.
+    "advisor.steps.shared": {
+        *("advisor.store", "advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk"),
+        *("advisor.measure.model", "advisor.measure.variants", "advisor.measure.runtime", "advisor.decide.comparison"),
     },
     # Smaller models in the place of the one given.
     "advisor.steps.distillation": {
@@ -91,6 +96,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
         "advisor.measure.runtime.memory",
     },
     "advisor.traces": set(),
+    # Contents by digest and entries that name them, in a folder or a bucket; of what they hold it knows nothing.
+    "advisor.store": {"advisor.disk"},
     # What may be read and written, by whom, and what is left behind.
     "advisor.disk": set(),
     "advisor.console": set(),
@@ -201,7 +208,9 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # wins.
 DOORWAYS: dict[str, str] = {
     "click": "advisor.cli advisor.commands.distill advisor.commands.export advisor.commands.gate advisor.commands.hardware "
-    "advisor.commands.pipeline advisor.commands.rules advisor.commands.sweep advisor.console advisor.options",
+    "advisor.commands.pipeline advisor.commands.rules advisor.commands.store advisor.commands.sweep advisor.console "
+    "advisor.options",
+    "fsspec": "advisor.store.cloud",
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",
     "mlflow": "advisor.steps.pipeline.tracking",

@@ -42,3 +42,10 @@ class Entry(Record, frozen=True, kw_only=True):
     stands_on: Sha256 | None  # of the profile's file that advice was made of, which is a file of its entry
     files: Annotated[tuple[StoredFile, ...], Meta(min_length=1)]
     sha256: Sha256
+
+
+class Listing(Record, frozen=True, kw_only=True):
+    """What `advisor store list --format json` prints."""
+
+    schema_version: int
+    entries: tuple[Entry, ...]  # the youngest first

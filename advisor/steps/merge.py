@@ -33,7 +33,7 @@ def merge(profile_path: Path, others: tuple[Path, ...], output: Path) -> AnyProf
         other = _seen_from(output.parent, path, read_any_profile(path))
         _check(path, other, profile_path, merged)
         _check_sites(path, other, first, profile_path)
-        merged = _with_sites_of(merged, other)
+        merged = with_sites_of(merged, other)
     with locks.held(output, patience_s=locks.MOMENT_S):
         write_record(output, merged, inputs=(profile_path, *others))
     return merged
@@ -61,7 +61,8 @@ def _with_paths(site: S, found: Callable[[str], str]) -> S:
     return moved
 
 
-def _with_sites_of(merged: AnyProfile, other: AnyProfile) -> AnyProfile:
+def with_sites_of(merged: AnyProfile, other: AnyProfile) -> AnyProfile:
+    """Return the one profile with the sites of the other, of the same kind; of a machine that both hold, the other's."""
     if isinstance(merged, Profile) and isinstance(other, Profile):
         one_pass = {site.hardware.id: site for site in (*merged.sites, *other.sites)}
         return msgspec.structs.replace(merged, sites=tuple(one_pass.values()))
@@ -81,13 +82,14 @@ def _check(path: Path, other: AnyProfile, profile_path: Path, base: AnyProfile) 
         )
     if other.model.sha256 != base.model.sha256:
         raise InputError(f"{path}: measured another model than {profile_path}", hint="profile the same file on both machines")
-    if _lengths(other) != _lengths(base):
+    if lengths_of(other) != lengths_of(base):
         raise InputError(
             f"{path}: measured at other lengths than {profile_path}", hint="profile with the same workload file on both machines"
         )
 
 
-def _lengths(profile: AnyProfile) -> tuple[int, ...]:
+def lengths_of(profile: AnyProfile) -> tuple[int, ...]:
+    """Return the lengths that a profile was measured at; only profiles of equal lengths go together."""
     if isinstance(profile, GenerationProfile):
         return (profile.settings.max_context_tokens,)
     return profile.settings.sequence_lengths

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -50,6 +51,7 @@ from advisor.steps.distillation.students import Students, paths_in, students_of
 from advisor.steps.examples import GivenModel, asked_examples, base_of, with_consent
 from advisor.steps.generation import dispatch
 from advisor.steps.generation.reading import read_one_pass
+from advisor.steps.shared.one_pass import SharedSite
 from advisor.units import parse_moment
 
 KEPT_INPUTS, FRESH = "inputs.npz", "advisor profile --fresh"
@@ -110,13 +112,21 @@ def _profile(
         baseline = model_folder.file_of(apart, model, folder)  # the export of a checkpoint takes a while
     with ledger.looking():
         plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline, apart=apart)
-    known = _known(output, fresh=options.fresh)
+    say, tools = partial(_say, report, ledger), Tools(plan, apart)
+    known, shared = (
+        _known(output, fresh=options.fresh),
+        SharedSite(options, plan, schemes_on(plan.provider, schemes()), tools, say),
+    )
     if known is not None and not options.fresh and (site := _finished(known, plan)) is not None:
-        if Tools(plan, apart).restored(site.variants):
+        if tools.restored(site.variants):
+            shared.put(known)
             return known
-        line = f"{folder.name} no longer holds what was measured: the model is measured again"
-        report(0.0, options.budget_s, "measuring again", line=line)
+        say(f"{folder.name} no longer holds what was measured: the model is measured again")
     others = _other_sites(known, plan, output) if known is not None else ()
+    if (site := shared.site()) is not None:
+        found = Profile(schema_version=SCHEMA_VERSION, model=plan.facts, settings=plan.settings, sites=(site, *others))
+        write_record(output, found)
+        return found
     journal_path = output.with_suffix(".journal")
     if options.fresh:
         journal_path.unlink(missing_ok=True)
@@ -141,7 +151,12 @@ def _profile(
             journal.remove()
         raise
     journal.remove()
+    shared.put(measured)
     return measured
+
+
+def _say(report: Report, ledger: Ledger, line: str) -> None:
+    report(ledger.spent_s, ledger.expected_s, "looking at what was measured before", line=line)
 
 
 def _kept_inputs(rows: Path | None, folder: Path) -> str | None:

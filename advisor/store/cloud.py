@@ -51,7 +51,9 @@ class Cloud:
             ) from error
         self._faults = (OSError, *(getattr(importlib.import_module(module), name) for module, name in provider.faults))
         # What others write meanwhile has to be seen: nothing is listed from memory.
-        self._fs: Any = self._tried(partial(fsspec.filesystem, scheme, use_listings_cache=False, skip_instance_cache=True))
+        self._fs: Any = self._tried(partial(fsspec.filesystem, scheme, use_listings_cache=False))
+        # A bucket that is missing is known before time is spent on what goes into it.
+        self._tried(partial(self._fs.info, root.partition("/")[0]), is_there=True)
 
     def look(self, name: str) -> Held | None:
         """Return size and time of an object."""

@@ -7,7 +7,6 @@ A content lies under its own digest, `content/ab/abcd...`, and an entry is a sma
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from advisor.store.bucket import Bucket, Held
 from advisor.store.cloud import PROVIDERS, Cloud
 from advisor.store.folder import Folder
 from advisor.store.keys import canonical, entry_sha256, key_sha256
+from advisor.units import moment_s
 
 GRACE_S = 86_400.0  # that a content which nothing names is left alone: whoever writes it names it within that time
 MOST_ENTRY_BYTES = 1_000_000  # of a record of the index, which holds a few hundred
@@ -65,20 +65,21 @@ class Store:
     def entries(self, kind: EntryKind | None = None, *, model_sha256: str | None = None) -> tuple[Entry, ...]:
         """Return the entries that can be read, of one kind or model if asked, the youngest first."""
         found = self._entries(kind, model_sha256)
-        return tuple(sorted(found, key=lambda entry: (_moment_s(entry.created), entry.key_sha256), reverse=True))
+        return tuple(sorted(found, key=lambda entry: (moment_s(entry.created), entry.key_sha256), reverse=True))
 
-    def fetch(self, entry: Entry, into: Path) -> bool:
-        """Write the files of an entry into a folder, each under its name; return whether all of them were whole.
+    def fetch(self, entry: Entry, into: Path, *, names: tuple[str, ...] | None = None) -> bool:
+        """Write the files of an entry, or those of these names, into a folder; return whether all of them were whole.
 
         Nothing is written there unless all are. A damaged content is taken out of the store, so that it is written anew, and a warning
         tells of it.
         """
         into.mkdir(parents=True, exist_ok=True)
+        files = [file for file in entry.files if names is None or file.name in names]
         with temporary.folder(into) as scratch:
-            for number, file in enumerate(entry.files):
+            for number, file in enumerate(files):
                 if not self._is_fetched(entry, file, scratch / str(number)):
                     return False
-            for number, file in enumerate(entry.files):
+            for number, file in enumerate(files):
                 target = into / file.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 (scratch / str(number)).replace(target)
@@ -106,13 +107,13 @@ class Store:
     def remove(self, *, older_than_s: float, now_s: float, kind: EntryKind | None = None) -> Removed:
         """Remove entries that were made longer ago, and then contents that no entry names.
 
-        A content is left alone for GRACE_S after it was written, and each time that an entry is made of it: whoever writes an entry has that
-        long between the first content and the record that names it.
+        A content is left alone for GRACE_S after it was written, and each time that an entry is made of it: whoever writes an entry
+        has that long between the first content and the record that names it.
         """
         contents = [held for held in self._bucket.find(CONTENT) if DIGESTED.fullmatch(held.name)]
         removed, named = 0, set()
         for entry in self._entries(None, None):
-            if (kind is None or entry.key.kind == kind) and _moment_s(entry.created) < now_s - older_than_s:
+            if (kind is None or entry.key.kind == kind) and moment_s(entry.created) < now_s - older_than_s:
                 self._bucket.delete(_index_name(entry.key, entry.key_sha256))
                 removed += 1
             else:
@@ -233,15 +234,9 @@ def _content_name(sha256: str) -> str:
     return f"{CONTENT}/{sha256[:2]}/{sha256}"
 
 
-def _moment_s(text: str) -> float:
-    """Return a time of an entry in seconds since 1970; one without a zone is taken as UTC."""
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
-
-
 def _is_moment(text: str) -> bool:
     try:
-        _moment_s(text)
+        moment_s(text)
     except (ValueError, OverflowError):
         return False
     return True
