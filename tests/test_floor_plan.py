@@ -64,9 +64,9 @@ FLOOR_PLAN: dict[str, set[str]] = {
     },
     # Many models: measured on many machines, advised on and shown together.
     "advisor.steps.sweep": {
-        *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.steps.pipeline", "advisor.steps.many"),
+        *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.steps.shared", "advisor.steps.many"),
         *("advisor.files", "advisor.disk", "advisor.tell", "advisor.decide.queue", "advisor.decide.comparison"),
-        *(f"advisor.measure.{room}" for room in ("model", "timing", "worker")),
+        *(f"advisor.measure.{room}" for room in ("model", "timing", "variants", "worker")),
     },
     # What users share: profiles, variants and advice in a store.
     "advisor.steps.shared": {

@@ -24,7 +24,9 @@ class Pair(NamedTuple):
     id: str
     profile: Path
     workload: Path
-    content: Mapping[str, Any] | None = None  # of the workload, where it has no file of its own; then `workload` is what faults name
+    content: Mapping[str, Any] | None = (
+        None  # of the workload, where it has no file of its own; then `workload` is what faults name
+    )
 
 
 class PairLine(Record, frozen=True, kw_only=True):
@@ -51,7 +53,8 @@ def pairs_in(workloads: Path, profile: Path | None) -> Iterator[Pair]:
 def _given(profile: Path | None, where: Path | str) -> Path:
     if profile is None:
         raise InputError(
-            f"{where}: no profile for its workloads", hint="name one: advisor advise profile.json --workloads ..., or on each line"
+            f"{where}: no profile for its workloads",
+            hint="name one: advisor advise profile.json --workloads ..., or on each line",
         )
     return profile
 
@@ -84,7 +87,9 @@ def _checked(pairs: Iterator[Pair], where: Path) -> Iterator[Pair]:
 
 def _in_lines(path: Path, profile: Path | None) -> Iterator[Pair]:
     if path.suffix.lower() not in LINES:
-        raise InputError(f"{path}: neither a folder nor JSON lines", hint=f"name a folder of workload files, or a {LINES[0]} file")
+        raise InputError(
+            f"{path}: neither a folder nor JSON lines", hint=f"name a folder of workload files, or a {LINES[0]} file"
+        )
     refuse_special(path)
     try:
         with path.open("rb") as file:

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from advisor.disk import temporary
 from advisor.disk.kinds import MADE_YAML, MADE_YAML_BEGINS
 from advisor.disk.writing import write_output
 from advisor.errors import InputError
 from advisor.files.catalog import read_device
 from advisor.files.records import read_tree, read_yaml, to_yaml
-from advisor.files.workload import read_question, read_workload
+from advisor.files.workload import question_of, workload_of
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import LOCAL
 from advisor.schema.options import ProfileOptions, SweepOptions
@@ -75,9 +74,8 @@ def members_of(sweep: Sweep, path: Path, folder: Path, options: SweepOptions) ->
     """
     found = list(_found(sweep, path))
     _check_names(found, path)
-    with temporary.folder() as scratch:
-        for number, member in enumerate(found):
-            _check_workload(member, path, scratch / f"{number}.yaml")
+    for member in found:
+        _check_workload(member)
     return tuple(_written(member, sweep, path, folder, options) for member in found)
 
 
@@ -147,19 +145,12 @@ def _check_names(found: list[_Found], path: Path) -> None:
             )
 
 
-def _check_workload(member: _Found, path: Path, scratch: Path) -> None:
-    """Raise InputError where the workload cannot be read, or lacks what advice needs; it is named as the user knows it."""
-    write_output(scratch, _as_yaml(member.name, member.tree), MADE_YAML)
-    try:
-        if member.kinds:
-            read_question(scratch)
-        else:
-            read_workload(scratch)
-    except InputError as error:
-        if not member.entry.overrides:
-            raise InputError(error.fault.replace(str(scratch), str(member.workload)), hint=error.hint) from error
-        shown = f"{member.workload} with {member.where}.overrides"
-        raise InputError(error.fault.replace(str(scratch), shown), hint=error.hint) from error
+def _check_workload(member: _Found) -> None:
+    """Raise InputError where the workload contradicts itself, or lacks what advice needs."""
+    shown = Path(f"{member.workload} with {member.where}.overrides") if member.entry.overrides else member.workload
+    workload = workload_of(member.tree, shown)
+    if member.kinds:
+        question_of(workload, shown)
 
 
 def _written(member: _Found, sweep: Sweep, path: Path, folder: Path, options: SweepOptions) -> Member:

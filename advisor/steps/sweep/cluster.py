@@ -8,6 +8,8 @@ import logging
 import math
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install 'serving-advisor[cluster]'"
 LOCAL = "local"  # a cluster of this machine alone, which ends with the command
+REACH_S = 25.0  # for an answer of a cluster
 RETRIES = 8  # of a task whose machine was lost
 LOOK_S = 0.5  # between two looks at the cluster
 AHEAD = 32  # tasks of a kind that Ray has at once, where the cluster has fewer machines: their models lie in its store
@@ -80,22 +83,39 @@ def _joined(address: str, here: str | None) -> Any:
             hint="run it on the head node with --ray auto, or as a job: ray job submit -- advisor sweep sweep.yaml --ray auto",
         )
     where: dict[str, Any] = {"address": address}
-    if address == LOCAL:
+    if address != LOCAL:
+        _check_reachable(address)
+    else:
         assert here is not None
         where = {"address": LOCAL, "resources": {resource(here): 1}, "include_dashboard": False}
     handlers = _handlers()
     try:
         ray.init(**where, log_to_driver=False, logging_level=logging.CRITICAL)
     except (OSError, RuntimeError, ValueError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"--ray {address}: no cluster can be reached there ({said})",
-            hint="start one with `ray start --head`, see docs/cluster.md; or leave --ray out",
-        ) from error
+        raise _unreachable(address, str(error)) from error
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Raise InputError where no cluster of Ray's answers, by its own `ray status`: to join one that is not there, it tries for minutes."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "status", *(() if address == "auto" else ("--address", address))]
+    try:
+        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=REACH_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise _unreachable(address, f"no answer for {REACH_S:g} s") from error
+    if done.returncode != 0:
+        *_, last = done.stderr.decode(errors="replace").strip().splitlines() or ["it is not healthy"]
+        raise _unreachable(address, last.partition("Error: ")[2] or last)
+
+
+def _unreachable(address: str, why: str) -> InputError:
+    return InputError(
+        f"--ray {address}: no cluster can be reached there ({' '.join(why.split())[:200]})",
+        hint="start one with `ray start --head`, see docs/cluster.md; or leave --ray out",
+    )
 
 
 def _handlers() -> dict[int, Any]:

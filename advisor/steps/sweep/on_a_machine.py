@@ -44,6 +44,8 @@ def measured_here(task: Task, files: Iterable[tuple[str, bytes]], desk: Desk, no
     began_s = time.monotonic()
     if version != __version__:
         return Result(0, 0.0, failure=_other_version(task, version))
+    if (store := task.options.store) is not None and "://" not in store and not Path(store).is_dir():
+        return Result(0, 0.0, failure=_no_store(task, store))
     # The cluster says there how many cores a task has; the points of a profile say it themselves.
     os.environ.pop(OMP, None)
     begun = desk.begun(f"{platform.node()} ({node[:12]})")
@@ -91,6 +93,13 @@ def _other_version(task: Task, version: str) -> Failure:
     return Failure(
         fault=f"{task.kind}: {platform.node()} has advisor {__version__}, and the sweep is run by {version}",
         hint=f"install the same version there: pip install 'serving-advisor[cluster]=={version}'",
+    )
+
+
+def _no_store(task: Task, store: str) -> Failure:
+    return Failure(
+        fault=f"{task.kind}: {platform.node()} has no folder {store}, where the store lies",
+        hint="mount it on every machine of the cluster, or name a store in a bucket: s3://, gs:// or az://",
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,7 +11,7 @@ from advisor import __version__
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.disk import locks
 from advisor.disk.kinds import MADE_YAML, MADE_YAML_BEGINS, SWEEP, of_format, rendered
-from advisor.disk.writing import check_output, write_atomically, write_output
+from advisor.disk.writing import check_output, check_writable, write_atomically, write_output
 from advisor.errors import AdvisorError, ExitStatus, InputError
 from advisor.files.records import to_json, to_yaml, write_record
 from advisor.schema.catalog import LOCAL
@@ -20,11 +20,14 @@ from advisor.schema.overview import AdviceRow, Failure, Overview
 from advisor.schema.portfolio import PortfolioPlan
 from advisor.schema.record import SCHEMA_VERSION
 from advisor.schema.sweep import MeasuringOutcome, Sweep, SweepIndex, SweepPair
+from advisor.steps.advise import read_any_advice
 from advisor.steps.generation.reading import read_any_profile
 from advisor.steps.merge import merge
+from advisor.steps.shared.advice import share_advice
+from advisor.steps.shared.sites import add_sites
 from advisor.steps.sweep.asked import WORKLOAD, Member, members_of, read_sweep
 from advisor.steps.sweep.in_turn import measured_in_turn
-from advisor.steps.sweep.many import Pair, Settings, advise_many, failed, write_rows
+from advisor.steps.sweep.many import Pair, Settings, advise_many, failed, read_rows, write_rows
 from advisor.steps.sweep.measuring import PROFILE, Outcome, Task, failure_of
 from advisor.steps.sweep.overview import overview_of, write_overview
 from advisor.units import parse_moment
@@ -64,6 +67,7 @@ def sweep(path: Path, folder: Path, options: SweepOptions, *, now: str, report: 
     """
     now = parse_moment(now)
     asked = read_sweep(path)
+    options = options._replace(store=_seen_from_anywhere(options.store))
     here = None if options.ray not in (None, "local") else _kind_here(asked, path, options.on)
     check_output(folder / INDEX, SWEEP, inputs=(path,))
     with locks.held(folder / INDEX):
@@ -72,8 +76,12 @@ def sweep(path: Path, folder: Path, options: SweepOptions, *, now: str, report: 
         tasks = [task for member in members for task in _tasks(member, folder)]
         outcomes = list(_measured(tasks, here, options, now=now, report=report))
         pairs = tuple(_pairs(members, outcomes, folder))
-        merged = {member.name: _merged(member, outcomes, folder) for member in members if member.kinds}
-        overview = _advised(asked, members, merged, folder, options, now=now) if asked.at_the_end.advice else None
+
+        def say(line: str) -> None:
+            report(1.0, 1.0, "looking into the store", line=line)
+
+        merged = {member.name: _merged(member, outcomes, folder, options.store, say) for member in members if member.kinds}
+        overview = _advised(asked, members, merged, folder, options, now=now, say=say) if asked.at_the_end.advice else None
         index = SweepIndex(
             schema_version=SCHEMA_VERSION,
             created=now,
@@ -88,6 +96,17 @@ def sweep(path: Path, folder: Path, options: SweepOptions, *, now: str, report: 
         )
         write_record(folder / INDEX, index)
     return Swept(folder, index, overview, plan)
+
+
+def _seen_from_anywhere(store: str | None) -> str | None:
+    """Return the address of a store, one of a folder absolute and the folder there: machines of a cluster look for it too."""
+    if store is None or SCHEME.match(store):
+        return store
+    place = Path(os.path.abspath(store))
+    if not place.exists():
+        check_writable(place)
+        place.mkdir(parents=True)
+    return str(place)
 
 
 def exit_status(swept: Swept) -> ExitStatus:
@@ -182,10 +201,12 @@ def _word_of(outcome: Outcome) -> MeasuringOutcome:
 # --- what is made of it --------------------------------------------------------------------------------------------------------
 
 
-def _merged(member: Member, outcomes: Iterable[Outcome], folder: Path) -> Path | Failure:
+def _merged(
+    member: Member, outcomes: Iterable[Outcome], folder: Path, store: str | None, say: Callable[[str], None]
+) -> Path | Failure:
     """Write one profile of all machines that measured a model and return its path, or the two lines of why there is none.
 
-    One that another machine has left in the folder counts as well, if it is of the same model.
+    One that another machine has left in the folder counts as well, if it is of the same model, and so do those of the store.
     """
     of_member = [outcome for outcome in outcomes if outcome.task.model == member.name]
     measured = [outcome.task.output for outcome in of_member if outcome.failure is None and not outcome.is_waiting]
@@ -198,6 +219,8 @@ def _merged(member: Member, outcomes: Iterable[Outcome], folder: Path) -> Path |
         profiles = [*measured, *waiting]
         if profiles:
             merge(profiles[0], tuple(profiles[1:]), place)
+            if store is not None:
+                add_sites(place, folder.resolve() / member.name / WORKLOAD, store, say)
             return place
     except AdvisorError as error:
         return failure_of(error)
@@ -216,6 +239,7 @@ def _advised(
     options: SweepOptions,
     *,
     now: str,
+    say: Callable[[str], None],
 ) -> Overview:
     """Write the advice on each model, and the overview over all of them."""
     settings = Settings(
@@ -238,6 +262,9 @@ def _advised(
     before = _kept_rows(folder)
     rows: Iterator[AdviceRow] = chain(advise_many(pairs, settings), without)
     write_rows(rows, folder / ROWS)
+    for row in read_rows(folder / ROWS) if options.store else ():
+        if row.advice_path is not None:
+            share_advice(read_any_advice(folder / row.advice_path), Path(row.profile_path), options.store, say)
     overview = overview_of(folder / ROWS, name=asked.name, now=now, before=before)
     write_overview(overview, folder)
     return overview
