@@ -9,6 +9,7 @@ from advisor.commands.distill import distill
 from advisor.commands.export import export
 from advisor.commands.gate import compare, gate
 from advisor.commands.hardware import hardware
+from advisor.commands.many import advise_many
 from advisor.commands.pipeline import schema, table, trace
 from advisor.commands.rules import explain, own_rules
 from advisor.commands.store import store
@@ -379,7 +380,7 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
     put(render(document, format_), output, of=document, format_=format_, inputs=(portfolio,))
 
 
-for command in (compare, gate, trace, schema, table, distill, explain, own_rules, hardware, export, store, sweep):
+for command in (advise_many, compare, gate, trace, schema, table, distill, explain, own_rules, hardware, export, store, sweep):
     cli.add_command(command)
 
 

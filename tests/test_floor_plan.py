@@ -39,13 +39,14 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # Python programs call what the command line calls.
     "advisor.api": {"advisor.disk", "advisor.progress", "advisor.steps", "advisor.tell"},
     "advisor.commands": {
-        *(f"advisor.steps{room}" for room in ("", ".deploy", ".distillation", ".pipeline", ".shared", ".sweep")),
+        *(f"advisor.steps{room}" for room in ("", ".deploy", ".distillation", ".many", ".pipeline", ".shared", ".sweep")),
         *("advisor.disk", "advisor.files", "advisor.options", "advisor.progress", "advisor.tell"),
     },
     "advisor.options": {"advisor.files", "advisor.disk"},
     "advisor.steps": {
         *("advisor.steps.generation", "advisor.steps.language", "advisor.files", "advisor.disk", "advisor.tell"),
-        *("advisor.steps.distillation", "advisor.steps.shared", "advisor.decide.comparison", "advisor.decide.long_trace"),
+        *("advisor.steps.distillation", "advisor.steps.many", "advisor.steps.shared"),
+        *("advisor.decide.comparison", "advisor.decide.long_trace"),
         *(f"advisor.measure.{room}" for room in ("model", "variants", "quality", "timing", "serving", "runtime", "worker")),
         *(f"advisor.decide.{room}" for room in ("service", "queue", "load_test", "lifetime", "verdict", "advice")),
         *(f"advisor.decide.{room}" for room in ("classify", "portfolio", "throughput", "offline")),
@@ -62,6 +63,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
         *("advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk", "advisor.traces"),
         *("advisor.decide.comparison", "advisor.tell"),
     },
+    # Thousands of workloads: over processes, as lines.
+    "advisor.steps.many": {"advisor.files", "advisor.disk", "advisor.steps.sweep", "advisor.tell", "advisor.steps"},
     # Many models: measured on many machines, advised on and shown together.
     "advisor.steps.sweep": {
         *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.steps.shared", "advisor.steps.many"),
@@ -190,7 +193,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
         "advisor.kernels",
     },
     "advisor.decide.classify": {"advisor.decide.lifetime", "advisor.decide.verdict", "advisor.decide.energy"},
-    "advisor.decide.portfolio": {"advisor.decide.lifetime", "advisor.decide.combining", "advisor.decide.integer_program"},
+    "advisor.decide.portfolio": {"advisor.decide.lifetime", "advisor.decide.combining", "advisor.decide.multiple_choice"},
+    "advisor.decide.multiple_choice": {"advisor.decide.integer_program"},
     "advisor.decide.integer_program": set(),
     "advisor.tell": {"advisor.templates"},  # where they lie: the folders are the formats
     "advisor.kernels": set(),
@@ -208,8 +212,8 @@ PASSAGES = {"advisor.measure", "advisor.decide"}
 # wins.
 DOORWAYS: dict[str, str] = {
     "click": "advisor.cli advisor.commands.distill advisor.commands.export advisor.commands.gate advisor.commands.hardware "
-    "advisor.commands.pipeline advisor.commands.rules advisor.commands.store advisor.commands.sweep advisor.console "
-    "advisor.options",
+    "advisor.commands.many advisor.commands.pipeline advisor.commands.rules advisor.commands.store advisor.commands.sweep "
+    "advisor.console advisor.options",
     "fsspec": "advisor.store.cloud",
     "google.protobuf": "advisor.measure.model.onnx_file",
     "jinja2": "advisor.tell.pages",

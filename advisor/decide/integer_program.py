@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 TOLERANCE = 1e-6  # HiGHS keeps constraints to about so much
+PART_OF_A_LIMIT = 1e-6
+TRIES = 3
 
 
 class Limit(NamedTuple):
@@ -23,30 +25,86 @@ class Answer(NamedTuple):
     bound: float
 
 
-def choose(gain: Sequence[float], limits: Sequence[Limit], one_of: Sequence[Sequence[int]]) -> Answer | None:
-    """Return the choice of most gain within the limits, exactly one of each group; None where there is none.
+class Mix(NamedTuple):
+    """How many of each option, and what no other numbers of them gain more than."""
 
-    Solved to a gap of zero: the bound is the gain but for rounding.
+    counts: np.ndarray
+    bound: float
+
+
+class Lowest(NamedTuple):
+    """Where the highest of some planes is lowest, and how high it is there."""
+
+    at: np.ndarray
+    height: float
+
+
+def mix(
+    gain: np.ndarray,
+    taken: np.ndarray,
+    group: np.ndarray,
+    times: np.ndarray,
+    *,
+    room: np.ndarray | None = None,
+    nodes: int | None,
+) -> Mix | None:
+    """Return how many of each option (options,) gain most, `times` in each group, with `taken` (limits, options) within `room`.
+
+    `room` is 1 of each limit unless given. Solved to a gap of zero, or to the best within so many `nodes` of the search: the bound says
+    which. None where nothing fits, or nothing was found.
     """
     from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import csr_array
 
-    worth = np.array(gain, dtype=np.float64)
-    constraints = [LinearConstraint(np.array([limit.taken]), -np.inf, limit.at_most) for limit in limits]
-    if one_of:
-        groups = np.zeros((len(one_of), len(worth)))
-        for row, members in enumerate(one_of):
-            groups[row, list(members)] = 1.0
-        constraints.append(LinearConstraint(groups, 1.0, 1.0))
-    # The solver minimizes, and stops at its own tolerance unless asked to continue to the end.
-    found = milp(
-        -worth, integrality=np.ones(len(worth)), bounds=Bounds(0, 1), constraints=constraints, options={"mip_rel_gap": 0.0}
+    # In units so small that the solver's tolerance is next to nothing of a limit.
+    taken = taken / PART_OF_A_LIMIT
+    limit = (np.ones(len(taken)) if room is None else room) / PART_OF_A_LIMIT
+    at_most = limit
+    places = np.arange(len(gain))
+    groups = csr_array((np.ones(len(gain)), (group, places)), shape=(len(times), len(gain)))
+    bound, counts = None, None
+    for _ in range(TRIES):
+        constraints = [LinearConstraint(groups, times, times)]
+        if len(taken):
+            constraints.append(LinearConstraint(csr_array(taken), -np.inf, at_most))
+        # The solver minimizes, and stops at its own tolerance unless asked to continue to the end.
+        found = milp(
+            -gain,
+            integrality=np.ones(len(gain)),
+            bounds=Bounds(0, times[group]),
+            constraints=constraints,
+            options={"mip_rel_gap": 0.0} | ({} if nodes is None else {"node_limit": nodes}),
+        )
+        if found.x is None:
+            return None
+        counts = np.rint(found.x)
+        if bound is None:  # with less room it would be that of another question
+            bound = float(gain @ counts) if found.mip_dual_bound is None else -float(found.mip_dual_bound)
+        over = taken @ counts - limit
+        if not (over > 0).any():
+            break
+        # It keeps limits to a tolerance: what goes beyond them by that is asked for with so much less of them.
+        at_most = at_most - np.maximum(2 * over, TOLERANCE * (over > 0))
+    assert counts is not None and bound is not None
+    return Mix(counts, max(bound, float(gain @ counts)))
+
+
+def lowest(planes: Sequence[tuple[float, np.ndarray]], *, most: np.ndarray) -> Lowest:
+    """Return where the highest of the planes height + slope @ x is lowest, for x (limits,) from 0 to `most`."""
+    from scipy.optimize import linprog
+
+    if not len(most):
+        return Lowest(most, max(height for height, _ in planes))
+    # In units of the largest height: the solver's tolerances mean the same for every sum of money.
+    unit = max(1.0, *(abs(height) for height, _ in planes))
+    slopes = np.array([slope for _, slope in planes])
+    found = linprog(
+        np.append(np.zeros(len(most)), 1.0),
+        A_ub=np.column_stack([slopes, -np.ones(len(planes))]),
+        b_ub=np.array([-height / unit for height, _ in planes]),
+        bounds=[*((0.0, end / unit) for end in most), (None, None)],
     )
-    if found.x is None:
-        return None
-    chosen = tuple(int(index) for index in np.flatnonzero(found.x > 0.5))
-    total = float(worth[list(chosen)].sum())
-    bound = total if found.mip_dual_bound is None else max(total, -float(found.mip_dual_bound))
-    return Answer(chosen=chosen, gain=total, bound=bound)
+    return Lowest(found.x[:-1] * unit, float(found.fun) * unit)
 
 
 def cheapest_mix(

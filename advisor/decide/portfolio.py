@@ -1,12 +1,13 @@
 """Many workloads, one budget: which levers to pull for which of them, so that most is saved; exact, for levers do not add up."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import accumulate, combinations
 from typing import NamedTuple
 
 from advisor import __version__, units
-from advisor.decide import combining, integer_program
+from advisor.decide import combining, multiple_choice
 from advisor.decide.integer_program import Limit
 from advisor.decide.lifetime.inputs import Life, Market, forbidden
 from advisor.decide.lifetime.levers import effort_days, evaluated, once_usd
@@ -17,6 +18,8 @@ from advisor.schema.record import SCHEMA_VERSION, Exclusion
 from advisor.schema.workload import Lifecycle
 
 ROUNDING_USD = 0.005
+ROUNDING = 1e-12  # of a sum of thousands of savings, in parts of it
+MOST_LEFT_OUT = 500
 
 
 class Member(NamedTuple):
@@ -30,33 +33,59 @@ class Member(NamedTuple):
 
 
 class Bundle(NamedTuple):
-    """Levers pulled together for one workload: cost and saving of all of them, predicted together."""
+    """Levers pulled together for one workload, by their titles: cost and saving of all of them, predicted together."""
 
-    member: int
-    moves: tuple[Move, ...]
+    levers: tuple[str, ...]
     once_usd: float
     days: float
     saving_usd: float
     training_usd: float  # of what it costs once
 
+    @property
+    def net_usd(self) -> float:
+        """What it saves beyond what it costs."""
+        return self.saving_usd - self.once_usd
 
-def plan(portfolio: Portfolio, members: Sequence[Member], *, created: str) -> PortfolioPlan:
+
+class Offers(NamedTuple):
+    """What can be done for one workload, and no more than a plan needs of that: ten thousand of them fit into memory."""
+
+    file: str  # as the portfolio names it
+    name: str
+    horizon_months: float
+    not_allowed: str | None  # why what is planned may not be done at all
+    bundles: tuple[Bundle, ...]  # none of them saves less than another, costs as much and takes as long
+    considered: int  # combinations of levers
+    left_out: tuple[Exclusion, ...]
+
+
+def offers_of(member: Member) -> Offers:
+    """Return what can be done for a workload; raise InputError for levers that nobody knows, or that cannot be pulled as asked."""
+    moves, excluded = evaluated(member.life, member.lifecycle, member.market)
+    _check(member, moves, excluded)
+    bundles = _bundles(member, moves)
+    return Offers(
+        file=member.entry.workload,
+        name=member.name,
+        horizon_months=member.lifecycle.horizon_months,
+        not_allowed=forbidden(member.life),
+        bundles=tuple(bundles[at] for at in multiple_choice.undominated([(it.net_usd, it.once_usd, it.days) for it in bundles])),
+        considered=len(bundles),
+        left_out=tuple(excluded),
+    )
+
+
+def plan(portfolio: Portfolio, offers: Sequence[Offers], *, created: str) -> PortfolioPlan:
     """Return the best plan within the budget; raise InputError where even what must be done costs more."""
-    bundles: list[Bundle] = []
-    left: list[Exclusion] = []
-    for index, member in enumerate(members):
-        moves, excluded = evaluated(member.life, member.lifecycle, member.market)
-        left += [Exclusion(what=f"{member.name}: {entry.what}", reason=entry.reason) for entry in excluded]
-        _check(member, moves, excluded)
-        bundles += _bundles(index, member, moves)
+    bundles = [bundle for offer in offers for bundle in offer.bundles]
     limits = [Limit([bundle.once_usd for bundle in bundles], portfolio.budget_usd)]
     if portfolio.engineer_days is not None:
         limits.append(Limit([bundle.days for bundle in bundles], portfolio.engineer_days))
-    groups = [[at for at, bundle in enumerate(bundles) if bundle.member == index] for index in range(len(members))]
-    gain = [bundle.saving_usd - bundle.once_usd for bundle in bundles]
-    answer = integer_program.choose(gain, limits, groups)
+    ends = list(accumulate(len(offer.bundles) for offer in offers))
+    groups = [range(end - len(offer.bundles), end) for offer, end in zip(offers, ends, strict=True)]
+    answer = multiple_choice.choose([bundle.net_usd for bundle in bundles], limits, groups)
     if answer is None:
-        least = math.fsum(min(bundles[at].once_usd for at in group) for group in groups)
+        least = math.fsum(min(bundle.once_usd for bundle in offer.bundles) for offer in offers)
         raise InputError(
             f"budget_usd: what must be done costs {units.usd(least)} at least, the budget is {units.usd(portfolio.budget_usd)}",
             hint="raise budget_usd or engineer_days, or take levers out of `must`",
@@ -76,10 +105,22 @@ def plan(portfolio: Portfolio, members: Sequence[Member], *, created: str) -> Po
         net_usd=saving - spent,
         share_for_inference=(spent - training) / spent if spent else None,
         share_for_training=training / spent if spent else None,
-        choices=tuple(_choice(bundle, members[bundle.member], bundles) for bundle in chosen),
-        considered=len(bundles),
-        gap_usd=gap if gap > ROUNDING_USD else 0.0,
-        left_out=tuple(left),
+        choices=tuple(_choice(bundle, offer) for bundle, offer in zip(chosen, offers, strict=True)),
+        considered=sum(offer.considered for offer in offers),
+        gap_usd=gap if gap > max(ROUNDING_USD, ROUNDING * abs(answer.gain)) else 0.0,
+        left_out=_left_out(offers),
+    )
+
+
+def _left_out(offers: Sequence[Offers]) -> tuple[Exclusion, ...]:
+    """Return what could not be judged of each workload; where that is more than anybody reads, once for all that have it in common."""
+    each = [Exclusion(what=f"{offer.name}: {entry.what}", reason=entry.reason) for offer in offers for entry in offer.left_out]
+    if len(each) <= MOST_LEFT_OUT:
+        return tuple(each)
+    common = Counter((entry.what, entry.reason) for offer in offers for entry in offer.left_out)
+    return tuple(
+        Exclusion(what=f"{units.counted(count, 'workload')}: {what}", reason=reason)
+        for (what, reason), count in common.most_common(MOST_LEFT_OUT)
     )
 
 
@@ -95,7 +136,7 @@ def _check(member: Member, moves: Sequence[Move], excluded: Sequence[Exclusion])
             raise InputError(f"{member.entry.workload}: must: {name!r} cannot be evaluated", hint=reason)
 
 
-def _bundles(index: int, member: Member, moves: Sequence[Move]) -> list[Bundle]:
+def _bundles(member: Member, moves: Sequence[Move]) -> list[Bundle]:
     """Return every set of levers that can be pulled together, with its saving and cost."""
     allowed = [move for move in moves if move.lever.id not in member.entry.never]
     found = []
@@ -103,7 +144,7 @@ def _bundles(index: int, member: Member, moves: Sequence[Move]) -> list[Bundle]:
         for picked in combinations(allowed, size):
             ids = {move.lever.id for move in picked}
             if set(member.entry.must) <= ids and combining.fit_together(ids):
-                found.append(_bundle(index, member, picked))
+                found.append(_bundle(member, picked))
     if not found:
         raise InputError(
             f"{member.entry.workload}: what must be done cannot be done together",
@@ -112,34 +153,33 @@ def _bundles(index: int, member: Member, moves: Sequence[Move]) -> list[Bundle]:
     return found
 
 
-def _bundle(index: int, member: Member, picked: tuple[Move, ...]) -> Bundle:
+def _bundle(member: Member, picked: tuple[Move, ...]) -> Bundle:
     x = member.life.values
     saving = combining.saved_usd(picked, x)
     once = {move.lever.id: once_usd(move, x)[0] for move in picked}
     training = math.fsum(once[move.lever.id] for move in picked if move.lever.side == "training")
     days = math.fsum(effort_days(move, x).value for move in picked)
-    return Bundle(index, picked, math.fsum(once.values()), days, saving, training)
+    return Bundle(tuple(move.lever.title for move in picked), math.fsum(once.values()), days, saving, training)
 
 
-def _choice(bundle: Bundle, member: Member, bundles: Sequence[Bundle]) -> Choice:
-    best = max((other for other in bundles if other.member == bundle.member), key=_net)
-    if not bundle.moves:
+def _choice(bundle: Bundle, offers: Offers) -> Choice:
+    best = max(offers.bundles, key=_net)
+    if not bundle.levers:
         because = (
             "nothing that could be evaluated saves more than it costs"
-            if not best.moves
+            if not best.levers
             else f"the budget does not reach for {_named(best)}"
         )
     else:
-        horizon = units.months(member.lifecycle.horizon_months)
+        horizon = units.months(offers.horizon_months)
         because = f"saves {units.usd(bundle.saving_usd)} in {horizon} for {units.usd(bundle.once_usd)} once"
-        if _net(best) > _net(bundle):
+        if best.net_usd > bundle.net_usd:
             because += f"; with more money: {_named(best)}"
-    not_allowed = forbidden(member.life)
-    if not_allowed is not None:
-        because = f"not allowed as planned: {not_allowed}; {because}"
+    if offers.not_allowed is not None:
+        because = f"not allowed as planned: {offers.not_allowed}; {because}"
     return Choice(
-        workload=member.name,
-        levers=tuple(move.lever.title for move in bundle.moves),
+        workload=offers.name,
+        levers=bundle.levers,
         once_usd=bundle.once_usd,
         engineer_days=bundle.days,
         saving_usd=bundle.saving_usd,
@@ -148,8 +188,8 @@ def _choice(bundle: Bundle, member: Member, bundles: Sequence[Bundle]) -> Choice
 
 
 def _net(bundle: Bundle) -> float:
-    return bundle.saving_usd - bundle.once_usd
+    return bundle.net_usd
 
 
 def _named(bundle: Bundle) -> str:
-    return ", ".join(move.lever.title.lower() for move in bundle.moves)
+    return ", ".join(title.lower() for title in bundle.levers)

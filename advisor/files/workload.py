@@ -4,6 +4,7 @@ What contradicts itself is refused for every command alike; what is missing, onl
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -70,7 +71,7 @@ def read_workload(path: Path) -> Workload:
 
 
 def workload_of(content: Mapping[str, Any], path: Path) -> Workload:
-    """Return the workload that somebody wrote otherwise than into a file of its own; `path` is what faults name, and files lie beside it."""
+    """Return a workload that has no file of its own; `path` is what faults name, and files that it names lie beside it."""
     return _sound(built(content, Workload, path), path)
 
 
@@ -401,8 +402,8 @@ def _sha256_of_folder(folder: Path) -> str:
 def read_portfolio(path: Path) -> Portfolio:
     """Return the portfolio; raise InputError for a workload that is named twice."""
     portfolio = read_yaml(path, Portfolio)
-    names = [entry.workload for entry in portfolio.workloads]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    entries = () if isinstance(portfolio.workloads, str) else portfolio.workloads
+    twice = [name for name, count in Counter(entry.workload for entry in entries).items() if count > 1]
     if twice:
-        raise InputError(f"{path}: workloads: {twice[0]!r} is listed twice", hint="list each file once")
+        raise InputError(f"{path}: workloads: {min(twice)!r} is listed twice", hint="list each file once")
     return portfolio

@@ -9,6 +9,8 @@ from advisor.schema.record import Estimate, Name, NonNegative, Record, Sha256, S
 # "change" and "keep" are about what runs today, "advised" is a batch job or what runs elsewhere; of the others nothing is saved.
 RowOutcome = Literal["change", "keep", "advised", "infeasible", "inconclusive", "failed"]
 # A folder is called so; none begins with a dot, which hides it.
+# A file below the folder of the rows, by a path that a page may lead to.
+Below = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\Z")]
 PairId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\Z")]
 
 
@@ -33,14 +35,15 @@ class AdviceRow(Record, frozen=True, kw_only=True):
     hardware: str | None
     replicas: Whole | None
     headline: str
+    created: str | None  # None: there is no advice
     valid_until: str | None  # ISO date
     settled_by: tuple[str, ...]  # of an inconclusive one: what would settle it
     failure: Failure | None
     profile_path: str  # both as they were given
     workload_path: str
     profile_sha256: Sha256 | None
-    advice_path: str | None  # relative to the file of the rows
-    report_path: str | None
+    advice_path: Below | None
+    report_path: Below | None
 
 
 class RowChange(Record, frozen=True, kw_only=True):
@@ -48,6 +51,16 @@ class RowChange(Record, frozen=True, kw_only=True):
 
     id: PairId
     what: tuple[str, ...]
+
+
+class Since(Record, frozen=True, kw_only=True):
+    """What has changed since an earlier run, beyond the intervals."""
+
+    created: str | None  # when the earliest of its advice was made; None: it has none
+    changed: Whole  # pairs, of which `changes` are the first
+    added: Whole  # pairs that were not there
+    gone: Whole
+    changes: tuple[RowChange, ...]
 
 
 class Overview(Record, frozen=True, kw_only=True, tag_field="kind", tag="overview"):
@@ -60,12 +73,13 @@ class Overview(Record, frozen=True, kw_only=True, tag_field="kind", tag="overvie
     headline: str
     pairs: Whole
     outcomes: dict[RowOutcome, Whole]
-    usd_per_month: NonNegative  # of all rows that have a cost
-    today_usd_per_month: NonNegative  # of all rows that have one today
+    usd_per_month: NonNegative  # of all that is advised and paid by the month
+    today_usd_per_month: NonNegative  # of all whose cost today is known
     saving_usd_per_month: Shown  # the sum of the rows' savings
-    rows: tuple[AdviceRow, ...]  # money first; those that fail or are inconclusive are all there up to a limit
+    rows: tuple[AdviceRow, ...]  # money first; of each outcome those that weigh most
     left_out: Whole  # rows that are in the file of rows alone
     left_out_usd_per_month: NonNegative
-    rows_path: str
-    before: str | None  # when the earlier run was made; None: there is none to compare with
-    changes: tuple[RowChange, ...]
+    left_out_today_usd_per_month: NonNegative
+    left_out_saving_usd_per_month: Shown
+    rows_path: Below  # all rows
+    since: Since | None  # None: there is no earlier run to compare with

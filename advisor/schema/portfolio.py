@@ -20,7 +20,8 @@ class Portfolio(Record, frozen=True, kw_only=True):
 
     name: Name
     budget_usd: NonNegative
-    workloads: Annotated[tuple[PortfolioEntry, ...], Meta(min_length=1)]
+    # Each by itself, or a folder of workload files or JSON lines with many, relative to this file.
+    workloads: Annotated[tuple[PortfolioEntry, ...], Meta(min_length=1)] | Name
     engineer_days: NonNegative | None = None  # None: no limit but the money
 
 

@@ -1,5 +1,6 @@
 """The straight line of what needs no model: workload file -> classification, and portfolio file -> plan."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,20 +10,25 @@ from advisor.decide.classify import classify_workload
 from advisor.decide.lifetime.horizon import Course
 from advisor.decide.lifetime.inputs import SAYS_WHAT_A_DEVICE_SERVES, Market, life_of
 from advisor.decide.verdict.rules import Rulebook
-from advisor.errors import InputError
+from advisor.errors import AdvisorError, InputError
 from advisor.files.market import market_of
 from advisor.files.rulebook import explained, read_rules, rule_named, rules_with, weight_that_turns
-from advisor.files.workload import EXAMPLES, read_portfolio, read_workload, slo_of, traffic_of, with_lengths_of_trace
+from advisor.files.workload import EXAMPLES, read_portfolio, read_workload, slo_of, traffic_of, with_lengths_of_trace, workload_of
 from advisor.schema.catalog import LOCAL, Hardware, Rule, RuleExplanation
 from advisor.schema.lifetime import Classification
-from advisor.schema.portfolio import PortfolioPlan
+from advisor.schema.portfolio import PortfolioEntry, PortfolioPlan
 from advisor.schema.record import Estimate
 from advisor.schema.workload import HardwareChoice, Lifecycle, LifeServing, OnlineWorkload, Traffic, Workload
 from advisor.steps.language.configuration import with_its_model
+from advisor.steps.many.pairs import Pair, workloads_in
 from advisor.units import number, parse_moment
 
 if TYPE_CHECKING:
+    from advisor.decide.portfolio import Offers
     from advisor.schema.language import Architecture
+
+FEW_WORKLOADS = 8  # of a portfolio, for which no processes are made
+WORKLOADS_AT_A_TIME = 16  # that a process takes: half a second of work
 
 
 class Measured(NamedTuple):
@@ -132,29 +138,64 @@ def _served_by(measured: Measured, lifecycle: Lifecycle) -> Lifecycle:
     return msgspec.structs.replace(lifecycle, serving=serving)
 
 
-def plan_portfolio(path: Path, *, now: str) -> PortfolioPlan:
-    """Return the plan for the portfolio in a file; its workloads lie beside it."""
-    from advisor.decide.portfolio import Member, plan
+def plan_portfolio(path: Path, *, now: str, processes: int | None = None) -> PortfolioPlan:
+    """Return the plan for the portfolio in a file; its workloads lie beside it. They are looked at on all cores where there are many."""
+    from advisor.decide.portfolio import plan
+    from advisor.steps.many.quiet import nothing_printed
+    from advisor.steps.many.workers import Work, over_processes
 
     created = parse_moment(now)
     portfolio = read_portfolio(path)
-    members = []
-    for entry in portfolio.workloads:
-        place = path.parent / entry.workload
-        workload = read_workload(place)
-        rate, course = traffic_of(workload, place)
-        try:
-            lifecycle, architecture = with_its_model(workload.lifecycle or Lifecycle(), place)
-            market = market_of(lifecycle, workload.hardware, workload.energy, beside=place.parent)
-            throughput = _expected(architecture, lifecycle, market)
-            life = life_of(rate, lifecycle, market, throughput=throughput, is_at_target=False, course=course)
-        except InputError as error:
-            raise InputError(f"{place}: {error.fault}", hint=error.hint) from error
-        members.append(Member(entry, workload.name, life, lifecycle, market))
+    asked: Iterable[tuple[PortfolioEntry, Pair]]
+    if isinstance(portfolio.workloads, str):
+        asked = ((PortfolioEntry(workload=pair.id), pair) for pair in workloads_in(path.parent / portfolio.workloads))
+        is_small = False
+    else:
+        asked = ((entry, Pair(entry.workload, path, path.parent / entry.workload)) for entry in portfolio.workloads)
+        is_small = len(portfolio.workloads) <= FEW_WORKLOADS
+    work: Work[tuple[PortfolioEntry, Pair], Offers | AdvisorError] = Work(_offers_of_each, _lost)
+    offers = []
+    for found in over_processes(work, asked, processes=1 if is_small else processes, chunk=WORKLOADS_AT_A_TIME):
+        if isinstance(found, AdvisorError):
+            raise found
+        offers.append(found)
     try:
-        return plan(portfolio, members, created=created)
+        with nothing_printed():
+            return plan(portfolio, offers, created=created)
     except InputError as error:
         raise InputError(f"{path}: {error.fault}", hint=error.hint) from error
+
+
+def _lost(_: tuple[PortfolioEntry, Pair], error: AdvisorError) -> AdvisorError:
+    return error
+
+
+def _offers_of_each(chunk: Sequence[tuple[PortfolioEntry, Pair]]) -> list["Offers | AdvisorError"]:
+    """Return what can be done for each workload, up to the first that is wrong: without it there is no plan."""
+    found: list[Offers | AdvisorError] = []
+    for entry, pair in chunk:
+        try:
+            found.append(_offers(entry, pair))
+        except AdvisorError as error:
+            found.append(error)
+            break
+    return found
+
+
+def _offers(entry: PortfolioEntry, pair: Pair) -> "Offers":
+    from advisor.decide.portfolio import Member, offers_of
+
+    place = pair.workload
+    workload = read_workload(place) if pair.content is None else workload_of(pair.content, place)
+    rate, course = traffic_of(workload, place)
+    try:
+        lifecycle, architecture = with_its_model(workload.lifecycle or Lifecycle(), place)
+        market = market_of(lifecycle, workload.hardware, workload.energy, beside=place.parent)
+        throughput = _expected(architecture, lifecycle, market)
+        life = life_of(rate, lifecycle, market, throughput=throughput, is_at_target=False, course=course)
+    except InputError as error:
+        raise InputError(f"{place}: {error.fault}", hint=error.hint) from error
+    return offers_of(Member(entry, workload.name, life, lifecycle, market))
 
 
 def checked_rules(folder: Path, *, now: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ KINDS = {
     "language": "advice on a language model elsewhere",
     "classification": "a classification",
     "portfolio": "the plan of a portfolio",
+    "overview": "an overview of many",
 }
 
 

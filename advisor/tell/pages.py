@@ -9,6 +9,7 @@ from advisor import units
 from advisor.inert.text import inert_markdown
 from advisor.schema.record import Record
 from advisor.tell import charts
+from advisor.tell.comparison.overview import overview_words
 from advisor.tell.comparison.words import comparison_words
 from advisor.tell.formats import suffix
 from advisor.tell.generation import charts as generation_charts
@@ -151,6 +152,7 @@ WORDS = (
     option_rows,
     origin_rows,
     place_rows,
+    overview_words,
     portfolio_words,
     prediction_rows,
     replay_facts,

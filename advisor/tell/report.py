@@ -1,6 +1,6 @@
 """A document in one of the formats: laid out by the templates of a folder, or printed without them."""
 
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Union, cast
 
 from advisor.inert.record import as_json, inert_parts
 from advisor.schema.lifetime import Classification
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from advisor.schema.advice import Advice, OfflineAdvice
     from advisor.schema.generation import GenerationAdvice
     from advisor.schema.language import LanguageAdvice
+    from advisor.schema.overview import Overview
 
-Document = Union["Advice", "OfflineAdvice", "GenerationAdvice", "LanguageAdvice", Classification, PortfolioPlan]
+Decided = Union["Advice", "OfflineAdvice", "GenerationAdvice", "LanguageAdvice"]
+Document = Union["Advice", "OfflineAdvice", "GenerationAdvice", "LanguageAdvice", Classification, PortfolioPlan, "Overview"]
 
 # The kind of a document by the name of its record: a classification does not wait for the records of advice to be loaded.
 KINDS = {
@@ -23,6 +25,7 @@ KINDS = {
     "LanguageAdvice": "language",
     "Classification": "classification",
     "PortfolioPlan": "portfolio",
+    "Overview": "overview",
 }
 
 
@@ -55,6 +58,10 @@ def _text(document: Document) -> str:
         return classification_text(document)
     if isinstance(document, PortfolioPlan):
         return portfolio_text(document)
+    if _kind(document) == "overview":
+        from advisor.tell.comparison.overview import overview_text
+
+        return overview_text(cast("Overview", document))
     from advisor.tell.summary import summary
 
-    return summary(document) + "\n"
+    return summary(cast("Decided", document)) + "\n"

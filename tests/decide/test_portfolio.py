@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from advisor.decide import combining
 from advisor.decide.combining import fit_together
-from advisor.decide.integer_program import Limit, choose
+from advisor.decide.integer_program import Limit
 from advisor.decide.lifetime.fleet import serving_by_month
 from advisor.decide.lifetime.levers import evaluated
-from advisor.decide.portfolio import Member, _bundle, plan
+from advisor.decide.multiple_choice import choose
+from advisor.decide.portfolio import Member, _bundle, offers_of, plan
 from advisor.errors import InputError
 from advisor.schema.portfolio import Portfolio, PortfolioEntry
 from advisor.schema.workload import LifeServing, LifeSituation
@@ -31,7 +32,7 @@ def member(name, requests_per_s, *, must=(), never=(), planned=EVERYTHING):
 def planned_for(members, budget_usd, engineer_days=None):
     entries = tuple(entry.entry for entry in members)
     portfolio = Portfolio(name="a test", budget_usd=budget_usd, workloads=entries, engineer_days=engineer_days)
-    return plan(portfolio, members, created=NOW)
+    return plan(portfolio, [offers_of(member) for member in members], created=NOW)
 
 
 small = st.floats(0, 10).map(lambda value: round(value, 2))
@@ -72,7 +73,7 @@ def test_no_set_of_levers_within_the_budget_is_left_more_of(budget_usd):
     for entry in members:
         moves, _ = evaluated(entry.life, entry.lifecycle, entry.market)
         sets = [picked for size in range(len(moves) + 1) for picked in combinations(moves, size)]
-        every.append([_bundle(0, entry, picked) for picked in sets if fit_together({move.lever.id for move in picked})])
+        every.append([_bundle(entry, picked) for picked in sets if fit_together({move.lever.id for move in picked})])
     best = max(
         math.fsum(bundle.saving_usd - bundle.once_usd for bundle in picked)
         for picked in product(*every)
@@ -181,6 +182,6 @@ def test_a_workload_that_may_not_be_served_as_planned_is_told_so():
     market = msgspec.structs.replace(MARKET, api=API)
     entry = Member(PortfolioEntry(workload="one"), "one", life(api, 1.0, market), api, market)
 
-    found = plan(Portfolio(name="a test", budget_usd=1e4, workloads=(entry.entry,)), [entry], created=NOW)
+    found = plan(Portfolio(name="a test", budget_usd=1e4, workloads=(entry.entry,)), [offers_of(entry)], created=NOW)
 
     assert found.choices[0].because.startswith("Not allowed as planned: requests may not leave the company")

@@ -50,6 +50,11 @@ def pairs_in(workloads: Path, profile: Path | None) -> Iterator[Pair]:
     return _in_lines(workloads, profile)
 
 
+def workloads_in(workloads: Path) -> Iterator[Pair]:
+    """Yield what `pairs_in` does where no profile is needed."""
+    return pairs_in(workloads, workloads)
+
+
 def _given(profile: Path | None, where: Path | str) -> Path:
     if profile is None:
         raise InputError(

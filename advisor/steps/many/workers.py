@@ -43,8 +43,8 @@ def over_processes(work: Work[T, R], things: Iterable[T], *, processes: int | No
     taken apart, so that only what kills one is lost.
     """
     count = usable_cores() if processes is None else processes
-    chunks = iter(lambda: tuple(itertools.islice(iterator, chunk)), ())
     iterator = iter(things)
+    chunks = iter(lambda: tuple(itertools.islice(iterator, chunk)), ())
     if count == 1:
         return itertools.chain.from_iterable(map(work.done, chunks))
     return itertools.chain.from_iterable(_in_order(_Crew(work, count), chunks))
@@ -165,6 +165,6 @@ def _serve(link: Connection, others: Sequence[Connection], done: Callable[[Seque
             found: Sequence[R] | BaseException
             try:
                 found = done(things)
-            except Exception as error:  # handed to the parent, which raises it as if it had been its own
+            except Exception as error:  # noqa: BLE001  # handed to the parent, which raises it as if it had been its own
                 found = error
             link.send(found)

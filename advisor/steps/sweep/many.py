@@ -70,7 +70,7 @@ def _row(pair: Pair, settings: Settings) -> AdviceRow:
         return _advised(pair, settings)
     except AdvisorError as error:
         return failed(pair, error)
-    except Exception as error:  # a fault of advisor's in one pair is shown in its row: thousands of others do not have it
+    except Exception as error:  # noqa: BLE001  # of one pair, it is shown in its row: thousands of others do not have it
         fault = f"{pair.workload}: a fault of advisor itself ({type(error).__name__}: {error})"
         return failed(pair, AdvisorError(fault, hint=BY_ITSELF.format(pair.profile, pair.workload)))
 

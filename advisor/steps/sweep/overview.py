@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
+from advisor.decide.comparison.overview import Earlier, overview
+from advisor.disk.kinds import of_format
+from advisor.disk.writing import write_output
+from advisor.files.records import write_record
 from advisor.schema.overview import Overview
+from advisor.steps.many.lines import read_lines
+
+FORMATS = ("html", "md")
 
 
 def overview_of(rows: Path, *, name: str, now: str, before: Path | None = None) -> Overview:
@@ -10,9 +17,16 @@ def overview_of(rows: Path, *, name: str, now: str, before: Path | None = None) 
 
     Raises InputError for files that hold no rows.
     """
-    raise NotImplementedError
+    earlier = None if before is None else Earlier(read_lines(before))
+    return overview(read_lines(rows), name=name, created=now, rows_path=rows.name, earlier=earlier)
 
 
 def write_overview(overview: Overview, folder: Path) -> tuple[Path, ...]:
     """Write overview.json, overview.html and overview.md into a folder, over older ones alone, and return their paths."""
-    raise NotImplementedError
+    from advisor.tell.report import render
+
+    made = [folder / "overview.json", *(folder / f"overview.{format_}" for format_ in FORMATS)]
+    write_record(made[0], overview)
+    for path, format_ in zip(made[1:], FORMATS, strict=True):
+        write_output(path, render(overview, format_).encode(), of_format(format_))
+    return tuple(made)

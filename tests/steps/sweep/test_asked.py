@@ -132,7 +132,9 @@ def test_a_workload_that_a_user_wrote_is_never_overwritten(folder):
     assert WORKLOAD == (folder / "out" / "a" / "workload.yaml").read_text()
 
 
-trees = st.recursive(st.none() | st.text(max_size=3), lambda inner: st.dictionaries(st.text("ab", max_size=2), inner), max_leaves=8)
+trees = st.recursive(
+    st.none() | st.text(max_size=3), lambda inner: st.dictionaries(st.text("ab", max_size=2), inner), max_leaves=8
+)
 mappings = st.dictionaries(st.text("ab", max_size=2), trees)
 
 
@@ -150,8 +152,10 @@ def test_every_file_gives_a_name_that_is_a_folder(tmp_path_factory, name):
 
     made = _name_of(folder / name)
 
-    assert made not in ("", ".", "..") and not made.startswith((".", "-")) and not set(made) - set(
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
+    assert (
+        made not in ("", ".", "..")
+        and not made.startswith((".", "-"))
+        and not set(made) - set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
     )
 
 

@@ -53,7 +53,9 @@ def cluster():
 
     place = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
     head = {"num_cpus": 0, "object_store_memory": STORE_BYTES, "temp_dir": place}
-    made = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=False)  # or machines can be added by this thread alone
+    made = Cluster(
+        initialize_head=True, head_node_args=head, shutdown_at_exit=False
+    )  # or machines can be added by this thread alone
     try:
         yield made
     finally:
@@ -110,7 +112,9 @@ def ran(tmp_path_factory):
     with cluster() as made:
         machine(made, "local")
         thread = losing_a_machine(made, folder / "out", kept)
-        swept = sweep(folder / "sweep.yaml", folder / "out", SweepOptions(ray=made.address, patience_s=PATIENCE_S), now=NOW, report=silent)
+        swept = sweep(
+            folder / "sweep.yaml", folder / "out", SweepOptions(ray=made.address, patience_s=PATIENCE_S), now=NOW, report=silent
+        )
         thread.join()
     return swept, folder / "out", kept
 

@@ -15,7 +15,9 @@ def test_a_task_goes_on_elsewhere_from_what_was_kept(tmp_path):
     assert (2, b"head\na\n") == second
     assert keeper.take("m", second.number, 7, b"b\n", 1)
     assert b"head\na\nb\n" == path.read_bytes()
-    assert [("one", 1, False), ("two", 1, False)] == [(tried.machine, tried.entries, tried.ended is not None) for tried in keeper.tries("m")]
+    assert [("one", 1, False), ("two", 1, False)] == [
+        (tried.machine, tried.entries, tried.ended is not None) for tried in keeper.tries("m")
+    ]
 
 
 def test_a_machine_that_was_taken_for_lost_changes_nothing_any_more(tmp_path):
