@@ -11,7 +11,7 @@ from advisor.commands.gate import compare, gate
 from advisor.commands.hardware import hardware
 from advisor.commands.pipeline import schema, table, trace
 from advisor.commands.rules import explain, own_rules
-from advisor.commands.store import store
+from advisor.commands.store import check, store
 from advisor.console import run
 from advisor.inert.text import inert
 from advisor.options import (
@@ -63,8 +63,9 @@ def cli() -> None:
     \b
     Exit status: 0 advice found, 1 nothing meets the target (shown), 2 the input is wrong,
     3 inconclusive (the answer is not known well enough), 4 a load test missed the target,
-    5 a load test was not valid, 70 a fault of advisor itself, 74 standard output is full,
-    130 interrupted (143 SIGTERM, 129 SIGHUP), 141 nobody reads the output.
+    5 a load test was not valid, 6 advise again and 7 measure again (`check`), 70 a fault of advisor
+    itself, 74 standard output is full, 130 interrupted (143 SIGTERM, 129 SIGHUP), 141 nobody reads
+    the output.
     """
 
 
@@ -377,7 +378,7 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
     put(render(document, format_), output, of=document, format_=format_, inputs=(portfolio,))
 
 
-for command in (compare, gate, trace, schema, table, distill, explain, own_rules, hardware, export, store):
+for command in (compare, gate, check, trace, schema, table, distill, explain, own_rules, hardware, export, store):
     cli.add_command(command)
 
 

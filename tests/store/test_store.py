@@ -120,7 +120,9 @@ def test_a_record_under_the_name_of_another_is_none(tmp_path):
     assert "not what its name says" in warnings[0]
 
 
-@pytest.mark.parametrize("name", ["../out", "/etc/passwd", "a/../../b", "a//b", "", "a\\b", "line\nbreak", "\u202eevil", "x" * 300])
+@pytest.mark.parametrize(
+    "name", ["../out", "/etc/passwd", "a/../../b", "a//b", "", "a\\b", "line\nbreak", "\u202eevil", "x" * 300]
+)
 def test_no_name_leads_out_of_the_folder_or_shows_as_another(tmp_path, store, name):
     assert not is_name(name)
     with pytest.raises(InputError, match="no name of a file"):
