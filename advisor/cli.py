@@ -63,9 +63,9 @@ def cli() -> None:
     \b
     Exit status: 0 advice found, 1 nothing meets the target (shown), 2 the input is wrong,
     3 inconclusive (the answer is not known well enough), 4 a load test missed the target,
-    5 a load test was not valid, 6 advise again and 7 measure again (`check`), 70 a fault of advisor
-    itself, 74 standard output is full, 130 interrupted (143 SIGTERM, 129 SIGHUP), 141 nobody reads
-    the output.
+    5 a load test was not valid, `check` has 6 advise again, 7 measure again, 8 prices are too old,
+    70 a fault of advisor itself, 74 standard output is full, 130 interrupted (143 SIGTERM,
+    129 SIGHUP), 141 nobody reads the output.
     """
 
 

@@ -16,8 +16,9 @@ class ExitStatus(IntEnum):
     INCONCLUSIVE = 3  # the answer is not known well enough
     MISSED = 4  # the target, in a load test of the recommendation
     NOT_VALID = 5  # the load test of the recommendation: the generator was late, or there was none
-    ADVISE_AGAIN = 6  # what production says is beyond what the advice was for; what was measured still holds
-    MEASURE_AGAIN = 7  # what production says is not what was measured
+    ADVISE_AGAIN = 6  # production has other traffic than the advice is for; what was measured still holds
+    MEASURE_AGAIN = 7  # production is not what was measured
+    EXPIRED = 8  # production is as promised, but prices are too old
     FAULT = 70  # of advisor itself; EX_SOFTWARE of sysexits.h
     NOT_PRINTED = 74  # standard output could not be written: a full disk; EX_IOERR
 

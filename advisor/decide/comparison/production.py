@@ -12,7 +12,7 @@ from advisor.schema.generation import GenerationAdvice, GenerationPrediction
 from advisor.schema.language import DeploymentPrediction, LanguageAdvice
 from advisor.schema.record import SCHEMA_VERSION, Estimate
 
-GRAVITY: tuple[Standing, ...] = ("valid", "re-advise", "re-measure")
+GRAVITY: tuple[Standing, ...] = ("valid", "expired", "re-advise", "re-measure")
 DAY_S = 0.8 * units.SECONDS_PER_DAY  # what is watched for nearly a day has seen its peak and its valley
 Online = Advice | GenerationAdvice | LanguageAdvice
 AnyPrediction = Prediction | GenerationPrediction | DeploymentPrediction
@@ -176,9 +176,7 @@ def _of_runtime(advice: Online, shown: AnyPrediction, running: Running) -> Itera
 def _of_prices(until: str | None, now: str) -> Iterator[ProductionFinding]:
     if until is not None:
         is_over = units.days_between(now, until) < 0
-        yield _finding(
-            "prices", "re-advise" if is_over else "valid", f"the advice {'held' if is_over else 'holds'} until {until}"
-        )
+        yield _finding("prices", "expired" if is_over else "valid", f"the advice {'held' if is_over else 'holds'} until {until}")
 
 
 # --- figures -------------------------------------------------------------------------------------------------------------------
@@ -223,8 +221,7 @@ def _of_latency(
     What is predicted knows nothing of the network: it is exceeded where a margin of the target is.
     """
     worst = target if predicted is None else min(target, predicted.high + margin * target)
-    is_slow = seen.low > worst
-    standing: Standing = "valid" if not is_slow else "re-advise" if is_more else "re-measure"
+    standing: Standing = "valid" if not _is_beyond(seen, worst) else "re-advise" if is_more else "re-measure"
     because = f"{_ends(seen)}, predicted {_interval(predicted)}, promised {units.seconds(target)}"
     return ProductionFinding(what=figure, promised=predicted, limit=target, seen=seen, standing=standing, because=because)
 
@@ -242,6 +239,11 @@ def _of_utilization(seen: Seen, promise: Promise, rate: Seen | None, margin: flo
 
 def _finding(what: str, standing: Standing, because: str) -> ProductionFinding:
     return ProductionFinding(what=what, promised=None, limit=None, seen=None, standing=standing, because=because)
+
+
+def _is_beyond(seen: Seen, limit: float) -> bool:
+    """Return whether a figure is more than a limit; the lower edge of a bucket is not in it."""
+    return seen.low > limit or (seen.low == limit and seen.high != seen.low)
 
 
 def _ends(seen: Seen) -> str:
@@ -267,7 +269,7 @@ def _notes(promise: Promise, running: Running) -> Iterator[str]:
         seen = running.figures.get(figure)
         if seen is None:
             continue
-        if seen.low <= target and (seen.high is None or seen.high > target):
+        if not _is_beyond(seen, target) and (seen.high is None or seen.high > target):
             yield f"{figure}: the target of {units.seconds(target)} lies inside {_ends(seen)}, which metrics tell no finer"
         elif predicted is not None and seen.high is not None and seen.high < predicted.low:
             yield f"{figure}: quicker than predicted ({_ends(seen)}); measuring again may save replicas"

@@ -4,7 +4,8 @@ from typing import Literal
 
 from advisor.schema.record import Estimate, Name, Record, Shown, Whole
 
-Standing = Literal["valid", "re-advise", "re-measure"]
+# Expired: the same question to the same profile has another answer by today's prices. Re-advise: the question is another.
+Standing = Literal["valid", "expired", "re-advise", "re-measure"]
 ProductionFigure = Literal["rate", "latency", "ttft", "tpot", "utilization"]
 
 

@@ -53,6 +53,7 @@ def exit_status(document: ProductionCheck) -> ExitStatus:
     """Return what a check means to whatever watches production."""
     return {
         "valid": ExitStatus.ADVICE,
+        "expired": ExitStatus.EXPIRED,
         "re-advise": ExitStatus.ADVISE_AGAIN,
         "re-measure": ExitStatus.MEASURE_AGAIN,
     }[document.standing]
@@ -80,7 +81,7 @@ def _names(texts: tuple[str, ...]) -> Mapping[ProductionFigure, Known]:
         figure, name = _pair(text, FIGURE)
         if figure not in KNOWN:
             raise InputError(f"{FIGURE}: there is no figure {figure!a}"[:200], hint=f"figures are: {', '.join(KNOWN)}")
-        found[figure] = named_by_user(figure, name)  # type: ignore[index]  # one of the figures
+        found[figure] = named_by_user(figure, name)
     return found
 
 

@@ -3,9 +3,15 @@
 from advisor.inert.record import as_json, inert_parts
 from advisor.schema.gate.production import ProductionCheck, ProductionFinding, Standing
 
-HEADLINES: dict[Standing, str] = {"valid": "still valid", "re-advise": "advise again", "re-measure": "measure again"}
+HEADLINES: dict[Standing, str] = {
+    "valid": "still valid",
+    "expired": "expired",
+    "re-advise": "advise again",
+    "re-measure": "measure again",
+}
 AGAIN: dict[Standing, str] = {
     "valid": "nothing to do",
+    "expired": "production is as promised; by the prices of today: advisor advise profile.json -w workload.yaml",
     "re-advise": "what was measured still holds: advisor advise profile.json -w workload.yaml",
     "re-measure": "what was measured no longer holds: advisor recommend MODEL -w workload.yaml --fresh",
 }
