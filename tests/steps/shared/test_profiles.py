@@ -1,5 +1,6 @@
 """A profile that somebody measured is not measured again: it comes from the store, with the files of its variants."""
 
+import contextlib
 import json
 import shutil
 
@@ -11,6 +12,7 @@ from advisor.schema.options import ProfileOptions
 from advisor.steps.profile import profile
 from advisor.store.store import open_store
 from tests import models
+from tests.processes import SHARED
 
 NOW = "2026-11-29T08:00:00+00:00"
 SCHEME = "int8-dynamic"  # that is made however little time there is
@@ -31,8 +33,18 @@ class Lines:
 
 
 def measured(folder, name, lines=None, **options):
-    asked = ProfileOptions(**({"budget_s": 1.0, "max_batch_size": 1, "schemes": (SCHEME,), "store": str(folder / "store")} | options))
+    asked = ProfileOptions(
+        **({"budget_s": 1.0, "max_batch_size": 1, "schemes": (SCHEME,), "store": str(folder / "store")} | options)
+    )
     return profile(folder / "model.onnx", folder / name / "profile.json", asked, now=NOW, report=lines or Lines())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_process():
+    """What looks at the model runs in one process for all of these tests: each would wait for its imports otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("advisor.steps.profile.Apart", lambda: contextlib.nullcontext(SHARED))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +71,10 @@ def test_a_second_user_measures_nothing_and_has_the_same_files(folder, nothing_i
     again = measured(folder, "two/deeper", lines)
 
     first = json.loads((folder / "one" / "profile.json").read_bytes())
-    assert first["sites"][0]["measurements"] == json.loads((folder / "two/deeper/profile.json").read_bytes())["sites"][0]["measurements"]
+    assert (
+        first["sites"][0]["measurements"]
+        == json.loads((folder / "two/deeper/profile.json").read_bytes())["sites"][0]["measurements"]
+    )
     assert 1 == len(lines.saying("measured before"))
     assert all((folder / "two" / "deeper" / variant.path).resolve().is_file() for variant in again.sites[0].variants)
     assert again == measured(folder, "two/deeper", store=None)  # as if it had been measured here
