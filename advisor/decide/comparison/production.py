@@ -207,7 +207,7 @@ def _of_rate(seen: Seen, promise: Promise, margin: float) -> ProductionFinding:
     if seen.low > high * (1 + margin) or (seen.high is not None and seen.high < low * (1 - margin)):
         standing = "re-advise"
         because += f": beyond the margin of {units.percent(margin)}"
-    elif promise.capacity is not None and seen.low > promise.capacity.high:
+    elif promise.capacity is not None and seen.low > promise.capacity.high * high / promise.rate:  # it is carried on average
         standing = "re-advise"
         because += f": more than the {units.rate(promise.capacity.value)} that it carries"
     return ProductionFinding(what="rate", promised=promised, limit=None, seen=seen, standing=standing, because=because)

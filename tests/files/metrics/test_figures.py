@@ -109,7 +109,9 @@ def test_expressions_add_up_rates_and_take_the_slowest_latency():
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["0.1", "+Inf", "x", "NaN", ""]), st.floats(allow_nan=True) | st.integers(0, 9)), max_size=6),
+    st.lists(
+        st.tuples(st.sampled_from(["0.1", "+Inf", "x", "NaN", ""]), st.floats(allow_nan=True) | st.integers(0, 9)), max_size=6
+    ),
     quantiles,
 )
 def test_no_numbers_whatever_make_a_figure_out_of_range(rows, quantile):
