@@ -12,7 +12,7 @@ from advisor.commands.hardware import hardware
 from advisor.commands.many import advise_many
 from advisor.commands.pipeline import schema, table, trace
 from advisor.commands.rules import explain, own_rules
-from advisor.commands.store import store
+from advisor.commands.store import check, store
 from advisor.commands.sweep import sweep
 from advisor.console import run
 from advisor.inert.text import inert
@@ -66,8 +66,9 @@ def cli() -> None:
     \b
     Exit status: 0 advice found, 1 nothing meets the target (shown), 2 the input is wrong,
     3 inconclusive (the answer is not known well enough), 4 a load test missed the target,
-    5 a load test was not valid, 70 a fault of advisor itself, 74 standard output is full,
-    130 interrupted (143 SIGTERM, 129 SIGHUP), 141 nobody reads the output.
+    5 a load test was not valid, `check` has 6 advise again, 7 measure again, 8 prices are too old,
+    70 a fault of advisor itself, 74 standard output is full, 130 interrupted (143 SIGTERM,
+    129 SIGHUP), 141 nobody reads the output.
     """
 
 
@@ -380,7 +381,22 @@ def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> N
     put(render(document, format_), output, of=document, format_=format_, inputs=(portfolio,))
 
 
-for command in (advise_many, compare, gate, trace, schema, table, distill, explain, own_rules, hardware, export, store, sweep):
+for command in (
+    advise_many,
+    compare,
+    gate,
+    check,
+    trace,
+    schema,
+    table,
+    distill,
+    explain,
+    own_rules,
+    hardware,
+    export,
+    store,
+    sweep,
+):
     cli.add_command(command)
 
 

@@ -13,7 +13,19 @@ from advisor.cli import cli
 from advisor.options import PROFILE_OPTIONS, profile_options, put
 from advisor.schema.options import ProfileOptions
 
-SHARED = {"inputs", "variants", "schemes", "students", "budget_s", "max_batch_size", "seed", "general", "fresh", "allow_code"}
+SHARED = {
+    "inputs",
+    "variants",
+    "schemes",
+    "students",
+    "budget_s",
+    "max_batch_size",
+    "seed",
+    "general",
+    "fresh",
+    "allow_code",
+    "store",
+}
 
 
 def parameters(command):

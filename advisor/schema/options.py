@@ -6,6 +6,7 @@ from typing import NamedTuple
 MOST_BATCH_SIZE = 4096  # that is measured
 USUAL_LOAD_TEST_S = 30.0
 USUAL_TRAINING_S = 900.0
+USUAL_MARGIN = 0.2  # that production's figures may be off from what was advised
 USUAL_MAX_UNCERTAINTY = 1.5  # of the cost, as a factor: one replica or two is a different answer
 
 

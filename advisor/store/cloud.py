@@ -51,9 +51,10 @@ class Cloud:
             ) from error
         self._faults = (OSError, *(getattr(importlib.import_module(module), name) for module, name in provider.faults))
         # What others write meanwhile has to be seen: nothing is listed from memory.
-        self._fs: Any = self._tried(partial(fsspec.filesystem, scheme, use_listings_cache=False))
+        fs: Any = self._tried(partial(fsspec.filesystem, scheme, use_listings_cache=False))
+        self._fs = fs
         # A bucket that is missing is known before time is spent on what goes into it.
-        self._tried(partial(self._fs.info, root.partition("/")[0]), is_there=True)
+        self._tried(partial(fs.info, root.partition("/")[0]), is_there=True)
 
     def look(self, name: str) -> Held | None:
         """Return size and time of an object."""

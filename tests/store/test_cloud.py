@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -92,29 +93,22 @@ def test_a_record_that_is_cut_short_is_absent(url):
 
 
 def test_four_writers_at_once_leave_whole_entries(tmp_path, url):
-    begin, failed = threading.Barrier(4), []
+    begin = threading.Barrier(4)
 
     def write(number):
         store = opened(url)[0]
         begin.wait()
-        try:
-            for turn in range(2):
-                mine = {"profile.json": f"{number} {turn}".encode() * 50, "variants/shared.onnx": b"same" * 1000}
-                store.put(key("contested"), mine, created=NOW)
-                store.put(key(("own", number, turn)), mine, created=NOW)
-                assert store.find(key("contested")) is not None
-        except BaseException as error:
-            failed.append(error)
+        for turn in range(2):
+            mine = {"profile.json": f"{number} {turn}".encode() * 50, "variants/shared.onnx": b"same" * 1000}
+            store.put(key("contested"), mine, created=NOW)
+            store.put(key(("own", number, turn)), mine, created=NOW)
+            assert store.find(key("contested")) is not None
 
-    writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
     store, warnings = opened(url)
     entries = store.entries()
 
-    assert [] == failed
     assert 9 == len(entries)
     assert all(store.fetch(entry, tmp_path / str(place)) for place, entry in enumerate(entries))
     assert [] == warnings

@@ -30,7 +30,8 @@ def add_sites_held(profile_path: Path, workload_path: Path, url: str, say: Calla
     """Do what `add_sites` does, where the caller holds the lock of the profile."""
     known = read_any_profile(profile_path)
     have = {LOCAL, *(site.hardware.id for site in known.sites)}
-    wanted = [name for name in dict.fromkeys(read_workload(workload_path).hardware.allowed) if name not in have]
+    asked = read_workload(workload_path).hardware
+    wanted = [name for name in dict.fromkeys(asked.allowed if asked is not None else ()) if name not in have]
     if not wanted:
         return
     found = sites_from(open_store(url, warn=say), known, wanted, say)
