@@ -75,7 +75,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # Many models: measured on many machines, advised on and shown together.
     "advisor.steps.sweep": {
         *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.steps.shared", "advisor.steps.many"),
-        *("advisor.files", "advisor.disk", "advisor.tell", "advisor.decide.queue", "advisor.decide.comparison"),
+        *("advisor.files", "advisor.disk", "advisor.store", "advisor.tell", "advisor.decide.queue", "advisor.decide.comparison"),
         *(f"advisor.measure.{room}" for room in ("model", "timing", "variants", "worker")),
     },
     # What users share: profiles, variants and advice in a store.

@@ -30,6 +30,7 @@ from advisor.steps.sweep.in_turn import measured_in_turn
 from advisor.steps.sweep.many import Pair, Settings, advise_many, failed, read_rows, write_rows
 from advisor.steps.sweep.measuring import PROFILE, Outcome, Task, failure_of
 from advisor.steps.sweep.overview import overview_of, write_overview
+from advisor.store.store import open_store
 from advisor.units import parse_moment
 
 if TYPE_CHECKING:
@@ -99,14 +100,18 @@ def sweep(path: Path, folder: Path, options: SweepOptions, *, now: str, report: 
 
 
 def _seen_from_anywhere(store: str | None) -> str | None:
-    """Return the address of a store, one of a folder absolute and the folder there: machines of a cluster look for it too."""
-    if store is None or SCHEME.match(store):
-        return store
-    place = Path(os.path.abspath(store))
-    if not place.exists():
-        check_writable(place)
-        place.mkdir(parents=True)
-    return str(place)
+    """Return the address of a store, one of a folder absolute and the folder there: machines of a cluster look for it too.
+
+    Raises InputError for an address where no store can be, before time is spent.
+    """
+    if store is None:
+        return None
+    place = store if SCHEME.match(store) else os.path.abspath(store)
+    open_store(place)
+    if not SCHEME.match(store) and not os.path.exists(place):
+        check_writable(Path(place))
+        os.makedirs(place)
+    return place
 
 
 def exit_status(swept: Swept) -> ExitStatus:

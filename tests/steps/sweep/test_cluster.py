@@ -68,19 +68,26 @@ def machine(made, kind):
     return made.add_node(num_cpus=1, object_store_memory=STORE_BYTES, resources={resource(kind): 1})
 
 
+def content(path):
+    """Return what is in a file that may be removed at any moment."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_bytes()
+    return b""
+
+
 def losing_a_machine(made, folder, kept):
     """Wait until a machine of LOSES has measured something, take it away and bring another; `kept` gets the journal by then."""
     only = machine(made, LOSES)
 
     def lose(only):
         while not kept:
-            journals = [path for path in folder.glob(f"*/{LOSES}/profile.journal") if VISITED in path.read_bytes()]
+            journals = [path for path in folder.glob(f"*/{LOSES}/profile.journal") if VISITED in content(path)]
             if not journals:
                 time.sleep(0.02)
                 continue
             made.remove_node(only, allow_graceful=False)
             # Where it had just ended, the next one is lost.
-            kept |= {path.parent.parent.name: path.read_bytes() for path in journals if path.is_file()}
+            kept.update({path.parent.parent.name: content(path) for path in journals if content(path)})
             only = machine(made, LOSES)
 
     thread = threading.Thread(target=lose, args=(only,), daemon=True)

@@ -62,7 +62,9 @@ sweep(Path("sweep.yaml"), Path("out"), SweepOptions(), now={NOW!r}, report=repor
 
 def killed_at_work(folder):
     """Run the sweep until it is killed in the middle of a model; return the journal by then."""
-    ended = subprocess.run([sys.executable, "-c", KILLS_ITSELF], cwd=folder, capture_output=True, start_new_session=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLS_ITSELF], cwd=folder, capture_output=True, start_new_session=True, check=False
+    )
     assert -signal.SIGKILL == ended.returncode, ended.stderr.decode()
     return (folder / "out" / "mlp" / "local" / "profile.journal").read_bytes()
 
