@@ -267,9 +267,10 @@ def _advised(
     before = _kept_rows(folder)
     rows: Iterator[AdviceRow] = chain(advise_many(pairs, settings), without)
     write_rows(rows, folder / ROWS)
-    for row in read_rows(folder / ROWS) if options.store else ():
-        if row.advice_path is not None:
-            share_advice(read_any_advice(folder / row.advice_path), Path(row.profile_path), options.store, say)
+    if options.store is not None:
+        for row in read_rows(folder / ROWS):
+            if row.advice_path is not None:
+                share_advice(read_any_advice(folder / row.advice_path), Path(row.profile_path), options.store, say)
     overview = overview_of(folder / ROWS, name=asked.name, now=now, before=before)
     write_overview(overview, folder)
     return overview

@@ -31,6 +31,7 @@ from tests.profiles import NOW
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 EXAMPLES = Path(__file__).parents[3] / "examples" / "cluster"
 KINDS = ("c7i.xlarge", "local")
+ABSENT = "c7g.xlarge"  # no machine brings it
 MODELS, LOSES = 6, KINDS[0]  # the kind of which a machine is lost
 STORE_BYTES = 80_000_000  # about the least that Ray takes
 PATIENCE_S = 60.0  # a test that goes wrong ends
@@ -110,7 +111,10 @@ def other_weights(number):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """Return what a sweep came to during which a machine was lost, its folder, and the journal that was kept of that machine."""
+    """Return what a sweep came to during which a machine was lost, its folder, the journal that was kept of that machine, and a second one.
+
+    That asks for a model that was measured, and for a kind that no machine brings.
+    """
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "workload.yaml").write_text(WORKLOAD)
     (folder / "sweep.yaml").write_text(SWEEP)
@@ -124,12 +128,16 @@ def ran(tmp_path_factory):
             folder / "sweep.yaml", folder / "out", SweepOptions(ray=made.address, patience_s=PATIENCE_S), now=NOW, report=silent
         )
         thread.join()
-    return swept, folder / "out", kept
+        (folder / "sweep.yaml").write_text(SWEEP.replace("*.onnx", "m0.onnx").replace("c7i.xlarge", ABSENT))
+        again = sweep(
+            folder / "sweep.yaml", folder / "out", SweepOptions(ray=made.address, patience_s=0.0), now=NOW, report=silent
+        )
+    return swept, folder / "out", kept, again
 
 
 @needs_ray
 def test_every_result_is_there_though_a_machine_was_lost(ran):
-    swept, out, _ = ran
+    swept, out, *_ = ran
 
     assert {(f"m{number}", kind) for number in range(MODELS) for kind in KINDS} == {
         (pair.model, pair.kind) for pair in swept.record.pairs if pair.outcome == "measured"
@@ -143,7 +151,7 @@ def test_every_result_is_there_though_a_machine_was_lost(ran):
 
 @needs_ray
 def test_nothing_that_was_measured_on_the_lost_machine_was_lost_but_the_running_point(ran):
-    swept, out, kept = ran
+    swept, out, kept, _ = ran
     ((model, journal),) = kept.items()
     pair = next(pair for pair in swept.record.pairs if (pair.model, pair.kind) == (model, LOSES))
     lost, *_, last = pair.tries
@@ -169,6 +177,17 @@ def test_no_two_measurements_ran_on_one_machine_at_once(ran):
     for times in by_machine.values():
         times.sort()
         assert all(ended <= begun for (_, ended), (begun, _) in itertools.pairwise(times))
+
+
+@needs_ray
+def test_a_second_sweep_measures_nothing_and_gives_up_a_kind_that_no_machine_brings(ran):
+    absent, known = ran[3].record.pairs
+
+    assert (("local", "known", 0), (ABSENT, "failed", 0)) == tuple(
+        (pair.kind, pair.outcome, pair.entries) for pair in (known, absent)
+    )
+    assert f"no machine of the cluster has brought the resource {resource(ABSENT)}" in absent.failure.fault
+    assert "ray start" in absent.failure.hint
 
 
 @needs_ray
