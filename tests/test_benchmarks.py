@@ -54,8 +54,10 @@ RUNS: dict[str, list[tuple[str | Path, ...]]] = {
     ],
     "repeatability": [()],
     "queue_speed": [("--calls", "1", "100"), ()],
+    "schedule": [(), ("--models", "30", "--nodes", "3", "--lost-per-hour", "5")],
     "search": [()],
     "servers": [("--only", "ort", "ray")],
+    "sweep": [()],
 }
 # Stands in for Olive's command: one attempt fails, one leaves a file that no runtime opens, the others give back what they were given.
 OLIVE = """
@@ -185,6 +187,30 @@ def test_contributing_has_a_row_for_every_program_with_keys_that_it_leaves() -> 
         keys = re.findall(r"`([\w<>]+)`", row.rpartition("|")[2])
         assert keys
         assert [] == [key for key in keys if not any(names(pattern, key) or pattern == key for pattern in documented(program)[0])]
+
+
+def test_the_tables_of_the_paper_plan_are_what_the_simulation_prints(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    python benchmarks/schedule\.py(.*)$", text, re.MULTILINE)
+
+    assert commands
+    for command in commands:
+        ran = run("schedule", tuple(command.split()), tmp_path)
+        printed = [line for line in ran.stdout.splitlines() if line.startswith("| ")]
+        assert printed and "\n".join(printed) in text
+        for name, count in re.findall(r"^(nodes_until_\w+) +([\d,]+)", ran.stdout, re.MULTILINE):
+            assert f"| `{name}` | {count} |" in text
+
+
+def test_nothing_is_done_twice_or_left_out_however_many_machines_are_lost(tmp_path: Path) -> None:
+    arguments = ("--models", "60", "--nodes", "4", "--lost-per-hour", "20", "--json", tmp_path / "a.json")
+
+    assert 0 == run("schedule", arguments, tmp_path).returncode
+    left = json.loads((tmp_path / "a.json").read_text())
+
+    assert left["lost_nodes_4"] > 0 and left["utilization_4"] < 1
+    # What is measured by all of them in all is the work once, and what was lost of it.
+    assert 0 < left["lost_measuring_share_4"] < 0.1
 
 
 def test_a_fit_of_a_part_of_the_models_leaves_the_catalogue_alone(tmp_path: Path) -> None:

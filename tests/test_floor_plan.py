@@ -200,7 +200,12 @@ FLOOR_PLAN: dict[str, set[str]] = {
         "advisor.kernels",
     },
     "advisor.decide.classify": {"advisor.decide.lifetime", "advisor.decide.verdict", "advisor.decide.energy"},
-    "advisor.decide.portfolio": {"advisor.decide.lifetime", "advisor.decide.combining", "advisor.decide.multiple_choice"},
+    "advisor.decide.portfolio": {
+        "advisor.decide.lifetime",
+        "advisor.decide.combining",
+        "advisor.decide.integer_program",
+        "advisor.decide.multiple_choice",
+    },
     "advisor.decide.multiple_choice": {"advisor.decide.integer_program"},
     "advisor.decide.integer_program": set(),
     "advisor.tell": {"advisor.templates"},  # where they lie: the folders are the formats

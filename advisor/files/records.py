@@ -213,6 +213,16 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_of_folder(folder: Path) -> str:
+    """Return the SHA-256 of the names and digests of all files in a folder."""
+    import hashlib
+
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        total.update(f"{path.relative_to(folder)} {sha256(path)}\n".encode())
+    return total.hexdigest()
+
+
 def _read(path: "Path | Traversable") -> bytes:
     if path == STANDARD_INPUT:
         return standard_input()

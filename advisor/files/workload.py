@@ -16,7 +16,7 @@ from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
 from advisor.files.catalog import device_ids
 from advisor.files.contradictions import TOKENS_EXAMPLE, contradictions
-from advisor.files.records import built, read_yaml, sha256
+from advisor.files.records import built, read_yaml, sha256, sha256_of_folder
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import LOCAL
 from advisor.schema.model import ModelFacts
@@ -65,17 +65,12 @@ FLOOR = Quality.__struct_fields__  # what the quality part of a file has, beside
 ELSEWHERE = "a language model elsewhere"
 
 
-def read_workload(path: Path) -> Workload:
-    """Return the workload; raise InputError for what contradicts itself and for names that nobody knows."""
-    return _sound(read_yaml(path, Workload), path)
+def read_workload(path: Path, content: Mapping[str, Any] | None = None) -> Workload:
+    """Return the workload; raise InputError for what contradicts itself and for names that nobody knows.
 
-
-def workload_of(content: Mapping[str, Any], path: Path) -> Workload:
-    """Return a workload that has no file of its own; `path` is what faults name, and files that it names lie beside it."""
-    return _sound(built(content, Workload, path), path)
-
-
-def _sound(workload: Workload, path: Path) -> Workload:
+    `content` is that of a workload without a file of its own: `path` is what faults name, and files that it names lie beside it.
+    """
+    workload = read_yaml(path, Workload) if content is None else built(content, Workload, path)
     fault = next(contradictions(workload), None)
     if fault is not None:
         raise InputError(f"{path}: {fault.what}", hint=fault.way_out)
@@ -382,21 +377,12 @@ def examples_sha256(folder: Path, source: str) -> str:
     module, _, function = source.partition(":")
     if not OWN.fullmatch(source):
         path = folder / source
-        return _sha256_of_folder(path) if path.is_dir() else sha256(path)
+        return sha256_of_folder(path) if path.is_dir() else sha256(path)
     path = folder.joinpath(*module.split(".")).with_suffix(".py")
     text = path.read_bytes() if path.is_file() else module.encode()
     import hashlib
 
     return hashlib.sha256(text + function.encode()).hexdigest()
-
-
-def _sha256_of_folder(folder: Path) -> str:
-    import hashlib
-
-    total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        total.update(f"{path.relative_to(folder)} {sha256(path)}\n".encode())
-    return total.hexdigest()
 
 
 def read_portfolio(path: Path) -> Portfolio:

@@ -13,7 +13,7 @@ from advisor.decide.verdict.rules import Rulebook
 from advisor.errors import AdvisorError, InputError
 from advisor.files.market import market_of
 from advisor.files.rulebook import explained, read_rules, rule_named, rules_with, weight_that_turns
-from advisor.files.workload import EXAMPLES, read_portfolio, read_workload, slo_of, traffic_of, with_lengths_of_trace, workload_of
+from advisor.files.workload import EXAMPLES, read_portfolio, read_workload, slo_of, traffic_of, with_lengths_of_trace
 from advisor.schema.catalog import LOCAL, Hardware, Rule, RuleExplanation
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioEntry, PortfolioPlan
@@ -186,7 +186,7 @@ def _offers(entry: PortfolioEntry, pair: Pair) -> "Offers":
     from advisor.decide.portfolio import Member, offers_of
 
     place = pair.workload
-    workload = read_workload(place) if pair.content is None else workload_of(pair.content, place)
+    workload = read_workload(place, pair.content)
     rate, course = traffic_of(workload, place)
     try:
         lifecycle, architecture = with_its_model(workload.lifecycle or Lifecycle(), place)

@@ -1,5 +1,6 @@
 """`advisor classify`, `portfolio`, `explain` and `rules test`: from a file to the answer, without a model and without what takes long."""
 
+import json
 import math
 import subprocess
 import sys
@@ -10,9 +11,11 @@ import msgspec
 import pytest
 
 from advisor import cli
+from advisor.errors import InputError
 from advisor.files.records import write_record
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
+from advisor.steps.classify import plan_portfolio
 from tests import profiles
 
 ROOT = Path(__file__).parents[2]
@@ -413,3 +416,38 @@ def test_no_note_is_made_where_nothing_is_rented_or_hardware_has_its_own_decline
     (tmp_path / "w.yaml").write_text(RENTED + said)
 
     assert () == classified(advisor).notes
+
+
+def many_planned(folder, count):
+    """Write a portfolio of so many workloads in lines, and the same with a file for each."""
+    lines = [{"name": f"w{number}", "traffic": {"requests_per_s": 10.0 * (number + 1)}} for number in range(count)]
+    for line in lines:
+        line["lifecycle"] = {
+            "horizon_months": 24,
+            "model": {"parameters": 7e9, "bytes_per_parameter": 2},
+            "request": {"input_tokens": 500, "output_tokens": 100},
+        }
+        (folder / f"{line['name']}.yaml").write_text(json.dumps(line))
+    (folder / "w.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    (folder / "lines.yaml").write_text("name: a\nbudget_usd: 20 k$\nworkloads: w.jsonl\n")
+    named = ", ".join(f"{{workload: w{number}.yaml}}" for number in range(count))
+    (folder / "files.yaml").write_text(f"name: a\nbudget_usd: 20 k$\nworkloads: [{named}]\n")
+
+
+def test_the_plan_is_the_same_of_lines_and_of_files_and_by_any_number_of_processes(tmp_path, capfd):
+    many_planned(tmp_path, 12)
+
+    plans = [plan_portfolio(tmp_path / f"{name}.yaml", now=NOW, processes=count) for name, count in (("lines", 1), ("files", 2))]
+
+    assert plans[0] == plans[1]
+    assert 0 == plans[0].gap_usd and plans[0].spent_usd <= plans[0].budget_usd and 12 == len(plans[0].choices)
+    assert "" == capfd.readouterr().out
+
+
+def test_a_workload_that_is_wrong_is_refused_by_its_line(tmp_path):
+    many_planned(tmp_path, 3)
+    with (tmp_path / "w.jsonl").open("a") as file:
+        file.write('{"name": "w3"}\n')
+
+    with pytest.raises(InputError, match=r"w\.jsonl:4: traffic: missing"):
+        plan_portfolio(tmp_path / "lines.yaml", now=NOW, processes=2)

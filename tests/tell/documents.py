@@ -2,11 +2,14 @@
 
 from msgspec.structs import replace
 
+from advisor.decide.comparison.overview import Earlier, overview
 from advisor.schema.advice import Candidate, Certificate, OfflineAdvice, OfflineChoice
 from advisor.schema.lifetime import Assumption, Classification, LifetimeEnergy
+from advisor.schema.overview import Overview
 from advisor.schema.portfolio import Choice, PortfolioPlan
 from advisor.schema.record import SCHEMA_VERSION, Exclusion, Record
 from advisor.schema.workload import HardwareChoice, OfflineWorkload, Volume
+from tests.overviews import row
 from tests.tell import generation_examples, language_examples
 from tests.tell.advice_examples import BUILDERS, about, candidate, change, firm_verdict, keep, outlook
 
@@ -129,9 +132,20 @@ def portfolio() -> PortfolioPlan:
     )
 
 
+def many() -> Overview:
+    """Many rows, one of them inconclusive and one failed, since an earlier run."""
+    before = [row("search", 200.0, today=300.0)]
+    rows = [
+        row("search", 100.0, today=300.0, report_path="search/report.html"),
+        row("chat", None, today=50.0, outcome="inconclusive", headline="Not known <yet>", settled_by=("measure for 5 min",)),
+        row("broken", None, outcome="failed"),
+    ]
+    return overview(rows, name="all", created=CREATED, rows_path="rows.jsonl", earlier=Earlier(before))
+
+
 DOCUMENTS: dict[str, Record] = {
     **{builder.__name__: builder() for builder in BUILDERS},
-    **{builder.__name__: builder() for builder in (job, missed_job, classification, undecided, portfolio)},
+    **{builder.__name__: builder() for builder in (job, missed_job, classification, undecided, portfolio, many)},
     **{builder.__name__: builder() for builder in generation_examples.BUILDERS},
     **{builder.__name__: builder() for builder in language_examples.BUILDERS},
 }

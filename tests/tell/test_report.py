@@ -17,8 +17,10 @@ from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.lifetime import Classification
+from advisor.schema.overview import Overview
 from advisor.schema.record import Basis, Record
 from advisor.tell import report
+from advisor.tell.comparison.overview import overview_words
 from advisor.tell.formats import formats
 from advisor.tell.generation.tables import (
     decoder_rows,
@@ -124,11 +126,19 @@ def test_every_opened_element_is_closed(document: Record) -> None:
     assert [] == page.faults
 
 
+def beside(document: Record) -> set[str]:
+    """Return the files that a page may lead to: the reports of what an overview is of."""
+    rows = document.rows if isinstance(document, Overview) else ()
+    return {path for row in rows for path in (row.advice_path, row.report_path) if path is not None}
+
+
 def test_the_page_needs_nothing_but_itself(document: Record) -> None:
     text = report.render(document, "html")
     page = Page(text)
 
-    assert [] == [address for address in page.attributes(*ADDRESSED) if not address.startswith("#")]
+    assert [] == [
+        address for address in page.attributes(*ADDRESSED) if not address.startswith("#") and address not in beside(document)
+    ]
     assert {"script", "link", "img", "iframe"}.isdisjoint(tag for tag, _ in page.elements)
     assert None is re.search(r"url\(|@import", text[: text.index("</style>")])
 
@@ -137,7 +147,7 @@ def test_every_reference_within_the_page_leads_somewhere(document: Record) -> No
     page = Page(report.render(document, "html"))
     identities = page.attributes("id")
     named = {name for value in page.attributes("aria-labelledby") for name in value.split()}
-    used = {value.removeprefix("#") for value in page.attributes("href")}
+    used = {value.removeprefix("#") for value in page.attributes("href")} - beside(document)
 
     assert sorted(set(identities)) == sorted(identities)
     assert set() == (named | used) - set(identities)
@@ -248,7 +258,7 @@ def _words_of(document: Record) -> tuple[Record, ...]:
     if isinstance(document, Classification):
         life = life_words(document.verdict, document.outlook, document.horizon_months)
         return classification_words(document), life
-    return (portfolio_words(document),)
+    return (overview_words(document) if isinstance(document, Overview) else portfolio_words(document),)
 
 
 def test_the_same_sentences_stand_in_every_format(document: Record) -> None:

@@ -10,8 +10,8 @@ from advisor.decide.advice.decision import Decision
 from advisor.decide.distillation.students import described
 from advisor.decide.queue.day import HOURS_PER_DAY, SECONDS_PER_DAY
 from advisor.decide.queue.search import MAX_REPLICAS
-from advisor.decide.queue.simulator import SERVER_FACTOR
 from advisor.decide.queue.site import SiteUnderLoad
+from advisor.decide.service.in_server import SERVER_FACTOR
 from advisor.decide.service.measured import is_projected
 from advisor.decide.service.projected import measure_there
 from advisor.quality_floor import changes, loss_format

@@ -10,15 +10,13 @@ from advisor.decide.queue.demand import SEEDS, Demand, quantiles, rank, warm, wa
 from advisor.decide.queue.items import Requests, least_s, per_item_s
 from advisor.decide.queue.runs import Outcome, Run, of_stretches
 from advisor.decide.queue.space import Configuration
+from advisor.decide.service.in_server import ratio_in_server
 from advisor.decide.service.measured import ServiceGrid, service_table, setting_of
 from advisor.decide.service.stalls import StallProcess, beginning, delay_s, draws
 from advisor.kernels import queue_sim
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate
 
-# Service inside a server, beside a generator and a batcher, over service in the profile: runs of the same model differed by 0.91 to
-# 1.15 where the machine was quiet (prototype, 36 runs, 2026-11); the load test replaces this assumption by a measurement.
-SERVER_FACTOR = {"low": 0.95, "value": 1.0, "high": 1.15}
 USUAL_CONFIDENCE = 0.95  # of either end of a 90 % interval
 MIDDLE_CONFIDENCE = 0.5  # calls take what is most likely
 FAR_MORE = 2.0  # late requests than may be, so that work alone settles it
@@ -85,11 +83,11 @@ class Simulator:
         side = self._side(end)
         call_s = self._call_s(grid, rows, side)
         overhead, in_server = self._overhead(grid), "value" if self._is_server_known else side
-        ratio, beside_s = self._ratio(grid, call_s, in_server), 0.0
+        is_own, beside_s = setting_of(grid) in self._calibrations, 0.0
         if overhead is not None:
             sizes = np.arange(1, rows + 1)[:, None]
             beside_s = getattr(overhead.per_batch_s, in_server) + getattr(overhead.per_request_s, in_server) * sizes
-        table = call_s * ratio + beside_s
+        table = call_s * ratio_in_server(overhead, call_s, in_server, is_own=is_own) + beside_s
         if end != "value" and abs(self._stretch) != 1.0:
             middle = self._table(grid, rows, "value")
             table = middle * (table / middle) ** abs(self._stretch)
@@ -117,17 +115,6 @@ class Simulator:
         middle_s, seen_s = service_table(grid, size, lengths, end="value"), observed.call_lengths_s
         was_seen = (middle_s >= min(seen_s) * (1 - ROUNDING)) & (middle_s <= max(seen_s) * (1 + ROUNDING))
         return np.where(was_seen, middle_s, call_s)
-
-    def _ratio(self, grid: ServiceGrid, call_s: np.ndarray, end: str) -> np.ndarray | float:
-        """Return how many times as long a call takes inside a server; of the trial, an end never nearer than SERVER_FACTOR has it."""
-        overhead = self._overhead(grid)
-        if overhead is None:
-            return SERVER_FACTOR[end]
-        factors = np.interp(np.log(call_s), np.log(overhead.call_lengths_s), overhead.call_factors)
-        ratio = np.asarray(getattr(overhead.call_ratio, end) * factors)
-        if end == "value" or setting_of(grid) in self._calibrations:
-            return ratio
-        return np.asarray(np.minimum(ratio, SERVER_FACTOR[end]) if end == "low" else np.maximum(ratio, SERVER_FACTOR[end]))
 
     def _overhead(self, grid: ServiceGrid) -> Calibration | None:
         return self._calibrations.get(setting_of(grid), self._trial)

@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -36,18 +36,21 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def over_processes(work: Work[T, R], things: Iterable[T], *, processes: int | None = None, chunk: int) -> Iterator[R]:
+def over_processes(
+    work: Work[T, R], things: Iterable[T], *, processes: int | None = None, chunk: int
+) -> Generator[R, None, None]:
     """Yield what comes of each thing, in the order of the things; processes are as many as cores unless given.
 
-    Things are taken as they are needed: no more than a few chunks for each process are on their way. A chunk whose process was killed is
+    Processes are forked at once. Things are taken as they are needed: no more than a few chunks for each process are on their way. What
+    `done` raises is raised where its results would have come. A chunk whose process was killed is
     taken apart, so that only what kills one is lost.
     """
     count = usable_cores() if processes is None else processes
     iterator = iter(things)
     chunks = iter(lambda: tuple(itertools.islice(iterator, chunk)), ())
     if count == 1:
-        return itertools.chain.from_iterable(map(work.done, chunks))
-    return itertools.chain.from_iterable(_in_order(_Crew(work, count), chunks))
+        return (made for things in chunks for made in work.done(things))
+    return _in_order(_Crew(work, count), chunks)
 
 
 class _Crew(Generic[T, R]):
@@ -78,7 +81,7 @@ class _Crew(Generic[T, R]):
         with contextlib.suppress(BrokenPipeError):  # it is dead, which shows when its answer is read
             worker.link.send(things)
 
-    def answers(self) -> Iterator[tuple[int, Sequence[R]]]:
+    def answers(self) -> Iterator[tuple[int, Sequence[R] | BaseException]]:
         """Wait until at least one chunk is done, and yield the place and the results of each that is."""
         for link in connection.wait(list(self.at)):
             assert isinstance(link, Connection)
@@ -88,8 +91,6 @@ class _Crew(Generic[T, R]):
             except (EOFError, ConnectionResetError):
                 yield place, self._taken_apart(link, things)
                 continue
-            if isinstance(found, BaseException):
-                raise found
             yield place, found
 
     def _taken_apart(self, link: Connection, things: Sequence[T]) -> Sequence[R]:
@@ -129,8 +130,8 @@ def _how(status: int | None) -> str:
     return f"signal {-status}" if status is not None and status < 0 else f"status {status}"
 
 
-def _in_order(crew: _Crew[T, R], chunks: Iterator[Sequence[T]]) -> Iterator[Sequence[R]]:
-    done: dict[int, Sequence[R]] = {}
+def _in_order(crew: _Crew[T, R], chunks: Iterator[Sequence[T]]) -> Generator[R, None, None]:
+    done: dict[int, Sequence[R] | BaseException] = {}
     numbered, wanted, is_over = enumerate(chunks), 0, False
     given = 0
     try:
@@ -143,7 +144,10 @@ def _in_order(crew: _Crew[T, R], chunks: Iterator[Sequence[T]]) -> Iterator[Sequ
                 crew.give(worker, place, things)
                 given = place + 1
             if wanted in done:
-                yield done.pop(wanted)
+                found = done.pop(wanted)
+                if isinstance(found, BaseException):
+                    raise found
+                yield from found
                 wanted += 1
             elif crew.at:
                 done.update(crew.answers())

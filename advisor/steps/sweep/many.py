@@ -11,7 +11,7 @@ from advisor.disk.writing import write_output
 from advisor.errors import AdvisorError
 from advisor.files.records import write_record
 from advisor.files.rulebook import rules_with
-from advisor.files.workload import read_workload, workload_of
+from advisor.files.workload import read_workload
 from advisor.schema.overview import AdviceRow
 from advisor.steps.advise import Asked, Given, advice_for
 from advisor.steps.many.lines import read_lines as read_rows
@@ -77,7 +77,7 @@ def _row(pair: Pair, settings: Settings) -> AdviceRow:
 
 def _advised(pair: Pair, settings: Settings) -> AdviceRow:
     given = _given(pair.profile)
-    workload = read_workload(pair.workload) if pair.content is None else workload_of(pair.content, pair.workload)
+    workload = read_workload(pair.workload, pair.content)
     advice = advice_for(given, workload, pair.workload, settings.asked)
     advice_path = report_path = None
     if settings.with_advice:

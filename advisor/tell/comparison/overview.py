@@ -42,6 +42,7 @@ class OverviewWords(Record, frozen=True, kw_only=True):
     about: str
     headline: str
     totals: tuple[tuple[str, str], ...]
+    table_title: str
     columns: tuple[str, ...]
     lines: tuple[OverviewLine, ...]
     left_out: str | None
@@ -69,6 +70,7 @@ def overview_words(overview: Overview) -> OverviewWords:
             ("Today, where it is known", units.usd_per_month(overview.today_usd_per_month)),
             ("Saves", units.usd_per_month(overview.saving_usd_per_month)),
         ),
+        table_title="What each costs a month, what weighs most first; bars: today, and as advised",
         columns=COLUMNS,
         lines=tuple(_line(row, longest) for row in lines),
         left_out=_left_out(overview),

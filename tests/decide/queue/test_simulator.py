@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from advisor.decide.queue.demand import REQUESTS_BEYOND_QUANTILE, SEEDS, WARM_UP_FRACTION, Demand, quantiles
 from advisor.decide.queue.prediction import capacity_requests_per_s, predict
-from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, SERVER_FACTOR, USUAL_CONFIDENCE
+from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, USUAL_CONFIDENCE
+from advisor.decide.service.in_server import SERVER_FACTOR
 from advisor.kernels import reference
 from advisor.schema.arrays.trace import Trace
 from advisor.schema.profile import Calibration

@@ -1,0 +1,173 @@
+"""How quick is deciding at scale? Advice on many workloads over processes, a portfolio of thousands, and what a task costs by itself.
+
+    python benchmarks/sweep.py [--json FILE] [--quick]
+
+Advice: workloads of one profile, a row for each, by one process and by two in turns; the speed-up is that of the turns. What one takes of
+a core is processor time, which other work on the machine does not count in. Portfolio: workloads of language models, from their lines
+to the plan, and the program that chooses by itself. Memory: the largest process, and by how much it is larger after four times as many
+workloads. A task: an empty one, sent to a process and back, beside Ray's own empty task on a cluster of this machine.
+
+Keys: `advice_per_s`, `advice_per_core_s`, `advice_with_files_per_s`, `speedup_two_cores`, `portfolio_10k_s` (of as many workloads as the
+run has: `portfolio_workloads`), `portfolio_choosing_s`, `portfolio_gap_usd`, `peak_bytes`, `peak_growth_bytes_per_workload`,
+`overhead_per_task_s`, `ray_empty_task_s`, `profile_bytes`, `advice_bytes`, `row_bytes`.
+"""
+
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from advisor.decide import multiple_choice
+from advisor.decide.integer_program import Limit
+from advisor.decide.queue.simulator import USUAL_CONFIDENCE
+from advisor.schema.options import USUAL_MAX_UNCERTAINTY
+from advisor.steps.classify import plan_portfolio
+from advisor.steps.many.lines import write_lines
+from advisor.steps.many.pairs import pairs_in
+from advisor.steps.many.quiet import nothing_printed
+from advisor.steps.many.workers import Work, over_processes
+from advisor.steps.sweep.many import Settings, advise_many
+from harness import Figures, Size, Unknown, in_turns, now, parsed, parser_of, ratio, save, show
+from parts.many_cases import write_pairs, write_portfolio, write_profile
+
+
+class Effort(NamedTuple):
+    """How much of a run is made."""
+
+    pairs: int
+    turns: int
+    planned: int  # workloads of the portfolio
+    groups: int  # that the program chooses among by itself
+    tasks: int  # empty ones
+    with_ray: bool
+
+
+EFFORTS: dict[Size, Effort] = {
+    "full": Effort(pairs=400, turns=3, planned=10_000, groups=10_000, tasks=2000, with_ray=True),
+    "quick": Effort(pairs=40, turns=2, planned=500, groups=10_000, tasks=300, with_ray=True),
+    "tiny": Effort(pairs=2, turns=1, planned=10, groups=20, tasks=4, with_ray=False),
+}
+SEED = 7
+OPTIONS = 8  # of each group
+
+
+def main() -> None:
+    arguments = parsed(parser_of(__doc__))
+    effort = EFFORTS[arguments.size]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        figures = _advice(folder, effort) | _portfolio(folder, effort) | _tasks(effort)
+    show(figures)
+    save(arguments.json, arguments.size, figures)
+
+
+def _advice(folder: Path, effort: Effort) -> Figures:
+    profile, lines = folder / "profile.json", folder / "pairs.jsonl"
+    write_profile(profile)
+    write_pairs(lines, effort.pairs, SEED)
+    settings = Settings(now(), USUAL_CONFIDENCE, USUAL_MAX_UNCERTAINTY, None, folder / "out", (), with_advice=False)
+
+    def rows(path: Path, processes: int, how: Settings = settings) -> None:
+        write_lines(advise_many(pairs_in(path, profile), how, processes=processes), folder / f"rows-{processes}.jsonl")
+
+    few = folder / "few.jsonl"
+    write_pairs(few, max(1, effort.pairs // 4), SEED)
+    before_s = time.process_time()
+    rows(few, 1)
+    core_s, peak_of_few = time.process_time() - before_s, _peak_bytes()
+    spent = in_turns({"1": lambda: rows(lines, 1), "2": lambda: rows(lines, 2)}, effort.turns)
+    peak = _peak_bytes()
+    started = time.perf_counter()
+    rows(few, 2, settings._replace(with_advice=True))
+    with_files_s = time.perf_counter() - started
+    count_of_few = max(1, effort.pairs // 4)
+    written = (folder / "out").glob("*/advice.json")
+    return {
+        "advice_per_s": effort.pairs / statistics.median(spent["2"]),
+        "advice_per_core_s": count_of_few / core_s,
+        "advice_with_files_per_s": count_of_few / with_files_s,
+        "speedup_two_cores": ratio(spent["1"], spent["2"]),
+        "peak_bytes": float(peak),
+        "peak_growth_bytes_per_workload": (peak - peak_of_few) / (effort.pairs - count_of_few),
+        "profile_bytes": float(profile.stat().st_size),
+        "advice_bytes": statistics.median(path.stat().st_size for path in written),
+        "row_bytes": (folder / "rows-2.jsonl").stat().st_size / count_of_few,
+    }
+
+
+def _peak_bytes() -> int:
+    """Return the peak of the largest process so far, this one or one that it has waited for."""
+    return 1024 * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def _portfolio(folder: Path, effort: Effort) -> Figures:
+    path = write_portfolio(folder, effort.planned, SEED)
+    started = time.perf_counter()
+    plan = plan_portfolio(path, now=now())
+    planned_s = time.perf_counter() - started
+    gain, limits, groups = _program(effort.groups)
+    started = time.perf_counter()
+    with nothing_printed():
+        answer = multiple_choice.choose(gain, limits, groups)
+    choosing_s = time.perf_counter() - started
+    assert answer is not None
+    return {
+        "portfolio_10k_s": planned_s,
+        "portfolio_workloads": float(len(plan.choices)),
+        "portfolio_choosing_s": choosing_s,
+        "portfolio_gap_usd": max(plan.gap_usd, answer.bound - answer.gain),
+    }
+
+
+def _program(groups: int) -> tuple[list[float], list[Limit], list[range]]:
+    """Return options of groups that are all different: nothing, or dearer and dearer ones that save more and more."""
+    import numpy as np
+
+    random = np.random.default_rng(SEED)
+    once = np.sort(random.uniform(500, 60_000, (groups, OPTIONS)), axis=1)
+    saved = np.sort(random.uniform(0, 1, (groups, OPTIONS)), axis=1) * 10 ** random.uniform(2, 6, (groups, 1))
+    once[:, 0] = saved[:, 0] = 0.0
+    days = once / 600 * random.uniform(0.5, 1.5, once.shape)
+    limits = [Limit(once.ravel().tolist(), 4000.0 * groups), Limit(days.ravel().tolist(), 6.0 * groups)]
+    return (saved - once).ravel().tolist(), limits, [range(OPTIONS * it, OPTIONS * (it + 1)) for it in range(groups)]
+
+
+def _tasks(effort: Effort) -> Figures:
+    work: Work[int, int] = Work(_same, lambda thing, _: thing)
+    started = time.perf_counter()
+    done = sum(1 for _ in over_processes(work, range(effort.tasks), processes=2, chunk=1))
+    each_s = (time.perf_counter() - started) / done
+    return {"overhead_per_task_s": each_s, "ray_empty_task_s": _ray_empty_task_s(effort)}
+
+
+def _same(things: Sequence[int]) -> Sequence[int]:
+    return things
+
+
+def _ray_empty_task_s(effort: Effort) -> float | Unknown:
+    if not effort.with_ray:
+        return Unknown("left out of a tiny run")
+    try:
+        import ray
+    except ImportError:
+        return Unknown("ray is not installed")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    try:
+        empty: Any = ray.remote(_nothing)
+        ray.get([empty.remote() for _ in range(8)])  # the processes have started
+        started = time.perf_counter()
+        ray.get([empty.remote() for _ in range(effort.tasks)])
+        return (time.perf_counter() - started) / effort.tasks
+    finally:
+        ray.shutdown()
+
+
+def _nothing() -> None:
+    pass
+
+
+if __name__ == "__main__":
+    main()
