@@ -81,7 +81,8 @@ FLOOR_PLAN: dict[str, set[str]] = {
     # What users share: profiles, variants and advice in a store.
     "advisor.steps.shared": {
         *("advisor.store", "advisor.steps", "advisor.steps.generation", "advisor.files", "advisor.disk"),
-        *("advisor.measure.model", "advisor.measure.variants", "advisor.measure.runtime", "advisor.decide.comparison"),
+        *(f"advisor.measure.{room}" for room in ("model", "variants", "timing", "runtime")),
+        "advisor.decide.comparison",
     },
     # Smaller models in the place of the one given.
     "advisor.steps.distillation": {

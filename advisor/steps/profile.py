@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -51,7 +50,8 @@ from advisor.steps.distillation.students import Students, paths_in, students_of
 from advisor.steps.examples import GivenModel, asked_examples, base_of, with_consent
 from advisor.steps.generation import dispatch
 from advisor.steps.generation.reading import read_one_pass
-from advisor.steps.shared.one_pass import SharedSite
+from advisor.steps.shared.one_pass import SharedSite, saying
+from advisor.steps.shared.profiles import check_store
 from advisor.units import parse_moment
 
 KEPT_INPUTS, FRESH = "inputs.npz", "advisor profile --fresh"
@@ -74,6 +74,7 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
 def measured_into(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> Profile | GenerationProfile:
     """Do what `profile` does, where the caller holds the lock of the output."""
     now = parse_moment(now)
+    check_store(options.store)
     workload = read_question(options.workload) if options.workload else None
     if isinstance(workload, GenerationWorkload):
         from advisor.steps.generation import profile as generation
@@ -112,7 +113,7 @@ def _profile(
         baseline = model_folder.file_of(apart, model, folder)  # the export of a checkpoint takes a while
     with ledger.looking():
         plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline, apart=apart)
-    say, tools = partial(_say, report, ledger), Tools(plan, apart)
+    say, tools = saying(report, ledger), Tools(plan, apart)
     known, shared = (
         _known(output, fresh=options.fresh),
         SharedSite(options, plan, schemes_on(plan.provider, schemes()), tools, say),
@@ -153,10 +154,6 @@ def _profile(
     journal.remove()
     shared.put(measured)
     return measured
-
-
-def _say(report: Report, ledger: Ledger, line: str) -> None:
-    report(ledger.spent_s, ledger.expected_s, "looking at what was measured before", line=line)
 
 
 def _kept_inputs(rows: Path | None, folder: Path) -> str | None:

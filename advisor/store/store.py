@@ -29,8 +29,13 @@ TRIES = 3  # of writing contents that a removal takes away at the same moment
 INDEX, CONTENT = "index", "content"
 INDEXED = re.compile(rf"{INDEX}/(profile|variant|advice)/[0-9a-f]{{64}}/([0-9a-f]{{64}})\.json")
 DIGESTED = re.compile(rf"{CONTENT}/([0-9a-f]{{2}})/(\1[0-9a-f]{{62}})")
+DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.DOTALL)
 Source = Path | bytes
+
+
+class _Versioned(msgspec.Struct):
+    schema_version: int
 
 
 class Removed(NamedTuple):
@@ -108,20 +113,35 @@ class Store:
         """Remove entries that were made longer ago, and then contents that no entry names.
 
         A content is left alone for GRACE_S after it was written, and each time that an entry is made of it: whoever writes an entry
-        has that long between the first content and the record that names it.
+        has that long between the first content and the record that names it. What records of other versions name stays.
         """
         contents = [held for held in self._bucket.find(CONTENT) if DIGESTED.fullmatch(held.name)]
+        records = {held.name: held for held in self._bucket.find(INDEX) if INDEXED.fullmatch(held.name)}
         removed, named = 0, set()
-        for entry in self._entries(None, None):
-            if (kind is None or entry.key.kind == kind) and moment_s(entry.created) < now_s - older_than_s:
-                self._bucket.delete(_index_name(entry.key, entry.key_sha256))
+        for name, content in self._bucket.read(records, MOST_ENTRY_BYTES).items():
+            is_asked = kind is None or name.startswith(f"{INDEX}/{kind}/")
+            if is_asked and self._is_old(records[name], content, older_than_s, now_s) and self._is_still(name, content):
+                self._bucket.delete(name)
                 removed += 1
             else:
-                named |= {_content_name(file.sha256) for file in entry.files}
+                named |= {_content_name(digest) for digest in DIGEST.findall(content.decode(errors="replace"))}
         gone = [held for held in contents if held.name not in named and self._is_forsaken(held)]
         for held in gone:
             self._bucket.delete(held.name)
         return Removed(removed, len(gone), sum(held.bytes for held in gone))
+
+    def _is_old(self, record: Held, content: bytes, older_than_s: float, now_s: float) -> bool:
+        """Return whether an entry was made longer ago; one that is damaged counts from when it came there."""
+        if _version_of(content) not in (SCHEMA_VERSION, None):
+            return False
+        entry = self._decoded(record.name, content)
+        if entry is None:
+            return _age_s(record) > max(older_than_s, GRACE_S)
+        return moment_s(entry.created) < now_s - older_than_s
+
+    def _is_still(self, name: str, content: bytes) -> bool:
+        """Return whether nobody has written the record anew meanwhile."""
+        return self._bucket.read([name], MOST_ENTRY_BYTES).get(name) == content
 
     def _entries(self, kind: EntryKind | None, model_sha256: str | None) -> Iterator[Entry]:
         prefix = "/".join(filter(None, (INDEX, kind, model_sha256 if kind else None)))
@@ -134,16 +154,14 @@ class Store:
     def _decoded(self, name: str, content: bytes) -> Entry | None:
         """Return the entry in a record of the index; None, and a warning, unless it is whole and what its name says."""
         why = ""
+        if _version_of(content) not in (SCHEMA_VERSION, None):
+            return None  # another version's, and whole to that
         try:
             entry = msgspec.json.decode(content, type=Entry)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             why = "cut short or damaged"
         else:
-            if entry.schema_version != SCHEMA_VERSION:
-                why = f"of schema version {entry.schema_version}, and this advisor has {SCHEMA_VERSION}"
-            elif (
-                entry.sha256 != entry_sha256(entry) or entry.key_sha256 != key_sha256(entry.key) or not _is_moment(entry.created)
-            ):
+            if entry.sha256 != entry_sha256(entry) or entry.key_sha256 != key_sha256(entry.key) or not _is_moment(entry.created):
                 why = "damaged"
             elif name != _index_name(entry.key, entry.key_sha256):
                 why = "not what its name says"
@@ -224,6 +242,14 @@ def _entry(key: Key, files: tuple[StoredFile, ...], created: str, stands_on: str
         sha256="0" * 64,
     )
     return msgspec.structs.replace(entry, sha256=entry_sha256(entry))
+
+
+def _version_of(content: bytes) -> int | None:
+    """Return the version of a record, None where it cannot be read."""
+    try:
+        return msgspec.json.decode(content, type=_Versioned).schema_version
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _index_name(key: Key, digest: str) -> str:

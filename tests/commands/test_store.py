@@ -2,12 +2,20 @@
 
 import json
 import os
+import re
+import shlex
 import time
+from pathlib import Path
 
 import pytest
 
+from advisor.files.records import write_record
 from tests.damage import ended, is_refusal
+from tests.profiles import fixed_cost_law, profile
 from tests.stores import FILES, LATER, NOW, content_of, key, opened
+from tests.tell.advice_examples import change
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -94,3 +102,31 @@ def test_what_cannot_be_meant_is_two_lines(tmp_path, entries, arguments):
     status, _, err = ended("store", *arguments, cwd=tmp_path)
 
     assert is_refusal(status, err)
+
+
+def page():
+    text = (ROOT / "docs" / "store.md").read_text()
+    return [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+
+
+def test_the_commands_of_the_page_run_in_their_order(tmp_path):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "advice").mkdir()
+    write_record(tmp_path / "profile.json", profile(fixed_cost_law(0.002, 0.004), batch_sizes=(1, 4)))
+    write_record(tmp_path / "advice" / "advice.json", change())
+    (tmp_path / "workload.yaml").write_text(
+        "name: w\ntraffic: {requests_per_s: 100}\nslo: {latency_s: 500 ms}\nhardware: {price_usd_per_hour: {local: 0.17}}\n"
+    )
+    ran = {}
+    for line in page():
+        program, *words = shlex.split(line)
+        assert "advisor" == program
+        if words[0] == "recommend":  # measures; what it shares is looked at in tests/steps/shared
+            continue
+        now = () if words[:2] == ["store", "list"] else ("--now", NOW)
+        ran[" ".join(words[:2])] = ended(*words, *now, cwd=tmp_path)
+
+    assert {"store list": 0, "store rm": 0, "check advice/advice.json": 0, "advise profile.json": 0} == {
+        name: status for name, (status, _, _) in ran.items()
+    }
+    assert 2 == len(ran["store list"][1].splitlines()) and " advice " in ran["store list"][1]

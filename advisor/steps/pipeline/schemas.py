@@ -9,11 +9,13 @@ from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.catalog import Hardware, Price, Rule, TokenPrice
 from advisor.schema.gate.comparison import Comparison
 from advisor.schema.gate.policy import Policy
+from advisor.schema.gate.production import ProductionCheck
 from advisor.schema.generation import GenerationAdvice, GenerationProfile
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import Portfolio, PortfolioPlan
 from advisor.schema.profile import Profile
+from advisor.schema.store import Listing
 from advisor.schema.sweep import Sweep, SweepIndex
 from advisor.schema.workload import Workload
 
@@ -46,6 +48,8 @@ KINDS: dict[str, Kind] = {
     "portfolio-plan": Kind((PortfolioPlan,), "what advisor portfolio --format json writes"),
     "sweep-index": Kind((SweepIndex,), "sweep.json, in the folder of a sweep"),
     "comparison": Kind((Comparison,), "what advisor compare and advisor gate --format json write"),
+    "check": Kind((ProductionCheck,), "what advisor check --format json prints"),
+    "store": Kind((Listing,), "what advisor store list --format json prints"),
 }
 
 

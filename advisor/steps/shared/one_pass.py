@@ -7,7 +7,8 @@ from advisor.errors import InputError
 from advisor.files.workload import examples_sha256
 from advisor.measure.model.kept_files import read_mark
 from advisor.measure.runtime.ort_session import versions
-from advisor.measure.variants.making import Plan
+from advisor.measure.timing.ledger import Ledger
+from advisor.measure.variants.making import Plan, Report
 from advisor.measure.variants.processes import Tools
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import Scheme
@@ -17,6 +18,11 @@ from advisor.steps.examples import base_of
 from advisor.steps.shared.keys import profile_key, variant_key
 from advisor.steps.shared.profiles import Here, SharedProfile, files_of
 from advisor.store.store import Store
+
+
+def saying(report: Report, ledger: Ledger) -> Callable[[str], None]:
+    """Return what reports a sentence on what was measured before."""
+    return lambda line: report(ledger.spent_s, ledger.expected_s, "looking at what was measured before", line=line)
 
 
 class SharedSite:

@@ -65,6 +65,12 @@ class SharedProfile(Generic[AnySite]):
             self._say(f"not put into the store: {error.fault}")
 
 
+def check_store(url: str | None) -> None:
+    """Raise InputError where a store cannot be reached, before time is spent on what would go there."""
+    if url is not None:
+        open_store(url)
+
+
 def put_profile(store: Store, here: Here, measured: Profile | GenerationProfile) -> Entry:
     """Put what one machine measured, with the files of its variants; paths of this machine stay here."""
     site = next(site for site in measured.sites if site.hardware.id == here.key.machine)

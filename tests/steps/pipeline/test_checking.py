@@ -19,6 +19,7 @@ from tests.tell import documents, generation_examples, language_examples
 from tests.tell.advice_examples import change, inconclusive, infeasible
 
 DATA = Path(__file__).parents[2] / "data" / "metrics"
+KEPT = Path(__file__).parents[3] / "examples" / "metrics"
 NOW, LATER = "2026-11-29T08:00:00+00:00", "2027-11-29T08:00:00+00:00"
 pytest.importorskip("prometheus_client", reason="the extra metrics is not installed")
 
@@ -42,6 +43,8 @@ def run(advice, *metrics, options=(), now=NOW, label="handler=/predict"):
 
 
 def two(name):
+    if name == "kept":
+        return KEPT / "before.txt", KEPT / "after.txt"
     return DATA / f"{name}-1.txt", DATA / f"{name}-2.txt"
 
 
@@ -129,7 +132,7 @@ def test_what_a_server_says_of_its_model_and_runtime_counts_too(advice, tmp_path
 
 
 def test_one_scrape_tells_latency_and_that_the_rate_is_not_known(advice, tmp_path):
-    result = run(advice, DATA / "kept-1.txt")
+    result = run(advice, KEPT / "before.txt")
 
     assert 0 == result.exit_code
     assert "two scrapes" in result.stderr
@@ -217,7 +220,7 @@ def test_what_are_no_metrics_is_two_lines(advice, tmp_path, content):
         (("http://user:secret@127.0.0.1/x",), ()),
         (("http://[bad/x",), ()),
         (two("kept"), ()),  # nothing says how long after each other
-        ((*two("kept"), DATA / "kept-1.txt"), EVERY),
+        ((*two("kept"), KEPT / "before.txt"), EVERY),
         (two("kept"), (*EVERY, "--metric", "rate=nobody_counts_this")),
         (two("kept"), (*EVERY, "--metric", "speed=x")),
         (two("kept"), (*EVERY, "--metric", "rate")),
@@ -260,7 +263,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def address():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=DATA)) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=KEPT)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -271,7 +274,7 @@ def address():
 def test_an_address_is_fetched(advice, address, monkeypatch):
     monkeypatch.delenv("http_proxy", raising=False)
 
-    assert 0 == run(advice, f"{address}/kept-2.txt").exit_code
+    assert 0 == run(advice, f"{address}/after.txt").exit_code
     assert 2 == run(advice, f"{address}/nothing.txt").exit_code
     assert 2 == run(advice, f"{address}/elsewhere").exit_code
 
@@ -280,5 +283,5 @@ def test_no_more_than_a_few_megabytes_are_taken(advice, address, monkeypatch):
     monkeypatch.delenv("http_proxy", raising=False)
     monkeypatch.setattr(fetching, "MOST_BYTES", 1000)
 
-    assert "more than" in run(advice, f"{address}/kept-2.txt").stderr
-    assert "more than" in run(advice, DATA / "kept-2.txt").stderr
+    assert "more than" in run(advice, f"{address}/after.txt").stderr
+    assert "more than" in run(advice, KEPT / "after.txt").stderr

@@ -7,6 +7,7 @@ import shutil
 import pytest
 from msgspec.structs import replace
 
+from advisor.errors import InputError
 from advisor.measure.timing import profiler
 from advisor.schema.options import ProfileOptions
 from advisor.steps.profile import profile
@@ -139,6 +140,17 @@ def test_a_profile_of_before_is_put_into_a_store_that_lacks_it(folder, nothing_i
     measured(folder, "one", store=str(tmp_path / "late"))
 
     assert 1 == len(open_store(str(tmp_path / "late")).entries("profile"))
+
+
+def test_a_store_that_cannot_be_is_refused_before_the_model_is_looked_at(folder):
+    with pytest.raises(InputError, match="no store can be there"):
+        profile(
+            folder / "no-model.onnx",
+            folder / "no.json",
+            ProfileOptions(store="http://somewhere"),
+            now=NOW,
+            report=Lines(),
+        )
 
 
 def test_a_store_that_cannot_be_written_costs_no_profile(folder, tmp_path, nothing_is_measured):
