@@ -9,7 +9,7 @@ from advisor.commands.distill import distill
 from advisor.commands.export import export
 from advisor.commands.gate import compare, gate
 from advisor.commands.hardware import hardware
-from advisor.commands.many import advise_many
+from advisor.commands.many import advise_many, portfolio
 from advisor.commands.pipeline import schema, table, trace
 from advisor.commands.rules import explain, own_rules
 from advisor.commands.store import check, store
@@ -363,26 +363,9 @@ def classify(workload: Path, format_: str, output: Path | None, profile: Path | 
     put(render(document, format_), output, of=document, format_=format_, inputs=inputs)
 
 
-@cli.command()
-@click.argument("portfolio", type=PATH)
-@format_option(*formats("portfolio"), default="text")
-@OUTPUT
-@NOW
-def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> None:
-    """Choose the levers to pull for each workload of PORTFOLIO within one budget.
-
-    \b
-    advisor portfolio portfolio.yaml
-    """
-    from advisor.steps.classify import plan_portfolio
-    from advisor.tell.report import render
-
-    document = plan_portfolio(portfolio, now=now)
-    put(render(document, format_), output, of=document, format_=format_, inputs=(portfolio,))
-
-
 for command in (
     advise_many,
+    portfolio,
     compare,
     gate,
     check,

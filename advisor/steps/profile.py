@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import msgspec
@@ -12,8 +11,8 @@ from advisor.disk import locks, temporary
 from advisor.disk.beside import check_places, owned
 from advisor.disk.writing import write_atomically
 from advisor.errors import InputError
-from advisor.files.catalog import hardware_of, read_device
-from advisor.files.records import read_yaml, sha256, write_record
+from advisor.files.catalog import hardware_of, read_device, schemes
+from advisor.files.records import sha256, write_record
 from advisor.files.workload import (
     examples_sha256,
     fitting,
@@ -396,13 +395,3 @@ def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: Prof
     if floor is None or not OWN.fullmatch(floor.metric):
         return None
     return own_code.load(floor.metric, base_of(options), "quality.metric", is_allowed=options.allow_code)
-
-
-def schemes() -> tuple[Scheme, ...]:
-    """Return the schemes of the catalog, in the order of their file names."""
-    found = []
-    for entry in sorted(files("advisor.catalog.schemes").iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".yaml"):
-            with as_file(entry) as path:
-                found.append(read_yaml(path, Scheme))
-    return tuple(found)

@@ -12,7 +12,7 @@ from advisor.disk.writing import write_output
 from advisor.errors import InputError
 from advisor.files.catalog import read_device
 from advisor.files.records import read_tree, read_yaml, to_yaml
-from advisor.files.workload import question_of, workload_of
+from advisor.files.workload import question_of, read_workload
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import LOCAL
 from advisor.schema.options import ProfileOptions, SweepOptions
@@ -148,7 +148,7 @@ def _check_names(found: list[_Found], path: Path) -> None:
 def _check_workload(member: _Found) -> None:
     """Raise InputError where the workload contradicts itself, or lacks what advice needs."""
     shown = Path(f"{member.workload} with {member.where}.overrides") if member.entry.overrides else member.workload
-    workload = workload_of(member.tree, shown)
+    workload = read_workload(shown, member.tree)
     if member.kinds:
         question_of(workload, shown)
 
