@@ -47,6 +47,14 @@ class Bundle(NamedTuple):
         return self.saving_usd - self.once_usd
 
 
+class _Priced(NamedTuple):
+    """A lever with what it takes by itself: the same in every bundle."""
+
+    move: Move
+    once_usd: float
+    days: float
+
+
 class Offers(NamedTuple):
     """What can be done for one workload, and no more than a plan needs of that: ten thousand of them fit into memory."""
 
@@ -138,11 +146,11 @@ def _check(member: Member, moves: Sequence[Move], excluded: Sequence[Exclusion])
 
 def _bundles(member: Member, moves: Sequence[Move]) -> list[Bundle]:
     """Return every set of levers that can be pulled together, with its saving and cost."""
-    allowed = [move for move in moves if move.lever.id not in member.entry.never]
+    allowed = [_priced(member, move) for move in moves if move.lever.id not in member.entry.never]
     found = []
     for size in range(len(allowed) + 1):
         for picked in combinations(allowed, size):
-            ids = {move.lever.id for move in picked}
+            ids = {priced.move.lever.id for priced in picked}
             if set(member.entry.must) <= ids and combining.fit_together(ids):
                 found.append(_bundle(member, picked))
     if not found:
@@ -153,13 +161,19 @@ def _bundles(member: Member, moves: Sequence[Move]) -> list[Bundle]:
     return found
 
 
-def _bundle(member: Member, picked: tuple[Move, ...]) -> Bundle:
+def _priced(member: Member, move: Move) -> _Priced:
     x = member.life.values
-    saving = combining.saved_usd(picked, x)
-    once = {move.lever.id: once_usd(move, x)[0] for move in picked}
-    training = math.fsum(once[move.lever.id] for move in picked if move.lever.side == "training")
-    days = math.fsum(effort_days(move, x).value for move in picked)
-    return Bundle(tuple(move.lever.title for move in picked), math.fsum(once.values()), days, saving, training)
+    return _Priced(move, once_usd(move, x)[0], effort_days(move, x).value)
+
+
+def _bundle(member: Member, picked: tuple[_Priced, ...]) -> Bundle:
+    return Bundle(
+        levers=tuple(priced.move.lever.title for priced in picked),
+        once_usd=math.fsum(priced.once_usd for priced in picked),
+        days=math.fsum(priced.days for priced in picked),
+        saving_usd=combining.saved_usd([priced.move for priced in picked], member.life.values),
+        training_usd=math.fsum(priced.once_usd for priced in picked if priced.move.lever.side == "training"),
+    )
 
 
 def _choice(bundle: Bundle, offers: Offers) -> Choice:

@@ -14,7 +14,7 @@ from advisor.decide.integer_program import Limit
 from advisor.decide.lifetime.fleet import serving_by_month
 from advisor.decide.lifetime.levers import evaluated
 from advisor.decide.multiple_choice import choose
-from advisor.decide.portfolio import Member, _bundle, offers_of, plan
+from advisor.decide.portfolio import Member, _bundle, _priced, offers_of, plan
 from advisor.errors import InputError
 from advisor.schema.portfolio import Portfolio, PortfolioEntry
 from advisor.schema.workload import LifeServing, LifeSituation
@@ -73,7 +73,13 @@ def test_no_set_of_levers_within_the_budget_is_left_more_of(budget_usd):
     for entry in members:
         moves, _ = evaluated(entry.life, entry.lifecycle, entry.market)
         sets = [picked for size in range(len(moves) + 1) for picked in combinations(moves, size)]
-        every.append([_bundle(entry, picked) for picked in sets if fit_together({move.lever.id for move in picked})])
+        every.append(
+            [
+                _bundle(entry, tuple(_priced(entry, move) for move in picked))
+                for picked in sets
+                if fit_together({move.lever.id for move in picked})
+            ]
+        )
     best = max(
         math.fsum(bundle.saving_usd - bundle.once_usd for bundle in picked)
         for picked in product(*every)

@@ -13,6 +13,7 @@ from advisor.schema.gate.production import ProductionCheck
 from advisor.schema.generation import GenerationAdvice, GenerationProfile
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.lifetime import Classification
+from advisor.schema.overview import AdviceRow, Overview
 from advisor.schema.portfolio import Portfolio, PortfolioPlan
 from advisor.schema.profile import Profile
 from advisor.schema.store import Listing
@@ -47,6 +48,8 @@ KINDS: dict[str, Kind] = {
     "classification": Kind((Classification,), "what advisor classify --format json writes"),
     "portfolio-plan": Kind((PortfolioPlan,), "what advisor portfolio --format json writes"),
     "sweep-index": Kind((SweepIndex,), "sweep.json, in the folder of a sweep"),
+    "overview": Kind((Overview,), "overview.json of advisor advise-many and advisor sweep"),
+    "row": Kind((AdviceRow,), "a line of rows.jsonl beside it"),
     "comparison": Kind((Comparison,), "what advisor compare and advisor gate --format json write"),
     "check": Kind((ProductionCheck,), "what advisor check --format json prints"),
     "store": Kind((Listing,), "what advisor store list --format json prints"),

@@ -18,6 +18,7 @@ from advisor.steps.many.lines import read_lines as read_rows
 from advisor.steps.many.lines import write_lines as write_rows
 from advisor.steps.many.pairs import Pair
 from advisor.steps.many.workers import Work, over_processes
+from advisor.units import parse_moment
 
 __all__ = ["Pair", "Settings", "advise_chunk", "advise_many", "failed", "read_rows", "write_rows"]
 
@@ -41,7 +42,9 @@ class Settings(NamedTuple):
     def asked(self) -> Asked:
         """How each of them is asked for; what only reports show is left out where there are none."""
         has_files = self.with_advice or bool(self.formats)
-        return Asked(self.now, self.confidence, self.max_uncertainty, None, self.rules_folder, with_frontier=has_files)
+        return Asked(
+            parse_moment(self.now), self.confidence, self.max_uncertainty, None, self.rules_folder, with_frontier=has_files
+        )
 
 
 def advise_many(pairs: Iterable[Pair], settings: Settings, *, processes: int | None = None) -> Iterator[AdviceRow]:
@@ -50,7 +53,7 @@ def advise_many(pairs: Iterable[Pair], settings: Settings, *, processes: int | N
     No more than a few chunks of pairs are held at once, in and out. A pair that cannot be advised on is a row with its two lines.
     Processes are forked now, not with the first row.
     """
-    rules_with(settings.rules_folder, now=settings.now)  # refused once, and what was read is there in every process
+    rules_with(settings.rules_folder, now=settings.asked.now)  # refused once, and what was read is there in every process
     work = Work(partial(advise_chunk, settings=settings), failed)
     return over_processes(work, pairs, processes=processes, chunk=CHUNK)
 
@@ -92,7 +95,7 @@ def _advised(pair: Pair, settings: Settings) -> AdviceRow:
     return row_of(
         pair.id,
         advice,
-        now=settings.now,
+        now=settings.asked.now,
         profile_path=str(pair.profile),
         workload_path=str(pair.workload),
         profile_sha256=given.sha256,

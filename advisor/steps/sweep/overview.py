@@ -8,6 +8,7 @@ from advisor.disk.writing import write_output
 from advisor.files.records import write_record
 from advisor.schema.overview import Overview
 from advisor.steps.many.lines import read_lines
+from advisor.units import parse_moment
 
 FORMATS = ("html", "md")
 
@@ -17,8 +18,9 @@ def overview_of(rows: Path, *, name: str, now: str, before: Path | None = None) 
 
     Raises InputError for files that hold no rows.
     """
+    created = parse_moment(now)
     earlier = None if before is None else Earlier(read_lines(before))
-    return overview(read_lines(rows), name=name, created=now, rows_path=rows.name, earlier=earlier)
+    return overview(read_lines(rows), name=name, created=created, rows_path=rows.name, earlier=earlier)
 
 
 def write_overview(overview: Overview, folder: Path) -> tuple[Path, ...]:

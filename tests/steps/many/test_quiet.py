@@ -1,6 +1,7 @@
 """What a library in C prints does not reach the output of a command, and what the command prints does."""
 
 import ctypes
+import sys
 
 from advisor.steps.many.quiet import nothing_printed
 
@@ -9,7 +10,7 @@ def test_only_what_is_printed_below_python_meanwhile_is_dropped(capfd):
     library = ctypes.CDLL(None)
     with nothing_printed():
         library.puts(b"from below")
-    print("from here")
+    sys.stdout.write("from here\n")
     library.puts(b"afterwards")
     library.fflush(None)
 
