@@ -82,14 +82,20 @@ def advise(
     *,
     max_uncertainty: float = USUAL_MAX_UNCERTAINTY,
     rules: Place | None = None,
+    store: str | None = None,
     now: str | None = None,
 ) -> AnyAdvice:
-    """Return the advice on the profile in a file, or on the config.json of a language model."""
+    """Return the advice on the profile in a file, or on the config.json of a language model; a `store` as `--store` takes it."""
     from advisor.steps.advise import advise_on
 
     with _errors(), _file_of(workload) as path:
         return advise_on(
-            Path(profile), _there(path), now=_moment(now), max_uncertainty=max_uncertainty, rules_folder=_place(rules)
+            Path(profile),
+            _there(path),
+            now=_moment(now),
+            max_uncertainty=max_uncertainty,
+            rules_folder=_place(rules),
+            store=store,
         )
 
 

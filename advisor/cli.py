@@ -9,9 +9,11 @@ from advisor.commands.distill import distill
 from advisor.commands.export import export
 from advisor.commands.gate import compare, gate
 from advisor.commands.hardware import hardware
-from advisor.commands.many import advise_many
+from advisor.commands.many import advise_many, portfolio
 from advisor.commands.pipeline import schema, table, trace
 from advisor.commands.rules import explain, own_rules
+from advisor.commands.store import check, store
+from advisor.commands.sweep import sweep
 from advisor.console import run
 from advisor.inert.text import inert
 from advisor.options import (
@@ -23,6 +25,7 @@ from advisor.options import (
     PATH,
     RULES,
     STANDARD_OUTPUT,
+    STORE,
     USUAL,
     WORKLOAD,
     Number,
@@ -32,6 +35,7 @@ from advisor.options import (
     profile_options,
     put,
     tell_first,
+    tell_one,
 )
 from advisor.schema.options import USUAL_LOAD_TEST_S, ProfileOptions
 from advisor.tell.formats import formats
@@ -54,13 +58,17 @@ def cli() -> None:
     advisor distill   MODEL --student ID         make a smaller model that learns from this one
     advisor classify  W.yaml                     serving or training, without a model file
     advisor portfolio P.yaml                     many workloads, one budget
+    advisor sweep     S.yaml                     many models on many machines, one folder
     advisor compare   old.json new.json          two files of advice and a policy, for a pipeline
+    advisor check     advice.json --metrics M    what production says now beside what was promised
+    advisor store     list URL                   profiles and advice that others share
 
     \b
     Exit status: 0 advice found, 1 nothing meets the target (shown), 2 the input is wrong,
     3 inconclusive (the answer is not known well enough), 4 a load test missed the target,
-    5 a load test was not valid, 70 a fault of advisor itself, 74 standard output is full,
-    130 interrupted (143 SIGTERM, 129 SIGHUP), 141 nobody reads the output.
+    5 a load test was not valid, `check` has 6 advise again, 7 measure again, 8 prices are too old,
+    70 a fault of advisor itself, 74 standard output is full, 130 interrupted (143 SIGTERM,
+    129 SIGHUP), 141 nobody reads the output.
     """
 
 
@@ -164,6 +172,7 @@ def merge(profile: Path, others: tuple[Path, ...], output: Path) -> None:
 )
 @MAX_UNCERTAINTY
 @RULES
+@STORE
 @NOW
 def advise(
     profile: Path,
@@ -173,6 +182,7 @@ def advise(
     limit_s: float | None,
     max_uncertainty: float,
     rules: Path | None,
+    store: str | None,
     now: str,
 ) -> int:
     """Find the cheapest configuration in PROFILE that keeps the workload's SLO and quality floor.
@@ -195,6 +205,8 @@ def advise(
         max_uncertainty=max_uncertainty,
         is_over=alarm(limit_s),
         rules_folder=rules,
+        store=store,
+        say=tell_one,
     )
     if output is not None:
         put(to_json(advice).decode(), output, of=advice, format_="json", inputs=(profile, workload))
@@ -351,35 +363,24 @@ def classify(workload: Path, format_: str, output: Path | None, profile: Path | 
     put(render(document, format_), output, of=document, format_=format_, inputs=inputs)
 
 
-@cli.command()
-@click.argument("portfolio", type=PATH)
-@format_option(*formats("portfolio"), default="text")
-@OUTPUT
-@NOW
-def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> None:
-    """Choose the levers to pull for each workload of PORTFOLIO within one budget.
-
-    \b
-    advisor portfolio portfolio.yaml
-    """
-    from advisor.steps.classify import plan_portfolio
-    from advisor.tell.report import render
-
-    document = plan_portfolio(portfolio, now=now)
-    put(render(document, format_), output, of=document, format_=format_, inputs=(portfolio,))
-
-
-cli.add_command(advise_many)
-cli.add_command(compare)
-cli.add_command(gate)
-cli.add_command(trace)
-cli.add_command(schema)
-cli.add_command(table)
-cli.add_command(distill)
-cli.add_command(explain)
-cli.add_command(own_rules)
-cli.add_command(hardware)
-cli.add_command(export)
+for command in (
+    advise_many,
+    portfolio,
+    compare,
+    gate,
+    check,
+    trace,
+    schema,
+    table,
+    distill,
+    explain,
+    own_rules,
+    hardware,
+    export,
+    store,
+    sweep,
+):
+    cli.add_command(command)
 
 
 def main() -> None:

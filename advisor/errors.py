@@ -12,12 +12,15 @@ class ExitStatus(IntEnum):
     of its output went away. A stream that is closed from the start is taken as /dev/null, and standard error may be lost without a word.
     """
 
-    ADVICE = 0  # found, or whatever else was asked for; every limit of a policy is kept
+    ADVICE = 0  # found, or whatever else was asked for; every limit of a policy is kept; in production the advice still holds
     INFEASIBLE = 1  # shown: nothing meets the target, or a limit of a policy is broken
     WRONG_INPUT = 2
     INCONCLUSIVE = 3  # the answer is not known well enough
     MISSED = 4  # the target, in a load test of the recommendation
     NOT_VALID = 5  # the load test of the recommendation: the generator was late, or there was none
+    ADVISE_AGAIN = 6  # production has other traffic than the advice is for; what was measured still holds
+    MEASURE_AGAIN = 7  # production is not what was measured
+    EXPIRED = 8  # production is as promised, but prices are too old
     FAULT = 70  # of advisor itself; EX_SOFTWARE of sysexits.h
     NOT_PRINTED = 74  # standard output could not be written: a full disk; EX_IOERR
 

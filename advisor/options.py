@@ -87,6 +87,11 @@ MAX_UNCERTAINTY = click.option(
     help="Factor by which the cost may be uncertain; beyond it the answer is inconclusive (exit status 3).",
 )
 RULES = click.option("--rules", type=PATH, help="A folder of your own rules, in addition to the built-in ones.")
+STORE = click.option(
+    "--store",
+    metavar="URL",
+    help="A store that others share, a folder or s3://, gs://, az://bucket/prefix: what it has is not measured again.",
+)
 OUTPUT = click.option("-o", "--output", type=PATH, help="Write there instead of to standard output.")
 NOW = click.option(
     "--now",
@@ -156,6 +161,7 @@ PROFILE_OPTIONS = (
         help="Time every point alike, also where this workload's answer does not rest on it: for advice on other workloads too.",
     ),
     click.option("--fresh", is_flag=True, help="Measure again, even if there is a profile of the same model and machine."),
+    STORE,
     click.option(
         "--allow-code",
         is_flag=True,
@@ -196,6 +202,11 @@ def tell_first(lines: Iterable[str]) -> None:
     """Print what a user should know first, a line each, beside the output."""
     for line in lines:
         click.echo(f"note: {inert(' '.join(line.split()))}", err=True)
+
+
+def tell_one(line: str) -> None:
+    """Print one line that a user should know, as `tell_first` does."""
+    tell_first((line,))
 
 
 def put(text: str, output: Path | None, *, of: object, format_: str, inputs: Iterable[Path]) -> None:

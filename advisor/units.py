@@ -3,13 +3,13 @@
 import math
 import re
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from advisor.errors import InputError
 
 # The last word of a field's name is its unit; the table gives what users may write for it. SI for flop, IEC and SI for bytes.
 SCALES: dict[str, dict[str, float]] = {
-    "s": {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0},
+    "s": {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0},
     "months": {"months": 1.0, "month": 1.0, "years": 12.0, "year": 12.0},
     "requests_per_s": {
         "/s": 1.0,
@@ -121,6 +121,12 @@ def parse_moment(text: str) -> str:
     except ValueError as error:
         said = repr(text if len(text) <= LONGEST_QUOTED else f"{text[:LONGEST_QUOTED]}…")
         raise InputError(f"{said} is not a time", hint="write it as 2026-11-22T08:00:00+00:00") from error
+
+
+def moment_s(text: str) -> float:
+    """Return a time as records hold it in seconds since 1970; one without a zone is taken as UTC."""
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def is_day(text: str) -> bool:

@@ -10,7 +10,16 @@ from hypothesis import HealthCheck, settings
 from tests.processes import SHARED
 
 # Modules that take longest. They are begun first, so that none is still at work when all others are done.
-LONGEST = ("test_benchmarks", "test_cli", "test_recommend", "test_packaging", "test_screening", "test_mutation", "test_profiler")
+LONGEST = (
+    "test_cluster",
+    "test_benchmarks",
+    "test_cli",
+    "test_recommend",
+    "test_packaging",
+    "test_screening",
+    "test_mutation",
+    "test_profiler",
+)
 
 settings.register_profile("any machine", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")

@@ -93,6 +93,9 @@ STATUSES = {
     "inconclusive": 3,
     "missed": 4,
     "not valid": 5,
+    "advise again": 6,
+    "measure again": 7,
+    "expired": 8,
     "fault": 70,
     "not printed": 74,
 }

@@ -25,6 +25,7 @@ SHARED = {
     "general",
     "fresh",
     "allow_code",
+    "store",
 }
 
 

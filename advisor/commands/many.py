@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from advisor.inert.text import inert
-from advisor.options import MAX_UNCERTAINTY, NOW, PATH, RULES, Number
+from advisor.options import MAX_UNCERTAINTY, NOW, OUTPUT, PATH, RULES, Number, format_option, put
+from advisor.tell.formats import formats
 
 
 @click.command("advise-many")
@@ -59,3 +60,21 @@ def advise_many(
     click.echo(render(overview, "text"), nl=False)
     click.echo(f"overview: {inert(str(output / 'overview.html'))}")
     return exit_status(overview)
+
+
+@click.command()
+@click.argument("portfolio", type=PATH)
+@format_option(*formats("portfolio"), default="text")
+@OUTPUT
+@NOW
+def portfolio(portfolio: Path, format_: str, output: Path | None, now: str) -> None:
+    """Choose the levers to pull for each workload of PORTFOLIO within one budget.
+
+    \b
+    advisor portfolio portfolio.yaml
+    """
+    from advisor.steps.classify import plan_portfolio
+    from advisor.tell.report import render
+
+    document = plan_portfolio(portfolio, now=now)
+    put(render(document, format_), output, of=document, format_=format_, inputs=(portfolio,))

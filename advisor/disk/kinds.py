@@ -68,6 +68,10 @@ OVERVIEW = Kind("overview", _beginning(rb'\s*\{\s*"kind":\s*"overview",'))
 JUNIT = Kind("JUnit report", _anywhere(rb'<testsuites name="' + NAME))
 STUDENT = Kind("student", _beginning(_VERSION + rb'"recipe":'))
 PORTFOLIO = Kind("plan of a portfolio", _beginning(_MADE + rb'"name":'))
+SWEEP = Kind("index of a sweep", _beginning(rb'\s*\{\s*"kind":\s*"sweep",'))
+# YAML that a sweep makes of the user's files.
+MADE_YAML_BEGINS = b"# made by serving-advisor sweep"
+MADE_YAML = Kind("file of a sweep", _beginning(re.escape(MADE_YAML_BEGINS)))
 ROWS = Kind("rows of advice", _beginning(rb'\{"id":"[\w.-]+","outcome":"'))
 HTML = Kind("HTML report", _anywhere(rb'<meta name="generator" content="' + NAME))
 MARKDOWN = Kind("Markdown report", _beginning(rb"(?:# .*\n\n)?<!-- " + NAME + rb"\b"))
@@ -87,6 +91,7 @@ OF_RECORDS = {
     "Comparison": COMPARISON,
     "Overview": OVERVIEW,
     "PortfolioPlan": PORTFOLIO,
+    "SweepIndex": SWEEP,
     "Distilled": STUDENT,
 }
 OF_FORMATS = {"html": HTML, "junit": JUNIT, "md": MARKDOWN, "text": TEXT}

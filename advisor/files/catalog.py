@@ -28,6 +28,7 @@ from advisor.schema.catalog import (
     Price,
     Processors,
     PublicMeasurements,
+    Scheme,
     TokenPrice,
 )
 from advisor.schema.record import Record
@@ -379,3 +380,14 @@ def own_record(row: dict[str, Any], record_type: type[R], path: Path, line: int)
         if day is not None and not is_day(day):
             raise InputError(f"{path}: line {line}: {name}: {day!r} is no day of the calendar", hint="write it as 2026-11-22")
     return made
+
+
+@cache
+def schemes() -> tuple[Scheme, ...]:
+    """Return the schemes of the catalog, in the order of their file names."""
+    found = []
+    for entry in sorted(files("advisor.catalog.schemes").iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".yaml"):
+            with as_file(entry) as path:
+                found.append(read_yaml(path, Scheme))
+    return tuple(found)

@@ -169,6 +169,11 @@ def read_yaml(path: Path, record_type: type[R], *, what: str = "workload file") 
     return _build(_tree(path, what=what), record_type, path, what)
 
 
+def read_tree(path: Path, *, what: str = "workload file") -> dict[str, Any]:
+    """Return what a YAML file that a person wrote holds, as it stands there: dicts, lists, bools, None and texts."""
+    return _tree(path, is_ours=False, what=what)
+
+
 def built(tree: Mapping[str, Any], record_type: type[R], path: Path, what: str = "workload file") -> R:
     """Return the record that a tree of texts, numbers and lists describes, as `read_yaml` does; `path` is what faults name."""
     return _build(dict(tree), record_type, path, what)

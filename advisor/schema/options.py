@@ -6,6 +6,7 @@ from typing import NamedTuple
 MOST_BATCH_SIZE = 4096  # that is measured
 USUAL_LOAD_TEST_S = 30.0
 USUAL_TRAINING_S = 900.0
+USUAL_MARGIN = 0.2  # that production's figures may be off from what was advised
 USUAL_MAX_UNCERTAINTY = 1.5  # of the cost, as a factor: one replica or two is a different answer
 
 
@@ -25,6 +26,7 @@ class ProfileOptions(NamedTuple):
     allow_code: bool = False  # run the functions that the workload file names
     students: tuple[str, ...] = ()  # smaller models: `auto`, names, or files and folders of trained ones
     draft: Path | None = None  # a smaller decoder that proposes tokens to one
+    store: str | None = None  # where a profile is looked for before anything is measured, and put afterwards
 
 
 class DistillOptions(NamedTuple):
@@ -36,3 +38,15 @@ class DistillOptions(NamedTuple):
     budget_s: float | None = None  # None, and no steps: USUAL_TRAINING_S
     seed: int = 0
     fresh: bool = False
+
+
+class SweepOptions(NamedTuple):
+    """How to run a sweep, beside its file and its folder."""
+
+    store: str | None = None  # the address of a shared store
+    ray: str | None = None  # the address of a cluster, `auto` or `local`; None: in turn on this machine
+    on: str | None = None  # the kind that this machine is
+    patience_s: float = 900.0  # for a machine of a kind of which the cluster has none
+    fresh: bool = False
+    max_uncertainty: float = USUAL_MAX_UNCERTAINTY
+    rules_folder: Path | None = None

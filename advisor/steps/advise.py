@@ -90,11 +90,25 @@ def advise_on(
     max_uncertainty: float = USUAL_MAX_UNCERTAINTY,
     is_over: Callable[[], bool] | None = None,
     rules_folder: Path | None = None,
+    store: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> AnyAdvice:
-    """Return the advice on a saved profile, or on the configuration of a model that is not here; a search may be stopped by `is_over`."""
+    """Return the advice on a saved profile, or on the configuration of a model that is not here; a search may be stopped by `is_over`.
+
+    With a `store` the profile first gets the sites of other machines that the workload allows, and the advice is put there afterwards;
+    `say` is told what comes from there, and what is damaged.
+    """
     asked = Asked(parse_moment(now), confidence, max_uncertainty, is_over, rules_folder)
-    given = Given(profile_path)
-    return advice_for(given, read_workload(workload_path), workload_path, asked)
+    if store is None:
+        return advice_for(Given(profile_path), read_workload(workload_path), workload_path, asked)
+    from advisor.steps.shared.advice import share_advice
+    from advisor.steps.shared.sites import add_sites
+
+    if not is_configuration(profile_path):
+        add_sites(profile_path, workload_path, store, say)
+    advice = advice_for(Given(profile_path), read_workload(workload_path), workload_path, asked)
+    share_advice(advice, profile_path, store, say)
+    return advice
 
 
 def advice_for(given: Given, workload: Workload, workload_path: Path, asked: Asked) -> AnyAdvice:

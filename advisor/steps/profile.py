@@ -2,8 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from functools import cache
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,8 @@ from advisor.disk import locks, temporary
 from advisor.disk.beside import check_places, owned
 from advisor.disk.writing import write_atomically
 from advisor.errors import InputError
-from advisor.files.catalog import hardware_of, read_device
-from advisor.files.records import read_yaml, sha256, write_record
+from advisor.files.catalog import hardware_of, read_device, schemes
+from advisor.files.records import sha256, write_record
 from advisor.files.workload import (
     examples_sha256,
     fitting,
@@ -52,6 +50,8 @@ from advisor.steps.distillation.students import Students, paths_in, students_of
 from advisor.steps.examples import GivenModel, asked_examples, base_of, with_consent
 from advisor.steps.generation import dispatch
 from advisor.steps.generation.reading import read_one_pass
+from advisor.steps.shared.one_pass import SharedSite, saying
+from advisor.steps.shared.profiles import check_store
 from advisor.units import parse_moment
 
 KEPT_INPUTS, FRESH = "inputs.npz", "advisor profile --fresh"
@@ -74,6 +74,7 @@ def profile(model: Path, output: Path, options: ProfileOptions, *, now: str, rep
 def measured_into(model: Path, output: Path, options: ProfileOptions, *, now: str, report: Report) -> Profile | GenerationProfile:
     """Do what `profile` does, where the caller holds the lock of the output."""
     now = parse_moment(now)
+    check_store(options.store)
     workload = read_question(options.workload) if options.workload else None
     if isinstance(workload, GenerationWorkload):
         from advisor.steps.generation import profile as generation
@@ -117,13 +118,21 @@ def _profile(
         baseline = model_folder.file_of(apart, model, folder)  # the export of a checkpoint takes a while
     with ledger.looking():
         plan = plan_for(model, folder, options, workload, scratch, now=now, baseline=baseline, apart=apart)
-    known = _known(output, fresh=options.fresh)
+    say, tools = saying(report, ledger), Tools(plan, apart)
+    known, shared = (
+        _known(output, fresh=options.fresh),
+        SharedSite(options, plan, schemes_on(plan.provider, schemes()), tools, say),
+    )
     if known is not None and not options.fresh and (site := _finished(known, plan)) is not None:
-        if Tools(plan, apart).restored(site.variants):
+        if tools.restored(site.variants):
+            shared.put(known)
             return known
-        line = f"{folder.name} no longer holds what was measured: the model is measured again"
-        report(0.0, options.budget_s, "measuring again", line=line)
+        say(f"{folder.name} no longer holds what was measured: the model is measured again")
     others = _other_sites(known, plan, output) if known is not None else ()
+    if (site := shared.site()) is not None:
+        found = Profile(schema_version=SCHEMA_VERSION, model=plan.facts, settings=plan.settings, sites=(site, *others))
+        write_record(output, found)
+        return found
     journal_path = output.with_suffix(".journal")
     if options.fresh:
         journal_path.unlink(missing_ok=True)
@@ -148,6 +157,7 @@ def _profile(
             journal.remove()
         raise
     journal.remove()
+    shared.put(measured)
     return measured
 
 
@@ -385,14 +395,3 @@ def _own_metric(workload: OnlineWorkload | OfflineWorkload | None, options: Prof
     if floor is None or not OWN.fullmatch(floor.metric):
         return None
     return own_code.load(floor.metric, base_of(options), "quality.metric", is_allowed=options.allow_code)
-
-
-@cache
-def schemes() -> tuple[Scheme, ...]:
-    """Return the schemes of the catalog, in the order of their file names."""
-    found = []
-    for entry in sorted(files("advisor.catalog.schemes").iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".yaml"):
-            with as_file(entry) as path:
-                found.append(read_yaml(path, Scheme))
-    return tuple(found)

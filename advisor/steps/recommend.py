@@ -1,5 +1,6 @@
 """The straight line from a model to a report: profile, advise, report and, if asked, verify."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def recommend(
     if is_elsewhere(model, options.workload):
         from advisor.steps.language.recommend import recommend_elsewhere
 
-        return recommend_elsewhere(
+        elsewhere = recommend_elsewhere(
             model,
             output,
             options,
@@ -58,6 +59,7 @@ def recommend(
             max_uncertainty=max_uncertainty,
             rules_folder=rules_folder,
         )
+        return _shared(elsewhere, model, options, report)
     if generates(options.workload):
         check_advising(rules_folder)  # before time is spent on the profile
     from advisor.steps.profile import measured_into
@@ -69,6 +71,7 @@ def recommend(
 
     with locks.held(profile_path, advice_path):
         measured_into(model, profile_path, options, now=now, report=report)
+        _with_shared_sites(profile_path, options, report)
         report(options.budget_s, options.budget_s, "simulating and searching")
         advice = advise_on(profile_path, options.workload, now=now, max_uncertainty=max_uncertainty, rules_folder=rules_folder)
         if isinstance(advice, GenerationAdvice):
@@ -80,12 +83,26 @@ def recommend(
         if is_verified and isinstance(advice, Advice | GenerationAdvice):
             from advisor.steps.verify import load_tested
 
-            return load_tested(
-                advice_path,
-                options.workload,
-                wanted_s=None,
-                now=now,
-                report=report,
-                rules_folder=rules_folder,
-            )
-        return advice
+            advice = load_tested(advice_path, options.workload, wanted_s=None, now=now, report=report, rules_folder=rules_folder)
+        return _shared(advice, profile_path, options, report)
+
+
+def _with_shared_sites(profile_path: Path, options: ProfileOptions, report: "Report") -> None:
+    """Add to the profile what the store has of other machines that the workload allows."""
+    if options.store is not None and options.workload is not None:
+        from advisor.steps.shared.sites import add_sites_held
+
+        add_sites_held(profile_path, options.workload, options.store, _saying(options, report))
+
+
+def _shared(advice: AnyAdvice, profile_path: Path, options: ProfileOptions, report: "Report") -> AnyAdvice:
+    """Return the advice, put into the store, if there is one."""
+    if options.store is not None:
+        from advisor.steps.shared.advice import share_advice
+
+        share_advice(advice, profile_path, options.store, _saying(options, report))
+    return advice
+
+
+def _saying(options: ProfileOptions, report: "Report") -> Callable[[str], None]:
+    return lambda line: report(options.budget_s, options.budget_s, "looking into the store", line=line)

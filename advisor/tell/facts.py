@@ -8,11 +8,20 @@ from advisor.inert.text import inert
 from advisor.schema.generation import DecoderFacts, GenerationProfile
 from advisor.schema.language import LanguageModelFacts
 from advisor.schema.model import ModelFacts, ModelInput
+from advisor.schema.overview import Overview
 from advisor.schema.profile import Profile, Site
+from advisor.schema.sweep import MeasuringOutcome, SweepIndex, SweepPair
 from advisor.tell.generation.facts import decoder_lines, site_words
 from advisor.tell.language.facts import language_model_lines
 
 MAX_OPERATORS = 8
+SWEEP_WORDS: dict[MeasuringOutcome, str] = {
+    "measured": "measured",
+    "known": "known from before",
+    "configuration": "judged from a configuration",
+    "waiting": "waiting for a machine of their kind",
+    "failed": "failed",
+}
 MAX_VALUES = 4  # of a count that differs from item to item
 
 
@@ -50,6 +59,26 @@ def render_facts(facts: ModelFacts | DecoderFacts | LanguageModelFacts, format_:
 def profile_line(profile: Profile | GenerationProfile, path: Path) -> str:
     """Describe what each site of a profile holds, a line each, ending in a newline."""
     return "".join(f"{inert(str(path))}: {line}\n" for line in _site_lines(profile))
+
+
+def sweep_lines(index: SweepIndex, overview: Overview | None, folder: Path) -> str:
+    """Describe what a sweep measured and what it came to; a model that failed has its two lines. Ends in a newline."""
+    counts = {word: sum(pair.outcome == word for pair in index.pairs) for word in SWEEP_WORDS}
+    lines = [f"{index.name}: " + ", ".join(f"{count} {SWEEP_WORDS[word]}" for word, count in counts.items() if count)]
+    said = {failure: _pair_name(pair) for pair in reversed(index.pairs) if (failure := pair.failure) is not None}
+    for row in overview.rows if overview else ():
+        if row.failure is not None:
+            said.setdefault(row.failure, row.id)  # one that could not be measured has said so
+    for failure, name in said.items():
+        lines += [f"  {name}: {failure.fault}", f"    {failure.hint}"]
+    lines += [overview.headline] if overview else []
+    for what, path in (("overview", index.overview_path), ("portfolio", index.portfolio_path)):
+        lines += [f"{what}: {folder / path}"] if path else []
+    return "".join(f"{inert(line)}\n" for line in lines)
+
+
+def _pair_name(pair: SweepPair) -> str:
+    return pair.model if pair.kind is None else f"{pair.model} on {pair.kind}"
 
 
 def profile_words(profile: Profile | GenerationProfile) -> str:

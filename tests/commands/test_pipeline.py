@@ -160,8 +160,9 @@ EXAMPLES = {
     **{
         path: "portfolio" if "portfolio" in path.parts[-2] or path.stem == "portfolio" else "workload"
         for path in sorted((ROOT / "examples").rglob("*.yaml"))
-        if "ci" not in path.parts
+        if not {"ci", "cluster", "sweep.yaml"} & set(path.parts)
     },
+    ROOT / "examples" / "sweep.yaml": "sweep",
     ROOT / "examples" / "ci" / "policy.yaml": "policy",
     ROOT / "advisor" / "catalog" / "policy.yaml": "policy",
     **dict.fromkeys(sorted((ROOT / "rules").glob("*.yaml")), "rule"),

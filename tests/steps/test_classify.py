@@ -15,8 +15,8 @@ from advisor.errors import InputError
 from advisor.files.records import write_record
 from advisor.schema.lifetime import Classification
 from advisor.schema.portfolio import PortfolioPlan
-from advisor.tell.charts.page import chart_scripts
 from advisor.steps.classify import plan_portfolio
+from advisor.tell.charts.page import chart_scripts
 from tests import profiles
 
 ROOT = Path(__file__).parents[2]

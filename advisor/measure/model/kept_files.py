@@ -60,10 +60,15 @@ def keep(path: Path, recipe: str, items: int = 0) -> None:
     mark_of(path).write_bytes(msgspec.json.encode(mark))
 
 
+def read_mark(path: Path) -> Mark | None:
+    """Return what is written down of how a file was made, None where nothing is."""
+    try:
+        return msgspec.json.decode(mark_of(path).read_bytes(), type=Mark)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 def is_kept(path: Path, recipe: str, items: int = 0) -> bool:
     """Return whether the file was made by the recipe, on as many items at least, and is still what was written."""
-    try:
-        mark = msgspec.json.decode(mark_of(path).read_bytes(), type=Mark)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    return mark.recipe == recipe and mark.items >= items and onnx_graph.is_still(path, mark.sha256)
+    mark = read_mark(path)
+    return mark is not None and mark.recipe == recipe and mark.items >= items and onnx_graph.is_still(path, mark.sha256)

@@ -217,9 +217,12 @@ def is_made(plan: Plan, scheme: Scheme) -> bool:
     if scheme.method == "provider":
         return True
     items = ingredients(plan).calibration_items
-    return kept_files.is_kept(
-        plan.folder / f"{name_of(plan, scheme)}.onnx", kept_files.recipe(_made_of(plan, scheme, EVERY)), items
-    )
+    return kept_files.is_kept(plan.folder / f"{name_of(plan, scheme)}.onnx", recipe_of(plan, scheme), items)
+
+
+def recipe_of(plan: Plan, scheme: Scheme) -> str:
+    """Return the digest of all that decides what the tools write where a scheme takes in every node."""
+    return kept_files.recipe(_made_of(plan, scheme, EVERY))
 
 
 def restored(plan: Plan, variants: Iterable[Variant]) -> bool:

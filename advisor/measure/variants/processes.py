@@ -57,6 +57,10 @@ class Tools:
         """Return whether the file of a scheme is there already, from an earlier run."""
         return self.call(scheme.id, making.is_made, making.portable(self.plan), scheme)
 
+    def recipe(self, scheme: Scheme) -> str:
+        """Return the digest of all that decides the file of a scheme."""
+        return self.call(scheme.id, making.recipe_of, making.portable(self.plan), scheme)
+
     def restored(self, variants: tuple[Variant, ...]) -> bool:
         """Return whether the files of all variants are what was measured, made again where they are not."""
         return self.call("the variants", making.restored, making.portable(self.plan), variants)

@@ -35,6 +35,8 @@ from advisor.steps.generation.dispatch import ASKING
 from advisor.steps.generation.measuring import Measuring
 from advisor.steps.generation.measuring import are_still as variants_are_still
 from advisor.steps.generation.plan import OPENVINO, USUALLY, How, Plan, Stage
+from advisor.steps.shared.keys import profile_key
+from advisor.steps.shared.profiles import Here, SharedProfile
 from advisor.units import parse_moment
 
 
@@ -74,15 +76,35 @@ def measured_into(
         plan = _plan(
             model, variants, facts, asked, Smaller(draft, students.decoders), workload, options, now=now, engine=how.openvino()
         )
-        known = None if options.fresh else _known(output)
+        stage = Stage(ledger, report, apart, scratch, how)
+        known, shared = None if options.fresh else _known(output), _shared(plan, options, stage)
         if known is not None and (site := _finished(known, plan)) is not None:
             if variants_are_still(site.variants, output.parent, apart):
+                shared.put(known)
                 return known
-            line = f"{variants.name} no longer holds what was measured: the model is measured again"
-            report(0.0, options.budget_s, "measuring again", line=line)
+            stage.say("measuring again", line=f"{variants.name} no longer holds what was measured: the model is measured again")
         others = _other_sites(known, plan, output) if known is not None else ()
         plan = msgspec.structs.replace(plan, excluded=students.exclusions)
-        return _measured(plan, output, others, Stage(ledger, report, apart, scratch, how), fresh=options.fresh)
+        if (site := shared.site()) is not None and variants_are_still(site.variants, output.parent, apart):
+            found = _profile_of(plan, (site, *others))
+            write_record(output, found)
+            return found
+        measured = _measured(plan, output, others, stage, fresh=options.fresh)
+        shared.put(measured)
+        return measured
+
+
+def _shared(plan: Plan, options: ProfileOptions, stage: Stage) -> SharedProfile[GenerationSite]:
+    """Return the profile as it may lie in the store that the options name; the model as given is here anyway."""
+    key = profile_key(plan.facts, plan.settings, plan.hardware, plan.machine, plan.versions)
+    here = Here(key, plan.folder, plan.created, {plan.facts.sha256: os.path.relpath(plan.model, plan.folder.parent)})
+    return SharedProfile(
+        options.store, here, lambda line: stage.say("looking at what was measured before", line=line), fresh=options.fresh
+    )
+
+
+def _profile_of(plan: Plan, sites: tuple[GenerationSite, ...]) -> GenerationProfile:
+    return GenerationProfile(schema_version=SCHEMA_VERSION, model=plan.facts, settings=plan.settings, sites=sites)
 
 
 def _measured(plan: Plan, output: Path, others: tuple[GenerationSite, ...], stage: Stage, *, fresh: bool) -> GenerationProfile:
@@ -94,9 +116,7 @@ def _measured(plan: Plan, output: Path, others: tuple[GenerationSite, ...], stag
         with noting_what_is_kept(journal.entries):
             site = Measuring(plan, journal, stage).site()
             stage.report(stage.ledger.spent_s, stage.ledger.spent_s, "writing the profile")
-            measured = GenerationProfile(
-                schema_version=SCHEMA_VERSION, model=plan.facts, settings=plan.settings, sites=(site, *others)
-            )
+            measured = _profile_of(plan, (site, *others))
             write_record(output, measured)
     except BaseException:
         if not journal.entries:

@@ -9,12 +9,15 @@ from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.catalog import Hardware, Price, Rule, TokenPrice
 from advisor.schema.gate.comparison import Comparison
 from advisor.schema.gate.policy import Policy
+from advisor.schema.gate.production import ProductionCheck
 from advisor.schema.generation import GenerationAdvice, GenerationProfile
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.lifetime import Classification
 from advisor.schema.overview import AdviceRow, Overview
 from advisor.schema.portfolio import Portfolio, PortfolioPlan
 from advisor.schema.profile import Profile
+from advisor.schema.store import Listing
+from advisor.schema.sweep import Sweep, SweepIndex
 from advisor.schema.workload import Workload
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -34,6 +37,7 @@ class Kind(NamedTuple):
 KINDS: dict[str, Kind] = {
     "workload": Kind((Workload,), "the workload file", is_by_people=True),
     "portfolio": Kind((Portfolio,), "many workloads with one budget", is_by_people=True),
+    "sweep": Kind((Sweep,), "many models on many machines", is_by_people=True),
     "policy": Kind((Policy,), "the limits of advisor compare and advisor gate", is_by_people=True),
     "rule": Kind((Rule,), "a rule of one's own", is_by_people=True),
     "hardware": Kind((Hardware,), "a device of the catalog", is_by_people=True),
@@ -43,9 +47,12 @@ KINDS: dict[str, Kind] = {
     "advice": Kind((Advice, OfflineAdvice, GenerationAdvice, LanguageAdvice), "advice.json, of every kind"),
     "classification": Kind((Classification,), "what advisor classify --format json writes"),
     "portfolio-plan": Kind((PortfolioPlan,), "what advisor portfolio --format json writes"),
+    "sweep-index": Kind((SweepIndex,), "sweep.json, in the folder of a sweep"),
     "overview": Kind((Overview,), "overview.json of advisor advise-many and advisor sweep"),
     "row": Kind((AdviceRow,), "a line of rows.jsonl beside it"),
     "comparison": Kind((Comparison,), "what advisor compare and advisor gate --format json write"),
+    "check": Kind((ProductionCheck,), "what advisor check --format json prints"),
+    "store": Kind((Listing,), "what advisor store list --format json prints"),
 }
 
 

@@ -164,6 +164,18 @@ def test_an_equal_command_measures_nothing_again(profiled, model):
     assert ["reading the model"] == stages
 
 
+def test_what_is_in_a_store_is_not_measured_by_anybody_again(profiled, model, tmp_path, monkeypatch):
+    profile, folder, _ = profiled
+    asked = {"max_batch_size": 8, "store": str(tmp_path / "store")}
+    measured(model, folder, workload=folder / "workload.yaml", **asked)  # measured before there was a store
+    monkeypatch.setattr(subject, "_measured", None)
+
+    again = measured(model, tmp_path / "other", workload=workload_in(tmp_path / "other", max_drop="10"), **asked)
+
+    assert profile == replace(again, sites=tuple(replace(site, variants=profile.sites[0].variants) for site in again.sites))
+    assert all((tmp_path / "other" / variant.path / "model.onnx").is_file() for variant in again.sites[0].variants)
+
+
 def test_what_an_interrupt_leaves_is_gone_on_with(model, tmp_path):
     def interrupted(done_s, of_s, what, *, line=None):
         if what.startswith("timing int8-dynamic"):

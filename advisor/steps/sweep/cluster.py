@@ -1,0 +1,294 @@
+"""A sweep on a cluster that exists: a task of Ray for each model and kind of machine. The one doorway to `ray`.
+
+A machine brings the resource `advisor-KIND`, of which a task takes all there is, and all of its processors: so one measurement runs there
+at a time, and nothing else of the cluster's. Where tasks run, and again where a machine is lost, is Ray's to say.
+"""
+
+import logging
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from advisor import __version__
+from advisor.errors import AdvisorError, InputError, MissingDependencyError
+from advisor.measure.timing.journal import KEPT
+from advisor.measure.worker.apart import Apart
+from advisor.schema.overview import Failure
+from advisor.steps.sweep.keeper import Begun, Keeper
+from advisor.steps.sweep.measuring import Outcome, Task, failure_of
+from advisor.steps.sweep.on_a_machine import Desk, Result, keep, measured_here
+from advisor.steps.sweep.shipping import files_of
+
+if TYPE_CHECKING:
+    from advisor.measure.variants.making import Report
+
+INSTALL = "pip install 'serving-advisor[cluster]'"
+LOCAL = "local"  # a cluster of this machine alone, which ends with the command
+REACH_S = 25.0  # for an answer of a cluster
+RETRIES = 8  # of a task whose machine was lost
+LOOK_S = 0.5  # between two looks at the cluster
+AHEAD = 32  # tasks of a kind that Ray has at once, where the cluster has fewer machines: their models lie in its store
+# What Ray reads when it is loaded: no word to its makers, and none to the terminal.
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def resource(kind: str) -> str:
+    """Return the custom resource that a machine of a kind brings, one of it."""
+    return f"advisor-{kind}"
+
+
+def measured_on_cluster(
+    tasks: Sequence[Task], address: str, here: str | None, *, patience_s: float, now: str, report: "Report"
+) -> Iterator[Outcome]:
+    """Yield what became of each task as it becomes known, its files in its folder by then.
+
+    `here` is the kind of this machine for the cluster `local`. A kind of which the cluster has no machine for `patience_s` is given up.
+    """
+    ray = _joined(address, here)
+    try:
+        yield from _Run(ray, tasks, patience_s=patience_s, now=now, report=report).outcomes()
+    except KeyboardInterrupt as end:
+        end.add_note(KEPT)
+        raise
+    finally:
+        ray.shutdown()
+
+
+def _joined(address: str, here: str | None) -> Any:
+    """Return Ray, joined to a cluster; raise InputError where there is none at the address."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import ray
+    except ImportError as error:
+        raise MissingDependencyError(f"--ray {address}: Ray is not installed ({error})", hint=INSTALL) from error
+    if "://" in address:
+        raise InputError(
+            f"--ray {address}: the command has to run inside of the cluster, which keeps its journals on this disk",
+            hint="run it on the head node with --ray auto, or as a job: ray job submit -- advisor sweep sweep.yaml --ray auto",
+        )
+    where: dict[str, Any] = {"address": address}
+    if address != LOCAL:
+        _check_reachable(address)
+    else:
+        assert here is not None
+        where = {"address": LOCAL, "resources": {resource(here): 1}, "include_dashboard": False}
+    handlers = _handlers()
+    try:
+        ray.init(**where, log_to_driver=False, logging_level=logging.CRITICAL)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreachable(address, str(error)) from error
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Raise InputError where no cluster of Ray's answers, by its own `ray status`: to join one that is not there, it tries for minutes."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "status", *(() if address == "auto" else ("--address", address))]
+    try:
+        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=REACH_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise _unreachable(address, f"no answer for {REACH_S:g} s") from error
+    if done.returncode != 0:
+        *_, last = done.stderr.decode(errors="replace").strip().splitlines() or ["it is not healthy"]
+        raise _unreachable(address, last.partition("Error: ")[2] or last)
+
+
+def _unreachable(address: str, why: str) -> InputError:
+    return InputError(
+        f"--ray {address}: no cluster can be reached there ({' '.join(why.split())[:200]})",
+        hint="start one with `ray start --head`, see docs/cluster.md; or leave --ray out",
+    )
+
+
+def _handlers() -> dict[int, Any]:
+    """Return how signals are met, which Ray changes."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+
+def _on_a_machine(task: Task, refs: list[tuple[str, Any]], keeper: Any, version: str, now: str) -> Result:
+    """Measure a task on the machine that Ray has chosen: runs in a process of Ray's."""
+    import ray
+
+    name = name_of(task)
+
+    def begun(machine: str) -> Begun:
+        return ray.get(keeper.begun.remote(name, machine))  # type: ignore[no-any-return]
+
+    def take(number: int, start: int, piece: bytes, entries: int) -> bool:
+        return ray.get(keeper.take.remote(name, number, start, piece, entries))  # type: ignore[no-any-return]
+
+    def ended(number: int, entries: int) -> None:
+        ray.get(keeper.ended.remote(name, number, entries))
+
+    files = ((path, ray.get(ref)) for path, ref in refs)  # one at a time: all of them may be more than the memory
+    node = ray.get_runtime_context().get_node_id()
+    return measured_here(task, files, Desk(begun, take, ended), node, version, now=now)
+
+
+def name_of(task: Task) -> str:
+    """Return what a task is called, here and in Ray's own tools."""
+    return f"{task.model} on {task.kind}"
+
+
+class _Run:
+    """The tasks of one sweep: those that wait, and those that Ray has."""
+
+    def __init__(self, ray: Any, tasks: Sequence[Task], *, patience_s: float, now: str, report: "Report") -> None:
+        self._ray, self._tasks, self._now, self._report = ray, tasks, now, report
+        self._patience_s = patience_s
+        self._waiting = {
+            kind: deque(task for task in tasks if task.kind == kind) for kind in dict.fromkeys(t.kind for t in tasks)
+        }
+        self._given: dict[Any, Task] = {}
+        self._asked_for: dict[str, Any] = {}  # by kind, what waits for a first machine, so that a cluster that grows brings one
+        self._absent_since_s: dict[str, float] = {}
+        self._sent: dict[Path, Any] = {}
+        self._users = Counter(task.model for task in tasks)
+        self._done = 0
+        journals = {name_of(task): str(task.output.with_suffix(".journal")) for task in tasks}
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._keeper = ray.remote(Keeper).options(num_cpus=0, scheduling_strategy=here).remote(journals)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield what became of each task."""
+        with Apart() as apart:
+            while self._given or any(self._waiting.values()):
+                cpus = self._cpus()
+                for kind in self._waiting:
+                    yield from self._give(kind, cpus.get(kind, ()), apart)
+                ready, _ = self._ray.wait(list(self._given), timeout=LOOK_S) if self._given else ((), ())
+                if not self._given:
+                    time.sleep(LOOK_S)
+                for ref in ready:
+                    self._done += 1
+                    yield self._taken(self._given.pop(ref), ref)
+                self._tell()
+
+    def _cpus(self) -> dict[str, list[float]]:
+        """Return the processors of each machine that is there, by the kind that it brings."""
+        found: dict[str, list[float]] = {}
+        for node in self._ray.nodes():
+            brings = node["Resources"] if node["Alive"] else {}
+            for kind in self._waiting:
+                if brings.get(resource(kind), 0) > 0:
+                    found.setdefault(kind, []).append(brings.get("CPU", 0.0))
+        return found
+
+    def _give(self, kind: str, cpus: Sequence[float], apart: Apart) -> Iterator[Outcome]:
+        """Give Ray tasks of a kind, not many more than there are machines; yield those that cannot be given."""
+        if not cpus:
+            yield from self._without_machine(kind)
+            return
+        self._absent_since_s.pop(kind, None)
+        self._asked_for.pop(kind, None)
+        room = max(AHEAD, 2 * len(cpus)) - sum(task.kind == kind for task in self._given.values())
+        reserved = {"num_cpus": math.floor(min(cpus)), "resources": {resource(kind): 1}}
+        for _ in range(min(room, len(self._waiting[kind]))):
+            task = self._waiting[kind].popleft()
+            try:
+                refs = self._shipped(task, apart)
+            except AdvisorError as error:
+                self._done += 1
+                yield Outcome(task, failure=failure_of(error))
+                continue
+            asked = self._ray.remote(_on_a_machine).options(**reserved, max_retries=RETRIES, name=name_of(task))
+            self._given[asked.remote(task, refs, self._keeper, __version__, self._now)] = task
+
+    def _without_machine(self, kind: str) -> Iterator[Outcome]:
+        """Ask for a machine of a kind where a task of it waits; yield all of them once patience is at an end."""
+        given = [ref for ref, task in self._given.items() if task.kind == kind]
+        if not given and not self._waiting[kind]:
+            return
+        if not given and kind not in self._asked_for:
+            probe = self._ray.remote(_nothing).options(num_cpus=0, resources={resource(kind): 0.001}, name=f"a first {kind}")
+            self._asked_for[kind] = probe.remote()
+        since_s = self._absent_since_s.setdefault(kind, time.monotonic())
+        if time.monotonic() - since_s < self._patience_s:
+            return
+        for ref in given:
+            self._ray.cancel(ref, force=True)
+        lost = [*(self._given.pop(ref) for ref in given), *self._waiting[kind]]
+        self._waiting[kind].clear()
+        self._done += len(lost)
+        for task in lost:
+            yield Outcome(task, tries=self._tries(task), failure=self._no_machine(kind))
+
+    def _no_machine(self, kind: str) -> Failure:
+        return Failure(
+            fault=f"{kind}: no machine of the cluster has brought the resource {resource(kind)} for {self._patience_s:g} s",
+            hint=f"start one with: ray start --address HEAD --resources '{{\"{resource(kind)}\": 1}}'; what was measured is kept",
+        )
+
+    def _shipped(self, task: Task, apart: Apart) -> list[tuple[str, Any]]:
+        """Return the files of a task as Ray's store has them; those that other tasks need too are there once."""
+        refs = []
+        for path in files_of(task, apart):
+            if path not in self._sent:
+                self._sent[path] = self._ray.put(path.read_bytes())
+            refs.append((str(path), self._sent[path]))
+        self._users[task.model] -= 1
+        if not self._users[task.model]:  # the tasks themselves hold on to what they need
+            self._sent = {}
+        return refs
+
+    def _taken(self, task: Task, ref: Any) -> Outcome:
+        """Return what became of a task that has ended, its files written."""
+        try:
+            result: Result = self._ray.get(ref)
+        except self._ray.exceptions.RayError as error:
+            return Outcome(task, tries=self._tries(task), failure=_failure(task, error, self._ray))
+        try:
+            keep(task, result)
+        except AdvisorError as error:
+            return Outcome(task, result.entries, result.seconds, self._tries(task), failure_of(error))
+        if result.failure is None:
+            self._ray.get(self._keeper.forget.remote(name_of(task)))
+        tries = self._tries(task)
+        # What an earlier try of the same run has measured counts as well: the last one went on from it.
+        return Outcome(task, sum(entry.entries for entry in tries), result.seconds, tries, result.failure)
+
+    def _tries(self, task: Task) -> Any:
+        return self._ray.get(self._keeper.tries.remote(name_of(task)))
+
+    def _tell(self) -> None:
+        at_work = ", ".join(self._ray.get(self._keeper.at_work.remote())) or "waiting for a machine"
+        budget_s = self._tasks[0].options.budget_s
+        self._report(self._done * budget_s, len(self._tasks) * budget_s, f"{self._done} of {len(self._tasks)}: {at_work}")
+
+
+def _nothing() -> None:
+    """Run where Ray finds a machine that it had to bring first."""
+
+
+def _failure(task: Task, error: BaseException, ray: Any) -> Failure:
+    """Return the two lines of a task that Ray gave up, or that met a fault of ours there."""
+    said = " ".join(str(getattr(error, "cause", None) or error).split())[:300]
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return Failure(
+            fault=f"{task.kind}: it could not be run there: {type(getattr(error, 'cause', error)).__name__}: {said}",
+            hint=f"try it on such a machine by itself: advisor profile {task.path} -w {task.options.workload}",
+        )
+    return Failure(
+        fault=f"{task.kind}: its machine was lost {RETRIES + 1} times ({type(error).__name__}: {said})",
+        hint="look at the memory and the logs of these machines; the same command goes on from what was measured",
+    )

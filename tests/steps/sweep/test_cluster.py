@@ -1,0 +1,258 @@
+"""A real cluster of several raylets on this machine: six models on two kinds, and a machine is lost meanwhile."""
+
+import contextlib
+import itertools
+import json
+import shutil
+import tempfile
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import jsonschema
+import kubernetes_validate
+import msgspec
+import numpy as np
+import pytest
+import yaml
+from onnx import numpy_helper
+
+from advisor.errors import InputError
+from advisor.files.catalog import read_device
+from advisor.measure.timing.journal import MARK
+from advisor.schema.options import SweepOptions
+from advisor.steps.generation.reading import read_any_profile
+from advisor.steps.sweep.cluster import measured_on_cluster, resource
+from advisor.steps.sweep.sweep import sweep
+from tests import models
+from tests.profiles import NOW
+
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+EXAMPLES = Path(__file__).parents[3] / "examples" / "cluster"
+KINDS = ("c7i.xlarge", "local")
+ABSENT = "c7g.xlarge"  # no machine brings it
+MODELS, LOSES = 6, KINDS[0]  # the kind of which a machine is lost
+STORE_BYTES = 80_000_000  # about the least that Ray takes
+PATIENCE_S = 60.0  # a test that goes wrong ends
+VISITED = b'{"type":"Visited"'
+WORKLOAD = "name: w\ntraffic: {requests_per_s: 20}\nslo: {latency_s: 1 s}\nhardware: {price_usd_per_hour: {local: 0.3}}\n"
+SWEEP = (
+    "name: cluster\nworkload: workload.yaml\nkinds: [c7i.xlarge, local]\nmodels: [{model: '*.onnx'}]\n"
+    "measure: {budget_s: 1 s, max_batch_size: 2}\nat_the_end: {advice: false}\n"
+)
+
+
+def silent(*_, line=None):
+    pass
+
+
+@contextlib.contextmanager
+def cluster():
+    """Yield a cluster whose head measures nothing, in a folder with a short name: sockets have no long ones."""
+    from ray.cluster_utils import Cluster
+
+    place = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    head = {"num_cpus": 0, "object_store_memory": STORE_BYTES, "temp_dir": place}
+    made = Cluster(
+        initialize_head=True, head_node_args=head, shutdown_at_exit=False
+    )  # or machines can be added by this thread alone
+    try:
+        yield made
+    finally:
+        made.shutdown()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def machine(made, kind):
+    """Add a machine of a kind to the cluster."""
+    return made.add_node(num_cpus=1, object_store_memory=STORE_BYTES, resources={resource(kind): 1})
+
+
+def content(path):
+    """Return what is in a file that may be removed at any moment."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_bytes()
+    return b""
+
+
+def losing_a_machine(made, folder, kept):
+    """Wait until a machine of LOSES has measured something, take it away and bring another; `kept` gets the journal by then."""
+    only = machine(made, LOSES)
+
+    def lose(only):
+        while not kept:
+            journals = [path for path in folder.glob(f"*/{LOSES}/profile.journal") if VISITED in content(path)]
+            if not journals:
+                time.sleep(0.02)
+                continue
+            made.remove_node(only, allow_graceful=False)
+            # Where it had just ended, the next one is lost.
+            kept.update({path.parent.parent.name: content(path) for path in journals if content(path)})
+            only = machine(made, LOSES)
+
+    thread = threading.Thread(target=lose, args=(only,), daemon=True)
+    thread.start()
+    return thread
+
+
+def visits_of(journal):
+    """Return the visits in a journal, as they are encoded."""
+    lines = [MARK.sub(b"}", line) for line in journal.splitlines()]
+    entries = [json.loads(line) for line in lines if line.startswith(VISITED)]
+    return [json.dumps(entry["visit"]["latency_s"]) for entry in entries]
+
+
+def other_weights(number):
+    model = models.mlp()
+    model.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.full(models.HIDDEN, number, np.float32), "b1"))
+    return model
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Return what a sweep came to during which a machine was lost, its folder, the journal that was kept of that machine, and a second one.
+
+    That asks for a model that was measured, and for a kind that no machine brings.
+    """
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "workload.yaml").write_text(WORKLOAD)
+    (folder / "sweep.yaml").write_text(SWEEP)
+    for number in range(MODELS):
+        models.save(other_weights(number), folder / f"m{number}.onnx")
+    kept: dict[str, bytes] = {}
+    with cluster() as made:
+        machine(made, "local")
+        thread = losing_a_machine(made, folder / "out", kept)
+        swept = sweep(
+            folder / "sweep.yaml", folder / "out", SweepOptions(ray=made.address, patience_s=PATIENCE_S), now=NOW, report=silent
+        )
+        thread.join()
+        (folder / "sweep.yaml").write_text(SWEEP.replace("*.onnx", "m0.onnx").replace("kinds: [", f"kinds: [{ABSENT}, "))
+        again = sweep(
+            folder / "sweep.yaml", folder / "out", SweepOptions(ray=made.address, patience_s=0.0), now=NOW, report=silent
+        )
+    return swept, folder / "out", kept, again
+
+
+@needs_ray
+def test_every_result_is_there_though_a_machine_was_lost(ran):
+    swept, out, *_ = ran
+
+    assert {(f"m{number}", kind) for number in range(MODELS) for kind in KINDS} == {
+        (pair.model, pair.kind) for pair in swept.record.pairs if pair.outcome == "measured"
+    }
+    for number in range(MODELS):
+        sites = read_any_profile(out / f"m{number}" / "profile.json").sites
+        assert set(KINDS) == {site.hardware.id for site in sites}
+        assert all((out / f"m{number}" / variant.path).is_file() for site in sites for variant in site.variants)
+    assert [] == list(out.rglob("*.journal"))
+
+
+@needs_ray
+def test_nothing_that_was_measured_on_the_lost_machine_was_lost_but_the_running_point(ran):
+    swept, out, kept, _ = ran
+    ((model, journal),) = kept.items()
+    pair = next(pair for pair in swept.record.pairs if (pair.model, pair.kind) == (model, LOSES))
+    lost, *_, last = pair.tries
+
+    site = read_any_profile(out / model / LOSES / "profile.json").sites[0]
+    visits = [json.dumps(visit.latency_s) for point in site.measurements for visit in point.visits]
+
+    assert visits_of(journal)
+    assert set(visits_of(journal)) <= set(visits)
+    assert (None, True) == (lost.ended, lost.entries > 0)
+    assert last.ended is not None and last.machine != lost.machine
+    assert pair.entries == sum(tried.entries for tried in pair.tries)
+
+
+@needs_ray
+def test_no_two_measurements_ran_on_one_machine_at_once(ran):
+    by_machine: dict[str, list[tuple[str, str]]] = {}
+    for pair in ran[0].record.pairs:
+        for tried in pair.tries:
+            by_machine.setdefault(tried.machine, []).append((tried.started, tried.heard))
+
+    assert len(KINDS) + 1 == len(by_machine)
+    for times in by_machine.values():
+        times.sort()
+        assert all(ended <= begun for (_, ended), (begun, _) in itertools.pairwise(times))
+
+
+@needs_ray
+def test_a_second_sweep_measures_nothing_and_gives_up_a_kind_that_no_machine_brings(ran):
+    absent, *known = ran[3].record.pairs
+
+    assert [(kind, "known", 0) for kind in KINDS] == [(pair.kind, pair.outcome, pair.entries) for pair in known]
+    assert (ABSENT, "failed", 0) == (absent.kind, absent.outcome, absent.entries)
+    assert f"no machine of the cluster has brought the resource {resource(ABSENT)}" in absent.failure.fault
+    assert "ray start" in absent.failure.hint
+
+
+@needs_ray
+@pytest.mark.parametrize("address", ["ray://head:10001", "auto"])
+def test_a_cluster_that_cannot_be_used_is_refused_with_a_way_out(address, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+    with pytest.raises(InputError, match=f"--ray {address}: ") as refusal:
+        list(measured_on_cluster((), address, None, patience_s=0.0, now=NOW, report=silent))
+
+    assert "ray" in refusal.value.hint
+
+
+# --- the files for those who start clusters ------------------------------------------------------------------------------------
+
+
+@needs_ray
+def test_the_file_for_rays_launcher_keeps_its_schema_and_has_a_kind_a_machine():
+    config = yaml.safe_load((EXAMPLES / "aws.yaml").read_text())
+    schema = json.loads((Path(find_spec("ray").origin).parent / "autoscaler" / "ray-schema.json").read_text())
+
+    jsonschema.Draft7Validator(schema).validate(config)
+    workers = {name: entry for name, entry in config["available_node_types"].items() if name != config["head_node_type"]}
+    for name, entry in workers.items():
+        assert {resource(read_device(name).id): 1} == entry["resources"]
+        assert name == entry["node_config"]["InstanceType"]
+
+
+class Group(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A group of the API ray.io/v1, as `raycluster_types.go` of KubeRay has it; of the head some keys are absent."""
+
+    rayStartParams: dict[str, str]
+    template: dict
+    groupName: str | None = None
+    replicas: int | None = None
+    minReplicas: int | None = None
+    maxReplicas: int | None = None
+    numOfHosts: int | None = None
+    scaleStrategy: dict | None = None
+
+
+class Spec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    rayVersion: str
+    headGroupSpec: Group
+    workerGroupSpecs: list[Group]
+    enableInTreeAutoscaling: bool | None = None
+    autoscalerOptions: dict | None = None
+    headServiceAnnotations: dict[str, str] | None = None
+    suspend: bool | None = None
+
+
+class RayCluster(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    apiVersion: str
+    kind: str
+    metadata: dict
+    spec: Spec
+
+
+def test_the_file_for_kuberay_keeps_its_api_and_its_pods_that_of_kubernetes():
+    made = msgspec.convert(yaml.safe_load((EXAMPLES / "kuberay.yaml").read_text()), RayCluster)
+
+    for group in (made.spec.headGroupSpec, *made.spec.workerGroupSpecs):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, **group.template}
+        kubernetes_validate.validate(pod, kubernetes_validate.latest_version(), strict=True)
+    assert ("ray.io/v1", "RayCluster", "0") == (made.apiVersion, made.kind, made.spec.headGroupSpec.rayStartParams["num-cpus"])
+    for group in made.spec.workerGroupSpecs:
+        kind = group.template["spec"]["nodeSelector"]["node.kubernetes.io/instance-type"]
+        # A shell takes one pair of quotes away, as KubeRay's own examples have it.
+        assert {resource(read_device(kind).id): 1} == json.loads(json.loads(group.rayStartParams["resources"]))
