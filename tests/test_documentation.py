@@ -40,8 +40,8 @@ from tests.tell.advice_examples import change
 # as well; a language model elsewhere, which takes seconds, is advised on in tests/steps/language. All else is run.
 ONLY_READ = ("profile", "recommend", "verify", "distill", "export")
 # What is advised, or held against a policy, may come out in any way.
-ANY_OUTCOME = ("advise", "classify", "compare", "gate")
-OUTCOMES = (0, 1, 3)
+ANY_OUTCOME = ("advise", "check", "classify", "compare", "gate")
+OUTCOMES = (0, 1, 3, 6, 7, 8)
 OWN_FORMAT = "brief"  # of the recipe, which makes it: click knows those that are installed
 OF_THE_SHELL = ("cd", "curl", "git")
 EXPORTED = ("session.py", "serve.py")

@@ -171,7 +171,7 @@ def read_yaml(path: Path, record_type: type[R], *, what: str = "workload file") 
 
 def read_tree(path: Path, *, what: str = "workload file") -> dict[str, Any]:
     """Return what a YAML file that a person wrote holds, as it stands there: dicts, lists, bools, None and texts."""
-    return _tree(path, is_ours=False, what=what)
+    return _tree(path, what=what)
 
 
 def built(tree: Mapping[str, Any], record_type: type[R], path: Path, what: str = "workload file") -> R:
