@@ -37,13 +37,15 @@ from tests.steps.language.test_advise import CONFIGS
 from tests.tell.advice_examples import change
 
 # These measure, train or serve: minutes, or another package. What is exported is so by tests/steps/deploy/test_export.py, where it starts
-# as well; a language model elsewhere, which takes seconds, is advised on in tests/steps/language. All else is run.
-ONLY_READ = ("profile", "recommend", "verify", "distill", "export")
+# as well; a language model elsewhere, which takes seconds, is advised on in tests/steps/language, and sweeps run in tests/steps/sweep. All
+# else is run.
+ONLY_READ = ("profile", "recommend", "verify", "distill", "export", "sweep")
 # What is advised, or held against a policy, may come out in any way.
 ANY_OUTCOME = ("advise", "check", "classify", "compare", "gate")
 OUTCOMES = (0, 1, 3, 6, 7, 8)
 OWN_FORMAT = "brief"  # of the recipe, which makes it: click knows those that are installed
 OF_THE_SHELL = ("cd", "curl", "git")
+OF_CLUSTERS = ("kubectl", "ray")
 EXPORTED = ("session.py", "serve.py")
 LANGUAGES = {"csv", "jinja", "python", "sh", "text", "yaml"}
 WORKLOAD = """
@@ -160,7 +162,7 @@ def test_what_is_run_beside_advisor_is_there(command):
     elif program in ("python", ".venv/bin/python"):
         assert rest[0] in EXPORTED or (ROOT / rest[0]).is_file()
     else:
-        assert program in OF_THE_SHELL, f"{command.where}: nobody knows how to try {command.text!r}"
+        assert program in (*OF_THE_SHELL, *OF_CLUSTERS), f"{command.where}: nobody knows how to try {command.text!r}"
 
 
 def options_of(command):
@@ -207,7 +209,7 @@ def kinds_of(text, folder):
     tree = yaml.safe_load(text)
     valid = [
         kind
-        for kind in ("workload", "portfolio", "policy", "rule", "hardware")
+        for kind in ("workload", "portfolio", "policy", "rule", "hardware", "sweep")
         if jsonschema.Draft202012Validator(schema_of(kind)).is_valid(tree)
     ]
     if "method" in tree:
@@ -298,7 +300,7 @@ def anchors(path):
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_to_a_page_and_to_a_heading_of_it(page):
-    for target in re.findall(r"\]\(([^)\s]+)\)", sentences(page)):
+    for target in re.findall(r"\]\((?!https://)([^)\s]+)\)", sentences(page)):
         path, _, anchor = target.partition("#")
         to = page.parent / path if path else page
         assert to.is_file(), target

@@ -18,7 +18,7 @@ from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.service.energy import scaled
 from advisor.decide.verdict.judgement import judge
 from advisor.decide.verdict.rules import Rulebook
-from advisor.schema.advice import Advice, Certificate, FleetPlan, OneReplica, Prediction, Saving
+from advisor.schema.advice import Advice, Certificate, FleetPlan, LoadLatency, OneReplica, Prediction, Saving
 from advisor.schema.lifetime import Verdict
 from advisor.schema.profile import Profile
 from advisor.schema.record import SCHEMA_VERSION, Estimate, Exclusion
@@ -28,10 +28,9 @@ from advisor.units import HOURS_PER_YEAR
 def describe(
     decision: Decision, sites: Sites, searched: list[Searched], profile: Profile, request: Request, *, with_frontier: bool = True
 ) -> Advice:
-    """Return the advice that the decision leads to, its frontier left out where nobody will look at it."""
+    """Return the advice that the decision leads to, what charts alone are made of left out where nobody will look at it."""
     home, baseline, recommended = sites.home, decision.baseline, decision.recommended
-    saving = _saving(decision)
-    life = _life(home, request, decision)
+    saving, life = _saving(decision), _life(home, request, decision)
     judged = _verdict(home, request, life, decision, saving)
     students = _students(decision, sites, profile, request, life)
     beside, evens = outlook.of_advice(
@@ -46,7 +45,6 @@ def describe(
         students=students,
         created=request.created,
     )
-    shown = recommended or decision.likely or decision.miss or baseline
     return Advice(
         schema_version=SCHEMA_VERSION,
         created=request.created,
@@ -75,7 +73,7 @@ def describe(
         certificate=_certificate(searched, recommended),
         risks=wording.risks(decision.at, recommended or decision.likely),
         exclusions=_exclusions(sites, searched, profile, request),
-        load_curve=load_curve(_site_of(shown, decision, sites), shown),
+        load_curve=_load_curve(decision, sites) if with_frontier else (),
         places=hardware_ranking.best_of_each(searched) if _is_ranked(sites, request) else (),
         notes=_notes(home, searched, profile, request),
         outlook=beside,
@@ -87,6 +85,11 @@ def describe(
         questions=wording.questions(home),
         students=students.rows,
     )
+
+
+def _load_curve(decision: Decision, sites: Sites) -> tuple[LoadLatency, ...]:
+    shown = decision.recommended or decision.likely or decision.miss or decision.baseline
+    return load_curve(_site_of(shown, decision, sites), shown)
 
 
 def _notes(home: SiteUnderLoad, searched: list[Searched], profile: Profile, request: Request) -> tuple[str, ...]:
