@@ -4,6 +4,7 @@ A machine brings the resource `advisor-KIND`, of which a task takes all there is
 at a time, and nothing else of the cluster's. Where tasks run, and again where a machine is lost, is Ray's to say.
 """
 
+import contextlib
 import logging
 import math
 import os
@@ -90,7 +91,9 @@ def _joined(address: str, here: str | None) -> Any:
         where = {"address": LOCAL, "resources": {resource(here): 1}, "include_dashboard": False}
     handlers = _handlers()
     try:
-        ray.init(**where, log_to_driver=False, logging_level=logging.CRITICAL)
+        # Ray has its workers import from the current folder first: in a checkout that would be sources without kernels.
+        with contextlib.chdir(os.sep):
+            ray.init(**where, log_to_driver=False, logging_level=logging.CRITICAL)
     except (OSError, RuntimeError, ValueError) as error:
         raise _unreachable(address, str(error)) from error
     finally:

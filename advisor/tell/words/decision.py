@@ -67,7 +67,8 @@ def _served(advice: Advice) -> Sentence:
     test = _own_test(advice)
     if test is None:
         return ()
-    return ("; in the load test ", figure(test.latency_slo_s, units.seconds))
+    missed = "" if test.meets_slo or not test.generator_kept_up else ", which MISSED it"
+    return ("; in the load test ", figure(test.latency_slo_s, units.seconds), missed)
 
 
 def _own_test(advice: Advice) -> LoadTest | None:

@@ -17,7 +17,7 @@ from advisor.schema.profile import Profile
 from advisor.schema.record import Estimate
 from tests.profiles import fixed_cost_law, profile, request, variant, with_site, workload
 from tests.tell import documents, generation_examples, language_examples
-from tests.tell.advice_examples import change, inconclusive, infeasible, keep
+from tests.tell.advice_examples import change, inconclusive, infeasible, keep, served
 
 NOW = "2026-11-23T08:00:00+00:00"
 USUAL = usual_policy()
@@ -183,6 +183,14 @@ def test_nothing_that_keeps_the_target_is_worse_than_something_that_did():
     found = compared(change(), infeasible())
 
     assert ("broken", "missed", "worse") == (found.held, found.kept_new, found.kept_outcome)
+
+
+@pytest.mark.parametrize(("is_valid", "kept"), [(True, "missed"), (False, "kept")])
+def test_a_load_test_that_missed_weighs_more_than_what_is_predicted(is_valid, kept):
+    advice = served()
+    test = replace(advice.load_tests[0], meets_slo=False, generator_kept_up=is_valid)
+
+    assert kept == compared(advice, replace(advice, load_tests=(test,))).kept_new
 
 
 def test_a_cost_reaches_from_the_fewest_replicas_that_may_be_enough():

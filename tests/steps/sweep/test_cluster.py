@@ -76,12 +76,15 @@ def content(path):
     return b""
 
 
-def losing_a_machine(made, folder, kept):
-    """Wait until a machine of LOSES has measured something, take it away and bring another; `kept` gets the journal by then."""
+def losing_a_machine(made, folder, kept, over):
+    """Wait until a machine of LOSES has measured something, take it away and bring another; `kept` gets the journal by then.
+
+    Where nothing is measured, wait until the sweep is `over`.
+    """
     only = machine(made, LOSES)
 
     def lose(only):
-        while not kept:
+        while not kept and not over.is_set():
             journals = [path for path in folder.glob(f"*/{LOSES}/profile.journal") if VISITED in content(path)]
             if not journals:
                 time.sleep(0.02)
@@ -113,20 +116,30 @@ def other_weights(number):
 def ran(tmp_path_factory):
     """Return what a sweep came to during which a machine was lost, its folder, the journal that was kept of that machine, and a second one.
 
-    That asks for a model that was measured, and for a kind that no machine brings.
+    The folder that it is called from holds another advisor. The second one asks for a model that was measured, and for a kind that no
+    machine brings.
     """
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "workload.yaml").write_text(WORKLOAD)
     (folder / "sweep.yaml").write_text(SWEEP)
     for number in range(MODELS):
         models.save(other_weights(number), folder / f"m{number}.onnx")
+    (folder / "advisor").mkdir()
+    (folder / "advisor" / "__init__.py").write_text("raise ImportError('a machine imports what is installed there')\n")
     kept: dict[str, bytes] = {}
+    over = threading.Event()
     with cluster() as made:
         machine(made, "local")
-        thread = losing_a_machine(made, folder / "out", kept)
-        swept = sweep(
-            folder / "sweep.yaml", folder / "out", SweepOptions(ray=made.address, patience_s=PATIENCE_S), now=NOW, report=silent
-        )
+        thread = losing_a_machine(made, folder / "out", kept, over)
+        with contextlib.chdir(folder):
+            swept = sweep(
+                folder / "sweep.yaml",
+                folder / "out",
+                SweepOptions(ray=made.address, patience_s=PATIENCE_S),
+                now=NOW,
+                report=silent,
+            )
+        over.set()
         thread.join()
         (folder / "sweep.yaml").write_text(SWEEP.replace("*.onnx", "m0.onnx").replace("kinds: [", f"kinds: [{ABSENT}, "))
         again = sweep(

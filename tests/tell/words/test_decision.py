@@ -69,4 +69,12 @@ def test_what_was_served_for_real_stands_beside_the_prediction() -> None:
     found = lines(served())
 
     assert "in the load test 41.2 ms (38.3–44.7, measured)" in found["SLO"] and "Served for real" in found["How sure"]
+    assert "MISSED" not in found["SLO"]
     assert "Not served for real yet" in lines(change())["How sure"]
+
+
+def test_a_load_test_that_missed_is_not_a_target_that_is_kept() -> None:
+    advice = served()
+    missed = replace(advice, load_tests=(replace(advice.load_tests[0], meets_slo=False), *advice.load_tests[1:]))
+
+    assert ", which MISSED it." in lines(missed)["SLO"]
