@@ -8,6 +8,7 @@ from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.overview import Overview
+from advisor.schema.portfolio import PortfolioPlan
 from advisor.tell.formats import suffix, templates_of
 
 CHARTS = "-charts"  # what the folder of pictures beside report.md is called behind its name
@@ -29,7 +30,10 @@ def are_written(folder: Path) -> bool:
 
 
 def write_reports(
-    document: Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice | Overview, folder: Path, *, name: str = "report"
+    document: Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice | Overview | PortfolioPlan,
+    folder: Path,
+    *,
+    name: str = "report",
 ) -> tuple[Path, ...]:
     """Write a report into the folder in every format that has templates for the document, report.html and report.md, with its pictures.
 

@@ -36,7 +36,9 @@ def test_a_student_is_made_known_again_and_kept_from_other_questions(folder):
     refused = distill(folder, "--seed", "5")
     assert is_refusal(refused[0], refused[2])
     assert made == (folder / "student" / "model.onnx").stat().st_mtime_ns
-    assert {".serving-advisor", "model.onnx", "student.json"} == {path.name for path in (folder / "student").iterdir()}
+    assert {".serving-advisor", "learned.digests", "model.onnx", "student.json"} == {
+        path.name for path in (folder / "student").iterdir()
+    }
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def with_texts(part, text):
 # Words out of a few that the report compares, and what is parsed.
 FIXED = {
     *("basis", "outcome", "favours", "kind", "format", "family", "role", "dtype", "ground", "metric", "created", "date", "on"),
-    "provider",
+    *("provider", "valid_until"),
     *(
         "dominated_by",
         "becomes",

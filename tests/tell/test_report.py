@@ -196,7 +196,7 @@ ORDER = (
     *("fleet", "students", "cost", "prediction", "load", "served", "certainty", "verdict", "expiry", "not-chosen", "evidence"),
     *("appendix", "run", "serving", "variants", "speed-ties", "speculation", "cache", "model", "inputs", "silent", "excluded"),
 )
-OF_JOBS_AND_PLANS = {"figures", "others", "choices"}
+OF_JOBS_AND_PLANS = {"figures", "others", "choices", "workloads", "open", "failed", "since"}
 
 
 def test_the_parts_of_a_report_stand_in_one_order_the_decision_first(document: Record) -> None:

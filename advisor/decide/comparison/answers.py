@@ -127,10 +127,10 @@ def _kept(advice: AnyAdvice, shown: AnyPrediction | None) -> Kept:
         return "missed"
     if shown is None or isinstance(shown, OfflineChoice):
         return "not shown"
-    if isinstance(advice, Advice) and any(
-        test.candidate == shown.candidate and test.generator_kept_up and not test.meets_slo for test in advice.load_tests
-    ):
-        return "missed"  # served for real, whatever is predicted
+    if isinstance(advice, Advice) and isinstance(shown, Prediction):
+        mine = [test for test in advice.load_tests if test.candidate == shown.candidate and test.generator_kept_up]
+        if not all(test.meets_slo for test in mine):
+            return "missed"  # served for real, whatever is predicted
     return "kept" if shown.meets_slo else "missed" if shown.misses_slo else "not shown"
 
 

@@ -31,6 +31,7 @@ OPTIONS = {
     "general": "--general",
     "allow_code": "--allow-code",
     "hardware": "--hardware",
+    "store": "--store",
 }
 
 

@@ -35,7 +35,8 @@ def got(url: str, digits: str, folder: Path, warn: Callable[[str], None]) -> Ent
 
 def removed(url: str, older_than_s: float, kind: EntryKind | None, *, now: str, warn: Callable[[str], None]) -> Removed:
     """Remove the entries of a store that are older, and contents that nothing names any more."""
-    return open_store(url, warn=warn).remove(older_than_s=older_than_s, now_s=moment_s(parse_moment(now)), kind=kind)
+    now_s = moment_s(parse_moment(now))
+    return open_store(url, warn=warn).remove(older_than_s=older_than_s, now_s=now_s, kind=kind)
 
 
 def _named(entries: tuple[Entry, ...], digits: str, url: str) -> Entry:

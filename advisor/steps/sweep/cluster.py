@@ -52,7 +52,7 @@ def resource(kind: str) -> str:
 
 
 def measured_on_cluster(
-    tasks: Sequence[Task], address: str, here: str | None, *, patience_s: float, now: str, report: "Report"
+    tasks: Sequence[Task], address: str, here: str | None, *, patience_s: float, created: str, report: "Report"
 ) -> Iterator[Outcome]:
     """Yield what became of each task as it becomes known, its files in its folder by then.
 
@@ -60,7 +60,7 @@ def measured_on_cluster(
     """
     ray = _joined(address, here)
     try:
-        yield from _Run(ray, tasks, patience_s=patience_s, now=now, report=report).outcomes()
+        yield from _Run(ray, tasks, patience_s=patience_s, created=created, report=report).outcomes()
     except KeyboardInterrupt as end:
         end.add_note(KEPT)
         raise
@@ -128,7 +128,7 @@ def _handlers() -> dict[int, Any]:
     return {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
 
-def _on_a_machine(task: Task, refs: list[tuple[str, Any]], keeper: Any, version: str, now: str) -> Result:
+def _on_a_machine(task: Task, refs: list[tuple[str, Any]], keeper: Any, version: str, created: str) -> Result:
     """Measure a task on the machine that Ray has chosen: runs in a process of Ray's."""
     import ray
 
@@ -145,7 +145,7 @@ def _on_a_machine(task: Task, refs: list[tuple[str, Any]], keeper: Any, version:
 
     files = ((path, ray.get(ref)) for path, ref in refs)  # one at a time: all of them may be more than the memory
     node = ray.get_runtime_context().get_node_id()
-    return measured_here(task, files, Desk(begun, take, ended), node, version, now=now)
+    return measured_here(task, files, Desk(begun, take, ended), node, version, created=created)
 
 
 def name_of(task: Task) -> str:
@@ -156,8 +156,8 @@ def name_of(task: Task) -> str:
 class _Run:
     """The tasks of one sweep: those that wait, and those that Ray has."""
 
-    def __init__(self, ray: Any, tasks: Sequence[Task], *, patience_s: float, now: str, report: "Report") -> None:
-        self._ray, self._tasks, self._now, self._report = ray, tasks, now, report
+    def __init__(self, ray: Any, tasks: Sequence[Task], *, patience_s: float, created: str, report: "Report") -> None:
+        self._ray, self._tasks, self._created, self._report = ray, tasks, created, report
         self._patience_s = patience_s
         self._waiting = {
             kind: deque(task for task in tasks if task.kind == kind) for kind in dict.fromkeys(t.kind for t in tasks)
@@ -215,7 +215,7 @@ class _Run:
                 yield Outcome(task, failure=failure_of(error))
                 continue
             asked = self._ray.remote(_on_a_machine).options(**reserved, max_retries=RETRIES, name=name_of(task))
-            self._given[asked.remote(task, refs, self._keeper, __version__, self._now)] = task
+            self._given[asked.remote(task, refs, self._keeper, __version__, self._created)] = task
 
     def _without_machine(self, kind: str) -> Iterator[Outcome]:
         """Ask for a machine of a kind where a task of it waits; yield all of them once patience is at an end."""

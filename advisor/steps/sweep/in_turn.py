@@ -21,7 +21,7 @@ def moment() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def measured_in_turn(tasks: Sequence[Task], kind: str, *, now: str, report: "Report") -> Iterator[Outcome]:
+def measured_in_turn(tasks: Sequence[Task], kind: str, *, created: str, report: "Report") -> Iterator[Outcome]:
     """Yield what became of each task; those of other kinds than this machine's wait for another machine."""
     here = [task for task in tasks if task.kind == kind]
     yield from (Outcome(task, is_waiting=True) for task in tasks if task.kind != kind)
@@ -30,7 +30,7 @@ def measured_in_turn(tasks: Sequence[Task], kind: str, *, now: str, report: "Rep
         before_s = sum(entry.options.budget_s for entry in here[:number])
         try:
             yield _outcome(
-                task, now=now, report=_part_of(report, before_s, total_s, f"{task.model} ({number + 1} of {len(here)})")
+                task, created=created, report=_part_of(report, before_s, total_s, f"{task.model} ({number + 1} of {len(here)})")
             )
         except KeyboardInterrupt as end:
             if number and KEPT not in getattr(end, "__notes__", ()):
@@ -38,11 +38,11 @@ def measured_in_turn(tasks: Sequence[Task], kind: str, *, now: str, report: "Rep
             raise
 
 
-def _outcome(task: Task, *, now: str, report: "Report") -> Outcome:
+def _outcome(task: Task, *, created: str, report: "Report") -> Outcome:
     started, began_s = moment(), time.monotonic()
     failure, tail = None, JournalTail(task.output.with_suffix(".journal"))
     try:
-        measure(task, tail, now=now, report=report)
+        measure(task, tail, created=created, report=report)
     except AdvisorError as error:
         failure = failure_of(error)
     except Exception as error:  # noqa: BLE001  a model that meets a fault of ours must not cost the others theirs

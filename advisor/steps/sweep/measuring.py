@@ -72,7 +72,7 @@ def _content(path: Path) -> bytes:
         return b""
 
 
-def measure(task: Task, tail: JournalTail, *, now: str, report: "Report") -> None:
+def measure(task: Task, tail: JournalTail, *, created: str, report: "Report") -> None:
     """Measure a model, or go on where its journal ends.
 
     A finished profile of the same model, settings, versions and machine stays as it is, and the tail gets no entries.
@@ -83,7 +83,7 @@ def measure(task: Task, tail: JournalTail, *, now: str, report: "Report") -> Non
         tail.look()
         report(done_s, of_s, what, line=line)
 
-    profile(task.path, task.output, task.options, now=now, report=reported)
+    profile(task.path, task.output, task.options, now=created, report=reported)
 
 
 def failure_of(error: AdvisorError) -> Failure:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from advisor import __version__
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
 from advisor.disk import locks
-from advisor.disk.kinds import MADE_YAML, MADE_YAML_BEGINS, SWEEP, of_format, rendered
+from advisor.disk.kinds import MADE_YAML, MADE_YAML_BEGINS, SWEEP, rendered
 from advisor.disk.writing import check_output, check_writable, write_atomically, write_output
 from advisor.errors import AdvisorError, ExitStatus, InputError
 from advisor.files.records import to_json, to_yaml, write_record
@@ -23,6 +23,7 @@ from advisor.schema.sweep import MeasuringOutcome, Sweep, SweepIndex, SweepPair
 from advisor.steps.advise import read_any_advice
 from advisor.steps.generation.reading import read_any_profile
 from advisor.steps.merge import merge
+from advisor.steps.report import write_reports
 from advisor.steps.shared.advice import share_advice
 from advisor.steps.shared.sites import add_sites
 from advisor.steps.sweep.asked import WORKLOAD, Member, members_of, read_sweep
@@ -159,10 +160,10 @@ def _tasks(member: Member, folder: Path) -> Iterator[Task]:
 def _measured(tasks: Sequence[Task], here: str | None, options: SweepOptions, *, now: str, report: "Report") -> Iterator[Outcome]:
     if options.ray is None:
         assert here is not None
-        return measured_in_turn(tasks, here, now=now, report=report)
+        return measured_in_turn(tasks, here, created=now, report=report)
     from advisor.steps.sweep.cluster import measured_on_cluster
 
-    return measured_on_cluster(tasks, options.ray, here, patience_s=options.patience_s, now=now, report=report)
+    return measured_on_cluster(tasks, options.ray, here, patience_s=options.patience_s, created=now, report=report)
 
 
 def _pairs(members: Sequence[Member], outcomes: Sequence[Outcome], folder: Path) -> Iterator[SweepPair]:
@@ -290,7 +291,6 @@ def _portfolio(asked: Sweep, members: Sequence[Member], folder: Path, *, now: st
     if budget is None:
         return None
     from advisor.steps.classify import plan_portfolio
-    from advisor.tell.report import reports
 
     entries = [
         {"workload": f"{member.name}/{WORKLOAD}", "must": list(member.must), "never": list(member.never)} for member in members
@@ -301,6 +301,5 @@ def _portfolio(asked: Sweep, members: Sequence[Member], folder: Path, *, now: st
     write_output(place, MADE_YAML_BEGINS + f": the portfolio of {asked.name!a}\n".encode() + to_yaml(tree), MADE_YAML)
     plan = plan_portfolio(place, now=now)
     write_output(place.with_suffix(".json"), to_json(plan), rendered(plan, "json"))
-    for ending, text in reports(plan).items():
-        write_output(place.with_suffix(f".{ending}"), text.encode(), of_format(ending))
+    write_reports(plan, folder, name=place.stem)
     return plan

@@ -1,5 +1,6 @@
 """Charts as pictures that stand still: for readers without scripts, for print, and for Markdown."""
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -21,7 +22,7 @@ Still = Callable[[Chart], str | None]
 
 
 def still(chart: Chart) -> str | None:
-    """Return a chart as SVG, in the colors for white paper; None where the package that draws it cannot be loaded."""
+    """Return a chart as SVG, in the colors for white paper; None where the package that draws it cannot be loaded or started."""
     drawn = _drawn(msgspec.json.encode(chart.spec | {"width": chart.width}))
     # Names of clips and gradients are counted anew in each picture; on a page they may not meet.
     return None if drawn is None else NAMED.sub(rf"\g<1>{chart.id}-", drawn)
@@ -52,10 +53,27 @@ def pictures(charts: Iterable[Chart], draw: Still) -> dict[str, str]:
     return {f"{chart.id}.svg": picture(chart, svg) for chart, svg in drawn if svg is not None}
 
 
+class _Engine:
+    """Whether the package that draws has been started here: its threads do not follow into a process that is split off later."""
+
+    started, is_lost = False, False
+
+    @classmethod
+    def split_off(cls) -> None:
+        """Know in a new process that threads were left behind; it would wait for them forever."""
+        cls.is_lost = cls.started
+
+
+os.register_at_fork(after_in_child=_Engine.split_off)
+
+
 @lru_cache(maxsize=KEPT)
 def _drawn(spec: bytes) -> str | None:
+    if _Engine.is_lost:
+        return None
     try:
         import vl_convert
     except ImportError:
         return None
+    _Engine.started = True
     return vl_convert.vegalite_to_svg(spec.decode(), vl_version=VEGA_LITE, allowed_base_urls=[])

@@ -3,7 +3,7 @@
 from advisor import units
 from advisor.schema.overview import AdviceRow, Overview, RowOutcome
 from advisor.schema.record import Record
-from advisor.tell.words.figures import Figure, Part, figure
+from advisor.tell.words.figures import Figure, Part, Row, figure, rows_of
 
 COLUMNS = ("", "Advised", "Today", "Saves", "Outcome", "Runs", "Valid until")
 OUTCOMES: dict[RowOutcome, str] = {
@@ -39,7 +39,7 @@ class OverviewWords(Record, frozen=True, kw_only=True):
 
     about: str
     headline: str
-    totals: tuple[tuple[str, str], ...]
+    box: tuple[Row, ...]
     table_title: str
     columns: tuple[str, ...]
     lines: tuple[OverviewLine, ...]
@@ -62,10 +62,12 @@ def overview_words(overview: Overview) -> OverviewWords:
     return OverviewWords(
         about=f"Overview of {units.counted(overview.pairs, 'workload')}",
         headline=overview.headline,
-        totals=(
-            ("As advised", units.usd_per_month(overview.usd_per_month)),
-            ("Today, where it is known", _total(overview.today_usd_per_month, "of none of them")),
-            ("Saves", _total(overview.saving_usd_per_month, "nothing, or there is nothing to compare with")),
+        box=rows_of(
+            {
+                "As advised": (units.usd_per_month(overview.usd_per_month),),
+                "Today, where it is known": (_total(overview.today_usd_per_month, "of none of them"),),
+                "Saves": (_total(overview.saving_usd_per_month, "nothing, or there is nothing to compare with"),),
+            }
         ),
         table_title="What each costs a month, what weighs most first",
         columns=COLUMNS,

@@ -49,7 +49,7 @@ def test_another_question_does_not_replace_it_unless_it_is_told_to(done):
 
 def test_half_of_another_training_is_not_replaced_either(tmp_path):
     training = student_folder.training_in(tmp_path, fresh=False)
-    checkpoints.write_plan(training, Plan(recipe="other", steps=5, batch_size=1, longest=8, threads=1))
+    checkpoints.write_plan(training, Plan(recipe="other", steps=5, batch_size=1, longest=8, threads=1, watched=1))
 
     with pytest.raises(InputError, match="holds the training of another student"):
         student_folder.finished(tmp_path, "mine", fresh=False)

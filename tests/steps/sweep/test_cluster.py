@@ -208,7 +208,7 @@ def test_a_cluster_that_cannot_be_used_is_refused_with_a_way_out(address, monkey
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
     with pytest.raises(InputError, match=f"--ray {address}: ") as refusal:
-        list(measured_on_cluster((), address, None, patience_s=0.0, now=NOW, report=silent))
+        list(measured_on_cluster((), address, None, patience_s=0.0, created=NOW, report=silent))
 
     assert "ray" in refusal.value.hint
 

@@ -77,11 +77,11 @@ NO_DESK = Desk(lambda _: pytest.fail("it begins"), lambda *_: pytest.fail("it me
 def test_a_machine_with_another_version_or_without_the_store_measures_nothing(tmp_path):
     task = task_in(tmp_path)
 
-    other = measured_here(task, (), NO_DESK, "node", "0.0.0", now="2026-11-22T00:00:00+00:00")
+    other = measured_here(task, (), NO_DESK, "node", "0.0.0", created="2026-11-22T00:00:00+00:00")
     from advisor import __version__
 
     away = task._replace(options=task.options._replace(store=str(tmp_path / "not mounted")))
-    without = measured_here(away, (), NO_DESK, "node", __version__, now="2026-11-22T00:00:00+00:00")
+    without = measured_here(away, (), NO_DESK, "node", __version__, created="2026-11-22T00:00:00+00:00")
 
     assert "and the sweep is run by 0.0.0" in other.failure.fault and "pip install" in other.failure.hint
     assert "not mounted, where the store lies" in without.failure.fault

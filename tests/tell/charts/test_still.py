@@ -1,3 +1,5 @@
+import multiprocessing
+import os
 import re
 import sys
 from collections import Counter
@@ -64,6 +66,20 @@ def test_the_same_chart_is_the_same_picture() -> None:
     still._drawn.cache_clear()
 
     assert once == still.still(chart)
+
+
+def test_a_process_that_is_split_off_draws_nothing_instead_of_waiting_forever() -> None:
+    chart = KINDS["cost"]
+    still.still(chart)
+    still._drawn.cache_clear()
+    child = multiprocessing.get_context("fork").Process(target=lambda: os._exit(3 if still.still(chart) is None else 4))
+    child.start()
+    child.join(30)
+    is_hung = child.is_alive()
+    child.kill()
+
+    assert (False, 3) == (is_hung, child.exitcode)
+    assert still.still(chart) is not None
 
 
 def test_no_two_pictures_of_a_page_share_a_name() -> None:
