@@ -188,7 +188,9 @@ WORDS = (
     way_rows,
 )
 # Where the package that draws pictures cannot be loaded.
-NO_PICTURE = "No picture: vl-convert-python cannot be loaded or started. The chart is drawn where scripts run, and its figures are in the table."
+NO_PICTURE = (
+    "No picture: vl-convert-python cannot be loaded or started. The chart is drawn where scripts run; the table has its figures."
+)
 # What else a template may name.
 NAMED = {
     "ACCEPTING_COLUMNS": ACCEPTING_COLUMNS,

@@ -64,9 +64,9 @@ def overview_words(overview: Overview) -> OverviewWords:
         headline=overview.headline,
         box=rows_of(
             {
-                "As advised": (units.usd_per_month(overview.usd_per_month),),
-                "Today, where it is known": (_total(overview.today_usd_per_month, "of none of them"),),
-                "Saves": (_total(overview.saving_usd_per_month, "nothing, or there is nothing to compare with"),),
+                "As advised": units.usd_per_month(overview.usd_per_month),
+                "Today, where it is known": _total(overview.today_usd_per_month, "of none of them"),
+                "Saves": _total(overview.saving_usd_per_month, "nothing, or there is nothing to compare with"),
             }
         ),
         table_title="What each costs a month, what weighs most first",
