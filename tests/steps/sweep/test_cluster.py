@@ -3,10 +3,12 @@
 import contextlib
 import itertools
 import json
+import multiprocessing
 import shutil
 import tempfile
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -112,20 +114,12 @@ def other_weights(number):
     return model
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory):
+def losing_one(folder):
     """Return what a sweep came to during which a machine was lost, its folder, the journal that was kept of that machine, and a second one.
 
     The folder that it is called from holds another advisor. The second one asks for a model that was measured, and for a kind that no
     machine brings.
     """
-    folder = tmp_path_factory.mktemp("cluster")
-    (folder / "workload.yaml").write_text(WORKLOAD)
-    (folder / "sweep.yaml").write_text(SWEEP)
-    for number in range(MODELS):
-        models.save(other_weights(number), folder / f"m{number}.onnx")
-    (folder / "advisor").mkdir()
-    (folder / "advisor" / "__init__.py").write_text("raise ImportError('a machine imports what is installed there')\n")
     kept: dict[str, bytes] = {}
     over = threading.Event()
     with cluster() as made:
@@ -146,6 +140,20 @@ def ran(tmp_path_factory):
             folder / "sweep.yaml", folder / "out", SweepOptions(ray=made.address, patience_s=0.0), now=NOW, report=silent
         )
     return swept, folder / "out", kept, again
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Return what `losing_one` does, in a process of its own: what has joined a cluster of Ray's may end long after the cluster has."""
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "workload.yaml").write_text(WORKLOAD)
+    (folder / "sweep.yaml").write_text(SWEEP)
+    for number in range(MODELS):
+        models.save(other_weights(number), folder / f"m{number}.onnx")
+    (folder / "advisor").mkdir()
+    (folder / "advisor" / "__init__.py").write_text("raise ImportError('a machine imports what is installed there')\n")
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as apart:
+        return apart.submit(losing_one, folder).result()
 
 
 @needs_ray
