@@ -42,14 +42,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
-@pytest.fixture(autouse=True)
-def signals_as_before():
-    """A command that was run in this process leaves it deaf to what ends processes, for it was about to end."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)}
-    yield
-    for number, handler in before.items():
+SIGNALS = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)}
+
+
+def _as_at_first() -> None:
+    for number, handler in SIGNALS.items():
         if signal.getsignal(number) is not handler:
             signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before():
+    """A command that was run in this process, in a test or a fixture of a module, leaves it deaf to what ends processes."""
+    _as_at_first()
+    yield
+    _as_at_first()
 
 
 @pytest.fixture(scope="session", autouse=True)
