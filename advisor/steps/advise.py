@@ -54,7 +54,7 @@ class Asked(NamedTuple):
     max_uncertainty: float
     is_over: Callable[[], bool] | None
     rules_folder: Path | None
-    with_frontier: bool = True  # else what a chart of the report alone shows is left out, a third of the time
+    with_charts: bool = True  # else what a chart of the report alone shows is left out, a third of the time
 
 
 class Given:
@@ -179,7 +179,7 @@ def _on_one_pass(
         )
         if isinstance(question, OfflineWorkload):
             return advise_offline(measured, question, request, known=known)
-        return advise(measured, request, trace, is_over=asked.is_over, known=known, with_frontier=asked.with_frontier)
+        return advise(measured, request, trace, is_over=asked.is_over, known=known, with_charts=asked.with_charts)
     except InputError as error:
         raise InputError(f"{workload_path}: {error.fault}", hint=error.hint) from error
 

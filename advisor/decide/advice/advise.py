@@ -22,11 +22,11 @@ def advise(
     *,
     is_over: Callable[[], bool] | None = None,
     known: Measured | None = None,
-    with_frontier: bool = True,
+    with_charts: bool = True,
 ) -> Advice:
     """Return the advice; raise InputError if the workload asks for what the profile does not hold.
 
-    `known` is what was worked out of the same profile before; the frontier, which nothing else hangs on, may be left out.
+    `known` is what was worked out of the same profile before; what charts alone show, on which nothing else hangs, may be left out.
     A search that `is_over` stops gives the best so far; the certificate bounds how much cheaper the best could still be.
     """
     sites = under_load(profile, request, trace, is_over=is_over, known=known)
@@ -36,7 +36,7 @@ def advise(
     decision = decide(sites, searched, baseline)
     decision = weigh_effort(decision, sites.home, request.market, max_uncertainty=request.max_uncertainty)
     decision = weigh_certainty(decision, sites, searched, request)
-    return describe(decision, sites, searched, profile, request, with_frontier=with_frontier)
+    return describe(decision, sites, searched, profile, request, with_charts=with_charts)
 
 
 def _search(sites: Sites, request: Request) -> list[Searched]:

@@ -26,7 +26,7 @@ from advisor.units import HOURS_PER_YEAR
 
 
 def describe(
-    decision: Decision, sites: Sites, searched: list[Searched], profile: Profile, request: Request, *, with_frontier: bool = True
+    decision: Decision, sites: Sites, searched: list[Searched], profile: Profile, request: Request, *, with_charts: bool = True
 ) -> Advice:
     """Return the advice that the decision leads to, what charts alone are made of left out where nobody will look at it."""
     home, baseline, recommended = sites.home, decision.baseline, decision.recommended
@@ -63,7 +63,7 @@ def describe(
         ties=decision.ties,
         more_ties=decision.more_ties,
         speed_ties=tuple(home.speed_ties.values()),
-        frontier=_frontier(decision, searched) if with_frontier else (),
+        frontier=_frontier(decision, searched) if with_charts else (),
         nearest_miss=decision.miss,
         binding_constraint=decision.binding_constraint,
         unproven=decision.unproven,
@@ -73,7 +73,7 @@ def describe(
         certificate=_certificate(searched, recommended),
         risks=wording.risks(decision.at, recommended or decision.likely),
         exclusions=_exclusions(sites, searched, profile, request),
-        load_curve=_load_curve(decision, sites) if with_frontier else (),
+        load_curve=_load_curve(decision, sites) if with_charts else (),
         places=hardware_ranking.best_of_each(searched) if _is_ranked(sites, request) else (),
         notes=_notes(home, searched, profile, request),
         outlook=beside,

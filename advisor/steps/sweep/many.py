@@ -43,7 +43,7 @@ class Settings(NamedTuple):
         """How each of them is asked for; what only reports show is left out where there are none."""
         has_files = self.with_advice or bool(self.formats)
         return Asked(
-            parse_moment(self.now), self.confidence, self.max_uncertainty, None, self.rules_folder, with_frontier=has_files
+            parse_moment(self.now), self.confidence, self.max_uncertainty, None, self.rules_folder, with_charts=has_files
         )
 
 

@@ -1,13 +1,13 @@
 """The charts of advice on a generative model."""
 
 from advisor import units
-from advisor.schema.generation import GenerationAdvice, GenerationPrediction
+from advisor.schema.generation import GenerationAdvice
 from advisor.tell.charts.compared import Limit
 from advisor.tell.charts.drawing import WIDE, Chart
 from advisor.tell.charts.frontier import quality_class, series_of_quality
 from advisor.tell.charts.palette import COLORS
 from advisor.tell.charts.scatter import Mark, Titles, scatter, shown_by
-from advisor.tell.generation.naming import at_slo, configuration, roles, subject, targets
+from advisor.tell.generation.naming import at_slo, configuration, named, roles, subject, targets
 from advisor.tell.generation.tables import quality_lost
 from advisor.tell.generation.token_charts import cache_charts, load_charts, replay_charts
 from advisor.tell.generation.words import kv_bytes_per_token
@@ -48,14 +48,8 @@ def generation_charts(advice: GenerationAdvice) -> tuple[Chart, ...]:
 def _alternatives(advice: GenerationAdvice) -> tuple[Chart, ...]:
     """Draw cost against the first of the promised times."""
     quantile, target = units.quantile(advice.workload.slo.quantile), targets(advice.workload.slo)[0]
-    named: dict[str, list[str]] = {}
-    predictions: dict[str, GenerationPrediction] = {}
-    for role, prediction in roles(advice):
-        words = configuration(prediction.candidate)
-        named.setdefault(words, []).extend([role] if role else [])
-        predictions.setdefault(words, prediction)
-    shown = sorted(predictions.items(), key=lambda entry: entry[1].cost_usd_per_hour.value)
-    timed = [(words, it, time_s) for words, it in shown if (time_s := at_slo(it.times, target.time)) is not None]
+    shown = named(roles(advice), lambda it: configuration(it.candidate))
+    timed = [(words, played, it, time_s) for words, played, it in shown if (time_s := at_slo(it.times, target.time)) is not None]
     if not timed:
         return ()
     today = advice.baseline.candidate.variant
@@ -64,10 +58,10 @@ def _alternatives(advice: GenerationAdvice) -> tuple[Chart, ...]:
             cost_usd=it.cost_usd_per_hour.value,
             time_s=time_s,
             series=quality_class(it.quality_drop, None, is_todays=it.candidate.variant == today),
-            roles=tuple(named[words]),
+            roles=played,
             on_frontier=True,
         )
-        for words, it, time_s in timed
+        for _, played, it, time_s in timed
     ]
     name, limit = f"{target.time.name} {quantile}", Limit(target.limit_s, f"target {units.seconds(target.limit_s)}")
     chart = Chart(
@@ -92,7 +86,7 @@ def _alternatives(advice: GenerationAdvice) -> tuple[Chart, ...]:
                     quality_lost(it, advice),
                 ),
             )
-            for number, (words, it, time_s) in enumerate(timed, start=1)
+            for number, (words, _, it, time_s) in enumerate(timed, start=1)
         ),
     )
     return (chart,)

@@ -1,12 +1,12 @@
 """The charts on a language model elsewhere: of one replica, its times and its cache; and cost against the first of the promised times."""
 
 from advisor import units
-from advisor.schema.language import DeploymentPrediction, LanguageAdvice
+from advisor.schema.language import LanguageAdvice
 from advisor.tell.charts.compared import Limit
 from advisor.tell.charts.drawing import WIDE, Chart, series_of
 from advisor.tell.charts.palette import color_of, shape_of
 from advisor.tell.charts.scatter import Mark, Titles, scatter, shown_by
-from advisor.tell.generation.naming import at_slo, targets
+from advisor.tell.generation.naming import at_slo, named, targets
 from advisor.tell.generation.token_charts import cache_charts, load_charts
 from advisor.tell.language.naming import deployment, language_colors, roles, subject
 from advisor.tell.language.words import room_bytes
@@ -29,14 +29,8 @@ def language_charts(advice: LanguageAdvice) -> tuple[Chart, ...]:
 
 def _alternatives(advice: LanguageAdvice) -> tuple[Chart, ...]:
     quantile, target = units.quantile(advice.workload.slo.quantile), targets(advice.workload.slo)[0]
-    named: dict[str, list[str]] = {}
-    predictions: dict[str, DeploymentPrediction] = {}
-    for role, prediction in roles(advice):
-        words = deployment(prediction.deployment)
-        named.setdefault(words, []).extend([role] if role else [])
-        predictions.setdefault(words, prediction)
-    shown = sorted(predictions.items(), key=lambda entry: entry[1].cost_usd_per_month.value)
-    timed = [(words, it, time_s) for words, it in shown if (time_s := at_slo(it.times, target.time)) is not None]
+    shown = named(roles(advice), lambda it: deployment(it.deployment))
+    timed = [(words, played, it, time_s) for words, played, it in shown if (time_s := at_slo(it.times, target.time)) is not None]
     if not timed:
         return ()
     numbers = language_colors(advice)
@@ -45,10 +39,10 @@ def _alternatives(advice: LanguageAdvice) -> tuple[Chart, ...]:
             cost_usd=it.cost_usd_per_month.value,
             time_s=time_s,
             series=it.deployment.device,
-            roles=tuple(dict.fromkeys(named[words])),
+            roles=played,
             on_frontier=True,
         )
-        for words, it, time_s in timed
+        for _, played, it, time_s in timed
     ]
     devices = dict.fromkeys(mark.series for mark in marks)
     name, limit = f"{target.time.name} {quantile}", Limit(target.limit_s, f"target {units.seconds(target.limit_s)}")
@@ -70,7 +64,7 @@ def _alternatives(advice: LanguageAdvice) -> tuple[Chart, ...]:
                 label=f"{number} {words}",
                 cells=(figure(it.cost_usd_per_month, units.usd_per_month), figure(time_s, units.seconds)),
             )
-            for number, (words, it, time_s) in enumerate(timed, start=1)
+            for number, (words, _, it, time_s) in enumerate(timed, start=1)
         ),
     )
     return (chart,)
