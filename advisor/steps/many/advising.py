@@ -11,7 +11,7 @@ from advisor.disk.kinds import ROWS
 from advisor.disk.writing import copy_output
 from advisor.errors import ExitStatus, InputError
 from advisor.schema.overview import AdviceRow, Overview
-from advisor.steps.many.pairs import Pair, pairs_in
+from advisor.steps.many.pairs import pairs_in
 from advisor.steps.sweep.many import Settings, advise_many, write_rows
 from advisor.steps.sweep.overview import overview_of, write_overview
 
@@ -36,7 +36,6 @@ def advise_all(asked: Asked, settings: Settings, *, report: Report) -> Overview:
     if asked.profile is not None and not asked.profile.is_file():
         raise InputError(f"{asked.profile}: no such file", hint="check the path")
     pairs = pairs_in(asked.workloads, asked.profile)
-    count, pairs = _counted(asked, pairs)
     rows_path = settings.out / ROWS_NAME
     inputs = [path for path in (asked.workloads, asked.profile) if path is not None]
     with owned(settings.out, inputs=inputs, what="advice"), locks.held(rows_path):
@@ -44,7 +43,7 @@ def advise_all(asked: Asked, settings: Settings, *, report: Report) -> Overview:
         if rows_path.is_file():
             copy_output(before, rows_path, ROWS)
         rows = advise_many(pairs, settings, processes=asked.processes)
-        write_rows(_reported(rows, count, report), rows_path)
+        write_rows(_reported(rows, len(pairs), report), rows_path)
         overview = overview_of(
             rows_path, name=asked.workloads.stem or "workloads", now=settings.now, before=before if before.is_file() else None
         )
@@ -61,11 +60,6 @@ def check_wanted(*, reports: bool, rows_only: bool) -> None:
 def exit_status(overview: Overview) -> ExitStatus:
     """Return what the overview means to the caller: whether every workload could be advised on."""
     return ExitStatus.WRONG_INPUT if overview.outcomes.get("failed", 0) else ExitStatus.ADVICE
-
-
-def _counted(asked: Asked, pairs: Iterator[Pair]) -> tuple[int, Iterator[Pair]]:
-    """Return how many pairs there are, and the pairs again: they are counted without being kept."""
-    return sum(1 for _ in pairs), pairs_in(asked.workloads, asked.profile)
 
 
 def _reported(rows: Iterable[AdviceRow], count: int, report: Report) -> Iterator[AdviceRow]:

@@ -13,7 +13,7 @@ from advisor.errors import InputError
 from advisor.inert.text import inert_json
 from advisor.schema.overview import AdviceRow
 
-MADE_BY = "make it with `advisor advise --workloads` or `advisor sweep`"
+MADE_BY = "make it with `advisor advise-many` or `advisor sweep`"
 
 
 def write_lines(rows: Iterable[AdviceRow], path: Path) -> int:

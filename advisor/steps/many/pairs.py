@@ -1,7 +1,8 @@
 """A folder of workload files, or JSON lines with a workload each -> the pairs to advise on, one at a time."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,21 +38,37 @@ class PairLine(Record, frozen=True, kw_only=True):
     profile: Name | None = None  # None: the one that was given for all
 
 
-def pairs_in(workloads: Path, profile: Path | None) -> Iterator[Pair]:
-    """Yield the pairs of a folder of workload files, or of a file of JSON lines, which is read a line at a time.
+class Pairs:
+    """Pairs, of which only as many are held as are looked at; how many there are is known, for each was looked at once."""
+
+    def __init__(self, count: int, read: Callable[[], Iterator[Pair]]) -> None:
+        """`read` begins with the first pair, as often as it is called."""
+        self._count, self._read = count, read
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return self._count
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Yield them from the first one."""
+        return self._read()
+
+
+def pairs_in(workloads: Path, profile: Path | None) -> Pairs:
+    """Return the pairs of a folder of workload files, or of a file of JSON lines, which is read a line at a time.
 
     `profile` is that of all pairs that name none. What cannot be read as a line, a name that two of them have and a profile that nobody
     gave are refused before the first pair; what is wrong inside a workload is left to who reads it.
     """
     if workloads.is_dir():
-        return iter(_in_folder(workloads, _given(profile, workloads)))
-    for _ in _checked(_in_lines(workloads, profile), workloads):
-        pass
-    return _in_lines(workloads, profile)
+        found = _in_folder(workloads, _given(profile, workloads))
+        return Pairs(len(found), found.__iter__)
+    read = partial(_in_lines, workloads, profile)
+    return Pairs(sum(1 for _ in _checked(read(), workloads)), read)
 
 
-def workloads_in(workloads: Path) -> Iterator[Pair]:
-    """Yield what `pairs_in` does where no profile is needed."""
+def workloads_in(workloads: Path) -> Pairs:
+    """Return what `pairs_in` does where no profile is needed."""
     return pairs_in(workloads, workloads)
 
 
@@ -59,7 +76,7 @@ def _given(profile: Path | None, where: Path | str) -> Path:
     if profile is None:
         raise InputError(
             f"{where}: no profile for its workloads",
-            hint="name one: advisor advise profile.json --workloads ..., or on each line",
+            hint="name one with --profile, or on each line",
         )
     return profile
 
