@@ -42,10 +42,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
-SIGNALS = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)}
+# As a process at a terminal has them: who puts the tests into the background has some of them ignored, in what tests start as well.
+SIGNALS = {
+    signal.SIGINT: signal.default_int_handler,
+    **dict.fromkeys((signal.SIGTERM, signal.SIGHUP, signal.SIGALRM), signal.SIG_DFL),
+}
 
 
-def _as_at_first() -> None:
+def _as_at_a_terminal() -> None:
     for number, handler in SIGNALS.items():
         if signal.getsignal(number) is not handler:
             signal.signal(number, handler)
@@ -54,9 +58,9 @@ def _as_at_first() -> None:
 @pytest.fixture(autouse=True)
 def signals_as_before():
     """A command that was run in this process, in a test or a fixture of a module, leaves it deaf to what ends processes."""
-    _as_at_first()
+    _as_at_a_terminal()
     yield
-    _as_at_first()
+    _as_at_a_terminal()
 
 
 @pytest.fixture(scope="session", autouse=True)

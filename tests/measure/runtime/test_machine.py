@@ -84,7 +84,7 @@ def test_the_peak_of_memory_can_begin_anew_and_is_never_less_than_what_is_held()
 def test_the_peak_of_memory_never_falls():
     machine.forget_peak_memory()  # tests before this one may have held far more
     before = machine.peak_memory_bytes()
-    block = bytearray(1 << 25)
+    block = bytearray(1 << 26)  # more than the allocator ever takes out of what was freed before: it gets pages of its own
     during = machine.peak_memory_bytes()
     del block
 
