@@ -85,6 +85,7 @@ def observe(site: SiteUnderLoad, candidate: Candidate, offer: OfferedLoad, folde
         batches=batches,
         ended_s=replay.ended_s[in_time],
         stalls=replay.stalls,
+        others_fraction=replay.others_fraction,
     )
 
 

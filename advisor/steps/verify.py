@@ -18,7 +18,7 @@ from advisor.files.records import digest, sha256, write_record
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.timing.journal import of_load_tests
 from advisor.measure.variants.making import Report
-from advisor.schema.advice import Advice, LoadTest, Prediction
+from advisor.schema.advice import Advice, LoadTest, Prediction, is_valid
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.options import USUAL_LOAD_TEST_S, USUAL_MAX_UNCERTAINTY
@@ -220,7 +220,7 @@ def exit_status(advice: Advice | GenerationAdvice) -> ExitStatus:
         return exit_status(advice)
     shown = _subject(advice)
     test = next((test for test in advice.load_tests if shown is not None and test.candidate == shown.candidate), None)
-    if test is not None and not test.generator_kept_up:
+    if test is not None and not is_valid(test):
         return ExitStatus.NOT_VALID
     if advice.recommended is None:
         return exit_status_of_advice(advice)

@@ -3,7 +3,7 @@
 from advisor import units
 from advisor.inert.record import inert_parts
 from advisor.quality_floor import loss_format
-from advisor.schema.advice import Advice, LoadTest, OfflineAdvice, Prediction
+from advisor.schema.advice import Advice, LoadTest, OfflineAdvice, Prediction, fault_of
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.record import Estimate
@@ -151,7 +151,8 @@ def _load_test(test: LoadTest, advice: Advice) -> tuple[str, ...]:
     cores = setting(candidate.instances, candidate.intra_op_num_threads)
     load = f"{test.requests:,} requests at {units.rate(test.offered_requests_per_s)}"
     kept = "target kept" if test.meets_slo else "target MISSED"
-    valid = "" if test.generator_kept_up else "; NOT VALID, the load generator could not keep up"
+    fault = fault_of(test)
+    valid = "" if fault is None else f"; NOT VALID, {fault}"
     expected = test.expected
     rows = (
         ("p50", _text(expected.latency_p50_s, units.seconds), test.latency_p50_s),

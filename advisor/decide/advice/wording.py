@@ -15,7 +15,7 @@ from advisor.decide.service.in_server import SERVER_FACTOR
 from advisor.decide.service.measured import is_projected
 from advisor.decide.service.projected import measure_there
 from advisor.quality_floor import changes, loss_format
-from advisor.schema.advice import BUSY_FRACTION, Advice, Certainty, LoadTest, Prediction
+from advisor.schema.advice import BUSY_FRACTION, Advice, Certainty, LoadTest, Prediction, fault_of
 from advisor.schema.lifetime import Outlook
 from advisor.schema.profile import Site
 from advisor.schema.record import Estimate, Exclusion
@@ -265,12 +265,8 @@ def with_load_tests(advice: Advice, tests: tuple[LoadTest, ...], *, before: Advi
     found = [risk for risk in advice.risks if risk != UNTRIED]
     promise = f"p{100 * advice.workload.slo.quantile:g}"
     for test in tests:
-        if not test.generator_kept_up:
-            lag = seconds(test.generator_lag_p99_s)
-            found.append(
-                f"the load test of {test.candidate.variant} is not valid: the load generator was up to {lag} late; "
-                "repeat it on a quiet machine"
-            )
+        if (fault := fault_of(test)) is not None:
+            found.append(f"the load test of {test.candidate.variant} is not valid: {fault}; repeat it on a quiet machine")
         elif (
             (shown := advice.recommended or advice.likely) is not None
             and test.candidate == shown.candidate

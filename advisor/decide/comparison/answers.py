@@ -9,7 +9,7 @@ from advisor import units
 from advisor.decide.comparison.quality import Known, absolute
 from advisor.decide.lifetime.opportunities import price_expiry
 from advisor.decide.service.energy import of_a_month
-from advisor.schema.advice import Advice, OfflineAdvice, OfflineChoice, Prediction, VariantSummary
+from advisor.schema.advice import Advice, OfflineAdvice, OfflineChoice, Prediction, VariantSummary, is_valid
 from advisor.schema.gate.comparison import AdviceKind, Kept, Side
 from advisor.schema.generation import GenerationAdvice, GenerationPrediction, GenerationVariantSummary
 from advisor.schema.language import DeploymentPrediction, LanguageAdvice
@@ -128,7 +128,7 @@ def _kept(advice: AnyAdvice, shown: AnyPrediction | None) -> Kept:
     if shown is None or isinstance(shown, OfflineChoice):
         return "not shown"
     if isinstance(advice, Advice) and isinstance(shown, Prediction):
-        mine = [test for test in advice.load_tests if test.candidate == shown.candidate and test.generator_kept_up]
+        mine = [test for test in advice.load_tests if test.candidate == shown.candidate and is_valid(test)]
         if not all(test.meets_slo for test in mine):
             return "missed"  # served for real, whatever is predicted
     return "kept" if shown.meets_slo else "missed" if shown.misses_slo else "not shown"

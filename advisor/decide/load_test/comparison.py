@@ -122,6 +122,7 @@ class Observed(Record, frozen=True, kw_only=True):
     batches: Batches
     ended_s: np.ndarray  # (batches,) ascending, from the first due time
     stalls: tuple[Stalls, ...] = ()  # of the machine, as watched meanwhile
+    others_fraction: float | None = None  # of the cores' time, that other programs computed
 
 
 def compare(
@@ -178,6 +179,7 @@ def compare(
         expected=replayed,
         prediction_held=measured.low <= predicted.high and predicted.low <= measured.high,
         stalls=observed.stalls,
+        others_fraction=observed.others_fraction,
     )
 
 

@@ -16,13 +16,11 @@ from advisor.disk import temporary
 from advisor.errors import ModelError
 from advisor.measure.runtime import machine
 from advisor.measure.serving.server import Serve
+from advisor.schema.advice import OTHERS_FRACTION
 from advisor.schema.profile import Stalls
 from advisor.visits import waited_for_others
 
 READY_S = 300.0
-# Of the cores' time, what other processes must have had for waiting to be their doing: server and generator wait for each other too, and
-# that is a part of serving.
-OTHERS_FRACTION = 0.1
 LEAD_S = 0.5  # between the start of the generator's process and its first request
 DRAIN_S = 600.0
 
@@ -43,6 +41,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     batch_length: np.ndarray  # (batches,) padded sequence length, 0 without a sequence axis
     duration_s: float  # from the first due time to the last response
     run_delay_s: float | None  # the server's threads waited so long for a core
+    others_fraction: float | None  # of its cores' time, that others than server and generator computed
     stalls: tuple[Stalls, ...] = ()  # as seen beside it; none where the kernel hides what waiting is
 
 
@@ -74,6 +73,7 @@ def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> R
                     f"the load test lost {int(np.isnan(done_s).sum())} requests",
                     hint="please report this: it is a bug of advisor",
                 )
+            others = _others_fraction(served, generator_s)
             return Replay(
                 latency_s=done_s - arrival_s,
                 lag_s=np.load(folder / "sent.npy") - arrival_s,
@@ -81,25 +81,29 @@ def replay(serve: Serve, arrival_s: np.ndarray, lengths: np.ndarray | None) -> R
                 wait_s=served["taken_s"] - served["ready_s"],
                 assembly_s=served["assembled_s"] - served["taken_s"],
                 call_s=served["ended_s"] - served["assembled_s"],
-                waited_s=_waited_for_others_s(served, generator_s),
+                waited_s=_waited_for_others_s(served, others),
                 was_idle=served["was_idle"],
                 ended_s=served["ended_s"] - start_s,
                 batch_size=served["size"].astype(np.intp),
                 batch_length=served["length"].astype(np.intp),
                 duration_s=float(done_s.max() - arrival_s[0]),
                 run_delay_s=None if np.isnan(served["run_delay_s"]) else float(served["run_delay_s"]),
+                others_fraction=others,
                 stalls=msgspec.json.decode((folder / "stalls.json").read_bytes(), type=tuple[Stalls, ...]),
             )
 
 
-def _waited_for_others_s(served: Mapping[str, np.ndarray], generator_s: float) -> np.ndarray:
-    """Return the waiting of calls (batches,) that is the doing of other processes than server and generator, and of no quota.
-
-    The generator has computed for `generator_s`.
-    """
-    waited_s, throttled_s = np.nan_to_num(served["waited_s"]), float(served["throttled_s"])
+def _others_fraction(served: Mapping[str, np.ndarray], generator_s: float) -> float | None:
+    """Return what of the time of the cores others than the server and the generator, which computed for `generator_s`, have had."""
     others_s = float(served["all_computed_s"] - served["own_computed_s"]) - generator_s
-    if not others_s > OTHERS_FRACTION * len(machine.usable_cores()) * float(served["passed_s"]):
+    offered_s = len(machine.usable_cores()) * float(served["passed_s"])
+    return None if math.isnan(others_s) or not offered_s > 0 else max(others_s, 0.0) / offered_s
+
+
+def _waited_for_others_s(served: Mapping[str, np.ndarray], others_fraction: float | None) -> np.ndarray:
+    """Return the waiting of calls (batches,) that is the doing of other processes than server and generator, and of no quota."""
+    waited_s, throttled_s = np.nan_to_num(served["waited_s"]), float(served["throttled_s"])
+    if others_fraction is None or others_fraction <= OTHERS_FRACTION:
         return np.zeros_like(waited_s)
     share = waited_for_others(float(waited_s.sum()), None if math.isnan(throttled_s) else throttled_s)
     return np.asarray(share * waited_s)

@@ -1,7 +1,7 @@
 """The sentences of advice on a service: what to do, what it saves, what it risks, and the headings that state an answer."""
 
 from advisor import units
-from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, Prediction
+from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, Prediction, fault_of, is_valid
 from advisor.schema.lifetime import Opportunity
 from advisor.schema.record import Estimate, Record
 from advisor.tell.options import curves_shown, options, subject, today_is_given
@@ -248,14 +248,15 @@ def _served(advice: Advice) -> Sentence:
     if not mine:
         return ("Other configurations were load-tested, not this one",)
     latency = figure(mine[0].latency_slo_s, units.seconds)
-    return (f"In the load test the {quantile_of(advice)} was ", latency, f": target {'kept' if mine[0].meets_slo else 'missed'}")
+    said = ("kept" if mine[0].meets_slo else "missed") + ("" if is_valid(mine[0]) else ", but the test is not valid")
+    return (f"In the load test the {quantile_of(advice)} was ", latency, f": target {said}")
 
 
 def _load_test(test: LoadTest) -> str:
-    late = f" Not valid: the load generator was up to {units.seconds(test.generator_lag_p99_s)} late."
+    fault = fault_of(test)
     return (
         f"{configuration(test.candidate)}: {test.requests:,} requests at {units.rate(test.offered_requests_per_s)} to one replica."
-        f"{'' if test.generator_kept_up else late}"
+        f"{'' if fault is None else f' Not valid: {fault}.'}"
     )
 
 

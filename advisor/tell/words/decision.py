@@ -2,7 +2,7 @@
 
 from advisor import units
 from advisor.quality_floor import RISING, UNBOUNDED, level_format, loss_format
-from advisor.schema.advice import Advice, LoadTest
+from advisor.schema.advice import Advice, LoadTest, fault_of, is_valid
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.profile import QualityResult
 from advisor.schema.record import Estimate
@@ -67,7 +67,7 @@ def _served(advice: Advice) -> Sentence:
     test = _own_test(advice)
     if test is None:
         return ()
-    missed = "" if test.meets_slo or not test.generator_kept_up else ", which MISSED it"
+    missed = "" if test.meets_slo or not is_valid(test) else ", which MISSED it"
     return ("; in the load test ", figure(test.latency_slo_s, units.seconds), missed)
 
 
@@ -118,7 +118,8 @@ def _certainty(advice: Advice, words: AdviceWords) -> Sentence:
     test = _own_test(advice)
     if test is not None:
         held = "as predicted" if test.prediction_held else "not as predicted, which the figures above take into account"
-        valid = "" if test.generator_kept_up else ", but the load generator was late, so the test is not valid"
+        fault = fault_of(test)
+        valid = "" if fault is None else f", but {fault}, so the test is not valid"
         said.append(f"Served for real, {held}{valid}.")
     elif advice.recommended is not None:
         said.append(NOT_SERVED)

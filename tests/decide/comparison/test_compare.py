@@ -185,10 +185,12 @@ def test_nothing_that_keeps_the_target_is_worse_than_something_that_did():
     assert ("broken", "missed", "worse") == (found.held, found.kept_new, found.kept_outcome)
 
 
-@pytest.mark.parametrize(("is_valid", "kept"), [(True, "missed"), (False, "kept")])
-def test_a_load_test_that_missed_weighs_more_than_what_is_predicted(is_valid, kept):
+@pytest.mark.parametrize(
+    ("seen", "kept"), [({}, "missed"), ({"generator_kept_up": False}, "kept"), ({"others_fraction": 0.5}, "kept")]
+)
+def test_a_load_test_that_missed_weighs_more_than_what_is_predicted(seen, kept):
     advice = served()
-    test = replace(advice.load_tests[0], meets_slo=False, generator_kept_up=is_valid)
+    test = replace(advice.load_tests[0], meets_slo=False, **seen)
 
     assert kept == compared(advice, replace(advice, load_tests=(test,))).kept_new
 

@@ -6,7 +6,7 @@ import pytest
 
 from advisor.decide.load_test.calibration import Batches
 from advisor.decide.load_test.comparison import Observed, compare, learned, quantile_estimate
-from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed
+from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed, fault_of, is_valid
 from advisor.schema.checks import first_fault
 from advisor.schema.profile import Calibration, Stalls
 from advisor.schema.record import Estimate
@@ -127,6 +127,16 @@ def test_waiting_for_a_core_is_reported_as_a_share_of_the_time() -> None:
 def test_a_late_generator_voids_the_test() -> None:
     assert load_test(observed(latency_s=0.02)).generator_kept_up
     assert not load_test(observed(latency_s=0.02, lag_s=0.02)).generator_kept_up
+
+
+def test_a_target_that_was_missed_beside_others_at_work_says_nothing_one_that_was_kept_does() -> None:
+    beside = {share: msgspec.structs.replace(observed(latency_s=0.051), others_fraction=share) for share in (None, 0.1, 0.4)}
+    kept = msgspec.structs.replace(observed(latency_s=0.049), others_fraction=0.4)
+
+    assert [None, None] == [fault_of(load_test(beside[share])) for share in (None, 0.1)]
+    assert "other programs had 40 % of its cores while the target was missed" == fault_of(load_test(beside[0.4]))
+    assert is_valid(load_test(kept))
+    assert fault_of(load_test(observed(latency_s=0.051, lag_s=0.02))) == "the load generator was up to 20 ms late"
 
 
 def test_utilization_is_busy_time_over_time_and_instances() -> None:

@@ -54,6 +54,11 @@ def test_the_clock_is_watched_as_long_as_requests_are_sent(seen: Replay) -> None
     assert len(seen.stalls) == os.path.exists("/proc/thread-self/schedstat")
 
 
+def test_what_others_computed_is_a_part_of_the_cores_time(seen: Replay) -> None:
+    # Counted in ticks by the kernel and in nanoseconds here: a little more than all is possible.
+    assert seen.others_fraction is None or 0 <= seen.others_fraction <= 1.2
+
+
 def test_no_call_waits_longer_than_it_takes(seen: Replay) -> None:
     assert seen.waited_s.shape == seen.call_s.shape
     assert (seen.waited_s >= 0).all()
