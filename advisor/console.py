@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from advisor import __version__
-from advisor.errors import AdvisorError, ExitStatus, NobodyReads, OutputLostError
+from advisor.errors import AdvisorError, ExitStatus, NobodyReads, OutputLostError, of_the_system
 from advisor.inert.text import inert, inert_lines
 
 NOBODY_READS = 141  # 128 and the number of SIGPIPE, as a shell has it
@@ -215,8 +215,8 @@ def _outcome(command: click.Command) -> int:
             return NOBODY_READS
         raise
     except OSError as error:
-        what = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{what}{error.strerror or error}", "check the path, your permissions and the free disk space")
+        refused = of_the_system(error)
+        return _fail(refused.fault, refused.hint)
     except Exception as error:  # noqa: BLE001  nothing goes on after it: this is where a fault of ours becomes two lines
         return _fault(error)
 

@@ -56,3 +56,9 @@ class OutputLostError(AdvisorError):
 
 class NobodyReads(Exception):
     """The reader of an output has gone away, as `head` does when it has read enough: no fault, and nobody to be told."""
+
+
+def of_the_system(error: OSError) -> InputError:
+    """Return what the system says of a file that the user named, or of the disk, as an error with a way out."""
+    what = f"{error.filename}: " if error.filename else ""
+    return InputError(f"{what}{error.strerror or error}", hint="check the path, your permissions and the free disk space")

@@ -3,6 +3,7 @@
 A pipe or a device would hold the command up before a byte of it is seen, and has nothing to read twice.
 """
 
+import errno
 import os
 import stat
 import sys
@@ -19,6 +20,8 @@ KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISSOCK, "a socket"),
 )
+# Whoever reads a file says that there is none; what else the system says of a name, pathlib raises from the question whether there is one.
+NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP}
 
 
 def refuse_special(path: object, key: str | None = None) -> None:
@@ -31,7 +34,9 @@ def refuse_special(path: object, key: str | None = None) -> None:
     named = f"{f'{key}: ' if key else ''}{path}"
     try:
         mode = os.stat(path).st_mode
-    except OSError:
+    except OSError as error:
+        if error.errno not in NOT_THERE:
+            raise InputError(f"{named}: {error.strerror}", hint="check the path, and who may read it") from error
         return
     except ValueError as error:  # a zero byte, or a character without an encoding
         raise InputError(f"{named}: no file can have such a name", hint="check the path") from error

@@ -24,6 +24,7 @@ LONGEST_S = 3600.0  # of reading, exporting and copying, which end by themselves
 
 def chosen(model: Path) -> Path:
     """Return the model itself, or the only ONNX file in a folder that is no checkpoint; raise InputError that lists several."""
+    refuse_special(model)
     if not model.is_dir() or any(path.suffix in WEIGHT_SUFFIXES for path in model.iterdir()):
         return model
     files = onnx_files(model)

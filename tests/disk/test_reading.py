@@ -114,7 +114,9 @@ BY_NAME = sorted(READERS.keys() - {"a checkpoint", "a table of examples", "a par
 
 
 @pytest.mark.parametrize("reader", BY_NAME)
-@pytest.mark.parametrize("name", ["it\0", "\0", "\udc80\ud800"])
+@pytest.mark.parametrize(
+    "name", ["it\0", "\0", "\udc80\ud800", "a" * 300, "a/" * 3000], ids=["zero", "only", "none", "long", "deep"]
+)
 def test_a_name_that_no_file_can_have_is_refused_as_one_that_is_not_there(tmp_path, reader, name):
     with pytest.raises(AdvisorError):
         READERS[reader](tmp_path / name)

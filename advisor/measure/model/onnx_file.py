@@ -169,6 +169,7 @@ def external_files(model: "ModelProto", path: Path) -> list[Path]:
             f"{path}: the name of a file with its weights is no text", hint="export the model again; the file is damaged"
         ) from error
     for file in files:
+        refuse_special(file)
         if not file.is_file():
             raise ModelError(
                 f"{path}: its weights are in {file.name}, which is missing beside it",

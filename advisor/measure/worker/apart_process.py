@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from advisor.errors import AdvisorError
+from advisor.errors import AdvisorError, of_the_system
 from advisor.measure.worker import child
 from advisor.schema.record import Record
 
@@ -89,12 +89,18 @@ def answer_to(content: bytes, say: Callable[..., None]) -> Answer:
             named["say"] = say
         return Returned(value=msgspec.msgpack.encode(function(*arguments, **named), enc_hook=from_path))
     except AdvisorError as error:
-        return Raised(kind=type(error).__name__, fault=as_bytes(error.fault), hint=as_bytes(error.hint))
+        return _raised(error)
+    except OSError as error:  # as where the command itself meets it
+        return _raised(of_the_system(error))
     except MemoryError:
         return Raised(kind="MemoryError", fault=b"it asked for more memory than there is", hint=b"use a machine with more memory")
     except Exception as error:  # noqa: BLE001  nothing goes on after it: the parent raises it again
         fault = f"{type(error).__name__}: {error}"
         return Broken(fault=as_bytes(fault), traceback=as_bytes(traceback.format_exc()))
+
+
+def _raised(error: AdvisorError) -> Raised:
+    return Raised(kind=type(error).__name__, fault=as_bytes(error.fault), hint=as_bytes(error.hint))
 
 
 def main() -> None:

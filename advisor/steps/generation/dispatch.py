@@ -51,9 +51,9 @@ def architecture_of(model: Path) -> str:
 def _configuration(model: Path) -> dict[str, object]:
     """Return the configuration of a checkpoint, {} where none can be read."""
     path = model / CONFIG
+    refuse_special(path)
     if not path.is_file():
         return {}
-    refuse_special(path)
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from advisor.errors import ModelError
+from advisor.errors import AdvisorError, ModelError
 from advisor.measure.model import onnx_file
 from advisor.measure.model.facts import inspect_onnx
 from advisor.measure.model.input_rows import generate
@@ -82,6 +82,16 @@ def test_weights_in_an_attribute_are_a_part_of_the_model(tmp_path):
     named = onnx_file.external_files(onnx_file.load(source), source)
 
     assert [source.with_name("model.onnx.data")] == named
+
+
+@pytest.mark.parametrize("location", ["w" * 300, "w/" * 3000, "w\0"], ids=["long", "deep", "zero"])
+def test_a_name_of_weights_that_no_file_can_have_is_refused(tmp_path, location):
+    model = models.mlp()
+    for tensor in model.graph.initializer:
+        onnx.external_data_helper.set_external_data(tensor, location=location)
+
+    with pytest.raises(AdvisorError):
+        onnx_file.load(save(model, tmp_path / "model.onnx"))
 
 
 def test_a_name_of_weights_that_is_no_text_is_a_damaged_file(tmp_path):

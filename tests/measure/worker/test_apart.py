@@ -80,6 +80,13 @@ def test_an_error_of_ours_comes_back_as_what_it_was(apart, tmp_path):
     assert caught.value.hint
 
 
+def test_what_the_system_says_of_a_file_comes_back_in_words(apart, tmp_path):
+    with pytest.raises(InputError, match="File name too long") as caught:
+        apart.call(USUAL, os.stat, tmp_path / ("a" * 300))
+
+    assert "check the path" in caught.value.hint
+
+
 def test_a_fault_of_ours_comes_back_with_its_traceback(apart, tmp_path):
     with pytest.raises(RuntimeError, match="AttributeError") as caught:
         apart.call(USUAL, onnx_graph.read_graph, 3)
