@@ -11,11 +11,13 @@ from advisor import units
 from advisor.decide.lifetime.opportunities import about
 from advisor.schema.record import Estimate
 from advisor.tell.words.figures import as_text, figure
+from tests.figures.reading import read
 
 Format = Callable[[float], str]
 
 
-def _per_day(value: float) -> str:
+def per_day(value: float) -> str:
+    """Return a rate a second as rules and flips have it."""
     return f"{units.per_day(value)} requests a day"
 
 
@@ -33,9 +35,9 @@ FORMATS: tuple[tuple[str, tuple[Format, ...]], ...] = (
     (r"bytes", (units.size,)),
     (r"days$", (units.engineer_days,)),
     (r"months$", (units.months,)),
-    (r"_per_s$", (units.rate, _per_day)),
+    (r"_per_s$", (units.rate, per_day)),
     (r"fraction|share|drop|retention|agreement|acceptance|quality|confidence|noise|goodput|growth|decline|discount", SHARES),
-    (r"speedup|ratio|factor", (units.ratio,)),
+    (r"(?:^|_)(?:speedup|ratio|factor)(?:$|_)", (units.ratio,)),
     (r"_s$|^p\d+$|^slo$", (units.seconds,)),
 )
 ANY: tuple[Format, ...] = (units.number, units.plain, *SHARES, units.ratio)
@@ -59,10 +61,11 @@ def leaves(it: object, path: str = "", field: str = "") -> Iterator[Leaf]:
         yield Leaf(path, field, float(it))
     elif isinstance(it, Struct):
         for name in it.__struct_fields__:
-            yield from leaves(getattr(it, name), f"{path}.{name}", name)
+            # What is given with its range bears the name of what holds it.
+            yield from leaves(getattr(it, name), f"{path}.{name}", field if name in {"value", "low", "high"} else name)
     elif isinstance(it, dict):
         for name, value in it.items():
-            yield from leaves(value, f"{path}[{name}]", field)
+            yield from leaves(value, f"{path}[{name}]", str(name) if isinstance(value, Struct) else field)
     elif isinstance(it, tuple | list | frozenset):
         for number, value in enumerate(it):
             yield from leaves(value, f"{path}[{number}]", field)
@@ -103,3 +106,8 @@ class Known:
         for leaf in leaves(it):
             if not isinstance(leaf.value, str):
                 self.add(leaf.path, leaf.value, formats_of(leaf.field))
+
+    def quoted(self, name: str, text: str) -> None:
+        """Let what stands in a text that others wrote be printed."""
+        for shown in read(text).figures:
+            self.figures[shown].add(name)

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-NUMBER = r"\d[\d,]*(?:\.\d+)?"
+NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 MONEY = rf"[-+]?\${NUMBER}[kMB]?(?:/h|/month|/year| an hour| a month| a year)?(?![\w/])"
 UNITS = r"µs|ms|s|min|h|%|pp|/s|mJ|J|kJ|MJ|kWh|g|kg|t|B|kB|MB|GB|TB|months?|years?|engineer days|days|requests a day"
 PLAIN = rf"-?{NUMBER}(?: (?:{UNITS})|×)(?![\w/])"
