@@ -5,7 +5,7 @@ from pathlib import Path
 
 from advisor.files.market import market_of
 from advisor.files.workload import read_workload
-from advisor.schema.workload import LifeModel, Lifecycle
+from advisor.schema.workload import Lifecycle, LifeModel
 from advisor.steps.advise import rules_with
 from tests.advised import NOW
 from tests.figures.known import Known, leaves
@@ -14,13 +14,14 @@ ROOT = Path(__file__).parents[2]
 
 
 @cache
-def _rules() -> dict[str, str]:
+def whys() -> dict[str, str]:
+    """Return what each rule says when it fires, by its id."""
     return {rule.id: rule.why for rule in rules_with(None, now=NOW)}
 
 
 def add_rules(known: Known) -> None:
     """Let what rules say of themselves be printed."""
-    for name, why in _rules().items():
+    for name, why in whys().items():
         known.quoted(f"rule {name}", why)
 
 

@@ -23,6 +23,7 @@ from tests.figures.known import Format, Known, per_day
 
 Served = Advice | GenerationAdvice
 HOURS_PER_DAY = 24
+TWO_DIGITS = 0.95  # what is printed with two digits is off by less
 USUAL_MONTHS = 12.0  # of a life that the workload does not give
 
 
@@ -136,7 +137,9 @@ def _of_service(it: Advice) -> Iterator[Derived]:
     limit = it.workload.slo.latency_s
     for prediction in records(it, "Prediction"):
         yield Derived("what is left to the target", 1 - prediction.latency_slo_s.high / limit, (units.percent,))
-        yield Derived("a year of an hour", prediction.cost_usd_per_hour.value * units.HOURS_PER_YEAR, (units.usd_per_year, units.usd))
+        yield Derived(
+            "a year of an hour", prediction.cost_usd_per_hour.value * units.HOURS_PER_YEAR, (units.usd_per_year, units.usd)
+        )
         for first in range(len(prediction.batch_size_shares)):
             for share in accumulate(prediction.batch_size_shares[first:]):
                 yield Derived("the share of batches of some sizes", round(share, 2), (units.percent,))
@@ -150,7 +153,11 @@ def _of_service(it: Advice) -> Iterator[Derived]:
     for operator in it.model.operators:
         if operator.flop_per_item is not None and flop:
             yield Derived("an operator's share of the arithmetic", operator.flop_per_item / flop, (units.percent,))
-    yield Derived("the life that is planned", it.workload.lifecycle.horizon_months if it.workload.lifecycle else USUAL_MONTHS, (units.months,))
+    yield Derived(
+        "the life that is planned",
+        it.workload.lifecycle.horizon_months if it.workload.lifecycle else USUAL_MONTHS,
+        (units.months,),
+    )
 
 
 def _of_tokens(it: GenerationAdvice | LanguageAdvice) -> Iterator[Derived]:
@@ -169,7 +176,13 @@ def _of_tokens(it: GenerationAdvice | LanguageAdvice) -> Iterator[Derived]:
 
 
 def _of_releases(it: Classification) -> Iterator[Derived]:
-    """Yield what is saved by one release fewer a year."""
+    """Yield what is saved by one release fewer a year, and by two levers together: no more than by each of them, no less than by one."""
+    both = re.search(r"with both, about (\$[\d.,]+\d)", it.headline)
+    if both is not None:
+        usd = float(re.sub(r"[$,]", "", both[1]))
+        savings = sorted((entry.saving_usd_per_year.value for entry in it.outlook.opportunities if entry.pays), reverse=True)
+        if min(savings[:2]) * TWO_DIGITS <= usd <= sum(savings) / TWO_DIGITS:
+            yield Derived("what two levers save together", usd, (units.usd_per_year,))
     given = next((entry.estimate for entry in it.assumed if "fine_tunings_per_year" in entry.input), None)
     for line in it.verdict.lines:
         if given is not None and given.value and line.usd is not None:
@@ -181,13 +194,19 @@ def _of_levers(it: Advice | Classification) -> Iterator[Derived]:
     """Yield what a lever costs more, and what of its cost is no work."""
     life = it.workload.lifecycle if isinstance(it, Advice) else None
     months = it.horizon_months if isinstance(it, Classification) else life.horizon_months if life is not None else USUAL_MONTHS
-    day = next((entry.estimate.value for entry in it.assumed if "engineer_usd_per_day" in entry.input), None) if isinstance(it, Classification) else None
+    day = (
+        next((entry.estimate.value for entry in it.assumed if "engineer_usd_per_day" in entry.input), None)
+        if isinstance(it, Classification)
+        else None
+    )
     for entry in it.outlook.opportunities if it.outlook is not None else ():
         saving = entry.saving_usd_per_year.value
         yield Derived("what a lever saves or costs over the horizon", abs(saving) * months / 12, (units.usd,))
         yield Derived("what a lever costs more in a year", -saving, (units.usd_per_year,))
         if day is not None:
-            yield Derived("what a lever costs beside its work", entry.once_usd.value - day * entry.effort_engineer_days.value, (units.usd,))
+            yield Derived(
+                "what a lever costs beside its work", entry.once_usd.value - day * entry.effort_engineer_days.value, (units.usd,)
+            )
 
 
 def _of_life(verdict: Verdict) -> Iterator[Derived]:

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from typing import NamedTuple
 
 BLOCKS = {"p", "li", "dt", "dd", "h1", "h2", "h3", "h4", "summary", "figcaption", "pre", "caption", "title"}
+TAG = re.compile(r"</?[a-z]+>|<!--.*?-->")
 SILENT = {"style", "script", "svg"}
 ESTIMATE = re.compile(
     r'<span class="estimate"><b>(?P<shown>[^<]*)</b> (?:<span class="interval[^"]*">\((?P<interval>[^<]*)\)</span> )?'
@@ -52,9 +53,11 @@ def of_markdown(text: str) -> Page:
             page.texts.extend(cells)
             continue
         header = None
-        said = _plain(line.lstrip("#- ").replace("**", "").replace("\\", ""))
-        if line.startswith("#"):
+        said = _plain(TAG.sub(" ", line).lstrip("#- ").replace("**", "").replace("\\", ""))
+        if line.startswith(("#", "<summary>")):
             heading = said
+        if line.startswith("</details>"):
+            heading = ""
         if line.startswith("- "):
             page.rows.append(Row(heading, {"": said}))
         page.texts.append(said)
@@ -99,7 +102,7 @@ class _Reader(HTMLParser):
             self._row()
         elif tag in BLOCKS and "tr" not in self._in:
             said = self._end()
-            if tag in {"h2", "h3"}:
+            if tag in {"h2", "h3", "summary"}:
                 self._heading = said
             if tag == "li" and said:
                 self.page.rows.append(Row(self._heading, {"": said}))
