@@ -200,8 +200,8 @@ def _unlike_today(found: tuple[Opportunity, ...], saving: "Saving | None", horiz
     """Return how a year's saving differs from that of the first box; nothing where the recommendation has the same in both."""
     if saving is None:
         return ""
-    today = units.usd_per_year(saving.usd_per_year.value)
-    if today in {units.usd_per_year(entry.saving_usd_per_year.value) for entry in found}:
+    today = units.usd(saving.usd_per_year.value)
+    if not found or today in {units.usd(entry.saving_usd_per_year.value) for entry in found}:
         return ""
     return (
         f" The first box has today's traffic and prices, at which a year saves {today}; a year here is the mean of {horizon}, with "
