@@ -300,6 +300,11 @@ def engineer_days(value: float) -> str:
     return f"{_significant(value, 2)} engineer days"
 
 
+def work_of(value: float, low: float, high: float) -> str:
+    """Return work with its interval, in a sentence: "3 engineer days (1.5 to 6)"."""
+    return f"{engineer_days(value)} ({_significant(low, 2)} to {_significant(high, 2)})"
+
+
 def date_after(moment_: str, days: float) -> str | None:
     """Return the ISO date so many days after an ISO 8601 time; None where it lies beyond all calendars."""
     try:

@@ -295,6 +295,7 @@ ACROSS = {
     *("test_benchmarks", "test_claims", "test_cli", "test_floor_plan", "test_money", "test_packaging", "test_scenarios"),
     "test_hostile_names",  # from a model's file to its reports
     "test_one_value",  # figures of a report beside each other
+    "test_every_figure",  # of a report, and what lies behind it
     "test_documentation",  # README.md and docs/
     "test_damaged_records",  # what every command that reads records does with them
     *("test_telemetry", "test_rules_at_work"),  # the last one: the rulebook, on many workloads

@@ -5,48 +5,22 @@ and all documents of the tests.
 """
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
-from pathlib import Path
-from random import Random
 
 import pytest
-from msgspec.structs import replace
 
-from advisor.decide.advice.advise import advise
 from advisor.schema.advice import Advice, OfflineAdvice
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.lifetime import Classification
 from advisor.schema.record import Record
-from advisor.steps.advise import rules_with
-from advisor.steps.classify import classify_file, plan_portfolio
+from advisor.steps.classify import plan_portfolio
 from advisor.tell.report import render
 from advisor.units import HOURS_PER_MONTH, usd
-from tests.decide import test_offline as jobs
-from tests.decide.advice.test_advise import a_question
-from tests.decide.generation import test_advise as decoders
-from tests.decide.generation.elsewhere import test_advise as elsewhere
-from tests.lives import MARKET
-from tests.profiles import fixed_cost_law, profile, request
+from tests.advised import CHATS, NOW, OTHERS, PORTFOLIO, SEEDS, priced
 from tests.tell.documents import DOCUMENTS, READ_ALONE
 
-NOW = "2026-11-22T07:43:23Z"
-SEEDS = range(2000, 2012)
-ROOT = Path(__file__).parents[1]
-SCENARIOS, PORTFOLIO = ROOT / "examples" / "scenarios", ROOT / "examples" / "portfolio" / "platform-team.yaml"
-ITEMS = (1_000, 20_000, 100_000, 400_000)
 MONEY = re.compile(r"\$[\d,.]+[kMB]?")
-
-
-@cache
-def priced(seed: int) -> Advice:
-    """Advice on a random profile and workload, at a random price."""
-    random = Random(seed)
-    measured, asked = a_question(random)
-    price = 10 ** random.uniform(-3, 2)
-    asked = replace(asked, hardware=replace(asked.hardware, price_usd_per_hour={"local": price}))
-    return advise(measured, request(asked, measured, market=MARKET, rules=rules_with(None, now=NOW)), None)
 
 
 class Tables(HTMLParser):
@@ -120,26 +94,6 @@ class Tables(HTMLParser):
             self._term += data
         if self._tag == "dd" and self._region == "Decision":
             self.lines[self._term] = self.lines.get(self._term, "") + data
-
-
-def chats() -> Iterator[GenerationAdvice]:
-    """Advice on a decoder at three rates, measured steadily and otherwise."""
-    steady, noisy = decoders.measured(), decoders.measured(levels=decoders.NOISY)
-    for requests_per_s, measured in ((5.0, steady), (80.0, noisy), (200.0, steady)):
-        asked = decoders.workload(requests_per_s, quality=decoders.FLOOR, brings=decoders.tokens(100, 20))
-        yield decoders.advised(asked, measured)
-
-
-def others() -> dict[str, Record]:
-    """Advice on language models elsewhere and on batch jobs, and every scenario classified."""
-    found: dict[str, Record] = {f"elsewhere {rate}": elsewhere.advised(elsewhere.chat(rate)) for rate in (30.0,)}
-    quick = profile(fixed_cost_law(0.002, 0.004), settings=((1, 1), (1, 2)))
-    found |= {f"job {items}": jobs.advised(quick, jobs.job(items)) for items in ITEMS}
-    return found | {path.stem: classify_file(path, None, now=NOW) for path in sorted(SCENARIOS.glob("*.yaml"))}
-
-
-CHATS = tuple(chats())
-OTHERS = others()
 
 
 @cache

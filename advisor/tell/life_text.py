@@ -26,7 +26,7 @@ def classification_text(classification: Classification) -> str:
         *(_filled(f"Note: {note}.") for note in classification.notes),
         _filled(_plain(energy(classification))),
         _filled(classification.outlook.answer),
-        _opportunities(classification.outlook.opportunities),
+        _opportunities(classification.outlook.opportunities, units.months(classification.horizon_months)),
         _filled(
             "Until when: "
             + "; ".join(f"{entry.what}{f' ({entry.on})' if entry.on else ''}" for entry in classification.outlook.expires_when)
@@ -68,7 +68,7 @@ def _line(entry: CostLine) -> list[str]:
     return [f"  {entry.what:<32}{cost}", *([f"    {below}"] if below else [])]
 
 
-def _opportunities(found: tuple[Opportunity, ...]) -> str:
+def _opportunities(found: tuple[Opportunity, ...], horizon: str) -> str:
     if not found:
         return ""
     head = f"{'change':<50}{'saves a year':>26}{'once':>10}  paid back"
@@ -78,7 +78,7 @@ def _opportunities(found: tuple[Opportunity, ...]) -> str:
         f"{units.usd(entry.once_usd.value):>10}  {_paid_back(entry)}"
         for entry in found
     ]
-    return "\n".join((head, *rows))
+    return "\n".join((head, f"{'':<50}{f'mean of {horizon}':>26}", *rows))
 
 
 def _paid_back(entry: Opportunity) -> str:

@@ -100,7 +100,7 @@ def _cost(advice: Advice, shown: Prediction | None) -> str:
         return f"{cost}, as today"
     if advice.saving is None:
         return cost
-    return f"{cost}, saves {_text(advice.saving.usd_per_year, units.usd_per_year)}"
+    return f"{cost}, saves {_text(advice.saving.usd_per_year, units.usd_per_year)} at today's traffic"
 
 
 def _latency(advice: Advice, shown: Prediction | None) -> str:

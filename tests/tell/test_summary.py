@@ -24,7 +24,7 @@ def test_a_line_break_from_a_user_does_not_add_a_line() -> None:
 def test_change_says_what_to_do_what_it_saves_and_what_it_promises() -> None:
     assert summary(change()) == (
         "Serve int8-dynamic with 2 instances: $0.34/h instead of $1.02/h\n"
-        "cost     $0.34/h (fixed, list-price), saves $5,957/year (fixed, list-price)\n"
+        "cost     $0.34/h (fixed, list-price), saves $5,957/year (fixed, list-price) at today's traffic\n"
         "latency  p99 41.2 ms (37.5–45.6, simulated), target 50 ms: kept\n"
         "quality  drop 0.25 pp (-0.15 to 0.65, measured), allowed: at most 1 pp of accuracy\n"
         "risk     int8-dynamic agrees with fp32 less on unusual inputs: lowest cosine 0.971 over 64 items"

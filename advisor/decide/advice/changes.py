@@ -122,7 +122,7 @@ def gain_of(change: Change, costs_today: Costs, baseline: Prediction, x: Values)
             low=days.low * each,
             high=days.high * each,
             basis="assumed",
-            source=f"{days.value:g} engineer days ({days.low:g} to {days.high:g}) at {units.usd(each)}",
+            source=f"{units.work_of(days.value, days.low, days.high)} at {units.usd(each)}",
         ),
         by_month=monthly,
     )

@@ -13,7 +13,7 @@ from advisor.schema.distillation import Student
 from advisor.schema.lifetime import Making
 from advisor.schema.record import Basis, Estimate
 from advisor.schema.workload import Lifecycle, LifeOptions
-from advisor.units import count, counted, number, usd
+from advisor.units import count, counted, number, usd, work_of
 
 LEVER = "distil"
 # Precisions in which models are trained, the fastest first where a device has it.
@@ -173,7 +173,7 @@ def _estimate(compute: Callable[[Values], float], inputs: Mapping[str, Ends], so
 
 def _counted(student: Student, inputs: Mapping[str, Ends], flop: float | None, trainer: Trainer | None, times: float) -> str:
     days, each = inputs["days"], inputs["usd_per_day"].value
-    work = f"{number(days.value)} engineer days ({number(days.low)} to {number(days.high)}) at {usd(each)}"
+    work = f"{work_of(days.value, days.low, days.high)} at {usd(each)}"
     if student.kind != "blocks":
         return f"{work}; its training takes seconds to minutes of a processor"
     if flop is None or trainer is None:

@@ -111,7 +111,8 @@ def _answer(ranked: tuple[Opportunity, ...], horizon_months: float) -> str:
     best, horizon = ranked[0], units.months(horizon_months)
     count = units.counted(len(ranked), "change")
     if best.pays:
-        saved = f"saves about {about(best.saving_usd_per_year.value)} a year and costs {about(best.once_usd.value)} once"
+        a_year = f"about {about(best.saving_usd_per_year.value)} a year, mean of {horizon}"
+        saved = f"saves {a_year}, and costs {about(best.once_usd.value)} once"
         others = sum(entry.pays for entry in ranked) - 1
         more = (
             f" {units.counted(others, 'other change')} of {len(ranked)} evaluated would pay as well; savings do not add up."

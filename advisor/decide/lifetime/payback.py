@@ -108,7 +108,7 @@ def _gain_of(move: Move, x: Values, ends: list[tuple[str, float]], paid: _Paid) 
             low=low,
             high=high,
             basis="assumed",
-            source=f"{days.value:.3g} engineer days ({days.low:.3g} to {days.high:.3g}) at {each}{beside}",
+            source=f"{units.work_of(days.value, days.low, days.high)} at {each}{beside}",
         ),
         by_month=monthly,
         effort_engineer_days=days,

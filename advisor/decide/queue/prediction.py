@@ -16,7 +16,7 @@ from advisor.decide.service.measured import is_projected
 from advisor.schema.advice import LoadLatency, Prediction
 from advisor.schema.profile import QualityResult, Variant
 from advisor.schema.record import Basis, Estimate, Record
-from advisor.units import counted, usd
+from advisor.units import counted, seconds, usd
 
 QUANTILES = (0.5, 0.95, 0.99)
 ENDS = ("low", "value", "high")  # of the service interval
@@ -258,7 +258,7 @@ def capacity_requests_per_s(
         low=min(found["high"], found["value"]),
         high=max(found["low"], found["value"]),
         basis="simulated",
-        source=f"bisection of the simulated rate at which p{100 * quantile:g} reaches {target_s:g} s",
+        source=f"bisection of the simulated rate at which p{100 * quantile:g} reaches {seconds(target_s)}",
     )
 
 

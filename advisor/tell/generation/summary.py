@@ -49,7 +49,9 @@ def _cost(advice: GenerationAdvice, shown: GenerationPrediction | None) -> str:
         f"{_text(shown.cost_usd_per_million_input_tokens, units.usd)} a million input tokens, "
         f"{_text(shown.cost_usd_per_million_output_tokens, units.usd)} output"
     )
-    saved = f", saves {_text(advice.saving.usd_per_year, units.usd_per_year)}" if advice.saving is not None else ""
+    saved = (
+        f", saves {_text(advice.saving.usd_per_year, units.usd_per_year)} at today's traffic" if advice.saving is not None else ""
+    )
     return f"{likely}{cost}{saved}; {tokens}"
 
 

@@ -18,7 +18,7 @@ from advisor.schema.record import Record
 from advisor.tell.words.figures import Figure, Row, Sentence, figure, written
 
 if TYPE_CHECKING:
-    from advisor.schema.advice import Advice
+    from advisor.schema.advice import Advice, Saving
 
 MOST_FLIPS = 6
 DEFAULT_MONTHS = 12.0  # where the workload says nothing of its life
@@ -73,6 +73,7 @@ class LifeWords(Record, frozen=True, kw_only=True):
     others: tuple[Finding, ...]
     answer: str | None
     ranked: str | None
+    saves_a_year: str  # the name of what an opportunity saves, which is no saving at today's traffic
     opportunities: tuple[OpportunityRow, ...]
     not_judged: str | None
     break_even: str | None
@@ -84,18 +85,20 @@ class LifeWords(Record, frozen=True, kw_only=True):
 def life_of_advice(advice: "Advice") -> LifeWords:
     """Return what advice says of the life of its model."""
     life = advice.workload.lifecycle
-    return life_words(advice.verdict, advice.outlook, life.horizon_months if life else DEFAULT_MONTHS)
+    return life_words(advice.verdict, advice.outlook, life.horizon_months if life else DEFAULT_MONTHS, advice.saving)
 
 
-def life_words(verdict: Verdict, outlook: Outlook | None, horizon_months: float) -> LifeWords:
-    """Return what is reported of the life of a model over so many months."""
+def life_words(
+    verdict: Verdict, outlook: Outlook | None, horizon_months: float, saving_today: "Saving | None" = None
+) -> LifeWords:
+    """Return what is reported of the life of a model over so many months, beside what is saved at today's traffic and prices."""
     horizon = units.months(horizon_months)
     found = outlook.opportunities if outlook else ()
     firing = tuple(entry for entry in verdict.findings if entry.outcome == "fires")
     others = tuple(entry for entry in verdict.findings if entry.outcome != "fires")
     ranked = (
         "One thing changed, the rest as it is; what is saved by several does not add up. Ranked by what is left of the saving over "
-        f"{horizon} after what it costs once."
+        f"{horizon} after what it costs once.{_unlike_today(found, saving_today, horizon)}"
     )
     return LifeWords(
         horizon=horizon,
@@ -113,6 +116,7 @@ def life_words(verdict: Verdict, outlook: Outlook | None, horizon_months: float)
         others=others,
         answer=outlook.answer if outlook else None,
         ranked=ranked if found else None,
+        saves_a_year=f"Saves a year, mean of {horizon}",
         opportunities=tuple(
             _opportunity(entry, is_weighed=outlook is not None and outlook.change_nothing is not None) for entry in found
         ),
@@ -190,6 +194,19 @@ def share_rows(verdict: Verdict) -> tuple[Row, ...]:
 
 
 # --- what to do about it ---------------------------------------------------------------------------------------------------
+
+
+def _unlike_today(found: tuple[Opportunity, ...], saving: "Saving | None", horizon: str) -> str:
+    """Return how a year's saving differs from that of the first box; nothing where the recommendation has the same in both."""
+    if saving is None:
+        return ""
+    today = units.usd(saving.usd_per_year.value)
+    if not found or today in {units.usd(entry.saving_usd_per_year.value) for entry in found}:
+        return ""
+    return (
+        f" The first box has today's traffic and prices, at which a year saves {today}; a year here is the mean of {horizon}, with "
+        "traffic, prices and discounting as planned."
+    )
 
 
 def _opportunity(entry: Opportunity, *, is_weighed: bool) -> OpportunityRow:
