@@ -5,7 +5,6 @@ and all documents of the tests.
 """
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -122,12 +121,15 @@ class Tables(HTMLParser):
             self.lines[self._term] = self.lines.get(self._term, "") + data
 
 
-def chats() -> Iterator[GenerationAdvice]:
+@cache
+def chats() -> tuple[GenerationAdvice, ...]:
     """Advice on a decoder at three rates, measured steadily and otherwise."""
+    found = []
     steady, noisy = decoders.measured(), decoders.measured(levels=decoders.NOISY)
     for requests_per_s, measured in ((5.0, steady), (80.0, noisy), (200.0, steady)):
         asked = decoders.workload(requests_per_s, quality=decoders.FLOOR, brings=decoders.tokens(100, 20))
-        yield decoders.advised(asked, measured)
+        found.append(decoders.advised(asked, measured))
+    return tuple(found)
 
 
 def others() -> dict[str, Record]:
@@ -136,10 +138,6 @@ def others() -> dict[str, Record]:
     quick = profile(fixed_cost_law(0.002, 0.004), settings=((1, 1), (1, 2)))
     found |= {f"job {items}": jobs.advised(quick, jobs.job(items)) for items in ITEMS}
     return found | {path.stem: classify_file(path, None, now=NOW) for path in sorted(SCENARIOS.glob("*.yaml"))}
-
-
-CHATS = tuple(chats())
-OTHERS = others()
 
 
 @cache
@@ -213,7 +211,8 @@ def test_nothing_saves_more_than_is_spent(case: tuple[Advice, Tables]) -> None:
 
 @pytest.fixture(scope="module", params=range(3))
 def chat(request: pytest.FixtureRequest) -> tuple[GenerationAdvice, Tables]:
-    return CHATS[request.param], Tables(render(CHATS[request.param], "html", READ_ALONE))
+    advice = chats()[request.param]
+    return advice, Tables(render(advice, "html", READ_ALONE))
 
 
 def test_a_generative_configuration_has_the_same_figures_wherever_it_stands(chat: tuple[GenerationAdvice, Tables]) -> None:
@@ -237,7 +236,7 @@ def test_a_generative_configuration_has_the_same_figures_wherever_it_stands(chat
 
 @pytest.fixture(scope="module")
 def everything() -> dict[str, tuple[Record, Tables]]:
-    documents = {**DOCUMENTS, **OTHERS, **{f"chat {number}": advice for number, advice in enumerate(CHATS)}}
+    documents = {**DOCUMENTS, **others(), **{f"chat {number}": advice for number, advice in enumerate(chats())}}
     services = {f"service {seed}": (priced(seed), told(seed)) for seed in SEEDS}
     return services | {name: (document, Tables(render(document, "html", READ_ALONE))) for name, document in documents.items()}
 

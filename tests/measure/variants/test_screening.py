@@ -19,7 +19,7 @@ from advisor.measure.variants.making import without_folders
 from advisor.schema.workload import HardwareChoice, OnlineWorkload, Quality, Slo, Traffic
 from advisor.steps.profile import schemes
 from tests import models
-from tests.measure.timing.test_profiler import BUDGET_S, measured, reason_of
+from tests.measure.timing.test_profiler import BUDGET_S, TWO, measured, reason_of
 from tests.measure.timing.test_profiler import plan_of as profiler_plan_of
 from tests.models import CLASSES, WIDTH
 from tests.processes import SHARED
@@ -144,10 +144,10 @@ def mixing_plan(folder, *, width=WIDTH, **settings):
 
 def test_a_model_with_its_weights_in_a_second_file_is_mixed_like_one_in_one_file(tmp_path):
     # Wide enough for the weights of its variants, too, to be in a second file.
-    in_two = {"width": 1024, "store": models.save_with_external_data}
+    in_two = {"width": 256, "store": models.save_with_external_data}
 
     expected, actual = (
-        measured(mixing_plan(tmp_path / name, **given)) for name, given in (("one", {"width": 1024}), ("two", in_two))
+        measured(mixing_plan(tmp_path / name, **given)) for name, given in (("one", {"width": 256}), ("two", in_two))
     )
 
     one, two = (
@@ -172,7 +172,7 @@ def test_a_file_that_cannot_be_made_is_reported_as_that_and_not_as_lost_quality(
 
 
 def test_a_variant_slower_than_the_baseline_goes_after_a_first_look(tmp_path):
-    plan = with_screening(plan_of(models.mlp(), tmp_path), hopeless=1e9)
+    plan = with_screening(plan_of(models.mlp(), tmp_path, names=TWO), hopeless=1e9)
 
     profile = measured(plan)
 
@@ -181,7 +181,7 @@ def test_a_variant_slower_than_the_baseline_goes_after_a_first_look(tmp_path):
 
 
 def test_what_the_user_named_is_measured_however_slow_it_is(tmp_path):
-    plan = with_screening(plan_of(models.mlp(), tmp_path), hopeless=1e9)
+    plan = with_screening(plan_of(models.mlp(), tmp_path, names=TWO), hopeless=1e9)
     plan = msgspec.structs.replace(plan, kept=frozenset({"int8-dynamic"}))
 
     assert ["fp32", "int8-dynamic"] == [variant.id for variant in measured(plan).sites[0].variants]
