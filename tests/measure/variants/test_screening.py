@@ -25,6 +25,7 @@ from tests.models import CLASSES, WIDTH
 from tests.processes import SHARED
 
 ITEMS, RARE = 1200, 36
+WIDE = 256  # enough for the weights of variants, too, to be in a second file
 
 
 ONE_SHORT_ROUND = TimingSettings(max_rounds=1, visit_s=0.002)
@@ -106,7 +107,7 @@ def test_a_variant_that_breaks_one_class_is_refused_though_overall_it_loses_litt
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
-    plan = mixing_plan(tmp_path_factory.mktemp("mixed"))
+    plan = mixing_plan(tmp_path_factory.mktemp("mixed"), width=WIDE)
     return plan, measured(plan)
 
 
@@ -142,13 +143,10 @@ def mixing_plan(folder, *, width=WIDTH, **settings):
     return msgspec.structs.replace(plan, calibration=str(calibration))
 
 
-def test_a_model_with_its_weights_in_a_second_file_is_mixed_like_one_in_one_file(tmp_path):
-    # Wide enough for the weights of its variants, too, to be in a second file.
-    in_two = {"width": 256, "store": models.save_with_external_data}
+def test_a_model_with_its_weights_in_a_second_file_is_mixed_like_one_in_one_file(tmp_path, mixed):
+    _, expected = mixed
 
-    expected, actual = (
-        measured(mixing_plan(tmp_path / name, **given)) for name, given in (("one", {"width": 256}), ("two", in_two))
-    )
+    actual = measured(mixing_plan(tmp_path, width=WIDE, store=models.save_with_external_data))
 
     one, two = (
         {variant.id: variant for variant in profile.sites[0].variants}["int8-dynamic-mixed"] for profile in (expected, actual)
@@ -156,7 +154,7 @@ def test_a_model_with_its_weights_in_a_second_file_is_mixed_like_one_in_one_file
     assert one.kept_operators == two.kept_operators and one.changed_operators == two.changed_operators
     assert one.quality == two.quality
     assert {"int8-dynamic-mixed.onnx", "int8-dynamic-mixed.onnx.data"} == {
-        path.name for path in (tmp_path / "two" / "profile.variants").iterdir() if "mixed" in path.name
+        path.name for path in (tmp_path / "profile.variants").iterdir() if "mixed" in path.name
     }
 
 
