@@ -371,14 +371,17 @@ def test_the_budget_that_is_said_to_do_does(tmp_path):
 def test_what_the_user_named_is_tried_whatever_the_budget_says_and_the_overrun_is_told(tmp_path):
     plan = plan_of(models.mlp(), tmp_path, names=TWO, budget_s=0.05)
     plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, wanted=("int8-dynamic",)))
-    lines = []
+    steps, lines = [], []
 
     def reading(done_s, of_s, what, *, line=None):
+        steps.append(what)
         lines.append(line or "")
 
     profile = measured(plan, reading)
 
-    assert "int8-dynamic" not in {exclusion.what for exclusion in profile.sites[0].exclusions}
+    # Whether there is time left to time it depends on the machine.
+    assert {"making int8-dynamic", "comparing int8-dynamic"} <= set(steps)
+    assert not [exclusion for exclusion in profile.sites[0].exclusions if "to keep the budget" in exclusion.reason]
     assert [line for line in lines if "more than 50 ms for what was named takes longer" in line]
 
 
