@@ -59,12 +59,13 @@ class Effort(NamedTuple):
     budget_s: float
     max_batch_size: int
     models: int
+    busy_cores: int | None = None  # None: all
 
 
 EFFORTS: dict[Size, Effort] = {
     "full": Effort(20, 20.0, 16, 2),
     "quick": Effort(2, 8.0, 16, 2),
-    "tiny": Effort(1, 0.2, 1, 1),
+    "tiny": Effort(1, 0.2, 1, 1, 1),
 }
 Shape = tuple[str, int, int | None, int]  # variant, batch size, sequence length, instances
 
@@ -112,15 +113,15 @@ def _models(arguments: argparse.Namespace, effort: Effort) -> tuple[list[Path], 
 
 
 @contextlib.contextmanager
-def busy_loops() -> Iterator[bool]:
-    """Keep every core that this process may use busy; gives False where that is not possible."""
+def busy_loops(cores: int | None) -> Iterator[bool]:
+    """Keep so many of the cores that this process may use busy, all of them without a number; gives False where that is not possible."""
     if not hasattr(os, "sched_setaffinity"):
         yield False
         return
     # Sessions of their own: the kernel shares out cores between sessions first, as between the users of a shared machine.
     loops = [
         subprocess.Popen([sys.executable, "-c", LOOP, str(core)], stdout=subprocess.PIPE, start_new_session=True)
-        for core in usable_cores()
+        for core in usable_cores()[:cores]
     ]
     try:
         for loop in loops:
@@ -143,7 +144,7 @@ def _compared(model: Path, folder: Path, effort: Effort) -> tuple[list[dict[str,
 
     quietly()
     for run in range(effort.runs):
-        with busy_loops() as is_busy:
+        with busy_loops(effort.busy_cores) as is_busy:
             if is_busy:
                 busy.append(_seen(model, folder / f"busy{run}", effort, 100 + run, effort.budget_s))
         if effort.runs > 1 and run == effort.runs // 2:

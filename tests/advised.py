@@ -1,6 +1,5 @@
 """Advice of every kind that tests read: services, language models, batch jobs, and every scenario that comes with advisor, classified."""
 
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -51,21 +50,21 @@ def priced(seed: int) -> Advice:
     return behind(seed).advice
 
 
-def chats() -> Iterator[GenerationAdvice]:
+@cache
+def chats() -> tuple[GenerationAdvice, ...]:
     """Advice on a decoder at three rates, measured steadily and otherwise."""
+    found = []
     steady, noisy = decoders.measured(), decoders.measured(levels=decoders.NOISY)
     for requests_per_s, measured in ((5.0, steady), (80.0, noisy), (200.0, steady)):
         asked = decoders.workload(requests_per_s, quality=decoders.FLOOR, brings=decoders.tokens(100, 20))
-        yield decoders.advised(asked, measured)
+        found.append(decoders.advised(asked, measured))
+    return tuple(found)
 
 
+@cache
 def others() -> dict[str, Record]:
     """Advice on language models elsewhere and on batch jobs, and every scenario classified."""
     found: dict[str, Record] = {f"elsewhere {rate}": elsewhere.advised(elsewhere.chat(rate)) for rate in (30.0,)}
     quick = profile(fixed_cost_law(0.002, 0.004), settings=((1, 1), (1, 2)))
     found |= {f"job {items}": jobs.advised(quick, jobs.job(items)) for items in ITEMS}
     return found | {path.stem: classify_file(path, None, now=NOW) for path in sorted(SCENARIOS.glob("*.yaml"))}
-
-
-CHATS = tuple(chats())
-OTHERS = others()

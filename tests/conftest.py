@@ -19,6 +19,7 @@ LONGEST = (
     "test_screening",
     "test_mutation",
     "test_profiler",
+    "test_telemetry",
 )
 
 settings.register_profile("any machine", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -30,7 +30,7 @@ from advisor.tell.summary import full_summary
 from advisor.tell.words.figures import configuration
 from advisor.tell.words.tables import columns
 from advisor.units import seconds, usd_per_hour
-from tests.advised import CHATS, NOW, OTHERS, PORTFOLIO, SCENARIOS, SEEDS, behind
+from tests.advised import NOW, PORTFOLIO, SCENARIOS, SEEDS, behind, chats, others
 from tests.figures.behind import add_catalog, add_rules, add_workload, whys
 from tests.figures.derived import OF_RECORD, derive, facts_told, records
 from tests.figures.known import Known
@@ -82,8 +82,8 @@ class Case(NamedTuple):
 def cases() -> dict[str, Case]:
     """Return everything that is read, by name."""
     found: dict[str, tuple[Record, ...]] = {f"service {seed}": (behind(seed).advice, behind(seed).profile) for seed in SEEDS}
-    found |= {f"chat {number}": (advice,) for number, advice in enumerate(CHATS)}
-    found |= {name: (document,) for name, document in OTHERS.items()}
+    found |= {f"chat {number}": (advice,) for number, advice in enumerate(chats())}
+    found |= {name: (document,) for name, document in others().items()}
     found |= {
         "portfolio": (plan_portfolio(PORTFOLIO, now=NOW),),
         "load-tested": (read_json(GOLDEN, Advice, made_by="advisor recommend"),),
@@ -302,7 +302,7 @@ def test_no_saving_exceeds_what_is_spent() -> None:
         if isinstance(it, PortfolioPlan):
             spent = sum(
                 other.verdict.total_usd.value
-                for other in OTHERS.values()
+                for other in others().values()
                 if isinstance(other, Classification) and other.verdict.total_usd is not None
             )
             assert it.saving_usd <= spent

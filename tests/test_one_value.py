@@ -17,7 +17,7 @@ from advisor.schema.record import Record
 from advisor.steps.classify import plan_portfolio
 from advisor.tell.report import render
 from advisor.units import HOURS_PER_MONTH, usd
-from tests.advised import CHATS, NOW, OTHERS, PORTFOLIO, SEEDS, priced
+from tests.advised import NOW, PORTFOLIO, SEEDS, chats, others, priced
 from tests.tell.documents import DOCUMENTS, READ_ALONE
 
 MONEY = re.compile(r"\$[\d,.]+[kMB]?")
@@ -167,7 +167,8 @@ def test_nothing_saves_more_than_is_spent(case: tuple[Advice, Tables]) -> None:
 
 @pytest.fixture(scope="module", params=range(3))
 def chat(request: pytest.FixtureRequest) -> tuple[GenerationAdvice, Tables]:
-    return CHATS[request.param], Tables(render(CHATS[request.param], "html", READ_ALONE))
+    advice = chats()[request.param]
+    return advice, Tables(render(advice, "html", READ_ALONE))
 
 
 def test_a_generative_configuration_has_the_same_figures_wherever_it_stands(chat: tuple[GenerationAdvice, Tables]) -> None:
@@ -191,7 +192,7 @@ def test_a_generative_configuration_has_the_same_figures_wherever_it_stands(chat
 
 @pytest.fixture(scope="module")
 def everything() -> dict[str, tuple[Record, Tables]]:
-    documents = {**DOCUMENTS, **OTHERS, **{f"chat {number}": advice for number, advice in enumerate(CHATS)}}
+    documents = {**DOCUMENTS, **others(), **{f"chat {number}": advice for number, advice in enumerate(chats())}}
     services = {f"service {seed}": (priced(seed), told(seed)) for seed in SEEDS}
     return services | {name: (document, Tables(render(document, "html", READ_ALONE))) for name, document in documents.items()}
 

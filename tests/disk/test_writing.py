@@ -6,6 +6,7 @@ import os
 import pty
 import stat
 import threading
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -236,20 +237,21 @@ def test_a_place_that_can_be_written_is_left_as_it_is(tmp_path, name):
 
 # --- what they replace ---------------------------------------------------------------------------------------------------
 
+# What is rendered is a call: every process of the tests collects this module, and one runs it.
 OURS = {
-    "a profile": (PROFILE, PROFILED),
-    "a profile that was cut short": (PROFILE, PROFILED[: len(PROFILED) // 2]),
-    "advice": (ADVICE, ADVISED),
-    "a report of advice in JSON": (ADVICE, render(change(), "json").encode()),
-    "an HTML report": (HTML, render(change(), "html").encode()),
-    "a Markdown report": (MARKDOWN, render(change(), "md").encode()),
-    "a text report": (TEXT, (render(change(), "text") + TEXT.ends).encode()),
-    "a classification": (kinds.CLASSIFICATION, render(classification(), "json").encode()),
-    "a classification in HTML": (HTML, render(classification(), "html").encode()),
-    "a classification in Markdown": (MARKDOWN, render(classification(), "md").encode()),
-    "a plan of a portfolio": (kinds.PORTFOLIO, render(portfolio(), "json").encode()),
-    "a table": (kinds.table("table", ("a", "b")), b"b,a\r\n1,2\r\n"),
-    "an empty file": (PROFILE, b""),
+    "a profile": (PROFILE, lambda: PROFILED),
+    "a profile that was cut short": (PROFILE, lambda: PROFILED[: len(PROFILED) // 2]),
+    "advice": (ADVICE, lambda: ADVISED),
+    "a report of advice in JSON": (ADVICE, lambda: render(change(), "json").encode()),
+    "an HTML report": (HTML, lambda: render(change(), "html").encode()),
+    "a Markdown report": (MARKDOWN, lambda: render(change(), "md").encode()),
+    "a text report": (TEXT, lambda: render(change(), "text").encode() + TEXT.ends.encode()),
+    "a classification": (kinds.CLASSIFICATION, lambda: render(classification(), "json").encode()),
+    "a classification in HTML": (HTML, lambda: render(classification(), "html").encode()),
+    "a classification in Markdown": (MARKDOWN, lambda: render(classification(), "md").encode()),
+    "a plan of a portfolio": (kinds.PORTFOLIO, lambda: render(portfolio(), "json").encode()),
+    "a table": (kinds.table("table", ("a", "b")), lambda: b"b,a\r\n1,2\r\n"),
+    "an empty file": (PROFILE, lambda: b""),
 }
 THEIRS = {
     "a model": b"\x08\x0a\x12\x07pytorch:\x0a",
@@ -265,11 +267,17 @@ THEIRS = {
 KINDS = {kind.what: kind for kind, _ in OURS.values()}
 
 
+@cache
+def ours(what):
+    """Return the content of one of OURS."""
+    return OURS[what][1]()
+
+
 @pytest.mark.parametrize("what", OURS)
 def test_an_older_output_of_the_same_kind_is_replaced(tmp_path, what):
-    kind, content = OURS[what]
+    kind, _ = OURS[what]
     path = tmp_path / "out"
-    path.write_bytes(content)
+    path.write_bytes(ours(what))
 
     write_output(path, b"new", kind)
 
@@ -293,7 +301,7 @@ def test_nothing_else_is(tmp_path, kind, what):
 @pytest.mark.parametrize("what", OURS)
 def test_nor_an_output_of_another_kind(tmp_path, kind, what):
     path = tmp_path / "out"
-    path.write_bytes(OURS[what][1])
+    path.write_bytes(ours(what))
     are_same = OURS[what][0].what == kind or what == "an empty file"
 
     try:

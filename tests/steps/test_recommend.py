@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from skl2onnx import to_onnx
-from sklearn.ensemble import RandomForestClassifier
 
 from advisor.errors import ExitStatus, InputError
 from advisor.files.records import read_json, sha256, write_record
@@ -55,6 +53,10 @@ def recommended(folder, model, **options):
 @pytest.fixture(scope="module")
 def forest(tmp_path_factory):
     """A folder in which a small random forest was recommended on; returns the folder and the advice."""
+    # Not where the module begins: every process of the tests collects all modules, and one runs this.
+    from skl2onnx import to_onnx
+    from sklearn.ensemble import RandomForestClassifier
+
     folder = tmp_path_factory.mktemp("forest")
     random = np.random.default_rng(0)
     rows = random.standard_normal((200, 6)).astype(np.float32)

@@ -166,12 +166,12 @@ def test_where_time_is_short_the_decision_is_asked_before_everything_was_looked_
         asked.append(visits_by_point(measured))
         return Opinion((Wanted("fp32", 1, 1, (1,)),), stands=True, answer="fp32")
 
-    profile = measured(msgspec.structs.replace(plan_of(models.mlp(), tmp_path), ask=ask))
+    profile = measured(msgspec.structs.replace(plan_of(models.mlp(), tmp_path, names=TWO), ask=ask))
 
     assert asked[0].keys() < visits_by_point(profile).keys()
     waiting = [seen for seen in asked if seen["fp32", 1] < ENOUGH_VISITS]
     assert {"fp32"} == {variant for seen in waiting for variant, _ in seen}  # no other is looked at before
-    assert set(VARIANTS) == {entry.variant for entry in profile.sites[0].measurements} - {"fp32" + AGAIN}
+    assert set(TWO) == {entry.variant for entry in profile.sites[0].measurements} - {"fp32" + AGAIN}
 
 
 def test_without_an_opinion_every_point_is_timed_alike(tmp_path):
@@ -246,7 +246,7 @@ def test_the_distance_between_cores_is_reported_of_visits_on_several_threads_alo
 
 @pytest.mark.parametrize("interrupted_at", [1, 4, 9])
 def test_an_interrupted_run_goes_on_without_measuring_again_what_it_has(tmp_path, interrupted_at):
-    plan = plan_of(models.mlp(), tmp_path)
+    plan = plan_of(models.mlp(), tmp_path, names=TWO)
     calls = []
 
     def interrupting(done_s, of_s, what, *, line=None):
@@ -263,10 +263,10 @@ def test_an_interrupted_run_goes_on_without_measuring_again_what_it_has(tmp_path
 
     after = entries_of(plan)
     assert before == after[: len(before)]
-    assert set(VARIANTS) == {variant.id for variant in profile.sites[0].variants}
+    assert set(TWO) == {variant.id for variant in profile.sites[0].variants}
     visits = {visit.order: visit for entry in profile.sites[0].measurements for visit in entry.visits}
     assert {number: entry.visit for number, entry in enumerate(after) if isinstance(entry, Visited)} == visits
-    first_round = [entry.point for entry in after if isinstance(entry, Visited)][: 2 * (len(VARIANTS) + 1)]
+    first_round = [entry.point for entry in after if isinstance(entry, Visited)][: 2 * (len(TWO) + 1)]
     assert len(first_round) == len(set(first_round))
 
 
@@ -342,10 +342,10 @@ def test_a_variant_whose_file_was_damaged_is_made_again_and_what_was_half_made_i
 
 
 def test_no_ladder_climbs_above_a_call_that_takes_too_long(tmp_path):
-    profile = measured(plan_of(models.mlp(), tmp_path, max_latency_s=1e-9))
+    profile = measured(plan_of(models.mlp(), tmp_path, names=TWO, max_latency_s=1e-9))
 
-    assert set(product(VARIANTS, (1,))) == points_of(profile)
-    for variant in VARIANTS:
+    assert set(product(TWO, (1,))) == points_of(profile)
+    for variant in TWO:
         assert "a call of batch size 1 already takes" in reason_of(profile, f"{variant} above batch 1, 1 thread")
 
 
@@ -371,14 +371,17 @@ def test_the_budget_that_is_said_to_do_does(tmp_path):
 def test_what_the_user_named_is_tried_whatever_the_budget_says_and_the_overrun_is_told(tmp_path):
     plan = plan_of(models.mlp(), tmp_path, names=TWO, budget_s=0.05)
     plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, wanted=("int8-dynamic",)))
-    lines = []
+    steps, lines = [], []
 
     def reading(done_s, of_s, what, *, line=None):
+        steps.append(what)
         lines.append(line or "")
 
     profile = measured(plan, reading)
 
-    assert "int8-dynamic" not in {exclusion.what for exclusion in profile.sites[0].exclusions}
+    # Whether there is time left to time it depends on the machine.
+    assert {"making int8-dynamic", "comparing int8-dynamic"} <= set(steps)
+    assert not [exclusion for exclusion in profile.sites[0].exclusions if "to keep the budget" in exclusion.reason]
     assert [line for line in lines if "more than 50 ms for what was named takes longer" in line]
 
 
@@ -402,7 +405,7 @@ def test_what_there_was_no_time_to_time_is_named(tmp_path):
 
 
 def test_a_batch_that_fails_is_left_out_with_the_reason_and_the_others_are_measured(tmp_path):
-    profile = measured(plan_of(models.batch_limit(limit=3), tmp_path))
+    profile = measured(plan_of(models.batch_limit(limit=3), tmp_path, names=TWO))
 
     assert {(variant.id, 1) for variant in profile.sites[0].variants} == points_of(profile)
     for variant in profile.sites[0].variants:
@@ -411,7 +414,7 @@ def test_a_batch_that_fails_is_left_out_with_the_reason_and_the_others_are_measu
 
 
 def test_a_process_that_is_killed_once_is_started_again_and_its_point_is_timed(tmp_path):
-    plan, fatal = plan_of(models.mlp(), tmp_path), f"timing fp32{AGAIN}, batch 1, 1 thread"
+    plan, fatal = plan_of(models.mlp(), tmp_path, names=TWO), f"timing fp32{AGAIN}, batch 1, 1 thread"
     killed = []
 
     def killing(done_s, of_s, what, *, line=None):
@@ -424,7 +427,7 @@ def test_a_process_that_is_killed_once_is_started_again_and_its_point_is_timed(t
 
     assert 1 == len(killed)
     assert not any(exclusion.what.startswith(f"fp32{AGAIN}") for exclusion in profile.sites[0].exclusions)
-    assert set(product(VARIANTS, (1, 4))) == points_of(profile)
+    assert set(product(TWO, (1, 4))) == points_of(profile)
 
 
 def test_a_variant_whose_process_does_not_come_back_is_given_up_and_the_others_go_on(tmp_path):
@@ -455,14 +458,14 @@ def test_a_variant_that_gives_infinities_is_left_out(tmp_path):
         {"factors": np.array([1e6] + [1.0] * (WIDTH - 1), np.float32), "w": scale},
     )
 
-    profile = measured(plan_of(model, tmp_path))
+    profile = measured(plan_of(model, tmp_path, names=TWO))
 
     assert "its output y is not finite where the baseline's is" == reason_of(profile, "int8-dynamic")
     assert "int8-dynamic" not in {variant.id for variant in profile.sites[0].variants}
 
 
 def test_a_model_that_gives_nan_itself_is_compared_where_it_does_not(tmp_path):
-    profile = measured(plan_of(models.logarithm(), tmp_path))
+    profile = measured(plan_of(models.logarithm(), tmp_path, names=TWO))
 
     assert profile == msgspec.json.decode(msgspec.json.encode(profile), type=Profile)
     (variant,) = (variant for variant in profile.sites[0].variants if variant.id == "int8-dynamic")
@@ -491,7 +494,7 @@ def test_quality_is_measured_on_every_item_of_the_data(tmp_path, batch):
     values = random.standard_normal((21, WIDTH)).astype(np.float32)
     labels = random.integers(0, CLASSES, 21)
     np.savez(data, x=values, label=labels)
-    plan = plan_of(models.mlp(batch=batch), tmp_path, data=data, metric="accuracy")
+    plan = plan_of(models.mlp(batch=batch), tmp_path, names=TWO, data=data, metric="accuracy")
 
     profile = measured(plan)
 
@@ -575,7 +578,7 @@ def test_nothing_is_added_where_there_is_no_doubt(tmp_path):
 
 
 def test_trees_are_measured_at_every_small_batch_size(tmp_path):
-    plan = plan_of(models.forest(), tmp_path, max_batch_size=6)
+    plan = plan_of(models.forest(), tmp_path, names=TWO, max_batch_size=6)
 
     profile = measured(plan)
 

@@ -19,12 +19,13 @@ from advisor.measure.variants.making import without_folders
 from advisor.schema.workload import HardwareChoice, OnlineWorkload, Quality, Slo, Traffic
 from advisor.steps.profile import schemes
 from tests import models
-from tests.measure.timing.test_profiler import BUDGET_S, measured, reason_of
+from tests.measure.timing.test_profiler import BUDGET_S, TWO, measured, reason_of
 from tests.measure.timing.test_profiler import plan_of as profiler_plan_of
 from tests.models import CLASSES, WIDTH
 from tests.processes import SHARED
 
 ITEMS, RARE = 1200, 36
+WIDE = 256  # enough for the weights of variants, too, to be in a second file
 
 
 ONE_SHORT_ROUND = TimingSettings(max_rounds=1, visit_s=0.002)
@@ -106,7 +107,7 @@ def test_a_variant_that_breaks_one_class_is_refused_though_overall_it_loses_litt
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
-    plan = mixing_plan(tmp_path_factory.mktemp("mixed"))
+    plan = mixing_plan(tmp_path_factory.mktemp("mixed"), width=WIDE)
     return plan, measured(plan)
 
 
@@ -142,13 +143,10 @@ def mixing_plan(folder, *, width=WIDTH, **settings):
     return msgspec.structs.replace(plan, calibration=str(calibration))
 
 
-def test_a_model_with_its_weights_in_a_second_file_is_mixed_like_one_in_one_file(tmp_path):
-    # Wide enough for the weights of its variants, too, to be in a second file.
-    in_two = {"width": 1024, "store": models.save_with_external_data}
+def test_a_model_with_its_weights_in_a_second_file_is_mixed_like_one_in_one_file(tmp_path, mixed):
+    _, expected = mixed
 
-    expected, actual = (
-        measured(mixing_plan(tmp_path / name, **given)) for name, given in (("one", {"width": 1024}), ("two", in_two))
-    )
+    actual = measured(mixing_plan(tmp_path, width=WIDE, store=models.save_with_external_data))
 
     one, two = (
         {variant.id: variant for variant in profile.sites[0].variants}["int8-dynamic-mixed"] for profile in (expected, actual)
@@ -156,7 +154,7 @@ def test_a_model_with_its_weights_in_a_second_file_is_mixed_like_one_in_one_file
     assert one.kept_operators == two.kept_operators and one.changed_operators == two.changed_operators
     assert one.quality == two.quality
     assert {"int8-dynamic-mixed.onnx", "int8-dynamic-mixed.onnx.data"} == {
-        path.name for path in (tmp_path / "two" / "profile.variants").iterdir() if "mixed" in path.name
+        path.name for path in (tmp_path / "profile.variants").iterdir() if "mixed" in path.name
     }
 
 
@@ -172,7 +170,7 @@ def test_a_file_that_cannot_be_made_is_reported_as_that_and_not_as_lost_quality(
 
 
 def test_a_variant_slower_than_the_baseline_goes_after_a_first_look(tmp_path):
-    plan = with_screening(plan_of(models.mlp(), tmp_path), hopeless=1e9)
+    plan = with_screening(plan_of(models.mlp(), tmp_path, names=TWO), hopeless=1e9)
 
     profile = measured(plan)
 
@@ -181,7 +179,7 @@ def test_a_variant_slower_than_the_baseline_goes_after_a_first_look(tmp_path):
 
 
 def test_what_the_user_named_is_measured_however_slow_it_is(tmp_path):
-    plan = with_screening(plan_of(models.mlp(), tmp_path), hopeless=1e9)
+    plan = with_screening(plan_of(models.mlp(), tmp_path, names=TWO), hopeless=1e9)
     plan = msgspec.structs.replace(plan, kept=frozenset({"int8-dynamic"}))
 
     assert ["fp32", "int8-dynamic"] == [variant.id for variant in measured(plan).sites[0].variants]

@@ -35,6 +35,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples" / "cluster"
 KINDS = ("c7i.xlarge", "local")
 ABSENT = "c7g.xlarge"  # no machine brings it
 MODELS, LOSES = 6, KINDS[0]  # the kind of which a machine is lost
+MADE_OF = 2  # of the models have weights that are quantized
 STORE_BYTES = 80_000_000  # about the least that Ray takes
 PATIENCE_S = 60.0  # a test that goes wrong ends
 VISITED = b'{"type":"Visited"'
@@ -55,7 +56,8 @@ def cluster():
     from ray.cluster_utils import Cluster
 
     place = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    head = {"num_cpus": 0, "object_store_memory": STORE_BYTES, "temp_dir": place}
+    spared = {"no_monitor": True, "include_log_monitor": False, "include_dashboard": False}  # processes that nobody here asks
+    head = {"num_cpus": 0, "object_store_memory": STORE_BYTES, "temp_dir": place, **spared}
     made = Cluster(
         initialize_head=True, head_node_args=head, shutdown_at_exit=False
     )  # or machines can be added by this thread alone
@@ -108,7 +110,10 @@ def visits_of(journal):
     return [json.dumps(entry["visit"]["latency_s"]) for entry in entries]
 
 
-def other_weights(number):
+def another(number):
+    """Return a model that no other number has: of the first two variants are made, and the others are measured as they are."""
+    if number >= MADE_OF:
+        return models.relu(f"float[n, {models.WIDTH + number}] x")
     model = models.mlp()
     model.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.full(models.HIDDEN, number, np.float32), "b1"))
     return model
@@ -149,7 +154,7 @@ def ran(tmp_path_factory):
     (folder / "workload.yaml").write_text(WORKLOAD)
     (folder / "sweep.yaml").write_text(SWEEP)
     for number in range(MODELS):
-        models.save(other_weights(number), folder / f"m{number}.onnx")
+        models.save(another(number), folder / f"m{number}.onnx")
     (folder / "advisor").mkdir()
     (folder / "advisor" / "__init__.py").write_text("raise ImportError('a machine imports what is installed there')\n")
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as apart:
