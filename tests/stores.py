@@ -40,7 +40,7 @@ def content_of(folder: Path) -> dict[str, bytes]:
 
 @contextlib.contextmanager
 def bucket() -> Iterator[str]:
-    """Yield the address of an empty bucket of a server on loopback, reached as S3 is: by what stands in the environment.
+    """Yield the address of a bucket of a server on loopback, reached as S3 is: by what stands in the environment.
 
     A test is left out where what the server is made of, or what reaches it, is not installed.
     """
@@ -57,6 +57,6 @@ def bucket() -> Iterator[str]:
         running.start()  # it may answer 500 where two write at once, as S3 itself does at times: clients try again
         patch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*running.get_host_and_port()))
         s3fs.S3FileSystem.clear_instance_cache()  # those of a server before reach that one
-        s3fs.S3FileSystem(use_listings_cache=False).mkdir(BUCKET)
+        s3fs.S3FileSystem(use_listings_cache=False).makedirs(BUCKET, exist_ok=True)
         yield f"s3://{BUCKET}"
         running.stop()

@@ -41,12 +41,12 @@ def joined(address: str, brings: Mapping[str, float], command: str) -> Iterator[
 
     `brings` are the custom resources of this machine where the cluster is `local`; `command` is what hints say to run.
     """
-    ray = _loaded(address)
     if "://" in address:
         raise InputError(
             f"--ray {address}: the command has to run inside of the cluster, which reads and writes on this disk",
             hint=f"run it on the head node with --ray auto, or as a job: ray job submit -- {command} --ray auto",
         )
+    ray = _loaded(address)
     where: dict[str, Any] = {"address": address}
     if address != LOCAL:
         _check_reachable(address)

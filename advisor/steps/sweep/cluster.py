@@ -18,7 +18,7 @@ from advisor.measure.worker.apart import Apart
 from advisor.schema.overview import Failure
 from advisor.steps.many.cluster import LOOK_S, beside_the_command, joined, ray_there
 from advisor.steps.sweep.keeper import Begun, Keeper
-from advisor.steps.sweep.measuring import Outcome, Task, failure_of
+from advisor.steps.sweep.measuring import Measuring, Outcome, Task, failure_of, measure
 from advisor.steps.sweep.on_a_machine import Desk, Result, keep, measured_here
 from advisor.steps.sweep.shipping import files_of
 
@@ -43,14 +43,21 @@ def measured_on_cluster(
     """
     brings = {resource(here): 1.0} if here is not None else {}
     with joined(address, brings, "advisor sweep sweep.yaml") as ray:
-        try:
-            yield from _Run(ray, tasks, patience_s=patience_s, created=created, report=report).outcomes()
-        except KeyboardInterrupt as end:
-            end.add_note(KEPT)
-            raise
+        yield from measured_by(ray, tasks, patience_s=patience_s, created=created, report=report)
 
 
-def _on_a_machine(task: Task, refs: list[tuple[str, Any]], keeper: Any, version: str, created: str) -> Result:
+def measured_by(
+    ray: Any, tasks: Sequence[Task], *, patience_s: float, created: str, report: "Report", work: Measuring = measure
+) -> Iterator[Outcome]:
+    """Yield what `measured_on_cluster` does, of a cluster that is joined; `work` is what a machine does with each task."""
+    try:
+        yield from _Run(ray, tasks, patience_s=patience_s, created=created, report=report, work=work).outcomes()
+    except KeyboardInterrupt as end:
+        end.add_note(KEPT)
+        raise
+
+
+def _on_a_machine(task: Task, refs: list[tuple[str, Any]], keeper: Any, version: str, created: str, work: Measuring) -> Result:
     """Measure a task on the machine that Ray has chosen: runs in a process of Ray's."""
     ray, name = ray_there(), name_of(task)
 
@@ -65,7 +72,7 @@ def _on_a_machine(task: Task, refs: list[tuple[str, Any]], keeper: Any, version:
 
     files = ((path, ray.get(ref)) for path, ref in refs)  # one at a time: all of them may be more than the memory
     node = ray.get_runtime_context().get_node_id()
-    return measured_here(task, files, Desk(begun, take, ended), node, version, created=created)
+    return measured_here(task, files, Desk(begun, take, ended), node, version, created=created, work=work)
 
 
 def name_of(task: Task) -> str:
@@ -76,9 +83,12 @@ def name_of(task: Task) -> str:
 class _Run:
     """The tasks of one sweep: those that wait, and those that Ray has."""
 
-    def __init__(self, ray: Any, tasks: Sequence[Task], *, patience_s: float, created: str, report: "Report") -> None:
-        self._ray, self._tasks, self._created, self._report = ray, tasks, created, report
+    def __init__(
+        self, ray: Any, tasks: Sequence[Task], *, patience_s: float, created: str, report: "Report", work: Measuring
+    ) -> None:
+        self._ray, self._tasks, self._created, self._report, self._work = ray, tasks, created, report, work
         self._patience_s = patience_s
+        self._on_a_machine = ray.remote(_on_a_machine)  # once: Ray pickles what is made anew for each task
         self._waiting = {
             kind: deque(task for task in tasks if task.kind == kind) for kind in dict.fromkeys(t.kind for t in tasks)
         }
@@ -133,8 +143,8 @@ class _Run:
                 self._done += 1
                 yield Outcome(task, failure=failure_of(error))
                 continue
-            asked = self._ray.remote(_on_a_machine).options(**reserved, max_retries=RETRIES, name=name_of(task))
-            self._given[asked.remote(task, refs, self._keeper, __version__, self._created)] = task
+            asked = self._on_a_machine.options(**reserved, max_retries=RETRIES, name=name_of(task))
+            self._given[asked.remote(task, refs, self._keeper, __version__, self._created, self._work)] = task
 
     def _without_machine(self, kind: str) -> Iterator[Outcome]:
         """Ask for a machine of a kind where a task of it waits; yield all of them once patience is at an end."""
