@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -166,7 +167,7 @@ def _wait(ray: Any, ref: Any, patience_s: float) -> None:
 
 
 def _processors(ray: Any) -> float:
-    return sum(node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"])
+    return math.fsum(node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"])
 
 
 def _loaded(address: str) -> Any:

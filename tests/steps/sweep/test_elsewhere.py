@@ -42,7 +42,7 @@ def test_what_cannot_be_read_or_sent_is_said_as_a_fault_of_its_path(shelf, monke
 def test_a_machine_with_another_version_advises_on_nothing():
     settings = Settings(NOW, 0.95, 1.5, None, Path("out"), ())
 
-    with pytest.raises(InputError, match="and the command is 0.0") as refused:
+    with pytest.raises(InputError, match="and the command is 0") as refused:
         advised_there((), Command(settings, "0.0", "/", "/", (), None))
 
     assert "==0.0" in refused.value.hint
