@@ -5,11 +5,12 @@
 Advice: workloads of one profile, a row for each, by one process and by two in turns; the speed-up is that of the turns. What one takes of
 a core is processor time, which other work on the machine does not count in. Portfolio: workloads of language models, from their lines
 to the plan, and the program that chooses by itself. Memory: the largest process, and by how much it is larger after four times as many
-workloads. A task: an empty one, sent to a process and back, beside Ray's own empty task on a cluster of this machine.
+workloads. A task: one of a sweep on a cluster of this machine, with all that it is given and sends back but the measuring, one after the
+other on the machine of its kind, beside Ray's own empty task there; and an empty one sent to a process of advice and back.
 
 Keys: `advice_per_s`, `advice_per_core_s`, `advice_with_files_per_s`, `speedup_two_cores`, `portfolio_10k_s` (of as many workloads as the
 run has: `portfolio_workloads`), `portfolio_choosing_s`, `portfolio_gap_usd`, `peak_bytes`, `peak_growth_bytes_per_workload`,
-`overhead_per_task_s`, `ray_empty_task_s`, `profile_bytes`, `advice_bytes`, `row_bytes`.
+`overhead_per_task_s`, `ray_empty_task_s`, `pool_task_s`, `profile_bytes`, `advice_bytes`, `row_bytes`.
 """
 
 import resource
@@ -23,14 +24,19 @@ from typing import Any, NamedTuple
 from advisor.decide import multiple_choice
 from advisor.decide.integer_program import Limit
 from advisor.decide.queue.simulator import USUAL_CONFIDENCE
-from advisor.schema.options import USUAL_MAX_UNCERTAINTY
+from advisor.errors import MissingDependencyError
+from advisor.schema.options import USUAL_MAX_UNCERTAINTY, ProfileOptions
 from advisor.steps.classify import plan_portfolio
+from advisor.steps.many.cluster import LOCAL, joined
 from advisor.steps.many.lines import write_lines
 from advisor.steps.many.pairs import pairs_in
 from advisor.steps.many.quiet import nothing_printed
 from advisor.steps.many.workers import Work, over_processes
+from advisor.steps.sweep.cluster import measured_by
+from advisor.steps.sweep.cluster import resource as resource_of
 from advisor.steps.sweep.many import Settings, advise_many
-from harness import Figures, Size, Unknown, in_turns, now, parsed, parser_of, ratio, save, show
+from advisor.steps.sweep.measuring import JournalTail, Task
+from harness import Figures, Size, Unknown, in_turns, now, parsed, parser_of, ratio, save, show, silent
 from parts.many_cases import write_pairs, write_portfolio, write_profile
 
 
@@ -139,30 +145,55 @@ def _tasks(effort: Effort) -> Figures:
     work: Work[int, int] = Work(_same, lambda thing, _: thing)
     started = time.perf_counter()
     done = sum(1 for _ in over_processes(work, range(effort.tasks), processes=2, chunk=1))
-    each_s = (time.perf_counter() - started) / done
-    return {"overhead_per_task_s": each_s, "ray_empty_task_s": _ray_empty_task_s(effort)}
+    return {"pool_task_s": (time.perf_counter() - started) / done, **_of_ray(effort)}
 
 
 def _same(things: Sequence[int]) -> Sequence[int]:
     return things
 
 
-def _ray_empty_task_s(effort: Effort) -> float | Unknown:
-    if not effort.with_ray:
-        return Unknown("left out of a tiny run")
-    try:
-        import ray
-    except ImportError:
-        return Unknown("ray is not installed")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    try:
-        empty: Any = ray.remote(_nothing)
-        ray.get([empty.remote() for _ in range(8)])  # the processes have started
+def _of_ray(effort: Effort) -> Figures:
+    """Return the seconds of a task of a sweep without its work, and of Ray's own, on one cluster of this machine."""
+    if effort.with_ray:
+        try:
+            with joined(LOCAL, {resource_of(LOCAL): 1}, __file__) as ray:
+                return {
+                    "overhead_per_task_s": _swept_task_s(ray, effort.tasks),
+                    "ray_empty_task_s": _empty_task_s(ray, effort.tasks),
+                }
+        except MissingDependencyError:
+            why = Unknown("ray is not installed")
+    else:
+        why = Unknown("left out of a tiny run")
+    return {"overhead_per_task_s": why, "ray_empty_task_s": why}
+
+
+def _swept_task_s(ray: Any, count: int) -> float:
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        tasks = [
+            Task(str(number), place / "model.onnx", LOCAL, place / str(number) / "profile.json", ProfileOptions(), ())
+            for number in range(count + 1)
+        ]
+        outcomes = measured_by(ray, tasks, patience_s=60.0, created=now(), report=silent, work=_without_work)
+        first = next(outcomes)  # the process has started, and has loaded what measuring takes
         started = time.perf_counter()
-        ray.get([empty.remote() for _ in range(effort.tasks)])
-        return (time.perf_counter() - started) / effort.tasks
-    finally:
-        ray.shutdown()
+        others = list(outcomes)
+        each_s = (time.perf_counter() - started) / len(others)
+    assert all(outcome.failure is None for outcome in (first, *others))
+    return each_s
+
+
+def _without_work(task: Task, tail: JournalTail, *, created: str, report: Any) -> None:
+    pass
+
+
+def _empty_task_s(ray: Any, count: int) -> float:
+    empty: Any = ray.remote(_nothing)
+    ray.get([empty.remote() for _ in range(8)])  # the processes have started
+    started = time.perf_counter()
+    ray.get([empty.remote() for _ in range(count)])
+    return (time.perf_counter() - started) / count
 
 
 def _nothing() -> None:

@@ -74,7 +74,7 @@ FLOOR_PLAN: dict[str, set[str]] = {
     "advisor.steps.sweep": {
         *("advisor.steps", "advisor.steps.generation", "advisor.steps.language", "advisor.steps.shared", "advisor.steps.many"),
         *("advisor.files", "advisor.disk", "advisor.store", "advisor.tell", "advisor.decide.queue", "advisor.decide.comparison"),
-        *(f"advisor.measure.{room}" for room in ("model", "timing", "variants", "worker")),
+        *(f"advisor.measure.{room}" for room in ("architecture", "model", "timing", "variants", "worker")),
     },
     # What users share: profiles, variants and advice in a store.
     "advisor.steps.shared": {
@@ -247,7 +247,7 @@ DOORWAYS: dict[str, str] = {
     "prometheus_client": "advisor.files.metrics.exposition",
     "psutil": "advisor.measure.runtime.machine",
     "pyarrow": "advisor.measure.quality.tables",
-    "ray": "advisor.steps.sweep.cluster",
+    "ray": "advisor.steps.many.cluster",
     "rich": "advisor.progress",
     "scipy": "advisor.decide.integer_program",
     "skl2onnx": "advisor.measure.distillation.training.table_student",

@@ -21,6 +21,7 @@ from advisor.tell.formats import formats
     help="As of `advisor advise`.",
 )
 @click.option("--processes", type=click.IntRange(min=1), help="How many processes work on them. [default: as many as cores]")
+@click.option("--ray", metavar="ADDRESS|auto|local", help="The processors of a Ray cluster in their place.")
 @click.option("--reports", is_flag=True, help="Write a report (HTML) of each beside its advice; the overview leads to them.")
 @click.option("--rows-only", is_flag=True, help="Write a row of each and the overview alone: about a third quicker.")
 @MAX_UNCERTAINTY
@@ -32,6 +33,7 @@ def advise_many(
     output: Path,
     confidence: float,
     processes: int | None,
+    ray: str | None,
     reports: bool,
     rows_only: bool,
     max_uncertainty: float,
@@ -56,7 +58,7 @@ def advise_many(
     formats = ("html",) if reports else ()
     settings = Settings(now, confidence, max_uncertainty, rules, output, formats, with_advice=not rows_only)
     with progress() as report:
-        overview = advise_all(Asked(workloads, profile, processes), settings, report=report)
+        overview = advise_all(Asked(workloads, profile, processes, ray), settings, report=report)
     click.echo(render(overview, "text"), nl=False)
     click.echo(f"overview: {inert(str(output / 'overview.html'))}")
     return exit_status(overview)

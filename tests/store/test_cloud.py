@@ -10,35 +10,20 @@ import pytest
 from advisor.errors import InputError
 from advisor.store import store as stores
 from advisor.store.cloud import modified_s
-from tests.stores import FILES, LATER, NOW, content_of, key, opened
+from tests.stores import FILES, LATER, NOW, bucket, content_of, key, opened
 
-pytest.importorskip("s3fs", reason="the extra store-s3 is not installed")
-server = pytest.importorskip("moto.server", reason="moto and flask, which the server is made of, are not installed")
-BUCKET, DAY_S = "team", 86_400.0
+DAY_S = 86_400.0
 
 
 @pytest.fixture(scope="module")
 def endpoint():
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"):
-            patch.delenv(name, raising=False)
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        running.start()  # it may answer 500 where two write at once, as S3 itself does at times: clients try again
-        patch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*running.get_host_and_port()))
-        import s3fs
-
-        s3fs.S3FileSystem(use_listings_cache=False).mkdir(BUCKET)
-        yield
-        running.stop()
+    with bucket() as place:
+        yield place
 
 
 @pytest.fixture
 def url(endpoint, request):
-    return f"s3://{BUCKET}/{request.node.name}"
+    return f"{endpoint}/{request.node.name}"
 
 
 def test_what_is_put_is_found_fetched_and_removed_as_in_a_folder(tmp_path, url):

@@ -10,7 +10,7 @@ from advisor.measure.architecture.blocks import block_layers
 from advisor.measure.architecture.families import CLASS_OF_TEXT, FAMILIES, Family
 from advisor.measure.architecture.feed_forward import feed_forward_layers
 from advisor.measure.architecture.parameters import Frame, count_parameters
-from advisor.measure.architecture.precision import weight_precision
+from advisor.measure.architecture.precision import OPTIMIZER_FILE, weight_precision
 from advisor.measure.architecture.refusals import not_known, refuse_what_is_not_modeled
 from advisor.measure.decoder.config_values import Values, parsed, read_content
 from advisor.measure.decoder.shape import CONFIG, MOST_LAYERS, MOST_VOCABULARY, MOST_WIDTH
@@ -67,6 +67,11 @@ def read_architecture(path: Path) -> Architecture:
         weights=weights,
         notes=(*notes, *cut, *_further_tokens(text), *of_weights),
     )
+
+
+def read_with(path: Path) -> tuple[Path, ...]:
+    """Return the files that count where a path is read: itself, and beside a config.json what says how the weights are quantized."""
+    return (path, path.with_name(OPTIMIZER_FILE)) if path.name == CONFIG else (path,)
 
 
 def _text_part(config: Values) -> tuple[Values, str, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from advisor.disk.kinds import ROWS
 from advisor.disk.writing import copy_output
 from advisor.errors import ExitStatus, InputError
 from advisor.schema.overview import AdviceRow, Overview
-from advisor.steps.many.pairs import pairs_in
+from advisor.steps.many.pairs import Pair, pairs_in
 from advisor.steps.sweep.many import Settings, advise_many, write_rows
 from advisor.steps.sweep.overview import overview_of, write_overview
 
@@ -20,11 +20,12 @@ ROWS_NAME, BEFORE_NAME = "rows.jsonl", "rows-before.jsonl"
 
 
 class Asked(NamedTuple):
-    """Many workloads, the profile of those that name none, and how many processes may work on them; None: all cores."""
+    """Many workloads, the profile of those that name none, and who works on them."""
 
     workloads: Path
     profile: Path | None
-    processes: int | None
+    processes: int | None  # of this machine; None: all cores
+    ray: str | None = None  # the address of a cluster, `auto` or `local`, whose machines work in their place
 
 
 def advise_all(asked: Asked, settings: Settings, *, report: Report) -> Overview:
@@ -35,6 +36,10 @@ def advise_all(asked: Asked, settings: Settings, *, report: Report) -> Overview:
     """
     if asked.profile is not None and not asked.profile.is_file():
         raise InputError(f"{asked.profile}: no such file", hint="check the path")
+    if asked.ray is not None and asked.processes is not None:
+        raise InputError(
+            f"--processes {asked.processes}, --ray {asked.ray}: both say who works on them", hint="leave one of the two out"
+        )
     pairs = pairs_in(asked.workloads, asked.profile)
     rows_path = settings.out / ROWS_NAME
     inputs = [path for path in (asked.workloads, asked.profile) if path is not None]
@@ -42,13 +47,21 @@ def advise_all(asked: Asked, settings: Settings, *, report: Report) -> Overview:
         before = settings.out / BEFORE_NAME
         if rows_path.is_file():
             copy_output(before, rows_path, ROWS)
-        rows = advise_many(pairs, settings, processes=asked.processes)
+        rows = _rows(pairs, settings, asked)
         write_rows(_reported(rows, len(pairs), report), rows_path)
         overview = overview_of(
             rows_path, name=asked.workloads.stem or "workloads", now=settings.now, before=before if before.is_file() else None
         )
         write_overview(overview, settings.out)
     return overview
+
+
+def _rows(pairs: Iterable[Pair], settings: Settings, asked: Asked) -> Iterator[AdviceRow]:
+    if asked.ray is None:
+        return advise_many(pairs, settings, processes=asked.processes)
+    from advisor.steps.sweep.elsewhere import advised_on_cluster
+
+    return advised_on_cluster(pairs, settings, asked.ray)
 
 
 def check_wanted(*, reports: bool, rows_only: bool) -> None:

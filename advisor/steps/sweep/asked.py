@@ -170,7 +170,7 @@ def _written(member: _Found, sweep: Sweep, path: Path, folder: Path, options: Sw
         fresh=options.fresh,
         store=options.store,
     )
-    named = [_at(member.tree, keys) for keys in REFERENCES]
+    named = [value_at(member.tree, keys) for keys in REFERENCES]
     files = (*(Path(name) for name in named if isinstance(name, str)), *asked.variants, *filter(None, (asked.inputs,)))
     return Member(member.name, member.path, member.kinds, asked, files, entry.must, entry.never)
 
@@ -211,8 +211,8 @@ def _allowing(tree: dict[str, Any], kinds: tuple[str, ...]) -> dict[str, Any]:
 
 def _with_references(tree: dict[str, Any], base: Path, where: object) -> dict[str, Any]:
     """Return the tree with absolute paths of the files that it names; raise InputError where it names code."""
-    metric = _at(tree, ("quality", "metric"))
-    for key, value in (("quality.metric", metric), ("quality.data", _at(tree, ("quality", "data")))):
+    metric = value_at(tree, ("quality", "metric"))
+    for key, value in (("quality.metric", metric), ("quality.data", value_at(tree, ("quality", "data")))):
         if isinstance(value, str) and OWN.fullmatch(value):
             raise InputError(
                 f"{where}: {key}: {value} is code, which a sweep does not run",
@@ -227,18 +227,20 @@ def _seen_from(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _with_each(tree: dict[str, Any], made: Any) -> dict[str, Any]:
     for keys in REFERENCES:
-        value = _at(tree, keys)
+        value = value_at(tree, keys)
         if isinstance(value, str) and value and "\0" not in value:
-            tree = _set(tree, keys, made(value))
+            tree = with_value(tree, keys, made(value))
     return tree
 
 
-def _at(tree: Any, keys: tuple[str, ...]) -> Any:
+def value_at(tree: Any, keys: tuple[str, ...]) -> Any:
+    """Return what stands under some keys, one in the other; None where there is nothing."""
     for key in keys:
         tree = tree.get(key) if isinstance(tree, dict) else None
     return tree
 
 
-def _set(tree: dict[str, Any], keys: tuple[str, ...], value: str) -> dict[str, Any]:
-    inner = _set(tree[keys[0]], keys[1:], value) if len(keys) > 1 else value
+def with_value(tree: dict[str, Any], keys: tuple[str, ...], value: str) -> dict[str, Any]:
+    """Return a tree with another text under some keys, which are there."""
+    inner = with_value(tree[keys[0]], keys[1:], value) if len(keys) > 1 else value
     return tree | {keys[0]: inner}

@@ -1,49 +1,32 @@
-"""A sweep on a cluster that exists: a task of Ray for each model and kind of machine. The one doorway to `ray`.
+"""A sweep on a cluster that exists: a task of Ray for each model and kind of machine.
 
 A machine brings the resource `advisor-KIND`, of which a task takes all there is, and all of its processors: so one measurement runs there
 at a time, and nothing else of the cluster's. Where tasks run, and again where a machine is lost, is Ray's to say.
 """
 
-import contextlib
-import logging
 import math
-import os
-import signal
-import subprocess
-import sys
-import threading
 import time
-import warnings
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advisor import __version__
-from advisor.errors import AdvisorError, InputError, MissingDependencyError
+from advisor.errors import AdvisorError
 from advisor.measure.timing.journal import KEPT
 from advisor.measure.worker.apart import Apart
 from advisor.schema.overview import Failure
+from advisor.steps.many.cluster import LOOK_S, beside_the_command, joined, ray_there
 from advisor.steps.sweep.keeper import Begun, Keeper
-from advisor.steps.sweep.measuring import Outcome, Task, failure_of
+from advisor.steps.sweep.measuring import Measuring, Outcome, Task, failure_of, measure
 from advisor.steps.sweep.on_a_machine import Desk, Result, keep, measured_here
 from advisor.steps.sweep.shipping import files_of
 
 if TYPE_CHECKING:
     from advisor.measure.variants.making import Report
 
-INSTALL = "pip install 'serving-advisor[cluster]'"
-LOCAL = "local"  # a cluster of this machine alone, which ends with the command
-REACH_S = 25.0  # for an answer of a cluster
 RETRIES = 8  # of a task whose machine was lost
-LOOK_S = 0.5  # between two looks at the cluster
 AHEAD = 32  # tasks of a kind that Ray has at once, where the cluster has fewer machines: their models lie in its store
-# What Ray reads when it is loaded: no word to its makers, and none to the terminal.
-ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
 
 
 def resource(kind: str) -> str:
@@ -58,81 +41,25 @@ def measured_on_cluster(
 
     `here` is the kind of this machine for the cluster `local`. A kind of which the cluster has no machine for `patience_s` is given up.
     """
-    ray = _joined(address, here)
+    brings = {resource(here): 1.0} if here is not None else {}
+    with joined(address, brings, "advisor sweep sweep.yaml") as ray:
+        yield from measured_by(ray, tasks, patience_s=patience_s, created=created, report=report)
+
+
+def measured_by(
+    ray: Any, tasks: Sequence[Task], *, patience_s: float, created: str, report: "Report", work: Measuring = measure
+) -> Iterator[Outcome]:
+    """Yield what `measured_on_cluster` does, of a cluster that is joined; `work` is what a machine does with each task."""
     try:
-        yield from _Run(ray, tasks, patience_s=patience_s, created=created, report=report).outcomes()
+        yield from _Run(ray, tasks, patience_s=patience_s, created=created, report=report, work=work).outcomes()
     except KeyboardInterrupt as end:
         end.add_note(KEPT)
         raise
-    finally:
-        ray.shutdown()
 
 
-def _joined(address: str, here: str | None) -> Any:
-    """Return Ray, joined to a cluster; raise InputError where there is none at the address."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import ray
-    except ImportError as error:
-        raise MissingDependencyError(f"--ray {address}: Ray is not installed ({error})", hint=INSTALL) from error
-    if "://" in address:
-        raise InputError(
-            f"--ray {address}: the command has to run inside of the cluster, which keeps its journals on this disk",
-            hint="run it on the head node with --ray auto, or as a job: ray job submit -- advisor sweep sweep.yaml --ray auto",
-        )
-    where: dict[str, Any] = {"address": address}
-    if address != LOCAL:
-        _check_reachable(address)
-    else:
-        assert here is not None
-        where = {"address": LOCAL, "resources": {resource(here): 1}, "include_dashboard": False}
-    handlers = _handlers()
-    try:
-        # Ray has its workers import from the current folder first: in a checkout that would be sources without kernels.
-        with contextlib.chdir(os.sep):
-            ray.init(**where, log_to_driver=False, logging_level=logging.CRITICAL)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise _unreachable(address, str(error)) from error
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    return ray
-
-
-def _check_reachable(address: str) -> None:
-    """Raise InputError where no cluster of Ray's answers, by its own `ray status`: to join one that is not there, it tries for minutes."""
-    command = [sys.executable, "-m", "ray.scripts.scripts", "status", *(() if address == "auto" else ("--address", address))]
-    try:
-        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=REACH_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise _unreachable(address, f"no answer for {REACH_S:g} s") from error
-    if done.returncode != 0:
-        *_, last = done.stderr.decode(errors="replace").strip().splitlines() or ["it is not healthy"]
-        raise _unreachable(address, last.partition("Error: ")[2] or last)
-
-
-def _unreachable(address: str, why: str) -> InputError:
-    return InputError(
-        f"--ray {address}: no cluster can be reached there ({' '.join(why.split())[:200]})",
-        hint="start one with `ray start --head`, see docs/cluster.md; or leave --ray out",
-    )
-
-
-def _handlers() -> dict[int, Any]:
-    """Return how signals are met, which Ray changes."""
-    if threading.current_thread() is not threading.main_thread():
-        return {}
-    return {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-
-
-def _on_a_machine(task: Task, refs: list[tuple[str, Any]], keeper: Any, version: str, created: str) -> Result:
+def _on_a_machine(task: Task, refs: list[tuple[str, Any]], keeper: Any, version: str, created: str, work: Measuring) -> Result:
     """Measure a task on the machine that Ray has chosen: runs in a process of Ray's."""
-    import ray
-
-    name = name_of(task)
+    ray, name = ray_there(), name_of(task)
 
     def begun(machine: str) -> Begun:
         return ray.get(keeper.begun.remote(name, machine))  # type: ignore[no-any-return]
@@ -145,7 +72,7 @@ def _on_a_machine(task: Task, refs: list[tuple[str, Any]], keeper: Any, version:
 
     files = ((path, ray.get(ref)) for path, ref in refs)  # one at a time: all of them may be more than the memory
     node = ray.get_runtime_context().get_node_id()
-    return measured_here(task, files, Desk(begun, take, ended), node, version, created=created)
+    return measured_here(task, files, Desk(begun, take, ended), node, version, created=created, work=work)
 
 
 def name_of(task: Task) -> str:
@@ -156,9 +83,12 @@ def name_of(task: Task) -> str:
 class _Run:
     """The tasks of one sweep: those that wait, and those that Ray has."""
 
-    def __init__(self, ray: Any, tasks: Sequence[Task], *, patience_s: float, created: str, report: "Report") -> None:
-        self._ray, self._tasks, self._created, self._report = ray, tasks, created, report
+    def __init__(
+        self, ray: Any, tasks: Sequence[Task], *, patience_s: float, created: str, report: "Report", work: Measuring
+    ) -> None:
+        self._ray, self._tasks, self._created, self._report, self._work = ray, tasks, created, report, work
         self._patience_s = patience_s
+        self._on_a_machine = ray.remote(_on_a_machine)  # once: Ray pickles what is made anew for each task
         self._waiting = {
             kind: deque(task for task in tasks if task.kind == kind) for kind in dict.fromkeys(t.kind for t in tasks)
         }
@@ -169,8 +99,7 @@ class _Run:
         self._users = Counter(task.model for task in tasks)
         self._done = 0
         journals = {name_of(task): str(task.output.with_suffix(".journal")) for task in tasks}
-        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._keeper = ray.remote(Keeper).options(num_cpus=0, scheduling_strategy=here).remote(journals)
+        self._keeper = beside_the_command(ray, Keeper).remote(journals)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield what became of each task."""
@@ -214,8 +143,8 @@ class _Run:
                 self._done += 1
                 yield Outcome(task, failure=failure_of(error))
                 continue
-            asked = self._ray.remote(_on_a_machine).options(**reserved, max_retries=RETRIES, name=name_of(task))
-            self._given[asked.remote(task, refs, self._keeper, __version__, self._created)] = task
+            asked = self._on_a_machine.options(**reserved, max_retries=RETRIES, name=name_of(task))
+            self._given[asked.remote(task, refs, self._keeper, __version__, self._created, self._work)] = task
 
     def _without_machine(self, kind: str) -> Iterator[Outcome]:
         """Ask for a machine of a kind where a task of it waits; yield all of them once patience is at an end."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from advisor.errors import AdvisorError
 from advisor.schema.options import ProfileOptions
@@ -70,6 +70,13 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
+
+
+class Measuring(Protocol):
+    """What is done with a task on its machine; what it has measured by then is in the journal that the tail looks at."""
+
+    def __call__(self, task: Task, tail: JournalTail, *, created: str, report: "Report") -> None:
+        """Measure a model."""
 
 
 def measure(task: Task, tail: JournalTail, *, created: str, report: "Report") -> None:

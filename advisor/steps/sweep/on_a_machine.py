@@ -12,7 +12,7 @@ from advisor.disk import temporary
 from advisor.errors import AdvisorError
 from advisor.schema.overview import Failure
 from advisor.steps.sweep.keeper import Begun
-from advisor.steps.sweep.measuring import JournalTail, Task, failure_of, measure
+from advisor.steps.sweep.measuring import JournalTail, Measuring, Task, failure_of, measure
 from advisor.steps.sweep.shipping import moved, results_of, unpack
 
 OMP = "OMP_NUM_THREADS"
@@ -39,7 +39,16 @@ class GivenAway(Exception):
     """Another machine has the task: this one was taken for lost."""
 
 
-def measured_here(task: Task, files: Iterable[tuple[str, bytes]], desk: Desk, node: str, version: str, *, created: str) -> Result:
+def measured_here(
+    task: Task,
+    files: Iterable[tuple[str, bytes]],
+    desk: Desk,
+    node: str,
+    version: str,
+    *,
+    created: str,
+    work: Measuring = measure,
+) -> Result:
     """Measure a task on this machine, or go on from the journal that the keeper has; every entry is with it before the next point."""
     began_s = time.monotonic()
     if version != __version__:
@@ -59,7 +68,7 @@ def measured_here(task: Task, files: Iterable[tuple[str, bytes]], desk: Desk, no
             here.output.with_suffix(".journal"), lambda start, piece, added: _sent(desk, begun, start, piece, added)
         )
         try:
-            measure(here, tail, created=created, report=_silent)
+            work(here, tail, created=created, report=_silent)
         except AdvisorError as error:
             failure = _as_there(failure_of(error), root)
         desk.ended(begun.number, tail.entries)

@@ -1,10 +1,12 @@
-"""A real cluster of several raylets on this machine: six models on two kinds, and a machine is lost meanwhile."""
+"""A real cluster of several raylets on this machine: six models on two kinds, and a machine is lost meanwhile; advice on many pairs."""
 
 import contextlib
 import itertools
 import json
 import multiprocessing
+import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -22,13 +24,20 @@ from onnx import numpy_helper
 
 from advisor.errors import InputError
 from advisor.files.catalog import read_device
+from advisor.files.records import to_json
 from advisor.measure.timing.journal import MARK
 from advisor.schema.options import SweepOptions
 from advisor.steps.generation.reading import read_any_profile
+from advisor.steps.many.cluster import joined, over_nodes
+from advisor.steps.many.pairs import pairs_in
+from advisor.steps.many.workers import Work
 from advisor.steps.sweep.cluster import measured_on_cluster, resource
+from advisor.steps.sweep.elsewhere import advised_on_cluster
+from advisor.steps.sweep.many import Settings, advise_many
 from advisor.steps.sweep.sweep import sweep
 from tests import models
-from tests.profiles import NOW
+from tests.configs import config_of
+from tests.profiles import NOW, fixed_cost_law, profile
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 EXAMPLES = Path(__file__).parents[3] / "examples" / "cluster"
@@ -44,6 +53,21 @@ SWEEP = (
     "name: cluster\nworkload: workload.yaml\nkinds: [c7i.xlarge, local]\nmodels: [{model: '*.onnx'}]\n"
     "measure: {budget_s: 1 s, max_batch_size: 2}\nat_the_end: {advice: false}\n"
 )
+BOOKS = "books"  # where the user's price books lie
+BOOK = "provider,region,instance,term,usd_per_hour,date,source\naws,nearby,p5.4xlarge,on-demand,0.77,2026-11-01,a contract\n"
+SERVICE = {
+    "name": "service",
+    "traffic": {"requests_per_s": 40},
+    "slo": {"latency_s": "100 ms", "quantile": 0.9},
+    "hardware": {"price_usd_per_hour": {"local": 0.34}},
+}
+CHAT = {
+    "name": "chat",
+    "traffic": {"requests_per_s": 2},
+    "tokens": {"input": {"p50": 200, "p95": 400}, "output": {"p50": 50, "p95": 100}},
+    "slo": {"ttft_s": 2, "tpot_s": "100 ms", "quantile": 0.9},
+    "hardware": {"allowed": ["h100_sxm"]},
+}
 
 
 def silent(*_, line=None):
@@ -119,11 +143,53 @@ def another(number):
     return model
 
 
+def write_pairs(folder):
+    """Write what `pairs.jsonl` names: files beside it and by absolute paths, of several kinds, and what is wrong with some."""
+    (folder / "profile.json").write_bytes(to_json(profile(fixed_cost_law(0.003, 0.006))))
+    (folder / "chat").mkdir()
+    (folder / "chat" / "config.json").write_text(json.dumps(config_of("qwen3-0.6b")))
+    (folder / "chat" / "hf_quant_config.json").write_text('{"quantization": {"quant_algo": "FP8"}}')
+    (folder / "chat" / "chat.yaml").write_text(json.dumps(CHAT))
+    (folder / "trace.csv").write_text("arrival\n" + "".join(f"{number * 0.03:.2f}\n" for number in range(200)))
+    (folder / BOOKS / "serving-advisor").mkdir(parents=True)
+    (folder / BOOKS / "serving-advisor" / "prices.csv").write_text(BOOK)
+    traced, beside = (
+        SERVICE | {"traffic": {"trace": name, "columns": {"arrival": "arrival", "unit": "s"}}}
+        for name in (str(folder / "trace.csv"), "chat/../trace.csv")
+    )
+    lines = (
+        {"id": "plain", "workload": SERVICE},
+        {"id": "traced", "profile": str(folder / "profile.json"), "workload": traced},
+        {"id": "beside", "workload": beside},
+        {"id": "gone", "profile": str(folder / "nowhere.json"), "workload": SERVICE},
+        {"id": "refused", "workload": str(folder / "sweep.yaml")},
+        {"id": "chat", "profile": "chat/config.json", "workload": "chat/chat.yaml"},
+    )
+    (folder / "pairs.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def asked_for(out):
+    return pairs_in(Path("pairs.jsonl"), Path("profile.json")), Settings(NOW, 0.95, 1.5, None, Path(out), ("html",))
+
+
+def squares(folder):
+    """Return squares, the first of which a process is lost over, and whatever would be the square of five."""
+
+    def done(things):  # goes to other processes as it is: they have no tests
+        first = folder / "lost"
+        if 5 in things or (0 in things and not first.exists()):
+            first.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [thing * thing for thing in things]
+
+    return Work(done, lambda thing, error: f"{thing}: {error.fault}")
+
+
 def losing_one(folder):
-    """Return what a sweep came to during which a machine was lost, its folder, the journal that was kept of that machine, and a second one.
+    """Return what a sweep came to during which a machine was lost, its folder, the journal of that machine, a second one, and two more.
 
     The folder that it is called from holds another advisor. The second one asks for a model that was measured, and for a kind that no
-    machine brings.
+    machine brings. The last two are what the same cluster made of pairs, and of squares.
     """
     kept: dict[str, bytes] = {}
     over = threading.Event()
@@ -144,7 +210,12 @@ def losing_one(folder):
         again = sweep(
             folder / "sweep.yaml", folder / "out", SweepOptions(ray=made.address, patience_s=0.0), now=NOW, report=silent
         )
-    return swept, folder / "out", kept, again
+        os.environ["XDG_DATA_HOME"] = str(folder / BOOKS)  # as the command has it, and no machine of the cluster
+        with contextlib.chdir(folder):
+            rows = list(advised_on_cluster(*asked_for("by-cluster"), made.address))
+        with joined(made.address, {}, "advisor") as ray:
+            found = list(over_nodes(ray, squares(folder), range(6), chunk=2, retries=1, patience_s=PATIENCE_S))
+    return swept, folder / "out", kept, again, rows, found
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +226,7 @@ def ran(tmp_path_factory):
     (folder / "sweep.yaml").write_text(SWEEP)
     for number in range(MODELS):
         models.save(another(number), folder / f"m{number}.onnx")
+    write_pairs(folder)
     (folder / "advisor").mkdir()
     (folder / "advisor" / "__init__.py").write_text("raise ImportError('a machine imports what is installed there')\n")
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as apart:
@@ -177,7 +249,7 @@ def test_every_result_is_there_though_a_machine_was_lost(ran):
 
 @needs_ray
 def test_nothing_that_was_measured_on_the_lost_machine_was_lost_but_the_running_point(ran):
-    swept, out, kept, _ = ran
+    swept, out, kept, *_ = ran
     ((model, journal),) = kept.items()
     pair = next(pair for pair in swept.record.pairs if (pair.model, pair.kind) == (model, LOSES))
     lost, *_, last = pair.tries
@@ -213,6 +285,32 @@ def test_a_second_sweep_measures_nothing_and_gives_up_a_kind_that_no_machine_bri
     assert (ABSENT, "failed", 0) == (absent.kind, absent.outcome, absent.entries)
     assert f"no machine of the cluster has brought the resource {resource(ABSENT)}" in absent.failure.fault
     assert "ray start" in absent.failure.hint
+
+
+@needs_ray
+def test_a_cluster_advises_as_one_process_does_to_the_byte(ran, monkeypatch):
+    folder, rows = ran[1].parent, ran[4]
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / BOOKS))
+
+    alone = list(advise_many(*asked_for("by-itself"), processes=1))
+
+    assert alone == rows
+    assert [("gone", "failed"), ("refused", "failed")] == [(row.id, row.outcome) for row in rows if row.failure is not None]
+    assert content_below(folder / "by-itself") == content_below(folder / "by-cluster")
+    assert "fp8 weights: $0.77/h" in rows[-1].headline
+
+
+def content_below(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@needs_ray
+def test_a_lost_process_costs_no_answer_and_only_what_kills_one_again_and_again_is_lost(ran):
+    *found, last = ran[5]
+
+    assert [0, 1, 4, 9, 16] == found
+    assert last.startswith("5: the process that worked on it ended (")
 
 
 @needs_ray

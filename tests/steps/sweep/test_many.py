@@ -124,6 +124,8 @@ def test_a_report_of_each_is_what_the_overview_leads_to(here):
         Asked(Path("nowhere.jsonl"), Path("profile.json"), 1),
         Asked(Path("w.jsonl"), Path("nowhere.json"), 1),
         Asked(Path("w.jsonl"), None, 1),
+        Asked(Path("w.jsonl"), Path("profile.json"), 1, ray="auto"),
+        Asked(Path("w.jsonl"), Path("profile.json"), None, ray="ray://nowhere:1"),
     ],
 )
 def test_what_cannot_be_begun_with_is_refused_and_leaves_nothing(here, asked):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from advisor.schema.sweep import SweepIndex
 from advisor.steps.generation.reading import read_any_profile
 from advisor.steps.sweep.sweep import exit_status, folder_and_store, sweep
 from tests import models
+from tests.damage import ended
 from tests.profiles import NOW
+from tests.stores import bucket, opened
 
 LATER = "2026-11-29T00:00:00+00:00"
 VISITED = re.compile(rb'"visit":(\{.*?"latency_s":\[[^]]*\])')
@@ -32,6 +35,7 @@ models:
 measure: {budget_s: 1 s, max_batch_size: 2}
 at_the_end: {portfolio: {budget_usd: 1000}}
 """
+ALONE = SWEEP.replace("  - {model: broken.onnx}\n", "").replace("portfolio: {budget_usd: 1000}", "advice: false")
 
 
 def silent(*_, line=None):
@@ -82,7 +86,8 @@ def runs(tmp_path_factory):
     path = folder / "sweep.yaml"
     resumed = sweep(path, folder / "out", options, now=NOW, report=silent)
     again = sweep(path, folder / "out", SweepOptions(), now=LATER, report=silent)
-    elsewhere = sweep(path, folder / "other", options, now=LATER, report=silent)
+    (folder / "alone.yaml").write_text(ALONE)
+    elsewhere = sweep(folder / "alone.yaml", folder / "other", options, now=LATER, report=silent)
     return folder, journal, resumed, again, elsewhere
 
 
@@ -105,6 +110,34 @@ def test_a_second_sweep_measures_nothing_in_the_same_folder_nor_in_another_with_
     assert ["measured", "known", "known"] == [swept.record.pairs[0].outcome for swept in (resumed, again, elsewhere)]
     assert [0, 0] == [swept.record.pairs[0].entries for swept in (again, elsewhere)]
     assert (elsewhere.folder / "mlp" / "local" / "profile.json").is_file()
+
+
+def test_four_sweeps_at_once_leave_whole_entries_in_a_bucket_and_the_next_one_measures_nothing(runs):
+    folder = runs[0]
+    for number in range(4):
+        shutil.copytree(folder / "out" / "mlp", folder / f"out{number}" / "mlp")  # as four users have it who share no disk
+    with bucket() as place:
+        url = f"{place}/advisor"
+        command = [sys.executable, "-m", "advisor.cli", "sweep", "alone.yaml", "--quiet", "--store", url]
+        at_once = [subprocess.Popen([*command, "-o", f"out{number}"], cwd=folder) for number in range(4)]
+        statuses = [each.wait() for each in at_once]
+        store, warnings = opened(url)
+        entries = store.entries()
+        are_whole = [store.fetch(entry, folder / "fetched" / str(number)) for number, entry in enumerate(entries)]
+        status, index, _ = ended("sweep", "alone.yaml", "-o", url, "--format", "json", cwd=folder)
+    (pair,) = json.loads(index)["pairs"]
+
+    assert [0, 0, 0, 0, 0] == [*statuses, status]
+    assert ["profile"] == [entry.key.kind for entry in entries if entry.key.kind == "profile"]
+    assert all(are_whole) and [] == warnings
+    assert ("known", 0, url) == (pair["outcome"], pair["entries"], json.loads(index)["store"])
+    assert latencies_in(folder / "out" / "mlp" / "local") == latencies_in(folder / "shop" / "mlp" / "local")
+
+
+def latencies_in(folder):
+    """Return the seconds of each visit in a profile."""
+    site = read_any_profile(folder / "profile.json").sites[0]
+    return [visit.latency_s for point in site.measurements for visit in point.visits]
 
 
 def test_a_model_that_fails_is_a_row_with_its_two_lines_and_the_others_go_on(runs):
