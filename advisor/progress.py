@@ -1,6 +1,7 @@
 """Progress on stderr: what is being done and the time left over all stages. The one doorway to `rich`."""
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,10 @@ PLAIN_EVERY_S = 10.0
 
 
 class Report(Protocol):
-    """Takes seconds spent, seconds that all stages take, what is being done, and now and then a sentence to be read by itself."""
+    """Takes seconds spent, seconds that all stages take, what is being done, and now and then a sentence to be read by itself.
+
+    All stages take `math.inf` where nobody knows.
+    """
 
     def __call__(self, done_s: float, of_s: float, what: str, *, line: str | None = None) -> None:
         """Report where the run stands."""
@@ -39,7 +43,8 @@ def progress(*, is_quiet: bool = False) -> Iterator[Report]:
             if line is not None:
                 bar.console.print(inert(line), markup=False, highlight=False)
             # The last visit is finished even when it ends a little late, so the bar may be full for a moment.
-            bar.update(task, completed=min(done_s, of_s), total=of_s, description=inert(what), left=_left(done_s, of_s))
+            total = None if math.isinf(of_s) else of_s
+            bar.update(task, completed=min(done_s, of_s), total=total, description=inert(what), left=_left(done_s, of_s))
 
         yield report
 
@@ -66,4 +71,4 @@ def plain(write: Callable[[str], object], clock: Callable[[], float]) -> Report:
 
 
 def _left(done_s: float, of_s: float) -> str:
-    return f"about {max(of_s - done_s, 0.0):.0f} s left"
+    return f"{done_s:.0f} s so far" if math.isinf(of_s) else f"about {max(of_s - done_s, 0.0):.0f} s left"

@@ -1,5 +1,6 @@
 """Progress in a log: a line at most every ten seconds, what matters first, and nothing but printable text."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -42,6 +43,13 @@ def test_the_time_left_is_that_of_all_stages():
     assert ["advisor: making int8-dynamic (about 15 s left)\n"] == log.written
 
 
+def test_where_nobody_knows_how_long_it_takes_the_time_so_far_is_said():
+    log = Log()
+    log.at(0.0, "fitting the student", done_s=12.0, of_s=math.inf)
+
+    assert ["advisor: fitting the student (12 s so far)\n"] == log.written
+
+
 def test_a_sentence_waits_until_a_line_is_due_and_the_newest_is_the_one():
     log = Log()
     log.at(0.0, "loading")
@@ -74,11 +82,11 @@ def test_a_pipe_gets_plain_lines_whatever_the_environment_says(capsys, monkeypat
     assert "advisor: about 10 s in all; timing fp32 (about 10 s left)\n" == capsys.readouterr().err
 
 
-@pytest.mark.parametrize("done_s", [0.0, 70.0])
-def test_a_terminal_shows_sentences_above_the_bar_without_taking_them_for_markup(done_s, capsys, monkeypatch):
+@pytest.mark.parametrize(("done_s", "of_s"), [(0.0, 60.0), (70.0, 60.0), (5.0, math.inf)])
+def test_a_terminal_shows_sentences_above_the_bar_without_taking_them_for_markup(done_s, of_s, capsys, monkeypatch):
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
 
     with progress.progress() as report:
-        report(done_s, 60.0, "timing [bold]x[/]", line="one [red] replica")
+        report(done_s, of_s, "timing [bold]x[/]", line="one [red] replica")
 
     assert "one [red] replica" in capsys.readouterr().err

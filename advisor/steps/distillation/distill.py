@@ -1,5 +1,6 @@
 """A student is made: a smaller model learns from the one given on the user's data, into a folder that `recommend` takes."""
 
+import math
 import re
 import shutil
 import time
@@ -70,7 +71,7 @@ def distill(model: Path, output: Path, options: DistillOptions, *, now: str, rep
         owned(output, inputs=(model, options.data), what="students"),
         temporary.home() as scratch,
         Apart() as apart,
-        Apart(_Heard(report, options.budget_s), PATIENT) as training,
+        Apart(_Heard(report, options.budget_s if name.kind == "blocks" else None), PATIENT) as training,
     ):
         temporary.remove_abandoned(output)
         return made(Task(model, name, options, output, apart, training, scratch, now))
@@ -91,7 +92,11 @@ def made(task: Task) -> Distilled:
 class _Heard:
     """Takes what a training says that it begins, and reports where it stands."""
 
-    def __init__(self, report: Report, budget_s: float | None) -> None:
+    def __init__(
+        self,
+        report: Report,
+        budget_s: float | None,  # None: it ends when it ends, as all do that are fitted and not trained step by step
+    ) -> None:
         self._report, self._budget_s = report, budget_s
         self._begun_s = time.monotonic()
         self._first: tuple[int, float] | None = None  # step, and when it was heard of
@@ -99,7 +104,7 @@ class _Heard:
     def __call__(self, what: str) -> None:
         now_s = time.monotonic()
         spent_s = now_s - self._begun_s
-        expected_s = max(spent_s, self._budget_s or 0.0)
+        expected_s = math.inf if self._budget_s is None else max(spent_s, self._budget_s)
         if (found := STEP.match(what)) is not None:
             done, of = int(found["done"]), int(found["of"])
             self._first = self._first or (done, now_s)

@@ -1,6 +1,7 @@
 """A student is made in a folder of its own: returned as it is when it is done, gone on with when it is not, refused in words."""
 
 import importlib.util
+import math
 import shutil
 from pathlib import Path
 
@@ -179,4 +180,17 @@ def test_time_left_follows_from_the_steps_that_were_heard_of(monkeypatch):
     for what in ("loading the models", "step 1 of 4", "step 2 of 4"):
         heard(what)
 
-    assert [(10.0, 10.0), (20.0, 20.0), (30.0, 50.0)] == told
+    assert [(10.0, math.inf), (20.0, math.inf), (30.0, 50.0)] == told
+
+
+def test_no_time_left_is_made_up_for_a_student_that_is_fitted(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(distill, "made", lambda task: task.training._hears("fitting the student"))
+    monkeypatch.setattr(distill.model_folder, "chosen", lambda model: model)
+    (tmp_path / "forest.onnx").touch()
+    (tmp_path / "rows.csv").touch()
+    options = DistillOptions(student="mlp", data=tmp_path / "rows.csv")
+
+    distill.distill(tmp_path / "forest.onnx", tmp_path / "made", options, now=NOW, report=lambda *given: told.append(given))
+
+    assert [(math.inf, "fitting the student")] == [given[1:] for given in told]

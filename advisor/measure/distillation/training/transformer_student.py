@@ -39,7 +39,8 @@ MOST_WATCHED, FEWEST_WATCHED = 128, 8
 WATCHED_SHARE = 0.15  # of a budget, for looking at them
 MOST_COMPARED = 2000  # that the agreement at the end is of
 MOST_STEPS = 10**9
-PACE_STEPS = 4  # that are timed, the first left out
+PACE_STEPS = 4  # that are timed at the most, the first left out
+PACE_S = 8.0  # of them: one that takes seconds varies little, and what timing takes is lost to training
 BUDGET_SHARE = 0.9  # that steps are planned for: writing checkpoints takes time, and so does a slower moment of the machine
 # A budget is for so many steps where it can be, in batches as small as this: gradients of a model that has much to learn agree within small
 # ones, and larger ones teach little more a step (McCandlish et al. 2018, arXiv:1812.06162).
@@ -283,17 +284,20 @@ def _pace(job: Job) -> Pace:
 
     random = np.random.default_rng(job.seed)
     optimizer = torch.optim.AdamW([it for it in job.student.parameters() if it.requires_grad], lr=0.0, weight_decay=0.0)
-    steps, looks = [], []
-    for _ in range(PACE_STEPS):
+    paces: list[Pace] = []
+    begun_s = time.monotonic()
+    for number in range(PACE_STEPS):
         chosen = random.choice(len(job.learned), size=min(job.plan.batch_size, len(job.learned)), replace=False)
         inputs = trainer.collated([job.learned[place] for place in chosen], job.pad_id)
         started_s = time.monotonic()
-        trainer.loss_of(job, inputs, job.student).backward()
+        loss = trainer.loss_of(job, inputs, job.student)
+        looked_s = time.monotonic()
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        between_s = time.monotonic()
-        with torch.no_grad():
-            trainer.loss_of(job, inputs, job.student)
-        steps.append(between_s - started_s)
-        looks.append(time.monotonic() - between_s)
-    return Pace(float(np.median(steps[1:])), float(np.median(looks[1:])))
+        ended_s = time.monotonic()
+        if number > 0:
+            paces.append(Pace(ended_s - started_s, looked_s - started_s))
+        if paces and ended_s - begun_s >= PACE_S:
+            break
+    return Pace(*map(float, np.median(paces, axis=0)))

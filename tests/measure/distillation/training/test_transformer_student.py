@@ -200,3 +200,20 @@ def test_a_short_budget_is_for_many_small_steps_and_few_looks(place, monkeypatch
     short, long = (checkpoints.read_plan(place / name) for name in ("small-steps", "large-steps"))
     assert (transformer_student.LEAST_BATCH, room.BATCH_SIZES[0]) == (short.batch_size, long.batch_size)
     assert short.watched < long.watched == transformer_student.MOST_WATCHED
+
+
+@pytest.mark.parametrize(("enough_s", "steps"), [(0.0, 2), (3600.0, transformer_student.PACE_STEPS)])
+def test_timing_a_slow_step_takes_few_of_them_and_no_pass_beside(place, monkeypatch, enough_s, steps):
+    jobs, passes, loss_of = [], [], trainer.loss_of
+    with monkeypatch.context() as patch:
+        patch.setattr(transformer_student, "_quickest", lambda job: jobs.append(job) or (1, Pace(1.0, 1.0)))
+        learn(place, f"paced-{steps}", steps=1, budget_s=3600.0)
+    before = {name: values.clone() for name, values in jobs[0].student.state_dict().items()}
+    monkeypatch.setattr(transformer_student, "PACE_S", enough_s)
+    monkeypatch.setattr(trainer, "loss_of", lambda *given: passes.append(given) or loss_of(*given))
+
+    pace = transformer_student._pace(jobs[0])
+
+    assert steps == len(passes)
+    assert 0 < pace.look_s < pace.step_s
+    assert all(values.equal(before[name]) for name, values in jobs[0].student.state_dict().items())
