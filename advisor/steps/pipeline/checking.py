@@ -53,6 +53,7 @@ def exit_status(document: ProductionCheck) -> ExitStatus:
     """Return what a check means to whatever watches production."""
     return {
         "valid": ExitStatus.ADVICE,
+        "cannot be told": ExitStatus.INCONCLUSIVE,
         "expired": ExitStatus.EXPIRED,
         "re-advise": ExitStatus.ADVISE_AGAIN,
         "re-measure": ExitStatus.MEASURE_AGAIN,
