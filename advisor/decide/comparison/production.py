@@ -240,7 +240,9 @@ def _of_utilization(seen: Seen, promise: Promise, rate: Seen | None, margin: flo
     promised = _times(promise.utilization, factor)
     assert promised is not None
     is_busy = seen.low > promised.high * (1 + margin)
-    standing: Standing = "valid" if not is_busy else "re-advise" if is_more else "re-measure"
+    standing: Standing | None = "valid" if not is_busy else "re-advise" if is_more else "re-measure"
+    if factor == 0:  # what a server is busy with while no request comes says nothing of requests
+        standing = None
     because = f"{units.percent(seen.value)} busy, predicted {units.percent(promised.value)} at this rate"
     return ProductionFinding(what="utilization", promised=promised, limit=None, seen=seen, standing=standing, because=because)
 
