@@ -130,7 +130,8 @@ def check(
 ) -> int:
     """Hold ADVICE against what production says now: does it still hold?
 
-    Exit status 0 if it does, 6 if there is other traffic than it is for, 7 if the model is to be measured again, 8 if prices are too old.
+    Exit status 0 if it does, 3 if the metrics do not tell, 6 if there is other traffic than it is for, 7 if the model is to be measured
+    again, 8 if prices are too old.
 
     \b
     advisor check advice/advice.json --metrics http://localhost:8000/metrics --every 30s

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from advisor.options import MAX_UNCERTAINTY, NOW, PATH, RULES, duration, format_option
+from advisor.options import MAX_UNCERTAINTY, NOW, PATH, RULES, duration, format_option, tell_first
 from advisor.schema.options import SweepOptions
 
 USUAL = SweepOptions()
@@ -29,7 +29,7 @@ USUAL = SweepOptions()
     help="Of a kind of which the cluster has no machine: how long to wait for one.",
 )
 @click.option("--fresh", is_flag=True, help="Measure again what was measured before.")
-@click.option("--quiet", is_flag=True, help="Print neither progress nor the summary.")
+@click.option("--quiet", is_flag=True, help="Print neither progress nor the summary; what failed is still told.")
 @format_option("text", "json", default="text")
 @MAX_UNCERTAINTY
 @RULES
@@ -60,7 +60,7 @@ def sweep(
     from advisor.progress import progress
     from advisor.steps.sweep.sweep import exit_status, folder_and_store
     from advisor.steps.sweep.sweep import sweep as run
-    from advisor.tell.facts import sweep_lines
+    from advisor.tell.facts import sweep_failures, sweep_lines
 
     options = SweepOptions(store, ray, on, patience_s, fresh, max_uncertainty, rules)
     folder, options = folder_and_store(output, sweep, options)
@@ -70,4 +70,6 @@ def sweep(
         click.echo(to_json(swept.record).decode(), nl=False)
     elif not quiet:
         click.echo(sweep_lines(swept.record, swept.overview, folder), nl=False)
+    else:
+        tell_first(sweep_failures(swept.record, swept.overview))
     return exit_status(swept)

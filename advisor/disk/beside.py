@@ -73,9 +73,9 @@ def owned(folder: Path, *, inputs: Iterable[Path] = (), what: str = "variants") 
 def _check_folder(folder: Path, inputs: Iterable[Path], what: str) -> None:
     is_there = os.path.lexists(folder)
     if is_there and not folder.is_dir():
-        raise InputError(f"{folder}: not a folder, and {what} have to lie there", hint=MOVE)
+        raise InputError(f"{folder}: not a folder, where {what} would lie", hint=MOVE)
     if is_there and not (folder / MARK).is_file() and os.listdir(folder):
-        raise InputError(f"{folder}: a folder that advisor did not make, and {what} have to lie there", hint=MOVE)
+        raise InputError(f"{folder}: a folder that advisor did not make, where {what} would lie", hint=MOVE)
     for given in inputs:
         if given.exists() and given.resolve().is_relative_to(folder.resolve()):
             raise InputError(f"{given}: lies in {folder}, where {what} are written", hint=MOVE)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -14,6 +14,7 @@ from advisor.disk.reading import STANDARD_INPUT, refuse_special, standard_input
 from advisor.disk.writing import write_output
 from advisor.errors import AdvisorError, InputError
 from advisor.inert.text import inert_json
+from advisor.schema.overview import FOLDER_NAME_FAULT, FOLDER_NAME_WORDS
 from advisor.schema.record import SCHEMA_VERSION, Record
 from advisor.units import LONGEST_QUOTED, parse_quantity, unit_of
 
@@ -133,11 +134,16 @@ def _told(error: msgspec.ValidationError, tree: Any) -> str:
     if not keys or "`" in keys:  # the file as a whole, or a key of a mapping
         return f"{keys.replace('` in `$.', ' of ')}: {fault}" if keys else fault
     try:
-        for key in re.findall(r"[^.\[\]]+", keys):
+        for key in _keys_of(keys):
             tree = tree[int(key) if isinstance(tree, list) else key]
     except (LookupError, TypeError, ValueError):
         return f"{keys}: {fault}"
     return f"{keys}: {fault}" if isinstance(tree, dict | list) else f"{keys}: {_quoted(tree)}: {fault}"
+
+
+def _keys_of(where: str) -> list[str]:
+    """Return the keys and places of a path such as `$.models[0].name`."""
+    return re.findall(r"[^.\[\]]+", where.rstrip("`").removeprefix("$"))
 
 
 def _tree_of(content: bytes) -> Any:
@@ -217,9 +223,24 @@ def _build(tree: dict[str, Any], record_type: type[R], path: Path, what: str) ->
     try:
         return msgspec.convert(converted, record_type)
     except msgspec.ValidationError as error:
-        raise InputError(
-            f"{path}: {_told(error, converted)}", hint=f"the documentation lists each key of the {what} and its meaning"
-        ) from error
+        if FOLDER_NAME_FAULT in str(error):
+            raise InputError(
+                f"{path}: {_told(error, converted).partition(': expected')[0]}: not a name for a folder",
+                hint=f"write {FOLDER_NAME_WORDS}",
+            ) from error
+        words = _words_for(record_type, _keys_of(str(error).partition(" - at `")[2]))
+        hint = f"write one of: {', '.join(words)}" if words else f"the documentation lists each key of the {what} and its meaning"
+        raise InputError(f"{path}: {_told(error, converted)}", hint=hint) from error
+
+
+def _words_for(expected: Any, keys: list[str]) -> tuple[str, ...]:
+    """Return the words that a record of this type takes at a key, none where it takes anything else as well."""
+    for key in keys:
+        kinds = (expected, *get_args(expected))
+        record = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, msgspec.Struct)), None)
+        expected = _fields(record).get(key) if record is not None else _entry_of(expected)
+    options = [kind for kind in (expected, *get_args(expected)) if get_origin(kind) is Literal]
+    return () if _mentions(expected, str) else tuple(str(word) for kind in options for word in get_args(kind))
 
 
 def sha256(path: Path) -> str:

@@ -6,12 +6,11 @@ from msgspec import Meta
 
 from advisor.schema.catalog import LOCAL
 from advisor.schema.options import MOST_BATCH_SIZE, ProfileOptions
-from advisor.schema.overview import Failure
+from advisor.schema.overview import FOLDER_NAME, Failure
 from advisor.schema.record import Name, NonNegative, Record, Seconds, Whole
 
 USUAL = ProfileOptions()
-# The folder of a model is called so; none begins with a dot, which hides a file.
-FolderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\Z")]
+FolderName = Annotated[str, Meta(pattern=FOLDER_NAME)]  # the folder of a model is called so
 Kinds = Annotated[tuple[Name, ...], Meta(min_length=1)]  # `local` and ids of the catalog
 
 

@@ -8,7 +8,7 @@ from advisor.inert.text import inert
 from advisor.schema.generation import DecoderFacts, GenerationProfile
 from advisor.schema.language import LanguageModelFacts
 from advisor.schema.model import ModelFacts, ModelInput
-from advisor.schema.overview import Overview
+from advisor.schema.overview import Failure, Overview
 from advisor.schema.profile import Profile, Site
 from advisor.schema.sweep import MeasuringOutcome, SweepIndex, SweepPair
 from advisor.tell.generation.facts import decoder_lines, site_words
@@ -65,16 +65,26 @@ def sweep_lines(index: SweepIndex, overview: Overview | None, folder: Path) -> s
     """Describe what a sweep measured and what it came to; a model that failed has its two lines. Ends in a newline."""
     counts = {word: sum(pair.outcome == word for pair in index.pairs) for word in SWEEP_WORDS}
     lines = [f"{index.name}: " + ", ".join(f"{count} {SWEEP_WORDS[word]}" for word, count in counts.items() if count)]
-    said = {failure: _pair_name(pair) for pair in reversed(index.pairs) if (failure := pair.failure) is not None}
-    for row in overview.rows if overview else ():
-        if row.failure is not None:
-            said.setdefault(row.failure, row.id)  # one that could not be measured has said so
-    for failure, name in said.items():
+    for failure, name in _failures(index, overview).items():
         lines += [f"  {name}: {failure.fault}", f"    {failure.hint}"]
     lines += [overview.headline] if overview else []
     for what, path in (("overview", index.overview_path), ("portfolio", index.portfolio_path)):
         lines += [f"{what}: {folder / path}"] if path else []
     return "".join(f"{inert(line)}\n" for line in lines)
+
+
+def sweep_failures(index: SweepIndex, overview: Overview | None) -> list[str]:
+    """Return a line for each model that failed: what is wrong, and the way out."""
+    return [f"{name}: {failure.fault}; {failure.hint}" for failure, name in _failures(index, overview).items()]
+
+
+def _failures(index: SweepIndex, overview: Overview | None) -> dict[Failure, str]:
+    """Return what failed with the model that it befell, each once."""
+    said = {failure: _pair_name(pair) for pair in reversed(index.pairs) if (failure := pair.failure) is not None}
+    for row in overview.rows if overview else ():
+        if row.failure is not None:
+            said.setdefault(row.failure, row.id)  # one that could not be measured has said so
+    return said
 
 
 def _pair_name(pair: SweepPair) -> str:

@@ -82,6 +82,13 @@ def test_a_damaged_entry_is_a_note_beside_the_list(tmp_path, entries):
     assert err.startswith("note: ") and "absent" in err and 1 == len(err.splitlines())
 
 
+@pytest.mark.parametrize("arguments", [("list",), ("get", "abcdef"), ("rm", "--older-than", "1d")])
+def test_a_store_that_is_not_there_is_not_an_empty_one(tmp_path, arguments):
+    status, _, err = ended("store", arguments[0], "misspelt", *arguments[1:], cwd=tmp_path)
+
+    assert is_refusal(status, err) and "misspelt: no such folder" in err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

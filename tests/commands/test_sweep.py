@@ -25,10 +25,12 @@ def swept(folder, content, *more):
 
 def test_a_model_that_fails_is_told_in_its_two_lines_and_in_the_index(folder):
     status, out, err = swept(folder, "models: [{model: broken.onnx}]")
+    quiet_status, nothing, told = swept(folder, "models: [{model: broken.onnx}]", "--quiet")
     json_status, index, _ = swept(folder, "models: [{model: broken.onnx}]", "--format", "json")
 
     assert (2, 2) == (status, json_status), err
     assert "shop: 1 failed" in out and "broken on local: " in out and "not a readable ONNX file" in out
+    assert (2, "") == (quiet_status, nothing) and "note: broken on local: " in told
     assert "failed" == json.loads(index)["pairs"][0]["outcome"]
     assert (folder / "out" / "overview.html").is_file()
 

@@ -78,3 +78,13 @@ def test_the_documentation_has_the_usual_policy_and_every_key():
     shown = re.search(r"```yaml\n(# policy\.yaml.*?)```", text, re.DOTALL)[1]
 
     assert set(Policy.__struct_fields__) <= set(re.findall(r"`(\w+)`", text)) | set(re.findall(r"^(\w+):", shown, re.MULTILINE))
+
+
+def test_a_word_that_is_none_of_those_known_is_answered_with_these(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text("bytes: {max: 1, level: fatal}\n")
+
+    with pytest.raises(InputError) as refusal:
+        read_policy(path)
+
+    assert "write one of: warn, error" == refusal.value.hint

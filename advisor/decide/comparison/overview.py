@@ -117,9 +117,10 @@ def overview(rows: Iterable[AdviceRow], *, name: str, created: str, rows_path: s
     outcomes: Counter[RowOutcome] = Counter()
     sums = {key: Sum() for key in MONEY}
     shown: dict[RowOutcome, list[tuple[float, int, AdviceRow]]] = {kind: [] for kind in get_args(RowOutcome)}
-    count = 0
+    count = priced = 0
     for count, row in enumerate(rows, start=1):
         outcomes[row.outcome] += 1
+        priced += row.usd_per_month is not None
         for key, total in sums.items():
             total.add(_value(row, key))
         heap, entry = shown[row.outcome], (_weight(row), -count, row)
@@ -138,7 +139,7 @@ def overview(rows: Iterable[AdviceRow], *, name: str, created: str, rows_path: s
         created=created,
         advisor_version=__version__,
         name=name,
-        headline=_headline(name, count, outcomes, usd, today, saving),
+        headline=_headline(name, count, outcomes, priced, usd, today, saving),
         pairs=count,
         outcomes={kind: outcomes[kind] for kind in IN_WORDS if outcomes[kind]},
         usd_per_month=usd,
@@ -168,8 +169,8 @@ def _weight(row: AdviceRow) -> float:
     return max(abs(_value(row, "saving_usd_per_month")), _value(row, "usd_per_month"), _value(row, "today_usd_per_month"))
 
 
-def _headline(name: str, count: int, outcomes: Counter[RowOutcome], usd: float, today: float, saving: float) -> str:
-    money = f"{units.usd_per_month(usd)} as advised"
+def _headline(name: str, count: int, outcomes: Counter[RowOutcome], priced: int, usd: float, today: float, saving: float) -> str:
+    money = f"{units.usd_per_month(usd)} as advised" if priced else "nothing that is paid by the month is advised"
     if saving:
         less = f"{units.usd_per_month(abs(saving))} {'less' if saving > 0 else 'more'} than today"
         money += f", {less}, where {units.usd_per_month(today)} is known to be spent"

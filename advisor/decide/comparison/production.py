@@ -7,7 +7,7 @@ from advisor import __version__, units
 from advisor.decide.comparison.answers import AnyAdvice, answer
 from advisor.errors import InputError
 from advisor.schema.advice import Advice, OfflineAdvice, Prediction
-from advisor.schema.gate.production import ProductionCheck, ProductionFigure, ProductionFinding, Seen, Standing
+from advisor.schema.gate.production import Outcome, ProductionCheck, ProductionFigure, ProductionFinding, Seen, Standing
 from advisor.schema.generation import GenerationAdvice, GenerationPrediction
 from advisor.schema.language import DeploymentPrediction, LanguageAdvice
 from advisor.schema.record import SCHEMA_VERSION, Estimate
@@ -71,19 +71,25 @@ def check(advice: AnyAdvice, running: Running, *, margin: float, now: str) -> Pr
         *_of_figures(promise, running, margin),
         *_of_prices(until, now),
     )
-    standings: list[Standing] = [it.standing for it in findings if it.standing is not None]
     return ProductionCheck(
         schema_version=SCHEMA_VERSION,
         created=now,
         advisor_version=__version__,
         workload=about.workload.name,
         advised=about.created,
-        standing=max(standings, key=GRAVITY.index, default="valid"),
+        standing=_outcome(findings),
         valid_until=until,
         replicas=replicas,
         findings=findings,
         notes=tuple(_notes(promise, running)),
     )
+
+
+def _outcome(findings: tuple[ProductionFinding, ...]) -> Outcome:
+    """Return the gravest of the findings; that all is well is said only where a figure of production was held against the advice."""
+    gravest = max((it.standing for it in findings if it.standing is not None), key=GRAVITY.index, default="valid")
+    is_told = any(it.seen is not None and it.standing is not None for it in findings)
+    return "cannot be told" if gravest == "valid" and not is_told else gravest
 
 
 def _served(advice: AnyAdvice) -> tuple[Online, AnyPrediction]:
@@ -221,7 +227,9 @@ def _of_latency(
     What is predicted knows nothing of the network: it is exceeded where a margin of the target is.
     """
     worst = target if predicted is None else min(target, predicted.high + margin * target)
-    standing: Standing = "valid" if not _is_beyond(seen, worst) else "re-advise" if is_more else "re-measure"
+    standing: Standing | None = "valid" if not _is_beyond(seen, worst) else "re-advise" if is_more else "re-measure"
+    if standing == "valid" and seen.high is None:  # anything beyond its lower end
+        standing = None
     because = f"{_ends(seen)}, predicted {_interval(predicted)}, promised {units.seconds(target)}"
     return ProductionFinding(what=figure, promised=predicted, limit=target, seen=seen, standing=standing, because=because)
 
@@ -232,7 +240,9 @@ def _of_utilization(seen: Seen, promise: Promise, rate: Seen | None, margin: flo
     promised = _times(promise.utilization, factor)
     assert promised is not None
     is_busy = seen.low > promised.high * (1 + margin)
-    standing: Standing = "valid" if not is_busy else "re-advise" if is_more else "re-measure"
+    standing: Standing | None = "valid" if not is_busy else "re-advise" if is_more else "re-measure"
+    if factor == 0:  # what a server is busy with while no request comes says nothing of requests
+        standing = None
     because = f"{units.percent(seen.value)} busy, predicted {units.percent(promised.value)} at this rate"
     return ProductionFinding(what="utilization", promised=promised, limit=None, seen=seen, standing=standing, because=because)
 

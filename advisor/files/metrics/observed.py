@@ -1,5 +1,6 @@
 """Everything that the sources of one check say together: read, told apart, and put into figures."""
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from advisor.files.metrics.query import read_query
 from advisor.files.metrics.scrape import Scrape, selected
 from advisor.schema.gate.production import ProductionFigure, Seen
 
+BEGAN = "process_start_time_seconds"
+COUNTED = ("_total", "_count", "_bucket")  # how the names of counters end, as Prometheus has it
 TWICE = "--every 30s: the time between the two"
 
 
@@ -80,9 +83,14 @@ def _scrapes(sources: Sources) -> tuple[Scrape, ...]:
         first = _read(given[0])
         time.sleep(sources.every_s)
         return (*first, *_read(given[0]))
+    if len(given) == 2 and given[0] == given[1] and not is_address(given[0]):
+        raise InputError(
+            f"--metrics: {given[0]} twice: nothing happened in between", hint=f"give two scrapes, the older first, and {TWICE}"
+        )
     found = [_read(source, dates_itself=len(given) < 2 or is_address(source)) for source in given]
     if len(given) < 2:
         return found[0] if found else ()
+    _check_order(given, found)
     if sources.every_s is not None:
         return tuple(Scrape(number * sources.every_s, scrape.samples) for number, one in enumerate(found) for scrape in one[-1:])
     scrapes = [scrape for one in found for scrape in one]
@@ -92,6 +100,21 @@ def _scrapes(sources: Sources) -> tuple[Scrape, ...]:
             f"{given[0]} and {given[1]}: nothing says how long after each other they were scraped", hint=f"give {TWICE}"
         )
     return tuple(sorted(scrapes, key=lambda scrape: scrape.at_s or 0.0))
+
+
+def _check_order(given: Iterable[str], found: Iterable[tuple[Scrape, ...]]) -> None:
+    """Raise InputError for two texts of which the second has counted less than the first, unless it says that it began anew in between."""
+    first, second = (one[-1] for one in found)
+    began = [max((sample.value for sample in scrape.named(BEGAN)), default=None) for scrape in (first, second)]
+    if began[0] is not None and began[1] is not None and began[0] < began[1]:
+        return
+    before = {sample.series: sample.value for sample in first.samples if sample.name.endswith(COUNTED)}
+    fallen = next((sample.name for sample in second.samples if sample.value < before.get(sample.series, -math.inf)), None)
+    if fallen is not None:
+        raise InputError(
+            f"{' and '.join(given)}: {fallen} counts less in the second",
+            hint="give the older one first; where the server began anew in between, scrape it twice again",
+        )
 
 
 def _read(source: str, *, dates_itself: bool = True) -> tuple[Scrape, ...]:

@@ -41,6 +41,8 @@ def read_query(content: bytes, source: str) -> Result:
     """Return what a query found; raise InputError for what no query answers, and for one that failed or found nothing."""
     try:
         answer = msgspec.json.decode(content, type=_Answer)
+        if answer.status == "success" and answer.data is None:
+            raise InputError(f"{source}: not the answer of a query to Prometheus (no data in it)", hint=HINT)
         if answer.status != "success" or answer.data is None:
             raise InputError(f"{source}: the query failed ({answer.error[:120] or answer.status[:40]})", hint="mend the query")
         rows = _rows(answer.data)

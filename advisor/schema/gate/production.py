@@ -6,6 +6,8 @@ from advisor.schema.record import Estimate, Name, Record, Shown, Whole
 
 # Expired: the same question to the same profile has another answer by today's prices. Re-advise: the question is another.
 Standing = Literal["valid", "expired", "re-advise", "re-measure"]
+# Nothing in the metrics tells whether what was promised holds, and nothing else says that it does not.
+Outcome = Literal[Standing, "cannot be told"]
 ProductionFigure = Literal["rate", "latency", "ttft", "tpot", "utilization"]
 
 
@@ -37,7 +39,7 @@ class ProductionCheck(Record, frozen=True, kw_only=True, tag_field="kind", tag="
     advisor_version: str
     workload: Name
     advised: str  # when
-    standing: Standing
+    standing: Outcome
     valid_until: str | None  # ISO date
     replicas: Whole  # that the metrics are of
     findings: tuple[ProductionFinding, ...]

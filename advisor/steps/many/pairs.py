@@ -1,5 +1,6 @@
 """A folder of workload files, or JSON lines with a workload each -> the pairs to advise on, one at a time."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -10,7 +11,7 @@ import msgspec
 
 from advisor.disk.reading import refuse_special
 from advisor.errors import InputError
-from advisor.schema.overview import PairId
+from advisor.schema.overview import FOLDER_NAME_FAULT, FOLDER_NAME_WORDS, OWN_NAMES, PairId
 from advisor.schema.record import Name, Record
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -63,6 +64,8 @@ def pairs_in(workloads: Path, profile: Path | None) -> Pairs:
     if workloads.is_dir():
         found = _in_folder(workloads, _given(profile, workloads))
         return Pairs(len(found), found.__iter__)
+    if not os.path.lexists(workloads):
+        raise InputError(f"{workloads}: no such file or folder", hint="check the path")
     read = partial(_in_lines, workloads, profile)
     return Pairs(sum(1 for _ in _checked(read(), workloads)), read)
 
@@ -96,6 +99,11 @@ def _id_of(path: Path) -> str:
 def _checked(pairs: Iterator[Pair], where: Path) -> Iterator[Pair]:
     known: dict[str, Path] = {}
     for pair in pairs:
+        if pair.id.casefold() in OWN_NAMES:
+            raise InputError(
+                f"{pair.workload}: its advice would be kept as {pair.id!r}, which is the name of a file beside all of them",
+                hint="give it another name",
+            )
         if pair.id in known:
             raise InputError(
                 f"{pair.workload}: its advice would be kept as {pair.id!r}, and so would that of {known[pair.id]}",
@@ -132,6 +140,10 @@ def _pair(line: bytes, number: int, path: Path, profile: Path | None) -> Pair:
         # A line without one is a workload itself.
         asked = msgspec.convert(tree, PairLine) if "workload" in tree else PairLine(workload=tree)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if FOLDER_NAME_FAULT in str(error):
+            raise InputError(
+                f"{where}: id: {str(tree['id'])[:100]!a}: not a name for a folder", hint=f"write {FOLDER_NAME_WORDS}"
+            ) from error
         raise InputError(f"{where}: no pair of profile and workload ({error})", hint=f"write, for example, {EXAMPLE}") from error
     id_ = asked.id or str(number)
     measured = _given(profile, where) if asked.profile is None else path.parent / asked.profile

@@ -17,6 +17,7 @@ from advisor.units import parse_moment
 DIGEST = re.compile(r"[0-9a-f]{64}")
 EXPRESSION = re.compile(rf"({'|'.join(KNOWN)})=(.+)", re.DOTALL)
 VALID, FIGURE = "valid", "--metric"
+ONCE = "give it once"
 
 
 class Given(NamedTuple):
@@ -36,7 +37,9 @@ def checked(advice_path: Path, given: Given, *, margin: float, now: str) -> Prod
     now = parse_moment(now)
     advice = read_any_advice(advice_path)
     sources = _sources(given)
-    runtimes = dict(_pair(text, "--runtime-version") if "=" in text else ("", text) for text in given.runtimes)
+    runtimes = _by_name(
+        [_pair(text, "--runtime-version") if "=" in text else ("", text) for text in given.runtimes], "--runtime-version"
+    )
     try:
         seen = observe(sources, quantile_of(advice), instances_of(advice, given.replicas))
         models = seen.models | ({_digest(given.model)} if given.model is not None else set())
@@ -53,6 +56,7 @@ def exit_status(document: ProductionCheck) -> ExitStatus:
     """Return what a check means to whatever watches production."""
     return {
         "valid": ExitStatus.ADVICE,
+        "cannot be told": ExitStatus.INCONCLUSIVE,
         "expired": ExitStatus.EXPIRED,
         "re-advise": ExitStatus.ADVISE_AGAIN,
         "re-measure": ExitStatus.MEASURE_AGAIN,
@@ -67,11 +71,17 @@ def _sources(given: Given) -> Sources:
         if named is None:
             plain.append(text)
         else:
+            if named[1] in expressions:
+                raise InputError(f"--metrics: {named[1]}= is given twice", hint=ONCE)
             expressions[named[1]] = named[2]  # type: ignore[index]  # one of the figures
     if len(plain) > 2:
         raise InputError(f"--metrics: {len(plain)} scrapes", hint="give one, or two with time in between, the older first")
     return Sources(
-        tuple(plain), expressions, _names(given.names), dict(_pair(text, "--label") for text in given.labels), given.every_s
+        tuple(plain),
+        expressions,
+        _names(given.names),
+        _by_name([_pair(text, "--label") for text in given.labels], "--label"),
+        given.every_s,
     )
 
 
@@ -79,9 +89,21 @@ def _names(texts: tuple[str, ...]) -> Mapping[ProductionFigure, Known]:
     found: dict[ProductionFigure, Known] = {}
     for text in texts:
         figure, name = _pair(text, FIGURE)
+        if figure in found:
+            raise InputError(f"{FIGURE}: {figure}= is given twice", hint=ONCE)
         if figure not in KNOWN:
             raise InputError(f"{FIGURE}: there is no figure {figure!a}"[:200], hint=f"figures are: {', '.join(KNOWN)}")
         found[figure] = named_by_user(figure, name)
+    return found
+
+
+def _by_name(pairs: list[tuple[str, str]], option: str) -> dict[str, str]:
+    """Return pairs by their names; raise InputError for a name that is there twice, of which one would be passed over."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InputError(f"{option}: {f'{name}=' if name else 'it'} is given twice"[:200], hint=ONCE)
+        found[name] = value
     return found
 
 

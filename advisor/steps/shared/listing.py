@@ -1,5 +1,6 @@
 """What `advisor store` does: list what is there, get an entry, remove what is old."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ MOST_NAMED = 5
 
 def listed(url: str, kind: EntryKind | None, warn: Callable[[str], None]) -> tuple[Entry, ...]:
     """Return the entries of a store, the youngest first."""
+    _check_there(url)
     return open_store(url, warn=warn).entries(kind)
 
 
@@ -23,6 +25,7 @@ def got(url: str, digits: str, folder: Path, warn: Callable[[str], None]) -> Ent
 
     Raises InputError where no entry or more than one is meant, and for an entry that is damaged.
     """
+    _check_there(url)
     store = open_store(url, warn=warn)
     entry = _named(store.entries(), digits, url)
     for file in entry.files:
@@ -35,8 +38,15 @@ def got(url: str, digits: str, folder: Path, warn: Callable[[str], None]) -> Ent
 
 def removed(url: str, older_than_s: float, kind: EntryKind | None, *, now: str, warn: Callable[[str], None]) -> Removed:
     """Remove the entries of a store that are older, and contents that nothing names any more."""
+    _check_there(url)
     now_s = moment_s(parse_moment(now))
     return open_store(url, warn=warn).remove(older_than_s=older_than_s, now_s=now_s, kind=kind)
+
+
+def _check_there(url: str) -> None:
+    """Raise InputError for a folder that is not there: whoever looks into it has another in mind."""
+    if url and "://" not in url and not os.path.lexists(url):
+        raise InputError(f"{url}: no such folder", hint="check the path; a store is made by the first --store that names it")
 
 
 def _named(entries: tuple[Entry, ...], digits: str, url: str) -> Entry:

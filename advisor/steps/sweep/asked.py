@@ -16,6 +16,7 @@ from advisor.files.workload import question_of, read_workload
 from advisor.quality_floor import OWN
 from advisor.schema.catalog import LOCAL
 from advisor.schema.options import ProfileOptions, SweepOptions
+from advisor.schema.overview import OWN_NAMES
 from advisor.schema.sweep import Sweep, SweepModel
 from advisor.steps.language.configuration import is_configuration
 
@@ -137,6 +138,11 @@ def _name_of(model: Path) -> str:
 def _check_names(found: list[_Found], path: Path) -> None:
     taken: dict[str, _Found] = {}
     for member in found:
+        if member.name.casefold() in OWN_NAMES:
+            raise InputError(
+                f"{member.where}: {member.path} is called {member.name!r}, as a file of the sweep is",
+                hint="give it another name, as {model: path/to/model.onnx, name: another}",
+            )
         other = taken.setdefault(member.name.casefold(), member)  # some file systems take these for one folder
         if other is not member:
             raise InputError(

@@ -74,7 +74,7 @@ def sweep(path: Path, folder: Path, options: SweepOptions, *, now: str, report: 
     check_output(folder / INDEX, SWEEP, inputs=(path,))
     with locks.held(folder / INDEX):
         members = members_of(asked, path, folder, options)
-        plan = _portfolio(asked, members, folder, now=now)  # before time is spent on measuring
+        plan = _portfolio(asked, path, members, folder, now=now)  # before time is spent on measuring
         tasks = [task for member in members for task in _tasks(member, folder)]
         outcomes = list(_measured(tasks, here, options, now=now, report=report))
         pairs = tuple(_pairs(members, outcomes, folder))
@@ -285,7 +285,7 @@ def _kept_rows(folder: Path) -> Path | None:
     return folder / OLD_ROWS
 
 
-def _portfolio(asked: Sweep, members: Sequence[Member], folder: Path, *, now: str) -> PortfolioPlan | None:
+def _portfolio(asked: Sweep, path: Path, members: Sequence[Member], folder: Path, *, now: str) -> PortfolioPlan | None:
     """Return the plan of the portfolio over all models, written in every format; None where none was asked for."""
     budget = asked.at_the_end.portfolio
     if budget is None:
@@ -299,7 +299,10 @@ def _portfolio(asked: Sweep, members: Sequence[Member], folder: Path, *, now: st
     tree = {"name": asked.name, "budget_usd": budget.budget_usd, **limit, "workloads": entries}
     place = folder / PORTFOLIO
     write_output(place, MADE_YAML_BEGINS + f": the portfolio of {asked.name!a}\n".encode() + to_yaml(tree), MADE_YAML)
-    plan = plan_portfolio(place, now=now)
+    try:
+        plan = plan_portfolio(place, now=now)
+    except InputError as error:
+        raise InputError(f"{path}: at_the_end.portfolio: {error.fault}", hint=error.hint) from error
     write_output(place.with_suffix(".json"), to_json(plan), rendered(plan, "json"))
     write_reports(plan, folder, name=place.stem)
     return plan

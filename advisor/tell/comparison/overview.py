@@ -133,7 +133,7 @@ def _left_out(overview: Overview) -> str | None:
 def _since_title(overview: Overview) -> str:
     since = overview.since
     assert since is not None
-    when = "" if since.created is None else f" of {units.moment(since.created)}"
+    when = " before" if since.created is None else f" of {units.moment(since.created)}"
     other = ", ".join(f"{count:,} {what}" for count, what in ((since.added, "new"), (since.gone, "gone")) if count)
     changed = f"{since.changed:,} changed" if since.changed else "nothing changed beyond the intervals"
     return f"Since the run{when}: {changed}{f', {other}' if other else ''}"

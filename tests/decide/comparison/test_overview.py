@@ -88,3 +88,9 @@ def test_a_sum_of_many_loses_nothing(values):
         total.add(value)
 
     assert float(sum(map(Fraction, values), Fraction(0))) == total.value
+
+
+def test_where_nothing_is_advised_no_cost_is_said_to_be_advised():
+    found = seen(made_of([("failed", None, None), ("infeasible", None, 3.0)]))
+
+    assert "$0" not in found.headline and "nothing that is paid by the month is advised" in found.headline

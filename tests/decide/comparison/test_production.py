@@ -140,3 +140,16 @@ def test_instances_and_quantile_are_those_of_the_recommendation():
 def test_advice_that_promises_nothing_of_traffic_is_refused(advice):
     with pytest.raises(InputError):
         quantile_of(advice)
+
+
+@pytest.mark.parametrize("figures", [{}, {"latency": Seen(value=0.0, low=0.0, high=None, source="one bucket without an end")}])
+def test_metrics_that_tell_nothing_do_not_say_that_it_holds(figures):
+    assert "cannot be told" == standing(**figures)
+    assert "valid" == standing(rate=seen(RATE), **figures)
+    assert "expired" == standing(now=LATER, **figures)
+    assert "re-measure" == standing(models=["f" * 64], **figures)
+
+
+@given(st.floats(0.0, 10.0))
+def test_a_server_that_is_asked_nothing_is_not_measured_again_for_being_busy(busy):
+    assert "re-advise" == standing(rate=seen(0.0), utilization=seen(busy))

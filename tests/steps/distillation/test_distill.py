@@ -143,7 +143,7 @@ def report(done_s, of_s, what, *, line=None):
         ({"student": "trees-2", "model": "teacher"}, "is a folder, and such students are made of an .onnx file"),
         ({"student": "smaller"}, "names no student"),
         ({"model": "absent"}, "no such file or directory"),
-        ({"output": "teacher"}, "a folder that advisor did not make, and students have to lie there"),
+        ({"output": "teacher"}, "a folder that advisor did not make, where students would lie"),
         ({"output": "."}, "a folder that advisor did not make"),
         ({"output": "/"}, "not a folder that students can lie in"),
         ({"output": "texts.txt"}, "not a folder"),

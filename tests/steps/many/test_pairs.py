@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.errors import InputError
+from advisor.schema.overview import OWN_NAMES
 from advisor.steps.many.pairs import _id_of, pairs_in, workloads_in
 
 PROFILE = Path("profile.json")
@@ -81,3 +82,17 @@ def test_no_name_of_a_file_leads_out_of_the_folder_of_advice(name):
     made = _id_of(Path(name))
 
     assert made and "/" not in made and not made.startswith(".") and len(made) <= 100
+
+
+@pytest.mark.parametrize("id_", sorted(OWN_NAMES))
+def test_no_pair_is_called_as_a_file_beside_all_of_them(tmp_path, id_):
+    (tmp_path / f"{id_}.yaml").write_text("name: w\n")
+
+    for given in (lines(tmp_path, {"id": id_, "workload": {"name": "w"}}), tmp_path):
+        with pytest.raises(InputError, match="the name of a file beside all of them"):
+            pairs_in(given, PROFILE)
+
+
+def test_what_is_not_there_is_not_called_another_kind_of_file(tmp_path):
+    with pytest.raises(InputError, match="no such file or folder"):
+        pairs_in(tmp_path / "nowhere", PROFILE)

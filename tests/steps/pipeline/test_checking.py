@@ -227,6 +227,14 @@ def test_what_are_no_metrics_is_two_lines(advice, tmp_path, content):
         (two("kept"), (*EVERY, "--label", "handler=/elsewhere")),
         (two("kept"), (*EVERY, "--label", "handlers=/predict")),
         (two("kept"), (*EVERY, "--runtime-version", "=1")),
+        # Of two that say the same, one would be passed over.
+        (two("kept"), (*EVERY, "--runtime-version", "1", "--runtime-version", "2")),
+        (two("kept"), (*EVERY, "--label", "handler=/elsewhere")),
+        (two("kept"), (*EVERY, "--metric", "rate=a_total", "--metric", "rate=b_total")),
+        (("rate=a.json", "rate=b.json"), ()),
+        # Nothing came in between, or less than nothing.
+        ((KEPT / "before.txt", KEPT / "before.txt"), EVERY),
+        (two("kept")[::-1], EVERY),
     ],
 )
 def test_options_that_cannot_be_meant_are_two_lines(advice, metrics, options):
@@ -285,3 +293,23 @@ def test_no_more_than_a_few_megabytes_are_taken(advice, address, monkeypatch):
 
     assert "more than" in run(advice, f"{address}/after.txt").stderr
     assert "more than" in run(advice, KEPT / "after.txt").stderr
+
+
+def test_a_server_that_began_anew_in_between_may_count_less(advice, tmp_path):
+    before, after = (path.read_text() for path in two("kept"))
+    for name, text, began in (("first", after, 100), ("second", before, 200)):
+        (tmp_path / name).write_text(f"{text}process_start_time_seconds {began}\n")
+
+    result = run(advice, "first", "second", options=EVERY)
+
+    assert 2 != result.exit_code, result.stderr
+
+
+def test_metrics_that_tell_nothing_are_an_answer_of_their_own(advice, tmp_path):
+    (tmp_path / "scrape.txt").write_text('http_request_duration_seconds_bucket{le="+Inf"} 100\n')
+
+    result = run(advice, "scrape.txt", label=None)
+
+    first, second = result.stdout.splitlines()
+    assert ExitStatus.INCONCLUSIVE == result.exit_code
+    assert first.startswith("cannot be told: latency more than 0") and second.startswith("give two scrapes")

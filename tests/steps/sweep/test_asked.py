@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from advisor.errors import InputError
 from advisor.files.workload import read_workload
 from advisor.schema.options import SweepOptions
+from advisor.schema.overview import OWN_NAMES
 from advisor.steps.sweep.asked import PATTERN, _merged, _name_of, _placed, members_of, read_sweep
 from tests import configs
 
@@ -174,3 +175,18 @@ def test_what_is_written_is_yaml_that_says_who_made_it(folder):
     assert text.startswith("# made by serving-advisor sweep: the workload of a")
     assert "w" == yaml.safe_load(text)["name"]
     assert PATTERN.search("models/*.onnx")
+
+
+@pytest.mark.parametrize("name", sorted(OWN_NAMES) + ["Sweep.JSON"])
+def test_no_model_is_called_as_a_file_beside_its_folder(folder, name):
+    with pytest.raises(InputError, match="as a file of the sweep is"):
+        members(folder, f"models: [{{model: models/a.onnx, name: {name}}}]")
+
+    assert not (folder / "out").exists()
+
+
+def test_a_name_that_no_folder_can_have_is_refused_in_words(folder):
+    with pytest.raises(InputError, match="'../up': not a name for a folder") as refusal:
+        members(folder, "models: [{model: models/a.onnx, name: ../up}]")
+
+    assert "letters, digits" in refusal.value.hint

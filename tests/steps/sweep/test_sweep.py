@@ -13,7 +13,7 @@ import pytest
 from advisor.errors import ExitStatus, InputError
 from advisor.files.records import read_json
 from advisor.schema.options import SweepOptions
-from advisor.schema.overview import Overview
+from advisor.schema.overview import OWN_NAMES, Overview
 from advisor.schema.portfolio import PortfolioPlan
 from advisor.schema.sweep import SweepIndex
 from advisor.steps.generation.reading import read_any_profile
@@ -211,3 +211,20 @@ def test_a_store_in_place_of_the_folder_is_the_store_and_the_folder_is_called_as
     assert SweepOptions() == folder_and_store(str(tmp_path), tmp_path / "sweep.yaml", SweepOptions())[1]
     with pytest.raises(InputError, match="two stores"):
         folder_and_store("s3://bucket/prefix", tmp_path / "sweep.yaml", SweepOptions(store="other"))
+
+
+def test_what_lies_beside_the_folders_of_models_are_the_names_that_no_model_may_have(runs):
+    folder, _, _, _, _ = runs
+
+    assert OWN_NAMES | {"mlp", "broken"} >= {path.name for path in (folder / "out").iterdir()}
+
+
+def test_levers_that_contradict_each_other_are_refused_by_the_file_of_the_sweep(tmp_path):
+    (tmp_path / "workload.yaml").write_text(WORKLOAD)
+    models.save(models.mlp(), tmp_path / "mlp.onnx")
+    (tmp_path / "sweep.yaml").write_text(
+        "name: shop\nworkload: workload.yaml\nmodels: [{model: mlp.onnx, must: [fly]}]\nat_the_end: {portfolio: {budget_usd: 1}}\n"
+    )
+
+    with pytest.raises(InputError, match=r"sweep\.yaml: at_the_end\.portfolio: .*'fly' is no lever"):
+        sweep(tmp_path / "sweep.yaml", tmp_path / "out", SweepOptions(), now=NOW, report=silent)
