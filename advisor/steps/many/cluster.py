@@ -102,8 +102,10 @@ def over_nodes(
     iterator = iter(things)
     chunks = iter(lambda: tuple(itertools.islice(iterator, chunk)), ())
     given: deque[tuple[Any, Sequence[T]]] = deque()
+    room, looked_s = 0, -math.inf
     while True:
-        room = AHEAD * max(1, int(_processors(ray)))
+        if time.monotonic() - looked_s >= LOOK_S:  # not for each chunk: a cluster may have thousands of machines
+            room, looked_s = AHEAD * max(1, int(_processors(ray))), time.monotonic()
         given.extend((asked.remote(done, part), part) for part in itertools.islice(chunks, max(0, room - len(given))))
         if not given:
             return

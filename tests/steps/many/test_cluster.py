@@ -1,5 +1,6 @@
 """Work over the machines of a cluster, where there are none; a real cluster is in tests/steps/sweep/test_cluster.py."""
 
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -22,3 +23,27 @@ def test_a_cluster_that_has_no_processor_is_not_waited_for_beyond_patience():
         list(over_nodes(empty, Work(list, lambda thing, _: thing), range(3), chunk=1, patience_s=0.0))
 
     assert "ray start" in refused.value.hint
+
+
+def test_things_are_taken_as_they_are_needed():
+    taken = []
+
+    def endless():
+        for thing in itertools.count():
+            taken.append(thing)
+            yield thing
+
+    at_once = SimpleNamespace(
+        remote=lambda function: SimpleNamespace(options=lambda **_: SimpleNamespace(remote=function)),
+        put=lambda thing: thing,
+        get=lambda result: result,
+        wait=lambda refs, timeout: (refs, []),
+        nodes=lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}],
+        exceptions=SimpleNamespace(RayError=KeyError, RayTaskError=IndexError),
+    )
+    answers = over_nodes(at_once, Work(list, lambda thing, _: thing), endless(), chunk=3)
+    first = [next(answers) for _ in range(100)]
+    answers.close()
+
+    assert list(range(100)) == first
+    assert len(taken) <= 100 + 3 * (4 * 2 + 1)
