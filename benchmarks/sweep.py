@@ -52,7 +52,7 @@ class Effort(NamedTuple):
 
 
 EFFORTS: dict[Size, Effort] = {
-    "full": Effort(pairs=400, turns=3, planned=10_000, groups=10_000, tasks=2000, with_ray=True),
+    "full": Effort(pairs=200, turns=2, planned=10_000, groups=10_000, tasks=2000, with_ray=True),
     "quick": Effort(pairs=24, turns=2, planned=300, groups=10_000, tasks=300, with_ray=True),
     "tiny": Effort(pairs=2, turns=1, planned=10, groups=20, tasks=4, with_ray=False),
 }
