@@ -102,7 +102,7 @@ def test_a_variant_of_the_model_is_the_model():
 
 
 def test_only_what_was_measured_has_a_version():
-    assert "valid" == standing(runtimes={"": "1.31.1", "numpy": "2.4.6"})
+    assert "valid" == standing(rate=seen(RATE), runtimes={"": "1.31.1", "numpy": "2.4.6"})
     assert "re-measure" == standing(runtimes={"numpy": "2.5"})
     with pytest.raises(InputError, match="nothing was measured with 'torch'"):
         standing(runtimes={"torch": "3"})
