@@ -87,7 +87,8 @@ def check(advice: AnyAdvice, running: Running, *, margin: float, now: str) -> Pr
 
 def _outcome(findings: tuple[ProductionFinding, ...]) -> Outcome:
     """Return the gravest of the findings; that all is well is said only where a figure of production was held against the advice."""
-    gravest = max((it.standing for it in findings if it.standing is not None), key=GRAVITY.index, default="valid")
+    standings: list[Standing] = [it.standing for it in findings if it.standing is not None]
+    gravest: Standing = max(standings, key=GRAVITY.index, default="valid")
     is_told = any(it.seen is not None and it.standing is not None for it in findings)
     return "cannot be told" if gravest == "valid" and not is_told else gravest
 

@@ -98,11 +98,13 @@ def test_prices_that_are_too_old_end_it_and_nothing_graver_is_hidden():
 def test_a_variant_of_the_model_is_the_model():
     variant = ADVICE.variants[0].sha256
 
-    assert ["valid", "valid", "re-measure"] == [standing(models=[digest]) for digest in (ADVICE.model.sha256, variant, "0" * 64)]
+    assert ["valid", "valid", "re-measure"] == [
+        standing(rate=seen(RATE), models=[digest]) for digest in (ADVICE.model.sha256, variant, "0" * 64)
+    ]
 
 
 def test_only_what_was_measured_has_a_version():
-    assert "valid" == standing(runtimes={"": "1.31.1", "numpy": "2.4.6"})
+    assert "valid" == standing(rate=seen(RATE), runtimes={"": "1.31.1", "numpy": "2.4.6"})
     assert "re-measure" == standing(runtimes={"numpy": "2.5"})
     with pytest.raises(InputError, match="nothing was measured with 'torch'"):
         standing(runtimes={"torch": "3"})

@@ -51,7 +51,7 @@ def test_a_folder_has_a_pair_for_each_workload_file_in_it(tmp_path):
         (({"id": "a", "workload": "w"}, {"id": "a", "workload": "v"}), "'a'"),
         (({"id": "1", "workload": "w"}, "[1]"), "pairs.jsonl:2: no pair"),
         (('{"id": ',), "pairs.jsonl:1: no pair"),
-        (({"id": "../up", "workload": "w"},), "pairs.jsonl:1: no pair"),
+        (({"id": "../up", "workload": "w"},), "pairs.jsonl:1: id: '../up': not a name"),
         (({"workload": "w", "wrokload": 1},), "pairs.jsonl:1: no pair"),
         ((), "holds no workloads"),
     ],
@@ -88,9 +88,9 @@ def test_no_name_of_a_file_leads_out_of_the_folder_of_advice(name):
 def test_no_pair_is_called_as_a_file_beside_all_of_them(tmp_path, id_):
     (tmp_path / f"{id_}.yaml").write_text("name: w\n")
 
-    for given in (lines(tmp_path, {"id": id_, "workload": {"name": "w"}}), tmp_path):
+    for where in (lines(tmp_path, {"id": id_, "workload": {"name": "w"}}), tmp_path):
         with pytest.raises(InputError, match="the name of a file beside all of them"):
-            pairs_in(given, PROFILE)
+            pairs_in(where, PROFILE)
 
 
 def test_what_is_not_there_is_not_called_another_kind_of_file(tmp_path):
