@@ -1,6 +1,7 @@
 """A smaller transformer learns, is killed, goes on, and ends as if it had not been killed."""
 
 import importlib.util
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from advisor.errors import InputError, ModelError
 from advisor.measure.distillation import checkpoint_students
 from advisor.measure.distillation.training import checkpoints, room, trainer, transformer_student
+from advisor.measure.distillation.training.objectives import Objective
 from advisor.measure.distillation.training.room import Batch
 from advisor.measure.distillation.training.transformer_student import Asked, Pace
 from advisor.measure.runtime.ort_session import unsaid
@@ -217,3 +219,14 @@ def test_timing_a_slow_step_takes_few_of_them_and_no_pass_beside(place, monkeypa
     assert steps == len(passes)
     assert 0 < pace.look_s < pace.step_s
     assert all(values.equal(before[name]) for name, values in jobs[0].student.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("learned", "tokens", "expected"),
+    [("tokens", 230, 1), ("tokens", 100, 2), ("tokens", 10, transformer_student.LEAST_BATCH)]
+    + [(learned, 230, transformer_student.LEAST_BATCH) for learned in ("embeddings", "classes", "values")],
+)
+def test_long_texts_of_which_each_token_is_learned_from_come_one_by_one(learned, tokens, expected):
+    job = SimpleNamespace(objective=Objective(learned), learned=[{"input_ids": [1] * tokens}] * 3)
+
+    assert expected == transformer_student._least_batch(job)
