@@ -191,7 +191,7 @@ def test_rules_are_read_in_order_of_their_ids(tmp_path):
     [
         ({"id": "bussy"}, "id: 'bussy' is not the name of the file", "write id: busy"),
         ({"weight": 0}, "weight: ", "documentation"),
-        ({"favours": "marketing"}, "favours: ", "documentation"),
+        ({"favours": "marketing"}, "favours: ", "inference, fine-tuning"),
         ({"wheight": 2}, "wheight: unknown key", "did you mean weight"),
         (
             {"when": "utilisation_fraction > 0.8"},
