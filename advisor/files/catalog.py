@@ -41,6 +41,7 @@ R = TypeVar("R", bound=Record)
 _COMMON_WORDS = frozenset(
     "nvidia tesla amd intel google aws apple instinct geforce gpu tensor core hbm2 hbm2e hbm3 hbm3e".split()
 )
+SHORTEST_WORD = 2  # letters and digits that tell a device: T4
 _SPELLINGS = re.compile(r"^(\d+)gi?b$|^(sxm)\d$")  # 80GB is 80, and there is one SXM form of each
 
 
@@ -98,7 +99,7 @@ def device_ids(name: str) -> tuple[str, ...]:
     if rented:
         return tuple(sorted(rented))
     asked = _words(name)
-    if not asked:
+    if "/" in name or max(map(len, asked), default=0) < SHORTEST_WORD:
         return ()
     known = {device.id: (_words(device.id), _words(device.name)) for device in read_hardware().values()}
     exact = tuple(id_ for id_, names in known.items() if asked in names)

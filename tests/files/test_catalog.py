@@ -212,6 +212,11 @@ def test_a_device_is_found_by_what_people_and_clouds_call_it(name: str, device: 
     assert device == read_device(name).id
 
 
+@pytest.mark.parametrize("name", ["x", "../../x", "../t4", "/"])
+def test_a_path_or_a_letter_is_the_name_of_no_device(name: str) -> None:
+    assert not device_ids(name)
+
+
 @pytest.mark.parametrize("name", ["A100", "A100 80GB", "h100", "V100", "RTX 6000"])
 def test_a_name_of_several_devices_is_refused_with_their_ids(name: str) -> None:
     with pytest.raises(InputError, match="may be") as refusal:

@@ -152,7 +152,13 @@ def _write(files: _Files, output: Path, mark: Export) -> Export:
     manifest, digests = output / MANIFEST, files.digests()
     with locks.held(manifest):
         check_output(manifest, EXPORT)
-        before = read_json(manifest, Export, made_by="advisor export").files if manifest.is_file() else {}
+        older = read_json(manifest, Export, made_by="advisor export") if manifest.is_file() else None
+        if older is not None and older.target != mark.target:
+            raise InputError(
+                f"{output}: holds an export to {older.target}, and files of two servers in one folder are of neither",
+                hint=f"name another folder: -o {mark.target}",
+            )
+        before = older.files if older is not None else {}
         kinds = {place: exported(digest, before.get(place)) for place, digest in digests.items()}
         for place, kind in kinds.items():
             check_output(output / place, kind, inputs=files.copies.values())

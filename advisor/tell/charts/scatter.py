@@ -1,5 +1,6 @@
 """Cost against a time that users wait for: a mark for each configuration, numbered, with what it loses or runs on as the color."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -29,8 +30,14 @@ from advisor.tell.options import NEEDED_TODAY, TODAY
 HEIGHT = 300
 NEAR = (0.03, 0.05)  # of both axes: marks as near as this share their words
 ON_THE_RIGHT = 0.6  # of the axis: from there on words stand before their mark
+# Of the width of a chart of 500 pixels, and of the height: what words take, and how near to them a mark is hidden.
+WORDS_BEGIN, CHARACTER = 0.024, 0.013
+LINE_PX, HIDDEN = 14, 0.04
 # What is said beside a mark, for it is what a reader looks for; the table has the rest.
 SAID = {TODAY: "today", NEEDED_TODAY: "today", **{role: role for role in ("recommended", "most likely", "nearest miss")}}
+
+
+Place = tuple[float, float]  # parts of the two axes
 
 
 class Mark(NamedTuple):
@@ -63,15 +70,17 @@ def scatter(marks: Sequence[Mark], series: Series, titles: Titles, target: Limit
     y = Axis(title=titles.time, scale=scale_over([*ends, *([target.at] if target else [])]), written=SECONDS)
     plain = {"x": encoded(x, "x", grid=True), "y": encoded(y, "y", grid=True)}
     encoding = plain | colored(series)
-    words = _words(marks, x, y)
+    places = [(part(x.scale, mark.cost_usd), part(y.scale, mark.time_s.value)) for mark in marks]
+    words = _words(marks, places)
+    beside = _beside(places, words)
     data = [
         {
             "x": mark.cost_usd,
             "series": mark.series,
             "row": row,
             "text": words[row],
-            "side": "right" if part(x.scale, mark.cost_usd) > ON_THE_RIGHT else "left",
         }
+        | beside[row]
         | interval_of("y", y, mark.time_s)
         for row, mark in enumerate(marks)
     ]
@@ -96,15 +105,37 @@ def _texts(said: Sequence[Json], encoding: Json) -> Json:
         "type": "text",
         "align": {"expr": "datum.side"},
         "dx": {"expr": "datum.side === 'left' ? 12 : -12"},
+        "dy": {"expr": "datum.down"},
         "baseline": "middle",
         "color": light(INK),
     }
     return {"data": {"values": list(said)}, "mark": mark, "encoding": encoding | {"text": {"field": "text"}}}
 
 
-def _words(marks: Sequence[Mark], x: Axis, y: Axis) -> list[str]:
+def _beside(places: Sequence[Place], words: Sequence[str]) -> list[Json]:
+    """Return on which side of each mark its words stand, and how much lower: where they hide nothing, if there is such a place."""
+    found: list[Json] = []
+    taken: list[tuple[float, float, float]] = [
+        (right, right, up) for right, up in places
+    ]  # from where, to where, at which height
+    for (right, up), text in zip(places, words, strict=True):
+        sides = ("right", "left") if right > ON_THE_RIGHT else ("left", "right")
+        chosen = {"side": sides[0], "down": 0}
+        for side, down in itertools.product(sides, (0, -LINE_PX, LINE_PX) if text else ()):
+            near, far = WORDS_BEGIN, WORDS_BEGIN + CHARACTER * len(text)
+            begins, ends = (right + near, right + far) if side == "left" else (right - far, right - near)
+            level = up - down / HEIGHT
+            is_free = not any(begins <= last and first <= ends and abs(at - level) < HIDDEN for first, last, at in taken)
+            if is_free and 0 <= begins and ends <= 1:
+                chosen = {"side": side, "down": down}
+                taken.append((begins, ends, level))
+                break
+        found.append(chosen)
+    return found
+
+
+def _words(marks: Sequence[Mark], places: Sequence[Place]) -> list[str]:
     """Return what stands beside each mark: the first of those that lie on each other speaks for all."""
-    places = [(part(x.scale, mark.cost_usd), part(y.scale, mark.time_s.value)) for mark in marks]
     together: dict[int, list[int]] = {}
     for row, (right, up) in enumerate(places):
         near = (at for at in together if abs(places[at][0] - right) < NEAR[0] and abs(places[at][1] - up) < NEAR[1])

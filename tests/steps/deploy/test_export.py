@@ -362,6 +362,17 @@ def test_an_export_takes_the_place_of_an_older_one_that_nobody_changed(place):
     assert (place / "mlp.onnx").read_bytes() == (place / "out" / "model" / "model.onnx").read_bytes()
 
 
+def test_exports_to_two_servers_do_not_lie_in_one_folder(place):
+    export(place / "advice.json", "ort", place / "out")
+    before = {path: path.read_bytes() for path in (place / "out").rglob("*") if path.is_file()}
+
+    with pytest.raises(InputError, match="an export to ort") as refusal:
+        export(place / "advice.json", "triton", place / "out")
+
+    assert "-o triton" in refusal.value.hint
+    assert before == {path: path.read_bytes() for path in (place / "out").rglob("*") if path.is_file()}
+
+
 @pytest.mark.parametrize("name", ["serve.py", "model/model.onnx", "README.md", MANIFEST])
 @pytest.mark.parametrize("is_older", [True, False])
 def test_nothing_of_the_users_is_overwritten_and_nothing_written_beside_it(place, name, is_older):

@@ -47,3 +47,13 @@ def test_stairs_of_one_step_are_not_spoken_of() -> None:
 
     assert "1 configuration with the 90 % interval of the latency; color: device; target 50 ms." == one
     assert "dotted" in two
+
+
+def test_words_hide_no_other_mark_where_there_is_a_place_for_them() -> None:
+    first, *others = _marks((0.34, 0.0416, True), (0.68, 0.0375, True), (2.72, 0.15, False))
+
+    said, beside, far = _layer([first._replace(roles=("recommended",)), *others], "text")
+
+    # On the right of the first lies the second, on its left the axis.
+    assert ("1 recommended", "left", True) == (said["text"], said["side"], said["down"] != 0)
+    assert [("left", 0), ("right", 0)] == [(it["side"], it["down"]) for it in (beside, far)]
