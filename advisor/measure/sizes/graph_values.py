@@ -1,6 +1,6 @@
 """How large the values of a graph are at the least, by what its file alone says: before anything is opened. A doorway to `onnx`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +18,8 @@ ELEMENT_BYTES = {1: 4, 5: 2, 4: 2, 6: 4, 7: 8, 8: 8, 10: 2, 11: 8, 12: 4, 13: 8,
 MOST_READ = 1024
 # Of a graph without its weights. Inference makes copies, and nothing of that size is a graph of nodes: trees keep theirs in attributes.
 LARGEST_GRAPH_BYTES = 64_000_000
+# Elements of a vector. Propagation takes each for a shape, at 72 bytes a dimension (onnx 1.23): 1.4 GB for a sound of 20 million samples.
+LONGEST_SHAPE = 100_000
 
 
 class Value(NamedTuple):
@@ -29,10 +31,29 @@ class Value(NamedTuple):
 
 
 def refuse_large(model: "ModelProto", path: Path) -> None:
-    """Raise ModelError if a value of the graph takes more memory than there may be for one; the model is of no more use after this."""
+    """Raise ModelError if a value of the graph takes more memory than there may be for one; the model is of no more use after this.
+
+    And if a Scan says that it has more inputs to scan than it has: the runtime makes room for as many as it says.
+    """
+    for graph in _graphs(model.graph):
+        for node in graph.node:
+            said = max((attribute.i for attribute in node.attribute if attribute.name == "num_scan_inputs"), default=0)
+            if said > len(node.input):
+                raise ModelError(
+                    f"{path}: {node.op_type} {node.name!r} scans {said} inputs and has {len(node.input)}",
+                    hint="export the model again",
+                )
     room = memory.available_bytes()
-    largest = max(least_values(model), key=lambda value: value.least_bytes, default=None)
-    if room is None or largest is None or largest.least_bytes <= memory.most_for_one(room):
+    if room is None:
+        return
+    # What the file itself says comes first: inference on values of such sizes takes memory by them.
+    for found in (declared_values(model), least_values(model)):
+        _refuse_largest(found, path, room)
+
+
+def _refuse_largest(values: Iterable[Value], path: Path, room: int) -> None:
+    largest = max(values, key=lambda value: value.least_bytes, default=None)
+    if largest is None or largest.least_bytes <= memory.most_for_one(room):
         return
     made = "an input" if largest.operator is None else f"which {largest.operator} makes"
     raise ModelError(
@@ -43,7 +64,7 @@ def refuse_large(model: "ModelProto", path: Path) -> None:
 
 
 def least_values(model: "ModelProto") -> Iterator[Value]:
-    """Yield the values that are no stored weights, inner graphs included, a size that the file leaves open counted as one.
+    """Return the values that are no stored weights, inner graphs included, a size that the file leaves open counted as one.
 
     What the file stores is dropped from the model, but for shapes and the like.
     """
@@ -56,19 +77,36 @@ def least_values(model: "ModelProto") -> Iterator[Value]:
     whole = model
     if model.ByteSize() < LARGEST_GRAPH_BYTES:
         try:
+            whole = onnx.shape_inference.infer_shapes(model)
             # Data is propagated: exporters compute shapes from shapes. A node on which that fails is passed over.
-            whole = onnx.shape_inference.infer_shapes(model, data_prop=True)
+            if not any(len(shape) == 1 and shape[0] > LONGEST_SHAPE for _, _, shape in _shapes(whole)):
+                whole = onnx.shape_inference.infer_shapes(model, data_prop=True)
         except Exception:  # noqa: BLE001  whatever its C++ finds wrong; the runtime that opens the file next says it better
             whole = model
-    for graph in _graphs(whole.graph):
-        makers = {name: node.op_type for node in graph.node for name in node.output}
+    return declared_values(whole)
+
+
+def declared_values(model: "ModelProto") -> Iterator[Value]:
+    """Yield the values of which the file says a shape, and sparse tensors, inner graphs included; an open size is counted as one."""
+    for graph in _graphs(model.graph):
         for sparse in [*graph.sparse_initializer, *_sparse_constants(graph)]:
             yield Value(sparse.values.name, "a sparse tensor", _bytes(sparse.values.data_type, list(sparse.dims)))
+    for operator, value, shape in _shapes(model):
+        yield Value(value.name, operator, _bytes(value.type.tensor_type.elem_type, shape))
+
+
+def _shapes(model: "ModelProto") -> Iterator[tuple[str | None, Any, list[int]]]:
+    """Yield what makes each value, the value, and the shape that is said of it; an open size is counted as one."""
+    for graph in _graphs(model.graph):
+        makers = {name: node.op_type for node in graph.node for name in node.output}
         for value in (*graph.input, *graph.value_info, *graph.output):
             tensor_type = value.type.tensor_type
             if tensor_type.HasField("shape"):
-                shape = [axis.dim_value if axis.HasField("dim_value") else 1 for axis in tensor_type.shape.dim]
-                yield Value(value.name, makers.get(value.name), _bytes(tensor_type.elem_type, shape))
+                yield (
+                    makers.get(value.name),
+                    value,
+                    [axis.dim_value if axis.HasField("dim_value") else 1 for axis in tensor_type.shape.dim],
+                )
 
 
 def _bytes(element_type: int, shape: list[int]) -> int:

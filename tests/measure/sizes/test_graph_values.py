@@ -82,3 +82,40 @@ def test_a_value_for_which_there_is_no_memory_is_refused_with_both_sizes(tmp_pat
     ):
         graph_values.refuse_large(model, tmp_path / "m.onnx")
     graph_values.refuse_large(onnx.ModelProto.FromString(models.mlp().SerializeToString()), tmp_path / "m.onnx")
+
+
+def test_what_a_file_says_is_looked_at_before_anything_is_inferred_from_it(tmp_path, monkeypatch):
+    def inferred(*_, **__):
+        raise AssertionError("inferred from a value that is too large")
+
+    monkeypatch.setattr(onnx.shape_inference, "infer_shapes", inferred)
+    model = models.build(f"(float[{2**31 - 1}] x) => (float[n] y) {{ y = Mul(x, x) }}")
+
+    with pytest.raises(ModelError, match=r"'x', an input, takes 8\.59 GB"):
+        graph_values.refuse_large(model, tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(("samples", "is_propagated"), [(100_000, True), (100_001, False)])
+def test_no_long_vector_is_taken_for_a_shape(samples, is_propagated, monkeypatch):
+    asked, infer = [], onnx.shape_inference.infer_shapes
+    monkeypatch.setattr(
+        onnx.shape_inference,
+        "infer_shapes",
+        lambda model, data_prop=False: asked.append(data_prop) or infer(model, data_prop=data_prop),
+    )
+    model = models.build(
+        f"(float[1, {samples}] x) => (float[n] y) {{ v = Flatten(x) w = Reshape(v, s) y = Mul(w, w) }}", {"s": np.array([-1])}
+    )
+
+    assert largest(model).least_bytes == 4 * samples
+    assert is_propagated == (True in asked)
+
+
+def test_a_scan_of_more_inputs_than_it_has_is_refused(tmp_path):
+    model = models.mlp()
+    model.graph.node.add(op_type="Scan", name="s", input=["x"], output=["z"]).attribute.append(
+        helper.make_attribute("num_scan_inputs", 2**31 - 1)
+    )
+
+    with pytest.raises(ModelError, match="Scan 's' scans 2147483647 inputs and has 1"):
+        graph_values.refuse_large(model, tmp_path / "m.onnx")
