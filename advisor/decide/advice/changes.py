@@ -5,6 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from advisor import units
 from advisor.decide.lifetime import fleet, horizon
 from advisor.decide.lifetime.inputs import Market
@@ -87,6 +89,17 @@ def everything(recommended: Prediction, baseline: Prediction, market: Market, re
     carried = fleet.carried_requests_per_s(recommended.capacity_requests_per_s, requests_per_s)
     after = _bills(recommended.cost_usd_per_hour, recommended.candidate.replicas, carried, requests_per_s)
     return Change("all of it", describe(baseline.candidate), describe(recommended.candidate), after, lever, recommended.candidate)
+
+
+def distinct(changes: list[Change], today: Candidate) -> list[Change]:
+    """Return each change once: what is found by several ways is named by the first of them, and by replicas where no more is another."""
+    found: dict[Candidate | Change, Change] = {}
+    for change in changes:
+        after = change.candidate
+        if after is not None and replace(after, replicas=today.replicas) == today:
+            change = change._replace(field="replicas")  # noqa: PLW2901
+        found.setdefault(after or change, change)
+    return list(found.values())
 
 
 def gain_of(change: Change, costs_today: Costs, baseline: Prediction, x: Values) -> Gain | None:

@@ -99,6 +99,7 @@ def of_advice(
     if recommended is not None and recommended.candidate != baseline.candidate and baseline.meets_slo and is_given:
         whole = measured_changes.everything(recommended, baseline, market, rate)
         changes += [whole] if whole is not None else []
+    changes = measured_changes.distinct(changes, baseline.candidate)
     cost = baseline.cost_usd_per_hour
     costs_today = (cost.low, cost.value, cost.high)
     today = life_served_by(baseline, home.workload, market, rate)
