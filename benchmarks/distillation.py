@@ -127,7 +127,9 @@ def _model(arguments: argparse.Namespace, folder: Path) -> Path:
 
 def _teacher(model: Path, folder: Path) -> Teacher:
     file = model_folder.onnx_file(model_folder.chosen(model), folder)
-    facts = inspect_onnx(file, name=str(model), sequence_lengths=(LENGTH,))
+    facts = inspect_onnx(file, name=str(model))
+    if any(entry.sequence_axis is not None for entry in facts.inputs):
+        facts = inspect_onnx(file, name=str(model), sequence_lengths=(LENGTH,))
     return Teacher(facts=facts, file=file, checkpoint=model if model.is_dir() else None)
 
 
