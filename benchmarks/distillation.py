@@ -239,7 +239,10 @@ def _judged(arguments: argparse.Namespace, teacher: Teacher, folder: Path) -> di
 
 def _level(found: QualityResult) -> Interval:
     """Return the quality with the interval of what is lost."""
-    return found.value, found.value - (found.drop.high - found.drop.value), found.value + (found.drop.value - found.drop.low)
+    low, high = found.value - (found.drop.high - found.drop.value), found.value + (found.drop.value - found.drop.low)
+    if 0 <= found.value <= 1:  # a share: no less than nothing, no more than all
+        low, high = max(low, 0.0), min(high, 1.0)
+    return found.value, low, high
 
 
 if __name__ == "__main__":
