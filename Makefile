@@ -1,8 +1,7 @@
 # The targets of serving-advisor; `make help` lists them. Nothing is installed outside .venv.
 
 PYTHON ?= python3
-# Three processes on two cores: a few tests wait for a cluster, for a watched process, or for a clock.
-PYTEST_ARGS ?= -n 3 --dist loadscope --no-loadscope-reorder
+PYTEST_ARGS ?= -n 2 --dist loadscope --no-loadscope-reorder
 
 VENV := .venv
 BIN := $(VENV)/bin
