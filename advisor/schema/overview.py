@@ -8,7 +8,6 @@ from advisor.schema.record import Estimate, Name, NonNegative, Record, Sha256, S
 
 # "change" and "keep" are about what runs today, "advised" is a batch job or what runs elsewhere; of the others nothing is saved.
 RowOutcome = Literal["change", "keep", "advised", "infeasible", "inconclusive", "failed"]
-# A folder is called so; none begins with a dot, which hides it.
 # A file below the folder of the rows, by a path that a page may lead to.
 Below = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\Z")]
 # What lies beside the folders of all pairs, so that none of them can be called so: of `advise-many`, and of a sweep.
@@ -16,6 +15,7 @@ OWN_NAMES = frozenset(
     {"rows.jsonl", "rows-before.jsonl", "rows.before.jsonl", "overview.json", "overview.html", "overview.md", "overview-charts"}
     | {"sweep.json", "portfolio.yaml", "portfolio.json", "portfolio.html", "portfolio.md", "portfolio-charts"}
 )
+# A folder is called so; none begins with a dot, which hides it.
 FOLDER_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\Z"
 FOLDER_NAME_FAULT = f"matching regex {FOLDER_NAME!r}"  # as a decoder says it
 FOLDER_NAME_WORDS = "at most 100 letters, digits, _, . and -, and no . or - at first"

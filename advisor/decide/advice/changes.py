@@ -93,12 +93,11 @@ def everything(recommended: Prediction, baseline: Prediction, market: Market, re
 
 def distinct(changes: list[Change], today: Candidate) -> list[Change]:
     """Return each change once: what is found by several ways is named by the first of them, and by replicas where no more is another."""
-    found: dict[Candidate | Change, Change] = {}
+    found: dict[Candidate | str, Change] = {}
     for change in changes:
         after = change.candidate
-        if after is not None and replace(after, replicas=today.replicas) == today:
-            change = change._replace(field="replicas")  # noqa: PLW2901
-        found.setdefault(after or change, change)
+        is_of_replicas = after is not None and replace(after, replicas=today.replicas) == today
+        found.setdefault(after or change.field, change._replace(field="replicas") if is_of_replicas else change)
     return list(found.values())
 
 

@@ -1,6 +1,5 @@
 """Work over the machines of a cluster, where there are none; a real cluster is in tests/steps/sweep/test_cluster.py."""
 
-import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from advisor.errors import InputError
 from advisor.steps.many.cluster import over_nodes
 from advisor.steps.many.workers import Work
+from tests.steps.many.test_workers import endless
 
 
 def test_a_cluster_that_has_no_processor_is_not_waited_for_beyond_patience():
@@ -27,12 +27,6 @@ def test_a_cluster_that_has_no_processor_is_not_waited_for_beyond_patience():
 
 def test_things_are_taken_as_they_are_needed():
     taken = []
-
-    def endless():
-        for thing in itertools.count():
-            taken.append(thing)
-            yield thing
-
     at_once = SimpleNamespace(
         remote=lambda function: SimpleNamespace(options=lambda **_: SimpleNamespace(remote=function)),
         put=lambda thing: thing,
@@ -41,7 +35,7 @@ def test_things_are_taken_as_they_are_needed():
         nodes=lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}],
         exceptions=SimpleNamespace(RayError=KeyError, RayTaskError=IndexError),
     )
-    answers = over_nodes(at_once, Work(list, lambda thing, _: thing), endless(), chunk=3)
+    answers = over_nodes(at_once, Work(list, lambda thing, _: thing), endless(taken), chunk=3)
     first = [next(answers) for _ in range(100)]
     answers.close()
 

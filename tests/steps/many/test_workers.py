@@ -25,6 +25,13 @@ def killed_at_five(things):
     return squares(things)
 
 
+def endless(taken):
+    """Yield numbers without an end, each noted as it is taken."""
+    for thing in itertools.count():
+        taken.append(thing)
+        yield thing
+
+
 def refused(things):
     raise InputError(f"{things[0]}: no number", hint="write one")
 
@@ -38,13 +45,7 @@ def test_answers_come_in_the_order_of_the_things(processes, chunk):
 
 def test_things_are_taken_as_they_are_needed():
     taken = []
-
-    def endless():
-        for thing in itertools.count():
-            taken.append(thing)
-            yield thing
-
-    answers = over_processes(Work(squares, lost), endless(), processes=2, chunk=3)
+    answers = over_processes(Work(squares, lost), endless(taken), processes=2, chunk=3)
     first = [next(answers) for _ in range(5)]
     answers.close()
 
