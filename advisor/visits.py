@@ -1,4 +1,4 @@
-"""What counts of the visits: the undisturbed ones as they are, or all of them with the waiting taken out, and how sure each is.
+"""What counts of visits and of load tests: undisturbed visits as they are, or all with the waiting taken out, and how sure each is.
 
 `counting` is the one door to what was timed: advice, the schedule of a profile and its notes see visits through it.
 """
@@ -9,10 +9,15 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from advisor import units
+from advisor.schema.advice import LoadTest
 from advisor.schema.profile import Measurement, Visit
 
 # Of the time of the calls; a quiet machine shows well under a hundredth, a shared one a half and more.
 CONTAMINATED_FRACTION = 0.05
+# Of the cores' time, what other processes must have had for waiting to be their doing: server and generator wait for each other too, and
+# that is a part of serving.
+OTHERS_FRACTION = 0.1
 # Cores of one virtual machine were observed 30 and 50 ns apart while the host kept them together, and 160 to 240 ns while it did not.
 SAME_DISTANCE_FACTOR = 2.0
 ENOUGH_CLEAN = 2
@@ -141,3 +146,21 @@ def _as_it_counts(visit: Visit) -> Visit:
 
 def _enough(chosen: Sequence[Visit], among: Sequence[Visit]) -> Sequence[Visit]:
     return chosen if len(chosen) >= ENOUGH_CLEAN else among
+
+
+def fault_of(test: LoadTest) -> str | None:
+    """Return why a load test says nothing about its candidate, None where it is valid.
+
+    A target that was kept beside others at work is kept; one that was missed may be theirs.
+    """
+    if not test.generator_kept_up:
+        return f"the load generator was up to {units.seconds(test.generator_lag_p99_s)} late"
+    others = test.others_fraction
+    if test.meets_slo or others is None or others <= OTHERS_FRACTION:
+        return None
+    return f"other programs had {units.percent(others)} of its cores while the target was missed"
+
+
+def is_valid(test: LoadTest) -> bool:
+    """Return whether a load test says something about its candidate."""
+    return fault_of(test) is None

@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from advisor import units
 from advisor.schema.catalog import CarbonIntensity, Hardware, Provider, Term
 from advisor.schema.distillation import Student
 from advisor.schema.lifetime import BreakEven, Making, Outlook, Verdict
@@ -32,9 +31,6 @@ from advisor.schema.workload import OfflineWorkload, OnlineWorkload
 
 # A server that is busy more than this has no headroom for what the simulation does not know: 2 % of service time are 18 % of p99 at 0.9.
 BUSY_FRACTION = 0.75
-# Of the cores' time, what other processes must have had for waiting to be their doing: server and generator wait for each other too, and
-# that is a part of serving.
-OTHERS_FRACTION = 0.1
 Confidence = Annotated[float, Meta(gt=0, lt=1)]
 Tally = Annotated[int, Meta(ge=0)]  # of candidates, of which extreme traffic has more than any other count
 
@@ -162,24 +158,6 @@ class LoadTest(Record, frozen=True, kw_only=True):
     prediction_held: bool  # the measured quantile lies within the expected interval, allowing for its own
     stalls: tuple[Stalls, ...] = ()  # of the machine, as watched meanwhile
     others_fraction: NonNegative | None = None  # of its cores' time, that other programs computed; None where that is not known
-
-
-def fault_of(test: LoadTest) -> str | None:
-    """Return why a load test says nothing about its candidate, None where it is valid.
-
-    A target that was kept beside others at work is kept; one that was missed may be theirs.
-    """
-    if not test.generator_kept_up:
-        return f"the load generator was up to {units.seconds(test.generator_lag_p99_s)} late"
-    others = test.others_fraction
-    if test.meets_slo or others is None or others <= OTHERS_FRACTION:
-        return None
-    return f"other programs had {units.percent(others)} of its cores while the target was missed"
-
-
-def is_valid(test: LoadTest) -> bool:
-    """Return whether a load test says something about its candidate."""
-    return fault_of(test) is None
 
 
 class SiteFacts(Record, frozen=True, kw_only=True):

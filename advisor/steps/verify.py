@@ -18,7 +18,7 @@ from advisor.files.records import digest, sha256, write_record
 from advisor.measure.runtime.machine import read_machine
 from advisor.measure.timing.journal import of_load_tests
 from advisor.measure.variants.making import Report
-from advisor.schema.advice import Advice, LoadTest, Prediction, is_valid
+from advisor.schema.advice import Advice, LoadTest, Prediction
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.options import USUAL_LOAD_TEST_S, USUAL_MAX_UNCERTAINTY
@@ -30,6 +30,7 @@ from advisor.steps.language.configuration import no_load_test
 from advisor.steps.report import are_written, check_reports, write_reports
 from advisor.steps.serve import inputs_of, serve_for_real
 from advisor.units import counted, parse_moment
+from advisor.visits import is_valid
 
 
 def verify(

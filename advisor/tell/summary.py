@@ -3,7 +3,7 @@
 from advisor import units
 from advisor.inert.record import inert_parts
 from advisor.quality_floor import loss_format
-from advisor.schema.advice import Advice, LoadTest, OfflineAdvice, Prediction, fault_of
+from advisor.schema.advice import Advice, LoadTest, OfflineAdvice, Prediction
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.language import LanguageAdvice
 from advisor.schema.record import Estimate
@@ -14,6 +14,7 @@ from advisor.tell.options import today_is_given
 from advisor.tell.words.advice import tail
 from advisor.tell.words.figures import Format, as_text, figure, setting
 from advisor.tell.words.tables import format_of_loss, ground
+from advisor.visits import fault_of
 
 
 def summary(advice: Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice) -> str:

@@ -15,11 +15,12 @@ from advisor.decide.service.in_server import SERVER_FACTOR
 from advisor.decide.service.measured import is_projected
 from advisor.decide.service.projected import measure_there
 from advisor.quality_floor import changes, loss_format
-from advisor.schema.advice import BUSY_FRACTION, Advice, Certainty, LoadTest, Prediction, fault_of
+from advisor.schema.advice import BUSY_FRACTION, Advice, Certainty, LoadTest, Prediction
 from advisor.schema.lifetime import Outlook
 from advisor.schema.profile import Site
 from advisor.schema.record import Estimate, Exclusion
 from advisor.units import counted, percent, rate, seconds, usd
+from advisor.visits import fault_of
 
 SHOWN_FRACTION = 0.05  # what stalls add to the latency; less is not worth a word
 DOUBTED_RATIO = 100.0  # of the target and a single call, either way: then it may be in another unit than was meant

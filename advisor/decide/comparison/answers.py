@@ -9,12 +9,13 @@ from advisor import units
 from advisor.decide.comparison.quality import Known, absolute
 from advisor.decide.lifetime.opportunities import price_expiry
 from advisor.decide.service.energy import of_a_month
-from advisor.schema.advice import Advice, OfflineAdvice, OfflineChoice, Prediction, VariantSummary, is_valid
+from advisor.schema.advice import Advice, OfflineAdvice, OfflineChoice, Prediction, VariantSummary
 from advisor.schema.gate.comparison import AdviceKind, Kept, Side
 from advisor.schema.generation import GenerationAdvice, GenerationPrediction, GenerationVariantSummary
 from advisor.schema.language import DeploymentPrediction, LanguageAdvice
 from advisor.schema.profile import QualityResult
 from advisor.schema.record import Estimate
+from advisor.visits import is_valid
 
 AnyAdvice = Advice | OfflineAdvice | GenerationAdvice | LanguageAdvice
 AnyPrediction = Prediction | OfflineChoice | GenerationPrediction | DeploymentPrediction

@@ -16,9 +16,8 @@ from advisor.disk import temporary
 from advisor.errors import ModelError
 from advisor.measure.runtime import machine
 from advisor.measure.serving.server import Serve
-from advisor.schema.advice import OTHERS_FRACTION
 from advisor.schema.profile import Stalls
-from advisor.visits import waited_for_others
+from advisor.visits import OTHERS_FRACTION, waited_for_others
 
 READY_S = 300.0
 LEAD_S = 0.5  # between the start of the generator's process and its first request

@@ -1,11 +1,12 @@
 """The sentences of advice on a service: what to do, what it saves, what it risks, and the headings that state an answer."""
 
 from advisor import units
-from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, Prediction, fault_of, is_valid
+from advisor.schema.advice import BUSY_FRACTION, Advice, LoadTest, Prediction
 from advisor.schema.lifetime import Opportunity
 from advisor.schema.record import Estimate, Record
 from advisor.tell.options import curves_shown, options, subject, today_is_given
 from advisor.tell.words.figures import Figure, Format, Sentence, configuration, figure, one_replica, setting, unproven_of, written
+from advisor.visits import fault_of, is_valid
 
 NO_AXIS = "no such axis"
 RISK_FREE = "No risk was found beyond the intervals given below."

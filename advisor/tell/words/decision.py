@@ -2,7 +2,7 @@
 
 from advisor import units
 from advisor.quality_floor import RISING, UNBOUNDED, level_format, loss_format
-from advisor.schema.advice import Advice, LoadTest, fault_of, is_valid
+from advisor.schema.advice import Advice, LoadTest
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.profile import QualityResult
 from advisor.schema.record import Estimate
@@ -10,6 +10,7 @@ from advisor.schema.workload import Quality
 from advisor.tell.options import subject, today_is_given
 from advisor.tell.words.advice import AdviceWords, quantile_of, tail, target_of
 from advisor.tell.words.figures import Row, Sentence, figure
+from advisor.visits import fault_of, is_valid
 
 NOT_GIVEN = "the workload does not give today's replicas (baseline.replicas)"
 NOT_SERVED = "Not served for real yet: advisor verify would show it under real load."

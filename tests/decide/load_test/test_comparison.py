@@ -6,10 +6,11 @@ import pytest
 
 from advisor.decide.load_test.calibration import Batches
 from advisor.decide.load_test.comparison import Observed, compare, learned, quantile_estimate
-from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed, fault_of, is_valid
+from advisor.schema.advice import Candidate, LoadTest, Prediction, Replayed
 from advisor.schema.checks import first_fault
 from advisor.schema.profile import Calibration, Stalls
 from advisor.schema.record import Estimate
+from advisor.visits import fault_of, is_valid
 
 CANDIDATE = Candidate(
     variant="fp32", hardware="local", intra_op_num_threads=1, instances=1, max_batch_size=4, max_queue_delay_s=0.0, replicas=2
