@@ -1,16 +1,18 @@
 """How quick is deciding at scale? Advice on many workloads over processes, a portfolio of thousands, and what a task costs by itself.
 
-    python benchmarks/sweep.py [--json FILE] [--quick]
+    python benchmarks/sweep.py [--json FILE] [--quick] [--workloads N]
 
 Advice: workloads of one profile, a row for each, by one process and by two in turns; the speed-up is that of the turns. What one takes of
 a core is processor time, which other work on the machine does not count in. Portfolio: workloads of language models, from their lines
 to the plan, and the program that chooses by itself. Memory: the largest process, and by how much it is larger after four times as many
 workloads. A task: one of a sweep on a cluster of this machine, with all that it is given and sends back but the measuring, one after the
 other on the machine of its kind, beside Ray's own empty task there; and an empty one sent to a process of advice and back.
+`--workloads N`: nothing but N of them advised in one go by two processes, to the last row in the file.
 
 Keys: `advice_per_s`, `advice_per_core_s`, `advice_with_files_per_s`, `speedup_two_cores`, `portfolio_10k_s` (of as many workloads as the
 run has: `portfolio_workloads`), `portfolio_choosing_s`, `portfolio_gap_usd`, `peak_bytes`, `peak_growth_bytes_per_workload`,
-`overhead_per_task_s`, `ray_empty_task_s`, `pool_task_s`, `profile_bytes`, `advice_bytes`, `row_bytes`.
+`overhead_per_task_s`, `ray_empty_task_s`, `pool_task_s`, `profile_bytes`, `advice_bytes`, `row_bytes`; of `--workloads`:
+`advised_workloads`, `advised_failed`, `advised_s`, `advised_per_s`, `peak_bytes`, `row_bytes`.
 """
 
 import resource
@@ -28,7 +30,7 @@ from advisor.errors import MissingDependencyError
 from advisor.schema.options import USUAL_MAX_UNCERTAINTY, ProfileOptions
 from advisor.steps.classify import plan_portfolio
 from advisor.steps.many.cluster import LOCAL, joined
-from advisor.steps.many.lines import write_lines
+from advisor.steps.many.lines import read_lines, write_lines
 from advisor.steps.many.pairs import pairs_in
 from advisor.steps.many.quiet import nothing_printed
 from advisor.steps.many.workers import Work, over_processes
@@ -61,11 +63,16 @@ OPTIONS = 8  # of each group
 
 
 def main() -> None:
-    arguments = parsed(parser_of(__doc__))
+    parser = parser_of(__doc__)
+    parser.add_argument("--workloads", type=int, metavar="N", help="advise so many in one go, and nothing else")
+    arguments = parsed(parser)
     effort = EFFORTS[arguments.size]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        figures = _advice(folder, effort) | _portfolio(folder, effort) | _tasks(effort)
+        if arguments.workloads:
+            figures = _in_one_go(folder, arguments.workloads)
+        else:
+            figures = _advice(folder, effort) | _portfolio(folder, effort) | _tasks(effort)
     show(figures)
     save(arguments.json, arguments.size, figures)
 
@@ -74,7 +81,7 @@ def _advice(folder: Path, effort: Effort) -> Figures:
     profile, lines = folder / "profile.json", folder / "pairs.jsonl"
     write_profile(profile)
     write_pairs(lines, effort.pairs, SEED)
-    settings = Settings(now(), USUAL_CONFIDENCE, USUAL_MAX_UNCERTAINTY, None, folder / "out", (), with_advice=False)
+    settings = _settings(folder)
 
     def rows(path: Path, processes: int, how: Settings = settings) -> None:
         write_lines(advise_many(pairs_in(path, profile), how, processes=processes), folder / f"rows-{processes}.jsonl")
@@ -102,6 +109,28 @@ def _advice(folder: Path, effort: Effort) -> Figures:
         "advice_bytes": statistics.median(path.stat().st_size for path in written),
         "row_bytes": (folder / "rows-2.jsonl").stat().st_size / count_of_few,
     }
+
+
+def _in_one_go(folder: Path, count: int) -> Figures:
+    profile, lines, out = folder / "profile.json", folder / "pairs.jsonl", folder / "rows.jsonl"
+    write_profile(profile)
+    write_pairs(lines, count, SEED)
+    started = time.perf_counter()
+    write_lines(advise_many(pairs_in(lines, profile), _settings(folder), processes=2), out)
+    took_s = time.perf_counter() - started
+    rows = list(read_lines(out))
+    return {
+        "advised_workloads": float(len(rows)),
+        "advised_failed": float(sum(row.failure is not None for row in rows)),
+        "advised_s": took_s,
+        "advised_per_s": len(rows) / took_s,
+        "peak_bytes": float(_peak_bytes()),
+        "row_bytes": out.stat().st_size / len(rows),
+    }
+
+
+def _settings(folder: Path) -> Settings:
+    return Settings(now(), USUAL_CONFIDENCE, USUAL_MAX_UNCERTAINTY, None, folder / "out", (), with_advice=False)
 
 
 def _peak_bytes() -> int:

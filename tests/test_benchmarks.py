@@ -59,7 +59,7 @@ RUNS: dict[str, list[tuple[str | Path, ...]]] = {
     "schedule": [(), ("--models", "30", "--nodes", "3", "--lost-per-hour", "5")],
     "search": [()],
     "servers": [("--only", "ort", "ray")],
-    "sweep": [()],
+    "sweep": [(), ("--workloads", "3")],
 }
 # Stands in for Olive's command: one attempt fails, one leaves a file that no runtime opens, the others give back what they were given.
 OLIVE = """

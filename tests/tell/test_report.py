@@ -48,6 +48,7 @@ from advisor.tell.language.tables import (
     language_setting_rows,
 )
 from advisor.tell.language.words import language_words
+from advisor.tell.options import options
 from advisor.tell.words.advice import advice_words
 from advisor.tell.words.evidence import evidence_rows, input_rows, model_rows
 from advisor.tell.words.figures import Sentence, as_text
@@ -493,6 +494,17 @@ def test_the_busiest_part_is_reported_of_a_day_that_has_parts(format_: str) -> N
     diurnal = replace(change, workload=replace(change.workload, traffic=traffic), recommended=at_peak)
 
     assert row in render(diurnal, format_) and row not in render(change, format_)
+
+
+@pytest.mark.parametrize("advice", EXAMPLES.values(), ids=EXAMPLES)
+def test_each_variant_is_among_the_alternatives_or_it_is_said_why_not(advice: Advice) -> None:
+    lines = advice_words(advice).without_row
+    named = [name.split(" (as ")[0] for line in lines for name in line.rsplit(": ", 1)[1].rstrip(".").split(", ")]
+    listed = {option.prediction.candidate.variant for option in options(advice)}
+    served = {it.id for it in advice.variants if it.student is None or it.student.is_trained}
+    assert len(named) == len(set(named))
+    assert not listed & set(named)
+    assert served <= listed | set(named)
 
 
 def test_json_is_the_advice_itself(advice: Advice) -> None:

@@ -24,6 +24,10 @@ COMPARED = (
     "for quality and never admits a variant."
 )
 
+NO_FASTER = "Not above, for within the noise they run as fast as a simpler variant"
+NOT_ADMITTED = "Not above, for their quality was not shown to hold"
+BEATEN = "Not above, for no configuration of theirs is as cheap as these, or as quick at the price"
+
 
 class AdviceWords(Record, frozen=True, kw_only=True):
     """The sentences of a report on a service; None and () where there is nothing to report."""
@@ -50,6 +54,7 @@ class AdviceWords(Record, frozen=True, kw_only=True):
     speed_ties: str | None
     speed_tied: tuple[Sentence, ...]  # beside those of the advice
     alternatives: str
+    without_row: tuple[str, ...]  # why each variant that no alternative runs is not among them
     unproven: Sentence | None
     unproven_because: Sentence | None
     variants: str
@@ -94,6 +99,7 @@ def advice_words(advice: Advice) -> AdviceWords:
         speed_ties=_speed_ties(advice) if advice.speed_ties else None,
         speed_tied=_speed_tied(advice),
         alternatives=_alternatives(advice),
+        without_row=_without_row(advice),
         unproven=unproven_of(unproven.candidate.variant, unproven.cost_usd_per_hour) if unproven else None,
         unproven_because=_unproven_because(unproven, advice) if unproven else None,
         variants=_variants(advice),
@@ -298,6 +304,24 @@ def _alternatives(advice: Advice) -> str:
     if advice.recommended is not None:
         return "No alternative was found"
     return f"No configuration that was searched keeps {target_of(advice)}, at any cost"
+
+
+def _without_row(advice: Advice) -> tuple[str, ...]:
+    """Return for each reason the variants that no alternative runs for it; untrained students are told of by themselves."""
+    listed = {option.prediction.candidate.variant for option in options(advice)}
+    simpler = {tie.variant: tie.simpler for tie in advice.speed_ties}
+    named: dict[str, list[str]] = {}
+    for name in dict.fromkeys(it.id for it in advice.variants if it.student is None or it.student.is_trained):
+        if name in listed:
+            continue
+        if name in simpler:
+            because, shown = NO_FASTER, f"{name} (as {simpler[name]})"
+        elif any(it.admitted for it in advice.variants if it.id == name):
+            because, shown = BEATEN, name
+        else:
+            because, shown = NOT_ADMITTED, name
+        named.setdefault(because, []).append(shown)
+    return tuple(f"{because}: {', '.join(named[because])}." for because in (NO_FASTER, NOT_ADMITTED, BEATEN) if because in named)
 
 
 def _unproven_because(unproven: Prediction, advice: Advice) -> Sentence:
