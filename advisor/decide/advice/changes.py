@@ -96,9 +96,16 @@ def distinct(changes: list[Change], today: Candidate) -> list[Change]:
     found: dict[Candidate | str, Change] = {}
     for change in changes:
         after = change.candidate
-        is_of_replicas = after is not None and replace(after, replicas=today.replicas) == today
-        found.setdefault(after or change.field, change._replace(field="replicas") if is_of_replicas else change)
+        if after is not None and replace(after, replicas=today.replicas) == today:
+            found.setdefault(after, _of_replicas(change, after, today))
+        else:
+            found.setdefault(after or change.field, change)
     return list(found.values())
+
+
+def _of_replicas(change: Change, after: Candidate, today: Candidate) -> Change:
+    title = f"Run {'fewer' if after.replicas < today.replicas else 'more'} replicas"
+    return change._replace(field="replicas", lever=replace(change.lever, title=title))
 
 
 def gain_of(change: Change, costs_today: Costs, baseline: Prediction, x: Values) -> Gain | None:

@@ -60,7 +60,8 @@ def test_a_change_stands_there_once_and_is_one_of_replicas_where_no_more_is_anot
 def test_what_is_found_by_several_ways_has_the_name_of_the_first():
     candidate = advice_at(3.0).baseline.candidate
     fewer, other = replace(candidate, replicas=1), replace(candidate, max_batch_size=8)
-    lever, bills = object(), (abs, abs, abs)
+    lever = next(entry for entry in MARKET.model.levers if entry.id == "configure")
+    bills = (abs, abs, abs)
     changes = [
         Change(field, "before", "after", bills, lever, after)
         for field, after in (
@@ -72,7 +73,19 @@ def test_what_is_found_by_several_ways_has_the_name_of_the_first():
         )
     ]
 
-    assert ["replicas", "batching", "replicas over the day"] == [change.field for change in distinct(changes, candidate)]
+    found = distinct(changes, candidate)
+
+    assert ["replicas", "batching", "replicas over the day"] == [change.field for change in found]
+    assert ["Run fewer replicas", lever.title, lever.title] == [change.lever.title for change in found]
+
+
+@pytest.mark.parametrize(("today", "after", "title"), [(4, 2, "Run fewer replicas"), (1, 2, "Run more replicas")])
+def test_a_change_of_nothing_but_replicas_is_called_that(today, after, title):
+    candidate = replace(advice_at(3.0).baseline.candidate, replicas=today)
+    lever = next(entry for entry in MARKET.model.levers if entry.id == "configure")
+    change = Change("all of it", "before", "after", (abs, abs, abs), lever, replace(candidate, replicas=after))
+
+    assert [title] == [found.lever.title for found in distinct([change], candidate)]
 
 
 def test_a_small_bill_with_a_small_saving_is_answered_by_changing_nothing():
