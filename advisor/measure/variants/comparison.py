@@ -151,8 +151,15 @@ class Comparison:
                     plan.own_metric,
                 )
             except AdvisorError as error:
-                if items == self._most_items:
+                if items != self._most_items:
+                    continue
+                if items == self._given:
                     raise InputError(error.fault, hint=error.hint) from error
+                limit, way_out = ("memory", "") if items == self._most_in_memory else ("time", " or raise --budget,")
+                raise InputError(
+                    f"{error.fault}, on the first {items} of {self._given} items: there is no {limit} for more",
+                    hint=f"put items of every class first,{way_out} or else {error.hint}",
+                ) from error
             else:
                 return
 

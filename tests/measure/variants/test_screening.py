@@ -14,6 +14,7 @@ from advisor.measure.timing import profiler
 from advisor.measure.timing.ledger import Ledger
 from advisor.measure.timing.profile_journal import ProfileJournal
 from advisor.measure.timing.settings import TimingSettings
+from advisor.measure.variants import comparison
 from advisor.measure.variants.estimates import FEWEST_JUDGED_ITEMS
 from advisor.measure.variants.making import without_folders
 from advisor.schema.workload import HardwareChoice, OnlineWorkload, Quality, Slo, Traffic
@@ -270,6 +271,21 @@ def test_a_class_missing_among_the_first_items_leaves_the_variant_to_be_judged_o
 
     (variant,) = (variant for variant in measured(plan).sites[0].variants if variant.id == "int8-dynamic")
     assert ITEMS == variant.quality.items
+
+
+def test_a_metric_that_fails_on_the_few_items_that_there_is_room_for_says_that_there_are_more(tmp_path, monkeypatch):
+    plan = plan_with(tmp_path, "int8-dynamic", quality_max_drop=0.5)
+    with np.load(plan.data) as archive:
+        rows = {name: archive[name] for name in archive.files}
+    rows["label"] = (np.arange(ITEMS) >= ITEMS - 40).astype(np.int64)  # none among the first
+    np.savez(plan.data, **rows)
+    plan = msgspec.structs.replace(plan, settings=msgspec.structs.replace(plan.settings, quality_metric="auc"))
+
+    monkeypatch.setattr(comparison, "_most_in_memory", lambda _: 20)
+
+    with pytest.raises(InputError, match=f"on the first 20 of {ITEMS} items: there is no memory for more") as caught:
+        measured(plan)
+    assert "put items of every class first" in caught.value.hint
 
 
 def test_a_variant_is_evaluated_on_as_many_items_as_there_is_time_for_and_says_so(tmp_path):
