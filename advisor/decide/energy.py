@@ -16,16 +16,15 @@ POWER = ("busy_power_fraction", "idle_power_fraction", "power_usage_effectivenes
 def lifetime_energy(figures: Mapping[str, Estimate], market: Market) -> LifetimeEnergy:
     """Return the energy of the horizon and its carbon, None with the reason where devices, their power or the grid are not known."""
     x = {name: figure.value for name, figure in figures.items()} | _power(market, "value")
-    value = _kwh(x)
-    if value is None:
+    if _kwh(x) is None:
         return LifetimeEnergy(kwh=None, carbon_kg=None, because=_reason(x))
     moved = [
-        _kwh({**x, name: end})
+        intervals.Moved(name, end, kwh_)
         for name, figure in {**figures, **_estimates(market)}.items()
         for end in (figure.low, figure.high)
-        if end != figure.value
+        if end != figure.value and (kwh_ := _kwh({**x, name: end})) is not None
     ]
-    ends = intervals.of_cost(value, [end for end in moved if end is not None])
+    ends = intervals.of_steps(_kwh, x, moved).ends
     source = (
         f"device hours x {x['device_watts']:g} W x {x['busy_power_fraction']:g} of it at work, {x['idle_power_fraction']:g} of that when "
         f"idle, x {x['power_usage_effectiveness']:g} for the data center; hosts and networks are not counted"

@@ -263,16 +263,25 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
     read = {name: frozenset(entry.read) for name, entry in watched.items()}
     hang_on = frozenset().union(*read.values())
     moved = [
-        _at(known, read, {**x, name: end}, {name})
+        (name, end, _at(known, read, {**x, name: end}, {name}))
         for name, figure in figures.items()
         for end in (figure.low, figure.high)
         if end != figure.value and name in hang_on
     ]
-    ends = {
-        name: intervals.of_cost(value, [end for entry in moved if (end := entry[name]) is not None])
-        for name, value in known.items()
+    parts = {
+        line: intervals.of_steps(
+            LINES[line].compute,
+            x,
+            [
+                intervals.Moved(name, end, usd_)
+                for name, end, entry in moved
+                if name in read[line] and (usd_ := entry[line]) is not None
+            ],
+        )
+        for line, value in known.items()
         if value is not None
     }
+    ends = {line: part.ends for line, part in parts.items()}
     lines = tuple(
         _line(name, _formula(name, x), ends.get(name), watched[name].read & assumed, _measured(figures, watched[name].read))
         for name in LINES
@@ -280,9 +289,9 @@ def lifetime_costs(figures: Mapping[str, Estimate], assumed: frozenset[str]) -> 
     by_kind = totals(known)
     if by_kind is None:
         return Costs(lines=lines, total_usd=None, shares={}, by_kind=None, known=known, read=read)
-    at_ends = [sums for entry in moved if (sums := totals(entry)) is not None]
+    at_ends = [sums for _, _, entry in moved if (sums := totals(entry)) is not None]
     used = hang_on & assumed
-    total = intervals.of_sum(math.fsum(by_kind.values()), [math.fsum(entry.values()) for entry in at_ends], ends.values())
+    total = intervals.of_sum(math.fsum(by_kind.values()), [math.fsum(entry.values()) for entry in at_ends], parts.values())
     basis: Basis = "assumed" if used else "projected"
     shares: dict[str, Estimate] = {
         kind: intervals.estimate(

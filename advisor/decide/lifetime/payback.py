@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -57,6 +58,7 @@ class _Paid(NamedTuple):
     """What lines cost without a lever: today, and with one input at an end each, where they depend on it at all."""
 
     usd: float
+    most: float  # the upper end of its interval
     at_ends: dict[tuple[str, float], float]
     read: frozenset[str]
 
@@ -65,7 +67,9 @@ def _paid(lines: tuple[str, ...], x: Values, ends: list[tuple[str, float]]) -> _
     watched = cost.Watched(x)
     usd = _sum(watched, lines)
     at_ends = {(name, end): _sum({**x, name: end}, lines) for name, end in ends if name in watched.read}
-    return _Paid(usd, at_ends, frozenset(watched.read))
+    moved = [intervals.Moved(name, end, usd_) for (name, end), usd_ in at_ends.items()]
+    most = intervals.of_steps(partial(_sum, lines=lines), x, moved).ends.high
+    return _Paid(usd, most, at_ends, frozenset(watched.read))
 
 
 def _gain_of(move: Move, x: Values, ends: list[tuple[str, float]], paid: _Paid) -> Gain:
@@ -95,7 +99,7 @@ def _gain_of(move: Move, x: Values, ends: list[tuple[str, float]], paid: _Paid) 
         value,
         [*saved, *(_saved(move, x, effect) for effect in effects if effect is not None)],
         (min(together), max(together)),
-        intervals.of_cost(paid.usd, list(paid.at_ends.values())).high,
+        paid.most,
     )
     usd_once, low, high = once_usd(move, x, left)
     days = effort_days(move, x, left)

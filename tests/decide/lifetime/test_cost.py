@@ -4,7 +4,7 @@ import math
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.decide.lifetime import cost, fleet, serving_cost, training_cost
@@ -12,9 +12,10 @@ from advisor.decide.lifetime.cost import KINDS, lifetime_costs
 from advisor.decide.lifetime.inputs import life_of
 from advisor.decide.verdict.facts import life_facts
 from advisor.decide.verdict.rules import FACTS, check_facts
+from advisor.files.market import market_of
 from advisor.schema.record import Estimate
-from advisor.schema.workload import Lifecycle
-from tests.lives import CHATBOT, MARKET, life, plans
+from advisor.schema.workload import Lifecycle, LifeModel, LifeRequest, LifeServing
+from tests.lives import CHATBOT, MARKET, choices, life, plans
 
 amounts = st.floats(0, 1e6)
 lifecycles = st.builds(
@@ -54,6 +55,40 @@ def test_every_line_and_share_lies_within_its_interval(planned):
     assert tuple(found.shares) == KINDS
     assert all(0 <= share.low <= share.value <= share.high <= 1 for share in found.shares.values())
     assert all(0 <= entry.usd.low <= entry.usd.value <= entry.usd.high for entry in found.lines if entry.usd is not None)
+
+
+@settings(deadline=None, max_examples=60)
+@given(choices())
+def test_the_whole_lies_at_neither_end_below_a_line_with_what_nothing_moves(choice):
+    planned, market, course, rate = choice
+    planned = msgspec.structs.replace(planned, labels_usd=1000.0, fine_tunings_per_year=0.0)
+    found = lifetime_costs(*life_of(rate, planned, market, course=course)[:2])
+
+    known = [entry.usd for entry in found.lines if entry.usd is not None]
+    fixed = math.fsum(usd.value for usd in known if usd.low == usd.high)
+    moving = [usd for usd in known if usd.low < usd.high]
+    assert 1000.0 <= fixed
+    assert all((usd.low + fixed) * (1 - 1e-9) <= found.total_usd.low for usd in moving)
+    assert all((usd.high + fixed) * (1 - 1e-9) <= found.total_usd.high for usd in moving)
+
+
+def test_no_less_is_paid_than_one_replica_costs():
+    """Three inputs each bring two replicas down to one by themselves: together they do not bring them down to less."""
+    planned = Lifecycle(
+        fine_tunings_per_year=0.0,
+        labels_usd=0.0,
+        model=LifeModel(parameters=400e9, active_parameters=100e9, bytes_per_parameter=1.0),
+        request=LifeRequest(input_tokens=3000.0, output_tokens=500.0),
+        serving=LifeServing(device="h100_sxm", device_usd_per_hour=3.99, minimum_replicas=1),
+    )
+    found = life_of(3.0, planned, market_of(planned))
+    paid = line(lifetime_costs(found.figures, found.assumed), "serving").usd
+
+    memory = found.figures["weights_memory_fraction"]
+    fewest = min(
+        fleet.fleet_of({**found.values, "weights_memory_fraction": end}).each for end in (memory.low, memory.value, memory.high)
+    )
+    assert fewest * 3.99 * 8760 * (1 - 1e-9) <= paid.low < paid.value
 
 
 @given(st.floats(0.01, 100), st.floats(1, 100), lifecycles)
