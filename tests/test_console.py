@@ -1,127 +1,148 @@
 """The process: signals end it as Ctrl-C does, and streams that are closed, full or unread change nothing but what is read of them."""
 
-import importlib
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import click
 import pytest
 
-from advisor import console
 from advisor.errors import ExitStatus
 
 WORKLOAD = Path(__file__).parents[1] / "examples" / "fashion-tagging.yaml"
 COMMAND = f"{sys.executable} -m advisor.cli"
 
+# What every program below begins with. Each is a process of its own: a signal that is missed there ends that process, and no test.
+BEGINNING = """
+import os, signal, sys, time
+import click
+from advisor import console
+
+for number in console.ENDING:  # who puts the tests into the background may have them ignored
+    signal.signal(number, signal.SIG_DFL)
 
 def ran(body):
-    """The exit status of a command with this body, run as the command line is."""
-
-    @click.command()
-    def command():
-        return body()
-
-    with pytest.raises(SystemExit) as end:
-        console.run(command)
-    return end.value.code
-
-
-@pytest.fixture(autouse=True)
-def called_without_arguments_at_a_terminal(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["advisor"])
-    for number in console.ENDING:  # who puts the tests into the background may have them ignored
-        signal.signal(number, signal.SIG_DFL)
-
+    try:
+        console.run(click.command()(body))
+    except SystemExit as end:
+        return end.code
 
 def end_by(number):
     os.kill(os.getpid(), number)
     time.sleep(10.0)
+
+"""
+
+
+def ended(program, **environment):
+    """Return the exit status, the output and the messages of this program, run as the command line is: `ran` gives its exit status."""
+    done = subprocess.run(
+        [sys.executable, "-c", BEGINNING + program],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return done.returncode, done.stdout, done.stderr.strip()
 
 
 # --- signals -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "said"),
+    ("name", "status", "said"),
     [
-        (signal.SIGINT, 130, "interrupted"),
-        (signal.SIGTERM, 143, "interrupted by SIGTERM"),
-        (signal.SIGHUP, 129, "interrupted by SIGHUP"),
+        ("SIGINT", 130, "interrupted"),
+        ("SIGTERM", 143, "interrupted by SIGTERM"),
+        ("SIGHUP", 129, "interrupted by SIGHUP"),
     ],
 )
-def test_a_signal_ends_a_command_as_ctrl_c_does_and_nothing_is_said_to_be_kept(capsys, number, status, said):
-    assert status == ran(lambda: end_by(number))
-
-    out, err = capsys.readouterr()
-    assert ("", said) == (out, err.strip())
+def test_a_signal_ends_a_command_as_ctrl_c_does_and_nothing_is_said_to_be_kept(name, status, said):
+    assert (status, "", said) == ended(f"sys.exit(ran(lambda: end_by(signal.{name})))")
 
 
-def test_what_is_kept_is_said_with_it(capsys):
-    def body():
-        try:
-            end_by(signal.SIGTERM)
-        except KeyboardInterrupt as end:
-            end.add_note("all is kept")
-            raise
+def test_what_is_kept_is_said_with_it():
+    program = """
+def body():
+    try:
+        end_by(signal.SIGTERM)
+    except KeyboardInterrupt as end:
+        end.add_note("all is kept")
+        raise
 
-    assert 143 == ran(body)
-    assert "interrupted by SIGTERM: all is kept" == capsys.readouterr().err.strip()
+sys.exit(ran(body))
+"""
+
+    assert (143, "", "interrupted by SIGTERM: all is kept") == ended(program)
 
 
 def test_a_second_signal_does_not_cut_short_what_is_left_to_do():
-    done = []
+    program = """
+def body():
+    try:
+        end_by(signal.SIGTERM)
+    finally:
+        for number in console.ENDING:
+            os.kill(os.getpid(), number)
+        print("tidied up")
 
-    def body():
-        try:
-            end_by(signal.SIGTERM)
-        finally:
-            for number in console.ENDING:
-                os.kill(os.getpid(), number)
-            done.append("tidied up")
+sys.exit(ran(body))
+"""
 
-    assert (143, ["tidied up"]) == (ran(body), done)
+    assert (143, "tidied up\n", "interrupted by SIGTERM") == ended(program)
 
 
-def test_a_module_that_is_being_loaded_is_loaded_to_its_end_first(tmp_path, monkeypatch):
+def test_a_module_that_is_being_loaded_is_loaded_to_its_end_first(tmp_path):
     (tmp_path / "loaded_to_the_end.py").write_text(
         "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0.05)\nEND = True\n"
     )
-    monkeypatch.syspath_prepend(tmp_path)
+    program = """
+def body():
+    import loaded_to_the_end
+    time.sleep(10.0)
 
-    def body():
-        importlib.import_module("loaded_to_the_end")
-        time.sleep(10.0)
+status = ran(body)
+print(sys.modules["loaded_to_the_end"].END)
+sys.exit(status)
+"""
 
-    assert 143 == ran(body)
-    assert sys.modules.pop("loaded_to_the_end").END
+    assert (143, "True\n", "interrupted by SIGTERM") == ended(program, PYTHONPATH=str(tmp_path))
 
 
 def test_what_the_parent_has_us_ignore_stays_ignored():
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    program = """
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+status = ran(lambda: os.kill(os.getpid(), signal.SIGHUP))
+print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)
+sys.exit(status)
+"""
 
-    assert 0 == ran(lambda: os.kill(os.getpid(), signal.SIGHUP))
-    assert signal.SIG_IGN == signal.getsignal(signal.SIGHUP)
+    assert (0, "True\n", "") == ended(program)
 
 
 def test_a_signal_after_the_outcome_is_known_changes_nothing():
-    assert 3 == ran(lambda: 3)
+    program = """
+status = ran(lambda: 3)
+for number in console.ENDING:
+    os.kill(os.getpid(), number)
+sys.exit(status)
+"""
 
-    for number in console.ENDING:
-        os.kill(os.getpid(), number)
+    assert (3, "", "") == ended(program)
 
 
-def test_the_end_of_a_file_is_no_interrupt(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_the_end_of_a_file_is_no_interrupt(tmp_path):
+    program = """
+def body():
+    raise EOFError("no more data")
 
-    def body():
-        raise EOFError("no more data")
+sys.exit(ran(body))
+"""
+    status, out, err = ended(program, TMPDIR=str(tmp_path))
 
-    assert ExitStatus.FAULT == ran(body)
-    assert "error: a fault of advisor itself: EOFError: no more data" in capsys.readouterr().err
+    assert (ExitStatus.FAULT, "") == (status, out)
+    assert "error: a fault of advisor itself: EOFError: no more data" in err
 
 
 # --- streams -------------------------------------------------------------------------------------------------------------
