@@ -349,7 +349,8 @@ def _imports(node: ast.AST, lazy: bool = False) -> Iterator[Import]:
     lazy = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     lazy = lazy or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     for child in ast.iter_child_nodes(node):
-        yield from _imports(child, lazy)
+        if not isinstance(child, ast.expr):  # which holds no statement, and is most of a tree
+            yield from _imports(child, lazy)
 
 
 @cache

@@ -2,6 +2,7 @@ import html
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from html.parser import HTMLParser
 from importlib.resources import files
 from itertools import combinations, pairwise
@@ -89,8 +90,15 @@ def document(request: pytest.FixtureRequest) -> Record:
     return DOCUMENTS[request.param]
 
 
+# What was rendered for one test is there for the next. The document stays with it, so that no other one gets its identity.
+RENDERED: dict[tuple[int, str], tuple[Record, str]] = {}
+
+
 def render(document: Record, format_: str) -> str:
-    return report.render(document, format_, READ_ALONE)
+    key = id(document), format_
+    if key not in RENDERED:
+        RENDERED[key] = document, report.render(document, format_, READ_ALONE)
+    return RENDERED[key][1]
 
 
 class Page(HTMLParser):
@@ -126,8 +134,13 @@ class Page(HTMLParser):
         return [value for _, attributes in self.elements for name, value in attributes.items() if name in names]
 
 
+@cache
+def page_of(text: str) -> Page:
+    return Page(text)
+
+
 def test_every_opened_element_is_closed(document: Record) -> None:
-    page = Page(render(document, "html"))
+    page = page_of(render(document, "html"))
 
     assert [] == page.faults
 
@@ -140,7 +153,7 @@ def beside(document: Record) -> set[str]:
 
 def test_the_page_needs_nothing_but_itself(document: Record) -> None:
     text = render(document, "html")
-    page = Page(text)
+    page = page_of(text)
 
     assert [] == [
         address for address in page.attributes(*ADDRESSED) if not address.startswith("#") and address not in beside(document)
@@ -151,7 +164,7 @@ def test_the_page_needs_nothing_but_itself(document: Record) -> None:
 
 
 def test_every_reference_within_the_page_leads_somewhere(document: Record) -> None:
-    page = Page(render(document, "html"))
+    page = page_of(render(document, "html"))
     identities = page.attributes("id")
     named = {name for value in page.attributes("aria-labelledby") for name in value.split()}
     used = {value.removeprefix("#") for value in page.attributes("href")} - beside(document)
@@ -163,7 +176,7 @@ def test_every_reference_within_the_page_leads_somewhere(document: Record) -> No
 def test_regions_have_names_of_their_own(document: Record) -> None:
     named = [
         attributes["aria-label"]
-        for tag, attributes in Page(render(document, "html")).elements
+        for tag, attributes in page_of(render(document, "html")).elements
         if attributes.get("role") == "region" or tag == "nav"
     ]
 
@@ -172,7 +185,7 @@ def test_regions_have_names_of_their_own(document: Record) -> None:
 
 def test_what_scrolls_is_reached_by_the_keyboard(document: Record) -> None:
     scrolling = [
-        at for _, at in Page(render(document, "html")).elements if {"scroll", "paste"} & set(at.get("class", "").split())
+        at for _, at in page_of(render(document, "html")).elements if {"scroll", "paste"} & set(at.get("class", "").split())
     ]
 
     assert [] == [at for at in scrolling if at.get("tabindex") != "0" or not at.get("aria-label")]
@@ -201,7 +214,7 @@ OF_JOBS_AND_PLANS = {"figures", "others", "choices", "workloads", "open", "faile
 
 
 def test_the_parts_of_a_report_stand_in_one_order_the_decision_first(document: Record) -> None:
-    page = Page(render(document, "html"))
+    page = page_of(render(document, "html"))
     found = [at["id"] for tag, at in page.elements if "id" in at and (tag == "h2" or at["id"] == "decision")]
     known = [part for part in found if part not in OF_JOBS_AND_PLANS]
     if isinstance(document, OfflineAdvice):  # of a job, the search is all there is to say of sources, and stands in the appendix
@@ -225,14 +238,14 @@ def test_silent_rules_and_exclusions_are_folded_into_the_appendix() -> None:
 
 
 def test_headings_come_in_order(document: Record) -> None:
-    levels = [int(tag[1]) for tag, _ in Page(render(document, "html")).elements if re.fullmatch(r"h\d", tag)]
+    levels = [int(tag[1]) for tag, _ in page_of(render(document, "html")).elements if re.fullmatch(r"h\d", tag)]
 
     assert 1 == levels[0] and 1 == levels.count(1)
     assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
 def test_every_header_cell_has_a_scope_and_every_drawing_a_name_or_none_on_purpose(document: Record) -> None:
-    elements = Page(render(document, "html")).elements
+    elements = page_of(render(document, "html")).elements
 
     assert all("scope" in attributes for tag, attributes in elements if tag == "th")
     assert all("aria-labelledby" in attributes or "aria-hidden" in attributes for tag, attributes in elements if tag == "svg")
@@ -285,7 +298,7 @@ def test_markup_in_a_name_is_text_on_the_page() -> None:
     text = render(EXAMPLES["minimal"], "html")
 
     assert 0 == text.count("<script>") == text.count("<i>c")
-    assert EXAMPLES["minimal"].model.name in "".join(Page(text).texts)
+    assert EXAMPLES["minimal"].model.name in "".join(page_of(text).texts)
 
 
 def test_markup_in_a_name_is_text_in_markdown() -> None:
@@ -306,7 +319,7 @@ def _sentences(words: Record) -> Iterator[str]:
 
 def _as_markdown(page: str) -> str:
     """Return the text of a page with its figures as Markdown shows them."""
-    cells = Page(re.sub(r"</(?:dd|dt|td|th)>", r" \g<0>", page)).texts
+    cells = page_of(re.sub(r"</(?:dd|dt|td|th)>", r" \g<0>", page)).texts
     bases = "|".join(get_args(Basis))
     text = re.sub(rf" \(([^()]+)\) ({bases})(?!\w)", r" (\1, \2)", " ".join("".join(cells).split()))
     return re.sub(rf"( to [^ ]+ [^ ]+) ({bases})(?!\w)", r"\1 (\2)", text)
