@@ -1,6 +1,7 @@
 """The figures of a text: estimates with their interval, and what stands by itself with its unit."""
 
 import re
+from functools import cache
 from typing import NamedTuple
 
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
@@ -22,6 +23,7 @@ class Read(NamedTuple):
     figures: list[str]
 
 
+@cache  # the same sentence stands in several formats, and is read by several tests
 def read(text: str) -> Read:
     """Return what a text gives in figures."""
     estimates = [found[0] for found in ESTIMATE.finditer(text)]
