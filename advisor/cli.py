@@ -304,7 +304,7 @@ def recommend(
     from advisor.progress import progress
     from advisor.steps.examples import consented
     from advisor.steps.pipeline.tracking import check_mlflow, log_run
-    from advisor.steps.recommend import exit_status, recommend
+    from advisor.steps.recommend import exit_status, left_out_of_given, recommend
     from advisor.tell.summary import full_summary, questions
 
     if is_logged:
@@ -322,7 +322,7 @@ def recommend(
             max_uncertainty=max_uncertainty,
             rules_folder=rules,
         )
-    tell_first(() if quiet else questions(advice))
+    tell_first(() if quiet else (*questions(advice), *left_out_of_given(advice, options)))
     if format_ == "json":
         click.echo(to_json(advice).decode(), nl=False)
     elif not quiet:

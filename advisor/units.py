@@ -170,6 +170,11 @@ def count(value: float) -> str:
     return _scaled(value, ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))).rstrip()
 
 
+def flop(value: float) -> str:
+    """Return an amount of arithmetic: "22.6 GFLOP", "528 FLOP"."""
+    return _scaled(value, ((1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1e3, "kFLOP"), (1.0, "FLOP")))
+
+
 def usd(value: float) -> str:
     """Return money: "$0.34", "$1,234", "-$12"."""
     sign = "-" if value < 0 else ""

@@ -13,6 +13,7 @@ from advisor import units
 from advisor.schema.advice import LoadTest
 from advisor.schema.profile import Measurement, Visit
 
+BUSY = "the machine was busy"  # how a note on other work begins
 # Of the time of the calls; a quiet machine shows well under a hundredth, a shared one a half and more.
 CONTAMINATED_FRACTION = 0.05
 # Of the cores' time, what other processes must have had for waiting to be their doing: server and generator wait for each other too, and

@@ -184,6 +184,8 @@ def test_nothing_is_told_in_exponents(format_, value):
         ("$1,234", units.usd(1234.4)),
         ("-$12.00", units.usd(-12.0)),
         ("$0.0012", units.usd(0.00123)),
+        ("528 FLOP", units.flop(528)),
+        ("140 kFLOP", units.flop(140_000)),
         ("3.1 %", units.percent(0.0312)),
         ("100 %", units.percent(1.0)),
         ("40 /s", units.rate(40.0)),

@@ -87,6 +87,22 @@ def recommend(
         return _shared(advice, profile_path, options, report)
 
 
+def left_out_of_given(advice: AnyAdvice, options: ProfileOptions) -> tuple[str, ...]:
+    """Return which of the files that the user gave as variants were left out, and why, a line each."""
+    if not options.variants or not isinstance(advice, Advice):
+        return ()
+    from advisor.files.catalog import schemes
+    from advisor.measure.variants.making import baseline_id, given_ids
+
+    names = given_ids(options.variants, {baseline_id(advice.model), *(scheme.id for scheme in schemes())})
+    reasons = {entry.what: entry.reason for entry in advice.exclusions}
+    return tuple(
+        f"--variant {path}: left out: {reasons[name]}"
+        for path, name in zip(options.variants, names, strict=True)
+        if name in reasons
+    )
+
+
 def _with_shared_sites(profile_path: Path, options: ProfileOptions, report: "Report") -> None:
     """Add to the profile what the store has of other machines that the workload allows."""
     if options.store is not None and options.workload is not None:

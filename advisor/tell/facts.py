@@ -115,7 +115,7 @@ def _site(site: Site, *, is_only: bool) -> str:
 
 
 def _flop(value: float | None) -> str:
-    return "FLOP unknown" if value is None else f"{units.count(value)}FLOP"
+    return "FLOP unknown" if value is None else units.flop(value)
 
 
 def _activations(facts: ModelFacts) -> str:

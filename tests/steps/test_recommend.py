@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from advisor.decide.advice.advise import advise
 from advisor.errors import ExitStatus, InputError
 from advisor.files.records import read_json, sha256, write_record
 from advisor.files.trace import read_trace
@@ -19,14 +20,15 @@ from advisor.measure.timing.ledger import Ledger
 from advisor.schema.advice import Advice, LoadTest
 from advisor.schema.options import ProfileOptions
 from advisor.schema.profile import Profile
+from advisor.schema.record import Exclusion
 from advisor.schema.workload import Inputs, SequenceLength
 from advisor.steps.advise import advise_on, read_advice
 from advisor.steps.profile import profile as measure
-from advisor.steps.recommend import exit_status, recommend
+from advisor.steps.recommend import exit_status, left_out_of_given, recommend
 from advisor.steps.serve import trial
 from advisor.steps.verify import exit_status as exit_status_of_test
 from advisor.steps.verify import verify
-from tests.profiles import NOW, drop_of, fixed_cost_law, profile, variant, with_site, workload
+from tests.profiles import NOW, drop_of, fixed_cost_law, profile, request, variant, with_site, workload
 
 ROOT = Path(__file__).parents[2]
 SILERO = Path(find_spec("silero_vad").origin).parent / "data" / "silero_vad.onnx"
@@ -375,6 +377,22 @@ def test_the_same_file_given_as_a_variant_is_measured_compared_and_found_to_be_a
     given = next(entry for entry in measured.sites[0].variants if entry.scheme == "given")
     assert ("forest", True, 1.0) == (given.id, given.lossless, given.agreement.top1_agreement)
     assert any(entry.variant == "forest" for entry in measured.sites[0].measurements)
+
+
+def test_who_gave_files_as_variants_is_told_which_were_left_out_and_why():
+    reasons = {"noise": "answers noise", "int8-dynamic-2": "does not load", "int8-dynamic": "no operator of its own"}
+    excluded = tuple(Exclusion(what=name, reason=reason) for name, reason in reasons.items())
+    measured = with_site(profile(fixed_cost_law(0.01, 0.001)), exclusions=excluded)
+    advice = advise(measured, request(workload(20.0, 1.0), measured), None)
+    given = ProfileOptions(variants=(Path("a/noise.onnx"), Path("a/kept.onnx"), Path("a/int8-dynamic.onnx")))
+
+    told = left_out_of_given(advice, given)
+
+    assert (
+        "--variant a/noise.onnx: left out: answers noise",
+        "--variant a/int8-dynamic.onnx: left out: does not load",
+    ) == told
+    assert () == left_out_of_given(advice, ProfileOptions())
 
 
 @pytest.mark.parametrize("fault", ["no such file", "its inputs are"])

@@ -71,7 +71,7 @@ def describe(
         variants=variant_rows.variant_rows(profile, sites.cleaned, request.workload),
         service_curves=variant_rows.service_curves(sites.cleaned),
         certificate=_certificate(searched, recommended),
-        risks=wording.risks(decision.at, recommended or decision.likely),
+        risks=(*wording.of_busy_machines(profile.sites), *wording.risks(decision.at, recommended or decision.likely)),
         exclusions=_exclusions(sites, searched, profile, request),
         load_curve=_load_curve(decision, sites) if with_charts else (),
         places=hardware_ranking.best_of_each(searched) if _is_ranked(sites, request) else (),

@@ -4,13 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from advisor.decide.advice import recommendation
 from advisor.decide.queue.search import Found
 from advisor.decide.queue.site import SiteUnderLoad
 from advisor.decide.queue.space import Configuration
-from advisor.kernels import pareto
 from advisor.schema.advice import PlaceAnswer, Prediction
 from advisor.schema.catalog import STALE_DAYS
 from advisor.schema.record import Exclusion
@@ -104,14 +101,9 @@ def _best_of(site: SiteUnderLoad, best: Prediction) -> PlaceAnswer:
 def merged_frontier(front: tuple[Prediction, ...], searched: list[Searched]) -> tuple[Prediction, ...]:
     """Return the frontier of one kind of hardware with the best of the others, without what is then beaten."""
     known = {entry.candidate: entry for entry in (*front, *(entry.best for entry in searched if entry.best.meets_slo))}
-    entries = list(known.values())
     if len(searched) < 2 or not front:
         return front
-    # What is unknown may be anything.
-    lost = [math.inf if entry.quality_drop is None else max(0.0, entry.quality_drop.value) for entry in entries]
-    points = [(entry.cost_usd_per_hour.value, entry.latency_slo_s.value, drop) for entry, drop in zip(entries, lost, strict=True)]
-    kept = [entry for entry, keep in zip(entries, pareto.non_dominated(np.array(points)), strict=True) if keep]
-    return tuple(sorted(kept, key=lambda entry: (entry.cost_usd_per_hour.value, entry.latency_slo_s.value)))
+    return tuple(sorted(recommendation.non_dominated(list(known.values())), key=recommendation.cost_and_latency))
 
 
 def ruled_out(searched: list[Searched], workload: OnlineWorkload) -> tuple[Exclusion, ...]:

@@ -1,6 +1,7 @@
 """The candidates of advice: today's, the cheapest, those that tie with it, the nearest miss, the frontier."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from advisor.units import number, seconds
 # If today's replicas are not known and no number of them meets the target, they are as many as keep this utilization.
 STABLE_UTILIZATION = 0.8
 FRONTIER_LEVELS = 1  # numbers of replicas beyond the cheapest at which faster candidates are looked for
+SHOWN_DIGITS = 3  # of a latency, in reports
 SCREENING_REQUESTS = 2000  # enough to see which candidates are worth a full simulation for the frontier
 MAX_FRONTIER = 12
 MAX_TIES = 5
@@ -196,13 +198,23 @@ def frontier(site: SiteUnderLoad, space: list[Configuration], recommended: Predi
         return ()
     kept = [entry for entry, keep in zip(entries, pareto.non_dominated(np.array(points)), strict=True) if keep]
     predicted = [predict(site, entry, replicas, today_replicas=today) for entry, replicas in kept]
-    feasible = [entry for entry in (*predicted, recommended) if entry.meets_slo]
-    if not feasible:
-        return ()
-    objectives = [(entry.cost_usd_per_hour.value, entry.latency_slo_s.value, _lost(entry.quality_drop)) for entry in feasible]
-    mask = pareto.non_dominated(np.array(objectives))
-    front = {entry.candidate: entry for entry, keep in zip(feasible, mask, strict=True) if keep}
-    return tuple(sorted(front.values(), key=_cost_and_latency)[:MAX_FRONTIER])
+    feasible = [entry for entry in (recommended, *predicted) if entry.meets_slo]
+    return tuple(sorted(non_dominated(feasible), key=cost_and_latency)[:MAX_FRONTIER])
+
+
+def non_dominated(entries: Sequence[Prediction]) -> list[Prediction]:
+    """Return those that no other betters in cost, latency at the target's quantile and quality; of those that are equal, the first.
+
+    Latencies count as they are shown: nobody pays for what a report cannot show.
+    """
+    first: dict[tuple[float, float, float], Prediction] = {}
+    for entry in entries:
+        latency_s = float(f"{entry.latency_slo_s.value:.{SHOWN_DIGITS}g}")
+        first.setdefault((entry.cost_usd_per_hour.value, latency_s, _lost(entry.quality_drop)), entry)
+    if not first:
+        return []
+    kept = pareto.non_dominated(np.array(list(first)))
+    return [entry for entry, keep in zip(first.values(), kept, strict=True) if keep]
 
 
 def _screened(site: SiteUnderLoad, space: list[Configuration], levels: list[int]) -> dict[tuple[Configuration, int], float]:
@@ -237,5 +249,6 @@ def _lost(drop: Estimate | None) -> float:
     return math.inf if drop is None else max(0.0, drop.value)
 
 
-def _cost_and_latency(entry: Prediction) -> tuple[float, float]:
+def cost_and_latency(entry: Prediction) -> tuple[float, float]:
+    """Return what a frontier is sorted by."""
     return entry.cost_usd_per_hour.value, entry.latency_slo_s.value

@@ -17,10 +17,10 @@ from advisor.decide.service.projected import measure_there
 from advisor.quality_floor import changes, loss_format
 from advisor.schema.advice import BUSY_FRACTION, Advice, Certainty, LoadTest, Prediction
 from advisor.schema.lifetime import Outlook
-from advisor.schema.profile import Site
+from advisor.schema.profile import Calibration, Site
 from advisor.schema.record import Estimate, Exclusion
 from advisor.units import counted, percent, rate, seconds, usd
-from advisor.visits import fault_of
+from advisor.visits import BUSY, fault_of
 
 SHOWN_FRACTION = 0.05  # what stalls add to the latency; less is not worth a word
 DOUBTED_RATIO = 100.0  # of the target and a single call, either way: then it may be in another unit than was meant
@@ -172,6 +172,15 @@ def risks(site: SiteUnderLoad, recommended: Prediction | None) -> tuple[str, ...
     return tuple(found)
 
 
+def of_busy_machines(sites: Sequence[Site]) -> tuple[str, ...]:
+    """Return as risks that machines were busy while they were measured, and where, if there are several sites."""
+    return tuple(
+        f"{BUSY} while it was measured{_at(site, sites)}, as the notes say; measure again when it is quiet"
+        for site in sites
+        if any(note.startswith(BUSY) for note in site.notes)
+    )
+
+
 def questions(home: SiteUnderLoad) -> tuple[str, ...]:
     """Return what to ask back where the target and a call of the model have hardly to do with each other."""
     target_s = home.workload.slo.latency_s
@@ -182,7 +191,8 @@ def questions(home: SiteUnderLoad) -> tuple[str, ...]:
     way_out = (
         f"did you mean {seconds(meant_s)}?" if meant_s >= max(call_s, LEAST_MEANT_S) else "is the target meant to be that loose?"
     )
-    return (f"slo.latency_s: {seconds(target_s)}, but a call takes {seconds(call_s)}: {way_out}",)
+    there = " inside a server" if home.service.trial is not None or home.service.calibrations else ""
+    return (f"slo.latency_s: {seconds(target_s)}, but a call takes {seconds(call_s)}{there}: {way_out}",)
 
 
 def _in_busiest(site: SiteUnderLoad, at_target: Estimate, *, breaks: bool) -> str:
@@ -229,22 +239,12 @@ def _at(site: Site, sites: Sequence[Site]) -> str:
 
 def assumptions(site: SiteUnderLoad) -> tuple[str, ...]:
     """Return the assumptions, a sentence each."""
-    low, high = SERVER_FACTOR["low"], SERVER_FACTOR["high"]
     assumed = [
-        f"assumed without a load test: a call may take {low:g} to {high:g} times as long inside a server as in the profile",
+        _of_server(site.service.trial),
         "assumed: a replica is one machine like the profiled one, and the load balancer picks replicas at random",
     ]
     if site.workload.traffic.diurnal is not None:
         assumed.append("assumed: a queue settles within a part of the day, so a short sample of each part stands for all of it")
-    trial = site.service.trial
-    if trial is not None:
-        assumed.append(
-            f"a short trial of {trial.variant} inside a server: a call takes {trial.call_ratio.value:.2f} times as long there, plus "
-            f"{seconds(trial.per_batch_s.value)} per batch, {seconds(trial.per_request_s.value)} per request and "
-            f"{seconds(trial.wake_s.value)} to wake up; assumed for every configuration without a load test"
-        )
-    else:
-        assumed.append("assumed without a load test: a server adds no overhead to a call; there was no trial")
     if site.workload.inputs is not None and site.workload.inputs.sequence_length is not None:
         lengths = site.workload.inputs.sequence_length
         if lengths.max is None:
@@ -259,6 +259,22 @@ def assumptions(site: SiteUnderLoad) -> tuple[str, ...]:
     if site.model.family == "decoder":
         assumed.append("one request is one forward pass over its tokens; generation token by token is not modeled")
     return tuple(assumed)
+
+
+def _of_server(trial: Calibration | None) -> str:
+    """Return what is assumed of service inside a server where no load test has shown it."""
+    low, high = SERVER_FACTOR["low"], SERVER_FACTOR["high"]
+    if trial is None:
+        return (
+            f"assumed without a load test: a call takes as long inside a server as in the profile, or {low:g} to {high:g} times as long, "
+            "and a server adds nothing to it; there was no trial"
+        )
+    ratio = trial.call_ratio
+    return (
+        f"assumed without a load test, from a short trial of {trial.variant} inside a server: a call takes {ratio.value:.2f} times as long "
+        f"there as in the profile ({min(ratio.low, low):.2f} to {max(ratio.high, high):.2f}), plus {seconds(trial.per_batch_s.value)} per "
+        f"batch, {seconds(trial.per_request_s.value)} per request and {seconds(trial.wake_s.value)} to wake up"
+    )
 
 
 def with_load_tests(advice: Advice, tests: tuple[LoadTest, ...], *, before: Advice) -> Advice:

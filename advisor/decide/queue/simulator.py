@@ -10,9 +10,10 @@ from advisor.decide.queue.demand import SEEDS, Demand, quantiles, rank, warm, wa
 from advisor.decide.queue.items import Requests, least_s, per_item_s
 from advisor.decide.queue.runs import Outcome, Run, of_stretches
 from advisor.decide.queue.space import Configuration
+from advisor.decide.service.few_draws import shifted
 from advisor.decide.service.in_server import ratio_in_server
 from advisor.decide.service.measured import ServiceGrid, service_table, setting_of
-from advisor.decide.service.stalls import StallProcess, beginning, delay_s, draws
+from advisor.decide.service.stalls import SIDE, StallProcess, beginning, delay_s, draws
 from advisor.kernels import queue_sim
 from advisor.schema.profile import Calibration
 from advisor.schema.record import Estimate
@@ -62,6 +63,13 @@ class Simulator:
         self._works: dict[tuple[str, int, int, int, str], float] = {}
         self._bounds: dict[tuple[str, int, int, int, float], tuple[float, float]] = {}
         self._factors: dict[tuple[tuple[str, int, int], int], np.ndarray] = {}
+        # So few ways were observed that their quantiles have an interval of their own: what a server adds.
+        self._way_errors = {end: 0.0 if is_server_known else side * self._stretch for end, side in SIDE.items()}
+        self._ways_s = {
+            (id(entry), end): shifted(np.array(entry.transit_s), errors)
+            for entry in (*calibrations, *(() if trial is None else (trial,)))
+            for end, errors in self._way_errors.items()
+        }
         self._stall_draws: dict[tuple[int, int, int, str], tuple[np.ndarray, np.ndarray] | None] = {}
         self._busiest: dict[tuple[Configuration, int, str, float], float] = {}
 
@@ -132,22 +140,22 @@ class Simulator:
         return self._stall_draws[key]
 
     def _queued_s(
-        self, grid: ServiceGrid, requests: Requests, seed: int, stalled_end: str | None = None, *, stretch: Hashable = None
+        self, grid: ServiceGrid, requests: Requests, seed: int, end: str, *, with_stalls: bool = False, stretch: Hashable = None
     ) -> np.ndarray:
         """Return the moments (items,) at which items are in the queue: no request overtakes another, and its items come together.
 
-        On their way they meet stalls as well, with their rate at `stalled_end` of its interval; None: without stalls. What has the name
-        `stretch` is the same for all candidates.
+        Their ways are those at this end of the interval; `with_stalls` they meet stalls as well. What has the name `stretch` is the
+        same for all candidates.
         """
         overhead = self._overhead(grid)
         if overhead is None:
             return requests.arrival_s
         if stretch is not None:
-            known = (stretch, id(overhead), id(self.stalls), seed, stalled_end)
-            return self.demand.shelf.array(known, lambda: self._queued_s(grid, requests, seed, stalled_end))
-        transit_s = np.resize(np.roll(overhead.transit_s, -int(beginning(seed) * len(overhead.transit_s))), requests.total)
-        queued_s = requests.sent_s + transit_s
-        stalls = None if stalled_end is None else self._stalled(CORES_OF_WAY, seed, stalled_end, WAY_STREAM)
+            known = (stretch, id(overhead), id(self.stalls), self._way_errors[end], seed, end if with_stalls else None)
+            return self.demand.shelf.array(known, lambda: self._queued_s(grid, requests, seed, end, with_stalls=with_stalls))
+        transit_s = self._ways_s[id(overhead), end]
+        queued_s = requests.sent_s + np.resize(np.roll(transit_s, -int(beginning(seed) * len(transit_s))), requests.total)
+        stalls = self._stalled(CORES_OF_WAY, seed, end, WAY_STREAM) if with_stalls else None
         if stalls is not None:
             queued_s = queued_s + delay_s(queued_s, stalls)
         return requests.spread_out(np.asarray(np.maximum.accumulate(queued_s)))
@@ -169,9 +177,7 @@ class Simulator:
     def _floor_s(self, configuration: Configuration, quantile: float) -> float:
         """Return the least that the latency quantile can be, however many replicas share the load."""
         grid = self.grid(configuration)
-        overhead = self._overhead(grid)
-        alone_s = self.table(configuration, "high")[0]
-        transit_s = 0.0 if overhead is None else min(overhead.transit_s)
+        alone_s, transit_s = self.table(configuration, "high")[0], self.least_transit_s(configuration)
         if self.demand.items_per_request != 1:
             runs = [warm(least_s(run, self.table(configuration, "high"), configuration.instances)) for run in self.demand.runs()]
             return min(float(quantiles(run, (quantile,))[0]) for run in runs) * min(self._spread(grid)) + transit_s
@@ -278,10 +284,9 @@ class Simulator:
         stretch: Hashable = None,
     ) -> Run:
         """Return the run of these very requests at one replica, its latencies those of all of them (requests,)."""
-        grid = self.grid(configuration)
+        grid, arrival_s = self.grid(configuration), requests.arrival_s
         overhead = self._overhead(grid)
-        arrival_s = requests.arrival_s
-        queued_s = self._queued_s(grid, requests, seed, end if with_stalls else None, stretch=stretch)
+        queued_s = self._queued_s(grid, requests, seed, end, with_stalls=with_stalls, stretch=stretch)
         stalls = self._stalled(configuration.intra_op_num_threads, seed, end, SERVER_STREAM) if with_stalls else None
         gap_s, length_s = (None, None) if stalls is None else stalls
         after_s, histogram, busy_s = queue_sim.simulate_queue(
@@ -342,15 +347,14 @@ class Simulator:
         if self._is_sampled(configuration, replicas, end) != on_all:
             # Stretches say it; or all requests were asked already, where there are no stretches to confirm.
             return on_all or self.run(configuration, replicas, end, seed).kept_fraction(target_s) >= quantile
-        grid = self.grid(configuration)
+        grid, stream = self.grid(configuration), self.demand.stream(seed, replicas)
         overhead = self._overhead(grid)
-        stream = self.demand.stream(seed, replicas)
         unwarmed = warm_up(stream.total)
         counted = stream.total - unwarmed
         if stream.first is not None:  # the kernel counts items that are late, not requests
             late = warm(self.replay(configuration, stream, end, seed).latency_s) > target_s
             return int(late.sum()) <= counted - 1 - rank(quantile, counted)
-        queued_s = self._queued_s(grid, stream, seed, stretch=replicas if self.demand.is_long(replicas) else None)
+        queued_s = self._queued_s(grid, stream, seed, end, stretch=replicas if self.demand.is_long(replicas) else None)
         kept = queue_sim.keeps_target(
             queued_s,
             stream.size_class,

@@ -1,7 +1,7 @@
 """Sessions of OpenVINO's own runtime, used like those of ONNX Runtime. The one doorway to `openvino`."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +19,14 @@ class Output(NamedTuple):
 
 
 class Session:
-    """A compiled model with one request, which takes calls one after the other."""
+    """A compiled model with one request, which takes calls one after the other; `compile_` gives the model, and again after a failure."""
 
-    def __init__(self, compiled: Any) -> None:
+    def __init__(self, compile_: Callable[[], Any]) -> None:
+        self._compile = compile_
+        self._begin()
+
+    def _begin(self) -> None:
+        compiled = self._compile()
         self._request = compiled.create_infer_request()
         self._inputs = {name: port for port in compiled.inputs for name in port.get_names()}
         self._outputs = list(compiled.outputs)
@@ -33,7 +38,12 @@ class Session:
     def run(self, names: None, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Return all outputs; `names` is None, as everywhere here."""
         given = {self._inputs[name]: values for name, values in feeds.items() if name in self._inputs}
-        found = self._request.infer(given, share_inputs=True)
+        try:
+            found = self._request.infer(given, share_inputs=True)
+        except RuntimeError:
+            # The shapes of a call that failed stay in the model, and every later call would fail with them (2026.4, several threads).
+            self._begin()
+            raise
         # The request keeps the memory of its outputs and writes the next ones there.
         return [np.array(found[port]) for port in self._outputs]
 
@@ -74,6 +84,6 @@ def open_session(path: Path, *, intra_op_num_threads: int, options: Mapping[str,
         **options,
     }
     try:
-        return Session(openvino.Core().compile_model(str(path), "CPU", settings))
+        return Session(lambda: openvino.Core().compile_model(str(path), "CPU", settings))
     except Exception as error:  # OpenVINO raises RuntimeError and pybind's own exceptions for whatever it does not like
         raise refused(path, error) from error

@@ -10,6 +10,8 @@ CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
 LOADING = re.compile(r"^Load model from .*? failed: ?", re.DOTALL)
 NODE = re.compile(r"^Non-zero status code returned while running (\w+) node\. Name:'(.*?)' Status Message: ?")
 PLACE = re.compile(r"(?:^|(?<=\s))[\w./\\-]+\.(?:h|hpp|cc|cpp|cxx|cu|cuh|inc):\d+:? ")
+OPENVINO_FROM = re.compile(r"Exception from (?=[\w./\\-]+:\d+)")  # where it was found, once for each function that it passed
+OPENVINO_CHECK = re.compile(r"Check '.{0,300}?' failed at (?=[\w./\\-]+:\d+)")
 CONDITION = re.compile(r"^\S.{0,300}? was (?:false|true)\. ?")
 FUNCTION = re.compile(r"^[A-Z]\w+ (?=\S)")
 IR_VERSION = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
@@ -21,7 +23,8 @@ KERNEL = re.compile(r"Could not find an implementation for (\w+)\(\d+\) node")
 
 def in_words(error: Exception) -> str:
     """Return the reason of a failed call, the operator that found it first; cut only at its end."""
-    text = _reason(" ".join(str(error).split())) or type(error).__name__
+    text = OPENVINO_CHECK.sub("", OPENVINO_FROM.sub("", " ".join(str(error).split())))
+    text = _reason(text) or type(error).__name__
     if isinstance(error, MemoryError) or "bad_alloc" in text:
         return OUT_OF_MEMORY
     return text if len(text) <= LONGEST else text[:LONGEST].rsplit(" ", 1)[0] + " ..."

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from advisor.measure.timing.profile_journal import Point
 from advisor.schema.profile import Visit
 from advisor.units import counted, number, percent
-from advisor.visits import CONTAMINATED_FRACTION, counting, is_at_usual_distance, usual_hop_s
+from advisor.visits import BUSY, CONTAMINATED_FRACTION, counting, is_at_usual_distance, usual_hop_s
 
 NANOSECONDS_PER_S = 1e9
 
@@ -48,7 +48,7 @@ def _busy(visits: Mapping[Point, Sequence[Visit]], every: list[Visit]) -> str | 
     if spreads:
         left = " without that waiting" if any(visit.waited_s for visit in every) else ""
         found.append(f"medians of one point vary by {percent(statistics.median(spreads))} from visit to visit{left}")
-    return f"the machine was busy: {', '.join(found)}; measure again when it is quiet"
+    return f"{BUSY}: {', '.join(found)}; measure again when it is quiet"
 
 
 def _moved(every: list[Visit]) -> str | None:

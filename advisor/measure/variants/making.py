@@ -386,13 +386,12 @@ def clear_unfinished(folder: Path) -> None:
 
 def load_of(plan: Plan, variant: Variant | None) -> Load:
     """Return what a worker has to open for the variant; None is the model as given."""
-    path = plan.baseline if variant is None else variant_file(plan, variant)
-    place = (
-        Place(provider=plan.provider)
-        if variant is None
-        else Place(provider=variant.provider, provider_options=variant.provider_options, session_options=variant.session_options)
-    )
-    return Load(path=str(path), inputs=plan.facts.inputs, rows=plan.rows, seed=plan.settings.seed, place=place)
+    path, place = plan.baseline, Place(provider=plan.provider)
+    if variant is not None:
+        path, options = variant_file(plan, variant), variant.provider_options
+        place = Place(provider=variant.provider, provider_options=options, session_options=variant.session_options)
+    facts, seed = plan.facts, plan.settings.seed
+    return Load(path=str(path), inputs=facts.inputs, rows=plan.rows, seed=seed, largest=facts.batching.largest, place=place)
 
 
 def variant_file(plan: Plan, variant: Variant) -> Path:

@@ -96,7 +96,8 @@ class Errors:
 
     def _outputs(self, path: Path) -> dict[str, np.ndarray]:
         plan, target = self.plan, self.folder / "outputs.npz"
-        load = Load(path=str(path), inputs=plan.facts.inputs, rows=None, seed=plan.settings.seed)
+        facts = plan.facts
+        load = Load(path=str(path), inputs=facts.inputs, rows=None, seed=plan.settings.seed, largest=facts.batching.largest)
         self.worker.ask(load, Loaded)
         size = BATCH_SIZE if plan.facts.batching.possible else 1
         request = Predict(

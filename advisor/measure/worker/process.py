@@ -25,12 +25,13 @@ from advisor.schema.record import Record
 
 
 class Load(Record, frozen=True, kw_only=True, tag=True):
-    """Open the file once; `rows` is the user's .npz, None for generated inputs."""
+    """Open the file once; `rows` is the user's .npz, None for generated inputs; `largest` as in Batching."""
 
     path: str
     inputs: tuple[ModelInput, ...]
     rows: str | None
     seed: int
+    largest: int | None = None
     place: ort_session.Place = ort_session.ON_CPU
 
 
@@ -239,9 +240,10 @@ class Worker:
         """
         multiple = input_rows.multiple(self.load.inputs)
         one = two = ort_session.run(session, self._items(request, rows, 0, 1))
-        # A model that takes one item, or so many and no other number, refuses this; both calls then have the same shapes.
-        with contextlib.suppress(ModelError):
-            two = ort_session.run(session, self._items(request, rows, 0, 2 * multiple))
+        # A model that takes one item, or so many and no other number, refuses more; both calls then have the same shapes.
+        if self.load.largest is None or 2 * multiple <= self.load.largest:
+            with contextlib.suppress(ModelError):
+                two = ort_session.run(session, self._items(request, rows, 0, 2 * multiple))
         layout = {}
         for name, values in one.items():
             axis = ort_session.items_axis(values.shape, two[name].shape, multiple)

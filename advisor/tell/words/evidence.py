@@ -4,6 +4,7 @@ from advisor import units
 from advisor.schema.advice import Advice, Certificate, SiteFacts
 from advisor.schema.generation import GenerationAdvice
 from advisor.schema.model import ModelFacts
+from advisor.schema.profile import Machine
 from advisor.schema.record import Record
 from advisor.tell.words.advice import NO_AXIS
 from advisor.tell.words.figures import Part, Row, as_text, known, rows_of
@@ -73,10 +74,18 @@ def _site(site: SiteFacts) -> dict[str, Part]:
         else as_text(known(None, units.percent, "not measured"))
     )
     return {
-        "Machine": f"{units.counted(machine.cores, 'core')}, {units.size(machine.memory_bytes)} of memory, {machine.system}{instructions}",
+        "Machine": f"{_cores(machine)}, {units.size(machine.memory_bytes)} of memory, {machine.system}{instructions}",
         "Versions": ", ".join(f"{name} {version}" for name, version in site.versions.items()) or "not recorded",
         "Noise floor": noise,
     }
+
+
+def _cores(machine: Machine) -> str:
+    """Return the cores, or of a container how much of them it may keep busy: its quota is often a part of one."""
+    quota = machine.quota_cores
+    if quota is None:
+        return units.counted(machine.cores, "core")
+    return f"{units.number(quota)} {'of a core' if quota < 1 else 'core' if quota == 1 else 'cores'} by a quota of processor time"
 
 
 def search_words(it: Certificate) -> str:

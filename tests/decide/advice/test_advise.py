@@ -12,7 +12,7 @@ from advisor.errors import InputError
 from advisor.files.records import to_json
 from advisor.schema.advice import Advice
 from advisor.schema.arrays.trace import Trace
-from advisor.schema.profile import Stalls
+from advisor.schema.profile import Calibration, Stalls
 from advisor.schema.record import Estimate
 from advisor.schema.workload import Baseline, Lifecycle, Quality, SequenceLength, Slo
 from tests.profiles import (
@@ -442,6 +442,62 @@ def test_a_busy_server_and_a_single_replica_are_risks():
     said = " ".join(advice_on(profile(power_law(SECONDS), batch_sizes=(1,)), workload(78.0, 1.0)).risks)
 
     assert "utilization" in said and "a single replica" in said and "not yet load-tested" in said
+
+
+def test_a_machine_that_was_busy_while_it_was_measured_is_the_first_risk():
+    quiet = profile(power_law(SECONDS), batch_sizes=(1,))
+    busy = with_site(quiet, notes=("the machine was busy: threads waited for a core for 113 % of the call time",))
+
+    first, as_usual = (advice_on(measured, workload(20.0, 1.0)).risks[0] for measured in (busy, quiet))
+
+    assert "the machine was busy while it was measured, as the notes say; measure again when it is quiet" == first
+    assert "busy" not in as_usual
+
+
+def test_what_is_assumed_of_a_server_is_said_once_with_a_trial_and_without():
+    plain = profile(power_law(SECONDS), batch_sizes=(1,))
+    tried = with_site(plain, trial=slow_in_a_server())
+
+    without, with_trial = (
+        [note for note in advice_on(measured, workload(5.0, 1.0)).notes if "server" in note] for measured in (plain, tried)
+    )
+
+    assert [
+        "assumed without a load test: a call takes as long inside a server as in the profile, or 0.95 to 1.15 times as long, "
+        "and a server adds nothing to it; there was no trial"
+    ] == without
+    assert [
+        "assumed without a load test, from a short trial of fp32 inside a server: a call takes 2.56 times as long there as in the "
+        "profile (0.95 to 3.00), plus 10 ms per batch, 0 µs per request and 0 µs to wake up"
+    ] == with_trial
+
+
+def test_a_call_that_a_loose_target_is_held_against_is_the_one_inside_a_server_where_there_was_a_trial():
+    tried = with_site(profile(power_law(4e-4), batch_sizes=(1,)), trial=slow_in_a_server())
+
+    (question,) = advice_on(tried, workload(5.0, 50.0)).questions
+
+    assert "slo.latency_s: 50 s, but a call takes 11 ms inside a server: did you mean 50 ms?" == question
+
+
+def slow_in_a_server():
+    def known(value, low, high):
+        return Estimate(value=value, low=low, high=high, basis="measured", source="a test")
+
+    return Calibration(
+        variant="fp32",
+        intra_op_num_threads=1,
+        instances=1,
+        call_ratio=known(2.56, 2.0, 3.0),
+        call_lengths_s=(1.0,),
+        call_factors=(1.0,),
+        per_batch_s=known(0.01, 0.01, 0.01),
+        per_request_s=known(0.0, 0.0, 0.0),
+        wake_s=known(0.0, 0.0, 0.0),
+        transit_s=(0.0,),
+        spread=(1.0,),
+        batches=100,
+    )
 
 
 def test_the_room_above_the_traffic_is_never_less_than_nothing():

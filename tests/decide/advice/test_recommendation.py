@@ -8,6 +8,7 @@ from advisor.decide.advice.recommendation import SCREENING_REQUESTS, _screened
 from advisor.decide.queue.demand import quantiles
 from advisor.schema.distillation import Student
 from advisor.schema.workload import Baseline, Quality
+from advisor.units import seconds
 from tests.profiles import drop_of, fixed_cost_law, profile, request, under, variant, workload
 
 STUDENT = Student(id="layers-3", kind="blocks", blocks=3, teacher_blocks=6, parameters=5, teacher_parameters=9, is_trained=False)
@@ -47,6 +48,18 @@ def test_a_trained_student_is_advised_if_its_quality_holds_and_not_if_it_falls_s
 
     assert "layers-3" == advise(holds, request(ASKED, holds, **SURE), None).recommended.candidate.variant
     assert "fp32" == advise(falls, request(ASKED, falls, **SURE), None).recommended.candidate.variant
+
+
+def test_no_two_rows_of_a_frontier_look_alike_and_none_costs_more_for_a_latency_that_looks_the_same():
+    measured = profile(fixed_cost_law(0.0001, 0.00001), batch_sizes=(1, 2, 4, 8, 16))
+    asked = workload(2.0, 0.3)
+
+    advice = advise(measured, request(asked, measured), None)
+
+    shown = [(entry.cost_usd_per_hour.value, seconds(entry.latency_slo_s.value)) for entry in advice.frontier]
+    assert advice.recommended in advice.frontier
+    assert len(set(shown)) == len(shown)
+    assert len({latency for _, latency in shown}) == len(shown)
 
 
 @pytest.mark.parametrize("requests_per_s", [2.0, 60.0, 300.0])

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from advisor.decide.queue.demand import REQUESTS_BEYOND_QUANTILE, SEEDS, WARM_UP_FRACTION, Demand, quantiles
 from advisor.decide.queue.prediction import capacity_requests_per_s, predict
-from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, USUAL_CONFIDENCE
+from advisor.decide.queue.simulator import LEAST_CONFIDENCE, MIDDLE_CONFIDENCE, USUAL_CONFIDENCE, Simulator
 from advisor.decide.service.in_server import SERVER_FACTOR
 from advisor.kernels import reference
 from advisor.schema.arrays.trace import Trace
@@ -181,6 +181,26 @@ def test_latency_counts_from_the_moment_a_request_was_meant_to_be_sent():
     before, after = (simulator.run(configuration(), 1, "value", 0) for simulator in (plain, late))
 
     np.testing.assert_allclose(before.latency_s + 0.3, after.latency_s)
+
+
+def test_a_p99_that_rests_on_a_few_late_requests_of_a_trial_has_a_wide_interval():
+    late_s = (0.0,) * 320 + (0.05, 0.08, 0.1, 0.25, 0.37, 0.43)
+    trial = replace(taught(), transit_s=tuple(np.random.default_rng(1).permutation(late_s).tolist()))
+    made = bench(with_site(STEADY_PROFILE, trial=trial), requests_per_s=1.0, latency_s=100.0)
+
+    found = predict(made, configuration(instances=4), 1, today_replicas=1).latency_p99_s
+
+    assert found.low < 0.6 * found.value and 1.4 * found.value < found.high
+
+
+def test_where_the_server_is_known_what_it_adds_has_no_interval():
+    trial = replace(taught(), transit_s=(0.1, 0.2, 0.9))
+    simulator = under(workload(), with_site(STEADY_PROFILE, trial=trial)).simulator
+    known = Simulator(simulator.demand, simulator.grids, (), trial, is_server_known=True)
+
+    low, high = (known.run(configuration(instances=4), 1, end, 0).latency_s for end in ("low", "high"))
+
+    np.testing.assert_allclose(low, high, atol=2 * SECONDS)
 
 
 def test_a_timer_that_ends_late_makes_lone_requests_wait_so_much_longer():

@@ -1,5 +1,6 @@
 """OpenVINO's runtime behind the same interface: the same names, the same values, results that stay."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -31,6 +32,20 @@ def test_it_gives_what_onnx_runtime_gives_at_every_batch_size(build, tmp_path):
         assert list(expected) == list(actual)
         for name, values in expected.items():
             np.testing.assert_allclose(values, actual[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_call_that_fails_spoils_none_after_it(threads, tmp_path):
+    path = save(models.only_in_batches_of(4, multiples=False), tmp_path / "model.onnx")
+    session = ort_session.open_session(path, place=IN_FLOATS, intra_op_num_threads=threads)
+    taken, refused = (np.random.default_rng(0).standard_normal((size, models.WIDTH)).astype(np.float32) for size in (4, 8))
+    first = ort_session.run(session, {"x": taken})["y"]
+
+    with contextlib.suppress(ModelError):
+        ort_session.run(session, {"x": refused})  # on one thread OpenVINO answers, as if the others were not there
+    after = ort_session.run(session, {"x": taken})["y"]
+
+    np.testing.assert_array_equal(first, after)
 
 
 def test_an_output_that_only_passes_a_value_on_keeps_its_name(tmp_path):

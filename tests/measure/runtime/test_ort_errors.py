@@ -102,6 +102,20 @@ def test_the_reason_survives_whatever_stands_before_it(operators, place, signatu
     assert len(told) <= ort_errors.LONGEST + 4
 
 
+def test_a_message_of_openvino_keeps_the_operator_and_the_reason():
+    text = (
+        "Exception from src/inference/src/cpp/infer_request.cpp:224:\nException from src/plugins/intel_cpu/src/node.cpp:794:\n"
+        "[CPU] Reshape node with name 'y' Check 'minusOneCount <= 1 && inputProduct == outputProduct' failed at "
+        "src/plugins/intel_cpu/src/shape_inference/custom/reshape.cpp:77:\n"
+        "[cpu]reshape: the shape of input data (16.4) conflicts with the reshape pattern (8.4)\n\n\n"
+    )
+
+    told = ort_errors.in_words(RuntimeError(text))
+
+    reason = "[cpu]reshape: the shape of input data (16.4) conflicts with the reshape pattern (8.4)"
+    assert f"[CPU] Reshape node with name 'y' {reason}" == told
+
+
 @given(st.text(max_size=900))
 def test_any_message_becomes_one_line_of_bounded_length(text):
     told = ort_errors.in_words(Exception(text))

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 
+import msgspec
 import numpy as np
 import onnx
 import psutil
@@ -265,6 +266,23 @@ def test_a_model_that_takes_so_many_items_gives_each_its_own_output(worker, tmp_
 
     weights = onnx.numpy_helper.to_array(onnx.load(path).graph.initializer[0])
     np.testing.assert_allclose(values @ weights, outputs["y"], rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_takes_one_number_of_items_is_asked_for_no_other(tmp_path, monkeypatch):
+    path = save(models.only_in_batches_of(4, multiples=False), tmp_path / "model.onnx")
+    request, facts = load(path)
+    asked = []
+    call = ort_session.run
+
+    def watched(session, feeds):
+        asked.append(len(feeds["x"]))
+        return call(session, feeds)
+
+    monkeypatch.setattr(ort_session, "run", watched)
+    worker = process.Worker(msgspec.structs.replace(request, largest=facts.batching.largest))
+    worker.predict(Predict(rows=None, items=4, batch_size=1, sequence_length=None, target=str(tmp_path / "out.npz")))
+
+    assert {4} == set(asked)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
