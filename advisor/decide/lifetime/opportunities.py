@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from advisor import units
 from advisor.decide.lifetime import payback
-from advisor.decide.lifetime.inputs import Life, Market
+from advisor.decide.lifetime.inputs import Life, Market, forbidden
 from advisor.decide.lifetime.levers import evaluated
 from advisor.decide.lifetime.payback import Gain
 from advisor.schema.catalog import Lever
@@ -88,17 +88,66 @@ def _of_one(lever: Lever) -> Estimate:
     return Estimate(value=days.value, low=days.low, high=days.high, basis="assumed", source=days.source.what)
 
 
-def outlook(found: Sequence[Opportunity], left: Sequence[Exclusion], expires: Sequence[Expiry], horizon_months: float) -> Outlook:
-    """Return the opportunities by what is left of their saving, and the answer: the best of them, or to change nothing."""
+def outlook(
+    found: Sequence[Opportunity],
+    left: Sequence[Exclusion],
+    expires: Sequence[Expiry],
+    horizon_months: float,
+    *,
+    first: str | None = None,
+) -> Outlook:
+    """Return the opportunities by what is left of their saving, and the answer: the best of them, or to change nothing.
+
+    `first` is what has to be done whatever they save.
+    """
     ranked = tuple(sorted(found, key=_best_first))
-    nothing = None if not ranked else not ranked[0].pays
+    nothing = False if first is not None else None if not ranked else not ranked[0].pays
     return Outlook(
-        answer=_answer(ranked, horizon_months),
+        answer=_answer(ranked, horizon_months) if first is None else f"{first[0].upper()}{first[1:]}.",
         change_nothing=nothing,
         opportunities=ranked,
         not_judged=tuple(left),
         expires_when=tuple(expires),
     )
+
+
+def has_to_change(life: Life, market: Market, found: Sequence[Opportunity], created: str) -> str | None:
+    """Return why the plan cannot be carried out, and the way out, whatever changes of it would save; None where it can be."""
+    not_allowed = forbidden(life)
+    if not_allowed is not None:
+        return f"not allowed as planned: {not_allowed}. {_way_out(found)}"
+    if market.api is not None and market.api.retired_on and units.days_between(created, market.api.retired_on) < 0:
+        return (
+            f"choose another model: by the price list its vendor has not served {market.api.id} since {market.api.retired_on}; "
+            "what follows is the cost of what cannot be bought any more"
+        )
+    return None
+
+
+def _way_out(found: Sequence[Opportunity]) -> str:
+    """Return what can be done where an API may not be used: own devices, with what they cost beside it, if that is known."""
+    home = next((entry for entry in found if entry.lever == "self-host"), None)
+    if home is None:
+        return (
+            "Serve an open-weight model on own devices (give lifecycle.model, to see what that costs), or lift the restriction; "
+            "what follows is the cost of the API"
+        )
+    yearly = home.saving_usd_per_year
+    what = f"{_beside(-yearly.value)[0]} a year {_beside(-yearly.value)[1]} than the API ({_between(-yearly.high, -yearly.low)})"
+    return f"Serve the open-weight model on own devices, {what}, and about {about(home.once_usd.value)} once, or lift the restriction"
+
+
+def _between(low: float, high: float) -> str:
+    """Return an interval of what something costs beside something else: "$370 less to $100,000 more"."""
+    least, most = _beside(low), _beside(high)
+    if least[1] != most[1]:
+        return f"{' '.join(least)} to {' '.join(most)}"
+    near, far = sorted((low, high), key=abs)
+    return f"{_beside(near)[0]} to {' '.join(_beside(far))}"
+
+
+def _beside(usd: float) -> tuple[str, str]:
+    return about(abs(usd)), "more" if usd >= 0 else "less"
 
 
 def _best_first(entry: Opportunity) -> tuple[float, str]:
