@@ -186,7 +186,7 @@ def _to_api(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Mo
     if market.alternative_api is None:
         return "give lifecycle.options.alternative_api: a model of the price list that would do"
     if any(name not in x for name in serving_cost.REQUEST):
-        return "give lifecycle.request: the tokens of a request"
+        return "give lifecycle.request.input_tokens: the tokens of a request"
     prices = market.alternative_api
     if x["output_tokens"] > 0 and prices.output_usd is None:
         return f"the list has no price of a token that {prices.id} generates"
@@ -216,8 +216,10 @@ def _retired(prices: TokenPrices) -> Iterator[str]:
 def _self_host(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Move | str | None:
     if not serving_cost.uses_api(x):
         return None
-    if serving_cost.demand_devices(x) is None or "parameters" not in x:
+    if "parameters" not in x:
         return "give lifecycle.model: the open-weight model that would do"
+    if serving_cost.demand_devices(x) is None:
+        return f"give {serving_cost.missing_of_plan(self_hosted(x))}"
     if market.device is not None and "device_usd_per_hour" not in x and "device_price_usd" not in x:
         return price_way_out(market.device.id)
     after = f"{units.count(x['parameters'])} parameters on own devices"
@@ -228,10 +230,11 @@ def _self_host(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) ->
         else ("whoever runs it is not counted: give lifecycle.team.serving_engineer_days_per_month")
     )
     remarks = [*(_retired(market.api) if market.api else ()), *([because] if because else [])]
-    return Move(lever, "served by", before, after, _self_hosted, because="; ".join(remarks), lines=OPERATED)
+    return Move(lever, "served by", before, after, self_hosted, because="; ".join(remarks), lines=OPERATED)
 
 
-def _self_hosted(x: Values, _: float) -> dict[str, float]:
+def self_hosted(x: Values, _: float = 1.0) -> dict[str, float]:
+    """Return the inputs with the model on own devices, and no API."""
     return {name: value for name, value in x.items() if not name.startswith("api_")}
 
 
@@ -244,7 +247,9 @@ def _student(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> M
         return missing
     active = serving_cost.active_parameters(x)
     if active is None or "input_tokens" not in x:
-        return "give lifecycle.model and the tokens of lifecycle.request: what a smaller model would save of them"
+        keys = {"parameters": "lifecycle.model", "input_tokens": "lifecycle.request.input_tokens"}
+        asked = " and ".join(key for name, key in keys.items() if name not in x)
+        return f"give {asked}: what a smaller model would save"
     if options.student_parameters >= active:
         return "the smaller model is not smaller"
     labels = options.student_labels or 0.0

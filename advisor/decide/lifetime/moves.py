@@ -50,7 +50,7 @@ def plan_is_missing(x: Values) -> str | None:
         return "what serving costs is known only as a sum: the tokens and devices behind it are not"
     if serving_cost.uses_api(x):
         return "somebody else's model is paid by the token: what runs it is not ours to change"
-    return None if serving_cost.demand_devices(x) is not None else "give lifecycle.model and lifecycle.request"
+    return None if serving_cost.demand_devices(x) is not None else f"give {serving_cost.missing_of_plan(x)}"
 
 
 def not_rented(x: Values) -> str | None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from advisor import units
 from advisor.decide.lifetime import payback
 from advisor.decide.lifetime.inputs import Life, Market, forbidden
-from advisor.decide.lifetime.levers import evaluated
+from advisor.decide.lifetime.levers import evaluated, self_hosted
 from advisor.decide.lifetime.payback import Gain
+from advisor.decide.lifetime.serving_cost import Values, missing_of_plan
 from advisor.schema.catalog import Lever
 from advisor.schema.lifetime import BreakEven, Expiry, Flip, Opportunity, Outlook
 from advisor.schema.record import Estimate, Exclusion
@@ -115,7 +116,7 @@ def has_to_change(life: Life, market: Market, found: Sequence[Opportunity], crea
     """Return why the plan cannot be carried out, and the way out, whatever changes of it would save; None where it can be."""
     not_allowed = forbidden(life)
     if not_allowed is not None:
-        return f"not allowed as planned: {not_allowed}. {_way_out(found)}"
+        return f"not allowed as planned: {not_allowed}. {_way_out(found, life.values)}"
     if market.api is not None and market.api.retired_on and units.days_between(created, market.api.retired_on) < 0:
         return (
             f"choose another model: by the price list its vendor has not served {market.api.id} since {market.api.retired_on}; "
@@ -124,12 +125,13 @@ def has_to_change(life: Life, market: Market, found: Sequence[Opportunity], crea
     return None
 
 
-def _way_out(found: Sequence[Opportunity]) -> str:
+def _way_out(found: Sequence[Opportunity], x: Values) -> str:
     """Return what can be done where an API may not be used: own devices, with what they cost beside it, if that is known."""
     home = next((entry for entry in found if entry.lever == "self-host"), None)
     if home is None:
+        asked = missing_of_plan(self_hosted(x)) if "parameters" in x else "lifecycle.model"
         return (
-            "Serve an open-weight model on own devices (give lifecycle.model, to see what that costs), or lift the restriction; "
+            f"Serve an open-weight model on own devices (give {asked}, to see what that costs), or lift the restriction; "
             "what follows is the cost of the API"
         )
     yearly = home.saving_usd_per_year
