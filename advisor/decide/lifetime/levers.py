@@ -60,10 +60,12 @@ def once_usd(move: Move, x: Values, left: Values | None = None) -> tuple[float, 
 
 
 def effort_days(move: Move, x: Values, left: Values | None = None) -> Estimate:
-    """Return the effort of a lever: that of one deployment, and more where there are more replicas to change."""
+    """Return the effort of a lever: that of one deployment, and more where there are more replicas that it changes."""
     days, grows = move.lever.effort_engineer_days, move.exponent
-    replicas = 1.0
-    if grows is not None:
+    replicas, which = 1.0, "the fleet is so many times the least, on average"
+    if grows is not None and move.touched is not None:
+        replicas, which = max(1.0, move.touched(x) or 1.0), "it is about so many times the least that is on"
+    elif grows is not None:
         left = move.changed(x) if left is None else left
         replicas = max(1.0, fleet.mean_replicas(x) or 1.0, fleet.mean_replicas(left) or 1.0)
     if grows is None or replicas == 1:
@@ -73,7 +75,7 @@ def effort_days(move: Move, x: Values, left: Values | None = None) -> Estimate:
         low=days.low * replicas**grows.low,
         high=days.high * replicas**grows.high,
         basis="assumed",
-        source=f"{days.source.what}, times {replicas:.3g}^{grows.value:g}: the fleet is so many times the least, on average",
+        source=f"{days.source.what}, times {replicas:.3g}^{grows.value:g}: {which}",
     )
 
 

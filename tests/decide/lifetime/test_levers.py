@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from advisor.decide.lifetime import cost, payback, serving_cost
 from advisor.decide.lifetime.inputs import life_of
-from advisor.decide.lifetime.levers import evaluated, once_usd
+from advisor.decide.lifetime.levers import effort_days, evaluated, once_usd
 from advisor.schema.workload import LifeModel, LifeOptions, LifeOwned, LifeServing, LifeSituation
 from tests.lives import API, CHATBOT, MARKET, choices, device, life
 
@@ -123,6 +123,26 @@ def test_work_on_a_fleet_takes_more_than_work_on_one_server():
     large, fleet_, _ = moves_of(CHATBOT, requests_per_s=1e5)
 
     assert once_usd(small["quantize"], there.values)[0] < once_usd(large["quantize"], fleet_.values)[0]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.floats(0.0, 1.0), st.floats(0.1, 100.0), st.sampled_from([12.0, 24.0, 30.0]))
+def test_reserving_what_is_always_on_takes_no_more_work_for_devices_that_come_later(growth, requests_per_s, horizon):
+    options = LifeOptions(spot_discount=0.5)
+    steady = msgspec.structs.replace(CHATBOT, horizon_months=horizon, options=options)
+
+    now, today, _ = moves_of(steady, requests_per_s=requests_per_s)
+    later, grown, _ = moves_of(msgspec.structs.replace(steady, growth_per_month=growth), requests_per_s=requests_per_s)
+
+    assert effort_days(later["reserve"], grown.values).value == effort_days(now["reserve"], today.values).value
+    assert effort_days(later["spot"], grown.values).value <= effort_days(later["quantize"], grown.values).value
+
+
+def test_reserving_a_second_replica_takes_more_work_than_one():
+    one, alone, _ = moves_of(msgspec.structs.replace(CHATBOT, serving=LifeServing(minimum_replicas=1)), requests_per_s=0.01)
+    many, fleet_, _ = moves_of(msgspec.structs.replace(CHATBOT, serving=LifeServing(minimum_replicas=1)), requests_per_s=1e4)
+
+    assert effort_days(one["reserve"], alone.values).value < effort_days(many["reserve"], fleet_.values).value
 
 
 def test_labels_of_a_student_cost_what_a_label_costs():
