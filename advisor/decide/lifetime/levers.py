@@ -1,5 +1,6 @@
 """What can be done about the cost of serving: where it can be evaluated, what it takes; and what else could serve: device, API, student."""
 
+import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -193,7 +194,7 @@ def _to_api(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Mo
     if x["output_tokens"] > 0 and prices.output_usd is None:
         return f"the list has no price of a token that {prices.id} generates"
     change = partial(_bought, prices=api_figures(prices))
-    remarks = [f"{prices.source}, {prices.date}", *_retired(prices)]
+    remarks = [*_falls_away(x), f"{prices.source}, {prices.date}", *_retired(prices)]
     if prices.cached_usd is not None and x.get("shared_prefix_tokens") and "cached_tokens" not in x:
         remarks.append(
             f"cached input at {prices.cached_usd / prices.input_usd:.0%} of its price counts with lifecycle.request.cached_tokens"
@@ -201,6 +202,17 @@ def _to_api(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market) -> Mo
     if prices.batch_input_usd is not None and "batch_fraction" not in x:
         remarks.append("its batch prices count with lifecycle.request.batch_fraction")
     return Move(lever, "served by", "own devices", prices.id, change, because="; ".join(remarks), lines=TRAINED)
+
+
+def _falls_away(x: Values) -> Iterator[str]:
+    """Yield what is saved beside serving where somebody else's model answers."""
+    paid = {name: cost.LINES[name].compute(x) or 0.0 for name in TRAINED if name not in SERVING}
+    needless = [name for name, usd in paid.items() if usd > 0]
+    if needless:
+        yield (
+            f"{units.usd(math.fsum(paid.values()))} of {' and '.join(needless)} over {units.months(x['horizon_months'])} fall away, "
+            "which is taken off already"
+        )
 
 
 def _bought(x: Values, _: float, *, prices: dict[str, float]) -> dict[str, float]:
