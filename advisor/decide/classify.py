@@ -50,7 +50,10 @@ def classify_workload(
     verdict = judge(life, rules, beside_the_cost(life.values, course, market, created))
     found, left, evens = opportunities.planned(life, lifecycle, market, created=created)
     first = opportunities.has_to_change(life, market, found, created)
-    expires = _expiries(market, verdict, created)
+    expires = [
+        opportunities.price_expiry(opportunities.price_date(life, lifecycle, market), created),
+        *_expiries(market, verdict, created),
+    ]
     outlook = opportunities.outlook(found, left, expires, lifecycle.horizon_months, first=first)
     return Classification(
         schema_version=SCHEMA_VERSION,
@@ -79,7 +82,6 @@ def _notes(x: Values) -> Iterator[str]:
 
 def _expiries(market: Market, verdict: Verdict, created: str) -> list[Expiry]:
     return [
-        opportunities.price_expiry(market.price_date, created),
         *opportunities.vendor_expiry(market, created),
         *opportunities.traffic_expiries(verdict.flips_when),
         Expiry(what="another model, device or runtime is put to use", on=None, because="its cost and its quality are others"),

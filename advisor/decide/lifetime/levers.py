@@ -86,12 +86,7 @@ def _other_device(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market)
         return missing
     if not market.others:
         return "give lifecycle.options.alternative_devices: names of the catalog to compare with"
-    priced = []
-    for device in market.others:
-        after = {**x, **_on_device(x, device, market)} if _unfit_because(x, device, market) is None else None
-        paid = cost.by_month(after, SERVING) if after is not None else None
-        if after is not None and paid is not None:
-            priced.append((sum(paid), device, after))
+    priced = priced_devices(x, market)
     if not priced:
         return "none of those that were named can be evaluated, each for its own reason"
     _, best, after = min(priced, key=_first)
@@ -107,6 +102,17 @@ def _other_device(lever: Lever, x: Values, lifecycle: Lifecycle, market: Market)
         effect=factor,
         because=f"the cheapest of {len(priced)} that can be evaluated: {others}",
     )
+
+
+def priced_devices(x: Values, market: Market) -> list[tuple[float, Device, Values]]:
+    """Return the other devices that can be evaluated, each with what serving costs there, and the inputs with it."""
+    found = []
+    for device in market.others:
+        after = {**x, **_on_device(x, device, market)} if _unfit_because(x, device, market) is None else None
+        paid = cost.by_month(after, SERVING) if after is not None else None
+        if after is not None and paid is not None:
+            found.append((sum(paid), device, after))
+    return found
 
 
 def _moved(x: Values, effect: float, *, device: Device, market: Market) -> dict[str, float]:

@@ -4,11 +4,13 @@ import math
 from collections.abc import Sequence
 
 from advisor import units
-from advisor.decide.lifetime import payback
+from advisor.decide.lifetime import cost, payback
+from advisor.decide.lifetime.given import GIVEN
 from advisor.decide.lifetime.inputs import Life, Market, forbidden
-from advisor.decide.lifetime.levers import evaluated, self_hosted
+from advisor.decide.lifetime.levers import evaluated, once_usd, priced_devices, self_hosted
+from advisor.decide.lifetime.moves import Move
 from advisor.decide.lifetime.payback import Gain
-from advisor.decide.lifetime.serving_cost import Values, missing_of_plan
+from advisor.decide.lifetime.serving_cost import Values, missing_of_plan, uses_api
 from advisor.schema.catalog import Lever
 from advisor.schema.lifetime import BreakEven, Expiry, Flip, Opportunity, Outlook
 from advisor.schema.record import Estimate, Exclusion
@@ -192,6 +194,34 @@ def about(usd: float) -> str:
 
 def _largest_saving(entry: Opportunity) -> float:
     return entry.saving_usd_per_year.value
+
+
+def price_date(life: Life, lifecycle: Lifecycle, market: Market) -> str | None:
+    """Return the date of the oldest listed price that the cost or a change that was evaluated rests on; None where there is none."""
+    x, moves = life.values, evaluated(life, lifecycle, market)[0]
+    levers = {move.lever.id for move in moves}
+    counts = [
+        *((device.usd_per_hour for _, device, _ in priced_devices(x, market)) if "other-device" in levers else ()),
+        *(
+            device.usd_per_hour
+            for name, device in (("device_usd_per_hour", market.device), ("training_device_usd_per_hour", market.training_device))
+            if device is not None and name in x and life.figures[name].basis == "list-price" and _matters(name, x, moves)
+        ),
+    ]
+    dates = [constant.source.date for constant in counts if constant is not None and constant.source.what != GIVEN]
+    dates += [market.api.date] if market.api is not None and uses_api(x) else []
+    dates += [market.alternative_api.date] if market.alternative_api is not None and "to-api" in levers else []
+    return min(dates, default=None)
+
+
+def _matters(name: str, x: Values, moves: Sequence[Move]) -> bool:
+    """Return whether a price is part of what the life costs, or of what it would cost after a change."""
+    dearer = {**x, name: 2 * x[name]}
+    return any(line.compute(dearer) != line.compute(x) for line in cost.LINES.values()) or any(
+        cost.by_month(move.changed(dearer), move.lines) != cost.by_month(move.changed(x), move.lines)
+        or once_usd(move, dearer) != once_usd(move, x)
+        for move in moves
+    )
 
 
 def price_expiry(dated: str | None, created: str) -> Expiry:
