@@ -126,13 +126,11 @@ def missing_of_runs(x: Values) -> str:
     """Return the keys of the workload file that fine-tuning runs cannot be priced without; none of them is there already."""
     each = []
     if release_usd(x) is None:
-        compute = _missing_of_compute(x, "lifecycle.fine_tuning_usd")
         if "fine_tuning_tokens" in x:
-            each = [compute]
-        elif "parameters" in x:
-            each = ["lifecycle.fine_tuning or lifecycle.fine_tuning_usd"]
+            each = [_missing_of_compute(x, "lifecycle.fine_tuning_usd")]
         else:
-            each = [f"lifecycle.fine_tuning_usd or lifecycle.fine_tuning with {compute}"]
+            of_model = "" if "parameters" in x else " with lifecycle.model"
+            each = [f"lifecycle.fine_tuning_usd or lifecycle.fine_tuning{of_model}"]
     return ", and ".join((*_missing_of_releases(x), *each))
 
 
@@ -167,7 +165,7 @@ def _missing_of_releases(x: Values) -> list[str]:
 
 
 def _missing_of_compute(x: Values, whole_sum: str) -> str:
-    """Return the key that compute cannot be priced without, the sum where only the catalog could have it."""
+    """Return what compute cannot be priced without: the sum, or the key that what was given lacks, unless only the catalog has it."""
     if "parameters" not in x:
-        return "lifecycle.model.parameters"
-    return whole_sum if device_hours(1.0, x) is None else "lifecycle.training_device_usd_per_hour"
+        return f"lifecycle.model.parameters or {whole_sum}"
+    return whole_sum if device_hours(1.0, x) is None else f"lifecycle.training_device_usd_per_hour or {whole_sum}"

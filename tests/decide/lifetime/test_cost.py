@@ -337,9 +337,9 @@ def test_what_is_asked_for_is_not_there_already(planned):
         (
             "fine-tuning runs",
             {"model": None, "fine_tuning": LifeFineTuning(fine_tuning_tokens=1e7)},
-            "lifecycle.model.parameters",
+            "lifecycle.model.parameters or lifecycle.fine_tuning_usd",
         ),
-        ("fine-tuning runs", {"fine_tuning": None}, "lifecycle.fine_tuning or lifecycle.fine_tuning_usd"),
+        ("fine-tuning runs", {"fine_tuning": None}, "lifecycle.fine_tuning_usd or lifecycle.fine_tuning"),
         ("labels", {"data": LifeData(labels_to_buy=10.0)}, "lifecycle.data.usd_per_label"),
         (
             "validation",
